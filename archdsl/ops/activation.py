@@ -1,0 +1,200 @@
+"""Activations, value by value, and softmax over the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from archdsl.ops.base import Init, Number, Op, Param
+from archdsl.shapes import Shape, at
+
+
+class _Activation(Op):
+    role: ClassVar[Literal["", "norm", "act"]] = "act"
+
+
+class Relu(_Activation):
+    """``max(x, 0)``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Nair and Hinton 2010; Krizhevsky et al. 2012, section 3.1.
+    """
+
+    kind: ClassVar[str] = "relu"
+
+
+class Relu6(_Activation):
+    """``min(max(x, 0), 6)``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Krizhevsky 2010; Sandler et al. 2018 (MobileNetV2), arXiv 1801.04381.
+    """
+
+    kind: ClassVar[str] = "relu6"
+
+
+class LeakyRelu(_Activation):
+    """``x`` above 0, ``slope * x`` below.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Maas et al. 2013.
+    """
+
+    kind: ClassVar[str] = "leaky_relu"
+    positional: ClassVar[tuple[str, ...]] = ("slope",)
+
+    slope: Number = Field(0.01, description="slope below 0")
+
+
+class PRelu(_Activation):
+    """``x`` above 0, ``weight * x`` below, the weight learned.
+
+    Shape: unchanged.
+    Parameters: `weight` (C), or (1) if `shared`.
+    MACs: 0.
+    Errors: none.
+    Source: He et al. 2015, arXiv 1502.01852.
+    """
+
+    kind: ClassVar[str] = "prelu"
+
+    shared: bool = Field(False, description="one slope for all channels")
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        return (Param("weight", (1 if self.shared else at(inputs[0][0]),), Init("constant", value=0.25)),)
+
+
+class Elu(_Activation):
+    """``x`` above 0, ``alpha * (exp(x) - 1)`` below.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Clevert et al. 2015, arXiv 1511.07289.
+    """
+
+    kind: ClassVar[str] = "elu"
+    positional: ClassVar[tuple[str, ...]] = ("alpha",)
+
+    alpha: Number = Field(1.0, description="value approached far below 0, negated")
+
+
+class Tanh(_Activation):
+    """Hyperbolic tangent.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: LeCun et al. 1989.
+    """
+
+    kind: ClassVar[str] = "tanh"
+
+
+class ScaledTanh(_Activation):
+    """``a * tanh(s * x)``, LeNet-5's squashing function with a = 1.7159 and s = 2/3.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: LeCun et al. 1998, appendix A.
+    """
+
+    kind: ClassVar[str] = "scaled_tanh"
+
+    a: Number = Field(1.7159, description="amplitude")
+    s: Number = Field(2 / 3, description="slope at the origin")
+
+
+class Sigmoid(_Activation):
+    """``1 / (1 + exp(-x))``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Rumelhart et al. 1986.
+    """
+
+    kind: ClassVar[str] = "sigmoid"
+
+
+class Silu(_Activation):
+    """``x * sigmoid(x)``, also called swish.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Elfwing et al. 2017, arXiv 1702.03118; Ramachandran et al. 2017, arXiv 1710.05941.
+    """
+
+    kind: ClassVar[str] = "silu"
+
+
+class Gelu(_Activation):
+    """``x * Phi(x)`` with the normal distribution's Phi, exact or by its tanh approximation.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
+    """
+
+    kind: ClassVar[str] = "gelu"
+
+    approximate: bool = Field(False, description="use the tanh approximation")
+
+
+class HardSwish(_Activation):
+    """``x * min(max(x + 3, 0), 6) / 6``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244, section 5.2.
+    """
+
+    kind: ClassVar[str] = "hardswish"
+
+
+class HardSigmoid(_Activation):
+    """``min(max(x + 3, 0), 6) / 6``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244, section 5.2.
+    """
+
+    kind: ClassVar[str] = "hardsigmoid"
+
+
+class Softmax(_Activation):
+    """``exp(x_c) / sum(exp(x))`` over the channels, at each place.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Bridle 1990.
+    """
+
+    kind: ClassVar[str] = "softmax"

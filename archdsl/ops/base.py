@@ -1,0 +1,160 @@
+"""What every op is: fields (pydantic), a shape rule, named tensors, a count, a window. No torch, onnx, numpy.
+
+An op class is the truth about its kind. Its docstring has five lines (shape, parameters, MACs, errors,
+source), from which `docs/ops.md` is made. How a target says it lives with the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from archdsl.shapes import Shape, at, format_shape
+
+MAX_SIZE = 2**31 - 1
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Positive: TypeAlias = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Natural: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+Pair: TypeAlias = Annotated[tuple[Positive, Positive], BeforeValidator(_pair, json_schema_input_type=int | tuple[int, int])]
+"""One number for both axes, or `[height, width]`."""
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class OpError(Exception):
+    """A rule of an op that its inputs or fields break. `field` is the field to point at, if one is to blame."""
+
+    def __init__(self, code: str, message: str, *, field: str | None = None, label: str = "",
+                 notes: tuple[str, ...] = (), help: str = "") -> None:  # fmt: skip
+        self.code, self.message, self.field = code, message, field
+        self.label, self.notes, self.help = label, notes, help
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """How a tensor starts: `kaiming` (normal, std = sqrt(2 / fan)), `uniform` (+- 1 / sqrt(fan)), `constant`
+    (`value`), or `data` (`value` holds the numbers, row by row)."""
+
+    how: Literal["kaiming", "uniform", "constant", "data"]
+    fan: int = 0
+    value: Any = 0.0
+
+
+ZEROS, ONES = Init("constant", value=0.0), Init("constant", value=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One named tensor of a node. `name` is the last part of its state_dict key; empty: the key is the node's path.
+
+    `trained` false: a buffer (batch-norm statistics, fixed filters), counted apart.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: Init = ZEROS
+    trained: bool = True
+    dtype: Literal["float32", "int64"] = "float32"
+
+    @property
+    def numel(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * (8 if self.dtype == "int64" else 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one output looks at: per axis (height, width) the reach (dilated kernel) and stride; None: everything.
+
+    `stride` may be a fraction (a transposed convolution or upsampling by 2 has 1/2).
+    """
+
+    reach: tuple[int, int]
+    stride: tuple[float, float]
+
+
+class Op(BaseModel):
+    """Base of all ops. Instances are frozen, validated in strict mode, and hold only what the spec says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+    kind: ClassVar[str]
+    """The word for it in a spec, and in every table."""
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Fields that values without a key go to, in order."""
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {}
+    """Words of the short form that set a field: `ceil` -> `("ceil", True)`."""
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    """Least and most inputs (None: any number)."""
+    role: ClassVar[Literal["", "norm", "act"]] = ""
+    """`norm` and `act` kinds may be written behind another kind: `3x3 conv 64 bn relu`."""
+    inference: ClassVar[bool] = True
+    """False: does nothing when the network runs (dropout), so targets may leave it out."""
+    stored: ClassVar[bool] = True
+    """False: the output is a view of the input, no memory of its own."""
+
+    def settle(self, inputs: Sequence[Shape]) -> Op:
+        """The op with everything filled in that its inputs decide (a dwconv becomes a grouped conv)."""
+        return self
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """The output's shape. Raises `OpError` (a rule is broken) or `Inexpressible` (a size must be pinned)."""
+        return inputs[0]
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        """The tensors, in the order of the state_dict."""
+        return ()
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        """Multiply-accumulates for one sample at the default size; the bias add is not counted."""
+        return 0
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        """The window for the receptive field. Default: pointwise."""
+        return POINT
+
+    def explicit(self) -> dict[str, Any]:
+        """The fields that differ from their defaults: what a person would write."""
+        fields = type(self).model_fields
+        return {k: v for k, v in self.__dict__.items() if fields[k].is_required() or v != fields[k].default}
+
+
+POINT = Window((1, 1), (1, 1))
+
+
+def need_image(op: Op, shape: Shape) -> None:
+    """Raises E0401 unless the shape is C x H x W."""
+    if len(shape) != 3:
+        raise OpError(
+            "E0401",
+            f"`{op.kind}` works on an image (C x H x W), and it receives a vector of {format_shape(shape)}",
+            label=f"receives {format_shape(shape, batch='N')}",
+            help="move it before the first `fc` or `flatten`, or read another node with `<-`",
+        )
+
+
+def need_windows(op: Op, shape: Shape, output: Shape, reach: tuple[int, int], padded: tuple[int, int]) -> None:
+    """Raises E0402 unless at least one window fits on both axes."""
+    for axis, name in ((0, "high"), (1, "wide")):
+        if at(output[axis + 1]) < 1:
+            size = at(shape[axis + 1])
+            room = f"{size} + {padded[axis]} of padding" if padded[axis] else f"{size}"
+            raise OpError(
+                "E0402",
+                f"the window of `{op.kind}` is {reach[axis]} pixels {name}, its input only {room}",
+                field="kernel",
+                label=f"receives {format_shape(shape, batch='N')}",
+                help="a larger input, a smaller kernel, more padding, or fewer strides before this node",
+            )

@@ -1,0 +1,91 @@
+"""Fully connected: fc (also at every place), and LeNet-5's radial basis functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from archdsl.ops.base import Init, Number, Op, OpError, Pair, Param, Positive, need_image
+from archdsl.ops.conv import bias_param
+from archdsl.shapes import Shape, at, format_shape, numel
+
+
+class Fc(Op):
+    """Fully connected layer. An image is flattened first (a node of its own); `1x1 fc` works at every place.
+
+    Shape: `features -> out`; `1x1 fc`: `C x H x W -> out x H x W`.
+    Parameters: `weight` (out, features), `bias` (out).
+    MACs: features * out, times the places for `1x1 fc`.
+    Errors: E0401 `1x1 fc` of a vector, E0408 a kernel other than 1x1.
+    Source: Rosenblatt 1958.
+    """
+
+    kind: ClassVar[str] = "fc"
+    positional: ClassVar[tuple[str, ...]] = ("out",)
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
+
+    out: Positive = Field(description="width: number of neurons")
+    kernel: Pair | None = Field(None, description="[1, 1]: the same layer at every place of an image")
+    bias: bool = Field(True, description="learned bias; absent by default where a norm follows")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        if self.kernel is None:
+            assert len(shape) == 1, "fc of an image without its flatten"
+            return (self.out,)
+        if self.kernel != (1, 1):
+            raise OpError("E0408", "an `fc` has no window but 1x1 (the same layer at every place)", field="kernel",
+                          help="a `conv` has one")  # fmt: skip
+        need_image(self, shape)
+        return (self.out, *shape[1:])
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        features = at(inputs[0][0])
+        return (Param("weight", (self.out, features), Init("uniform", features)), *bias_param(self.bias, self.out))
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        return at(inputs[0][0]) * numel(output)
+
+
+class Rbf(Op):
+    """LeNet-5's output: ``y_i = sum_j (x_j - w_ij)^2``, the squared distance to each centre.
+
+    Shape: `features -> out`.
+    Parameters: `weight` (out, features): learned, or a buffer where `centers` fixes it.
+    MACs: features * out.
+    Errors: E0401 an image, E0404 centres that do not fit.
+    Source: LeCun et al. 1998, section II.B, equation 7.
+    """
+
+    kind: ClassVar[str] = "rbf"
+    positional: ClassVar[tuple[str, ...]] = ("out",)
+
+    out: Positive = Field(description="number of centres")
+    centers: tuple[tuple[Number, ...], ...] | None = Field(None, description="fixed numbers, a row per centre")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        if len(shape) != 1:
+            raise OpError("E0401", f"`rbf` works on a vector, and it receives {format_shape(shape)}",
+                          help="put `flatten` before it")  # fmt: skip
+        features = at(shape[0])
+        if self.centers is not None:
+            sizes = {len(row) for row in self.centers}
+            if len(self.centers) != self.out or sizes != {features}:
+                raise OpError(
+                    "E0404", f"`centers` must be {self.out} rows of {features} numbers", field="centers",
+                    label=f"{len(self.centers)} rows of {', '.join(map(str, sorted(sizes)))}",
+                )  # fmt: skip
+        return (self.out,)
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        features = at(inputs[0][0])
+        if self.centers is None:
+            return (Param("weight", (self.out, features), Init("uniform", features)),)
+        flat = tuple(float(v) for row in self.centers for v in row)
+        return (Param("weight", (self.out, features), Init("data", value=flat), trained=False),)
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        return at(inputs[0][0]) * self.out

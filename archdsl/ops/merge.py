@@ -1,0 +1,106 @@
+"""Several inputs become one: add, mul, concat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from archdsl.ops.base import Op, OpError
+from archdsl.shapes import Shape, Size, at, format_shape
+
+
+class Merge(Op):
+    """Base of the ops that read several nodes. The elaborator turns sizes that agree only for some inputs into
+    constraints, so `infer` compares at the default size."""
+
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
+        """The pairs of sizes that must be equal."""
+        first = inputs[0]
+        return [pair for other in inputs[1:] for pair in zip(first, other, strict=True)]
+
+    def _same_rank(self, inputs: Sequence[Shape]) -> None:
+        if len({len(shape) for shape in inputs}) > 1:
+            shapes = " and ".join(format_shape(s) for s in inputs)
+            raise OpError("E0405", f"`{self.kind}` reads an image and a vector: {shapes}")
+
+
+def _simplest(sizes: Sequence[Size]) -> Size:
+    """Of sizes known to be equal, the one with the simplest form."""
+    return min(sizes, key=lambda s: 0 if isinstance(s, int) else s.q + (s.m - 1) * 1000 + 1)
+
+
+class Add(Merge):
+    """Elementwise sum. Never broadcasts.
+
+    Shape: all inputs alike; unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0412 inputs of different shapes.
+    Source: He et al. 2015 (residual learning), arXiv 1512.03385.
+    """
+
+    kind: ClassVar[str] = "add"
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        if len({tuple(map(at, shape)) for shape in inputs}) > 1:
+            raise OpError("E0412", f"the {_count(inputs)} inputs of `add` have different shapes")
+        return tuple(_simplest(sizes) for sizes in zip(*inputs, strict=True))
+
+
+class Mul(Merge):
+    """Elementwise product. A (C, 1, 1) input, a gate, is spread over the image.
+
+    Shape: that of the largest input.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0413 inputs that neither agree nor are gates.
+    Source: Hu et al. 2017 (squeeze and excitation), arXiv 1709.01507.
+    """
+
+    kind: ClassVar[str] = "mul"
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        self._same_rank(inputs)
+        if len({at(shape[0]) for shape in inputs}) > 1 or len({tuple(map(at, s)) for s in inputs if not _gate(s)}) > 1:
+            raise OpError("E0413", f"the {_count(inputs)} inputs of `mul` have different shapes")
+        images = [shape for shape in inputs if not _gate(shape)] or [inputs[0]]
+        return tuple(_simplest(sizes) for sizes in zip(*images, strict=True))
+
+    def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
+        images = [shape for shape in inputs if not _gate(shape)]
+        return super().joined(images) if images else []
+
+
+class Concat(Merge):
+    """The channels of all inputs, one after the other.
+
+    Shape: `Ci x H x W -> sum(Ci) x H x W`; vectors likewise.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0405 inputs whose heights or widths differ.
+    Source: Szegedy et al. 2014 (Inception), arXiv 1409.4842; Huang et al. 2016 (DenseNet), arXiv 1608.06993.
+    """
+
+    kind: ClassVar[str] = "concat"
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        self._same_rank(inputs)
+        if len({tuple(map(at, shape[1:])) for shape in inputs}) > 1:
+            raise OpError("E0405", f"the {_count(inputs)} inputs of `concat` have different heights or widths")
+        rest = (_simplest(sizes) for sizes in zip(*(shape[1:] for shape in inputs), strict=True))
+        return (sum(at(shape[0]) for shape in inputs), *rest)
+
+    def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
+        return [pair for other in inputs[1:] for pair in zip(inputs[0][1:], other[1:], strict=True)]
+
+
+def _gate(shape: Shape) -> bool:
+    return len(shape) == 3 and shape[1:] == (1, 1)
+
+
+def _count(inputs: Sequence[Shape]) -> str:
+    return "two" if len(inputs) == 2 else str(len(inputs))
+
+

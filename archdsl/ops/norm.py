@@ -1,0 +1,123 @@
+"""Normalisations: bn (batch), gn (group), ln (layer, over the channels), lrn (local response)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from archdsl.ops.base import ONES, ZEROS, Number, Op, OpError, Param, Positive, need_image
+from archdsl.shapes import Shape, at, numel
+
+Epsilon = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Bn(Op):
+    """Batch normalisation: per channel, by the batch's statistics in training, the running ones at inference.
+
+    Shape: unchanged, an image or a vector.
+    Parameters: `weight` and `bias` (C) if `affine`; buffers `running_mean`, `running_var` (C), `num_batches_tracked`.
+    MACs: 0 (it folds into the convolution before it).
+    Errors: none of its own.
+    Source: Ioffe and Szegedy 2015, arXiv 1502.03167.
+    """
+
+    kind: ClassVar[str] = "bn"
+    role: ClassVar[Literal["", "norm", "act"]] = "norm"
+
+    eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and TensorFlow's networks")
+    momentum: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="weight of the new batch in the statistics")
+    affine: bool = Field(True, description="learned scale and shift")
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        channels = at(inputs[0][0])
+        learned = (Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)) if self.affine else ()
+        return (
+            *learned,
+            Param("running_mean", (channels,), ZEROS, trained=False),
+            Param("running_var", (channels,), ONES, trained=False),
+            Param("num_batches_tracked", (), ZEROS, trained=False, dtype="int64"),
+        )
+
+
+class Gn(Op):
+    """Group normalisation: per sample, over the pixels and channels of each group.
+
+    Shape: unchanged, an image or a vector.
+    Parameters: `weight`, `bias` (C).
+    MACs: 0.
+    Errors: E0403 groups that do not divide the channels, E0417 a group of one value.
+    Source: Wu and He 2018, arXiv 1803.08494.
+    """
+
+    kind: ClassVar[str] = "gn"
+    role: ClassVar[Literal["", "norm", "act"]] = "norm"
+    positional: ClassVar[tuple[str, ...]] = ("groups",)
+
+    groups: Positive = Field(32, description="groups of channels")
+    eps: Epsilon = Field(1e-5, description="added to the variance")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        channels = at(inputs[0][0])
+        if channels % self.groups:
+            raise OpError("E0403", f"{channels} channels cannot be divided into {self.groups} groups", field="groups")
+        if numel(inputs[0]) == self.groups:
+            raise OpError(
+                "E0417", f"each of the {self.groups} groups has one value: it would always become 0", field="groups"
+            )
+        return inputs[0]
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        channels = at(inputs[0][0])
+        return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
+
+
+class Ln(Op):
+    """Layer normalisation over the channels at each place.
+
+    Shape: unchanged, an image or a vector.
+    Parameters: `weight`, `bias` (C).
+    MACs: 0.
+    Errors: E0417 one channel.
+    Source: Ba et al. 2016, arXiv 1607.06450; per place: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545.
+    """
+
+    kind: ClassVar[str] = "ln"
+    role: ClassVar[Literal["", "norm", "act"]] = "norm"
+
+    eps: Epsilon = Field(1e-5, description="added to the variance")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        if at(inputs[0][0]) == 1:
+            raise OpError("E0417", "`ln` over a single channel would always give 0")
+        return inputs[0]
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        channels = at(inputs[0][0])
+        return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
+
+
+class Lrn(Op):
+    """Local response normalisation across channels: ``x / (k + alpha/size * sum(x^2 of size channels))**beta``.
+
+    Shape: `C x H x W`, unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector.
+    Source: Krizhevsky et al. 2012, section 3.3, whose alpha is not divided by the size: its 1e-4 is 5e-4 here,
+        as in Caffe, PyTorch and ONNX.
+    """
+
+    kind: ClassVar[str] = "lrn"
+    role: ClassVar[Literal["", "norm", "act"]] = "norm"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+
+    size: Positive = Field(5, description="channels in the sum")
+    alpha: Number = Field(1e-4, description="divided by the size")
+    beta: Number = Field(0.75, description="exponent")
+    k: Number = Field(1.0, description="constant in the sum; 2 in the AlexNet paper")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        need_image(self, inputs[0])
+        return inputs[0]

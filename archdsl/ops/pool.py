@@ -1,0 +1,213 @@
+"""Pools: maxpool, avgpool (also adaptive), gap, and 1998's trainable subsample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from archdsl.ops.base import (
+    ONES,
+    ZEROS,
+    Op,
+    OpError,
+    Pair,
+    Param,
+    Window,
+    need_image,
+    need_windows,
+)
+from archdsl.ops.conv import Padding, explicit_pads, reach_of
+from archdsl.shapes import NO_PADS, Pads, Shape, Size, at, window
+
+_FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "same"), "valid": ("pad", "valid")}
+
+
+class _Pool(Op):
+    """What max and average pools share: the window, its stride (default: the window), padding, ceil."""
+
+    kernel: Pair = Field(description="height and width of the window")
+    stride: Pair | None = Field(None, description="step of the window; by default the window itself")
+    pad: Padding = Field(0, description="pixels around; `same` is TensorFlow's; [top, left, bottom, right]")
+    ceil: bool = Field(False, description="a last window may reach past the end")
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        return self.stride or self.kernel
+
+    @property
+    def dilations(self) -> tuple[int, int]:
+        return (1, 1)
+
+    def pads(self, shape: Shape) -> Pads:
+        """Explicit pixels for an input of this shape, without what `ceil` adds at the end."""
+        return explicit_pads(self.pad, shape, self.kernel, self.steps, self.dilations) if self.pad else NO_PADS
+
+    def end_pads(self, shape: Shape, output: Shape) -> Pads:
+        """The pixels that make floor mode see the same windows as `ceil`: the last one made whole. Needs numbers."""
+        pads = list(self.pads(shape))
+        for axis in (0, 1):
+            reach = reach_of(self.kernel, self.dilations)[axis]
+            last = (at(output[axis + 1]) - 1) * self.steps[axis] + reach - pads[axis]
+            pads[axis + 2] = max(last - at(shape[axis + 1]), 0) if self.ceil else pads[axis + 2]
+        return Pads(*pads)
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        need_image(self, shape)
+        pads = self.pads(shape)
+        sizes: list[Size] = [
+            window(shape[a + 1], self.kernel[a], self.steps[a], self.dilations[a], pads[a], pads[a + 2], self.ceil)
+            for a in (0, 1)
+        ]
+        output = (shape[0], sizes[0], sizes[1])
+        reach = reach_of(self.kernel, self.dilations)
+        need_windows(self, shape, output, reach, (pads.top + pads.bottom, pads.left + pads.right))
+        for axis in (0, 1):
+            self._need_pixels(axis, at(shape[axis + 1]), at(output[axis + 1]), pads[axis])
+        return output
+
+    def _need_pixels(self, axis: int, size: int, count: int, begin: int) -> None:
+        """Every window must see at least one pixel of the image (frameworks disagree about the others)."""
+        kernel, stride, dilation = self.kernel[axis], self.steps[axis], self.dilations[axis]
+        if not begin and dilation == 1:
+            last = (count - 1) * stride
+            bad = last >= size
+        else:
+            edge = {*range(min(count, begin // stride + 1)), count - 1}
+            if dilation > 1:
+                edge = set(range(count)) if count <= 4096 else edge
+            bad = any(
+                not any(0 <= i * stride - begin + tap * dilation < size for tap in range(kernel))
+                if dilation > 1
+                else i * stride - begin + kernel <= 0 or i * stride - begin >= size
+                for i in edge
+            )
+        if bad:
+            raise OpError(
+                "E0416",
+                f"a window of `{self.kind}` lies in the padding alone",
+                field="pad",
+                label=f"{size} pixels, kernel {kernel}, stride {stride}, {begin} of padding before",
+                help="its value would be undefined; use less padding",
+            )
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return Window(reach_of(self.kernel, self.dilations), self.steps)
+
+
+class MaxPool(_Pool):
+    """The largest value of each window. Padding never wins: it counts as minus infinity.
+
+    Shape: `C x H x W -> C x H' x W'`; not padded, stride = kernel, by default.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector, E0402 a window larger than its input, E0416 a window of padding only.
+    Source: Ranzato et al. 2007; overlapping: Krizhevsky et al. 2012, section 3.4.
+    """
+
+    kind: ClassVar[str] = "maxpool"
+    flags: ClassVar[dict[str, tuple[str, Any]]] = _FLAGS
+
+    dilation: Pair = Field((1, 1), description="distance between the taps of the window")
+
+    @property
+    def dilations(self) -> tuple[int, int]:
+        return self.dilation
+
+
+class AvgPool(_Pool):
+    """The mean of each window. Padding counts as zeros in the mean unless `inside`.
+
+    Shape: `C x H x W -> C x H' x W'`; with `adaptive`, `C x kh x kw` whatever the input's size.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector, E0402 a window larger than its input, E0407 `adaptive` with stride, padding, ceil
+        or inside, E0416 a window of padding only.
+    Source: LeCun et al. 1998; adaptive: He et al. 2014 (SPP), arXiv 1406.4729, section 2.2.
+    """
+
+    kind: ClassVar[str] = "avgpool"
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {
+        **_FLAGS,
+        "inside": ("inside", True),
+        "adaptive": ("adaptive", True),
+    }
+
+    inside: bool = Field(False, description="divide by the pixels inside the image only")
+    adaptive: bool = Field(False, description="the kernel is the size of the output")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        if not self.adaptive:
+            return super().infer(inputs)
+        for name in ("stride", "pad", "ceil", "inside"):
+            if getattr(self, name):
+                raise OpError("E0407", f"an adaptive pool has no `{name}`: its windows follow from the sizes", field=name)
+        need_image(self, inputs[0])
+        return (inputs[0][0], *self.kernel)
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        if not self.adaptive:
+            return super().window(inputs)
+        height, width = at(inputs[0][1]), at(inputs[0][2])
+        if self.kernel == (1, 1):
+            return None
+        (kh, kw) = self.kernel
+        return Window((-(-height // kh), -(-width // kw)), (height / kh, width / kw))
+
+
+class Gap(Op):
+    """Global average pool: one mean per channel.
+
+    Shape: `C x H x W -> C x 1 x 1`.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector.
+    Source: Lin et al. 2013 (Network in Network), arXiv 1312.4400, section 3.2.
+    """
+
+    kind: ClassVar[str] = "gap"
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        need_image(self, inputs[0])
+        return (inputs[0][0], 1, 1)
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return None
+
+
+class Subsample(Op):
+    """LeNet-5's trainable subsampling: the sum of each window times a coefficient plus a bias, per map.
+
+    Shape: `C x H x W -> C x H' x W'`; stride = kernel by default.
+    Parameters: `weight` (C), `bias` (C).
+    MACs: 0 (a pool; the paper counts its connections apart).
+    Errors: E0401 a vector, E0402 a window larger than its input.
+    Source: LeCun et al. 1998, section II.B, layers S2 and S4.
+    """
+
+    kind: ClassVar[str] = "subsample"
+
+    kernel: Pair = Field(description="height and width of the window")
+    stride: Pair | None = Field(None, description="step of the window; by default the window itself")
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        return self.stride or self.kernel
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        need_image(self, shape)
+        height, width = (window(shape[a + 1], self.kernel[a], self.steps[a]) for a in (0, 1))
+        need_windows(self, shape, (shape[0], height, width), self.kernel, (0, 0))
+        return (shape[0], height, width)
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        channels = at(inputs[0][0])
+        return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
+
+    def window(self, inputs: Sequence[Shape]) -> Window:
+        return Window(self.kernel, self.steps)
+
+

@@ -1,0 +1,170 @@
+"""Ops that move values without computing: input, flatten, slice, shuffle, upsample, pad, identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from archdsl.ops.base import MAX_SIZE, Natural, Number, Op, OpError, Pair, Positive, Window, need_image
+from archdsl.shapes import Dim, Inexpressible, Shape, at, format_shape, numel, plus, times
+
+
+class Input(Op):
+    """A tensor that the network receives. Made from the spec's `input`, never written as a node."""
+
+    kind: ClassVar[str] = "input"
+    arity: ClassVar[tuple[int, int | None]] = (0, 0)
+
+
+class Identity(Op):
+    """Its input, unchanged.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: none.
+    """
+
+    kind: ClassVar[str] = "identity"
+    inference: ClassVar[bool] = False
+    stored: ClassVar[bool] = False
+
+
+class Flatten(Op):
+    """An image as one long vector, channel by channel, row by row. Made by itself before `fc`.
+
+    Shape: `C x H x W -> C*H*W`; pins a free height or width.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: none.
+    """
+
+    kind: ClassVar[str] = "flatten"
+    stored: ClassVar[bool] = False
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        for size in inputs[0]:
+            if isinstance(size, Dim):
+                raise Inexpressible(size)
+        return (numel(inputs[0]),)
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return None if len(inputs[0]) == 3 and tuple(map(at, inputs[0][1:])) != (1, 1) else Window((1, 1), (1, 1))
+
+
+class Slice(Op):
+    """The channels from `start` up to, not including, `end`.
+
+    Shape: `C x H x W -> end-start x H x W`; vectors likewise.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0418 a range outside the channels.
+    Source: none.
+    """
+
+    kind: ClassVar[str] = "slice"
+    positional: ClassVar[tuple[str, ...]] = ("start", "end")
+
+    start: Natural = Field(description="first channel")
+    end: Positive | None = Field(None, description="the channel after the last; by default to the end")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        channels = at(inputs[0][0])
+        end = channels if self.end is None else self.end
+        if not self.start < end <= channels:
+            raise OpError(
+                "E0418", f"channels {self.start} up to {end} of {channels}: the range is empty or too long",
+                field="end" if self.end is not None and self.end > channels else "start",
+            )  # fmt: skip
+        return (end - self.start, *inputs[0][1:])
+
+
+class Shuffle(Op):
+    """Channel shuffle: channel `g*n + i` of n per group goes to `i*groups + g`.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector, E0403 groups that do not divide the channels.
+    Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083, section 3.1.
+    """
+
+    kind: ClassVar[str] = "shuffle"
+    positional: ClassVar[tuple[str, ...]] = ("groups",)
+
+    groups: Positive = Field(description="groups of channels")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        need_image(self, inputs[0])
+        if at(inputs[0][0]) % self.groups:
+            raise OpError(
+                "E0403", f"{at(inputs[0][0])} channels cannot be divided into {self.groups} groups", field="groups"
+            )
+        return inputs[0]
+
+
+class Upsample(Op):
+    """Enlargement by a whole factor: each pixel repeated, or bilinear (half-pixel centres, edges clamped).
+
+    Shape: `C x H x W -> C x scale*H x scale*W`.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector.
+    Source: Odena et al. 2016, distill.pub/2016/deconv-checkerboard.
+    """
+
+    kind: ClassVar[str] = "upsample"
+    positional: ClassVar[tuple[str, ...]] = ("scale",)
+    flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "bilinear": ("mode", "bilinear")}
+
+    scale: Pair = Field(description="factor of height and width")
+    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how values between pixels are made")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        need_image(self, inputs[0])
+        channels, height, width = inputs[0]
+        return (channels, times(height, self.scale[0]), times(width, self.scale[1]))
+
+    def window(self, inputs: Sequence[Shape]) -> Window:
+        reach = (1, 1) if self.mode == "nearest" else (2, 2)
+        return Window(reach, (1 / self.scale[0], 1 / self.scale[1]))
+
+
+Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
+
+
+class Pad(Op):
+    """Rows, columns and channels added around the image; negative numbers crop.
+
+    Shape: `C x H x W -> C+front+back x H+top+bottom x W+left+right`.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector, E0409 nothing left.
+    Source: none.
+    """
+
+    kind: ClassVar[str] = "pad"
+    positional: ClassVar[tuple[str, ...]] = ("pixels",)
+
+    pixels: Signed | tuple[Signed, Signed, Signed, Signed] = Field(
+        0, description="one number for all sides, or [top, left, bottom, right]"
+    )
+    channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")
+    value: Number = Field(0.0, description="what is put there")
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        return (self.pixels,) * 4 if isinstance(self.pixels, int) else self.pixels
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        need_image(self, inputs[0])
+        top, left, bottom, right = self.sides
+        channels, height, width = inputs[0]
+        output = (at(channels) + sum(self.channels), plus(height, top + bottom), plus(width, left + right))
+        if min(map(at, output)) < 1:
+            raise OpError("E0409", f"nothing is left of {format_shape(inputs[0])} after cropping", field="pixels")
+        return output

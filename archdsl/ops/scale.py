@@ -1,0 +1,54 @@
+"""Factors and offsets: scale (learned, per channel), affine (constants)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from archdsl.ops.base import Init, Number, Op, OpError, Param
+from archdsl.shapes import Shape, at
+
+
+class Scale(Op):
+    """A learned factor per channel, starting at `init`.
+
+    Shape: unchanged.
+    Parameters: one tensor, whose key is the node's own path, (C, 1, 1); (C) for a vector.
+    MACs: 0.
+    Errors: none.
+    Source: Touvron et al. 2021 (LayerScale), arXiv 2103.17239.
+    """
+
+    kind: ClassVar[str] = "scale"
+    positional: ClassVar[tuple[str, ...]] = ("init",)
+
+    init: Number = Field(1.0, description="value at the start")
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        return (Param("", (at(inputs[0][0]),) + (1,) * (len(inputs[0]) - 1), Init("constant", value=self.init)),)
+
+
+class Affine(Op):
+    """``x * mul + add`` with constants, one for all channels or one each: an input transform, a residual's scale.
+
+    Shape: unchanged.
+    Parameters: none (the constants are not stored with the weights).
+    MACs: 0.
+    Errors: E0404 as many constants as there are channels, or one.
+    Source: torchvision's `transform_input`; Szegedy et al. 2016 (scaling of residuals), arXiv 1602.07261, 3.3.
+    """
+
+    kind: ClassVar[str] = "affine"
+    positional: ClassVar[tuple[str, ...]] = ("mul", "add")
+
+    mul: Number | tuple[Number, ...] = Field(1.0, description="factor, or one per channel")
+    add: Number | tuple[Number, ...] = Field(0.0, description="offset, or one per channel")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        for name in ("mul", "add"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != at(inputs[0][0]):
+                raise OpError("E0404", f"{len(value)} constants for {at(inputs[0][0])} channels", field=name)
+        return inputs[0]

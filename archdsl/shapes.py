@@ -1,0 +1,170 @@
+"""Sizes, shapes, padding, and the only window formula of the project.
+
+A `Size` is an int or a `Dim`: a spatial size that still depends on the input's height or width, kept in
+the closed form ``m * ((S + p) // q) + r``. Floors of floors collapse, so any chain of convolutions and
+pools stays in that form; what does not (see `Inexpressible`) is pinned to the default size by the caller.
+Shapes never contain the batch: an image is ``(C, H, W)``, a vector ``(features,)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import NamedTuple, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A free spatial size of the input, `H = 224`."""
+
+    name: str
+    default: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """``m * ((symbol + p) // q) + r`` with ``0 <= p < q``; built by `dim`, which normalises."""
+
+    symbol: Symbol
+    m: int = 1
+    p: int = 0
+    q: int = 1
+    r: int = 0
+
+    def at(self, value: int) -> int:
+        return self.m * ((value + self.p) // self.q) + self.r
+
+    @property
+    def default(self) -> int:
+        return self.at(self.symbol.default)
+
+    def __str__(self) -> str:
+        inner = self.symbol.name if not self.p else f"({self.symbol.name} + {self.p})"
+        if self.q != 1:
+            inner = f"{inner}//{self.q}"
+        if self.m != 1:
+            inner = f"{self.m}*{inner}" if self.q == 1 else f"{self.m}*({inner})"
+        return inner + (f" + {self.r}" if self.r > 0 else f" - {-self.r}" if self.r < 0 else "")
+
+
+Size: TypeAlias = int | Dim
+Shape: TypeAlias = tuple[Size, ...]
+
+
+class Inexpressible(Exception):
+    """A size that the closed form cannot say; `dim` is the operand whose symbol must be pinned."""
+
+    def __init__(self, dim: Dim) -> None:
+        self.dim = dim
+        super().__init__(str(dim))
+
+
+class Pads(NamedTuple):
+    """Explicit pixels around a window op's input."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+NO_PADS = Pads(0, 0, 0, 0)
+
+
+def dim(symbol: Symbol, m: int, p: int, q: int, r: int) -> Dim:
+    """The normal form of ``m * ((symbol + p) // q) + r``: equal functions become equal values."""
+    r += m * (p // q)
+    return Dim(symbol, m, p % q, q, r)
+
+
+def plus(size: Size, number: int) -> Size:
+    if isinstance(size, int):
+        return size + number
+    return Dim(size.symbol, size.m, size.p, size.q, size.r + number)
+
+
+def times(size: Size, number: int) -> Size:
+    if isinstance(size, int):
+        return size * number
+    return Dim(size.symbol, size.m * number, size.p, size.q, size.r * number)
+
+
+def floordiv(size: Size, number: int) -> Size:
+    """``size // number``; raises `Inexpressible` where a multiple survives under the floor."""
+    if isinstance(size, int):
+        return size // number
+    shared = gcd(size.m, number)
+    m, number, r = size.m // shared, number // shared, size.r // shared
+    if number == 1:
+        return Dim(size.symbol, m, size.p, size.q, r)
+    if m != 1:
+        raise Inexpressible(size)
+    return dim(size.symbol, 1, size.p + r * size.q, size.q * number, 0)
+
+
+def at(size: Size, values: Mapping[str, int] | None = None) -> int:
+    """The size as a number: at `values` by symbol name, else at the symbol's default."""
+    if isinstance(size, int):
+        return size
+    return size.at(values[size.symbol.name]) if values is not None else size.default
+
+
+def concrete(shape: Shape, values: Mapping[str, int] | None = None) -> tuple[int, ...]:
+    return tuple(size if isinstance(size, int) else at(size, values) for size in shape)
+
+
+def numel(shape: Iterable[Size]) -> int:
+    return prod(at(size) for size in shape)
+
+
+def format_shape(shape: Shape, symbolic: bool = False, batch: str | None = None, times: str = " x ") -> str:
+    """`64 x 56 x 56`; with `symbolic`, `64 x (H + 3)//4 x (W + 3)//4`; `batch` goes in front."""
+    sizes = [str(s) if symbolic else str(at(s)) for s in shape]
+    return times.join(([batch] if batch else []) + sizes)
+
+
+def window(size: Size, kernel: int, stride: int = 1, dilation: int = 1, pads: int = 0, end: int | None = None,
+           ceil: bool = False) -> Size:  # fmt: skip
+    """How many windows fit: the size after a convolution or a pool along one axis.
+
+    `pads` pixels before and `end` (default: as many) after. With `ceil` a last window may reach past the
+    end, but, as in torch, must start inside the input or the padding before it. May be 0 or negative:
+    the caller refuses that. (Dumoulin and Visin 2016, relationship 6, with dilation: relationship 14.)
+    """
+    begin, end = pads, pads if end is None else end
+    reach = dilation * (kernel - 1) + 1
+    room = begin + end - reach
+    if not ceil:
+        return plus(floordiv(plus(size, room), stride), 1)
+    # ceil(x / s) + 1 = (x + 2s - 1) // s; torch's rule caps it at ceil((size + begin) / s).
+    return floordiv(plus(size, min(room + 2 * stride - 1, begin + stride - 1)), stride)
+
+
+def same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """TensorFlow's `same` along one axis: the output is ceil(size / stride), an odd pixel goes to the end."""
+    total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def agree(a: Size, b: Size) -> tuple[int, int] | None:
+    """When two sizes are equal: `(step, residue)`, the inputs S with ``S % step == residue``, or None.
+
+    `(1, 0)` means always. Only the residue class that the default belongs to is told; None means that they
+    differ at the default, or that one is a number and the other is not, or that their slopes differ.
+    """
+    if a == b:
+        return 1, 0
+    if isinstance(a, int) or isinstance(b, int) or a.symbol != b.symbol:
+        return None
+    default = a.symbol.default
+    if a.at(default) != b.at(default) or a.m * b.q != b.m * a.q:
+        return None
+    period = a.q * b.q // gcd(a.q, b.q)
+    if period > 1 << 16:
+        return None
+    for step in (d for d in range(1, period + 1) if period % d == 0):
+        residue = default % step
+        if all(a.at(s) == b.at(s) for s in range(residue + step, residue + step + period, step)):
+            return step, residue
+    return None
