@@ -1,3 +1,48 @@
-"""archdsl: convolutional networks as YAML specs: checked, counted, drawn, compiled to PyTorch and ONNX."""
+"""archdsl: convolutional networks as YAML specs: checked, counted, drawn, compiled to PyTorch and ONNX.
+
+>>> import archdsl
+>>> net = archdsl.load("resnet50", classes=3)
+>>> net.params
+23514179
+
+`load` a SPEC, `loads` a text, `list` the library. What is wrong with a spec is an `ArchError`, whose
+`diagnostics` say where, what and why. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from archdsl.diagnostics import ArchError, Diagnostic
+    from archdsl.graph import Graph, Node
+    from archdsl.library import list_names as list
+    from archdsl.network import Network, load, loads
+
+_WHERE = {
+    "ArchError": "diagnostics",
+    "Diagnostic": "diagnostics",
+    "Graph": "graph",
+    "Node": "graph",
+    "Network": "network",
+    "load": "network",
+    "loads": "network",
+    "list": "library",
+}
+
+__all__ = ["ArchError", "Diagnostic", "Graph", "Network", "Node", "list", "load", "loads"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"{__name__}.{_WHERE[name]}")
+    return getattr(module, "list_names" if name == "list" else name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -27,7 +27,7 @@ from archdsl.ops.merge import Add, Concat, Merge, Mul
 from archdsl.ops.norm import Bn, Gn, Ln, Lrn
 from archdsl.ops.pool import AvgPool, Gap, MaxPool, Subsample
 from archdsl.ops.regular import DropPath, Dropout
-from archdsl.ops.reshape import Flatten, Identity, Input, Pad, Shuffle, Slice, Upsample
+from archdsl.ops.reshape import Flatten, Identity, Input, Pad, Shuffle, Slice, Split, Upsample
 from archdsl.ops.scale import Affine, Scale
 
 _ALL: tuple[type[Op], ...] = (
@@ -37,18 +37,18 @@ _ALL: tuple[type[Op], ...] = (
     Relu, Relu6, LeakyRelu, PRelu, Elu, Tanh, ScaledTanh, Sigmoid, Silu, Gelu, HardSwish, HardSigmoid, Softmax,
     Dropout, DropPath,
     Add, Mul, Concat,
-    Flatten, Slice, Shuffle, Upsample, Pad, Identity,
+    Flatten, Slice, Split, Shuffle, Upsample, Pad, Identity,
     Scale, Affine,
 )  # fmt: skip
 
 KINDS: dict[str, type[Op]] = {op.kind: op for op in _ALL}
-GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if op is not DwConv))
+GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if op not in (DwConv, Split)))
 """The ops that a graph can hold: every target's table has exactly these rows."""
 
 __all__ = [
     "GRAPH_OPS", "KINDS", "Add", "Affine", "AvgPool", "Bn", "Concat", "Conv", "Deconv", "DropPath", "Dropout",
     "DwConv", "Elu", "Fc", "Flatten", "Gap", "Gelu", "Gn", "HardSigmoid", "HardSwish", "Identity", "Init", "Input",
     "LeakyRelu", "Ln", "Lrn", "MaxPool", "Merge", "Mul", "Op", "OpError", "PRelu", "Pad", "Param", "Rbf", "Relu",
-    "Relu6", "Scale", "ScaledTanh", "Shuffle", "Sigmoid", "Silu", "Slice", "Softmax", "Subsample", "Tanh",
+    "Relu6", "Scale", "ScaledTanh", "Shuffle", "Sigmoid", "Silu", "Slice", "Softmax", "Split", "Subsample", "Tanh",
     "Upsample", "Window",
 ]  # fmt: skip

@@ -68,6 +68,7 @@ class PRelu(_Activation):
     """
 
     kind: ClassVar[str] = "prelu"
+    parametric: ClassVar[bool] = True
 
     shared: bool = Field(False, description="one slope for all channels")
 

@@ -100,6 +100,8 @@ class Op(BaseModel):
     """Least and most inputs (None: any number)."""
     role: ClassVar[Literal["", "norm", "act"]] = ""
     """`norm` and `act` kinds may be written behind another kind: `3x3 conv 64 bn relu`."""
+    parametric: ClassVar[bool] = False
+    """True: has named tensors, so its place in the tree needs a name."""
     inference: ClassVar[bool] = True
     """False: does nothing when the network runs (dropout), so targets may leave it out."""
     stored: ClassVar[bool] = True

@@ -69,6 +69,7 @@ class Conv(Op):
     """
 
     kind: ClassVar[str] = "conv"
+    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         "bias": ("bias", True),
@@ -222,6 +223,7 @@ class DwConv(Op):
     """
 
     kind: ClassVar[str] = "dwconv"
+    parametric: ClassVar[bool] = True
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
 
     kernel: Pair = Field(description="height and width of the window")
@@ -256,6 +258,7 @@ class Deconv(Op):
     """
 
     kind: ClassVar[str] = "deconv"
+    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 

@@ -23,6 +23,7 @@ class Fc(Op):
     """
 
     kind: ClassVar[str] = "fc"
+    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 
@@ -60,6 +61,7 @@ class Rbf(Op):
     """
 
     kind: ClassVar[str] = "rbf"
+    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
 
     out: Positive = Field(description="number of centres")

@@ -24,6 +24,7 @@ class Bn(Op):
     """
 
     kind: ClassVar[str] = "bn"
+    parametric: ClassVar[bool] = True
     role: ClassVar[Literal["", "norm", "act"]] = "norm"
 
     eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and TensorFlow's networks")
@@ -52,6 +53,7 @@ class Gn(Op):
     """
 
     kind: ClassVar[str] = "gn"
+    parametric: ClassVar[bool] = True
     role: ClassVar[Literal["", "norm", "act"]] = "norm"
     positional: ClassVar[tuple[str, ...]] = ("groups",)
 
@@ -84,6 +86,7 @@ class Ln(Op):
     """
 
     kind: ClassVar[str] = "ln"
+    parametric: ClassVar[bool] = True
     role: ClassVar[Literal["", "norm", "act"]] = "norm"
 
     eps: Epsilon = Field(1e-5, description="added to the variance")

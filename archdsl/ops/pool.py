@@ -188,6 +188,7 @@ class Subsample(Op):
     """
 
     kind: ClassVar[str] = "subsample"
+    parametric: ClassVar[bool] = True
 
     kernel: Pair = Field(description="height and width of the window")
     stride: Pair | None = Field(None, description="step of the window; by default the window itself")

@@ -83,6 +83,22 @@ class Slice(Op):
         return (end - self.start, *inputs[0][1:])
 
 
+class Split(Op):
+    """Equal parts of the channels. In the graph it is that many `slice` nodes, `x.0`, `x.1`, ...
+
+    Shape: `C x H x W -> parts times C/parts x H x W`.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0403 parts that do not divide the channels.
+    Source: none.
+    """
+
+    kind: ClassVar[str] = "split"
+    positional: ClassVar[tuple[str, ...]] = ("parts",)
+
+    parts: Annotated[int, Field(ge=2, le=4096)] = Field(description="number of equal parts")
+
+
 class Shuffle(Op):
     """Channel shuffle: channel `g*n + i` of n per group goes to `i*groups + g`.
 

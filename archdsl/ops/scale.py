@@ -22,6 +22,7 @@ class Scale(Op):
     """
 
     kind: ClassVar[str] = "scale"
+    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("init",)
 
     init: Number = Field(1.0, description="value at the start")

@@ -1,0 +1,441 @@
+"""Each op in ONNX's terms: the table `{Op class: function}`. Imports neither onnx nor torch.
+
+Every attribute that has a default is written out, so no runtime's opinion of a default matters. Where an
+ONNX op means something else than ours in some runtime, the meaning is spelled out with ops that agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from archdsl import ops
+from archdsl.backends.onnx.records import Attribute, Emitter, Lowered
+from archdsl.graph import Node
+from archdsl.ops.base import Op
+from archdsl.ops.conv import reach_of
+from archdsl.shapes import NO_PADS, Dim, Pads, Shape, at
+
+Lowering: TypeAlias = Callable[[Emitter, Any], None]
+
+
+def lower(node: Node, inputs: Sequence[str], output: str) -> Lowered:
+    """The node as ONNX nodes that read the values `inputs` and make the value `output`."""
+    emitter = Emitter(node, inputs, output)
+    LOWERINGS[type(node.op)](emitter, node.op)
+    return emitter.result()
+
+
+# --- convolutions and fully connected layers ----------------------------------------------------------------
+
+
+def _conv(e: Emitter, op: ops.Conv) -> None:
+    channels = at(e.node.in_shapes[0][0])
+    weight = _dense_table(e, op, channels) if op.table is not None else e.param("weight")
+    e.last(
+        "Conv", e.x, weight, *_bias(e),
+        auto_pad="NOTSET", dilations=op.dilation, group=op.groups, kernel_shape=op.kernel,
+        pads=tuple(op.pads(e.node.in_shapes[0])), strides=op.stride,
+    )  # fmt: skip
+
+
+def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
+    """A table's kernels put where a full convolution has them, zeros elsewhere."""
+    assert op.table is not None
+    rows = tuple(number * channels + source for number, row in enumerate(op.table) for source in row)
+    return e.derived("kernels", "weight", (op.out, channels, *op.kernel), rows=rows)
+
+
+def _deconv(e: Emitter, op: ops.Deconv) -> None:
+    (pad_h, extra_h), (pad_w, extra_w) = op.crops()
+    e.last(
+        "ConvTranspose", e.x, e.param("weight"), *_bias(e),
+        auto_pad="NOTSET", dilations=op.dilation, group=op.groups, kernel_shape=op.kernel,
+        output_padding=(extra_h, extra_w), pads=(pad_h, pad_w, pad_h, pad_w), strides=op.stride,
+    )  # fmt: skip
+
+
+def _fc(e: Emitter, op: ops.Fc) -> None:
+    if op.kernel is None:
+        e.last("Gemm", e.x, e.param("weight"), *_bias(e), alpha=1.0, beta=1.0, transA=0, transB=1)
+        return
+    features = at(e.node.in_shapes[0][0])
+    e.last(
+        "Conv", e.x, e.derived("kernels", "weight", (op.out, features, 1, 1)), *_bias(e),
+        auto_pad="NOTSET", dilations=(1, 1), group=1, kernel_shape=(1, 1), pads=(0, 0, 0, 0), strides=(1, 1),
+    )  # fmt: skip
+
+
+def _rbf(e: Emitter, op: ops.Rbf) -> None:
+    """The differences themselves: x^2 - 2xw + w^2 would cancel near a centre."""
+    spread = e.step("spread", "Unsqueeze", e.x, e.ints("middle", [1]))
+    difference = e.step("difference", "Sub", spread, e.param("weight"))
+    square = e.step("square", "Mul", difference, difference)
+    e.last("ReduceSum", square, e.ints("features", [2]), keepdims=0, noop_with_empty_axes=0)
+
+
+def _bias(e: Emitter) -> tuple[str, ...]:
+    return (e.param("bias"),) if e.has("bias") else ()
+
+
+# --- pools --------------------------------------------------------------------------------------------------
+
+
+def _maxpool(e: Emitter, op: ops.MaxPool) -> None:
+    x, pads = e.x, _end_pads(e, op)
+    if any(pads[side] >= op.kernel[side % 2] for side in range(4)):  # a dilated window; runtimes refuse such pads
+        lowest = e.floats("lowest", float("-inf"))
+        x = e.step("padded", "Pad", x, e.ints("pads", _pad_list(pads)), lowest, mode="constant")
+        pads = NO_PADS
+    e.last(
+        "MaxPool", x,
+        auto_pad="NOTSET", ceil_mode=0, dilations=op.dilation, kernel_shape=op.kernel, pads=tuple(pads),
+        storage_order=0, strides=op.steps,
+    )  # fmt: skip
+
+
+def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
+    """The pads with which floor mode sees the op's windows; runtimes disagree about ONNX's ceil mode."""
+    shape = e.node.in_shapes[0]
+    pads = list(op.end_pads(shape, e.node.shape))
+    if op.ceil:
+        plain, reach = op.pads(shape), reach_of(op.kernel, op.dilations)
+        for axis in (0, 1):
+            size = shape[axis + 1]
+            if not isinstance(size, Dim):
+                continue
+            if isinstance(op, ops.MaxPool) and not plain[axis] + plain[axis + 2] and reach[axis] >= op.steps[axis]:
+                pads[axis + 2] = op.steps[axis] - 1  # enough for every size, and never a window more
+            else:
+                e.number(size)
+    return Pads(*pads)
+
+
+def _pad_list(pads: Pads) -> tuple[int, ...]:
+    return (0, 0, pads.top, pads.left, 0, 0, pads.bottom, pads.right)
+
+
+def _avgpool(e: Emitter, op: ops.AvgPool) -> None:
+    if op.adaptive:
+        _adaptive(e, op.kernel)
+        return
+    pads = _end_pads(e, op)
+    even = (pads.top, pads.left) == (pads.bottom, pads.right)
+    if op.inside and even and not op.ceil:
+        e.last("AveragePool", e.x, **_averaging(op.kernel, op.steps, pads, count_include_pad=0))
+        return
+    factors = _factors(e, op)
+    if even and factors is None:
+        e.last("AveragePool", e.x, **_averaging(op.kernel, op.steps, pads))
+        return
+    x = e.x
+    if any(pads):
+        x = e.step("padded", "Pad", x, e.ints("pads", _pad_list(pads)), e.floats("zero", 0.0), mode="constant")
+    if factors is None:
+        e.last("AveragePool", x, **_averaging(op.kernel, op.steps))
+        return
+    pooled = e.step("pooled", "AveragePool", x, **_averaging(op.kernel, op.steps))
+    e.last("Mul", pooled, e.floats("factors", factors, (1, 1, *map(e.number, e.node.shape[1:]))))
+
+
+def _averaging(
+    kernel: tuple[int, int], strides: tuple[int, int], pads: Pads = NO_PADS, count_include_pad: int = 1
+) -> dict[str, Attribute]:
+    return {
+        "auto_pad": "NOTSET", "ceil_mode": 0, "count_include_pad": count_include_pad, "dilations": (1, 1),
+        "kernel_shape": kernel, "pads": tuple(pads), "strides": strides,
+    }  # fmt: skip
+
+
+def _factors(e: Emitter, op: ops.AvgPool) -> list[float] | None:
+    """What turns the mean over whole windows into the mean over the pixels that count; None where all do."""
+    if not op.ceil and not op.inside:
+        return None
+    shape, output, pads = e.node.in_shapes[0], e.node.shape, op.pads(e.node.in_shapes[0])
+    axes: list[list[int]] = []
+    for axis in (0, 1):
+        size, begin, end = e.number(shape[axis + 1]), pads[axis], pads[axis + 2]
+        first, last = (0, size) if op.inside else (-begin, size + end)
+        starts = [number * op.steps[axis] - begin for number in range(e.number(output[axis + 1]))]
+        axes.append([min(start + op.kernel[axis], last) - max(start, first) for start in starts])
+    whole = op.kernel[0] * op.kernel[1]
+    factors = [whole / (high * wide) for high in axes[0] for wide in axes[1]]
+    return None if all(factor == 1.0 for factor in factors) else factors
+
+
+def _adaptive(e: Emitter, target: tuple[int, int]) -> None:
+    if target == (1, 1):
+        e.last("GlobalAveragePool", e.x)
+        return
+    height, width = (e.number(size) for size in e.node.in_shapes[0][1:])
+    if (height, width) == target:
+        e.skip()
+    elif height % target[0] == 0 and width % target[1] == 0:
+        window = (height // target[0], width // target[1])
+        e.last("AveragePool", e.x, **_averaging(window, window))
+    elif height == target[0]:
+        e.last("MatMul", e.x, _means(e, "columns", width, target[1], across=True))
+    elif width == target[1]:
+        e.last("MatMul", _means(e, "rows", height, target[0]), e.x)
+    else:
+        rows = e.step("by_rows", "MatMul", _means(e, "rows", height, target[0]), e.x)
+        e.last("MatMul", rows, _means(e, "columns", width, target[1], across=True))
+
+
+def _means(e: Emitter, what: str, size: int, count: int, across: bool = False) -> str:
+    """The matrix of an adaptive pool along one axis: row i takes the mean of floor(i*size/count) up to
+    ceil((i+1)*size/count). `across`: transposed, to stand on the right."""
+    table = [[0.0] * size for _ in range(count)]
+    for number, row in enumerate(table):
+        start, end = number * size // count, -(-(number + 1) * size // count)
+        row[start:end] = [1 / (end - start)] * (end - start)
+    if across:
+        return e.floats(what, [row[place] for place in range(size) for row in table], (size, count))
+    return e.floats(what, [value for row in table for value in row], (count, size))
+
+
+def _gap(e: Emitter, op: ops.Gap) -> None:
+    e.last("GlobalAveragePool", e.x)
+
+
+def _subsample(e: Emitter, op: ops.Subsample) -> None:
+    """A mean times the window's size is its sum; the size goes into the coefficient."""
+    channels = at(e.node.shape[0])
+    mean = e.step("mean", "AveragePool", e.x, **_averaging(op.kernel, op.steps))
+    weight = e.derived("coefficients", "weight", (channels, 1, 1), factor=float(op.kernel[0] * op.kernel[1]))
+    scaled = e.step("scaled", "Mul", mean, weight)
+    e.last("Add", scaled, e.derived("offsets", "bias", (channels, 1, 1)))
+
+
+# --- normalisations -----------------------------------------------------------------------------------------
+
+
+def _bn(e: Emitter, op: ops.Bn) -> None:
+    channels = (at(e.node.shape[0]),)
+    scale = e.param("weight") if op.affine else e.floats("ones", 1.0, channels)
+    shift = e.param("bias") if op.affine else e.floats("zeros", 0.0, channels)
+    e.last(
+        "BatchNormalization", e.x, scale, shift, e.param("running_mean"), e.param("running_var"),
+        epsilon=op.eps, momentum=1.0 - op.momentum, training_mode=0,
+    )  # fmt: skip
+
+
+def _gn(e: Emitter, op: ops.Gn) -> None:
+    """By instance normalisation: ONNX Runtime's own group normalisation loses its digits where the mean is large."""
+    channels = at(e.node.shape[0])
+    groups = e.step("groups", "Reshape", e.x, e.ints("grouped", [0, op.groups, -1]), allowzero=0)
+    ones, zeros = e.floats("ones", 1.0, (op.groups,)), e.floats("zeros", 0.0, (op.groups,))
+    normal = e.step("normal", "InstanceNormalization", groups, ones, zeros, epsilon=op.eps)
+    restored = e.step("restored", "Reshape", normal, _as_before(e), allowzero=0)
+    shape = (channels,) + (1,) * (len(e.node.shape) - 1)
+    scaled = e.step("scaled", "Mul", restored, e.derived("gains", "weight", shape))
+    e.last("Add", scaled, e.derived("offsets", "bias", shape))
+
+
+def _as_before(e: Emitter) -> str:
+    """The target of a Reshape back to the input's shape: numbers where they are known, else asked for."""
+    shape: Shape = e.node.in_shapes[0]
+    free = [isinstance(size, Dim) for size in shape]
+    if sum(free) > 1:
+        return e.step("shape", "Shape", e.x, start=0)
+    return e.ints("restoring", [0, *(-1 if isinstance(size, Dim) else size for size in shape)])
+
+
+def _ln(e: Emitter, op: ops.Ln) -> None:
+    facts: dict[str, Attribute] = {"axis": -1, "epsilon": op.eps, "stash_type": 1}
+    if len(e.node.shape) == 1:
+        e.last("LayerNormalization", e.x, e.param("weight"), e.param("bias"), **facts)
+        return
+    channels_last = e.step("channels_last", "Transpose", e.x, perm=(0, 2, 3, 1))
+    normal = e.step("normal", "LayerNormalization", channels_last, e.param("weight"), e.param("bias"), **facts)
+    e.last("Transpose", normal, perm=(0, 3, 1, 2))
+
+
+def _lrn(e: Emitter, op: ops.Lrn) -> None:
+    if op.size % 2:
+        e.last("LRN", e.x, alpha=op.alpha, beta=op.beta, bias=op.k, size=op.size)
+        return
+    # ONNX Runtime refuses even sizes. The mean over channels is an average pool over the rows of (1, C, pixels).
+    channels = at(e.node.shape[0])
+    square = e.step("square", "Mul", e.x, e.x)
+    rows = e.step("rows", "Reshape", square, e.ints("flat", [0, 1, channels, -1]), allowzero=0)
+    ends = e.ints("ends", [0, 0, op.size // 2, 0, 0, 0, (op.size - 1) // 2, 0])
+    padded = e.step("padded", "Pad", rows, ends, e.floats("zero", 0.0), mode="constant")
+    mean = e.step("mean", "AveragePool", padded, **_averaging((op.size, 1), (1, 1)))
+    restored = e.step("restored", "Reshape", mean, _as_before(e), allowzero=0)
+    scaled = e.step("scaled", "Mul", restored, e.floats("alpha", op.alpha))
+    base = e.step("base", "Add", scaled, e.floats("k", op.k))
+    e.last("Div", e.x, e.step("power", "Pow", base, e.floats("beta", op.beta)))
+
+
+# --- activations --------------------------------------------------------------------------------------------
+
+
+def _plain(op_type: str) -> Lowering:
+    """An op that ONNX has under another name, with no attributes."""
+    return lambda e, op: e.last(op_type, e.x)
+
+
+def _relu6(e: Emitter, op: ops.Relu6) -> None:
+    e.last("Clip", e.x, e.floats("least", 0.0), e.floats("most", 6.0))
+
+
+def _leaky_relu(e: Emitter, op: ops.LeakyRelu) -> None:
+    e.last("LeakyRelu", e.x, alpha=op.slope)
+
+
+def _prelu(e: Emitter, op: ops.PRelu) -> None:
+    shape = (1,) if op.shared else (at(e.node.shape[0]),) + (1,) * (len(e.node.shape) - 1)
+    e.last("PRelu", e.x, e.derived("slopes", "weight", shape))
+
+
+def _elu(e: Emitter, op: ops.Elu) -> None:
+    e.last("Elu", e.x, alpha=op.alpha)
+
+
+def _scaled_tanh(e: Emitter, op: ops.ScaledTanh) -> None:
+    inner = e.step("inner", "Mul", e.x, e.floats("slope", op.s))
+    e.last("Mul", e.step("squashed", "Tanh", inner), e.floats("amplitude", op.a))
+
+
+def _silu(e: Emitter, op: ops.Silu) -> None:
+    e.last("Mul", e.x, e.step("gate", "Sigmoid", e.x))
+
+
+def _gelu(e: Emitter, op: ops.Gelu) -> None:
+    e.last("Gelu", e.x, approximate="tanh" if op.approximate else "none")
+
+
+def _hardsigmoid(e: Emitter, op: ops.HardSigmoid) -> None:
+    e.last("HardSigmoid", e.x, alpha=1 / 6, beta=0.5)
+
+
+def _softmax(e: Emitter, op: ops.Softmax) -> None:
+    e.last("Softmax", e.x, axis=1)
+
+
+# --- merges -------------------------------------------------------------------------------------------------
+
+
+def _add(e: Emitter, op: ops.Add) -> None:
+    e.last("Add" if len(e.inputs) == 2 else "Sum", *e.inputs)
+
+
+def _mul(e: Emitter, op: ops.Mul) -> None:
+    product = e.x
+    for number, other in enumerate(e.inputs[1:-1], 1):
+        product = e.step(f"product{number}", "Mul", product, other)
+    e.last("Mul", product, e.inputs[-1])
+
+
+def _concat(e: Emitter, op: ops.Concat) -> None:
+    e.last("Concat", *e.inputs, axis=1)
+
+
+# --- moving values ------------------------------------------------------------------------------------------
+
+
+def _nothing(e: Emitter, op: Op) -> None:
+    e.skip()
+
+
+def _flatten(e: Emitter, op: ops.Flatten) -> None:
+    e.last("Flatten", e.x, axis=1)
+
+
+def _slice(e: Emitter, op: ops.Slice) -> None:
+    end = op.start + at(e.node.shape[0])
+    e.last("Slice", e.x, e.ints("starts", [op.start]), e.ints("ends", [end]), e.ints("axes", [1]), e.ints("steps", [1]))
+
+
+def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
+    per_group = at(e.node.shape[0]) // op.groups
+    groups = e.step("groups", "Reshape", e.x, e.ints("grouped", [0, op.groups, per_group, -1]), allowzero=0)
+    turned = e.step("turned", "Transpose", groups, perm=(0, 2, 1, 3))
+    e.last("Reshape", turned, _as_before(e), allowzero=0)
+
+
+def _upsample(e: Emitter, op: ops.Upsample) -> None:
+    nearest = op.mode == "nearest"
+    e.last(
+        "Resize", e.x, "", e.floats("scales", (1, 1, *op.scale), (4,)),
+        antialias=0, coordinate_transformation_mode="asymmetric" if nearest else "half_pixel", cubic_coeff_a=-0.75,
+        exclude_outside=0, extrapolation_value=0.0, keep_aspect_ratio_policy="stretch",
+        mode="nearest" if nearest else "linear", nearest_mode="floor",
+    )  # fmt: skip
+
+
+def _pad(e: Emitter, op: ops.Pad) -> None:
+    (top, left, bottom, right), (front, back) = op.sides, op.channels
+    ends = e.ints("pads", [0, front, top, left, 0, back, bottom, right])
+    e.last("Pad", e.x, ends, e.floats("value", op.value), mode="constant")
+
+
+# --- factors ------------------------------------------------------------------------------------------------
+
+
+def _scale(e: Emitter, op: ops.Scale) -> None:
+    e.last("Mul", e.x, e.param(""))
+
+
+def _affine(e: Emitter, op: ops.Affine) -> None:
+    def per_channel(what: str, value: float | tuple[float, ...]) -> str:
+        numbers = value if isinstance(value, tuple) else (value,)
+        return e.floats(what, numbers, (len(numbers),) + (1,) * (len(e.node.shape) - 1))
+
+    times, plus = _differs(op.mul, 1.0), _differs(op.add, 0.0)
+    if times and plus:
+        e.last("Add", e.step("scaled", "Mul", e.x, per_channel("factors", op.mul)), per_channel("offsets", op.add))
+    elif times:
+        e.last("Mul", e.x, per_channel("factors", op.mul))
+    elif plus:
+        e.last("Add", e.x, per_channel("offsets", op.add))
+    else:
+        e.skip()
+
+
+def _differs(value: float | tuple[float, ...], neutral: float) -> bool:
+    return any(v != neutral for v in (value if isinstance(value, tuple) else (value,)))
+
+
+LOWERINGS: dict[type[Op], Lowering] = {
+    ops.Input: _nothing,
+    ops.Conv: _conv,
+    ops.Deconv: _deconv,
+    ops.Fc: _fc,
+    ops.Rbf: _rbf,
+    ops.MaxPool: _maxpool,
+    ops.AvgPool: _avgpool,
+    ops.Gap: _gap,
+    ops.Subsample: _subsample,
+    ops.Bn: _bn,
+    ops.Gn: _gn,
+    ops.Ln: _ln,
+    ops.Lrn: _lrn,
+    ops.Relu: _plain("Relu"),
+    ops.Relu6: _relu6,
+    ops.LeakyRelu: _leaky_relu,
+    ops.PRelu: _prelu,
+    ops.Elu: _elu,
+    ops.Tanh: _plain("Tanh"),
+    ops.ScaledTanh: _scaled_tanh,
+    ops.Sigmoid: _plain("Sigmoid"),
+    ops.Silu: _silu,
+    ops.Gelu: _gelu,
+    ops.HardSwish: _plain("HardSwish"),
+    ops.HardSigmoid: _hardsigmoid,
+    ops.Softmax: _softmax,
+    ops.Dropout: _nothing,
+    ops.DropPath: _nothing,
+    ops.Add: _add,
+    ops.Mul: _mul,
+    ops.Concat: _concat,
+    ops.Flatten: _flatten,
+    ops.Slice: _slice,
+    ops.Shuffle: _shuffle,
+    ops.Upsample: _upsample,
+    ops.Pad: _pad,
+    ops.Identity: _nothing,
+    ops.Scale: _scale,
+    ops.Affine: _affine,
+}

@@ -1,0 +1,137 @@
+"""The whole ONNX graph as data: nodes, named values, initializers, before any tensor exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from archdsl.backends.onnx.lower import lower
+from archdsl.backends.onnx.records import Initializer, OnnxNode, nbytes
+from archdsl.diagnostics import Diagnostic
+from archdsl.graph import FreeSize, Graph, Node
+from archdsl.shapes import Shape, Size
+
+Axis: TypeAlias = int | str
+"""A number, or a symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A named tensor of the ONNX graph, batch first."""
+
+    name: str
+    shape: tuple[Axis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything but the numbers. `free` are the sizes that stay open; `notes` say which do not, and why."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    values: tuple[Value, ...]
+    nodes: tuple[OnnxNode, ...]
+    initializers: tuple[Initializer, ...]
+    free: tuple[FreeSize, ...]
+    notes: tuple[Diagnostic, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all initializers."""
+        return sum(map(nbytes, self.initializers))
+
+
+def plan(graph: Graph) -> Plan:
+    """What the graph becomes: every node that an output needs, in order, auxiliary heads left out.
+
+    Nodes bear their paths, initializers the names of the network's tensors. The batch is symbolic; height and width
+    are where the network and each op's translation leave them free.
+    """
+    live = _live(graph)
+    public = _public_names(graph)
+    names = _value_names(graph, live, public)
+    nodes: list[OnnxNode] = []
+    initializers: dict[str, Initializer] = {}
+    pins: dict[str, list[Node]] = {}
+    for node in live:
+        if node.id in graph.inputs:
+            continue
+        lowered = lower(node, [names[i] for i in node.inputs], names[node.id])
+        names[node.id] = lowered.output
+        nodes += lowered.nodes
+        initializers.update((item.name, item) for item in lowered.initializers)
+        for symbol in lowered.pins:
+            pins.setdefault(symbol, []).append(node)
+    for name, number in public.items():
+        if names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
+            nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
+    free = tuple(size for size in graph.sizes if not size.pinned and size.name not in pins)
+    batch = "N" if all(size.name != "N" for size in free) else "batch"
+    symbols = {size.name for size in free}
+
+    def value(name: str, shape: Shape) -> Value:
+        return Value(name, (batch, *(_axis(size, symbols) for size in shape)))
+
+    shapes = {names[node.id]: node.shape for node in live}
+    ends = {*(names[i] for i in graph.inputs), *public}
+    return Plan(
+        tuple(value(names[i], graph.nodes[i].shape) for i in graph.inputs),
+        tuple(value(name, graph.nodes[number].shape) for name, number in public.items()),
+        tuple(value(name, shape) for name, shape in shapes.items() if name not in ends),
+        tuple(nodes),
+        tuple(initializers.values()),
+        free,
+        _pin_notes(graph, pins),
+    )
+
+
+def _live(graph: Graph) -> list[Node]:
+    """The inputs, and the nodes that an output depends on, in their order."""
+    wanted = set(graph.outputs.values())
+    for node in reversed(graph.nodes):
+        if node.id in wanted:
+            wanted.update(node.inputs)
+    return [node for node in graph.nodes if node.id in wanted or node.id in graph.inputs]
+
+
+def _public_names(graph: Graph) -> dict[str, int]:
+    """The outputs as the file names them. A name may stand for one thing only, so one that an input or a tensor
+    has already gets a suffix."""
+    taken = {graph.nodes[i].path for i in graph.inputs} | {tensor.key for tensor in graph.tensors}
+    return {(f"{name}/out" if name in taken else name): number for name, number in graph.outputs.items()}
+
+
+def _value_names(graph: Graph, live: list[Node], public: Mapping[str, int]) -> dict[int, str]:
+    """A name for each node's value: its path, an output's public name, or where either is taken `path/out`."""
+    keys = {tensor.key for tensor in graph.tensors}
+    names = {i: graph.nodes[i].path for i in graph.inputs}
+    for name, number in public.items():
+        names.setdefault(number, name)
+    taken = keys | set(names.values()) | set(public)
+    for node in live:
+        if node.id not in names:
+            names[node.id] = f"{node.path}/out" if node.path in taken else node.path
+    return names
+
+
+def _axis(size: Size, symbols: set[str]) -> Axis:
+    if isinstance(size, int):
+        return size
+    return str(size) if size.symbol.name in symbols else size.default
+
+
+def _pin_notes(graph: Graph, pins: Mapping[str, list[Node]]) -> tuple[Diagnostic, ...]:
+    notes = []
+    for size in graph.sizes:
+        nodes = pins.get(size.name, [])
+        if size.pinned or not nodes:
+            continue
+        first, more = nodes[0], f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        notes.append(
+            Diagnostic(
+                "N0701", f"{size.name} is fixed at {size.default} in the ONNX file", first.origin.span,
+                label=f"`{first.path}`{more} can be said there for one size only", severity="note",
+            )  # fmt: skip
+        )
+    return tuple(notes)

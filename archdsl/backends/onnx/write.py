@@ -1,0 +1,323 @@
+"""The ONNX file, written straight from the graph: header first, then tensor after tensor.
+
+The protobuf library serialises everything but the tensors; their bytes are put behind it in protobuf's own
+encoding (fields may come in any order and in pieces), so no more than one tensor is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from archdsl import __version__
+from archdsl.backends.onnx.plan import Plan, Value, plan
+from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode, Stored, nbytes
+from archdsl.backends.weights import Array
+from archdsl.backends.weights.safetensors import bytes_of
+from archdsl.diagnostics import Diagnostic, error
+from archdsl.files import CHUNK, Output, Written, atomic_write, check_target, require_space
+from archdsl.graph import Graph
+
+IR_VERSION, OPSET = 10, 20
+MAX_FILE = 2**31 - 1 - 2**24
+"""Protobuf reads no message of 2 GiB; some megabytes are left for the nodes."""
+INLINE = 1024
+"""Initializers up to this many bytes stay in the model even where the others lie outside."""
+ALIGNMENT = 4096
+_MAGIC = b"archdsl external data\n".ljust(ALIGNMENT, b"\0")
+_PRODUCER = b"\x12\x07archdsl"
+
+# Field numbers of onnx.proto, shifted left by 3, with wire type 2 (a length and that many bytes).
+_MODEL_GRAPH, _GRAPH_INITIALIZER, _TENSOR_RAW = b"\x3a", b"\x2a", b"\x4a"
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the bytes written so far and in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenModel(Written):
+    """The model's file, that of its external data if there is one, and what there is to say about it."""
+
+    data: Written | None
+    notes: tuple[Diagnostic, ...]
+
+
+def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str] | None = None) -> onnx.ModelProto:
+    """The model in memory, weights inside.
+
+    Errors: E0705 it is too large for that.
+    """
+    planned = plan(graph)
+    if planned.nbytes > MAX_FILE:
+        raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
+                    status=2, help="write it to a file with external data")  # fmt: skip
+    _require_memory(graph, planned)
+    pieces = b"".join(_stream(graph, planned, weights, _head(graph, weights, meta or {}, planned), None))
+    model: onnx.ModelProto = onnx.ModelProto.FromString(pieces)
+    return model
+
+
+def write(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    path: str | os.PathLike[str],
+    *,
+    meta: Mapping[str, str] | None = None,
+    external_data: bool | None = None,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    force: bool = False,
+    progress: Progress | None = None,
+) -> WrittenModel:
+    """Writes the network for inference. Shapes and the weights' place are decided before anything is allocated.
+
+    `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). Weights lie
+    inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it.
+
+    Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
+    as `archdsl.files.atomic_write`.
+    """
+    planned = plan(graph)
+    target = check_target(path, inputs=inputs, force=force, mine=_mine)
+    external = planned.nbytes > MAX_FILE if external_data is None else external_data
+    if not external and planned.nbytes > MAX_FILE:
+        raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; one ONNX file holds {MAX_FILE:,}",
+                    status=2, help="leave its weights in a file of their own")  # fmt: skip
+    require_space(target, planned.nbytes + (1 << 20), "E0705")
+    _require_memory(graph, planned)
+    layout = _Layout.of(planned, f"{target.name}.data") if external else None
+    head = _head(graph, weights, meta or {}, planned)
+    count = _Counter(planned.nbytes, progress)
+    given = [*inputs]
+    with ExitStack() as stack:
+        model = stack.enter_context(atomic_write(target, inputs=given, force=force, mine=_mine))
+        data = None
+        if layout is not None:
+            beside = target.with_name(layout.location)
+            data = stack.enter_context(atomic_write(beside, inputs=given, force=force, mine=_mine_data))
+        for piece in _stream(graph, planned, weights, head, layout):
+            count(model.write(piece))
+        if layout is not None and data is not None:
+            _write_data(graph, layout, weights, data, count)
+            _retire(target, model, data)
+    assert model.written is not None
+    written = model.written
+    return WrittenModel(written.path, written.size, written.sha256, data.written if data else None, planned.notes)
+
+
+def _retire(target: Path, model: Output, data: Output) -> None:
+    """Takes the old model away before its data changes: an old model must never read new weights."""
+    data.flush()
+    model.flush()
+    target.unlink(missing_ok=True)
+
+
+# --- what is known before the first tensor --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where external tensors lie: name of the file, and offset by initializer."""
+
+    location: str
+    offsets: dict[str, int]
+    items: tuple[Initializer, ...]
+
+    @classmethod
+    def of(cls, planned: Plan, location: str) -> _Layout:
+        offsets, at = {}, len(_MAGIC)
+        items = tuple(item for item in planned.initializers if nbytes(item) > INLINE and item.dtype == "float32")
+        for item in items:
+            offsets[item.name] = at
+            at += -(-nbytes(item) // ALIGNMENT) * ALIGNMENT
+        return cls(location, offsets, items)
+
+
+def _require_memory(graph: Graph, planned: Plan) -> None:
+    """The largest tensor is made in memory, and a converted one twice: refused before it is tried."""
+    need = 2 * max(map(nbytes, planned.initializers), default=0)
+    have = _memory()
+    if have is not None and need > have:
+        raise error(
+            "E0705", f"the largest tensor of `{graph.name}` needs {need:,} bytes of memory; {have:,} are free", status=2
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of memory that a process may still take, where the system tells."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found = next((line for line in lines if line.startswith("MemAvailable:")), None)
+        return int(found.split()[1]) * 1024 if found else None
+    except (OSError, ValueError):
+        return None
+
+
+# --- the model without its tensors ----------------------------------------------------------------------------
+
+
+def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], planned: Plan) -> onnx.ModelProto:
+    """The model's own fields; its graph comes behind."""
+    model = onnx.ModelProto(
+        ir_version=IR_VERSION, producer_name="archdsl", producer_version=__version__, doc_string=_doc(graph, meta)
+    )
+    model.opset_import.add(domain="", version=OPSET)
+    facts = {
+        "name": graph.name,
+        "params": str(sum(t.param.numel for t in graph.tensors if t.param.trained and not t.node.training)),
+        "weights": str(getattr(weights, "source", "given")),
+        **{f"size {size.name}": str(size) for size in planned.free},
+        **meta,
+    }
+    helper.set_model_props(model, {str(key): str(value) for key, value in facts.items()})
+    return model
+
+
+def _doc(graph: Graph, meta: Mapping[str, str]) -> str:
+    """The paper in one line, from its JSON."""
+    try:
+        paper = json.loads(meta.get("paper", "{}"))
+        authors = paper.get("authors", "")
+        names = authors if isinstance(authors, str) else ", ".join(map(str, authors))
+        arxiv = f"arXiv {paper['arxiv']}" if paper.get("arxiv") else ""
+        parts = [graph.name, names, str(paper.get("title") or ""), str(paper.get("year") or ""), arxiv]
+    except (ValueError, AttributeError, TypeError):
+        return graph.name
+    return ". ".join(part.rstrip(".") for part in parts if part)
+
+
+def _graph_proto(graph: Graph, planned: Plan) -> onnx.GraphProto:
+    proto = onnx.GraphProto(name=graph.name)
+    proto.node.extend(map(_node_proto, planned.nodes))
+    proto.input.extend(map(_value_proto, planned.inputs))
+    proto.output.extend(map(_value_proto, planned.outputs))
+    proto.value_info.extend(map(_value_proto, planned.values))
+    return proto
+
+
+def _node_proto(node: OnnxNode) -> onnx.NodeProto:
+    proto = helper.make_node(node.op_type, node.inputs, node.outputs, node.name)
+    proto.attribute.extend(helper.make_attribute(key, value) for key, value in node.attributes.items())
+    return proto
+
+
+def _value_proto(value: Value) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, value.shape)
+
+
+# --- streaming ------------------------------------------------------------------------------------------------
+
+
+def _stream(
+    graph: Graph, planned: Plan, weights: Mapping[str, Array], head: onnx.ModelProto, layout: _Layout | None
+) -> Iterator[bytes | memoryview]:
+    """The file's bytes in order. Every length is known from the shapes, so none waits for a tensor."""
+    body = _graph_proto(graph, planned).SerializeToString(deterministic=True)
+    records = [(item, *_record(item, layout)) for item in planned.initializers]
+    yield head.SerializeToString(deterministic=True)
+    yield _MODEL_GRAPH + _varint(len(body) + sum(len(prefix) + size for _, prefix, size in records)) + body
+    for item, prefix, size in records:
+        yield prefix
+        if size:
+            yield bytes_of(array(graph, item, weights))
+
+
+def _record(item: Initializer, layout: _Layout | None) -> tuple[bytes, int]:
+    """An initializer's field up to its raw bytes, and how many follow."""
+    proto = TensorProto(name=item.name, dims=item.shape)
+    proto.data_type = TensorProto.INT64 if item.dtype == "int64" else TensorProto.FLOAT
+    size = nbytes(item)
+    if layout is not None and item.name in layout.offsets:
+        proto.data_location = TensorProto.EXTERNAL
+        facts = {"location": layout.location, "offset": layout.offsets[item.name], "length": size}
+        for key, value in facts.items():
+            proto.external_data.add(key=key, value=str(value))
+        text = proto.SerializeToString(deterministic=True)
+        return _GRAPH_INITIALIZER + _varint(len(text)) + text, 0
+    text = proto.SerializeToString(deterministic=True) + _TENSOR_RAW + _varint(size)
+    return _GRAPH_INITIALIZER + _varint(len(text) + size) + text, size
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _write_data(graph: Graph, layout: _Layout, weights: Mapping[str, Array], data: Output, count: _Counter) -> None:
+    data.write(_MAGIC)
+    for item in layout.items:
+        view = bytes_of(array(graph, item, weights))
+        count(data.write(view))
+        data.write(bytes(-len(view) % ALIGNMENT))
+
+
+def array(graph: Graph, item: Initializer, weights: Mapping[str, Array]) -> Array:
+    """An initializer's numbers. Raises E0603 where the weights lack the tensor or have it in another shape."""
+    dtype = np.dtype(item.dtype)
+    if isinstance(item, Constant):
+        numbers = np.array(item.values, dtype)
+        return np.broadcast_to(numbers, item.shape) if numbers.size == 1 else numbers.reshape(item.shape)
+    key = item.name if isinstance(item, Stored) else item.key
+    if key not in weights:
+        raise error("E0603", f"the weights do not fit `{graph.name}`: `{key}` is missing")
+    found = np.asarray(weights[key])
+    if found.dtype != dtype:
+        found = found.astype(dtype)
+    want = item.shape if isinstance(item, Stored) else item.stored
+    if found.shape != want:
+        raise error("E0603", f"the weights do not fit `{graph.name}`: `{key}` is {found.shape}, not {want}")
+    if isinstance(item, Stored):
+        return found
+    if item.rows is not None:
+        dense = np.zeros((item.shape[0] * item.shape[1], *item.shape[2:]), dtype)
+        dense[list(item.rows)] = found
+        return dense.reshape(item.shape)
+    return (found if item.factor == 1.0 else found * dtype.type(item.factor)).reshape(item.shape)
+
+
+class _Counter:
+    """Adds up what was written, and tells it at most once a chunk."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress = total, progress
+        self._done = self._told = 0
+
+    def __call__(self, size: int) -> None:
+        self._done += size
+        if self._progress is not None and (self._done - self._told >= CHUNK or self._done >= self._total):
+            self._told = self._done
+            self._progress(min(self._done, self._total), self._total)
+
+
+# --- what may be overwritten ----------------------------------------------------------------------------------
+
+
+def _mine(path: Path) -> bool:
+    return _starts(path, lambda head: head[:1] == b"\x08" and _PRODUCER in head[:16])
+
+
+def _mine_data(path: Path) -> bool:
+    return _starts(path, lambda head: head.startswith(_MAGIC[:22]))
+
+
+def _starts(path: Path, judge: Callable[[bytes], bool]) -> bool:
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            return judge(file.read(64))
+    except OSError:
+        return False

@@ -1,0 +1,18 @@
+"""A network's tensors by name: started at random, read from a file, fitted to a graph, written.
+
+    weights = initial(graph, seed=0)
+    weights = fit(load("resnet50.pth"), graph, reinit=["fc.*"])
+    save(weights, "resnet50.safetensors", {"name": "resnet50"})
+
+Every tensor is made when it is asked for and not kept: a network of many gigabytes is copied tensor by tensor.
+"""
+
+from __future__ import annotations
+
+from archdsl.backends.weights.fit import fit
+from archdsl.backends.weights.initial import initial
+from archdsl.backends.weights.read import load
+from archdsl.backends.weights.safetensors import save
+from archdsl.backends.weights.tensors import Array, Entry, Weights
+
+__all__ = ["Array", "Entry", "Weights", "fit", "initial", "load", "save"]

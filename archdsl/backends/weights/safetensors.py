@@ -1,0 +1,178 @@
+"""The safetensors format: a length, a JSON header, then the tensors' bytes one after the other.
+
+Read through a mapping of the file and written as a stream, so neither needs memory for the whole.
+(Format: https://huggingface.co/docs/safetensors.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, NoReturn
+
+import numpy as np
+
+from archdsl import __version__
+from archdsl.backends.weights.tensors import Array, Entry, Weights
+from archdsl.files import Written, atomic_write
+
+MAX_HEADER = 1 << 24
+"""Real headers have some hundred kilobytes."""
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_INTEGERS = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U64": "<u8", "U32": "<u4", "U16": "<u2",
+             "U8": "<u1", "BOOL": "<u1"}  # fmt: skip
+_STORED = {**_FLOATS, **_INTEGERS}
+
+
+class Broken(Exception):
+    """The file is not what it says to be."""
+
+
+class _Slot(NamedTuple):
+    begin: int
+    end: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read(path: Path) -> dict[str, Entry]:
+    """The tensors of the file, floats as float32 and integers as int64, converted only when asked for.
+
+    Raises `Broken`, or OSError where the file cannot be read.
+    """
+    size = os.stat(path).st_size
+    if size < 8:
+        raise Broken(f"it has {size} bytes; a safetensors file has at least 8")
+    slots, start = _header(path, size)
+    _check_layout(slots, size - start)
+    data = np.memmap(path, np.uint8, "r", offset=0) if size else np.empty(0, np.uint8)
+    return {
+        key: Entry(slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_numbers, data, start, slot))
+        for key, slot in slots.items()
+    }
+
+
+def _header(path: Path, size: int) -> tuple[dict[str, _Slot], int]:
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER:
+            raise Broken(f"its header claims {length:,} bytes; at most {MAX_HEADER:,} are read")
+        if 8 + length > size:
+            raise Broken(f"its header claims {length:,} bytes, the file has {size:,}: it is cut off")
+        text = file.read(length)
+    try:
+        header = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as failure:
+        raise Broken("its header is not JSON") from failure
+    if not isinstance(header, dict):
+        raise Broken("its header is not a mapping")
+    header.pop("__metadata__", None)
+    return {key: _slot(key, value) for key, value in header.items()}, 8 + length
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice")
+    return found
+
+
+def _slot(key: str, value: Any) -> _Slot:
+    def bad(why: str) -> NoReturn:
+        raise Broken(f"tensor `{key[:100]}`: {why}")
+
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        bad("it has no dtype, shape and data_offsets")
+    shape, offsets = value["shape"], value["data_offsets"]
+    if not _counts(shape) or len(shape) > 8:
+        bad("its shape is not a list of sizes")
+    if not _counts(offsets) or len(offsets) != 2:
+        bad("its data_offsets are not two positions")
+    dtype = value["dtype"]
+    if not isinstance(dtype, str) or dtype not in _STORED:
+        bad(f"its type is {str(dtype)[:40]}; known are {', '.join(_STORED)}")
+    if offsets[1] - offsets[0] != prod(shape) * np.dtype(_STORED[dtype]).itemsize:
+        bad("its bytes are not as many as its shape needs")
+    return _Slot(offsets[0], offsets[1], dtype, tuple(shape))
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 63 for v in value)
+
+
+def _check_layout(slots: Mapping[str, _Slot], room: int) -> None:
+    """The tensors must fill the file without overlap or gap, so that no byte means two things or nothing."""
+    at = 0
+    for key, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if slot.begin != at:
+            raise Broken(f"tensor `{key[:100]}` begins at {slot.begin:,}, the one before it ends at {at:,}")
+        at = slot.end
+    if at != room:
+        raise Broken(f"its tensors need {at:,} bytes, the file holds {room:,}")
+
+
+def _numbers(data: Array, start: int, slot: _Slot) -> Array:
+    raw = data[start + slot.begin : start + slot.end].view(_STORED[slot.dtype]).reshape(slot.shape)
+    if slot.dtype == "BF16":  # the upper half of a float32
+        return (raw.astype("<u4") << 16).view("<f4")
+    return raw.astype("<i8" if slot.dtype in _INTEGERS else "<f4", copy=False)
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """The file's `__metadata__`; empty where there is none or the file is no safetensors file."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= MAX_HEADER else {}
+        found = header.get("__metadata__", {})
+        return {str(k): str(v) for k, v in found.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def save(
+    weights: Weights,
+    path: str | os.PathLike[str],
+    meta: Mapping[str, str] | None = None,
+    *,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    force: bool = False,
+) -> Written:
+    """Writes the tensors as safetensors, one by one, with `meta` (the spec's name and hash) and their source.
+
+    Errors: those of `archdsl.files.atomic_write`.
+    """
+    dtypes: dict[str, Literal["I64", "F32"]] = {
+        key: "I64" if entry.dtype == "int64" else "F32" for key, entry in weights.entries.items()
+    }
+    order = sorted(weights, key=lambda key: dtypes[key] != "I64")  # the widest first keeps every tensor aligned
+    facts = {"producer": "archdsl", "version": __version__, "weights": weights.source, **(meta or {})}
+    header: dict[str, Any] = {"__metadata__": facts}
+    at = 0
+    for key in order:
+        entry = weights.entries[key]
+        header[key] = {"dtype": dtypes[key], "shape": entry.shape, "data_offsets": (at, at + entry.nbytes)}
+        at += entry.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_write(path, inputs=inputs, force=force, mine=_mine, need=8 + len(text) + at) as output:
+        output.write(len(text).to_bytes(8, "little") + text)
+        for key in order:
+            output.write(bytes_of(weights[key]))
+    assert output.written is not None
+    return output.written
+
+
+def bytes_of(array: Array) -> memoryview:
+    """The numbers in little-endian order, without a copy where they lie so already."""
+    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return plain.reshape(-1).view(np.uint8).data
+
+
+def _mine(path: Path) -> bool:
+    return stat.S_ISREG(os.lstat(path).st_mode) and metadata(path).get("producer") == "archdsl"

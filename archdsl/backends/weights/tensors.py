@@ -1,0 +1,67 @@
+"""Named tensors that are made when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from archdsl.diagnostics import Diagnostic
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor: its shape and type (`float32` or `int64`) are known, its numbers are made by `make`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    make: Callable[[], Array]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+class Weights(Mapping[str, Array]):
+    """Tensors by name. `weights[key]` makes the array anew each time; `entries[key]` tells its shape without.
+
+    `source` says where the numbers come from (`random, seed 0`, or `sha256:...` of the file they were read from);
+    `notes` holds what was noticed on the way.
+    """
+
+    def __init__(
+        self, entries: Mapping[str, Entry], source: str | Callable[[], str], notes: tuple[Diagnostic, ...] = ()
+    ) -> None:
+        self.entries = entries
+        self.notes = notes
+        self._source = source
+
+    @cached_property
+    def source(self) -> str:
+        return self._source if isinstance(self._source, str) else self._source()
+
+    @property
+    def nbytes(self) -> int:
+        return sum(entry.nbytes for entry in self.entries.values())
+
+    def __getitem__(self, key: str) -> Array:
+        return self.entries[key].make()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.entries
+
+    def __repr__(self) -> str:
+        return f"<Weights {len(self)} tensors, {self.nbytes:,} bytes>"

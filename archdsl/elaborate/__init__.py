@@ -1,0 +1,131 @@
+"""Document -> Graph: one walk in written order that expands blocks and infers each new node's shape at once.
+
+The size is bounded first (`bound`), then the walk (`walk`) names and adds nodes (`place`, `make`, `build`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, error
+from archdsl.elaborate.bound import Bound, unknown
+from archdsl.elaborate.build import Builder, Restart
+from archdsl.elaborate.place import Context, Frame, Member, Place
+from archdsl.elaborate.walk import SEVERAL, Walker, unread
+from archdsl.graph import AuxHead, Graph, Node, Scope
+from archdsl.language import expressions
+from archdsl.language.document import Document, InputDecl
+from archdsl.language.expressions import Env, Value
+from archdsl.ops.base import MAX_SIZE
+from archdsl.ops.reshape import Input
+from archdsl.shapes import Dim, Symbol
+
+
+def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:  # noqa: B006
+    """The graph of a document, its arguments overridden. Raises ArchError with everything that is wrong."""
+    values = document.arguments(overrides)
+    symbols = Env(document.symbols())
+    Bound(document, Env(values, symbols, {"in": unknown})).check()
+    pinned: dict[str, str] = {}
+    while True:
+        try:
+            return _attempt(document, values, symbols, pinned)
+        except Restart as r:
+            new = {s.name: r.reason for s in r.symbols if s.name not in pinned}
+            assert new, "a pinned size was asked to be pinned again"
+            pinned |= new
+
+
+def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinned: Mapping[str, str]) -> Graph:
+    report = Report()
+    builder = Builder(report)
+    walker = Walker(document, builder, Env({}))
+    walker.file_env = Env(values, symbols, {"in": walker.channels})
+    root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
+    free: dict[str, Symbol] = {}
+    inputs = [_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)) for decl in document.inputs]
+    several = len(inputs) != 1
+    names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
+    frame = Frame(None, {**names, "input": Member(None if several else inputs[0])})
+    inside = Place(root, {})
+    ctx = Context(frame, walker.file_env)
+    last = walker.item(document.net, inside, SEVERAL if several else inputs[0], ctx)
+    frame.names = {**frame.names, **inside.inner}
+    outputs = _outputs(document, walker, frame, last, report)
+    aux = _aux(document, walker, inside, frame, ctx)
+    root.end = len(builder.nodes)
+    keep = {*outputs.values(), *(head.node for head in aux.values())}
+    if not report.failed:
+        report.extend(unread(builder, keep))
+    report.raise_errors()
+    return Graph(
+        name=document.name,
+        nodes=tuple(builder.nodes),
+        inputs=tuple(inputs),
+        outputs=outputs,
+        aux=aux,
+        root=root,
+        sizes=builder.free_sizes(list(free.values()), pinned),
+        notes=report.diagnostics(),
+    )
+
+
+def _add_input(builder: Builder, decl: InputDecl, env: Env, root: Scope, free: dict[str, Symbol],
+               pinned: Mapping[str, str], count: int) -> int:  # fmt: skip
+    shape: list[int | Dim] = []
+    name = decl.name or "input"
+    for axis, size in enumerate(decl.sizes):
+        number = expressions.as_whole(size.expr.evaluate(env), size.expr.span, "a size of the input")
+        if not 1 <= number <= MAX_SIZE:
+            raise error("E0308", f"a size of the input is {number}; it must be from 1 to {MAX_SIZE}", size.expr.span)
+        if len(decl.sizes) == 3 and axis:
+            symbol = size.symbol or ("H", "W")[axis - 1] if count == 1 else size.symbol or f"{name}_{'HW'[axis - 1]}"
+            known = free.setdefault(symbol, Symbol(symbol, number))
+            if known.default != number:
+                raise error("E0308", f"`{symbol}` is both {known.default} and {number}", size.expr.span)
+            shape.append(number if symbol in pinned else Dim(known))
+        else:
+            shape.append(number)
+    origin = Origin(decl.span)
+    builder.claim_path(name, decl.span, origin)
+    node = Node(len(builder.nodes), name, Input(), (), (), tuple(shape), root, origin)
+    builder.nodes.append(node)
+    root.members.append(node.id)
+    return node.id
+
+
+def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None, report: Report) -> dict[str, int]:
+    if document.outputs is not None:
+        out: dict[str, int] = {}
+        for name, ref in document.outputs:
+            try:
+                out[name] = walker.resolve(ref, frame)
+            except ArchError as e:
+                report.extend(e.diagnostics)
+        return out
+    if last is None or last == SEVERAL:
+        what = "the net is empty" if last is None else "the net ends in several tensors"
+        report.add(Diagnostic("E0422", what, document.net_span, help="name what it gives under `outputs:`" if last else "add nodes"))
+        return {}
+    return {"output": last}
+
+
+def _aux(document: Document, walker: Walker, inside: Place, frame: Frame, ctx: Context) -> dict[str, AuxHead]:
+    heads: dict[str, AuxHead] = {}
+    walker.builder.training = True
+    for decl in document.aux:
+        try:
+            source = walker.resolve(decl.source, frame)
+        except ArchError as e:
+            walker.builder.report.extend(e.diagnostics)
+            continue
+        before = len(inside.scope.members)
+        node = walker.item(decl.body, Place(inside.scope, inside.inner, decl.name), source, ctx)
+        for member in inside.scope.members[before:]:
+            if isinstance(member, Scope):
+                member.role = "aux"
+        if node is not None and node != SEVERAL:
+            heads[decl.name] = AuxHead(node, decl.weight)
+    walker.builder.training = False
+    return heads

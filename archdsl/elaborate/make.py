@@ -1,0 +1,153 @@
+"""From a node's written fields to validated ops: defaults laid under, expressions evaluated, pydantic asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from pydantic import ValidationError
+
+from archdsl.diagnostics import ArchError, Diagnostic, Span, did_you_mean, error
+from archdsl.language.document import OpDefaults, pydantic_message, show
+from archdsl.language.expressions import Env, Value
+from archdsl.language.items import OpItem, Part, Written
+from archdsl.ops import KINDS, Conv, Deconv, DwConv
+from archdsl.ops.base import Op
+
+_PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The ops of one written node, and where each field of the main one stands."""
+
+    main: Op
+    norm: Op | None
+    act: Op | None
+    spans: Mapping[str, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An item with its defaults laid under, the same for every copy of it."""
+
+    fields: dict[str, Written]
+    norm: Part | None
+    act: Part | None
+    spans: dict[str, Span]
+    constant: bool
+
+
+@dataclass
+class OpMaker:
+    defaults: Mapping[str, OpDefaults]
+    plans: dict[int, _Plan] = field(default_factory=dict)
+    made: dict[int, Parts] = field(default_factory=dict)
+    keep: list[OpItem] = field(default_factory=list)
+    """The items whose ids are keys above: an id is only unique while its object lives."""
+
+    def parts(self, item: OpItem, env: Env) -> Parts:
+        """The ops that an item says. Raises E0305 to E0308, E0311, E0315."""
+        cached = self.made.get(id(item))
+        if cached is not None:
+            return cached
+        plan = self.plans.get(id(item)) or self._plan(item)
+        norm = self._part(plan.norm, "norm", env)
+        act = self._part(plan.act, "act", env)
+        fields = plan.fields
+        values = {name: w.evaluate(env) for name, w in fields.items()}
+        if "bias" in item.op.model_fields and "bias" not in values:
+            values["bias"] = norm is None
+        made = Parts(make(item.op, values, fields, item.span), norm, act, plan.spans)
+        if plan.constant:
+            self.made[id(item)] = made
+        return made
+
+    def _plan(self, item: OpItem) -> _Plan:
+        under = self.under(item.op)
+        fields = {**{k: w for k, w in under.fields.items() if k in item.op.model_fields}, **item.fields}
+        norm, act = item.norm or under.norm, item.act or under.act
+        constant = not any(w.names for w in fields.values())
+        for part in (norm, act):
+            if part is not None:
+                # The name of a kind is a name too, but a fixed one.
+                named = part.name.names - frozenset(KINDS)
+                constant = constant and not named and not any(w.names for w in part.fields.values())
+        plan = _Plan(fields, norm, act, {k: w.span for k, w in item.fields.items()}, constant)
+        self.plans[id(item)] = plan
+        self.keep.append(item)
+        return plan
+
+    def under(self, op: type[Op]) -> OpDefaults:
+        """The defaults of a kind; dwconv and deconv take conv's."""
+        own = self.defaults.get(op.kind, OpDefaults())
+        if op not in (DwConv, Deconv):
+            return own
+        conv = self.defaults.get(Conv.kind, OpDefaults())
+        return OpDefaults({**conv.fields, **own.fields}, own.norm or conv.norm, own.act or conv.act)
+
+    def _part(self, part: Part | None, role: str, env: Env) -> Op | None:
+        if part is None:
+            return None
+        name = part.name.evaluate(env)
+        if name is None:
+            return None
+        if not isinstance(name, str) or name not in KINDS or KINDS[name].role != role:
+            known = [k for k, o in KINDS.items() if o.role == role]
+            raise error("E0301", f"`{role}` is {show(name)}, which is none of: {', '.join(known)}", part.name.span,
+                        help=did_you_mean(name, known) if isinstance(name, str) else "")  # fmt: skip
+        op = KINDS[name]
+        fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
+        return make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
+
+    def projection(self, span: Span, op: type[Op], fields: dict[str, Written]) -> OpItem:
+        """The implied 1x1 convolution on a shortcut: the file's defaults for a conv, without activation."""
+        from archdsl.language import expressions
+
+        return OpItem(span=span, op=op, fields=fields, act=Part(Written(span, expressions.literal(None, span))))
+
+
+def make(op: type[Op], values: Mapping[str, Value], fields: Mapping[str, Written], span: Span) -> Op:
+    """A validated op. Raises E0308 (a value that does not fit), E0311 (one that is missing), E0315 (not whole)."""
+    data = {name: _number(value, fields.get(name)) for name, value in values.items()}
+    try:
+        return op.model_validate(data)
+    except ValidationError as e:
+        found: dict[str, Diagnostic] = {}
+        for item in e.errors(include_url=False):
+            name = str(item["loc"][0])
+            if name not in found or "literal" in found[name].message:
+                found[name] = _invalid(op, name, item, data, fields, span)
+        raise ArchError(found.values()) from None
+
+
+def _number(value: Value, at: Written | None) -> Any:
+    """A computed number that came out whole is whole; a fraction is a float; `3.0` as written stays a float."""
+    if isinstance(value, tuple):
+        items = at.items if at is not None and at.items else ()
+        return tuple(_number(v, items[n] if n < len(items) else None) for n, v in enumerate(value))
+    if isinstance(value, Fraction):
+        return int(value) if value.denominator == 1 else float(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        literal = at is None or at.expr is None or _PLAIN_NUMBER.match(at.span.text)
+        return value if literal else int(value)
+    return value
+
+
+def _invalid(op: type[Op], name: str, item: Any, data: Mapping[str, Any], fields: Mapping[str, Written], span: Span) -> Diagnostic:
+    info = op.model_fields.get(name)
+    about = f"{name}: {info.description}" if info is not None and info.description else ""
+    if item["type"] == "missing":
+        return Diagnostic("E0311", f"`{op.kind}` needs `{name}`", span, help=about)
+    where = fields[name].span if name in fields else span
+    value = data.get(name)
+    if item["type"].startswith("int") and isinstance(value, float):
+        written = where.text
+        came = f": `{written}` is {value:g}" if not _PLAIN_NUMBER.match(written) else f", not {value!r}"
+        return Diagnostic("E0315", f"`{name}` of `{op.kind}` must be a whole number{came}", where, help=about)
+    several = len(item["loc"]) > 1
+    said = f"cannot be {show(value)}" if several and isinstance(value, (str, tuple, bool, type(None))) else pydantic_message(item)
+    return Diagnostic("E0308", f"`{name}` of `{op.kind}` {said}", where, help=about)

@@ -1,0 +1,435 @@
+"""Nodes as written: the located tree of a `net` or a block, checked for structure, expressions parsed.
+
+Short strings go through `shorthand.desugar` first, so only the long form is read here. The keys of every
+composite are those of its model in `forms`.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+from archdsl.diagnostics import ArchError, Report, Span, did_you_mean, error
+from archdsl.language import expressions
+from archdsl.language.expressions import Call, Env, Expr, Value
+from archdsl.language.forms import COMMON_KEYS, COMPOSITES, HEADS
+from archdsl.language.names import check_key, check_pattern
+from archdsl.language.shorthand import desugar
+from archdsl.ops import KINDS
+from archdsl.ops.base import Op
+from archdsl.ops.reshape import Split
+from archdsl.source import Map, Scalar, Seq, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value of a field: an expression, or a list of values."""
+
+    span: Span
+    expr: Expr | None
+    items: tuple[Written, ...] = ()
+
+    def evaluate(self, env: Env) -> Value:
+        if self.expr is not None:
+            return self.expr.evaluate(env)
+        return tuple(item.evaluate(env) for item in self.items)
+
+    @property
+    def names(self) -> frozenset[str]:
+        if self.expr is not None:
+            return self.expr.names
+        return frozenset().union(*(item.names for item in self.items))
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """`trunk.a`: a dotted reference to an earlier node."""
+
+    parts: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A norm or activation written on a node: an expression that names the kind (or nothing), and its fields."""
+
+    name: Written
+    fields: dict[str, Written] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Item:
+    """What every node may carry."""
+
+    span: Span
+    repeat: Expr | None = None
+    pattern: str | None = None
+    sources: tuple[Ref, ...] | None = None
+    when: Expr | None = None
+    then: Item | None = None
+    doc: str = ""
+
+    def expressions(self) -> Iterator[Expr | Written]:
+        """Those of the item's own text, its nested items not included."""
+        if self.when is not None:
+            yield self.when
+
+    def nested(self) -> Iterator[Item]:
+        if self.then is not None:
+            yield self.then
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class OpItem(Item):
+    op: type[Op]
+    fields: dict[str, Written]
+    norm: Part | None = None
+    act: Part | None = None
+    constant: bool = False
+    """No field needs an environment, so the op can be built once."""
+
+    def expressions(self) -> Iterator[Expr | Written]:
+        yield from Item.expressions(self)
+        yield from self.fields.values()
+        for part in (self.norm, self.act):
+            if part is not None:
+                yield part.name
+                yield from part.fields.values()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CallItem(Item):
+    call: Call
+
+    def expressions(self) -> Iterator[Expr | Written]:
+        yield from Item.expressions(self)
+        for arg in self.call.args:
+            yield arg.value
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class ListItem(Item):
+    items: tuple[Item, ...]
+
+    def nested(self) -> Iterator[Item]:
+        yield from Item.nested(self)
+        yield from self.items
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class MapItem(Item):
+    entries: tuple[tuple[Key, Item], ...]
+
+    def nested(self) -> Iterator[Item]:
+        yield from Item.nested(self)
+        for _, item in self.entries:
+            yield item
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a mapping of nodes. `name` is None where it begins with `_` and so names nothing."""
+
+    text: str
+    name: str | None
+    span: Span
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class DoItem(Item):
+    """`do:` holds any node, so that a repeat, a condition or a source can be put beside it."""
+
+    body: Item
+
+    def nested(self) -> Iterator[Item]:
+        yield from Item.nested(self)
+        yield self.body
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class ResidualItem(Item):
+    body: Item
+    shortcut: Item | str = "project"
+    """A node, or one of the words `project`, `pad`, `none`."""
+    shortcut_span: Span | None = None
+    scale: Expr | None = None
+
+    def expressions(self) -> Iterator[Expr | Written]:
+        yield from Item.expressions(self)
+        if self.scale is not None:
+            yield self.scale
+
+    def nested(self) -> Iterator[Item]:
+        yield from Item.nested(self)
+        yield self.body
+        if isinstance(self.shortcut, Item):
+            yield self.shortcut
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class BranchesItem(Item):
+    branches: tuple[tuple[Key | None, Item], ...]
+    merge: Expr | None = None
+    split: Expr | None = None
+
+    def expressions(self) -> Iterator[Expr | Written]:
+        yield from Item.expressions(self)
+        yield from (e for e in (self.merge, self.split) if e is not None)
+
+    def nested(self) -> Iterator[Item]:
+        yield from Item.nested(self)
+        for _, item in self.branches:
+            yield item
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class DenseItem(Item):
+    layer: Item
+
+    def nested(self) -> Iterator[Item]:
+        yield from Item.nested(self)
+        yield self.layer
+
+
+AnyItem: TypeAlias = OpItem | CallItem | ListItem | MapItem | DoItem | ResidualItem | BranchesItem | DenseItem
+
+
+# --- values ----------------------------------------------------------------------------------------------
+
+
+def written(tree: Tree, words: frozenset[str] = frozenset()) -> Written:
+    """A field's value. Raises E0202 for a mapping, E0303 for a faulty expression."""
+    if isinstance(tree, Map):
+        raise error("E0202", "a number, word, list or expression is expected here, not a mapping", tree.span)
+    if isinstance(tree, Seq):
+        return Written(tree.span, None, tuple(written(item, words) for item in tree.items))
+    if isinstance(tree.value, str) and tree.value not in words:
+        return Written(tree.span, expressions.parse(tree))
+    return Written(tree.span, expressions.literal(tree.value, tree.span))
+
+
+def expression(tree: Tree, what: str) -> Expr:
+    value = written(tree)
+    if value.expr is None:
+        raise error("E0202", f"`{what}` is one value, not a list", tree.span)
+    return value.expr
+
+
+@cache
+def words_of(op: type[Op], name: str) -> frozenset[str]:
+    """The plain words that a field takes (`same`, `nearest`), which are not looked up as names."""
+    found: set[str] = set()
+    stack: list[Any] = [op.model_fields[name].annotation]
+    while stack:
+        hint = stack.pop()
+        if typing.get_origin(hint) is typing.Literal:
+            found |= {w for w in typing.get_args(hint) if isinstance(w, str)}
+        else:
+            stack += typing.get_args(hint)
+    return frozenset(found)
+
+
+def text(tree: Tree, what: str) -> str:
+    if not isinstance(tree, Scalar) or not isinstance(tree.value, str):
+        raise error("E0202", f"`{what}` is a text", tree.span)
+    return tree.value
+
+
+# --- nodes -----------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """Makes items of trees, collecting what is wrong. A faulty node is reported and left out."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def attempt(self, make: Callable[[], Any]) -> Any:
+        """What `make` returns, or None after its errors were reported."""
+        try:
+            return make()
+        except ArchError as e:
+            self.report.extend(e.diagnostics)
+            return None
+
+    def item(self, tree: Tree, fallback: Span | None = None) -> Item:
+        """Any node. Raises ArchError where the node itself is faulty; faulty children are reported."""
+        if isinstance(tree, Scalar):
+            if not isinstance(tree.value, str):
+                raise error("E0202", f"a node is expected here, not {_named(tree)}", fallback or tree.span,
+                            help="write a kind, e.g. `3x3 conv 64`, a list or a mapping of nodes")  # fmt: skip
+            return self.headed(desugar(tree))
+        if isinstance(tree, Seq):
+            return self.sequence(tree)
+        if any(head in tree.entries for head in HEADS):
+            return self.headed(tree)
+        return self.mapping(tree)
+
+    def sequence(self, tree: Seq) -> ListItem:
+        items = (self.attempt(lambda t=t: self.item(t)) for t in tree.items)  # type: ignore[misc]
+        return ListItem(span=tree.span, items=tuple(i for i in items if i is not None))
+
+    def mapping(self, tree: Map) -> MapItem:
+        entries = []
+        for entry in tree.entries.values():
+            key = self.attempt(lambda e=entry: self.key(e.key))
+            item = self.attempt(lambda e=entry: self.item(e.value, e.key.span))
+            if key is not None and item is not None:
+                entries.append((key, item))
+        return MapItem(span=tree.span, entries=tuple(entries))
+
+    def key(self, scalar: Scalar) -> Key:
+        name = check_key(scalar)
+        return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
+
+    def headed(self, tree: Map) -> Item:
+        """A mapping with a head word: an op, a call or a composite."""
+        heads = [head for head in HEADS if head in tree.entries]
+        if len(heads) > 1:
+            spans = [tree.entries[h].key.span for h in heads]
+            raise error("E0209", f"one node cannot be both `{heads[0]}` and `{heads[1]}`", spans[1],
+                        help="a child that must bear such a name is written with a leading dot: "
+                        f"`.{heads[1]}:`")  # fmt: skip
+        head = heads[0]
+        value = tree.entries[head].value
+        common = self._common(tree)
+        if head == "op":
+            return self._op(tree, value, common)
+        self._need_known(tree, head)
+        if head == "call":
+            if not isinstance(value, Scalar) or not isinstance(value.value, str):
+                raise error("E0202", "`call` names a block, e.g. `block(64, 2)`", value.span)
+            return CallItem(call=expressions.parse_call(value), **common)
+        common["then"] = self._child(tree, "then")
+        if head == "do":
+            return DoItem(body=self.item(value), **common)
+        if head == "residual":
+            return self._residual(tree, value, common)
+        if head == "dense":
+            if common["repeat"] is None:
+                raise error("E0203", "`dense` needs `repeat`, the number of its layers", tree.entries[head].key.span)
+            return DenseItem(layer=self.item(value), **common)
+        return self._branches(tree, head, value, common)
+
+    def _need_known(self, tree: Map, head: str) -> None:
+        known = [*COMPOSITES[head].model_fields]
+        known = [COMPOSITES[head].model_fields[k].alias or k for k in known]
+        for name, entry in tree.entries.items():
+            if name not in known:
+                raise error("E0201", f"`{name}` is not a key of `{head}`", entry.key.span,
+                            help=did_you_mean(name, [k for k in known if k != head]))  # fmt: skip
+
+    def _common(self, tree: Map) -> dict[str, Any]:
+        """`repeat as from when doc`, which every node may have."""
+        common: dict[str, Any] = {"span": tree.span}
+        get = tree.get
+        repeat, pattern, sources, when, doc = (get(k) for k in COMMON_KEYS)
+        common["repeat"] = expression(repeat, "repeat") if repeat is not None else None
+        common["when"] = expression(when, "when") if when is not None else None
+        common["doc"] = text(doc, "doc") if doc is not None else ""
+        common["sources"] = _references(sources) if sources is not None else None
+        if pattern is not None:
+            if repeat is None:
+                raise error("E0302", "`as` names the copies of a repeat, and nothing is repeated", pattern.span)
+            common["pattern"] = check_pattern(pattern)
+        return common
+
+    def _child(self, tree: Map, name: str) -> Item | None:
+        value = tree.get(name)
+        return self.item(value, tree.entries[name].key.span) if value is not None else None
+
+    def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpItem:
+        if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in KINDS:
+            name = value.text if isinstance(value, Scalar) else ""
+            raise error("E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span,
+                        help=did_you_mean(name, KINDS))  # fmt: skip
+        op = KINDS[value.value]
+        own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
+        fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
+        result = OpItem(
+            op=op,
+            fields=op_fields(op, fields, {k: tree.entries[k].key.span for k in own}),
+            norm=part(tree, "norm"),
+            act=part(tree, "act"),
+            **common,
+        )
+        if op is Split and (result.norm or result.act):
+            raise error("E0309", "`split` has several outputs, so neither norm nor activation", tree.span)
+        return result
+
+    def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualItem:
+        body = self.item(value, tree.entries["residual"].key.span)
+        scale, shortcut = tree.get("scale"), tree.get("shortcut")
+        result = ResidualItem(body=body, **common)
+        result.scale = expression(scale, "scale") if scale is not None else None
+        if shortcut is not None:
+            result.shortcut_span = shortcut.span
+            plain = shortcut.value if isinstance(shortcut, Scalar) else ""
+            result.shortcut = plain if plain in ("pad", "none") else self.item(shortcut, tree.entries["shortcut"].key.span)
+        return result
+
+    def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesItem:
+        branches: list[tuple[Key | None, Item]] = []
+        if isinstance(value, Seq):
+            branches = [(None, i) for i in self.sequence(value).items]
+        elif isinstance(value, Map) and not any(h in value.entries for h in HEADS):
+            branches = [*self.mapping(value).entries]
+        if not branches:
+            if self.report.failed:
+                raise ArchError(())
+            raise error("E0202", f"`{head}` holds a list or a mapping of branches", tree.entries[head].key.span)
+        merge, split = tree.get("merge"), tree.get("split")
+        return BranchesItem(
+            branches=tuple(branches),
+            merge=expression(merge, "merge") if merge is not None else None,
+            split=expression(split, "split") if split is not None else None,
+            **common,
+        )
+
+
+def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> dict[str, Written]:
+    """The fields of an op, parsed. Raises E0309 for a key that the op does not have."""
+    out = {}
+    for name, tree in fields.items():
+        if name not in op.model_fields:
+            raise error("E0309", f"`{op.kind}` has no `{name}`", keys[name],
+                        help=did_you_mean(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]))  # fmt: skip
+        out[name] = written(tree, words_of(op, name))
+    return out
+
+
+def part(tree: Map, role: str) -> Part | None:
+    """`norm: bn`, `act: none`, or `act: {op: leaky_relu, slope: 0.1}`."""
+    value = tree.get(role)
+    if value is None:
+        return None
+    if not isinstance(value, Map):
+        return Part(written(value))
+    name = value.get("op")
+    if not isinstance(name, Scalar) or name.value not in KINDS or KINDS[str(name.value)].role != role:
+        known = [k for k, o in KINDS.items() if o.role == role]
+        raise error("E0301", f"`{role}` needs `op`, one of: {', '.join(known)}", value.span)
+    op = KINDS[str(name.value)]
+    rest = {k: e.value for k, e in value.entries.items() if k != "op"}
+    return Part(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
+
+
+def _references(tree: Tree) -> tuple[Ref, ...]:
+    scalars = tree.items if isinstance(tree, Seq) else (tree,)
+    refs = []
+    for scalar in scalars:
+        name = scalar.text.strip() if isinstance(scalar, Scalar) else ""
+        parts = tuple(name.split("."))
+        if not all(p and p.isascii() and p.replace("_", "a").replace("-", "a").isalnum() for p in parts):
+            raise error("E0302", "a reference is the name of an earlier node, e.g. `layer1.0`", scalar.span)
+        refs.append(Ref(parts, scalar.span))
+    return tuple(refs)
+
+
+def _named(scalar: Scalar) -> str:
+    if scalar.value is None:
+        return "nothing"
+    return f"`{scalar.text}`"

@@ -1,0 +1,89 @@
+"""Variants and `extends`: one located tree laid over another."""
+
+from __future__ import annotations
+
+from archdsl.diagnostics import Label, did_you_mean, error
+from archdsl.language.forms import TOP_LEVEL
+from archdsl.source import Entry, Map, Scalar
+
+NOT_INHERITED = ("name", "claims", "variants", "extends")
+
+
+def block_name(key: str) -> str:
+    """`basic` of `basic(w, s=1)` and of `up(c) <- x, skip`."""
+    return key.split("(")[0].split("<-")[0].strip()
+
+
+def overlay(base: Map, over: Map, blocks: bool = False) -> Map:
+    """Mappings merge by key, anything else is replaced whole, null removes, new keys go last.
+
+    With `blocks` the keys are block signatures: matched by name and replaced whole.
+    """
+    entries = dict(base.entries)
+    if blocks:
+        for name, entry in over.entries.items():
+            same = next((k for k in entries if block_name(k) == block_name(name)), None)
+            if same is not None:
+                entries = {name if k == same else k: entry if k == same else e for k, e in entries.items()}
+            else:
+                entries[name] = entry
+            if _is_null(entry):
+                del entries[name]
+        return Map(entries, base.span, base.flow)
+    for name, entry in over.entries.items():
+        old = entries.get(name)
+        if _is_null(entry):
+            entries.pop(name, None)
+        elif old is not None and isinstance(old.value, Map) and isinstance(entry.value, Map):
+            entries[name] = Entry(old.key, overlay(old.value, entry.value, name == "blocks"))
+        else:
+            entries[name] = entry
+    return Map(entries, base.span, base.flow)
+
+
+def _is_null(entry: Entry) -> bool:
+    return isinstance(entry.value, Scalar) and entry.value.value is None
+
+
+def apply_variant(base: Map, name: str, span_name: str) -> Map:
+    """The spec with its variant `name` laid over it. Raises E0204 if there is no such variant."""
+    variants = base.get("variants")
+    known = list(variants.entries) if isinstance(variants, Map) else []
+    if not isinstance(variants, Map) or name not in variants.entries:
+        raise error("E0204", f"`{span_name}` has no variant `{name}`", base.entries["variants"].key.span if known else None,
+                    help=did_you_mean(name, known) if known else "the spec has no variants")  # fmt: skip
+    over = variants.entries[name].value
+    if not isinstance(over, Map):
+        raise error("E0202", f"the variant `{name}` must be a mapping of overrides", over.span)
+    return overlay(_without_claims(base), with_bare_args(base, over))
+
+
+def _without_claims(base: Map) -> Map:
+    return Map({k: e for k, e in base.entries.items() if k not in ("claims", "name")}, base.span, base.flow)
+
+
+def with_bare_args(base: Map, over: Map) -> Map:
+    """Moves keys of `args` that were written bare, `resnet18: {block: basic}`, under `args`. Raises E0201."""
+    args = base.get("args")
+    known = list(args.entries) if isinstance(args, Map) else []
+    entries: dict[str, Entry] = {}
+    bare: dict[str, Entry] = {}
+    for name, entry in over.entries.items():
+        if name in TOP_LEVEL and name in known:
+            raise error("E0201", f"`{name}` is both an argument and a key of the spec", entry.key.span,
+                        labels=(Label(args.entries[name].key.span, "the argument"),) if isinstance(args, Map) else (),
+                        help="rename the argument")  # fmt: skip
+        if name in TOP_LEVEL:
+            entries[name] = entry
+        elif name in known:
+            bare[name] = entry
+        else:
+            raise error("E0201", f"`{name}` is neither a key of a spec nor one of this spec's arguments", entry.key.span,
+                        help=did_you_mean(name, [*known, *TOP_LEVEL]))  # fmt: skip
+    if not bare:
+        return over
+    written = entries.get("args")
+    inner = dict(written.value.entries) if written and isinstance(written.value, Map) else {}
+    first = next(iter(bare.values()))
+    entries["args"] = Entry(first.key, Map({**inner, **bare}, over.span, over.flow))
+    return Map(entries, over.span, over.flow)

@@ -1,0 +1,71 @@
+"""Names: what may stand as a key, an argument or a block, and what may not."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from archdsl.diagnostics import did_you_mean, error
+from archdsl.language.forms import HEADS
+from archdsl.ops import KINDS
+from archdsl.source import Scalar, Tree
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}$", re.ASCII)
+_ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}$", re.ASCII)
+_PATTERN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*)?(?:\{[01]\}[A-Za-z0-9_-]*)+$", re.ASCII)
+
+LANGUAGE_WORDS = frozenset(
+    "and or not if else in i first last true false none when as dense input linear plain bias nobias "
+    "min max round ceil floor int sum len abs divisible".split()
+)
+"""Words that an argument or block may not bear."""
+
+MODULE_NAMES = frozenset(
+    "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches "
+    "eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu "
+    "load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters "
+    "register_backward_hook register_buffer register_forward_hook register_forward_pre_hook "
+    "register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook "
+    "register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook "
+    "register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to "
+    "to_empty train training type xpu zero_grad append extend insert pop".split()
+)
+"""Attributes of torch's `Module` and `Sequential`: a child of that name would break it. A test holds the list
+against the torch that is installed."""
+
+
+def check_key(scalar: Scalar) -> str:
+    """The name that a key of a mapping of nodes gives. Raises E0501 (not a name) or E0502 (taken)."""
+    name = scalar.text
+    if name.startswith(".") and name[1:] in HEADS:
+        return name[1:]
+    if not _KEY.match(name):
+        raise error("E0501", f"`{name[:60]}` is not a name", scalar.span,
+                    help="names are ASCII: letters, digits, `_` and `-`, beginning with a letter or `_`")  # fmt: skip
+    if name in MODULE_NAMES or keyword.iskeyword(name) or (name.startswith("__")):
+        raise error("E0502", f"`{name}` is a name that every PyTorch module or Python itself already has", scalar.span,
+                    help=f"e.g. `{name.strip('_')}1`")  # fmt: skip
+    if name == "input":
+        raise error("E0502", "`input` is the tensor that a block receives; a node cannot be named so", scalar.span)
+    return name
+
+
+def check_argument(name: str, scalar: Scalar, what: str = "argument") -> str:
+    """The name of an argument or block. Raises E0501, E0502."""
+    if not _ARGUMENT.match(name):
+        raise error("E0501", f"`{name[:60]}` cannot name an {what}", scalar.span,
+                    help="ASCII letters, digits and `_`, beginning with a letter")  # fmt: skip
+    if name in KINDS or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
+        if what == "block" and name in HEADS:
+            return name  # `inception(a, b):` is a fine name: a call is never a key.
+        raise error("E0502", f"`{name}` is a word of the language, it cannot name an {what}", scalar.span,
+                    help=did_you_mean(f"{name}_", ()))  # fmt: skip
+    return name
+
+
+def check_pattern(tree: Tree) -> str:
+    """`denselayer{1}`: raises E0501 unless it gives a name, and a different one for each copy."""
+    if not isinstance(tree, Scalar) or not _PATTERN.match(tree.text):
+        raise error("E0501", "a pattern is a name with `{0}` or `{1}` in it, where the copy's number goes", tree.span,
+                    help="e.g. `denselayer{1}` counts from 1, `block{0}` from 0")  # fmt: skip
+    return tree.text

@@ -1,0 +1,234 @@
+"""The short form of a node, `7x7 conv 64 /2`, made into the long one, `{op: conv, out: 64, ...}`.
+
+The long form is a located tree like any other: each of its values knows the characters it came from. Nothing
+is evaluated here; a value that is not a plain number stays text, to be parsed as an expression.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from archdsl.diagnostics import ArchError, Span, did_you_mean, error
+from archdsl.ops import KINDS
+from archdsl.ops.base import Op
+from archdsl.source import Entry, Map, Scalar, Seq, Tree
+
+_KERNEL = re.compile(r"(\d{1,10})x(\d{1,10})$")
+_FIELD = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,18}$", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_BRACKETS = {")": "(", "]": "[", "}": "{"}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A run of characters without blanks outside of brackets: `text == scalar.text[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+
+
+def words(scalar: Scalar) -> list[Word]:
+    """The words of a short form. Raises E0302 where brackets do not match."""
+    found: list[Word] = []
+    open_brackets: list[int] = []
+    text, begin = scalar.text, -1
+    for at, char in enumerate(text):
+        if char in " \t\n" and not open_brackets:
+            if begin >= 0:
+                found.append(Word(text[begin:at], begin, at))
+            begin = -1
+            continue
+        if begin < 0:
+            begin = at
+        if char in "([{":
+            open_brackets.append(at)
+        elif char in ")]}":
+            if not open_brackets or text[open_brackets[-1]] != _BRACKETS[char]:
+                raise error("E0302", f"`{char}` closes nothing", scalar.part(at, at + 1))
+            open_brackets.pop()
+    if open_brackets:
+        at = open_brackets[-1]
+        raise error("E0302", f"`{text[at]}` is never closed", scalar.part(at, at + 1))
+    if begin >= 0:
+        found.append(Word(text[begin:], begin, len(text)))
+    return found
+
+
+def desugar(scalar: Scalar) -> Map:
+    """The long form of a short one: a mapping with `op`, `call` or `dense`. Raises E0301, E0302, E0309, E0310."""
+    found = words(scalar)
+    entries: dict[str, Entry] = {}
+
+    def put(key: str, start: int, end: int, value: Tree | None = None) -> None:
+        entries[key] = Entry(scalar.piece(start, end, key), value if value is not None else _value(scalar, start, end))
+
+    found = _cut_tail(scalar, found, put)
+    if found and found[0].text == "dense" and len(found) > 1:
+        return _dense(scalar, found, entries, put)
+    star = next((n for n, w in enumerate(found) if w.text == "*"), None)
+    if star is not None:
+        if star == 0 or star + 1 == len(found):
+            what = "a count before" if star == 0 else "a node behind"
+            raise error("E0302", f"`*` needs {what} it", scalar.part(found[star].start, found[star].end),
+                        help="`3 * 3x3 conv 64` repeats a node three times")  # fmt: skip
+        put("repeat", found[0].start, found[star - 1].end)
+        found = found[star + 1 :]
+    if not found:
+        raise error("E0302", "a node is missing here", scalar.span, help="write a kind, e.g. `3x3 conv 64`")
+    _head(scalar, found, entries, put)
+    return Map(entries, scalar.span, False)
+
+
+Put = Callable[..., None]
+
+
+def _cut_tail(scalar: Scalar, found: list[Word], put: Put) -> list[Word]:
+    """Takes `when ...`, `<- ...` and `as ...` off the end."""
+    for mark, key in (("when", "when"), ("<-", "from"), ("as", "as")):
+        at = next((n for n, w in enumerate(found) if w.text == mark), None)
+        if at is None:
+            continue
+        if at + 1 == len(found):
+            raise error("E0302", f"nothing follows `{mark}`", scalar.part(found[at].start, found[at].end))
+        start, end = found[at + 1].start, found[-1].end
+        if key == "as" and at + 2 != len(found):
+            raise error("E0302", "a name pattern is one word", scalar.part(start, end), help="e.g. `as layer{1}`")
+        put(key, start, end, _references(scalar, start, end) if key == "from" else scalar.piece(start, end))
+        found = found[:at]
+    return found
+
+
+def _references(scalar: Scalar, start: int, end: int) -> Seq:
+    items: list[Tree] = []
+    at = start
+    for piece in scalar.text[start:end].split(","):
+        inner = piece.strip()
+        begin = at + len(piece) - len(piece.lstrip())
+        if not inner:
+            raise error("E0302", "a reference is missing beside this comma", scalar.part(start, end))
+        items.append(scalar.piece(begin, begin + len(inner)))
+        at += len(piece) + 1
+    return Seq(tuple(items), scalar.part(start, end), True)
+
+
+def _dense(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> Map:
+    star = next((n for n, w in enumerate(found) if w.text == "*"), None)
+    if star is None or star == 1 or star + 1 == len(found):
+        raise error("E0302", "`dense` needs a count and a layer", scalar.span, help="`dense 6 * layer`")
+    put("repeat", found[1].start, found[star - 1].end)
+    put("dense", found[star + 1].start, found[-1].end, scalar.piece(found[star + 1].start, found[-1].end))
+    return Map(entries, scalar.span, False)
+
+
+def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> None:
+    """The node itself: `[KxK] kind ...`, or a call."""
+    kernel = _KERNEL.match(found[0].text)
+    named = found[1:] if kernel else found
+    if not named:
+        raise error("E0302", "a kind is missing behind the window", scalar.part(found[0].start, found[0].end),
+                    help=f"e.g. `{found[0].text} conv 64`")  # fmt: skip
+    kind = named[0]
+    if kind.text not in KINDS:
+        if len(named) > 1 or kernel or not _NAME.match(kind.text):
+            raise unknown_kind(kind.text, scalar.part(kind.start, kind.end), named[1:])
+        put("call", kind.start, kind.end, scalar.piece(kind.start, kind.end))
+        return
+    op = KINDS[kind.text]
+    put("op", kind.start, kind.end, scalar.piece(kind.start, kind.end))
+    if kernel:
+        if "kernel" not in op.model_fields:
+            raise error("E0309", f"`{op.kind}` has no window", scalar.part(found[0].start, found[0].end))
+        middle = found[0].start + len(kernel[1])
+        sides = (scalar.piece(found[0].start, middle, int(kernel[1])), scalar.piece(middle + 1, found[0].end, int(kernel[2])))
+        put("kernel", found[0].start, found[0].end, Seq(sides, scalar.part(found[0].start, found[0].end), True))
+    add_words(scalar, named[1:], op, put)
+
+
+def unknown_kind(name: str, span: Span, rest: list[Word]) -> ArchError:
+    head = name.split("(")[0]
+    hint = did_you_mean(head, KINDS)
+    if not _NAME.match(head):
+        hint = "a node begins with a kind, e.g. `3x3 conv 64`, or is a call, e.g. `block(64)`"
+    elif rest and "(" in name:
+        hint = "nothing may follow a call but `as`, `<-` and `when`"
+    return error("E0301", f"there is no kind `{head}`", span, help=hint)
+
+
+def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
+    """What follows a kind: values, `/stride`, `key=value`, flags, norm and activation."""
+    written: dict[str, Word] = {}
+    positional = list(op.positional)
+
+    def put_once(key: str, word: Word, start: int, end: int, value: Tree | None = None) -> None:
+        if key in written:
+            both = scalar.part(written[key].start, written[key].end).to(scalar.part(word.start, word.end))
+            raise error("E0302", f"`{key}` is said twice: `{written[key].text}` and `{word.text}`", both)
+        written[key] = word
+        put(key, start, end, value)
+
+    for word in rest:
+        start, end = word.start, word.end
+        field = _FIELD.match(word.text)
+        if word.text.startswith("/") and len(word.text) > 1:
+            _need_field(scalar, op, "stride", word, "no stride")
+            put_once("stride", word, start + 1, end)
+        elif field:
+            if field[1] not in ("norm", "act"):
+                _need_field(scalar, op, field[1], word)
+            if start + field.end() == end:
+                raise error("E0302", f"a value is missing behind `{word.text}`", scalar.part(start, end))
+            put_once(field[1], word, start + field.end(), end)
+        elif word.text in op.flags:
+            key, value = op.flags[word.text]
+            put_once(key, word, start, end, scalar.piece(start, end, value))
+        elif word.text == "linear":
+            put_once("act", word, start, end, scalar.piece(start, end, None))
+        elif word.text == "plain":
+            put("norm", start, end, scalar.piece(start, end, None))
+            put("act", start, end, scalar.piece(start, end, None))
+        elif word.text in KINDS and KINDS[word.text].role:
+            role = KINDS[word.text].role
+            if role == "norm" and "act" in written and written["act"].text in KINDS:
+                raise error("E0302", f"`{word.text}` stands behind the activation `{written['act'].text}`",
+                            scalar.part(start, end),
+                            help="in one node the norm comes first; write two nodes for the other order")  # fmt: skip
+            put_once(role, word, start, end, scalar.piece(start, end))
+        elif positional:
+            put_once(positional.pop(0), word, start, end)
+        else:
+            raise _surplus(scalar, word, op)
+
+
+def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:
+    if name not in op.model_fields:
+        raise error("E0309", f"`{op.kind}` has {message or f'no `{name}`'}", scalar.part(word.start, word.end),
+                    help=did_you_mean(name, [*op.model_fields, "norm", "act"]))  # fmt: skip
+
+
+def _surplus(scalar: Scalar, word: Word, op: type[Op]) -> ArchError:
+    known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
+    what = f"takes no value `{word.text}`" if not op.positional else f"has no use for a further value, `{word.text}`"
+    hint = did_you_mean(word.text, known)
+    if not hint.startswith("did"):
+        hint = f"an expression with blanks stands in parentheses; fields are written `key=value`: {', '.join(op.model_fields)}"
+    return error("E0310", f"`{op.kind}` {what}", scalar.part(word.start, word.end), help=hint)
+
+
+def _value(scalar: Scalar, start: int, end: int) -> Scalar:
+    text = scalar.text[start:end]
+    return scalar.piece(start, end, int(text) if _NUMBER.match(text) else text)
+
+
+def desugar_defaults(scalar: Scalar, op: type[Op]) -> Map:
+    """`bn relu`, written behind `conv:` under `defaults`: what would follow the kind."""
+    entries: dict[str, Entry] = {}
+
+    def put(key: str, start: int, end: int, value: Tree | None = None) -> None:
+        entries[key] = Entry(scalar.piece(start, end, key), value if value is not None else _value(scalar, start, end))
+
+    add_words(scalar, words(scalar), op, put)
+    return Map(entries, scalar.span, False)

@@ -1,0 +1,67 @@
+"""The most memory that activations take at once at inference, by liveness.
+
+The nodes run in the order they were written. A stored output takes its own room from the step that computes it
+to the last step that reads it; outputs of the network stay to the end. A view (flatten, dropout, identity)
+keeps its source alive and takes nothing. Nothing is done in place, and a concat copies. Weights are not
+counted, nor is the workspace that a kernel may want.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archdsl.graph import Graph
+from archdsl.shapes import numel
+
+BYTES_PER_VALUE = 4
+"""fp32."""
+
+
+class Peak(NamedTuple):
+    """The largest sum of live bytes, and the id of the (first) node that is being computed then."""
+
+    bytes: int
+    node: int
+
+
+def storages(graph: Graph) -> tuple[int, ...]:
+    """For each node the id of the node whose memory its output lies in: itself, or, for a view, its source."""
+    owner: list[int] = []
+    for node in graph.nodes:
+        shared = not node.op.stored and node.inputs
+        owner.append(owner[node.inputs[0]] if shared else node.id)
+    return tuple(owner)
+
+
+def live_values(graph: Graph) -> tuple[int, ...]:
+    """For each node the number of values alive, for one sample, while it is computed: its own output included.
+
+    The network's inputs are alive from the start. A node that does not run at inference has 0.
+    """
+    owner = storages(graph)
+    last = list(range(len(graph.nodes)))
+    for node in graph.nodes:
+        if not node.training:
+            for source in node.inputs:
+                last[owner[source]] = node.id
+    for output in graph.outputs.values():
+        last[owner[output]] = len(graph.nodes)
+    freed: list[list[int]] = [[] for _ in range(len(graph.nodes) + 1)]
+    sizes = [numel(n.shape) if owner[n.id] == n.id and not n.training else 0 for n in graph.nodes]
+    for storage, step in enumerate(last):
+        freed[step].append(storage)
+    given = set(graph.inputs)
+    alive = sum(sizes[i] for i in given)
+    steps: list[int] = []
+    for node in graph.nodes:
+        alive += 0 if node.id in given else sizes[node.id]
+        steps.append(0 if node.training else alive)
+        alive -= sum(sizes[storage] for storage in freed[node.id])
+    return tuple(steps)
+
+
+def peak_memory(graph: Graph, batch: int = 1) -> Peak:
+    """Peak activation memory in bytes (fp32) at the default input size for `batch` samples."""
+    steps = live_values(graph)
+    at = max(range(len(steps)), key=steps.__getitem__)
+    return Peak(steps[at] * batch * BYTES_PER_VALUE, at)

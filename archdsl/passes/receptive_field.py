@@ -1,0 +1,59 @@
+"""How much of the input one value of each node depends on.
+
+From input to output: a window of reach k and stride s, over a node whose field is r and whose neighbours lie j
+input pixels apart, sees ``r + (k - 1) * j`` pixels and has neighbours ``j * s`` apart (Araujo et al. 2019,
+"Computing receptive fields of convolutional neural networks", equations 1 and 2). A stride below 1 (deconv,
+upsample) brings neighbours closer. Merges take the largest of their inputs. The field is the theoretical one: it may
+be larger than the image, and is then only reached with a larger input.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+from archdsl.graph import Graph, Node
+
+
+class Field(NamedTuple):
+    """Pixels of the input, high and wide."""
+
+    height: int
+    width: int
+
+
+class _Reach(NamedTuple):
+    """Field and distance of neighbours along one axis, in pixels of the input; fractions where strides have them."""
+
+    size: float
+    jump: float
+
+
+_START = _Reach(1.0, 1.0)
+_ROUNDING = 1e-6
+
+
+def receptive_fields(graph: Graph) -> tuple[Field | None, ...]:
+    """For each node the height and width of its receptive field; None: the whole image.
+
+    None starts at a global op (gap, flatten, a gate from one) and stays. A vector input has no field: None.
+    """
+    known: list[tuple[_Reach, _Reach] | None] = []
+    for node in graph.nodes:
+        known.append(_reach(node, [known[i] for i in node.inputs]))
+    return tuple(None if pair is None else Field(*(ceil(axis.size - _ROUNDING) for axis in pair)) for pair in known)
+
+
+def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Reach, _Reach] | None:
+    if not inputs:
+        return (_START, _START) if len(node.shape) == 3 else None
+    window = node.op.window(node.in_shapes)
+    pairs = [pair for pair in inputs if pair is not None]
+    if window is None or len(pairs) < len(inputs):
+        return None
+    axes = []
+    for axis in (0, 1):
+        size = max(pair[axis].size for pair in pairs)
+        jump = max(pair[axis].jump for pair in pairs)
+        axes.append(_Reach(size + (window.reach[axis] - 1) * jump, jump * window.stride[axis]))
+    return axes[0], axes[1]

@@ -1,0 +1,108 @@
+"""From a SPEC to a Document: read, `extends` and the variant laid over, the parts checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from archdsl import library
+from archdsl.diagnostics import Label, Source, error
+from archdsl.language.document import Document, read_document
+from archdsl.language.merge import NOT_INHERITED, apply_variant, overlay, with_bare_args
+from archdsl.source import Entry, Map, Scalar, Tree, decode, parse
+
+MAX_EXTENDS = 8
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec as a located tree, its base and variant laid in; not yet checked."""
+
+    source: Source
+    tree: Tree
+    name: str
+    family: str
+
+
+def open_spec(spec: str | Path) -> Spec:
+    """Reads what a SPEC means. Raises E01xx (reading), E0204 to E0207 (names, variants, extends)."""
+    found = library.find(str(spec)) if not isinstance(spec, Path) else library.Found(spec, None)
+    return from_source(library.source_of(found), found.variant)
+
+
+def from_source(source: Source, variant: str | None = None) -> Spec:
+    tree = parse(source)
+    family = source.path.stem if source.path is not None else "network"
+    if not isinstance(tree, Map):
+        raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+    own = tree.get("name")
+    family = own.text if isinstance(own, Scalar) and isinstance(own.value, str) else family
+    tree = _extended(tree, source, ())
+    if variant is None or variant == family:
+        return Spec(source, tree, family, family)
+    return Spec(source, apply_variant(tree, variant, family), variant, family)
+
+
+def _extended(tree: Map, source: Source, chain: tuple[Path, ...]) -> Map:
+    """The tree laid over the spec that it extends."""
+    base_name = tree.get("extends")
+    if base_name is None:
+        return tree
+    if not isinstance(base_name, Scalar) or not isinstance(base_name.value, str):
+        raise error("E0202", "`extends` names a spec", base_name.span)
+    here = source.path.resolve() if source.path is not None else None
+    chain = (*chain, here) if here is not None else chain
+    found = library.find(base_name.value, here.parent if here is not None else Path())
+    path = Path(found.path).resolve()
+    outside = here is not None and here.parent not in path.parents and library.folder() not in path.parents
+    if found.path == "-" or outside or Path(base_name.value).is_absolute():
+        raise error("E0207", "a spec extends one of its own folder or of the library", base_name.span)
+    if path in chain or len(chain) > MAX_EXTENDS:
+        names = " -> ".join(p.name for p in (*chain, path))
+        raise error("E0206", f"these specs extend each other: {names}", base_name.span)
+    below = library.source_of(found)
+    base = parse(below)
+    if not isinstance(base, Map):
+        raise error("E0202", "a spec is a mapping", base.span, labels=(Label(base_name.span, "extended here"),))
+    base = _extended(base, below, chain)
+    if found.variant is not None:
+        base = apply_variant(base, found.variant, path.stem)
+    base = Map({k: e for k, e in base.entries.items() if k not in NOT_INHERITED}, base.span, base.flow)
+    over = Map({k: e for k, e in tree.entries.items() if k != "extends"}, tree.span, tree.flow)
+    return overlay(base, with_bare_args(base, over))
+
+
+def read_spec(spec: str | Path, input: str | None = None) -> Document:
+    """The document of a SPEC, its input overridden (`3x320x320`)."""
+    opened = open_spec(spec)
+    return document_of(opened, input)
+
+
+def document_of(spec: Spec, input: str | None = None) -> Document:
+    tree = spec.tree
+    if input is not None and isinstance(tree, Map):
+        old = tree.entries.get("input")
+        new = _scalar(input, "--input")
+        if old is not None and isinstance(old.value, Map):
+            raise error("E0212", f"`{spec.name}` has several inputs; one size cannot be given", new.span)
+        tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
+    return read_document(tree, spec.source, spec.name, spec.family)
+
+
+def _scalar(text: str, name: str) -> Scalar:
+    tree = parse(Source(name, text))
+    if not isinstance(tree, Scalar):
+        raise error("E0202", f"`{text[:60]}` is not an input size", tree.span, help="e.g. 3x320x320")
+    return tree
+
+
+def parse_overrides(pairs: Mapping[str, str]) -> dict[str, Tree]:
+    """Values of arguments given as text, `{"n": "[3, 4, 6, 3]"}`, as located trees."""
+    out: dict[str, Tree] = {}
+    for name, text in pairs.items():
+        source = decode(text.encode(), f"-a {name}")
+        out[name] = parse(source)
+    return out
+
+

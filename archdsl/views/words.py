@@ -1,0 +1,121 @@
+"""Ops and blocks in words: as a spec writes them (`7x7 conv 64 /2`) and as a paper's figure does (`7x7 conv, 64, /2`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archdsl.diagnostics import escape_control
+from archdsl.graph import Graph, Node, Scope
+from archdsl.ops import Conv, Op
+from archdsl.passes.fold import Part, head, is_block
+from archdsl.shapes import Shape, at
+
+_MAX_VALUE = 24
+"""Longer values (a table of connections, fixed weights) are shown as dots."""
+_FIGURE_NAMES = {
+    "maxpool": "max pool",
+    "avgpool": "avg pool",
+    "gap": "global avg pool",
+    "lrn": "LRN",
+    "gn": "group norm",
+    "ln": "layer norm",
+    "leaky_relu": "leaky ReLU",
+    "rbf": "RBF",
+}
+
+
+def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
+    """The short form of an op. `inputs` shapes tell a depthwise convolution; `normed`: a norm follows (no bias)."""
+    kind, fields = _kind_and_fields(op, inputs)
+    if normed and fields.get("bias") is False:
+        del fields["bias"]
+    kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
+    words = [f"{kernel[0]}x{kernel[1]}"] if kernel else []
+    words.append(kind)
+    words += [_value(fields.pop(name)) for name in op.positional if name in fields]
+    words += [f"/{_value(stride)}"] if stride else []
+    flags = {field: (flag, value) for flag, (field, value) in op.flags.items()}
+    for name, value in fields.items():
+        flag = next((f for f, (field, v) in op.flags.items() if field == name and v == value), None)
+        words.append(flag if flag and name in flags else f"{name}={_value(value)}")
+    return escape_control(" ".join(words))
+
+
+def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
+    """The label of an op in a drawing: window and kind, then width, stride and what else tells it from others."""
+    kind, fields = _kind_and_fields(op, inputs)
+    kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
+    if kind == "avgpool" and fields.get("adaptive"):
+        return f"avg pool to {kernel[0]}x{kernel[1]}"
+    name = _FIGURE_NAMES.get(kind, kind.replace("_", " "))
+    label = f"{kernel[0]}x{kernel[1]} {name}" if kernel else name
+    if "out" in fields:
+        label += f" {_value(fields['out'])}" if kind == "fc" else f", {_value(fields['out'])}"
+    label += f", /{_value(stride)}" if stride and stride != kernel or stride and kind.endswith("conv") else ""
+    if kind.endswith("pool") and not stride:
+        label += f", /{_value(kernel)}" if kernel else ""
+    label += f", groups {fields['groups']}" if fields.get("groups") and kind == "conv" else ""
+    label += f", dilation {_value(fields['dilation'])}" if "dilation" in fields else ""
+    if kind in ("dropout", "droppath", "upsample", "slice"):
+        values = [_value(v) for k, v in fields.items() if k in op.positional]
+        label += " " + " ".join(values) if values else ""
+    return escape_control(label)
+
+
+def part_written(graph: Graph, part: Part) -> str:
+    """What a row of a table says of a part: its node as written, or its block's name and arguments."""
+    if part.scope is not None and part.kind != "node":
+        return block_name(graph, part.scope)
+    nodes = part.nodes(graph)
+    main = head(graph, part)
+    behind = [n.op for n in nodes if n.id > main.id]
+    normed = any(op.role == "norm" for op in behind)
+    words = [written(main.op, main.in_shapes, normed), *(op.kind for op in behind)]
+    return " ".join(words)
+
+
+def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
+    """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
+    main = head(graph, part)
+    behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id]
+    return figure(main.op, main.in_shapes), " ".join(behind)
+
+
+def block_name(graph: Graph, scope: Scope) -> str:
+    """`bottleneck(128, 2)` for a call of a block, as it was called; else what kind of composite it is."""
+    if scope.block is None:
+        return scope.kind if is_block(scope) else ""
+    call = graph.nodes[scope.first].origin.call if scope.first < scope.end else None
+    while call is not None and (call.path != scope.path or call.text.split("(")[0] != scope.block):
+        call = call.parent
+    return escape_control(call.text.removesuffix("()") if call is not None else scope.block)
+
+
+def kind_of(node: Node) -> str:
+    """The kind in words of the language: `dwconv` for a convolution with one group per channel."""
+    return _kind_and_fields(node.op, node.in_shapes)[0]
+
+
+def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, Any]]:
+    fields = op.explicit()
+    if type(op) is Conv and inputs and op.groups > 1 and op.groups == at(inputs[0][0]):
+        multiplier = op.out // op.groups
+        fields = {k: v for k, v in fields.items() if k not in ("out", "groups")}
+        return "dwconv", fields | ({"multiplier": multiplier} if multiplier > 1 else {})
+    return op.kind, fields
+
+
+def _value(value: Any) -> str:
+    """A field's value: `2` for a pair of equal numbers, `[1,2]` for others, `...` for what is too long."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        if len(value) == 2 and value[0] == value[1] and isinstance(value[0], int):
+            return str(value[0])
+        text = "[" + ",".join(map(_value, value)) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= _MAX_VALUE else "..."
