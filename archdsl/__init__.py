@@ -44,5 +44,5 @@ def __getattr__(name: str) -> Any:
     return getattr(module, "list_names" if name == "list" else name)
 
 
-def __dir__() -> list[str]:
+def __dir__() -> Any:
     return [*__all__, "__version__"]

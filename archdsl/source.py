@@ -37,7 +37,7 @@ Event: TypeAlias = Any
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-PlainValue: TypeAlias = None | bool | int | float | str
+PlainValue: TypeAlias = bool | int | float | str | None
 
 QUOTE_HELP = 'quote it: "f(1, 2)", or use block style: `- - f(1, 2)` is a list of one without quotes'
 
@@ -143,10 +143,10 @@ def read(path: Path | str) -> Source:
 
 
 def _read_regular(path: Path | str) -> bytes:
-    _refuse_special(os.stat(path).st_mode, str(path))
+    _refuse_special(Path(path).stat().st_mode, str(path))
     # What was looked at may have been replaced: without O_NONBLOCK, opening a FIFO waits for ever.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(handle, "rb") as file:
+    with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         _refuse_special(found.st_mode, str(path))
         if found.st_size > MAX_BYTES:
@@ -615,7 +615,7 @@ class _Syntax:
         self.at = min(mark.index if mark else 0, len(self.text))
         self.opened = min(opened.index if opened else self.at, len(self.text))
         self.char = self.text[self.at : self.at + 1]
-        self.shown = self.char.strip() and f"`{self.char}`" or "the end of the line"
+        self.shown = f"`{self.char}`" if self.char.strip() else "the end of the line"
 
     def error(self) -> ArchError:
         """Errors: E0101; E0103 an unknown tag, E0108 an impossible character, E0113 brackets inside brackets."""

@@ -1,50 +1,68 @@
-"""Small graphs built by hand, for tests of passes and views that should not depend on the language."""
+"""Small graphs made by hand, node by node, for tests that need no spec."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from archdsl.diagnostics import Origin, Source, Span
-from archdsl.graph import AuxHead, Graph, Node, Scope
-from archdsl.ops import Input, Op
+from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
+from archdsl.ops import Input
+from archdsl.ops.base import Op
 from archdsl.shapes import Shape
 
-SOURCE = Source("handmade.yaml", "written by hand\n")
-ORIGIN = Origin(Span(SOURCE, 0, 7))
+ORIGIN = Origin(Span(Source("hand.yaml", "net:\n"), 0, 3))
 
 
-class Net:
-    """Adds nodes one behind the other; `graph` closes it. Every node has its own id as its path unless named."""
+class Hand:
+    """Collects nodes; each is named, and reads nodes by name."""
 
-    def __init__(self, *inputs: Shape) -> None:
+    def __init__(self, name: str = "hand") -> None:
+        self.name = name
         self.root = Scope("", None, "net", ORIGIN)
         self.nodes: list[Node] = []
-        for number, shape in enumerate(inputs):
-            self._append(Input(), (), shape, "input" if len(inputs) == 1 else f"input{number}", False)
-        self.inputs = tuple(range(len(inputs)))
+        self.ids: dict[str, int] = {}
 
-    def add(self, op: Op, *inputs: int, path: str = "", training: bool = False) -> int:
-        """The id of a new node that reads `inputs`, by default the node before it."""
-        read = inputs or (len(self.nodes) - 1,)
-        shapes = [self.nodes[i].shape for i in read]
+    def put(self, path: str, op: Op, *inputs: str, training: bool = False) -> Shape:
+        """Adds a node, which reads the one before it unless told otherwise, and gives its shape."""
+        sources = [self.ids[name] for name in inputs] or [len(self.nodes) - 1]
+        shapes = tuple(self.nodes[i].shape for i in sources)
         op = op.settle(shapes)
-        return self._append(op, read, op.infer(shapes), path or f"n{len(self.nodes)}", training)
+        return self._node(path, op, tuple(sources), shapes, op.infer(shapes), training)
 
-    def _append(self, op: Op, inputs: tuple[int, ...], shape: Shape, path: str, training: bool) -> int:
-        in_shapes = tuple(self.nodes[i].shape for i in inputs)
-        node = Node(len(self.nodes), path, op, inputs, in_shapes, shape, self.root, ORIGIN, training)
-        self.nodes.append(node)
-        self.root.members.append(node.id)
-        return node.id
+    def input(self, path: str, shape: Shape) -> Shape:
+        return self._node(path, Input(), (), (), shape, False)
 
-    def graph(self, *outputs: int, name: str = "handmade", aux: int | None = None) -> Graph:
-        """The graph; without `outputs` its last node is the output."""
+    def _node(self, path: str, op: Op, sources: tuple[int, ...], shapes: tuple[Shape, ...], shape: Shape,
+              training: bool) -> Shape:  # fmt: skip
+        self.ids[path] = len(self.nodes)
+        self.nodes.append(Node(len(self.nodes), path, op, sources, shapes, shape, self.root, ORIGIN, training))
+        self.root.members.append(len(self.nodes) - 1)
+        return shape
+
+    def graph(
+        self,
+        outputs: Mapping[str, str] | None = None,
+        sizes: Sequence[FreeSize] = (),
+        aux: Mapping[str, str] | None = None,
+    ) -> Graph:
+        """`outputs` and `aux` are names and the paths of their nodes; by default the last node is `output`."""
+        named = outputs or {"output": self.nodes[-1].path}
         self.root.end = len(self.nodes)
-        given = outputs or (len(self.nodes) - 1,)
         return Graph(
-            name=name,
-            nodes=tuple(self.nodes),
-            inputs=self.inputs,
-            outputs={f"output{n}" if n else "output": node for n, node in enumerate(given)},
-            aux={} if aux is None else {"aux": AuxHead(aux, 0.3)},
-            root=self.root,
-            sizes=(),
+            self.name,
+            tuple(self.nodes),
+            tuple(node.id for node in self.nodes if isinstance(node.op, Input)),
+            {name: self.ids[path] for name, path in named.items()},
+            {name: AuxHead(self.ids[path], 0.3) for name, path in (aux or {}).items()},
+            self.root,
+            tuple(sizes),
         )
+
+
+def chain(shape: Shape, *ops: Op, **more: object) -> Graph:
+    """An input `x`, then the ops one after the other, named `n0`, `n1`, ..."""
+    hand = Hand()
+    hand.input("x", shape)
+    for number, op in enumerate(ops):
+        hand.put(f"n{number}", op)
+    return hand.graph(**more)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from handmade import Net
+from small_nets import Net
 
 from archdsl.graph import Graph
 from archdsl.ops import (
@@ -107,7 +107,7 @@ def test_depth_is_the_longest_path_of_weighted_layers() -> None:
 
 
 def test_a_chain_holds_two_tensors() -> None:
-    net = Net((1, 10))
+    net = Net((10,))
     net.add(Fc(out=20))
     net.add(Fc(out=30))
     net.add(Fc(out=5))

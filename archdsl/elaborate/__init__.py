@@ -22,7 +22,7 @@ from archdsl.ops.reshape import Input
 from archdsl.shapes import Dim, Symbol
 
 
-def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:  # noqa: B006
+def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
     """The graph of a document, its arguments overridden. Raises ArchError with everything that is wrong."""
     values = document.arguments(overrides)
     symbols = Env(document.symbols())

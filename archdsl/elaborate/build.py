@@ -158,7 +158,7 @@ class Builder:
 
 def chain_notes(origin: Origin) -> tuple[str, ...]:
     """The block calls that led to a node, innermost first."""
-    notes = []
+    notes: list[str] = []
     call = origin.call
     while call is not None and len(notes) < 6:
         notes.append(f"in {call.path} = {call.text}, called at line {call.span.line}")

@@ -45,7 +45,7 @@ class Walker:
     document: Document
     builder: Builder
     file_env: Env
-    incoming: Shape | None | str = None
+    incoming: Shape | str | None = None
     """The shape that `in` speaks of; None where it is unknown, a text where `in` has no meaning."""
 
     def __post_init__(self) -> None:
@@ -372,8 +372,8 @@ class Walker:
             raise error("E0414", f"`{block.name}` reads {wanted} ({names}), and {len(inputs)} {'is' if len(inputs) == 1 else 'are'} given",
                         item.span, labels=(Label(block.span, "defined here"),),
                         help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`")  # fmt: skip
-        names = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
-        return Frame(None, {**names, "input": Member(inputs[0] if inputs[0] >= 0 else None)})
+        given = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
+        return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)})
 
     def _bind(self, item: CallItem, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:
         """The block's arguments by name, and as shown in a trace. Raises E0307."""
@@ -443,7 +443,7 @@ class Walker:
         assert item.scale is not None
         self.receive(body)
         value = item.scale.evaluate(ctx.env)
-        if isinstance(value, bool) or isinstance(value, (str, tuple)) or value is None:
+        if isinstance(value, (bool, str, tuple)) or value is None:
             raise error("E0308", f"`scale` must be a number, not {show(value)}", item.scale.span)
         if value == 1:
             return body

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from archdsl.source import Entry, Map, Scalar, Seq, Tree
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
+D = TypeVar("D")
 
 _SIGNATURE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*(?:<-\s*(.+))?$", re.ASCII | re.DOTALL)
 _SIZES = re.compile(r"\d{1,10}(x\d{1,10}){0,2}$", re.ASCII)
@@ -130,7 +132,7 @@ class Document:
         """Names of kinds and blocks, which stand for themselves."""
         return {**{kind: kind for kind in KINDS}, **{name: name for name in self.blocks}}
 
-    def arguments(self, overrides: Mapping[str, Tree | Value] = {}) -> dict[str, Value]:  # noqa: B006
+    def arguments(self, overrides: Mapping[str, Tree | Value] = {}) -> dict[str, Value]:
         """The values of `args`, in order; later defaults may use earlier names. Raises E0212, E0308."""
         unknown = [name for name in overrides if name not in self.args]
         if unknown:
@@ -277,14 +279,14 @@ class _Builder:
         self.tree, self.source, self.report = tree, source, report
         self.reader = Reader(report)
 
-    def attempt(self, make: Callable[[], T], fallback: T) -> T:
+    def attempt(self, make: Callable[[], T], fallback: D) -> T | D:
         try:
             return make()
         except ArchError as e:
             self.report.extend(e.diagnostics)
             return fallback
 
-    def section(self, name: str, make: Callable[[Tree], T], fallback: T) -> T:
+    def section(self, name: str, make: Callable[[Tree], T], fallback: D) -> T | D:
         value = self.tree.get(name)
         if value is None or (isinstance(value, Scalar) and value.value is None):
             return fallback
@@ -316,7 +318,8 @@ class _Builder:
             claims=self.section("claims", self._claims, ()),
             variants=self.section("variants", self._variants, ()),
         )
-        document.defaults, document.naming = self.section("defaults", self._defaults, ({}, "nested"))
+        nothing_said: tuple[dict[str, OpDefaults], str] = ({}, "nested")
+        document.defaults, document.naming = self.section("defaults", self._defaults, nothing_said)
         self._no_clashes(document)
         self.report.raise_errors()
         return document
@@ -345,7 +348,7 @@ class _Builder:
     def _args(self, tree: Tree) -> dict[str, ArgDecl]:
         out: dict[str, ArgDecl] = {}
         for name, entry in _entries(tree, "args"):
-            decl = self.attempt(lambda n=name, e=entry: _read_arg(n, e), None)  # type: ignore[misc]
+            decl = self.attempt(partial(_read_arg, name, entry), None)
             if decl is not None:
                 out[name] = decl
         return out
@@ -364,13 +367,13 @@ class _Builder:
                 self.report.add(Diagnostic("E0301", f"there is no kind `{name[:60]}`", entry.key.span,
                                            help=did_you_mean(name, [*KINDS, "naming"])))  # fmt: skip
             else:
-                out[name] = self.attempt(lambda n=name, e=entry: _read_defaults(n, e.value), OpDefaults())  # type: ignore[misc]
+                out[name] = self.attempt(partial(_read_defaults, name, entry.value), OpDefaults())
         return out, naming
 
     def _blocks(self, tree: Tree) -> dict[str, Block]:
         out: dict[str, Block] = {}
         for _, entry in _entries(tree, "blocks"):
-            block = self.attempt(lambda e=entry: self._block(e), None)  # type: ignore[misc]
+            block = self.attempt(partial(self._block, entry), None)
             if block is None:
                 continue
             if block.name in out:
@@ -399,7 +402,7 @@ class _Builder:
     def _aux(self, tree: Tree) -> tuple[AuxDecl, ...]:
         out = []
         for name, entry in _entries(tree, "aux"):
-            decl = self.attempt(lambda n=name, e=entry: self._aux_head(n, e), None)  # type: ignore[misc]
+            decl = self.attempt(partial(self._aux_head, name, entry), None)
             if decl is not None:
                 out.append(decl)
         return tuple(out)
@@ -436,17 +439,17 @@ class _Builder:
 
     def _claims(self, tree: Tree) -> tuple[Claim, ...]:
         known = ("params", "params_with_aux", "macs", "depth", "top1", "top5")
-        out = []
+        out: list[Claim | None] = []
         for name, entry in _entries(tree, "claims"):
             if name not in known:
                 self.report.add(Diagnostic("E0201", f"`{name}` cannot be claimed", entry.key.span, help=did_you_mean(name, known)))
                 continue
-            out.append(self.attempt(lambda n=name, e=entry: _read_claim(n, e), None))  # type: ignore[misc]
+            out.append(self.attempt(partial(_read_claim, name, entry), None))
         return tuple(c for c in out if c is not None)
 
     def _variants(self, tree: Tree) -> tuple[str, ...]:
         for name, entry in _entries(tree, "variants"):
-            self.attempt(lambda n=name, e=entry: check_key(e.key), "")  # type: ignore[misc]
+            self.attempt(partial(check_key, entry.key), "")
             if not isinstance(entry.value, Map):
                 self.report.add(Diagnostic("E0202", f"the variant `{name}` must be a mapping of overrides", entry.value.span))
         return tuple(name for name, _ in _entries(tree, "variants"))
@@ -512,7 +515,7 @@ def _read_defaults(kind: str, tree: Tree) -> OpDefaults:
 
 def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...]:
     """`w, s=1, c=in`: split at the commas outside of brackets."""
-    out = []
+    out: list[BlockParam] = []
     depth, begin = 0, start
     text = scalar.text
     for at in range(start, end + 1):

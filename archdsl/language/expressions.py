@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeGuard
 from archdsl.diagnostics import ArchError, Label, Span, did_you_mean, error
 from archdsl.source import Scalar
 
-Value: TypeAlias = None | bool | int | float | Fraction | str | tuple[Any, ...]
+Value: TypeAlias = bool | int | float | Fraction | str | tuple[Any, ...] | None
 """A string is the name of a kind or block, standing for itself; a tuple is a list of values."""
 
 Number: TypeAlias = int | float | Fraction
@@ -256,12 +256,23 @@ _NOT_HERE: Mapping[str, tuple[str, str]] = {
     "{": ("`{` is not part of expressions", "lists stand in `[...]`"),
 }
 _FOREIGN = frozenset(
-    ("as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "except", "finally")
-    + ("for", "from", "global", "import", "is", "lambda", "nonlocal", "pass", "raise", "return", "try", "while")
-    + ("with", "yield")
+    [
+        *("as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "except", "finally"),
+        *("for", "from", "global", "import", "is", "lambda", "nonlocal", "pass", "raise", "return", "try", "while"),
+        *("with", "yield"),
+    ]
 )
-_LOOKALIKES = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "≠": "!=", "²": "*"}
-_HAVE = "there are: + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
+_LOOKALIKES = {
+    "\N{MULTIPLICATION SIGN}": "*",
+    "\N{DIVISION SIGN}": "/",
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{NOT EQUAL TO}": "!=",
+}
+_HAVE = "expressions have + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
     f"{name}()" for name in FUNCTIONS
 )
 
@@ -855,23 +866,33 @@ def _bounded(value: Number) -> Number:
     return result
 
 
-def _numbers(values: Values) -> list[Any]:
+_NUMBERS = frozenset((int, float, Fraction))
+
+
+def _check_numbers(items: Values, spread: bool) -> None:
+    """`spread`: the items are the arguments themselves, not one list. Types are compared as a set: lists are long."""
+    if set(map(type, items)) <= _NUMBERS:
+        return
+    at = next(at for at, item in enumerate(items) if not _is_number(item))
+    raise _Wrong(f"needs numbers, got {_described(items[at])}", at if spread else 0)
+
+
+def _numbers(values: Values) -> Any:
     """The numbers to choose from: two or more arguments, or the items of one list."""
     items = values if len(values) > 1 else _list(values)
     if not items:
         raise _Wrong("the list is empty", 0)
-    for at, item in enumerate(items):
-        if not _is_number(item):
-            raise _Wrong(f"needs numbers, got {_described(item)}", at if len(values) > 1 else 0)
-    return list(items)
+    _check_numbers(items, spread=len(values) > 1)
+    return items
 
 
 def _sum(values: Values) -> Value:
     items = _list(values)
+    _check_numbers(items, spread=False)
     total: Number = 0
-    for item in items:
-        if not _is_number(item):
-            raise _Wrong(f"needs numbers, got {_described(item)}", 0)
+    if Fraction not in set(map(type, items)):
+        return _bounded(sum(items))
+    for item in items:  # bounded at every step: denominators multiply
         total = _bounded(total + item)
     return total
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import ArchError, Report, Span, did_you_mean, error
@@ -269,14 +269,14 @@ class Reader:
         return self.mapping(tree)
 
     def sequence(self, tree: Seq) -> ListItem:
-        items = (self.attempt(lambda t=t: self.item(t)) for t in tree.items)  # type: ignore[misc]
+        items = (self.attempt(partial(self.item, t)) for t in tree.items)
         return ListItem(span=tree.span, items=tuple(i for i in items if i is not None))
 
     def mapping(self, tree: Map) -> MapItem:
         entries = []
         for entry in tree.entries.values():
-            key = self.attempt(lambda e=entry: self.key(e.key))
-            item = self.attempt(lambda e=entry: self.item(e.value, e.key.span))
+            key = self.attempt(partial(self.key, entry.key))
+            item = self.attempt(partial(self.item, entry.value, entry.key.span))
             if key is not None and item is not None:
                 entries.append((key, item))
         return MapItem(span=tree.span, entries=tuple(entries))

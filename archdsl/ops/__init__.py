@@ -26,7 +26,7 @@ from archdsl.ops.linear import Fc, Rbf
 from archdsl.ops.merge import Add, Concat, Merge, Mul
 from archdsl.ops.norm import Bn, Gn, Ln, Lrn
 from archdsl.ops.pool import AvgPool, Gap, MaxPool, Subsample
-from archdsl.ops.regular import DropPath, Dropout
+from archdsl.ops.regular import Dropout, DropPath
 from archdsl.ops.reshape import Flatten, Identity, Input, Pad, Shuffle, Slice, Split, Upsample
 from archdsl.ops.scale import Affine, Scale
 

@@ -16,7 +16,7 @@ from typing import Literal, TextIO, TypeAlias
 from archdsl.diagnostics import escape_control
 from archdsl.passes.receptive_field import Field
 from archdsl.passes.summary import Row, Summary
-from archdsl.shapes import concrete, format_shape
+from archdsl.shapes import format_shape
 from archdsl.views.words import part_written
 
 Share: TypeAlias = Literal["macs", "params"]
@@ -180,7 +180,7 @@ def _footer(summary: Summary, style: Style) -> list[str]:
     if totals.aux_params:
         entries.append(("aux heads", f"{totals.aux_params:,} params more, in training only"))
     entries += [
-        ("work", f"{in_short(totals.macs)} MACs = {in_short(totals.flops)} FLOPs; {totals.depth} weighted layers deep"),
+        ("work", f"{in_short(totals.macs)}MACs = {in_short(totals.flops)}FLOPs; {totals.depth} weighted layers deep"),
         (
             "memory",
             f"{totals.activations:,} activations; peak {in_bytes(totals.peak_memory_bytes)} at {escape_control(at.path)}",
@@ -202,22 +202,16 @@ def _entry(label: str, text: str, style: Style) -> list[str]:
 
 
 def in_short(value: int) -> str:
-    """A count in thousands, millions ... with four digits: `4.089 G`."""
+    """A count in thousands, millions ... with four digits and its unit: `4.089 G`, or `832 ` without one."""
     scaled, units = float(value), ["", "k", "M", "G", "T", "P", "E"]
     while abs(scaled) >= 999.95 and len(units) > 1:
         scaled /= 1000
         units.pop(0)
     if isinstance(value, int) and abs(value) < 1000:
-        return str(value)
+        return f"{value} "
     return f"{scaled:#.4g} {units[0]}".replace(". ", " ")
 
 
 def in_bytes(value: int) -> str:
     """Bytes in units of a thousand: `102.4 MB`."""
-    text = in_short(value)
-    return f"{text}B" if " " in text else f"{text} B"
-
-
-def shape_columns(summary: Summary) -> tuple[tuple[int, ...], ...]:
-    """The numeric output shapes of the rows, for other views."""
-    return tuple(concrete(row.shape) for row in summary.rows)
+    return f"{in_short(value)}B"

@@ -48,11 +48,23 @@ def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
 
 def _deconv(e: Emitter, op: ops.Deconv) -> None:
     (pad_h, extra_h), (pad_w, extra_w) = op.crops()
-    e.last(
-        "ConvTranspose", e.x, e.param("weight"), *_bias(e),
-        auto_pad="NOTSET", dilations=op.dilation, group=op.groups, kernel_shape=op.kernel,
-        output_padding=(extra_h, extra_w), pads=(pad_h, pad_w, pad_h, pad_w), strides=op.stride,
-    )  # fmt: skip
+    facts: dict[str, Attribute] = {
+        "auto_pad": "NOTSET", "dilations": op.dilation, "group": op.groups, "kernel_shape": op.kernel, "strides": op.stride
+    }  # fmt: skip
+    if extra_h < op.stride[0] and extra_w < op.stride[1]:
+        pads = (pad_h, pad_w, pad_h, pad_w)
+        e.last("ConvTranspose", e.x, e.param("weight"), *_bias(e), **facts, pads=pads, output_padding=(extra_h, extra_w))
+        return
+    # ONNX Runtime refuses as much as the stride: fewer pixels cropped at the end, then zeros, then the bias.
+    pads = (pad_h, pad_w, max(pad_h - extra_h, 0), max(pad_w - extra_w, 0))
+    short = e.step("cropped", "ConvTranspose", e.x, e.param("weight"), **facts, pads=pads, output_padding=(0, 0))
+    ends = Pads(0, 0, max(extra_h - pad_h, 0), max(extra_w - pad_w, 0))
+    inputs = (short, e.ints("ends", _pad_list(ends)), e.floats("zero", 0.0))
+    if op.bias:
+        whole = e.step("whole", "Pad", *inputs, mode="constant")
+        e.last("Add", whole, e.derived("offsets", "bias", (op.out, 1, 1)))
+    else:
+        e.last("Pad", *inputs, mode="constant")
 
 
 def _fc(e: Emitter, op: ops.Fc) -> None:

@@ -269,7 +269,7 @@ def array(graph: Graph, item: Initializer, weights: Mapping[str, Array]) -> Arra
     dtype = np.dtype(item.dtype)
     if isinstance(item, Constant):
         numbers = np.array(item.values, dtype)
-        return np.broadcast_to(numbers, item.shape) if numbers.size == 1 else numbers.reshape(item.shape)
+        return np.full(item.shape, numbers[0]) if numbers.size == 1 else numbers.reshape(item.shape)
     key = item.name if isinstance(item, Stored) else item.key
     if key not in weights:
         raise error("E0603", f"the weights do not fit `{graph.name}`: `{key}` is missing")

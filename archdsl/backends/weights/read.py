@@ -145,15 +145,8 @@ def _tensors(found: Any, kind: type, notes: list[Diagnostic]) -> Mapping[str, An
     """The mapping of names to tensors inside what the file holds."""
     if not isinstance(found, Mapping):
         raise Broken(f"it holds a {type(found).__name__}, not tensors by name")
-    if not any(isinstance(value, kind) for value in found.values()):
-        inner = [key for key in WRAPPERS if isinstance(found.get(key), Mapping)]
-        if not inner:
-            raise Broken("it holds no tensors by name")
-        rest = sorted(str(key)[:40] for key in found if key != inner[0])
-        notes.append(_note(f"read from its `{inner[0]}`" + (f"; left aside: {', '.join(rest[:10])}" if rest else "")))
-        return _tensors(found[inner[0]], kind, notes)
     tensors = {}
-    for key, value in found.items():
+    for key, value in _unwrapped(found, kind, notes).items():
         if not isinstance(key, str):
             raise Broken("a tensor's name is not text")
         if isinstance(value, kind):
@@ -161,6 +154,19 @@ def _tensors(found: Any, kind: type, notes: list[Diagnostic]) -> Mapping[str, An
         else:
             notes.append(_note(f"`{key[:100]}` is no tensor: left aside"))
     return tensors
+
+
+def _unwrapped(found: Mapping[Any, Any], kind: type, notes: list[Diagnostic]) -> Mapping[Any, Any]:
+    for _ in range(3):
+        if any(isinstance(value, kind) for value in found.values()):
+            return found
+        inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)
+        if inner is None:
+            break
+        rest = sorted(str(key)[:40] for key in found if key != inner)
+        notes.append(_note(f"read from its `{inner}`" + (f"; left aside: {', '.join(rest[:10])}" if rest else "")))
+        found = found[inner]
+    raise Broken("it holds no tensors by name")
 
 
 def _torch_entry(key: str, tensor: torch.Tensor) -> Entry:

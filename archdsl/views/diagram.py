@@ -1,0 +1,209 @@
+"""The drawing of a network as DOT, and as SVG or PNG.
+
+Whatever a spec names reaches DOT only through `quote`; node names are `n0`, `n1`, ..., and nothing carries a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import NamedTuple
+
+from archdsl.diagnostics import escape_control
+from archdsl.graph import Graph
+from archdsl.passes.count import Totals, count
+from archdsl.views.drawing import Arrow, Box, Drawing, Frame, Look, compose
+from archdsl.views.engine import TIME_LIMIT_S, Format, TooSlow, render
+
+MAX_BOXES = 800
+"""A drawing of more boxes is not attempted: nobody could read it."""
+
+
+class Color(NamedTuple):
+    """Fill and line of a box."""
+
+    fill: str
+    line: str
+
+
+COLORS: Mapping[Look, Color] = {
+    "input": Color("#FFFFFF", "#555555"),
+    "output": Color("#FFFFFF", "#555555"),
+    "conv": Color("#DDF0FB", "#56B4E9"),
+    "block": Color("#CCE3F0", "#0072B2"),
+    "pool": Color("#FBEBCC", "#E69F00"),
+    "fc": Color("#CCECE3", "#009E73"),
+    "norm": Color("#FCFAD9", "#C8BC20"),
+    "act": Color("#F7DFCC", "#D55E00"),
+    "merge": Color("#F5E4ED", "#CC79A7"),
+    "other": Color("#EEEEEE", "#888888"),
+}
+"""Okabe and Ito's palette (2008), which colour-blind readers can tell apart: lines in full, fills as tints."""
+
+_LEGEND: Mapping[Look, str] = {
+    "conv": "convolution",
+    "block": "block",
+    "pool": "pooling",
+    "fc": "fully connected",
+    "norm": "normalisation",
+    "act": "activation",
+    "merge": "merge",
+    "other": "other",
+}
+_HEAD = """\
+digraph network {
+  graph [fontname="Helvetica", fontsize=11, labelloc=t, nodesep=0.25, ranksep=0.14, pad=0.12, bgcolor="#FFFFFF"]
+  node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", height=0.26, margin="0.11,0.03", penwidth=1.1]
+  edge [fontname="Helvetica", fontsize=8.5, fontcolor="#555555", color="#444444", arrowsize=0.55, penwidth=0.9]
+"""
+_QUIET = "#666666"
+
+
+class Diagram(NamedTuple):
+    """A finished drawing, and what had to be left out of it (empty: nothing)."""
+
+    data: bytes
+    note: str
+
+
+def quote(text: str) -> str:
+    """Any text as the inside of an HTML-like DOT label: markup, quotes, backslashes and control characters harmless."""
+    return escape(escape_control(text)).replace("\\", "&#92;")
+
+
+def diagram(graph: Graph, format: Format = "svg", depth: int = 1, legend: bool = False,
+            time_limit_s: float = TIME_LIMIT_S) -> Diagram:  # fmt: skip
+    """A network drawn: `svg` (text), `png`, or the `dot` text itself.
+
+    `depth` says how many levels of blocks are opened: 1 draws one box for each outermost block, 2 shows what is in
+    them. Where that is too much to lay out in `time_limit_s` seconds the drawing is folded further, and `note` says so.
+    Raises E0701 (status 2) where nothing here can draw.
+    """
+    for level in sorted({depth, *(d for d in (1, 0) if d < depth)}, reverse=True):
+        drawing = compose_graph(graph, level)
+        if level and sum(1 for _ in drawing.boxes()) > MAX_BOXES:
+            continue
+        try:
+            data = render(to_dot(graph, drawing, legend), format, time_limit_s)
+        except TooSlow:
+            continue
+        return Diagram(data, "" if level == depth else f"too large to draw at depth {depth}: drawn at depth {level}")
+    raise TooSlow(f"{graph.name} cannot be laid out in {time_limit_s:g} s")
+
+
+def compose_graph(graph: Graph, depth: int = 1) -> Drawing:
+    """The boxes, frames and arrows of a network."""
+    from archdsl.passes.structure import signatures
+
+    return compose(graph, signatures(graph, fields=True), depth)
+
+
+def dot(graph: Graph, depth: int = 1, legend: bool = False) -> str:
+    """The DOT text of a network's drawing."""
+    return to_dot(graph, compose_graph(graph, depth), legend)
+
+
+def to_dot(graph: Graph, drawing: Drawing, legend: bool = False) -> str:
+    """DOT text, the same for the same drawing on every machine."""
+    lines = [_HEAD + f"  label=<{_title(graph, count(graph))}>"]
+    lines += _members(drawing.members)
+    lines += [_arrow(arrow) for arrow in drawing.arrows]
+    if legend:
+        lines.append(_legend(drawing))
+    return "\n".join([*lines, "}", ""])
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+
+def _title(graph: Graph, totals: Totals) -> str:
+    from archdsl.views.table import in_short
+
+    facts = [f"input {graph.input_spec.replace('x', ' × ')}" if len(graph.inputs) == 1 else ""]
+    facts += [f"{in_short(totals.params)} params", f"{in_short(totals.macs)}MACs", f"{totals.depth} layers deep"]
+    text = " · ".join(filter(None, facts))
+    return (
+        f'<table border="0" cellborder="0" cellspacing="0"><tr><td><b><font point-size="16">{quote(graph.name)}</font></b></td>'
+        f'</tr><tr><td>{_small(text, 10)}</td></tr><tr><td height="4"></td></tr></table>'
+    )
+
+
+def _members(members: list[Box | Frame]) -> list[str]:
+    """Boxes and frames as statements; frames as nested clusters."""
+    lines: list[str] = []
+    clusters = 0
+    pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(members)]
+    while pending:
+        member, level = pending.pop()
+        pad = "  " * level
+        if member is None:
+            lines.append(f"{pad}}}")
+        elif isinstance(member, Box):
+            lines.append(pad + _box(member))
+        else:
+            lines.append(f"{pad}subgraph cluster_{clusters} {{ {_frame(member)}")
+            clusters += 1
+            pending.append((None, level))
+            pending += [(m, level + 1) for m in reversed(member.members)]
+    return lines
+
+
+def _frame(frame: Frame) -> str:
+    title = quote(frame.title) + _copies(frame.copies)
+    fill, line = ("#F6F6F6", "#F6F6F6") if frame.stage else ("#FFFFFF", COLORS["block"].line)
+    label = f'<<font point-size="8.5" color="{_QUIET}">{title}</font>>'
+    return (
+        f'graph [label={label}, labeljust=l, labelloc=t, style="rounded,filled", fillcolor="{fill}", color="{line}", '
+        f"penwidth=1.0, margin=6]"
+    )
+
+
+def _box(box: Box) -> str:
+    color = COLORS[box.look]
+    style = f'fillcolor="{color.fill}", color="{color.line}"'
+    if box.look == "output":
+        style = 'shape=plaintext, style="", height=0.2, margin="0.05,0.02"'
+    elif box.sign:
+        style += ", shape=circle, fixedsize=true, width=0.26, height=0.26, margin=0"
+    elif box.training:
+        style += ', style="rounded,filled,dashed"'
+    return f"n{box.number} [label=<{_label(box)}>, {style}]"
+
+
+def _label(box: Box) -> str:
+    if box.sign:
+        return f"<b>{quote(box.title)}</b>"
+    title = quote(box.title) + _copies(box.copies)
+    if box.look == "block":
+        title = f"<b>{title}</b>"
+    tail = f" {_small('  ' + box.tail, 11)}" if box.tail else ""
+    name = f"<br/>{_small(box.name, 9)}" if box.name else ""
+    return title + tail + name
+
+
+def _copies(copies: int) -> str:
+    return f"  <b>× {copies}</b>" if copies > 1 else ""
+
+
+def _small(text: str, size: int) -> str:
+    return f'<font point-size="{size}" color="{_QUIET}">{quote(text)}</font>'
+
+
+def _arrow(arrow: Arrow) -> str:
+    fields = [f"label=<&#160;{quote(arrow.label)}>"] if arrow.label else []
+    fields += ["style=dashed"] if arrow.training else []
+    return f"  n{arrow.source} -> n{arrow.target}" + (f" [{', '.join(fields)}]" if fields else "")
+
+
+def _legend(drawing: Drawing) -> str:
+    """One line of coloured cells for the kinds that occur, under the last box."""
+    used = {box.look for box in drawing.boxes()}
+    cells = "".join(_legend_cell(look, text) for look, text in _LEGEND.items() if look in used)
+    table = f'<table border="0" cellborder="1" cellspacing="4" cellpadding="3"><tr>{cells}</tr></table>'
+    last = max((box.number for box in drawing.boxes()), default=0)
+    return f'  legend [shape=plain, style="", label=<{table}>]\n  n{last} -> legend [style=invis]'
+
+
+def _legend_cell(look: Look, text: str) -> str:
+    color = COLORS[look]
+    return f'<td bgcolor="{color.fill}" color="{color.line}" style="rounded"><font point-size="9">{quote(text)}</font></td>'

@@ -1,0 +1,305 @@
+"""What a drawing shows: boxes, frames around them, and arrows; still without a word of DOT.
+
+Parts of the graph (see `passes.fold`) become boxes; a block that is opened becomes a frame with its own parts inside.
+Of a run of equal blocks one is drawn. At the top level neighbours of one resolution stand in a frame, a stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from archdsl.graph import Graph
+from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
+from archdsl.passes.fold import Part, Signatures, head, inside, split
+from archdsl.shapes import Shape, concrete, format_shape
+from archdsl.views.words import block_name, part_figure
+
+Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
+
+_LOOKS: dict[type[Op], Look] = {
+    Input: "input",
+    Conv: "conv",
+    Deconv: "conv",
+    MaxPool: "pool",
+    AvgPool: "pool",
+    Gap: "pool",
+    Subsample: "pool",
+    Fc: "fc",
+    Rbf: "fc",
+    Add: "merge",
+    Mul: "merge",
+    Concat: "merge",
+}
+_SIGNS = {"add": "+", "mul": "×"}
+_POOLS = (MaxPool, AvgPool, Subsample, Gap)
+
+
+@dataclass(slots=True)
+class Box:
+    """One thing drawn. `title` says what it is, `tail` what follows in it (`bn relu`), `name` its path."""
+
+    number: int
+    look: Look
+    title: str
+    tail: str = ""
+    name: str = ""
+    copies: int = 1
+    sign: bool = False
+    """Drawn as a small circle: an addition or a product."""
+    training: bool = False
+
+
+@dataclass(slots=True)
+class Frame:
+    """A rounded frame around boxes and frames. `stage` frames group a resolution, others are opened blocks."""
+
+    title: str
+    stage: bool
+    copies: int = 1
+    members: list[Box | Frame] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """From box to box by number; `label` is the shape that flows, said once for each box that changes it."""
+
+    source: int
+    target: int
+    label: str = ""
+    training: bool = False
+
+
+@dataclass(slots=True)
+class Drawing:
+    members: list[Box | Frame]
+    arrows: list[Arrow]
+
+    def boxes(self) -> Iterator[Box]:
+        """All boxes, in the order they are drawn."""
+        pending = list(reversed(self.members))
+        while pending:
+            member = pending.pop()
+            if isinstance(member, Box):
+                yield member
+            else:
+                pending += reversed(member.members)
+
+
+def compose(graph: Graph, same: Signatures, depth: int = 1) -> Drawing:
+    """The drawing of a graph: blocks opened down to `depth - 1` levels (1: one box for each outermost block)."""
+    return _Composer(graph, same, depth).drawing()
+
+
+class _Composer:
+    def __init__(self, graph: Graph, same: Signatures, depth: int) -> None:
+        self.graph, self.same, self.depth = graph, same, depth
+        self.box_of: list[int] = [-1] * len(graph.nodes)
+        self.boxes: list[Box] = []
+        self.first_node: list[int] = []
+
+    def drawing(self) -> Drawing:
+        top = self._top_parts()
+        members: list[Box | Frame] = []
+        for parts, title in _stages(self.graph, top):
+            into = members
+            if title:
+                frame = Frame(title, stage=True)
+                members.append(frame)
+                into = frame.members
+            for part in parts:
+                self._place(part, into)
+        arrows = self._arrows()
+        outputs = self.graph.outputs
+        for name, node in outputs.items():
+            if len(outputs) > 1 or len(self.graph.nodes[node].shape) > 1:
+                self._output(name, node, members, arrows)
+        return Drawing(members, arrows)
+
+    def _top_parts(self) -> list[Part]:
+        """The parts of the net, its named sequences opened, equal written nodes in a row folded."""
+        parts: list[Part] = []
+        pending = list(reversed(split(self.graph, self.graph.root, self.same)))
+        while pending:
+            part = pending.pop()
+            if part.kind == "sequence" and part.scope is not None and part.scope.role != "aux" and self.depth > 0:
+                pending += reversed(inside(self.graph, part, self.same))
+            else:
+                parts.append(part)
+        return _fold_nodes(self.graph, parts)
+
+    def _place(self, part: Part, members: list[Box | Frame]) -> None:
+        """Adds a part and, level by level, what is inside of it, if it is opened."""
+        pending: list[tuple[Part, list[Box | Frame], int]] = [(part, members, 1)]
+        opened: list[Part] = []
+        while pending:
+            part, members, level = pending.pop()
+            if part.scope is None or part.kind == "node" or level >= self.depth:
+                self._box(part, members)
+                continue
+            frame = Frame(self._frame_title(part), stage=False, copies=len(part.copies))
+            members.append(frame)
+            opened.append(part)
+            parts = _fold_nodes(self.graph, self._inside(part))
+            pending += [(p, frame.members, level + 1) for p in reversed(parts)]
+        for part in reversed(opened):
+            for copy in part.copies[1:]:
+                first = part.copies[0]
+                self.box_of[copy.start : copy.stop] = self.box_of[first.start : first.stop]
+
+    def _inside(self, part: Part) -> list[Part]:
+        """The parts of an opened one, named sequences within it (a branch of two layers) opened as well."""
+        parts: list[Part] = []
+        pending = list(reversed(inside(self.graph, part, self.same)))
+        while pending:
+            inner = pending.pop()
+            if inner.kind == "sequence":
+                pending += reversed(inside(self.graph, inner, self.same))
+            else:
+                parts.append(inner)
+        return parts
+
+    def _box(self, part: Part, members: list[Box | Frame]) -> None:
+        graph, number = self.graph, len(self.boxes)
+        name = part.path if part.last == part.path else f"{part.path} … {part.last}"
+        if part.scope is not None and part.kind != "node":
+            title = block_name(graph, part.scope) or part.path
+            box = Box(number, "block", title, name=name if title != name else "", copies=len(part.copies))
+        else:
+            main = head(graph, part)
+            title, tail = part_figure(graph, part)
+            look: Look = _LOOKS.get(type(main.op)) or main.op.role or "other"
+            sign = _SIGNS.get(main.op.kind)
+            if isinstance(main.op, Input):
+                title, tail = f"{part.path}", format_shape(main.shape, times=" × ")
+            box = Box(number, look, sign or title, tail, copies=len(part.copies), sign=sign is not None)
+        box.training = part.training
+        if part.training and part.path in graph.aux:
+            box.tail = f"training only, weight {graph.aux[part.path].weight:g}"
+        self.boxes.append(box)
+        self.first_node.append(part.ids.start)
+        members.append(box)
+        self.box_of[part.ids.start : part.ids.stop] = [number] * len(part.ids)
+
+    def _frame_title(self, part: Part) -> str:
+        assert part.scope is not None
+        name = part.path if part.last == part.path else f"{part.path} … {part.last}"
+        block = block_name(self.graph, part.scope)
+        return f"{name}   {block}" if block else name
+
+    def _arrows(self) -> list[Arrow]:
+        """Arrows between boxes. Those back to an earlier box lead from one copy of a run to the next: left out."""
+        arrows: dict[tuple[int, int], Arrow] = {}
+        said: set[tuple[int, Shape]] = set()
+        for node in self.graph.nodes:
+            target = self.box_of[node.id]
+            for source in node.inputs:
+                start = self.box_of[source]
+                if start >= target or (start, target) in arrows:
+                    continue
+                shape = self.graph.nodes[source].shape
+                label = ""
+                if (start, shape) not in said and self._changes(start, shape):
+                    said.add((start, shape))
+                    label = format_shape(shape, times=" × ")
+                arrows[start, target] = Arrow(start, target, label, node.training)
+        return list(arrows.values())
+
+    def _changes(self, number: int, shape: Shape) -> bool:
+        """Whether a box gives another shape than it receives."""
+        if self.boxes[number].look == "input":
+            return False
+        node = self.graph.nodes[self.first_node[number]]
+        return not node.in_shapes or concrete(node.in_shapes[0]) != concrete(shape)
+
+    def _output(self, name: str, node: int, members: list[Box | Frame], arrows: list[Arrow]) -> None:
+        box = Box(len(self.boxes), "output", name, tail=format_shape(self.graph.nodes[node].shape, times=" × "))
+        self.boxes.append(box)
+        members.append(box)
+        arrows.append(Arrow(self.box_of[node], box.number))
+
+
+# --- stages ----------------------------------------------------------------------------------------------
+
+
+def _stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
+    """Neighbouring parts of one resolution, with the title of their frame; no title: no frame."""
+    runs: list[tuple[tuple[int, ...], list[Part]]] = []
+    for part in parts:
+        size = () if part.training else _resolution(graph, part)
+        if runs and runs[-1][0] == size:
+            runs[-1][1].append(part)
+        else:
+            runs.append((size, [part]))
+    out: list[tuple[list[Part], str]] = []
+    for size, run in runs:
+        title = ""
+        if len(run) > 1 and size and size != (1, 1):
+            title = "  ".join(filter(None, [_common_name(run, parts), format_shape(size, times=" × ")]))
+        out.append((run, title))
+    return out
+
+
+def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
+    """Height and width of a part's output; a pool at its end belongs to the size that it ends."""
+    node = graph.nodes[part.ids.stop - 1]
+    if type(node.op) is Input:
+        return ()
+    shape = node.in_shapes[0] if isinstance(node.op, _POOLS) and node.in_shapes else node.shape
+    if isinstance(node.op, Gap) or (isinstance(node.op, AvgPool) and node.op.adaptive):
+        return ()
+    return concrete(shape)[1:]
+
+
+def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
+    """The name that all parts of a stage share and no other part has: `layer1`."""
+    split_paths = [part.path.split("/")[0].split(".") for part in run]
+    common: list[str] = []
+    for words in zip(*split_paths, strict=False):
+        if len(set(words)) > 1:
+            break
+        common.append(words[0])
+    name = ".".join(common)
+    members = sum(part.path == name or part.path.startswith(f"{name}.") for part in parts)
+    return name if name and members == len(run) else ""
+
+
+# --- runs of equal nodes ---------------------------------------------------------------------------------
+
+
+def _fold_nodes(graph: Graph, parts: Sequence[Part]) -> list[Part]:
+    """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows."""
+    folded: list[Part] = []
+    for part in _with_dropout(graph, parts):
+        last = folded[-1] if folded else None
+        if last is not None and _same_written(graph, last, part):
+            folded[-1] = Part(last.path, part.path, "node", (*last.copies, *part.copies), last.scope, last.training)
+        else:
+            folded.append(part)
+    return folded
+
+
+def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:
+    """Nodes that do nothing at inference become part of the written node that they follow."""
+    out: list[Part] = []
+    for part in parts:
+        node, last = graph.nodes[part.ids.start], out[-1] if out else None
+        alone = part.kind == "node" and len(part.ids) == 1 and not node.op.inference
+        if alone and last is not None and last.kind == "node" and len(last.copies) == 1 and node.inputs == (last.ids.stop - 1,):
+            out[-1] = replace(last, copies=(range(last.ids.start, part.ids.stop),))
+        else:
+            out.append(part)
+    return out
+
+
+def _same_written(graph: Graph, run: Part, part: Part) -> bool:
+    if run.kind != "node" or part.kind != "node" or run.ids.stop != part.ids.start or run.training != part.training:
+        return False
+    first, second = run.nodes(graph), part.nodes(graph)
+    if len(first) != len(second) or second[0].inputs != (run.ids.stop - 1,):
+        return False
+    if [n.op for n in first] != [n.op for n in second]:
+        return False
+    weighted = type(head(graph, part).op) in (Conv, Deconv)
+    return weighted and concrete(run.shape(graph)) == concrete(part.shape(graph))
