@@ -197,15 +197,13 @@ def _same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:
         return False
 
 
-def require_space(target: Path, need: int, code: str = "E0704") -> None:
-    """Raises `code` unless the target's disk has `need` free bytes."""
+def require_space(target: Path, need: int, code: str = "E0704", what: str = "") -> None:
+    """Raises `code` unless the target's disk has `need` free bytes; `what` (the target) is said to need them."""
     if need <= 0:
         return
     free = shutil.disk_usage(target.parent).free
     if free < need:
-        raise error(
-            code, f"`{_short(target)}` needs {need:,} bytes; the disk has {free:,} free", status=2,
-        )  # fmt: skip
+        raise error(code, f"`{what or _short(target)}` needs {need:,} bytes; the disk has {free:,} free", status=2)
 
 
 def sweep(directory: Path) -> None:

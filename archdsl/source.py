@@ -169,8 +169,7 @@ def _unreadable(name: str, problem: OSError | ValueError) -> ArchError:
         why = "permission denied"
     else:
         why = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
-    shown = name if len(name) <= 200 else name[:200] + "..."
-    return error("E0114", f"cannot read {shown}: {why}", status=2, help=help_)
+    return error("E0114", f"cannot read {_short(name) if len(name) > 200 else name}: {why}", status=2, help=help_)
 
 
 def _too_large(name: str, size: str, span: Span | None = None) -> ArchError:
@@ -428,7 +427,9 @@ class _Builder:
             raise error("E0112", "this key is empty", key.span, help="a key is a word or a quoted string")
         if text in top.entries:
             first = Label(top.entries[text].key.span, "first written here")
-            raise error("E0102", f"the key `{text}` appears twice", key.span, label="again here", labels=(first,))
+            raise error(
+                "E0102", f"the key `{_short(text)}` appears twice", key.span, label="again here", labels=(first,)
+            )
         top.key = key
 
     def attach(self, top: _Open | None, node: Tree) -> None:
@@ -503,10 +504,10 @@ class _Builder:
         span = Span(self.source, event.start_mark.index, self.end)
         if name not in self.anchors:
             help_ = did_you_mean(name, self.anchors) or "a value that starts with `*` is a YAML alias: quote it"
-            raise error("E0101", f"no anchor `&{name}` stands before this alias", span, help=help_)
+            raise error("E0101", f"no anchor `&{_short(name)}` stands before this alias", span, help=help_)
         target = self.anchors[name]
         if target is None:
-            raise error("E0105", f"`*{name}` stands inside the node that it refers to: a cycle", span)
+            raise error("E0105", f"`*{_short(name)}` stands inside the node that it refers to: a cycle", span)
         top = self.stack[-1]  # an alias cannot be the root: nothing stands before it
         if top.items is None and top.key is None:
             raise error("E0112", "a key must be a word, not an alias", span)
@@ -555,6 +556,11 @@ def _tag_error(span: Span) -> ArchError:
     return error("E0103", f"YAML tags such as `{span.text}` are not allowed", span, notes=(note,), help=help_)
 
 
+def _short(text: str) -> str:
+    """For a message: at most 80 characters."""
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _word_span(source: Source, at: int) -> Span:
     """The characters from `at` up to white space or a comma; at least one, at most 80."""
     found = re.compile(r"[^\s,]{1,80}").match(source.text, at)
@@ -585,15 +591,15 @@ def _unbalanced(node: Scalar) -> ArchError:
     if ends and "," in rest[: ends[0]]:
         span = Span(node.span.source, start, start + ends[0] + 1)
         return error("E0113", f"YAML splits `{span.text}` at its comma here, inside brackets", span, help=QUOTE_HELP)
-    message = f"the parentheses of `{node.text[:80]}` do not match; YAML splits at every comma inside brackets"
+    message = f"the parentheses of `{_short(node.text)}` do not match; YAML splits at every comma inside brackets"
     return error("E0113", message, node.span, help=QUOTE_HELP)
 
 
 def _lonely_key(key: Scalar, value: Span) -> ArchError:
     if ":" in key.span.source.text[key.span.end : value.start]:
-        message, help_ = f"the key `{key.text}` has no value", "write `null` for none, or leave the key out"
+        message, help_ = f"the key `{_short(key.text)}` has no value", "write `null` for none, or leave the key out"
     else:
-        message = f"`{key.text}` has no value: inside `{{}}` every part between commas is `key: value`"
+        message = f"`{_short(key.text)}` has no value: inside `{{}}` every part between commas is `key: value`"
         help_ = QUOTE_HELP
     return error("E0113", message, key.span, help=help_)
 
@@ -678,7 +684,7 @@ class _Syntax:
         if not found or (not self.in_flow and not re.search(r"(?:^|[\s,\[{])[\[{]", between)):
             return
         begin = bracket = start + found.end() - 1
-        while self.text[begin - 1 : begin] not in ("", " ", "\t", "\n", ",", "[", "{"):
+        while begin > bracket - 60 and self.text[begin - 1 : begin] not in ("", " ", "\t", "\n", ",", "[", "{"):
             begin -= 1
         whole = re.compile(r".[^\[\]{}\n]{,60}[\]}]").match(self.text, bracket)
         span = Span(self.source, begin, whole.end() if whole else bracket + 1)

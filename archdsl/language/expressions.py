@@ -397,7 +397,7 @@ class _Parser:
         return self.scalar.part(first.start, (last or first).end)
 
     def shown(self) -> str:
-        return "the end" if self.token.kind == "end" else f"`{self.token.text}`"
+        return "the end" if self.token.kind == "end" else f"`{self.token.text[:80]}`"
 
     def fail(self, message: str, token: Token, **more: Any) -> NoReturn:
         raise error("E0303", message, self.span(token), **more)
@@ -553,7 +553,7 @@ class _Parser:
         function = _FUNCTIONS.get(name.text)
         if function is None:
             help_ = did_you_mean(name.text, FUNCTIONS)
-            self.fail(f"there is no function `{name.text}`", name, help=help_)
+            self.fail(f"there is no function `{name.text[:80]}`", name, help=help_)
         opened = self.token
         self.advance()
         items, closing = self.items(")", opened)
@@ -764,7 +764,7 @@ _MEANT = {
 def _unknown(name: str, span: Span, known: Iterable[str]) -> ArchError:
     meant = _MEANT.get(name)
     help_ = f"did you mean `{meant}`?" if meant else did_you_mean(name, known)
-    return error("E0304", f"`{name}` is not known here", span, help=help_)
+    return error("E0304", f"`{name[:80]}` is not known here", span, help=help_)
 
 
 def _placed(problem: ArchError, span: Span) -> ArchError:

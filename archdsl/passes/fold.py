@@ -130,7 +130,10 @@ def _written_together(part: Part, graph: Graph, node: Node) -> bool:
 
 
 def fold_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Part, ...]:
-    """Neighbouring blocks and sequences of one scope, of equal structure and output, as one part each."""
+    """Neighbouring blocks and sequences of one scope, of equal structure and shapes, as one part each.
+
+    The layers of a dense block, each of which receives more channels than the one before, count as equal.
+    """
     folded: list[Part] = []
     for part in parts:
         if folded and _alike(graph, folded[-1], part, same):
@@ -148,7 +151,17 @@ def _alike(graph: Graph, run: Part, part: Part, same: Signatures) -> bool:
         return False
     if run.ids.stop != part.ids.start or len(run.copies[0]) != len(part.copies[0]):
         return False
-    if same[run.scope] != same[part.scope]:
-        return False
-    growing = run.scope.parent is not None and run.scope.parent.kind == "dense"
-    return growing or concrete(run.shape(graph)) == concrete(part.shape(graph))
+    if run.scope.parent is not None and run.scope.parent.kind == "dense":
+        return _same_layers(graph, run.copies[0], part.copies[0])
+    return same[run.scope] == same[part.scope] and concrete(run.shape(graph)) == concrete(part.shape(graph))
+
+
+def _same_layers(graph: Graph, first: range, second: range) -> bool:
+    """Whether two layers of a dense block are equal but for the number of channels that they receive."""
+    for a, b in zip(graph.nodes[first.start : first.stop], graph.nodes[second.start : second.stop], strict=True):
+        if a.op != b.op or len(a.inputs) != len(b.inputs):
+            return False
+        wired = [max(i - first.start, -1) for i in a.inputs] == [max(i - second.start, -1) for i in b.inputs]
+        if not wired:
+            return False
+    return True

@@ -14,6 +14,7 @@ from archdsl.graph import Graph
 from archdsl.passes.count import Totals, count
 from archdsl.views.drawing import Arrow, Box, Drawing, Frame, Look, compose
 from archdsl.views.engine import TIME_LIMIT_S, Format, TooSlow, render
+from archdsl.views.table import in_short
 
 MAX_BOXES = 800
 """A drawing of more boxes is not attempted: nobody could read it."""
@@ -105,27 +106,20 @@ def dot(graph: Graph, depth: int = 1, legend: bool = False) -> str:
 
 def to_dot(graph: Graph, drawing: Drawing, legend: bool = False) -> str:
     """DOT text, the same for the same drawing on every machine."""
-    lines = [_HEAD + f"  label=<{_title(graph, count(graph))}>"]
+    lines = [_HEAD + f"  label=<{_title(graph, count(graph), _legend(drawing) if legend else '')}>"]
     lines += _members(drawing.members)
     lines += [_arrow(arrow) for arrow in drawing.arrows]
-    if legend:
-        lines.append(_legend(drawing))
     return "\n".join([*lines, "}", ""])
 
 
 # --- pieces ----------------------------------------------------------------------------------------------
 
 
-def _title(graph: Graph, totals: Totals) -> str:
-    from archdsl.views.table import in_short
-
+def _title(graph: Graph, totals: Totals, legend: str) -> str:
     facts = [f"input {graph.input_spec.replace('x', ' × ')}" if len(graph.inputs) == 1 else ""]
-    facts += [f"{in_short(totals.params)} params", f"{in_short(totals.macs)}MACs", f"{totals.depth} layers deep"]
-    text = " · ".join(filter(None, facts))
-    return (
-        f'<table border="0" cellborder="0" cellspacing="0"><tr><td><b><font point-size="16">{quote(graph.name)}</font></b></td>'
-        f'</tr><tr><td>{_small(text, 10)}</td></tr><tr><td height="4"></td></tr></table>'
-    )
+    facts += [f"{in_short(totals.params).rstrip()} params", f"{in_short(totals.macs)}MACs", f"{totals.depth} layers deep"]
+    rows = [f'<b><font point-size="16">{quote(graph.name)}</font></b>', _small(" · ".join(filter(None, facts)), 10), legend]
+    return _table([[row] for row in rows if row]) 
 
 
 def _members(members: list[Box | Frame]) -> list[str]:
@@ -149,13 +143,19 @@ def _members(members: list[Box | Frame]) -> list[str]:
 
 
 def _frame(frame: Frame) -> str:
-    title = quote(frame.title) + _copies(frame.copies)
-    fill, line = ("#F6F6F6", "#F6F6F6") if frame.stage else ("#FFFFFF", COLORS["block"].line)
-    label = f'<<font point-size="8.5" color="{_QUIET}">{title}</font>>'
-    return (
-        f'graph [label={label}, labeljust=l, labelloc=t, style="rounded,filled", fillcolor="{fill}", color="{line}", '
-        f"penwidth=1.0, margin=6]"
-    )
+    """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from above."""
+    name = frame.name + (f"  ×\u00a0{frame.copies}" if frame.copies > 1 else "")
+    lines = '<br align="left"/>'.join(quote(line) for line in (name, frame.title) if line)
+    text = f'<font point-size="8.5" color="{_QUIET}">{lines}<br align="left"/></font>'
+    width = int(4.6 * max(len(name), len(frame.title)))
+    blank = f'<td width="{width}"></td>'
+    label = f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td>{text}</td>{blank}</tr></table>>'
+    if frame.stage:
+        look = 'labelloc=t, fillcolor="#F4F4F4", color="#F4F4F4", style="rounded,filled"'
+    else:
+        style = "rounded,filled,dashed" if frame.training else "rounded,filled"
+        look = f'labelloc=b, fillcolor="#FFFFFF", color="{COLORS["block"].line}", style="{style}"'
+    return f"graph [label={label}, labeljust=l, {look}, penwidth=1.0, margin=6]"
 
 
 def _box(box: Box) -> str:
@@ -171,18 +171,23 @@ def _box(box: Box) -> str:
 
 
 def _label(box: Box) -> str:
+    """A block: its title above its path. A node: its op, how often it comes, what follows in it."""
+    title, count = quote(box.title), f"×\u00a0{box.copies}" if box.copies > 1 else ""
     if box.sign:
-        return f"<b>{quote(box.title)}</b>"
-    title = quote(box.title) + _copies(box.copies)
+        return f"<b>{title}</b>"
     if box.look == "block":
-        title = f"<b>{title}</b>"
-    tail = f" {_small('  ' + box.tail, 11)}" if box.tail else ""
-    name = f"<br/>{_small(box.name, 9)}" if box.name else ""
-    return title + tail + name
+        below = _small("   ".join(filter(None, [box.name, box.tail])), 9)
+        return f"<b>{title}{'   ' if count else ''}{count}</b><br/>{below}"
+    cells = [title]
+    cells += [f"<b>\u00a0\u00a0{count}</b>"] if count else []
+    cells += [_small(f"\u00a0\u00a0{box.tail}", 11)] if box.tail else []
+    return title if len(cells) == 1 else _table([cells])
 
 
-def _copies(copies: int) -> str:
-    return f"  <b>× {copies}</b>" if copies > 1 else ""
+def _table(rows: list[list[str]]) -> str:
+    """Lines of cells, each centred on its own, which a single line of several fonts would not be."""
+    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for cells in rows)
+    return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{lines}</table>'
 
 
 def _small(text: str, size: int) -> str:
@@ -196,12 +201,10 @@ def _arrow(arrow: Arrow) -> str:
 
 
 def _legend(drawing: Drawing) -> str:
-    """One line of coloured cells for the kinds that occur, under the last box."""
+    """One line of coloured cells for the kinds that occur."""
     used = {box.look for box in drawing.boxes()}
     cells = "".join(_legend_cell(look, text) for look, text in _LEGEND.items() if look in used)
-    table = f'<table border="0" cellborder="1" cellspacing="4" cellpadding="3"><tr>{cells}</tr></table>'
-    last = max((box.number for box in drawing.boxes()), default=0)
-    return f'  legend [shape=plain, style="", label=<{table}>]\n  n{last} -> legend [style=invis]'
+    return f'<table border="0" cellborder="1" cellspacing="4" cellpadding="3"><tr>{cells}</tr></table>'
 
 
 def _legend_cell(look: Look, text: str) -> str:

@@ -55,9 +55,11 @@ class Box:
 class Frame:
     """A rounded frame around boxes and frames. `stage` frames group a resolution, others are opened blocks."""
 
+    name: str
     title: str
     stage: bool
     copies: int = 1
+    training: bool = False
     members: list[Box | Frame] = field(default_factory=list)
 
 
@@ -105,7 +107,7 @@ class _Composer:
         for parts, title in _stages(self.graph, top):
             into = members
             if title:
-                frame = Frame(title, stage=True)
+                frame = Frame(title, "", stage=True)
                 members.append(frame)
                 into = frame.members
             for part in parts:
@@ -131,18 +133,18 @@ class _Composer:
 
     def _place(self, part: Part, members: list[Box | Frame]) -> None:
         """Adds a part and, level by level, what is inside of it, if it is opened."""
-        pending: list[tuple[Part, list[Box | Frame], int]] = [(part, members, 1)]
+        pending: list[tuple[Part, list[Box | Frame], int, str]] = [(part, members, 1, "")]
         opened: list[Part] = []
         while pending:
-            part, members, level = pending.pop()
+            part, members, level, around = pending.pop()
             if part.scope is None or part.kind == "node" or level >= self.depth:
-                self._box(part, members)
+                self._closed(part, members, around)
                 continue
-            frame = Frame(self._frame_title(part), stage=False, copies=len(part.copies))
+            frame = Frame(_name(part, around), self._frame_title(part), False, len(part.copies), part.training)
             members.append(frame)
             opened.append(part)
             parts = _fold_nodes(self.graph, self._inside(part))
-            pending += [(p, frame.members, level + 1) for p in reversed(parts)]
+            pending += [(p, frame.members, level + 1, part.path) for p in reversed(parts)]
         for part in reversed(opened):
             for copy in part.copies[1:]:
                 first = part.copies[0]
@@ -160,33 +162,52 @@ class _Composer:
                 parts.append(inner)
         return parts
 
-    def _box(self, part: Part, members: list[Box | Frame]) -> None:
-        graph, number = self.graph, len(self.boxes)
-        name = part.path if part.last == part.path else f"{part.path} … {part.last}"
-        if part.scope is not None and part.kind != "node":
-            title = block_name(graph, part.scope) or part.path
-            box = Box(number, "block", title, name=name if title != name else "", copies=len(part.copies))
-        else:
-            main = head(graph, part)
-            title, tail = part_figure(graph, part)
-            look: Look = _LOOKS.get(type(main.op)) or main.op.role or "other"
-            sign = _SIGNS.get(main.op.kind)
-            if isinstance(main.op, Input):
-                title, tail = f"{part.path}", format_shape(main.shape, times=" × ")
-            box = Box(number, look, sign or title, tail, copies=len(part.copies), sign=sign is not None)
-        box.training = part.training
-        if part.training and part.path in graph.aux:
-            box.tail = f"training only, weight {graph.aux[part.path].weight:g}"
+    def _closed(self, part: Part, members: list[Box | Frame], around: str) -> None:
+        """Adds a part as one box; the concat behind the layers of a dense block is a box of its own."""
+        length = part.scope.end - part.scope.first if part.scope is not None else 0
+        tails = [range(copy.start + length, copy.stop) for copy in part.copies]
+        if part.scope is None or part.kind == "node":
+            self._add(self._node_box(part), part.copies, members)
+            return
+        box = self._block_box(part, around)
+        self._add(box, part.copies, members)
+        if tails[0]:
+            merge = self._node_box(Part(part.path, part.path, "node", (tails[0],), None, part.training))
+            self._add(merge, tails, members)
+
+    def _add(self, box: Box, copies: Sequence[range], members: list[Box | Frame]) -> None:
         self.boxes.append(box)
-        self.first_node.append(part.ids.start)
+        self.first_node.append(copies[0].start)
         members.append(box)
-        self.box_of[part.ids.start : part.ids.stop] = [number] * len(part.ids)
+        for ids in copies:
+            self.box_of[ids.start : ids.stop] = [box.number] * len(ids)
+
+    def _block_box(self, part: Part, around: str) -> Box:
+        assert part.scope is not None
+        name = _name(part, around)
+        title = block_name(self.graph, part.scope)
+        tail = ""
+        if part.path in self.graph.aux:
+            tail = f"training only, weight {self.graph.aux[part.path].weight:g}"
+        return Box(
+            len(self.boxes), "block", title or name, tail, name if title else "", len(part.copies), training=part.training
+        )
+
+    def _node_box(self, part: Part) -> Box:
+        main = head(self.graph, part)
+        title, tail = part_figure(self.graph, part)
+        sign = _SIGNS.get(main.op.kind)
+        if isinstance(main.op, Input):
+            title, tail = part.path, format_shape(main.shape, times=" × ")
+        look: Look = _LOOKS.get(type(main.op)) or main.op.role or "other"
+        return Box(
+            len(self.boxes), look, sign or title, tail, "", len(part.copies), sign is not None, training=part.training
+        )
 
     def _frame_title(self, part: Part) -> str:
         assert part.scope is not None
-        name = part.path if part.last == part.path else f"{part.path} … {part.last}"
-        block = block_name(self.graph, part.scope)
-        return f"{name}   {block}" if block else name
+        words = (block_name(self.graph, part.scope), "(training only)" if part.training else "")
+        return "  ".join(filter(None, words))
 
     def _arrows(self) -> list[Arrow]:
         """Arrows between boxes. Those back to an earlier box lead from one copy of a run to the next: left out."""
@@ -220,11 +241,20 @@ class _Composer:
         arrows.append(Arrow(self.box_of[node], box.number))
 
 
+def _name(part: Part, around: str) -> str:
+    """The path of a part within the frame around it, or the first and last path of a run."""
+    paths = [path.removeprefix(f"{around}.") for path in (part.path, part.last)]
+    return paths[0] if part.path == part.last else " … ".join(paths)
+
+
 # --- stages ----------------------------------------------------------------------------------------------
 
 
 def _stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
-    """Neighbouring parts of one resolution, with the title of their frame; no title: no frame."""
+    """Neighbouring parts of one resolution, with the title of their frame; no title: no frame.
+
+    Where a resolution comes again (an encoder and its decoder) there are no frames: they would be no stages.
+    """
     runs: list[tuple[tuple[int, ...], list[Part]]] = []
     for part in parts:
         size = () if part.training else _resolution(graph, part)
@@ -232,12 +262,12 @@ def _stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]
             runs[-1][1].append(part)
         else:
             runs.append((size, [part]))
+    sizes = [size for size, _ in runs if size]
     out: list[tuple[list[Part], str]] = []
     for size, run in runs:
-        title = ""
-        if len(run) > 1 and size and size != (1, 1):
-            title = "  ".join(filter(None, [_common_name(run, parts), format_shape(size, times=" × ")]))
-        out.append((run, title))
+        framed = len(run) > 1 and size not in ((), (1, 1)) and len(set(sizes)) == len(sizes)
+        title = _common_name(run, parts).rpartition(".")[2] or format_shape(size, times=" × ")
+        out.append((run, title if framed else ""))
     return out
 
 

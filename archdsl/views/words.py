@@ -85,11 +85,21 @@ def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
 def block_name(graph: Graph, scope: Scope) -> str:
     """`bottleneck(128, 2)` for a call of a block, as it was called; else what kind of composite it is."""
     if scope.block is None:
-        return scope.kind if is_block(scope) else ""
+        return _composite_name(graph, scope)
     call = graph.nodes[scope.first].origin.call if scope.first < scope.end else None
     while call is not None and (call.path != scope.path or call.text.split("(")[0] != scope.block):
         call = call.parent
     return escape_control(call.text.removesuffix("()") if call is not None else scope.block)
+
+
+def _composite_name(graph: Graph, scope: Scope) -> str:
+    if not is_block(scope):
+        return ""
+    layers = [member for member in scope.members if isinstance(member, Scope)]
+    if scope.kind == "dense" and layers:
+        layer = block_name(graph, layers[0]) if layers[0].block else "layer"
+        return f"dense {len(layers)} * {layer}"
+    return scope.kind
 
 
 def kind_of(node: Node) -> str:

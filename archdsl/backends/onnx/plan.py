@@ -132,6 +132,6 @@ def _pin_notes(graph: Graph, pins: Mapping[str, list[Node]]) -> tuple[Diagnostic
             Diagnostic(
                 "N0701", f"{size.name} is fixed at {size.default} in the ONNX file", first.origin.span,
                 label=f"`{first.path}`{more} can be said there for one size only", severity="note",
-            )  # fmt: skip
+            )
         )
     return tuple(notes)

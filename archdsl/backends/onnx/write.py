@@ -92,7 +92,7 @@ def write(
     if not external and planned.nbytes > MAX_FILE:
         raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; one ONNX file holds {MAX_FILE:,}",
                     status=2, help="leave its weights in a file of their own")  # fmt: skip
-    require_space(target, planned.nbytes + (1 << 20), "E0705")
+    require_space(target, planned.nbytes, "E0705", graph.name)
     _require_memory(graph, planned)
     layout = _Layout.of(planned, f"{target.name}.data") if external else None
     head = _head(graph, weights, meta or {}, planned)

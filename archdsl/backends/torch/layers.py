@@ -1,0 +1,218 @@
+"""The layers that PyTorch lacks. A network's printed source carries the text of those that it uses.
+
+Each class stands for itself: it uses `torch`, `nn`, `F`, `Tensor` and nothing else of this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PaddedConv2d(nn.Conv2d):
+    """Convolution with its own padding on each side: `pads` is (left, right, top, bottom)."""
+
+    def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pads = pads
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.pads))
+
+
+class FixedConv2d(nn.Conv2d):
+    """Convolution whose filters, or biases, are given numbers and not trained.
+
+    `filters` may be one kernel (kh, kw) for all pairs of channels; `pads` is (left, right, top, bottom).
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        filters: Any = None,
+        bias: bool | float | tuple[float, ...] = True,
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, bias=bias is not False, **kwargs)
+        self.pads = pads
+        if filters is not None:
+            weight = torch.tensor(filters, dtype=torch.float32).expand(self.weight.shape)
+            self.weight = nn.Parameter(weight.clone(), requires_grad=False)
+        if not isinstance(bias, bool):
+            offsets = torch.tensor(bias, dtype=torch.float32).expand(self.out_channels)
+            self.bias = nn.Parameter(offsets.clone(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.pads))
+
+
+class TableConv2d(nn.Module):
+    """Convolution in which each filter reads only the input maps that its row of `table` names (LeNet-5's C3).
+
+    One kernel per connection: `weight` is (connections, kh, kw). `pads` is (left, right, top, bottom).
+    """
+
+    index: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        kernel_size: tuple[int, int],
+        table: tuple[tuple[int, ...], ...],
+        stride: int | tuple[int, int] = 1,
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: int | tuple[int, int] = 1,
+        bias: bool | float | tuple[float, ...] = True,
+    ) -> None:
+        super().__init__()
+        self.shape = (len(table), in_channels, *kernel_size)
+        self.stride, self.pads, self.dilation = stride, pads, dilation
+        places = [row * in_channels + column for row, columns in enumerate(table) for column in columns]
+        self.register_buffer("index", torch.tensor(places), persistent=False)
+        self.weight = nn.Parameter(torch.empty(len(places), *kernel_size))
+        nn.init.normal_(self.weight, std=(2 / (len(table) * kernel_size[0] * kernel_size[1])) ** 0.5)
+        offsets = torch.zeros(len(table)) if isinstance(bias, bool) else torch.tensor(bias).expand(len(table)).clone()
+        self.bias = nn.Parameter(offsets, requires_grad=bias is True) if bias is not False else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernels = self.weight.new_zeros(self.shape[0] * self.shape[1], *self.shape[2:])
+        weight = kernels.index_copy(0, self.index, self.weight).view(self.shape)
+        return F.conv2d(F.pad(x, self.pads), weight, self.bias, self.stride, 0, self.dilation)
+
+
+class PaddedMaxPool2d(nn.MaxPool2d):
+    """Max pool with its own padding on each side, `pads` = (left, right, top, bottom), that never wins."""
+
+    def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pads = pads
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right, top, bottom = self.pads
+        stride = (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
+        y = super().forward(F.pad(x, self.pads, value=float("-inf")))
+        # No window starts in the padding at the end.
+        rows, columns = -(-(x.shape[2] + top) // stride[0]), -(-(x.shape[3] + left) // stride[1])
+        return y[:, :, :rows, :columns]
+
+
+class PaddedAvgPool2d(nn.AvgPool2d):
+    """Average pool with its own padding on each side: `pads` is (left, right, top, bottom).
+
+    Padding counts as zeros, or, with `inside`, not at all.
+    """
+
+    def __init__(self, *args: Any, pads: tuple[int, int, int, int], inside: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pads, self.inside = pads, inside
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right, top, bottom = self.pads
+        stride = (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
+        y = super().forward(F.pad(x, self.pads))
+        if self.inside:
+            y = y / super().forward(F.pad(torch.ones_like(x[:1, :1]), self.pads))
+        # No window starts in the padding at the end.
+        rows, columns = -(-(x.shape[2] + top) // stride[0]), -(-(x.shape[3] + left) // stride[1])
+        return y[:, :, :rows, :columns]
+
+
+class PointwiseLinear(nn.Linear):
+    """The same fully connected layer at every place of an image: (N, C, H, W) -> (N, out_features, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer normalisation over the channels at each place of an image: (N, C, H, W), unchanged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class ScaledTanh(nn.Module):
+    """`a * tanh(s * x)` (LeCun et al. 1998, appendix A)."""
+
+    def __init__(self, a: float = 1.7159, s: float = 2 / 3) -> None:
+        super().__init__()
+        self.a, self.s = a, s
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a * torch.tanh(self.s * x)
+
+
+class Subsample(nn.Module):
+    """LeNet-5's trainable pool: the sum of each window times a coefficient plus a bias, per map."""
+
+    def __init__(
+        self, channels: int, kernel_size: int | tuple[int, int], stride: int | tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        sums = F.avg_pool2d(x, self.kernel_size, self.stride, divisor_override=1)
+        return sums * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
+class Rbf(nn.Module):
+    """Squared distances to learned, or given, centres: (N, in_features) -> (N, out_features) (LeCun et al. 1998)."""
+
+    def __init__(
+        self, in_features: int, out_features: int, centers: tuple[tuple[float, ...], ...] | None = None
+    ) -> None:
+        super().__init__()
+        if centers is not None:
+            self.register_buffer("weight", torch.tensor(centers, dtype=torch.float32))
+        else:
+            self.weight = nn.Parameter(torch.empty(out_features, in_features))
+            nn.init.uniform_(self.weight, -(in_features**-0.5), in_features**-0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.unsqueeze(1) - self.weight).square().sum(2)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training the whole input is set to 0, sample by sample, with probability `p`."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        keep = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(1 - self.p)
+        return x * keep / (1 - self.p)
+
+
+class Affine(nn.Module):
+    """`x * mul + add` with constants: one for all channels, or one each."""
+
+    def __init__(self, mul: float | tuple[float, ...] = 1.0, add: float | tuple[float, ...] = 0.0) -> None:
+        super().__init__()
+        self.mul, self.add = mul, add
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.mul, float) and isinstance(self.add, float):
+            return x * self.mul + self.add
+        # Channel by channel, because Python's numbers are exact in any precision.
+        mul = self.mul if isinstance(self.mul, tuple) else (self.mul,) * x.shape[1]
+        add = self.add if isinstance(self.add, tuple) else (self.add,) * x.shape[1]
+        return torch.cat([x[:, i : i + 1] * m + a for i, (m, a) in enumerate(zip(mul, add))], 1)
+
+
+class DenseBlock(nn.Sequential):
+    """Layers that each read the concatenation of the block's input and all layers before it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = torch.cat((x, layer(x)), 1)
+        return x

@@ -1,0 +1,377 @@
+"""What each op is in PyTorch: one row per op of a graph, as data. Imports no torch.
+
+A row gives the module, the functional form, or both (`steps.Lowered`). What PyTorch lacks names a class of `layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple, TypeAlias
+
+from archdsl import ops
+from archdsl.backends.torch.steps import (
+    Argument,
+    Call,
+    Expr,
+    Literal,
+    Lowered,
+    Module,
+    Parameter,
+    Training,
+    Weight,
+)
+from archdsl.ops.base import Op
+from archdsl.shapes import Pads, Shape, at
+
+Rule: TypeAlias = Callable[[Any, Sequence[Shape]], Lowered]
+X = Argument(0)
+
+
+def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
+    """The op over inputs of these shapes (without the batch), in PyTorch's words."""
+    return RULES[type(op)](op, in_shapes)
+
+
+def _single(pair: tuple[int, int]) -> Literal:
+    """`3` for `(3, 3)`: what a person writes."""
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+def _module(target: str, **arguments: Literal) -> Module:
+    return Module(target, tuple(arguments.items()))
+
+
+def _call(target: str, *args: Expr, **kwargs: Expr) -> Call:
+    return Call(target, args, tuple(kwargs.items()))
+
+
+def _even(pads: Pads) -> bool:
+    return pads.top == pads.bottom and pads.left == pads.right
+
+
+def _sides(pads: Pads) -> tuple[int, int, int, int]:
+    """In the order of `F.pad`."""
+    return pads.left, pads.right, pads.top, pads.bottom
+
+
+# --- convolutions and fully connected layers --------------------------------------------------------------
+
+
+def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
+    pads = op.pads(shapes[0])
+    stride, dilation = _single(op.stride), _single(op.dilation)
+    if op.table is not None:
+        return Lowered(
+            _module("TableConv2d", in_channels=at(shapes[0][0]), kernel_size=op.kernel, table=op.table, stride=stride,
+                    pads=_sides(pads), dilation=dilation, bias=op.bias)
+        )  # fmt: skip
+    head: dict[str, Literal] = dict(in_channels=at(shapes[0][0]), out_channels=op.out, kernel_size=_single(op.kernel))
+    tail: dict[str, Literal] = dict(dilation=dilation, groups=op.groups, bias=op.bias)
+    if op.weight is not None or not isinstance(op.bias, bool):
+        # Always padded apart, so that one class does for even and uneven pads.
+        return Lowered(_module("FixedConv2d", **head, stride=stride, pads=_sides(pads), **tail, filters=op.weight))
+    if _even(pads):
+        return Lowered(_module("nn.Conv2d", **head, stride=stride, padding=_single((pads.top, pads.left)), **tail))
+    return Lowered(_module("PaddedConv2d", **head, stride=stride, pads=_sides(pads), **tail))
+
+
+def _deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
+    (top, below), (left, right) = op.crops()
+    return Lowered(
+        _module("nn.ConvTranspose2d", in_channels=at(shapes[0][0]), out_channels=op.out, kernel_size=_single(op.kernel),
+                stride=_single(op.stride), padding=_single((top, left)), output_padding=_single((below, right)),
+                groups=op.groups, bias=op.bias, dilation=_single(op.dilation))
+    )  # fmt: skip
+
+
+def _fc(op: ops.Fc, shapes: Sequence[Shape]) -> Lowered:
+    target = "nn.Linear" if op.kernel is None else "PointwiseLinear"
+    return Lowered(_module(target, in_features=at(shapes[0][0]), out_features=op.out, bias=op.bias))
+
+
+def _rbf(op: ops.Rbf, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("Rbf", in_features=at(shapes[0][0]), out_features=op.out, centers=op.centers))
+
+
+# --- pools ------------------------------------------------------------------------------------------------
+
+
+def _plain_pool(op: ops.MaxPool | ops.AvgPool, pads: Pads) -> bool:
+    """Whether torch's own pool takes these pads: even, and at most half of the kernel."""
+    return _even(pads) and 2 * pads.top <= op.kernel[0] and 2 * pads.left <= op.kernel[1]
+
+
+def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
+    pads = op.pads(shapes[0])
+    window: dict[str, Literal] = dict(kernel_size=_single(op.kernel), stride=_single(op.steps))
+    rest: dict[str, Literal] = dict(dilation=_single(op.dilation), ceil_mode=op.ceil)
+    if not _plain_pool(op, pads):
+        return Lowered(_module("PaddedMaxPool2d", **window, **rest, pads=_sides(pads)))
+    window["padding"] = _single((pads.top, pads.left))
+    call = _call("F.max_pool2d", X, window["kernel_size"], window["stride"], window["padding"], **rest)
+    return Lowered(_module("nn.MaxPool2d", **window, **rest), call)
+
+
+def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
+    if op.adaptive:
+        size = _single(op.kernel)
+        return Lowered(_module("nn.AdaptiveAvgPool2d", output_size=size), _call("F.adaptive_avg_pool2d", X, size))
+    pads = op.pads(shapes[0])
+    window: dict[str, Literal] = dict(kernel_size=_single(op.kernel), stride=_single(op.steps))
+    if not _plain_pool(op, pads):
+        return Lowered(
+            _module("PaddedAvgPool2d", **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside)
+        )
+    window["padding"] = _single((pads.top, pads.left))
+    rest: dict[str, Literal] = dict(ceil_mode=op.ceil, count_include_pad=not op.inside)
+    call = _call("F.avg_pool2d", X, window["kernel_size"], window["stride"], window["padding"], **rest)
+    return Lowered(_module("nn.AvgPool2d", **window, **rest), call)
+
+
+def _gap(op: ops.Gap, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.AdaptiveAvgPool2d", output_size=1), _call("F.adaptive_avg_pool2d", X, 1))
+
+
+def _subsample(op: ops.Subsample, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(
+        _module("Subsample", channels=at(shapes[0][0]), kernel_size=_single(op.kernel), stride=_single(op.steps))
+    )
+
+
+# --- norms ------------------------------------------------------------------------------------------------
+
+
+def _bn(op: ops.Bn, shapes: Sequence[Shape]) -> Lowered:
+    target = "nn.BatchNorm2d" if len(shapes[0]) == 3 else "nn.BatchNorm1d"
+    channels = at(shapes[0][0])
+    return Lowered(_module(target, num_features=channels, eps=op.eps, momentum=op.momentum, affine=op.affine))
+
+
+def _gn(op: ops.Gn, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.GroupNorm", num_groups=op.groups, num_channels=at(shapes[0][0]), eps=op.eps))
+
+
+def _ln(op: ops.Ln, shapes: Sequence[Shape]) -> Lowered:
+    target = "LayerNorm2d" if len(shapes[0]) == 3 else "nn.LayerNorm"
+    return Lowered(_module(target, normalized_shape=at(shapes[0][0]), eps=op.eps))
+
+
+def _lrn(op: ops.Lrn, shapes: Sequence[Shape]) -> Lowered:
+    fields: dict[str, Literal] = dict(size=op.size, alpha=op.alpha, beta=op.beta, k=op.k)
+    return Lowered(_module("nn.LocalResponseNorm", **fields), _call("F.local_response_norm", X, **fields))
+
+
+# --- activations and regularisers -------------------------------------------------------------------------
+
+
+def _bare(module: str, function: str) -> Rule:
+    """An activation without fields."""
+    row = Lowered(_module(module), _call(function, X))
+    return lambda op, shapes: row
+
+
+def _prelu(op: ops.PRelu, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.PReLU", num_parameters=1 if op.shared else at(shapes[0][0])))
+
+
+def _leaky_relu(op: ops.LeakyRelu, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.LeakyReLU", negative_slope=op.slope), _call("F.leaky_relu", X, op.slope))
+
+
+def _elu(op: ops.Elu, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.ELU", alpha=op.alpha), _call("F.elu", X, op.alpha))
+
+
+def _scaled_tanh(op: ops.ScaledTanh, shapes: Sequence[Shape]) -> Lowered:
+    call = _call("*", op.a, _call("torch.tanh", _call("*", op.s, X)))
+    return Lowered(_module("ScaledTanh", a=op.a, s=op.s), call)
+
+
+def _gelu(op: ops.Gelu, shapes: Sequence[Shape]) -> Lowered:
+    kind = "tanh" if op.approximate else "none"
+    return Lowered(_module("nn.GELU", approximate=kind), _call("F.gelu", X, approximate=kind))
+
+
+def _softmax(op: ops.Softmax, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.Softmax", dim=1), _call("torch.softmax", X, 1))
+
+
+def _dropout(op: ops.Dropout, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.Dropout", p=op.p), _call("F.dropout", X, op.p, Training()))
+
+
+def _droppath(op: ops.DropPath, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("DropPath", p=op.p))
+
+
+# --- merges, reshapes, factors ----------------------------------------------------------------------------
+
+
+def _folded(operator: str) -> Rule:
+    """`a + b + c`."""
+
+    def rule(op: ops.Merge, shapes: Sequence[Shape]) -> Lowered:
+        inputs: list[Expr] = [Argument(n) for n in range(len(shapes))]
+        return Lowered(call=reduce(lambda left, right: _call(operator, left, right), inputs))
+
+    return rule
+
+
+def _concat(op: ops.Concat, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(call=_call("torch.cat", tuple(Argument(n) for n in range(len(shapes))), 1))
+
+
+def _identity(op: Op, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.Identity"), X)
+
+
+def _flatten(op: ops.Flatten, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.Flatten"), _call("torch.flatten", X, 1))
+
+
+def _slice(op: ops.Slice, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(call=_call("slice", X, op.start, at(shapes[0][0]) if op.end is None else op.end))
+
+
+def _shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.ChannelShuffle", groups=op.groups), _call("F.channel_shuffle", X, op.groups))
+
+
+def _upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
+    fields: dict[str, Literal] = dict(scale_factor=_single(op.scale), mode=op.mode)
+    return Lowered(_module("nn.Upsample", **fields), _call("F.interpolate", X, **fields))
+
+
+def _pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
+    top, left, bottom, right = op.sides
+    padding: tuple[int, ...] = (left, right, top, bottom)
+    if any(op.channels):
+        padding += op.channels
+    target = "nn.ConstantPad3d" if any(op.channels) else "nn.ConstantPad2d"
+    return Lowered(_module(target, padding=padding, value=op.value), _call("F.pad", X, padding, value=op.value))
+
+
+def _scale(op: ops.Scale, shapes: Sequence[Shape]) -> Lowered:
+    (param,) = op.params(shapes)
+    return Lowered(call=_call("*", X, Weight("")), parameter=Parameter(param.shape, float(op.init)))
+
+
+def _affine(op: ops.Affine, shapes: Sequence[Shape]) -> Lowered:
+    fields: dict[str, Literal] = {}
+    call: Expr = X
+    if op.mul != 1.0:
+        fields["mul"], call = op.mul, _call("*", call, op.mul)
+    if op.add != 0.0:
+        fields["add"], call = op.add, _call("+", call, op.add)
+    per_channel = isinstance(op.mul, tuple) or isinstance(op.add, tuple)
+    return Lowered(_module("Affine", **fields), None if per_channel else call)
+
+
+RULES: Mapping[type[Op], Rule] = {
+    ops.Input: _identity,
+    ops.Conv: _conv,
+    ops.Deconv: _deconv,
+    ops.Fc: _fc,
+    ops.Rbf: _rbf,
+    ops.MaxPool: _maxpool,
+    ops.AvgPool: _avgpool,
+    ops.Gap: _gap,
+    ops.Subsample: _subsample,
+    ops.Bn: _bn,
+    ops.Gn: _gn,
+    ops.Ln: _ln,
+    ops.Lrn: _lrn,
+    ops.Relu: _bare("nn.ReLU", "F.relu"),
+    ops.Relu6: _bare("nn.ReLU6", "F.relu6"),
+    ops.LeakyRelu: _leaky_relu,
+    ops.PRelu: _prelu,
+    ops.Elu: _elu,
+    ops.Tanh: _bare("nn.Tanh", "torch.tanh"),
+    ops.ScaledTanh: _scaled_tanh,
+    ops.Sigmoid: _bare("nn.Sigmoid", "torch.sigmoid"),
+    ops.Silu: _bare("nn.SiLU", "F.silu"),
+    ops.Gelu: _gelu,
+    ops.HardSwish: _bare("nn.Hardswish", "F.hardswish"),
+    ops.HardSigmoid: _bare("nn.Hardsigmoid", "F.hardsigmoid"),
+    ops.Softmax: _softmax,
+    ops.Dropout: _dropout,
+    ops.DropPath: _droppath,
+    ops.Add: _folded("+"),
+    ops.Mul: _folded("*"),
+    ops.Concat: _concat,
+    ops.Flatten: _flatten,
+    ops.Slice: _slice,
+    ops.Shuffle: _shuffle,
+    ops.Upsample: _upsample,
+    ops.Pad: _pad,
+    ops.Identity: _identity,
+    ops.Scale: _scale,
+    ops.Affine: _affine,
+}
+"""One row for each of `ops.GRAPH_OPS`."""
+
+BARE: Mapping[str, str] = {
+    "nn.ReLU": "relu",
+    "nn.ReLU6": "relu6",
+    "nn.Tanh": "tanh",
+    "nn.Sigmoid": "sigmoid",
+    "nn.SiLU": "silu",
+    "nn.Hardswish": "hardswish",
+    "nn.Hardsigmoid": "hardsigmoid",
+}
+"""Modules that take no argument, with the word of the language: one may stand for another as a constructor's argument."""
+
+
+class Signature(NamedTuple):
+    """How a constructor or function is written: how many arguments go without a name, and what may be left out."""
+
+    positional: int
+    defaults: Mapping[str, Literal] = {}
+
+
+_WINDOW: dict[str, Literal] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
+_POOL: dict[str, Literal] = {"padding": 0, "dilation": 1, "ceil_mode": False, "count_include_pad": True}
+_NO_PADS = (0, 0, 0, 0)
+
+SIGNATURES: Mapping[str, Signature] = {
+    "nn.Conv2d": Signature(3, _WINDOW),
+    "PaddedConv2d": Signature(3, _WINDOW),
+    "FixedConv2d": Signature(3, {**_WINDOW, "pads": _NO_PADS, "filters": None}),
+    "TableConv2d": Signature(2, {"stride": 1, "pads": _NO_PADS, "dilation": 1, "bias": True}),
+    "nn.ConvTranspose2d": Signature(3, {**_WINDOW, "output_padding": 0}),
+    "nn.Linear": Signature(2, {"bias": True}),
+    "PointwiseLinear": Signature(2, {"bias": True}),
+    "Rbf": Signature(2, {"centers": None}),
+    "nn.MaxPool2d": Signature(1, _POOL),
+    "PaddedMaxPool2d": Signature(1, _POOL),
+    "nn.AvgPool2d": Signature(1, _POOL),
+    "PaddedAvgPool2d": Signature(1, {**_POOL, "inside": False}),
+    "nn.AdaptiveAvgPool2d": Signature(1),
+    "Subsample": Signature(3),
+    "nn.BatchNorm1d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
+    "nn.BatchNorm2d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
+    "nn.GroupNorm": Signature(2, {"eps": 1e-5}),
+    "nn.LayerNorm": Signature(1, {"eps": 1e-5}),
+    "LayerNorm2d": Signature(1, {"eps": 1e-5}),
+    "nn.LocalResponseNorm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+    "nn.PReLU": Signature(1),
+    "nn.LeakyReLU": Signature(1),
+    "nn.ELU": Signature(1, {"alpha": 1.0}),
+    "ScaledTanh": Signature(0, {"a": 1.7159, "s": 2 / 3}),
+    "nn.GELU": Signature(0, {"approximate": "none"}),
+    "nn.Softmax": Signature(0),
+    "nn.Dropout": Signature(1),
+    "DropPath": Signature(1),
+    "nn.ChannelShuffle": Signature(1),
+    "nn.Upsample": Signature(0),
+    "nn.ConstantPad2d": Signature(2),
+    "nn.ConstantPad3d": Signature(2),
+    "Affine": Signature(0),
+    "F.max_pool2d": Signature(3, _POOL),
+    "F.avg_pool2d": Signature(3, _POOL),
+    "F.local_response_norm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+    "F.gelu": Signature(1, {"approximate": "none"}),
+    "F.pad": Signature(2, {"value": 0.0}),
+}
+"""Of targets without a row every argument is written, named if the data names it."""

@@ -1,0 +1,37 @@
+"""What the tests share: the flags, and networks from text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import archdsl
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="every network of the library, not one per family")
+    parser.addoption("--update-goldens", action="store_true", help="rewrite the expected outputs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--all"):
+        skip = pytest.mark.skip(reason="slow: runs with --all")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def net() -> Callable[..., Any]:
+    """`net("net: [3x3 conv 8]", input="3x32x32")`: a network from the text of a spec."""
+
+    def make(text: str, input: str = "3x32x32", **args: Any) -> archdsl.Network:
+        text = textwrap.dedent(text).lstrip()
+        if not text.startswith("input:"):
+            text = f"input: {input}\n{text}"
+        return archdsl.loads(text, **args)
+
+    return make
