@@ -167,22 +167,29 @@ class Report:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """In the order of the source; copies folded into a note `and N more like it`."""
-        folded = (
-            d if n == 1 else replace(d, notes=(*d.notes, f"and {n - 1} more like it"))
-            for d, n in self.items.values()
-        )
-        return tuple(sorted(folded, key=Diagnostic.sort_key))
+        return tuple(sorted((_folded(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key))
 
     def raise_errors(self) -> None:
         if self.failed:
             raise ArchError(self.diagnostics())
 
 
+def _folded(d: Diagnostic, copies: int) -> Diagnostic:
+    """The diagnostic, saying how many copies it stands for: behind the first block call, or in a note of its own."""
+    if copies == 1:
+        return d
+    more = f"and {copies - 1:,} more like it"
+    called = next((n for n, note in enumerate(d.notes) if note.startswith("in ")), None)
+    if called is None:
+        return replace(d, notes=(*d.notes, more))
+    return replace(d, notes=tuple(f"{note} ({more})" if n == called else note for n, note in enumerate(d.notes)))
+
+
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be."""
     known = list(known)
     lowered = {k.lower(): k for k in reversed(known)}
-    found = difflib.get_close_matches(word[:64].lower(), list(lowered), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word[:64].lower(), list(lowered), n=1, cutoff=0.65)
     return lowered[found[0]] if found else None
 
 
@@ -229,7 +236,6 @@ def render_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
         marks = [Label(d.span, d.label)] if d.span else []
         marks += d.labels
         width = max((len(str(m.span.line)) for m in marks), default=1)
-        bar = paint("frame", "|")
         if d.span is not None:
             lines += _excerpts(d, marks, width, paint)
         for note in d.notes:
@@ -240,7 +246,7 @@ def render_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
             head, *rest = escape_control_lines(d.help)
             lines.append(f"{paint('help', 'help')}: {head}")
             lines += [f"      {line}" for line in rest]
-        blocks.append("\n".join(line.rstrip() for line in lines).replace("\0bar", bar))
+        blocks.append("\n".join(line.rstrip() for line in lines))
     return "\n\n".join(blocks) + ("\n" if blocks else "")
 
 
@@ -260,13 +266,14 @@ def _excerpts(d: Diagnostic, marks: list[Label], width: int, paint: Any) -> list
         arrow = "-->" if number == 0 else ":::"
         lines.append(f"{gutter} {paint('frame', arrow)} {escape_control(str(anchor))}".replace(" ", "", 1))
         lines.append(f"{gutter} {paint('frame', '|')}")
-        shown = 0
+        shown = (0, 0)
         for line, secondary, mark in sorted(here, key=lambda h: (h[0], h[2].span.start)):
-            text, shift = _cut(source.line_text(line), mark.span.column - 1)
-            if line != shown:
-                lines.append(f"{paint('frame', f'{line:>{width}} |')} {text}")
-                shown = line
-            start, length = _visible_range(source.line_text(line), mark.span, line, shift)
+            whole = source.line_text(line)
+            shift = shown[1] if line == shown[0] and _fits(mark.span, shown[1]) else _shift(whole, mark.span.column - 1)
+            if (line, shift) != shown:
+                lines.append(f"{paint('frame', f'{line:>{width}} |')} {_cut(whole, shift)}")
+                shown = (line, shift)
+            start, length = _visible_range(whole, mark.span, line, shift)
             tick = ("-" if secondary else "^") * length
             pointer = f"{tick} {'-- ' if secondary and len(tick) < 2 else ''}{escape_control(mark.text)}".rstrip()
             style = "frame" if secondary else d.severity
@@ -274,13 +281,20 @@ def _excerpts(d: Diagnostic, marks: list[Label], width: int, paint: Any) -> list
     return lines
 
 
-def _cut(text: str, column: int) -> tuple[str, int]:
-    """A window of the line around `column`, control characters escaped; and how many columns were cut left."""
-    shift = 0
-    if len(text) > MAX_SHOWN_COLUMNS:
-        shift = max(0, column - MAX_SHOWN_COLUMNS // 2)
-        text = text[shift : shift + MAX_SHOWN_COLUMNS]
-    return escape_control(text).replace("\t", " "), shift
+def _shift(text: str, column: int) -> int:
+    """How many characters to cut on the left, so that `column` can be seen in a long line."""
+    return 0 if len(text) <= MAX_SHOWN_COLUMNS else max(0, column - MAX_SHOWN_COLUMNS // 2)
+
+
+def _fits(span: Span, shift: int) -> bool:
+    return shift <= span.column - 1 < shift + MAX_SHOWN_COLUMNS
+
+
+def _cut(text: str, shift: int) -> str:
+    """A window of a line, control characters escaped, `...` where something was cut off."""
+    end = shift + MAX_SHOWN_COLUMNS
+    shown = escape_control(text[shift:end]).replace("\t", " ")
+    return ("..." if shift else "") + shown + ("..." if end < len(text) else "")
 
 
 def _columns(text: str) -> int:
@@ -297,7 +311,7 @@ def _visible_range(text: str, span: Span, line: int, shift: int) -> tuple[int, i
     begin = span.column - 1
     end_line, end_column = span.source.line_column(max(span.end - 1, span.start))
     stop = end_column if end_line == line else len(text)
-    start = _columns(text[shift:begin])
+    start = _columns(text[shift:begin]) + (3 if shift else 0)
     length = _columns(text[begin : min(stop, shift + MAX_SHOWN_COLUMNS)])
     return start, max(length, 1)
 

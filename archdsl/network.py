@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from archdsl import spec as specs
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
-from archdsl.language.document import Document, show
+from archdsl.language.document import Document
+from archdsl.language.expressions import show
 from archdsl.shapes import concrete
 
 if TYPE_CHECKING:

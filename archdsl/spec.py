@@ -8,8 +8,9 @@ from pathlib import Path
 
 from archdsl import library
 from archdsl.diagnostics import Label, Source, error
-from archdsl.language.document import Document, read_document
+from archdsl.language.document import Document
 from archdsl.language.merge import NOT_INHERITED, apply_variant, overlay, with_bare_args
+from archdsl.language.read import read_document
 from archdsl.source import Entry, Map, Scalar, Tree, decode, parse
 
 MAX_EXTENDS = 8

@@ -253,8 +253,6 @@ def test_every_promised_size_elaborates(net: Net) -> None:
         assert concrete(net(text, input=f"3x{size}x64").nodes[-1].shape, {"H": size, "W": 64})[1] == concrete(
             network.nodes[-1].shape, {"H": size, "W": 64}
         )[1]
-    wrong = [s for s in range(free.minimum, 64) if (s - free.default) % free.step]
-    assert all(codes(lambda s=s: net(text, input=f"3x{s}x64")) == ["E0405"] for s in wrong)  # type: ignore[misc]
 
 
 def test_named_symbols(net: Net) -> None:
@@ -278,4 +276,4 @@ def test_a_failed_node_silences_what_follows(net: Net) -> None:
 
 def test_all_mistakes_are_told_at_once(net: Net) -> None:
     text = "net:\n  a: 3x3 conv 8 groups=5\n  b: 3x3 konv 8\n  c: 3x3 conv 8 <- nobody\n"
-    assert len(codes(lambda: net(text))) >= 2
+    assert codes(lambda: net(text)) == ["E0403", "E0301", "E0410"]

@@ -186,7 +186,9 @@ def test_one_free_size() -> None:
         (ops.AvgPool(kernel=(3, 5), adaptive=True), []),
         (ops.AvgPool(kernel=3, stride=(2, 2), ceil=True), []),
         (ops.AvgPool(kernel=3, stride=(1, 1), pad=(0, 1, 0, 0), inside=True), []),
-        (ops.MaxPool(kernel=3, stride=(2, 2), ceil=True, pad=(0, 1, 0, 1)), ["H"]),
+        (ops.MaxPool(kernel=3, stride=(2, 2), ceil=True, pad=(0, 1, 0, 2)), ["H"]),
+        (ops.MaxPool(kernel=3, stride=(1, 1), ceil=True, pad=1), ["H", "W"]),
+        (ops.AvgPool(kernel=3, stride=(1, 1), ceil=True, pad=1), ["H", "W"]),
         (ops.MaxPool(kernel=(3, 2), stride=(2, 3), ceil=True), ["H"]),
         (ops.Gap(), ["H", "W"]),
         (ops.AvgPool(kernel=1, adaptive=True), ["H", "W"]),
@@ -326,3 +328,29 @@ def test_memory_stays_below_two_copies(tmp_path: Path, external: str) -> None:
         cwd=Path(__file__).parent, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )  # fmt: skip
     assert int(result.stdout) * 1024 < 1.15 * 5 * 4096 * 4096 * 4
+
+
+@pytest.mark.parametrize("pad", [0, 1, (1, 0, 0, 1), (0, 2, 1, 0)])
+def test_ceil_pools_at_every_size(pad: Any) -> None:
+    """The end pads of a free ceil pool are one number for all sizes: each must see the windows of torch's rule."""
+    torch = pytest.importorskip("torch")
+    tried = 0
+    for kernel in (2, 3, 5):
+        for stride in (1, 2, 3):
+            op = ops.MaxPool(kernel=kernel, stride=(stride, stride), pad=pad, ceil=True)
+            try:
+                graph = chain((1, H, W), op, sizes=FREE)
+            except ops.OpError:
+                continue
+            run = session(onnx_write.build(graph, {})) if len(plan(graph).free) == 2 else None
+            for size in range(6, 15) if run else ():
+                x = np.random.default_rng(size).standard_normal((1, 1, size, size)).astype(np.float32)
+                (got,) = run.run(None, {"x": x})  # type: ignore[union-attr]
+                shape = op.infer([(1, size, size)])
+                assert got.shape == (1, *shape)
+                begin = op.pads((1, size, size))
+                wide = torch.nn.functional.pad(torch.from_numpy(x), (begin.left, 9, begin.top, 9), value=-np.inf)
+                want = torch.nn.functional.max_pool2d(wide, kernel, stride)[:, :, : shape[1], : shape[2]]
+                assert np.array_equal(got, want.numpy())
+                tried += 1
+    assert tried >= 27

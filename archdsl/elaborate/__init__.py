@@ -10,9 +10,9 @@ from typing import Any
 
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, error
 from archdsl.elaborate.bound import Bound, unknown
-from archdsl.elaborate.build import Builder, Restart
+from archdsl.elaborate.build import SEVERAL, Builder, Restart, unread
 from archdsl.elaborate.place import Context, Frame, Member, Place
-from archdsl.elaborate.walk import SEVERAL, Walker, unread
+from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, Graph, Node, Scope
 from archdsl.language import expressions
 from archdsl.language.document import Document, InputDecl
@@ -24,9 +24,12 @@ from archdsl.shapes import Dim, Symbol
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
     """The graph of a document, its arguments overridden. Raises ArchError with everything that is wrong."""
-    values = document.arguments(overrides)
-    symbols = Env(document.symbols())
-    Bound(document, Env(values, symbols, {"in": unknown})).check()
+    try:
+        values = document.arguments(overrides)
+        symbols = Env(document.symbols())
+        Bound(document, Env(values, symbols, {"in": unknown})).check()
+    except ArchError as e:
+        raise ArchError((*document.problems, *e.diagnostics)) from None
     pinned: dict[str, str] = {}
     while True:
         try:
@@ -39,6 +42,7 @@ def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
 
 def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinned: Mapping[str, str]) -> Graph:
     report = Report()
+    report.extend(document.problems)
     builder = Builder(report)
     walker = Walker(document, builder, Env({}))
     walker.file_env = Env(values, symbols, {"in": walker.channels})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from archdsl.diagnostics import ArchError, error
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
-from archdsl.language.expressions import Env, Expr, Value
+from archdsl.language.expressions import Env, Expr, Value, truth
 from archdsl.language.items import CallItem, Item, OpItem
 from archdsl.ops import KINDS
 
@@ -80,7 +80,7 @@ class Bound:
     def _copy(self, item: Item, env: Env) -> int:
         if item.when is not None:
             try:
-                if not item.when.evaluate(env):
+                if not truth(item.when.evaluate(env), item.when.span):
                     return 0
             except Unknown:
                 pass

@@ -16,6 +16,8 @@ from archdsl.ops.reshape import Identity
 from archdsl.shapes import Dim, Inexpressible, Shape, Symbol, agree, at, format_shape
 
 MAX_ELEMENTS = 2**62
+SEVERAL = -1
+"""In place of a node's id: behind a node that gives several tensors, and at the start of a net of several inputs."""
 
 
 class Restart(Exception):
@@ -164,3 +166,16 @@ def chain_notes(origin: Origin) -> tuple[str, ...]:
         notes.append(f"in {call.path} = {call.text}, called at line {call.span.line}")
         call = call.parent
     return tuple(notes)
+
+
+def unread(builder: Builder, keep: set[int]) -> list[Diagnostic]:
+    """Warnings for nodes with parameters or a name that nothing reads."""
+    read = {i for node in builder.nodes for i in node.inputs} | keep
+    return [
+        Diagnostic("W0901", f"nothing reads `{node.path}`", node.origin.span, severity="warning",
+                   notes=chain_notes(node.origin), help="read it with `<-`, list it under `outputs`, or remove it")
+        for node in builder.nodes
+        if node.id not in read and node.op.kind != "input"
+    ]  # fmt: skip
+
+

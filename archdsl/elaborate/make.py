@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from archdsl.diagnostics import ArchError, Diagnostic, Span, did_you_mean, error
-from archdsl.language.document import OpDefaults, pydantic_message, show
-from archdsl.language.expressions import Env, Value
+from archdsl.language.document import OpDefaults
+from archdsl.language.expressions import Env, Value, show
 from archdsl.language.items import OpItem, Part, Written
+from archdsl.language.validate import pydantic_message
 from archdsl.ops import KINDS, Conv, Deconv, DwConv
 from archdsl.ops.base import Op
 

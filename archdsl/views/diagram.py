@@ -5,6 +5,7 @@ Whatever a spec names reaches DOT only through `quote`; node names are `n0`, `n1
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from html import escape
 from typing import NamedTuple
@@ -53,7 +54,7 @@ _LEGEND: Mapping[Look, str] = {
 }
 _HEAD = """\
 digraph network {
-  graph [fontname="Helvetica", fontsize=11, labelloc=t, nodesep=0.25, ranksep=0.14, pad=0.12, bgcolor="#FFFFFF"]
+  graph [newrank=true, fontname="Helvetica", fontsize=11, labelloc=t, nodesep=0.25, ranksep=0.14, pad=0.12, bgcolor="#FFFFFF"]
   node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", height=0.26, margin="0.11,0.03", penwidth=1.1]
   edge [fontname="Helvetica", fontsize=8.5, fontcolor="#555555", color="#444444", arrowsize=0.55, penwidth=0.9]
 """
@@ -108,7 +109,7 @@ def to_dot(graph: Graph, drawing: Drawing, legend: bool = False) -> str:
     """DOT text, the same for the same drawing on every machine."""
     lines = [_HEAD + f"  label=<{_title(graph, count(graph), _legend(drawing) if legend else '')}>"]
     lines += _members(drawing.members)
-    lines += [_arrow(arrow) for arrow in drawing.arrows]
+    lines += [_arrow(arrow, weight) for arrow, weight in zip(drawing.arrows, _weights(drawing), strict=True)]
     return "\n".join([*lines, "}", ""])
 
 
@@ -194,10 +195,35 @@ def _small(text: str, size: int) -> str:
     return f'<font point-size="{size}" color="{_QUIET}">{quote(text)}</font>'
 
 
-def _arrow(arrow: Arrow) -> str:
+def _arrow(arrow: Arrow, weight: int) -> str:
     fields = [f"label=<&#160;{quote(arrow.label)}>"] if arrow.label else []
+    fields += [f"weight={weight}"] if weight != 1 else []
     fields += ["style=dashed"] if arrow.training else []
     return f"  n{arrow.source} -> n{arrow.target}" + (f" [{', '.join(fields)}]" if fields else "")
+
+
+def _weights(drawing: Drawing) -> list[int]:
+    """How much each arrow wants to be short and straight.
+
+    The trunk, the longest way through a chain of stages, runs straight down, and shortcuts go around it. Where the way
+    parts in more than two there is no trunk; nor in an encoder and decoder, which is left to fall into its U.
+    """
+    if not any(isinstance(member, Frame) and member.stage for member in drawing.members):
+        return [1] * len(drawing.arrows)
+    leaving = Counter(arrow.source for arrow in drawing.arrows if not arrow.training)
+    entering = Counter(arrow.target for arrow in drawing.arrows)
+    depth: dict[int, int] = {}
+    straight: dict[int, Arrow] = {}
+    for arrow in drawing.arrows:
+        reached = depth.get(arrow.source, 0) + 1
+        if reached > depth.get(arrow.target, 0):
+            depth[arrow.target] = reached
+            straight[arrow.target] = arrow
+    trunk: dict[int, Arrow] = {}
+    for arrow in straight.values():
+        if leaving[arrow.source] <= 2 and entering[arrow.target] <= 2 and not arrow.training:
+            trunk.setdefault(arrow.source, arrow)
+    return [8 if trunk.get(arrow.source) is arrow else 1 for arrow in drawing.arrows]
 
 
 def _legend(drawing: Drawing) -> str:

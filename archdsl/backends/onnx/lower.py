@@ -107,20 +107,29 @@ def _maxpool(e: Emitter, op: ops.MaxPool) -> None:
 
 
 def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
-    """The pads with which floor mode sees the op's windows; runtimes disagree about ONNX's ceil mode."""
-    shape = e.node.in_shapes[0]
-    pads = list(op.end_pads(shape, e.node.shape))
-    if op.ceil:
-        plain, reach = op.pads(shape), reach_of(op.kernel, op.dilations)
-        for axis in (0, 1):
-            size = shape[axis + 1]
-            if not isinstance(size, Dim):
-                continue
-            if isinstance(op, ops.MaxPool) and not plain[axis] + plain[axis + 2] and reach[axis] >= op.steps[axis]:
-                pads[axis + 2] = op.steps[axis] - 1  # enough for every size, and never a window more
-            else:
-                e.number(size)
+    """The pads with which floor mode sees the op's windows; runtimes disagree about ONNX's ceil mode.
+
+    Pads of a whole kernel and more are cut to what the windows use: some runtimes refuse them.
+    """
+    shape, reach = e.node.in_shapes[0], reach_of(op.kernel, op.dilations)
+    plain, pads = op.pads(shape), list(op.end_pads(shape, e.node.shape))
+    for axis in (0, 1):
+        size, step, end = shape[axis + 1], op.steps[axis], plain[axis + 2]
+        if not _rounds_up(op, plain, axis):
+            pads[axis + 2] = end
+            if end >= op.kernel[axis]:
+                last = (e.number(e.node.shape[axis + 1]) - 1) * step - plain[axis]
+                pads[axis + 2] = max(last + reach[axis] - e.number(size), 0)
+        elif isinstance(size, Dim) and isinstance(op, ops.MaxPool) and end + step <= reach[axis]:
+            pads[axis + 2] = end + step - 1  # for every size as many windows as `ceil` has, the last inside the image
+        else:
+            e.number(size)
     return Pads(*pads)
+
+
+def _rounds_up(op: ops.MaxPool | ops.AvgPool, plain: Pads, axis: int) -> bool:
+    """Whether `ceil` can make a difference along the axis."""
+    return op.ceil and (op.steps[axis] > 1 or plain[axis + 2] >= op.kernel[axis])
 
 
 def _pad_list(pads: Pads) -> tuple[int, ...]:
@@ -132,11 +141,13 @@ def _avgpool(e: Emitter, op: ops.AvgPool) -> None:
         _adaptive(e, op.kernel)
         return
     pads = _end_pads(e, op)
+    plain = op.pads(e.node.in_shapes[0])
     even = (pads.top, pads.left) == (pads.bottom, pads.right)
-    if op.inside and even and not op.ceil:
+    whole = not any(_rounds_up(op, plain, axis) for axis in (0, 1))
+    if op.inside and even and whole:
         e.last("AveragePool", e.x, **_averaging(op.kernel, op.steps, pads, count_include_pad=0))
         return
-    factors = _factors(e, op)
+    factors = None if whole and not op.inside else _factors(e, op, plain)
     if even and factors is None:
         e.last("AveragePool", e.x, **_averaging(op.kernel, op.steps, pads))
         return
@@ -159,11 +170,9 @@ def _averaging(
     }  # fmt: skip
 
 
-def _factors(e: Emitter, op: ops.AvgPool) -> list[float] | None:
+def _factors(e: Emitter, op: ops.AvgPool, pads: Pads) -> list[float] | None:
     """What turns the mean over whole windows into the mean over the pixels that count; None where all do."""
-    if not op.ceil and not op.inside:
-        return None
-    shape, output, pads = e.node.in_shapes[0], e.node.shape, op.pads(e.node.in_shapes[0])
+    shape, output = e.node.in_shapes[0], e.node.shape
     axes: list[list[int]] = []
     for axis in (0, 1):
         size, begin, end = e.number(shape[axis + 1]), pads[axis], pads[axis + 2]

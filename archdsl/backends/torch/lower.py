@@ -108,9 +108,9 @@ def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
     rest: dict[str, Literal] = dict(dilation=_single(op.dilation), ceil_mode=op.ceil)
     if not _plain_pool(op, pads):
         return Lowered(_module("PaddedMaxPool2d", **window, **rest, pads=_sides(pads)))
-    window["padding"] = _single((pads.top, pads.left))
-    call = _call("F.max_pool2d", X, window["kernel_size"], window["stride"], window["padding"], **rest)
-    return Lowered(_module("nn.MaxPool2d", **window, **rest), call)
+    padding = _single((pads.top, pads.left))
+    call = _call("F.max_pool2d", X, *window.values(), padding=padding, **rest)
+    return Lowered(_module("nn.MaxPool2d", **window, padding=padding, **rest), call)
 
 
 def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
@@ -123,10 +123,10 @@ def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
         return Lowered(
             _module("PaddedAvgPool2d", **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside)
         )
-    window["padding"] = _single((pads.top, pads.left))
+    padding = _single((pads.top, pads.left))
     rest: dict[str, Literal] = dict(ceil_mode=op.ceil, count_include_pad=not op.inside)
-    call = _call("F.avg_pool2d", X, window["kernel_size"], window["stride"], window["padding"], **rest)
-    return Lowered(_module("nn.AvgPool2d", **window, **rest), call)
+    call = _call("F.avg_pool2d", X, *window.values(), padding=padding, **rest)
+    return Lowered(_module("nn.AvgPool2d", **window, padding=padding, **rest), call)
 
 
 def _gap(op: ops.Gap, shapes: Sequence[Shape]) -> Lowered:

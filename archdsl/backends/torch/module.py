@@ -1,0 +1,230 @@
+"""A graph as a live `nn.Module`: its program, built and run."""
+
+from __future__ import annotations
+
+import operator
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archdsl.backends.torch import layers
+from archdsl.backends.torch.naming import field_names
+from archdsl.backends.torch.program import Block, Program, Step, program
+from archdsl.backends.torch.steps import Call, Expr, Module, Parameter, Run, Training, Value, Weight, values
+from archdsl.diagnostics import error
+from archdsl.graph import Graph
+from archdsl.shapes import format_shape
+
+Memory: TypeAlias = dict[int, Tensor]
+Runner: TypeAlias = Callable[[nn.Module, Memory], Any]
+"""An expression made ready: it reads a module's children and the values made so far."""
+
+
+def _channels(x: Tensor, start: int, end: int) -> Tensor:
+    return x[:, start:end]
+
+
+_OPERATORS: Mapping[str, Callable[..., Any]] = {"+": operator.add, "*": operator.mul, "slice": _channels}
+_SPACES = {"nn": nn, "F": F, "torch": torch}
+
+
+def _resolve(target: str) -> Callable[..., Any]:
+    """What a target of the lowering tables names; these are constants of ours, never a spec's words."""
+    if target in _OPERATORS:
+        return _OPERATORS[target]
+    space, _, name = target.rpartition(".")
+    return cast("Callable[..., Any]", getattr(_SPACES[space] if space else layers, name))
+
+
+class Scope(nn.Module):
+    """A module that runs the steps of a block over its children.
+
+    Receives and returns tensors in the order of the block's inputs and outputs; several outputs are a tuple.
+    """
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self._title = block.title
+        self._inputs = block.inputs
+        self._outputs = block.outputs
+        self._steps = _ready(block)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        memory = self._run(inputs)
+        made = tuple(memory[output] for output in self._outputs)
+        return made[0] if len(made) == 1 else made
+
+    def _run(self, inputs: tuple[Tensor, ...]) -> Memory:
+        if len(inputs) != len(self._inputs):
+            raise TypeError(f"{self._title} takes {len(self._inputs)} tensors, not {len(inputs)}")
+        memory = dict(zip(self._inputs, inputs, strict=True))
+        for outputs, runner, training, done in self._steps:
+            if training and not self.training:
+                continue
+            result = runner(self, memory)
+            if len(outputs) == 1:
+                memory[outputs[0]] = result
+            else:
+                memory.update(zip(outputs, result, strict=True))
+            for value in done:
+                memory.pop(value, None)
+        return memory
+
+    def _get_name(self) -> str:
+        return self._title
+
+
+class Network(Scope):
+    """The whole network. Gives one tensor; with several outputs, or auxiliary heads in training, a named tuple."""
+
+    def __init__(self, whole: Program) -> None:
+        super().__init__(whole.root)
+        names = field_names((*whole.outputs, *whole.aux))
+        self._plain = len(whole.outputs)
+        self._evaluated = namedtuple(f"{self._title}Outputs", names[: self._plain])  # type: ignore[misc]
+        self._trained = namedtuple(f"{self._title}TrainingOutputs", names)  # type: ignore[misc]
+
+    def forward(self, *inputs: Tensor) -> Any:
+        memory = self._run(inputs)
+        count = len(self._outputs) if self.training else self._plain
+        made = [memory[output] for output in self._outputs[:count]]
+        if count == 1:
+            return made[0]
+        return (self._evaluated if count == self._plain else self._trained)(*made)
+
+
+def _ready(block: Block) -> tuple[tuple[tuple[int, ...], Runner, bool, tuple[int, ...]], ...]:
+    """The steps with what they make, how, whether in training only, and which values nobody reads after them."""
+    last: dict[int, Step] = {}
+    for step in block.steps:
+        last |= dict.fromkeys((*values(step.expr), *step.outputs), step)
+    return tuple(
+        (
+            step.outputs,
+            _runner(step.expr),
+            step.training,
+            tuple(value for value, reader in last.items() if reader is step and value not in block.outputs),
+        )
+        for step in block.steps
+    )
+
+
+def _runner(expr: Expr) -> Runner:
+    if isinstance(expr, Value):
+        number = expr.id
+        return lambda module, memory: memory[number]
+    if isinstance(expr, Weight):
+        weight = expr.name
+        return lambda module, memory: module._parameters[weight]
+    if isinstance(expr, Training):
+        return lambda module, memory: module.training
+    if isinstance(expr, tuple):
+        items = tuple(map(_runner, expr))
+        return lambda module, memory: tuple([item(module, memory) for item in items])
+    if isinstance(expr, Run):
+        child, inputs = expr.child, tuple(map(_runner, expr.args))
+        return lambda module, memory: module._modules[child](*[item(module, memory) for item in inputs])  # type: ignore[misc]
+    if isinstance(expr, Call):
+        return _call_runner(expr)
+    return lambda module, memory: expr
+
+
+def _call_runner(call: Call) -> Runner:
+    function = _resolve(call.target)
+    args = tuple(map(_runner, call.args))
+    kwargs = {name: _runner(item) for name, item in call.kwargs}
+
+    def run(module: nn.Module, memory: Memory) -> Any:
+        named = {name: item(module, memory) for name, item in kwargs.items()}
+        return function(*[item(module, memory) for item in args], **named)
+
+    return run
+
+
+# --- building ---------------------------------------------------------------------------------------------
+
+
+def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
+    """The network as a tree of modules, one for each named scope, its tensors allocated on `device` but not set.
+
+    `state_dict` has exactly the keys and shapes of `graph.tensors`. On the default device, `meta`, nothing is allocated.
+    """
+    whole = program(graph)
+    with torch.device("meta"):
+        network = _fill(Network(whole), whole.root)
+    if torch.device(device).type == "meta":
+        return network.to("meta")
+    for module in network.modules():
+        _allocate(module, torch.device(device))
+    return network
+
+
+def _allocate(module: nn.Module, device: torch.device) -> None:
+    """Gives the module's own tensors memory; buffers that hold constants are only moved."""
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            module._parameters[name] = nn.Parameter(torch.empty_like(parameter, device=device), parameter.requires_grad)
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            module._buffers[name] = torch.empty_like(buffer, device=device) if buffer.is_meta else buffer.to(device)
+
+
+def _fill(module: nn.Module, block: Block) -> nn.Module:
+    for name, child in block.children.items():
+        if isinstance(child, Block):
+            module.add_module(name, _fill(_empty(child), child))
+        elif isinstance(child, Parameter):
+            module.register_parameter(name, nn.Parameter(torch.full(child.shape, child.fill)))
+        else:
+            module.add_module(name, _leaf(child))
+    return module
+
+
+def _empty(block: Block) -> nn.Module:
+    if block.container:
+        return cast("nn.Module", _resolve(block.container)())
+    return Scope(block)
+
+
+_CONSTANT = frozenset({"TableConv2d"})
+"""Classes with buffers that no state_dict holds: made for real, for nothing would fill them afterwards."""
+
+
+def _leaf(module: Module) -> nn.Module:
+    with torch.device("cpu" if module.target in _CONSTANT else "meta"):
+        return cast("nn.Module", _resolve(module.target)(**dict(module.arguments)))
+
+
+def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int | None = None) -> nn.Module:
+    """The network in evaluation mode, with weights.
+
+    `weights` maps every key of `graph.tensors` to an array or tensor, which are copied; None: the project's own start
+    from `seed` (default 0). Raises ArchError E0603 where a key is missing, unknown or of another shape.
+    """
+    from archdsl.backends.weights import initial
+
+    network = build(graph)
+    given = initial(graph, seed or 0) if weights is None else weights
+    _check_keys(graph, given)
+    tensors = network.state_dict(keep_vars=True)
+    for key, tensor in tensors.items():
+        value = torch.as_tensor(given[key])
+        if tuple(value.shape) != tuple(tensor.shape):
+            was, wanted = format_shape(tuple(value.shape)), format_shape(tuple(tensor.shape))
+            raise error("E0603", f"`{key}` is {was or 'a number'}; this network's is {wanted or 'a number'}")
+        value = value.detach().to("cpu", tensor.dtype, copy=weights is not None).contiguous()
+        tensors[key] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
+    network.load_state_dict(tensors, strict=True, assign=True)
+    return network.eval()
+
+
+def _check_keys(graph: Graph, given: Mapping[str, Any]) -> None:
+    wanted = {tensor.key for tensor in graph.tensors}
+    missing, unknown = sorted(wanted - set(given)), sorted(set(given) - wanted)
+    if missing or unknown:
+        parts = [f"{len(keys)} {what} (`{keys[0]}`)" for keys, what in ((missing, "missing"), (unknown, "unknown")) if keys]
+        raise error("E0603", f"the weights do not fit `{graph.name}`: " + ", ".join(parts))

@@ -1,0 +1,233 @@
+"""A graph as PyTorch modules: for every named scope its children and the statements of its forward. Plain data.
+
+`module` builds and runs a program, `source` prints it; so the two cannot drift. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from archdsl.backends.torch.lower import lower
+from archdsl.backends.torch.naming import class_name
+from archdsl.backends.torch.steps import (
+    Argument,
+    Call,
+    Expr,
+    Lowered,
+    Module,
+    Parameter,
+    Run,
+    Value,
+    Weight,
+    replace,
+    values,
+)
+from archdsl.graph import Graph, Node, Scope
+from archdsl.ops import Concat, Flatten, Input
+from archdsl.passes.structure import Boundary, boundaries
+
+Container: TypeAlias = Literal["", "nn.Sequential", "DenseBlock"]
+Child: TypeAlias = "Block | Module | Parameter"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of a forward: what it makes, and how. `training`: skipped at inference."""
+
+    outputs: tuple[int, ...]
+    expr: Expr
+    training: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Block:
+    """A module with children: what its forward receives, does, and returns (values are ids of nodes).
+
+    With a `container` the children's order alone says what runs: each reads the one before (`nn.Sequential`), or all before it
+    (`DenseBlock`).
+    """
+
+    scope: Scope
+    title: str
+    """What a class for it may be called."""
+    children: dict[str, Child] = field(default_factory=dict)
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    steps: tuple[Step, ...] = ()
+    container: Container = ""
+
+    def walk(self) -> Iterator[Block]:
+        """This block and all below it, children first."""
+        for child in self.children.values():
+            if isinstance(child, Block):
+                yield from child.walk()
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A network. `root.outputs` are those of `outputs`, in order, then those of the auxiliary heads `aux`."""
+
+    name: str
+    root: Block
+    outputs: tuple[str, ...]
+    aux: tuple[str, ...]
+
+
+def program(graph: Graph) -> Program:
+    """The modules of a graph. A tensor's key is the path of children that leads to it, then its own name."""
+    root, _ = _Builder(graph).block(graph.root)
+    root.inputs = graph.inputs
+    root.outputs = (*graph.outputs.values(), *(head.node for head in graph.aux.values()))
+    root.container = ""
+    return Program(graph.name, root, tuple(graph.outputs), tuple(graph.aux))
+
+
+class _Builder:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.crossing: dict[Scope, Boundary] = boundaries(graph)
+        self.lowered: list[Lowered] = [lower(node.op, node.in_shapes) for node in graph.nodes]
+        self.modules = self._module_scopes()
+
+    def _module_scopes(self) -> set[Scope]:
+        """The named scopes that hold a module; one of functions alone (`split`) is written out where it stands."""
+        found = {self.graph.root}
+        for node, lowered in zip(self.graph.nodes, self.lowered, strict=True):
+            scope: Scope | None = node.scope
+            if lowered.parameter is None and (node.implied or lowered.module is None):
+                continue
+            while scope is not None and scope not in found:
+                found.add(scope)
+                scope = scope.parent
+        return {scope for scope in found if scope.name is not None or scope is self.graph.root}
+
+    def _members(self, scope: Scope) -> Iterator[Scope | Node]:
+        """The nodes and modules of a scope in written order, anonymous scopes spliced in."""
+        stack: list[Scope | int] = list(reversed(scope.members))
+        while stack:
+            member = stack.pop()
+            if isinstance(member, int):
+                yield self.graph.nodes[member]
+            elif member in self.modules:
+                yield member
+            else:
+                stack += reversed(member.members)
+
+    def block(self, scope: Scope) -> tuple[Block, list[Step]]:
+        """The block of a scope, and the steps that its caller takes before it."""
+        crossing = self.crossing[scope]
+        block = Block(scope, self._title(scope), inputs=crossing.inputs, outputs=crossing.outputs)
+        apart = scope is not self.graph.root and self._training(scope)
+        steps: list[Step] = []
+        for member in self._members(scope):
+            if isinstance(member, Scope):
+                child, before = self.block(member)
+                block.children[member.path[len(scope.path) :].lstrip(".")] = child
+                run = Run(child.scope.name or "", tuple(map(Value, child.inputs)))
+                new = [*before, Step(child.outputs, run)]
+                training = self._training(member)
+            elif isinstance(member.op, Input):
+                continue
+            else:
+                new = [Step((member.id,), self._node(member, scope, block))]
+                training = member.training
+            steps += [Step(step.outputs, step.expr, training and not apart) for step in new]
+        hoisted = [] if scope is self.graph.root else self._hoist(block, steps)
+        block.steps = tuple(steps)
+        block.container = _container(block)
+        return block, hoisted
+
+    def _title(self, scope: Scope) -> str:
+        """After its block; a fused node after its ops; else after its key, or, of an index, after what it is."""
+        if scope.block:
+            return class_name(scope.block)
+        if scope is self.graph.root:
+            return class_name(self.graph.name)
+        if scope.kind == "fused":
+            ops = (node.op for node in self.graph.nodes[scope.first : scope.end] if not isinstance(node.op, Flatten))
+            return "".join(class_name(op.kind) for op in ops)
+        name = scope.name or ""
+        return class_name(scope.kind if name.isdigit() else name)
+
+    def _training(self, scope: Scope) -> bool:
+        return all(node.training for node in self.graph.nodes[scope.first : scope.end])
+
+    def _node(self, node: Node, scope: Scope, block: Block) -> Expr:
+        """The expression that runs a node; its module or parameter becomes a child of the block."""
+        lowered = self.lowered[node.id]
+        inputs = tuple(map(Value, node.inputs))
+        name = node.path[len(scope.path) :].lstrip(".")
+        if lowered.parameter is not None:
+            block.children[name] = lowered.parameter
+        elif lowered.module is not None and (not node.implied or lowered.call is None):
+            name = name if not node.implied else _free_name(name, block)
+            block.children[name] = lowered.module
+            return Run(name, inputs)
+
+        def place(leaf: Argument | Value | Weight) -> Expr:
+            return inputs[leaf.index] if isinstance(leaf, Argument) else Weight(name) if isinstance(leaf, Weight) else leaf
+
+        return replace(lowered.call, place)
+
+    def _hoist(self, block: Block, steps: list[Step]) -> list[Step]:
+        """Leading flattens and concats, taken out of the block: its caller runs them.
+
+        So the fully connected layers behind an implied flatten stay a plain chain, and all copies of a block are alike.
+        """
+        count = 0
+        while count < len(steps) - 1 and self._hoistable(steps[count]):
+            count += 1
+        if count:
+            moved = steps[:count]
+            del steps[:count]
+            made = {output for step in moved for output in step.outputs}
+            own = {output for step in steps for output in step.outputs}
+            reads = [source for step in steps for source in values(step.expr)]
+            block.inputs = tuple(dict.fromkeys(source for source in reads if source not in own))
+            block.outputs = tuple(output for output in block.outputs if output not in made)
+            return moved
+        return []
+
+    def _hoistable(self, step: Step) -> bool:
+        node = self.graph.nodes[step.outputs[0]]
+        return node.implied and isinstance(node.op, (Flatten, Concat)) and isinstance(step.expr, Call)
+
+
+def _free_name(name: str, block: Block) -> str:
+    """A child's name for an implied node that PyTorch has no function for: it holds no tensors, so it is no key."""
+    name = name.replace("/", "_").strip("_")
+    while name in block.children:
+        name += "_"
+    return name
+
+
+def _container(block: Block) -> Container:
+    """Which container says the same as the block's steps, if one does."""
+    if len(block.inputs) != 1 or any(step.training for step in block.steps):
+        return ""
+    if _is_chain(block):
+        return "nn.Sequential"
+    return "DenseBlock" if _is_dense(block) else ""
+
+
+def _is_chain(block: Block) -> bool:
+    given = block.inputs
+    for name, step in zip(block.children, block.steps, strict=False):
+        if step.expr != Run(name, tuple(map(Value, given))) or len(step.outputs) != 1:
+            return False
+        given = step.outputs
+    return len(block.children) == len(block.steps) and block.outputs == given
+
+
+def _is_dense(block: Block) -> bool:
+    given = block.inputs
+    layers, joins = block.steps[::2], block.steps[1::2]
+    for name, layer, join in zip(block.children, layers, joins, strict=False):
+        both = (Value(given[0]), *map(Value, layer.outputs))
+        if layer.expr != Run(name, tuple(map(Value, given))) or join.expr != Call("torch.cat", (both, 1)):
+            return False
+        given = join.outputs
+    return len(block.children) == len(layers) == len(joins) and block.outputs == given

@@ -1,0 +1,112 @@
+"""Block calls: which block, its arguments bound, its body walked in names and values of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import CallSite, Label, did_you_mean, error
+from archdsl.elaborate.place import Context, Frame, Member, Place
+from archdsl.language.document import Block
+from archdsl.language.expressions import Env, Value, show
+from archdsl.language.items import BrokenItem, CallItem, OpItem, Written
+from archdsl.ops import KINDS
+from archdsl.ops.base import Op
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.walk import Walker
+
+
+def call(walker: Walker, item: CallItem, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+    call = item.call
+    target = _callee(walker, item, ctx)
+    walker.receive(inputs[0])
+    if target in KINDS:
+        return walker.op(_kind_call(walker, item, KINDS[target], ctx), place, inputs, ctx)
+    block = walker.blocks[target]
+    if isinstance(block.body, BrokenItem):
+        return walker.item(block.body, place, inputs[0], ctx)
+    if target in ctx.active:
+        chain = " -> ".join([*ctx.active[ctx.active.index(target) :], target])
+        raise error("E0211", f"the block `{target}` uses itself: {chain}", call.span, labels=(Label(block.span, "defined here"),))
+    values, shown = _bind(walker, item, block, ctx)
+    frame = _block_frame(walker, item, block, inputs)
+    site = CallSite(f"{target}({', '.join(shown)})", call.span, place.path() or "net", ctx.call)
+    inner = Context(frame, Env(values, walker.file_env), site, (*ctx.active, target), ctx.depth)
+    return walker.item(block.body, place.called(target, values), inputs[0], inner)
+
+
+def _callee(walker: Walker, item: CallItem, ctx: Context) -> str:
+    name = item.call.name
+    value: Value
+    if name in walker.blocks or name in KINDS:
+        return name
+    try:
+        value = ctx.env(name)
+    except KeyError:
+        raise error("E0301", f"there is no kind or block `{name}`", item.call.name_span,
+                    help=did_you_mean(name, [*walker.blocks, *KINDS])) from None  # fmt: skip
+    if not isinstance(value, str) or (value not in walker.blocks and value not in KINDS):
+        raise error("E0301", f"`{name}` is {show(value)}, not the name of a block or kind", item.call.name_span)
+    return value
+
+
+def _kind_call(walker: Walker, item: CallItem, op: type[Op], ctx: Context) -> OpItem:
+    """An argument that names a kind, used as a node: `act`, `pool(2)`."""
+    fields: dict[str, Written] = {}
+    positional = list(op.positional)
+    for arg in item.call.args:
+        name = arg.name or (positional.pop(0) if positional and not arg.star else None)
+        if name is None or name not in op.model_fields:
+            raise error("E0309", f"`{op.kind}` has no use for this value" if arg.name is None else f"`{op.kind}` has no `{name}`",
+                        arg.span, help=did_you_mean(arg.name or "", op.model_fields))  # fmt: skip
+        fields[name] = Written(arg.value.span, arg.value)
+    return OpItem(span=item.span, op=op, fields=fields)
+
+
+def _block_frame(walker: Walker, item: CallItem, block: Block, inputs: Sequence[int]) -> Frame:
+    wanted = max(len(block.inputs), 1)
+    if len(inputs) != wanted:
+        names = ", ".join(block.inputs) or "one tensor"
+        raise error("E0414", f"`{block.name}` reads {wanted} ({names}), and {len(inputs)} {'is' if len(inputs) == 1 else 'are'} given",
+                    item.span, labels=(Label(block.span, "defined here"),),
+                    help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`")  # fmt: skip
+    given = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
+    return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)})
+
+
+def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:
+    """The block's arguments by name, and as shown in a trace. Raises E0307."""
+    positional: list[Value] = []
+    named: dict[str, Value] = {}
+    label = (Label(block.span, "defined here"),)
+    for arg in item.call.args:
+        value = arg.value.evaluate(ctx.env)
+        if arg.star:
+            if not isinstance(value, tuple):
+                raise error("E0307", f"`*` needs a list, not {show(value)}", arg.span)
+            positional += value
+        elif arg.name is None:
+            positional.append(value)
+        elif arg.name in named or arg.name not in [p.name for p in block.params]:
+            what = "twice" if arg.name in named else ""
+            raise error("E0307", f"`{block.name}` gets `{arg.name}` twice" if what else f"`{block.name}` has no argument `{arg.name}`",
+                        arg.span, labels=label, help=did_you_mean(arg.name, [p.name for p in block.params]))  # fmt: skip
+        else:
+            named[arg.name] = value
+    if len(positional) > len(block.params):
+        raise error("E0307", f"`{block.name}` takes {len(block.params)} values, and {len(positional)} are given", item.call.span,
+                    labels=label)  # fmt: skip
+    values = dict(zip((p.name for p in block.params), positional, strict=False))
+    twice = next((n for n in named if n in values), None)
+    if twice:
+        raise error("E0307", f"`{block.name}` gets `{twice}` twice", item.call.span, labels=label)
+    shown = [show(v) for v in positional] + [f"{k}={show(v)}" for k, v in named.items()]
+    values |= named
+    env = Env(values, walker.file_env)
+    for p in block.params:
+        if p.name not in values:
+            if p.default is None:
+                raise error("E0307", f"`{block.name}` needs `{p.name}`", item.call.span, labels=(Label(p.span, "no default"),))
+            values[p.name] = p.default.evaluate(env)
+    return {p.name: values[p.name] for p in block.params}, shown

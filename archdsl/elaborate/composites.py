@@ -1,0 +1,193 @@
+"""Composites: residual blocks with their shortcuts, parallel branches, dense blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Label, Origin, error
+from archdsl.elaborate.build import SEVERAL
+from archdsl.elaborate.place import Context, Counter, Frame, Place
+from archdsl.language import expressions
+from archdsl.language.expressions import Env, show
+from archdsl.language.items import BranchesItem, DenseItem, Item, Key, ListItem, MapItem, ResidualItem, Written
+from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
+from archdsl.ops.base import Op
+from archdsl.shapes import Shape, at, format_shape
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.walk import Walker
+
+MERGES: dict[str, Op] = {"concat": Concat(), "add": Add(), "mul": Mul()}
+
+
+def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx: Context) -> int | None:
+    origin = Origin(item.span, ctx.call)
+    if cursor == SEVERAL:
+        raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+    body = walker.role(item.body, inside, "body", cursor, ctx)
+    if body is None:
+        return None
+    before, after = walker.builder.shape(cursor), walker.builder.shape(body)
+    if before is None or after is None:
+        return walker.builder.fail(inside.scope, origin)
+    if item.scale is not None:
+        body = _scaled(walker, item, inside, body, ctx, origin)
+    differ = [at(s) for s in before] != [at(s) for s in after]
+    if differ and item.shortcut == "none":
+        return body
+    short = cursor
+    if differ:
+        short = _shortcut(walker, item, inside, cursor, before, after, ctx)
+    got = walker.builder.shape(short)
+    ends: tuple[Label, ...] = ()
+    if got is not None and [at(s) for s in got] != [at(s) for s in after]:
+        ends = _ends(walker, item, cursor, body, short)
+        origin = Origin(item.shortcut_span or item.span, ctx.call)
+    path = walker.builder.implied_path(inside.scope.path, "add")
+    return walker.builder.add(Add(), [body, short], path, inside.scope, origin, ends=ends)
+
+
+def _scaled(walker: Walker, item: ResidualItem, inside: Place, body: int, ctx: Context, origin: Origin) -> int:
+    assert item.scale is not None
+    walker.receive(body)
+    value = item.scale.evaluate(ctx.env)
+    if isinstance(value, (bool, str, tuple)) or value is None:
+        raise error("E0308", f"`scale` must be a number, not {show(value)}", item.scale.span)
+    if value == 1:
+        return body
+    path = walker.builder.implied_path(inside.scope.path, "scale")
+    return walker.builder.add(Affine(mul=float(value)), [body], path, inside.scope, origin)
+
+
+def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, before: Shape, after: Shape, ctx: Context) -> int:
+    if isinstance(item.shortcut, Item):
+        given = walker.role(item.shortcut, inside, "shortcut", cursor, ctx)
+        return cursor if given is None else given
+    stride = fitting_stride(before, after)
+    span = item.shortcut_span or item.span
+    if stride is None:
+        raise error("E0415", f"no projection fits: the body turns N x {format_shape(before)} into N x {format_shape(after)}", span,
+                    labels=_ends(walker, item, cursor, None, None),
+                    help="write the shortcut yourself, or `shortcut: none` for no addition")  # fmt: skip
+    if item.shortcut == "pad":
+        return _padded(walker, item, inside, cursor, before, after, stride, Origin(span, ctx.call))
+    out = expressions.literal(at(after[0]), span)
+    sides = tuple(Written(span, expressions.literal(s, span)) for s in stride)
+    one = Written(span, expressions.literal(1, span))
+    fields = {"out": Written(span, out), "kernel": one, "stride": Written(span, None, sides)}
+    conv = walker.maker.projection(span, Conv, fields)
+    body = MapItem(span=span, entries=((Key("downsample", "downsample", span), ListItem(span=span, items=(conv,))),))
+    given = walker.role(body, inside, "shortcut", cursor, ctx)
+    assert given is not None
+    return given
+
+
+def _padded(walker: Walker, item: ResidualItem, inside: Place, cursor: int, before: Shape, after: Shape,
+            stride: tuple[int, int], origin: Origin) -> int:  # fmt: skip
+    """Option A of He et al. 2015: every stride-th pixel, zeros for the new channels (behind the old ones)."""
+    more = at(after[0]) - at(before[0])
+    if more < 0:
+        raise error("E0415", f"`shortcut: pad` cannot drop channels: {at(before[0])} become {at(after[0])}", origin.span)
+    part = walker.scopes.anonymous(inside, "shortcut", origin)
+    if stride != (1, 1):
+        path = walker.builder.implied_path(part.scope.path, "subsample")
+        cursor = walker.builder.add(MaxPool(kernel=(1, 1), stride=stride), [cursor], path, part.scope, origin)
+    if more:
+        path = walker.builder.implied_path(part.scope.path, "pad")
+        cursor = walker.builder.add(Pad(channels=(0, more)), [cursor], path, part.scope, origin)
+    walker.scopes.close(part)
+    return cursor
+
+
+def _ends(walker: Walker, item: ResidualItem, cursor: int, body: int | None, short: int | None) -> tuple[Label, ...]:
+    """Both ends of a residual whose shapes do not meet, and where the body changed the size."""
+    labels = []
+    if body is not None:
+        resized = walker.builder.resized_at(body, cursor)
+        at_node = body if resized is None else resized
+        shape = walker.builder.shape(body)
+        word = "the size changes here; the body gives" if resized is not None else "the body gives"
+        if shape is not None:
+            labels.append(Label(walker.builder.nodes[at_node].origin.span, f"{word} N x {format_shape(shape)}"))
+    if short is not None:
+        shape = walker.builder.shape(short)
+        source = walker.builder.nodes[short]
+        what = "unchanged" if short == cursor else "through the shortcut"
+        if shape is not None:
+            labels.append(Label(source.origin.span, f"N x {format_shape(shape)}, from `{source.path}` {what}"))
+    return tuple(labels)
+
+
+def branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context) -> int | None:
+    origin = Origin(item.span, ctx.call)
+    if cursor == SEVERAL:
+        raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+    cursors = [cursor] * len(item.branches)
+    if item.split is not None:
+        cursors = _split_branches(walker, item, inside, cursor, ctx, origin)
+    outputs = []
+    for (key, child), source in zip(item.branches, cursors, strict=True):
+        given = walker.keyed(key, child, inside, "branch", source, ctx)
+        if given is not None:
+            outputs.append(given)
+    if len(outputs) < 2:
+        return outputs[0] if outputs else None
+    merge = _merge_of(walker, item, ctx)
+    path = walker.builder.implied_path(inside.scope.path, merge.kind)
+    return walker.builder.add(merge, outputs, path, inside.scope, origin)
+
+
+def _merge_of(walker: Walker, item: BranchesItem, ctx: Context) -> Op:
+    word = item.merge.evaluate(ctx.env) if item.merge is not None else "concat"
+    if not isinstance(word, str) or word not in MERGES:
+        span = item.merge.span if item.merge is not None else item.span
+        raise error("E0308", f"`merge` is concat, add or mul, not {show(word)}", span)
+    return MERGES[word]
+
+
+def _split_branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context, origin: Origin) -> list[int]:
+    assert item.split is not None
+    count = walker.count(item.split, ctx.env, "`split`")
+    if count != len(item.branches):
+        raise error("E0308", f"`split` is {count}, and there are {len(item.branches)} branches", item.split.span)
+    out = []
+    for part in walker.slices(count, cursor, origin):
+        path = walker.builder.implied_path(inside.scope.path, "slice")
+        out.append(walker.builder.add(part, [cursor], path, inside.scope, origin))
+    return out
+
+
+def dense(walker: Walker, item: DenseItem, inside: Place, cursor: int, ctx: Context) -> int | None:
+    assert item.repeat is not None
+    if cursor == SEVERAL:
+        raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+    count = walker.count(item.repeat, ctx.env)
+    origin = Origin(item.span, ctx.call)
+    counter = Counter()
+    given: int | None = None
+    for k in range(count):
+        env = Env({"i": k, "first": k == 0, "last": k == count - 1}, ctx.env)
+        key = item.pattern.replace("{0}", str(k)).replace("{1}", str(k + 1)) if item.pattern else None
+        spot = Place(inside.scope, inside.inner, key, None if key else counter)
+        new = walker.item(item.layer, spot, cursor, replace(ctx, env=env, frame=Frame(ctx.frame)))
+        if new is None:
+            continue
+        path = walker.builder.implied_path(inside.scope.path, "concat")
+        given = cursor = walker.builder.add(Concat(), [cursor, new], path, inside.scope, origin)
+    return given
+
+
+def fitting_stride(before: Shape, after: Shape) -> tuple[int, int] | None:
+    """The stride of a 1x1 convolution that turns the first height and width into the second, or None."""
+    if len(before) != 3 or len(after) != 3:
+        return None
+    out = []
+    for a, b in zip(before[1:], after[1:], strict=True):
+        big, small = at(a), at(b)
+        stride = 1 if small == big else -(-(big - 1) // small) if small < big else 0
+        stride = next((s for s in (stride, big // small if small else 0, stride + 1) if s and (big - 1) // s + 1 == small), 0)
+        if not stride:
+            return None
+        out.append(stride)
+    return out[0], out[1]
