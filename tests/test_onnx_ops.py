@@ -14,7 +14,8 @@ from handmade import Hand
 
 from archdsl import ops
 from archdsl.backends.onnx import write as onnx_write
-from archdsl.backends.onnx.lower import LOWERINGS, lower
+from archdsl.backends.onnx.lower import TABLE as LOWERINGS
+from archdsl.backends.onnx.lower import lower
 from archdsl.backends.onnx.plan import plan
 from archdsl.graph import Graph
 from archdsl.ops.base import Op, OpError

@@ -11,7 +11,6 @@ import resource
 import struct
 import sys
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pytest
 from handmade import Hand
 
 from archdsl import ops
-from archdsl.backends.weights import Array, Entry, Weights, fit, initial, load, save
+from archdsl.backends.weights import Array, fit, given, initial, load, save
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import Graph
 
@@ -36,11 +35,6 @@ def net(classes: int = 10, prefix: str = "", aux: bool = False) -> Graph:
         hand.put("side", ops.Fc(out=2), "flat", training=True)
     hand.put("fc", ops.Fc(out=classes), "flat")
     return hand.graph(aux={"side": "side"} if aux else None)
-
-
-def given(tensors: Mapping[str, Array]) -> Weights:
-    entries = {key: Entry(value.shape, str(value.dtype), lambda value=value: value) for key, value in tensors.items()}
-    return Weights(entries, "given")
 
 
 def refused(code: str, action: Any, *args: Any, status: int = 1, **more: Any) -> Diagnostic:
@@ -413,3 +407,16 @@ def test_numbers_that_cannot_be_right() -> None:
         "`edge.weight` differs from the fixed numbers of the spec",
         "`fc.weight` is all zeros",
     ]
+
+
+def test_a_state_dict_in_memory() -> None:
+    torch = pytest.importorskip("torch")
+    state = arrays(net())
+    tensors = {key: torch.from_numpy(value.copy()) for key, value in state.items()}
+    tensors["fc.weight"] = torch.nn.Parameter(tensors["fc.weight"].double())
+    tensors["fc.bias"] = tensors["fc.bias"].bfloat16()
+    for mapping in (state, tensors, {key: value.astype(np.float64) for key, value in state.items() if value.ndim}):
+        weights = fit(mapping, net())
+        assert weights.source == "given"
+        assert all(weights[key].dtype == state[key].dtype for key in state)
+        assert all(np.array_equal(weights[key], state[key]) for key in state)

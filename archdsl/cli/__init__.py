@@ -1,1 +1,147 @@
-"""TODO."""
+"""The command line: a table of commands, each in a file of its own that is loaded when it is called.
+
+Exit status, everywhere: 0 fine, 1 the spec (or the weights, the model, the image) is wrong, 2 wrong usage or an
+environment that cannot do it, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from archdsl import __version__
+from archdsl.cli.console import Console
+from archdsl.cli.options import color_option
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Look at a network": {
+        "list": "The networks of the library.",
+        "params": "Layers, shapes, parameters, operations, memory.",
+        "diagram": "Draw it: SVG, PNG or DOT.",
+    },
+    "Write one": {
+        "check": "Say everything that is wrong with specs.",
+        "explain": "What a code like E0412 means.",
+        "expand": "The long form, with everything inferred filled in.",
+        "fmt": "The short form, as one writes it.",
+        "schema": "The language's JSON Schema, for editors.",
+    },
+    "Make something of it": {
+        "compile": "An ONNX file, PyTorch source, or weights.",
+        "predict": "Run it on images.",
+    },
+    "Around it": {
+        "doctor": "What is installed, and what works.",
+    },
+}
+"""Every command with its one line, so that `--help` need not load them. `archdsl.cli.<name>` holds it as `command`."""
+
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
+"""128 and the signal's number, as a shell reports a process that SIGINT or SIGPIPE ended."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when called, and which turns every failure into a message and a status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"archdsl.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            from archdsl.diagnostics import did_you_mean
+
+            ctx.fail(f"there is no command {args[0][:60]!r}; {did_you_mean(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=12)
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        console = Console()
+        _prepare_process()
+        with _reported(console):
+            status = super().main(*args, **{**extra, "standalone_mode": False, "obj": console})
+            sys.exit(status if isinstance(status, int) else 0)
+        raise AssertionError("unreachable")
+
+
+def _prepare_process() -> None:
+    """What suits a short process of one's own: start-up is most of its time."""
+    # Looking for pydantic's plugins reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Imports allocate much and free nothing.
+    gc.set_threshold(100_000, 20, 20)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows ASCII only gets escapes, not a traceback
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _reported(console: Console) -> Iterator[None]:
+    """Turns what went wrong into a message and an exit status."""
+    try:
+        yield
+        sys.stdout.flush()
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        _close_stdout()
+        sys.exit(_PIPE_CLOSED)
+    except Exception as problem:
+        sys.exit(_report(problem, console))
+
+
+def _report(problem: Exception, console: Console) -> int:
+    from archdsl.cli.failure import status_of
+    from archdsl.diagnostics import ArchError
+
+    if isinstance(problem, ArchError):
+        console.tell(problem.diagnostics)
+        return status_of(problem)
+    if os.environ.get("ARCHDSL_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(problem)
+        return 2
+    from archdsl.cli.failure import internal
+
+    console.tell([internal(problem)])
+    return 2
+
+
+def _close_stdout() -> None:
+    """The reader is gone: nothing more may be written, not even by the interpreter when it ends."""
+    with suppress(OSError, ValueError, io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="archdsl", message="%(prog)s %(version)s")
+@color_option
+def main() -> None:
+    """Convolutional networks as YAML files: checked, counted, drawn, compiled, run.
+
+    SPEC, wherever a command asks for one, is a file (vgg16.yaml), a variant of it (resnet50.yaml#resnet18), a network
+    of the library (resnet18), or - for standard input.
+    """
+
+
+__all__ = ["main"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 
-from archdsl.diagnostics import did_you_mean, error
+from archdsl.diagnostics import error
 from archdsl.language.forms import HEADS
 from archdsl.ops import KINDS
 from archdsl.source import Scalar, Tree
@@ -41,7 +41,7 @@ def check_key(scalar: Scalar) -> str:
         return name[1:]
     if not _KEY.match(name):
         raise error("E0501", f"`{name[:60]}` is not a name", scalar.span,
-                    help="names are ASCII: letters, digits, `_` and `-`, beginning with a letter or `_`")  # fmt: skip
+                    help="names are ASCII: letters, digits, `_` and `-`, beginning with a letter or `_`" + _instead(name))  # fmt: skip
     if name in MODULE_NAMES or keyword.iskeyword(name) or (name.startswith("__")):
         raise error("E0502", f"`{name}` is a name that every PyTorch module or Python itself already has", scalar.span,
                     help=f"e.g. `{name.strip('_')}1`")  # fmt: skip
@@ -50,16 +50,22 @@ def check_key(scalar: Scalar) -> str:
     return name
 
 
-def check_argument(name: str, scalar: Scalar, what: str = "argument") -> str:
+def _instead(name: str) -> str:
+    """A name near to one that is none."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789-")
+    return f"; e.g. `{plain}`" if _KEY.match(plain) and len(plain) < 40 else ""
+
+
+def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
     """The name of an argument or block. Raises E0501, E0502."""
     if not _ARGUMENT.match(name):
-        raise error("E0501", f"`{name[:60]}` cannot name an {what}", scalar.span,
+        raise error("E0501", f"`{name[:60]}` cannot name {what}", scalar.span,
                     help="ASCII letters, digits and `_`, beginning with a letter")  # fmt: skip
     if name in KINDS or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
-        if what == "block" and name in HEADS:
+        if what == "a block" and name in HEADS:
             return name  # `inception(a, b):` is a fine name: a call is never a key.
-        raise error("E0502", f"`{name}` is a word of the language, it cannot name an {what}", scalar.span,
-                    help=did_you_mean(f"{name}_", ()))  # fmt: skip
+        whose = "a kind" if name in KINDS else "a word of the language"
+        raise error("E0502", f"`{name}` is {whose}, it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
     return name
 
 

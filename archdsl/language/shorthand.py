@@ -7,10 +7,11 @@ is evaluated here; a value that is not a plain number stays text, to be parsed a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from archdsl.diagnostics import ArchError, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
+from archdsl.language.hints import hint
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
@@ -20,6 +21,7 @@ _FIELD = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}$", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
+_OPERATORS = frozenset("+ - * / // % == != < <= > >= and or not if else".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,11 @@ def words(scalar: Scalar) -> list[Word]:
     return found
 
 
-def desugar(scalar: Scalar) -> Map:
-    """The long form of a short one: a mapping with `op`, `call` or `dense`. Raises E0301, E0302, E0309, E0310."""
+def desugar(scalar: Scalar, blocks: Collection[str] = ()) -> Map:
+    """The long form of a short one: a mapping with `op`, `call` or `dense`. `blocks` are names for a better help.
+
+    Raises E0301, E0302, E0309, E0310.
+    """
     found = words(scalar)
     entries: dict[str, Entry] = {}
 
@@ -71,19 +76,28 @@ def desugar(scalar: Scalar) -> Map:
         return _dense(scalar, found, entries, put)
     star = next((n for n, w in enumerate(found) if w.text == "*"), None)
     if star is not None:
-        if star == 0 or star + 1 == len(found):
-            what = "a count before" if star == 0 else "a node behind"
-            raise error("E0302", f"`*` needs {what} it", scalar.part(found[star].start, found[star].end),
-                        help="`3 * 3x3 conv 64` repeats a node three times")  # fmt: skip
+        _check_count(scalar, found, star)
         put("repeat", found[0].start, found[star - 1].end)
         found = found[star + 1 :]
     if not found:
         raise error("E0302", "a node is missing here", scalar.span, help="write a kind, e.g. `3x3 conv 64`")
-    _head(scalar, found, entries, put)
+    _head(scalar, found, entries, put, blocks)
     return Map(entries, scalar.span, False)
 
 
 Put = Callable[..., None]
+
+
+def _check_count(scalar: Scalar, found: list[Word], star: int) -> None:
+    """Raises E0302 where what stands before a `*` is no count, or nothing behind it."""
+    where = scalar.part(found[star].start, found[star].end)
+    if star == 0 or star + 1 == len(found):
+        what = "a count before" if star == 0 else "a node behind"
+        raise error("E0302", f"`*` needs {what} it", where, help="`3 * 3x3 conv 64` repeats a node three times")
+    if any(w.text in KINDS or _KERNEL.match(w.text) for w in found[:star]):
+        product = f"{found[star - 1].text} * {found[star + 1].text}"
+        raise error("E0302", "the count of a repeat stands first", where,
+                    help=f"`3 * 3x3 conv 64` repeats a node; a product with blanks stands in parentheses: `({product})`")  # fmt: skip
 
 
 def _cut_tail(scalar: Scalar, found: list[Word], put: Put) -> list[Word]:
@@ -118,13 +132,14 @@ def _references(scalar: Scalar, start: int, end: int) -> Seq:
 def _dense(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> Map:
     star = next((n for n, w in enumerate(found) if w.text == "*"), None)
     if star is None or star == 1 or star + 1 == len(found):
-        raise error("E0302", "`dense` needs a count and a layer", scalar.span, help="`dense 6 * layer`")
+        raise error("E0302", "`dense` needs a count and a layer", scalar.span,
+                    help="`dense 6 * layer`; a fully connected layer is `fc 10`")  # fmt: skip
     put("repeat", found[1].start, found[star - 1].end)
     put("dense", found[star + 1].start, found[-1].end, scalar.piece(found[star + 1].start, found[-1].end))
     return Map(entries, scalar.span, False)
 
 
-def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> None:
+def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put, blocks: Collection[str]) -> None:
     """The node itself: `[KxK] kind ...`, or a call."""
     kernel = _KERNEL.match(found[0].text)
     named = found[1:] if kernel else found
@@ -134,7 +149,7 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
     kind = named[0]
     if kind.text not in KINDS:
         if len(named) > 1 or kernel or not _NAME.match(kind.text):
-            raise unknown_kind(kind.text, scalar.part(kind.start, kind.end), named[1:])
+            raise _unknown_kind(scalar, kind, named[1:], blocks, found[0].text if kernel else "")
         put("call", kind.start, kind.end, scalar.piece(kind.start, kind.end))
         return
     op = KINDS[kind.text]
@@ -148,20 +163,22 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
     add_words(scalar, named[1:], op, put)
 
 
-def unknown_kind(name: str, span: Span, rest: list[Word]) -> ArchError:
-    head = name.split("(")[0]
-    hint = did_you_mean(head, KINDS)
-    if not _NAME.match(head):
-        hint = "a node begins with a kind, e.g. `3x3 conv 64`, or is a call, e.g. `block(64)`"
-    elif rest and "(" in name:
-        hint = "nothing may follow a call but `as`, `<-` and `when`"
-    return error("E0301", f"there is no kind `{head}`", span, help=hint)
+def _unknown_kind(scalar: Scalar, kind: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
+    span = scalar.part(kind.start, kind.end)
+    head, opened, values = kind.text.partition("(")
+    if head in KINDS and opened:
+        inner = " ".join(value.strip() for value in values.rstrip(")").split(","))
+        return error("E0302", f"the values of `{head}` stand behind it, without parentheses", span,
+                     help=f"write `{f'{window} {head} {inner}'.strip()[:80]}`")  # fmt: skip
+    help_ = hint(kind.text, [w.text for w in rest], blocks, window)
+    return error("E0301", f"there is no kind `{head[:60]}`", span, help=help_)
 
 
 def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
     """What follows a kind: values, `/stride`, `key=value`, flags, norm and activation."""
     written: dict[str, Word] = {}
     positional = list(op.positional)
+    values: list[Word] = []
 
     def put_once(key: str, word: Word, start: int, end: int, value: Tree | None = None) -> None:
         if key in written:
@@ -173,7 +190,10 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
     for word in rest:
         start, end = word.start, word.end
         field = _FIELD.match(word.text)
-        if word.text.startswith("/") and len(word.text) > 1:
+        if _KERNEL.match(word.text) and "kernel" in op.model_fields:
+            raise error("E0302", "the window stands before the kind", scalar.part(start, end),
+                        help=f"e.g. `{word.text} {op.kind} ...`")  # fmt: skip
+        if word.text.startswith("/") and len(word.text) > 1 and word.text != "//":
             _need_field(scalar, op, "stride", word, "no stride")
             put_once("stride", word, start + 1, end)
         elif field:
@@ -198,9 +218,10 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
                             help="in one node the norm comes first; write two nodes for the other order")  # fmt: skip
             put_once(role, word, start, end, scalar.piece(start, end))
         elif positional:
+            values.append(word)
             put_once(positional.pop(0), word, start, end)
         else:
-            raise _surplus(scalar, word, op)
+            raise _surplus(scalar, word, op, values)
 
 
 def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:
@@ -209,13 +230,23 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
                     help=did_you_mean(name, [*op.model_fields, "norm", "act"]))  # fmt: skip
 
 
-def _surplus(scalar: Scalar, word: Word, op: type[Op]) -> ArchError:
+def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
+    """A word too many: itself misspelt, or a misspelt one before it was taken for a value."""
     known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
-    what = f"takes no value `{word.text}`" if not op.positional else f"has no use for a further value, `{word.text}`"
-    hint = did_you_mean(word.text, known)
-    if not hint.startswith("did"):
-        hint = f"an expression with blanks stands in parentheses; fields are written `key=value`: {', '.join(op.model_fields)}"
-    return error("E0310", f"`{op.kind}` {what}", scalar.part(word.start, word.end), help=hint)
+    labels = tuple(Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False))
+    what = f"has no use for a further value, `{word.text[:60]}`" if values else f"takes no value `{word.text[:60]}`"
+    near = next((w.text for w in (word, *values) if _NAME.fullmatch(w.text) and closest(w.text, known)), None)
+    if word.text in _OPERATORS:
+        before = f"{values[-1].text} " if values else ""
+        help_ = f"an expression with blanks stands in parentheses: `({before}{word.text} ...)`"
+        help_ = "a stride is written without a blank: `/2`" if word.text == "/" else help_
+    elif word.text in op.model_fields:
+        help_ = f"write `{word.text}=...`" + (", or `/2`" if word.text == "stride" else "")
+    elif near is not None:
+        help_ = f"did you mean `{closest(near, known)}` for `{near[:60]}`?" if near != word.text else did_you_mean(near, known)
+    else:
+        help_ = f"fields are written `key=value`: {', '.join(op.model_fields)}"
+    return error("E0310", f"`{op.kind}` {what}", scalar.part(word.start, word.end), labels=labels, help=help_)
 
 
 def _value(scalar: Scalar, start: int, end: int) -> Scalar:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import NamedTuple
 
-from archdsl.diagnostics import escape_control
+from archdsl.diagnostics import error, escape_control
 from archdsl.graph import Graph
 from archdsl.passes.count import Totals, count
-from archdsl.views.drawing import Arrow, Box, Drawing, Frame, Look, compose
+from archdsl.views.drawing import COARSE, Arrow, Box, Drawing, Frame, Look, compose
 from archdsl.views.engine import TIME_LIMIT_S, Format, TooSlow, render
 from archdsl.views.table import in_short
+from archdsl.views.words import TIMES
 
 MAX_BOXES = 800
 """A drawing of more boxes is not attempted: nobody could read it."""
@@ -78,19 +79,27 @@ def diagram(graph: Graph, format: Format = "svg", depth: int = 1, legend: bool =
     """A network drawn: `svg` (text), `png`, or the `dot` text itself.
 
     `depth` says how many levels of blocks are opened: 1 draws one box for each outermost block, 2 shows what is in
-    them. Where that is too much to lay out in `time_limit_s` seconds the drawing is folded further, and `note` says so.
-    Raises E0701 (status 2) where nothing here can draw.
+    them; 0 one box for each member of the net. What is too large, or cannot be laid out in `time_limit_s` seconds, is
+    folded further, and `note` says so. Raises E0802 (status 2) where nothing here can draw, E0803 (status 2) where even
+    the simplest drawing takes too long.
     """
-    for level in sorted({depth, *(d for d in (1, 0) if d < depth)}, reverse=True):
+    for level in sorted({depth, *(d for d in (1, 0, COARSE) if d < depth)}, reverse=True):
         drawing = compose_graph(graph, level)
-        if level and sum(1 for _ in drawing.boxes()) > MAX_BOXES:
+        if level > COARSE and sum(1 for _ in drawing.boxes()) > MAX_BOXES:
             continue
         try:
-            data = render(to_dot(graph, drawing, legend), format, time_limit_s)
+            data = render(to_dot(graph, drawing, legend, page=level <= 1), format, time_limit_s)
         except TooSlow:
             continue
-        return Diagram(data, "" if level == depth else f"too large to draw at depth {depth}: drawn at depth {level}")
-    raise TooSlow(f"{graph.name} cannot be laid out in {time_limit_s:g} s")
+        shown = "by stages" if level == COARSE else f"at depth {level}"
+        return Diagram(data, "" if level == depth else f"too large to draw at depth {depth}: drawn {shown}")
+    raise error("E0803", f"`{graph.name}` cannot be laid out in {time_limit_s:g} s", status=2,
+                help="`--format dot` writes the drawing as text")  # fmt: skip
+
+
+def diagram_svg(graph: Graph, depth: int = 1, legend: bool = False) -> str:
+    """The drawing as SVG text; see `diagram`."""
+    return diagram(graph, "svg", depth, legend).data.decode()
 
 
 def compose_graph(graph: Graph, depth: int = 1) -> Drawing:
@@ -102,12 +111,12 @@ def compose_graph(graph: Graph, depth: int = 1) -> Drawing:
 
 def dot(graph: Graph, depth: int = 1, legend: bool = False) -> str:
     """The DOT text of a network's drawing."""
-    return to_dot(graph, compose_graph(graph, depth), legend)
+    return to_dot(graph, compose_graph(graph, depth), legend, page=depth <= 1)
 
 
-def to_dot(graph: Graph, drawing: Drawing, legend: bool = False) -> str:
-    """DOT text, the same for the same drawing on every machine."""
-    lines = [_HEAD + f"  label=<{_title(graph, count(graph), _legend(drawing) if legend else '')}>"]
+def to_dot(graph: Graph, drawing: Drawing, legend: bool = False, page: bool = False) -> str:
+    """DOT text, the same for the same drawing on every machine. With `page` it fits a sheet of A4."""
+    lines = [_HEAD + ('  graph [size="7.6,11"]\n' if page else "") + f"  label=<{_title(graph, count(graph), _legend(drawing) if legend else '')}>"]
     lines += _members(drawing.members)
     lines += [_arrow(arrow, weight) for arrow, weight in zip(drawing.arrows, _weights(drawing), strict=True)]
     return "\n".join([*lines, "}", ""])
@@ -117,10 +126,10 @@ def to_dot(graph: Graph, drawing: Drawing, legend: bool = False) -> str:
 
 
 def _title(graph: Graph, totals: Totals, legend: str) -> str:
-    facts = [f"input {graph.input_spec.replace('x', ' × ')}" if len(graph.inputs) == 1 else ""]
+    facts = [f"input {graph.input_spec.replace('x', f' {TIMES} ')}" if len(graph.inputs) == 1 else ""]
     facts += [f"{in_short(totals.params).rstrip()} params", f"{in_short(totals.macs)}MACs", f"{totals.depth} layers deep"]
     rows = [f'<b><font point-size="16">{quote(graph.name)}</font></b>', _small(" · ".join(filter(None, facts)), 10), legend]
-    return _table([[row] for row in rows if row]) 
+    return _table([[row] for row in rows if row])
 
 
 def _members(members: list[Box | Frame]) -> list[str]:
@@ -145,7 +154,7 @@ def _members(members: list[Box | Frame]) -> list[str]:
 
 def _frame(frame: Frame) -> str:
     """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from above."""
-    name = frame.name + (f"  ×\u00a0{frame.copies}" if frame.copies > 1 else "")
+    name = frame.name + (f"  {TIMES}\u00a0{frame.copies}" if frame.copies > 1 else "")
     lines = '<br align="left"/>'.join(quote(line) for line in (name, frame.title) if line)
     text = f'<font point-size="8.5" color="{_QUIET}">{lines}<br align="left"/></font>'
     width = int(4.6 * max(len(name), len(frame.title)))
@@ -173,21 +182,21 @@ def _box(box: Box) -> str:
 
 def _label(box: Box) -> str:
     """A block: its title above its path. A node: its op, how often it comes, what follows in it."""
-    title, count = quote(box.title), f"×\u00a0{box.copies}" if box.copies > 1 else ""
+    title, count = quote(box.title), f"{TIMES}\u00a0{box.copies}" if box.copies > 1 else ""
     if box.sign:
         return f"<b>{title}</b>"
     if box.look == "block":
         below = _small("   ".join(filter(None, [box.name, box.tail])), 9)
         return f"<b>{title}{'   ' if count else ''}{count}</b><br/>{below}"
     cells = [title]
-    cells += [f"<b>\u00a0\u00a0{count}</b>"] if count else []
-    cells += [_small(f"\u00a0\u00a0{box.tail}", 11)] if box.tail else []
+    cells += ["", f"<b>{count}</b>"] if count else []
+    cells += ["", _small(box.tail, 11)] if box.tail else []
     return title if len(cells) == 1 else _table([cells])
 
 
 def _table(rows: list[list[str]]) -> str:
-    """Lines of cells, each centred on its own, which a single line of several fonts would not be."""
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for cells in rows)
+    """Lines of cells, each centred on its own, which a single line of several fonts would not be. Empty: a gap."""
+    lines = "".join("<tr>" + "".join(f"<td>{c}</td>" if c else '<td width="7"></td>' for c in cells) + "</tr>" for cells in rows)
     return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{lines}</table>'
 
 
@@ -205,8 +214,9 @@ def _arrow(arrow: Arrow, weight: int) -> str:
 def _weights(drawing: Drawing) -> list[int]:
     """How much each arrow wants to be short and straight.
 
-    The trunk, the longest way through a chain of stages, runs straight down, and shortcuts go around it. Where the way
-    parts in more than two there is no trunk; nor in an encoder and decoder, which is left to fall into its U.
+    The trunk, the longest way through a chain of stages, runs straight down, and shortcuts go around it; branches begin
+    at the top. Where the way parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
+    fall into its U.
     """
     if not any(isinstance(member, Frame) and member.stage for member in drawing.members):
         return [1] * len(drawing.arrows)
@@ -223,7 +233,10 @@ def _weights(drawing: Drawing) -> list[int]:
     for arrow in straight.values():
         if leaving[arrow.source] <= 2 and entering[arrow.target] <= 2 and not arrow.training:
             trunk.setdefault(arrow.source, arrow)
-    return [8 if trunk.get(arrow.source) is arrow else 1 for arrow in drawing.arrows]
+    return [
+        8 if trunk.get(arrow.source) is arrow else 2 if leaving[arrow.source] > 1 and entering[arrow.target] == 1 else 1
+        for arrow in drawing.arrows
+    ]
 
 
 def _legend(drawing: Drawing) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from archdsl.graph import Graph
+from archdsl.graph import Graph, Scope
 from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
 from archdsl.passes.fold import Part, Signatures, head, inside, split
 from archdsl.shapes import Shape, concrete, format_shape
-from archdsl.views.words import block_name, part_figure
+from archdsl.views.words import TIMES, block_name, part_figure
 
 Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
 
@@ -32,7 +32,11 @@ _LOOKS: dict[type[Op], Look] = {
     Mul: "merge",
     Concat: "merge",
 }
-_SIGNS = {"add": "+", "mul": "×"}
+COARSE = -1
+"""The depth at which neighbours are lumped together until few boxes are left: for what cannot be drawn otherwise."""
+_FEW = 20
+_BETWEEN = f" {TIMES} "
+_SIGNS = {"add": "+", "mul": TIMES}
 _POOLS = (MaxPool, AvgPool, Subsample, Gap)
 
 
@@ -90,7 +94,10 @@ class Drawing:
 
 
 def compose(graph: Graph, same: Signatures, depth: int = 1) -> Drawing:
-    """The drawing of a graph: blocks opened down to `depth - 1` levels (1: one box for each outermost block)."""
+    """The drawing of a graph: blocks opened down to `depth - 1` levels (1: one box for each outermost block).
+
+    Depth 0 opens nothing, not even named sequences; `COARSE` gives a few boxes for whatever network.
+    """
     return _Composer(graph, same, depth).drawing()
 
 
@@ -104,7 +111,7 @@ class _Composer:
     def drawing(self) -> Drawing:
         top = self._top_parts()
         members: list[Box | Frame] = []
-        for parts, title in _stages(self.graph, top):
+        for parts, title in _stages(self.graph, top) if self.depth > COARSE else self._lumps(top):
             into = members
             if title:
                 frame = Frame(title, "", stage=True)
@@ -130,6 +137,12 @@ class _Composer:
             else:
                 parts.append(part)
         return _fold_nodes(self.graph, parts)
+
+    def _lumps(self, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
+        """Neighbours as one part each, few enough to be drawn at once."""
+        size = -(-len(parts) // _FEW)
+        groups = [parts[n : n + size] for n in range(0, len(parts), size)]
+        return [([_lump(self.graph, group)] if len(group) > 1 else list(group), "") for group in groups]
 
     def _place(self, part: Part, members: list[Box | Frame]) -> None:
         """Adds a part and, level by level, what is inside of it, if it is opened."""
@@ -198,7 +211,7 @@ class _Composer:
         title, tail = part_figure(self.graph, part)
         sign = _SIGNS.get(main.op.kind)
         if isinstance(main.op, Input):
-            title, tail = part.path, format_shape(main.shape, times=" × ")
+            title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
         look: Look = _LOOKS.get(type(main.op)) or main.op.role or "other"
         return Box(
             len(self.boxes), look, sign or title, tail, "", len(part.copies), sign is not None, training=part.training
@@ -223,7 +236,7 @@ class _Composer:
                 label = ""
                 if (start, shape) not in said and self._changes(start, shape):
                     said.add((start, shape))
-                    label = format_shape(shape, times=" × ")
+                    label = format_shape(shape, times=_BETWEEN)
                 arrows[start, target] = Arrow(start, target, label, node.training)
         return list(arrows.values())
 
@@ -235,10 +248,17 @@ class _Composer:
         return not node.in_shapes or concrete(node.in_shapes[0]) != concrete(shape)
 
     def _output(self, name: str, node: int, members: list[Box | Frame], arrows: list[Arrow]) -> None:
-        box = Box(len(self.boxes), "output", name, tail=format_shape(self.graph.nodes[node].shape, times=" × "))
+        box = Box(len(self.boxes), "output", name, tail=format_shape(self.graph.nodes[node].shape, times=_BETWEEN))
         self.boxes.append(box)
         members.append(box)
         arrows.append(Arrow(self.box_of[node], box.number))
+
+
+def _lump(graph: Graph, parts: Sequence[Part]) -> Part:
+    """Several parts as one block without a name of its own."""
+    ids = range(parts[0].ids.start, parts[-1].ids.stop)
+    scope = Scope("", None, "sequence", graph.root.origin, graph.root, first=ids.start, end=ids.stop)
+    return Part(parts[0].path, parts[-1].last, "block", (ids,), scope, all(part.training for part in parts))
 
 
 def _name(part: Part, around: str) -> str:
@@ -266,7 +286,7 @@ def _stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]
     out: list[tuple[list[Part], str]] = []
     for size, run in runs:
         framed = len(run) > 1 and size not in ((), (1, 1)) and len(set(sizes)) == len(sizes)
-        title = _common_name(run, parts).rpartition(".")[2] or format_shape(size, times=" × ")
+        title = _common_name(run, parts).rpartition(".")[2] or format_shape(size, times=_BETWEEN)
         out.append((run, title if framed else ""))
     return out
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, TextIO, TypeAlias
 
 from archdsl.diagnostics import escape_control
+from archdsl.graph import Graph
 from archdsl.passes.receptive_field import Field
-from archdsl.passes.summary import Row, Summary
+from archdsl.passes.summary import Row, Summary, summarize
 from archdsl.shapes import format_shape
 from archdsl.views.words import part_written
 
@@ -62,7 +63,7 @@ class _Column:
         return replace(self, cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
 
 
-def params_table(summary: Summary, style: Style = Style(), share: Share = "macs") -> str:  # noqa: B008
+def params_table(summary: Summary, style: Style = Style(), share: Share = "macs") -> str:
     """The table as text that ends with a newline: heading, rows, totals, auxiliary heads, and what was counted how."""
     columns = _fit(_columns(summary, share), style)
     line = ("─" if style.unicode else "-") * (sum(c.width for c in columns) + len(_GAP) * (len(columns) - 1))
@@ -76,6 +77,12 @@ def params_table(summary: Summary, style: Style = Style(), share: Share = "macs"
     text.append(_line(columns, body[count], lambda n: "total", style))
     text += [_line(columns, cells, lambda n: "quiet", style) for cells in body[count + 1 :]]
     return "\n".join([*text, "", *_footer(summary, style)]) + "\n"
+
+
+def render(graph: Graph, depth: int = 1, all: bool = False, batch: int = 1, share: Share = "macs",
+           style: Style = Style()) -> str:  # fmt: skip
+    """The table of a graph; `depth` and `all` (every node) say how much of it is shown, see `summarize`."""
+    return params_table(summarize(graph, depth, all, batch), style, share)
 
 
 # --- cells -----------------------------------------------------------------------------------------------
@@ -175,7 +182,11 @@ def _footer(summary: Summary, style: Style) -> list[str]:
     totals, graph = summary.totals, summary.graph
     at = graph.nodes[summary.peak.node]
     entries = [
-        ("params", f"{totals.params:,} trained, {totals.buffers:,} in buffers; {in_bytes(totals.weight_bytes)} of weights"),
+        (
+            "params",
+            f"{totals.params:,} trained{f', {totals.buffers:,} in buffers' if totals.buffers else ''}; "
+            f"{in_bytes(totals.weight_bytes)} of weights",
+        ),
     ]
     if totals.aux_params:
         entries.append(("aux heads", f"{totals.aux_params:,} params more, in training only"))

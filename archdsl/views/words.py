@@ -11,6 +11,8 @@ from archdsl.ops import Conv, Op
 from archdsl.passes.fold import Part, head, is_block
 from archdsl.shapes import Shape, at
 
+TIMES = "\u00d7"
+"""The multiplication sign, for drawings."""
 _MAX_VALUE = 24
 """Longer values (a table of connections, fixed weights) are shown as dots."""
 _FIGURE_NAMES = {
@@ -109,6 +111,8 @@ def kind_of(node: Node) -> str:
 
 def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, Any]]:
     fields = op.explicit()
+    if not op.inference:
+        fields |= {name: getattr(op, name) for name in op.positional}
     if type(op) is Conv and inputs and op.groups > 1 and op.groups == at(inputs[0][0]):
         multiplier = op.out // op.groups
         fields = {k: v for k, v in fields.items() if k not in ("out", "groups")}

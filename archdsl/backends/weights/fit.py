@@ -7,11 +7,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
 from archdsl.backends.weights.initial import start
-from archdsl.backends.weights.tensors import Entry, Weights
+from archdsl.backends.weights.tensors import Entry, Weights, given
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
 from archdsl.shapes import format_shape
@@ -32,8 +33,10 @@ class _Match:
     filled: list[str] = field(default_factory=list)
 
 
-def fit(weights: Weights, graph: Graph, reinit: Sequence[str] = (), seed: int = 0) -> Weights:
+def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), seed: int = 0) -> Weights:
     """The weights in the graph's order, every tensor of `graph.tensors` present and of its shape.
+
+    `weights` is what `load` gives, or any mapping of arrays or torch tensors, a `state_dict()`.
 
     `reinit` names tensors (`fc.*`, or a node's path `fc`) that start afresh whatever the file holds of them. So do,
     where the file lacks them, `num_batches_tracked`, fixed numbers and auxiliary heads. Old DenseNet names
@@ -42,11 +45,12 @@ def fit(weights: Weights, graph: Graph, reinit: Sequence[str] = (), seed: int = 
 
     Errors: E0603 the tensors do not fit; E0604 a pattern of `reinit` that matches nothing.
     """
+    weights = given(weights)
     fresh = _fresh_keys(graph, reinit)
-    given, renamed = _renamed(weights.entries, graph)
-    match = _match(given, graph, fresh, seed)
+    entries, renamed = _renamed(weights.entries, graph)
+    match = _match(entries, graph, fresh, seed)
     if match.missing or match.misshaped or match.unexpected:
-        raise _misfit(graph, given, match)
+        raise _misfit(graph, entries, match)
     notes = list(weights.notes)
     if renamed:
         notes.append(_note(f"{renamed} tensors have DenseNet's old names: renamed"))
@@ -55,8 +59,8 @@ def fit(weights: Weights, graph: Graph, reinit: Sequence[str] = (), seed: int = 
     if match.filled:
         notes.append(_note(f"not among the weights, started with seed {seed}: {_listed(match.filled)}"))
     for tensor in graph.tensors:
-        if tensor.key in given and tensor.key not in fresh:
-            notes += _oddities(tensor, given[tensor.key])
+        if tensor.key in entries and tensor.key not in fresh:
+            notes += _oddities(tensor, entries[tensor.key])
     suffix = f"; with seed {seed}: {', '.join(reinit)}" if fresh else ""
     return Weights(match.entries, lambda: weights.source + suffix, tuple(notes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any, TypeAlias
 
@@ -65,3 +65,25 @@ class Weights(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         return f"<Weights {len(self)} tensors, {self.nbytes:,} bytes>"
+
+
+def given(tensors: Mapping[str, Any], source: str = "given") -> Weights:
+    """Weights of arrays, or of torch tensors, that are in memory already: a `state_dict()`."""
+    if isinstance(tensors, Weights):
+        return tensors
+    return Weights({key: _entry(value) for key, value in tensors.items()}, source)
+
+
+def _entry(value: Any) -> Entry:
+    if hasattr(value, "detach"):
+        real = value.is_floating_point()
+        return Entry(tuple(value.shape), "float32" if real else "int64", partial(_from_torch, value, real))
+    array = np.asarray(value)
+    dtype = "float32" if array.dtype.kind == "f" else "int64"
+    return Entry(array.shape, dtype, partial(array.astype, dtype, copy=False))
+
+
+def _from_torch(tensor: Any, real: bool) -> Array:
+    plain = tensor.detach().cpu()
+    array: Array = (plain.float() if real else plain.long()).numpy()
+    return array

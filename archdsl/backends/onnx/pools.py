@@ -1,0 +1,145 @@
+"""Pools in ONNX's terms. Runtimes disagree about `ceil_mode` and about averages over uneven pads: neither is used."""
+
+from __future__ import annotations
+
+from archdsl import ops
+from archdsl.backends.onnx.records import Attribute, Emitter
+from archdsl.ops.conv import reach_of
+from archdsl.shapes import NO_PADS, Dim, Pads, at
+
+
+def maxpool(e: Emitter, op: ops.MaxPool) -> None:
+    x, pads = e.x, _end_pads(e, op)
+    if any(pads[side] >= op.kernel[side % 2] for side in range(4)):  # a dilated window; runtimes refuse such pads
+        lowest = e.floats("lowest", float("-inf"))
+        x = e.step("padded", "Pad", x, e.ints("pads", pad_list(pads)), lowest, mode="constant")
+        pads = NO_PADS
+    e.last(
+        "MaxPool", x,
+        auto_pad="NOTSET", ceil_mode=0, dilations=op.dilation, kernel_shape=op.kernel, pads=tuple(pads),
+        storage_order=0, strides=op.steps,
+    )  # fmt: skip
+
+
+def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
+    """The pads with which floor mode sees the op's windows; runtimes disagree about ONNX's ceil mode.
+
+    Pads of a whole kernel and more are cut to what the windows use: some runtimes refuse them.
+    """
+    shape, reach = e.node.in_shapes[0], reach_of(op.kernel, op.dilations)
+    plain, pads = op.pads(shape), list(op.end_pads(shape, e.node.shape))
+    for axis in (0, 1):
+        size, step, end = shape[axis + 1], op.steps[axis], plain[axis + 2]
+        if not _rounds_up(op, plain, axis):
+            pads[axis + 2] = end
+            if end >= op.kernel[axis]:
+                last = (e.number(e.node.shape[axis + 1]) - 1) * step - plain[axis]
+                pads[axis + 2] = max(last + reach[axis] - e.number(size), 0)
+        elif isinstance(size, Dim) and isinstance(op, ops.MaxPool) and end + step <= reach[axis]:
+            pads[axis + 2] = end + step - 1  # for every size as many windows as `ceil` has, the last inside the image
+        else:
+            e.number(size)
+    return Pads(*pads)
+
+
+def _rounds_up(op: ops.MaxPool | ops.AvgPool, plain: Pads, axis: int) -> bool:
+    """Whether `ceil` can make a difference along the axis."""
+    return op.ceil and (op.steps[axis] > 1 or plain[axis + 2] >= op.kernel[axis])
+
+
+def pad_list(pads: Pads) -> tuple[int, ...]:
+    """The pads of an image as ONNX's Pad takes them: all begins, then all ends."""
+    return (0, 0, pads.top, pads.left, 0, 0, pads.bottom, pads.right)
+
+
+def avgpool(e: Emitter, op: ops.AvgPool) -> None:
+    if op.adaptive:
+        _adaptive(e, op.kernel)
+        return
+    pads = _end_pads(e, op)
+    plain = op.pads(e.node.in_shapes[0])
+    even = (pads.top, pads.left) == (pads.bottom, pads.right)
+    whole = not any(_rounds_up(op, plain, axis) for axis in (0, 1))
+    if op.inside and even and whole:
+        e.last("AveragePool", e.x, **averaging(op.kernel, op.steps, pads, count_include_pad=0))
+        return
+    factors = None if whole and not op.inside else _factors(e, op, plain)
+    if even and factors is None:
+        e.last("AveragePool", e.x, **averaging(op.kernel, op.steps, pads))
+        return
+    x = e.x
+    if any(pads):
+        x = e.step("padded", "Pad", x, e.ints("pads", pad_list(pads)), e.floats("zero", 0.0), mode="constant")
+    if factors is None:
+        e.last("AveragePool", x, **averaging(op.kernel, op.steps))
+        return
+    pooled = e.step("pooled", "AveragePool", x, **averaging(op.kernel, op.steps))
+    e.last("Mul", pooled, e.floats("factors", factors, (1, 1, *map(e.number, e.node.shape[1:]))))
+
+
+def averaging(
+    kernel: tuple[int, int], strides: tuple[int, int], pads: Pads = NO_PADS, count_include_pad: int = 1
+) -> dict[str, Attribute]:
+    """All attributes of an AveragePool in floor mode."""
+    return {
+        "auto_pad": "NOTSET", "ceil_mode": 0, "count_include_pad": count_include_pad, "dilations": (1, 1),
+        "kernel_shape": kernel, "pads": tuple(pads), "strides": strides,
+    }  # fmt: skip
+
+
+def _factors(e: Emitter, op: ops.AvgPool, pads: Pads) -> list[float] | None:
+    """What turns the mean over whole windows into the mean over the pixels that count; None where all do."""
+    shape, output = e.node.in_shapes[0], e.node.shape
+    axes: list[list[int]] = []
+    for axis in (0, 1):
+        size, begin, end = e.number(shape[axis + 1]), pads[axis], pads[axis + 2]
+        first, last = (0, size) if op.inside else (-begin, size + end)
+        starts = [number * op.steps[axis] - begin for number in range(e.number(output[axis + 1]))]
+        axes.append([min(start + op.kernel[axis], last) - max(start, first) for start in starts])
+    whole = op.kernel[0] * op.kernel[1]
+    factors = [whole / (high * wide) for high in axes[0] for wide in axes[1]]
+    return None if all(factor == 1.0 for factor in factors) else factors
+
+
+def _adaptive(e: Emitter, target: tuple[int, int]) -> None:
+    if target == (1, 1):
+        e.last("GlobalAveragePool", e.x)
+        return
+    height, width = (e.number(size) for size in e.node.in_shapes[0][1:])
+    if (height, width) == target:
+        e.skip()
+    elif height % target[0] == 0 and width % target[1] == 0:
+        window = (height // target[0], width // target[1])
+        e.last("AveragePool", e.x, **averaging(window, window))
+    elif height == target[0]:
+        e.last("MatMul", e.x, _means(e, "columns", width, target[1], across=True))
+    elif width == target[1]:
+        e.last("MatMul", _means(e, "rows", height, target[0]), e.x)
+    else:
+        rows = e.step("by_rows", "MatMul", _means(e, "rows", height, target[0]), e.x)
+        e.last("MatMul", rows, _means(e, "columns", width, target[1], across=True))
+
+
+def _means(e: Emitter, what: str, size: int, count: int, across: bool = False) -> str:
+    """The matrix of an adaptive pool along one axis: row i takes the mean of floor(i*size/count) up to
+    ceil((i+1)*size/count). `across`: transposed, to stand on the right."""
+    table = [[0.0] * size for _ in range(count)]
+    for number, row in enumerate(table):
+        start, end = number * size // count, -(-(number + 1) * size // count)
+        row[start:end] = [1 / (end - start)] * (end - start)
+    if across:
+        return e.floats(what, [row[place] for place in range(size) for row in table], (size, count))
+    return e.floats(what, [value for row in table for value in row], (count, size))
+
+
+def gap(e: Emitter, op: ops.Gap) -> None:
+    e.last("GlobalAveragePool", e.x)
+
+
+def subsample(e: Emitter, op: ops.Subsample) -> None:
+    """A mean times the window's size is its sum; the size goes into the coefficient."""
+    channels = at(e.node.shape[0])
+    mean = e.step("mean", "AveragePool", e.x, **averaging(op.kernel, op.steps))
+    weight = e.derived("coefficients", "weight", (channels, 1, 1), factor=float(op.kernel[0] * op.kernel[1]))
+    scaled = e.step("scaled", "Mul", mean, weight)
+    e.last("Add", scaled, e.derived("offsets", "bias", (channels, 1, 1)))

@@ -1,0 +1,104 @@
+"""Where a command's words go: results to standard output or a file, everything else to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+
+if TYPE_CHECKING:
+    from archdsl.diagnostics import Diagnostic
+    from archdsl.views.table import Style
+
+Color: TypeAlias = Literal["auto", "always", "never"]
+Progress: TypeAlias = Callable[[int, int], None]
+
+_BAR = 24
+_QUIET_S = 0.5
+"""Work that ends sooner shows no progress."""
+
+
+@dataclass
+class Console:
+    """One for each run; `color` is what `--color` says."""
+
+    color: Color = "auto"
+
+    def paints(self, stream: TextIO) -> bool:
+        """Whether to colour what goes to the stream. NO_COLOR and TERM=dumb count only for `auto`."""
+        if self.color != "auto":
+            return self.color == "always"
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        return stream.isatty() and not plain
+
+    def style(self, stream: TextIO | None = None) -> Style:
+        """How to lay out a table for the stream (standard output)."""
+        from archdsl.views.table import style_of
+
+        stream = stream or sys.stdout
+        return replace(style_of(stream), color=self.paints(stream))
+
+    def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Diagnostics, on standard error."""
+        from archdsl.diagnostics import render_text
+
+        text = render_text(tuple(diagnostics), self.paints(sys.stderr))
+        if text:
+            sys.stdout.flush()
+            sys.stderr.write(text)
+
+    def say(self, text: str) -> None:
+        """A line beside the result, on standard error."""
+        sys.stdout.flush()
+        sys.stderr.write(f"{text}\n")
+
+    def give(self, text: str, path: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> None:
+        """A command's result: to standard output, or whole into the file `path` (`-`: standard output)."""
+        if path in (None, "-"):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            self.give_bytes(text.encode(), path, force, inputs)
+
+    def give_bytes(self, data: bytes, path: str | None, force: bool = False, inputs: Sequence[str] = ()) -> None:
+        """The same for bytes."""
+        if path in (None, "-"):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        from archdsl.files import atomic_write
+
+        with atomic_write(str(path), inputs=inputs, force=force) as output:
+            output.write(data)
+
+    def progress(self, what: str) -> Progress | None:
+        """Something to call with what is done and what there is in all, where standard error is a terminal."""
+        return _Bar(what, sys.stderr) if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
+
+
+class _Bar:
+    """One line on the terminal, redrawn ten times a second and wiped at the end."""
+
+    def __init__(self, what: str, stream: TextIO) -> None:
+        self.what, self.stream = what, stream
+        self.begun = self.drawn = time.monotonic()
+        self.shown = False
+
+    def __call__(self, done: int, whole: int) -> None:
+        now = time.monotonic()
+        if done >= whole:
+            if self.shown:
+                self.stream.write("\r\x1b[K")
+                self.stream.flush()
+            return
+        if now - self.begun < _QUIET_S or now - self.drawn < 0.1:
+            return
+        self.drawn, self.shown = now, True
+        full = _BAR * done // max(whole, 1)
+        bar = "#" * full + "." * (_BAR - full)
+        self.stream.write(f"\r{self.what} [{bar}] {100 * done // max(whole, 1):3d} %\x1b[K")
+        self.stream.flush()

@@ -1,0 +1,59 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from archdsl.cli.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ARG = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s*(\S.*)", re.ASCII | re.DOTALL)
+
+
+def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for value in values:
+        match = _ARG.fullmatch(value.strip())
+        if match is None:
+            raise click.BadParameter(f"{value[:80]!r} is not NAME=VALUE, e.g. classes=3", ctx, param)
+        if match[1] in out:
+            raise click.BadParameter(f"{match[1]!r} is given twice", ctx, param)
+        out[match[1]] = match[2]
+    return out
+
+
+def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    console = ctx.find_object(Console)
+    if value is not None and console is not None:
+        console.color = value  # type: ignore[assignment]
+
+
+spec_argument = click.argument("spec", metavar="SPEC")
+
+color_option = click.option(
+    "--color", type=click.Choice(["auto", "always", "never"]), is_eager=True, expose_value=False, callback=_set_color,
+    help="Colours; auto: in a terminal, unless NO_COLOR is set.",
+)  # fmt: skip
+
+arg_option = click.option(
+    "-a", "--arg", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args,
+    help="Set an argument of the spec: -a classes=3. May be repeated.",
+)  # fmt: skip
+
+input_option = click.option("--input", "size", metavar="SIZE", help="Another input size: 3x320x320.")
+
+output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - is standard output.")
+
+force_option = click.option("--force", is_flag=True, help="Replace FILE whatever it is.")
+
+
+def format_option(*choices: str) -> Callable[[F], F]:
+    """`--format`, the first choice the default."""
+    return click.option(
+        "--format", "format", type=click.Choice(choices), default=choices[0], show_default=True, help="What to print.",
+    )  # fmt: skip

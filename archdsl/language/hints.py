@@ -1,0 +1,87 @@
+"""What was probably meant where a word is no kind: a name of another framework, a block, a slip of the keyboard."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+
+from archdsl.diagnostics import closest
+from archdsl.ops import KINDS
+
+_ELSEWHERE = {
+    "conv": "conv2d convolution convolution2d",
+    "dwconv": "depthwiseconv depthwiseconv2d depthwise separableconv2d",
+    "deconv": "convtranspose convtranspose2d conv2dtranspose transposedconv upconv",
+    "fc": "linear dense fullyconnected innerproduct gemm",
+    "maxpool": "maxpool2d maxpooling maxpooling2d pool",
+    "avgpool": "avgpool2d avgpooling averagepool averagepooling averagepooling2d adaptiveavgpool adaptiveavgpool2d",
+    "gap": "globalpool globalavgpool globalavgpool2d globalaveragepool globalaveragepooling globalaveragepooling2d",
+    "bn": "batchnorm batchnorm2d batchnormalization",
+    "gn": "groupnorm groupnormalization",
+    "ln": "layernorm layernorm2d layernormalization",
+    "lrn": "localresponsenorm localresponsenormalization",
+    "leaky_relu": "leakyrelu lrelu",
+    "silu": "swish",
+    "hardswish": "hswish",
+    "hardsigmoid": "hsigmoid",
+    "droppath": "stochasticdepth",
+    "concat": "cat concatenate",
+    "add": "sum plus eltwise",
+    "mul": "multiply product times",
+    "upsample": "upsampling upsampling2d interpolate resize",
+    "pad": "padding zeropad2d zeropadding zeropadding2d",
+    "shuffle": "channelshuffle",
+    "scale": "layerscale",
+}
+ELSEWHERE = {name: kind for kind, names in _ELSEWHERE.items() for name in names.split()}
+"""Names that PyTorch, Keras, Caffe and ONNX have for our kinds, in lower case without `_`."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LOOKALIKE = {"\N{MULTIPLICATION SIGN}": "x", "\N{FULLWIDTH COLON}": ":", "\N{MINUS SIGN}": "-", "\N{NO-BREAK SPACE}": " "}
+
+
+def meant(name: str, blocks: Collection[str] = ()) -> str:
+    """`did you mean ...?` for a word that is neither a kind nor one of the blocks; else where to look."""
+    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *KINDS])
+    if best is not None:
+        return f"did you mean `{best}`?"
+    return "the kinds are " + ", ".join(KINDS)
+
+
+def hint(name: str, rest: Sequence[str], blocks: Collection[str], window: str = "") -> str:
+    """Help for a node that begins with a word, after its window, that is no kind; `rest` are the words behind it."""
+    head = name.split("(")[0]
+    odd = next((c for c in name if not c.isascii()), "")
+    if odd:
+        write = f"; write `{_LOOKALIKE[odd]}`" if odd in _LOOKALIKE else ""
+        return f"`{odd}` is U+{ord(odd):04X}, {unicodedata.name(odd, 'an unnamed character')}{write}"
+    if head in blocks:
+        return _block_hint(head, name, rest, window)
+    if not _NAME.fullmatch(head):
+        return _slip(head, rest)
+    if rest and "(" in name:
+        return "nothing may follow a call but `as`, `<-` and `when`"
+    return meant(head, blocks)
+
+
+def _block_hint(head: str, name: str, rest: Sequence[str], window: str) -> str:
+    if window:
+        return f"`{head}` is a block, and a block has no window"
+    if "(" in name:
+        return "nothing may follow a call but `as`, `<-` and `when`"
+    return f"`{head}` is a block; its arguments stand in parentheses: `{head}({', '.join(rest)[:60]})`"
+
+
+def _slip(head: str, rest: Sequence[str]) -> str:
+    if ":" in head:
+        return "a `:` needs a blank behind it"
+    if head[:1] in ("[", "{"):
+        return "a list or mapping is repeated in the long form: `{repeat: 2, do: [...]}`"
+    if re.fullmatch(r"\d+[*,.]\d+", head):
+        return f"a window is written `{re.sub('[*,.]', 'x', head)}`"
+    if head.endswith("*"):
+        return f"`*` stands between blanks: `{head[:-1]} * ...`"
+    if head.isdigit() and rest:
+        return f"a window is written `{head}x{head}`, a repeat `{head} * ...`"
+    return "a node begins with a kind, e.g. `3x3 conv 64`, or is a call, e.g. `block(64)`"

@@ -1,0 +1,126 @@
+"""How an image becomes the network's input, settled: what travels with a compiled network. Needs no numpy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
+
+from archdsl.language.forms import Preprocess
+
+Layout: TypeAlias = Literal["RGB", "BGR", "L"]
+
+_WHOLE = 256 / 224
+"""The ImageNet convention of 2012 to today: the shorter side becomes 256 for a centre crop of 224, and so in proportion."""
+_CHANNELS: dict[str, int] = {"RGB": 3, "BGR": 3, "L": 1}
+
+
+class Unfit(Exception):
+    """What is written under `preprocess` does not go with the network's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The steps in order. Sizes are in pixels; values are in [0, 1] before the scale.
+
+    `resize`: a number (the shorter side becomes that), `(height, width)` (stretched to that), None (left alone).
+    `crop`: `(height, width)` of the centre, None: all. Then `(values * scale - mean) / std` per channel.
+    """
+
+    resize: int | tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    layout: Layout | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Raises ValueError for what is not a recipe: the text may come from a file of anybody's."""
+        data = json.loads(text)
+        if not isinstance(data, dict) or set(data) - set(cls.__dataclass_fields__):
+            raise ValueError("not a recipe")
+        resize, crop, layout = data.get("resize"), data.get("crop"), data.get("layout")
+        if layout not in (None, *_CHANNELS):
+            raise ValueError("unknown layout")
+        return cls(
+            _size(resize) if not isinstance(resize, list) else _sizes(resize),
+            None if crop is None else _sizes(crop),
+            float(data.get("scale", 1.0)),
+            _numbers(data.get("mean", [0.0])),
+            _numbers(data.get("std", [1.0])),
+            layout,
+        )
+
+
+def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free: bool) -> Recipe:
+    """The recipe of a network whose input is `shape`.
+
+    `preset`: a name such as `imagenet` was written, which stands for ImageNet's resize and crop as well. `free`: the
+    network takes and gives images of any size, so that an image need not be resized if nothing is said. A `crop` that
+    is not the input's size (which was overridden) is scaled to it, and the resize with it. Raises `Unfit`.
+    """
+    if len(shape) != 3:
+        plain = written or Preprocess()
+        return Recipe(None, None, plain.scale, plain.mean, plain.std, plain.layout)
+    channels, height, width = shape
+    if written is None:
+        return Recipe(None if free else (height, width), layout=_layout(None, channels))
+    for name, values in (("mean", written.mean), ("std", written.std)):
+        if len(values) not in (1, channels):
+            raise Unfit(f"`{name}` has {len(values)} values; the input has {channels} channels")
+    if any(value == 0 for value in written.std):
+        raise Unfit("`std` is a divisor: it cannot be 0")
+    resize, crop = _geometry(written, preset, height, width, free)
+    return Recipe(resize, crop, written.scale, written.mean, written.std, _layout(written.layout, channels))
+
+
+def _geometry(written: Preprocess, preset: bool, height: int, width: int,
+              free: bool) -> tuple[int | tuple[int, int] | None, tuple[int, int] | None]:  # fmt: skip
+    if written.resize is None and written.crop is None:
+        if preset:
+            return round(min(height, width) * _WHOLE), (height, width)
+        return (None if free else (height, width)), None
+    crop = (written.crop, written.crop) if isinstance(written.crop, int) else written.crop
+    resize = written.resize
+    if resize is not None and crop is not None:
+        resize = round(resize * min(height, width) / min(crop))
+    elif resize is not None and resize < min(height, width):
+        resize = min(height, width)
+    return resize, (height, width)
+
+
+def _layout(written: Layout | None, channels: int) -> Layout:
+    found: Layout | None = written or ("RGB" if channels == 3 else "L" if channels == 1 else None)
+    if found is None:
+        raise Unfit(f"the input has {channels} channels, an image 1 or 3")
+    if _CHANNELS[found] != channels:
+        raise Unfit(f"`layout: {found}` has {_CHANNELS[found]} channels, the input {channels}")
+    return found
+
+
+def _size(value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= 65536:
+        raise ValueError("not a size in pixels")
+    return value
+
+
+def _sizes(value: object) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("not a height and a width")
+    height, width = (_size(item) for item in value)
+    if height is None or width is None:
+        raise ValueError("not a height and a width")
+    return height, width
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= 64:
+        raise ValueError("not a list of numbers")
+    return tuple(float(item) for item in value)
