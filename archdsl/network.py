@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from archdsl import spec as specs
 from archdsl.elaborate import elaborate
@@ -15,12 +14,19 @@ from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
 from archdsl.language.expressions import show
 from archdsl.shapes import concrete
+from archdsl.source import Map, Scalar, Seq
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from archdsl.files import Written
+    from archdsl.backends.onnx.write import Progress, WrittenModel
+    from archdsl.backends.weights import Weights
     from archdsl.passes.count import Totals
+    from archdsl.runtime.recipe import Recipe
+
+Reading: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
+"""How the numbers of an output are to be read. `distances`: the least is the best (rbf); `map`: an image of
+neither 1 nor 3 channels."""
 
 
 class Network:
@@ -51,6 +57,12 @@ class Network:
         shapes = {self.graph.nodes[i].path: concrete(self.graph.nodes[i].shape) for i in self.graph.inputs}
         return next(iter(shapes.values())) if len(shapes) == 1 else shapes
 
+    @property
+    def output(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """The output's shape without the batch; of several outputs, by name."""
+        shapes = {name: concrete(self.graph.nodes[i].shape) for name, i in self.graph.outputs.items()}
+        return next(iter(shapes.values())) if len(shapes) == 1 else shapes
+
     @cached_property
     def totals(self) -> Totals:
         from archdsl.passes.count import count
@@ -67,9 +79,16 @@ class Network:
         """Multiply-accumulates of one sample at the default input size."""
         return self.totals.macs
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: two for each multiply-accumulate."""
+        return self.totals.flops
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the graph itself: ops, fields, wiring and names; formatting and comments do not count."""
+        import json
+
         digest = hashlib.sha256()
         for node in self.graph.nodes:
             row = [node.path, node.op.kind, node.op.explicit(), node.inputs, concrete(node.shape)]
@@ -77,68 +96,132 @@ class Network:
         digest.update(json.dumps([dict(self.graph.outputs), {k: v.node for k, v in self.graph.aux.items()}]).encode())
         return digest.hexdigest()
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The spec's own file, where it has one."""
+        path = self.document.source.path
+        return () if path is None else (str(path),)
+
     @cached_property
     def labels(self) -> tuple[str, ...] | None:
         """Names of the classes, where they fit the output's width."""
         labels = self.document.labels
-        if labels is None:
-            return None
-        return labels if len(labels) == self.classes else None
+        return labels if labels is not None and len(labels) == self.classes else None
 
     @property
     def classes(self) -> int | None:
         """The width of the (first) output where it is a vector."""
-        shape = concrete(self.graph.nodes[next(iter(self.graph.outputs.values()))].shape)
+        shape = concrete(self._output_node.shape)
         return shape[0] if len(shape) == 1 or set(shape[1:]) == {1} else None
+
+    @property
+    def reading(self) -> Reading:
+        """How the (first) output is to be read, told by the op that makes it."""
+        node = self._output_node
+        if self.classes is None:
+            return "image" if concrete(node.shape)[0] in (1, 3) else "map"
+        while not node.op.stored and node.inputs:  # a flatten, or a dropout, changes no number
+            node = self.graph.nodes[node.inputs[0]]
+        named: dict[str, Reading] = {"softmax": "probabilities", "rbf": "distances"}
+        return named.get(node.op.kind, "scores" if node.op.role == "act" else "logits")
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How an image becomes its input; None where it has several inputs. Raises E0806."""
+        from archdsl.diagnostics import error
+        from archdsl.runtime.recipe import Unfit, settle
+
+        if len(self.graph.inputs) != 1:
+            return None
+        written = self.document.tree.get("preprocess")
+        free = self.reading == "image" and bool(self.graph.sizes) and not any(s.pinned for s in self.graph.sizes)
+        shape = concrete(self.graph.nodes[self.graph.inputs[0]].shape)
+        try:
+            return settle(self.document.preprocess, isinstance(written, Scalar), shape, free)
+        except Unfit as problem:
+            if written is None:  # nothing was said of images: only `predict` minds
+                return None
+            raise error("E0806", f"the preprocessing does not fit: {problem}", written.span) from None
+
+    @property
+    def starts_at_random(self) -> bool:
+        """Whether any number that inference uses is drawn at random when no weights are given."""
+        tensors = self.graph.tensors
+        return any(t.param.init.how in ("kaiming", "uniform") and not t.node.training for t in tensors)
+
+    @property
+    def _output_node(self) -> Node:
+        return self.graph.nodes[next(iter(self.graph.outputs.values()))]
 
     # --- what is made of it ------------------------------------------------------------------------------
 
-    def to_torch(self, weights: Any = None, seed: int | None = None) -> nn.Module:
-        """A PyTorch module whose state_dict keys are the node paths.
+    def weights(self, source: Any = None, seed: int | None = None, reinit: Sequence[str] = ()) -> Weights:
+        """Its tensors by name: initialised from `seed` (default 0), or those of `source`, fitted to it.
 
-        `weights`: a path (.safetensors, .pth) or a mapping of arrays; None: initialised from `seed` (default 0).
-        Raises ArchError: E06xx where the weights do not fit, E0801 where torch is not installed.
+        `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
+        names tensors (`fc.*`) that start afresh all the same. Raises E06xx where they do not fit.
         """
-        from archdsl.backends.torch import to_torch
+        from archdsl.backends import weights as stored
 
-        return to_torch(self.graph, self._weights(weights, seed) if weights is not None else None, seed)
+        if source is None:
+            return stored.initial(self.graph, seed or 0)
+        if isinstance(source, (str, Path)):
+            source = stored.load(source)
+        elif not isinstance(source, stored.Weights):
+            source = _given(source)
+        return stored.fit(source, self.graph, reinit, seed or 0)
+
+    def to_torch(self, weights: Any = None, seed: int | None = None, device: str | None = None) -> nn.Module:
+        """A PyTorch module in evaluation mode, whose state_dict keys are the node paths.
+
+        `weights` and `seed` as for `weights()`. On the device `meta` there are shapes only, and nothing is allocated.
+        Raises E06xx where the weights do not fit, E0801 where torch is not installed.
+        """
+        need("torch", "E0801", "pip install 'archdsl[torch]'; its source and its ONNX file can be made without")
+        from archdsl.backends.torch.module import build, to_torch
+
+        if device == "meta" and weights is None:
+            return build(self.graph)
+        module = to_torch(self.graph, None if weights is None else self.weights(weights, seed), seed)
+        return module if device is None else module.to(device)
 
     def to_source(self) -> str:
-        """A Python file that imports only torch and defines this network."""
+        """A Python file that imports only torch and defines this network. Needs no torch."""
         from archdsl.backends.torch import to_source
 
         return to_source(self.graph, paper=self._paper_line(), fingerprint=self.fingerprint)
 
     def to_onnx(self, path: str | Path, weights: Any = None, seed: int | None = None, *,
-                external_data: bool | None = None, force: bool = False) -> Written:  # fmt: skip
-        """Writes an ONNX file; without `weights` they are random, and the file's metadata says so."""
-        from archdsl.backends.onnx import write
+                external_data: bool | None = None, force: bool = False, progress: Progress | None = None) -> WrittenModel:  # fmt: skip
+        """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
-        values = self._weights(weights, seed)
-        origin = f"random, seed {seed or 0}" if weights is None else str(weights) if isinstance(weights, (str, Path)) else "given"
-        meta = {**self.metadata(), "weights": origin}
-        return write(self.graph, values, Path(path), meta=meta, external_data=external_data, force=force)
+        Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
+        `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
+        """
+        need("onnx")
+        from archdsl.backends.onnx.write import write
+        from archdsl.backends.weights import Weights
 
-    def _weights(self, weights: Any, seed: int | None) -> Mapping[str, Any]:
-        from archdsl.backends import weights as stored
-
-        if weights is None:
-            return stored.initial(self.graph, seed or 0)
-        given = stored.load(Path(weights)) if isinstance(weights, (str, Path)) else weights
-        fitted = stored.fit(given, self.graph)
-        return fitted.weights if hasattr(fitted, "weights") else fitted
+        values = weights if isinstance(weights, Weights) else self.weights(weights, seed)
+        inputs = [*self.files, *([weights] if isinstance(weights, (str, Path)) else [])]
+        return write(self.graph, values, path, meta=self.metadata(), external_data=external_data, inputs=inputs,
+                     force=force, progress=progress)  # fmt: skip
 
     def metadata(self) -> dict[str, str]:
-        """What travels with a compiled network: name, fingerprint, preprocessing, labels, paper."""
-        meta = {"name": self.name, "spec_hash": self.fingerprint, "params": str(self.params), "macs": str(self.macs)}
+        """What travels with a compiled network: name, hash, preprocessing, labels, paper, how to read its output."""
+        import json
+
+        meta = {"name": self.name, "spec_sha256": self.fingerprint, "macs": str(self.macs), "output": self.reading}
         if self.args:
             meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})
-        if self.document.preprocess is not None:
-            meta["preprocess"] = self.document.preprocess.model_dump_json(exclude_none=True)
+        if self.recipe is not None:
+            meta["preprocess"] = self.recipe.to_json()
         if self.labels:
-            meta["labels"] = json.dumps(self.labels)
+            meta["labels"] = json.dumps(self.labels, ensure_ascii=False)
         if self.document.paper is not None:
             meta["paper"] = self.document.paper.model_dump_json(exclude_none=True)
+        if not any(t.param.trained for t in self.graph.tensors):
+            meta["weights"] = "fixed by the spec"
         return meta
 
     def _paper_line(self) -> str:
@@ -149,25 +232,27 @@ class Network:
         where = f"arXiv {paper.arxiv}" if paper.arxiv else f"doi {paper.doi}" if paper.doi else ""
         return ", ".join(str(p) for p in (authors, paper.title, paper.year, where) if p)
 
-    def diagram(self, **options: Any) -> str:
-        """The drawing as SVG text; options as of `archdsl diagram`."""
-        from archdsl.views.diagram import diagram_svg
+    def diagram(self, depth: int = 1, legend: bool = False) -> str:
+        """The drawing as SVG text; `depth` says how many levels of blocks are opened. Raises E07xx if none is possible."""
+        from archdsl.views.diagram import diagram
 
-        return diagram_svg(self.graph, **options)
+        return diagram(self.graph, "svg", depth, legend).data.decode()
 
-    def summary(self, **options: Any) -> str:
+    def summary(self, depth: int = 1, batch: int = 1) -> str:
         """The table of `archdsl params` as text."""
-        from archdsl.views.table import render
+        from archdsl.passes.summary import summarize
+        from archdsl.views.table import params_table
 
-        return render(self.graph, **options)
+        return params_table(summarize(self.graph, depth, batch=batch))
 
     # --- how it shows itself -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        args = "".join(f", {k}={show(v) if not hasattr(v, 'span') else v.span.text}" for k, v in self.args.items())
+        args = "".join(f", {k}={v.span.text if isinstance(v, _TREES) else show(v)}" for k, v in self.args.items())
         return f"<Network {self.name}{args}: {self.graph.input_spec}, {self.params:,} params, {self.macs:,} MACs>"
 
-    def _repr_mimebundle_(self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Sequence[str] | None = None,
+                          exclude: Sequence[str] | None = None) -> dict[str, str]:  # fmt: skip
         bundle = {"text/plain": repr(self)}
         try:
             bundle["image/svg+xml"] = self.diagram()
@@ -176,24 +261,58 @@ class Network:
         return bundle
 
 
+_TREES = (Scalar, Seq, Map)
+
+
 def _jsonable(value: Any) -> Any:
-    return value.span.text if hasattr(value, "span") else value
+    return value.span.text if isinstance(value, _TREES) else value
 
 
-def load(spec: str | Path, *, input: str | None = None, **args: Any) -> Network:
+def _given(arrays: Mapping[str, Any]) -> Weights:
+    """Arrays or torch tensors by name, as `fit` takes them."""
+    import numpy as np
+
+    from archdsl.backends.weights import Entry, Weights
+
+    entries = {}
+    for key, value in arrays.items():
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32, copy=False)
+        entries[key] = Entry(array.shape, str(array.dtype), lambda array=array: array)  # type: ignore[misc]
+    return Weights(entries, "given")
+
+
+def need(package: str, code: str = "E0807", help: str = "install archdsl again: `pip install archdsl`") -> None:
+    """Raises `code` (status 2) where a package is not installed; the package is not imported."""
+    from importlib.util import find_spec
+
+    from archdsl.diagnostics import error
+
+    if find_spec(package) is None:
+        raise error(code, f"{package} is not installed", status=2, help=help)
+
+
+def load(spec: str | Path, /, *, input: str | Sequence[int] | None = None, **args: Any) -> Network:
     """The network of a SPEC: a path, `path#variant`, or a name of the library (`resnet101`).
 
-    `input` overrides the input's size (`"3x320x320"`), `args` the spec's own arguments (`classes=3`). Raises ArchError
-    with all that is wrong.
+    `input` overrides the input's size (`"3x320x320"`, `(3, 320, 320)`), `args` the spec's own arguments
+    (`classes=3`). Raises ArchError with all that is wrong.
     """
-    return _network(specs.read_spec(spec, input), args)
+    size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
+    return _network(specs.read_spec(spec, size), args)
 
 
-def loads(text: str, *, variant: str | None = None, name: str = "<string>", **args: Any) -> Network:
+def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", **args: Any) -> Network:
     """The network of a spec given as text."""
     from archdsl.source import decode
 
     return _network(specs.document_of(specs.from_source(decode(text.encode(), name), variant)), args)
+
+
+def open_network(spec: str | Path, args: Mapping[str, str], size: str | None = None) -> Network:
+    """As `load`, the arguments given as text in the words of a spec: `{"n": "[3, 4, 6, 3]"}`."""
+    document = specs.read_spec(spec, size)
+    return _network(document, specs.parse_overrides(args))
 
 
 def _network(document: Document, args: Mapping[str, Any]) -> Network:

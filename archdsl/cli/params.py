@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from archdsl.cli.console import Console
@@ -14,6 +16,9 @@ from archdsl.cli.options import (
     output_option,
     spec_argument,
 )
+
+if TYPE_CHECKING:
+    from archdsl.graph import Graph
 
 
 @click.command("params")
@@ -53,11 +58,9 @@ def _text(console: Console, graph: Graph, format: str, batch: int, depth: int, e
 
         return params_csv(graph, batch)
     if format == "json":
-        import json
-
         from archdsl.views.json import params_json
 
-        return json.dumps(params_json(graph, batch), indent=2) + "\n"
+        return _json_text(params_json(graph, batch))
     from archdsl.passes.summary import summarize
 
     summary = summarize(graph, depth, every, batch)
@@ -68,3 +71,12 @@ def _text(console: Console, graph: Graph, format: str, batch: int, depth: int, e
     from archdsl.views.table import params_table
 
     return params_table(summary, console.style(), share)  # type: ignore[arg-type]
+
+
+def _json_text(report: dict[str, Any]) -> str:
+    """JSON that a person can read as well: one node a line."""
+    import json
+
+    head = json.dumps({k: v for k, v in report.items() if k != "nodes"}, indent=2)
+    nodes = ",\n    ".join(map(json.dumps, report["nodes"]))
+    return f'{head[:-2]},\n  "nodes": [\n    {nodes}\n  ]\n}}\n'

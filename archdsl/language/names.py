@@ -6,7 +6,7 @@ import keyword
 import re
 
 from archdsl.diagnostics import error
-from archdsl.language.forms import HEADS
+from archdsl.language.forms import COMMON_KEYS, HEADS
 from archdsl.ops import KINDS
 from archdsl.source import Scalar, Tree
 
@@ -37,7 +37,7 @@ against the torch that is installed."""
 def check_key(scalar: Scalar) -> str:
     """The name that a key of a mapping of nodes gives. Raises E0501 (not a name) or E0502 (taken)."""
     name = scalar.text
-    if name.startswith(".") and name[1:] in HEADS:
+    if name.startswith(".") and name[1:] in (*HEADS, *COMMON_KEYS, "then"):
         return name[1:]
     if not _KEY.match(name):
         raise error("E0501", f"`{name[:60]}` is not a name", scalar.span,

@@ -7,14 +7,16 @@ composite are those of its model in `forms`.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from difflib import SequenceMatcher
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from archdsl.diagnostics import ArchError, Report, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Report, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.forms import COMMON_KEYS, COMPOSITES, HEADS
+from archdsl.language.hints import meant
 from archdsl.language.items import (
     BranchesItem,
     BrokenItem,
@@ -83,8 +85,9 @@ def text(tree: Tree, what: str) -> str:
 class Reader:
     """Makes items of trees, collecting what is wrong. A faulty node is reported and becomes a `BrokenItem`."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, blocks: Collection[str] = ()) -> None:
         self.report = report
+        self.blocks = blocks
 
     def attempt(self, make: Callable[[], T], fallback: D) -> T | D:
         """What `make` returns, or the fallback after its errors were reported."""
@@ -102,9 +105,8 @@ class Reader:
         """Any node. Raises ArchError where the node itself is faulty; faulty children are reported."""
         if isinstance(tree, Scalar):
             if not isinstance(tree.value, str):
-                raise error("E0202", f"a node is expected here, not {_named(tree)}", fallback or tree.span,
-                            help="write a kind, e.g. `3x3 conv 64`, a list or a mapping of nodes")  # fmt: skip
-            return self.headed(desugar(tree))
+                raise _no_node(tree, fallback)
+            return self.headed(desugar(tree, self.blocks))
         if isinstance(tree, Seq):
             return self.sequence(tree)
         if any(head in tree.entries for head in HEADS):
@@ -116,6 +118,7 @@ class Reader:
 
     def mapping(self, tree: Map) -> MapItem:
         entries = []
+        self._check_words(tree)
         for entry in tree.entries.values():
             key = self.attempt(partial(self.key, entry.key), None)
             item = self.child(entry.value, entry.key.span)
@@ -123,6 +126,22 @@ class Reader:
                 key, item = Key(entry.key.text, entry.key.text, entry.key.span), BrokenItem(span=entry.value.span)
             entries.append((key, item))
         return MapItem(span=tree.span, entries=tuple(entries))
+
+    def _check_words(self, tree: Map) -> None:
+        """Reports keys of a sequence that only mean something beside a head word, or look like one."""
+        for name, entry in tree.entries.items():
+            near = _near_head(name)
+            if name in _BESIDE:
+                meant = next((f"for `{n}`, did you mean `{h}`?" for n in tree.entries if (h := _near_head(n))), "")
+                self.report.add(Diagnostic(
+                    "E0201", f"`{name}` stands beside a head word, and this mapping of nodes has none", entry.key.span,
+                    help=meant or f"head words are {', '.join(HEADS)}; around a mapping of nodes write `{{do: ..., {name}: ...}}`",
+                ))  # fmt: skip
+            elif near and not any(beside in tree.entries for beside in _BESIDE):
+                self.report.add(Diagnostic(
+                    "W0902", f"`{name}` is the name of a node here, not the word `{near}`", entry.key.span, severity="warning",
+                    help=f"write `{near}:`, or choose a name that is less like it",
+                ))  # fmt: skip
 
     def key(self, scalar: Scalar) -> Key:
         name = check_key(scalar)
@@ -141,7 +160,13 @@ class Reader:
         common = self._common(tree)
         if head == "op":
             return self._op(tree, value, common)
-        self._need_known(tree, head)
+        unknown = _unknown_keys(tree, head)
+        item = self._composite(tree, head, value, common)
+        if unknown:
+            raise ArchError(unknown)
+        return item
+
+    def _composite(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> Item:
         if head == "call":
             if not isinstance(value, Scalar) or not isinstance(value.value, str):
                 raise error("E0202", "`call` names a block, e.g. `block(64, 2)`", value.span)
@@ -156,14 +181,6 @@ class Reader:
                 raise error("E0203", "`dense` needs `repeat`, the number of its layers", tree.entries[head].key.span)
             return DenseItem(layer=self.child(value), **common)
         return self._branches(tree, head, value, common)
-
-    def _need_known(self, tree: Map, head: str) -> None:
-        known = [*COMPOSITES[head].model_fields]
-        known = [COMPOSITES[head].model_fields[k].alias or k for k in known]
-        for name, entry in tree.entries.items():
-            if name not in known:
-                raise error("E0201", f"`{name}` is not a key of `{head}`", entry.key.span,
-                            help=did_you_mean(name, [k for k in known if k != head]))  # fmt: skip
 
     def _common(self, tree: Map) -> dict[str, Any]:
         """`repeat as from when doc`, which every node may have."""
@@ -186,9 +203,8 @@ class Reader:
 
     def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpItem:
         if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in KINDS:
-            name = value.text if isinstance(value, Scalar) else ""
-            raise error("E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span,
-                        help=did_you_mean(name, KINDS))  # fmt: skip
+            name = value.text[:60] if isinstance(value, Scalar) else ""
+            raise error("E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span, help=meant(name))
         op = KINDS[value.value]
         own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
         fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
@@ -216,12 +232,14 @@ class Reader:
 
     def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesItem:
         branches: list[tuple[Key | None, Item]] = []
+        common["span"] = tree.entries[head].key.span
         if isinstance(value, Seq):
             branches = [(None, i) for i in self.sequence(value).items]
         elif isinstance(value, Map) and not any(h in value.entries for h in HEADS):
             branches = [*self.mapping(value).entries]
         if not branches:
-            raise error("E0202", f"`{head}` holds a list or a mapping of branches", tree.entries[head].key.span)
+            raise error("E0202", f"`{head}` holds a list or a mapping of branches", tree.entries[head].key.span,
+                        help=f"e.g. `{head}: {{branch1: 1x1 conv 64, branch2: 3x3 conv 64}}`")  # fmt: skip
         merge, split = tree.get("merge"), tree.get("split")
         return BranchesItem(
             branches=tuple(branches),
@@ -270,7 +288,34 @@ def _references(tree: Tree) -> tuple[Ref, ...]:
     return tuple(refs)
 
 
-def _named(scalar: Scalar) -> str:
+_BESIDE = ("repeat", "as", "from", "when", "then", "doc")
+
+
+def _near_head(name: str) -> str:
+    """The head word that a name is a misspelling of: `residul`, but not `branch` or `dense1`."""
+    for head in ("residual", "inception", "branches", "dense"):
+        added = name.startswith(head) and not name[len(head) :].isalpha()
+        if name != head and not added and not head.startswith(name) and SequenceMatcher(None, name, head).ratio() > 0.8:
+            return head
+    return ""
+
+
+def _unknown_keys(tree: Map, head: str) -> list[Diagnostic]:
+    fields = COMPOSITES[head].model_fields
+    known = [fields[k].alias or k for k in fields]
+    own = [k for k in known if k != head and k not in COMMON_KEYS]
+    return [
+        Diagnostic("E0201", f"`{name}` is not a key of `{head}`", entry.key.span, help=did_you_mean(name, [*own, *COMMON_KEYS]))
+        for name, entry in tree.entries.items()
+        if name not in known
+    ]
+
+
+def _no_node(scalar: Scalar, key: Span | None) -> ArchError:
+    """What stands here is nothing, a number or a truth value."""
+    help_ = "write a kind, e.g. `3x3 conv 64`, a list or a mapping of nodes"
     if scalar.value is None:
-        return "nothing"
-    return f"`{scalar.text}`"
+        return error("E0202", "a node is expected here, and there is nothing", key or scalar.span, help=help_)
+    if key is not None and key.text in KINDS:
+        help_ = f"a key only names a node, it is no kind: `{key.text}: {key.text} {scalar.text[:40]}`"
+    return error("E0202", f"a node is expected here, not `{scalar.text[:40]}`", scalar.span, help=help_)

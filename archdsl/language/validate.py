@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from archdsl.diagnostics import ArchError, Diagnostic, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
 from archdsl.language.expressions import Value, show
 from archdsl.source import Map, Scalar, Seq, Tree
 
@@ -43,34 +43,52 @@ def validate(model: type[M], tree: Tree, what: str, data: Any = None) -> M:
     try:
         return model.model_validate(plain(tree) if data is None else data)
     except ValidationError as e:
-        found = []
-        for item in e.errors(include_url=False):
-            found.append(_located(model, tree, what, item))
+        items = e.errors(include_url=False)
+        known = [f.alias or k for k, f in model.model_fields.items()]
+        meant = {closest(str(item["loc"][-1]), known) for item in items if item["type"] == "extra_forbidden"}
+        found = [
+            _located(known, tree, what, item)
+            for item in items
+            if item["type"] != "missing" or item["loc"][-1] not in meant  # it is there, misspelt
+        ]
         raise ArchError({(d.code, d.span): d for d in found}.values()) from None
 
 
-def _located(model: type[BaseModel], tree: Map, what: str, item: Any) -> Diagnostic:
+def _located(known: list[str], tree: Map, what: str, item: Any) -> Diagnostic:
     loc = tuple(item["loc"])
     span, _ = locate(tree, loc)
     name = str(loc[0]) if loc else what
-    known = [f.alias or k for k, f in model.model_fields.items()]
     if item["type"] == "extra_forbidden":
         return Diagnostic("E0201", f"`{loc[-1]}` is not a key of `{what}`", tree.entries[name].key.span if len(loc) == 1 else span,
                           help=did_you_mean(str(loc[-1]), known))  # fmt: skip
     if item["type"] == "missing":
         return Diagnostic("E0203", f"`{what}` needs `{name}`", tree.span)
-    return Diagnostic("E0202", f"`{name}` of `{what}`: {pydantic_message(item)}", span)
+    return Diagnostic("E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span)
+
+
+_WORDS = (
+    (r"^Input should be (a )?valid (.*)$", r"must be a \2"),
+    (r"^Input should be ", "must be "),
+    (r"a integer", "a whole number"),
+    (r"tuple", "list"),
+    (r"a boolean", "true or false"),
+    (r"greater than or equal to", "at least"),
+    (r"less than or equal to", "at most"),
+    (r"greater than", "more than"),
+    (r"'([^']*)'", r"`\1`"),
+)
 
 
 def pydantic_message(item: Any) -> str:
     """A pydantic error in this project's words: what is needed, and what was received."""
     message = str(item["msg"])
-    message = re.sub(r"^Input should be (a )?valid (.*)$", r"must be a \2", message)
-    message = re.sub(r"^Input should be ", "must be ", message).replace("tuple", "list").replace("a integer", "a whole number")
-    message = message.replace("must be a boolean", "must be true or false").replace("or equal to ", "or equal to ")
+    for pattern, words in _WORDS:
+        message = re.sub(pattern, words, message)
     value = item.get("input")
-    shown = show(frozen(value)) if isinstance(value, (int, float, str, list, tuple, bool, type(None))) else ""
-    return f"{message}, not `{shown[:80]}`" if shown else message
+    if isinstance(value, str):
+        return f'{message}, not the text "{value[:60]}"'
+    shown = show(frozen(value)) if isinstance(value, (int, float, list, tuple, type(None))) else ""
+    return f"{message}, not {shown[:80]}" if shown else message
 
 
 def frozen(value: Any) -> Value:

@@ -186,10 +186,10 @@ def _label(box: Box) -> str:
     if box.sign:
         return f"<b>{title}</b>"
     if box.look == "block":
-        below = _small("   ".join(filter(None, [box.name, box.tail])), 9)
-        return f"<b>{title}{'   ' if count else ''}{count}</b><br/>{below}"
+        below = "   ".join(filter(None, [box.name, box.tail]))
+        return f"<b>{title}{'   ' if count else ''}{count}</b>" + (f"<br/>{_small(below, 9)}" if below else "")
     cells = [title]
-    cells += ["", f"<b>{count}</b>"] if count else []
+    cells += ["", count] if count else []
     cells += ["", _small(box.tail, 11)] if box.tail else []
     return title if len(cells) == 1 else _table([cells])
 

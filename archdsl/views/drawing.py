@@ -111,7 +111,8 @@ class _Composer:
     def drawing(self) -> Drawing:
         top = self._top_parts()
         members: list[Box | Frame] = []
-        for parts, title in _stages(self.graph, top) if self.depth > COARSE else self._lumps(top):
+        groups = [(top, "")] if self.depth == 0 else self._lumps(top) if self.depth < 0 else _stages(self.graph, top)
+        for parts, title in groups:
             into = members
             if title:
                 frame = Frame(title, "", stage=True)

@@ -60,8 +60,9 @@ def _run(program: Path, data: bytes, format: Format, time_limit_s: float) -> tup
     except subprocess.TimeoutExpired:
         raise TooSlow from None
     except (execute.CalledProcessError, execute.ExecutableNotFound, OSError) as problem:
-        detail = getattr(problem, "stderr", b"") or str(problem).encode()
-        return None, detail.decode(errors="replace").strip()[:300]
+        detail = getattr(problem, "stderr", None) or str(problem).encode()
+        lines = [line for line in detail.decode(errors="replace").splitlines() if line and "Warning" not in line]
+        return None, " ".join(lines)[:300]
     drawn: bytes = done.stdout
     return (drawn, "") if drawn else (None, "nothing was drawn")
 

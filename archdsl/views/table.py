@@ -7,7 +7,6 @@ table is plain and never cut; in a terminal it fits the width and has colours, u
 from __future__ import annotations
 
 import os
-import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +43,11 @@ def style_of(stream: TextIO) -> Style:
     terminal = stream.isatty()
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
-    width = shutil.get_terminal_size().columns if terminal else None
+    width = None
+    if terminal:
+        import shutil  # 2 ms that a pipe need not wait for
+
+        width = shutil.get_terminal_size().columns
     return Style(width, terminal and not plain, encoding.startswith("utf"))
 
 
@@ -208,7 +211,7 @@ def _footer(summary: Summary, style: Style) -> list[str]:
 def _entry(label: str, text: str, style: Style) -> list[str]:
     head = label.ljust(11)
     width = max((style.width or 0) - len(head), 30) if style.width else 10_000
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
     return [style.paint("quiet", head) + lines[0], *(" " * len(head) + line for line in lines[1:])]
 
 

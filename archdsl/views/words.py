@@ -37,10 +37,8 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
     words.append(kind)
     words += [_value(fields.pop(name)) for name in op.positional if name in fields]
     words += [f"/{_value(stride)}"] if stride else []
-    flags = {field: (flag, value) for flag, (field, value) in op.flags.items()}
-    for name, value in fields.items():
-        flag = next((f for f, (field, v) in op.flags.items() if field == name and v == value), None)
-        words.append(flag if flag and name in flags else f"{name}={_value(value)}")
+    flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
+    words += [flags.get((name, repr(value)), f"{name}={_value(value)}") for name, value in fields.items()]
     return escape_control(" ".join(words))
 
 

@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Entry]:
         raise Broken(f"it has {size} bytes; a safetensors file has at least 8")
     slots, start = _header(path, size)
     _check_layout(slots, size - start)
-    data = np.memmap(path, np.uint8, "r", offset=0) if size else np.empty(0, np.uint8)
+    data = np.memmap(path, np.uint8, "c")  # private pages: torch takes no array that may not be written
     return {
         key: Entry(slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_numbers, data, start, slot))
         for key, slot in slots.items()

@@ -1,0 +1,345 @@
+"""A block's steps as the statements of a readable `forward`: calls put inside one another, values given names.
+
+What runs, and in which order, stays as the program has it. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from archdsl.backends.torch.layout import Doc, Group, Joined, flat
+from archdsl.backends.torch.lower import SIGNATURES
+from archdsl.backends.torch.naming import RESERVED, identifier, is_attribute, quoted, unique
+from archdsl.backends.torch.options import Column, Use
+from archdsl.backends.torch.program import Block
+from archdsl.backends.torch.steps import Argument, Call, Expr, Module, Run, Training, Value, Weight, replace, values
+
+Text = Callable[[Use, Column], str]
+"""Writes a constant that is given for each of the blocks that share a class."""
+MAX_STATEMENT = 72
+"""Columns up to which calls are put inside one another."""
+MAX_NESTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A constant, written."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class Statement:
+    """`outputs = expr`, with constants as `Code`."""
+
+    outputs: tuple[int, ...]
+    expr: Expr
+    training: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A statement with its names: the targets ("" for the value to return), and what they are given."""
+
+    targets: tuple[str, ...]
+    doc: Doc
+    training: bool
+
+
+def statements(blocks: Sequence[Block], text: Text) -> list[Statement]:
+    """The statements that the blocks share, one per step."""
+    return [
+        Statement(step.outputs, _written([block.steps[n].expr for block in blocks], text, Use("value", "value")), step.training)
+        for n, step in enumerate(blocks[0].steps)
+    ]
+
+
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "slice": ("", "start", "end"),
+    "F.leaky_relu": ("", "slope"),
+    "F.elu": ("", "alpha"),
+    "F.dropout": ("", "p"),
+    "F.pad": ("", "pads"),
+    "F.max_pool2d": ("", "kernel_size", "stride"),
+    "F.avg_pool2d": ("", "kernel_size", "stride"),
+    "F.adaptive_avg_pool2d": ("", "output_size"),
+    "F.channel_shuffle": ("", "groups"),
+    "*": ("factor", "factor"),
+    "+": ("offset", "offset"),
+}
+"""Names for the positional constants of functions."""
+
+
+def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
+    """The expression of the first block, its constants written so that they hold for all."""
+    first = exprs[0]
+    if isinstance(first, (Value, Weight, Training, Argument)):
+        return first
+    if isinstance(first, Run):
+        return first
+    if isinstance(first, Call):
+        calls = [expr for expr in exprs if isinstance(expr, Call)]
+        names = _FIELDS.get(first.target, ())
+        args = []
+        for n in range(len(first.args)):
+            name = names[n] if n < len(names) else "value"
+            args.append(_written([call.args[n] for call in calls], text, Use(name, name)))
+        kwargs = []
+        defaults = SIGNATURES[first.target].defaults if first.target in SIGNATURES else {}
+        for n, (name, value) in enumerate(first.kwargs):
+            column = [call.kwargs[n][1] for call in calls]
+            if not (name in defaults and all(item == defaults[name] for item in column)):
+                kwargs.append((name, _written(column, text, Use(name, name))))
+        return Call(first.target, tuple(args), tuple(kwargs))
+    if isinstance(first, tuple) and values(first):
+        tuples = [expr for expr in exprs if isinstance(expr, tuple)]
+        return tuple(_written([item[n] for item in tuples], text, use) for n in range(len(first)))
+    return Code(text(use, tuple(exprs)))  # type: ignore[return-value]
+
+
+# --- calls inside calls -----------------------------------------------------------------------------------
+
+
+class Folder:
+    """Puts a call into the next one that is its only reader, where that reads well."""
+
+    def __init__(self, block: Block, kinds: Mapping[str, str]) -> None:
+        self.kinds = kinds
+        self.uses: Counter[int] = Counter()
+        self.outputs = block.outputs
+
+    def fold(self, items: Sequence[Statement]) -> list[Statement]:
+        self.uses = Counter(self.outputs)
+        for item in items:
+            self.uses.update(values(item.expr))
+        done: list[Statement] = []
+        for item in items:
+            current = Statement(item.outputs, item.expr, item.training)
+            while done and self._fits(done[-1], current):
+                current.expr = _insert(current.expr, done.pop())
+            done.append(current)
+        return done
+
+    def _fits(self, before: Statement, after: Statement) -> bool:
+        if len(before.outputs) != 1 or before.training != after.training or self.uses[before.outputs[0]] != 1:
+            return False
+        if before.outputs[0] not in values(after.expr) or not self._reads_well(before, after):
+            return False
+        merged = _insert(after.expr, before)
+        width = len(flat(doc(merged, lambda value: "x")))
+        return width <= MAX_STATEMENT and _nested(merged) <= MAX_NESTED
+
+    def _reads_well(self, before: Statement, after: Statement) -> bool:
+        inner, outer = before.expr, after.expr
+        value = before.outputs[0]
+        if isinstance(outer, Call) and outer.target in ("+", "*") and len(values(outer)) > 1:
+            # `out + self.downsample(x)`: what is evaluated last stays last.
+            return values(outer)[-1] == value and isinstance(inner, Run) and _nested(inner) == 1
+        if isinstance(outer, Call):
+            return len(values(outer)) == 1 and outer.target not in ("torch.flatten", "slice")
+        if not isinstance(outer, Run) or outer.args != (Value(value),):
+            return False
+        kind = self.kinds.get(outer.child, "")
+        if kind in ("norm", "act"):
+            return isinstance(inner, (Run, Call)) and self.kinds.get(_innermost(inner), "") == "weighted"
+        if isinstance(inner, Call) and inner.target in ("torch.flatten", "torch.cat"):
+            return _nested(inner) == 1
+        # The pre-activation order: `self.conv1(F.relu(self.norm1(x)))`.
+        return kind == "weighted" and _nested(inner) == 2 and self.kinds.get(_innermost(inner), "") == "norm"
+
+
+def leaf_kind(module: Module) -> str:
+    """What a module is to a reader: `weighted`, `norm`, `act` or something else."""
+    target = module.target
+    if target.endswith(("Conv2d", "ConvTranspose2d", "Linear")):
+        return "weighted"
+    if "Norm" in target:
+        return "norm"
+    return "act" if target.startswith("nn.") and target.endswith(("ReLU", "ReLU6", "LU", "ish", "igmoid", "Tanh")) else ""
+
+
+def _insert(expr: Expr, before: Statement) -> Expr:
+    return replace(expr, lambda leaf: before.expr if leaf == Value(before.outputs[0]) else leaf)
+
+
+def _nested(expr: Expr) -> int:
+    if isinstance(expr, Call):
+        deepest = max(map(_nested, expr.args), default=0)
+        return deepest + (0 if expr.target in ("+", "*") else 1)
+    if isinstance(expr, Run):
+        return 1 + max(map(_nested, expr.args), default=0)
+    return max(map(_nested, expr), default=0) if isinstance(expr, tuple) else 0
+
+
+def _innermost(expr: Expr) -> str:
+    """The child that is run first in a chain of single calls."""
+    child = ""
+    while isinstance(expr, (Run, Call)):
+        child = expr.child if isinstance(expr, Run) else child
+        inner = [arg for arg in expr.args if isinstance(arg, (Run, Call, Value))]
+        if len(inner) != 1:
+            return child
+        expr = inner[0]
+    return child
+
+
+# --- expressions as text ----------------------------------------------------------------------------------
+
+
+def attribute(name: str, numbered: bool = False) -> str:
+    """How forward says a child; `numbered`: the class is a list of modules."""
+    if numbered:
+        return f"self[{int(name)}]"
+    return f"self.{name}" if is_attribute(name) else f"getattr(self, {quoted(name)})"
+
+
+def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
+    """The expression as text, its values named by `name`."""
+
+    def write(item: Expr) -> Doc:
+        return doc(item, name, numbered)
+
+    if isinstance(expr, Code):
+        return expr.text
+    if isinstance(expr, Value):
+        return name(expr.id)
+    if isinstance(expr, Weight):
+        return attribute(expr.name)
+    if isinstance(expr, Training):
+        return "self.training"
+    if isinstance(expr, Run):
+        return Group(f"{attribute(expr.child, numbered)}(", tuple(map(write, expr.args)))
+    if isinstance(expr, tuple):
+        return Group("(", tuple(map(write, expr)))
+    assert isinstance(expr, Call)
+    if expr.target in ("+", "*"):
+        return _infix(expr, write)
+    if expr.target == "slice":
+        x, start, end = map(write, expr.args)
+        return Joined((x, f"[:, {flat(start) if flat(start) != '0' else ''}:{flat(end)}]"))
+    named = tuple(Joined((f"{key}=", write(value))) for key, value in expr.kwargs)
+    return Group(f"{expr.target}(", (*map(write, expr.args), *named))
+
+
+def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
+    left, right = (
+        Joined(("(", write(arg), ")"))
+        if isinstance(arg, Call) and (arg.target, expr.target) in (("+", "*"), ("+", "+")) and (arg.target != expr.target or n)
+        else write(arg)
+        for n, arg in enumerate(expr.args)
+    )
+    return Joined((left, f" {expr.target} ", right))
+
+
+# --- names ------------------------------------------------------------------------------------------------
+
+
+class Namer:
+    """Names the values of a forward: `x` for the trunk, `out` for a second line beside it, else after the node."""
+
+    def __init__(self, block: Block, items: Sequence[Statement], names: Mapping[int, str], returned: Sequence[int]) -> None:
+        self.items, self.names = items, names
+        self.readers: dict[int, list[int]] = {}
+        for place, item in enumerate(items):
+            for value in values(item.expr):
+                self.readers.setdefault(value, []).append(place)
+        for value in returned:
+            self.readers.setdefault(value, []).append(len(items))
+        self.given: dict[int, str] = {}
+        for value, name in zip(block.inputs, input_names(len(block.inputs), [names[i] for i in block.inputs]), strict=True):
+            self.given[value] = name
+
+    def lines(self, result: int | None, numbered: bool = False) -> list[Line]:
+        """The statements with names. `result` is the value that the last statement returns at once, if so."""
+        lines = []
+        for place, item in enumerate(self.items):
+            written = doc(item.expr, self.given.__getitem__, numbered)
+            if place == len(self.items) - 1 and item.outputs == (result,):
+                lines.append(Line(("",), written, item.training))
+                break
+            for value in item.outputs:
+                self.given[value] = self._choose(value, place, item)
+            lines.append(Line(tuple(self.given[value] for value in item.outputs), written, item.training))
+        return lines
+
+    def _live(self, place: int) -> set[str]:
+        """The names that are still read after a statement."""
+        return {name for value, name in self.given.items() if max(self.readers.get(value, [-1])) > place}
+
+    def _choose(self, value: int, place: int, item: Statement) -> str:
+        live = self._live(place)
+        own = unique(_word(self._thread(value)), {*live, *RESERVED}, "_")
+        readers = self.readers.get(value, [])
+        if len(readers) != 1 or len(item.outputs) > 1:
+            # The trunk keeps its name where a residual block reads it twice, or where nothing else does.
+            return "x" if "x" not in live and self._only_here(value, place) else own
+        if self._joins_named(value):
+            return own
+        if "x" not in live:
+            return "x"
+        before = [self.given[source] for source in values(item.expr)]
+        if before and before[0] not in live:
+            return before[0]
+        return "out" if "out" not in live and self._continues(value) else own
+
+    def _only_here(self, value: int, place: int) -> bool:
+        """Whether no other value lives beside this one: then it is the trunk."""
+        return not self._live(place)
+
+    def _continues(self, value: int) -> bool:
+        """Whether the value is worked on before it meets another."""
+        (reader,) = self.readers[value]
+        return reader < len(self.items) and len(values(self.items[reader].expr)) == 1
+
+    def _joins_named(self, value: int) -> bool:
+        """Whether the value is on its way to a merge of several equal branches."""
+        place = self._end(value)
+        if place >= len(self.items):
+            return False
+        expr = self.items[place].expr
+        return isinstance(expr, Call) and expr.target == "torch.cat" and len(set(values(expr))) > 1 or len(set(values(expr))) > 2
+
+    def _end(self, value: int) -> int:
+        """The statement at which the value's line of single readers meets another value, or ends."""
+        while True:
+            readers = self.readers.get(value, [])
+            if len(readers) != 1 or readers[0] >= len(self.items):
+                return len(self.items)
+            item = self.items[readers[0]]
+            if len(set(values(item.expr))) > 1 or len(item.outputs) != 1:
+                return readers[0]
+            value = item.outputs[0]
+
+    def _thread(self, value: int) -> str:
+        """A name for the line of statements that starts with this value: what their names begin with."""
+        names = [self.names[value]]
+        while True:
+            readers = self.readers.get(value, [])
+            if len(readers) != 1 or readers[0] >= len(self.items):
+                break
+            item = self.items[readers[0]]
+            if len(set(values(item.expr))) > 1 or len(item.outputs) != 1:
+                break
+            value = item.outputs[0]
+            names.append(self.names[value])
+        low, high = min(names), max(names)
+        shared = low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))]
+        shared = shared.rstrip("_0123456789") if len(names) > 1 else shared
+        return shared if len(shared) > 3 else names[0]
+
+
+def _word(name: str) -> str:
+    word = identifier(name)
+    return f"y{word}" if word.strip("_").isdigit() else word
+
+
+def input_names(count: int, sources: Sequence[str]) -> list[str]:
+    """Names for what a forward receives."""
+    if count == 1:
+        return ["x"]
+    names = ["x"]
+    for source in sources[1:]:
+        names.append(unique(_word(source), {*names, *RESERVED}, "_"))
+    return names

@@ -1,0 +1,72 @@
+"""Expressions laid out as Black lays them out: on one line if it fits, else one item a line, with a trailing comma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+WIDTH = 100
+INDENT = "    "
+
+Doc: TypeAlias = "str | Group | Joined"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`head`, items with commas between them, `tail`; `spread`: an item a line even where one line would do."""
+
+    head: str
+    items: tuple[Doc, ...]
+    tail: str = ")"
+    spread: bool = False
+    comma: bool = True
+    """Whether a comma may follow the last item (not behind a generator)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Parts one after the other; only the last group in it is ever broken."""
+
+    parts: tuple[Doc, ...]
+
+
+def flat(doc: Doc) -> str:
+    """The expression on one line."""
+    if isinstance(doc, str):
+        return doc
+    if isinstance(doc, Joined):
+        return "".join(map(flat, doc.parts))
+    inner = ", ".join(map(flat, doc.items))
+    # A tuple of one needs its comma.
+    return f"{doc.head}{inner}{',' if doc.head == '(' and len(doc.items) == 1 and doc.comma else ''}{doc.tail}"
+
+
+def _spread(doc: Doc) -> bool:
+    if isinstance(doc, str):
+        return False
+    if isinstance(doc, Joined):
+        return any(map(_spread, doc.parts))
+    return doc.spread or any(map(_spread, doc.items))
+
+
+def lay(before: str, doc: Doc, after: str = "", indent: str = "") -> list[str]:
+    """The lines of `before`, the expression, `after`."""
+    line = f"{indent}{before}{flat(doc)}{after}"
+    if isinstance(doc, str) or (len(line) <= WIDTH and not _spread(doc)):
+        return [line]
+    if isinstance(doc, Joined):
+        return _lay_joined(before, doc, after, indent)
+    lines = [f"{indent}{before}{doc.head}"]
+    for number, item in enumerate(doc.items, 1):
+        comma = "," if doc.comma or number < len(doc.items) else ""
+        lines += lay("", item, comma, indent + INDENT)
+    return [*lines, f"{indent}{doc.tail}{after}"]
+
+
+def _lay_joined(before: str, doc: Joined, after: str, indent: str) -> list[str]:
+    groups = [n for n, part in enumerate(doc.parts) if isinstance(part, (Group, Joined))]
+    if not groups:
+        return [f"{indent}{before}{flat(doc)}{after}"]
+    last = groups[-1]
+    head = before + "".join(map(flat, doc.parts[:last]))
+    return lay(head, doc.parts[last], "".join(map(flat, doc.parts[last + 1 :])) + after, indent)

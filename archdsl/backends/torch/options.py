@@ -1,0 +1,243 @@
+"""The arguments of a class that several blocks share.
+
+A constant that is the same in all of the blocks is written into the class. One that differs becomes an argument, named
+after the argument of the user's block that has that value, else after the field; or, where that is all there is
+to it, a small formula of another argument: `4 * w`, `kernel_size // 2`. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeAlias
+
+from archdsl.backends.torch.lower import BARE
+from archdsl.backends.torch.naming import identifier, literal, unique
+from archdsl.graph import Scope
+from archdsl.language.names import MODULE_NAMES
+
+MAX_FACTOR = 16
+"""`4 * width` and `width // 4` are written for factors up to this."""
+
+Column: TypeAlias = tuple[Any, ...]
+"""What a constant is in each of the blocks that share a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRef:
+    """A class as a value: `nn.ReLU`, which a constructor may receive."""
+
+    target: str
+
+
+class Use(NamedTuple):
+    """What a constant is for: the name it has where it is used, and the field of PyTorch that it ends up in."""
+
+    name: str
+    field: str
+
+    @property
+    def role(self) -> str:
+        """Constants with one role may share an argument: all channel counts, all strides."""
+        return "channels" if self.field in _CHANNELS else self.field
+
+
+_CHANNELS = frozenset(
+    "in_channels out_channels num_features num_channels normalized_shape in_features out_features groups channels "
+    "num_parameters num_groups".split()
+)
+_USUAL: Mapping[str, Any] = {"stride": 1, "dilation": 1, "groups": 1, "padding": 0}
+"""Fields with a value that goes without saying: an argument for one has it as its default."""
+
+
+@dataclass(eq=False)
+class Option:
+    """An argument of a class: its name, what it is for, its value in each block; `optional`: it has a default."""
+
+    use: Use
+    column: Column
+    default: Any = None
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.use.name
+
+
+@dataclass(eq=False)
+class Options:
+    """The arguments of a class in order, and how each constant that varies is written in terms of them."""
+
+    items: list[Option] = field(default_factory=list)
+    texts: dict[Slot, str] = field(default_factory=dict)
+    stored: dict[str, str] = field(default_factory=dict)
+    """Of the arguments that forward reads: the attribute that keeps each."""
+
+    def text(self, use: Use, column: Column) -> str:
+        """A constant as the constructor writes it."""
+        return self.texts[slot(use, column)] if varies(column) else constant(column[0])
+
+    def forward_text(self, use: Use, column: Column) -> str:
+        """A constant as forward writes it."""
+        return f"self.{self.stored[self.texts[slot(use, column)]]}" if varies(column) else constant(column[0])
+
+
+Slot: TypeAlias = tuple[str, str]
+"""A role and the values, as text: to Python True, 1 and 1.0 are equal, to a constructor they are not."""
+
+
+def slot(use: Use, column: Column) -> Slot:
+    return use.role, repr(column)
+
+
+def varies(column: Column) -> bool:
+    first = repr(column[0])
+    return any(repr(value) != first for value in column)
+
+
+def constant(value: Any) -> str:
+    """A value as Python source."""
+    if isinstance(value, ClassRef):
+        return value.target
+    if isinstance(value, tuple):
+        return f"({', '.join(map(constant, value))}{',' if len(value) == 1 else ''})"
+    return literal(value)
+
+
+class Slots:
+    """Collects the constants of a class that vary, in the order in which its text shows them."""
+
+    def __init__(self) -> None:
+        self.found: dict[Slot, tuple[Use, Column]] = {}
+        self.in_forward: set[Slot] = set()
+
+    def text(self, use: Use, column: Column) -> str:
+        """Notes a constant of the constructor."""
+        if varies(column):
+            self.found.setdefault(slot(use, column), (use, column))
+        return ""
+
+    def forward_text(self, use: Use, column: Column) -> str:
+        """Notes a constant of the forward."""
+        if varies(column):
+            self.in_forward.add(slot(use, column))
+        return self.text(use, column)
+
+
+def choose(slots: Slots, scopes: Sequence[Scope], taken: set[str], children: frozenset[str]) -> Options:
+    """The arguments of the class whose instances are these scopes. `taken`: names that an argument may not have."""
+    chooser = _Chooser(slots, scopes, taken)
+    for key, (use, column) in slots.found.items():
+        stored = key in slots.in_forward
+        text = chooser.text(use, column, derive=not stored)
+        chooser.options.texts[key] = text
+        if stored:
+            clash = text in children or text in MODULE_NAMES
+            chooser.options.stored[text] = f"{text}_" if clash else text
+    return chooser.finish()
+
+
+class _Chooser:
+    def __init__(self, slots: Slots, scopes: Sequence[Scope], taken: set[str]) -> None:
+        self.options = Options()
+        self.taken = set(taken)
+        self.given = dict(_block_arguments(scopes))
+        self.used: dict[str, Option] = {}
+        self.own: list[Option] = []
+
+    def finish(self) -> Options:
+        """Channels that come in first, then the block's own arguments as written, then the rest; defaults last."""
+        inward = [option for option in self.own if option.name.startswith("in_")]
+        others = [option for option in self.own if not option.name.startswith("in_")]
+        ordered = [*inward, *(self.used[name] for name in self.given if name in self.used), *others]
+        self.options.items = sorted(ordered, key=lambda option: option.optional)
+        return self.options
+
+    def text(self, use: Use, column: Column, derive: bool) -> str:
+        """How a constant is written; makes the argument for it where none is there."""
+        for name, values in self.given.items():
+            if repr(values) == repr(column):
+                return self._use(name, use.field, column)
+        for option in self.own:
+            if slot(option.use, option.column) == slot(use, column):
+                return option.name
+        return (self._formula(use, column) if derive else None) or self._new(use, column)
+
+    def _formula(self, use: Use, column: Column) -> str | None:
+        inward = use.field.startswith("in_")
+        for name, values in self.given.items():
+            formula = _formula(values, column, use.role, divide=not inward)
+            if formula:
+                return formula.format(self._use(name, use.field, values, default=False))
+        for option in self.own:
+            if (use.role == "channels") == (option.use.role == "channels"):
+                formula = _formula(option.column, column, use.role, divide=True)
+                if formula:
+                    return formula.format(option.name)
+        return None
+
+    def _use(self, name: str, field: str, column: Column, default: bool = True) -> str:
+        """The argument that is named as the block's own."""
+        if name not in self.used:
+            self.used[name] = self._option(Use(identifier(name), field), column)
+        if default:
+            _give_default(self.used[name], field)
+        return self.used[name].name
+
+    def _new(self, use: Use, column: Column) -> str:
+        self.own.append(self._option(Use(identifier(use.name), use.field), column))
+        _give_default(self.own[-1], use.field)
+        return self.own[-1].name
+
+    def _option(self, use: Use, column: Column) -> Option:
+        word = unique(use.name, self.taken, "_")
+        self.taken.add(word)
+        return Option(Use(word, use.field), column)
+
+
+def _give_default(option: Option, field: str) -> None:
+    usual = _USUAL.get(field)
+    if usual is not None and any(value == usual for value in option.column):
+        option.default, option.optional = usual, True
+
+
+def _block_arguments(scopes: Sequence[Scope]) -> Iterator[tuple[str, Column]]:
+    """The arguments of the user's block whose values differ between these calls of it."""
+    for name in scopes[0].args:
+        column = tuple(_plain(scope.args.get(name)) for scope in scopes)
+        if varies(column):
+            yield name, column
+
+
+def _plain(value: Any) -> Any:
+    """A value of the language as the lowering has it: whole fractions are ints, an equal pair one number."""
+    if isinstance(value, Fraction):
+        return int(value) if value.denominator == 1 else float(value)
+    if isinstance(value, (tuple, list)):
+        items = tuple(map(_plain, value))
+        return items[0] if len(items) == 2 and items[0] == items[1] and isinstance(items[0], int) else items
+    if isinstance(value, str):
+        return next((ClassRef(target) for target, word in BARE.items() if word == value), value)
+    return value
+
+
+def _formula(base: Column, column: Column, role: str, divide: bool) -> str | None:
+    """`column` as a small formula of `base`, with `{}` for its name; None if there is none."""
+    if not (_counts(base) and _counts(column, least=0)) or not varies(base):
+        return None
+    pairs = list(zip(base, column, strict=True))
+    if role == "padding":
+        return "{} // 2" if all(c == b // 2 for b, c in pairs) else None
+    if role != "channels":
+        return None
+    up, down = column[0] // base[0], base[0] // max(column[0], 1)
+    if 2 <= up <= MAX_FACTOR and all(c == up * b for b, c in pairs):
+        return f"{up} * {{}}"
+    if divide and 2 <= down <= MAX_FACTOR and all(c * down == b for b, c in pairs):
+        return f"{{}} // {down}"
+    return None
+
+
+def _counts(column: Column, least: int = 1) -> bool:
+    return all(type(value) is int and value >= least for value in column)

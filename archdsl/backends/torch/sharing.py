@@ -1,0 +1,175 @@
+"""Which blocks of a program are printed as one class: those with the same children, wiring and constructors.
+
+What differs between them are constants only; `options` makes arguments of those. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from archdsl.backends.torch.lower import BARE
+from archdsl.backends.torch.naming import RESERVED, unique
+from archdsl.backends.torch.options import Options
+from archdsl.backends.torch.program import Block, Child, Program
+from archdsl.backends.torch.steps import Argument, Call, Expr, Parameter, Run, Training, Value, Weight
+
+@dataclass(eq=False)
+class SharedClass:
+    """A class of the printed source, the blocks that are its instances, and its arguments."""
+
+    name: str
+    blocks: list[Block]
+    rows: dict[Block, int] = field(default_factory=dict)
+    """Which of `blocks` one is."""
+    options: Options = field(default_factory=Options)
+
+    @property
+    def container(self) -> str:
+        """The container that the class is a kind of; empty: it has a forward of its own."""
+        first = self.blocks[0]
+        return "" if written_out(first) else first.container
+
+
+def written_out(block: Block) -> bool:
+    """Whether a chain is better written as a class with a forward: a user's block whose children have names."""
+    named = not any(name.isdigit() or "-" in name for name in block.children)
+    return not block.container or (block.container == "nn.Sequential" and block.scope.block is not None and named)
+
+
+# --- which blocks are one class ---------------------------------------------------------------------------
+
+
+class Sharing:
+    """The classes of a program, inner ones first; `of` tells a block's class, None for one that is written in place."""
+
+    def __init__(self, program: Program, taken: frozenset[str]) -> None:
+        self.blocks = list(program.root.walk())
+        self.kinds = _structures(self.blocks)
+        self.sites = self._sites()
+        self.taken = {*RESERVED, *taken}
+        self.classes: list[SharedClass] = []
+        self._by_kind: dict[int, SharedClass] = {}
+        for block in self.blocks:
+            if block is program.root or self._is_class(block):
+                self._add(block)
+        self._name_classes(program.root)
+
+    def of(self, block: Block) -> SharedClass | None:
+        return self._by_kind.get(self.kinds[block])
+
+    def _add(self, block: Block) -> None:
+        kind = self.kinds[block]
+        if kind not in self._by_kind:
+            self._by_kind[kind] = SharedClass("", [])
+            self.classes.append(self._by_kind[kind])
+        shared = self._by_kind[kind]
+        shared.rows[block] = len(shared.blocks)
+        shared.blocks.append(block)
+
+    def _sites(self) -> Counter[int]:
+        """In how many places of the text each kind of block would stand if it were written in place."""
+        places = {
+            (self.kinds[child], self.kinds[block], name)
+            for block in self.blocks
+            for name, child in block.children.items()
+            if isinstance(child, Block)
+        }
+        return Counter(kind for kind, _, _ in places)
+
+    def _is_class(self, block: Block) -> bool:
+        if written_out(block):
+            return True
+        if block.container != "nn.Sequential" or len(block.children) < 2:
+            return False
+        leaves = not any(isinstance(child, Block) for child in block.children.values())
+        sites = self.sites[self.kinds[block]]
+        return sites >= 2 if block.scope.block else leaves and sites >= 3
+
+    def _name_classes(self, root: Block) -> None:
+        """Names, the plain variant of a block (fewest children) first, so that it gets the plain name."""
+        named = {id(self.of(root)): root.title}
+        self.taken.add(root.title)
+        sizes = {id(shared): len(shared.blocks[0].children) for shared in self.classes}
+        plain: dict[str, SharedClass] = {}
+        for shared in sorted(self.classes, key=lambda shared: sizes[id(shared)]):
+            if id(shared) in named:
+                shared.name = named[id(shared)]
+                continue
+            title = _common_title(shared.blocks)
+            if title in plain:
+                title = _variant(title, plain[title].blocks[0], shared.blocks[0])
+            plain.setdefault(title, shared)
+            shared.name = unique(title, self.taken)
+            self.taken.add(shared.name)
+
+
+def _common_title(blocks: Sequence[Block]) -> str:
+    """One name for blocks of equal structure: what their titles begin with."""
+    titles = list(dict.fromkeys(block.title for block in blocks))
+    if len(titles) == 1:
+        return titles[0]
+    if all(block.scope.kind == "fused" for block in blocks):
+        return _shared_prefix(titles) + "Act"
+    return _shared_prefix(titles).rstrip("0123456789_") or titles[0]
+
+
+def _shared_prefix(titles: Sequence[str]) -> str:
+    low, high = min(titles), max(titles)
+    return low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))]
+
+
+def _variant(title: str, plain: Block, block: Block) -> str:
+    """A name for another structure of the same block: what it has more than the plain one."""
+    more = [name for name in block.children if name not in plain.children]
+    if more and len(more) <= 2 and all(name.isidentifier() for name in more):
+        return f"{title}With{''.join(name[0].upper() + name[1:] for name in more)}"
+    return title
+
+
+def _structures(blocks: Sequence[Block]) -> dict[Block, int]:
+    """A number per block: equal numbers, one program with (perhaps) other constants in it. Children come first."""
+    found: dict[Block, int] = {}
+    classes: dict[Hashable, int] = {}
+    for block in blocks:
+        numbers: dict[int, int] = {}
+        for value in (*block.inputs, *(output for step in block.steps for output in step.outputs)):
+            numbers.setdefault(value, len(numbers))
+        children = tuple((name, _child_kind(child, found)) for name, child in block.children.items())
+        steps = tuple(
+            (tuple(numbers[output] for output in step.outputs), _shape_of(step.expr, numbers), step.training)
+            for step in block.steps
+        )
+        outputs = tuple(numbers[output] for output in block.outputs)
+        row = (block.scope.block, block.container, children, len(block.inputs), steps, outputs)
+        found[block] = classes.setdefault(row, len(classes))
+    return found
+
+
+def _child_kind(child: Child, found: Mapping[Block, int]) -> Hashable:
+    if isinstance(child, Block):
+        return found[child]
+    if isinstance(child, Parameter):
+        return "parameter", len(child.shape)
+    return "bare" if child.target in BARE else child.target, tuple(name for name, _ in child.arguments)
+
+
+def _shape_of(expr: Expr, numbers: Mapping[int, int]) -> Hashable:
+    """An expression without its constants."""
+    if isinstance(expr, Value):
+        return numbers[expr.id]
+    if isinstance(expr, (Weight, Training, Argument)):
+        return expr
+    if isinstance(expr, Call):
+        named = tuple((name, _shape_of(item, numbers)) for name, item in expr.kwargs)
+        return expr.target, tuple(_shape_of(item, numbers) for item in expr.args), named
+    if isinstance(expr, Run):
+        return "run", expr.child, tuple(_shape_of(item, numbers) for item in expr.args)
+    if isinstance(expr, tuple) and any(_reads(item) for item in expr):
+        return tuple(_shape_of(item, numbers) for item in expr)
+    return "constant"
+
+
+def _reads(expr: Expr) -> bool:
+    return isinstance(expr, (Value, Call, Run, Weight))

@@ -1,0 +1,229 @@
+"""`archdsl compile`: an ONNX file, PyTorch source, or weights, made of a spec."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archdsl.cli.console import Console
+from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option, spec_argument
+
+if TYPE_CHECKING:
+    from archdsl.backends.weights import Weights
+    from archdsl.diagnostics import Diagnostic
+    from archdsl.files import Written
+    from archdsl.network import Network
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".py", "weights": ".safetensors"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to make of a network, and where."""
+
+    net: Network
+    weights: Weights | None
+    """None where nothing that is made holds numbers."""
+    external_data: bool | None
+    force: bool
+    inputs: tuple[str, ...]
+
+
+@click.command("compile")
+@spec_argument
+@click.option("--to", "target", type=click.Choice(list(SUFFIXES)), default="onnx", show_default=True,
+              help="An ONNX file, PyTorch source, or a safetensors file.")  # fmt: skip
+@click.option("--all-targets", is_flag=True, help="All three, with the same weights; -o then names a folder.")
+@click.option("--weights", metavar="FILE", help="Weights to put in: .safetensors, or torch's .pth.")
+@click.option("--reinit", metavar="PATTERN", multiple=True,
+              help="Of FILE's tensors, start these afresh: 'fc.*'. May be repeated.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Where random numbers start from.")
+@click.option("-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - is stdout.")
+@click.option("--external-data", is_flag=True, default=None, help="ONNX weights in a file beside it, as from 2 GB on.")
+@click.option("--strict", is_flag=True, help="Odd weights (not finite, all zero) are an error, not a warning.")
+@arg_option
+@input_option
+@force_option
+@format_option("text", "json")
+@color_option
+@click.pass_obj
+def command(console: Console, spec: str, target: str, all_targets: bool, weights: str | None, reinit: tuple[str, ...],
+            seed: int, output: str | None, external_data: bool | None, strict: bool, args: dict[str, str],
+            size: str | None, force: bool, format: str) -> None:  # fmt: skip
+    """An ONNX file, PyTorch source, or weights, made of a network.
+
+    Without --weights the numbers are random, and every file says so. A file of ours is replaced, any other only with
+    --force; it is written whole or not at all.
+    """
+    targets = list(SUFFIXES) if all_targets else [target]
+    _check_usage(targets, weights, reinit, output, external_data)
+    from archdsl.network import open_network
+    from archdsl.review import label_note
+
+    net = open_network(spec, args, size)
+    net.recipe  # noqa: B018 - what is wrong with the preprocessing is said before anything is made
+    console.tell((*net.graph.notes, *label_note(net)))
+    numbers = None if targets == ["torch"] else _numbers(console, net, weights, seed, reinit, strict)
+    job = Job(net, numbers, external_data, force, (*net.files, *([weights] if weights else [])))
+    if output == "-":
+        _to_stdout(job, targets[0])
+        return
+    made = _make(console, job, _places(net, targets, output, all_targets))
+    random = weights is None and net.starts_at_random
+    console.give(_as_json(job, made, seed, random) if format == "json" else _as_text(console, job, made, random))
+
+
+def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[str], output: str | None,
+                 external_data: bool | None) -> None:  # fmt: skip
+    if reinit and not weights:
+        raise click.UsageError("--reinit chooses among the tensors of --weights FILE, which is missing")
+    if weights and targets == ["torch"]:
+        raise click.UsageError("PyTorch source holds no numbers: --weights goes with --to onnx or --to weights")
+    if external_data and "onnx" not in targets:
+        raise click.UsageError("--external-data is for ONNX files")
+    if output == "-" and (len(targets) > 1 or external_data):
+        raise click.UsageError("only one file fits standard output")
+    if output == "-" and targets != ["torch"] and sys.stdout.isatty():
+        raise click.UsageError("a binary file does not belong on a terminal: name a file, or pipe it")
+
+
+def _numbers(console: Console, net: Network, weights: str | None, seed: int, reinit: Sequence[str],
+             strict: bool) -> Weights:  # fmt: skip
+    from archdsl.diagnostics import ArchError
+    from archdsl.network import need
+
+    need("numpy")
+    numbers = net.weights(weights, seed, reinit)
+    if strict and any(note.severity == "warning" for note in numbers.notes):
+        raise ArchError(replace(n, severity="error") if n.severity == "warning" else n for n in numbers.notes)
+    console.tell(numbers.notes)
+    return numbers
+
+
+def _places(net: Network, targets: Sequence[str], output: str | None, all_targets: bool) -> dict[str, Path]:
+    """A path for each target: NAME with its ending, in the folder given with --all-targets, else here."""
+    if output is None or all_targets:
+        folder = Path(output or "")
+        return {target: folder / f"{net.name}{SUFFIXES[target]}" for target in targets}
+    return {targets[0]: Path(output)}
+
+
+# --- making ----------------------------------------------------------------------------------------------
+
+
+def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tuple[Written, ...]]:
+    """Writes every file. What this run made is taken away again where a later file fails."""
+    from archdsl.files import check_target
+
+    fresh = [path for path in places.values() if not path.is_symlink() and not path.exists()]
+    for path in places.values():
+        check_target(path, inputs=job.inputs, force=job.force, mine=_ours)
+    made: dict[str, tuple[Written, ...]] = {}
+    try:
+        for target, path in places.items():
+            made[target] = _write(console, job, target, path)
+    except BaseException:
+        for written in (w for files in made.values() for w in files if files[0].path in fresh):
+            with suppress(OSError):
+                written.path.unlink()
+        raise
+    return made
+
+
+def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written, ...]:
+    if target == "torch":
+        return (_write_source(job, path),)
+    assert job.weights is not None
+    if target == "weights":
+        from archdsl.backends.weights import save
+
+        return (save(job.weights, path, job.net.metadata(), inputs=job.inputs, force=job.force),)
+    progress = console.progress(f"writing {path.name}")
+    model = job.net.to_onnx(path, job.weights, external_data=job.external_data, force=job.force, progress=progress)
+    console.tell(model.notes)
+    return (model, model.data) if model.data is not None else (model,)
+
+
+def _write_source(job: Job, path: Path) -> Written:
+    from archdsl.files import atomic_write
+
+    text = job.net.to_source()
+    with atomic_write(path, inputs=job.inputs, force=job.force, mine=_ours) as file:
+        file.write(text.encode())
+    assert file.written is not None
+    return file.written
+
+
+def _ours(path: Path) -> bool:
+    """Whether archdsl wrote the file: each kind that it writes says so in its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return b"archdsl" in file.read(1024)
+    except OSError:
+        return False
+
+
+def _to_stdout(job: Job, target: str) -> None:
+    if target == "torch":
+        sys.stdout.write(job.net.to_source())
+        return
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        quiet = Console("never")
+        path = Path(folder) / f"model{SUFFIXES[target]}"
+        _write(quiet, replace(job, external_data=False), target, path)
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+# --- telling ---------------------------------------------------------------------------------------------
+
+
+def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], random: bool) -> str:
+    from archdsl.diagnostics import escape_control
+    from archdsl.views.table import in_bytes
+
+    style = console.style()
+    lines = []
+    for target, files in made.items():
+        for written in files:
+            lines.append(f"wrote {style.paint('name', escape_control(str(written.path)))}  {in_bytes(written.size)}")
+            lines.append(style.paint("quiet", f"  sha256   {written.sha256}"))
+        if target != "torch" and job.weights is not None:
+            lines.append(f"  weights  {_origin(job, random)}")
+    return "\n".join(lines) + "\n"
+
+
+def _origin(job: Job, random: bool) -> str:
+    assert job.weights is not None
+    if random:
+        return f"{job.weights.source}: NOT trained"
+    return job.net.metadata().get("weights") or job.weights.source
+
+
+def _as_json(job: Job, made: dict[str, tuple[Written, ...]], seed: int, random: bool) -> str:
+    import json
+
+    from archdsl.diagnostics import to_json
+
+    notes: list[Diagnostic] = [*job.net.graph.notes, *(job.weights.notes if job.weights is not None else ())]
+    files: list[dict[str, Any]] = [
+        {"target": target, "path": str(w.path), "bytes": w.size, "sha256": w.sha256}
+        for target, written in made.items()
+        for w in written
+    ]
+    weights = None if job.weights is None else {"source": _source(job), "random": random, "seed": seed}
+    report = {"name": job.net.name, "spec_sha256": job.net.fingerprint, "files": files, "weights": weights}
+    return json.dumps({**report, "notes": to_json(notes)}, indent=2) + "\n"
+
+
+def _source(job: Job) -> str:
+    assert job.weights is not None
+    return job.net.metadata().get("weights") or job.weights.source

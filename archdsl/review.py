@@ -1,0 +1,126 @@
+"""Everything that can be said of a spec: all diagnostics of its own network and its variants, and of its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from archdsl import library
+from archdsl import spec as specs
+from archdsl.claims import Verdict, differences, judge
+from archdsl.diagnostics import ArchError, Diagnostic, Span, error
+from archdsl.elaborate import elaborate
+from archdsl.network import Network
+from archdsl.source import Map, Tree
+
+_SHOWN = 4
+"""Names of variants in a note."""
+
+
+@dataclass
+class Review:
+    """What was found. `networks` are those that were looked at, the file's own first; `status` the exit status."""
+
+    spec: str
+    networks: list[str] = field(default_factory=list)
+    verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    status: int = 0
+    found: dict[tuple[str, Span | None, str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
+
+    def add(self, diagnostics: tuple[Diagnostic, ...], network: str) -> None:
+        for d in diagnostics:
+            key = (d.code, d.span, "" if d.span else d.message)
+            where = self.found.setdefault(key, (d, []))[1]
+            where.append(network)
+            if d.severity == "error":
+                self.status = max(self.status, 1)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Each mistake once, in the order of the source; with the variants that have it, if the file's own has not."""
+        told = (_with_variants(d, names, self.networks) for d, names in self.found.values())
+        return tuple(sorted(told, key=Diagnostic.sort_key))
+
+    def count(self, severity: str) -> int:
+        return sum(d.severity == severity for d, _ in self.found.values())
+
+
+def review(spec: str | Path, args: Mapping[str, str] | None = None, size: str | None = None) -> Review:
+    """The review of a SPEC: a file or a library's family with all its variants, or one variant alone.
+
+    `args` (as text) and `size` override the spec's; its claims are then not checked. Never raises ArchError.
+    """
+    out = Review(str(spec))
+    try:
+        found = library.find(spec) if isinstance(spec, str) else library.Found(spec, None)
+        source = library.source_of(found)
+        out.spec = source.name
+        overrides = specs.parse_overrides(args or {})
+    except ArchError as problem:
+        out.add(problem.diagnostics, "")
+        out.status = problem.status
+        return out
+    opened = _opened(out, lambda: specs.from_source(source, found.variant), found.variant or "")
+    _look(out, opened, overrides, size, own=found.variant is None)
+    if found.variant is None and opened is not None:
+        for name in _variants(opened.tree):
+            variant = _opened(out, lambda name=name: specs.from_source(source, name), name)
+            _look(out, variant, overrides, size, own=False)
+    return out
+
+
+def _opened(out: Review, make: Callable[[], specs.Spec], network: str) -> specs.Spec | None:
+    try:
+        return make()
+    except ArchError as problem:
+        out.add(problem.diagnostics, network)
+        return None
+
+
+def _look(out: Review, opened: specs.Spec | None, overrides: Mapping[str, Tree], size: str | None, own: bool) -> None:
+    """One network: read, elaborated, its notes, preprocessing, labels and claims."""
+    if opened is None:
+        return
+    out.networks.append(opened.name)
+    try:
+        document = specs.document_of(opened, size)
+        net = Network(document, elaborate(document, overrides), overrides)
+        out.add(net.graph.notes, net.name)
+        out.add(label_note(net, own and not overrides), net.name)
+        if net.recipe is None and document.preprocess is not None and len(net.graph.inputs) > 1:
+            where = document.tree.entries["preprocess"].key.span
+            raise error("E0806", "the preprocessing of an image, for a network of several inputs", where)
+    except ArchError as problem:
+        out.add(problem.diagnostics, opened.name)
+        return
+    if not overrides and size is None and document.claims:
+        out.verdicts[net.name] = judge(document.claims, net.totals)
+        out.add(differences(out.verdicts[net.name]), net.name)
+
+
+def label_note(net: Network, own: bool = False) -> tuple[Diagnostic, ...]:
+    """What to say of labels that are left out because their number is not the output's width.
+
+    For the network as the spec itself has it (`own`) that is a mistake, and a warning.
+    """
+    labels, classes = net.document.labels, net.classes
+    if labels is None or net.labels is not None:
+        return ()
+    width = "its output is no vector of classes" if classes is None else f"the output has {classes:,} values"
+    message = f"{len(labels):,} labels are left out: {width}"
+    span = net.document.labels_span
+    return (Diagnostic("W0903" if own else "N0903", message, span, severity="warning" if own else "note"),)
+
+
+def _variants(tree: Tree) -> tuple[str, ...]:
+    variants = tree.get("variants") if isinstance(tree, Map) else None
+    return tuple(variants.entries) if isinstance(variants, Map) else ()
+
+
+def _with_variants(d: Diagnostic, names: list[str], networks: list[str]) -> Diagnostic:
+    if not networks or networks[0] in names or len(networks) == 1 or names == [""]:
+        return d
+    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return replace(d, notes=(*d.notes, f"in the variant{'s' if len(names) > 1 else ''} {shown}{more}"))

@@ -1,0 +1,254 @@
+"""Drawings: what is in them, that nothing a spec names can break out of its label, and that they are drawn in time."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_nets import Net
+
+import archdsl
+from archdsl.diagnostics import ArchError
+from archdsl.graph import Graph
+from archdsl.ops import Add, Conv, Relu
+from archdsl.passes.structure import signatures
+from archdsl.views import engine
+from archdsl.views.diagram import COLORS, diagram, diagram_svg, dot, quote, to_dot
+from archdsl.views.drawing import Arrow, Box, Drawing, Frame, compose
+from archdsl.views.engine import TooSlow, render
+
+A4_POINTS = (595, 842)
+
+
+def drawn(graph: Graph, depth: int = 1) -> Drawing:
+    return compose(graph, signatures(graph), depth)
+
+
+def titles(drawing: Drawing) -> list[str]:
+    return [box.title + (f" x{box.copies}" if box.copies > 1 else "") for box in drawing.boxes()]
+
+
+def arrows(drawing: Drawing) -> set[tuple[str, str]]:
+    names = {box.number: box.title for box in drawing.boxes()}
+    return {(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows}
+
+
+def frames(drawing: Drawing) -> list[Frame]:
+    found: list[Frame] = []
+    pending = list(reversed(drawing.members))
+    while pending:
+        member = pending.pop()
+        if isinstance(member, Frame):
+            found.append(member)
+            pending += reversed(member.members)
+    return found
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------
+
+
+def test_vgg_shows_its_five_stages() -> None:
+    drawing = drawn(archdsl.load("vgg16").graph)
+    assert [frame.name for frame in frames(drawing)] == [f"{n} \u00d7 {n}" for n in (224, 112, 56, 28, 14)]
+    assert titles(drawing) == [
+        "input",
+        "3x3 conv, 64 x2", "2x2 max pool, /2", "3x3 conv, 128 x2", "2x2 max pool, /2", "3x3 conv, 256 x3", "2x2 max pool, /2",
+        "3x3 conv, 512 x3", "2x2 max pool, /2", "3x3 conv, 512 x3", "2x2 max pool, /2",
+        "avg pool to 7x7", "fc 4096", "fc 4096", "fc 1000",
+    ]  # fmt: skip
+    assert [arrow.label for arrow in drawing.arrows][:3] == ["", "64 \u00d7 224 \u00d7 224", "64 \u00d7 112 \u00d7 112"]
+
+
+def test_resnet_folds_its_runs() -> None:
+    drawing = drawn(archdsl.load("resnet50").graph)
+    runs = [(box.name, box.copies) for box in drawing.boxes() if box.look == "block"]
+    assert runs == [
+        ("layer1.0", 1), ("layer1.1 … layer1.2", 2), ("layer2.0", 1), ("layer2.1 … layer2.3", 3),
+        ("layer3.0", 1), ("layer3.1 … layer3.5", 5), ("layer4.0", 1), ("layer4.1 … layer4.2", 2),
+    ]  # fmt: skip
+    assert [frame.name for frame in frames(drawing)] == ["112 \u00d7 112", "layer1", "layer2", "layer3", "layer4"]
+
+
+RESIDUAL = """
+defaults: {conv: bn relu, naming: sibling}
+blocks:
+  pair(w, s=1):
+    residual: {conv1: 3x3 conv w /s, conv2: 5x5 conv w linear}
+    then: relu
+net:
+  stem: [3x3 conv 8 plain]
+  stage: 3 * pair(8)
+  wider: pair(16, 2)
+"""
+
+
+def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Network]) -> None:
+    drawing = drawn(net(RESIDUAL).graph, 2)
+    run, wider = (frame for frame in frames(drawing) if not frame.stage)
+    assert (run.name, run.title, run.copies) == ("stage.0 … stage.2", "pair(8)", 3)
+    assert [box.title for box in run.members if isinstance(box, Box)] == ["3x3 conv, 8", "5x5 conv, 8", "+", "relu"]
+    assert arrows(drawing) == {
+        ("input", "3x3 conv, 8"), ("3x3 conv, 8", "3x3 conv, 8"), ("3x3 conv, 8", "5x5 conv, 8"), ("5x5 conv, 8", "+"),
+        ("3x3 conv, 8", "+"), ("+", "relu"), ("relu", "3x3 conv, 16, /2"), ("3x3 conv, 16, /2", "5x5 conv, 16"),
+        ("5x5 conv, 16", "+"), ("relu", "1x1 conv, 16, /2"), ("1x1 conv, 16, /2", "+"),
+        ("relu", "output"),
+    }  # fmt: skip
+    assert [box.title for box in wider.members if isinstance(box, Box)][2] == "1x1 conv, 16, /2"
+
+
+def test_an_opened_inception_shows_its_branches() -> None:
+    drawing = drawn(archdsl.load("googlenet").graph, 2)
+    block = next(frame for frame in frames(drawing) if frame.name == "inception3a")
+    boxes = [box for box in block.members if isinstance(box, Box)]
+    concat = boxes[-1]
+    assert concat.title == "concat"
+    assert sum(arrow.target == concat.number for arrow in drawing.arrows) == 4
+    inside = {box.number for box in boxes}
+    assert sum(arrow.target in inside and arrow.source not in inside for arrow in drawing.arrows) == 4
+
+
+def test_a_dense_block_is_a_chain_of_concats() -> None:
+    drawing = drawn(archdsl.load("densenet121").graph, 2)
+    block = next(frame for frame in frames(drawing) if frame.name.endswith("denseblock3"))
+    layer, concat = (box for box in block.members if isinstance(box, Box))
+    assert (layer.title, layer.copies, concat.title) == ("layer", 24, "concat")
+    assert {(a.source, a.target) for a in drawing.arrows if a.target in (layer.number, concat.number)} == {
+        (layer.number - 1, layer.number), (layer.number - 1, concat.number), (layer.number, concat.number),
+    }  # fmt: skip
+
+
+def test_heads_for_training_are_dashed() -> None:
+    graph = archdsl.load("googlenet").graph
+    drawing = drawn(graph)
+    heads = [box for box in drawing.boxes() if box.training]
+    assert [head.name for head in heads] == ["aux1", "aux2"]
+    assert heads[0].tail == "training only, weight 0.3"
+    assert sum(arrow.training for arrow in drawing.arrows) == 2
+    assert to_dot(graph, drawing).count("style=dashed") == 2
+
+
+def test_an_encoder_and_decoder_have_no_stages(net: Callable[..., archdsl.Network]) -> None:
+    text = "net: {a: 3x3 conv 4, b: 3x3 conv 4, p: 2x2 maxpool, c: 3x3 conv 4, d: 3x3 conv 8, u: upsample 2, e: concat <- u, b, f: 1x1 conv 2}"
+    graph = net(text.replace("concat <- u, b", "'concat <- u, b'")).graph
+    assert frames(drawn(graph)) == []
+    assert [box.look for box in drawn(graph).boxes()][-1] == "output"
+
+
+def test_every_node_is_drawn_and_every_arrow_points_down() -> None:
+    for name in ("vgg16", "resnet50", "googlenet", "densenet121", "lenet5"):
+        for depth in (-1, 0, 1, 2, 3, 99):
+            drawing = drawn(archdsl.load(name).graph, depth)
+            numbers = [box.number for box in drawing.boxes()]
+            assert sorted(numbers) == list(range(len(numbers)))
+            assert all(arrow.source < arrow.target for arrow in drawing.arrows)
+            reached = {arrow.target for arrow in drawing.arrows}
+            assert reached == set(numbers) - {0}, f"{name} at {depth}: a box that nothing leads to"
+
+
+# --- DOT -------------------------------------------------------------------------------------------------
+
+EVIL = ['"]; evil [label="', "<b>&amp;</b>", "\\N \\G \\", "a -> c:port:n", "\x1b[31m\u202e", "</td></tr></table>>]", "\ud800"]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_cannot_leave_their_labels(name: str) -> None:
+    net = Net((3, 8, 8))
+    net.add(Conv(out=4, kernel=(3, 3)), path="a")
+    text = to_dot(net.graph(name=name), Drawing([Frame(name, name, False, 2, members=[Box(0, "block", name, name, name)])], [Arrow(0, 0, name)]))
+    assert all(c.isprintable() or c in "\n\u00a0" for c in text)
+    try:
+        svg = render(text).decode()
+    except ArchError as problem:
+        pytest.fail(str(problem))
+    tree = ET.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    assert [node.findtext(f"{space}title") for node in tree.iter(f"{space}g") if node.get("class") == "node"] == ["n0"]
+    assert "href" not in re.sub(r'xmlns:xlink="[^"]*"', "", svg)
+
+
+def test_quote_leaves_nothing_that_means_something() -> None:
+    assert quote('<a href="x">&\\N\n') == "&lt;a href=&quot;x&quot;&gt;&amp;&#92;N&#92;n"
+
+
+def test_the_text_is_the_same_each_time() -> None:
+    graph = archdsl.load("googlenet").graph
+    assert dot(graph, 2, legend=True) == dot(archdsl.load("googlenet").graph, 2, legend=True)
+
+
+def test_colours_are_told_apart() -> None:
+    lines = [color.line for look, color in COLORS.items() if look not in ("input", "output")]
+    assert len(set(lines)) == len(lines)
+
+
+# --- drawing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "googlenet", "densenet121"])
+def test_the_classics_fit_a_page(name: str) -> None:
+    root = ET.fromstring(diagram_svg(archdsl.load(name).graph))
+    width, height = (float(str(root.get(side)).removesuffix("pt")) for side in ("width", "height"))
+    assert (width, height) <= A4_POINTS and height <= A4_POINTS[1]
+    texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert name in texts
+
+
+def test_png_and_dot() -> None:
+    graph = archdsl.load("lenet5").graph
+    assert diagram(graph, "png").data.startswith(b"\x89PNG\r\n")
+    assert diagram(graph, "dot").data.decode() == dot(graph)
+
+
+def fake_engine(folder: Path, text: str) -> None:
+    program = folder / "dot"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def test_the_systems_dot_is_preferred_and_the_next_engine_steps_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    fake_engine(tmp_path, "cat >/dev/null; echo '<svg/>'")
+    assert render("digraph {}") == b"<svg/>\n"
+    fake_engine(tmp_path, "cat >/dev/null; echo 'Format: \"png\" not recognized' >&2; exit 1")
+    assert render("digraph {}", "png").startswith(b"\x89PNG")
+
+
+def test_a_slow_layout_is_ended_and_drawn_more_simply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "engines", lambda: [tmp_path / "dot"])
+    mark = tmp_path / "still-running"
+    fake_engine(tmp_path, f"text=$(cat); case $text in *cluster_*) sleep 5; touch {mark};; *) echo '<svg/>';; esac")
+    start = time.monotonic()
+    with pytest.raises(TooSlow):
+        render("digraph { subgraph cluster_0 {} }", time_limit_s=0.3)
+    made = diagram(archdsl.load("resnet50").graph, depth=2, time_limit_s=0.3)
+    assert time.monotonic() - start < 4
+    assert made.data == b"<svg/>\n"
+    assert made.note == "too large to draw at depth 2: drawn at depth 0"
+
+
+def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "engines", list)
+    graph = archdsl.load("lenet5").graph
+    with pytest.raises(ArchError) as caught:
+        diagram(graph)
+    assert caught.value.status == 2
+    assert caught.value.diagnostics[0].code == "E0802"
+    assert diagram(graph, "dot").data
+
+
+def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
+    chain, web = Net((1, 4, 4)), Net((1, 4, 4))
+    for _ in range(4000):
+        chain.add(Relu())
+    for number in range(300):
+        web.add(Add(), *range(max(0, number - 40), number + 1)) if number else web.add(Relu())
+    start = time.monotonic()
+    made = diagram(chain.graph())
+    assert made.note == "too large to draw at depth 1: drawn by stages"
+    assert diagram(web.graph(), time_limit_s=2).data
+    assert time.monotonic() - start < 20
