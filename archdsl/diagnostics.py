@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning", "note"]
 
@@ -82,8 +82,7 @@ class Span:
         return hash((id(self.source), self.start, self.end))
 
 
-@dataclass(frozen=True, slots=True)
-class CallSite:
+class CallSite(NamedTuple):
     """A block call that led to a node: `text` as written with its values, e.g. `basic(128, 2)`."""
 
     text: str
@@ -92,16 +91,14 @@ class CallSite:
     parent: CallSite | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a node was written, and the chain of block calls (innermost first) that led there."""
 
     span: Span
     call: CallSite | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """A further place in the source with a word on what it has to do with the matter."""
 
     span: Span

@@ -85,6 +85,11 @@ class Node:
         return "/" in self.path
 
     @property
+    def written_path(self) -> str:
+        """The path of what was written: that of `layer1.0/add` is `layer1.0`."""
+        return self.path.partition("/")[0] or "the net"
+
+    @property
     def params(self) -> tuple[Param, ...]:
         return self.op.params(self.in_shapes)
 
@@ -109,8 +114,7 @@ class Tensor(NamedTuple):
     node: Node
 
 
-@dataclass(frozen=True)
-class FreeSize:
+class FreeSize(NamedTuple):
     """What is known of the input's height or width: which sizes the network takes.
 
     Legal are `default`, and, unless `pinned` says why not, every size from `minimum` on with
@@ -130,8 +134,7 @@ class FreeSize:
         return f"{self.name} >= {self.minimum}{step}"
 
 
-@dataclass(frozen=True)
-class AuxHead:
+class AuxHead(NamedTuple):
     """An auxiliary head: the node whose output it is, and its weight in the loss."""
 
     node: int

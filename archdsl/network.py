@@ -166,7 +166,7 @@ class Network:
         if source is None:
             return stored.initial(self.graph, seed or 0)
         if isinstance(source, (str, Path)):
-            source = stored.load(source)
+            source = _loaded(source)
         elif not isinstance(source, stored.Weights):
             source = _given(source)
         return stored.fit(source, self.graph, reinit, seed or 0)
@@ -266,6 +266,17 @@ _TREES = (Scalar, Seq, Map)
 
 def _jsonable(value: Any) -> Any:
     return value.span.text if isinstance(value, _TREES) else value
+
+
+def _loaded(path: str | Path) -> Weights:
+    """The weights of a file. What archdsl itself wrote there at random stays known as random."""
+    from archdsl.backends.weights import Weights, load, safetensors
+
+    found = load(path)
+    noted = safetensors.metadata(Path(path)).get("weights", "") if str(path).lower().endswith(".safetensors") else ""
+    if not noted.startswith("random"):
+        return found
+    return Weights(found.entries, lambda: f"{noted} ({found.source})", found.notes)
 
 
 def _given(arrays: Mapping[str, Any]) -> Weights:

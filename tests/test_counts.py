@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from small_nets import Net
 
+import archdsl
 from archdsl.graph import Graph
 from archdsl.ops import (
     Add,
@@ -231,3 +234,115 @@ def test_passes_are_not_recursive() -> None:
     assert count(graph).activations == 80_000
     assert len(count_nodes(graph)) == 20_001
     assert receptive_fields(graph)[-1] == Field(1, 1)
+
+
+# --- independent oracles ---------------------------------------------------------------------------------
+
+
+def seen(chain: list[tuple[int, int, int, int]], size: int) -> int:
+    """Pixels of a row of `size` on which the middle value behind a chain of (kernel, stride, pad, dilation) depends."""
+    widths = [size]
+    for kernel, stride, pad, dilation in chain:
+        widths.append((widths[-1] + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1)
+    needed = {widths[-1] // 2}
+    for (kernel, stride, pad, dilation), width in zip(reversed(chain), reversed(widths[:-1]), strict=True):
+        taps = {i * stride - pad + dilation * k for i in needed for k in range(kernel)}
+        needed = {t for t in taps if 0 <= t < width}
+    return max(needed) - min(needed) + 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_receptive_fields_match_a_search(seed: int) -> None:
+    random = Random(seed)
+    chain = []
+    net = Net((1, 2000, 2000))
+    for _ in range(random.randint(1, 6)):
+        kernel, stride, dilation = random.choice((1, 2, 3, 5, 7)), random.choice((1, 1, 2, 3)), random.choice((1, 1, 2))
+        pad = random.randint(0, kernel // 2)
+        chain.append((kernel, stride, pad, dilation))
+        net.add(Conv(out=1, kernel=(kernel, kernel), stride=(stride, stride), pad=pad, dilation=(dilation, dilation)))
+    field = receptive_fields(net.graph())[-1]
+    assert field is not None
+    assert field.width == seen(chain, 2000)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_peak_memory_matches_a_simulation(seed: int) -> None:
+    """Frees every tensor as soon as no later node, and no output, needs it; keeps sets where the pass keeps sums."""
+    random = Random(seed)
+    net = Net((random.randint(1, 4), 6, 6))
+    for _ in range(25):
+        source = random.randrange(len(net.nodes))
+        shape = net.nodes[source].shape
+        same = [n.id for n in net.nodes if n.shape == shape]
+        op = random.choice((Relu(), Conv(out=random.randint(1, 4), kernel=(1, 1)), Dropout(), Add(), Concat()))
+        inputs = (source, random.choice(same)) if isinstance(op, (Add, Concat)) else (source,)
+        net.add(op, *inputs)
+    graph = net.graph(len(net.nodes) - 1, random.randrange(len(net.nodes)))
+    holder = {n.id: n.id for n in graph.nodes}
+    for node in graph.nodes:
+        if isinstance(node.op, Dropout):
+            holder[node.id] = holder[node.inputs[0]]
+    kept = {holder[i] for i in graph.outputs.values()}
+    alive: set[int] = set()
+    most = 0
+    for node in graph.nodes:
+        alive.add(holder[node.id])
+        most = max(most, sum(int(str(graph.nodes[i].shape[0])) * 36 for i in alive))
+        later = {holder[i] for n in graph.nodes[node.id + 1 :] for i in n.inputs}
+        alive &= later | kept
+    assert peak_memory(graph).bytes == 4 * most
+
+
+# --- the library against what was measured elsewhere -----------------------------------------------------
+
+MEASURED = [
+    # name, params, aux params, buffers, MACs, depth: counted on torchvision 0.2x's own modules (googlenet with and
+    # without its heads); densenet264: Huang et al. 2017's table, built by hand from torchvision's blocks.
+    ("alexnet", 61_100_840, 0, 0, 714_188_480, 8),
+    ("vgg11", 132_863_336, 0, 0, 7_609_090_048, 11),
+    ("vgg16", 138_357_544, 0, 0, 15_470_264_320, 16),
+    ("vgg16_bn", 138_365_992, 0, 8_461, 15_470_264_320, 16),
+    ("resnet18", 11_689_512, 0, 9_620, 1_814_073_344, 18),
+    ("resnet50", 25_557_032, 0, 53_173, 4_089_184_256, 50),
+    ("resnet152", 60_192_808, 0, 151_579, 11_513_626_624, 152),
+    ("googlenet", 6_624_904, 13_004_888 - 6_624_904, 14_617, 1_498_376_192, 22),
+    ("densenet121", 7_978_856, 0, 83_769, 2_834_161_664, 121),
+    ("densenet201", 20_013_928, 0, 229_257, 4_291_365_888, 201),
+    ("densenet264", 33_337_704, 0, None, 5_751_653_376, None),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "aux", "buffers", "macs", "layers"), MEASURED)
+def test_the_library_counts_as_measured(
+    name: str, params: int, aux: int, buffers: int | None, macs: int, layers: int | None
+) -> None:
+    totals = archdsl.load(name).totals
+    assert (totals.params, totals.aux_params, totals.macs) == (params, aux, macs)
+    assert buffers is None or totals.buffers == buffers
+    assert layers is None or totals.depth == layers
+
+
+@pytest.mark.parametrize(("name", "path", "pixels"), [("alexnet", "features.12", 195), ("vgg16", "features.30", 212)])
+def test_published_receptive_fields(name: str, path: str, pixels: int) -> None:
+    """Araujo, Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", distill.pub."""
+    graph = archdsl.load(name).graph
+    assert receptive_fields(graph)[graph.by_path[path].id] == Field(pixels, pixels)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet18", "resnet50", "alexnet"])
+def test_activations_match_torchvision(name: str) -> None:
+    """Every module's output counted as torchvision's own network runs (without values), and the additions between them."""
+    torch = pytest.importorskip("torch")
+    models = pytest.importorskip("torchvision.models")
+    with torch.device("meta"):
+        model = models.get_model(name, weights=None).eval()
+        image = torch.zeros(1, 3, 224, 224)
+    stored: list[int] = []
+    blocks = models.resnet.BasicBlock, models.resnet.Bottleneck
+    for module in model.modules():
+        views = isinstance(module, (torch.nn.Dropout, torch.nn.Identity))
+        if isinstance(module, blocks) or (not list(module.children()) and not views):
+            module.register_forward_hook(lambda m, i, output: stored.append(output.numel()))
+    model(image)
+    assert archdsl.load(name).totals.activations == sum(stored)

@@ -27,7 +27,7 @@ A4_POINTS = (595, 842)
 
 
 def drawn(graph: Graph, depth: int = 1) -> Drawing:
-    return compose(graph, signatures(graph), depth)
+    return compose(graph, signatures(graph, fields=False), depth)
 
 
 def titles(drawing: Drawing) -> list[str]:

@@ -162,3 +162,11 @@ def test_every_spec_begins_with_its_modeline(path: Path) -> None:
 
 def test_no_two_networks_share_a_name() -> None:
     assert len(library.names()) == len(set(library.names()))
+
+
+def test_the_keys_are_those_of_the_forms() -> None:
+    from archdsl.language import document_forms, keys
+
+    assert tuple(document_forms.DocumentForm.model_fields) == keys.TOP_LEVEL
+    for head, form in document_forms.COMPOSITES.items():
+        assert {f.alias or k for k, f in form.model_fields.items()} == set(keys.COMPOSITE_KEYS[head])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.console import Console
+from archdsl.cli.output import ours
 from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option, spec_argument
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
         _to_stdout(job, targets[0])
         return
     made = _make(console, job, _places(net, targets, output, all_targets))
-    random = weights is None and net.starts_at_random
+    random = numbers is not None and numbers.source.startswith("random") and net.starts_at_random
     console.give(_as_json(job, made, seed, random) if format == "json" else _as_text(console, job, made, random))
 
 
@@ -125,7 +126,7 @@ def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tupl
 
     fresh = [path for path in places.values() if not path.is_symlink() and not path.exists()]
     for path in places.values():
-        check_target(path, inputs=job.inputs, force=job.force, mine=_ours)
+        check_target(path, inputs=job.inputs, force=job.force, mine=ours)
     made: dict[str, tuple[Written, ...]] = {}
     try:
         for target, path in places.items():
@@ -156,19 +157,10 @@ def _write_source(job: Job, path: Path) -> Written:
     from archdsl.files import atomic_write
 
     text = job.net.to_source()
-    with atomic_write(path, inputs=job.inputs, force=job.force, mine=_ours) as file:
+    with atomic_write(path, inputs=job.inputs, force=job.force, mine=ours) as file:
         file.write(text.encode())
     assert file.written is not None
     return file.written
-
-
-def _ours(path: Path) -> bool:
-    """Whether archdsl wrote the file: each kind that it writes says so in its first bytes."""
-    try:
-        with path.open("rb") as file:
-            return b"archdsl" in file.read(1024)
-    except OSError:
-        return False
 
 
 def _to_stdout(job: Job, target: str) -> None:

@@ -12,6 +12,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, Builder, Restart, unread
 from archdsl.elaborate.place import Context, Frame, Member, Place
+from archdsl.elaborate.references import resolve
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, Graph, Node, Scope
 from archdsl.language import expressions
@@ -29,7 +30,9 @@ def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
         symbols = Env(document.symbols())
         Bound(document, Env(values, symbols, {"in": unknown})).check()
     except ArchError as e:
-        raise ArchError((*document.problems, *e.diagnostics)) from None
+        report = Report()
+        report.extend((*document.problems, *e.diagnostics))
+        raise ArchError(report.diagnostics(), e.status) from None
     pinned: dict[str, str] = {}
     while True:
         try:
@@ -50,6 +53,7 @@ def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinn
     free: dict[str, Symbol] = {}
     inputs = [_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)) for decl in document.inputs]
     several = len(inputs) != 1
+    walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
     frame = Frame(None, {**names, "input": Member(None if several else inputs[0])})
     inside = Place(root, {})
@@ -104,7 +108,7 @@ def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None,
         out: dict[str, int] = {}
         for name, ref in document.outputs:
             try:
-                out[name] = walker.resolve(ref, frame)
+                out[name] = resolve(walker.builder, ref, frame)
             except ArchError as e:
                 report.extend(e.diagnostics)
         return out
@@ -120,7 +124,7 @@ def _aux(document: Document, walker: Walker, inside: Place, frame: Frame, ctx: C
     walker.builder.training = True
     for decl in document.aux:
         try:
-            source = walker.resolve(decl.source, frame)
+            source = resolve(walker.builder, decl.source, frame)
         except ArchError as e:
             walker.builder.report.extend(e.diagnostics)
             continue

@@ -1,22 +1,28 @@
-"""How large a graph will be, before any of it is made: repeats times bodies, block calls looked up."""
+"""How large a graph will be, before any of it is made: repeats times bodies, block calls looked up.
+
+Only what makes the graph too large, too deep or of unknown size is told here; other mistakes the walk will meet.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from archdsl.diagnostics import ArchError, error
+from archdsl.diagnostics import ArchError, Diagnostic, Report, error
+from archdsl.elaborate.make import OpMaker
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.items import CallItem, Item, OpItem
-from archdsl.ops import KINDS
+from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, ResidualItem
+from archdsl.ops import KINDS, Fc, Split
 
 MAX_NODES = 250_000
 MAX_STEPS = 500_000
 MAX_DEPTH = 60
+"""Nesting of composites and block calls."""
 LOST: Value = "\0"
 """Stands for an argument's value that is not known."""
 COPY_NAMES = frozenset(("i", "first", "last"))
+LONG = 64
 
 
 class Unknown(Exception):
@@ -30,21 +36,29 @@ def unknown() -> Value:
 
 @dataclass
 class Bound:
-    """Counts the nodes of a document; `values` are its arguments."""
+    """Counts the nodes of a document; `file_env` holds its arguments."""
 
     document: Document
     file_env: Env
+    report: Report = field(default_factory=Report)
     steps: int = 0
     depth: int = 0
+    active: set[str] = field(default_factory=set)
     known: dict[tuple[str, tuple[object, ...]], int] = field(default_factory=dict)
     copies: dict[int, bool] = field(default_factory=dict)
+    keep: list[object] = field(default_factory=list)
+    """Long lists whose ids are in keys of `known`: an id is only unique while its object lives."""
 
     def check(self) -> int:
-        """An upper bound on the number of nodes. Raises E0314 where there are too many, E0313 for a count that
-        depends on shapes, E0211 for a block that uses itself."""
+        """An upper bound on the number of nodes.
+
+        Raises E0314 where there are too many, E0316 for too deep a nesting, E0313 for counts that depend on shapes.
+        """
+        self.maker = OpMaker(self.document.defaults)
         total = self.size(self.document.net, self.file_env)
         for head in self.document.aux:
             total += self.size(head.body, self.file_env)
+        self.report.raise_errors()
         return total
 
     def size(self, item: Item, env: Env) -> int:
@@ -54,12 +68,13 @@ class Bound:
         if item.repeat is None:
             return self._copy(item, env)
         count = self._count(item.repeat, env)
+        each = 1 if isinstance(item, DenseItem) else 0
         if not self._uses_copy(item):
-            total = count * (self._copy(item, env) + 1)
+            total = count * (self._copy(item, env) + each) if count else 0
         else:
             total = 0
             for k in range(min(count, MAX_NODES)):
-                total += self._copy(item, Env({"i": k, "first": k == 0, "last": k == count - 1}, env)) + 1
+                total += self._copy(item, Env({"i": k, "first": k == 0, "last": k == count - 1}, env)) + each
                 if total > MAX_NODES:
                     break
         self._need_room(max(total, count), item)
@@ -67,51 +82,80 @@ class Bound:
 
     def _need_room(self, total: int, item: Item) -> None:
         if total > MAX_NODES:
-            shown = f"about {total:,}" if total < 10**12 else f"more than {10**12:,}"
-            raise error("E0314", f"this would become {shown} nodes; {MAX_NODES:,} is the most", item.span)
+            shown = f"up to {total:,}" if total < 10**12 else f"more than {10**12:,}"
+            raise error("E0314", f"this would become {shown} nodes; {MAX_NODES:,} is the most", item.span,
+                        help="a network is unrolled before it is checked; check the counts of its repeats")  # fmt: skip
 
     def _count(self, expr: Expr, env: Env) -> int:
         try:
             return max(expressions.as_whole(expr.evaluate(env), expr.span, "the count of a repeat"), 0)
         except Unknown:
-            raise error("E0313", "the count of a repeat may not depend on `in`", expr.span,
-                        help="the size of the graph must be known before shapes are; use an argument") from None  # fmt: skip
+            self.report.add(Diagnostic("E0313", "the count of a repeat may not depend on `in`", expr.span,
+                                       help="the size of the graph must be known before shapes are; use an argument"))  # fmt: skip
+            return 0
+        except ArchError:
+            return 0
 
     def _copy(self, item: Item, env: Env) -> int:
         if item.when is not None:
             try:
                 if not truth(item.when.evaluate(env), item.when.span):
                     return 0
-            except Unknown:
+            except (Unknown, ArchError):
                 pass
         if isinstance(item, OpItem):
-            return 4
-        total = 2 + sum(self.size(child, env) for child in item.nested())
+            return self._op(item, env)
+        if self.depth > MAX_DEPTH:
+            raise error("E0316", f"blocks and composites are nested more than {MAX_DEPTH} deep", item.span)
+        self.depth += 1
+        total = 1 + sum(self.size(child, env) for child in item.nested())
         if isinstance(item, CallItem):
             total += self._call(item, env)
+        elif isinstance(item, ResidualItem):
+            total += 5
+        elif isinstance(item, BranchesItem):
+            total += 1 + (len(item.branches) if item.split is not None else 0)
+        self.depth -= 1
         self._need_room(total, item)
         return total
+
+    def _op(self, item: OpItem, env: Env) -> int:
+        if item.op is Split:
+            parts = item.fields.get("parts")
+            value = self._value(parts.expr, env) if parts is not None and parts.expr is not None else LOST
+            return value if type(value) is int and value > 0 else 1
+        under = self.maker.under(item.op)
+        parts_of = (item.norm or under.norm, item.act or under.act)
+        return 1 + sum(part is not None for part in parts_of) + (item.op is Fc)
 
     def _call(self, item: CallItem, env: Env) -> int:
         name = item.call.name
         if name not in self.document.blocks and name not in KINDS:
+            value = LOST
             try:
                 value = env(name)
-            except (KeyError, Unknown):
+            except (KeyError, Unknown, ArchError):
                 return 4  # the walk tells that there is no such block
             name = value if isinstance(value, str) else ""
         block = self.document.blocks.get(name)
-        if block is None:
+        if block is None or name in self.active:  # the walk tells of a block that uses itself
             return 4
         values, lost = self._bind(item, block, env)
-        key = (name, tuple(sorted((k, repr(v)) for k, v in values.items())))
+        key = (name, tuple((k, self._mark(v)) for k, v in sorted(values.items())))
         if key not in self.known:
-            if self.depth > MAX_DEPTH:
-                return 0  # the walk tells of recursion, and of too deep a nesting
-            self.depth += 1
+            self.active.add(name)
             self.known[key] = self.size(block.body, Env(values, self.file_env, dict.fromkeys(lost, unknown)))
-            self.depth -= 1
+            self.active.remove(name)
         return self.known[key]
+
+    def _mark(self, value: Value) -> object:
+        """A key for a value, found in constant time: a long list is known by its identity."""
+        if not isinstance(value, tuple):
+            return type(value), value
+        if len(value) > LONG or any(isinstance(v, tuple) for v in value):
+            self.keep.append(value)
+            return id(value)
+        return tuple((type(v), v) for v in value)
 
     def _bind(self, item: CallItem, block: Block, env: Env) -> tuple[dict[str, Value], list[str]]:
         """The arguments that are known, and the names of those that are not; what is wrong the walk will tell."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import lcm
 from typing import Any
 
-from archdsl.diagnostics import Diagnostic, Label, Origin, Report, Span
+from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span
 from archdsl.graph import FreeSize, Node, Scope
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
@@ -34,7 +35,11 @@ class Builder:
     report: Report
     nodes: list[Node] = field(default_factory=list)
     paths: dict[str, Span] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why a path exists, where its own text does not show it."""
     implied: dict[str, int] = field(default_factory=dict)
+    strides: dict[int, Span] = field(default_factory=dict)
+    """Where the stride of a node is written."""
     least: dict[Symbol, int] = field(default_factory=dict)
     steps: dict[Symbol, int] = field(default_factory=dict)
     training: bool = False
@@ -42,18 +47,20 @@ class Builder:
     def shape(self, node: int) -> Shape | None:
         return self.nodes[node].shape
 
-    def claim_path(self, path: str, span: Span, origin: Origin) -> None:
-        """Reports E0503 where two nodes or blocks would bear one name."""
-        first = self.paths.get(path)
-        if first is None:
-            self.paths[path] = span
-        else:
-            self.report.add(Diagnostic(
-                "E0503", f"two nodes are named `{path}`", span,
-                labels=(Label(first, "the first"),) if first != span else (),
-                notes=chain_notes(origin),
-                help="the items of a list of branches, and what stands under a `_` key, share the names of their block",
-            ))  # fmt: skip
+    def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
+        """Reports E0503 where two nodes or blocks would bear one name; `why` says what made this one."""
+        first = self.paths.setdefault(path, span)
+        if why:
+            self.reasons.setdefault(path, why)
+        if first is span:
+            return
+        reason = self.reasons.get(path, "")
+        shared = "the items of a list of branches, and what stands under a `_` key, share the names of their block"
+        self.report.add(Diagnostic(
+            "E0503", f"two nodes are named `{path}`", span, label=why,
+            labels=(Label(first, (not why and reason) or "the first"),) if first != span else (),
+            notes=chain_notes(origin.call), help="rename one of them" if reason else shared,
+        ))  # fmt: skip
 
     def implied_path(self, base: str, kind: str) -> str:
         """`layer1.0/add`, the next `layer1.0/add2`."""
@@ -63,12 +70,14 @@ class Builder:
         return path if count == 1 else f"{path}{count}"
 
     def add(self, op: Op, inputs: Sequence[int], path: str, scope: Scope, origin: Origin,
-            spans: Mapping[str, Span] | None = None, ends: Sequence[Label] = ()) -> int:  # fmt: skip
-        """A new node; `spans` are the places of its fields, `ends` labels for a conflict of its inputs."""
+            spans: Mapping[str, Span] | None = None) -> int:  # fmt: skip
+        """A new node; `spans` are the places of its fields."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         shape: Any = None
         if None not in shapes:
-            shape = self._infer(op, shapes, inputs, origin, spans or {}, ends)
+            shape = self._infer(op, shapes, inputs, origin, spans or {})
+        if spans and "stride" in spans:
+            self.strides[len(self.nodes)] = spans["stride"]
         node = Node(len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training)
         self.nodes.append(node)
         scope.members.append(node.id)
@@ -81,12 +90,12 @@ class Builder:
         return len(self.nodes) - 1
 
     def _infer(self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin,
-               spans: Mapping[str, Span], ends: Sequence[Label]) -> Shape | None:  # fmt: skip
+               spans: Mapping[str, Span]) -> Shape | None:  # fmt: skip
         try:
             shape = op.infer(shapes)
         except OpError as e:
-            self.explain(e, inputs, origin, spans, ends)
-            return None
+            self.explain(e, inputs, origin, spans)
+            return e.shape
         except Inexpressible as e:
             free = {s.symbol for shape in shapes for s in shape if isinstance(s, Dim)} | {e.dim.symbol}
             raise Restart(sorted(free, key=lambda s: s.name), f"`{op.kind}` at line {origin.span.line}") from None
@@ -98,7 +107,7 @@ class Builder:
                 if need > self.least.get(size.symbol, 1):
                     self.least[size.symbol] = need
         if elements > MAX_ELEMENTS:
-            self.explain(OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, spans, ())
+            self.explain(OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, spans)
             return None
         if isinstance(op, Merge):
             self._constrain(op, shapes, origin)
@@ -116,28 +125,50 @@ class Builder:
             assert isinstance(a, Dim)
             self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
 
-    def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, spans: Mapping[str, Span],
-                ends: Sequence[Label]) -> None:  # fmt: skip
+    def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, spans: Mapping[str, Span]) -> None:
         """Reports a broken rule: at the field to blame if it was written, with both ends of a shape conflict."""
         span = spans.get(e.field or "", origin.span)
-        labels = list(ends)
+        labels: list[Label] = []
         text = e.label
-        shapes = [self.nodes[i].shape for i in inputs]
-        if e.code in ("E0412", "E0413", "E0405") and not ends:
-            labels = [self.input_label(i, f"N x {format_shape(s)}") for i, s in zip(inputs, shapes, strict=True)]
+        if e.code in ("E0412", "E0413", "E0405"):
+            labels = [self._input_label(i) for i in dict.fromkeys(inputs)]
             labels = [label for label in labels if label.span != span]
-        elif not text and inputs:
-            text = f"receives N x {format_shape(shapes[0])}" if len(inputs) == 1 else ""
+        elif len(inputs) == 1:
+            text = text or f"receives N x {format_shape(self.nodes[inputs[0]].shape)}"
+            labels = self._flattened(inputs[0]) if e.code == "E0401" else []
         self.report.add(Diagnostic(
-            e.code, e.message, span, text, labels=tuple(labels), notes=(*e.notes, *chain_notes(origin)), help=e.help,
+            e.code, e.message, span, text, labels=tuple(labels), notes=(*e.notes, *chain_notes(origin.call)), help=e.help,
         ))  # fmt: skip
 
-    def input_label(self, node: int, text: str) -> Label:
+    def _input_label(self, node: int) -> Label:
         source = self.nodes[node]
-        name = f", from `{source.path}`" if source.path else ""
-        return Label(source.origin.span, text + name)
+        return Label(source.origin.span, f"N x {format_shape(source.shape)}, from `{source.written_path}`")
 
-    def resized_at(self, node: int, until: int) -> int | None:
+    def _flattened(self, node: int) -> list[Label]:
+        """Going back along first inputs: where an image became a vector."""
+        while self.nodes[node].inputs:
+            source = self.nodes[node].inputs[0]
+            if len(self.nodes[source].shape) == 3:
+                return [Label(self.nodes[node].origin.span, "a vector from here on")]
+            node = source
+        return []
+
+    def changes(self, node: int, until: int) -> tuple[Label, ...]:
+        """Labels for what happened to the shape between `until` and `node`: where the size changed last, and the end."""
+        resized = self._resized_at(node, until)
+        labels = []
+        if resized is not None:
+            here, before = self.nodes[resized].shape, self.nodes[self.nodes[resized].inputs[0]].shape
+            span = self.strides.get(resized, self.nodes[resized].origin.span)
+            if span.source.text[span.start - 1 : span.start] == "/":
+                span = Span(span.source, span.start - 1, span.end)
+            labels.append(Label(span, f"{_how(before, here)} here: N x {format_shape(here)}"))
+        last = self.nodes[node]
+        if resized is None or last.shape != self.nodes[resized].shape:
+            labels.append(Label(last.origin.span, f"N x {format_shape(last.shape)}, from `{last.written_path}`"))
+        return tuple(labels)
+
+    def _resized_at(self, node: int, until: int) -> int | None:
         """Going back from `node` to `until` along first inputs: the last node that changed the height or width."""
         while node != until and self.nodes[node].inputs:
             here, before = self.nodes[node].shape, self.nodes[self.nodes[node].inputs[0]].shape
@@ -158,10 +189,20 @@ class Builder:
         return tuple(out)
 
 
-def chain_notes(origin: Origin) -> tuple[str, ...]:
+def _how(before: Shape, after: Shape) -> str:
+    """What happened to height and width, in a word."""
+    factors = {Fraction(at(b), at(a)) for b, a in zip(before[1:], after[1:], strict=False)}
+    factor = factors.pop() if len(factors) == 1 and len(before) == len(after) else Fraction(1)
+    if factor.denominator == 1 and factor != 1:
+        return "halved" if factor == 2 else f"divided by {factor}"
+    if factor.numerator == 1 and factor != 1:
+        return "doubled" if factor == Fraction(1, 2) else f"{factor.denominator} times as large"
+    return "the size changes"
+
+
+def chain_notes(call: CallSite | None) -> tuple[str, ...]:
     """The block calls that led to a node, innermost first."""
     notes: list[str] = []
-    call = origin.call
     while call is not None and len(notes) < 6:
         notes.append(f"in {call.path} = {call.text}, called at line {call.span.line}")
         call = call.parent
@@ -173,7 +214,7 @@ def unread(builder: Builder, keep: set[int]) -> list[Diagnostic]:
     read = {i for node in builder.nodes for i in node.inputs} | keep
     return [
         Diagnostic("W0901", f"nothing reads `{node.path}`", node.origin.span, severity="warning",
-                   notes=chain_notes(node.origin), help="read it with `<-`, list it under `outputs`, or remove it")
+                   notes=chain_notes(node.origin.call), help="read it with `<-`, list it under `outputs`, or remove it")
         for node in builder.nodes
         if node.id not in read and node.op.kind != "input"
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from archdsl.diagnostics import CallSite, Label, did_you_mean, error
 from archdsl.elaborate.place import Context, Frame, Member, Place
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
+from archdsl.language.hints import meant
 from archdsl.language.items import BrokenItem, CallItem, OpItem, Written
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
@@ -44,10 +45,11 @@ def _callee(walker: Walker, item: CallItem, ctx: Context) -> str:
     try:
         value = ctx.env(name)
     except KeyError:
-        raise error("E0301", f"there is no kind or block `{name}`", item.call.name_span,
-                    help=did_you_mean(name, [*walker.blocks, *KINDS])) from None  # fmt: skip
+        raise error("E0301", f"there is no kind or block `{name[:60]}`", item.call.name_span,
+                    help=meant(name, walker.blocks)) from None  # fmt: skip
     if not isinstance(value, str) or (value not in walker.blocks and value not in KINDS):
-        raise error("E0301", f"`{name}` is {show(value)}, not the name of a block or kind", item.call.name_span)
+        raise error("E0301", f"`{name}` is {show(value)}, not the name of a block or kind", item.call.name_span,
+                    help=meant(value, walker.blocks) if isinstance(value, str) else "")  # fmt: skip
     return value
 
 
@@ -58,8 +60,10 @@ def _kind_call(walker: Walker, item: CallItem, op: type[Op], ctx: Context) -> Op
     for arg in item.call.args:
         name = arg.name or (positional.pop(0) if positional and not arg.star else None)
         if name is None or name not in op.model_fields:
-            raise error("E0309", f"`{op.kind}` has no use for this value" if arg.name is None else f"`{op.kind}` has no `{name}`",
-                        arg.span, help=did_you_mean(arg.name or "", op.model_fields))  # fmt: skip
+            what = f"has no `{name}`" if arg.name else "has no use for this value"
+            fields_help = f"fields are named: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
+            raise error("E0309", f"`{op.kind}` {what}", arg.span,
+                        help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help)  # fmt: skip
         fields[name] = Written(arg.value.span, arg.value)
     return OpItem(span=item.span, op=op, fields=fields)
 
@@ -80,6 +84,7 @@ def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[d
     positional: list[Value] = []
     named: dict[str, Value] = {}
     label = (Label(block.span, "defined here"),)
+    names = [p.name for p in block.params]
     for arg in item.call.args:
         value = arg.value.evaluate(ctx.env)
         if arg.star:
@@ -88,25 +93,28 @@ def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[d
             positional += value
         elif arg.name is None:
             positional.append(value)
-        elif arg.name in named or arg.name not in [p.name for p in block.params]:
-            what = "twice" if arg.name in named else ""
-            raise error("E0307", f"`{block.name}` gets `{arg.name}` twice" if what else f"`{block.name}` has no argument `{arg.name}`",
-                        arg.span, labels=label, help=did_you_mean(arg.name, [p.name for p in block.params]))  # fmt: skip
+        elif arg.name not in names:
+            raise error("E0307", f"`{block.name}` has no argument `{arg.name}`", arg.span, labels=label,
+                        help=did_you_mean(arg.name, names) or "it has none at all")  # fmt: skip
         else:
             named[arg.name] = value
-    if len(positional) > len(block.params):
-        raise error("E0307", f"`{block.name}` takes {len(block.params)} values, and {len(positional)} are given", item.call.span,
-                    labels=label)  # fmt: skip
-    values = dict(zip((p.name for p in block.params), positional, strict=False))
-    twice = next((n for n in named if n in values), None)
-    if twice:
-        raise error("E0307", f"`{block.name}` gets `{twice}` twice", item.call.span, labels=label)
     shown = [show(v) for v in positional] + [f"{k}={show(v)}" for k, v in named.items()]
+    came = f"this is `{block.name}({', '.join(shown)})`" if any(arg.star for arg in item.call.args) else ""
+    if len(positional) > len(names):
+        takes = f"{len(names)} value{'' if len(names) == 1 else 's'}" if names else "no values"
+        raise error("E0307", f"`{block.name}` takes {takes}, and {len(positional)} are given", item.call.span,
+                    label=came, labels=label)  # fmt: skip
+    values = dict(zip(names, positional, strict=False))
+    twice = next((a for a in item.call.args if a.name in values), None)
+    if twice is not None:
+        raise error("E0307", f"`{block.name}` gets `{twice.name}` twice", twice.span, labels=label,
+                    help=f"the values before it are {', '.join(list(values)[:8])}")  # fmt: skip
     values |= named
     env = Env(values, walker.file_env)
     for p in block.params:
         if p.name not in values:
             if p.default is None:
-                raise error("E0307", f"`{block.name}` needs `{p.name}`", item.call.span, labels=(Label(p.span, "no default"),))
+                raise error("E0307", f"`{block.name}` needs `{p.name}`", item.call.span, label=came,
+                            labels=(Label(p.span, "has no default"),), help=f"it takes {', '.join(names)}")  # fmt: skip
             values[p.name] = p.default.evaluate(env)
     return {p.name: values[p.name] for p in block.params}, shown

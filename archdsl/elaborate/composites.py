@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archdsl.diagnostics import Label, Origin, error
-from archdsl.elaborate.build import SEVERAL
+from archdsl.diagnostics import Diagnostic, Origin, Span, did_you_mean, error
+from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.place import Context, Counter, Frame, Place
 from archdsl.language import expressions
 from archdsl.language.expressions import Env, show
@@ -23,8 +23,7 @@ MERGES: dict[str, Op] = {"concat": Concat(), "add": Add(), "mul": Mul()}
 
 def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx: Context) -> int | None:
     origin = Origin(item.span, ctx.call)
-    if cursor == SEVERAL:
-        raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+    walker.need_one(cursor, item)
     body = walker.role(item.body, inside, "body", cursor, ctx)
     if body is None:
         return None
@@ -36,16 +35,9 @@ def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx
     differ = [at(s) for s in before] != [at(s) for s in after]
     if differ and item.shortcut == "none":
         return body
-    short = cursor
-    if differ:
-        short = _shortcut(walker, item, inside, cursor, before, after, ctx)
-    got = walker.builder.shape(short)
-    ends: tuple[Label, ...] = ()
-    if got is not None and [at(s) for s in got] != [at(s) for s in after]:
-        ends = _ends(walker, item, cursor, body, short)
-        origin = Origin(item.shortcut_span or item.span, ctx.call)
+    short = _shortcut(walker, item, inside, cursor, body, ctx) if differ else cursor
     path = walker.builder.implied_path(inside.scope.path, "add")
-    return walker.builder.add(Add(), [body, short], path, inside.scope, origin, ends=ends)
+    return walker.builder.add(Add(), [body, short], path, inside.scope, origin)
 
 
 def _scaled(walker: Walker, item: ResidualItem, inside: Place, body: int, ctx: Context, origin: Origin) -> int:
@@ -60,19 +52,30 @@ def _scaled(walker: Walker, item: ResidualItem, inside: Place, body: int, ctx: C
     return walker.builder.add(Affine(mul=float(value)), [body], path, inside.scope, origin)
 
 
-def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, before: Shape, after: Shape, ctx: Context) -> int:
+def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, body: int, ctx: Context) -> int:
+    """The other input of the addition. Where none fits that is reported, and the body stands for it from there on."""
+    before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if isinstance(item.shortcut, Item):
         given = walker.role(item.shortcut, inside, "shortcut", cursor, ctx)
-        return cursor if given is None else given
+        given = cursor if given is None else given
+        got = walker.builder.shape(given)
+        if got is not None and [at(s) for s in got] != [at(s) for s in after]:
+            _report_conflict(walker, item, cursor, body, given, ctx)
+            return body
+        return given
     stride = fitting_stride(before, after)
+    fewer = at(before[0]) - at(after[0])
+    if stride is None or (item.shortcut == "pad" and fewer > 0):
+        _report_misfit(walker, item, cursor, body, stride is not None, ctx)
+        return body
     span = item.shortcut_span or item.span
-    if stride is None:
-        raise error("E0415", f"no projection fits: the body turns N x {format_shape(before)} into N x {format_shape(after)}", span,
-                    labels=_ends(walker, item, cursor, None, None),
-                    help="write the shortcut yourself, or `shortcut: none` for no addition")  # fmt: skip
     if item.shortcut == "pad":
-        return _padded(walker, item, inside, cursor, before, after, stride, Origin(span, ctx.call))
-    out = expressions.literal(at(after[0]), span)
+        return _padded(walker, inside, cursor, -fewer, stride, Origin(span, ctx.call))
+    return _projection(walker, inside, cursor, at(after[0]), stride, span, ctx)
+
+
+def _projection(walker: Walker, inside: Place, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context) -> int:
+    out = expressions.literal(channels, span)
     sides = tuple(Written(span, expressions.literal(s, span)) for s in stride)
     one = Written(span, expressions.literal(1, span))
     fields = {"out": Written(span, out), "kernel": one, "stride": Written(span, None, sides)}
@@ -83,12 +86,8 @@ def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, be
     return given
 
 
-def _padded(walker: Walker, item: ResidualItem, inside: Place, cursor: int, before: Shape, after: Shape,
-            stride: tuple[int, int], origin: Origin) -> int:  # fmt: skip
+def _padded(walker: Walker, inside: Place, cursor: int, more: int, stride: tuple[int, int], origin: Origin) -> int:
     """Option A of He et al. 2015: every stride-th pixel, zeros for the new channels (behind the old ones)."""
-    more = at(after[0]) - at(before[0])
-    if more < 0:
-        raise error("E0415", f"`shortcut: pad` cannot drop channels: {at(before[0])} become {at(after[0])}", origin.span)
     part = walker.scopes.anonymous(inside, "shortcut", origin)
     if stride != (1, 1):
         path = walker.builder.implied_path(part.scope.path, "subsample")
@@ -100,29 +99,40 @@ def _padded(walker: Walker, item: ResidualItem, inside: Place, cursor: int, befo
     return cursor
 
 
-def _ends(walker: Walker, item: ResidualItem, cursor: int, body: int | None, short: int | None) -> tuple[Label, ...]:
-    """Both ends of a residual whose shapes do not meet, and where the body changed the size."""
-    labels = []
-    if body is not None:
-        resized = walker.builder.resized_at(body, cursor)
-        at_node = body if resized is None else resized
-        shape = walker.builder.shape(body)
-        word = "the size changes here; the body gives" if resized is not None else "the body gives"
-        if shape is not None:
-            labels.append(Label(walker.builder.nodes[at_node].origin.span, f"{word} N x {format_shape(shape)}"))
-    if short is not None:
-        shape = walker.builder.shape(short)
-        source = walker.builder.nodes[short]
-        what = "unchanged" if short == cursor else "through the shortcut"
-        if shape is not None:
-            labels.append(Label(source.origin.span, f"N x {format_shape(shape)}, from `{source.path}` {what}"))
-    return tuple(labels)
+def _report_conflict(walker: Walker, item: ResidualItem, cursor: int, body: int, short: int, ctx: Context) -> None:
+    """Both ends of an addition whose shapes do not meet, and where the body changed the size."""
+    nodes = walker.builder.nodes
+    assert item.shortcut_span is not None
+    label = f"N x {format_shape(nodes[short].shape)}"
+    if short == cursor:
+        label += f", from `{nodes[cursor].written_path}` unchanged"
+    stride = fitting_stride(nodes[cursor].shape, nodes[body].shape)
+    how = "" if stride == (1, 1) else f" with stride {stride[0] if stride and stride[0] == stride[1] else stride}"
+    help_ = f"remove `shortcut:` and a 1x1 projection{how} is made for you" if stride else "make the body keep the size"
+    walker.builder.report.add(Diagnostic(
+        "E0412", "the two inputs of `add` have different shapes", item.shortcut_span, label,
+        labels=walker.builder.changes(body, cursor), notes=chain_notes(ctx.call), help=help_,
+    ))  # fmt: skip
+
+
+def _report_misfit(walker: Walker, item: ResidualItem, cursor: int, body: int, fits: bool, ctx: Context) -> None:
+    """No projection, or no padding, turns what the residual receives into what its body gives."""
+    before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
+    if fits:
+        message = f"`shortcut: pad` cannot drop channels: {at(before[0])} become {at(after[0])}"
+        help_ = "remove `shortcut:` and a 1x1 projection is made for you"
+    else:
+        message = f"no projection fits: the body turns N x {format_shape(before)} into N x {format_shape(after)}"
+        help_ = "make the body keep the size (see its padding), write the shortcut yourself, or `shortcut: none` for no addition"
+    walker.builder.report.add(Diagnostic(
+        "E0415", message, item.shortcut_span or item.span, labels=walker.builder.changes(body, cursor),
+        notes=chain_notes(ctx.call), help=help_,
+    ))  # fmt: skip
 
 
 def branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-    origin = Origin(item.span, ctx.call)
-    if cursor == SEVERAL:
-        raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+    origin = Origin(item.merge.span if item.merge is not None else item.span, ctx.call)
+    walker.need_one(cursor, item)
     cursors = [cursor] * len(item.branches)
     if item.split is not None:
         cursors = _split_branches(walker, item, inside, cursor, ctx, origin)
@@ -142,7 +152,8 @@ def _merge_of(walker: Walker, item: BranchesItem, ctx: Context) -> Op:
     word = item.merge.evaluate(ctx.env) if item.merge is not None else "concat"
     if not isinstance(word, str) or word not in MERGES:
         span = item.merge.span if item.merge is not None else item.span
-        raise error("E0308", f"`merge` is concat, add or mul, not {show(word)}", span)
+        raise error("E0308", f"`merge` is concat, add or mul, not {show(word)}", span,
+                    help=did_you_mean(word, MERGES) if isinstance(word, str) else "")  # fmt: skip
     return MERGES[word]
 
 
@@ -152,7 +163,7 @@ def _split_branches(walker: Walker, item: BranchesItem, inside: Place, cursor: i
     if count != len(item.branches):
         raise error("E0308", f"`split` is {count}, and there are {len(item.branches)} branches", item.split.span)
     out = []
-    for part in walker.slices(count, cursor, origin):
+    for part in walker.slices(count, cursor, item.split.span):
         path = walker.builder.implied_path(inside.scope.path, "slice")
         out.append(walker.builder.add(part, [cursor], path, inside.scope, origin))
     return out
@@ -160,8 +171,7 @@ def _split_branches(walker: Walker, item: BranchesItem, inside: Place, cursor: i
 
 def dense(walker: Walker, item: DenseItem, inside: Place, cursor: int, ctx: Context) -> int | None:
     assert item.repeat is not None
-    if cursor == SEVERAL:
-        raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+    walker.need_one(cursor, item)
     count = walker.count(item.repeat, ctx.env)
     origin = Origin(item.span, ctx.call)
     counter = Counter()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from archdsl.diagnostics import ArchError, Diagnostic, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
 from archdsl.language.document import OpDefaults
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.items import OpItem, Part, Written
+from archdsl.language.reader import words_of
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import KINDS, Conv, Deconv, DwConv
 from archdsl.ops.base import Op
@@ -21,8 +22,7 @@ from archdsl.ops.base import Op
 _PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The ops of one written node, and where each field of the main one stands."""
 
     main: Op
@@ -31,8 +31,7 @@ class Parts:
     spans: Mapping[str, Span]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     """An item with its defaults laid under, the same for every copy of it."""
 
     fields: dict[str, Written]
@@ -59,7 +58,7 @@ class OpMaker:
         norm = self._part(plan.norm, "norm", env)
         act = self._part(plan.act, "act", env)
         fields = plan.fields
-        values = {name: w.evaluate(env) for name, w in fields.items()}
+        values = {name: _evaluate(item.op, name, w, env) for name, w in fields.items()}
         if "bias" in item.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
         made = Parts(make(item.op, values, fields, item.span), norm, act, plan.spans)
@@ -117,12 +116,12 @@ def make(op: type[Op], values: Mapping[str, Value], fields: Mapping[str, Written
     try:
         return op.model_validate(data)
     except ValidationError as e:
-        found: dict[str, Diagnostic] = {}
+        found: dict[str, list[Any]] = {}
         for item in e.errors(include_url=False):
-            name = str(item["loc"][0])
-            if name not in found or "literal" in found[name].message:
-                found[name] = _invalid(op, name, item, data, fields, span)
-        raise ArchError(found.values()) from None
+            found.setdefault(str(item["loc"][0]), []).append(item)
+        missing = [name for name, items in found.items() if items[0]["type"] == "missing"]
+        wrong = [_invalid(op, name, items, data, fields, span) for name, items in found.items() if name not in missing]
+        raise ArchError([*wrong, *([_missing(op, missing, span)] if missing else [])]) from None
 
 
 def _number(value: Value, at: Written | None) -> Any:
@@ -138,17 +137,36 @@ def _number(value: Value, at: Written | None) -> Any:
     return value
 
 
-def _invalid(op: type[Op], name: str, item: Any, data: Mapping[str, Any], fields: Mapping[str, Written], span: Span) -> Diagnostic:
+def _evaluate(op: type[Op], name: str, written: Written, env: Env) -> Value:
+    """The value of a field. For an unknown name the field's own words (`same`, `nearest`) may be what was meant."""
+    try:
+        return written.evaluate(env)
+    except ArchError as e:
+        (d, *_) = e.diagnostics or (None,)
+        near = closest(written.span.text, words_of(op, name)) if d is not None and d.span == written.span else None
+        if d is None or d.code != "E0304" or near is None:
+            raise
+        raise ArchError(replace(d, help=f"did you mean `{near}`?")) from None
+
+
+def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
+    about = "; ".join(f"{name}: {op.model_fields[name].description}" for name in names)
+    example = " ".join([*(["3x3"] if "kernel" in op.model_fields else []), op.kind, *(["64"] if "out" in op.positional else [])])
+    return Diagnostic("E0311", f"`{op.kind}` needs {' and '.join(f'`{name}`' for name in names)}", span, help=f"e.g. `{example}`; {about}")
+
+
+def _invalid(op: type[Op], name: str, items: list[Any], data: Mapping[str, Any], fields: Mapping[str, Written], span: Span) -> Diagnostic:
     info = op.model_fields.get(name)
     about = f"{name}: {info.description}" if info is not None and info.description else ""
-    if item["type"] == "missing":
-        return Diagnostic("E0311", f"`{op.kind}` needs `{name}`", span, help=about)
     where = fields[name].span if name in fields else span
     value = data.get(name)
-    if item["type"].startswith("int") and isinstance(value, float):
+    said = {pydantic_message(item): item["type"] for item in items}
+    if isinstance(value, float) and {*said.values()} <= {"int_type", "int_from_float", "tuple_type"}:
         written = where.text
-        came = f": `{written}` is {value:g}" if not _PLAIN_NUMBER.match(written) else f", not {value!r}"
-        return Diagnostic("E0315", f"`{name}` of `{op.kind}` must be a whole number{came}", where, help=about)
-    several = len(item["loc"]) > 1
-    said = f"cannot be {show(value)}" if several and isinstance(value, (str, tuple, bool, type(None))) else pydantic_message(item)
-    return Diagnostic("E0308", f"`{name}` of `{op.kind}` {said}", where, help=about)
+        plain = _PLAIN_NUMBER.match(written)
+        came = f", not {value!r}" if plain else f": `{written}` is {value:g}"
+        return Diagnostic("E0315", f"`{name}` of `{op.kind}` must be a whole number{came}", where,
+                          help=about if plain else f"`//` divides and rounds down; {about}")  # fmt: skip
+    # Of a field with several forms pydantic tells what is wrong with each; the description says it better.
+    message = f"cannot be {show(value)}" if len(said) > 1 or "tuple_type" in said.values() else next(iter(said))
+    return Diagnostic("E0308", f"`{name}` of `{op.kind}` {message}", where, help=about)

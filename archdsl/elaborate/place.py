@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archdsl.diagnostics import CallSite, Origin, error
-from archdsl.elaborate.build import Builder, chain_notes
+from archdsl.elaborate.build import Builder
 from archdsl.graph import Scope, ScopeKind
 from archdsl.language.expressions import Env
+from archdsl.language.items import Item
 from archdsl.ops.base import Op
 
 
@@ -38,8 +39,10 @@ class Frame:
 
     parent: Frame | None
     names: dict[str, Member] = field(default_factory=dict)
-    later: frozenset[str] = frozenset()
-    """All names of the sequence, also those not built yet."""
+    later: Mapping[str, Item] = field(default_factory=dict)
+    """All nodes of the sequence by name, also those not built yet."""
+    current: str = ""
+    """The name of the one that is being built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,14 @@ def drop_if_empty(inside: Place) -> None:
         scope.parent.members.remove(scope)
 
 
+_NAMELESS = {
+    "body": "put it under a key, which names it: `residual: {conv1: ...}`",
+    "shortcut": "put it under a key, which names it: `shortcut: {downsample: ...}`",
+    "branch": "name the branches: `inception: {branch1: ..., branch2: ...}`",
+    "then": "put it under a key, which names it: `then: {conv1: ...}`",
+}
+
+
 def name_parts(parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, origin: Origin) -> list[tuple[str, Place]]:
     """The path of each part of a fused node (conv, bn, relu), and the place whose scope it belongs to.
 
@@ -157,8 +168,7 @@ def name_parts(parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, o
     if place.anonymous:
         if parametric:
             raise error("E0504", f"`{parametric[0].kind}` has parameters, and nothing here gives it a name", origin.span,
-                        notes=chain_notes(origin),
-                        help="write it under a key, `conv1: ...`, or as an item of a list of its own, `[...]`")  # fmt: skip
+                        help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"))  # fmt: skip
         return [(builder.implied_path(place.scope.path, p.kind), here) for p in parts]
     if len(parametric) <= 1:
         path = place.path()
@@ -191,7 +201,9 @@ def _siblings(parts: Sequence[Op], place: Place, builder: Builder, origin: Origi
         name = key if number == 0 else key.replace("conv", p.kind, 1)
         path = join(place.scope.path, name)
         if p.parametric:
-            names.append((_leaf(path, builder, origin), here))
+            why = f"with `naming: sibling`, `{key}` also makes `{name}`" if number else ""
+            builder.claim_path(path, origin.span, origin, why)
+            names.append((path, here))
         else:
             names.append((builder.implied_path(join(place.scope.path, key), p.kind), here))
     return names

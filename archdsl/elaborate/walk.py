@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from archdsl.diagnostics import ArchError, Origin, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.build import SEVERAL, Builder, chain_notes
 from archdsl.elaborate.calls import call
 from archdsl.elaborate.composites import branches, dense, residual
 from archdsl.elaborate.make import OpMaker
 from archdsl.elaborate.place import Context, Counter, Frame, Member, Place, Scopes, drop_if_empty, join, name_parts
+from archdsl.elaborate.references import resolve
 from archdsl.graph import Scope
 from archdsl.language import expressions
 from archdsl.language.document import Document
@@ -27,11 +28,10 @@ from archdsl.language.items import (
     ListItem,
     MapItem,
     OpItem,
-    Ref,
     ResidualItem,
 )
 from archdsl.ops import Fc, Flatten, Slice
-from archdsl.ops.base import Op, OpError
+from archdsl.ops.base import Op, OpError, divisors
 from archdsl.ops.reshape import Identity, Split
 from archdsl.shapes import Shape, at
 
@@ -46,6 +46,8 @@ class Walker:
     file_env: Env
     incoming: Shape | str | None = None
     """The shape that `in` speaks of; None where it is unknown, a text where `in` has no meaning."""
+    several: tuple[str, ...] = ()
+    """Names for the tensors that arrive where the cursor is `SEVERAL`."""
 
     def __post_init__(self) -> None:
         self.scopes = Scopes(self.builder)
@@ -93,7 +95,7 @@ class Walker:
             origin = Origin(item.span, ctx.call)
             for d in e.diagnostics:
                 at_span = d if d.span is not None else replace(d, span=item.span)
-                self.builder.report.add(replace(at_span, notes=at_span.notes or chain_notes(origin)))
+                self.builder.report.add(replace(at_span, notes=(*at_span.notes, *chain_notes(ctx.call))))
             return self.builder.fail(place.scope, origin)
 
     def _repeat(self, item: Item, place: Place, cursor: int, ctx: Context) -> int | None:
@@ -123,7 +125,7 @@ class Walker:
     def _single(self, item: Item, place: Place, cursor: int, ctx: Context, read: bool = True) -> int | None:
         if ctx.depth > MAX_DEPTH:
             raise error("E0316", f"blocks and composites are nested more than {MAX_DEPTH} deep", item.span)
-        inputs = [self.resolve(ref, ctx.frame) for ref in item.sources] if item.sources and read else [cursor]
+        inputs = [resolve(self.builder, ref, ctx.frame) for ref in item.sources] if item.sources and read else [cursor]
         if item.when is not None:
             self.receive(inputs[0])
             if not truth(item.when.evaluate(ctx.env), item.when.span):
@@ -172,6 +174,12 @@ class Walker:
             self.scopes.undo(place, inside)
         self.scopes.close(inside)
 
+    def need_one(self, cursor: int, item: Item) -> None:
+        """Raises E0421 where a node reads what gives several tensors."""
+        if cursor == SEVERAL:
+            raise error("E0421", "several tensors arrive here, and this node reads one", item.span,
+                        help=f"say which: {' or '.join(f'`<- {name}`' for name in self.several) or '`<- name`'}")  # fmt: skip
+
     def _one(self, item: Item, inputs: Sequence[int]) -> int:
         if len(inputs) != 1:
             raise error("E0414", f"this node reads one tensor, not {len(inputs)}", item.span,
@@ -198,7 +206,7 @@ class Walker:
         return last
 
     def _map(self, item: MapItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-        frame = Frame(ctx.frame, {}, frozenset(key.name for key, _ in item.entries if key.name))
+        frame = Frame(ctx.frame, {}, {key.name: child for key, child in item.entries if key.name})
         ctx = replace(ctx, frame=frame)
         last = None
         for key, child in item.entries:
@@ -213,6 +221,7 @@ class Walker:
             return self.role(child, inside, role, cursor, ctx)
         spot = Place(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)
+        ctx.frame.current = key.name
         given = self.item(child, spot, cursor, ctx)
         for member in inside.scope.members[before:]:
             if role and isinstance(member, Scope):
@@ -222,51 +231,18 @@ class Walker:
             ctx.frame.names[key.name] = member_of
         return given
 
-    def resolve(self, ref: Ref, frame: Frame) -> int:
-        """The node that a reference names. Raises E0410 (unknown), E0411 (built later), E0421 (gives several)."""
-        member: Member | None = None
-        at_frame: Frame | None = frame
-        while at_frame is not None and member is None:
-            member = at_frame.names.get(ref.parts[0])
-            at_frame = at_frame.parent
-        if member is None:
-            raise self._unknown(ref, frame)
-        for n, part in enumerate(ref.parts[1:], 1):
-            if part not in member.inner:
-                raise error("E0410", f"`{'.'.join(ref.parts[:n])}` has no node `{part}`", ref.span, help=did_you_mean(part, member.inner))
-            member = member.inner[part]
-        if member.value is None:
-            raise error("E0421", f"`{'.'.join(ref.parts)}` gives several tensors", ref.span,
-                        help="name one: " + ", ".join(f"`{'.'.join(ref.parts)}.{n}`" for n in list(member.inner)[:4]))  # fmt: skip
-        return member.value
-
-    def _unknown(self, ref: Ref, frame: Frame) -> ArchError:
-        name = ref.parts[0]
-        visible: list[str] = []
-        at_frame: Frame | None = frame
-        while at_frame is not None:
-            if name in at_frame.later:
-                return error("E0411", f"`{name}` is built later: a reference points back only", ref.span,
-                             help="move the node up, or this one down")  # fmt: skip
-            visible += at_frame.names
-            at_frame = at_frame.parent
-        hint = did_you_mean(name, visible)
-        if closest(name, visible) is None:
-            hint = (hint + "\n" if hint else "") + "a block sees nothing of its caller but its arguments and inputs"
-        return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
-
     # --- ops ---------------------------------------------------------------------------------------------
 
     def op(self, item: OpItem, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
-        if SEVERAL in inputs:
-            raise error("E0421", "several tensors arrive here", item.span, help="say which one with `<-`")
+        for i in inputs:
+            self.need_one(i, item)
         shape = self.receive(inputs[0])
         shapes = [self.builder.shape(i) for i in inputs]
         made = self.maker.parts(item, ctx.env)
         origin = Origin(item.span, ctx.call)
         self._check_arity(item, made.main, inputs)
         if isinstance(made.main, Split):
-            return self._split(made.main, place, inputs[0], origin)
+            return self._split(made.main, place, inputs[0], origin, made.spans.get("parts", item.span))
         if isinstance(made.main, Identity) and place.anonymous and not (made.norm or made.act):
             return inputs[0]
         main = made.main
@@ -275,7 +251,7 @@ class Walker:
             try:
                 main = main.settle([s for s in shapes if s is not None])
             except OpError as e:
-                self.builder.explain(e, inputs, origin, made.spans, ())
+                self.builder.explain(e, inputs, origin, made.spans)
                 return self.builder.fail(place.scope, origin)
         parts = [p for p in (main, made.norm, made.act) if p is not None]
         named = name_parts(parts, place, self.document.naming, self.scopes, origin)
@@ -303,23 +279,24 @@ class Walker:
             raise error("E0414", f"`{op.kind}` reads one node, not {len(inputs)}", item.span,
                         help="put a `concat`, `add` or `mul` before it")  # fmt: skip
 
-    def _split(self, split: Split, place: Place, cursor: int, origin: Origin) -> int:
+    def _split(self, split: Split, place: Place, cursor: int, origin: Origin, span: Span) -> int:
         if place.anonymous:
             raise error("E0504", "`split` needs a name, by which its parts are read", origin.span, help="`parts: split 2`, then `<- parts.0`")
         inside = self.scopes.open(place, "sequence", origin)
-        for n, part in enumerate(self.slices(split.parts, cursor, origin)):
+        self.several = tuple(f"{place.key}.{n}" for n in range(min(split.parts, 4)))
+        for n, part in enumerate(self.slices(split.parts, cursor, span)):
             path = join(inside.scope.path, str(n))
             inside.inner[str(n)] = Member(self.builder.add(part, [cursor], path, inside.scope, origin))
         self.scopes.close(inside)
         return SEVERAL
 
-    def slices(self, count: int, cursor: int, origin: Origin) -> list[Slice]:
+    def slices(self, count: int, cursor: int, span: Span) -> list[Slice]:
         """Equal parts of the channels. Raises E0403 where they do not divide."""
         shape = self.builder.shape(cursor)
         if shape is None:
             raise ArchError(())
         channels = at(shape[0])
         if channels % count:
-            raise error("E0403", f"{channels} channels cannot be split into {count} equal parts", origin.span)
+            raise error("E0403", f"{channels} channels cannot be split into {count} equal parts", span, help=divisors(channels))
         each = channels // count
         return [Slice(start=n * each, end=(n + 1) * each) for n in range(count)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Report, Source, Span, did_you_mean, error
 from archdsl.language.expressions import Env, Expr, Value, show
@@ -15,23 +17,20 @@ from archdsl.ops import KINDS
 from archdsl.source import Map, Scalar, Seq, Tree
 
 
-@dataclass(frozen=True, slots=True)
-class InputSize:
+class InputSize(NamedTuple):
     """One size of an input: a number (an expression), for a spatial one with its symbol's name if written."""
 
     expr: Expr
     symbol: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InputDecl:
+class InputDecl(NamedTuple):
     name: str | None
     sizes: tuple[InputSize, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ArgDecl:
+class ArgDecl(NamedTuple):
     name: str
     default: Written
     type: str | None
@@ -40,15 +39,13 @@ class ArgDecl:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class BlockParam:
+class BlockParam(NamedTuple):
     name: str
     default: Expr | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     name: str
     params: tuple[BlockParam, ...]
     inputs: tuple[str, ...]
@@ -56,17 +53,15 @@ class Block:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class OpDefaults:
+class OpDefaults(NamedTuple):
     """What is written behind a kind under `defaults`."""
 
-    fields: Mapping[str, Written] = field(default_factory=dict)
+    fields: Mapping[str, Written] = MappingProxyType({})
     norm: Part | None = None
     act: Part | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuxDecl:
+class AuxDecl(NamedTuple):
     name: str
     source: Ref
     body: Item
@@ -74,8 +69,7 @@ class AuxDecl:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A published number, as written (`4.09G`), and where it was published."""
 
     name: str

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
-from archdsl.diagnostics import ArchError, Label, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Label, Span, closest, did_you_mean, error
 from archdsl.source import Scalar
 
 Value: TypeAlias = bool | int | float | Fraction | str | tuple[Any, ...] | None
@@ -75,6 +75,16 @@ class Env:
             env = env.parent
         return tuple(names)
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Of `known` those that do not just stand for themselves, as the names of kinds and blocks do."""
+        same: set[str] = set()
+        env: Env | None = self
+        while env is not None:
+            same.update(name for name, value in env.values.items() if value == name)
+            env = env.parent
+        return tuple(name for name in self.known if name not in same)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expr:
@@ -91,8 +101,7 @@ class Expr:
         return self.run(env)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Arg:
+class Arg(NamedTuple):
     """`3`, `s=2` or, with `star`, `*rows[i]`; `span` is all of it."""
 
     value: Expr
@@ -101,8 +110,7 @@ class Arg:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(NamedTuple):
     name: str
     name_span: Span
     args: tuple[Arg, ...]
@@ -254,6 +262,7 @@ _NOT_HERE: Mapping[str, tuple[str, str]] = {
     "!": ("`!` is not part of expressions", "write `not`"),
     "?": ("`?` is not part of expressions", "write `a if condition else b`"),
     "{": ("`{` is not part of expressions", "lists stand in `[...]`"),
+    "^": ("there is no power operator", "write `x*x`"),
 }
 _FOREIGN = frozenset(
     [
@@ -747,7 +756,7 @@ def _name(name: str, span: Span) -> Callable[[Lookup], Value]:
         except KeyError as missing:
             if missing.args != (name,):
                 raise
-            raise _unknown(name, span, getattr(env, "known", ())) from None
+            raise _unknown(name, span, env) from None
         except ArchError as problem:  # from a lazy name, which does not know where it is used
             raise _placed(problem, span) from None
 
@@ -761,9 +770,16 @@ _MEANT = {
 }
 
 
-def _unknown(name: str, span: Span, known: Iterable[str]) -> ArchError:
-    meant = _MEANT.get(name)
-    help_ = f"did you mean `{meant}`?" if meant else did_you_mean(name, known)
+_COPY = "`i`, `first` and `last` are known in the text of a repeated node only; a block gets them as arguments"
+
+
+def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
+    meant = _MEANT.get(name) or (closest(name, env.known) if isinstance(env, Env) else None)
+    help_ = f"did you mean `{meant}`?" if meant else ""
+    if name in ("i", "first", "last"):
+        help_ = _COPY
+    elif not meant and isinstance(env, Env):
+        help_ = did_you_mean(name, env.own)
     return error("E0304", f"`{name[:80]}` is not known here", span, help=help_)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from archdsl.diagnostics import Span
 from archdsl.language.expressions import Call, Env, Expr, Value
 from archdsl.ops.base import Op
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A value of a field: an expression, or a list of values."""
 
     span: Span
@@ -31,23 +31,21 @@ class Written:
         return frozenset().union(*(item.names for item in self.items))
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """`trunk.a`: a dotted reference to an earlier node."""
 
     parts: tuple[str, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A norm or activation written on a node: an expression that names the kind (or nothing), and its fields."""
 
     name: Written
-    fields: dict[str, Written] = field(default_factory=dict)
+    fields: Mapping[str, Written] = MappingProxyType({})
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Item:
     """What every node may carry."""
 
@@ -69,7 +67,7 @@ class Item:
             yield self.then
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class OpItem(Item):
     op: type[Op]
     fields: dict[str, Written]
@@ -87,7 +85,7 @@ class OpItem(Item):
                 yield from part.fields.values()
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class CallItem(Item):
     call: Call
 
@@ -97,7 +95,7 @@ class CallItem(Item):
             yield arg.value
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class ListItem(Item):
     items: tuple[Item, ...]
 
@@ -106,7 +104,7 @@ class ListItem(Item):
         yield from self.items
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class MapItem(Item):
     entries: tuple[tuple[Key, Item], ...]
 
@@ -116,8 +114,7 @@ class MapItem(Item):
             yield item
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key of a mapping of nodes. `name` is None where it begins with `_` and so names nothing."""
 
     text: str
@@ -125,7 +122,7 @@ class Key:
     span: Span
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class DoItem(Item):
     """`do:` holds any node, so that a repeat, a condition or a source can be put beside it."""
 
@@ -136,7 +133,7 @@ class DoItem(Item):
         yield self.body
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class ResidualItem(Item):
     body: Item
     shortcut: Item | str = "project"
@@ -156,7 +153,7 @@ class ResidualItem(Item):
             yield self.shortcut
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class BranchesItem(Item):
     branches: tuple[tuple[Key | None, Item], ...]
     merge: Expr | None = None
@@ -172,7 +169,7 @@ class BranchesItem(Item):
             yield item
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class DenseItem(Item):
     layer: Item
 
@@ -181,7 +178,7 @@ class DenseItem(Item):
         yield self.layer
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class BrokenItem(Item):
     """Stands where a node was faulty, so that the rest can still be checked. Its errors are reported already."""
 

@@ -6,7 +6,7 @@ import re
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import ArchError, Source, Span
-from archdsl.language.forms import COMMON_KEYS, HEADS
+from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.shorthand import desugar, desugar_defaults
 from archdsl.language.writer import Entry, Group, Layout, Leaf, listing
 from archdsl.ops import KINDS
@@ -130,11 +130,13 @@ def value_of(text: str) -> Layout:
 
 
 def meaning(layout: Layout) -> Meaning:
-    """What a layout says, whichever way it is written; of any section of a spec, nodes in long form."""
+    """What a layout says, of any section of a spec; short strings must have been made long before."""
     if isinstance(layout, Leaf):
         return _typed(layout)
     if not layout.mapping:
         return tuple(meaning(e.value) for e in layout.entries)
+    if head_of(layout) in ("op", "call", "dense"):
+        return node_meaning(layout)
     return {e.key.text: meaning(e.value) for e in layout.entries if e.key is not None}
 
 
@@ -144,9 +146,10 @@ def _typed(leaf: Leaf) -> Meaning:
     if not leaf.verbatim:
         return leaf.text
     try:
-        return plain_value(leaf.text) if leaf.text[:1] != "*" else ("alias", leaf.text)
+        value = plain_value(leaf.text) if leaf.text[:1] != "*" else leaf.text
     except ArchError:
-        return leaf.text
+        value = leaf.text
+    return type(value).__name__, value  # to Python, 1, 1.0 and True are equal
 
 
 def node_meaning(group: Group) -> Meaning:
@@ -155,9 +158,10 @@ def node_meaning(group: Group) -> Meaning:
 
 
 def _field(key: str, layout: Layout) -> Meaning:
+    if key == "dense":
+        short = isinstance(layout, Leaf) and not layout.verbatim
+        return meaning(long_form(layout.text) if short and isinstance(layout, Leaf) else layout)
     if isinstance(layout, Leaf) and not layout.verbatim:
-        if key == "dense":
-            return node_meaning(long_form(layout.text))
         if key == "call":
             return call_text(layout.text)
         layout = value_of(layout.text) if key not in ("as", "from", "doc", "op") else layout
@@ -165,12 +169,10 @@ def _field(key: str, layout: Layout) -> Meaning:
         items = layout.entries if isinstance(layout, Group) else [Entry(layout)]
         return tuple(meaning(e.value) for e in items)
     if isinstance(layout, Group):
-        if key == "dense":
-            return node_meaning(layout)
         if layout.mapping:
             return meaning(layout)
         return tuple(_field("", e.value) for e in layout.entries)
     value = meaning(layout)
-    if key in ("norm", "act") and value is None:
+    if key in ("norm", "act") and value == ("NoneType", None):
         return "none"
-    return (value, value) if key == "kernel" and type(value) is int else value
+    return (value, value) if key == "kernel" and value[0] == "int" else value

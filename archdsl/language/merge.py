@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archdsl.diagnostics import Label, did_you_mean, error
-from archdsl.language.forms import TOP_LEVEL
+from archdsl.language.keys import TOP_LEVEL
 from archdsl.source import Entry, Map, Scalar
 
 NOT_INHERITED = ("name", "claims", "variants", "extends")

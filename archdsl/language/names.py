@@ -6,7 +6,7 @@ import keyword
 import re
 
 from archdsl.diagnostics import error
-from archdsl.language.forms import COMMON_KEYS, HEADS
+from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.ops import KINDS
 from archdsl.source import Scalar, Tree
 

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Report, Source, Span, closest, did_you_mean, error
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
-from archdsl.language.forms import TOP_LEVEL, Paper
+from archdsl.language.forms import Paper
 from archdsl.language.items import BrokenItem, Item, Ref
+from archdsl.language.keys import TOP_LEVEL
 from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
 from archdsl.language.reader import Reader

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from archdsl.diagnostics import ArchError, Diagnostic, Report, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
-from archdsl.language.forms import COMMON_KEYS, COMPOSITES, HEADS
 from archdsl.language.hints import meant
 from archdsl.language.items import (
     BranchesItem,
@@ -33,6 +32,7 @@ from archdsl.language.items import (
     ResidualItem,
     Written,
 )
+from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
 from archdsl.language.names import check_key, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.ops import KINDS
@@ -301,8 +301,7 @@ def _near_head(name: str) -> str:
 
 
 def _unknown_keys(tree: Map, head: str) -> list[Diagnostic]:
-    fields = COMPOSITES[head].model_fields
-    known = [fields[k].alias or k for k in fields]
+    known = COMPOSITE_KEYS[head]
     own = [k for k in known if k != head and k not in COMMON_KEYS]
     return [
         Diagnostic("E0201", f"`{name}` is not a key of `{head}`", entry.key.span, help=did_you_mean(name, [*own, *COMMON_KEYS]))

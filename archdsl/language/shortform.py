@@ -13,7 +13,6 @@ from archdsl.language.longform import (
     long_form,
     node_meaning,
     one_line,
-    wrapped,
 )
 from archdsl.language.writer import Entry, Group, Layout, Leaf
 from archdsl.ops import KINDS
@@ -106,6 +105,8 @@ def _words(group: Group, op: type[Op]) -> list[str]:
         if name not in written:
             break
         first.append(_word(written.pop(name).value))
+    if "kernel" in written:
+        first.append("kernel=" + _word(written.pop("kernel").value))
     if "stride" in written:
         first.append("/" + _word(written.pop("stride").value))
     roles = {name: written.pop(name) for name in ("norm", "act") if name in written}
@@ -124,14 +125,14 @@ def _field(name: str, entry: Entry, op: type[Op]) -> str:
 def _roles(roles: dict[str, Entry]) -> list[str]:
     """`bn relu`, `linear`, `plain`, `plain relu`, `act=a`."""
     said = {name: "none" if _word(e.value) == "null" else _word(e.value) for name, e in roles.items()}
-    if said == {"act": "none"}:
-        return ["linear"]
     words = []
     if said.get("norm") == "none" and "act" in said:
         words = ["plain"]
         said = {k: v for k, v in said.items() if v != "none"}
     for name in ("norm", "act"):
-        if name in said:
+        if said.get(name) == "none" and name == "act":
+            words.append("linear")
+        elif name in said:
             bare = said[name] in KINDS and KINDS[said[name]].role == name
             words.append(said[name] if bare else f"{name}={said[name]}")
     return words
@@ -146,8 +147,17 @@ def _word(layout: Layout) -> str:
     if layout.lines:
         raise _Unsayable
     text = one_line(layout.text)
-    whole = wrapped(text, "()") or wrapped(text, "[]")
-    return f"({text})" if " " in text and not whole else text
+    return f"({text})" if _has_open_blank(text) else text
+
+
+def _has_open_blank(text: str) -> bool:
+    """Whether a blank stands outside of brackets, where it would end the word."""
+    depth = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        if char == " " and depth == 0:
+            return True
+    return False
 
 
 def _expression(layout: Layout) -> str:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from archdsl.diagnostics import ArchError
 from archdsl.source import plain_value
 
-WIDTH = 100
+WIDTH = 120
 """Columns that a flow collection may reach; comments do not count, and a long text is never cut."""
 _FILLED = 12
 """From so many numbers or words on, a list that does not fit is filled line by line, not put one to a line."""
@@ -180,6 +180,8 @@ def _entry(entry: Entry, indent: int) -> list[str]:
         text = flow_text(value)
         if text is not None and (len(head) + 1 + len(text) <= WIDTH or not value.entries):
             return [f"{head} {text}{beside}"]
+        if text is not None and entry.key is not None and indent + 2 + len(text) <= WIDTH:
+            return [f"{head}{beside}", " " * (indent + 2) + text]
         if text is not None and _fillable(value):
             return _filled(value, head, indent, beside)
     anchor = f" &{value.anchor}" if value.anchor else ""

@@ -1,7 +1,5 @@
 """Activations, value by value, and softmax over the channels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 

@@ -4,11 +4,9 @@ An op class is the truth about its kind. Its docstring has five lines (shape, pa
 source), from which `docs/ops.md` is made. How a target says it lives with the target.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import gcd, isqrt, prod
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -30,12 +28,15 @@ Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class OpError(Exception):
-    """A rule of an op that its inputs or fields break. `field` is the field to point at, if one is to blame."""
+    """A rule of an op that its inputs or fields break. `field` is the field to point at, if one is to blame.
+
+    `shape` is the output's where it is beyond doubt in spite of the mistake: the nodes behind can still be checked.
+    """
 
     def __init__(self, code: str, message: str, *, field: str | None = None, label: str = "",
-                 notes: tuple[str, ...] = (), help: str = "") -> None:  # fmt: skip
+                 notes: tuple[str, ...] = (), help: str = "", shape: Shape | None = None) -> None:  # fmt: skip
         self.code, self.message, self.field = code, message, field
-        self.label, self.notes, self.help = label, notes, help
+        self.label, self.notes, self.help, self.shape = label, notes, help, shape
         super().__init__(message)
 
 
@@ -107,7 +108,7 @@ class Op(BaseModel):
     stored: ClassVar[bool] = True
     """False: the output is a view of the input, no memory of its own."""
 
-    def settle(self, inputs: Sequence[Shape]) -> Op:
+    def settle(self, inputs: Sequence[Shape]) -> "Op":
         """The op with everything filled in that its inputs decide (a dwconv becomes a grouped conv)."""
         return self
 
@@ -134,6 +135,15 @@ class Op(BaseModel):
 
 
 POINT = Window((1, 1), (1, 1))
+
+
+def divisors(*numbers: int) -> str:
+    """A help line: what divides all of the numbers."""
+    common = gcd(*numbers)
+    low = [n for n in range(1, isqrt(common) + 1) if common % n == 0]
+    found = sorted({*low, *(common // n for n in low)})
+    shown = ", ".join(map(str, found[:12])) + (", ..." if len(found) > 12 else "")
+    return f"{' and '.join(map(str, dict.fromkeys(numbers)))} can be divided by {shown}"
 
 
 def need_image(op: Op, shape: Shape) -> None:

@@ -1,7 +1,5 @@
 """Convolutions: conv, dwconv (one filter per channel), deconv (transposed)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -19,6 +17,7 @@ from archdsl.ops.base import (
     Param,
     Positive,
     Window,
+    divisors,
     need_image,
     need_windows,
 )
@@ -102,13 +101,17 @@ class Conv(Op):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
         need_image(self, shape)
-        self._check_channels(at(shape[0]))
         pads = self.pads(shape)
         height = window(shape[1], self.kernel[0], self.stride[0], self.dilation[0], pads.top, pads.bottom)
         width = window(shape[2], self.kernel[1], self.stride[1], self.dilation[1], pads.left, pads.right)
         output = (self.out, height, width)
         reach = reach_of(self.kernel, self.dilation)
         need_windows(self, shape, output, reach, (pads.top + pads.bottom, pads.left + pads.right))
+        try:
+            self._check_channels(at(shape[0]))
+        except OpError as e:
+            e.shape = output
+            raise
         return output
 
     def _check_channels(self, channels: int) -> None:
@@ -119,7 +122,7 @@ class Conv(Op):
                     f"{number} {what} cannot be divided into {self.groups} groups",
                     field="groups" if self.groups != 1 else None,
                     label=f"{number} / {self.groups} is not whole",
-                    help="the groups must divide both the input's channels and the number of filters",
+                    help="groups must divide both: " + divisors(channels, self.out),
                 )
         if self.table is not None:
             self._check_table(channels)
@@ -286,7 +289,10 @@ class Deconv(Op):
         need_image(self, shape)
         for number, what in ((at(shape[0]), "input channels"), (self.out, "filters")):
             if number % self.groups:
-                raise OpError("E0403", f"{number} {what} cannot be divided into {self.groups} groups", field="groups")
+                raise OpError(
+                    "E0403", f"{number} {what} cannot be divided into {self.groups} groups", field="groups",
+                    help="groups must divide both: " + divisors(at(shape[0]), self.out),
+                )  # fmt: skip
         sizes = []
         for axis, (pad, extra) in enumerate(self.crops()):
             if extra and extra >= max(self.stride[axis], self.dilation[axis]):

@@ -1,7 +1,5 @@
 """Fully connected: fc (also at every place), and LeNet-5's radial basis functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

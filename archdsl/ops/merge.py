@@ -1,7 +1,5 @@
 """Several inputs become one: add, mul, concat."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -23,7 +21,8 @@ class Merge(Op):
     def _same_rank(self, inputs: Sequence[Shape]) -> None:
         if len({len(shape) for shape in inputs}) > 1:
             shapes = " and ".join(format_shape(s) for s in inputs)
-            raise OpError("E0405", f"`{self.kind}` reads an image and a vector: {shapes}")
+            raise OpError("E0405", f"`{self.kind}` reads an image and a vector: {shapes}",
+                          help="`flatten` makes a vector of an image")  # fmt: skip
 
 
 def _simplest(sizes: Sequence[Size]) -> Size:
@@ -45,7 +44,9 @@ class Add(Merge):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if len({tuple(map(at, shape)) for shape in inputs}) > 1:
-            raise OpError("E0412", f"the {_count(inputs)} inputs of `add` have different shapes")
+            raise OpError("E0412", f"the {_count(inputs)} inputs of `add` have different shapes",
+                          help="a `1x1 conv` changes the channels, a stride or `upsample` the size; "
+                          "`concat` joins channels instead")  # fmt: skip
         return tuple(_simplest(sizes) for sizes in zip(*inputs, strict=True))
 
 
@@ -64,7 +65,8 @@ class Mul(Merge):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)
         if len({at(shape[0]) for shape in inputs}) > 1 or len({tuple(map(at, s)) for s in inputs if not _gate(s)}) > 1:
-            raise OpError("E0413", f"the {_count(inputs)} inputs of `mul` have different shapes")
+            raise OpError("E0413", f"the {_count(inputs)} inputs of `mul` have different shapes",
+                          help="equal shapes, or a gate of C x 1 x 1 with as many channels as the image")  # fmt: skip
         images = [shape for shape in inputs if not _gate(shape)] or [inputs[0]]
         return tuple(_simplest(sizes) for sizes in zip(*images, strict=True))
 
@@ -88,7 +90,8 @@ class Concat(Merge):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)
         if len({tuple(map(at, shape[1:])) for shape in inputs}) > 1:
-            raise OpError("E0405", f"the {_count(inputs)} inputs of `concat` have different heights or widths")
+            raise OpError("E0405", f"the {_count(inputs)} inputs of `concat` have different heights or widths",
+                          help="`concat` joins channels: give all branches the same strides and padding")  # fmt: skip
         rest = (_simplest(sizes) for sizes in zip(*(shape[1:] for shape in inputs), strict=True))
         return (sum(at(shape[0]) for shape in inputs), *rest)
 

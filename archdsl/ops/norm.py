@@ -1,13 +1,11 @@
 """Normalisations: bn (batch), gn (group), ln (layer, over the channels), lrn (local response)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import ONES, ZEROS, Number, Op, OpError, Param, Positive, need_image
+from archdsl.ops.base import ONES, ZEROS, Number, Op, OpError, Param, Positive, divisors, need_image
 from archdsl.shapes import Shape, at, numel
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
@@ -63,11 +61,15 @@ class Gn(Op):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         channels = at(inputs[0][0])
         if channels % self.groups:
-            raise OpError("E0403", f"{channels} channels cannot be divided into {self.groups} groups", field="groups")
+            raise OpError(
+                "E0403", f"{channels} channels cannot be divided into {self.groups} groups", field="groups",
+                help=divisors(channels), shape=inputs[0],
+            )  # fmt: skip
         if numel(inputs[0]) == self.groups:
             raise OpError(
-                "E0417", f"each of the {self.groups} groups has one value: it would always become 0", field="groups"
-            )
+                "E0417", f"each of the {self.groups} groups has one value: it would always become 0", field="groups",
+                help="fewer groups, or no norm here", shape=inputs[0],
+            )  # fmt: skip
         return inputs[0]
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
@@ -93,7 +95,7 @@ class Ln(Op):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if at(inputs[0][0]) == 1:
-            raise OpError("E0417", "`ln` over a single channel would always give 0")
+            raise OpError("E0417", "`ln` over a single channel would always give 0", shape=inputs[0])
         return inputs[0]
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:

@@ -1,7 +1,5 @@
 """Pools: maxpool, avgpool (also adaptive), gap, and 1998's trainable subsample."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Regularisers that act in training only: dropout, droppath."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

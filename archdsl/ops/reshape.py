@@ -1,13 +1,11 @@
 """Ops that move values without computing: input, flatten, slice, shuffle, upsample, pad, identity."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import MAX_SIZE, Natural, Number, Op, OpError, Pair, Positive, Window, need_image
+from archdsl.ops.base import MAX_SIZE, Natural, Number, Op, OpError, Pair, Positive, Window, divisors, need_image
 from archdsl.shapes import Dim, Inexpressible, Shape, at, format_shape, numel, plus, times
 
 
@@ -76,9 +74,11 @@ class Slice(Op):
         channels = at(inputs[0][0])
         end = channels if self.end is None else self.end
         if not self.start < end <= channels:
+            over = self.end is not None and self.end > channels
             raise OpError(
-                "E0418", f"channels {self.start} up to {end} of {channels}: the range is empty or too long",
-                field="end" if self.end is not None and self.end > channels else "start",
+                "E0418", f"channels {self.start} up to {end} of {channels}: the range {'is too long' if over else 'is empty'}",
+                field="end" if over else "start",
+                help=f"`slice a b` takes the channels from a up to, not including, b; the last is {channels - 1}",
             )  # fmt: skip
         return (end - self.start, *inputs[0][1:])
 
@@ -118,8 +118,9 @@ class Shuffle(Op):
         need_image(self, inputs[0])
         if at(inputs[0][0]) % self.groups:
             raise OpError(
-                "E0403", f"{at(inputs[0][0])} channels cannot be divided into {self.groups} groups", field="groups"
-            )
+                "E0403", f"{at(inputs[0][0])} channels cannot be divided into {self.groups} groups", field="groups",
+                help=divisors(at(inputs[0][0])), shape=inputs[0],
+            )  # fmt: skip
         return inputs[0]
 
 

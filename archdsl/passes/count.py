@@ -16,7 +16,7 @@ from archdsl.shapes import numel
 
 CONVENTION = (
     "one sample at inference, fp32; MACs of conv, deconv, fc and rbf, bias adds not counted; "
-    "1 MAC = 2 FLOPs; auxiliary heads apart"
+    "FLOPs = 2 * MACs; auxiliary heads apart"
 )
 """How every figure of this package is counted, in one line; each report prints it."""
 

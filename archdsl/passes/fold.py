@@ -15,7 +15,7 @@ from archdsl.shapes import Shape, concrete
 
 PartKind: TypeAlias = Literal["node", "block", "sequence"]
 Signatures: TypeAlias = Mapping[Scope, int]
-"""A number for each scope: equal numbers, equal structure and equal fields."""
+"""A number for each scope; equal numbers: one program, perhaps with other fields (`signatures(graph, fields=False)`)."""
 
 _COMPOSITES = frozenset({"residual", "branches", "dense"})
 
@@ -51,6 +51,17 @@ class Part:
         return graph.nodes[self.ids.stop - 1].shape
 
 
+def scopes(graph: Graph, part: Part) -> tuple[Scope, ...]:
+    """The scope of each copy of a part that has one."""
+    found: list[Scope] = []
+    for copy in part.copies if part.scope is not None else ():
+        scope: Scope | None = graph.nodes[copy.start].scope
+        while scope is not None and part.scope is not None and scope.parent is not part.scope.parent:
+            scope = scope.parent
+        found.append(scope or part.scope)  # type: ignore[arg-type]
+    return tuple(found)
+
+
 def is_block(scope: Scope) -> bool:
     """Whether the scope is a call of a block or a composite, not merely a named sequence or a fused node."""
     return scope.kind != "fused" and (scope.block is not None or scope.kind in _COMPOSITES)
@@ -59,7 +70,7 @@ def is_block(scope: Scope) -> bool:
 def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[Part, ...]:
     """The parts of a scope in written order; together they hold each node of it once.
 
-    Anonymous scopes (a residual's body, a branch) are spliced in; a layer of a dense block holds the concat behind
+    Anonymous scopes (a residual's body, a branch, branches within one) are spliced in; a layer of a dense block holds the concat behind
     it. With `same`, neighbours of equal structure and output become one part with several copies.
     """
     parts: list[Part] = []
@@ -73,11 +84,15 @@ def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[P
             _append_node(parts, graph, graph.nodes[member])
         elif member.first == member.end:
             continue
-        elif member.name is None and not is_block(member) and member.role != "aux":
+        elif _spliced(member):
             pending += reversed(member.members)
         else:
             parts.append(_scope_part(graph, member))
     return tuple(parts) if same is None else fold_runs(graph, parts, same)
+
+
+def _spliced(scope: Scope) -> bool:
+    return scope.name is None and scope.block is None and scope.role != "aux" and scope.kind != "dense"
 
 
 def inside(graph: Graph, part: Part, same: Signatures | None = None) -> tuple[Part, ...]:
@@ -130,7 +145,7 @@ def _written_together(part: Part, graph: Graph, node: Node) -> bool:
 
 
 def fold_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Part, ...]:
-    """Neighbouring blocks and sequences of one scope, of equal structure and shapes, as one part each.
+    """Neighbouring blocks and sequences of one scope, equal in structure, fields and shapes, as one part each.
 
     The layers of a dense block, each of which receives more channels than the one before, count as equal.
     """
@@ -151,17 +166,18 @@ def _alike(graph: Graph, run: Part, part: Part, same: Signatures) -> bool:
         return False
     if run.ids.stop != part.ids.start or len(run.copies[0]) != len(part.copies[0]):
         return False
-    if run.scope.parent is not None and run.scope.parent.kind == "dense":
-        return _same_layers(graph, run.copies[0], part.copies[0])
-    return same[run.scope] == same[part.scope] and concrete(run.shape(graph)) == concrete(part.shape(graph))
+    growing = run.scope.parent is not None and run.scope.parent.kind == "dense"
+    return same[run.scope] == same[part.scope] and _same_fields(graph, run.copies[0], part.copies[0], growing)
 
 
-def _same_layers(graph: Graph, first: range, second: range) -> bool:
-    """Whether two layers of a dense block are equal but for the number of channels that they receive."""
+def _same_fields(graph: Graph, first: range, second: range, growing: bool) -> bool:
+    """Whether two copies of one program are also equal in fields and shapes.
+
+    What does nothing at inference may differ: the rate of a droppath often grows from block to block.
+    """
     for a, b in zip(graph.nodes[first.start : first.stop], graph.nodes[second.start : second.stop], strict=True):
-        if a.op != b.op or len(a.inputs) != len(b.inputs):
+        if a.op != b.op and a.op.inference:
             return False
-        wired = [max(i - first.start, -1) for i in a.inputs] == [max(i - second.start, -1) for i in b.inputs]
-        if not wired:
+        if not growing and concrete(a.shape) != concrete(b.shape):
             return False
     return True

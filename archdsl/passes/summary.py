@@ -76,7 +76,7 @@ def _opened(graph: Graph, depth: int) -> list[Part]:
 def _signatures(graph: Graph) -> Signatures:
     from archdsl.passes.structure import signatures
 
-    return signatures(graph, fields=True)
+    return signatures(graph, fields=False)
 
 
 def _row(graph: Graph, part: Part, counts: tuple[NodeCount, ...], fields: tuple[Field | None, ...], batch: int) -> Row:

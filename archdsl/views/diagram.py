@@ -106,7 +106,7 @@ def compose_graph(graph: Graph, depth: int = 1) -> Drawing:
     """The boxes, frames and arrows of a network."""
     from archdsl.passes.structure import signatures
 
-    return compose(graph, signatures(graph, fields=True), depth)
+    return compose(graph, signatures(graph, fields=False), depth)
 
 
 def dot(graph: Graph, depth: int = 1, legend: bool = False) -> str:

@@ -14,7 +14,7 @@ from archdsl.graph import Graph, Scope
 from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
 from archdsl.passes.fold import Part, Signatures, head, inside, split
 from archdsl.shapes import Shape, concrete, format_shape
-from archdsl.views.words import TIMES, block_name, part_figure
+from archdsl.views.words import TIMES, part_figure, part_name, run_name
 
 Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
 
@@ -154,7 +154,7 @@ class _Composer:
             if part.scope is None or part.kind == "node" or level >= self.depth:
                 self._closed(part, members, around)
                 continue
-            frame = Frame(_name(part, around), self._frame_title(part), False, len(part.copies), part.training)
+            frame = Frame(run_name(part, " … ", around), self._frame_title(part), False, len(part.copies), part.training)
             members.append(frame)
             opened.append(part)
             parts = _fold_nodes(self.graph, self._inside(part))
@@ -197,9 +197,8 @@ class _Composer:
             self.box_of[ids.start : ids.stop] = [box.number] * len(ids)
 
     def _block_box(self, part: Part, around: str) -> Box:
-        assert part.scope is not None
-        name = _name(part, around)
-        title = block_name(self.graph, part.scope)
+        name = run_name(part, " … ", around)
+        title = part_name(self.graph, part)
         tail = ""
         if part.path in self.graph.aux:
             tail = f"training only, weight {self.graph.aux[part.path].weight:g}"
@@ -219,8 +218,7 @@ class _Composer:
         )
 
     def _frame_title(self, part: Part) -> str:
-        assert part.scope is not None
-        words = (block_name(self.graph, part.scope), "(training only)" if part.training else "")
+        words = (part_name(self.graph, part), "(training only)" if part.training else "")
         return "  ".join(filter(None, words))
 
     def _arrows(self) -> list[Arrow]:
@@ -260,12 +258,6 @@ def _lump(graph: Graph, parts: Sequence[Part]) -> Part:
     ids = range(parts[0].ids.start, parts[-1].ids.stop)
     scope = Scope("", None, "sequence", graph.root.origin, graph.root, first=ids.start, end=ids.stop)
     return Part(parts[0].path, parts[-1].last, "block", (ids,), scope, all(part.training for part in parts))
-
-
-def _name(part: Part, around: str) -> str:
-    """The path of a part within the frame around it, or the first and last path of a run."""
-    paths = [path.removeprefix(f"{around}.") for path in (part.path, part.last)]
-    return paths[0] if part.path == part.last else " … ".join(paths)
 
 
 # --- stages ----------------------------------------------------------------------------------------------

@@ -17,13 +17,14 @@ from archdsl.graph import Graph
 from archdsl.passes.receptive_field import Field
 from archdsl.passes.summary import Row, Summary, summarize
 from archdsl.shapes import format_shape
-from archdsl.views.words import part_written
+from archdsl.views.words import part_written, run_name
 
 Share: TypeAlias = Literal["macs", "params"]
 
 _SGR = {"head": "1", "path": "36", "quiet": "2", "total": "1", "name": "1"}
 _GAP = "  "
-_LEAST_PATH, _LEAST_OP = 16, 10
+_GOOD, _LEAST = (24, 24), (16, 8)
+"""Widths below which the path and the op are not cut as long as a column can be left out instead, and at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,9 @@ def _columns(summary: Summary, share: Share) -> list[_Column]:
     rows = [_cells(summary, row, getattr(row, share), whole) for row in summary.rows]
     everything = "100.0 %" if whole else "-"
     rows.append(["total", "", "", _number(totals.params), _number(totals.macs), everything, ""])
-    for row in summary.aux_rows:
-        cells = _cells(summary, row, 0, 0)
-        rows.append([cells[0], f"{cells[1]} (training only)", cells[2], cells[3], cells[4], "", ""])
+    if summary.aux_rows:
+        rows.append(["in training only:", "", "", "", "", "", ""])
+    rows += [[*_cells(summary, row, 0, 0)[:5], "", ""] for row in summary.aux_rows]
     title = "of MACs" if share == "macs" else "of params"
     titles = ("path", "op", "output", "params", "MACs", title, "receptive field")
     return [_Column(t, n >= 2, tuple(row[n] for row in rows)) for n, t in enumerate(titles)]
@@ -107,7 +108,7 @@ def _columns(summary: Summary, share: Share) -> list[_Column]:
 
 def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
     part = row.part
-    path = part.path if len(part.copies) == 1 else f"{part.path} .. {part.last}  x{len(part.copies)}"
+    path = part.path if len(part.copies) == 1 else f"{run_name(part, ' .. ')}  x{len(part.copies)}"
     share = f"{100 * value / whole:.1f} %" if value and whole else "-"
     return [
         escape_control(path),
@@ -149,15 +150,16 @@ def _fit(columns: list[_Column], style: Style) -> list[_Column]:
     dots = "…" if style.unicode else ".."
     while True:
         excess = sum(c.width + len(_GAP) for c in columns) - len(_GAP) - style.width
-        if excess <= 0:
-            return columns
         path, op = columns[0], columns[1]
-        spare = max(op.width - _LEAST_OP, 0) + max(path.width - _LEAST_PATH, 0)
-        if spare >= excess or len(columns) <= 4:
-            narrow = max(op.width - excess, _LEAST_OP)
-            excess -= max(op.width - narrow, 0)
-            return [path.cut(max(path.width - excess, _LEAST_PATH), dots), op.cut(narrow, dots), *columns[2:]]
-        columns = columns[:-1]
+        least = _GOOD if len(columns) > 5 else _LEAST
+        spare = max(path.width - least[0], 0) + max(op.width - least[1], 0)
+        if excess > spare and len(columns) > 4:
+            columns = columns[:-1]
+            continue
+        narrow = max(op.width - max(excess, 0), min(op.width, least[1]))
+        excess -= op.width - narrow
+        wide = max(path.width - max(excess, 0), min(path.width, least[0]))
+        return [path.cut(wide, dots), op.cut(narrow, dots), *columns[2:]]
 
 
 def _line(columns: Sequence[_Column], cells: Sequence[str], role: Callable[[int], str], style: Style) -> str:

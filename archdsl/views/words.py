@@ -7,12 +7,13 @@ from typing import Any
 
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Conv, Op
-from archdsl.passes.fold import Part, head, is_block
+from archdsl.ops import Conv, Identity, Op
+from archdsl.passes.fold import Part, head, is_block, scopes
 from archdsl.shapes import Shape, at
 
 TIMES = "\u00d7"
 """The multiplication sign, for drawings."""
+_LONG_PATH = 20
 _MAX_VALUE = 24
 """Longer values (a table of connections, fixed weights) are shown as dots."""
 _FIGURE_NAMES = {
@@ -66,7 +67,7 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
 def part_written(graph: Graph, part: Part) -> str:
     """What a row of a table says of a part: its node as written, or its block's name and arguments."""
     if part.scope is not None and part.kind != "node":
-        return block_name(graph, part.scope)
+        return part_name(graph, part)
     nodes = part.nodes(graph)
     main = head(graph, part)
     behind = [n.op for n in nodes if n.id > main.id]
@@ -78,8 +79,22 @@ def part_written(graph: Graph, part: Part) -> str:
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
     """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
     main = head(graph, part)
-    behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id]
+    behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
     return figure(main.op, main.in_shapes), " ".join(behind)
+
+
+def run_name(part: Part, between: str, around: str = "") -> str:
+    """The path of a part within the scope `around`, or the first and last of a run (if they are long, its last word)."""
+    first, last = (path.removeprefix(f"{around}.") for path in (part.path, part.last))
+    if part.path == part.last:
+        return first
+    return f"{first}{between}{last if len(first) < _LONG_PATH else last.rpartition('.')[2]}"
+
+
+def part_name(graph: Graph, part: Part) -> str:
+    """The block that a part is a call of; its arguments too, if all copies were called with the same."""
+    names = list(dict.fromkeys(block_name(graph, scope) for scope in scopes(graph, part)))
+    return names[0] if len(names) == 1 else f"{names[0].split('(')[0]}(...)" if names else ""
 
 
 def block_name(graph: Graph, scope: Scope) -> str:

@@ -1,1 +1,24 @@
-"""PyTorch: a graph as a live module (`to_torch`, `build`) and as a Python file (`to_source`)."""
+"""PyTorch: a graph as a live module (`to_torch`, `build`) and as a Python file (`to_source`, which needs no torch)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archdsl.backends.torch.source import to_source
+
+if TYPE_CHECKING:
+    from archdsl.backends.torch.module import build, to_torch
+
+__all__ = ["build", "to_source", "to_torch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("build", "to_torch"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from archdsl.backends.torch import module
+    except ImportError as e:
+        from archdsl.diagnostics import error
+
+        raise error("E0801", f"PyTorch is needed for this: {e}", status=2, help='pip install "archdsl[torch]"') from None
+    return getattr(module, name)

@@ -9,25 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from archdsl.backends.torch.layout import Doc, Group, Joined, flat
+from archdsl.backends.torch.layout import Doc, Group, Joined, flat, tuple_of
 from archdsl.backends.torch.lower import SIGNATURES
 from archdsl.backends.torch.naming import RESERVED, identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.options import Column, Use
 from archdsl.backends.torch.program import Block
-from archdsl.backends.torch.steps import Argument, Call, Expr, Module, Run, Training, Value, Weight, replace, values
+from archdsl.backends.torch.steps import Argument, Call, Code, Expr, Module, Run, Training, Value, Weight, replace, values
 
 Text = Callable[[Use, Column], str]
 """Writes a constant that is given for each of the blocks that share a class."""
 MAX_STATEMENT = 72
 """Columns up to which calls are put inside one another."""
 MAX_NESTED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A constant, written."""
-
-    text: str
 
 
 @dataclass(slots=True)
@@ -96,7 +89,7 @@ def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
     if isinstance(first, tuple) and values(first):
         tuples = [expr for expr in exprs if isinstance(expr, tuple)]
         return tuple(_written([item[n] for item in tuples], text, use) for n in range(len(first)))
-    return Code(text(use, tuple(exprs)))  # type: ignore[return-value]
+    return Code(text(use, tuple(exprs)))
 
 
 # --- calls inside calls -----------------------------------------------------------------------------------
@@ -132,8 +125,8 @@ class Folder:
         return width <= MAX_STATEMENT and _nested(merged) <= MAX_NESTED
 
     def _reads_well(self, before: Statement, after: Statement) -> bool:
-        inner, outer = before.expr, after.expr
         value = before.outputs[0]
+        inner, outer = before.expr, _holder(after.expr, Value(value))
         if isinstance(outer, Call) and outer.target in ("+", "*") and len(values(outer)) > 1:
             # `out + self.downsample(x)`: what is evaluated last stays last.
             return values(outer)[-1] == value and isinstance(inner, Run) and _nested(inner) == 1
@@ -158,6 +151,13 @@ def leaf_kind(module: Module) -> str:
     if "Norm" in target:
         return "norm"
     return "act" if target.startswith("nn.") and target.endswith(("ReLU", "ReLU6", "LU", "ish", "igmoid", "Tanh")) else ""
+
+
+def _holder(expr: Expr, value: Value) -> Expr:
+    """The call that reads the value itself."""
+    while isinstance(expr, (Call, Run)) and value not in expr.args:
+        expr = next(arg for arg in expr.args if value.id in values(arg))
+    return expr
 
 
 def _insert(expr: Expr, before: Statement) -> Expr:
@@ -212,7 +212,7 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
     if isinstance(expr, Run):
         return Group(f"{attribute(expr.child, numbered)}(", tuple(map(write, expr.args)))
     if isinstance(expr, tuple):
-        return Group("(", tuple(map(write, expr)))
+        return tuple_of(tuple(map(write, expr)))
     assert isinstance(expr, Call)
     if expr.target in ("+", "*"):
         return _infix(expr, write)
@@ -239,17 +239,17 @@ def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
 class Namer:
     """Names the values of a forward: `x` for the trunk, `out` for a second line beside it, else after the node."""
 
-    def __init__(self, block: Block, items: Sequence[Statement], names: Mapping[int, str], returned: Sequence[int]) -> None:
+    def __init__(self, block: Block, items: Sequence[Statement], names: Mapping[int, str], all_named: bool) -> None:
         self.items, self.names = items, names
         self.readers: dict[int, list[int]] = {}
         for place, item in enumerate(items):
             for value in values(item.expr):
                 self.readers.setdefault(value, []).append(place)
-        for value in returned:
+        for value in block.outputs:
             self.readers.setdefault(value, []).append(len(items))
         self.given: dict[int, str] = {}
-        for value, name in zip(block.inputs, input_names(len(block.inputs), [names[i] for i in block.inputs]), strict=True):
-            self.given[value] = name
+        received = input_names([names[i] for i in block.inputs], all_named)
+        self.given |= zip(block.inputs, received, strict=True)
 
     def lines(self, result: int | None, numbered: bool = False) -> list[Line]:
         """The statements with names. `result` is the value that the last statement returns at once, if so."""
@@ -272,9 +272,11 @@ class Namer:
         live = self._live(place)
         own = unique(_word(self._thread(value)), {*live, *RESERVED}, "_")
         readers = self.readers.get(value, [])
+        if item.training or any(self._in_training(reader) for reader in readers):
+            return own
         if len(readers) != 1 or len(item.outputs) > 1:
-            # The trunk keeps its name where a residual block reads it twice, or where nothing else does.
-            return "x" if "x" not in live and self._only_here(value, place) else own
+            # The trunk keeps its name where nothing else lives beside it: a residual addition reads it twice.
+            return "x" if not live else own
         if self._joins_named(value):
             return own
         if "x" not in live:
@@ -284,9 +286,8 @@ class Namer:
             return before[0]
         return "out" if "out" not in live and self._continues(value) else own
 
-    def _only_here(self, value: int, place: int) -> bool:
-        """Whether no other value lives beside this one: then it is the trunk."""
-        return not self._live(place)
+    def _in_training(self, place: int) -> bool:
+        return place < len(self.items) and self.items[place].training
 
     def _continues(self, value: int) -> bool:
         """Whether the value is worked on before it meets another."""
@@ -299,7 +300,8 @@ class Namer:
         if place >= len(self.items):
             return False
         expr = self.items[place].expr
-        return isinstance(expr, Call) and expr.target == "torch.cat" and len(set(values(expr))) > 1 or len(set(values(expr))) > 2
+        read = len(set(values(expr)))
+        return read > (1 if isinstance(expr, Call) and expr.target == "torch.cat" else 2)
 
     def _end(self, value: int) -> int:
         """The statement at which the value's line of single readers meets another value, or ends."""
@@ -335,11 +337,9 @@ def _word(name: str) -> str:
     return f"y{word}" if word.strip("_").isdigit() else word
 
 
-def input_names(count: int, sources: Sequence[str]) -> list[str]:
-    """Names for what a forward receives."""
-    if count == 1:
-        return ["x"]
-    names = ["x"]
-    for source in sources[1:]:
+def input_names(sources: Sequence[str], all_named: bool) -> list[str]:
+    """Names for what a forward receives: `x`, and the others after what they are; or all so."""
+    names: list[str] = [] if all_named and len(sources) > 1 else ["x"]
+    for source in sources[len(names) :]:
         names.append(unique(_word(source), {*names, *RESERVED}, "_"))
     return names

@@ -26,7 +26,7 @@ class PaddedConv2d(nn.Conv2d):
 class FixedConv2d(nn.Conv2d):
     """Convolution whose filters, or biases, are given numbers and not trained.
 
-    `filters` may be one kernel (kh, kw) for all pairs of channels; `pads` is (left, right, top, bottom).
+    `filters` may be one kernel (kh, kw) for all channels; `pads` is (left, right, top, bottom).
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class FixedConv2d(nn.Conv2d):
 
 
 class TableConv2d(nn.Module):
-    """Convolution in which each filter reads only the input maps that its row of `table` names (LeNet-5's C3).
+    """Convolution whose filters each read the input maps in their row of `table` (LeNet-5's C3).
 
-    One kernel per connection: `weight` is (connections, kh, kw). `pads` is (left, right, top, bottom).
+    `weight` has a kernel per connection; `pads` is (left, right, top, bottom).
     """
 
     index: Tensor
@@ -71,12 +71,14 @@ class TableConv2d(nn.Module):
         super().__init__()
         self.shape = (len(table), in_channels, *kernel_size)
         self.stride, self.pads, self.dilation = stride, pads, dilation
-        places = [row * in_channels + column for row, columns in enumerate(table) for column in columns]
+        places = [row * in_channels + maps for row, reads in enumerate(table) for maps in reads]
         self.register_buffer("index", torch.tensor(places), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(places), *kernel_size))
-        nn.init.normal_(self.weight, std=(2 / (len(table) * kernel_size[0] * kernel_size[1])) ** 0.5)
-        offsets = torch.zeros(len(table)) if isinstance(bias, bool) else torch.tensor(bias).expand(len(table)).clone()
-        self.bias = nn.Parameter(offsets, requires_grad=bias is True) if bias is not False else None
+        fan_out = len(table) * kernel_size[0] * kernel_size[1]
+        nn.init.normal_(self.weight, std=(2 / fan_out) ** 0.5)
+        start = torch.tensor(0.0 if isinstance(bias, bool) else bias, dtype=torch.float32)
+        offsets = nn.Parameter(start.expand(len(table)).clone(), requires_grad=bias is True)
+        self.bias = None if bias is False else offsets
 
     def forward(self, x: Tensor) -> Tensor:
         kernels = self.weight.new_zeros(self.shape[0] * self.shape[1], *self.shape[2:])
@@ -85,7 +87,7 @@ class TableConv2d(nn.Module):
 
 
 class PaddedMaxPool2d(nn.MaxPool2d):
-    """Max pool with its own padding on each side, `pads` = (left, right, top, bottom), that never wins."""
+    """Max pool with its own padding on each side: `pads` is (left, right, top, bottom)."""
 
     def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -106,7 +108,13 @@ class PaddedAvgPool2d(nn.AvgPool2d):
     Padding counts as zeros, or, with `inside`, not at all.
     """
 
-    def __init__(self, *args: Any, pads: tuple[int, int, int, int], inside: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        pads: tuple[int, int, int, int],
+        inside: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.pads, self.inside = pads, inside
 
@@ -122,14 +130,14 @@ class PaddedAvgPool2d(nn.AvgPool2d):
 
 
 class PointwiseLinear(nn.Linear):
-    """The same fully connected layer at every place of an image: (N, C, H, W) -> (N, out_features, H, W)."""
+    """The same fully connected layer at every place: (N, C, H, W) -> (N, out_features, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Layer normalisation over the channels at each place of an image: (N, C, H, W), unchanged."""
+    """Layer normalisation over the channels at each place of an image (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
@@ -150,7 +158,10 @@ class Subsample(nn.Module):
     """LeNet-5's trainable pool: the sum of each window times a coefficient plus a bias, per map."""
 
     def __init__(
-        self, channels: int, kernel_size: int | tuple[int, int], stride: int | tuple[int, int]
+        self,
+        channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int],
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, stride
@@ -163,10 +174,13 @@ class Subsample(nn.Module):
 
 
 class Rbf(nn.Module):
-    """Squared distances to learned, or given, centres: (N, in_features) -> (N, out_features) (LeCun et al. 1998)."""
+    """Squared distances to learned, or given, centres (LeCun et al. 1998, equation 7)."""
 
     def __init__(
-        self, in_features: int, out_features: int, centers: tuple[tuple[float, ...], ...] | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        centers: tuple[tuple[float, ...], ...] | None = None,
     ) -> None:
         super().__init__()
         if centers is not None:
@@ -180,7 +194,7 @@ class Rbf(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training the whole input is set to 0, sample by sample, with probability `p`."""
+    """Stochastic depth: in training a sample's whole input becomes 0 with probability `p`."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -196,7 +210,11 @@ class DropPath(nn.Module):
 class Affine(nn.Module):
     """`x * mul + add` with constants: one for all channels, or one each."""
 
-    def __init__(self, mul: float | tuple[float, ...] = 1.0, add: float | tuple[float, ...] = 0.0) -> None:
+    def __init__(
+        self,
+        mul: float | tuple[float, ...] = 1.0,
+        add: float | tuple[float, ...] = 0.0,
+    ) -> None:
         super().__init__()
         self.mul, self.add = mul, add
 
@@ -210,9 +228,23 @@ class Affine(nn.Module):
 
 
 class DenseBlock(nn.Sequential):
-    """Layers that each read the concatenation of the block's input and all layers before it."""
+    """Each layer reads the concatenation of the block's input and all layers before it."""
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self:
             x = torch.cat((x, layer(x)), 1)
         return x
+
+
+def init_weights(module: nn.Module) -> None:
+    """He et al.'s normal start, std sqrt(2 / fan out), for convolutions; uniform for Linear."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if module.weight.requires_grad:
+            fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+    elif isinstance(module, nn.Linear):
+        nn.init.uniform_(module.weight, -(module.in_features**-0.5), module.in_features**-0.5)
+    else:
+        return
+    if module.bias is not None and module.bias.requires_grad:
+        nn.init.zeros_(module.bias)

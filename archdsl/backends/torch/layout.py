@@ -1,4 +1,5 @@
-"""Expressions laid out as Black lays them out: on one line if it fits, else one item a line, with a trailing comma."""
+"""Expressions laid out as Black lays them out: on one line if they fit, else their items on one line of their own, else an
+item a line, with a trailing comma."""
 
 from __future__ import annotations
 
@@ -36,9 +37,12 @@ def flat(doc: Doc) -> str:
         return doc
     if isinstance(doc, Joined):
         return "".join(map(flat, doc.parts))
-    inner = ", ".join(map(flat, doc.items))
-    # A tuple of one needs its comma.
-    return f"{doc.head}{inner}{',' if doc.head == '(' and len(doc.items) == 1 and doc.comma else ''}{doc.tail}"
+    return f"{doc.head}{', '.join(map(flat, doc.items))}{doc.tail}"
+
+
+def tuple_of(items: tuple[Doc, ...]) -> Doc:
+    """`(a, b)`, and `(a,)` of one."""
+    return Group("(", items) if len(items) != 1 else Joined(("(", items[0], ",)"))
 
 
 def _spread(doc: Doc) -> bool:
@@ -57,6 +61,9 @@ def lay(before: str, doc: Doc, after: str = "", indent: str = "") -> list[str]:
     if isinstance(doc, Joined):
         return _lay_joined(before, doc, after, indent)
     lines = [f"{indent}{before}{doc.head}"]
+    inner = f"{indent}{INDENT}{', '.join(map(flat, doc.items))}"
+    if len(inner) <= WIDTH and not _spread(doc):
+        return [*lines, inner, f"{indent}{doc.tail}{after}"]
     for number, item in enumerate(doc.items, 1):
         comma = "," if doc.comma or number < len(doc.items) else ""
         lines += lay("", item, comma, indent + INDENT)

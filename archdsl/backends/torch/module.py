@@ -153,13 +153,20 @@ def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
 
     `state_dict` has exactly the keys and shapes of `graph.tensors`. On the default device, `meta`, nothing is allocated.
     """
-    whole = program(graph)
-    with torch.device("meta"):
-        network = _fill(Network(whole), whole.root)
+    network = _assemble(graph)
     if torch.device(device).type == "meta":
         return network.to("meta")
     for module in network.modules():
         _allocate(module, torch.device(device))
+    return network
+
+
+def _assemble(graph: Graph) -> Network:
+    """The modules, with what a state_dict holds on `meta`, and constant buffers for real."""
+    whole = program(graph)
+    network = Network(whole)
+    with torch.device("meta"):
+        _fill(network, whole.root)
     return network
 
 
@@ -207,7 +214,7 @@ def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int |
     """
     from archdsl.backends.weights import initial
 
-    network = build(graph)
+    network = _assemble(graph)
     given = initial(graph, seed or 0) if weights is None else weights
     _check_keys(graph, given)
     tensors = network.state_dict(keep_vars=True)

@@ -125,9 +125,12 @@ class Slots:
         return self.text(use, column)
 
 
-def choose(slots: Slots, scopes: Sequence[Scope], taken: set[str], children: frozenset[str]) -> Options:
-    """The arguments of the class whose instances are these scopes. `taken`: names that an argument may not have."""
-    chooser = _Chooser(slots, scopes, taken)
+def choose(slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str], children: frozenset[str]) -> Options:
+    """The arguments of the class whose instances are these scopes.
+
+    `received`: the channels that each receives; `taken`: names that an argument may not have.
+    """
+    chooser = _Chooser(slots, scopes, received, taken)
     for key, (use, column) in slots.found.items():
         stored = key in slots.in_forward
         text = chooser.text(use, column, derive=not stored)
@@ -139,8 +142,9 @@ def choose(slots: Slots, scopes: Sequence[Scope], taken: set[str], children: fro
 
 
 class _Chooser:
-    def __init__(self, slots: Slots, scopes: Sequence[Scope], taken: set[str]) -> None:
+    def __init__(self, slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str]) -> None:
         self.options = Options()
+        self.received = repr(received)
         self.taken = set(taken)
         self.given = dict(_block_arguments(scopes))
         self.used: dict[str, Option] = {}
@@ -167,14 +171,14 @@ class _Chooser:
     def _formula(self, use: Use, column: Column) -> str | None:
         inward = use.field.startswith("in_")
         for name, values in self.given.items():
-            formula = _formula(values, column, use.role, divide=not inward)
-            if formula:
-                return formula.format(self._use(name, use.field, values, default=False))
+            found = formula(values, column, use.role, divide=not inward)
+            if found:
+                return found.format(self._use(name, use.field, values, default=False))
         for option in self.own:
             if (use.role == "channels") == (option.use.role == "channels"):
-                formula = _formula(option.column, column, use.role, divide=True)
-                if formula:
-                    return formula.format(option.name)
+                found = formula(option.column, column, use.role, divide=True)
+                if found:
+                    return found.format(option.name)
         return None
 
     def _use(self, name: str, field: str, column: Column, default: bool = True) -> str:
@@ -186,6 +190,8 @@ class _Chooser:
         return self.used[name].name
 
     def _new(self, use: Use, column: Column) -> str:
+        if use.role == "channels" and repr(column) == self.received and not use.field.startswith("in_"):
+            use = Use("in_channels", "in_channels")
         self.own.append(self._option(Use(identifier(use.name), use.field), column))
         _give_default(self.own[-1], use.field)
         return self.own[-1].name
@@ -222,7 +228,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _formula(base: Column, column: Column, role: str, divide: bool) -> str | None:
+def formula(base: Column, column: Column, role: str, divide: bool) -> str | None:
     """`column` as a small formula of `base`, with `{}` for its name; None if there is none."""
     if not (_counts(base) and _counts(column, least=0)) or not varies(base):
         return None

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Literal: TypeAlias = "None | bool | int | float | str | tuple[Literal, ...]"
-Expr: TypeAlias = "Literal | Argument | Value | Training | Weight | Call | Run | tuple[Expr, ...]"
+Expr: TypeAlias = "Literal | Code | Argument | Value | Training | Weight | Call | Run | tuple[Expr, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A constant already written as source; in printed programs only."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""References: what `<- trunk.a` means, and what is wrong with one that means nothing."""
+
+from __future__ import annotations
+
+from archdsl.diagnostics import ArchError, closest, did_you_mean, error
+from archdsl.elaborate.build import Builder
+from archdsl.elaborate.place import Frame, Member
+from archdsl.language.items import Ref
+
+
+def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:
+    """The node that a reference names. Raises E0410 (unknown), E0411 (built later), E0421 (gives several)."""
+    member: Member | None = None
+    at_frame: Frame | None = frame
+    while at_frame is not None and member is None:
+        member = at_frame.names.get(ref.parts[0])
+        at_frame = at_frame.parent
+    if member is None:
+        raise _unknown(ref, frame)
+    for n, part in enumerate(ref.parts[1:], 1):
+        inner = member.inner.get(part)
+        if inner is None:
+            if member.value is not None and builder.shape(member.value) is None:
+                return member.value  # it failed, and was told
+            raise error("E0410", f"`{'.'.join(ref.parts[:n])}` has no node `{part}`", ref.span, help=did_you_mean(part, member.inner))
+        member = inner
+    if member.value is None:
+        name = ".".join(ref.parts)
+        raise error("E0421", f"`{name}` gives several tensors", ref.span,
+                    help="name one: " + ", ".join(f"`{name}.{n}`" for n in list(member.inner)[:4]))  # fmt: skip
+    return member.value
+
+
+def _unknown(ref: Ref, frame: Frame) -> ArchError:
+    name = ref.parts[0]
+    visible: list[str] = []
+    at_frame: Frame | None = frame
+    while at_frame is not None:
+        if name in at_frame.later:
+            return _later(ref, at_frame)
+        visible += at_frame.names
+        at_frame = at_frame.parent
+    hint = did_you_mean(name, visible)
+    if closest(name, visible) is None:
+        hint = (hint + "\n" if hint else "") + "a block sees nothing of its caller but its arguments and inputs"
+    return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
+
+
+def _later(ref: Ref, frame: Frame) -> ArchError:
+    """A reference to a node that is not built yet: the node itself, one that reads it, or just a later one."""
+    name = ref.parts[0]
+    if name == frame.current:
+        return error("E0411", f"`{name}` cannot read itself", ref.span, help="name an earlier node")
+    loop = _way(name, frame)
+    if loop:
+        return error("E0411", f"these nodes read each other: {' <- '.join([frame.current, *loop])}", ref.span,
+                     help="a network has no loops: every node reads earlier ones")  # fmt: skip
+    return error("E0411", f"`{name}` is built later: a reference points back only", ref.span, help="move the node up, or this one down")
+
+
+def _way(name: str, frame: Frame) -> list[str]:
+    """The nodes read, each by the one before it, from `name` to the one being built; empty if there is no such way."""
+    came_from = {name: ""}
+    queue = [name]
+    for here in queue:
+        for source in frame.later[here].sources or ():
+            following = source.parts[0]
+            if following == frame.current:
+                way = [following]
+                while here:
+                    way.append(here)
+                    here = came_from[here]
+                return way[::-1]
+            if following in frame.later and following not in came_from:
+                came_from[following] = here
+                queue.append(following)
+    return []

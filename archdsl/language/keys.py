@@ -1,0 +1,23 @@
+"""The words that structure a spec: head words, and the keys that each mapping may hold.
+
+`forms` says what their values are. Building its models takes longer than reading a spec, so the names stand here.
+"""
+
+from __future__ import annotations
+
+HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
+"""A mapping with one of these is a node; any other is a sequence of named nodes."""
+COMMON_KEYS = ("repeat", "as", "from", "when", "doc")
+"""What stands beside any head word."""
+COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
+    "call": (*COMMON_KEYS, "call"),
+    "do": (*COMMON_KEYS, "then", "do"),
+    "residual": (*COMMON_KEYS, "then", "residual", "shortcut", "scale"),
+    "branches": (*COMMON_KEYS, "then", "branches", "merge", "split"),
+    "inception": (*COMMON_KEYS, "then", "inception", "merge", "split"),
+    "dense": (*COMMON_KEYS, "then", "dense"),
+}
+TOP_LEVEL = (
+    "archdsl", "name", "doc", "paper", "input", "args", "defaults", "blocks", "net", "aux", "outputs", "preprocess",
+    "labels", "variants", "claims", "extends",
+)  # fmt: skip

@@ -1,0 +1,132 @@
+"""An ONNX Runtime session on the device that was asked for, or an error: never quietly on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
+
+from archdsl.diagnostics import ArchError, error
+from archdsl.runtime.model import not_a_model
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+GPU_HELP = (
+    "pip uninstall onnxruntime, then pip install 'archdsl[gpu]': the two packages of ONNX Runtime hide one another; "
+    "`archdsl doctor` tells what works"
+)
+_FATAL_ONLY = 4
+"""ONNX Runtime prints its own errors beside raising them; once is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what `auto` had to give up."""
+
+    inference: Any
+    provider: str
+    version: str
+    note: str = ""
+
+    @property
+    def inputs(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shapes by name, batch first; open sizes are names or None."""
+        return {i.name: tuple(i.shape) for i in self.inference.get_inputs()}
+
+    @property
+    def input_types(self) -> dict[str, str]:
+        return {i.name: i.type for i in self.inference.get_inputs()}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(o.name for o in self.inference.get_outputs())
+
+
+def onnxruntime() -> ModuleType:
+    """The module. Raises E0802 where it is not installed, or cannot be loaded."""
+    try:
+        import onnxruntime as ort
+    except ImportError as problem:
+        missing = isinstance(problem, ModuleNotFoundError) and problem.name == "onnxruntime"
+        why = "is not installed" if missing else f"cannot be loaded: {str(problem)[:200]}"
+        raise error("E0802", f"onnxruntime {why}", status=2,
+                    help="pip install 'archdsl[cpu]', or 'archdsl[gpu]' for a GPU of NVIDIA's") from None  # fmt: skip
+    with suppress(AttributeError):
+        ort.set_default_logger_severity(_FATAL_ONLY)
+    return ort  # type: ignore[no-any-return]
+
+
+def open_session(model: Path | bytes, device: Device = "auto") -> Session:
+    """A session for the model. `auto` takes the GPU where one works, else the CPU.
+
+    Raises E0802 (no ONNX Runtime), E0803 (the device asked for is not there or does not start), E0805 (a model that
+    cannot be run).
+    """
+    ort = onnxruntime()
+    available: Sequence[str] = ort.get_available_providers()
+    if device != "auto":
+        return _on(ort, model, device, available)
+    if PROVIDERS["cuda"] in available:
+        session = _started(ort, model, "cuda")
+        if session.provider == PROVIDERS["cuda"]:
+            return session
+        note = f"{PROVIDERS['cuda']} is installed but does not start: `archdsl doctor` tells more"
+        return Session(session.inference, session.provider, session.version, note)
+    return _started(ort, model, "cpu")
+
+
+def _on(ort: ModuleType, model: Path | bytes, device: str, available: Sequence[str]) -> Session:
+    wanted = PROVIDERS[device]
+    if wanted not in available:
+        there = ", ".join(available)
+        raise error("E0803", f"`--device {device}` needs {wanted}; onnxruntime {ort.__version__} has {there}",
+                    status=2, help=GPU_HELP)  # fmt: skip
+    session = _started(ort, model, device)
+    if session.provider != wanted:
+        raise error(
+            "E0803", f"{wanted} is installed but does not start", status=2,
+            notes=(f"ONNX Runtime would have run the model with {session.provider} instead",),
+            help="is there a GPU, its driver, and CUDA's libraries? `archdsl doctor` tells more",
+        )  # fmt: skip
+    return session
+
+
+def _started(ort: ModuleType, model: Path | bytes, device: str) -> Session:
+    providers: list[Any] = [PROVIDERS["cpu"]]
+    if device != "cpu":
+        with suppress(Exception):  # finds the CUDA libraries that pip installed; if it cannot, the provider says so
+            ort.preload_dlls()
+        # TensorFloat-32 rounds to 10 bits: outputs would differ from the CPU's in the third digit.
+        providers.insert(0, (PROVIDERS["cuda"], {"use_tf32": "0"}))
+    if device == "tensorrt":
+        providers.insert(0, PROVIDERS["tensorrt"])
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    source = model if isinstance(model, bytes) else str(model)
+    inference = _guarded(lambda: ort.InferenceSession(source, options, providers=providers), model)
+    return Session(inference, inference.get_providers()[0], ort.__version__)
+
+
+def _guarded(make: Callable[[], Any], model: Path | bytes) -> Any:
+    try:
+        return make()
+    except Exception as problem:
+        raise refused(problem, model) from None
+
+
+def refused(problem: Exception, model: Path | bytes) -> ArchError:
+    """What ONNX Runtime says of a model that it cannot load or run: E0805."""
+    if isinstance(problem, MemoryError):
+        raise problem
+    path = model if isinstance(model, Path) else Path("model")
+    said = " ".join(str(problem).split())
+    _, _, rest = said.partition(" : ")
+    return not_a_model(path, f"ONNX Runtime refuses it: {(rest or said)[:300]}")
