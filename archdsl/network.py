@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +86,7 @@ class Network:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the graph itself: ops, fields, wiring and names; formatting and comments do not count."""
+        import hashlib
         import json
 
         digest = hashlib.sha256()

@@ -14,8 +14,7 @@ from math import gcd, prod
 from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """A free spatial size of the input, `H = 224`."""
 
     name: str

@@ -19,7 +19,7 @@ from archdsl.graph import Graph
 from archdsl.ops import Add, Conv, Relu
 from archdsl.passes.structure import signatures
 from archdsl.views import engine
-from archdsl.views.diagram import COLORS, diagram, diagram_svg, dot, quote, to_dot
+from archdsl.views.diagram import COLORS, diagram, dot, quote, to_dot
 from archdsl.views.drawing import Arrow, Box, Drawing, Frame, compose
 from archdsl.views.engine import TooSlow, render
 
@@ -191,7 +191,7 @@ def test_colours_are_told_apart() -> None:
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50", "googlenet", "densenet121"])
 def test_the_classics_fit_a_page(name: str) -> None:
-    root = ET.fromstring(diagram_svg(archdsl.load(name).graph))
+    root = ET.fromstring(diagram(archdsl.load(name).graph).data)
     width, height = (float(str(root.get(side)).removesuffix("pt")) for side in ("width", "height"))
     assert (width, height) <= A4_POINTS and height <= A4_POINTS[1]
     texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}

@@ -277,3 +277,8 @@ def test_a_failed_node_silences_what_follows(net: Net) -> None:
 def test_all_mistakes_are_told_at_once(net: Net) -> None:
     text = "net:\n  a: 3x3 conv 8 groups=5\n  b: 3x3 konv 8\n  c: 3x3 conv 8 <- nobody\n"
     assert codes(lambda: net(text)) == ["E0403", "E0301", "E0410"]
+
+
+def test_a_reference_reaches_into_a_call(net: Net) -> None:
+    text = "blocks:\n  b(w): {x: 3x3 conv w, y: 3x3 conv w}\nnet:\n  l: 2 * b(8)\n  j: concat <- l.0.x, l.1"
+    assert wires(net(text), "j") == ["l.0.x", "l.1.y"]

@@ -39,11 +39,12 @@ def _chosen(entries: tuple[Entry, ...], patterns: tuple[str, ...]) -> list[Entry
 
     chosen = [e for e in entries if not patterns or any(fnmatchcase(e.name, p) for p in patterns)]
     if not chosen:
-        from archdsl.diagnostics import did_you_mean, error
+        from archdsl.diagnostics import closest, error
 
         asked = patterns[0] if patterns else ""
+        near = closest(asked, [e.name for e in entries])
         raise error("E0205", f"the library has no network `{asked[:80]}`", status=2,
-                    help=did_you_mean(asked, [e.name for e in entries]))  # fmt: skip
+                    help=f"did you mean `{near}`?" if near else "`archdsl list` shows them all")  # fmt: skip
     return chosen
 
 

@@ -97,7 +97,7 @@ def _add_input(builder: Builder, decl: InputDecl, env: Env, root: Scope, free: d
             shape.append(number)
     origin = Origin(decl.span)
     builder.claim_path(name, decl.span, origin)
-    node = Node(len(builder.nodes), name, Input(), (), (), tuple(shape), root, origin)
+    node = Node(len(builder.nodes), name, Input.model_construct(), (), (), tuple(shape), root, origin)
     builder.nodes.append(node)
     root.members.append(node.id)
     return node.id

@@ -86,7 +86,7 @@ class Builder:
     def fail(self, scope: Scope, origin: Origin) -> int:
         """A placeholder for a node that could not be made."""
         nothing: Any = None
-        self.nodes.append(Node(len(self.nodes), "", Identity(), (), (), nothing, scope, origin, self.training))
+        self.nodes.append(Node(len(self.nodes), "", Identity.model_construct(), (), (), nothing, scope, origin, self.training))
         return len(self.nodes) - 1
 
     def _infer(self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin,

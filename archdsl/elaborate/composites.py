@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Diagnostic, Origin, Span, did_you_mean, error
@@ -18,7 +17,7 @@ from archdsl.shapes import Shape, at, format_shape
 if TYPE_CHECKING:
     from archdsl.elaborate.walk import Walker
 
-MERGES: dict[str, Op] = {"concat": Concat(), "add": Add(), "mul": Mul()}
+MERGES: dict[str, Op] = {op.kind: op.model_construct() for op in (Concat, Add, Mul)}
 
 
 def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx: Context) -> int | None:
@@ -37,7 +36,7 @@ def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx
         return body
     short = _shortcut(walker, item, inside, cursor, body, ctx) if differ else cursor
     path = walker.builder.implied_path(inside.scope.path, "add")
-    return walker.builder.add(Add(), [body, short], path, inside.scope, origin)
+    return walker.builder.add(MERGES["add"], [body, short], path, inside.scope, origin)
 
 
 def _scaled(walker: Walker, item: ResidualItem, inside: Place, body: int, ctx: Context, origin: Origin) -> int:
@@ -180,11 +179,11 @@ def dense(walker: Walker, item: DenseItem, inside: Place, cursor: int, ctx: Cont
         env = Env({"i": k, "first": k == 0, "last": k == count - 1}, ctx.env)
         key = item.pattern.replace("{0}", str(k)).replace("{1}", str(k + 1)) if item.pattern else None
         spot = Place(inside.scope, inside.inner, key, None if key else counter)
-        new = walker.item(item.layer, spot, cursor, replace(ctx, env=env, frame=Frame(ctx.frame)))
+        new = walker.item(item.layer, spot, cursor, ctx._replace(env=env, frame=Frame(ctx.frame)))
         if new is None:
             continue
         path = walker.builder.implied_path(inside.scope.path, "concat")
-        given = cursor = walker.builder.add(Concat(), [cursor, new], path, inside.scope, origin)
+        given = cursor = walker.builder.add(MERGES["concat"], [cursor, new], path, inside.scope, origin)
     return given
 
 

@@ -113,6 +113,8 @@ class OpMaker:
 def make(op: type[Op], values: Mapping[str, Value], fields: Mapping[str, Written], span: Span) -> Op:
     """A validated op. Raises E0308 (a value that does not fit), E0311 (one that is missing), E0315 (not whole)."""
     data = {name: _number(value, fields.get(name)) for name, value in values.items()}
+    if not data and not op.model_fields:
+        return op.model_construct()  # nothing to validate: spares building the validator
     try:
         return op.model_validate(data)
     except ValidationError as e:

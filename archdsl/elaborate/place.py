@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from archdsl.diagnostics import CallSite, Origin, error
 from archdsl.elaborate.build import Builder
@@ -45,8 +45,7 @@ class Frame:
     """The name of the one that is being built."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a node is elaborated with: names, values, and the block calls around it."""
 
     frame: Frame

@@ -115,7 +115,7 @@ class Walker:
             key = item.pattern.replace("{0}", str(k)).replace("{1}", str(k + 1)) if item.pattern else None
             spot = Place(inside.scope, inside.inner, key, None if key else counter)
             source = cursor if given is None else given
-            result = self._single(item, spot, source, replace(ctx, env=env), read=given is None)
+            result = self._single(item, spot, source, ctx._replace(env=env), read=given is None)
             if result is not None:
                 given = result
         if inside is not place:
@@ -131,8 +131,9 @@ class Walker:
             if not truth(item.when.evaluate(ctx.env), item.when.span):
                 return None
         name = place.key if place.key is not None else str(place.counter.next) if place.counter is not None else None
-        given = self._dispatch(item, place, inputs, replace(ctx, depth=ctx.depth + 1))
-        if given is not None and name is not None:
+        given = self._dispatch(item, place, inputs, ctx._replace(depth=ctx.depth + 1))
+        # A call's body was elaborated at a copy of this place, which has already told what is inside.
+        if given is not None and name is not None and (place.opened is not None or name not in place.inner):
             place.inner[name] = Member(given if given >= 0 else None, place.opened if place.opened is not None else {})
         return given
 
@@ -197,7 +198,7 @@ class Walker:
     # --- sequences and references ------------------------------------------------------------------------
 
     def _list(self, item: ListItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-        ctx = replace(ctx, frame=Frame(ctx.frame))
+        ctx = ctx._replace(frame=Frame(ctx.frame))
         counter, last = Counter(), None
         for child in item.items:
             given = self.item(child, Place(inside.scope, inside.inner, None, counter), cursor, ctx)
@@ -207,7 +208,7 @@ class Walker:
 
     def _map(self, item: MapItem, inside: Place, cursor: int, ctx: Context) -> int | None:
         frame = Frame(ctx.frame, {}, {key.name: child for key, child in item.entries if key.name})
-        ctx = replace(ctx, frame=frame)
+        ctx = ctx._replace(frame=frame)
         last = None
         for key, child in item.entries:
             given = self.keyed(key, child, inside, "", cursor, ctx)
@@ -259,7 +260,7 @@ class Walker:
         if flatten:
             path, spot = named[0]
             base = path if "/" not in path else path.rsplit("/", 1)[0]
-            given = [self.builder.add(Flatten(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin)]
+            given = [self.builder.add(Flatten.model_construct(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin)]
         for part, (path, spot) in zip(parts, named, strict=True):
             spans = made.spans if part is main else {}
             given = [self.builder.add(part, given, path, spot.scope, origin, spans)]

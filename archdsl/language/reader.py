@@ -139,7 +139,7 @@ class Reader:
                 ))  # fmt: skip
             elif near and not any(beside in tree.entries for beside in _BESIDE):
                 self.report.add(Diagnostic(
-                    "W0902", f"`{name}` is the name of a node here, not the word `{near}`", entry.key.span, severity="warning",
+                    "W0213", f"`{name}` is the name of a node here, not the word `{near}`", entry.key.span, severity="warning",
                     help=f"write `{near}:`, or choose a name that is less like it",
                 ))  # fmt: skip
 

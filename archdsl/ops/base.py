@@ -5,9 +5,8 @@ source), from which `docs/ops.md` is made. How a target says it lives with the t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import gcd, isqrt, prod
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -40,8 +39,7 @@ class OpError(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Init:
+class Init(NamedTuple):
     """How a tensor starts: `kaiming` (normal, std = sqrt(2 / fan)), `uniform` (+- 1 / sqrt(fan)), `constant`
     (`value`), or `data` (`value` holds the numbers, row by row)."""
 
@@ -53,8 +51,7 @@ class Init:
 ZEROS, ONES = Init("constant", value=0.0), Init("constant", value=1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(NamedTuple):
     """One named tensor of a node. `name` is the last part of its state_dict key; empty: the key is the node's path.
 
     `trained` false: a buffer (batch-norm statistics, fixed filters), counted apart.
@@ -75,8 +72,7 @@ class Param:
         return self.numel * (8 if self.dtype == "int64" else 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """What one output looks at: per axis (height, width) the reach (dilated kernel) and stride; None: everything.
 
     `stride` may be a fraction (a transposed convolution or upsampling by 2 has 1/2).

@@ -97,11 +97,6 @@ def diagram(graph: Graph, format: Format = "svg", depth: int = 1, legend: bool =
                 help="`--format dot` writes the drawing as text")  # fmt: skip
 
 
-def diagram_svg(graph: Graph, depth: int = 1, legend: bool = False) -> str:
-    """The drawing as SVG text; see `diagram`."""
-    return diagram(graph, "svg", depth, legend).data.decode()
-
-
 def compose_graph(graph: Graph, depth: int = 1) -> Drawing:
     """The boxes, frames and arrows of a network."""
     from archdsl.passes.structure import signatures

@@ -7,13 +7,14 @@ Of a run of equal blocks one is drawn. At the top level neighbours of one resolu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from archdsl.graph import Graph, Scope
+from archdsl.graph import Graph
 from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
 from archdsl.passes.fold import Part, Signatures, head, inside, split
 from archdsl.shapes import Shape, concrete, format_shape
+from archdsl.views.stages import fold_nodes, lumps, stages
 from archdsl.views.words import TIMES, part_figure, part_name, run_name
 
 Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
@@ -34,10 +35,8 @@ _LOOKS: dict[type[Op], Look] = {
 }
 COARSE = -1
 """The depth at which neighbours are lumped together until few boxes are left: for what cannot be drawn otherwise."""
-_FEW = 20
 _BETWEEN = f" {TIMES} "
 _SIGNS = {"add": "+", "mul": TIMES}
-_POOLS = (MaxPool, AvgPool, Subsample, Gap)
 
 
 @dataclass(slots=True)
@@ -111,7 +110,7 @@ class _Composer:
     def drawing(self) -> Drawing:
         top = self._top_parts()
         members: list[Box | Frame] = []
-        groups = [(top, "")] if self.depth == 0 else self._lumps(top) if self.depth < 0 else _stages(self.graph, top)
+        groups = [(top, "")] if self.depth == 0 else lumps(self.graph, top) if self.depth < 0 else stages(self.graph, top)
         for parts, title in groups:
             into = members
             if title:
@@ -137,13 +136,7 @@ class _Composer:
                 pending += reversed(inside(self.graph, part, self.same))
             else:
                 parts.append(part)
-        return _fold_nodes(self.graph, parts)
-
-    def _lumps(self, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
-        """Neighbours as one part each, few enough to be drawn at once."""
-        size = -(-len(parts) // _FEW)
-        groups = [parts[n : n + size] for n in range(0, len(parts), size)]
-        return [([_lump(self.graph, group)] if len(group) > 1 else list(group), "") for group in groups]
+        return fold_nodes(self.graph, parts)
 
     def _place(self, part: Part, members: list[Box | Frame]) -> None:
         """Adds a part and, level by level, what is inside of it, if it is opened."""
@@ -157,7 +150,7 @@ class _Composer:
             frame = Frame(run_name(part, " … ", around), self._frame_title(part), False, len(part.copies), part.training)
             members.append(frame)
             opened.append(part)
-            parts = _fold_nodes(self.graph, self._inside(part))
+            parts = fold_nodes(self.graph, self._inside(part))
             pending += [(p, frame.members, level + 1, part.path) for p in reversed(parts)]
         for part in reversed(opened):
             for copy in part.copies[1:]:
@@ -251,98 +244,3 @@ class _Composer:
         self.boxes.append(box)
         members.append(box)
         arrows.append(Arrow(self.box_of[node], box.number))
-
-
-def _lump(graph: Graph, parts: Sequence[Part]) -> Part:
-    """Several parts as one block without a name of its own."""
-    ids = range(parts[0].ids.start, parts[-1].ids.stop)
-    scope = Scope("", None, "sequence", graph.root.origin, graph.root, first=ids.start, end=ids.stop)
-    return Part(parts[0].path, parts[-1].last, "block", (ids,), scope, all(part.training for part in parts))
-
-
-# --- stages ----------------------------------------------------------------------------------------------
-
-
-def _stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
-    """Neighbouring parts of one resolution, with the title of their frame; no title: no frame.
-
-    Where a resolution comes again (an encoder and its decoder) there are no frames: they would be no stages.
-    """
-    runs: list[tuple[tuple[int, ...], list[Part]]] = []
-    for part in parts:
-        size = () if part.training else _resolution(graph, part)
-        if runs and runs[-1][0] == size:
-            runs[-1][1].append(part)
-        else:
-            runs.append((size, [part]))
-    sizes = [size for size, _ in runs if size]
-    out: list[tuple[list[Part], str]] = []
-    for size, run in runs:
-        framed = len(run) > 1 and size not in ((), (1, 1)) and len(set(sizes)) == len(sizes)
-        title = _common_name(run, parts).rpartition(".")[2] or format_shape(size, times=_BETWEEN)
-        out.append((run, title if framed else ""))
-    return out
-
-
-def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
-    """Height and width of a part's output; a pool at its end belongs to the size that it ends."""
-    node = graph.nodes[part.ids.stop - 1]
-    if type(node.op) is Input:
-        return ()
-    shape = node.in_shapes[0] if isinstance(node.op, _POOLS) and node.in_shapes else node.shape
-    if isinstance(node.op, Gap) or (isinstance(node.op, AvgPool) and node.op.adaptive):
-        return ()
-    return concrete(shape)[1:]
-
-
-def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
-    """The name that all parts of a stage share and no other part has: `layer1`."""
-    split_paths = [part.path.split("/")[0].split(".") for part in run]
-    common: list[str] = []
-    for words in zip(*split_paths, strict=False):
-        if len(set(words)) > 1:
-            break
-        common.append(words[0])
-    name = ".".join(common)
-    members = sum(part.path == name or part.path.startswith(f"{name}.") for part in parts)
-    return name if name and members == len(run) else ""
-
-
-# --- runs of equal nodes ---------------------------------------------------------------------------------
-
-
-def _fold_nodes(graph: Graph, parts: Sequence[Part]) -> list[Part]:
-    """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows."""
-    folded: list[Part] = []
-    for part in _with_dropout(graph, parts):
-        last = folded[-1] if folded else None
-        if last is not None and _same_written(graph, last, part):
-            folded[-1] = Part(last.path, part.path, "node", (*last.copies, *part.copies), last.scope, last.training)
-        else:
-            folded.append(part)
-    return folded
-
-
-def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:
-    """Nodes that do nothing at inference become part of the written node that they follow."""
-    out: list[Part] = []
-    for part in parts:
-        node, last = graph.nodes[part.ids.start], out[-1] if out else None
-        alone = part.kind == "node" and len(part.ids) == 1 and not node.op.inference
-        if alone and last is not None and last.kind == "node" and len(last.copies) == 1 and node.inputs == (last.ids.stop - 1,):
-            out[-1] = replace(last, copies=(range(last.ids.start, part.ids.stop),))
-        else:
-            out.append(part)
-    return out
-
-
-def _same_written(graph: Graph, run: Part, part: Part) -> bool:
-    if run.kind != "node" or part.kind != "node" or run.ids.stop != part.ids.start or run.training != part.training:
-        return False
-    first, second = run.nodes(graph), part.nodes(graph)
-    if len(first) != len(second) or second[0].inputs != (run.ids.stop - 1,):
-        return False
-    if [n.op for n in first] != [n.op for n in second]:
-        return False
-    weighted = type(head(graph, part).op) in (Conv, Deconv)
-    return weighted and concrete(run.shape(graph)) == concrete(part.shape(graph))

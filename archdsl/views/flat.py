@@ -2,23 +2,20 @@
 value written down.
 
 The scopes stay, so that every path stays; what reads anything but the node before it says so with `from`. A tensor
-that has no name where it is read gets one, `entry: {_: identity}`, which adds no node.
+that has no name where it is read gets one, `entry: {_: {op: identity}}`, which adds no node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-from archdsl.diagnostics import error
+from archdsl.diagnostics import ArchError, error
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.forms import HEADS
 from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
-from archdsl.ops import Flatten
-from archdsl.ops.base import Op
-from archdsl.shapes import concrete
 from archdsl.views.fields import fields_of, value_layout
+from archdsl.views.parts import Part, parts_of
 
 ALIAS = "entry"
 
@@ -29,18 +26,6 @@ class _Known:
 
     value: int
     inner: dict[str, _Known] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Written:
-    """One written op: a node with the norm and activation fused to it, perhaps the flatten before it."""
-
-    nodes: tuple[Node, ...]
-    flatten: Node | None = None
-
-    @property
-    def main(self) -> Node:
-        return self.nodes[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +44,10 @@ class _Element:
 
 @dataclass(slots=True, eq=False)
 class _Sequence:
-    """A scope being written. `cursors[k]` is the node that element k would read if it said nothing."""
+    """A scope being written. `cursors[k]` is the node that element k would read if it said nothing.
+
+    `names` can be read from inside, `inner` from outside; `aliases` stand before the element of their number.
+    """
 
     outer: _Sequence | None
     cursors: list[int]
@@ -82,8 +70,17 @@ class _Sequence:
         return not between or not (self.elements[at - 1].numbered and self.elements[at].numbered)
 
 
-def flat_layout(graph: Graph) -> tuple[Layout, Group, dict[str, str]]:
-    """The `net`, the `aux` heads and the `outputs` (empty where the last node is the only one) of a graph.
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """The sections of a flat spec. `outputs` is empty where the last node is the only one."""
+
+    net: Layout
+    aux: Group
+    outputs: dict[str, str]
+
+
+def flat(graph: Graph) -> Flat:
+    """The net, aux heads and outputs of a graph.
 
     Errors: E0317 a list in whose middle a tensor would have to be named.
     """
@@ -95,57 +92,62 @@ class _Writer:
         self.graph = graph
         self.taken = {part for node in graph.nodes for part in node.path.split(".")}
 
-    def write(self) -> tuple[Layout, Group, dict[str, str]]:
+    def write(self) -> Flat:
         graph = self.graph
         inputs = {graph.nodes[i].path: _Known(i) for i in graph.inputs}
         root = _Sequence(None, [graph.inputs[0] if len(inputs) == 1 else -1], dict(inputs))
-        heads: list[Scope | _Written] = []
-        for part in _parts(graph.root):
-            training = part.main.training if isinstance(part, _Written) else graph.nodes[part.first].training
-            if training:
+        heads: list[Scope | Part] = []
+        for part in parts_of(graph.root, graph.nodes):
+            if self.first(part).training:
                 heads.append(part)
             else:
-                root.add(self.element(part, "", root.cursors[-1], root))
+                self.put(part, "", root)
         last = root.cursors[-1]
-        root.names = {**root.names, **root.inner}  # what stands behind the net sees its numbered items, too
+        root.names |= root.inner  # what stands behind the net sees its numbered items, too
         aux = self.aux(heads, root)
         single = [*graph.outputs.items()] == [("output", last)]
         outputs = {} if single else {name: self.reference(node, root) for name, node in graph.outputs.items()}
-        return _assembled(root), aux, outputs
+        return Flat(_assembled(root), aux, outputs)
 
-    def aux(self, heads: list[Scope | _Written], root: _Sequence) -> Group:
+    def first(self, part: Scope | Part) -> Node:
+        return self.graph.nodes[part.first] if isinstance(part, Scope) else part.flatten or part.main
+
+    def aux(self, heads: list[Scope | Part], root: _Sequence) -> Group:
         out = Group()
         for part in heads:
-            first = (part.flatten or part.main) if isinstance(part, _Written) else self.graph.nodes[part.first]
-            source = first.inputs[0]
-            element = self.element(part, "", source, root)
-            root.names[element.names[0]] = element.known
-            head = self.graph.aux[element.names[0]]
-            values = {"from": Leaf(self.reference(source, root)), "do": element.layout, "weight": value_layout(head.weight)}
-            out.entries.append(Entry(mapping(**values), Leaf(element.names[0])))
+            source = self.first(part).inputs[0]
+            (name,), layout, known = self.element(part, "", source, root)
+            root.names[name] = known
+            values = {"from": Leaf(self.reference(source, root)), "do": layout,
+                      "weight": value_layout(self.graph.aux[name].weight)}  # fmt: skip
+            out.entries.append(Entry(mapping(**values), Leaf(name)))
         return out
 
-    def element(self, part: Scope | _Written, path: str, cursor: int, outer: _Sequence) -> _Element:
-        if isinstance(part, _Written):
-            return self.op(part, path, cursor, outer)
-        own = _Sequence(outer, [cursor])
-        for inner in _parts(part):
-            own.add(self.element(inner, part.path, own.cursors[-1], own))
-        return _Element((str(part.name),), "", _assembled(own), _Known(own.cursors[-1], own.inner))
+    def put(self, part: Scope | Part, path: str, into: _Sequence) -> None:
+        """Adds a part to a sequence; an implied flatten as a node of its own, where a list's numbers allow it."""
+        if isinstance(part, Part) and part.flatten is not None and not part.numbered(path):
+            self.put(Part((part.flatten,)), path, into)
+            part = Part(part.nodes)
+        names, layout, known = self.element(part, path, into.cursors[-1], into)
+        kind = part.main.op.kind if isinstance(part, Part) else ""
+        into.add(_Element(names, kind, layout, known))
 
-    def op(self, part: _Written, path: str, cursor: int, outer: _Sequence) -> _Element:
-        names = [n.path for n in part.nodes if not n.implied]
-        local = tuple(name[len(path) + 1 if path else 0 :] for name in names)
-        fused = bool(local) and "." in local[0]
-        inner = {name.partition(".")[2]: _Known(n.id) for name, n in zip(local, _named(part), strict=True)} if fused else {}
-        if fused:
-            local = (local[0].partition(".")[0],)
+    def element(self, part: Scope | Part, path: str, cursor: int,
+                outer: _Sequence) -> tuple[tuple[str, ...], Layout, _Known]:  # fmt: skip
+        """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
+        if isinstance(part, Scope):
+            own = _Sequence(outer, [cursor])
+            for inner in parts_of(part, self.graph.nodes):
+                self.put(inner, part.path, own)
+            return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
         sources = (part.flatten or part.main).inputs
         layout = _op_layout(part)
         if sources != (cursor,):
             refs = [Leaf(self.reference(source, outer)) for source in sources]
             layout.entries.append(Entry(refs[0] if len(refs) == 1 else listing(refs, flow=True), Leaf("from")))
-        return _Element(local, part.main.op.kind, layout, _Known(part.nodes[-1].id, inner))
+        names = part.names(path)
+        inner = {name: _Known(node) for name, node in part.inner(path).items()}
+        return names, layout, _Known(part.nodes[-1].id, inner)
 
     # --- references ----------------------------------------------------------------------------------------
 
@@ -160,10 +162,8 @@ class _Writer:
             if spots:
                 return self.alias(node, here, spots[0])
             here = here.outer
-        path = self.graph.nodes[node].path
-        raise error("E0317", f"`{path}` is read where it cannot be named: it stands in the middle of a list",
-                    self.graph.nodes[node].origin.span,
-                    help="name the nodes of the list: write it as a mapping, or its repeats with `as layer{1}`")  # fmt: skip
+        found = self.graph.nodes[node]
+        raise _unnameable(found.path, found)
 
     def alias(self, node: int, here: _Sequence, spot: int) -> str:
         name, number = ALIAS, 1
@@ -176,16 +176,21 @@ class _Writer:
         return name
 
 
+def _unnameable(path: str, node: Node | None) -> ArchError:
+    return error("E0317", f"`{path or 'the net'}` cannot be written flat: a tensor would be named in the middle of a list",
+                 node.origin.span if node is not None else None,
+                 help="write the list as a mapping, or name its copies with `as layer{1}`")  # fmt: skip
+
+
 def _visible(node: int, at: _Sequence) -> str | None:
     """The name that a node has there, the nearest sequence first."""
     seen: set[str] = set()
     here: _Sequence | None = at
     while here is not None:
         for name, known in here.names.items():
-            if name not in seen:
-                found = _within(node, name, known)
-                if found is not None:
-                    return found
+            found = _within(node, name, known) if name not in seen else None
+            if found is not None:
+                return found
         seen |= here.names.keys()
         here = here.outer
     return None
@@ -201,21 +206,52 @@ def _within(node: int, name: str, known: _Known) -> str | None:
     return None
 
 
-# --- the parts of a scope ------------------------------------------------------------------------------------
+# --- layouts -------------------------------------------------------------------------------------------------
 
 
-def _parts(scope: Scope) -> Iterator[Scope | _Written]:
-    """The named scopes and the written ops of a scope, those of its anonymous scopes among them."""
-    raise NotImplementedError
-
-
-def _named(part: _Written) -> list[Node]:
-    return [n for n in part.nodes if not n.implied]
-
-
-def _op_layout(part: _Written) -> Group:
-    raise NotImplementedError
+def _op_layout(part: Part) -> Group:
+    """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
+    main, *rest = part.nodes
+    out = mapping(flow=True, op=Leaf(main.op.kind), **fields_of(main.op, main.in_shapes))
+    for node in rest:
+        fields = fields_of(node.op, node.in_shapes)
+        kind = Leaf(node.op.kind)
+        out.entries.append(Entry(mapping(flow=True, op=kind, **fields) if fields else kind, Leaf(node.op.role)))
+    return out
 
 
 def _assembled(sequence: _Sequence) -> Layout:
-    raise NotImplementedError
+    """A list where all is numbered; else a mapping, in which a list without a name holds what is numbered."""
+    elements, aliases = sequence.elements, sequence.aliases
+    if not aliases and all(e.numbered for e in elements):
+        return listing([e.layout for e in elements])
+    out, kinds = Group(), Counter[str]()
+    items: Group | None = None
+    for k, element in enumerate(elements):
+        if k in aliases:
+            out.entries.append(Entry(_alias(), Leaf(aliases[k])))
+        if not element.numbered:
+            out.entries.append(Entry(element.layout, Leaf(_key(element, kinds))))
+            continue
+        if not k or not elements[k - 1].numbered:
+            if items is not None:  # numbers begin anew in every list
+                raise _unnameable(f"item {element.names[0]}", None)
+            items = listing([])
+            out.entries.append(Entry(items, Leaf("_items")))
+        assert items is not None
+        items.entries.append(Entry(element.layout))
+    if len(elements) in aliases:
+        out.entries.append(Entry(_alias(), Leaf(aliases[len(elements)])))
+    return out
+
+
+def _alias() -> Group:
+    return mapping(flow=True, _=mapping(flow=True, op=Leaf("identity")))
+
+
+def _key(element: _Element, kinds: Counter[str]) -> str:
+    if element.names:
+        return f".{element.names[0]}" if element.names[0] in HEADS else element.names[0]
+    kinds[element.kind] += 1
+    count = kinds[element.kind]
+    return f"_{element.kind}{count if count > 1 else ''}"

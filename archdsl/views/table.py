@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, TextIO, TypeAlias
 
 from archdsl.diagnostics import escape_control
-from archdsl.graph import Graph
 from archdsl.passes.receptive_field import Field
-from archdsl.passes.summary import Row, Summary, summarize
+from archdsl.passes.summary import Row, Summary
 from archdsl.shapes import format_shape
 from archdsl.views.words import part_written, run_name
 
@@ -81,12 +80,6 @@ def params_table(summary: Summary, style: Style = Style(), share: Share = "macs"
     text.append(_line(columns, body[count], lambda n: "total", style))
     text += [_line(columns, cells, lambda n: "quiet", style) for cells in body[count + 1 :]]
     return "\n".join([*text, "", *_footer(summary, style)]) + "\n"
-
-
-def render(graph: Graph, depth: int = 1, all: bool = False, batch: int = 1, share: Share = "macs",
-           style: Style = Style()) -> str:  # fmt: skip
-    """The table of a graph; `depth` and `all` (every node) say how much of it is shown, see `summarize`."""
-    return params_table(summarize(graph, depth, all, batch), style, share)
 
 
 # --- cells -----------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ What runs, and in which order, stays as the program has it. Imports no torch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from archdsl.backends.torch.layout import Doc, Group, Joined, flat, tuple_of
+from archdsl.backends.torch.layout import Doc, Group, Infix, Joined, flat, tuple_of
 from archdsl.backends.torch.lower import SIGNATURES
-from archdsl.backends.torch.naming import RESERVED, identifier, is_attribute, quoted, unique
+from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.options import Column, Use
 from archdsl.backends.torch.program import Block
 from archdsl.backends.torch.steps import Argument, Call, Code, Expr, Module, Run, Training, Value, Weight, replace, values
@@ -21,6 +21,8 @@ Text = Callable[[Use, Column], str]
 MAX_STATEMENT = 72
 """Columns up to which calls are put inside one another."""
 MAX_NESTED = 3
+SOON = 4
+"""Statements within which a value that is read again may go by the trunk's name."""
 
 
 @dataclass(slots=True)
@@ -128,8 +130,9 @@ class Folder:
         value = before.outputs[0]
         inner, outer = before.expr, _holder(after.expr, Value(value))
         if isinstance(outer, Call) and outer.target in ("+", "*") and len(values(outer)) > 1:
-            # `out + self.downsample(x)`: what is evaluated last stays last.
-            return values(outer)[-1] == value and isinstance(inner, Run) and _nested(inner) == 1
+            # `out + self.downsample(x)`: of several calls, what is evaluated last stays last.
+            plain = all(isinstance(arg, (Value, Code)) for arg in outer.args)
+            return (plain or values(outer)[-1] == value) and isinstance(inner, Run) and _nested(inner) == 1
         if isinstance(outer, Call):
             return len(values(outer)) == 1 and outer.target not in ("torch.flatten", "slice")
         if not isinstance(outer, Run) or outer.args != (Value(value),):
@@ -224,13 +227,13 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
 
 
 def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
-    left, right = (
-        Joined(("(", write(arg), ")"))
-        if isinstance(arg, Call) and (arg.target, expr.target) in (("+", "*"), ("+", "+")) and (arg.target != expr.target or n)
-        else write(arg)
-        for n, arg in enumerate(expr.args)
-    )
-    return Joined((left, f" {expr.target} ", right))
+    items: list[Doc] = []
+    for n, arg in enumerate(expr.args):
+        inner = arg.target if isinstance(arg, Call) else ""
+        # Sums are added up from left to right; another order would round differently.
+        apart = inner == "+" and (expr.target == "*" or n > 0) or (inner == "*" and expr.target == "*" and n > 0)
+        items.append(Joined(("(", write(arg), ")")) if apart else write(arg))
+    return Infix(expr.target, tuple(items))
 
 
 # --- names ------------------------------------------------------------------------------------------------
@@ -239,8 +242,9 @@ def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
 class Namer:
     """Names the values of a forward: `x` for the trunk, `out` for a second line beside it, else after the node."""
 
-    def __init__(self, block: Block, items: Sequence[Statement], names: Mapping[int, str], all_named: bool) -> None:
-        self.items, self.names = items, names
+    def __init__(self, block: Block, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str],
+                 all_named: bool) -> None:  # fmt: skip
+        self.items, self.names, self.taken = items, names, taken
         self.readers: dict[int, list[int]] = {}
         for place, item in enumerate(items):
             for value in values(item.expr):
@@ -248,7 +252,7 @@ class Namer:
         for value in block.outputs:
             self.readers.setdefault(value, []).append(len(items))
         self.given: dict[int, str] = {}
-        received = input_names([names[i] for i in block.inputs], all_named)
+        received = input_names([names[i] for i in block.inputs], taken, all_named)
         self.given |= zip(block.inputs, received, strict=True)
 
     def lines(self, result: int | None, numbered: bool = False) -> list[Line]:
@@ -270,19 +274,19 @@ class Namer:
 
     def _choose(self, value: int, place: int, item: Statement) -> str:
         live = self._live(place)
-        own = unique(_word(self._thread(value)), {*live, *RESERVED}, "_")
+        own = unique(_word(self._thread(value)), {*live, *self.taken}, "_")
         readers = self.readers.get(value, [])
         if item.training or any(self._in_training(reader) for reader in readers):
             return own
         if len(readers) != 1 or len(item.outputs) > 1:
-            # The trunk keeps its name where nothing else lives beside it: a residual addition reads it twice.
-            return "x" if not live else own
+            # The trunk keeps its name where nothing else lives beside it: a residual addition soon reads it again.
+            return "x" if not live and max(readers, default=place) <= place + SOON else own
         if self._joins_named(value):
             return own
         if "x" not in live:
             return "x"
         before = [self.given[source] for source in values(item.expr)]
-        if before and before[0] not in live:
+        if len(set(before)) == 1 and before[0] not in live:
             return before[0]
         return "out" if "out" not in live and self._continues(value) else own
 
@@ -337,9 +341,11 @@ def _word(name: str) -> str:
     return f"y{word}" if word.strip("_").isdigit() else word
 
 
-def input_names(sources: Sequence[str], all_named: bool) -> list[str]:
-    """Names for what a forward receives: `x`, and the others after what they are; or all so."""
-    names: list[str] = [] if all_named and len(sources) > 1 else ["x"]
-    for source in sources[len(names) :]:
-        names.append(unique(_word(source), {*names, *RESERVED}, "_"))
+def input_names(sources: Sequence[str], taken: Set[str], all_named: bool) -> list[str]:
+    """Names for what a forward receives: `x`, `y`, `z`; or, with `all_named`, what the sources are called."""
+    if len(sources) == 1 or not all_named:
+        return list("xyz"[: len(sources)]) + [f"x{n}" for n in range(4, len(sources) + 1)]
+    names: list[str] = []
+    for source in sources:
+        names.append(unique(_word(source), {*names, *taken}, "_"))
     return names

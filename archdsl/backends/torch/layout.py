@@ -9,7 +9,7 @@ from typing import TypeAlias
 WIDTH = 100
 INDENT = "    "
 
-Doc: TypeAlias = "str | Group | Joined"
+Doc: TypeAlias = "str | Group | Joined | Infix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,22 @@ class Joined:
     parts: tuple[Doc, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Infix:
+    """Operands with an operator between them."""
+
+    operator: str
+    items: tuple[Doc, ...]
+
+
 def flat(doc: Doc) -> str:
     """The expression on one line."""
     if isinstance(doc, str):
         return doc
     if isinstance(doc, Joined):
         return "".join(map(flat, doc.parts))
+    if isinstance(doc, Infix):
+        return f" {doc.operator} ".join(map(flat, doc.items))
     return f"{doc.head}{', '.join(map(flat, doc.items))}{doc.tail}"
 
 
@@ -50,6 +60,8 @@ def _spread(doc: Doc) -> bool:
         return False
     if isinstance(doc, Joined):
         return any(map(_spread, doc.parts))
+    if isinstance(doc, Infix):
+        return any(map(_spread, doc.items))
     return doc.spread or any(map(_spread, doc.items))
 
 
@@ -60,6 +72,10 @@ def lay(before: str, doc: Doc, after: str = "", indent: str = "") -> list[str]:
         return [line]
     if isinstance(doc, Joined):
         return _lay_joined(before, doc, after, indent)
+    if isinstance(doc, Infix):
+        inner = indent + INDENT
+        rows = [f"{inner}{f'{doc.operator} ' if n else ''}{flat(item)}" for n, item in enumerate(doc.items)]
+        return [f"{indent}{before}(", *rows, f"{indent}){after}"]
     lines = [f"{indent}{before}{doc.head}"]
     inner = f"{indent}{INDENT}{', '.join(map(flat, doc.items))}"
     if len(inner) <= WIDTH and not _spread(doc):
@@ -71,7 +87,7 @@ def lay(before: str, doc: Doc, after: str = "", indent: str = "") -> list[str]:
 
 
 def _lay_joined(before: str, doc: Joined, after: str, indent: str) -> list[str]:
-    groups = [n for n, part in enumerate(doc.parts) if isinstance(part, (Group, Joined))]
+    groups = [n for n, part in enumerate(doc.parts) if not isinstance(part, str)]
     if not groups:
         return [f"{indent}{before}{flat(doc)}{after}"]
     last = groups[-1]

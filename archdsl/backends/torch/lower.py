@@ -6,7 +6,6 @@ A row gives the module, the functional form, or both (`steps.Lowered`). What PyT
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
 from archdsl import ops
@@ -208,14 +207,9 @@ def _droppath(op: ops.DropPath, shapes: Sequence[Shape]) -> Lowered:
 # --- merges, reshapes, factors ----------------------------------------------------------------------------
 
 
-def _folded(operator: str) -> Rule:
-    """`a + b + c`."""
-
-    def rule(op: ops.Merge, shapes: Sequence[Shape]) -> Lowered:
-        inputs: list[Expr] = [Argument(n) for n in range(len(shapes))]
-        return Lowered(call=reduce(lambda left, right: _call(operator, left, right), inputs))
-
-    return rule
+def _joined(operator: str) -> Rule:
+    """`a + b + c`, from left to right."""
+    return lambda op, shapes: Lowered(call=_call(operator, *(Argument(n) for n in range(len(shapes)))))
 
 
 def _concat(op: ops.Concat, shapes: Sequence[Shape]) -> Lowered:
@@ -297,8 +291,8 @@ RULES: Mapping[type[Op], Rule] = {
     ops.Softmax: _softmax,
     ops.Dropout: _dropout,
     ops.DropPath: _droppath,
-    ops.Add: _folded("+"),
-    ops.Mul: _folded("*"),
+    ops.Add: _joined("+"),
+    ops.Mul: _joined("*"),
     ops.Concat: _concat,
     ops.Flatten: _flatten,
     ops.Slice: _slice,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
@@ -28,7 +27,19 @@ def _channels(x: Tensor, start: int, end: int) -> Tensor:
     return x[:, start:end]
 
 
-_OPERATORS: Mapping[str, Callable[..., Any]] = {"+": operator.add, "*": operator.mul, "slice": _channels}
+def _added(first: Any, *others: Any) -> Any:
+    for other in others:
+        first = first + other
+    return first
+
+
+def _multiplied(first: Any, *others: Any) -> Any:
+    for other in others:
+        first = first * other
+    return first
+
+
+_OPERATORS: Mapping[str, Callable[..., Any]] = {"+": _added, "*": _multiplied, "slice": _channels}
 _SPACES = {"nn": nn, "F": F, "torch": torch}
 
 

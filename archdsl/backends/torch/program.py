@@ -146,10 +146,10 @@ class _Builder:
             return class_name(scope.block)
         if scope is self.graph.root:
             return class_name(self.graph.name)
-        if scope.kind == "fused":
-            ops = (node.op for node in self.graph.nodes[scope.first : scope.end] if not isinstance(node.op, Flatten))
-            return "".join(class_name(op.kind) for op in ops)
         name = scope.name or ""
+        kinds = [node.op.kind for node in self.graph.nodes[scope.first : scope.end] if not isinstance(node.op, Flatten)]
+        if scope.kind == "fused" or (name.isdigit() and len(kinds) <= 4):
+            return "".join(map(class_name, kinds))
         return class_name(scope.kind if name.isdigit() else name)
 
     def _training(self, scope: Scope) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archdsl.backends.torch.lower import BARE
-from archdsl.backends.torch.naming import RESERVED, unique
+from archdsl.backends.torch.naming import RESERVED, class_name, is_attribute, unique
 from archdsl.backends.torch.options import Options
 from archdsl.backends.torch.program import Block, Child, Program
 from archdsl.backends.torch.steps import Argument, Call, Expr, Parameter, Run, Training, Value, Weight
@@ -33,9 +33,11 @@ class SharedClass:
 
 
 def written_out(block: Block) -> bool:
-    """Whether a chain is better written as a class with a forward: a user's block whose children have names."""
-    named = not any(name.isdigit() or "-" in name for name in block.children)
-    return not block.container or (block.container == "nn.Sequential" and block.scope.block is not None and named)
+    """Whether a block is written as a class with a forward; a chain is, if its children have names."""
+    if block.container != "nn.Sequential":
+        return not block.container
+    several = block.scope.block is not None or len(block.children) > 1
+    return several and all(map(is_attribute, block.children))
 
 
 # --- which blocks are one class ---------------------------------------------------------------------------
@@ -54,7 +56,7 @@ class Sharing:
         for block in self.blocks:
             if block is program.root or self._is_class(block):
                 self._add(block)
-        self._name_classes(program.root)
+        self._name_classes(self._by_kind[self.kinds[program.root]])
 
     def of(self, block: Block) -> SharedClass | None:
         return self._by_kind.get(self.kinds[block])
@@ -87,22 +89,34 @@ class Sharing:
         sites = self.sites[self.kinds[block]]
         return sites >= 2 if block.scope.block else leaves and sites >= 3
 
-    def _name_classes(self, root: Block) -> None:
-        """Names, the plain variant of a block (fewest children) first, so that it gets the plain name."""
-        named = {id(self.of(root)): root.title}
-        self.taken.add(root.title)
-        sizes = {id(shared): len(shared.blocks[0].children) for shared in self.classes}
-        plain: dict[str, SharedClass] = {}
-        for shared in sorted(self.classes, key=lambda shared: sizes[id(shared)]):
-            if id(shared) in named:
-                shared.name = named[id(shared)]
-                continue
-            title = _common_title(shared.blocks)
-            if title in plain:
-                title = _variant(title, plain[title].blocks[0], shared.blocks[0])
-            plain.setdefault(title, shared)
-            shared.name = unique(title, self.taken)
-            self.taken.add(shared.name)
+    def _name_classes(self, main: SharedClass) -> None:
+        """Names: the block's own; where it has several structures, with what each has more than the plainest."""
+        variants: dict[str, list[SharedClass]] = {}
+        for shared in self.classes:
+            variants.setdefault(_common_title(shared.blocks), []).append(shared)
+        main.name = main.blocks[0].title
+        self.taken.add(main.name)
+        for title, group in variants.items():
+            features = [_features(shared.blocks[0]) for shared in group]
+            common = set.intersection(*map(set, features))
+            for shared, own in sorted(zip(group, features, strict=True), key=_plainest_first):
+                more = [name for name in own if name not in common]
+                word = f"{title}With{'And'.join(more)}" if more and len(more) <= 3 else title
+                if shared is not main:
+                    shared.name = unique(word, self.taken)
+                    self.taken.add(shared.name)
+
+
+def _plainest_first(pair: tuple[SharedClass, list[str]]) -> tuple[int, int]:
+    return len(pair[1]), -len(pair[0].blocks)
+
+
+def _features(block: Block) -> list[str]:
+    """What a variant of a block may be told by: its named parts, the user's blocks in it, whether it has a shortcut."""
+    found = [class_name(name) for name in block.children if not name.isdigit()]
+    found += [inner.title for inner in block.walk() if inner is not block and inner.scope.block]
+    added = any(isinstance(step.expr, Call) and step.expr.target == "+" for step in block.steps)
+    return list(dict.fromkeys([*found, *(["Shortcut"] if added else [])]))
 
 
 def _common_title(blocks: Sequence[Block]) -> str:
@@ -110,22 +124,11 @@ def _common_title(blocks: Sequence[Block]) -> str:
     titles = list(dict.fromkeys(block.title for block in blocks))
     if len(titles) == 1:
         return titles[0]
-    if all(block.scope.kind == "fused" for block in blocks):
-        return _shared_prefix(titles) + "Act"
-    return _shared_prefix(titles).rstrip("0123456789_") or titles[0]
-
-
-def _shared_prefix(titles: Sequence[str]) -> str:
     low, high = min(titles), max(titles)
-    return low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))]
-
-
-def _variant(title: str, plain: Block, block: Block) -> str:
-    """A name for another structure of the same block: what it has more than the plain one."""
-    more = [name for name in block.children if name not in plain.children]
-    if more and len(more) <= 2 and all(name.isidentifier() for name in more):
-        return f"{title}With{''.join(name[0].upper() + name[1:] for name in more)}"
-    return title
+    prefix = low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))]
+    if "Conv" in prefix:
+        return f"{prefix}Act"
+    return prefix.rstrip("0123456789_") or titles[0]
 
 
 def _structures(blocks: Sequence[Block]) -> dict[Block, int]:

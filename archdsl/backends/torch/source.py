@@ -19,9 +19,9 @@ from archdsl.backends.torch.naming import class_name, docstring, field_names, id
 from archdsl.backends.torch.options import ClassRef, Column, Option, Slots, Use, choose, formula, slot
 from archdsl.backends.torch.program import Block, Child, Program, program
 from archdsl.backends.torch.sharing import SharedClass, Sharing
-from archdsl.backends.torch.steps import Module, Parameter
+from archdsl.backends.torch.steps import Module, Parameter, Run
 from archdsl.graph import Graph, Node
-from archdsl.ops import Concat
+from archdsl.ops import Add, Concat
 from archdsl.passes.count import count
 from archdsl.shapes import at, concrete
 
@@ -120,7 +120,7 @@ class _Printer:
         if series is not None:
             return [Group("OrderedDict(", (series,), comma=False)]
         pairs = tuple(Group("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True))
-        return [Group("OrderedDict(", (Group("[", pairs, "]", spread=True),), comma=False)]
+        return [Group("OrderedDict(", (Group("[", pairs, "]", spread=len(pairs) > 1),), comma=False)]
 
     # --- classes -----------------------------------------------------------------------------------------
 
@@ -155,11 +155,18 @@ class _Printer:
         """One line: what the spec says of it, and what it makes of which shape."""
         docs = {block.scope.doc for block in shared.blocks}
         said = docs.pop() if len(docs) == 1 else ""
-        word = said.strip().rstrip(".") or _KIND_WORDS.get(shared.blocks[0].scope.kind, "")
+        word = said.strip().rstrip(".") or self._kind_words(shared.blocks[0])
         shapes = _shapes(self.graph, shared, len(self.program.outputs) if shared is self.main else None)
         if shared is self.main:
             word = self.graph.name
         return f"{word}: {shapes}." if word else f"{shapes}."
+
+    def _kind_words(self, block: Block) -> str:
+        """What kind of composite a block is."""
+        merged = {type(self.graph.nodes[output].op) for step in block.steps for output in step.outputs}
+        if block.scope.kind == "residual" and Add in merged:
+            return "Residual block"
+        return "Parallel branches" if block.scope.kind == "branches" else ""
 
     def _forward(self, shared: SharedClass, numbered: bool) -> list[str]:
         block = shared.blocks[0]
@@ -167,7 +174,7 @@ class _Printer:
         items = folder.fold(forward.statements(shared.blocks, shared.options.forward_text))
         result = block.outputs[0] if len(block.outputs) == 1 else None
         is_main = shared is self.main
-        namer = forward.Namer(block, items, self._value_names(block), all_named=is_main)
+        namer = forward.Namer(block, items, self._value_names(block), self.taken, all_named=is_main)
         lines = namer.lines(result, numbered)
         received = [f"{namer.given[i]}: Tensor" for i in block.inputs]
         gives = self._given_type(shared)
@@ -208,7 +215,8 @@ class _Printer:
         names = {source: _local_name(self.graph.nodes[source].path, block.scope.path) for source in block.inputs}
         for step in block.steps:
             for output in step.outputs:
-                names[output] = _local_name(self.graph.nodes[output].path, block.scope.path, alone=len(step.outputs) == 1)
+                alone = isinstance(step.expr, Run) and len(step.outputs) == 1
+                names[output] = _local_name(self.graph.nodes[output].path, block.scope.path, alone)
         return names
 
     # --- the file ----------------------------------------------------------------------------------------
@@ -267,18 +275,11 @@ class _Printer:
         lines = ['if __name__ == "__main__":', f"{INDENT}model = build().eval()", f"{INDENT}with torch.no_grad():"]
         lines += lay("output = ", Group("model(", tuple(inputs)), indent=INDENT * 2)
         if len(self.program.outputs) > 1:
-            lines += [f"{INDENT}for name, value in zip(output._fields, output):", f'{INDENT * 2}print(f"{{name}}:", tuple(value.shape))']
+            lines += [f"{INDENT}for name, value in output._asdict().items():", f'{INDENT * 2}print(f"{{name}}:", tuple(value.shape))']
         else:
             lines.append(f'{INDENT}print("output:", tuple(output.shape))')
         lines.append(f'{INDENT}print(f"parameters: {{sum(p.numel() for p in model.parameters() if p.requires_grad):,}}")')
         return "\n".join(lines)
-
-
-_KIND_WORDS = {
-    "residual": "Residual block",
-    "branches": "Parallel branches",
-    "fused": "",
-}
 
 
 # --- pieces of text ---------------------------------------------------------------------------------------
@@ -388,7 +389,7 @@ def _shape_words(shape: Sequence[object]) -> str:
 
 # --- repeats ----------------------------------------------------------------------------------------------
 
-_NUMBER = re.compile(r"(?<![\w.\"])\d+(?![\w.\"])")
+_WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|(\d+)')
 
 
 def _compact(docs: Sequence[Doc]) -> list[Doc]:
@@ -424,20 +425,35 @@ def _index(template: str) -> str:
 
 def _template(texts: Sequence[str], name: bool = False) -> str | None:
     """One text that gives all of them for i = 0, 1, ...: equal but for whole numbers that grow evenly."""
-    pattern = re.compile(r"\d+") if name else _NUMBER
-    if len({pattern.sub("#", text) for text in texts}) != 1:
-        return None
     if not name and (texts[0].startswith("nn.") or re.search(r"\bi\b", texts[0])):
         return None
-    pieces = pattern.split(texts[0])
-    written = pieces[0]
-    for column, piece in zip(zip(*(map(int, pattern.findall(text)) for text in texts), strict=True), pieces[1:], strict=True):
+    pieces, numbers = zip(*(_numbers(text, name) for text in texts), strict=True)
+    if len(set(pieces)) != 1:
+        return None
+    written = pieces[0][0]
+    for n, piece in enumerate(pieces[0][1:]):
+        column = [row[n] for row in numbers]
         step = column[1] - column[0] if len(column) > 1 else 0
-        if any(number != column[0] + step * n for n, number in enumerate(column)) or step < 0:
+        if any(number != column[0] + step * place for place, number in enumerate(column)):
+            return None
+        # A sum may only stand where no operator binds it: between brackets, commas and `=`.
+        alone = pieces[0][n].endswith(("(", ", ", "=")) and piece.startswith((")", ","))
+        if step < 0 or (step and not name and not alone):
             return None
         number = _linear(column[0], step)
         written += (f"{{{number}}}" if name and step else number) + piece
     return written
+
+
+def _numbers(text: str, name: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The whole numbers of a text, and the pieces around them."""
+    pieces, numbers, end = [], [], 0
+    for match in re.finditer(r"(\d+)", text) if name else _WORDS.finditer(text):
+        if match[1] is not None and str(int(match[1])) == match[1]:
+            pieces.append(text[end : match.start()])
+            numbers.append(int(match[1]))
+            end = match.end()
+    return (*pieces, text[end:]), tuple(numbers)
 
 
 def _linear(start: int, step: int) -> str:
