@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import EllipsisType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import yaml
 
@@ -42,8 +42,7 @@ PlainValue: TypeAlias = bool | int | float | str | None
 QUOTE_HELP = 'quote it: "f(1, 2)", or use block style: `- - f(1, 2)` is a list of one without quotes'
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scalar:
+class Scalar(NamedTuple):
     """A word, number or string. `value` is typed by YAML 1.2's core schema; a quoted one and a key are strings.
 
     `text` is the scalar's own text (`1409.1550` keeps its last 0); `offset` is where `text[0]` stands in
@@ -69,21 +68,18 @@ class Scalar:
         return Scalar(text if value is ... else value, text, self.part(start, end), self.plain, offset)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seq:
+class Seq(NamedTuple):
     items: tuple[Tree, ...]
     span: Span
     flow: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class Entry(NamedTuple):
     key: Scalar
     value: Tree
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Map:
+class Map(NamedTuple):
     """`entries` in written order, by the text of their keys."""
 
     entries: dict[str, Entry]
@@ -96,33 +92,6 @@ class Map:
 
 
 Tree: TypeAlias = Scalar | Seq | Map
-
-# Half of the time of reading a large file would go into the `__init__` of two frozen classes, which set
-# their fields through `object.__setattr__`; the slots' own setters take a third of that.
-_new: Any = object.__new__
-_set_source, _set_start, _set_end = (getattr(Span, name).__set__ for name in ("source", "start", "end"))
-_set_value, _set_text, _set_span, _set_plain, _set_offset = (
-    getattr(Scalar, name).__set__ for name in ("value", "text", "span", "plain", "offset")
-)
-
-
-def _span(source: Source, start: int, end: int) -> Span:
-    span: Span = _new(Span)
-    _set_source(span, source)
-    _set_start(span, start)
-    _set_end(span, end)
-    return span
-
-
-def _scalar(value: PlainValue, text: str, span: Span, plain: bool, offset: int | None) -> Scalar:
-    scalar: Scalar = _new(Scalar)
-    _set_value(scalar, value)
-    _set_text(scalar, text)
-    _set_span(scalar, span)
-    _set_plain(scalar, plain)
-    _set_offset(scalar, offset)
-    return scalar
-
 
 # --- files -------------------------------------------------------------------------------------------------
 
@@ -389,14 +358,15 @@ class _Builder:
             begin = end - len(text)
             if begin >= start and self.text[begin:end] == text:  # the mark of an anchored one begins at its anchor
                 start = offset = begin
-            node = _scalar(text, text, _span(self.source, start, end), True, offset)
+            node = Scalar(text, text, Span(self.source, start, end), True, offset)
             if top is not None and top.flow:
                 self.check_flow(top, node)
         if top is not None and top.items is None and top.key is None:
             self.set_key(top, node)
         else:
             if node.plain:
-                _set_value(node, plain_value(text, node.span))
+                value = plain_value(text, node.span)
+                node = node if value is text else node._replace(value=value)
             self.attach(top, node)
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(node, 1, 0)

@@ -237,7 +237,7 @@ def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.Monkey
     with pytest.raises(ArchError) as caught:
         diagram(graph)
     assert caught.value.status == 2
-    assert caught.value.diagnostics[0].code == "E0802"
+    assert caught.value.diagnostics[0].code == "E0711"
     assert diagram(graph, "dot").data
 
 

@@ -20,7 +20,7 @@ from archdsl.language.document import Document, InputDecl
 from archdsl.language.expressions import Env, Value
 from archdsl.ops.base import MAX_SIZE
 from archdsl.ops.reshape import Input
-from archdsl.shapes import Dim, Symbol
+from archdsl.shapes import Dim, Shape, Symbol, at
 
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
@@ -51,7 +51,13 @@ def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinn
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
     free: dict[str, Symbol] = {}
-    inputs = [_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)) for decl in document.inputs]
+    walker.incoming = "an input receives nothing"
+    try:
+        inputs = [_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)) for decl in document.inputs]
+    except ArchError as e:
+        report.extend(e.diagnostics)
+        raise ArchError(report.diagnostics()) from None
+    report.extend(warning for decl, node in zip(document.inputs, inputs, strict=True) if (warning := _doubted(decl, builder.nodes[node].shape)))
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
@@ -101,6 +107,15 @@ def _add_input(builder: Builder, decl: InputDecl, env: Env, root: Scope, free: d
     builder.nodes.append(node)
     root.members.append(node.id)
     return node.id
+
+
+def _doubted(decl: InputDecl, shape: Shape) -> Diagnostic | None:
+    """A warning for `224x224x3`, which other tools would mean by it, but is 224 channels of 224 x 3 pixels here."""
+    if len(shape) != 3 or at(shape[0]) != at(shape[1]) or at(shape[2]) not in (1, 3, 4) or at(shape[0]) < 16:
+        return None
+    sizes = f"{at(shape[0])} channels of {at(shape[1])} x {at(shape[2])} pixels"
+    return Diagnostic("W0214", f"this input has {sizes}", decl.span, severity="warning",
+                      help=f"sizes are channels x height x width: `{at(shape[2])}x{at(shape[0])}x{at(shape[1])}`")  # fmt: skip
 
 
 def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None, report: Report) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archdsl.language.longform import head_of, long_defaults, long_form, ordered
 from archdsl.language.nodes import Path, Walk
-from archdsl.language.writer import Entry, Group, Layout, Leaf, write
+from archdsl.language.writer import Entry, Group, Layout, Leaf
 from archdsl.ops.base import Op
 from archdsl.source import Map, Scalar, Seq, Tree
 
@@ -12,20 +12,18 @@ _MERGED = ("extends", "variants")
 """What a merged spec no longer has: variants of long nodes would be laid into them key by key."""
 
 
-def expand(tree: Map, name: str | None = None) -> str:
-    """The text of a merged spec's long form, under the given name. The tree must be of a sound spec."""
+def long_layout(tree: Map) -> Group:
+    """The long form of a merged spec. The tree must be of a sound spec."""
     root = layout_of(tree)
     assert isinstance(root, Group)
     root.flow = False
     root.entries = [e for e in root.entries if e.key is not None and e.key.text not in _MERGED]
-    if name is not None:
-        rename(root, name)
     Walk(_Long()).document(root)
-    return write(root)
+    return root
 
 
 def rename(root: Group, name: str) -> None:
-    """Puts the name first, behind the language's version."""
+    """Puts the network's name first, behind the language's version."""
     kept = [e for e in root.entries if e.key is None or e.key.text != "name"]
     at = next((n + 1 for n, e in enumerate(kept) if e.key and e.key.text == "archdsl"), 0)
     root.entries = [*kept[:at], Entry(Leaf(name), Leaf("name")), *kept[at:]]

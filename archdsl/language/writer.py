@@ -56,6 +56,17 @@ class Group:
     def get(self, key: str) -> Layout | None:
         return next((e.value for e in self.entries if e.key is not None and e.key.text == key), None)
 
+    def put(self, key: str, value: Layout) -> None:
+        """Sets the value of a key, a new key going last."""
+        found = next((e for e in self.entries if e.key is not None and e.key.text == key), None)
+        if found is not None:
+            found.value = value
+        else:
+            self.entries.append(Entry(value, Leaf(key)))
+
+    def drop(self, key: str) -> None:
+        self.entries = [e for e in self.entries if e.key is None or e.key.text != key]
+
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(e.key.text for e in self.entries if e.key is not None)

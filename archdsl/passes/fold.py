@@ -53,12 +53,14 @@ class Part:
 
 def scopes(graph: Graph, part: Part) -> tuple[Scope, ...]:
     """The scope of each copy of a part that has one."""
-    found: list[Scope] = []
-    for copy in part.copies if part.scope is not None else ():
-        scope: Scope | None = graph.nodes[copy.start].scope
-        while scope is not None and part.scope is not None and scope.parent is not part.scope.parent:
+    if part.scope is None:
+        return ()
+    found = [part.scope]
+    for copy in part.copies[1:]:
+        scope = graph.nodes[copy.start].scope
+        while scope.parent is not None and scope.parent is not part.scope.parent:
             scope = scope.parent
-        found.append(scope or part.scope)  # type: ignore[arg-type]
+        found.append(scope)
     return tuple(found)
 
 

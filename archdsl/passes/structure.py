@@ -104,5 +104,3 @@ def _structure(graph: Graph, scope: Scope, key: Callable[[Node], Hashable], cros
             where[member] = (position, 0)
     gives = tuple(where[made] for made in outputs)
     return scope.kind, scope.block, tuple(members), gives
-
-

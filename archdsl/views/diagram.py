@@ -80,7 +80,7 @@ def diagram(graph: Graph, format: Format = "svg", depth: int = 1, legend: bool =
 
     `depth` says how many levels of blocks are opened: 1 draws one box for each outermost block, 2 shows what is in
     them; 0 one box for each member of the net. What is too large, or cannot be laid out in `time_limit_s` seconds, is
-    folded further, and `note` says so. Raises E0802 (status 2) where nothing here can draw, E0803 (status 2) where even
+    folded further, and `note` says so. Raises E0711 (status 2) where nothing here can draw, E0712 (status 2) where even
     the simplest drawing takes too long.
     """
     for level in sorted({depth, *(d for d in (1, 0, COARSE) if d < depth)}, reverse=True):
@@ -93,7 +93,7 @@ def diagram(graph: Graph, format: Format = "svg", depth: int = 1, legend: bool =
             continue
         shown = "by stages" if level == COARSE else f"at depth {level}"
         return Diagram(data, "" if level == depth else f"too large to draw at depth {depth}: drawn {shown}")
-    raise error("E0803", f"`{graph.name}` cannot be laid out in {time_limit_s:g} s", status=2,
+    raise error("E0712", f"`{graph.name}` cannot be laid out in {time_limit_s:g} s", status=2,
                 help="`--format dot` writes the drawing as text")  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def engines() -> list[Path]:
 def render(dot_text: str, format: Format = "svg", time_limit_s: float = TIME_LIMIT_S) -> bytes:
     """A drawing from DOT text; `dot` gives the text itself, without any program.
 
-    Raises `TooSlow` when the layout takes longer than `time_limit_s`, and E0802 (status 2) where nothing here can draw.
+    Raises `TooSlow` when the layout takes longer than `time_limit_s`, and E0711 (status 2) where nothing here can draw.
     """
     data = dot_text.encode()
     if format == "dot":
@@ -69,6 +69,6 @@ def _run(program: Path, data: bytes, format: Format, time_limit_s: float) -> tup
 
 def _no_engine(message: str) -> ArchError:
     return error(
-        "E0802", message, status=2,
+        "E0711", message, status=2,
         help="`pip install graphviz-pure`, or write the drawing as text with `--format dot`",
     )  # fmt: skip

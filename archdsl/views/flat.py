@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from archdsl.diagnostics import ArchError, error
 from archdsl.graph import Graph, Node, Scope
-from archdsl.language.forms import HEADS
+from archdsl.language.keys import HEADS
 from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
 from archdsl.views.fields import fields_of, value_layout
 from archdsl.views.parts import Part, parts_of

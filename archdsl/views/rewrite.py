@@ -3,26 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from archdsl import spec as specs
 from archdsl.diagnostics import Source, error
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
-from archdsl.language.document import Document, InputDecl
-from archdsl.language.expand import expand, layout_of, rename
+from archdsl.language.document import Document
+from archdsl.language.expand import layout_of, long_layout, rename
 from archdsl.language.fmt import format_source, same_meaning
-from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping, write
+from archdsl.language.keys import TOP_LEVEL
+from archdsl.language.writer import Group, Layout, Leaf, listing, mapping, write
 from archdsl.ops import Flatten
 from archdsl.shapes import concrete
-from archdsl.source import Map, Scalar, Seq, Tree
+from archdsl.source import Map, Scalar, Seq
 from archdsl.spec import Spec
 from archdsl.views.fields import value_layout
-from archdsl.views.flat import Flat, flat
+from archdsl.views.flat import flat
 
-_KEPT = ("doc", "paper", "preprocess")
+_KEPT = {"archdsl", "name", "doc", "paper", "preprocess", "claims", "labels"}
 """The sections that a flat spec takes over as they are."""
+_ORDER = [*TOP_LEVEL]
+_OUR_FAULT = "this is an error of archdsl: please report it with the file"
 
 
 def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
@@ -31,9 +34,14 @@ def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
     Errors: all that is wrong with the spec.
     """
     document, graph = _network(spec, input, args)
-    tree = _with_labels(_with_args(document.tree, args), document)
-    text = expand(tree, document.name)
-    _hold(graph, _read(text, document), exact=True)
+    root = long_layout(document.tree)
+    _head(root, document, bool(args))
+    declared = root.get("args")
+    for name, value in args.items():
+        assert isinstance(declared, Group)
+        _set_default(declared, name, _value(value))
+    text = write(root)
+    _hold(graph, _read(text, document), _row)
     return text
 
 
@@ -43,8 +51,25 @@ def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
     Errors: all that is wrong with the spec; E0317 a list that cannot be unrolled.
     """
     document, graph = _network(spec, input, args)
-    text = write(_flat_root(document, graph, flat(graph), bool(args)))
-    _hold(graph, _read(text, document), exact=False)
+    made = flat(graph)
+    root = layout_of(document.tree)
+    assert isinstance(root, Group)
+    for key in set(root.keys) - _KEPT:
+        root.drop(key)
+    _head(root, document, bool(args))
+    root.put("input", _inputs(document, graph))
+    root.put("net", made.net)
+    root.flow = False
+    root.drop("defaults")
+    if document.naming != "nested":
+        root.put("defaults", mapping(flow=True, naming=Leaf(document.naming)))
+    for key, group in (("aux", made.aux), ("outputs", mapping(flow=True, **{k: Leaf(v) for k, v in made.outputs.items()}))):
+        root.drop(key)
+        if group.entries:
+            root.put(key, group)
+    root.entries.sort(key=lambda e: _ORDER.index(e.key.text) if e.key else 0)
+    text = write(root)
+    _hold(graph, _read(text, document), _flat_row)
     return text
 
 
@@ -59,11 +84,12 @@ def formatted(source: Source) -> str:
         after = Source(source.name, text, source.path)
         if same_meaning(source, after) and _all_networks(after) == before:
             return text
-    raise error("E0318", "formatting would change what this spec means; it is left as it is",
-                help="this is an error of archdsl: please report it with the file")  # fmt: skip
+    raise error("E0318", "formatting would change what this spec means; it is left as it is", help=_OUR_FAULT)
 
 
 # --- networks ----------------------------------------------------------------------------------------------
+
+Row: TypeAlias = tuple[object, ...]
 
 
 def _network(spec: Spec, input: str | None, args: Mapping[str, Any]) -> tuple[Document, Graph]:
@@ -77,10 +103,10 @@ def _read(text: str, document: Document) -> Graph:
     return elaborate(specs.document_of(specs.from_source(source)))
 
 
-def _all_networks(source: Source) -> dict[str, list[object]]:
+def _all_networks(source: Source) -> dict[str, list[Row]]:
     """What the file's own network and each of its variants is."""
-    own = specs.from_source(source)
-    variants = own.tree.get("variants") if isinstance(own.tree, Map) else None
+    own = specs.from_source(source).tree
+    variants = own.get("variants") if isinstance(own, Map) else None
     names = [None, *variants.entries] if isinstance(variants, Map) else [None]
     out = {}
     for name in names:
@@ -89,43 +115,67 @@ def _all_networks(source: Source) -> dict[str, list[object]]:
     return out
 
 
-def _row(node: Node) -> tuple[object, ...]:
+def _row(node: Node) -> Row:
     return node.path, node.op, node.inputs, concrete(node.shape), node.training
 
 
-def _ends(graph: Graph) -> tuple[object, ...]:
-    return dict(graph.outputs), {name: (head.node, head.weight) for name, head in graph.aux.items()}, graph.sizes
-
-
-def _hold(before: Graph, after: Graph, exact: bool) -> None:
-    """Raises E0318 where the two differ. Unless `exact`, padding may be written out, and a flatten stand elsewhere."""
-    row = _row if exact else _flat_row
-    for a, b in zip(before.nodes, after.nodes, strict=False):
-        if row(a) != row(b):
-            raise error("E0318", f"the rewritten spec means something else: `{a.path}` became `{b.path}`",
-                        a.origin.span, help="this is an error of archdsl: please report it with the file")  # fmt: skip
-    if len(before.nodes) != len(after.nodes) or _ends(before) != _ends(after):
-        raise error("E0318", "the rewritten spec means something else: its nodes or outputs are others",
-                    help="this is an error of archdsl: please report it with the file")  # fmt: skip
-
-
-def _flat_row(node: Node) -> tuple[object, ...]:
+def _flat_row(node: Node) -> Row:
+    """The same, but that padding may have been written out, and that an implied flatten may stand elsewhere."""
     path = "" if isinstance(node.op, Flatten) and node.implied else node.path
-    tensors = [(p.name, p.shape, p.trained, p.init) for p in node.params]
-    return path, node.op.kind, node.inputs, concrete(node.shape), node.training, tensors, node.window
+    return path, node.op.kind, node.inputs, concrete(node.shape), node.training, node.params, node.op.window(node.in_shapes)
+
+
+def _ends(graph: Graph) -> Row:
+    sizes = [(s.name, s.default, s.minimum, s.step, bool(s.pinned)) for s in graph.sizes]
+    return dict(graph.outputs), {name: (head.node, head.weight) for name, head in graph.aux.items()}, sizes
+
+
+def _hold(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
+    """Raises E0318 where the two networks differ."""
+    differ = next((a for a, b in zip(before.nodes, after.nodes, strict=False) if row(a) != row(b)), None)
+    if differ is not None or len(before.nodes) != len(after.nodes) or _ends(before) != _ends(after):
+        what = f"`{differ.path}` is not what it was" if differ is not None else "its nodes or outputs are others"
+        raise error("E0318", f"rewriting this spec would change what it means: {what}", differ.origin.span if differ else None,
+                    help=_OUR_FAULT)  # fmt: skip
 
 
 # --- sections ----------------------------------------------------------------------------------------------
 
 
-def _with_args(tree: Map, args: Mapping[str, Any]) -> Map:
-    """The defaults of overridden arguments replaced; claims, which are for the defaults, left out."""
-    written = tree.get("args")
-    if not args or not isinstance(written, Map):
-        return tree
-    inner = dict(written.entries)
-    for name, value in args.items():
-        inner[name] = _overridden(inner[name], value)
-    entries = {k: e for k, e in tree.entries.items() if k != "claims"}
-    entries["args"] = type(entries["args"])(entries["args"].key, Map(inner, written.span, written.flow))
-    return Map(entries, tree.span, tree.flow)
+def _head(root: Group, document: Document, overridden: bool) -> None:
+    """What a text needs that stands alone: its name, and its labels; claims are for the default arguments."""
+    if "name" in root.keys or document.name != document.family or document.source.path is not None:
+        rename(root, document.name)
+    if overridden:
+        root.drop("claims")
+    if document.labels is not None:
+        root.put("labels", listing([Leaf(label) for label in document.labels], flow=True))
+
+
+def _set_default(declared: Group, name: str, value: Layout) -> None:
+    old = declared.get(name)
+    if isinstance(old, Group) and old.mapping:
+        old.put("default", value)
+    else:
+        declared.put(name, value)
+
+
+def _value(value: Any) -> Layout:
+    """An argument's value: a located tree of the command line, or one of Python's."""
+    if isinstance(value, (Scalar, Seq, Map)):
+        return layout_of(value)
+    return value_layout(tuple(value) if isinstance(value, list) else value)
+
+
+def _inputs(document: Document, graph: Graph) -> Layout:
+    layouts = []
+    for decl, node in zip(document.inputs, graph.inputs, strict=True):
+        numbers = concrete(graph.nodes[node].shape)
+        if any(size.symbol for size in decl.sizes):
+            names = [f"{size.symbol}={n}" if size.symbol else n for size, n in zip(decl.sizes, numbers, strict=True)]
+            layouts.append(value_layout(tuple(names)))
+        else:
+            layouts.append(Leaf("x".join(map(str, numbers)), verbatim=len(numbers) == 1))
+    if len(layouts) == 1 and document.inputs[0].name is None:
+        return layouts[0]
+    return mapping(flow=True, **{str(decl.name): layout for decl, layout in zip(document.inputs, layouts, strict=True)})

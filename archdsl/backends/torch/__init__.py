@@ -20,5 +20,7 @@ def __getattr__(name: str) -> Any:
     except ImportError as e:
         from archdsl.diagnostics import error
 
-        raise error("E0801", f"PyTorch is needed for this: {e}", status=2, help='pip install "archdsl[torch]"') from None
+        raise error(
+            "E0801", f"PyTorch is needed for this: {e}", status=2, help='pip install "archdsl[torch]"'
+        ) from None
     return getattr(module, name)

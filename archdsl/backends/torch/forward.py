@@ -10,11 +10,23 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from archdsl.backends.torch.layout import Doc, Group, Infix, Joined, flat, tuple_of
-from archdsl.backends.torch.lower import SIGNATURES
+from archdsl.backends.torch.lower import BARE, SIGNATURES
 from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.options import Column, Use
 from archdsl.backends.torch.program import Block
-from archdsl.backends.torch.steps import Argument, Call, Code, Expr, Module, Run, Training, Value, Weight, replace, values
+from archdsl.backends.torch.steps import (
+    Argument,
+    Call,
+    Code,
+    Expr,
+    Module,
+    Run,
+    Training,
+    Value,
+    Weight,
+    replace,
+    values,
+)
 
 Text = Callable[[Use, Column], str]
 """Writes a constant that is given for each of the blocks that share a class."""
@@ -45,8 +57,9 @@ class Line:
 
 def statements(blocks: Sequence[Block], text: Text) -> list[Statement]:
     """The statements that the blocks share, one per step."""
+    use = Use("value", "value")
     return [
-        Statement(step.outputs, _written([block.steps[n].expr for block in blocks], text, Use("value", "value")), step.training)
+        Statement(step.outputs, _written([block.steps[n].expr for block in blocks], text, use), step.training)
         for n, step in enumerate(blocks[0].steps)
     ]
 
@@ -83,7 +96,7 @@ def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
             args.append(_written([call.args[n] for call in calls], text, Use(name, name)))
         kwargs = []
         defaults = SIGNATURES[first.target].defaults if first.target in SIGNATURES else {}
-        for n, (name, value) in enumerate(first.kwargs):
+        for n, (name, _) in enumerate(first.kwargs):
             column = [call.kwargs[n][1] for call in calls]
             if not (name in defaults and all(item == defaults[name] for item in column)):
                 kwargs.append((name, _written(column, text, Use(name, name))))
@@ -146,14 +159,14 @@ class Folder:
         return kind == "weighted" and _nested(inner) == 2 and self.kinds.get(_innermost(inner), "") == "norm"
 
 
+_ACTS = frozenset((*BARE, "nn.PReLU", "nn.LeakyReLU", "nn.ELU", "nn.GELU", "ScaledTanh"))
+
+
 def leaf_kind(module: Module) -> str:
     """What a module is to a reader: `weighted`, `norm`, `act` or something else."""
-    target = module.target
-    if target.endswith(("Conv2d", "ConvTranspose2d", "Linear")):
+    if module.target.endswith(("Conv2d", "ConvTranspose2d", "Linear")):
         return "weighted"
-    if "Norm" in target:
-        return "norm"
-    return "act" if target.startswith("nn.") and target.endswith(("ReLU", "ReLU6", "LU", "ish", "igmoid", "Tanh")) else ""
+    return "norm" if "Norm" in module.target else "act" if module.target in _ACTS else ""
 
 
 def _holder(expr: Expr, value: Value) -> Expr:

@@ -37,7 +37,7 @@ class FixedConv2d(nn.Conv2d):
         pads: tuple[int, int, int, int] = (0, 0, 0, 0),
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, bias=bias is not False, **kwargs)
+        super().__init__(*args, **{**kwargs, "bias": bias is not False})
         self.pads = pads
         if filters is not None:
             weight = torch.tensor(filters, dtype=torch.float32).expand(self.weight.shape)
@@ -94,9 +94,9 @@ class PaddedMaxPool2d(nn.MaxPool2d):
         self.pads = pads
 
     def forward(self, x: Tensor) -> Tensor:
-        left, right, top, bottom = self.pads
+        left, _, top, _ = self.pads
         stride = (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
-        y = super().forward(F.pad(x, self.pads, value=float("-inf")))
+        y: Tensor = super().forward(F.pad(x, self.pads, value=float("-inf")))
         # No window starts in the padding at the end.
         rows, columns = -(-(x.shape[2] + top) // stride[0]), -(-(x.shape[3] + left) // stride[1])
         return y[:, :, :rows, :columns]
@@ -119,7 +119,7 @@ class PaddedAvgPool2d(nn.AvgPool2d):
         self.pads, self.inside = pads, inside
 
     def forward(self, x: Tensor) -> Tensor:
-        left, right, top, bottom = self.pads
+        left, _, top, _ = self.pads
         stride = (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
         y = super().forward(F.pad(x, self.pads))
         if self.inside:
@@ -224,7 +224,7 @@ class Affine(nn.Module):
         # Channel by channel, because Python's numbers are exact in any precision.
         mul = self.mul if isinstance(self.mul, tuple) else (self.mul,) * x.shape[1]
         add = self.add if isinstance(self.add, tuple) else (self.add,) * x.shape[1]
-        return torch.cat([x[:, i : i + 1] * m + a for i, (m, a) in enumerate(zip(mul, add))], 1)
+        return torch.cat([x[:, i : i + 1] * mul[i] + add[i] for i in range(x.shape[1])], 1)
 
 
 class DenseBlock(nn.Sequential):

@@ -65,8 +65,12 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
             _module("TableConv2d", in_channels=at(shapes[0][0]), kernel_size=op.kernel, table=op.table, stride=stride,
                     pads=_sides(pads), dilation=dilation, bias=op.bias)
         )  # fmt: skip
-    head: dict[str, Literal] = dict(in_channels=at(shapes[0][0]), out_channels=op.out, kernel_size=_single(op.kernel))
-    tail: dict[str, Literal] = dict(dilation=dilation, groups=op.groups, bias=op.bias)
+    head: dict[str, Literal] = {
+        "in_channels": at(shapes[0][0]),
+        "out_channels": op.out,
+        "kernel_size": _single(op.kernel),
+    }
+    tail: dict[str, Literal] = {"dilation": dilation, "groups": op.groups, "bias": op.bias}
     if op.weight is not None or not isinstance(op.bias, bool):
         # Always padded apart, so that one class does for even and uneven pads.
         return Lowered(_module("FixedConv2d", **head, stride=stride, pads=_sides(pads), **tail, filters=op.weight))
@@ -103,8 +107,8 @@ def _plain_pool(op: ops.MaxPool | ops.AvgPool, pads: Pads) -> bool:
 
 def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
     pads = op.pads(shapes[0])
-    window: dict[str, Literal] = dict(kernel_size=_single(op.kernel), stride=_single(op.steps))
-    rest: dict[str, Literal] = dict(dilation=_single(op.dilation), ceil_mode=op.ceil)
+    window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
+    rest: dict[str, Literal] = {"dilation": _single(op.dilation), "ceil_mode": op.ceil}
     if not _plain_pool(op, pads):
         return Lowered(_module("PaddedMaxPool2d", **window, **rest, pads=_sides(pads)))
     padding = _single((pads.top, pads.left))
@@ -117,13 +121,11 @@ def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
         size = _single(op.kernel)
         return Lowered(_module("nn.AdaptiveAvgPool2d", output_size=size), _call("F.adaptive_avg_pool2d", X, size))
     pads = op.pads(shapes[0])
-    window: dict[str, Literal] = dict(kernel_size=_single(op.kernel), stride=_single(op.steps))
+    window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
     if not _plain_pool(op, pads):
-        return Lowered(
-            _module("PaddedAvgPool2d", **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside)
-        )
+        return Lowered(_module("PaddedAvgPool2d", **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside))
     padding = _single((pads.top, pads.left))
-    rest: dict[str, Literal] = dict(ceil_mode=op.ceil, count_include_pad=not op.inside)
+    rest: dict[str, Literal] = {"ceil_mode": op.ceil, "count_include_pad": not op.inside}
     call = _call("F.avg_pool2d", X, *window.values(), padding=padding, **rest)
     return Lowered(_module("nn.AvgPool2d", **window, padding=padding, **rest), call)
 
@@ -157,7 +159,7 @@ def _ln(op: ops.Ln, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _lrn(op: ops.Lrn, shapes: Sequence[Shape]) -> Lowered:
-    fields: dict[str, Literal] = dict(size=op.size, alpha=op.alpha, beta=op.beta, k=op.k)
+    fields: dict[str, Literal] = {"size": op.size, "alpha": op.alpha, "beta": op.beta, "k": op.k}
     return Lowered(_module("nn.LocalResponseNorm", **fields), _call("F.local_response_norm", X, **fields))
 
 
@@ -233,7 +235,7 @@ def _shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
-    fields: dict[str, Literal] = dict(scale_factor=_single(op.scale), mode=op.mode)
+    fields: dict[str, Literal] = {"scale_factor": _single(op.scale), "mode": op.mode}
     return Lowered(_module("nn.Upsample", **fields), _call("F.interpolate", X, **fields))
 
 

@@ -244,5 +244,7 @@ def _check_keys(graph: Graph, given: Mapping[str, Any]) -> None:
     wanted = {tensor.key for tensor in graph.tensors}
     missing, unknown = sorted(wanted - set(given)), sorted(set(given) - wanted)
     if missing or unknown:
-        parts = [f"{len(keys)} {what} (`{keys[0]}`)" for keys, what in ((missing, "missing"), (unknown, "unknown")) if keys]
+        parts = [
+            f"{len(keys)} {what} (`{keys[0]}`)" for keys, what in ((missing, "missing"), (unknown, "unknown")) if keys
+        ]
         raise error("E0603", f"the weights do not fit `{graph.name}`: " + ", ".join(parts))

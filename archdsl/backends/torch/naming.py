@@ -12,7 +12,18 @@ import re
 from collections.abc import Iterable
 
 RESERVED = frozenset(
-    (*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "self", "torch", "nn", "F", "Tensor", "OrderedDict", "NamedTuple")
+    (
+        *keyword.kwlist,
+        *keyword.softkwlist,
+        *dir(builtins),
+        "self",
+        "torch",
+        "nn",
+        "F",
+        "Tensor",
+        "OrderedDict",
+        "NamedTuple",
+    )
 )
 """What a name of ours may not hide in a generated file."""
 
@@ -27,7 +38,9 @@ def identifier(name: str) -> str:
 
 def is_attribute(name: str) -> bool:
     """Whether a child may be read as `self.name`. (Python changes names with two leading underscores.)"""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and not keyword.iskeyword(name) and name[:2] != "__"
+    return (
+        re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and not keyword.iskeyword(name) and name[:2] != "__"
+    )
 
 
 def class_name(name: str) -> str:

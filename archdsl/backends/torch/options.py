@@ -125,7 +125,9 @@ class Slots:
         return self.text(use, column)
 
 
-def choose(slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str], children: frozenset[str]) -> Options:
+def choose(
+    slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str], children: frozenset[str]
+) -> Options:
     """The arguments of the class whose instances are these scopes.
 
     `received`: the channels that each receives; `taken`: names that an argument may not have.

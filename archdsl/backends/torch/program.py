@@ -168,7 +168,9 @@ class _Builder:
             return Run(name, inputs)
 
         def place(leaf: Argument | Value | Weight) -> Expr:
-            return inputs[leaf.index] if isinstance(leaf, Argument) else Weight(name) if isinstance(leaf, Weight) else leaf
+            return (
+                inputs[leaf.index] if isinstance(leaf, Argument) else Weight(name) if isinstance(leaf, Weight) else leaf
+            )
 
         return replace(lowered.call, place)
 

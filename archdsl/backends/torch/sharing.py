@@ -15,6 +15,7 @@ from archdsl.backends.torch.options import Options
 from archdsl.backends.torch.program import Block, Child, Program
 from archdsl.backends.torch.steps import Argument, Call, Expr, Parameter, Run, Training, Value, Weight
 
+
 @dataclass(eq=False)
 class SharedClass:
     """A class of the printed source, the blocks that are its instances, and its arguments."""

@@ -13,15 +13,17 @@ from functools import cache
 from importlib import resources
 
 from archdsl.backends.torch import forward
-from archdsl.backends.torch.layout import INDENT, WIDTH, Doc, Group, Joined, flat, lay
+from archdsl.backends.torch.layout import INDENT, WIDTH, Doc, Group, flat, lay
 from archdsl.backends.torch.lower import BARE, SIGNATURES, Signature
-from archdsl.backends.torch.naming import class_name, docstring, field_names, identifier, is_attribute, quoted
-from archdsl.backends.torch.options import ClassRef, Column, Option, Slots, Use, choose, formula, slot
+from archdsl.backends.torch.naming import docstring, field_names, is_attribute, quoted
+from archdsl.backends.torch.options import ClassRef, Column, Option, Slots, Use, choose
 from archdsl.backends.torch.program import Block, Child, Program, program
+from archdsl.backends.torch.repeats import compact, named_series
 from archdsl.backends.torch.sharing import SharedClass, Sharing
 from archdsl.backends.torch.steps import Module, Parameter, Run
-from archdsl.graph import Graph, Node
-from archdsl.ops import Add, Concat
+from archdsl.backends.torch.words import shape_words, shapes
+from archdsl.graph import Graph
+from archdsl.ops import Add
 from archdsl.passes.count import count
 from archdsl.shapes import at, concrete
 
@@ -115,8 +117,8 @@ class _Printer:
         names = list(blocks[0].children)
         docs = [self._child([block.children[name] for block in blocks], text) for name in names]
         if names == [str(n) for n in range(len(names))]:
-            return _compact(docs)
-        series = _named_series(names, [flat(doc) for doc in docs])
+            return compact(docs)
+        series = named_series(names, [flat(doc) for doc in docs])
         if series is not None:
             return [Group("OrderedDict(", (series,), comma=False)]
         pairs = tuple(Group("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True))
@@ -137,7 +139,9 @@ class _Printer:
             entries = tuple(self._entries(shared.blocks, shared.options.text))
             inner: Doc = Group("[", entries, "]", spread=True) if numbered else ""
             items = (inner,) if numbered else entries
-            lines += lay("super().__init__", Group("(", items, spread=not numbered, comma=not numbered), indent=INDENT * 2)
+            lines += lay(
+                "super().__init__", Group("(", items, spread=not numbered, comma=not numbered), indent=INDENT * 2
+            )
         else:
             for name in first.children:
                 child = self._child([block.children[name] for block in shared.blocks], shared.options.text)
@@ -156,10 +160,10 @@ class _Printer:
         docs = {block.scope.doc for block in shared.blocks}
         said = docs.pop() if len(docs) == 1 else ""
         word = said.strip().rstrip(".") or self._kind_words(shared.blocks[0])
-        shapes = _shapes(self.graph, shared, len(self.program.outputs) if shared is self.main else None)
+        made = shapes(self.graph, shared, len(self.program.outputs) if shared is self.main else None)
         if shared is self.main:
             word = self.graph.name
-        return f"{word}: {shapes}." if word else f"{shapes}."
+        return f"{word}: {made}." if word else f"{made}."
 
     def _kind_words(self, block: Block) -> str:
         """What kind of composite a block is."""
@@ -170,7 +174,9 @@ class _Printer:
 
     def _forward(self, shared: SharedClass, numbered: bool) -> list[str]:
         block = shared.blocks[0]
-        folder = forward.Folder(block, {n: forward.leaf_kind(c) for n, c in block.children.items() if isinstance(c, Module)})
+        folder = forward.Folder(
+            block, {n: forward.leaf_kind(c) for n, c in block.children.items() if isinstance(c, Module)}
+        )
         items = folder.fold(forward.statements(shared.blocks, shared.options.forward_text))
         result = block.outputs[0] if len(block.outputs) == 1 else None
         is_main = shared is self.main
@@ -252,17 +258,20 @@ class _Printer:
         return [*lines, "", f"{made}, {fingerprint[:12]}." if fingerprint else f"{made}."]
 
     def _input_words(self) -> str:
-        shapes = [_shape_words(concrete(self.graph.nodes[i].shape)) for i in self.graph.inputs]
-        return " and ".join(shapes)
+        return " and ".join(shape_words(concrete(self.graph.nodes[i].shape)) for i in self.graph.inputs)
 
     def _output_classes(self) -> list[str]:
         fields = field_names((*self.program.outputs, *self.program.aux))
         plain = len(self.program.outputs)
         texts = []
         if plain > 1:
-            texts.append(_named_tuple(f"{self.main.name}Outputs", "What the network gives at inference.", fields[:plain]))
+            texts.append(
+                _named_tuple(f"{self.main.name}Outputs", "What the network gives at inference.", fields[:plain])
+            )
         if self.program.aux:
-            texts.append(_named_tuple(f"{self.main.name}TrainingOutputs", "What the network gives in training.", fields))
+            texts.append(
+                _named_tuple(f"{self.main.name}TrainingOutputs", "What the network gives in training.", fields)
+            )
         return texts
 
     def _build(self) -> str:
@@ -270,15 +279,20 @@ class _Printer:
         return "\n".join([*lines, f"{INDENT}return {self.main.name}()"])
 
     def _script(self) -> str:
-        shapes = [concrete(self.graph.nodes[i].shape) for i in self.graph.inputs]
-        inputs = [f"torch.randn(2, {', '.join(map(str, shape))})" for shape in shapes]
+        sizes = [", ".join(map(str, concrete(self.graph.nodes[i].shape))) for i in self.graph.inputs]
+        inputs = [f"torch.randn(2, {size})" for size in sizes]
         lines = ['if __name__ == "__main__":', f"{INDENT}model = build().eval()", f"{INDENT}with torch.no_grad():"]
         lines += lay("output = ", Group("model(", tuple(inputs)), indent=INDENT * 2)
         if len(self.program.outputs) > 1:
-            lines += [f"{INDENT}for name, value in output._asdict().items():", f'{INDENT * 2}print(f"{{name}}:", tuple(value.shape))']
+            lines += [
+                f"{INDENT}for name, value in output._asdict().items():",
+                f'{INDENT * 2}print(f"{{name}}:", tuple(value.shape))',
+            ]
         else:
             lines.append(f'{INDENT}print("output:", tuple(output.shape))')
-        lines.append(f'{INDENT}print(f"parameters: {{sum(p.numel() for p in model.parameters() if p.requires_grad):,}}")')
+        lines.append(
+            f'{INDENT}print(f"parameters: {{sum(p.numel() for p in model.parameters() if p.requires_grad):,}}")'
+        )
         return "\n".join(lines)
 
 
@@ -381,145 +395,3 @@ def _local_name(path: str, around: str, alone: bool = True) -> str:
 def _named_tuple(name: str, about: str, fields: Sequence[str]) -> str:
     lines = [f"class {name}(NamedTuple):", *docstring([about], INDENT), ""]
     return "\n".join([*lines, *(f"{INDENT}{field}: Tensor" for field in fields)])
-
-
-def _shape_words(shape: Sequence[object]) -> str:
-    return f"({', '.join(['N', *map(str, shape)])})"
-
-
-# --- repeats ----------------------------------------------------------------------------------------------
-
-_WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|(\d+)')
-
-
-def _compact(docs: Sequence[Doc]) -> list[Doc]:
-    """Runs of three or more equal calls, or of calls whose numbers grow evenly, as one comprehension each."""
-    texts = list(map(flat, docs))
-    out: list[Doc] = []
-    start = 0
-    while start < len(docs):
-        end = start + 1
-        while end < len(docs) and _template(texts[start : end + 1]) is not None:
-            end += 1
-        template = _template(texts[start:end]) if end - start >= 3 else None
-        if template is None:
-            out.append(docs[start])
-            start += 1
-        else:
-            out.append(f"*[{template} for {_index(template)} in range({end - start})]")
-            start = end
-    return out
-
-
-def _named_series(names: Sequence[str], texts: Sequence[str]) -> str | None:
-    """`(f"layer{i + 1}", Layer(64 + 32 * i)) for i in range(6)`, if that is what they are."""
-    key, template = _template(names, name=True), _template(texts)
-    if len(names) < 3 or key is None or template is None or "{" not in key:
-        return None
-    return f'(f"{key}", {template}) for i in range({len(names)})'
-
-
-def _index(template: str) -> str:
-    return "i" if re.search(r"\bi\b", template) else "_"
-
-
-def _template(texts: Sequence[str], name: bool = False) -> str | None:
-    """One text that gives all of them for i = 0, 1, ...: equal but for whole numbers that grow evenly."""
-    if not name and (texts[0].startswith("nn.") or re.search(r"\bi\b", texts[0])):
-        return None
-    pieces, numbers = zip(*(_numbers(text, name) for text in texts), strict=True)
-    if len(set(pieces)) != 1:
-        return None
-    written = pieces[0][0]
-    for n, piece in enumerate(pieces[0][1:]):
-        column = [row[n] for row in numbers]
-        step = column[1] - column[0] if len(column) > 1 else 0
-        if any(number != column[0] + step * place for place, number in enumerate(column)):
-            return None
-        # A sum may only stand where no operator binds it: between brackets, commas and `=`.
-        alone = pieces[0][n].endswith(("(", ", ", "=")) and piece.startswith((")", ","))
-        if step < 0 or (step and not name and not alone):
-            return None
-        number = _linear(column[0], step)
-        written += (f"{{{number}}}" if name and step else number) + piece
-    return written
-
-
-def _numbers(text: str, name: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The whole numbers of a text, and the pieces around them."""
-    pieces, numbers, end = [], [], 0
-    for match in re.finditer(r"(\d+)", text) if name else _WORDS.finditer(text):
-        if match[1] is not None and str(int(match[1])) == match[1]:
-            pieces.append(text[end : match.start()])
-            numbers.append(int(match[1]))
-            end = match.end()
-    return (*pieces, text[end:]), tuple(numbers)
-
-
-def _linear(start: int, step: int) -> str:
-    if not step:
-        return str(start)
-    factor = "i" if step == 1 else f"{step} * i"
-    return factor if not start else f"i + {start}" if step == 1 else f"{start} + {factor}"
-
-
-# --- shapes -----------------------------------------------------------------------------------------------
-
-
-def _shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
-    """`(N, 64, 56, 56) -> (N, 128, 28, 28)`: numbers where all blocks agree, else in terms of the arguments."""
-    received = [[graph.nodes[block.inputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].inputs))]
-    given = [[graph.nodes[block.outputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].outputs))]
-    before = ", ".join(_tensor_words(graph, shared, nodes, None) for nodes in received)
-    after = ", ".join(_tensor_words(graph, shared, nodes, received[0]) for nodes in given[:outputs])
-    return f"{before} -> {after}"
-
-
-def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], received: Sequence[Node] | None) -> str:
-    shapes = [concrete(node.shape) for node in nodes]
-    words = [_channel_words(graph, shared, nodes) or ("C" if received is None else "C'")]
-    for axis in range(1, len(shapes[0])):
-        sizes = [shape[axis] for shape in shapes]
-        letter = "HW"[axis - 1]
-        if len(set(sizes)) == 1:
-            words.append(str(sizes[0]))
-        elif received is None or len(received[0].shape) < 3:
-            words.append(letter)
-        else:
-            words.append(_size_words(shared, letter, [at(node.shape[axis]) for node in received], sizes))
-    return _shape_words(words)
-
-
-def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> str:
-    """A number of channels: itself, an argument, a formula of one, or, of a concat, a sum; empty if none says it."""
-    column = tuple(at(node.shape[0]) for node in nodes)
-    if len(set(column)) == 1:
-        return str(column[0])
-    written = shared.options.texts.get(slot(Use("channels", "channels"), column))
-    if written is not None:
-        return written
-    for option in shared.options.items:
-        text = formula(option.column, column, "channels", divide=True) if option.use.role == "channels" else None
-        if text:
-            return text.format(option.name)
-    if all(isinstance(node.op, Concat) for node in nodes):
-        parts = [[graph.nodes[node.inputs[n]] for node in nodes] for n in range(len(nodes[0].inputs))]
-        words = [_channel_words(graph, shared, part) for part in parts]
-        return " + ".join(words) if all(words) else ""
-    return ""
-
-
-def _size_words(shared: SharedClass, letter: str, before: Sequence[int], after: Sequence[int]) -> str:
-    """A size behind the block, in terms of the one before it: `H`, `H / 2`, `2 * H`, `H / stride`, or else `H'`."""
-    if list(before) == list(after):
-        return letter
-    for option in shared.options.items:
-        steps = [step if isinstance(step, int) and step > 0 else 0 for step in option.column]
-        if option.use.field == "stride" and all(step and -(-b // step) == a for b, a, step in zip(before, after, steps, strict=True)):
-            return f"{letter} / {option.name}"
-    down, up = -(-before[0] // after[0]), after[0] // before[0]
-    if down > 1 and all(-(-b // down) == a for b, a in zip(before, after, strict=True)):
-        return f"{letter} / {down}"
-    if up > 1 and all(b * up == a for b, a in zip(before, after, strict=True)):
-        return f"{up} * {letter}"
-    return f"{letter}'"

@@ -1,0 +1,81 @@
+"""Repeated constructors as comprehensions: `*[Bottleneck(256) for _ in range(5)]`, `Layer(64 + 32 * i)`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from archdsl.backends.torch.layout import Doc, flat
+
+_WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|(\d+)')
+
+
+def compact(docs: Sequence[Doc]) -> list[Doc]:
+    """Runs of three or more equal calls, or of calls whose numbers grow evenly, as one comprehension each."""
+    texts = list(map(flat, docs))
+    out: list[Doc] = []
+    start = 0
+    while start < len(docs):
+        end = start + 1
+        while end < len(docs) and _template(texts[start : end + 1]) is not None:
+            end += 1
+        template = _template(texts[start:end]) if end - start >= 3 else None
+        if template is None:
+            out.append(docs[start])
+            start += 1
+        else:
+            out.append(f"*[{template} for {_index(template)} in range({end - start})]")
+            start = end
+    return out
+
+
+def named_series(names: Sequence[str], texts: Sequence[str]) -> str | None:
+    """`(f"layer{i + 1}", Layer(64 + 32 * i)) for i in range(6)`, if that is what they are."""
+    key, template = _template(names, name=True), _template(texts)
+    if len(names) < 3 or key is None or template is None or "{" not in key:
+        return None
+    return f'(f"{key}", {template}) for i in range({len(names)})'
+
+
+def _index(template: str) -> str:
+    return "i" if re.search(r"\bi\b", template) else "_"
+
+
+def _template(texts: Sequence[str], name: bool = False) -> str | None:
+    """One text that gives all of them for i = 0, 1, ...: equal but for whole numbers that grow evenly."""
+    if not name and (texts[0].startswith("nn.") or re.search(r"\bi\b", texts[0])):
+        return None
+    pieces, numbers = zip(*(_numbers(text, name) for text in texts), strict=True)
+    if len(set(pieces)) != 1:
+        return None
+    written: str = pieces[0][0]
+    for n, piece in enumerate(pieces[0][1:]):
+        column = [row[n] for row in numbers]
+        step = column[1] - column[0] if len(column) > 1 else 0
+        if any(number != column[0] + step * place for place, number in enumerate(column)):
+            return None
+        # A sum may only stand where no operator binds it: between brackets, commas and `=`.
+        alone = pieces[0][n].endswith(("(", ", ", "=")) and piece.startswith((")", ","))
+        if step < 0 or (step and not name and not alone):
+            return None
+        number = _linear(column[0], step)
+        written += (f"{{{number}}}" if name and step else number) + piece
+    return written
+
+
+def _numbers(text: str, name: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The whole numbers of a text, and the pieces around them."""
+    pieces, numbers, end = [], [], 0
+    for match in re.finditer(r"(\d+)", text) if name else _WORDS.finditer(text):
+        if match[1] is not None and str(int(match[1])) == match[1]:
+            pieces.append(text[end : match.start()])
+            numbers.append(int(match[1]))
+            end = match.end()
+    return (*pieces, text[end:]), tuple(numbers)
+
+
+def _linear(start: int, step: int) -> str:
+    if not step:
+        return str(start)
+    factor = "i" if step == 1 else f"{step} * i"
+    return factor if not start else f"i + {start}" if step == 1 else f"{start} + {factor}"

@@ -1,0 +1,77 @@
+"""What a class's docstring says of it: which shape becomes which, in terms of the class's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl.backends.torch.options import Use, formula, slot
+from archdsl.backends.torch.sharing import SharedClass
+from archdsl.graph import Graph, Node
+from archdsl.ops import Concat
+from archdsl.shapes import at, concrete
+
+
+def shape_words(shape: Sequence[object]) -> str:
+    """`(N, 64, 56, 56)`."""
+    return f"({', '.join(['N', *map(str, shape)])})"
+
+
+def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
+    """`(N, 64, 56, 56) -> (N, 128, 28, 28)`: numbers where all blocks agree, else in terms of the arguments."""
+    received = [[graph.nodes[block.inputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].inputs))]
+    given = [[graph.nodes[block.outputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].outputs))]
+    before = ", ".join(_tensor_words(graph, shared, nodes, None) for nodes in received)
+    after = ", ".join(_tensor_words(graph, shared, nodes, received[0]) for nodes in given[:outputs])
+    return f"{before} -> {after}"
+
+
+def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], received: Sequence[Node] | None) -> str:
+    shapes = [concrete(node.shape) for node in nodes]
+    words = [_channel_words(graph, shared, nodes) or ("C" if received is None else "C'")]
+    for axis in range(1, len(shapes[0])):
+        sizes = [shape[axis] for shape in shapes]
+        letter = "HW"[axis - 1]
+        if len(set(sizes)) == 1:
+            words.append(str(sizes[0]))
+        elif received is None or len(received[0].shape) < 3:
+            words.append(letter)
+        else:
+            words.append(_size_words(shared, letter, [at(node.shape[axis]) for node in received], sizes))
+    return shape_words(words)
+
+
+def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> str:
+    """A number of channels: itself, an argument, a formula of one, or, of a concat, a sum; empty if none says it."""
+    column = tuple(at(node.shape[0]) for node in nodes)
+    if len(set(column)) == 1:
+        return str(column[0])
+    written = shared.options.texts.get(slot(Use("channels", "channels"), column))
+    if written is not None:
+        return written
+    for option in shared.options.items:
+        text = formula(option.column, column, "channels", divide=True) if option.use.role == "channels" else None
+        if text:
+            return text.format(option.name)
+    if all(isinstance(node.op, Concat) for node in nodes):
+        parts = [[graph.nodes[node.inputs[n]] for node in nodes] for n in range(len(nodes[0].inputs))]
+        words = [_channel_words(graph, shared, part) for part in parts]
+        return " + ".join(words) if all(words) else ""
+    return ""
+
+
+def _size_words(shared: SharedClass, letter: str, before: Sequence[int], after: Sequence[int]) -> str:
+    """A size behind the block, in terms of the one before it: `H`, `H / 2`, `2 * H`, `H / stride`, or else `H'`."""
+    if list(before) == list(after):
+        return letter
+    for option in shared.options.items:
+        steps = [step if isinstance(step, int) and step > 0 else 0 for step in option.column]
+        if option.use.field == "stride" and all(
+            step and -(-b // step) == a for b, a, step in zip(before, after, steps, strict=True)
+        ):
+            return f"{letter} / {option.name}"
+    down, up = -(-before[0] // after[0]), after[0] // before[0]
+    if down > 1 and all(-(-b // down) == a for b, a in zip(before, after, strict=True)):
+        return f"{letter} / {down}"
+    if up > 1 and all(b * up == a for b, a in zip(before, after, strict=True)):
+        return f"{up} * {letter}"
+    return f"{letter}'"

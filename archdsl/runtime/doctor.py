@@ -1,0 +1,218 @@
+"""What is installed, what of it works, and how to get what is missing."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from archdsl import __version__
+
+PROBE_LIMIT_S = 60.0
+"""TensorRT builds an engine before it runs anything."""
+_EXTRAS = {
+    "torch": ("pip install 'archdsl[torch]'", "PyTorch modules, .pth weights"),
+    "onnxruntime": ("pip install 'archdsl[cpu]'", "archdsl predict"),
+}
+_RUNTIMES = re.compile(r"(onnxruntime|ort)[-_.].*|onnxruntime", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package that is needed, or that `used_for` wants; `version` is None where it is missing."""
+
+    name: str
+    version: str | None
+    required: bool
+    used_for: str
+    install: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider of ONNX Runtime, and whether a tiny model really ran on it."""
+
+    name: str
+    works: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Graphviz program, and whether it draws."""
+
+    path: str
+    works: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    archdsl: str
+    python: str
+    executable: str
+    platform: str
+    library: str
+    packages: tuple[Package, ...]
+    runtimes: tuple[str, ...]
+    """Installed packages of ONNX Runtime, with versions; more than one hide one another."""
+    providers: tuple[Provider, ...]
+    engines: tuple[Engine, ...]
+    advice: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> Findings:
+    """Looks at everything. Nothing is imported into this process that could end it."""
+    packages = tuple(_packages())
+    runtimes = tuple(_runtimes())
+    providers = tuple(_providers()) if runtimes else ()
+    engines = tuple(_engines())
+    advice = tuple(_advice(packages, runtimes, providers, engines))
+    return Findings(
+        archdsl=__version__,
+        python=platform.python_version(),
+        executable=sys.executable,
+        platform=platform.platform(),
+        library=_library(),
+        packages=packages,
+        runtimes=runtimes,
+        providers=providers,
+        engines=engines,
+        advice=advice,
+    )
+
+
+def _library() -> str:
+    from archdsl import library
+
+    return f"{len(library.files())} specs in {library.folder()}"
+
+
+# --- packages --------------------------------------------------------------------------------------------
+
+
+def _packages() -> Iterator[Package]:
+    for name in _required():
+        yield Package(name, _version(name), True, "archdsl itself", "pip install archdsl")
+    for name, (install, used_for) in _EXTRAS.items():
+        version = _version(name) if name != "onnxruntime" else next(iter(_runtimes()), None)
+        yield Package(name, version, False, used_for, install)
+
+
+def _required() -> list[str]:
+    """What the installed archdsl declares that it needs, extras left out."""
+    try:
+        declared = metadata.requires("archdsl") or []
+    except metadata.PackageNotFoundError:
+        declared = ["pydantic", "pyyaml", "numpy", "onnx", "graphviz", "click", "safetensors", "pillow"]
+    plain = (line for line in declared if "extra ==" not in line.partition(";")[2])
+    names = (re.match(r"[A-Za-z0-9._-]+", line) for line in plain)
+    return [name[0] for name in names if name]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _runtimes() -> Iterator[str]:
+    found = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] or ""
+        if _RUNTIMES.fullmatch(name) and "extensions" not in name:
+            found[name.lower().replace("_", "-")] = distribution.version
+    yield from (f"{name} {version}" for name, version in sorted(found.items()))
+
+
+# --- what works ------------------------------------------------------------------------------------------
+
+
+def _providers() -> Iterator[Provider]:
+    names, problem = _available()
+    if problem:
+        yield Provider("onnxruntime", False, problem)
+    for name in names:
+        found, problem = _child(["-m", "archdsl.runtime.probe", name])
+        if isinstance(found, dict):
+            yield Provider(name, bool(found.get("works")), str(found.get("detail", "")))
+        else:
+            yield Provider(name, False, problem)
+
+
+def _available() -> tuple[list[str], str]:
+    found, problem = _child(["-c", "import json, onnxruntime as o; print(json.dumps(o.get_available_providers()))"])
+    names = [str(name) for name in found] if isinstance(found, list) else []
+    # Azure's provider calls a web service: nothing that a network of ours runs on.
+    return [name for name in names if name != "AzureExecutionProvider"], "" if names else problem
+
+
+def _child(arguments: list[str]) -> tuple[Any, str]:
+    """What a Python of its own prints as JSON in its last line, or why it does not."""
+    try:
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PROBE_LIMIT_S)
+        lines = done.stdout.strip().splitlines()
+        if done.returncode == 0 and lines:
+            return json.loads(lines[-1]), ""
+    except subprocess.TimeoutExpired:
+        return None, f"no answer within {PROBE_LIMIT_S:.0f} s"
+    except (OSError, ValueError) as problem:
+        return None, str(problem)[:300]
+    said = done.stderr.strip().splitlines()
+    return None, (said[-1] if said else f"ended with status {done.returncode}")[:300]
+
+
+def _engines() -> Iterator[Engine]:
+    from archdsl.views import engine
+
+    for path in engine.engines():
+        yield _tried(path)
+
+
+def _tried(path: Path) -> Engine:
+    try:
+        done = subprocess.run([str(path), "-Tsvg"], input=b"digraph { a -> b }", capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        return Engine(str(path), False, str(problem)[:300])
+    works = done.returncode == 0 and b"<svg" in done.stdout
+    version = re.search(rb"Generated by graphviz version ([\w.]+)", done.stdout)
+    detail = version[1].decode() if version else done.stderr.decode(errors="replace").strip()[:300]
+    return Engine(str(path), works, f"Graphviz {detail}" if works and version else detail)
+
+
+# --- what to do ------------------------------------------------------------------------------------------
+
+
+def _advice(packages: tuple[Package, ...], runtimes: tuple[str, ...], providers: tuple[Provider, ...],
+            engines: tuple[Engine, ...]) -> Iterator[str]:  # fmt: skip
+    missing = [p.name for p in packages if p.required and p.version is None]
+    if missing:
+        yield f"archdsl is not whole ({', '.join(missing)} missing): pip install --force-reinstall archdsl"
+    if len(runtimes) > 1:
+        names = " and ".join(r.split()[0] for r in runtimes)
+        yield (
+            f"{names} overwrite one another's files, and the CUDA provider may vanish: "
+            f"pip uninstall {' '.join(r.split()[0] for r in runtimes)}, then install the one you want"
+        )
+    for package in packages:
+        if not package.required and package.version is None:
+            yield f"for {package.used_for}: {package.install}"
+    for provider in providers:
+        if not provider.works and provider.name.startswith(("CUDA", "Tensorrt")):
+            yield f"{provider.name} is installed but does not work: it needs NVIDIA's driver, and CUDA and cuDNN of its version"
+    if runtimes and not any(p.name == "CUDAExecutionProvider" for p in providers):
+        yield "for an NVIDIA GPU: pip uninstall onnxruntime, then pip install 'archdsl[gpu]'"
+    if not any(e.works for e in engines):
+        yield "for drawings as SVG and PNG: pip install graphviz-pure, or Graphviz from your system"
+
