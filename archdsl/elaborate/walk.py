@@ -120,6 +120,7 @@ class Walker:
                 given = result
         if inside is not place:
             self._finish(place, inside, given)
+            self._remember(place, place.key, given)
         return given
 
     def _single(self, item: Item, place: Place, cursor: int, ctx: Context, read: bool = True) -> int | None:
@@ -132,10 +133,16 @@ class Walker:
                 return None
         name = place.key if place.key is not None else str(place.counter.next) if place.counter is not None else None
         given = self._dispatch(item, place, inputs, ctx._replace(depth=ctx.depth + 1))
-        # A call's body was elaborated at a copy of this place, which has already told what is inside.
+        self._remember(place, name, given)
+        return given
+
+    def _remember(self, place: Place, name: str | None, given: int | None) -> None:
+        """Makes what stands at a place known by its name, for references that reach in.
+
+        A call's body is elaborated at a copy of the place, which has then already told what is inside.
+        """
         if given is not None and name is not None and (place.opened is not None or name not in place.inner):
             place.inner[name] = Member(given if given >= 0 else None, place.opened if place.opened is not None else {})
-        return given
 
     def _dispatch(self, item: Item, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
         if isinstance(item, OpItem):

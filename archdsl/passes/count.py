@@ -7,7 +7,7 @@ heads run in training only and are counted apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from archdsl.graph import Graph, Node
 from archdsl.ops import Conv, Deconv, Fc, Op, Rbf
@@ -34,8 +34,7 @@ def flops(macs: int) -> int:
     return 2 * macs
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCount:
+class NodeCount(NamedTuple):
     """One node for one sample: trained numbers, buffers, bytes of both as stored, MACs, elements it stores."""
 
     params: int
@@ -45,8 +44,7 @@ class NodeCount:
     activations: int
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """A whole network. Without the auxiliary heads, whose trained numbers are `aux_params`."""
 
     params: int

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Flatten
@@ -20,8 +19,7 @@ Signatures: TypeAlias = Mapping[Scope, int]
 _COMPOSITES = frozenset({"residual", "branches", "dense"})
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One thing to show: ids of the nodes of each copy (more than one: a run of equal scopes, first to last).
 
     `node`: one written node with the norm and activation behind it and the flatten before it. `block`: a call of a
@@ -81,7 +79,7 @@ def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[P
         member = pending.pop()
         if isinstance(member, int) and scope.kind == "dense" and parts and parts[-1].scope is not None:
             ids = range(parts[-1].ids.start, member + 1)
-            parts[-1] = replace(parts[-1], copies=(ids,))
+            parts[-1] = parts[-1]._replace(copies=(ids,))
         elif isinstance(member, int):
             _append_node(parts, graph, graph.nodes[member])
         elif member.first == member.end:
@@ -128,7 +126,7 @@ def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
         before = parts[-1]
         first = graph.nodes[before.ids.start]
         path = node.path if type(first.op) is Flatten and first.implied and "/" not in node.path else before.path
-        parts[-1] = replace(before, path=path, last=path, copies=(range(before.ids.start, node.id + 1),))
+        parts[-1] = before._replace(path=path, last=path, copies=(range(before.ids.start, node.id + 1),))
     else:
         parts.append(node_part(node))
 
@@ -155,7 +153,7 @@ def fold_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Pa
     for part in parts:
         if folded and _alike(graph, folded[-1], part, same):
             run = folded[-1]
-            folded[-1] = replace(run, last=part.path, kind="block", copies=run.copies + part.copies)
+            folded[-1] = run._replace(last=part.path, kind="block", copies=run.copies + part.copies)
         else:
             folded.append(part)
     return tuple(folded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from archdsl.graph import Graph
 from archdsl.passes.count import NodeCount, Totals, convention, count, count_nodes
@@ -12,8 +12,7 @@ from archdsl.passes.receptive_field import Field, receptive_fields
 from archdsl.shapes import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One part of the network. The numbers are sums over all its nodes and copies."""
 
     part: Part
@@ -24,8 +23,7 @@ class Row:
     """Receptive field of what leaves the part; None: the whole image."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Rows in written order, whose params and MACs sum to the totals, and apart those of auxiliary heads."""
 
     graph: Graph

@@ -19,7 +19,7 @@ def fields_of(op: Op, inputs: Sequence[Shape]) -> dict[str, Layout]:
 
 def _inferred(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
     """What the elaborator, or the op itself, adds to what was written: padding, strides, whether there is a bias."""
-    out: dict[str, Any] = {}
+    out: dict[str, Any] = {name: getattr(op, name) for name in op.positional if getattr(op, name) is not None}
     if "bias" in type(op).model_fields:
         out["bias"] = op.bias  # type: ignore[attr-defined]
     if isinstance(op, Conv | Deconv):

@@ -17,9 +17,6 @@ from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
 from archdsl.views.fields import fields_of, value_layout
 from archdsl.views.parts import Part, parts_of
 
-ALIAS = "entry"
-
-
 @dataclass(slots=True, eq=False)
 class _Known:
     """What a name stands for: the node it gives, and the names inside."""
@@ -160,17 +157,23 @@ class _Writer:
         while here is not None:
             spots = [k for k, cursor in enumerate(here.cursors) if cursor == node and here.gap(k)]
             if spots:
-                return self.alias(node, here, spots[0])
+                return self.alias(node, here, spots[0], at)
             here = here.outer
         found = self.graph.nodes[node]
         raise _unnameable(found.path, found)
 
-    def alias(self, node: int, here: _Sequence, spot: int) -> str:
-        name, number = ALIAS, 1
-        while name in self.taken:
+    def alias(self, node: int, here: _Sequence, spot: int, at: _Sequence) -> str:
+        """A name for the tensor that arrives at a spot, unlike all that can be read there or from inside."""
+        implied = self.graph.nodes[node].path.partition("/")[2]
+        name = stem = f"after_{implied}" if implied and spot else "entry"
+        number, taken = 1, set(self.taken)
+        sequence: _Sequence | None = at
+        while sequence is not None:
+            taken |= sequence.names.keys()
+            sequence = sequence.outer
+        while name in taken:
             number += 1
-            name = f"{ALIAS}{number}"
-        self.taken.add(name)
+            name = f"{stem}{number}"
         here.aliases[spot] = name
         here.names[name] = here.inner[name] = _Known(node)
         return name

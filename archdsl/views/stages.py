@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from archdsl.graph import Graph, Scope
 from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input, MaxPool, Subsample
@@ -79,7 +78,7 @@ def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:
         node, last = graph.nodes[part.ids.start], out[-1] if out else None
         alone = part.kind == "node" and len(part.ids) == 1 and not node.op.inference
         if alone and last is not None and last.kind == "node" and len(last.copies) == 1 and node.inputs == (last.ids.stop - 1,):
-            out[-1] = replace(last, copies=(range(last.ids.start, part.ids.stop),))
+            out[-1] = last._replace(copies=(range(last.ids.start, part.ids.stop),))
         else:
             out.append(part)
     return out

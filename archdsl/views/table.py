@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TextIO, TypeAlias
+from typing import Literal, NamedTuple, TextIO, TypeAlias
 
 from archdsl.diagnostics import escape_control
 from archdsl.passes.receptive_field import Field
@@ -26,8 +25,7 @@ _GOOD, _LEAST = (24, 24), (16, 8)
 """Widths below which the path and the op are not cut as long as a column can be left out instead, and at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How to print: `width` in columns (None: as wide as it gets), colours, and lines drawn with box characters."""
 
     width: int | None = None
@@ -51,8 +49,7 @@ def style_of(stream: TextIO) -> Style:
     return Style(width, terminal and not plain, encoding.startswith("utf"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(NamedTuple):
     title: str
     right: bool
     cells: tuple[str, ...]
@@ -63,7 +60,7 @@ class _Column:
 
     def cut(self, width: int, dots: str) -> _Column:
         """The column no wider than `width`, longer texts shortened in the middle of a path, at the end of an op."""
-        return replace(self, cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
+        return self._replace(cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
 
 
 def params_table(summary: Summary, style: Style = Style(), share: Share = "macs") -> str:

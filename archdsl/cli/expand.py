@@ -1,0 +1,32 @@
+"""`archdsl expand`: a spec in long form, or unrolled."""
+
+from __future__ import annotations
+
+import click
+
+from archdsl.cli.console import Console
+from archdsl.cli.options import arg_option, color_option, force_option, input_option, output_option, spec_argument
+
+
+@click.command("expand")
+@spec_argument
+@click.option("--flat", is_flag=True, help="Unroll blocks and repeats, fill in every inferred value.")
+@arg_option
+@input_option
+@output_option
+@force_option
+@color_option
+@click.pass_obj
+def command(console: Console, spec: str, flat: bool, args: dict[str, str], size: str | None, output: str | None,
+            force: bool) -> None:  # fmt: skip
+    """The long form of a spec: every short string as a mapping, its base and variant merged in.
+
+    Blocks and repeats stay, unless --flat unrolls them. What is printed is a spec of the same network.
+    """
+    from archdsl import spec as specs
+    from archdsl.views.rewrite import flat_text, long_text
+
+    opened = specs.open_spec(spec)
+    text = (flat_text if flat else long_text)(opened, size, specs.parse_overrides(args))
+    read = [str(opened.source.path)] if opened.source.path is not None else []
+    console.give(text, output, force, read)
