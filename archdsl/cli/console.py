@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ class Console:
 
     def style(self, stream: TextIO | None = None) -> Style:
         """How to lay out a table for the stream (standard output)."""
-        from archdsl.views.table import style_of
+        from archdsl.views.table import Style, style_of
 
         stream = stream or sys.stdout
-        return replace(style_of(stream), color=self.paints(stream))
+        found = style_of(stream)
+        return Style(found.width, self.paints(stream), found.unicode)
 
     def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Diagnostics, on standard error."""
