@@ -16,7 +16,7 @@ from archdsl.passes.count import Totals
 
 UNCHECKED = ("top1", "top5")
 _NUMBER = re.compile(r"(\d[\d,_]*)(?:\.(\d+))?\s*([kKMGTB%]?)", re.ASCII)
-_POWER = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
+_POWER: dict[str, int] = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def agrees(text: str, true: int) -> bool:
     if suffix == "%":
         return False
     # Both sides times 10**len(fraction), so that all is whole: the last digit written is then worth `unit`.
-    unit = 10 ** _POWER[suffix]
+    unit: int = 10 ** _POWER[suffix]
     difference = abs(int(whole + fraction) * unit - true * 10 ** len(fraction))
-    return difference == 0 if not suffix and not fraction else 2 * difference <= unit
+    return difference == 0 if not suffix and not fraction else bool(2 * difference <= unit)
 
 
 def alike(text: str, true: int) -> str:
@@ -71,7 +71,7 @@ def alike(text: str, true: int) -> str:
     if suffix in ("", "%") and not fraction:
         return f"{true:,}" if "," in text or true < 10_000 else str(true)
     scaled = true * 10 ** len(fraction)
-    unit = 10 ** _POWER.get(suffix, 0)
+    unit: int = 10 ** _POWER.get(suffix, 0)
     digits = str((2 * scaled + unit) // (2 * unit)).rjust(len(fraction) + 1, "0")
     point = len(digits) - len(fraction)
     return digits[:point] + ("." + digits[point:] if fraction else "") + suffix.replace("%", "")

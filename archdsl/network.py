@@ -161,15 +161,11 @@ class Network:
         `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
         names tensors (`fc.*`) that start afresh all the same. Raises E06xx where they do not fit.
         """
-        from archdsl.backends import weights as stored
+        from archdsl.given import given
+        from archdsl.need import need
 
-        if source is None:
-            return stored.initial(self.graph, seed or 0)
-        if isinstance(source, (str, Path)):
-            source = _loaded(source)
-        elif not isinstance(source, stored.Weights):
-            source = _given(source)
-        return stored.fit(source, self.graph, reinit, seed or 0)
+        need("numpy")
+        return given(self.graph, source, seed or 0, reinit)
 
     def to_torch(self, weights: Any = None, seed: int | None = None, device: str | None = None) -> nn.Module:
         """A PyTorch module in evaluation mode, whose state_dict keys are the node paths.
@@ -177,6 +173,8 @@ class Network:
         `weights` and `seed` as for `weights()`. On the device `meta` there are shapes only, and nothing is allocated.
         Raises E06xx where the weights do not fit, E0801 where torch is not installed.
         """
+        from archdsl.need import need
+
         need("torch", "E0801", "pip install 'archdsl[torch]'; its source and its ONNX file can be made without")
         from archdsl.backends.torch.module import build, to_torch
 
@@ -198,6 +196,8 @@ class Network:
         Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
         `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
+        from archdsl.need import need
+
         need("onnx")
         from archdsl.backends.onnx.write import write
         from archdsl.backends.weights import Weights
@@ -266,41 +266,6 @@ _TREES = (Scalar, Seq, Map)
 
 def _jsonable(value: Any) -> Any:
     return value.span.text if isinstance(value, _TREES) else value
-
-
-def _loaded(path: str | Path) -> Weights:
-    """The weights of a file. What archdsl itself wrote there at random stays known as random."""
-    from archdsl.backends.weights import Weights, load, safetensors
-
-    found = load(path)
-    noted = safetensors.metadata(Path(path)).get("weights", "") if str(path).lower().endswith(".safetensors") else ""
-    if not noted.startswith("random"):
-        return found
-    return Weights(found.entries, lambda: f"{noted} ({found.source})", found.notes)
-
-
-def _given(arrays: Mapping[str, Any]) -> Weights:
-    """Arrays or torch tensors by name, as `fit` takes them."""
-    import numpy as np
-
-    from archdsl.backends.weights import Entry, Weights
-
-    entries = {}
-    for key, value in arrays.items():
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32, copy=False)
-        entries[key] = Entry(array.shape, str(array.dtype), lambda array=array: array)  # type: ignore[misc]
-    return Weights(entries, "given")
-
-
-def need(package: str, code: str = "E0807", help: str = "install archdsl again: `pip install archdsl`") -> None:
-    """Raises `code` (status 2) where a package is not installed; the package is not imported."""
-    from importlib.util import find_spec
-
-    from archdsl.diagnostics import error
-
-    if find_spec(package) is None:
-        raise error(code, f"{package} is not installed", status=2, help=help)
 
 
 def load(spec: str | Path, /, *, input: str | Sequence[int] | None = None, **args: Any) -> Network:

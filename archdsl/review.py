@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archdsl import library
 from archdsl import spec as specs
 from archdsl.claims import Verdict, differences, judge
-from archdsl.diagnostics import ArchError, Diagnostic, Span, error
+from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, error
 from archdsl.elaborate import elaborate
 from archdsl.network import Network
 from archdsl.source import Map, Tree
+from archdsl.status import in_usage, status_of
 
 _SHOWN = 4
 """Names of variants in a note."""
@@ -34,7 +35,7 @@ class Review:
             where = self.found.setdefault(key, (d, []))[1]
             where.append(network)
             if d.severity == "error":
-                self.status = max(self.status, 1)
+                self.status = max(self.status, 2 if in_usage((d,)) else 1)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -59,22 +60,21 @@ def review(spec: str | Path, args: Mapping[str, str] | None = None, size: str | 
         overrides = specs.parse_overrides(args or {})
     except ArchError as problem:
         out.add(problem.diagnostics, "")
-        out.status = problem.status
+        out.status = status_of(problem)
         return out
-    opened = _opened(out, lambda: specs.from_source(source, found.variant), found.variant or "")
+    opened = _opened(out, source, found.variant)
     _look(out, opened, overrides, size, own=found.variant is None)
     if found.variant is None and opened is not None:
         for name in _variants(opened.tree):
-            variant = _opened(out, lambda name=name: specs.from_source(source, name), name)
-            _look(out, variant, overrides, size, own=False)
+            _look(out, _opened(out, source, name), overrides, size, own=False)
     return out
 
 
-def _opened(out: Review, make: Callable[[], specs.Spec], network: str) -> specs.Spec | None:
+def _opened(out: Review, source: Source, variant: str | None) -> specs.Spec | None:
     try:
-        return make()
+        return specs.from_source(source, variant)
     except ArchError as problem:
-        out.add(problem.diagnostics, network)
+        out.add(problem.diagnostics, variant or "")
         return None
 
 

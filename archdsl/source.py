@@ -255,7 +255,7 @@ def parse(source: Source) -> Tree:
     _check_text(source)
     builder = _Builder(source)
     try:
-        with _collector_paused():
+        with collector_paused():
             builder.read()
     except yaml.MarkedYAMLError as problem:
         raise _Syntax(source, problem, builder.in_flow, builder.end).error() from None
@@ -267,8 +267,8 @@ def parse(source: Source) -> Tree:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """The tree has no cycles; collections while it grows would double the time of reading a large file."""
+def collector_paused() -> Iterator[None]:
+    """Trees and graphs only grow while they are made; collections meanwhile would double the time for a large one."""
     enabled = gc.isenabled()
     gc.disable()
     try:

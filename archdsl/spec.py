@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archdsl import library
-from archdsl.diagnostics import Label, Source, error
+from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.language.document import Document
 from archdsl.language.merge import NOT_INHERITED, apply_variant, overlay, with_bare_args
 from archdsl.language.read import read_document
@@ -54,24 +54,45 @@ def _extended(tree: Map, source: Source, chain: tuple[Path, ...]) -> Map:
         raise error("E0202", "`extends` names a spec", base_name.span)
     here = source.path.resolve() if source.path is not None else None
     chain = (*chain, here) if here is not None else chain
-    found = library.find(base_name.value, here.parent if here is not None else Path())
-    path = Path(found.path).resolve()
-    outside = here is not None and here.parent not in path.parents and library.folder() not in path.parents
-    if found.path == "-" or outside or Path(base_name.value).is_absolute():
-        raise error("E0207", "a spec extends one of its own folder or of the library", base_name.span)
-    if path in chain or len(chain) > MAX_EXTENDS:
-        names = " -> ".join(p.name for p in (*chain, path))
-        raise error("E0206", f"these specs extend each other: {names}", base_name.span)
-    below = library.source_of(found)
-    base = parse(below)
-    if not isinstance(base, Map):
-        raise error("E0202", "a spec is a mapping", base.span, labels=(Label(base_name.span, "extended here"),))
-    base = _extended(base, below, chain)
-    if found.variant is not None:
-        base = apply_variant(base, found.variant, path.stem)
+    try:
+        found = library.find(base_name.value, here.parent if here is not None else Path())
+        base = _base(found, base_name, here, chain)
+    except ArchError as problem:
+        raise _extended_here(problem, base_name.span) from None
     base = Map({k: e for k, e in base.entries.items() if k not in NOT_INHERITED}, base.span, base.flow)
     over = Map({k: e for k, e in tree.entries.items() if k != "extends"}, tree.span, tree.flow)
     return overlay(base, with_bare_args(base, over))
+
+
+def _base(found: library.Found, name: Scalar, here: Path | None, chain: tuple[Path, ...]) -> Map:
+    """The spec that is extended, with what it extends itself. Raises E0206, E0207, and what is wrong with it."""
+    path = Path(found.path).resolve()
+    inside = library.folder() in path.parents or (here is not None and here.parent in path.parents)
+    if found.path == "-" or not inside or Path(name.text).is_absolute():
+        folder = "of its own folder or " if here is not None else ""
+        raise error("E0207", f"a spec extends one {folder}of the library", name.span)
+    if path in chain or len(chain) > MAX_EXTENDS:
+        names = " -> ".join(p.name for p in (*chain, path))
+        raise error("E0206", f"these specs extend each other: {names}", name.span)
+    source = library.source_of(found)
+    tree = parse(source)
+    if not isinstance(tree, Map):
+        raise error("E0202", "a spec is a mapping", tree.span)
+    tree = _extended(tree, source, chain)
+    return apply_variant(tree, found.variant, path.stem, name.span) if found.variant is not None else tree
+
+
+def _extended_here(problem: ArchError, span: Span) -> ArchError:
+    """What is wrong with a base, told where it is extended; a base that cannot be read is the spec's mistake."""
+    told = []
+    for d in problem.diagnostics:
+        if d.span is None:
+            told.append(replace(d, span=span))
+        elif d.span.source is not span.source and span not in [label.span for label in d.labels]:
+            told.append(replace(d, labels=(*d.labels, Label(span, "extended here"))))
+        else:
+            told.append(d)
+    return ArchError(told)
 
 
 def read_spec(spec: str | Path, input: str | None = None) -> Document:

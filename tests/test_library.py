@@ -155,16 +155,18 @@ def random_weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(0)
 
     def drawn(key: str, like: Tensor) -> Tensor:
-        if not like.is_floating_point():
-            return torch.zeros_like(like, device="cpu")
-        if like.dim() > 1:
+        if not like.dim():
+            return torch.zeros(())
+        if like.numel() > like.shape[0]:
             return torch.randn(like.shape, generator=random) * (2 * like.shape[0] / like.numel()) ** 0.5
         if key.endswith(("weight", "running_var")):
             return torch.rand(like.shape, generator=random) + 0.5
         return torch.randn(like.shape, generator=random) / 10
 
-    made = {key: drawn(key, tensor) for key, tensor in model.state_dict().items()}
-    return {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in made.items()}
+    weights = model.state_dict()
+    for key, tensor in weights.items():
+        weights[key] = drawn(key, tensor).to(dtype if tensor.is_floating_point() else tensor.dtype)
+    return weights
 
 
 def both(name: str, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:

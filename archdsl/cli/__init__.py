@@ -11,14 +11,15 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NoReturn
 
 import click
 
 from archdsl import __version__
-from archdsl.cli.console import Console
+from archdsl.cli.console import Console, drop_stdout
 from archdsl.cli.options import color_option
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -44,6 +45,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 """Every command with its one line, so that `--help` need not load them. `archdsl.cli.<name>` holds it as `command`."""
 
+_PLUGIN_LOADER = "pydantic.plugin._loader"
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 """128 and the signal's number, as a shell reports a process that SIGINT or SIGPIPE ended."""
 
@@ -68,9 +70,10 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.list_commands(ctx)))
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl(list(commands.items()), col_max=12)
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         console = Console()
@@ -81,12 +84,27 @@ class Commands(click.Group):
         raise AssertionError("unreachable")
 
 
+class _NoPlugins(ModuleType):
+    """Stands in for the module that looks for pydantic's plugins: there are none.
+
+    The real one imports `importlib.metadata`, a tenth of the time of a short command, even where plugins are switched
+    off. Whoever asks for more of it than this gets the real one.
+    """
+
+    get_plugins = staticmethod(tuple)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        sys.modules.pop(self.__name__, None)
+        return getattr(import_module(self.__name__), name)
+
+
 def _prepare_process() -> None:
     """What suits a short process of one's own: start-up is most of its time."""
-    # Looking for pydantic's plugins reads the metadata of every installed package.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Imports allocate much and free nothing.
-    gc.set_threshold(100_000, 20, 20)
+    if "importlib.metadata" not in sys.modules:
+        sys.modules.setdefault(_PLUGIN_LOADER, _NoPlugins(_PLUGIN_LOADER))
+    gc.set_threshold(100_000, 20, 20)  # imports allocate much and free nothing
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows ASCII only gets escapes, not a traceback
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -103,7 +121,7 @@ def _reported(console: Console) -> Iterator[None]:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
-        _close_stdout()
+        drop_stdout()
         sys.exit(_PIPE_CLOSED)
     except Exception as problem:
         sys.exit(_report(problem, console))
@@ -125,12 +143,6 @@ def _report(problem: Exception, console: Console) -> int:
 
     console.tell([internal(problem)])
     return 2
-
-
-def _close_stdout() -> None:
-    """The reader is gone: nothing more may be written, not even by the interpreter when it ends."""
-    with suppress(OSError, ValueError, io.UnsupportedOperation):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

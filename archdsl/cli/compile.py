@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.output import ours
 from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option, spec_argument
+from archdsl.cli.output import ours
 
 if TYPE_CHECKING:
     from archdsl.backends.weights import Weights
@@ -99,9 +99,7 @@ def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[s
 def _numbers(console: Console, net: Network, weights: str | None, seed: int, reinit: Sequence[str],
              strict: bool) -> Weights:  # fmt: skip
     from archdsl.diagnostics import ArchError
-    from archdsl.network import need
 
-    need("numpy")
     numbers = net.weights(weights, seed, reinit)
     if strict and any(note.severity == "warning" for note in numbers.notes):
         raise ArchError(replace(n, severity="error") if n.severity == "warning" else n for n in numbers.notes)

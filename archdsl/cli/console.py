@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ _QUIET_S = 0.5
 """Work that ends sooner shows no progress."""
 
 
-@dataclass
 class Console:
     """One for each run; `color` is what `--color` says."""
 
-    color: Color = "auto"
+    def __init__(self, color: Color = "auto") -> None:
+        self.color: Color = color
 
     def paints(self, stream: TextIO) -> bool:
         """Whether to colour what goes to the stream. NO_COLOR and TERM=dumb count only for `auto`."""
@@ -59,17 +60,19 @@ class Console:
     def give(self, text: str, path: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> None:
         """A command's result: to standard output, or whole into the file `path` (`-`: standard output)."""
         if path in (None, "-"):
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            with _writable():
+                sys.stdout.write(text)
+                sys.stdout.flush()
         else:
             self.give_bytes(text.encode(), path, force, inputs)
 
     def give_bytes(self, data: bytes, path: str | None, force: bool = False, inputs: Sequence[str] = ()) -> None:
         """The same for bytes."""
         if path in (None, "-"):
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            with _writable():
+                sys.stdout.flush()
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
             return
         from archdsl.files import atomic_write
 
@@ -79,6 +82,27 @@ class Console:
     def progress(self, what: str) -> Progress | None:
         """Something to call with what is done and what there is in all, where standard error is a terminal."""
         return _Bar(what, sys.stderr) if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    """A full disk behind standard output, said as for any other file."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        from archdsl.diagnostics import error
+
+        drop_stdout()
+        why = problem.strerror or str(problem)
+        raise error("E0701", f"cannot write to standard output: {why[:1].lower()}{why[1:]}", status=2) from None
+
+
+def drop_stdout() -> None:
+    """Nothing more can be written there, and not even the interpreter, when it ends, may try."""
+    with suppress(OSError, ValueError, io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Bar:
@@ -95,6 +119,7 @@ class _Bar:
             if self.shown:
                 self.stream.write("\r\x1b[K")
                 self.stream.flush()
+            self.shown = False
             return
         if now - self.begun < _QUIET_S or now - self.drawn < 0.1:
             return

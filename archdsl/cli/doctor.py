@@ -58,7 +58,7 @@ def _as_text(console: Console, found: Findings) -> str:
 
 def _section(title: str, rows: Iterable[tuple[bool | None, str, str, str]], color: bool) -> list[str]:
     rows = list(rows)
-    widths = [max(len(row[n] or "") for row in rows) for n in (1, 2)]
+    widths = max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)
     lines = ["", f"\x1b[1m{title}\x1b[0m" if color else title]
     for state, name, detail, hint in rows:
         mark = _MARKS[state]

@@ -1,4 +1,4 @@
-"""The exit status of what went wrong, and what is said when the fault is ours. Loaded only when something is."""
+"""What is said when the fault is ours. Loaded only when something went wrong."""
 
 from __future__ import annotations
 
@@ -7,23 +7,10 @@ import traceback
 from pathlib import Path
 
 from archdsl import __version__
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import Diagnostic
+from archdsl.status import status_of
 
 ISSUES = "https://github.com/archdsl/archdsl/issues"
-ON_THE_COMMAND_LINE = ("-a ", "--input")
-"""How the sources of values given as options are named: a mistake in one of them is wrong usage."""
-
-
-def status_of(problem: ArchError) -> int:
-    """2 where what is wrong stands on the command line itself, else what the error says."""
-    errors = [d for d in problem.diagnostics if d.severity == "error"]
-    return 2 if errors and all(map(_in_usage, errors)) else problem.status
-
-
-def _in_usage(d: Diagnostic) -> bool:
-    if d.span is None:
-        return d.code == "E0205"  # no network of the name that was asked for
-    return d.span.source.path is None and d.span.source.name.startswith(ON_THE_COMMAND_LINE)
 
 
 def internal(problem: Exception) -> Diagnostic:
@@ -38,3 +25,6 @@ def internal(problem: Exception) -> Diagnostic:
         "E0999", "internal error: archdsl failed where it should not", notes=(what, version),
         help=f"please report it at {ISSUES}; ARCHDSL_DEBUG=1 shows the traceback to send along",
     )  # fmt: skip
+
+
+__all__ = ["internal", "status_of"]

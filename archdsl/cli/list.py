@@ -72,7 +72,9 @@ def _text(console: Console, entries: list[Entry], format: str) -> str:
     from archdsl.cli.grid import grid
 
     families = len({e.family for e in entries})
-    count = f"{len(entries)} network{'s' if len(entries) > 1 else ''} in {families} famil{'ies' if families > 1 else 'y'}"
+    count = (
+        f"{len(entries)} network{'s' if len(entries) > 1 else ''} in {families} famil{'ies' if families > 1 else 'y'}"
+    )
     style = console.style()
     return grid(titles, rows, {"year", "input", "params", "MACs", "depth"}, style) + style.paint("quiet", count) + "\n"
 

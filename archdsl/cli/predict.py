@@ -74,17 +74,17 @@ def _suffix(name: str) -> str:
 @contextmanager
 def _opened(console: Console, model: str, compiled: bool, weights: str | None, seed: int, args: dict[str, str],
             size: str | None, device: str) -> Iterator[Predictor]:  # fmt: skip
-    from archdsl.network import need
+    from archdsl.need import need
 
     need("numpy")
     need("PIL")
     from archdsl.runtime.predict import open_predictor
-    from archdsl.runtime.session import onnxruntime
+    from archdsl.runtime.session import require
 
+    require(device)  # type: ignore[arg-type]  # what cannot run need not be compiled first
     if compiled:
         yield open_predictor(model, device)  # type: ignore[arg-type]
         return
-    onnxruntime()  # what cannot run need not be compiled first
     from archdsl.network import open_network
     from archdsl.review import label_note
 

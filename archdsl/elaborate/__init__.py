@@ -21,10 +21,16 @@ from archdsl.language.expressions import Env, Value
 from archdsl.ops.base import MAX_SIZE
 from archdsl.ops.reshape import Input
 from archdsl.shapes import Dim, Shape, Symbol, at
+from archdsl.source import collector_paused
 
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
     """The graph of a document, its arguments overridden. Raises ArchError with everything that is wrong."""
+    with collector_paused():
+        return _elaborated(document, overrides)
+
+
+def _elaborated(document: Document, overrides: Mapping[str, Any]) -> Graph:
     try:
         values = document.arguments(overrides)
         symbols = Env(document.symbols())

@@ -12,7 +12,7 @@ from archdsl.elaborate.make import OpMaker
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, ResidualItem
+from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem
 from archdsl.ops import KINDS, Fc, Split
 
 MAX_NODES = 250_000
@@ -32,6 +32,18 @@ class Unknown(Exception):
 def unknown() -> Value:
     """The value of `in` while counting: nobody knows."""
     raise Unknown
+
+
+def _there(part: Part | None) -> bool:
+    """Whether there may be a norm or an activation: none is where none is written, or `linear` or `plain`."""
+    if part is None:
+        return False
+    name = part.name.expr
+    return name is None or not name.constant or name.run(_no_name) is not None
+
+
+def _no_name(name: str) -> Value:
+    raise KeyError(name)
 
 
 @dataclass
@@ -77,7 +89,8 @@ class Bound:
                 total += self._copy(item, Env({"i": k, "first": k == 0, "last": k == count - 1}, env)) + each
                 if total > MAX_NODES:
                     break
-        self._need_room(max(total, count), item)
+        total = max(total, count)  # a copy of nothing takes a step as well
+        self._need_room(total, item)
         return total
 
     def _need_room(self, total: int, item: Item) -> None:
@@ -108,13 +121,14 @@ class Bound:
         if self.depth > MAX_DEPTH:
             raise error("E0316", f"blocks and composites are nested more than {MAX_DEPTH} deep", item.span)
         self.depth += 1
-        total = 1 + sum(self.size(child, env) for child in item.nested())
+        total = sum(self.size(child, env) for child in item.nested())
         if isinstance(item, CallItem):
             total += self._call(item, env)
         elif isinstance(item, ResidualItem):
-            total += 5
+            total += 3 + (item.scale is not None)  # the addition, and a convolution with a norm on the shortcut
         elif isinstance(item, BranchesItem):
             total += 1 + (len(item.branches) if item.split is not None else 0)
+        total = max(total, 1)
         self.depth -= 1
         self._need_room(total, item)
         return total
@@ -125,8 +139,7 @@ class Bound:
             value = self._value(parts.expr, env) if parts is not None and parts.expr is not None else LOST
             return value if type(value) is int and value > 0 else 1
         under = self.maker.under(item.op)
-        parts_of = (item.norm or under.norm, item.act or under.act)
-        return 1 + sum(part is not None for part in parts_of) + (item.op is Fc)
+        return 1 + _there(item.norm or under.norm) + _there(item.act or under.act) + (item.op is Fc)
 
     def _call(self, item: CallItem, env: Env) -> int:
         name = item.call.name

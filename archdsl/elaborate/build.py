@@ -40,6 +40,8 @@ class Builder:
     implied: dict[str, int] = field(default_factory=dict)
     strides: dict[int, Span] = field(default_factory=dict)
     """Where the stride of a node is written."""
+    inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
+    """Outputs by the op's id (the nodes keep it alive) and the inputs' shapes: copies of a node need not be inferred again."""
     least: dict[Symbol, int] = field(default_factory=dict)
     steps: dict[Symbol, int] = field(default_factory=dict)
     training: bool = False
@@ -91,6 +93,10 @@ class Builder:
 
     def _infer(self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin,
                spans: Mapping[str, Span]) -> Shape | None:  # fmt: skip
+        key = (id(op), shapes)
+        known = self.inferred.get(key)
+        if known is not None:
+            return known
         try:
             shape = op.infer(shapes)
         except OpError as e:
@@ -111,6 +117,7 @@ class Builder:
             return None
         if isinstance(op, Merge):
             self._constrain(op, shapes, origin)
+        self.inferred[key] = shape
         return shape
 
     def _constrain(self, op: Merge, shapes: tuple[Shape, ...], origin: Origin) -> None:

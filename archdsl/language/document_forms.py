@@ -76,18 +76,18 @@ class AuxForm(Form):
 
 
 class ClaimForm(Form):
-    value: int | float | str
-    source: str | None = None
-    note: str | None = None
+    value: int | float | str = Field(description="as it was published: `4.09G` allows 0.005G")
+    source: str | None = Field(None, description="where: a table, a section, a file")
+    note: str | None = Field(None, description="why it may differ")
 
 
 class Claims(Form):
-    params: Any = None
-    params_with_aux: Any = None
-    macs: Any = None
-    depth: Any = None
-    top1: Any = None
-    top5: Any = None
+    params: Any = Field(None, description="trained numbers, auxiliary heads not counted")
+    params_with_aux: Any = Field(None, description="trained numbers, auxiliary heads counted")
+    macs: Any = Field(None, description="multiply-accumulates of one sample")
+    depth: Any = Field(None, description="layers with weights, as papers count them")
+    top1: Any = Field(None, description="accuracy in percent; shown, not checked")
+    top5: Any = Field(None, description="accuracy in percent; shown, not checked")
 
 
 class Defaults(Form):

@@ -75,7 +75,7 @@ class _Short:
         text = None if keep else short_form(layout)
         if text is not None:
             return Leaf(text)
-        if layout.flow and not (head_of(layout) == "op") and _needs_quotes(layout):
+        if layout.flow and head_of(layout) != "op" and _needs_quotes(layout):
             layout.flow = False
         if path[-1] == "-" and not layout.mapping and len(layout.entries) == 1:
             layout.flow = False

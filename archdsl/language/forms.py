@@ -13,11 +13,11 @@ class Form(BaseModel):
 
 
 class Paper(Form):
-    title: str
-    authors: str | tuple[str, ...] | None = None
-    year: Annotated[int, Field(ge=1800, le=2200)] | None = None
-    arxiv: str | None = None
-    doi: str | None = None
+    title: str = Field(description="shown in reports, drawings and the ONNX file")
+    authors: str | tuple[str, ...] | None = Field(None, description="in the order of the paper")
+    year: Annotated[int, Field(ge=1800, le=2200)] | None = Field(None, description="when it first appeared")
+    arxiv: str | None = Field(None, description="its number there: 1512.03385")
+    doi: str | None = Field(None, description="e.g. 10.1109/5.726791")
 
 
 Channels: TypeAlias = Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
@@ -40,8 +40,8 @@ class Preprocess(Form):
 
 
 class ArgForm(Form):
-    type: Literal["int", "float", "bool", "name", "list"] | None = None
-    default: Any
-    min: float | None = None
-    max: float | None = None
-    doc: str | None = None
+    type: Literal["int", "float", "bool", "name", "list"] | None = Field(None, description="by default that of the default")
+    default: Any = Field(description="the value unless one is given")
+    min: float | None = Field(None, description="the least value allowed")
+    max: float | None = Field(None, description="the largest value allowed")
+    doc: str | None = Field(None, description="what it is for")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Label, did_you_mean, error
+from archdsl.diagnostics import Label, Span, did_you_mean, error
 from archdsl.language.keys import TOP_LEVEL
 from archdsl.source import Entry, Map, Scalar
 
@@ -45,12 +45,14 @@ def _is_null(entry: Entry) -> bool:
     return isinstance(entry.value, Scalar) and entry.value.value is None
 
 
-def apply_variant(base: Map, name: str, span_name: str) -> Map:
-    """The spec with its variant `name` laid over it. Raises E0204 if there is no such variant."""
+def apply_variant(base: Map, name: str, span_name: str, asked: Span | None = None) -> Map:
+    """The spec with its variant `name`, which was asked for at `asked`, laid over it. Raises E0204 if there is none."""
     variants = base.get("variants")
     known = list(variants.entries) if isinstance(variants, Map) else []
     if not isinstance(variants, Map) or name not in variants.entries:
-        raise error("E0204", f"`{span_name}` has no variant `{name}`", base.entries["variants"].key.span if known else None,
+        there = base.entries["variants"].key.span if known else None
+        raise error("E0204", f"`{span_name}` has no variant `{name[:60]}`", asked or there,
+                    labels=(Label(there, "these are its variants"),) if asked and there else (),
                     help=did_you_mean(name, known) if known else "the spec has no variants")  # fmt: skip
     over = variants.entries[name].value
     if not isinstance(over, Map):

@@ -28,7 +28,7 @@ from archdsl.language.sections import (
 )
 from archdsl.language.validate import plain, validate
 from archdsl.ops import KINDS
-from archdsl.source import Entry, Map, Scalar, Seq, Tree
+from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -39,7 +39,8 @@ def read_document(tree: Tree, source: Source, name: str, family: str) -> Documen
     wrong with single nodes goes to `problems`, so that elaboration can add to it."""
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
-    return _Builder(tree, source, Report()).build(name, family)
+    with collector_paused():
+        return _Builder(tree, source, Report()).build(name, family)
 
 
 class _Builder:

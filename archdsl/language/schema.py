@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import json
 
-from archdsl.language.document_forms import COMPOSITES, AuxForm, ClaimForm, Claims, DocumentForm
-from archdsl.language.forms import ArgForm, Paper, Preprocess
+from archdsl.language.document_forms import COMPOSITES, Common
 from archdsl.language.keys import COMMON_KEYS, HEADS
-from archdsl.language.schema_values import Schema, kinds_of, model_fields, op_fields, ref, summary, value_schema
+from archdsl.language.schema_sections import KEY, REFERENCE, document, form_fields, overlay, sections
+from archdsl.language.schema_values import Schema, kinds_of, op_fields, ref, summary
 from archdsl.ops import KINDS, Split
 
-KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
-ARGUMENT = r"[A-Za-z][A-Za-z0-9_]{0,63}"
-REFERENCE = r"^\s*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
-COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[01]\}[A-Za-z0-9_-]*)+$"
-CLAIM = r"^\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$"
-
-_EXAMPLES = {
-    "name": ["resnet50"],
-    "input": ["3x224x224", 784, [3, "H=224", "W=224"]],
-    "args": [{"classes": 1000, "n": [3, 4, 6, 3], "block": "bottleneck"}],
-    "defaults": [{"conv": "bn relu", "naming": "sibling"}],
-    "outputs": [{"logits": "fc", "features": "layer4"}],
-    "labels": [["cat", "dog"], "labels.txt"],
-    "extends": ["resnet50", "base.yaml#large"],
-}
-_NOT_IN_VARIANTS = ("variants", "extends", "archdsl")
+_COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[01]\}[A-Za-z0-9_-]*)+$"
+_ABOUT_SHORT = """A node in short: `[KxK] kind value /stride key=value flag norm act`, or a call of a block, `basic(64, 2)`.
+Before it a count, `3 * 3x3 conv 64`, or `dense 6 * layer`; behind it `as name{1}`, `<- inputs`, `when condition`."""
+_SHORT = ["7x7 conv 64 /2", "3 * 3x3 conv 512", "fc 1000", "2x2 maxpool", "basic(64, 2)", "concat <- skip, up",
+          "dense 6 * layer as denselayer{1}", "excite(16) when se"]  # fmt: skip
 
 
 def schema_text() -> str:
@@ -46,111 +35,122 @@ def schema() -> Schema:
         "then": ref("overlay"),
         "else": ref("document"),
         "$defs": {
-            "document": _document(),
-            "overlay": _overlay(),
-            **_sections(),
-            **_node_forms(),
+            "document": document(),
+            "overlay": overlay(),
+            **sections(),
+            **_nodes(),
+            **{f"node_{head}": _composite(head) for head in HEADS if head != "op"},
             **{f"op_{kind}": _op(kind) for kind in KINDS},
-            **{f"defaults_{kind}": _defaults(kind) for kind in KINDS},
-            **_parts(),
+            "norm": _part("norm"),
+            "act": _part("act"),
+            "numbers": {"type": ["number", "string", "array"], "items": ref("numbers")},
             **_common(),
         },
     }
 
 
-# --- the document --------------------------------------------------------------------------------------------
-
-
-def _document() -> Schema:
-    return {"type": "object", "properties": _top_level(), "required": ["input", "net"], "additionalProperties": False}
-
-
-def _overlay() -> Schema:
-    """A variant, or a spec that extends another: any part of a spec, and arguments written bare."""
-    properties = {}
-    for name, field in _top_level().items():
-        whole = name in ("defaults", "preprocess", "labels", "input", "outputs", "doc", "name", "claims", *_NOT_IN_VARIANTS)
-        properties[name] = field if whole else {**field, "$ref": "#/$defs/part"}
+def _nodes() -> dict[str, Schema]:
+    """A node by the form that it is written in, and a mapping by its head word."""
+    by_head: Schema = ref("sequence")
+    for head in reversed(HEADS):
+        by_head = {"if": {"required": [head]}, "then": ref(f"node_{head}"), "else": by_head}
+    dotted = "|".join(HEADS)
     return {
-        "description": "Overrides: mappings merge by key, anything else is replaced whole, null removes.",
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": {**ref("argument_value"), "description": "an argument of the spec"},
-    }
-
-
-def _top_level() -> dict[str, Schema]:
-    plain = {name: field for name, field in model_fields(DocumentForm).items() if name in ("name", "doc", "extends")}
-    out: dict[str, Schema] = {}
-    for name, info in DocumentForm.model_fields.items():
-        about = {"description": info.description or name}
-        if name in plain:
-            out[name] = {"type": "string", **about}
-        elif name == "archdsl":
-            out[name] = {"const": 1, **about}
-        else:
-            out[name] = {**ref("node" if name == "net" else name), **about}
-        if name in _EXAMPLES:
-            out[name]["examples"] = _EXAMPLES[name]
-    return out
-
-
-def _sections() -> dict[str, Schema]:
-    """The definitions of the sections, each under its own name."""
-    return {
-        "input": _input(),
-        "size": _size(),
-        "args": _named({**ref("argument")}, ARGUMENT),
-        "argument": {**_scalar("array", "object"), "if": {"type": "object"}, "then": _argument()},
-        "argument_value": _scalar("array", "object", "null"),
-        "defaults": {
+        "node": {
+            "description": "a short string, a list or a mapping of nodes, or a mapping with a head word",
+            "type": ["string", "array", "object"],
+            "items": ref("node"),
+            "if": {"type": "string"},
+            "then": ref("short"),
+            "else": {"if": {"type": "object"}, "then": by_head},
+        },
+        "short": {"type": "string", "description": _ABOUT_SHORT, "pattern": _pattern(),
+                  "patternErrorMessage": f"not a node; the kinds are {', '.join(KINDS)}", "examples": _SHORT},
+        "sequence": {
+            "description": "nodes by name, one behind the other",
             "type": "object",
-            "properties": {"naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
-                           **{kind: ref(f"defaults_{kind}") for kind in KINDS}},
-            "additionalProperties": False,
+            "propertyNames": {"pattern": rf"^({KEY}|\.({dotted}))$"},
+            "additionalProperties": ref("node"),
         },
-        "blocks": _named(ref("node"), rf"\s*{ARGUMENT}\s*(\(.*\))?\s*(<-\s*\S.*)?"),
-        "aux": _named(_strict(_model(AuxForm), ["from", "do"])),
-        "outputs": {
-            "type": ["string", "array", "object"], "pattern": REFERENCE,
-            "items": ref("reference"), "additionalProperties": ref("reference"),
+        "node_op": {
+            "type": "object",
+            "properties": {"op": {"description": "the kind of the node", "enum": [*KINDS]}},
+            "allOf": [
+                {"if": {"properties": {"op": {"const": kind}}}, "then": ref(f"op_{kind}")} for kind in KINDS
+            ],
         },
-        "paper": _paper(),
-        "preprocess": _preprocess(),
-        "labels": {"type": ["string", "array"], "items": _scalar()},
-        "variants": _named(ref("overlay")),
-        "claims": _strict({name: {**ref("claim"), **_about(Claims, name)} for name in Claims.model_fields}),
-        "claim": _claim(),
-        "part": {"type": ["string", "number", "boolean", "array", "object", "null"]},
     }  # fmt: skip
 
 
-_NAMING = "how a node of several parts names them: `x.conv`, `x.bn`; `conv1`, `bn1`; or `x.0`, `x.1`"
+def _pattern() -> str:
+    """The beginnings of a short string: a kind must be one that there is, unless all of it is a call."""
+    kinds = "|".join(KINDS)
+    tail = r"(\s+(as|<-|when)\s[^\n]*)?"
+    call = rf"[A-Za-z]\w*(\([^\n]*\))?{tail}"
+    return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+x\d+\s+)?({kinds})(\s[^\n]*)?|{call})\s*$"
 
 
-def _named(values: Schema, pattern: str = KEY) -> Schema:
-    return {"type": "object", "propertyNames": {"pattern": f"^{pattern}$"}, "additionalProperties": values}
+def _op(kind: str) -> Schema:
+    op = KINDS[kind]
+    roles = {} if op is Split else {"norm": ref("norm"), "act": ref("act")}
+    return {
+        "type": "object",
+        "properties": {"op": {"const": kind, "description": summary(op)}, **op_fields(op), **roles, **_common_refs()},
+        "additionalProperties": False,
+    }
 
 
-def _strict(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
-    made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**made, "required": required} if required else made
+def _composite(head: str) -> Schema:
+    model = COMPOSITES[head]
+    fields = {name: field for name, field in form_fields(model).items() if name not in COMMON_KEYS}
+    for name in ("merge", "split", "scale"):
+        if name in fields:  # which may be an expression
+            types = [*dict.fromkeys(t for t in (*fields[name]["type"], "string") if t != "null")]
+            fields[name] = {"type": types, "description": fields[name]["description"]}
+    if head == "call":
+        fields["call"] |= {"pattern": r"^\s*[A-Za-z]\w*\s*(\([^\n]*\))?\s*$", "examples": ["basic(64, 2)"]}
+    if "merge" in fields:
+        fields["merge"]["examples"] = ["concat", "add", "mul"]
+    if head in ("branches", "inception"):
+        fields[head] = {"type": ["array", "object"], **fields[head]}
+    return {
+        "type": "object",
+        "properties": {**fields, **_common_refs()},
+        "required": [head, "repeat"] if head == "dense" else [head],
+        "additionalProperties": False,
+    }
 
 
-def _scalar(*more: str) -> Schema:
-    return {"type": ["number", "string", "boolean", *more]}
+def _part(role: str) -> Schema:
+    """`norm: bn`, `act: none`, `act: {op: leaky_relu, slope: 0.1}`."""
+    kinds = kinds_of(role)
+    by_kind = []
+    for kind in kinds:
+        fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in ("op", *op_fields(KINDS[kind]))}
+        made: Schema = {"properties": fields, "additionalProperties": False}
+        by_kind.append({"if": {"type": "object", "properties": {"op": {"const": kind}}}, "then": made})
+    what = "normalisation" if role == "norm" else "activation"
+    return {
+        "description": f"the {what} behind the node: a kind, `none`, an argument that names one, or a mapping",
+        "type": ["string", "object", "null"],
+        "examples": [*kinds, "none"],
+        "properties": {"op": {"enum": kinds}},
+        "required": ["op"],
+        "allOf": by_kind,
+    }
 
 
-def _about(model: type, name: str) -> Schema:
-    text = getattr(model, "model_fields")[name].description
-    return {"description": text} if text else {}
+def _common() -> dict[str, Schema]:
+    """What any node may have."""
+    fields = form_fields(Common)
+    fields["repeat"] |= {"type": ["integer", "string"], "minimum": 0, "examples": [3, "n[0]"]}
+    fields["as"] |= {"type": "string", "pattern": _COPIES, "examples": ["layer{1}"],
+                     "patternErrorMessage": "a name with {0} or {1}, where the copy's number goes"}  # fmt: skip
+    fields["from"] |= {"type": ["string", "array"], "pattern": REFERENCE, "items": ref("reference"), "examples": ["conv1"]}
+    fields["when"] |= {"type": ["boolean", "number", "string"], "examples": ["se", "s == 1"]}
+    fields["doc"] |= {"type": "string"}
+    return {f"node_{name}": field for name, field in fields.items()}
 
 
-def _model(model: type[AuxForm]) -> dict[str, Schema]:
-    """The fields of a form; what pydantic knows nothing about is a node."""
-    out = {}
-    for name, field in model_fields(model).items():
-        known = "anyOf" in field or "type" in field
-        about = {"description": field["description"]} if "description" in field else {}
-        out[name] = value_schema(field, expression=False) if known else {**ref("node"), **about}
-    return out
+def _common_refs() -> dict[str, Schema]:
+    return {name.removeprefix("node_"): ref(name) for name in _common()}

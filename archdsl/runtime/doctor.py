@@ -215,4 +215,3 @@ def _advice(packages: tuple[Package, ...], runtimes: tuple[str, ...], providers:
         yield "for an NVIDIA GPU: pip uninstall onnxruntime, then pip install 'archdsl[gpu]'"
     if not any(e.works for e in engines):
         yield "for drawings as SVG and PNG: pip install graphviz-pure, or Graphviz from your system"
-

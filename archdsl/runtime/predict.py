@@ -165,7 +165,9 @@ def _limits(facts: ModelFacts, name: str, shape: tuple[int | str | None, ...]) -
         return 0, (Limits(shape[1]),)
     if len(shape) != 4 or shape[1] not in (1, 3):
         shown = " x ".join(str(size or "?") for size in shape)
-        raise error("E0806", f"the input of `{facts.path.name}`, {shown}, is no image of 1 or 3 channels, channels first")
+        raise error(
+            "E0806", f"the input of `{facts.path.name}`, {shown}, is no image of 1 or 3 channels, channels first"
+        )
     return int(shape[1]), tuple(_limit(facts, size) for size in shape[2:])
 
 
@@ -222,7 +224,9 @@ def picture(values: Array, whole: float, stretch: bool, suffix: str) -> tuple[by
         told = f"clipped to 0 .. {whole:g}: {100 * outside:.1f} % of the values lie outside, from {least:.4g} to {most:.4g}"
     pixels = np.rint(scaled).astype(np.uint8)
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    format = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}.get(suffix, "PNG")
+    format = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}.get(
+        suffix, "PNG"
+    )
     options: dict[str, Any] = {}
     if format == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()

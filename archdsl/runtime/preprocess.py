@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from archdsl.diagnostics import ArchError, error
 from archdsl.runtime.recipe import Recipe
@@ -117,7 +117,7 @@ def _decoded(path: Path, file: Any, notes: list[str]) -> Image.Image:
         warnings.simplefilter("ignore")  # Pillow's warning of a bomb comes late, and at a limit of its own
         try:
             image: Image.Image = Image.open(file, formats=FORMATS)
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             empty = os.fstat(file.fileno()).st_size == 0
             known = ", ".join(f for f in FORMATS if f != "MPO")
             why = "it is empty" if empty else f"it is none of {known}"
@@ -173,7 +173,9 @@ def _deep(image: Image.Image, notes: list[str]) -> Image.Image:
         raise _Unusable("it holds numbers that are not finite")
     if image.mode == "F":
         if least < 0 or most > 1:
-            raise _Unusable(f"it holds floats from {least:g} to {most:g}, which may mean anything; save it with 8 or 16 bits")
+            raise _Unusable(
+                f"it holds floats from {least:g} to {most:g}, which may mean anything; save it with 8 or 16 bits"
+            )
         return image
     if least < 0 or most > 65535:
         raise _Unusable(f"it holds numbers from {least:g} to {most:g}; 16 bits are the most that is understood")
@@ -202,7 +204,9 @@ def _sized(image: Image.Image, recipe: Recipe, height: Limits, width: Limits, no
         image = _cropped(image, recipe.crop, notes)
     wanted = (width.nearest(image.width), height.nearest(image.height))
     if wanted != image.size:
-        notes.append(f"it was resized from {image.width} x {image.height} to {wanted[0]} x {wanted[1]}, which the network takes")
+        notes.append(
+            f"it was resized from {image.width} x {image.height} to {wanted[0]} x {wanted[1]}, which the network takes"
+        )
         image = _resized(image, wanted)
     return image
 

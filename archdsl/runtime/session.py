@@ -20,7 +20,7 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 GPU_HELP = (
-    "pip uninstall onnxruntime, then pip install 'archdsl[gpu]': the two packages of ONNX Runtime hide one another; "
+    "pip uninstall onnxruntime, then pip install 'archdsl[gpu]' (the two hide one another);\n"
     "`archdsl doctor` tells what works"
 )
 _FATAL_ONLY = 4
@@ -70,11 +70,10 @@ def open_session(model: Path | bytes, device: Device = "auto") -> Session:
     Raises E0802 (no ONNX Runtime), E0803 (the device asked for is not there or does not start), E0805 (a model that
     cannot be run).
     """
-    ort = onnxruntime()
-    available: Sequence[str] = ort.get_available_providers()
+    ort = require(device)
     if device != "auto":
-        return _on(ort, model, device, available)
-    if PROVIDERS["cuda"] in available:
+        return _on(ort, model, device)
+    if PROVIDERS["cuda"] in ort.get_available_providers():
         session = _started(ort, model, "cuda")
         if session.provider == PROVIDERS["cuda"]:
             return session
@@ -83,12 +82,19 @@ def open_session(model: Path | bytes, device: Device = "auto") -> Session:
     return _started(ort, model, "cpu")
 
 
-def _on(ort: ModuleType, model: Path | bytes, device: str, available: Sequence[str]) -> Session:
-    wanted = PROVIDERS[device]
-    if wanted not in available:
-        there = ", ".join(available)
-        raise error("E0803", f"`--device {device}` needs {wanted}; onnxruntime {ort.__version__} has {there}",
+def require(device: Device) -> ModuleType:
+    """ONNX Runtime, if it knows the device. Raises E0802, E0803 before any model is made or read."""
+    ort = onnxruntime()
+    available: Sequence[str] = ort.get_available_providers()
+    if device != "auto" and PROVIDERS[device] not in available:
+        there = ", ".join(name for name in available if name != "AzureExecutionProvider")
+        raise error("E0803", f"`--device {device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
                     status=2, help=GPU_HELP)  # fmt: skip
+    return ort
+
+
+def _on(ort: ModuleType, model: Path | bytes, device: str) -> Session:
+    wanted = PROVIDERS[device]
     session = _started(ort, model, device)
     if session.provider != wanted:
         raise error(

@@ -17,6 +17,7 @@ from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
 from archdsl.views.fields import fields_of, value_layout
 from archdsl.views.parts import Part, parts_of
 
+
 @dataclass(slots=True, eq=False)
 class _Known:
     """What a name stands for: the node it gives, and the names inside."""

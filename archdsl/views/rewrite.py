@@ -15,7 +15,6 @@ from archdsl.language.expand import layout_of, long_layout, rename
 from archdsl.language.fmt import format_source, same_meaning
 from archdsl.language.keys import TOP_LEVEL
 from archdsl.language.writer import Group, Layout, Leaf, listing, mapping, write
-from archdsl.ops import Flatten
 from archdsl.shapes import concrete
 from archdsl.source import Map, Scalar, Seq
 from archdsl.spec import Spec
@@ -120,8 +119,8 @@ def _row(node: Node) -> Row:
 
 
 def _flat_row(node: Node) -> Row:
-    """The same, but that padding may have been written out, and that an implied flatten may stand elsewhere."""
-    path = "" if isinstance(node.op, Flatten) and node.implied else node.path
+    """The same, but that padding may have been written out, and that implied nodes may be called otherwise."""
+    path = "" if node.implied else node.path
     return path, node.op.kind, node.inputs, concrete(node.shape), node.training, node.params, node.op.window(node.in_shapes)
 
 

@@ -145,12 +145,15 @@ class Folder:
         if isinstance(outer, Call) and outer.target in ("+", "*") and len(values(outer)) > 1:
             # `out + self.downsample(x)`: of several calls, what is evaluated last stays last.
             plain = all(isinstance(arg, (Value, Code)) for arg in outer.args)
-            return (plain or values(outer)[-1] == value) and isinstance(inner, Run) and _nested(inner) == 1
+            short = isinstance(inner, Run) and (_nested(inner) == 1 or self.kinds.get(inner.child) == "drop")
+            return short and (plain or values(outer)[-1] == value)
         if isinstance(outer, Call):
             return len(values(outer)) == 1 and outer.target not in ("torch.flatten", "slice")
         if not isinstance(outer, Run) or outer.args != (Value(value),):
             return False
         kind = self.kinds.get(outer.child, "")
+        if kind == "drop":
+            return _nested(inner) == 1
         if kind in ("norm", "act"):
             return isinstance(inner, (Run, Call)) and self.kinds.get(_innermost(inner), "") == "weighted"
         if isinstance(inner, Call) and inner.target in ("torch.flatten", "torch.cat"):
@@ -163,9 +166,11 @@ _ACTS = frozenset((*BARE, "nn.PReLU", "nn.LeakyReLU", "nn.ELU", "nn.GELU", "Scal
 
 
 def leaf_kind(module: Module) -> str:
-    """What a module is to a reader: `weighted`, `norm`, `act` or something else."""
+    """What a module is to a reader: `weighted`, `norm`, `act`, `drop` or something else."""
     if module.target.endswith(("Conv2d", "ConvTranspose2d", "Linear")):
         return "weighted"
+    if module.target == "DropPath":
+        return "drop"
     return "norm" if "Norm" in module.target else "act" if module.target in _ACTS else ""
 
 
@@ -287,20 +292,21 @@ class Namer:
 
     def _choose(self, value: int, place: int, item: Statement) -> str:
         live = self._live(place)
-        own = unique(_word(self._thread(value)), {*live, *self.taken}, "_")
+        own = unique(_word(self._thread(value, item)), {*live, *self.taken}, "_")
         readers = self.readers.get(value, [])
         if item.training or any(self._in_training(reader) for reader in readers):
             return own
         if len(readers) != 1 or len(item.outputs) > 1:
             # The trunk keeps its name where nothing else lives beside it: a residual addition soon reads it again.
             return "x" if not live and max(readers, default=place) <= place + SOON else own
+        before = {self.given[source] for source in values(item.expr)}
+        line = next(iter(before)) if len(before) == 1 else "x"
+        if line not in {*live, "x"}:
+            return line
         if self._joins_named(value):
             return own
         if "x" not in live:
             return "x"
-        before = [self.given[source] for source in values(item.expr)]
-        if len(set(before)) == 1 and before[0] not in live:
-            return before[0]
         return "out" if "out" not in live and self._continues(value) else own
 
     def _in_training(self, place: int) -> bool:
@@ -309,7 +315,9 @@ class Namer:
     def _continues(self, value: int) -> bool:
         """Whether the value is worked on before it meets another."""
         (reader,) = self.readers[value]
-        return reader < len(self.items) and len(values(self.items[reader].expr)) == 1
+        if reader >= len(self.items) or len(values(self.items[reader].expr)) != 1:
+            return False
+        return all(len(self.readers.get(output, [])) == 1 for output in self.items[reader].outputs)
 
     def _joins_named(self, value: int) -> bool:
         """Whether the value is on its way to a merge of several equal branches."""
@@ -331,9 +339,13 @@ class Namer:
                 return readers[0]
             value = item.outputs[0]
 
-    def _thread(self, value: int) -> str:
+    def _thread(self, value: int, item: Statement) -> str:
         """A name for the line of statements that starts with this value: what their names begin with."""
         names = [self.names[value]]
+        if isinstance(item.expr, Call) and item.expr.target == "torch.cat":
+            # A merge of two branches is called after what those have in common.
+            shared = _shared([self.given[source] for source in values(item.expr)])
+            return shared if len(shared) > 3 else names[0]
         while True:
             readers = self.readers.get(value, [])
             if len(readers) != 1 or readers[0] >= len(self.items):
@@ -343,10 +355,15 @@ class Namer:
                 break
             value = item.outputs[0]
             names.append(self.names[value])
-        low, high = min(names), max(names)
-        shared = low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))]
-        shared = shared.rstrip("_0123456789") if len(names) > 1 else shared
-        return shared if len(shared) > 3 else names[0]
+        shared = _shared(names)
+        return shared if len(shared) > 3 or len(names) == 1 else names[-1]
+
+
+def _shared(names: Sequence[str]) -> str:
+    """What the names begin with."""
+    low, high = min(names), max(names)
+    length = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[:length].rstrip("_-") if low != high else low
 
 
 def _word(name: str) -> str:

@@ -44,12 +44,14 @@ def is_attribute(name: str) -> bool:
 
 
 def class_name(name: str) -> str:
-    """`inception_v3` -> `InceptionV3`; capitals inside are kept."""
-    parts = [part for part in re.split(r"[^A-Za-z0-9]+", name) if part]
-    word = "".join(part[0].upper() + part[1:] for part in parts)
+    """`inception_v3` -> `InceptionV3`, `squeezenet1_1` -> `Squeezenet1_1`; capitals inside are kept."""
+    word = ""
+    for part in re.split(r"[^A-Za-z0-9]+", name):
+        between = "_" if word[-1:].isdigit() and part[:1].isdigit() else ""
+        word += between + part[:1].upper() + part[1:]
     if not word or word[0].isdigit():
         word = f"Block{word}"
-    return f"{word}_" if word in RESERVED else word
+    return f"{word}Block" if word in RESERVED else word
 
 
 def unique(word: str, taken: Iterable[str], between: str = "") -> str:

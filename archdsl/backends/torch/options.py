@@ -70,17 +70,24 @@ class Options:
     """The arguments of a class in order, and how each constant that varies is written in terms of them."""
 
     items: list[Option] = field(default_factory=list)
-    texts: dict[Slot, str] = field(default_factory=dict)
+    formulas: dict[Slot, tuple[str, str]] = field(default_factory=dict)
+    """Of each constant that varies a text with `{}` for an argument, and the name of that argument."""
     stored: dict[str, str] = field(default_factory=dict)
     """Of the arguments that forward reads: the attribute that keeps each."""
 
     def text(self, use: Use, column: Column) -> str:
         """A constant as the constructor writes it."""
-        return self.texts[slot(use, column)] if varies(column) else constant(column[0])
+        if not varies(column):
+            return constant(column[0])
+        form, name = self.formulas[slot(use, column)]
+        return form.format(name)
 
     def forward_text(self, use: Use, column: Column) -> str:
         """A constant as forward writes it."""
-        return f"self.{self.stored[self.texts[slot(use, column)]]}" if varies(column) else constant(column[0])
+        if not varies(column):
+            return constant(column[0])
+        form, name = self.formulas[slot(use, column)]
+        return form.format(f"self.{self.stored[name]}")
 
 
 Slot: TypeAlias = tuple[str, str]
@@ -134,12 +141,10 @@ def choose(
     """
     chooser = _Chooser(slots, scopes, received, taken)
     for key, (use, column) in slots.found.items():
-        stored = key in slots.in_forward
-        text = chooser.text(use, column, derive=not stored)
-        chooser.options.texts[key] = text
-        if stored:
-            clash = text in children or text in MODULE_NAMES
-            chooser.options.stored[text] = f"{text}_" if clash else text
+        form, name = chooser.options.formulas[key] = chooser.formula(use, column)
+        if key in slots.in_forward:
+            clash = name in children or name in MODULE_NAMES
+            chooser.options.stored[name] = f"{name}_" if clash else name
     return chooser.finish()
 
 
@@ -160,27 +165,27 @@ class _Chooser:
         self.options.items = sorted(ordered, key=lambda option: option.optional)
         return self.options
 
-    def text(self, use: Use, column: Column, derive: bool) -> str:
-        """How a constant is written; makes the argument for it where none is there."""
+    def formula(self, use: Use, column: Column) -> tuple[str, str]:
+        """How a constant is written, as in `Options.formulas`; makes the argument for it where none is there."""
         for name, values in self.given.items():
             if repr(values) == repr(column):
-                return self._use(name, use.field, column)
+                return "{}", self._use(name, use.field, column)
         for option in self.own:
             if slot(option.use, option.column) == slot(use, column):
-                return option.name
-        return (self._formula(use, column) if derive else None) or self._new(use, column)
+                return "{}", option.name
+        return self._derived(use, column) or ("{}", self._new(use, column))
 
-    def _formula(self, use: Use, column: Column) -> str | None:
+    def _derived(self, use: Use, column: Column) -> tuple[str, str] | None:
         inward = use.field.startswith("in_")
         for name, values in self.given.items():
             found = formula(values, column, use.role, divide=not inward)
             if found:
-                return found.format(self._use(name, use.field, values, default=False))
+                return found, self._use(name, use.field, values, default=False)
         for option in self.own:
             if (use.role == "channels") == (option.use.role == "channels"):
                 found = formula(option.column, column, use.role, divide=True)
                 if found:
-                    return found.format(option.name)
+                    return found, option.name
         return None
 
     def _use(self, name: str, field: str, column: Column, default: bool = True) -> str:
@@ -194,6 +199,8 @@ class _Chooser:
     def _new(self, use: Use, column: Column) -> str:
         if use.role == "channels" and repr(column) == self.received and not use.field.startswith("in_"):
             use = Use("in_channels", "in_channels")
+        elif use.name == "in_channels" and repr(column) != self.received:
+            use = Use("channels", "channels")
         self.own.append(self._option(Use(identifier(use.name), use.field), column))
         _give_default(self.own[-1], use.field)
         return self.own[-1].name

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 from archdsl.backends.torch.lower import lower
 from archdsl.backends.torch.naming import class_name
@@ -25,8 +25,9 @@ from archdsl.backends.torch.steps import (
     values,
 )
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Concat, Flatten, Input
+from archdsl.ops import Flatten, Input
 from archdsl.passes.structure import Boundary, boundaries
+from archdsl.shapes import at
 
 Container: TypeAlias = Literal["", "nn.Sequential", "DenseBlock"]
 Child: TypeAlias = "Block | Module | Parameter"
@@ -91,6 +92,8 @@ class _Builder:
         self.crossing: dict[Scope, Boundary] = boundaries(graph)
         self.lowered: list[Lowered] = [lower(node.op, node.in_shapes) for node in graph.nodes]
         self.modules = self._module_scopes()
+        self.flattened: set[int] = set()
+        """Values that a flatten makes which stood elsewhere."""
 
     def _module_scopes(self) -> set[Scope]:
         """The named scopes that hold a module; one of functions alone (`split`) is written out where it stands."""
@@ -135,6 +138,7 @@ class _Builder:
                 new = [Step((member.id,), self._node(member, scope, block))]
                 training = member.training
             steps += [Step(step.outputs, step.expr, training and not apart) for step in new]
+        steps = self._chunked(steps)
         hoisted = [] if scope is self.graph.root else self._hoist(block, steps)
         block.steps = tuple(steps)
         block.container = _container(block)
@@ -174,11 +178,28 @@ class _Builder:
 
         return replace(lowered.call, place)
 
+    def _chunked(self, steps: Sequence[Step]) -> list[Step]:
+        """Neighbouring slices that cut a value into equal parts become one `torch.chunk`."""
+        done: list[Step] = []
+        for step in steps:
+            done.append(step)
+            if not _is_slice(step.expr):
+                continue
+            (source, _, end) = step.expr.args
+            channels = at(self.graph.nodes[source.id].shape[0])
+            count = channels // (end - step.expr.args[1])
+            ends = [(source, n * channels // count, (n + 1) * channels // count) for n in range(count)]
+            if count > 1 and [s.expr.args if _is_slice(s.expr) else None for s in done[-count:]] == ends:
+                outputs = tuple(s.outputs[0] for s in done[-count:])
+                done[-count:] = [Step(outputs, Call("torch.chunk", (source, count, 1)), step.training)]
+        return done
+
     def _hoist(self, block: Block, steps: list[Step]) -> list[Step]:
         """Leading flattens and concats, taken out of the block: its caller runs them.
 
         So the fully connected layers behind an implied flatten stay a plain chain, and all copies of a block are alike.
         """
+        self._flatten_first(block, steps)
         count = 0
         while count < len(steps) - 1 and self._hoistable(steps[count]):
             count += 1
@@ -193,9 +214,45 @@ class _Builder:
             return moved
         return []
 
+    def _flatten_first(self, block: Block, steps: list[Step]) -> None:
+        """Moves a flatten to the front of leading dropouts: which values are dropped stays the same."""
+        place = 0
+        while place < len(steps) and self._is_dropout(block, steps[place]):
+            place += 1
+        if not 0 < place < len(steps) - 1 or not self._hoistable(steps[place]):
+            return
+        chain = steps[: place + 1]
+        reads = [source for step in steps for source in values(step.expr)]
+        between = [step.outputs[0] for step in chain[:-1]]
+        if any(reads.count(value) > 1 or value in block.outputs for value in between):
+            return
+        flatten, dropouts = chain[-1].expr, chain[:-1]
+        assert isinstance(flatten, Call)
+        # The values keep their numbers in order; only what makes them changes.
+        moved = [
+            Step(chain[0].outputs, Call(flatten.target, (*map(Value, values(dropouts[0].expr)), *flatten.args[1:])))
+        ]
+        for before, dropout, after in zip(chain, dropouts, chain[1:], strict=False):
+            assert isinstance(dropout.expr, Run)
+            moved.append(Step(after.outputs, Run(dropout.expr.child, tuple(map(Value, before.outputs)))))
+        training = chain[0].training
+        steps[: place + 1] = [Step(step.outputs, step.expr, training) for step in moved]
+        self.flattened.update(output for step in moved for output in step.outputs)
+
+    def _is_dropout(self, block: Block, step: Step) -> bool:
+        child = block.children.get(step.expr.child) if isinstance(step.expr, Run) else None
+        return isinstance(child, Module) and child.target == "nn.Dropout"
+
     def _hoistable(self, step: Step) -> bool:
         node = self.graph.nodes[step.outputs[0]]
-        return node.implied and isinstance(node.op, (Flatten, Concat)) and isinstance(step.expr, Call)
+        called = step.expr.target if isinstance(step.expr, Call) else ""
+        if called == "torch.flatten":
+            return node.implied or step.outputs[0] in self.flattened
+        return called == "torch.cat" and node.implied
+
+
+def _is_slice(expr: Expr) -> TypeGuard[Call]:
+    return isinstance(expr, Call) and expr.target == "slice"
 
 
 def _free_name(name: str, block: Block) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from archdsl.backends.torch.layout import Doc, flat
+from archdsl.backends.torch.layout import Doc, Group, flat
+from archdsl.backends.torch.naming import quoted
+
+SHORTEST_RUN = 3
 
 _WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|(\d+)')
 
@@ -13,13 +16,30 @@ _WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]
 def compact(docs: Sequence[Doc]) -> list[Doc]:
     """Runs of three or more equal calls, or of calls whose numbers grow evenly, as one comprehension each."""
     texts = list(map(flat, docs))
+    return _runs(docs, lambda start, end: _template(texts[start:end]))
+
+
+def compact_named(names: Sequence[str], docs: Sequence[Doc]) -> list[Doc]:
+    """As `compact`, for pairs of a name and a call: `(f"layer{i + 1}", Layer(64 + 32 * i))`."""
+    texts = list(map(flat, docs))
+
+    def pair(start: int, end: int) -> str | None:
+        key, template = _template(names[start:end], name=True), _template(texts[start:end])
+        return f'(f"{key}", {template})' if key and template and "{" in key else None
+
+    pairs = [Group("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True)]
+    return _runs(pairs, pair)
+
+
+def _runs(docs: Sequence[Doc], pattern: Callable[[int, int], str | None]) -> list[Doc]:
+    """The docs, longest runs first come first folded; `pattern` says one text for those from start to end."""
     out: list[Doc] = []
     start = 0
     while start < len(docs):
         end = start + 1
-        while end < len(docs) and _template(texts[start : end + 1]) is not None:
+        while end < len(docs) and pattern(start, end + 1) is not None:
             end += 1
-        template = _template(texts[start:end]) if end - start >= 3 else None
+        template = pattern(start, end) if end - start >= SHORTEST_RUN else None
         if template is None:
             out.append(docs[start])
             start += 1
@@ -27,14 +47,6 @@ def compact(docs: Sequence[Doc]) -> list[Doc]:
             out.append(f"*[{template} for {_index(template)} in range({end - start})]")
             start = end
     return out
-
-
-def named_series(names: Sequence[str], texts: Sequence[str]) -> str | None:
-    """`(f"layer{i + 1}", Layer(64 + 32 * i)) for i in range(6)`, if that is what they are."""
-    key, template = _template(names, name=True), _template(texts)
-    if len(names) < 3 or key is None or template is None or "{" not in key:
-        return None
-    return f'(f"{key}", {template}) for i in range({len(names)})'
 
 
 def _index(template: str) -> str:

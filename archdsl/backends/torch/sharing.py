@@ -99,13 +99,23 @@ class Sharing:
         self.taken.add(main.name)
         for title, group in variants.items():
             features = [_features(shared.blocks[0]) for shared in group]
-            common = set.intersection(*map(set, features))
+            telling = _telling(features)
             for shared, own in sorted(zip(group, features, strict=True), key=_plainest_first):
-                more = [name for name in own if name not in common]
+                more = [name for name in own if name in telling]
                 word = f"{title}With{'And'.join(more)}" if more and len(more) <= 3 else title
                 if shared is not main:
                     shared.name = unique(word, self.taken)
                     self.taken.add(shared.name)
+
+
+def _telling(features: Sequence[list[str]]) -> set[str]:
+    """The features that not all variants have; of several that the same variants have, the shortest."""
+    patterns: dict[tuple[bool, ...], str] = {}
+    for name in dict.fromkeys(name for own in features for name in own):
+        pattern = tuple(name in own for own in features)
+        if not all(pattern):
+            patterns[pattern] = min(patterns.get(pattern, name), name, key=len)
+    return set(patterns.values())
 
 
 def _plainest_first(pair: tuple[SharedClass, list[str]]) -> tuple[int, int]:

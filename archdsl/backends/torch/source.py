@@ -13,14 +13,14 @@ from functools import cache
 from importlib import resources
 
 from archdsl.backends.torch import forward
-from archdsl.backends.torch.layout import INDENT, WIDTH, Doc, Group, flat, lay
+from archdsl.backends.torch.layout import INDENT, WIDTH, Doc, Group, lay
 from archdsl.backends.torch.lower import BARE, SIGNATURES, Signature
 from archdsl.backends.torch.naming import docstring, field_names, is_attribute, quoted
 from archdsl.backends.torch.options import ClassRef, Column, Option, Slots, Use, choose
 from archdsl.backends.torch.program import Block, Child, Program, program
-from archdsl.backends.torch.repeats import compact, named_series
+from archdsl.backends.torch.repeats import compact, compact_named
 from archdsl.backends.torch.sharing import SharedClass, Sharing
-from archdsl.backends.torch.steps import Module, Parameter, Run
+from archdsl.backends.torch.steps import Call, Module, Parameter, Run
 from archdsl.backends.torch.words import shape_words, shapes
 from archdsl.graph import Graph
 from archdsl.ops import Add
@@ -118,10 +118,9 @@ class _Printer:
         docs = [self._child([block.children[name] for block in blocks], text) for name in names]
         if names == [str(n) for n in range(len(names))]:
             return compact(docs)
-        series = named_series(names, [flat(doc) for doc in docs])
-        if series is not None:
-            return [Group("OrderedDict(", (series,), comma=False)]
-        pairs = tuple(Group("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True))
+        pairs = tuple(compact_named(names, docs))
+        if len(pairs) == 1 and isinstance(pairs[0], str):
+            return [Group("OrderedDict(", (pairs[0].removeprefix("*[").removesuffix("]"),), comma=False)]
         return [Group("OrderedDict(", (Group("[", pairs, "]", spread=len(pairs) > 1),), comma=False)]
 
     # --- classes -----------------------------------------------------------------------------------------
@@ -223,6 +222,10 @@ class _Printer:
             for output in step.outputs:
                 alone = isinstance(step.expr, Run) and len(step.outputs) == 1
                 names[output] = _local_name(self.graph.nodes[output].path, block.scope.path, alone)
+            if len(step.outputs) > 1 and isinstance(step.expr, Call) and "." not in names[step.outputs[0]]:
+                names |= {
+                    output: f"x{n}" for n, output in enumerate(step.outputs, 1) if names[output].startswith("slice")
+                }
         return names
 
     # --- the file ----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archdsl.backends.torch.options import Use, formula, slot
+from archdsl.backends.torch.options import formula
 from archdsl.backends.torch.sharing import SharedClass
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat
@@ -45,18 +45,29 @@ def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> 
     column = tuple(at(node.shape[0]) for node in nodes)
     if len(set(column)) == 1:
         return str(column[0])
-    written = shared.options.texts.get(slot(Use("channels", "channels"), column))
-    if written is not None:
-        return written
-    for option in shared.options.items:
-        text = formula(option.column, column, "channels", divide=True) if option.use.role == "channels" else None
-        if text:
-            return text.format(option.name)
+    options = [option for option in shared.options.items if option.use.role == "channels"]
+    for option in options:
+        if option.column == column:
+            return option.name
     if all(isinstance(node.op, Concat) for node in nodes):
         parts = [[graph.nodes[node.inputs[n]] for node in nodes] for n in range(len(nodes[0].inputs))]
-        words = [_channel_words(graph, shared, part) for part in parts]
-        return " + ".join(words) if all(words) else ""
+        return _sum_words([_channel_words(graph, shared, part) for part in parts])
+    for option in options:
+        text = formula(option.column, column, "channels", divide=True)
+        if text:
+            return text.format(option.name)
     return ""
+
+
+def _sum_words(words: Sequence[str]) -> str:
+    """`a + b2 + 96`, `2 * e`; empty if one is unknown."""
+    if not all(words):
+        return ""
+    if len(set(words)) == 1 and words[0].isidentifier():
+        return f"{len(words)} * {words[0]}"
+    number = sum(int(word) for word in words if word.isdigit())
+    named = [word for word in words if not word.isdigit()]
+    return " + ".join([*named, *([str(number)] if number else [])])
 
 
 def _size_words(shared: SharedClass, letter: str, before: Sequence[int], after: Sequence[int]) -> str:
