@@ -66,13 +66,15 @@ def agrees(text: str, true: int) -> bool:
 
 
 def alike(text: str, true: int) -> str:
-    """The true number written as the claim is: `25.6M`."""
+    """The true number written as the claim is: `25.6M`; in full where that would be nothing but zeros."""
     _, fraction, suffix = _parts(text)
     if suffix in ("", "%") and not fraction:
         return f"{true:,}" if "," in text or true < 10_000 else str(true)
     scaled = true * 10 ** len(fraction)
     unit: int = 10 ** _POWER.get(suffix, 0)
     digits = str((2 * scaled + unit) // (2 * unit)).rjust(len(fraction) + 1, "0")
+    if not digits.strip("0"):
+        return str(true)
     point = len(digits) - len(fraction)
     return digits[:point] + ("." + digits[point:] if fraction else "") + suffix.replace("%", "")
 
@@ -92,11 +94,12 @@ def _difference(verdict: Verdict) -> Diagnostic:
     claim, true = verdict.claim, verdict.true
     assert true is not None
     right = alike(claim.text, true)
+    rounded = "" if right in (str(true), f"{true:,}") else " at this precision"
     notes = (f"claimed by {claim.source}",) if claim.source else ()
     if claim.note:
         message = f"`{claim.name}` is published as {claim.text}; it is {true:,}"
-        return Diagnostic("N0902", message, claim.span, f"{right}, as is known", "note", notes=(*notes, claim.note))
+        return Diagnostic("N0902", message, claim.span, "known to differ", "note", notes=(*notes, claim.note))
     message = f"`{claim.name}` is claimed to be {claim.text}; it is {true:,}"
-    label = "a share is no count" if claim.text.endswith("%") else f"{right} at this precision"
+    label = "a share is no count" if claim.text.endswith("%") else f"{right}{rounded}"
     help = f"write `{right}`; or, if it was published so, say why it differs: `{{value: {claim.text}, note: ...}}`"
     return Diagnostic("E0902", message, claim.span, label, notes=notes, help=help)

@@ -127,17 +127,18 @@ class Network:
 
     @cached_property
     def recipe(self) -> Recipe | None:
-        """How an image becomes its input; None where it has several inputs. Raises E0806."""
+        """How an image becomes its input; None where it has not just one for images. Raises E0806."""
         from archdsl.diagnostics import error
         from archdsl.runtime.recipe import Unfit, settle
 
-        if len(self.graph.inputs) != 1:
+        shapes = [concrete(self.graph.nodes[i].shape) for i in self.graph.inputs]
+        images = [shape for shape in shapes if len(shape) == 3] if len(shapes) > 1 else shapes
+        if len(images) != 1:
             return None
         written = self.document.tree.get("preprocess")
         free = self.reading == "image" and bool(self.graph.sizes) and not any(s.pinned for s in self.graph.sizes)
-        shape = concrete(self.graph.nodes[self.graph.inputs[0]].shape)
         try:
-            return settle(self.document.preprocess, isinstance(written, Scalar), shape, free)
+            return settle(self.document.preprocess, isinstance(written, Scalar), images[0], free)
         except Unfit as problem:
             if written is None:  # nothing was said of images: only `predict` minds
                 return None

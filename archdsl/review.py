@@ -9,7 +9,7 @@ from pathlib import Path
 from archdsl import library
 from archdsl import spec as specs
 from archdsl.claims import Verdict, differences, judge
-from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, error
+from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate import elaborate
 from archdsl.network import Network
 from archdsl.source import Map, Tree
@@ -27,13 +27,13 @@ class Review:
     networks: list[str] = field(default_factory=list)
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     status: int = 0
-    found: dict[tuple[str, Span | None, str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
+    found: dict[tuple[str, tuple[str, int, int] | str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
+    """By code and place, for `--input` is read anew for each network; with the networks that have it."""
 
     def add(self, diagnostics: tuple[Diagnostic, ...], network: str) -> None:
         for d in diagnostics:
-            key = (d.code, d.span, "" if d.span else d.message)
-            where = self.found.setdefault(key, (d, []))[1]
-            where.append(network)
+            place = d.message if d.span is None else (d.span.source.name, d.span.start, d.span.end)
+            self.found.setdefault((d.code, place), (d, []))[1].append(network)
             if d.severity == "error":
                 self.status = max(self.status, 2 if in_usage((d,)) else 1)
 
@@ -88,9 +88,7 @@ def _look(out: Review, opened: specs.Spec | None, overrides: Mapping[str, Tree],
         net = Network(document, elaborate(document, overrides), overrides)
         out.add(net.graph.notes, net.name)
         out.add(label_note(net, own and not overrides), net.name)
-        if net.recipe is None and document.preprocess is not None and len(net.graph.inputs) > 1:
-            where = document.tree.entries["preprocess"].key.span
-            raise error("E0806", "the preprocessing of an image, for a network of several inputs", where)
+        net.recipe  # noqa: B018 - raises where the preprocessing does not fit
     except ArchError as problem:
         out.add(problem.diagnostics, opened.name)
         return

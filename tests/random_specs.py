@@ -78,18 +78,18 @@ def ops(draw: st.DrawFn, channels: bool = True) -> dict[str, Any]:
 
 
 @st.composite
-def simple(draw: st.DrawFn, blocks: tuple[str, ...], named: tuple[str, ...] = (), repeats: bool = True) -> Any:
-    """An op or a call, in short or long form, perhaps repeated, left out, or reading an earlier node."""
+def simple(draw: st.DrawFn, blocks: tuple[str, ...], named: tuple[str, ...] = (), number: int | None = None) -> Any:
+    """An op or a call, in short or long form, perhaps left out, or reading an earlier node; with a number repeated."""
     if blocks and draw(st.integers(0, 2)) == 0:
         size = draw(WHOLE)
         node = {"call": f"{draw(st.sampled_from(blocks))}({draw(st.sampled_from([size, f'c={size}', f'{size}, act0']))})"}
         node["call"] = node["call"] if "c=" not in node["call"] else node["call"].replace(", act0", "")
     else:
         node = draw(ops())
-    if repeats and draw(st.integers(0, 3)) == 0:
+    if number is not None and draw(st.integers(0, 3)) == 0:
         node["repeat"] = draw(COUNT)
-        if draw(st.booleans()):
-            node["as"] = draw(st.sampled_from(["part{0}", "copy{1}-x"]))
+        if draw(st.integers(0, 3)) == 0:
+            node["as"] = draw(st.sampled_from([f"part{number}_{{0}}", f"copy{number}-{{1}}x"]))
     elif named and draw(st.integers(0, 3)) == 0:
         node["from"] = draw(st.sampled_from(named))
     if draw(st.integers(0, 4)) == 0:
@@ -128,7 +128,7 @@ def sequences(draw: st.DrawFn, blocks: tuple[str, ...], depth: int) -> Any:
         if depth > 0 and draw(st.booleans()):
             values.append(draw(st.one_of(composites(blocks, depth), sequences(blocks, depth - 1))))
         else:
-            values.append(draw(simple(blocks, () if as_list else tuple(named), repeats=as_list)))
+            values.append(draw(simple(blocks, () if as_list else tuple(named), n if as_list else None)))
         named = [f"node{m}" for m in range(n + 1)][:1]
     return values if as_list else {f"node{n}": value for n, value in enumerate(values)}
 
@@ -141,7 +141,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     out |= draw(st.sampled_from([{}, {"defaults": {"conv": "bn relu"}}, {"defaults": {"conv": {"norm": "bn"}, "bn": {"eps": 0.001}}}]))
     if blocks:
         out["blocks"] = {"unit(c, a=act0)": [either({"op": "conv", "out": "c", "kernel": 3, "act": "a"}, draw), draw(simple(()))],
-                         "pair(c, a=act0)": {"residual": {"conv": "3x3 conv c act=a", "next": draw(simple((), repeats=False))}}}  # fmt: skip
+                         "pair(c, a=act0)": {"residual": {"conv": "3x3 conv c act=a", "next": draw(simple(()))}}}  # fmt: skip
     out["net"] = draw(sequences(blocks, 2))
     if draw(st.booleans()):
         out["variants"] = {"small": {"k": 2}, "other": {"defaults": {"conv": {"norm": "bn", "act": "tanh"}}}}

@@ -159,6 +159,8 @@ def random_weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
             return torch.zeros(())
         if like.numel() > like.shape[0]:
             return torch.randn(like.shape, generator=random) * (2 * like.shape[0] / like.numel()) ** 0.5
+        if key.endswith("layer_scale"):
+            return torch.rand(like.shape, generator=random) / 10
         if key.endswith(("weight", "running_var")):
             return torch.rand(like.shape, generator=random) + 0.5
         return torch.randn(like.shape, generator=random) / 10

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from archdsl import source as module
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
-from archdsl.source import Map, Scalar, Seq, Tree, decode, parse, plain_value, read
+from archdsl.source import Map, Scalar, Seq, Tree, decode, limits, parse, plain_value, read
+from archdsl.source import events as module
 
 BOTH_PARSERS = pytest.mark.parametrize("loader", [module.LOADER, yaml.SafeLoader], ids=["c", "pure"])
 
@@ -412,8 +412,8 @@ def test_merge_bomb() -> None:
 
 
 def test_many_aliases_of_a_word_are_fine() -> None:
-    assert len(sequence("- &a x\n" + "- *a\n" * module.MAX_ALIASED).items) == module.MAX_ALIASED + 1
-    assert failure("- &a x\n" + "- *a\n" * (module.MAX_ALIASED + 1)).code == "E0105"
+    assert len(sequence("- &a x\n" + "- *a\n" * limits.MAX_ALIASED).items) == limits.MAX_ALIASED + 1
+    assert failure("- &a x\n" + "- *a\n" * (limits.MAX_ALIASED + 1)).code == "E0105"
 
 
 def test_too_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,7 +425,7 @@ def test_too_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_long_text() -> None:
-    assert failure("a: " + "x" * module.MAX_BYTES).code == "E0107"
+    assert failure("a: " + "x" * limits.MAX_BYTES).code == "E0107"
 
 
 def test_many_directives_are_refused_at_once() -> None:
@@ -466,7 +466,7 @@ def test_read_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"a: b")))
     source = read("-")
     assert (source.name, source.path, source.text) == ("<stdin>", None, "a: b")
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"x" * (module.MAX_BYTES + 1))))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"x" * (limits.MAX_BYTES + 1))))
     assert unread("-")[0].code == "E0107"
 
 

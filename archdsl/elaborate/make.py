@@ -46,6 +46,8 @@ class OpMaker:
     defaults: Mapping[str, OpDefaults]
     plans: dict[int, _Plan] = field(default_factory=dict)
     made: dict[int, Parts] = field(default_factory=dict)
+    ops: dict[object, Op] = field(default_factory=dict)
+    """Ops by their fields: a spec says the same op many times, and making one is what takes longest."""
     keep: list[OpItem] = field(default_factory=list)
     """The items whose ids are keys above: an id is only unique while its object lives."""
 
@@ -61,7 +63,7 @@ class OpMaker:
         values = {name: _evaluate(item.op, name, w, env) for name, w in fields.items()}
         if "bias" in item.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
-        made = Parts(make(item.op, values, fields, item.span), norm, act, plan.spans)
+        made = Parts(self._make(item.op, values, fields, item.span), norm, act, plan.spans)
         if plan.constant:
             self.made[id(item)] = made
         return made
@@ -101,7 +103,15 @@ class OpMaker:
                         help=did_you_mean(name, known) if isinstance(name, str) else "")  # fmt: skip
         op = KINDS[name]
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
-        return make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
+        return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
+
+    def _make(self, op: type[Op], values: Mapping[str, Value], fields: Mapping[str, Written], span: Span) -> Op:
+        data = {name: _number(value, fields.get(name)) for name, value in values.items()}
+        key = (op, tuple((name, _mark(value)) for name, value in data.items()))
+        made = self.ops.get(key)
+        if made is None:
+            made = self.ops[key] = make(op, data, fields, span)
+        return made
 
     def projection(self, span: Span, op: type[Op], fields: dict[str, Written]) -> OpItem:
         """The implied 1x1 convolution on a shortcut: the file's defaults for a conv, without activation."""
@@ -110,9 +120,13 @@ class OpMaker:
         return OpItem(span=span, op=op, fields=fields, act=Part(Written(span, expressions.literal(None, span))))
 
 
-def make(op: type[Op], values: Mapping[str, Value], fields: Mapping[str, Written], span: Span) -> Op:
+def _mark(value: Any) -> object:
+    """The value and its type: 1, 1.0 and true are equal to Python."""
+    return tuple(map(_mark, value)) if isinstance(value, tuple) else (type(value), value)
+
+
+def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, Written], span: Span) -> Op:
     """A validated op. Raises E0308 (a value that does not fit), E0311 (one that is missing), E0315 (not whole)."""
-    data = {name: _number(value, fields.get(name)) for name, value in values.items()}
     if not data and not op.model_fields:
         return op.model_construct()  # nothing to validate: spares building the validator
     try:

@@ -12,8 +12,9 @@ import yaml
 
 from archdsl.diagnostics import Source, error
 from archdsl.language.writer import Entry, Group, Layout, Leaf
-from archdsl.source import LOADER, parse, plain_value
+from archdsl.source import parse, plain_value
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEADER = re.compile(r"([|>])([-+0-9]*)[ \t]*(#.*)?$")
 
 

@@ -256,7 +256,10 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
         if name not in op.model_fields:
             raise error("E0309", f"`{op.kind}` has no `{name}`", keys[name],
                         help=did_you_mean(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]))  # fmt: skip
-        out[name] = written(tree, words_of(op, name))
+        if name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text:
+            out[name] = Written(tree.span, expressions.literal(tree.text, tree.span))
+        else:
+            out[name] = written(tree, words_of(op, name))
     return out
 
 
@@ -288,12 +291,15 @@ def _references(tree: Tree) -> tuple[Ref, ...]:
     return tuple(refs)
 
 
+_NEAR = {"r": ("residual",), "i": ("inception",), "b": ("branches",), "d": ("dense",)}
 _BESIDE = ("repeat", "as", "from", "when", "then", "doc")
 
 
 def _near_head(name: str) -> str:
     """The head word that a name is a misspelling of: `residul`, but not `branch` or `dense1`."""
-    for head in ("residual", "inception", "branches", "dense"):
+    for head in _NEAR.get(name[:1], ()):
+        if abs(len(name) - len(head)) > 2:
+            continue
         added = name.startswith(head) and not name[len(head) :].isalpha()
         if name != head and not added and not head.startswith(name) and SequenceMatcher(None, name, head).ratio() > 0.8:
             return head

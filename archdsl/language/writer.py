@@ -7,6 +7,7 @@ what stands in quotes: block style, two blanks a level, flow style where it was 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -93,11 +94,11 @@ def is_alias(leaf: Leaf) -> bool:
     return leaf.verbatim and leaf.text.startswith("*")
 
 
-def mapping(flow: bool = False, **values: Layout) -> Group:
+def mapping(values: Mapping[str, Layout], flow: bool = False) -> Group:
     return Group([Entry(value, Leaf(key)) for key, value in values.items()], flow=flow)
 
 
-def listing(values: list[Layout] | list[Leaf] | list[Group], flow: bool = False) -> Group:
+def listing(values: Sequence[Layout], flow: bool = False) -> Group:
     return Group([Entry(value) for value in values], mapping=False, flow=flow)
 
 

@@ -103,6 +103,8 @@ class Op(BaseModel):
     """False: does nothing when the network runs (dropout), so targets may leave it out."""
     stored: ClassVar[bool] = True
     """False: the output is a view of the input, no memory of its own."""
+    drawn: ClassVar[frozenset[str]] = frozenset()
+    """Fields that may be a picture: a text of several lines, which is no expression."""
 
     def settle(self, inputs: Sequence[Shape]) -> "Op":
         """The op with everything filled in that its inputs decide (a dwconv becomes a grouped conv)."""

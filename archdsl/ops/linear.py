@@ -1,9 +1,9 @@
 """Fully connected: fc (also at every place), and LeNet-5's radial basis functions."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from archdsl.ops.base import Init, Number, Op, OpError, Pair, Param, Positive, need_image
 from archdsl.ops.conv import bias_param
@@ -48,6 +48,24 @@ class Fc(Op):
         return at(inputs[0][0]) * numel(output)
 
 
+def _from_picture(value: Any) -> Any:
+    """Pictures side by side, blanks between them, as a row of numbers each."""
+    if not isinstance(value, str):
+        return value
+    lines = [line.split() for line in value.splitlines() if line.strip()]
+    if set("".join(map("".join, lines))) - set("#."):
+        raise ValueError("a picture is drawn with `#`, which is 1, and `.`, which is -1")
+    if len({tuple(map(len, line)) for line in lines}) != 1:
+        raise ValueError("the lines of a picture must be equally long")
+    return tuple(tuple(1 if c == "#" else -1 for c in "".join(picture)) for picture in zip(*lines, strict=True))
+
+
+Rows: TypeAlias = Annotated[
+    tuple[tuple[Number, ...], ...],
+    BeforeValidator(_from_picture, json_schema_input_type=str | tuple[tuple[float, ...], ...]),
+]
+
+
 class Rbf(Op):
     """LeNet-5's output: ``y_i = sum_j (x_j - w_ij)^2``, the squared distance to each centre.
 
@@ -61,9 +79,12 @@ class Rbf(Op):
     kind: ClassVar[str] = "rbf"
     parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
+    drawn: ClassVar[frozenset[str]] = frozenset(("centers",))
 
     out: Positive = Field(description="number of centres")
-    centers: tuple[tuple[Number, ...], ...] | None = Field(None, description="fixed numbers, a row per centre")
+    centers: Rows | None = Field(
+        None, description="fixed numbers, a row per centre; or a picture of each, side by side, `#` for 1, `.` for -1"
+    )
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs

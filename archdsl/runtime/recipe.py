@@ -72,7 +72,9 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
         return Recipe(None if free else (height, width), layout=_layout(None, channels))
     for name, values in (("mean", written.mean), ("std", written.std)):
         if len(values) not in (1, channels):
-            raise Unfit(f"`{name}` has {len(values)} values; the input has {channels} channels")
+            raise Unfit(
+                f"`{name}` has {len(values)} values; the input has {channels} channel{'s' if channels > 1 else ''}"
+            )
     if any(value == 0 for value in written.std):
         raise Unfit("`std` is a divisor: it cannot be 0")
     resize, crop = _geometry(written, preset, height, width, free)

@@ -116,9 +116,8 @@ class _Writer:
             source = self.first(part).inputs[0]
             (name,), layout, known = self.element(part, "", source, root)
             root.names[name] = known
-            values = {"from": Leaf(self.reference(source, root)), "do": layout,
-                      "weight": value_layout(self.graph.aux[name].weight)}  # fmt: skip
-            out.entries.append(Entry(mapping(**values), Leaf(name)))
+            weight = value_layout(self.graph.aux[name].weight)
+            out.put(name, mapping({"from": Leaf(self.reference(source, root)), "do": layout, "weight": weight}))
         return out
 
     def put(self, part: Scope | Part, path: str, into: _Sequence) -> None:
@@ -142,7 +141,7 @@ class _Writer:
         layout = _op_layout(part)
         if sources != (cursor,):
             refs = [Leaf(self.reference(source, outer)) for source in sources]
-            layout.entries.append(Entry(refs[0] if len(refs) == 1 else listing(refs, flow=True), Leaf("from")))
+            layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
         names = part.names(path)
         inner = {name: _Known(node) for name, node in part.inner(path).items()}
         return names, layout, _Known(part.nodes[-1].id, inner)
@@ -216,11 +215,11 @@ def _within(node: int, name: str, known: _Known) -> str | None:
 def _op_layout(part: Part) -> Group:
     """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
     main, *rest = part.nodes
-    out = mapping(flow=True, op=Leaf(main.op.kind), **fields_of(main.op, main.in_shapes))
+    out = mapping({"op": Leaf(main.op.kind), **fields_of(main.op, main.in_shapes)}, flow=True)
     for node in rest:
         fields = fields_of(node.op, node.in_shapes)
         kind = Leaf(node.op.kind)
-        out.entries.append(Entry(mapping(flow=True, op=kind, **fields) if fields else kind, Leaf(node.op.role)))
+        out.put(node.op.role, mapping({"op": kind, **fields}, flow=True) if fields else kind)
     return out
 
 
@@ -233,24 +232,24 @@ def _assembled(sequence: _Sequence) -> Layout:
     items: Group | None = None
     for k, element in enumerate(elements):
         if k in aliases:
-            out.entries.append(Entry(_alias(), Leaf(aliases[k])))
+            out.put(aliases[k], _alias())
         if not element.numbered:
-            out.entries.append(Entry(element.layout, Leaf(_key(element, kinds))))
+            out.put(_key(element, kinds), element.layout)
             continue
         if not k or not elements[k - 1].numbered:
             if items is not None:  # numbers begin anew in every list
                 raise _unnameable(f"item {element.names[0]}", None)
             items = listing([])
-            out.entries.append(Entry(items, Leaf("_items")))
+            out.put("_items", items)
         assert items is not None
         items.entries.append(Entry(element.layout))
     if len(elements) in aliases:
-        out.entries.append(Entry(_alias(), Leaf(aliases[len(elements)])))
+        out.put(aliases[len(elements)], _alias())
     return out
 
 
 def _alias() -> Group:
-    return mapping(flow=True, _=mapping(flow=True, op=Leaf("identity")))
+    return mapping({"_": mapping({"op": Leaf("identity")}, flow=True)}, flow=True)
 
 
 def _key(element: _Element, kinds: Counter[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from archdsl import spec as specs
-from archdsl.diagnostics import Source, error
+from archdsl.diagnostics import Source
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
@@ -23,8 +23,10 @@ from archdsl.views.flat import flat
 
 _KEPT = {"archdsl", "name", "doc", "paper", "preprocess", "claims", "labels"}
 """The sections that a flat spec takes over as they are."""
-_ORDER = [*TOP_LEVEL]
-_OUR_FAULT = "this is an error of archdsl: please report it with the file"
+
+
+class Unfaithful(RuntimeError):
+    """What was written means something else than what was read. The fault is archdsl's: nothing is given out."""
 
 
 def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
@@ -51,22 +53,17 @@ def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
     """
     document, graph = _network(spec, input, args)
     made = flat(graph)
-    root = layout_of(document.tree)
-    assert isinstance(root, Group)
-    for key in set(root.keys) - _KEPT:
-        root.drop(key)
+    root = Group([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
     _head(root, document, bool(args))
     root.put("input", _inputs(document, graph))
-    root.put("net", made.net)
-    root.flow = False
-    root.drop("defaults")
     if document.naming != "nested":
-        root.put("defaults", mapping(flow=True, naming=Leaf(document.naming)))
-    for key, group in (("aux", made.aux), ("outputs", mapping(flow=True, **{k: Leaf(v) for k, v in made.outputs.items()}))):
-        root.drop(key)
-        if group.entries:
-            root.put(key, group)
-    root.entries.sort(key=lambda e: _ORDER.index(e.key.text) if e.key else 0)
+        root.put("defaults", mapping({"naming": Leaf(document.naming)}, flow=True))
+    root.put("net", made.net)
+    if made.aux.entries:
+        root.put("aux", made.aux)
+    if made.outputs:
+        root.put("outputs", mapping({name: Leaf(reference) for name, reference in made.outputs.items()}, flow=True))
+    root.entries.sort(key=lambda e: TOP_LEVEL.index(e.key.text) if e.key else 0)
     text = write(root)
     _hold(graph, _read(text, document), _flat_row)
     return text
@@ -75,7 +72,7 @@ def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
 def formatted(source: Source) -> str:
     """The canonical text of a spec: short strings, one layout, comments kept.
 
-    Errors: all that is wrong with the spec or one of its variants. A text of another meaning is never returned.
+    Errors: all that is wrong with the spec or one of its variants; `Unfaithful`.
     """
     before = _all_networks(source)
     for shorten in (True, False):
@@ -83,7 +80,7 @@ def formatted(source: Source) -> str:
         after = Source(source.name, text, source.path)
         if same_meaning(source, after) and _all_networks(after) == before:
             return text
-    raise error("E0318", "formatting would change what this spec means; it is left as it is", help=_OUR_FAULT)
+    raise Unfaithful("formatting would change what this spec means")
 
 
 # --- networks ----------------------------------------------------------------------------------------------
@@ -130,12 +127,11 @@ def _ends(graph: Graph) -> Row:
 
 
 def _hold(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
-    """Raises E0318 where the two networks differ."""
+    """Raises Unfaithful where the two networks differ."""
     differ = next((a for a, b in zip(before.nodes, after.nodes, strict=False) if row(a) != row(b)), None)
     if differ is not None or len(before.nodes) != len(after.nodes) or _ends(before) != _ends(after):
         what = f"`{differ.path}` is not what it was" if differ is not None else "its nodes or outputs are others"
-        raise error("E0318", f"rewriting this spec would change what it means: {what}", differ.origin.span if differ else None,
-                    help=_OUR_FAULT)  # fmt: skip
+        raise Unfaithful(f"rewriting this spec would change what it means: {what}")
 
 
 # --- sections ----------------------------------------------------------------------------------------------
@@ -167,7 +163,7 @@ def _value(value: Any) -> Layout:
 
 
 def _inputs(document: Document, graph: Graph) -> Layout:
-    layouts = []
+    layouts: list[Layout] = []
     for decl, node in zip(document.inputs, graph.inputs, strict=True):
         numbers = concrete(graph.nodes[node].shape)
         if any(size.symbol for size in decl.sizes):
@@ -177,4 +173,4 @@ def _inputs(document: Document, graph: Graph) -> Layout:
             layouts.append(Leaf("x".join(map(str, numbers)), verbatim=len(numbers) == 1))
     if len(layouts) == 1 and document.inputs[0].name is None:
         return layouts[0]
-    return mapping(flow=True, **{str(decl.name): layout for decl, layout in zip(document.inputs, layouts, strict=True)})
+    return mapping({str(decl.name): layout for decl, layout in zip(document.inputs, layouts, strict=True)}, flow=True)

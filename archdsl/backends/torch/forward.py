@@ -294,15 +294,15 @@ class Namer:
         live = self._live(place)
         own = unique(_word(self._thread(value, item)), {*live, *self.taken}, "_")
         readers = self.readers.get(value, [])
-        if item.training or any(self._in_training(reader) for reader in readers):
+        if item.training or len(item.outputs) > 1 or any(self._in_training(reader) for reader in readers):
             return own
-        if len(readers) != 1 or len(item.outputs) > 1:
+        if len(readers) != 1:
             # The trunk keeps its name where nothing else lives beside it: a residual addition soon reads it again.
             return "x" if not live and max(readers, default=place) <= place + SOON else own
-        before = {self.given[source] for source in values(item.expr)}
-        line = next(iter(before)) if len(before) == 1 else "x"
-        if line not in {*live, "x"}:
-            return line
+        before = set(values(item.expr))
+        line = next(iter(before)) if len(before) == 1 else None
+        if line is not None and len(self.readers[line]) == 1 and self.given[line] not in {*live, "x"}:
+            return self.given[line]
         if self._joins_named(value):
             return own
         if "x" not in live:
@@ -325,8 +325,7 @@ class Namer:
         if place >= len(self.items):
             return False
         expr = self.items[place].expr
-        read = len(set(values(expr)))
-        return read > (1 if isinstance(expr, Call) and expr.target == "torch.cat" else 2)
+        return len(set(values(expr))) > (1 if _joins(expr) else 2)
 
     def _end(self, value: int) -> int:
         """The statement at which the value's line of single readers meets another value, or ends."""
@@ -357,6 +356,13 @@ class Namer:
             names.append(self.names[value])
         shared = _shared(names)
         return shared if len(shared) > 3 or len(names) == 1 else names[-1]
+
+
+def _joins(expr: Expr) -> bool:
+    """Whether a concat is in it."""
+    if isinstance(expr, Call) and expr.target == "torch.cat":
+        return True
+    return isinstance(expr, (Call, Run)) and any(map(_joins, expr.args))
 
 
 def _shared(names: Sequence[str]) -> str:

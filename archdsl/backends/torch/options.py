@@ -141,7 +141,7 @@ def choose(
     """
     chooser = _Chooser(slots, scopes, received, taken)
     for key, (use, column) in slots.found.items():
-        form, name = chooser.options.formulas[key] = chooser.formula(use, column)
+        chooser.options.formulas[key] = _, name = chooser.formula(use, column)
         if key in slots.in_forward:
             clash = name in children or name in MODULE_NAMES
             chooser.options.stored[name] = f"{name}_" if clash else name

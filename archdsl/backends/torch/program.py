@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeGuard
+from typing import Literal, TypeAlias
 
 from archdsl.backends.torch.lower import lower
 from archdsl.backends.torch.naming import class_name
@@ -25,7 +25,7 @@ from archdsl.backends.torch.steps import (
     values,
 )
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Flatten, Input
+from archdsl.ops import Flatten, Input, Slice
 from archdsl.passes.structure import Boundary, boundaries
 from archdsl.shapes import at
 
@@ -183,16 +183,28 @@ class _Builder:
         done: list[Step] = []
         for step in steps:
             done.append(step)
-            if not _is_slice(step.expr):
-                continue
-            (source, _, end) = step.expr.args
-            channels = at(self.graph.nodes[source.id].shape[0])
-            count = channels // (end - step.expr.args[1])
-            ends = [(source, n * channels // count, (n + 1) * channels // count) for n in range(count)]
-            if count > 1 and [s.expr.args if _is_slice(s.expr) else None for s in done[-count:]] == ends:
+            (source, count) = self._ends_split(done)
+            if count > 1:
                 outputs = tuple(s.outputs[0] for s in done[-count:])
-                done[-count:] = [Step(outputs, Call("torch.chunk", (source, count, 1)), step.training)]
+                done[-count:] = [Step(outputs, Call("torch.chunk", (Value(source), count, 1)), step.training)]
         return done
+
+    def _ends_split(self, steps: Sequence[Step]) -> tuple[int, int]:
+        """Which value the last steps have cut into how many equal parts; 0 parts if they have not."""
+        last = self.graph.nodes[steps[-1].outputs[0]]
+        if not isinstance(last.op, Slice) or len(steps[-1].outputs) != 1:
+            return 0, 0
+        (source,), channels, width = last.inputs, at(last.in_shapes[0][0]), at(last.shape[0])
+        count = channels // width
+        cuts = [self._cut(step) for step in steps[-count:]]
+        return source, count if cuts == [(source, n * width, (n + 1) * width) for n in range(count)] else 0
+
+    def _cut(self, step: Step) -> tuple[int, int, int] | None:
+        """The source, start and end of a slice."""
+        node = self.graph.nodes[step.outputs[0]]
+        if len(step.outputs) != 1 or not isinstance(node.op, Slice):
+            return None
+        return node.inputs[0], node.op.start, node.op.start + at(node.shape[0])
 
     def _hoist(self, block: Block, steps: list[Step]) -> list[Step]:
         """Leading flattens and concats, taken out of the block: its caller runs them.
@@ -249,10 +261,6 @@ class _Builder:
         if called == "torch.flatten":
             return node.implied or step.outputs[0] in self.flattened
         return called == "torch.cat" and node.implied
-
-
-def _is_slice(expr: Expr) -> TypeGuard[Call]:
-    return isinstance(expr, Call) and expr.target == "slice"
 
 
 def _free_name(name: str, block: Block) -> str:

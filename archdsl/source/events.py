@@ -1,0 +1,295 @@
+"""PyYAML's events to a located tree."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+
+from archdsl.diagnostics import ArchError, Label, Source, Span, did_you_mean, error
+from archdsl.source.faults import balanced, lonely_key, short, tag_error, too_deep, unbalanced, word_span
+from archdsl.source.files import FORBIDDEN, check_text, forbidden, lines
+from archdsl.source.limits import MAX_ALIASED, MAX_DEPTH, MAX_NODES
+from archdsl.source.syntax import Syntax
+from archdsl.source.tree import Entry, Map, Scalar, Seq, Tree
+from archdsl.source.values import WORDS, plain_value
+
+Event: TypeAlias = Any
+"""An event of PyYAML; its stubs call the marks optional, which they are not on what a parser returns."""
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse(source: Source) -> Tree:
+    """The tree of the one YAML document of `source`.
+
+    Errors: E0101 to E0113, each at its place; see the names of the functions that raise them.
+    """
+    if source.text.startswith("\ufeff"):
+        source = Source(source.name, source.text[1:], source.path)
+    check_text(source)
+    builder = _Builder(source)
+    try:
+        with collector_paused():
+            builder.read()
+    except yaml.MarkedYAMLError as problem:
+        raise Syntax(source, problem, builder.in_flow, builder.end).error() from None
+    except (yaml.YAMLError, ValueError, OverflowError) as problem:  # the pure parser: `"\U00110000"`
+        raise error("E0101", f"this is not YAML: {problem}", Span(source, builder.end, builder.end)) from None
+    if builder.root is None or (isinstance(builder.root, Scalar) and builder.root.value is None):
+        raise error("E0109", "this spec is empty", Span(source, 0, 0), help="a spec begins with `net:`")
+    return builder.root
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Trees and graphs only grow while they are made; collections meanwhile would double the time for a large one."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A collection being read. `items` is None for a mapping; `height` is that of its highest child so far."""
+
+    start: int
+    flow: bool
+    items: list[Tree] | None
+    anchor: str | None
+    nodes_before: int
+    entries: dict[str, Entry] = field(default_factory=dict)
+    key: Scalar | None = None
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Anchored:
+    tree: Tree
+    size: int
+    height: int
+
+
+class _Builder:
+    """Takes the events in turn. `end` is where the last thing read ended, `nodes` counts with aliases expanded."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.text = source.text
+        self.root: Tree | None = None
+        self.stack: list[_Open] = []
+        self.anchors: dict[str, _Anchored | None] = {}  # None while the collection is open
+        self.nodes = 0
+        self.aliased = 0
+        self.end = 0
+        self.done = False
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self.scalar,
+            yaml.SequenceStartEvent: self.open_sequence,
+            yaml.MappingStartEvent: self.open_mapping,
+            yaml.SequenceEndEvent: self.close,
+            yaml.MappingEndEvent: self.close,
+            yaml.AliasEvent: self.alias,
+            yaml.DocumentEndEvent: self.finish,
+            yaml.DocumentStartEvent: self.ignore,
+            yaml.StreamStartEvent: self.ignore,
+            yaml.StreamEndEvent: self.ignore,
+        }
+
+    @property
+    def in_flow(self) -> bool:
+        return bool(self.stack) and self.stack[-1].flow
+
+    def read(self) -> None:
+        handlers = self.handlers
+        for event in yaml.parse(self.text, Loader=LOADER):
+            handlers[event.__class__](event)
+            if self.done:
+                break
+
+    def ignore(self, event: Event) -> None:
+        pass
+
+    def scalar(self, event: Event) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.too_many_nodes(event)
+        if event.tag is not None:
+            raise self.tag(event)
+        text: str = event.value
+        top = self.stack[-1] if self.stack else None
+        node: Scalar
+        if event.style:
+            node = self.quoted(event, text)
+        else:
+            start: int = event.start_mark.index
+            end: int = event.end_mark.index
+            self.end = max(self.end, end)
+            offset = None
+            begin = end - len(text)
+            if begin >= start and self.text[begin:end] == text:  # the mark of an anchored one begins at its anchor
+                start = offset = begin
+            node = Scalar(text, text, Span(self.source, start, end), True, offset)
+            if top is not None and top.flow:
+                self.check_flow(top, node)
+        if top is not None and top.items is None and top.key is None:
+            self.set_key(top, node)
+        else:
+            if node.plain:
+                value = plain_value(text, node.span)
+                node = node if value is text else node._replace(value=value)
+            self.attach(top, node)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchored(node, 1, 0)
+
+    def quoted(self, event: Event, text: str) -> Scalar:
+        """A scalar in quotes, or a block scalar (`|`, `>`), whose mark goes on to the next line."""
+        start: int = event.start_mark.index
+        end: int = event.end_mark.index
+        style = event.style
+        offset = None
+        if style in "|>":
+            end = start + len(self.text[start:end].rstrip())
+        else:
+            if style == '"' and (found := FORBIDDEN.search(text)):
+                raise forbidden(found.group(), Span(self.source, start, end))
+            begin = end - len(text) - 1
+            if begin > start and self.text[begin : end - 1] == text and self.text[begin - 1] == style:
+                start, offset = begin - 1, begin
+        self.end = end
+        return Scalar(text, text, Span(self.source, start, end), False, offset)
+
+    def set_key(self, top: _Open, key: Scalar) -> None:
+        text = key.text
+        if text == "<<" and key.plain:
+            help_ = "write the keys out; a variant, `defaults` or a block shares what is common"
+            raise error("E0104", "merge keys (`<<`) are not part of YAML 1.2", key.span, help=help_)
+        if not text or (key.plain and WORDS.get(text, text) is None):
+            raise error("E0112", "this key is empty", key.span, help="a key is a word or a quoted string")
+        if text in top.entries:
+            first = Label(top.entries[text].key.span, "first written here")
+            raise error(
+                "E0102", f"the key `{short(text)}` appears twice", key.span, label="again here", labels=(first,)
+            )
+        top.key = key
+
+    def attach(self, top: _Open | None, node: Tree) -> None:
+        if top is None:
+            self.root = node
+        elif top.items is not None:
+            top.items.append(node)
+        else:
+            key = top.key
+            assert key is not None
+            top.entries[key.text] = Entry(key, node)
+            top.key = None
+
+    def check_flow(self, top: _Open, node: Scalar) -> None:
+        """Errors: E0113 where YAML has split something at a comma or bracket."""
+        text = node.text
+        if not text:
+            if top.items is None and top.key is not None:
+                raise lonely_key(top.key, node.span)
+        elif ("(" in text or ")" in text) and not balanced(text):
+            raise unbalanced(node)
+
+    def open_sequence(self, event: Event) -> None:
+        self.open(event, [])
+
+    def open_mapping(self, event: Event) -> None:
+        self.open(event, None)
+
+    def open(self, event: Event, items: list[Tree] | None) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.too_many_nodes(event)
+        start, end = event.start_mark.index, event.end_mark.index
+        if event.tag is not None:
+            raise self.tag(event)
+        if event.flow_style and end > start:  # not the pair `a: b` of `[a: b]`, which has no bracket of its own
+            end -= 1
+        span = Span(self.source, end, min(end + 1, len(self.text)))
+        if len(self.stack) >= MAX_DEPTH:
+            raise too_deep(span)
+        top = self.stack[-1] if self.stack else None
+        if top is not None and top.items is None and top.key is None:
+            what = "mapping" if items is None else "list"
+            raise error("E0112", f"a key must be a word, not a {what}", span)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        self.end = end
+        self.stack.append(_Open(end, event.flow_style, items, event.anchor, self.nodes - 1))
+
+    def close(self, event: Event) -> None:
+        done = self.stack.pop()
+        if done.flow and event.end_mark.index > event.start_mark.index:
+            self.end = event.end_mark.index
+        span = Span(self.source, done.start, max(self.end, done.start))
+        node: Tree
+        if done.items is None:
+            node = Map(done.entries, span, done.flow)
+        else:
+            node = Seq(tuple(done.items), span, done.flow)
+        height = done.height + 1
+        if done.anchor is not None:
+            self.anchors[done.anchor] = _Anchored(node, self.nodes - done.nodes_before, height)
+        top = None
+        if self.stack:
+            top = self.stack[-1]
+            top.height = max(top.height, height)
+        self.attach(top, node)
+
+    def alias(self, event: Event) -> None:
+        name: str = event.anchor
+        self.end = event.end_mark.index
+        span = Span(self.source, event.start_mark.index, self.end)
+        if name not in self.anchors:
+            help_ = did_you_mean(name, self.anchors) or "a value that starts with `*` is a YAML alias: quote it"
+            raise error("E0101", f"no anchor `&{short(name)}` stands before this alias", span, help=help_)
+        target = self.anchors[name]
+        if target is None:
+            raise error("E0105", f"`*{short(name)}` stands inside the node that it refers to: a cycle", span)
+        top = self.stack[-1]  # an alias cannot be the root: nothing stands before it
+        if top.items is None and top.key is None:
+            raise error("E0112", "a key must be a word, not an alias", span)
+        self.aliased += target.size
+        self.nodes += target.size
+        if self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
+            raise error("E0105", f"the aliases up to here stand for more than {MAX_ALIASED:,} nodes", span)
+        if len(self.stack) + target.height > MAX_DEPTH:
+            raise too_deep(span)
+        top.height = max(top.height, target.height)
+        self.attach(top, target.tree)
+
+    def finish(self, event: Event) -> None:
+        """Looks at what follows the document: the parser's own look at it takes quadratic time in bad cases."""
+        at: int = event.end_mark.index
+        ended: bool = event.explicit
+        for line in lines(self.text, at):
+            word = line.strip()
+            if word.startswith("...") and not ended:
+                ended = True
+            elif word and not word.startswith("#"):
+                if ended or line.startswith(("---", "%")):
+                    at = at + line.index(word[0])
+                    span = Span(self.source, at, at + min(len(word), 3))
+                    raise error("E0110", "a second document begins here", span, help="one file holds one spec")
+                return  # the parser says what is wrong with it
+            at += len(line)
+        self.done = True
+
+    def tag(self, event: Event) -> ArchError:
+        at = self.text.index("!", event.start_mark.index)
+        return tag_error(word_span(self.source, at))
+
+    def too_many_nodes(self, event: Event) -> ArchError:
+        at: int = event.start_mark.index
+        return error("E0107", f"more than {MAX_NODES:,} keys and values", Span(self.source, at, at + 1))

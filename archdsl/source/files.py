@@ -1,0 +1,117 @@
+"""Bytes to text: regular files and standard input, their encoding and characters checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from archdsl.diagnostics import ArchError, Source, Span, error
+from archdsl.source.faults import short, tag_error
+from archdsl.source.limits import MAX_BYTES
+
+
+def read(path: Path | str) -> Source:
+    """The text of a regular file, or of standard input for `-`.
+
+    Errors: E0114 it cannot be read, E0107 it is too large, E0108 it is not UTF-8.
+    """
+    if str(path) == "-":
+        return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
+    name = str(path)
+    try:
+        data = _read_regular(path)
+    except (OSError, ValueError) as problem:
+        raise _unreadable(name, problem) from None
+    return decode(data, name, Path(path))
+
+
+def _read_regular(path: Path | str) -> bytes:
+    _refuse_special(Path(path).stat().st_mode, str(path))
+    # What was looked at may have been replaced: without O_NONBLOCK, opening a FIFO waits for ever.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        _refuse_special(found.st_mode, str(path))
+        if found.st_size > MAX_BYTES:
+            raise too_large(str(path), f"{found.st_size:,} bytes")
+        return file.read(MAX_BYTES + 1)
+
+
+def _refuse_special(mode: int, name: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise error("E0114", f"cannot read {name}: it is a directory", status=2, help="name a file inside it")
+    if not stat.S_ISREG(mode):
+        raise error("E0114", f"cannot read {name}: it is not a regular file", status=2)
+
+
+def _unreadable(name: str, problem: OSError | ValueError) -> ArchError:
+    help_ = ""
+    if isinstance(problem, FileNotFoundError | NotADirectoryError):
+        why, help_ = "there is no such file", "name a file with .yaml, or a network of the library"
+    elif isinstance(problem, PermissionError):
+        why = "permission denied"
+    else:
+        why = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
+    return error("E0114", f"cannot read {short(name) if len(name) > 200 else name}: {why}", status=2, help=help_)
+
+
+def too_large(name: str, size: str, span: Span | None = None) -> ArchError:
+    return error("E0107", f"{name} is too large: {size}, the limit is {MAX_BYTES // 1024 // 1024} MiB", span)
+
+
+def decode(data: bytes, name: str, path: Path | None = None) -> Source:
+    """The bytes of a spec as text; a byte order mark is dropped.
+
+    Errors: E0107 more than 4 MiB, E0108 not UTF-8 (with the place).
+    """
+    if len(data) > MAX_BYTES:
+        raise too_large(name, f"more than {MAX_BYTES:,} bytes")
+    try:
+        return Source(name, data.decode("utf-8").removeprefix("\ufeff"), path)
+    except UnicodeDecodeError as problem:
+        source = Source(name, data.decode("utf-8", "replace"), path)
+        at = len(data[: problem.start].decode("utf-8"))
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            message = "this file is UTF-16, not UTF-8"
+        else:
+            message = f"byte 0x{data[problem.start]:02x} is not UTF-8"
+        raise error("E0108", message, Span(source, at, at + 1), help="save the file as UTF-8") from None
+
+
+# Characters that no spec needs. Lone carriage returns, NEL, LS and PS are line breaks to YAML 1.1 but not to
+# an editor: allowing them would make line numbers ambiguous.
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)")
+
+
+def check_text(source: Source) -> None:
+    """Errors: E0107 too long, E0108 a forbidden character, E0103 a %TAG directive."""
+    if len(source.text) > MAX_BYTES:
+        raise too_large(source.name, f"{len(source.text):,} characters", Span(source, 0, 0))
+    found = FORBIDDEN.search(source.text)
+    if found:
+        raise forbidden(found.group(), Span(source, found.start(), found.end()))
+    # libyaml compares every %TAG with all before it, which takes minutes for a file full of them.
+    at = 0
+    for line in lines(source.text, 0):
+        if line.strip() and not line.startswith(("#", "%")):
+            break
+        if line.startswith("%TAG"):
+            raise tag_error(Span(source, at, at + 4))
+        at += len(line)
+
+
+def forbidden(char: str, span: Span) -> ArchError:
+    help_ = "is this a text file in UTF-8?" if char == "\0" else ""
+    return error("E0108", f"the character U+{ord(char):04X} is not allowed in a spec", span, help=help_)
+
+
+def lines(text: str, start: int) -> Iterator[str]:
+    """The lines from `start` on, one at a time, line ends kept."""
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end

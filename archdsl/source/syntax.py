@@ -1,0 +1,154 @@
+"""What PyYAML's parser says of faulty text, said clearly and at the right place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+import yaml
+
+from archdsl.diagnostics import ArchError, Label, Source, Span, error
+from archdsl.source.faults import QUOTE_HELP, tag_error, word_span
+
+
+class Syntax:
+    """Turns an error of PyYAML into one message at the place where a reader would look."""
+
+    def __init__(self, source: Source, problem: yaml.MarkedYAMLError, in_flow: bool, end: int) -> None:
+        self.source = source
+        self.text = source.text
+        self.problem: str = problem.problem or "this is not YAML"
+        self.context: str = problem.context or ""
+        self.in_flow = in_flow
+        self.end = end  # of the last thing that was understood: the parser looks far ahead of it
+        mark, opened = problem.problem_mark, problem.context_mark
+        self.at = min(mark.index if mark else 0, len(self.text))
+        self.opened = min(opened.index if opened else self.at, len(self.text))
+        self.char = self.text[self.at : self.at + 1]
+        self.shown = f"`{self.char}`" if self.char.strip() else "the end of the line"
+
+    def error(self) -> ArchError:
+        """Errors: E0101; E0103 an unknown tag, E0108 an impossible character, E0113 brackets inside brackets."""
+        if "\t" in self.indentation() and (self.first_on_line() or self.char == "\t"):
+            self.fail("a tab in the indentation", self.at, help="use spaces")
+        self.nested()
+        if "unexpected ':'" in self.problem:
+            self.fail("a `:` needs a space behind it", self.opened)
+        if "tag handle" in self.problem or "a tag" in self.context:
+            raise tag_error(word_span(self.source, self.text.find("!", self.opened)))
+        if "Unicode character escape" in self.problem:
+            span = Span(self.source, self.at, self.at + 4)
+            raise error("E0108", "this escape stands for a character that does not exist", span)
+        if "quoted scalar" in self.context:
+            self.quoted()
+        if "alias" in self.context or "anchor" in self.context:
+            self.alias()
+        if "cannot start any token" in self.problem:
+            help_ = "quote the whole value" if self.char.strip() else ""
+            self.fail(f"a value cannot begin with {self.shown}", self.at, help=help_)
+        if "flow" in self.context or self.in_flow:
+            self.flow()
+        self.block()
+
+    def fail(self, message: str, at: int, label: str = "", **more: Any) -> NoReturn:
+        raise error("E0101", message, word_span(self.source, at), label=label, **more)
+
+    def indentation(self) -> str:
+        start = self.text.rfind("\n", 0, self.at) + 1
+        line = self.text[start : self.at + 1]
+        return line[: len(line) - len(line.lstrip())]
+
+    def first_on_line(self) -> bool:
+        return not self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at].strip()
+
+    def quoted(self) -> NoReturn:
+        span = Span(self.source, self.opened, self.opened + 1)
+        if "end of stream" in self.problem or "document indicator" in self.problem:
+            raise error("E0101", "this quote is never closed", span, label="opened here")
+        found = re.compile(r"\\(?:[xuU][0-9a-fA-F]*)?.?").match(self.text, self.text.find("\\", self.at))
+        escape = found.group() if found else "\\"
+        at = found.start() if found else self.at
+        help_ = "inside single quotes a backslash is just a backslash"
+        raise error("E0101", f"`{escape}` is not an escape", Span(self.source, at, at + len(escape)), help=help_)
+
+    def alias(self) -> NoReturn:
+        sign = self.text[self.opened : self.opened + 1]
+        help_ = "quote the whole value" + (', as in `"*rows[i]"`' if sign == "*" else "")
+        kind = "alias" if sign == "*" else "anchor"
+        self.fail(f"a value that begins with `{sign}` is a YAML {kind}, and this is not one", self.opened, help=help_)
+
+    def nested(self) -> None:
+        """`[n[0] * block(64)]`: inside brackets YAML ends the word `n` at its bracket.
+
+        The parser complains there, or further on in the line, where it takes `*` for an alias.
+        """
+        start = max(self.text.rfind("\n", 0, self.at) + 1, self.end - 1)
+        between = self.text[start : self.at + 1]
+        found = re.search(r"[^\s,:'\"\[\]{}][\[{]", between)
+        if not found or (not self.in_flow and not re.search(r"(?:^|[\s,\[{])[\[{]", between)):
+            return
+        begin = bracket = start + found.end() - 1
+        while begin > bracket - 60 and self.text[begin - 1 : begin] not in ("", " ", "\t", "\n", ",", "[", "{"):
+            begin -= 1
+        whole = re.compile(r".[^\[\]{}\n]{,60}[\]}]").match(self.text, bracket)
+        span = Span(self.source, begin, whole.end() if whole else bracket + 1)
+        char = self.text[bracket]
+        message = f"inside brackets YAML cannot read `{span.text}`: its `{char}` begins a new list or mapping"
+        raise error("E0113", message, span, help=QUOTE_HELP)
+
+    def flow(self) -> NoReturn:
+        opening = self.text[self.opened : self.opened + 1]
+        where = Span(self.source, self.opened, self.opened + 1)
+        if opening in ("[", "{") and "expected ','" in self.problem:
+            if not self.text[self.at :].strip():
+                raise error("E0101", f"this `{opening}` is never closed", where, label="opened here")
+            expected = f"expected `,` or `{']' if opening == '[' else '}'}`"
+            label = Label(where, "opened here")
+            line_start = self.text.rfind("\n", 0, self.at) + 1
+            if self.char == ":" and line_start > self.opened:
+                at = line_start + len(self.indentation())
+                self.fail(f"{expected} before this key", at, labels=(label,), help="close the line above")
+            help_ = "quote a value that holds brackets or `: `"
+            self.fail(f"{expected}, found {self.shown}", self.at, labels=(label,), help=help_)
+        self.fail(f"something is missing before {self.shown}", self.at)
+
+    def block(self) -> NoReturn:
+        if "mapping values" in self.problem:
+            self.second_colon()
+        if "sequence entries" in self.problem:
+            if self.first_on_line():
+                self.fail("a list cannot begin here", self.at, help="the line above has a value already")
+            self.fail("a list cannot begin here", self.at, help="put `- ` on a line of its own, below its key")
+        if "expected ':'" in self.problem:
+            self.fail("a key without `:`", self.opened, help="write `key: value`, or `- value` in a list")
+        if "mapping keys" in self.problem:
+            self.fail("a key cannot begin here", self.at)
+        if "directive" in self.context or "YAML document" in self.problem:
+            self.fail("only `%YAML 1.2` may stand before a spec", self.text.rfind("\n", 0, self.at) + 1)
+        if self.char and self.char in "]},":
+            self.fail("a value cannot begin with `,`" if self.char == "," else f"{self.shown} closes nothing", self.at)
+        if self.char == ":" and self.first_on_line():
+            self.fail("a key is missing before `:`", self.at)
+        if "parsing a block" in self.context:
+            self.misfit()
+        if "document start" in self.problem:
+            self.fail("this belongs to nothing", self.at, help="check the indentation")
+        self.fail(f"this is not YAML: {self.problem}", self.at)
+
+    def second_colon(self) -> NoReturn:
+        line = self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at]
+        if re.search(r":\s", line):
+            self.fail("a second `:` in one line", self.at, help="quote the value, or put it on a line of its own")
+        if len(line) > 1024:
+            raise error("E0101", "a key has at most 1,024 characters", Span(self.source, self.at - len(line), self.at))
+        help_ = "the line above has a value already: check the indentation"
+        self.fail("this `:` makes a key where none can stand", self.at, help=help_)
+
+    def misfit(self) -> NoReturn:
+        """A token that continues neither the collection it stands in nor one around it."""
+        if not self.first_on_line():
+            self.fail("more text after a complete value", self.at, help="quote the whole value")
+        what = "mapping" if "mapping" in self.context else "list"
+        label = Label(word_span(self.source, self.opened), f"the {what} begins here")
+        message = f"this line does not fit the {what} around it"
+        self.fail(message, self.at, labels=(label,), help="check the indentation")

@@ -1,0 +1,150 @@
+"""Makes what the documentation shows: outputs of commands, tables, `docs/ops.md`, pictures.
+
+`python tools/docs.py` rewrites what changed. `tests/test_docs.py` fails where something is not current.
+
+A page names its files: a `yaml` block whose first line is `# NAME.yaml` is saved under that name, and the commands of
+its `console` blocks, like its Python examples, run in the folder where it lies.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/tour.md")
+PICTURES = {
+    "resnet20": ("README.md", "resnet20.yaml", 1),
+    "tiny": ("docs/tour.md", "tiny.yaml", 2),
+}
+"""Name of a picture: the page that has the spec, the spec's name, and how many levels of blocks are opened."""
+
+_NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
+_CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PART = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")
+_LIMIT_S = 120
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def save_specs(text: str, folder: Path) -> None:
+    """Saves the named specs of a page."""
+    for match in _NAMED.finditer(text):
+        body = match[0].removeprefix("```yaml\n").removesuffix("```")
+        (folder / match[1]).write_text(body, encoding="utf-8")
+
+
+# --- pages -----------------------------------------------------------------------------------------------
+
+
+def made(page: str) -> str:
+    """The page with every output and every generated part renewed."""
+    text = read(page)
+    with tempfile.TemporaryDirectory() as name:
+        save_specs(text, Path(name))
+        text = _CONSOLE.sub(lambda m: f"```console\n{_session(m[1], Path(name))}```", text)
+    return _PART.sub(lambda m: f"<!-- made: {m[1]} -->\n{PARTS[m[1]]()}<!-- end -->", text)
+
+
+def _session(old: str, folder: Path) -> str:
+    """The commands of a console block, each with what it prints; a hash that depends on the machine stays."""
+    hashes = iter(_HASH.findall(old))
+    out = ""
+    for line in old.splitlines():
+        if line.startswith("$ "):
+            printed = _HASH.sub(lambda m: next(hashes, m[0]), _run(line[2:], folder))
+            out += f"{line}\n{printed}"
+    return out
+
+
+def _run(command: str, folder: Path) -> str:
+    """What a shell prints, errors included; `archdsl` is this checkout's."""
+    script = f'archdsl() {{ "$PYTHON" -m archdsl "$@"; }}\n{command}'
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "120", "NO_COLOR": "1"}
+    done = subprocess.run(["bash", "-c", script], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          encoding="utf-8", timeout=_LIMIT_S, check=False)  # fmt: skip
+    return done.stdout.rstrip("\n") + "\n" if done.stdout.strip() else ""
+
+
+def picture(name: str) -> str:
+    """A picture as SVG."""
+    import archdsl
+
+    page, spec, depth = PICTURES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        save_specs(read(page), Path(folder))
+        return archdsl.load(Path(folder) / spec).diagram(depth)
+
+
+# --- parts of pages --------------------------------------------------------------------------------------
+
+
+def networks() -> str:
+    """The library as a table, oldest first."""
+    from archdsl.catalog import catalog
+
+    rows = ["| network | params | MACs | paper | variants |", "|---|--:|--:|---|---|"]
+    entries = catalog()
+    for own in sorted((e for e in entries if e.name == e.family), key=lambda e: (e.year or 0, e.name)):
+        variants = ", ".join(e.name for e in entries if e.family == own.family and e.name != own.name)
+        paper = f"{own.title}, {own.year}" if own.title else ""
+        rows.append(f"| [{own.name}](specs/{own.file}) | {own.params:,} | {own.macs:,} | {paper} | {variants} |")
+    return "\n".join(rows) + "\n"
+
+
+def layers() -> str:
+    """The files of the package from the top down, each with the first sentence of its docstring."""
+    tree = ast.parse(read("tests/test_house.py"))
+    found = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
+    rows = ["| layer | file | what it is |", "|--:|---|---|"]
+    levels: list[tuple[str, ...]] = ast.literal_eval(found)
+    for number, names in reversed(list(enumerate(levels, 1))):
+        for name in names:
+            folder = ROOT / "archdsl" / name
+            path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+            if not name.startswith("__"):
+                doc = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
+                sentence = re.split(r"(?<=\.) (?=[A-Z`])", doc)[0]
+                rows.append(f"| {number} | `{name}{'/' if folder.is_dir() else '.py'}` | {sentence} |")
+    return "\n".join(rows) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers}
+
+
+# --- all of it -------------------------------------------------------------------------------------------
+
+
+def everything() -> Iterator[tuple[str, str]]:
+    """Path and text of every file that is made, wholly or in part."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from ops_page import ops_page
+
+    for page in PAGES:
+        yield page, made(page)
+    for name in PICTURES:
+        yield f"docs/pictures/{name}.svg", picture(name)
+    yield "docs/ops.md", ops_page()
+
+
+def main() -> None:
+    sys.path.insert(0, str(ROOT))
+    for path, text in everything():
+        file = ROOT / path
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+            print("wrote", path)
+
+
+if __name__ == "__main__":
+    main()

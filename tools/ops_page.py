@@ -1,0 +1,220 @@
+"""`docs/ops.md`: every kind of node, from its docstring, its fields, and one example that is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+import archdsl
+from archdsl import explain
+from archdsl.backends.onnx.plan import plan
+from archdsl.backends.torch.lower import lower
+from archdsl.graph import Node
+from archdsl.ops import KINDS, Op
+from archdsl.ops.base import MAX_SIZE, Pair
+from archdsl.ops.conv import Numbers
+from archdsl.shapes import format_shape
+
+HEAD = """\
+# The kinds of nodes
+
+Made from `archdsl/ops/` by `tools/docs.py`. How nodes are written is told in [language.md](language.md).
+
+A shape is channels x height x width, without the batch; C is the number of channels that arrive. Every field can be
+written `key=value` in the short form and `key: value` in the long one. A kernel may stand before the kind (`3x3 conv`), a
+stride behind it (`/2`). *Without a key* lists the fields that a bare value goes to, in order; *words* are short for a
+field. Every kind takes an activation behind it, `conv`, `dwconv`, `deconv` and `fc` a norm before that.
+"""
+
+
+class Example(NamedTuple):
+    """A node under the key `y`. `after` are further lines of the net."""
+
+    input: str
+    text: str
+    after: str = ""
+
+
+EXAMPLES: dict[str, Example] = {
+    "conv": Example("3x224x224", "7x7 conv 64 /2"),
+    "dwconv": Example("32x112x112", "3x3 dwconv /2"),
+    "deconv": Example("64x28x28", "2x2 deconv 32 /2"),
+    "fc": Example("512x7x7", "fc 4096"),
+    "rbf": Example("84", "rbf 10"),
+    "maxpool": Example("64x112x112", "3x3 maxpool /2 pad=1"),
+    "avgpool": Example("512x14x14", "7x7 avgpool adaptive"),
+    "gap": Example("512x7x7", "gap"),
+    "subsample": Example("6x28x28", "2x2 subsample"),
+    "bn": Example("64x56x56", "bn eps=0.001"),
+    "gn": Example("64x56x56", "gn 32"),
+    "ln": Example("96x56x56", "ln"),
+    "lrn": Example("96x27x27", "lrn size=5"),
+    "dropout": Example("4096", "dropout 0.5"),
+    "droppath": Example("96x56x56", "droppath 0.1"),
+    "add": Example("{a: 64x56x56, b: 64x56x56}", "add <- a, b"),
+    "mul": Example("{a: 64x56x56, gate: 64x1x1}", "mul <- a, gate"),
+    "concat": Example("{a: 64x28x28, b: 128x28x28}", "concat <- a, b"),
+    "slice": Example("64x28x28", "slice 0 16"),
+    "split": Example("64x28x28", "split 2", "  z: concat <- y.0, y.1\n"),
+    "shuffle": Example("116x28x28", "shuffle 2"),
+    "upsample": Example("256x14x14", "upsample 2 bilinear"),
+    "pad": Example("16x32x32", "pad 1"),
+    "scale": Example("96x56x56", "scale 1e-6"),
+    "affine": Example("3x299x299", "affine 0.5 add=-0.5"),
+    "leaky_relu": Example("64x56x56", "leaky_relu 0.1"),
+    "elu": Example("64x56x56", "elu 1.0"),
+    "prelu": Example("64x56x56", "prelu"),
+    "softmax": Example("1000", "softmax"),
+}
+
+
+def ops_page() -> str:
+    """The whole page: a section for each file of `archdsl/ops`, in the order of `KINDS`."""
+    families: dict[str, list[type[Op]]] = {}
+    for op in KINDS.values():
+        families.setdefault(op.__module__, []).append(op)
+    parts = [HEAD, _contents(families)]
+    for module, kinds in families.items():
+        parts.append(f"## {_family(module)}")
+        parts += [_section(op) for op in kinds]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _contents(families: dict[str, list[type[Op]]]) -> str:
+    rows = ["| family | kinds |", "|---|---|"]
+    for module, kinds in families.items():
+        rows.append(f"| {_family(module)} | {' '.join(f'[`{op.kind}`](#{op.kind})' for op in kinds)} |")
+    return "\n".join(rows)
+
+
+def _family(module: str) -> str:
+    """The subject of the file's docstring: what stands before its first colon or comma."""
+    return re.split(r"[:,.]", sys.modules[module].__doc__ or "")[0]
+
+
+# --- one kind --------------------------------------------------------------------------------------------
+
+
+def _section(op: type[Op]) -> str:
+    text, _, facts = re.sub(r"\n[ ]+(?=\S)", lambda m: "\n" if len(m[0]) <= 5 else " ", op.__doc__ or "").partition("\n\n")
+    lines = [f"### {op.kind}", "", " ".join(text.replace("``", "`").split()), ""]
+    for fact in facts.strip().splitlines():
+        name, _, rest = fact.partition(": ")
+        lines.append(f"* {name}: {_linked(rest) if name == 'Errors' else _cited(rest) if name == 'Source' else rest}")
+    return "\n".join([*lines, *_short_form(op), "", _shown(op), *_fields(op)])
+
+
+def _linked(text: str) -> str:
+    """Codes as links to their pages."""
+    return re.sub(r"[EW]0\d{3}", lambda m: f"[{m[0]}](errors.md#{anchor(f'{m[0]}: {explain.page(m[0]).title}')})", text)
+
+
+def _cited(text: str) -> str:
+    return re.sub(r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
+
+
+def anchor(title: str) -> str:
+    """The link target that a heading has where Markdown is shown as web pages."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-")
+
+
+def _short_form(op: type[Op]) -> Iterator[str]:
+    if op.positional:
+        yield f"* Without a key: {', '.join(f'`{name}`' for name in op.positional)}."
+    if op.flags:
+        yield f"* Words: {', '.join(f'`{word}` ({key}: {_value(value)})' for word, (key, value) in op.flags.items())}."
+    if op.role:
+        yield f"* May stand behind another kind, as its {'norm' if op.role == 'norm' else 'activation'}."
+
+
+def _fields(op: type[Op]) -> Iterator[str]:
+    if not op.model_fields:
+        return
+    yield from ("", "| field | type | default | |", "|---|---|---|---|")
+    hints = get_type_hints(op, include_extras=True)
+    for name, field in op.model_fields.items():
+        default = "*needed*" if field.is_required() else "" if field.default is None else f"`{_value(field.default)}`"
+        yield f"| `{name}` | {_type(hints[name])} | {default} | {field.description} |"
+
+
+def example_of(kind: str) -> Example:
+    """The kind's example; an activation needs none of its own."""
+    return EXAMPLES.get(kind, Example("64x56x56", kind))
+
+
+def example_spec(kind: str) -> str:
+    """The example as a whole spec."""
+    example = example_of(kind)
+    return f"input: {example.input}\nnet:\n  y: {example.text}\n{example.after}"
+
+
+def _shown(op: type[Op]) -> str:
+    """What the example makes of its input, what that costs, and what it becomes."""
+    graph = archdsl.loads(example_spec(op.kind)).graph
+    node = graph.by_path.get("y") or graph.by_path["y.0"]
+    arrives = " and ".join(format_shape(s) for s in graph.nodes[node.inputs[0]].in_shapes or node.in_shapes)
+    gives = " and ".join(format_shape(n.shape) for n in graph.nodes if n.path == "y" or n.path.startswith("y."))
+    params = sum(p.numel for p in node.params)
+    costs = [f"{params:,} numbers stored" if params else "", f"{node.macs:,} MACs" if node.macs else ""]
+    known = "; ".join(filter(None, costs))
+    onnx = [n.op_type for n in plan(graph).nodes if n.name == node.path or n.name.startswith(f"{node.path}/")]
+    onnx = [kind for kind in onnx if kind != "Flatten" or node.op.kind == "flatten"]
+    into = f"`{'`, `'.join(dict.fromkeys(onnx))}`" if onnx else "nothing"
+    text = f"`{example_of(op.kind).text}`: {arrives} -> {gives}{f' ({known})' if known else ''}."
+    return f"{text} In PyTorch {_torch(node)}, in ONNX {into}."
+
+
+def _torch(node: Node) -> str:
+    lowered = lower(node.op, node.in_shapes)
+    call: Any = lowered.call
+    target = lowered.module.target if lowered.module is not None else getattr(call, "target", "")
+    if target in ("+", "*", "slice"):
+        return {"+": "`x + y`", "*": "`x * y`", "slice": "`x[:, a:b]`"}[target]
+    return f"`{target}`" if "." in target else "a small class written into the file" if target else "nothing"
+
+
+# --- types -----------------------------------------------------------------------------------------------
+
+
+def _type(hint: Any) -> str:
+    """The type of a field in words."""
+    if hint == Pair:
+        return "whole number from 1, or `[height, width]`"
+    if hint == Numbers:
+        return "nested lists of numbers"
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _type(args[0]) + _limits(args[1:])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in args)
+    if origin in (Union, types.UnionType):
+        left = [a for a in args if a is not type(None)]
+        if set(get_args(Numbers)) <= set(left):
+            left = [a for a in left if a not in get_args(Numbers)] + [Numbers]
+        return ", or ".join(map(_type, left))
+    if origin is tuple:
+        item = _type(args[0]).replace("whole number", "whole numbers").replace("list of", "lists of")
+        item = "numbers" if item == "number" else item
+        return f"list of {item}" if args[-1] is ... else f"list of {len(args)} {item}"
+    return {int: "whole number", float: "number", bool: "true or false"}[hint]
+
+
+def _limits(metadata: tuple[Any, ...]) -> str:
+    found: dict[str, Any] = {}
+    for field in metadata:
+        for limit in getattr(field, "metadata", ()):
+            found |= {name: getattr(limit, name) for name in ("ge", "gt", "le", "lt") if getattr(limit, name, None) is not None}
+    low = f" from {found['ge']}" if found.get("ge", -MAX_SIZE) > -MAX_SIZE else f" above {found['gt']}" if "gt" in found else ""
+    high = f" to {found['le']}" if found.get("le", MAX_SIZE) < MAX_SIZE else f", below {found['lt']}" if "lt" in found else ""
+    return low + high
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return _value(value[0]) if len(set(value)) == 1 else str(list(value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
