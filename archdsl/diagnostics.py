@@ -11,12 +11,17 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning", "note"]
 
+MAX_DIFFERENT, MAX_COPIES = 200, 5_000
+"""Diagnostics that one report holds, and errors that it counts."""
+MAX_COMPARED = 500
+"""Known words that one is compared with to find what was meant."""
 MAX_SHOWN_COLUMNS = 160
 """Source lines are cut to this many columns around the caret, so a 1 MB line prints as one line."""
 
@@ -142,16 +147,27 @@ def error(code: str, message: str, span: Span | None = None, *, status: int = 1,
     return ArchError(Diagnostic(code, message, span, **more), status)
 
 
+class Enough(Exception):
+    """More errors than anybody reads: what collects them shall stop, and tell those that it has."""
+
+
 @dataclass
 class Report:
     """Collects diagnostics. The same mistake at the same place (36 copies of a block) is kept once, counted."""
 
     items: dict[tuple[str, Span | None, str], tuple[Diagnostic, int]] = field(default_factory=dict)
+    told: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
+        """Raises Enough after 200 different errors, or 5,000 copies; further warnings are dropped."""
         key = (diagnostic.code, diagnostic.span, "" if diagnostic.span else diagnostic.message)
         first, count = self.items.get(key, (diagnostic, 0))
-        self.items[key] = (first, count + 1)
+        if diagnostic.severity == "error":
+            self.told += 1
+            if self.told > MAX_COPIES or (not count and len(self.items) >= MAX_DIFFERENT):
+                raise Enough
+        if count or len(self.items) < MAX_DIFFERENT:
+            self.items[key] = (first, count + 1)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
@@ -163,7 +179,10 @@ class Report:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """In the order of the source; copies folded into a note `and N more like it`."""
-        return tuple(sorted((_folded(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key))
+        told = sorted((_folded(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key)
+        if len(told) >= MAX_DIFFERENT:
+            told[-1] = replace(told[-1], notes=(*told[-1].notes, f"these are the first {MAX_DIFFERENT}; there is more"))
+        return tuple(told)
 
     def raise_errors(self) -> None:
         if self.failed:
@@ -183,9 +202,13 @@ def _folded(d: Diagnostic, copies: int) -> Diagnostic:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be."""
-    known = list(known)
+    return _closest(word[:64], tuple(islice(known, MAX_COMPARED)))
+
+
+@lru_cache(maxsize=256)
+def _closest(word: str, known: tuple[str, ...]) -> str | None:
     lowered = {k.lower(): k for k in reversed(known)}
-    found = difflib.get_close_matches(word[:64].lower(), list(lowered), n=1, cutoff=0.65)
+    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.65)
     return lowered[found[0]] if found else None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd, prod
 from typing import NamedTuple, TypeAlias
 
@@ -71,22 +72,32 @@ class Pads(NamedTuple):
 NO_PADS = Pads(0, 0, 0, 0)
 
 
+LARGEST = 2**40
+"""The largest number in a `Dim`: a thousand strides of 2 would make ones of a thousand bits."""
+
+
 def dim(symbol: Symbol, m: int, p: int, q: int, r: int) -> Dim:
-    """The normal form of ``m * ((symbol + p) // q) + r``: equal functions become equal values."""
+    """The normal form of ``m * ((symbol + p) // q) + r``: equal functions become equal values.
+
+    Raises `Inexpressible` where a number becomes larger than any size needs.
+    """
     r += m * (p // q)
-    return Dim(symbol, m, p % q, q, r)
+    made = Dim(symbol, m, p % q, q, r)
+    if q > LARGEST or m > LARGEST or not -LARGEST < r < LARGEST:
+        raise Inexpressible(made)
+    return made
 
 
 def plus(size: Size, number: int) -> Size:
     if isinstance(size, int):
         return size + number
-    return Dim(size.symbol, size.m, size.p, size.q, size.r + number)
+    return dim(size.symbol, size.m, size.p, size.q, size.r + number)
 
 
 def times(size: Size, number: int) -> Size:
     if isinstance(size, int):
         return size * number
-    return Dim(size.symbol, size.m * number, size.p, size.q, size.r * number)
+    return dim(size.symbol, size.m * number, size.p, size.q, size.r * number)
 
 
 def floordiv(size: Size, number: int) -> Size:
@@ -146,6 +157,7 @@ def same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, 
     return total // 2, total - total // 2
 
 
+@lru_cache(maxsize=256)
 def agree(a: Size, b: Size) -> tuple[int, int] | None:
     """When two sizes are equal: `(step, residue)`, the inputs S with ``S % step == residue``, or None.
 

@@ -6,6 +6,7 @@ Nothing of torchvision is downloaded: weights and batch-norm statistics are draw
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -122,6 +123,8 @@ HEADS = {
 
 SMALL = {"inception_v3": (96, 128)}
 """Height and width to compare numbers at, where 64 x 96 is too small."""
+SMALL_IN_TRAINING = {"alexnet": (64, 96), "inception_v3": (299, 299)}
+"""The same for gradients, where 32 x 64 is too small."""
 
 FIRST = [next(iter(family)) for family in FAMILIES.values()]
 COUNTED = {name: counts for family in FAMILIES.values() for name, counts in family.items()}
@@ -141,6 +144,11 @@ def regnet_on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
             return make(*args, **kwargs)
 
     monkeypatch.setattr(BlockParams, "from_init_params", on_cpu)
+
+
+@cache
+def network_of(name: str) -> archdsl.Network:
+    return archdsl.load(name)
 
 
 def torchvisions(name: str) -> nn.Module:
@@ -173,7 +181,7 @@ def random_weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
 
 def both(name: str, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
     """Ours and torchvision's network with the same random weights, which they share."""
-    ours, theirs = archdsl.load(name).to_torch(device="meta"), torchvisions(name)
+    ours, theirs = network_of(name).to_torch(device="meta"), torchvisions(name)
     weights = random_weights(theirs, dtype)
     for network in (ours, theirs):
         network.load_state_dict(weights, strict=True, assign=True)
@@ -224,12 +232,12 @@ def test_every_convolutional_classifier_is_here() -> None:
 @pytest.mark.parametrize("name", COUNTED)
 def test_keys_and_shapes(name: str) -> None:
     theirs = {key: tuple(tensor.shape) for key, tensor in torchvisions(name).state_dict().items()}
-    assert {t.key: tuple(t.param.shape) for t in archdsl.load(name).graph.tensors} == theirs
+    assert {t.key: tuple(t.param.shape) for t in network_of(name).graph.tensors} == theirs
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_counts(name: str) -> None:
-    network = archdsl.load(name)
+    network = network_of(name)
     params, macs = COUNTED[name]
     assert network.params == params
     assert network.macs == macs
@@ -238,7 +246,7 @@ def test_counts(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_torch_counts_the_same(name: str) -> None:
-    network, theirs = archdsl.load(name), torchvisions(name).eval()
+    network, theirs = network_of(name), torchvisions(name).eval()
     with FlopCounterMode(display=False) as counter:
         theirs(torch.empty(1, *network.input, device="meta"))
     assert 2 * network.macs == counter.get_total_flops()
@@ -246,7 +254,7 @@ def test_torch_counts_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_only_training_uses(name: str) -> None:
-    ours, theirs = archdsl.load(name).to_torch(device="meta"), torchvisions(name)
+    ours, theirs = network_of(name).to_torch(device="meta"), torchvisions(name)
     assert rates(ours) == pytest.approx(rates(theirs))
     for path, norm in theirs.named_modules():
         if isinstance(norm, (nn.BatchNorm2d, nn.LayerNorm)):
@@ -268,7 +276,7 @@ def test_logits(name: str, dtype: torch.dtype, most: float) -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_auxiliary_heads(name: str, dtype: torch.dtype, most: float) -> None:
     ours, theirs = map(in_training_without_chance, both(name, dtype))
-    x = images(dtype, archdsl.load(name).input)
+    x = images(dtype, network_of(name).input)
     with torch.no_grad():
         for mine, other in outputs(name, ours(x), theirs(x)):
             assert error(mine, other) <= most
@@ -277,7 +285,7 @@ def test_auxiliary_heads(name: str, dtype: torch.dtype, most: float) -> None:
 @pytest.mark.parametrize("name", FIRST)
 def test_gradients(name: str) -> None:
     ours, theirs = map(in_training_without_chance, both(name, torch.float64))
-    x = images(torch.float64, archdsl.load(name).input if name == "inception_v3" else (64, 96))
+    x = images(torch.float64, SMALL_IN_TRAINING.get(name, (32, 64)))
     for mine, other in outputs(name, ours(x), theirs(x)):
         mine.square().sum().backward(retain_graph=True)
         other.square().sum().backward(retain_graph=True)

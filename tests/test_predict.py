@@ -160,7 +160,15 @@ def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:
 
 
 def test_colour_modes(tmp_path: Path) -> None:
-    red = {"RGB": (255, 0, 0), "RGBA": (255, 0, 0, 255), "CMYK": (0, 255, 255, 0), "L": 76, "1": 1, "P": 0, "LA": (76, 255)}
+    red = {
+        "RGB": (255, 0, 0),
+        "RGBA": (255, 0, 0, 255),
+        "CMYK": (0, 255, 255, 0),
+        "L": 76,
+        "1": 1,
+        "P": 0,
+        "LA": (76, 255),
+    }
     for mode, colour in red.items():
         image = Image.new(mode, (2, 2), colour)
         if mode == "P":
@@ -345,7 +353,7 @@ class _Falls:
     def get_available_providers(self) -> list[str]:
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
-    def InferenceSession(self, source: object, options: object, providers: object) -> object:  # noqa: N802
+    def InferenceSession(self, source: object, options: object, providers: object) -> object:
         return self._make(source, options, providers=["CPUExecutionProvider"])
 
 
@@ -383,7 +391,9 @@ def test_random_weights_never_pass_for_trained_ones(tmp_path: Path) -> None:
 
 
 def test_the_best_classes(make: Make, tmp_path: Path) -> None:
-    model = make("input: 3x8x8\nlabels: [cat, dog, cow]\npreprocess: {mean: 0.5, std: 0.5}\nnet: [flatten, fc 3]", "pets")
+    model = make(
+        "input: 3x8x8\nlabels: [cat, dog, cow]\npreprocess: {mean: 0.5, std: 0.5}\nnet: [flatten, fc 3]", "pets"
+    )
     result = run("predict", model, CAT, "--top", 2)
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -409,7 +419,7 @@ def test_the_best_classes(make: Make, tmp_path: Path) -> None:
     ],
 )
 def test_how_numbers_are_read(make: Make, end: str, reading: str, measure: str) -> None:
-    spec = f"input: 3x8x8\nnet: [gap, {end}, dropout 0.5]"
+    spec = f"input: 3x8x8\nnet: [gap, flatten, {end}, dropout 0.5]"
     assert archdsl.loads(spec).reading == reading
     made = predict.open_predictor(make(spec, "net")).run(CAT)
     assert made.measure == measure
@@ -477,7 +487,9 @@ def test_where_images_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_outputs_and_a_map(make: Make) -> None:
-    model = make("input: 3x16x16\nnet: {body: 3x3 conv 5, pool: gap, fc: fc 4}\noutputs: {logits: fc, features: body}", "net")
+    model = make(
+        "input: 3x16x16\nnet: {body: 3x3 conv 5, pool: gap, fc: fc 4}\noutputs: {logits: fc, features: body}", "net"
+    )
     made = predict.open_predictor(model).run(CAT)
     assert len(made.guesses) == 4
     assert [(o.name, o.shape) for o in made.outputs] == [("features", (1, 5, 16, 16))]

@@ -9,6 +9,7 @@ its `console` blocks, like its Python examples, run in the folder where it lies.
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import re
 import subprocess
@@ -76,14 +77,31 @@ def _run(command: str, folder: Path) -> str:
     return done.stdout.rstrip("\n") + "\n" if done.stdout.strip() else ""
 
 
-def picture(name: str) -> str:
-    """A picture as SVG."""
+# --- pictures --------------------------------------------------------------------------------------------
+
+
+def drawing(name: str) -> str:
+    """A picture as DOT text, which is the same on every machine; what Graphviz makes of it is not."""
     import archdsl
+    from archdsl.views.diagram import dot
 
     page, spec, depth = PICTURES[name]
     with tempfile.TemporaryDirectory() as folder:
         save_specs(read(page), Path(folder))
-        return archdsl.load(Path(folder) / spec).diagram(depth)
+        return dot(archdsl.load(Path(folder) / spec).graph, depth)
+
+
+def picture(name: str) -> str:
+    """A picture as SVG, the one there is if it is current: it bears the hash of its DOT text."""
+    from archdsl.views.engine import render
+
+    text = drawing(name)
+    mark = f"<!-- archdsl diagram; DOT {hashlib.sha256(text.encode()).hexdigest()} -->\n"
+    old = ROOT / "docs" / "pictures" / f"{name}.svg"
+    if old.exists() and mark in old.read_text(encoding="utf-8"):
+        return old.read_text(encoding="utf-8")
+    head, end, rest = render(text).decode().partition("?>\n")
+    return head + end + mark + rest
 
 
 # --- parts of pages --------------------------------------------------------------------------------------
@@ -103,23 +121,42 @@ def networks() -> str:
 
 
 def layers() -> str:
-    """The files of the package from the top down, each with the first sentence of its docstring."""
+    """The parts of the package from the top down, each with the first sentence of its docstring."""
     tree = ast.parse(read("tests/test_house.py"))
     found = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
-    rows = ["| layer | file | what it is |", "|--:|---|---|"]
+    rows = ["| layer | part | what it is |", "|--:|---|---|"]
     levels: list[tuple[str, ...]] = ast.literal_eval(found)
     for number, names in reversed(list(enumerate(levels, 1))):
-        for name in names:
-            folder = ROOT / "archdsl" / name
-            path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
-            if not name.startswith("__"):
-                doc = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
-                sentence = re.split(r"(?<=\.) (?=[A-Z`])", doc)[0]
-                rows.append(f"| {number} | `{name}{'/' if folder.is_dir() else '.py'}` | {sentence} |")
+        for part in (part for name in names if not name.startswith("__") for part in _parts(name)):
+            rows.append(f"| {number} | `{part}` | {_first_sentence(ROOT / 'archdsl' / part)} |")
     return "\n".join(rows) + "\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers}
+def _parts(name: str) -> list[str]:
+    """A file; a package; or, of `backends`, the packages in it."""
+    folder = ROOT / "archdsl" / name
+    inner = sorted(f"{name}/{p.parent.name}/" for p in folder.glob("*/__init__.py"))
+    return inner or [f"{name}/" if folder.is_dir() else f"{name}.py"]
+
+
+def _first_sentence(path: Path) -> str:
+    file = path / "__init__.py" if path.is_dir() else path
+    doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return re.split(r"(?<=\.) (?=[A-Z`])", " ".join(doc.split("\n\n")[0].split()))[0]
+
+
+def commands() -> str:
+    """The commands, each with its line in `archdsl --help`."""
+    from archdsl.cli import SECTIONS
+
+    rows = ["| | command | |", "|---|---|---|"]
+    for title, names in SECTIONS.items():
+        for number, (name, line) in enumerate(names.items()):
+            rows.append(f"| {'' if number else title} | `archdsl {name}` | {line} |")
+    return "\n".join(rows) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "commands": commands}
 
 
 # --- all of it -------------------------------------------------------------------------------------------

@@ -27,14 +27,18 @@ A shape is channels x height x width, without the batch; C is the number of chan
 written `key=value` in the short form and `key: value` in the long one. A kernel may stand before the kind (`3x3 conv`), a
 stride behind it (`/2`). *Without a key* lists the fields that a bare value goes to, in order; *words* are short for a
 field. Every kind takes an activation behind it, `conv`, `dwconv`, `deconv` and `fc` a norm before that.
+
+What a kind has none of (parameters, multiply-accumulates, errors, a source) is left out. MACs are for one sample; bias
+adds are not counted.
 """
 
 
 class Example(NamedTuple):
-    """A node under the key `y`. `after` are further lines of the net."""
+    """A node under the key `y`; `before` and `after` are further lines of the net."""
 
     input: str
     text: str
+    before: str = ""
     after: str = ""
 
 
@@ -55,10 +59,10 @@ EXAMPLES: dict[str, Example] = {
     "dropout": Example("4096", "dropout 0.5"),
     "droppath": Example("96x56x56", "droppath 0.1"),
     "add": Example("{a: 64x56x56, b: 64x56x56}", "add <- a, b"),
-    "mul": Example("{a: 64x56x56, gate: 64x1x1}", "mul <- a, gate"),
+    "mul": Example("64x56x56", "mul <- input, gate", before="  gate: gap\n"),
     "concat": Example("{a: 64x28x28, b: 128x28x28}", "concat <- a, b"),
     "slice": Example("64x28x28", "slice 0 16"),
-    "split": Example("64x28x28", "split 2", "  z: concat <- y.0, y.1\n"),
+    "split": Example("64x28x28", "split 2", after="  z: concat <- y.0, y.1\n"),
     "shuffle": Example("116x28x28", "shuffle 2"),
     "upsample": Example("256x14x14", "upsample 2 bilinear"),
     "pad": Example("16x32x32", "pad 1"),
@@ -103,6 +107,8 @@ def _section(op: type[Op]) -> str:
     lines = [f"### {op.kind}", "", " ".join(text.replace("``", "`").split()), ""]
     for fact in facts.strip().splitlines():
         name, _, rest = fact.partition(": ")
+        if rest in ("none.", "0."):
+            continue
         lines.append(f"* {name}: {_linked(rest) if name == 'Errors' else _cited(rest) if name == 'Source' else rest}")
     return "\n".join([*lines, *_short_form(op), "", _shown(op), *_fields(op)])
 
@@ -136,7 +142,7 @@ def _fields(op: type[Op]) -> Iterator[str]:
     yield from ("", "| field | type | default | |", "|---|---|---|---|")
     hints = get_type_hints(op, include_extras=True)
     for name, field in op.model_fields.items():
-        default = "*needed*" if field.is_required() else "" if field.default is None else f"`{_value(field.default)}`"
+        default = "*needed*" if field.is_required() else "" if field.default is None else f"`{_default(hints[name], field.default)}`"
         yield f"| `{name}` | {_type(hints[name])} | {default} | {field.description} |"
 
 
@@ -148,14 +154,15 @@ def example_of(kind: str) -> Example:
 def example_spec(kind: str) -> str:
     """The example as a whole spec."""
     example = example_of(kind)
-    return f"input: {example.input}\nnet:\n  y: {example.text}\n{example.after}"
+    return f"input: {example.input}\nnet:\n{example.before}  y: {example.text}\n{example.after}"
 
 
 def _shown(op: type[Op]) -> str:
     """What the example makes of its input, what that costs, and what it becomes."""
     graph = archdsl.loads(example_spec(op.kind)).graph
     node = graph.by_path.get("y") or graph.by_path["y.0"]
-    arrives = " and ".join(format_shape(s) for s in graph.nodes[node.inputs[0]].in_shapes or node.in_shapes)
+    first = graph.nodes[node.inputs[0]]
+    arrives = " and ".join(map(format_shape, first.in_shapes if first.path.startswith("y/") else node.in_shapes))
     gives = " and ".join(format_shape(n.shape) for n in graph.nodes if n.path == "y" or n.path.startswith("y."))
     params = sum(p.numel for p in node.params)
     costs = [f"{params:,} numbers stored" if params else "", f"{node.macs:,} MACs" if node.macs else ""]
@@ -196,8 +203,7 @@ def _type(hint: Any) -> str:
             left = [a for a in left if a not in get_args(Numbers)] + [Numbers]
         return ", or ".join(map(_type, left))
     if origin is tuple:
-        item = _type(args[0]).replace("whole number", "whole numbers").replace("list of", "lists of")
-        item = "numbers" if item == "number" else item
+        item = re.sub("^list|number(?!s)", r"\g<0>s", _type(args[0]))
         return f"list of {item}" if args[-1] is ... else f"list of {len(args)} {item}"
     return {int: "whole number", float: "number", bool: "true or false"}[hint]
 
@@ -212,9 +218,13 @@ def _limits(metadata: tuple[Any, ...]) -> str:
     return low + high
 
 
+def _default(hint: Any, value: Any) -> str:
+    return _value(value[0] if hint == Pair and len(set(value)) == 1 else value)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return _value(value[0]) if len(set(value)) == 1 else str(list(value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"[{', '.join(map(_value, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -75,6 +75,15 @@ class Commands(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:  # click would make it status 1, a wrong spec
+            drop_stdout()
+            return _PIPE_CLOSED
+
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         console = Console()
         _prepare_process()
@@ -114,15 +123,11 @@ def _reported(console: Console) -> Iterator[None]:
     """Turns what went wrong into a message and an exit status."""
     try:
         yield
-        sys.stdout.flush()
     except click.ClickException as problem:
         problem.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        drop_stdout()
-        sys.exit(_PIPE_CLOSED)
     except Exception as problem:
         sys.exit(_report(problem, console))
 
@@ -145,7 +150,9 @@ def _report(problem: Exception, console: Console) -> int:
     return 2
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "archdsl", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="archdsl", message="%(prog)s %(version)s")
 @color_option
 def main() -> None:

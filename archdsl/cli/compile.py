@@ -123,8 +123,8 @@ def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tupl
     from archdsl.files import check_target
 
     fresh = [path for path in places.values() if not path.is_symlink() and not path.exists()]
-    for path in places.values():
-        check_target(path, inputs=job.inputs, force=job.force, mine=ours)
+    for target, path in places.items():
+        check_target(path, inputs=job.inputs, force=job.force, mine=ours(target))
     made: dict[str, tuple[Written, ...]] = {}
     try:
         for target, path in places.items():
@@ -155,7 +155,7 @@ def _write_source(job: Job, path: Path) -> Written:
     from archdsl.files import atomic_write
 
     text = job.net.to_source()
-    with atomic_write(path, inputs=job.inputs, force=job.force, mine=ours) as file:
+    with atomic_write(path, inputs=job.inputs, force=job.force, mine=ours("torch")) as file:
         file.write(text.encode())
     assert file.written is not None
     return file.written

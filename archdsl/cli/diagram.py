@@ -47,7 +47,7 @@ def command(console: Console, spec: str, output: str | None, format: str | None,
         from archdsl.cli.output import ours
         from archdsl.files import check_target
 
-        check_target(path, inputs=net.files, force=force, mine=ours)
+        check_target(path, inputs=net.files, force=force, mine=ours("drawing"))
     drawn = diagram(net.graph, kind, depth, legend)  # type: ignore[arg-type]
     if drawn.note:
         console.say(f"note: {drawn.note}")
@@ -65,6 +65,6 @@ def _write(console: Console, data: bytes, kind: str, path: Path | None, force: b
     from archdsl.files import atomic_write
     from archdsl.views.table import in_bytes
 
-    with atomic_write(path, inputs=inputs, force=force, mine=ours) as file:
+    with atomic_write(path, inputs=inputs, force=force, mine=ours("drawing")) as file:
         file.write(data)
     console.give(f"wrote {console.style().paint('name', escape_control(str(path)))}  {in_bytes(len(data))}\n")

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from archdsl import __version__
 
-_LOOKED_AT = 1024
+_LOOKED_AT = 4096
+_MARKS = {
+    "onnx": b"\x12\x07archdsl",  # the field `producer_name`
+    "weights": b'"producer":"archdsl"',
+    "torch": b"\nMade by archdsl from the spec ",
+    "drawing": b"drawn by archdsl",
+    "picture": b"made by archdsl",
+}
 _PNG_HEAD = 8 + 25
 """PNG's signature and its first chunk, which must stay the first."""
 
 
-def ours(path: Path) -> bool:
-    """Whether archdsl wrote the file: ONNX and safetensors files name their producer, the others bear a comment."""
-    try:
-        with path.open("rb") as file:
-            return b"archdsl" in file.read(_LOOKED_AT)
-    except OSError:
-        return False
+def ours(kind: str) -> Callable[[Path], bool]:
+    """Tells whether archdsl wrote a file, and as this kind of thing. One that merely imports archdsl is not ours."""
+    mark = _MARKS[kind]
+
+    def judge(path: Path) -> bool:
+        try:
+            with path.open("rb") as file:
+                return mark in file.read(_LOOKED_AT)
+        except OSError:
+            return False
+
+    return judge
 
 
 def marked(data: bytes, format: str) -> bytes:

@@ -138,7 +138,7 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, output: str | Non
     name = f"{Path(image).stem}.{predictor.name}.png"
     path = Path(name) if output is None else Path(output) / name if Path(output).is_dir() else Path(output)
     data, told = picture(made.picture, predictor.recipe.scale, stretch, _suffix(path.name))
-    with atomic_write(path, inputs=inputs, force=force, mine=ours) as file:
+    with atomic_write(path, inputs=inputs, force=force, mine=ours("picture")) as file:
         file.write(data)
     return str(path), told
 

@@ -5,10 +5,12 @@ The size is bounded first (`bound`), then the walk (`walk`) names and adds nodes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import count
 from typing import Any
 
-from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, error
+from archdsl.diagnostics import ArchError, Diagnostic, Enough, Origin, Report, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, Builder, Restart, unread
 from archdsl.elaborate.place import Context, Frame, Member, Place
@@ -24,6 +26,10 @@ from archdsl.shapes import Dim, Shape, Symbol, at
 from archdsl.source import collector_paused
 
 
+MAX_ATTEMPTS = 8
+"""Elaborations that each pin one more input's size; then all are pinned at once."""
+
+
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
     """The graph of a document, its arguments overridden. Raises ArchError with everything that is wrong."""
     with collector_paused():
@@ -36,33 +42,41 @@ def _elaborated(document: Document, overrides: Mapping[str, Any]) -> Graph:
         symbols = Env(document.symbols())
         Bound(document, Env(values, symbols, {"in": unknown})).check()
     except ArchError as e:
-        report = Report()
-        report.extend((*document.problems, *e.diagnostics))
-        raise ArchError(report.diagnostics(), e.status) from None
+        raise _all_of(Report(), (*document.problems, *e.diagnostics), e.status) from None
     pinned: dict[str, str] = {}
-    while True:
+    for attempt in count():
+        report = Report()
+        free: dict[str, Symbol] = {}
         try:
-            return _attempt(document, values, symbols, pinned)
+            return _attempt(document, values, symbols, pinned, report, free)
+        except Enough:
+            raise ArchError(report.diagnostics()) from None
         except Restart as r:
-            new = {s.name: r.reason for s in r.symbols if s.name not in pinned}
+            symbols_to_pin = r.symbols if attempt < MAX_ATTEMPTS else free.values()
+            new = {s.name: r.reason for s in symbols_to_pin if s.name not in pinned}
             assert new, "a pinned size was asked to be pinned again"
             pinned |= new
+    raise AssertionError("unreachable")
 
 
-def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinned: Mapping[str, str]) -> Graph:
-    report = Report()
+def _all_of(report: Report, diagnostics: Iterable[Diagnostic], status: int = 1) -> ArchError:
+    with suppress(Enough):
+        report.extend(diagnostics)
+    return ArchError(report.diagnostics(), status)
+
+
+def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinned: Mapping[str, str], report: Report,
+             free: dict[str, Symbol]) -> Graph:  # fmt: skip
     report.extend(document.problems)
     builder = Builder(report)
     walker = Walker(document, builder, Env({}))
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
-    free: dict[str, Symbol] = {}
     walker.incoming = "an input receives nothing"
     try:
         inputs = [_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)) for decl in document.inputs]
     except ArchError as e:
-        report.extend(e.diagnostics)
-        raise ArchError(report.diagnostics()) from None
+        raise _all_of(report, e.diagnostics) from None
     report.extend(warning for decl, node in zip(document.inputs, inputs, strict=True) if (warning := _doubted(decl, builder.nodes[node].shape)))
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])

@@ -5,6 +5,7 @@ Only what makes the graph too large, too deep or of unknown size is told here; o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from archdsl.diagnostics import ArchError, Diagnostic, Report, error
@@ -23,6 +24,9 @@ LOST: Value = "\0"
 """Stands for an argument's value that is not known."""
 COPY_NAMES = frozenset(("i", "first", "last"))
 LONG = 64
+LIST_ITEMS_PER_NODE = 500
+"""Items of a list that a function looks at in the time that a node takes."""
+_LOOKS_AT_ALL = re.compile(r"\b(?:sum|min|max)\b|[=!]=")
 
 
 class Unknown(Exception):
@@ -42,6 +46,11 @@ def _there(part: Part | None) -> bool:
     return name is None or not name.constant or name.run(_no_name) is not None
 
 
+def _items_in(value: Value) -> int:
+    """How many values a list holds, those of its lists included."""
+    return sum(1 + _items_in(v) for v in value) if isinstance(value, tuple) else 0
+
+
 def _no_name(name: str) -> Value:
     raise KeyError(name)
 
@@ -58,6 +67,7 @@ class Bound:
     active: set[str] = field(default_factory=set)
     known: dict[tuple[str, tuple[object, ...]], int] = field(default_factory=dict)
     copies: dict[int, bool] = field(default_factory=dict)
+    works: dict[int, int] = field(default_factory=dict)
     keep: list[object] = field(default_factory=list)
     """Long lists whose ids are in keys of `known`: an id is only unique while its object lives."""
 
@@ -67,11 +77,21 @@ class Bound:
         Raises E0314 where there are too many, E0316 for too deep a nesting, E0313 for counts that depend on shapes.
         """
         self.maker = OpMaker(self.document.defaults)
+        values = self.file_env.values.values()
+        self.longest = max((_items_in(v) for v in values), default=0)
         total = self.size(self.document.net, self.file_env)
         for head in self.document.aux:
             total += self.size(head.body, self.file_env)
         self.report.raise_errors()
         return total
+
+    def _work(self, item: Item) -> int:
+        """What evaluating an item's expressions costs, in nodes: `sum(rows)` looks at every row for each copy."""
+        cost = self.works.get(id(item))
+        if cost is None:
+            text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in item.expressions())
+            cost = self.works[id(item)] = len(_LOOKS_AT_ALL.findall(text)) * self.longest // LIST_ITEMS_PER_NODE
+        return cost
 
     def size(self, item: Item, env: Env) -> int:
         self.steps += 1
@@ -117,11 +137,11 @@ class Bound:
             except (Unknown, ArchError):
                 pass
         if isinstance(item, OpItem):
-            return self._op(item, env)
+            return self._op(item, env) + self._work(item)
         if self.depth > MAX_DEPTH:
             raise error("E0316", f"blocks and composites are nested more than {MAX_DEPTH} deep", item.span)
         self.depth += 1
-        total = sum(self.size(child, env) for child in item.nested())
+        total = sum(self.size(child, env) for child in item.nested()) + self._work(item)
         if isinstance(item, CallItem):
             total += self._call(item, env)
         elif isinstance(item, ResidualItem):

@@ -9,14 +9,18 @@ from fractions import Fraction
 from math import lcm
 from typing import Any
 
-from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span
+from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.graph import FreeSize, Node, Scope
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Identity
-from archdsl.shapes import Dim, Inexpressible, Shape, Symbol, agree, at, format_shape
+from archdsl.shapes import Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
 
 MAX_ELEMENTS = 2**62
+MAX_PATH = 400
+"""Characters of a node's path: every node holds its own."""
+MAX_MET = 64
+"""Pairs of sizes that may have to agree; with more of them the input's size is pinned."""
 SEVERAL = -1
 """In place of a node's id: behind a node that gives several tensors, and at the start of a net of several inputs."""
 
@@ -40,6 +44,8 @@ class Builder:
     implied: dict[str, int] = field(default_factory=dict)
     strides: dict[int, Span] = field(default_factory=dict)
     """Where the stride of a node is written."""
+    met: set[tuple[Size, Size]] = field(default_factory=set)
+    """Different sizes that were joined and must agree."""
     inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
     """Outputs by the op's id (the nodes keep it alive) and the inputs' shapes: copies of a node need not be inferred again."""
     least: dict[Symbol, int] = field(default_factory=dict)
@@ -51,6 +57,9 @@ class Builder:
 
     def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
         """Reports E0503 where two nodes or blocks would bear one name; `why` says what made this one."""
+        if len(path) > MAX_PATH:
+            raise error("E0501", f"the path `{path[:60]}...` has {len(path)} characters; the limit is {MAX_PATH}", span,
+                        help="shorter names, or fewer levels of blocks")  # fmt: skip
         first = self.paths.setdefault(path, span)
         if why:
             self.reasons.setdefault(path, why)
@@ -125,7 +134,8 @@ class Builder:
         for a, b in op.joined(shapes):
             if a == b:
                 continue
-            when = agree(a, b)
+            self.met.add((a, b))
+            when = agree(a, b) if len(self.met) <= MAX_MET else None
             if when is None:
                 free = sorted({s.symbol for s in (a, b) if isinstance(s, Dim)}, key=lambda s: s.name)
                 raise Restart(free, f"`{op.kind}` at line {origin.span.line} joins sizes that agree by chance")

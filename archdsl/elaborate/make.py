@@ -79,7 +79,8 @@ class OpMaker:
                 named = part.name.names - frozenset(KINDS)
                 constant = constant and not named and not any(w.names for w in part.fields.values())
         plan = _Plan(fields, norm, act, {k: w.span for k, w in item.fields.items()}, constant)
-        self.plans[id(item)] = plan
+        if not constant:  # a constant one is made once
+            self.plans[id(item)] = plan
         self.keep.append(item)
         return plan
 

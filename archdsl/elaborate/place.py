@@ -133,7 +133,7 @@ class Scopes:
         scope = inside.scope
         if scope is place.scope or scope.parent is None:
             return
-        scope.parent.members.remove(scope)
+        _remove_last(scope.parent, scope)
         self.builder.paths.pop(scope.path, None)
         if place.counter is not None and place.key is None:
             place.counter.next -= 1
@@ -142,8 +142,16 @@ class Scopes:
 def drop_if_empty(inside: Place) -> None:
     """Removes an anonymous scope without members."""
     scope = inside.scope
-    if not scope.members and scope.parent is not None and scope in scope.parent.members:
-        scope.parent.members.remove(scope)
+    if not scope.members and scope.parent is not None:
+        _remove_last(scope.parent, scope)
+
+
+def _remove_last(parent: Scope, scope: Scope) -> None:
+    """Takes a scope off the end of its parent's members, which may be many."""
+    if parent.members and parent.members[-1] is scope:
+        parent.members.pop()
+    elif scope in parent.members:
+        parent.members.remove(scope)
 
 
 _NAMELESS = {

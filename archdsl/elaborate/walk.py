@@ -159,7 +159,8 @@ class Walker:
         inside = self.scopes.open(place, kind, Origin(item.span, ctx.call), item.doc)  # type: ignore[arg-type]
         given = self._composite(item, inside, cursor, ctx)
         if given is not None and item.then is not None:
-            given = self.role(item.then, inside, "then", given, ctx)
+            then = self.role(item.then, inside, "then", given, ctx)
+            given = then if then is not None else given
         self._finish(place, inside, given)
         return given
 

@@ -54,7 +54,7 @@ class _Long:
     def node(self, layout: Layout, path: Path) -> Layout:
         if isinstance(layout, Leaf):
             return ordered(long_form(layout.text))
-        if head_of(layout) not in ("op", "call"):
+        if head_of(layout) not in ("op", "call", "dense"):
             layout.flow = False
         return layout
 

@@ -43,16 +43,16 @@ def _anchors(layout: Layout) -> list[str]:
 
 
 def _merged(root: Group) -> frozenset[Path]:
-    """Where a variant holds a mapping: merged key by key with what the spec has there, so long forms must stay."""
+    """Where both the spec and a variant hold a mapping: merged key by key, so their long forms must stay."""
     variants = root.get("variants")
     found: set[Path] = set()
     for variant in variants.entries if isinstance(variants, Group) else ():
-        stack: list[tuple[Path, Layout]] = [((), variant.value)]
+        stack: list[tuple[Path, Layout, Layout | None]] = [((), variant.value, root)]
         while stack:
-            path, layout = stack.pop()
-            if isinstance(layout, Group) and layout.mapping:
+            path, over, base = stack.pop()
+            if isinstance(over, Group) and over.mapping and isinstance(base, Group) and base.mapping:
                 found.add(path)
-                stack += [((*path, e.key.text), e.value) for e in layout.entries if e.key]
+                stack += [((*path, e.key.text), e.value, base.get(e.key.text)) for e in over.entries if e.key]
     return frozenset(found)
 
 

@@ -242,7 +242,7 @@ def _beside(reader: _Reader, comment: _Comment, place: _Place | None) -> bool:
 
 def _own_line(reader: _Reader, comment: _Comment, before: _Place | None, after: _Place | None) -> None:
     """Above the next entry, or below the last one of a group that is deeper by its column."""
-    lines = ("", comment.text) if comment.blank_before and comment.own_line else (comment.text,)
+    lines = ("", comment.text) if comment.blank_before else (comment.text,)
     if not comment.own_line and after is not None:  # behind a lone dash
         after.entry.above += lines
         return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from archdsl.diagnostics import ArchError, Diagnostic, Label, Report, Source, Span, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, closest, did_you_mean, error
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.forms import Paper
 from archdsl.language.items import BrokenItem, Item, Ref
@@ -30,6 +31,8 @@ from archdsl.language.validate import plain, validate
 from archdsl.ops import KINDS
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
+MAX_VARIANTS = 200
+"""Each is a network of its own, and checking a spec checks them all."""
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -39,8 +42,12 @@ def read_document(tree: Tree, source: Source, name: str, family: str) -> Documen
     wrong with single nodes goes to `problems`, so that elaboration can add to it."""
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+    builder = _Builder(tree, source, Report())
     with collector_paused():
-        return _Builder(tree, source, Report()).build(name, family)
+        try:
+            return builder.build(name, family)
+        except Enough:
+            raise ArchError(sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)) from None
 
 
 class _Builder:
@@ -66,6 +73,7 @@ class _Builder:
 
     def build(self, name: str, family: str) -> Document:
         self._known_keys()
+        self._check_name()
         net = self.tree.get("net")
         nothing = Item(span=self.tree.span)
         document = Document(
@@ -98,6 +106,17 @@ class _Builder:
             self.report.raise_errors()
         document.problems = self.faults.diagnostics()
         return document
+
+    def _check_name(self) -> None:
+        """The name becomes part of file names, ONNX files and source."""
+        name = self.tree.get("name")
+        if name is None:
+            return
+        if not isinstance(name, Scalar) or not isinstance(name.value, str):
+            self.report.add(Diagnostic("E0202", "`name` is a word", name.span))
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name.value):
+            self.report.add(Diagnostic("E0501", f"`{name.value[:60]}` cannot name a network", name.span,
+                                       help="ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or `_`"))  # fmt: skip
 
     def _known_keys(self) -> None:
         for name, entry in self.tree.entries.items():
@@ -211,13 +230,16 @@ class _Builder:
         return tuple(c for c in out if c is not None)
 
     def _variants(self, tree: Tree) -> tuple[str, ...]:
-        for name, entry in _entries(tree, "variants"):
+        entries = _entries(tree, "variants")
+        if len(entries) > MAX_VARIANTS:
+            raise error("E0107", f"a spec has at most {MAX_VARIANTS} variants, not {len(entries):,}", self.tree.entries["variants"].key.span)
+        for name, entry in entries:
             self.attempt(partial(check_key, entry.key), "")
             if not isinstance(entry.value, Map):
                 self.report.add(Diagnostic("E0202", f"the variant `{name}` must be a mapping of overrides", entry.value.span))
             else:
                 self.attempt(partial(with_bare_args, self.tree, entry.value), None)
-        return tuple(name for name, _ in _entries(tree, "variants"))
+        return tuple(name for name, _ in entries)
 
     def _no_clashes(self, document: Document) -> None:
         for name, arg in document.args.items():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from archdsl.diagnostics import Label, Source, Span, did_you_mean, error
+from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, BlockParam, Claim, InputDecl, InputSize, OpDefaults
 from archdsl.language.forms import ArgForm, Preprocess
@@ -229,7 +229,11 @@ def read_labels(source: Source, name: str, span: Span) -> tuple[str, ...]:
     if path.stat().st_size > MAX_LABELS_BYTES:
         raise error("E0107", "the file of labels is larger than 1 MiB", span)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as e:
         raise error("E0114", "the file of labels cannot be read as UTF-8 text", span) from e
-    return tuple(line.strip() for line in lines if line.strip())
+    lines = tuple(line.strip() for line in text.split("\n") if line.strip())
+    odd = next((number for number, line in enumerate(lines, 1) if escape_control(line) != line), None)
+    if odd is not None:
+        raise error("E0108", f"label {odd} holds a control character", span)
+    return lines

@@ -113,7 +113,7 @@ def plain_safe(text: str, flow: bool, key: bool = False) -> bool:
         return False
     if ": " in text or " #" in text or text.endswith(":") or text.startswith(("---", "...")) or text == "<<":
         return False
-    if flow and (any(c in ",[]{}?" for c in text) or not _balanced(text)):
+    if flow and (text[0] == ":" or any(c in ",[]{}?" for c in text) or not _balanced(text)):
         return False
     try:
         value = plain_value(text)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from archdsl.shapes import Shape, at, format_shape
 
 MAX_SIZE = 2**31 - 1
+MAX_DIVIDED = 2**16
+"""The largest number whose divisors are told."""
 
 
 def _pair(value: Any) -> Any:
@@ -138,6 +140,8 @@ POINT = Window((1, 1), (1, 1))
 def divisors(*numbers: int) -> str:
     """A help line: what divides all of the numbers."""
     common = gcd(*numbers)
+    if common > MAX_DIVIDED:
+        return "choose a divisor of " + " and ".join(map(str, dict.fromkeys(numbers)))
     low = [n for n in range(1, isqrt(common) + 1) if common % n == 0]
     found = sorted({*low, *(common // n for n in low)})
     shown = ", ".join(map(str, found[:12])) + (", ..." if len(found) > 12 else "")

@@ -23,6 +23,8 @@ from archdsl.ops.base import (
 )
 from archdsl.shapes import Dim, Inexpressible, Pads, Shape, at, numel, plus, same_pads, times, window
 
+MAX_FIXED = 1_000_000
+"""Numbers of a fixed weight, which are held in memory one by one."""
 Padding: TypeAlias = Literal["same", "valid"] | Natural | tuple[Natural, Natural, Natural, Natural]
 Numbers: TypeAlias = (
     tuple[Number, ...]
@@ -158,6 +160,8 @@ class Conv(Op):
                 "E0404", f"the fixed weight is {was}; it must be {' x '.join(map(str, shape))}", field="weight",
                 help=f"or only its last axes, {self.kernel[0]} x {self.kernel[1]}: one kernel for all",
             )  # fmt: skip
+        if numel(shape) > MAX_FIXED:
+            raise OpError("E0404", f"the fixed weight would be {numel(shape):,} numbers; {MAX_FIXED:,} is the most", field="weight")
         flat = list(_flatten(nested))
         return tuple(float(v) for v in flat) * (numel(shape) // len(flat))
 

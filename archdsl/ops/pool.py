@@ -19,6 +19,8 @@ from archdsl.ops.base import (
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
 from archdsl.shapes import NO_PADS, Pads, Shape, Size, at, window
 
+MAX_WINDOWS = 4096
+"""Windows that are looked at one by one, in images smaller than the distance between two taps."""
 _FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "same"), "valid": ("pad", "valid")}
 
 
@@ -69,20 +71,15 @@ class _Pool(Op):
     def _need_pixels(self, axis: int, size: int, count: int, begin: int) -> None:
         """Every window must see at least one pixel of the image (frameworks disagree about the others)."""
         kernel, stride, dilation = self.kernel[axis], self.steps[axis], self.dilations[axis]
-        if not begin and dilation == 1:
-            last = (count - 1) * stride
-            bad = last >= size
-        else:
-            edge = {*range(min(count, begin // stride + 1)), count - 1}
-            if dilation > 1:
-                edge = set(range(count)) if count <= 4096 else edge
-            bad = any(
-                not any(0 <= i * stride - begin + tap * dilation < size for tap in range(kernel))
-                if dilation > 1
-                else i * stride - begin + kernel <= 0 or i * stride - begin >= size
-                for i in edge
-            )
-        if bad:
+
+        def sees(index: int) -> bool:
+            start = index * stride - begin
+            tap = max(0, -(start // dilation))  # the first at or behind the image's first pixel
+            return tap < kernel and start + tap * dilation < size
+
+        # The first and the last window see least, unless the taps are so far apart that they step over the image.
+        every = dilation > size and count <= MAX_WINDOWS
+        if not all(map(sees, range(count) if every else (0, count - 1))):
             raise OpError(
                 "E0416",
                 f"a window of `{self.kind}` lies in the padding alone",

@@ -230,9 +230,9 @@ def picture(values: Array, whole: float, stretch: bool, suffix: str) -> tuple[by
     options: dict[str, Any] = {}
     if format == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_text("Software", "archdsl")
+        options["pnginfo"].add_text("Comment", "made by archdsl")
     elif format == "JPEG":
-        options["comment"] = b"archdsl"
+        options["comment"] = b"made by archdsl"
     out = io.BytesIO()
     image.save(out, format, **options)
     return out.getvalue(), told

@@ -24,7 +24,7 @@ from archdsl.runtime.recipe import Recipe
 Array: TypeAlias = npt.NDArray[np.float32]
 
 MAX_PIXELS = 64_000_000
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Opened; others (EPS, which runs Ghostscript) are not."""
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -119,7 +119,7 @@ def _decoded(path: Path, file: Any, notes: list[str]) -> Image.Image:
             image: Image.Image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError:
             empty = os.fstat(file.fileno()).st_size == 0
-            known = ", ".join(f for f in FORMATS if f != "MPO")
+            known = ", ".join(FORMATS)
             why = "it is empty" if empty else f"it is none of {known}"
             raise unreadable(path, why) from None
         except Image.DecompressionBombError:

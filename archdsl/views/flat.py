@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from archdsl.diagnostics import ArchError, error
+from archdsl.diagnostics import ArchError, Span, error
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.keys import HEADS
 from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
@@ -47,6 +47,7 @@ class _Sequence:
     `names` can be read from inside, `inner` from outside; `aliases` stand before the element of their number.
     """
 
+    path: str
     outer: _Sequence | None
     cursors: list[int]
     names: dict[str, _Known] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class _Writer:
     def write(self) -> Flat:
         graph = self.graph
         inputs = {graph.nodes[i].path: _Known(i) for i in graph.inputs}
-        root = _Sequence(None, [graph.inputs[0] if len(inputs) == 1 else -1], dict(inputs))
+        root = _Sequence("", None, [graph.inputs[0] if len(inputs) == 1 else -1], dict(inputs))
         heads: list[Scope | Part] = []
         for part in parts_of(graph.root, graph.nodes):
             if self.first(part).training:
@@ -133,7 +134,7 @@ class _Writer:
                 outer: _Sequence) -> tuple[tuple[str, ...], Layout, _Known]:  # fmt: skip
         """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
         if isinstance(part, Scope):
-            own = _Sequence(outer, [cursor])
+            own = _Sequence(part.path, outer, [cursor])
             for inner in parts_of(part, self.graph.nodes):
                 self.put(inner, part.path, own)
             return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
@@ -159,8 +160,7 @@ class _Writer:
             if spots:
                 return self.alias(node, here, spots[0], at)
             here = here.outer
-        found = self.graph.nodes[node]
-        raise _unnameable(found.path, found)
+        raise _unnameable(at.path, self.graph.nodes[node].origin.span)
 
     def alias(self, node: int, here: _Sequence, spot: int, at: _Sequence) -> str:
         """A name for the tensor that arrives at a spot, unlike all that can be read there or from inside."""
@@ -179,10 +179,9 @@ class _Writer:
         return name
 
 
-def _unnameable(path: str, node: Node | None) -> ArchError:
-    return error("E0317", f"`{path or 'the net'}` cannot be written flat: a tensor would be named in the middle of a list",
-                 node.origin.span if node is not None else None,
-                 help="write the list as a mapping, or name its copies with `as layer{1}`")  # fmt: skip
+def _unnameable(path: str, span: Span | None = None) -> ArchError:
+    return error("E0317", f"{f'`{path}`' if path else 'the net'} cannot be written flat: between the items of a list there is "
+                 "something else", span, help="name all that stands in it, repeats with `as layer{1}`, or nothing")  # fmt: skip
 
 
 def _visible(node: int, at: _Sequence) -> str | None:
@@ -238,7 +237,7 @@ def _assembled(sequence: _Sequence) -> Layout:
             continue
         if not k or not elements[k - 1].numbered:
             if items is not None:  # numbers begin anew in every list
-                raise _unnameable(f"item {element.names[0]}", None)
+                raise _unnameable(sequence.path)
             items = listing([])
             out.put("_items", items)
         assert items is not None

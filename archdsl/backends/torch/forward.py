@@ -148,7 +148,7 @@ class Folder:
             short = isinstance(inner, Run) and (_nested(inner) == 1 or self.kinds.get(inner.child) == "drop")
             return short and (plain or values(outer)[-1] == value)
         if isinstance(outer, Call):
-            return len(values(outer)) == 1 and outer.target not in ("torch.flatten", "slice")
+            return len(values(outer)) == 1 and outer.target not in ("torch.flatten", "torch.chunk", "slice")
         if not isinstance(outer, Run) or outer.args != (Value(value),):
             return False
         kind = self.kinds.get(outer.child, "")

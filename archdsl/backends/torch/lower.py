@@ -29,7 +29,7 @@ X = Argument(0)
 
 def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
     """The op over inputs of these shapes (without the batch), in PyTorch's words."""
-    return RULES[type(op)](op, in_shapes)
+    return TABLE[type(op)](op, in_shapes)
 
 
 def _single(pair: tuple[int, int]) -> Literal:
@@ -264,7 +264,7 @@ def _affine(op: ops.Affine, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(_module("Affine", **fields), None if per_channel else call)
 
 
-RULES: Mapping[type[Op], Rule] = {
+TABLE: Mapping[type[Op], Rule] = {
     ops.Input: _identity,
     ops.Conv: _conv,
     ops.Deconv: _deconv,
