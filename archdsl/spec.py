@@ -14,6 +14,8 @@ from archdsl.language.read import read_document
 from archdsl.source import Entry, Map, Scalar, Tree, decode, parse
 
 MAX_EXTENDS = 8
+MAX_VARIANTS = 200
+"""Each is a network of its own, and checking a spec checks them all."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ def from_source(source: Source, variant: str | None = None) -> Spec:
     family = source.path.stem if source.path is not None else "network"
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+    variants = tree.get("variants")
+    if isinstance(variants, Map) and len(variants.entries) > MAX_VARIANTS:
+        raise error("E0107", f"a spec has at most {MAX_VARIANTS} variants, not {len(variants.entries):,}",
+                    tree.entries["variants"].key.span)  # fmt: skip
     own = tree.get("name")
     family = own.text if isinstance(own, Scalar) and isinstance(own.value, str) else family
     tree = _extended(tree, source, ())

@@ -139,7 +139,7 @@ def test_an_internal_error_asks_for_a_report(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("ARCHDSL_DEBUG", raising=False)
     result = run("params", "vgg16")
     assert result.exit_code == 2
-    assert "internal error" in result.stderr
+    assert "error[E0999]: internal error" in result.stderr
     assert "ZeroDivisionError at test_cli_basics.py:" in result.stderr
     assert "please report it" in result.stderr
     assert "Traceback" not in result.stderr

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from language_examples import NODES_WHOLE, WHOLE
 from random_specs import texts
 
 import archdsl
@@ -278,3 +280,33 @@ def test_an_input_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_p
     path.write_text("input: 3x8x8\nnet: [relu]\n")
     status, _, err = run(capsys, "expand", str(path), "-o", str(path), "--force")
     assert status == 2 and "E0702" in err
+
+
+# --- the language page ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*WHOLE, "nodes"])
+def test_the_examples_of_the_language_round_trip(name: str) -> None:
+    text = NODES_WHOLE if name == "nodes" else WHOLE[name]
+    source = decode(text.encode(), f"{name}.yaml")
+    net = archdsl.loads(text)
+    for variant in (None, *net.document.variants):
+        fingerprint = archdsl.loads(text, variant=variant).fingerprint
+        long = long_text(from_source(source, variant))
+        assert archdsl.loads(long).fingerprint == fingerprint
+        short = formatted(decode(long.encode(), "long.yaml"))
+        assert archdsl.loads(short).fingerprint == fingerprint
+        flat = archdsl.loads(flat_text(from_source(source, variant)))
+        assert [t.key for t in flat.graph.tensors] == [t.key for t in archdsl.loads(text, variant=variant).graph.tensors]
+    assert archdsl.loads(formatted(source)).fingerprint == net.fingerprint
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+def test_the_specs_of_the_language_page_round_trip(text: str) -> None:
+    source, fingerprint = decode(text.encode(), "page.yaml"), archdsl.loads(text).fingerprint
+    assert archdsl.loads(long_text(from_source(source))).fingerprint == fingerprint
+    assert archdsl.loads(formatted(source)).fingerprint == fingerprint
+    assert archdsl.loads(flat_text(from_source(source))).params == archdsl.loads(text).params

@@ -222,6 +222,22 @@ def test_comments_and_blank_lines() -> None:
     assert fmt(before) == textwrap.dedent(after)
 
 
+def test_comments_in_a_column_stay_in_a_column() -> None:
+    assert net("""
+        a: 3x3  conv 16     # one
+        b: 3x3 conv 16 relu # two
+
+        c: relu       # alone
+        d: 3x3 conv 8   # not below it
+    """) == textwrap.dedent("""
+        a: 3x3 conv 16      # one
+        b: 3x3 conv 16 relu # two
+
+        c: relu # alone
+        d: 3x3 conv 8 # not below it
+    """).strip()  # fmt: skip
+
+
 def test_a_node_with_comments_inside_stays_long() -> None:
     assert net("a:\n  op: relu # why\n  repeat: 2\nb: {op: relu} # short") == "a:\n  op: relu # why\n  repeat: 2\nb: relu # short"
 

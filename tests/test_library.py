@@ -134,6 +134,15 @@ NETWORKS = [pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) 
 DTYPES = [pytest.param(torch.float32, 1e-6, id="float32"), pytest.param(torch.float64, 1e-12, id="float64")]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """The work is small: several threads would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def regnet_on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
     """RegNet works out its widths with tensors, whose numbers the device `meta` would not hold."""
@@ -217,9 +226,10 @@ def outputs(name: str, ours: Any, theirs: Any) -> Iterator[tuple[Tensor, Tensor]
 
 
 def rates(network: nn.Module) -> list[float]:
-    """Of dropout and stochastic depth, where they are above 0 and lie on a residual's way."""
-    unused = {id(m.stochastic_depth) for m in network.modules() if getattr(m, "use_res_connect", None) is False and hasattr(m, "stochastic_depth")}
-    return sorted(m.p for m in network.modules() if getattr(m, "p", 0) and id(m) not in unused)
+    """Those above 0 of dropout and stochastic depth; torchvision also keeps some where there is no residual to drop."""
+    blocks = [m for m in network.modules() if getattr(m, "use_res_connect", True) is False]
+    unused = {getattr(block, "stochastic_depth", None) for block in blocks}
+    return sorted(m.p for m in network.modules() if getattr(m, "p", 0) and m not in unused)
 
 
 def test_every_convolutional_classifier_is_here() -> None:

@@ -469,6 +469,14 @@ def test_the_edge_filter_on_a_photograph(tmp_path: Path, name: str, stride: int)
     assert np.abs(got - (expected - expected.min()) / span * 255).max() <= 0.5 + 1e-3
 
 
+def test_an_image_of_one_pixel(tmp_path: Path) -> None:
+    path = save(tmp_path, Image.new("RGB", (1, 1), "white"))
+    result = run("predict", "edge_filter", path, "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (1, 1)
+
+
 def test_where_images_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("predict", "edge_filter", CAT).exit_code == 0
@@ -509,6 +517,18 @@ def test_not_for_images(tmp_path: Path, make: Make) -> None:
     assert "has 2 inputs" in refusal(lambda: predict.open_predictor(make(spec.read_text(), "s"))).message
     assert "no image of 1 or 3 channels" in refusal(lambda: predict.open_predictor(make(six.read_text(), "x"))).message
     assert "gives no image" in run("predict", "lenet5", CAT, "-o", "x.png").stderr
+
+
+def test_an_output_that_is_not_finite(make: Make, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    net = archdsl.loads("name: net\ninput: 3x8x8\nnet: {pool: gap, fc: fc 3}")
+    arrays = {key: np.full_like(value, np.nan) for key, value in net.weights().items()}
+    save_file(arrays, tmp_path / "nan.safetensors")
+    net.to_onnx(tmp_path / "nan.onnx", tmp_path / "nan.safetensors")
+    result = run("predict", tmp_path / "nan.onnx", CAT)
+    assert result.exit_code == 0
+    assert "warning[W0809]: cat.jpg: the output holds numbers that are not finite" in result.stderr
 
 
 def test_usage() -> None:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 from archdsl.cli.output import ours
 
 if TYPE_CHECKING:
-    from archdsl.backends.weights import Weights
+    from archdsl.backends.weights import Array, Weights
+    from archdsl.cli.console import Progress
     from archdsl.diagnostics import Diagnostic
     from archdsl.files import Written
     from archdsl.network import Network
@@ -144,11 +146,31 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
     if target == "weights":
         from archdsl.backends.weights import save
 
-        return (save(job.weights, path, job.net.metadata(), inputs=job.inputs, force=job.force),)
+        weights = _watched(job.weights, console.progress(f"writing {path.name}"))
+        return (save(weights, path, job.net.metadata(), inputs=job.inputs, force=job.force),)
     progress = console.progress(f"writing {path.name}")
     model = job.net.to_onnx(path, job.weights, external_data=job.external_data, force=job.force, progress=progress)
     console.tell(model.notes)
     return (model, model.data) if model.data is not None else (model,)
+
+
+def _watched(weights: Weights, progress: Progress | None) -> Weights:
+    """The weights, telling how far they are read."""
+    if progress is None:
+        return weights
+    from archdsl.backends.weights import Entry, Weights
+
+    done, told = 0, progress
+
+    def make(entry: Entry) -> Array:
+        nonlocal done
+        array = entry.make()
+        done += entry.nbytes
+        told(done, weights.nbytes)
+        return array
+
+    entries = {key: Entry(e.shape, e.dtype, partial(make, e)) for key, e in weights.entries.items()}
+    return Weights(entries, lambda: weights.source, weights.notes)
 
 
 def _write_source(job: Job, path: Path) -> Written:

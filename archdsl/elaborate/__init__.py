@@ -25,7 +25,6 @@ from archdsl.ops.reshape import Input
 from archdsl.shapes import Dim, Shape, Symbol, at
 from archdsl.source import collector_paused
 
-
 MAX_ATTEMPTS = 8
 """Elaborations that each pin one more input's size; then all are pinned at once."""
 

@@ -10,6 +10,7 @@ from archdsl.elaborate.place import Context, Counter, Frame, Place
 from archdsl.language import expressions
 from archdsl.language.expressions import Env, show
 from archdsl.language.items import BranchesItem, DenseItem, Item, Key, ListItem, MapItem, ResidualItem, Written
+from archdsl.language.names import copy_name
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
 from archdsl.ops.base import Op
 from archdsl.shapes import Shape, at, format_shape
@@ -177,7 +178,7 @@ def dense(walker: Walker, item: DenseItem, inside: Place, cursor: int, ctx: Cont
     given: int | None = None
     for k in range(count):
         env = Env({"i": k, "first": k == 0, "last": k == count - 1}, ctx.env)
-        key = item.pattern.replace("{0}", str(k)).replace("{1}", str(k + 1)) if item.pattern else None
+        key = copy_name(item.pattern, k) if item.pattern else None
         spot = Place(inside.scope, inside.inner, key, None if key else counter)
         new = walker.item(item.layer, spot, cursor, ctx._replace(env=env, frame=Frame(ctx.frame)))
         if new is None:

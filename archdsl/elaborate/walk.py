@@ -30,6 +30,7 @@ from archdsl.language.items import (
     OpItem,
     ResidualItem,
 )
+from archdsl.language.names import copy_name
 from archdsl.ops import Fc, Flatten, Slice
 from archdsl.ops.base import Op, OpError, divisors
 from archdsl.ops.reshape import Identity, Split
@@ -112,7 +113,7 @@ class Walker:
         given: int | None = None
         for k in range(count):
             env = Env({"i": k, "first": k == 0, "last": k == count - 1}, ctx.env)
-            key = item.pattern.replace("{0}", str(k)).replace("{1}", str(k + 1)) if item.pattern else None
+            key = copy_name(item.pattern, k) if item.pattern else None
             spot = Place(inside.scope, inside.inner, key, None if key else counter)
             source = cursor if given is None else given
             result = self._single(item, spot, source, ctx._replace(env=env), read=given is None)
@@ -215,7 +216,7 @@ class Walker:
         return last
 
     def _map(self, item: MapItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-        frame = Frame(ctx.frame, {}, {key.name: child for key, child in item.entries if key.name})
+        frame = Frame(ctx.frame, {}, {key.text if key.name is None else key.name: child for key, child in item.entries})
         ctx = ctx._replace(frame=frame)
         last = None
         for key, child in item.entries:
@@ -225,9 +226,12 @@ class Walker:
         return last
 
     def keyed(self, key: Key | None, child: Item, inside: Place, role: str, cursor: int, ctx: Context) -> int | None:
-        """A child under a key; `_x`, or none, names nothing."""
+        """A child under a key; `_x` is only a name to read it by, and adds nothing to the path."""
         if key is None or key.name is None:
-            return self.role(child, inside, role, cursor, ctx)
+            given = self.role(child, inside, role, cursor, ctx)
+            if key is not None:
+                self._name(key.text, given, child, cursor, ctx)
+            return given
         spot = Place(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)
         ctx.frame.current = key.name
@@ -236,9 +240,18 @@ class Walker:
             if role and isinstance(member, Scope):
                 member.role = "branch"
         if given is not None:
-            member_of = inside.inner.setdefault(key.name, Member(given if given >= 0 else None))
-            ctx.frame.names[key.name] = member_of
+            inside.inner.setdefault(key.name, Member(given if given >= 0 else None))
+        self._name(key.name, given, child, cursor, ctx, inside.inner.get(key.name))
         return given
+
+    def _name(self, name: str, given: int | None, child: Item, cursor: int, ctx: Context, member: Member | None = None) -> None:
+        """Makes a node known to those that follow. One that was left out stands for what it would have read."""
+        if given is None and child.sources:
+            if len(child.sources) > 1:
+                return
+            cursor = resolve(self.builder, child.sources[0], ctx.frame)
+        value = cursor if given is None else given
+        ctx.frame.names[name] = member or Member(value if value >= 0 else None)
 
     # --- ops ---------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ Refs: TypeAlias = str | tuple[str, ...]
 
 class Common(Form):
     repeat: Count | None = Field(None, description="number of copies")
-    as_: str | None = Field(None, alias="as", description="name of each copy; {0} counts from 0, {1} from 1")
+    as_: str | None = Field(None, alias="as", description="name of each copy; {0} counts from 0, {1} from 1, and so on")
     from_: Refs | None = Field(None, alias="from", description="the nodes read; by default the one before")
     when: Expression | None = Field(None, description="leave the node out where this is false")
     doc: str | None = Field(None, description="shown in reports and generated code")
@@ -100,7 +100,7 @@ class DocumentForm(Form):
     archdsl: Literal[1] = Field(1, description="version of the language")
     name: str | None = Field(None, description="the network's name, unique over the library")
     doc: str | None = Field(None, description="a sentence on the network")
-    paper: Paper | None = None
+    paper: Paper | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")
     args: dict[str, Any] | None = Field(None, description="parameters of the file, with defaults")
     defaults: Any = Field(None, description="kind -> what is written behind it; `naming`")
@@ -108,7 +108,7 @@ class DocumentForm(Form):
     net: Node = Field(None, description="the graph")
     aux: dict[str, AuxForm] | None = Field(None, description="auxiliary heads, in training only")
     outputs: Any = Field(None, description="name -> node; by default the last node")
-    preprocess: Literal["imagenet", "inception"] | Preprocess | None = None
+    preprocess: Literal["imagenet", "inception"] | Preprocess | None = Field(None, description="how an image becomes the input")
     labels: tuple[str, ...] | str | None = Field(None, description="names of the classes, or a file beside the spec")
     variants: dict[str, Any] | None = Field(None, description="name -> overrides")
     claims: Claims | None = Field(None, description="published numbers, held against the truth")

@@ -115,7 +115,7 @@ class MapItem(Item):
 
 
 class Key(NamedTuple):
-    """A key of a mapping of nodes. `name` is None where it begins with `_` and so names nothing."""
+    """A key of a mapping of nodes. `name` is None where it begins with `_` and so adds nothing to the path."""
 
     text: str
     name: str | None

@@ -203,6 +203,7 @@ def _attach(reader: _Reader) -> None:
     places = sorted(reader.places, key=lambda p: (p.start, _depth(p)))
     starts = [p.start for p in places]
     comments = list(_comments(reader))
+    beside = {_position(reader, c) for c in comments if not c.own_line}
     for flow in reader.flows:
         if any(flow.start < c.start < flow.end for c in comments):
             flow.group.flow = False
@@ -210,7 +211,11 @@ def _attach(reader: _Reader) -> None:
         at = bisect_right(starts, comment.start)
         before = places[at - 1] if at else None
         after = places[at] if at < len(places) else None
-        if comment.own_line or not _beside(reader, comment, before):
+        line, column = _position(reader, comment)
+        place = None if comment.own_line else _beside(reader, comment, before)
+        if place is not None:
+            place.entry.aligned = not beside.isdisjoint({(line - 1, column), (line + 1, column)})
+        else:
             _own_line(reader, comment, before, after)
     for n, place in enumerate(places):
         begin = reader.text.rfind("\n", 0, place.start) + 1
@@ -228,16 +233,20 @@ def _depth(place: _Place) -> int:
     return depth
 
 
-def _beside(reader: _Reader, comment: _Comment, place: _Place | None) -> bool:
-    """Puts a comment beside the innermost entry that begins or ends on its line; False where there is none."""
-    line = reader.source.line_column(comment.start)[0]
+def _position(reader: _Reader, comment: _Comment) -> tuple[int, int]:
+    return reader.source.line_column(comment.start)
+
+
+def _beside(reader: _Reader, comment: _Comment, place: _Place | None) -> _Place | None:
+    """Puts a comment beside the innermost entry that begins or ends on its line; None where there is none."""
+    line, _ = _position(reader, comment)
     while place is not None:
         lines = {reader.source.line_column(at)[0] for at in (place.start, max(place.end - 1, place.start))}
         if line in lines and not place.owner.group.flow and not place.entry.beside:
             place.entry.beside = comment.text
-            return True
+            return place
         place = place.outer
-    return False
+    return None
 
 
 def _own_line(reader: _Reader, comment: _Comment, before: _Place | None, after: _Place | None) -> None:
@@ -266,7 +275,9 @@ def _inside(opened: _Open, comment: _Comment, column: int) -> bool:
     """Whether a comment behind a group's entries belongs to it: by its brackets, else by its column."""
     if opened.bracketed:
         return opened.start < comment.start < opened.end
-    return column >= opened.column
+    around = opened.place.owner if opened.place is not None else None
+    flush = around is not None and around.column == opened.column  # a list whose dashes stand below its key
+    return column > opened.column if flush else column >= opened.column
 
 
 def _tidy(group: Group) -> None:

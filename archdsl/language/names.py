@@ -12,7 +12,7 @@ from archdsl.source import Scalar, Tree
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}$", re.ASCII)
 _ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}$", re.ASCII)
-_PATTERN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*)?(?:\{[01]\}[A-Za-z0-9_-]*)+$", re.ASCII)
+_PATTERN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*)?(?:\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$", re.ASCII)
 
 LANGUAGE_WORDS = frozenset(
     "and or not if else in i first last true false none when as dense input linear plain bias nobias "
@@ -73,5 +73,10 @@ def check_pattern(tree: Tree) -> str:
     """`denselayer{1}`: raises E0501 unless it gives a name, and a different one for each copy."""
     if not isinstance(tree, Scalar) or not _PATTERN.match(tree.text):
         raise error("E0501", "a pattern is a name with `{0}` or `{1}` in it, where the copy's number goes", tree.span,
-                    help="e.g. `denselayer{1}` counts from 1, `block{0}` from 0")  # fmt: skip
+                    help="e.g. `denselayer{1}` counts from 1, `block{0}` from 0, `cell{7}` from 7")  # fmt: skip
     return tree.text
+
+
+def copy_name(pattern: str, number: int) -> str:
+    """The name of a copy, numbered from 0: `cell{7}` counts from 7."""
+    return re.sub(r"\{(\d+)\}", lambda first: str(int(first[1]) + number), pattern)

@@ -31,8 +31,6 @@ from archdsl.language.validate import plain, validate
 from archdsl.ops import KINDS
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
-MAX_VARIANTS = 200
-"""Each is a network of its own, and checking a spec checks them all."""
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -230,16 +228,13 @@ class _Builder:
         return tuple(c for c in out if c is not None)
 
     def _variants(self, tree: Tree) -> tuple[str, ...]:
-        entries = _entries(tree, "variants")
-        if len(entries) > MAX_VARIANTS:
-            raise error("E0107", f"a spec has at most {MAX_VARIANTS} variants, not {len(entries):,}", self.tree.entries["variants"].key.span)
-        for name, entry in entries:
+        for name, entry in _entries(tree, "variants"):
             self.attempt(partial(check_key, entry.key), "")
             if not isinstance(entry.value, Map):
                 self.report.add(Diagnostic("E0202", f"the variant `{name}` must be a mapping of overrides", entry.value.span))
             else:
                 self.attempt(partial(with_bare_args, self.tree, entry.value), None)
-        return tuple(name for name, _ in entries)
+        return tuple(name for name, _ in _entries(tree, "variants"))
 
     def _no_clashes(self, document: Document) -> None:
         for name, arg in document.args.items():

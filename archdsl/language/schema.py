@@ -14,7 +14,7 @@ from archdsl.language.schema_sections import KEY, REFERENCE, document, form_fiel
 from archdsl.language.schema_values import Schema, kinds_of, op_fields, ref, summary
 from archdsl.ops import KINDS, Split
 
-_COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[01]\}[A-Za-z0-9_-]*)+$"
+_COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$"
 _ABOUT_SHORT = """A node in short: `[KxK] kind value /stride key=value flag norm act`, or a call of a block, `basic(64, 2)`.
 Before it a count, `3 * 3x3 conv 64`, or `dense 6 * layer`; behind it `as name{1}`, `<- inputs`, `when condition`."""
 _SHORT = ["7x7 conv 64 /2", "3 * 3x3 conv 512", "fc 1000", "2x2 maxpool", "basic(64, 2)", "concat <- skip, up",
@@ -128,7 +128,7 @@ def _part(role: str) -> Schema:
     for kind in kinds:
         fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in ("op", *op_fields(KINDS[kind]))}
         made: Schema = {"properties": fields, "additionalProperties": False}
-        by_kind.append({"if": {"type": "object", "properties": {"op": {"const": kind}}}, "then": made})
+        by_kind.append({"if": {"type": "object", "properties": {"op": {"const": kind}}, "required": ["op"]}, "then": made})
     what = "normalisation" if role == "norm" else "activation"
     return {
         "description": f"the {what} behind the node: a kind, `none`, an argument that names one, or a mapping",

@@ -22,7 +22,7 @@ from archdsl.source import Entry, Map, Scalar, Seq, Tree
 MAX_LABELS_BYTES = 1 << 20
 
 _SIGNATURE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*(?:<-\s*(.+))?$", re.ASCII | re.DOTALL)
-_SIZES = re.compile(r"\d{1,10}(x\d{1,10}){0,2}$", re.ASCII)
+_SIZES = re.compile(r"\d{1,18}(x\d{1,18}){0,2}$", re.ASCII)
 _SYMBOL = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.+)$", re.ASCII)
 _PUBLISHED = re.compile(r"\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$", re.ASCII)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError
@@ -16,6 +17,8 @@ from archdsl.source import plain_value
 
 WIDTH = 120
 """Columns that a flow collection may reach; comments do not count, and a long text is never cut."""
+_MARK = "\0"
+"""Stands before a comment that is to be aligned; no text of a spec can hold it."""
 _FILLED = 12
 """From so many numbers or words on, a list that does not fit is filled line by line, not put one to a line."""
 
@@ -36,12 +39,16 @@ class Leaf:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """An item of a list (without key) or of a mapping; `above` are comments and, as "", blank lines."""
+    """An item of a list (without key) or of a mapping; `above` are comments and, as "", blank lines.
+
+    `aligned`: the comment beside it stood below or above another in the same column, and shall again.
+    """
 
     value: Layout
     key: Leaf | None = None
     above: tuple[str, ...] = ()
     beside: str = ""
+    aligned: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -167,7 +174,17 @@ def flow_text(layout: Layout) -> str | None:
 
 def write(root: Group) -> str:
     """The text, with a line feed at its end."""
-    return "\n".join(_block(root, 0)) + "\n"
+    return "\n".join(_aligned(_block(root, 0))) + "\n"
+
+
+def _aligned(lines: list[str]) -> list[str]:
+    """Puts the marked comments of lines that follow one another into one column."""
+    out: list[str] = []
+    for marked, run in groupby(lines, key=lambda line: _MARK in line):
+        parts = [line.partition(_MARK) for line in run]
+        width = max(len(before) for before, _, _ in parts) if marked else 0
+        out += [before.ljust(width) + comment for before, _, comment in parts]
+    return out
 
 
 def _comments(lines: tuple[str, ...], indent: int) -> list[str]:
@@ -184,7 +201,7 @@ def _block(group: Group, indent: int) -> list[str]:
 
 def _entry(entry: Entry, indent: int) -> list[str]:
     head = " " * indent + ("-" if entry.key is None else leaf_text(entry.key, False, key=True) + ":")
-    beside = f" {entry.beside}" if entry.beside else ""
+    beside = f"{_MARK if entry.aligned else ''} {entry.beside}" if entry.beside else ""
     value = entry.value
     if isinstance(value, Leaf):
         return _leaf(value, head, indent, beside)

@@ -104,7 +104,8 @@ class Predictor:
                                     severity="warning"))  # fmt: skip
         figures = tuple(_figures(name, np.asarray(value)) for name, value in outputs.items())
         told = tuple(notes)
-        if first.ndim >= 2 and first.size == first.shape[1]:
+        drawn = self.facts.metadata.get("output") == "image"  # even where it is of one pixel
+        if first.ndim >= 2 and first.size == first.shape[1] and not drawn:
             measure, values = self._measured(first.reshape(-1).astype(np.float64))
             guesses = tuple(self._guess(int(i), float(values[i])) for i in _best(values, top, measure))
             return Prediction(image, measure, guesses, None, figures[1:], latency, told)

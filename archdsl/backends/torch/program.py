@@ -81,7 +81,6 @@ def program(graph: Graph) -> Program:
     """The modules of a graph. A tensor's key is the path of children that leads to it, then its own name."""
     root, _ = _Builder(graph).block(graph.root)
     root.inputs = graph.inputs
-    root.outputs = (*graph.outputs.values(), *(head.node for head in graph.aux.values()))
     root.container = ""
     return Program(graph.name, root, tuple(graph.outputs), tuple(graph.aux))
 
@@ -121,8 +120,7 @@ class _Builder:
 
     def block(self, scope: Scope) -> tuple[Block, list[Step]]:
         """The block of a scope, and the steps that its caller takes before it."""
-        crossing = self.crossing[scope]
-        block = Block(scope, self._title(scope), inputs=crossing.inputs, outputs=crossing.outputs)
+        block = Block(scope, self._title(scope))
         apart = scope is not self.graph.root and self._training(scope)
         steps: list[Step] = []
         for member in self._members(scope):
@@ -138,11 +136,19 @@ class _Builder:
                 new = [Step((member.id,), self._node(member, scope, block))]
                 training = member.training
             steps += [Step(step.outputs, step.expr, training and not apart) for step in new]
-        steps = self._chunked(steps)
+        # What nobody reads is built, for its tensors, and not run: it gives its last value, and its caller leaves it out.
+        block.outputs = self._outputs(scope) or steps[-1].outputs[:1]
+        steps = self._chunked(_read(steps, block.outputs))
         hoisted = [] if scope is self.graph.root else self._hoist(block, steps)
         block.steps = tuple(steps)
+        block.inputs = _received(steps) if scope is not self.graph.root else ()
         block.container = _container(block)
         return block, hoisted
+
+    def _outputs(self, scope: Scope) -> tuple[int, ...]:
+        if scope is not self.graph.root:
+            return self.crossing[scope].outputs
+        return (*self.graph.outputs.values(), *(head.node for head in self.graph.aux.values()))
 
     def _title(self, scope: Scope) -> str:
         """After its block; a fused node after its ops; else after its key, or, of an index, after what it is."""
@@ -219,9 +225,6 @@ class _Builder:
             moved = steps[:count]
             del steps[:count]
             made = {output for step in moved for output in step.outputs}
-            own = {output for step in steps for output in step.outputs}
-            reads = [source for step in steps for source in values(step.expr)]
-            block.inputs = tuple(dict.fromkeys(source for source in reads if source not in own))
             block.outputs = tuple(output for output in block.outputs if output not in made)
             return moved
         return []
@@ -261,6 +264,23 @@ class _Builder:
         if called == "torch.flatten":
             return node.implied or step.outputs[0] in self.flattened
         return called == "torch.cat" and node.implied
+
+
+def _read(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:
+    """The steps without those that nothing reads, directly or in the end. Their modules stay: they hold tensors."""
+    needed, kept = set(outputs), []
+    for step in reversed(steps):
+        if not needed.isdisjoint(step.outputs):
+            needed.update(values(step.expr))
+            kept.append(step)
+    return kept[::-1]
+
+
+def _received(steps: Sequence[Step]) -> tuple[int, ...]:
+    """The values that steps read and do not make, in the order of their first use."""
+    made = {output for step in steps for output in step.outputs}
+    reads = (source for step in steps for source in values(step.expr))
+    return tuple(dict.fromkeys(source for source in reads if source not in made))
 
 
 def _free_name(name: str, block: Block) -> str:
