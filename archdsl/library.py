@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -43,7 +44,7 @@ def find(spec: str, base: Path | None = None) -> Found:
     if found is None:
         names = _names_safely()
         hint = did_you_mean(path, names)
-        if Path(path).exists():
+        if os.path.exists(path):
             hint = f"for a file, write its path with its ending: `./{path}` or `{path}.yaml`"
         raise error("E0205", f"the library has no network `{path[:80]}`", help=hint)
     return Found(found.path, variant or found.variant)

@@ -236,7 +236,7 @@ def test_pydantic_takes_our_plugin_loader_or_gets_its_own() -> None:
     code = """if True:
         import sys
         from archdsl import cli
-        cli._prepare_process()
+        cli._begin_process()
         import pydantic
         class A(pydantic.BaseModel):
             x: int

@@ -126,6 +126,11 @@ SMALL = {"inception_v3": (96, 128)}
 SMALL_IN_TRAINING = {"alexnet": (64, 96), "inception_v3": (299, 299)}
 """The same for gradients, where 32 x 64 is too small."""
 
+PREPARED_OTHERWISE = {
+    "googlenet": "the released weights take values from -1 to 1, the spec says ImageNet's",
+    "resnext101_64x4d": "the released weights are for a resize to 232, the spec says 256",
+}
+
 FIRST = [next(iter(family)) for family in FAMILIES.values()]
 COUNTED = {name: counts for family in FAMILIES.values() for name, counts in family.items()}
 TRANSFORMERS = ("maxvit", "swin", "vit")
@@ -232,6 +237,16 @@ def rates(network: nn.Module) -> list[float]:
     return sorted(m.p for m in network.modules() if getattr(m, "p", 0) and m not in unused)
 
 
+def published_preprocessing(name: str) -> Iterator[tuple[Any, ...]]:
+    """Resize, crop, mean and standard deviation of each of torchvision's released weights."""
+    for weights in torchvision.models.get_model_weights(name):
+        given = weights.transforms()
+        mean, std = tuple(given.mean), tuple(given.std)
+        if name in WITH_AUX:  # the network itself turns them into these: `transform_input`
+            mean = std = (0.5, 0.5, 0.5)
+        yield given.resize_size[0], (given.crop_size[0], given.crop_size[0]), mean, std
+
+
 def test_every_convolutional_classifier_is_here() -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     assert {n for n in known if not n.startswith(TRANSFORMERS)} == set(COUNTED)
@@ -271,6 +286,16 @@ def test_what_only_training_uses(name: str) -> None:
             mine = ours.get_submodule(path)
             assert mine.eps == norm.eps
             assert getattr(mine, "momentum", None) == pytest.approx(getattr(norm, "momentum", None))
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_preprocessing(name: str, request: pytest.FixtureRequest) -> None:
+    if name in PREPARED_OTHERWISE:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=PREPARED_OTHERWISE[name]))
+    recipe = network_of(name).recipe
+    assert recipe is not None
+    mean, std = ((values * 3)[:3] for values in (recipe.mean, recipe.std))
+    assert (recipe.resize, recipe.crop, mean, std) in list(published_preprocessing(name))
 
 
 @pytest.mark.parametrize(("dtype", "most"), DTYPES)

@@ -531,6 +531,16 @@ def test_an_output_that_is_not_finite(make: Make, tmp_path: Path) -> None:
     assert "warning[W0809]: cat.jpg: the output holds numbers that are not finite" in result.stderr
 
 
+def test_one_broken_image_among_others(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    result = run("predict", "lenet5", broken, CAT, tmp_path / "missing.jpg", "--format", "json")
+    assert result.exit_code == 2, "the worst of all"
+    assert [made["image"] for made in json.loads(result.stdout)["images"]] == [str(CAT)]
+    assert result.stderr.count("error[E0804]") == 2
+    assert run("predict", "lenet5", broken, CAT).exit_code == 1
+
+
 def test_usage() -> None:
     assert run("predict", "lenet5").exit_code == 2
     result = run("predict", "model.onnx", CAT, "-a", "classes=3")

@@ -108,16 +108,21 @@ def picture(name: str) -> str:
 
 
 def networks() -> str:
-    """The library as a table, oldest first."""
-    from archdsl.catalog import catalog
+    """The library by the years of the papers, oldest first."""
+    from archdsl import library
+    from archdsl.spec import read_spec
 
-    rows = ["| network | params | MACs | paper | variants |", "|---|--:|--:|---|---|"]
-    entries = catalog()
-    for own in sorted((e for e in entries if e.name == e.family), key=lambda e: (e.year or 0, e.name)):
-        variants = ", ".join(e.name for e in entries if e.family == own.family and e.name != own.name)
-        paper = f"{own.title}, {own.year}" if own.title else ""
-        rows.append(f"| [{own.name}](specs/{own.file}) | {own.params:,} | {own.macs:,} | {paper} | {variants} |")
-    return "\n".join(rows) + "\n"
+    years: dict[int, list[str]] = {}
+    total = 0
+    for path in library.files():
+        name, variants = library.names_of(path)
+        paper = read_spec(path).paper
+        year = paper.year if paper is not None and paper.year is not None else 0
+        years.setdefault(year, []).append(f"[{name}](specs/{path.name}){f' +{len(variants)}' if variants else ''}")
+        total += 1 + len(variants)
+    rows = [f"{total} networks in {len(library.files())} files; `+9` stands for nine variants in the same file.", ""]
+    rows += ["| year | networks |", "|---|---|"]
+    return "\n".join(rows + [f"| {year or ''} | {', '.join(years[year])} |" for year in sorted(years)]) + "\n"
 
 
 def layers() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def _expanded(specs: tuple[str, ...]) -> Iterator[str]:
     from archdsl.library import SUFFIXES
 
     for spec in specs:
-        if spec == "-" or not Path(spec).is_dir():
+        if spec == "-" or not os.path.isdir(spec):
             yield spec
             continue
         inside = sorted(str(p) for p in Path(spec).iterdir() if p.suffix in SUFFIXES and p.is_file())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -16,6 +17,9 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
     from archdsl.runtime.predict import Prediction, Predictor
+
+Result: TypeAlias = "tuple[Prediction, tuple[str, str] | None]"
+"""What came out for an image; if that is one, its path, and how values became pixels."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -38,7 +42,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 @click.pass_obj
 def command(console: Console, model: str, images: tuple[str, ...], weights: str | None, seed: int, top: int,
             device: str, output: str | None, stretch: bool, args: dict[str, str], size: str | None, force: bool,
-            format: str) -> None:  # fmt: skip
+            format: str) -> int:  # fmt: skip
     """Run a network on images with ONNX Runtime; needs no torch.
 
     Images are prepared as the spec, or the file's metadata, says. Prints the most likely classes, or writes the image
@@ -53,18 +57,44 @@ def command(console: Console, model: str, images: tuple[str, ...], weights: str 
         raise click.UsageError(f"-o names an image: one of {', '.join(PICTURES)}")
     with _opened(console, model, compiled, weights, seed, args, size, device) as predictor:
         _warn(console, predictor)
-        progress = console.progress("predicting") if len(images) > 1 else None
-        results = []
-        for number, image in enumerate(images):
+        draw = Draw(output, stretch, force, (model, *images))
+        results, status = _results(console, predictor, images, top, draw)
+    if results or format == "json":
+        console.give(_as_json(predictor, results) if format == "json" else _as_text(console, predictor, results))
+    return status
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Where output images go, and how; `inputs` are files that none may overwrite."""
+
+    output: str | None
+    stretch: bool
+    force: bool
+    inputs: tuple[str, ...]
+
+
+def _results(console: Console, predictor: Predictor, images: tuple[str, ...], top: int,
+             draw: Draw) -> tuple[list[Result], int]:  # fmt: skip
+    """Every image's result. One that cannot be read is told of, and the others are looked at all the same."""
+    from archdsl.diagnostics import ArchError
+
+    results: list[Result] = []
+    status = 0
+    progress = console.progress("predicting") if len(images) > 1 else None
+    for number, image in enumerate(images):
+        try:
             made = predictor.run(image, top)
             console.tell(made.notes)
-            results.append((made, _drawn(made, predictor, image, output, stretch, force, (model, *images))))
-            if progress is not None:
-                progress(number + 1, len(images))
-    if format == "json":
-        console.give(_as_json(predictor, results))
-    else:
-        console.give(_as_text(console, predictor, results))
+            results.append((made, _drawn(made, predictor, image, draw)))
+        except ArchError as problem:
+            if any(d.code not in ("E0804", "E0806") for d in problem.diagnostics):
+                raise
+            console.tell(problem.diagnostics)
+            status = max(status, problem.status)
+        if progress is not None:
+            progress(number + 1, len(images))
+    return results, status
 
 
 def _suffix(name: str) -> str:
@@ -122,11 +152,10 @@ def _warn(console: Console, predictor: Predictor) -> None:
     console.tell(told)
 
 
-def _drawn(made: Prediction, predictor: Predictor, image: str, output: str | None, stretch: bool, force: bool,
-           inputs: tuple[str, ...]) -> tuple[str, str] | None:  # fmt: skip
+def _drawn(made: Prediction, predictor: Predictor, image: str, draw: Draw) -> tuple[str, str] | None:
     """Writes the image that came out: its path, and how values became pixels."""
     if made.picture is None:
-        if output is not None:
+        if draw.output is not None:
             from archdsl.diagnostics import error
 
             raise error("E0806", f"`{predictor.name}` gives no image: leave out -o", status=2)
@@ -136,9 +165,10 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, output: str | Non
     from archdsl.runtime.predict import picture
 
     name = f"{Path(image).stem}.{predictor.name}.png"
-    path = Path(name) if output is None else Path(output) / name if Path(output).is_dir() else Path(output)
-    data, told = picture(made.picture, predictor.recipe.scale, stretch, _suffix(path.name))
-    with atomic_write(path, inputs=inputs, force=force, mine=ours("picture")) as file:
+    folder = Path(draw.output or "")
+    path = folder / name if draw.output is None or folder.is_dir() else folder
+    data, told = picture(made.picture, predictor.recipe.scale, draw.stretch, _suffix(path.name))
+    with atomic_write(path, inputs=draw.inputs, force=draw.force, mine=ours("picture")) as file:
         file.write(data)
     return str(path), told
 
@@ -146,7 +176,7 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, output: str | Non
 # --- telling ---------------------------------------------------------------------------------------------
 
 
-def _as_text(console: Console, predictor: Predictor, results: list[tuple[Prediction, tuple[str, str] | None]]) -> str:
+def _as_text(console: Console, predictor: Predictor, results: list[Result]) -> str:
     from archdsl.diagnostics import escape_control
 
     style = console.style()
@@ -184,7 +214,7 @@ def _guesses(made: Prediction) -> list[str]:
     return lines
 
 
-def _as_json(predictor: Predictor, results: list[tuple[Prediction, tuple[str, str] | None]]) -> str:
+def _as_json(predictor: Predictor, results: list[Result]) -> str:
     import json
 
     session = predictor.session

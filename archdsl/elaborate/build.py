@@ -11,6 +11,7 @@ from typing import Any
 
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.graph import FreeSize, Node, Scope
+from archdsl.language.items import Written
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Identity
@@ -81,14 +82,14 @@ class Builder:
         return path if count == 1 else f"{path}{count}"
 
     def add(self, op: Op, inputs: Sequence[int], path: str, scope: Scope, origin: Origin,
-            spans: Mapping[str, Span] | None = None) -> int:  # fmt: skip
-        """A new node; `spans` are the places of its fields."""
+            written: Mapping[str, Written] = {}) -> int:  # fmt: skip
+        """A new node; `written` are the fields that its text says."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         shape: Any = None
         if None not in shapes:
-            shape = self._infer(op, shapes, inputs, origin, spans or {})
-        if spans and "stride" in spans:
-            self.strides[len(self.nodes)] = spans["stride"]
+            shape = self._infer(op, shapes, inputs, origin, written)
+        if "stride" in written:
+            self.strides[len(self.nodes)] = written["stride"].span
         node = Node(len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training)
         self.nodes.append(node)
         scope.members.append(node.id)
@@ -101,7 +102,7 @@ class Builder:
         return len(self.nodes) - 1
 
     def _infer(self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin,
-               spans: Mapping[str, Span]) -> Shape | None:  # fmt: skip
+               written: Mapping[str, Written]) -> Shape | None:  # fmt: skip
         key = (id(op), shapes)
         known = self.inferred.get(key)
         if known is not None:
@@ -109,7 +110,7 @@ class Builder:
         try:
             shape = op.infer(shapes)
         except OpError as e:
-            self.explain(e, inputs, origin, spans)
+            self.explain(e, inputs, origin, written)
             return e.shape
         except Inexpressible as e:
             free = {s.symbol for shape in shapes for s in shape if isinstance(s, Dim)} | {e.dim.symbol}
@@ -122,7 +123,7 @@ class Builder:
                 if need > self.least.get(size.symbol, 1):
                     self.least[size.symbol] = need
         if elements > MAX_ELEMENTS:
-            self.explain(OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, spans)
+            self.explain(OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, written)
             return None
         if isinstance(op, Merge):
             self._constrain(op, shapes, origin)
@@ -142,9 +143,9 @@ class Builder:
             assert isinstance(a, Dim)
             self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
 
-    def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, spans: Mapping[str, Span]) -> None:
+    def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, Written]) -> None:
         """Reports a broken rule: at the field to blame if it was written, with both ends of a shape conflict."""
-        span = spans.get(e.field or "", origin.span)
+        span = written[e.field].span if e.field in written else origin.span
         labels: list[Label] = []
         text = e.label
         if e.code in ("E0412", "E0413", "E0405"):

@@ -23,12 +23,12 @@ _PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
 
 
 class Parts(NamedTuple):
-    """The ops of one written node, and where each field of the main one stands."""
+    """The ops of one written node, and the fields that its own text says."""
 
     main: Op
     norm: Op | None
     act: Op | None
-    spans: Mapping[str, Span]
+    written: Mapping[str, Written]
 
 
 class _Plan(NamedTuple):
@@ -37,7 +37,6 @@ class _Plan(NamedTuple):
     fields: dict[str, Written]
     norm: Part | None
     act: Part | None
-    spans: dict[str, Span]
     constant: bool
 
 
@@ -63,14 +62,16 @@ class OpMaker:
         values = {name: _evaluate(item.op, name, w, env) for name, w in fields.items()}
         if "bias" in item.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
-        made = Parts(self._make(item.op, values, fields, item.span), norm, act, plan.spans)
+        made = Parts(self._make(item.op, values, fields, item.span), norm, act, item.fields)
         if plan.constant:
             self.made[id(item)] = made
         return made
 
     def _plan(self, item: OpItem) -> _Plan:
         under = self.under(item.op)
-        fields = {**{k: w for k, w in under.fields.items() if k in item.op.model_fields}, **item.fields}
+        fields = item.fields
+        if under.fields:
+            fields = {**{k: w for k, w in under.fields.items() if k in item.op.model_fields}, **item.fields}
         norm, act = item.norm or under.norm, item.act or under.act
         constant = not any(w.names for w in fields.values())
         for part in (norm, act):
@@ -78,7 +79,7 @@ class OpMaker:
                 # The name of a kind is a name too, but a fixed one.
                 named = part.name.names - frozenset(KINDS)
                 constant = constant and not named and not any(w.names for w in part.fields.values())
-        plan = _Plan(fields, norm, act, {k: w.span for k, w in item.fields.items()}, constant)
+        plan = _Plan(fields, norm, act, constant)
         if not constant:  # a constant one is made once
             self.plans[id(item)] = plan
         self.keep.append(item)

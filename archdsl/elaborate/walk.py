@@ -264,7 +264,7 @@ class Walker:
         origin = Origin(item.span, ctx.call)
         self._check_arity(item, made.main, inputs)
         if isinstance(made.main, Split):
-            return self._split(made.main, place, inputs[0], origin, made.spans.get("parts", item.span))
+            return self._split(made.main, place, inputs[0], origin, item.fields["parts"].span if "parts" in item.fields else item.span)
         if isinstance(made.main, Identity) and place.anonymous and not (made.norm or made.act):
             return inputs[0]
         main = made.main
@@ -273,7 +273,7 @@ class Walker:
             try:
                 main = main.settle([s for s in shapes if s is not None])
             except OpError as e:
-                self.builder.explain(e, inputs, origin, made.spans)
+                self.builder.explain(e, inputs, origin, made.written)
                 return self.builder.fail(place.scope, origin)
         parts = [p for p in (main, made.norm, made.act) if p is not None]
         named = name_parts(parts, place, self.document.naming, self.scopes, origin)
@@ -283,8 +283,8 @@ class Walker:
             base = path if "/" not in path else path.rsplit("/", 1)[0]
             given = [self.builder.add(Flatten.model_construct(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin)]
         for part, (path, spot) in zip(parts, named, strict=True):
-            spans = made.spans if part is main else {}
-            given = [self.builder.add(part, given, path, spot.scope, origin, spans)]
+            written = made.written if part is main else {}
+            given = [self.builder.add(part, given, path, spot.scope, origin, written)]
             if "/" not in path and spot.scope is not place.scope:
                 spot.inner[path.rsplit(".", 1)[-1]] = Member(given[0])
         for _, spot in named:

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
 from archdsl.diagnostics import ArchError, Label, Span, closest, did_you_mean, error
@@ -34,6 +35,9 @@ CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "none": None}
 FUNCTIONS = ("abs", "ceil", "divisible", "floor", "int", "len", "max", "min", "round", "sum")
 WORDS = frozenset(("and", "or", "not", "if", "else", *CONSTANTS))
 """Words that can never be the name of an argument."""
+
+
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 class Env:
@@ -158,7 +162,13 @@ def literal(value: Value, span: Span) -> Expr:
 
 def _literal(value: Value, span: Span, text: str) -> Expr:
     _check_literal(value, span)
-    return Expr(text, span, frozenset(), True, lambda env: value)
+    return Expr(text, span, _NO_NAMES, True, _constant(type(value), value) if isinstance(value, int) else lambda env: value)
+
+
+@lru_cache(maxsize=1024)
+def _constant(kind: type, value: Value) -> Callable[[Lookup], Value]:
+    """The same number is written many times: one closure for all of them (1 and true are equal to Python)."""
+    return lambda env: value
 
 
 def _check_literal(value: Value, span: Span) -> None:

@@ -93,7 +93,7 @@ class _Reader:
             elif isinstance(event, yaml.ScalarEvent):
                 self.scalar(event)
             elif isinstance(event, yaml.AliasEvent):
-                self.put(Leaf(f"*{event.anchor}", verbatim=True), event.start_mark.index, event.end_mark.index)
+                self.alias(event)
             elif isinstance(event, yaml.CollectionStartEvent):
                 self.open(event)
             elif isinstance(event, yaml.CollectionEndEvent):
@@ -118,6 +118,9 @@ class _Reader:
                 leaf.text = "null"
         self.scalars.append((start, start + len(raw.rstrip())))
         self.put(leaf, start, self.scalars[-1][1])
+
+    def alias(self, event: Any) -> None:
+        self.put(Leaf(f"*{event.anchor}", verbatim=True), event.start_mark.index, event.end_mark.index)
 
     def block_scalar(self, leaf: Leaf, start: int, raw: str) -> Leaf:
         """Kept line by line; where its header says more than the style, its text is put in quotes instead."""

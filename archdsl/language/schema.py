@@ -54,7 +54,7 @@ def _nodes() -> dict[str, Schema]:
     by_head: Schema = ref("sequence")
     for head in reversed(HEADS):
         by_head = {"if": {"required": [head]}, "then": ref(f"node_{head}"), "else": by_head}
-    dotted = "|".join(HEADS)
+    words = "|".join((*HEADS, *COMMON_KEYS, "then"))
     return {
         "node": {
             "description": "a short string, a list or a mapping of nodes, or a mapping with a head word",
@@ -69,7 +69,7 @@ def _nodes() -> dict[str, Schema]:
         "sequence": {
             "description": "nodes by name, one behind the other",
             "type": "object",
-            "propertyNames": {"pattern": rf"^({KEY}|\.({dotted}))$"},
+            "propertyNames": {"pattern": rf"^((?!({words})$){KEY}|\.({words}))$"},
             "additionalProperties": ref("node"),
         },
         "node_op": {

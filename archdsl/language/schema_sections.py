@@ -44,7 +44,7 @@ def overlay() -> Schema:
     """A variant, or a spec that extends another: any part of a spec, and arguments written bare."""
     properties: dict[str, Schema] = {}
     for name, field in _top_level().items():
-        about = {key: field[key] for key in ("description", "examples") if key in field}
+        about: Schema = {key: field[key] for key in ("description", "examples") if key in field}
         if name in _PARTIAL:
             properties[name] = {**ref(f"overlay_{name}"), **about}
         else:

@@ -64,7 +64,7 @@ def value_schema(field: Schema, expression: bool = True) -> Schema:
 def _array(option: Schema, expression: bool) -> Schema:
     """Lists of one type only: every tuple of the language is one."""
     item = option.get("items") or option["prefixItems"][0]
-    limits = {key: option[key] for key in ("minItems", "maxItems") if key in option}
+    limits: Schema = {key: option[key] for key in ("minItems", "maxItems") if key in option}
     return {"items": value_schema(item, expression), **limits}
 
 

@@ -109,7 +109,7 @@ def _words(group: Group, op: type[Op]) -> list[str]:
         first.append("kernel=" + _word(written.pop("kernel").value))
     if "stride" in written:
         first.append("/" + _word(written.pop("stride").value))
-    roles = {name: written.pop(name) for name in ("norm", "act") if name in written}
+    roles: dict[str, Entry] = {name: written.pop(name) for name in ("norm", "act") if name in written}
     return [*first, *(_field(name, e, op) for name, e in written.items()), *_roles(roles)]
 
 

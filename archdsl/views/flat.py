@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 
 from archdsl.diagnostics import ArchError, Span, error
 from archdsl.graph import Graph, Node, Scope
-from archdsl.language.keys import HEADS
+from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
 from archdsl.views.fields import fields_of, value_layout
 from archdsl.views.parts import Part, parts_of
+
+
+_WORDS = frozenset((*HEADS, *COMMON_KEYS, "then"))
+"""A node that bears such a name has a dot before its key."""
 
 
 @dataclass(slots=True, eq=False)
@@ -143,9 +147,8 @@ class _Writer:
         if sources != (cursor,):
             refs = [Leaf(self.reference(source, outer)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
-        names = part.names(path)
-        inner = {name: _Known(node) for name, node in part.inner(path).items()}
-        return names, layout, _Known(part.nodes[-1].id, inner)
+        parts = {name: _Known(node) for name, node in part.inner(path).items()}
+        return part.names(path), layout, _Known(part.nodes[-1].id, parts)
 
     # --- references ----------------------------------------------------------------------------------------
 
@@ -253,7 +256,7 @@ def _alias() -> Group:
 
 def _key(element: _Element, kinds: Counter[str]) -> str:
     if element.names:
-        return f".{element.names[0]}" if element.names[0] in HEADS else element.names[0]
+        return f".{element.names[0]}" if element.names[0] in _WORDS else element.names[0]
     kinds[element.kind] += 1
     count = kinds[element.kind]
     return f"_{element.kind}{count if count > 1 else ''}"
