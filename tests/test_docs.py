@@ -8,6 +8,7 @@ import importlib.util
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
@@ -103,6 +104,24 @@ def test_pictures_are_current(name: str) -> None:
     assert any(e.text == name for e in root.iter("{http://www.w3.org/2000/svg}text"))
 
 
+def test_the_package_says_what_is_true() -> None:
+    assert doctest.testmod(archdsl).attempted > 0
+    assert doctest.testmod(archdsl).failed == 0
+
+
+def test_the_two_commands_are_all_the_set_up() -> None:
+    extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+    assert {"cpu", "gpu", "test"} <= set(extras)
+    assert "\npip install '.[cpu]' && archdsl compile specs/vgg16.yaml\n" in text_of("README.md")
+    assert "\npip install -e '.[cpu,test]' && pytest\n" in text_of("README.md")
+    assert "pip install --quiet --disable-pip-version-check -e '.[cpu,test]'\n" in text_of(".ci/run")
+
+
+def test_benchmarks_say_what_they_do() -> None:
+    for script in sorted((ROOT / "benchmarks").glob("*.py")):
+        assert script.stem == "measure" or f"`{script.name}`" in text_of("benchmarks/README.md")
+
+
 # --- links, and words ------------------------------------------------------------------------------------
 
 
@@ -132,6 +151,21 @@ def test_every_page_is_linked() -> None:
         if link.partition("#")[0]
     }
     assert set(PAGES) - linked == {"README.md"}
+
+
+def places(name: str) -> list[Path]:
+    """The files that a page may mean by a name: from the root, from the package, or anywhere in it."""
+    candidates = [ROOT / name, ROOT / "archdsl" / name, *(ROOT / "archdsl").rglob(name.rstrip("/"))]
+    return [path for path in candidates if path.exists()]
+
+
+@pytest.mark.parametrize("page", ["docs/tour.md", "CONTRIBUTING.md"])
+def test_files_and_names_exist(page: str) -> None:
+    prose = FENCE.sub("", text_of(page))
+    for name in re.findall(r"`([\w./]+(?:\.py|/))`", prose):
+        assert places(name), f"{page} speaks of {name}"
+    for word, name in re.findall(r"`(\w+)` (?:in|of)\s+`([\w./]+\.py)`", prose):
+        assert re.search(rf"^(class )?{word}\b", places(name)[0].read_text(encoding="utf-8"), re.MULTILINE), f"{name} has no {word}"
 
 
 @pytest.mark.parametrize("page", PAGES)

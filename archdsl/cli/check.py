@@ -44,7 +44,7 @@ def command(console: Console, specs: tuple[str, ...], args: dict[str, str], size
         reviews.append(_review(path, args, size))
         if progress is not None:
             progress(number + 1, len(paths))
-    console.give(_text(console, reviews, format, output), output, force, inputs=[p for p in paths if Path(p).is_file()])
+    console.give(_text(console, reviews, format, output), output, force, inputs=[p for p in paths if os.path.isfile(p)])
     warned = strict and any(r.count("warning") for r in reviews)
     return max(*(r.status for r in reviews), int(warned))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -124,7 +125,7 @@ def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tupl
     """Writes every file. What this run made is taken away again where a later file fails."""
     from archdsl.files import check_target
 
-    fresh = [path for path in places.values() if not path.is_symlink() and not path.exists()]
+    fresh = [path for path in places.values() if not os.path.lexists(path)]
     for target, path in places.items():
         check_target(path, inputs=job.inputs, force=job.force, mine=ours(target))
     made: dict[str, tuple[Written, ...]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,9 +52,9 @@ def command(console: Console, model: str, images: tuple[str, ...], weights: str 
     compiled = model.lower().endswith(".onnx")
     if compiled and (weights or args or size):
         raise click.UsageError("a compiled model is as it is: --weights, -a and --input go with a SPEC")
-    if output is not None and len(images) > 1 and not Path(output).is_dir():
+    if output is not None and len(images) > 1 and not os.path.isdir(output):
         raise click.UsageError("for several images -o names a folder, which must exist")
-    if output is not None and len(images) == 1 and not Path(output).is_dir() and _suffix(output) not in PICTURES:
+    if output is not None and len(images) == 1 and not os.path.isdir(output) and _suffix(output) not in PICTURES:
         raise click.UsageError(f"-o names an image: one of {', '.join(PICTURES)}")
     with _opened(console, model, compiled, weights, seed, args, size, device) as predictor:
         _warn(console, predictor)
@@ -166,7 +167,7 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, draw: Draw) -> tu
 
     name = f"{Path(image).stem}.{predictor.name}.png"
     folder = Path(draw.output or "")
-    path = folder / name if draw.output is None or folder.is_dir() else folder
+    path = folder / name if draw.output is None or os.path.isdir(folder) else folder
     data, told = picture(made.picture, predictor.recipe.scale, draw.stretch, _suffix(path.name))
     with atomic_write(path, inputs=draw.inputs, force=draw.force, mine=ours("picture")) as file:
         file.write(data)

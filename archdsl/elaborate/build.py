@@ -145,7 +145,7 @@ class Builder:
 
     def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, Written]) -> None:
         """Reports a broken rule: at the field to blame if it was written, with both ends of a shape conflict."""
-        span = written[e.field].span if e.field in written else origin.span
+        span = written[e.field].span if e.field and e.field in written else origin.span
         labels: list[Label] = []
         text = e.label
         if e.code in ("E0412", "E0413", "E0405"):

@@ -162,12 +162,12 @@ def literal(value: Value, span: Span) -> Expr:
 
 def _literal(value: Value, span: Span, text: str) -> Expr:
     _check_literal(value, span)
-    return Expr(text, span, _NO_NAMES, True, _constant(type(value), value) if isinstance(value, int) else lambda env: value)
+    return Expr(text, span, _NO_NAMES, True, _constant(value) if type(value) is int else lambda env: value)
 
 
 @lru_cache(maxsize=1024)
-def _constant(kind: type, value: Value) -> Callable[[Lookup], Value]:
-    """The same number is written many times: one closure for all of them (1 and true are equal to Python)."""
+def _constant(value: int) -> Callable[[Lookup], Value]:
+    """The same number is written many times: one closure for all of them."""
     return lambda env: value
 
 

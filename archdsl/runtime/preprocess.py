@@ -91,21 +91,23 @@ def _scaled(values: Array, recipe: Recipe) -> Array:
 
 def read(path: Path) -> tuple[Image.Image, list[str]]:
     """The decoded image, upright, and what is to be noted of it. Raises E0804."""
-    notes: list[str] = []
     try:
-        with path.open("rb") as file:
+        opened = path.open("rb")
+    except (OSError, ValueError) as problem:
+        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+        raise error("E0804", f"cannot read the image `{str(path)[-120:]}`: {why.lower()}", status=2) from None
+    notes: list[str] = []
+    with opened as file:
+        try:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise unreadable(path, "it is not a regular file")
             return _decoded(path, file, notes), notes
-    except OSError as problem:
-        if isinstance(problem, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
-            why = (problem.strerror or "").lower()
-            raise error("E0804", f"cannot read the image `{str(path)[-120:]}`: {why}", status=2) from None
-        raise unreadable(path, "it is cut off or damaged") from None
-    except (ArchError, MemoryError):
-        raise
-    except Exception as problem:  # a decoder raises whatever a broken file leads it to
-        raise unreadable(path, f"it is damaged ({type(problem).__name__})") from None
+        except (ArchError, MemoryError):
+            raise
+        except OSError:
+            raise unreadable(path, "it is cut off or damaged") from None
+        except Exception as problem:  # a decoder raises whatever a broken file leads it to
+            raise unreadable(path, f"it is damaged ({type(problem).__name__})") from None
 
 
 def unreadable(path: Path, why: str, help: str = "") -> ArchError:
