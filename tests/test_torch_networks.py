@@ -42,7 +42,7 @@ RESIDUAL = """
       stem: [3x3 conv 8, 2x2 maxpool]
       layer1: 2 * basic(8)
       layer2: 2 * basic(16, 2 if first else 1)
-      dense: {dense: {conv1: 3x3 conv 4}, repeat: 3, as: "layer{1}"}
+      grown: {dense: {conv1: 3x3 conv 4}, repeat: 3, as: "layer{1}"}
       gap: gap
       fc: fc 10
 """
@@ -55,7 +55,7 @@ SEVERAL = """
     aux:
       head: {from: body.b, do: {gap: gap, fc: fc 3}, weight: 0.3}
       tail: {from: stem, do: gap, weight: 0.1}
-    outputs: {logits: fc, inner-1: body.a}
+    outputs: {logits: fc, inner: body.a}
 """
 
 
@@ -109,7 +109,7 @@ def test_hierarchy() -> None:
     assert kinds["layer2.0"] is Scope
     assert kinds["layer2.0.downsample"] is nn.Sequential
     assert kinds["layer2.0.downsample.0"] is nn.Conv2d
-    assert kinds["dense"] is DenseBlock
+    assert kinds["grown"] is DenseBlock
     assert repr(network.layer2[0]).startswith("Basic(")
 
 
@@ -190,9 +190,9 @@ def test_several_outputs_are_a_named_tuple() -> None:
     graph = graph_of(SEVERAL)
     network = to_torch(graph)
     made = network(*sample(graph))
-    assert made._fields == ("logits", "inner_1")
+    assert made._fields == ("logits", "inner")
     trained = network.train()(*sample(graph))
-    assert trained._fields == ("logits", "inner_1", "head", "tail")
+    assert trained._fields == ("logits", "inner", "head", "tail")
     assert [tuple(t.shape[1:]) for t in trained] == [(5,), (8, 16, 16), (3,), (8, 1, 1)]
     assert torch.equal(trained.logits, made.logits)
 
@@ -212,7 +212,7 @@ def test_auxiliary_heads_run_in_training_only() -> None:
 
 
 def test_several_inputs() -> None:
-    text = "net: {a: gap <- image, flat: flatten, c: 'concat <- flat, meta, fc': fc 3}"
+    text = "net: {a: gap <- image, flat: flatten, c: 'concat <- flat, meta', fc: fc 3}"
     graph = graph_of(text, input="{image: 3x8x8, meta: 4}")
     network = to_torch(graph)
     assert network(*sample(graph)).shape == (2, 3)

@@ -116,12 +116,12 @@ AWKWARD = {
     "several values": """
         blocks:
           two(c): {a: 3x3 conv c, b: 3x3 conv c, c: relu}
-        net: {one: two(8), two: two(4), three: 'concat <- one.a, one.b, two.a, two.b, two, four': two(4)}
+        net: {one: two(8), two: two(4), three: 'concat <- one.a, one.b, two.a, two.b, two', four: two(4)}
     """,
     "unread": "net: {a: 3x3 conv 8, dead: {x: 3x3 conv 8, y: relu}, alive: 3x3 conv 4 <- a}",
     "outer names": """
         net: {F: 3x3 conv 8, nn: 3x3 conv 8, torch: 3x3 conv 8, x: 3x3 conv 8, out: {residual: {Tensor: 3x3 conv 8, self: relu}},
-              print: add <- F, nn, torch, Net: add <- print, x, super: add <- Net, torch, NetOutputs: add <- super, F}
+              print: 'add <- F, nn, torch', Net: 'add <- print, x', super: 'add <- Net, torch', NetOutputs: 'add <- super, F'}
         outputs: {Net: NetOutputs, class1: x}
     """,
     "block named as a layer": """
@@ -135,7 +135,7 @@ AWKWARD = {
           unit(c, act): {body: [1x1 conv c, act, 1x1 conv c act=act], tail: act}
         net: [unit(4, relu), unit(4, tanh), unit(6, hardswish), unit(6, relu)]
     """,
-    "sums": "net: {a: 3x3 conv 8, b: 3x3 conv 8, c: 3x3 conv 8, d: 3x3 conv 8, e: 'add <- a, b, c, d, f': 'mul <- a, e, b'}",
+    "sums": "net: {a: 3x3 conv 8, b: 3x3 conv 8, c: 3x3 conv 8, d: 3x3 conv 8, e: 'add <- a, b, c, d', f: 'mul <- a, e, b'}",
     "sizes": """
         net: {a: 3x3 conv 4 pad=same /2, b: 2x2 maxpool pad=same, c: upsample 2, d: 'pad [1,-1,0,2]', e: 3x3 deconv 4 /2}
     """,

@@ -132,7 +132,7 @@ def test_boundaries() -> None:
     graph = graph_of("""
         net:
           first: 3x3 conv 8
-          block: {a: 3x3 conv 8, b: 'add <- first, a, c': relu}
+          block: {a: 3x3 conv 8, b: 'add <- first, a', c: relu}
           last: add <- block, block.a
         aux: {head: {from: block.b, do: {gap: gap, fc: fc 3}, weight: 0.3}}
     """)

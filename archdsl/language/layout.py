@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -207,8 +207,9 @@ def _attach(reader: _Reader) -> None:
     starts = [p.start for p in places]
     comments = list(_comments(reader))
     beside = {_position(reader, c) for c in comments if not c.own_line}
+    offsets = [c.start for c in comments]
     for flow in reader.flows:
-        if any(flow.start < c.start < flow.end for c in comments):
+        if bisect_right(offsets, flow.start) < bisect_left(offsets, flow.end):
             flow.group.flow = False
     for comment in comments:
         at = bisect_right(starts, comment.start)

@@ -1,0 +1,209 @@
+"""Operators and functions on values, exact and bounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, TypeAlias, TypeGuard
+
+from archdsl.diagnostics import ArchError, Span, closest, did_you_mean, error
+from archdsl.language.expressions.values import LIMIT, Env, Lookup, Number, Value, described, show
+
+
+def nothing(name: str) -> Value:
+    raise KeyError(name)
+
+
+def look_up(name: str, span: Span) -> Callable[[Lookup], Value]:
+    def run(env: Lookup) -> Value:
+        try:
+            return env(name)
+        except KeyError as missing:
+            if missing.args != (name,):
+                raise
+            raise _unknown(name, span, env) from None
+        except ArchError as problem:  # from a lazy name, which does not know where it is used
+            raise _placed(problem, span) from None
+
+    return run
+
+
+_MEANT = {
+    **dict.fromkeys(("True", "TRUE", "yes", "on"), "true"),
+    **dict.fromkeys(("False", "FALSE", "no", "off"), "false"),
+    **dict.fromkeys(("None", "NONE", "null", "Null", "NULL"), "none"),
+}
+
+
+_COPY = "`i`, `first` and `last` are known in the text of a repeated node only; a block gets them as arguments"
+
+
+def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
+    meant = _MEANT.get(name) or (closest(name, env.known) if isinstance(env, Env) else None)
+    help_ = f"did you mean `{meant}`?" if meant else ""
+    if name in ("i", "first", "last"):
+        help_ = _COPY
+    elif not meant and isinstance(env, Env):
+        help_ = did_you_mean(name, env.own)
+    return error("E0304", f"`{name[:80]}` is not known here", span, help=help_)
+
+
+def _placed(problem: ArchError, span: Span) -> ArchError:
+    items = [replace(item, span=span) if item.span is None else item for item in problem.diagnostics]
+    return ArchError(items, problem.status)
+
+
+def is_number(value: Value) -> TypeGuard[Number]:
+    kind = type(value)
+    return kind is int or kind is float or kind is Fraction
+
+
+def settled(value: Number) -> Number | None:
+    """A fraction that is whole as an int; None for a number that is too large."""
+    if isinstance(value, Fraction):
+        if value.denominator == 1:
+            value = value.numerator
+        elif value.denominator >= LIMIT or not -LIMIT < value.numerator < LIMIT:
+            return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if -LIMIT < value < LIMIT else None
+
+
+def _divide(a: int, b: int) -> Number:
+    quotient, rest = divmod(a, b)
+    return Fraction(a, b) if rest else quotient
+
+
+def _divide_any(a: Number, b: Number) -> Number:
+    return a / b if isinstance(a, float) or isinstance(b, float) else Fraction(a) / Fraction(b)
+
+
+INTEGER: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _divide,
+    "//": lambda a, b: a // b,
+    "%": lambda a, b: a % b,
+}
+ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {**INTEGER, "/": _divide_any}
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": lambda a, b: bool(a == b),
+    "!=": lambda a, b: bool(a != b),
+    "<": lambda a, b: bool(a < b),
+    "<=": lambda a, b: bool(a <= b),
+    ">": lambda a, b: bool(a > b),
+    ">=": lambda a, b: bool(a >= b),
+}
+
+
+def folded(
+    first: Callable[[Lookup], Value], steps: list[Callable[[Value, Lookup], Value]]
+) -> Callable[[Lookup], Value]:
+    def run(env: Lookup) -> Value:
+        value = first(env)
+        for step in steps:
+            value = step(value, env)
+        return value
+
+    return run
+
+
+# --- functions ---------------------------------------------------------------------------------------------
+
+
+class WrongArgument(Exception):
+    """A function cannot take its argument number `argument`, or, for None, all of them together."""
+
+    def __init__(self, message: str, argument: int | None = None, code: str = "E0305") -> None:
+        self.argument = argument
+        self.code = code
+        super().__init__(message)
+
+
+Values: TypeAlias = tuple[Value, ...]
+
+
+def _number(values: Values, at: int = 0) -> Any:
+    value = values[at]
+    if not is_number(value):
+        raise WrongArgument(f"needs a number, got {described(value)}", at)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise WrongArgument(f"needs a finite number, got {show(value)}", at)
+    return value
+
+
+def _list(values: Values) -> tuple[Any, ...]:
+    if not isinstance(values[0], tuple):
+        raise WrongArgument(f"needs a list, got {described(values[0])}", 0)
+    return values[0]
+
+
+def _bounded(value: Number) -> Number:
+    result = settled(value)
+    if result is None:
+        raise WrongArgument(f"{show(value)} is too large: numbers stay below 2^63", code="E0306")
+    return result
+
+
+_NUMBERS = frozenset((int, float, Fraction))
+
+
+def _check_numbers(items: Values, spread: bool) -> None:
+    """`spread`: the items are the arguments themselves, not one list. Types are compared as a set: lists are long."""
+    if set(map(type, items)) <= _NUMBERS:
+        return
+    at = next(at for at, item in enumerate(items) if not is_number(item))
+    raise WrongArgument(f"needs numbers, got {described(items[at])}", at if spread else 0)
+
+
+def _numbers(values: Values) -> Any:
+    """The numbers to choose from: two or more arguments, or the items of one list."""
+    items = values if len(values) > 1 else _list(values)
+    if not items:
+        raise WrongArgument("the list is empty", 0)
+    _check_numbers(items, spread=len(values) > 1)
+    return items
+
+
+def _sum(values: Values) -> Value:
+    items = _list(values)
+    _check_numbers(items, spread=False)
+    total: Number = 0
+    if Fraction not in set(map(type, items)):
+        return _bounded(sum(items))
+    for item in items:  # bounded at every step: denominators multiply
+        total = _bounded(total + item)
+    return total
+
+
+def _rounded(how: Callable[[Any], int]) -> Callable[[Values], Value]:
+    return lambda values: _bounded(how(_number(values)))
+
+
+def _divisible(values: Values) -> Value:
+    """The multiple of `divisor` nearest to `x`, not below 0.9 x, at least `divisor` (MobileNet's `make_divisible`)."""
+    x, divisor = _number(values), _number(values, 1)
+    if type(divisor) is not int or divisor < 1:
+        raise WrongArgument(f"needs a whole number above 0, got {show(divisor)}", 1)
+    half = divisor / 2 if isinstance(x, float) else Fraction(divisor, 2)
+    nearest = max(divisor, int(x + half) // divisor * divisor)
+    least = 0.9 * x if isinstance(x, float) else Fraction(9, 10) * x
+    return _bounded(nearest + divisor if nearest < least else nearest)
+
+
+BUILTINS: Mapping[str, tuple[int, float, Callable[[Values], Value]]] = {
+    "abs": (1, 1, lambda values: abs(_number(values))),
+    "ceil": (1, 1, _rounded(math.ceil)),
+    "divisible": (2, 2, _divisible),
+    "floor": (1, 1, _rounded(math.floor)),
+    "int": (1, 1, _rounded(int)),
+    "len": (1, 1, lambda values: len(_list(values))),
+    "max": (1, math.inf, lambda values: max(_numbers(values))),
+    "min": (1, math.inf, lambda values: min(_numbers(values))),
+    "round": (1, 1, _rounded(round)),
+    "sum": (1, 1, _sum),
+}

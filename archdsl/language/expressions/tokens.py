@@ -1,0 +1,62 @@
+"""What expressions are made of, and what people write that is none of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from archdsl.language.expressions.values import FUNCTIONS
+
+
+class Token(NamedTuple):
+    kind: str
+    """number, name, op, or end"""
+    text: str
+    start: int
+    end: int
+
+
+TOKEN = re.compile(
+    r"[ \t\r\n]*+(?:"
+    r"(?P<number>(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*+)"
+    r"|(?P<op>\*\*|//|==|!=|<=|>=|:=|&&|\|\||<<|>>|[-+*/%<>=()\[\],.:!?&|^~@;{}$'\"`\\#])"
+    r"|(?P<end>\Z))"
+)
+
+NOT_HERE: Mapping[str, tuple[str, str]] = {
+    "**": ("there is no power operator", "write `x*x`"),
+    ":=": ("`:=` is not part of expressions", "name the value in `args`"),
+    ".": ("`.` is not part of expressions: values have no attributes", ""),
+    "'": ("strings are not part of expressions", "write a name without quotes: `relu`"),
+    '"': ("strings are not part of expressions", "write a name without quotes: `relu`"),
+    "=": ("`=` is not part of expressions", "`==` compares"),
+    ":": ("`:` is not part of expressions", "an index is one number: `a[0]`; there are no slices"),
+    "&&": ("`&&` is not part of expressions", "write `and`"),
+    "||": ("`||` is not part of expressions", "write `or`"),
+    "!": ("`!` is not part of expressions", "write `not`"),
+    "?": ("`?` is not part of expressions", "write `a if condition else b`"),
+    "{": ("`{` is not part of expressions", "lists stand in `[...]`"),
+    "^": ("there is no power operator", "write `x*x`"),
+}
+FOREIGN = frozenset(
+    [
+        *("as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "except", "finally"),
+        *("for", "from", "global", "import", "is", "lambda", "nonlocal", "pass", "raise", "return", "try", "while"),
+        *("with", "yield"),
+    ]
+)
+LOOKALIKES = {
+    "\N{MULTIPLICATION SIGN}": "*",
+    "\N{DIVISION SIGN}": "/",
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{NOT EQUAL TO}": "!=",
+}
+HAVE = "expressions have + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
+    f"{name}()" for name in FUNCTIONS
+)
