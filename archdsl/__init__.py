@@ -5,7 +5,7 @@
 >>> net.params
 23514179
 
-`load` a SPEC, `loads` a text, `list` the library. What is wrong with a spec is an `ArchError`, whose
+`load` a SPEC, `loads` a text, `check` one with all its variants and claims, `list` the library. What is wrong with a spec is an `ArchError`, whose
 `diagnostics` say where, what and why. Nothing heavy is imported before it is used.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archdsl.graph import Graph, Node
     from archdsl.library import list_names as list
     from archdsl.network import Network, load, loads
+    from archdsl.review import review as check
 
 _WHERE = {
     "ArchError": "diagnostics",
@@ -30,9 +31,12 @@ _WHERE = {
     "load": "network",
     "loads": "network",
     "list": "library",
+    "check": "review",
 }
+_CALLED = {"list": "list_names", "check": "review"}
+"""Names that are others at home: those would hide a builtin, or a module of this package."""
 
-__all__ = ["ArchError", "Diagnostic", "Graph", "Network", "Node", "list", "load", "loads"]
+__all__ = ["ArchError", "Diagnostic", "Graph", "Network", "Node", "check", "list", "load", "loads"]
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +45,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module = import_module(f"{__name__}.{_WHERE[name]}")
-    return getattr(module, "list_names" if name == "list" else name)
+    return getattr(module, _CALLED.get(name, name))
 
 
 def __dir__() -> Any:

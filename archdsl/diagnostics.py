@@ -346,7 +346,7 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
         if d.span is not None:
             line, column = d.span.source.line_column(d.span.start)
             end_line, end_column = d.span.source.line_column(d.span.end)
-        notes = [f"{label.span}: {label.text}" for label in d.labels] + list(d.notes)
+        notes = [*([d.label] if d.label else []), *(f"{label.span}: {label.text}" for label in d.labels), *d.notes]
         out.append(
             {
                 "code": d.code,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from archdsl.diagnostics import ArchError, Source, did_you_mean, error
+from archdsl.diagnostics import ArchError, Source, closest, error
 from archdsl.source import Map, Scalar, parse, read
 
 SUFFIXES = (".yaml", ".yml")
@@ -42,8 +42,8 @@ def find(spec: str, base: Path | None = None) -> Found:
         return Found(base / path if base is not None else Path(path), variant or None)
     found = _named(path)
     if found is None:
-        names = _names_safely()
-        hint = did_you_mean(path, names)
+        near = closest(path, _names_safely())
+        hint = f"did you mean `{near}`?" if near else "`archdsl list` shows them all"
         if os.path.exists(path):
             hint = f"for a file, write its path with its ending: `./{path}` or `{path}.yaml`"
         raise error("E0205", f"the library has no network `{path[:80]}`", help=hint)

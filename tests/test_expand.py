@@ -238,7 +238,7 @@ def test_labels_of_a_file_are_written_in(tmp_path: Path) -> None:
         assert archdsl.loads(write(open_spec(str(path)))).labels == ("cat", "yes", "7")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts())
 def test_random_specs_round_trip(text: str) -> None:
     source = decode(text.encode(), "random.yaml")

@@ -104,7 +104,7 @@ def test_hierarchy() -> None:
     network = build(graph_of(RESIDUAL))
     kinds = {path: type(module) for path, module in network.named_modules()}
     assert kinds[""] is Network
-    assert kinds["stem"] is Scope
+    assert kinds["stem"] is nn.Sequential
     assert kinds["layer1"] is nn.Sequential
     assert kinds["layer2.0"] is Scope
     assert kinds["layer2.0.downsample"] is nn.Sequential

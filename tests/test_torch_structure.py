@@ -104,6 +104,7 @@ def test_which_outer_value_is_read_does_not_count_but_how_many_do() -> None:
           one: join(8) <- first, second
           other: join(8) <- second, one
           third: twice(8) <- first, second
+          sum: add <- one, other, third
     """)
     found, path = signatures(graph), scopes(graph)
     assert found[path["one"]] == found[path["other"]] != found[path["third"]]
@@ -146,6 +147,6 @@ def test_boundaries() -> None:
 
 
 def test_a_large_graph_takes_no_time() -> None:
-    graph = graph_of("net:\n  a: 2000 * [3x3 conv 8, relu]")
+    graph = graph_of("net:\n  a: {repeat: 2000, do: [3x3 conv 8, relu]}")
     found = signatures(graph)
     assert len({found[s] for s in graph.root.walk() if s.parent is not None and s.parent.path == "a"}) == 1

@@ -183,6 +183,7 @@ class Builder:
             labels.append(Label(span, f"{_how(before, here)} here: N x {format_shape(here)}"))
         last = self.nodes[node]
         if resized is None or last.shape != self.nodes[resized].shape:
+            labels = [label for label in labels if label.span != last.origin.span]
             labels.append(Label(last.origin.span, f"N x {format_shape(last.shape)}, from `{last.written_path}`"))
         return tuple(labels)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def call(walker: Walker, item: CallItem, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
     call = item.call
-    target = _callee(walker, item, ctx)
     walker.receive(inputs[0])
+    target = callee(walker, item, ctx)
     if target in KINDS:
         return walker.op(_kind_call(walker, item, KINDS[target], ctx), place, inputs, ctx)
     block = walker.blocks[target]
@@ -37,7 +37,8 @@ def call(walker: Walker, item: CallItem, place: Place, inputs: Sequence[int], ct
     return walker.item(block.body, place.called(target, values), inputs[0], inner)
 
 
-def _callee(walker: Walker, item: CallItem, ctx: Context) -> str:
+def callee(walker: Walker, item: CallItem, ctx: Context) -> str:
+    """The block or kind that is called. Raises E0301."""
     name = item.call.name
     value: Value
     if name in walker.blocks or name in KINDS:
@@ -76,7 +77,7 @@ def _block_frame(walker: Walker, item: CallItem, block: Block, inputs: Sequence[
                     item.span, labels=(Label(block.span, "defined here"),),
                     help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`")  # fmt: skip
     given = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
-    return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)})
+    return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
 
 
 def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:

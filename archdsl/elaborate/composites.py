@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archdsl.diagnostics import Diagnostic, Origin, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
 from archdsl.elaborate.build import chain_notes
+from archdsl.elaborate.calls import callee
 from archdsl.elaborate.place import Context, Counter, Frame, Place
 from archdsl.language import expressions
 from archdsl.language.expressions import Env, show
-from archdsl.language.items import BranchesItem, DenseItem, Item, Key, ListItem, MapItem, ResidualItem, Written
+from archdsl.language.hints import meant
+from archdsl.language.items import (
+    BranchesItem,
+    CallItem,
+    DenseItem,
+    Item,
+    Key,
+    ListItem,
+    MapItem,
+    ResidualItem,
+    Written,
+)
 from archdsl.language.names import copy_name
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
 from archdsl.ops.base import Op
@@ -35,6 +48,8 @@ def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx
     differ = [at(s) for s in before] != [at(s) for s in after]
     if differ and item.shortcut == "none":
         return body
+    if isinstance(item.shortcut, CallItem):
+        _check_shortcut(walker, item.shortcut, ctx)
     short = _shortcut(walker, item, inside, cursor, body, ctx) if differ else cursor
     path = walker.builder.implied_path(inside.scope.path, "add")
     return walker.builder.add(MERGES["add"], [body, short], path, inside.scope, origin)
@@ -50,6 +65,15 @@ def _scaled(walker: Walker, item: ResidualItem, inside: Place, body: int, ctx: C
         return body
     path = walker.builder.implied_path(inside.scope.path, "scale")
     return walker.builder.add(Affine(mul=float(value)), [body], path, inside.scope, origin)
+
+
+def _check_shortcut(walker: Walker, shortcut: CallItem, ctx: Context) -> None:
+    """A misspelt word must not go unseen where the shapes agree, and no shortcut is made."""
+    try:
+        callee(walker, shortcut, ctx)
+    except ArchError as e:
+        near = closest(shortcut.call.name, ("none", "pad"))
+        raise ArchError([replace(d, help=f"did you mean `{near}`?") if near else d for d in e.diagnostics]) from None
 
 
 def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, body: int, ctx: Context) -> int:
@@ -149,11 +173,14 @@ def branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx
 
 
 def _merge_of(walker: Walker, item: BranchesItem, ctx: Context) -> Op:
-    word = item.merge.evaluate(ctx.env) if item.merge is not None else "concat"
+    try:
+        word = item.merge.evaluate(ctx.env) if item.merge is not None else "concat"
+    except ArchError:
+        word = item.merge.text if item.merge is not None else ""
     if not isinstance(word, str) or word not in MERGES:
         span = item.merge.span if item.merge is not None else item.span
         raise error("E0308", f"`merge` is concat, add or mul, not {show(word)}", span,
-                    help=did_you_mean(word, MERGES) if isinstance(word, str) else "")  # fmt: skip
+                    help=meant(word, MERGES) if isinstance(word, str) else "")  # fmt: skip
     return MERGES[word]
 
 

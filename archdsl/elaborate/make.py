@@ -101,8 +101,8 @@ class OpMaker:
             return None
         if not isinstance(name, str) or name not in KINDS or KINDS[name].role != role:
             known = [k for k, o in KINDS.items() if o.role == role]
-            raise error("E0301", f"`{role}` is {show(name)}, which is none of: {', '.join(known)}", part.name.span,
-                        help=did_you_mean(name, known) if isinstance(name, str) else "")  # fmt: skip
+            raise error("E0301", f"`{role}` is {show(name)}, which is no {'norm' if role == 'norm' else 'activation'}", part.name.span,
+                        help=did_you_mean(name if isinstance(name, str) else "", known))  # fmt: skip
         op = KINDS[name]
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
         return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
@@ -156,20 +156,24 @@ def _number(value: Value, at: Written | None) -> Any:
 
 
 def _evaluate(op: type[Op], name: str, written: Written, env: Env) -> Value:
-    """The value of a field. For an unknown name the field's own words (`same`, `nearest`) may be what was meant."""
+    """The value of a field. In place of an unknown name its own words (`same`, `nearest`) may be meant, but no kind."""
     try:
         return written.evaluate(env)
     except ArchError as e:
         (d, *_) = e.diagnostics or (None,)
-        near = closest(written.span.text, words_of(op, name)) if d is not None and d.span == written.span else None
-        if d is None or d.code != "E0304" or near is None:
+        if d is None or d.code != "E0304" or d.span != written.span or d.span.text in ("i", "first", "last"):
             raise
-        raise ArchError(replace(d, help=f"did you mean `{near}`?")) from None
+        roles = [k for k, o in KINDS.items() if o.role] if name in op.positional else []
+        near = closest(d.span.text, [*words_of(op, name), *env.own, *roles])
+        about = f"{name}: {op.model_fields[name].description}"
+        raise ArchError(replace(d, help=f"did you mean `{near}`?" if near else about)) from None
 
 
 def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
     about = "; ".join(f"{name}: {op.model_fields[name].description}" for name in names)
-    example = " ".join([*(["3x3"] if "kernel" in op.model_fields else []), op.kind, *(["64"] if "out" in op.positional else [])])
+    window = "kernel" in op.model_fields and op.model_fields["kernel"].is_required()
+    needed = [name for name in op.positional if op.model_fields[name].is_required()]
+    example = " ".join([*(["3x3"] if window else []), op.kind, *("64" if name == "out" else "2" for name in needed)])
     return Diagnostic("E0311", f"`{op.kind}` needs {' and '.join(f'`{name}`' for name in names)}", span, help=f"e.g. `{example}`; {about}")
 
 

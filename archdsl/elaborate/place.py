@@ -43,6 +43,8 @@ class Frame:
     """All nodes of the sequence by name, also those not built yet."""
     current: str = ""
     """The name of the one that is being built."""
+    block: str = ""
+    """The block whose body the sequence is."""
 
 
 class Context(NamedTuple):

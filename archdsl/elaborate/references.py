@@ -34,15 +34,17 @@ def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:
 def _unknown(ref: Ref, frame: Frame) -> ArchError:
     name = ref.parts[0]
     visible: list[str] = []
+    block = ""
     at_frame: Frame | None = frame
     while at_frame is not None:
         if name in at_frame.later:
             return _later(ref, at_frame)
         visible += at_frame.names
+        block = at_frame.block
         at_frame = at_frame.parent
     hint = did_you_mean(name, visible)
-    if closest(name, visible) is None:
-        hint = (hint + "\n" if hint else "") + "a block sees nothing of its caller but its arguments and inputs"
+    if block and closest(name, visible) is None:
+        hint = (hint + "\n" if hint else "") + f"the block `{block}` sees nothing of its caller but its arguments and inputs"
     return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
 
 

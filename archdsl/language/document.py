@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -125,10 +125,13 @@ class Document:
             try:
                 values[name] = _argument(decl, overrides.get(name), name in overrides, env)
             except ArchError as e:
-                report.extend(e.diagnostics)
+                report.extend(replace(d, help=_EARLIER) if d.code == "E0304" and d.span and d.span.text in self.args else d for d in e.diagnostics)
                 values[name] = 1
         report.raise_errors()
         return values
+
+
+_EARLIER = "the default of an argument can use those before it: move that one up"
 
 
 def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> Value:
@@ -141,7 +144,7 @@ def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> 
         else:
             value = frozen(over)
     if _type_name(value) != kind and not (kind == "float" and _type_name(value) == "int"):
-        raise error("E0308", f"the argument `{decl.name}` is {_type_text(kind)}, not {show(value)}", span,
+        raise error("E0308", f"the argument `{decl.name}` must be {_type_text(kind)}, not {show(value)}", span,
                     labels=(Label(decl.span, f"its default is {show(default)}"),) if overridden else ())  # fmt: skip
     number = float(value) if kind in ("int", "float") else 0.0  # type: ignore[arg-type]
     for bound, bad, word in ((decl.least, number < (decl.least or 0), "least"), (decl.most, number > (decl.most or 0), "most")):

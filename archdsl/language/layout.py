@@ -63,7 +63,7 @@ class Draft:
 def read_layout(source: Source) -> Draft:
     """The layout of a spec. Errors: those of `source.parse`, and E0202 where the spec is not a mapping."""
     tree = parse(source)
-    reader = _Reader(source)
+    reader = _Reader(tree.span.source)
     reader.read()
     if not isinstance(reader.root, Group) or not reader.root.mapping:
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
@@ -75,7 +75,7 @@ class _Reader:
     """Takes the events in turn. `parse` has refused whatever is wrong with them."""
 
     def __init__(self, source: Source) -> None:
-        self.source, self.text = source, source.text.removeprefix("\ufeff")
+        self.source, self.text = source, source.text
         self.root: Layout | None = None
         self.root_open: _Open | None = None
         self.stack: list[_Open] = []
@@ -103,10 +103,9 @@ class _Reader:
 
     def scalar(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index
-        raw = self.text[start:end]
         if event.anchor:
-            start += re.match(r"&\S+\s*", raw).end() if raw.startswith("&") else 0  # type: ignore[union-attr]
-            raw = self.text[start:end]
+            start = self.after_anchor(start)
+        raw = self.text[start:end]
         top = self.stack[-1] if self.stack else None
         is_key = top is not None and top.group.mapping and top.key is None
         leaf = Leaf(event.value, anchor=event.anchor or "", wrap="\n" in raw)
@@ -154,7 +153,7 @@ class _Reader:
 
     def open(self, event: Any) -> None:
         start = event.start_mark.index
-        if event.anchor and self.text.startswith("&", start):
+        if event.anchor:
             start = self.after_anchor(start)
         flow = bool(event.flow_style) and self.text[start : start + 1] in ("[", "{")
         group = Group(mapping=isinstance(event, yaml.MappingStartEvent), flow=bool(event.flow_style), anchor=event.anchor or "")

@@ -31,6 +31,8 @@ from archdsl.language.validate import plain, validate
 from archdsl.ops import KINDS
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
+STRUCTURE = ("input", "args", "defaults", "blocks")
+"""Sections without which nodes would seem wrong that are not: their errors are told alone."""
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -67,7 +69,13 @@ class _Builder:
         value = self.tree.get(name)
         if value is None or (isinstance(value, Scalar) and value.value is None):
             return fallback
-        return self.attempt(lambda: make(value), fallback)
+        structure = self.report
+        if name not in STRUCTURE:
+            self.report = self.faults
+        try:
+            return self.attempt(lambda: make(value), fallback)
+        finally:
+            self.report = structure
 
     def build(self, name: str, family: str) -> Document:
         self._known_keys()

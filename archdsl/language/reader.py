@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from archdsl.diagnostics import ArchError, Diagnostic, Report, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
-from archdsl.language.hints import meant
+from archdsl.language.hints import field_meant, meant
 from archdsl.language.items import (
     BranchesItem,
     BrokenItem,
@@ -117,9 +117,12 @@ class Reader:
         return ListItem(span=tree.span, items=tuple(self.child(t) for t in tree.items))
 
     def mapping(self, tree: Map) -> MapItem:
-        entries = []
+        entries: list[tuple[Key, Item]] = []
         self._check_words(tree)
         for entry in tree.entries.values():
+            if entry.key.text in _BESIDE:
+                entries.append((Key("", None, entry.key.span), BrokenItem(span=entry.key.span)))
+                continue
             key = self.attempt(partial(self.key, entry.key), None)
             item = self.child(entry.value, entry.key.span)
             if key is None:
@@ -220,7 +223,8 @@ class Reader:
         return result
 
     def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualItem:
-        body = self.child(value, tree.entries["residual"].key.span)
+        common["span"] = tree.entries["residual"].key.span
+        body = self.child(value, common["span"])
         scale, shortcut = tree.get("scale"), tree.get("shortcut")
         result = ResidualItem(body=body, **common)
         result.scale = expression(scale, "scale") if scale is not None else None
@@ -255,12 +259,15 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
     for name, tree in fields.items():
         if name not in op.model_fields:
             raise error("E0309", f"`{op.kind}` has no `{name}`", keys[name],
-                        help=did_you_mean(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]))  # fmt: skip
+                        help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]))  # fmt: skip
         if name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text:
             out[name] = Written(tree.span, expressions.literal(tree.text, tree.span))
         else:
             out[name] = written(tree, words_of(op, name))
     return out
+
+
+_ROLES = {"norm": "norm", "act": "activation"}
 
 
 def part(tree: Map, role: str) -> Part | None:
@@ -273,7 +280,9 @@ def part(tree: Map, role: str) -> Part | None:
     name = value.get("op")
     if not isinstance(name, Scalar) or name.value not in KINDS or KINDS[str(name.value)].role != role:
         known = [k for k, o in KINDS.items() if o.role == role]
-        raise error("E0301", f"`{role}` needs `op`, one of: {', '.join(known)}", value.span)
+        if not isinstance(name, Scalar):
+            raise error("E0301", f"`{role}` needs `op`, one of: {', '.join(known)}", value.span)
+        raise error("E0301", f"`{name.text[:60]}` is no {_ROLES[role]}", name.span, help=did_you_mean(name.text, known))
     op = KINDS[str(name.value)]
     rest = {k: e.value for k, e in value.entries.items() if k != "op"}
     return Part(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))

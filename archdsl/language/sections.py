@@ -34,7 +34,7 @@ def text_of(tree: Tree | None) -> str:
 
 
 def ref_of(tree: Tree) -> Ref:
-    parts = tuple(text_of(tree).strip().split("."))
+    parts = tuple(tree.text.strip().split(".")) if isinstance(tree, Scalar) else ("",)
     if not all(re.match(r"[A-Za-z0-9_-]+$", p, re.ASCII) for p in parts):
         raise error("E0302", "the name of a node is expected here, e.g. `layer4.0`", tree.span)
     return Ref(parts, tree.span)
@@ -56,7 +56,7 @@ def read_defaults(kind: str, tree: Tree) -> OpDefaults:
     """What is written behind a kind under `defaults`. Raises E0202, E0301, E0302, E0309, E0310."""
     op = KINDS[kind]
     if isinstance(tree, Scalar):
-        if not isinstance(tree.value, str):
+        if tree.value is None or isinstance(tree.value, bool):
             raise error("E0202", f"what follows `{kind}` is expected here, e.g. `bn relu`", tree.span)
         tree = desugar_defaults(tree, op)
     if not isinstance(tree, Map):
@@ -142,7 +142,7 @@ def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
     return tuple(out)
 
 
-_INPUT_HELP = "write channels x height x width, e.g. `3x224x224`, or one number for a vector"
+_INPUT_HELP = "channels x height x width, e.g. `3x224x224`, with names `[3, H=224, W=224]`; or one number for a vector"
 
 
 def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:

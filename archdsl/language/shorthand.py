@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
-from archdsl.language.hints import hint
+from archdsl.language.hints import field_meant, hint
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
@@ -156,7 +156,7 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
     put("op", kind.start, kind.end, scalar.piece(kind.start, kind.end))
     if kernel:
         if "kernel" not in op.model_fields:
-            raise error("E0309", f"`{op.kind}` has no window", scalar.part(found[0].start, found[0].end))
+            raise error("E0309", f"`{op.kind}` has no window", scalar.part(found[0].start, found[0].end), help=_KEEPS.get(op.kind, ""))
         middle = found[0].start + len(kernel[1])
         sides = (scalar.piece(found[0].start, middle, int(kernel[1])), scalar.piece(middle + 1, found[0].end, int(kernel[2])))
         put("kernel", found[0].start, found[0].end, Seq(sides, scalar.part(found[0].start, found[0].end), True))
@@ -166,12 +166,15 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
 def _unknown_kind(scalar: Scalar, kind: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
     span = scalar.part(kind.start, kind.end)
     head, opened, values = kind.text.partition("(")
+    if rest and opened and _NAME.fullmatch(head) and head not in KINDS and not window:
+        raise error("E0302", "nothing may follow a call but `as`, `<-` and `when`", scalar.part(rest[0].start, rest[-1].end),
+                    help="give it a node of its own, or the block an argument for it")  # fmt: skip
     if head in KINDS and opened:
         inner = " ".join(value.strip() for value in values.rstrip(")").split(","))
         return error("E0302", f"the values of `{head}` stand behind it, without parentheses", span,
                      help=f"write `{f'{window} {head} {inner}'.strip()[:80]}`")  # fmt: skip
     help_ = hint(kind.text, [w.text for w in rest], blocks, window)
-    return error("E0301", f"there is no kind `{head[:60]}`", span, help=help_)
+    return error("E0301", f"there is no kind `{(head or kind.text)[:60]}`", span, help=help_)
 
 
 def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
@@ -227,7 +230,10 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
 def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:
     if name not in op.model_fields:
         raise error("E0309", f"`{op.kind}` has {message or f'no `{name}`'}", scalar.part(word.start, word.end),
-                    help=did_you_mean(name, [*op.model_fields, "norm", "act"]))  # fmt: skip
+                    help=field_meant(name, [*op.model_fields, "norm", "act"]))  # fmt: skip
+
+
+_KEEPS = {"dwconv": "it keeps the channels; a `1x1 conv` behind it changes them", "gap": "it takes the whole image; `7x7 avgpool` has a window"}
 
 
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
@@ -236,7 +242,13 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
     labels = tuple(Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False))
     what = f"has no use for a further value, `{word.text[:60]}`" if values else f"takes no value `{word.text[:60]}`"
     near = next((w.text for w in (word, *values) if _NAME.fullmatch(w.text) and closest(w.text, known)), None)
-    if word.text in _OPERATORS:
+    if word.text in ("<", "->") or word.text.startswith("<-"):
+        help_ = "what a node reads is written `<- name`, with blanks"
+    elif word.text == "if":
+        help_ = "a condition is written `when`: the node is left out where it does not hold"
+    elif any(w.text.endswith(",") for w in (*values, word)):
+        help_ = "the words of a node are separated by blanks, without commas"
+    elif word.text in _OPERATORS:
         before = f"{values[-1].text} " if values else ""
         help_ = f"an expression with blanks stands in parentheses: `({before}{word.text} ...)`"
         help_ = "a stride is written without a blank: `/2`" if word.text == "/" else help_
@@ -244,8 +256,12 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
         help_ = f"write `{word.text}=...`" + (", or `/2`" if word.text == "stride" else "")
     elif near is not None:
         help_ = f"did you mean `{closest(near, known)}` for `{near[:60]}`?" if near != word.text else did_you_mean(near, known)
+    elif op.kind in _KEEPS:
+        help_ = _KEEPS[op.kind]
+    elif word.text.isdigit() and "kernel" in op.model_fields and not values:
+        help_ = f"a window stands before the kind: `{word.text}x{word.text} {op.kind}`"
     else:
-        help_ = f"fields are written `key=value`: {', '.join(op.model_fields)}"
+        help_ = f"fields are written `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it takes nothing"
     return error("E0310", f"`{op.kind}` {what}", scalar.part(word.start, word.end), labels=labels, help=help_)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -38,20 +39,30 @@ def locate(tree: Tree, path: tuple[int | str, ...]) -> tuple[Span, Tree]:
 
 def validate(model: type[M], tree: Tree, what: str, data: Any = None) -> M:
     """A model of the tree. Raises E0201 (unknown key), E0202 (wrong value) or E0203 (missing key), all at once."""
+    known = [f.alias or k for k, f in model.model_fields.items()]
     if not isinstance(tree, Map):
-        raise error("E0202", f"`{what}` must be a mapping", tree.span)
+        raise error("E0202", f"`{what}` must be a mapping", tree.span, help=f"of {', '.join(known)}")
     try:
         return model.model_validate(plain(tree) if data is None else data)
     except ValidationError as e:
         items = e.errors(include_url=False)
-        known = [f.alias or k for k, f in model.model_fields.items()]
         meant = {closest(str(item["loc"][-1]), known) for item in items if item["type"] == "extra_forbidden"}
         found = [
             _located(known, tree, what, item)
             for item in items
             if item["type"] != "missing" or item["loc"][-1] not in meant  # it is there, misspelt
         ]
-        raise ArchError({(d.code, d.span): d for d in found}.values()) from None
+        raise ArchError(_one_each(found)) from None
+
+
+def _one_each(found: list[Diagnostic]) -> list[Diagnostic]:
+    """Of a value that may have several forms pydantic says what is wrong with each: that is one mistake."""
+    out: dict[tuple[str, Span | None], Diagnostic] = {}
+    for d in found:
+        first = out.setdefault((d.code, d.span), d)
+        if first.message != d.message and d.code == "E0202":
+            out[d.code, d.span] = replace(first, message=first.message.partition(" must be ")[0] + " cannot have this value")
+    return [*out.values()]
 
 
 def _located(known: list[str], tree: Map, what: str, item: Any) -> Diagnostic:
@@ -63,7 +74,9 @@ def _located(known: list[str], tree: Map, what: str, item: Any) -> Diagnostic:
                           help=did_you_mean(str(loc[-1]), known))  # fmt: skip
     if item["type"] == "missing":
         return Diagnostic("E0203", f"`{what}` needs `{name}`", tree.span)
-    return Diagnostic("E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span)
+    choices = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
+    near = closest(str(item.get("input")), choices) if choices else None
+    return Diagnostic("E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span, help=f"did you mean `{near}`?" if near else "")
 
 
 _WORDS = (
@@ -76,6 +89,7 @@ _WORDS = (
     (r"less than or equal to", "at most"),
     (r"greater than", "more than"),
     (r"'([^']*)'", r"`\1`"),
+    (r"^\w+ should have at (most|least) (\d+) items? after validation, not \d+$", r"must have at \1 \2 items"),
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, TypeAlias, TypeGuard
 
-from archdsl.diagnostics import ArchError, Span, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Span, closest, error
 from archdsl.language.expressions.values import LIMIT, Env, Lookup, Number, Value, described, show
 
 
@@ -45,8 +45,11 @@ def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
     help_ = f"did you mean `{meant}`?" if meant else ""
     if name in ("i", "first", "last"):
         help_ = _COPY
+    elif name == "in":
+        help_ = "`in` is known in nodes, and in the defaults of a block's arguments"
     elif not meant and isinstance(env, Env):
-        help_ = did_you_mean(name, env.own)
+        own = [known for known in env.own if known != "in"]
+        help_ = f"known: {', '.join(own[:20])}" if own else "there are no arguments here: they are defined under `args:`"
     return error("E0304", f"`{name[:80]}` is not known here", span, help=help_)
 
 

@@ -130,7 +130,8 @@ class Parser:
             if token.kind == "end":
                 message = f"this `{opened.text}` is never closed"
                 raise error("E0303", message, self.span(opened), label="opened here")
-            self.refuse_operator(f"expected `{text}`, found {self.shown()}", labels=(label,))
+            help_ = "a list stands in brackets: `[1, 2]`" if token.text == "," else ""
+            self.refuse_operator(f"expected `{text}`, found {self.shown()}", labels=(label,), help=help_)
         self.advance()
         return token
 
