@@ -43,11 +43,11 @@ def main() -> None:
         print(json.dumps({"machine": where, "runs": {k: v._asdict() for k, v in found.items()}, "ratios": ratios, "targets": TARGETS}))
         return
     rows = [
-        [name, f"{1000 * one.wall_s:,.0f} ms", f"{one.peak_bytes / 1e6:,.0f} MB",
+        [name, f"{1000 * one.wall_s:,.0f} ms", f"{1000 * one.cpu_s:,.0f} ms", f"{one.peak_bytes / 1e6:,.0f} MB",
          f"{ratios[name]:.3f}" if name in ratios else "", f"{TARGETS[name]:g}" if name in ratios else ""]
         for name, one in found.items()
     ]  # fmt: skip
-    print(table(["process", "time", "peak memory", "params / this", "at most"], rows))
+    print(table(["process", "time", "processor time", "peak memory", "params / this", "at most"], rows))
     print(f"\n{where}; medians of {options.rounds} runs")
     if TORCHINFO not in found:
         print(f"not compared with torchinfo: pip install {' '.join(missing('torchvision', 'torchinfo'))}")

@@ -126,11 +126,6 @@ SMALL = {"inception_v3": (96, 128)}
 SMALL_IN_TRAINING = {"alexnet": (64, 96), "inception_v3": (299, 299)}
 """The same for gradients, where 32 x 64 is too small."""
 
-PREPARED_OTHERWISE = {
-    "googlenet": "the released weights take values from -1 to 1, the spec says ImageNet's",
-    "resnext101_64x4d": "the released weights are for a resize to 232, the spec says 256",
-}
-
 FIRST = [next(iter(family)) for family in FAMILIES.values()]
 COUNTED = {name: counts for family in FAMILIES.values() for name, counts in family.items()}
 TRANSFORMERS = ("maxvit", "swin", "vit")
@@ -289,9 +284,7 @@ def test_what_only_training_uses(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COUNTED)
-def test_preprocessing(name: str, request: pytest.FixtureRequest) -> None:
-    if name in PREPARED_OTHERWISE:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=PREPARED_OTHERWISE[name]))
+def test_preprocessing(name: str) -> None:
     recipe = network_of(name).recipe
     assert recipe is not None
     mean, std = ((values * 3)[:3] for values in (recipe.mean, recipe.std))

@@ -17,7 +17,6 @@ from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
 from archdsl.views.fields import fields_of, value_layout
 from archdsl.views.parts import Part, parts_of
 
-
 _WORDS = frozenset((*HEADS, *COMMON_KEYS, "then"))
 """A node that bears such a name has a dot before its key."""
 
