@@ -11,7 +11,7 @@ import pytest
 
 import archdsl
 from archdsl import explain
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.review import review
 
 PACKAGE = Path(archdsl.__file__).parent
@@ -104,10 +104,34 @@ def test_the_other_codes_show_what_is_printed(code: str) -> None:
     assert f"{kind}[{code}]: " in example
 
 
-@pytest.mark.parametrize("code", WITHOUT_SPEC)
-def test_the_other_codes_are_raised_by_some_test(code: str) -> None:
+@pytest.mark.parametrize("code", [code for code in WITHOUT_SPEC if code[0] == "E"])
+def test_the_other_errors_are_raised_by_some_test(code: str) -> None:
     tests = Path(__file__).parent
-    assert any(code in path.read_text(encoding="utf-8") for path in tests.glob("test_*.py"))
+    assert code in "".join(path.read_text(encoding="utf-8") for path in tests.glob("test_*.py"))
+
+
+def test_a_drawing_that_takes_too_long() -> None:
+    from archdsl.views.diagram import diagram
+
+    with pytest.raises(ArchError) as caught:
+        diagram(archdsl.load("resnet18").graph, time_limit_s=0.0)
+    assert [d.code for d in caught.value.diagnostics] == ["E0712"]
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize("code", WITHOUT_SPEC)
+def test_commands_in_examples_exist(code: str) -> None:
+    """Every option of a command that a page shows is one that the command has."""
+    import click
+
+    from archdsl.cli import main
+
+    for line in re.findall(r"^\$ archdsl (.*)$", explain.page(code).text, re.MULTILINE):
+        name, *words = line.split()
+        command = main.get_command(click.Context(main), name)
+        assert command is not None, line
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word.split("=")[0] for word in words if word.startswith("-") and len(word) > 1} <= known, line
 
 
 # --- the printed documentation ---------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def _near(code: str, codes: tuple[str, ...]) -> str:
     from archdsl.diagnostics import closest
 
     same = next((known for known in codes if code[1:] and known[1:] == code[1:].zfill(4)), None)
-    best = same or closest(code, codes)
+    best = same or closest(code, [known for known in codes if known[:3] == code[:3]]) or closest(code, codes)
     return f"did you mean {best}?" if best else "`archdsl explain` lists all codes"
 
 

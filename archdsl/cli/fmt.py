@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def _expanded(files: tuple[str, ...]) -> Iterator[str]:
     from archdsl.library import SUFFIXES
 
     for name in files:
-        if name == "-" or not Path(name).is_dir():
+        if name == "-" or not os.path.isdir(name):  # unlike Path.is_dir, also where the name is too long to be one
             yield name
             continue
         inside = sorted(str(p) for p in Path(name).iterdir() if p.suffix in SUFFIXES and p.is_file())

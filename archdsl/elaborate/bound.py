@@ -101,11 +101,12 @@ class Bound:
             return self._copy(item, env)
         count = self._count(item.repeat, env)
         each = 1 if isinstance(item, DenseItem) else 0
+        self._need_room(count, item)
         if not self._uses_copy(item):
             total = count * (self._copy(item, env) + each) if count else 0
         else:
             total = 0
-            for k in range(min(count, MAX_NODES)):
+            for k in range(count):
                 total += self._copy(item, Env({"i": k, "first": k == 0, "last": k == count - 1}, env)) + each
                 if total > MAX_NODES:
                     break

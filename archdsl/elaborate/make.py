@@ -165,8 +165,9 @@ def _evaluate(op: type[Op], name: str, written: Written, env: Env) -> Value:
             raise
         roles = [k for k, o in KINDS.items() if o.role] if name in op.positional else []
         near = closest(d.span.text, [*words_of(op, name), *env.own, *roles])
+        known = "" if d.help.startswith("did") else f"{d.help}\n"
         about = f"{name}: {op.model_fields[name].description}"
-        raise ArchError(replace(d, help=f"did you mean `{near}`?" if near else about)) from None
+        raise ArchError(replace(d, help=f"did you mean `{near}`?" if near else known + about)) from None
 
 
 def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:

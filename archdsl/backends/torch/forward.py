@@ -303,11 +303,19 @@ class Namer:
         line = next(iter(before)) if len(before) == 1 else None
         if line is not None and len(self.readers[line]) == 1 and self.given[line] not in {*live, "x"}:
             return self.given[line]
-        if self._joins_named(value):
+        if self._joins_named(value) or (self._stays(before, place) and not self._goes_on(readers[0])):
             return own
         if "x" not in live:
             return "x"
         return "out" if "out" not in live and self._continues(value) else own
+
+    def _stays(self, sources: Set[int], place: int) -> bool:
+        """Whether all sources are read again after a statement."""
+        return all(max(self.readers[source]) > place for source in sources)
+
+    def _goes_on(self, place: int) -> bool:
+        """Whether a statement reads one value only."""
+        return place < len(self.items) and len(set(values(self.items[place].expr))) == 1
 
     def _in_training(self, place: int) -> bool:
         return place < len(self.items) and self.items[place].training
@@ -341,7 +349,7 @@ class Namer:
     def _thread(self, value: int, item: Statement) -> str:
         """A name for the line of statements that starts with this value: what their names begin with."""
         names = [self.names[value]]
-        if isinstance(item.expr, Call) and item.expr.target == "torch.cat":
+        if isinstance(item.expr, Call) and item.expr.target in ("torch.cat", "+", "*"):
             # A merge of two branches is called after what those have in common.
             shared = _shared([self.given[source] for source in values(item.expr)])
             return shared if len(shared) > 3 else names[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from archdsl.backends.torch.options import formula
@@ -9,6 +11,9 @@ from archdsl.backends.torch.sharing import SharedClass
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat
 from archdsl.shapes import at, concrete
+
+MAX_WORDS = 70
+"""Columns of a line of shapes, beyond which channels are not told."""
 
 
 def shape_words(shape: Sequence[object]) -> str:
@@ -22,7 +27,8 @@ def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
     given = [[graph.nodes[block.outputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].outputs))]
     before = ", ".join(_tensor_words(graph, shared, nodes, None) for nodes in received)
     after = ", ".join(_tensor_words(graph, shared, nodes, received[0]) for nodes in given[:outputs])
-    return f"{before} -> {after}"
+    words = f"{before} -> {after}"
+    return words if len(words) <= MAX_WORDS else re.sub(r"\(N, [^,]+,", "(N, C,", words)
 
 
 def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], received: Sequence[Node] | None) -> str:
@@ -49,25 +55,30 @@ def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> 
     for option in options:
         if option.column == column:
             return option.name
+    total = ""
     if all(isinstance(node.op, Concat) for node in nodes):
         parts = [[graph.nodes[node.inputs[n]] for node in nodes] for n in range(len(nodes[0].inputs))]
-        return _sum_words([_channel_words(graph, shared, part) for part in parts])
+        total = _sum_words([_channel_words(graph, shared, part) for part in parts])
+        if re.fullmatch(r"[\w +*]+", total):
+            return total
     for option in options:
         text = formula(option.column, column, "channels", divide=True)
         if text:
             return text.format(option.name)
-    return ""
+    return total
 
 
 def _sum_words(words: Sequence[str]) -> str:
-    """`a + b2 + 96`, `2 * e`; empty if one is unknown."""
+    """`a + b2 + 96`, `2 * e`; empty if a part is unknown."""
     if not all(words):
         return ""
-    if len(set(words)) == 1 and words[0].isidentifier():
-        return f"{len(words)} * {words[0]}"
     number = sum(int(word) for word in words if word.isdigit())
-    named = [word for word in words if not word.isdigit()]
-    return " + ".join([*named, *([str(number)] if number else [])])
+    named = Counter(word for word in words if not word.isdigit())
+    terms = [
+        word if times == 1 else f"{times} * {word if word.isidentifier() else f'({word})'}"
+        for word, times in named.items()
+    ]
+    return " + ".join([*terms, *([str(number)] if number else [])])
 
 
 def _size_words(shared: SharedClass, letter: str, before: Sequence[int], after: Sequence[int]) -> str:
