@@ -282,3 +282,33 @@ def test_all_mistakes_are_told_at_once(net: Net) -> None:
 def test_a_reference_reaches_into_a_call(net: Net) -> None:
     text = "blocks:\n  b(w): {x: 3x3 conv w, y: 3x3 conv w}\nnet:\n  l: 2 * b(8)\n  j: concat <- l.0.x, l.1"
     assert wires(net(text), "j") == ["l.0.x", "l.1.y"]
+
+
+def test_a_name_that_adds_nothing_to_the_path_can_be_read(net: Net) -> None:
+    network = net("net:\n  _a: {x: 3x3 conv 8}\n  b: 3x3 conv 8\n  _c: relu\n  s: add <- _a, b, _c")
+    assert wires(network, "s") == ["x", "b", "/relu"]
+    assert codes(lambda: net("net:\n  b: 3x3 conv 3\n  s: add <- _a, b\n  _a: relu")) == ["E0411"]
+
+
+def test_a_node_left_out_stands_for_what_it_would_have_read(net: Net) -> None:
+    text = "args: {n: 0}\nnet:\n  a: 3x3 conv 8\n  b: 3x3 conv 8\n  c: 3x3 conv 8 <- a when n > 0\n  _d: n * relu\n  s: add <- c, _d"
+    assert wires(net(text), "s") == ["a", "b"]
+    assert wires(net(text, n=1), "s") == ["c", "/relu"]
+
+
+def test_what_stands_behind_may_be_left_out(net: Net) -> None:
+    text = "args: {x: false}\nnet:\n  a: 3x3 conv 8\n  r:\n    residual: {conv: 3x3 conv 8}\n    then: relu when x\n  b: 3x3 conv 8"
+    assert wires(net(text), "b") == ["r/add"]
+    assert wires(net(text, x=True), "b") == ["r/relu"]
+
+
+def test_copies_count_from_any_number(net: Net) -> None:
+    assert [n.path for n in net("net: {_a: '3 * 3x3 conv 4 as cell{9}'}").nodes[1:]] == ["cell9", "cell10", "cell11"]
+
+
+def test_centres_may_be_drawn(net: Net) -> None:
+    text = "net:\n  - flatten\n  - op: rbf\n    out: 2\n    centers: |\n      #. ##\n      .# ..\n"
+    network = net(text, input="1x2x2")
+    assert network.nodes[-1].op.centers == ((1, -1, -1, 1), (1, 1, -1, -1))
+    assert codes(lambda: net(text.replace("#. ##", "#. #"), input="1x2x2")) == ["E0308"]
+    assert codes(lambda: net(text.replace("#. ##", "#x ##"), input="1x2x2")) == ["E0308"]

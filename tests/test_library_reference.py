@@ -145,7 +145,10 @@ TIMM = {
 QUICK = ("inception_v4", "inception_resnet_v2", "xception", "dpn68", "dpn68b", "se_resnet50", "mobilenet_v1")
 """Of these the outputs are compared always, of the others with `--all`."""
 
-DTYPES = [pytest.param(torch.float32, 1e-6, id="float32"), pytest.param(torch.float64, 1e-12, id="float64", marks=pytest.mark.slow)]
+DTYPES = [
+    pytest.param(torch.float32, 1e-6, id="float32"),
+    pytest.param(torch.float64, 1e-12, id="float64", marks=pytest.mark.slow),
+]
 
 SMALL = ("lenet5_1998", "alexnet_2012", "googlenet_2014")
 """Networks that take one size only, which is small enough; the others are run at 96 x 96."""
@@ -236,7 +239,10 @@ def test_googlenet_of_2014_module_by_module() -> None:
         nodes = [n for n in network.nodes if n.path.split(".")[0] in modules.split()]
         assert weights_of(nodes) == weights * 1024, modules
         assert sum(n.macs for n in nodes) == macs, modules
-    per_head = [sum(p.numel for n in network.graph.nodes for p in n.params if n.path.split(".")[0] == head) for head in ("aux1", "aux2")]
+    per_head = [
+        sum(p.numel for n in network.graph.nodes for p in n.params if n.path.split(".")[0] == head)
+        for head in ("aux1", "aux2")
+    ]
     assert per_head == [3_188_840, 3_190_888]
 
 

@@ -238,10 +238,17 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
     if expr.target in ("+", "*"):
         return _infix(expr, write)
     if expr.target == "slice":
-        x, start, end = map(write, expr.args)
-        return Joined((x, f"[:, {flat(start) if flat(start) != '0' else ''}:{flat(end)}]"))
+        x, start, end = map(flat, map(write, expr.args))
+        return f"{x}[:, {_cut('' if start == '0' else start, '' if end == 'None' else end)}]"
     named = tuple(Joined((f"{key}=", write(value))) for key, value in expr.kwargs)
     return Group(f"{expr.target}(", (*map(write, expr.args), *named))
+
+
+def _cut(start: str, end: str) -> str:
+    """`2:4`, and with spaces where a bound is more than a number: `self.start : self.end`."""
+    if (start + end).isdigit():
+        return f"{start}:{end}"
+    return f"{start} : {end}".strip()
 
 
 def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
@@ -303,15 +310,15 @@ class Namer:
         line = next(iter(before)) if len(before) == 1 else None
         if line is not None and len(self.readers[line]) == 1 and self.given[line] not in {*live, "x"}:
             return self.given[line]
-        if self._joins_named(value) or (self._stays(before, place) and not self._goes_on(readers[0])):
+        if self._joins_named(value) or (self._branches_off(before) and not self._goes_on(readers[0])):
             return own
         if "x" not in live:
             return "x"
         return "out" if "out" not in live and self._continues(value) else own
 
-    def _stays(self, sources: Set[int], place: int) -> bool:
-        """Whether all sources are read again after a statement."""
-        return all(max(self.readers[source]) > place for source in sources)
+    def _branches_off(self, sources: Set[int]) -> bool:
+        """Whether other statements read all of the sources, too."""
+        return all(len(self.readers[source]) > 1 for source in sources)
 
     def _goes_on(self, place: int) -> bool:
         """Whether a statement reads one value only."""

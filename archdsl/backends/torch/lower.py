@@ -227,7 +227,7 @@ def _flatten(op: ops.Flatten, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _slice(op: ops.Slice, shapes: Sequence[Shape]) -> Lowered:
-    return Lowered(call=_call("slice", X, op.start, at(shapes[0][0]) if op.end is None else op.end))
+    return Lowered(call=_call("slice", X, op.start, None if op.end == at(shapes[0][0]) else op.end))
 
 
 def _shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:

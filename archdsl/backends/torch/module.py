@@ -23,7 +23,7 @@ Runner: TypeAlias = Callable[[nn.Module, Memory], Any]
 """An expression made ready: it reads a module's children and the values made so far."""
 
 
-def _channels(x: Tensor, start: int, end: int) -> Tensor:
+def _channels(x: Tensor, start: int, end: int | None) -> Tensor:
     return x[:, start:end]
 
 

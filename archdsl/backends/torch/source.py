@@ -20,7 +20,7 @@ from archdsl.backends.torch.options import ClassRef, Column, Option, Slots, Use,
 from archdsl.backends.torch.program import Block, Child, Program, program
 from archdsl.backends.torch.repeats import compact, compact_named
 from archdsl.backends.torch.sharing import SharedClass, Sharing
-from archdsl.backends.torch.steps import Call, Module, Parameter, Run
+from archdsl.backends.torch.steps import Module, Parameter, Run
 from archdsl.backends.torch.words import shape_words, shapes
 from archdsl.graph import Graph
 from archdsl.ops import Add
@@ -222,10 +222,6 @@ class _Printer:
             for output in step.outputs:
                 alone = isinstance(step.expr, Run) and len(step.outputs) == 1
                 names[output] = _local_name(self.graph.nodes[output].path, block.scope.path, alone)
-            if len(step.outputs) > 1 and isinstance(step.expr, Call) and "." not in names[step.outputs[0]]:
-                names |= {
-                    output: f"x{n}" for n, output in enumerate(step.outputs, 1) if names[output].startswith("slice")
-                }
         return names
 
     # --- the file ----------------------------------------------------------------------------------------
@@ -390,7 +386,7 @@ def _local_name(path: str, around: str, alone: bool = True) -> str:
     inside = path[len(around) :].lstrip(".") if path.startswith(around) else path.rpartition(".")[2]
     base, _, op = inside.partition("/")
     if not base:
-        return op.strip("/")
+        return op.replace("slice", "part")
     parts = base.split(".")
     return parts[0] if alone else "_".join(parts)
 
