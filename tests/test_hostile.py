@@ -271,6 +271,12 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "L35 a long list handed to many copies": (
         lambda: HEAD + f"args: {{n: [{'1, ' * 9000}1]}}\nblocks:\n  f(r, k):\n    c: 3x3 conv r[0]+k*0\nnet:\n  a: 2000 * f(n, i)\n", 0, (),
     ),
+    "L35 many that are left out": (
+        lambda: f"{HEAD}blocks:\n  f:\n    r: relu\n" + "".join(f"    a{n}: relu when false\n" for n in range(1000)) + "net: {a: 100000 * f}\n", 1, ("E0314",),
+    ),
+    "L35 many references in many copies": (
+        lambda: f"{HEAD}blocks:\n  f:\n    a: add <- {', '.join(['input'] * 50_000)}\nnet: {{a: 10000 * f}}\n", 1, ("E0314",),
+    ),
     "L37 a thousand variants": (
         lambda: net("a: 3x3 conv 8") + "variants:\n" + "".join(f"  v{n}: {{doc: x}}\n" for n in range(1000)), 1, ("E0107",),
     ),

@@ -13,7 +13,7 @@ from archdsl.elaborate.make import OpMaker
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem
+from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem, Written
 from archdsl.ops import KINDS, Fc, Split
 
 MAX_NODES = 250_000
@@ -44,6 +44,10 @@ def _there(part: Part | None) -> bool:
         return False
     name = part.name.expr
     return name is None or not name.constant or name.run(_no_name) is not None
+
+
+def _values_in(written: Written) -> int:
+    return 1 + sum(map(_values_in, written.items))
 
 
 def _items_in(value: Value) -> int:
@@ -86,11 +90,14 @@ class Bound:
         return total
 
     def _work(self, item: Item) -> int:
-        """What evaluating an item's expressions costs, in nodes: `sum(rows)` looks at every row for each copy."""
+        """What a copy of an item costs beyond its nodes: `sum(rows)` looks at every row, an `add` reads each reference."""
         cost = self.works.get(id(item))
         if cost is None:
-            text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in item.expressions())
-            cost = self.works[id(item)] = len(_LOOKS_AT_ALL.findall(text)) * self.longest // LIST_ITEMS_PER_NODE
+            written = [*item.expressions()]
+            text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in written)
+            looked_at = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(_values_in(e) for e in written if isinstance(e, Written))
+            cost = (looked_at + 10 * len(item.sources or ())) // LIST_ITEMS_PER_NODE
+            self.works[id(item)] = cost
         return cost
 
     def size(self, item: Item, env: Env) -> int:
@@ -134,7 +141,7 @@ class Bound:
         if item.when is not None:
             try:
                 if not truth(item.when.evaluate(env), item.when.span):
-                    return 0
+                    return 1  # to see that it is left out takes a step
             except (Unknown, ArchError):
                 pass
         if isinstance(item, OpItem):
