@@ -8,7 +8,13 @@ from archdsl.diagnostics import ArchError, Source, Span, error
 from archdsl.source.limits import MAX_DEPTH
 from archdsl.source.tree import Scalar
 
-QUOTE_HELP = 'quote it: "f(1, 2)", or use block style: `- - f(1, 2)` is a list of one without quotes'
+
+def quote_help(text: str = "f(1, 2)", part: bool = False) -> str:
+    """What to do with a text that YAML takes apart; `part` where the value goes on before or behind it."""
+    text = text if len(text) <= 40 and text.isprintable() and '"' not in text else "f(1, 2)"
+    if part:
+        return f'quote it with all of its value: "... {text} ...", or use block style, each value on a line of its own'
+    return f'quote it: "{text}", or use block style: `- - {text}` is a list of one without quotes'
 
 
 def too_deep(span: Span) -> ArchError:
@@ -55,9 +61,9 @@ def unbalanced(node: Scalar) -> ArchError:
     ends = [at for at in range(len(node.text), len(rest)) if rest[at] == ")" and balanced(rest[: at + 1])]
     if ends and "," in rest[: ends[0]]:
         span = Span(node.span.source, start, start + ends[0] + 1)
-        return error("E0113", f"YAML splits `{span.text}` at its comma here, inside brackets", span, help=QUOTE_HELP)
+        return error("E0113", f"YAML splits `{span.text}` at its comma here, inside brackets", span, help=quote_help(span.text))
     message = f"the parentheses of `{short(node.text)}` do not match; YAML splits at every comma inside brackets"
-    return error("E0113", message, node.span, help=QUOTE_HELP)
+    return error("E0113", message, node.span, help=quote_help())
 
 
 def lonely_key(key: Scalar, value: Span) -> ArchError:
@@ -65,5 +71,5 @@ def lonely_key(key: Scalar, value: Span) -> ArchError:
         message, help_ = f"the key `{short(key.text)}` has no value", "write `null` for none, or leave the key out"
     else:
         message = f"`{short(key.text)}` has no value: inside `{{}}` every part between commas is `key: value`"
-        help_ = QUOTE_HELP
+        help_ = quote_help("add <- a, b")
     return error("E0113", message, key.span, help=help_)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import yaml
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
-from archdsl.source.faults import QUOTE_HELP, tag_error, word_span
+from archdsl.source.faults import quote_help, tag_error, word_span
 
 
 class Syntax:
@@ -94,7 +94,7 @@ class Syntax:
         span = Span(self.source, begin, whole.end() if whole else bracket + 1)
         char = self.text[bracket]
         message = f"inside brackets YAML cannot read `{span.text}`: its `{char}` begins a new list or mapping"
-        raise error("E0113", message, span, help=QUOTE_HELP)
+        raise error("E0113", message, span, help=quote_help(span.text, part=True))
 
     def flow(self) -> NoReturn:
         opening = self.text[self.opened : self.opened + 1]
