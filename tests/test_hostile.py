@@ -256,6 +256,13 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "L29 nothing is left": (net("a: 3x3 conv 8 when false"), 1, ("E0422",)),
     "L31 composites 60 deep": (lambda: net("a: " + "{do: " * 61 + "3x3 conv 8" + " }" * 61), 1, ("E0316",)),
     "L31 blocks 1,000 deep": (lambda: nested_blocks(1000), 1, ("E0316",)),
+    "L33 a thousand wrong arguments": (
+        lambda: HEAD + "args:\n" + "".join(f"  a{n}: b{n}\n" for n in range(1000)) + "net: [relu]\n", 1, ("E0304",),
+    ),
+    "L33 a thousand counts of channels": (lambda: net("\n  ".join(f"a{n}: in * relu" for n in range(1000))), 1, ("E0313",)),
+    "L33 a thousand heads": (
+        lambda: net("a: relu") + "aux:\n" + "".join(f"  h{n}: {{from: a, do: [1000 * relu]}}\n" for n in range(1000)), 1, ("E0314",),
+    ),
     "L33 5,000 unknown kinds": (lambda: net("\n  ".join(f"a{n}: 3x3 cnov 8" for n in range(5000))), 1, ("E0301",)),
     "L33 5,000 unknown names": (lambda: net("\n  ".join(f"a{n}: 3x3 conv widht{n}" for n in range(5000))), 1, ("E0304",)),
     "L33 an unknown name in many copies": (net("a: 100000 * 3x3 conv widht"), 1, ("E0304",)),

@@ -6,9 +6,10 @@ Only what makes the graph too large, too deep or of unknown size is told here; o
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from archdsl.diagnostics import ArchError, Diagnostic, Report, error
+from archdsl.diagnostics import ArchError, Diagnostic, Enough, Report, error
 from archdsl.elaborate.make import OpMaker
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
@@ -83,9 +84,11 @@ class Bound:
         self.maker = OpMaker(self.document.defaults)
         values = self.file_env.values.values()
         self.longest = max((_items_in(v) for v in values), default=0)
-        total = self.size(self.document.net, self.file_env)
-        for head in self.document.aux:
-            total += self.size(head.body, self.file_env)
+        total = 0
+        with suppress(Enough):
+            for item in (self.document.net, *(head.body for head in self.document.aux)):
+                total += self.size(item, self.file_env)
+                self._need_room(total, item)
         self.report.raise_errors()
         return total
 

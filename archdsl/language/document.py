@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from archdsl.diagnostics import ArchError, Diagnostic, Label, Report, Source, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, did_you_mean, error
 from archdsl.language.expressions import Env, Expr, Value, show
 from archdsl.language.forms import Paper, Preprocess
 from archdsl.language.items import Item, Part, Ref, Written
@@ -110,6 +111,11 @@ class Document:
         """Names of kinds and blocks, which stand for themselves."""
         return {**{kind: kind for kind in KINDS}, **{name: name for name in self.blocks}}
 
+    def _earlier(self, d: Diagnostic) -> Diagnostic:
+        """An unknown name in a default that is that of a later argument gets a help of its own."""
+        later = d.code == "E0304" and d.span is not None and d.span.text in self.args
+        return replace(d, help="the default of an argument can use those before it: move that one up") if later else d
+
     def arguments(self, overrides: Mapping[str, Tree | Value] = {}) -> dict[str, Value]:
         """The values of `args`, in order; later defaults may use earlier names. Raises E0212, E0308."""
         unknown = [name for name in overrides if name not in self.args]
@@ -121,17 +127,15 @@ class Document:
         values: dict[str, Value] = {}
         env = Env(values, Env(self.symbols()))
         report = Report()
-        for name, decl in self.args.items():
-            try:
-                values[name] = _argument(decl, overrides.get(name), name in overrides, env)
-            except ArchError as e:
-                report.extend(replace(d, help=_EARLIER) if d.code == "E0304" and d.span and d.span.text in self.args else d for d in e.diagnostics)
-                values[name] = 1
+        with suppress(Enough):
+            for name, decl in self.args.items():
+                try:
+                    values[name] = _argument(decl, overrides.get(name), name in overrides, env)
+                except ArchError as e:
+                    report.extend(map(self._earlier, e.diagnostics))
+                    values[name] = 1
         report.raise_errors()
         return values
-
-
-_EARLIER = "the default of an argument can use those before it: move that one up"
 
 
 def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> Value:
