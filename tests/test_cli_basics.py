@@ -232,6 +232,25 @@ def test_source_and_onnx_need_no_torch(tmp_path: Path) -> None:
         assert "torch" not in loaded(code)
 
 
+def test_pydantic_takes_our_plugin_loader_or_gets_its_own() -> None:
+    code = """if True:
+        import sys
+        from archdsl import cli
+        cli._begin_process()
+        import pydantic
+        class A(pydantic.BaseModel):
+            x: int
+        assert A(x=3).x == 3
+        from pydantic.plugin import _loader
+        assert type(_loader).__name__ == "_NoPlugins"
+        assert callable(_loader.get_plugins) and not _loader.get_plugins()
+        assert _loader.PYDANTIC_ENTRY_POINT_GROUP == "pydantic"
+        assert type(sys.modules["pydantic.plugin._loader"]).__name__ == "module"
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 # --- colours ---------------------------------------------------------------------------------------------
 
 
