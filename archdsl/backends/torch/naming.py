@@ -23,14 +23,9 @@ RESERVED = frozenset(
         "Tensor",
         "OrderedDict",
         "NamedTuple",
-        "Any",
-        # They look like digits.
-        "l",
-        "I",
-        "O",
     )
 )
-"""What no name of a generated file may be."""
+"""What a name of ours may not hide in a generated file."""
 
 
 def identifier(name: str) -> str:
