@@ -19,9 +19,10 @@ from archdsl.graph import Graph
 from archdsl.ops import Add, Conv, Relu
 from archdsl.passes.structure import signatures
 from archdsl.views import engine
-from archdsl.views.diagram import COLORS, diagram, dot, quote, to_dot
+from archdsl.views.diagram import diagram, dot, quote, to_dot
 from archdsl.views.drawing import Arrow, Box, Drawing, Frame, compose
 from archdsl.views.engine import TooSlow, render
+from archdsl.views.theme import LIGHT
 
 A4_POINTS = (595, 842)
 
@@ -182,7 +183,7 @@ def test_the_text_is_the_same_each_time() -> None:
 
 
 def test_colours_are_told_apart() -> None:
-    lines = [color.line for look, color in COLORS.items() if look not in ("input", "output")]
+    lines = [color.line for look, color in LIGHT.colors.items() if look not in ("input", "output")]
     assert len(set(lines)) == len(lines)
 
 

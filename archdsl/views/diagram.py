@@ -6,60 +6,28 @@ Whatever a spec names reaches DOT only through `quote`; node names are `n0`, `n1
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from html import escape
 from typing import NamedTuple
 
 from archdsl.diagnostics import error, escape_control
 from archdsl.graph import Graph
 from archdsl.passes.count import Totals, count
-from archdsl.views.drawing import COARSE, Arrow, Box, Drawing, Frame, Look, compose
+from archdsl.views.drawing import COARSE, Arrow, Box, Drawing, Frame, compose
 from archdsl.views.engine import TIME_LIMIT_S, Format, TooSlow, render
 from archdsl.views.table import in_short
+from archdsl.views.theme import LIGHT, LOOK_WORDS, Look
 from archdsl.views.words import TIMES
 
 MAX_BOXES = 800
 """A drawing of more boxes is not attempted: nobody could read it."""
 
 
-class Color(NamedTuple):
-    """Fill and line of a box."""
-
-    fill: str
-    line: str
-
-
-COLORS: Mapping[Look, Color] = {
-    "input": Color("#FFFFFF", "#555555"),
-    "output": Color("#FFFFFF", "#555555"),
-    "conv": Color("#DDF0FB", "#56B4E9"),
-    "block": Color("#CCE3F0", "#0072B2"),
-    "pool": Color("#FBEBCC", "#E69F00"),
-    "fc": Color("#CCECE3", "#009E73"),
-    "norm": Color("#FCFAD9", "#C8BC20"),
-    "act": Color("#F7DFCC", "#D55E00"),
-    "merge": Color("#F5E4ED", "#CC79A7"),
-    "other": Color("#EEEEEE", "#888888"),
-}
-"""Okabe and Ito's palette (2008), which colour-blind readers can tell apart: lines in full, fills as tints."""
-
-_LEGEND: Mapping[Look, str] = {
-    "conv": "convolution",
-    "block": "block",
-    "pool": "pooling",
-    "fc": "fully connected",
-    "norm": "normalisation",
-    "act": "activation",
-    "merge": "merge",
-    "other": "other",
-}
 _HEAD = """\
 digraph network {
   graph [newrank=true, fontname="Helvetica", fontsize=11, labelloc=t, nodesep=0.25, ranksep=0.14, pad=0.12, bgcolor="#FFFFFF"]
   node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", height=0.26, margin="0.11,0.03", penwidth=1.1]
   edge [fontname="Helvetica", fontsize=8.5, fontcolor="#555555", color="#444444", arrowsize=0.55, penwidth=0.9]
 """
-_QUIET = "#666666"
 
 
 class Diagram(NamedTuple):
@@ -151,7 +119,7 @@ def _frame(frame: Frame) -> str:
     """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from above."""
     name = frame.name + (f"  {TIMES}\u00a0{frame.copies}" if frame.copies > 1 else "")
     lines = '<br align="left"/>'.join(quote(line) for line in (name, frame.title) if line)
-    text = f'<font point-size="8.5" color="{_QUIET}">{lines}<br align="left"/></font>'
+    text = f'<font point-size="8.5" color="{LIGHT.quiet}">{lines}<br align="left"/></font>'
     width = int(4.6 * max(len(name), len(frame.title)))
     blank = f'<td width="{width}"></td>'
     label = f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td>{text}</td>{blank}</tr></table>>'
@@ -159,12 +127,12 @@ def _frame(frame: Frame) -> str:
         look = 'labelloc=t, fillcolor="#F4F4F4", color="#F4F4F4", style="rounded,filled"'
     else:
         style = "rounded,filled,dashed" if frame.training else "rounded,filled"
-        look = f'labelloc=b, fillcolor="#FFFFFF", color="{COLORS["block"].line}", style="{style}"'
+        look = f'labelloc=b, fillcolor="#FFFFFF", color="{LIGHT.colors["block"].line}", style="{style}"'
     return f"graph [label={label}, labeljust=l, {look}, penwidth=1.0, margin=6]"
 
 
 def _box(box: Box) -> str:
-    color = COLORS[box.look]
+    color = LIGHT.colors[box.look]
     style = f'fillcolor="{color.fill}", color="{color.line}"'
     if box.look == "output":
         style = 'shape=plaintext, style="", height=0.2, margin="0.05,0.02"'
@@ -196,7 +164,7 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _small(text: str, size: int) -> str:
-    return f'<font point-size="{size}" color="{_QUIET}">{quote(text)}</font>'
+    return f'<font point-size="{size}" color="{LIGHT.quiet}">{quote(text)}</font>'
 
 
 def _arrow(arrow: Arrow, weight: int) -> str:
@@ -237,10 +205,10 @@ def _weights(drawing: Drawing) -> list[int]:
 def _legend(drawing: Drawing) -> str:
     """One line of coloured cells for the kinds that occur."""
     used = {box.look for box in drawing.boxes()}
-    cells = "".join(_legend_cell(look, text) for look, text in _LEGEND.items() if look in used)
+    cells = "".join(_legend_cell(look, text) for look, text in LOOK_WORDS.items() if look in used)
     return f'<table border="0" cellborder="1" cellspacing="4" cellpadding="3"><tr>{cells}</tr></table>'
 
 
 def _legend_cell(look: Look, text: str) -> str:
-    color = COLORS[look]
+    color = LIGHT.colors[look]
     return f'<td bgcolor="{color.fill}" color="{color.line}" style="rounded"><font point-size="9">{quote(text)}</font></td>'

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from archdsl.graph import Graph
 from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
 from archdsl.passes.fold import Part, Signatures, head, inside, split
 from archdsl.shapes import Shape, concrete, format_shape
 from archdsl.views.stages import fold_nodes, lumps, stages
+from archdsl.views.theme import Look
 from archdsl.views.words import TIMES, part_figure, part_name, run_name
-
-Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
 
 _LOOKS: dict[type[Op], Look] = {
     Input: "input",

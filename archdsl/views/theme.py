@@ -1,0 +1,102 @@
+"""The colours of every drawing: light, dark, and for print in grey.
+
+Okabe and Ito's palette (2008), which colour-blind readers can tell apart: lines in full, fills as tints. No drawing says
+by colour alone what it says: words stand in the boxes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
+"""What a drawn thing is, by its op's kind."""
+
+LOOK_WORDS: Mapping[Look, str] = {
+    "conv": "convolution",
+    "block": "block",
+    "pool": "pooling",
+    "fc": "fully connected",
+    "norm": "normalisation",
+    "act": "activation",
+    "merge": "merge",
+    "other": "other",
+}
+"""The words of a legend."""
+
+
+class Color(NamedTuple):
+    """Fill and line of a box."""
+
+    fill: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """`ink` writes, `quiet` says what matters less, `arrow` leads, `stage` lies behind a stage's boxes."""
+
+    name: str
+    background: str
+    ink: str
+    quiet: str
+    arrow: str
+    stage: str
+    colors: Mapping[Look, Color]
+
+
+_LINES: Mapping[Look, str] = {
+    "conv": "#56B4E9",
+    "block": "#0072B2",
+    "pool": "#E69F00",
+    "fc": "#009E73",
+    "norm": "#C8BC20",
+    "act": "#D55E00",
+    "merge": "#CC79A7",
+    "other": "#888888",
+}
+_LIGHT: Mapping[Look, str] = {
+    "conv": "#DDF0FB",
+    "block": "#CCE3F0",
+    "pool": "#FBEBCC",
+    "fc": "#CCECE3",
+    "norm": "#FCFAD9",
+    "act": "#F7DFCC",
+    "merge": "#F5E4ED",
+    "other": "#EEEEEE",
+}
+_DARK: Mapping[Look, str] = {
+    "conv": "#1D3B4D",
+    "block": "#0A2F47",
+    "pool": "#4A3408",
+    "fc": "#073B2D",
+    "norm": "#3F3B0E",
+    "act": "#4A230A",
+    "merge": "#452A3A",
+    "other": "#333333",
+}
+_GREYS: Mapping[Look, str] = {
+    "conv": "#FFFFFF",
+    "block": "#E6E6E6",
+    "pool": "#CCCCCC",
+    "fc": "#D9D9D9",
+    "norm": "#F2F2F2",
+    "act": "#F2F2F2",
+    "merge": "#FFFFFF",
+    "other": "#FFFFFF",
+}
+
+
+def _colors(fills: Mapping[Look, str], lines: Mapping[Look, str], edge: Color) -> Mapping[Look, Color]:
+    return {"input": edge, "output": edge, **{look: Color(fills[look], lines[look]) for look in fills}}
+
+
+LIGHT = Theme("light", "#FFFFFF", "#000000", "#666666", "#444444", "#F4F4F4",
+              _colors(_LIGHT, _LINES, Color("#FFFFFF", "#555555")))  # fmt: skip
+DARK = Theme("dark", "#14171A", "#EDEDED", "#A8A8A8", "#B5B5B5", "#1E2226",
+             _colors(_DARK, _LINES, Color("#14171A", "#A8A8A8")))  # fmt: skip
+PRINT = Theme("print", "#FFFFFF", "#000000", "#444444", "#222222", "#F7F7F7",
+              _colors(_GREYS, dict.fromkeys(_GREYS, "#222222"), Color("#FFFFFF", "#222222")))  # fmt: skip
+
+THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}
