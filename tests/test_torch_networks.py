@@ -304,6 +304,8 @@ def test_given_weights_are_copied() -> None:
     network = to_torch(graph, given)
     assert not network.training
     given["fc.bias"][:] = 7
+    given["fc.weight"].flags.writeable = False
+    to_torch(graph, given).fc.weight.data.zero_()
     assert network.fc.bias.abs().max() == 0
     assert torch.equal(to_torch(graph, network.state_dict())(*sample(graph)), network(*sample(graph)))
 

@@ -164,6 +164,16 @@ AWKWARD = {
         net: {a: {branches: [identity, {gap: gap, f1: 1x1 conv 2 relu, f2: 1x1 conv 8 sigmoid}], merge: mul}, b: prelu, c: elu,
               d: {residual: {g: 3x3 conv 16 /2}, shortcut: pad}, e: lrn, f: gelu, g: gn 4, h: 1x1 fc 5}
     """,
+    "vectors": "net: {a: fc 8, b: scale 0.5, c: {residual: {d: fc 8, e: scale 1}, then: relu}, f: bn, g: fc 4}",
+    "long words": """
+        blocks:
+          unit(c): {doc: "A unit that is described at length, in words that do not fit into a line of a hundred columns; so they wrap", do: {a: 3x3 conv c}}
+        net: {a: unit(8), b: unit(4), c: "concat <- a, b, input, a, b, input, a, b, input, a, b, input", e: 3x3 conv 2}
+    """,
+    "many sums": "net: {{{}, z: 'add <- {}'}}".format(
+        ", ".join(f"branch_number_{n}: 3x3 conv 8 <- input" for n in range(12)),
+        ", ".join(f"branch_number_{n}" for n in range(12)),
+    ),
     "a chain of one": "net: {a: [[3x3 conv 8]], b: {c: {d: 3x3 conv 8}}}",
 }
 

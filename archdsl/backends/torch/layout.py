@@ -3,6 +3,8 @@ item a line, with a trailing comma."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -55,6 +57,17 @@ def tuple_of(items: tuple[Doc, ...]) -> Doc:
     return Group("(", items) if len(items) != 1 else Joined(("(", items[0], ",)"))
 
 
+def fill(name: str, rows: Sequence[str]) -> str:
+    """`name = (row, row, ...)` with rows wrapped, where an item a line would fill pages."""
+    lines = []
+    for row in rows:
+        lines += textwrap.wrap(
+            f"{row},", WIDTH, initial_indent=INDENT, subsequent_indent=f"{INDENT} ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+    return "\n".join(["# fmt: off", f"{name} = (", *lines, ")", "# fmt: on"])
+
+
 def _spread(doc: Doc) -> bool:
     if isinstance(doc, str):
         return False
@@ -93,3 +106,15 @@ def _lay_joined(before: str, doc: Joined, after: str, indent: str) -> list[str]:
     last = groups[-1]
     head = before + "".join(map(flat, doc.parts[:last]))
     return lay(head, doc.parts[last], "".join(map(flat, doc.parts[last + 1 :])) + after, indent)
+
+
+def wrap(text: str) -> list[str]:
+    """Lines of at most WIDTH columns."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > WIDTH - 2:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return [*lines, line]

@@ -6,6 +6,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -230,14 +231,20 @@ def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int |
     _check_keys(graph, given)
     tensors = network.state_dict(keep_vars=True)
     for key, tensor in tensors.items():
-        value = torch.as_tensor(given[key])
+        value = _tensor(given[key], tensor.dtype)
         if tuple(value.shape) != tuple(tensor.shape):
             was, wanted = format_shape(tuple(value.shape)), format_shape(tuple(tensor.shape))
             raise error("E0603", f"`{key}` is {was or 'a number'}; this network's is {wanted or 'a number'}")
-        value = value.detach().to("cpu", tensor.dtype, copy=weights is not None).contiguous()
         tensors[key] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
     network.load_state_dict(tensors, strict=True, assign=True)
     return network.eval()
+
+
+def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
+    """A tensor of its own: neither its numbers nor its gradient are shared with what was given."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", dtype, copy=True).contiguous()
+    return torch.from_numpy(np.array(value)).to(dtype)
 
 
 def _check_keys(graph: Graph, given: Mapping[str, Any]) -> None:

@@ -57,7 +57,8 @@ class Sharing:
         for block in self.blocks:
             if block is program.root or self._is_class(block):
                 self._add(block)
-        self._name_classes(self._by_kind[self.kinds[program.root]])
+        self.main = self._by_kind[self.kinds[program.root]]
+        self._name_classes(self.main)
 
     def of(self, block: Block) -> SharedClass | None:
         return self._by_kind.get(self.kinds[block])

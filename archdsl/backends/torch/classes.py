@@ -1,0 +1,195 @@
+"""The classes of a printed network: head, children, forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archdsl.backends.torch import forward
+from archdsl.backends.torch.constructors import Constructors
+from archdsl.backends.torch.layout import INDENT, Doc, Group, lay, wrap
+from archdsl.backends.torch.naming import docstring, is_attribute, quoted
+from archdsl.backends.torch.options import ClassRef, Option, Slots, choose
+from archdsl.backends.torch.program import Block, Program
+from archdsl.backends.torch.sharing import SharedClass, Sharing
+from archdsl.backends.torch.steps import Module, Parameter, Run
+from archdsl.backends.torch.words import shapes
+from archdsl.graph import Graph
+from archdsl.ops import Add
+from archdsl.shapes import at
+
+
+class Classes:
+    """Prints the classes that the blocks of a program share."""
+
+    def __init__(self, graph: Graph, program: Program, sharing: Sharing) -> None:
+        self.graph, self.program, self.sharing = graph, program, sharing
+        self.constructors = Constructors(sharing)
+        self.initialised = any(tensor.param.init.how in ("kaiming", "uniform") for tensor in graph.tensors)
+        """Whether some tensor starts at random."""
+        # Inner classes first: the arguments of an outer one depend on theirs.
+        for shared in sharing.classes:
+            self._choose(shared)
+
+    def _choose(self, shared: SharedClass) -> None:
+        slots = Slots()
+        for name in shared.blocks[0].children:
+            self.constructors.child([block.children[name] for block in shared.blocks], slots.text)
+        if not shared.container:
+            forward.statements(shared.blocks, slots.forward_text)
+        scopes = [block.scope for block in shared.blocks]
+        received = tuple(at(self.graph.nodes[block.inputs[0]].shape[0]) for block in shared.blocks)
+        shared.options = choose(slots, scopes, received, self.sharing.taken, frozenset(shared.blocks[0].children))
+
+    def class_text(self, shared: SharedClass) -> list[str]:
+        """The lines of a class."""
+        numbered = _numbered(shared)
+        base = shared.container or ("nn.ModuleList" if numbered else "nn.Module")
+        self.constructors.note(base)
+        lines = [f"class {shared.name}({base}):", *docstring(self._about(shared), INDENT), "", *self._head(shared)]
+        lines += self._listed(shared, numbered) if shared.container or numbered else self._assigned(shared)
+        lines += [f"{INDENT * 2}self.{attribute} = {name}" for name, attribute in shared.options.stored.items()]
+        if shared is self.sharing.main and self.initialised:
+            lines.append(f"{INDENT * 2}self.apply(init_weights)")
+        return lines if shared.container else [*lines, "", *self._forward(shared, numbered)]
+
+    def _listed(self, shared: SharedClass, numbered: bool) -> list[str]:
+        """The children of a container, handed to its constructor."""
+        entries = tuple(self.constructors.entries(shared.blocks, shared.options.text))
+        call = (
+            Group("(", (Group("[", entries, "]", spread=True),), comma=False)
+            if numbered
+            else Group("(", entries, spread=True)
+        )
+        return lay("super().__init__", call, indent=INDENT * 2)
+
+    def _assigned(self, shared: SharedClass) -> list[str]:
+        """The children of a class with a forward, as attributes."""
+        lines = [f"{INDENT * 2}super().__init__()"]
+        for name, first in shared.blocks[0].children.items():
+            child = self.constructors.child([block.children[name] for block in shared.blocks], shared.options.text)
+            lines += _assign(name, child, isinstance(first, Parameter))
+        return lines
+
+    def _head(self, shared: SharedClass) -> list[str]:
+        items = [_declared(option) for option in shared.options.items]
+        return lay("def __init__", Group("(", ("self", *items)), " -> None:", INDENT)
+
+    def _about(self, shared: SharedClass) -> list[str]:
+        """What the spec says of it, and what it makes of which shape."""
+        is_main = shared is self.sharing.main
+        made = shapes(self.graph, shared, len(self.program.outputs) if is_main else None)
+        docs = {block.scope.doc.strip() for block in shared.blocks}
+        said = docs.pop() if len(docs) == 1 else ""
+        if said:
+            return [*wrap(said), "", f"{made}."]
+        word = self.graph.name if is_main else self._kind_words(shared.blocks[0])
+        return [f"{word}: {made}." if word else f"{made}."]
+
+    def _kind_words(self, block: Block) -> str:
+        """What kind of composite a block is."""
+        merged = {type(self.graph.nodes[output].op) for step in block.steps for output in step.outputs}
+        if block.scope.kind == "residual" and Add in merged:
+            return "Residual block"
+        return "Parallel branches" if block.scope.kind == "branches" else ""
+
+    def _forward(self, shared: SharedClass, numbered: bool) -> list[str]:
+        block = shared.blocks[0]
+        folder = forward.Folder(
+            block, {n: forward.leaf_kind(c) for n, c in block.children.items() if isinstance(c, Module)}
+        )
+        items = folder.fold(forward.statements(shared.blocks, shared.options.forward_text))
+        result = block.outputs[0] if len(block.outputs) == 1 else None
+        is_main = shared is self.sharing.main
+        namer = forward.Namer(block, items, self._value_names(block), self.sharing.taken, all_named=is_main)
+        lines = namer.lines(result, numbered)
+        received = [f"{namer.given[i]}: Tensor" for i in block.inputs]
+        gives = self._given_type(shared)
+        text = lay("def forward", Group("(", ("self", *received)), f" -> {gives}:", INDENT)
+        for n, line in enumerate(lines):
+            indent = INDENT * (3 if line.training else 2)
+            if line.training and not (n and lines[n - 1].training):
+                text.append(f"{INDENT * 2}if self.training:")
+            before = "return " if line.targets == ("",) else f"{', '.join(line.targets)} = "
+            text += lay(before, line.doc, indent=indent)
+        if not lines or lines[-1].targets != ("",):
+            text += self._return(shared, namer.given, bool(lines) and lines[-1].training)
+        return text
+
+    def _return(self, shared: SharedClass, given: Mapping[int, str], in_training: bool) -> list[str]:
+        names = [given[output] for output in shared.blocks[0].outputs]
+        if shared is not self.sharing.main:
+            return lay(f"{INDENT * 2}return ", ", ".join(names))
+        lines = []
+        plain = len(self.program.outputs)
+        if self.program.aux:
+            if not in_training:
+                lines.append(f"{INDENT * 2}if self.training:")
+            lines += lay("return ", Group(f"{self.sharing.main.name}TrainingOutputs(", tuple(names)), indent=INDENT * 3)
+        if plain == 1:
+            return [*lines, f"{INDENT * 2}return {names[0]}"]
+        return [
+            *lines,
+            *lay("return ", Group(f"{self.sharing.main.name}Outputs(", tuple(names[:plain])), indent=INDENT * 2),
+        ]
+
+    def _given_type(self, shared: SharedClass) -> str:
+        count = len(shared.blocks[0].outputs)
+        if shared is not self.sharing.main:
+            return "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
+        plain = "Tensor" if len(self.program.outputs) == 1 else f"{shared.name}Outputs"
+        return f"{plain} | {shared.name}TrainingOutputs" if self.program.aux else plain
+
+    def _value_names(self, block: Block) -> dict[int, str]:
+        """What each value of a forward may be called: after its node, or the child that made it."""
+        names = {source: _local_name(self.graph.nodes[source].path, block.scope.path) for source in block.inputs}
+        for step in block.steps:
+            for output in step.outputs:
+                alone = isinstance(step.expr, Run) and len(step.outputs) == 1
+                names[output] = _local_name(self.graph.nodes[output].path, block.scope.path, alone)
+        return names
+
+
+def _assign(name: str, child: Doc, is_parameter: bool) -> list[str]:
+    if is_attribute(name):
+        return lay(f"self.{name} = ", child, indent=INDENT * 2)
+    method = "register_parameter" if is_parameter else "add_module"
+    return lay("", Group(f"self.{method}(", (quoted(name), child)), indent=INDENT * 2)
+
+
+def _declared(option: Option) -> str:
+    types: list[str] = []
+    for value in option.column:
+        kind = _type_words(value)
+        if kind not in types:
+            types.append(kind)
+    default = f" = {option.default!r}" if option.optional else ""
+    return f"{option.name}: {' | '.join(types)}{default}"
+
+
+def _type_words(value: object) -> str:
+    if isinstance(value, ClassRef):
+        return "type[nn.Module]"
+    if isinstance(value, tuple):
+        inner = list(dict.fromkeys(map(_type_words, value)))
+        if len(value) <= 4:
+            return f"tuple[{', '.join(map(_type_words, value))}]"
+        return f"tuple[{' | '.join(inner)}, ...]"
+    return "None" if value is None else type(value).__name__
+
+
+def _numbered(shared: SharedClass) -> bool:
+    """Whether the class is best a list of modules: a forward of its own over children that have numbers for names."""
+    children = shared.blocks[0].children
+    numbers = [str(n) for n in range(len(children))]
+    modules = not any(isinstance(child, Parameter) for child in children.values())
+    return not shared.container and bool(children) and modules and list(children) == numbers
+
+
+def _local_name(path: str, around: str, alone: bool = True) -> str:
+    """The name that a value has within a scope: its node's, or that of the scope's member which made it."""
+    inside = path[len(around) :].lstrip(".") if path.startswith(around) else path.rpartition(".")[2]
+    base, _, op = inside.partition("/")
+    if not base:
+        return op.replace("slice", "part")
+    parts = base.split(".")
+    return parts[0] if alone else "_".join(parts)
