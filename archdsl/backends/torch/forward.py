@@ -389,8 +389,6 @@ def _shared(names: Sequence[str]) -> str:
 
 def _word(name: str) -> str:
     word = identifier(name)
-    if word in ("l", "I", "O") or (word[0].isupper() and any(c.islower() for c in word)):
-        word += "_"  # it looks like a digit, or might hide a class of the file
     return f"y{word}" if word.strip("_").isdigit() else word
 
 

@@ -23,9 +23,14 @@ RESERVED = frozenset(
         "Tensor",
         "OrderedDict",
         "NamedTuple",
+        "Any",
+        # They look like digits.
+        "l",
+        "I",
+        "O",
     )
 )
-"""What a name of ours may not hide in a generated file."""
+"""What no name of a generated file may be."""
 
 
 def identifier(name: str) -> str:

@@ -97,7 +97,7 @@ class Sharing:
         for shared in self.classes:
             variants.setdefault(_common_title(shared.blocks), []).append(shared)
         main.name = main.blocks[0].title
-        self.taken.add(main.name)
+        self.taken |= {main.name, f"{main.name}Outputs", f"{main.name}TrainingOutputs"}
         for title, group in variants.items():
             features = [_features(shared.blocks[0]) for shared in group]
             telling = _telling(features)
