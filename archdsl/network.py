@@ -209,10 +209,14 @@ class Network:
                      force=force, progress=progress)  # fmt: skip
 
     def metadata(self) -> dict[str, str]:
-        """What travels with a compiled network: name, hash, preprocessing, labels, paper, how to read its output."""
+        """What travels with a compiled network: the spec, its name and hash, preprocessing, labels, paper, how to read
+        its output."""
         import json
 
-        meta = {"name": self.name, "spec_sha256": self.fingerprint, "macs": str(self.macs), "output": self.reading}
+        from archdsl.views.rewrite import standalone_text
+
+        meta = {"name": self.name, "spec_sha256": self.fingerprint, "macs": str(self.macs), "output": self.reading,
+                "spec": standalone_text(self.document, self.args)}  # fmt: skip
         if self.args:
             meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})
         if self.recipe is not None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from keyword import iskeyword
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -34,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "expand": "The long form, with everything inferred filled in.",
         "fmt": "The short form, as one writes it.",
         "schema": "The language's JSON Schema, for editors.",
+        "import": "A spec from an ONNX file or a PyTorch module.",
     },
     "Make something of it": {
         "compile": "An ONNX file, PyTorch source, or weights.",
@@ -43,7 +45,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "doctor": "What is installed, and what works.",
     },
 }
-"""Every command with its one line, so that `--help` need not load them. `archdsl.cli.<name>` holds it as `command`."""
+"""Every command with its one line, so that `--help` need not load them. `archdsl.cli.<name>` holds it as `command`
+(`import_`, a word of Python, with a line below)."""
 
 _PLUGIN_LOADER = "pydantic.plugin._loader"
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
@@ -59,7 +62,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"archdsl.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"archdsl.cli.{module}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

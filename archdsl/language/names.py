@@ -50,6 +50,12 @@ def check_key(scalar: Scalar) -> str:
     return name
 
 
+def is_key(name: str) -> bool:
+    """Whether a node may bear the name."""
+    taken = name in MODULE_NAMES or keyword.iskeyword(name) or name.startswith("__") or name == "input"
+    return bool(_KEY.match(name)) and not taken
+
+
 def _instead(name: str) -> str:
     """A name near to one that is none."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789-")

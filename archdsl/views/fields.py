@@ -10,9 +10,9 @@ from archdsl.ops import AvgPool, Conv, Deconv, MaxPool, Op
 from archdsl.shapes import Shape
 
 
-def fields_of(op: Op, inputs: Sequence[Shape]) -> dict[str, Layout]:
-    """Every field that was written or inferred; those at their plain defaults (`dilation: 1`) are left out."""
-    values = {**op.explicit(), **_inferred(op, inputs)}
+def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[str, Layout]:
+    """Every field that was written, or `inferred`; those at their plain defaults (`dilation: 1`) are left out."""
+    values = {**op.explicit(), **(_inferred(op, inputs) if inferred else {})}
     order = type(op).model_fields
     return {name: _layout(name, values[name]) for name in order if name in values}
 

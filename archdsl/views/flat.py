@@ -81,17 +81,17 @@ class Flat:
     outputs: dict[str, str]
 
 
-def flat(graph: Graph) -> Flat:
-    """The net, aux heads and outputs of a graph.
+def flat(graph: Graph, inferred: bool = True) -> Flat:
+    """The net, aux heads and outputs of a graph; without `inferred` only the fields that are not at their defaults.
 
     Errors: E0317 a list in whose middle a tensor would have to be named.
     """
-    return _Writer(graph).write()
+    return _Writer(graph, inferred).write()
 
 
 class _Writer:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, inferred: bool) -> None:
+        self.graph, self.inferred = graph, inferred
         self.taken = {part for node in graph.nodes for part in node.path.split(".")}
 
     def write(self) -> Flat:
@@ -142,7 +142,7 @@ class _Writer:
                 self.put(inner, part.path, own)
             return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
         sources = (part.flatten or part.main).inputs
-        layout = _op_layout(part)
+        layout = _op_layout(part, self.inferred)
         if sources != (cursor,):
             refs = [Leaf(self.reference(source, outer)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
@@ -213,12 +213,12 @@ def _within(node: int, name: str, known: _Known) -> str | None:
 # --- layouts -------------------------------------------------------------------------------------------------
 
 
-def _op_layout(part: Part) -> Group:
+def _op_layout(part: Part, inferred: bool) -> Group:
     """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
     main, *rest = part.nodes
-    out = mapping({"op": Leaf(main.op.kind), **fields_of(main.op, main.in_shapes)}, flow=True)
+    out = mapping({"op": Leaf(main.op.kind), **fields_of(main.op, main.in_shapes, inferred)}, flow=True)
     for node in rest:
-        fields = fields_of(node.op, node.in_shapes)
+        fields = fields_of(node.op, node.in_shapes, inferred)
         kind = Leaf(node.op.kind)
         out.put(node.op.role, mapping({"op": kind, **fields}, flow=True) if fields else kind)
     return out

@@ -35,15 +35,20 @@ def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
     Errors: all that is wrong with the spec.
     """
     document, graph = _network(spec, input, args)
+    text = standalone_text(document, args)
+    _hold(graph, _read(text, document), _row)
+    return text
+
+
+def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
+    """A document as a spec that needs no other file, its arguments' defaults replaced by `args`."""
     root = long_layout(document.tree)
     _head(root, document, bool(args))
     declared = root.get("args")
     for name, value in args.items():
         assert isinstance(declared, Group)
         _set_default(declared, name, _value(value))
-    text = write(root)
-    _hold(graph, _read(text, document), _row)
-    return text
+    return write(root)
 
 
 def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:

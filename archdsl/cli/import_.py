@@ -1,0 +1,131 @@
+"""`archdsl import`: a spec from a model of another tool."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archdsl.cli.console import Console
+from archdsl.cli.options import arg_option, color_option, force_option, input_option, output_option
+
+if TYPE_CHECKING:
+    from archdsl.frontends.onnx_model import Model
+    from archdsl.frontends.to_spec import Imported
+    from archdsl.shapes import Shape
+
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
+
+
+@click.command("import")
+@click.argument("model", metavar="MODEL")
+@output_option
+@click.option("--weights", metavar="FILE", help="Write the model's numbers there: .safetensors.")
+@click.option("--name", help="The network's name; by default the file's or the factory's.")
+@click.option("--flat", is_flag=True, help="Read the nodes of a file of ours too, not the spec that it carries.")
+@arg_option
+@input_option
+@force_option
+@color_option
+@click.pass_obj
+def command(console: Console, model: str, output: str | None, weights: str | None, name: str | None, flat: bool,
+            args: dict[str, str], size: str | None, force: bool) -> None:  # fmt: skip
+    """A spec from MODEL: an ONNX file, or package.module:factory, a function that makes a PyTorch module.
+
+    A file of ours gives back the spec that it was made of. Any other comes out flat: node after node, with the names of
+    its tensors kept where they can be. The factory is called with -a NAME=VALUE; naming one runs its code.
+    """
+    imported = _imported(model, name, flat, args, _shape(size))
+    read = [model] if Path(model).is_file() else []
+    if weights is not None:
+        from archdsl.backends.weights import save
+        from archdsl.cli.output import ours
+        from archdsl.files import check_target
+
+        check_target(Path(weights), inputs=read, force=force, mine=ours("weights"))
+        numbers = imported.weights()
+    console.give(imported.text, output, force, read)
+    if weights is not None:
+        save(numbers, weights, {"name": imported.graph.name}, inputs=read, force=force)
+
+
+def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], shape: Shape | None) -> Imported:
+    from archdsl.need import need
+
+    need("onnx")
+    if _FACTORY.fullmatch(model) and not Path(model).exists():
+        return _from_factory(model, name, args, shape)
+    if args:
+        raise click.UsageError("-a is for a factory, package.module:factory")
+    from archdsl.frontends.onnx_model import read
+    from archdsl.frontends.to_spec import own_spec, to_spec
+    from archdsl.runtime.model import read_facts
+
+    facts = read_facts(model)
+    opened = read(Path(model))
+    source = f"read from {Path(model).name}"
+    if "spec" in facts.metadata and facts.producer == "archdsl":
+        own = own_spec(opened, facts.metadata["spec"], facts.metadata.get("spec_sha256", ""), source)
+        if not flat:
+            return own
+        shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
+    return to_spec(opened, _name(name or facts.metadata.get("name") or Path(model).stem), _sizes(opened, shape), source)
+
+
+def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Shape | None) -> Imported:
+    from archdsl.need import need
+
+    if shape is None:
+        raise click.UsageError("a module does not tell the size of its input: add --input 3x224x224")
+    need("torch", "E0801", "pip install 'archdsl[torch]'")
+    from archdsl.frontends.to_spec import to_spec
+    from archdsl.frontends.torch_module import call, trace
+    from archdsl.shapes import concrete
+
+    traced = trace(call(model, {key: _literal(value) for key, value in args.items()}), concrete(shape))
+    sizes = dict.fromkeys(traced.shapes, shape)
+    return to_spec(traced, _name(name or model.rpartition(":")[2].rpartition(".")[2]), sizes, f"made by {model}")
+
+
+def _shape(size: str | None) -> Shape | None:
+    if size is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,3}", size) or size.count("x") not in (0, 2):
+        raise click.BadParameter(f"{size[:60]!r} is not a size such as 3x224x224")
+    return tuple(map(int, size.split("x")))
+
+
+def _literal(text: str) -> object:
+    """A value as Python writes it, else the word itself."""
+    import ast
+
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _name(text: str) -> str:
+    word = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:60]
+    return word if word[:1].isalpha() else f"net_{word}" if word else "net"
+
+
+def _sizes(model: Model, shape: Shape | None) -> dict[str, Shape]:
+    """The inputs' shapes without the batch, from the file or from --input. Raises E0846 where a size is left open."""
+    from archdsl.diagnostics import error
+
+    if shape is not None:
+        if len(model.shapes) != 1:
+            raise click.UsageError(f"--input is for one input; the model has {len(model.shapes)}")
+        return dict.fromkeys(model.shapes, shape)
+    sizes: dict[str, Shape] = {}
+    for name, found in model.shapes.items():
+        inner = tuple(size for size in found[1:] if size is not None)
+        if len(inner) != len(found) - 1 or len(inner) not in (1, 3):
+            text = "x".join("?" if size is None else str(size) for size in found)
+            raise error("E0846", f"the input `{name[:80]}` is {text or 'of no shape'}: not one image, or vector, of known size",
+                        status=2, help="give its size: --input 3x224x224")  # fmt: skip
+        sizes[name] = inner
+    return sizes

@@ -1,0 +1,120 @@
+"""An ONNX file as plain data: steps, constants, inputs and outputs. Nothing of it is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from archdsl.diagnostics import error
+
+Array: TypeAlias = NDArray[Any]
+
+MAX_STEPS = 100_000
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where PyTorch's exporter by `torch.export` says which module a node comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of the file. `module` is the path of the module that made it; None where the file does not tell."""
+
+    op_type: str
+    name: str
+    module: str | None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`shapes` are those of the inputs, with the batch; None is a size that the file leaves open."""
+
+    name: str
+    steps: tuple[Step, ...]
+    constants: Mapping[str, Array]
+    shapes: Mapping[str, tuple[int | None, ...]]
+    outputs: tuple[str, ...]
+
+
+def read(path: Path) -> Model:
+    """Reads a model with its numbers.
+
+    Errors: E0805 a file that is no ONNX model, or whose numbers are missing; E0841 one with control flow.
+    """
+    from archdsl.runtime.model import not_a_model
+
+    try:
+        proto = onnx.load(path)
+    except FileNotFoundError as problem:
+        raise not_a_model(path, f"its numbers lie in a file that is not there: {problem.filename or ''}") from None
+    except Exception as problem:  # protobuf's own errors among them
+        raise not_a_model(path, str(problem).splitlines()[0][:200] if str(problem) else "it cannot be read") from None
+    return from_proto(proto)
+
+
+def from_proto(proto: onnx.ModelProto) -> Model:
+    graph = proto.graph
+    if len(graph.node) > MAX_STEPS:
+        raise error("E0841", f"the model has {len(graph.node):,} nodes; the limit is {MAX_STEPS:,}")
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    steps = []
+    for node in graph.node:
+        if node.op_type == "Constant":
+            value = next((a for a in node.attribute if a.name == "value"), None)
+            constants[node.output[0]] = numpy_helper.to_array(value.t) if value is not None else _plain(node)
+        elif node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
+        else:
+            steps.append(_step(node))
+    shapes = {value.name: _shape(value) for value in graph.input if value.name not in constants}
+    return Model(graph.name, tuple(steps), constants, shapes, tuple(value.name for value in graph.output))
+
+
+def _plain(node: onnx.NodeProto) -> Array:
+    """A constant that is not given as a tensor."""
+    return np.asarray(onnx.helper.get_attribute_value(node.attribute[0])) if node.attribute else np.zeros(())
+
+
+def _step(node: onnx.NodeProto) -> Step:
+    if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+        raise error("E0841", f"`{node.op_type}` has a graph of its own: control flow is not a network of layers")
+    if node.domain not in ("", "ai.onnx"):
+        raise error("E0841", f"`{node.op_type}` is not of ONNX but of `{node.domain[:80]}`",
+                    help="export the model without an optimiser's own ops")  # fmt: skip
+    attributes = {a.name: _attribute(a) for a in node.attribute}
+    return Step(node.op_type, node.name, _module(node), tuple(node.input), tuple(node.output), attributes)
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, onnx.TensorProto)) else value
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim)
+
+
+def _module(node: onnx.NodeProto) -> str | None:
+    """`layer1.0.conv1`, from `/layer1/layer1.0/conv1/Conv`, from the exporter's scopes, or from a name that is a path."""
+    scopes = next((p.value for p in node.metadata_props if p.key == _SCOPES), None)
+    if scopes is not None:
+        return next((s for s in reversed(re.findall(r"'([^']*)'", scopes)[:-1]) if s), "")
+    if not node.name.startswith("/"):
+        return None
+    words: list[str] = []
+    for part in node.name.split("/")[1:-1]:
+        if words and part.startswith(f"{words[-1]}."):  # `/conv/conv.0/conv.0.2` says the same again, and more
+            words.pop()
+        words.append(part)
+    return ".".join(words)

@@ -1,0 +1,120 @@
+"""What the nodes of an ONNX file are in our ops: the table `{op type: function}`.
+
+A function looks at its step, and at the one behind where several say one thing together (a Sigmoid and the Mul that
+makes it a SiLU), and gives an op with its numbers. Values that lie with their channels last, between two transposes, are
+followed as such: a MatMul there is a fully connected layer at every place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archdsl import ops
+from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.frontends.constants import folded
+from archdsl.frontends.onnx_model import Model, Step
+from archdsl.frontends.reading import Reading, Recogniser, Unknown
+from archdsl.frontends.steps.layers import bn, conv, deconv, gemm, ln, lrn, matmul, prelu
+from archdsl.frontends.steps.pools import avgpool, gap, maxpool, reduce_mean
+from archdsl.frontends.steps.shapes import (
+    add,
+    concat,
+    flatten,
+    mul,
+    pad,
+    reshape,
+    resize,
+    slice_,
+    split,
+    squeeze,
+    sub,
+    transpose,
+)
+from archdsl.frontends.steps.values import act, attribute, clip, div, gated, gelu, hardsigmoid, nothing, softmax
+from archdsl.shapes import Shape
+
+MAX_TOLD = 10
+
+
+def recognise(model: Model, shapes: Mapping[str, Shape]) -> Reading:
+    """The model in our ops, given its inputs' shapes without the batch.
+
+    Errors: E0842 steps that are not understood, the first ten of them.
+    """
+    reading = Reading(model, dict(shapes), dict(model.constants))
+    for number, step in enumerate(model.steps):
+        for name in step.inputs:
+            reading.readers.setdefault(name, []).append(number)
+    problems: list[Diagnostic] = []
+    for number, step in enumerate(model.steps):
+        if number in reading.done:
+            continue
+        try:
+            _recognise(reading, step)
+        except Unknown as problem:
+            name = f" `{step.name[:120]}`" if step.name else ""
+            problems.append(error("E0842", f"`{step.op_type[:60]}`{name}: {problem}").diagnostics[0])
+            if len(problems) == MAX_TOLD:
+                break
+            _guess(reading, step)
+    if problems:
+        raise ArchError(problems)
+    return reading
+
+
+def _recognise(reading: Reading, step: Step) -> None:
+    if folded(reading, step):
+        return
+    found = TABLE.get(step.op_type)
+    if found is None:
+        raise Unknown("archdsl has no op for it")
+    found(reading, step)
+
+
+def _guess(reading: Reading, step: Step) -> None:
+    """Behind a step that was not understood: as if it changed nothing, so that one mistake is told once."""
+    for output in step.outputs:
+        source = next((i for i in step.inputs if reading.value(i) in reading.shapes), None)
+        if source is not None:
+            reading.same[output] = reading.value(source)
+
+
+TABLE: Mapping[str, Recogniser] = {
+    "Conv": conv,
+    "ConvTranspose": deconv,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "BatchNormalization": bn,
+    "LayerNormalization": ln,
+    "LRN": lrn,
+    "PRelu": prelu,
+    "MaxPool": maxpool,
+    "AveragePool": avgpool,
+    "GlobalAveragePool": gap,
+    "ReduceMean": reduce_mean,
+    "Relu": act(lambda step: ops.Relu()),
+    "Clip": clip,
+    "LeakyRelu": act(lambda step: ops.LeakyRelu(slope=attribute(step, "alpha", 0.01))),
+    "Elu": act(lambda step: ops.Elu(alpha=attribute(step, "alpha", 1.0))),
+    "Tanh": act(lambda step: ops.Tanh()),
+    "Sigmoid": gated(ops.Sigmoid(), ops.Silu()),
+    "HardSigmoid": hardsigmoid,
+    "HardSwish": act(lambda step: ops.HardSwish()),
+    "Gelu": gelu,
+    "Div": div,
+    "Softmax": softmax,
+    "Identity": nothing,
+    "Dropout": nothing,
+    "Add": add,
+    "Sub": sub,
+    "Mul": mul,
+    "Concat": concat,
+    "Split": split,
+    "Slice": slice_,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Squeeze": squeeze,
+    "Transpose": transpose,
+    "Pad": pad,
+    "Resize": resize,
+}

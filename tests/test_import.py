@@ -1,0 +1,220 @@
+"""The way back: specs from ONNX files and PyTorch modules, judged by the outputs of what they were made from."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+import torchvision
+from click.testing import CliRunner
+from onnx import TensorProto, helper
+from torch import nn
+
+from archdsl import load, loads
+from archdsl.cli import main
+from archdsl.diagnostics import ArchError
+from archdsl.frontends.onnx_model import Model, from_proto, read
+from archdsl.frontends.to_spec import to_spec
+from archdsl.frontends.torch_module import trace
+
+TORCHVISION = {
+    "alexnet": 224, "vgg11_bn": 224, "resnet18": 64, "resnext50_32x4d": 64, "densenet121": 64, "googlenet": 64,
+    "inception_v3": 96, "squeezenet1_1": 64, "mobilenet_v2": 64, "mobilenet_v3_small": 64, "shufflenet_v2_x0_5": 64,
+    "mnasnet0_5": 64, "efficientnet_b0": 64, "regnet_y_400mf": 64, "convnext_tiny": 64,
+}  # fmt: skip
+"""One network per family, and a size that its exporter takes."""
+BY_DEFAULT = {"resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "squeezenet1_1"}
+
+
+def cli(*arguments: str) -> Any:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def scattered(module: nn.Module) -> nn.Module:
+    """Batch statistics that are no identity."""
+    for inner in module.modules():
+        if isinstance(inner, nn.BatchNorm2d):
+            inner.running_mean.normal_(0, 0.1)
+            inner.running_var.uniform_(0.5, 2.0)
+    return module.eval()
+
+
+def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def spec_of(model: Model, size: tuple[int, ...]) -> Any:
+    return to_spec(model, "net", dict.fromkeys(model.shapes, size), "test")
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvision_modules(name: str, request: pytest.FixtureRequest) -> None:
+    """The imported spec has the module's own keys, and its outputs to the last bit."""
+    if name not in BY_DEFAULT and not request.config.getoption("--all"):
+        pytest.skip("one of a few by default; --all runs every family")
+    torch.manual_seed(0)
+    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = scattered(torchvision.models.get_model(name, weights=None, **extra))
+    size = TORCHVISION[name]
+    made = spec_of(trace(module, (3, size, size)), (3, size, size))
+    weights = made.weights()
+    heads = {key for key in module.state_dict() if key.lower().startswith("aux")}
+    assert set(weights) == set(module.state_dict()) - heads
+    x = torch.randn(1, 3, size, size)
+    with torch.no_grad():
+        assert distance(loads(made.text).to_torch(dict(weights))(x), module(x)) == 0
+
+
+@pytest.mark.parametrize("spec", ["resnet18", "lenet5", "alexnet_2012", "mobilenet_v3_small", "unet", "densenet_bc100_k12"])
+@pytest.mark.parametrize("flat", [False, True], ids=["own", "flat"])
+def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
+    """A file of ours gives back its spec; read node by node, a spec with the same outputs."""
+    size = {"unet": "1x64x64", "resnet18": "3x64x64", "mobilenet_v3_small": "3x64x64"}.get(spec)
+    net = load(spec, input=size)
+    model = tmp_path / "a.onnx"
+    net.to_onnx(model, seed=1)
+    asked = ["--flat"] if flat else ["--weights", str(tmp_path / "w.safetensors")] if _kept(model, net) else []
+    done = cli("import", str(model), "-o", str(tmp_path / "b.yaml"), *asked)
+    assert done.exit_code == 0, done.output
+    if not flat:
+        assert load(tmp_path / "b.yaml").fingerprint == net.fingerprint
+        return
+    made = spec_of(read(model), net.input)
+    made.text and loads(made.text).to_onnx(tmp_path / "b.onnx", dict(made.weights()))
+    x = np.random.default_rng(0).normal(size=(2, *net.input)).astype(np.float32)
+    outputs = [ort.InferenceSession(tmp_path / f"{n}.onnx").run(None, {"input": x})[0] for n in "ab"]
+    assert np.abs(outputs[0] - outputs[1]).max() <= 1e-6 * np.abs(outputs[0]).max()
+
+
+def _kept(model: Path, net: Any) -> bool:
+    names = {t.name for t in onnx.load(model).graph.initializer}
+    return {t.key for t in net.graph.tensors if not t.node.training and t.param.dtype != "int64"} <= names
+
+
+def test_weights_come_along(tmp_path: Path) -> None:
+    done = cli("import", "torchvision.models:squeezenet1_1", "--input", "3x64x64", "-o", str(tmp_path / "s.yaml"),
+               "--weights", str(tmp_path / "s.safetensors"))  # fmt: skip
+    assert done.exit_code == 0, done.output
+    net = load(tmp_path / "s.yaml")
+    assert net.name == "squeezenet1_1"
+    assert net.params == load("squeezenet1_1").params
+    net.weights(tmp_path / "s.safetensors")
+
+
+def test_factory_arguments() -> None:
+    done = cli("import", "torchvision.models:squeezenet1_1", "--input", "3x64x64", "-a", "num_classes=7")
+    assert done.exit_code == 0
+    assert "conv 7\n" in done.output
+
+
+def made_of(*nodes: Any, size: tuple[int, ...] = (4, 8, 8), constants: dict[str, Any] | None = None) -> Model:
+    """A model of the given nodes, from `x` to `y`."""
+    tensors = [onnx.numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (constants or {}).items()]
+    graph = helper.make_graph(
+        list(nodes), "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], tensors,
+    )  # fmt: skip
+    return from_proto(helper.make_model(graph))
+
+
+def test_what_is_not_understood_is_told_once() -> None:
+    model = made_of(helper.make_node("Nonsense", ["x"], ["a"], name="odd"), helper.make_node("Relu", ["a"], ["b"]),
+                    helper.make_node("Det", ["b"], ["y"]))  # fmt: skip
+    with pytest.raises(ArchError) as caught:
+        spec_of(model, (4, 8, 8))
+    assert [d.code for d in caught.value.diagnostics] == ["E0842", "E0842"]
+    assert "Nonsense` `odd`" in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [
+        (helper.make_node("Concat", ["x", "x"], ["y"], axis=2), "channels"),
+        (helper.make_node("Softmax", ["x"], ["y"], axis=3), "over the channels"),
+        (helper.make_node("HardSigmoid", ["x"], ["y"], alpha=0.2), "1/6"),
+        (helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], auto_pad="SAME_UPPER"), "auto_pad"),
+        (helper.make_node("ReduceMean", ["x"], ["y"], axes=[1]), "mean over height"),
+        (helper.make_node("Transpose", ["x"], ["y"], perm=[0, 1, 3, 2]), "channels"),
+        (helper.make_node("Conv", ["x", "x"], ["y"]), "not a constant"),
+    ],
+)
+def test_no_guess(node: Any, why: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        spec_of(made_of(node), (4, 8, 8))
+    assert why in caught.value.diagnostics[0].message
+
+
+def test_control_flow_is_refused() -> None:
+    inner = helper.make_graph([], "inner", [], [])
+    with pytest.raises(ArchError) as caught:
+        made_of(helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner))
+    assert caught.value.diagnostics[0].code == "E0841"
+    with pytest.raises(ArchError) as caught:
+        made_of(helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft"))
+    assert caught.value.diagnostics[0].code == "E0841"
+
+
+def test_hostile_names_and_numbers() -> None:
+    """Names become harmless words; constants that do not fit are told, not raised."""
+    name = 'a"b\n: {x} <script>'
+    model = made_of(
+        helper.make_node("Conv", ["x", name], ["h"], name="/forward/train.0/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["h"], ["y"], name="/../../etc/Relu"),
+        constants={name: np.zeros((2, 4, 3, 3))},
+    )
+    made = spec_of(model, (4, 8, 8))
+    assert "<script>" not in made.text
+    assert loads(made.text).output == (2, 8, 8)
+    bad = made_of(helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3, 3]), constants={"w": np.zeros((2, 5, 3, 3))})
+    with pytest.raises(ArchError):
+        spec_of(bad, (4, 8, 8))
+
+
+def test_bad_usage(tmp_path: Path) -> None:
+    (tmp_path / "no.onnx").write_bytes(b"no model at all")
+    for arguments, code, word in [
+        (["import", str(tmp_path / "no.onnx")], 1, "E0805"),
+        (["import", str(tmp_path / "none.onnx")], 2, "E0805"),
+        (["import", "torchvision.models:resnet51", "--input", "3x64x64"], 2, "E0844"),
+        (["import", "builtins:dict", "--input", "3x64x64"], 2, "E0844"),
+        (["import", "torchvision.models:resnet18"], 2, "--input"),
+        (["import", "torchvision.models:resnet18", "--input", "3x"], 2, "3x224x224"),
+    ]:
+        done = cli(*arguments)
+        assert done.exit_code == code, done.output
+        assert word in done.output
+
+
+def test_open_sizes(tmp_path: Path) -> None:
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])  # fmt: skip
+    onnx.save(helper.make_model(graph), tmp_path / "open.onnx")
+    assert "E0846" in cli("import", str(tmp_path / "open.onnx")).output
+    assert cli("import", str(tmp_path / "open.onnx"), "--input", "3x8x8").exit_code == 0
+
+
+def test_what_no_spec_says() -> None:
+    with pytest.raises(ArchError) as caught:
+        spec_of(made_of(helper.make_node("Identity", ["x"], ["y"])), (4, 8, 8))
+    assert caught.value.diagnostics[0].code == "E0843"
+
+
+def test_numbers_that_are_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    load("lenet5").to_onnx(path)
+    model = onnx.load(path)
+    model.graph.initializer[0].name = "another"
+    onnx.save(model, path)
+    done = cli("import", str(path), "--weights", str(tmp_path / "w.safetensors"))
+    assert done.exit_code == 1
+    assert "E0845" in done.output
+    assert not (tmp_path / "w.safetensors").exists()
