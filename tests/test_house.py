@@ -41,10 +41,12 @@ MAY_BE_HEAVY = {
     "backends/weights": {"numpy"},
     "backends/torch/module.py": {"torch", "numpy"},
     "backends/torch/layers.py": {"torch"},
+    "backends/torch/node.py": {"torch"},
     "frontends": {"numpy", "onnx"},
     "frontends/torch_module.py": {"torch", "onnx"},
     "given.py": {"numpy"},
     "runtime": {"numpy", "onnxruntime", "PIL"},
+    "runtime/judge.py": {"torch", "numpy"},
 }
 
 

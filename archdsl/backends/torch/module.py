@@ -178,7 +178,7 @@ def _assemble(graph: Graph) -> Network:
     whole = program(graph)
     network = Network(whole)
     with torch.device("meta"):
-        _fill(network, whole.root)
+        fill(network, whole.root)
     return network
 
 
@@ -192,10 +192,11 @@ def _allocate(module: nn.Module, device: torch.device) -> None:
             module._buffers[name] = torch.empty_like(buffer, device=device) if buffer.is_meta else buffer.to(device)
 
 
-def _fill(module: nn.Module, block: Block) -> nn.Module:
+def fill(module: nn.Module, block: Block) -> nn.Module:
+    """Gives the module its children, as modules and parameters; those that need no constants on the device at hand."""
     for name, child in block.children.items():
         if isinstance(child, Block):
-            module.add_module(name, _fill(_empty(child), child))
+            module.add_module(name, fill(_empty(child), child))
         elif isinstance(child, Parameter):
             module.register_parameter(name, nn.Parameter(torch.full(child.shape, child.fill)))
         else:
