@@ -26,6 +26,8 @@ class Verdict:
     claim: Claim
     true: int | None
     holds: bool
+    reason: str = ""
+    """Why it probably differs (`reasons.likely`)."""
 
     def __str__(self) -> str:
         """`params 138M (138,357,544)`: what is claimed, and what is true if that is not the very same."""
@@ -65,6 +67,13 @@ def agrees(text: str, true: int) -> bool:
     return difference == 0 if not suffix and not fraction else bool(2 * difference <= unit)
 
 
+def cut_off(text: str, true: int) -> bool:
+    """Whether a number is what was written once its further digits are left out: `3.8G` of 3.86 G."""
+    whole, fraction, suffix = _parts(text)
+    unit = 10 ** _POWER[suffix] if suffix != "%" else 0
+    return unit > 1 and int(whole + fraction) == true * 10 ** len(fraction) // unit
+
+
 def alike(text: str, true: int) -> str:
     """The true number written as the claim is: `25.6M`; in full where that would be nothing but zeros."""
     _, fraction, suffix = _parts(text)
@@ -96,10 +105,11 @@ def _difference(verdict: Verdict) -> Diagnostic:
     right = alike(claim.text, true)
     rounded = "" if right in (str(true), f"{true:,}") else " at this precision"
     notes = (f"claimed by {claim.source}",) if claim.source else ()
+    likely = (f"likely: {verdict.reason}",) if verdict.reason else ()
     if claim.note:
         message = f"`{claim.name}` is published as {claim.text}; it is {true:,}"
-        return Diagnostic("N0902", message, claim.span, "known to differ", "note", notes=(*notes, claim.note))
+        return Diagnostic("N0902", message, claim.span, "known to differ", "note", notes=(*notes, claim.note, *likely))
     message = f"`{claim.name}` is claimed to be {claim.text}; it is {true:,}"
     label = "a share is no count" if claim.text.endswith("%") else f"{right}{rounded}"
     help = f"write `{right}`; or, if it was published so, say why it differs: `{{value: {claim.text}, note: ...}}`"
-    return Diagnostic("E0902", message, claim.span, label, notes=notes, help=help)
+    return Diagnostic("E0902", message, claim.span, label, notes=(*notes, *likely), help=help)

@@ -11,7 +11,10 @@ from archdsl import spec as specs
 from archdsl.claims import Verdict, differences, judge
 from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate import elaborate
+from archdsl.graph import Graph
 from archdsl.network import Network
+from archdsl.reasons import likely
+from archdsl.shapes import concrete
 from archdsl.source import Map, Tree
 from archdsl.status import in_usage, status_of
 
@@ -93,8 +96,22 @@ def _look(out: Review, opened: specs.Spec | None, overrides: Mapping[str, Tree],
         out.add(problem.diagnostics, opened.name)
         return
     if not overrides and size is None and document.claims:
-        out.verdicts[net.name] = judge(document.claims, net.totals)
+        out.verdicts[net.name] = _judged(opened, net)
         out.add(differences(out.verdicts[net.name]), net.name)
+
+
+def _judged(opened: specs.Spec, net: Network) -> tuple[Verdict, ...]:
+    """The claims held against the network; of one that differs, how it was probably counted."""
+
+    def resized(side: int) -> Graph | None:
+        channels = concrete(net.graph.nodes[net.graph.inputs[0]].shape)[0]
+        try:
+            return elaborate(specs.document_of(opened, f"{channels}x{side}x{side}"), {})
+        except ArchError:
+            return None
+
+    verdicts = judge(net.document.claims, net.totals)
+    return tuple(v if v.holds else replace(v, reason=likely(v, net.graph, resized)) for v in verdicts)
 
 
 def label_note(net: Network, own: bool = False) -> tuple[Diagnostic, ...]:

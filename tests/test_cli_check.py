@@ -43,7 +43,7 @@ def test_the_library_is_fine_and_its_claims_are_true() -> None:
     assert "error[" not in result.stdout
     summaries = [line for line in result.stdout.splitlines() if ".yaml: " in line and not line.startswith(" ")]
     assert len(summaries) == len(library.files())
-    assert "vgg16 claims params 138M (138,357,544), macs 15.5G (15,470,264,320), depth 16" in result.stdout
+    assert "vgg16 claims macs 15.47G (15,470,264,320), params 138M (138,357,544), depth 16" in result.stdout
 
 
 def test_every_file_is_told_of_in_one_run(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_variant_alone(tmp_path: Path) -> None:
     assert run(f"{path}#wide").exit_code == 0
     assert run(f"{path}#none").exit_code == 1
     assert run(f"{path}#nothing").exit_code in (1, 2)
-    assert run("resnet18").stdout.endswith("resnet50.yaml: fine (resnet18)\n")
+    assert "resnet50.yaml: fine (resnet18)\n" in run("resnet18").stdout
 
 
 def test_as_json_it_is_a_contract(tmp_path: Path) -> None:

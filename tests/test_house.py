@@ -25,7 +25,7 @@ LAYERS = [
     ("library",),
     ("spec", "elaborate"),
     ("passes",),
-    ("backends", "views", "claims"),
+    ("backends", "views", "claims", "reasons"),
     ("given", "runtime"),
     ("network",),
     ("catalog", "review", "frontends"),

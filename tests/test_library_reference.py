@@ -270,7 +270,8 @@ def test_unet_takes_any_size_in_steps_of_16() -> None:
 def test_runs(name: str) -> None:
     size = None if name in SMALL else f"{archdsl.load(name).input[0]}x96x96"
     network = archdsl.load(name, input=size)
-    model = network.to_torch().eval()
+    # 600 residual blocks double an untrained signal beyond float32, unless batch norm holds it to the batch's statistics.
+    model = network.to_torch().train(name == "resnet1202")
     with torch.no_grad():
         y = model(torch.randn(2, *network.input, generator=torch.Generator().manual_seed(0)))
     assert tuple(y.shape) == (2, *network.output)

@@ -82,6 +82,7 @@ class ClaimForm(Form):
 
 
 class Claims(Form):
+    source: str | None = Field(None, description="where, of all claims that name no source of their own")
     params: Any = Field(None, description="trained numbers, auxiliary heads not counted")
     params_with_aux: Any = Field(None, description="trained numbers, auxiliary heads counted")
     macs: Any = Field(None, description="multiply-accumulates of one sample")

@@ -228,11 +228,13 @@ class _Builder:
     def _claims(self, tree: Tree) -> tuple[Claim, ...]:
         known = ("params", "params_with_aux", "macs", "depth", "top1", "top5")
         out: list[Claim | None] = []
-        for name, entry in _entries(tree, "claims"):
+        entries = dict(_entries(tree, "claims"))
+        source = self.attempt(partial(text_of, entries.pop("source").value), "") if "source" in entries else ""
+        for name, entry in entries.items():
             if name not in known:
-                self.report.add(Diagnostic("E0201", f"`{name}` cannot be claimed", entry.key.span, help=did_you_mean(name, known)))
+                self.report.add(Diagnostic("E0201", f"`{name}` cannot be claimed", entry.key.span, help=did_you_mean(name, (*known, "source"))))
                 continue
-            out.append(self.attempt(partial(read_claim, name, entry), None))
+            out.append(self.attempt(partial(read_claim, name, entry, source), None))
         return tuple(c for c in out if c is not None)
 
     def _variants(self, tree: Tree) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _EXAMPLES = {
     "outputs": [{"logits": "fc", "features": "layer4"}],
     "labels": [["cat", "dog"], "labels.txt"],
     "variants": [{"resnet101": {"n": [3, 4, 23, 3]}}],
-    "claims": [{"params": "25.6M", "macs": {"value": "4.09G", "source": "Table 1"}}],
+    "claims": [{"source": "Table 1", "params": "25.6M", "macs": "4.09G", "top1": {"value": 76.1, "source": "the repository"}}],
     "extends": ["resnet50", "base.yaml#large"],
 }
 _NAMING = "how a node of several parts names them: `x.conv` and `x.bn`; `conv1` and `bn1`; or `x.0` and `x.1`"
@@ -91,7 +91,8 @@ def sections() -> dict[str, Schema]:
         "preprocess": _preprocess(),
         "labels": {"type": ["string", "array"], "items": _scalar()},
         "variants": _named(ref("overlay")),
-        "claims": _strict({name: {**ref("claim"), **field} for name, field in form_fields(Claims, None).items()}),
+        "claims": _strict({name: field if name == "source" else {**ref("claim"), **field}
+                           for name, field in form_fields(Claims, None).items()}),
         "claim": {"if": {"type": "object"}, "then": _strict({**form_fields(ClaimForm), "value": _claim_value()}, ["value"]),
                   "else": _claim_value()},
         "overlay_net": {"type": ["string", "array", "object", "null"]},

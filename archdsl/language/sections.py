@@ -199,13 +199,14 @@ def need_keys(tree: Map, known: Collection[str], what: str) -> None:
             raise error("E0201", f"`{key[:60]}` is not a key of {what}", inner.key.span, help=did_you_mean(key, known))
 
 
-def read_claim(name: str, entry: Entry) -> Claim:
-    value, source, note = entry.value, "", ""
+def read_claim(name: str, entry: Entry, source: str = "") -> Claim:
+    """A claim; `source` is that of the section, for one that names none itself."""
+    value, note = entry.value, ""
     if isinstance(value, Map):
         need_keys(value, ("value", "source", "note"), "a claim")
         if value.get("value") is None:
             raise error("E0203", "a claim needs `value`", entry.key.span)
-        source = text_of(value.get("source")) if value.get("source") is not None else ""
+        source = text_of(value.get("source")) if value.get("source") is not None else source
         note = text_of(value.get("note")) if value.get("note") is not None else ""
         value = value.entries["value"].value
     text = text_of(value)
