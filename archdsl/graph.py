@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from archdsl.diagnostics import Diagnostic, Origin
+from archdsl.folding import Folded
 from archdsl.ops.base import Op, Param
 from archdsl.shapes import Shape
+
+_NOTHING: Mapping[str, Folded] = MappingProxyType({})
 
 ScopeKind = Literal["net", "sequence", "fused", "residual", "branches", "dense", "repeat"]
 
@@ -79,6 +83,8 @@ class Node:
     origin: Origin
     training: bool = False
     """Runs in training only: part of an auxiliary head."""
+    folded: Mapping[str, Folded] = field(default_factory=lambda: _NOTHING)
+    """Recipes, by parameter name, of tensors that a pass put in the place of the op's own."""
 
     @property
     def implied(self) -> bool:
@@ -99,7 +105,9 @@ class Node:
         return self.op.macs(self.in_shapes, self.shape)
 
     def key(self, param: Param) -> str:
-        """The tensor's name in a state_dict, a safetensors file and an ONNX file."""
+        """The tensor's name in a state_dict, a safetensors file and an ONNX file; with a slash one that a pass made."""
+        if param.name in self.folded:
+            return f"{self.path}/{param.name}"
         return f"{self.path}.{param.name}" if param.name else self.path
 
     def __repr__(self) -> str:
@@ -112,6 +120,11 @@ class Tensor(NamedTuple):
     key: str
     param: Param
     node: Node
+
+    @property
+    def recipe(self) -> Folded | None:
+        """What it is made of, where a pass made it."""
+        return self.node.folded.get(self.param.name)
 
 
 class FreeSize(NamedTuple):

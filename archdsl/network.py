@@ -191,22 +191,36 @@ class Network:
         return to_source(self.graph, paper=self._paper_line(), fingerprint=self.fingerprint)
 
     def to_onnx(self, path: str | Path, weights: Any = None, seed: int | None = None, *,
-                external_data: bool | None = None, force: bool = False, progress: Progress | None = None) -> WrittenModel:  # fmt: skip
+                passes: Sequence[str] | None = None, external_data: bool | None = None, force: bool = False,
+                progress: Progress | None = None) -> WrittenModel:  # fmt: skip
         """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
-        Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
+        `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
+        none every tensor lies there under its state_dict's name. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
         `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
         from archdsl.need import need
 
         need("onnx")
         from archdsl.backends.onnx.write import write
-        from archdsl.backends.weights import Weights
+        from archdsl.backends.weights import Weights, folded
 
         values = weights if isinstance(weights, Weights) else self.weights(weights, seed)
         inputs = [*self.files, *([weights] if isinstance(weights, (str, Path)) else [])]
-        return write(self.graph, values, path, meta=self.metadata(), external_data=external_data, inputs=inputs,
-                     force=force, progress=progress)  # fmt: skip
+        graph = self.optimised(passes)
+        if graph is not self.graph:
+            values = folded(values, graph)
+        return write(graph, values, path, meta=self.metadata(), external_data=external_data, inputs=inputs, force=force,
+                     progress=progress)  # fmt: skip
+
+    def optimised(self, passes: Sequence[str] | None = None) -> Graph:
+        """The graph for inference, after `passes` (all, unless they are named).
+
+        Its tensors are those of `archdsl.backends.weights.folded(weights, graph)`.
+        """
+        from archdsl.passes.optimise import PASSES, optimise
+
+        return optimise(self.graph, tuple(PASSES) if passes is None else passes)
 
     def metadata(self) -> dict[str, str]:
         """What travels with a compiled network: the spec, its name and hash, preprocessing, labels, paper, how to read
@@ -215,7 +229,7 @@ class Network:
 
         from archdsl.views.rewrite import standalone_text
 
-        meta = {"name": self.name, "spec_sha256": self.fingerprint, "macs": str(self.macs), "output": self.reading,
+        meta = {"name": self.name, "spec_sha256": self.fingerprint, "params": str(self.params), "macs": str(self.macs), "output": self.reading,
                 "spec": standalone_text(self.document, self.args)}  # fmt: skip
         if self.args:
             meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})

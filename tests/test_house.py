@@ -21,7 +21,7 @@ LAYERS = [
     ("diagnostics", "shapes", "need", "status"),
     ("source", "files"),
     ("ops",),
-    ("language", "graph"),
+    ("language", "graph", "folding"),
     ("library",),
     ("spec", "elaborate"),
     ("passes",),

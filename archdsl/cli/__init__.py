@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Make something of it": {
         "compile": "An ONNX file, PyTorch source, or weights.",
+        "passes": "What each pass does to the network that is compiled.",
         "predict": "Run it on images.",
     },
     "Around it": {

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option, spec_argument
+from archdsl.cli.options import (
+    arg_option,
+    color_option,
+    disable_option,
+    force_option,
+    format_option,
+    input_option,
+    spec_argument,
+)
 from archdsl.cli.output import ours
 
 if TYPE_CHECKING:
@@ -39,6 +47,8 @@ class Job:
     external_data: bool | None
     force: bool
     inputs: tuple[str, ...]
+    passes: tuple[str, ...] = ()
+    """Those that an ONNX file goes through."""
 
 
 @click.command("compile")
@@ -52,6 +62,8 @@ class Job:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Where random numbers start from.")
 @click.option("-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - is stdout.")
 @click.option("--external-data", is_flag=True, default=None, help="ONNX weights in a file beside it, as from 2 GB on.")
+@click.option("-O0", "--O0", "untouched", is_flag=True, help="No passes over an ONNX file: a state_dict's names, one to one.")
+@disable_option
 @click.option("--strict", is_flag=True, help="Odd weights (not finite, all zero) are an error, not a warning.")
 @arg_option
 @input_option
@@ -60,8 +72,8 @@ class Job:
 @color_option
 @click.pass_obj
 def command(console: Console, spec: str, target: str, all_targets: bool, weights: str | None, reinit: tuple[str, ...],
-            seed: int, output: str | None, external_data: bool | None, strict: bool, args: dict[str, str],
-            size: str | None, force: bool, format: str) -> None:  # fmt: skip
+            seed: int, output: str | None, external_data: bool | None, untouched: bool, disable: tuple[str, ...],
+            strict: bool, args: dict[str, str], size: str | None, force: bool, format: str) -> None:  # fmt: skip
     """An ONNX file, PyTorch source, or weights, made of a network.
 
     Without --weights the numbers are random, and every file says so. A file of ours is replaced, any other only with
@@ -69,6 +81,8 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     """
     targets = list(SUFFIXES) if all_targets else [target]
     _check_usage(targets, weights, reinit, output, external_data)
+    if (untouched or disable) and "onnx" not in targets:
+        raise click.UsageError("-O0 and --disable are for ONNX files")
     from archdsl.network import open_network
     from archdsl.review import label_note
 
@@ -76,7 +90,7 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     net.recipe  # noqa: B018 - what is wrong with the preprocessing is said before anything is made
     console.tell((*net.graph.notes, *label_note(net)))
     numbers = None if targets == ["torch"] else _numbers(console, net, weights, seed, reinit, strict)
-    job = Job(net, numbers, external_data, force, (*net.files, *([weights] if weights else [])))
+    job = Job(net, numbers, external_data, force, (*net.files, *([weights] if weights else [])), _passes(untouched, disable))
     if output == "-":
         _to_stdout(job, targets[0])
         return
@@ -97,6 +111,12 @@ def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[s
         raise click.UsageError("only one file fits standard output")
     if output == "-" and targets != ["torch"] and sys.stdout.isatty():
         raise click.UsageError("a binary file does not belong on a terminal: name a file, or pipe it")
+
+
+def _passes(untouched: bool, disable: Sequence[str]) -> tuple[str, ...]:
+    from archdsl.passes.optimise import PASSES
+
+    return () if untouched else tuple(name for name in PASSES if name not in disable)
 
 
 def _numbers(console: Console, net: Network, weights: str | None, seed: int, reinit: Sequence[str],
@@ -150,7 +170,8 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
         weights = _watched(job.weights, console.progress(f"writing {path.name}"))
         return (save(weights, path, job.net.metadata(), inputs=job.inputs, force=job.force),)
     progress = console.progress(f"writing {path.name}")
-    model = job.net.to_onnx(path, job.weights, external_data=job.external_data, force=job.force, progress=progress)
+    model = job.net.to_onnx(path, job.weights, passes=job.passes, external_data=job.external_data, force=job.force,
+                            progress=progress)  # fmt: skip
     console.tell(model.notes)
     return (model, model.data) if model.data is not None else (model,)
 

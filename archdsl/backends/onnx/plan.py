@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from archdsl.backends.onnx.lower import lower
-from archdsl.backends.onnx.records import Initializer, OnnxNode, nbytes
+from archdsl.backends.onnx.records import Constant, Initializer, Lowered, OnnxNode, nbytes
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import FreeSize, Graph, Node
 from archdsl.shapes import Shape, Size
@@ -53,14 +53,14 @@ def plan(graph: Graph) -> Plan:
     names = _value_names(graph, live, public)
     nodes: list[OnnxNode] = []
     initializers: dict[str, Initializer] = {}
+    constants: dict[Constant, str] = {}
     pins: dict[str, list[Node]] = {}
     for node in live:
         if node.id in graph.inputs:
             continue
         lowered = lower(node, [names[i] for i in node.inputs], names[node.id])
         names[node.id] = lowered.output
-        nodes += lowered.nodes
-        initializers.update((item.name, item) for item in lowered.initializers)
+        nodes += _sharing(lowered, initializers, constants)
         for symbol in lowered.pins:
             pins.setdefault(symbol, []).append(node)
     for name, number in public.items():
@@ -84,6 +84,21 @@ def plan(graph: Graph) -> Plan:
         free,
         _pin_notes(graph, pins),
     )
+
+
+def _sharing(lowered: Lowered, initializers: dict[str, Initializer], constants: dict[Constant, str]) -> list[OnnxNode]:
+    """The nodes, their initializers added to those known; constants of equal numbers are one, named by the first."""
+    same: dict[str, str] = {}
+    for item in lowered.initializers:
+        if isinstance(item, Constant):
+            known = constants.setdefault(replace(item, name=""), item.name)
+            if known != item.name:
+                same[item.name] = known
+                continue
+        initializers[item.name] = item
+    if not same:
+        return list(lowered.nodes)
+    return [replace(node, inputs=tuple(same.get(name, name) for name in node.inputs)) for node in lowered.nodes]
 
 
 def _live(graph: Graph) -> list[Node]:

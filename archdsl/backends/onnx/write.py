@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,10 +176,24 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
         "params": str(sum(t.param.numel for t in graph.tensors if t.param.trained and not t.node.training)),
         "weights": str(getattr(weights, "source", "given")),
         **{f"size {size.name}": str(size) for size in planned.free},
+        **_folded(graph, planned),
         **meta,
     }
     helper.set_model_props(model, {str(key): str(value) for key, value in facts.items()})
     return model
+
+
+def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
+    """The map of folded tensors: which of the network's own each was made of."""
+    recipes = {tensor.key: tensor.recipe for tensor in graph.tensors if tensor.recipe is not None}
+    made: dict[str, Sequence[str]] = {}
+    for item in planned.initializers:
+        if not isinstance(item, Constant):
+            key = item.name if isinstance(item, Stored) else item.key
+            recipe = recipes.get(key)
+            if recipe is not None or key != item.name:
+                made[item.name] = recipe.keys if recipe is not None else (key,)
+    return {"folded": json.dumps(made, separators=(",", ":"))} if made else {}
 
 
 def _doc(graph: Graph, meta: Mapping[str, str]) -> str:

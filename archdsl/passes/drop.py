@@ -1,0 +1,53 @@
+"""What inference does not need, left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from archdsl.graph import Graph
+from archdsl.ops import Affine, Input
+from archdsl.passes.edit import Edit, observed
+
+
+def drop_training(graph: Graph) -> Graph:
+    """Without the auxiliary heads, which run in training only."""
+    plain = replace(graph, aux={}) if graph.aux else graph
+    needed = _needed(plain)
+    edit = Edit(plain)
+    for node in graph.nodes:
+        if node.training and node.id not in needed:
+            edit.drop(node.id)
+    return edit.made()
+
+
+def drop_identities(graph: Graph) -> Graph:
+    """Without ops that change nothing at inference: dropout, droppath, identity, an `affine` by 1 and 0."""
+    edit = Edit(graph)
+    for node in graph.nodes:
+        neutral = isinstance(node.op, Affine) and _all(node.op.mul, 1.0) and _all(node.op.add, 0.0)
+        if (not node.op.inference or neutral) and not isinstance(node.op, Input):
+            edit.bypass(node.id, node.inputs[0])
+    return edit.made()
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """Without nodes that no output, nor an auxiliary head, depends on. Inputs stay: they are the caller's."""
+    needed = _needed(graph)
+    edit = Edit(graph)
+    for node in graph.nodes:
+        if node.id not in needed:
+            edit.drop(node.id)
+    return edit.made()
+
+
+def _needed(graph: Graph) -> set[int]:
+    """The ids of the inputs, and of what outputs and auxiliary heads depend on."""
+    wanted = {*observed(graph), *graph.inputs}
+    for node in reversed(graph.nodes):
+        if node.id in wanted:
+            wanted.update(node.inputs)
+    return wanted
+
+
+def _all(value: float | tuple[float, ...], number: float) -> bool:
+    return all(v == number for v in (value if isinstance(value, tuple) else (value,)))

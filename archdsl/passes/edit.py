@@ -1,0 +1,100 @@
+"""Changes to a graph, collected, then made at once: ids stay contiguous, and the tree of scopes goes along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate
+
+from archdsl.graph import AuxHead, Graph, Node, Scope
+
+
+class Edit:
+    """What is to become of a graph's nodes. Nothing of the graph itself is changed.
+
+    `out[id]` is the node as it is now: its op, inputs and recipes may have been replaced. `instead` names the node that
+    readers of a dropped one read; a node dropped without must have no readers left.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[Node] = list(graph.nodes)
+        self._instead: dict[int, int] = {}
+        self._dropped: set[int] = set()
+
+    def source(self, id: int) -> int:
+        """The node whose value stands for that of `id`."""
+        while id in self._instead:
+            id = self._instead[id]
+        return id
+
+    def bypass(self, id: int, instead: int) -> None:
+        """Whoever reads the node, outputs among them, reads `instead`."""
+        self._instead[id] = instead
+
+    def drop(self, id: int) -> None:
+        """Takes a node away that nobody reads."""
+        self._dropped.add(id)
+
+    def readers(self, id: int) -> list[Node]:
+        """The nodes, as they are now, that read the value of `id`, also by way of nodes that are bypassed."""
+        found: list[Node] = []
+        pending = list(self.graph.consumers[id])
+        while pending:
+            reader = pending.pop()
+            if reader in self._instead:
+                pending += self.graph.consumers[reader]
+            else:
+                found.append(self.nodes[reader])
+        return found
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._instead or self._dropped) or any(a is not b for a, b in zip(self.nodes, self.graph.nodes, strict=True))
+
+    def made(self) -> Graph:
+        """The changed graph; the graph itself where nothing was changed."""
+        graph = self.graph
+        if not self.changed:
+            return graph
+        gone = self._dropped | self._instead.keys()
+        places = [0, *accumulate(int(node.id not in gone) for node in self.nodes)]
+        """How many of the nodes before each id are kept: its new id, if it is kept itself."""
+        root, scopes = _copied(graph.root, places)
+        nodes: list[Node] = []
+        for node in self.nodes:
+            if node.id not in gone:
+                inputs = tuple(places[self.source(i)] for i in node.inputs)
+                shapes = tuple(nodes[i].shape for i in inputs)
+                nodes.append(replace(node, id=places[node.id], inputs=inputs, in_shapes=shapes, scope=scopes[node.scope]))
+        return replace(
+            graph, nodes=tuple(nodes), root=root, inputs=tuple(places[i] for i in graph.inputs),
+            outputs={name: places[self.source(i)] for name, i in graph.outputs.items()},
+            aux={n: AuxHead(places[self.source(a.node)], a.weight) for n, a in graph.aux.items() if self.source(a.node) not in gone},
+        )  # fmt: skip
+
+
+def _copied(root: Scope, places: list[int]) -> tuple[Scope, dict[Scope, Scope]]:
+    """The tree of scopes for the nodes that are kept, and the copy of each scope."""
+    copies: dict[Scope, Scope] = {}
+    for scope in root.walk():
+        parent = copies[scope.parent] if scope.parent is not None else None
+        copies[scope] = replace(scope, parent=parent, members=[], first=places[scope.first], end=places[scope.end])
+    for scope, copy in copies.items():
+        for member in scope.members:
+            if isinstance(member, Scope):
+                if copies[member].first < copies[member].end:
+                    copy.members.append(copies[member])
+            elif places[member + 1] > places[member]:
+                copy.members.append(places[member])
+    return copies[root], copies
+
+
+def sole_reader(graph: Graph, id: int) -> Node | None:
+    """The one node that reads the value of `id`, where that is neither an output nor an auxiliary head's."""
+    readers = graph.consumers[id]
+    return graph.nodes[readers[0]] if len(readers) == 1 and id not in observed(graph) else None
+
+
+def observed(graph: Graph) -> frozenset[int]:
+    """The nodes whose values leave the network: outputs, and those of auxiliary heads."""
+    return frozenset((*graph.outputs.values(), *(head.node for head in graph.aux.values())))

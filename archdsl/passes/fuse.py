@@ -1,0 +1,60 @@
+"""Two nodes said as one, and ops said in the form that runtimes know best."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from archdsl.graph import Graph, Node
+from archdsl.ops import AvgPool, Conv, Gap, HardSigmoid, HardSwish, Mul, Op, Pad, Sigmoid, Silu
+from archdsl.passes.edit import Edit, observed, sole_reader
+
+_GATES: dict[type[Op], type[Op]] = {Sigmoid: Silu, HardSigmoid: HardSwish}
+
+
+def merge_pads(graph: Graph) -> Graph:
+    """Zeros put around an image that only convolutions read become their padding."""
+    edit, seen = Edit(graph), observed(graph)
+    for node in reversed(graph.nodes):
+        op, readers = node.op, edit.readers(node.id)
+        if not isinstance(op, Pad) or min(op.sides) < 0 or any(op.channels) or op.value != 0:
+            continue
+        if not readers or node.id in seen or not all(isinstance(r.op, Conv) for r in readers):
+            continue
+        for reader in readers:
+            assert isinstance(reader.op, Conv)
+            pads = tuple(a + b for a, b in zip(reader.op.pads(reader.in_shapes[0]), op.sides, strict=True))
+            edit.nodes[reader.id] = replace(reader, op=reader.op.model_copy(update={"pad": pads}))
+        edit.bypass(node.id, node.inputs[0])
+    return edit.made()
+
+
+def fuse_gates(graph: Graph) -> Graph:
+    """`x * sigmoid(x)` as SiLU, `x * hardsigmoid(x)` as hard-swish."""
+    edit = Edit(graph)
+    for node in graph.nodes:
+        if not isinstance(node.op, Mul) or len(node.inputs) != 2:
+            continue
+        for gate, value in (node.inputs, node.inputs[::-1]):
+            found = graph.nodes[gate]
+            whole = _GATES.get(type(found.op))
+            if whole is not None and found.inputs == (value,) and sole_reader(graph, gate) is node:
+                edit.nodes[node.id] = replace(node, op=whole(), inputs=(value,))
+                edit.drop(gate)
+                break
+    return edit.made()
+
+
+def global_pools(graph: Graph) -> Graph:
+    """An average pool whose one window is the whole image as the global average pool."""
+    edit = Edit(graph)
+    for node in graph.nodes:
+        if isinstance(node.op, AvgPool) and _covers(node, node.op):
+            edit.nodes[node.id] = replace(node, op=Gap())
+    return edit.made()
+
+
+def _covers(node: Node, op: AvgPool) -> bool:
+    if op.adaptive:
+        return op.kernel == (1, 1)
+    (shape,) = node.in_shapes
+    return op.kernel == shape[1:] and node.shape[1:] == (1, 1) and not any(op.end_pads(shape, node.shape))

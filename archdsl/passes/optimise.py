@@ -1,0 +1,40 @@
+"""The passes that make a network smaller for inference, by name and in their order; each may be left out.
+
+A graph that they made is for inference only: its folded tensors are recipes, which `archdsl.backends.weights.folded`
+works out. Outputs agree with the untouched graph's up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeAlias
+
+from archdsl.graph import Graph
+from archdsl.passes.drop import drop_dead, drop_identities, drop_training
+from archdsl.passes.fold_maps import fold_after, fold_before
+from archdsl.passes.fuse import fuse_gates, global_pools, merge_pads
+
+Pass: TypeAlias = Callable[[Graph], Graph]
+
+PASSES: Mapping[str, Pass] = {
+    "drop-training": drop_training,
+    "drop-identities": drop_identities,
+    "drop-dead": drop_dead,
+    "merge-pads": merge_pads,
+    "fold-after": fold_after,
+    "fold-before": fold_before,
+    "fuse-gates": fuse_gates,
+    "global-pools": global_pools,
+}
+"""In this order: nothing that is left out stands between two nodes that could be one, and no pad behind a norm."""
+
+
+def optimise(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> Graph:
+    """The graph after the passes of these names. Raises KeyError for a name that there is not."""
+    unknown = set(passes) - set(PASSES)
+    if unknown:
+        raise KeyError(min(unknown))
+    for name, function in PASSES.items():
+        if name in passes:
+            graph = function(graph)
+    return graph
