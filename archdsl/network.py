@@ -251,11 +251,19 @@ class Network:
         where = f"arXiv {paper.arxiv}" if paper.arxiv else f"doi {paper.doi}" if paper.doi else ""
         return ", ".join(str(p) for p in (authors, paper.title, paper.year, where) if p)
 
-    def diagram(self, depth: int = 1, legend: bool = False) -> str:
-        """The drawing as SVG text; `depth` says how many levels of blocks are opened. Raises E07xx if none is possible."""
-        from archdsl.views.diagram import diagram
+    def diagram(self, level: str = "block", style: str = "graph", focus: str = "", unfold: Sequence[str] = (),
+                **options: Any) -> str:  # fmt: skip
+        """The drawing as SVG text.
 
-        return diagram(self.graph, "svg", depth, legend).data.decode()
+        `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open; `options` are those of
+        `archdsl.views.request.Options` (`theme`, `color`, `shapes`, `title`, `legend`, `direction`). Raises E07xx.
+        """
+        from archdsl.views.diagram import diagram
+        from archdsl.views.drawing import View
+        from archdsl.views.request import Options
+
+        view = View(level, focus, tuple(unfold))  # type: ignore[arg-type]
+        return diagram(self.graph, "svg", view, Options(**options), style).data.decode()
 
     def summary(self, depth: int = 1, batch: int = 1) -> str:
         """The table of `archdsl params` as text."""
@@ -274,7 +282,7 @@ class Network:
                           exclude: Sequence[str] | None = None) -> dict[str, str]:  # fmt: skip
         bundle = {"text/plain": repr(self)}
         try:
-            bundle["image/svg+xml"] = self.diagram()
+            bundle["image/svg+xml"] = self.diagram(theme="light")  # a notebook's own theme is not the system's
         except Exception:  # a notebook must show the text even where nothing can draw
             return bundle
         return bundle

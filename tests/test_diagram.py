@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_nets import Net
@@ -16,23 +17,27 @@ from small_nets import Net
 import archdsl
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
-from archdsl.ops import Add, Conv, Relu
-from archdsl.passes.structure import signatures
+from archdsl.ops import Add, Relu
 from archdsl.views import engine
-from archdsl.views.diagram import diagram, dot, quote, to_dot
-from archdsl.views.drawing import Arrow, Box, Drawing, Frame, compose
-from archdsl.views.engine import TooSlow, render
+from archdsl.views.compose import compose
+from archdsl.views.diagram import diagram
+from archdsl.views.dot import quote, to_dot
+from archdsl.views.drawing import LEVELS, Arrow, Box, Drawing, Frame, View
+from archdsl.views.engine import TooSlow
+from archdsl.views.layout import place
+from archdsl.views.request import Options, Request
+from archdsl.views.svg import paint
 from archdsl.views.theme import LIGHT
 
 A4_POINTS = (595, 842)
 
 
-def drawn(graph: Graph, depth: int = 1) -> Drawing:
-    return compose(graph, signatures(graph, fields=False), depth)
+def drawn(graph: Graph, level: str = "block", focus: str = "", *unfold: str) -> Drawing:
+    return compose(graph, View(level, focus, unfold))  # type: ignore[arg-type]
 
 
 def titles(drawing: Drawing) -> list[str]:
-    return [box.title + (f" x{box.copies}" if box.copies > 1 else "") for box in drawing.boxes()]
+    return [box.title + (f" x{box.count}" if box.count > 1 else "") for box in drawing.boxes()]
 
 
 def arrows(drawing: Drawing) -> set[tuple[str, str]]:
@@ -41,14 +46,7 @@ def arrows(drawing: Drawing) -> set[tuple[str, str]]:
 
 
 def frames(drawing: Drawing) -> list[Frame]:
-    found: list[Frame] = []
-    pending = list(reversed(drawing.members))
-    while pending:
-        member = pending.pop()
-        if isinstance(member, Frame):
-            found.append(member)
-            pending += reversed(member.members)
-    return found
+    return list(drawing.frames())
 
 
 # --- what is drawn ---------------------------------------------------------------------------------------
@@ -68,7 +66,7 @@ def test_vgg_shows_its_five_stages() -> None:
 
 def test_resnet_folds_its_runs() -> None:
     drawing = drawn(archdsl.load("resnet50").graph)
-    runs = [(box.name, box.copies) for box in drawing.boxes() if box.look == "block"]
+    runs = [(box.name, box.count) for box in drawing.boxes() if box.look == "block"]
     assert runs == [
         ("layer1.0", 1), ("layer1.1 … layer1.2", 2), ("layer2.0", 1), ("layer2.1 … layer2.3", 3),
         ("layer3.0", 1), ("layer3.1 … layer3.5", 5), ("layer4.0", 1), ("layer4.1 … layer4.2", 2),
@@ -90,9 +88,9 @@ net:
 
 
 def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Network]) -> None:
-    drawing = drawn(net(RESIDUAL).graph, 2)
+    drawing = drawn(net(RESIDUAL).graph, "layer")
     run, wider = (frame for frame in frames(drawing) if not frame.stage)
-    assert (run.name, run.title, run.copies) == ("stage.0 … stage.2", "pair(8)", 3)
+    assert (run.name, run.title, run.count) == ("stage.0 … stage.2", "pair(8)", 3)
     assert [box.title for box in run.members if isinstance(box, Box)] == ["3x3 conv, 8", "5x5 conv, 8", "+", "relu"]
     assert arrows(drawing) == {
         ("input", "3x3 conv, 8"), ("3x3 conv, 8", "3x3 conv, 8"), ("3x3 conv, 8", "5x5 conv, 8"), ("5x5 conv, 8", "+"),
@@ -104,7 +102,7 @@ def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Networ
 
 
 def test_an_opened_inception_shows_its_branches() -> None:
-    drawing = drawn(archdsl.load("googlenet").graph, 2)
+    drawing = drawn(archdsl.load("googlenet").graph, "layer")
     block = next(frame for frame in frames(drawing) if frame.name == "inception3a")
     boxes = [box for box in block.members if isinstance(box, Box)]
     concat = boxes[-1]
@@ -115,10 +113,10 @@ def test_an_opened_inception_shows_its_branches() -> None:
 
 
 def test_a_dense_block_is_a_chain_of_concats() -> None:
-    drawing = drawn(archdsl.load("densenet121").graph, 2)
+    drawing = drawn(archdsl.load("densenet121").graph, "block", "", "features.denseblock3")
     block = next(frame for frame in frames(drawing) if frame.name.endswith("denseblock3"))
     layer, concat = (box for box in block.members if isinstance(box, Box))
-    assert (layer.title, layer.copies, concat.title) == ("layer", 24, "concat")
+    assert (layer.title, layer.count, concat.title) == ("layer", 24, "concat")
     assert {(a.source, a.target) for a in drawing.arrows if a.target in (layer.number, concat.number)} == {
         (layer.number - 1, layer.number), (layer.number - 1, concat.number), (layer.number, concat.number),
     }  # fmt: skip
@@ -131,7 +129,7 @@ def test_heads_for_training_are_dashed() -> None:
     assert [head.name for head in heads] == ["aux1", "aux2"]
     assert heads[0].tail == "training only, weight 0.3"
     assert sum(arrow.training for arrow in drawing.arrows) == 2
-    assert to_dot(graph, drawing).count("style=dashed") == 2
+    assert to_dot(drawing).count("style=dashed") == 2
 
 
 def test_an_encoder_and_decoder_have_no_stages(net: Callable[..., archdsl.Network]) -> None:
@@ -143,34 +141,35 @@ def test_an_encoder_and_decoder_have_no_stages(net: Callable[..., archdsl.Networ
 
 def test_every_node_is_drawn_and_every_arrow_points_down() -> None:
     for name in ("vgg16", "resnet50", "googlenet", "densenet121", "lenet5"):
-        for depth in (-1, 0, 1, 2, 3, 99):
-            drawing = drawn(archdsl.load(name).graph, depth)
+        for level in LEVELS:
+            drawing = drawn(archdsl.load(name).graph, level)
             numbers = [box.number for box in drawing.boxes()]
-            assert sorted(numbers) == list(range(len(numbers)))
+            assert numbers == list(range(len(numbers)))
             assert all(arrow.source < arrow.target for arrow in drawing.arrows)
             reached = {arrow.target for arrow in drawing.arrows}
-            assert reached == set(numbers) - {0}, f"{name} at {depth}: a box that nothing leads to"
+            assert reached == set(numbers) - {0}, f"{name} at {level}: a box that nothing leads to"
 
 
 # --- DOT -------------------------------------------------------------------------------------------------
 
-EVIL = ['"]; evil [label="', "<b>&amp;</b>", "\\N \\G \\", "a -> c:port:n", "\x1b[31m\u202e", "</td></tr></table>>]", "\ud800"]
+ELEMENTS = {"svg", "title", "desc", "style", "rect", "circle", "g", "path", "text", "tspan"}
+EVIL = ['"]; evil [label="', "<b>&amp;</b>", "\\N \\G \\", "a -> c:port:n", "\x1b[31m\u202e", "</td></tr></table>>]", "\ud800", "javascript:alert(1)", "]]>", "\ufffe", "x" * 20_000]
 
 
 @pytest.mark.parametrize("name", EVIL)
 def test_names_cannot_leave_their_labels(name: str) -> None:
-    net = Net((3, 8, 8))
-    net.add(Conv(out=4, kernel=(3, 3)), path="a")
-    text = to_dot(net.graph(name=name), Drawing([Frame(name, name, False, 2, members=[Box(0, "block", name, name, name)])], [Arrow(0, 0, name)]))
+    box = Box(0, "block", name, name, name, (name,), name, name, "block", name, (range(2), range(2, 4)))
+    drawing = Drawing(name, name, (name,), View(), (Frame(name, name, (box, replace(box, number=1)), path=name),), (Arrow(0, 1, (), name),))
+    text = to_dot(drawing, heading=True)
     assert all(c.isprintable() or c in "\n\u00a0" for c in text)
-    try:
-        svg = render(text).decode()
-    except ArchError as problem:
-        pytest.fail(str(problem))
+    graph = Net((3, 8, 8)).graph(name=name)
+    svg = paint(drawing, place(drawing, Request(graph)))
     tree = ET.fromstring(svg)
     space = "{http://www.w3.org/2000/svg}"
-    assert [node.findtext(f"{space}title") for node in tree.iter(f"{space}g") if node.get("class") == "node"] == ["n0"]
-    assert "href" not in re.sub(r'xmlns:xlink="[^"]*"', "", svg)
+    assert [node.get("data-box") for node in tree.iter(f"{space}g") if node.get("data-box")] == ["0", "1"]
+    assert {element.tag.removeprefix(space) for element in tree.iter()} <= ELEMENTS
+    assert not [key for element in tree.iter() for key in element.attrib if "href" in key or key.startswith("on")]
+    assert all(c.isprintable() or c in "\n\u00a0" for c in svg)
 
 
 def test_quote_leaves_nothing_that_means_something() -> None:
@@ -179,7 +178,9 @@ def test_quote_leaves_nothing_that_means_something() -> None:
 
 def test_the_text_is_the_same_each_time() -> None:
     graph = archdsl.load("googlenet").graph
-    assert dot(graph, 2, legend=True) == dot(archdsl.load("googlenet").graph, 2, legend=True)
+    again = archdsl.load("googlenet").graph
+    assert diagram(graph, "dot", View("layer")) == diagram(again, "dot", View("layer"))
+    assert diagram(graph, options=Options(legend=True)) == diagram(again, options=Options(legend=True))
 
 
 def test_colours_are_told_apart() -> None:
@@ -202,7 +203,8 @@ def test_the_classics_fit_a_page(name: str) -> None:
 def test_png_and_dot() -> None:
     graph = archdsl.load("lenet5").graph
     assert diagram(graph, "png").data.startswith(b"\x89PNG\r\n")
-    assert diagram(graph, "dot").data.decode() == dot(graph)
+    assert diagram(graph, "dot").data.decode() == to_dot(compose(graph), heading=True)
+    assert diagram(graph, "pdf").data.startswith(b"%PDF-")
 
 
 def fake_engine(folder: Path, text: str) -> None:
@@ -213,23 +215,23 @@ def fake_engine(folder: Path, text: str) -> None:
 
 def test_the_systems_dot_is_preferred_and_the_next_engine_steps_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    fake_engine(tmp_path, "cat >/dev/null; echo '<svg/>'")
-    assert render("digraph {}") == b"<svg/>\n"
-    fake_engine(tmp_path, "cat >/dev/null; echo 'Format: \"png\" not recognized' >&2; exit 1")
-    assert render("digraph {}", "png").startswith(b"\x89PNG")
+    fake_engine(tmp_path, "cat >/dev/null; echo mine")
+    assert engine.run("digraph {}") == b"mine\n"
+    fake_engine(tmp_path, "cat >/dev/null; echo 'Format: \"json0\" not recognized' >&2; exit 1")
+    assert engine.run("digraph {}").startswith(b"{")
 
 
 def test_a_slow_layout_is_ended_and_drawn_more_simply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = engine.engines()[0]
     monkeypatch.setattr(engine, "engines", lambda: [tmp_path / "dot"])
-    mark = tmp_path / "still-running"
-    fake_engine(tmp_path, f"text=$(cat); case $text in *cluster_*) sleep 5; touch {mark};; *) echo '<svg/>';; esac")
+    fake_engine(tmp_path, f"text=$(cat); case $text in *n20*) sleep 9;; *) echo \"$text\" | {real} \"$@\";; esac")
     start = time.monotonic()
     with pytest.raises(TooSlow):
-        render("digraph { subgraph cluster_0 {} }", time_limit_s=0.3)
-    made = diagram(archdsl.load("resnet50").graph, depth=2, time_limit_s=0.3)
-    assert time.monotonic() - start < 4
-    assert made.data == b"<svg/>\n"
-    assert made.note == "too large to draw at depth 2: drawn at depth 0"
+        engine.run("digraph { n20 }", time_limit_s=0.3)
+    made = diagram(archdsl.load("resnet50").graph, view=View("layer"), time_limit_s=1)
+    assert time.monotonic() - start < 8
+    assert b"layer3.1" in made.data
+    assert made.note == "too large to draw as asked: drawn at the level `block`, equal blocks folded"
 
 
 def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +252,54 @@ def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
         web.add(Add(), *range(max(0, number - 40), number + 1)) if number else web.add(Relu())
     start = time.monotonic()
     made = diagram(chain.graph())
-    assert made.note == "too large to draw at depth 1: drawn by stages"
+    assert made.note == "too large to draw as asked: drawn at the level `network`, equal blocks folded"
     assert diagram(web.graph(), time_limit_s=2).data
     assert time.monotonic() - start < 20
+
+
+# --- what there is not -----------------------------------------------------------------------------------
+
+
+def refusal(call: Callable[[], object]) -> tuple[str, str]:
+    with pytest.raises(ArchError) as caught:
+        call()
+    assert caught.value.status == 2
+    return caught.value.diagnostics[0].code, caught.value.diagnostics[0].message + " " + caught.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (View(focus="layer2.7"), "layer2.0, layer2.1, layer2.2, layer2.3"),
+        (View(unfold=("layr3",)), "did you mean `layer3`?"),
+        (View(focus="\x1b[31m<b>"), "has no `\\x1b[31m<b>`"),
+        (View(unfold=("x" * 20_000,)), "it has: "),
+    ],
+)
+def test_an_unknown_path_says_what_there_is(view: View, expected: str) -> None:
+    code, said = refusal(lambda: diagram(archdsl.load("resnet50").graph, view=view))
+    assert code == "E0713"
+    assert expected in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"style": "graphh"}, "did you mean `graph`?"),
+        ({"view": View("blocks")}, "network, block, layer"),  # type: ignore[arg-type]
+        ({"format": "tex"}, "its formats: svg"),
+        ({"format": "x" * 20_000}, "is not drawn as xxx"),
+    ],
+)
+def test_an_unknown_style_level_or_format_says_what_there_is(asked: dict[str, Any], expected: str) -> None:
+    code, said = refusal(lambda: diagram(archdsl.load("lenet5").graph, **asked))
+    assert code == "E0714"
+    assert expected in said
+    assert len(said) < 500
+
+
+def test_a_png_has_an_end() -> None:
+    code, said = refusal(lambda: diagram(archdsl.load("resnet50").graph, "png", options=Options(dpi=9600)))
+    assert code == "E0715"
+    assert "--dpi" in said

@@ -17,14 +17,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/tour.md")
 PICTURES = {
-    "resnet20": ("README.md", "resnet20.yaml", 1),
-    "tiny": ("docs/tour.md", "tiny.yaml", 2),
+    "resnet20": ("README.md", "resnet20.yaml", "block"),
+    "tiny": ("docs/tour.md", "tiny.yaml", "layer"),
 }
-"""Name of a picture: the page that has the spec, the spec's name, and how many levels of blocks are opened."""
+"""Name of a picture: the page that has the spec, the spec's name, and the level that is drawn."""
 
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
 _CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -80,27 +81,37 @@ def _run(command: str, folder: Path) -> str:
 # --- pictures --------------------------------------------------------------------------------------------
 
 
-def drawing(name: str) -> str:
-    """A picture as DOT text, which is the same on every machine; what Graphviz makes of it is not."""
+def request(name: str) -> Any:
+    """What a picture is to show."""
     import archdsl
-    from archdsl.views.diagram import dot
+    from archdsl.views.drawing import View
+    from archdsl.views.request import Request
 
-    page, spec, depth = PICTURES[name]
+    page, spec, level = PICTURES[name]
     with tempfile.TemporaryDirectory() as folder:
         save_specs(read(page), Path(folder))
-        return dot(archdsl.load(Path(folder) / spec).graph, depth)
+        return Request(archdsl.load(Path(folder) / spec).graph, View(level))
+
+
+def drawing(name: str) -> str:
+    """A picture as DOT text, which is the same on every machine; where Graphviz puts things is not."""
+    from archdsl.views.compose import compose
+    from archdsl.views.dot import to_dot
+
+    asked = request(name)
+    return to_dot(compose(asked.graph, asked.view), heading=True)
 
 
 def picture(name: str) -> str:
     """A picture as SVG, the one there is if it is current: it bears the hash of its DOT text."""
-    from archdsl.views.engine import render
+    from archdsl.views.svg import write
 
     text = drawing(name)
     mark = f"<!-- archdsl diagram; DOT {hashlib.sha256(text.encode()).hexdigest()} -->\n"
     old = ROOT / "docs" / "pictures" / f"{name}.svg"
     if old.exists() and mark in old.read_text(encoding="utf-8"):
         return old.read_text(encoding="utf-8")
-    head, end, rest = render(text).decode().partition("?>\n")
+    head, end, rest = write(request(name)).data.decode().partition("?>\n")
     return head + end + mark + rest
 
 

@@ -87,7 +87,7 @@ def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[P
         elif _spliced(member):
             pending += reversed(member.members)
         else:
-            parts.append(_scope_part(graph, member))
+            parts.append(scope_part(graph, member))
     return tuple(parts) if same is None else fold_runs(graph, parts, same)
 
 
@@ -114,7 +114,7 @@ def head(graph: Graph, part: Part) -> Node:
     return next((n for n in own if not n.op.role), own[0])
 
 
-def _scope_part(graph: Graph, scope: Scope) -> Part:
+def scope_part(graph: Graph, scope: Scope) -> Part:
     kind: PartKind = "node" if scope.kind == "fused" else "block" if is_block(scope) else "sequence"
     training = all(node.training for node in graph.nodes[scope.first : scope.end])
     return Part(scope.path, scope.path, kind, (range(scope.first, scope.end),), scope, training)

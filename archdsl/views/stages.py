@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from archdsl.graph import Graph, Scope
 from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input, MaxPool, Subsample
@@ -59,12 +59,16 @@ def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
     return name if name and members == len(run) else ""
 
 
-def fold_nodes(graph: Graph, parts: Sequence[Part]) -> list[Part]:
-    """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows."""
+def fold_nodes(graph: Graph, parts: Sequence[Part], apart: Container[int] = ()) -> list[Part]:
+    """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows.
+
+    Parts whose first node is in `apart` stay by themselves.
+    """
     folded: list[Part] = []
     for part in _with_dropout(graph, parts):
         last = folded[-1] if folded else None
-        if last is not None and _same_written(graph, last, part):
+        alone = part.ids.start in apart or (last is not None and last.ids.start in apart)
+        if last is not None and not alone and _same_written(graph, last, part):
             folded[-1] = Part(last.path, part.path, "node", (*last.copies, *part.copies), last.scope, last.training)
         else:
             folded.append(part)
