@@ -169,25 +169,29 @@ def test_a_full_disk_behind_standard_output() -> None:
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
-def test_interrupted(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to send")
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
     fifo = tmp_path / "ready"
     os.mkfifo(fifo)
     code = f"""if True:
-        import archdsl.network, time
+        import archdsl.files, sys, time
         def wait(*args):
             open({str(fifo)!r}, "w").close()
             time.sleep(60)
-        archdsl.network.open_network = wait
+        archdsl.files.Output.write = wait
         from archdsl.cli import main
-        main(["params", "vgg16"])
+        sys.argv = ["archdsl", "compile", "lenet5", "--to", "torch"]
+        main()
     """
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
     fifo.open().close()
+    assert len([*tmp_path.glob(".archdsl-*")]) == 1
     time.sleep(0.1)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(getattr(signal, sent))
     out, err = child.communicate(timeout=30)
-    assert (child.returncode, out, err.strip()) == (130, b"", b"")
+    assert (child.returncode, out, err.strip()) == (128 + getattr(signal, sent), b"", b"")
+    assert [*tmp_path.iterdir()] == [fifo]
 
 
 # --- start-up --------------------------------------------------------------------------------------------

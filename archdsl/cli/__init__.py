@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,11 +121,19 @@ class _NoPlugins(ModuleType):
 
 def _begin_process() -> None:
     """What suits a process of one's own, most of whose time goes into starting."""
+    for name in ("SIGTERM", "SIGHUP"):  # ends like an error: what was begun is taken away (SIGHUP is not Windows')
+        if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _ended)
     if "importlib.metadata" not in sys.modules:
         sys.modules.setdefault(_PLUGIN_LOADER, _NoPlugins(_PLUGIN_LOADER))
     gc.set_threshold(100_000, 20, 20)  # imports allocate much and free nothing
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows ASCII only gets escapes, not a traceback
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _ended(number: int, frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 @contextmanager
