@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "compile": "An ONNX file, PyTorch source, or weights.",
         "passes": "What each pass does to the network that is compiled.",
         "predict": "Run it on images.",
+        "bench": "How fast it runs, beside other ways of running it.",
     },
     "Around it": {
         "doctor": "What is installed, and what works.",

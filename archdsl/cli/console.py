@@ -57,6 +57,11 @@ class Console:
         sys.stdout.flush()
         sys.stderr.write(f"{text}\n")
 
+    def murmur(self, text: str) -> None:
+        """A line that only somebody who waits at a terminal wants to read."""
+        if sys.stderr.isatty():
+            self.say(text)
+
     def give(self, text: str, path: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> None:
         """A command's result: to standard output, or whole into the file `path` (`-`: standard output)."""
         if path in (None, "-"):

@@ -89,7 +89,7 @@ class Predictor:
         name = next(iter(self.session.inputs))
         begun = time.perf_counter()
         try:
-            arrays = self.session.inference.run(None, {name: prepared.values})
+            arrays = self.session.run({name: prepared.values})
         except Exception as problem:
             raise refused(problem, self.facts.path) from None
         latency = 1000 * (time.perf_counter() - begun)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,19 @@ _FATAL_ONLY = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a session runs, beside where. `threads` of the CPU (None: ONNX Runtime's choice, one a core); `search` every
+    algorithm of cuDNN for the fastest, which takes seconds at the first run; `replay` the GPU's work as one recorded graph
+    (needs fixed sizes and `Session.bound`); `half` lets TensorRT use float16; `profile` is where a profile is written to."""
+
+    threads: int | None = None
+    search: bool = False
+    replay: bool = False
+    half: bool = False
+    profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what `auto` had to give up."""
 
@@ -49,6 +62,43 @@ class Session:
     def outputs(self) -> tuple[str, ...]:
         return tuple(o.name for o in self.inference.get_outputs())
 
+    @property
+    def on_gpu(self) -> bool:
+        return self.provider != PROVIDERS["cpu"]
+
+    def run(self, values: Mapping[str, Any]) -> list[Any]:
+        """The outputs, as arrays in their order, for inputs by name. Copies once to the GPU and once back."""
+        found: list[Any] = self.inference.run(None, dict(values))
+        return found
+
+    def bound(self, values: Mapping[str, Any]) -> Callable[[], None]:
+        """A call that runs the model on these inputs again and again and leaves the outputs where they are made.
+
+        On a GPU inputs and outputs stay in its memory, as they would between two models; the call returns when the
+        work is done.
+        """
+        if not self.on_gpu:
+            feed, names = dict(values), list(self.outputs)
+
+            def run() -> None:
+                self.inference.run(names, feed)
+
+            return run
+        import onnxruntime as ort
+
+        binding = self.inference.io_binding()
+        for name, value in values.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, "cuda", 0))
+        first = self.run(values)  # tells the outputs' sizes: a recorded graph needs them fixed and in one place
+        for name, value in zip(self.outputs, first, strict=True):
+            binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, "cuda", 0))
+
+        def run_bound() -> None:
+            self.inference.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+
+        return run_bound
+
 
 def onnxruntime() -> ModuleType:
     """The module. Raises E0802 where it is not installed, or cannot be loaded."""
@@ -64,7 +114,7 @@ def onnxruntime() -> ModuleType:
     return ort  # type: ignore[no-any-return]
 
 
-def open_session(model: Path | bytes, device: Device = "auto") -> Session:
+def open_session(model: Path | bytes, device: Device = "auto", tuning: Tuning = Tuning()) -> Session:
     """A session for the model. `auto` takes the GPU where one works, else the CPU.
 
     Raises E0802 (no ONNX Runtime), E0803 (the device asked for is not there or does not start), E0805 (a model that
@@ -72,14 +122,14 @@ def open_session(model: Path | bytes, device: Device = "auto") -> Session:
     """
     ort = require(device)
     if device != "auto":
-        return _on(ort, model, device)
+        return _on(ort, model, device, tuning)
     if PROVIDERS["cuda"] in ort.get_available_providers():
-        session = _started(ort, model, "cuda")
+        session = _started(ort, model, "cuda", tuning)
         if session.provider == PROVIDERS["cuda"]:
             return session
         note = f"{PROVIDERS['cuda']} is installed but does not start: `archdsl doctor` tells more"
         return Session(session.inference, session.provider, session.version, note)
-    return _started(ort, model, "cpu")
+    return _started(ort, model, "cpu", tuning)
 
 
 def require(device: Device) -> ModuleType:
@@ -93,9 +143,9 @@ def require(device: Device) -> ModuleType:
     return ort
 
 
-def _on(ort: ModuleType, model: Path | bytes, device: str) -> Session:
+def _on(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
     wanted = PROVIDERS[device]
-    session = _started(ort, model, device)
+    session = _started(ort, model, device, tuning)
     if session.provider != wanted:
         raise error(
             "E0803", f"{wanted} is installed but does not start", status=2,
@@ -105,20 +155,43 @@ def _on(ort: ModuleType, model: Path | bytes, device: str) -> Session:
     return session
 
 
-def _started(ort: ModuleType, model: Path | bytes, device: str) -> Session:
-    providers: list[Any] = [PROVIDERS["cpu"]]
+def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
     if device != "cpu":
         with suppress(Exception):  # finds the CUDA libraries that pip installed; if it cannot, the provider says so
             ort.preload_dlls()
-        # TensorFloat-32 rounds to 10 bits: outputs would differ from the CPU's in the third digit.
-        providers.insert(0, (PROVIDERS["cuda"], {"use_tf32": "0"}))
-    if device == "tensorrt":
-        providers.insert(0, PROVIDERS["tensorrt"])
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
+    if tuning.threads is not None:
+        options.intra_op_num_threads = tuning.threads
+        options.inter_op_num_threads = 1
+    if tuning.profile:
+        options.enable_profiling, options.profile_file_prefix = True, tuning.profile
     source = model if isinstance(model, bytes) else str(model)
+    providers = _providers(device, tuning)
     inference = _guarded(lambda: ort.InferenceSession(source, options, providers=providers), model)
     return Session(inference, inference.get_providers()[0], ort.__version__)
+
+
+def _providers(device: str, tuning: Tuning) -> list[Any]:
+    """ONNX Runtime's providers with their options, the wanted one first
+    (onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, and TensorRT's page beside it)."""
+    providers: list[Any] = [PROVIDERS["cpu"]]
+    if device != "cpu":
+        cuda = {
+            "use_tf32": "0",  # TensorFloat-32 rounds to 10 bits: outputs would differ from the CPU's in the third digit
+            "cudnn_conv_algo_search": "EXHAUSTIVE" if tuning.search else "HEURISTIC",
+            "cudnn_conv_use_max_workspace": "1",
+            "enable_cuda_graph": str(int(tuning.replay and device == "cuda")),
+        }
+        providers.insert(0, (PROVIDERS["cuda"], cuda))
+    if device == "tensorrt":
+        tensorrt = {
+            "trt_fp16_enable": str(int(tuning.half)),
+            "trt_cuda_graph_enable": str(int(tuning.replay)),
+            "trt_timing_cache_enable": "1",
+        }
+        providers.insert(0, (PROVIDERS["tensorrt"], tensorrt))
+    return providers
 
 
 def _guarded(make: Callable[[], Any], model: Path | bytes) -> Any:

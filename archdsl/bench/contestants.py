@@ -1,0 +1,188 @@
+"""The ways of running a network: each makes, from a job, a call that runs it once on fixed inputs.
+
+What a library's own guide recommends for inference is done for it: no gradients, frozen weights for `torch.compile`,
+static sizes for OpenVINO, inputs that already lie on the GPU.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from archdsl.bench.job import Job
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """`run` runs the network once and returns when it is done, `outputs` gives what comes out, `version` says what runs."""
+
+    run: Callable[[], None]
+    outputs: Callable[[], Sequence[Array]]
+    version: str
+
+
+Maker: TypeAlias = Callable[[Job], Contestant]
+
+
+def inputs(job: Job) -> dict[str, npt.NDArray[np.float32]]:
+    """Standard normal numbers from the job's seed."""
+    rng = np.random.default_rng(job.seed)
+    return {name: rng.standard_normal(shape, np.float32) for name, shape in job.shapes.items()}
+
+
+# --- ONNX Runtime ----------------------------------------------------------------------------------------
+
+
+def archdsl(job: Job) -> Contestant:
+    """Our ONNX file in ONNX Runtime."""
+    return _in_onnxruntime(job, Path(job.model))
+
+
+def _in_onnxruntime(job: Job, model: Path) -> Contestant:
+    from archdsl.runtime.session import Tuning, open_session
+
+    tuning = Tuning(threads=job.threads, search=True, replay=job.device != "cpu", half=job.half)
+    session = open_session(model, job.device, tuning)  # type: ignore[arg-type]
+    given = dict(zip(session.inputs, inputs(job).values(), strict=True))
+    where = session.provider.removesuffix("ExecutionProvider")
+    return Contestant(session.bound(given), lambda: session.run(given), f"onnxruntime {session.version}, {where}")
+
+
+def traced(job: Job) -> Contestant:
+    """torch.onnx.export's file, of the module, in ONNX Runtime."""
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        return _in_onnxruntime(job, _export(job, Path(folder)))
+
+
+def slimmed(job: Job) -> Contestant:
+    """The same file through onnxslim."""
+    import onnx
+    import onnxslim
+
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        path = _export(job, Path(folder))
+        slim = Path(folder) / "slim.onnx"
+        onnx.save(onnxslim.slim(str(path)), str(slim))
+        return _in_onnxruntime(job, slim)
+
+
+def _export(job: Job, folder: Path) -> Path:
+    import torch
+
+    path = folder / "traced.onnx"
+    torch.onnx.export(_module(job), tuple(_tensors(job)), str(path), dynamo=True, verbose=False)
+    return path
+
+
+# --- PyTorch ---------------------------------------------------------------------------------------------
+
+
+def torch_eager(job: Job) -> Contestant:
+    """The module, node by node."""
+    return _in_torch(job, _module(job), _tensors(job))
+
+
+def channels_last(job: Job) -> Contestant:
+    """The module with channels innermost in memory, as PyTorch recommends for convolutions."""
+    import torch
+
+    given = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in _tensors(job)]
+    return _in_torch(job, _module(job).to(memory_format=torch.channels_last), given)
+
+
+def compiled(job: Job) -> Contestant:
+    """torch.compile with the weights frozen."""
+    import torch
+    import torch._inductor.config as inductor
+
+    inductor.freezing = True
+    return _in_torch(job, torch.compile(_module(job)), _tensors(job))
+
+
+def _module(job: Job) -> Any:
+    import torch
+
+    from archdsl.network import load
+
+    torch.set_num_threads(job.threads)
+    module = load(job.spec).to_torch(job.weights).eval().requires_grad_(False)
+    if job.device != "cpu":
+        module = module.to("cuda")
+    return module.half() if job.half and job.device != "cpu" else module
+
+
+def _tensors(job: Job) -> list[Any]:
+    import torch
+
+    tensors = [torch.from_numpy(value) for value in inputs(job).values()]
+    if job.device != "cpu":
+        tensors = [tensor.cuda() for tensor in tensors]
+    return [tensor.half() for tensor in tensors] if job.half and job.device != "cpu" else tensors
+
+
+def _in_torch(job: Job, module: Any, given: Sequence[Any]) -> Contestant:
+    import torch
+
+    def outputs() -> list[Array]:
+        with torch.no_grad():
+            found = module(*given)
+        tensors = [found] if isinstance(found, torch.Tensor) else [*found]
+        return [tensor.float().cpu().numpy() for tensor in tensors]
+
+    def run() -> None:
+        with torch.no_grad():
+            module(*given)
+        if job.device != "cpu":
+            torch.cuda.synchronize()
+
+    return Contestant(run, outputs, f"torch {torch.__version__}")
+
+
+# --- OpenVINO --------------------------------------------------------------------------------------------
+
+
+def openvino(job: Job) -> Contestant:
+    """Our ONNX file in OpenVINO, sizes fixed, float32."""
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.read_model(job.model)
+    given = dict(zip([port.any_name for port in model.inputs], inputs(job).values(), strict=True))
+    model.reshape({name: list(value.shape) for name, value in given.items()})
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": "f32"}
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def run() -> None:
+        request.infer(given, share_inputs=True, share_outputs=True)
+
+    def outputs() -> list[Array]:
+        return [np.array(value) for value in request.infer(given).values()]
+
+    return Contestant(run, outputs, f"openvino {ov.__version__.partition('-')[0]}")
+
+
+class Way(NamedTuple):
+    """A maker, the packages that it needs, and whether it runs on a GPU as well."""
+
+    make: Maker
+    packages: tuple[str, ...]
+    gpu: bool = True
+
+
+TABLE: Mapping[str, Way] = {
+    "archdsl": Way(archdsl, ("onnxruntime",)),
+    "torch": Way(torch_eager, ("torch",)),
+    "channels_last": Way(channels_last, ("torch",)),
+    "compile": Way(compiled, ("torch",)),
+    "traced": Way(traced, ("torch", "onnxscript", "onnxruntime")),
+    "slimmed": Way(slimmed, ("torch", "onnxscript", "onnxslim", "onnxruntime")),
+    "openvino": Way(openvino, ("openvino",), gpu=False),
+}
