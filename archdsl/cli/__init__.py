@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Look at a network": {
         "list": "The networks of the library.",
         "params": "Layers, shapes, parameters, operations, memory.",
-        "diagram": "Draw it: SVG, PDF, PNG, Mermaid, DOT.",
+        "diagram": "Draw it: SVG, PDF, PNG, an interactive page, Mermaid, DOT.",
     },
     "Write one": {
         "check": "Say everything that is wrong with specs.",

@@ -33,11 +33,8 @@ def storages(graph: Graph) -> tuple[int, ...]:
     return tuple(owner)
 
 
-def live_values(graph: Graph) -> tuple[int, ...]:
-    """For each node the number of values alive, for one sample, while it is computed: its own output included.
-
-    The network's inputs are alive from the start. A node that does not run at inference has 0.
-    """
+def last_reads(graph: Graph) -> tuple[int, ...]:
+    """For each node the id of the last node that reads its memory; its own if none does, and past all for outputs."""
     owner = storages(graph)
     last = list(range(len(graph.nodes)))
     for node in graph.nodes:
@@ -46,6 +43,15 @@ def live_values(graph: Graph) -> tuple[int, ...]:
                 last[owner[source]] = node.id
     for output in graph.outputs.values():
         last[owner[output]] = len(graph.nodes)
+    return tuple(last)
+
+
+def live_values(graph: Graph) -> tuple[int, ...]:
+    """For each node the number of values alive, for one sample, while it is computed: its own output included.
+
+    The network's inputs are alive from the start. A node that does not run at inference has 0.
+    """
+    owner, last = storages(graph), last_reads(graph)
     freed: list[list[int]] = [[] for _ in range(len(graph.nodes) + 1)]
     sizes = [numel(n.shape) if owner[n.id] == n.id and not n.training else 0 for n in graph.nodes]
     for storage, step in enumerate(last):

@@ -20,6 +20,7 @@ STYLES: Mapping[str, Mapping[str, str]] = {
         "svg": "archdsl.views.svg:write",
         "dot": "archdsl.views.dot:write",
         "mmd": "archdsl.views.mermaid:write",
+        "html": "archdsl.views.page:write",
     },
 }
 """Style -> format -> what writes it."""

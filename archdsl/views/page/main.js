@@ -1,0 +1,227 @@
+"use strict";
+// The page: one state, told to the drawing, the panel and the address.
+
+const at = (id) => document.getElementById(id);
+const network = JSON.parse(at("network").textContent);
+const state = { values: Object.fromEntries(network.sizes.map((size) => [size.name, size.default])), batch: 1, colour: "kind" };
+const first = {};
+let counts = countAt(network.nodes, state.values, state.batch);
+
+function say(text) {
+  at("said").textContent = text;
+}
+
+const layouter = new Layouter(at("layouter").textContent);
+const view = new View(network, at("drawing"), layouter, {
+  selected: () => showSelected(),
+  changed: () => (recolour(), keepAddress()),
+  say,
+  hovered: showTip,
+  toggle: (key, how) => view.toggle(key, counts, how),
+});
+const sliders = new Sliders(at("sliders"), network.sizes, state, () => recount());
+new Search(at("search"), at("results"), network, {
+  found: (ids) => view.mark(ids),
+  go: ({ id, levels }) => go(id, levels),
+});
+const actions = { go, toggle: (key, how) => view.toggle(key, counts, how) };
+
+function go(id, levels) {
+  return view.reveal(id, counts, levels);
+}
+
+function recount() {
+  counts = countAt(network.nodes, state.values, state.batch);
+  if (view.drawing) repaint(view.drawing, view.elements, counts);
+  recolour();
+  showTotals(at("totals"), network, counts, state.batch, go);
+  showSelected();
+  keepAddress();
+}
+
+function showSelected() {
+  const member = view.members.get(view.selected) ?? null;
+  showMemory(at("memory-chart"), network, counts, member, go);
+  showDetails(at("details"), network, counts, member, actions);
+  keepAddress();
+}
+
+// --- colours ---------------------------------------------------------------------------------------------
+
+/** The shares that colour the boxes: of params, MACs or memory; by kind there are none. */
+function recolour() {
+  view.root.classList.toggle("heat", state.colour !== "kind");
+  if (!view.drawing) return;
+  const value = {
+    params: (id) => Number(network.nodes[id].params ?? 0),
+    macs: (id) => Number(counts.macs[id]),
+    memory: (id) => Number(counts.alive[id]),
+  }[state.colour];
+  const heats = view.drawing.boxes.map(({ ranges, output }) => {
+    if (!value || output) return 0;
+    const values = ranges.flatMap(([start, stop]) => Array.from({ length: stop - start }, (_, n) => value(start + n)));
+    return state.colour === "memory" ? Math.max(...values) : values.reduce((a, b) => a + b, 0);
+  });
+  const most = Math.max(...heats, 1);
+  view.drawing.boxes.forEach((box, number) => {
+    view.elements.get(box.key).style.setProperty("--heat", `${Math.round((100 * heats[number]) / most)}%`);
+  });
+  showLegend(most);
+}
+
+const UNITS = { params: "", macs: " MACs", memory: "B" };
+
+/** What the colours mean: the kinds that occur, or, with `most` for the fullest colour, how much. */
+function showLegend(most) {
+  if (state.colour !== "kind") {
+    const full = `${inShort(Math.round(most))}${UNITS[state.colour]}`.replace("  ", " ");
+    return at("legend").replaceChildren(html("li", {}, "0", html("span", { class: "ramp" }), full));
+  }
+  const used = new Set(view.drawing.boxes.map(({ item }) => item.look));
+  const kinds = Object.entries(network.looks).filter(([look]) => used.has(look));
+  at("legend").replaceChildren(...kinds.map(([look, words]) => html("li", {}, html("span", { class: `chip look-${look}` }), words)));
+}
+
+// --- the tip beside the pointer --------------------------------------------------------------------------
+
+function showTip(member, event) {
+  const tip = at("tip");
+  tip.hidden = !member || event.pointerType === "touch";
+  if (tip.hidden) return;
+  if (tip.dataset.key !== member.key || tip.dataset.at !== at("macs").value) {
+    Object.assign(tip.dataset, { key: member.key, at: at("macs").value });
+    const found = figuresOf(network, counts, member);
+    const words = wordsOf(member, counts);
+    const row = (label, text) => html("div", {}, html("span", { class: "tail" }, label), text);
+    tip.replaceChildren(
+      html("strong", {}, [words.title, words.count].filter(Boolean).join(" ")),
+      html("div", { class: "path" }, member.path === member.last ? member.path : `${member.path} \u2026 ${member.last}`),
+      row("gives ", shapeText(counts.shapes[found.last])),
+      found.params ? row("params ", inFull(found.params)) : "",
+      found.macs ? row("MACs ", inShort(found.macs).trim()) : "",
+      member.item.look === "input" || member.output ? "" : row("sees ", found.field),
+    );
+  }
+  const { clientX: x, clientY: y } = event;
+  tip.style.left = `${Math.min(x + 14, innerWidth - tip.offsetWidth - 8)}px`;
+  tip.style.top = `${y + 18 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 12 : y + 18}px`;
+}
+
+// --- the address -----------------------------------------------------------------------------------------
+
+/** What is open, selected and set, so that a link leads back to it. */
+function keepAddress() {
+  if (!document.documentElement.dataset.ready) return;
+  const told = new URLSearchParams();
+  for (const { name, default: usual } of network.sizes) if (state.values[name] !== usual) told.set(name, state.values[name]);
+  if (state.batch !== 1) told.set("N", state.batch);
+  const [open, apart] = [view.open, view.apart].map((keys) => [...keys].sort().join("_"));
+  if (open !== first.open) told.set("open", open);
+  if (apart !== first.apart) told.set("apart", apart);
+  if (view.selected) told.set("at", view.selected);
+  if (view.direction !== network.start.direction) told.set("direction", view.direction);
+  if (state.colour !== network.start.colour) told.set("colour", state.colour);
+  const hash = told.toString();
+  if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+}
+
+/** What is open at first, as it was asked for when the page was made. */
+function openAtFirst() {
+  const { level, unfold, focus } = network.start;
+  view.open = level === "network" ? new Set() : initiallyOpen(network);
+  view.apart = new Set();
+  if (level === "layer" || unfold.includes("*")) openAll(network, view.open, unfold.includes("*") ? view.apart : null);
+  const names = new Map(namesOf(network).map((entry) => [entry.path, entry]));
+  for (const path of [...unfold, focus].filter(Boolean)) {
+    const entry = names.get(path);
+    if (!entry) continue;
+    const way = wayTo(network, entry.id, view.apart, entry.levels);
+    for (const key of [...way.open, way.key]) view.open.add(key);
+    for (const key of way.apart) view.apart.add(key);
+    if (path === focus) view.selected = way.key;
+  }
+}
+
+function readAddress() {
+  const told = new URLSearchParams(location.hash.slice(1));
+  openAtFirst();
+  for (const size of network.sizes) {
+    if (told.has(size.name)) state.values[size.name] = legalSize(size, Math.min(Number(told.get(size.name)), Math.max(MAX_SIZE, size.default)));
+  }
+  if (told.has("N")) state.batch = clamp(Math.round(Number(told.get("N"))) || 1, 1, MAX_BATCH);
+  const keys = (name) => (told.get(name) ?? "").split("_").filter((key) => /^[0-9.#]+$/.test(key));
+  if (told.has("open")) view.open = new Set(keys("open"));
+  if (told.has("apart")) view.apart = new Set(keys("apart"));
+  const oneOf = (name, known) => (known.includes(told.get(name)) ? told.get(name) : network.start[name]);
+  view.direction = oneOf("direction", ["TB", "LR"]);
+  state.colour = oneOf("colour", ["kind", "params", "macs", "memory"]);
+  view.selected = told.get("at") ?? view.selected;
+}
+
+// --- buttons and keys ------------------------------------------------------------------------------------
+
+/** Opens every block one level further. */
+function unfoldMore() {
+  const more = [...view.members.values()].filter((member) => !member.members && member.item.items && member.item.kind !== "node" && !member.rest);
+  if (!more.length) return say("Every block is open.");
+  return view.replace([...view.open, ...more.map((member) => member.key)], view.apart, counts);
+}
+
+const BUTTONS = {
+  unfold: unfoldMore,
+  fold: () => view.replace(initiallyOpen(network), [], counts),
+  "zoom-in": () => view.magnify(1.3),
+  "zoom-out": () => view.magnify(1 / 1.3),
+  fit: () => view.fitAll(),
+  turn: async () => {
+    view.direction = view.direction === "TB" ? "LR" : "TB";
+    await view.replace(view.open, view.apart, counts);
+  },
+  theme: () => {
+    const dark = getComputedStyle(document.documentElement).getPropertyValue("color-scheme").trim() === "dark";
+    document.documentElement.dataset.theme = dark ? "light" : "dark";
+  },
+  save: () => download(asSvg(view, network.name, `${inFull(network.totals.params)} params, ${inFull(counts.totals.macs)} MACs`), `${network.file}.svg`),
+  help: () => at("keys").showModal(),
+};
+for (const [id, action] of Object.entries(BUTTONS)) at(id).addEventListener("click", action);
+at("close").addEventListener("click", () => at("keys").close());
+
+const KEYS = { "/": () => at("search").focus(), "+": BUTTONS["zoom-in"], "=": BUTTONS["zoom-in"], "-": BUTTONS["zoom-out"], 0: BUTTONS.fit, "?": BUTTONS.help };
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea, dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
+  event.preventDefault();
+  KEYS[event.key]();
+});
+at("colour").addEventListener("change", () => {
+  state.colour = at("colour").value;
+  recolour();
+  keepAddress();
+});
+addEventListener("hashchange", start);
+addEventListener("keydown", () => (at("tip").hidden = true), true);
+
+async function start() {
+  readAddress();
+  const wanted = view.selected;
+  at("colour").value = state.colour;
+  sliders.show();
+  recount();
+  // What cannot be drawn is folded: to blocks, and at last to stages.
+  for (const open of [view.open, initiallyOpen(network), new Set()]) {
+    if (open !== view.open) [view.open, view.apart] = [open, new Set()];
+    if (await view.redraw(counts)) break;
+  }
+  if (wanted && view.members.has(wanted)) view.select(wanted), view.look(wanted);
+  recolour();
+  document.documentElement.dataset.ready = "yes";
+}
+
+if (network.start.theme !== "auto") document.documentElement.dataset.theme = network.start.theme === "dark" ? "dark" : "light";
+openAtFirst();
+[first.open, first.apart] = [view.open, view.apart].map((keys) => [...keys].sort().join("_"));
+at("name").textContent = network.name;
+at("about").textContent = `input ${network.input}`;
+at("convention").textContent = `${network.totals.convention}. Peak memory: the most bytes of activations alive at once, fp32, nothing in place, weights apart.`;
+start();

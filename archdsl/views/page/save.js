@@ -1,0 +1,42 @@
+"use strict";
+// The current view as an SVG file that looks the same everywhere: every style is written out as an attribute.
+
+const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "font-family", "font-size", "font-weight", "opacity", "display", "paint-order", "stroke-linejoin", "stroke-opacity"];
+
+function asSvg(view, title, about) {
+  const { drawing, root } = view;
+  const margin = 16;
+  const [width, height] = [drawing.width + 2 * margin, drawing.height + 2 * margin];
+  const copy = root.cloneNode(true);
+  const originals = root.querySelectorAll("*");
+  copy.querySelectorAll("*").forEach((element, number) => {
+    const style = getComputedStyle(originals[number]);
+    for (const name of KEPT) {
+      const value = style.getPropertyValue(name);
+      if ((value && value !== "none") || name === "fill" || name === "display") element.setAttribute(name, plainColour(value));
+    }
+    for (const name of ["role", "tabindex", "data-key", "data-arrow", "data-opens", "data-frame", "aria-expanded", "aria-label"]) element.removeAttribute(name);
+  });
+  for (const element of copy.querySelectorAll('[display="none"], .opener, .fold')) element.remove();
+  for (const element of copy.querySelectorAll("*")) for (const name of ["display", "class"]) element.removeAttribute(name);
+  copy.setAttribute("transform", `translate(${margin} ${margin})`);
+  const picture = svg("svg", { xmlns: SVG, viewBox: `0 0 ${width} ${height}`, width, height, role: "img" });
+  const words = [svg("title"), svg("desc")];
+  words[0].textContent = title;
+  words[1].textContent = about;
+  const paper = getComputedStyle(view.element).backgroundColor;
+  picture.append(...words, svg("rect", { width, height, fill: paper }), copy);
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<!-- drawn by archdsl -->\n${new XMLSerializer().serializeToString(picture)}\n`;
+}
+
+/** A mixed colour as every viewer knows it: color(srgb 1 0.5 0) is rgb(255, 128, 0). */
+function plainColour(value) {
+  const parts = /^color\(srgb ([\d.e-]+) ([\d.e-]+) ([\d.e-]+)/.exec(value);
+  return parts ? `rgb(${parts.slice(1).map((part) => Math.round(255 * Number(part))).join(", ")})` : value;
+}
+
+function download(text, name) {
+  const link = html("a", { href: URL.createObjectURL(new Blob([text], { type: "image/svg+xml" })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

@@ -1,0 +1,32 @@
+"""Makes `docs/pictures/page.png`, what the interactive page looks like. Needs Playwright and Chromium: `python tools/page_picture.py`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+import archdsl
+from archdsl.views.page import page
+
+PICTURE = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "page.png"
+SIZE = {"width": 1280, "height": 860}
+START = "#open=1_2_2.0_2.1_3_4_5&at=2.1.1"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
+        path = Path(folder) / "page.html"
+        path.write_text(page(archdsl.load("resnet50").graph), encoding="utf-8")
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport=SIZE, reduced_motion="reduce")
+        tab.goto(path.as_uri() + START)
+        tab.wait_for_selector("html[data-ready]")
+        tab.screenshot(path=PICTURE)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
