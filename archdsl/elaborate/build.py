@@ -118,10 +118,9 @@ class Builder:
         elements = 1
         for size in shape:
             elements *= size if isinstance(size, int) else size.default
-            if isinstance(size, Dim):
-                need = size.q * -(-(1 - size.r) // size.m) - size.p
-                if need > self.least.get(size.symbol, 1):
-                    self.least[size.symbol] = need
+            self._at_least(size, 1)
+        for size, number in op.least(shapes):
+            self._at_least(size, number)
         if elements > MAX_ELEMENTS:
             self.explain(OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, written)
             return None
@@ -129,6 +128,12 @@ class Builder:
             self._constrain(op, shapes, origin)
         self.inferred[key] = shape
         return shape
+
+    def _at_least(self, size: Size, number: int) -> None:
+        """The input must be large enough for this size to be so large."""
+        if isinstance(size, Dim):
+            need = size.q * -(-(number - size.r) // size.m) - size.p
+            self.least[size.symbol] = max(need, self.least.get(size.symbol, 1))
 
     def _constrain(self, op: Merge, shapes: tuple[Shape, ...], origin: Origin) -> None:
         """Sizes that meet and agree only for some inputs restrict the input; where that cannot be said, pin it."""

@@ -41,6 +41,8 @@ class Frame:
     names: dict[str, Member] = field(default_factory=dict)
     later: Mapping[str, Item] = field(default_factory=dict)
     """All nodes of the sequence by name, also those not built yet."""
+    left_out: set[str] = field(default_factory=set)
+    """Nodes of several inputs that `when` left out: nothing stands for them."""
     current: str = ""
     """The name of the one that is being built."""
     block: str = ""

@@ -37,6 +37,9 @@ def _unknown(ref: Ref, frame: Frame) -> ArchError:
     block = ""
     at_frame: Frame | None = frame
     while at_frame is not None:
+        if name in at_frame.left_out:
+            return error("E0410", f"`{name}` is left out here, and it reads several nodes: none of them stands for it", ref.span,
+                         help="give this node the same `when`, or name what it reads instead")  # fmt: skip
         if name in at_frame.later:
             return _later(ref, at_frame)
         visible += at_frame.names

@@ -231,6 +231,8 @@ class Walker:
             given = self.role(child, inside, role, cursor, ctx)
             if key is not None:
                 self._name(key.text, given, child, cursor, ctx)
+                if given is not None:
+                    inside.inner.setdefault(key.text, Member(given if given >= 0 else None))
             return given
         spot = Place(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)
@@ -248,6 +250,7 @@ class Walker:
         """Makes a node known to those that follow. One that was left out stands for what it would have read."""
         if given is None and child.sources:
             if len(child.sources) > 1:
+                ctx.frame.left_out.add(name)
                 return
             cursor = resolve(self.builder, child.sources[0], ctx.frame)
         value = cursor if given is None else given

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from archdsl.shapes import Shape, at, format_shape
+from archdsl.shapes import Shape, Size, at, format_shape
 
 MAX_SIZE = 2**31 - 1
 MAX_DIVIDED = 2**16
@@ -115,6 +115,10 @@ class Op(BaseModel):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The output's shape. Raises `OpError` (a rule is broken) or `Inexpressible` (a size must be pinned)."""
         return inputs[0]
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        """Sizes that arrive here and must not be smaller than a number. That an output has a pixel goes without saying."""
+        return ()
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         """The tensors, in the order of the state_dict."""

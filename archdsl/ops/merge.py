@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archdsl.ops.base import Op, OpError
-from archdsl.shapes import Shape, Size, at, format_shape
+from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
 
 
 class Merge(Op):
@@ -65,10 +65,21 @@ class Mul(Merge):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)
         if len({at(shape[0]) for shape in inputs}) > 1 or len({tuple(map(at, s)) for s in inputs if not _gate(s)}) > 1:
+            self._pin_gates(inputs)
             raise OpError("E0413", f"the {_count(inputs)} inputs of `mul` have different shapes",
                           help="equal shapes, or a gate of C x 1 x 1 with as many channels as the image")  # fmt: skip
         images = [shape for shape in inputs if not _gate(shape)] or [inputs[0]]
         return tuple(_simplest(sizes) for sizes in zip(*images, strict=True))
+
+    def _pin_gates(self, inputs: Sequence[Shape]) -> None:
+        """What is 1 x 1 at the default size only can be a gate there, and nowhere else: `Inexpressible`."""
+        settled = [tuple(map(at, shape)) for shape in inputs]
+        if len({s[0] for s in settled}) > 1 or len({s for s in settled if not _gate(s)}) > 1:
+            return
+        for shape, sizes in zip(inputs, settled, strict=True):
+            for size in shape if _gate(sizes) else ():
+                if isinstance(size, Dim):
+                    raise Inexpressible(size)
 
     def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
         images = [shape for shape in inputs if not _gate(shape)]

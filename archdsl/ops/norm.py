@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from archdsl.ops.base import ONES, ZEROS, Number, Op, OpError, Param, Positive, divisors, need_image
-from archdsl.shapes import Shape, at, numel
+from archdsl.shapes import Shape, Size, at, numel
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
 
@@ -71,6 +71,13 @@ class Gn(Op):
                 help="fewer groups, or no norm here", shape=inputs[0],
             )  # fmt: skip
         return inputs[0]
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        """With a channel per group, one axis must keep two pixels; which one is free to choose, the first that has them."""
+        channels, *sizes = inputs[0]
+        if at(channels) != self.groups:
+            return ()
+        return next((((size, 2),) for size in sizes if at(size) > 1), ())
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         channels = at(inputs[0][0])

@@ -17,7 +17,7 @@ from archdsl.ops.base import (
     need_windows,
 )
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
-from archdsl.shapes import NO_PADS, Pads, Shape, Size, at, window
+from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, window
 
 MAX_WINDOWS = 4096
 """Windows that are looked at one by one, in images smaller than the distance between two taps."""
@@ -66,7 +66,14 @@ class _Pool(Op):
         need_windows(self, shape, output, reach, (pads.top + pads.bottom, pads.left + pads.right))
         for axis in (0, 1):
             self._need_pixels(axis, at(shape[axis + 1]), at(output[axis + 1]), pads[axis])
+            size = shape[axis + 1]
+            if isinstance(size, Dim) and pads[axis + 2] >= reach[axis]:  # at some sizes the last window sees nothing
+                raise Inexpressible(size)
         return output
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        """Taps that are far apart must not step over the image: it is at least as large as their distance."""
+        return tuple((size, min(d, at(size))) for size, d in zip(inputs[0][1:], self.dilations, strict=True))
 
     def _need_pixels(self, axis: int, size: int, count: int, begin: int) -> None:
         """Every window must see at least one pixel of the image (frameworks disagree about the others)."""

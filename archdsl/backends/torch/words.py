@@ -56,7 +56,7 @@ def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> 
         if option.column == column:
             return option.name
     total = ""
-    if all(isinstance(node.op, Concat) for node in nodes):
+    if all(isinstance(node.op, Concat) for node in nodes) and len({len(node.inputs) for node in nodes}) == 1:
         parts = [[graph.nodes[node.inputs[n]] for node in nodes] for n in range(len(nodes[0].inputs))]
         total = _sum_words([_channel_words(graph, shared, part) for part in parts])
         if re.fullmatch(r"[\w +*]+", total):

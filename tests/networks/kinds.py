@@ -1,0 +1,491 @@
+"""Every kind of the language in plain torch, written from the language page: `{kind: function(machine, x, fields)}`.
+
+This is a second opinion: nothing of archdsl is imported. `x` is a tensor with its batch, (N, C, H, W) or (N, F), or a
+list of them for merges. A function takes its tensors from `m.take`, in the order of the state_dict, and gives its
+value to `m.rounded` with the magnitude that rounding errors scale with. What torch would accept and the language does
+not raises `Unsound` with the code that is expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+Fields = dict[str, Any]
+
+
+class Unsound(Exception):
+    """The language refuses this, with this code; `torch` tells whether torch refuses it, too."""
+
+    def __init__(self, code: str, torch: bool = False) -> None:
+        self.code, self.torch = code, torch
+        super().__init__(code)
+
+
+def pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def image(x: Any) -> None:
+    if x.dim() != 4:
+        raise Unsound("E0401", torch=True)
+
+
+def per_channel(values: Any, x: Any) -> Any:
+    return values.reshape(-1, *(1,) * (x.dim() - 2))
+
+
+def same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """TensorFlow's padding before and behind: ceil(size / stride) windows, an odd pixel behind."""
+    windows = (size + stride - 1) // stride
+    total = max(0, (windows - 1) * stride + (kernel - 1) * dilation + 1 - size)
+    return total // 2, (total + 1) // 2
+
+
+def sides(pad: Any, x: Any, kernel: Any, stride: Any, dilation: Any) -> tuple[int, int, int, int]:
+    """Top, left, bottom, right."""
+    if pad == "valid":
+        return 0, 0, 0, 0
+    if pad == "same":
+        (top, bottom), (left, right) = (same(x.shape[2 + a], kernel[a], stride[a], dilation[a]) for a in (0, 1))
+        return top, left, bottom, right
+    return (pad,) * 4 if isinstance(pad, int) else tuple(pad)  # type: ignore[return-value]
+
+
+def plausible(fields: Fields) -> None:
+    """Raises E0308 or E0315 where a number cannot be: windows from 1, pads from 0, all of them whole."""
+    for name, least in LEAST.items():
+        value = fields.get(name)
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(number, float):
+                raise Unsound("E0315", torch=True)
+            if isinstance(number, bool) or (isinstance(number, int) and number < least):
+                raise Unsound("E0308", torch=True)
+
+
+LEAST = {
+    "out": 1, "kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "multiplier": 1, "size": 1, "end": 1, "parts": 2, "scale": 1,
+    "pad": 0, "extra": 0, "start": 0,
+}  # fmt: skip
+
+
+# --- convolutions and fully connected layers ------------------------------------------------------------------
+
+
+def default_pad(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int, int, int]:
+    high, wide = (d * (k // 2) if k % 2 else 0 for k, d in zip(kernel, dilation, strict=True))
+    return high, wide, high, wide
+
+
+def conv(m: Any, x: Any, f: Fields, groups: int | None = None) -> Any:
+    image(x)
+    channels, kernel = x.shape[1], pair(f["kernel"])
+    stride, dilation = pair(f.get("stride", 1)), pair(f.get("dilation", 1))
+    groups, out = groups or f.get("groups", 1), f["out"]
+    if channels % groups or out % groups:
+        raise Unsound("E0403", torch=True)
+    pad = f.get("pad")
+    top, left, bottom, right = default_pad(kernel, dilation) if pad is None else sides(pad, x, kernel, stride, dilation)
+    padded = F.pad(x, (left, right, top, bottom))
+    if any(padded.shape[2 + a] < dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1)):
+        raise Unsound("E0402", torch=True)
+    if f.get("table") is not None:
+        return _table(m, padded, f, stride, dilation)
+    if f.get("weight") is not None and not fits(f["weight"], (out, channels // groups, *kernel)):
+        raise Unsound("E0404", torch=True)
+    if isinstance(f.get("bias"), list) and len(f["bias"]) != out:
+        raise Unsound("E0404", torch=True)
+    weight = m.take("weight", (out, channels // groups, *kernel), f.get("weight"))
+    bias = _bias(m, f, out)
+    value = F.conv2d(padded, weight, bias, stride, 0, dilation, groups)
+    if m.exact:
+        return value
+    terms = F.conv2d(padded.abs(), weight.abs(), None if bias is None else bias.abs(), stride, 0, dilation, groups)
+    return m.rounded(value, terms, weight[0].numel())
+
+
+def fits(numbers: Any, shape: tuple[int, ...]) -> bool:
+    """Whether nested lists are the last axes of the shape, at least two of them."""
+    written = tuple(torch.as_tensor(numbers).shape)
+    return len(written) >= 2 and written == shape[len(shape) - len(written) :]
+
+
+def _bias(m: Any, f: Fields, out: int) -> Any:
+    bias = f.get("bias", True)
+    return None if bias is False else m.take("bias", (out,), None if bias is True else bias)
+
+
+def _table(m: Any, x: Any, f: Fields, stride: Any, dilation: Any) -> Any:
+    """Filter by filter, map by map."""
+    rows = f["table"]
+    if len(rows) != f["out"] or any(not r or len(set(r)) != len(r) or max(r) >= x.shape[1] for r in rows):
+        raise Unsound("E0404", torch=True)
+    weight, at = m.take("weight", (sum(map(len, rows)), *pair(f["kernel"]))), 0
+    bias, maps, terms = _bias(m, f, len(rows)), [], []
+    for number, row in enumerate(rows):
+        own = bias[number] if bias is not None else 0.0
+        maps.append(F.conv2d(x[:, row], weight[None, at : at + len(row)], None, stride, 0, dilation) + own)
+        if not m.exact:
+            sizes = F.conv2d(x[:, row].abs(), weight[None, at : at + len(row)].abs(), None, stride, 0, dilation)
+            terms.append(sizes + abs(own))
+        at += len(row)
+    return m.rounded(torch.cat(maps, 1), None if m.exact else torch.cat(terms, 1), weight.numel() / len(rows))
+
+
+def dwconv(m: Any, x: Any, f: Fields) -> Any:
+    image(x)
+    fields = {k: v for k, v in f.items() if k != "multiplier"}
+    return conv(m, x, {**fields, "out": x.shape[1] * f.get("multiplier", 1)}, groups=x.shape[1])
+
+
+def deconv(m: Any, x: Any, f: Fields) -> Any:
+    """Without padding torch gives all that the filters reach; what is too much for stride * size is cropped."""
+    image(x)
+    kernel, stride, dilation = pair(f["kernel"]), pair(f.get("stride", 1)), pair(f.get("dilation", 1))
+    groups, out = f.get("groups", 1), f["out"]
+    if x.shape[1] % groups or out % groups:
+        raise Unsound("E0403", torch=True)
+    pads, extras = [], []
+    if isinstance(f.get("pad"), str):
+        raise Unsound("E0308")
+    for k, s, d in zip(kernel, stride, dilation, strict=True):
+        reach = d * (k - 1) + 1
+        pad = f.get("pad")
+        pads.append(max(0, -(-(reach - s) // 2)) if pad is None else pad)
+        extra = f.get("extra")
+        extras.append((2 * pads[-1] - (reach - s) if pad is None else 0) if extra is None else extra)
+        if extras[-1] >= max(s, d, 1) and extras[-1]:
+            raise Unsound("E0406", torch=True)
+    if any((x.shape[2 + a] - 1) * stride[a] - 2 * pads[a] + dilation[a] * (kernel[a] - 1) + extras[a] + 1 < 1 for a in (0, 1)):
+        raise Unsound("E0402", torch=True)
+    weight, bias = m.take("weight", (x.shape[1], out // groups, *kernel)), _bias(m, f, out)
+    value = F.conv_transpose2d(x, weight, bias, stride, tuple(pads), tuple(extras), groups, dilation)
+    if m.exact:
+        return value
+    terms = F.conv_transpose2d(x.abs(), weight.abs(), None if bias is None else bias.abs(), stride, tuple(pads),
+                               tuple(extras), groups, dilation)  # fmt: skip
+    return m.rounded(value, terms, weight.numel() / out)
+
+
+def fc(m: Any, x: Any, f: Fields) -> Any:
+    kernel = f.get("kernel")
+    if kernel is not None and pair(kernel) != (1, 1):
+        raise Unsound("E0408")
+    if kernel is not None:
+        image(x)
+        x = x.permute(0, 2, 3, 1)
+    else:
+        x = x.flatten(1)
+    weight = m.take("weight", (f["out"], x.shape[-1]))
+    bias = _bias(m, f, f["out"])
+    value, terms = F.linear(x, weight, bias), None
+    if not m.exact:
+        terms = F.linear(x.abs(), weight.abs(), None if bias is None else bias.abs())
+    if kernel is not None:
+        value, terms = value.permute(0, 3, 1, 2), None if terms is None else terms.permute(0, 3, 1, 2)
+    return m.rounded(value, terms, x.shape[-1])
+
+
+def rbf(m: Any, x: Any, f: Fields) -> Any:
+    if x.dim() != 2:
+        raise Unsound("E0401", torch=True)
+    centers = f.get("centers")
+    if centers is not None and (len(centers) != f["out"] or {len(r) for r in centers} != {x.shape[1]}):
+        raise Unsound("E0404", torch=True)
+    weight = m.take("weight", (f["out"], x.shape[1]), centers)
+    m.macs += x.shape[1] * f["out"]  # torch counts products of matrices only
+    difference = x[:, None] - weight
+    terms = ((x[:, None].abs() + weight.abs()) * difference.abs()).sum(2)
+    return m.rounded((difference**2).sum(2), terms, x.shape[1])
+
+
+# --- pools ----------------------------------------------------------------------------------------------------
+
+
+def window_starts(size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], ceil: bool) -> list[int]:
+    """torch's rule (`pooling_output_shape`): with `ceil` a last window must start inside the image or the pad before."""
+    room = size + sum(pads) - (dilation * (kernel - 1) + 1)
+    count = (room + (stride - 1 if ceil else 0)) // stride + 1
+    if ceil and (count - 1) * stride >= size + pads[0]:
+        count -= 1
+    if count < 1:
+        raise Unsound("E0402", torch=True)
+    return [n * stride - pads[0] for n in range(count)]
+
+
+def _windows(x: Any, f: Fields, kernel: Any, fill: float) -> tuple[Any, list[list[int]], list[tuple[int, int]], Any]:
+    """All windows (N, C, oh, kh, ow, kw), where each starts, and the padding, per axis."""
+    image(x)
+    stride, dilation = pair(f.get("stride") or kernel), pair(f.get("dilation", 1))
+    top, left, bottom, right = sides(f.get("pad", 0), x, kernel, stride, dilation)
+    pads = [(top, bottom), (left, right)]
+    starts = []
+    for a, size in enumerate(x.shape[2:]):
+        starts.append(window_starts(size, kernel[a], stride[a], dilation[a], pads[a], f.get("ceil", False)))
+        for start in starts[-1]:
+            if not any(0 <= start + n * dilation[a] < size for n in range(kernel[a])):
+                raise Unsound("E0416")
+    taps = [[s + n * dilation[a] for s in starts[a] for n in range(kernel[a])] for a in (0, 1)]
+    before = [max(0, -min(t)) for t in taps]
+    behind = [max(0, max(t) + 1 - size) for t, size in zip(taps, x.shape[2:], strict=True)]
+    padded = F.pad(x, (before[1], behind[1], before[0], behind[0]), value=fill)
+    rows, columns = (torch.tensor([t + before[a] for t in taps[a]]) for a in (0, 1))
+    taken = padded[:, :, rows][..., columns]
+    shape = (*x.shape[:2], len(starts[0]), kernel[0], len(starts[1]), kernel[1])
+    return taken.reshape(shape), starts, pads, stride
+
+
+def maxpool(m: Any, x: Any, f: Fields) -> Any:
+    windows, _, _, _ = _windows(x, f, pair(f["kernel"]), float("-inf"))
+    return windows.amax((3, 5))
+
+
+def avgpool(m: Any, x: Any, f: Fields) -> Any:
+    kernel = pair(f["kernel"])
+    if f.get("adaptive", False):
+        if any(f.get(name) for name in ("stride", "pad", "ceil", "inside")):
+            raise Unsound("E0407")
+        image(x)
+        return m.rounded(F.adaptive_avg_pool2d(x, kernel), F.adaptive_avg_pool2d(x.abs(), kernel), x.shape[2] * x.shape[3])
+    windows, starts, pads, _ = _windows(x, f, kernel, 0.0)
+    counts = []
+    for a, size in enumerate(x.shape[2:]):
+        low, high = (0, size) if f.get("inside", False) else (-pads[a][0], size + pads[a][1])
+        counts.append(torch.tensor([min(s + kernel[a], high) - max(s, low) for s in starts[a]], dtype=x.dtype))
+    area = counts[0][:, None] * counts[1]
+    return m.rounded(windows.sum((3, 5)) / area, windows.abs().sum((3, 5)) / area, kernel[0] * kernel[1])
+
+
+def gap(m: Any, x: Any, f: Fields) -> Any:
+    image(x)
+    return m.rounded(x.mean((2, 3), keepdim=True), x.abs().mean((2, 3), keepdim=True), x.shape[2] * x.shape[3])
+
+
+def subsample(m: Any, x: Any, f: Fields) -> Any:
+    kernel = pair(f["kernel"])
+    windows, _, _, _ = _windows(x, {"stride": f.get("stride")}, kernel, 0.0)
+    weight, bias = per_channel(m.take("weight", (x.shape[1],)), x), per_channel(m.take("bias", (x.shape[1],)), x)
+    terms = windows.abs().sum((3, 5)) * weight.abs() + bias.abs()
+    return m.rounded(windows.sum((3, 5)) * weight + bias, terms, kernel[0] * kernel[1])
+
+
+# --- norms ----------------------------------------------------------------------------------------------------
+
+
+def bn(m: Any, x: Any, f: Fields) -> Any:
+    shape, affine = (x.shape[1],), f.get("affine", True)
+    weight, bias = (m.take("weight", shape), m.take("bias", shape)) if affine else (torch.ones(1), torch.zeros(1))
+    mean, variance = m.take("running_mean", shape), m.take("running_var", shape)
+    m.take("num_batches_tracked", ())
+    mean, bias = per_channel(mean, x), per_channel(bias, x)
+    factor = per_channel(weight / (variance + f.get("eps", 1e-5)).sqrt(), x)
+    return m.rounded((x - mean) * factor + bias, (x.abs() + mean.abs()) * factor.abs() + bias.abs(), 4)
+
+
+def _normalised(m: Any, x: Any, mean: Any, variance: Any, eps: float) -> Any:
+    """The mean is off by rounding of the values it is made of, and with it every difference."""
+    deviation = (variance + eps).sqrt()
+    return m.rounded((x - mean) / deviation, (x.abs() + mean.abs()) / deviation, 16)
+
+
+def gn(m: Any, x: Any, f: Fields) -> Any:
+    groups, channels = f.get("groups", 32), x.shape[1]
+    if channels % groups:
+        raise Unsound("E0403", torch=True)
+    grouped = x.reshape(x.shape[0], groups, -1)
+    if grouped.shape[2] == 1:
+        raise Unsound("E0417")
+    weight, bias = per_channel(m.take("weight", (channels,)), x), per_channel(m.take("bias", (channels,)), x)
+    mean, variance = grouped.mean(2, keepdim=True), grouped.var(2, unbiased=False, keepdim=True)
+    normal = _normalised(m, grouped, mean, variance, f.get("eps", 1e-5)).reshape(x.shape)
+    return m.rounded(normal * weight + bias, normal.abs() * weight.abs() + bias.abs(), 2)
+
+
+def ln(m: Any, x: Any, f: Fields) -> Any:
+    channels = x.shape[1]
+    if channels == 1:
+        raise Unsound("E0417")
+    weight, bias = per_channel(m.take("weight", (channels,)), x), per_channel(m.take("bias", (channels,)), x)
+    mean, variance = x.mean(1, keepdim=True), x.var(1, unbiased=False, keepdim=True)
+    normal = _normalised(m, x, mean, variance, f.get("eps", 1e-5))
+    return m.rounded(normal * weight + bias, normal.abs() * weight.abs() + bias.abs(), 2)
+
+
+def lrn(m: Any, x: Any, f: Fields) -> Any:
+    """Krizhevsky et al. 2012, section 3.3, alpha divided by the size; an even size reaches further back."""
+    image(x)
+    size, channels = f.get("size", 5), x.shape[1]
+    sums = []
+    for c in range(channels):
+        near = x[:, max(0, c - size // 2) : min(channels, c + (size - 1) // 2 + 1)]
+        sums.append((near**2).sum(1))
+    base = f.get("k", 1.0) + f.get("alpha", 1e-4) / size * torch.stack(sums, 1)
+    beta = f.get("beta", 0.75)
+    value = x / base**beta  # a power is exp(beta * log(base)): what is rounded there is multiplied by the value
+    return m.rounded(value, value.abs() * (1 + beta * base.log().abs()), 16)
+
+
+# --- value by value -------------------------------------------------------------------------------------------
+
+
+def _scaled(function: Callable[[Any, Fields], Any], magnitude: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
+    """An activation whose error scales with its value, or with `magnitude` of what it receives."""
+    return lambda m, x, f: m.rounded(function(x, f), None if magnitude is None else magnitude(x), 4)
+
+
+def _sigmoid(x: Any) -> Any:
+    return torch.where(x > 0, 1 / (1 + torch.exp(-x.abs())), torch.exp(-x.abs()) / (1 + torch.exp(-x.abs())))
+
+
+def _gelu(x: Any, f: Fields) -> Any:
+    if f.get("approximate", False):
+        return x / 2 * (1 + torch.tanh(sqrt(2 / torch.pi) * (x + 0.044715 * x**3)))
+    return x / 2 * (1 + torch.erf(x / sqrt(2)))
+
+
+def _exact(function: Callable[[Any, Fields], Any]) -> Callable[..., Any]:
+    return lambda m, x, f: function(x, f)
+
+
+def prelu(m: Any, x: Any, f: Fields) -> Any:
+    weight = m.take("weight", (1,) if f.get("shared", False) else (x.shape[1],))
+    return m.rounded(torch.where(x > 0, x, per_channel(weight, x) * x), None, 1)
+
+
+def softmax(m: Any, x: Any, f: Fields) -> Any:
+    powers = torch.exp(x - x.amax(1, keepdim=True))
+    value = powers / powers.sum(1, keepdim=True)
+    return m.rounded(value, value * (1 + (x - x.amax(1, keepdim=True)).abs()), 4)
+
+
+# --- merges, and ops that move values -------------------------------------------------------------------------
+
+
+def add(m: Any, x: list[Any], f: Fields) -> Any:
+    if len({t.shape for t in x}) > 1:
+        raise Unsound("E0412")
+    return m.rounded(sum(x[1:], x[0]), sum((t.abs() for t in x[1:]), x[0].abs()), 2)
+
+
+def mul(m: Any, x: list[Any], f: Fields) -> Any:
+    """Equal shapes, or gates of (C, 1, 1) beside images."""
+    if len({t.dim() for t in x}) > 1:
+        raise Unsound("E0405")
+    spread = {t.shape for t in x if t.dim() != 4 or t.shape[2:] != (1, 1)}
+    if len({t.shape[1] for t in x}) > 1 or len(spread) > 1:
+        raise Unsound("E0413")
+    value = x[0]
+    for other in x[1:]:
+        value = value * other
+    return m.rounded(value, None, len(x))
+
+
+def concat(m: Any, x: list[Any], f: Fields) -> Any:
+    if len({t.dim() for t in x}) > 1 or len({t.shape[2:] for t in x}) > 1:
+        raise Unsound("E0405", torch=True)
+    return torch.cat(x, 1)
+
+
+def flatten(m: Any, x: Any, f: Fields) -> Any:
+    return x.reshape(x.shape[0], -1)
+
+
+def slice_(m: Any, x: Any, f: Fields) -> Any:
+    start, end = f["start"], f.get("end")
+    end = x.shape[1] if end is None else end
+    if not start < end <= x.shape[1]:
+        raise Unsound("E0418")
+    return x[:, start:end]
+
+
+def shuffle(m: Any, x: Any, f: Fields) -> Any:
+    image(x)
+    groups, channels = f["groups"], x.shape[1]
+    if channels % groups:
+        raise Unsound("E0403", torch=True)
+    each = channels // groups
+    return x[:, [g * each + n for n in range(each) for g in range(groups)]]
+
+
+def upsample(m: Any, x: Any, f: Fields) -> Any:
+    image(x)
+    high, wide = pair(f["scale"])
+    if f.get("mode", "nearest") == "nearest":
+        return x.repeat_interleave(high, 2).repeat_interleave(wide, 3)
+    for axis, scale in ((2, high), (3, wide)):  # between the two nearest centres, edges clamped
+        size = x.shape[axis]
+        places = ((torch.arange(size * scale, dtype=x.dtype) + 0.5) / scale - 0.5).clamp(0, size - 1)
+        low = places.floor().long().clamp(max=max(size - 2, 0))
+        share = (places - low).reshape(-1, *(1,) * (3 - axis))
+        x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, (low + 1).clamp(max=size - 1)) * share
+    return m.rounded(x, x.abs() + x.abs().amax((2, 3), keepdim=True), 2)
+
+
+def pad(m: Any, x: Any, f: Fields) -> Any:
+    image(x)
+    pixels = f.get("pixels", 0)
+    top, left, bottom, right = (pixels,) * 4 if isinstance(pixels, int) else pixels
+    front, back = f.get("channels", (0, 0))
+    n, c, h, w = x.shape
+    if h + top + bottom < 1 or w + left + right < 1:
+        raise Unsound("E0409", torch=True)
+    rows, columns = range(-top, h + bottom), range(-left, w + right)
+    out = torch.full((n, front + c + back, len(rows), len(columns)), float(f.get("value", 0.0)), dtype=x.dtype)
+    kept_r, kept_c = [r for r in rows if 0 <= r < h], [q for q in columns if 0 <= q < w]
+    if kept_r and kept_c:
+        r, q = kept_r[0] + top, kept_c[0] + left
+        out[:, front : front + c, r : r + len(kept_r), q : q + len(kept_c)] = (
+            x[:, :, kept_r[0] : kept_r[-1] + 1, kept_c[0] : kept_c[-1] + 1]
+        )  # fmt: skip
+    return out
+
+
+def scale(m: Any, x: Any, f: Fields) -> Any:
+    weight = m.take("", (x.shape[1],) + (1,) * (x.dim() - 2))
+    return m.rounded(x * weight, None, 1)
+
+
+def affine(m: Any, x: Any, f: Fields) -> Any:
+    parts = []
+    for name, neutral in (("mul", 1.0), ("add", 0.0)):
+        value = torch.as_tensor(f.get(name, neutral), dtype=x.dtype)
+        if value.dim() and len(value) != x.shape[1]:
+            raise Unsound("E0404")
+        parts.append(per_channel(value, x) if value.dim() else value)
+    return m.rounded(x * parts[0] + parts[1], x.abs() * parts[0].abs() + parts[1].abs(), 2)
+
+
+KINDS: dict[str, Callable[..., Any]] = {
+    "conv": conv, "dwconv": dwconv, "deconv": deconv, "fc": fc, "rbf": rbf,
+    "maxpool": maxpool, "avgpool": avgpool, "gap": gap, "subsample": subsample,
+    "bn": bn, "gn": gn, "ln": ln, "lrn": lrn,
+    "relu": _exact(lambda x, f: x.clamp(min=0)),
+    "relu6": _exact(lambda x, f: x.clamp(0, 6)),
+    "leaky_relu": _scaled(lambda x, f: torch.where(x > 0, x, f.get("slope", 0.01) * x)),
+    "prelu": prelu,
+    "elu": _scaled(lambda x, f: torch.where(x > 0, x, f.get("alpha", 1.0) * torch.expm1(x.clamp(max=0))),
+                   lambda x: x.abs().clamp(max=1) + x.clamp(min=0)),
+    "tanh": _scaled(lambda x, f: torch.tanh(x)),
+    "scaled_tanh": _scaled(lambda x, f: f.get("a", 1.7159) * torch.tanh(f.get("s", 2 / 3) * x)),
+    "sigmoid": _scaled(lambda x, f: _sigmoid(x), torch.ones_like),
+    "silu": _scaled(lambda x, f: x * _sigmoid(x), torch.abs),
+    "gelu": _scaled(_gelu, torch.abs),
+    "hardswish": _scaled(lambda x, f: x * (x + 3).clamp(0, 6) / 6, torch.abs),
+    "hardsigmoid": _scaled(lambda x, f: (x + 3).clamp(0, 6) / 6, torch.ones_like),
+    "softmax": softmax,
+    "dropout": _exact(lambda x, f: x), "droppath": _exact(lambda x, f: x), "identity": _exact(lambda x, f: x),
+    "add": add, "mul": mul, "concat": concat,
+    "flatten": flatten, "slice": slice_, "shuffle": shuffle, "upsample": upsample, "pad": pad,
+    "scale": scale, "affine": affine,
+}  # fmt: skip
+POSITIONAL = {
+    "conv": ("out",), "deconv": ("out",), "fc": ("out",), "rbf": ("out",), "gn": ("groups",), "lrn": ("size",),
+    "leaky_relu": ("slope",), "elu": ("alpha",), "dropout": ("p",), "droppath": ("p",), "slice": ("start", "end"),
+    "split": ("parts",), "shuffle": ("groups",), "upsample": ("scale",), "pad": ("pixels",), "scale": ("init",),
+    "affine": ("mul", "add"),
+}  # fmt: skip
+"""Fields that values without a key go to."""

@@ -1,0 +1,74 @@
+"""What random networks found, each as the smallest spec that shows it."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+import archdsl
+
+
+def graph(text: str) -> archdsl.graph.Graph:
+    return archdsl.loads(textwrap.dedent(text)).graph
+
+
+def sizes(text: str) -> list[str]:
+    return [str(size) for size in graph(text).sizes]
+
+
+def test_a_group_norm_keeps_two_values() -> None:
+    """With a channel per group and one pixel left, torch refuses; such sizes were said to be legal."""
+    assert sizes("input: 2x8x8\nnet: {a: gn 2}") == ["H >= 2", "W >= 1"]
+    assert sizes("input: 2x8x8\nnet: {a: 3x3 conv 4 /2, b: gn 4}") == ["H >= 3", "W >= 1"]
+    assert sizes("input: 2x1x8\nnet: {a: gn 2}") == ["H >= 1", "W >= 2"]
+    assert sizes("input: 4x8x8\nnet: {a: gn 2}") == ["H >= 1", "W >= 1"]
+
+
+def test_a_pool_whose_last_window_may_see_nothing_pins_the_size() -> None:
+    """Fine at 5, where the last row of padding is never reached; at 6 a window would lie in it alone."""
+    assert sizes("input: 2x5x5\nnet: {a: '1x1 maxpool /2 pad=[0,0,1,0]'}") == ["H = 5", "W = 5"]
+    assert sizes("input: 2x5x5\nnet: {a: '3x3 maxpool /2 pad=[1,1,2,2]'}") == ["H >= 1", "W >= 1"]
+
+
+def test_taps_do_not_step_over_the_image() -> None:
+    assert sizes("input: 2x8x8\nnet: {a: 2x2 maxpool /1 dilation=3 pad=2}") == ["H >= 3", "W >= 3"]
+
+
+def test_copies_that_receive_other_concatenations() -> None:
+    """The printed source failed where the copies of a block read concats of other numbers of nodes."""
+    text = """
+        input: 1x1x1
+        net:
+          a: 1x1 conv 2
+          b: concat <- input, a, input
+          c:
+            inception: {one: [1x1 conv 2], two: {d: 1x1 conv 6}}
+            split: 2
+            repeat: 2
+    """
+    assert "nn.Conv2d" in archdsl.loads(textwrap.dedent(text)).to_source()
+
+
+def test_a_gate_at_the_default_size_only_pins_it() -> None:
+    """1 x 1 at 4 x 4, larger elsewhere: it was refused as of another shape, without a word of the size."""
+    (high, wide) = graph("input: 3x4x4\nnet: {a: 4x4 conv 3, b: upsample 2, c: 'mul <- a, b'}").sizes
+    assert "mul" in high.pinned and "mul" in wide.pinned
+
+
+def test_a_part_without_a_name_of_its_own_is_read_by_outputs_and_heads() -> None:
+    text = """
+        input: 3x8x8
+        net: {_x: {c: 3x3 conv 4}, d: gap}
+        aux: {head: {from: _x, do: {p: relu <- _x}}}
+        outputs: {one: d, two: _x}
+    """
+    assert graph(text).outputs["two"] == graph(text).by_path["c"].id
+
+
+def test_a_merge_that_is_left_out_is_told_as_such() -> None:
+    """It was said to be built later."""
+    with pytest.raises(archdsl.ArchError) as caught:
+        archdsl.loads("input: 3x8x8\nnet: {a: relu, s: 'add <- a, input when 1 > 2', m: relu <- s}")
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0410" and "left out" in found.message and found.span is not None and found.span.text == "s"
