@@ -156,11 +156,17 @@ ELEMENTS = {"svg", "title", "desc", "style", "rect", "circle", "g", "path", "tex
 EVIL = ['"]; evil [label="', "<b>&amp;</b>", "\\N \\G \\", "a -> c:port:n", "\x1b[31m\u202e", "</td></tr></table>>]", "\ud800", "javascript:alert(1)", "]]>", "\ufffe", "x" * 20_000]
 
 
+def drawing_of(text: str) -> Drawing:
+    """A drawing in which every text is the same."""
+    box = Box(0, "block", text, text, text, (text,), text, text, "block", text, (range(2), range(2, 4)))
+    frame = Frame(text, text, (box, replace(box, number=1)), path=text)
+    return Drawing(text, text, (text,), View(), (frame,), (Arrow(0, 1, (), text),))
+
+
 @pytest.mark.parametrize("name", EVIL)
 def test_names_cannot_leave_their_labels(name: str) -> None:
-    box = Box(0, "block", name, name, name, (name,), name, name, "block", name, (range(2), range(2, 4)))
-    drawing = Drawing(name, name, (name,), View(), (Frame(name, name, (box, replace(box, number=1)), path=name),), (Arrow(0, 1, (), name),))
-    text = to_dot(drawing, heading=True)
+    drawing = drawing_of(name)
+    text = to_dot(drawing, whole=True)
     assert all(c.isprintable() or c in "\n\u00a0" for c in text)
     graph = Net((3, 8, 8)).graph(name=name)
     svg = paint(drawing, place(drawing, Request(graph)))
@@ -203,7 +209,7 @@ def test_the_classics_fit_a_page(name: str) -> None:
 def test_png_and_dot() -> None:
     graph = archdsl.load("lenet5").graph
     assert diagram(graph, "png").data.startswith(b"\x89PNG\r\n")
-    assert diagram(graph, "dot").data.decode() == to_dot(compose(graph), heading=True)
+    assert diagram(graph, "dot").data.decode() == to_dot(compose(graph), whole=True)
     assert diagram(graph, "pdf").data.startswith(b"%PDF-")
 
 

@@ -99,7 +99,7 @@ def drawing(name: str) -> str:
     from archdsl.views.dot import to_dot
 
     asked = request(name)
-    return to_dot(compose(asked.graph, asked.view), heading=True)
+    return to_dot(compose(asked.graph, asked.view), whole=True)
 
 
 def picture(name: str) -> str:

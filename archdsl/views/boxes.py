@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from archdsl.graph import Graph, Node
 from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
-from archdsl.passes.fold import Part, head
+from archdsl.passes.fold import Part, head, is_block
 from archdsl.shapes import Shape, format_shape
 from archdsl.views.drawing import Box, Cost
 from archdsl.views.theme import Look
-from archdsl.views.words import TIMES, kind_of, part_figure, part_name, run_name
+from archdsl.views.words import TIMES, composite_words, kind_of, part_call, part_figure, run_name
 
 _LOOKS: dict[type[Op], Look] = {
     Input: "input",
@@ -48,13 +48,25 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
 def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) -> Box:
     """A block: its call above its path."""
     assert part.scope is not None
-    name, title = run_name(part, " … ", around), part_name(graph, part)
+    name, title = block_words(graph, part, around)
     tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
     return Box(
-        number, "block", title or name, tail, name if title else "", (), part.path, part.last, "block",
+        number, "block", title, tail, name, (), part.path, part.last, "block",
         part.scope.block or part.scope.kind, part.copies, _received(graph, part.copies[0]), part.shape(graph), cost,
         part.scope.origin, "", part.training,
     )  # fmt: skip
+
+
+def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
+    """A block's name within `around`, and its title: its call; a composite goes by its path, if that is a word."""
+    assert part.scope is not None
+    name = run_name(part, " … ", around)
+    if part.scope.block is not None:
+        return name, part_call(graph, part)
+    if not is_block(part.scope):
+        return "", name
+    words, last = composite_words(part.scope), part.path.rpartition(".")[2]
+    return (name, words) if last.isdigit() or part.scope.kind == "dense" or len(part.copies) > 1 else (words, last)
 
 
 def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost: Cost) -> Box:
@@ -81,7 +93,9 @@ def output_box(node: Node, number: int, name: str) -> Box:
 
 
 def frame_title(graph: Graph, part: Part) -> str:
-    return "  ".join(filter(None, (part_name(graph, part), "(training only)" if part.training else "")))
+    assert part.scope is not None
+    named = part_call(graph, part) if part.scope.block is not None else composite_words(part.scope) if is_block(part.scope) else ""
+    return "  ".join(filter(None, (named, "(training only)" if part.training else "")))
 
 
 def _look(node: Node) -> Look:
@@ -98,7 +112,7 @@ def _contents(graph: Graph, parts: Sequence[Part]) -> tuple[str, ...]:
     """`bottleneck x 3`, `3x3 max pool, /2`: neighbours of one word counted together."""
     counted: list[tuple[str, int]] = []
     for part in parts:
-        word = part_figure(graph, part)[0] if part.kind == "node" else part_name(graph, part).split("(")[0] or part.path
+        word = part_figure(graph, part)[0] if part.kind == "node" else block_words(graph, part, "")[1].split("(")[0]
         if counted and counted[-1][0] == word:
             counted[-1] = (word, counted[-1][1] + len(part.copies))
         else:

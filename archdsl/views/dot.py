@@ -19,8 +19,8 @@ from archdsl.views.theme import LIGHT, THEMES, Theme
 
 _HEAD = """\
 digraph network {{
-  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep=0.22, ranksep=0.16, pad=0.1, bgcolor="{background}"]
-  node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fixedsize=true, penwidth=1.1]
+  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep=0.25, ranksep={between}, pad=0.1, bgcolor="{background}"]
+  node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fixedsize={fixed}, penwidth=1.1]
   edge [fontname="Helvetica", fontsize=8.5, color="{arrow}", arrowsize=0.55, penwidth=0.9]
 """
 
@@ -28,20 +28,33 @@ digraph network {{
 def write(request: Request) -> Diagram:
     """The DOT text of a drawing, with its heading."""
     drawing = compose(request.graph, request.view)
-    return Diagram(to_dot(drawing, request.options, heading=True).encode())
+    return Diagram(to_dot(drawing, request.options, whole=True).encode())
 
 
-def to_dot(drawing: Drawing, options: Options = Options(), heading: bool = False) -> str:
-    """DOT text, the same for the same drawing on every machine; boxes are nodes `n0`, frames clusters in their order."""
+def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) -> str:
+    """DOT text, the same for the same drawing on every machine; boxes are nodes `n0`, frames clusters in their order.
+
+    Only what is `whole` has words in it: where we paint, Graphviz need not know them, but how much room they take.
+    """
     theme = THEMES.get(options.theme, LIGHT)
     heat = scale(drawing, options.color)
-    text = _HEAD.format(direction=options.direction, background=theme.background, arrow=theme.arrow)
-    if heading and (lines := head_content(drawing, options.title)):
+    text = _HEAD.format(direction=options.direction, between=_between(drawing, options, whole), fixed=str(not whole).lower(), background=theme.background, arrow=theme.arrow)
+    if whole and (lines := head_content(drawing, options.title)):
         text += f"  label=<{_rows(lines, theme)}>\n"
-    rows = _members(drawing, theme, heat)
+    rows = _members(drawing, theme, heat, whole)
     weights = _weights(drawing)
-    rows += [_arrow(arrow, weight, options, theme) for arrow, weight in zip(drawing.arrows, weights, strict=True)]
+    rows += [_arrow(arrow, weight, theme, whole and options.shapes) for arrow, weight in zip(drawing.arrows, weights, strict=True)]
     return text + "\n".join([*rows, "}", ""])
+
+
+def _between(drawing: Drawing, options: Options, whole: bool) -> float:
+    """Inches between ranks: room for a shape beside a downward arrow, or above one that runs across."""
+    if whole:
+        return 0.16
+    if options.direction == "LR" and options.shapes:
+        return 0.95
+    many = max(Counter(arrow.target for arrow in drawing.arrows).values(), default=0) > 2
+    return 0.4 if many and options.shapes else 0.26
 
 
 def quote(text: str) -> str:
@@ -52,7 +65,7 @@ def quote(text: str) -> str:
 # --- pieces ----------------------------------------------------------------------------------------------
 
 
-def _members(drawing: Drawing, theme: Theme, heat: Scale | None) -> list[str]:
+def _members(drawing: Drawing, theme: Theme, heat: Scale | None, whole: bool) -> list[str]:
     """Boxes and frames as statements; frames as nested clusters."""
     lines: list[str] = []
     clusters = 0
@@ -63,18 +76,18 @@ def _members(drawing: Drawing, theme: Theme, heat: Scale | None) -> list[str]:
         if member is None:
             lines.append(f"{pad}}}")
         elif isinstance(member, Box):
-            lines.append(pad + _box(member, theme, heat))
+            lines.append(pad + _box(member, theme, heat, whole))
         else:
-            lines.append(f"{pad}subgraph cluster_{clusters} {{ {_frame(member, theme)}")
+            lines.append(f"{pad}subgraph cluster_{clusters} {{ {_frame(member, theme, whole)}")
             clusters += 1
             pending.append((None, level))
             pending += [(m, level + 1) for m in reversed(member.members)]
     return lines
 
 
-def _frame(frame: Frame, theme: Theme) -> str:
+def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
     """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from above."""
-    label = _sized_label(frame_content(frame), theme, align="left")
+    label = _sized_label(frame_content(frame), theme, whole, "left")
     line = theme.stage if frame.stage else theme.colors["block"].line
     style = "rounded,filled,dashed" if frame.training else "rounded,filled"
     fill = theme.stage if frame.stage else theme.background
@@ -82,10 +95,10 @@ def _frame(frame: Frame, theme: Theme) -> str:
     return f'graph [label=<{label}>, labeljust=l, labelloc={place}, fillcolor="{fill}", color="{line}", style="{style}", penwidth=1.0, margin=6]'
 
 
-def _box(box: Box, theme: Theme, heat: Scale | None) -> str:
+def _box(box: Box, theme: Theme, heat: Scale | None, whole: bool) -> str:
     inside, color = content(box, heat), theme.colors[box.look]
     fill = heat.fill(box.cost, theme) if heat is not None and box.copies else color.fill
-    fields = [f"label=<{_rows(inside.lines, theme)}>", f"width={inside.width / 72:.3f}", f"height={inside.height / 72:.3f}"]
+    fields = [f"label=<{_rows(inside.lines, theme)}>" if whole else 'label=""', f"width={inside.width / 72:.3f}", f"height={inside.height / 72:.3f}"]
     fields += [f'fillcolor="{fill}"', f'color="{color.line}"']
     if box.look == "output":
         fields.append('shape=plaintext, style=""')
@@ -107,15 +120,16 @@ def _font(text: str, size: float, bold: bool, color: str) -> str:
     return f'<font point-size="{size:g}" color="{color}">{inside}</font>'
 
 
-def _sized_label(inside: Content, theme: Theme, align: str = "center") -> str:
-    """Text in a cell of the size that it has in our fonts."""
-    rows = _rows(inside.lines, theme).replace("<br/>", f'<br align="{align}"/>') + (f'<br align="{align}"/>' if align != "center" else "")
-    size = f'fixedsize="true" width="{inside.width:.0f}" height="{inside.height:.0f}"'
+def _sized_label(inside: Content, theme: Theme, whole: bool, align: str = "center") -> str:
+    """A cell of the size that its text has in our fonts, with the text where the DOT is to be `whole`."""
+    end = f'<br align="{align}"/>'
+    rows = _rows(inside.lines, theme).replace("<br/>", end) + end * (align != "center") if whole else ""
+    size = f'width="{inside.width:.0f}" height="{inside.height:.0f}"'
     return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td {size}>{rows}</td></tr></table>'
 
 
-def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme) -> str:
-    fields = [f"label=<{_sized_label(arrow_content(arrow.label), theme)}>"] if arrow.label and options.shapes else []
+def _arrow(arrow: Arrow, weight: int, theme: Theme, labelled: bool) -> str:
+    fields = [f"label=<{_sized_label(arrow_content(arrow.label), theme, True)}>"] if arrow.label and labelled else []
     fields += [f"weight={weight}"] if weight != 1 else []
     fields += ["style=dashed"] if arrow.training else []
     return f"  n{arrow.source} -> n{arrow.target}" + (f" [{', '.join(fields)}]" if fields else "")
@@ -128,7 +142,7 @@ def _weights(drawing: Drawing) -> list[int]:
     at the top. Where the way parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
     fall into its U.
     """
-    if not any(isinstance(member, Frame) and member.stage for member in drawing.members):
+    if not any(member.stage if isinstance(member, Frame) else member.kind == "stage" for member in drawing.members):
         return [1] * len(drawing.arrows)
     leaving = Counter(arrow.source for arrow in drawing.arrows if not arrow.training)
     entering = Counter(arrow.target for arrow in drawing.arrows)

@@ -8,14 +8,14 @@ from archdsl.passes.count import count, count_nodes
 from archdsl.shapes import format_shape
 from archdsl.views.focus import Focus, crossing
 from archdsl.views.table import in_short
-from archdsl.views.words import TIMES, part_name
+from archdsl.views.words import TIMES, part_call
 
 
 def heading(graph: Graph, focus: Focus | None) -> str:
     """`resnet50`, or `resnet50: layer2.0 = bottleneck(128, 2)`."""
     if focus is None:
         return escape_control(graph.name)
-    called = part_name(graph, focus.part) if focus.part.scope is not None else ""
+    called = part_call(graph, focus.part) if focus.part.scope is not None else ""
     return escape_control(f"{graph.name}: {focus.part.path}" + (f" = {called}" if called else ""))
 
 

@@ -77,7 +77,7 @@ def content(box: Box, scale: Scale | None = None) -> Content:
     else:
         lines += [_line(title, count, Run(short(box.tail), BODY, False, "quiet") if box.tail else None)]
     lines += [_line(Run(short(text), SMALL, False, "quiet")) for text in box.lines]
-    if scale is not None and box.copies and box.kind != "input":
+    if scale is not None and scale.value(box.cost):
         lines.append(_line(Run(scale.said(box.cost), SMALL)))
     return _sized([line for line in lines if line.runs], (_PAD_X, _PAD_Y))
 

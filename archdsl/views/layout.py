@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from archdsl.views.compose import compose
 from archdsl.views.dot import to_dot
 from archdsl.views.drawing import Drawing, View
 from archdsl.views.engine import TooSlow, run
+from archdsl.views.labels import arrow_content, frame_content
+from archdsl.views.places import Point, Rect, along, find_places
 from archdsl.views.request import Request
-
-Point: TypeAlias = tuple[float, float]
 
 MAX_BOXES = 1500
 """A drawing of more boxes is not attempted: nobody could read it."""
-
-
-class Rect(NamedTuple):
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 class Way(NamedTuple):
@@ -80,12 +74,13 @@ def _note(view: View, drawn: View | None) -> str:
 
 
 def place(drawing: Drawing, request: Request) -> Layout:
-    """Where Graphviz puts the drawing. Raises `TooSlow`, and E0711."""
+    """Where Graphviz puts the drawing, and where the shapes stand beside its arrows. Raises `TooSlow`, and E0711."""
     text = to_dot(drawing, request.options)
-    return read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
+    found = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
+    return _with_words(drawing, found, request.options.shapes)
 
 
-def read(drawing: Drawing, answer: dict[str, Any]) -> Layout:
+def read(drawing: Drawing, answer: Mapping[str, Any]) -> Layout:
     """Graphviz's JSON as a Layout."""
     left, low, right, high = map(float, answer["bb"].split(","))
 
@@ -105,14 +100,47 @@ def read(drawing: Drawing, answer: dict[str, Any]) -> Layout:
         thing = objects[f"cluster_{number}"]
         x0, y0, x1, y1 = map(float, thing["bb"].split(","))
         frames.append((Rect(x0 - left, high - y1, x1 - x0, y1 - y0), point(thing["lp"])))
-    drawn = {(names[edge["tail"]], names[edge["head"]]): edge for edge in answer.get("edges", ())}
+    drawn = {(names[edge["tail"]], names[edge["head"]]): edge["pos"] for edge in answer.get("edges", ())}
     ways = [_way(drawn[f"n{arrow.source}", f"n{arrow.target}"], point) for arrow in drawing.arrows]
     return Layout(right - left, high - low, boxes, tuple(frames), tuple(ways))
 
 
-def _way(edge: dict[str, Any], point: Any) -> Way:
+def _way(text: str, point: Callable[[str], Point]) -> Way:
     """`e,x,y x,y x,y ...`: the tip, then the spline's points from the tail on."""
-    words = edge["pos"].split()
+    words = text.split()
     tips = [point(word) for word in words if word.startswith("e,")]
     points = tuple(point(word) for word in words if not word.startswith(("e,", "s,")))
-    return Way(points, tips[0] if tips else points[-1], point(edge["lp"]) if "lp" in edge else None)
+    return Way(points, tips[0] if tips else points[-1], None)
+
+
+def _with_words(drawing: Drawing, layout: Layout, shapes: bool) -> Layout:
+    """The layout with a place for each frame's title and each arrow's label, made wider where one sticks out."""
+    sizes = {n: arrow_content(arrow.label)[1:] for n, arrow in enumerate(drawing.arrows) if arrow.label and shapes}
+    titles = [frame_content(frame)[1:] for frame in drawing.frames()]
+    bands = [Rect(rect.x + 7, middle[1] - height / 2, rect.width - 14, height)
+             for (rect, middle), (_, height) in zip(layout.frames, titles, strict=True)]  # fmt: skip
+    lines = [along(way.points, way.tip) for way in layout.ways]
+    named, places = find_places(lines, layout.boxes.values(), [rect for rect, _ in layout.frames], bands, titles, sizes)
+    frames = tuple((rect, _middle(title)) for (rect, _), title in zip(layout.frames, named, strict=True))
+    ways = tuple(way._replace(label=_middle(places[n]) if n in places else None) for n, way in enumerate(layout.ways))
+    left = max(0.0, -min((rect.x for rect in places.values()), default=0.0))
+    right = max([layout.width, *(rect.x + rect.width for rect in places.values())])
+    return _moved(layout._replace(width=right + left, frames=frames, ways=ways), left)
+
+
+def _middle(rect: Rect) -> Point:
+    return rect.x + rect.width / 2, rect.y + rect.height / 2
+
+
+def _moved(layout: Layout, by: float) -> Layout:
+    """The layout to the right of where it was."""
+
+    def moved(points: Sequence[Point]) -> tuple[Point, ...]:
+        return tuple((x + by, y) for x, y in points)
+
+    boxes = {n: rect._replace(x=rect.x + by) for n, rect in layout.boxes.items()}
+    frames = tuple((rect._replace(x=rect.x + by), moved([title])[0]) for rect, title in layout.frames)
+    ways = tuple(
+        Way(moved(way.points), moved([way.tip])[0], moved([way.label])[0] if way.label is not None else None) for way in layout.ways
+    )
+    return layout._replace(boxes=boxes, frames=frames, ways=ways)

@@ -30,7 +30,8 @@ def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
     out: list[tuple[list[Part], str]] = []
     for size, run in runs:
         framed = len(run) > 1 and size not in ((), (1, 1)) and len(set(sizes)) == len(sizes)
-        title = _common_name(run, parts).rpartition(".")[2] or format_shape(size, times=f" {TIMES} ")
+        name = _common_name(run, parts).rpartition(".")[2]
+        title = name if name and not name.isdigit() else format_shape(size, times=f" {TIMES} ")
         out.append((run, title if framed else ""))
     return out
 

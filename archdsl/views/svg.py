@@ -14,9 +14,10 @@ from archdsl.views.drawing import Arrow, Box, Drawing, Frame
 from archdsl.views.element import element
 from archdsl.views.heat import Scale, scale
 from archdsl.views.labels import GAP, Content, Line, arrow_content, content, frame_content, head_content
-from archdsl.views.layout import Layout, Point, Rect, Way, laid_out
+from archdsl.views.layout import Layout, Way, laid_out
 from archdsl.views.legend import PATTERNS, legend, pattern
 from archdsl.views.metrics import FAMILY
+from archdsl.views.places import Point, Rect
 from archdsl.views.request import Diagram, Options, Request
 from archdsl.views.table import in_short
 from archdsl.views.text import xml
@@ -53,6 +54,7 @@ def paint(drawing: Drawing, layout: Layout, options: Options = Options()) -> str
     if key:
         parts.append(element("g", key, class_="legend", transform=f"translate({(width - key_width) / 2:.1f},{top:.1f})"))
     drawn = [_frame(n, frame, *layout.frames[n], pen) for n, frame in enumerate(drawing.frames())]
+    drawn += (_card(box, layout.boxes[box.number], pen) for box in drawing.boxes() if box.count > 1)
     drawn += (_arrow(arrow, way, pen) for arrow, way in zip(drawing.arrows, layout.ways, strict=True))
     drawn += (_box(box, layout.boxes[box.number], pen) for box in drawing.boxes())
     shift = f"translate({(width - layout.width) / 2:.1f},{below:.1f})"
@@ -87,7 +89,8 @@ class _Pen:
 def _open(drawing: Drawing, pen: _Pen, width: float, height: float) -> Iterator[str]:
     """The root, with its title and description, its style sheet and its hatchings."""
     yield '<?xml version="1.0" encoding="UTF-8"?>'
-    part = min(1, _PAGE[0] / width, _PAGE[1] / height) if drawing.view.level != "layer" else 1
+    page = sorted(_PAGE, reverse=pen.options.direction == "LR")
+    part = min(1, page[0] / width, page[1] / height) if drawing.view.level != "layer" else 1
     root = element(
         "svg", xmlns="http://www.w3.org/2000/svg", class_="archdsl auto" if pen.auto else "archdsl", width=part * width, height=part * height,
         viewBox=f"0 0 {width:.1f} {height:.1f}", role="img", aria_labelledby=f"{pen.id}-title {pen.id}-desc",
@@ -109,6 +112,7 @@ def _dark_rules(pen: _Pen) -> str:
         ".ground": f"fill:{dark.background}",
         ".ink": f"fill:{dark.ink}",
         ".quiet": f"fill:{dark.quiet}",
+        ".halo": f"stroke:{dark.background}",
         ".way": f"stroke:{dark.arrow}",
         ".tip": f"fill:{dark.arrow}",
         ".stage>rect": f"fill:{dark.stage};stroke:{dark.stage}",
@@ -132,8 +136,8 @@ def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: bool =
         )
         for number, run in enumerate(line.runs)
     ]  # fmt: skip
-    around = {"stroke": pen.theme.background, "stroke_width": "3", "stroke_linejoin": "round", "paint_order": "stroke"} if halo else {}
-    return element("text", *spans, x=x, y=y, text_anchor="middle", **around)
+    around = {"class_": "halo", "stroke": pen.theme.background, "stroke_width": "2.6", "stroke_linejoin": "round", "paint_order": "stroke"}
+    return element("text", *spans, x=x, y=y, text_anchor="middle", **(around if halo else {}))
 
 
 def _texts(inside: Content, x: float, y: float, pen: _Pen, ink: str = "", halo: bool = False) -> str:
@@ -159,32 +163,42 @@ def _frame(number: int, frame: Frame, rect: Rect, title: Point, pen: _Pen) -> st
     line = theme.stage if frame.stage else theme.colors["block"].line
     body = _rect(rect, 7, fill=theme.stage if frame.stage else theme.background, stroke=line,
                  stroke_dasharray=_DASHES if frame.training else None)  # fmt: skip
-    words = (_text(row, rect.x + 7 + row.width / 2, title[1] + row.y, pen) for row in frame_content(frame).lines)
+    inside = frame_content(frame)
+    left = title[0] - inside.width / 2
+    words = (_text(row, left + row.width / 2, title[1] + row.y, pen, halo=True) for row in inside.lines)
     return element("g", body, *words, class_="frame stage" if frame.stage else "frame", data_frame=number,
                    data_path=frame.path[:_MAX_WORDS], data_copies=frame.count)  # fmt: skip
 
 
 def _box(box: Box, rect: Rect, pen: _Pen) -> str:
-    """A box with its words; one that stands for several lies upon another."""
+    """A box with its words."""
     x, y = rect.x + rect.width / 2, rect.y + rect.height / 2
     text = _texts(content(box, pen.heat), x, y, pen, pen.ink(box), pen.hatched(box))
     return element("g", element("title", xml(said(box))), *_body(box, rect, pen), text, class_=f"box {box.look}", data_box=box.number,
                    data_kind=box.kind, data_path=box.path[:_MAX_WORDS], data_copies=box.count)  # fmt: skip
 
 
-def _body(box: Box, rect: Rect, pen: _Pen) -> list[str]:
-    if box.look == "output":
-        return []
+def _look(box: Box, pen: _Pen) -> dict[str, str | None]:
     heavy = box.look == "block" and pen.theme.patterns
-    look = {
+    return {
         "class_": "body", "fill": pen.fill(box), "stroke": pen.theme.colors[box.look].line,
         "stroke_width": "1.7" if heavy else "1.1", "stroke_dasharray": _DASHES if box.training else None,
     }  # fmt: skip
+
+
+def _body(box: Box, rect: Rect, pen: _Pen) -> list[str]:
+    if box.look == "output":
+        return []
     if box.sign:
         middle = {"cx": rect.x + rect.width / 2, "cy": rect.y + rect.height / 2, "r": rect.width / 2}
-        return [element("circle", **middle, **look)]
-    behind = [_rect(rect._replace(x=rect.x + _CARD, y=rect.y - _CARD), _RADIUS, **look)] if box.count > 1 else []
-    return [*behind, _rect(rect, _RADIUS, **look)]
+        return [element("circle", **middle, **_look(box, pen))]
+    return [_rect(rect, _RADIUS, **_look(box, pen))]
+
+
+def _card(box: Box, rect: Rect, pen: _Pen) -> str:
+    """What lies behind a box that stands for several, and behind the arrows that lead to it."""
+    behind = _rect(rect._replace(x=rect.x + _CARD, y=rect.y - _CARD), _RADIUS, **_look(box, pen))
+    return element("g", behind, class_=f"card {box.look}")
 
 
 def said(box: Box) -> str:
@@ -203,7 +217,7 @@ def _arrow(arrow: Arrow, way: Way, pen: _Pen) -> str:
     color = pen.theme.arrow
     words = []
     if arrow.label and pen.options.shapes and way.label is not None:
-        words = [_texts(arrow_content(arrow.label), *way.label, pen)]
+        words = [_texts(arrow_content(arrow.label), *way.label, pen, halo=True)]
     line = element("path", class_="way", d=curve, fill="none", stroke=color, stroke_width="0.9",
                    stroke_dasharray=_DASHES if arrow.training else None)  # fmt: skip
     tip = element("path", class_="tip", d=_tip(way), fill=color)

@@ -97,6 +97,28 @@ def part_name(graph: Graph, part: Part) -> str:
     return names[0] if len(names) == 1 else f"{names[0].split('(')[0]}(...)" if names else ""
 
 
+def part_call(graph: Graph, part: Part) -> str:
+    """The same for a drawing: of arguments that differ between the copies only the place (`mbconv(6, 3, 80, 1, …)`)."""
+    calls = [block_name(graph, scope) for scope in scopes(graph, part)]
+    if len(set(calls)) <= 1:
+        return calls[0] if calls else ""
+    rows = [call.removesuffix(")").partition("(")[2].split(", ") for call in calls]
+    if len({len(row) for row in rows}) > 1 or any("[" in call or call.count("(") > 1 for call in calls):
+        return f"{calls[0].partition('(')[0]}(…)"
+    words = [column[0] if len(set(column)) == 1 else "…" for column in zip(*rows, strict=True)]
+    return f"{calls[0].partition('(')[0]}({', '.join(words)})"
+
+
+def composite_words(scope: Scope) -> str:
+    """What a block without a name of its own is: `dense block, 6 layers`, `4 branches, concat`."""
+    inside = [member for member in scope.members if isinstance(member, Scope)]
+    if scope.kind == "dense":
+        return f"dense block, {len(inside)} layers"
+    if scope.kind == "branches":
+        return f"{sum(member.role == 'branch' for member in inside)} branches"
+    return scope.kind
+
+
 def block_name(graph: Graph, scope: Scope) -> str:
     """`bottleneck(128, 2)` for a call of a block, as it was called; else what kind of composite it is."""
     if scope.block is None:
