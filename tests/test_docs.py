@@ -65,7 +65,7 @@ def test_outputs_are_current(page: str) -> None:
     assert docs.made(page) == text_of(page), "run `python tools/docs.py`"
 
 
-@pytest.mark.parametrize("page", docs.PAGES)
+@pytest.mark.parametrize("page", [page for page in docs.PAGES if ">>>" in docs.read(page)])
 def test_python_examples_are_true(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     docs.save_specs(text_of(page), tmp_path)

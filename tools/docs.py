@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/tour.md")
+PAGES = ("README.md", "docs/tour.md", "docs/diff.md")
 PICTURES = {
     "resnet20": ("README.md", "resnet20.yaml", "block"),
     "tiny": ("docs/tour.md", "tiny.yaml", "layer"),

@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "The networks of the library.",
         "params": "Layers, shapes, parameters, operations, memory.",
         "diagram": "Draw it: SVG, PDF, PNG, an interactive page, Mermaid, DOT.",
+        "diff": "What changed between two networks.",
     },
     "Write one": {
         "check": "Say everything that is wrong with specs.",

@@ -40,6 +40,12 @@ color_option = click.option(
     help="Colours; auto: in a terminal, unless NO_COLOR is set.",
 )  # fmt: skip
 
+
+def named_values(name: str, help: str) -> Callable[[F], F]:
+    """An option for values by name, `NAME=VALUE`, that may be repeated."""
+    return click.option(name, metavar="NAME=VALUE", multiple=True, callback=_read_args, help=help)
+
+
 arg_option = click.option(
     "-a", "--arg", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args,
     help="Set an argument of the spec: -a classes=3. May be repeated.",

@@ -36,10 +36,10 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     words = [f"{kernel[0]}x{kernel[1]}"] if kernel else []
     words.append(kind)
-    words += [_value(fields.pop(name)) for name in op.positional if name in fields]
-    words += [f"/{_value(stride)}"] if stride else []
+    words += [field_text(fields.pop(name)) for name in op.positional if name in fields]
+    words += [f"/{field_text(stride)}"] if stride else []
     flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
-    words += [flags.get((name, repr(value)), f"{name}={_value(value)}") for name, value in fields.items()]
+    words += [flags.get((name, repr(value)), f"{name}={field_text(value)}") for name, value in fields.items()]
     return escape_control(" ".join(words))
 
 
@@ -52,14 +52,14 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     name = _FIGURE_NAMES.get(kind, kind.replace("_", " "))
     label = f"{kernel[0]}x{kernel[1]} {name}" if kernel else name
     if "out" in fields:
-        label += f" {_value(fields['out'])}" if kind == "fc" else f", {_value(fields['out'])}"
-    label += f", /{_value(stride)}" if stride and stride != kernel or stride and kind.endswith("conv") else ""
+        label += f" {field_text(fields['out'])}" if kind == "fc" else f", {field_text(fields['out'])}"
+    label += f", /{field_text(stride)}" if stride and stride != kernel or stride and kind.endswith("conv") else ""
     if kind.endswith("pool") and not stride:
-        label += f", /{_value(kernel)}" if kernel else ""
+        label += f", /{field_text(kernel)}" if kernel else ""
     label += f", groups {fields['groups']}" if fields.get("groups") and kind == "conv" else ""
-    label += f", dilation {_value(fields['dilation'])}" if "dilation" in fields else ""
+    label += f", dilation {field_text(fields['dilation'])}" if "dilation" in fields else ""
     if kind in ("dropout", "droppath", "upsample", "slice"):
-        values = [_value(v) for k, v in fields.items() if k in op.positional]
+        values = [field_text(v) for k, v in fields.items() if k in op.positional]
         label += " " + " ".join(values) if values else ""
     return escape_control(label)
 
@@ -155,7 +155,7 @@ def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, An
     return op.kind, fields
 
 
-def _value(value: Any) -> str:
+def field_text(value: Any) -> str:
     """A field's value: `2` for a pair of equal numbers, `[1,2]` for others, `...` for what is too long."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
@@ -164,7 +164,7 @@ def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
         if len(value) == 2 and value[0] == value[1] and isinstance(value[0], int):
             return str(value[0])
-        text = "[" + ",".join(map(_value, value)) + "]"
+        text = "[" + ",".join(map(field_text, value)) + "]"
     else:
         text = str(value)
     return text if len(text) <= _MAX_VALUE else "..."

@@ -1,0 +1,107 @@
+"""`archdsl diff`: what changed between two networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archdsl.cli.console import Console
+from archdsl.cli.options import (
+    arg_option,
+    color_option,
+    force_option,
+    input_option,
+    named_values,
+    output_option,
+)
+
+if TYPE_CHECKING:
+    from archdsl.network import Network
+    from archdsl.passes.compare import Fact
+
+_ENDINGS = {".json": "json", ".svg": "svg", ".html": "html", ".htm": "html", ".txt": "text"}
+_GIT = (7, 9)
+"""What git calls an external diff with: path, old file, its hash and mode, new file, its hash and mode; for a renamed file the
+new path and a line on it as well."""
+
+
+@click.command("diff")
+@click.argument("specs", metavar="A B", nargs=-1, required=True)
+@arg_option
+@named_values("--before", "Set an argument of A alone: --before g=1.")
+@named_values("--after", "Set an argument of B alone: --after g=32.")
+@input_option
+@click.option("--format", "format", type=click.Choice(["text", "json", "svg", "html"]),
+              help="What to write; by default what FILE's ending says, else text.")  # fmt: skip
+@output_option
+@force_option
+@color_option
+@click.pass_obj
+def command(console: Console, specs: tuple[str, ...], args: dict[str, str], before: dict[str, str], after: dict[str, str],
+            size: str | None, format: str | None, output: str | None, force: bool) -> int:  # fmt: skip
+    """What changed from network A to network B: blocks, costs, and which weights carry over.
+
+    Exits with 0 where they are the same network, whatever their texts look like, and with 1 where not. Also understands the
+    arguments with which git calls an external diff (docs/diff.md).
+    """
+    if len(specs) in _GIT:
+        from archdsl.cli.git_diff import run
+
+        return run(console, specs)
+    if len(specs) != 2:
+        raise click.UsageError(f"two networks are compared, not {len(specs)}")
+    if specs == ("-", "-"):
+        raise click.UsageError("only one of the two can come from standard input")
+    ending = Path(output).suffix.lower() if output not in (None, "-") else ""
+    kind = format or _ENDINGS.get(ending, "text")
+    from archdsl.network import open_network
+
+    a = open_network(specs[0], {**args, **before}, size)
+    b = open_network(specs[1], {**args, **after}, size)
+    names = (a.name, b.name) if a.name != b.name else (specs[0], specs[1])
+    if names[0] == names[1]:
+        names = (f"{a.name} (before)", f"{b.name} (after)")
+    return give(console, a, b, names, kind, output, force)
+
+
+def give(console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, output: str | None,
+         force: bool = False) -> int:  # fmt: skip
+    """Writes the comparison; 1 where the networks differ."""
+    from archdsl.passes.compare import compare
+
+    found = compare(a.graph, b.graph)
+    facts = settings(a, b)
+    if kind == "json":
+        import json
+
+        from archdsl.views.difference import as_json
+
+        text = json.dumps(as_json(found, names, facts), indent=2) + "\n"
+    else:
+        from archdsl.views.difference import text as told
+
+        text = told(found, names, facts, console.style())
+    console.give(text, output, force, inputs=[*a.files, *b.files])
+    return int(not found.equal or bool(facts))
+
+
+def settings(a: Network, b: Network) -> tuple[Fact, ...]:
+    """What two specs say differently beside the network itself, and a compiled model carries: preprocessing and labels."""
+    from archdsl.passes.compare import Fact
+
+    was, now = ({} if net.recipe is None else _flat(net.recipe.to_json()) for net in (a, b))
+    keys = dict.fromkeys((*was, *now))
+    found = [Fact(f"preprocess {key}", was.get(key), now.get(key)) for key in keys if was.get(key) != now.get(key)]
+    if a.labels != b.labels:
+        found.append(
+            Fact("labels", *(f"{len(net.labels)} ({net.labels[0]} ..)" if net.labels else None for net in (a, b)))
+        )
+    return tuple(found)
+
+
+def _flat(recipe: str) -> dict[str, str]:
+    import json
+
+    return {key: str(value) for key, value in json.loads(recipe).items()}
