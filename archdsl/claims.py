@@ -67,6 +67,13 @@ def agrees(text: str, true: int) -> bool:
     return difference == 0 if not suffix and not fraction else bool(2 * difference <= unit)
 
 
+def amount(text: str) -> float:
+    """The number that was written: `4.09G` is 4.09e9."""
+    whole, fraction, suffix = _parts(text)
+    power: int = 10 ** _POWER.get(suffix, 0)
+    return int(whole + fraction) * power / 10 ** len(fraction)
+
+
 def cut_off(text: str, true: int) -> bool:
     """Whether a number is what was written once its further digits are left out: `3.8G` of 3.86 G."""
     whole, fraction, suffix = _parts(text)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from archdsl.claims import Verdict, agrees, cut_off
+from archdsl.claims import Verdict, agrees, amount, cut_off
 from archdsl.graph import Graph, Node
 from archdsl.ops import Conv, Deconv, Fc
 from archdsl.passes.count import count
@@ -65,7 +65,7 @@ def likely(verdict: Verdict, graph: Graph, resized: Resized = lambda _: None) ->
         return f"{true:,} cut off rather than rounded"
     ways = _WAYS[verdict.claim.name](graph, true)
     if verdict.claim.name == "macs":
-        ways = chain(ways, _of_sizes(graph, resized))
+        ways = chain(ways, _of_sizes(graph, resized, amount(text) / max(true, 1)))
     known = []
     for way in ways:
         if way.value != true and agrees(text, way.value):
@@ -148,13 +148,16 @@ def _of_macs(graph: Graph, true: int) -> Iterator[Way]:
     yield Way(true + wide, "without groups")
 
 
-def _of_sizes(graph: Graph, resized: Resized) -> Iterator[Way]:
-    """For images of other sizes; the network is built anew for each."""
+def _of_sizes(graph: Graph, resized: Resized, ratio: float) -> Iterator[Way]:
+    """For images of other sizes; the network is built anew for each that may give `ratio` times the operations."""
     shapes = [graph.nodes[i].shape for i in graph.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 3:
         return
+    own = at(shapes[0][1])
     for side in SIZES:
-        other = resized(side) if at(shapes[0][1]) != side else None
+        # Operations grow with the area, but for rounding at the edges and layers on vectors.
+        close = 0.6 < ratio / (side / own) ** 2 < 1.6
+        other = resized(side) if close and side != own else None
         if other is not None:
             yield Way(count(other).macs, f"for an input of {side} x {side}")
 
