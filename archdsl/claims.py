@@ -71,7 +71,7 @@ def amount(text: str) -> float:
     """The number that was written: `4.09G` is 4.09e9."""
     whole, fraction, suffix = _parts(text)
     power: int = 10 ** _POWER.get(suffix, 0)
-    return int(whole + fraction) * power / 10 ** len(fraction)
+    return int(whole + fraction) * power / float(10 ** len(fraction))
 
 
 def cut_off(text: str, true: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from archdsl.diagnostics import ArchError, Source, closest, error
+from archdsl.diagnostics import ArchError, Label, Source, Span, closest, error
 from archdsl.source import Map, Scalar, parse, read
 
 SUFFIXES = (".yaml", ".yml")
@@ -51,42 +51,53 @@ def find(spec: str, base: Path | None = None) -> Found:
 
 
 def _named(name: str) -> Found | None:
+    """The one place that bears a name. Raises E0206 where several do."""
     if not re.match(r"[A-Za-z_][A-Za-z0-9_-]{0,99}$", name, re.ASCII):
         return None
-    direct = folder() / f"{name}.yaml"
-    if direct.is_file():
-        return Found(direct, None)
-    mark = re.compile(rf"^(name\s*:\s*[\"']?{re.escape(name)}[\"']?\s*(#.*)?$|\s+[\"']?{re.escape(name)}[\"']?\s*:)", re.MULTILINE)
+    quoted = rf"[\"']?{re.escape(name)}[\"']?"
+    mark = re.compile(rf"^name\s*:\s*{quoted}\s*(#.*)?$|(?<![\w.-]){quoted}\s*:", re.MULTILINE)
+    found: dict[str, tuple[Found, Span]] = {}
     for path in files():
-        if mark.search(path.read_text(encoding="utf-8", errors="replace")):
-            own, variants = names_of(path)
-            if name == own:
-                return Found(path, None)
-            if name in variants:
-                return Found(path, name)
-    return None
+        if path.stem == name or mark.search(path.read_text(encoding="utf-8", errors="replace")):
+            _add(found, path, name)
+    return found[name][0] if name in found else None
 
 
-def names_of(path: Path) -> tuple[str, tuple[str, ...]]:
-    """The name of a file's own network, and those of its variants."""
+def _add(found: dict[str, tuple[Found, Span]], path: Path, only: str = "") -> None:
+    """Adds the networks of a file, or the `only` one: its own, then its variants. Raises E0206 for a name given before."""
+    for name, (variant, span) in _places(path).items():
+        if only not in ("", name):
+            continue
+        if name in found:
+            raise error(
+                "E0206", f"two specs of the library are named `{name}`", span, label="and here",
+                labels=(Label(found[name][1], "named so here"),), help="rename one: a network is found by its name alone",
+            )  # fmt: skip
+        found[name] = (Found(path, variant), span)
+
+
+def _places(path: Path) -> dict[str, tuple[str | None, Span]]:
+    """The names in a file: which variant each is (None: the file's own network), and where it is given."""
     tree = parse(read(path))
     if not isinstance(tree, Map):
-        return path.stem, ()
+        return {path.stem: (None, tree.span)}
     own, variants = tree.get("name"), tree.get("variants")
-    name = own.text if isinstance(own, Scalar) else path.stem
-    return name, tuple(variants.entries) if isinstance(variants, Map) else ()
+    name, span = (own.text, own.span) if isinstance(own, Scalar) else (path.stem, tree.span)
+    out: dict[str, tuple[str | None, Span]] = {name: (None, span)}
+    for name, entry in variants.entries.items() if isinstance(variants, Map) else ():
+        if name in out:
+            raise error("E0206", f"two networks of `{path.name}` are named `{name}`", entry.key.span, label="and here",
+                        labels=(Label(out[name][1], "named so here"),))  # fmt: skip
+        out[name] = (name, entry.key.span)
+    return out
 
 
 def names() -> dict[str, Found]:
     """Every network of the library by name. Raises E0206 where two specs claim one name."""
-    out: dict[str, Found] = {}
+    out: dict[str, tuple[Found, Span]] = {}
     for path in files():
-        own, variants = names_of(path)
-        for name, found in [(own, Found(path, None)), *((v, Found(path, v)) for v in variants)]:
-            if name in out:
-                raise error("E0206", f"two specs of the library are named `{name}`: {out[name].path} and {path}")
-            out[name] = found
-    return out
+        _add(out, path)
+    return {name: found for name, (found, _) in out.items()}
 
 
 def _names_safely() -> list[str]:

@@ -81,6 +81,22 @@ def test_a_broken_spec_fails_with_its_name(tmp_path: Path) -> None:
         assert told and told[0].startswith(code), told
 
 
+def test_two_specs_that_claim_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "folder", lambda: tmp_path)
+    (tmp_path / "one.yaml").write_text("name: one\ninput: 3x8x8\nnet: gap\nvariants: {twin: {}, other: {}}\n")
+    (tmp_path / "two.yaml").write_text("name: twin\ninput: 3x8x8\nnet: gap\n")
+    for ask in (library.names, lambda: library.find("twin"), archdsl.list, lambda: archdsl.load("twin")):
+        with pytest.raises(archdsl.ArchError) as caught:
+            ask()
+        (d,) = caught.value.diagnostics
+        assert (d.code, str(d.span), str(d.labels[0].span)) == (
+            "E0206", f"{tmp_path}/two.yaml:1:7", f"{tmp_path}/one.yaml:4:12")  # fmt: skip
+    assert library.find("other").variant == "other", "what is not in doubt can still be used"
+    (tmp_path / "two.yaml").write_text("name: three\ninput: 3x8x8\nnet: gap\nvariants: {three: {}}\n")
+    with pytest.raises(archdsl.ArchError, match=r"two networks of `two\.yaml` are named `three`"):
+        library.names()
+
+
 @pytest.mark.parametrize("name", archdsl.list())
 def test_every_network_says_where_it_is_from(name: str) -> None:
     document = archdsl.load(name).document
@@ -112,7 +128,8 @@ def test_one_network_whatever_is_made_of_it(name: str, tmp_path: Path) -> None:
     if network.params > LARGEST:
         pytest.skip("its structure is that of smaller ones")
     assert diagram(network.graph, "dot").data.startswith(b"digraph")
-    x = np.random.default_rng(0).standard_normal((2, *small(network)), np.float32)
+    network = archdsl.load(name, input=small(network))
+    x = np.random.default_rng(0).standard_normal((2, *network.input), np.float32)
     module = network.to_torch(seed=3)
     made: dict[str, Any] = {"__name__": "printed"}
     exec(compile(network.to_source(), "printed", "exec"), made)

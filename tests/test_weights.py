@@ -335,7 +335,6 @@ def test_names_and_shapes_must_be_exact() -> None:
         "missing     conv1.weight  4 x 3 x 3 x 3; the file has `conv_1.weight`, 4 x 3 x 3 x 3",
         "missing     norm1.bias    4",
         "unexpected  other         3",
-        "... and 1 more",
     ]
 
 
@@ -344,7 +343,7 @@ def test_the_table_is_short(tmp_path: Path) -> None:
     diagnostic = refused("E0603", fit, given(state), net())
     (table,) = diagnostic.notes
     assert len(table.split("\n")) == 11
-    assert table.endswith("... and 4,997 more")
+    assert table.endswith("... and 4,994 more"), "three of the ten are pairs"
 
 
 def test_integers_are_no_weights() -> None:

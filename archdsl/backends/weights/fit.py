@@ -126,16 +126,17 @@ def _misfit(graph: Graph, entries: Mapping[str, Entry], match: _Match) -> ArchEr
     counts = ((len(match.missing), "missing"), (len(match.unexpected), "unexpected"),
               (len(match.misshaped), "of another shape"))  # fmt: skip
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    rows = _rows(entries, match)
+    rows, told_of = _rows(entries, match)
     width = max(len(row[1]) for row in rows)
     table = "\n".join(f"{kind:<12}{key:<{width}}  {what}" for kind, key, what in rows)
-    more = sum(count for count, _ in counts) - len(rows)
+    more = sum(count for count, _ in counts) - told_of
     notes = (table + (f"\n... and {more:,} more" if more > 0 else ""),)
     return error("E0603", f"the weights do not fit `{graph.name}`: {told}", notes=notes, help=_advice(match))
 
 
-def _rows(entries: Mapping[str, Entry], match: _Match) -> list[tuple[str, str, str]]:
-    rows = []
+def _rows(entries: Mapping[str, Entry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
+    """The first rows, and how many tensors they tell of: a missing one may be paired with an unexpected one."""
+    rows, pairs = [], 0
     for tensor, entry in match.misshaped[:SHOWN]:
         want, have = _shape(tensor.param.shape, tensor.param.dtype), _shape(entry.shape, entry.dtype)
         rows.append(("shape", tensor.key, f"{want} in the network, {have} in the file"))
@@ -143,11 +144,12 @@ def _rows(entries: Mapping[str, Entry], match: _Match) -> list[tuple[str, str, s
     for tensor in match.missing[: SHOWN - len(rows)]:
         near = _likeness(tensor, left, entries)
         left.pop(near, None)
+        pairs += near != ""
         said = f"; the file has `{near[:100]}`, {_shape(entries[near].shape)}" if near else ""
         rows.append(("missing", tensor.key, _shape(tensor.param.shape) + said))
     for key in list(left)[: SHOWN - len(rows)]:
         rows.append(("unexpected", key[:100], _shape(entries[key].shape)))
-    return rows
+    return rows, len(rows) + pairs
 
 
 def _likeness(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str, Entry]) -> str:
@@ -162,7 +164,9 @@ def _advice(match: _Match) -> str:
         paths = list(dict.fromkeys(tensor.node.path for tensor, _ in match.misshaped))
         if len(paths) <= 3:
             options = " ".join(f"--reinit '{path}.*'" for path in paths)
-            return f"other classes than the file's? `{options}` starts them afresh"
+            widths = {entry.shape[:1] for _, entry in match.misshaped}
+            same = f"`-a classes={widths.pop()[0]}` gives the network as many; " if len(widths) == 1 else ""
+            return f"other classes than the file's? {same}`{options}` starts them afresh"
     return "is it the file of another variant? names and shapes must be exactly those of the network"
 
 
