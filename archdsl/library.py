@@ -92,6 +92,12 @@ def _places(path: Path) -> dict[str, tuple[str | None, Span]]:
     return out
 
 
+def names_of(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The name of a file's own network, and those of its variants."""
+    name, *variants = _places(path)
+    return name, tuple(variants)
+
+
 def names() -> dict[str, Found]:
     """Every network of the library by name. Raises E0206 where two specs claim one name."""
     out: dict[str, tuple[Found, Span]] = {}
