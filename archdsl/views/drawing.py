@@ -69,7 +69,7 @@ class Box:
     block: str = ""
     """The name of the user's block, or of the composite."""
     copies: tuple[range, ...] = ()
-    """The node ids of each copy: exactly those of the graph that the box stands for."""
+    """The node ids of each copy: those that the box stands for (within the first copy of the frames around it)."""
     in_shapes: tuple[Shape, ...] = ()
     """What it receives (its first copy does)."""
     shape: Shape = ()
@@ -99,7 +99,7 @@ class Frame:
     last: str = ""
     block: str = ""
     copies: tuple[range, ...] = ()
-    """The node ids of each copy; the boxes inside hold those of all copies, too."""
+    """The node ids of each copy. What is inside holds the nodes, and the cost, of the first copy alone."""
     cost: Cost = NOTHING
     origin: Origin | None = None
     training: bool = False

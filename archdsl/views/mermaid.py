@@ -11,13 +11,16 @@ from archdsl.views.theme import LIGHT, THEMES
 from archdsl.views.words import TIMES
 
 
+_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "rankSpacing": 34}}}%%'
+
+
 def write(request: Request) -> Diagram:
     return Diagram(mermaid(compose(request.graph, request.view), request.options).encode())
 
 
 def mermaid(drawing: Drawing, options: Options = Options()) -> str:
     """Flowchart text. Nodes are `n0`, `n1`, ...; every text stands in quotes, what could mean something in it escaped."""
-    lines = [f"flowchart {options.direction}"]
+    lines = [_SETTINGS, f"flowchart {options.direction}"]
     frames = 0
     pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(drawing.members)]
     while pending:
@@ -56,10 +59,15 @@ def _box(box: Box) -> str:
 def _classes(drawing: Drawing, options: Options) -> list[str]:
     """The colours, by kind."""
     theme = THEMES.get(options.theme, LIGHT)
+    looks = {look: [f"n{box.number}" for box in drawing.boxes() if box.look == look] for look in theme.colors}
+    rows: list[tuple[str, str, str, str, list[str]]] = [(look, *theme.colors[look], theme.ink, members) for look, members in looks.items()]
+    frames = list(enumerate(drawing.frames()))
+    stages, opened = ([f"f{n}" for n, frame in frames if frame.stage is stage] for stage in (True, False))
+    rows.append(("stage", theme.stage, theme.stage, theme.quiet, stages))
+    rows.append(("opened", theme.background, theme.colors["block"].line, theme.quiet, opened))
     lines = []
-    for look, color in theme.colors.items():
-        members = [f"n{box.number}" for box in drawing.boxes() if box.look == look]
+    for name, fill, line, ink, members in rows:
         if members:
-            lines.append(f"  classDef {look} fill:{color.fill},stroke:{color.line},color:{theme.ink}")
-            lines.append(f"  class {','.join(members)} {look}")
+            lines.append(f"  classDef {name} fill:{fill},stroke:{line},color:{ink}")
+            lines.append(f"  class {','.join(members)} {name}")
     return lines

@@ -1,0 +1,184 @@
+"""Drawings read back from their SVG, and held against the graph by code that knows nothing of how they are made."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+
+import pytest
+
+import archdsl
+from archdsl import library
+from archdsl.graph import Graph
+from archdsl.ops import Concat
+from archdsl.shapes import concrete
+from archdsl.views.compose import compose
+from archdsl.views.diagram import diagram
+from archdsl.views.drawing import LEVELS, Box, Drawing, Frame, View
+
+SPACE = "{http://www.w3.org/2000/svg}"
+SAMPLE = ("vgg16", "resnet50", "googlenet", "densenet121", "inception_resnet_v2", "nasnetamobile", "unet", "lenet5_1998", "dpn68")
+VIEWS = [*map(View, LEVELS), View("block", unfold=("*",))]  # type: ignore[arg-type]
+
+
+NETWORKS = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in library.names()]
+
+
+@cache
+def graph_of(name: str) -> Graph:
+    return archdsl.load(name).graph
+
+
+class Read:
+    """What an SVG says: boxes by number with (kind, path, copies) and their words; arrows; frames' (path, copies)."""
+
+    def __init__(self, svg: bytes) -> None:
+        root = ET.fromstring(svg)
+        self.boxes: dict[int, tuple[str, str, int]] = {}
+        self.words: dict[int, str] = {}
+        self.arrows: list[tuple[int, int]] = []
+        self.frames: list[tuple[str, int, str]] = []
+        for group in root.iter(f"{SPACE}g"):
+            words = " ".join("".join(text.itertext()) for text in group.findall(f"{SPACE}text"))
+            copies, path = int(group.get("data-copies", "0")), group.get("data-path", "")
+            if (number := group.get("data-box")) is not None:
+                self.boxes[int(number)] = (group.get("data-kind", ""), path, copies)
+                self.words[int(number)] = words
+            elif group.get("data-from") is not None:
+                self.arrows.append((int(group.get("data-from", "")), int(group.get("data-to", ""))))
+            elif group.get("data-frame") is not None:
+                self.frames.append((path, copies, words))
+
+
+def box_of_node(drawing: Drawing) -> dict[int, int]:
+    """The box that stands for each node. Fails where a node has two."""
+    found: dict[int, int] = {}
+    for box in drawing.boxes():
+        for ids in box.copies:
+            for node in ids:
+                assert node not in found, f"node {node} is drawn twice"
+                found[node] = box.number
+    return found
+
+
+def with_frames(graph: Graph, drawing: Drawing) -> dict[int, int]:
+    """The same, with the nodes of the copies that an opened frame does not draw: they lie as far in as their like."""
+    found = box_of_node(drawing)
+    for frame in reversed(list(drawing.frames())):  # the inner ones first
+        first = frame.copies[0] if frame.copies else range(0)
+        for copy in frame.copies[1:]:
+            for a, b in zip(first, copy, strict=True):
+                found.setdefault(b, found[a])
+    return found
+
+
+def copy_numbers(drawing: Drawing, things: list[Box | Frame]) -> dict[int, dict[int, int]]:
+    """For each node in a run: which copy of which run it lies in."""
+    lies: dict[int, dict[int, int]] = {}
+    for run, thing in enumerate(things):
+        for number, ids in enumerate(thing.copies):
+            for node in ids:
+                lies.setdefault(node, {})[run] = number
+    return lies
+
+
+def expected_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) -> set[tuple[int, int]]:
+    """Every edge of the graph whose ends lie in different boxes and not in different copies of one run."""
+    runs: list[Box | Frame] = [thing for thing in drawing.walk() if thing.count > 1]
+    lies = copy_numbers(drawing, runs)
+    # a dense layer and the concat behind it are boxes of their own, copied together
+    dense = {(a.path, a.count): (a, b) for a, b in zip(runs, runs[1:], strict=False) if a.path == b.path and a.count == b.count}
+    for number, (a, b) in enumerate(dense.values(), len(runs)):
+        for thing in (a, b):
+            for copy, ids in enumerate(thing.copies):
+                for node in ids:
+                    lies.setdefault(node, {})[number] = copy
+    found = set()
+    for node in graph.nodes:
+        for source in node.inputs:
+            mine, other = lies.get(node.id, {}), lies.get(source, {})
+            same = all(mine[run] == other[run] for run in mine.keys() & other.keys())
+            if same and boxes[source] != boxes[node.id]:
+                found.add((boxes[source], boxes[node.id]))
+    return found
+
+
+def output_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) -> set[tuple[int, int]]:
+    ends = [box for box in drawing.boxes() if box.kind == "output"]
+    paths = {graph.nodes[node].path: node for node in graph.outputs.values()}
+    return {(boxes[paths[box.path]], box.number) for box in ends}
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.level + "*" * bool(view.unfold))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_svg_holds_exactly_the_folded_graph(name: str, view: View) -> None:
+    graph = graph_of(name)
+    drawing, made = compose(graph, view), diagram(graph, view=view)
+    assert made.note == ""
+    read = Read(made.data)
+    assert read.boxes == {box.number: (box.kind, box.path, box.count) for box in drawing.boxes()}
+    assert read.arrows == [(arrow.source, arrow.target) for arrow in drawing.arrows]
+    assert [frame[:2] for frame in read.frames] == [(frame.path, frame.count) for frame in drawing.frames()]
+    for number, (_, _, copies) in read.boxes.items():
+        if read.boxes[number][0] != "stage":  # whose lines have numbers of their own
+            assert (f"\u00d7\u00a0{copies}" in read.words[number]) == (copies > 1)
+
+    boxes = with_frames(graph, drawing)
+    assert sorted(boxes) == list(range(len(graph.nodes))), "every node is drawn"
+    assert set(read.arrows) == expected_arrows(graph, drawing, boxes) | output_arrows(graph, drawing, boxes)
+    assert len(read.arrows) == len(set(read.arrows))
+
+
+def unfolded_ops(members: tuple[Box | Frame, ...], graph: Graph) -> Counter[str]:
+    """The ops of a drawing, each box and frame times its copies, by what stands in the first copy alone."""
+    found: Counter[str] = Counter()
+    for member in members:
+        if isinstance(member, Box):
+            first = member.copies[0] if member.copies else range(0)
+            inside = Counter(graph.nodes[i].op.kind for i in first)
+        else:
+            inside = unfolded_ops(member.members, graph)
+        for kind, number in inside.items():
+            found[kind] += number * member.count
+    return found
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_unfolded_again_it_has_the_graphs_ops(name: str, level: str) -> None:
+    graph = graph_of(name)
+    drawing = compose(graph, View(level))  # type: ignore[arg-type]
+    assert unfolded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_folded_is_equal(name: str) -> None:
+    """In fields and shapes; the layers of a dense block, which receive more and more, in what they add."""
+    graph = graph_of(name)
+    for thing in compose(graph, View("layer")).walk():
+        for copy in thing.copies[1:]:
+            for a, b in zip(thing.copies[0], copy, strict=True):
+                one, other = graph.nodes[a], graph.nodes[b]
+                assert type(one.op) is type(other.op)
+                assert one.op == other.op or not one.op.inference
+                scope = one.scope
+                while scope.parent is not None and scope.kind != "dense":
+                    scope = scope.parent
+                if scope.kind == "dense" and (isinstance(one.op, Concat) or one.op.kind in ("bn", "relu")):
+                    continue
+                assert concrete(one.shape) == concrete(other.shape)
+
+
+def test_it_can_be_read_by_who_cannot_see_it() -> None:
+    root = ET.fromstring(diagram(graph_of("resnet50")).data)
+    title, desc = (root.find(f"{SPACE}{tag}") for tag in ("title", "desc"))
+    assert root.get("role") == "img"
+    assert title is not None and desc is not None
+    assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
+    assert title.text == "resnet50"
+    assert "25.56 M params" in str(desc.text)
+    boxes = [group for group in root.iter(f"{SPACE}g") if group.get("data-box")]
+    assert all(group.findtext(f"{SPACE}title") for group in boxes)
+    assert boxes[4].findtext(f"{SPACE}title") == "layer1.1: bottleneck(64), 2 times, gives 256 \u00d7 56 \u00d7 56, 140.8 k params, 436.7 MMACs"
