@@ -196,7 +196,8 @@ def test_odd_weights(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("x.svg", b"<?xml"), ("x.png", b"\x89PNG"), ("x.dot", b"// drawn by archdsl"), ("x.gv", b"//")]
+    ("name", "head"), [("x.svg", b"<?xml"), ("x.png", b"\x89PNG"), ("x.pdf", b"%PDF-"), ("x.dot", b"// drawn by archdsl"),
+                      ("x.gv", b"//"), ("x.mmd", b"%% drawn by archdsl")]
 )
 def test_drawings(here: Path, name: str, head: bytes) -> None:
     result = run("diagram", "tiny.yaml", "-o", name)
@@ -224,6 +225,60 @@ def test_drawing_usage(here: Path) -> None:
     assert run("diagram", "tiny.yaml", "-o", "-", "--format", "dot").stdout.startswith("// drawn by archdsl")
     assert run("diagram", "tiny.yaml", "-o", "x.jpeg").exit_code == 2
     assert run("diagram", "tiny.yaml", "-o", "tiny.yaml", "--format", "svg", "--force").exit_code == 2
+
+
+def test_the_options_of_a_drawing(here: Path) -> None:
+    drawing = ("diagram", "resnet18", "-o", "-", "--format", "svg")
+    plain = run(*drawing).stdout
+    assert "prefers-color-scheme" in plain
+    for options in (["--theme", "dark"], ["--color", "macs"], ["--legend"], ["--no-shapes"], ["--direction", "LR"], ["--title", "Mine"],
+                    ["--level", "layer"], ["--level", "network"], ["--unfold", "*"], ["--focus", "layer2.0"]):  # fmt: skip
+        drawn = run(*drawing, *options, "--color", "never")
+        assert (drawn.exit_code, drawn.stderr) == (0, "")
+        assert drawn.stdout != plain, options
+    small, large = (run("diagram", "tiny.yaml", "-o", f"{dpi}.png", "--dpi", dpi).stdout for dpi in ("72", "300"))
+    assert Path("300.png").stat().st_size > Path("72.png").stat().st_size, (small, large)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--style", "cubes"], "there are: graph"),
+        (["--level", "blocks"], "there are: network, block, layer"),
+        (["--focus", "layer2.9"], "`layer2` has: layer2.0, layer2.1"),
+        (["--unfold", "<b>"], "it has: "),
+        (["--format", "tex"], "its formats: svg"),
+        (["--theme", "blue"], "auto"),
+        (["-o", "nowhere/x.svg"], "there is no directory"),
+    ],
+)
+def test_a_drawing_that_cannot_be(here: Path, options: list[str], said: str) -> None:
+    result = run("diagram", "resnet18", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert made(here) == []
+
+
+def test_an_output_that_cannot_be_written_stays_as_it_was(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("diagram", "tiny.yaml", "-o", "x.svg")
+    old = Path("x.svg").read_bytes()
+
+    def full(self: object, data: bytes) -> int:
+        raise archdsl.diagnostics.error("E0704", "the disk is full", status=2)
+
+    monkeypatch.setattr("archdsl.files.Output.write", full)
+    assert run("diagram", "tiny.yaml", "-o", "x.svg", "--legend").exit_code == 2
+    assert Path("x.svg").read_bytes() == old
+    assert made(here) == ["x.svg"]
+
+
+def test_without_an_engine_the_text_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archdsl.views.engine.engines", list)
+    result = run("diagram", "tiny.yaml", "-o", "x.pdf")
+    assert result.exit_code == 2
+    assert "pip install graphviz-pure" in result.stderr
+    assert made(here) == ["x.dot"]
+    assert Path("x.dot").read_text().startswith("// drawn by archdsl")
 
 
 # --- list ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def expected_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) ->
     runs: list[Box | Frame] = [thing for thing in drawing.walk() if thing.count > 1]
     lies = copy_numbers(drawing, runs)
     # a dense layer and the concat behind it are boxes of their own, copied together
-    dense = {(a.path, a.count): (a, b) for a, b in zip(runs, runs[1:], strict=False) if a.path == b.path and a.count == b.count}
+    dense = {(a.path, a.count): (a, b) for a, b in itertools.pairwise(runs) if a.path == b.path and a.count == b.count}
     for number, (a, b) in enumerate(dense.values(), len(runs)):
         for thing in (a, b):
             for copy, ids in enumerate(thing.copies):

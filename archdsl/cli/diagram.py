@@ -55,6 +55,7 @@ def command(console: Console, /, spec: str, output: str | None, format: str | No
     kind = _format(output, format)
     if output == "-" and kind in ("png", "pdf") and sys.stdout.isatty():
         raise click.UsageError(f"a {kind.upper()} does not belong on a terminal: name a file, or pipe it")
+    from archdsl.diagnostics import ArchError, error
     from archdsl.network import open_network
     from archdsl.views.diagram import check, diagram
     from archdsl.views.drawing import View
@@ -68,7 +69,15 @@ def command(console: Console, /, spec: str, output: str | None, format: str | No
     console.tell(net.graph.notes)
     path = Path(output or f"{net.name}.{kind}") if output != "-" else None
     _check_target(path, force, net.files)
-    drawn = diagram(net.graph, kind, view, options, style)
+    try:
+        drawn = diagram(net.graph, kind, view, options, style)
+    except ArchError as problem:
+        if problem.diagnostics[0].code != "E0711" or style != "graph" or path is None or path.suffix == ".dot":
+            raise
+        as_text = path.with_suffix(".dot")
+        _write(console, diagram(net.graph, "dot", view, options).data, "dot", as_text, force, net.files)
+        raise error("E0711", problem.diagnostics[0].message, status=2,
+                    help=f"{problem.diagnostics[0].help}; {as_text} holds it now, for `dot -T{kind}`") from None  # fmt: skip
     if drawn.note:
         console.say(f"note: {drawn.note}")
     _write(console, drawn.data, kind, path, force, net.files)

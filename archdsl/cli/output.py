@@ -1,4 +1,4 @@
-"""Output files of ours: known again by a word in their first bytes, so that only those are replaced unasked."""
+"""Output files of ours: known again by a word in their first bytes, or their last, so that only those are replaced unasked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _MARKS = {
     "drawing": b"drawn by archdsl",
     "picture": b"made by archdsl",
 }
+_COMMENTS = {"dot": b"// ", "mmd": b"%% ", "tex": b"% "}
+"""How a comment begins."""
 _PNG_HEAD = 8 + 25
 """PNG's signature and its first chunk, which must stay the first."""
 
@@ -28,6 +30,9 @@ def ours(kind: str) -> Callable[[Path], bool]:
     def judge(path: Path) -> bool:
         try:
             with path.open("rb") as file:
+                if mark in file.read(_LOOKED_AT):
+                    return True
+                file.seek(max(path.stat().st_size - _LOOKED_AT, 0))
                 return mark in file.read(_LOOKED_AT)
         except OSError:
             return False
@@ -36,12 +41,14 @@ def ours(kind: str) -> Callable[[Path], bool]:
 
 
 def marked(data: bytes, format: str) -> bytes:
-    """A drawing (`svg`, `png`, `dot`) with a comment that says who made it."""
+    """A drawing in any format with a comment that says who made it."""
     word = f"drawn by archdsl {__version__}".encode()
     if format == "html":  # says so itself, and its scripts are known by their hashes
         return data
-    if format == "dot":
-        return b"// " + word + b"\n" + data
+    if format in _COMMENTS:
+        return _COMMENTS[format] + word + b"\n" + data
+    if format == "pdf":
+        return data.rstrip(b"\n") + b"\n% " + word + b"\n"
     if format == "png":
         body = b"tEXtSoftware\0" + word
         chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))

@@ -10,7 +10,6 @@ from archdsl.views.text import visible
 from archdsl.views.theme import LIGHT, THEMES
 from archdsl.views.words import TIMES
 
-
 _SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "rankSpacing": 34}}}%%'
 
 
