@@ -9,32 +9,48 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archdsl import library
+
+if TYPE_CHECKING:
+    from archdsl.network import Network
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One network. `family` is the name of the network whose file it is a variant of, or its own."""
+    """What there is to say of one network in a line. Costs are those of `passes.count`, for one sample in fp32."""
 
     name: str
     family: str
     year: int | None
     input: str
+    classes: int | None
+    """The width of the output where it is a vector."""
     params: int
     macs: int
     depth: int
+    activations: int
+    peak_memory_bytes: int
+    weight_bytes: int
+    receptive_field: str
+    """In pixels, of the last feature map: `427`, `31 x 63`, or `all` of the image."""
+    top1: float | None
+    """Published accuracy in percent, None where the spec claims none; `top1_source` says where it stands."""
+    top1_source: str
+    paper: str
+    """`arXiv 1512.03385`, or a DOI."""
     title: str
     file: str
 
 
 def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[Entry, ...]:
-    """Every network of the library, family by family. Raises ArchError where one of its specs is wrong."""
+    """Every network of the library, file by file. Raises ArchError where one of its specs is wrong."""
     key = _key()
     entries = _remembered(key)
     if entries is None:
@@ -48,16 +64,45 @@ def _counted(progress: Callable[[int, int], None] | None) -> tuple[Entry, ...]:
 
     names = library.names()
     out = []
-    for number, (name, found) in enumerate(names.items()):
-        net = open_network(name, {})
-        paper, totals = net.document.paper, net.totals
-        out.append(
-            Entry(name, net.document.family, paper.year if paper else None, net.graph.input_spec, totals.params,
-                  totals.macs, totals.depth, paper.title if paper else "", Path(found.path).name)
-        )  # fmt: skip
+    for number, name in enumerate(names):
+        out.append(entry_of(open_network(name, {})))
         if progress is not None:
             progress(number + 1, len(names))
     return tuple(out)
+
+
+def entry_of(net: Network, published: bool = True) -> Entry:
+    """The line of a network. With another input or other arguments what was `published` of it does not hold."""
+    from archdsl.passes.receptive_field import feature_field
+
+    paper, totals, field = net.document.paper, net.totals, feature_field(net.graph)
+    claim = next((c for c in net.document.claims if c.name == "top1" and published and not net.args), None)
+    reference = f"arXiv {paper.arxiv}" if paper and paper.arxiv else f"doi {paper.doi}" if paper and paper.doi else ""
+    return Entry(
+        name=net.name,
+        family=net.document.family,
+        year=paper.year if paper else None,
+        input=net.graph.input_spec,
+        classes=net.classes,
+        params=totals.params,
+        macs=totals.macs,
+        depth=totals.depth,
+        activations=totals.activations,
+        peak_memory_bytes=totals.peak_memory_bytes,
+        weight_bytes=totals.weight_bytes,
+        receptive_field="all" if field is None else " x ".join(dict.fromkeys(map(str, field))),
+        top1=float(claim.text.rstrip(" %")) if claim else None,
+        top1_source=_stands(claim.source, reference) if claim else "",
+        paper=reference,
+        title=paper.title if paper else "",
+        file=net.document.source.path.name if net.document.source.path is not None else net.document.source.name,
+    )
+
+
+def _stands(source: str, paper: str) -> str:
+    """Where a claim stands: `Table 6` and the like is a place in the paper."""
+    in_paper = not source or re.match(r"(abstract|appendix|figure|section|table)\b", source, re.IGNORECASE)
+    return ", ".join(filter(None, (paper, source))) if in_paper else source
 
 
 # --- remembered ------------------------------------------------------------------------------------------
@@ -91,10 +136,10 @@ def _remembered(key: str) -> tuple[Entry, ...] | None:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    numbers = {"year", "params", "macs", "depth"}
+    """Raises KeyError, TypeError for a row that no Entry was written from."""
     for field in fields(Entry):
-        kind = int if field.name in numbers else str
-        if not isinstance(row[field.name], kind) and not (field.name == "year" and row["year"] is None):
+        value, kinds = row[field.name], str(field.type).split(" | ")
+        if type(value).__name__ not in kinds and not (value is None and "None" in kinds):
             raise TypeError(field.name)
     return Entry(**row)
 

@@ -25,7 +25,7 @@ class Spec:
     source: Source
     tree: Tree
     name: str
-    family: str
+    own: str
 
 
 def open_spec(spec: str | Path) -> Spec:
@@ -36,19 +36,19 @@ def open_spec(spec: str | Path) -> Spec:
 
 def from_source(source: Source, variant: str | None = None) -> Spec:
     tree = parse(source)
-    family = source.path.stem if source.path is not None else "network"
+    own = source.path.stem if source.path is not None else "network"
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
     variants = tree.get("variants")
     if isinstance(variants, Map) and len(variants.entries) > MAX_VARIANTS:
         raise error("E0107", f"a spec has at most {MAX_VARIANTS} variants, not {len(variants.entries):,}",
                     tree.entries["variants"].key.span)  # fmt: skip
-    own = tree.get("name")
-    family = own.text if isinstance(own, Scalar) and isinstance(own.value, str) else family
+    named = tree.get("name")
+    own = named.text if isinstance(named, Scalar) and isinstance(named.value, str) else own
     tree = _extended(tree, source, ())
-    if variant is None or variant == family:
-        return Spec(source, tree, family, family)
-    return Spec(source, apply_variant(tree, variant, family), variant, family)
+    if variant is None or variant == own:
+        return Spec(source, tree, own, own)
+    return Spec(source, apply_variant(tree, variant, own), variant, own)
 
 
 def _extended(tree: Map, source: Source, chain: tuple[Path, ...]) -> Map:
@@ -115,7 +115,7 @@ def document_of(spec: Spec, input: str | None = None) -> Document:
         if old is not None and isinstance(old.value, Map):
             raise error("E0212", f"`{spec.name}` has several inputs; one size cannot be given", new.span)
         tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
-    return read_document(tree, spec.source, spec.name, spec.family)
+    return read_document(tree, spec.source, spec.name, spec.own)
 
 
 def _scalar(text: str, name: str) -> Scalar:

@@ -34,7 +34,7 @@ LAYERS = [
 """From the bottom up: a file imports only from its own layer and those below."""
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "PIL", "graphviz", "rich", "safetensors")
+HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "PIL", "graphviz", "rich", "safetensors", "matplotlib")
 """Never imported at the top of a module, but where the list below says so."""
 MAY_BE_HEAVY = {
     "backends/onnx": {"numpy", "onnx"},

@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Look at a network": {
         "list": "The networks of the library.",
         "params": "Layers, shapes, parameters, operations, memory.",
+        "compare": "Several side by side, and as a chart.",
         "diagram": "Draw it: SVG, PDF, PNG, an interactive page, Mermaid, DOT.",
         "diff": "What changed between two networks.",
     },

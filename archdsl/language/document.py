@@ -82,11 +82,12 @@ class Claim(NamedTuple):
 
 @dataclass
 class Document:
-    """A spec that is structurally sound. `family` is the name of the file's own network, `name` the variant's."""
+    """A spec that is structurally sound. `own` is the name of the file's own network, `name` the variant's."""
 
     source: Source
     tree: Map
     name: str
+    own: str
     family: str
     paper: Paper | None
     doc: str

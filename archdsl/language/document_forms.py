@@ -100,6 +100,7 @@ class Defaults(Form):
 class DocumentForm(Form):
     archdsl: Literal[1] = Field(1, description="version of the language")
     name: str | None = Field(None, description="the network's name, unique over the library")
+    family: str | None = Field(None, description="the networks that it is listed with; default: its name up to a digit or `_`")
     doc: str | None = Field(None, description="a sentence on the network")
     paper: Paper | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")

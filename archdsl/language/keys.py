@@ -18,6 +18,6 @@ COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
     "dense": (*COMMON_KEYS, "then", "dense"),
 }
 TOP_LEVEL = (
-    "archdsl", "name", "doc", "paper", "input", "args", "defaults", "blocks", "net", "aux", "outputs", "preprocess",
-    "labels", "variants", "claims", "extends",
+    "archdsl", "name", "family", "doc", "paper", "input", "args", "defaults", "blocks", "net", "aux", "outputs",
+    "preprocess", "labels", "variants", "claims", "extends",
 )  # fmt: skip

@@ -16,10 +16,12 @@ from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
 from archdsl.language.reader import Reader
 from archdsl.language.sections import (
+    family_of,
     need_keys,
     read_arg,
     read_claim,
     read_defaults,
+    read_family,
     read_inputs,
     read_labels,
     read_preprocess,
@@ -37,7 +39,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-def read_document(tree: Tree, source: Source, name: str, family: str) -> Document:
+def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
     """A document of a (merged) tree. Raises ArchError with everything that is wrong with its structure; what is
     wrong with single nodes goes to `problems`, so that elaboration can add to it."""
     if not isinstance(tree, Map):
@@ -45,7 +47,7 @@ def read_document(tree: Tree, source: Source, name: str, family: str) -> Documen
     builder = _Builder(tree, source, Report())
     with collector_paused():
         try:
-            return builder.build(name, family)
+            return builder.build(name, own)
         except Enough:
             raise ArchError(sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)) from None
 
@@ -77,7 +79,7 @@ class _Builder:
         finally:
             self.report = structure
 
-    def build(self, name: str, family: str) -> Document:
+    def build(self, name: str, own: str) -> Document:
         self._known_keys()
         self._check_name()
         net = self.tree.get("net")
@@ -86,7 +88,8 @@ class _Builder:
             source=self.source,
             tree=self.tree,
             name=name,
-            family=family,
+            own=own,
+            family=self.section("family", read_family, "") or family_of(own),
             paper=self.section("paper", self._paper, None),
             doc=self.section("doc", lambda t: str(plain(t)), ""),
             inputs=self.section("input", read_inputs, ()),

@@ -17,6 +17,7 @@ _SIZE = r"^\d{1,10}(x\d{1,10}x\d{1,10})?$"
 
 _EXAMPLES = {
     "name": ["resnet50"],
+    "family": ["resnet"],
     "input": ["3x224x224", 784, [3, "H=224", "W=224"]],
     "args": [{"classes": 1000, "n": [3, 4, 6, 3], "block": "bottleneck"}],
     "defaults": [{"conv": "bn relu", "naming": "sibling"}],
@@ -60,7 +61,7 @@ def overlay() -> Schema:
 def _top_level() -> dict[str, Schema]:
     out: dict[str, Schema] = {}
     for name, info in DocumentForm.model_fields.items():
-        if name in ("name", "doc", "extends"):
+        if name in ("name", "family", "doc", "extends"):
             made: Schema = {"type": "string"}
         else:
             made = {"const": 1} if name == "archdsl" else ref("node" if name == "net" else name)

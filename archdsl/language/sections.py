@@ -33,6 +33,18 @@ def text_of(tree: Tree | None) -> str:
     return tree.text
 
 
+def read_family(tree: Tree) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,39}", text := text_of(tree)):
+        raise error("E0202", "`family` is a word", tree.span, help="e.g. resnet")
+    return text
+
+
+def family_of(name: str) -> str:
+    """The family of a network whose spec names none: `resnet` of `resnet50`, `mobilenet` of `mobilenet_v2`."""
+    letters = re.match(r"[A-Za-z]+", name)
+    return letters[0] if letters else name
+
+
 def ref_of(tree: Tree) -> Ref:
     parts = tuple(tree.text.strip().split(".")) if isinstance(tree, Scalar) else ("",)
     if not all(re.match(r"[A-Za-z0-9_-]+$", p, re.ASCII) for p in parts):

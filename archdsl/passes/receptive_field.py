@@ -13,6 +13,7 @@ from math import ceil
 from typing import NamedTuple
 
 from archdsl.graph import Graph, Node
+from archdsl.shapes import concrete
 
 
 class Field(NamedTuple):
@@ -57,3 +58,14 @@ def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Rea
         jump = max(pair[axis].jump for pair in pairs)
         axes.append(_Reach(size + (window.reach[axis] - 1) * jump, jump * window.stride[axis]))
     return axes[0], axes[1]
+
+
+def feature_field(graph: Graph) -> Field | None:
+    """The field of the last feature map, which a classifier pools or flattens; None: the whole image, or no map at all."""
+    fields = receptive_fields(graph)
+    maps = [n.id for n in graph.nodes if not n.training and len(n.shape) == 3 and not _pooled(n)]
+    return fields[maps[-1]] if maps else None
+
+
+def _pooled(node: Node) -> bool:
+    return all(size == 1 for size in concrete(node.shape)[1:]) and bool(node.inputs)

@@ -21,7 +21,7 @@ from archdsl.spec import Spec
 from archdsl.views.fields import value_layout
 from archdsl.views.flat import flat
 
-_KEPT = {"archdsl", "name", "doc", "paper", "preprocess", "claims", "labels"}
+_KEPT = {"archdsl", "name", "family", "doc", "paper", "preprocess", "claims", "labels"}
 """The sections that a flat spec takes over as they are."""
 
 
@@ -144,7 +144,7 @@ def _hold(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
 
 def _head(root: Group, document: Document, overridden: bool) -> None:
     """What a text needs that stands alone: its name, and its labels; claims are for the default arguments."""
-    if "name" in root.keys or document.name != document.family or document.source.path is not None:
+    if "name" in root.keys or document.name != document.own or document.source.path is not None:
         rename(root, document.name)
     if overridden:
         root.drop("claims")
