@@ -239,7 +239,7 @@ def test_a_chart_of_the_library(here: Path) -> None:
 def test_a_page_of_it(here: Path) -> None:
     hostile = TINY.replace("name: tiny", "name: tiny\nfamily: f\nclaims: {top1: {value: 12.5, source: '<script>alert(1)</script>'}}")
     (here / "tiny.yaml").write_text(hostile)
-    result = run("compare", "tiny.yaml", "vgg16", "--plot", "x.html")
+    result = run("compare", "tiny.yaml", "unet", "--plot", "x.html")
     assert result.exit_code == 0
     page = Path("x.html").read_text(encoding="utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page
