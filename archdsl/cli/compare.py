@@ -221,7 +221,7 @@ def _write(console: Console, data: bytes, plot: str, files: Sequence[str], force
     from archdsl.cli.output import marked, ours
 
     kind = Path(plot).suffix.lower().removeprefix(".") if plot != "-" else "svg"
-    data = marked(data, kind) if kind in ("svg", "png") else data  # the others say it themselves
+    data = marked(data, kind)
     if plot == "-":
         console.give_bytes(data, None)
         return

@@ -14,7 +14,6 @@ from html import escape
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from archdsl import __version__
 from archdsl.diagnostics import escape_control
 from archdsl.need import need
 from archdsl.views.chart_names import Ball, Place, place
@@ -70,7 +69,7 @@ def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[
         data = io.BytesIO()
         title = "Accuracy against multiply-accumulates"
         meta = {"svg": {"Date": None, "Title": title}, "png": {"Software": None, "Title": title},
-                "pdf": {"CreationDate": None, "Title": title, "Creator": f"drawn by archdsl {__version__}"}}  # fmt: skip
+                "pdf": {"CreationDate": None, "Title": title}}  # fmt: skip
         figure.savefig(data, format=format, dpi=144, metadata=meta[format])
     return _titled(data.getvalue(), points) if format == "svg" else data.getvalue()
 
