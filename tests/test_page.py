@@ -330,7 +330,7 @@ def test_blocks_open_and_close_in_place(visit: Callable[..., Any]) -> None:
 @in_browser
 def test_a_run_shows_its_copies(visit: Callable[..., Any]) -> None:
     tab = visit(archdsl.load("resnet50").graph)
-    run = box(tab, "bottleneck(256, 1)\u00d75")
+    run = box(tab, "bottleneck(256, 1) \u00d75")
     run.click()
     details = tab.locator("#details")
     assert "layer3.1 \u2026 layer3.5" in details.text_content()
@@ -419,7 +419,7 @@ def test_it_starts_as_it_was_asked_to(visit: Callable[..., Any]) -> None:
     assert tab.locator("h1").text_content() == "My net"
     assert tab.locator("#drawing .shape").count() == 0
     heads = tab.locator("#drawing .head").all_text_contents()
-    assert [head.split("\u25be")[1].split("\u00d7")[0].split("bottle")[0] for head in heads] == ["layer3", "layer3.1 \u2026 layer3.5", "layer3.2"]
+    assert [head.split("\u25be")[1].split("\u00d7")[0].split("bottle")[0].strip() for head in heads] == ["layer3", "layer3.1 \u2026 layer3.5", "layer3.2"]
     assert "layer3.2" in tab.locator("#details").text_content()
     assert tab.locator("#colour").input_value() == "macs"
     assert tab.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"

@@ -42,7 +42,9 @@ function recount() {
 function showSelected() {
   const member = view.members.get(view.selected) ?? null;
   showMemory(at("memory-chart"), network, counts, member, go);
-  showDetails(at("details"), network, counts, member, actions);
+  const select = (key) => (view.select(key, true), view.look(key));
+  if (member) showDetails(at("details"), network, counts, member, actions);
+  else if (view.drawing) showOverview(at("details"), network, counts, view.drawing.boxes, select);
   keepAddress();
 }
 

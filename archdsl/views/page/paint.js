@@ -74,7 +74,7 @@ function roomOf(box, { title, tail, name, count }) {
   if (box.item.sign) return { width: 24, height: 24 };
   if (box.item.kind === "block" || box.item.kind === "stage") {
     const first = textWidth(title, SIZES.title, 600) + (count ? textWidth(count, SIZES.title, 600) + 10 : 0);
-    const second = textWidth([name, tail].filter(Boolean).join("   "), SIZES.name);
+    const second = textWidth([name, tail].filter(Boolean).join(" \u00b7 "), SIZES.name);
     return { width: Math.max(first, second) + 40, height: name || tail ? 40 : 28 };
   }
   const widths = [textWidth(title, SIZES.node, box.output ? 600 : 400), count && textWidth(count, SIZES.node, 600) + 8];
@@ -114,17 +114,18 @@ function repaint(drawing, elements, counts) {
     const words = wordsOf(member, counts);
     const element = elements.get(member.key);
     element.setAttribute("aria-label", spoken(member, words, counts));
-    if (member.item.look === "input" || member.item.look === "output") element.querySelector(".tail").textContent = words.tail;
-    if (member.item.resolution !== undefined) element.querySelector(".title").textContent = words.title;
+    if (member.item.look === "input" || member.item.look === "output") element.querySelector(".tail").textContent = ` ${words.tail}`;
+    if (member.item.resolution !== undefined) element.querySelector(".title").textContent = member.members ? ` ${words.title}` : words.title;
     member.members?.forEach(visit);
   };
   drawing.members.forEach(visit);
 }
 
+/** What a screen reader says: the words that are seen, in their order, and the shape. */
 function spoken(member, { title, name, count, tail }, counts) {
-  const stop = member.ranges.at(-1)[1];
-  const shape = shapeText(counts.shapes[stop - 1]);
-  return [name, title, count && `${member.count} times`, tail, `gives ${shape}`].filter(Boolean).join(", ");
+  const seen = member.members ? [name || title, count, name && name !== title && title] : [title, count, [name, tail].filter(Boolean).join(" \u00b7 ")];
+  const shape = shapeText(counts.shapes[member.ranges.at(-1)[1] - 1]);
+  return [seen.filter(Boolean).join(" "), member.output || member.item.look === "input" ? "" : `gives ${shape}`].filter(Boolean).join(", ");
 }
 
 function frameElement(member) {
@@ -138,9 +139,9 @@ function frameElement(member) {
 /** The name of a frame, which folds it. It lies above the arrows. */
 function headElement(member, { title, name, count }) {
   const text = write("", 10, 15.5, { "font-size": SIZES.frame });
-  text.append(span("\u25be", "fold", 600), span(name || title, "title", 600, 4));
-  if (count) text.append(span(count, "count", 600, 9));
-  if (name && title !== name) text.append(span(title, "tail", 400, 9));
+  text.append(span("\u25be", "fold", 600), span(name || title, "title", 600, 1));
+  if (count) text.append(span(count, "count", 600, 6));
+  if (name && title !== name) text.append(span(title, "tail", 400, 6));
   const hit = svg("rect", { class: "hit", x: 4, y: 3, width: Math.max(24, member.label.width), height: 18, rx: 4 });
   const classes = `head ${member.item.kind === "stage" ? "stage" : "opened"}`;
   return svg("g", {
@@ -196,25 +197,25 @@ function boxElement(box, words) {
 const hitArea = (width, height) => svg("rect", { class: "hit", x: -width / 2, y: -height / 2, width, height, rx: RADIUS });
 
 function blockLines({ title, count, name, tail }) {
-  const below = [name, tail].filter(Boolean).join("   ");
+  const below = [name, tail].filter(Boolean).join(" \u00b7 ");
   const first = write("", -8, below ? -3 : 4.5, { "text-anchor": "middle", "font-size": SIZES.title, "font-weight": 600 });
   first.append(span(title, "title"));
-  if (count) first.append(span(count, "count", 600, 7));
-  return below ? [first, write(below, -8, 12, { class: "tail", "text-anchor": "middle", "font-size": SIZES.name })] : [first];
+  if (count) first.append(span(count, "count", 600, 4));
+  return below ? [first, write(` ${below}`, -8, 12, { class: "tail", "text-anchor": "middle", "font-size": SIZES.name })] : [first];
 }
 
 function lineOf({ title, count, tail }, strong) {
   const line = write("", 0, 4.2, { "text-anchor": "middle", "font-size": SIZES.node });
   line.append(span(title, "title", strong ? 600 : 400));
-  if (count) line.append(span(count, "count", 600, 7));
-  if (tail) line.append(span(tail, "tail", 400, 8, SIZES.tail));
+  if (count) line.append(span(count, "count", 600, 4));
+  if (tail) line.append(span(tail, "tail", 400, 5, SIZES.tail));
   return line;
 }
 
-/** A piece of a line, `gap` pixels behind the one before. */
+/** A piece of a line, a blank and `gap` pixels behind the one before. */
 function span(text, classes, weight, gap, size) {
   const element = svg("tspan", { class: classes, "font-weight": weight, "font-size": size, dx: gap });
-  element.textContent = text;
+  element.textContent = gap === undefined ? text : ` ${text}`;
   return element;
 }
 

@@ -6,6 +6,7 @@ const MAX_SIZE = 16384;
 const MAX_BATCH = 65536;
 const MAX_TENSORS = 12;
 const MAX_COPIES = 60;
+const LEADING = 5;
 const CHART = { width: 320, height: 64, columns: 160 };
 
 function html(name, attributes = {}, ...children) {
@@ -188,11 +189,26 @@ function fieldText(network, { field }) {
   return `${inFull(height)} ${TIMES} ${inFull(width)} pixels${adapted ? ` (at ${usual})` : ""}`;
 }
 
+/** Where the cost lies: the boxes with the largest shares. */
+function showOverview(place, network, counts, boxes, select) {
+  const costs = boxes.filter((box) => !box.output && !box.item.training).map((box) => ({ box, ...figuresOf(network, counts, box) }));
+  const ranking = (label, what, total) => {
+    const most = costs.filter((cost) => cost[what]).sort((a, b) => (b[what] > a[what] ? 1 : -1)).slice(0, LEADING);
+    const rows = most.map(({ box, [what]: value }) => {
+      const words = wordsOf(box, counts);
+      const name = html("button", { type: "button", class: "link", onclick: () => select(box.key) }, words.name || box.path || words.title);
+      const part = Number((value * 1000n) / BigInt(total));
+      return html("li", {}, name, html("meter", { max: 1000, value: part, "aria-label": "share" }), html("span", { class: "share" }, share(value, total)));
+    });
+    return rows.length ? [html("h2", { class: "ranking-of" }, label), html("ol", { class: "ranking" }, ...rows)] : [];
+  };
+  place.replaceChildren(
+    html("p", { class: "hint" }, "Select a box to see its shapes, its cost, and the lines of the spec that made it."),
+    ...ranking("most MACs", "macs", counts.totals.macs), ...ranking("most parameters", "params", network.totals.params),
+  );
+}
+
 function showDetails(place, network, counts, member, actions) {
-  if (!member) {
-    place.replaceChildren(html("p", { class: "hint" }, "Select a box to see its shapes, its cost, and the lines of the spec that made it."));
-    return;
-  }
   const words = wordsOf(member, counts);
   const found = figuresOf(network, counts, member);
   const { item } = member;
@@ -223,11 +239,11 @@ function figureTable(network, counts, member, found, { go }) {
   const rows = [];
   const row = (label, ...cells) => rows.push(html("tr", {}, html("th", { scope: "row" }, label), html("td", {}, ...cells)));
   for (const id of found.inputs.slice(0, 6)) {
-    row(rows.length ? "" : "receives", shapeText(counts.shapes[id]), " ", html("button", { type: "button", class: "link", onclick: () => go(id) }, nodes[id].path));
+    row(rows.length ? "and" : "receives", shapeText(counts.shapes[id]), " ", html("button", { type: "button", class: "link", onclick: () => go(id) }, nodes[id].path));
   }
   row("gives", html("output", { id: "gives" }, shapeText(counts.shapes[found.last])), html("span", { class: "share" }, bytes(counts.elements[found.last] * BYTES_PER_VALUE)));
   const formula = nodes[found.last].shape.map(sizeFormula).join(` ${TIMES} `);
-  if (sizes.length && /[A-Za-z]/.test(formula)) row("", html("span", { class: "formula" }, formula));
+  if (sizes.length && /[A-Za-z]/.test(formula)) row("at any size", html("span", { class: "formula" }, formula));
   const each = (value) => (member.count > 1 ? ` (${inFull(value / BigInt(member.count))} each)` : "");
   const even = (what) => member.count < 2 || member.ranges.every(([start, stop]) => sumOver(what, start, stop) * BigInt(member.count) === sumAll(what));
   const sumOver = (what, start, stop) => sum(Array.from({ length: stop - start }, (_, n) => (what === "macs" ? counts.macs[start + n] : BigInt(nodes[start + n][what] ?? 0))));
@@ -238,7 +254,7 @@ function figureTable(network, counts, member, found, { go }) {
   cost("MACs", "its-macs", "macs", member.item.training ? 0 : counts.totals.macs);
   if (!member.item.training) row("memory", `${bytes(found.alive)} alive`, member.ranges.length > 1 || found.ids.length > 1 ? " at most" : "");
   if (nodes[found.last].kind !== "input" && member.item.look !== "output") row("sees", found.field);
-  if (member.item.training) row("", "runs in training only");
+  if (member.item.training) row("when", "in training only");
   return html("table", {}, html("tbody", {}, ...rows));
 }
 

@@ -15,7 +15,7 @@ function asSvg(view, title, about) {
       const value = style.getPropertyValue(name);
       if ((value && value !== "none") || name === "fill" || name === "display") element.setAttribute(name, plainColour(value));
     }
-    for (const name of ["role", "tabindex", "data-key", "data-arrow", "data-opens", "data-frame", "aria-expanded", "aria-label"]) element.removeAttribute(name);
+    for (const name of ["role", "tabindex", "data-key", "data-arrow", "data-opens", "data-frame", "aria-expanded", "aria-label", "aria-hidden"]) element.removeAttribute(name);
   });
   for (const element of copy.querySelectorAll('[display="none"], .opener, .fold')) element.remove();
   for (const element of copy.querySelectorAll("*")) for (const name of ["display", "class"]) element.removeAttribute(name);

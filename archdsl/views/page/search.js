@@ -29,7 +29,7 @@ class Search {
       .slice(0, MAX_RESULTS).map(({ entry }) => entry);
     this.at = this.results.length ? 0 : -1;
     this.#show(all.length);
-    this.on.found(all.map(({ id }) => id));
+    this.on.found(all.length ? all.map(({ id }) => id) : null);
   }
 
   #show(count) {
