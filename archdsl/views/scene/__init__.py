@@ -1,0 +1,132 @@
+"""A picture as data: polygons, paths, circles and texts in points, painted in order; `svg` and `tikz` write it.
+
+Whatever a spec names is in a `Text` or a `Mark`, as plain text; only the writers know how their language quotes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+Anchor: TypeAlias = Literal["start", "middle", "end"]
+
+
+class Point(NamedTuple):
+    """Right and down, in points."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    points: tuple[Point, ...]
+    fill: str
+    line: str = ""
+    width: float = 0.5
+    round: float = 0.0
+    """Radius of the corners, for a rectangle along the axes."""
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A polyline with rounded corners; with `curved`, one cubic curve through four points."""
+
+    points: tuple[Point, ...]
+    line: str
+    width: float = 0.7
+    head: bool = False
+    """An arrow head at its end."""
+    dashed: bool = False
+    curved: bool = False
+    round: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    center: Point
+    radius: float
+    fill: str
+    line: str = ""
+    width: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text, standing on the baseline `at`."""
+
+    at: Point
+    text: str
+    size: float
+    color: str
+    anchor: Anchor = "middle"
+    bold: bool = False
+
+
+Item: TypeAlias = Polygon | Path | Circle | Text
+
+
+@dataclass(slots=True)
+class Mark:
+    """Items that are one thing of the network: `kind` (`stage`, `arc`, ...), what it is called, and a line about it."""
+
+    kind: str
+    name: str
+    title: str
+    items: list[Item] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    """More about it, for programs: `copies`, `source`, `target`."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """A whole picture, `width` by `height` points, its origin at the top left."""
+
+    title: str
+    description: str
+    width: float
+    height: float
+    background: str
+    members: list[Mark | Item] = field(default_factory=list)
+
+    def items(self) -> Iterator[Item]:
+        """All items in the order they are painted."""
+        for member in self.members:
+            if isinstance(member, Mark):
+                yield from member.items
+            else:
+                yield member
+
+
+def rectangle(x: float, y: float, width: float, height: float) -> tuple[Point, ...]:
+    """The corners of a rectangle, its first the top left one."""
+    return Point(x, y), Point(x + width, y), Point(x + width, y + height), Point(x, y + height)
+
+
+def mix(first: str, second: str, share: float) -> str:
+    """A colour between two of the form #RRGGBB: `share` of the second."""
+    pairs = ((int(first[n : n + 2], 16), int(second[n : n + 2], 16)) for n in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in pairs)
+
+
+_WIDTHS = (
+    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556,
+    556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833,
+    722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556,
+    556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334,
+    260, 334, 584,
+)  # fmt: skip
+"""Advance widths of Helvetica from space to tilde, in thousandths of its size (Adobe's Core 14 metrics)."""
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """The width of a line in Helvetica and the faces that share its metrics, in points; other letters as a wide one."""
+    units = sum(_WIDTHS[ord(c) - 32] if " " <= c <= "~" else 584 for c in text)
+    return units * size / 1000 * (1.07 if bold else 1.0)
+
+
+def shorten(text: str, limit: int) -> str:
+    """A text of at most `limit` letters, its end an ellipsis where it was longer."""
+    return text if len(text) <= limit else text[: limit - 1] + "\u2026"
