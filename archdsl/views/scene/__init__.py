@@ -6,7 +6,7 @@ Whatever a spec names is in a `Text` or a `Mark`, as plain text; only the writer
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
@@ -130,3 +130,18 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 def shorten(text: str, limit: int) -> str:
     """A text of at most `limit` letters, its end an ellipsis where it was longer."""
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
+
+
+def moved(member: Mark | Item, x: float, y: float) -> Mark | Item:
+    """A member at another place."""
+    if isinstance(member, Mark):
+        return Mark(member.kind, member.name, member.title, [_moved(item, x, y) for item in member.items], member.facts)
+    return _moved(member, x, y)
+
+
+def _moved(item: Item, x: float, y: float) -> Item:
+    if isinstance(item, Text):
+        return replace(item, at=Point(item.at.x + x, item.at.y + y))
+    if isinstance(item, Circle):
+        return replace(item, center=Point(item.center.x + x, item.center.y + y))
+    return replace(item, points=tuple(Point(p.x + x, p.y + y) for p in item.points))

@@ -89,6 +89,8 @@ class _Stager:
 
     def staged(self) -> Staged:
         root = Group("", "", "")
+        if self.focus is not None:
+            self._outside(self.focus, root)
         top = split(self.graph, self.graph.root, self.same) if self.focus is None else inside(self.graph, self.focus, self.same)
         aux = tuple(part.path for part in top if part.training)
         holders = {part.path if part.kind == "sequence" else "" for part in top if part.kind == "block" or self._holds_blocks(part)}
@@ -117,6 +119,13 @@ class _Stager:
         self._last_shapes()
         root.members = [_collapsed(member) for member in root.members]
         return Staged(root, self._edges(), tuple(self.stage_of), aux)
+
+    def _outside(self, part: Part, root: Group) -> None:
+        """What flows into the part that is drawn alone, as inputs."""
+        ids = part.copies[0]
+        for number in dict.fromkeys(n for node in part.nodes(self.graph) for n in node.inputs if n not in ids):
+            source = self.graph.nodes[number]
+            self._add(Stage(len(self.made), "input", source.path, source.path, ()), root, (range(number, number + 1),))
 
     def _holds_blocks(self, part: Part) -> bool:
         return part.kind == "sequence" and any(inner.kind == "block" for inner in inside(self.graph, part))
