@@ -40,7 +40,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
         title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
     first = graph.nodes[part.ids.start]
     return Box(
-        number, _look(main), sign or title, tail, "", (), part.path, part.last, kind_of(main), "", part.copies,
+        number, look_of(main), sign or title, tail, "", (), part.path, part.last, kind_of(main), "", part.copies,
         first.in_shapes, part.shape(graph), cost, main.origin, sign, part.training,
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
 def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost: Cost) -> Box:
     """A stage as one box, with a line for each kind of thing in it."""
     ids = range(parts[0].ids.start, parts[-1].ids.stop)
-    looks = {_look(head(graph, part)) if part.kind == "node" else "block" for part in parts}
+    looks = {look_of(head(graph, part)) if part.kind == "node" else "block" for part in parts}
     look: Look = next(look for look in ("block", "conv", *sorted(looks)) if look in looks)
     return Box(
         number, look, title, "", "", _contents(graph, parts), parts[0].path, parts[-1].last, "stage", "", (ids,),
@@ -98,7 +98,8 @@ def frame_title(graph: Graph, part: Part) -> str:
     return "  ".join(filter(None, (named, "(training only)" if part.training else "")))
 
 
-def _look(node: Node) -> Look:
+def look_of(node: Node) -> Look:
+    """What a node is drawn as, by its op's kind."""
     return _LOOKS.get(type(node.op)) or node.op.role or "other"
 
 

@@ -22,6 +22,8 @@ STYLES: Mapping[str, Mapping[str, str]] = {
         "mmd": "archdsl.views.mermaid:write",
         "html": "archdsl.views.page:write",
     },
+    "volumes": {"svg": "archdsl.views.volumes:svg", "tex": "archdsl.views.volumes:tex"},
+    "article": {"svg": "archdsl.views.article:svg", "tex": "archdsl.views.article:tex"},
 }
 """Style -> format -> what writes it."""
 

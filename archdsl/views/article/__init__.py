@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, error
@@ -13,8 +13,11 @@ from archdsl.views.article.convolution import convolution
 from archdsl.views.article.dense import dense_figure
 from archdsl.views.article.figure import Figure
 from archdsl.views.article.perceptron import perceptron
-from archdsl.views.scene import Point, Scene, Text, moved, shorten, text_width
-from archdsl.views.theme import LIGHT, Theme
+from archdsl.views.focus import known, need_path
+from archdsl.views.metrics import text_width
+from archdsl.views.request import Diagram, Request
+from archdsl.views.scene import Point, Scene, Text, moved, shorten, write
+from archdsl.views.theme import Theme
 from archdsl.views.words import block_name
 
 MARGIN = 14.0
@@ -22,17 +25,31 @@ DRAWS = "fully connected layers as neurons, a convolution, an inception block, a
 Subject: TypeAlias = Scope | Node
 
 
-def article(graph: Graph, theme: Theme = LIGHT, focus: str = "") -> Scene:
-    """The figure of `focus`, the path of a block or a layer; else of the first that there is a figure for.
+def svg(request: Request) -> Diagram:
+    """The figure as SVG."""
+    return write.svg(painter(request), request.options)
+
+
+def tex(request: Request) -> Diagram:
+    """The figure as a LaTeX document that draws it with TikZ."""
+    return write.tex(painter(request), request.options)
+
+
+def painter(request: Request) -> Callable[[Theme], Scene]:
+    """The figure of the focus, the path of a block or a layer; else of the first that there is a figure for.
 
     Fully connected layers alone are drawn as neurons; else the first dense, residual or inception block is drawn, else the
-    first convolution. Raises E0717 where there is no figure for the focus, or for anything in the network.
+    first convolution. Of the options only theme and title mean something here. Raises, with status 2, E0713 for a path that
+    the network has not, and E0717 where there is no figure for the focus, or for anything in the network.
     """
-    found = _under(graph, focus) if focus else _first(graph)
-    if found is None:
+    graph, focus = request.graph, request.view.focus
+    if focus:
+        need_path(graph.name, known(graph), focus)
+    subject = _under(graph, focus) if focus else _first(graph)
+    if subject is None:
         raise _nothing(graph, focus)
-    figure = _figure(graph, found, theme)
-    return _framed(graph, found, figure, theme)
+    found = subject
+    return lambda theme: _framed(graph, found, _figure(graph, found, theme), theme, request.options.title)
 
 
 def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
@@ -88,22 +105,21 @@ def _nothing(graph: Graph, focus: str) -> ArchError:
     return error("E0717", f"there is no figure for {where}", status=2, help=f"the style `article` draws {DRAWS}")
 
 
-def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme) -> Scene:
-    """The figure with the network's name above, and below it what it shows."""
-    name = shorten(graph.name, 48)
+def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title: str | None) -> Scene:
+    """The figure with the network's name above (or `title`; empty: nothing), and below it what it shows."""
+    name = shorten(graph.name if title is None else title, 48)
     called = subject.path
     if isinstance(subject, Scope) and subject.block is not None:
         called = f"{subject.path} = {block_name(graph, subject)}"
     line = shorten(f"{figure.kind}: {called}" if called else figure.kind, 90)
-    head = max(text_width(name, 13, bold=True) + 10 + text_width(line, 8.5), 0)
-    notes = [text_width(note, 7.5) for note in figure.notes]
-    width = max(figure.width, head, *notes, 0) + 2 * MARGIN
-    top = 38.0
-    scene = Scene(f"{graph.name}: {line}", " ".join(figure.notes), width, top, theme.background)
-    scene.members += [
-        Text(Point(MARGIN, 21), name, 13, theme.ink, "start", bold=True),
-        Text(Point(MARGIN + text_width(name, 13, bold=True) + 10, 21), line, 8.5, theme.quiet, "start"),
-    ]
+    beside = MARGIN + text_width(name, 13, bold=True) + 10
+    head = beside + text_width(line, 8.5) - MARGIN if name else 0.0
+    width = max(figure.width, head, *(text_width(note, 7.5) for note in figure.notes), 0) + 2 * MARGIN
+    top = 38.0 if name else MARGIN
+    scene = Scene(f"{name}: {line}" if name else line, " ".join(figure.notes), width, top, theme.background)
+    if name:
+        scene.members.append(Text(Point(MARGIN, 21), name, 13, theme.ink, "start", bold=True))
+        scene.members.append(Text(Point(beside, 21), line, 8.5, theme.quiet, "start"))
     left = (width - figure.width) / 2
     scene.members += [moved(member, left, top) for member in figure.members]
     scene.height = top + figure.height + 6

@@ -10,7 +10,9 @@ from archdsl.passes.fold import Part
 from archdsl.passes.structure import signatures
 from archdsl.shapes import format_shape
 from archdsl.views.article.figure import SMALL, WORDS, Figure, box_width, label_box
-from archdsl.views.scene import Circle, Item, Mark, Path, Point, Text, mix, text_width
+from archdsl.views.heat import mix
+from archdsl.views.metrics import text_width
+from archdsl.views.scene import Circle, Item, Mark, Path, Point, Text
 from archdsl.views.theme import Theme
 from archdsl.views.volumes.series import Parallel, Piece, Series, arrange, links
 from archdsl.views.volumes.stages import Stage, Staged, stage

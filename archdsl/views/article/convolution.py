@@ -9,7 +9,8 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import Conv
 from archdsl.shapes import Pads, concrete
 from archdsl.views.article.figure import SMALL, WORDS, Figure, grid, sheets
-from archdsl.views.scene import Item, Mark, Path, Point, Polygon, Text, mix, rectangle
+from archdsl.views.heat import mix
+from archdsl.views.scene import Item, Mark, Path, Point, Polygon, Text, rectangle
 from archdsl.views.theme import Theme
 from archdsl.views.words import TIMES
 

@@ -7,7 +7,8 @@ from archdsl.ops import Concat
 from archdsl.passes.fold import split
 from archdsl.shapes import concrete
 from archdsl.views.article.figure import SMALL, WORDS, Figure
-from archdsl.views.scene import Circle, Item, Mark, Path, Point, Polygon, Text, mix, rectangle
+from archdsl.views.heat import mix
+from archdsl.views.scene import Circle, Item, Mark, Path, Point, Polygon, Text, rectangle
 from archdsl.views.theme import Theme
 from archdsl.views.words import TIMES, part_figure
 

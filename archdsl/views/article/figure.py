@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from archdsl.views.scene import Item, Mark, Point, Polygon, Text, mix, rectangle, text_width
+from archdsl.views.heat import mix
+from archdsl.views.metrics import text_width
+from archdsl.views.scene import Item, Mark, Point, Polygon, Text, rectangle
 from archdsl.views.theme import Look, Theme
 
 WORDS, SMALL = 8.5, 7.0

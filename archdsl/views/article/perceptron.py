@@ -6,7 +6,9 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import Fc, Flatten
 from archdsl.shapes import numel
 from archdsl.views.article.figure import SMALL, WORDS, Figure
-from archdsl.views.scene import Circle, Item, Mark, Path, Point, Text, mix, text_width
+from archdsl.views.heat import mix
+from archdsl.views.metrics import text_width
+from archdsl.views.scene import Circle, Item, Mark, Path, Point, Text
 from archdsl.views.theme import Theme
 from archdsl.views.words import TIMES
 

@@ -105,28 +105,6 @@ def rectangle(x: float, y: float, width: float, height: float) -> tuple[Point, .
     return Point(x, y), Point(x + width, y), Point(x + width, y + height), Point(x, y + height)
 
 
-def mix(first: str, second: str, share: float) -> str:
-    """A colour between two of the form #RRGGBB: `share` of the second."""
-    pairs = ((int(first[n : n + 2], 16), int(second[n : n + 2], 16)) for n in (1, 3, 5))
-    return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in pairs)
-
-
-_WIDTHS = (
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556,
-    556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833,
-    722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556,
-    556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334,
-    260, 334, 584,
-)  # fmt: skip
-"""Advance widths of Helvetica from space to tilde, in thousandths of its size (Adobe's Core 14 metrics)."""
-
-
-def text_width(text: str, size: float, bold: bool = False) -> float:
-    """The width of a line in Helvetica and the faces that share its metrics, in points; other letters as a wide one."""
-    units = sum(_WIDTHS[ord(c) - 32] if " " <= c <= "~" else 584 for c in text)
-    return units * size / 1000 * (1.07 if bold else 1.0)
-
-
 def shorten(text: str, limit: int) -> str:
     """A text of at most `limit` letters, its end an ellipsis where it was longer."""
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import escape_control
 from archdsl.views.scene import Circle, Item, Path, Point, Polygon, Scene, Text
+from archdsl.views.scene.svg import number
+from archdsl.views.text import visible
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -49,7 +50,7 @@ _HEAD = r"""% Needs only TikZ. In a paper of your own: take the colours and the 
 """
 _BEGIN = r"""\begin{{document}}
 \begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap=round,baseline=(current bounding box.north),
-  head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},dash/.style={{dash pattern=on 2.5bp off 2bp}},
+  head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},broken/.style={{dash pattern=on 2.5bp off 2bp}},
   every node/.style={{inner sep=0,outer sep=0,font=\sffamily}}]
 \useasboundingbox (0,0) rectangle ({width},{height});
 """
@@ -74,7 +75,7 @@ def to_tikz(scene: Scene) -> str:
 
 def quote(text: str) -> str:
     """Any text as text of a node: no command, no comment, no end of the node. Letters the font lacks by their numbers."""
-    return "".join(_SPECIAL.get(c) or (c if _has(c) else f"[U+{ord(c):04X}]") for c in escape_control(text))
+    return "".join(_SPECIAL.get(c) or (c if _has(c) else f"[U+{ord(c):04X}]") for c in visible(text))
 
 
 def _has(letter: str) -> bool:
@@ -83,7 +84,7 @@ def _has(letter: str) -> bool:
 
 def _comment(text: str) -> str:
     """A text that cannot leave the line of its comment."""
-    return "".join(c if " " <= c <= "~" else "?" for c in escape_control(text))
+    return "".join(c if " " <= c <= "~" else "?" for c in visible(text))
 
 
 def _colors(item: Item) -> tuple[str, ...]:
@@ -99,38 +100,34 @@ def _item(item: Item, named: dict[str, str]) -> str:
         return _text(item, named)
     if isinstance(item, Circle):
         options = _options(item.fill, item.line, item.width, False, named)
-        return f"\\path[{options}] {_p(item.center)} circle[radius={_n(item.radius)}];"
+        return f"\\path[{options}] {_p(item.center)} circle[radius={number(item.radius)}];"
     if isinstance(item, Polygon):
         options = _options(item.fill, item.line, item.width, item.dashed, named)
         if item.round:
-            return f"\\path[{options},rounded corners={_n(item.round)}bp] {_p(item.points[0])} rectangle {_p(item.points[2])};"
+            return f"\\path[{options},rounded corners={number(item.round)}bp] {_p(item.points[0])} rectangle {_p(item.points[2])};"
         return f"\\path[{options}] {' -- '.join(map(_p, item.points))} -- cycle;"
     options = _options("", item.line, item.width, item.dashed, named)
     options += ",head" if item.head else ""
     if item.curved:
         a, b, c, d = map(_p, item.points)
         return f"\\draw[{options}] {a} .. controls {b} and {c} .. {d};"
-    options += f",rounded corners={_n(item.round)}bp" if item.round else ""
+    options += f",rounded corners={number(item.round)}bp" if item.round else ""
     return f"\\draw[{options}] {' -- '.join(map(_p, item.points))};"
 
 
 def _text(item: Text, named: dict[str, str]) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
     bold = "\\bfseries" if item.bold else ""
-    font = f"\\fontsize{{{_n(item.size)}bp}}{{{_n(item.size)}bp}}\\selectfont\\sffamily{bold}"
+    font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\sffamily{bold}"
     return f"\\node[anchor={anchor},text={named[item.color]},font={{{font}}}] at {_p(item.at)} {{{quote(item.text)}}};"
 
 
 def _options(fill: str, line: str, width: float, dashed: bool, named: dict[str, str]) -> str:
     words = [f"fill={named[fill]}"] if fill else []
-    words += [f"draw={named[line]}", f"line width={_n(width)}bp"] if line else []
-    words += ["dash"] if dashed else []
+    words += [f"draw={named[line]}", f"line width={number(width)}bp"] if line else []
+    words += ["broken"] if dashed else []
     return ",".join(words)
 
 
 def _p(point: Point) -> str:
-    return f"({_n(point.x)},{_n(point.y)})"
-
-
-def _n(value: float) -> str:
-    return f"{round(value, 2):g}"
+    return f"({number(point.x)},{number(point.y)})"

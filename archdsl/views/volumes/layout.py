@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
 
-from archdsl.views.scene import Point, text_width
+from archdsl.views.metrics import text_width
+from archdsl.views.scene import Point
 from archdsl.views.volumes.series import Parallel, Piece, Series
 from archdsl.views.volumes.stages import Group, Stage, Staged
 from archdsl.views.words import TIMES
@@ -108,7 +109,6 @@ class Plate:
     top: float
     right: float
     bottom: float
-    line: int = 0
 
 
 @dataclass(slots=True)
@@ -120,7 +120,6 @@ class Caption:
     bold: bool
     x: float
     y: float
-    line: int = 0
 
 
 @dataclass(slots=True)
@@ -179,8 +178,8 @@ def spot_of(stage: Stage, scale: Scale) -> Spot:
 class Layout:
     """Places the pieces of one network."""
 
-    def __init__(self, staged: Staged, direct: set[tuple[int, int]], scale: Scale) -> None:
-        self.scale = scale
+    def __init__(self, staged: Staged, direct: set[tuple[int, int]], scale: Scale, shapes: bool = True) -> None:
+        self.scale, self.shapes = scale, shapes
         self.leaving = Counter(source for source, _ in staged.edges)
         self.entering = Counter(target for edge in staged.edges if edge in direct for target in edge[1:])
         self.touching: set[tuple[int, int]] = set()
@@ -201,7 +200,7 @@ class Layout:
         inner = self.row(series.pieces, level)
         group = series.group
         times = f"{TIMES}{group.copies}" if group.copies > 1 else ""
-        size = size_of(inner.spots[-1].stage) if outer else ""
+        size = size_of(inner.spots[-1].stage) if outer and self.shapes else ""
         width = max(inner.width, text_width(group.name, LABEL), text_width(size, SMALL) + 2 * text_width(times, 9)) + 2 * PLATE
         block = Block()
         block.take(inner, (width - inner.width) / 2, 0)
@@ -220,7 +219,7 @@ class Layout:
         """The blocks of the net itself, one after the other; below a run of volumes stands the size of its maps."""
         blocks = self._blocks(pieces, 0)
         for block in blocks:
-            size = "" if block.plates else size_of(block.spots[0].stage)
+            size = "" if block.plates or not self.shapes else size_of(block.spots[0].stage)
             if size:
                 _add_size(block, size)
         return blocks

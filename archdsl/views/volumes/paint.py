@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from archdsl.views.scene import Circle, Item, Path, Point, Polygon, Text, mix
+from archdsl.views.heat import mix
+from archdsl.views.scene import Circle, Item, Path, Point, Polygon, Text
 from archdsl.views.theme import Look, Theme
 from archdsl.views.volumes.layout import DEPTH_X, DEPTH_Y, LABEL, RADIUS, SMALL, Spot, is_vector, label
 from archdsl.views.volumes.stages import Stage
@@ -12,63 +13,61 @@ BAND = 2.4
 """Width of a band, at most."""
 
 
-def faces(theme: Theme, look: Look) -> tuple[str, str, str, str]:
-    """Colours of the front, the top and the right face, and of the edges."""
+def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]:
+    """Colours of the front, the top and the right face, and of the edges; `heat` is the front's, if it is given."""
     color = theme.colors[look]
+    if heat:
+        return heat, mix(heat, "#FFFFFF", 0.3), mix(heat, "#000000", 0.15), mix(heat, theme.ink, 0.5)
     if theme.name == "dark":
         front = mix(color.fill, color.line, 0.42)
         return front, mix(front, color.line, 0.45), mix(front, "#000000", 0.25), mix(front, "#000000", 0.6)
-    if theme.name == "print":
+    if theme.patterns:
         return color.fill, mix(color.fill, "#FFFFFF", 0.5), mix(color.fill, "#000000", 0.16), color.line
     front = mix(color.fill, color.line, 0.12 if look == "input" else 0.38)
     return front, mix(front, "#FFFFFF", 0.45), mix(front, "#000000", 0.13), mix(front, "#000000", 0.5)
 
 
-def volume(spot: Spot, theme: Theme) -> list[Item]:
-    """A stage's box, from left to right: its body, then its bands; a circle for a sum or product."""
+def volume(spot: Spot, theme: Theme, heat: str = "") -> list[Item]:
+    """A stage's box, from left to right: its body, then its bands; a circle for a sum or product. With `heat`, no bands."""
     stage = spot.stage
     if stage.sign:
         return _sign(spot, theme)
     count = len(stage.bands)
     band = min(BAND, spot.width * 0.6 / count) if count else 0.0
-    if is_vector(stage.shape):
-        return box(spot.x, spot.y, spot.width, spot.height, spot.depth, theme, stage.look)
+    if heat or is_vector(stage.shape):
+        return box(spot.x, spot.y, spot.width, spot.height, spot.depth, theme, stage.look, heat)
     items = box(spot.x, spot.y, spot.width, spot.height, spot.depth, theme, stage.look)
     for n, look in enumerate(stage.bands):
         x = spot.x + spot.width - band * (count - n)
-        top, _, front, *stripes = box(x, spot.y, band, spot.height, spot.depth, theme, look)
-        items += [top, front, *(s for s in stripes if isinstance(s, Path) and s.points[0].x < front.points[1].x)]
+        items += box(x, spot.y, band, spot.height, spot.depth, theme, look, side=False)
     return items
 
 
-def box(x: float, y: float, width: float, height: float, depth: float, theme: Theme, look: Look) -> list[Item]:
-    """Top, right and front face of a box whose left face has its middle at x, y."""
-    front, top, right, line = faces(theme, look)
+def box(x: float, y: float, width: float, height: float, depth: float, theme: Theme, look: Look, heat: str = "",
+        side: bool = True) -> list[Item]:  # fmt: skip
+    """Top, right and front face of a box whose left face has its middle at x, y; a band of it has no `side` face."""
+    front, top, right, line = faces(theme, look, heat)
     fx, fy, bx, by = x - depth * DEPTH_X / 2, y + depth * DEPTH_Y / 2, depth * DEPTH_X, -depth * DEPTH_Y
     up, down = fy - height / 2, fy + height / 2
     a, b, c, d = Point(fx, up), Point(fx + width, up), Point(fx + width, down), Point(fx, down)
     back = [Point(p.x + bx, p.y + by) for p in (a, b, c)]
-    items: list[Item] = [
-        Polygon((a, b, back[1], back[0]), top, line, 0.4),
-        Polygon((b, c, back[2], back[1]), right, line, 0.4),
-        Polygon((a, b, c, d), front, line, 0.4),
-    ]
-    if theme.name == "print":
-        items += _stripes(look, (a, b, c, d), line) + _stripes(look, (b, back[1], back[2], c), line)
+    items: list[Item] = [Polygon((a, b, back[1], back[0]), top, line, 0.4)]
+    items += [Polygon((b, c, back[2], back[1]), right, line, 0.4)] if side else []
+    items.append(Polygon((a, b, c, d), front, line, 0.4))
+    if theme.patterns and not heat:
+        items += _stripes(look, (a, b, c, d), line) + (_stripes(look, (b, back[1], back[2], c), line) if side else [])
     return items
 
 
 def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> list[Item]:
-    """Lines across a face, for what must be told apart without colour: pools lie, fully connected layers stand."""
+    """Lines across a face, for what must be told apart without colour: pools have few, activations many."""
     a, b, c, d = face
     tall = abs(d.y - a.y)
     if look not in ("pool", "act"):
         return []
     count = int(tall / (3.0 if look == "pool" else 1.5))
     shares = [n / count for n in range(1, count)]
-    return [
-        Path((_share(a, d, share), _share(b, c, share)), line, 0.25) for share in shares
-    ]
+    return [Path((_share(a, d, share), _share(b, c, share)), line, 0.25) for share in shares]
 
 
 def _share(a: Point, b: Point, share: float) -> Point:
@@ -92,12 +91,12 @@ def _sign(spot: Spot, theme: Theme) -> list[Item]:
     return items
 
 
-def labels(spot: Spot, theme: Theme) -> list[Item]:
+def labels(spot: Spot, theme: Theme, shapes: bool = True) -> list[Item]:
     """Channels below a volume, and the kernel below them."""
     items: list[Item] = []
     front = spot.depth * DEPTH_X / 2
     y = spot.y + spot.base
-    words = label(spot.stage)
+    words = label(spot.stage) if shapes else ""
     if words:
         at = Point(spot.x + spot.width / 2 - front, y + LABEL)
         items.append(Text(at, words, LABEL, theme.ink))

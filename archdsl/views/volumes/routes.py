@@ -82,13 +82,12 @@ class Router:
             turns.append(a.stage.number)
         apart = 4.0 * turns.index(a.stage.number)
         left, right, middle = start.x - 12 - apart, right - apart, self._between_lines(line) - apart
+        around: tuple[Point, ...] = (a.out, Point(right, a.y))
         if apart:
             rise = a.right + 3
             above = self._lane(a.stage.number, LAST, rise, right, a.line)
             around = (a.out, Point(rise, a.y), Point(rise, above), Point(right, above))
             self.arcs.append((a.stage.number, LAST, a.line, rise, right, above))
-        else:
-            around = (a.out, Point(right, a.y))
         end = Point(start.x, start.y + apart)
         return (*around, Point(right, middle), Point(left, middle), Point(left, end.y), end)
 

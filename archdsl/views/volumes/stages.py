@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from archdsl.graph import Graph, Node
-from archdsl.ops import Add, Concat, Flatten, Identity, Input, Mul, Op
+from archdsl.ops import Add, Concat, Flatten, Identity, Input, Mul
 from archdsl.passes.fold import Part, Signatures, head, inside, split
 from archdsl.shapes import concrete
-from archdsl.views.drawing import _LOOKS
+from archdsl.views.boxes import look_of
 from archdsl.views.scene import shorten
 from archdsl.views.theme import Look
 from archdsl.views.words import TIMES, kind_of, part_figure, part_name
@@ -71,6 +71,7 @@ class Staged:
     stage_of: tuple[int, ...]
     """For each node the number of its stage; -1: a node of an auxiliary head."""
     aux: tuple[str, ...] = ()
+    name: str = ""
 
 
 def stage(graph: Graph, same: Signatures, level: int, focus: Part | None = None) -> Staged:
@@ -91,7 +92,7 @@ class _Stager:
         root = Group("", "", "")
         if self.focus is not None:
             self._outside(self.focus, root)
-        top = split(self.graph, self.graph.root, self.same) if self.focus is None else inside(self.graph, self.focus, self.same)
+        top = self._top()
         aux = tuple(part.path for part in top if part.training)
         holders = {part.path if part.kind == "sequence" else "" for part in top if part.kind == "block" or self._holds_blocks(part)}
         self.common = holders.pop() if len(holders - {""}) == len(holders) == 1 else ""
@@ -118,7 +119,12 @@ class _Stager:
                 self.stage_of[copy.start : copy.stop] = self.stage_of[first.start : first.stop]
         self._last_shapes()
         root.members = [_collapsed(member) for member in root.members]
-        return Staged(root, self._edges(), tuple(self.stage_of), aux)
+        return Staged(root, self._edges(), tuple(self.stage_of), aux, self.graph.name)
+
+    def _top(self) -> tuple[Part, ...]:
+        if self.focus is None:
+            return split(self.graph, self.graph.root, self.same)
+        return (self.focus,) if self.focus.kind == "node" else inside(self.graph, self.focus, self.same)
 
     def _outside(self, part: Part, root: Group) -> None:
         """What flows into the part that is drawn alone, as inputs."""
@@ -173,19 +179,16 @@ class _Stager:
         return self.graph.consumers[source] == (node.id,) and source not in self.graph.outputs.values()
 
     def _stage(self, part: Part, main: Node) -> Stage:
-        title, tail = part_figure(self.graph, part)
-        look: Look = look_of(main.op)
+        title = part.path if isinstance(main.op, Input) else part_figure(self.graph, part)[0]
         sign = "+" if isinstance(main.op, Add) else TIMES if isinstance(main.op, Mul) else ""
-        if isinstance(main.op, Input):
-            title = part.path
-        stage = Stage(len(self.made), look, part.path, title, (), _kernel(main), sign, copies=len(part.copies))
+        stage = Stage(len(self.made), look_of(main), part.path, title, (), _kernel(main), sign, copies=len(part.copies))
         self._band(stage, [n for n in part.nodes(self.graph) if n.id > main.id and not isinstance(n.op, Flatten)])
         return stage
 
     def _band(self, stage: Stage, nodes: Sequence[Node]) -> None:
         for node in nodes:
             if node.op.role:
-                stage.bands += (look_of(node.op),)
+                stage.bands += (look_of(node),)
                 stage.words += (node.op.kind,)
 
     def _add(self, stage: Stage, group: Group, copies: Sequence[range]) -> None:
@@ -225,11 +228,6 @@ def _name(part: Part, around: str, title: str) -> str:
     name = first if first == last else f"{first}\u2013{end}"
     block = title.partition("(")[0]
     return shorten(f"{block} {name}" if name[:1].isdigit() and block else name, MOST_LETTERS)
-
-
-def look_of(op: Op) -> Look:
-    """What an op is drawn as."""
-    return _LOOKS.get(type(op)) or op.role or "other"
 
 
 def _kernel(node: Node) -> str:

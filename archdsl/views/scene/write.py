@@ -1,0 +1,22 @@
+"""From a style's scene to files: the theme that was asked for, `auto` as light with dark beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archdsl.views.request import Diagram, Options
+from archdsl.views.scene import Scene
+from archdsl.views.scene.svg import to_svg
+from archdsl.views.scene.tikz import to_tikz
+from archdsl.views.theme import DARK, LIGHT, THEMES, Theme
+
+
+def svg(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
+    """The scene as SVG."""
+    light = draw(THEMES.get(options.theme, LIGHT))
+    return Diagram(to_svg(light, draw(DARK) if options.theme == "auto" else None).encode())
+
+
+def tex(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
+    """The scene as a LaTeX document."""
+    return Diagram(to_tikz(draw(THEMES.get(options.theme, LIGHT))).encode())
