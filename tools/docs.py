@@ -149,10 +149,12 @@ def layers() -> str:
 
 
 def _parts(name: str) -> list[str]:
-    """A file; a package; or, of `backends`, the packages in it."""
+    """A file; a package, and the packages in it; of `backends`, which is nothing else, those alone."""
     folder = ROOT / "archdsl" / name
+    if not folder.is_dir():
+        return [f"{name}.py"]
     inner = sorted(f"{name}/{p.parent.name}/" for p in folder.glob("*/__init__.py"))
-    return inner or [f"{name}/" if folder.is_dir() else f"{name}.py"]
+    return inner if name == "backends" else [f"{name}/", *inner]
 
 
 def _first_sentence(path: Path) -> str:
