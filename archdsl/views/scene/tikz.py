@@ -83,8 +83,8 @@ def _has(letter: str) -> bool:
 
 
 def _comment(text: str) -> str:
-    """A text that cannot leave the line of its comment."""
-    return "".join(c if " " <= c <= "~" else "?" for c in visible(text))
+    """A text that is a comment and nothing else: letters, digits, and what joins them."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in " _.:=(),-") else "?" for c in text)
 
 
 def _colors(item: Item) -> tuple[str, ...]:
