@@ -1,0 +1,133 @@
+"""The checks that need a GPU, in one command: `python benchmarks/gpu/check.py [--seconds 3] [-o gpu.md] [NETWORK ...]`.
+
+For each network and batch our ONNX file in ONNX Runtime (CUDA, and TensorRT where it is installed) beside torch eager,
+channels_last, torch.compile and the traced ONNX file, in turns on the same GPU, in float32; then our file in float16. Before
+that, every output on the GPU is held against the processor's. Writes a Markdown table that says what it ran on; exits
+with 1 where an output differs by more than its bound, and with 2 where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from measure import ROOT, machine, missing, table
+
+NETWORKS = ("resnet50", "vgg16", "googlenet", "densenet121", "inception_v3", "mobilenet_v2")
+WAYS = ("torch", "channels_last", "compile", "traced")
+BOUNDS = {"fp32": 1e-4, "fp16": 3e-2}
+"""`max|a - b| / max|b|` against the processor. float32 without TensorFloat-32 has 24 bits, and sums in another order; float16
+has 11."""
+
+
+def archdsl(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "archdsl", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def difference(folder: str, name: str, precision: str, device: str) -> float:
+    """Of our file on the GPU, to the float32 file on the processor, on one batch of random images."""
+    import numpy as np
+
+    from archdsl.bench.contestants import TABLE
+    from archdsl.bench.job import Job
+    from archdsl.network import load
+
+    shape = load(name).input
+    outputs = []
+    for kind, where in (("fp32", "cpu"), (precision, device)):
+        path = Path(folder) / f"{name}-{kind}.onnx"
+        if not path.exists():
+            done = archdsl("compile", name, "--precision", kind, "-o", str(path))
+            if done.returncode:
+                raise SystemExit(done.stderr)
+        outputs.append(TABLE["archdsl"].make(Job("archdsl", str(path), "", "", {"input": (4, *shape)}, where)).outputs()[0])
+    first, second = outputs
+    return float(np.abs(second - first).max() / np.abs(first).max())
+
+
+def timings(name: str, batch: int, seconds: float, device: str, ways: tuple[str, ...]) -> list[dict[str, Any]]:
+    against = [word for way in ways for word in ("--against", way)]
+    done = archdsl("bench", name, "--batch", str(batch), "--device", device, "--seconds", str(seconds), "--format", "json", *against)
+    if not done.stdout:
+        print(f"{name}, {device}: {done.stderr.strip()[-400:]}", file=sys.stderr)
+        return []
+    found: list[dict[str, Any]] = json.loads(done.stdout)["timings"]
+    return found
+
+
+def row(found: list[dict[str, Any]]) -> list[str]:
+    times = {one["kind"]: one for one in found}
+    ours = times["archdsl"]
+    ratios = [f"{1 / times[way]['ratio'][0]:.2f}" if way in times else "-" for way in WAYS]
+    return [ours["network"], ours["device"], str(ours["batch"]), f"{ours['p50_ms']:.2f}", f"{ours['images_s']:.0f}", *ratios]
+
+
+def half(name: str, batch: int, seconds: float, folder: str) -> list[str]:
+    """Our float16 file beside our float32 one."""
+    from archdsl.bench.job import Job
+    from archdsl.bench.turns import Contest
+    from archdsl.network import load
+
+    shape = load(name).input
+    with Contest(folder) as contest:
+        for precision in ("fp32", "fp16"):
+            contest.add(Job("archdsl", f"{folder}/{name}-{precision}.onnx", "", "", {"input": (batch, *shape)}, "cuda"))
+        first, second = contest.timings(seconds)
+    return [name, str(batch), f"{first.p50_ms:.2f}", f"{second.p50_ms:.2f}", f"{second.ratio[0]:.2f}"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=NETWORKS)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each timing (3)")
+    parser.add_argument("--batch", default="1,8,64", help="samples at once (1,8,64)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the tables there as well")
+    options = parser.parse_args()
+    lacking = missing("torch", "onnxruntime", "onnxscript")
+    if lacking:
+        raise SystemExit(f"pip install {' '.join(lacking)}")
+    import onnxruntime
+    import torch
+
+    providers = onnxruntime.get_available_providers()
+    if not torch.cuda.is_available() or "CUDAExecutionProvider" not in providers:
+        print("no GPU, or onnxruntime-gpu is not installed: nothing was measured", file=sys.stderr)
+        return 2
+    devices = ["cuda", *(["tensorrt"] if "TensorrtExecutionProvider" in providers else [])]
+    batches = [int(size) for size in options.batch.split(",")]
+    parts = [f"{torch.cuda.get_device_name()}; {machine('onnxruntime-gpu', 'torch', 'numpy')}"]
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for name in options.networks:
+            for precision, bound in BOUNDS.items():
+                found = difference(folder, name, precision, "cuda")
+                worst = max(worst, found / bound)
+                rows.append([name, precision, f"{found:.1e}", f"{bound:.0e}", "yes" if found <= bound else "NO"])
+        parts.append(table(["network", "precision", "difference to the processor", "bound", "within"], rows))
+        rows = []
+        for name in options.networks:
+            for batch in batches:
+                for device in devices:
+                    timed = timings(name, batch, options.seconds, device, WAYS if device == "cuda" else ())
+                    rows += [row(timed)] if timed else []
+                print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
+        head = ["network", "device", "batch", "ours, ms", "images/s", *(f"/ {way}" for way in WAYS)]
+        parts.append(table(head, rows) + "\n\nOur time by theirs: below 1 we are faster.")
+        rows = [half(name, batch, options.seconds, folder) for name in options.networks for batch in batches]
+        parts.append(table(["network", "batch", "float32 ms", "float16 ms", "float16 / float32"], rows))
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    if options.output:
+        Path(options.output).write_text(text, encoding="utf-8")
+    return 1 if worst > 1 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
