@@ -151,5 +151,5 @@ def _remember(key: str, entries: tuple[Entry, ...]) -> None:
     with suppress(OSError, RuntimeError, ArchError):
         place = _place()
         place.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(place, force=True) as file:
+        with atomic_write(place, force=True, sync=False) as file:
             file.write(json.dumps({"key": key, "entries": [asdict(e) for e in entries]}).encode())

@@ -71,6 +71,19 @@ class Output:
         except OSError as failure:
             _refuse(self.target, failure)
 
+    def commit(self, sync: bool = True) -> None:
+        """Puts the file in its place, `sync`ed to the disk first; `target` may have been changed until now. Once only.
+
+        Raises as `write` does.
+        """
+        self.flush(sync)
+        try:
+            self._finish()
+            if sync:
+                _sync_directory(self.target.parent)
+        except OSError as failure:
+            _refuse(self.target, failure)
+
     def _finish(self) -> None:
         self._file.close()
         size, digest = self.size, self._hash.hexdigest()
@@ -88,13 +101,14 @@ def atomic_write(
     force: bool = False,
     mine: Callable[[Path], bool] | None = None,
     need: int = 0,
-    sync: bool = False,
+    sync: bool = True,
 ) -> Iterator[Output]:
     """A new file at `path`, complete or not at all.
 
     Write to the `Output`, or let another program write to its `path`. The target is replaced when the block
     ends well, and untouched when it raises. `inputs`, `force` and `mine` are `check_target`'s; `need` is the
-    number of bytes that must be free; `sync` waits until the disk has the bytes.
+    number of bytes that must be free; `sync` waits until the disk has the bytes, so that not even a power cut leaves half
+    of them. Files that are one artefact are written to their Outputs and then committed one after the other, `alone`.
 
     Errors: E0701 it cannot be written here, E0702 it is an input, E0703 it exists, E0704 the disk is full.
     """
@@ -104,18 +118,28 @@ def atomic_write(
     output = _open_temporary(target)
     try:
         yield output
-        output.flush(sync)
-        try:
-            output._finish()
-            if sync:
-                _sync_directory(target.parent)
-        except OSError as failure:
-            _refuse(target, failure)
+        if output.written is None:
+            output.commit(sync)
     finally:
         with suppress(OSError):
             output._file.close()
         if output.written is None:
             output.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Holds the directory for putting an artefact of several files into place: other runs of ours wait."""
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_target(

@@ -30,7 +30,7 @@ def bench(name: str, batch: int, seconds: float, ways: tuple[str, ...]) -> list[
     against = [word for way in ways for word in ("--against", way)]
     command = [sys.executable, "-m", "archdsl", "bench", name, "--batch", str(batch), "--seconds", str(seconds),
                "--format", "json", *against]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if not done.stdout:
         raise SystemExit(f"{name}: {done.stderr.strip()[-500:]}")
     found: list[dict[str, Any]] = json.loads(done.stdout)["timings"]

@@ -26,24 +26,24 @@ SPEC = "name: small\ninput: 3x32x32\ndefaults: {conv: bn relu}\nnet:\n  - 9 * 3x
 
 
 class Kind(NamedTuple):
-    """A command, and the files that are one artefact of it. `net.yaml` holds another network when the old one is made."""
+    """A command, and the file that it makes. `net.yaml` holds another network when the old one is made."""
 
     command: Sequence[str]
-    files: Sequence[str]
+    file: str
     first: Sequence[str] | None = None
     """The command that makes the old artefact, where it is another; empty where it stands there already."""
 
 
 KINDS: Mapping[str, Kind] = {
-    "onnx": Kind(["compile", "net.yaml", "-o", "x.onnx"], ["x.onnx"]),
-    "onnx and its data": Kind(["compile", "net.yaml", "-o", "x.onnx", "--external-data"], ["x.onnx", "x.onnx.data"]),
-    "weights": Kind(["compile", "net.yaml", "--to", "weights", "-o", "x.safetensors"], ["x.safetensors"]),
-    "source": Kind(["compile", "net.yaml", "--to", "torch", "-o", "x.py"], ["x.py"]),
-    "svg": Kind(["diagram", "net.yaml", "-o", "x.svg"], ["x.svg"]),
-    "png": Kind(["diagram", "net.yaml", "-o", "x.png"], ["x.png"]),
-    "list": Kind(["list", "vgg*", "--format", "csv", "-o", "x.csv", "--force"], ["x.csv"],
+    "onnx": Kind(["compile", "net.yaml", "-o", "x.onnx"], "x.onnx"),
+    "onnx and its data": Kind(["compile", "net.yaml", "-o", "x.onnx", "--external-data"], "x.onnx"),
+    "weights": Kind(["compile", "net.yaml", "--to", "weights", "-o", "x.safetensors"], "x.safetensors"),
+    "source": Kind(["compile", "net.yaml", "--to", "torch", "-o", "x.py"], "x.py"),
+    "svg": Kind(["diagram", "net.yaml", "-o", "x.svg"], "x.svg"),
+    "png": Kind(["diagram", "net.yaml", "-o", "x.png"], "x.png"),
+    "list": Kind(["list", "vgg*", "--format", "csv", "-o", "x.csv", "--force"], "x.csv",
                  ["list", "res*", "--format", "csv", "-o", "x.csv"]),
-    "fmt": Kind(["fmt", "long.yaml"], ["long.yaml"], []),
+    "fmt": Kind(["fmt", "long.yaml"], "long.yaml", []),
 }  # fmt: skip
 """What `archdsl` writes."""
 
@@ -58,33 +58,36 @@ def attempt(kind: Kind, times: int, seed: int) -> Outcome:
     """Kills the command `times` times and says what was found after each kill, and after the run that followed."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
-        before, after = Path(name) / "before", Path(name) / "after"
-        _before(before, kind)
-        shutil.copytree(before, after)
-        took = _run(after, kind.command)
+        old, new = Path(name) / "old", Path(name) / "new"
+        before(old, kind)
+        shutil.copytree(old, new)
+        took = run(new, kind.command)
         wrong: list[str] = []
         found: Counter[str] = Counter()
         for number in range(times):
             folder = Path(name) / f"{number}"
-            shutil.copytree(before, folder)
+            shutil.copytree(old, folder)
             _killed(folder, kind, took, rng, begun=number % 2 == 1)
-            found[_judge(folder, before, after, kind, wrong)] += 1
-            _run(folder, kind.command)
-            left = sorted(p.name for p in folder.iterdir() if not (after / p.name).exists())
-            wrong += [f"left behind after the next run: {', '.join(left)}"] if left else []
-            wrong += [f"the next run made another {f}" for f in kind.files if not _equal(folder / f, after / f)]
+            state = judge(folder, old, new, kind)
+            found[state] += 1
+            wrong += [state] if state not in ("old", "new") else []
+            run(folder, kind.command)
+            if judge(folder, old, new, kind) != "new":
+                wrong.append("the next run did not make what it should")
+            if len([*folder.iterdir()]) != len([*new.iterdir()]):
+                wrong.append(f"left after the next run: {', '.join(sorted(p.name for p in folder.iterdir()))}")
             shutil.rmtree(folder)
     return Outcome(found["old"], found["new"], wrong)
 
 
-def _before(folder: Path, kind: Kind) -> None:
+def before(folder: Path, kind: Kind) -> None:
     """The folder in which the command is to run, with the old artefact."""
     folder.mkdir()
     (folder / "net.yaml").write_text(SPEC % 16)
     (folder / "long.yaml").write_text((SPEC % 16).replace("9 *", "9   *"))
     first = kind.command if kind.first is None else kind.first
     if first:
-        _run(folder, first)
+        run(folder, first)
     (folder / "net.yaml").write_text(SPEC % 24)
 
 
@@ -94,7 +97,7 @@ def _start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
                             stderr=subprocess.PIPE)  # fmt: skip
 
 
-def _run(folder: Path, command: Sequence[str]) -> float:
+def run(folder: Path, command: Sequence[str]) -> float:
     """Runs a command to its end, and returns the seconds that it took."""
     begin = time.perf_counter()
     process = _start(folder, command)
@@ -118,17 +121,23 @@ def _killed(folder: Path, kind: Kind, took: float, rng: random.Random, begun: bo
     process.communicate()
 
 
-def _judge(folder: Path, before: Path, after: Path, kind: Kind, wrong: list[str]) -> str:
-    """`old`, `new`, or what is wrong: an artefact of several files is all old or all new."""
-    for state, whole in (("old", before), ("new", after)):
-        if all(_equal(folder / name, whole / name) for name in kind.files):
-            return state
-    wrong.append("neither old nor new: " + ", ".join(n for n in kind.files if not _equal(folder / n, after / n)))
-    return "wrong"
+def judge(folder: Path, old: Path, new: Path, kind: Kind) -> str:
+    """`old` or `new`, whatever stands in the folder; or what is wrong with it."""
+    try:
+        found = _whole(folder / kind.file)
+    except Exception as problem:
+        return f"torn: {problem}"
+    states = {_whole(old / kind.file): "old", _whole(new / kind.file): "new"}
+    return states.get(found, "neither old nor new")
 
 
-def _equal(a: Path, b: Path) -> bool:
-    return a.exists() and b.exists() and a.read_bytes() == b.read_bytes()
+def _whole(path: Path) -> bytes:
+    """The artefact as one piece: a model together with the weights that lie beside it."""
+    if path.suffix != ".onnx":
+        return path.read_bytes()
+    import onnx
+
+    return onnx.load(str(path)).SerializeToString(deterministic=True)
 
 
 def main() -> int:

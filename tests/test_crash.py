@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kill import KINDS, _before, _equal, _run
+from tests.kill import KINDS, before, judge, run
 
 DYING = """
 import builtins, io, os, sys
@@ -37,23 +37,24 @@ MOST_STEPS = 40
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX calls to count")
-@pytest.mark.parametrize("kind", ["weights", "svg", "fmt"])
+@pytest.mark.parametrize("kind", ["onnx and its data", "weights", "svg", "fmt"])
 def test_dead_at_every_step(kind: str, tmp_path: Path) -> None:
-    command, files, _ = KINDS[kind]
-    before, after = tmp_path / "before", tmp_path / "after"
-    _before(before, KINDS[kind])
-    shutil.copytree(before, after)
-    _run(after, command)
+    command = KINDS[kind].command
+    old, new = tmp_path / "old", tmp_path / "new"
+    before(old, KINDS[kind])
+    shutil.copytree(old, new)
+    run(new, command)
     for step in range(MOST_STEPS):
         folder = tmp_path / f"{step}"
-        shutil.copytree(before, folder)
+        shutil.copytree(old, folder)
         done = subprocess.run([sys.executable, "-c", DYING, f"{step}", *command], cwd=folder, capture_output=True)
         assert done.returncode in (0, 77), done.stderr.decode()
-        whole = after if done.returncode == 0 else before
-        assert any(all(_equal(folder / f, state / f) for f in files) for state in {whole, after}), f"torn at step {step}"
+        state = judge(folder, old, new, KINDS[kind])
+        assert state in (("new",) if done.returncode == 0 else ("old", "new")), f"step {step}: {state}"
         if done.returncode == 0:
             assert step > 1
             return
-        _run(folder, command)
-        assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in after.iterdir())
+        run(folder, command)
+        assert judge(folder, old, new, KINDS[kind]) == "new"
+        assert len([*folder.iterdir()]) == len([*new.iterdir()])
     pytest.fail(f"not done after {MOST_STEPS} steps")

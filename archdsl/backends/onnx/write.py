@@ -7,10 +7,10 @@ encoding (fields may come in any order and in pieces), so no more than one tenso
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -25,7 +25,7 @@ from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode, Store
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.files import CHUNK, Output, Written, atomic_write, check_target, require_space
+from archdsl.files import CHUNK, Output, Written, alone, atomic_write, check_target, require_space
 from archdsl.graph import Graph
 
 IR_VERSION, OPSET = 10, 20
@@ -81,7 +81,8 @@ def write(
     """Writes the network for inference. Shapes and the weights' place are decided before anything is allocated.
 
     `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). Weights lie
-    inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it.
+    inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it
+    (`<path>.2.data` where the model that is replaced uses that name).
 
     Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
     as `archdsl.files.atomic_write`.
@@ -94,31 +95,51 @@ def write(
                     status=2, help="leave its weights in a file of their own")  # fmt: skip
     require_space(target, planned.nbytes, "E0705", graph.name)
     _require_memory(graph, planned)
-    layout = _Layout.of(planned, f"{target.name}.data") if external else None
     head = _head(graph, weights, meta or {}, planned)
     count = _Counter(planned.nbytes, progress)
     given = [*inputs]
-    with ExitStack() as stack:
-        model = stack.enter_context(atomic_write(target, inputs=given, force=force, mine=_mine))
-        data = None
-        if layout is not None:
-            beside = target.with_name(layout.location)
-            data = stack.enter_context(atomic_write(beside, inputs=given, force=force, mine=_mine_data))
-        for piece in _stream(graph, planned, weights, head, layout):
-            count(model.write(piece))
-        if layout is not None and data is not None:
-            _write_data(graph, layout, weights, data, count)
-            _retire(target, model, data)
+    with atomic_write(target, inputs=given, force=force, mine=_mine) as model:
+        if external:
+            data = _write_outside(model, planned, given, force, (graph, weights, head, count))
+        else:
+            for piece in _stream(graph, planned, weights, head, None):
+                count(model.write(piece))
     assert model.written is not None
     written = model.written
-    return WrittenModel(written.path, written.size, written.sha256, data.written if data else None, planned.notes)
+    return WrittenModel(written.path, written.size, written.sha256, data if external else None, planned.notes)
 
 
-def _retire(target: Path, model: Output, data: Output) -> None:
-    """Takes the old model away before its data changes: an old model must never read new weights."""
-    data.flush()
-    model.flush()
-    target.unlink(missing_ok=True)
+def _write_outside(model: Output, planned: Plan, inputs: Iterable[str | os.PathLike[str]], force: bool,
+                   work: tuple[Graph, Mapping[str, Array], onnx.ModelProto, _Counter]) -> Written | None:  # fmt: skip
+    """The weights into a file beside the model, then the model, which names it.
+
+    The old model keeps its own data until the new one has taken its place: at no moment does a model stand there whose
+    weights do not. So the data file has two names, of which the old model uses one.
+    """
+    graph, weights, head, count = work
+    target = model.target
+    names = [target.with_name(f"{target.name}{ending}") for ending in (".data", ".2.data")]
+    with atomic_write(names[0], inputs=inputs, force=force, mine=_mine_data) as data:
+        _write_data(graph, _Layout.of(planned, ""), weights, data, count)
+        with alone(target.parent):
+            used = _names(target, names[0].name)
+            data.target = check_target(names[used], inputs=inputs, force=force, mine=_mine_data)
+            for piece in _stream(graph, planned, weights, head, _Layout.of(planned, data.target.name)):
+                count(model.write(piece))
+            data.commit()
+            model.commit()
+            if _mine_data(names[not used]):
+                names[not used].unlink()
+    return data.written
+
+
+def _names(model: Path, data: str) -> bool:
+    """Whether an existing model says that its weights lie in the file of that name."""
+    try:
+        with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+            return held.find(b"\x12" + _varint(len(os.fsencode(data))) + os.fsencode(data)) >= 0
+    except (OSError, ValueError):
+        return False
 
 
 # --- what is known before the first tensor --------------------------------------------------------------------
