@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/tour.md", "docs/diff.md")
+PAGES = ("README.md", "docs/tour.md", "docs/lengths.md", "docs/diff.md")
 PICTURES = {
     "resnet20": ("README.md", "resnet20.yaml", "block"),
     "tiny": ("docs/tour.md", "tiny.yaml", "layer"),
@@ -174,7 +174,16 @@ def commands() -> str:
     return "\n".join(rows) + "\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "commands": commands}
+def lengths() -> str:
+    """How long the specs are beside their references; as it was, where other versions of these are installed."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from lengths import table, versions
+
+    old = next(m[2] for m in _PART.finditer(read("docs/lengths.md")) if m[1] == "lengths")
+    return table() if not old or f"Counted in {versions()}. " in old else old
+
+
+PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "commands": commands, "lengths": lengths}
 
 
 # --- all of it -------------------------------------------------------------------------------------------

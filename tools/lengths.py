@@ -1,0 +1,155 @@
+"""How long the library's specs are, beside the code that they were compared with: `python tools/lengths.py`.
+
+A code line holds anything but blanks, a comment or a docstring. What is no architecture is left out on both sides: a spec's
+paper, claims, preprocessing and labels; the tables of released weights, their URLs and their preprocessing in the
+libraries. Modules that a reference shares with others (torchvision's `SqueezeExcitation`, timm's `layers`) are not
+counted, though a spec writes out what it uses.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+MOST = 0.5
+"""The aim: a spec is at most this part of its reference's length."""
+REFERENCES: dict[str, tuple[str, ...]] = {
+    "torchvision/models/alexnet.py": ("alexnet",),
+    "torchvision/models/vgg.py": ("vgg16",),
+    "torchvision/models/googlenet.py": ("googlenet",),
+    "torchvision/models/inception.py": ("inception_v3",),
+    "torchvision/models/resnet.py": ("resnet50", "resnext50_32x4d"),
+    "torchvision/models/densenet.py": ("densenet121",),
+    "torchvision/models/squeezenet.py": ("squeezenet1_0",),
+    "torchvision/models/mobilenetv2.py": ("mobilenet_v2",),
+    "torchvision/models/mobilenetv3.py": ("mobilenet_v3_large",),
+    "torchvision/models/shufflenetv2.py": ("shufflenet_v2_x1_0",),
+    "torchvision/models/mnasnet.py": ("mnasnet1_0",),
+    "torchvision/models/efficientnet.py": ("efficientnet_b0", "efficientnet_v2_s"),
+    "torchvision/models/regnet.py": ("regnet_y_400mf",),
+    "torchvision/models/convnext.py": ("convnext_tiny",),
+    "timm/models/inception_v4.py": ("inception_v4",),
+    "timm/models/inception_resnet_v2.py": ("inception_resnet_v2",),
+    "timm/models/xception.py": ("xception",),
+    "timm/models/dpn.py": ("dpn68",),
+    "timm/models/senet.py": ("se_resnet50",),
+    "timm/models/nasnet.py": ("nasnetalarge",),
+    "timm/models/pnasnet.py": ("pnasnet5large",),
+}
+"""Reference module, and the specs that say the same."""
+ABOUT = ("paper", "claims", "preprocess", "labels", "doc")
+"""A spec's keys that are no architecture."""
+_TABLES = ("_COMMON_META", "_COMMON_SWAG_META", "default_cfgs", "__all__")
+
+
+class Row(NamedTuple):
+    specs: tuple[str, ...]
+    lines: int
+    reference: str
+    reference_lines: int
+
+    @property
+    def share(self) -> float:
+        return self.lines / self.reference_lines
+
+
+def spec_lines(text: str) -> int:
+    """Code lines of a spec, its paper, claims, preprocessing and labels left out, at the top and in variants."""
+    count, inside = 0, -1
+    for line in text.splitlines():
+        bare = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if not bare or bare.startswith("#"):
+            continue
+        if inside >= 0 and indent > inside:
+            continue
+        inside = indent if indent in (0, 4) and bare.split(":")[0] in ABOUT else -1
+        count += inside < 0
+    return count
+
+
+def python_lines(text: str) -> int:
+    """Code lines of a module, docstrings and the tables of released weights left out."""
+    left_out = set()
+    for node in ast.walk(ast.parse(text)):
+        if _is_table(node) or _is_docstring(node):
+            assert isinstance(node, ast.stmt)
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            left_out.update(range(first, (node.end_lineno or first) + 1))
+    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
+              tokenize.ENDMARKER)  # fmt: skip
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines - left_out)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_table(node: ast.AST) -> bool:
+    if isinstance(node, ast.ClassDef):
+        return any(ast.unparse(base) == "WeightsEnum" for base in node.bases)
+    if isinstance(node, ast.FunctionDef):
+        return node.name == "_cfg"
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _TABLES
+
+
+def rows() -> Iterator[Row]:
+    """A row for each reference. Raises FileNotFoundError where one is not installed."""
+    for reference, specs in REFERENCES.items():
+        package, _, rest = reference.partition("/")
+        found = find_spec(package)
+        if found is None or not found.submodule_search_locations:
+            raise FileNotFoundError(reference)
+        theirs = (Path(found.submodule_search_locations[0]) / rest).read_text(encoding="utf-8")
+        ours = sum(spec_lines((ROOT / "specs" / f"{name}.yaml").read_text(encoding="utf-8")) for name in specs)
+        yield Row(specs, ours, reference, python_lines(theirs))
+
+
+def versions() -> str:
+    """Which references were counted: `torchvision 0.29, timm 1.0.31`; empty where one is not installed."""
+    try:
+        return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torchvision", "timm"))
+    except PackageNotFoundError:
+        return ""
+
+
+def table() -> str:
+    """All of it as Markdown, with what misses the aim, and what has no reference."""
+    found = sorted(rows(), key=lambda row: row.share)
+    missed = [row for row in found if row.share > MOST]
+    judged = f"All {len(found)} are at most half as long as their reference."
+    if missed:
+        longer = ", ".join(f"{' and '.join(row.specs)} ({row.share:.0%})" for row in missed)
+        judged = (
+            f"{len(found) - len(missed)} of {len(found)} are at most half as long as their reference; longer: {longer}."
+        )
+    known = {name for row in found for name in row.specs}
+    others = [path for path in sorted((ROOT / "specs").glob("*.yaml")) if path.stem not in known]
+    lines = [
+        f"Counted in {versions()}. {judged}",
+        "",
+        "| spec | lines | reference | lines | share |",
+        "|---|--:|---|--:|--:|",
+    ]
+    for row in found:
+        names = ", ".join(f"[{name}](../specs/{name}.yaml)" for name in row.specs)
+        lines.append(f"| {names} | {row.lines} | `{row.reference}` | {row.reference_lines} | {row.share:.0%} |")
+    rest = ", ".join(f"{path.stem} {spec_lines(path.read_text(encoding='utf-8'))}" for path in others)
+    lines += ["", f"No module of an installed library says the same as these: {rest}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())
