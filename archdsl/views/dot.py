@@ -25,6 +25,9 @@ digraph network {{
 """
 
 
+_TITLE_SAVED = 7.0
+
+
 def write(request: Request) -> Diagram:
     """The DOT text of a drawing, with its heading."""
     drawing = compose(request.graph, request.view)
@@ -87,7 +90,10 @@ def _members(drawing: Drawing, theme: Theme, heat: Scale | None, whole: bool) ->
 
 def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
     """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from above."""
-    label = _sized_label(frame_content(frame), theme, whole, "left")
+    inside = frame_content(frame)
+    if frame.stage and not whole:  # its title may stand beside the arrow that comes in
+        inside = inside._replace(height=inside.height - _TITLE_SAVED)
+    label = _sized_label(inside, theme, whole, "left")
     line = theme.stage if frame.stage else theme.colors["block"].line
     style = "rounded,filled,dashed" if frame.training else "rounded,filled"
     fill = theme.stage if frame.stage else theme.background
@@ -142,7 +148,8 @@ def _weights(drawing: Drawing) -> list[int]:
     at the top. Where the way parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
     fall into its U.
     """
-    if not any(member.stage if isinstance(member, Frame) else member.kind == "stage" for member in drawing.members):
+    staged = any(member.stage if isinstance(member, Frame) else member.kind == "stage" for member in drawing.members)
+    if not staged and not drawing.view.focus:
         return [1] * len(drawing.arrows)
     leaving = Counter(arrow.source for arrow in drawing.arrows if not arrow.training)
     entering = Counter(arrow.target for arrow in drawing.arrows)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph
 from archdsl.passes.count import count, count_nodes
+from archdsl.passes.fold import is_block
 from archdsl.shapes import format_shape
 from archdsl.views.focus import Focus, crossing
 from archdsl.views.table import in_short
-from archdsl.views.words import TIMES, part_call
+from archdsl.views.words import TIMES, composite_words, part_call
 
 
 def heading(graph: Graph, focus: Focus | None) -> str:
     """`resnet50`, or `resnet50: layer2.0 = bottleneck(128, 2)`."""
     if focus is None:
         return escape_control(graph.name)
-    called = part_call(graph, focus.part) if focus.part.scope is not None else ""
+    scope = focus.part.scope
+    called = "" if scope is None else part_call(graph, focus.part) if scope.block else composite_words(scope) if is_block(scope) else ""
     return escape_control(f"{graph.name}: {focus.part.path}" + (f" = {called}" if called else ""))
 
 

@@ -9,6 +9,8 @@ from archdsl.views.request import Heat
 from archdsl.views.table import in_bytes, in_short
 from archdsl.views.theme import Theme
 
+_EVEN = 0.179
+"""The luminance with which black and white have the same contrast."""
 _WORDS: dict[Heat, str] = {"params": "params", "macs": "MACs", "memory": "bytes of outputs"}
 
 
@@ -34,9 +36,8 @@ class Scale(NamedTuple):
         return mix(theme.heat[0], theme.heat[1], part**0.5)
 
     def ink(self, cost: Cost, theme: Theme) -> str:
-        """Black or white, whichever is read better on it."""
-        red, green, blue = _rgb(self.fill(cost, theme))
-        return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else "#FFFFFF"
+        """Black or white, whichever has more contrast with it (WCAG 2.2, relative luminance)."""
+        return "#000000" if luminance(self.fill(cost, theme)) > _EVEN else "#FFFFFF"
 
 
 def scale(drawing: Drawing, what: Heat) -> Scale | None:
@@ -45,6 +46,13 @@ def scale(drawing: Drawing, what: Heat) -> Scale | None:
         return None
     found = Scale(what, 0)
     return Scale(what, max((found.value(box.cost) for box in drawing.boxes()), default=0))
+
+
+def luminance(color: str) -> float:
+    """From 0, black, to 1, white. https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
+    parts = [value / 255 for value in _rgb(color)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
 
 
 def _rgb(color: str) -> tuple[int, int, int]:
