@@ -21,12 +21,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/tour.md", "docs/lengths.md", "docs/diff.md")
-PICTURES = {
-    "resnet20": ("README.md", "resnet20.yaml", "block"),
-    "tiny": ("docs/tour.md", "tiny.yaml", "layer"),
+PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "resnet20": ("README.md", "resnet20.yaml", {}, {}),
+    "tiny": ("docs/tour.md", "tiny.yaml", {"level": "layer"}, {}),
+    "resnet50": ("", "resnet50", {}, {"legend": True}),
+    "resnet50-stages": ("", "resnet50", {"level": "network"}, {"direction": "LR"}),
+    "resnet50-macs": ("", "resnet50", {"unfold": ("layer2.0",)}, {"color": "macs", "legend": True}),
+    "googlenet-inception3a": ("", "googlenet", {"focus": "inception3a"}, {}),
+    "googlenet-print": ("", "googlenet", {"focus": "inception3a"}, {"theme": "print", "title": "", "legend": True}),
 }
-"""Name of a picture: the page that has the spec, the spec's name, and the level that is drawn."""
+"""Name of a picture: the page that has the spec (none: it is the library's), the spec's name, what is drawn, and how."""
 
+_PAINTERS = ("layout", "places", "svg", "element", "labels", "heat", "legend", "theme", "metrics")
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
 _CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -85,29 +91,32 @@ def request(name: str) -> Any:
     """What a picture is to show."""
     import archdsl
     from archdsl.views.drawing import View
-    from archdsl.views.request import Request
+    from archdsl.views.request import Options, Request
 
-    page, spec, level = PICTURES[name]
+    page, spec, view, options = PICTURES[name]
     with tempfile.TemporaryDirectory() as folder:
-        save_specs(read(page), Path(folder))
-        return Request(archdsl.load(Path(folder) / spec).graph, View(level))
+        if page:
+            save_specs(read(page), Path(folder))
+        network = archdsl.load(Path(folder) / spec if page else spec)
+        return Request(network.graph, View(**view), Options(**options))
 
 
 def drawing(name: str) -> str:
-    """A picture as DOT text, which is the same on every machine; where Graphviz puts things is not."""
+    """A picture as DOT text and the code that paints it, the same on every machine; where Graphviz puts things is not."""
     from archdsl.views.compose import compose
     from archdsl.views.dot import to_dot
 
     asked = request(name)
-    return to_dot(compose(asked.graph, asked.view), whole=True)
+    text = to_dot(compose(asked.graph, asked.view), asked.options, whole=True)
+    return text + "".join((ROOT / "archdsl" / "views" / f"{name}.py").read_text(encoding="utf-8") for name in _PAINTERS)
 
 
 def picture(name: str) -> str:
-    """A picture as SVG, the one there is if it is current: it bears the hash of its DOT text."""
+    """A picture as SVG, the one there is if it is current: it bears the hash of `drawing`."""
     from archdsl.views.svg import write
 
     text = drawing(name)
-    mark = f"<!-- archdsl diagram; DOT {hashlib.sha256(text.encode()).hexdigest()} -->\n"
+    mark = f"<!-- archdsl diagram; {hashlib.sha256(text.encode()).hexdigest()} -->\n"
     old = ROOT / "docs" / "pictures" / f"{name}.svg"
     if old.exists() and mark in old.read_text(encoding="utf-8"):
         return old.read_text(encoding="utf-8")
