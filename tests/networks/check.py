@@ -2,6 +2,8 @@
 
 A bound on outputs follows from the network itself, and is fixed before anything of archdsl runs: how far the reference
 strays when each op's value is changed at random by what rounding to float32 may do, over `RUNS` runs, times `FACTOR`.
+Where that is more than `WORTHLESS` of the output, the network amplifies rounding (a norm over two almost equal numbers, a
+few times) so much that float32 says nothing about it: such outputs are counted, and not compared.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from archdsl.backends.onnx.write import build
 from archdsl.backends.torch import to_source
 from archdsl.backends.torch import to_torch as module_of
 from archdsl.backends.torch.module import build as meta_module
+from archdsl.backends.weights import folded
 from archdsl.graph import Graph
+from archdsl.passes.optimise import optimise
+from archdsl.runtime.judge import judge_outputs
 from archdsl.shapes import concrete
 from archdsl.source import decode
 from archdsl.spec import from_source
@@ -33,7 +38,7 @@ from tests.networks.make import inputs_of, shape_of
 from tests.networks.reference import UNIT, Machine, Misfit, Unsound, blank
 from tests.networks.text import written
 
-RUNS, FACTOR = 4, 6
+RUNS, FACTOR, WORTHLESS = 4, 16, 0.01
 TOO_LARGE = 1e17
 """Values whose squares are near what a float32 can hold: outputs are not compared beyond."""
 DOUBLE = 2.0**-53 / UNIT
@@ -64,6 +69,9 @@ class Case:
     weights: dict[str, np.ndarray]
     rng: np.random.Generator
 
+    settled: list[Any] | None = None
+    """What the run at the default size has settled: where residuals have a projection, and its stride."""
+
     def machine(self, noise: int | None = None, weights: Mapping[str, np.ndarray] | None = None) -> Machine:
         """The reference with the graph's tensors, which it must want in the graph's order."""
         given: Iterator[Any] = iter(self.graph.tensors)
@@ -75,7 +83,8 @@ class Case:
                 raise Misfit(f"the reference wants `{name}` {shape}, the graph has {tensor and (tensor.key, tensor.param.shape)}")
             return torch.from_numpy(np.asarray(numbers[tensor.key]))
 
-        machine = Machine(self.doc, take, None if noise is None else torch.Generator().manual_seed(noise), self.variant)
+        errors = None if noise is None else torch.Generator().manual_seed(noise)
+        machine = Machine(self.doc, take, errors, self.variant, settled=self.settled)
         machine.rest = given  # type: ignore[attr-defined]
         return machine
 
@@ -167,8 +176,13 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
         result.miss("reference", f"{type(e).__name__}: {e}")
         return
     check_counts(case, result)
+    sizes = {name: float(value.abs().max()) for name, value in want.outputs.items()}
+    result.facts["not compared"] = sum(not want.comparable or want.bounds[n] > WORTHLESS * size > 0 for n, size in sizes.items())
+    result.facts["outputs"] = len(sizes)
     module = check_torch(case, feeds, want, result)
     check_onnx(case, feeds, want, result)
+    check_optimised(case, feeds, want, result)
+    check_judge(case, feeds, want, result)
     check_sizes(case, module, result)
     if deep:
         check_spellings(case, result)
@@ -188,6 +202,7 @@ def reference(case: Case, feeds: Mapping[str, np.ndarray]) -> Wanted:
     inputs = {name: torch.from_numpy(x).double() for name, x in feeds.items()}
     exact = case.machine()
     outputs, aux = exact.run(inputs)
+    case.settled = exact.strides
     left = next(exact.rest, None)  # type: ignore[attr-defined]
     if left is not None:
         raise Misfit(f"the graph has `{left.key}`, which the reference never wants")
@@ -217,7 +232,7 @@ def compare(result: Result, kind: str, got: Mapping[str, Any], want: Wanted, nam
     for name, value in names.items():
         if tuple(got[name].shape) != tuple(value.shape):
             result.miss(kind, f"`{name}` is {tuple(got[name].shape)}, not {tuple(value.shape)}")
-        elif want.comparable and apart(got[name], value) > want.bounds[name] * unit:
+        elif want.comparable and want.bounds[name] <= WORTHLESS * float(value.abs().max()) and apart(got[name], value) > want.bounds[name] * unit:
             size = float(value.abs().max())
             result.miss(kind, f"`{name}` is off by {apart(got[name], value):.3g} of {size:.3g}, bound {want.bounds[name] * unit:.3g}")
 
@@ -325,6 +340,23 @@ def check_onnx(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result
     result.facts["compared inside"] = len(names) - len(want.outputs)
 
 
+def check_optimised(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """The passes for inference: fewer nodes, the same numbers, in ONNX Runtime without its own optimiser."""
+    smaller = optimise(case.graph)
+    if len(smaller.nodes) > len(case.graph.nodes):
+        result.miss("optimised", f"{len(case.graph.nodes)} nodes became {len(smaller.nodes)}")
+    model = build(smaller, folded(case.weights, smaller))
+    given = session(model, plain=True).run(None, dict(feeds))
+    compare(result, "optimised", dict(zip(want.outputs, given, strict=True)), want, want.outputs)
+
+
+def check_judge(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """archdsl's own judge in float64, of which the reference knows nothing."""
+    judged = judge_outputs(case.graph, case.weights, feeds)
+    values = {name: torch.from_numpy(np.array(found.value)) for name, found in judged.items()}
+    compare(result, "judge", values, want, want.outputs, 64 * DOUBLE)
+
+
 def covered(kept: set[str], derived: set[str], planned: Any) -> bool:
     """A tensor may be stored in another shape, under a name that begins with its own."""
     sources = {getattr(item, "key", item.name) for item in planned.initializers}
@@ -348,7 +380,7 @@ def check_sizes(case: Case, module: Any, result: Result) -> None:
         return
     result.facts["free"] = 1
     model = session(build(case.graph, case.weights), bool(case.rng.integers(2)))
-    open_axes = {d.dim_param for v in model.get_inputs() for d in [] } if False else {s.name for s in plan(case.graph).free}
+    open_axes = {s.name for s in plan(case.graph).free}
     for least in (True, False):
         sizes = defaults(case.graph) | {
             s.name: s.minimum if least else s.default + s.step * int(case.rng.integers(1, 4)) for s in free
@@ -356,8 +388,8 @@ def check_sizes(case: Case, module: Any, result: Result) -> None:
         feeds = case.feeds(sizes, batch=1)
         try:
             want = reference(case, feeds)
-        except Unsound as e:
-            result.miss("sizes", f"{sizes} is said to be legal; the reference refuses it: {e.code}")
+        except (Unsound, Misfit) as e:
+            result.miss("sizes", f"{sizes} is said to be legal; the reference refuses it: {e}")
             continue
         names = list(want.outputs)
         for name, i in zip(names, case.graph.outputs.values(), strict=True):

@@ -194,6 +194,10 @@ class Maker:
             else:
                 x, last, inner[key] = made.value, made, made
             frame.names[key] = made
+            if isinstance(child, dict) and child.get("op") in ("bn", "affine", "scale") and x is not None and self.chance(35):
+                kernel = self.rng.choice([1, 3, 3]) if x.dim() == 4 else None  # what may be taken into the layer behind it
+                layer = {"op": "fc", "out": 4} if kernel is None else {"op": "conv", "out": self.rng.choice([2, 3, 5]), "kernel": kernel}
+                forced.append((self.key(layer), layer))
             if x is None and not as_list:  # a split: its parts are joined again, in another order
                 parts = [f"{key}.{n}" for n in range(len(made.inner))]
                 self.rng.shuffle(parts)

@@ -111,6 +111,8 @@ class Machine:
     variant: Mapping[str, Any] = field(default_factory=dict)
     seen: Callable[[Any, Any], None] | None = None
     """Told of each node's data and what it receives."""
+    settled: list[Any] | None = None
+    """The strides of the projections, residual by residual (None: no projection), where another size has settled them."""
 
     def __post_init__(self) -> None:
         self.args = {**WORDS, **{name: name for name in map(block_name, self.doc.get("blocks", {}))}}
@@ -119,6 +121,7 @@ class Machine:
         self.blocks = {block_name(head): (head, body) for head, body in self.doc.get("blocks", {}).items()}
         self.exact = self.noise is None
         self.macs = 0
+        self.strides: list[Any] = []
         self.largest = 0.0
 
     # --- what kinds ask for ------------------------------------------------------------------------------
@@ -233,13 +236,16 @@ class Machine:
         if factor is not None and value_of(factor, {**env, "in_": y.shape[1]}) != 1:
             y = KINDS["affine"](self, y, {"mul": float(value_of(factor, {**env, "in_": y.shape[1]}))})
         short, shortcut = x, data.get("shortcut")
-        if x.shape[1:] != before[1:]:
+        number = len(self.strides)
+        differ = x.shape[1:] != before[1:] if self.settled is None else self.settled[number] is not None
+        self.strides.append(() if differ else None)
+        if differ:
             if shortcut == "none":
                 return Member(y, body.inner)
-            short = self.shortcut(shortcut, x, before, frame, env)
+            short = self.shortcut(shortcut, x, before, number, frame, env)
         return Member(KINDS["add"](self, [y, short], {}), body.inner)
 
-    def shortcut(self, written: Any, x: Any, wanted: Any, frame: Frame, env: Mapping[str, Any]) -> Any:
+    def shortcut(self, written: Any, x: Any, wanted: Any, number: int, frame: Frame, env: Mapping[str, Any]) -> Any:
         if written is not None and written != "pad":
             given = self.item(written, x, frame, env)
             return x if given is None else given.value
@@ -248,9 +254,11 @@ class Machine:
         strides = []
         for big, small in zip(x.shape[2:], wanted[2:], strict=True):
             stride = next((s for s in range(1, big + 1) if (big - 1) // s + 1 == small), None)
-            if stride is None:
+            if stride is None and self.settled is None:
                 raise Unsound("E0415", torch=True)
             strides.append(stride)
+        strides = strides if self.settled is None else self.settled[number]
+        self.strides[number] = strides
         if written is None:
             node = {"op": "conv", "out": wanted[1], "kernel": 1, "stride": strides, "act": "none"}
             return self.op(node, [x], env).value
@@ -265,6 +273,8 @@ class Machine:
         sources, inner, given = [x] * len(entries), {}, []
         if data.get("split") is not None:
             parts = value_of(data["split"], env)
+            if parts != len(entries):
+                raise Unsound("E0308", torch=True)
             if x.shape[1] % parts:
                 raise Unsound("E0403", torch=True)
             sources = x.split(x.shape[1] // parts, 1)
