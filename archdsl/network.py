@@ -265,6 +265,15 @@ class Network:
         view = View(level, focus, tuple(unfold))  # type: ignore[arg-type]
         return diagram(self.graph, "svg", view, Options(**options), style).data.decode()
 
+    def page(self, level: str = "block", focus: str = "", unfold: Sequence[str] = (), **options: Any) -> str:
+        """The interactive page as HTML text, one file that works offline; the parameters, as in `diagram`, say how it starts."""
+        from archdsl.views.diagram import diagram
+        from archdsl.views.drawing import View
+        from archdsl.views.request import Options
+
+        view = View(level, focus, tuple(unfold))  # type: ignore[arg-type]
+        return diagram(self.graph, "html", view, Options(**options)).data.decode()
+
     def summary(self, depth: int = 1, batch: int = 1) -> str:
         """The table of `archdsl params` as text."""
         from archdsl.passes.summary import summarize

@@ -388,6 +388,36 @@ def test_everything_by_keyboard(visit: Callable[..., Any]) -> None:
 
 
 @in_browser
+def test_several_inputs_and_outputs(visit: Callable[..., Any]) -> None:
+    made = archdsl.loads(
+        "input: {photo: 3x64x48, meta: 10}\n"
+        "net: {a: {op: conv, kernel: 3, out: 8, from: photo}, b: gap, c: flatten, d: {op: fc, out: 8, from: meta}, e: \"add <- c, d\"}\n"
+        "outputs: {map: a, total: e}\n",
+        name="two.yaml",
+    )
+    tab = visit(made.graph)
+    set_size(tab, "photo_H", 100)
+    set_size(tab, "photo_W", 33)
+    assert figure(tab, "macs") == 27 * 8 * 100 * 33 + 80
+    words = tab.locator("#drawing").text_content()
+    assert all(word in words for word in ("photo", "meta", "map", "total", "8 \u00d7 100 \u00d7 33"))
+
+
+@in_browser
+def test_it_says_so_where_no_worker_can_start(tiny: Graph, browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page(tiny), encoding="utf-8")
+    context = browser.new_context(offline=True)
+    tab = context.new_page()
+    tab.add_init_script("window.Worker = class { constructor() { throw new Error('refused'); } }")
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("html[data-ready]")
+    assert "no worker" in tab.locator("#said").text_content()
+    assert figure(tab, "macs") == count(tiny).macs
+    context.close()
+
+
+@in_browser
 def test_hostile_names_stay_text(tiny: Graph, visit: Callable[..., Any]) -> None:
     tab = visit(hostile(tiny), "#open=<img>&at=%3Cscript%3E&H=NaN&N=1e99&apart=0&colour=<b>")
     assert tab.title().startswith("</script><script>") and tab.title() != "broken"

@@ -52,7 +52,7 @@ def page(graph: Graph, view: View = View(), options: Options = Options()) -> str
         f'<html lang="en"><head><meta charset="utf-8"><!-- drawn by archdsl {__version__} -->',
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, styles)}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">',
-        f"<title>{escape(escape_control(graph.name[:MAX_TITLE]))}</title>",
+        f"<title>{escape(_name(graph, options)[:MAX_TITLE])}</title>",
         *(f"<style>{style}</style>" for style in styles),
         "</head><body>",
     ]
@@ -71,7 +71,7 @@ def network(graph: Graph, view: View = View(), options: Options = Options()) -> 
     origins = Origins()
     written = origins.of(graph)
     return {
-        "name": escape_control(graph.name if options.title is None else options.title),
+        "name": _name(graph, options),
         "file": re.sub(r"[^\w.-]", "_", graph.name, flags=re.ASCII)[:60] or "network",
         "input": graph.input_spec.replace("x", " \u00d7 ") if len(graph.inputs) == 1 else escape_control(graph.input_spec),
         "sizes": figures.sizes(graph),
@@ -86,6 +86,10 @@ def network(graph: Graph, view: View = View(), options: Options = Options()) -> 
 
 
 # --- pieces ----------------------------------------------------------------------------------------------
+
+
+def _name(graph: Graph, options: Options) -> str:
+    return escape_control(graph.name if options.title is None else options.title)
 
 
 def _start(view: View, options: Options) -> dict[str, Any]:

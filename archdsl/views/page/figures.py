@@ -58,7 +58,7 @@ def totals(graph: Graph) -> Data:
     found = count(graph)
     return {"params": number(found.params), "buffers": number(found.buffers), "aux": number(found.aux_params),
             "weights": number(found.weight_bytes), "depth": found.depth,
-            "convention": CONVENTION.replace("one sample", "a batch")}  # fmt: skip
+            "convention": CONVENTION.replace("one sample", "Counted for the batch", 1)}  # fmt: skip
 
 
 def sample_sizes(graph: Graph) -> list[dict[str, int]]:

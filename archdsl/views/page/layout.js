@@ -112,12 +112,18 @@ class Layouter {
     if (this.#waiting) this.#restart("replaced");
     return new Promise((resolve, reject) => {
       this.#waiting = { id: ++this.#count, resolve, reject, timer: 0 };
-      this.#worker.postMessage({ id: this.#count, dot });
+      if (this.#worker) this.#worker.postMessage({ id: this.#count, dot });
+      else this.#settle("reject", new Error("this browser, or the frame that the page stands in, lets it start no worker"));
     });
   }
 
   #start() {
-    this.#worker = new Worker(this.#source);
+    try {
+      this.#worker = new Worker(this.#source);
+    } catch {
+      this.#worker = null;
+      return;
+    }
     this.#worker.onmessage = ({ data }) => {
       if (this.#waiting?.id !== data.id) return;
       // Its own start is not counted: only then does it begin to lay out.

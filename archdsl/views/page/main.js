@@ -186,7 +186,11 @@ const BUTTONS = {
   save: () => download(asSvg(view, network.name, `${inFull(network.totals.params)} params, ${inFull(counts.totals.macs)} MACs`), `${network.file}.svg`),
   help: () => at("keys").showModal(),
 };
-for (const [id, action] of Object.entries(BUTTONS)) at(id).addEventListener("click", action);
+for (const [id, action] of Object.entries(BUTTONS)) {
+  const always = id === "theme" || id === "help";
+  BUTTONS[id] = () => (always || view.drawing ? action() : undefined);
+  at(id).addEventListener("click", BUTTONS[id]);
+}
 at("close").addEventListener("click", () => at("keys").close());
 
 const KEYS = { "/": () => at("search").focus(), "+": BUTTONS["zoom-in"], "=": BUTTONS["zoom-in"], "-": BUTTONS["zoom-out"], 0: BUTTONS.fit, "?": BUTTONS.help };

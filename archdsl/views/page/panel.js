@@ -135,7 +135,7 @@ function showTotals(place, network, counts, batch, go) {
   place.replaceChildren(
     figure("params", "parameters", params, inShort(params).trim(), others.filter(Boolean).join(", ")),
     figure("macs", "MACs", macs, inShort(macs).trim(), `${inShort(2n * macs).trim()}FLOPs`.replace(/(\d)FLOPs/, "$1 FLOPs")),
-    figure("weights", "weights", weights, bytes(weights), `${depth} layers deep`),
+    figure("weights", "weights", weights, bytes(weights), `${depth} layer${depth === 1 ? "" : "s"} deep`),
     figure("memory", "peak memory", memory, bytes(memory), html("button", { type: "button", class: "link", id: "peak", title: peak, onclick: () => go(counts.peak) }, `at ${peak.length > 30 ? `\u2026${peak.slice(-28)}` : peak}`)),
     figure("activations", "activations", activations, inShort(activations).trim(), batch > 1 ? `for ${inFull(batch)} images` : "for one image"),
   );

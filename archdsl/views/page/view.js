@@ -33,7 +33,7 @@ class View {
     } catch (problem) {
       if (problem.message === "replaced") return true;
       const slow = problem.message === "slow";
-      this.on.say(slow ? `The layout takes more than ${LAYOUT_LIMIT_MS / 1000} s: left as it was.` : `Graphviz failed: ${problem.message}`);
+      this.on.say(slow ? `The layout takes more than ${LAYOUT_LIMIT_MS / 1000} s: left as it was.` : `It cannot be drawn: ${problem.message}.`);
       return false;
     } finally {
       this.element.setAttribute("aria-busy", "false");
