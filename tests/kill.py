@@ -91,7 +91,7 @@ def before(folder: Path, kind: Kind) -> None:
     (folder / "net.yaml").write_text(SPEC % 24)
 
 
-def _start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-m", "archdsl", *command], cwd=folder, env=env, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)  # fmt: skip
@@ -100,7 +100,7 @@ def _start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
 def run(folder: Path, command: Sequence[str]) -> float:
     """Runs a command to its end, and returns the seconds that it took."""
     begin = time.perf_counter()
-    process = _start(folder, command)
+    process = start(folder, command)
     _, said = process.communicate()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {said.decode(errors='replace')[-2000:]}")
@@ -108,7 +108,7 @@ def run(folder: Path, command: Sequence[str]) -> float:
 
 
 def _killed(folder: Path, kind: Kind, took: float, rng: random.Random, begun: bool) -> None:
-    process = _start(folder, kind.command)
+    process = start(folder, kind.command)
     if begun:  # wait for the first temporary file, then a little
         until = time.perf_counter() + 4 * took
         while process.poll() is None and time.perf_counter() < until:
@@ -124,14 +124,14 @@ def _killed(folder: Path, kind: Kind, took: float, rng: random.Random, begun: bo
 def judge(folder: Path, old: Path, new: Path, kind: Kind) -> str:
     """`old` or `new`, whatever stands in the folder; or what is wrong with it."""
     try:
-        found = _whole(folder / kind.file)
+        found = whole(folder / kind.file)
     except Exception as problem:
         return f"torn: {problem}"
-    states = {_whole(old / kind.file): "old", _whole(new / kind.file): "new"}
+    states = {whole(old / kind.file): "old", whole(new / kind.file): "new"}
     return states.get(found, "neither old nor new")
 
 
-def _whole(path: Path) -> bytes:
+def whole(path: Path) -> bytes:
     """The artefact as one piece: a model together with the weights that lie beside it."""
     if path.suffix != ".onnx":
         return path.read_bytes()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kill import KINDS, before, judge, run
+from tests.kill import KINDS, SPEC, before, judge, run, start, whole
 
 DYING = """
 import builtins, io, os, sys
@@ -34,10 +34,13 @@ from archdsl.cli import main
 main()
 """
 MOST_STEPS = 40
+SLOW = pytest.mark.slow
+FAST_AND_SLOW = ["onnx and its data", pytest.param("weights", marks=SLOW), pytest.param("svg", marks=SLOW),
+                 pytest.param("fmt", marks=SLOW)]  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX calls to count")
-@pytest.mark.parametrize("kind", ["onnx and its data", "weights", "svg", "fmt"])
+@pytest.mark.parametrize("kind", FAST_AND_SLOW)
 def test_dead_at_every_step(kind: str, tmp_path: Path) -> None:
     command = KINDS[kind].command
     old, new = tmp_path / "old", tmp_path / "new"
@@ -58,3 +61,27 @@ def test_dead_at_every_step(kind: str, tmp_path: Path) -> None:
         assert judge(folder, old, new, KINDS[kind]) == "new"
         assert len([*folder.iterdir()]) == len([*new.iterdir()])
     pytest.fail(f"not done after {MOST_STEPS} steps")
+
+
+@pytest.mark.parametrize("kind", FAST_AND_SLOW[:3])
+def test_several_runs_at_once_all_end_well(kind: str, tmp_path: Path) -> None:
+    """Each makes another network under the same name: whichever comes last, what stands there is one of them, whole."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    command, file, _ = KINDS[kind]
+    wholes = []
+    children = []
+    for width in (8, 16, 24, 32):
+        alone = tmp_path / f"{width}"
+        before(alone, KINDS[kind]._replace(first=[]))
+        (alone / "net.yaml").write_text(SPEC % width)
+        run(alone, command)
+        wholes.append(whole(alone / file))
+        (folder / f"net{width}.yaml").write_text(SPEC % width)
+        children += [start(folder, [part.replace("net.yaml", f"net{width}.yaml") for part in command]) for _ in range(2)]
+    for child in children:
+        _, said = child.communicate(timeout=120)
+        assert child.returncode == 0, said.decode()
+    assert whole(folder / file) in wholes
+    assert not [*folder.glob(".archdsl-*")]
+    assert len([*folder.glob("*.data")]) == (kind == "onnx and its data")
