@@ -31,6 +31,9 @@ class Rect(NamedTuple):
     width: float
     height: float
 
+    def holds(self, point: Point) -> bool:
+        return 0 <= point[0] - self.x <= self.width and 0 <= point[1] - self.y <= self.height
+
     def near(self, point: Point) -> bool:
         return -_NEAR < point[0] - self.x < self.width + _NEAR and -_NEAR < point[1] - self.y < self.height + _NEAR
 

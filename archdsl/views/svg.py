@@ -7,13 +7,14 @@ With the theme `auto` a style sheet turns the light colours dark where the reade
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal, TypeAlias
 from zlib import crc32
 
 from archdsl.shapes import format_shape
 from archdsl.views.drawing import Arrow, Box, Drawing, Frame
 from archdsl.views.element import element
 from archdsl.views.heat import Scale, scale
-from archdsl.views.labels import GAP, Content, Line, arrow_content, content, frame_content, head_content
+from archdsl.views.labels import Content, Line, arrow_content, content, frame_content, head_content
 from archdsl.views.layout import Layout, Way, laid_out
 from archdsl.views.legend import PATTERNS, legend, pattern
 from archdsl.views.metrics import FAMILY
@@ -23,6 +24,9 @@ from archdsl.views.table import in_short
 from archdsl.views.text import xml
 from archdsl.views.theme import DARK, LIGHT, THEMES, Theme
 from archdsl.views.words import TIMES
+
+Halo: TypeAlias = Literal["", "on-ground", "on-stage"]
+"""Around text that may lie on a line: the colour of what is behind it; none."""
 
 _MARGIN = 8.0
 _TIP = 5.0
@@ -55,7 +59,7 @@ def paint(drawing: Drawing, layout: Layout, options: Options = Options()) -> str
         parts.append(element("g", key, class_="legend", transform=f"translate({(width - key_width) / 2:.1f},{top:.1f})"))
     drawn = [_frame(n, frame, *layout.frames[n], pen) for n, frame in enumerate(drawing.frames())]
     drawn += (_card(box, layout.boxes[box.number], pen) for box in drawing.boxes() if box.count > 1)
-    drawn += (_arrow(arrow, way, pen) for arrow, way in zip(drawing.arrows, layout.ways, strict=True))
+    drawn += (_arrow(arrow, way, _ground(way.label, drawing, layout), pen) for arrow, way in zip(drawing.arrows, layout.ways, strict=True))
     drawn += (_box(box, layout.boxes[box.number], pen) for box in drawing.boxes())
     shift = f"translate({(width - layout.width) / 2:.1f},{below:.1f})"
     parts.append(element("g", "\n", "\n".join(drawn), "\n", class_="drawing", transform=shift))
@@ -113,6 +117,7 @@ def _dark_rules(pen: _Pen) -> str:
         ".ink": f"fill:{dark.ink}",
         ".quiet": f"fill:{dark.quiet}",
         ".halo": f"stroke:{dark.background}",
+        ".halo.on-stage": f"stroke:{dark.stage}",
         ".way": f"stroke:{dark.arrow}",
         ".tip": f"fill:{dark.arrow}",
         ".stage>rect": f"fill:{dark.stage};stroke:{dark.stage}",
@@ -127,20 +132,24 @@ def _dark_rules(pen: _Pen) -> str:
 # --- text ------------------------------------------------------------------------------------------------
 
 
-def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: bool = False) -> str:
-    """A line around the middle `x`, its baseline at `y`."""
-    spans = [
-        element(
-            "tspan", GAP if number else "", xml(run.text), class_=None if ink else run.tone, font_size=run.size,
-            font_weight="bold" if run.bold else None, fill=ink or (pen.theme.quiet if run.tone == "quiet" else pen.theme.ink),
-        )
-        for number, run in enumerate(line.runs)
-    ]  # fmt: skip
-    around = {"class_": "halo", "stroke": pen.theme.background, "stroke_width": "2.6", "stroke_linejoin": "round", "paint_order": "stroke"}
-    return element("text", *spans, x=x, y=y, text_anchor="middle", **(around if halo else {}))
+def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: Halo = "") -> str:
+    """A line around the middle `x`, its baseline at `y`: each run an element, as programs differ on spaces between runs."""
+    left, out = x - line.width / 2, []
+    ground = pen.theme.stage if halo == "on-stage" else pen.theme.background
+    around = {"stroke": ground, "stroke_width": "2.6", "stroke_linejoin": "round", "paint_order": "stroke"} if halo else {}
+    for number, run in enumerate(line.runs):
+        left += run.gap if number else 0
+        names = [*([] if ink else [run.tone]), *(["halo", halo] if halo else [])]
+        out.append(element(
+            "text", xml(run.text), class_=" ".join(names) or None, x=left + run.width / 2, y=y, text_anchor="middle",
+            font_size=run.size, font_weight="bold" if run.bold else None,
+            fill=ink or (pen.theme.quiet if run.tone == "quiet" else pen.theme.ink), **around,
+        ))  # fmt: skip
+        left += run.width
+    return "".join(out)
 
 
-def _texts(inside: Content, x: float, y: float, pen: _Pen, ink: str = "", halo: bool = False) -> str:
+def _texts(inside: Content, x: float, y: float, pen: _Pen, ink: str = "", halo: Halo = "") -> str:
     return "".join(_text(line, x, y + line.y, pen, ink, halo) for line in inside.lines)
 
 
@@ -165,7 +174,7 @@ def _frame(number: int, frame: Frame, rect: Rect, title: Point, pen: _Pen) -> st
                  stroke_dasharray=_DASHES if frame.training else None)  # fmt: skip
     inside = frame_content(frame)
     left = title[0] - inside.width / 2
-    words = (_text(row, left + row.width / 2, title[1] + row.y, pen, halo=True) for row in inside.lines)
+    words = (_text(row, left + row.width / 2, title[1] + row.y, pen, halo="on-stage" if frame.stage else "on-ground") for row in inside.lines)
     return element("g", body, *words, class_="frame stage" if frame.stage else "frame", data_frame=number,
                    data_path=frame.path[:_MAX_WORDS], data_copies=frame.count)  # fmt: skip
 
@@ -173,7 +182,7 @@ def _frame(number: int, frame: Frame, rect: Rect, title: Point, pen: _Pen) -> st
 def _box(box: Box, rect: Rect, pen: _Pen) -> str:
     """A box with its words."""
     x, y = rect.x + rect.width / 2, rect.y + rect.height / 2
-    text = _texts(content(box, pen.heat), x, y, pen, pen.ink(box), pen.hatched(box))
+    text = _texts(content(box, pen.heat), x, y, pen, pen.ink(box), "on-ground" if pen.hatched(box) else "")
     return element("g", element("title", xml(said(box))), *_body(box, rect, pen), text, class_=f"box {box.look}", data_box=box.number,
                    data_kind=box.kind, data_path=box.path[:_MAX_WORDS], data_copies=box.count)  # fmt: skip
 
@@ -211,13 +220,19 @@ def said(box: Box) -> str:
     return ", ".join(filter(None, words))[:_MAX_WORDS]
 
 
-def _arrow(arrow: Arrow, way: Way, pen: _Pen) -> str:
+def _ground(point: Point | None, drawing: Drawing, layout: Layout) -> Halo:
+    """What lies behind a point: the innermost frame is the last that holds it."""
+    held = [frame.stage for frame, (rect, _) in zip(drawing.frames(), layout.frames, strict=True) if point is not None and rect.holds(point)]
+    return "on-stage" if held and held[-1] else "on-ground"
+
+
+def _arrow(arrow: Arrow, way: Way, ground: Halo, pen: _Pen) -> str:
     start, *rest = way.points
     curve = f"M{start[0]:.1f},{start[1]:.1f}C" + " ".join(f"{x:.1f},{y:.1f}" for x, y in rest)
     color = pen.theme.arrow
     words = []
     if arrow.label and pen.options.shapes and way.label is not None:
-        words = [_texts(arrow_content(arrow.label), *way.label, pen, halo=True)]
+        words = [_texts(arrow_content(arrow.label), *way.label, pen, halo=ground)]
     line = element("path", class_="way", d=curve, fill="none", stroke=color, stroke_width="0.9",
                    stroke_dasharray=_DASHES if arrow.training else None)  # fmt: skip
     tip = element("path", class_="tip", d=_tip(way), fill=color)
