@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 import xml.etree.ElementTree as ET
@@ -18,13 +19,14 @@ import archdsl
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
 from archdsl.ops import Add, Relu
-from archdsl.views import engine
+from archdsl.views import engine, picture
 from archdsl.views.compose import compose
 from archdsl.views.diagram import diagram
 from archdsl.views.dot import quote, to_dot
 from archdsl.views.drawing import LEVELS, Arrow, Box, Drawing, Frame, View
 from archdsl.views.engine import TooSlow
 from archdsl.views.layout import place
+from archdsl.views.mermaid import mermaid
 from archdsl.views.request import Options, Request
 from archdsl.views.svg import paint
 from archdsl.views.theme import LIGHT
@@ -261,6 +263,40 @@ def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
     assert made.note == "too large to draw as asked: drawn at the level `network`, equal blocks folded"
     assert diagram(web.graph(), time_limit_s=2).data
     assert time.monotonic() - start < 20
+
+
+def test_mermaid_holds_the_same_and_nothing_more() -> None:
+    """Each line is one of the few forms that Mermaid's grammar has for it; the texts in quotes hold no character of meaning."""
+    text = r"[\w ,./()+=\u00d7\u2026\u00b7\u00a0#;-]*"
+    forms = (
+        r"%%\{init: .*\}%%", "flowchart (TB|LR)", rf' +n\d+\("{text}(<br>{text})*"\)', rf' +n\d+\(\("{text}"\)\)', rf' +subgraph f\d+\["{text}"\]',
+        " +end", rf'  n\d+ (-->|-\.->)(\|"{text}"\|)? n\d+', r"  classDef \w+ fill:#\w{6},stroke:#\w{6},color:#\w{6}", r"  class [nf]\d+(,[nf]\d+)* \w+",
+    )  # fmt: skip
+    drawings = [compose(archdsl.load(name).graph, View(level)) for name in ("googlenet", "resnet18") for level in LEVELS]
+    for drawing in [*drawings, *map(drawing_of, EVIL)]:
+        lines = mermaid(drawing).splitlines()
+        assert [line for line in lines if not any(re.fullmatch(form, line) for form in forms)] == []
+        assert sum(bool(re.match(r" +n\d+\(", line)) for line in lines) == len(list(drawing.boxes()))
+        assert sum(" n" in line and "-->" in line or "-.->" in line for line in lines) == len(drawing.arrows)
+
+
+def test_a_hostile_title_is_text_in_every_format() -> None:
+    graph = archdsl.load("lenet5").graph
+    for title in EVIL:
+        for heat in ("kind", "macs"):
+            options = Options(title=title, legend=True, color=heat)  # type: ignore[arg-type]
+            tree = ET.fromstring(diagram(graph, options=options).data)
+            assert {element.tag.partition("}")[2] for element in tree.iter()} <= ELEMENTS
+            assert diagram(graph, "png", options=options).data.startswith(b"\x89PNG")
+            assert diagram(graph, "pdf", options=options).data.startswith(b"%PDF-")
+
+
+def test_pictures_need_no_font_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = archdsl.load("resnet18").graph
+    assert picture._has_glyphs(diagram(graph, options=Options(legend=True)).data.decode())
+    assert not picture._has_glyphs("\u6f22")
+    pdf = diagram(graph, "pdf").data
+    assert re.findall(rb"/FontName ?/\w+\+([\w-]+)", pdf) != [] and b"Arimo" in pdf
 
 
 # --- what there is not -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from archdsl.views.theme import LIGHT, THEMES, Theme
 
 _HEAD = """\
 digraph network {{
-  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep=0.25, ranksep={between}, pad=0.1, bgcolor="{background}"]
+  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep={beside}, ranksep={between}, pad=0.1, bgcolor="{background}"]
   node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fixedsize={fixed}, penwidth=1.1]
   edge [fontname="Helvetica", fontsize=8.5, color="{arrow}", arrowsize=0.55, penwidth=0.9]
 """
@@ -41,12 +41,12 @@ def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) 
     """
     theme = THEMES.get(options.theme, LIGHT)
     heat = scale(drawing, options.color)
-    text = _HEAD.format(direction=options.direction, between=_between(drawing, options, whole), fixed=str(not whole).lower(), background=theme.background, arrow=theme.arrow)
+    text = _HEAD.format(direction=options.direction, beside=0.34 if options.direction == "LR" else 0.25, between=_between(drawing, options, whole), fixed=str(not whole).lower(), background=theme.background, arrow=theme.arrow)
     if whole and (lines := head_content(drawing, options.title)):
         text += f"  label=<{_rows(lines, theme)}>\n"
     rows = _members(drawing, theme, heat, whole)
     weights = _weights(drawing)
-    rows += [_arrow(arrow, weight, theme, whole and options.shapes) for arrow, weight in zip(drawing.arrows, weights, strict=True)]
+    rows += [_arrow(arrow, weight, options, theme, whole) for arrow, weight in zip(drawing.arrows, weights, strict=True)]
     return text + "\n".join([*rows, "}", ""])
 
 
@@ -134,8 +134,9 @@ def _sized_label(inside: Content, theme: Theme, whole: bool, align: str = "cente
     return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td {size}>{rows}</td></tr></table>'
 
 
-def _arrow(arrow: Arrow, weight: int, theme: Theme, labelled: bool) -> str:
-    fields = [f"label=<{_sized_label(arrow_content(arrow.label), theme, True)}>"] if arrow.label and labelled else []
+def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: bool) -> str:
+    labelled = arrow.label and options.shapes
+    fields = [f"label=<{_sized_label(arrow_content(arrow.label), theme, True)}>"] if labelled and whole else []
     fields += [f"weight={weight}"] if weight != 1 else []
     fields += ["style=dashed"] if arrow.training else []
     return f"  n{arrow.source} -> n{arrow.target}" + (f" [{', '.join(fields)}]" if fields else "")

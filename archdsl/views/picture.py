@@ -11,6 +11,8 @@ from archdsl.views.metrics import FONTS
 from archdsl.views.request import Options
 
 _FILES = ("Arimo-Regular.ttf", "Arimo-Bold.ttf")
+_GLYPHS = (("\t", "~"), ("\u00a0", "\u017f"), ("\u0370", "\u03ff"), ("\u0400", "\u045f"), ("\u2010", "\u2026"), ("\u2190", "\u2193"))
+"""First and last of the characters that are in them."""
 _POINTS = 72
 _MAX_PIXELS = 150_000_000
 
@@ -25,8 +27,10 @@ def png(svg: bytes, options: Options) -> bytes:
     if width * height * zoom * zoom > _MAX_PIXELS:
         raise error("E0715", f"the picture would have {width * zoom:.0f} x {height * zoom:.0f} pixels", status=2,
                     help="a smaller `--dpi`, `--level block`, or a PDF")  # fmt: skip
+    text = _ours(svg)
     return bytes(resvg_py.svg_to_bytes(
-        svg_string=_ours(svg), zoom=zoom, font_files=[str(FONTS / name) for name in _FILES], sans_serif_family="Arimo",
+        svg_string=text, zoom=zoom, font_files=[str(FONTS / name) for name in _FILES], sans_serif_family="Arimo",
+        skip_system_fonts=_has_glyphs(text),
     ))  # fmt: skip
 
 
@@ -39,7 +43,7 @@ def pdf(svg: bytes, options: Options) -> bytes:
     for name in _FILES:
         fonts.load_font_file(str(FONTS / name))
     text = _ours(svg)
-    if not text.isascii():
+    if not _has_glyphs(text):
         fonts.load_system_fonts()
     return bytes(svg2pdf_py.svg_to_pdf(text, fonts))
 
@@ -51,6 +55,11 @@ def size(svg: bytes) -> tuple[float, float]:
     found = re.search(rb'<svg[^>]*? width="([0-9.]+)[a-z]*"[^>]*? height="([0-9.]+)', svg)
     assert found is not None
     return float(found[1]), float(found[2])
+
+
+def _has_glyphs(text: str) -> bool:
+    """Whether Arimo, as we have it, can write the text: those of other scripts need a font of the system."""
+    return all(any(low <= char <= high for low, high in _GLYPHS) for char in set(text))
 
 
 def _ours(svg: bytes) -> str:
