@@ -201,6 +201,7 @@ PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "
 def everything() -> Iterator[tuple[str, str]]:
     """Path and text of every file that is made, wholly or in part."""
     sys.path.insert(0, str(Path(__file__).parent))
+    from gallery import gallery_page, pictures
     from ops_page import ops_page
 
     for page in PAGES:
@@ -208,12 +209,15 @@ def everything() -> Iterator[tuple[str, str]]:
     for name in PICTURES:
         yield f"docs/pictures/{name}.svg", picture(name)
     yield "docs/ops.md", ops_page()
+    yield from pictures()
+    yield "docs/gallery.md", gallery_page()
 
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
     for path, text in everything():
         file = ROOT / path
+        file.parent.mkdir(exist_ok=True)
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
             print("wrote", path)

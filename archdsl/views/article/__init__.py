@@ -67,10 +67,15 @@ def _first(graph: Graph) -> Subject | None:
     kinds = {type(node.op) for node in graph.nodes if not node.op.role and node.op.inference} - {Input, Flatten}
     if kinds == {Fc}:
         return next(node for node in graph.nodes if isinstance(node.op, Fc))
-    blocks = (scope for scope in graph.root.walk() if _has_figure(graph, scope))
+    blocks = [scope for scope in graph.root.walk() if _has_figure(graph, scope)]
+    telling = (scope for scope in blocks if scope.kind != "branches" or len(_branches(scope)) > 2)
     layers = (node for node in graph.nodes if type(node.op) is Conv)
     neurons = (node for node in graph.nodes if isinstance(node.op, Fc))
-    return next(blocks, None) or next(layers, None) or next(neurons, None)
+    return next(telling, None) or next(iter(blocks), None) or next(layers, None) or next(neurons, None)
+
+
+def _branches(scope: Scope) -> list[Scope]:
+    return [m for m in scope.members if isinstance(m, Scope) and m.role == "branch"]
 
 
 def _under(graph: Graph, path: str) -> Subject | None:

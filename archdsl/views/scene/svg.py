@@ -23,7 +23,7 @@ _MAX_WORDS = 300
 
 def to_svg(scene: Scene, dark: Scene | None = None) -> str:
     """The scene as an SVG document, the same on every machine."""
-    pen = _Pen(f"s{crc32(repr((scene.title, scene.description, scene.width)).encode('ascii', 'backslashreplace')):08x}")
+    pen = _Pen(f"s{crc32(repr((scene.title, scene.description, round(scene.width))).encode('ascii', 'backslashreplace')):08x}")
     body = [_member(member, other, pen) for member, other in zip(scene.members, dark.members if dark else repeat(None), strict=False)]
     part = min(1, _PAGE[0] / scene.width, _PAGE[1] / scene.height)
     root = element(
