@@ -1,20 +1,23 @@
 """Where the names in a chart go: beside what they name, and over nothing else.
 
-Those with the most neighbours choose first, the cheapest free one among places on rings around their ball; then all
-choose again. All lengths are in points.
+Those with the most neighbours choose first, the cheapest among places on rings around their ball. A name may send others
+away, which then choose anew; it costs the more the oftener they were sent. All lengths are in points.
 """
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Sequence
 from math import cos, hypot, inf, pi, sin
 from typing import NamedTuple, TypeAlias
 
-_RINGS = (2.0, 7.0, 13.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0)
+_RINGS = (2.0, 7.0, 13.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0, 125.0, 155.0)
 """Distances from a ball's edge to its name."""
 _ANGLES = 24
-_ROUNDS = 3
-"""Each name chooses again when it knows where the others went."""
+_STEPS = 14
+"""Choices for each name, on average, before the search ends."""
+_EVICTED = 60.0
+"""What it costs to send another name away; more each time it is sent."""
 _CROSSING = 25.0
 _MARGIN = 1.5
 """Room around a name."""
@@ -52,54 +55,90 @@ class _Box(NamedTuple):
 
 
 def place(balls: Sequence[Ball], width: float, height: float) -> list[Place | None]:
-    """A place for each ball's name inside of `width` x `height`; None where nothing near it is free."""
+    """A place for each ball's name inside of `width` x `height`; None where the search ends before there is one."""
     crowd = [sum(hypot(a.x - b.x, a.y - b.y) < _NEAR + a.radius + b.radius for b in balls) for a in balls]
-    order = sorted(range(len(balls)), key=lambda n: (-crowd[n], balls[n].radius))
+    waiting = deque(sorted(range(len(balls)), key=lambda n: (-crowd[n], balls[n].radius)))
     frame = _Box(0.0, 0.0, width, height)
-    placed: dict[int, Place] = {}
-    for n in order * _ROUNDS:
-        placed.pop(n, None)
-        others = [(balls[m], at) for m, at in placed.items()]
-        best = _cheapest(balls, n, _Taken(frame, [_box(ball, at) for ball, at in others],
-                                          [(ball, at) for ball, at in others if at.leader is not None]))  # fmt: skip
-        if best is not None:
-            placed[n] = best
-    return [placed.get(n) for n in range(len(balls))]
+    names = _Names(balls, [_options(balls, n, frame) for n in range(len(balls))], {}, Counter())
+    for _ in range(_STEPS * len(balls)):
+        if not waiting:
+            break
+        n = waiting.popleft()
+        best = names.cheapest(n)
+        if best is None:
+            continue
+        for m in names.in_the_way(n, best):
+            del names.placed[m]
+            names.moved[m] += 1
+            waiting.append(m)
+        names.placed[n] = best
+    for n in [*names.placed]:
+        names.placed[n] = names.cheapest(n, polite=True) or names.placed[n]
+    return [names.placed[n].place if n in names.placed else None for n in range(len(balls))]
 
 
-class _Taken(NamedTuple):
-    """The plot's frame, the names placed in it, and the lines to them."""
+class _Option(NamedTuple):
+    """A place that a name may take, and what it costs whatever else is there."""
 
-    frame: _Box
-    boxes: list[_Box]
-    leaders: list[tuple[Ball, Place]]
+    cost: float
+    box: _Box
+    place: Place
+    line: _Segment | None
 
-    def leaves_free(self, ball: Ball, at: Place) -> bool:
-        box = _box(ball, at)
-        if not _within(box, self.frame) or any(_overlap(box, other) for other in self.boxes):
-            return False
-        if any(_cuts(other, there, box) for other, there in self.leaders):
-            return False
-        return at.leader is None or not any(_cuts(ball, at, other) for other in self.boxes)
 
-    def crossings(self, ball: Ball, at: Place) -> int:
-        """How many leaders the leader of this name would cross."""
-        if at.leader is None:
+class _Names(NamedTuple):
+    """Each name's options, the cheapest first; those that have a place; how often each had to give one up."""
+
+    balls: Sequence[Ball]
+    options: Sequence[Sequence[_Option]]
+    placed: dict[int, _Option]
+    moved: Counter[int]
+
+    def cheapest(self, n: int, polite: bool = False) -> _Option | None:
+        """The best place for a name: cheap itself, and in the way of few; `polite`: of none."""
+        best, least = None, inf
+        for option in self.options[n]:
+            if option.cost >= least:
+                break
+            cost = option.cost + _CROSSING * self.crossings(n, option)
+            if cost < least:
+                others = self.in_the_way(n, option)
+                cost += sum(_EVICTED * (1 + self.moved[m]) for m in others)
+                if cost < least and not (polite and others):
+                    best, least = option, cost
+        return best
+
+    def in_the_way(self, n: int, option: _Option) -> list[int]:
+        """The names that would lie under this one, or whose line would meet it, or that its line would meet."""
+        _, box, _, line = option
+        return [
+            m for m, other in self.placed.items()
+            if m != n and (
+                _overlap(box, other.box)
+                or (other.line is not None and _cuts(other.line, box))
+                or (line is not None and _cuts(line, other.box))
+            )
+        ]  # fmt: skip
+
+    def crossings(self, n: int, option: _Option) -> int:
+        """How many lines to names the line to this one would cross."""
+        if option.line is None:
             return 0
-        own = ((ball.x, ball.y), at.leader)
-        return sum(_cross(own, ((b.x, b.y), there.leader)) for b, there in self.leaders if there.leader is not None)
+        lines = (other.line for m, other in self.placed.items() if m != n)
+        return sum(line is not None and _cross(option.line, line) for line in lines)
 
 
-def _cheapest(balls: Sequence[Ball], n: int, taken: _Taken) -> Place | None:
-    best, cheapest = None, inf
-    for choice, distance in _choices(balls[n]):
-        if distance >= cheapest:
-            break  # the rings farther out only cost more
-        if taken.leaves_free(balls[n], choice):
-            cost = _cost(balls, n, choice, distance) + _CROSSING * taken.crossings(balls[n], choice)
-            if cost < cheapest:
-                best, cheapest = choice, cost
-    return best
+def _options(balls: Sequence[Ball], n: int, frame: _Box) -> list[_Option]:
+    ball = balls[n]
+    reach = ball.radius + _RINGS[-1] + ball.width
+    near = [b for m, b in enumerate(balls) if m != n and abs(b.x - ball.x) < reach + b.radius and abs(b.y - ball.y) < reach + b.radius]
+    out = []
+    for place, distance in _choices(ball):
+        box = _box(ball, place)
+        if _within(box, frame):
+            line = ((ball.x, ball.y), place.leader) if place.leader is not None else None
+            out.append(_Option(_cost(near, box, distance, place), box, place, line))
+    return sorted(out, key=lambda option: option.cost)
 
 
 def _choices(ball: Ball) -> list[tuple[Place, float]]:
@@ -138,23 +177,17 @@ def _overlap(a: _Box, b: _Box) -> bool:
     return a.left < b.right and b.left < a.right and a.bottom < b.top and b.bottom < a.top
 
 
-def _cuts(ball: Ball, at: Place, box: _Box) -> bool:
-    """Whether the leader of a name runs through a box."""
-    assert at.leader is not None
-    return _segment_in(box, (ball.x, ball.y), at.leader)
-
-
-def _segment_in(box: _Box, start: tuple[float, float], end: tuple[float, float]) -> bool:
-    """Liang and Barsky's test of a segment against a box."""
+def _cuts(line: _Segment, box: _Box) -> bool:
+    """Whether a line runs through a box: the test of Liang and Barsky."""
+    (x0, y0), (x1, y1) = line
+    if max(x0, x1) < box.left or min(x0, x1) > box.right or max(y0, y1) < box.bottom or min(y0, y1) > box.top:
+        return False
     low, high = 0.0, 1.0
-    for a, b, least, most in ((start[0], end[0], box.left, box.right), (start[1], end[1], box.bottom, box.top)):
+    for a, b, least, most in ((x0, x1, box.left, box.right), (y0, y1, box.bottom, box.top)):
         way = b - a
-        if way == 0:
-            if not least <= a <= most:
-                return False
-            continue
-        first, last = sorted(((least - a) / way, (most - a) / way))
-        low, high = max(low, first), min(high, last)
+        if way != 0:
+            first, last = sorted(((least - a) / way, (most - a) / way))
+            low, high = max(low, first), min(high, last)
     return low <= high
 
 
@@ -166,13 +199,10 @@ def _cross(a: _Segment, b: _Segment) -> bool:
     return side(a, b[0]) * side(a, b[1]) < 0 and side(b, a[0]) * side(b, a[1]) < 0
 
 
-def _cost(balls: Sequence[Ball], own: int, at: Place, distance: float) -> float:
+def _cost(near: Sequence[Ball], box: _Box, distance: float, at: Place) -> float:
     """Distance, and what lies beneath the name: another ball's middle costs most, as then it is not seen whose it is."""
-    box = _box(balls[own], at)
     cost = distance + (4.0 if at.leader else 0.0)
-    for n, ball in enumerate(balls):
-        if n == own:
-            continue
+    for ball in near:
         across = max(box.left - ball.x, 0.0, ball.x - box.right)
         up = max(box.bottom - ball.y, 0.0, ball.y - box.top)
         gap = hypot(across, up)
