@@ -317,6 +317,27 @@ def test_outputs(name: str, dtype: torch.dtype, most: float, timm: ModuleType, m
     assert float((mine - other).abs().max() / other.abs().max()) <= most
 
 
+@pytest.mark.parametrize("name", slow_but(["se_resnet50"], QUICK))
+def test_gradients(name: str, timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timm.layers.pool2d_same.AvgPool2dSame.forward", mean_inside)
+    theirs = timms(timm, name)
+    ours = archdsl.load(name, input="3x96x128").to_torch(device="meta")
+    weights = random_weights(theirs, torch.float64)
+    x = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for network in (ours, theirs):
+        network.load_state_dict({key: tensor.clone() for key, tensor in weights.items()}, strict=True, assign=True)
+        network.drop_rate = 0.0  # timm's senet has it from there, and drops in a function
+        for module in network.train().modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        network(x).square().sum().backward()
+    gradients = {key: weight.grad for key, weight in theirs.named_parameters()}
+    for key, weight in ours.named_parameters():
+        mine, other = weight.grad, gradients[key]
+        assert mine is not None and other is not None and other.isfinite().all()
+        assert float((mine - other).abs().max()) <= 1e-9 * float(other.abs().max()), key
+
+
 def random_weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     """Weights, and statistics of batch norm that are not those it starts with."""
     random = torch.Generator().manual_seed(0)

@@ -142,7 +142,14 @@ def test_one_network_whatever_is_made_of_it(name: str, tmp_path: Path) -> None:
     (ran,) = session.run(None, {session.get_inputs()[0].name: x})
     assert np.array_equal(own, other)
     assert np.isfinite(own).all()
-    assert np.abs(ran - own).max() <= 1e-5 * np.abs(own).max()
+    with torch.no_grad():
+        exact = module.double()(torch.from_numpy(x).double()).numpy()
+    # Untrained deep networks enlarge rounding, torch's as well as the runtime's; a mistake would be far above both.
+    assert distance(ran, exact) <= max(1e-5, 5 * distance(own, exact))
+
+
+def distance(values: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.abs(values - exact).max() / np.abs(exact).max())
 
 
 def small(network: archdsl.Network) -> tuple[int, ...]:
