@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Make something of it": {
         "compile": "An ONNX file, PyTorch source, or weights.",
         "passes": "What each pass does to the network that is compiled.",
+        "verify": "Hold what was made of it against it, node by node.",
         "predict": "Run it on images.",
         "bench": "How fast it runs, beside other ways of running it.",
     },

@@ -8,7 +8,7 @@ a constant that was fitted to results:
    approach to probabilistic rounding error analysis", theorem 2.4). `terms` is that n for each op.
 2. So the judge runs a second time, and errs on purpose: every op that rounds receives inputs and tensors that are off by
    ``sqrt(n) * u`` of themselves, with random signs, and its output is made off likewise (Monte Carlo arithmetic, Parker
-   1997). How far that run strays from the first, `spread`, says what errors of this size come to at this depth: they add
+   1997), and where it gives few numbers this is done several times. How far that run strays from the first, `spread`, says what errors of this size come to at this depth: they add
    up, cancel, are amplified where large numbers cancel, and are forgotten behind a relu.
 3. The bound is ``SAFETY * (spread + u)``.
 

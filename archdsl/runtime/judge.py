@@ -15,6 +15,11 @@ from archdsl.graph import Graph, Node
 from archdsl.runtime.bounds import ABSOLUTE, OF_INPUT, ROUNDOFF, SMALLEST, bound, difference, error_size
 from archdsl.shapes import concrete
 
+COPIES, FEW, CHEAP = 4, 1024, 1 << 22
+"""Erring runs of a node that gives few numbers, at little cost: of few numbers one run says little."""
+_ALONE = 1 << 24
+"""Below so many multiply-accumulates, and in grouped convolutions, threads only wait for one another."""
+
 
 class Judged(NamedTuple):
     """What a node gives, in float64, and how far a run in `dtype` may be from it (`bounds.difference`)."""
@@ -33,19 +38,22 @@ def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array
     """
     last = _last_readers(graph)
     errors = torch.Generator().manual_seed(seed)
+    threads = torch.get_num_threads()
     exact: dict[int, Tensor] = {}
-    erring: dict[int, Tensor] = {}
+    erring: dict[int, list[Tensor]] = {}
     with torch.no_grad():
         for node in graph.nodes:
             if node.training:
                 continue
             if node.id in graph.inputs:
                 given = torch.tensor(inputs[node.path]).double()
-                exact[node.id], erring[node.id] = given, _off(given, ROUNDOFF[dtype], 0.0, errors)
+                exact[node.id], erring[node.id] = given, [_off(given, ROUNDOFF[dtype], 0.0, errors)]
             else:
-                _run(node, weights, exact, erring, dtype, errors)
+                _run(node, weights, exact, erring, dtype, errors, threads)
+            torch.set_num_threads(threads)
             value = exact[node.id].numpy()
-            yield Judged(node, value, bound(difference(erring[node.id].numpy(), value), dtype))
+            spread = max(difference(run.numpy(), value) for run in erring[node.id])
+            yield Judged(node, value, bound(spread, dtype))
             for source in {*node.inputs, node.id}:
                 if last[source] <= node.id:
                     del exact[source], erring[source]
@@ -79,24 +87,35 @@ def _last_readers(graph: Graph) -> list[int]:
     return last
 
 
-def _run(node: Node, weights: Mapping[str, Array], exact: dict[int, Tensor], erring: dict[int, Tensor], dtype: str,
-         errors: torch.Generator) -> None:  # fmt: skip
+def _run(node: Node, weights: Mapping[str, Array], exact: dict[int, Tensor], erring: dict[int, list[Tensor]],
+         dtype: str, errors: torch.Generator, threads: int) -> None:  # fmt: skip
     """The node's value, and the same from inputs and tensors that are off."""
-    size, least = error_size(node, dtype), SMALLEST[dtype]
+    size = error_size(node, dtype)
+    alone = node.macs < _ALONE or getattr(node.op, "groups", 1) > 1
+    torch.set_num_threads(1 if alone else threads)
     module = node_module(node, weights).double()
-    given = [exact[i] for i in node.inputs]
-    exact[node.id] = module(*given)
-    astray = [erring[i] for i in node.inputs]
-    if size:
-        astray = [_off(value, size, least, errors) for value in astray]
-        _put_off(module, size, errors)
-    made = module(*astray)
-    if not size:
-        erring[node.id] = made
-        return
-    kind = type(node.op)
-    least = 1.0 if kind in ABSOLUTE else least
-    erring[node.id] = _off(made, size, least, errors, astray[0] if kind in OF_INPUT else made)
+    value = exact[node.id] = module(*(exact[i] for i in node.inputs))
+    few = value.numel() <= FEW and node.macs <= CHEAP
+    tensors = {key: tensor.clone() for key, tensor in module.state_dict().items()} if size and few else {}
+    runs = erring[node.id] = []
+    copies = max(COPIES if size else 1, *(len(erring[i]) for i in node.inputs)) if few else 1
+    for copy in range(copies):
+        given = [erring[i][copy % len(erring[i])] for i in node.inputs]
+        if size:
+            given = [_off(one, size, SMALLEST[dtype], errors) for one in given]
+            _put_off(module, size, errors)
+        made = module(*given)
+        runs.append(_off(made, size, _least(node, dtype), errors, _scale(node, given)) if size else made)
+        if tensors:
+            module.load_state_dict(tensors)
+
+
+def _least(node: Node, dtype: str) -> float:
+    return 1.0 if type(node.op) in ABSOLUTE else SMALLEST[dtype]
+
+
+def _scale(node: Node, given: list[Tensor]) -> Tensor | None:
+    return given[0] if type(node.op) in OF_INPUT else None
 
 
 def _put_off(module: nn.Module, size: float, errors: torch.Generator) -> None:

@@ -15,9 +15,11 @@ from typing import BinaryIO
 
 from archdsl.diagnostics import ArchError, error
 
-_IR_VERSION, _PRODUCER, _GRAPH, _METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
+_IR_VERSION, _PRODUCER, _GRAPH, METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
 _KNOWN = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 """Wire type of each field of ModelProto (onnx.proto3, IR version 13)."""
+DELIMITED = frozenset(field for field, wire in _KNOWN.items() if wire == 2)
+"""The fields that are a length and that many bytes."""
 _MAX_FIELDS = 100_000
 _MAX_TEXT = 4 << 20
 
@@ -32,8 +34,8 @@ class ModelFacts:
     metadata: Mapping[str, str]
 
 
-class _Broken(Exception):
-    pass
+class Broken(Exception):
+    """These bytes are no ONNX model."""
 
 
 def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
@@ -43,9 +45,9 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
         with file.open("rb") as opened:
             found = os.fstat(opened.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise _Broken("it is not a regular file")
+                raise Broken("it is not a regular file")
             return _facts(file, opened, found.st_size)
-    except _Broken as problem:
+    except Broken as problem:
         raise not_a_model(file, str(problem)) from None
     except (OSError, ValueError) as problem:
         why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
@@ -62,28 +64,28 @@ def _short(path: Path) -> str:
 
 def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
     producer, metadata, seen = "", {}, set()
-    for field, length in _fields(file, size):
+    for field, length in fields(file, size):
         seen.add(field)
         if field == _FUNCTIONS:
             # Functions that call one another can make a small file run for ever.
-            raise _Broken("it has functions of its own, which are not run")
-        if field in (_PRODUCER, _METADATA):
+            raise Broken("it has functions of its own, which are not run")
+        if field in (_PRODUCER, METADATA):
             if length > _MAX_TEXT:
-                raise _Broken("its metadata is too long")
+                raise Broken("its metadata is too long")
             data = file.read(length)
             if field == _PRODUCER:
                 producer = _text(data)
             else:
-                key, value = _pair(data)
+                key, value = pair(data)
                 metadata[key] = value
         elif _KNOWN[field] == 2:
             file.seek(length, os.SEEK_CUR)
     if not {_IR_VERSION, _GRAPH} <= seen:
-        raise _Broken("it is empty" if not size else "it holds no graph")
+        raise Broken("it is empty" if not size else "it holds no graph")
     return ModelFacts(path, size, producer, metadata)
 
 
-def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+def fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
     """Number and length of each field; the file then stands at its bytes, which the caller reads or skips."""
     for _ in range(_MAX_FIELDS):
         if file.tell() >= size:
@@ -91,12 +93,12 @@ def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
         tag = _varint(file)
         field, wire = tag >> 3, tag & 7
         if _KNOWN.get(field) != wire:
-            raise _Broken("its bytes are those of another kind of file")
+            raise Broken("its bytes are those of another kind of file")
         value = _varint(file)
         if wire == 2 and file.tell() + value > size:
-            raise _Broken("it is cut off")
+            raise Broken("it is cut off")
         yield field, value
-    raise _Broken("it has too many parts")
+    raise Broken("it has too many parts")
 
 
 def _varint(file: BinaryIO) -> int:
@@ -104,14 +106,14 @@ def _varint(file: BinaryIO) -> int:
     for shift in range(0, 70, 7):
         byte = file.read(1)
         if not byte:
-            raise _Broken("it is cut off")
+            raise Broken("it is cut off")
         value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return value
-    raise _Broken("its bytes are those of another kind of file")
+    raise Broken("its bytes are those of another kind of file")
 
 
-def _pair(data: bytes) -> tuple[str, str]:
+def pair(data: bytes) -> tuple[str, str]:
     """Key and value of one `StringStringEntryProto`."""
     parts = {1: "", 2: ""}
     at = 0
@@ -125,7 +127,7 @@ def _pair(data: bytes) -> tuple[str, str]:
             if byte < 0x80:
                 break
         if field not in parts or at + length > len(data):
-            raise _Broken("its metadata is damaged")
+            raise Broken("its metadata is damaged")
         parts[field] = _text(data[at : at + length])
         at += length
     return parts[1], parts[2]

@@ -23,7 +23,7 @@ GPU_HELP = (
     "pip uninstall onnxruntime, then pip install 'archdsl[gpu]' (the two hide one another);\n"
     "`archdsl doctor` tells what works"
 )
-_FATAL_ONLY = 4
+FATAL_ONLY = 4
 """ONNX Runtime prints its own errors beside raising them; once is enough."""
 
 
@@ -91,7 +91,9 @@ class Session:
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, "cuda", 0))
         first = self.run(values)  # tells the outputs' sizes: a recorded graph needs them fixed and in one place
         for name, value in zip(self.outputs, first, strict=True):
-            binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, "cuda", 0))
+            binding.bind_ortvalue_output(
+                name, ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, "cuda", 0)
+            )
 
         def run_bound() -> None:
             self.inference.run_with_iobinding(binding)
@@ -110,7 +112,7 @@ def onnxruntime() -> ModuleType:
         raise error("E0802", f"onnxruntime {why}", status=2,
                     help="pip install 'archdsl[cpu]', or 'archdsl[gpu]' for a GPU of NVIDIA's") from None  # fmt: skip
     with suppress(AttributeError):
-        ort.set_default_logger_severity(_FATAL_ONLY)
+        ort.set_default_logger_severity(FATAL_ONLY)
     return ort  # type: ignore[no-any-return]
 
 
@@ -160,7 +162,7 @@ def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) 
         with suppress(Exception):  # finds the CUDA libraries that pip installed; if it cannot, the provider says so
             ort.preload_dlls()
     options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY
+    options.log_severity_level = FATAL_ONLY
     if tuning.threads is not None:
         options.intra_op_num_threads = tuning.threads
         options.inter_op_num_threads = 1

@@ -166,14 +166,14 @@ class _Layout:
 def _require_memory(graph: Graph, planned: Plan) -> None:
     """The largest tensor is made in memory, and a converted one twice: refused before it is tried."""
     need = 2 * max(map(nbytes, planned.initializers), default=0)
-    have = _memory()
+    have = free_memory()
     if have is not None and need > have:
         raise error(
             "E0705", f"the largest tensor of `{graph.name}` needs {need:,} bytes of memory; {have:,} are free", status=2
         )
 
 
-def _memory() -> int | None:
+def free_memory() -> int | None:
     """Bytes of memory that a process may still take, where the system tells."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:

@@ -1,0 +1,288 @@
+"""The steps of `archdsl verify`: what is compared, the comparison, the certificate, and how it is told."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archdsl.cli.console import Console
+from archdsl.cli.verify import Job
+from archdsl.diagnostics import Diagnostic, error, escape_control
+from archdsl.need import need
+from archdsl.network import Network, open_network
+from archdsl.views.table import Style
+
+ARTEFACTS = {"module": "PyTorch module", "source": "printed source", "onnx": "ONNX file"}
+
+
+def open_job(spec: str | None, model: Path | None, weights: str | None, seed: int | None, batch: int | None,
+             args: Mapping[str, str], size: str | None) -> tuple[Job, dict[str, Any] | None]:  # fmt: skip
+    """What is to be verified, and the certificate that the file has. Raises E0801, E0802, E0805, E0822, E0823, E06xx."""
+    need("numpy")
+    need("torch", "E0801", "pip install 'archdsl[torch]'")
+    need("onnx")
+    from archdsl.runtime import certificate
+    from archdsl.runtime.model import read_facts
+
+    facts = None if model is None else read_facts(model)
+    found = None if facts is None else certificate.read(dict(facts.metadata))
+    if found is not None:  # the same run again, unless another is asked for
+        seed = found.get("seed", 0) if seed is None else seed
+        batch = found.get("batch", 1) if batch is None else batch
+        size = found.get("input") if size is None and spec is None else size
+    net = open_network(spec, args, size) if spec is not None else _carried(facts, size)
+    job = Job(net, net.graph, None, model, facts, seed or 0, batch or 1)  # type: ignore[arg-type]
+    _find_weights(job, weights)
+    return job, found
+
+
+def _carried(facts: Any, size: str | None) -> Network:
+    """The network of the spec that a file of ours carries."""
+    from archdsl import spec as specs
+    from archdsl.elaborate import elaborate
+    from archdsl.source import decode
+
+    text = facts.metadata.get("spec")
+    if facts.producer != "archdsl" or text is None:
+        raise error(
+            "E0805", f"`{facts.path.name}` carries no spec: it was not made by archdsl", help="give the SPEC as well"
+        )
+    opened = specs.from_source(decode(text.encode(), f"the spec in {facts.path.name}"))
+    document = specs.document_of(opened)
+    if Network(document, elaborate(document, {}), {}).fingerprint != facts.metadata.get("spec_sha256"):
+        raise error("E0822", f"the spec in `{facts.path.name}` is not the one that its hash says")
+    document = specs.document_of(opened, size)
+    return Network(document, elaborate(document, {}), {})
+
+
+def _find_weights(job: Job, given: str | None) -> None:
+    """The numbers: those given, those that the file says it began with, or those in the file. Raises E0823."""
+    if job.facts is None or given is not None:
+        job.weights = job.net.weights(given, job.seed)
+        return
+    source = job.facts.metadata.get("weights", "")
+    if source.startswith("random, seed ") and source.removeprefix("random, seed ").isdecimal():
+        job.weights = job.net.weights(None, int(source.removeprefix("random, seed ")))
+        return
+    import onnx
+
+    from archdsl.runtime.stored import stored_weights
+
+    assert job.model is not None
+    proto = onnx.load(job.model, load_external_data=False)
+    for graph in (job.net.graph, job.net.optimised()):
+        found = stored_weights(proto, job.model.parent, graph, source)
+        if found is not None:
+            job.graph, job.weights, job.whole = graph, found, graph is job.net.graph
+            return
+    raise error("E0823", f"the numbers in `{job.model.name}` were folded together and cannot be told apart",
+                help="give the ones it was made of: `--weights FILE`")  # fmt: skip
+
+
+# --- the comparison -------------------------------------------------------------------------------------------
+
+
+def run(console: Console, job: Job, folder: Path) -> Any:
+    """Runs everything and holds it against the judge."""
+    from archdsl.backends.torch.module import to_torch
+    from archdsl.runtime.judge import seeded_inputs
+    from archdsl.runtime.values import Values, load_weights, module_values, printed_module
+    from archdsl.runtime.verify import measure, memory_needed
+
+    needed, free = memory_needed(job.graph, job.batch), _free_memory()
+    if free is not None and needed > free:
+        raise error("E0705", f"the values of all nodes need {needed:,} bytes of memory; {free:,} are free", status=2,
+                    help="a smaller --input, or --batch 1")  # fmt: skip
+    inputs = seeded_inputs(job.graph, job.batch, job.seed)
+    artefacts: dict[str, Values] = {}
+    if job.whole:
+        artefacts["module"] = module_values(to_torch(job.graph, job.weights), job.graph, inputs)
+        printed = printed_module(job.net.to_source())
+        load_weights(printed, job.weights)
+        artefacts["source"] = module_values(printed, job.graph, inputs)
+        del printed
+    artefacts["onnx"] = _onnx(job, inputs, folder)
+    return measure(job.graph, job.weights, inputs, artefacts, job.seed, console.progress("verifying"))
+
+
+def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
+    """The values of the file's nodes, by the paths of the graph's."""
+    import onnx
+
+    from archdsl.runtime.values import onnx_values
+    from archdsl.runtime.verify import stands_for
+
+    path = job.model
+    if path is None:
+        path = folder / "model.onnx"
+        job.net.to_onnx(path, job.weights)
+    model = onnx.load(path, load_external_data=False)
+    values = onnx_values(model, path.parent, inputs, job.graph.by_path)
+    if not job.whole:
+        return values
+    folded = json.loads({item.key: item.value for item in model.metadata_props}.get("folded", "{}"))
+    made_of = {
+        n.name: {key for name in n.input for key in folded.get(name, ())} for n in model.graph.node if n.name in values
+    }
+    names = stands_for(job.graph, made_of)
+    return {names[at]: value for at, value in values.items()}
+
+
+def _free_memory() -> int | None:
+    from archdsl.backends.onnx.write import free_memory
+
+    return free_memory()
+
+
+# --- the certificate ------------------------------------------------------------------------------------------
+
+
+def certify(job: Job, report: Any) -> None:
+    """Writes the result into the file."""
+    from archdsl.runtime import certificate
+
+    assert job.model is not None
+    certificate.write(job.model, _facts(job, report))
+
+
+def _facts(job: Job, report: Any) -> dict[str, Any]:
+    from archdsl.runtime import bounds, certificate
+    from archdsl.runtime.verify import as_facts, weights_sha256
+
+    assert job.model is not None
+    return {
+        "content_sha256": certificate.content_sha256(job.model),
+        "data_sha256": certificate.data_sha256(job.model),
+        "spec_sha256": job.net.fingerprint,
+        "weights_sha256": weights_sha256(job.graph, job.weights),
+        "seed": job.seed,
+        "batch": job.batch,
+        "input": job.net.graph.input_spec if len(job.net.graph.inputs) == 1 else None,
+        "measure": "max|a - b| / max|b|, b in float64",
+        "bound": f"{bounds.SAFETY:g} * (spread + u), u = 2^-24",
+        "worst": as_facts(report, ARTEFACTS),
+        "nodes": len(report.nodes),
+        "folded": len(report.folded),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what the result depends on."""
+    from importlib.metadata import version
+
+    from archdsl import __version__
+
+    found = {"archdsl": __version__, "python": platform.python_version()}
+    return found | {name: version(name) for name in ("torch", "numpy", "onnx", "onnxruntime")}
+
+
+def problems(job: Job, report: Any, found: dict[str, Any] | None, renew: bool) -> list[Diagnostic]:
+    """What is wrong: nodes past their bounds (E0821), a certificate that is of something else (E0822)."""
+    told = []
+    for artefact, name in ARTEFACTS.items():
+        first, worst = report.first_past(artefact), report.worst(artefact)
+        if first is not None and worst is not None:
+            more = f", the first of {worst.past} nodes past their bounds" if worst.past > 1 else ""
+            told.append(
+                Diagnostic(
+                    "E0821", f"`{first.path}` of the {name} is not that of the network",
+                    job.graph.by_path[first.path].origin.span,
+                    label=f"differs by {first.differences[artefact]:.1e}; rounding explains {first.bound:.1e}{more}",
+                )
+            )  # fmt: skip
+    changed = changes(job, found)
+    if changed and not renew:
+        told.append(Diagnostic("E0822", f"the certificate in `{job.model.name if job.model else ''}` is of "
+                               f"{' and '.join(changed)}", help="`--renew` replaces it, if the file passes"))  # fmt: skip
+    return told
+
+
+def changes(job: Job, found: dict[str, Any] | None) -> list[str]:
+    """What is no longer as the certificate says."""
+    if found is None or job.model is None:
+        return []
+    from archdsl.runtime import certificate
+    from archdsl.runtime.verify import weights_sha256
+
+    told = []
+    if found.get("content_sha256") != certificate.content_sha256(job.model):
+        told.append("a file with other contents")
+    if found.get("data_sha256") != certificate.data_sha256(job.model):
+        told.append("other external data")
+    if found.get("spec_sha256") != job.net.fingerprint and found.get("input") == job.net.graph.input_spec:
+        told.append("another spec")
+    if found.get("weights_sha256") != weights_sha256(job.graph, job.weights):
+        told.append("other weights")
+    return told
+
+
+# --- telling --------------------------------------------------------------------------------------------------
+
+
+def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, every: bool, style: Style) -> str:
+    """A line for each artefact, for every node if they are asked for, and what became of the certificate."""
+    lines = [style.paint("head", escape_control(job.net.name))
+             + f"  {job.batch} x {job.net.graph.input_spec}, seed {job.seed}, weights {job.weights.source}", ""]  # fmt: skip
+    if every:
+        lines += [*_nodes(report, style), ""]
+    lines.append(style.paint("head", f"{'':<16}{'nodes':>6}  {'largest':>9}  {'bound':>9}  at"))
+    for artefact, name in ARTEFACTS.items():
+        worst = report.worst(artefact)
+        if worst is None:
+            lines.append(f"{name:<16}{'-':>6}  not compared: only folded numbers are known, add --weights")
+            continue
+        verdict = f"  {worst.past} PAST THE BOUND" if worst.past else ""
+        lines.append(f"{name:<16}{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.bound:>9.2e}  "
+                     f"{escape_control(worst.path)}{verdict}")  # fmt: skip
+    lines.append("")
+    if report.folded:
+        named = ", ".join(map(escape_control, report.folded[:3])) + (" .." if len(report.folded) > 3 else "")
+        lines.append(f"{len(report.folded)} nodes are not in the ONNX file, folded into others or idle at inference: {named}")
+    lines.append("every node is within its bound" if report.fine else "not every node is within its bound")
+    if written:
+        lines.append(f"certificate written into {escape_control(str(job.model))}")
+    elif found is not None and report.fine and not changes(job, found):
+        lines.append("the certificate holds")
+    return "\n".join(lines) + "\n"
+
+
+def _nodes(report: Any, style: Style) -> list[str]:
+    width = max((len(node.path) for node in report.nodes), default=4)
+    head = "  ".join([f"{'node':<{width}}", *(f"{name:>8}" for name in ARTEFACTS), f"{'bound':>8}"])
+    lines = [style.paint("head", head)]
+    for node in report.nodes:
+        cells = [f"{node.differences[name]:.1e}" if name in node.differences else "-" for name in ARTEFACTS]
+        past = f"  past: {', '.join(node.past)}" if node.past else ""
+        lines.append(
+            "  ".join([f"{escape_control(node.path):<{width}}", *(f"{c:>8}" for c in cells), f"{node.bound:>8.1e}"])
+            + past
+        )
+    return lines
+
+
+def as_json(job: Job, report: Any, found: dict[str, Any] | None, written: bool) -> str:
+    """The contract of `archdsl verify --format json`."""
+    from archdsl.runtime.verify import as_facts
+
+    firsts = {name: report.first_past(name) for name in ARTEFACTS}
+    told = {
+        "name": job.net.name,
+        "fine": report.fine,
+        "seed": job.seed,
+        "batch": job.batch,
+        "input": job.net.graph.input_spec,
+        "weights": job.weights.source,
+        "spec_sha256": job.net.fingerprint,
+        "worst": as_facts(report, ARTEFACTS),
+        "first_past": {name: node.path for name, node in firsts.items() if node is not None},
+        "certificate": None if job.model is None else {"found": found, "differs_in": changes(job, found), "written": written},
+        "versions": versions(),
+        "folded": list(report.folded),
+        "nodes": [{"path": n.path, "op": n.kind, **{name: n.differences.get(name) for name in ARTEFACTS}, "bound": n.bound}
+                  for n in report.nodes],
+    }  # fmt: skip
+    return json.dumps(told, indent=2) + "\n"

@@ -1,0 +1,54 @@
+"""A network's tensors out of an ONNX file that archdsl wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from archdsl.backends.onnx.plan import plan
+from archdsl.backends.onnx.records import Constant, Derived, Initializer
+from archdsl.backends.weights import Array, Entry, Weights
+from archdsl.graph import Graph
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto
+
+
+def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -> Weights | None:
+    """The tensors of the graph, each read when it is asked for; None where the file was made of other ones.
+
+    `folder` is where external data lies. Counters, which no inference reads, are 0.
+    """
+    there: Mapping[str, TensorProto] = {item.name: item for item in model.graph.initializer}
+    planned: dict[str, Initializer] = {}
+    for one in plan(graph).initializers:
+        if not isinstance(one, Constant):
+            planned[one.key if isinstance(one, Derived) else one.name] = one
+    entries: dict[str, Entry] = {}
+    for tensor in graph.tensors:
+        shape, item = tensor.param.shape, planned.get(tensor.key)
+        make: Callable[[], Array]
+        if item is None:  # nothing that runs needs it
+            make = partial(np.zeros, shape, tensor.param.dtype)
+        elif item.name in there and tuple(there[item.name].dims) == item.shape:
+            make = partial(_read, there[item.name], item, folder)
+        else:
+            return None
+        entries[tensor.key] = Entry(shape, tensor.param.dtype, make)
+    used = {item.name for item in plan(graph).initializers}
+    return Weights(entries, source) if used == there.keys() else None
+
+
+def _read(found: TensorProto, item: Initializer, folder: Path) -> Array:
+    from onnx import numpy_helper
+
+    array: Array = numpy_helper.to_array(found, base_dir=str(folder))
+    if not isinstance(item, Derived):
+        return array
+    if item.rows is not None:
+        return array.reshape(-1, *item.shape[2:])[list(item.rows)].reshape(item.stored)
+    return (array / np.float32(item.factor)).reshape(item.stored)

@@ -1,0 +1,210 @@
+"""`archdsl verify`: right artefacts pass, an error of 1e-3 in one weight does not, and the file carries the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import numpy_helper
+
+import archdsl
+from archdsl.backends.weights import save
+from archdsl.cli import main
+from archdsl.runtime import certificate
+from archdsl.runtime.model import read_facts
+
+SMALL = """
+name: small
+input: 3x24x24
+defaults: {conv: bn relu}
+blocks:
+  excite(mid, c=in): {branches: [identity, {pool: gap, fc1: 1x1 conv mid plain relu, fc2: 1x1 conv c plain hardsigmoid}], merge: mul}
+  basic(w, s=1):
+    residual: {conv1: 3x3 conv w /s, conv2: 3x3 conv w linear, se: excite(4)}
+    then: relu
+net:
+  stem: 5x5 conv 8 /2 pad=same silu
+  pool: 3x3 maxpool /2 pad=1
+  body: 3 * basic(16, 2 if first else 1)
+  mix:
+    inception:
+      one: 1x1 conv 4 gelu
+      two: {a: 3x3 conv 4 elu, b: prelu}
+      three: {up: 3x3 conv 4 plain tanh, gn: gn groups=2}
+  drop: dropout 0.1
+  average: 2x2 avgpool /1
+  fc: fc 10 softmax
+"""
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    net = archdsl.load("small.yaml")
+    draw = np.random.default_rng(4)
+    weights = {k: v + np.float32(0.1) * draw.standard_normal(v.shape).astype(v.dtype) if v.dtype == np.float32 else v
+               for k, v in net.weights(seed=9).items()}  # fmt: skip
+    weights = {k: np.abs(v) + np.float32(0.1) if k.endswith("running_var") else v for k, v in weights.items()}
+    save(net.weights(weights), "w.safetensors")
+    return tmp_path
+
+
+def compiled(*options: str) -> None:
+    made = run("compile", "small.yaml", "--weights", "w.safetensors", "-o", "m.onnx", "--force", *options)
+    assert made.exit_code == 0, made.output
+
+
+def report(*args: object) -> tuple[int, dict[str, Any]]:
+    result = run("verify", *args, "--format", "json")
+    return result.exit_code, json.loads(result.stdout)
+
+
+def changed(name: str, key: str, by: float) -> None:
+    """The file with one number of one tensor changed."""
+    model = onnx.load("m.onnx")
+    found = next(item for item in model.graph.initializer if item.name == key)
+    array = numpy_helper.to_array(found).copy()
+    array[(0,) * array.ndim] += by
+    found.CopyFrom(numpy_helper.from_array(array, key))
+    onnx.save(model, name)
+
+
+def test_module_source_and_onnx_of_a_spec(here: Path) -> None:
+    status, told = report("small.yaml", "--weights", "w.safetensors")
+    assert status == 0 and told["fine"] and told["certificate"] is None
+    assert set(told["worst"]) == {"module", "source", "onnx"}
+    for worst in told["worst"].values():
+        assert worst["past"] == 0 and worst["difference"] < 0.5 * worst["bound"]
+    net = archdsl.load("small.yaml")
+    told_of = {node["path"] for node in told["nodes"]} | set(told["folded"])
+    assert told_of == {node.path for node in net.nodes[1:]}
+    norms = {node.path for node in net.nodes if node.op.kind == "bn"}
+    assert norms <= {node["path"] for node in told["nodes"] if node["onnx"] is not None}, (
+        "a conv gives its norm's value"
+    )
+
+
+def test_an_error_in_one_weight_of_the_file_is_found_where_it_is(here: Path) -> None:
+    compiled("-O0")
+    changed("bad.onnx", "stem.conv.weight", 1e-3)
+    result = run("verify", "small.yaml", "bad.onnx", "--weights", "w.safetensors")
+    assert result.exit_code == 1
+    assert "error[E0821]: `stem.conv` of the ONNX file is not that of the network" in result.stderr
+    assert "PAST THE BOUND" in result.stdout and "certificate" not in result.stdout
+    assert certificate.KEY not in read_facts("bad.onnx").metadata
+
+
+def test_an_error_of_a_thousandth_in_any_weight_is_past_the_bound(here: Path) -> None:
+    """One number of each convolution and fully connected layer in turn: the node itself tells."""
+    from archdsl.runtime.bounds import difference
+    from archdsl.runtime.judge import judge, seeded_inputs
+
+    net = archdsl.load("small.yaml")
+    weights = dict(net.weights("w.safetensors"))
+    inputs = seeded_inputs(net.graph)
+    right = {j.node.path: (j.value.copy(), j.bound) for j in judge(net.graph, weights, inputs)}
+    for key in [key for key in weights if key.endswith("weight") and weights[key].ndim > 1]:
+        wrong = weights[key].copy()
+        wrong[1, _lively(right, net.graph.by_path[key.removesuffix(".weight")])] += 1e-3
+        path = key.removesuffix(".weight")
+        values = {
+            j.node.path: j.value for j in judge(net.graph, {**weights, key: wrong}, inputs) if j.node.path == path
+        }
+        assert difference(values[path], right[path][0]) > right[path][1], key
+
+
+def _lively(right: dict[str, Any], node: Any) -> int:
+    """The input channel with the largest number: an error in the weights of one that is 0 throughout changes nothing."""
+    before = right[archdsl.load("small.yaml").nodes[node.inputs[0]].path][0]
+    return int(np.abs(before).reshape(*before.shape[:2], -1).max(axis=(0, 2)).argmax())
+
+
+def test_a_certificate_is_written_and_repeated(here: Path) -> None:
+    compiled()
+    os.chmod("m.onnx", 0o640)
+    before = Path("m.onnx").read_bytes()
+    first = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
+    assert first.exit_code == 0 and "certificate written into m.onnx" in first.stdout, first.output
+    after = Path("m.onnx").read_bytes()
+    assert after.startswith(before) and stat.S_IMODE(os.stat("m.onnx").st_mode) == 0o640
+    onnx.checker.check_model("m.onnx", full_check=True)
+    found = certificate.read(dict(read_facts("m.onnx").metadata))
+    assert found is not None and found["spec_sha256"] == archdsl.load("small.yaml").fingerprint
+    assert found["worst"]["onnx"]["past"] == 0 and {"torch", "onnxruntime", "archdsl"} <= found["versions"].keys()
+    again = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
+    assert again.exit_code == 0 and "the certificate holds" in again.stdout
+    assert Path("m.onnx").read_bytes() == after
+    renewed = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors", "--renew")
+    assert renewed.exit_code == 0 and Path("m.onnx").read_bytes() == after, "the old one is taken out"
+
+
+def test_a_changed_file_no_longer_matches(here: Path) -> None:
+    compiled("-O0")
+    assert run("verify", "m.onnx").exit_code == 0
+    changed("m2.onnx", "fc.bias", 1e-7)
+    result = run("verify", "m2.onnx")
+    assert (
+        result.exit_code == 1
+        and "error[E0822]" in result.stderr
+        and "other contents and other weights" in result.stderr
+    )
+    assert run("verify", "m2.onnx", "--renew").exit_code == 0
+    assert run("verify", "m2.onnx").exit_code == 0
+
+
+def test_a_file_alone(here: Path) -> None:
+    compiled("-O0")
+    status, told = report("m.onnx", "--no-write")
+    assert status == 0 and set(told["worst"]) == {"module", "source", "onnx"} and told["folded"] == ["drop"]
+    assert told["certificate"] == {"found": None, "differs_in": [], "written": False}
+    compiled()
+    status, told = report("m.onnx")
+    assert status == 0 and set(told["worst"]) == {"onnx"}
+    compiled("--disable", "fold-before", "--disable", "fuse-gates", "--disable", "drop-identities")
+    assert "error[E0823]" in run("verify", "m.onnx").stderr or run("verify", "m.onnx").exit_code == 0
+    compiled("--disable", "fold-after")
+    assert run("verify", "m.onnx").exit_code in (0, 1)
+
+
+def test_external_data_is_part_of_it(here: Path) -> None:
+    compiled("--external-data")
+    assert run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors").exit_code == 0
+    data = bytearray(Path("m.onnx.data").read_bytes())
+    data[4096] ^= 1
+    Path("m.onnx.data").write_bytes(data)
+    result = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
+    assert result.exit_code == 1 and "other external data" in result.stderr
+
+
+def test_what_cannot_be_verified(here: Path) -> None:
+    compiled()
+    model = onnx.load("m.onnx")
+    model.producer_name = "another"
+    onnx.save(model, "foreign.onnx")
+    assert "error[E0805]" in run("verify", "foreign.onnx").stderr
+    assert run("verify", "a.onnx", "b.onnx").exit_code == run("verify", "m.onnx", "-a", "x=1").exit_code == 2
+    assert run("verify", "missing.onnx").exit_code == 2
+    for item in model.metadata_props:
+        if item.key == "spec":
+            item.value = item.value.replace("fc: fc 10", "fc: fc 11").replace("out: 10", "out: 11")
+    model.producer_name = "archdsl"
+    onnx.save(model, "other.onnx")
+    assert "error[E0822]" in run("verify", "other.onnx").stderr
+
+
+def test_random_weights_are_made_again_from_their_seed(here: Path) -> None:
+    assert run("compile", "small.yaml", "-o", "r.onnx", "--seed", "5").exit_code == 0
+    status, told = report("r.onnx")
+    assert status == 0 and told["weights"] == "random, seed 5" and set(told["worst"]) == {"module", "source", "onnx"}
