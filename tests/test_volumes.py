@@ -14,6 +14,8 @@ from math import prod, sqrt
 from pathlib import Path
 
 import pytest
+import random_specs
+from hypothesis import given, settings
 
 import archdsl
 from archdsl import library
@@ -22,7 +24,7 @@ from archdsl.graph import Graph
 from archdsl.ops import Conv, Deconv, Fc
 from archdsl.views import engine
 from archdsl.views.diagram import diagram
-from archdsl.views.drawing import View
+from archdsl.views.drawing import LEVELS, View
 from archdsl.views.metrics import text_width
 from archdsl.views.request import Options, Request
 from archdsl.views.scene import Mark, Polygon, Scene, Text
@@ -33,7 +35,13 @@ from archdsl.views.volumes.layout import is_vector
 from archdsl.views.volumes.series import tangled
 from archdsl.views.volumes.stages import Staged
 
-NETWORKS = [library.names_of(path)[0] for path in library.files()]
+TELLING = frozenset(
+    "lenet5 vgg16 resnet20 resnet50 googlenet densenet121 unet inception_v3 mobilenet_v2 nasnetalarge dpn68 efficientnet_b0 perceptron".split()
+)
+NETWORKS = [
+    pytest.param(name, marks=[] if name in TELLING else [pytest.mark.slow])
+    for name in (library.names_of(path)[0] for path in library.files())
+]
 SVG = "{http://www.w3.org/2000/svg}"
 BIDI = "\u202e"
 HOSTILE = f'</text><script>alert(1)</script> \\input{{/etc/passwd}} % $x$ #1 & _a ^^41 ~ "q" {BIDI} \x07'
@@ -170,21 +178,41 @@ def test_runs_have_their_counts() -> None:
     assert {path: n for path, n in groups.items() if n != "1"} == blocks
 
 
+@settings(max_examples=25)
+@given(random_specs.texts())
+def test_random_networks_are_drawn(text: str) -> None:
+    """At every level with all their edges, no words on others; as SVG that is XML."""
+    graph = archdsl.loads(text).graph
+    for level in LEVELS:
+        staged, scene = staged_for(graph, View(level)), painter(Request(graph, View(level)))(LIGHT)
+        assert set(staged.edges) == edges_of(graph, staged)
+        need_readable(scene)
+    for style in ("volumes", "article"):
+        try:
+            ET.fromstring(diagram(graph, style=style).data)
+        except ArchError as problem:
+            assert problem.diagnostics[0].code == "E0717"
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_lies_on_anything_else(name: str) -> None:
     """Neither words on words, nor boxes that do not touch on boxes, and all on the page."""
     _, staged, scene = scene_of(name)
-    texts = [(text_box(item), item.text) for item in scene.items() if isinstance(item, Text)]
-    for (a, said), (b, other) in combinations(texts, 2):
-        assert not overlap(a, b), (said, other)
-    for (left, top, right, bottom), said in texts:
-        assert left >= 0 and top >= 0 and right <= scene.width and bottom <= scene.height, said
+    need_readable(scene)
     vectors = {s.number for s in staged.root.stages() if is_vector(s.shape)}
     touching = set(staged.edges)
     boxes = [(int(m.facts["stage"]), outline(m)) for m in scene.members if isinstance(m, Mark) and m.kind == "stage"]
     for (n, a), (m, b) in combinations(sorted(boxes), 2):
         if (n, m) not in touching and not {n, m} <= vectors and not together(staged, n, m):
             assert not overlap(a, b), (n, m)
+
+
+def need_readable(scene: Scene) -> None:
+    texts = [(text_box(item), item.text) for item in scene.items() if isinstance(item, Text)]
+    for (a, said), (b, other) in combinations(texts, 2):
+        assert not overlap(a, b), (said, other)
+    for (left, top, right, bottom), said in texts:
+        assert left >= 0 and top >= 0 and right <= scene.width and bottom <= scene.height, said
 
 
 def together(staged: Staged, first: int, second: int) -> bool:

@@ -65,13 +65,18 @@ def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
 def _first(graph: Graph) -> Subject | None:
     """The default: neurons where there is nothing else, a block, a convolution."""
     kinds = {type(node.op) for node in graph.nodes if not node.op.role and node.op.inference} - {Input, Flatten}
-    if kinds == {Fc}:
-        return next(node for node in graph.nodes if isinstance(node.op, Fc))
+    neurons = next(filter(_is_neurons, graph.nodes), None)
+    if kinds == {Fc} and neurons is not None:
+        return neurons
     blocks = [scope for scope in graph.root.walk() if _has_figure(graph, scope)]
     telling = (scope for scope in blocks if scope.kind != "branches" or len(_branches(scope)) > 2)
     layers = (node for node in graph.nodes if type(node.op) is Conv)
-    neurons = (node for node in graph.nodes if isinstance(node.op, Fc))
-    return next(telling, None) or next(iter(blocks), None) or next(layers, None) or next(neurons, None)
+    return next(telling, None) or next(iter(blocks), None) or next(layers, None) or neurons
+
+
+def _is_neurons(node: Node) -> bool:
+    """Whether it is a fully connected layer of a vector, not one at every place of an image."""
+    return isinstance(node.op, Fc) and node.op.kernel is None
 
 
 def _branches(scope: Scope) -> list[Scope]:
@@ -87,14 +92,14 @@ def _under(graph: Graph, path: str) -> Subject | None:
                 return inner
     ids: Iterator[int] = (n for scope in scopes for n in range(scope.first, scope.end))
     nodes = [graph.by_path[path]] if path in graph.by_path else [graph.nodes[n] for n in ids]
-    return next((node for node in nodes if type(node.op) in (Conv, Fc)), None)
+    return next((node for node in nodes if type(node.op) is Conv or _is_neurons(node)), None)
 
 
 def _has_figure(graph: Graph, scope: Scope) -> bool:
     """Whether a scope is a dense block, a residual one that adds, or branches that are concatenated."""
-    merge = {"residual": Add, "branches": Concat}.get(scope.kind)
+    merge = {"residual": Add, "branches": Concat, "dense": Concat}.get(scope.kind)
     own = [graph.nodes[m] for m in scope.members if isinstance(m, int)]
-    return scope.kind == "dense" or (merge is not None and any(type(node.op) is merge for node in own))
+    return merge is not None and any(type(node.op) is merge for node in own)
 
 
 def _call(scope: Scope) -> Scope:

@@ -20,12 +20,12 @@ LAYER = 30.0
 
 def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     """The layers of a dense block from left to right, and an arc for every output that a later layer reads."""
-    layers = [m for m in scope.members if isinstance(m, Scope) and m.first < m.end]
+    layers = layers_of(graph, scope)
     count = len(layers)
     shown = list(range(count)) if count <= MOST else [*range(MOST - 1), count - 1]
     source = next(n for node in graph.nodes[scope.first : scope.end] for n in node.inputs if n < scope.first)
     inflow = concrete(graph.nodes[source].shape)
-    grown = [concrete(graph.nodes[layer.end - 1].shape)[0] for layer in layers]
+    grown = [concrete(graph.nodes[graph.nodes[layer.stop].inputs[-1]].shape)[0] for layer in layers]
     figure = Figure("a dense block")
     gap = 26.0 if count > MOST else 0.0
     spots = [24 + PITCH * n + (gap if n == len(shown) else 0) for n in range(len(shown) + 1)]
@@ -34,7 +34,7 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     _values(figure, spots, shown, [inflow[0], *(grown[n] for n in shown)], axis, theme)
     for n, number in enumerate(shown):
         x = (spots[n] + spots[n + 1]) / 2 + (gap / 2 if n == len(shown) - 1 else 0)
-        figure.members.append(_layer(x, axis, number, layers[number], inflow[0] + sum(grown[:number]), theme))
+        figure.members.append(_layer(x, axis, number, graph.nodes[layers[number].start].path, inflow[0] + sum(grown[:number]), theme))
     if count > MOST:
         x = spots[-2] + 20
         figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in (0, 1, 2)]
@@ -44,13 +44,30 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     last = graph.nodes[scope.end - 1]
     leaving = f" {TIMES} ".join(map(str, concrete(last.shape)))
     sums = f"{inflow[0]} + {count} {TIMES} {grown[0]} = {total}" if len(set(grown)) == 1 else f"{total}"
-    what = "Their concatenation" if isinstance(last.op, Concat) else "What leaves"
-    inside = "; ".join(" ".join(filter(None, part_figure(graph, part))) for part in split(graph, layers[0]))
+    inside = "; ".join(_words(graph, scope, layers[0]))
     figure.notes = [
         f"{count} layers; each reads everything before it, concatenated, and adds {grown[0]} channels of its own.",
-        f"H: {inside}. {what}: {sums} channels, {leaving}.",
+        f"H: {inside}. Their concatenation: {sums} channels, {leaving}.",
     ]
     return figure
+
+
+def layers_of(graph: Graph, scope: Scope) -> list[range]:
+    """The ids of each layer's nodes: what stands before each concat."""
+    starts = scope.first
+    found = []
+    for member in scope.members:
+        if isinstance(member, int) and type(graph.nodes[member].op) is Concat:
+            found.append(range(starts, member))
+            starts = member + 1
+    return found
+
+
+def _words(graph: Graph, scope: Scope, layer: range) -> list[str]:
+    """What a layer consists of."""
+    parts = [part for part in split(graph, scope) if part.ids.start in layer]
+    parts = [inner for part in parts for inner in ((part,) if part.kind == "node" or part.scope is None else split(graph, part.scope))]
+    return [" ".join(filter(None, part_figure(graph, part))) for part in parts]
 
 
 def _values(figure: Figure, spots: list[float], shown: list[int], channels: list[int], axis: float, theme: Theme) -> None:
@@ -65,13 +82,13 @@ def _values(figure: Figure, spots: list[float], shown: list[int], channels: list
         figure.members.append(Mark("value", name, f"{name}: {channels[n]} channels", items, {"channels": str(channels[n])}))
 
 
-def _layer(x: float, axis: float, number: int, scope: Scope, reads: int, theme: Theme) -> Mark:
+def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: Theme) -> Mark:
     color = theme.colors["block"]
     items: list[Item] = [
         Polygon(rectangle(x - LAYER / 2, axis - 9, LAYER, 18), color.fill, color.line, 0.9, round=4),
         Text(Point(x, axis + 3), f"H{number + 1}", WORDS, theme.ink),
     ]
-    return Mark("layer", scope.path, f"{scope.path}: reads {reads} channels", items, {"reads": str(reads)})
+    return Mark("layer", path, f"{path}: reads {reads} channels", items, {"reads": str(reads)})
 
 
 def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, theme: Theme) -> None:
