@@ -72,3 +72,18 @@ def test_a_merge_that_is_left_out_is_told_as_such() -> None:
         archdsl.loads("input: 3x8x8\nnet: {a: relu, s: 'add <- a, input when 1 > 2', m: relu <- s}")
     (found,) = caught.value.diagnostics
     assert found.code == "E0410" and "left out" in found.message and found.span is not None and found.span.text == "s"
+
+
+def test_copies_that_receive_images_and_vectors() -> None:
+    """One class for both, whose shapes the printed source could not say."""
+    source = archdsl.loads("input: 4x8x8\nblocks:\n  f: {a: relu, b: dropout}\nnet: {x: f, y: gap, z: flatten, v: f}").to_source()
+    assert "(N, C, ...) -> (N, C, ...)" in source
+
+
+@pytest.mark.parametrize("head", ["f((c)", "f([c, d=1)", "f(c, d=(1)"])
+def test_a_bracket_left_open_in_the_head_of_a_block(head: str) -> None:
+    """It swallowed the arguments behind it, without a word."""
+    with pytest.raises(archdsl.ArchError) as caught:
+        archdsl.loads(f"input: 3x8x8\nblocks:\n  '{head}': relu\nnet: relu")
+    assert [d.code for d in caught.value.diagnostics] == ["E0210"]
+    assert "do not match" in caught.value.diagnostics[0].help

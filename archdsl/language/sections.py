@@ -100,7 +100,7 @@ def read_signature(scalar: Scalar) -> tuple[str, tuple[BlockParam, ...], tuple[s
 
 
 def _signature_help(text: str) -> str:
-    if text.count("(") != text.count(")"):
+    if text.count("(") != text.count(")") or text.count("[") != text.count("]"):
         return "the parentheses do not match; a head is `name(arg, arg=default):`"
     if re.match(r"[A-Za-z][\w-]*-", text, re.ASCII):
         return "the name of a block has no `-`: letters, digits and `_`"
@@ -135,6 +135,8 @@ def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...
                         help=f"move it to the front, or give it one: `{name.strip()}=1`")  # fmt: skip
         out.append(BlockParam(name.strip(), default, where.span))
         begin = at + 1
+    if begin <= end:  # a bracket was left open, and swallowed the rest
+        raise error("E0210", f"`{text[:80]}` is not the head of a block", scalar.span, help=_signature_help(text))
     return tuple(out)
 
 

@@ -58,6 +58,8 @@ def sides(pad: Any, x: Any, kernel: Any, stride: Any, dilation: Any) -> tuple[in
 
 def plausible(fields: Fields) -> None:
     """Raises E0308 or E0315 where a number cannot be: windows from 1, pads from 0, all of them whole."""
+    if not 0 <= fields.get("p", 0) < 1:
+        raise Unsound("E0308", torch=not 0 <= fields["p"] <= 1)
     for name, least in LEAST.items():
         value = fields.get(name)
         for number in value if isinstance(value, (list, tuple)) else [value]:
@@ -324,6 +326,8 @@ def lrn(m: Any, x: Any, f: Fields) -> Any:
         near = x[:, max(0, c - size // 2) : min(channels, c + (size - 1) // 2 + 1)]
         sums.append((near**2).sum(1))
     base = f.get("k", 1.0) + f.get("alpha", 1e-4) / size * torch.stack(sums, 1)
+    if not m.exact:  # ONNX Runtime slides the sum along, and takes off what leaves it: errors of earlier channels stay
+        base = m.rounded(base, base + f.get("alpha", 1e-4) / size * (x**2).cummax(1).values, size + 1)
     beta = f.get("beta", 0.75)
     value = x / base**beta  # a power is exp(beta * log(base)): what is rounded there is multiplied by the value
     return m.rounded(value, value.abs() * (1 + beta * base.log().abs()), 16)

@@ -24,8 +24,8 @@ class Dumper(yaml.SafeDumper):
         return True
 
 
-def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf")) -> str:
-    """The text of a spec. The style is drawn from `seed`, and depends on nothing else."""
+def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf"), flow: bool | None = True) -> str:
+    """The text of a spec. The style is drawn from `seed`, and depends on nothing else; without `flow` in block style."""
     rng = random.Random(f"style {seed}")
     data = dict(doc)
     data["net"] = shortened(doc["net"], rng)
@@ -34,7 +34,7 @@ def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf")
             data[name] = {k: shortened(v, rng) if name == "blocks" else {**v, "do": shortened(v["do"], rng)} for k, v in doc[name].items()}
     if "defaults" in doc:
         data["defaults"] = {k: default(v, rng) for k, v in doc["defaults"].items()}
-    return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=rng.choice([False, False, None, True]), width=width)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=flow and rng.choice([False, False, None, True]), width=width)
 
 
 def default(value: Any, rng: random.Random) -> Any:
@@ -63,7 +63,7 @@ def shortened(data: Any, rng: random.Random) -> Any:
 
 def short(node: Mapping[str, Any], rng: random.Random) -> str | None:
     """A node in short form; None where there is none."""
-    if any(isinstance(node.get(key), dict) for key in ("norm", "act")) or "doc" in node or "then" in node:
+    if any(isinstance(node.get(key), dict) for key in ("norm", "act")) or {"doc", "then", "residual"} & set(node):
         return None
     out = [f"{word(node['repeat'])} *"] if "repeat" in node else []
     if "dense" in node:
@@ -87,7 +87,7 @@ def words(node: Mapping[str, Any], rng: random.Random) -> list[str]:
     """`3x3 conv 64 /2 bn relu`: the kernel, the kind, values without a key, then the rest in any order."""
     kind, kernel = node["op"], node.get("kernel")
     sides = kernel if isinstance(kernel, list) else [kernel, kernel]
-    as_window = kernel is not None and all(isinstance(side, int) for side in sides) and rng.random() < 0.9
+    as_window = kernel is not None and all(isinstance(side, int) and side >= 0 for side in sides) and rng.random() < 0.9
     head = [f"{sides[0]}x{sides[1]}"] if as_window else []
     rest, positional = [], []
     for field in POSITIONAL.get(kind, ()):

@@ -33,13 +33,15 @@ def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
 
 def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], received: Sequence[Node] | None) -> str:
     shapes = [concrete(node.shape) for node in nodes]
+    if len(set(map(len, shapes))) > 1:
+        return "(N, C, ...)"
     words = [_channel_words(graph, shared, nodes) or ("C" if received is None else "C'")]
     for axis in range(1, len(shapes[0])):
         sizes = [shape[axis] for shape in shapes]
         letter = "HW"[axis - 1]
         if len(set(sizes)) == 1:
             words.append(str(sizes[0]))
-        elif received is None or len(received[0].shape) < 3:
+        elif received is None or any(len(node.shape) < 3 for node in received):
             words.append(letter)
         else:
             words.append(_size_words(shared, letter, [at(node.shape[axis]) for node in received], sizes))
