@@ -81,6 +81,16 @@ def _without_fences(text: str) -> str:
     return re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
 
 
+def test_the_page_of_the_library_is_current() -> None:
+    assert _tool("library_page").library_page() == text_of("docs/library.md"), "run `python tools/docs.py`"
+
+
+def test_the_chart_is_current() -> None:
+    article = _tool("article")
+    assert len(article.points()) == len(article.CHART)
+    assert article.titles(text_of("docs/pictures/chart.svg")) == [p.words for p in article.points()], "run `python tools/docs.py`"
+
+
 def test_the_page_of_ops_is_current() -> None:
     assert ops_page.ops_page() == text_of("docs/ops.md"), "run `python tools/docs.py`"
 

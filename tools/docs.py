@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/tour.md", "docs/lengths.md", "docs/diff.md")
+PAGES = ("README.md", "docs/tour.md", "docs/article.md", "docs/lengths.md", "docs/diff.md")
 PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "resnet20": ("README.md", "resnet20.yaml", {}, {}),
     "tiny": ("docs/tour.md", "tiny.yaml", {"level": "layer"}, {}),
@@ -60,7 +60,16 @@ def made(page: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         save_specs(text, Path(name))
         text = _CONSOLE.sub(lambda m: f"```console\n{_session(m[1], Path(name))}```", text)
-    return _PART.sub(lambda m: f"<!-- made: {m[1]} -->\n{PARTS[m[1]]()}<!-- end -->", text)
+    return _PART.sub(lambda m: f"<!-- made: {m[1]} -->\n{_part(m[1])}<!-- end -->", text)
+
+
+def _part(name: str) -> str:
+    if not name.startswith("article_"):
+        return PARTS[name]()
+    sys.path.insert(0, str(Path(__file__).parent))
+    from article import PARTS as article
+
+    return article[name]()
 
 
 def _session(old: str, folder: Path) -> str:
@@ -201,7 +210,9 @@ PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "
 def everything() -> Iterator[tuple[str, str]]:
     """Path and text of every file that is made, wholly or in part."""
     sys.path.insert(0, str(Path(__file__).parent))
+    from article import picture as ball_chart
     from gallery import gallery_page, pictures
+    from library_page import library_page
     from ops_page import ops_page
 
     for page in PAGES:
@@ -211,6 +222,8 @@ def everything() -> Iterator[tuple[str, str]]:
     yield "docs/ops.md", ops_page()
     yield from pictures()
     yield "docs/gallery.md", gallery_page()
+    yield "docs/library.md", library_page()
+    yield "docs/pictures/chart.svg", ball_chart()
 
 
 def main() -> None:

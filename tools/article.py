@@ -1,0 +1,150 @@
+"""The generated parts of `docs/article.md`: what the overview article says, beside what archdsl computes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import archdsl
+from archdsl.catalog import Entry, catalog
+from archdsl.views.chart import Point, chart
+
+ROOT = Path(__file__).resolve().parent.parent
+CHART = ("alexnet_2012", "vgg16", "googlenet", "inception_v3", "resnet50", "resnet152", "inception_resnet_v2", "resnext50_32x4d",
+         "resnext101_64x4d", "densenet121", "densenet161")  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One statement: what of, the article's figure, the computed one, and whether they agree."""
+
+    what: str
+    said: str
+    computed: Callable[[], str]
+    verdict: str
+
+
+@cache
+def net(name: str, **args: Any) -> Any:
+    return archdsl.load(name, **args)
+
+
+def _params(name: str, **args: Any) -> Callable[[], str]:
+    return lambda: f"{net(name, **args).params:,}"
+
+
+def _with_aux(name: str) -> Callable[[], str]:
+    return lambda: f"{net(name).params:,}; {net(name).params + net(name).totals.aux_params:,} with the auxiliary heads"
+
+
+def _op(name: str, kind: str) -> Callable[[], str]:
+    return lambda: str(sum(node.op.kind == kind and not node.training for node in net(name).nodes))
+
+
+def _of(size: str, nodes: str, word: str = "") -> Callable[[], str]:
+    """The parameters of a network in a line."""
+    return lambda: f"{archdsl.loads(f'input: {size}{chr(10)}net: {nodes}').params:,}{word}"
+
+
+def _kernels(name: str) -> str:
+    sizes = {node.op.kernel for node in net(name).nodes if node.op.kind == "conv"}
+    return ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
+
+
+ROWS: dict[str, tuple[Row, ...]] = {
+    "perceptron": (
+        Row("parameters of four pixels, five neurons, two classes", "drawn, not counted", _params("perceptron"), ""),
+        Row("numbers in a colour image of 300 x 300", "90,000 pixels, multiplied by 3", lambda: f"{3 * 300 * 300:,}", "right"),
+        Row("five neurons on that image, two classes", "", _of("3x300x300", "{h: fc 5, o: fc 2}", " parameters"), ""),
+    ),
+    "filter": (
+        Row("a 3x3 filter on one channel, without bias", "9 weights",
+            _of("1x300x300", "{a: 3x3 conv 1 nobias}"), "right"),
+        Row("on three channels, with bias", "3x3x3+1 = 28", _of("3x300x300", "{a: 3x3 conv 1 bias}"), "right"),
+        Row("size after stride 1", "the same", lambda: f"{net('edge_filter').output[1]} with padding; 298 without", "only with padding"),
+        Row("size after stride 3 (its figure 3)", "", lambda: str(net("edge_filter_stride3").output[1]), ""),
+        Row("filter sizes", "1x1 to 5x5, 7x7 at most", lambda: f"{_kernels('alexnet_2012')} in AlexNet", "wrong for AlexNet"),
+    ),
+    "lenet": (
+        Row("parameters", "about 60,000", _params("lenet5_1998"), "right, exactly"),
+        Row("as it is usually taught today", "", _params("lenet5"), "another network"),
+        Row("convolutions", "two, then three fully connected", _op("lenet5_1998", "conv"), "loose: C5 is a convolution in the paper"),
+    ),
+    "alexnet": (
+        Row("parameters", "about 12 millions", _params("alexnet_2012"), "**wrong**: the paper's abstract says 60 million"),
+        Row("convolutions", "5", _op("alexnet_2012", "conv"), "right"),
+    ),
+    "vgg": (
+        Row("parameters", "138 million (\"neurons\")", _params("vgg16"), "right, but they are no neurons"),
+        Row("convolutions", "13", _op("vgg16", "conv"), "right"),
+    ),
+    "inception": (
+        Row("Inception-v1, parameters", "only 5 millions", _with_aux("googlenet_2014"), "loose: the v3 paper's round number"),
+        Row("as released by torchvision", "", _with_aux("googlenet"), "another network: 3x3 for 5x5, batch norm"),
+        Row("Inception-v3, parameters", "25 millions", _with_aux("inception_v3"), "loose: the paper says less than 25"),
+        Row("its filters", "n x n becomes 1 x n and n x 1", lambda: _kernels("inception_v3"), "right"),
+    ),
+    "resnet": (
+        Row("ResNet-50, parameters", "", _params("resnet50"), ""),
+        Row("ResNet-152, parameters", "", _params("resnet152"), ""),
+        Row("ResNet-152, weighted layers", "", lambda: str(net("resnet152").totals.depth), ""),
+    ),
+    "mixed": (
+        Row("Inception-ResNet-v2 as released", "", _params("inception_resnet_v2"), ""),
+        Row("as drawn in its paper", "", _params("inception_resnet_v2_paper"), "another network"),
+        Row("ResNeXt-50 (32x4d)", "Inception and Residual together", _params("resnext50_32x4d"), "loose: its equal branches are one grouped convolution"),
+    ),
+    "densenet": (
+        Row("DenseNet-121, parameters", "", _params("densenet121"), ""),
+        Row("DenseNet-121, weighted layers", "", lambda: str(net("densenet121").totals.depth), ""),
+        Row("DenseNet-201, parameters", "", _params("densenet201"), ""),
+    ),
+}
+"""By the section of the page. Where the article prints no figure, what it says stays empty."""
+
+
+def part(section: str) -> str:
+    """The table of a section."""
+    lines = ["| | the article | archdsl | |", "|---|---|--:|---|"]
+    lines += [f"| {row.what} | {row.said} | {row.computed()} | {row.verdict} |" for row in ROWS[section]]
+    return "\n".join(lines) + "\n"
+
+
+def entries() -> list[Entry]:
+    """The networks of the chart."""
+    found = {e.name: e for e in catalog()}
+    return [found[name] for name in CHART]
+
+
+def points() -> list[Point]:
+    return [Point(e.name, e.family, e.macs, e.params, e.top1) for e in entries() if e.top1 is not None]
+
+
+def summary() -> str:
+    """What a step cost, and what came of it."""
+    lines = ["| network | year | params | MACs | layers deep | top-1 % |", "|---|--:|--:|--:|--:|---|"]
+    for e in sorted(entries(), key=lambda e: e.year or 0):
+        lines.append(f"| {e.name} | {e.year} | {e.params:,} | {e.macs:,} | {e.depth} | {e.top1}, {e.top1_source} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture() -> str:
+    """The chart as SVG, the one there is if its balls are current: what matplotlib makes of them differs between versions."""
+    old = ROOT / "docs" / "pictures" / "chart.svg"
+    if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
+        return old.read_text(encoding="utf-8")
+    return chart(points(), "svg", ["Top-1 as published; training and crops differ between them."]).decode()
+
+
+def titles(svg: str) -> list[str]:
+    """What is said of each ball, in the order of the points."""
+    found = re.findall(r'<g id="ball-(\d+)"><title>(.*?)</title>', svg)
+    return [words for _, words in sorted(found, key=lambda pair: int(pair[0]))]
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    **{f"article_{name}": (lambda name=name: part(name)) for name in ROWS},  # type: ignore[misc]
+    "article_summary": summary,
+}
