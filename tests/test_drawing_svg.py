@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_specs import texts
 
 import archdsl
 from archdsl import library
@@ -75,31 +77,34 @@ def with_frames(graph: Graph, drawing: Drawing) -> dict[int, int]:
     return found
 
 
-def copy_numbers(drawing: Drawing, things: list[Box | Frame]) -> dict[int, dict[int, int]]:
-    """For each node in a run: which copy of which run it lies in."""
-    lies: dict[int, dict[int, int]] = {}
-    for run, thing in enumerate(things):
-        for number, ids in enumerate(thing.copies):
-            for node in ids:
-                lies.setdefault(node, {})[run] = number
-    return lies
+def runs_of(members: tuple[Box | Frame, ...], moved: tuple[int, ...] = (0,)) -> list[tuple[range, ...]]:
+    """Every run as the ids of its copies; one within a frame that stands for several is there in each of those."""
+    found = []
+    dense: dict[str, tuple[range, ...]] = {}  # a layer, and the concat behind it, which are copied together
+    for thing in members:
+        copies = thing.copies
+        if isinstance(thing, Box) and thing.path in dense and len(dense[thing.path]) == len(copies):
+            copies = tuple(range(a.start, b.stop) for a, b in zip(dense[thing.path], copies, strict=True))
+        dense[thing.path] = copies
+        if len(copies) > 1:
+            found += [tuple(range(ids.start + by, ids.stop + by) for ids in copies) for by in moved]
+        if isinstance(thing, Frame):
+            starts = [ids.start - copies[0].start for ids in copies] or [0]
+            found += runs_of(thing.members, tuple(by + start for by in moved for start in starts))
+    return found
 
 
 def expected_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) -> set[tuple[int, int]]:
     """Every edge of the graph whose ends lie in different boxes and not in different copies of one run."""
-    runs: list[Box | Frame] = [thing for thing in drawing.walk() if thing.count > 1]
-    lies = copy_numbers(drawing, runs)
-    # a dense layer and the concat behind it are boxes of their own, copied together
-    dense = {(a.path, a.count): (a, b) for a, b in itertools.pairwise(runs) if a.path == b.path and a.count == b.count}
-    for number, (a, b) in enumerate(dense.values(), len(runs)):
-        for thing in (a, b):
-            for copy, ids in enumerate(thing.copies):
-                for node in ids:
-                    lies.setdefault(node, {})[number] = copy
+    lies: dict[int, dict[int, int]] = {node.id: {} for node in graph.nodes}
+    for run, copies in enumerate(runs_of(drawing.members)):
+        for number, ids in enumerate(copies):
+            for node in ids:
+                lies[node][run] = number
     found = set()
     for node in graph.nodes:
         for source in node.inputs:
-            mine, other = lies.get(node.id, {}), lies.get(source, {})
+            mine, other = lies[node.id], lies[source]
             same = all(mine[run] == other[run] for run in mine.keys() & other.keys())
             if same and boxes[source] != boxes[node.id]:
                 found.add((boxes[source], boxes[node.id]))
@@ -170,6 +175,21 @@ def test_what_is_folded_is_equal(name: str) -> None:
                 if scope.kind == "dense" and (isinstance(one.op, Concat) or one.op.kind in ("bn", "relu")):
                     continue
                 assert concrete(one.shape) == concrete(other.shape)
+
+
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=texts(), number=st.integers(0, 10_000))
+def test_random_networks_are_drawn_exactly(text: str, number: int) -> None:
+    graph = archdsl.loads(text).graph
+    paths = [scope.path for scope in graph.root.walk() if scope.path] or ["*"]
+    unfolded = [View(level, unfold=(path,)) for level in LEVELS for path in ("*", paths[number % len(paths)])]  # type: ignore[arg-type]
+    for view in [*VIEWS, *unfolded]:
+        drawing = compose(graph, view)
+        boxes = with_frames(graph, drawing)
+        assert sorted(boxes) == list(range(len(graph.nodes)))
+        found = {(arrow.source, arrow.target) for arrow in drawing.arrows}
+        assert found == expected_arrows(graph, drawing, boxes) | output_arrows(graph, drawing, boxes)
+        assert unfolded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
 
 
 def test_it_can_be_read_by_who_cannot_see_it() -> None:

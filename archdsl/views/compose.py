@@ -139,16 +139,22 @@ class _Composer:
         closed = self.view.level != "layer" and not self._opened_here(part.path)
         if part.scope is None or part.kind == "node" or not part.path or closed:
             return self._closed(part, around)
-        if len(part.copies) > 1:
-            self.runs.append(part.copies)
+        before = len(self.runs)
         members = tuple(self._members(self._within(part), part.path))
-        for copy in part.copies[1:]:
-            for one, first in zip(copy, part.copies[0], strict=True):
-                self.box_of[one] = self.box_of[first]
+        self._copy_inside(part.copies, self.runs[before:])
         block = part.scope.block or part.scope.kind
         frame = Frame(run_name(part, " … ", around), frame_title(self.graph, part), members, False, part.path, part.last,
                       block, part.copies, self._cost(part.copies), part.scope.origin, part.training)  # fmt: skip
         return [frame]
+
+    def _copy_inside(self, copies: tuple[range, ...], runs: list[tuple[range, ...]]) -> None:
+        """Notes that the boxes in the first copy of an opened part, and the `runs` in it, stand for the other copies too."""
+        for copy in copies[1:]:
+            by = copy.start - copies[0].start
+            self.box_of.update({first + by: self.box_of[first] for first in copies[0]})
+            self.runs += [tuple(range(ids.start + by, ids.stop + by) for ids in run) for run in runs]
+        if len(copies) > 1:
+            self.runs.append(copies)
 
     def _closed(self, part: Part, around: str) -> list[Box | Frame]:
         """A part as one box; the concat behind the layers of a dense block is a box of its own."""
