@@ -472,7 +472,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "leaky_relu": _scaled(lambda x, f: torch.where(x > 0, x, f.get("slope", 0.01) * x)),
     "prelu": prelu,
     "elu": _scaled(lambda x, f: torch.where(x > 0, x, f.get("alpha", 1.0) * torch.expm1(x.clamp(max=0))),
-                   lambda x: x.abs().clamp(max=1) + x.clamp(min=0)),
+                   lambda x: 1 + x.clamp(min=0)),
     "tanh": _scaled(lambda x, f: torch.tanh(x)),
     "scaled_tanh": _scaled(lambda x, f: f.get("a", 1.7159) * torch.tanh(f.get("s", 2 / 3) * x)),
     "sigmoid": _scaled(lambda x, f: _sigmoid(x), torch.ones_like),
