@@ -335,3 +335,21 @@ def test_columns_are_known() -> None:
     assert {*LISTED, *COMPARED} <= set(COLUMNS)
     entry: Entry = catalog()[0]
     assert all(isinstance(COLUMNS[name].cell(entry), str) for name in COLUMNS)
+
+
+# --- families --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "family"),
+    [("name: resnet50", "resnet"), ("name: my_net", "my"), ("name: x1\nfamily: dpn", "dpn"), ("name: a\nfamily: se_net-2.0", "se_net-2.0")],
+)
+def test_the_family_of_a_network(head: str, family: str) -> None:
+    assert archdsl.loads(f"{head}\ninput: 3x8x8\nnet: [gap]").document.family == family
+
+
+@pytest.mark.parametrize("value", ["[a]", "1", "'two words'", "'<b>'", "a" * 41, "''"])
+def test_a_family_is_a_word(value: str) -> None:
+    with pytest.raises(archdsl.ArchError) as caught:
+        archdsl.loads(f"name: a\nfamily: {value}\ninput: 3x8x8\nnet: [gap]")
+    assert [d.code for d in caught.value.diagnostics] == ["E0202"]

@@ -33,7 +33,7 @@ _NOTE_WIDTH = 3.9
 """Points that a letter of a note takes."""
 _SIDE, _LEFT, _BOTTOM, _TOP = 138.0, 46.0, 62.0, 34.0
 """Points around the plot: the legend's column, and room for the axes' words."""
-_SIZES = ((12, 600, 440, 30), (30, 760, 540, 26), (70, 1060, 740, 24), (1_000_000, 1200, 840, 26))
+_SIZES = ((12, 600, 440, 30), (30, 760, 540, 26), (70, 1060, 740, 24), (1_000_000, 1300, 900, 26))
 """Up to how many networks: width and height, and the radius of the largest ball, in points."""
 _GROWN = 3
 """How often a chart may grow by a quarter until each name has a place."""

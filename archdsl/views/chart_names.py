@@ -16,6 +16,8 @@ _RINGS = (2.0, 7.0, 13.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0, 125.0, 155.
 _ANGLES = 24
 _STEPS = 14
 """Choices for each name, on average, before the search ends."""
+_ROUNDS = 5
+"""How often each name, the worst placed first, chooses again among what is free once all have a place."""
 _EVICTED = 60.0
 """What it costs to send another name away; more each time it is sent."""
 _CROSSING = 25.0
@@ -72,7 +74,7 @@ def place(balls: Sequence[Ball], width: float, height: float) -> list[Place | No
             names.moved[m] += 1
             waiting.append(m)
         names.placed[n] = best
-    for n in [*names.placed]:
+    for n in sorted(names.placed, key=lambda n: -names.placed[n].cost) * _ROUNDS:
         names.placed[n] = names.cheapest(n, polite=True) or names.placed[n]
     return [names.placed[n].place if n in names.placed else None for n in range(len(balls))]
 
