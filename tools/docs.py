@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/tour.md", "docs/article.md", "docs/lengths.md", "docs/diff.md")
+PAGES = ("README.md", "docs/tour.md", "docs/article.md", "docs/lengths.md", "docs/diff.md", "docs/drawing.md")
 PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "resnet20": ("README.md", "resnet20.yaml", {}, {}),
     "tiny": ("docs/tour.md", "tiny.yaml", {"level": "layer"}, {}),
@@ -201,7 +201,15 @@ def lengths() -> str:
     return table() if not old or f"Counted in {versions()}. " in old else old
 
 
-PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "commands": commands, "lengths": lengths}
+def mermaid() -> str:
+    """A network as GitHub draws it."""
+    import archdsl
+    from archdsl.views.diagram import diagram
+
+    return f"```mermaid\n{diagram(archdsl.load('lenet5').graph, 'mmd').data.decode()}```\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "commands": commands, "lengths": lengths, "mermaid": mermaid}
 
 
 # --- all of it -------------------------------------------------------------------------------------------

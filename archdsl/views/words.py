@@ -106,6 +106,8 @@ def part_call(graph: Graph, part: Part) -> str:
     if len({len(row) for row in rows}) > 1 or any("[" in call or call.count("(") > 1 for call in calls):
         return f"{calls[0].partition('(')[0]}(…)"
     words = [column[0] if len(set(column)) == 1 else "…" for column in zip(*rows, strict=True)]
+    if set(words) == {"…"}:
+        return calls[0].partition("(")[0]
     return f"{calls[0].partition('(')[0]}({', '.join(words)})"
 
 
