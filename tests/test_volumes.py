@@ -178,7 +178,7 @@ def test_runs_have_their_counts() -> None:
     assert {path: n for path, n in groups.items() if n != "1"} == blocks
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(random_specs.texts())
 def test_random_networks_are_drawn(text: str) -> None:
     """At every level with all their edges, no words on others; as SVG that is XML."""
@@ -286,6 +286,18 @@ def test_titles_and_shapes_can_be_left_out() -> None:
     bare = diagram(graph, options=Options(title="", shapes=False), style="volumes").data.decode()
     assert ">lenet5</text>" not in bare and ">28\u00d728</text>" not in bare
     assert ">Mine</text>" in diagram(graph, options=Options(title="Mine"), style="volumes").data.decode()
+
+
+def test_a_width_on_paper_is_kept_and_letters_are_read_there() -> None:
+    for name in ("vgg16", "resnet50", "densenet121", "mobilenet_v2"):
+        for millimetres in (85, 170):
+            root = svg_of(graph_of(name), options=Options(theme="light", width_mm=millimetres))
+            points = millimetres * 72 / 25.4
+            assert float(root.get("width", "")) == pytest.approx(points, abs=0.06)
+            letters = float(re.findall(r"font-size:(7.5)px", ET.tostring(root, encoding="unicode"))[0])
+            assert letters * points / float(root.get("viewBox", "").split()[2]) >= 4.9, (name, millimetres)
+    tex = diagram(graph_of("vgg16"), "tex", options=Options(width_mm=85), style="volumes").data.decode()
+    assert "paperwidth=241bp" in tex
 
 
 # --- what a spec may name --------------------------------------------------------------------------------

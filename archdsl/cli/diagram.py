@@ -42,6 +42,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 @click.option("--legend", is_flag=True, help="Say what the colours mean.")
 @click.option("--direction", type=click.Choice(["TB", "LR"], case_sensitive=False), default="TB", show_default=True, help="Top to bottom, or left to right.")
 @click.option("--dpi", type=click.IntRange(10, 1200), default=144, show_default=True, help="Pixels per inch of a PNG.")
+@click.option("--width", "width_mm", type=click.IntRange(20, 2000), metavar="MM", help="Width on paper: 85 for a column, 170 for a page; volumes break their lines by it.")
 @arg_option
 @input_option
 @force_option
@@ -63,7 +64,7 @@ def command(console: Console, /, spec: str, output: str | None, format: str | No
 
     view = View(asked["level"], asked["focus"], asked["unfold"])
     check(style, kind, view)
-    names = ("theme", "color", "shapes", "title", "legend", "direction", "dpi")
+    names = ("theme", "color", "shapes", "title", "legend", "direction", "dpi", "width_mm")
     options = Options(**{name: asked[name] for name in names})
     net = open_network(spec, args, size)
     console.tell(net.graph.notes)

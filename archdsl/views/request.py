@@ -32,6 +32,12 @@ class Options:
     direction: Direction = "TB"
     dpi: int = DPI
     """Of a PNG, in pixels per inch, at 72 points per inch."""
+    width_mm: int | None = None
+    """Of the picture on paper (a column has about 85, a page 170); None: as large as it is, but no larger than a page."""
+
+    @property
+    def width_points(self) -> float | None:
+        return None if self.width_mm is None else self.width_mm * 72 / 25.4
 
 
 @dataclass(frozen=True, slots=True)

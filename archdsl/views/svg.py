@@ -95,6 +95,8 @@ def _open(drawing: Drawing, pen: _Pen, width: float, height: float) -> Iterator[
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     page = sorted(_PAGE, reverse=pen.options.direction == "LR")
     part = min(1, page[0] / width, page[1] / height) if drawing.view.level != "layer" else 1
+    if pen.options.width_points is not None:
+        part = pen.options.width_points / width
     root = element(
         "svg", xmlns="http://www.w3.org/2000/svg", class_="archdsl auto" if pen.auto else "archdsl", width=part * width, height=part * height,
         viewBox=f"0 0 {width:.1f} {height:.1f}", role="img", aria_labelledby=f"{pen.id}-title {pen.id}-desc",

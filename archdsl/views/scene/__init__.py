@@ -110,6 +110,26 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
 
 
+def scaled(scene: Scene, factor: float) -> Scene:
+    """The scene larger or smaller: all lengths, letters and lines."""
+    members = [
+        Mark(m.kind, m.name, m.title, [_scaled(item, factor) for item in m.items], m.facts) if isinstance(m, Mark) else _scaled(m, factor)
+        for m in scene.members
+    ]  # fmt: skip
+    return replace(scene, width=scene.width * factor, height=scene.height * factor, members=members)
+
+
+def _scaled(item: Item, factor: float) -> Item:
+    def at(point: Point) -> Point:
+        return Point(point.x * factor, point.y * factor)
+
+    if isinstance(item, Text):
+        return replace(item, at=at(item.at), size=item.size * factor)
+    if isinstance(item, Circle):
+        return replace(item, center=at(item.center), radius=item.radius * factor, width=item.width * factor)
+    return replace(item, points=tuple(map(at, item.points)), width=item.width * factor, round=item.round * factor)
+
+
 def moved(member: Mark | Item, x: float, y: float) -> Mark | Item:
     """A member at another place."""
     if isinstance(member, Mark):

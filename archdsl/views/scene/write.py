@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from archdsl.views.request import Diagram, Options
-from archdsl.views.scene import Scene
+from archdsl.views.scene import Scene, scaled
 from archdsl.views.scene.svg import to_svg
 from archdsl.views.scene.tikz import to_tikz
 from archdsl.views.theme import DARK, LIGHT, THEMES, Theme
@@ -14,9 +14,12 @@ from archdsl.views.theme import DARK, LIGHT, THEMES, Theme
 def svg(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
     """The scene as SVG."""
     light = draw(THEMES.get(options.theme, LIGHT))
-    return Diagram(to_svg(light, draw(DARK) if options.theme == "auto" else None).encode())
+    return Diagram(to_svg(light, draw(DARK) if options.theme == "auto" else None, options.width_points).encode())
 
 
 def tex(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
     """The scene as a LaTeX document."""
-    return Diagram(to_tikz(draw(THEMES.get(options.theme, LIGHT))).encode())
+    scene = draw(THEMES.get(options.theme, LIGHT))
+    if options.width_points is not None:
+        scene = scaled(scene, options.width_points / scene.width)
+    return Diagram(to_tikz(scene).encode())

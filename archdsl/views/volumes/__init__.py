@@ -55,7 +55,7 @@ def painter(request: Request) -> Callable[[Theme], Scene]:
     heat = None
     if options.color != "kind":
         heat = Scale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
-    return lambda theme: draw(staged, Look(words, theme, options.shapes, heat, costs))
+    return lambda theme: draw(staged, Look(words, theme, options.shapes, heat, costs, options.width_points))
 
 
 def staged_for(graph: Graph, view: View) -> Staged:

@@ -9,7 +9,7 @@ from archdsl.views.drawing import Cost
 from archdsl.views.heat import Scale, mix
 from archdsl.views.scene import Item, Mark, Path, Point, Polygon, Scene, Text, rectangle
 from archdsl.views.theme import Theme
-from archdsl.views.volumes.layout import CROWDED, GAP, TALLEST, Block, Layout, Plate, Spot, lines_of, scale_of
+from archdsl.views.volumes.layout import CROWDED, GAP, LABEL, TALLEST, Block, Layout, Plate, Spot, lines_of, scale_of
 from archdsl.views.volumes.levels import is_u, levels
 from archdsl.views.volumes.paint import labels, tooltip, volume
 from archdsl.views.volumes.routes import ROUND, Router, Way
@@ -19,6 +19,10 @@ from archdsl.views.volumes.words import LEAST, MARGIN, SCALE, Words, add_foot, a
 
 BETWEEN = 34.0
 """Room between two lines, through which the way leads from one to the next."""
+READ = 5.0
+"""The least size of letters on paper, in points: that of an index in a text of ten."""
+TURN = 30.0
+"""Room beside the lines, for the way to the next one."""
 ONE_LINE, LINE = 690.0, 560.0
 """A row up to this wide stays one line; a wider one is broken into lines of about the other width."""
 
@@ -34,6 +38,8 @@ class Look:
     heat: Scale | None = None
     costs: Mapping[int, Cost] | None = None
     """Of each stage, where there is heat."""
+    paper: float | None = None
+    """The width on paper, in points: lines are broken so that letters are read there."""
 
 
 def draw(staged: Staged, look: Look) -> Scene:
@@ -44,8 +50,8 @@ def draw(staged: Staged, look: Look) -> Scene:
     scale = scale_of(staged.root.stages(), CROWDED if stepped or crowded(series) else TALLEST, 0.8 if stepped else 1.1)
     layout = Layout(staged, direct, scale, look.shapes)
     blocks = layout.blocks(series.pieces)
-    rows = _stacked(levels(blocks)) if stepped else _place(_broken(blocks))
-    width = max(LEAST, max(row.end for row in rows) + MARGIN)
+    rows = _stacked(levels(blocks)) if stepped else _place(_broken(blocks, look.paper))
+    width = max(LEAST if look.paper is None else 0.0, max(row.end for row in rows) + MARGIN)
     ways = _routed(rows, staged, direct, layout.touching, head_height(look.words, width))
     scene = Scene(look.words.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background)
     scene.description = ". ".join((", ".join(look.words.facts), SCALE))
@@ -67,15 +73,19 @@ def _routed(rows: list[_Row], staged: Staged, direct: set[tuple[int, int]], touc
     return router.routes(staged.edges, direct, touching)
 
 
-def _broken(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Blocks in lines, so that the picture is not much taller than wide."""
-    total = sum(block.width + GAP for block in blocks)
-    if total <= ONE_LINE:
+def _broken(blocks: Sequence[Block], paper: float | None) -> list[list[Block]]:
+    """Blocks in lines: so that letters are read on paper of a given width, else that it is not much taller than wide."""
+    total = _width(blocks)
+    room = ONE_LINE if paper is None else LABEL / READ * paper - 2 * MARGIN
+    if total <= room:
         return [list(blocks)]
+    if paper is not None:
+        choices = [lines_of(blocks, (room - TURN) * share) for share in (1, 0.9, 0.8, 0.7, 0.6, 0.5)]
+        return next((lines for lines in choices if max(map(_width, lines)) <= room - TURN), choices[-1])
     for limit in (LINE, LINE * 1.15, LINE * 1.3, LINE * 1.5, LINE * 1.7, LINE * 2):
         lines = lines_of(blocks, limit)
         height = sum(max(b.up for b in line) + max(b.down for b in line) + BETWEEN for line in lines)
-        if height <= 1.25 * max(sum(b.width + GAP for b in line) for line in lines):
+        if height <= 1.25 * max(map(_width, lines)):
             break
     return lines
 
@@ -89,6 +99,10 @@ class _Row:
     end: float
     gap: float = BETWEEN
     """Room above it, to the line before."""
+
+
+def _width(line: Sequence[Block]) -> float:
+    return sum(block.width + GAP for block in line)
 
 
 def _place(lines: Sequence[Sequence[Block]]) -> list[_Row]:
