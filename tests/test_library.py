@@ -233,13 +233,13 @@ def rates(network: nn.Module) -> list[float]:
 
 
 def published_preprocessing(name: str) -> Iterator[tuple[Any, ...]]:
-    """Resize, crop, mean and standard deviation of each of torchvision's released weights."""
+    """Resize, crop, mean, standard deviation and interpolation of each of torchvision's released weights."""
     for weights in torchvision.models.get_model_weights(name):
         given = weights.transforms()
         mean, std = tuple(given.mean), tuple(given.std)
         if name in WITH_AUX:  # the network itself turns them into these: `transform_input`
             mean = std = (0.5, 0.5, 0.5)
-        yield given.resize_size[0], (given.crop_size[0], given.crop_size[0]), mean, std
+        yield given.resize_size[0], (given.crop_size[0], given.crop_size[0]), mean, std, given.interpolation.value
 
 
 def test_every_convolutional_classifier_is_here() -> None:
@@ -288,7 +288,7 @@ def test_preprocessing(name: str) -> None:
     recipe = network_of(name).recipe
     assert recipe is not None
     mean, std = ((values * 3)[:3] for values in (recipe.mean, recipe.std))
-    assert (recipe.resize, recipe.crop, mean, std) in list(published_preprocessing(name))
+    assert (recipe.resize, recipe.crop, mean, std, recipe.interpolation) in list(published_preprocessing(name))
 
 
 @pytest.mark.parametrize(("dtype", "most"), DTYPES)

@@ -37,6 +37,7 @@ class Preprocess(Form):
     mean: Channels = Field((0.0,), description="subtracted, per channel, after the scale")
     std: Channels = Field((1.0,), description="divisor, per channel")
     layout: Literal["RGB", "BGR", "L"] | None = Field(None, description="order of the channels; L is grey")
+    interpolation: Literal["bilinear", "bicubic"] = Field("bilinear", description="between pixels, where the size changes")
 
 
 class ArgForm(Form):

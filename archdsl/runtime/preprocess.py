@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.runtime.recipe import Recipe
+from archdsl.runtime.recipe import Interpolation, Recipe
 
 Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -201,7 +201,7 @@ def _values(image: Image.Image, layout: str) -> Array:
 def _sized(image: Image.Image, recipe: Recipe, height: Limits, width: Limits, notes: list[str]) -> Image.Image:
     """Resized and cropped as the recipe says; then, where the network still does not take it, stretched."""
     if recipe.resize is not None:
-        image = _resized(image, _target(image.size, recipe.resize))
+        image = _resized(image, _target(image.size, recipe.resize), recipe.interpolation)
     if recipe.crop is not None:
         image = _cropped(image, recipe.crop, notes)
     wanted = (width.nearest(image.width), height.nearest(image.height))
@@ -209,7 +209,7 @@ def _sized(image: Image.Image, recipe: Recipe, height: Limits, width: Limits, no
         notes.append(
             f"it was resized from {image.width} x {image.height} to {wanted[0]} x {wanted[1]}, which the network takes"
         )
-        image = _resized(image, wanted)
+        image = _resized(image, wanted, recipe.interpolation)
     return image
 
 
@@ -223,10 +223,10 @@ def _target(size: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, 
     return max(int(resize * width / height), 1), resize
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resized(image: Image.Image, size: tuple[int, int], interpolation: Interpolation) -> Image.Image:
     if size[0] * size[1] > MAX_PIXELS:
         raise _Unusable(f"it would be resized to {size[0]:,} x {size[1]:,} pixels")
-    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+    return image if size == image.size else image.resize(size, Image.Resampling[interpolation.upper()])
 
 
 def _cropped(image: Image.Image, crop: tuple[int, int], notes: list[str]) -> Image.Image:

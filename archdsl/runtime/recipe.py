@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from archdsl.language.forms import Preprocess
 
 Layout: TypeAlias = Literal["RGB", "BGR", "L"]
+Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
 
 _WHOLE = 256 / 224
 """The ImageNet convention of 2012 to today: the shorter side becomes 256 for a centre crop of 224, and so in proportion."""
@@ -34,6 +35,7 @@ class Recipe:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     layout: Layout | None = None
+    interpolation: Interpolation = "bilinear"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -47,6 +49,9 @@ class Recipe:
         resize, crop, layout = data.get("resize"), data.get("crop"), data.get("layout")
         if layout not in (None, *_CHANNELS):
             raise ValueError("unknown layout")
+        interpolation = data.get("interpolation", "bilinear")
+        if interpolation not in ("bilinear", "bicubic"):
+            raise ValueError("unknown interpolation")
         return cls(
             _size(resize) if not isinstance(resize, list) else _sizes(resize),
             None if crop is None else _sizes(crop),
@@ -54,6 +59,7 @@ class Recipe:
             _numbers(data.get("mean", [0.0])),
             _numbers(data.get("std", [1.0])),
             layout,
+            interpolation,
         )
 
 
@@ -78,7 +84,8 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     if any(value == 0 for value in written.std):
         raise Unfit("`std` is a divisor: it cannot be 0")
     resize, crop = _geometry(written, preset, height, width, free)
-    return Recipe(resize, crop, written.scale, written.mean, written.std, _layout(written.layout, channels))
+    layout = _layout(written.layout, channels)
+    return Recipe(resize, crop, written.scale, written.mean, written.std, layout, written.interpolation)
 
 
 def _geometry(written: Preprocess, preset: bool, height: int, width: int,
