@@ -19,7 +19,7 @@ differs. [The gallery](gallery.md) draws every file in each style. `tools/docs.p
 
 Params and MACs are counted as [decision 5](decisions/05-counting.md) says: one image at inference, auxiliary heads apart.
 Under *published* stands what the paper or the release claims: the bare figure where it is the very one or rounds to it, **bold**
-with the true one where it is not. Accuracies are carried as published; nothing here measures them.
+with the true one, and why, where it is not. Accuracies are carried as published; nothing here measures them.
 
 """
 
@@ -64,4 +64,7 @@ def _paper(file: str) -> str:
 
 def _claim(verdict: Verdict) -> str:
     claim = f"{verdict.claim.name.replace('_', ' ')} {verdict.claim.text}"
-    return claim if verdict.holds or verdict.true is None else f"**{claim}**, truly {verdict.true:,}"
+    if verdict.holds or verdict.true is None:
+        return claim
+    why = verdict.claim.note or verdict.reason
+    return f"**{claim}**, truly {verdict.true:,}{f' ({escape(why)})' if why else ''}".replace("|", "\\|")
