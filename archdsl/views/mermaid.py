@@ -10,7 +10,7 @@ from archdsl.views.text import visible
 from archdsl.views.theme import LIGHT, THEMES
 from archdsl.views.words import TIMES
 
-_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "rankSpacing": 34}}}%%'
+_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "rankSpacing": 34, "subGraphTitleMargin": {"bottom": 14}}}}%%'
 
 
 def write(request: Request) -> Diagram:
