@@ -31,8 +31,8 @@ from archdsl.views.scene import Mark, Polygon, Scene, Text
 from archdsl.views.scene.tikz import quote
 from archdsl.views.theme import LIGHT, THEMES
 from archdsl.views.volumes import painter, staged_for
-from archdsl.views.volumes.layout import is_vector
 from archdsl.views.volumes.series import tangled
+from archdsl.views.volumes.spots import is_vector
 from archdsl.views.volumes.stages import Staged
 
 TELLING = frozenset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archdsl.views.volumes.layout import GAP, Block, is_vector
+from archdsl.views.volumes.spots import GAP, Block, is_vector
 from archdsl.views.volumes.stages import Group, Stage, Staged
 
 STEP = 13.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archdsl.views.heat import mix
 from archdsl.views.scene import Circle, Item, Path, Point, Polygon, Text
 from archdsl.views.theme import Look, Theme
-from archdsl.views.volumes.layout import DEPTH_X, DEPTH_Y, LABEL, RADIUS, SMALL, Spot, is_vector, label
+from archdsl.views.volumes.spots import DEPTH_X, DEPTH_Y, LABEL, RADIUS, SMALL, Spot, is_vector, label
 from archdsl.views.volumes.stages import Stage
 from archdsl.views.words import TIMES
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.views.scene import Point
-from archdsl.views.volumes.layout import GAP, LANE, Spot
+from archdsl.views.volumes.spots import GAP, LANE, Spot
 
 ROUND = 6.0
 LAST = 1 << 30

@@ -9,11 +9,12 @@ from archdsl.views.drawing import Cost
 from archdsl.views.heat import Scale, mix
 from archdsl.views.scene import Item, Mark, Path, Point, Polygon, Scene, Text, rectangle
 from archdsl.views.theme import Theme
-from archdsl.views.volumes.layout import CROWDED, GAP, LABEL, TALLEST, Block, Layout, Plate, Spot, lines_of, scale_of
+from archdsl.views.volumes.layout import Layout, lines_of
 from archdsl.views.volumes.levels import is_u, levels
 from archdsl.views.volumes.paint import labels, tooltip, volume
 from archdsl.views.volumes.routes import ROUND, Router, Way
 from archdsl.views.volumes.series import arrange, crowded, flat, links
+from archdsl.views.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Block, Plate, Spot, scale_of
 from archdsl.views.volumes.stages import Staged
 from archdsl.views.volumes.words import LEAST, MARGIN, SCALE, Words, add_foot, add_head, head_height
 

@@ -10,9 +10,10 @@ from archdsl.views.heat import Scale, mix
 from archdsl.views.metrics import text_width
 from archdsl.views.scene import Point, Polygon, Scene, Text, rectangle, shorten
 from archdsl.views.theme import Look, Theme
-from archdsl.views.volumes.layout import LABEL, SMALL, Spot
 from archdsl.views.volumes.paint import box, volume
-from archdsl.views.volumes.stages import Stage, Staged
+from archdsl.views.volumes.spots import LABEL, SMALL, Spot
+from archdsl.views.volumes.stages import Group, Stage, Staged
+from archdsl.views.words import TIMES
 
 MARGIN = 16.0
 LEAST = 330.0
@@ -84,6 +85,8 @@ def add_foot(scene: Scene, staged: Staged, heat: Scale | None, theme: Theme) -> 
     else:
         _heat(scene, heat, theme)
     notes = [SCALE]
+    if any(isinstance(member, Group) and member.copies > 1 for member in staged.root.members):
+        notes[0] += f" {TIMES}N: N equal blocks, one behind the other."
     if staged.aux:
         notes.append(f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only).")
     for note in notes:
