@@ -32,11 +32,15 @@ _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file that was written: `size` in bytes, `sha256` in hexadecimal."""
+    """A file that was written, its `size` in bytes."""
 
     path: Path
     size: int
-    sha256: str
+
+    @property
+    def sha256(self) -> str:
+        """Of what lies there now, in hexadecimal. Reads the file: to hash takes twice as long as to write."""
+        return sha256(self.path)
 
 
 class Output:
@@ -47,16 +51,13 @@ class Output:
         self.written: Written | None = None
         self.size = 0
         self._file = file
-        self._hash = hashlib.sha256()
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Appends the bytes. Raises E0704 when the disk is full, E0701 on any other failure."""
         view = memoryview(data).cast("B") if data else memoryview(b"")
         try:
             for start in range(0, len(view), CHUNK):
-                piece = view[start : start + CHUNK]
-                self._hash.update(piece)
-                self._file.write(piece)
+                self._file.write(view[start : start + CHUNK])
         except OSError as failure:
             _refuse(self.target, failure)
         self.size += len(view)
@@ -86,11 +87,9 @@ class Output:
 
     def _finish(self) -> None:
         self._file.close()
-        size, digest = self.size, self._hash.hexdigest()
-        if not size:  # nothing came through `write`: another program may have written to `path`
-            size, digest = self.path.stat().st_size, sha256(self.path)
+        size = self.size or self.path.stat().st_size  # another program may have written to `path`
         os.replace(self.path, self.target)
-        self.written = Written(self.target, size, digest)
+        self.written = Written(self.target, size)
 
 
 @contextmanager

@@ -229,7 +229,6 @@ def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], r
     for target, files in made.items():
         for written in files:
             lines.append(f"wrote {style.paint('name', escape_control(str(written.path)))}  {in_bytes(written.size)}")
-            lines.append(style.paint("quiet", f"  sha256   {written.sha256}"))
         if target != "torch" and job.weights is not None:
             lines.append(f"  weights  {_origin(job, random)}")
     return "\n".join(lines) + "\n"

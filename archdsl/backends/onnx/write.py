@@ -106,7 +106,7 @@ def write(
                 count(model.write(piece))
     assert model.written is not None
     written = model.written
-    return WrittenModel(written.path, written.size, written.sha256, data if external else None, planned.notes)
+    return WrittenModel(written.path, written.size, data if external else None, planned.notes)
 
 
 def _write_outside(model: Output, planned: Plan, inputs: Iterable[str | os.PathLike[str]], force: bool,

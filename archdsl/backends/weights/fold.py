@@ -30,24 +30,23 @@ def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
 
 
 def evaluate(recipe: Folded, weights: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
-    """The tensor's numbers, float32 of the given shape."""
-    stored = np.asarray(weights[recipe.weight])
-    rows, columns = _channels(recipe, stored.shape)
-    after = _gain_and_shift(recipe.after, weights, rows)
+    """The tensor's numbers, float32 of the given shape. Of the weights only what they need is made."""
     if recipe.part == "weight":
-        before, _ = _gain_and_shift(recipe.before, weights, columns)
-        return _scaled(recipe, stored, after[0], before).reshape(shape)
-    bias = np.zeros(rows) if recipe.bias is None else np.asarray(weights[recipe.bias], np.float64).reshape(-1)
+        return _weight(recipe, weights).reshape(shape)
+    gain, shift = _gain_and_shift(recipe.after, weights, shape[0])
+    bias = np.zeros(shape[0]) if recipe.bias is None else np.asarray(weights[recipe.bias], np.float64).reshape(-1)
     if any(m.shifts for m in recipe.before):
-        bias = bias + _pushed(recipe, stored, _gain_and_shift(recipe.before, weights, columns)[1])
-    return (after[0] * bias + after[1]).astype(np.float32)
+        bias = bias + _pushed(recipe, weights)
+    return (gain * bias + shift).astype(np.float32)
 
 
-def _channels(recipe: Folded, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Output and input channels."""
-    if recipe.transposed:
-        return shape[1] * recipe.groups, shape[0]
-    return shape[0], shape[1] * recipe.groups
+def _weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
+    stored = np.asarray(weights[recipe.weight])
+    second = stored.shape[1] * recipe.groups
+    outputs, inputs = (second, stored.shape[0]) if recipe.transposed else (stored.shape[0], second)
+    after, _ = _gain_and_shift(recipe.after, weights, outputs)
+    before, _ = _gain_and_shift(recipe.before, weights, inputs)
+    return _scaled(recipe, stored, after, before)
 
 
 def _gain_and_shift(maps: Iterable[ChannelMap], weights: Mapping[str, Array], channels: int) -> tuple[Array, Array]:
@@ -92,9 +91,11 @@ def _scaled(recipe: Folded, stored: Array, rows: Array, columns: Array) -> Array
     return out
 
 
-def _pushed(recipe: Folded, stored: Array, shift: Array) -> Array:
-    """What a shift of the input channels adds to each output channel: its sum over the weights, no padding between."""
+def _pushed(recipe: Folded, weights: Mapping[str, Array]) -> Array:
+    """What shifts of the input channels add to each output channel: their sum over the weights, no padding between."""
+    stored = np.asarray(weights[recipe.weight])
     grouped = _grouped(recipe, stored)
+    _, shift = _gain_and_shift(recipe.before, weights, stored.shape[1] * recipe.groups)
     shifts = shift.reshape(recipe.groups, -1)
     step = max(1, CHUNK // max(1, grouped[0, 0].size))
     rows = [
