@@ -18,6 +18,7 @@ from archdsl.source import Map, Scalar, Seq
 if TYPE_CHECKING:
     from torch import nn
 
+    from archdsl.backends.onnx.types import Precision
     from archdsl.backends.onnx.write import Progress, WrittenModel
     from archdsl.backends.weights import Weights
     from archdsl.passes.count import Totals
@@ -191,12 +192,12 @@ class Network:
         return to_source(self.graph, paper=self._paper_line(), fingerprint=self.fingerprint)
 
     def to_onnx(self, path: str | Path, weights: Any = None, seed: int | None = None, *,
-                passes: Sequence[str] | None = None, external_data: bool | None = None, force: bool = False,
+                passes: Sequence[str] | None = None, precision: Precision = "fp32", external_data: bool | None = None, force: bool = False,
                 progress: Progress | None = None) -> WrittenModel:  # fmt: skip
         """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
         `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
-        none every tensor lies there under its state_dict's name. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
+        none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
         `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
         from archdsl.need import need
@@ -210,8 +211,8 @@ class Network:
         graph = self.optimised(passes)
         if graph is not self.graph:
             values = folded(values, graph)
-        return write(graph, values, path, meta=self.metadata(), external_data=external_data, inputs=inputs, force=force,
-                     progress=progress)  # fmt: skip
+        return write(graph, values, path, meta=self.metadata(), precision=precision, external_data=external_data,
+                     inputs=inputs, force=force, progress=progress)  # fmt: skip
 
     def optimised(self, passes: Sequence[str] | None = None) -> Graph:
         """The graph for inference, after `passes` (all, unless they are named).

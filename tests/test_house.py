@@ -46,6 +46,7 @@ MAY_BE_HEAVY = {
     "frontends/torch_module.py": {"torch", "onnx"},
     "given.py": {"numpy"},
     "runtime": {"numpy", "onnxruntime", "PIL"},
+    "runtime/quantise.py": {"onnx"},
     "runtime/judge.py": {"torch", "numpy"},
     "bench": {"numpy", "onnx"},
 }

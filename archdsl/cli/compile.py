@@ -8,10 +8,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,11 +28,13 @@ from archdsl.cli.options import (
 from archdsl.cli.output import ours
 
 if TYPE_CHECKING:
+    from archdsl.backends.onnx.types import Precision
     from archdsl.backends.weights import Array, Weights
     from archdsl.cli.console import Progress
     from archdsl.diagnostics import Diagnostic
     from archdsl.files import Written
     from archdsl.network import Network
+    from archdsl.runtime.quantise import Difference
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".py", "weights": ".safetensors"}
 
@@ -49,6 +51,11 @@ class Job:
     inputs: tuple[str, ...]
     passes: tuple[str, ...] = ()
     """Those that an ONNX file goes through."""
+    precision: Precision | Literal["int8"] = "fp32"
+    images: tuple[Path, ...] = ()
+    """What int8 is calibrated on."""
+    differences: list[Difference] = field(default_factory=list)
+    """What int8 was found to change."""
 
 
 @click.command("compile")
@@ -64,6 +71,9 @@ class Job:
 @click.option("--external-data", is_flag=True, default=None, help="ONNX weights in a file beside it, as from 2 GB on.")
 @click.option("-O0", "--O0", "untouched", is_flag=True, help="No passes over an ONNX file: a state_dict's names, one to one.")
 @disable_option
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="fp32", show_default=True,
+              help="What an ONNX file computes in; what enters and leaves it is fp32.")  # fmt: skip
+@click.option("--calibrate", metavar="DIR", help="Images for int8: some hundred such as the network will see.")
 @click.option("--strict", is_flag=True, help="Odd weights (not finite, all zero) are an error, not a warning.")
 @arg_option
 @input_option
@@ -73,7 +83,7 @@ class Job:
 @click.pass_obj
 def command(console: Console, spec: str, target: str, all_targets: bool, weights: str | None, reinit: tuple[str, ...],
             seed: int, output: str | None, external_data: bool | None, untouched: bool, disable: tuple[str, ...],
-            strict: bool, args: dict[str, str], size: str | None, force: bool, format: str) -> None:  # fmt: skip
+            precision: Precision | Literal["int8"], calibrate: str | None, strict: bool, args: dict[str, str], size: str | None, force: bool, format: str) -> None:  # fmt: skip
     """An ONNX file, PyTorch source, or weights, made of a network.
 
     Without --weights the numbers are random, and every file says so. A file of ours is replaced, any other only with
@@ -81,8 +91,8 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     """
     targets = list(SUFFIXES) if all_targets else [target]
     _check_usage(targets, weights, reinit, output, external_data)
-    if (untouched or disable) and "onnx" not in targets:
-        raise click.UsageError("-O0 and --disable are for ONNX files")
+    _check_onnx_usage("onnx" in targets, untouched or bool(disable), precision, calibrate, external_data)
+    images = _images(calibrate)
     from archdsl.network import open_network
     from archdsl.review import label_note
 
@@ -90,7 +100,8 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     net.recipe  # noqa: B018 - what is wrong with the preprocessing is said before anything is made
     console.tell((*net.graph.notes, *label_note(net)))
     numbers = None if targets == ["torch"] else _numbers(console, net, weights, seed, reinit, strict)
-    job = Job(net, numbers, external_data, force, (*net.files, *([weights] if weights else [])), _passes(untouched, disable))
+    job = Job(net, numbers, external_data, force, (*net.files, *([weights] if weights else [])),
+              _passes(untouched, disable), precision, images)  # fmt: skip
     if output == "-":
         _to_stdout(job, targets[0])
         return
@@ -111,6 +122,28 @@ def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[s
         raise click.UsageError("only one file fits standard output")
     if output == "-" and targets != ["torch"] and sys.stdout.isatty():
         raise click.UsageError("a binary file does not belong on a terminal: name a file, or pipe it")
+
+
+def _check_onnx_usage(wanted: bool, passes: bool, precision: str, calibrate: str | None, external_data: bool | None) -> None:
+    if not wanted and (passes or precision != "fp32"):
+        raise click.UsageError("-O0, --disable and --precision are for ONNX files")
+    if precision == "int8" and calibrate is None:
+        raise click.UsageError("int8 needs to see what comes: --calibrate DIR, a folder of some hundred images")
+    if calibrate is not None and precision != "int8":
+        raise click.UsageError("--calibrate goes with --precision int8")
+    if precision == "int8" and external_data:
+        raise click.UsageError("an int8 file holds its own weights: leave out --external-data")
+
+
+def _images(folder: str | None) -> tuple[Path, ...]:
+    if folder is None:
+        return ()
+    from archdsl.need import need
+
+    need("onnxruntime", "E0802", "pip install 'archdsl[cpu]'")
+    from archdsl.runtime.quantise import calibration_images
+
+    return calibration_images(Path(folder))
 
 
 def _passes(untouched: bool, disable: Sequence[str]) -> tuple[str, ...]:
@@ -169,11 +202,28 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
 
         weights = _watched(job.weights, console.progress(f"writing {path.name}"))
         return (save(weights, path, job.net.metadata(), inputs=job.inputs, force=job.force),)
+    if job.precision == "int8":
+        return (_write_int8(console, job, path),)
     progress = console.progress(f"writing {path.name}")
-    model = job.net.to_onnx(path, job.weights, passes=job.passes, external_data=job.external_data, force=job.force,
-                            progress=progress)  # fmt: skip
+    model = job.net.to_onnx(path, job.weights, passes=job.passes, precision=job.precision, external_data=job.external_data,
+                            force=job.force, progress=progress)  # fmt: skip
     console.tell(model.notes)
     return (model, model.data) if model.data is not None else (model,)
+
+
+def _write_int8(console: Console, job: Job, path: Path) -> Written:
+    """By way of a file in single precision, which is thrown away."""
+    from archdsl.runtime.quantise import quantise
+
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        single = Path(folder) / "single.onnx"
+        model = job.net.to_onnx(single, job.weights, passes=job.passes, external_data=False)
+        console.tell(model.notes)
+        progress = console.progress(f"calibrating on {len(job.images)} images")
+        written, difference = quantise(single, job.images, path, inputs=job.inputs, force=job.force, mine=ours("onnx"),
+                                       progress=progress)  # fmt: skip
+    job.differences.append(difference)
+    return written
 
 
 def _watched(weights: Weights, progress: Progress | None) -> Weights:
@@ -231,7 +281,14 @@ def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], r
             lines.append(f"wrote {style.paint('name', escape_control(str(written.path)))}  {in_bytes(written.size)}")
         if target != "torch" and job.weights is not None:
             lines.append(f"  weights  {_origin(job, random)}")
+        lines += [f"  int8     {_told(one)}" for one in job.differences if target == "onnx"]
     return "\n".join(lines) + "\n"
+
+
+def _told(found: Difference) -> str:
+    """What int8 changes, in words."""
+    agreement = "" if found.agreement is None else f", the same best class on {100 * found.agreement:.1f} %"
+    return f"against fp32 on the {found.images} images: cosine {found.cosine:.5f}, at least {found.least:.5f}{agreement}"
 
 
 def _origin(job: Job, random: bool) -> str:
@@ -254,6 +311,10 @@ def _as_json(job: Job, made: dict[str, tuple[Written, ...]], seed: int, random: 
     ]
     weights = None if job.weights is None else {"source": _source(job), "random": random, "seed": seed}
     report = {"name": job.net.name, "spec_sha256": job.net.fingerprint, "files": files, "weights": weights}
+    if job.precision != "fp32":
+        report["precision"] = job.precision
+    for one in job.differences:
+        report["int8"] = asdict(one)
     return json.dumps({**report, "notes": to_json(notes)}, indent=2) + "\n"
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from archdsl.backends.onnx.lower import lower
-from archdsl.backends.onnx.records import Constant, Initializer, Lowered, OnnxNode, nbytes
+from archdsl.backends.onnx.records import Constant, Dtype, Initializer, Lowered, OnnxNode, nbytes
+from archdsl.backends.onnx.types import Casts, Precision, cast, retyped, type_of
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import FreeSize, Graph, Node
 from archdsl.shapes import Shape, Size
@@ -22,6 +23,7 @@ class Value:
 
     name: str
     shape: tuple[Axis, ...]
+    dtype: Dtype = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Plan:
     initializers: tuple[Initializer, ...]
     free: tuple[FreeSize, ...]
     notes: tuple[Diagnostic, ...]
+    precision: Precision = "fp32"
 
     @property
     def nbytes(self) -> int:
@@ -42,47 +45,54 @@ class Plan:
         return sum(map(nbytes, self.initializers))
 
 
-def plan(graph: Graph) -> Plan:
+def plan(graph: Graph, precision: Precision = "fp32") -> Plan:
     """What the graph becomes: every node that an output needs, in order, auxiliary heads left out.
 
     Nodes bear their paths, initializers the names of the network's tensors. The batch is symbolic; height and width
-    are where the network and each op's translation leave them free.
+    are where the network and each op's translation leave them free. In half precision (`types`) inputs and outputs
+    are cast.
     """
     live = _live(graph)
     public = _public_names(graph)
-    names = _value_names(graph, live, public)
+    names = _value_names(graph, live, {name: i for name, i in public.items() if type_of(graph.nodes[i].op, precision) == "float32"}, public)
     nodes: list[OnnxNode] = []
+    casts = Casts(nodes)
     initializers: dict[str, Initializer] = {}
     constants: dict[Constant, str] = {}
     pins: dict[str, list[Node]] = {}
     for node in live:
         if node.id in graph.inputs:
             continue
-        lowered = lower(node, [names[i] for i in node.inputs], names[node.id])
+        dtype = type_of(node.op, precision)
+        lowered = retyped(lower(node, [casts.to(names[i], dtype) for i in node.inputs], names[node.id]), dtype)
         names[node.id] = lowered.output
+        casts.types[lowered.output] = dtype
         nodes += _sharing(lowered, initializers, constants)
         for symbol in lowered.pins:
             pins.setdefault(symbol, []).append(node)
     for name, number in public.items():
-        if names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
+        if casts.types.get(names[number], "float32") != "float32":
+            nodes.append(cast(f"output/{name}", names[number], name, "float32"))
+        elif names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
             nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
     free = tuple(size for size in graph.sizes if not size.pinned and size.name not in pins)
     batch = "N" if all(size.name != "N" for size in free) else "batch"
     symbols = {size.name for size in free}
 
-    def value(name: str, shape: Shape) -> Value:
-        return Value(name, (batch, *(_axis(size, symbols) for size in shape)))
+    def value(name: str, shape: Shape, dtype: Dtype = "float32") -> Value:
+        return Value(name, (batch, *(_axis(size, symbols) for size in shape)), dtype)
 
     shapes = {names[node.id]: node.shape for node in live}
     ends = {*(names[i] for i in graph.inputs), *public}
     return Plan(
         tuple(value(names[i], graph.nodes[i].shape) for i in graph.inputs),
         tuple(value(name, graph.nodes[number].shape) for name, number in public.items()),
-        tuple(value(name, shape) for name, shape in shapes.items() if name not in ends),
+        tuple(value(name, shape, casts.types.get(name, "float32")) for name, shape in shapes.items() if name not in ends),
         tuple(nodes),
         tuple(initializers.values()),
         free,
         _pin_notes(graph, pins),
+        precision,
     )
 
 
@@ -117,11 +127,12 @@ def _public_names(graph: Graph) -> dict[str, int]:
     return {(f"{name}/out" if name in taken else name): number for name, number in graph.outputs.items()}
 
 
-def _value_names(graph: Graph, live: list[Node], public: Mapping[str, int]) -> dict[int, str]:
-    """A name for each node's value: its path, an output's public name, or where either is taken `path/out`."""
+def _value_names(graph: Graph, live: list[Node], direct: Mapping[str, int], public: Mapping[str, int]) -> dict[int, str]:
+    """A name for each node's value: its path, an output's public name where it is that output as it stands (`direct`), or
+    where either is taken `path/out`."""
     keys = {tensor.key for tensor in graph.tensors}
     names = {i: graph.nodes[i].path for i in graph.inputs}
-    for name, number in public.items():
+    for name, number in direct.items():
         names.setdefault(number, name)
     taken = keys | set(names.values()) | set(public)
     for node in live:

@@ -12,7 +12,7 @@ from archdsl.ops.base import Param
 from archdsl.shapes import Size
 
 Attribute: TypeAlias = int | float | str | tuple[int, ...] | tuple[float, ...]
-Dtype: TypeAlias = Literal["float32", "int64"]
+Dtype: TypeAlias = Literal["float32", "int64", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,11 @@ class Derived:
 Initializer: TypeAlias = Stored | Constant | Derived
 
 
+_SIZES: Mapping[Dtype, int] = {"float32": 4, "int64": 8, "float16": 2, "bfloat16": 2}
+
+
 def nbytes(item: Initializer) -> int:
-    return prod(item.shape) * (8 if item.dtype == "int64" else 4)
+    return prod(item.shape) * _SIZES[item.dtype]
 
 
 @dataclass(frozen=True, slots=True)

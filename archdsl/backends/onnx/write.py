@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from archdsl import __version__
+from archdsl.backends.onnx.numbers import Numbers
 from archdsl.backends.onnx.plan import Plan, Value, plan
 from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode, Stored, nbytes
+from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error
@@ -29,6 +30,8 @@ from archdsl.files import CHUNK, Output, Written, alone, atomic_write, check_tar
 from archdsl.graph import Graph
 
 IR_VERSION, OPSET = 10, 20
+_OPSET_BF16 = 22
+"""The first whose Conv takes bfloat16."""
 MAX_FILE = 2**31 - 1 - 2**24
 """Protobuf reads no message of 2 GiB; some megabytes are left for the nodes."""
 INLINE = 1024
@@ -52,17 +55,18 @@ class WrittenModel(Written):
     notes: tuple[Diagnostic, ...]
 
 
-def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str] | None = None) -> onnx.ModelProto:
+def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str] | None = None,
+          precision: Precision = "fp32") -> onnx.ModelProto:  # fmt: skip
     """The model in memory, weights inside.
 
     Errors: E0705 it is too large for that.
     """
-    planned = plan(graph)
+    planned = plan(graph, precision)
     if planned.nbytes > MAX_FILE:
         raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
                     status=2, help="write it to a file with external data")  # fmt: skip
     _require_memory(graph, planned)
-    pieces = b"".join(_stream(graph, planned, weights, _head(graph, weights, meta or {}, planned), None))
+    pieces = b"".join(_stream(graph, planned, Numbers(graph.name, weights), _head(graph, weights, meta or {}, planned), None))
     model: onnx.ModelProto = onnx.ModelProto.FromString(pieces)
     return model
 
@@ -73,6 +77,7 @@ def write(
     path: str | os.PathLike[str],
     *,
     meta: Mapping[str, str] | None = None,
+    precision: Precision = "fp32",
     external_data: bool | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
@@ -82,12 +87,13 @@ def write(
 
     `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). Weights lie
     inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it
-    (`<path>.2.data` where the model that is replaced uses that name).
+    (`<path>.2.data` where the model that is replaced uses that name). Half precision (`types`) rounds each number once;
+    what has no place in it is told as W0717.
 
     Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
     as `archdsl.files.atomic_write`.
     """
-    planned = plan(graph)
+    planned = plan(graph, precision)
     target = check_target(path, inputs=inputs, force=force, mine=_mine)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
@@ -96,35 +102,48 @@ def write(
     require_space(target, planned.nbytes, "E0705", graph.name)
     _require_memory(graph, planned)
     head = _head(graph, weights, meta or {}, planned)
-    count = _Counter(planned.nbytes, progress)
+    count, numbers = _Counter(planned.nbytes, progress), Numbers(graph.name, weights)
     given = [*inputs]
     with atomic_write(target, inputs=given, force=force, mine=_mine) as model:
         if external:
-            data = _write_outside(model, planned, given, force, (graph, weights, head, count))
+            data = _write_outside(model, planned, given, force, (graph, numbers, head, count))
         else:
-            for piece in _stream(graph, planned, weights, head, None):
+            for piece in _stream(graph, planned, numbers, head, None):
                 count(model.write(piece))
     assert model.written is not None
     written = model.written
-    return WrittenModel(written.path, written.size, data if external else None, planned.notes)
+    return WrittenModel(written.path, written.size, data if external else None,
+                        (*planned.notes, *_told(numbers, planned)))  # fmt: skip
+
+
+def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
+    """What there is to say of half precision: who runs it, and what did not fit."""
+    notes = []
+    if planned.precision == "bf16":
+        notes.append(Diagnostic("N0718", "ONNX Runtime has no bfloat16 kernels for the CPU: the file is for accelerators", severity="note"))
+    if numbers.beyond:
+        more = f" and {len(numbers.beyond) - 1} more" if len(numbers.beyond) > 1 else ""
+        what = f"`{numbers.beyond[0]}`{more} holds numbers too large for {planned.precision}: they became infinite"
+        notes.append(Diagnostic("W0717", what, severity="warning"))
+    return tuple(notes)
 
 
 def _write_outside(model: Output, planned: Plan, inputs: Iterable[str | os.PathLike[str]], force: bool,
-                   work: tuple[Graph, Mapping[str, Array], onnx.ModelProto, _Counter]) -> Written | None:  # fmt: skip
+                   work: tuple[Graph, Numbers, onnx.ModelProto, _Counter]) -> Written | None:  # fmt: skip
     """The weights into a file beside the model, then the model, which names it.
 
     The old model keeps its own data until the new one has taken its place: at no moment does a model stand there whose
     weights do not. So the data file has two names, of which the old model uses one.
     """
-    graph, weights, head, count = work
+    graph, numbers, head, count = work
     target = model.target
     names = [target.with_name(f"{target.name}{ending}") for ending in (".data", ".2.data")]
     with atomic_write(names[0], inputs=inputs, force=force, mine=_mine_data) as data:
-        _write_data(graph, _Layout.of(planned, ""), weights, data, count)
+        _write_data(_Layout.of(planned, ""), numbers, data, count)
         with alone(target.parent):
             used = _names(target, names[0].name)
             data.target = check_target(names[used], inputs=inputs, force=force, mine=_mine_data)
-            for piece in _stream(graph, planned, weights, head, _Layout.of(planned, data.target.name)):
+            for piece in _stream(graph, planned, numbers, head, _Layout.of(planned, data.target.name)):
                 count(model.write(piece))
             data.commit()
             model.commit()
@@ -156,7 +175,7 @@ class _Layout:
     @classmethod
     def of(cls, planned: Plan, location: str) -> _Layout:
         offsets, at = {}, len(_MAGIC)
-        items = tuple(item for item in planned.initializers if nbytes(item) > INLINE and item.dtype == "float32")
+        items = tuple(item for item in planned.initializers if nbytes(item) > INLINE and item.dtype != "int64")
         for item in items:
             offsets[item.name] = at
             at += -(-nbytes(item) // ALIGNMENT) * ALIGNMENT
@@ -191,13 +210,14 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
     model = onnx.ModelProto(
         ir_version=IR_VERSION, producer_name="archdsl", producer_version=__version__, doc_string=_doc(graph, meta)
     )
-    model.opset_import.add(domain="", version=OPSET)
+    model.opset_import.add(domain="", version=_OPSET_BF16 if planned.precision == "bf16" else OPSET)
     facts = {
         "name": graph.name,
         "params": str(sum(t.param.numel for t in graph.tensors if t.param.trained and not t.node.training)),
         "weights": str(getattr(weights, "source", "given")),
         **{f"size {size.name}": str(size) for size in planned.free},
         **_folded(graph, planned),
+        **({"precision": planned.precision} if planned.precision != "fp32" else {}),
         **meta,
     }
     helper.set_model_props(model, {str(key): str(value) for key, value in facts.items()})
@@ -246,14 +266,14 @@ def _node_proto(node: OnnxNode) -> onnx.NodeProto:
 
 
 def _value_proto(value: Value) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, value.shape)
+    return helper.make_tensor_value_info(value.name, ONNX_TYPES[value.dtype], value.shape)
 
 
 # --- streaming ------------------------------------------------------------------------------------------------
 
 
 def _stream(
-    graph: Graph, planned: Plan, weights: Mapping[str, Array], head: onnx.ModelProto, layout: _Layout | None
+    graph: Graph, planned: Plan, numbers: Numbers, head: onnx.ModelProto, layout: _Layout | None
 ) -> Iterator[bytes | memoryview]:
     """The file's bytes in order. Every length is known from the shapes, so none waits for a tensor."""
     body = _graph_proto(graph, planned).SerializeToString(deterministic=True)
@@ -263,13 +283,13 @@ def _stream(
     for item, prefix, size in records:
         yield prefix
         if size:
-            yield bytes_of(array(graph, item, weights))
+            yield bytes_of(numbers.of(item))
 
 
 def _record(item: Initializer, layout: _Layout | None) -> tuple[bytes, int]:
     """An initializer's field up to its raw bytes, and how many follow."""
     proto = TensorProto(name=item.name, dims=item.shape)
-    proto.data_type = TensorProto.INT64 if item.dtype == "int64" else TensorProto.FLOAT
+    proto.data_type = ONNX_TYPES[item.dtype]
     size = nbytes(item)
     if layout is not None and item.name in layout.offsets:
         proto.data_location = TensorProto.EXTERNAL
@@ -291,36 +311,12 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _write_data(graph: Graph, layout: _Layout, weights: Mapping[str, Array], data: Output, count: _Counter) -> None:
+def _write_data(layout: _Layout, numbers: Numbers, data: Output, count: _Counter) -> None:
     data.write(_MAGIC)
     for item in layout.items:
-        view = bytes_of(array(graph, item, weights))
+        view = bytes_of(numbers.of(item))
         count(data.write(view))
         data.write(bytes(-len(view) % ALIGNMENT))
-
-
-def array(graph: Graph, item: Initializer, weights: Mapping[str, Array]) -> Array:
-    """An initializer's numbers. Raises E0603 where the weights lack the tensor or have it in another shape."""
-    dtype = np.dtype(item.dtype)
-    if isinstance(item, Constant):
-        numbers = np.array(item.values, dtype)
-        return np.full(item.shape, numbers[0]) if numbers.size == 1 else numbers.reshape(item.shape)
-    key = item.name if isinstance(item, Stored) else item.key
-    if key not in weights:
-        raise error("E0603", f"the weights do not fit `{graph.name}`: `{key}` is missing")
-    found = np.asarray(weights[key])
-    if found.dtype != dtype:
-        found = found.astype(dtype)
-    want = item.shape if isinstance(item, Stored) else item.stored
-    if found.shape != want:
-        raise error("E0603", f"the weights do not fit `{graph.name}`: `{key}` is {found.shape}, not {want}")
-    if isinstance(item, Stored):
-        return found
-    if item.rows is not None:
-        dense = np.zeros((item.shape[0] * item.shape[1], *item.shape[2:]), dtype)
-        dense[list(item.rows)] = found
-        return dense.reshape(item.shape)
-    return (found if item.factor == 1.0 else found * dtype.type(item.factor)).reshape(item.shape)
 
 
 class _Counter:
