@@ -205,13 +205,16 @@ class Network:
         need("onnx")
         from archdsl.backends.onnx.write import write
         from archdsl.backends.weights import Weights, folded
+        from archdsl.passes.optimise import PASSES
 
         values = weights if isinstance(weights, Weights) else self.weights(weights, seed)
         inputs = [*self.files, *([weights] if isinstance(weights, (str, Path)) else [])]
         graph = self.optimised(passes)
         if graph is not self.graph:
             values = folded(values, graph)
-        return write(graph, values, path, meta=self.metadata(), precision=precision, external_data=external_data,
+        names = " ".join(PASSES if passes is None else passes)
+        meta = {**self.metadata(), **({"passes": names} if names else {})}
+        return write(graph, values, path, meta=meta, precision=precision, external_data=external_data,
                      inputs=inputs, force=force, progress=progress)  # fmt: skip
 
     def optimised(self, passes: Sequence[str] | None = None) -> Graph:

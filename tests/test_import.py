@@ -81,11 +81,15 @@ def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
     net = load(spec, input=size)
     model = tmp_path / "a.onnx"
     net.to_onnx(model, seed=1)
-    asked = ["--flat"] if flat else ["--weights", str(tmp_path / "w.safetensors")] if _kept(model, net) else []
-    done = cli("import", str(model), "-o", str(tmp_path / "b.yaml"), *asked)
+    weights = tmp_path / "w.safetensors"
+    done = cli("import", str(model), "-o", str(tmp_path / "b.yaml"), *(["--flat"] if flat else ["--weights", str(weights)]))
     assert done.exit_code == 0, done.output
     if not flat:
-        assert load(tmp_path / "b.yaml").fingerprint == net.fingerprint
+        again = load(tmp_path / "b.yaml")
+        assert again.fingerprint == net.fingerprint
+        again.to_onnx(tmp_path / "b.onnx", weights)
+        before, after = (onnx.load(tmp_path / f"{n}.onnx").graph for n in "ab")
+        assert before == after, "the same file again, to the last bit of every number"
         return
     made = spec_of(read(model), net.input)
     made.text and loads(made.text).to_onnx(tmp_path / "b.onnx", dict(made.weights()))
@@ -94,9 +98,49 @@ def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
     assert np.abs(outputs[0] - outputs[1]).max() <= 1e-6 * np.abs(outputs[0]).max()
 
 
-def _kept(model: Path, net: Any) -> bool:
-    names = {t.name for t in onnx.load(model).graph.initializer}
-    return {t.key for t in net.graph.tensors if not t.node.training and t.param.dtype != "int64"} <= names
+FOLDS = """
+name: folds
+input: 3x16x16
+net:
+  c: 3x3 conv 8 valid bias
+  b: bn relu
+  d: 3x3 conv 8 groups=2 nobias
+  n: bn eps=0.01 affine=false
+  s: scale 0.5
+  r: relu
+  t: 2x2 deconv 6 /2 bn
+  q: prelu
+  w: bn
+  e: 1x1 fc 5
+  g: gap
+  fc: fc 4
+"""
+
+
+def test_folded_norms_come_back_neutral(tmp_path: Path) -> None:
+    """Other numbers, the same outputs, and compiled again the same file."""
+    net = loads(FOLDS)
+    rng = np.random.default_rng(0)
+    numbers = {t.key: rng.uniform(0.5, 1.5, t.param.shape).astype(t.param.dtype) for t in net.graph.tensors}
+    net.to_onnx(tmp_path / "a.onnx", numbers)
+    done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors"))
+    assert done.exit_code == 0 and "N0601" in done.stderr
+    again = load(tmp_path / "b.yaml")
+    again.to_onnx(tmp_path / "b.onnx", tmp_path / "w.safetensors")
+    assert onnx.load(tmp_path / "a.onnx").graph == onnx.load(tmp_path / "b.onnx").graph
+    x = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        assert distance(again.to_torch(tmp_path / "w.safetensors")(x), net.to_torch(numbers)(x)) <= 1e-5
+
+
+@pytest.mark.parametrize("net", [
+    "a: affine 0.5, c: 3x3 conv 4", "c: 3x3 conv 4, a: 'affine 1 [1,2,3,4]'", "p: relu, b: bn, c: 1x1 conv 4 nobias",
+])  # fmt: skip
+def test_what_cannot_be_told_apart(net: str, tmp_path: Path) -> None:
+    loads(f"input: 3x8x8\nnet: {{{net}}}").to_onnx(tmp_path / "a.onnx")
+    done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors"))
+    assert done.exit_code == 1 and "E0845" in done.stderr
+    assert cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml")).exit_code == 0
 
 
 def test_weights_come_along(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def command(console: Console, model: str, output: str | None, weights: str | Non
 
         check_target(Path(weights), inputs=read, force=force, mine=ours("weights"))
         numbers = imported.weights()
+        console.tell(numbers.notes)
     console.give(imported.text, output, force, read)
     if weights is not None:
         save(numbers, weights, {"name": imported.graph.name}, inputs=read, force=force)
@@ -60,14 +61,15 @@ def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], sh
     if args:
         raise click.UsageError("-a is for a factory, package.module:factory")
     from archdsl.frontends.onnx_model import read
-    from archdsl.frontends.to_spec import own_spec, to_spec
+    from archdsl.frontends.own import own_spec
+    from archdsl.frontends.to_spec import to_spec
     from archdsl.runtime.model import read_facts
 
     facts = read_facts(model)
     opened = read(Path(model))
     source = f"read from {Path(model).name}"
     if "spec" in facts.metadata and facts.producer == "archdsl":
-        own = own_spec(opened, facts.metadata["spec"], facts.metadata.get("spec_sha256", ""), source)
+        own = own_spec(opened, facts.metadata, source)
         if not flat:
             return own
         shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)

@@ -21,7 +21,6 @@ from archdsl.frontends.steps import recognise
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.names import is_key
 from archdsl.language.writer import Group, Leaf, mapping, write
-from archdsl.network import Network
 from archdsl.ops import Input
 from archdsl.shapes import Shape, concrete
 from archdsl.views.flat import flat
@@ -60,34 +59,6 @@ def to_spec(model: Model, name: str, sizes: Mapping[str, Shape], source: str) ->
             return Imported(text, again, partial(_weights, tensors, graph, again, source))
     why = last.diagnostics[0].message if isinstance(last, ArchError) else "its parts read one another in a circle"
     raise error("E0843", f"`{name[:80]}` cannot be written as a spec: {why}")
-
-
-def own_spec(model: Model, text: str, fingerprint: str, source: str) -> Imported:
-    """The spec that a file of ours carries, and its numbers.
-
-    Errors: E0805 a spec that is not the one the file was made of; E0845 numbers that were folded together.
-    """
-    document = specs.document_of(specs.from_source(Source("the file's own spec", text)))
-    graph = elaborate(document)
-    if Network(document, graph, {}).fingerprint != fingerprint:
-        raise error("E0805", "the spec in this file is not the one that it was made of", help="`--flat` reads its nodes instead")
-    return Imported(formatted(document.source), graph, lambda: _stored(model, graph, source))
-
-
-def _stored(model: Model, graph: Graph, source: str) -> Weights:
-    entries, missing = {}, []
-    for tensor in graph.tensors:
-        array = model.constants.get(tensor.key)
-        if array is None and tensor.param.dtype == "int64":
-            array = np.zeros(tensor.param.shape, np.int64)
-        if array is None or array.shape != tensor.param.shape:
-            missing.append(tensor.key)
-        else:
-            entries[tensor.key] = Entry(array.shape, tensor.param.dtype, partial(np.asarray, array))
-    if missing:
-        raise error("E0845", f"{len(missing)} tensors of the spec are not in the file as they were, such as `{missing[0]}`",
-                    help="`--flat` reads the file as it stands; `compile -O0` keeps every tensor")  # fmt: skip
-    return Weights(entries, source)
 
 
 # --- graph -----------------------------------------------------------------------------------------------------
