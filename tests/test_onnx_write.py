@@ -267,7 +267,7 @@ def test_terabytes_are_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_write, "_memory", lambda: 1000)
+    monkeypatch.setattr(onnx_write, "free_memory", lambda: 1000)
     graph = block().graph()
     assert "of memory" in refused("E0705", graph, initial(graph), tmp_path / "a.onnx")
 
