@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,65 @@ def test_json_says_the_same() -> None:
     assert first["change"] == "changed" and len(first["after"]) == 13 and first["facts"][0]["after"] == "bn"
     assert first["params"] == [14_714_688, 14_723_136]
     assert report["weights"]["fit"] == {"tensors": 12, "numbers": 123_646_056}
+
+
+def drawn(a: str, b: str, *options: str) -> ET.Element:
+    result = run("diff", a, b, "--format", "svg", *options)
+    assert result.exit_code == 1
+    return ET.fromstring(result.stdout_bytes)
+
+
+def words(root: ET.Element, kind: str) -> list[tuple[str, str]]:
+    """What is marked so: path, and the sign on it."""
+    marks = [g for g in root.findall(".//{*}g") if g.get("class") == f"mark {kind}"]
+    return [(g.get("data-path", ""), next(t.text or "" for t in g.findall(".//{*}text"))) for g in marks]
+
+
+def test_a_picture_marks_what_changed_by_sign_and_line() -> None:
+    root = drawn("resnet50", "resnet101")
+    assert words(root, "added") == [("layer3.1", "+17")] and not words(root, "changed") and not words(root, "removed")
+    root = drawn("resnet50", "se_resnet50", "--theme", "print")
+    assert words(root, "removed") == [("maxpool", "\u2013")] and words(root, "added") == [("pool0", "+")]
+    assert [path for path, _ in words(root, "moved")] == [
+        "conv1",
+        "avgpool",
+        "fc",
+        "layer0.conv1",
+        "pool",
+        "last_linear",
+    ]
+    lines = {
+        g.get("class"): g.findall(".//{*}rect")[0].get("stroke-dasharray")
+        for g in root.findall(".//{*}g")
+        if g.get("class", "").startswith("mark ")
+    }
+    assert len(set(lines.values())) == len(lines) == 4
+
+
+def test_a_picture_shows_both_networks_whole() -> None:
+    root = drawn("vgg16", "vgg16_bn", "--level", "layer")
+    paths = [g.get("data-path") for g in root.findall(".//{*}g") if g.get("data-box") is not None]
+    assert paths.count("features.0") == 2 and "features.43" in paths
+
+
+def test_a_page_holds_picture_and_words_and_no_script(tmp_path: Path) -> None:
+    target = tmp_path / "x.html"
+    spec = tmp_path / "a.yaml"
+    spec.write_text("name: a\ninput: 3x8x8\nnet: {f: fc 2}\nlabels: ['<script>alert(1)</script>', b]\n")
+    result = run("diff", "lenet5", spec, "-o", target)
+    text = target.read_text()
+    assert result.exit_code == 1 and "<script" not in text and "default-src 'none'" in text
+    assert '<span class="removed">- ' in text and "<svg" in text
+    assert run("diff", "lenet5", spec, "-o", target).exit_code == 1, "our own is replaced"
+    target.write_text("notes")
+    assert run("diff", "lenet5", spec, "-o", target).exit_code == 2 and target.read_text() == "notes"
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_pictures_for_documents(ending: str, tmp_path: Path) -> None:
+    target = tmp_path / f"x.{ending}"
+    assert run("diff", "lenet5", "lenet5_1998", "-o", target).exit_code == 1
+    assert target.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[ending])
 
 
 def test_standard_input_and_markup_in_names(tmp_path: Path) -> None:

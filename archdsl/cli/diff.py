@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
     from archdsl.network import Network
     from archdsl.passes.compare import Fact
 
-_ENDINGS = {".json": "json", ".svg": "svg", ".html": "html", ".htm": "html", ".txt": "text"}
+FORMATS = ("text", "json", "svg", "html", "png", "pdf")
+_ENDINGS = {
+    ".json": "json",
+    ".svg": "svg",
+    ".html": "html",
+    ".htm": "html",
+    ".txt": "text",
+    ".png": "png",
+    ".pdf": "pdf",
+}
 _GIT = (7, 9)
 """What git calls an external diff with: path, old file, its hash and mode, new file, its hash and mode; for a renamed file the
 new path and a line on it as well."""
@@ -33,14 +43,18 @@ new path and a line on it as well."""
 @named_values("--before", "Set an argument of A alone: --before g=1.")
 @named_values("--after", "Set an argument of B alone: --after g=32.")
 @input_option
-@click.option("--format", "format", type=click.Choice(["text", "json", "svg", "html"]),
+@click.option("--format", "format", type=click.Choice(FORMATS),
               help="What to write; by default what FILE's ending says, else text.")  # fmt: skip
+@click.option("--level", type=click.Choice(["network", "block", "layer"]), default="block", show_default=True,
+              help="How much a picture shows.")  # fmt: skip
+@click.option("--theme", type=click.Choice(["auto", "light", "dark", "print"]), default="auto", show_default=True,
+              help="Colours of a picture.")  # fmt: skip
 @output_option
 @force_option
 @color_option
 @click.pass_obj
 def command(console: Console, specs: tuple[str, ...], args: dict[str, str], before: dict[str, str], after: dict[str, str],
-            size: str | None, format: str | None, output: str | None, force: bool) -> int:  # fmt: skip
+            size: str | None, format: str | None, level: str, theme: str, output: str | None, force: bool) -> int:  # fmt: skip
     """What changed from network A to network B: blocks, costs, and which weights carry over.
 
     Exits with 0 where they are the same network, whatever their texts look like, and with 1 where not. Also understands the
@@ -63,7 +77,48 @@ def command(console: Console, specs: tuple[str, ...], args: dict[str, str], befo
     names = (a.name, b.name) if a.name != b.name else (specs[0], specs[1])
     if names[0] == names[1]:
         names = (f"{a.name} (before)", f"{b.name} (after)")
-    return give(console, a, b, names, kind, output, force)
+    if kind in ("text", "json"):
+        return give(console, a, b, names, kind, output, force)
+    return draw(console, a, b, names, kind, (level, theme), output, force)
+
+
+def draw(console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, look: tuple[str, str],
+         output: str | None, force: bool) -> int:  # fmt: skip
+    """Writes the comparison as a picture, or a page with one; 1 where the networks differ."""
+    if output in (None, "-") and kind in ("png", "pdf") and sys.stdout.isatty():
+        raise click.UsageError(f"a {kind.upper()} does not belong on a terminal: name a file, or pipe it")
+    from archdsl.cli.output import marked, ours
+    from archdsl.files import check_target
+    from archdsl.passes.compare import compare
+    from archdsl.views import beside
+    from archdsl.views.diagram import CONVERTED, load
+    from archdsl.views.drawing import View
+    from archdsl.views.request import Options
+
+    inputs = [*a.files, *b.files]
+    if output not in (None, "-"):
+        check_target(str(output), inputs=inputs, force=force, mine=ours("drawing"))
+    found, facts = compare(a.graph, b.graph), settings(a, b)
+    theme = "light" if kind in CONVERTED and look[1] == "auto" else look[1]
+    options = Options(theme=theme)  # type: ignore[arg-type]
+    made = beside.write(found, names, View(look[0]), options)  # type: ignore[arg-type]
+    if made.note:
+        console.say(f"note: {made.note}")
+    data = load(CONVERTED[kind])(made.data, options) if kind in CONVERTED else made.data
+    if kind == "html":
+        from archdsl.views.difference import text
+        from archdsl.views.difference_page import page
+
+        data = page(f"{names[0]} -> {names[1]}", made.data.decode(), text(found, names, facts)).encode()
+    data = marked(data, kind)
+    if output in (None, "-"):
+        console.give_bytes(data, None)
+    else:
+        from archdsl.files import atomic_write
+
+        with atomic_write(str(output), inputs=inputs, force=force, mine=ours("drawing")) as file:
+            file.write(data)
+    return int(not found.equal or bool(facts))
 
 
 def give(console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, output: str | None,

@@ -191,7 +191,7 @@ def problems(job: Job, report: Any, found: dict[str, Any] | None, renew: bool) -
                 Diagnostic(
                     "E0821", f"`{first.path}` of the {name} is not that of the network",
                     job.graph.by_path[first.path].origin.span,
-                    label=f"differs by {first.differences[artefact]:.1e}; rounding explains {first.bound:.1e}{more}",
+                    label="differs by {:.1e}; rounding explains {:.1e}".format(*first.found[artefact]) + more,
                 )
             )  # fmt: skip
     changed = changes(job, found)
@@ -241,7 +241,9 @@ def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, 
     lines.append("")
     if report.folded:
         named = ", ".join(map(escape_control, report.folded[:3])) + (" .." if len(report.folded) > 3 else "")
-        lines.append(f"{len(report.folded)} nodes are not in the ONNX file, folded into others or idle at inference: {named}")
+        lines.append(
+            f"{len(report.folded)} nodes are not in the ONNX file, folded into others or idle at inference: {named}"
+        )
     lines.append("every node is within its bound" if report.fine else "not every node is within its bound")
     if written:
         lines.append(f"certificate written into {escape_control(str(job.model))}")
@@ -252,15 +254,11 @@ def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, 
 
 def _nodes(report: Any, style: Style) -> list[str]:
     width = max((len(node.path) for node in report.nodes), default=4)
-    head = "  ".join([f"{'node':<{width}}", *(f"{name:>8}" for name in ARTEFACTS), f"{'bound':>8}"])
-    lines = [style.paint("head", head)]
+    lines = [style.paint("head", "  ".join([f"{'node':<{width}}", *(f"{name:>17}" for name in ARTEFACTS)]).rstrip())]
     for node in report.nodes:
-        cells = [f"{node.differences[name]:.1e}" if name in node.differences else "-" for name in ARTEFACTS]
-        past = f"  past: {', '.join(node.past)}" if node.past else ""
-        lines.append(
-            "  ".join([f"{escape_control(node.path):<{width}}", *(f"{c:>8}" for c in cells), f"{node.bound:>8.1e}"])
-            + past
-        )
+        cells = ["{:.1e} / {:.1e}".format(*node.found[name]) if name in node.found else "-" for name in ARTEFACTS]
+        past = f"  PAST: {', '.join(node.past)}" if node.past else ""
+        lines.append("  ".join([f"{escape_control(node.path):<{width}}", *(f"{cell:>17}" for cell in cells)]) + past)
     return lines
 
 
@@ -282,7 +280,11 @@ def as_json(job: Job, report: Any, found: dict[str, Any] | None, written: bool) 
         "certificate": None if job.model is None else {"found": found, "differs_in": changes(job, found), "written": written},
         "versions": versions(),
         "folded": list(report.folded),
-        "nodes": [{"path": n.path, "op": n.kind, **{name: n.differences.get(name) for name in ARTEFACTS}, "bound": n.bound}
+        "nodes": [{"path": n.path, "op": n.kind, **{name: _pair(n.found.get(name)) for name in ARTEFACTS}}
                   for n in report.nodes],
     }  # fmt: skip
     return json.dumps(told, indent=2) + "\n"
+
+
+def _pair(found: tuple[float, float] | None) -> dict[str, float] | None:
+    return None if found is None else {"difference": found[0], "bound": found[1]}

@@ -23,17 +23,16 @@ BYTES = 4
 
 
 class Measured(NamedTuple):
-    """One node: how far each artefact is from the judge there, by the artefact's name, and how far it may be."""
+    """One node: of each artefact that has it, by name, how far it is from the judge there, and how far it may be."""
 
     path: str
     kind: str
-    differences: Mapping[str, float]
-    bound: float
+    found: Mapping[str, tuple[float, float]]
 
     @property
     def past(self) -> tuple[str, ...]:
         """The artefacts that are past the bound."""
-        return tuple(name for name, found in self.differences.items() if not found <= self.bound)
+        return tuple(name for name, (apart, bound) in self.found.items() if not apart <= bound)
 
 
 class Worst(NamedTuple):
@@ -59,12 +58,11 @@ class Report:
 
     def worst(self, artefact: str) -> Worst | None:
         """Of one artefact; None where no node of it was compared."""
-        nodes = [node for node in self.nodes if artefact in node.differences]
+        nodes = [(*node.found[artefact], node.path) for node in self.nodes if artefact in node.found]
         if not nodes:
             return None
-        at = max(nodes, key=lambda node: node.differences[artefact] / node.bound)
-        past = sum(artefact in node.past for node in nodes)
-        return Worst(len(nodes), at.path, at.differences[artefact], at.bound, past)
+        apart, bound, path = max(nodes, key=lambda found: found[0] / found[1])
+        return Worst(len(nodes), path, apart, bound, sum(artefact in node.past for node in self.nodes))
 
     def first_past(self, artefact: str) -> Measured | None:
         """The first node, in the order in which they run, at which an artefact is past the bound."""
@@ -75,24 +73,43 @@ def measure(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Arr
             seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Report:  # fmt: skip
     """Each node that some artefact has a value of, held against the judge.
 
-    `artefacts` are values by the paths of `graph`'s nodes. Nodes that are inputs are not measured.
+    `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact itself
+    has before it. Nodes that are inputs are not measured.
     """
-    measured = []
-    seen = artefacts.get("onnx")
-    folded: list[str] = []
-    for node, value, bound in judge(graph, weights, inputs, seed=seed):
-        if progress is not None:
-            progress(node.id + 1, len(graph.nodes))
-        if node.id in graph.inputs:
-            continue
-        found = {
-            name: difference(values[node.path], value) for name, values in artefacts.items() if node.path in values
-        }
-        if found:
-            measured.append(Measured(node.path, node.op.kind, found, bound))
-        if seen is not None and node.path not in seen:
-            folded.append(node.path)
-    return Report(tuple(measured), tuple(folded))
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    done: dict[str, str] = {}
+    rounds = [name for name, values in artefacts.items() if not _twin(name, values, artefacts, done)]
+    for number, name in enumerate(rounds):
+        found[name] = {}
+        for node, value, bound in judge(graph, weights, inputs, seed=seed, known=artefacts[name]):
+            if node.path in artefacts[name] and node.id not in graph.inputs:
+                found[name][node.path] = difference(artefacts[name][node.path], value), bound
+            if progress is not None:
+                progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
+    found |= {name: found[twin] for name, twin in done.items()}
+    nodes = [node for node in graph.nodes if not node.training and node.id not in graph.inputs]
+    measured = [
+        Measured(
+            node.path, node.op.kind, {name: found[name][node.path] for name in artefacts if node.path in found[name]}
+        )
+        for node in nodes
+        if any(node.path in values for values in found.values())
+    ]
+    seen = artefacts.get("onnx", {})
+    return Report(tuple(measured), tuple(node.path for node in nodes if seen and node.path not in seen))
+
+
+def _twin(name: str, values: Values, artefacts: Mapping[str, Values], twins: dict[str, str]) -> bool:
+    """Notes an artefact before this one with the very same numbers: what is said of that holds of this."""
+    for other, theirs in artefacts.items():
+        if other == name:
+            return False
+        if theirs.keys() == values.keys() and all(
+            np.array_equal(theirs[path], value) for path, value in values.items()
+        ):
+            twins[name] = twins.get(other, other)
+            return True
+    return False
 
 
 def stands_for(graph: Graph, made_of: Mapping[str, set[str]]) -> dict[str, str]:

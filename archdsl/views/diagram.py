@@ -49,10 +49,10 @@ def diagram(graph: Graph, format: str = "svg", view: View = View(), options: Opt
     own = STYLES[style].get(format)
     request = Request(graph, view, options, time_limit_s)
     if own is not None:
-        made: Diagram = _load(own)(request)
+        made: Diagram = load(own)(request)
         return made
-    drawn: Diagram = _load(STYLES[style]["svg"])(request)
-    return Diagram(_load(CONVERTED[format])(drawn.data, options), drawn.note)
+    drawn: Diagram = load(STYLES[style]["svg"])(request)
+    return Diagram(load(CONVERTED[format])(drawn.data, options), drawn.note)
 
 
 def check(style: str, format: str, view: View = View()) -> None:
@@ -74,7 +74,8 @@ def _unknown(what: str, name: str, known: tuple[str, ...]) -> ArchError:
     return error("E0714", f"there is no {what} `{name[:40]}`", status=2, help=help)
 
 
-def _load(place: str) -> Callable[..., Any]:
+def load(place: str) -> Callable[..., Any]:
+    """What a place of the tables names: `module:function`."""
     module, _, function = place.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found
