@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
+MOST_NODES = 2_000
+"""A spec of a line may mean 250,000 nodes, which is legal, and takes its time."""
 MOST = 4096
 """Bytes of an input: what is larger finds nothing that this does not, and later."""
 
@@ -30,13 +32,15 @@ def targets() -> dict[str, Callable[[bytes], None]]:
     """The targets; archdsl is imported here, so that atheris can instrument it."""
     import archdsl
     from archdsl.diagnostics import ArchError, Source, Span
-    from archdsl.elaborate import elaborate
+    from archdsl.elaborate import bound, elaborate
     from archdsl.language import expressions
     from archdsl.language.expressions import Env
     from archdsl.language.shorthand import desugar
     from archdsl.source import Scalar, decode
     from archdsl.spec import document_of, from_source
     from archdsl.views.rewrite import formatted, long_text
+
+    bound.MAX_NODES = MOST_NODES
 
     def told(error: ArchError) -> None:
         assert error.diagnostics, "an error that says nothing"
@@ -133,7 +137,7 @@ def one(name: str, seconds: int, seed: int, folder: Path) -> None:
     with atheris.instrument_imports(include=["archdsl"]):
         chosen = targets()[name]
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = [f"-max_total_time={seconds}", f"-max_len={MOST}", "-timeout=30", "-rss_limit_mb=3000", f"-seed={seed + 1}",
+        arguments = [f"-max_total_time={seconds}", f"-max_len={MOST}", "-timeout=120", "-rss_limit_mb=3000", f"-seed={seed + 1}",
                      "-print_final_stats=0", "-only_ascii=0", scratch, str(CORPUS / name)]  # fmt: skip
         atheris.Setup([sys.argv[0], *arguments], Findings(folder).guarded(name, chosen))
         atheris.Fuzz()

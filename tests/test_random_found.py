@@ -74,6 +74,19 @@ def test_a_merge_that_is_left_out_is_told_as_such() -> None:
     assert found.code == "E0410" and "left out" in found.message and found.span is not None and found.span.text == "s"
 
 
+def test_response_norm_beside_a_large_channel() -> None:
+    """ONNX Runtime's LRN takes large squares off again, and is left with less than nothing: its root is no number."""
+    np, ort = pytest.importorskip("numpy"), pytest.importorskip("onnxruntime")
+    from archdsl.backends.onnx.write import build
+
+    model = build(graph("input: 8x2x2\nnet: {a: lrn 3 alpha=0.3 beta=0.5}"), {})
+    x = np.ones((1, 8, 2, 2), np.float32)
+    x[:, 1] = 1e6 / 3
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (made,) = session.run(None, {"input": x})
+    assert np.allclose(made[0, 4:7], 1 / np.sqrt(1.3), rtol=1e-6)
+
+
 def test_copies_that_receive_images_and_vectors() -> None:
     """One class for both, whose shapes the printed source could not say."""
     source = archdsl.loads("input: 4x8x8\nblocks:\n  f: {a: relu, b: dropout}\nnet: {x: f, y: gap, z: flatten, v: f}").to_source()

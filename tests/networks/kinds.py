@@ -289,7 +289,10 @@ def bn(m: Any, x: Any, f: Fields) -> Any:
 
 
 def _normalised(m: Any, x: Any, mean: Any, variance: Any, eps: float) -> Any:
-    """The mean is off by rounding of the values it is made of, and with it every difference."""
+    """The mean is off by rounding of the values it is made of, and with it every difference; a variance found in one pass
+    is off by as much of the mean's square."""
+    if not m.exact:
+        variance = m.rounded(variance, variance + mean**2, 4).clamp(min=0)
     deviation = (variance + eps).sqrt()
     return m.rounded((x - mean) / deviation, (x.abs() + mean.abs()) / deviation, 16)
 
@@ -326,8 +329,7 @@ def lrn(m: Any, x: Any, f: Fields) -> Any:
         near = x[:, max(0, c - size // 2) : min(channels, c + (size - 1) // 2 + 1)]
         sums.append((near**2).sum(1))
     base = f.get("k", 1.0) + f.get("alpha", 1e-4) / size * torch.stack(sums, 1)
-    if not m.exact:  # ONNX Runtime slides the sum along, and takes off what leaves it: errors of earlier channels stay
-        base = m.rounded(base, base + f.get("alpha", 1e-4) / size * (x**2).cummax(1).values, size + 1)
+    base = m.rounded(base, None, size + 2)
     beta = f.get("beta", 0.75)
     value = x / base**beta  # a power is exp(beta * log(base)): what is rounded there is multiplied by the value
     return m.rounded(value, value.abs() * (1 + beta * base.log().abs()), 16)

@@ -129,6 +129,26 @@ def lrn(r: Reading, step: Step) -> None:
           step.outputs[0])  # fmt: skip
 
 
+def lrn_by_pool(r: Reading, step: Step) -> bool:
+    """LRN as archdsl writes it: from x*x on, a mean over channels by an average pool, and the division of x."""
+    chain = [step]
+    numbers: list[int] = []
+    for op_type in ("Reshape", "Pad", "AveragePool", "Reshape", "Mul", "Add", "Pow", "Div"):
+        found = r.behind(chain[-1].outputs[0], op_type)
+        if found is None:
+            return False
+        numbers.append(found[0])
+        chain.append(found[1])
+    _, _, padding, pool, _, times, plus, power, division = chain
+    (size, across), pads = pool.attributes["kernel_shape"], r.numbers(padding, 1, "padding")
+    if across != 1 or division.inputs[0] != step.inputs[0] or [*pads] != [0, 0, size // 2, 0, 0, 0, (size - 1) // 2, 0]:
+        return False
+    alpha, k, beta = (single(float(r.numbers(s, 1, "constant").reshape(()))) for s in (times, plus, power))
+    r.done.update(numbers)
+    r.add(step, ops.Lrn(size=size, alpha=alpha, beta=beta, k=k), division.outputs[0])
+    return True
+
+
 def prelu(r: Reading, step: Step) -> None:
     slopes = r.numbers(step, 1, "slope").reshape(-1)
     r.add(step, ops.PRelu(shared=slopes.size == 1), step.outputs[0], {"weight": slopes}, module=module_of(step))

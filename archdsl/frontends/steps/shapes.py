@@ -9,6 +9,7 @@ import numpy as np
 from archdsl import ops
 from archdsl.frontends.onnx_model import Array, Step
 from archdsl.frontends.reading import Reading, Unknown
+from archdsl.frontends.steps.layers import lrn_by_pool
 from archdsl.frontends.steps.values import affine, nothing, per_channel
 from archdsl.shapes import concrete, numel
 
@@ -33,6 +34,8 @@ def sub(r: Reading, step: Step) -> None:
 
 
 def mul(r: Reading, step: Step) -> None:
+    if step.inputs[0] == step.inputs[1] and lrn_by_pool(r, step):
+        return
     numbers = operands(r, step)
     if numbers is None:
         first, second = sorted(step.inputs, key=lambda i: -numel(r.shape(i)))
