@@ -12,6 +12,9 @@ from archdsl.views.words import TIMES
 BAND = 2.4
 """Width of a band, at most."""
 
+_APART: dict[Look, float] = {"pool": 3.0, "act": 1.5, "merge": 3.0}
+"""Distance of the lines of a hatching, in points."""
+
 
 def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]:
     """Colours of the front, the top and the right face, and of the edges; `heat` is the front's, if it is given."""
@@ -22,7 +25,8 @@ def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]
         front = mix(color.fill, color.line, 0.42)
         return front, mix(front, color.line, 0.45), mix(front, "#000000", 0.25), mix(front, "#000000", 0.6)
     if theme.patterns:
-        return color.fill, mix(color.fill, "#FFFFFF", 0.5), mix(color.fill, "#000000", 0.16), color.line
+        front = mix(color.fill, theme.ink, 0.3) if look == "norm" else color.fill
+        return front, mix(front, "#FFFFFF", 0.5), mix(front, "#000000", 0.16), color.line
     front = mix(color.fill, color.line, 0.12 if look == "input" else 0.38)
     return front, mix(front, "#FFFFFF", 0.45), mix(front, "#000000", 0.13), mix(front, "#000000", 0.5)
 
@@ -60,14 +64,14 @@ def box(x: float, y: float, width: float, height: float, depth: float, theme: Th
 
 
 def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> list[Item]:
-    """Lines across a face, for what must be told apart without colour: pools have few, activations many."""
-    a, b, c, d = face
-    tall = abs(d.y - a.y)
-    if look not in ("pool", "act"):
+    """Lines across a face, for what must be told apart without colour: they lie in pools and activations, stand in concats."""
+    if look not in _APART:
         return []
-    count = int(tall / (3.0 if look == "pool" else 1.5))
-    shares = [n / count for n in range(1, count)]
-    return [Path((_share(a, d, share), _share(b, c, share)), line, 0.25) for share in shares]
+    a, b, c, d = face
+    size = abs(b.x - a.x) if look == "merge" else abs(d.y - a.y)
+    count = max(2, int(size / _APART[look]))
+    first, second, third, fourth = (a, b, d, c) if look == "merge" else (a, d, b, c)
+    return [Path((_share(first, second, n / count), _share(third, fourth, n / count)), line, 0.25) for n in range(1, count)]
 
 
 def _share(a: Point, b: Point, share: float) -> Point:
