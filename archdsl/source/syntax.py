@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import yaml
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
-from archdsl.source.faults import quote_help, tag_error, word_span
+from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
 
 
 class Syntax:
@@ -28,7 +28,9 @@ class Syntax:
         self.shown = f"`{self.char}`" if self.char.strip() else "the end of the line"
 
     def error(self) -> ArchError:
-        """Errors: E0101; E0103 an unknown tag, E0108 an impossible character, E0113 brackets inside brackets."""
+        """Errors: E0101; E0103 an unknown tag, E0106 too deep, E0108 an impossible character, E0113 brackets inside brackets."""
+        if "nesting depth" in self.problem:  # from 0.2.6 on libyaml looks no deeper than 1,000 levels ahead
+            raise too_deep(word_span(self.source, self.at))
         if "\t" in self.indentation() and (self.first_on_line() or self.char == "\t"):
             self.fail("a tab in the indentation", self.at, help="use spaces")
         self.nested()
