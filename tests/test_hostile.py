@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from yaml._yaml import get_version
 
 from archdsl import library
 from archdsl import spec as specs
@@ -134,13 +135,16 @@ def nested_blocks(depth: int) -> str:
     return f"{HEAD}blocks:\n{blocks}  b{depth}: [3x3 conv 8]\nnet: {{a: b0}}\n"
 
 
+LOOKS_1000_DEEP = get_version() >= (0, 2, 6)
+"""From this version on libyaml sees that brackets are too deep before it sees what stands in them."""
+
 # --- Y: YAML ---------------------------------------------------------------------------------------------
 
 YAML: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "Y1 merge keys that double": (merge_bomb, 1, ("E0104",)),
     "Y2 aliases that double": (alias_bomb, 1, ("E0105",)),
     "Y3 a million [": (lambda: "net: " + "[" * 1_000_000, 1, ("E0106",)),
-    "Y4 a million {": (lambda: "net: " + "{" * 1_000_000, 1, ("E0112",)),
+    "Y4 a million {": (lambda: "net: " + "{" * 1_000_000, 1, ("E0106",) if LOOKS_1000_DEEP else ("E0112",)),
     "Y5 500,000 dashes": (lambda: "- " * 500_000, 1, ("E0106",)),
     "Y5 3,000 lists in lists": (lambda: "".join(" " * n + "-\n" for n in range(2000)), 1, ("E0106",)),
     "Y5 10,000 {a:": (lambda: "{a: " * 10_000, 1, ("E0106",)),
