@@ -131,6 +131,12 @@ def _lively(right: dict[str, Any], node: Any) -> int:
     return int(np.abs(before).reshape(*before.shape[:2], -1).max(axis=(0, 2)).argmax())
 
 
+def test_a_flatten_may_stand_before_a_dropout_or_behind_it(here: Path) -> None:
+    Path("flat.yaml").write_text("name: flat\ninput: 3x8x8\nnet: {g: gap, d: dropout 0.2, f: fc 4}\n")
+    status, told = report("flat.yaml")
+    assert status == 0 and told["fine"]
+
+
 def test_a_certificate_is_written_and_repeated(here: Path) -> None:
     compiled()
     os.chmod("m.onnx", 0o640)
@@ -202,6 +208,19 @@ def test_what_cannot_be_verified(here: Path) -> None:
     model.producer_name = "archdsl"
     onnx.save(model, "other.onnx")
     assert "error[E0822]" in run("verify", "other.onnx").stderr
+
+
+@pytest.mark.parametrize(
+    "said", ['{"version":1,"seed":-5,"batch":"x","input":[1]}', "[" * 50000, '{"version":2}', "\x00"]
+)
+def test_a_certificate_of_anybody_is_no_certificate(here: Path, said: str) -> None:
+    assert certificate.read({certificate.KEY: said}) is None
+
+
+def test_a_file_of_another_network(here: Path) -> None:
+    compiled()
+    result = run("verify", "lenet5", "m.onnx")
+    assert result.exit_code == 1 and "`m.onnx` was made of `small`, not of `lenet5`" in result.stderr
 
 
 def test_random_weights_are_made_again_from_their_seed(here: Path) -> None:

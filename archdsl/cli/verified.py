@@ -73,6 +73,7 @@ def _find_weights(job: Job, given: str | None) -> None:
 
     assert job.model is not None
     proto = onnx.load(job.model, load_external_data=False)
+    _need_same(job, {node.name for node in proto.graph.node})
     for graph in (job.net.graph, job.net.optimised()):
         found = stored_weights(proto, job.model.parent, graph, source)
         if found is not None:
@@ -120,7 +121,8 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
         path = folder / "model.onnx"
         job.net.to_onnx(path, job.weights)
     model = onnx.load(path, load_external_data=False)
-    values = onnx_values(model, path.parent, inputs, job.graph.by_path)
+    _need_same(job, {node.name for node in model.graph.node})
+    values = onnx_values(model, path, inputs, job.graph.by_path)
     if not job.whole:
         return values
     folded = json.loads({item.key: item.value for item in model.metadata_props}.get("folded", "{}"))
@@ -129,6 +131,15 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
     }
     names = stands_for(job.graph, made_of)
     return {names[at]: value for at, value in values.items()}
+
+
+def _need_same(job: Job, names: set[str]) -> None:
+    """Raises E0822 where a file is one of quite another network: hardly a node of it bears a name of this one's."""
+    whole = {name.partition("/")[0] for name in names}
+    if len(whole & {node.written_path for node in job.graph.nodes}) * 2 < len(whole):
+        other = job.facts.metadata.get("name", "another network") if job.facts is not None else "another network"
+        file = job.model.name if job.model is not None else ""
+        raise error("E0822", f"`{file}` was made of `{other[:80]}`, not of `{job.net.name}`")
 
 
 def _free_memory() -> int | None:

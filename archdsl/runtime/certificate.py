@@ -19,6 +19,7 @@ from archdsl.runtime.model import DELIMITED, METADATA, fields, pair
 
 KEY = "verified"
 VERSION = 1
+MAX_BATCH = 1024
 _TAG = bytes([METADATA << 3 | 2])
 
 
@@ -58,7 +59,18 @@ def read(metadata: dict[str, str]) -> dict[str, Any] | None:
         found = json.loads(metadata[KEY])
     except (KeyError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.get("version") == VERSION else None
+    return found if isinstance(found, dict) and _sound(found) else None
+
+
+def _sound(found: dict[str, Any]) -> bool:
+    """Whether it says what is needed to repeat the run. The file may come from anybody."""
+    seed, batch, size = found.get("seed"), found.get("batch"), found.get("input")
+    return (
+        found.get("version") == VERSION
+        and type(seed) is int and 0 <= seed < 2**63
+        and type(batch) is int and 1 <= batch <= MAX_BATCH
+        and (size is None or (isinstance(size, str) and len(size) < 100))
+    )  # fmt: skip
 
 
 def _without(file: BinaryIO) -> Iterator[bytes]:

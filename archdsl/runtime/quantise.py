@@ -115,7 +115,9 @@ def _run(model: Path, made: Path, reader: _Images) -> None:
     except (ArchError, MemoryError):
         raise
     except Exception as problem:  # the quantiser raises of every kind
-        raise error("E0805", f"ONNX Runtime cannot quantise the model: {type(problem).__name__}: {str(problem)[:200]}") from None
+        raise error(
+            "E0805", f"ONNX Runtime cannot quantise the model: {type(problem).__name__}: {str(problem)[:200]}"
+        ) from None
 
 
 @contextmanager

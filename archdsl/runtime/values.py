@@ -94,11 +94,11 @@ def load_weights(module: nn.Module, weights: Mapping[str, Array]) -> None:
 # --- ONNX -----------------------------------------------------------------------------------------------------
 
 
-def onnx_values(model: ModelProto, folder: Path, inputs: Mapping[str, Array], paths: Iterable[str]) -> Values:
+def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], paths: Iterable[str]) -> Values:
     """What each node named by a path gives, run on the CPU; nodes that are not in the file are not in the result.
 
-    Every such value is made an output of the model: of `model` itself, whose graph is changed. External data is looked for in
-    `folder`. ONNX Runtime then fuses nothing across them, so that each is the value of its own node.
+    Every such value is made an output of the model: of `model` itself, whose graph is changed. External data is looked for
+    where its file `path` lies. ONNX Runtime then fuses nothing across them, so that each is the value of its own node.
     Errors: E0802, E0805.
     """
     wanted = set(paths)
@@ -111,11 +111,13 @@ def onnx_values(model: ModelProto, folder: Path, inputs: Mapping[str, Array], pa
     options = ort.SessionOptions()
     options.log_severity_level = FATAL_ONLY
     if any(item.external_data for item in model.graph.initializer):
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
+        )
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=[PROVIDERS["cpu"]])
         names = list(dict.fromkeys(made.values()))
         values = dict(zip(names, session.run(names, dict(inputs)), strict=True))
     except Exception as problem:
-        raise refused(problem, folder / "model") from None
+        raise refused(problem, path) from None
     return {path: values[name] for path, name in made.items()}

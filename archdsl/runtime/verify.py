@@ -83,7 +83,10 @@ def measure(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Arr
         found[name] = {}
         for node, value, bound in judge(graph, weights, inputs, seed=seed, known=artefacts[name]):
             if node.path in artefacts[name] and node.id not in graph.inputs:
-                found[name][node.path] = difference(artefacts[name][node.path], value), bound
+                ours = artefacts[name][node.path]
+                if not node.op.stored and ours.size == value.size:  # a flatten may stand before a dropout, or behind
+                    ours = ours.reshape(value.shape)
+                found[name][node.path] = difference(ours, value), bound
             if progress is not None:
                 progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
     found |= {name: found[twin] for name, twin in done.items()}
