@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from archdsl.views.metrics import text_width
 from archdsl.views.volumes.series import Parallel, Piece, Series
@@ -225,19 +225,22 @@ def _widen(block: Block) -> None:
 
 def lines_of(blocks: Sequence[Block], limit: float) -> list[list[Block]]:
     """Blocks broken into lines of about equal width, as few as fit `limit`; a block wider than that has its own."""
-    total = sum(block.width + GAP for block in blocks)
-    count = max(1, -(-int(total) // int(limit)))
-    best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {(0, 0): (0.0, ())}
+    ends = [0.0, *accumulate(block.width + GAP for block in blocks)]
+    count = max(1, -(-int(ends[-1]) // int(limit)))
+    best: dict[tuple[int, int], tuple[float, int]] = {(0, 0): (0.0, 0)}
     for end in range(1, len(blocks) + 1):
-        for line in range(1, count + 1):
-            for start in range(end):
-                if (start, line - 1) not in best:
-                    continue
-                cost, breaks = best[start, line - 1]
-                width = sum(block.width + GAP for block in blocks[start:end])
-                cost += (width - total / count) ** 2
-                if (end, line) not in best or cost < best[end, line][0]:
-                    best[end, line] = cost, (*breaks, end)
-    lines = max(line for end, line in best if end == len(blocks))
-    breaks = (0, *best[len(blocks), lines][1])
-    return [list(blocks[a:b]) for a, b in pairwise(breaks)]
+        for start in range(end - 1, -1, -1):
+            width = ends[end] - ends[start]
+            if width > 2 * limit and start < end - 1:
+                break
+            for line in range(1, count + 1):
+                if (start, line - 1) in best:
+                    cost = best[start, line - 1][0] + (width - ends[-1] / count) ** 2
+                    if (end, line) not in best or cost < best[end, line][0]:
+                        best[end, line] = cost, start
+    line = max(line for end, line in best if end == len(blocks))
+    breaks = [len(blocks)]
+    while line:
+        breaks.append(best[breaks[-1], line][1])
+        line -= 1
+    return [list(blocks[a:b]) for a, b in pairwise(reversed(breaks))]

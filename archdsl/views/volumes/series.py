@@ -7,6 +7,7 @@ kept in written order, and arcs lead past what they skip.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -66,8 +67,16 @@ def _series(order: Sequence[int], edges: _Edges, pieces: Sequence[Stage | Series
     out: list[Piece] = []
     knot: list[int] = []
     before = ENTRY
+    leaps = Counter(source + 1 for source, _ in edges)
+    leaps.subtract(target for _, target in edges)
+    over = sum(leaps[number] for number in leaps if number < order[0])
+    """How many edges lead past the member at hand."""
+    passed = order[0]
     for number in order:
-        if any(source < number < target for source, target in edges):
+        while passed <= number:
+            over += leaps[passed]
+            passed += 1
+        if over:
             knot.append(number)
             continue
         out += _knot(knot, before, number, edges, pieces) if knot else []
