@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 from archdsl import load, loads
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
+from archdsl.frontends.limits import limited
 from archdsl.frontends.onnx_model import Model, from_proto, read
 from archdsl.frontends.to_spec import to_spec
 from archdsl.frontends.torch_module import trace
@@ -262,3 +264,54 @@ def test_numbers_that_are_gone(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "E0845" in done.output
     assert not (tmp_path / "w.safetensors").exists()
+
+
+# --- files that must not hurt -----------------------------------------------------------------------------------
+
+
+def test_everything_that_is_foreign_is_told_at_once(tmp_path: Path) -> None:
+    inner = helper.make_graph([], "inner", [], [])
+    nodes = [helper.make_node("If", ["x"], [f"i{n}"], name=f"if{n}", then_branch=inner, else_branch=inner) for n in range(7)]
+    nodes += [helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft", name="fused")]
+    with pytest.raises(ArchError) as caught:
+        made_of(*nodes)
+    first, second = (d.message for d in caught.value.diagnostics)
+    assert "`If` `if0`, `if1`, `if2`, `if3`, `if4` and 2 more" in first and "`FusedConv` `fused`" in second
+    odd = [helper.make_node("Nonsense", ["x"], [f"a{n}"], name=f"odd{n}") for n in range(30)]
+    with pytest.raises(ArchError) as caught:
+        spec_of(made_of(*odd, helper.make_node("Det", ["a1"], ["y"])), (4, 8, 8))
+    assert [d.code for d in caught.value.diagnostics] == ["E0842", "E0842"]
+    assert "and 25 more" in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize(("dims", "raw"), [([10**5, 10**5], b"12345678"), ([-4, 2], b""), ([2, 2], b"1234567"), ([3], b"")])
+def test_shapes_that_lie(dims: list[int], raw: bytes, tmp_path: Path) -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=raw)
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])], [tensor])  # fmt: skip
+    (tmp_path / "lie.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    done = cli("import", str(tmp_path / "lie.onnx"))
+    assert done.exit_code == 1 and "E0805" in done.stderr
+
+
+def test_functions_are_refused(tmp_path: Path) -> None:
+    """Some nest so that inference never ends."""
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])])  # fmt: skip
+    function = helper.make_function("own", "f", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [helper.make_opsetid("", 17)])
+    (tmp_path / "f.onnx").write_bytes(helper.make_model(graph, functions=[function]).SerializeToString())
+    done = cli("import", str(tmp_path / "f.onnx"))
+    assert done.exit_code == 1 and "functions of its own" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limits there")
+def test_time_and_memory_are_limited() -> None:
+    import resource
+
+    before = [resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]
+    with pytest.raises(ArchError, match="E0847"), limited(0, seconds=1):
+        while True:
+            pass
+    with pytest.raises(ArchError, match="E0847"), limited(0, memory=1 << 28):
+        np.zeros(1 << 28)
+    assert before == [resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]

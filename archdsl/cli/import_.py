@@ -14,6 +14,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, input_op
 if TYPE_CHECKING:
     from archdsl.frontends.onnx_model import Model
     from archdsl.frontends.to_spec import Imported
+    from archdsl.runtime.model import ModelFacts
     from archdsl.shapes import Shape
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
@@ -60,20 +61,27 @@ def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], sh
         return _from_factory(model, name, args, shape)
     if args:
         raise click.UsageError("-a is for a factory, package.module:factory")
-    from archdsl.frontends.onnx_model import read
-    from archdsl.frontends.own import own_spec
-    from archdsl.frontends.to_spec import to_spec
+    from archdsl.frontends.limits import limited
     from archdsl.runtime.model import read_facts
 
     facts = read_facts(model)
-    opened = read(Path(model))
-    source = f"read from {Path(model).name}"
+    with limited(facts.size):
+        return _from_file(facts, name, flat, shape)
+
+
+def _from_file(facts: ModelFacts, name: str | None, flat: bool, shape: Shape | None) -> Imported:
+    from archdsl.frontends.onnx_model import read
+    from archdsl.frontends.own import own_spec
+    from archdsl.frontends.to_spec import to_spec
+
+    opened = read(facts.path)
+    source = f"read from {facts.path.name}"
     if "spec" in facts.metadata and facts.producer == "archdsl":
         own = own_spec(opened, facts.metadata, source)
         if not flat:
             return own
         shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
-    return to_spec(opened, _name(name or facts.metadata.get("name") or Path(model).stem), _sizes(opened, shape), source)
+    return to_spec(opened, _name(name or facts.metadata.get("name") or facts.path.stem), _sizes(opened, shape), source)
 
 
 def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Shape | None) -> Imported:

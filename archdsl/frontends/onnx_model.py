@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,11 +14,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from archdsl.diagnostics import error
+from archdsl.diagnostics import ArchError, Diagnostic, error
 
 Array: TypeAlias = NDArray[Any]
 
 MAX_STEPS = 100_000
+MAX_TOLD, NAMES_TOLD = 20, 5
+"""Kinds of problems in one report, and nodes named for each."""
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Where PyTorch's exporter by `torch.export` says which module a node comes from."""
 
@@ -65,12 +68,13 @@ def from_proto(proto: onnx.ModelProto) -> Model:
     graph = proto.graph
     if len(graph.node) > MAX_STEPS:
         raise error("E0841", f"the model has {len(graph.node):,} nodes; the limit is {MAX_STEPS:,}")
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    _refuse_foreign(graph)
+    constants = {tensor.name: _numbers(tensor) for tensor in graph.initializer}
     steps = []
     for node in graph.node:
         if node.op_type == "Constant":
             value = next((a for a in node.attribute if a.name == "value"), None)
-            constants[node.output[0]] = numpy_helper.to_array(value.t) if value is not None else _plain(node)
+            constants[node.output[0]] = _numbers(value.t) if value is not None else _plain(node)
         elif node.op_type == "Identity" and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
         else:
@@ -79,17 +83,51 @@ def from_proto(proto: onnx.ModelProto) -> Model:
     return Model(graph.name, tuple(steps), constants, shapes, tuple(value.name for value in graph.output))
 
 
+def told(code: str, problems: Mapping[tuple[str, str], Sequence[str]]) -> list[Diagnostic]:
+    """An error for each op type and reason, with the names of the nodes: the first few, and how many there are more."""
+    found: list[Diagnostic] = []
+    for (op_type, why), names in list(problems.items())[:MAX_TOLD]:
+        shown = ", ".join(f"`{name[:120]}`" for name in names[:NAMES_TOLD] if name)
+        more = f" and {len(names) - NAMES_TOLD:,} more" if len(names) > NAMES_TOLD else ""
+        found += error(code, f"`{op_type[:60]}`{f' {shown}' if shown else ''}{more}: {why}").diagnostics
+    if len(problems) > MAX_TOLD:
+        found += error(code, f"{len(problems) - MAX_TOLD:,} more kinds of nodes are not understood").diagnostics
+    return found
+
+
+def _refuse_foreign(graph: onnx.GraphProto) -> None:
+    """Raises E0841 for all nodes with graphs of their own, and for those that are not ONNX's."""
+    problems: dict[tuple[str, str], list[str]] = {}
+    for node in graph.node:
+        if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+            why = "it has a graph of its own: control flow is not a network of layers"
+        elif node.domain not in ("", "ai.onnx"):
+            why = f"it is not of ONNX but of `{node.domain[:80]}`; export the model without an optimiser's own ops"
+        else:
+            continue
+        problems.setdefault((node.op_type, why), []).append(node.name)
+    if problems:
+        raise ArchError(told("E0841", problems))
+
+
+def _numbers(tensor: onnx.TensorProto) -> Array:
+    """Raises E0805 for a tensor whose shape and bytes do not agree, before anything is allocated."""
+    size = prod(tensor.dims) if min(tensor.dims, default=1) >= 0 else -1
+    held = max(len(tensor.raw_data), *(len(getattr(tensor, f"{name}_data")) for name in ("float", "int32", "int64", "double", "uint64", "string")))
+    if tensor.data_location != onnx.TensorProto.EXTERNAL and (size < 0 or size > 2 * held) and size != 0:
+        raise error("E0805", f"the tensor `{tensor.name[:80]}` says it is {list(tensor.dims)[:8]}, and its bytes do not fill that")
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as problem:  # onnx raises of several kinds here
+        raise error("E0805", f"the tensor `{tensor.name[:80]}` cannot be read: {str(problem)[:200]}") from None
+
+
 def _plain(node: onnx.NodeProto) -> Array:
     """A constant that is not given as a tensor."""
     return np.asarray(onnx.helper.get_attribute_value(node.attribute[0])) if node.attribute else np.zeros(())
 
 
 def _step(node: onnx.NodeProto) -> Step:
-    if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
-        raise error("E0841", f"`{node.op_type}` has a graph of its own: control flow is not a network of layers")
-    if node.domain not in ("", "ai.onnx"):
-        raise error("E0841", f"`{node.op_type}` is not of ONNX but of `{node.domain[:80]}`",
-                    help="export the model without an optimiser's own ops")  # fmt: skip
     attributes = {a.name: _attribute(a) for a in node.attribute}
     return Step(node.op_type, node.name, _module(node), tuple(node.input), tuple(node.output), attributes)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archdsl import ops
-from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import folded
-from archdsl.frontends.onnx_model import Model, Step
+from archdsl.frontends.onnx_model import Model, Step, told
 from archdsl.frontends.reading import Reading, Recogniser, Unknown
 from archdsl.frontends.steps.layers import bn, conv, deconv, gemm, ln, lrn, matmul, prelu
 from archdsl.frontends.steps.pools import avgpool, gap, maxpool, reduce_mean
@@ -33,32 +33,27 @@ from archdsl.frontends.steps.shapes import (
 from archdsl.frontends.steps.values import act, attribute, clip, div, gated, gelu, hardsigmoid, nothing, softmax
 from archdsl.shapes import Shape
 
-MAX_TOLD = 10
-
 
 def recognise(model: Model, shapes: Mapping[str, Shape]) -> Reading:
     """The model in our ops, given its inputs' shapes without the batch.
 
-    Errors: E0842 steps that are not understood, the first ten of them.
+    Errors: E0842 steps that are not understood: all of them, those of one kind and reason together.
     """
     reading = Reading(model, dict(shapes), dict(model.constants))
     for number, step in enumerate(model.steps):
         for name in step.inputs:
             reading.readers.setdefault(name, []).append(number)
-    problems: list[Diagnostic] = []
+    problems: dict[tuple[str, str], list[str]] = {}
     for number, step in enumerate(model.steps):
         if number in reading.done:
             continue
         try:
             _recognise(reading, step)
         except Unknown as problem:
-            name = f" `{step.name[:120]}`" if step.name else ""
-            problems.append(error("E0842", f"`{step.op_type[:60]}`{name}: {problem}").diagnostics[0])
-            if len(problems) == MAX_TOLD:
-                break
+            problems.setdefault((step.op_type, str(problem)), []).append(step.name)
             _guess(reading, step)
     if problems:
-        raise ArchError(problems)
+        raise ArchError(told("E0842", problems))
     return reading
 
 
