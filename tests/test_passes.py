@@ -80,6 +80,11 @@ CASES = {
     "pads-read-by-a-pool": ("merge-pads", "net: [pad 2, 3x3 maxpool]", "pad maxpool", []),
     "pads-of-ones": ("merge-pads", "net: [pad 1 value=1, 3x3 conv 4 valid]", "pad conv", []),
     "pads-cropping": ("merge-pads", "net: [pad -1, 3x3 conv 4 valid]", "pad conv", []),
+    "concat-of-concats": ("merge-concats", "net: {a: 1x1 conv 2, b: 1x1 conv 3 <- input, c: 'concat <- a, b', d: 1x1 conv 1 <- a, e: 'concat <- d, c'}",
+                          "conv conv conv concat", []),
+    "concats-in-a-row": ("merge-concats", "net: {a: relu, c: 'concat <- a, input', d: 'concat <- input, c', e: 'concat <- d, a'}", "relu concat", []),
+    "concat-read-twice": ("merge-concats", "net: {a: relu, c: 'concat <- a, input', r: relu, e: 'concat <- r, c'}", "relu concat relu concat", []),
+    "concat-with-itself": ("merge-concats", "net: {a: relu, c: 'concat <- a, input', e: 'concat <- c, c'}", "relu concat concat", []),
     "bn": ("fold-after", "net: {c: 3x3 conv 4 bn relu}", "conv relu", ["c.conv/weight", "c.conv/bias"]),
     "bn-behind-a-bias": ("fold-after", "net: {c: 3x3 conv 4 bias, b: bn}", "conv", ["c/weight", "c/bias"]),
     "bn-without-factors": ("fold-after", "net: {c: 3x3 conv 4 bias, b: bn affine=false}", "conv", ["c/weight", "c/bias"]),
@@ -171,7 +176,7 @@ outputs: {logits: fc, features: head}
 
 
 def test_every_combination_of_passes() -> None:
-    """2^8 files, each within the bound of the untouched one."""
+    """2^9 files, each within the bound of the untouched one."""
     network = archdsl.loads(EVERYTHING)
     numbers = lively(network)
     plain = outputs(network, numbers, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl.graph import Graph, Node
-from archdsl.ops import AvgPool, Conv, Gap, HardSigmoid, HardSwish, Mul, Op, Pad, Sigmoid, Silu
+from archdsl.ops import AvgPool, Concat, Conv, Gap, HardSigmoid, HardSwish, Mul, Op, Pad, Sigmoid, Silu
 from archdsl.passes.edit import Edit, observed, sole_reader
 
 _GATES: dict[type[Op], type[Op]] = {Sigmoid: Silu, HardSigmoid: HardSwish}
@@ -41,6 +41,25 @@ def fuse_gates(graph: Graph) -> Graph:
                 edit.nodes[node.id] = replace(node, op=whole(), inputs=(value,))
                 edit.drop(gate)
                 break
+    return edit.made()
+
+
+def merge_concats(graph: Graph) -> Graph:
+    """A concatenation that only another one reads joins it."""
+    edit = Edit(graph)
+    for node in graph.nodes:
+        if not isinstance(node.op, Concat):
+            continue
+        inputs: list[int] = []
+        for source in node.inputs:
+            inner = edit.nodes[source]
+            if isinstance(inner.op, Concat) and sole_reader(graph, source) is node and node.inputs.count(source) == 1:
+                inputs += inner.inputs
+                edit.drop(source)
+            else:
+                inputs.append(source)
+        if len(inputs) > len(node.inputs):
+            edit.nodes[node.id] = replace(node, inputs=tuple(inputs))
     return edit.made()
 
 

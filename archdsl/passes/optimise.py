@@ -12,7 +12,7 @@ from typing import TypeAlias
 from archdsl.graph import Graph
 from archdsl.passes.drop import drop_dead, drop_identities, drop_training
 from archdsl.passes.fold_maps import fold_after, fold_before
-from archdsl.passes.fuse import fuse_gates, global_pools, merge_pads
+from archdsl.passes.fuse import fuse_gates, global_pools, merge_concats, merge_pads
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
@@ -21,6 +21,7 @@ PASSES: Mapping[str, Pass] = {
     "drop-identities": drop_identities,
     "drop-dead": drop_dead,
     "merge-pads": merge_pads,
+    "merge-concats": merge_concats,
     "fold-after": fold_after,
     "fold-before": fold_before,
     "fuse-gates": fuse_gates,
