@@ -12,6 +12,9 @@ from archdsl.backends.weights.tensors import Array, Entry, Weights
 from archdsl.graph import Graph
 from archdsl.ops.base import Param
 
+CHUNK = 1 << 16
+"""Numbers drawn at a time."""
+
 
 def initial(graph: Graph, seed: int = 0) -> Weights:
     """All of `graph.tensors`, aux heads included, each drawn from a stream of its own.
@@ -35,14 +38,17 @@ def _draw(key: str, param: Param, seed: int) -> Array:
     if init.how == "data":
         return np.array(init.value, param.dtype).reshape(param.shape)
     stream = _stream(key, seed)
-    if init.how == "kaiming":
-        numbers = stream.standard_normal(param.shape, dtype=np.float32)
-        numbers *= np.float32(sqrt(2 / init.fan))
-        return numbers
-    numbers = stream.random(param.shape, dtype=np.float32)
-    bound = np.float32(1 / sqrt(init.fan))
-    numbers -= np.float32(0.5)
-    numbers *= 2 * bound
+    numbers = np.empty(param.shape, np.float32)
+    flat = numbers.reshape(-1)
+    for start in range(0, flat.size, CHUNK):  # what is drawn is scaled before it leaves the cache
+        piece = flat[start : start + CHUNK]
+        if init.how == "kaiming":
+            stream.standard_normal(out=piece, dtype=np.float32)
+            piece *= np.float32(sqrt(2 / init.fan))
+        else:
+            stream.random(out=piece, dtype=np.float32)
+            piece -= np.float32(0.5)
+            piece *= 2 * np.float32(1 / sqrt(init.fan))
     return numbers
 
 
