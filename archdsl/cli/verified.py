@@ -15,6 +15,7 @@ from archdsl.need import need
 from archdsl.network import Network, open_network
 from archdsl.views.table import Style
 
+_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 ARTEFACTS = {"module": "PyTorch module", "source": "printed source", "onnx": "ONNX file"}
 
 
@@ -34,6 +35,7 @@ def open_job(spec: str | None, model: Path | None, weights: str | None, seed: in
         batch = found.get("batch", 1) if batch is None else batch
         size = found.get("input") if size is None and spec is None else size
     net = open_network(spec, args, size) if spec is not None else _carried(facts, size)
+    _dtype(facts)
     job = Job(net, net.graph, None, model, facts, seed or 0, batch or 1)  # type: ignore[arg-type]
     _find_weights(job, weights)
     return job, found
@@ -74,13 +76,20 @@ def _find_weights(job: Job, given: str | None) -> None:
     assert job.model is not None
     proto = onnx.load(job.model, load_external_data=False)
     _need_same(job, {node.name for node in proto.graph.node})
-    for graph in (job.net.graph, job.net.optimised()):
+    for graph in (job.net.graph, job.net.optimised(_passes(job.facts.metadata))):
         found = stored_weights(proto, job.model.parent, graph, source)
         if found is not None:
             job.graph, job.weights, job.whole = graph, found, graph is job.net.graph
             return
     raise error("E0823", f"the numbers in `{job.model.name}` were folded together and cannot be told apart",
                 help="give the ones it was made of: `--weights FILE`")  # fmt: skip
+
+
+def _passes(metadata: Mapping[str, str]) -> list[str] | None:
+    """The passes that the file says were run; None: all."""
+    from archdsl.passes.optimise import PASSES
+
+    return [name for name in metadata["passes"].split() if name in PASSES] if "passes" in metadata else None
 
 
 # --- the comparison -------------------------------------------------------------------------------------------
@@ -106,7 +115,17 @@ def run(console: Console, job: Job, folder: Path) -> Any:
         artefacts["source"] = module_values(printed, job.graph, inputs)
         del printed
     artefacts["onnx"] = _onnx(job, inputs, folder)
-    return measure(job.graph, job.weights, inputs, artefacts, job.seed, console.progress("verifying"))
+    return measure(job.graph, job.weights, inputs, artefacts, job.seed, console.progress("verifying"),
+                   {"onnx": _dtype(job.facts)})  # fmt: skip
+
+
+def _dtype(facts: Any) -> str:
+    """What the file computes in. Raises E0823 for int8, whose errors are those of its calibration and not of rounding."""
+    precision = "fp32" if facts is None else facts.metadata.get("precision", "fp32")
+    if precision not in _DTYPES:
+        raise error("E0823", f"`{facts.path.name}` computes in {precision[:20]}: its errors are not those of rounding",
+                    help="compare what it says of your images: archdsl predict")  # fmt: skip
+    return _DTYPES[precision]
 
 
 def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
@@ -173,7 +192,8 @@ def _facts(job: Job, report: Any) -> dict[str, Any]:
         "batch": job.batch,
         "input": job.net.graph.input_spec if len(job.net.graph.inputs) == 1 else None,
         "measure": "max|a - b| / max|b|, b in float64",
-        "bound": f"{bounds.SAFETY:g} * (spread + u), u = 2^-24",
+        "bound": f"{bounds.SAFETY:g} * (spread + u)",
+        "dtype": _dtype(job.facts),
         "worst": as_facts(report, ARTEFACTS),
         "nodes": len(report.nodes),
         "folded": len(report.folded),

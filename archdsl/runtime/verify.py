@@ -70,18 +70,20 @@ class Report:
 
 
 def measure(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], artefacts: Mapping[str, Values],
-            seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Report:  # fmt: skip
+            seed: int = 0, progress: Callable[[int, int], None] | None = None,
+            dtypes: Mapping[str, str] | None = None) -> Report:  # fmt: skip
     """Each node that some artefact has a value of, held against the judge.
 
     `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact itself
-    has before it. Nodes that are inputs are not measured.
+    has before it. Nodes that are inputs are not measured. `dtypes` names the artefacts that do not compute in float32.
     """
     found: dict[str, dict[str, tuple[float, float]]] = {}
     done: dict[str, str] = {}
     rounds = [name for name, values in artefacts.items() if not _twin(name, values, artefacts, done)]
     for number, name in enumerate(rounds):
         found[name] = {}
-        for node, value, bound in judge(graph, weights, inputs, seed=seed, known=artefacts[name]):
+        dtype = (dtypes or {}).get(name, "float32")
+        for node, value, bound in judge(graph, weights, inputs, dtype, seed, artefacts[name]):
             if node.path in artefacts[name] and node.id not in graph.inputs:
                 ours = artefacts[name][node.path]
                 if not node.op.stored and ours.size == value.size:  # a flatten may stand before a dropout, or behind
