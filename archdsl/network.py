@@ -172,7 +172,8 @@ class Network:
     def to_torch(self, weights: Any = None, seed: int | None = None, device: str | None = None) -> nn.Module:
         """A PyTorch module in evaluation mode, whose state_dict keys are the node paths.
 
-        `weights` and `seed` as for `weights()`. On the device `meta` there are shapes only, and nothing is allocated.
+        `weights` and `seed` as for `weights()`. The tensors of a file are not copied: they lie in it until they are written
+        to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and nothing is allocated.
         Raises E06xx where the weights do not fit, E0801 where torch is not installed.
         """
         from archdsl.need import need
@@ -182,7 +183,8 @@ class Network:
 
         if device == "meta" and weights is None:
             return build(self.graph)
-        module = to_torch(self.graph, None if weights is None else self.weights(weights, seed), seed)
+        given = None if weights is None else self.weights(weights, seed)
+        module = to_torch(self.graph, given, seed, own=isinstance(weights, (str, Path)))
         return module if device is None else module.to(device)
 
     def to_source(self) -> str:

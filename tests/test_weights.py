@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from handmade import Hand
 
+import archdsl
 from archdsl import ops
 from archdsl.backends.weights import Array, fit, given, initial, load, save
 from archdsl.diagnostics import ArchError, Diagnostic
@@ -419,3 +420,19 @@ def test_a_state_dict_in_memory() -> None:
         assert weights.source == "given"
         assert all(weights[key].dtype == state[key].dtype for key in state)
         assert all(np.array_equal(weights[key], state[key]) for key in state)
+
+
+def test_a_modules_numbers_are_its_own(tmp_path: Path) -> None:
+    """The file is mapped, not copied; two modules of it, and the file itself, still know nothing of one another."""
+    network = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 8 bn relu, gap, fc 4]")
+    save(network.weights(seed=3), tmp_path / "w.safetensors")
+    before = (tmp_path / "w.safetensors").read_bytes()
+    first, second = (network.to_torch(tmp_path / "w.safetensors") for _ in range(2))
+    for parameter in first.parameters():
+        parameter.data.fill_(7)
+    assert (tmp_path / "w.safetensors").read_bytes() == before
+    assert all(not (value == 7).all() for value in second.parameters())
+    weights = network.weights(tmp_path / "w.safetensors")
+    third, fourth = (network.to_torch(weights) for _ in range(2))
+    next(third.parameters()).data.fill_(7)
+    assert not (next(fourth.parameters()) == 7).all()

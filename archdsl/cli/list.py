@@ -44,19 +44,19 @@ def _years(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return first, last
 
 
-def _limit(name: str, metavar: str = "N", help: str = "") -> Callable[[F], F]:
-    return click.option(name, metavar=metavar, callback=_amount, help=help or None)
+def _limit(name: str, help: str, metavar: str = "N") -> Callable[[F], F]:
+    return click.option(name, metavar=metavar, callback=_amount, help=help)
 
 
 @click.command("list")
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--family", "families", metavar="PATTERN", multiple=True, help="Only this family; may be repeated.")
 @click.option("--year", "years", callback=_years, metavar="YEARS", help="Of one year, or of years: 2014-2016, 2019-, -2015.")
-@_limit("--min-params", help="Limits, as in 500k, 10M, 1.5G.")
-@_limit("--max-params")
-@_limit("--min-macs")
-@_limit("--max-macs")
-@_limit("--min-top1", "PERCENT", "Only what was published as at least so accurate.")
+@_limit("--min-params", "At least so many parameters: 500k, 10M.")
+@_limit("--max-params", "At most so many parameters.")
+@_limit("--min-macs", "At least so many multiply-accumulates: 500M, 1.5G.")
+@_limit("--max-macs", "At most so many multiply-accumulates.")
+@_limit("--min-top1", "Only what was published as at least so accurate.", "PERCENT")
 @click.option("--sort", type=click.Choice(_SORTED_BY), default="family", show_default=True, help="By which column.")
 @click.option("-r", "--reverse", is_flag=True, help="The other way round: the largest, or latest, first.")
 @format_option("table", "json", "csv", "markdown")

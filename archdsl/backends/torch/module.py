@@ -219,11 +219,12 @@ def _leaf(module: Module) -> nn.Module:
         return cast("nn.Module", _resolve(module.target)(**dict(module.arguments)))
 
 
-def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int | None = None) -> nn.Module:
+def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int | None = None, *,
+             own: bool = False) -> nn.Module:  # fmt: skip
     """The network in evaluation mode, with weights.
 
-    `weights` maps every key of `graph.tensors` to an array or tensor, which are copied; None: the project's own start
-    from `seed` (default 0). Raises ArchError E0603 where a key is missing, unknown or of another shape.
+    `weights` maps every key of `graph.tensors` to an array or tensor, which are copied, unless they are the module's `own`
+    (those of a file that was mapped for it alone); None: the project's own start from `seed` (default 0). Raises ArchError E0603 where a key is missing, unknown or of another shape.
     """
     from archdsl.backends.weights import initial
 
@@ -232,7 +233,7 @@ def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int |
     _check_keys(graph, given)
     tensors = network.state_dict(keep_vars=True)
     for key, tensor in tensors.items():
-        value = _tensor(given[key], tensor.dtype)
+        value = _tensor(given[key], tensor.dtype, own or weights is None)
         if tuple(value.shape) != tuple(tensor.shape):
             was, wanted = format_shape(tuple(value.shape)), format_shape(tuple(tensor.shape))
             raise error("E0603", f"`{key}` is {was or 'a number'}; this network's is {wanted or 'a number'}")
@@ -241,8 +242,10 @@ def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int |
     return network.eval()
 
 
-def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
+def _tensor(value: Any, dtype: torch.dtype, own: bool) -> Tensor:
     """A tensor of its own: neither its numbers nor its gradient are shared with what was given."""
+    if own and isinstance(value, np.ndarray) and value.flags.carray:  # contiguous, aligned, may be written to
+        return torch.from_numpy(value).to(dtype)
     if isinstance(value, Tensor):
         return value.detach().to("cpu", dtype, copy=True).contiguous()
     return torch.from_numpy(np.array(value)).to(dtype)

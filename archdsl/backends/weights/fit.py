@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,10 @@ def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), se
         notes.append(_note(f"started afresh with seed {seed}: {_listed(sorted(fresh))}"))
     if match.filled:
         notes.append(_note(f"not among the weights, started with seed {seed}: {_listed(match.filled)}"))
-    for tensor in graph.tensors:
-        if tensor.key in entries and tensor.key not in fresh:
-            notes += _oddities(tensor, entries[tensor.key])
     suffix = f"; with seed {seed}: {', '.join(reinit)}" if fresh else ""
-    return Weights(match.entries, lambda: weights.source + suffix, tuple(notes))
+    looked_at = [tensor for tensor in graph.tensors if tensor.key in entries and tensor.key not in fresh]
+    oddities = partial(_with_oddities, tuple(notes), looked_at, entries)
+    return Weights(match.entries, lambda: weights.source + suffix, oddities)
 
 
 def _fresh_keys(graph: Graph, patterns: Iterable[str]) -> set[str]:
@@ -180,6 +180,10 @@ def _listed(names: Sequence[str]) -> str:
 
 def _note(message: str) -> Diagnostic:
     return Diagnostic("N0601", message, severity="note")
+
+
+def _with_oddities(notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], entries: Mapping[str, Entry]) -> tuple[Diagnostic, ...]:
+    return (*notes, *(note for tensor in tensors for note in _oddities(tensor, entries[tensor.key])))
 
 
 def _oddities(tensor: Tensor, entry: Entry) -> list[Diagnostic]:

@@ -33,19 +33,25 @@ class Weights(Mapping[str, Array]):
     """Tensors by name. `weights[key]` makes the array anew each time; `entries[key]` tells its shape without.
 
     `source` says where the numbers come from (`random, seed 0`, or `sha256:...` of the file they were read from);
-    `notes` holds what was noticed on the way.
+    `notes` holds what was noticed on the way; both may need all the numbers, and are worked out when they are asked for.
     """
 
     def __init__(
-        self, entries: Mapping[str, Entry], source: str | Callable[[], str], notes: tuple[Diagnostic, ...] = ()
+        self,
+        entries: Mapping[str, Entry],
+        source: str | Callable[[], str],
+        notes: tuple[Diagnostic, ...] | Callable[[], tuple[Diagnostic, ...]] = (),
     ) -> None:
         self.entries = entries
-        self.notes = notes
-        self._source = source
+        self._source, self._notes = source, notes
 
     @cached_property
     def source(self) -> str:
         return self._source if isinstance(self._source, str) else self._source()
+
+    @cached_property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        return self._notes if isinstance(self._notes, tuple) else self._notes()
 
     @property
     def nbytes(self) -> int:
