@@ -1,0 +1,237 @@
+"""Mutation testing: small changes to the code, each of which a test must notice: `python -m tests.mutants --sample 400`.
+
+A mutant is one change of an operator, comparison, condition, constant or statement in ops, passes, elaborate or the
+lowerings. Texts, docstrings and annotations are left alone. Each is tried in a fork of a process that has torch loaded,
+on a copy of the sources; the tests of its part run until the first one fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+TARGETS = {
+    "archdsl/ops": ("test_shapes", "test_counts", "test_elaborate", "test_onnx_ops", "test_torch_ops", "test_diagnostics"),
+    "archdsl/passes": ("test_counts", "test_passes", "test_precision", "test_diff", "test_compare"),
+    "archdsl/elaborate": ("test_elaborate", "test_names", "test_random_found", "test_diagnostics", "test_expand"),
+    "archdsl/backends/onnx/lower.py": ("test_onnx_ops",),
+    "archdsl/backends/onnx/pools.py": ("test_onnx_ops",),
+    "archdsl/backends/torch/lower.py": ("test_torch_ops", "test_torch_structure", "test_torch_source"),
+}
+"""What is mutated, and the tests that run first."""
+ALWAYS = ("test_random_found", "test_wrong_specs", "test_random_networks", "test_explain", "test_library")
+SECONDS = 240
+"""Of one mutant: what takes longer hangs, and that is noticed, too."""
+
+
+class Mutant(NamedTuple):
+    file: str
+    line: int
+    what: str
+    source: str
+
+
+# --- mutants --------------------------------------------------------------------------------------------------
+
+_COMPARE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+            ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is}  # fmt: skip
+_ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult, ast.Mod: ast.FloorDiv}
+
+
+def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """The node in other words: each changed node with what was done."""
+    if isinstance(node, ast.Compare):
+        for n, op in enumerate(node.ops):
+            other = copy.deepcopy(node)
+            other.ops[n] = _COMPARE[type(op)]()
+            yield f"{ast.unparse(node)} -> {ast.unparse(other)}", other
+    elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC and not _text(node):
+        other = copy.deepcopy(node)
+        other.op = _ARITHMETIC[type(node.op)]()
+        yield f"{ast.unparse(node)} -> {ast.unparse(other)}", other
+    elif isinstance(node, ast.BoolOp):
+        other = copy.deepcopy(node)
+        other.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield f"{ast.unparse(node)} -> {ast.unparse(other)}", other
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+        yield f"{ast.unparse(node)} -> {ast.unparse(node.operand)}", node.operand
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
+        value = not node.value if isinstance(node.value, bool) else node.value + 1
+        yield f"{node.value} -> {value}", ast.Constant(value)
+    elif isinstance(node, ast.IfExp):
+        yield f"{ast.unparse(node)}: branches swapped", ast.IfExp(node.test, node.orelse, node.body)
+    elif isinstance(node, ast.If):
+        other = copy.deepcopy(node)
+        other.test = ast.UnaryOp(ast.Not(), node.test)
+        yield f"if {ast.unparse(node.test)} -> if not", other
+    elif isinstance(node, (ast.Raise, ast.Continue, ast.Break)) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        yield f"{ast.unparse(node)[:60]} -> pass", ast.Pass()
+
+
+def _text(node: ast.AST) -> bool:
+    return any(isinstance(part, (ast.JoinedStr,)) or (isinstance(part, ast.Constant) and isinstance(part.value, str)) for part in ast.walk(node))
+
+
+class _Places(ast.NodeVisitor):
+    """Nodes that may be changed: not in annotations, messages, or what types a field."""
+
+    def __init__(self) -> None:
+        self.found: list[ast.AST] = []
+
+    def visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.JoinedStr):
+            return
+        self.found.append(node)
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list") or (isinstance(node, ast.keyword) and node.arg in ("help", "description", "label", "notes", "message")):
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    self.visit(child)
+
+
+def mutants(path: Path) -> list[Mutant]:
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    places = _Places()
+    places.visit(tree)
+    out = []
+    for node in places.found:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        for what, other in changes(node):
+            out.append(Mutant(str(path.relative_to(ROOT)), getattr(node, "lineno", 0), what, _with(tree, node, other)))
+    return out
+
+
+def _with(tree: ast.Module, node: ast.AST, other: ast.AST) -> str:
+    class Put(ast.NodeTransformer):
+        def visit(self, here: ast.AST) -> ast.AST:
+            return ast.copy_location(other, node) if here is node else self.generic_visit(here)
+
+    # The tree is put back afterwards: a transformer changes its children in place.
+    made = ast.unparse(ast.fix_missing_locations(Put().visit(tree)))
+
+    class Back(ast.NodeTransformer):
+        def visit(self, here: ast.AST) -> ast.AST:
+            return node if here is other else self.generic_visit(here)
+
+    Back().visit(tree)
+    return made
+
+
+def all_mutants() -> list[Mutant]:
+    files = [f for target in TARGETS for f in ([ROOT / target] if target.endswith(".py") else sorted((ROOT / target).glob("*.py")))]
+    return [mutant for file in files for mutant in mutants(file)]
+
+
+# --- trying one -----------------------------------------------------------------------------------------------
+
+
+def tests_of(file: str) -> list[str]:
+    own = next(names for target, names in TARGETS.items() if file.startswith(target))
+    names = dict.fromkeys((*own, *ALWAYS))
+    return [f"tests/{name}.py" for name in names if (ROOT / "tests" / f"{name}.py").exists()]
+
+
+def survives(folder: Path, mutant: Mutant) -> bool:
+    """Whether all tests pass with it. Runs in a fork."""
+    file = folder / mutant.file
+    right = file.read_text(encoding="utf-8")
+    file.write_text(mutant.source, encoding="utf-8")
+    try:
+        child = os.fork()
+        if child == 0:
+            _run(folder, tests_of(mutant.file))
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status) == 0
+            time.sleep(0.1)
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return False
+    finally:
+        file.write_text(right, encoding="utf-8")
+
+
+def _run(folder: Path, names: list[str]) -> None:
+    os.setsid()
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    os.chdir(folder)
+    sys.path[:] = [str(folder), *(p for p in sys.path if p not in ("", str(ROOT)))]
+    os.environ["PYTHONPATH"] = str(folder)
+    for name in [n for n in sys.modules if n == "archdsl" or n.startswith(("archdsl.", "tests"))]:
+        del sys.modules[name]
+    sys.dont_write_bytecode = True
+    import pytest
+
+    code = 1
+    try:
+        code = int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *names]))
+    finally:
+        os._exit(code)
+
+
+def copied(folder: Path) -> None:
+    skip = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".hypothesis", "node_modules")
+    shutil.copytree(ROOT, folder, ignore=skip, dirs_exist_ok=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sample", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop when the time is over, and say how many were tried")
+    parser.add_argument("--only", default="", help="files whose path holds this")
+    parser.add_argument("--list", action="store_true", help="only name the mutants")
+    chosen = parser.parse_args()
+    every = [m for m in all_mutants() if chosen.only in m.file]
+    sample = random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
+    print(f"{len(every):,} mutants, {len(sample)} of them tried", flush=True)
+    if chosen.list:
+        print("\n".join(f"{m.file}:{m.line}: {m.what}" for m in sample))
+        return 0
+    import onnxruntime  # noqa: F401
+    import torch  # noqa: F401
+
+    tried: Counter[str] = Counter()
+    alive: list[Mutant] = []
+    end = time.monotonic() + chosen.seconds
+    with tempfile.TemporaryDirectory() as scratch:
+        copied(Path(scratch))
+        if not survives(Path(scratch), Mutant("archdsl/ops/base.py", 0, "none", (ROOT / "archdsl/ops/base.py").read_text(encoding="utf-8"))):
+            print("the tests fail without a mutant")
+            return 2
+        for number, mutant in enumerate(sample, 1):
+            if time.monotonic() > end:
+                break
+            tried[mutant.file] += 1
+            if survives(Path(scratch), mutant):
+                alive.append(mutant)
+                print(f"survives: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
+            if number % 10 == 0:
+                print(f"{number} tried, {len(alive)} alive", file=sys.stderr, flush=True)
+    total = sum(tried.values())
+    print(f"{total} tried, {total - len(alive)} killed ({100 * (total - len(alive)) / max(total, 1):.0f} %), {len(alive)} survive")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
