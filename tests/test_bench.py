@@ -65,6 +65,12 @@ def test_a_compiled_model(spec: str, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "E0806" in done.output
     assert "open sizes" in done.output
+    done = bench(str(model), "--input", "3x16x16", "--format", "json")
+    assert json.loads(done.stdout)["timings"][0]["runs"] >= ROUNDS
+    for wrong in ("3x16", "1x16x16", "3xax4", "3x0x4"):
+        done = bench(str(model), "--input", wrong)
+        assert done.exit_code == 1
+        assert "E0806" in done.output
     fixed = archdsl.loads("input: 3x8x8\nnet: [fc 4]")
     fixed.to_onnx(model, force=True)
     done = bench(str(model), "--format", "markdown")
@@ -82,6 +88,12 @@ def test_work_by_node_adds_up(spec: str, tmp_path: Path) -> None:
     assert sum(node.macs for node in found.nodes) == 2 * net.macs
     assert {"narrow", "wide", "pool", "end", "fc"} <= {node.path for node in found.nodes}
     assert all(0 <= node.of_roof <= 1 for node in found.nodes)
+
+
+def test_half_precision(spec: str) -> None:
+    done = bench(spec, "--precision", "fp16")
+    assert done.exit_code == 0, done.output
+    assert bench("x.onnx", "--precision", "fp16").exit_code == 2
 
 
 def test_the_profile_as_text(spec: str) -> None:

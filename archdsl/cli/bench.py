@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option, output_option
+from archdsl.cli.options import (
+    arg_option,
+    color_option,
+    force_option,
+    format_option,
+    half_option,
+    input_option,
+    output_option,
+)
 
 if TYPE_CHECKING:
+    from archdsl.backends.onnx.types import Precision
     from archdsl.bench.job import Job
     from archdsl.bench.profile import Profile
     from archdsl.bench.turns import Timing
@@ -46,6 +55,7 @@ def _cores() -> int:
 @click.option("--against", type=click.Choice(WAYS), multiple=True,
               help="Another way of running it, timed in turns in the same run. May be repeated.")  # fmt: skip
 @click.option("--weights", metavar="FILE", help="Weights: .safetensors, or torch's .pth.")
+@half_option
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="For each timing.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of the processor; by default one a core.")
 @click.option("--profile", "profiled", is_flag=True, help="Time by node, and how far each is from what the machine can do.")
@@ -58,7 +68,7 @@ def _cores() -> int:
 @color_option
 @click.pass_obj
 def command(console: Console, specs: tuple[str, ...], batches: tuple[int, ...], device: tuple[str, ...],
-            against: tuple[str, ...], weights: str | None, seconds: float, threads: int | None, profiled: bool, top: int,
+            against: tuple[str, ...], weights: str | None, precision: Precision, seconds: float, threads: int | None, profiled: bool, top: int,
             args: dict[str, str], size: str | None, format: str, output: str | None, force: bool) -> int:  # fmt: skip
     """How fast networks run: latency, throughput and memory, alone or side by side with other ways of running them.
 
@@ -74,7 +84,7 @@ def command(console: Console, specs: tuple[str, ...], batches: tuple[int, ...], 
     if output not in (None, "-"):
         check_target(output, force=force)
     _require(device, against)
-    jobs = Jobs(console, args, size, weights, threads or _cores(), batches, device)
+    jobs = Jobs(console, args, size, weights, precision, threads or _cores(), batches, device)
     if profiled:
         text = _profiles(console, jobs, specs, format, top)
         status = 0
@@ -105,9 +115,9 @@ def _require(devices: Sequence[str], against: Sequence[str]) -> None:
 class Jobs:
     """What was asked for, and the networks made ready for it."""
 
-    def __init__(self, console: Console, args: dict[str, str], size: str | None, weights: str | None, threads: int,
-                 batches: Sequence[int], devices: Sequence[str]) -> None:  # fmt: skip
-        self.console, self.args, self.size, self.weights = console, args, size, weights
+    def __init__(self, console: Console, args: dict[str, str], size: str | None, weights: str | None,
+                 precision: Precision, threads: int, batches: Sequence[int], devices: Sequence[str]) -> None:  # fmt: skip
+        self.console, self.args, self.size, self.weights, self.precision = console, args, size, weights, precision
         self.threads, self.batches, self.devices = threads, batches, devices
 
     @contextmanager
@@ -115,8 +125,9 @@ class Jobs:
         """The network's name and a job for each batch and device; files are made in a folder that goes away again."""
         with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
             compiled = spec.lower().endswith(".onnx")
-            if compiled and (self.weights or self.args or self.size or in_torch):
-                raise click.UsageError("a compiled model is as it is: --weights, -a, --input and PyTorch's ways need a SPEC")
+            if compiled and (self.weights or self.args or in_torch or self.precision != "fp32"):
+                said = "a compiled model is as it is: --weights, --precision, -a and PyTorch's ways need a SPEC"
+                raise click.UsageError(said)
             name, job = self._file(spec) if compiled else self._made(spec, Path(folder), in_torch)
             shapes = job.shapes
             yield name, [
@@ -131,7 +142,7 @@ class Jobs:
 
         facts = read_facts(path)
         session = open_session(facts.path, "cpu")
-        shapes = {name: _fixed(path, shape) for name, shape in session.inputs.items()}
+        shapes = {name: _fixed(facts.path, shape, self.size) for name, shape in session.inputs.items()}
         return facts.path.name, Job("archdsl", str(facts.path), "", "", shapes, threads=self.threads)
 
     def _made(self, spec: str, folder: Path, in_torch: bool) -> tuple[str, Job]:
@@ -145,22 +156,28 @@ class Jobs:
         numbers = net.weights(self.weights)
         self.console.tell(numbers.notes)
         model, text, weights = folder / "model.onnx", folder / "spec.yaml", folder / "weights.safetensors"
-        net.to_onnx(model, numbers, progress=self.console.progress(f"compiling {net.name}"))
+        net.to_onnx(model, numbers, precision=self.precision, progress=self.console.progress(f"compiling {net.name}"))
         if in_torch:
             text.write_text(standalone_text(net.document, net.args), encoding="utf-8")
             save(numbers, weights)
         shapes = {net.graph.nodes[i].path: concrete(net.graph.nodes[i].shape) for i in net.graph.inputs}
-        return net.name, Job("archdsl", str(model), str(text), str(weights), shapes, threads=self.threads)
+        return net.name, Job("archdsl", str(model), str(text), str(weights), shapes, threads=self.threads,
+                             half=self.precision != "fp32")  # fmt: skip
 
 
-def _fixed(path: str, shape: Sequence[int | str | None]) -> tuple[int, ...]:
-    """A model's input without its batch. Raises E0806 where a size is left open."""
-    if not all(isinstance(size, int) for size in shape[1:]):
-        from archdsl.diagnostics import error
+def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> tuple[int, ...]:
+    """A model's input without its batch, open sizes as `--input` says. Raises E0806 where that does not fit, or is missing."""
+    from archdsl.diagnostics import error
 
-        shown = " x ".join(str(size or "?") for size in shape)
-        raise error("E0806", f"the input of `{Path(path).name}`, {shown}, has open sizes: bench its spec, with `--input`")
-    return tuple(int(size) for size in shape[1:] if isinstance(size, int))
+    shown = " x ".join(str(size or "?") for size in shape[1:])
+    words = (size or "").split("x") if size else [str(known) for known in shape[1:]]
+    if len(words) != len(shape) - 1 or not all(word.isascii() and word.isdigit() and 0 < int(word) < 2**31 for word in words):
+        said = f"--input {size} is no size for {shown}" if size else f"the input of `{path.name}`, {shown}, has open sizes"
+        raise error("E0806", said, help="`--input 3x224x224` says which")
+    fixed = tuple(map(int, words))
+    if any(isinstance(known, int) and known != asked for known, asked in zip(shape[1:], fixed, strict=True)):
+        raise error("E0806", f"--input {size} is not {shown}, which `{path.name}` takes")
+    return fixed
 
 
 # --- timings ---------------------------------------------------------------------------------------------

@@ -53,6 +53,11 @@ arg_option = click.option(
 
 input_option = click.option("--input", "size", metavar="SIZE", help="Another input size: 3x320x320.")
 
+half_option = click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", show_default=True,
+    help="What the network of a SPEC computes in.",
+)  # fmt: skip
+
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - is standard output.")
 
 force_option = click.option("--force", is_flag=True, help="Replace FILE whatever it is.")

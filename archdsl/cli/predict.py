@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option
+from archdsl.cli.options import arg_option, color_option, force_option, format_option, half_option, input_option
 
 if TYPE_CHECKING:
+    from archdsl.backends.onnx.types import Precision
     from archdsl.diagnostics import Diagnostic
     from archdsl.runtime.predict import Prediction, Predictor
 
@@ -29,6 +30,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option("--weights", metavar="FILE", help="Weights for SPEC: .safetensors, or torch's .pth.")
+@half_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Where random weights start from.")
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many classes to tell.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]), default="auto", show_default=True,
@@ -41,8 +43,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 @format_option("text", "json")
 @color_option
 @click.pass_obj
-def command(console: Console, model: str, images: tuple[str, ...], weights: str | None, seed: int, top: int,
-            device: str, output: str | None, stretch: bool, args: dict[str, str], size: str | None, force: bool,
+def command(console: Console, model: str, images: tuple[str, ...], weights: str | None, precision: Precision,
+            seed: int, top: int, device: str, output: str | None, stretch: bool, args: dict[str, str], size: str | None, force: bool,
             format: str) -> int:  # fmt: skip
     """Run a network on images with ONNX Runtime; needs no torch.
 
@@ -50,13 +52,13 @@ def command(console: Console, model: str, images: tuple[str, ...], weights: str 
     that comes out. A SPEC is compiled first, without --weights at random.
     """
     compiled = model.lower().endswith(".onnx")
-    if compiled and (weights or args or size):
-        raise click.UsageError("a compiled model is as it is: --weights, -a and --input go with a SPEC")
+    if compiled and (weights or args or size or precision != "fp32"):
+        raise click.UsageError("a compiled model is as it is: --weights, --precision, -a and --input go with a SPEC")
     if output is not None and len(images) > 1 and not os.path.isdir(output):
         raise click.UsageError("for several images -o names a folder, which must exist")
     if output is not None and len(images) == 1 and not os.path.isdir(output) and _suffix(output) not in PICTURES:
         raise click.UsageError(f"-o names an image: one of {', '.join(PICTURES)}")
-    with _opened(console, model, compiled, weights, seed, args, size, device) as predictor:
+    with _opened(console, model, compiled, weights, seed, precision, args, size, device) as predictor:
         _warn(console, predictor)
         draw = Draw(output, stretch, force, (model, *images))
         results, status = _results(console, predictor, images, top, draw)
@@ -103,8 +105,8 @@ def _suffix(name: str) -> str:
 
 
 @contextmanager
-def _opened(console: Console, model: str, compiled: bool, weights: str | None, seed: int, args: dict[str, str],
-            size: str | None, device: str) -> Iterator[Predictor]:  # fmt: skip
+def _opened(console: Console, model: str, compiled: bool, weights: str | None, seed: int,
+            precision: Precision, args: dict[str, str], size: str | None, device: str) -> Iterator[Predictor]:  # fmt: skip
     from archdsl.need import need
 
     need("numpy")
@@ -125,7 +127,7 @@ def _opened(console: Console, model: str, compiled: bool, weights: str | None, s
     console.tell((*label_note(net), *numbers.notes))
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         path = Path(folder) / f"{net.name}.onnx"
-        net.to_onnx(path, numbers, progress=console.progress(f"compiling {net.name}"))
+        net.to_onnx(path, numbers, precision=precision, progress=console.progress(f"compiling {net.name}"))
         yield open_predictor(path, device)  # type: ignore[arg-type]
 
 
