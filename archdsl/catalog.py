@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archdsl import library
+from archdsl.files import NotRegular, open_regular
 
 if TYPE_CHECKING:
     from archdsl.network import Network
+
+_MAX_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +127,18 @@ def _key() -> str:
 
 def _place() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-    return Path(base).expanduser() / "archdsl" / "catalog.json"
+    folder = Path(base).expanduser()
+    if not folder.is_absolute() or folder == Path("/.cache"):  # without a home, or beside whatever is worked on: nowhere
+        raise RuntimeError("no folder for what is remembered")
+    return folder / "archdsl" / "catalog.json"
 
 
 def _remembered(key: str) -> tuple[Entry, ...] | None:
     try:
-        data = json.loads(_place().read_text(encoding="utf-8"))
+        with open_regular(_place()) as file:
+            data = json.loads(file.read(_MAX_BYTES))
         return tuple(_entry(row) for row in data["entries"]) if data["key"] == key else None
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError):
+    except (OSError, NotRegular, RuntimeError, ValueError, TypeError, KeyError):
         return None
 
 

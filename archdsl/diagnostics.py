@@ -243,6 +243,16 @@ def escape_control(text: str) -> str:
     )
 
 
+def json_visible(text: str) -> str:
+    """JSON with the same characters as JSON escapes them: a terminal may be what reads it first."""
+    import json
+
+    return "".join(
+        c if c.isascii() or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else json.dumps(c)[1:-1]
+        for c in text
+    )
+
+
 def render_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
     """Every diagnostic with its source lines and carets, as DESIGN's example shows."""
 

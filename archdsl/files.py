@@ -220,6 +220,25 @@ def _same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:
         return False
 
 
+class NotRegular(Exception):
+    """A directory, a pipe or a device stands where a file was expected."""
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """A regular file opened for reading. Never waits: opening a pipe that nobody writes to would, for ever.
+
+    Raises NotRegular, OSError, or ValueError for a name with a NUL character.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise NotRegular
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # another stands there by now
+        file.close()
+        raise NotRegular
+    return file
+
+
 def require_space(target: Path, need: int, code: str = "E0704", what: str = "") -> None:
     """Raises `code` unless the target's disk has `need` free bytes; `what` (the target) is said to need them."""
     if need <= 0:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from archdsl.backends.weights import Array, Entry, Weights, fit, initial, load, safetensors
+from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph
 
 
@@ -33,7 +34,8 @@ def _loaded(path: Path) -> Weights:
     noted = safetensors.metadata(path).get("weights", "") if path.suffix.lower() == ".safetensors" else ""
     if not noted.startswith("random"):
         return found
-    return Weights(found.entries, lambda: f"{noted} ({found.source})", found.notes)
+    said = escape_control(noted[:100])
+    return Weights(found.entries, lambda: f"{said} ({found.source})", found.notes)
 
 
 def _named(arrays: Mapping[str, Any]) -> Weights:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from keyword import iskeyword
 from types import ModuleType
@@ -125,6 +125,7 @@ class _NoPlugins(ModuleType):
 
 def _begin_process() -> None:
     """What suits a process of one's own, most of whose time goes into starting."""
+    _open_streams()
     for name in ("SIGTERM", "SIGHUP"):  # ends like an error: what was begun is taken away (SIGHUP is not Windows')
         if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _ended)
@@ -133,6 +134,26 @@ def _begin_process() -> None:
     gc.set_threshold(100_000, 20, 20)  # imports allocate much and free nothing
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows ASCII only gets escapes, not a traceback
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _open_streams() -> None:
+    """Something stands behind all three standard streams, else the next file that is opened would be taken for one.
+
+    What was closed stays of no use: reading and writing fail, and messages are lost.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.fstat(number)
+                continue
+            handle = os.open(os.devnull, (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)[number])
+            setattr(sys, name, _stream(handle, number))
+
+
+def _stream(handle: int, number: int) -> io.TextIOWrapper:
+    raw = io.FileIO(handle, "r" if number == 0 else "w", closefd=False)
+    buffer = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffer, encoding="utf-8", errors="replace")
 
 
 def _ended(number: int, frame: object) -> NoReturn:

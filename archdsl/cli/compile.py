@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from archdsl.cli.console import Console
+from archdsl.cli.console import Console, writable_stdout
 from archdsl.cli.options import (
     arg_option,
     color_option,
@@ -103,7 +103,7 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     job = Job(net, numbers, external_data, force, (*net.files, *([weights] if weights else [])),
               _passes(untouched, disable), precision, images)  # fmt: skip
     if output == "-":
-        _to_stdout(job, targets[0])
+        _to_stdout(console, job, targets[0])
         return
     made = _make(console, job, _places(net, targets, output, all_targets))
     random = numbers is not None and numbers.source.startswith("random") and net.starts_at_random
@@ -255,16 +255,17 @@ def _write_source(job: Job, path: Path) -> Written:
     return file.written
 
 
-def _to_stdout(job: Job, target: str) -> None:
+def _to_stdout(console: Console, job: Job, target: str) -> None:
     if target == "torch":
-        sys.stdout.write(job.net.to_source())
+        console.give(job.net.to_source())
         return
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         quiet = Console("never")
         path = Path(folder) / f"model{SUFFIXES[target]}"
         _write(quiet, replace(job, external_data=False), target, path)
-        with path.open("rb") as file:
+        with path.open("rb") as file, writable_stdout():
             shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
 
 
 # --- telling ---------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,14 @@ Progress: TypeAlias = Callable[[int, int], None]
 _BAR = 24
 _QUIET_S = 0.5
 """Work that ends sooner shows no progress."""
+
+
+_STEERING = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What would steer a terminal, or turn text around, and is never ours. (ESC is: a text of anybody's has it escaped already.)"""
+
+
+def _shown(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
 
 
 class Console:
@@ -65,8 +74,8 @@ class Console:
     def give(self, text: str, path: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> None:
         """A command's result: to standard output, or whole into the file `path` (`-`: standard output)."""
         if path in (None, "-"):
-            with _writable():
-                sys.stdout.write(text)
+            with writable_stdout():
+                sys.stdout.write(_STEERING.sub(_shown, text) if sys.stdout.isatty() else text)
                 sys.stdout.flush()
         else:
             self.give_bytes(text.encode(), path, force, inputs)
@@ -74,7 +83,7 @@ class Console:
     def give_bytes(self, data: bytes, path: str | None, force: bool = False, inputs: Sequence[str] = ()) -> None:
         """The same for bytes."""
         if path in (None, "-"):
-            with _writable():
+            with writable_stdout():
                 sys.stdout.flush()
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
@@ -90,7 +99,7 @@ class Console:
 
 
 @contextmanager
-def _writable() -> Iterator[None]:
+def writable_stdout() -> Iterator[None]:
     """A full disk behind standard output, said as for any other file."""
     try:
         yield

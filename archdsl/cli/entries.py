@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from archdsl.catalog import Entry
+from archdsl.diagnostics import escape_control, json_visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +93,31 @@ def table(entries: Sequence[Entry], columns: Sequence[str]) -> tuple[list[str], 
 
 def as_json(entries: Sequence[Entry]) -> str:
     rows = ",\n  ".join(json.dumps(asdict(e), ensure_ascii=False) for e in entries)
-    return f"[\n  {rows}\n]\n" if rows else "[]\n"
+    return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")
 
 
 def as_csv(entries: Sequence[Entry]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, [f.name for f in fields(Entry)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(asdict, entries))
+    writer.writerows({key: _in_csv(value) for key, value in asdict(e).items()} for e in entries)
     return out.getvalue()
+
+
+def _in_csv(value: object) -> object:
+    """A text that a spreadsheet would take for a formula gets the mark of a text before it."""
+    if not isinstance(value, str):
+        return value
+    text = escape_control(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
 def as_markdown(entries: Sequence[Entry], columns: Sequence[str]) -> str:
     titles, rows = table(entries, columns)
     rules = ["--:" if COLUMNS[name].right else ":--" for name in columns]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in (titles, rules, *rows))
+    return "".join("| " + " | ".join(_in_markdown(cell) for cell in line) + " |\n" for line in (titles, rules, *rows))
 
 
+def _in_markdown(cell: str) -> str:
+    """Text as text: no table's bar, no link, no tag."""
+    return re.sub(r"([\\|\[`*])", r"\\\1", escape_control(cell)).replace("<", "&lt;")

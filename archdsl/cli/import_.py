@@ -70,6 +70,7 @@ def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], sh
 
 
 def _from_file(facts: ModelFacts, name: str | None, flat: bool, shape: Shape | None) -> Imported:
+    from archdsl.diagnostics import ArchError
     from archdsl.frontends.onnx_model import read
     from archdsl.frontends.own import own_spec
     from archdsl.frontends.to_spec import to_spec
@@ -77,10 +78,15 @@ def _from_file(facts: ModelFacts, name: str | None, flat: bool, shape: Shape | N
     opened = read(facts.path)
     source = f"read from {facts.path.name}"
     if "spec" in facts.metadata and facts.producer == "archdsl":
-        own = own_spec(opened, facts.metadata, source)
-        if not flat:
-            return own
-        shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
+        try:
+            own = own_spec(opened, facts.metadata, source)
+        except ArchError:
+            if not flat:
+                raise
+        else:
+            if not flat:
+                return own
+            shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
     return to_spec(opened, _name(name or facts.metadata.get("name") or facts.path.stem), _sizes(opened, shape), source)
 
 
@@ -134,7 +140,7 @@ def _sizes(model: Model, shape: Shape | None) -> dict[str, Shape]:
     for name, found in model.shapes.items():
         inner = tuple(size for size in found[1:] if size is not None)
         if len(inner) != len(found) - 1 or len(inner) not in (1, 3):
-            text = "x".join("?" if size is None else str(size) for size in found)
+            text = "x".join("?" if size is None else str(size) for size in found[:9])
             raise error("E0846", f"the input `{name[:80]}` is {text or 'of no shape'}: not one image, or vector, of known size",
                         status=2, help="give its size: --input 3x224x224")  # fmt: skip
         sizes[name] = inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,7 +168,8 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, draw: Draw) -> tu
     from archdsl.files import atomic_write
     from archdsl.runtime.predict import picture
 
-    name = f"{Path(image).stem}.{predictor.name}.png"
+    model = re.sub(r"[^A-Za-z0-9_-]+", "_", predictor.name)[:80]  # a file may say anything of itself
+    name = f"{Path(image).stem}.{model}.png"
     folder = Path(draw.output or "")
     path = folder / name if draw.output is None or os.path.isdir(folder) else folder
     data, told = picture(made.picture, predictor.recipe.scale, draw.stretch, _suffix(path.name))
@@ -193,7 +195,7 @@ def _as_text(console: Console, predictor: Predictor, results: list[Result]) -> s
             lines += [f"  wrote {escape_control(drawn[0])}  {width} x {height}, {what}", f"  {drawn[1]}"]
         for out in made.outputs:
             shape = " x ".join(map(str, out.shape))
-            lines.append(f"  {out.name}  {shape}, from {out.least:.4g} to {out.most:.4g}, mean {out.mean:.4g}")
+            lines.append(f"  {escape_control(out.name[:80])}  {shape}, from {out.least:.4g} to {out.most:.4g}, mean {out.mean:.4g}")
         lines.append("")
     session = predictor.session
     times = sorted(made.latency_ms for made, _ in results)
@@ -220,6 +222,8 @@ def _guesses(made: Prediction) -> list[str]:
 def _as_json(predictor: Predictor, results: list[Result]) -> str:
     import json
 
+    from archdsl.diagnostics import json_visible
+
     session = predictor.session
     report = {
         "model": predictor.name,
@@ -229,7 +233,7 @@ def _as_json(predictor: Predictor, results: list[Result]) -> str:
         "onnxruntime": session.version,
         "images": [_facts(made, drawn) for made, drawn in results],
     }
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    return json_visible(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def _facts(made: Prediction, drawn: tuple[str, str] | None) -> dict[str, Any]:

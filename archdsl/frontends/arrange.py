@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Literal, TypeAlias
 
 from archdsl.frontends.reading import Made
@@ -103,15 +104,25 @@ def _sorted(groups: Mapping[object, list[Placed]]) -> Iterable[object]:
     needs = {
         key: {home[i] for one in group for i in one.made.inputs if i in home and home[i] != key} for key, group in groups.items()
     }
-    waiting = list(groups)
-    done: set[object] = set()
-    while waiting:
-        ready = next((key for key in waiting if needs[key] <= done), None)
-        if ready is None:
-            raise Tangled
-        waiting.remove(ready)
-        done.add(ready)
-        yield ready
+    place = {key: number for number, key in enumerate(groups)}
+    keys = list(groups)
+    readers: dict[object, list[object]] = {}
+    for key, read in needs.items():
+        for other in read:
+            readers.setdefault(other, []).append(key)
+    open_needs = {key: len(read) for key, read in needs.items()}
+    ready = [number for number, key in enumerate(keys) if not needs[key]]
+    count = 0
+    while ready:
+        key = keys[heappop(ready)]
+        count += 1
+        yield key
+        for reader in readers.get(key, ()):
+            open_needs[reader] -= 1
+            if not open_needs[reader]:
+                heappush(ready, place[reader])
+    if count < len(keys):
+        raise Tangled
 
 
 # --- lists -----------------------------------------------------------------------------------------------------

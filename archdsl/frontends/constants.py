@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from archdsl.frontends.onnx_model import Array, Step
@@ -17,6 +17,7 @@ from archdsl.shapes import concrete
 
 _OPSET = 20
 _SMALL = 4096
+_NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
 _FOLDED = frozenset("Add Cast Concat Div Floor Gather Identity Mul Neg Reshape Slice Squeeze Sub Transpose Unsqueeze".split())
 
 
@@ -31,13 +32,19 @@ def folded(reading: Reading, step: Step) -> bool:
     arrays = {name: reading.constants[name] for name in inputs}
     if step.op_type not in ("Transpose", "Reshape", "Identity", "Cast") and sum(a.size for a in arrays.values()) > _SMALL:
         raise Unknown("it works on large constants")
+    if step.op_type == "Cast" and step.attributes.get("to") not in _NUMBERS:
+        raise Unknown("it makes no plain numbers")
     node = helper.make_node(step.op_type, step.inputs, step.outputs[:1])
     node.attribute.extend(helper.make_attribute(name, value) for name, value in step.attributes.items())
     try:
         made: Any = ReferenceEvaluator(node, opsets={"": _OPSET}).run(None, arrays)
     except Exception as problem:  # whatever a stranger's constants make of it
         raise Unknown(f"its constants do not fit ({type(problem).__name__})") from None
-    reading.constants[step.outputs[0]] = np.asarray(made[0])
+    array = np.asarray(made[0])
+    reading.room -= array.nbytes
+    if reading.room < 0:
+        raise Unknown("the file works out more constants than can be held")
+    reading.constants[step.outputs[0]] = array
     return True
 
 

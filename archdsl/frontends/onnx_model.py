@@ -56,19 +56,22 @@ def read(path: Path) -> Model:
     from archdsl.runtime.model import not_a_model
 
     try:
-        proto = onnx.load(path)
+        return from_proto(onnx.load(path))
+    except ArchError:
+        raise
     except FileNotFoundError as problem:
         raise not_a_model(path, f"its numbers lie in a file that is not there: {problem.filename or ''}") from None
-    except Exception as problem:  # protobuf's own errors among them
+    except Exception as problem:  # protobuf's own errors, and whatever onnx makes of tensors that lie about themselves
         raise not_a_model(path, str(problem).splitlines()[0][:200] if str(problem) else "it cannot be read") from None
-    return from_proto(proto)
 
 
 def from_proto(proto: onnx.ModelProto) -> Model:
+    """Raises E0841, and ValueError for a graph that is none."""
     graph = proto.graph
     if len(graph.node) > MAX_STEPS:
         raise error("E0841", f"the model has {len(graph.node):,} nodes; the limit is {MAX_STEPS:,}")
     _refuse_foreign(graph)
+    _check_names(graph)
     constants = {tensor.name: _numbers(tensor) for tensor in graph.initializer}
     steps = []
     for node in graph.node:
@@ -117,9 +120,26 @@ def _numbers(tensor: onnx.TensorProto) -> Array:
     if tensor.data_location != onnx.TensorProto.EXTERNAL and (size < 0 or size > 2 * held) and size != 0:
         raise error("E0805", f"the tensor `{tensor.name[:80]}` says it is {list(tensor.dims)[:8]}, and its bytes do not fill that")
     try:
-        return numpy_helper.to_array(tensor)
+        found: Array = numpy_helper.to_array(tensor)
     except Exception as problem:  # onnx raises of several kinds here
         raise error("E0805", f"the tensor `{tensor.name[:80]}` cannot be read: {str(problem)[:200]}") from None
+    if found.dtype.kind not in "fiub":
+        raise error("E0805", f"the tensor `{tensor.name[:80]}` holds no numbers")
+    return found
+
+
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Every value is made once, and every node makes one: ONNX's own rules, which its reader does not enforce."""
+    made = {value.name for value in graph.input}
+    for node in graph.node:
+        if not node.output or not node.output[0]:
+            raise ValueError(f"its node `{node.name[:80]}` ({node.op_type[:40]}) has no output")
+        if node.op_type == "Identity" and not node.input:
+            raise ValueError(f"its node `{node.name[:80]}` (Identity) has no input")
+        for name in filter(None, node.output):
+            if name in made:
+                raise ValueError(f"its value `{name[:80]}` is made twice")
+            made.add(name)
 
 
 def _plain(node: onnx.NodeProto) -> Array:

@@ -41,6 +41,8 @@ class Reading:
     last: set[str] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
     readers: dict[str, list[int]] = field(default_factory=dict)
+    room: int = 0
+    """Bytes that constants which are still to be worked out may take."""
 
     def value(self, name: str) -> str:
         return self.same.get(name, name)

@@ -142,7 +142,9 @@ def _balanced(text: str) -> bool:
 def quoted(text: str) -> str:
     if text.isprintable() and ('"' in text or "\\" in text):
         return "'" + text.replace("'", "''") + "'"
-    return json.dumps(text, ensure_ascii=False)
+    # What is invisible is written so that it can be seen; YAML has no pairs of surrogates, as JSON has.
+    return "".join(c if c.isprintable() or ord(c) < 128 else f"\\u{ord(c):04x}" if ord(c) < 65536 else f"\\U{ord(c):08x}"
+                   for c in json.dumps(text, ensure_ascii=False))  # fmt: skip
 
 
 def leaf_text(leaf: Leaf, flow: bool, key: bool = False) -> str:

@@ -1,27 +1,35 @@
-"""The outermost layer of an ONNX file, read without its graph: what it says of itself, before anything runs it.
+"""What an ONNX file says of itself, read before anything loads or runs it.
 
 An ONNX file is a protobuf message: fields, each a number, a wire type and a value (https://protobuf.dev/programming-guides/encoding).
-Only the fields of `ModelProto` are looked at; the graph, which may have gigabytes, is stepped over.
+Of the graph, which may have gigabytes, only the nodes are looked at; its numbers are stepped over.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from archdsl.diagnostics import ArchError, error
+from archdsl.files import NotRegular, open_regular
 
 _IR_VERSION, _PRODUCER, _GRAPH, METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
 _KNOWN = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 """Wire type of each field of ModelProto (onnx.proto3, IR version 13)."""
 DELIMITED = frozenset(field for field, wire in _KNOWN.items() if wire == 2)
 """The fields that are a length and that many bytes."""
+_NODE, _ATTRIBUTE, _GRAPHS = 1, 5, (6, 11)
+"""Of GraphProto, NodeProto and AttributeProto."""
+_FIXED = {1: 8, 5: 4}
+"""Bytes of the wire types that have always as many."""
 _MAX_FIELDS = 100_000
+MAX_NODES = 100_000
 _MAX_TEXT = 4 << 20
+
+Buffer: TypeAlias = bytes | mmap.mmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,10 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
     """Raises E0805: no such file (status 2), not an ONNX model, or one with functions of its own."""
     file = Path(path)
     try:
-        with file.open("rb") as opened:
-            found = os.fstat(opened.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise Broken("it is not a regular file")
-            return _facts(file, opened, found.st_size)
+        with open_regular(file) as opened:
+            return _facts(file, opened, os.fstat(opened.fileno()).st_size)
+    except NotRegular:
+        raise not_a_model(file, "it is not a regular file") from None
     except Broken as problem:
         raise not_a_model(file, str(problem)) from None
     except (OSError, ValueError) as problem:
@@ -63,14 +70,15 @@ def _short(path: Path) -> str:
 
 
 def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
-    producer, metadata, seen = "", {}, set()
+    producer, metadata, seen, left = "", {}, set(), _MAX_TEXT
     for field, length in fields(file, size):
         seen.add(field)
         if field == _FUNCTIONS:
             # Functions that call one another can make a small file run for ever.
             raise Broken("it has functions of its own, which are not run")
         if field in (_PRODUCER, METADATA):
-            if length > _MAX_TEXT:
+            left -= length
+            if left < 0:
                 raise Broken("its metadata is too long")
             data = file.read(length)
             if field == _PRODUCER:
@@ -78,11 +86,63 @@ def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
             else:
                 key, value = pair(data)
                 metadata[key] = value
+        elif field == _GRAPH:
+            _check_nodes(file, file.tell(), file.tell() + length)
         elif _KNOWN[field] == 2:
             file.seek(length, os.SEEK_CUR)
     if not {_IR_VERSION, _GRAPH} <= seen:
         raise Broken("it is empty" if not size else "it holds no graph")
     return ModelFacts(path, size, producer, metadata)
+
+
+def _check_nodes(file: BinaryIO, begin: int, end: int) -> None:
+    """Refuses control flow: how long a loop runs, nobody can say beforehand. Leaves the file at `end`."""
+    file.seek(end)
+    if begin == end:
+        return
+    count = 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for field, *node in _parts(data, begin, end):
+            if field != _NODE:
+                continue
+            count += 1
+            if count > MAX_NODES:
+                raise Broken(f"it has more than {MAX_NODES:,} nodes")
+            attributes = [place for inner, *place in _parts(data, *node) if inner == _ATTRIBUTE]
+            if any(inner in _GRAPHS for place in attributes for inner, _, _ in _parts(data, *place)):
+                raise Broken("one of its nodes holds a graph: control flow is not run")
+
+
+def _parts(data: Buffer, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number, begin and end of each field of the message in `data[at:end]`."""
+    while at < end:
+        tag, at = _number(data, at)
+        wire = tag & 7
+        length = _FIXED.get(wire, 0)
+        if wire == 2:
+            length, at = _number(data, at)
+        elif wire == 0:
+            _, at = _number(data, at)
+        elif not length:
+            raise Broken("its bytes are those of another kind of file")
+        if at + length > end:
+            raise Broken("it is cut off")
+        yield tag >> 3, at, at + length
+        at += length
+
+
+def _number(data: Buffer, at: int) -> tuple[int, int]:
+    """A variable-length number, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise Broken("it is cut off")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise Broken("its bytes are those of another kind of file")
 
 
 def fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
@@ -116,20 +176,10 @@ def _varint(file: BinaryIO) -> int:
 def pair(data: bytes) -> tuple[str, str]:
     """Key and value of one `StringStringEntryProto`."""
     parts = {1: "", 2: ""}
-    at = 0
-    while at < len(data):
-        field, at = data[at] >> 3, at + 1
-        length = shift = 0
-        while at < len(data):
-            byte, at = data[at], at + 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        if field not in parts or at + length > len(data):
+    for field, begin, end in _parts(data, 0, len(data)):
+        if field not in parts:
             raise Broken("its metadata is damaged")
-        parts[field] = _text(data[at : at + length])
-        at += length
+        parts[field] = _text(data[begin:end])
     return parts[1], parts[2]
 
 

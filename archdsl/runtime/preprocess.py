@@ -7,7 +7,6 @@ program are opened.
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +18,21 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from archdsl.diagnostics import ArchError, error
+from archdsl.files import NotRegular, open_regular
 from archdsl.runtime.recipe import Interpolation, Recipe
 
 Array: TypeAlias = npt.NDArray[np.float32]
 
 MAX_PIXELS = 64_000_000
+_MAX_BYTES = 4 * MAX_PIXELS
+"""What an image may take while it is decoded and its colours are converted."""
+_COSTS = {"I": 10, "F": 8, "CMYK": 8, "RGBA": 8, "LA": 8, "PA": 8}
+"""Bytes a pixel, where it is not Pillow's four of an RGB image."""
+MAX_FED = 16_000_000
+"""Pixels of an image as the network gets it: with three channels they take 192 MB."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Opened; others (EPS, which runs Ghostscript) are not."""
+_STRIP = 64
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -92,15 +99,15 @@ def _scaled(values: Array, recipe: Recipe) -> Array:
 def read(path: Path) -> tuple[Image.Image, list[str]]:
     """The decoded image, upright, and what is to be noted of it. Raises E0804."""
     try:
-        opened = path.open("rb")
+        opened = open_regular(path)
+    except NotRegular:
+        raise unreadable(path, "it is not a regular file") from None
     except (OSError, ValueError) as problem:
         why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
         raise error("E0804", f"cannot read the image `{str(path)[-120:]}`: {why.lower()}", status=2) from None
     notes: list[str] = []
     with opened as file:
         try:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise unreadable(path, "it is not a regular file")
             return _decoded(path, file, notes), notes
         except (ArchError, MemoryError):
             raise
@@ -127,13 +134,22 @@ def _decoded(path: Path, file: Any, notes: list[str]) -> Image.Image:
         except Image.DecompressionBombError:
             raise unreadable(path, f"it has more than {MAX_PIXELS // 10**6} million pixels") from None
         width, height = image.size
-        if width * height > MAX_PIXELS:
+        most = _MAX_BYTES // _bytes_a_pixel(image)
+        if width * height > most:
             size = f"it has {width:,} x {height:,} pixels"
-            raise unreadable(path, f"{size}; at most {MAX_PIXELS // 10**6} million are read", "make it smaller")
+            raise unreadable(path, f"{size}; of its kind at most {most // 10**6} million are read", "make it smaller")
         if getattr(image, "is_animated", False) and image.format != "MPO":
             notes.append("it has several frames: the first is used")
         image.load()
     return _upright(image, notes)
+
+
+def _bytes_a_pixel(image: Image.Image) -> int:
+    if image.info.get("progressive") or image.mode.startswith("I;16"):
+        return _COSTS["I"]
+    if "transparency" in image.info:
+        return _COSTS["RGBA"]
+    return _COSTS.get(image.mode, 4)
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -155,21 +171,31 @@ class _Unusable(Exception):
 
 
 def _in_mode(image: Image.Image, layout: str, notes: list[str]) -> Image.Image:
-    """The image in `RGB` or `L`; one of 16 bits as floats from 0 to 1 (Pillow's `F`), which no step then rounds."""
-    mode = "L" if layout == "L" else "RGB"
+    """The image in `RGB` or `L`; one of 16 bits as floats from 0 to 1 (Pillow's `F`), which no step then rounds.
+
+    A grey one stays so whatever the layout: its three channels would be the same.
+    """
+    mode = "L" if layout == "L" or image.mode in ("1", "L") else "RGB"
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _deep(image, notes)
     if image.mode == "CMYK":
         notes.append("its CMYK colours were converted without a colour profile")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         notes.append("its transparent parts are seen on white")
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+        image = _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
     return image if image.mode == mode else image.convert("RGB" if image.mode == "P" else mode).convert(mode)
 
 
+def _on_white(image: Image.Image) -> Image.Image:
+    """Strip by strip, so that little more than the image is held."""
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        image.paste(Image.alpha_composite(Image.new("RGBA", strip.size, (255, 255, 255, 255)), strip), (0, top))
+    return image
+
+
 def _deep(image: Image.Image, notes: list[str]) -> Image.Image:
-    values = np.asarray(image).astype(np.float32)
+    values = np.array(image, np.float32)
     least, most = float(values.min()), float(values.max())
     if not (np.isfinite(least) and np.isfinite(most)):
         raise _Unusable("it holds numbers that are not finite")
@@ -182,16 +208,18 @@ def _deep(image: Image.Image, notes: list[str]) -> Image.Image:
     if least < 0 or most > 65535:
         raise _Unusable(f"it holds numbers from {least:g} to {most:g}; 16 bits are the most that is understood")
     notes.append("it has 16 bits a pixel: 65,535 is 1.0")
-    return Image.fromarray(values / np.float32(65535))
+    values /= np.float32(65535)
+    return Image.fromarray(values)
 
 
 def _values(image: Image.Image, layout: str) -> Array:
     """Numbers in [0, 1], `(C, H, W)`, in the order of the layout."""
-    if image.mode == "F":
-        grey = np.asarray(image, np.float32)[None]
-        return grey if layout == "L" else np.repeat(grey, 3, axis=0)
-    values = np.asarray(image, np.float32) / np.float32(255)
-    values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    values = np.array(image, np.float32)
+    if image.mode != "F":
+        values /= np.float32(255)
+    if values.ndim == 2:
+        return values[None] if layout == "L" else np.repeat(values[None], 3, axis=0)
+    values = values.transpose(2, 0, 1)
     return values[::-1] if layout == "BGR" else values
 
 
@@ -210,6 +238,8 @@ def _sized(image: Image.Image, recipe: Recipe, height: Limits, width: Limits, no
             f"it was resized from {image.width} x {image.height} to {wanted[0]} x {wanted[1]}, which the network takes"
         )
         image = _resized(image, wanted, recipe.interpolation)
+    if image.width * image.height > MAX_FED:
+        raise _Unusable(f"the network would get {image.width:,} x {image.height:,} pixels of it; {MAX_FED // 10**6} million are the most")
     return image
 
 
@@ -232,6 +262,8 @@ def _resized(image: Image.Image, size: tuple[int, int], interpolation: Interpola
 def _cropped(image: Image.Image, crop: tuple[int, int], notes: list[str]) -> Image.Image:
     """The centre; where the image is smaller, black around it."""
     height, width = crop
+    if height * width > MAX_PIXELS:
+        raise _Unusable(f"it would be cropped to {width:,} x {height:,} pixels")
     if image.width < width or image.height < height:
         notes.append(f"it is smaller than {width} x {height}: black was put around it")
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)

@@ -55,7 +55,7 @@ class Recipe:
         return cls(
             _size(resize) if not isinstance(resize, list) else _sizes(resize),
             None if crop is None else _sizes(crop),
-            float(data.get("scale", 1.0)),
+            _number(data.get("scale", 1.0)),
             _numbers(data.get("mean", [0.0])),
             _numbers(data.get("std", [1.0])),
             layout,
@@ -132,4 +132,10 @@ def _sizes(value: object) -> tuple[int, int]:
 def _numbers(value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= 64:
         raise ValueError("not a list of numbers")
-    return tuple(float(item) for item in value)
+    return tuple(_number(item) for item in value)
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not abs(value) < 1e30:  # type: ignore[arg-type]  # nan is not less, either
+        raise ValueError("not a number of use")
+    return float(value)  # type: ignore[arg-type]

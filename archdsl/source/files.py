@@ -20,7 +20,10 @@ def read(path: Path | str) -> Source:
     Errors: E0114 it cannot be read, E0107 it is too large, E0108 it is not UTF-8.
     """
     if str(path) == "-":
-        return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
+        try:
+            return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
+        except OSError as problem:
+            raise _unreadable("standard input", problem) from None
     name = str(path)
     try:
         data = _read_regular(path)

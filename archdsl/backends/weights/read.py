@@ -172,7 +172,7 @@ def _unwrapped(found: Mapping[Any, Any], kind: type, notes: list[Diagnostic]) ->
 def _torch_entry(key: str, tensor: torch.Tensor) -> Entry:
     import torch
 
-    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
         raise Broken(f"tensor `{key[:100]}` is not a plain array of real numbers")
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         raise Broken(f"tensor `{key[:100]}` is a {type(tensor).__name__}")

@@ -33,6 +33,9 @@ from archdsl.frontends.steps.shapes import (
 from archdsl.frontends.steps.values import act, attribute, clip, div, gated, gelu, hardsigmoid, nothing, softmax
 from archdsl.shapes import Shape
 
+_ROOM = 1 << 26
+"""Bytes for the constants that a file works out, beside four times those of its own."""
+
 
 def recognise(model: Model, shapes: Mapping[str, Shape]) -> Reading:
     """The model in our ops, given its inputs' shapes without the batch.
@@ -40,6 +43,7 @@ def recognise(model: Model, shapes: Mapping[str, Shape]) -> Reading:
     Errors: E0842 steps that are not understood: all of them, those of one kind and reason together.
     """
     reading = Reading(model, dict(shapes), dict(model.constants))
+    reading.room = _ROOM + 4 * sum(array.nbytes for array in model.constants.values())
     for number, step in enumerate(model.steps):
         for name in step.inputs:
             reading.readers.setdefault(name, []).append(number)
@@ -48,13 +52,23 @@ def recognise(model: Model, shapes: Mapping[str, Shape]) -> Reading:
         if number in reading.done:
             continue
         try:
-            _recognise(reading, step)
+            _recognised(reading, step)
         except Unknown as problem:
             problems.setdefault((step.op_type, str(problem)), []).append(step.name)
             _guess(reading, step)
     if problems:
         raise ArchError(told("E0842", problems))
     return reading
+
+
+def _recognised(reading: Reading, step: Step) -> None:
+    """Raises Unknown, whatever a stranger's numbers lead a recogniser or an op's own fields to raise."""
+    try:
+        _recognise(reading, step)
+    except (Unknown, ArchError, MemoryError):
+        raise
+    except Exception as problem:
+        raise Unknown(f"its inputs or attributes are not those of a {step.op_type[:40]} ({type(problem).__name__})") from None
 
 
 def _recognise(reading: Reading, step: Step) -> None:
