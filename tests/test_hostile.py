@@ -33,7 +33,7 @@ TIME_S = 20
 """Of processor time. Measured are less than 2 s (what is large, but a network, takes longer: see `test_large`)."""
 HARNESS = """
 import atexit, os, resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]) << 30,) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]), int(sys.argv[2])))
 def used():
     status = open('/proc/self/status').read()
@@ -42,7 +42,7 @@ def used():
     open(sys.argv[1], 'w').write(text)
 atexit.register(used)
 from archdsl.cli import main
-main(sys.argv[3:])
+main(sys.argv[4:])
 """
 COUNT_CALLS = """
 import atexit, sys
@@ -65,11 +65,12 @@ class Run(NamedTuple):
     time_s: float
 
 
-def run(folder: Path, *args: str, data: bytes | None = None, time_s: int = TIME_S, begin: str = "") -> Run:
+def run(folder: Path, *args: str, data: bytes | None = None, time_s: int = TIME_S, begin: str = "",
+        memory_gb: int = 2) -> Run:  # fmt: skip
     """The command line in a process with limits: its status, all it printed, and what it used. `begin` runs first."""
     report = folder / ".used"
     done = subprocess.run(
-        [sys.executable, "-c", begin + HARNESS, str(report), str(time_s), *args],
+        [sys.executable, "-c", begin + HARNESS, str(report), str(time_s), str(memory_gb), *args],
         input=data, capture_output=True, timeout=5 * time_s, check=False,
         env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
     )  # fmt: skip

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from archdsl.bench.profile import Profile
     from archdsl.bench.turns import Timing
 
+_MAX_VALUES = 1 << 26
+"""Of a model's input, one sample."""
 WAYS = ("torch", "channels_last", "compile", "traced", "slimmed", "openvino")
 
 
@@ -137,10 +140,11 @@ class Jobs:
 
     def _file(self, path: str) -> tuple[str, Job]:
         from archdsl.bench.job import Job
-        from archdsl.runtime.model import read_facts
+        from archdsl.runtime.model import check_runnable, read_facts
         from archdsl.runtime.session import open_session
 
         facts = read_facts(path)
+        check_runnable(path)
         session = open_session(facts.path, "cpu")
         shapes = {name: _fixed(facts.path, shape, self.size) for name, shape in session.inputs.items()}
         return facts.path.name, Job("archdsl", str(facts.path), "", "", shapes, threads=self.threads)
@@ -177,6 +181,8 @@ def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> t
     fixed = tuple(map(int, words))
     if any(isinstance(known, int) and known != asked for known, asked in zip(shape[1:], fixed, strict=True)):
         raise error("E0806", f"--input {size} is not {shown}, which `{path.name}` takes")
+    if prod(fixed) > _MAX_VALUES:
+        raise error("E0806", f"the input of `{path.name}` would have {prod(fixed):,} values; {_MAX_VALUES:,} are the most")
     return fixed
 
 

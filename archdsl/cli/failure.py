@@ -15,7 +15,7 @@ ISSUES = "https://github.com/archdsl/archdsl/issues"
 
 def internal(problem: Exception) -> Diagnostic:
     """What a user can do about an error that should not exist."""
-    if isinstance(problem, MemoryError):
+    if isinstance(problem, MemoryError) or "can't allocate memory" in str(problem):  # torch's own kind is a RuntimeError
         return Diagnostic("E0999", "there is not enough memory for this")
     last = traceback.extract_tb(problem.__traceback__)[-1:]
     where = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)

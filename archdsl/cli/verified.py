@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,15 +67,14 @@ def _find_weights(job: Job, given: str | None) -> None:
         job.weights = job.net.weights(given, job.seed)
         return
     source = job.facts.metadata.get("weights", "")
-    if source.startswith("random, seed ") and source.removeprefix("random, seed ").isdecimal():
-        job.weights = job.net.weights(None, int(source.removeprefix("random, seed ")))
+    started = re.fullmatch(r"random, seed ([0-9]{1,18})", source)
+    if started is not None:
+        job.weights = job.net.weights(None, int(started[1]))
         return
-    import onnx
-
     from archdsl.runtime.stored import stored_weights
 
     assert job.model is not None
-    proto = onnx.load(job.model, load_external_data=False)
+    proto = _loaded(job.model)
     _need_same(job, {node.name for node in proto.graph.node})
     for graph in (job.net.graph, job.net.optimised(_passes(job.facts.metadata))):
         found = stored_weights(proto, job.model.parent, graph, source)
@@ -130,8 +130,6 @@ def _dtype(facts: Any) -> str:
 
 def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
     """The values of the file's nodes, by the paths of the graph's."""
-    import onnx
-
     from archdsl.runtime.values import onnx_values
     from archdsl.runtime.verify import stands_for
 
@@ -139,17 +137,46 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
     if path is None:
         path = folder / "model.onnx"
         job.net.to_onnx(path, job.weights)
-    model = onnx.load(path, load_external_data=False)
+    model = _loaded(path)
     _need_same(job, {node.name for node in model.graph.node})
     values = onnx_values(model, path, inputs, job.graph.by_path)
     if not job.whole:
         return values
-    folded = json.loads({item.key: item.value for item in model.metadata_props}.get("folded", "{}"))
+    folded = _folded({item.key: item.value for item in model.metadata_props}.get("folded", "{}"), path)
     made_of = {
         n.name: {key for name in n.input for key in folded.get(name, ())} for n in model.graph.node if n.name in values
     }
     names = stands_for(job.graph, made_of)
     return {names[at]: value for at, value in values.items()}
+
+
+def _loaded(path: Path) -> Any:
+    """The model, its external numbers left where they are. Raises E0805 for one that is damaged, or has control flow."""
+    import onnx
+
+    from archdsl.runtime.model import check_runnable, not_a_model
+
+    check_runnable(path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as problem:  # protobuf's own errors among them
+        raise not_a_model(path, f"it is damaged ({type(problem).__name__})") from None
+    if not all(node.output for node in model.graph.node):
+        raise not_a_model(path, "one of its nodes has no output")
+    return model
+
+
+def _folded(text: str, path: Path) -> dict[str, list[str]]:
+    """Which tensors of the network each of the file's was made of, as its metadata says."""
+    from archdsl.runtime.model import not_a_model
+
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(v, list) and all(isinstance(k, str) for k in v) for v in found.values()):
+        raise not_a_model(path, "its metadata `folded` is not understood")
+    return found
 
 
 def _need_same(job: Job, names: set[str]) -> None:
@@ -257,7 +284,7 @@ def changes(job: Job, found: dict[str, Any] | None) -> list[str]:
 def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, every: bool, style: Style) -> str:
     """A line for each artefact, for every node if they are asked for, and what became of the certificate."""
     lines = [style.paint("head", escape_control(job.net.name))
-             + f"  {job.batch} x {job.net.graph.input_spec}, seed {job.seed}, weights {job.weights.source}", ""]  # fmt: skip
+             + f"  {job.batch} x {job.net.graph.input_spec}, seed {job.seed}, weights {escape_control(job.weights.source[:200])}", ""]  # fmt: skip
     if every:
         lines += [*_nodes(report, style), ""]
     lines.append(style.paint("head", f"{'':<16}{'nodes':>6}  {'largest':>9}  {'bound':>9}  at"))

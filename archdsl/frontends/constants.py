@@ -17,6 +17,7 @@ from archdsl.shapes import concrete
 
 _OPSET = 20
 _SMALL = 4096
+_TOO_MANY = "the file works out more constants than can be held"
 _NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
 _FOLDED = frozenset("Add Cast Concat Div Floor Gather Identity Mul Neg Reshape Slice Squeeze Sub Transpose Unsqueeze".split())
 
@@ -34,6 +35,8 @@ def folded(reading: Reading, step: Step) -> bool:
         raise Unknown("it works on large constants")
     if step.op_type == "Cast" and step.attributes.get("to") not in _NUMBERS:
         raise Unknown("it makes no plain numbers")
+    if reading.room < 0:
+        raise Unknown(_TOO_MANY)
     node = helper.make_node(step.op_type, step.inputs, step.outputs[:1])
     node.attribute.extend(helper.make_attribute(name, value) for name, value in step.attributes.items())
     try:
@@ -43,7 +46,7 @@ def folded(reading: Reading, step: Step) -> bool:
     array = np.asarray(made[0])
     reading.room -= array.nbytes
     if reading.room < 0:
-        raise Unknown("the file works out more constants than can be held")
+        raise Unknown(_TOO_MANY)
     reading.constants[step.outputs[0]] = array
     return True
 

@@ -57,7 +57,7 @@ def read(path: Path) -> Model:
 
     try:
         return from_proto(onnx.load(path))
-    except ArchError:
+    except (ArchError, MemoryError):
         raise
     except FileNotFoundError as problem:
         raise not_a_model(path, f"its numbers lie in a file that is not there: {problem.filename or ''}") from None

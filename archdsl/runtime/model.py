@@ -86,8 +86,6 @@ def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
             else:
                 key, value = pair(data)
                 metadata[key] = value
-        elif field == _GRAPH:
-            _check_nodes(file, file.tell(), file.tell() + length)
         elif _KNOWN[field] == 2:
             file.seek(length, os.SEEK_CUR)
     if not {_IR_VERSION, _GRAPH} <= seen:
@@ -95,22 +93,31 @@ def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
     return ModelFacts(path, size, producer, metadata)
 
 
-def _check_nodes(file: BinaryIO, begin: int, end: int) -> None:
-    """Refuses control flow: how long a loop runs, nobody can say beforehand. Leaves the file at `end`."""
-    file.seek(end)
-    if begin == end:
-        return
+def check_runnable(path: str | os.PathLike[str]) -> None:
+    """Raises E0805 for a model with control flow: how long a loop runs, nobody can say beforehand."""
+    try:
+        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for field, length in fields(file, len(data)):
+                at = file.tell()
+                if field == _GRAPH:
+                    _check_nodes(data, at, at + length)
+                if _KNOWN[field] == 2:
+                    file.seek(at + length)
+    except Broken as problem:
+        raise not_a_model(Path(path), str(problem)) from None
+
+
+def _check_nodes(data: Buffer, begin: int, end: int) -> None:
     count = 0
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for field, *node in _parts(data, begin, end):
-            if field != _NODE:
-                continue
-            count += 1
-            if count > MAX_NODES:
-                raise Broken(f"it has more than {MAX_NODES:,} nodes")
-            attributes = [place for inner, *place in _parts(data, *node) if inner == _ATTRIBUTE]
-            if any(inner in _GRAPHS for place in attributes for inner, _, _ in _parts(data, *place)):
-                raise Broken("one of its nodes holds a graph: control flow is not run")
+    for field, *node in _parts(data, begin, end):
+        if field != _NODE:
+            continue
+        count += 1
+        if count > MAX_NODES:
+            raise Broken(f"it has more than {MAX_NODES:,} nodes")
+        attributes = [place for inner, *place in _parts(data, *node) if inner == _ATTRIBUTE]
+        if any(inner in _GRAPHS for place in attributes for inner, _, _ in _parts(data, *place)):
+            raise Broken("one of its nodes holds a graph: control flow is not run")
 
 
 def _parts(data: Buffer, at: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.runtime.model import ModelFacts, not_a_model, read_facts
+from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.runtime.preprocess import Limits, prepare
 from archdsl.runtime.recipe import Recipe
 from archdsl.runtime.session import Device, Session, open_session, refused
@@ -148,6 +148,7 @@ def _figures(name: str, value: npt.NDArray[Any]) -> Output:
 def open_predictor(path: str | Path, device: Device = "auto") -> Predictor:
     """A model file made ready. Raises E0802 to E0806."""
     facts = read_facts(path)
+    check_runnable(facts.path)
     session = open_session(facts.path, device)
     if len(session.inputs) != 1:
         names = ", ".join(list(session.inputs)[:8])

@@ -12,6 +12,7 @@ import numpy as np
 from archdsl.backends.onnx.plan import plan
 from archdsl.backends.onnx.records import Constant, Derived, Initializer
 from archdsl.backends.weights import Array, Entry, Weights
+from archdsl.diagnostics import error
 from archdsl.graph import Graph
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
 def _read(found: TensorProto, item: Initializer, folder: Path) -> Array:
     from onnx import numpy_helper
 
-    array: Array = numpy_helper.to_array(found, base_dir=str(folder))
+    try:
+        array: Array = numpy_helper.to_array(found, base_dir=str(folder))
+    except Exception as problem:  # onnx raises of several kinds for a tensor that is not what it says
+        raise error("E0805", f"the tensor `{found.name[:80]}` cannot be read: {str(problem)[:200]}") from None
+    if array.dtype.kind != "f":
+        raise error("E0805", f"the tensor `{found.name[:80]}` holds no floating-point numbers")
     if not isinstance(item, Derived):
         return array
     if item.rows is not None:
