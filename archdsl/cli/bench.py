@@ -175,7 +175,7 @@ def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> t
 
     shown = " x ".join(str(size or "?") for size in shape[1:])
     words = (size or "").split("x") if size else [str(known) for known in shape[1:]]
-    if len(words) != len(shape) - 1 or not all(word.isascii() and word.isdigit() and 0 < int(word) < 2**31 for word in words):
+    if len(words) != len(shape) - 1 or not all(word.isascii() and word.isdigit() and len(word) < 11 and 0 < int(word) < 2**31 for word in words):
         said = f"--input {size} is no size for {shown}" if size else f"the input of `{path.name}`, {shown}, has open sizes"
         raise error("E0806", said, help="`--input 3x224x224` says which")
     fixed = tuple(map(int, words))
