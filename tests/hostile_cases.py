@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -196,10 +197,21 @@ def outside(command: Sequence[str], location: str, told: Mapping[str, str], fold
     return [word.replace("MODEL", "inside/m.onnx") for word in command]
 
 
+class Program:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch ran",)
+
+
+def pickled(ending: str, folder: Path) -> Sequence[str]:
+    (folder / f"m.{ending}").write_bytes(pickle.dumps(Program()))
+    return ["import", f"m.{ending}"]
+
+
 BOMB = "a0: &a0 [1,1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1},*a{n - 1}]\n" for n in range(1, 40))
 CERTIFICATE = '{"version":1,"seed":%s,"batch":%s,"input":%s}'
 VERIFY = ("verify", "MODEL")
 CARRIED: Mapping[str, Case] = {
+    **{f"I9 a pickle that runs a program, .{ending}": Case(partial(pickled, ending), 1, "E0805") for ending in ("onnx", "pt", "pt2")},
     **{
         f"I9 a spec that extends {name}": Case(partial(telling, IMPORT, {"spec": f'extends: "{name}"\n'}), 1, "E0207")
         for name in ("./secret.yaml", "secret.yaml", "pipe.yaml", "/etc/passwd", "-")
@@ -383,4 +395,28 @@ PIPES: Mapping[str, Case] = {
     "F8 calibrate on a pipe": Case(partial(piped, ["compile", "s.yaml", "--precision", "int8", "--calibrate", "pipe.png"]), 2, "E0861"),
 }  # fmt: skip
 
-CASES: Mapping[str, Case] = {**MODELS, **CARRIED, **IMAGES, **WEIGHTS, **PIPES}
+
+
+def written(spec: str, args: Sequence[str], folder: Path) -> Sequence[str]:
+    (folder / "s.yaml").write_text(spec)
+    return args
+
+
+HUGE = "name: s\ninput: 3x8x8\nnet: {f: fc 1000000, g: fc 1000000}\n"
+WIDE = "name: s\ninput: 3x60000x60000\nnet: [3x3 conv 64, gap, fc 2]\n"
+SIZES: Mapping[str, Case] = {
+    **{
+        f"N13 10^12 numbers, {args[0]} {' '.join(args[2:])}": Case(partial(written, HUGE, args), 2, "E070")
+        for args in (
+            ["compile", "s.yaml", "-o", "o.onnx"], ["compile", "s.yaml", "-o", "-"], ["compile", "s.yaml", "--to", "weights", "-o", "o.safetensors"],
+            ["compile", "s.yaml", "--precision", "fp16", "-o", "o.onnx"], ["verify", "s.yaml"], ["bench", "s.yaml"], ["predict", "s.yaml", CAT],
+        )
+    },
+    "N13 10^12 numbers, as source": Case(partial(written, HUGE, ["compile", "s.yaml", "--to", "torch", "-o", "-"]), 0, "1000000"),
+    "N13 10^12 numbers, drawn": Case(partial(written, HUGE, ["diagram", "s.yaml", "--style", "article", "-o", "-"]), 0, "</svg>"),
+    "N14 an image of 3.6 * 10^9 pixels, verified": Case(partial(written, WIDE, ["verify", "s.yaml"]), 2, "E0705"),
+    "N14 an image of 3.6 * 10^9 pixels, predicted": Case(partial(written, WIDE, ["predict", "s.yaml", CAT]), 1, "E0804"),
+    "N14 an image of 3.6 * 10^9 pixels, drawn": Case(partial(written, WIDE, ["diagram", "s.yaml", "--style", "volumes", "-o", "-"]), 0, "</svg>"),
+}  # fmt: skip
+
+CASES: Mapping[str, Case] = {**MODELS, **CARRIED, **IMAGES, **WEIGHTS, **PIPES, **SIZES}

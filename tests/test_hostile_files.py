@@ -82,3 +82,24 @@ def test_the_cost(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     torch_too = 250 if any(arg.endswith(".pth") for arg in args) else 0
     assert done.memory_mb < beginning(args[0]) + MEMORY_MB + torch_too
     assert done.time_s < CHEAP_S
+
+
+def test_the_page_says_the_limits() -> None:
+    from archdsl import spec
+    from archdsl.backends.weights import safetensors
+    from archdsl.elaborate import bound
+    from archdsl.frontends import limits as imports
+    from archdsl.language.expressions import MAX_DEPTH
+    from archdsl.runtime import model, preprocess
+    from archdsl.source import limits
+    from archdsl.views.request import TIME_LIMIT_S
+
+    page = (Path(__file__).parent.parent / "docs" / "trust.md").read_text()
+    for said in (
+        f"{limits.MAX_BYTES >> 20} MiB, {limits.MAX_NODES:,} keys and values, {limits.MAX_DEPTH} levels; aliases stand for {limits.MAX_ALIASED:,}",
+        f"{bound.MAX_NODES:,} nodes; {bound.MAX_DEPTH} blocks", f"{spec.MAX_EXTENDS} files in a chain; {spec.MAX_VARIANTS} variants",
+        f"| {MAX_DEPTH} levels, whole numbers", f"| {TIME_LIMIT_S:g} s, then", f"a header of {safetensors.MAX_HEADER >> 20} MiB",
+        f"{model.MAX_NODES:,} nodes; {model.MAX_TEXT >> 20} MiB of metadata", f"{imports.SECONDS} s of processor time and {imports.MEMORY >> 30} GiB",
+        f"{preprocess.MAX_PIXELS // 10**6} million pixels; 32 million", f"{preprocess.MAX_FED // 10**6} million pixels",
+    ):  # fmt: skip
+        assert said in page, said

@@ -102,9 +102,9 @@ def run(console: Console, job: Job, folder: Path) -> Any:
     from archdsl.runtime.values import Values, load_weights, module_values, printed_module
     from archdsl.runtime.verify import measure, memory_needed
 
-    needed, free = memory_needed(job.graph, job.batch), _free_memory()
+    needed, free = memory_needed(job.graph, job.batch) + 3 * job.weights.nbytes, _free_memory()
     if free is not None and needed > free:
-        raise error("E0705", f"the values of all nodes need {needed:,} bytes of memory; {free:,} are free", status=2,
+        raise error("E0705", f"the weights and the values of all nodes need {needed:,} bytes of memory; {free:,} are free", status=2,
                     help="a smaller --input, or --batch 1")  # fmt: skip
     inputs = seeded_inputs(job.graph, job.batch, job.seed)
     artefacts: dict[str, Values] = {}

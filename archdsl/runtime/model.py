@@ -27,7 +27,7 @@ _FIXED = {1: 8, 5: 4}
 """Bytes of the wire types that have always as many."""
 _MAX_FIELDS = 100_000
 MAX_NODES = 100_000
-_MAX_TEXT = 4 << 20
+MAX_TEXT = 4 << 20
 
 Buffer: TypeAlias = bytes | mmap.mmap
 
@@ -70,7 +70,7 @@ def _short(path: Path) -> str:
 
 
 def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
-    producer, metadata, seen, left = "", {}, set(), _MAX_TEXT
+    producer, metadata, seen, left = "", {}, set(), MAX_TEXT
     for field, length in fields(file, size):
         seen.add(field)
         if field == _FUNCTIONS:
