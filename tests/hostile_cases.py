@@ -402,6 +402,20 @@ def written(spec: str, args: Sequence[str], folder: Path) -> Sequence[str]:
     return args
 
 
+def loud(args: Sequence[str], folder: Path, value: float = 1e38) -> Sequence[str]:
+    """Weights of which nothing can be made but infinity."""
+    from safetensors.numpy import save_file
+
+    net = archdsl.loads("name: s\ninput: 3x8x8\nnet: [3x3 conv 4, gap, fc 2]\n")
+    (folder / "s.yaml").write_text(net.document.source.text)
+    save_file({key: np.full_like(array, value) for key, array in net.weights().items()}, folder / "w.safetensors")
+    (folder / "images").mkdir()
+    (folder / "images" / "a.png").write_bytes(png(64, 64, whole=True))
+    (folder / "images" / "again").symlink_to(folder / "images")
+    return args
+
+
+LONG = "n" * 5000
 HUGE = "name: s\ninput: 3x8x8\nnet: {f: fc 1000000, g: fc 1000000}\n"
 WIDE = "name: s\ninput: 3x60000x60000\nnet: [3x3 conv 64, gap, fc 2]\n"
 SIZES: Mapping[str, Case] = {
@@ -414,6 +428,20 @@ SIZES: Mapping[str, Case] = {
     },
     "N13 10^12 numbers, as source": Case(partial(written, HUGE, ["compile", "s.yaml", "--to", "torch", "-o", "-"]), 0, "1000000"),
     "N13 10^12 numbers, drawn": Case(partial(written, HUGE, ["diagram", "s.yaml", "--style", "article", "-o", "-"]), 0, "</svg>"),
+    "N16 weights of 10^38, as fp16": Case(partial(loud, ["compile", "s.yaml", "--weights", "w.safetensors", "--precision", "fp16", "-o", "o.onnx"]), 0, "W0717"),
+    "N16 weights of 10^38, as int8": Case(
+        partial(loud, ["compile", "s.yaml", "--weights", "w.safetensors", "--precision", "int8", "--calibrate", "images", "-o", "o.onnx"]), 1, "E0805",
+    ),
+    "N16 no numbers, verified": Case(partial(loud, ["verify", "s.yaml", "--weights", "w.safetensors"], value=float("nan")), 1, "E0821"),
+    **{
+        f"F1 a name of 5,000 characters, {' '.join(args)[:30]}": Case(partial(written, SPEC, args), 2, "E0")
+        for args in (
+            ["check", f"{LONG}.yaml"], ["params", f"{LONG}.yaml"], ["fmt", f"{LONG}.yaml"], ["compare", f"[{LONG}"], ["import", f"{LONG}.onnx"],
+            ["import", f"{LONG}:b", "--input", "3x8x8"], ["predict", f"{LONG}.onnx", CAT], ["predict", "s.yaml", f"{LONG}.png"], ["verify", f"{LONG}.onnx"],
+            ["bench", f"{LONG}.onnx"], ["compile", "s.yaml", "--weights", f"{LONG}.pth"], ["list", f"[{LONG}", "--family", f"[{LONG}"],
+            ["compile", "s.yaml", "--precision", "int8", "--calibrate", LONG], ["diagram", "s.yaml", "--focus", LONG], ["diff", "s.yaml", f"{LONG}.yaml"],
+        )
+    },
     "N14 an image of 3.6 * 10^9 pixels, verified": Case(partial(written, WIDE, ["verify", "s.yaml"]), 2, "E0705"),
     "N14 an image of 3.6 * 10^9 pixels, predicted": Case(partial(written, WIDE, ["predict", "s.yaml", CAT]), 1, "E0804"),
     "N14 an image of 3.6 * 10^9 pixels, drawn": Case(partial(written, WIDE, ["diagram", "s.yaml", "--style", "volumes", "-o", "-"]), 0, "</svg>"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,7 +111,7 @@ def _entries(console: Console, specs: Sequence[str], size: str | None) -> tuple[
 
 def _expanded(spec: str) -> list[str]:
     """The names of the library that a pattern means; else the SPEC itself."""
-    if not any(c in spec for c in "*?[") or Path(spec).exists():
+    if not any(c in spec for c in "*?[") or os.path.exists(spec):
         return [spec]
     from fnmatch import fnmatchcase
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ def command(console: Console, model: str, output: str | None, weights: str | Non
     its tensors kept where they can be. The factory is called with -a NAME=VALUE; naming one runs its code.
     """
     imported = _imported(model, name, flat, args, _shape(size))
-    read = [model] if Path(model).is_file() else []
+    read = [model] if os.path.isfile(model) else []
     if weights is not None:
         from archdsl.backends.weights import save
         from archdsl.cli.output import ours
@@ -57,7 +58,7 @@ def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], sh
     from archdsl.need import need
 
     need("onnx")
-    if _FACTORY.fullmatch(model) and not Path(model).exists():
+    if _FACTORY.fullmatch(model) and not os.path.exists(model):
         return _from_factory(model, name, args, shape)
     if args:
         raise click.UsageError("-a is for a factory, package.module:factory")

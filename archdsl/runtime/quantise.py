@@ -8,6 +8,7 @@ on the same images.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.files import Written, atomic_write
 from archdsl.runtime.predict import Predictor, open_predictor
 from archdsl.runtime.preprocess import prepare
-from archdsl.runtime.session import open_session
+from archdsl.runtime.session import open_session, refused
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 MAX_TOLD = 10
@@ -44,7 +45,7 @@ class Difference:
 
 def calibration_images(folder: Path) -> tuple[Path, ...]:
     """The images in a folder and the folders in it, in the order of their names. Raises E0861 where there are none."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise error("E0861", f"`{str(folder)[-120:]}` is not a folder of images", status=2)
     found = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()))
     if not found:
@@ -160,7 +161,10 @@ def _difference(proto: onnx.ModelProto, images: Sequence[Path], predictor: Predi
     best = np.argmin if predictor.facts.metadata.get("output") == "distances" else np.argmax
     for path in images:
         sample = _sample(path, predictor)
-        was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (predictor.session, session))
+        try:
+            was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (predictor.session, session))
+        except Exception as problem:  # of numbers so large that ONNX Runtime takes no scale for them
+            raise refused(problem, predictor.facts.path) from None
         norms = float(np.linalg.norm(was) * np.linalg.norm(now))
         cosines.append(float((was * now).sum()) / norms if norms else float(np.array_equal(was, now)))
         if was.size == was.shape[1] > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ class Measured(NamedTuple):
 
     @property
     def past(self) -> tuple[str, ...]:
-        """The artefacts that are past the bound."""
-        return tuple(name for name, (apart, bound) in self.found.items() if not apart <= bound)
+        """The artefacts that are past the bound; where no number is left, nothing can be compared."""
+        return tuple(name for name, (apart, bound) in self.found.items() if not apart <= bound < inf)
 
 
 class Worst(NamedTuple):
