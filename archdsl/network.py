@@ -194,13 +194,15 @@ class Network:
         return to_source(self.graph, paper=self._paper_line(), fingerprint=self.fingerprint)
 
     def to_onnx(self, path: str | Path, weights: Any = None, seed: int | None = None, *,
-                passes: Sequence[str] | None = None, precision: Precision = "fp32", external_data: bool | None = None, force: bool = False,
+                passes: Sequence[str] | None = None, precision: Precision = "fp32", value_info: bool = False,
+                external_data: bool | None = None, force: bool = False,
                 progress: Progress | None = None) -> WrittenModel:  # fmt: skip
         """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
         `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
-        none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as for
-        `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
+        none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`. `value_info`
+        adds the shape of every value, for viewers. Weights lie in `<path>.data` beside it from 2 GB on, or as
+        `external_data` says. `weights` and `seed` as for `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
         from archdsl.need import need
 
@@ -216,7 +218,7 @@ class Network:
             values = folded(values, graph)
         names = " ".join(PASSES if passes is None else passes)
         meta = {**self.metadata(), **({"passes": names} if names else {})}
-        return write(graph, values, path, meta=meta, precision=precision, external_data=external_data,
+        return write(graph, values, path, meta=meta, precision=precision, value_info=value_info, external_data=external_data,
                      inputs=inputs, force=force, progress=progress)  # fmt: skip
 
     def optimised(self, passes: Sequence[str] | None = None) -> Graph:
@@ -233,10 +235,10 @@ class Network:
         its output."""
         import json
 
-        from archdsl.views.rewrite import standalone_text
+        from archdsl.views.rewrite import short_text
 
         meta = {"name": self.name, "spec_sha256": self.fingerprint, "params": str(self.params), "macs": str(self.macs), "output": self.reading,
-                "spec": standalone_text(self.document, self.args)}  # fmt: skip
+                "spec": short_text(self.document, self.args)}  # fmt: skip
         if self.args:
             meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})
         if self.recipe is not None:

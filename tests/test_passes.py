@@ -17,6 +17,7 @@ from hypothesis import given, seed, settings
 from random_specs import texts
 
 import archdsl
+from archdsl.backends.onnx import fold_map
 from archdsl.backends.onnx.write import build
 from archdsl.backends.weights import folded
 from archdsl.cli import main
@@ -64,6 +65,24 @@ def apart(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 
 def kinds(graph: Graph) -> list[str]:
     return [node.op.kind for node in graph.nodes[len(graph.inputs) :]]
+
+
+def test_the_fold_map_says_what_differs() -> None:
+    """A rule for layers of one name, whole paths for the others, and nothing of layers that took in nothing."""
+    taken: dict[str, tuple[str, ...]] = {
+        "stem": ("bn",), "a.0.conv": ("a.0.bn", "a.0.scale"), "a.1.conv": ("a.1.bn", "a.1.scale"), "a.2.conv": ("a.2.bn",),
+        "b.conv": (), "head.fc": ("norm",), "odd/conv": ("odd/bn",),
+    }  # fmt: skip
+    text = fold_map.write(taken)
+    assert json.loads(text) == {
+        "stem": "bn", "conv": "bn scale", "fc": "/norm", "odd/conv": "/odd/bn", "/a.2.conv": "bn", "/b.conv": "",
+    }  # fmt: skip
+    assert fold_map.read(text, taken) == taken
+    assert fold_map.write({"a": ()}) == ""
+    assert fold_map.read("", ["stem"]) == {"stem": ()}
+    for odd in ("no json", "[]", "3", '{"stem": 3}', "[" * 100_000):
+        with pytest.raises(ValueError):
+            fold_map.read(odd, ["stem"])
 
 
 # --- each pass, before and after --------------------------------------------------------------------------------
@@ -136,7 +155,11 @@ def test_each_pass(case: str, net: Any) -> None:
     model = build(graph, folded(numbers, graph))
     onnx.checker.check_model(model, full_check=True)
     facts = {p.key: p.value for p in model.metadata_props}
-    assert list(json.loads(facts.get("folded", "{}"))) == made
+    assert [t.name for t in model.graph.initializer if t.name.endswith(("/weight", "/bias", "/kernels"))] == made
+    recipes = {node.path: next(iter(node.folded.values())) for node in graph.nodes if node.folded}
+    left_out = {path: tuple(m.path for m in (*one.before, *one.after)) for path, one in recipes.items()}
+    told = fold_map.read(facts.get("folded", ""), [node.path for node in graph.nodes])
+    assert {path: taken for path, taken in told.items() if taken} == left_out
     assert apart(outputs(network, numbers, ()), outputs(network, numbers, [name])) <= BOUND
 
 
@@ -297,10 +320,11 @@ def test_compile_with_and_without(tmp_path: Path) -> None:
         assert "folded" not in {p.key for p in onnx.load(tmp_path / "a.onnx").metadata_props}
     assert cli("compile", "resnet18", "-o", str(tmp_path / "b.onnx")).exit_code == 0
     facts = {p.key: p.value for p in onnx.load(tmp_path / "b.onnx").metadata_props}
-    told = json.loads(facts["folded"])
-    assert set(told) == names(tmp_path / "b.onnx") - kept
-    assert told["conv1/weight"] == ["conv1.weight", "bn1.weight", "bn1.running_var"]
-    assert told["conv1/bias"] == ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"]
+    assert json.loads(facts["folded"]) == {"conv1": "bn1", "conv2": "bn2", "0": "1"}
+    layers = {name.partition("/")[0] for name in names(tmp_path / "b.onnx") - kept}
+    told = fold_map.read(facts["folded"], layers)
+    assert told["conv1"] == ("bn1",) and told["layer2.0.downsample.0"] == ("layer2.0.downsample.1",)
+    assert {path for paths in told.values() for path in paths} == {t.node.path for t in network.graph.tensors if t.node.op.kind == "bn"}
     assert facts["params"] == str(network.params)
     assert cli("compile", "resnet18", "--disable", "fold-after", "-o", str(tmp_path / "c.onnx")).exit_code == 0
     assert names(tmp_path / "c.onnx") == kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +142,7 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
     values = onnx_values(model, path, inputs, job.graph.by_path)
     if not job.whole:
         return values
-    folded = _folded({item.key: item.value for item in model.metadata_props}.get("folded", "{}"), path)
-    made_of = {
-        n.name: {key for name in n.input for key in folded.get(name, ())} for n in model.graph.node if n.name in values
-    }
-    names = stands_for(job.graph, made_of)
+    names = stands_for(job.graph, _taken_in({item.key: item.value for item in model.metadata_props}.get("folded", ""), values, path))
     return {names[at]: value for at, value in values.items()}
 
 
@@ -166,17 +162,15 @@ def _loaded(path: Path) -> Any:
     return model
 
 
-def _folded(text: str, path: Path) -> dict[str, list[str]]:
-    """Which tensors of the network each of the file's was made of, as its metadata says."""
+def _taken_in(text: str, layers: Iterable[str], path: Path) -> dict[str, tuple[str, ...]]:
+    """What each of the layers took in, as the file's metadata says."""
+    from archdsl.backends.onnx import fold_map
     from archdsl.runtime.model import not_a_model
 
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(v, list) and all(isinstance(k, str) for k in v) for v in found.values()):
-        raise not_a_model(path, "its metadata `folded` is not understood")
-    return found
+        return fold_map.read(text, layers)
+    except ValueError:
+        raise not_a_model(path, "its metadata `folded` is not understood") from None
 
 
 def _need_same(job: Job, names: set[str]) -> None:

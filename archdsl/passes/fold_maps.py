@@ -56,11 +56,11 @@ def channel_map(node: Node) -> ChannelMap | None:
     op = node.op
     keys = {param.name: node.key(param) for param in node.params}
     if isinstance(op, Bn):
-        return ChannelMap(keys.get("weight"), keys.get("bias"), keys["running_mean"], keys["running_var"], op.eps)
+        return ChannelMap(keys.get("weight"), keys.get("bias"), keys["running_mean"], keys["running_var"], op.eps, path=node.path)
     if isinstance(op, Scale):
-        return ChannelMap(weight=keys[""])
+        return ChannelMap(weight=keys[""], path=node.path)
     if isinstance(op, Affine):
-        return ChannelMap(mul=op.mul, add=op.add)
+        return ChannelMap(mul=op.mul, add=op.add, path=node.path)
     return None
 
 

@@ -15,7 +15,6 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import Affine
 from archdsl.passes.count import count_nodes
 from archdsl.passes.edit import sole_reader
-from archdsl.passes.fold_maps import channel_map
 from archdsl.runtime.bounds import difference
 from archdsl.runtime.judge import judge
 from archdsl.runtime.values import Values
@@ -118,23 +117,21 @@ def _twin(name: str, values: Values, artefacts: Mapping[str, Values], twins: dic
     return False
 
 
-def stands_for(graph: Graph, made_of: Mapping[str, set[str]]) -> dict[str, str]:
+def stands_for(graph: Graph, taken: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Of each node that an optimised file has, by its path, the node of `graph` whose value it gives.
 
-    A layer that took the norm behind it in gives the norm's value. `made_of` are the nodes that the file has, and the keys of
-    the network's tensors that those of each were folded of.
+    A layer that took the norm behind it in gives the norm's value. `taken` are the nodes that the file has, and the paths of
+    those that each took in.
     """
-    return {path: _taken_in(graph, graph.by_path[path], made_of, keys).path for path, keys in made_of.items()}
+    return {path: _taken_in(graph, graph.by_path[path], taken).path for path in taken}
 
 
-def _taken_in(graph: Graph, node: Node, present: Mapping[str, set[str]], keys: set[str]) -> Node:
+def _taken_in(graph: Graph, node: Node, present: Mapping[str, tuple[str, ...]]) -> Node:
     """The last of the nodes behind that the file has no more, and whose work this one does."""
-    last = node
+    last, taken = node, present[node.path]
     while (reader := sole_reader(graph, node.id)) is not None and reader.path not in present:
         neutral = not reader.op.inference or reader.op == Affine()
-        own = {reader.key(param) for param in reader.params}
-        into = channel_map(reader) is not None and bool(keys) and (not own or bool(own & keys))
-        if not (neutral or into):
+        if not neutral and reader.path not in taken:
             break
         node = reader
         last = last if neutral else reader

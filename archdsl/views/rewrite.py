@@ -51,6 +51,13 @@ def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
     return write(root)
 
 
+def short_text(document: Document, args: Mapping[str, Any]) -> str:
+    """The same in short strings, where they mean the same."""
+    source = Source(document.name, standalone_text(document, args), document.source.path)
+    text = format_source(source)
+    return text if same_meaning(source, Source(document.name, text, document.source.path)) else source.text
+
+
 def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
     """A spec unrolled: no blocks, repeats, arguments or defaults, every inferred value filled in.
 

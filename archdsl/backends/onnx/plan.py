@@ -8,10 +8,12 @@ from typing import TypeAlias
 
 from archdsl.backends.onnx.lower import lower
 from archdsl.backends.onnx.records import Constant, Dtype, Initializer, Lowered, OnnxNode, nbytes
+from archdsl.backends.onnx.splits import joined
 from archdsl.backends.onnx.types import Casts, Precision, cast, retyped, type_of
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import FreeSize, Graph, Node
-from archdsl.shapes import Shape, Size
+from archdsl.ops import Slice
+from archdsl.shapes import Shape, Size, at
 
 Axis: TypeAlias = int | str
 """A number, or a symbol."""
@@ -45,12 +47,12 @@ class Plan:
         return sum(map(nbytes, self.initializers))
 
 
-def plan(graph: Graph, precision: Precision = "fp32") -> Plan:
+def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True) -> Plan:
     """What the graph becomes: every node that an output needs, in order, auxiliary heads left out.
 
     Nodes bear their paths, initializers the names of the network's tensors. The batch is symbolic; height and width
     are where the network and each op's translation leave them free. In half precision (`types`) inputs and outputs
-    are cast.
+    are cast. Without `value_info` the plan tells no values but inputs and outputs.
     """
     live = _live(graph)
     public = _public_names(graph)
@@ -75,6 +77,7 @@ def plan(graph: Graph, precision: Precision = "fp32") -> Plan:
             nodes.append(cast(f"output/{name}", names[number], name, "float32"))
         elif names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
             nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
+    nodes = joined(nodes, initializers, {names[i]: at(graph.nodes[i].shape[0]) for node in live if isinstance(node.op, Slice) for i in node.inputs})
     free = tuple(size for size in graph.sizes if not size.pinned and size.name not in pins)
     batch = "N" if all(size.name != "N" for size in free) else "batch"
     symbols = {size.name for size in free}
@@ -87,7 +90,7 @@ def plan(graph: Graph, precision: Precision = "fp32") -> Plan:
     return Plan(
         tuple(value(names[i], graph.nodes[i].shape) for i in graph.inputs),
         tuple(value(name, graph.nodes[number].shape) for name, number in public.items()),
-        tuple(value(name, shape, casts.types.get(name, "float32")) for name, shape in shapes.items() if name not in ends),
+        tuple(value(name, shape, casts.types.get(name, "float32")) for name, shape in shapes.items() if value_info and name not in ends),
         tuple(nodes),
         tuple(initializers.values()),
         free,

@@ -10,7 +10,7 @@ import json
 import mmap
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -19,9 +19,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from archdsl import __version__
+from archdsl.backends.onnx import fold_map
 from archdsl.backends.onnx.numbers import Numbers
 from archdsl.backends.onnx.plan import Plan, Value, plan
-from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode, Stored, nbytes
+from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode, nbytes
 from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
@@ -56,12 +57,12 @@ class WrittenModel(Written):
 
 
 def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str] | None = None,
-          precision: Precision = "fp32") -> onnx.ModelProto:  # fmt: skip
-    """The model in memory, weights inside.
+          precision: Precision = "fp32", value_info: bool = False) -> onnx.ModelProto:  # fmt: skip
+    """The model in memory, weights inside; with `value_info` the shapes of all values too.
 
     Errors: E0705 it is too large for that.
     """
-    planned = plan(graph, precision)
+    planned = plan(graph, precision, value_info)
     if planned.nbytes > MAX_FILE:
         raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
                     status=2, help="write it to a file with external data")  # fmt: skip
@@ -78,6 +79,7 @@ def write(
     *,
     meta: Mapping[str, str] | None = None,
     precision: Precision = "fp32",
+    value_info: bool = False,
     external_data: bool | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
@@ -88,12 +90,12 @@ def write(
     `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). Weights lie
     inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it
     (`<path>.2.data` where the model that is replaced uses that name). Half precision (`types`) rounds each number once;
-    what has no place in it is told as W0717.
+    what has no place in it is told as W0717. With `value_info` the file states the shape of every value, which viewers show.
 
     Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
     as `archdsl.files.atomic_write`.
     """
-    planned = plan(graph, precision)
+    planned = plan(graph, precision, value_info)
     target = check_target(path, inputs=inputs, force=force, mine=_mine)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
@@ -218,23 +220,19 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
         **{f"size {size.name}": str(size) for size in planned.free},
         **_folded(graph, planned),
         **({"precision": planned.precision} if planned.precision != "fp32" else {}),
-        **meta,
+        **{key: value for key, value in meta.items() if key != "paper" or "spec" not in meta},  # the spec names it
     }
     helper.set_model_props(model, {str(key): str(value) for key, value in facts.items()})
     return model
 
 
 def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
-    """The map of folded tensors: which of the network's own each was made of."""
-    recipes = {tensor.key: tensor.recipe for tensor in graph.tensors if tensor.recipe is not None}
-    made: dict[str, Sequence[str]] = {}
-    for item in planned.initializers:
-        if not isinstance(item, Constant):
-            key = item.name if isinstance(item, Stored) else item.key
-            recipe = recipes.get(key)
-            if recipe is not None or key != item.name:
-                made[item.name] = recipe.keys if recipe is not None else (key,)
-    return {"folded": json.dumps(made, separators=(",", ":"))} if made else {}
+    """What the layers took in whose tensors stand under names of their own."""
+    recipes = {node.path: next(iter(node.folded.values())) for node in graph.nodes if node.folded}
+    layers = dict.fromkeys(item.name.rpartition("/")[0] for item in planned.initializers if not isinstance(item, Constant) and "/" in item.name)
+    taken = {path: [m.path for m in (*recipes[path].before, *recipes[path].after)] if path in recipes else [] for path in layers}
+    text = fold_map.write(taken)
+    return {"folded": text} if text else {}
 
 
 def _doc(graph: Graph, meta: Mapping[str, str]) -> str:

@@ -129,6 +129,16 @@ def shuffle(r: Reading, step: Step, target: Array) -> bool:
     return True
 
 
+def gather(r: Reading, step: Step) -> None:
+    """Channels in the order of a shuffle, as archdsl writes it: its second is the first of the second group."""
+    order = r.numbers(step, 1, "order").reshape(-1)
+    channels = concrete(r.shape(step.inputs[0]))[0]
+    size = int(order[1]) if step.attributes.get("axis", 0) in (1, -3) and order.size == channels > 1 else 0
+    if size < 1 or channels % size or not np.array_equal(order, np.arange(channels).reshape(-1, size).T.reshape(-1)):
+        raise Unknown("it does not shuffle channels")
+    r.add(step, ops.Shuffle(groups=channels // size), step.outputs[0])
+
+
 def squeeze(r: Reading, step: Step) -> None:
     if concrete(r.shape(step.inputs[0]))[1:] != (1, 1):
         raise Unknown("it takes away more than height and width of 1")

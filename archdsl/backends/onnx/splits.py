@@ -1,0 +1,57 @@
+"""Slices that cut all the channels of a value into pieces, as one Split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode
+
+
+def joined(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], channels: Mapping[str, int]) -> list[OnnxNode]:
+    """The nodes with a Split where several Slices of one value, of which `channels` says the channels, leave none out and have none
+    twice. It stands in the place of the first and bears its name; values keep theirs. Adds the sizes to the `initializers`,
+    and takes out the constants that no node reads any more."""
+    cuts: dict[str, list[tuple[int, int, OnnxNode]]] = {}
+    for node in nodes:
+        if node.op_type == "Slice" and node.inputs[0] in channels:
+            start, end = (_number(initializers[name]) for name in node.inputs[1:3])
+            cuts.setdefault(node.inputs[0], []).append((start, end, node))
+    whole = {source: sorted(pieces, key=lambda cut: cut[:2]) for source, pieces in cuts.items() if _whole(pieces, channels[source])}
+    made: list[OnnxNode] = []
+    for node in nodes:
+        pieces = whole.get(node.inputs[0] if node.inputs else "", []) if node.op_type == "Slice" else []
+        if not pieces:
+            made.append(node)
+        elif node is cuts[node.inputs[0]][0][2]:
+            sizes = _sizes(node, tuple(end - start for start, end, _ in pieces), initializers)
+            outputs = tuple(piece.outputs[0] for _, _, piece in pieces)
+            made.append(replace(node, op_type="Split", inputs=(node.inputs[0], sizes), outputs=outputs, attributes={"axis": 1}))
+    if whole:
+        _drop_unread(made, initializers)
+    return made
+
+
+def _number(item: Initializer) -> int:
+    assert isinstance(item, Constant)
+    return int(item.values[0])
+
+
+def _whole(pieces: Sequence[tuple[int, int, OnnxNode]], channels: int) -> bool:
+    spans = sorted((start, end) for start, end, _ in pieces)
+    ends = [0, *(end for _, end in spans)]
+    return len(spans) > 1 and [start for start, _ in spans] == ends[:-1] and ends[-1] == channels
+
+
+def _sizes(node: OnnxNode, sizes: tuple[int, ...], initializers: dict[str, Initializer]) -> str:
+    item = Constant(f"{node.name}/sizes", (len(sizes),), sizes, "int64")
+    known = next((k.name for k in initializers.values() if isinstance(k, Constant) and replace(k, name=item.name) == item), None)
+    if known is None:
+        initializers[item.name] = item
+    return known or item.name
+
+
+def _drop_unread(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer]) -> None:
+    read = {name for node in nodes for name in node.inputs}
+    for name in [name for name in initializers if name not in read]:
+        del initializers[name]
