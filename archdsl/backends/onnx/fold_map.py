@@ -33,7 +33,8 @@ def read(text: str, layers: Iterable[str]) -> dict[str, tuple[str, ...]]:
         raise ValueError("too deep") from None
     if not isinstance(rules, dict) or not all(isinstance(said, str) for said in rules.values()):
         raise ValueError("not an object of texts")
-    said: dict[str, str] = {layer: rules.get(f"/{layer}", rules.get(_last(layer), "")) for layer in layers}
+    known: dict[str, str] = rules
+    said = {layer: known.get(f"/{layer}", known.get(_last(layer), "")) for layer in layers}
     return {layer: tuple(_long(layer, name) for name in names.split()) for layer, names in said.items()}
 
 
