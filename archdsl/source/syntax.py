@@ -9,6 +9,7 @@ import yaml
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
+from archdsl.source.limits import MAX_DEPTH
 
 
 class Syntax:
@@ -30,7 +31,7 @@ class Syntax:
     def error(self) -> ArchError:
         """Errors: E0101; E0103 an unknown tag, E0106 too deep, E0108 an impossible character, E0113 brackets inside brackets."""
         if "nesting depth" in self.problem:  # from 0.2.6 on libyaml looks no deeper than 1,000 levels ahead
-            raise too_deep(word_span(self.source, self.at))
+            raise too_deep(word_span(self.source, self.first_too_deep()))
         if "\t" in self.indentation() and (self.first_on_line() or self.char == "\t"):
             self.fail("a tab in the indentation", self.at, help="use spaces")
         self.nested()
@@ -51,6 +52,15 @@ class Syntax:
         if "flow" in self.context or self.in_flow:
             self.flow()
         self.block()
+
+    def first_too_deep(self) -> int:
+        """Of the brackets behind what was understood, the first that is too deep; where the parser gave up if there is none."""
+        depth = 0
+        for at in range(self.end, self.at):
+            depth += (self.text[at] in "[{") - (self.text[at] in "]}")
+            if depth > MAX_DEPTH:
+                return at
+        return self.at
 
     def fail(self, message: str, at: int, label: str = "", **more: Any) -> NoReturn:
         raise error("E0101", message, word_span(self.source, at), label=label, **more)
