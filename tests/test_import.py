@@ -100,6 +100,18 @@ def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
     assert np.abs(outputs[0] - outputs[1]).max() <= 1e-6 * np.abs(outputs[0]).max()
 
 
+def test_layer_norms_of_ours(tmp_path: Path) -> None:
+    """Each with the mean that is taken off before it: one `ln`."""
+    net = loads("input: 3x8x8\nnet: {c: 3x3 conv 4, n: ln, g: gap, f: flatten, m: ln}")
+    net.to_onnx(tmp_path / "a.onnx", seed=1)
+    made = spec_of(read(tmp_path / "a.onnx"), net.input)
+    again = loads(made.text)
+    assert [node.op.kind for node in again.graph.nodes] == [node.op.kind for node in net.graph.nodes]
+    again.to_onnx(tmp_path / "b.onnx", dict(made.weights()))
+    before, after = (onnx.load(tmp_path / f"{n}.onnx").graph for n in "ab")
+    assert [n.op_type for n in before.node] == [n.op_type for n in after.node]
+
+
 FOLDS = """
 name: folds
 input: 3x16x16

@@ -127,11 +127,18 @@ def _as_before(e: Emitter) -> str:
 
 
 def _ln(e: Emitter, op: ops.Ln) -> None:
+    """The mean is taken off before the op takes it off again: ONNX Runtime 1.20 has the variance as mean(x^2) - mean(x)^2.
+
+    Where the mean is 1000 times the spread that is off by 0.94, then no number (1.32: 3e-5); so it is 5e-7 in both, and
+    convnext_tiny takes 3 % longer.
+    """
     facts: dict[str, Attribute] = {"axis": -1, "epsilon": op.eps, "stash_type": 1}
+    mean = e.step("mean", "ReduceMean", e.x, e.ints("channels", [1]), keepdims=1, noop_with_empty_axes=0)
+    centred = e.step("centred", "Sub", e.x, mean)
     if len(e.node.shape) == 1:
-        e.last("LayerNormalization", e.x, e.param("weight"), e.param("bias"), **facts)
+        e.last("LayerNormalization", centred, e.param("weight"), e.param("bias"), **facts)
         return
-    channels_last = e.step("channels_last", "Transpose", e.x, perm=(0, 2, 3, 1))
+    channels_last = e.step("channels_last", "Transpose", centred, perm=(0, 2, 3, 1))
     normal = e.step("normal", "LayerNormalization", channels_last, e.param("weight"), e.param("bias"), **facts)
     e.last("Transpose", normal, perm=(0, 3, 1, 2))
 
