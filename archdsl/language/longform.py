@@ -117,12 +117,12 @@ def _part(key: str, tree: Tree) -> Layout:
 def value_of(text: str) -> Layout:
     """A field's text: a number, a list, or else an expression, which stays text."""
     text = one_line(text)
+    while " " in text and wrapped(text, "()"):  # without a blank, `(3.0)` and `3.0` are not the same
+        text = text[1:-1].strip()
     if text in ("true", "false") or _NUMBER.match(text):
         return Leaf(text, verbatim=True)
     if wrapped(text, "[]") and "" not in (items := split_commas(text[1:-1])):
         return listing([value_of(item) for item in items], flow=True)
-    if " " in text and wrapped(text, "()"):  # without a blank, `(3.0)` and `3.0` are not the same
-        return Leaf(text[1:-1].strip())
     return Leaf(text)
 
 

@@ -13,6 +13,7 @@ from archdsl.language.longform import (
     long_form,
     node_meaning,
     one_line,
+    value_of,
 )
 from archdsl.language.writer import Entry, Group, Layout, Leaf
 from archdsl.ops import KINDS
@@ -55,7 +56,7 @@ def _compose(group: Group, head: str) -> str:
     parts = []
     repeat, pattern, sources, when = (group.get(k) for k in ("repeat", "as", "from", "when"))
     parts += ["dense"] if head == "dense" else []
-    parts += [_expression(repeat), "*"] if repeat is not None else []
+    parts += [_count(repeat), "*"] if repeat is not None else []
     parts.append(_body(group, head))
     parts += ["as", _text(pattern)] if pattern is not None else []
     parts += ["<-", _references(sources)] if sources is not None else []
@@ -140,14 +141,14 @@ def _roles(roles: dict[str, Entry]) -> list[str]:
 
 def _word(layout: Layout) -> str:
     """A value as one word: in parentheses where it has blanks."""
-    if isinstance(layout, Group):
-        if layout.mapping:
-            raise _Unsayable
-        return "[" + ",".join(_expression(e.value) for e in layout.entries) + "]"
-    if layout.lines:
-        raise _Unsayable
-    text = one_line(layout.text)
+    text = _expression(layout)
     return f"({text})" if _has_open_blank(text) else text
+
+
+def _count(layout: Layout) -> str:
+    """Of a repeat; a product in parentheses, for the first `*` ends a count."""
+    text = _expression(layout)
+    return f"({text})" if " * " in text else text
 
 
 def _has_open_blank(text: str) -> bool:
@@ -161,7 +162,17 @@ def _has_open_blank(text: str) -> bool:
 
 
 def _expression(layout: Layout) -> str:
-    return one_line(layout.text) if isinstance(layout, Leaf) and not layout.lines else _word(layout)
+    """A value as it will be read back: without parentheses around all of it, which are those of a word."""
+    if isinstance(layout, Leaf):
+        if layout.lines:
+            raise _Unsayable
+        said = layout if layout.verbatim else value_of(layout.text)
+        if isinstance(said, Leaf):
+            return one_line(said.text)
+        layout = said
+    if layout.mapping:
+        raise _Unsayable
+    return "[" + ",".join(_expression(e.value) for e in layout.entries) + "]"
 
 
 def _text(layout: Layout | None) -> str:
