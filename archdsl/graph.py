@@ -85,6 +85,8 @@ class Node:
     """Runs in training only: part of an auxiliary head."""
     folded: Mapping[str, Folded] = field(default_factory=lambda: _NOTHING)
     """Recipes, by parameter name, of tensors that a pass put in the place of the op's own."""
+    shares: str = ""
+    """The path of the earlier node whose tensors it runs with; empty: it has its own."""
 
     @property
     def implied(self) -> bool:
@@ -96,8 +98,21 @@ class Node:
         return self.path.partition("/")[0] or "the net"
 
     @property
-    def params(self) -> tuple[Param, ...]:
+    def reads(self) -> tuple[Param, ...]:
+        """The tensors that it runs with, its own or an earlier node's."""
         return self.op.params(self.in_shapes)
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """The tensors of its own: what it adds to the network's."""
+        if self.shares:
+            return tuple(param for param in self.reads if param.name in self.folded)
+        return self.reads
+
+    @property
+    def again(self) -> str:
+        """The name, in the module around it, of the node whose tensors it runs with; empty: it has its own."""
+        return self.shares[len(self.scope.path) :].lstrip(".")
 
     @property
     def macs(self) -> int:
@@ -108,14 +123,15 @@ class Node:
         """The tensor's name in a state_dict, a safetensors file and an ONNX file; with a slash one that a pass made."""
         if param.name in self.folded:
             return f"{self.path}/{param.name}"
-        return f"{self.path}.{param.name}" if param.name else self.path
+        home = self.shares or self.path
+        return f"{home}.{param.name}" if param.name else home
 
     def __repr__(self) -> str:
         return f"<Node {self.id} {self.path} {self.op!r}>"
 
 
 class Tensor(NamedTuple):
-    """A named tensor of the network, with the node it belongs to."""
+    """A named tensor of the network, with the node it belongs to (the first that uses it, where a pass dropped that one)."""
 
     key: str
     param: Param
@@ -175,8 +191,22 @@ class Graph:
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All named tensors, aux heads included, in node order."""
-        return tuple(Tensor(n.key(p), p, n) for n in self.nodes for p in n.params)
+        """All named tensors, each once, aux heads included, in the order of the nodes that use them first."""
+        found: dict[str, Tensor] = {}
+        for node in self.nodes:
+            for param in node.reads:
+                key = node.key(param)
+                if key not in found:
+                    found[key] = Tensor(key, param, node)
+        return tuple(found.values())
+
+    @cached_property
+    def _owners(self) -> frozenset[str]:
+        return frozenset(node.shares for node in self.nodes if node.shares)
+
+    def is_shared(self, node: Node) -> bool:
+        """Whether other nodes may use the tensors of this one: it runs an earlier node again, or a later one runs it."""
+        return bool(node.shares) or node.path in self._owners
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:

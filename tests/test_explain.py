@@ -175,7 +175,7 @@ def test_without_a_code_all_are_listed() -> None:
     assert done.stdout == explain.listing()
 
 
-@pytest.mark.parametrize(("word", "help"), [("E0499", "did you mean E0409?"), ("W0412", "did you mean E0412?"), ("abc", "lists all codes")])
+@pytest.mark.parametrize(("word", "help"), [("E0499", "did you mean E0419?"), ("W0412", "did you mean E0412?"), ("abc", "lists all codes")])
 def test_an_unknown_code_is_wrong_usage(word: str, help: str) -> None:
     done = run(word)
     assert (done.returncode, done.stdout) == (2, "")

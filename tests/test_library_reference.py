@@ -79,6 +79,7 @@ FAMILIES: dict[str, dict[str, tuple[int, int | None]]] = {
         "nasnetalarge": (88_753_150, 23_783_414_658),
     },
     "timm, pnasnet5large": {"pnasnet5large": (86_057_668, 24_937_395_792)},
+    "Cadene, polynet": {"polynet": (95_366_600, 34_699_493_472)},
     "timm, mobilenetv1_100, and Bianco et al. 2018": {"mobilenet_v1": (4_231_976, 568_740_352)},
     "Bianco et al. 2018": {"shufflenet": (2_454_304, 138_365_952)},
     "Ronneberger et al. 2015, with padding and batch norm": {"unet": (31_036_546, None)},

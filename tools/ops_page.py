@@ -62,6 +62,7 @@ EXAMPLES: dict[str, Example] = {
     "mul": Example("64x56x56", "mul <- input, gate", before="  gate: gap\n"),
     "concat": Example("{a: 64x28x28, b: 128x28x28}", "concat <- a, b"),
     "slice": Example("64x28x28", "slice 0 16"),
+    "again": Example("64x28x28", "again x", before="  x: 3x3 conv 64\n"),
     "split": Example("64x28x28", "split 2", after="  z: concat <- y.0, y.1\n"),
     "shuffle": Example("116x28x28", "shuffle 2"),
     "upsample": Example("256x14x14", "upsample 2 bilinear"),
@@ -205,7 +206,7 @@ def _type(hint: Any) -> str:
     if origin is tuple:
         item = re.sub("^list|number(?!s)", r"\g<0>s", _type(args[0]))
         return f"list of {item}" if args[-1] is ... else f"list of {len(args)} {item}"
-    return {int: "whole number", float: "number", bool: "true or false"}[hint]
+    return {int: "whole number", float: "number", bool: "true or false", str: "name"}[hint]
 
 
 def _limits(metadata: tuple[Any, ...]) -> str:

@@ -15,7 +15,7 @@ from archdsl.language import expressions
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Env, Expr, Value, truth
 from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem, Written
-from archdsl.ops import KINDS, Fc, Split
+from archdsl.ops import KINDS, Again, Fc, Split
 
 MAX_NODES = 250_000
 MAX_STEPS = 500_000
@@ -170,7 +170,7 @@ class Bound:
             value = self._value(parts.expr, env) if parts is not None and parts.expr is not None else LOST
             return value if type(value) is int and value > 0 else 1
         under = self.maker.under(item.op)
-        return 1 + _there(item.norm or under.norm) + _there(item.act or under.act) + (item.op is Fc)
+        return 1 + _there(item.norm or under.norm) + _there(item.act or under.act) + (item.op in (Fc, Again))
 
     def _call(self, item: CallItem, env: Env) -> int:
         name = item.call.name

@@ -43,6 +43,12 @@ class Builder:
     reasons: dict[str, str] = field(default_factory=dict)
     """Why a path exists, where its own text does not show it."""
     implied: dict[str, int] = field(default_factory=dict)
+    tensors: dict[str, Node] = field(default_factory=dict)
+    """The nodes with tensors by path; of one that runs an earlier one again, that."""
+    faulty: set[int] = field(default_factory=set)
+    """Nodes that break a rule of their op."""
+    opened: dict[str, int] = field(default_factory=dict)
+    """Paths that only dotted keys made, and how many numbered parts each has (-1: named ones)."""
     strides: dict[int, Span] = field(default_factory=dict)
     """Where the stride of a node is written."""
     met: set[tuple[Size, Size]] = field(default_factory=set)
@@ -74,6 +80,26 @@ class Builder:
             notes=chain_notes(origin.call), help="rename one of them" if reason else shared,
         ))  # fmt: skip
 
+    def open_path(self, around: str, name: str, span: Span, origin: Origin) -> None:
+        """Claims what the dotted key `path1.norms.0` lies in. Raises E0501 where numbers do not count from 0."""
+        node = self.tensors.get(f"{around}.{name}" if around else name)
+        if node is not None and name.rpartition(".")[2].isdigit() and any(not param.name for param in node.reads):
+            raise error("E0501", f"`{node.op.kind}` has no module that could be numbered", span, help="give it a name")
+        holder, *further = name.split(".")
+        holder = f"{around}.{holder}" if around else holder
+        for part in further:
+            if holder not in self.opened:
+                self.claim_path(holder, span, origin, f"`{name}` lies in it")
+                self.opened[holder] = 0
+            inside = f"{holder}.{part}"
+            if inside not in self.opened:
+                count = self.opened[holder]
+                if (part.isdigit() and int(part) != count) or (not part.isdigit() and count > 0):
+                    raise error("E0501", f"`{part}` cannot be the next in `{holder}`", span, notes=chain_notes(origin.call),
+                                help="it holds either names, or numbers that count from 0 in the order they are written")  # fmt: skip
+                self.opened[holder] = count + 1 if part.isdigit() else -1
+            holder = inside
+
     def implied_path(self, base: str, kind: str) -> str:
         """`layer1.0/add`, the next `layer1.0/add2`."""
         path = f"{base}/{kind}"
@@ -82,16 +108,19 @@ class Builder:
         return path if count == 1 else f"{path}{count}"
 
     def add(self, op: Op, inputs: Sequence[int], path: str, scope: Scope, origin: Origin,
-            written: Mapping[str, Written] = {}) -> int:  # fmt: skip
-        """A new node; `written` are the fields that its text says."""
+            written: Mapping[str, Written] = {}, again: Node | None = None) -> int:  # fmt: skip
+        """A new node; `written` are the fields that its text says, `again` the node whose tensors it uses."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         shape: Any = None
         if None not in shapes:
             shape = self._infer(op, shapes, inputs, origin, written)
         if "stride" in written:
             self.strides[len(self.nodes)] = written["stride"].span
-        node = Node(len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training)
+        shares = again.path if again is not None else ""
+        node = Node(len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training, shares=shares)
         self.nodes.append(node)
+        if op.parametric and not node.implied:
+            self.tensors[path] = again or node
         scope.members.append(node.id)
         return node.id
 
@@ -111,6 +140,7 @@ class Builder:
             shape = op.infer(shapes)
         except OpError as e:
             self.explain(e, inputs, origin, written)
+            self.faulty.add(len(self.nodes))
             return e.shape
         except Inexpressible as e:
             free = {s.symbol for shape in shapes for s in shape if isinstance(s, Dim)} | {e.dim.symbol}

@@ -30,6 +30,10 @@ class Parts(NamedTuple):
     act: Op | None
     written: Mapping[str, Written]
 
+    def span(self, field: str, fallback: Span) -> Span:
+        """Where a field is written, if it is."""
+        return self.written[field].span if field in self.written else fallback
+
 
 class _Plan(NamedTuple):
     """An item with its defaults laid under, the same for every copy of it."""
@@ -174,7 +178,8 @@ def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
     about = "; ".join(f"{name}: {op.model_fields[name].description}" for name in names)
     window = "kernel" in op.model_fields and op.model_fields["kernel"].is_required()
     needed = [name for name in op.positional if op.model_fields[name].is_required()]
-    example = " ".join([*(["3x3"] if window else []), op.kind, *("64" if name == "out" else "2" for name in needed)])
+    values = {"out": "64", **dict.fromkeys(op.references, "conv1")}
+    example = " ".join([*(["3x3"] if window else []), op.kind, *(values.get(name, "2") for name in needed)])
     return Diagnostic("E0311", f"`{op.kind}` needs {' and '.join(f'`{name}`' for name in names)}", span, help=f"e.g. `{example}`; {about}")
 
 

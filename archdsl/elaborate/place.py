@@ -99,6 +99,14 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def nest(names: dict[str, Member], name: str, member: Member) -> None:
+    """Makes a member known; `path1.conv` as the part `conv` of what `path1` stands for."""
+    *around, last = name.split(".")
+    for part in around:
+        names = names.setdefault(part, Member(None)).inner
+    names[last] = member
+
+
 class Scopes:
     """Opens and closes scopes of a graph in the making."""
 

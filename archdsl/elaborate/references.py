@@ -22,6 +22,8 @@ def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:
         if inner is None:
             if member.value is not None and builder.shape(member.value) is None:
                 return member.value  # it failed, and was told
+            if "." in ref.text and (later := _holding(ref, frame)):
+                raise _later(ref, ref.text, later)
             raise error("E0410", f"`{'.'.join(ref.parts[:n])}` has no node `{part}`", ref.span, help=did_you_mean(part, member.inner))
         member = inner
     if member.value is None:
@@ -41,19 +43,29 @@ def _unknown(ref: Ref, frame: Frame) -> ArchError:
             return error("E0410", f"`{name}` is left out here, and it reads several nodes: none of them stands for it", ref.span,
                          help="give this node the same `when`, or name what it reads instead")  # fmt: skip
         if name in at_frame.later:
-            return _later(ref, at_frame)
+            return _later(ref, name, at_frame)
         visible += at_frame.names
         block = at_frame.block
         at_frame = at_frame.parent
+    dotted = _holding(ref, frame)
+    if dotted is not None:
+        return _later(ref, ref.text, dotted)
     hint = did_you_mean(name, visible)
     if block and closest(name, visible) is None:
         hint = (hint + "\n" if hint else "") + f"the block `{block}` sees nothing of its caller but its arguments and inputs"
     return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
 
 
-def _later(ref: Ref, frame: Frame) -> ArchError:
+def _holding(ref: Ref, frame: Frame) -> Frame | None:
+    """The sequence in which a dotted key says just what the reference says."""
+    at_frame: Frame | None = frame
+    while at_frame is not None and ref.text not in at_frame.later:
+        at_frame = at_frame.parent
+    return at_frame
+
+
+def _later(ref: Ref, name: str, frame: Frame) -> ArchError:
     """A reference to a node that is not built yet: the node itself, one that reads it, or just a later one."""
-    name = ref.parts[0]
     if name == frame.current:
         return error("E0411", f"`{name}` cannot read itself", ref.span, help="name an earlier node")
     loop = _way(name, frame)

@@ -7,11 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.diagnostics import ArchError, Origin, Span, error
+from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL, Builder, chain_notes
 from archdsl.elaborate.calls import call
 from archdsl.elaborate.composites import branches, dense, residual
 from archdsl.elaborate.make import OpMaker
-from archdsl.elaborate.place import Context, Counter, Frame, Member, Place, Scopes, drop_if_empty, join, name_parts
+from archdsl.elaborate.place import (
+    Context,
+    Counter,
+    Frame,
+    Member,
+    Place,
+    Scopes,
+    drop_if_empty,
+    join,
+    name_parts,
+    nest,
+)
 from archdsl.elaborate.references import resolve
 from archdsl.graph import Scope
 from archdsl.language import expressions
@@ -31,7 +43,7 @@ from archdsl.language.items import (
     ResidualItem,
 )
 from archdsl.language.names import copy_name
-from archdsl.ops import Fc, Flatten, Slice
+from archdsl.ops import Again, Fc, Flatten, Slice
 from archdsl.ops.base import Op, OpError, divisors
 from archdsl.ops.reshape import Identity, Split
 from archdsl.shapes import Shape, at
@@ -244,6 +256,9 @@ class Walker:
         if given is not None:
             inside.inner.setdefault(key.name, Member(given if given >= 0 else None))
         self._name(key.name, given, child, cursor, ctx, inside.inner.get(key.name))
+        if given is not None and "." in key.name:
+            self.builder.open_path(inside.scope.path, key.name, key.span, Origin(child.span, ctx.call))
+            nest(inside.inner, key.name, inside.inner.pop(key.name))
         return given
 
     def _name(self, name: str, given: int | None, child: Item, cursor: int, ctx: Context, member: Member | None = None) -> None:
@@ -254,7 +269,7 @@ class Walker:
                 return
             cursor = resolve(self.builder, child.sources[0], ctx.frame)
         value = cursor if given is None else given
-        ctx.frame.names[name] = member or Member(value if value >= 0 else None)
+        nest(ctx.frame.names, name, member or Member(value if value >= 0 else None))
 
     # --- ops ---------------------------------------------------------------------------------------------
 
@@ -270,24 +285,32 @@ class Walker:
             return self._split(made.main, place, inputs[0], origin, item.fields["parts"].span if "parts" in item.fields else item.span)
         if isinstance(made.main, Identity) and place.anonymous and not (made.norm or made.act):
             return inputs[0]
-        main = made.main
+        main, again = made.main, None
+        if isinstance(main, Again):
+            again = earlier(self.builder, main.node, made.span("node", item.span), ctx.frame, place.scope)
+            main = again.op
         flatten = isinstance(main, Fc) and main.kernel is None and shape is not None and len(shape) == 3
-        if None not in shapes:
+        if None not in shapes and again is None:
             try:
                 main = main.settle([s for s in shapes if s is not None])
             except OpError as e:
                 self.builder.explain(e, inputs, origin, made.written)
                 return self.builder.fail(place.scope, origin)
         parts = [p for p in (main, made.norm, made.act) if p is not None]
-        named = name_parts(parts, place, self.document.naming, self.scopes, origin)
+        named = name_parts([made.main if again and p is main else p for p in parts], place, self.document.naming, self.scopes, origin)
+        if again is not None and named[0][1].scope is not place.scope:
+            raise error("E0420", "norm and activation both have tensors here, so this would be a module of its own", item.span,
+                        help="write the activation as a node of its own, behind this one")  # fmt: skip
         given: Sequence[int] = inputs
         if flatten:
             path, spot = named[0]
             base = path if "/" not in path else path.rsplit("/", 1)[0]
             given = [self.builder.add(Flatten.model_construct(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin)]
         for part, (path, spot) in zip(parts, named, strict=True):
-            written = made.written if part is main else {}
-            given = [self.builder.add(part, given, path, spot.scope, origin, written)]
+            written, runs = (made.written, again) if part is main else ({}, None)
+            if runs is not None:
+                check_fit(runs, [self.builder.shape(i) for i in given], origin.span)
+            given = [self.builder.add(part, given, path, spot.scope, origin, written, runs)]
             if "/" not in path and spot.scope is not place.scope:
                 spot.inner[path.rsplit(".", 1)[-1]] = Member(given[0])
         for _, spot in named:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -47,9 +48,10 @@ def to_spec(model: Model, name: str, sizes: Mapping[str, Shape], source: str) ->
     if len(outputs) == 1:
         outputs = {"output": reading.value(model.outputs[0])}
     last: Exception = Tangled()
-    for naming in NAMINGS:
+    # Where two modules run one tensor, no spec says that it is one: then each gets a copy.
+    for sharing, naming in product((True, False), NAMINGS):
         try:
-            graph, tensors = _graph(filled(arrange(reading.made, naming)), name, sizes, outputs)
+            graph, tensors = _graph(filled(arrange(reading.made, naming)), name, sizes, outputs, sharing)
             text = _text(graph)
             again = elaborate(specs.document_of(specs.from_source(Source(f"{name}.yaml", text))))
         except (Tangled, ArchError) as problem:
@@ -65,9 +67,9 @@ def to_spec(model: Model, name: str, sizes: Mapping[str, Shape], source: str) ->
 
 
 def _graph(placed: Sequence[Placed], name: str, sizes: Mapping[str, Shape],
-           outputs: Mapping[str, str]) -> tuple[Graph, dict[str, Array]]:  # fmt: skip
-    """The graph, and its numbers by key. Only what the outputs need is kept."""
-    maker = _Maker(name)
+           outputs: Mapping[str, str], sharing: bool) -> tuple[Graph, dict[str, Array]]:  # fmt: skip
+    """The graph, and its numbers by key. Only what the outputs need is kept. `sharing`: tensors used twice are `again` ones."""
+    maker = _Maker(name, sharing)
     for number, (value, shape) in enumerate(sizes.items()):
         maker.input(value, "input" if len(sizes) == 1 else _word(value, number), shape)
     for one in _needed(placed, outputs.values()):
@@ -88,14 +90,16 @@ def _needed(placed: Sequence[Placed], outputs: Iterable[str]) -> list[Placed]:
 class _Maker:
     """Adds nodes to scopes, each scope in one piece."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, sharing: bool) -> None:
+        self.name, self.sharing = name, sharing
         self.source = Source(name, "")
         self.builder = Builder(Report())
         self.root = Scope("", None, "net", self.origin())
         self.scopes: dict[tuple[str, ...], Scope] = {(): self.root}
         self.node_of: dict[str, int] = {}
         self.tensors: dict[str, Array] = {}
+        self.first: dict[Hashable, Node] = {}
+        """The first node of each op with its very tensors."""
         self.inputs: list[int] = []
 
     def origin(self) -> Origin:
@@ -118,12 +122,15 @@ class _Maker:
         else:
             scope, origin = self._scope(one.path if one.implied else one.path[:-1]), self.origin()
             path = self.builder.implied_path(scope.path, made.op.kind) if one.implied else ".".join(one.path)
-        node = self.builder.add(made.op, inputs, path, scope, origin)
+        same = (made.op, tuple((key, id(array)) for key, array in made.tensors.items() if array.ndim))
+        again = self.first.get(same) if self.sharing and made.tensors else None
+        node = self.builder.add(made.op, inputs, path, scope, origin, again=again)
+        self.first.setdefault(same, self.builder.nodes[node])
         self.builder.report.raise_errors()
         self.node_of[made.output] = node
         for around in _around(scope):
             around.end = node + 1
-        for param in made.op.params(self.builder.nodes[node].in_shapes):
+        for param in self.builder.nodes[node].params:
             self.tensors[self.builder.nodes[node].key(param)] = made.tensors[param.name]
 
     def _fuses(self, one: Placed, inputs: Sequence[int], before: Node) -> bool:
@@ -178,7 +185,7 @@ def _text(graph: Graph) -> str:
 
 def _row(node: Node) -> tuple[object, ...]:
     path = "" if node.implied else node.path
-    return path, node.op.kind, node.inputs, concrete(node.shape), node.params, node.op.window(node.in_shapes)
+    return path, node.op.kind, node.inputs, concrete(node.shape), node.params, node.shares, node.op.window(node.in_shapes)
 
 
 def _weights(tensors: Mapping[str, Array], graph: Graph, again: Graph, source: str) -> Weights:

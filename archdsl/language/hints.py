@@ -33,6 +33,7 @@ _ELSEWHERE = {
     "pad": "padding zeropad2d zeropadding zeropadding2d",
     "shuffle": "channelshuffle",
     "scale": "layerscale",
+    "again": "shared reuse tied siamese",
 }
 ELSEWHERE = {name: kind for kind, names in _ELSEWHERE.items() for name in names.split()}
 """Names that PyTorch, Keras, Caffe and ONNX have for our kinds, in lower case without `_`."""

@@ -37,6 +37,10 @@ class Ref(NamedTuple):
     parts: tuple[str, ...]
     span: Span
 
+    @property
+    def text(self) -> str:
+        return ".".join(self.parts)
+
 
 class Part(NamedTuple):
     """A norm or activation written on a node: an expression that names the kind (or nothing), and its fields."""

@@ -34,6 +34,27 @@ MODULE_NAMES = frozenset(
 against the torch that is installed."""
 
 
+CONTAINER_NAMES = frozenset("keys values items update clear pop".split())
+"""Attributes of torch's `ModuleDict`: names that a further part of a dotted key may not be."""
+
+
+def check_dotted(scalar: Scalar) -> str:
+    """The name that a key of a mapping of nodes gives; `path1.conv` puts the node two levels down. Raises E0501, E0502."""
+    first, *further = scalar.text.split(".")
+    if not first or not further or scalar.text.startswith("_"):
+        return check_key(scalar)
+    start = 0
+    for name in (first, *further):
+        part = scalar.part(start, start + len(name))
+        start += len(name) + 1
+        if name.isdigit() and name.isascii() and len(name) < 6 and str(int(name)) == name and name is not first:
+            continue
+        if not is_key(name) or name.startswith("_") or (name is not first and name in CONTAINER_NAMES):
+            raise error("E0501", f"`{name[:60]}` cannot be a part of a dotted name", part,
+                        help="`path1.conv` or `norms.0`: names as any node's, none beginning with `_`, or numbers behind the first dot")  # fmt: skip
+    return scalar.text
+
+
 def check_key(scalar: Scalar) -> str:
     """The name that a key of a mapping of nodes gives. Raises E0501 (not a name) or E0502 (taken)."""
     name = scalar.text

@@ -33,7 +33,7 @@ from archdsl.language.items import (
     Written,
 )
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
-from archdsl.language.names import check_key, check_pattern
+from archdsl.language.names import check_dotted, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
@@ -147,7 +147,7 @@ class Reader:
                 ))  # fmt: skip
 
     def key(self, scalar: Scalar) -> Key:
-        name = check_key(scalar)
+        name = check_dotted(scalar)
         return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
 
     def headed(self, tree: Map) -> Item:
@@ -260,7 +260,8 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
         if name not in op.model_fields:
             raise error("E0309", f"`{op.kind}` has no `{name}`", keys[name],
                         help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]))  # fmt: skip
-        if name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text:
+        drawn = name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text
+        if isinstance(tree, Scalar) and (drawn or name in op.references):
             out[name] = Written(tree.span, expressions.literal(tree.text, tree.span))
         else:
             out[name] = written(tree, words_of(op, name))

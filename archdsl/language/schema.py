@@ -69,7 +69,7 @@ def _nodes() -> dict[str, Schema]:
         "sequence": {
             "description": "nodes by name, one behind the other",
             "type": "object",
-            "propertyNames": {"pattern": rf"^((?!({words})$){KEY}|\.({words}))$"},
+            "propertyNames": {"pattern": rf"^((?!({words})$){KEY}(\.[A-Za-z0-9][A-Za-z0-9_-]*)*|\.({words}))$"},
             "additionalProperties": ref("node"),
         },
         "node_op": {

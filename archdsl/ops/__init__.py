@@ -20,6 +20,7 @@ from archdsl.ops.activation import (
     Softmax,
     Tanh,
 )
+from archdsl.ops.again import Again
 from archdsl.ops.base import Init, Op, OpError, Param, Window
 from archdsl.ops.conv import Conv, Deconv, DwConv
 from archdsl.ops.linear import Fc, Rbf
@@ -38,15 +39,15 @@ _ALL: tuple[type[Op], ...] = (
     Dropout, DropPath,
     Add, Mul, Concat,
     Flatten, Slice, Split, Shuffle, Upsample, Pad, Identity,
-    Scale, Affine,
+    Scale, Affine, Again,
 )  # fmt: skip
 
 KINDS: dict[str, type[Op]] = {op.kind: op for op in _ALL}
-GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if op not in (DwConv, Split)))
+GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if op not in (DwConv, Split, Again)))
 """The ops that a graph can hold: every target's table has exactly these rows."""
 
 __all__ = [
-    "GRAPH_OPS", "KINDS", "Add", "Affine", "AvgPool", "Bn", "Concat", "Conv", "Deconv", "DropPath", "Dropout",
+    "GRAPH_OPS", "KINDS", "Add", "Affine", "Again", "AvgPool", "Bn", "Concat", "Conv", "Deconv", "DropPath", "Dropout",
     "DwConv", "Elu", "Fc", "Flatten", "Gap", "Gelu", "Gn", "HardSigmoid", "HardSwish", "Identity", "Init", "Input",
     "LeakyRelu", "Ln", "Lrn", "MaxPool", "Merge", "Mul", "Op", "OpError", "PRelu", "Pad", "Param", "Rbf", "Relu",
     "Relu6", "Scale", "ScaledTanh", "Shuffle", "Sigmoid", "Silu", "Slice", "Softmax", "Split", "Subsample", "Tanh",

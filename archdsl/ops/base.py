@@ -105,6 +105,8 @@ class Op(BaseModel):
     """False: does nothing when the network runs (dropout), so targets may leave it out."""
     stored: ClassVar[bool] = True
     """False: the output is a view of the input, no memory of its own."""
+    references: ClassVar[frozenset[str]] = frozenset()
+    """Fields that name an earlier node."""
     drawn: ClassVar[frozenset[str]] = frozenset()
     """Fields that may be a picture: a text of several lines, which is no expression."""
 

@@ -78,7 +78,7 @@ def _key(part: Part, nodes: Sequence[Node]) -> Hashable:
         own = part.kind != "node" and node.path.startswith(part.path)
         name = node.path[len(part.path) :] if own else ""
         reads = tuple(i - first if i >= first else -1 - outside.setdefault(i, len(outside)) for i in node.inputs)
-        rows.append((name, meaning(node.op, node.in_shapes), node.training, reads))
+        rows.append((name, meaning(node.op, node.in_shapes), node.again, node.training, reads))
     return tuple(rows)
 
 

@@ -121,7 +121,7 @@ def compare(before: Graph, after: Graph) -> Comparison:
 
 def identity(graph: Graph) -> Hashable:
     """What makes two networks the same one: names, ops, wiring, shapes, outputs."""
-    rows = tuple((n.path, meaning(n.op, n.in_shapes), n.inputs, concrete(n.shape), n.training) for n in graph.nodes)
+    rows = tuple((n.path, meaning(n.op, n.in_shapes), n.shares, n.inputs, concrete(n.shape), n.training) for n in graph.nodes)
     heads = tuple((name, head.node, head.weight) for name, head in graph.aux.items())
     return rows, tuple(graph.outputs.items()), heads
 
@@ -339,12 +339,13 @@ def _differing(role: str, a: Node | None, b: Node | None) -> list[Fact]:
         return [Fact(role, a.op, b.op)]
     was, now = fields(a.op, a.in_shapes), fields(b.op, b.in_shapes)
     before = "" if role == "op" else f"{a.op.kind} "
-    return [Fact(f"{before}{name}", was[name], now[name]) for name in was if was[name] != now[name]]
+    again = [Fact("again", a.again or None, b.again or None)] if a.again != b.again else []
+    return [*again, *(Fact(f"{before}{name}", was[name], now[name]) for name in was if was[name] != now[name])]
 
 
 def _fed(node: Node) -> tuple[int, ...] | None:
     """The channels that a node with tensors receives, where its tensors depend on them."""
-    if not node.params:
+    if not node.reads:
         return None
     return tuple(int(shape[0]) if isinstance(shape[0], int) else shape[0].default for shape in node.in_shapes)
 
@@ -354,7 +355,7 @@ def _paths(graph: Graph, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def _alike(a: Node, b: Node) -> bool:
-    return a.path == b.path and meaning(a.op, a.in_shapes) == meaning(b.op, b.in_shapes)
+    return a.path == b.path and a.shares == b.shares and meaning(a.op, a.in_shapes) == meaning(b.op, b.in_shapes)
 
 
 def _resized(a: Node, b: Node) -> bool:

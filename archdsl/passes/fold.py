@@ -125,7 +125,7 @@ def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
     if parts and parts[-1].kind == "node" and parts[-1].ids.stop == node.id and _written_together(parts[-1], graph, node):
         before = parts[-1]
         first = graph.nodes[before.ids.start]
-        path = node.path if type(first.op) is Flatten and first.implied and "/" not in node.path else before.path
+        path = node.path if first.implied and "/" not in node.path else before.path
         parts[-1] = before._replace(path=path, last=path, copies=(range(before.ids.start, node.id + 1),))
     else:
         parts.append(node_part(node))

@@ -1,6 +1,6 @@
 """Batch norms, `scale` and `affine` taken into the convolution or fully connected layer beside them.
 
-The layer gets recipes for its tensors (`archdsl.folding`), no numbers. A batch norm that stands alone stays one: as a
+The layer gets recipes for its tensors (`archdsl.folding`), no numbers. Tensors that several nodes use stay as they are. A batch norm that stands alone stays one: as a
 multiplication and an addition it ran slower (DenseNet-121 in ONNX Runtime, 1.13 times).
 """
 
@@ -23,11 +23,11 @@ def fold_after(graph: Graph) -> Graph:
     edit = Edit(graph)
     for node in graph.nodes:
         found = channel_map(node)
-        if found is None:
+        if found is None or graph.is_shared(node):
             continue
         before = node.inputs[0]
         layer = edit.nodes[edit.source(before)]
-        if _foldable(layer) and sole_reader(graph, before) is node:
+        if _foldable(graph, layer) and sole_reader(graph, before) is node:
             edit.nodes[layer.id] = _taken_in(layer, after=found)
             edit.bypass(node.id, layer.id)
     return edit.made()
@@ -41,10 +41,10 @@ def fold_before(graph: Graph) -> Graph:
     edit, seen = Edit(graph), observed(graph)
     for node in reversed(graph.nodes):
         found = channel_map(node)
-        if found is None or node.id in seen:
+        if found is None or node.id in seen or graph.is_shared(node):
             continue
         readers = edit.readers(node.id)
-        if readers and all(_takes_before(reader, found) for reader in readers):
+        if readers and all(_takes_before(graph, reader, found) for reader in readers):
             for reader in readers:
                 edit.nodes[reader.id] = _taken_in(reader, before=found)
             edit.bypass(node.id, node.inputs[0])
@@ -54,7 +54,7 @@ def fold_before(graph: Graph) -> Graph:
 def channel_map(node: Node) -> ChannelMap | None:
     """What the node does to each channel at inference, where that is one gain and one shift."""
     op = node.op
-    keys = {param.name: node.key(param) for param in node.params}
+    keys = {param.name: node.key(param) for param in node.reads}
     if isinstance(op, Bn):
         return ChannelMap(keys.get("weight"), keys.get("bias"), keys["running_mean"], keys["running_var"], op.eps, path=node.path)
     if isinstance(op, Scale):
@@ -64,13 +64,15 @@ def channel_map(node: Node) -> ChannelMap | None:
     return None
 
 
-def _foldable(node: Node) -> bool:
-    """Whether it is a layer whose weight has an axis for its outputs (that of a `table` has not)."""
-    return isinstance(node.op, _LAYERS) and not (isinstance(node.op, Conv) and node.op.table is not None)
+def _foldable(graph: Graph, node: Node) -> bool:
+    """Whether it is a layer whose weight is its alone, and has an axis for its outputs (that of a `table` has not)."""
+    if not isinstance(node.op, _LAYERS) or graph.is_shared(node):
+        return False
+    return not (isinstance(node.op, Conv) and node.op.table is not None)
 
 
-def _takes_before(node: Node, found: ChannelMap) -> bool:
-    if not _foldable(node):
+def _takes_before(graph: Graph, node: Node, found: ChannelMap) -> bool:
+    if not _foldable(graph, node):
         return False
     if not found.shifts:
         return True
@@ -90,7 +92,7 @@ def _taken_in(node: Node, before: ChannelMap | None = None, after: ChannelMap | 
 
 def _own(node: Node) -> Folded:
     """A recipe that gives the layer's weight as it is."""
-    keys: Mapping[str, str] = {param.name: node.key(param) for param in node.params}
+    keys: Mapping[str, str] = {param.name: node.key(param) for param in node.reads}
     groups = getattr(node.op, "groups", 1)
     return Folded("weight", keys["weight"], keys.get("bias"), groups=groups, transposed=isinstance(node.op, Deconv))
 

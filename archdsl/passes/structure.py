@@ -76,12 +76,12 @@ def signatures(graph: Graph, fields: bool = True) -> dict[Scope, int]:
 
 
 def _exact(node: Node) -> Hashable:
-    return node.op, node.in_shapes, node.shape, node.training
+    return node.op, node.in_shapes, node.shape, node.training, node.again
 
 
 def _program(node: Node) -> Hashable:
     tensors = tuple((param.name, param.trained) for param in node.params)
-    return type(node.op), tensors, tuple(map(len, node.in_shapes)), node.training
+    return type(node.op), tensors, tuple(map(len, node.in_shapes)), node.training, node.again
 
 
 def _structure(graph: Graph, scope: Scope, key: Callable[[Node], Hashable], crossing: dict[Scope, Boundary],

@@ -32,12 +32,12 @@ def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) 
     import torch
 
     named = _nodes_of_modules(graph)
-    found: Values = {}
+    runs: dict[str, list[Array]] = {path: [] for path in named}
 
     def keep(path: str) -> Any:
         def hook(_: Any, __: Any, made: Any) -> None:
             if isinstance(made, torch.Tensor):
-                found[named[path]] = made.detach().numpy().copy()
+                runs[path].append(made.detach().numpy().copy())
 
         return hook
 
@@ -49,19 +49,27 @@ def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) 
         for handle in handles:
             handle.remove()
     outputs = [made] if isinstance(made, torch.Tensor) else list(made)
+    found: Values = {}
+    for path, values in runs.items():
+        if len(values) == len(named[path]):  # else nothing says which of its nodes were run
+            found |= zip(named[path], values, strict=True)
     for number, value in zip(graph.outputs.values(), outputs, strict=True):
         found[graph.nodes[number].path] = value.detach().numpy().copy()
     return found
 
 
-def _nodes_of_modules(graph: Graph) -> dict[str, str]:
-    """The node whose value the module at a path returns: the node there, or the last one of the scope there."""
-    found = {n.path: n.path for n in graph.nodes if not n.training}
+def _nodes_of_modules(graph: Graph) -> dict[str, list[str]]:
+    """The nodes whose values the module at a path returns, run by run: the node there and those that run it again, or the last
+    one of the scope there."""
+    found: dict[str, list[str]] = {}
+    for n in graph.nodes:
+        if not n.training:
+            found.setdefault(n.shares or n.path, []).append(n.path)
     for scope, crossing in boundaries(graph).items():
         if scope.name is not None and len(crossing.outputs) == 1:
             node = graph.nodes[crossing.outputs[0]]
             if not node.training:
-                found.setdefault(scope.path, node.path)
+                found.setdefault(scope.path, [node.path])
     return found
 
 

@@ -14,6 +14,7 @@ from archdsl.diagnostics import ArchError, Span, error
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.writer import Entry, Group, Layout, Leaf, listing, mapping
+from archdsl.ops import Again
 from archdsl.views.fields import fields_of, value_layout
 from archdsl.views.parts import Part, parts_of
 
@@ -27,6 +28,14 @@ class _Known:
 
     value: int
     inner: dict[str, _Known] = field(default_factory=dict)
+
+
+def _nest(names: dict[str, _Known], name: str, known: _Known) -> None:
+    """Makes a name known, one with dots as what lies in others."""
+    *around, last = name.split(".")
+    for part in around:
+        names = names.setdefault(part, _Known(-1)).inner
+    names[last] = known
 
 
 @dataclass(slots=True, eq=False)
@@ -62,9 +71,9 @@ class _Sequence:
         self.elements.append(element)
         self.cursors.append(element.known.value)
         for name in element.names[:1]:
-            self.inner[name] = element.known
+            _nest(self.inner, name, element.known)
             if not element.numbered:
-                self.names[name] = element.known
+                _nest(self.names, name, element.known)
 
     def gap(self, at: int) -> bool:
         """Whether something can be put before element `at`: not between two items of a list."""
@@ -142,12 +151,24 @@ class _Writer:
                 self.put(inner, part.path, own)
             return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
         sources = (part.flatten or part.main).inputs
-        layout = _op_layout(part, self.inferred)
+        layout = _op_layout(part, self.inferred, self.again(part.main, outer))
         if sources != (cursor,):
             refs = [Leaf(self.reference(source, outer)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
         parts = {name: _Known(node) for name, node in part.inner(path).items()}
         return part.names(path), layout, _Known(part.nodes[-1].id, parts)
+
+    def again(self, node: Node, at: _Sequence) -> str:
+        """The name of the node that this one runs again, if it does."""
+        here: _Sequence | None = at
+        while node.shares and here is not None:
+            name = node.shares[len(here.path) :].lstrip(".")
+            if node.shares.startswith(here.path) and name.partition(".")[0] in here.names:
+                return name
+            here = here.outer
+        if node.shares:
+            raise _unnameable(at.path, node.origin.span)
+        return ""
 
     # --- references ----------------------------------------------------------------------------------------
 
@@ -213,10 +234,11 @@ def _within(node: int, name: str, known: _Known) -> str | None:
 # --- layouts -------------------------------------------------------------------------------------------------
 
 
-def _op_layout(part: Part, inferred: bool) -> Group:
+def _op_layout(part: Part, inferred: bool, again: str) -> Group:
     """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
     main, *rest = part.nodes
-    out = mapping({"op": Leaf(main.op.kind), **fields_of(main.op, main.in_shapes, inferred)}, flow=True)
+    fields = {"node": Leaf(again)} if again else fields_of(main.op, main.in_shapes, inferred)
+    out = mapping({"op": Leaf(Again.kind if again else main.op.kind), **fields}, flow=True)
     for node in rest:
         fields = fields_of(node.op, node.in_shapes, inferred)
         kind = Leaf(node.op.kind)

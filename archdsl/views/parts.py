@@ -20,17 +20,23 @@ class Part:
     def main(self) -> Node:
         return self.nodes[0]
 
-    def _local(self, path: str) -> list[tuple[str, Node]]:
+    def _local(self, path: str) -> list[tuple[str, str, Node]]:
+        """Each node's name in the scope `path`, and its name below that: `conv1`, `bn`."""
         start = len(path) + 1 if path else 0
-        return [(node.path[start:], node) for node in self.nodes if not node.implied]
+        found = []
+        for node in self.nodes:
+            if not node.implied:
+                key = node.scope.path[start:] or node.path[start:]
+                found.append((key, node.path[start + len(key) + 1 :], node))
+        return found
 
     def names(self, path: str) -> tuple[str, ...]:
         """The names that it takes in the scope `path`: none if implied, `conv1` and `bn1`, or the key of both."""
-        return tuple(dict.fromkeys(name.partition(".")[0] for name, _ in self._local(path)))
+        return tuple(dict.fromkeys(name for name, _, _ in self._local(path)))
 
     def inner(self, path: str) -> dict[str, int]:
         """The nodes below its key, by name: `conv`, `bn`."""
-        return {name.partition(".")[2]: node.id for name, node in self._local(path) if "." in name}
+        return {below: node.id for _, below, node in self._local(path) if below}
 
     def numbered(self, path: str) -> bool:
         """Whether it is the item of a list."""

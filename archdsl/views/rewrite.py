@@ -124,13 +124,14 @@ def _all_networks(source: Source) -> dict[str, list[Row]]:
 
 
 def _row(node: Node) -> Row:
-    return node.path, node.op, node.inputs, concrete(node.shape), node.training
+    return node.path, node.op, node.inputs, concrete(node.shape), node.training, node.shares
 
 
 def _flat_row(node: Node) -> Row:
     """The same, but that padding may have been written out, and that implied nodes may be called otherwise."""
     path = "" if node.implied else node.path
-    return path, node.op.kind, node.inputs, concrete(node.shape), node.training, node.params, node.op.window(node.in_shapes)
+    own = (node.params, node.shares, node.op.window(node.in_shapes))
+    return path, node.op.kind, node.inputs, concrete(node.shape), node.training, *own
 
 
 def _ends(graph: Graph) -> Row:

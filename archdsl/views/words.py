@@ -7,7 +7,7 @@ from typing import Any
 
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Conv, Identity, Op
+from archdsl.ops import Again, Conv, Identity, Op
 from archdsl.passes.fold import Part, head, is_block, scopes
 from archdsl.shapes import Shape, at
 
@@ -72,15 +72,21 @@ def part_written(graph: Graph, part: Part) -> str:
     main = head(graph, part)
     behind = [n.op for n in nodes if n.id > main.id]
     normed = any(op.role == "norm" for op in behind)
-    words = [written(main.op, main.in_shapes, normed), *(op.kind for op in behind)]
-    return " ".join(words)
+    return " ".join([node_written(main, normed), *(op.kind for op in behind)])
+
+
+def node_written(node: Node, normed: bool = False) -> str:
+    """The short form of a node: of its op, or which node it runs again."""
+    if node.shares:
+        return escape_control(f"{Again.kind} {node.again}")
+    return written(node.op, node.in_shapes, normed)
 
 
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
     """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
     main = head(graph, part)
     behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
-    return figure(main.op, main.in_shapes), " ".join(behind)
+    return f"{figure(main.op, main.in_shapes)}{', again' if main.shares else ''}", " ".join(behind)
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:

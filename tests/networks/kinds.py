@@ -489,6 +489,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "scale": scale, "affine": affine,
 }  # fmt: skip
 POSITIONAL = {
+    "again": ("node",),
     "conv": ("out",), "deconv": ("out",), "fc": ("out",), "rbf": ("out",), "gn": ("groups",), "lrn": ("size",),
     "leaky_relu": ("slope",), "elu": ("alpha",), "dropout": ("p",), "droppath": ("p",), "slice": ("start", "end"),
     "split": ("parts",), "shuffle": ("groups",), "upsample": ("scale",), "pad": ("pixels",), "scale": ("init",),

@@ -198,6 +198,8 @@ class Maker:
                 kernel = self.rng.choice([1, 3, 3]) if x.dim() == 4 else None  # what may be taken into the layer behind it
                 layer = {"op": "fc", "out": 4} if kernel is None else {"op": "conv", "out": self.rng.choice([2, 3, 5]), "kernel": kernel}
                 forced.append((self.key(layer), layer))
+            if not as_list and (again := self.again(key, child, made, x, env, frame)) is not None:
+                forced.append((self.key(again), again))
             if x is None and not as_list:  # a split: its parts are joined again, in another order
                 parts = [f"{key}.{n}" for n in range(len(made.inner))]
                 self.rng.shuffle(parts)
@@ -214,6 +216,15 @@ class Maker:
         if last is None or last.value is None:
             return {}, None
         return list(data.values()) if as_list else data, Member(last.value, inner)
+
+    def again(self, key: str, child: Any, made: Member, x: Any, env: Mapping[str, Any], frame: Frame) -> dict[str, Any] | None:
+        """Perhaps the node once more, with the tensors of the first time, on its own output or on what it read."""
+        if made.ran is None or key.startswith("_") or {"repeat", "when"} & set(child) or not self.chance(20):
+            return None
+        node: dict[str, Any] = {"op": "again", "node": key}
+        node |= self.rng.choice([{}, {"act": "relu"}, {"norm": "bn"}, {"norm": "bn", "act": "relu"}])
+        node |= {"from": child["from"]} if isinstance(child.get("from"), str) and self.chance(50) else {}
+        return node if self.tried(node, x, env, frame) is not None else None
 
     def tried(self, data: Any, x: Any, env: Mapping[str, Any], frame: Frame) -> Member | None:
         try:

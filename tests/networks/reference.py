@@ -72,6 +72,8 @@ class Member:
 
     value: Any
     inner: dict[str, Member] = field(default_factory=dict)
+    ran: tuple[str, dict[str, Any], list[Any]] | None = None
+    """Of an op that may run again: its kind, fields and tensors."""
 
 
 @dataclass(eq=False)
@@ -82,6 +84,12 @@ class Frame:
     names: dict[str, Member] = field(default_factory=dict)
 
     def look_up(self, reference: str) -> Any:
+        member = self.find(reference)
+        if member.value is None:
+            raise Unsound("E0421", torch=True)
+        return member.value
+
+    def find(self, reference: str) -> Member:
         first, *rest = str(reference).split(".")
         frame: Frame | None = self
         while frame is not None and first not in frame.names:
@@ -93,9 +101,7 @@ class Frame:
             if name not in member.inner:
                 raise Unsound("E0410", torch=True)
             member = member.inner[name]
-        if member.value is None:
-            raise Unsound("E0421", torch=True)
-        return member.value
+        return member
 
 
 Take = Callable[[str, tuple[int, ...]], Any]
@@ -123,18 +129,28 @@ class Machine:
         self.macs = 0
         self.strides: list[Any] = []
         self.largest = 0.0
+        self.taken: list[Any] = []
+        self.again: list[Any] = []
+        """The tensors that an op which runs again takes, in place of new ones."""
 
     # --- what kinds ask for ------------------------------------------------------------------------------
 
     def take(self, name: str, shape: tuple[int, ...], fixed: Any = None) -> Any:
         """The next tensor; `fixed` are the numbers it must hold, as they are written."""
+        if self.again:
+            known = self.again.pop(0)
+            if known.shape != shape:
+                raise Unsound("E0423", torch=True)
+            return known
         if self.tensors is None:
-            return torch.zeros(shape, dtype=torch.float64)
+            self.taken.append(torch.zeros(shape, dtype=torch.float64))
+            return self.taken[-1]
         found = self.tensors(name, shape).double()
         if fixed is not None:
             wanted = torch.as_tensor(fixed, dtype=torch.float32).double().expand(shape)
             if not torch.equal(found, wanted):
                 raise Misfit(f"`{name}` does not hold the numbers that are written")
+        self.taken.append(found)
         return found
 
     def rounded(self, value: Any, magnitude: Any, terms: float) -> Any:
@@ -188,7 +204,7 @@ class Machine:
         if "when" in data and not value_of(data["when"], env):
             return None
         if "op" in data:
-            return self.op(data, inputs, env)
+            return self.op(data, inputs, env, frame)
         if "call" in data:
             return self.call(data["call"], inputs, frame, env)
         if x is None:
@@ -301,18 +317,18 @@ class Machine:
 
     # --- ops and calls -----------------------------------------------------------------------------------
 
-    def op(self, data: Mapping[str, Any], inputs: list[Any], env: Mapping[str, Any]) -> Member:
+    def op(self, data: Mapping[str, Any], inputs: list[Any], env: Mapping[str, Any], frame: Frame = Frame()) -> Member:
         kind = data["op"]
         if any(x is None for x in inputs):
             raise Unsound("E0421", torch=True)
-        if kind not in KINDS and kind != "split":
+        if kind not in KINDS and kind not in ("split", "again"):
             raise Unsound("E0301", torch=True)
         if (len(inputs) < 2) if kind in MERGES else (len(inputs) != 1):
             raise Unsound("E0414", torch=True)
         env = {**env, "in_": inputs[0].shape[1]}
         under = self.under(kind)
         norm, act = (self.part(data.get(role, under.get(role)), env) for role in ("norm", "act"))
-        fields = {k: value_of(v, env) for k, v in {**under, **data}.items() if k not in ABOUT}
+        fields = {k: value_of(v, env) for k, v in {**under, **data}.items() if k not in ABOUT and kind != "again"}
         plausible(fields)
         if kind in ("conv", "dwconv", "deconv", "fc"):
             fields.setdefault("bias", norm is None)
@@ -322,13 +338,23 @@ class Machine:
                 raise Unsound("E0403", torch=True)
             parts = x.split(x.shape[1] // fields["parts"], 1)
             return Member(None, {str(n): Member(part) for n, part in enumerate(parts)})
-        x = KINDS[kind](self, x, fields)
+        if kind == "again":
+            first = frame.find(data["node"]).ran
+            if first is None:
+                raise Unsound("E0419", torch=True)
+            kind, fields, self.again = first[0], first[1], list(first[2])
+        start = len(self.taken)
+        try:
+            x = KINDS[kind](self, x, fields)
+        finally:
+            self.again = []
+        ran = (kind, fields, self.taken[start:]) if norm is None and len(self.taken) > start else None
         for part in (norm, act):
             if part is not None:
                 x = KINDS[part[0]](self, x, part[1])
         if not self.exact or self.tensors is not None:
             self.largest = max(self.largest, float(x.abs().max()))
-        return Member(x)
+        return Member(x, ran=ran)
 
     def under(self, kind: str) -> dict[str, Any]:
         """The file's defaults of a kind; dwconv and deconv take conv's where they have such a field."""

@@ -94,7 +94,7 @@ class Emitter:
         self._nodes: list[OnnxNode] = []
         self._initializers: dict[str, Initializer] = {}
         self._pins: dict[str, None] = {}
-        self._params = {param.name: param for param in node.params}
+        self._params = {param.name: param for param in node.reads}
 
     @property
     def x(self) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias, cast
 
 from archdsl.backends.torch import forward
 from archdsl.backends.torch.constructors import Constructors
-from archdsl.backends.torch.layout import INDENT, Doc, Group, lay, wrap
+from archdsl.backends.torch.layout import INDENT, Doc, Group, Joined, lay, wrap
 from archdsl.backends.torch.naming import docstring, is_attribute, quoted
 from archdsl.backends.torch.options import ClassRef, Option, Slots, choose
 from archdsl.backends.torch.program import Block, Program
+from archdsl.backends.torch.repeats import compact
 from archdsl.backends.torch.sharing import SharedClass, Sharing
 from archdsl.backends.torch.steps import Module, Parameter, Run
 from archdsl.backends.torch.words import shapes
@@ -65,10 +67,35 @@ class Classes:
     def _assigned(self, shared: SharedClass) -> list[str]:
         """The children of a class with a forward, as attributes."""
         lines = [f"{INDENT * 2}super().__init__()"]
+        placed = False
         for name, first in shared.blocks[0].children.items():
+            if "." in name:
+                lines += [] if placed else self._contained(shared)
+                placed = True
+                continue
             child = self.constructors.child([block.children[name] for block in shared.blocks], shared.options.text)
             lines += _assign(name, child, isinstance(first, Parameter))
         return lines
+
+    def _contained(self, shared: SharedClass) -> list[str]:
+        """The containers of children with dotted names; parameters, which they do not take, are put in afterwards."""
+        tree: Tree = {}
+        after: list[str] = []
+        for name, first in shared.blocks[0].children.items():
+            if "." not in name:
+                continue
+            child = self.constructors.child([block.children[name] for block in shared.blocks], shared.options.text)
+            *around, last = name.split(".")
+            holder = tree
+            for part in around:
+                holder = cast("Tree", holder.setdefault(part, {}))
+            if isinstance(first, Parameter):
+                holder_text = forward.attribute(".".join(around))
+                after += lay("", Group(f"{holder_text}.register_parameter(", (quoted(last), child)), indent=INDENT * 2)
+            else:
+                holder[last] = child
+        assigned = [line for name, inner in tree.items() for line in _assign(name, _container(inner), False)]
+        return [*assigned, *after]
 
     def _head(self, shared: SharedClass) -> list[str]:
         items = [_declared(option) for option in shared.options.items]
@@ -147,6 +174,20 @@ class Classes:
                 alone = isinstance(step.expr, Run) and len(step.outputs) == 1
                 names[output] = _local_name(self.graph.nodes[output].path, block.scope.path, alone)
         return names
+
+
+Tree: TypeAlias = "dict[str, Tree | Doc]"
+
+
+def _container(inner: Tree | Doc) -> Doc:
+    """A list of modules where all have numbers, else a dictionary."""
+    if not isinstance(inner, dict):
+        return inner
+    items = {name: _container(item) for name, item in inner.items()}
+    if items and all(name.isdigit() for name in items):
+        return Group("nn.ModuleList(", (Group("[", tuple(compact(list(items.values()))), "]"),), comma=False)
+    pairs = tuple(Joined((f"{quoted(name)}: ", item)) for name, item in items.items())
+    return Group("nn.ModuleDict(", (Group("{", pairs, "}", spread=len(pairs) > 1),), comma=False)
 
 
 def _assign(name: str, child: Doc, is_parameter: bool) -> list[str]:

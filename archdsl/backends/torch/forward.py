@@ -213,7 +213,23 @@ def attribute(name: str, numbered: bool = False) -> str:
     """How forward says a child; `numbered`: the class is a list of modules."""
     if numbered:
         return f"self[{int(name)}]"
-    return f"self.{name}" if is_attribute(name) else f"getattr(self, {quoted(name)})"
+    first, *further = name.split(".")
+    text = _part("self", first)
+    for part in further:  # of a dotted name: containers, and in them names or numbers
+        text = f"{text}[{part}]" if part.isdigit() else _part(text, part)
+    return text
+
+
+def _part(holder: str, name: str) -> str:
+    return f"{holder}.{name}" if is_attribute(name) else f"getattr({holder}, {quoted(name)})"
+
+
+def _reached(name: str, inside: Sequence[str], numbered: bool = False) -> str:
+    """A child, or what lies inside it."""
+    text = attribute(name, numbered)
+    for part in inside:
+        text = _part(text, part)
+    return text
 
 
 def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
@@ -227,11 +243,11 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
     if isinstance(expr, Value):
         return name(expr.id)
     if isinstance(expr, Weight):
-        return attribute(expr.name)
+        return _reached(expr.name, expr.inside)
     if isinstance(expr, Training):
         return "self.training"
     if isinstance(expr, Run):
-        return Group(f"{attribute(expr.child, numbered)}(", tuple(map(write, expr.args)))
+        return Group(f"{_reached(expr.child, expr.inside, numbered)}(", tuple(map(write, expr.args)))
     if isinstance(expr, tuple):
         return tuple_of(tuple(map(write, expr)))
     assert isinstance(expr, Call)

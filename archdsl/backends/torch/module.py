@@ -130,19 +130,29 @@ def _runner(expr: Expr) -> Runner:
         number = expr.id
         return lambda module, memory: memory[number]
     if isinstance(expr, Weight):
-        weight = expr.name
-        return lambda module, memory: module._parameters[weight]
+        owner, weight = _found((expr.name, *expr.inside))
+        return lambda module, memory: owner(module)._parameters[weight]
     if isinstance(expr, Training):
         return lambda module, memory: module.training
     if isinstance(expr, tuple):
         items = tuple(map(_runner, expr))
         return lambda module, memory: tuple([item(module, memory) for item in items])
     if isinstance(expr, Run):
-        child, inputs = expr.child, tuple(map(_runner, expr.args))
-        return lambda module, memory: module._modules[child](*[item(module, memory) for item in inputs])  # type: ignore[misc]
+        owner, child = _found((expr.child, *expr.inside))
+        inputs = tuple(map(_runner, expr.args))
+        return lambda module, memory: owner(module)._modules[child](*[item(module, memory) for item in inputs])  # type: ignore[misc]
     if isinstance(expr, Call):
         return _call_runner(expr)
     return lambda module, memory: expr
+
+
+def _found(names: tuple[str, ...]) -> tuple[Callable[[nn.Module], nn.Module], str]:
+    """How the module that holds a child is found, and the child's own name in it."""
+    *around, last = ".".join(names).split(".")
+    if not around:
+        return (lambda module: module), last
+    path = ".".join(around)
+    return (lambda module: module.get_submodule(path)), last
 
 
 def _call_runner(call: Call) -> Runner:
@@ -194,13 +204,19 @@ def _allocate(module: nn.Module, device: torch.device) -> None:
 
 def fill(module: nn.Module, block: Block) -> nn.Module:
     """Gives the module its children, as modules and parameters; those that need no constants on the device at hand."""
-    for name, child in block.children.items():
+    for dotted, child in block.children.items():
+        *around, name = dotted.split(".")
+        holder = module
+        for part in around:
+            if part not in holder._modules:
+                holder.add_module(part, nn.ModuleDict())
+            holder = holder.get_submodule(part)
         if isinstance(child, Block):
-            module.add_module(name, fill(_empty(child), child))
+            holder.add_module(name, fill(_empty(child), child))
         elif isinstance(child, Parameter):
-            module.register_parameter(name, nn.Parameter(torch.full(child.shape, child.fill)))
+            holder.register_parameter(name, nn.Parameter(torch.full(child.shape, child.fill)))
         else:
-            module.add_module(name, _leaf(child))
+            holder.add_module(name, _leaf(child))
     return module
 
 

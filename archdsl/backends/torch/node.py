@@ -36,7 +36,7 @@ def node_module(node: Node, weights: Mapping[str, Any]) -> nn.Module:
     with torch.device("meta"):
         module = fill(Scope(block), block)
     tensors = module.state_dict(keep_vars=True)
-    for param in node.params:
+    for param in node.reads:
         key = f"{_OP}.{param.name}" if param.name else _OP
         value = torch.tensor(weights[node.key(param)]).to(tensors[key].dtype)
         tensors[key] = nn.Parameter(value, False) if isinstance(tensors[key], nn.Parameter) else value

@@ -46,6 +46,8 @@ class Step:
 class Block:
     """A module with children: what its forward receives, does, and returns (values are ids of nodes).
 
+    A child with a dotted name, `path1.conv`, lies in plain containers that run nothing themselves.
+
     With a `container` the children's order alone says what runs: each reads the one before (`nn.Sequential`), or all before it
     (`DenseBlock`).
     """
@@ -99,7 +101,7 @@ class _Builder:
         found = {self.graph.root}
         for node, lowered in zip(self.graph.nodes, self.lowered, strict=True):
             scope: Scope | None = node.scope
-            if lowered.parameter is None and (node.implied or lowered.module is None):
+            if node.shares or (lowered.parameter is None and (node.implied or lowered.module is None)):
                 continue
             while scope is not None and scope not in found:
                 found.add(scope)
@@ -170,6 +172,8 @@ class _Builder:
         lowered = self.lowered[node.id]
         inputs = tuple(map(Value, node.inputs))
         name = node.path[len(scope.path) :].lstrip(".")
+        if node.shares:
+            return self._again(node, scope, inputs, block)
         if lowered.parameter is not None:
             block.children[name] = lowered.parameter
         elif lowered.module is not None and (not node.implied or lowered.call is None):
@@ -177,12 +181,16 @@ class _Builder:
             block.children[name] = lowered.module
             return Run(name, inputs)
 
-        def place(leaf: Argument | Value | Weight) -> Expr:
-            return (
-                inputs[leaf.index] if isinstance(leaf, Argument) else Weight(name) if isinstance(leaf, Weight) else leaf
-            )
+        return _placed(lowered.call, inputs, Weight(name))
 
-        return replace(lowered.call, place)
+    def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: Block) -> Expr:
+        """The expression that runs an earlier node's module once more, or reads its parameter: of a child, or inside one."""
+        lowered, path = self.lowered[node.id], node.shares[len(scope.path) :].lstrip(".")
+        child = next(name for name in block.children if f"{path}.".startswith(f"{name}."))
+        inside = tuple(path[len(child) + 1 :].split(".")) if path != child else ()
+        if lowered.parameter is not None:
+            return _placed(lowered.call, inputs, Weight(child, inside))
+        return Run(child, inputs, inside)
 
     def _chunked(self, steps: Sequence[Step]) -> list[Step]:
         """Neighbouring slices that cut a value into equal parts become one `torch.chunk`."""
@@ -266,6 +274,15 @@ class _Builder:
         return called == "torch.cat" and node.implied
 
 
+def _placed(call: Expr, inputs: Sequence[Value], weight: Weight) -> Expr:
+    """A lowered expression with what it reads in the place of its arguments."""
+
+    def place(leaf: Argument | Value | Weight) -> Expr:
+        return inputs[leaf.index] if isinstance(leaf, Argument) else weight if isinstance(leaf, Weight) else leaf
+
+    return replace(call, place)
+
+
 def _read(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:
     """The steps without those that nothing reads, directly or in the end. Their modules stay: they hold tensors."""
     needed, kept = set(outputs), []
@@ -293,7 +310,7 @@ def _free_name(name: str, block: Block) -> str:
 
 def _container(block: Block) -> Container:
     """Which container says the same as the block's steps, if one does."""
-    if len(block.inputs) != 1 or any(step.training for step in block.steps):
+    if len(block.inputs) != 1 or any(step.training for step in block.steps) or any("." in name for name in block.children):
         return ""
     if _is_chain(block):
         return "nn.Sequential"

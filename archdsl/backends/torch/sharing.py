@@ -180,7 +180,7 @@ def _shape_of(expr: Expr, numbers: Mapping[int, int]) -> Hashable:
         named = tuple((name, _shape_of(item, numbers)) for name, item in expr.kwargs)
         return expr.target, tuple(_shape_of(item, numbers) for item in expr.args), named
     if isinstance(expr, Run):
-        return "run", expr.child, tuple(_shape_of(item, numbers) for item in expr.args)
+        return "run", expr.child, expr.inside, tuple(_shape_of(item, numbers) for item in expr.args)
     if isinstance(expr, tuple) and any(_reads(item) for item in expr):
         return tuple(_shape_of(item, numbers) for item in expr)
     return "constant"

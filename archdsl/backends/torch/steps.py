@@ -43,9 +43,10 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A parameter that the module itself owns."""
+    """A parameter that the module itself owns, or what lies `inside` it."""
 
     name: str
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A child module applied."""
+    """A child module applied, or what lies `inside` it, name by name. A child with a dotted name lies in plain containers."""
 
     child: str
     args: tuple[Expr, ...]
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def replace(expr: Expr, change: Callable[[Argument | Value | Weight], Expr]) -> 
         kwargs = tuple((name, replace(item, change)) for name, item in expr.kwargs)
         return Call(expr.target, tuple(replace(item, change) for item in expr.args), kwargs)
     if isinstance(expr, Run):
-        return Run(expr.child, tuple(replace(item, change) for item in expr.args))
+        return Run(expr.child, tuple(replace(item, change) for item in expr.args), expr.inside)
     return expr
 
 

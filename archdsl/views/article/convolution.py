@@ -165,8 +165,8 @@ class _View:
         weights = f"{height} {TIMES} {width} {TIMES} {self.channels}"
         own = height * width * self.channels
         if self.weight is None:
-            bias = any(param.name == "bias" for param in self.node.params)
-            total = sum(param.numel for param in self.node.params)
+            bias = any(param.name == "bias" for param in self.node.reads)
+            total = sum(param.numel for param in self.node.reads)
             each = f"{weights} + 1 = {own + 1}" if bias else f"{weights} = {own}"
             return [
                 f"y = w1 x1 + w2 x2 + \u2026 + w{own} x{own}{' + b' if bias else ''}: the same weights at every place.",

@@ -102,7 +102,7 @@ def _count(figure: Figure, layers: list[Node], widths: list[int], y: float, them
     """Below the links, how many numbers they are: weights and biases."""
     total = 0
     for n, layer in enumerate(layers):
-        params = sum(param.numel for param in layer.params)
+        params = sum(param.numel for param in layer.reads)
         total += params
         bias = params - widths[n] * widths[n + 1]
         words = f"{widths[n]}{TIMES}{widths[n + 1]}" + (f" + {bias}" if bias else "")

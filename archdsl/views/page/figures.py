@@ -17,7 +17,7 @@ from archdsl.passes.count import CONVENTION, NodeCount, count, count_nodes
 from archdsl.passes.memory import last_reads, storages
 from archdsl.passes.receptive_field import Field, receptive_fields
 from archdsl.shapes import Dim, Shape, Size, concrete
-from archdsl.views.words import written
+from archdsl.views.words import node_written
 
 Data: TypeAlias = dict[str, Any]
 _EXACT = 2**53
@@ -104,7 +104,7 @@ def _row(graph: Graph, node: Node, counted: NodeCount, macs: Work) -> Data:
     return {
         "path": escape_control(node.path),
         "kind": node.op.kind,
-        "text": written(node.op, node.in_shapes),
+        "text": node_written(node),
         "inputs": list(node.inputs),
         "shape": [size(s) for s in node.shape],
         "tensors": [_tensor(Tensor(node.key(param), param, node)) for param in node.params],
