@@ -293,8 +293,12 @@ def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], r
 
 def _told(found: Difference) -> str:
     """What int8 changes, in words."""
-    agreement = "" if found.agreement is None else f", the same best class on {100 * found.agreement:.1f} %"
-    return f"against fp32 on the {found.images} images: cosine {found.cosine:.5f}, at least {found.least:.5f}{agreement}"
+    text = f"beside fp32 on the {found.images} images: cosine {found.cosine:.5f} (least {found.least:.5f})"
+    if found.agreement is None:
+        return text
+    text += f", the same best class on {round(found.agreement * found.images)}"
+    alike = found.classes == 1 and found.images > 1
+    return f"{text}\n           fp32 finds the same class in all of them: that it stays the same says little" if alike else text
 
 
 def _origin(job: Job, random: bool) -> str:

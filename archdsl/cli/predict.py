@@ -201,7 +201,8 @@ def _as_text(console: Console, predictor: Predictor, results: list[Result]) -> s
     times = sorted(made.latency_ms for made, _ in results)
     weights = f", weights {predictor.weights}" if predictor.weights else ""
     took = f"{times[len(times) // 2]:.1f} ms" + (" an image" if len(times) > 1 else "")
-    lines.append(style.paint("quiet", escape_control(f"{predictor.name}{weights}")))
+    precision = f", {predictor.precision}" if predictor.precision != "fp32" else ""
+    lines.append(style.paint("quiet", escape_control(f"{predictor.name}{precision}{weights}")))
     lines.append(style.paint("quiet", f"ran on {session.provider} (onnxruntime {session.version}), {took}"))
     return "\n".join(lines) + "\n"
 
@@ -227,6 +228,7 @@ def _as_json(predictor: Predictor, results: list[Result]) -> str:
     session = predictor.session
     report = {
         "model": predictor.name,
+        "precision": predictor.precision,
         "weights": predictor.weights or None,
         "random_weights": predictor.random,
         "provider": session.provider,

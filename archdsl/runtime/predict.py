@@ -75,6 +75,11 @@ class Predictor:
         return self.facts.metadata.get("name") or self.facts.path.stem
 
     @property
+    def precision(self) -> str:
+        """What the file says that it computes in."""
+        return self.facts.metadata.get("precision", "fp32")[:20]
+
+    @property
     def weights(self) -> str:
         """Where its numbers come from, as the file says; empty where it does not."""
         return self.facts.metadata.get("weights", "") if self.facts.producer == "archdsl" else ""

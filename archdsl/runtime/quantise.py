@@ -35,12 +35,13 @@ Progress: TypeAlias = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What int8 changes, over the calibration images: the cosine between the outputs, 1 where they point the same way, as
-    mean and least; and for classes the share of images whose best one is the same."""
+    mean and least; and for classes the share of images whose best one is the same, and how many best ones there are before."""
 
     images: int
     cosine: float
     least: float
     agreement: float | None
+    classes: int | None
 
 
 def calibration_images(folder: Path) -> tuple[Path, ...]:
@@ -157,7 +158,7 @@ def _with_facts(proto: onnx.ModelProto, predictor: Predictor) -> onnx.ModelProto
 
 def _difference(proto: onnx.ModelProto, images: Sequence[Path], predictor: Predictor, steps: _Steps) -> Difference:
     session = open_session(proto.SerializeToString(), "cpu")
-    cosines, same = [], []
+    cosines, same, seen = [], [], set()
     best = np.argmin if predictor.facts.metadata.get("output") == "distances" else np.argmax
     for path in images:
         sample = _sample(path, predictor)
@@ -169,6 +170,7 @@ def _difference(proto: onnx.ModelProto, images: Sequence[Path], predictor: Predi
         cosines.append(float((was * now).sum()) / norms if norms else float(np.array_equal(was, now)))
         if was.size == was.shape[1] > 1:
             same.append(bool(best(was) == best(now)))
+            seen.add(int(best(was)))
         steps.one()
     agreement = sum(same) / len(same) if same else None
-    return Difference(len(images), sum(cosines) / len(cosines), min(cosines), agreement)
+    return Difference(len(images), sum(cosines) / len(cosines), min(cosines), agreement, len(seen) or None)
