@@ -236,6 +236,25 @@ def test_hostile_names_and_numbers() -> None:
         spec_of(bad, (4, 8, 8))
 
 
+def test_channels_picked_by_constants() -> None:
+    """A shuffle as archdsl writes it, PyTorch's `as_strided` where it changes nothing, and nothing else."""
+    shuffled = np.arange(4).reshape(2, 2).T.reshape(-1)
+    order = helper.make_node("Gather", ["x", "order"], ["y"], axis=1)
+    assert "shuffle 2" in spec_of(made_of(order, constants={"order": shuffled}), (4, 8, 8)).text
+    for other in (np.array([0, 2, 3, 1]), np.array([0, 2]), np.array([0, 0, 0, 0])):
+        with pytest.raises(ArchError) as caught:
+            spec_of(made_of(order, constants={"order": other}), (4, 8, 8))
+        assert {d.code for d in caught.value.diagnostics} == {"E0842"}
+    nodes = [helper.make_node("Reshape", ["x", "row"], ["r"]), helper.make_node("Gather", ["r", "places"], ["g"], axis=0),
+             helper.make_node("Relu", ["g"], ["y"])]  # fmt: skip
+    places = np.arange(256).reshape(1, 4, 8, 8)
+    same = spec_of(made_of(*nodes, constants={"row": np.array([-1]), "places": places}), (4, 8, 8))
+    assert [node.op.kind for node in same.graph.nodes] == ["input", "relu"]
+    with pytest.raises(ArchError) as caught:
+        spec_of(made_of(*nodes, constants={"row": np.array([-1]), "places": places[:, ::-1]}), (4, 8, 8))
+    assert {d.code for d in caught.value.diagnostics} == {"E0842"}
+
+
 def test_bad_usage(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"no model at all")
     for arguments, code, word in [

@@ -111,10 +111,23 @@ def reshape(r: Reading, step: Step) -> None:
     size = numel(r.shape(step.inputs[0]))
     if len(target) == 2 and (int(target[1]) in (-1, size)):
         to_vector(r, step)
-    elif len(target) == 5 and shuffle(r, step, target):
+    elif (len(target) == 5 and shuffle(r, step, target)) or (len(target) == 1 and restored(r, step)):
         return
     else:
         raise Unknown(f"to {[int(t) for t in target]} it is neither a flatten nor a shuffle of channels")
+
+
+def restored(r: Reading, step: Step) -> bool:
+    """All numbers in a row, then each picked to where it was: `as_strided` as PyTorch exports it, for a mean over an image."""
+    found = r.behind(step.outputs[0], "Gather")
+    order = r.constant(found[1], 1) if found is not None else None
+    shape = (1, *concrete(r.shape(step.inputs[0])))
+    here = order is not None and order.shape == shape and np.array_equal(order.reshape(-1), np.arange(order.size))
+    if found is None or not here or step.inputs[0] in r.last or found[1].attributes.get("axis", 0) != 0:
+        return False
+    r.done.add(found[0])
+    r.same[found[1].outputs[0]] = r.value(step.inputs[0])
+    return True
 
 
 def shuffle(r: Reading, step: Step, target: Array) -> bool:
