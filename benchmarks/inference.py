@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, machine, missing, table
+from measure import ROOT, machine, table
 
 NETWORKS = ("alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "inception_v3",
             "mobilenet_v2", "efficientnet_b0")  # fmt: skip
@@ -86,7 +86,9 @@ def main() -> None:
     parser.add_argument("--batch", default="1,8", help="samples at once (1,8)")
     parser.add_argument("--json", metavar="FILE", help="keep all that was measured")
     parser.add_argument("--int8", action="store_true", help="int8 beside float32")
+    parser.add_argument("--ways", default=",".join(WAYS), help="what to compare with (all)")
     options = parser.parse_args()
+    ways = tuple(options.ways.split(","))
     batches = [int(size) for size in options.batch.split(",")]
     where = machine("numpy", "onnxruntime", "torch", "onnxslim", "openvino")
     if options.int8:
@@ -94,19 +96,16 @@ def main() -> None:
         rows = [int8(name, batch, options.seconds) for name in options.networks or INT8 for batch in batches]
         print(f"{table(head, rows)}\n\n{where}")
         return
-    lacking = missing("torch", "onnxscript", "onnxslim", "openvino")
-    if lacking:
-        raise SystemExit(f"pip install {' '.join(lacking)}")
     kept, rows = [], []
     for name in options.networks or NETWORKS:
         for batch in batches:
-            found = bench(name, batch, options.seconds, WAYS)
+            found = bench(name, batch, options.seconds, ways)
             kept += found
-            rows.append(row(found, WAYS))
+            rows.append(row(found, ways))
             print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
             if options.json:
                 Path(options.json).write_text(json.dumps({"machine": where, "timings": kept}, indent=1), encoding="utf-8")
-    head = ["network", "batch", "ours, ms", *(f"/ {way}" for way in WAYS), "/ best", "difference"]
+    head = ["network", "batch", "ours, ms", *(f"/ {way}" for way in ways), "/ best", "difference"]
     print(f"{table(head, rows)}\n\n{where}; our time by theirs")
 
 
