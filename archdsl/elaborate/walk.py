@@ -280,7 +280,8 @@ class Walker:
         shapes = [self.builder.shape(i) for i in inputs]
         made = self.maker.parts(item, ctx.env)
         origin = Origin(item.span, ctx.call)
-        self._check_arity(item, made.main, inputs)
+        if None not in shapes:  # what failed may stand for another number of inputs
+            self._check_arity(item, made.main, inputs)
         if isinstance(made.main, Split):
             return self._split(made.main, place, inputs[0], origin, item.fields["parts"].span if "parts" in item.fields else item.span)
         if isinstance(made.main, Identity) and place.anonymous and not (made.norm or made.act):
