@@ -86,7 +86,7 @@ def test_module_source_and_onnx_of_a_spec(here: Path) -> None:
     assert status == 0 and told["fine"] and told["certificate"] is None
     assert set(told["worst"]) == {"module", "source", "onnx"}
     for worst in told["worst"].values():
-        assert worst["past"] == 0 and worst["difference"] < 0.5 * worst["bound"]
+        assert worst["past"] == 0 and worst["difference"] < 0.7 * worst["bound"]
     net = archdsl.load("small.yaml")
     told_of = {node["path"] for node in told["nodes"]} | set(told["folded"])
     assert told_of == {node.path for node in net.nodes[1:]}
@@ -102,32 +102,31 @@ def test_an_error_in_one_weight_of_the_file_is_found_where_it_is(here: Path) -> 
     result = run("verify", "small.yaml", "bad.onnx", "--weights", "w.safetensors")
     assert result.exit_code == 1
     assert "error[E0821]: `stem.conv` of the ONNX file is not that of the network" in result.stderr
-    assert "PAST THE BOUND" in result.stdout and "certificate" not in result.stdout
+    assert "differs by" in result.stderr and " in channel 0; rounding explains" in result.stderr
+    assert "stem.conv, channel 0  1 PAST THE BOUND" in result.stdout and "certificate" not in result.stdout
     assert certificate.KEY not in read_facts("bad.onnx").metadata
 
 
 def test_an_error_of_a_thousandth_in_any_weight_is_past_the_bound(here: Path) -> None:
     """One number of each convolution and fully connected layer in turn: the node itself tells."""
-    from archdsl.runtime.bounds import difference
     from archdsl.runtime.judge import judge, seeded_inputs
 
     net = archdsl.load("small.yaml")
     weights = dict(net.weights("w.safetensors"))
     inputs = seeded_inputs(net.graph)
-    right = {j.node.path: (j.value.copy(), j.bound) for j in judge(net.graph, weights, inputs)}
+    right = {j.node.path: j for j in judge(net.graph, weights, inputs)}
     for key in [key for key in weights if key.endswith("weight") and weights[key].ndim > 1]:
         wrong = weights[key].copy()
         wrong[1, _lively(right, net.graph.by_path[key.removesuffix(".weight")])] += 1e-3
         path = key.removesuffix(".weight")
-        values = {
-            j.node.path: j.value for j in judge(net.graph, {**weights, key: wrong}, inputs) if j.node.path == path
-        }
-        assert difference(values[path], right[path][0]) > right[path][1], key
+        made = next(j for j in judge(net.graph, {**weights, key: wrong}, inputs) if j.node.path == path)
+        found = right[path].of(made.value)
+        assert found.past and found.channel in (1, None), key
 
 
 def _lively(right: dict[str, Any], node: Any) -> int:
     """The input channel with the largest number: an error in the weights of one that is 0 throughout changes nothing."""
-    before = right[archdsl.load("small.yaml").nodes[node.inputs[0]].path][0]
+    before = right[archdsl.load("small.yaml").nodes[node.inputs[0]].path].value
     return int(np.abs(before).reshape(*before.shape[:2], -1).max(axis=(0, 2)).argmax())
 
 

@@ -212,7 +212,7 @@ def _facts(job: Job, report: Any) -> dict[str, Any]:
         "seed": job.seed,
         "batch": job.batch,
         "input": job.net.graph.input_spec if len(job.net.graph.inputs) == 1 else None,
-        "measure": "max|a - b| / max|b|, b in float64",
+        "measure": "max|a - b| / max|b| of each channel, b in float64",
         "bound": f"{bounds.SAFETY:g} * (spread + u)",
         "dtype": _dtype(job.facts),
         "worst": as_facts(report, ARTEFACTS),
@@ -243,7 +243,7 @@ def problems(job: Job, report: Any, found: dict[str, Any] | None, renew: bool) -
                 Diagnostic(
                     "E0821", f"`{first.path}` of the {name} is not that of the network",
                     job.graph.by_path[first.path].origin.span,
-                    label="differs by {:.1e}; rounding explains {:.1e}".format(*first.found[artefact]) + more,
+                    label=_told(first.found[artefact]) + more,
                 )
             )  # fmt: skip
     changed = changes(job, found)
@@ -251,6 +251,11 @@ def problems(job: Job, report: Any, found: dict[str, Any] | None, renew: bool) -
         told.append(Diagnostic("E0822", f"the certificate in `{job.model.name if job.model else ''}` is of "
                                f"{' and '.join(changed)}", help="`--renew` replaces it, if the file passes"))  # fmt: skip
     return told
+
+
+def _told(apart: Any) -> str:
+    where = "" if apart.channel is None else f" in channel {apart.channel}"
+    return f"differs by {apart.difference:.1e}{where}; rounding explains {apart.bound:.1e}"
 
 
 def changes(job: Job, found: dict[str, Any] | None) -> list[str]:
@@ -287,9 +292,10 @@ def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, 
         if worst is None:
             lines.append(f"{name:<16}{'-':>6}  not compared: only folded numbers are known, add --weights")
             continue
+        channel = "" if worst.channel is None else f", channel {worst.channel}"
         verdict = f"  {worst.past} PAST THE BOUND" if worst.past else ""
         lines.append(f"{name:<16}{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.bound:>9.2e}  "
-                     f"{escape_control(worst.path)}{verdict}")  # fmt: skip
+                     f"{escape_control(worst.path)}{channel}{verdict}")  # fmt: skip
     lines.append("")
     if report.folded:
         named = ", ".join(map(escape_control, report.folded[:3])) + (" .." if len(report.folded) > 3 else "")
@@ -308,7 +314,7 @@ def _nodes(report: Any, style: Style) -> list[str]:
     width = max((len(node.path) for node in report.nodes), default=4)
     lines = [style.paint("head", "  ".join([f"{'node':<{width}}", *(f"{name:>17}" for name in ARTEFACTS)]).rstrip())]
     for node in report.nodes:
-        cells = ["{:.1e} / {:.1e}".format(*node.found[name]) if name in node.found else "-" for name in ARTEFACTS]
+        cells = [_cell(node.found.get(name)) for name in ARTEFACTS]
         past = f"  PAST: {', '.join(node.past)}" if node.past else ""
         lines.append("  ".join([f"{escape_control(node.path):<{width}}", *(f"{cell:>17}" for cell in cells)]) + past)
     return lines
@@ -332,11 +338,11 @@ def as_json(job: Job, report: Any, found: dict[str, Any] | None, written: bool) 
         "certificate": None if job.model is None else {"found": found, "differs_in": changes(job, found), "written": written},
         "versions": versions(),
         "folded": list(report.folded),
-        "nodes": [{"path": n.path, "op": n.kind, **{name: _pair(n.found.get(name)) for name in ARTEFACTS}}
+        "nodes": [{"path": n.path, "op": n.kind, **{name: n.found[name]._asdict() if name in n.found else None for name in ARTEFACTS}}
                   for n in report.nodes],
     }  # fmt: skip
     return json.dumps(told, indent=2) + "\n"
 
 
-def _pair(found: tuple[float, float] | None) -> dict[str, float] | None:
-    return None if found is None else {"difference": found[0], "bound": found[1]}
+def _cell(apart: Any) -> str:
+    return "-" if apart is None else f"{apart.difference:.1e} / {apart.bound:.1e}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,21 @@ from torch import Tensor, nn
 from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
-from archdsl.runtime.bounds import ABSOLUTE, OF_INPUT, ROUNDOFF, SMALLEST, bound, difference, error_size
+from archdsl.ops import Gn
+from archdsl.runtime.bounds import (
+    ABSOLUTE,
+    OF_INPUT,
+    OF_TERMS,
+    ROUNDOFF,
+    SMALLEST,
+    Apart,
+    Numbers,
+    apart,
+    bound,
+    error_size,
+    nearest,
+    steadied,
+)
 from archdsl.shapes import concrete
 
 COPIES, FEW, CHEAP = 4, 1024, 1 << 22
@@ -22,11 +36,16 @@ _ALONE = 1 << 24
 
 
 class Judged(NamedTuple):
-    """What a node gives, in float64, and how far a run in `dtype` may be from it (`bounds.difference`)."""
+    """What a node gives, in float64, and how far a run in `dtype` may be from it in each channel (`bounds.apart`)."""
 
     node: Node
     value: Array
-    bound: float
+    bounds: Numbers
+    dtype: str
+
+    def of(self, value: Array) -> Apart:
+        """How far that is from this."""
+        return nearest(apart(value, self.value, self.dtype), self.bounds)
 
 
 def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32",
@@ -55,8 +74,8 @@ def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array
                 _run(node, weights, exact, erring, dtype, errors, threads)
             torch.set_num_threads(threads)
             value = exact[node.id].numpy()
-            spread = max(difference(run.numpy(), value) for run in erring[node.id])
-            yield Judged(node, value, bound(spread, dtype))
+            spread = np.maximum.reduce([apart(run.numpy(), value, dtype) for run in erring[node.id]])
+            yield Judged(node, value, bound(steadied(spread, value), dtype), dtype)
             if known is not None and node.path in known and known[node.path].size == value.size:
                 exact[node.id] = torch.tensor(known[node.path]).double().reshape(exact[node.id].shape)
                 erring[node.id] = [exact[node.id]]
@@ -107,11 +126,11 @@ def _run(node: Node, weights: Mapping[str, Array], exact: dict[int, Tensor], err
     copies = max(COPIES if size else 1, *(len(erring[i]) for i in node.inputs)) if few else 1
     for copy in range(copies):
         given = [erring[i][copy % len(erring[i])] for i in node.inputs]
-        if size:
+        if size and type(node.op) not in OF_TERMS:
             given = [_off(one, size, SMALLEST[dtype], errors) for one in given]
             _put_off(module, size, errors)
         made = module(*given)
-        runs.append(_off(made, size, _least(node, dtype), errors, _scale(node, given)) if size else made)
+        runs.append(_off(made, size, _least(node, dtype), errors, _scale(node, module, given)) if size else made)
         if tensors:
             module.load_state_dict(tensors)
 
@@ -120,8 +139,31 @@ def _least(node: Node, dtype: str) -> float:
     return 1.0 if type(node.op) in ABSOLUTE else SMALLEST[dtype]
 
 
-def _scale(node: Node, given: list[Tensor]) -> Tensor | None:
+def _scale(node: Node, module: nn.Module, given: list[Tensor]) -> Tensor | None:
+    """What the error of each number is a fraction of, where that is not the number itself."""
+    if type(node.op) in OF_TERMS:
+        return _terms(node.op, {key.rpartition(".")[2]: tensor for key, tensor in module.state_dict().items()}, given[0])
     return given[0] if type(node.op) in OF_INPUT else None
+
+
+def _terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The sizes of what a norm adds up: ``(|x| + |mean|) / std * |weight| + |bias|``.
+
+    Where the variance comes from the numbers themselves, it may be the difference of two squares, as it is in torch for some
+    layouts: its error is then ``mean**2 / var`` times as large.
+    """
+    one_each = (-1, *(1 for _ in x.shape[2:]))
+    named = {key: tensor.reshape(one_each) for key, tensor in tensors.items() if tensor.ndim}
+    if "running_mean" in named:
+        sizes = (x.abs() + named["running_mean"].abs()) / (named["running_var"] + op.eps).sqrt()
+    else:  # of the numbers of a group, or of the channels at each place
+        parts = x.reshape(len(x), getattr(op, "groups", 1), *((-1,) if isinstance(op, Gn) else x.shape[1:]))
+        var, mean = torch.var_mean(parts, 2, correction=0, keepdim=True)
+        var += op.eps
+        squares = (parts - mean).abs() * (mean.square() / var)
+        sizes = ((parts.abs() + mean.abs() + squares) / var.sqrt()).reshape(x.shape)
+    made: Tensor = sizes * named["weight"].abs() + named["bias"].abs() if "weight" in named else sizes
+    return made
 
 
 def _put_off(module: nn.Module, size: float, errors: torch.Generator) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import Affine
 from archdsl.passes.count import count_nodes
 from archdsl.passes.edit import sole_reader
-from archdsl.runtime.bounds import difference
+from archdsl.runtime.bounds import Apart
 from archdsl.runtime.judge import judge
 from archdsl.runtime.values import Values
 
@@ -23,25 +22,27 @@ BYTES = 4
 
 
 class Measured(NamedTuple):
-    """One node: of each artefact that has it, by name, how far it is from the judge there, and how far it may be."""
+    """One node: of each artefact that has it, by name, how far it is from the judge there, in its worst channel."""
 
     path: str
     kind: str
-    found: Mapping[str, tuple[float, float]]
+    found: Mapping[str, Apart]
 
     @property
     def past(self) -> tuple[str, ...]:
         """The artefacts that are past the bound; where no number is left, nothing can be compared."""
-        return tuple(name for name, (apart, bound) in self.found.items() if not apart <= bound < inf)
+        return tuple(name for name, apart in self.found.items() if apart.past)
 
 
 class Worst(NamedTuple):
-    """An artefact: how many nodes were compared, and the one that is nearest to its bound, or furthest past it."""
+    """An artefact: how many nodes were compared, the one that is nearest to its bound, or furthest past it, and how many
+    are past theirs."""
 
     nodes: int
     path: str
     difference: float
     bound: float
+    channel: int | None
     past: int
 
 
@@ -61,8 +62,8 @@ class Report:
         nodes = [(*node.found[artefact], node.path) for node in self.nodes if artefact in node.found]
         if not nodes:
             return None
-        apart, bound, path = max(nodes, key=lambda found: found[0] / found[1])
-        return Worst(len(nodes), path, apart, bound, sum(artefact in node.past for node in self.nodes))
+        apart, bound, channel, path = max(nodes, key=lambda found: found[0] / found[1])
+        return Worst(len(nodes), path, apart, bound, channel, sum(artefact in node.past for node in self.nodes))
 
     def first_past(self, artefact: str) -> Measured | None:
         """The first node, in the order in which they run, at which an artefact is past the bound."""
@@ -77,18 +78,19 @@ def measure(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Arr
     `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact itself
     has before it. Nodes that are inputs are not measured. `dtypes` names the artefacts that do not compute in float32.
     """
-    found: dict[str, dict[str, tuple[float, float]]] = {}
+    found: dict[str, dict[str, Apart]] = {}
     done: dict[str, str] = {}
     rounds = [name for name, values in artefacts.items() if not _twin(name, values, artefacts, done)]
     for number, name in enumerate(rounds):
         found[name] = {}
         dtype = (dtypes or {}).get(name, "float32")
-        for node, value, bound in judge(graph, weights, inputs, dtype, seed, artefacts[name]):
+        for judged in judge(graph, weights, inputs, dtype, seed, artefacts[name]):
+            node = judged.node
             if node.path in artefacts[name] and node.id not in graph.inputs:
                 ours = artefacts[name][node.path]
-                if not node.op.stored and ours.size == value.size:  # a flatten may stand before a dropout, or behind
-                    ours = ours.reshape(value.shape)
-                found[name][node.path] = difference(ours, value), bound
+                if not node.op.stored and ours.size == judged.value.size:  # a flatten may stand before a dropout, or behind
+                    ours = ours.reshape(judged.value.shape)
+                found[name][node.path] = judged.of(ours)
             if progress is not None:
                 progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
     found |= {name: found[twin] for name, twin in done.items()}

@@ -4,6 +4,7 @@ A bound on outputs follows from the network itself, and is fixed before anything
 strays when each op's value is changed at random by what rounding to float32 may do, over `RUNS` runs, times `FACTOR`.
 Where that is more than `WORTHLESS` of the output, the network amplifies rounding (a norm over two almost equal numbers, a
 few times) so much that float32 says nothing about it: such outputs are counted, and not compared.
+Each node alone has a sharper bound, for each of its channels: that of `archdsl verify`, whose judge is compared as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ from archdsl.backends.weights import folded
 from archdsl.graph import Graph
 from archdsl.passes.optimise import optimise
 from archdsl.runtime.judge import judge_outputs
+from archdsl.runtime.values import module_values, onnx_values
+from archdsl.runtime.verify import measure
 from archdsl.shapes import concrete
 from archdsl.source import decode
 from archdsl.spec import from_source
@@ -183,6 +187,7 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
     check_onnx(case, feeds, want, result)
     check_optimised(case, feeds, want, result)
     check_judge(case, feeds, want, result)
+    check_nodes(case, feeds, want, result)
     check_sizes(case, module, result)
     if deep:
         check_spellings(case, result)
@@ -355,6 +360,19 @@ def check_judge(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, resul
     judged = judge_outputs(case.graph, case.weights, feeds)
     values = {name: torch.from_numpy(np.array(found.value)) for name, found in judged.items()}
     compare(result, "judge", values, want, want.outputs, 64 * DOUBLE)
+
+
+def check_nodes(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """Every node of module and ONNX file within the bound of each of its channels, as `archdsl verify` has it."""
+    if not want.comparable:
+        return
+    values = {
+        "module": module_values(module_of(case.graph, case.weights), case.graph, feeds),
+        "onnx": onnx_values(build(case.graph, case.weights), Path("random.onnx"), feeds, case.graph.by_path),
+    }
+    for node in measure(case.graph, case.weights, feeds, values).nodes:
+        for name in node.past:
+            result.miss(f"node of the {name}", f"{node.kind} `{node.path}`: {node.found[name]}")
 
 
 def covered(kept: set[str], derived: set[str], planned: Any) -> bool:
