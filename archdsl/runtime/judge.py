@@ -149,8 +149,8 @@ def _scale(node: Node, module: nn.Module, given: list[Tensor]) -> Tensor | None:
 def _terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """The sizes of what a norm adds up: ``(|x| + |mean|) / std * |weight| + |bias|``.
 
-    Where the variance comes from the numbers themselves, it may be the difference of two squares, as it is in torch for some
-    layouts: its error is then ``mean**2 / var`` times as large.
+    A group's variance may be the difference of two squares, as it is in torch for some layouts: its error is then
+    ``mean**2 / var`` times as large.
     """
     one_each = (-1, *(1 for _ in x.shape[2:]))
     named = {key: tensor.reshape(one_each) for key, tensor in tensors.items() if tensor.ndim}
@@ -160,7 +160,7 @@ def _terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
         parts = x.reshape(len(x), getattr(op, "groups", 1), *((-1,) if isinstance(op, Gn) else x.shape[1:]))
         var, mean = torch.var_mean(parts, 2, correction=0, keepdim=True)
         var += op.eps
-        squares = (parts - mean).abs() * (mean.square() / var)
+        squares = (parts - mean).abs() * (mean.square() / var) * isinstance(op, Gn)
         sizes = ((parts.abs() + mean.abs() + squares) / var.sqrt()).reshape(x.shape)
     made: Tensor = sizes * named["weight"].abs() + named["bias"].abs() if "weight" in named else sizes
     return made
