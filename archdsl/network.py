@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from archdsl.passes.count import Totals
     from archdsl.runtime.recipe import Recipe
 
+_UNFIT = "`preprocess: {mean: [...], std: [...]}` in your spec, a number for each channel; `preprocess: null` says nothing of images"
+
 Reading: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
 """How the numbers of an output are to be read. `distances`: the least is the best (rbf); `map`: an image of
 neither 1 nor 3 channels."""
@@ -143,7 +145,7 @@ class Network:
         except Unfit as problem:
             if written is None:  # nothing was said of images: only `predict` minds
                 return None
-            raise error("E0806", f"the preprocessing does not fit: {problem}", written.span) from None
+            raise error("E0806", f"the preprocessing does not fit: {problem}", written.span, help=_UNFIT) from None
 
     @property
     def starts_at_random(self) -> bool:

@@ -125,7 +125,8 @@ def label_note(net: Network, own: bool = False) -> tuple[Diagnostic, ...]:
     width = "its output is no vector of classes" if classes is None else f"the output has {classes:,} values"
     message = f"{len(labels):,} labels are left out: {width}"
     span = net.document.labels_span
-    return (Diagnostic("W0903" if own else "N0903", message, span, severity="warning" if own else "note"),)
+    help_ = "`labels: [...]` in your spec names its own classes, `labels: null` none" if own else ""
+    return (Diagnostic("W0903" if own else "N0903", message, span, help=help_, severity="warning" if own else "note"),)
 
 
 def _variants(tree: Tree) -> tuple[str, ...]:

@@ -268,6 +268,7 @@ def test_no_chart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "E0852" in nothing.stderr
     assert run("compare", "xception", "--plot", "x.jpeg").exit_code == 2
     monkeypatch.setattr("archdsl.need.find_spec", lambda name: None)
+    monkeypatch.setattr("archdsl.cli.compare._entries", None)  # nothing is counted before
     missing = run("compare", "xception", "--plot", "x.svg")
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert "E0851" in missing.stderr and "pip install 'archdsl[plot]'" in missing.stderr

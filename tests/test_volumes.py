@@ -298,6 +298,7 @@ def test_a_width_on_paper_is_kept_and_letters_are_read_there() -> None:
             assert letters * points / float(root.get("viewBox", "").split()[2]) >= 4.9, (name, millimetres)
     tex = diagram(graph_of("vgg16"), "tex", options=Options(width_mm=85), style="volumes").data.decode()
     assert "paperwidth=241bp" in tex
+    assert re.search(r"\{\\atmost\{[0-9.]+bp\}\{3", tex)  # wider fonts than the layout's: neighbours would read as one number
 
 
 # --- what a spec may name --------------------------------------------------------------------------------

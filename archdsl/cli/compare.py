@@ -12,6 +12,7 @@ import click
 
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option, force_option, format_option, input_option, output_option
+from archdsl.need import need
 
 if TYPE_CHECKING:
     from archdsl.catalog import Entry
@@ -44,6 +45,8 @@ def command(console: Console, specs: tuple[str, ...], plot: str | None, sort: st
     for each network whose accuracy was published, its area the parameters.
     """
     kind = _plot_kind(plot)
+    if kind:  # before the networks are counted, which takes seconds for '*'
+        need("matplotlib", "E0851", "pip install 'archdsl[plot]'")
     _check_sort(sort, reverse)
     entries, files = _entries(console, specs, size)
     if sort:

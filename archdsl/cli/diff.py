@@ -114,10 +114,13 @@ def draw(console: Console, a: Network, b: Network, names: tuple[str, str], kind:
     if output in (None, "-"):
         console.give_bytes(data, None)
     else:
+        from archdsl.diagnostics import escape_control
         from archdsl.files import atomic_write
+        from archdsl.views.table import in_bytes
 
         with atomic_write(str(output), inputs=inputs, force=force, mine=ours("drawing")) as file:
             file.write(data)
+        console.give(f"wrote {console.style().paint('name', escape_control(str(output)))}  {in_bytes(len(data))}\n")
     return int(not found.equal or bool(facts))
 
 

@@ -21,3 +21,12 @@ TOP_LEVEL = (
     "archdsl", "name", "family", "doc", "paper", "input", "args", "defaults", "blocks", "net", "aux", "outputs",
     "preprocess", "labels", "variants", "claims", "extends",
 )  # fmt: skip
+_KEYS_ELSEWHERE = {
+    "net": "layers network model architecture nodes modules features backbone graph",
+    "input": "inputs input_shape input_size image_size in_shape shape",
+    "args": "params parameters arguments hyperparameters config variables",
+    "blocks": "functions macros templates definitions",
+    "labels": "class_names classnames",
+}
+KEYS_ELSEWHERE = {name: key for key, names in _KEYS_ELSEWHERE.items() for name in names.split()}
+"""What other formats call our top-level keys, in lower case."""

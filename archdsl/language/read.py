@@ -11,7 +11,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, So
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.forms import Paper
 from archdsl.language.items import BrokenItem, Item, Ref
-from archdsl.language.keys import TOP_LEVEL
+from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
 from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
 from archdsl.language.reader import Reader
@@ -131,9 +131,9 @@ class _Builder:
         for name, entry in self.tree.entries.items():
             if name not in TOP_LEVEL:
                 self.report.add(Diagnostic("E0201", f"`{name}` is not a key of a spec", entry.key.span,
-                                           help=did_you_mean(name, TOP_LEVEL)))  # fmt: skip
+                                           help=did_you_mean(_key_meant(name), TOP_LEVEL)))  # fmt: skip
         missing = [name for name in ("input", "net") if name not in self.tree.entries]
-        meant = {closest(name, TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
+        meant = {closest(_key_meant(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
         missing = [name for name in missing if name not in meant]
         if missing:
             examples = {"input": "`input: 3x224x224`", "net": "`net:` and its nodes"}
@@ -259,6 +259,11 @@ class _Builder:
                 if parameter.name in document.blocks:
                     self.report.add(Diagnostic("E0502", f"`{parameter.name}` names both a block and an argument of `{block.name}`",
                                                parameter.span))  # fmt: skip
+
+
+def _key_meant(name: str) -> str:
+    """Our word for a key that other formats have; else the name as it is."""
+    return KEYS_ELSEWHERE.get(name.lower(), name)
 
 
 def _first_key(tree: Map) -> Span:

@@ -258,6 +258,8 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
         help_ = f"did you mean `{closest(near, known)}` for `{near[:60]}`?" if near != word.text else did_you_mean(near, known)
     elif op.kind in _KEEPS:
         help_ = _KEEPS[op.kind]
+    elif word.text in KINDS:
+        help_ = f"`{word.text}` is a node of its own: `[{op.kind} ..., {word.text} ...]`; behind a kind stand only norm and activation"
     elif word.text.isdigit() and "kernel" in op.model_fields and not values:
         help_ = f"a window stands before the kind: `{word.text}x{word.text} {op.kind}`"
     else:

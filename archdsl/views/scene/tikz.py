@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archdsl.views.metrics import text_width
 from archdsl.views.scene import Circle, Item, Path, Point, Polygon, Scene, Text
 from archdsl.views.scene.svg import number
 from archdsl.views.text import visible
@@ -52,8 +53,10 @@ _BEGIN = r"""\begin{{document}}
 \begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap=round,baseline=(current bounding box.north),
   head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},broken/.style={{dash pattern=on 2.5bp off 2bp}},
   every node/.style={{inner sep=0,outer sep=0,font=\sffamily}}]
+\def\atmost#1#2{{\setbox0\hbox{{#2}}\ifdim\wd0>#1\relax\resizebox{{#1}}{{\height}}{{\box0}}\else\box0\fi}}
 \useasboundingbox (0,0) rectangle ({width},{height});
 """
+"""`\\atmost` holds each text in the room that it was given, in whatever font the paper is set."""
 _END = r"""\end{tikzpicture}
 \end{document}
 """
@@ -119,7 +122,8 @@ def _text(item: Text, named: dict[str, str]) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
     bold = "\\bfseries" if item.bold else ""
     font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\sffamily{bold}"
-    return f"\\node[anchor={anchor},text={named[item.color]},font={{{font}}}] at {_p(item.at)} {{{quote(item.text)}}};"
+    room = number(text_width(item.text, item.size, bold=item.bold))
+    return f"\\node[anchor={anchor},text={named[item.color]},font={{{font}}}] at {_p(item.at)} {{\\atmost{{{room}bp}}{{{quote(item.text)}}}}};"
 
 
 def _options(fill: str, line: str, width: float, dashed: bool, named: dict[str, str]) -> str:
