@@ -13,6 +13,7 @@ import ast
 import copy
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -44,7 +46,8 @@ class Mutant(NamedTuple):
     file: str
     line: int
     what: str
-    source: str
+    number: int
+    """Among those of its file."""
 
 
 # --- mutants --------------------------------------------------------------------------------------------------
@@ -106,34 +109,32 @@ class _Places(ast.NodeVisitor):
                     self.visit(child)
 
 
+def places(tree: ast.Module) -> Iterator[tuple[ast.AST, str, ast.AST]]:
+    """Each node that is changed, what is done, and the changed one."""
+    found = _Places()
+    found.visit(tree)
+    for node in found.found:
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            for what, other in changes(node):
+                yield node, what, other
+
+
 def mutants(path: Path) -> list[Mutant]:
-    source = path.read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    places = _Places()
-    places.visit(tree)
-    out = []
-    for node in places.found:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        for what, other in changes(node):
-            out.append(Mutant(str(path.relative_to(ROOT)), getattr(node, "lineno", 0), what, _with(tree, node, other)))
-    return out
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    file = str(path.relative_to(ROOT))
+    return [Mutant(file, getattr(node, "lineno", 0), what, n) for n, (node, what, _) in enumerate(places(tree))]
 
 
-def _with(tree: ast.Module, node: ast.AST, other: ast.AST) -> str:
+def source_of(mutant: Mutant) -> str:
+    """The whole file with the change."""
+    tree = ast.parse((ROOT / mutant.file).read_text(encoding="utf-8"))
+    node, _, other = next(islice(places(tree), mutant.number, None))
+
     class Put(ast.NodeTransformer):
         def visit(self, here: ast.AST) -> ast.AST:
             return ast.copy_location(other, node) if here is node else self.generic_visit(here)
 
-    # The tree is put back afterwards: a transformer changes its children in place.
-    made = ast.unparse(ast.fix_missing_locations(Put().visit(tree)))
-
-    class Back(ast.NodeTransformer):
-        def visit(self, here: ast.AST) -> ast.AST:
-            return node if here is other else self.generic_visit(here)
-
-    Back().visit(tree)
-    return made
+    return ast.unparse(ast.fix_missing_locations(Put().visit(tree)))
 
 
 def all_mutants() -> list[Mutant]:
@@ -144,30 +145,29 @@ def all_mutants() -> list[Mutant]:
 # --- trying one -----------------------------------------------------------------------------------------------
 
 
-def tests_of(file: str) -> list[str]:
+def tests_of(file: str, quick: bool) -> list[str]:
     own = next(names for target, names in TARGETS.items() if file.startswith(target))
-    names = dict.fromkeys((*own, *ALWAYS))
+    names = dict.fromkeys(own if quick else (*own, *ALWAYS))
     return [f"tests/{name}.py" for name in names if (ROOT / "tests" / f"{name}.py").exists()]
 
 
-def tried(folder: Path, mutant: Mutant) -> Literal["killed", "survives", "hangs"]:
+def tried(folder: Path, mutant: Mutant, quick: bool) -> Literal["killed", "survives", "hangs"]:
     """What the tests say to it. They run in a fork."""
     file = folder / mutant.file
     right = file.read_text(encoding="utf-8")
-    file.write_text(mutant.source, encoding="utf-8")
+    file.write_text(source_of(mutant), encoding="utf-8")
     try:
         child = os.fork()
         if child == 0:
-            _run(folder, tests_of(mutant.file))
+            _run(folder, tests_of(mutant.file, quick))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return "survives" if code == 0 else "hangs" if code in (-signal.SIGXCPU, -signal.SIGKILL) else "killed"
     finally:
         file.write_text(right, encoding="utf-8")
 
 
-def right(folder: Path) -> bool:
-    """Whether the tests pass without a mutant: all of them, and what fails is shown."""
-    names = sorted({name for target in TARGETS for name in tests_of(target)})
+def right(folder: Path, names: list[str]) -> bool:
+    """Whether these tests pass without a mutant; what fails is shown."""
     return subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *names],
                           cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, check=False).returncode == 0  # fmt: skip
 
@@ -202,10 +202,11 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop when the time is over, and say how many were tried")
-    parser.add_argument("--only", default="", help="files whose path holds this")
+    parser.add_argument("--only", default="", help="files in whose path this regular expression is found")
+    parser.add_argument("--quick", action="store_true", help="only the tests of the part at hand: fewer are noticed")
     parser.add_argument("--list", action="store_true", help="only name the mutants")
     chosen = parser.parse_args()
-    every = [m for m in all_mutants() if chosen.only in m.file]
+    every = [m for m in all_mutants() if re.search(chosen.only, m.file)]
     sample = random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
     print(f"{len(every):,} mutants, {len(sample)} of them tried", flush=True)
     if chosen.list:
@@ -219,13 +220,13 @@ def main() -> int:
     end = time.monotonic() + chosen.seconds
     with tempfile.TemporaryDirectory() as scratch:
         copied(Path(scratch))
-        if not right(Path(scratch)):
+        if not right(Path(scratch), sorted({name for mutant in sample for name in tests_of(mutant.file, chosen.quick)})):
             print("the tests fail without a mutant")
             return 2
         for mutant in sample:
             if time.monotonic() > end:
                 break
-            said = tried(Path(scratch), mutant)
+            said = tried(Path(scratch), mutant, chosen.quick)
             counts[said] += 1
             print(f"{said}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
     total = counts.total()
