@@ -29,7 +29,7 @@ from typing import Literal, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {
-    "archdsl/ops": ("test_shapes", "test_counts", "test_elaborate", "test_onnx_ops", "test_torch_ops", "test_diagnostics"),
+    "archdsl/ops": ("test_shapes", "test_counts", "test_elaborate", "test_onnx_ops", "test_torch_ops", "test_random_found", "test_diagnostics"),
     "archdsl/passes": ("test_counts", "test_passes", "test_precision", "test_diff", "test_compare"),
     "archdsl/elaborate": ("test_elaborate", "test_names", "test_random_found", "test_diagnostics", "test_expand"),
     "archdsl/backends/onnx/lower.py": ("test_onnx_ops",),
@@ -119,15 +119,15 @@ def places(tree: ast.Module) -> Iterator[tuple[ast.AST, str, ast.AST]]:
                 yield node, what, other
 
 
-def mutants(path: Path) -> list[Mutant]:
+def mutants(path: Path, root: Path) -> list[Mutant]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    file = str(path.relative_to(ROOT))
+    file = str(path.relative_to(root))
     return [Mutant(file, getattr(node, "lineno", 0), what, n) for n, (node, what, _) in enumerate(places(tree))]
 
 
-def source_of(mutant: Mutant) -> str:
-    """The whole file with the change."""
-    tree = ast.parse((ROOT / mutant.file).read_text(encoding="utf-8"))
+def changed(text: str, mutant: Mutant) -> str:
+    """The whole file with the change. `text` is what the mutant was made of."""
+    tree = ast.parse(text)
     node, _, other = next(islice(places(tree), mutant.number, None))
 
     class Put(ast.NodeTransformer):
@@ -137,9 +137,9 @@ def source_of(mutant: Mutant) -> str:
     return ast.unparse(ast.fix_missing_locations(Put().visit(tree)))
 
 
-def all_mutants() -> list[Mutant]:
-    files = [f for target in TARGETS for f in ([ROOT / target] if target.endswith(".py") else sorted((ROOT / target).glob("*.py")))]
-    return [mutant for file in files for mutant in mutants(file)]
+def all_mutants(root: Path) -> list[Mutant]:
+    files = [f for target in TARGETS for f in ([root / target] if target.endswith(".py") else sorted((root / target).glob("*.py")))]
+    return [mutant for file in files for mutant in mutants(file, root)]
 
 
 # --- trying one -----------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def tried(folder: Path, mutant: Mutant, quick: bool) -> Literal["killed", "survi
     """What the tests say to it. They run in a fork."""
     file = folder / mutant.file
     right = file.read_text(encoding="utf-8")
-    file.write_text(source_of(mutant), encoding="utf-8")
+    file.write_text(changed(right, mutant), encoding="utf-8")
     try:
         child = os.fork()
         if child == 0:
@@ -206,29 +206,34 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only the tests of the part at hand: fewer are noticed")
     parser.add_argument("--list", action="store_true", help="only name the mutants")
     chosen = parser.parse_args()
-    every = [m for m in all_mutants() if re.search(chosen.only, m.file)]
-    sample = random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
-    print(f"{len(every):,} mutants, {len(sample)} of them tried", flush=True)
-    if chosen.list:
-        print("\n".join(f"{m.file}:{m.line}: {m.what}" for m in sample))
-        return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        copied(folder)
+        every = [m for m in all_mutants(folder) if re.search(chosen.only, m.file)]
+        sample = random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
+        print(f"{len(every):,} mutants, {len(sample)} of them tried", flush=True)
+        if chosen.list:
+            print("\n".join(f"{m.file}:{m.line}: {m.what}" for m in sample))
+            return 0
+        return report(folder, sample, chosen.quick, time.monotonic() + chosen.seconds)
+
+
+def report(folder: Path, sample: list[Mutant], quick: bool, end: float) -> int:
+    """Tries them until `end`; the exit status. What they all need is imported once, before the forks."""
     import onnxruntime  # noqa: F401
     import torch  # noqa: F401
     import torchvision  # noqa: F401
 
+    if not right(folder, sorted({name for mutant in sample for name in tests_of(mutant.file, quick)})):
+        print("the tests fail without a mutant")
+        return 2
     counts: Counter[str] = Counter()
-    end = time.monotonic() + chosen.seconds
-    with tempfile.TemporaryDirectory() as scratch:
-        copied(Path(scratch))
-        if not right(Path(scratch), sorted({name for mutant in sample for name in tests_of(mutant.file, chosen.quick)})):
-            print("the tests fail without a mutant")
-            return 2
-        for mutant in sample:
-            if time.monotonic() > end:
-                break
-            said = tried(Path(scratch), mutant, chosen.quick)
-            counts[said] += 1
-            print(f"{said}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
+    for mutant in sample:
+        if time.monotonic() > end:
+            break
+        said = tried(folder, mutant, quick)
+        counts[said] += 1
+        print(f"{said}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
     total = counts.total()
     noticed = total - counts["survives"]
     print(f"{total} tried: {counts['killed']} killed, {counts['hangs']} hang, {counts['survives']} survive ({100 * noticed / max(total, 1):.0f} % noticed)")

@@ -7,6 +7,7 @@ import random
 import pytest
 import torch
 
+from archdsl.ops.base import divisors
 from archdsl.shapes import Dim, Inexpressible, Size, Symbol, agree, at, floordiv, plus, same_pads, times, window
 
 
@@ -85,3 +86,9 @@ def test_dims_show_themselves() -> None:
     h = Dim(Symbol("H", 224))
     assert str(window(h, 7, 2, 1, 3)) == "(H + 1)//2"
     assert str(plus(times(h, 2), -1)) == "2*H - 1"
+
+
+def test_a_help_names_twelve_divisors_at_most() -> None:
+    assert divisors(60) == "60 can be divided by 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60"
+    assert divisors(64, 120) == "64 and 120 can be divided by 1, 2, 4, 8"
+    assert divisors(120).endswith(", 20, 24, ...")

@@ -394,3 +394,11 @@ def test_nothing_works_in_place(op: Op, shape: Shape) -> None:
     with torch.no_grad():
         to_torch(graph).train()(x)
     assert torch.equal(x, kept)
+
+
+def test_norms_have_the_defaults_of_torch() -> None:
+    theirs = nn.BatchNorm2d(4)
+    assert (ops.Bn().eps, ops.Bn().momentum, ops.Bn().affine) == (theirs.eps, theirs.momentum, theirs.affine)
+    assert ops.Gn().eps == nn.GroupNorm(2, 4).eps and ops.Ln().eps == nn.LayerNorm(4).eps
+    lrn, torchs = ops.Lrn(), nn.LocalResponseNorm(5)
+    assert (lrn.alpha, lrn.beta, lrn.k) == (torchs.alpha, torchs.beta, torchs.k)
