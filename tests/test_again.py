@@ -341,3 +341,8 @@ def test_verify_tells_the_runs_of_a_module_apart(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["verify", str(path), "--format", "json"])
     assert done.exit_code == 0, done.output
     assert "wide.norms.1/again" in done.output
+
+
+def test_a_norm_behind_a_norm_that_runs_again_has_tensors_of_its_own(net: Callable[..., Any]) -> None:
+    keys = [tensor.key for tensor in net("net: {a: bn, b: again a bn}").graph.tensors]
+    assert [key for key in keys if key.endswith("weight")] == ["a.weight", "b.weight"]

@@ -297,8 +297,8 @@ class Walker:
             except OpError as e:
                 self.builder.explain(e, inputs, origin, made.written)
                 return self.builder.fail(place.scope, origin)
-        parts = [p for p in (main, made.norm, made.act) if p is not None]
-        named = name_parts([made.main if again and p is main else p for p in parts], place, self.document.naming, self.scopes, origin)
+        behind = [p for p in (made.norm, made.act) if p is not None]
+        named = name_parts([made.main if again else main, *behind], place, self.document.naming, self.scopes, origin)
         if again is not None and named[0][1].scope is not place.scope:
             raise error("E0420", "norm and activation both have tensors here, so this would be a module of its own", item.span,
                         help="write the activation as a node of its own, behind this one")  # fmt: skip
@@ -307,8 +307,8 @@ class Walker:
             path, spot = named[0]
             base = path if "/" not in path else path.rsplit("/", 1)[0]
             given = [self.builder.add(Flatten.model_construct(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin)]
-        for part, (path, spot) in zip(parts, named, strict=True):
-            written, runs = (made.written, again) if part is main else ({}, None)
+        for number, (part, (path, spot)) in enumerate(zip((main, *behind), named, strict=True)):
+            written, runs = ({}, None) if number else (made.written, again)  # equal ops may be one object
             if runs is not None:
                 check_fit(runs, [self.builder.shape(i) for i in given], origin.span)
             given = [self.builder.add(part, given, path, spot.scope, origin, written, runs)]
