@@ -316,6 +316,12 @@ def test_hostile_words_are_text(net: Callable[..., archdsl.Network], style: str)
         assert "\\input{/" not in tex and BIDI not in tex and "\x07" not in tex
 
 
+def test_a_dilated_convolution_is_told_from_a_plain_one() -> None:
+    graph = archdsl.loads("input: 1x32x32\nnet: [3x3 conv 4, 3x3 conv 4 dilation=2, 3x3 conv 4 /2 dilation=4]").graph
+    texts = [t.text for t in svg_of(graph).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"3\u00d73", "3\u00d73 d=2", "3\u00d73 /2 d=4"} <= set(texts)
+
+
 def test_tex_is_quoted() -> None:
     assert quote("a_b 50% $x$ #1 & {y}") == r"a\_b 50\% \$x\$ \#1 \& \{y\}"
     assert quote("\\input{x}") == r"\textbackslash{}input\{x\}"

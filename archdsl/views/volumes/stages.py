@@ -231,12 +231,13 @@ def _name(part: Part, around: str, title: str) -> str:
 
 
 def _kernel(node: Node) -> str:
-    """`3x3`, `3x3 /2` of a windowed op, with the true multiplication sign; empty for others."""
+    """`3x3`, `3x3 /2 d=2` (dilation) of a windowed op, with the true multiplication sign; empty for others."""
     kernel = getattr(node.op, "kernel", None)
     if kernel is None or getattr(node.op, "adaptive", False) or isinstance(node.op, Concat):
         return ""
     stride = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or (1, 1)
     text = f"{kernel[0]}{TIMES}{kernel[1]}"
-    if stride != (1, 1):
-        text += f" /{stride[0]}" if stride[0] == stride[1] else f" /{stride[0]}{TIMES}{stride[1]}"
+    for mark, (high, wide) in ((" /", stride), (" d=", getattr(node.op, "dilation", (1, 1)))):
+        if (high, wide) != (1, 1):
+            text += f"{mark}{high}" if high == wide else f"{mark}{high}{TIMES}{wide}"
     return f"dw {text}" if kind_of(node) == "dwconv" else text
