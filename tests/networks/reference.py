@@ -198,11 +198,11 @@ class Machine:
 
     def single(self, data: Mapping[str, Any], inputs: list[Any], frame: Frame, env: Mapping[str, Any]) -> Member | None:
         x = inputs[0]
-        if self.seen is not None:
-            self.seen(data, inputs)
         env = {**env, "in_": x.shape[1]} if x is not None else env
         if "when" in data and not value_of(data["when"], env):
             return None
+        if self.seen is not None:
+            self.seen(data, inputs)
         if "op" in data:
             return self.op(data, inputs, env, frame)
         if "call" in data:
