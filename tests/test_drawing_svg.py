@@ -159,6 +159,11 @@ def test_unfolded_again_it_has_the_graphs_ops(name: str, level: str) -> None:
     assert unfolded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
 
 
+def test_a_branch_of_one_node_or_none_is_counted() -> None:
+    graph = archdsl.loads("input: 8x8x8\nnet:\n  - branches: {a: 3x3 conv 8, b: [1x1 conv 8, relu], c: identity}\n  - gap\n").graph
+    assert ">3 branches<" in diagram(graph, "svg").data.decode()
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_folded_is_equal(name: str) -> None:
     """In fields and shapes; the layers of a dense block, which receive more and more, in what they add."""

@@ -65,7 +65,7 @@ def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
         return name, part_call(graph, part)
     if not is_block(part.scope):
         return "", name
-    words, last = composite_words(part.scope), part.path.rpartition(".")[2]
+    words, last = composite_words(graph, part.scope), part.path.rpartition(".")[2]
     return (name, words) if last.isdigit() or part.scope.kind == "dense" or len(part.copies) > 1 else (words, last)
 
 
@@ -94,7 +94,7 @@ def output_box(node: Node, number: int, name: str) -> Box:
 
 def frame_title(graph: Graph, part: Part) -> str:
     assert part.scope is not None
-    named = part_call(graph, part) if part.scope.block is not None else composite_words(part.scope) if is_block(part.scope) else ""
+    named = part_call(graph, part) if part.scope.block is not None else composite_words(graph, part.scope) if is_block(part.scope) else ""
     return "  ".join(filter(None, (named, "(training only)" if part.training else "")))
 
 

@@ -17,7 +17,7 @@ def heading(graph: Graph, focus: Focus | None) -> str:
     if focus is None:
         return escape_control(graph.name)
     scope = focus.part.scope
-    called = "" if scope is None else part_call(graph, focus.part) if scope.block else composite_words(scope) if is_block(scope) else ""
+    called = "" if scope is None else part_call(graph, focus.part) if scope.block else composite_words(graph, scope) if is_block(scope) else ""
     return escape_control(f"{graph.name}: {focus.part.path}" + (f" = {called}" if called else ""))
 
 

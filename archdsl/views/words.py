@@ -117,13 +117,14 @@ def part_call(graph: Graph, part: Part) -> str:
     return f"{calls[0].partition('(')[0]}({', '.join(words)})"
 
 
-def composite_words(scope: Scope) -> str:
-    """What a block without a name of its own is: `dense block, 6 layers`, `4 branches, concat`."""
+def composite_words(graph: Graph, scope: Scope) -> str:
+    """What a block without a name of its own is: `dense block, 6 layers`, `4 branches`."""
     inside = [member for member in scope.members if isinstance(member, Scope)]
     if scope.kind == "dense":
         return f"dense block, {len(inside)} layers"
     if scope.kind == "branches":
-        return f"{sum(member.role == 'branch' for member in inside)} branches"
+        read = [len(graph.nodes[member].inputs) for member in scope.members if isinstance(member, int)]
+        return f"{max(read, default=1)} branches"  # what is merged: a branch of one node, or of none, is no scope
     return scope.kind
 
 
