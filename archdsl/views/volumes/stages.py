@@ -231,7 +231,7 @@ def _name(part: Part, around: str, title: str) -> str:
 
 
 def _kernel(node: Node) -> str:
-    """`3x3`, `3x3 /2 d=2` (dilation) of a windowed op, with the true multiplication sign; empty for others."""
+    """`3x3`, `3x3 /2 d=2 g=32` (dilation, groups) of a windowed op, with the true multiplication sign; empty for others."""
     kernel = getattr(node.op, "kernel", None)
     if kernel is None or getattr(node.op, "adaptive", False) or isinstance(node.op, Concat):
         return ""
@@ -240,4 +240,7 @@ def _kernel(node: Node) -> str:
     for mark, (high, wide) in ((" /", stride), (" d=", getattr(node.op, "dilation", (1, 1)))):
         if (high, wide) != (1, 1):
             text += f"{mark}{high}" if high == wide else f"{mark}{high}{TIMES}{wide}"
-    return f"dw {text}" if kind_of(node) == "dwconv" else text
+    if kind_of(node) == "dwconv":
+        return f"dw {text}"
+    groups = getattr(node.op, "groups", 1)
+    return f"{text} g={groups}" if groups > 1 else text
