@@ -117,3 +117,12 @@ def test_the_judge_is_the_same_every_time(net: Callable[..., Any]) -> None:
     inputs = seeded_inputs(loaded.graph)
     first, second = ([j.bounds.tolist() for j in judge(loaded.graph, loaded.weights(), inputs)] for _ in range(2))
     assert first == second
+
+
+def test_the_caller_keeps_its_gradients(net: Callable[..., Any]) -> None:
+    network = net("net: [3x3 conv 4, relu]", input="3x4x4")
+    nodes = judge(network.graph, network.weights(), seeded_inputs(network.graph))
+    next(nodes)
+    assert torch.is_grad_enabled()
+    nodes.close()
+    assert torch.is_grad_enabled()

@@ -83,7 +83,8 @@ class Builder:
     def open_path(self, around: str, name: str, span: Span, origin: Origin) -> None:
         """Claims what the dotted key `path1.norms.0` lies in. Raises E0501 where numbers do not count from 0."""
         node = self.tensors.get(f"{around}.{name}" if around else name)
-        if node is not None and name.rpartition(".")[2].isdigit() and any(not param.name for param in node.reads):
+        numbered = name.rpartition(".")[2].isdigit() and node is not None and None not in node.in_shapes
+        if node is not None and numbered and any(not param.name for param in node.reads):
             raise error("E0501", f"`{node.op.kind}` has no module that could be numbered", span, help="give it a name")
         holder, *further = name.split(".")
         holder = f"{around}.{holder}" if around else holder

@@ -48,6 +48,7 @@ class Judged(NamedTuple):
         return nearest(apart(value, self.value, self.dtype), self.bounds)
 
 
+@torch.no_grad()  # around the whole it would hold for the caller too, between two nodes
 def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32",
           seed: int = 0, known: Mapping[str, Array] | None = None) -> Iterator[Judged]:  # fmt: skip
     """Every node that runs at inference, in order.
@@ -63,25 +64,24 @@ def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array
     threads = torch.get_num_threads()
     exact: dict[int, Tensor] = {}
     erring: dict[int, list[Tensor]] = {}
-    with torch.no_grad():
-        for node in graph.nodes:
-            if node.training:
-                continue
-            if node.id in graph.inputs:
-                given = torch.tensor(inputs[node.path]).double()
-                exact[node.id], erring[node.id] = given, [_off(given, ROUNDOFF[dtype], 0.0, errors)]
-            else:
-                _run(node, weights, exact, erring, dtype, errors, threads)
-            torch.set_num_threads(threads)
-            value = exact[node.id].numpy()
-            spread = np.maximum.reduce([apart(run.numpy(), value, dtype) for run in erring[node.id]])
-            yield Judged(node, value, bound(steadied(spread, value), dtype), dtype)
-            if known is not None and node.path in known and known[node.path].size == value.size:
-                exact[node.id] = torch.tensor(known[node.path]).double().reshape(exact[node.id].shape)
-                erring[node.id] = [exact[node.id]]
-            for source in {*node.inputs, node.id}:
-                if last[source] <= node.id:
-                    del exact[source], erring[source]
+    for node in graph.nodes:
+        if node.training:
+            continue
+        if node.id in graph.inputs:
+            given = torch.tensor(inputs[node.path]).double()
+            exact[node.id], erring[node.id] = given, [_off(given, ROUNDOFF[dtype], 0.0, errors)]
+        else:
+            _run(node, weights, exact, erring, dtype, errors, threads)
+        torch.set_num_threads(threads)
+        value = exact[node.id].numpy()
+        spread = np.maximum.reduce([apart(run.numpy(), value, dtype) for run in erring[node.id]])
+        yield Judged(node, value, bound(steadied(spread, value), dtype), dtype)
+        if known is not None and node.path in known and known[node.path].size == value.size:
+            exact[node.id] = torch.tensor(known[node.path]).double().reshape(exact[node.id].shape)
+            erring[node.id] = [exact[node.id]]
+        for source in {*node.inputs, node.id}:
+            if last[source] <= node.id:
+                del exact[source], erring[source]
 
 
 def judge_outputs(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32",
