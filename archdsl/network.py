@@ -204,7 +204,8 @@ class Network:
         `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
         none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`. `value_info`
         adds the shape of every value, for viewers. Weights lie in `<path>.data` beside it from 2 GB on, or as
-        `external_data` says. `weights` and `seed` as for `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
+        `external_data` says. `weights` and `seed` as for `weights()`. Raises E06xx where the weights do not fit, E07xx
+        where the file cannot be written.
         """
         from archdsl.need import need
 

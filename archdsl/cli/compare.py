@@ -156,12 +156,8 @@ def _told_apart(entries: list[Entry]) -> list[Entry]:
 def _text(console: Console, entries: list[Entry], format: str) -> str:
     from archdsl.cli import entries as lines
 
-    if format == "json":
-        return lines.as_json(entries)
-    if format == "csv":
-        return lines.as_csv(entries)
-    if format == "markdown":
-        return lines.as_markdown(entries, lines.COMPARED)
+    if (text := lines.written(entries, format, lines.COMPARED)) is not None:
+        return text
     from archdsl.cli.grid import grid
     from archdsl.passes.count import CONVENTION
 

@@ -91,6 +91,15 @@ def table(entries: Sequence[Entry], columns: Sequence[str]) -> tuple[list[str], 
     return [c.title for c in chosen], [[c.cell(e) for c in chosen] for e in entries]
 
 
+def written(entries: Sequence[Entry], format: str, columns: Sequence[str]) -> str | None:
+    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`; None for other formats."""
+    if format == "json":
+        return as_json(entries)
+    if format == "csv":
+        return as_csv(entries)
+    return as_markdown(entries, columns) if format == "markdown" else None
+
+
 def as_json(entries: Sequence[Entry]) -> str:
     rows = ",\n  ".join(json.dumps(asdict(e), ensure_ascii=False) for e in entries)
     return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")

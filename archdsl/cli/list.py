@@ -117,12 +117,8 @@ def _within(entry: Entry, years: tuple[int, int] | None, limits: dict[str, float
 def _text(console: Console, entries: list[Entry], format: str) -> str:
     from archdsl.cli import entries as lines
 
-    if format == "json":
-        return lines.as_json(entries)
-    if format == "csv":
-        return lines.as_csv(entries)
-    if format == "markdown":
-        return lines.as_markdown(entries, lines.LISTED)
+    if (text := lines.written(entries, format, lines.LISTED)) is not None:
+        return text
     from archdsl.cli.grid import grid
 
     if not entries:
