@@ -197,13 +197,14 @@ class Network:
 
     def to_onnx(self, path: str | Path, weights: Any = None, seed: int | None = None, *,
                 passes: Sequence[str] | None = None, precision: Precision = "fp32", value_info: bool = False,
-                external_data: bool | None = None, force: bool = False,
+                free_sizes: bool | None = None, external_data: bool | None = None, force: bool = False,
                 progress: Progress | None = None) -> WrittenModel:  # fmt: skip
         """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
         `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
         none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`. `value_info`
-        adds the shape of every value, for viewers. Weights lie in `<path>.data` beside it from 2 GB on, or as
+        adds the shape of every value, for viewers. The batch is always free, height and width are as `free_sizes` says, by
+        default for a network that gives maps and not for one that gives classes: fixed they run faster. Weights lie in `<path>.data` beside it from 2 GB on, or as
         `external_data` says. `weights` and `seed` as for `weights()`. Raises E06xx where the weights do not fit, E07xx
         where the file cannot be written.
         """
@@ -221,7 +222,8 @@ class Network:
             values = folded(values, graph)
         names = " ".join(PASSES if passes is None else passes)
         meta = {**self.metadata(), **({"passes": names} if names else {})}
-        return write(graph, values, path, meta=meta, precision=precision, value_info=value_info, external_data=external_data,
+        return write(graph, values, path, meta=meta, precision=precision, value_info=value_info,
+                     free_sizes=self.classes is None if free_sizes is None else free_sizes, external_data=external_data,
                      inputs=inputs, force=force, progress=progress)  # fmt: skip
 
     def optimised(self, passes: Sequence[str] | None = None) -> Graph:

@@ -3,7 +3,7 @@
 `python benchmarks/inference.py [--seconds 4] [--batch 1,8] [--json FILE] [--int8] [NETWORK ...]`.
 
 Every way runs in a process of its own, in turns (`archdsl bench`); a ratio is the middle of the turns' ratios. Weights are random,
-the same for all; the outputs are compared as well. `--int8` instead times a file of `--precision int8` beside that of
+the same for all, norms and biases as if trained: the exporter leaves out a bias that is all zero. The outputs are compared as well. `--int8` instead times a file of `--precision int8` beside that of
 float32, calibrated on random images: its time does not depend on them.
 """
 
@@ -25,10 +25,19 @@ WAYS = ("traced", "slimmed", "openvino", "channels_last", "compile")
 INT8 = ("resnet50", "googlenet", "alexnet")
 
 
-def bench(name: str, batch: int, seconds: float, ways: tuple[str, ...]) -> list[dict[str, Any]]:
+def weights(name: str, folder: Path) -> Path:
+    from safetensors.torch import save_file
+    from size import module
+
+    path = folder / f"{name}.safetensors"
+    save_file(module(name).state_dict(), path)
+    return path
+
+
+def bench(name: str, given: Path, batch: int, seconds: float, ways: tuple[str, ...]) -> list[dict[str, Any]]:
     """The timings of one network: archdsl's first."""
     against = [word for way in ways for word in ("--against", way)]
-    command = [sys.executable, "-m", "archdsl", "bench", name, "--batch", str(batch), "--seconds", str(seconds),
+    command = [sys.executable, "-m", "archdsl", "bench", name, "--weights", str(given), "--batch", str(batch), "--seconds", str(seconds),
                "--format", "json", *against]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if not done.stdout:
@@ -98,13 +107,15 @@ def main() -> None:
         return
     kept, rows = [], []
     for name in options.networks or NETWORKS:
-        for batch in batches:
-            found = bench(name, batch, options.seconds, ways)
-            kept += found
-            rows.append(row(found, ways))
-            print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
-            if options.json:
-                Path(options.json).write_text(json.dumps({"machine": where, "timings": kept}, indent=1), encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            given = weights(name, Path(folder))
+            for batch in batches:
+                found = bench(name, given, batch, options.seconds, ways)
+                kept += found
+                rows.append(row(found, ways))
+                print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
+                if options.json:
+                    Path(options.json).write_text(json.dumps({"machine": where, "timings": kept}, indent=1), encoding="utf-8")
     head = ["network", "batch", "ours, ms", *(f"/ {way}" for way in ways), "/ best", "difference"]
     print(f"{table(head, rows)}\n\n{where}; our time by theirs")
 

@@ -48,6 +48,7 @@ class Job:
     """None where nothing that is made holds numbers."""
     external_data: bool | None
     value_info: bool
+    free_sizes: bool | None
     force: bool
     inputs: tuple[str, ...]
     passes: tuple[str, ...] = ()
@@ -71,6 +72,8 @@ class Job:
 @click.option("-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - is stdout.")
 @click.option("--external-data", is_flag=True, default=None, help="ONNX weights in a file beside it, as from 2 GB on.")
 @click.option("--value-info", is_flag=True, help="In an ONNX file the shape of every value, for viewers such as Netron.")
+@click.option("--free-sizes/--fixed-sizes", default=None,
+              help="Whether an ONNX file takes images of any size; fixed runs faster. Default: fixed where classes come out.")  # fmt: skip
 @click.option("-O0", "--O0", "untouched", is_flag=True, help="No passes over an ONNX file: a state_dict's names, one to one.")
 @disable_option
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="fp32", show_default=True,
@@ -84,7 +87,7 @@ class Job:
 @color_option
 @click.pass_obj
 def command(console: Console, spec: str, target: str, all_targets: bool, weights: str | None, reinit: tuple[str, ...],
-            seed: int, output: str | None, external_data: bool | None, value_info: bool, untouched: bool, disable: tuple[str, ...],
+            seed: int, output: str | None, external_data: bool | None, value_info: bool, free_sizes: bool | None, untouched: bool, disable: tuple[str, ...],
             precision: Precision | Literal["int8"], calibrate: str | None, strict: bool, args: dict[str, str], size: str | None, force: bool, format: str) -> None:  # fmt: skip
     """An ONNX file, PyTorch source, or weights, made of a network.
 
@@ -93,7 +96,7 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     """
     targets = list(SUFFIXES) if all_targets else [target]
     _check_usage(targets, weights, reinit, output, external_data)
-    _check_onnx_usage("onnx" in targets, untouched or bool(disable), precision, calibrate, external_data, value_info)
+    _check_onnx_usage("onnx" in targets, untouched or bool(disable), precision, calibrate, external_data, value_info, free_sizes is not None)
     images = _images(calibrate)
     from archdsl.network import open_network
     from archdsl.review import label_note
@@ -102,7 +105,7 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     net.recipe  # noqa: B018 - what is wrong with the preprocessing is said before anything is made
     console.tell((*net.graph.notes, *label_note(net)))
     numbers = None if targets == ["torch"] else _numbers(console, net, weights, seed, reinit, strict)
-    job = Job(net, numbers, external_data, value_info, force, (*net.files, *([weights] if weights else [])),
+    job = Job(net, numbers, external_data, value_info, free_sizes, force, (*net.files, *([weights] if weights else [])),
               _passes(untouched, disable), precision, images)  # fmt: skip
     if output == "-":
         _to_stdout(console, job, targets[0])
@@ -127,9 +130,9 @@ def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[s
 
 
 def _check_onnx_usage(wanted: bool, passes: bool, precision: str, calibrate: str | None, external_data: bool | None,
-                      value_info: bool) -> None:  # fmt: skip
-    if not wanted and (passes or precision != "fp32" or value_info):
-        raise click.UsageError("-O0, --disable, --precision and --value-info are for ONNX files")
+                      value_info: bool, sizes: bool) -> None:  # fmt: skip
+    if not wanted and (passes or precision != "fp32" or value_info or sizes):
+        raise click.UsageError("-O0, --disable, --precision, --value-info, --free-sizes and --fixed-sizes are for ONNX files")
     if precision == "int8" and calibrate is None:
         raise click.UsageError("int8 needs to see what comes: --calibrate DIR, a folder of some hundred images")
     if calibrate is not None and precision != "int8":
@@ -210,7 +213,7 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
     if job.precision == "int8":
         return (_write_int8(console, job, path),)
     progress = console.progress(f"writing {path.name}")
-    model = job.net.to_onnx(path, job.weights, passes=job.passes, precision=job.precision, value_info=job.value_info,
+    model = job.net.to_onnx(path, job.weights, passes=job.passes, precision=job.precision, value_info=job.value_info, free_sizes=job.free_sizes,
                             external_data=job.external_data, force=job.force, progress=progress)  # fmt: skip
     console.tell(model.notes)
     return (model, model.data) if model.data is not None else (model,)
@@ -222,7 +225,7 @@ def _write_int8(console: Console, job: Job, path: Path) -> Written:
 
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         single = Path(folder) / "single.onnx"
-        model = job.net.to_onnx(single, job.weights, passes=job.passes, external_data=False)
+        model = job.net.to_onnx(single, job.weights, passes=job.passes, free_sizes=job.free_sizes, external_data=False)
         console.tell(model.notes)
         progress = console.progress(f"calibrating on {len(job.images)} images")
         written, difference = quantise(single, job.images, path, inputs=job.inputs, force=job.force, mine=ours("onnx"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -47,12 +47,12 @@ class Plan:
         return sum(map(nbytes, self.initializers))
 
 
-def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True) -> Plan:
+def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, free_sizes: bool = True) -> Plan:
     """What the graph becomes: every node that an output needs, in order, auxiliary heads left out.
 
     Nodes bear their paths, initializers the names of the network's tensors. The batch is symbolic; height and width
-    are where the network and each op's translation leave them free. In half precision (`types`) inputs and outputs
-    are cast. Without `value_info` the plan tells no values but inputs and outputs.
+    are with `free_sizes`, where the network and each op's translation leave them free. In half precision (`types`) inputs and outputs
+    are cast. Without `value_info` the plan tells of inner values only those that `_summands` finds.
     """
     live = _live(graph)
     public = _public_names(graph)
@@ -78,7 +78,7 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True) -
         elif names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
             nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
     nodes = joined(nodes, initializers, {names[i]: at(graph.nodes[i].shape[0]) for node in live if isinstance(node.op, Slice) for i in node.inputs})
-    free = tuple(size for size in graph.sizes if not size.pinned and size.name not in pins)
+    free = tuple(size for size in graph.sizes if free_sizes and not size.pinned and size.name not in pins)
     batch = "N" if all(size.name != "N" for size in free) else "batch"
     symbols = {size.name for size in free}
 
@@ -86,15 +86,17 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True) -
         return Value(name, (batch, *(_axis(size, symbols) for size in shape)), dtype)
 
     shapes = {names[node.id]: node.shape for node in live}
-    ends = {*(names[i] for i in graph.inputs), *public}
+    told = shapes.keys() - {*(names[i] for i in graph.inputs), *public}
+    if not value_info:
+        told &= _summands(nodes) if free else set()
     return Plan(
         tuple(value(names[i], graph.nodes[i].shape) for i in graph.inputs),
         tuple(value(name, graph.nodes[number].shape) for name, number in public.items()),
-        tuple(value(name, shape, casts.types.get(name, "float32")) for name, shape in shapes.items() if value_info and name not in ends),
+        tuple(value(name, shape, casts.types.get(name, "float32")) for name, shape in shapes.items() if name in told),
         tuple(nodes),
         tuple(initializers.values()),
         free,
-        _pin_notes(graph, pins),
+        _pin_notes(graph, pins) if free_sizes else (),
         precision,
     )
 
@@ -112,6 +114,12 @@ def _sharing(lowered: Lowered, initializers: dict[str, Initializer], constants: 
     if not same:
         return list(lowered.nodes)
     return [replace(node, inputs=tuple(same.get(name, name) for name in node.inputs)) for node in lowered.nodes]
+
+
+def _summands(nodes: Sequence[OnnxNode]) -> set[str]:
+    """The values that are added to one another. Where their sizes are free, ONNX Runtime adds within the convolution before
+    only if it is told that they are equal; it cannot infer that behind an op that it keeps in another memory layout."""
+    return {name for node in nodes if node.op_type == "Add" for name in node.inputs}
 
 
 def _live(graph: Graph) -> list[Node]:

@@ -57,12 +57,12 @@ class WrittenModel(Written):
 
 
 def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str] | None = None,
-          precision: Precision = "fp32", value_info: bool = False) -> onnx.ModelProto:  # fmt: skip
-    """The model in memory, weights inside; with `value_info` the shapes of all values too.
+          precision: Precision = "fp32", value_info: bool = False, free_sizes: bool = True) -> onnx.ModelProto:  # fmt: skip
+    """The model in memory, weights inside; with `value_info` the shapes of all values too, without `free_sizes` for one size.
 
     Errors: E0705 it is too large for that.
     """
-    planned = plan(graph, precision, value_info)
+    planned = plan(graph, precision, value_info, free_sizes)
     if planned.nbytes > MAX_FILE:
         raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
                     status=2, help="write it to a file with external data")  # fmt: skip
@@ -80,6 +80,7 @@ def write(
     meta: Mapping[str, str] | None = None,
     precision: Precision = "fp32",
     value_info: bool = False,
+    free_sizes: bool = True,
     external_data: bool | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
@@ -91,11 +92,12 @@ def write(
     inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it
     (`<path>.2.data` where the model that is replaced uses that name). Half precision (`types`) rounds each number once;
     what has no place in it is told as W0717. With `value_info` the file states the shape of every value, which viewers show.
+    Without `free_sizes` height and width are numbers.
 
     Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
     as `archdsl.files.atomic_write`.
     """
-    planned = plan(graph, precision, value_info)
+    planned = plan(graph, precision, value_info, free_sizes)
     target = check_target(path, inputs=inputs, force=force, mine=_mine)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
