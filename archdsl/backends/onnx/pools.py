@@ -80,9 +80,9 @@ def avgpool(e: Emitter, op: ops.AvgPool) -> None:
 def averaging(
     kernel: tuple[int, int], strides: tuple[int, int], pads: Pads = NO_PADS, count_include_pad: int = 1
 ) -> dict[str, Attribute]:
-    """All attributes of an AveragePool in floor mode."""
+    """All attributes of an AveragePool in floor mode but `dilations`, which ONNX Runtime's int8 form does not know (1.32)."""
     return {
-        "auto_pad": "NOTSET", "ceil_mode": 0, "count_include_pad": count_include_pad, "dilations": (1, 1),
+        "auto_pad": "NOTSET", "ceil_mode": 0, "count_include_pad": count_include_pad,
         "kernel_shape": kernel, "pads": tuple(pads), "strides": strides,
     }  # fmt: skip
 
