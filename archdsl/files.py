@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from archdsl.diagnostics import ArchError, error
+from archdsl.disk import Straight
 
 if sys.platform != "win32":
     import fcntl
 
-CHUNK = 1 << 23
 _TEMPORARY = re.compile(r"\.archdsl-([1-9][0-9]{0,9})-[0-9a-f]{12}")
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
@@ -46,7 +46,7 @@ class Written:
 class Output:
     """A file being written. `path` is its temporary name; `written` is set once it stands in its place."""
 
-    def __init__(self, target: Path, path: Path, file: BinaryIO) -> None:
+    def __init__(self, target: Path, path: Path, file: Straight) -> None:
         self.target, self.path = target, path
         self.written: Written | None = None
         self.size = 0
@@ -56,8 +56,7 @@ class Output:
         """Appends the bytes. Raises E0704 when the disk is full, E0701 on any other failure."""
         view = memoryview(data).cast("B") if data else memoryview(b"")
         try:
-            for start in range(0, len(view), CHUNK):
-                self._file.write(view[start : start + CHUNK])
+            self._file.write(view)
         except OSError as failure:
             _refuse(self.target, failure)
         self.size += len(view)
@@ -299,7 +298,7 @@ def _open_temporary(target: Path) -> Output:
             old = os.lstat(target)
             if stat.S_ISREG(old.st_mode):  # a private file stays private
                 os.fchmod(handle, stat.S_IMODE(old.st_mode) & 0o777 | stat.S_IWUSR)
-    return Output(target, path, os.fdopen(handle, "wb"))
+    return Output(target, path, Straight(handle))
 
 
 def sha256(path: Path) -> str:

@@ -41,6 +41,8 @@ KINDS: Mapping[str, Kind] = {
     "source": Kind(["compile", "net.yaml", "--to", "torch", "-o", "x.py"], "x.py"),
     "svg": Kind(["diagram", "net.yaml", "-o", "x.svg"], "x.svg"),
     "png": Kind(["diagram", "net.yaml", "-o", "x.png"], "x.png"),
+    "page": Kind(["diagram", "net.yaml", "-o", "x.html"], "x.html"),
+    "certificate": Kind(["verify", "x.onnx", "--renew"], "x.onnx", ["compile", "net.yaml", "-o", "x.onnx"]),
     "list": Kind(["list", "vgg*", "--format", "csv", "-o", "x.csv", "--force"], "x.csv",
                  ["list", "res*", "--format", "csv", "-o", "x.csv"]),
     "fmt": Kind(["fmt", "long.yaml"], "long.yaml", []),

@@ -2,8 +2,9 @@
 
 A mutant is one change of an operator, comparison, condition, constant or statement in ops, passes, elaborate or the
 lowerings. Texts, docstrings and annotations are left alone. Each is tried in a fork of a process that has torch loaded,
-on a copy of the sources; the tests of its part run until the first one fails. A mutant that uses up its processor time
-is counted apart: it hangs, or the tests need more.
+on a copy of the sources, until the first test fails; those run that reach its line, the quickest first. Which these are
+is measured before (`coverage`, which has to be installed; `--map FILE` keeps it). A mutant that uses up its processor
+time is counted apart: it hangs, or the tests need more.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import json
 import os
 import random
 import re
@@ -22,22 +24,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-TARGETS = {
-    "archdsl/ops": ("test_shapes", "test_counts", "test_elaborate", "test_onnx_ops", "test_torch_ops", "test_random_found", "test_diagnostics"),
-    "archdsl/passes": ("test_counts", "test_passes", "test_precision", "test_diff", "test_compare"),
-    "archdsl/elaborate": ("test_elaborate", "test_names", "test_random_found", "test_diagnostics", "test_expand"),
-    "archdsl/backends/onnx/lower.py": ("test_onnx_ops",),
-    "archdsl/backends/onnx/pools.py": ("test_onnx_ops",),
-    "archdsl/backends/torch/lower.py": ("test_torch_ops", "test_torch_structure", "test_torch_source"),
-}
-"""What is mutated, and the tests that run first."""
-ALWAYS = ("test_random_found", "test_wrong_specs", "test_random_networks", "test_explain", "test_library")
+TARGETS = ("archdsl/ops", "archdsl/passes", "archdsl/elaborate", "archdsl/backends/onnx/lower.py", "archdsl/backends/onnx/pools.py",
+           "archdsl/backends/torch/lower.py")  # fmt: skip
+"""What is mutated."""
+TESTS = ("test_shapes", "test_counts", "test_elaborate", "test_onnx_ops", "test_torch_ops", "test_random_found", "test_diagnostics",
+         "test_passes", "test_precision", "test_diff", "test_compare", "test_names", "test_expand", "test_torch_structure",
+         "test_torch_source", "test_wrong_specs", "test_random_networks", "test_explain", "test_library", "test_again",
+         "test_onnx_write", "test_source", "test_views_table", "test_polynet", "test_verify", "test_judge")  # fmt: skip
+"""What may notice: those that run in one process."""
 SECONDS = 600
 """Of the processor for one mutant, some times what all the tests need; the time by the clock depends on who else is at work."""
 
@@ -48,6 +49,9 @@ class Mutant(NamedTuple):
     what: str
     number: int
     """Among those of its file."""
+    first: int
+    last: int
+    """The lines from where its statement begins to where it ends."""
 
 
 # --- mutants --------------------------------------------------------------------------------------------------
@@ -122,7 +126,14 @@ def places(tree: ast.Module) -> Iterator[tuple[ast.AST, str, ast.AST]]:
 def mutants(path: Path, root: Path) -> list[Mutant]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     file = str(path.relative_to(root))
-    return [Mutant(file, getattr(node, "lineno", 0), what, n) for n, (node, what, _) in enumerate(places(tree))]
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]  # outer before inner
+
+    def made(number: int, node: Any, what: str) -> Mutant:
+        begin = max((s.lineno for s in statements if s.lineno <= node.lineno and node.end_lineno <= (s.end_lineno or 0)), default=node.lineno)
+        head = node.test if isinstance(node, ast.If) else node
+        return Mutant(file, node.lineno, what, number, begin, head.end_lineno)
+
+    return [made(number, node, what) for number, (node, what, _) in enumerate(places(tree))]
 
 
 def changed(text: str, mutant: Mutant) -> str:
@@ -142,37 +153,77 @@ def all_mutants(root: Path) -> list[Mutant]:
     return [mutant for file in files for mutant in mutants(file, root)]
 
 
+# --- which tests reach a line -----------------------------------------------------------------------------------
+
+
+class Reach(NamedTuple):
+    """The tests that run each line, `file -> line -> tests`, and the seconds of each test. A line that runs when its module
+    is imported is reached by all."""
+
+    lines: Mapping[str, Mapping[str, Sequence[str]]]
+    seconds: Mapping[str, float]
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """The quickest first; the seldom ones that no clock was read of last."""
+        told = self.lines.get(mutant.file, {})
+        found = {test for line in range(mutant.first, mutant.last + 1) for test in told.get(str(line), ())}
+        if "" in found:
+            found |= {test for names in told.values() for test in names}
+        return sorted(found - {""}, key=lambda test: (self.seconds.get(test, 1e9), test))
+
+
+def measured(folder: Path, names: Sequence[str]) -> Reach:
+    """Runs the tests once and looks. Exits where one fails: then nothing can be told of mutants."""
+    import coverage
+
+    data, said, settings = (folder / name for name in ("reach.data", "reach.xml", "reach.ini"))
+    settings.write_text(f"[run]\ndynamic_context = test_function\nsource = archdsl\ndata_file = {data}\n")
+    done = subprocess.run([sys.executable, "-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-x", "-q", "-n", "0",
+                           "-p", "no:cacheprovider", f"--junitxml={said}", *names],
+                          cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, check=False)  # fmt: skip
+    if done.returncode:
+        raise SystemExit("the tests fail without a mutant")
+    seconds: Counter[str] = Counter()
+    for case in ElementTree.parse(said).iter("testcase"):
+        seconds[_test(f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}")] += float(case.attrib["time"])  # type: ignore[assignment]
+    found = coverage.CoverageData(str(data))
+    found.read()
+    lines: dict[str, Any] = {}
+    for file in found.measured_files():
+        by_line = found.contexts_by_lineno(file)
+        lines[str(Path(file).relative_to(folder))] = {str(line): sorted(map(_test, tests)) for line, tests in by_line.items()}
+    return Reach(lines, seconds)
+
+
+def _test(context: str) -> str:
+    """`tests.test_shapes.test_pads` as pytest names it."""
+    if not context:
+        return ""
+    module, _, function = context.removeprefix("tests.").partition(".")
+    return f"tests/{module}.py::{function.replace('.', '::')}"
+
+
 # --- trying one -----------------------------------------------------------------------------------------------
 
 
-def tests_of(file: str, quick: bool) -> list[str]:
-    own = next(names for target, names in TARGETS.items() if file.startswith(target))
-    names = dict.fromkeys(own if quick else (*own, *ALWAYS))
-    return [f"tests/{name}.py" for name in names if (ROOT / "tests" / f"{name}.py").exists()]
-
-
-def tried(folder: Path, mutant: Mutant, quick: bool) -> Literal["killed", "survives", "hangs"]:
+def tried(folder: Path, mutant: Mutant, names: Sequence[str]) -> Literal["killed", "survives", "hangs", "not reached"]:
     """What the tests say to it. They run in a fork."""
+    if not names:
+        return "not reached"
     file = folder / mutant.file
     right = file.read_text(encoding="utf-8")
     file.write_text(changed(right, mutant), encoding="utf-8")
     try:
         child = os.fork()
         if child == 0:
-            _run(folder, tests_of(mutant.file, quick))
+            _run(folder, names)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return "survives" if code == 0 else "hangs" if code in (-signal.SIGXCPU, -signal.SIGKILL) else "killed"
     finally:
         file.write_text(right, encoding="utf-8")
 
 
-def right(folder: Path, names: list[str]) -> bool:
-    """Whether these tests pass without a mutant; what fails is shown."""
-    return subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *names],
-                          cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, check=False).returncode == 0  # fmt: skip
-
-
-def _run(folder: Path, names: list[str]) -> None:
+def _run(folder: Path, names: Sequence[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
@@ -203,40 +254,46 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop when the time is over, and say how many were tried")
     parser.add_argument("--only", default="", help="files in whose path this regular expression is found")
-    parser.add_argument("--quick", action="store_true", help="only the tests of the part at hand: fewer are noticed")
+    parser.add_argument("--part", default="0/1", metavar="K/N", help="every Nth of the sample, from the Kth on: for several processes")
+    parser.add_argument("--map", type=Path, metavar="FILE", help="which tests reach a line: read from there, or kept there")
     parser.add_argument("--list", action="store_true", help="only name the mutants")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = Path(scratch).resolve()
         copied(folder)
         every = [m for m in all_mutants(folder) if re.search(chosen.only, m.file)]
         sample = random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
+        part, parts = map(int, chosen.part.split("/"))
+        sample = sample[part::parts]
         print(f"{len(every):,} mutants, {len(sample)} of them tried", flush=True)
         if chosen.list:
             print("\n".join(f"{m.file}:{m.line}: {m.what}" for m in sample))
             return 0
-        return report(folder, sample, chosen.quick, time.monotonic() + chosen.seconds)
+        if chosen.map and chosen.map.exists():
+            reach = Reach(*json.loads(chosen.map.read_text(encoding="utf-8")))
+        else:
+            reach = measured(folder, [f"tests/{name}.py" for name in TESTS])
+            if chosen.map:
+                chosen.map.write_text(json.dumps(reach), encoding="utf-8")
+        return report(folder, sample, reach, time.monotonic() + chosen.seconds)
 
 
-def report(folder: Path, sample: list[Mutant], quick: bool, end: float) -> int:
+def report(folder: Path, sample: list[Mutant], reach: Reach, end: float) -> int:
     """Tries them until `end`; the exit status. What they all need is imported once, before the forks."""
     import onnxruntime  # noqa: F401
     import torch  # noqa: F401
     import torchvision  # noqa: F401
 
-    if not right(folder, sorted({name for mutant in sample for name in tests_of(mutant.file, quick)})):
-        print("the tests fail without a mutant")
-        return 2
     counts: Counter[str] = Counter()
     for mutant in sample:
         if time.monotonic() > end:
             break
-        said = tried(folder, mutant, quick)
+        said = tried(folder, mutant, reach.tests(mutant))
         counts[said] += 1
         print(f"{said}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
     total = counts.total()
-    noticed = total - counts["survives"]
-    print(f"{total} tried: {counts['killed']} killed, {counts['hangs']} hang, {counts['survives']} survive ({100 * noticed / max(total, 1):.0f} % noticed)")
+    noticed = counts["killed"] + counts["hangs"]
+    print(f"{total} tried: {', '.join(f'{n} {said}' for said, n in sorted(counts.items()))} ({100 * noticed / max(total, 1):.0f} % noticed)")
     return 0
 
 

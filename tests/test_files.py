@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from archdsl import files
 from archdsl.diagnostics import ArchError
+from archdsl.disk import BLOCK
 from archdsl.files import atomic_write, check_target
 
 
@@ -164,6 +169,7 @@ def test_only_what_the_dead_left_is_swept(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+import tempfile
 from archdsl.files import atomic_write
 for number in range(10**6):
     with atomic_write(sys.argv[1], force=True) as output:
@@ -192,3 +198,22 @@ def test_killed_while_writing(tmp_path: Path) -> None:
 def test_checking_touches_nothing(tmp_path: Path) -> None:
     assert check_target(tmp_path / "a") == tmp_path / "a"
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["the disk", "memory"])
+@pytest.mark.parametrize("sizes", [(1, 2 * BLOCK + 5, 3), (BLOCK,), (BLOCK - 1, 1, BLOCK), (5, -1, 2 * BLOCK, -1, BLOCK, 7), (0,)])
+def test_large_files_are_whole(sizes: Sequence[int], place: str, tmp_path: Path) -> None:
+    """Whole blocks go straight to the disk, the rest, and what follows a flush (-1) in between, as usual."""
+    if place == "memory" and not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no file system in memory, which knows no other way than the usual")
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm")) if place == "memory" else tmp_path
+    pieces = [random.Random(n).randbytes(n) if n >= 0 else None for n in sizes]
+    try:
+        with atomic_write(folder / "large") as output:
+            for piece in pieces:
+                output.write(piece) if piece is not None else output.flush()
+        assert (folder / "large").read_bytes() == b"".join(piece or b"" for piece in pieces)
+        assert output.written is not None and output.written.size == (folder / "large").stat().st_size
+    finally:
+        if place == "memory":
+            shutil.rmtree(folder)

@@ -18,7 +18,7 @@ PACKAGE = Path(archdsl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    ("diagnostics", "shapes", "need", "status"),
+    ("diagnostics", "disk", "shapes", "need", "status"),
     ("source", "files"),
     ("ops",),
     ("language", "graph", "folding"),

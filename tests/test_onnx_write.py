@@ -256,6 +256,35 @@ def test_what_needs_a_number_pins_its_size(op: Any, open_axes: list[str]) -> Non
     onnx.checker.check_model(model, full_check=True)
 
 
+def test_sizes_are_free_or_fixed(tmp_path: Path) -> None:
+    """A network that gives maps takes images of any size, one that gives classes of one, unless it is said."""
+    maps, classes = "input: 3x16x24\nnet: [3x3 conv 4 relu]", "input: 3x16x24\nnet: [3x3 conv 4 relu, gap, fc 5]"
+    for text, said, want in ((maps, None, ["H", "W"]), (classes, None, [16, 24]), (maps, False, [16, 24]), (classes, True, ["H", "W"])):
+        written = archdsl.loads(text).to_onnx(tmp_path / "a.onnx", free_sizes=said)
+        model = onnx.load(written.path)
+        assert axes(model.graph.input[0]) == ["N", 3, *want]
+        assert {item.key for item in model.metadata_props} & {"size H", "size W"} == ({"size H", "size W"} if want[0] == "H" else set())
+    flat = archdsl.loads("input: 3x16x24\nnet: [3x3 conv 4 relu, fc 5]").to_onnx(tmp_path / "a.onnx", free_sizes=True)
+    assert not flat.notes, "the network itself has but one size"
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_onnx_runtime_adds_within_the_convolution(tmp_path: Path, free: bool) -> None:
+    """Behind a convolution in groups, which it keeps in another memory layout, only sizes that are told let it."""
+    body = "{residual: [1x1 conv 64 bn relu, 3x3 conv 64 bn relu groups=16, 1x1 conv 64 bn], then: relu}"
+    net = archdsl.loads(f"input: 3x32x32\nnet: [3x3 conv 64 bn relu, {body}, {body}, gap, fc 5]")
+    path = net.to_onnx(tmp_path / "a.onnx", free_sizes=free).path
+    told = [value.name for value in onnx.load(path).graph.value_info]
+    assert bool(told) == free and len(told) <= 4
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "b.onnx"), 4
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node}
+    if not kinds & {"ReorderInput", "ReorderOutput"}:
+        pytest.skip("ONNX Runtime does not lay channels out in blocks on this processor")
+    assert not kinds & {"Add", "Relu"}
+
+
 def test_a_pinned_graph_is_not_free() -> None:
     graph = chain((6, H, W), ops.Relu(), sizes=(FreeSize("H", 32, 8, 1, pinned="why"), FREE[1]))
     assert plan(graph).inputs[0].shape == ("N", 6, 32, "W")

@@ -197,6 +197,23 @@ def test_int8(here: Path) -> None:
     assert sorted(p.name for p in here.iterdir()) == ["photos", "q.onnx", "small.yaml"]
 
 
+def test_int8_is_int8_throughout(here: Path) -> None:
+    """ONNX Runtime runs all of it in int8, behind skips as well, and knows every attribute of our pools."""
+    body = "{residual: [3x3 conv 8, 3x3 conv 8 linear], then: relu}"
+    net = f"[3x3 conv 8, 3x3 maxpool /2, {body}, {body}, 2x2 avgpool /2, {{inception: {{a: 1x1 conv 8, b: 3x3 conv 8}}}}, gap, fc 10]"
+    Path("skips.yaml").write_text(f"name: skips\ninput: 3x32x32\ndefaults: {{conv: bn relu}}\nnet: {net}\n")
+    done = cli("compile", "skips.yaml", "--precision", "int8", "--calibrate", "photos", "-o", "q.onnx")
+    assert done.exit_code == 0, done.output
+    ort = pytest.importorskip("onnxruntime")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = "o.onnx", 4
+    ort.InferenceSession("q.onnx", options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load("o.onnx").graph.node]
+    assert (kinds.count("QLinearConv"), kinds.count("QLinearAdd")) == (7, 2), kinds
+    assert not {"Conv", "Add", "Relu", "Gemm"} & {*kinds}
+    assert (kinds.count("QuantizeLinear"), kinds.count("DequantizeLinear")) == (1, 1)
+
+
 def test_int8_refuses(here: Path) -> None:
     asked = ("compile", "small.yaml", "--precision", "int8", "-o", "q.onnx")
     assert cli(*asked).exit_code == 2

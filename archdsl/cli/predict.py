@@ -60,9 +60,10 @@ def command(console: Console, model: str, images: tuple[str, ...], weights: str 
     if output is not None and len(images) == 1 and not os.path.isdir(output) and _suffix(output) not in PICTURES:
         raise click.UsageError(f"-o names an image: one of {', '.join(PICTURES)}")
     with _opened(console, model, compiled, weights, seed, precision, args, size, device) as predictor:
-        _warn(console, predictor)
         draw = Draw(output, stretch, force, (model, *images))
         results, status = _results(console, predictor, images, top, draw)
+        if results:
+            _warn(console, predictor)
     if results or format == "json":
         console.give(_as_json(predictor, results) if format == "json" else _as_text(console, predictor, results))
     return status

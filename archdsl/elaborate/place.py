@@ -169,7 +169,7 @@ def _remove_last(parent: Scope, scope: Scope) -> None:
 _NAMELESS = {
     "body": "put it under a key, which names it: `residual: {conv1: ...}`",
     "shortcut": "put it under a key, which names it: `shortcut: {downsample: ...}`",
-    "branch": "name the branches: `inception: {branch1: ..., branch2: ...}`",
+    "branch": "name the branches: `{branch1: ..., branch2: ...}`",
     "then": "put it under a key, which names it: `then: {conv1: ...}`",
 }
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from archdsl.files import CHUNK, Written, atomic_write
+from archdsl.disk import BLOCK
+from archdsl.files import Written, atomic_write
 from archdsl.files import sha256 as file_sha256
 from archdsl.runtime.model import DELIMITED, METADATA, fields, pair
 
@@ -88,7 +89,7 @@ def _without(file: BinaryIO) -> Iterator[bytes]:
     for begin, end in kept:
         file.seek(begin)
         while begin < end:
-            piece = file.read(min(CHUNK, end - begin))
+            piece = file.read(min(BLOCK, end - begin))
             if not piece:
                 return
             begin += len(piece)

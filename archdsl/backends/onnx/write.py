@@ -27,7 +27,8 @@ from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.files import CHUNK, Output, Written, alone, atomic_write, check_target, require_space
+from archdsl.disk import BLOCK
+from archdsl.files import Output, Written, alone, atomic_write, check_target, require_space
 from archdsl.graph import Graph
 
 IR_VERSION, OPSET = 10, 20
@@ -328,7 +329,7 @@ class _Counter:
 
     def __call__(self, size: int) -> None:
         self._done += size
-        if self._progress is not None and (self._done - self._told >= CHUNK or self._done >= self._total):
+        if self._progress is not None and (self._done - self._told >= BLOCK or self._done >= self._total):
             self._told = self._done
             self._progress(min(self._done, self._total), self._total)
 

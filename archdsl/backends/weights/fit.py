@@ -187,13 +187,16 @@ def _with_oddities(notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], ent
 
 
 def _oddities(tensor: Tensor, entry: Entry) -> list[Diagnostic]:
-    """Numbers that no training leaves behind. The least and the largest number suffice, and need no memory."""
+    """Numbers that no training leaves behind. Of most tensors the sum says that there are none; else the least and the largest
+    number do. Neither needs memory."""
     if entry.dtype != "float32" or not entry.nbytes:
         return []
-    numbers = entry.make()
-    with np.errstate(invalid="ignore"):
+    numbers, param, why = entry.make(), tensor.param, ""
+    with np.errstate(invalid="ignore", over="ignore"):
+        plain = param.name != "running_var" and param.init.how != "data"
+        if plain and (total := float(numbers.sum())) and np.isfinite(total):
+            return []
         least, most = float(numbers.min()), float(numbers.max())
-    param, why = tensor.param, ""
     if not (np.isfinite(least) and np.isfinite(most)):
         why = "holds numbers that are not finite"
     elif param.name == "running_var" and least <= 0:
