@@ -100,3 +100,23 @@ def test_a_bracket_left_open_in_the_head_of_a_block(head: str) -> None:
         archdsl.loads(f"input: 3x8x8\nblocks:\n  '{head}': relu\nnet: relu")
     assert [d.code for d in caught.value.diagnostics] == ["E0210"]
     assert "do not match" in caught.value.diagnostics[0].help
+
+
+def test_a_table_is_used_again_on_more_maps() -> None:
+    """It reads the same ones; the module was made for as many as it met first."""
+    torch = pytest.importorskip("torch")
+    net = archdsl.loads("input: 2x6x5\nnet: {c: '1x1 conv 3 table=[[1],[0,1],[0,1]]', d: again c}")
+    module = net.to_torch(seed=1)
+    x = torch.randn(2, 2, 6, 5)
+    weight, bias = net.weights(seed=1)["c.weight"].reshape(5), net.weights(seed=1)["c.bias"].reshape(3, 1, 1)
+    for maps in (x[0].numpy(), x[1].numpy()):
+        once = _by_table(maps, weight) + bias
+        want = _by_table(once, weight) + bias
+        got = module(torch.from_numpy(maps)[None])[0].detach().numpy()
+        assert abs(got - want).max() < 1e-5
+
+
+def _by_table(maps, weight):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    return np.stack([weight[0] * maps[1], weight[1] * maps[0] + weight[2] * maps[1], weight[3] * maps[0] + weight[4] * maps[1]])

@@ -45,6 +45,8 @@ from tests.networks.text import written
 RUNS, FACTOR, WORTHLESS = 4, 16, 0.01
 TOO_LARGE = 1e17
 """Values whose squares are near what a float32 can hold: outputs are not compared beyond."""
+SMALLEST = 2.0**-126
+"""What lies below may become 0."""
 DOUBLE = 2.0**-53 / UNIT
 """Rounding to float64 in units of rounding to float32."""
 
@@ -211,7 +213,7 @@ def reference(case: Case, feeds: Mapping[str, np.ndarray]) -> Wanted:
     left = next(exact.rest, None)  # type: ignore[attr-defined]
     if left is not None:
         raise Misfit(f"the graph has `{left.key}`, which the reference never wants")
-    strays = {name: 4 * UNIT * float(value.abs().max()) for name, value in (outputs | aux).items()}
+    strays = {name: max(4 * UNIT * float(value.abs().max()), SMALLEST) for name, value in (outputs | aux).items()}
     for run in range(RUNS):
         noisy = case.machine(noise=run).run(inputs)
         for name, value in (noisy[0] | noisy[1]).items():

@@ -176,8 +176,8 @@ class Machine:
         aux = {}
         for name, head in self.doc.get("aux", {}).items():
             given = self.item(head["do"], top.look_up(head["from"]), top, self.args)
-            assert given is not None
-            aux[name] = given.value
+            if given is not None:  # else `when` leaves out all of it
+                aux[name] = given.value
         return wanted, aux
 
     def item(self, data: Any, x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:

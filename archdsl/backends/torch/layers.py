@@ -53,14 +53,14 @@ class FixedConv2d(nn.Conv2d):
 class TableConv2d(nn.Module):
     """Convolution whose filters each read the input maps in their row of `table` (LeNet-5's C3).
 
-    `weight` has a kernel per connection; `pads` is (left, right, top, bottom).
+    `weight` has a kernel per connection; `pads` is (left, right, top, bottom). Further input maps are read by none.
     """
 
-    index: Tensor
+    rows: Tensor
+    maps: Tensor
 
     def __init__(
         self,
-        in_channels: int,
         kernel_size: tuple[int, int],
         table: tuple[tuple[int, ...], ...],
         stride: int | tuple[int, int] = 1,
@@ -69,11 +69,10 @@ class TableConv2d(nn.Module):
         bias: bool | float | tuple[float, ...] = True,
     ) -> None:
         super().__init__()
-        self.shape = (len(table), in_channels, *kernel_size)
-        self.stride, self.pads, self.dilation = stride, pads, dilation
-        places = [row * in_channels + maps for row, reads in enumerate(table) for maps in reads]
-        self.register_buffer("index", torch.tensor(places), persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(places), *kernel_size))
+        self.filters, self.stride, self.pads, self.dilation = len(table), stride, pads, dilation
+        self.register_buffer("rows", torch.tensor([row for row, reads in enumerate(table) for _ in reads]), persistent=False)
+        self.register_buffer("maps", torch.tensor([read for reads in table for read in reads]), persistent=False)
+        self.weight = nn.Parameter(torch.empty(len(self.maps), *kernel_size))
         fan_out = len(table) * kernel_size[0] * kernel_size[1]
         nn.init.normal_(self.weight, std=(2 / fan_out) ** 0.5)
         start = torch.tensor(0.0 if isinstance(bias, bool) else bias, dtype=torch.float32)
@@ -81,8 +80,8 @@ class TableConv2d(nn.Module):
         self.bias = None if bias is False else offsets
 
     def forward(self, x: Tensor) -> Tensor:
-        kernels = self.weight.new_zeros(self.shape[0] * self.shape[1], *self.shape[2:])
-        weight = kernels.index_copy(0, self.index, self.weight).view(self.shape)
+        kernels = self.weight.new_zeros(self.filters, x.shape[1], *self.weight.shape[1:])
+        weight = kernels.index_put((self.rows, self.maps), self.weight)
         return F.conv2d(F.pad(x, self.pads), weight, self.bias, self.stride, 0, self.dilation)
 
 

@@ -62,7 +62,7 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     stride, dilation = _single(op.stride), _single(op.dilation)
     if op.table is not None:
         return Lowered(
-            _module("TableConv2d", in_channels=at(shapes[0][0]), kernel_size=op.kernel, table=op.table, stride=stride,
+            _module("TableConv2d", kernel_size=op.kernel, table=op.table, stride=stride,
                     pads=_sides(pads), dilation=dilation, bias=op.bias)
         )  # fmt: skip
     head: dict[str, Literal] = {
@@ -334,7 +334,7 @@ SIGNATURES: Mapping[str, Signature] = {
     "nn.Conv2d": Signature(3, _WINDOW),
     "PaddedConv2d": Signature(3, _WINDOW),
     "FixedConv2d": Signature(3, {**_WINDOW, "pads": _NO_PADS, "filters": None}),
-    "TableConv2d": Signature(2, {"stride": 1, "pads": _NO_PADS, "dilation": 1, "bias": True}),
+    "TableConv2d": Signature(1, {"stride": 1, "pads": _NO_PADS, "dilation": 1, "bias": True}),
     "nn.ConvTranspose2d": Signature(3, {**_WINDOW, "output_padding": 0}),
     "nn.Linear": Signature(2, {"bias": True}),
     "PointwiseLinear": Signature(2, {"bias": True}),
