@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
@@ -206,21 +206,29 @@ def _test(context: str) -> str:
 # --- trying one -----------------------------------------------------------------------------------------------
 
 
-def tried(folder: Path, mutant: Mutant, names: Sequence[str]) -> Literal["killed", "survives", "hangs", "not reached"]:
-    """What the tests say to it. They run in a fork."""
+Verdict: TypeAlias = Literal["killed", "survives", "hangs", "not reached"]
+
+
+def tried(folder: Path, mutant: Mutant, names: Sequence[str]) -> Verdict:
+    """What the tests say to it."""
     if not names:
         return "not reached"
     file = folder / mutant.file
     right = file.read_text(encoding="utf-8")
     file.write_text(changed(right, mutant), encoding="utf-8")
     try:
-        child = os.fork()
-        if child == 0:
-            _run(folder, names)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return "survives" if code == 0 else "hangs" if code in (-signal.SIGXCPU, -signal.SIGKILL) else "killed"
+        return said(folder, names)
     finally:
         file.write_text(right, encoding="utf-8")
+
+
+def said(folder: Path, names: Sequence[str]) -> Verdict:
+    """What the tests say to the code as it stands. They run in a fork."""
+    child = os.fork()
+    if child == 0:
+        _run(folder, names)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return "survives" if code == 0 else "hangs" if code in (-signal.SIGXCPU, -signal.SIGKILL) else "killed"
 
 
 def _run(folder: Path, names: Sequence[str]) -> None:
@@ -284,16 +292,19 @@ def report(folder: Path, sample: list[Mutant], reach: Reach, end: float) -> int:
     import torch  # noqa: F401
     import torchvision  # noqa: F401
 
+    if said(folder, sorted(reach.seconds)) != "survives":
+        print("the tests fail without a mutant")
+        return 2
     counts: Counter[str] = Counter()
     for mutant in sample:
         if time.monotonic() > end:
             break
-        said = tried(folder, mutant, reach.tests(mutant))
-        counts[said] += 1
-        print(f"{said}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
+        verdict = tried(folder, mutant, reach.tests(mutant))
+        counts[verdict] += 1
+        print(f"{verdict}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
     total = counts.total()
     noticed = counts["killed"] + counts["hangs"]
-    print(f"{total} tried: {', '.join(f'{n} {said}' for said, n in sorted(counts.items()))} ({100 * noticed / max(total, 1):.0f} % noticed)")
+    print(f"{total} tried: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))} ({100 * noticed / max(total, 1):.0f} % noticed)")
     return 0
 
 
