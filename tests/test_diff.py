@@ -301,3 +301,28 @@ def test_git_shows_changed_specs(tmp_path: Path) -> None:
     git(tmp_path, "add", "-A")
     staged = git(tmp_path, "--no-pager", "diff", "--cached", "-M10")
     assert "archdsl diff nets/a.yaml -> nets/renamed.yaml" in staged and "the spec is gone" in staged
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("c: 'concat <- a, b'", "n: relu <- a, c: 'concat <- a, n'"),  # `b` is lost, and nothing that was known gained
+        ("n: relu <- a, c: 'concat <- a, n'", "c: 'concat <- a, b'"),  # the other way round
+    ],
+)
+def test_a_node_that_reads_another_is_told_beside_one_put_in_or_taken_out(before: str, after: str, net: Callable[..., Any]) -> None:
+    start = "net: {a: 3x3 conv 4, b: 3x3 conv 4 <- a, "
+    old, new = (net(f"{start}{end}, end: 'add <- b, b', out: 'concat <- c, end'}}") for end in (before, after))
+    told = {row.side.part.path: facts(row) for row in compare(old.graph, new.graph).rows}
+    assert "reads" in told["c"]
+
+
+def test_a_layer_in_a_node_put_in_before_it_is_not_rewired(net: Callable[..., Any]) -> None:
+    old, new = net("net: {a: 3x3 conv 4, c: 3x3 conv 4}"), net("net: {a: 3x3 conv 4, n: relu, c: 3x3 conv 4}")
+    assert [row.side.part.path for row in compare(old.graph, new.graph).rows] == ["n"]
+
+
+def test_a_renamed_layer_of_another_shape_fits_no_weights(net: Callable[..., Any]) -> None:
+    old, new = net("net: {a: 3x3 conv 4, b: 3x3 conv 8, e: gap}"), net("net: {a: 3x3 conv 4, b2: 3x3 conv 6, e: gap}")
+    weights = compare(old.graph, new.graph).weights
+    assert (weights.fit.tensors, weights.renamed.tensors, weights.new.tensors) == (2, 0, 2)

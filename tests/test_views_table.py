@@ -14,6 +14,7 @@ from small_nets import Net
 import archdsl
 from archdsl.graph import Graph
 from archdsl.ops import GRAPH_OPS, Conv, DwConv, Fc, Flatten, Gap, Relu
+from archdsl.passes.count import convention
 from archdsl.passes.summary import summarize
 from archdsl.views.table import Style, in_bytes, in_short, params_table, style_of
 from archdsl.views.words import figure, written
@@ -209,3 +210,25 @@ def test_every_kind_has_words() -> None:
         if not any(field.is_required() for field in kind.model_fields.values()):
             assert written(op).split()[0] == kind.kind
             assert figure(op)
+
+
+GROWING = "input: 3x8x8\nblocks:\n  f: {c: 3x3 conv in*2, r: relu}\nnet: {body: {do: f, repeat: 3}, out: gap}"
+
+
+def test_copies_of_other_sizes_are_rows_of_their_own() -> None:
+    """Only the layers of a dense block, which grow by the same each, are one row all the same."""
+    rows = summarize(archdsl.loads(GROWING).graph).rows
+    assert [(row.part.path, len(row.part.copies)) for row in rows] == [
+        ("input", 1), ("body.0", 1), ("body.1", 1), ("body.2", 1), ("out", 1),
+    ]  # fmt: skip
+    dense = GROWING.replace("in*2", "4").replace("{do: f, repeat: 3}", "dense 3 * f")
+    assert [len(row.part.copies) for row in summarize(archdsl.loads(dense).graph, depth=2).rows] == [1, 3, 1]
+
+
+def test_one_sample_is_the_convention() -> None:
+    assert "one sample at inference" in convention() and "a batch of 2 at inference" in convention(2)
+
+
+def test_a_level_of_blocks_is_the_default() -> None:
+    graph = archdsl.load("resnet18").graph
+    assert summarize(graph).rows == summarize(graph, depth=1).rows != summarize(graph, depth=2).rows
