@@ -60,7 +60,7 @@ def test_side_by_side(spec: str) -> None:
 
 def test_a_compiled_model(spec: str, tmp_path: Path) -> None:
     model = tmp_path / "small.onnx"
-    archdsl.load(spec).to_onnx(model)
+    archdsl.load(spec).to_onnx(model, free_sizes=True)
     done = bench(str(model))
     assert done.exit_code == 1
     assert "E0806" in done.output
