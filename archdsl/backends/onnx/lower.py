@@ -270,9 +270,19 @@ def _upsample(e: Emitter, op: ops.Upsample) -> None:
 
 
 def _pad(e: Emitter, op: ops.Pad) -> None:
+    """The axes are named: without them ONNX Runtime 1.20 takes the pad into a max pool behind it, which pads with less than any number.
+    What is cut off is so by a Pad of its own, as to move an image within its size 1.20 writes over what it has yet to read."""
     (top, left, bottom, right), (front, back) = op.sides, op.channels
-    ends = e.ints("pads", [0, front, top, left, 0, back, bottom, right])
-    e.last("Pad", e.x, ends, e.floats("value", op.value), mode="constant")
+    ends: tuple[int, ...] = (top, left, bottom, right)
+    axes: tuple[int, ...] = (2, 3)
+    if front or back:
+        ends, axes = (front, top, left, back, bottom, right), (1, 2, 3)
+    value, named = e.floats("value", op.value), e.ints("axes", axes)
+    x = e.x
+    if min(ends) < 0 < max(ends):
+        x = e.step("larger", "Pad", x, e.ints("more", [max(n, 0) for n in ends]), value, named, mode="constant")
+        ends = tuple(min(n, 0) for n in ends)
+    e.last("Pad", x, e.ints("pads", ends), value, named, mode="constant")
 
 
 # --- factors ------------------------------------------------------------------------------------------------

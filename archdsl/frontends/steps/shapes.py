@@ -173,10 +173,15 @@ def pad(r: Reading, step: Step) -> None:
         raise Unknown("it does not pad with a constant")
     given = r.constant(step, 1)
     pads = [int(p) for p in (given if given is not None else step.attributes.get("pads", ()))]
-    if len(pads) != 8 or pads[0] or pads[4]:
+    named = r.constant(step, 3)
+    axes = [0, 1, 2, 3] if named is None else [int(axis) % 4 for axis in named]
+    if len(pads) != 2 * len(axes) or len(r.shape(step.inputs[0])) != 3:
         raise Unknown("it does not pad an image")
+    begin, end = ({**dict.fromkeys(range(4), 0), **dict(zip(axes, half, strict=True))} for half in (pads[: len(axes)], pads[len(axes) :]))
+    if begin[0] or end[0]:
+        raise Unknown("it pads the batch")
     value = r.constant(step, 2)
-    op = ops.Pad(pixels=(pads[2], pads[3], pads[6], pads[7]), channels=(pads[1], pads[5]),
+    op = ops.Pad(pixels=(begin[2], begin[3], end[2], end[3]), channels=(begin[1], end[1]),
                  value=float(value.reshape(())) if value is not None else 0.0)  # fmt: skip
     r.add(step, op, step.outputs[0])
 
