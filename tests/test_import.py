@@ -262,6 +262,7 @@ def test_bad_usage(tmp_path: Path) -> None:
         (["import", str(tmp_path / "none.onnx")], 2, "E0805"),
         (["import", "torchvision.models:resnet51", "--input", "3x64x64"], 2, "E0844"),
         (["import", "builtins:dict", "--input", "3x64x64"], 2, "E0844"),
+        (["import", "no_such_package.models:net", "--input", "3x64x64"], 2, "E0844"),
         (["import", "torchvision.models:resnet18"], 2, "--input"),
         (["import", "torchvision.models:resnet18", "--input", "3x"], 2, "3x224x224"),
     ]:
@@ -346,3 +347,17 @@ def test_time_and_memory_are_limited() -> None:
     with pytest.raises(ArchError, match="E0847"), limited(0, memory=1 << 28):
         np.zeros(1 << 28)
     assert before == [resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]
+
+
+def test_pads_of_ours(tmp_path: Path) -> None:
+    """One that moves the image is two in the file; what comes back is the same file again."""
+    net = loads("input: 3x8x8\nnet: {a: 'pad [-1,-1,1,1]', b: pad 2, c: 3x3 conv 4, d: 'pad [1,0,0,2] channels=[1,2] value=0.5', g: gap, f: fc 4}")
+    net.to_onnx(tmp_path / "a.onnx", seed=1)
+    made = spec_of(read(tmp_path / "a.onnx"), net.input)
+    again = loads(made.text)
+    again.to_onnx(tmp_path / "b.onnx", dict(made.weights()))
+    before, after = (onnx.load(tmp_path / f"{n}.onnx").graph for n in "ab")
+    assert [n.op_type for n in before.node] == [n.op_type for n in after.node]
+    x = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        assert distance(again.to_torch(dict(made.weights()))(x), net.to_torch(seed=1)(x)) <= 1e-6

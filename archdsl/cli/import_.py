@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Sha
 
     if shape is None:
         raise click.UsageError("a module does not tell the size of its input: add --input 3x224x224")
+    _require_module(model)
     need("torch", "E0801", "pip install 'archdsl[torch]'")
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import call, trace
@@ -104,6 +106,25 @@ def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Sha
     traced = trace(call(model, {key: _literal(value) for key, value in args.items()}), concrete(shape))
     sizes = dict.fromkeys(traced.shapes, shape)
     return to_spec(traced, _name(name or model.rpartition(":")[2].rpartition(".")[2]), sizes, f"made by {model}")
+
+
+def _require_module(factory: str) -> None:
+    """Raises E0844 where Python finds no such package: before torch is loaded, which takes seconds."""
+    from importlib.util import find_spec
+
+    from archdsl.diagnostics import error
+
+    package = factory.partition(":")[0].partition(".")[0]
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = package in sys.modules or find_spec(package) is not None
+    except (ImportError, ValueError):
+        found = False
+    finally:
+        sys.path.pop(0)
+    if not found:
+        raise error("E0844", f"`{factory[:120]}` cannot be called: Python finds no package `{package[:120]}`", status=2,
+                    help="it is looked for here and among what is installed: package.module:factory")  # fmt: skip
 
 
 def _shape(size: str | None) -> Shape | None:
