@@ -168,7 +168,7 @@ class Reach(NamedTuple):
         told = self.lines.get(mutant.file, {})
         found = {test for line in range(mutant.first, mutant.last + 1) for test in told.get(str(line), ())}
         if "" in found:
-            found |= {test for names in told.values() for test in names}
+            found |= {test for names in told.values() for test in names} - {""} or {*self.seconds}
         return sorted(found - {""}, key=lambda test: (self.seconds.get(test, 1e9), test))
 
 
