@@ -67,8 +67,6 @@ class Straight(io.RawIOBase):
                 if not straight or failure.errno != errno.EINVAL:
                     raise
                 straight = False  # not on this file system, or not at this place
-        if not straight and self._can:
-            _straight(self._handle, False)
 
 
 def _straight(handle: int, on: bool) -> None:

@@ -245,8 +245,8 @@ _LISTED = 4096
 
 
 def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
-    """The channels picked in their new order: one node, and never slower than Reshape, Transpose, Reshape (0.98 of
-    ShuffleNet's time in ONNX Runtime). Of very many channels the list would be long."""
+    """The channels picked in their new order: one node in the place of Reshape, Transpose, Reshape, which take as long in ONNX
+    Runtime. Of very many channels the list would be long."""
     channels = at(e.node.shape[0])
     if channels <= _LISTED:
         order = [group * (channels // op.groups) + i for i in range(channels // op.groups) for group in range(op.groups)]
