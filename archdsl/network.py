@@ -210,7 +210,7 @@ class Network:
         """
         from archdsl.need import need
 
-        need("onnx")
+        need("numpy")
         from archdsl.backends.onnx.write import write
         from archdsl.backends.weights import Weights, folded
         from archdsl.passes.optimise import PASSES

@@ -37,10 +37,27 @@ def test_a_recorded_graph_gives_the_same_again(tmp_path: Path) -> None:
     net = archdsl.load("resnet18")
     net.to_onnx(tmp_path / "m.onnx")
     x = {"input": np.random.default_rng(0).standard_normal((2, *net.input), np.float32)}
-    session = open_session(tmp_path / "m.onnx", "cuda", Tuning(search=True, replay=True))
-    run = session.bound(x)
+    bound = open_session(tmp_path / "m.onnx", "cuda", Tuning(search=True, replay=True)).bound(x)
+    expected = open_session(tmp_path / "m.onnx", "cpu").run(x)[0]
     for _ in range(3):
-        run()
+        bound.run()
+    (found,) = bound.outputs()
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_a_plain_run_is_not_recorded(tmp_path: Path) -> None:
+    """Else it would give the outputs of the inputs that were bound when the record was made."""
+    net = archdsl.load("lenet5")
+    net.to_onnx(tmp_path / "m.onnx")
+    rng = np.random.default_rng(0)
+    first, second = ({"input": rng.standard_normal((2, *net.input), np.float32)} for _ in range(2))
+    session = open_session(tmp_path / "m.onnx", "cuda", Tuning(replay=True))
+    bound = session.bound(first)
+    bound.run()
+    plain = open_session(tmp_path / "m.onnx", "cuda")
+    for found, given in ((session.run(second)[0], second), (bound.outputs()[0], first)):
+        expected = plain.run(given)[0]
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_the_check_script_runs(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "PIL", "graphviz", "rich", "safetensors", "matplotlib")
 """Never imported at the top of a module, but where the list below says so."""
 MAY_BE_HEAVY = {
-    "backends/onnx": {"numpy", "onnx"},
+    "backends/onnx": {"numpy"},
     "backends/weights": {"numpy"},
     "backends/torch/module.py": {"torch", "numpy"},
     "backends/torch/layers.py": {"torch"},

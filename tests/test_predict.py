@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -366,6 +367,44 @@ def test_a_quiet_fall_to_the_cpu_is_noticed(make: Make, monkeypatch: pytest.Monk
     assert opened.provider == "CPUExecutionProvider"
     assert "does not start" in opened.note
     assert "note[N0803]" in run("predict", model, CAT).stderr
+
+
+class _RecordsNothing(_Falls):
+    """One that has a GPU, but a model whose work there cannot be recorded."""
+
+    def InferenceSession(self, source: object, options: object, providers: object) -> object:
+        ((_, settings), _) = cast("list[tuple[str, dict[str, str]]]", providers)
+        if settings["enable_cuda_graph"] == "1":
+            raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : not all nodes have been partitioned to CUDAExecutionProvider")
+        return _OnCuda(self._make(source, options, providers=["CPUExecutionProvider"]))
+
+
+class _OnCuda:
+    def __init__(self, inference: Any) -> None:
+        self._inference = inference
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inference, name)
+
+
+def test_what_cannot_be_recorded_runs_unrecorded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("input: 3x8x8\nnet: [gap, fc 2]", "net")
+    monkeypatch.setattr(session, "onnxruntime", _RecordsNothing)
+    opened = session.open_session(model, "cuda", session.Tuning(replay=True))
+    assert (opened.provider, "cannot be recorded" in opened.note) == ("CUDAExecutionProvider", True)
+    assert not session.open_session(model, "cuda").note
+
+
+def test_a_bound_model_gives_what_a_run_gives(make: Make) -> None:
+    opened = session.open_session(make("input: 3x8x8\nnet: [3x3 conv 4, gap, fc 2]", "net"), "cpu")
+    x = {"input": np.random.default_rng(0).standard_normal((3, 3, 8, 8), np.float32)}
+    bound = opened.bound(x)
+    for _ in range(2):
+        bound.run()
+    assert np.array_equal(bound.outputs()[0], opened.run(x)[0])
 
 
 def test_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
@@ -31,7 +31,7 @@ FATAL_ONLY = 4
 class Tuning:
     """How a session runs, beside where. `threads` of the CPU (None: ONNX Runtime's choice, one a core); `search` every
     algorithm of cuDNN for the fastest, which takes seconds at the first run; `replay` the GPU's work as one recorded graph
-    (needs fixed sizes and `Session.bound`); `half` lets TensorRT use float16; `profile` is where a profile is written to."""
+    where it can (and by `Session.bound` only); `half` lets TensorRT use float16; `profile` is where a profile is written to."""
 
     threads: int | None = None
     search: bool = False
@@ -68,38 +68,51 @@ class Session:
 
     def run(self, values: Mapping[str, Any]) -> list[Any]:
         """The outputs, as arrays in their order, for inputs by name. Copies once to the GPU and once back."""
-        found: list[Any] = self.inference.run(None, dict(values))
+        found: list[Any] = self.inference.run(None, dict(values), _unrecorded())
         return found
 
-    def bound(self, values: Mapping[str, Any]) -> Callable[[], None]:
-        """A call that runs the model on these inputs again and again and leaves the outputs where they are made.
-
-        On a GPU inputs and outputs stay in its memory, as they would between two models; the call returns when the
-        work is done.
-        """
-        if not self.on_gpu:
-            feed, names = dict(values), list(self.outputs)
-
-            def run() -> None:
-                self.inference.run(names, feed)
-
-            return run
+    def bound(self, values: Mapping[str, Any]) -> Binding:
+        """The model on these inputs, which lie where it runs, as they would between two models."""
         import onnxruntime as ort
 
+        device = "cuda" if self.on_gpu else "cpu"
         binding = self.inference.io_binding()
         for name, value in values.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, "cuda", 0))
-        first = self.run(values)  # tells the outputs' sizes: a recorded graph needs them fixed and in one place
-        for name, value in zip(self.outputs, first, strict=True):
-            binding.bind_ortvalue_output(
-                name, ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, "cuda", 0)
-            )
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, device, 0))
+        # A recorded graph writes to the places that it was recorded with: outputs need theirs before the first recorded run.
+        for name, value in zip(self.outputs, self.run(values), strict=True):
+            place = ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, device, 0)
+            binding.bind_ortvalue_output(name, place)
+        return Binding(self.inference, binding)
 
-        def run_bound() -> None:
-            self.inference.run_with_iobinding(binding)
-            binding.synchronize_outputs()
 
-        return run_bound
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A model with inputs and outputs in fixed places of the memory of the device that runs it."""
+
+    inference: Any
+    places: Any
+
+    def run(self) -> None:
+        """Runs it once and returns when the work is done; the outputs stay where they are made."""
+        self.inference.run_with_iobinding(self.places)
+        self.places.synchronize_outputs()
+
+    def outputs(self) -> list[Any]:
+        """What comes out of such a run, as arrays in their order."""
+        self.run()
+        found: list[Any] = self.places.copy_outputs_to_cpu()
+        return found
+
+
+def _unrecorded() -> Any:
+    """Options of a run that neither records the GPU's work nor replays a record, which would read and write the places of
+    the inputs and outputs that it was made with (onnxruntime_run_options_config_keys.h)."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.add_run_config_entry("gpu_graph_id", "-1")
+    return options
 
 
 def onnxruntime() -> ModuleType:
@@ -158,6 +171,17 @@ def _on(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Se
 
 
 def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
+    try:
+        return _start(ort, model, device, tuning)
+    except ArchError:
+        if not tuning.replay:
+            raise
+    # A graph with a node on the processor cannot be recorded.
+    session = _start(ort, model, device, replace(tuning, replay=False))
+    return replace(session, note="its work on the GPU cannot be recorded as one graph")
+
+
+def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
     if device != "cpu":
         with suppress(Exception):  # finds the CUDA libraries that pip installed; if it cannot, the provider says so
             ort.preload_dlls()

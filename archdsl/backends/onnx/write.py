@@ -1,7 +1,7 @@
 """The ONNX file, written straight from the graph: header first, then tensor after tensor.
 
-The protobuf library serialises everything but the tensors; their bytes are put behind it in protobuf's own
-encoding (fields may come in any order and in pieces), so no more than one tensor is in memory at a time.
+Everything but the tensors is known before the first of them is made; their bytes follow one after the other (fields may come
+in any order), so no more than one tensor is in memory at a time.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
-
-import onnx
-from onnx import TensorProto, helper
+from typing import TYPE_CHECKING, TypeAlias
 
 from archdsl import __version__
-from archdsl.backends.onnx import fold_map
+from archdsl.backends.onnx import encode, fold_map
 from archdsl.backends.onnx.numbers import Numbers
-from archdsl.backends.onnx.plan import Plan, Value, plan
-from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode, nbytes
+from archdsl.backends.onnx.plan import Plan, plan
+from archdsl.backends.onnx.records import Constant, Initializer, nbytes
 from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
@@ -30,6 +27,9 @@ from archdsl.diagnostics import Diagnostic, error
 from archdsl.disk import BLOCK
 from archdsl.files import Output, Written, alone, atomic_write, check_target, require_space
 from archdsl.graph import Graph
+
+if TYPE_CHECKING:
+    import onnx
 
 IR_VERSION, OPSET = 10, 20
 _OPSET_BF16 = 22
@@ -41,9 +41,6 @@ INLINE = 1024
 ALIGNMENT = 4096
 _MAGIC = b"archdsl external data\n".ljust(ALIGNMENT, b"\0")
 _PRODUCER = b"\x12\x07archdsl"
-
-# Field numbers of onnx.proto, shifted left by 3, with wire type 2 (a length and that many bytes).
-_MODEL_GRAPH, _GRAPH_INITIALIZER, _TENSOR_RAW = b"\x3a", b"\x2a", b"\x4a"
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes written so far and in all."""
@@ -63,6 +60,8 @@ def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str]
 
     Errors: E0705 it is too large for that.
     """
+    import onnx
+
     planned = plan(graph, precision, value_info, free_sizes)
     if planned.nbytes > MAX_FILE:
         raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
@@ -134,7 +133,7 @@ def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
 
 
 def _write_outside(model: Output, planned: Plan, inputs: Iterable[str | os.PathLike[str]], force: bool,
-                   work: tuple[Graph, Numbers, onnx.ModelProto, _Counter]) -> Written | None:  # fmt: skip
+                   work: tuple[Graph, Numbers, bytes, _Counter]) -> Written | None:  # fmt: skip
     """The weights into a file beside the model, then the model, which names it.
 
     The old model keeps its own data until the new one has taken its place: at no moment does a model stand there whose
@@ -161,7 +160,7 @@ def _names(model: Path, data: str) -> bool:
     """Whether an existing model says that its weights lie in the file of that name."""
     try:
         with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            return held.find(b"\x12" + _varint(len(os.fsencode(data))) + os.fsencode(data)) >= 0
+            return held.find(b"\x12" + encode.varint(len(os.fsencode(data))) + os.fsencode(data)) >= 0
     except (OSError, ValueError):
         return False
 
@@ -210,12 +209,8 @@ def free_memory() -> int | None:
 # --- the model without its tensors ----------------------------------------------------------------------------
 
 
-def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], planned: Plan) -> onnx.ModelProto:
+def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], planned: Plan) -> bytes:
     """The model's own fields; its graph comes behind."""
-    model = onnx.ModelProto(
-        ir_version=IR_VERSION, producer_name="archdsl", producer_version=__version__, doc_string=_doc(graph, meta)
-    )
-    model.opset_import.add(domain="", version=_OPSET_BF16 if planned.precision == "bf16" else OPSET)
     facts = {
         "name": graph.name,
         "params": str(sum(t.param.numel for t in graph.tensors if t.param.trained and not t.node.training)),
@@ -225,8 +220,8 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
         **({"precision": planned.precision} if planned.precision != "fp32" else {}),
         **{key: value for key, value in meta.items() if key != "paper" or "spec" not in meta},  # the spec names it
     }
-    helper.set_model_props(model, {str(key): str(value) for key, value in facts.items()})
-    return model
+    opset = _OPSET_BF16 if planned.precision == "bf16" else OPSET
+    return encode.model(IR_VERSION, "archdsl", __version__, _doc(graph, meta), opset, facts)
 
 
 def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
@@ -251,36 +246,15 @@ def _doc(graph: Graph, meta: Mapping[str, str]) -> str:
     return ". ".join(part.rstrip(".") for part in parts if part)
 
 
-def _graph_proto(graph: Graph, planned: Plan) -> onnx.GraphProto:
-    proto = onnx.GraphProto(name=graph.name)
-    proto.node.extend(map(_node_proto, planned.nodes))
-    proto.input.extend(map(_value_proto, planned.inputs))
-    proto.output.extend(map(_value_proto, planned.outputs))
-    proto.value_info.extend(map(_value_proto, planned.values))
-    return proto
-
-
-def _node_proto(node: OnnxNode) -> onnx.NodeProto:
-    proto = helper.make_node(node.op_type, node.inputs, node.outputs, node.name)
-    proto.attribute.extend(helper.make_attribute(key, value) for key, value in node.attributes.items())
-    return proto
-
-
-def _value_proto(value: Value) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(value.name, ONNX_TYPES[value.dtype], value.shape)
-
-
 # --- streaming ------------------------------------------------------------------------------------------------
 
 
-def _stream(
-    graph: Graph, planned: Plan, numbers: Numbers, head: onnx.ModelProto, layout: _Layout | None
-) -> Iterator[bytes | memoryview]:
+def _stream(graph: Graph, planned: Plan, numbers: Numbers, head: bytes, layout: _Layout | None) -> Iterator[bytes | memoryview]:
     """The file's bytes in order. Every length is known from the shapes, so none waits for a tensor."""
-    body = _graph_proto(graph, planned).SerializeToString(deterministic=True)
+    body = encode.graph(graph.name, planned.nodes, planned.inputs, planned.outputs, planned.values)
     records = [(item, *_record(item, layout)) for item in planned.initializers]
-    yield head.SerializeToString(deterministic=True)
-    yield _MODEL_GRAPH + _varint(len(body) + sum(len(prefix) + size for _, prefix, size in records)) + body
+    yield head
+    yield encode.begin(encode.MODEL_GRAPH, len(body) + sum(len(prefix) + size for _, prefix, size in records)) + body
     for item, prefix, size in records:
         yield prefix
         if size:
@@ -289,27 +263,13 @@ def _stream(
 
 def _record(item: Initializer, layout: _Layout | None) -> tuple[bytes, int]:
     """An initializer's field up to its raw bytes, and how many follow."""
-    proto = TensorProto(name=item.name, dims=item.shape)
-    proto.data_type = ONNX_TYPES[item.dtype]
-    size = nbytes(item)
+    size, kind = nbytes(item), ONNX_TYPES[item.dtype]
     if layout is not None and item.name in layout.offsets:
-        proto.data_location = TensorProto.EXTERNAL
-        facts = {"location": layout.location, "offset": layout.offsets[item.name], "length": size}
-        for key, value in facts.items():
-            proto.external_data.add(key=key, value=str(value))
-        text = proto.SerializeToString(deterministic=True)
-        return _GRAPH_INITIALIZER + _varint(len(text)) + text, 0
-    text = proto.SerializeToString(deterministic=True) + _TENSOR_RAW + _varint(size)
-    return _GRAPH_INITIALIZER + _varint(len(text) + size) + text, size
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+        place = {"location": layout.location, "offset": str(layout.offsets[item.name]), "length": str(size)}
+        text = encode.tensor(item.name, item.shape, kind, place)
+        return encode.begin(encode.GRAPH_INITIALIZER, len(text)) + text, 0
+    text = encode.tensor(item.name, item.shape, kind) + encode.begin(encode.TENSOR_RAW, size)
+    return encode.begin(encode.GRAPH_INITIALIZER, len(text) + size) + text, size
 
 
 def _write_data(layout: _Layout, numbers: Numbers, data: Output, count: _Counter) -> None:
