@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -352,9 +352,15 @@ class _Falls:
         self._make = onnxruntime.InferenceSession
 
     def get_available_providers(self) -> list[str]:
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        return ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
-    def InferenceSession(self, source: object, options: object, providers: object) -> object:
+    def preload_dlls(self) -> None:
+        print("Failed to load /usr/lib/libcublas.so.13: cannot open shared object file")
+        print("Please follow the guide to install CUDA.")
+
+    def InferenceSession(self, source: object, options: object, providers: list[Any]) -> object:
+        if len(providers) == 3:
+            print("*** EP Error ***\nEP Error a.cc:9 void f(int, char) Please install TensorRT.\n when using [()]\n***")
         return self._make(source, options, providers=["CPUExecutionProvider"])
 
 
@@ -363,17 +369,22 @@ def test_a_quiet_fall_to_the_cpu_is_noticed(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(session, "onnxruntime", _Falls)
     found = refusal(lambda: session.open_session(model, "cuda"))
     assert (found.code, found.message) == ("E0803", "CUDAExecutionProvider is installed but does not start")
+    lacking = "libraries that cannot be loaded: libcublas.so.13"
+    assert found.notes[0] == lacking
+    assert refusal(lambda: session.open_session(model, "tensorrt")).notes[0] == f"{lacking}; Please install TensorRT."
     opened = session.open_session(model, "auto")
     assert opened.provider == "CPUExecutionProvider"
     assert "does not start" in opened.note
-    assert "note[N0803]" in run("predict", model, CAT).stderr
+    result = run("predict", model, CAT, "--format", "json")
+    assert f"note[N0803]: CUDAExecutionProvider is installed but does not start ({lacking})" in result.stderr
+    assert json.loads(result.stdout), "what ONNX Runtime prints is not among the results"
 
 
 class _RecordsNothing(_Falls):
     """One that has a GPU, but a model whose work there cannot be recorded."""
 
-    def InferenceSession(self, source: object, options: object, providers: object) -> object:
-        ((_, settings), _) = cast("list[tuple[str, dict[str, str]]]", providers)
+    def InferenceSession(self, source: object, options: object, providers: list[Any]) -> object:
+        (_, settings), _ = providers
         if settings["enable_cuda_graph"] == "1":
             raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : not all nodes have been partitioned to CUDAExecutionProvider")
         return _OnCuda(self._make(source, options, providers=["CPUExecutionProvider"]))

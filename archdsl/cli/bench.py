@@ -104,10 +104,13 @@ def _require(devices: Sequence[str], against: Sequence[str]) -> None:
     need("numpy")
     need("onnx")
     from archdsl.bench.contestants import TABLE
-    from archdsl.runtime.session import require
+    from archdsl.runtime import doctor
+    from archdsl.runtime.session import PROVIDERS, not_started, require
 
     for device in devices:
         require(device)  # type: ignore[arg-type]
+        if device != "cpu" and not (found := doctor.tried(PROVIDERS[device])).works:
+            raise not_started(found.name, found.detail.removeprefix("does not start: "))
     for way in against:
         for package in TABLE[way].packages:
             need(package, "E0801" if package == "torch" else "E0807", f"`--against {way}` needs it: pip install {package}")

@@ -143,12 +143,15 @@ def _providers() -> Iterator[Provider]:
     names, problem = _available()
     if problem:
         yield Provider("onnxruntime", False, problem)
-    for name in names:
-        found, problem = _child(["-m", "archdsl.runtime.probe", name])
-        if isinstance(found, dict):
-            yield Provider(name, bool(found.get("works")), str(found.get("detail", "")))
-        else:
-            yield Provider(name, False, problem)
+    yield from map(tried, names)
+
+
+def tried(provider: str) -> Provider:
+    """The provider, after a model has run on it, or has not, in a process of its own."""
+    found, problem = _child(["-m", "archdsl.runtime.probe", provider])
+    if isinstance(found, dict):
+        return Provider(provider, bool(found.get("works")), str(found.get("detail", "")))
+    return Provider(provider, False, problem)
 
 
 def _available() -> tuple[list[str], str]:
@@ -177,10 +180,10 @@ def _engines() -> Iterator[Engine]:
     from archdsl.views import engine
 
     for path in engine.engines():
-        yield _tried(path)
+        yield _drawn(path)
 
 
-def _tried(path: Path) -> Engine:
+def _drawn(path: Path) -> Engine:
     try:
         done = subprocess.run([str(path), "-Tsvg"], input=b"digraph { a -> b }", capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired) as problem:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 
 TINY = (
     b'\x08\x08:3\n\x0c\n\x01x\x12\x01y"\x04Relu\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x02'
@@ -21,16 +20,19 @@ def probe(provider: str) -> dict[str, object]:
     import numpy as np
     import onnxruntime as ort
 
+    from archdsl.runtime.session import load_libraries, prints, told
+
     ort.set_default_logger_severity(3)
-    if provider != "CPUExecutionProvider":
-        with suppress(Exception):
-            ort.preload_dlls()
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    session = ort.InferenceSession(TINY, options, providers=[provider])
+    with prints() as printed:
+        if provider != "CPUExecutionProvider":
+            load_libraries(ort)
+        session = ort.InferenceSession(TINY, options, providers=[provider])
     ran = session.get_providers()
     if ran[0] != provider:
-        return {"works": False, "detail": f"does not start; ONNX Runtime would use {ran[0]} instead"}
+        why = told(printed.getvalue())
+        return {"works": False, "detail": f"does not start: {why}" if why else f"does not start; ONNX Runtime would use {ran[0]} instead"}
     (out,) = session.run(None, {"x": np.array([-1.0, 2.0], np.float32)})
     right = out.tolist() == [0.0, 2.0]
     return {"works": right, "detail": "" if right else f"computes wrongly: {out.tolist()}"}

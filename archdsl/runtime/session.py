@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -42,12 +44,14 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what `auto` had to give up."""
+    """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what had to be given up, `said` what
+    ONNX Runtime told of a provider that does not start."""
 
     inference: Any
     provider: str
     version: str
     note: str = ""
+    said: str = ""
 
     @property
     def inputs(self) -> dict[str, tuple[int | str | None, ...]]:
@@ -142,8 +146,8 @@ def open_session(model: Path | bytes, device: Device = "auto", tuning: Tuning = 
         session = _started(ort, model, "cuda", tuning)
         if session.provider == PROVIDERS["cuda"]:
             return session
-        note = f"{PROVIDERS['cuda']} is installed but does not start: `archdsl doctor` tells more"
-        return Session(session.inference, session.provider, session.version, note)
+        why = f" ({session.said})" if session.said else ""
+        return replace(session, note=f"{PROVIDERS['cuda']} is installed but does not start{why}: `archdsl doctor` tells more")
     return _started(ort, model, "cpu", tuning)
 
 
@@ -162,12 +166,14 @@ def _on(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Se
     wanted = PROVIDERS[device]
     session = _started(ort, model, device, tuning)
     if session.provider != wanted:
-        raise error(
-            "E0803", f"{wanted} is installed but does not start", status=2,
-            notes=(f"ONNX Runtime would have run the model with {session.provider} instead",),
-            help="is there a GPU, its driver, and CUDA's libraries? `archdsl doctor` tells more",
-        )  # fmt: skip
+        raise not_started(wanted, session.said, f"ONNX Runtime would have run the model with {session.provider} instead")
     return session
+
+
+def not_started(provider: str, *notes: str) -> ArchError:
+    """E0803 for a provider that is there and does not run."""
+    return error("E0803", f"{provider} is installed but does not start", status=2, notes=tuple(filter(None, notes)),
+                 help="is there a GPU, its driver, and CUDA's libraries? `archdsl doctor` tells more")  # fmt: skip
 
 
 def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
@@ -182,9 +188,6 @@ def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) 
 
 
 def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
-    if device != "cpu":
-        with suppress(Exception):  # finds the CUDA libraries that pip installed; if it cannot, the provider says so
-            ort.preload_dlls()
     options = ort.SessionOptions()
     options.log_severity_level = FATAL_ONLY
     if tuning.threads is not None:
@@ -194,8 +197,34 @@ def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) ->
         options.enable_profiling, options.profile_file_prefix = True, tuning.profile
     source = model if isinstance(model, bytes) else str(model)
     providers = _providers(device, tuning)
-    inference = _guarded(lambda: ort.InferenceSession(source, options, providers=providers), model)
-    return Session(inference, inference.get_providers()[0], ort.__version__)
+    with prints() as printed:
+        if device != "cpu":
+            load_libraries(ort)
+        inference = _guarded(lambda: ort.InferenceSession(source, options, providers=providers), model)
+    return Session(inference, inference.get_providers()[0], ort.__version__, said=told(printed.getvalue()))
+
+
+@contextmanager
+def prints() -> Iterator[io.StringIO]:
+    """Keeps what ONNX Runtime's Python prints away from standard output, where results go."""
+    with redirect_stdout(io.StringIO()) as printed:
+        yield printed
+
+
+def load_libraries(ort: ModuleType) -> None:
+    """Loads the CUDA libraries that pip installed; what it does not find it prints, and the provider will not start."""
+    with suppress(Exception):
+        ort.preload_dlls()
+
+
+def told(printed: str) -> str:
+    """In a line, what such prints say of why a provider does not start."""
+    missing = dict.fromkeys(Path(name).name for name in re.findall(r"Failed to load (\S+?):", printed))
+    wrong = re.search(r"^EP Error (.+)", printed, re.MULTILINE)
+    parts = [f"libraries that cannot be loaded: {', '.join(missing)}"] if missing else []
+    if wrong:
+        parts.append(wrong[1].rpartition(") ")[2].strip()[:300])
+    return "; ".join(parts)
 
 
 def _providers(device: str, tuning: Tuning) -> list[Any]:
