@@ -148,10 +148,33 @@ def test_folded_norms_come_back_neutral(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("net", [
-    "a: affine 0.5, c: 3x3 conv 4", "c: 3x3 conv 4, a: 'affine 1 [1,2,3,4]'", "p: relu, b: bn, c: 1x1 conv 4 nobias",
+    "a: affine 0.5, c: 3x3 conv 4",
+    "a: 'affine [1,2,3] [0.5,-0.25,2]', c: 1x1 conv 6",
+    "c: 3x3 conv 4, a: 'affine 1 [1,2,3,4]'",
+    "c: 3x3 conv 4 nobias, a: 'affine 3 [1,2,3,4]'",
+    "c: 3x3 conv 4 bn linear, a: affine 0.17 2, s: scale 0.5",
+    "c: 3x3 conv 4 nobias, n: bn affine=false, a: 'affine [1,2,3,-4] 0.5'",
+    "p: 1x1 conv 4, a: affine 2 -1, b: bn, d: 2x2 deconv 6 /2 groups=2",
+    "g: gap, a: affine 0.1 1, fc: fc 5",
 ])  # fmt: skip
+def test_constants_are_divided_out(net: str, tmp_path: Path) -> None:
+    made = loads(f"input: 3x8x8\nnet: {{{net}}}")
+    rng = np.random.default_rng(0)
+    numbers = {t.key: rng.uniform(0.5, 1.5, t.param.shape).astype(t.param.dtype) for t in made.graph.tensors}
+    made.to_onnx(tmp_path / "a.onnx", numbers)
+    weights = tmp_path / "w.safetensors"
+    done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(weights))
+    assert done.exit_code == 0, done.output
+    x = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        assert distance(load(tmp_path / "b.yaml").to_torch(weights)(x), made.to_torch(numbers)(x)) <= 2e-6
+
+
+@pytest.mark.parametrize("net", ["p: relu, b: bn, c: 1x1 conv 4 nobias", "c: 3x3 conv 4, a: affine 0"])
 def test_what_cannot_be_told_apart(net: str, tmp_path: Path) -> None:
-    loads(f"input: 3x8x8\nnet: {{{net}}}").to_onnx(tmp_path / "a.onnx")
+    made = loads(f"input: 3x8x8\nnet: {{{net}}}")
+    numbers = {t.key: np.ones(t.param.shape, t.param.dtype) for t in made.graph.tensors}
+    made.to_onnx(tmp_path / "a.onnx", numbers)
     done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors"))
     assert done.exit_code == 1 and "E0845" in done.stderr
     assert cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml")).exit_code == 0

@@ -33,7 +33,7 @@ def evaluate(recipe: Folded, weights: Mapping[str, Array], shape: tuple[int, ...
     """The tensor's numbers, float32 of the given shape. Of the weights only what they need is made."""
     if recipe.part == "weight":
         return _weight(recipe, weights).reshape(shape)
-    gain, shift = _gain_and_shift(recipe.after, weights, shape[0])
+    gain, shift = gain_and_shift(recipe.after, weights, shape[0])
     bias = np.zeros(shape[0]) if recipe.bias is None else np.asarray(weights[recipe.bias], np.float64).reshape(-1)
     if any(m.shifts for m in recipe.before):
         bias = bias + _pushed(recipe, weights)
@@ -44,13 +44,13 @@ def _weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
     stored = np.asarray(weights[recipe.weight])
     second = stored.shape[1] * recipe.groups
     outputs, inputs = (second, stored.shape[0]) if recipe.transposed else (stored.shape[0], second)
-    after, _ = _gain_and_shift(recipe.after, weights, outputs)
-    before, _ = _gain_and_shift(recipe.before, weights, inputs)
+    after, _ = gain_and_shift(recipe.after, weights, outputs)
+    before, _ = gain_and_shift(recipe.before, weights, inputs)
     return _scaled(recipe, stored, after, before)
 
 
-def _gain_and_shift(maps: Iterable[ChannelMap], weights: Mapping[str, Array], channels: int) -> tuple[Array, Array]:
-    """All maps as one, each applied to what the one before it gives."""
+def gain_and_shift(maps: Iterable[ChannelMap], weights: Mapping[str, Array], channels: int) -> tuple[Array, Array]:
+    """All maps as one, each applied to what the one before it gives: `gain * x + shift`, in double precision."""
 
     def numbers(key: str | None, missing: float) -> Array:
         return np.full((), missing) if key is None else np.asarray(weights[key], np.float64).reshape(-1)
@@ -95,7 +95,7 @@ def _pushed(recipe: Folded, weights: Mapping[str, Array]) -> Array:
     """What shifts of the input channels add to each output channel: their sum over the weights, no padding between."""
     stored = np.asarray(weights[recipe.weight])
     grouped = _grouped(recipe, stored)
-    _, shift = _gain_and_shift(recipe.before, weights, stored.shape[1] * recipe.groups)
+    _, shift = gain_and_shift(recipe.before, weights, stored.shape[1] * recipe.groups)
     shifts = shift.reshape(recipe.groups, -1)
     step = max(1, CHUNK // max(1, grouped[0, 0].size))
     rows = [
