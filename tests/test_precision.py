@@ -21,6 +21,7 @@ from archdsl.backends.onnx.records import Stored
 from archdsl.backends.onnx.write import build
 from archdsl.cli import main
 from archdsl.network import Network
+from archdsl.runtime.quantise import FEW, about
 from archdsl.shapes import concrete
 
 CAT = Path(__file__).parent / "data" / "cat.jpg"
@@ -181,6 +182,7 @@ def cli(*arguments: str) -> Any:
 def test_int8(here: Path) -> None:
     done = cli("compile", "small.yaml", "--precision", "int8", "--calibrate", "photos", "-o", "q.onnx", "--format", "json")
     assert done.exit_code == 0, done.output
+    assert "warning[W0862]: calibrated on 4 images" in done.stderr
     told = json.loads(done.stdout)["int8"]
     assert told["images"] == 4 and 0.99 < told["least"] <= told["cosine"] <= 1 and 0 <= told["agreement"] <= 1
     assert 1 <= told["classes"] <= 4
@@ -195,6 +197,12 @@ def test_int8(here: Path) -> None:
     assert list(scales[weight.name.replace("_quantized", "_scale")]) == [8], "a scale for each channel"
     assert "small, int8, weights random" in cli("predict", "q.onnx", str(CAT)).stdout
     assert sorted(p.name for p in here.iterdir()) == ["photos", "q.onnx", "small.yaml"]
+
+
+def test_few_images_are_told_of() -> None:
+    assert about([CAT] * FEW) == ()
+    (told,) = about([CAT])
+    assert (told.code, told.message.split(":")[0]) == ("W0862", "calibrated on 1 image")
 
 
 def test_int8_is_int8_throughout(here: Path) -> None:

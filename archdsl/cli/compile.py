@@ -221,8 +221,9 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
 
 def _write_int8(console: Console, job: Job, path: Path) -> Written:
     """By way of a file in single precision, which is thrown away."""
-    from archdsl.runtime.quantise import quantise
+    from archdsl.runtime.quantise import about, quantise
 
+    console.tell(about(job.images))
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         single = Path(folder) / "single.onnx"
         model = job.net.to_onnx(single, job.weights, passes=job.passes, free_sizes=job.free_sizes, external_data=False)
@@ -296,7 +297,7 @@ def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], r
 
 def _told(found: Difference) -> str:
     """What int8 changes, in words."""
-    text = f"beside fp32 on the {found.images} images: cosine {found.cosine:.5f} (least {found.least:.5f})"
+    text = f"beside fp32 on {found.images} image{'s' * (found.images != 1)}: cosine {found.cosine:.5f} (least {found.least:.5f})"
     if found.agreement is None:
         return text
     text += f", the same best class on {round(found.agreement * found.images)}"

@@ -29,6 +29,8 @@ from archdsl.runtime.session import open_session, refused
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 MAX_TOLD = 10
+FEW = 32
+"""Fewer images than this are told of: the ranges are those of what was seen, and what is beyond them is cut off."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -54,6 +56,15 @@ def calibration_images(folder: Path) -> tuple[Path, ...]:
         raise error("E0861", f"there is no image in `{str(folder)[-120:]}`", status=2,
                     help=f"some hundred pictures such as the network will see, with names that end in {', '.join(SUFFIXES[:3])}, ...")  # fmt: skip
     return found
+
+
+def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
+    """W0862 where they are few."""
+    if len(images) >= FEW:
+        return ()
+    count = f"{len(images)} image{'s' * (len(images) != 1)}"
+    return (Diagnostic("W0862", f"calibrated on {count}: numbers beyond what they show are cut off", severity="warning",
+                       help="some hundred pictures such as the network will see"),)  # fmt: skip
 
 
 def quantise(model: Path, images: Sequence[Path], target: Path, *, inputs: Sequence[str] = (), force: bool = False,
