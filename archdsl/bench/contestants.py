@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.bench.export import export
 from archdsl.bench.job import Job
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -51,36 +52,19 @@ def _in_onnxruntime(job: Job, model: Path) -> Contestant:
 
     tuning = Tuning(threads=job.threads, search=True, replay=job.device != "cpu", half=job.half)
     session = open_session(model, job.device, tuning)  # type: ignore[arg-type]
-    given = dict(zip(session.inputs, inputs(job).values(), strict=True))
+    given: dict[str, Array] = dict(zip(session.inputs, inputs(job).values(), strict=True))
+    for name, kind in session.input_types.items():
+        if kind == "tensor(float16)":  # as PyTorch's export of a halved module has it; ours takes float32
+            given[name] = given[name].astype(np.float16)
     where = session.provider.removesuffix("ExecutionProvider")
     bound = session.bound(given)
     return Contestant(bound.run, bound.outputs, f"onnxruntime {session.version}, {where}")
 
 
-def traced(job: Job) -> Contestant:
-    """torch.onnx.export's file, of the module, in ONNX Runtime."""
+def exported(job: Job) -> Contestant:
+    """torch.onnx.export's file, of the module, in ONNX Runtime: as it is, or through onnxslim."""
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        return _in_onnxruntime(job, _export(job, Path(folder)))
-
-
-def slimmed(job: Job) -> Contestant:
-    """The same file through onnxslim."""
-    import onnx
-    import onnxslim
-
-    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        path = _export(job, Path(folder))
-        slim = Path(folder) / "slim.onnx"
-        onnx.save(onnxslim.slim(str(path)), str(slim))
-        return _in_onnxruntime(job, slim)
-
-
-def _export(job: Job, folder: Path) -> Path:
-    import torch
-
-    path = folder / "traced.onnx"
-    torch.onnx.export(_module(job), tuple(_tensors(job)), str(path), dynamo=True, verbose=False)
-    return path
+        return _in_onnxruntime(job, export(job, Path(folder) / "model.onnx"))
 
 
 # --- PyTorch ---------------------------------------------------------------------------------------------
@@ -88,15 +72,15 @@ def _export(job: Job, folder: Path) -> Path:
 
 def torch_eager(job: Job) -> Contestant:
     """The module, node by node."""
-    return _in_torch(job, _module(job), _tensors(job))
+    return _in_torch(job, module(job), tensors(job))
 
 
 def channels_last(job: Job) -> Contestant:
     """The module with channels innermost in memory, as PyTorch recommends for convolutions."""
     import torch
 
-    given = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in _tensors(job)]
-    return _in_torch(job, _module(job).to(memory_format=torch.channels_last), given)
+    given = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in tensors(job)]
+    return _in_torch(job, module(job).to(memory_format=torch.channels_last), given)
 
 
 def compiled(job: Job) -> Contestant:
@@ -106,44 +90,46 @@ def compiled(job: Job) -> Contestant:
 
     inductor.freezing = True
     mode = "default" if job.device == "cpu" else "reduce-overhead"
-    return _in_torch(job, torch.compile(_module(job), mode=mode), _tensors(job))
+    return _in_torch(job, torch.compile(module(job), mode=mode), tensors(job))
 
 
-def _module(job: Job) -> Any:
+def module(job: Job) -> Any:
+    """The PyTorch module, where the job runs it."""
     import torch
 
     from archdsl.network import load
 
     torch.set_num_threads(job.threads)
-    module = load(job.spec).to_torch(job.weights).eval().requires_grad_(False)
+    made = load(job.spec).to_torch(job.weights).eval().requires_grad_(False)
     if job.device != "cpu":
         torch.backends.cudnn.benchmark = True  # searches for the fastest algorithm, as ONNX Runtime is told to
         torch.backends.cudnn.allow_tf32 = False  # else convolutions round float32 to 10 bits, which ONNX Runtime is told not to
-        module = module.to("cuda")
-    return module.half() if job.half and job.device != "cpu" else module
+        made = made.to("cuda")
+    return made.half() if job.half and job.device != "cpu" else made
 
 
-def _tensors(job: Job) -> list[Any]:
+def tensors(job: Job) -> list[Any]:
+    """The inputs, where the job's module is."""
     import torch
 
-    tensors = [torch.from_numpy(value) for value in inputs(job).values()]
+    made = [torch.from_numpy(value) for value in inputs(job).values()]
     if job.device != "cpu":
-        tensors = [tensor.cuda() for tensor in tensors]
-    return [tensor.half() for tensor in tensors] if job.half and job.device != "cpu" else tensors
+        made = [tensor.cuda() for tensor in made]
+    return [tensor.half() for tensor in made] if job.half and job.device != "cpu" else made
 
 
-def _in_torch(job: Job, module: Any, given: Sequence[Any]) -> Contestant:
+def _in_torch(job: Job, net: Any, given: Sequence[Any]) -> Contestant:
     import torch
 
     def outputs() -> list[Array]:
         with torch.no_grad():
-            found = module(*given)
-        tensors = [found] if isinstance(found, torch.Tensor) else [*found]
-        return [tensor.float().cpu().numpy() for tensor in tensors]
+            found = net(*given)
+        several = [found] if isinstance(found, torch.Tensor) else [*found]
+        return [tensor.float().cpu().numpy() for tensor in several]
 
     def run() -> None:
         with torch.no_grad():
-            module(*given)
+            net(*given)
         if job.device != "cpu":
             torch.cuda.synchronize()
 
@@ -186,7 +172,7 @@ TABLE: Mapping[str, Way] = {
     "torch": Way(torch_eager, ("torch",)),
     "channels_last": Way(channels_last, ("torch",)),
     "compile": Way(compiled, ("torch",)),
-    "traced": Way(traced, ("torch", "onnxscript", "onnxruntime")),
-    "slimmed": Way(slimmed, ("torch", "onnxscript", "onnxslim", "onnxruntime")),
+    "traced": Way(exported, ("torch", "onnxscript", "onnxruntime")),
+    "slimmed": Way(exported, ("torch", "onnxscript", "onnxslim", "onnxruntime")),
     "openvino": Way(openvino, ("openvino",), gpu=False),
 }
