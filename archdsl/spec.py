@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,6 +115,11 @@ def document_of(spec: Spec, input: str | None = None) -> Document:
         new = _scalar(input, "--input")
         if old is not None and isinstance(old.value, Map):
             raise error("E0212", f"`{spec.name}` has several inputs; one size cannot be given", new.span)
+        image = re.fullmatch(r"(\d+)x\d+x\d+", old.value.text) if old is not None and isinstance(old.value, Scalar) else None
+        if image and re.fullmatch(r"\d+(x\d+)?", input):
+            wide, high = input.rpartition("x")[2], input.partition("x")[0]
+            raise error("E0202", f"`{spec.name}` takes an image, channels x height x width", new.span,
+                        help=f"`{image[1]}x{high}x{wide}`")  # fmt: skip
         tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
     return read_document(tree, spec.source, spec.name, spec.own)
 

@@ -88,6 +88,8 @@ def test_version() -> None:
         (["params", "vgg16", "-a", "clases=3"], 2, "error[E0212]: `vgg16` has no argument `clases`"),
         (["params", "vgg16", "-a", "classes=[3]"], 2, "error[E0308]"),
         (["params", "vgg16", "--input", "3x3"], 2, "error[E0202]"),
+        (["params", "vgg16", "--input", "512"], 2, "help: `3x512x512`"),
+        (["params", "vgg16", "--input", "512x400"], 2, "help: `3x512x400`"),
         (["params", "resnt50"], 2, "did you mean `resnet50`?"),
         (["params", "missing.yaml"], 2, "error[E0114]"),
     ],

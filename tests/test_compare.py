@@ -193,6 +193,8 @@ def test_formats_agree_with_what_params_says(here: Path) -> None:
 def test_another_input_size_has_no_published_accuracy() -> None:
     (row,) = json.loads(run("compare", "xception", "--input", "3x512x512", "--format", "json").stdout)
     assert (row["input"], row["top1"], row["params"]) == ("3x512x512", None, 22_855_952)
+    text = run("compare", "xception", "--input", "3x512x512").stdout
+    assert "top-1" not in text and "source" not in text and "MACs" in text
 
 
 def test_one_network_is_shown_once_and_two_of_one_name_apart(here: Path) -> None:

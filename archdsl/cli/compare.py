@@ -156,13 +156,14 @@ def _told_apart(entries: list[Entry]) -> list[Entry]:
 def _text(console: Console, entries: list[Entry], format: str) -> str:
     from archdsl.cli import entries as lines
 
-    if (text := lines.written(entries, format, lines.COMPARED)) is not None:
+    columns = lines.filled(lines.COMPARED, entries)
+    if (text := lines.written(entries, format, columns)) is not None:
         return text
     from archdsl.cli.grid import grid
     from archdsl.passes.count import CONVENTION
 
     style = console.style()
-    titles, rows = lines.table(entries, lines.COMPARED)
+    titles, rows = lines.table(entries, columns)
     beside = ["", *(row[0] for row in rows)]
     turned = [[title, *(row[n] for row in rows)] for n, title in enumerate(titles) if n]
     room = style.width or _PAGE_WIDTH

@@ -82,6 +82,11 @@ def _product(text: str) -> int:
     return prod(map(int, findall(r"\d+", text)))
 
 
+def filled(columns: Sequence[str], entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The columns in which any of the entries has something."""
+    return tuple(name for name in columns if any(COLUMNS[name].value(e) not in (None, "") for e in entries))
+
+
 # --- formats ---------------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ def _between(drawing: Drawing, options: Options, whole: bool) -> float:
     if options.direction == "LR" and options.shapes:
         return 0.95
     many = max(Counter(arrow.target for arrow in drawing.arrows).values(), default=0) > 2
-    return 0.4 if many and options.shapes else 0.26
+    return 0.5 if many and options.shapes else 0.26
 
 
 def quote(text: str) -> str:

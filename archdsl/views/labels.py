@@ -112,7 +112,7 @@ def frame_content(frame: Frame) -> Content:
 
 
 def arrow_content(label: str) -> Content:
-    return _sized([Line((Run(label, TINY, False, "quiet"),))], (4.0, 1.0))
+    return _sized([Line((Run(label, TINY, False, "quiet"),))], (1.5, 0.5))
 
 
 def head_content(drawing: Drawing, title: str | None) -> tuple[Line, ...]:

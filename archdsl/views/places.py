@@ -17,7 +17,7 @@ _STEP = 5.0
 _GAP = 3.0
 _NEAR = 2.0
 """So near an arrow is as good as on it."""
-_ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
+_ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
 """Where along the arrow, the middle first."""
 _STEEP = 0.5
 _ON_TEXT, _ON_LINE, _ON_BORDER, _PER_TRY = 30.0, 3.0, 1.5, 0.1
@@ -154,7 +154,7 @@ def _candidates(line: Sequence[Point], width: float, height: float) -> Iterator[
         length = max(hypot(x1 - x0, y1 - y0), 0.01)
         across, down = (y1 - y0) / length, (x0 - x1) / length
         if abs(across) > _STEEP:
-            off = width / 2 + abs(down / across) * height / 2 + _GAP
+            off = width / 2 + abs(down / across) * (height / 2 + _NEAR) + _GAP
             yield Rect(x + off, y, width, height)
             yield Rect(x - off, y, width, height)
         if abs(down) > 1 - _STEEP:
