@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from archdsl import spec as specs
+from archdsl.diagnostics import ArchError
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
@@ -336,8 +337,11 @@ def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", *
 
 def open_network(spec: str | Path, args: Mapping[str, str], size: str | None = None) -> Network:
     """As `load`, the arguments given as text in the words of a spec: `{"n": "[3, 4, 6, 3]"}`."""
-    document = specs.read_spec(spec, size)
-    return _network(document, specs.parse_overrides(args))
+    opened = specs.open_spec(spec)
+    try:
+        return _network(specs.document_of(opened, size), specs.parse_overrides(args))
+    except ArchError as problem:
+        raise problem if size is None else specs.resized(problem, opened, size) from None
 
 
 def _network(document: Document, args: Mapping[str, Any]) -> Network:

@@ -115,13 +115,19 @@ def document_of(spec: Spec, input: str | None = None) -> Document:
         new = _scalar(input, "--input")
         if old is not None and isinstance(old.value, Map):
             raise error("E0212", f"`{spec.name}` has several inputs; one size cannot be given", new.span)
-        image = re.fullmatch(r"(\d+)x\d+x\d+", old.value.text) if old is not None and isinstance(old.value, Scalar) else None
-        if image and re.fullmatch(r"\d+(x\d+)?", input):
-            wide, high = input.rpartition("x")[2], input.partition("x")[0]
-            raise error("E0202", f"`{spec.name}` takes an image, channels x height x width", new.span,
-                        help=f"`{image[1]}x{high}x{wide}`")  # fmt: skip
         tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
     return read_document(tree, spec.source, spec.name, spec.own)
+
+
+def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
+    """What is wrong with a spec under an input of another size; where a vector was given for an image, that (E0202)."""
+    own = spec.tree.entries.get("input") if isinstance(spec.tree, Map) else None
+    image = re.fullmatch(r"(\d+)x\d+x\d+", own.value.text) if own is not None and isinstance(own.value, Scalar) else None
+    if image is None or not re.fullmatch(r"\d+(x\d+)?", input) or not {"E0401", "E0202"} & {d.code for d in problem.diagnostics}:
+        return problem
+    high, _, wide = input.partition("x")
+    return error("E0202", f"`{spec.name}` takes an image, channels x height x width", _scalar(input, "--input").span,
+                 help=f"`{image[1]}x{high}x{wide or high}`")  # fmt: skip
 
 
 def _scalar(text: str, name: str) -> Scalar:

@@ -89,6 +89,7 @@ def test_version() -> None:
         (["params", "vgg16", "-a", "classes=[3]"], 2, "error[E0308]"),
         (["params", "vgg16", "--input", "3x3"], 2, "error[E0202]"),
         (["params", "vgg16", "--input", "512"], 2, "help: `3x512x512`"),
+        (["params", "lenet5", "--input", "64"], 2, "help: `1x64x64`"),
         (["params", "vgg16", "--input", "512x400"], 2, "help: `3x512x400`"),
         (["params", "resnt50"], 2, "did you mean `resnet50`?"),
         (["params", "missing.yaml"], 2, "error[E0114]"),
@@ -99,6 +100,13 @@ def test_wrong_usage(args: list[str], status: int, said: str) -> None:
     assert result.exit_code == status
     assert said in result.stderr
     assert result.stdout == ""
+
+
+def test_a_vector_may_take_the_place_of_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "flat.yaml"
+    path.write_text("input: 1x28x28\nnet: [fc 10]\n")
+    assert run("params", path, "--input", "784").exit_code == 0
+    assert run("params", "-", "--input", "28", stdin="input: 1x28x28\nnet: [3x3 conv 4]\n").stderr.endswith("help: `1x28x28`\n")
 
 
 def test_a_wrong_spec_is_status_1(tmp_path: Path) -> None:
@@ -177,7 +185,8 @@ def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
     fifo = tmp_path / "ready"
     os.mkfifo(fifo)
     code = f"""if True:
-        import archdsl.files, sys, time
+        import archdsl.files, signal, sys, time
+        signal.signal(signal.{sent}, signal.default_int_handler if {sent!r} == "SIGINT" else signal.SIG_DFL)  # nohup ignores them
         def wait(*args):
             open({str(fifo)!r}, "w").close()
             time.sleep(60)
