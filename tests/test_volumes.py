@@ -33,7 +33,7 @@ from archdsl.views.theme import LIGHT, THEMES
 from archdsl.views.volumes import painter, staged_for
 from archdsl.views.volumes.series import tangled
 from archdsl.views.volumes.spots import is_vector
-from archdsl.views.volumes.stages import Staged
+from archdsl.views.volumes.stages import Stage, Staged
 
 TELLING = frozenset(
     "lenet5 vgg16 resnet20 resnet50 googlenet densenet121 unet inception_v3 mobilenet_v2 nasnetalarge dpn68 efficientnet_b0 perceptron".split()
@@ -176,6 +176,16 @@ def test_runs_have_their_counts() -> None:
     groups = {g.get("data-path"): g.get("data-copies") for g in marks(svg_of(graph_of("densenet121")), "group")}
     blocks = {f"features.denseblock{n}": str(layers) for n, layers in enumerate((6, 12, 24, 16), 1)}
     assert {path: n for path, n in groups.items() if n != "1"} == blocks
+
+
+def test_a_block_without_a_volume_has_no_plate() -> None:
+    """A dropout stands with the volume before it, here the input's."""
+    graph = archdsl.loads("input: 3x8x8\nblocks: {b(): [dropout 0.5]}\nnet: {a: b(), c: 3x3 conv 4, d: b(), e: gap, f: fc 2}").graph
+    for level in LEVELS:
+        staged = staged_for(graph, View(level))
+        assert all(isinstance(member, Stage) for member in staged.root.members)
+        assert set(staged.edges) == edges_of(graph, staged)
+    ET.fromstring(diagram(graph, style="volumes").data)
 
 
 @settings(max_examples=25, deadline=None)

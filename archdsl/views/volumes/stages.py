@@ -118,6 +118,7 @@ class _Stager:
                 first = part.copies[0]
                 self.stage_of[copy.start : copy.stop] = self.stage_of[first.start : first.stop]
         self._last_shapes()
+        _drop_empty(root)
         root.members = [_collapsed(member) for member in root.members]
         return Staged(root, self._edges(), tuple(self.stage_of), aux, self.graph.name)
 
@@ -211,6 +212,15 @@ class _Stager:
                 if 0 <= source < target:
                     found.setdefault((source, target))
         return tuple(found)
+
+
+def _drop_empty(root: Group) -> None:
+    """Leaves out groups without a stage: blocks of nothing but what stands with the stage before, as a dropout does."""
+    pending = [root]
+    while pending:
+        group = pending.pop()
+        group.members = [m for m in group.members if isinstance(m, Stage) or next(m.stages(), None) is not None]
+        pending += [m for m in group.members if isinstance(m, Group)]
 
 
 def _collapsed(member: Stage | Group) -> Stage | Group:
