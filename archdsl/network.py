@@ -325,7 +325,7 @@ def load(spec: str | Path, /, *, input: str | Sequence[int] | None = None, **arg
     (`classes=3`). Raises ArchError with all that is wrong.
     """
     size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
-    return _network(specs.read_spec(spec, size), args)
+    return _sized(spec, args, size)
 
 
 def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", **args: Any) -> Network:
@@ -337,9 +337,13 @@ def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", *
 
 def open_network(spec: str | Path, args: Mapping[str, str], size: str | None = None) -> Network:
     """As `load`, the arguments given as text in the words of a spec: `{"n": "[3, 4, 6, 3]"}`."""
+    return _sized(spec, specs.parse_overrides(args), size)
+
+
+def _sized(spec: str | Path, args: Mapping[str, Any], size: str | None) -> Network:
     opened = specs.open_spec(spec)
     try:
-        return _network(specs.document_of(opened, size), specs.parse_overrides(args))
+        return _network(specs.document_of(opened, size), args)
     except ArchError as problem:
         raise problem if size is None else specs.resized(problem, opened, size) from None
 

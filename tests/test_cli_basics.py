@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 import archdsl
 from archdsl.cli import SECTIONS, main
+from archdsl.diagnostics import ArchError
 
 HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "rich", "PIL")
 TINY = (
@@ -107,6 +108,11 @@ def test_a_vector_may_take_the_place_of_an_image(tmp_path: Path) -> None:
     path.write_text("input: 1x28x28\nnet: [fc 10]\n")
     assert run("params", path, "--input", "784").exit_code == 0
     assert run("params", "-", "--input", "28", stdin="input: 1x28x28\nnet: [3x3 conv 4]\n").stderr.endswith("help: `1x28x28`\n")
+
+
+def test_python_is_told_so_too() -> None:
+    with pytest.raises(ArchError, match="takes an image"):
+        archdsl.load("lenet5", input=(64,))
 
 
 def test_a_wrong_spec_is_status_1(tmp_path: Path) -> None:

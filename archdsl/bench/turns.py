@@ -21,7 +21,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 ROUNDS = 10
 """Turns of each contestant. The ratio of two is taken turn by turn."""
 _WARM_RUNS, _WARM_S = 3, 0.5
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+_HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Every process asks the system for large pages. With small ones it gets those that are free, scattered over the memory and its
 caches: of four processes with one file the first was slower by 14 % in run after run, with large ones all took the same."""
 
@@ -59,7 +59,7 @@ class _Worker:
         self.said = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "archdsl.bench.worker", folder],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, encoding="utf-8", env={**HUGE_PAGES, **os.environ},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, encoding="utf-8", env={**_HUGE_PAGES, **os.environ},
         )  # fmt: skip
         self.turns: list[list[float]] = []
         self.peak_bytes = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -204,11 +204,9 @@ def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) ->
     return Session(inference, inference.get_providers()[0], ort.__version__, said=told(printed.getvalue()))
 
 
-@contextmanager
-def prints() -> Iterator[io.StringIO]:
+def prints() -> redirect_stdout[io.StringIO]:
     """Keeps what ONNX Runtime's Python prints away from standard output, where results go."""
-    with redirect_stdout(io.StringIO()) as printed:
-        yield printed
+    return redirect_stdout(io.StringIO())
 
 
 def load_libraries(ort: ModuleType) -> None:
