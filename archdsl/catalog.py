@@ -128,7 +128,9 @@ def _key() -> str:
 def _place() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     folder = Path(base).expanduser()
-    if not folder.is_absolute() or folder == Path("/.cache"):  # without a home, or beside whatever is worked on: nowhere
+    if not folder.is_absolute() or folder == Path(
+        "/.cache"
+    ):  # without a home, or beside whatever is worked on: nowhere
         raise RuntimeError("no folder for what is remembered")
     return folder / "archdsl" / "catalog.json"
 

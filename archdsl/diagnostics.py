@@ -331,9 +331,7 @@ def _columns(text: str) -> int:
     if text.isascii():
         return len(escape_control(text))
     shown = escape_control(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown)
 
 
 def _visible_range(text: str, span: Span, line: int, shift: int) -> tuple[int, int]:
@@ -378,14 +376,14 @@ def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
     """SARIF 2.1.0, one run, for code-scanning services."""
     results = []
     for d in diagnostics:
-        text = "\n".join([d.message, *([d.label] if d.label else []), *d.notes, *([f"help: {d.help}"] if d.help else [])])
+        text = "\n".join(
+            [d.message, *([d.label] if d.label else []), *d.notes, *([f"help: {d.help}"] if d.help else [])]
+        )
         result: dict[str, Any] = {"ruleId": d.code, "level": d.severity, "message": {"text": text}}
         if d.span is not None:
             result["locations"] = [_sarif_location(d.span)]
         if d.labels:
-            result["relatedLocations"] = [
-                {**_sarif_location(m.span), "message": {"text": m.text}} for m in d.labels
-            ]
+            result["relatedLocations"] = [{**_sarif_location(m.span), "message": {"text": m.text}} for m in d.labels]
         results.append(result)
     rules = [{"id": code} for code in sorted({d.code for d in diagnostics})]
     driver = {"name": "archdsl", "version": version, "rules": rules}

@@ -197,9 +197,11 @@ def _check_existing(
     for given in inputs:
         if _same_file(target, given):
             raise error(
-                "E0702", f"`{_short(target)}` is read here: it will not be overwritten", status=2,
+                "E0702",
+                f"`{_short(target)}` is read here: it will not be overwritten",
+                status=2,
                 help="write to another name",
-            )  # fmt: skip
+            )
     if force:
         return
     if not link and not found.st_mode & stat.S_IWUSR:
@@ -207,9 +209,11 @@ def _check_existing(
     if link or mine is None or not mine(target):
         kind = "symbolic link" if link else "file"
         raise error(
-            "E0703", f"the {kind} `{_short(target)}` exists, and archdsl did not write it for this purpose", status=2,
+            "E0703",
+            f"the {kind} `{_short(target)}` exists, and archdsl did not write it for this purpose",
+            status=2,
             help="another name, or `--force` to replace it",
-        )  # fmt: skip
+        )
 
 
 def _same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:

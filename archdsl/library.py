@@ -70,9 +70,13 @@ def _add(found: dict[str, tuple[Found, Span]], path: Path, only: str = "") -> No
             continue
         if name in found:
             raise error(
-                "E0206", f"two specs of the library are named `{name}`", span, label="and here",
-                labels=(Label(found[name][1], "named so here"),), help="rename one: a network is found by its name alone",
-            )  # fmt: skip
+                "E0206",
+                f"two specs of the library are named `{name}`",
+                span,
+                label="and here",
+                labels=(Label(found[name][1], "named so here"),),
+                help="rename one: a network is found by its name alone",
+            )
         found[name] = (Found(path, variant), span)
 
 
@@ -86,8 +90,13 @@ def _places(path: Path) -> dict[str, tuple[str | None, Span]]:
     out: dict[str, tuple[str | None, Span]] = {name: (None, span)}
     for name, entry in variants.entries.items() if isinstance(variants, Map) else ():
         if name in out:
-            raise error("E0206", f"two networks of `{path.name}` are named `{name}`", entry.key.span, label="and here",
-                        labels=(Label(out[name][1], "named so here"),))  # fmt: skip
+            raise error(
+                "E0206",
+                f"two networks of `{path.name}` are named `{name}`",
+                entry.key.span,
+                label="and here",
+                labels=(Label(out[name][1], "named so here"),),
+            )
         out[name] = (name, entry.key.span)
     return out
 

@@ -196,10 +196,20 @@ class Network:
 
         return to_source(self.graph, paper=self._paper_line(), fingerprint=self.fingerprint)
 
-    def to_onnx(self, path: str | Path, weights: Any = None, seed: int | None = None, *,
-                passes: Sequence[str] | None = None, precision: Precision = "fp32", value_info: bool = False,
-                free_sizes: bool | None = None, external_data: bool | None = None, force: bool = False,
-                progress: Progress | None = None) -> WrittenModel:  # fmt: skip
+    def to_onnx(
+        self,
+        path: str | Path,
+        weights: Any = None,
+        seed: int | None = None,
+        *,
+        passes: Sequence[str] | None = None,
+        precision: Precision = "fp32",
+        value_info: bool = False,
+        free_sizes: bool | None = None,
+        external_data: bool | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> WrittenModel:
         """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
         `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
@@ -223,9 +233,19 @@ class Network:
             values = folded(values, graph)
         names = " ".join(PASSES if passes is None else passes)
         meta = {**self.metadata(), **({"passes": names} if names else {})}
-        return write(graph, values, path, meta=meta, precision=precision, value_info=value_info,
-                     free_sizes=self.classes is None if free_sizes is None else free_sizes, external_data=external_data,
-                     inputs=inputs, force=force, progress=progress)  # fmt: skip
+        return write(
+            graph,
+            values,
+            path,
+            meta=meta,
+            precision=precision,
+            value_info=value_info,
+            free_sizes=self.classes is None if free_sizes is None else free_sizes,
+            external_data=external_data,
+            inputs=inputs,
+            force=force,
+            progress=progress,
+        )
 
     def optimised(self, passes: Sequence[str] | None = None) -> Graph:
         """The graph for inference, after `passes` (all, unless they are named).
@@ -243,8 +263,14 @@ class Network:
 
         from archdsl.views.rewrite import short_text
 
-        meta = {"name": self.name, "spec_sha256": self.fingerprint, "params": str(self.params), "macs": str(self.macs), "output": self.reading,
-                "spec": short_text(self.document, self.args)}  # fmt: skip
+        meta = {
+            "name": self.name,
+            "spec_sha256": self.fingerprint,
+            "params": str(self.params),
+            "macs": str(self.macs),
+            "output": self.reading,
+            "spec": short_text(self.document, self.args),
+        }
         if self.args:
             meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})
         if self.recipe is not None:
@@ -265,8 +291,9 @@ class Network:
         where = f"arXiv {paper.arxiv}" if paper.arxiv else f"doi {paper.doi}" if paper.doi else ""
         return ", ".join(str(p) for p in (authors, paper.title, paper.year, where) if p)
 
-    def diagram(self, level: str = "block", style: str = "graph", focus: str = "", unfold: Sequence[str] = (),
-                **options: Any) -> str:  # fmt: skip
+    def diagram(
+        self, level: str = "block", style: str = "graph", focus: str = "", unfold: Sequence[str] = (), **options: Any
+    ) -> str:
         """The drawing as SVG text.
 
         `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open; `options` are those of
@@ -301,8 +328,9 @@ class Network:
         args = "".join(f", {k}={v.span.text if isinstance(v, _TREES) else show(v)}" for k, v in self.args.items())
         return f"<Network {self.name}{args}: {self.graph.input_spec}, {self.params:,} params, {self.macs:,} MACs>"
 
-    def _repr_mimebundle_(self, include: Sequence[str] | None = None,
-                          exclude: Sequence[str] | None = None) -> dict[str, str]:  # fmt: skip
+    def _repr_mimebundle_(
+        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
+    ) -> dict[str, str]:
         bundle = {"text/plain": repr(self)}
         try:
             bundle["image/svg+xml"] = self.diagram(theme="light")  # a notebook's own theme is not the system's

@@ -123,7 +123,11 @@ def _of_last(run: list[Node], true: int) -> Iterator[Way]:
 
 def _ungrouped(run: list[Node]) -> int:
     """Weights that the grouped convolutions would have beyond theirs; depthwise ones stay."""
-    return sum((n.op.groups - 1) * sum(p.numel for p in n.params if p.name == "weight") for n in run if isinstance(n.op, Conv) and not _depthwise(n))
+    return sum(
+        (n.op.groups - 1) * sum(p.numel for p in n.params if p.name == "weight")
+        for n in run
+        if isinstance(n.op, Conv) and not _depthwise(n)
+    )
 
 
 def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Way]:

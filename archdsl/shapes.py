@@ -134,8 +134,15 @@ def format_shape(shape: Shape, symbolic: bool = False, batch: str | None = None,
     return times.join(([batch] if batch else []) + sizes)
 
 
-def window(size: Size, kernel: int, stride: int = 1, dilation: int = 1, pads: int = 0, end: int | None = None,
-           ceil: bool = False) -> Size:  # fmt: skip
+def window(
+    size: Size,
+    kernel: int,
+    stride: int = 1,
+    dilation: int = 1,
+    pads: int = 0,
+    end: int | None = None,
+    ceil: bool = False,
+) -> Size:
     """How many windows fit: the size after a convolution or a pool along one axis.
 
     `pads` pixels before and `end` (default: as many) after. With `ceil` a last window may reach past the

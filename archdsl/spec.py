@@ -42,8 +42,11 @@ def from_source(source: Source, variant: str | None = None) -> Spec:
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
     variants = tree.get("variants")
     if isinstance(variants, Map) and len(variants.entries) > MAX_VARIANTS:
-        raise error("E0107", f"a spec has at most {MAX_VARIANTS} variants, not {len(variants.entries):,}",
-                    tree.entries["variants"].key.span)  # fmt: skip
+        raise error(
+            "E0107",
+            f"a spec has at most {MAX_VARIANTS} variants, not {len(variants.entries):,}",
+            tree.entries["variants"].key.span,
+        )
     named = tree.get("name")
     own = named.text if isinstance(named, Scalar) and isinstance(named.value, str) else own
     tree = _extended(tree, source, ())
@@ -122,12 +125,22 @@ def document_of(spec: Spec, input: str | None = None) -> Document:
 def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
     """What is wrong with a spec under an input of another size; where a vector was given for an image, that (E0202)."""
     own = spec.tree.entries.get("input") if isinstance(spec.tree, Map) else None
-    image = re.fullmatch(r"(\d+)x\d+x\d+", own.value.text) if own is not None and isinstance(own.value, Scalar) else None
-    if image is None or not re.fullmatch(r"\d+(x\d+)?", input) or not {"E0401", "E0202"} & {d.code for d in problem.diagnostics}:
+    image = (
+        re.fullmatch(r"(\d+)x\d+x\d+", own.value.text) if own is not None and isinstance(own.value, Scalar) else None
+    )
+    if (
+        image is None
+        or not re.fullmatch(r"\d+(x\d+)?", input)
+        or not {"E0401", "E0202"} & {d.code for d in problem.diagnostics}
+    ):
         return problem
     high, _, wide = input.partition("x")
-    return error("E0202", f"`{spec.name}` takes an image, channels x height x width", _scalar(input, "--input").span,
-                 help=f"`{image[1]}x{high}x{wide or high}`")  # fmt: skip
+    return error(
+        "E0202",
+        f"`{spec.name}` takes an image, channels x height x width",
+        _scalar(input, "--input").span,
+        help=f"`{image[1]}x{high}x{wide or high}`",
+    )
 
 
 def _scalar(text: str, name: str) -> Scalar:
@@ -144,5 +157,3 @@ def parse_overrides(pairs: Mapping[str, str]) -> dict[str, Tree]:
         source = decode(text.encode(), f"-a {name}")
         out[name] = parse(source)
     return out
-
-

@@ -21,8 +21,10 @@ from typing import Any
 from measure import ROOT, Run, interleaved, machine, missing, run, table
 
 NETWORKS = ["vgg16", "resnet50", "densenet121", "inception_v3", "googlenet"]
-WAYS = {"TorchScript": "dynamo=False, dynamic_axes={'x': {0: 'N'}}, input_names=['x']",
-        "dynamo": "dynamo=True, verbose=False, dynamic_shapes=({0: torch.export.Dim('N')},)"}  # fmt: skip
+WAYS = {
+    "TorchScript": "dynamo=False, dynamic_axes={'x': {0: 'N'}}, input_names=['x']",
+    "dynamo": "dynamo=True, verbose=False, dynamic_shapes=({0: torch.export.Dim('N')},)",
+}
 EXPORT = """
 import sys, torch, torchvision
 name, file, weights = sys.argv[1:4]
@@ -113,8 +115,10 @@ def whole_table(found: dict[str, dict[str, Run]]) -> str:
         for other in others.values():
             row += [f"{other.cpu_s:.1f} s", f"{other.peak_bytes / 2**20:,.0f} MiB"]
         if others:
-            row += [f"{min(o.cpu_s for o in others.values()) / ours.cpu_s:.1f}",
-                    f"{min(o.peak_bytes for o in others.values()) / ours.peak_bytes:.1f}"]  # fmt: skip
+            row += [
+                f"{min(o.cpu_s for o in others.values()) / ours.cpu_s:.1f}",
+                f"{min(o.peak_bytes for o in others.values()) / ours.peak_bytes:.1f}",
+            ]
         rows.append(row)
     ways = [title for way in WAYS for title in (way, "peak")]
     head = ["network, weights", "archdsl", "peak", *ways, "times less", "memory"]
@@ -175,7 +179,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each process (3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--skip-export", action="store_true", help="archdsl alone")
-    parser.add_argument("--skip-blocks", action="store_true", help="no networks of many blocks, whose export takes minutes")
+    parser.add_argument(
+        "--skip-blocks", action="store_true", help="no networks of many blocks, whose export takes minutes"
+    )
     options = parser.parse_args()
     lacking = missing("torchvision", "onnxscript", "safetensors")
     export = not lacking and not options.skip_export

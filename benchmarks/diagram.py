@@ -124,7 +124,11 @@ def main() -> None:
     where = machine("graphviz", "torchview", "torchvision", "netron")
     if options.library:
         rows = library()
-        print(json.dumps({"machine": where, "levels": rows}) if options.json else table(["level", "all", "the slowest"], rows) + f"\n\n{where}")
+        print(
+            json.dumps({"machine": where, "levels": rows})
+            if options.json
+            else table(["level", "all", "the slowest"], rows) + f"\n\n{where}"
+        )
         return
     with tempfile.TemporaryDirectory() as folder:
         found = {name: dict(timed(name, options.rounds, Path(folder))) for name in options.networks}

@@ -19,8 +19,18 @@ from typing import Any
 
 from measure import ROOT, machine, table
 
-NETWORKS = ("alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "inception_v3",
-            "mobilenet_v2", "efficientnet_b0")  # fmt: skip
+NETWORKS = (
+    "alexnet",
+    "vgg16",
+    "googlenet",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "densenet121",
+    "inception_v3",
+    "mobilenet_v2",
+    "efficientnet_b0",
+)
 WAYS = ("traced", "slimmed", "openvino", "channels_last", "compile")
 INT8 = ("resnet50", "googlenet", "alexnet")
 
@@ -37,8 +47,22 @@ def weights(name: str, folder: Path) -> Path:
 def bench(name: str, given: Path, batch: int, seconds: float, ways: tuple[str, ...]) -> list[dict[str, Any]]:
     """The timings of one network: archdsl's first."""
     against = [word for way in ways for word in ("--against", way)]
-    command = [sys.executable, "-m", "archdsl", "bench", name, "--weights", str(given), "--batch", str(batch), "--seconds", str(seconds),
-               "--format", "json", *against]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "archdsl",
+        "bench",
+        name,
+        "--weights",
+        str(given),
+        "--batch",
+        str(batch),
+        "--seconds",
+        str(seconds),
+        "--format",
+        "json",
+        *against,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if not done.stdout:
         raise SystemExit(f"{name}: {done.stderr.strip()[-500:]}")
@@ -77,9 +101,16 @@ def int8(name: str, batch: int, seconds: float) -> list[str]:
             smooth = rng.integers(0, 256, (8, 8, 3), np.uint8)
             Image.fromarray(smooth).resize((256, 256), Image.Resampling.BICUBIC).save(images / f"{number}.png")
         base = [sys.executable, "-m", "archdsl", "compile", name]
-        told = subprocess.run([*base, "-o", f"{folder}/fp32.onnx"], cwd=ROOT, capture_output=True, text=True, check=True)
-        told = subprocess.run([*base, "--precision", "int8", "--calibrate", str(images), "-o", f"{folder}/int8.onnx"],
-                              cwd=ROOT, capture_output=True, text=True, check=True)  # fmt: skip
+        told = subprocess.run(
+            [*base, "-o", f"{folder}/fp32.onnx"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        told = subprocess.run(
+            [*base, "--precision", "int8", "--calibrate", str(images), "-o", f"{folder}/int8.onnx"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         with Contest(folder) as contest:
             for precision in ("fp32", "int8"):
                 contest.add(Job("archdsl", f"{folder}/{precision}.onnx", "", "", {"input": (batch, *shape)}, threads=2))
@@ -115,7 +146,9 @@ def main() -> None:
                 rows.append(row(found, ways))
                 print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
                 if options.json:
-                    Path(options.json).write_text(json.dumps({"machine": where, "timings": kept}, indent=1), encoding="utf-8")
+                    Path(options.json).write_text(
+                        json.dumps({"machine": where, "timings": kept}, indent=1), encoding="utf-8"
+                    )
     head = ["network", "batch", "ours, ms", *(f"/ {way}" for way in ways), "/ best", "difference"]
     print(f"{table(head, rows)}\n\n{where}; our time by theirs")
 

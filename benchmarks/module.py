@@ -62,7 +62,10 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": where, "cpu_s": found}))
         return
-    rows = [[name, f"{1000 * one['ours']:.0f} ms", f"{1000 * one['theirs']:.0f} ms", f"{one['ratio']:.3f}"] for name, one in found.items()]
+    rows = [
+        [name, f"{1000 * one['ours']:.0f} ms", f"{1000 * one['theirs']:.0f} ms", f"{one['ratio']:.3f}"]
+        for name, one in found.items()
+    ]
     print(table(["network", "archdsl, with weights", "torchvision, at random", "ratio"], rows))
     print(f"\n{where}; processor time, medians of {options.rounds} rounds")
 

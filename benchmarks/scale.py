@@ -77,7 +77,15 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": where, "seconds": found, "sizes": SIZES, "target": TARGET}))
         return
-    rows = [[name, *(f"{t:.2f} s" for t in times), f"{times[1] / times[0]:.1f}", f"{TARGET:g}" if name.endswith(" check") else ""] for name, times in found.items()]
+    rows = [
+        [
+            name,
+            *(f"{t:.2f} s" for t in times),
+            f"{times[1] / times[0]:.1f}",
+            f"{TARGET:g}" if name.endswith(" check") else "",
+        ]
+        for name, times in found.items()
+    ]
     print(table(["network", *(f"{n:,} nodes" for n in SIZES), "ratio", "at most"], rows))
     print(f"\n{where}; medians of {options.rounds}")
 

@@ -19,8 +19,18 @@ from typing import Any, NamedTuple
 
 from measure import ROOT, machine, missing, table
 
-NETWORKS = ("alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "inception_v3",
-            "mobilenet_v2", "shufflenet_v2_x1_0")  # fmt: skip
+NETWORKS = (
+    "alexnet",
+    "vgg16",
+    "googlenet",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "densenet121",
+    "inception_v3",
+    "mobilenet_v2",
+    "shufflenet_v2_x1_0",
+)
 
 
 class Size(NamedTuple):
@@ -54,11 +64,24 @@ def files(name: str, folder: Path) -> dict[str, Path]:
 
     made, side = module(name), 299 if name == "inception_v3" else 224
     paths = {way: folder / f"{name}.{way}.onnx" for way in ("archdsl", "traced", "slimmed")}
-    torch.onnx.export(made, (torch.zeros(1, 3, side, side),), str(paths["traced"]), dynamo=True, verbose=False, external_data=False)
+    torch.onnx.export(
+        made, (torch.zeros(1, 3, side, side),), str(paths["traced"]), dynamo=True, verbose=False, external_data=False
+    )
     onnx.save(onnxslim.slim(str(paths["traced"])), str(paths["slimmed"]))
     weights = folder / f"{name}.safetensors"
     save_file(made.state_dict(), weights)
-    command = [sys.executable, "-m", "archdsl", "compile", name, "--weights", str(weights), "-o", str(paths["archdsl"]), "--force"]
+    command = [
+        sys.executable,
+        "-m",
+        "archdsl",
+        "compile",
+        name,
+        "--weights",
+        str(weights),
+        "-o",
+        str(paths["archdsl"]),
+        "--force",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return paths
 

@@ -18,10 +18,11 @@ COMMANDS = {
     PARAMS: [sys.executable, "-m", "archdsl", "params", "specs/vgg16.yaml"],
     LIBRARIES: [sys.executable, "-c", "import yaml, pydantic; pydantic.BaseModel"],
     TORCHINFO: [
-        sys.executable, "-c",
+        sys.executable,
+        "-c",
         "import torchvision, torchinfo; print(torchinfo.summary(torchvision.models.vgg16(), (1, 3, 224, 224), verbose=0))",
     ],
-}  # fmt: skip
+}
 TARGETS = {LIBRARIES: 2.0, TORCHINFO: 1 / 20}
 """The time of `archdsl params` is to be at most this many times that of the other."""
 
@@ -40,13 +41,28 @@ def main() -> None:
     ratios = {name: found[PARAMS].wall_s / found[name].wall_s for name in TARGETS if name in found}
     where = machine("pyyaml", "pydantic", "torch", "torchvision", "torchinfo")
     if options.json:
-        print(json.dumps({"machine": where, "runs": {k: v._asdict() for k, v in found.items()}, "ratios": ratios, "targets": TARGETS}))
+        print(
+            json.dumps(
+                {
+                    "machine": where,
+                    "runs": {k: v._asdict() for k, v in found.items()},
+                    "ratios": ratios,
+                    "targets": TARGETS,
+                }
+            )
+        )
         return
     rows = [
-        [name, f"{1000 * one.wall_s:,.0f} ms", f"{1000 * one.cpu_s:,.0f} ms", f"{one.peak_bytes / 1e6:,.0f} MB",
-         f"{ratios[name]:.3f}" if name in ratios else "", f"{TARGETS[name]:g}" if name in ratios else ""]
+        [
+            name,
+            f"{1000 * one.wall_s:,.0f} ms",
+            f"{1000 * one.cpu_s:,.0f} ms",
+            f"{one.peak_bytes / 1e6:,.0f} MB",
+            f"{ratios[name]:.3f}" if name in ratios else "",
+            f"{TARGETS[name]:g}" if name in ratios else "",
+        ]
         for name, one in found.items()
-    ]  # fmt: skip
+    ]
     print(table(["process", "time", "processor time", "peak memory", "params / this", "at most"], rows))
     print(f"\n{where}; medians of {options.rounds} runs")
     if TORCHINFO not in found:

@@ -108,7 +108,11 @@ class Findings:
 
     def keep(self, name: str, data: bytes, problem: BaseException) -> None:
         frames = [f for f in traceback.extract_tb(problem.__traceback__) if "archdsl" in f.filename]
-        place = f"{type(problem).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else repr(problem)
+        place = (
+            f"{type(problem).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+            if frames
+            else repr(problem)
+        )
         if place in self.places:
             return
         self.places.add(place)
@@ -120,7 +124,19 @@ class Findings:
 
 def with_atheris(name: str, seconds: int, seed: int, folder: Path) -> int:
     """libFuzzer ends the process by itself, so it runs in one of its own: `--one`."""
-    command = [sys.executable, "-m", "tests.fuzz", "--one", name, "--seconds", str(seconds), "--seed", str(seed), "--findings", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "--one",
+        name,
+        "--seconds",
+        str(seconds),
+        "--seed",
+        str(seed),
+        "--findings",
+        str(folder),
+    ]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     lines = done.stderr.splitlines()
     print("\n".join(line for line in lines if line.startswith(("FOUND", "  kept"))))
@@ -137,8 +153,17 @@ def one(name: str, seconds: int, seed: int, folder: Path) -> None:
     with atheris.instrument_imports(include=["archdsl"]):
         chosen = targets()[name]
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = [f"-max_total_time={seconds}", f"-max_len={MOST}", "-timeout=120", "-rss_limit_mb=3000", f"-seed={seed + 1}",
-                     "-print_final_stats=0", "-only_ascii=0", scratch, str(CORPUS / name)]  # fmt: skip
+        arguments = [
+            f"-max_total_time={seconds}",
+            f"-max_len={MOST}",
+            "-timeout=120",
+            "-rss_limit_mb=3000",
+            f"-seed={seed + 1}",
+            "-print_final_stats=0",
+            "-only_ascii=0",
+            scratch,
+            str(CORPUS / name),
+        ]
         atheris.Setup([sys.argv[0], *arguments], Findings(folder).guarded(name, chosen))
         atheris.Fuzz()
 
@@ -158,11 +183,14 @@ def without(name: str, seconds: float, seed: int, folder: Path, most: float = fl
     return found.count
 
 
-TOKENS = [t.encode() for t in (
-    "conv maxpool fc bn relu add concat residual: inception: branches: dense do: op: out: kernel: stride: from: when repeat: as then: "
-    "net: input: args: blocks: defaults: aux: outputs: variants: extends: <- / // * ** ( ) [ ] { } , : - & ! | > ' \" # % = == <= if else "
-    "and or not in i first last k n[0] 3x3 0x0 99999999999 1e999 -1 0.5 nan inf true null ~ x.0 {0} {1} \\x00 é ﬁ ... --- ?"
-).split()]  # fmt: skip
+TOKENS = [
+    t.encode()
+    for t in (
+        "conv maxpool fc bn relu add concat residual: inception: branches: dense do: op: out: kernel: stride: from: when repeat: as then: "
+        "net: input: args: blocks: defaults: aux: outputs: variants: extends: <- / // * ** ( ) [ ] { } , : - & ! | > ' \" # % = == <= if else "
+        "and or not in i first last k n[0] 3x3 0x0 99999999999 1e999 -1 0.5 nan inf true null ~ x.0 {0} {1} \\x00 é ﬁ ... --- ?"
+    ).split()
+]
 
 
 def changed(rng: random.Random, corpus: list[bytes]) -> bytes:
@@ -212,7 +240,11 @@ def main() -> int:
         count = run(name, chosen.seconds // len(names), chosen.seed, chosen.findings)
         print(f"{name}: {count:,} executions", flush=True)
         total += count
-    print(f"{total:,} executions, only ArchError" if not any(chosen.findings.glob("*")) else f"{total:,} executions; see {chosen.findings}")
+    print(
+        f"{total:,} executions, only ArchError"
+        if not any(chosen.findings.glob("*"))
+        else f"{total:,} executions; see {chosen.findings}"
+    )
     return 1 if any(chosen.findings.glob("*")) else 0
 
 

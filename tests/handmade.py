@@ -32,8 +32,9 @@ class Hand:
     def input(self, path: str, shape: Shape) -> Shape:
         return self._node(path, Input(), (), (), shape, False)
 
-    def _node(self, path: str, op: Op, sources: tuple[int, ...], shapes: tuple[Shape, ...], shape: Shape,
-              training: bool) -> Shape:  # fmt: skip
+    def _node(
+        self, path: str, op: Op, sources: tuple[int, ...], shapes: tuple[Shape, ...], shape: Shape, training: bool
+    ) -> Shape:
         self.ids[path] = len(self.nodes)
         self.nodes.append(Node(len(self.nodes), path, op, sources, shapes, shape, self.root, ORIGIN, training))
         self.root.members.append(len(self.nodes) - 1)

@@ -43,10 +43,13 @@ KINDS: Mapping[str, Kind] = {
     "png": Kind(["diagram", "net.yaml", "-o", "x.png"], "x.png"),
     "page": Kind(["diagram", "net.yaml", "-o", "x.html"], "x.html"),
     "certificate": Kind(["verify", "x.onnx", "--renew"], "x.onnx", ["compile", "net.yaml", "-o", "x.onnx"]),
-    "list": Kind(["list", "vgg*", "--format", "csv", "-o", "x.csv", "--force"], "x.csv",
-                 ["list", "res*", "--format", "csv", "-o", "x.csv"]),
+    "list": Kind(
+        ["list", "vgg*", "--format", "csv", "-o", "x.csv", "--force"],
+        "x.csv",
+        ["list", "res*", "--format", "csv", "-o", "x.csv"],
+    ),
     "fmt": Kind(["fmt", "long.yaml"], "long.yaml", []),
-}  # fmt: skip
+}
 """What `archdsl` writes."""
 
 
@@ -95,8 +98,13 @@ def before(folder: Path, kind: Kind) -> None:
 
 def start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-m", "archdsl", *command], cwd=folder, env=env, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "archdsl", *command],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 def run(folder: Path, command: Sequence[str]) -> float:
@@ -152,7 +160,10 @@ def main() -> int:
     for name in options.kinds or KINDS:
         outcome = attempt(KINDS[name], options.times, options.seed)
         bad += len(outcome.wrong)
-        print(f"{name:<18} {options.times} kills: {outcome.old} old, {outcome.new} new, {len(outcome.wrong)} wrong", flush=True)
+        print(
+            f"{name:<18} {options.times} kills: {outcome.old} old, {outcome.new} new, {len(outcome.wrong)} wrong",
+            flush=True,
+        )
         for line in outcome.wrong[:5]:
             print(f"    {line}")
     return 1 if bad else 0

@@ -132,9 +132,10 @@ WHOLE = {
         input: 3x64x64
         args: {rows: [[3, 16, 16, false, relu, 1], [3, 64, 24, true, hardswish, 2]]}
         defaults: {conv: bn hardswish, naming: flat}
-    """) + MOBILENET,
+    """)
+    + MOBILENET,
     "unet": "input: 3x64x64\nargs: {w: 4}\ndefaults: {conv: bn relu}\n" + UNET_WHOLE,
-}  # fmt: skip
+}
 
 NODES = {
     "conv1": "7x7 conv 64 /2",
@@ -177,7 +178,13 @@ NODES = {
     "pooled": "gap",
     "last": "fc 10 tanh",
 }
-NODES_WHOLE = "\n".join([
-    "input: 3x64x64", "args: {a: relu, n: bn, w: 6}", "blocks: {layer: {conv: 3x3 conv 4}}", "net:",
-    *(f"  {key}: {node}" for key, node in NODES.items()), "",
-])  # fmt: skip
+NODES_WHOLE = "\n".join(
+    [
+        "input: 3x64x64",
+        "args: {a: relu, n: bn, w: 6}",
+        "blocks: {layer: {conv: 3x3 conv 4}}",
+        "net:",
+        *(f"  {key}: {node}" for key, node in NODES.items()),
+        "",
+    ]
+)

@@ -31,13 +31,43 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("archdsl/ops", "archdsl/passes", "archdsl/elaborate", "archdsl/backends/onnx/lower.py", "archdsl/backends/onnx/pools.py",
-           "archdsl/backends/torch/lower.py")  # fmt: skip
+TARGETS = (
+    "archdsl/ops",
+    "archdsl/passes",
+    "archdsl/elaborate",
+    "archdsl/backends/onnx/lower.py",
+    "archdsl/backends/onnx/pools.py",
+    "archdsl/backends/torch/lower.py",
+)
 """What is mutated."""
-TESTS = ("test_shapes", "test_counts", "test_elaborate", "test_onnx_ops", "test_torch_ops", "test_random_found", "test_diagnostics",
-         "test_passes", "test_precision", "test_diff", "test_compare", "test_names", "test_expand", "test_torch_structure",
-         "test_torch_source", "test_wrong_specs", "test_random_networks", "test_explain", "test_library", "test_again",
-         "test_onnx_write", "test_source", "test_views_table", "test_polynet", "test_verify", "test_judge")  # fmt: skip
+TESTS = (
+    "test_shapes",
+    "test_counts",
+    "test_elaborate",
+    "test_onnx_ops",
+    "test_torch_ops",
+    "test_random_found",
+    "test_diagnostics",
+    "test_passes",
+    "test_precision",
+    "test_diff",
+    "test_compare",
+    "test_names",
+    "test_expand",
+    "test_torch_structure",
+    "test_torch_source",
+    "test_wrong_specs",
+    "test_random_networks",
+    "test_explain",
+    "test_library",
+    "test_again",
+    "test_onnx_write",
+    "test_source",
+    "test_views_table",
+    "test_polynet",
+    "test_verify",
+    "test_judge",
+)
 """What may notice: those that run in one process."""
 SECONDS = 600
 """Of the processor for one mutant, some times what all the tests need; the time by the clock depends on who else is at work."""
@@ -56,9 +86,26 @@ class Mutant(NamedTuple):
 
 # --- mutants --------------------------------------------------------------------------------------------------
 
-_COMPARE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-            ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is}  # fmt: skip
-_ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult, ast.Mod: ast.FloorDiv}
+_COMPARE = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+_ARITHMETIC = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+}
 
 
 def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
@@ -87,12 +134,17 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         other = copy.deepcopy(node)
         other.test = ast.UnaryOp(ast.Not(), node.test)
         yield f"if {ast.unparse(node.test)} -> if not", other
-    elif isinstance(node, (ast.Raise, ast.Continue, ast.Break)) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+    elif isinstance(node, (ast.Raise, ast.Continue, ast.Break)) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ):
         yield f"{ast.unparse(node)[:60]} -> pass", ast.Pass()
 
 
 def _text(node: ast.AST) -> bool:
-    return any(isinstance(part, (ast.JoinedStr,)) or (isinstance(part, ast.Constant) and isinstance(part.value, str)) for part in ast.walk(node))
+    return any(
+        isinstance(part, (ast.JoinedStr,)) or (isinstance(part, ast.Constant) and isinstance(part.value, str))
+        for part in ast.walk(node)
+    )
 
 
 class _Places(ast.NodeVisitor):
@@ -106,7 +158,9 @@ class _Places(ast.NodeVisitor):
             return
         self.found.append(node)
         for name, value in ast.iter_fields(node):
-            if name in ("annotation", "returns", "decorator_list") or (isinstance(node, ast.keyword) and node.arg in ("help", "description", "label", "notes", "message")):
+            if name in ("annotation", "returns", "decorator_list") or (
+                isinstance(node, ast.keyword) and node.arg in ("help", "description", "label", "notes", "message")
+            ):
                 continue
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
@@ -129,7 +183,10 @@ def mutants(path: Path, root: Path) -> list[Mutant]:
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]  # outer before inner
 
     def made(number: int, node: Any, what: str) -> Mutant:
-        begin = max((s.lineno for s in statements if s.lineno <= node.lineno and node.end_lineno <= (s.end_lineno or 0)), default=node.lineno)
+        begin = max(
+            (s.lineno for s in statements if s.lineno <= node.lineno and node.end_lineno <= (s.end_lineno or 0)),
+            default=node.lineno,
+        )
         head = node.test if isinstance(node, ast.If) else node
         return Mutant(file, node.lineno, what, number, begin, head.end_lineno)
 
@@ -149,7 +206,11 @@ def changed(text: str, mutant: Mutant) -> str:
 
 
 def all_mutants(root: Path) -> list[Mutant]:
-    files = [f for target in TARGETS for f in ([root / target] if target.endswith(".py") else sorted((root / target).glob("*.py")))]
+    files = [
+        f
+        for target in TARGETS
+        for f in ([root / target] if target.endswith(".py") else sorted((root / target).glob("*.py")))
+    ]
     return [mutant for file in files for mutant in mutants(file, root)]
 
 
@@ -178,20 +239,43 @@ def measured(folder: Path, names: Sequence[str]) -> Reach:
 
     data, said, settings = (folder / name for name in ("reach.data", "reach.xml", "reach.ini"))
     settings.write_text(f"[run]\ndynamic_context = test_function\nsource = archdsl\ndata_file = {data}\n")
-    done = subprocess.run([sys.executable, "-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-x", "-q", "-n", "0",
-                           "-p", "no:cacheprovider", f"--junitxml={said}", *names],
-                          cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, check=False)  # fmt: skip
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "coverage",
+            "run",
+            f"--rcfile={settings}",
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={said}",
+            *names,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        check=False,
+    )
     if done.returncode:
         raise SystemExit("the tests fail without a mutant")
     seconds: Counter[str] = Counter()
     for case in ElementTree.parse(said).iter("testcase"):
-        seconds[_test(f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}")] += float(case.attrib["time"])  # type: ignore[assignment]
+        seconds[_test(f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}")] += float(
+            case.attrib["time"]
+        )  # type: ignore[assignment]
     found = coverage.CoverageData(str(data))
     found.read()
     lines: dict[str, Any] = {}
     for file in found.measured_files():
         by_line = found.contexts_by_lineno(file)
-        lines[str(Path(file).relative_to(folder))] = {str(line): sorted(map(_test, tests)) for line, tests in by_line.items()}
+        lines[str(Path(file).relative_to(folder))] = {
+            str(line): sorted(map(_test, tests)) for line, tests in by_line.items()
+        }
     return Reach(lines, seconds)
 
 
@@ -260,10 +344,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop when the time is over, and say how many were tried")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="stop when the time is over, and say how many were tried"
+    )
     parser.add_argument("--only", default="", help="files in whose path this regular expression is found")
-    parser.add_argument("--part", default="0/1", metavar="K/N", help="every Nth of the sample, from the Kth on: for several processes")
-    parser.add_argument("--map", type=Path, metavar="FILE", help="which tests reach a line: read from there, or kept there")
+    parser.add_argument(
+        "--part", default="0/1", metavar="K/N", help="every Nth of the sample, from the Kth on: for several processes"
+    )
+    parser.add_argument(
+        "--map", type=Path, metavar="FILE", help="which tests reach a line: read from there, or kept there"
+    )
     parser.add_argument("--list", action="store_true", help="only name the mutants")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -304,7 +394,9 @@ def report(folder: Path, sample: list[Mutant], reach: Reach, end: float) -> int:
         print(f"{verdict}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
     total = counts.total()
     noticed = counts["killed"] + counts["hangs"]
-    print(f"{total} tried: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))} ({100 * noticed / max(total, 1):.0f} % noticed)")
+    print(
+        f"{total} tried: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))} ({100 * noticed / max(total, 1):.0f} % noticed)"
+    )
     return 0
 
 

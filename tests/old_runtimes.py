@@ -55,10 +55,15 @@ def dump(folder: Path, first: int, count: int) -> int:
         feeds = case.feeds()
         with torch.no_grad():
             want = reference(case, feeds)
-        if not want.comparable or any(want.bounds[n] > WORTHLESS * float(v.abs().max()) for n, v in want.outputs.items()):
+        if not want.comparable or any(
+            want.bounds[n] > WORTHLESS * float(v.abs().max()) for n, v in want.outputs.items()
+        ):
             continue
         smaller = optimise(case.graph)
-        models = {".onnx": build(case.graph, case.weights), ".small.onnx": build(smaller, folded(case.weights, smaller))}
+        models = {
+            ".onnx": build(case.graph, case.weights),
+            ".small.onnx": build(smaller, folded(case.weights, smaller)),
+        }
         for suffix, model in models.items():
             (folder / f"{seed:06}{suffix}").write_bytes(model.SerializeToString())
         names = [output.name for output in models[".onnx"].graph.output]
@@ -74,7 +79,9 @@ def dump(folder: Path, first: int, count: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", action="append", help="of onnxruntime, as pip writes it; may be given again (default 1.20.*)")
+    parser.add_argument(
+        "--version", action="append", help="of onnxruntime, as pip writes it; may be given again (default 1.20.*)"
+    )
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
@@ -87,7 +94,19 @@ def main() -> int:
             home = Path(scratch) / f"venv {version}".replace("*", "x")
             venv.create(home, with_pip=True)
             python = home / "bin" / "python"
-            subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", f"onnxruntime=={version}", "numpy"], check=True)
+            subprocess.run(
+                [
+                    python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "-q",
+                    "--disable-pip-version-check",
+                    f"onnxruntime=={version}",
+                    "numpy",
+                ],
+                check=True,
+            )
             worst = max(worst, subprocess.run([python, "-c", RUNNER, models], check=False).returncode)
     return worst
 

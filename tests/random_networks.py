@@ -60,7 +60,9 @@ def report(found: Counter[str], rejected: Counter[str], facts: Counter[str], don
     about = ("outputs", "not compared", "free", "other sizes", "compared inside", "unread")
     lines.append("  ".join(f"{name}: {facts[name]:,}" for name in about))
     kinds = {k: v for k, v in facts.items() if k not in ("nodes", *about)}
-    lines.append("networks with each kind: " + ", ".join(f"{k} {v}" for k, v in sorted(kinds.items(), key=lambda item: -item[1])))
+    lines.append(
+        "networks with each kind: " + ", ".join(f"{k} {v}" for k, v in sorted(kinds.items(), key=lambda item: -item[1]))
+    )
     return "\n".join(lines)
 
 
@@ -69,7 +71,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="number of the first network")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--shrink", type=float, default=60, metavar="SECONDS", help="time to make each failing spec small; 0: none")
+    parser.add_argument(
+        "--shrink", type=float, default=60, metavar="SECONDS", help="time to make each failing spec small; 0: none"
+    )
     parser.add_argument("--keep", type=Path, help="a folder for the failing specs")
     chosen = parser.parse_args()
     found: Counter[str] = Counter()

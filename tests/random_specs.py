@@ -15,7 +15,9 @@ def texts() -> st.SearchStrategy[str]:
     One of some thousands gives two nodes one name (1593 does), which is rightly refused: those are left out.
     """
     numbers, widths = st.integers(0, 999_999), st.sampled_from([60, 200])
-    return st.builds(lambda number, width: written(specification(number), number, width), numbers, widths).filter(_taken)
+    return st.builds(lambda number, width: written(specification(number), number, width), numbers, widths).filter(
+        _taken
+    )
 
 
 def _taken(text: str) -> bool:

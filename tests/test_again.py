@@ -110,11 +110,15 @@ def test_tensors_are_counted_once_and_work_each_time(net: Net) -> None:
     assert network.params == sum(p.numel() for p in mine.parameters())
     assert network.macs == 81 * 2 * (6 * 4 + 4 * 5 * 3 + 5 * 6)
     assert network.totals.depth == 6
-    assert {t.key: t.param.shape for t in network.graph.tensors} == {k: tuple(v.shape) for k, v in mine.state_dict().items()}
+    assert {t.key: t.param.shape for t in network.graph.tensors} == {
+        k: tuple(v.shape) for k, v in mine.state_dict().items()
+    }
 
 
 @pytest.mark.parametrize("made", [lambda n: to_torch(n.graph), written_module], ids=["module", "source"])
-def test_outputs_gradients_and_statistics_are_those_of_the_module_by_hand(net: Net, made: Callable[[Network], nn.Module]) -> None:
+def test_outputs_gradients_and_statistics_are_those_of_the_module_by_hand(
+    net: Net, made: Callable[[Network], nn.Module]
+) -> None:
     network, mine = net(POLY), Poly2().double()
     ours = made(network).double()
     ours.load_state_dict({key: torch.from_numpy(value) for key, value in lively(network).items()})
@@ -127,7 +131,9 @@ def test_outputs_gradients_and_statistics_are_those_of_the_module_by_hand(net: N
         (y * torch.arange(81.0).reshape(9, 9)).sum().backward()
     gradients = dict(ours.named_parameters())
     for key, parameter in mine.named_parameters():
-        assert parameter.grad is not None and torch.allclose(gradients[key].grad, parameter.grad, rtol=1e-12, atol=0), key
+        assert parameter.grad is not None and torch.allclose(gradients[key].grad, parameter.grad, rtol=1e-12, atol=0), (
+            key
+        )
     assert all(torch.equal(value, ours.state_dict()[key]) for key, value in mine.state_dict().items())
 
 
@@ -181,7 +187,9 @@ KINDS = {
 def test_every_kind_runs_again_in_every_target(net: Net, kind: str, tmp_path: Path) -> None:
     """Through a list of a module, a nested name and a dotted one; held against one node of each with equal tensors."""
     op, p = KINDS[kind], "p.q" if kind == "scale" else "p.0"
-    network = net(f"input: 8x10x12\nnet:\n  {p}: {op}\n  a: {{x: {op}, y: again x}}\n  b: again a.x\n  c: again {p} relu")
+    network = net(
+        f"input: 8x10x12\nnet:\n  {p}: {op}\n  a: {{x: {op}, y: again x}}\n  b: again a.x\n  c: again {p} relu"
+    )
     apart = net(f"input: 8x10x12\nnet:\n  {p}: {op}\n  a: {{x: {op}, y: {op}}}\n  b: {op}\n  c: {op} relu")
     numbers = lively(network)
     homes = {p: p, "a.x": "a.x", "a.y": "a.x", "b": "a.x", "c": p}
@@ -202,7 +210,12 @@ def test_every_kind_runs_again_in_every_target(net: Net, kind: str, tmp_path: Pa
 
 def test_a_fully_connected_layer_flattens_again(net: Net) -> None:
     network = net("input: 8x2x2\nnet:\n  fc1: fc 32\n  back: again fc1\nblocks: {}")
-    assert network.params == 33 * 32 and [n.path for n in network.graph.nodes] == ["input", "fc1/flatten", "fc1", "back"]
+    assert network.params == 33 * 32 and [n.path for n in network.graph.nodes] == [
+        "input",
+        "fc1/flatten",
+        "fc1",
+        "back",
+    ]
 
 
 # --- the text ------------------------------------------------------------------------------------------------------
@@ -286,7 +299,9 @@ def test_a_file_in_which_two_convolutions_read_one_weight(tmp_path: Path) -> Non
     weight = numpy_helper.from_array(rng.standard_normal((4, 4, 3, 3)).astype(np.float32), "conv.weight")
     nodes = [helper.make_node("Conv", [a, "conv.weight"], [b], pads=[1] * 4) for a, b in (("input", "x"), ("x", "y"))]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4, 8, 8]) for name in ("input", "y")]
-    model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight]), opset_imports=[helper.make_opsetid("", 17)])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight]), opset_imports=[helper.make_opsetid("", 17)]
+    )
     model.ir_version = 8
     (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
     arguments = [str(tmp_path / "a.onnx"), "-o", str(tmp_path / "a.yaml"), "--weights", str(tmp_path / "a.safetensors")]
@@ -307,7 +322,13 @@ def test_a_file_of_ours_gives_the_same_spec_and_numbers_back(net: Net, tmp_path:
     network = archdsl.load(path)
     numbers = lively(network)
     network.to_onnx(tmp_path / "poly.onnx", weights=numbers)
-    arguments = [str(tmp_path / "poly.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "b.safetensors")]
+    arguments = [
+        str(tmp_path / "poly.onnx"),
+        "-o",
+        str(tmp_path / "b.yaml"),
+        "--weights",
+        str(tmp_path / "b.safetensors"),
+    ]
     done = CliRunner().invoke(main, ["import", *arguments])
     assert done.exit_code == 0, done.output
     again = archdsl.load(tmp_path / "b.yaml")
@@ -330,8 +351,14 @@ def test_polynet_has_the_ports_tensors() -> None:
     norms = {t.key for t in tensors if t.key.endswith("running_var")}
     assert (network.totals.depth, len(convs), len(norms)) == (296, 417, 537)
     assert len([n for n in network.nodes if n.op.kind == "conv"]) == len(convs) + 15 * 2 * 4 == 537
-    for key in ("stem.conv2_long.2.bn.bias", "stage_a.9.blocks.1.path0.2.conv.weight", "stage_b.19.blocks.0.conv2d.bn.weight",
-                "stage_b.18.path0_7x1.bn_blocks.2.running_mean", "stage_c.8.conv2d_blocks.2.bn.bias", "last_linear.bias"):  # fmt: skip
+    for key in (
+        "stem.conv2_long.2.bn.bias",
+        "stage_a.9.blocks.1.path0.2.conv.weight",
+        "stage_b.19.blocks.0.conv2d.bn.weight",
+        "stage_b.18.path0_7x1.bn_blocks.2.running_mean",
+        "stage_c.8.conv2d_blocks.2.bn.bias",
+        "last_linear.bias",
+    ):
         assert any(t.key == key for t in tensors), key
 
 

@@ -48,7 +48,8 @@ def test_the_convolution_is_worked_out(name: str, stride: int) -> None:
     """The numbers in the output's cells are those of the filter over the input's cells, worked out here anew."""
     root = figure(name)
     pixels, weights, output = (
-        [float(text.replace("\u2212", "-")) for text in texts(marks(root, kind)[0])] for kind in ("input", "kernel", "output")
+        [float(text.replace("\u2212", "-")) for text in texts(marks(root, kind)[0])]
+        for kind in ("input", "kernel", "output")
     )
     wide = 3 + 3 * stride
     assert len(pixels) == wide * wide and len(output) == 16 and weights == [-1, -1, -1, -1, 8, -1, -1, -1, -1]
@@ -56,7 +57,9 @@ def test_the_convolution_is_worked_out(name: str, stride: int) -> None:
         top, left = place // 4 * stride, place % 4 * stride
         total = sum(weights[3 * r + c] * pixels[(top + r) * wide + left + c] for r in range(3) for c in range(3))
         assert value == 3 * total, "of three equal channels"
-    assert "5 \u00d7 (\u22121 \u00b7 1) + 1 \u00d7 (8 \u00b7 9) + 3 \u00d7 (\u22121 \u00b7 9) = 40" in " ".join(texts(root))
+    assert "5 \u00d7 (\u22121 \u00b7 1) + 1 \u00d7 (8 \u00b7 9) + 3 \u00d7 (\u22121 \u00b7 9) = 40" in " ".join(
+        texts(root)
+    )
 
 
 def test_a_trained_convolution_shows_its_parameters() -> None:

@@ -107,7 +107,9 @@ def test_a_vector_may_take_the_place_of_an_image(tmp_path: Path) -> None:
     path = tmp_path / "flat.yaml"
     path.write_text("input: 1x28x28\nnet: [fc 10]\n")
     assert run("params", path, "--input", "784").exit_code == 0
-    assert run("params", "-", "--input", "28", stdin="input: 1x28x28\nnet: [3x3 conv 4]\n").stderr.endswith("help: `1x28x28`\n")
+    assert run("params", "-", "--input", "28", stdin="input: 1x28x28\nnet: [3x3 conv 4]\n").stderr.endswith(
+        "help: `1x28x28`\n"
+    )
 
 
 def test_python_is_told_so_too() -> None:
@@ -333,8 +335,16 @@ def test_params_as_a_table(tiny: Path) -> None:
 def test_params_as_json_is_a_contract(tiny: Path) -> None:
     report = json.loads(run("params", tiny, "--format", "json", "--batch", 8, "-a", "classes=3").stdout)
     assert list(report) == ["name", "input", "convention", "totals", "nodes"]
-    assert list(report["totals"]) == ["params", "buffers", "aux_params", "macs", "flops", "activations", "peak_memory_bytes",
-                                      "weight_bytes"]  # fmt: skip
+    assert list(report["totals"]) == [
+        "params",
+        "buffers",
+        "aux_params",
+        "macs",
+        "flops",
+        "activations",
+        "peak_memory_bytes",
+        "weight_bytes",
+    ]
     assert list(report["nodes"][0]) == ["path", "op", "inputs", "output", "params", "macs", "receptive_field", "line"]
     totals = report["totals"]
     assert sum(node["params"] for node in report["nodes"]) == totals["params"]

@@ -194,8 +194,15 @@ def test_odd_weights(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("x.svg", b"<?xml"), ("x.png", b"\x89PNG"), ("x.pdf", b"%PDF-"), ("x.dot", b"// drawn by archdsl"),
-                      ("x.gv", b"//"), ("x.mmd", b"%% drawn by archdsl")]
+    ("name", "head"),
+    [
+        ("x.svg", b"<?xml"),
+        ("x.png", b"\x89PNG"),
+        ("x.pdf", b"%PDF-"),
+        ("x.dot", b"// drawn by archdsl"),
+        ("x.gv", b"//"),
+        ("x.mmd", b"%% drawn by archdsl"),
+    ],
 )
 def test_drawings(here: Path, name: str, head: bytes) -> None:
     result = run("diagram", "tiny.yaml", "-o", name)
@@ -229,8 +236,18 @@ def test_the_options_of_a_drawing(here: Path) -> None:
     drawing = ("diagram", "resnet18", "-o", "-", "--format", "svg")
     plain = run(*drawing).stdout
     assert "prefers-color-scheme" in plain
-    for options in (["--theme", "dark"], ["--color", "macs"], ["--legend"], ["--no-shapes"], ["--direction", "LR"], ["--title", "Mine"],
-                    ["--level", "layer"], ["--level", "network"], ["--unfold", "*"], ["--focus", "layer2.0"]):  # fmt: skip
+    for options in (
+        ["--theme", "dark"],
+        ["--color", "macs"],
+        ["--legend"],
+        ["--no-shapes"],
+        ["--direction", "LR"],
+        ["--title", "Mine"],
+        ["--level", "layer"],
+        ["--level", "network"],
+        ["--unfold", "*"],
+        ["--focus", "layer2.0"],
+    ):
         drawn = run(*drawing, *options, "--color", "never")
         assert (drawn.exit_code, drawn.stderr) == (0, "")
         assert drawn.stdout != plain, options
@@ -338,8 +355,13 @@ def test_what_the_doctor_advises() -> None:
     both = ("onnxruntime 1.32.0", "onnxruntime-gpu 1.32.0")
     cuda = doctor.Provider("CUDAExecutionProvider", False, "does not start")
     told = "\n".join(doctor._advice((numpy, torch), both, (cuda,), ()))
-    for said in ("numpy missing", "onnxruntime and onnxruntime-gpu overwrite one another's files", "archdsl[torch]",
-                 "NVIDIA's driver", "graphviz-pure"):  # fmt: skip
+    for said in (
+        "numpy missing",
+        "onnxruntime and onnxruntime-gpu overwrite one another's files",
+        "archdsl[torch]",
+        "NVIDIA's driver",
+        "graphviz-pure",
+    ):
         assert said in told
 
 

@@ -135,7 +135,9 @@ def on_terminal(columns: int, *args: str) -> list[str]:
     """The lines that a command prints on a terminal so wide."""
     primary, secondary = pty.openpty()
     env = {**os.environ, "COLUMNS": str(columns), "LINES": "40", "NO_COLOR": "1", "TERM": "xterm"}
-    with subprocess.Popen([sys.executable, "-m", "archdsl", *args], stdout=secondary, stderr=subprocess.DEVNULL, env=env) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "archdsl", *args], stdout=secondary, stderr=subprocess.DEVNULL, env=env
+    ) as process:
         os.close(secondary)
         data = b""
         try:
@@ -219,7 +221,9 @@ def test_what_is_wrong_in_any_is_told_and_nothing_is_written(here: Path) -> None
 
 
 def points() -> list[Point]:
-    return [Point(e.name, e.family, e.macs, e.params, e.top1) for e in catalog() if e.top1 is not None and e.classes == 1000]
+    return [
+        Point(e.name, e.family, e.macs, e.params, e.top1) for e in catalog() if e.top1 is not None and e.classes == 1000
+    ]
 
 
 def test_a_chart_of_the_library(here: Path) -> None:
@@ -239,14 +243,18 @@ def test_a_chart_of_the_library(here: Path) -> None:
 
 
 def test_a_page_of_it(here: Path) -> None:
-    hostile = TINY.replace("name: tiny", "name: tiny\nfamily: f\nclaims: {top1: {value: 12.5, source: '<script>alert(1)</script>'}}")
+    hostile = TINY.replace(
+        "name: tiny", "name: tiny\nfamily: f\nclaims: {top1: {value: 12.5, source: '<script>alert(1)</script>'}}"
+    )
     (here / "tiny.yaml").write_text(hostile)
     result = run("compare", "tiny.yaml", "unet", "--plot", "x.html")
     assert result.exit_code == 0
     page = Path("x.html").read_text(encoding="utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page
     assert "<title>tiny: top-1 12.5 %" in page and "Not in the chart, no top-1 was published: " in page
-    assert not [word for word in ("src=", "href=\"http", "@import", "<link") if word in page], "nothing comes from elsewhere"
+    assert not [word for word in ("src=", 'href="http', "@import", "<link") if word in page], (
+        "nothing comes from elsewhere"
+    )
 
 
 @pytest.mark.parametrize(("ending", "head"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
@@ -284,7 +292,10 @@ def box(ball: Ball, at: Place) -> tuple[float, float, float, float]:
 @pytest.mark.parametrize("count", [1, 5, 20, 60])
 def test_names_do_not_overlap(count: int) -> None:
     random = Random(count)
-    balls = [Ball(random.uniform(30, 700), random.uniform(30, 500), random.uniform(1, 24), random.uniform(20, 90), 8) for _ in range(count)]
+    balls = [
+        Ball(random.uniform(30, 700), random.uniform(30, 500), random.uniform(1, 24), random.uniform(20, 90), 8)
+        for _ in range(count)
+    ]
     places = place(balls, 730, 530)
     boxes = [box(ball, at) for ball, at in zip(balls, places, strict=True) if at is not None]
     assert len(boxes) == count
@@ -325,10 +336,17 @@ def test_words_are_not_markup() -> None:
 @pytest.mark.parametrize(
     ("name", "pixels"),
     [
-        ("alexnet", 195), ("vgg16", 212), ("resnet50_v1", 483), ("resnet101_v1", 1027), ("resnet152_v1", 1507),
-        ("inception_v3", 1311), ("inception_v4", 2071), ("inception_resnet_v2", 3039), ("mobilenet_v1", 315),
+        ("alexnet", 195),
+        ("vgg16", 212),
+        ("resnet50_v1", 483),
+        ("resnet101_v1", 1027),
+        ("resnet152_v1", 1507),
+        ("inception_v3", 1311),
+        ("inception_v4", 2071),
+        ("inception_resnet_v2", 3039),
+        ("mobilenet_v1", 315),
     ],
-)  # fmt: skip
+)
 def test_receptive_fields_as_published(name: str, pixels: int) -> None:
     """Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", table 1."""
     assert feature_field(archdsl.load(name).graph) == (pixels, pixels)
@@ -345,7 +363,12 @@ def test_columns_are_known() -> None:
 
 @pytest.mark.parametrize(
     ("head", "family"),
-    [("name: resnet50", "resnet"), ("name: my_net", "my"), ("name: x1\nfamily: dpn", "dpn"), ("name: a\nfamily: se_net-2.0", "se_net-2.0")],
+    [
+        ("name: resnet50", "resnet"),
+        ("name: my_net", "my"),
+        ("name: x1\nfamily: dpn", "dpn"),
+        ("name: a\nfamily: se_net-2.0", "se_net-2.0"),
+    ],
 )
 def test_the_family_of_a_network(head: str, family: str) -> None:
     assert archdsl.loads(f"{head}\ninput: 3x8x8\nnet: [gap]").document.family == family

@@ -64,8 +64,11 @@ def test_totals_by_hand() -> None:
 def test_a_batch_multiplies_work_and_memory_only() -> None:
     one, eight = count(small()), count(small(), batch=8)
     assert (eight.params, eight.buffers, eight.weight_bytes, eight.depth) == (
-        one.params, one.buffers, one.weight_bytes, one.depth,
-    )  # fmt: skip
+        one.params,
+        one.buffers,
+        one.weight_bytes,
+        one.depth,
+    )
     assert eight.macs == 8 * one.macs
     assert eight.flops == 8 * one.flops
     assert eight.activations == 8 * one.activations
@@ -186,8 +189,15 @@ def test_receptive_field_of_a_chain() -> None:
     net.add(Gap())
     net.add(Flatten())
     assert receptive_fields(net.graph()) == (
-        Field(1, 1), Field(7, 7), Field(7, 7), Field(11, 11), Field(27, 27), Field(27, 51), None, None,
-    )  # fmt: skip
+        Field(1, 1),
+        Field(7, 7),
+        Field(7, 7),
+        Field(11, 11),
+        Field(27, 27),
+        Field(27, 51),
+        None,
+        None,
+    )
 
 
 def test_merges_take_the_largest_field() -> None:

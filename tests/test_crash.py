@@ -35,8 +35,12 @@ main()
 """
 MOST_STEPS = 40
 SLOW = pytest.mark.slow
-FAST_AND_SLOW = ["onnx and its data", pytest.param("weights", marks=SLOW), pytest.param("svg", marks=SLOW),
-                 pytest.param("fmt", marks=SLOW)]  # fmt: skip
+FAST_AND_SLOW = [
+    "onnx and its data",
+    pytest.param("weights", marks=SLOW),
+    pytest.param("svg", marks=SLOW),
+    pytest.param("fmt", marks=SLOW),
+]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX calls to count")
@@ -78,7 +82,9 @@ def test_several_runs_at_once_all_end_well(kind: str, tmp_path: Path) -> None:
         run(alone, command)
         wholes.append(whole(alone / file))
         (folder / f"net{width}.yaml").write_text(SPEC % width)
-        children += [start(folder, [part.replace("net.yaml", f"net{width}.yaml") for part in command]) for _ in range(2)]
+        children += [
+            start(folder, [part.replace("net.yaml", f"net{width}.yaml") for part in command]) for _ in range(2)
+        ]
     for child in children:
         _, said = child.communicate(timeout=120)
         assert child.returncode == 0, said.decode()

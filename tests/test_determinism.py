@@ -43,7 +43,9 @@ for text in sys.stdin.read().split("\\n---\\n"):
 def made(texts: str, hash_seed: int) -> list[str]:
     root = str(Path(__file__).parents[1])
     env = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": root}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], input=texts, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], input=texts, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()
 

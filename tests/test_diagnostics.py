@@ -118,7 +118,7 @@ def test_the_shape_conflict_of_the_design() -> None:
         ("input: 3x8x8\nnet: [gap, fc 2]\npreprocess: {mean: [0.5, x]}\n", 3, "x"),
         ("input: 3x8x8\nnet: [gap, fc 2]\nclaims: {macs: {value: 3 apples}}\n", 3, "3 apples"),
     ],
-)  # fmt: skip
+)
 def test_the_caret_is_exact(text: str, line: int, word: str) -> None:
     (d,) = told(text)
     assert d.span is not None
@@ -226,7 +226,15 @@ def test_warnings_are_dropped_not_fatal() -> None:
 
 @pytest.mark.parametrize(
     ("word", "best"),
-    [("cnov", "conv"), ("Conv", "conv"), ("maxpol", "maxpool"), ("x", None), ("", None), ("residul", "residual"), ("c" * 10_000, None)],
+    [
+        ("cnov", "conv"),
+        ("Conv", "conv"),
+        ("maxpol", "maxpool"),
+        ("x", None),
+        ("", None),
+        ("residul", "residual"),
+        ("c" * 10_000, None),
+    ],
 )
 def test_what_was_meant(word: str, best: str | None) -> None:
     assert closest(word, ["conv", "maxpool", "residual"]) == best
@@ -265,7 +273,15 @@ def test_invisible_characters_are_shown() -> None:
 
 def test_nothing_that_is_told_steers_a_terminal() -> None:
     src = source("\x1b[31m: x\n", "\x1b[32m.yaml")
-    d = Diagnostic("E0301", "\x1b[1m", at(src, "x"), "\x07", notes=("\x1b[2m\n\x1b[3m",), help="\x9b31m", labels=(Label(at(src, ":"), "\u202e"),))
+    d = Diagnostic(
+        "E0301",
+        "\x1b[1m",
+        at(src, "x"),
+        "\x07",
+        notes=("\x1b[2m\n\x1b[3m",),
+        help="\x9b31m",
+        labels=(Label(at(src, ":"), "\u202e"),),
+    )
     assert not any(c in render_text([d]) for c in "\x1b\x07\x9b\u202e")
 
 
@@ -351,6 +367,11 @@ def test_sarif_tells_the_same() -> None:
     report = to_sarif(found, "1.0")
     (result,) = report["runs"][0]["results"]
     assert result["ruleId"] == "E0412"
-    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 10, "startColumn": 15, "endLine": 10, "endColumn": 23}
+    assert result["locations"][0]["physicalLocation"]["region"] == {
+        "startLine": 10,
+        "startColumn": 15,
+        "endLine": 10,
+        "endColumn": 23,
+    }
     assert len(result["relatedLocations"]) == 1
     json.dumps(report)

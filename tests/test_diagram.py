@@ -59,10 +59,21 @@ def test_vgg_shows_its_five_stages() -> None:
     assert [frame.name for frame in frames(drawing)] == [f"{n} \u00d7 {n}" for n in (224, 112, 56, 28, 14)]
     assert titles(drawing) == [
         "input",
-        "3x3 conv, 64 x2", "2x2 max pool, /2", "3x3 conv, 128 x2", "2x2 max pool, /2", "3x3 conv, 256 x3", "2x2 max pool, /2",
-        "3x3 conv, 512 x3", "2x2 max pool, /2", "3x3 conv, 512 x3", "2x2 max pool, /2",
-        "avg pool to 7x7", "fc 4096", "fc 4096", "fc 1000",
-    ]  # fmt: skip
+        "3x3 conv, 64 x2",
+        "2x2 max pool, /2",
+        "3x3 conv, 128 x2",
+        "2x2 max pool, /2",
+        "3x3 conv, 256 x3",
+        "2x2 max pool, /2",
+        "3x3 conv, 512 x3",
+        "2x2 max pool, /2",
+        "3x3 conv, 512 x3",
+        "2x2 max pool, /2",
+        "avg pool to 7x7",
+        "fc 4096",
+        "fc 4096",
+        "fc 1000",
+    ]
     assert [arrow.label for arrow in drawing.arrows][:3] == ["", "64 \u00d7 224 \u00d7 224", "64 \u00d7 112 \u00d7 112"]
 
 
@@ -70,9 +81,15 @@ def test_resnet_folds_its_runs() -> None:
     drawing = drawn(archdsl.load("resnet50").graph)
     runs = [(box.name, box.count) for box in drawing.boxes() if box.look == "block"]
     assert runs == [
-        ("layer1.0", 1), ("layer1.1 … layer1.2", 2), ("layer2.0", 1), ("layer2.1 … layer2.3", 3),
-        ("layer3.0", 1), ("layer3.1 … layer3.5", 5), ("layer4.0", 1), ("layer4.1 … layer4.2", 2),
-    ]  # fmt: skip
+        ("layer1.0", 1),
+        ("layer1.1 … layer1.2", 2),
+        ("layer2.0", 1),
+        ("layer2.1 … layer2.3", 3),
+        ("layer3.0", 1),
+        ("layer3.1 … layer3.5", 5),
+        ("layer4.0", 1),
+        ("layer4.1 … layer4.2", 2),
+    ]
     assert [frame.name for frame in frames(drawing)] == ["112 \u00d7 112", "layer1", "layer2", "layer3", "layer4"]
 
 
@@ -95,11 +112,19 @@ def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Networ
     assert (run.name, run.title, run.count) == ("stage.0 … stage.2", "pair(8)", 3)
     assert [box.title for box in run.members if isinstance(box, Box)] == ["3x3 conv, 8", "5x5 conv, 8", "+", "relu"]
     assert arrows(drawing) == {
-        ("input", "3x3 conv, 8"), ("3x3 conv, 8", "3x3 conv, 8"), ("3x3 conv, 8", "5x5 conv, 8"), ("5x5 conv, 8", "+"),
-        ("3x3 conv, 8", "+"), ("+", "relu"), ("relu", "3x3 conv, 16, /2"), ("3x3 conv, 16, /2", "5x5 conv, 16"),
-        ("5x5 conv, 16", "+"), ("relu", "1x1 conv, 16, /2"), ("1x1 conv, 16, /2", "+"),
+        ("input", "3x3 conv, 8"),
+        ("3x3 conv, 8", "3x3 conv, 8"),
+        ("3x3 conv, 8", "5x5 conv, 8"),
+        ("5x5 conv, 8", "+"),
+        ("3x3 conv, 8", "+"),
+        ("+", "relu"),
+        ("relu", "3x3 conv, 16, /2"),
+        ("3x3 conv, 16, /2", "5x5 conv, 16"),
+        ("5x5 conv, 16", "+"),
+        ("relu", "1x1 conv, 16, /2"),
+        ("1x1 conv, 16, /2", "+"),
         ("relu", "output"),
-    }  # fmt: skip
+    }
     assert [box.title for box in wider.members if isinstance(box, Box)][2] == "1x1 conv, 16, /2"
 
 
@@ -120,8 +145,10 @@ def test_a_dense_block_is_a_chain_of_concats() -> None:
     layer, concat = (box for box in block.members if isinstance(box, Box))
     assert (layer.title, layer.count, concat.title) == ("layer", 24, "concat")
     assert {(a.source, a.target) for a in drawing.arrows if a.target in (layer.number, concat.number)} == {
-        (layer.number - 1, layer.number), (layer.number - 1, concat.number), (layer.number, concat.number),
-    }  # fmt: skip
+        (layer.number - 1, layer.number),
+        (layer.number - 1, concat.number),
+        (layer.number, concat.number),
+    }
 
 
 def test_heads_for_training_are_dashed() -> None:
@@ -155,7 +182,19 @@ def test_every_node_is_drawn_and_every_arrow_points_down() -> None:
 # --- DOT -------------------------------------------------------------------------------------------------
 
 ELEMENTS = {"svg", "title", "desc", "style", "rect", "circle", "g", "path", "text", "tspan"}
-EVIL = ['"]; evil [label="', "<b>&amp;</b>", "\\N \\G \\", "a -> c:port:n", "\x1b[31m\u202e", "</td></tr></table>>]", "\ud800", "javascript:alert(1)", "]]>", "\ufffe", "x" * 20_000]
+EVIL = [
+    '"]; evil [label="',
+    "<b>&amp;</b>",
+    "\\N \\G \\",
+    "a -> c:port:n",
+    "\x1b[31m\u202e",
+    "</td></tr></table>>]",
+    "\ud800",
+    "javascript:alert(1)",
+    "]]>",
+    "\ufffe",
+    "x" * 20_000,
+]
 
 
 def drawing_of(text: str) -> Drawing:
@@ -221,7 +260,9 @@ def fake_engine(folder: Path, text: str) -> None:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
-def test_the_systems_dot_is_preferred_and_the_next_engine_steps_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_systems_dot_is_preferred_and_the_next_engine_steps_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     fake_engine(tmp_path, "cat >/dev/null; echo mine")
     assert engine.run("digraph {}") == b"mine\n"
@@ -232,7 +273,7 @@ def test_the_systems_dot_is_preferred_and_the_next_engine_steps_in(tmp_path: Pat
 def test_a_slow_layout_is_ended_and_drawn_more_simply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = engine.engines()[0]
     monkeypatch.setattr(engine, "engines", lambda: [tmp_path / "dot"])
-    fake_engine(tmp_path, f"text=$(cat); case $text in *n20*) sleep 9;; *) echo \"$text\" | {real} \"$@\";; esac")
+    fake_engine(tmp_path, f'text=$(cat); case $text in *n20*) sleep 9;; *) echo "$text" | {real} "$@";; esac')
     start = time.monotonic()
     with pytest.raises(TooSlow):
         engine.run("digraph { n20 }", time_limit_s=0.3)
@@ -269,10 +310,19 @@ def test_mermaid_holds_the_same_and_nothing_more() -> None:
     """Each line is one of the few forms that Mermaid's grammar has for it; the texts in quotes hold no character of meaning."""
     text = r"[\w ,./()+=\u00d7\u2026\u00b7\u00a0#;-]*"
     forms = (
-        r"%%\{init: .*\}%%", "flowchart (TB|LR)", rf' +n\d+\("{text}(<br>{text})*"\)', rf' +n\d+\(\("{text}"\)\)', rf' +subgraph f\d+\["{text}"\]',
-        " +end", rf'  n\d+ (-->|-\.->)(\|"{text}"\|)? n\d+', r"  classDef \w+ fill:#\w{6},stroke:#\w{6},color:#\w{6}", r"  class [nf]\d+(,[nf]\d+)* \w+",
-    )  # fmt: skip
-    drawings = [compose(archdsl.load(name).graph, View(level)) for name in ("googlenet", "resnet18") for level in LEVELS]
+        r"%%\{init: .*\}%%",
+        "flowchart (TB|LR)",
+        rf' +n\d+\("{text}(<br>{text})*"\)',
+        rf' +n\d+\(\("{text}"\)\)',
+        rf' +subgraph f\d+\["{text}"\]',
+        " +end",
+        rf'  n\d+ (-->|-\.->)(\|"{text}"\|)? n\d+',
+        r"  classDef \w+ fill:#\w{6},stroke:#\w{6},color:#\w{6}",
+        r"  class [nf]\d+(,[nf]\d+)* \w+",
+    )
+    drawings = [
+        compose(archdsl.load(name).graph, View(level)) for name in ("googlenet", "resnet18") for level in LEVELS
+    ]
     for drawing in [*drawings, *map(drawing_of, EVIL)]:
         lines = mermaid(drawing).splitlines()
         assert [line for line in lines if not any(re.fullmatch(form, line) for form in forms)] == []
@@ -307,7 +357,9 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
     with pytest.raises(ArchError) as caught:
         call()
     assert caught.value.status == 2
-    return caught.value.diagnostics[0].code, caught.value.diagnostics[0].message + " " + caught.value.diagnostics[0].help
+    return caught.value.diagnostics[0].code, caught.value.diagnostics[0].message + " " + caught.value.diagnostics[
+        0
+    ].help
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,10 @@ def test_a_wrapped_network_is_moved_not_rewritten(net: Callable[..., Any]) -> No
 def test_blocks_of_another_make_are_replaced(net: Callable[..., Any]) -> None:
     found = compared("resnet18", "resnet50")
     assert [told(row) for row in found.rows[:3]] == [
-        ("removed", "layer1.0", None, 2), ("added", None, "layer1.0", 1), ("added", None, "layer1.1", 2),
-    ]  # fmt: skip
+        ("removed", "layer1.0", None, 2),
+        ("added", None, "layer1.0", 1),
+        ("added", None, "layer1.1", 2),
+    ]
 
 
 def test_a_renamed_block_is_told_as_renamed_with_what_changed(net: Callable[..., Any]) -> None:
@@ -270,8 +272,13 @@ def test_standard_input_and_markup_in_names(tmp_path: Path) -> None:
 
 
 def git(folder: Path, *args: str) -> str:
-    done = subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *args], cwd=folder, capture_output=True,
-                          text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", *args],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout
 
 
@@ -310,7 +317,9 @@ def test_git_shows_changed_specs(tmp_path: Path) -> None:
         ("n: relu <- a, c: 'concat <- a, n'", "c: 'concat <- a, b'"),  # the other way round
     ],
 )
-def test_a_node_that_reads_another_is_told_beside_one_put_in_or_taken_out(before: str, after: str, net: Callable[..., Any]) -> None:
+def test_a_node_that_reads_another_is_told_beside_one_put_in_or_taken_out(
+    before: str, after: str, net: Callable[..., Any]
+) -> None:
     start = "net: {a: 3x3 conv 4, b: 3x3 conv 4 <- a, "
     old, new = (net(f"{start}{end}, end: 'add <- b, b', out: 'concat <- c, end'}}") for end in (before, after))
     told = {row.side.part.path: facts(row) for row in compare(old.graph, new.graph).rows}

@@ -21,7 +21,11 @@ from archdsl.ops import KINDS
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-PAGES = sorted(p.relative_to(ROOT).as_posix() for folder in ("", "docs", "docs/decisions", "benchmarks") for p in (ROOT / folder).glob("*.md"))
+PAGES = sorted(
+    p.relative_to(ROOT).as_posix()
+    for folder in ("", "docs", "docs/decisions", "benchmarks")
+    for p in (ROOT / folder).glob("*.md")
+)
 
 
 def _tool(name: str) -> ModuleType:
@@ -43,7 +47,11 @@ def text_of(page: str) -> str:
 
 # --- specs -----------------------------------------------------------------------------------------------
 
-SPECS = [(page, n) for page in ("README.md", "docs/language.md", "docs/tour.md") for n in range(len(BLOCK.findall(text_of(page))))]
+SPECS = [
+    (page, n)
+    for page in ("README.md", "docs/language.md", "docs/tour.md")
+    for n in range(len(BLOCK.findall(text_of(page))))
+]
 
 
 @pytest.mark.parametrize(("page", "number"), SPECS)
@@ -88,7 +96,9 @@ def test_the_page_of_the_library_is_current() -> None:
 def test_the_chart_is_current() -> None:
     article = _tool("article")
     assert len(article.points()) == len(article.CHART)
-    assert article.titles(text_of("docs/pictures/chart.svg")) == [p.words for p in article.points()], "run `python tools/docs.py`"
+    assert article.titles(text_of("docs/pictures/chart.svg")) == [p.words for p in article.points()], (
+        "run `python tools/docs.py`"
+    )
 
 
 def test_the_page_of_ops_is_current() -> None:
@@ -99,7 +109,12 @@ def test_the_page_of_ops_is_current() -> None:
 def test_every_example_of_an_op_is_sound(kind: str) -> None:
     network = archdsl.loads(ops_page.example_spec(kind))
     assert network.graph.notes == ()
-    assert ops_page.example_of(kind).text.split(" <- ")[0].split()[bool(re.match(r"\d+x\d+ ", ops_page.example_of(kind).text))] == kind
+    assert (
+        ops_page.example_of(kind)
+        .text.split(" <- ")[0]
+        .split()[bool(re.match(r"\d+x\d+ ", ops_page.example_of(kind).text))]
+        == kind
+    )
 
 
 def test_examples_are_of_kinds() -> None:
@@ -175,12 +190,25 @@ def test_files_and_names_exist(page: str) -> None:
     for name in re.findall(r"`([\w./]+(?:\.py|/))`", prose):
         assert places(name), f"{page} speaks of {name}"
     for word, name in re.findall(r"`(\w+)` (?:in|of)\s+`([\w./]+\.py)`", prose):
-        assert re.search(rf"^(class )?{word}\b", places(name)[0].read_text(encoding="utf-8"), re.MULTILINE), f"{name} has no {word}"
+        assert re.search(rf"^(class )?{word}\b", places(name)[0].read_text(encoding="utf-8"), re.MULTILINE), (
+            f"{name} has no {word}"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_speak_of_the_project_alone(page: str) -> None:
-    for word in (r"/work/", r"/tmp/", r"/home/", r"/root/", r"localhost", r"\bTODO\b", r"\bFIXME\b", r"\bDESIGN\b", r"\bLANGUAGE\b",
-                 r"\.\./shared", r"[ \t]+$"):  # fmt: skip
+    for word in (
+        r"/work/",
+        r"/tmp/",
+        r"/home/",
+        r"/root/",
+        r"localhost",
+        r"\bTODO\b",
+        r"\bFIXME\b",
+        r"\bDESIGN\b",
+        r"\bLANGUAGE\b",
+        r"\.\./shared",
+        r"[ \t]+$",
+    ):
         found = re.search(word, text_of(page), re.MULTILINE)
         assert found is None, f"{page}: {found[0]!r}" if found else ""

@@ -22,7 +22,17 @@ from archdsl.views.diagram import diagram
 from archdsl.views.drawing import LEVELS, Box, Drawing, Frame, View
 
 SPACE = "{http://www.w3.org/2000/svg}"
-SAMPLE = ("vgg16", "resnet50", "googlenet", "densenet121", "inception_resnet_v2", "nasnetamobile", "unet", "lenet5_1998", "dpn68")
+SAMPLE = (
+    "vgg16",
+    "resnet50",
+    "googlenet",
+    "densenet121",
+    "inception_resnet_v2",
+    "nasnetamobile",
+    "unet",
+    "lenet5_1998",
+    "dpn68",
+)
 VIEWS = [*map(View, LEVELS), View("block", unfold=("*",))]  # type: ignore[arg-type]
 
 
@@ -160,7 +170,9 @@ def test_unfolded_again_it_has_the_graphs_ops(name: str, level: str) -> None:
 
 
 def test_a_branch_of_one_node_or_none_is_counted() -> None:
-    graph = archdsl.loads("input: 8x8x8\nnet:\n  - branches: {a: 3x3 conv 8, b: [1x1 conv 8, relu], c: identity}\n  - gap\n").graph
+    graph = archdsl.loads(
+        "input: 8x8x8\nnet:\n  - branches: {a: 3x3 conv 8, b: [1x1 conv 8, relu], c: identity}\n  - gap\n"
+    ).graph
     assert ">3 branches<" in diagram(graph, "svg").data.decode()
 
 
@@ -207,4 +219,7 @@ def test_it_can_be_read_by_who_cannot_see_it() -> None:
     assert "25.56 M params" in str(desc.text)
     boxes = [group for group in root.iter(f"{SPACE}g") if group.get("data-box")]
     assert all(group.findtext(f"{SPACE}title") for group in boxes)
-    assert boxes[4].findtext(f"{SPACE}title") == "layer1.1: bottleneck(64), 2 times, gives 256 \u00d7 56 \u00d7 56, 140.8 k params, 436.7 MMACs"
+    assert (
+        boxes[4].findtext(f"{SPACE}title")
+        == "layer1.1: bottleneck(64), 2 times, gives 256 \u00d7 56 \u00d7 56, 140.8 k params, 436.7 MMACs"
+    )

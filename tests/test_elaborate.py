@@ -250,9 +250,10 @@ def test_every_promised_size_elaborates(net: Net) -> None:
     network = net(text, input="3x64x64")
     free = size_of(network)
     for size in range(free.minimum, free.minimum + 8 * free.step, free.step):
-        assert concrete(net(text, input=f"3x{size}x64").nodes[-1].shape, {"H": size, "W": 64})[1] == concrete(
-            network.nodes[-1].shape, {"H": size, "W": 64}
-        )[1]
+        assert (
+            concrete(net(text, input=f"3x{size}x64").nodes[-1].shape, {"H": size, "W": 64})[1]
+            == concrete(network.nodes[-1].shape, {"H": size, "W": 64})[1]
+        )
 
 
 def test_named_symbols(net: Net) -> None:
@@ -271,7 +272,9 @@ def test_copies_of_a_mistake_are_one_error(net: Net) -> None:
 
 
 def test_a_failed_node_silences_what_follows(net: Net) -> None:
-    assert codes(lambda: net("net: {a: 9x9 conv 8 valid, b: 3x3 conv 8 groups=3, c: fc 10}", input="3x4x4")) == ["E0402"]
+    assert codes(lambda: net("net: {a: 9x9 conv 8 valid, b: 3x3 conv 8 groups=3, c: fc 10}", input="3x4x4")) == [
+        "E0402"
+    ]
 
 
 def test_all_mistakes_are_told_at_once(net: Net) -> None:

@@ -41,7 +41,7 @@ LONG = {
     "3x3 maxpool /2 pad=1 ceil": "{op: maxpool, kernel: [3, 3], stride: 2, pad: 1, ceil: true}",
     "7x7 avgpool adaptive": "{op: avgpool, kernel: [7, 7], adaptive: true}",
     "3x3 conv 1 weight=[[-1,8],[0,1]] bias=0": "{op: conv, out: 1, kernel: [3, 3], bias: 0, weight: [[-1, 8], [0, 1]]}",
-    "3x3 conv (2 if first else 1) nobias pad=same": '{op: conv, out: 2 if first else 1, kernel: [3, 3], pad: same, bias: false}',
+    "3x3 conv (2 if first else 1) nobias pad=same": "{op: conv, out: 2 if first else 1, kernel: [3, 3], pad: same, bias: false}",
     "upsample 2 bilinear": "{op: upsample, scale: 2, mode: bilinear}",
     "gap": "{op: gap}",
     "concat <- skip, up": "{op: concat, from: [skip, up]}",
@@ -52,7 +52,7 @@ LONG = {
     "len(rows) * bneck(*rows[i])": '{call: "bneck(*rows[i])", repeat: len(rows)}',
     "dense 6 * layer as denselayer{1}": '{dense: {call: layer}, repeat: 6, as: "denselayer{1}"}',
     "dense n[0] * 3x3 conv k": '{dense: {op: conv, out: k, kernel: [3, 3]}, repeat: "n[0]"}',
-}  # fmt: skip
+}
 """Every short form of the language page, and its long one."""
 
 
@@ -91,7 +91,7 @@ def test_a_short_string_and_its_long_form(short: str, long: str) -> None:
         ({"op": "conv", "out": "8", "kernel": "3", "wrong": "1"}, None),
         ({"do": "relu"}, None),
     ],
-)  # fmt: skip
+)
 def test_a_long_node_in_short(long: dict[str, str], short: str | None) -> None:
     numbers = {"8", "3", "null"}
     assert short_form(mapping({k: Leaf(v, verbatim=v in numbers) for k, v in long.items()})) == short
@@ -139,7 +139,8 @@ def test_the_flat_form_has_the_same_tensors_and_wiring(name: str) -> None:
 
 
 def test_what_was_inferred_is_written_down() -> None:
-    text = flat_text(spec("""
+    text = flat_text(
+        spec("""
         input: 3x8x8
         defaults: {conv: bn relu, naming: sibling}
         net:
@@ -151,7 +152,8 @@ def test_what_was_inferred_is_written_down() -> None:
             then: relu
           pool: 2x2 maxpool
           fc: fc 10
-    """))
+    """)
+    )
     assert text == textwrap.dedent("""\
         input: 3x8x8
         defaults: {naming: sibling}
@@ -173,14 +175,16 @@ def test_what_was_inferred_is_written_down() -> None:
 
 
 def test_a_tensor_without_a_name_gets_one() -> None:
-    text = flat_text(spec("""
+    text = flat_text(
+        spec("""
         input: 4x8x8
         net:
           - 3x3 conv 4
           - residual: {conv: 3x3 conv 4}
           - residual: {conv: 3x3 conv 4}
             scale: 0.5
-    """))
+    """)
+    )
     assert text.count("entry: {_: {op: identity}}") == 2
     assert "_affine: {op: affine, mul: 0.5, add: 0.0}" in text
     again = archdsl.loads(text)
@@ -211,7 +215,9 @@ def test_several_inputs_outputs_and_heads_in_flat_form() -> None:
     assert flat.input == net.input
 
 
-@pytest.mark.parametrize("net", ["{layers: dense 2 * 3x3 conv 16}", "[3x3 conv 4, '2 * 3x3 conv 4 as x{0}', 3x3 conv 4]"])
+@pytest.mark.parametrize(
+    "net", ["{layers: dense 2 * 3x3 conv 16}", "[3x3 conv 4, '2 * 3x3 conv 4 as x{0}', 3x3 conv 4]"]
+)
 def test_a_list_with_something_between_its_items_cannot_be_flat(net: str) -> None:
     with pytest.raises(archdsl.ArchError) as raised:
         flat_text(spec(f"input: 3x8x8\nnet: {net}\n"))
@@ -219,7 +225,9 @@ def test_a_list_with_something_between_its_items_cannot_be_flat(net: str) -> Non
 
 
 def test_variants_bases_and_arguments_are_merged_in(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text("input: 3x8x8\nargs: {k: {type: int, default: 4}}\nnet: {conv: 3x3 conv k}\nclaims: {depth: 1}\n")
+    (tmp_path / "base.yaml").write_text(
+        "input: 3x8x8\nargs: {k: {type: int, default: 4}}\nnet: {conv: 3x3 conv k}\nclaims: {depth: 1}\n"
+    )
     child = tmp_path / "child.yaml"
     child.write_text("extends: base.yaml\nvariants: {wide: {k: 9}}\n")
     text = long_text(open_spec(f"{child}#wide"), "3x16x16", {})
@@ -268,7 +276,9 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("flags", [[], ["--flat"]])
-def test_a_wrong_spec_is_told_as_it_was_written(flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_wrong_spec_is_told_as_it_was_written(
+    flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text("input: 3x8x8\nnet:\n  conv: 3x3 cnov 8\n")
     status, out, err = run(capsys, "expand", str(path), *flags)
@@ -297,7 +307,9 @@ def test_the_examples_of_the_language_round_trip(name: str) -> None:
         short = formatted(decode(long.encode(), "long.yaml"))
         assert archdsl.loads(short).fingerprint == fingerprint
         flat = archdsl.loads(flat_text(from_source(source, variant)))
-        assert [t.key for t in flat.graph.tensors] == [t.key for t in archdsl.loads(text, variant=variant).graph.tensors]
+        assert [t.key for t in flat.graph.tensors] == [
+            t.key for t in archdsl.loads(text, variant=variant).graph.tensors
+        ]
     assert archdsl.loads(formatted(source)).fingerprint == net.fingerprint
 
 

@@ -32,7 +32,9 @@ def raised() -> set[str]:
 def block(code: str, heading: str, language: str = "yaml") -> str | None:
     """The text of the fenced block under a heading."""
     text = explain.page(code).text
-    match = re.search(rf"^## {heading}\n(?:(?!^## |^```)[^\n]*\n)*```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    match = re.search(
+        rf"^## {heading}\n(?:(?!^## |^```)[^\n]*\n)*```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
     return match[1] if match else None
 
 
@@ -145,7 +147,9 @@ def test_docs_are_up_to_date(request: pytest.FixtureRequest) -> None:
 
 
 def test_headings_in_the_docs_are_no_comments_of_specs() -> None:
-    headings = re.findall(r"^#+ .*$", re.sub(r"^```.*?^```$", "", explain.errors_page(), flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    headings = re.findall(
+        r"^#+ .*$", re.sub(r"^```.*?^```$", "", explain.errors_page(), flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    )
     assert headings[0] == "# Errors, warnings and notes"
     assert sum(h.startswith("### ") for h in headings) == len(explain.codes())
 
@@ -154,7 +158,9 @@ def test_headings_in_the_docs_are_no_comments_of_specs() -> None:
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "archdsl", "explain", *args], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "archdsl", "explain", *args], capture_output=True, text=True, check=False
+    )
 
 
 def test_a_page_is_printed_as_it_is_in_a_pipe() -> None:
@@ -175,7 +181,9 @@ def test_without_a_code_all_are_listed() -> None:
     assert done.stdout == explain.listing()
 
 
-@pytest.mark.parametrize(("word", "help"), [("E0499", "did you mean E0419?"), ("W0412", "did you mean E0412?"), ("abc", "lists all codes")])
+@pytest.mark.parametrize(
+    ("word", "help"), [("E0499", "did you mean E0419?"), ("W0412", "did you mean E0412?"), ("abc", "lists all codes")]
+)
 def test_an_unknown_code_is_wrong_usage(word: str, help: str) -> None:
     done = run(word)
     assert (done.returncode, done.stdout) == (2, "")

@@ -201,7 +201,9 @@ def test_checking_touches_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["the disk", "memory"])
-@pytest.mark.parametrize("sizes", [(1, 2 * BLOCK + 5, 3), (BLOCK,), (BLOCK - 1, 1, BLOCK), (5, -1, 2 * BLOCK, -1, BLOCK, 7), (0,)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 2 * BLOCK + 5, 3), (BLOCK,), (BLOCK - 1, 1, BLOCK), (5, -1, 2 * BLOCK, -1, BLOCK, 7), (0,)]
+)
 def test_large_files_are_whole(sizes: Sequence[int], place: str, tmp_path: Path) -> None:
     """Whole blocks go straight to the disk, the rest, and what follows a flush (-1) in between, as usual."""
     if place == "memory" and not os.access("/dev/shm", os.W_OK):

@@ -39,7 +39,9 @@ def test_the_page_is_current() -> None:
     assert sum(path.stat().st_size for path in (ROOT / gallery.FOLDER).iterdir()) < 4_000_000
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if k % 5 else []) for k, n in enumerate(NAMES)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if k % 5 else []) for k, n in enumerate(NAMES)]
+)
 def test_pictures_are_current(name: str) -> None:
     """Numbers may differ by a rounding: sums of floats are not the same in every Python."""
     graph = archdsl.load(name).graph

@@ -62,5 +62,7 @@ def test_a_plain_run_is_not_recorded(tmp_path: Path) -> None:
 
 def test_the_check_script_runs(tmp_path: Path) -> None:
     script = Path(__file__).parent.parent / "benchmarks" / "gpu" / "check.py"
-    done = subprocess.run([sys.executable, str(script), "lenet5", "--batch", "1", "--seconds", "0.2"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(script), "lenet5", "--batch", "1", "--seconds", "0.2"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -65,15 +65,19 @@ class Run(NamedTuple):
     time_s: float
 
 
-def run(folder: Path, *args: str, data: bytes | None = None, time_s: int = TIME_S, begin: str = "",
-        memory_gb: int = 2) -> Run:  # fmt: skip
+def run(
+    folder: Path, *args: str, data: bytes | None = None, time_s: int = TIME_S, begin: str = "", memory_gb: int = 2
+) -> Run:
     """The command line in a process with limits: its status, all it printed, and what it used. `begin` runs first."""
     report = folder / ".used"
     done = subprocess.run(
         [sys.executable, "-c", begin + HARNESS, str(report), str(time_s), str(memory_gb), *args],
-        input=data, capture_output=True, timeout=5 * time_s, check=False,
+        input=data,
+        capture_output=True,
+        timeout=5 * time_s,
+        check=False,
         env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
-    )  # fmt: skip
+    )
     memory, time = report.read_text().split() if report.exists() else ("0", "0")
     text = (done.stdout + done.stderr).decode("utf-8", "replace")
     return Run(done.returncode, text, int(memory) / 1024, float(time))
@@ -104,7 +108,9 @@ def judged(done: Run, status: int, *codes: str) -> Run:
     assert tuple(dict.fromkeys(found)) == codes, done.text[:2000]
     assert done.memory_mb < usual() + MEMORY_MB
     assert len(done.text) < 200_000
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", done.text), "a control character is printed"
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", done.text), (
+        "a control character is printed"
+    )
     return done
 
 
@@ -162,7 +168,11 @@ YAML: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "Y19 a Python object": ("input: !!python/object/apply:os.system [id]\nnet: []\n", 1, ("E0103",)),
     "Y19 a tuple": ("input: !!python/tuple [3, 8, 8]\nnet: []\n", 1, ("E0103",)),
     "Y19 a tag of one's own": ("input: !foo 3x8x8\nnet: []\n", 1, ("E0103",)),
-    "Y19 100,000 %TAG": (lambda: "".join(f"%TAG !a{n}! tag:x,2000:\n" for n in range(100_000)) + "---\nnet: []\n", 1, ("E0103",)),
+    "Y19 100,000 %TAG": (
+        lambda: "".join(f"%TAG !a{n}! tag:x,2000:\n" for n in range(100_000)) + "---\nnet: []\n",
+        1,
+        ("E0103",),
+    ),
     "Y21 an alias in itself": ("net: &x [*x]\n", 1, ("E0105",)),
     "Y21 an alias in itself, a mapping": ("&x\nnet: *x\n", 1, ("E0105",)),
     "Y23 a tab": ("input: 3x8x8\nnet:\n\ta: 3x3 conv 8\n", 1, ("E0101",)),
@@ -191,7 +201,11 @@ YAML: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "Y37 an ELF file": (b"\x7fELF\x02\x01\x01" + bytes(200), 1, ("E0108",)),
     "Y37 a PNG": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), 1, ("E0108",)),
     "Y37 a gzip file": (b"\x1f\x8b\x08\x00" + bytes(range(256)), 1, ("E0108",)),
-    "Y38 a thousand anchors": (lambda: "".join(f"a{n}: &n{n} x\n" for n in range(1000)) + net("a: 3x3 conv 8"), 1, ("E0201",)),
+    "Y38 a thousand anchors": (
+        lambda: "".join(f"a{n}: &n{n} x\n" for n in range(1000)) + net("a: 3x3 conv 8"),
+        1,
+        ("E0201",),
+    ),
 }
 
 # --- L: the language -------------------------------------------------------------------------------------
@@ -222,8 +236,15 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "L13 a name of 300 characters": (lambda: f"name: {'a' * 300}\n{net('a: 3x3 conv 8')}", 1, ("E0501",)),
     "L13 a node's name of 300 characters": (lambda: net("a" * 300 + ": 3x3 conv 8"), 1, ("E0501",)),
     "L13 paths that grow": (
-        lambda: HEAD + "net:\n" + "".join("  " * n + " " + "a" * 99 + ":\n" for n in range(1, 60)) + " " * 130 + "9 * 3x3 conv 8\n",
-        1, ("E0501",),
+        lambda: (
+            HEAD
+            + "net:\n"
+            + "".join("  " * n + " " + "a" * 99 + ":\n" for n in range(1, 60))
+            + " " * 130
+            + "9 * 3x3 conv 8\n"
+        ),
+        1,
+        ("E0501",),
     ),
     "L19 powers": (net("a: 3x3 conv 9**9**9"), 1, ("E0303",)),
     "L19 a shift": (net("a: 3x3 conv 1<<10**10"), 1, ("E0303",)),
@@ -245,13 +266,21 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "L23 a division by zero": (net("a: 3x3 conv 8//0\n  b: 3x3 conv 8%0"), 1, ("E0305",)),
     "L23 a fraction": (net("a: 3x3 conv 7/2"), 1, ("E0315",)),
     "L25 recursion": (f"{HEAD}blocks:\n  f(w): {{a: 3x3 conv w, b: f(w)}}\nnet: {{a: f(8)}}\n", 1, ("E0211",)),
-    "L25 recursion that grows": (f"{HEAD}blocks:\n  f(w): {{a: f(2*w), b: f(2*w+1)}}\nnet: {{a: f(8)}}\n", 1, ("E0211",)),
+    "L25 recursion that grows": (
+        f"{HEAD}blocks:\n  f(w): {{a: f(2*w), b: f(2*w+1)}}\nnet: {{a: f(8)}}\n",
+        1,
+        ("E0211",),
+    ),
     "L25 recursion of two": (f"{HEAD}blocks:\n  f: {{a: g}}\n  g: {{a: f}}\nnet: {{a: f}}\n", 1, ("E0211",)),
     "L25 recursion by an argument": (
-        f"{HEAD}args: {{b: f}}\nblocks:\n  f(c=b): {{x: 3x3 conv 8, y: c}}\nnet: {{a: f}}\n", 1, ("E0211",),
+        f"{HEAD}args: {{b: f}}\nblocks:\n  f(c=b): {{x: 3x3 conv 8, y: c}}\nnet: {{a: f}}\n",
+        1,
+        ("E0211",),
     ),
     "L25 recursion by an argument handed on": (
-        f"{HEAD}blocks:\n  f(c): {{x: c(c)}}\n  g(c): {{x: c(c)}}\nnet: {{a: f(g)}}\n", 1, ("E0211",),
+        f"{HEAD}blocks:\n  f(c): {{x: c(c)}}\n  g(c): {{x: c(c)}}\nnet: {{a: f(g)}}\n",
+        1,
+        ("E0211",),
     ),
     "L27 escapes in a name": (net('"\\e[31mred\\e[0m": 3x3 conv 8'), 1, ("E0108",)),
     "L27 escapes in a value": (f'name: "\\x1b]0;title\\x07"\n{net("a: 3x3 conv 8")}', 1, ("E0108",)),
@@ -266,43 +295,89 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "L29 60 blocks of one": (lambda: bomb(60, 1), 1, ("E0316",)),
     "L29 copies of nothing": (net("a: 1000000000 * 3x3 conv 8 when false"), 1, ("E0314",)),
     "L29 copies of copies of nothing": (
-        net("a: {repeat: 1000, do: [{repeat: 1000, do: [1000 * 3x3 conv 8 when false]}]}"), 1, ("E0314",),
+        net("a: {repeat: 1000, do: [{repeat: 1000, do: [1000 * 3x3 conv 8 when false]}]}"),
+        1,
+        ("E0314",),
     ),
     "L29 a repeat that looks at its copy": (net("a: relu\n  b: 200000 * 3x3 conv 8*(i+1) when i > 200000"), 0, ()),
-    "L29 a split into many": (lambda: net("\n  ".join(f"s{n}: split 4096 <- input" for n in range(100)), "input: 4096x1x1\n"), 1, ("E0314",)),
+    "L29 a split into many": (
+        lambda: net("\n  ".join(f"s{n}: split 4096 <- input" for n in range(100)), "input: 4096x1x1\n"),
+        1,
+        ("E0314",),
+    ),
     "L29 nothing is left": (net("a: 3x3 conv 8 when false"), 1, ("E0422",)),
     "L31 composites 60 deep": (lambda: net("a: " + "{do: " * 61 + "3x3 conv 8" + " }" * 61), 1, ("E0316",)),
     "L31 blocks 1,000 deep": (lambda: nested_blocks(1000), 1, ("E0316",)),
     "L33 a thousand wrong arguments": (
-        lambda: HEAD + "args:\n" + "".join(f"  a{n}: b{n}\n" for n in range(1000)) + "net: [relu]\n", 1, ("E0304",),
+        lambda: HEAD + "args:\n" + "".join(f"  a{n}: b{n}\n" for n in range(1000)) + "net: [relu]\n",
+        1,
+        ("E0304",),
     ),
-    "L33 a thousand counts of channels": (lambda: net("\n  ".join(f"a{n}: in * relu" for n in range(1000))), 1, ("E0313",)),
+    "L33 a thousand counts of channels": (
+        lambda: net("\n  ".join(f"a{n}: in * relu" for n in range(1000))),
+        1,
+        ("E0313",),
+    ),
     "L33 a thousand heads": (
-        lambda: net("a: relu") + "aux:\n" + "".join(f"  h{n}: {{from: a, do: [1000 * relu]}}\n" for n in range(1000)), 1, ("E0314",),
+        lambda: net("a: relu") + "aux:\n" + "".join(f"  h{n}: {{from: a, do: [1000 * relu]}}\n" for n in range(1000)),
+        1,
+        ("E0314",),
     ),
     "L33 5,000 unknown kinds": (lambda: net("\n  ".join(f"a{n}: 3x3 cnov 8" for n in range(5000))), 1, ("E0301",)),
-    "L33 5,000 unknown names": (lambda: net("\n  ".join(f"a{n}: 3x3 conv widht{n}" for n in range(5000))), 1, ("E0304",)),
+    "L33 5,000 unknown names": (
+        lambda: net("\n  ".join(f"a{n}: 3x3 conv widht{n}" for n in range(5000))),
+        1,
+        ("E0304",),
+    ),
     "L33 an unknown name in many copies": (net("a: 100000 * 3x3 conv widht"), 1, ("E0304",)),
     "L33 many names to compare with": (
-        lambda: HEAD + "args: {" + ", ".join(f"abcdefgh{n}: 1" for n in range(9000)) + "}\nnet:\n  "
-        + "\n  ".join(f"a{n}: 3x3 conv abcdefg{n}x" for n in range(150)) + "\n",
-        1, ("E0304",),
+        lambda: (
+            HEAD
+            + "args: {"
+            + ", ".join(f"abcdefgh{n}: 1" for n in range(9000))
+            + "}\nnet:\n  "
+            + "\n  ".join(f"a{n}: 3x3 conv abcdefg{n}x" for n in range(150))
+            + "\n"
+        ),
+        1,
+        ("E0304",),
     ),
-    "L33 5,000 nodes that nothing reads": (lambda: net("\n  ".join(f"a{n}: relu <- input" for n in range(5000))), 0, ("W0901",)),
+    "L33 5,000 nodes that nothing reads": (
+        lambda: net("\n  ".join(f"a{n}: relu <- input" for n in range(5000))),
+        0,
+        ("W0901",),
+    ),
     "L35 sums of long lists in many copies": (
-        lambda: HEAD + f"args: {{n: [{'1, ' * 9000}1]}}\nnet: {{a: 20000 * 3x3 conv {'+'.join(['sum(n)'] * 200)}}}\n", 1, ("E0314",),
+        lambda: HEAD + f"args: {{n: [{'1, ' * 9000}1]}}\nnet: {{a: 20000 * 3x3 conv {'+'.join(['sum(n)'] * 200)}}}\n",
+        1,
+        ("E0314",),
     ),
     "L35 a long list handed to many copies": (
-        lambda: HEAD + f"args: {{n: [{'1, ' * 9000}1]}}\nblocks:\n  f(r, k):\n    c: 3x3 conv r[0]+k*0\nnet:\n  a: 2000 * f(n, i)\n", 0, (),
+        lambda: (
+            HEAD
+            + f"args: {{n: [{'1, ' * 9000}1]}}\nblocks:\n  f(r, k):\n    c: 3x3 conv r[0]+k*0\nnet:\n  a: 2000 * f(n, i)\n"
+        ),
+        0,
+        (),
     ),
     "L35 many that are left out": (
-        lambda: f"{HEAD}blocks:\n  f:\n    r: relu\n" + "".join(f"    a{n}: relu when false\n" for n in range(1000)) + "net: {a: 100000 * f}\n", 1, ("E0314",),
+        lambda: (
+            f"{HEAD}blocks:\n  f:\n    r: relu\n"
+            + "".join(f"    a{n}: relu when false\n" for n in range(1000))
+            + "net: {a: 100000 * f}\n"
+        ),
+        1,
+        ("E0314",),
     ),
     "L35 many references in many copies": (
-        lambda: f"{HEAD}blocks:\n  f:\n    a: add <- {', '.join(['input'] * 50_000)}\nnet: {{a: 10000 * f}}\n", 1, ("E0314",),
+        lambda: f"{HEAD}blocks:\n  f:\n    a: add <- {', '.join(['input'] * 50_000)}\nnet: {{a: 10000 * f}}\n",
+        1,
+        ("E0314",),
     ),
     "L37 a thousand variants": (
-        lambda: net("a: 3x3 conv 8") + "variants:\n" + "".join(f"  v{n}: {{doc: x}}\n" for n in range(1000)), 1, ("E0107",),
+        lambda: net("a: 3x3 conv 8") + "variants:\n" + "".join(f"  v{n}: {{doc: x}}\n" for n in range(1000)),
+        1,
+        ("E0107",),
     ),
 }
 
@@ -318,12 +393,18 @@ NUMBERS: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "N3 2^31-1 everywhere": ("input: 2147483647x2147483647x2147483647\nnet: [relu, relu]\n", 1, ("E0306",)),
     "N5 groups": (net("a: 3x3 conv 16 groups=4"), 1, ("E0403",)),
     "N5 prime channels in many copies": (
-        "input: 2147483647x1x1\nnet: [100000 * 1x1 conv 2147483647 groups=2]\n", 1, ("E0403",),
+        "input: 2147483647x1x1\nnet: [100000 * 1x1 conv 2147483647 groups=2]\n",
+        1,
+        ("E0403",),
     ),
     "N7 a window in the padding": (net("a: 2x2 maxpool pad=2"), 1, ("E0416",)),
     "N7 a dilated window in the padding": (net("a: 2x2 maxpool /1 pad=40 dilation=40"), 1, ("E0416",)),
     "N7 two billion pixels of padding": (net("a: 3x3 maxpool /1 pad=2000000000"), 1, ("E0416",)),
-    "N7 two billion taps": ("input: 1x1x2147483647\nnet: [{op: maxpool, kernel: [1, 1000000], stride: 1, dilation: [1, 2], pad: 1000000}]\n", 1, ("E0416",)),
+    "N7 two billion taps": (
+        "input: 1x1x2147483647\nnet: [{op: maxpool, kernel: [1, 1000000], stride: 1, dilation: [1, 2], pad: 1000000}]\n",
+        1,
+        ("E0416",),
+    ),
     "N9 add does not broadcast": (net("a: 3x3 conv 8\n  g: gap\n  s: add <- a, g"), 1, ("E0412",)),
     "N11 fc after any size": (net("a: 3x3 conv 8\n  f: fc 10", "input: 3x777x333\n"), 0, ()),
     "N13 10^12 parameters": (net("f: fc 1000000\n  g: fc 1000000"), 0, ()),
@@ -334,21 +415,34 @@ NUMBERS: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "N19 a stride of 2^31-1": (net("a: 3x3 conv 8 /2147483647"), 0, ()),
     "N21 20,000 strides": (net("a: 20000 * 3x3 conv 8 /2"), 0, ()),
     "N21 a thousand enlargements": (net("a: 1000 * upsample 2"), 1, ("E0306",)),
-    "N21 enlarged and cropped": ("input: 3x8x8\nnet:\n  - {repeat: 500, do: [upsample 2, \"pad [-4,-4,-4,-4]\"]}\n", 0, ()),
+    "N21 enlarged and cropped": (
+        'input: 3x8x8\nnet:\n  - {repeat: 500, do: [upsample 2, "pad [-4,-4,-4,-4]"]}\n',
+        0,
+        (),
+    ),
     "N21 a fixed weight for a billion filters": (
-        "input: 1000x8x8\nnet:\n  - 1x1 conv 1000000 weight=[[[1]]]\n  - - 1x1 conv 1000000 weight=[[1]]\n", 1, ("E0404",),
+        "input: 1000x8x8\nnet:\n  - 1x1 conv 1000000 weight=[[[1]]]\n  - - 1x1 conv 1000000 weight=[[1]]\n",
+        1,
+        ("E0404",),
     ),
     "N23 many pairs of sizes that must agree": (
         "input: 1x60000x60000\nblocks:\n  f <- x:\n    a: 2x2 maxpool /2 ceil <- x\n    b: 2x2 maxpool /2 pad=[0,0,1,1] <- x\n    c: concat <- a, b\n"
         "    t: pad [-1,-1,-1,-1] <- x\nnet: {a: 500 * f}\n",
-        0, ("W0901",),
+        0,
+        ("W0901",),
     ),
     "N23 a hundred inputs": (
-        lambda: "input: {" + ", ".join(f"x{n}: 3x8x8" for n in range(100)) + "}\nnet:\n  "
-        + "\n  ".join(f"f{n}: fc 4 <- x{n}" for n in range(100)) + f"\n  s: add <- {', '.join(f'f{n}' for n in range(100))}\n",
-        0, (),
+        lambda: (
+            "input: {"
+            + ", ".join(f"x{n}: 3x8x8" for n in range(100))
+            + "}\nnet:\n  "
+            + "\n  ".join(f"f{n}: fc 4 <- x{n}" for n in range(100))
+            + f"\n  s: add <- {', '.join(f'f{n}' for n in range(100))}\n"
+        ),
+        0,
+        (),
     ),
-}  # fmt: skip
+}
 
 
 def cases() -> Iterator[Any]:
@@ -393,7 +487,9 @@ def test_a_device(device: str, tmp_path: Path) -> None:
     judged(run(tmp_path, "check", device), 2, "E0114")
 
 
-@pytest.mark.parametrize("name", ["missing.yaml", "no/such/folder.yaml", "a" * 300 + ".yaml", "a" * 5000 + ".yaml", "../" * 2000 + "x.yaml"])
+@pytest.mark.parametrize(
+    "name", ["missing.yaml", "no/such/folder.yaml", "a" * 300 + ".yaml", "a" * 5000 + ".yaml", "../" * 2000 + "x.yaml"]
+)
 def test_a_file_that_is_not_there(name: str, tmp_path: Path) -> None:
     judged(run(tmp_path, "check", str(tmp_path / name)), 2, "E0114")
 
@@ -407,9 +503,16 @@ def test_a_name_that_nobody_bears(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"", "E0109"), (bytes(1000), "E0108"), (b"\xff" * 1000, "E0108"), (b"[" * 300_000, "E0106"), (b"{}", "E0203"), (b"\n" * 1000, "E0109")],
+    [
+        (b"", "E0109"),
+        (bytes(1000), "E0108"),
+        (b"\xff" * 1000, "E0108"),
+        (b"[" * 300_000, "E0106"),
+        (b"{}", "E0203"),
+        (b"\n" * 1000, "E0109"),
+    ],
     ids=["empty", "nul", "0xff", "brackets", "braces", "newlines"],
-)  # fmt: skip
+)
 def test_garbage_on_standard_input(data: bytes, code: str, tmp_path: Path) -> None:
     judged(run(tmp_path, "check", "-", data=data), 1, code)
 
@@ -426,7 +529,18 @@ def extending(folder: Path, name: str) -> Run:
     return run(folder, "check", str(path))
 
 
-@pytest.mark.parametrize("name", ["../secret.yaml", "../../etc/passwd", "/etc/passwd", "below/../../secret.yaml", "link.yaml", "folder/secret.yaml", "-"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.yaml",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "below/../../secret.yaml",
+        "link.yaml",
+        "folder/secret.yaml",
+        "-",
+    ],
+)
 def test_extends_stays_inside(name: str, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "link.yaml").symlink_to(tmp_path / "secret.yaml")
@@ -435,7 +549,9 @@ def test_extends_stays_inside(name: str, tmp_path: Path) -> None:
     assert "hunter2" not in done.text and "root:" not in done.text
 
 
-@pytest.mark.parametrize("name", ["missing.yaml", "file:///etc/passwd", "pipe.yaml", "folder.yaml", "x" * 5000 + ".yaml"])
+@pytest.mark.parametrize(
+    "name", ["missing.yaml", "file:///etc/passwd", "pipe.yaml", "folder.yaml", "x" * 5000 + ".yaml"]
+)
 def test_extends_needs_a_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "below" / "folder.yaml").mkdir(parents=True)
     os.mkfifo(tmp_path / "below" / "pipe.yaml")
@@ -455,7 +571,9 @@ def test_extends_without_end(tmp_path: Path) -> None:
     judged(run(tmp_path, "check", str(tmp_path / "s0.yaml")), 1, "E0206")
 
 
-@pytest.mark.parametrize("name", ["../labels.txt", "/etc/passwd", "link.txt", "pipe.txt", "folder", "missing.txt", "a" * 5000, "."])
+@pytest.mark.parametrize(
+    "name", ["../labels.txt", "/etc/passwd", "link.txt", "pipe.txt", "folder", "missing.txt", "a" * 5000, "."]
+)
 def test_labels_stay_inside(name: str, tmp_path: Path) -> None:
     below = tmp_path / "below"
     (below / "folder").mkdir(parents=True)
@@ -468,7 +586,9 @@ def test_labels_stay_inside(name: str, tmp_path: Path) -> None:
     assert "hunter2" not in done.text
 
 
-@pytest.mark.parametrize(("data", "code"), [(b"\xff\xfe", "E0114"), (b"cat\x1b[31m\ndog\n", "E0108"), (b"x\n" * 600_000, "E0107")])
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"\xff\xfe", "E0114"), (b"cat\x1b[31m\ndog\n", "E0108"), (b"x\n" * 600_000, "E0107")]
+)
 def test_labels_are_a_small_text(data: bytes, code: str, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(data)
     check(tmp_path, f"{HEAD}net: [gap, fc 2]\nlabels: labels.txt\n", 1, code)
@@ -478,10 +598,15 @@ def test_labels_are_a_small_text(data: bytes, code: str, tmp_path: Path) -> None
 
 LARGE = {
     "repeats": lambda n: f"input: 3x32x32\nnet: [{n} * 3x3 conv 8]\n",
-    "residuals": lambda n: "input: 8x32x32\ndefaults: {conv: bn relu}\nblocks:\n  basic(w, s=1):\n    residual: {c1: 3x3 conv w /s, c2: 3x3 conv w linear}\n"
-    f"    then: relu\nnet:\n  l: {n // 7} * basic(8, 1 if i else 1)\n",
+    "residuals": lambda n: (
+        "input: 8x32x32\ndefaults: {conv: bn relu}\nblocks:\n  basic(w, s=1):\n    residual: {c1: 3x3 conv w /s, c2: 3x3 conv w linear}\n"
+        f"    then: relu\nnet:\n  l: {n // 7} * basic(8, 1 if i else 1)\n"
+    ),
     "a list": lambda n: "input: 3x32x32\nnet:\n" + "".join(f"  - 3x3 conv {8 + k % 3}\n" for k in range(n)),
-    "skips": lambda n: "input: 8x32x32\nnet:\n  c0: 3x3 conv 8\n" + "".join(f"  c{k}: add <- c{k - 1}, c{max(0, k - 2)}\n" for k in range(1, n)),
+    "skips": lambda n: (
+        "input: 8x32x32\nnet:\n  c0: 3x3 conv 8\n"
+        + "".join(f"  c{k}: add <- c{k - 1}, c{max(0, k - 2)}\n" for k in range(1, n))
+    ),
     "dense": lambda n: f"input: 3x8x8\nblocks: {{layer: {{c: 1x1 conv 1}}}}\nnet:\n  d: dense {n // 2} * layer\n",
 }
 
@@ -516,7 +641,19 @@ NUMBERS_TO_TRY = ("0", "1", "2", "3", "7", "64", "1000", "65536", "2147483648", 
 def mutated(text: str, rng: random.Random) -> bytes:
     """A spec with one to three slips, of bytes, words, lines or numbers."""
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-        text = rng.choice((_other_byte, _other_word, _no_word, _junk, _other_line, _no_line, _other_indentation, _other_number, _other_number))(text, rng)
+        text = rng.choice(
+            (
+                _other_byte,
+                _other_word,
+                _no_word,
+                _junk,
+                _other_line,
+                _no_line,
+                _other_indentation,
+                _other_number,
+                _other_number,
+            )
+        )(text, rng)
     return text.encode("utf-8", "replace")
 
 
@@ -596,4 +733,3 @@ def test_slips_of_the_keyboard_are_told(seed: int) -> None:
 
 def test_the_unchanged_specs_are_fine() -> None:
     assert all(attempt(path.read_bytes()) for path in library.files())
-

@@ -22,8 +22,16 @@ ENTRY = Entry("\x1b[31mevil\u202e", "f", 2015, "3x8x8", 2, 1, 2, 3, 4, 5, 6, "7"
 def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`archdsl` stands for the command line of this interpreter."""
     command = command.replace("archdsl", f"{sys.executable} -m archdsl")
-    return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, errors="replace", timeout=120, check=False,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **environment})  # fmt: skip
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **environment},
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,12 +64,21 @@ def test_a_file_is_not_taken_for_a_closed_stream(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        {"COLUMNS": "0"}, {"COLUMNS": "-5"}, {"COLUMNS": "9" * 30}, {"COLUMNS": "x"}, {"PYTHONIOENCODING": "ascii"},
-        {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"TERM": "\x1b[31m"}, {"HOME": ""},
-        {"HOME": "/nonexistent", "XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}, {"XDG_CACHE_HOME": "/dev/null"}, {"TMPDIR": "/nonexistent"},
+        {"COLUMNS": "0"},
+        {"COLUMNS": "-5"},
+        {"COLUMNS": "9" * 30},
+        {"COLUMNS": "x"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"TERM": "\x1b[31m"},
+        {"HOME": ""},
+        {"HOME": "/nonexistent", "XDG_CACHE_HOME": ""},
+        {"XDG_CACHE_HOME": "relative"},
+        {"XDG_CACHE_HOME": "/dev/null"},
+        {"TMPDIR": "/nonexistent"},
     ],
     ids=lambda found: " ".join(found),
-)  # fmt: skip
+)
 def test_variables(variables: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text('name: "s\\u00e9"\ninput: 3x8x8\nnet: [3x3 conv2 8]\n')
     for command, status in (("archdsl check s.yaml", 1), ("archdsl params lenet5", 0)):
@@ -91,11 +108,23 @@ def row(**changed: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[" * 100_000, "[]", '{"key": "key"}', '{"key": "key", "entries": 7}', '{"key": "key", "entries": [7]}',
-     json.dumps({"key": "key", "entries": [{"name": 1}]}), json.dumps({"key": "key", "entries": [row(params="1")]}),
-     json.dumps({"key": "key", "entries": [row(more=1)]}), json.dumps({"key": "other", "entries": [row()]}), "9" * 10_000, " " * (5 << 20)],
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"key": "key"}',
+        '{"key": "key", "entries": 7}',
+        '{"key": "key", "entries": [7]}',
+        json.dumps({"key": "key", "entries": [{"name": 1}]}),
+        json.dumps({"key": "key", "entries": [row(params="1")]}),
+        json.dumps({"key": "key", "entries": [row(more=1)]}),
+        json.dumps({"key": "other", "entries": [row()]}),
+        "9" * 10_000,
+        " " * (5 << 20),
+    ],
     ids=range(13),
-)  # fmt: skip
+)
 def test_a_cache_that_is_none_is_counted_anew(text: str, place: Path) -> None:
     place.write_text(text)
     assert catalog._remembered("key") is None

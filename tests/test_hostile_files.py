@@ -52,8 +52,13 @@ def beginning(command: str) -> float:
 
     from hostile_cases import RELU, model
 
-    args = {"import": ["import", "m.onnx"], "predict": ["predict", "lenet5", CAT], "verify": ["verify", "s.yaml"],
-            "compile": ["compile", "s.yaml", "-o", "o.onnx"], "bench": ["bench", "m.onnx", "--seconds", "0.1"]}  # fmt: skip
+    args = {
+        "import": ["import", "m.onnx"],
+        "predict": ["predict", "lenet5", CAT],
+        "verify": ["verify", "s.yaml"],
+        "compile": ["compile", "s.yaml", "-o", "o.onnx"],
+        "bench": ["bench", "m.onnx", "--seconds", "0.1"],
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "m.onnx").write_bytes(model([RELU]))
@@ -97,9 +102,14 @@ def test_the_page_says_the_limits() -> None:
     page = (Path(__file__).parent.parent / "docs" / "trust.md").read_text()
     for said in (
         f"{limits.MAX_BYTES >> 20} MiB, {limits.MAX_NODES:,} keys and values, {limits.MAX_DEPTH} levels; aliases stand for {limits.MAX_ALIASED:,}",
-        f"{bound.MAX_NODES:,} nodes; {bound.MAX_DEPTH} blocks", f"{spec.MAX_EXTENDS} files in a chain; {spec.MAX_VARIANTS} variants",
-        f"| {MAX_DEPTH} levels, whole numbers", f"| {TIME_LIMIT_S:g} s, then", f"a header of {safetensors.MAX_HEADER >> 20} MiB",
-        f"{model.MAX_NODES:,} nodes; {model.MAX_TEXT >> 20} MiB of metadata", f"{imports.SECONDS} s of processor time and {imports.MEMORY >> 30} GiB",
-        f"{preprocess.MAX_PIXELS // 10**6} million pixels; 32 million", f"{preprocess.MAX_FED // 10**6} million pixels",
-    ):  # fmt: skip
+        f"{bound.MAX_NODES:,} nodes; {bound.MAX_DEPTH} blocks",
+        f"{spec.MAX_EXTENDS} files in a chain; {spec.MAX_VARIANTS} variants",
+        f"| {MAX_DEPTH} levels, whole numbers",
+        f"| {TIME_LIMIT_S:g} s, then",
+        f"a header of {safetensors.MAX_HEADER >> 20} MiB",
+        f"{model.MAX_NODES:,} nodes; {model.MAX_TEXT >> 20} MiB of metadata",
+        f"{imports.SECONDS} s of processor time and {imports.MEMORY >> 30} GiB",
+        f"{preprocess.MAX_PIXELS // 10**6} million pixels; 32 million",
+        f"{preprocess.MAX_FED // 10**6} million pixels",
+    ):
         assert said in page, said

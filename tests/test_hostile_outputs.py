@@ -32,7 +32,20 @@ WRITERS = {
     "import": (["import", "torchless.onnx", "-o"], ".yaml"),
     "predict": (["predict", "s.yaml", CAT, "-o"], ".png"),
 }
-BAD = ["directory", "pipe", "link", "loop", "nul", "long", "nowhere", "under a file", "another's", "the spec", "the spec by another way", "the spec's link"]
+BAD = [
+    "directory",
+    "pipe",
+    "link",
+    "loop",
+    "nul",
+    "long",
+    "nowhere",
+    "under a file",
+    "another's",
+    "the spec",
+    "the spec by another way",
+    "the spec's link",
+]
 
 
 @pytest.fixture

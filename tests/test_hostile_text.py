@@ -20,13 +20,24 @@ from archdsl.cli import main
 
 MARKUP = (
     "</title></desc></script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'<!-- --> ]]> "
-    "javascript:alert(3) \\input{/etc/passwd} $x^2$ %c \\write18{id} {{7*7}} `x` ]-->(x) \"]; click a href "
+    'javascript:alert(3) \\input{/etc/passwd} $x^2$ %c \\write18{id} {{7*7}} `x` ]-->(x) "]; click a href '
     '"javascript:alert(1)" **b** | \\N [a](javascript:alert(1))'
 )
 TURNED = "a\u202eb\u2066c\u200bd\u200fe"
 TEXTS = {"markup": MARKUP, "turned": TURNED, "long": "x" * 20_000, "formula": "=HYPERLINK(1)"}
-DRAWN = [("graph", "svg"), ("graph", "html"), ("graph", "mmd"), ("graph", "dot"), ("graph", "png"), ("graph", "pdf"), ("volumes", "svg"),
-         ("volumes", "tex"), ("volumes", "pdf"), ("article", "svg"), ("article", "tex")]  # fmt: skip
+DRAWN = [
+    ("graph", "svg"),
+    ("graph", "html"),
+    ("graph", "mmd"),
+    ("graph", "dot"),
+    ("graph", "png"),
+    ("graph", "pdf"),
+    ("volumes", "svg"),
+    ("volumes", "tex"),
+    ("volumes", "pdf"),
+    ("article", "svg"),
+    ("article", "tex"),
+]
 ANYONE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -70,9 +81,11 @@ class Page(HTMLParser):
 
 def harmless(tag: str, attributes: dict[str, str | None]) -> bool:
     links = [value for key, value in attributes.items() if key.rpartition("}")[2] in ("href", "src") and value]
-    return tag.rpartition("}")[2] not in ("img", "a", "foreignObject", "iframe", "object") and not any(
-        key.lower().startswith("on") for key in attributes
-    ) and all(link.startswith("#") for link in links)  # fmt: skip
+    return (
+        tag.rpartition("}")[2] not in ("img", "a", "foreignObject", "iframe", "object")
+        and not any(key.lower().startswith("on") for key in attributes)
+        and all(link.startswith("#") for link in links)
+    )
 
 
 @pytest.mark.parametrize(("style", "format"), DRAWN, ids=lambda value: value)
@@ -92,7 +105,11 @@ def test_drawings(style: str, format: str, told: str, tmp_path: Path) -> None:
     if format == "html":
         tags = Page(text).tags
         (policy,) = (a["content"] for t, a in tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy")
-        assert policy is not None and "default-src 'none'" in policy and "unsafe-inline" not in policy.partition("style-src")[0]
+        assert (
+            policy is not None
+            and "default-src 'none'" in policy
+            and "unsafe-inline" not in policy.partition("style-src")[0]
+        )
         assert not any(key.startswith("on") for _, attributes in tags for key in attributes)
         assert not any(tag == "img" for tag, _ in tags)
     if format == "tex":
@@ -106,12 +123,16 @@ def test_charts_and_tables(told: str, tmp_path: Path) -> None:
     run("compare", "e.yaml", "--plot", "x.svg", "--format", "json")
     assert all(harmless(e.tag, dict(e.attrib)) for e in ElementTree.parse("x.svg").iter())  # type: ignore[arg-type]
     run("compare", "e.yaml", "resnet18", "--plot", "x.html")
-    assert not any(tag == "img" or key.startswith("on") for tag, keys in Page(Path("x.html").read_text()).tags for key in keys)
+    assert not any(
+        tag == "img" or key.startswith("on") for tag, keys in Page(Path("x.html").read_text()).tags for key in keys
+    )
     row = next(csv.DictReader(io.StringIO(run("compare", "e.yaml", "--format", "csv"))))
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row.values())
     markdown = run("compare", "e.yaml", "--format", "markdown")
     assert not re.search(r"<img|<script|(?<!\\)\[a\]", markdown)
-    assert {line.count("|") - line.count("\\|") for line in markdown.splitlines()} == {markdown.splitlines()[0].count("|")}
+    assert {line.count("|") - line.count("\\|") for line in markdown.splitlines()} == {
+        markdown.splitlines()[0].count("|")
+    }
     assert json.loads(run("compare", "e.yaml", "--format", "json"))[0]["title"] == TEXTS[told]
 
 

@@ -141,9 +141,19 @@ def test_every_target_knows_every_op() -> None:
 
 def test_parametric_is_what_params_says() -> None:
     sizes = {"rbf": (4,), "fc": (4,)}
-    fields = {"conv": {"out": 4, "kernel": 1}, "deconv": {"out": 4, "kernel": 1}, "fc": {"out": 2}, "rbf": {"out": 2},
-              "maxpool": {"kernel": 1}, "avgpool": {"kernel": 1}, "subsample": {"kernel": 1}, "gn": {"groups": 2},
-              "slice": {"start": 0}, "shuffle": {"groups": 2}, "upsample": {"scale": 2}}  # fmt: skip
+    fields = {
+        "conv": {"out": 4, "kernel": 1},
+        "deconv": {"out": 4, "kernel": 1},
+        "fc": {"out": 2},
+        "rbf": {"out": 2},
+        "maxpool": {"kernel": 1},
+        "avgpool": {"kernel": 1},
+        "subsample": {"kernel": 1},
+        "gn": {"groups": 2},
+        "slice": {"start": 0},
+        "shuffle": {"groups": 2},
+        "upsample": {"scale": 2},
+    }
     for op in GRAPH_OPS[1:]:
         made = op.model_validate(fields.get(op.kind, {}))
         shapes = [sizes.get(op.kind, (4, 3, 3))] * max(op.arity[0], 1)

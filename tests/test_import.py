@@ -26,10 +26,22 @@ from archdsl.frontends.to_spec import to_spec
 from archdsl.frontends.torch_module import trace
 
 TORCHVISION = {
-    "alexnet": 224, "vgg11_bn": 224, "resnet18": 64, "resnext50_32x4d": 64, "densenet121": 64, "googlenet": 64,
-    "inception_v3": 96, "squeezenet1_1": 64, "mobilenet_v2": 64, "mobilenet_v3_small": 64, "shufflenet_v2_x0_5": 64,
-    "mnasnet0_5": 64, "efficientnet_b0": 64, "regnet_y_400mf": 64, "convnext_tiny": 64,
-}  # fmt: skip
+    "alexnet": 224,
+    "vgg11_bn": 224,
+    "resnet18": 64,
+    "resnext50_32x4d": 64,
+    "densenet121": 64,
+    "googlenet": 64,
+    "inception_v3": 96,
+    "squeezenet1_1": 64,
+    "mobilenet_v2": 64,
+    "mobilenet_v3_small": 64,
+    "shufflenet_v2_x0_5": 64,
+    "mnasnet0_5": 64,
+    "efficientnet_b0": 64,
+    "regnet_y_400mf": 64,
+    "convnext_tiny": 64,
+}
 """One network per family, and a size that its exporter takes."""
 BY_DEFAULT = {"resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "squeezenet1_1"}
 
@@ -75,7 +87,9 @@ def test_torchvision_modules(name: str, request: pytest.FixtureRequest) -> None:
         assert distance(loads(made.text).to_torch(dict(weights))(x), module(x)) == 0
 
 
-@pytest.mark.parametrize("spec", ["resnet18", "lenet5", "alexnet_2012", "mobilenet_v3_small", "unet", "densenet_bc100_k12"])
+@pytest.mark.parametrize(
+    "spec", ["resnet18", "lenet5", "alexnet_2012", "mobilenet_v3_small", "unet", "densenet_bc100_k12"]
+)
 @pytest.mark.parametrize("flat", [False, True], ids=["own", "flat"])
 def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
     """A file of ours gives back its spec; read node by node, a spec with the same outputs."""
@@ -84,7 +98,9 @@ def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
     model = tmp_path / "a.onnx"
     net.to_onnx(model, seed=1)
     weights = tmp_path / "w.safetensors"
-    done = cli("import", str(model), "-o", str(tmp_path / "b.yaml"), *(["--flat"] if flat else ["--weights", str(weights)]))
+    done = cli(
+        "import", str(model), "-o", str(tmp_path / "b.yaml"), *(["--flat"] if flat else ["--weights", str(weights)])
+    )
     assert done.exit_code == 0, done.output
     if not flat:
         again = load(tmp_path / "b.yaml")
@@ -137,7 +153,9 @@ def test_folded_norms_come_back_neutral(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     numbers = {t.key: rng.uniform(0.5, 1.5, t.param.shape).astype(t.param.dtype) for t in net.graph.tensors}
     net.to_onnx(tmp_path / "a.onnx", numbers)
-    done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors"))
+    done = cli(
+        "import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors")
+    )
     assert done.exit_code == 0 and "N0601" in done.stderr
     again = load(tmp_path / "b.yaml")
     again.to_onnx(tmp_path / "b.onnx", tmp_path / "w.safetensors")
@@ -147,16 +165,19 @@ def test_folded_norms_come_back_neutral(tmp_path: Path) -> None:
         assert distance(again.to_torch(tmp_path / "w.safetensors")(x), net.to_torch(numbers)(x)) <= 1e-5
 
 
-@pytest.mark.parametrize("net", [
-    "a: affine 0.5, c: 3x3 conv 4",
-    "a: 'affine [1,2,3] [0.5,-0.25,2]', c: 1x1 conv 6",
-    "c: 3x3 conv 4, a: 'affine 1 [1,2,3,4]'",
-    "c: 3x3 conv 4 nobias, a: 'affine 3 [1,2,3,4]'",
-    "c: 3x3 conv 4 bn linear, a: affine 0.17 2, s: scale 0.5",
-    "c: 3x3 conv 4 nobias, n: bn affine=false, a: 'affine [1,2,3,-4] 0.5'",
-    "p: 1x1 conv 4, a: affine 2 -1, b: bn, d: 2x2 deconv 6 /2 groups=2",
-    "g: gap, a: affine 0.1 1, fc: fc 5",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "net",
+    [
+        "a: affine 0.5, c: 3x3 conv 4",
+        "a: 'affine [1,2,3] [0.5,-0.25,2]', c: 1x1 conv 6",
+        "c: 3x3 conv 4, a: 'affine 1 [1,2,3,4]'",
+        "c: 3x3 conv 4 nobias, a: 'affine 3 [1,2,3,4]'",
+        "c: 3x3 conv 4 bn linear, a: affine 0.17 2, s: scale 0.5",
+        "c: 3x3 conv 4 nobias, n: bn affine=false, a: 'affine [1,2,3,-4] 0.5'",
+        "p: 1x1 conv 4, a: affine 2 -1, b: bn, d: 2x2 deconv 6 /2 groups=2",
+        "g: gap, a: affine 0.1 1, fc: fc 5",
+    ],
+)
 def test_constants_are_divided_out(net: str, tmp_path: Path) -> None:
     made = loads(f"input: 3x8x8\nnet: {{{net}}}")
     rng = np.random.default_rng(0)
@@ -175,14 +196,24 @@ def test_what_cannot_be_told_apart(net: str, tmp_path: Path) -> None:
     made = loads(f"input: 3x8x8\nnet: {{{net}}}")
     numbers = {t.key: np.ones(t.param.shape, t.param.dtype) for t in made.graph.tensors}
     made.to_onnx(tmp_path / "a.onnx", numbers)
-    done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors"))
+    done = cli(
+        "import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors")
+    )
     assert done.exit_code == 1 and "E0845" in done.stderr
     assert cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml")).exit_code == 0
 
 
 def test_weights_come_along(tmp_path: Path) -> None:
-    done = cli("import", "torchvision.models:squeezenet1_1", "--input", "3x64x64", "-o", str(tmp_path / "s.yaml"),
-               "--weights", str(tmp_path / "s.safetensors"))  # fmt: skip
+    done = cli(
+        "import",
+        "torchvision.models:squeezenet1_1",
+        "--input",
+        "3x64x64",
+        "-o",
+        str(tmp_path / "s.yaml"),
+        "--weights",
+        str(tmp_path / "s.safetensors"),
+    )
     assert done.exit_code == 0, done.output
     net = load(tmp_path / "s.yaml")
     assert net.name == "squeezenet1_1"
@@ -200,15 +231,21 @@ def made_of(*nodes: Any, size: tuple[int, ...] = (4, 8, 8), constants: dict[str,
     """A model of the given nodes, from `x` to `y`."""
     tensors = [onnx.numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (constants or {}).items()]
     graph = helper.make_graph(
-        list(nodes), "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], tensors,
-    )  # fmt: skip
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        tensors,
+    )
     return from_proto(helper.make_model(graph))
 
 
 def test_what_is_not_understood_is_told_once() -> None:
-    model = made_of(helper.make_node("Nonsense", ["x"], ["a"], name="odd"), helper.make_node("Relu", ["a"], ["b"]),
-                    helper.make_node("Det", ["b"], ["y"]))  # fmt: skip
+    model = made_of(
+        helper.make_node("Nonsense", ["x"], ["a"], name="odd"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Det", ["b"], ["y"]),
+    )
     with pytest.raises(ArchError) as caught:
         spec_of(model, (4, 8, 8))
     assert [d.code for d in caught.value.diagnostics] == ["E0842", "E0842"]
@@ -247,14 +284,18 @@ def test_hostile_names_and_numbers() -> None:
     """Names become harmless words; constants that do not fit are told, not raised."""
     name = 'a"b\n: {x} <script>'
     model = made_of(
-        helper.make_node("Conv", ["x", name], ["h"], name="/forward/train.0/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "Conv", ["x", name], ["h"], name="/forward/train.0/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]
+        ),
         helper.make_node("Relu", ["h"], ["y"], name="/../../etc/Relu"),
         constants={name: np.zeros((2, 4, 3, 3))},
     )
     made = spec_of(model, (4, 8, 8))
     assert "<script>" not in made.text
     assert loads(made.text).output == (2, 8, 8)
-    bad = made_of(helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3, 3]), constants={"w": np.zeros((2, 5, 3, 3))})
+    bad = made_of(
+        helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3, 3]), constants={"w": np.zeros((2, 5, 3, 3))}
+    )
     with pytest.raises(ArchError):
         spec_of(bad, (4, 8, 8))
 
@@ -268,8 +309,11 @@ def test_channels_picked_by_constants() -> None:
         with pytest.raises(ArchError) as caught:
             spec_of(made_of(order, constants={"order": other}), (4, 8, 8))
         assert {d.code for d in caught.value.diagnostics} == {"E0842"}
-    nodes = [helper.make_node("Reshape", ["x", "row"], ["r"]), helper.make_node("Gather", ["r", "places"], ["g"], axis=0),
-             helper.make_node("Relu", ["g"], ["y"])]  # fmt: skip
+    nodes = [
+        helper.make_node("Reshape", ["x", "row"], ["r"]),
+        helper.make_node("Gather", ["r", "places"], ["g"], axis=0),
+        helper.make_node("Relu", ["g"], ["y"]),
+    ]
     places = np.arange(256).reshape(1, 4, 8, 8)
     same = spec_of(made_of(*nodes, constants={"row": np.array([-1]), "places": places}), (4, 8, 8))
     assert [node.op.kind for node in same.graph.nodes] == ["input", "relu"]
@@ -295,9 +339,12 @@ def test_bad_usage(tmp_path: Path) -> None:
 
 
 def test_open_sizes(tmp_path: Path) -> None:
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g",
-                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
     onnx.save(helper.make_model(graph), tmp_path / "open.onnx")
     assert "E0846" in cli("import", str(tmp_path / "open.onnx")).output
     assert cli("import", str(tmp_path / "open.onnx"), "--input", "3x8x8").exit_code == 0
@@ -326,7 +373,9 @@ def test_numbers_that_are_gone(tmp_path: Path) -> None:
 
 def test_everything_that_is_foreign_is_told_at_once(tmp_path: Path) -> None:
     inner = helper.make_graph([], "inner", [], [])
-    nodes = [helper.make_node("If", ["x"], [f"i{n}"], name=f"if{n}", then_branch=inner, else_branch=inner) for n in range(7)]
+    nodes = [
+        helper.make_node("If", ["x"], [f"i{n}"], name=f"if{n}", then_branch=inner, else_branch=inner) for n in range(7)
+    ]
     nodes += [helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft", name="fused")]
     with pytest.raises(ArchError) as caught:
         made_of(*nodes)
@@ -339,11 +388,18 @@ def test_everything_that_is_foreign_is_told_at_once(tmp_path: Path) -> None:
     assert "and 25 more" in caught.value.diagnostics[0].message
 
 
-@pytest.mark.parametrize(("dims", "raw"), [([10**5, 10**5], b"12345678"), ([-4, 2], b""), ([2, 2], b"1234567"), ([3], b"")])
+@pytest.mark.parametrize(
+    ("dims", "raw"), [([10**5, 10**5], b"12345678"), ([-4, 2], b""), ([2, 2], b"1234567"), ([3], b"")]
+)
 def test_shapes_that_lie(dims: list[int], raw: bytes, tmp_path: Path) -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=raw)
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])], [tensor])  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [tensor],
+    )
     (tmp_path / "lie.onnx").write_bytes(helper.make_model(graph).SerializeToString())
     done = cli("import", str(tmp_path / "lie.onnx"))
     assert done.exit_code == 1 and "E0805" in done.stderr
@@ -351,9 +407,15 @@ def test_shapes_that_lie(dims: list[int], raw: bytes, tmp_path: Path) -> None:
 
 def test_functions_are_refused(tmp_path: Path) -> None:
     """Some nest so that inference never ends."""
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])])  # fmt: skip
-    function = helper.make_function("own", "f", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [helper.make_opsetid("", 17)])
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+    )
+    function = helper.make_function(
+        "own", "f", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [helper.make_opsetid("", 17)]
+    )
     (tmp_path / "f.onnx").write_bytes(helper.make_model(graph, functions=[function]).SerializeToString())
     done = cli("import", str(tmp_path / "f.onnx"))
     assert done.exit_code == 1 and "functions of its own" in done.stderr
@@ -374,7 +436,9 @@ def test_time_and_memory_are_limited() -> None:
 
 def test_pads_of_ours(tmp_path: Path) -> None:
     """One that moves the image is two in the file; what comes back is the same file again."""
-    net = loads("input: 3x8x8\nnet: {a: 'pad [-1,-1,1,1]', b: pad 2, c: 3x3 conv 4, d: 'pad [1,0,0,2] channels=[1,2] value=0.5', g: gap, f: fc 4}")
+    net = loads(
+        "input: 3x8x8\nnet: {a: 'pad [-1,-1,1,1]', b: pad 2, c: 3x3 conv 4, d: 'pad [1,0,0,2] channels=[1,2] value=0.5', g: gap, f: fc 4}"
+    )
     net.to_onnx(tmp_path / "a.onnx", seed=1)
     made = spec_of(read(tmp_path / "a.onnx"), net.input)
     again = loads(made.text)

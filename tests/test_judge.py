@@ -93,8 +93,11 @@ def test_an_error_in_one_weight_is_past_the_bound_among_channels_that_are_larger
     inputs = seeded_inputs(loaded.graph)
     changed = weights["b.conv.weight"].copy()
     changed[3, 4, 1, 1] += 1e-3
-    pairs = zip(judge(loaded.graph, weights, inputs),
-                judge(loaded.graph, {**weights, "b.conv.weight": changed}, inputs), strict=True)  # fmt: skip
+    pairs = zip(
+        judge(loaded.graph, weights, inputs),
+        judge(loaded.graph, {**weights, "b.conv.weight": changed}, inputs),
+        strict=True,
+    )
     told = [(right.node.path, found.channel) for right, wrong in pairs if (found := right.of(wrong.value)).past]
     assert told[:2] == [("b.conv", 3), ("b.bn", 3)]
 

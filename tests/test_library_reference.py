@@ -143,8 +143,17 @@ TIMM = {
 }
 """Our names and timm's. The specs bear timm's keys: its weights load as they are, by structure, without a map of names."""
 
-QUICK = ("inception_v4", "inception_resnet_v2", "xception", "dpn68", "dpn68b", "se_resnet50", "mobilenet_v1",
-         "nasnetalarge", "pnasnet5large")  # fmt: skip
+QUICK = (
+    "inception_v4",
+    "inception_resnet_v2",
+    "xception",
+    "dpn68",
+    "dpn68b",
+    "se_resnet50",
+    "mobilenet_v1",
+    "nasnetalarge",
+    "pnasnet5large",
+)
 """One of each family, and dpn68b, whose blocks are others: their outputs are compared always, the others' with `--all`."""
 
 DTYPES = [

@@ -31,8 +31,17 @@ DEMANDED = {
 EXAMPLES = ("basic_cnn", "edge_filter", "perceptron")
 """Specs that teach a single idea; no data set, and no published figures, belong to them."""
 
-QUICK = ("lenet5_1998", "resnet20", "squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5", "densenet_bc100_k12",
-         "mnasnet0_5", "chest_xray", "shufflenet")  # fmt: skip
+QUICK = (
+    "lenet5_1998",
+    "resnet20",
+    "squeezenet1_1",
+    "mobilenet_v3_small",
+    "shufflenet_v2_x0_5",
+    "densenet_bc100_k12",
+    "mnasnet0_5",
+    "chest_xray",
+    "shufflenet",
+)
 """Networks whose artefacts are compared always; of the others with `--all`."""
 LARGEST = 250_000_000
 """Trained numbers above which the artefacts are not run: a larger network's structure is that of a smaller variant."""
@@ -72,9 +81,11 @@ def test_a_broken_spec_fails_with_its_name(tmp_path: Path) -> None:
     shutil.copytree(library.folder(), tmp_path / "specs")
     broken = tmp_path / "specs" / "resnet20.yaml"
     text = broken.read_text()
-    for spoiled, code in ((text.replace("fc classes", "fc clases"), "resnet20.yaml: E"),
-                          (text.replace("params: 0.27M", "params: 0.29M"), "resnet20.yaml: E0902"),
-                          (text.replace("3x3 conv 16", "3x3  conv 16"), "resnet20.yaml: not as `archdsl fmt`")):  # fmt: skip
+    for spoiled, code in (
+        (text.replace("fc classes", "fc clases"), "resnet20.yaml: E"),
+        (text.replace("params: 0.27M", "params: 0.29M"), "resnet20.yaml: E0902"),
+        (text.replace("3x3 conv 16", "3x3  conv 16"), "resnet20.yaml: not as `archdsl fmt`"),
+    ):
         assert spoiled != text
         broken.write_text(spoiled)
         told = unsound(broken)
@@ -90,7 +101,10 @@ def test_two_specs_that_claim_one_name(tmp_path: Path, monkeypatch: pytest.Monke
             ask()
         (d,) = caught.value.diagnostics
         assert (d.code, str(d.span), str(d.labels[0].span)) == (
-            "E0206", f"{tmp_path}/two.yaml:1:7", f"{tmp_path}/one.yaml:4:12")  # fmt: skip
+            "E0206",
+            f"{tmp_path}/two.yaml:1:7",
+            f"{tmp_path}/one.yaml:4:12",
+        )
     assert library.find("other").variant == "other", "what is not in doubt can still be used"
     (tmp_path / "two.yaml").write_text("name: three\ninput: 3x8x8\nnet: gap\nvariants: {three: {}}\n")
     with pytest.raises(archdsl.ArchError, match=r"two networks of `two\.yaml` are named `three`"):
@@ -114,8 +128,11 @@ def test_what_torchvision_publishes(name: str) -> None:
             continue
         weights = getattr(torchvision.models.get_model_weights(name), "IMAGENET1K_" + claim.source.split()[1])
         accuracy = weights.meta["_metrics"]["ImageNet-1K"]
-        published = {"params": weights.meta["num_params"], "params_with_aux": weights.meta["num_params"],
-                     "macs": round(weights.meta["_ops"] * 1e9)}  # fmt: skip
+        published = {
+            "params": weights.meta["num_params"],
+            "params_with_aux": weights.meta["num_params"],
+            "macs": round(weights.meta["_ops"] * 1e9),
+        }
         if claim.name in published:
             assert archdsl.claims.agrees(claim.text, published[claim.name]), claim
         elif claim.name in ("top1", "top5"):

@@ -59,7 +59,9 @@ def test_two_parts_with_parameters(net: Net, naming: str, under_key: list[str], 
 
 @pytest.mark.parametrize("naming", ["nested", "sibling", "flat"])
 def test_one_part_with_parameters_keeps_its_name(net: Net, naming: str) -> None:
-    network = net(f"defaults: {{naming: {naming}}}\nnet: {{conv1: 3x3 conv 8 relu, norm1: bn relu, pool: 2x2 maxpool relu}}")
+    network = net(
+        f"defaults: {{naming: {naming}}}\nnet: {{conv1: 3x3 conv 8 relu, norm1: bn relu, pool: 2x2 maxpool relu}}"
+    )
     assert paths(network) == ["conv1", "conv1/relu", "norm1", "norm1/relu", "pool", "pool/relu"]
 
 
@@ -76,10 +78,17 @@ def test_a_composite_adds_one_component_and_a_call_none_of_its_own(net: Net) -> 
         """
     )
     assert keys(network) == [
-        "layer1.0.conv1", "layer1.0.bn1", "layer1.0.conv2", "layer1.0.bn2",
-        "layer1.0.downsample.0", "layer1.0.downsample.1",
-        "layer1.1.conv1", "layer1.1.bn1", "layer1.1.conv2", "layer1.1.bn2",
-    ]  # fmt: skip
+        "layer1.0.conv1",
+        "layer1.0.bn1",
+        "layer1.0.conv2",
+        "layer1.0.bn2",
+        "layer1.0.downsample.0",
+        "layer1.0.downsample.1",
+        "layer1.1.conv1",
+        "layer1.1.bn1",
+        "layer1.1.conv2",
+        "layer1.1.bn2",
+    ]
     assert "layer1.0/add" in paths(network)
     assert "layer1.0/relu" in paths(network)
 

@@ -61,8 +61,19 @@ def test_an_old_file_loads(name: str, options: dict[str, Any], aged: Callable[[S
 def test_an_old_file_compiles(tmp_path: Path) -> None:
     model = unsettled(torchvision.models.densenet121())
     torch.save({"state_dict": {f"module.{k}": t for k, t in dotted(model.state_dict()).items()}}, tmp_path / "old.pth")
-    told = CliRunner().invoke(main, ["compile", "densenet121", "--weights", str(tmp_path / "old.pth"), "--to", "onnx",
-                                     "-o", str(tmp_path / "new.onnx")])  # fmt: skip
+    told = CliRunner().invoke(
+        main,
+        [
+            "compile",
+            "densenet121",
+            "--weights",
+            str(tmp_path / "old.pth"),
+            "--to",
+            "onnx",
+            "-o",
+            str(tmp_path / "new.onnx"),
+        ],
+    )
     assert told.exit_code == 0, told.output
     assert (tmp_path / "new.onnx").is_file()
     assert "tensors have DenseNet's old names: renamed" in told.output
@@ -80,7 +91,8 @@ def test_transform_input_is_in_the_preprocessing(name: str) -> None:
 
     def normalised(mean: Any, std: Any) -> Tensor:
         return (image - torch.tensor(np.broadcast_to(mean, 3).copy()).view(3, 1, 1)) / torch.tensor(
-            np.broadcast_to(std, 3).copy()).view(3, 1, 1)  # fmt: skip
+            np.broadcast_to(std, 3).copy()
+        ).view(3, 1, 1)
 
     with torch.no_grad():
         mine = ours(normalised(recipe.mean, recipe.std).float())

@@ -61,15 +61,18 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(np.float64) - b).max() / max(np.abs(b).max(), 1e-30))
 
 
-def check(graph: Graph, expression: Torch, batch: int = 2, spread: float = 1.0, shift: float = 0.0,
-          limit: float = 1e-5) -> onnx.ModelProto:  # fmt: skip
+def check(
+    graph: Graph, expression: Torch, batch: int = 2, spread: float = 1.0, shift: float = 0.0, limit: float = 1e-5
+) -> onnx.ModelProto:
     """Builds, checks and runs the model, and compares with the expression in float64."""
     weights = numbers(graph)
     model = onnx_write.build(graph, weights)
     onnx.checker.check_model(model, full_check=True)
     random = np.random.default_rng(7)
     feeds = {
-        graph.nodes[i].path: (random.standard_normal((batch, *graph.nodes[i].shape)) * spread + shift).astype(np.float32)
+        graph.nodes[i].path: (random.standard_normal((batch, *graph.nodes[i].shape)) * spread + shift).astype(
+            np.float32
+        )
         for i in graph.inputs
     }
     (got,) = session(model).run(None, feeds)
@@ -110,44 +113,88 @@ CASES: list[tuple[Op, Sequence[Shape], Torch]] = [
     (ops.Conv(out=6, kernel=3), [IMAGE], lambda w, x: F.conv2d(x, w["weight"], w["bias"], 1, 1)),
     (ops.Conv(out=6, kernel=(1, 5), bias=False), [IMAGE], lambda w, x: F.conv2d(x, w["weight"], None, 1, (0, 2))),
     (ops.Conv(out=6, kernel=2), [IMAGE], lambda w, x: F.conv2d(x, w["weight"], w["bias"])),
-    (ops.Conv(out=6, kernel=3, stride=(2, 1), pad=2, dilation=2, groups=2), [IMAGE],
-     lambda w, x: F.conv2d(x, w["weight"], w["bias"], (2, 1), 2, 2, 2)),
-    (ops.Conv(out=6, kernel=3, stride=2, pad="same"), [(4, 8, 7)],
-     lambda w, x: F.conv2d(F.pad(x, (1, 1, 0, 1)), w["weight"], w["bias"], 2)),
-    (ops.Conv(out=6, kernel=3, pad=(1, 0, 2, 3)), [IMAGE],
-     lambda w, x: F.conv2d(F.pad(x, (0, 3, 1, 2)), w["weight"], w["bias"])),
+    (
+        ops.Conv(out=6, kernel=3, stride=(2, 1), pad=2, dilation=2, groups=2),
+        [IMAGE],
+        lambda w, x: F.conv2d(x, w["weight"], w["bias"], (2, 1), 2, 2, 2),
+    ),
+    (
+        ops.Conv(out=6, kernel=3, stride=2, pad="same"),
+        [(4, 8, 7)],
+        lambda w, x: F.conv2d(F.pad(x, (1, 1, 0, 1)), w["weight"], w["bias"], 2),
+    ),
+    (
+        ops.Conv(out=6, kernel=3, pad=(1, 0, 2, 3)),
+        [IMAGE],
+        lambda w, x: F.conv2d(F.pad(x, (0, 3, 1, 2)), w["weight"], w["bias"]),
+    ),
     (ops.Conv(out=6, kernel=1, pad=3, stride=2), [IMAGE], lambda w, x: F.conv2d(x, w["weight"], w["bias"], 2, 3)),
     (ops.DwConv(kernel=3, multiplier=2), [IMAGE], lambda w, x: F.conv2d(x, w["weight"], w["bias"], 1, 1, 1, 4)),
-    (ops.Conv(out=1, kernel=3, bias=0.5, weight=((-1.0, -1.0, -1.0), (-1.0, 8.0, -1.0), (-1.0, -1.0, -1.0))), [IMAGE],
-     lambda w, x: F.conv2d(x.sum(1, keepdim=True), torch.tensor([[[[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]]]]).double(),
-                           None, 1, 1) + w["bias"]),
+    (
+        ops.Conv(out=1, kernel=3, bias=0.5, weight=((-1.0, -1.0, -1.0), (-1.0, 8.0, -1.0), (-1.0, -1.0, -1.0))),
+        [IMAGE],
+        lambda w, x: (
+            F.conv2d(
+                x.sum(1, keepdim=True),
+                torch.tensor([[[[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]]]]).double(),
+                None,
+                1,
+                1,
+            )
+            + w["bias"]
+        ),
+    ),
     (ops.Conv(out=4, kernel=5, pad="valid", table=TABLE), [(3, 9, 8)], table_conv),
     (ops.Deconv(out=6, kernel=2, stride=2), [IMAGE], lambda w, x: F.conv_transpose2d(x, w["weight"], w["bias"], 2)),
-    (ops.Deconv(out=6, kernel=3, stride=2), [IMAGE],
-     lambda w, x: F.conv_transpose2d(x, w["weight"], w["bias"], 2, 1, 1)),
-    (ops.Deconv(out=6, kernel=4, stride=2, groups=2, bias=False), [IMAGE],
-     lambda w, x: F.conv_transpose2d(x, w["weight"], None, 2, 1, 0, 2)),
-    (ops.Deconv(out=6, kernel=3, stride=(3, 1), pad=0, extra=1, dilation=2), [IMAGE],
-     lambda w, x: F.conv_transpose2d(x, w["weight"], w["bias"], (3, 1), 0, 1, 1, 2)),
+    (
+        ops.Deconv(out=6, kernel=3, stride=2),
+        [IMAGE],
+        lambda w, x: F.conv_transpose2d(x, w["weight"], w["bias"], 2, 1, 1),
+    ),
+    (
+        ops.Deconv(out=6, kernel=4, stride=2, groups=2, bias=False),
+        [IMAGE],
+        lambda w, x: F.conv_transpose2d(x, w["weight"], None, 2, 1, 0, 2),
+    ),
+    (
+        ops.Deconv(out=6, kernel=3, stride=(3, 1), pad=0, extra=1, dilation=2),
+        [IMAGE],
+        lambda w, x: F.conv_transpose2d(x, w["weight"], w["bias"], (3, 1), 0, 1, 1, 2),
+    ),
     (ops.Fc(out=5), [(12,)], lambda w, x: F.linear(x, w["weight"], w["bias"])),
     (ops.Fc(out=5, bias=False), [(12,)], lambda w, x: F.linear(x, w["weight"])),
-    (ops.Fc(out=5, kernel=1), [IMAGE],
-     lambda w, x: F.linear(x.permute(0, 2, 3, 1), w["weight"], w["bias"]).permute(0, 3, 1, 2)),
+    (
+        ops.Fc(out=5, kernel=1),
+        [IMAGE],
+        lambda w, x: F.linear(x.permute(0, 2, 3, 1), w["weight"], w["bias"]).permute(0, 3, 1, 2),
+    ),
     (ops.Rbf(out=5), [(12,)], lambda w, x: ((x[:, None] - w["weight"][None]) ** 2).sum(2)),
-    (ops.Rbf(out=2, centers=((1.0, -1.0, 1.0), (0.5, 0.0, -1.0))), [(3,)],
-     lambda w, x: ((x[:, None] - w["weight"][None]) ** 2).sum(2)),
+    (
+        ops.Rbf(out=2, centers=((1.0, -1.0, 1.0), (0.5, 0.0, -1.0))),
+        [(3,)],
+        lambda w, x: ((x[:, None] - w["weight"][None]) ** 2).sum(2),
+    ),
     (ops.Gap(), [IMAGE], lambda w, x: x.mean((2, 3), keepdim=True)),
-    (ops.Subsample(kernel=2), [(4, 8, 6)],
-     lambda w, x: 4 * F.avg_pool2d(x, 2) * w["weight"].view(4, 1, 1) + w["bias"].view(4, 1, 1)),
-    (ops.Subsample(kernel=(3, 2), stride=1), [IMAGE],
-     lambda w, x: 6 * F.avg_pool2d(x, (3, 2), 1) * w["weight"].view(4, 1, 1) + w["bias"].view(4, 1, 1)),
+    (
+        ops.Subsample(kernel=2),
+        [(4, 8, 6)],
+        lambda w, x: 4 * F.avg_pool2d(x, 2) * w["weight"].view(4, 1, 1) + w["bias"].view(4, 1, 1),
+    ),
+    (
+        ops.Subsample(kernel=(3, 2), stride=1),
+        [IMAGE],
+        lambda w, x: 6 * F.avg_pool2d(x, (3, 2), 1) * w["weight"].view(4, 1, 1) + w["bias"].view(4, 1, 1),
+    ),
     (ops.Bn(), [IMAGE], lambda w, x: bn(w, x, 1e-5)),
     (ops.Bn(eps=0.1, affine=False, momentum=0.01), [IMAGE], lambda w, x: bn(w, x, 0.1)),
     (ops.Bn(), [(12,)], lambda w, x: bn(w, x, 1e-5)),
     (ops.Gn(groups=2), [IMAGE], lambda w, x: F.group_norm(x, 2, w["weight"], w["bias"])),
     (ops.Gn(groups=4, eps=1e-3), [(12,)], lambda w, x: F.group_norm(x, 4, w["weight"], w["bias"], 1e-3)),
-    (ops.Ln(), [IMAGE],
-     lambda w, x: F.layer_norm(x.permute(0, 2, 3, 1), (4,), w["weight"], w["bias"], 1e-5).permute(0, 3, 1, 2)),
+    (
+        ops.Ln(),
+        [IMAGE],
+        lambda w, x: F.layer_norm(x.permute(0, 2, 3, 1), (4,), w["weight"], w["bias"], 1e-5).permute(0, 3, 1, 2),
+    ),
     (ops.Ln(eps=1e-3), [(12,)], lambda w, x: F.layer_norm(x, (12,), w["weight"], w["bias"], 1e-3)),
     (ops.Lrn(size=5, alpha=0.3, k=2.0), [(9, 4, 5)], lambda w, x: lrn_by_hand(x, 5, 0.3, 0.75, 2.0)),
     (ops.Lrn(size=5, alpha=0.3), [(3, 4, 5)], lambda w, x: F.local_response_norm(x, 5, 0.3)),
@@ -165,8 +212,11 @@ CASES: list[tuple[Op, Sequence[Shape], Torch]] = [
     (ops.Sigmoid(), [IMAGE], lambda w, x: 1 / (1 + torch.exp(-x))),
     (ops.Silu(), [IMAGE], lambda w, x: x / (1 + torch.exp(-x))),
     (ops.Gelu(), [IMAGE], lambda w, x: x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))),
-    (ops.Gelu(approximate=True), [IMAGE],
-     lambda w, x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+    (
+        ops.Gelu(approximate=True),
+        [IMAGE],
+        lambda w, x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    ),
     (ops.HardSwish(), [IMAGE], lambda w, x: x * (x + 3).clamp(0, 6) / 6),
     (ops.HardSigmoid(), [IMAGE], lambda w, x: (x + 3).clamp(0, 6) / 6),
     (ops.Softmax(), [IMAGE], lambda w, x: torch.exp(x) / torch.exp(x).sum(1, keepdim=True)),
@@ -187,10 +237,16 @@ CASES: list[tuple[Op, Sequence[Shape], Torch]] = [
     (ops.Slice(start=5), [(12,)], lambda w, x: x[:, 5:]),
     (ops.Shuffle(groups=3), [(12, 4, 5)], lambda w, x: x[:, [g * 4 + i for i in range(4) for g in range(3)]]),
     (ops.Upsample(scale=(2, 3)), [IMAGE], lambda w, x: x.repeat_interleave(2, 2).repeat_interleave(3, 3)),
-    (ops.Upsample(scale=2, mode="bilinear"), [IMAGE],
-     lambda w, x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)),
-    (ops.Upsample(scale=(3, 4), mode="bilinear"), [(4, 1, 5)],
-     lambda w, x: F.interpolate(x, scale_factor=(3, 4), mode="bilinear", align_corners=False)),
+    (
+        ops.Upsample(scale=2, mode="bilinear"),
+        [IMAGE],
+        lambda w, x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False),
+    ),
+    (
+        ops.Upsample(scale=(3, 4), mode="bilinear"),
+        [(4, 1, 5)],
+        lambda w, x: F.interpolate(x, scale_factor=(3, 4), mode="bilinear", align_corners=False),
+    ),
     (ops.Pad(pixels=2, value=0.5), [IMAGE], lambda w, x: F.pad(x, (2, 2, 2, 2), value=0.5)),
     (ops.Pad(pixels=(-1, -1, 1, 1), channels=(1, 2)), [IMAGE], lambda w, x: F.pad(x, (-1, 1, -1, 1, 1, 2))),
     (ops.Pad(pixels=-2), [IMAGE], lambda w, x: x[:, :, 2:-2, 2:-2]),
@@ -202,7 +258,7 @@ CASES: list[tuple[Op, Sequence[Shape], Torch]] = [
     (ops.Affine(), [IMAGE], lambda w, x: x),
     (ops.AvgPool(kernel=1, adaptive=True), [IMAGE], lambda w, x: x.mean((2, 3), keepdim=True)),
     (ops.MaxPool(kernel=3, stride=2), [IMAGE], lambda w, x: F.max_pool2d(x, 3, 2)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{op.kind}-{i}" for i, (op, _, _) in enumerate(CASES)])
@@ -225,8 +281,12 @@ def test_every_op_has_a_lowering_and_a_case() -> None:
 
 
 def test_large_mean_does_not_hurt_group_norm() -> None:
-    check(one(ops.Gn(groups=2), (4, 16, 16)), lambda w, x: F.group_norm(x, 2, w["weight"], w["bias"]),
-          shift=1000.0, limit=2e-3)  # fmt: skip
+    check(
+        one(ops.Gn(groups=2), (4, 16, 16)),
+        lambda w, x: F.group_norm(x, 2, w["weight"], w["bias"]),
+        shift=1000.0,
+        limit=2e-3,
+    )
 
 
 @pytest.mark.parametrize("shape", [(16,), (16, 4, 4)], ids=["vector", "image"])
@@ -313,7 +373,9 @@ def test_pools_against_torch(size: int, ceil: bool) -> None:
         facts: dict[str, Any] = {"kernel": kernel, "stride": (stride, stride), "pad": pad, "ceil": ceil}
         shape = (2, size, size + 1)
         try:
-            cases = [one(op, shape) for op in (ops.MaxPool(**facts), ops.AvgPool(**facts), ops.AvgPool(**facts, inside=True))]
+            cases = [
+                one(op, shape) for op in (ops.MaxPool(**facts), ops.AvgPool(**facts), ops.AvgPool(**facts, inside=True))
+            ]
         except OpError:
             continue
         check(cases[0], lambda w, x: F.max_pool2d(x, kernel, stride, pad, 1, ceil))  # noqa: B023

@@ -80,7 +80,9 @@ def told(message: Any) -> bytes:
     return message.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("value", [*NUMBERS, NUMBERS, (3,), 0.0, 0.1, -1e-30, (1.5, 2.0, -0.0), "", "NOTSET", "größer 日本"])
+@pytest.mark.parametrize(
+    "value", [*NUMBERS, NUMBERS, (3,), 0.0, 0.1, -1e-30, (1.5, 2.0, -0.0), "", "NOTSET", "größer 日本"]
+)
 def test_attributes_are_as_onnx_writes_them(value: Any) -> None:
     made = OnnxNode("a/b", "Conv", ("x", "", "w"), ("y", "z"), {"first": value, "second": 1})
     theirs = onnx.helper.make_node("Conv", made.inputs, made.outputs, "a/b")
@@ -130,15 +132,33 @@ def test_names_are_the_networks_own() -> None:
     model = onnx_write.build(graph, initial(graph), value_info=True)
     onnx.checker.check_model(model, full_check=True)
     assert [node.name for node in model.graph.node] == [
-        "stem.conv", "stem.bn", "stem/relu", "layer.conv", "layer/add", "layer_scale", "gap", "fc/flatten", "fc",
-    ]  # fmt: skip
+        "stem.conv",
+        "stem.bn",
+        "stem/relu",
+        "layer.conv",
+        "layer/add",
+        "layer_scale",
+        "gap",
+        "fc/flatten",
+        "fc",
+    ]
     assert {item.name for item in model.graph.initializer} == {
-        "stem.conv.weight", "stem.bn.weight", "stem.bn.bias", "stem.bn.running_mean", "stem.bn.running_var",
-        "layer.conv.weight", "layer.conv.bias", "layer_scale", "fc.weight", "fc.bias",
-    }  # fmt: skip
+        "stem.conv.weight",
+        "stem.bn.weight",
+        "stem.bn.bias",
+        "stem.bn.running_mean",
+        "stem.bn.running_var",
+        "layer.conv.weight",
+        "layer.conv.bias",
+        "layer_scale",
+        "fc.weight",
+        "fc.bias",
+    }
     assert [value.name for value in model.graph.input] == ["image"]
     assert [value.name for value in model.graph.output] == ["logits", "features"]
-    shapes = {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in model.graph.value_info}
+    shapes = {
+        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in model.graph.value_info
+    }
     assert shapes["stem.conv"] == ["N", 8, 8, 8]
     assert shapes["gap"] == ["N", 8, 1, 1]
 
@@ -168,7 +188,12 @@ def test_facts_travel_with_the_file(tmp_path: Path) -> None:
     written = write(graph, tmp_path / "a.onnx", meta=meta)
     model = onnx.load(written.path)
     facts = {item.key: item.value for item in model.metadata_props}
-    assert facts == {**meta, "name": "small", "weights": "random, seed 0", "params": str(3*8*9 + 16 + 8*8*9 + 8 + 8 + 18 + 90)}
+    assert facts == {
+        **meta,
+        "name": "small",
+        "weights": "random, seed 0",
+        "params": str(3 * 8 * 9 + 16 + 8 * 8 * 9 + 8 + 8 + 18 + 90),
+    }
     assert model.doc_string == "small. A. Author, B. Other. A Small Network. 2026. arXiv 2601.00001"
     assert (model.producer_name, model.ir_version) == ("archdsl", 10)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)]
@@ -177,8 +202,10 @@ def test_facts_travel_with_the_file(tmp_path: Path) -> None:
         onnx_write.build(graph, initial(graph), meta={"paper": odd})
 
 
-@pytest.mark.parametrize("name, nodes, nbytes", [("densenet121", 368, 32_278_318), ("mobilenet_v2", 100, 13_978_635),
-                                                 ("shufflenet_v2_x1_0", 173, 9_121_918)])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, nodes, nbytes",
+    [("densenet121", 368, 32_278_318), ("mobilenet_v2", 100, 13_978_635), ("shufflenet_v2_x1_0", 173, 9_121_918)],
+)
 def test_no_larger_than_a_traced_and_slimmed_file(name: str, nodes: int, nbytes: int, tmp_path: Path) -> None:
     """Its nodes and bytes as `benchmarks/size.py` found them: torch 2.14.1, onnxslim 0.1.98. The hash of given weights takes 57
     bytes more than `random, seed 0`."""
@@ -213,11 +240,18 @@ def test_free_sizes_run(size: tuple[int, int]) -> None:
     torch = pytest.importorskip("torch")
     F = torch.nn.functional
     graph = chain(
-        (6, H, W), ops.MaxPool(kernel=3, stride=(2, 2), ceil=True), ops.Gn(groups=3), ops.Shuffle(groups=2),
-        ops.AvgPool(kernel=3, stride=(1, 1), pad=1, inside=True), ops.Lrn(size=2, alpha=0.5),
-        ops.Pad(pixels=(1, 0, 2, -1)), ops.AvgPool(kernel=2, pad=(1, 0, 0, 1)), ops.Upsample(scale=2), ops.Ln(),
+        (6, H, W),
+        ops.MaxPool(kernel=3, stride=(2, 2), ceil=True),
+        ops.Gn(groups=3),
+        ops.Shuffle(groups=2),
+        ops.AvgPool(kernel=3, stride=(1, 1), pad=1, inside=True),
+        ops.Lrn(size=2, alpha=0.5),
+        ops.Pad(pixels=(1, 0, 2, -1)),
+        ops.AvgPool(kernel=2, pad=(1, 0, 0, 1)),
+        ops.Upsample(scale=2),
+        ops.Ln(),
         sizes=FREE,
-    )  # fmt: skip
+    )
     weights = initial(graph)
     model = onnx_write.build(graph, weights)
     onnx.checker.check_model(model, full_check=True)
@@ -241,7 +275,9 @@ def test_a_shuffle_of_few_and_of_many_channels(channels: int) -> None:
     graph = chain((channels, H, W), ops.Shuffle(groups=3), sizes=FREE)
     model = onnx_write.build(graph, {})
     onnx.checker.check_model(model, full_check=True)
-    assert [n.op_type for n in model.graph.node] == (["Gather"] if channels == 12 else ["Reshape", "Transpose", "Reshape"])
+    assert [n.op_type for n in model.graph.node] == (
+        ["Gather"] if channels == 12 else ["Reshape", "Transpose", "Reshape"]
+    )
     x = np.random.default_rng(0).standard_normal((2, channels, 3, 2)).astype(np.float32)
     (got,) = session(model).run(None, {"x": x})
     assert np.array_equal(got, torch.nn.functional.channel_shuffle(torch.from_numpy(x), 3).numpy())
@@ -249,6 +285,7 @@ def test_a_shuffle_of_few_and_of_many_channels(channels: int) -> None:
 
 def test_slices_that_cut_all_channels_are_one_split() -> None:
     """Also out of order; not those that overlap, leave something out, or stand alone."""
+
     def types(*spans: tuple[int, int]) -> tuple[list[str], list[np.ndarray], set[str]]:
         hand = Hand()
         hand.input("x", (7, 3, 3))
@@ -258,12 +295,20 @@ def test_slices_that_cut_all_channels_are_one_split() -> None:
         model = onnx_write.build(graph, {})
         onnx.checker.check_model(model, full_check=True)
         found = session(model).run(None, {"x": np.arange(63, dtype=np.float32).reshape(1, 7, 3, 3)})
-        return [n.op_type for n in model.graph.node], [y[0, :, 0, 0] / 9 for y in found], {t.name for t in model.graph.initializer}
+        return (
+            [n.op_type for n in model.graph.node],
+            [y[0, :, 0, 0] / 9 for y in found],
+            {t.name for t in model.graph.initializer},
+        )
 
     for spans, want in {
-        ((0, 3), (3, 7)): ["Split"], ((5, 7), (0, 2), (2, 5)): ["Split"], ((0, 7),): ["Slice"], ((0, 3), (4, 7)): ["Slice"] * 2,
-        ((0, 3), (2, 7)): ["Slice"] * 2, ((0, 3), (3, 7), (0, 3)): ["Slice"] * 3,
-    }.items():  # fmt: skip
+        ((0, 3), (3, 7)): ["Split"],
+        ((5, 7), (0, 2), (2, 5)): ["Split"],
+        ((0, 7),): ["Slice"],
+        ((0, 3), (4, 7)): ["Slice"] * 2,
+        ((0, 3), (2, 7)): ["Slice"] * 2,
+        ((0, 3), (3, 7), (0, 3)): ["Slice"] * 3,
+    }.items():
         kinds, found, constants = types(*spans)
         assert kinds == want
         assert [(int(y[0]), int(y[-1]) + 1) for y in found] == list(spans)
@@ -312,11 +357,18 @@ def test_what_needs_a_number_pins_its_size(op: Any, open_axes: list[str]) -> Non
 def test_sizes_are_free_or_fixed(tmp_path: Path) -> None:
     """A network that gives maps takes images of any size, one that gives classes of one, unless it is said."""
     maps, classes = "input: 3x16x24\nnet: [3x3 conv 4 relu]", "input: 3x16x24\nnet: [3x3 conv 4 relu, gap, fc 5]"
-    for text, said, want in ((maps, None, ["H", "W"]), (classes, None, [16, 24]), (maps, False, [16, 24]), (classes, True, ["H", "W"])):
+    for text, said, want in (
+        (maps, None, ["H", "W"]),
+        (classes, None, [16, 24]),
+        (maps, False, [16, 24]),
+        (classes, True, ["H", "W"]),
+    ):
         written = archdsl.loads(text).to_onnx(tmp_path / "a.onnx", free_sizes=said)
         model = onnx.load(written.path)
         assert axes(model.graph.input[0]) == ["N", 3, *want]
-        assert {item.key for item in model.metadata_props} & {"size H", "size W"} == ({"size H", "size W"} if want[0] == "H" else set())
+        assert {item.key for item in model.metadata_props} & {"size H", "size W"} == (
+            {"size H", "size W"} if want[0] == "H" else set()
+        )
     flat = archdsl.loads("input: 3x16x24\nnet: [3x3 conv 4 relu, fc 5]").to_onnx(tmp_path / "a.onnx", free_sizes=True)
     assert not flat.notes, "the network itself has but one size"
 
@@ -455,9 +507,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 def test_memory_stays_below_two_copies(tmp_path: Path, external: str) -> None:
     """320 MB of weights pass from a mapped file to the output; only the mapping's own pages are counted."""
     result = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(tmp_path), external], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parent, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+        [sys.executable, "-c", MEMORY, str(tmp_path), external],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     assert int(result.stdout) * 1024 < 1.15 * 5 * 4096 * 4096 * 4
 
 

@@ -28,7 +28,11 @@ from archdsl.views.request import Options
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = (
-    "no Chromium" if CHROMIUM is None else "" if importlib.util.find_spec("playwright") else "playwright is not installed"
+    "no Chromium"
+    if CHROMIUM is None
+    else ""
+    if importlib.util.find_spec("playwright")
+    else "playwright is not installed"
 )
 in_browser = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 VENDOR = Path(archdsl.__file__).parent / "views" / "page" / "vendor"
@@ -38,7 +42,9 @@ FEW = ["perceptron", "lenet5_1998", "alexnet", "googlenet", "unet", "shufflenet"
 """Every kind of formula: deconvolutions, adaptive pools, gates, sizes rounded up, tables of connections, no size at all."""
 LIMIT_MS = 60_000
 
-HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">\u202e\x1b[31m"
+HOSTILE = (
+    "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">\u202e\x1b[31m"
+)
 
 
 # --- the file --------------------------------------------------------------------------------------------
@@ -57,7 +63,11 @@ class _Elements(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
         self.texts.append((tag, named, ""))
-        self.loads += [(name, value) for name, value in attrs if name in ("src", "href", "style", "action") or name.startswith("on")]
+        self.loads += [
+            (name, value)
+            for name, value in attrs
+            if name in ("src", "href", "style", "action") or name.startswith("on")
+        ]
         if named.get("http-equiv") == "Content-Security-Policy":
             self.policy = named["content"] or ""
 
@@ -105,7 +115,11 @@ def test_one_file_that_loads_nothing_and_names_each_script_by_its_hash(tiny: Gra
 def test_no_name_breaks_out(tiny: Graph) -> None:
     text = page(hostile(tiny), View(unfold=(HOSTILE,)), Options(title=HOSTILE))
     found = _Elements(text)
-    assert [named.get("type", "") for named, _ in found.of("script")] == ["application/json", "text/plain", *[""] * len(SCRIPTS)]
+    assert [named.get("type", "") for named, _ in found.of("script")] == [
+        "application/json",
+        "text/plain",
+        *[""] * len(SCRIPTS),
+    ]
     assert found.of("img") == []
     (data,) = [text for named, text in found.of("script") if named.get("id") == "network"]
     assert not set(data) & set("<>&") and data.isascii()
@@ -115,7 +129,9 @@ def test_no_name_breaks_out(tiny: Graph) -> None:
 def test_the_scripts_set_text_and_never_markup() -> None:
     for name in SCRIPTS[1:]:
         text = (VENDOR.parent / f"{name}.js").read_text(encoding="utf-8")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|setAttribute\(\"style", text), name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|setAttribute\(\"style", text
+        ), name
 
 
 def test_where_a_spec_lies_is_not_told(tmp_path: Path) -> None:
@@ -132,7 +148,10 @@ def test_every_formula_of_macs_is_the_ops_own(name: str) -> None:
     graph = archdsl.load(name).graph
     other = figures.sample_sizes(graph)[:1]
     tried = [figures.work(node, other) for node in graph.nodes]  # raises where a formula does not hold
-    assert sum(w.at(n.in_shapes, n.shape) for w, n in zip(tried, graph.nodes, strict=True) if not n.training) == count(graph).macs
+    assert (
+        sum(w.at(n.in_shapes, n.shape) for w, n in zip(tried, graph.nodes, strict=True) if not n.training)
+        == count(graph).macs
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -197,7 +216,13 @@ def test_every_bundled_package_has_its_licence() -> None:
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+    ]
     with sync_playwright() as started:
         running = started.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield running
@@ -217,7 +242,10 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         tab = context.new_page()
         tab.on("console", lambda message: trouble.append(message.text))
         tab.on("pageerror", lambda problem: trouble.append(str(problem)))
-        tab.on("request", lambda request: trouble.append(request.url) if not request.url.startswith(("file:", "blob:")) else None)
+        tab.on(
+            "request",
+            lambda request: trouble.append(request.url) if not request.url.startswith(("file:", "blob:")) else None,
+        )
         tab.goto(path.as_uri() + fragment)
         tab.wait_for_selector("html[data-ready]")
         return tab
@@ -305,7 +333,10 @@ def test_every_family_is_counted_as_in_python(visit: Callable[..., Any], names: 
 def test_whole_numbers_stay_whole(visit: Callable[..., Any]) -> None:
     tab = visit(archdsl.load("perceptron").graph)
     wide = archdsl.loads("input: 3x100000x100000\nnet: {a: 3x3 conv 4099, b: gap}\n", name="wide.yaml").graph
-    told = tab.evaluate("([nodes, values]) => String(countAt(nodes, values, 1001).totals.macs)", [figures.nodes(wide), {"H": 99999, "W": 99991}])
+    told = tab.evaluate(
+        "([nodes, values]) => String(countAt(nodes, values, 1001).totals.macs)",
+        [figures.nodes(wide), {"H": 99999, "W": 99991}],
+    )
     assert int(told) == 1001 * 4099 * 99999 * 99991 * 27 > 2**53
 
 
@@ -391,7 +422,7 @@ def test_everything_by_keyboard(visit: Callable[..., Any]) -> None:
 def test_several_inputs_and_outputs(visit: Callable[..., Any]) -> None:
     made = archdsl.loads(
         "input: {photo: 3x64x48, meta: 10}\n"
-        "net: {a: {op: conv, kernel: 3, out: 8, from: photo}, b: gap, c: flatten, d: {op: fc, out: 8, from: meta}, e: \"add <- c, d\"}\n"
+        'net: {a: {op: conv, kernel: 3, out: 8, from: photo}, b: gap, c: flatten, d: {op: fc, out: 8, from: meta}, e: "add <- c, d"}\n'
         "outputs: {map: a, total: e}\n",
         name="two.yaml",
     )
@@ -439,7 +470,11 @@ def test_the_view_is_saved_as_svg(visit: Callable[..., Any], tmp_path: Path) -> 
     assert download.value.suggested_filename == "vgg16.svg"
     root = ET.parse(saved).getroot()
     words = "".join(root.itertext())
-    assert "3x3 conv, 64" in words and "512 \u00d7 14 \u00d7 14" in words and "var(" not in saved.read_text(encoding="utf-8")
+    assert (
+        "3x3 conv, 64" in words
+        and "512 \u00d7 14 \u00d7 14" in words
+        and "var(" not in saved.read_text(encoding="utf-8")
+    )
 
 
 @in_browser
@@ -449,7 +484,11 @@ def test_it_starts_as_it_was_asked_to(visit: Callable[..., Any]) -> None:
     assert tab.locator("h1").text_content() == "My net"
     assert tab.locator("#drawing .shape").count() == 0
     heads = tab.locator("#drawing .head").all_text_contents()
-    assert [head.split("\u25be")[1].split("\u00d7")[0].split("bottle")[0].strip() for head in heads] == ["layer3", "layer3.1 \u2026 layer3.5", "layer3.2"]
+    assert [head.split("\u25be")[1].split("\u00d7")[0].split("bottle")[0].strip() for head in heads] == [
+        "layer3",
+        "layer3.1 \u2026 layer3.5",
+        "layer3.2",
+    ]
     assert "layer3.2" in tab.locator("#details").text_content()
     assert tab.locator("#colour").input_value() == "macs"
     assert tab.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"

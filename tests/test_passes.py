@@ -54,7 +54,10 @@ def outputs(net: Network, numbers: dict[str, np.ndarray], passes: Collection[str
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    x = {graph.nodes[i].path: rng.standard_normal((2, *concrete(graph.nodes[i].shape))).astype(np.float32) for i in graph.inputs}
+    x = {
+        graph.nodes[i].path: rng.standard_normal((2, *concrete(graph.nodes[i].shape))).astype(np.float32)
+        for i in graph.inputs
+    }
     found: list[np.ndarray] = session.run(None, x)
     return found
 
@@ -70,13 +73,23 @@ def kinds(graph: Graph) -> list[str]:
 def test_the_fold_map_says_what_differs() -> None:
     """A rule for layers of one name, whole paths for the others, and nothing of layers that took in nothing."""
     taken: dict[str, tuple[str, ...]] = {
-        "stem": ("bn",), "a.0.conv": ("a.0.bn", "a.0.scale"), "a.1.conv": ("a.1.bn", "a.1.scale"), "a.2.conv": ("a.2.bn",),
-        "b.conv": (), "head.fc": ("norm",), "odd/conv": ("odd/bn",),
-    }  # fmt: skip
+        "stem": ("bn",),
+        "a.0.conv": ("a.0.bn", "a.0.scale"),
+        "a.1.conv": ("a.1.bn", "a.1.scale"),
+        "a.2.conv": ("a.2.bn",),
+        "b.conv": (),
+        "head.fc": ("norm",),
+        "odd/conv": ("odd/bn",),
+    }
     text = fold_map.write(taken)
     assert json.loads(text) == {
-        "stem": "bn", "conv": "bn scale", "fc": "/norm", "odd/conv": "/odd/bn", "/a.2.conv": "bn", "/b.conv": "",
-    }  # fmt: skip
+        "stem": "bn",
+        "conv": "bn scale",
+        "fc": "/norm",
+        "odd/conv": "/odd/bn",
+        "/a.2.conv": "bn",
+        "/b.conv": "",
+    }
     assert fold_map.read(text, taken) == taken
     assert fold_map.write({"a": ()}) == ""
     assert fold_map.read("", ["stem"]) == {"stem": ()}
@@ -88,59 +101,162 @@ def test_the_fold_map_says_what_differs() -> None:
 # --- each pass, before and after --------------------------------------------------------------------------------
 
 CASES = {
-    "training-heads": ("drop-training", "net: {a: 3x3 conv 4, b: 1x1 conv 2}\naux: {head: {from: a, do: [gap, fc 2], weight: 0.3}}",
-                       "conv conv", []),
-    "dropout": ("drop-identities", "net: [3x3 conv 4, dropout 0.5, droppath 0.1, identity, affine 1 0, relu]", "conv relu", []),
+    "training-heads": (
+        "drop-training",
+        "net: {a: 3x3 conv 4, b: 1x1 conv 2}\naux: {head: {from: a, do: [gap, fc 2], weight: 0.3}}",
+        "conv conv",
+        [],
+    ),
+    "dropout": (
+        "drop-identities",
+        "net: [3x3 conv 4, dropout 0.5, droppath 0.1, identity, affine 1 0, relu]",
+        "conv relu",
+        [],
+    ),
     "dropout-at-the-end": ("drop-identities", "net: [relu, dropout 0.5]", "relu", []),
     "dead": ("drop-dead", "net: {a: 3x3 conv 4, b: 1x1 conv 2, c: 1x1 conv 2 <- a}\noutputs: {y: c}", "conv conv", []),
     "pads": ("merge-pads", "net: [pad 2, 3x3 conv 4 valid]", "conv", []),
     "pads-same": ("merge-pads", "net: ['pad [0,1,2,3]', 3x3 conv 4 /2 pad=1, relu]", "conv relu", []),
-    "pads-of-two": ("merge-pads", "net: {p: pad 1, a: 3x3 conv 4 valid, b: 3x3 conv 4 valid <- p, c: 'add <- a, b'}", "conv conv add", []),
+    "pads-of-two": (
+        "merge-pads",
+        "net: {p: pad 1, a: 3x3 conv 4 valid, b: 3x3 conv 4 valid <- p, c: 'add <- a, b'}",
+        "conv conv add",
+        [],
+    ),
     "pads-read-by-a-pool": ("merge-pads", "net: [pad 2, 3x3 maxpool]", "pad maxpool", []),
     "pads-of-ones": ("merge-pads", "net: [pad 1 value=1, 3x3 conv 4 valid]", "pad conv", []),
     "pads-cropping": ("merge-pads", "net: [pad -1, 3x3 conv 4 valid]", "pad conv", []),
-    "concat-of-concats": ("merge-concats", "net: {a: 1x1 conv 2, b: 1x1 conv 3 <- input, c: 'concat <- a, b', d: 1x1 conv 1 <- a, e: 'concat <- d, c'}",
-                          "conv conv conv concat", []),
-    "concats-in-a-row": ("merge-concats", "net: {a: relu, c: 'concat <- a, input', d: 'concat <- input, c', e: 'concat <- d, a'}", "relu concat", []),
-    "concat-read-twice": ("merge-concats", "net: {a: relu, c: 'concat <- a, input', r: relu, e: 'concat <- r, c'}", "relu concat relu concat", []),
-    "concat-with-itself": ("merge-concats", "net: {a: relu, c: 'concat <- a, input', e: 'concat <- c, c'}", "relu concat concat", []),
+    "concat-of-concats": (
+        "merge-concats",
+        "net: {a: 1x1 conv 2, b: 1x1 conv 3 <- input, c: 'concat <- a, b', d: 1x1 conv 1 <- a, e: 'concat <- d, c'}",
+        "conv conv conv concat",
+        [],
+    ),
+    "concats-in-a-row": (
+        "merge-concats",
+        "net: {a: relu, c: 'concat <- a, input', d: 'concat <- input, c', e: 'concat <- d, a'}",
+        "relu concat",
+        [],
+    ),
+    "concat-read-twice": (
+        "merge-concats",
+        "net: {a: relu, c: 'concat <- a, input', r: relu, e: 'concat <- r, c'}",
+        "relu concat relu concat",
+        [],
+    ),
+    "concat-with-itself": (
+        "merge-concats",
+        "net: {a: relu, c: 'concat <- a, input', e: 'concat <- c, c'}",
+        "relu concat concat",
+        [],
+    ),
     "bn": ("fold-after", "net: {c: 3x3 conv 4 bn relu}", "conv relu", ["c.conv/weight", "c.conv/bias"]),
     "bn-behind-a-bias": ("fold-after", "net: {c: 3x3 conv 4 bias, b: bn}", "conv", ["c/weight", "c/bias"]),
-    "bn-without-factors": ("fold-after", "net: {c: 3x3 conv 4 bias, b: bn affine=false}", "conv", ["c/weight", "c/bias"]),
-    "bn-of-groups": ("fold-after", "net: {a: 1x1 conv 6, c: 3x3 conv 12 groups=3, b: bn}", "conv conv", ["c/weight", "c/bias"]),
+    "bn-without-factors": (
+        "fold-after",
+        "net: {c: 3x3 conv 4 bias, b: bn affine=false}",
+        "conv",
+        ["c/weight", "c/bias"],
+    ),
+    "bn-of-groups": (
+        "fold-after",
+        "net: {a: 1x1 conv 6, c: 3x3 conv 12 groups=3, b: bn}",
+        "conv conv",
+        ["c/weight", "c/bias"],
+    ),
     "bn-of-depthwise": ("fold-after", "net: {c: 3x3 dwconv multiplier=2, b: bn}", "conv", ["c/weight", "c/bias"]),
-    "bn-of-deconv": ("fold-after", "net: {a: 1x1 conv 6, c: 3x3 deconv 9 /2 groups=3, b: bn}", "conv deconv", ["c/weight", "c/bias"]),
+    "bn-of-deconv": (
+        "fold-after",
+        "net: {a: 1x1 conv 6, c: 3x3 deconv 9 /2 groups=3, b: bn}",
+        "conv deconv",
+        ["c/weight", "c/bias"],
+    ),
     "bn-of-fc": ("fold-after", "net: {c: fc 5, b: bn relu}", "flatten fc relu", ["c/weight", "c/bias"]),
     "bn-of-fc-at-every-place": ("fold-after", "net: {c: 1x1 fc 5, b: bn}", "fc", ["c/kernels", "c/bias"]),
-    "bn-of-a-fixed-filter": ("fold-after", "net: {c: '3x3 conv 1 weight=[[1,2,1],[2,4,2],[1,2,1]] bias=0.5', b: bn}", "conv",
-                             ["c/weight", "c/bias"]),
-    "bn-scale-affine": ("fold-after", "net: {c: 3x3 conv 4, b: bn, s: scale 0.5, a: 'affine 0.17 [1,2,3,4]'}", "conv",
-                        ["c/weight", "c/bias"]),
+    "bn-of-a-fixed-filter": (
+        "fold-after",
+        "net: {c: '3x3 conv 1 weight=[[1,2,1],[2,4,2],[1,2,1]] bias=0.5', b: bn}",
+        "conv",
+        ["c/weight", "c/bias"],
+    ),
+    "bn-scale-affine": (
+        "fold-after",
+        "net: {c: 3x3 conv 4, b: bn, s: scale 0.5, a: 'affine 0.17 [1,2,3,4]'}",
+        "conv",
+        ["c/weight", "c/bias"],
+    ),
     "scale-alone": ("fold-after", "net: {c: 3x3 conv 4 nobias, s: scale 0.5}", "conv", ["c/weight"]),
     "bn-of-a-shared-layer": ("fold-after", "net: {c: 3x3 conv 4, b: bn, d: 'add <- b, c'}", "conv bn add", []),
     "bn-of-an-output": ("fold-after", "net: {c: 3x3 conv 4, b: bn}\noutputs: {raw: c, normal: b}", "conv bn", []),
-    "bn-as-an-output": ("fold-after", "net: {c: 3x3 conv 4, b: bn, r: relu}\noutputs: {normal: b, end: r}", "conv relu", ["c/weight", "c/bias"]),
+    "bn-as-an-output": (
+        "fold-after",
+        "net: {c: 3x3 conv 4, b: bn, r: relu}\noutputs: {normal: b, end: r}",
+        "conv relu",
+        ["c/weight", "c/bias"],
+    ),
     "bn-of-a-table": ("fold-after", "net: {c: '3x3 conv 2 table=[[0],[1,2]]', b: bn}", "conv bn", ["c/kernels"]),
     "bn-alone": ("fold-after", "net: {p: 3x3 maxpool, b: bn}", "maxpool bn", []),
-    "input-transform": ("fold-before", "net: {a: 'affine [2,3,4] [1,2,3]', c: 3x3 conv 4 valid}", "conv", ["c/weight", "c/bias"]),
-    "input-transforms": ("fold-before", "net: {a: 'affine [2,3,4] 1', b: affine 0.5 2, c: 3x3 conv 4 valid nobias}", "conv",
-                         ["c/weight", "c/bias"]),
-    "input-factor-with-padding": ("fold-before", "net: {a: 'affine [2,3,4]', c: 3x3 conv 4 nobias}", "conv", ["c/weight"]),
+    "input-transform": (
+        "fold-before",
+        "net: {a: 'affine [2,3,4] [1,2,3]', c: 3x3 conv 4 valid}",
+        "conv",
+        ["c/weight", "c/bias"],
+    ),
+    "input-transforms": (
+        "fold-before",
+        "net: {a: 'affine [2,3,4] 1', b: affine 0.5 2, c: 3x3 conv 4 valid nobias}",
+        "conv",
+        ["c/weight", "c/bias"],
+    ),
+    "input-factor-with-padding": (
+        "fold-before",
+        "net: {a: 'affine [2,3,4]', c: 3x3 conv 4 nobias}",
+        "conv",
+        ["c/weight"],
+    ),
     "input-shift-with-padding": ("fold-before", "net: {a: 'affine 1 [1,2,3]', c: 3x3 conv 4}", "affine conv", []),
     "bn-before": ("fold-before", "net: {p: 2x2 maxpool, b: bn, c: 1x1 conv 4}", "maxpool conv", ["c/weight", "c/bias"]),
-    "bn-before-groups": ("fold-before", "net: {a: 1x1 conv 6 relu, b: bn, c: 3x3 conv 4 groups=2 valid}", "conv relu conv",
-                         ["c/weight", "c/bias"]),
-    "bn-before-fc": ("fold-before", "net: {p: gap, f: flatten, b: bn, c: fc 4}", "gap flatten fc", ["c/weight", "c/bias"]),
-    "factor-before-deconv": ("fold-before", "net: {a: 'affine [2,3,4]', c: 3x3 deconv 4 /2}", "deconv", ["c/weight", "c/bias"]),
+    "bn-before-groups": (
+        "fold-before",
+        "net: {a: 1x1 conv 6 relu, b: bn, c: 3x3 conv 4 groups=2 valid}",
+        "conv relu conv",
+        ["c/weight", "c/bias"],
+    ),
+    "bn-before-fc": (
+        "fold-before",
+        "net: {p: gap, f: flatten, b: bn, c: fc 4}",
+        "gap flatten fc",
+        ["c/weight", "c/bias"],
+    ),
+    "factor-before-deconv": (
+        "fold-before",
+        "net: {a: 'affine [2,3,4]', c: 3x3 deconv 4 /2}",
+        "deconv",
+        ["c/weight", "c/bias"],
+    ),
     "shift-before-deconv": ("fold-before", "net: {a: 'affine 1 [2,3,4]', c: 2x2 deconv 4 /2}", "affine deconv", []),
-    "bn-before-two": ("fold-before", "net: {p: relu, b: bn, c: 1x1 conv 4, d: 3x3 conv 4 valid <- b}\noutputs: {c: c, d: d}",
-                      "relu conv conv", ["c/weight", "c/bias", "d/weight", "d/bias"]),
-    "bn-before-a-conv-and-more": ("fold-before", "net: {p: relu, b: bn, c: 1x1 conv 3, d: 'add <- b, c'}", "relu bn conv add", []),
+    "bn-before-two": (
+        "fold-before",
+        "net: {p: relu, b: bn, c: 1x1 conv 4, d: 3x3 conv 4 valid <- b}\noutputs: {c: c, d: d}",
+        "relu conv conv",
+        ["c/weight", "c/bias", "d/weight", "d/bias"],
+    ),
+    "bn-before-a-conv-and-more": (
+        "fold-before",
+        "net: {p: relu, b: bn, c: 1x1 conv 3, d: 'add <- b, c'}",
+        "relu bn conv add",
+        [],
+    ),
     "silu": ("fuse-gates", "net: {g: {branches: [identity, sigmoid], merge: mul}}", "silu", []),
     "hardswish": ("fuse-gates", "net: {a: 3x3 conv 4, h: hardsigmoid, m: 'mul <- h, a'}", "conv hardswish", []),
-    "gate-read-twice": ("fuse-gates", "net: {a: 3x3 conv 4, h: sigmoid, m: 'mul <- h, a', n: 'add <- m, h'}", "conv sigmoid mul add", []),
+    "gate-read-twice": (
+        "fuse-gates",
+        "net: {a: 3x3 conv 4, h: sigmoid, m: 'mul <- h, a', n: 'add <- m, h'}",
+        "conv sigmoid mul add",
+        [],
+    ),
     "adaptive-pool": ("global-pools", "net: [1x1 avgpool adaptive]", "gap", []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -213,7 +329,22 @@ def test_every_combination_of_passes() -> None:
 
 def test_all_passes_at_once() -> None:
     graph = archdsl.loads(EVERYTHING).optimised()
-    assert kinds(graph) == ["conv", "relu", "conv", "relu", "conv", "conv", "add", "relu", "hardswish", "conv", "silu", "gap", "flatten", "fc"]
+    assert kinds(graph) == [
+        "conv",
+        "relu",
+        "conv",
+        "relu",
+        "conv",
+        "conv",
+        "add",
+        "relu",
+        "hardswish",
+        "conv",
+        "silu",
+        "gap",
+        "flatten",
+        "fc",
+    ]
     assert graph.aux == {} and list(graph.outputs) == ["logits", "features"]
 
 
@@ -257,12 +388,32 @@ def test_random_networks(text: str) -> None:
         assert apart(plain, outputs(network, numbers, tuple(PASSES))) <= 20 * BOUND
 
 
-@pytest.mark.parametrize("name", [
-    "resnet18", "squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5",
-    *(pytest.param(n, marks=pytest.mark.slow) for n in (
-        "googlenet", "densenet121", "inception_v3", "convnext_tiny", "efficientnet_b0", "regnet_y_400mf", "mnasnet0_5",
-        "inception_resnet_v2", "unet", "dpn68", "xception", "resnext50_32x4d")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "squeezenet1_1",
+        "mobilenet_v3_small",
+        "shufflenet_v2_x0_5",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in (
+                "googlenet",
+                "densenet121",
+                "inception_v3",
+                "convnext_tiny",
+                "efficientnet_b0",
+                "regnet_y_400mf",
+                "mnasnet0_5",
+                "inception_resnet_v2",
+                "unet",
+                "dpn68",
+                "xception",
+                "resnext50_32x4d",
+            )
+        ),
+    ],
+)
 def test_networks_of_the_library(name: str) -> None:
     network = archdsl.load(name)
     numbers = lively(network)
@@ -324,7 +475,9 @@ def test_compile_with_and_without(tmp_path: Path) -> None:
     layers = {name.partition("/")[0] for name in names(tmp_path / "b.onnx") - kept}
     told = fold_map.read(facts["folded"], layers)
     assert told["conv1"] == ("bn1",) and told["layer2.0.downsample.0"] == ("layer2.0.downsample.1",)
-    assert {path for paths in told.values() for path in paths} == {t.node.path for t in network.graph.tensors if t.node.op.kind == "bn"}
+    assert {path for paths in told.values() for path in paths} == {
+        t.node.path for t in network.graph.tensors if t.node.op.kind == "bn"
+    }
     assert facts["params"] == str(network.params)
     assert cli("compile", "resnet18", "--disable", "fold-after", "-o", str(tmp_path / "c.onnx")).exit_code == 0
     assert names(tmp_path / "c.onnx") == kept

@@ -71,7 +71,9 @@ def inputs(net: Network, batch: int = 2) -> dict[str, Any]:
 def run(model: onnx.ModelProto, x: dict[str, Any]) -> list[Any]:
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
-    found: list[Any] = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, x)
+    found: list[Any] = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(
+        None, x
+    )
     return found
 
 
@@ -135,7 +137,9 @@ def test_networks_in_fp16(name: str) -> None:
 def test_rounding_of_bfloat16() -> None:
     """Against torch's own."""
     torch = pytest.importorskip("torch")
-    values = np.concatenate([np.random.default_rng(0).standard_normal(10_000), [0, -0.0, 1e-40, 3.4e38, np.inf, -np.inf, np.nan, 65505]])
+    values = np.concatenate(
+        [np.random.default_rng(0).standard_normal(10_000), [0, -0.0, 1e-40, 3.4e38, np.inf, -np.inf, np.nan, 65505]]
+    )
     array = values.astype(np.float32)
     item = Stored("w", array.shape, "bfloat16")
     got = Numbers("n", {"w": array}).of(item)
@@ -180,7 +184,9 @@ def cli(*arguments: str) -> Any:
 
 
 def test_int8(here: Path) -> None:
-    done = cli("compile", "small.yaml", "--precision", "int8", "--calibrate", "photos", "-o", "q.onnx", "--format", "json")
+    done = cli(
+        "compile", "small.yaml", "--precision", "int8", "--calibrate", "photos", "-o", "q.onnx", "--format", "json"
+    )
     assert done.exit_code == 0, done.output
     assert "warning[W0862]: calibrated on 4 images" in done.stderr
     told = json.loads(done.stdout)["int8"]
@@ -193,7 +199,9 @@ def test_int8(here: Path) -> None:
     kinds = [node.op_type for node in model.graph.node]
     assert "QuantizeLinear" in kinds and "DequantizeLinear" in kinds and "BatchNormalization" not in kinds
     scales = {t.name: t.dims for t in model.graph.initializer}
-    weight = next(t for t in model.graph.initializer if t.data_type == TensorProto.INT8 and list(t.dims) == [8, 3, 3, 3])
+    weight = next(
+        t for t in model.graph.initializer if t.data_type == TensorProto.INT8 and list(t.dims) == [8, 3, 3, 3]
+    )
     assert list(scales[weight.name.replace("_quantized", "_scale")]) == [8], "a scale for each channel"
     assert "small, int8, weights random" in cli("predict", "q.onnx", str(CAT)).stdout
     assert sorted(p.name for p in here.iterdir()) == ["photos", "q.onnx", "small.yaml"]

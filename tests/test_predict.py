@@ -93,8 +93,20 @@ def test_a_recipe_travels_as_json() -> None:
     recipe = Recipe(256, (224, 224), 255.0, (1.0, 2.0, 3.0), (1.0,), "BGR")
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert Recipe.from_json(Recipe((32, 48)).to_json()) == Recipe((32, 48))
-    for text in ("[]", "{", '{"resize": "x"}', '{"resize": 0}', '{"crop": [1]}', '{"layout": "XYZ"}', '{"more": 1}',
-                 '{"mean": []}', '{"mean": ["a"]}', '{"resize": 99999999}', "7", '{"std": 1}'):  # fmt: skip
+    for text in (
+        "[]",
+        "{",
+        '{"resize": "x"}',
+        '{"resize": 0}',
+        '{"crop": [1]}',
+        '{"layout": "XYZ"}',
+        '{"more": 1}',
+        '{"mean": []}',
+        '{"mean": ["a"]}',
+        '{"resize": 99999999}',
+        "7",
+        '{"std": 1}',
+    ):
         with pytest.raises((ValueError, TypeError)):
             Recipe.from_json(text)
 
@@ -145,8 +157,16 @@ def test_turned_upright(tmp_path: Path) -> None:
         assert found.values.shape[2:] == ((2, 4) if orientation < 5 else (4, 2))
         corner = tuple(np.argwhere(found.values[0, 0] > 0.5)[0])
         height, width = found.values.shape[2:]
-        expected = {1: (0, 0), 2: (0, width - 1), 3: (height - 1, width - 1), 4: (height - 1, 0), 5: (0, 0),
-                    6: (0, width - 1), 7: (height - 1, width - 1), 8: (height - 1, 0)}  # fmt: skip
+        expected = {
+            1: (0, 0),
+            2: (0, width - 1),
+            3: (height - 1, width - 1),
+            4: (height - 1, 0),
+            5: (0, 0),
+            6: (0, width - 1),
+            7: (height - 1, width - 1),
+            8: (height - 1, 0),
+        }
         assert corner == expected[orientation]
         assert bool(found.notes) == (orientation > 1)
 
@@ -289,9 +309,17 @@ def test_what_a_model_says_of_itself(make: Make) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x08\x0a", b"hello world, this is text", CAT.read_bytes(), b"\x08\x0a\x3a\xff\xff\xff\xff\x7f", b"\xff" * 50,
-     b"\x08\x0a\x72\x02\x0a\x09\x3a\x00", b"PK\x03\x04" + bytes(100)],
-)  # fmt: skip
+    [
+        b"",
+        b"\x08\x0a",
+        b"hello world, this is text",
+        CAT.read_bytes(),
+        b"\x08\x0a\x3a\xff\xff\xff\xff\x7f",
+        b"\xff" * 50,
+        b"\x08\x0a\x72\x02\x0a\x09\x3a\x00",
+        b"PK\x03\x04" + bytes(100),
+    ],
+)
 def test_not_a_model(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(data)
@@ -386,7 +414,9 @@ class _RecordsNothing(_Falls):
     def InferenceSession(self, source: object, options: object, providers: list[Any]) -> object:
         (_, settings), _ = providers
         if settings["enable_cuda_graph"] == "1":
-            raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : not all nodes have been partitioned to CUDAExecutionProvider")
+            raise RuntimeError(
+                "[ONNXRuntimeError] : 1 : FAIL : not all nodes have been partitioned to CUDAExecutionProvider"
+            )
         return _OnCuda(self._make(source, options, providers=["CPUExecutionProvider"]))
 
 
@@ -604,8 +634,12 @@ def test_foreign_metadata_is_not_trusted(make: Make, tmp_path: Path) -> None:
 
     base = onnx.load(make("input: 3x8x8\nnet: [gap, fc 2]", "net"))
     path = tmp_path / "foreign.onnx"
-    for key, value in (("preprocess", "{"), ("preprocess", '{"mean": [1, 2]}'), ("preprocess", '{"layout": "L"}'),
-                       ("preprocess", '{"std": [0]}')):  # fmt: skip
+    for key, value in (
+        ("preprocess", "{"),
+        ("preprocess", '{"mean": [1, 2]}'),
+        ("preprocess", '{"layout": "L"}'),
+        ("preprocess", '{"std": [0]}'),
+    ):
         del base.metadata_props[:]
         base.metadata_props.add(key=key, value=value)
         onnx.save(base, path)

@@ -89,7 +89,9 @@ def test_response_norm_beside_a_large_channel() -> None:
 
 def test_copies_that_receive_images_and_vectors() -> None:
     """One class for both, whose shapes the printed source could not say."""
-    source = archdsl.loads("input: 4x8x8\nblocks:\n  f: {a: relu, b: dropout}\nnet: {x: f, y: gap, z: flatten, v: f}").to_source()
+    source = archdsl.loads(
+        "input: 4x8x8\nblocks:\n  f: {a: relu, b: dropout}\nnet: {x: f, y: gap, z: flatten, v: f}"
+    ).to_source()
     assert "(N, C, ...) -> (N, C, ...)" in source
 
 
@@ -119,14 +121,20 @@ def test_a_table_is_used_again_on_more_maps() -> None:
 def _by_table(maps, weight):  # type: ignore[no-untyped-def]
     import numpy as np
 
-    return np.stack([weight[0] * maps[1], weight[1] * maps[0] + weight[2] * maps[1], weight[3] * maps[0] + weight[4] * maps[1]])
+    return np.stack(
+        [weight[0] * maps[1], weight[1] * maps[0] + weight[2] * maps[1], weight[3] * maps[0] + weight[4] * maps[1]]
+    )
 
 
 @pytest.mark.parametrize(("pixels", "steps"), [("[-1,-1,1,1]", 2), ("2", 1), ("[-1,0,-2,0]", 1)])
 def test_pads_that_older_runtimes_understand(pixels: str, steps: int) -> None:
     """ONNX Runtime 1.20 took a pad of zeros into the max pool behind it, which pads with less than any number, unless it names its
     axes; and where an image is moved within its size, and read by nothing else, it wrote over pixels that it had yet to read."""
-    np, ort, F = pytest.importorskip("numpy"), pytest.importorskip("onnxruntime"), pytest.importorskip("torch.nn.functional")
+    np, ort, F = (
+        pytest.importorskip("numpy"),
+        pytest.importorskip("onnxruntime"),
+        pytest.importorskip("torch.nn.functional"),
+    )
     torch = pytest.importorskip("torch")
     from archdsl.backends.onnx.write import build
 
@@ -137,7 +145,9 @@ def test_pads_that_older_runtimes_understand(pixels: str, steps: int) -> None:
     numbers = {t.name: [*np.frombuffer(t.raw_data, np.int64)] for t in model.graph.initializer if t.data_type == 7}
     assert all(min(n) >= 0 or max(n) <= 0 for name, n in numbers.items() if name in {node.input[1] for node in pads})
     x = -np.random.default_rng(0).random((2, 2, 7, 6), np.float32)
-    (made,) = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"input": x})
+    (made,) = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+        None, {"input": x}
+    )
     top, left, bottom, right = archdsl.ops.Pad(pixels=found.by_path["p"].op.pixels).sides  # type: ignore[attr-defined]
     want = F.max_pool2d(F.pad(torch.from_numpy(x).tanh(), (left, right, top, bottom)), 3, 1)
     assert np.allclose(made, want.numpy(), atol=1e-6)

@@ -46,7 +46,9 @@ def complaint(document: Any) -> tuple[str, str] | None:
     return None if found is None else (found.json_path, found.message)
 
 
-def test_the_committed_copy_is_what_the_command_prints(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_committed_copy_is_what_the_command_prints(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
     if request.config.getoption("--update-goldens"):
         COMMITTED.write_text(schema_text(), encoding="utf-8")
     with pytest.raises(SystemExit) as done:

@@ -282,8 +282,12 @@ def test_blocks_share_a_class() -> None:
 def test_arguments_are_the_blocks_own() -> None:
     source = to_source(archdsl.load("googlenet").graph)
     assert re.findall(r"^class (\w+)", source, re.MULTILINE) == [
-        "ConvBnRelu", "Inception", "Head", "GooglenetTrainingOutputs", "Googlenet",
-    ]  # fmt: skip
+        "ConvBnRelu",
+        "Inception",
+        "Head",
+        "GooglenetTrainingOutputs",
+        "Googlenet",
+    ]
     assert "self, in_channels: int, a: int, b1: int, b2: int, c1: int, c2: int, d: int" in source
     assert "self.inception3a = Inception(192, 64, 96, 128, 16, 32, 32)" in source
     assert '"""Parallel branches: (N, in_channels, H, W) -> (N, a + b2 + c2 + d, H, W)."""' in source

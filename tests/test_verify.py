@@ -54,8 +54,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "small.yaml").write_text(SMALL)
     net = archdsl.load("small.yaml")
     draw = np.random.default_rng(4)
-    weights = {k: v + np.float32(0.1) * draw.standard_normal(v.shape).astype(v.dtype) if v.dtype == np.float32 else v
-               for k, v in net.weights(seed=9).items()}  # fmt: skip
+    weights = {
+        k: v + np.float32(0.1) * draw.standard_normal(v.shape).astype(v.dtype) if v.dtype == np.float32 else v
+        for k, v in net.weights(seed=9).items()
+    }
     weights = {k: np.abs(v) + np.float32(0.1) if k.endswith("running_var") else v for k, v in weights.items()}
     save(net.weights(weights), "w.safetensors")
     return tmp_path

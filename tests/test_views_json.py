@@ -16,8 +16,15 @@ from archdsl.passes.summary import summarize
 from archdsl.views.json import params_csv, params_json, params_markdown
 
 TOTALS = {
-    "params", "buffers", "aux_params", "macs", "flops", "activations", "peak_memory_bytes", "weight_bytes",
-}  # fmt: skip
+    "params",
+    "buffers",
+    "aux_params",
+    "macs",
+    "flops",
+    "activations",
+    "peak_memory_bytes",
+    "weight_bytes",
+}
 NODE = {"path", "op", "inputs", "output", "params", "macs", "receptive_field", "line"}
 
 

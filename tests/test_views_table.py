@@ -56,7 +56,10 @@ def body(text: str) -> tuple[list[str], str]:
 def test_columns_sum_to_the_totals(name: str, depth: int) -> None:
     graph = archdsl.load(name).graph
     rows, total = body(render(graph, depth=depth))
-    at = {title: total.index(cell) + len(cell) for title, cell in zip(("params", "MACs"), re.findall(r"[\d,]{2,}", total), strict=False)}
+    at = {
+        title: total.index(cell) + len(cell)
+        for title, cell in zip(("params", "MACs"), re.findall(r"[\d,]{2,}", total), strict=False)
+    }
     for title, end in at.items():
         summed = sum(int(re.split(r"\s{2,}", row[:end])[-1].replace(",", "").replace("-", "0")) for row in rows)
         assert f"{summed:,}" in total, title
@@ -177,8 +180,16 @@ def test_a_table_needs_neither_rich_nor_graphviz() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0 "), (999, "999 "), (1000, "1.000 k"), (999_949, "999.9 k"), (999_950, "1.000 M"), (4_089_184_256, "4.089 G"), (25_557_032, "25.56 M")],
-)  # fmt: skip
+    [
+        (0, "0 "),
+        (999, "999 "),
+        (1000, "1.000 k"),
+        (999_949, "999.9 k"),
+        (999_950, "1.000 M"),
+        (4_089_184_256, "4.089 G"),
+        (25_557_032, "25.56 M"),
+    ],
+)
 def test_short_numbers(value: int, shown: str) -> None:
     assert in_short(value) == shown
 
@@ -191,7 +202,10 @@ def test_ops_in_words() -> None:
     assert written(Conv(out=64, kernel=(7, 7), stride=(2, 2))) == "7x7 conv 64 /2"
     assert written(Conv(out=64, kernel=(1, 7), stride=(2, 1), bias=False)) == "1x7 conv 64 /[2,1] nobias"
     assert written(Conv(out=64, kernel=(1, 1), bias=False), normed=True) == "1x1 conv 64"
-    assert written(Conv(out=1, kernel=(2, 2), weight=((1.0, -1.0), (1.0, -1.0)), bias=0.0)) == "2x2 conv 1 bias=0 weight=[[1,-1],[1,-1]]"
+    assert (
+        written(Conv(out=1, kernel=(2, 2), weight=((1.0, -1.0), (1.0, -1.0)), bias=0.0))
+        == "2x2 conv 1 bias=0 weight=[[1,-1],[1,-1]]"
+    )
     assert figure(Conv(out=64, kernel=(7, 7), stride=(2, 2))) == "7x7 conv, 64, /2"
     assert written(Relu()) == figure(Relu()) == "relu"
 
@@ -219,8 +233,12 @@ def test_copies_of_other_sizes_are_rows_of_their_own() -> None:
     """Only the layers of a dense block, which grow by the same each, are one row all the same."""
     rows = summarize(archdsl.loads(GROWING).graph).rows
     assert [(row.part.path, len(row.part.copies)) for row in rows] == [
-        ("input", 1), ("body.0", 1), ("body.1", 1), ("body.2", 1), ("out", 1),
-    ]  # fmt: skip
+        ("input", 1),
+        ("body.0", 1),
+        ("body.1", 1),
+        ("body.2", 1),
+        ("out", 1),
+    ]
     dense = GROWING.replace("in*2", "4").replace("{do: f, repeat: 3}", "dense 3 * f")
     assert [len(row.part.copies) for row in summarize(archdsl.loads(dense).graph, depth=2).rows] == [1, 3, 1]
 

@@ -103,7 +103,9 @@ def test_every_stage_is_drawn_once_or_in_its_run(name: str) -> None:
             weighted += sum(isinstance(graph.nodes[n].op, Conv | Deconv | Fc) for n in ids)
         else:
             first = graph.nodes[staged.stage_of.index(number)]
-            kinds = [n.op for n in graph.nodes if staged.stage_of[n.id] == number and isinstance(n.op, Conv | Deconv | Fc)]
+            kinds = [
+                n.op for n in graph.nodes if staged.stage_of[n.id] == number and isinstance(n.op, Conv | Deconv | Fc)
+            ]
             assert len(kinds) in (0, times), (first, times)
             weighted += times * bool(kinds)
     assert weighted == sum(isinstance(n.op, Conv | Deconv | Fc) for n in graph.nodes if not n.training)
@@ -163,7 +165,13 @@ def skipping(edges: set[tuple[int, int]]) -> set[tuple[int, int]]:
 def test_shortcuts_of_networks_that_everybody_knows() -> None:
     for name, expected in (
         ("resnet50", [(f"layer{n}.0/add", f"layer{n}.1/add") for n in (1, 2, 3, 4)]),
-        ("unet", [("inc.double_conv.3", "up4.cat"), *((f"down{n}.maxpool_conv.1.double_conv.3", f"up{4 - n}.cat") for n in (1, 2, 3))]),
+        (
+            "unet",
+            [
+                ("inc.double_conv.3", "up4.cat"),
+                *((f"down{n}.maxpool_conv.1.double_conv.3", f"up{4 - n}.cat") for n in (1, 2, 3)),
+            ],
+        ),
         ("vgg16", []),
         ("googlenet", []),
     ):
@@ -180,7 +188,9 @@ def test_runs_have_their_counts() -> None:
 
 def test_a_block_without_a_volume_has_no_plate() -> None:
     """A dropout stands with the volume before it, here the input's."""
-    graph = archdsl.loads("input: 3x8x8\nblocks: {b(): [dropout 0.5]}\nnet: {a: b(), c: 3x3 conv 4, d: b(), e: gap, f: fc 2}").graph
+    graph = archdsl.loads(
+        "input: 3x8x8\nblocks: {b(): [dropout 0.5]}\nnet: {a: b(), c: 3x3 conv 4, d: b(), e: gap, f: fc 2}"
+    ).graph
     for level in LEVELS:
         staged = staged_for(graph, View(level))
         assert all(isinstance(member, Stage) for member in staged.root.members)
@@ -270,8 +280,12 @@ def test_views_open_close_and_unfold() -> None:
     assert {g.get("data-path") for g in marks(apart, "group")} >= {f"layer2.{n}" for n in range(4)}
     alone = svg_of(graph, View(focus="layer3.1"))
     assert [g.get("data-name") for g in marks(alone, "stage")] == [
-        "layer3.0/relu", "layer3.1.conv1", "layer3.1.conv2", "layer3.1.conv3", "layer3.1/add",
-    ]  # fmt: skip
+        "layer3.0/relu",
+        "layer3.1.conv1",
+        "layer3.1.conv2",
+        "layer3.1.conv3",
+        "layer3.1/add",
+    ]
 
 
 def test_it_needs_no_layout_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +322,9 @@ def test_a_width_on_paper_is_kept_and_letters_are_read_there() -> None:
             assert letters * points / float(root.get("viewBox", "").split()[2]) >= 4.9, (name, millimetres)
     tex = diagram(graph_of("vgg16"), "tex", options=Options(width_mm=85), style="volumes").data.decode()
     assert "paperwidth=241bp" in tex
-    assert re.search(r"\{\\atmost\{[0-9.]+bp\}\{3", tex)  # wider fonts than the layout's: neighbours would read as one number
+    assert re.search(
+        r"\{\\atmost\{[0-9.]+bp\}\{3", tex
+    )  # wider fonts than the layout's: neighbours would read as one number
 
 
 # --- what a spec may name --------------------------------------------------------------------------------
@@ -350,7 +366,9 @@ def test_tex_compiles(title: str | None, tmp_path: Path) -> None:
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "x.tex"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout[-800:]
-        assert (tmp_path / "x.pdf").read_bytes().count(b"/Type /Page\n") + (tmp_path / "x.pdf").read_bytes().count(b"/Type/Page") <= 1
+        assert (tmp_path / "x.pdf").read_bytes().count(b"/Type /Page\n") + (tmp_path / "x.pdf").read_bytes().count(
+            b"/Type/Page"
+        ) <= 1
 
 
 def test_what_cannot_be_had_is_said() -> None:

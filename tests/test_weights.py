@@ -102,8 +102,9 @@ def test_round_trip(tmp_path: Path) -> None:
     weights = initial(net(aux=True), 3)
     written = save(weights, tmp_path / "a.safetensors", {"name": "net", "spec_sha256": "ab"})
     assert (written.size, written.sha256) == (
-        os.path.getsize(written.path), hashlib.sha256(written.path.read_bytes()).hexdigest()
-    )  # fmt: skip
+        os.path.getsize(written.path),
+        hashlib.sha256(written.path.read_bytes()).hexdigest(),
+    )
     again = load(written.path)
     assert again.source == f"sha256:{written.sha256}"
     assert set(again) == set(weights)
@@ -249,7 +250,9 @@ class Attack:
 def test_code_is_never_run(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     for number, zipped in enumerate([True, False]):
-        path = torch_file(tmp_path / f"{number}.pth", {"a": Attack(tmp_path / "ran")}, _use_new_zipfile_serialization=zipped)
+        path = torch_file(
+            tmp_path / f"{number}.pth", {"a": Attack(tmp_path / "ran")}, _use_new_zipfile_serialization=zipped
+        )
         diagnostic = refused("E0601", load, path)
         assert "`posix.system`" in diagnostic.message
         assert "weights_only" not in str(diagnostic)
@@ -286,11 +289,21 @@ def test_broken_torch_files(tmp_path: Path) -> None:
         for name in archive.namelist():
             out.writestr(name, archive.read(name))
     contents = [
-        b"", b"x", b"PK\x03\x04", b"hello, this is text", b"\x80\x02", b"\x80\x04}.", pickle.dumps([1]), b"e" * 4000,
+        b"",
+        b"x",
+        b"PK\x03\x04",
+        b"hello, this is text",
+        b"\x80\x02",
+        b"\x80\x04}.",
+        pickle.dumps([1]),
+        b"e" * 4000,
         *(whole[:n] for n in (10, 100, 700, len(whole) // 2, len(whole) - 5)),
         *(old[:n] for n in (10, 100, len(old) // 2, len(old) - 5)),
-        whole.replace(b"data.pkl", b"data.pkx"), squeezed.getvalue(), b"(" * 100_000, b"\x80\x02" + b"(" * 100_000 + b".",
-    ]  # fmt: skip
+        whole.replace(b"data.pkl", b"data.pkx"),
+        squeezed.getvalue(),
+        b"(" * 100_000,
+        b"\x80\x02" + b"(" * 100_000 + b".",
+    ]
     path = tmp_path / "broken.pth"
     for content in contents:
         path.write_bytes(content)
@@ -300,9 +313,17 @@ def test_broken_torch_files(tmp_path: Path) -> None:
 def test_what_is_no_plain_tensor(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     values: list[Any] = [
-        [torch.ones(2)], {}, {"a": 1}, {3: torch.ones(2)}, torch.ones(2), "text", {"state_dict": {"state_dict": {}}},
-        {"a": torch.ones(2).to_sparse()}, {"a": torch.ones(2, dtype=torch.complex64)}, {"a": torch.ones(2, device="meta")},
-    ]  # fmt: skip
+        [torch.ones(2)],
+        {},
+        {"a": 1},
+        {3: torch.ones(2)},
+        torch.ones(2),
+        "text",
+        {"state_dict": {"state_dict": {}}},
+        {"a": torch.ones(2).to_sparse()},
+        {"a": torch.ones(2, dtype=torch.complex64)},
+        {"a": torch.ones(2, device="meta")},
+    ]
     for number, value in enumerate(values):
         refused("E0601", load, torch_file(tmp_path / f"{number}.pth", value))
 
@@ -387,8 +408,10 @@ def test_old_densenet_names() -> None:
     state = {key.replace("norm1", "norm.1").replace("conv1", "conv.1"): value for key, value in arrays(graph).items()}
     weights = fit(given(state), graph)
     assert weights.notes[0].message == "6 tensors have DenseNet's old names: renamed"
-    assert np.array_equal(weights["features.denseblock1.denselayer1.conv1.weight"], initial(graph, 5)[
-        "features.denseblock1.denselayer1.conv1.weight"])  # fmt: skip
+    assert np.array_equal(
+        weights["features.denseblock1.denselayer1.conv1.weight"],
+        initial(graph, 5)["features.denseblock1.denselayer1.conv1.weight"],
+    )
 
 
 def test_numbers_that_cannot_be_right() -> None:

@@ -16,4 +16,6 @@ def test_mistakes(first: int) -> None:
     for seed in range(first, first + EACH):
         wrong = judged(mistake(seed))
         assert not wrong.trouble, f"{seed}: {wrong.name}\n{wrong.text}"
-        assert wrong.torch or wrong.code in STRICTER, f"{seed}: torch takes what {wrong.code} refuses, for no reason given"
+        assert wrong.torch or wrong.code in STRICTER, (
+            f"{seed}: torch takes what {wrong.code} refuses, for no reason given"
+        )

@@ -29,7 +29,9 @@ def main() -> int:
     for name, count in seen.most_common():
         print(f"{count:6,}  {name}" + (f"  ({failed[name]} not as expected)" if failed[name] else ""))
     print("codes: " + ", ".join(f"{code} {count}" for code, count in codes.most_common()))
-    print("refused where torch is not: " + ", ".join(f"{code} {count}" for code, count in stricter.most_common() if count))
+    print(
+        "refused where torch is not: " + ", ".join(f"{code} {count}" for code, count in stricter.most_common() if count)
+    )
     unknown = {code for code, count in stricter.items() if count} - set(STRICTER)
     print(f"{chosen.count:,} wrong specs, {sum(failed.values())} not as expected")
     return 1 if failed or unknown else 0

@@ -69,7 +69,9 @@ def planted(net: Network, count: int, relative: bool = False, seed: int = 0) -> 
             yield _planted(judged, [given[i] for i in node.inputs], weights, key, at, wrong)
 
 
-def drawn(graph: Graph, count: int, values: Mapping[str, Array], seed: int) -> dict[int, list[tuple[str, tuple[int, ...]]]]:
+def drawn(
+    graph: Graph, count: int, values: Mapping[str, Array], seed: int
+) -> dict[int, list[tuple[str, tuple[int, ...]]]]:
     """Tensors, and in each a place, by the node. Nodes that a function computes unseen are left out."""
     draw = np.random.default_rng(seed)
     tensors = [t for t in graph.tensors if t.param.dtype == "float32" and not t.node.training and t.node.path in values]
@@ -80,14 +82,22 @@ def drawn(graph: Graph, count: int, values: Mapping[str, Array], seed: int) -> d
     return found
 
 
-def _planted(judged: Judged, given: list[Array], weights: Mapping[str, Array], key: str, at: tuple[int, ...], wrong: Array) -> Planted:
+def _planted(
+    judged: Judged, given: list[Array], weights: Mapping[str, Array], key: str, at: tuple[int, ...], wrong: Array
+) -> Planted:
     node, changed = judged.node, {**weights, key: wrong}
     effects = apart(_run(node, changed, given, torch.float64), judged.value)
     rounding = apart(_run(node, weights, given, torch.float32), judged.value)
     c = int(effects.argmax())
     found = judged.of(_run(node, changed, given, torch.float32))
-    return Planted(key, at, float(effects[c]), float(effects[c] / max(rounding[c], 1e-300)),
-                   float(effects[c] / judged.bounds[c]), found.past)  # fmt: skip
+    return Planted(
+        key,
+        at,
+        float(effects[c]),
+        float(effects[c] / max(rounding[c], 1e-300)),
+        float(effects[c] / judged.bounds[c]),
+        found.past,
+    )
 
 
 def _run(node: Node, weights: Mapping[str, Array], given: list[Array], dtype: torch.dtype) -> Any:
@@ -104,8 +114,12 @@ def table(names: list[str], count: int, relative: bool, seed: int, every: bool) 
         verdicts = Counter(one.verdict for one in found)
         total.update(verdicts)
         lines.append(f"{name:<22}" + "".join(f"{verdicts[column]:>22}" for column in columns))
-        lines += [f"    {one.verdict}: {one.key}{list(one.at)}: {one.effect:.1e} of its channel, {one.of_rounding:.1f} x rounding, "
-                  f"{one.of_bound:.2f} of the bound" for one in found if every and one.verdict in ("missed", "below rounding")]  # fmt: skip
+        lines += [
+            f"    {one.verdict}: {one.key}{list(one.at)}: {one.effect:.1e} of its channel, {one.of_rounding:.1f} x rounding, "
+            f"{one.of_bound:.2f} of the bound"
+            for one in found
+            if every and one.verdict in ("missed", "below rounding")
+        ]
     lines.append(f"{'all':<22}" + "".join(f"{total[column]:>22}" for column in columns))
     return lines, total["missed"]
 

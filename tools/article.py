@@ -13,8 +13,19 @@ from archdsl.catalog import Entry, catalog
 from archdsl.views.chart import Point, chart
 
 ROOT = Path(__file__).resolve().parent.parent
-CHART = ("alexnet_2012", "vgg16", "googlenet", "inception_v3", "resnet50", "resnet152", "inception_resnet_v2", "resnext50_32x4d",
-         "resnext101_64x4d", "densenet121", "densenet161")  # fmt: skip
+CHART = (
+    "alexnet_2012",
+    "vgg16",
+    "googlenet",
+    "inception_v3",
+    "resnet50",
+    "resnet152",
+    "inception_resnet_v2",
+    "resnext50_32x4d",
+    "resnext101_64x4d",
+    "densenet121",
+    "densenet161",
+)
 
 
 class Row(NamedTuple):
@@ -56,32 +67,66 @@ def _kernels(name: str) -> str:
 ROWS: dict[str, tuple[Row, ...]] = {
     "perceptron": (
         Row("parameters of four pixels, five neurons, two classes", "drawn, not counted", _params("perceptron"), ""),
-        Row("numbers in a colour image of 300 x 300", "90,000 pixels, multiplied by 3", lambda: f"{3 * 300 * 300:,}", "right"),
+        Row(
+            "numbers in a colour image of 300 x 300",
+            "90,000 pixels, multiplied by 3",
+            lambda: f"{3 * 300 * 300:,}",
+            "right",
+        ),
         Row("five neurons on that image, two classes", "", _of("3x300x300", "{h: fc 5, o: fc 2}", " parameters"), ""),
     ),
     "filter": (
-        Row("a 3x3 filter on one channel, without bias", "9 weights",
-            _of("1x300x300", "{a: 3x3 conv 1 nobias}"), "right"),
+        Row(
+            "a 3x3 filter on one channel, without bias",
+            "9 weights",
+            _of("1x300x300", "{a: 3x3 conv 1 nobias}"),
+            "right",
+        ),
         Row("on three channels, with bias", "3x3x3+1 = 28", _of("3x300x300", "{a: 3x3 conv 1 bias}"), "right"),
-        Row("size after stride 1", "the same", lambda: f"{net('edge_filter').output[1]} with padding; 298 without", "only with padding"),
+        Row(
+            "size after stride 1",
+            "the same",
+            lambda: f"{net('edge_filter').output[1]} with padding; 298 without",
+            "only with padding",
+        ),
         Row("size after stride 3 (its figure 3)", "", lambda: str(net("edge_filter_stride3").output[1]), ""),
-        Row("filter sizes", "1x1 to 5x5, 7x7 at most", lambda: f"{_kernels('alexnet_2012')} in AlexNet", "wrong for AlexNet"),
+        Row(
+            "filter sizes",
+            "1x1 to 5x5, 7x7 at most",
+            lambda: f"{_kernels('alexnet_2012')} in AlexNet",
+            "wrong for AlexNet",
+        ),
     ),
     "lenet": (
         Row("parameters", "about 60,000", _params("lenet5_1998"), "right, exactly"),
         Row("as it is usually taught today", "", _params("lenet5"), "another network"),
-        Row("convolutions", "two, then three fully connected", _op("lenet5_1998", "conv"), "loose: C5 is a convolution in the paper"),
+        Row(
+            "convolutions",
+            "two, then three fully connected",
+            _op("lenet5_1998", "conv"),
+            "loose: C5 is a convolution in the paper",
+        ),
     ),
     "alexnet": (
-        Row("parameters", "about 12 millions", _params("alexnet_2012"), "**wrong**: the paper's abstract says 60 million"),
+        Row(
+            "parameters",
+            "about 12 millions",
+            _params("alexnet_2012"),
+            "**wrong**: the paper's abstract says 60 million",
+        ),
         Row("convolutions", "5", _op("alexnet_2012", "conv"), "right"),
     ),
     "vgg": (
-        Row("parameters", "138 million (\"neurons\")", _params("vgg16"), "right, but they are no neurons"),
+        Row("parameters", '138 million ("neurons")', _params("vgg16"), "right, but they are no neurons"),
         Row("convolutions", "13", _op("vgg16", "conv"), "right"),
     ),
     "inception": (
-        Row("Inception-v1, parameters", "only 5 millions", _with_aux("googlenet_2014"), "loose: the v3 paper's round number"),
+        Row(
+            "Inception-v1, parameters",
+            "only 5 millions",
+            _with_aux("googlenet_2014"),
+            "loose: the v3 paper's round number",
+        ),
         Row("as released by torchvision", "", _with_aux("googlenet"), "another network: 3x3 for 5x5, batch norm"),
         Row("Inception-v3, parameters", "25 millions", _with_aux("inception_v3"), "loose: the paper says less than 25"),
         Row("its filters", "n x n becomes 1 x n and n x 1", lambda: _kernels("inception_v3"), "right"),
@@ -94,7 +139,12 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "mixed": (
         Row("Inception-ResNet-v2 as released", "", _params("inception_resnet_v2"), ""),
         Row("as drawn in its paper", "", _params("inception_resnet_v2_paper"), "another network"),
-        Row("ResNeXt-50 (32x4d)", "Inception and Residual together", _params("resnext50_32x4d"), "loose: its equal branches are one grouped convolution"),
+        Row(
+            "ResNeXt-50 (32x4d)",
+            "Inception and Residual together",
+            _params("resnext50_32x4d"),
+            "loose: its equal branches are one grouped convolution",
+        ),
     ),
     "densenet": (
         Row("DenseNet-121, parameters", "", _params("densenet121"), ""),

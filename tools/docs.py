@@ -87,9 +87,23 @@ def _run(command: str, folder: Path) -> str:
     """What a shell prints, errors included; `archdsl` is this checkout's."""
     script = f'archdsl() {{ "$PYTHON" -m archdsl "$@"; }}\n{command}'
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "120", "NO_COLOR": "1"}
-    done = subprocess.run(["bash", "-c", script], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          encoding="utf-8", timeout=_LIMIT_S, check=False)  # fmt: skip
+    env = {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=_LIMIT_S,
+        check=False,
+    )
     return done.stdout.rstrip("\n") + "\n" if done.stdout.strip() else ""
 
 
@@ -209,7 +223,13 @@ def mermaid() -> str:
     return f"```mermaid\n{diagram(archdsl.load('lenet5').graph, 'mmd').data.decode()}```\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"networks": networks, "layers": layers, "commands": commands, "lengths": lengths, "mermaid": mermaid}
+PARTS: dict[str, Callable[[], str]] = {
+    "networks": networks,
+    "layers": layers,
+    "commands": commands,
+    "lengths": lengths,
+    "mermaid": mermaid,
+}
 
 
 # --- all of it -------------------------------------------------------------------------------------------

@@ -61,12 +61,17 @@ def entries() -> list[Entry]:
 
 def styles(graph: Graph) -> tuple[str, ...]:
     """The styles that apply: volumes need maps."""
-    return ("graph", "volumes", "article") if any(len(node.shape) == 3 for node in graph.nodes) else ("graph", "article")
+    return (
+        ("graph", "volumes", "article") if any(len(node.shape) == 3 for node in graph.nodes) else ("graph", "article")
+    )
 
 
 def gallery_page() -> str:
     """The page itself, to be made after its pictures."""
-    cells = "".join(f'<td align="center" valign="bottom">{_image(name, "article", 280)}<br>{words}</td>' for name, words in FIGURES.items())
+    cells = "".join(
+        f'<td align="center" valign="bottom">{_image(name, "article", 280)}<br>{words}</td>'
+        for name, words in FIGURES.items()
+    )
     first, second = cells.split("</td>")[:3], cells.split("</td>")[3:5]
     rows = "".join(f"<tr>{''.join(f'{cell}</td>' for cell in row)}</tr>\n" for row in (first, second))
     return HEAD + f"<table>\n{rows}</table>\n\n## The library\n" + "".join(map(_section, entries()))

@@ -84,8 +84,15 @@ def python_lines(text: str) -> int:
             assert isinstance(node, ast.stmt)
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
             left_out.update(range(first, (node.end_lineno or first) + 1))
-    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
-              tokenize.ENDMARKER)  # fmt: skip
+    silent = (
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENCODING,
+        tokenize.ENDMARKER,
+    )
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in silent:

@@ -41,13 +41,24 @@ def _family(name: str, entries: list[Entry], verdicts: dict[str, tuple[Verdict, 
     shown = first.file.removesuffix(".yaml")
     style = "article" if name in ("perceptron", "edge_filter") else "volumes"
     lines = [f"## {name}", ""]
-    lines += [f"* {_paper(file)}" for file in sorted(files, key=lambda f: min(e.year or 0 for e in entries if e.file == f))]
-    lines += ["", f'<img width="420" alt="{escape(shown)}, drawn by archdsl diagram" src="gallery/{shown}-{style}.svg">', ""]
-    lines += ["| network | year | input | params | MACs | depth | published | top-1 % |", "|---|--:|--:|--:|--:|--:|---|---|"]
+    lines += [
+        f"* {_paper(file)}" for file in sorted(files, key=lambda f: min(e.year or 0 for e in entries if e.file == f))
+    ]
+    lines += [
+        "",
+        f'<img width="420" alt="{escape(shown)}, drawn by archdsl diagram" src="gallery/{shown}-{style}.svg">',
+        "",
+    ]
+    lines += [
+        "| network | year | input | params | MACs | depth | published | top-1 % |",
+        "|---|--:|--:|--:|--:|--:|---|---|",
+    ]
     for e in sorted(entries, key=lambda e: e.year or 0):
         claims = ", ".join(_claim(v) for v in verdicts.get(e.name, ()) if v.claim.name not in UNCHECKED)
         top = f"{e.top1}, {e.top1_source}" if e.top1 is not None else ""
-        lines.append(f"| {e.name} | {e.year or ''} | {e.input} | {e.params:,} | {e.macs:,} | {e.depth} | {claims} | {top} |")
+        lines.append(
+            f"| {e.name} | {e.year or ''} | {e.input} | {e.params:,} | {e.macs:,} | {e.depth} | {claims} | {top} |"
+        )
     return "\n".join(lines) + "\n"
 
 

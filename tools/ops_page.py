@@ -104,7 +104,9 @@ def _family(module: str) -> str:
 
 
 def _section(op: type[Op]) -> str:
-    text, _, facts = re.sub(r"\n[ ]+(?=\S)", lambda m: "\n" if len(m[0]) <= 5 else " ", op.__doc__ or "").partition("\n\n")
+    text, _, facts = re.sub(r"\n[ ]+(?=\S)", lambda m: "\n" if len(m[0]) <= 5 else " ", op.__doc__ or "").partition(
+        "\n\n"
+    )
     lines = [f"### {op.kind}", "", " ".join(text.replace("``", "`").split()), ""]
     for fact in facts.strip().splitlines():
         name, _, rest = fact.partition(": ")
@@ -143,7 +145,13 @@ def _fields(op: type[Op]) -> Iterator[str]:
     yield from ("", "| field | type | default | |", "|---|---|---|---|")
     hints = get_type_hints(op, include_extras=True)
     for name, field in op.model_fields.items():
-        default = "*needed*" if field.is_required() else "" if field.default is None else f"`{_default(hints[name], field.default)}`"
+        default = (
+            "*needed*"
+            if field.is_required()
+            else ""
+            if field.default is None
+            else f"`{_default(hints[name], field.default)}`"
+        )
         yield f"| `{name}` | {_type(hints[name])} | {default} | {field.description} |"
 
 
@@ -213,9 +221,25 @@ def _limits(metadata: tuple[Any, ...]) -> str:
     found: dict[str, Any] = {}
     for field in metadata:
         for limit in getattr(field, "metadata", ()):
-            found |= {name: getattr(limit, name) for name in ("ge", "gt", "le", "lt") if getattr(limit, name, None) is not None}
-    low = f" from {found['ge']}" if found.get("ge", -MAX_SIZE) > -MAX_SIZE else f" above {found['gt']}" if "gt" in found else ""
-    high = f" to {found['le']}" if found.get("le", MAX_SIZE) < MAX_SIZE else f", below {found['lt']}" if "lt" in found else ""
+            found |= {
+                name: getattr(limit, name)
+                for name in ("ge", "gt", "le", "lt")
+                if getattr(limit, name, None) is not None
+            }
+    low = (
+        f" from {found['ge']}"
+        if found.get("ge", -MAX_SIZE) > -MAX_SIZE
+        else f" above {found['gt']}"
+        if "gt" in found
+        else ""
+    )
+    high = (
+        f" to {found['le']}"
+        if found.get("le", MAX_SIZE) < MAX_SIZE
+        else f", below {found['lt']}"
+        if "lt" in found
+        else ""
+    )
     return low + high
 
 

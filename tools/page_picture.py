@@ -20,7 +20,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         path = Path(folder) / "page.html"
         path.write_text(page(archdsl.load("resnet50").graph), encoding="utf-8")
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
         tab = browser.new_page(viewport=SIZE, reduced_motion="reduce")
         tab.goto(path.as_uri() + START)
         tab.wait_for_selector("html[data-ready]")

@@ -103,7 +103,9 @@ def module(job: Job) -> Any:
     made = load(job.spec).to_torch(job.weights).eval().requires_grad_(False)
     if job.device != "cpu":
         torch.backends.cudnn.benchmark = True  # searches for the fastest algorithm, as ONNX Runtime is told to
-        torch.backends.cudnn.allow_tf32 = False  # else convolutions round float32 to 10 bits, which ONNX Runtime is told not to
+        torch.backends.cudnn.allow_tf32 = (
+            False  # else convolutions round float32 to 10 bits, which ONNX Runtime is told not to
+        )
         made = made.to("cuda")
     return made.half() if job.half and job.device != "cpu" else made
 

@@ -75,7 +75,9 @@ def profile(job: Job, runs: int = RUNS) -> Profile:
     """The nodes of the job's model on the processor, the middle of `runs` runs. Raises E0805 where it cannot run."""
     machine = _machine(job.threads)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        session = open_session(Path(job.model), "cpu", Tuning(threads=job.threads, profile=str(Path(folder) / "profile")))
+        session = open_session(
+            Path(job.model), "cpu", Tuning(threads=job.threads, profile=str(Path(folder) / "profile"))
+        )
         given = dict(zip(session.inputs, inputs(job).values(), strict=True))
         for _ in range(runs + 2):
             session.run(given)
@@ -100,8 +102,9 @@ def _node(name: str, facts: Mapping[str, Any], ms: float, macs: int, machine: Ma
     moved = sum(_bytes(shape) for shape in (*facts["input_type_shape"], *facts["output_type_shape"]))
     roof_ms = 1000 * max(macs / machine.macs_s, moved / machine.bytes_s)
     took = max(ms, 1e-3)  # the profile counts in microseconds
-    return NodeTime(_plain(name), facts["op_name"], ms, macs, moved, 1000 * macs / took / machine.macs_s,
-                    min(roof_ms / took, 1.0))  # fmt: skip
+    return NodeTime(
+        _plain(name), facts["op_name"], ms, macs, moved, 1000 * macs / took / machine.macs_s, min(roof_ms / took, 1.0)
+    )
 
 
 def _bytes(typed: Mapping[str, Sequence[int]]) -> int:

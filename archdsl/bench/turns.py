@@ -59,8 +59,12 @@ class _Worker:
         self.said = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "archdsl.bench.worker", folder],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, encoding="utf-8", env={**_HUGE_PAGES, **os.environ},
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.said,
+            encoding="utf-8",
+            env={**_HUGE_PAGES, **os.environ},
+        )
         self.turns: list[list[float]] = []
         self.peak_bytes = 0
         try:
@@ -126,7 +130,9 @@ class Contest:
     def __enter__(self) -> Contest:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for worker in self.workers:
             worker.close()
 
@@ -164,11 +170,20 @@ def _timing(worker: _Worker, first: _Worker, warm: int) -> Timing:
     middle = median(runs)
     ratios = [median(a) / median(b) for a, b in zip(worker.turns, first.turns, strict=True)]
     return Timing(
-        worker.job.kind, worker.facts["version"], worker.job.batch, len(runs), warm, middle, _at(runs, 0.95),
-        (_at(runs, 0.95) - _at(runs, 0.05)) / middle, 1000 * worker.job.batch / middle,
-        (median(ratios), min(ratios), max(ratios)), _difference(worker.facts["outputs"], first.facts["outputs"]),
-        worker.peak_bytes, worker.facts["ready_s"],
-    )  # fmt: skip
+        worker.job.kind,
+        worker.facts["version"],
+        worker.job.batch,
+        len(runs),
+        warm,
+        middle,
+        _at(runs, 0.95),
+        (_at(runs, 0.95) - _at(runs, 0.05)) / middle,
+        1000 * worker.job.batch / middle,
+        (median(ratios), min(ratios), max(ratios)),
+        _difference(worker.facts["outputs"], first.facts["outputs"]),
+        worker.peak_bytes,
+        worker.facts["ready_s"],
+    )
 
 
 def _at(ordered: Sequence[float], share: float) -> float:

@@ -28,7 +28,9 @@ def main() -> None:
     except Exception as problem:
         from archdsl.diagnostics import ArchError
 
-        said = problem.diagnostics[0].message if isinstance(problem, ArchError) else f"{type(problem).__name__}: {problem}"
+        said = (
+            problem.diagnostics[0].message if isinstance(problem, ArchError) else f"{type(problem).__name__}: {problem}"
+        )
         answer(failed=" ".join(said.split())[:500])
 
 

@@ -131,7 +131,9 @@ def _begin_process() -> None:
             signal.signal(number, _ended)
     if "importlib.metadata" not in sys.modules:
         sys.modules.setdefault(_PLUGIN_LOADER, _NoPlugins(_PLUGIN_LOADER))
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrices here; starting threads takes it 0.05 s
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # numpy multiplies no matrices here; starting threads takes it 0.05 s
     gc.set_threshold(100_000, 20, 20)  # imports allocate much and free nothing
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows ASCII only gets escapes, not a traceback
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -51,17 +51,36 @@ def _cores() -> int:
 
 @click.command("bench")
 @click.argument("specs", metavar="SPEC|MODEL.onnx...", nargs=-1, required=True)
-@click.option("--batch", "batches", metavar="N,N...", default="1", callback=_batches, show_default=True,
-              help="Samples that are run at once.")  # fmt: skip
-@click.option("--device", type=click.Choice(["cpu", "cuda", "tensorrt"]), multiple=True, default=["cpu"],
-              show_default=True, help="Where to run. May be repeated.")  # fmt: skip
-@click.option("--against", type=click.Choice(WAYS), multiple=True,
-              help="Another way of running it, timed in turns in the same run. May be repeated.")  # fmt: skip
+@click.option(
+    "--batch",
+    "batches",
+    metavar="N,N...",
+    default="1",
+    callback=_batches,
+    show_default=True,
+    help="Samples that are run at once.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "tensorrt"]),
+    multiple=True,
+    default=["cpu"],
+    show_default=True,
+    help="Where to run. May be repeated.",
+)
+@click.option(
+    "--against",
+    type=click.Choice(WAYS),
+    multiple=True,
+    help="Another way of running it, timed in turns in the same run. May be repeated.",
+)
 @click.option("--weights", metavar="FILE", help="Weights: .safetensors, or torch's .pth.")
 @half_option
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="For each timing.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of the processor; by default one a core.")
-@click.option("--profile", "profiled", is_flag=True, help="Time by node, and how far each is from what the machine can do.")
+@click.option(
+    "--profile", "profiled", is_flag=True, help="Time by node, and how far each is from what the machine can do."
+)
 @click.option("--top", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Rows of the profile.")
 @arg_option
 @input_option
@@ -70,9 +89,24 @@ def _cores() -> int:
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, specs: tuple[str, ...], batches: tuple[int, ...], device: tuple[str, ...],
-            against: tuple[str, ...], weights: str | None, precision: Precision, seconds: float, threads: int | None, profiled: bool, top: int,
-            args: dict[str, str], size: str | None, format: str, output: str | None, force: bool) -> int:  # fmt: skip
+def command(
+    console: Console,
+    specs: tuple[str, ...],
+    batches: tuple[int, ...],
+    device: tuple[str, ...],
+    against: tuple[str, ...],
+    weights: str | None,
+    precision: Precision,
+    seconds: float,
+    threads: int | None,
+    profiled: bool,
+    top: int,
+    args: dict[str, str],
+    size: str | None,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> int:
     """How fast networks run: latency, throughput and memory, alone or side by side with other ways of running them.
 
     Each contestant is a process of its own; they run in turns on the same random images. The time is that of the network
@@ -113,7 +147,11 @@ def _require(devices: Sequence[str], against: Sequence[str]) -> None:
             raise not_started(found.name, found.detail.removeprefix("does not start: "))
     for way in against:
         for package in TABLE[way].packages:
-            need(package, "E0801" if package == "torch" else "E0807", f"`--against {way}` needs it: pip install {package}")
+            need(
+                package,
+                "E0801" if package == "torch" else "E0807",
+                f"`--against {way}` needs it: pip install {package}",
+            )
         if not TABLE[way].gpu and any(device != "cpu" for device in devices):
             raise click.UsageError(f"--against {way} runs on the processor only: leave out --device")
 
@@ -121,8 +159,17 @@ def _require(devices: Sequence[str], against: Sequence[str]) -> None:
 class Jobs:
     """What was asked for, and the networks made ready for it."""
 
-    def __init__(self, console: Console, args: dict[str, str], size: str | None, weights: str | None,
-                 precision: Precision, threads: int, batches: Sequence[int], devices: Sequence[str]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        console: Console,
+        args: dict[str, str],
+        size: str | None,
+        weights: str | None,
+        precision: Precision,
+        threads: int,
+        batches: Sequence[int],
+        devices: Sequence[str],
+    ) -> None:
         self.console, self.args, self.size, self.weights, self.precision = console, args, size, weights, precision
         self.threads, self.batches, self.devices = threads, batches, devices
 
@@ -136,10 +183,14 @@ class Jobs:
                 raise click.UsageError(said)
             name, job = self._file(spec) if compiled else self._made(spec, Path(folder), in_torch)
             shapes = job.shapes
-            yield name, [
-                replace(job, device=device, shapes={n: (batch, *shape) for n, shape in shapes.items()})
-                for device in self.devices for batch in self.batches
-            ]  # fmt: skip
+            yield (
+                name,
+                [
+                    replace(job, device=device, shapes={n: (batch, *shape) for n, shape in shapes.items()})
+                    for device in self.devices
+                    for batch in self.batches
+                ],
+            )
 
     def _file(self, path: str) -> tuple[str, Job]:
         from archdsl.bench.job import Job
@@ -168,8 +219,9 @@ class Jobs:
             text.write_text(standalone_text(net.document, net.args), encoding="utf-8")
             save(numbers, weights)
         shapes = {net.graph.nodes[i].path: concrete(net.graph.nodes[i].shape) for i in net.graph.inputs}
-        return net.name, Job("archdsl", str(model), str(text), str(weights), shapes, threads=self.threads,
-                             half=self.precision != "fp32")  # fmt: skip
+        return net.name, Job(
+            "archdsl", str(model), str(text), str(weights), shapes, threads=self.threads, half=self.precision != "fp32"
+        )
 
 
 def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> tuple[int, ...]:
@@ -178,22 +230,29 @@ def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> t
 
     shown = " x ".join(str(size or "?") for size in shape[1:])
     words = (size or "").split("x") if size else [str(known) for known in shape[1:]]
-    if len(words) != len(shape) - 1 or not all(word.isascii() and word.isdigit() and len(word) < 11 and 0 < int(word) < 2**31 for word in words):
-        said = f"--input {size} is no size for {shown}" if size else f"the input of `{path.name}`, {shown}, has open sizes"
+    if len(words) != len(shape) - 1 or not all(
+        word.isascii() and word.isdigit() and len(word) < 11 and 0 < int(word) < 2**31 for word in words
+    ):
+        said = (
+            f"--input {size} is no size for {shown}" if size else f"the input of `{path.name}`, {shown}, has open sizes"
+        )
         raise error("E0806", said, help="`--input 3x224x224` says which")
     fixed = tuple(map(int, words))
     if any(isinstance(known, int) and known != asked for known, asked in zip(shape[1:], fixed, strict=True)):
         raise error("E0806", f"--input {size} is not {shown}, which `{path.name}` takes")
     if prod(fixed) > _MAX_VALUES:
-        raise error("E0806", f"the input of `{path.name}` would have {prod(fixed):,} values; {_MAX_VALUES:,} are the most")
+        raise error(
+            "E0806", f"the input of `{path.name}` would have {prod(fixed):,} values; {_MAX_VALUES:,} are the most"
+        )
     return fixed
 
 
 # --- timings ---------------------------------------------------------------------------------------------
 
 
-def _timings(console: Console, jobs: Jobs, specs: Sequence[str], against: Sequence[str], seconds: float,
-             format: str) -> tuple[str, int]:  # fmt: skip
+def _timings(
+    console: Console, jobs: Jobs, specs: Sequence[str], against: Sequence[str], seconds: float, format: str
+) -> tuple[str, int]:
     from archdsl.bench.turns import Contest
 
     found: list[tuple[str, str, Timing]] = []
@@ -242,11 +301,19 @@ def _row(name: str, device: str, timing: Timing) -> list[str]:
     middle, least, most = timing.ratio
     first = timing.kind == "archdsl"
     return [
-        name, device, str(timing.batch), timing.kind, f"{timing.p50_ms:.2f}", f"{timing.p95_ms:.2f}",
-        f"{100 * timing.spread:.0f} %", f"{timing.images_s:.1f}", f"{timing.peak_bytes / 1e6:.0f}",
-        "1" if first else f"{middle:.2f}", "" if first else f"{least:.2f} .. {most:.2f}",
+        name,
+        device,
+        str(timing.batch),
+        timing.kind,
+        f"{timing.p50_ms:.2f}",
+        f"{timing.p95_ms:.2f}",
+        f"{100 * timing.spread:.0f} %",
+        f"{timing.images_s:.1f}",
+        f"{timing.peak_bytes / 1e6:.0f}",
+        "1" if first else f"{middle:.2f}",
+        "" if first else f"{least:.2f} .. {most:.2f}",
         "" if first else f"{timing.difference:.1e}",
-    ]  # fmt: skip
+    ]
 
 
 # --- profile ---------------------------------------------------------------------------------------------
@@ -263,10 +330,16 @@ def _profiles(console: Console, jobs: Jobs, specs: Sequence[str], format: str, t
         import json
 
         rows: list[dict[str, Any]] = [
-            {"network": name, "batch": batch, "ms": found.ms, "macs_s": found.machine.macs_s,
-             "bytes_s": found.machine.bytes_s, "nodes": [asdict(node) for node in found.nodes]}
+            {
+                "network": name,
+                "batch": batch,
+                "ms": found.ms,
+                "macs_s": found.machine.macs_s,
+                "bytes_s": found.machine.bytes_s,
+                "nodes": [asdict(node) for node in found.nodes],
+            }
             for name, batch, found in made
-        ]  # fmt: skip
+        ]
         return json.dumps(rows, indent=2) + "\n"
     return "\n".join(_profile_text(console, name, batch, found, top, format) for name, batch, found in made)
 
@@ -275,11 +348,18 @@ def _profile_text(console: Console, name: str, batch: int, found: Profile, top: 
     titles = ("node", "op", "ms", "share", "MACs", "GMAC/s", "of GEMM", "of roof")
     slowest = sorted(found.nodes, key=lambda node: -node.ms)
     rows = [
-        (node.path, node.op, f"{node.ms:.3f}", f"{100 * node.ms / found.ms:.1f} %", f"{node.macs:,}" if node.macs else "-",
-         f"{node.macs / max(node.ms, 1e-3) / 1e6:.1f}" if node.macs else "-",
-         f"{100 * node.of_gemm:.0f} %" if node.macs else "-", f"{100 * node.of_roof:.0f} %")
+        (
+            node.path,
+            node.op,
+            f"{node.ms:.3f}",
+            f"{100 * node.ms / found.ms:.1f} %",
+            f"{node.macs:,}" if node.macs else "-",
+            f"{node.macs / max(node.ms, 1e-3) / 1e6:.1f}" if node.macs else "-",
+            f"{100 * node.of_gemm:.0f} %" if node.macs else "-",
+            f"{100 * node.of_roof:.0f} %",
+        )
         for node in slowest[:top]
-    ]  # fmt: skip
+    ]
     macs = sum(node.macs for node in found.nodes)
     machine = found.machine
     rate = macs / max(found.ms, 1e-3) * 1000 / machine.macs_s

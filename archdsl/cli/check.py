@@ -30,8 +30,16 @@ _STYLES = {"fine": "32", "error": "1;31", "warning": "1;33", "quiet": "2"}
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, specs: tuple[str, ...], args: dict[str, str], size: str | None, strict: bool,
-            format: str, output: str | None, force: bool) -> int:  # fmt: skip
+def command(
+    console: Console,
+    specs: tuple[str, ...],
+    args: dict[str, str],
+    size: str | None,
+    strict: bool,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> int:
     """Everything that is wrong with specs, all of it at once.
 
     Each file's own network is checked and all its variants; a folder stands for its .yaml files. Published numbers

@@ -37,8 +37,17 @@ _NAMED = 8
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, specs: tuple[str, ...], plot: str | None, sort: str | None, reverse: bool,
-            size: str | None, format: str, output: str | None, force: bool) -> None:  # fmt: skip
+def command(
+    console: Console,
+    specs: tuple[str, ...],
+    plot: str | None,
+    sort: str | None,
+    reverse: bool,
+    size: str | None,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> None:
     """Networks side by side: size, cost, depth, memory, receptive field, published accuracy.
 
     A SPEC with a star is a pattern of names in the library: 'resnet*'. The chart is that of Bianco et al. 2018: a ball
@@ -123,7 +132,9 @@ def _expanded(spec: str) -> list[str]:
 
     names = [name for name in library.names() if fnmatchcase(name, spec)]
     if not names:
-        raise error("E0205", f"the library has no network `{spec[:80]}`", status=2, help="`archdsl list` shows them all")
+        raise error(
+            "E0205", f"the library has no network `{spec[:80]}`", status=2, help="`archdsl list` shows them all"
+        )
     return names
 
 
@@ -186,12 +197,17 @@ def _plotted(entries: Sequence[Entry], kind: str) -> tuple[bytes, list[str]]:
 
     known = [e for e in entries if e.top1 is not None]
     if not known:
-        raise error("E0852", "there is nothing to plot: none of these networks has a published top-1 accuracy",
-                    help="`claims: {top1: 76.1}` in a spec says what was published")  # fmt: skip
+        raise error(
+            "E0852",
+            "there is nothing to plot: none of these networks has a published top-1 accuracy",
+            help="`claims: {top1: 76.1}` in a spec says what was published",
+        )
     task = Counter(e.classes for e in known).most_common(1)[0][0]
     shown = [e for e in known if e.classes == task]
-    left = [("no top-1 was published", [e for e in entries if e.top1 is None]),
-            (f"not of {task} classes", [e for e in known if e.classes != task])]  # fmt: skip
+    left = [
+        ("no top-1 was published", [e for e in entries if e.top1 is None]),
+        (f"not of {task} classes", [e for e in known if e.classes != task]),
+    ]
     notes = [f"not in the chart, {why}: {', '.join(e.name for e in missing)}" for why, missing in left if missing]
     points = [Point(e.name, e.family, e.macs, e.params, e.top1) for e in shown if e.top1 is not None]
     brief = [f"not shown, {why}: {_some([e.name for e in missing])}" for why, missing in left if missing]

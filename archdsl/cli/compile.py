@@ -62,22 +62,41 @@ class Job:
 
 @click.command("compile")
 @spec_argument
-@click.option("--to", "target", type=click.Choice(list(SUFFIXES)), default="onnx", show_default=True,
-              help="An ONNX file, PyTorch source, or a safetensors file.")  # fmt: skip
+@click.option(
+    "--to",
+    "target",
+    type=click.Choice(list(SUFFIXES)),
+    default="onnx",
+    show_default=True,
+    help="An ONNX file, PyTorch source, or a safetensors file.",
+)
 @click.option("--all-targets", is_flag=True, help="All three, with the same weights; -o then names a folder.")
 @click.option("--weights", metavar="FILE", help="Weights to put in: .safetensors, or torch's .pth.")
-@click.option("--reinit", metavar="PATTERN", multiple=True,
-              help="Of FILE's tensors, start these afresh: 'fc.*'. May be repeated.")  # fmt: skip
+@click.option(
+    "--reinit", metavar="PATTERN", multiple=True, help="Of FILE's tensors, start these afresh: 'fc.*'. May be repeated."
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Where random numbers start from.")
 @click.option("-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - is stdout.")
 @click.option("--external-data", is_flag=True, default=None, help="ONNX weights in a file beside it, as from 2 GB on.")
-@click.option("--value-info", is_flag=True, help="In an ONNX file the shape of every value, for viewers such as Netron.")
-@click.option("--free-sizes/--fixed-sizes", default=None,
-              help="Whether an ONNX file takes images of any size; fixed runs faster. Default: fixed where classes come out.")  # fmt: skip
-@click.option("-O0", "--O0", "untouched", is_flag=True, help="No passes over an ONNX file: a state_dict's names, one to one.")
+@click.option(
+    "--value-info", is_flag=True, help="In an ONNX file the shape of every value, for viewers such as Netron."
+)
+@click.option(
+    "--free-sizes/--fixed-sizes",
+    default=None,
+    help="Whether an ONNX file takes images of any size; fixed runs faster. Default: fixed where classes come out.",
+)
+@click.option(
+    "-O0", "--O0", "untouched", is_flag=True, help="No passes over an ONNX file: a state_dict's names, one to one."
+)
 @disable_option
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="fp32", show_default=True,
-              help="What an ONNX file computes in; what enters and leaves it is fp32.")  # fmt: skip
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="What an ONNX file computes in; what enters and leaves it is fp32.",
+)
 @click.option("--calibrate", metavar="DIR", help="Images for int8: some hundred such as the network will see.")
 @click.option("--strict", is_flag=True, help="Odd weights (not finite, all zero) are an error, not a warning.")
 @arg_option
@@ -86,9 +105,28 @@ class Job:
 @format_option("text", "json")
 @color_option
 @click.pass_obj
-def command(console: Console, spec: str, target: str, all_targets: bool, weights: str | None, reinit: tuple[str, ...],
-            seed: int, output: str | None, external_data: bool | None, value_info: bool, free_sizes: bool | None, untouched: bool, disable: tuple[str, ...],
-            precision: Precision | Literal["int8"], calibrate: str | None, strict: bool, args: dict[str, str], size: str | None, force: bool, format: str) -> None:  # fmt: skip
+def command(
+    console: Console,
+    spec: str,
+    target: str,
+    all_targets: bool,
+    weights: str | None,
+    reinit: tuple[str, ...],
+    seed: int,
+    output: str | None,
+    external_data: bool | None,
+    value_info: bool,
+    free_sizes: bool | None,
+    untouched: bool,
+    disable: tuple[str, ...],
+    precision: Precision | Literal["int8"],
+    calibrate: str | None,
+    strict: bool,
+    args: dict[str, str],
+    size: str | None,
+    force: bool,
+    format: str,
+) -> None:
     """An ONNX file, PyTorch source, or weights, made of a network.
 
     Without --weights the numbers are random, and every file says so. A file of ours is replaced, any other only with
@@ -96,7 +134,15 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     """
     targets = list(SUFFIXES) if all_targets else [target]
     _check_usage(targets, weights, reinit, output, external_data)
-    _check_onnx_usage("onnx" in targets, untouched or bool(disable), precision, calibrate, external_data, value_info, free_sizes is not None)
+    _check_onnx_usage(
+        "onnx" in targets,
+        untouched or bool(disable),
+        precision,
+        calibrate,
+        external_data,
+        value_info,
+        free_sizes is not None,
+    )
     images = _images(calibrate)
     from archdsl.network import open_network
     from archdsl.review import label_note
@@ -105,8 +151,18 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     net.recipe  # noqa: B018 - what is wrong with the preprocessing is said before anything is made
     console.tell((*net.graph.notes, *label_note(net)))
     numbers = None if targets == ["torch"] else _numbers(console, net, weights, seed, reinit, strict)
-    job = Job(net, numbers, external_data, value_info, free_sizes, force, (*net.files, *([weights] if weights else [])),
-              _passes(untouched, disable), precision, images)  # fmt: skip
+    job = Job(
+        net,
+        numbers,
+        external_data,
+        value_info,
+        free_sizes,
+        force,
+        (*net.files, *([weights] if weights else [])),
+        _passes(untouched, disable),
+        precision,
+        images,
+    )
     if output == "-":
         _to_stdout(console, job, targets[0])
         return
@@ -115,8 +171,9 @@ def command(console: Console, spec: str, target: str, all_targets: bool, weights
     console.give(_as_json(job, made, seed, random) if format == "json" else _as_text(console, job, made, random))
 
 
-def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[str], output: str | None,
-                 external_data: bool | None) -> None:  # fmt: skip
+def _check_usage(
+    targets: Sequence[str], weights: str | None, reinit: Sequence[str], output: str | None, external_data: bool | None
+) -> None:
     if reinit and not weights:
         raise click.UsageError("--reinit chooses among the tensors of --weights FILE, which is missing")
     if weights and targets == ["torch"]:
@@ -129,10 +186,19 @@ def _check_usage(targets: Sequence[str], weights: str | None, reinit: Sequence[s
         raise click.UsageError("a binary file does not belong on a terminal: name a file, or pipe it")
 
 
-def _check_onnx_usage(wanted: bool, passes: bool, precision: str, calibrate: str | None, external_data: bool | None,
-                      value_info: bool, sizes: bool) -> None:  # fmt: skip
+def _check_onnx_usage(
+    wanted: bool,
+    passes: bool,
+    precision: str,
+    calibrate: str | None,
+    external_data: bool | None,
+    value_info: bool,
+    sizes: bool,
+) -> None:
     if not wanted and (passes or precision != "fp32" or value_info or sizes):
-        raise click.UsageError("-O0, --disable, --precision, --value-info, --free-sizes and --fixed-sizes are for ONNX files")
+        raise click.UsageError(
+            "-O0, --disable, --precision, --value-info, --free-sizes and --fixed-sizes are for ONNX files"
+        )
     if precision == "int8" and calibrate is None:
         raise click.UsageError("int8 needs to see what comes: --calibrate DIR, a folder of some hundred images")
     if calibrate is not None and precision != "int8":
@@ -160,8 +226,9 @@ def _passes(untouched: bool, disable: Sequence[str]) -> tuple[str, ...]:
     return () if untouched else tuple(name for name in PASSES if name not in disable)
 
 
-def _numbers(console: Console, net: Network, weights: str | None, seed: int, reinit: Sequence[str],
-             strict: bool) -> Weights:  # fmt: skip
+def _numbers(
+    console: Console, net: Network, weights: str | None, seed: int, reinit: Sequence[str], strict: bool
+) -> Weights:
     from archdsl.diagnostics import ArchError
 
     numbers = net.weights(weights, seed, reinit)
@@ -213,8 +280,17 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
     if job.precision == "int8":
         return (_write_int8(console, job, path),)
     progress = console.progress(f"writing {path.name}")
-    model = job.net.to_onnx(path, job.weights, passes=job.passes, precision=job.precision, value_info=job.value_info, free_sizes=job.free_sizes,
-                            external_data=job.external_data, force=job.force, progress=progress)  # fmt: skip
+    model = job.net.to_onnx(
+        path,
+        job.weights,
+        passes=job.passes,
+        precision=job.precision,
+        value_info=job.value_info,
+        free_sizes=job.free_sizes,
+        external_data=job.external_data,
+        force=job.force,
+        progress=progress,
+    )
     console.tell(model.notes)
     return (model, model.data) if model.data is not None else (model,)
 
@@ -229,8 +305,9 @@ def _write_int8(console: Console, job: Job, path: Path) -> Written:
         model = job.net.to_onnx(single, job.weights, passes=job.passes, free_sizes=job.free_sizes, external_data=False)
         console.tell(model.notes)
         progress = console.progress(f"calibrating on {len(job.images)} images")
-        written, difference = quantise(single, job.images, path, inputs=job.inputs, force=job.force, mine=ours("onnx"),
-                                       progress=progress)  # fmt: skip
+        written, difference = quantise(
+            single, job.images, path, inputs=job.inputs, force=job.force, mine=ours("onnx"), progress=progress
+        )
     job.differences.append(difference)
     return written
 
@@ -302,7 +379,11 @@ def _told(found: Difference) -> str:
         return text
     text += f", the same best class on {round(found.agreement * found.images)}"
     alike = found.classes == 1 and found.images > 1
-    return f"{text}\n           fp32 finds the same class in all of them: that it stays the same says little" if alike else text
+    return (
+        f"{text}\n           fp32 finds the same class in all of them: that it stays the same says little"
+        if alike
+        else text
+    )
 
 
 def _origin(job: Job, random: bool) -> str:

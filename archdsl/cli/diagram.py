@@ -12,7 +12,12 @@ from archdsl.cli.console import Console
 from archdsl.cli.options import arg_option, force_option, input_option, spec_argument
 
 FORMATS = ("svg", "png", "pdf", "dot", "mmd", "tex", "html")
-ENDINGS = {f".{format}": format for format in FORMATS} | {".gv": "dot", ".mermaid": "mmd", ".tikz": "tex", ".htm": "html"}
+ENDINGS = {f".{format}": format for format in FORMATS} | {
+    ".gv": "dot",
+    ".mermaid": "mmd",
+    ".tikz": "tex",
+    ".htm": "html",
+}
 _TERMINAL = ("auto", "always", "never")
 
 
@@ -27,28 +32,77 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 
 @click.command("diagram")
 @spec_argument
-@click.option("-o", "--output", metavar="FILE", help="x.svg, .png, .pdf, .dot, .mmd, .tex or .html; default: NAME.svg here; - is stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="x.svg, .png, .pdf, .dot, .mmd, .tex or .html; default: NAME.svg here; - is stdout.",
+)
 @click.option("--format", "format", type=click.Choice(FORMATS), help="Where FILE's ending does not say: svg.")
 @click.option("--style", default="graph", show_default=True, metavar="STYLE", help="graph, volumes or article.")
-@click.option("--level", default="block", show_default=True, metavar="LEVEL", help="network: stages; block: blocks, equal ones folded; layer: every op.")
+@click.option(
+    "--level",
+    default="block",
+    show_default=True,
+    metavar="LEVEL",
+    help="network: stages; block: blocks, equal ones folded; layer: every op.",
+)
 @click.option("--focus", default="", metavar="PATH", help="Draw only the block PATH: layer2.0.")
-@click.option("--unfold", multiple=True, metavar="PATH", help="Open the block PATH, out of its run of equals; '*': fold nothing. May be repeated.")
-@click.option("--theme", type=click.Choice(["auto", "light", "dark", "print"]), default="auto", show_default=True,
-              help="auto: light, or dark where the reader prefers that; print: greys and patterns.")
-@click.option("--color", multiple=True, is_eager=True, callback=_set_colors, type=click.Choice(["kind", "params", "macs", "memory", *_TERMINAL]),
-              help="What colours say: the kind of op, or the share of params, macs or memory. auto, always, never: in the terminal.")
+@click.option(
+    "--unfold",
+    multiple=True,
+    metavar="PATH",
+    help="Open the block PATH, out of its run of equals; '*': fold nothing. May be repeated.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["auto", "light", "dark", "print"]),
+    default="auto",
+    show_default=True,
+    help="auto: light, or dark where the reader prefers that; print: greys and patterns.",
+)
+@click.option(
+    "--color",
+    multiple=True,
+    is_eager=True,
+    callback=_set_colors,
+    type=click.Choice(["kind", "params", "macs", "memory", *_TERMINAL]),
+    help="What colours say: the kind of op, or the share of params, macs or memory. auto, always, never: in the terminal.",
+)
 @click.option("--shapes/--no-shapes", default=True, help="Shapes on the arrows.")
 @click.option("--title", metavar="TEXT", help="Instead of the network's name; '': no heading.")
 @click.option("--legend", is_flag=True, help="Say what the colours mean.")
-@click.option("--direction", type=click.Choice(["TB", "LR"], case_sensitive=False), default="TB", show_default=True, help="Top to bottom, or left to right.")
+@click.option(
+    "--direction",
+    type=click.Choice(["TB", "LR"], case_sensitive=False),
+    default="TB",
+    show_default=True,
+    help="Top to bottom, or left to right.",
+)
 @click.option("--dpi", type=click.IntRange(10, 1200), default=144, show_default=True, help="Pixels per inch of a PNG.")
-@click.option("--width", "width_mm", type=click.IntRange(20, 2000), metavar="MM", help="Width on paper: 85 for a column, 170 for a page; volumes break their lines by it.")
+@click.option(
+    "--width",
+    "width_mm",
+    type=click.IntRange(20, 2000),
+    metavar="MM",
+    help="Width on paper: 85 for a column, 170 for a page; volumes break their lines by it.",
+)
 @arg_option
 @input_option
 @force_option
 @click.pass_obj
-def command(console: Console, /, spec: str, output: str | None, format: str | None, style: str, args: dict[str, str],
-            size: str | None, force: bool, **asked: Any) -> None:  # fmt: skip
+def command(
+    console: Console,
+    /,
+    spec: str,
+    output: str | None,
+    format: str | None,
+    style: str,
+    args: dict[str, str],
+    size: str | None,
+    force: bool,
+    **asked: Any,
+) -> None:
     """A drawing of a network, equal blocks drawn once, shapes on the arrows.
 
     Laid out by Graphviz: the system's dot where there is one, else the one that pip installs along.
@@ -77,8 +131,12 @@ def command(console: Console, /, spec: str, output: str | None, format: str | No
             raise
         as_text = path.with_suffix(".dot")
         _write(console, diagram(net.graph, "dot", view, options).data, "dot", as_text, force, net.files)
-        raise error("E0711", problem.diagnostics[0].message, status=2,
-                    help=f"{problem.diagnostics[0].help}; {as_text} holds it now, for `dot -T{kind}`") from None  # fmt: skip
+        raise error(
+            "E0711",
+            problem.diagnostics[0].message,
+            status=2,
+            help=f"{problem.diagnostics[0].help}; {as_text} holds it now, for `dot -T{kind}`",
+        ) from None
     if drawn.note:
         console.say(f"note: {drawn.note}")
     _write(console, drawn.data, kind, path, force, net.files)
@@ -88,7 +146,9 @@ def _format(output: str | None, format: str | None) -> str:
     """The format that is asked for, or that the file's ending says."""
     ending = Path(output).suffix.lower() if output and output != "-" else ""
     if format is None and ending and ending not in ENDINGS:
-        raise click.UsageError(f"{ending[:20]} is not one of {', '.join(f'.{f}' for f in FORMATS)}; or choose with --format")
+        raise click.UsageError(
+            f"{ending[:20]} is not one of {', '.join(f'.{f}' for f in FORMATS)}; or choose with --format"
+        )
     return format or ENDINGS.get(ending, "svg")
 
 

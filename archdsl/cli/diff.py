@@ -43,18 +43,43 @@ new path and a line on it as well."""
 @named_values("--before", "Set an argument of A alone: --before g=1.")
 @named_values("--after", "Set an argument of B alone: --after g=32.")
 @input_option
-@click.option("--format", "format", type=click.Choice(FORMATS),
-              help="What to write; by default what FILE's ending says, else text.")  # fmt: skip
-@click.option("--level", type=click.Choice(["network", "block", "layer"]), default="block", show_default=True,
-              help="How much a picture shows.")  # fmt: skip
-@click.option("--theme", type=click.Choice(["auto", "light", "dark", "print"]), default="auto", show_default=True,
-              help="Colours of a picture.")  # fmt: skip
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(FORMATS),
+    help="What to write; by default what FILE's ending says, else text.",
+)
+@click.option(
+    "--level",
+    type=click.Choice(["network", "block", "layer"]),
+    default="block",
+    show_default=True,
+    help="How much a picture shows.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["auto", "light", "dark", "print"]),
+    default="auto",
+    show_default=True,
+    help="Colours of a picture.",
+)
 @output_option
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, specs: tuple[str, ...], args: dict[str, str], before: dict[str, str], after: dict[str, str],
-            size: str | None, format: str | None, level: str, theme: str, output: str | None, force: bool) -> int:  # fmt: skip
+def command(
+    console: Console,
+    specs: tuple[str, ...],
+    args: dict[str, str],
+    before: dict[str, str],
+    after: dict[str, str],
+    size: str | None,
+    format: str | None,
+    level: str,
+    theme: str,
+    output: str | None,
+    force: bool,
+) -> int:
     """What changed from network A to network B: blocks, costs, and which weights carry over.
 
     Exits with 0 where they are the same network, whatever their texts look like, and with 1 where not. Also understands the
@@ -82,8 +107,16 @@ def command(console: Console, specs: tuple[str, ...], args: dict[str, str], befo
     return draw(console, a, b, names, kind, (level, theme), output, force)
 
 
-def draw(console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, look: tuple[str, str],
-         output: str | None, force: bool) -> int:  # fmt: skip
+def draw(
+    console: Console,
+    a: Network,
+    b: Network,
+    names: tuple[str, str],
+    kind: str,
+    look: tuple[str, str],
+    output: str | None,
+    force: bool,
+) -> int:
     """Writes the comparison as a picture, or a page with one; 1 where the networks differ."""
     if output in (None, "-") and kind in ("png", "pdf") and sys.stdout.isatty():
         raise click.UsageError(f"a {kind.upper()} does not belong on a terminal: name a file, or pipe it")
@@ -124,8 +157,9 @@ def draw(console: Console, a: Network, b: Network, names: tuple[str, str], kind:
     return int(not found.equal or bool(facts))
 
 
-def give(console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, output: str | None,
-         force: bool = False) -> int:  # fmt: skip
+def give(
+    console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, output: str | None, force: bool = False
+) -> int:
     """Writes the comparison; 1 where the networks differ."""
     from archdsl.passes.compare import compare
 

@@ -42,10 +42,14 @@ def _as_text(console: Console, found: Findings) -> str:
         style.paint("quiet", f"  {found.library}"),
     ]
     packages = [
-        (p.version is not None if p.required else (True if p.version else None), p.name,
-         (p.version or "not installed").removeprefix("onnxruntime "), "" if p.version else p.install)
+        (
+            p.version is not None if p.required else (True if p.version else None),
+            p.name,
+            (p.version or "not installed").removeprefix("onnxruntime "),
+            "" if p.version else p.install,
+        )
         for p in found.packages
-    ]  # fmt: skip
+    ]
     providers = [(p.works, p.name, p.detail or "ran a model", "") for p in found.providers]
     engines = [(e.works, e.path, e.detail, "") for e in found.engines]
     lines += _section("packages", packages, style.color)

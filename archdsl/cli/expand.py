@@ -17,8 +17,9 @@ from archdsl.cli.options import arg_option, color_option, force_option, input_op
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, spec: str, flat: bool, args: dict[str, str], size: str | None, output: str | None,
-            force: bool) -> None:  # fmt: skip
+def command(
+    console: Console, spec: str, flat: bool, args: dict[str, str], size: str | None, output: str | None, force: bool
+) -> None:
     """The long form of a spec: every short string as a mapping, its base and variant merged in.
 
     Blocks and repeats stay, unless --flat unrolls them. What is printed is a spec of the same network.

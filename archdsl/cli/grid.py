@@ -10,8 +10,9 @@ from archdsl.views.table import Style
 _GAP = "  "
 
 
-def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], style: Style,
-         drop: Sequence[str] = ()) -> str:  # fmt: skip
+def grid(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], style: Style, drop: Sequence[str] = ()
+) -> str:
     """The rows under their titles; the columns named in `right` are flush right.
 
     Where the style has a width, the columns named in `drop` are left out one by one until the rest fits; a last line

@@ -33,8 +33,17 @@ _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, model: str, output: str | None, weights: str | None, name: str | None, flat: bool,
-            args: dict[str, str], size: str | None, force: bool) -> None:  # fmt: skip
+def command(
+    console: Console,
+    model: str,
+    output: str | None,
+    weights: str | None,
+    name: str | None,
+    flat: bool,
+    args: dict[str, str],
+    size: str | None,
+    force: bool,
+) -> None:
     """A spec from MODEL: an ONNX file, or package.module:factory, a function that makes a PyTorch module.
 
     A file of ours gives back the spec that it was made of. Any other comes out flat: node after node, with the names of
@@ -123,8 +132,12 @@ def _require_module(factory: str) -> None:
     finally:
         sys.path.pop(0)
     if not found:
-        raise error("E0844", f"`{factory[:120]}` cannot be called: Python finds no package `{package[:120]}`", status=2,
-                    help="it is looked for here and among what is installed: package.module:factory")  # fmt: skip
+        raise error(
+            "E0844",
+            f"`{factory[:120]}` cannot be called: Python finds no package `{package[:120]}`",
+            status=2,
+            help="it is looked for here and among what is installed: package.module:factory",
+        )
 
 
 def _shape(size: str | None) -> Shape | None:
@@ -163,7 +176,11 @@ def _sizes(model: Model, shape: Shape | None) -> dict[str, Shape]:
         inner = tuple(size for size in found[1:] if size is not None)
         if len(inner) != len(found) - 1 or len(inner) not in (1, 3):
             text = "x".join("?" if size is None else str(size) for size in found[:9])
-            raise error("E0846", f"the input `{name[:80]}` is {text or 'of no shape'}: not one image, or vector, of known size",
-                        status=2, help="give its size: --input 3x224x224")  # fmt: skip
+            raise error(
+                "E0846",
+                f"the input `{name[:80]}` is {text or 'of no shape'}: not one image, or vector, of known size",
+                status=2,
+                help="give its size: --input 3x224x224",
+            )
         sizes[name] = inner
     return sizes

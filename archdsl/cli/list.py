@@ -36,7 +36,9 @@ def _years(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
         return None
     match = re.fullmatch(r"(\d{4})|(\d{4})-(\d{4})?|-(\d{4})", value.strip(), re.ASCII)
     if match is None:
-        raise click.BadParameter(f"{value[:40]!r} is not a year or a range such as 2014-2016, 2019- or -2015", ctx, param)
+        raise click.BadParameter(
+            f"{value[:40]!r} is not a year or a range such as 2014-2016, 2019- or -2015", ctx, param
+        )
     first = int(match[1] or match[2] or 0)
     last = int(match[1] or match[3] or match[4] or 9999)
     if first > last:
@@ -51,7 +53,9 @@ def _limit(name: str, help: str, metavar: str = "N") -> Callable[[F], F]:
 @click.command("list")
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--family", "families", metavar="PATTERN", multiple=True, help="Only this family; may be repeated.")
-@click.option("--year", "years", callback=_years, metavar="YEARS", help="Of one year, or of years: 2014-2016, 2019-, -2015.")
+@click.option(
+    "--year", "years", callback=_years, metavar="YEARS", help="Of one year, or of years: 2014-2016, 2019-, -2015."
+)
 @_limit("--min-params", "At least so many parameters: 500k, 10M.")
 @_limit("--max-params", "At most so many parameters.")
 @_limit("--min-macs", "At least so many multiply-accumulates: 500M, 1.5G.")
@@ -64,8 +68,19 @@ def _limit(name: str, help: str, metavar: str = "N") -> Callable[[F], F]:
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, /, patterns: tuple[str, ...], families: tuple[str, ...], years: tuple[int, int] | None,
-            sort: str, reverse: bool, format: str, output: str | None, force: bool, **limits: float | None) -> None:  # fmt: skip
+def command(
+    console: Console,
+    /,
+    patterns: tuple[str, ...],
+    families: tuple[str, ...],
+    years: tuple[int, int] | None,
+    sort: str,
+    reverse: bool,
+    format: str,
+    output: str | None,
+    force: bool,
+    **limits: float | None,
+) -> None:
     """The networks of the library, with size, cost and published accuracy; those whose name matches a PATTERN such as
     'resnet*'."""
     from archdsl.catalog import catalog
@@ -83,23 +98,31 @@ def _named(entries: Iterable[Entry], patterns: Sequence[str], families: Sequence
     from fnmatch import fnmatchcase
 
     entries = list(entries)
-    for asked, known, what in ((families, {e.family for e in entries}, "family"), (patterns, {e.name for e in entries}, "network")):
+    for asked, known, what in (
+        (families, {e.family for e in entries}, "family"),
+        (patterns, {e.name for e in entries}, "network"),
+    ):
         for pattern in asked:
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise _unknown(pattern, known, what)
     return [
-        e for e in entries
+        e
+        for e in entries
         if (not families or any(fnmatchcase(e.family, p) for p in families))
         and (not patterns or any(fnmatchcase(e.name, p) for p in patterns))
-    ]  # fmt: skip
+    ]
 
 
 def _unknown(asked: str, known: Iterable[str], what: str) -> Exception:
     from archdsl.diagnostics import closest, error
 
     near = closest(asked, sorted(known))
-    return error("E0205", f"the library has no {what} `{asked[:80]}`", status=2,
-                 help=f"did you mean `{near}`?" if near else "`archdsl list` shows them all")  # fmt: skip
+    return error(
+        "E0205",
+        f"the library has no {what} `{asked[:80]}`",
+        status=2,
+        help=f"did you mean `{near}`?" if near else "`archdsl list` shows them all",
+    )
 
 
 def _within(entry: Entry, years: tuple[int, int] | None, limits: dict[str, float | None]) -> bool:
@@ -132,4 +155,6 @@ def _text(console: Console, entries: list[Entry], format: str) -> str:
 
 
 def _plural(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word[:-1]}ies" if word.endswith("y") else f"{number} {word}s"
+    return (
+        f"{number} {word}" if number == 1 else f"{number} {word[:-1]}ies" if word.endswith("y") else f"{number} {word}s"
+    )

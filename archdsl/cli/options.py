@@ -36,9 +36,13 @@ def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) ->
 spec_argument = click.argument("spec", metavar="SPEC")
 
 color_option = click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), is_eager=True, expose_value=False, callback=_set_color,
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    is_eager=True,
+    expose_value=False,
+    callback=_set_color,
     help="Colours; auto: in a terminal, unless NO_COLOR is set.",
-)  # fmt: skip
+)
 
 
 def named_values(name: str, help: str) -> Callable[[F], F]:
@@ -47,16 +51,24 @@ def named_values(name: str, help: str) -> Callable[[F], F]:
 
 
 arg_option = click.option(
-    "-a", "--arg", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args,
+    "-a",
+    "--arg",
+    "args",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_read_args,
     help="Set an argument of the spec: -a classes=3. May be repeated.",
-)  # fmt: skip
+)
 
 input_option = click.option("--input", "size", metavar="SIZE", help="Another input size: 3x320x320.")
 
 half_option = click.option(
-    "--precision", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", show_default=True,
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16"]),
+    default="fp32",
+    show_default=True,
     help="What the network of a SPEC computes in.",
-)  # fmt: skip
+)
 
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - is standard output.")
 
@@ -75,13 +87,21 @@ def _read_passes(ctx: click.Context, param: click.Parameter, values: tuple[str, 
 
 
 disable_option = click.option(
-    "--disable", metavar="PASS", multiple=True, callback=_read_passes,
+    "--disable",
+    metavar="PASS",
+    multiple=True,
+    callback=_read_passes,
     help="Leave a pass out; `archdsl passes` names them. May be repeated.",
-)  # fmt: skip
+)
 
 
 def format_option(*choices: str) -> Callable[[F], F]:
     """`--format`, the first choice the default."""
     return click.option(
-        "--format", "format", type=click.Choice(choices), default=choices[0], show_default=True, help="What to print.",
-    )  # fmt: skip
+        "--format",
+        "format",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="What to print.",
+    )

@@ -34,8 +34,19 @@ if TYPE_CHECKING:
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, spec: str, args: dict[str, str], size: str | None, batch: int, depth: int | None,
-            every: bool, share: str, format: str, output: str | None, force: bool) -> None:  # fmt: skip
+def command(
+    console: Console,
+    spec: str,
+    args: dict[str, str],
+    size: str | None,
+    batch: int,
+    depth: int | None,
+    every: bool,
+    share: str,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> None:
     """Layers, shapes, parameters, operations and memory of a network.
 
     Equal blocks that follow one another share a row. Nothing is built or traced, and no weights are needed.

@@ -35,8 +35,16 @@ _TITLES = ("pass", "nodes", "ONNX nodes", "bytes", "MACs")
 @force_option
 @color_option
 @click.pass_obj
-def command(console: Console, spec: str, disable: tuple[str, ...], args: dict[str, str], size: str | None, format: str,
-            output: str | None, force: bool) -> None:  # fmt: skip
+def command(
+    console: Console,
+    spec: str,
+    disable: tuple[str, ...],
+    args: dict[str, str],
+    size: str | None,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> None:
     """What each pass of `compile` does to a network's ONNX file: its nodes, the bytes of its numbers, its MACs.
 
     Passes build on one another, in the order shown; each can be left out with --disable, all with `compile -O0`. No

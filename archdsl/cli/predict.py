@@ -34,8 +34,13 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 @half_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Where random weights start from.")
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many classes to tell.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]), default="auto", show_default=True,
-              help="Where to run; one that is asked for and not there is an error.")  # fmt: skip
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="Where to run; one that is asked for and not there is an error.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Where the output is an image: its file, or a folder for several.")
 @click.option("--stretch", is_flag=True, help="Its least value is black, its largest white; else 0 and 1 are.")
 @arg_option
@@ -44,9 +49,22 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 @format_option("text", "json")
 @color_option
 @click.pass_obj
-def command(console: Console, model: str, images: tuple[str, ...], weights: str | None, precision: Precision,
-            seed: int, top: int, device: str, output: str | None, stretch: bool, args: dict[str, str], size: str | None, force: bool,
-            format: str) -> int:  # fmt: skip
+def command(
+    console: Console,
+    model: str,
+    images: tuple[str, ...],
+    weights: str | None,
+    precision: Precision,
+    seed: int,
+    top: int,
+    device: str,
+    output: str | None,
+    stretch: bool,
+    args: dict[str, str],
+    size: str | None,
+    force: bool,
+    format: str,
+) -> int:
     """Run a network on images with ONNX Runtime; needs no torch.
 
     Images are prepared as the spec, or the file's metadata, says. Prints the most likely classes, or writes the image
@@ -79,8 +97,9 @@ class Draw:
     inputs: tuple[str, ...]
 
 
-def _results(console: Console, predictor: Predictor, images: tuple[str, ...], top: int,
-             draw: Draw) -> tuple[list[Result], int]:  # fmt: skip
+def _results(
+    console: Console, predictor: Predictor, images: tuple[str, ...], top: int, draw: Draw
+) -> tuple[list[Result], int]:
     """Every image's result. One that cannot be read is told of, and the others are looked at all the same."""
     from archdsl.diagnostics import ArchError
 
@@ -107,8 +126,17 @@ def _suffix(name: str) -> str:
 
 
 @contextmanager
-def _opened(console: Console, model: str, compiled: bool, weights: str | None, seed: int,
-            precision: Precision, args: dict[str, str], size: str | None, device: str) -> Iterator[Predictor]:  # fmt: skip
+def _opened(
+    console: Console,
+    model: str,
+    compiled: bool,
+    weights: str | None,
+    seed: int,
+    precision: Precision,
+    args: dict[str, str],
+    size: str | None,
+    device: str,
+) -> Iterator[Predictor]:
     from archdsl.need import need
 
     need("numpy")
@@ -151,9 +179,13 @@ def _warn(console: Console, predictor: Predictor) -> None:
         told.append(Diagnostic("N0803", predictor.session.note, severity="note"))
     if predictor.random:
         told.append(
-            Diagnostic("W0808", f"the weights of `{predictor.name}` are random: what follows means nothing",
-                       severity="warning", help="give trained ones: `--weights FILE`")
-        )  # fmt: skip
+            Diagnostic(
+                "W0808",
+                f"the weights of `{predictor.name}` are random: what follows means nothing",
+                severity="warning",
+                help="give trained ones: `--weights FILE`",
+            )
+        )
     console.tell(told)
 
 
@@ -196,7 +228,9 @@ def _as_text(console: Console, predictor: Predictor, results: list[Result]) -> s
             lines += [f"  wrote {escape_control(drawn[0])}  {width} x {height}, {what}", f"  {drawn[1]}"]
         for out in made.outputs:
             shape = " x ".join(map(str, out.shape))
-            lines.append(f"  {escape_control(out.name[:80])}  {shape}, from {out.least:.4g} to {out.most:.4g}, mean {out.mean:.4g}")
+            lines.append(
+                f"  {escape_control(out.name[:80])}  {shape}, from {out.least:.4g} to {out.most:.4g}, mean {out.mean:.4g}"
+            )
         lines.append("")
     session = predictor.session
     times = sorted(made.latency_ms for made, _ in results)

@@ -20,8 +20,15 @@ _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 ARTEFACTS = {"module": "PyTorch module", "source": "printed source", "onnx": "ONNX file"}
 
 
-def open_job(spec: str | None, model: Path | None, weights: str | None, seed: int | None, batch: int | None,
-             args: Mapping[str, str], size: str | None) -> tuple[Job, dict[str, Any] | None]:  # fmt: skip
+def open_job(
+    spec: str | None,
+    model: Path | None,
+    weights: str | None,
+    seed: int | None,
+    batch: int | None,
+    args: Mapping[str, str],
+    size: str | None,
+) -> tuple[Job, dict[str, Any] | None]:
     """What is to be verified, and the certificate that the file has. Raises E0801, E0802, E0805, E0822, E0823, E06xx."""
     need("numpy")
     need("torch", "E0801", "pip install 'archdsl[torch]'")
@@ -81,8 +88,11 @@ def _find_weights(job: Job, given: str | None) -> None:
         if found is not None:
             job.graph, job.weights, job.whole = graph, found, graph is job.net.graph
             return
-    raise error("E0823", f"the numbers in `{job.model.name}` were folded together and cannot be told apart",
-                help="give the ones it was made of: `--weights FILE`")  # fmt: skip
+    raise error(
+        "E0823",
+        f"the numbers in `{job.model.name}` were folded together and cannot be told apart",
+        help="give the ones it was made of: `--weights FILE`",
+    )
 
 
 def _passes(metadata: Mapping[str, str]) -> list[str] | None:
@@ -104,8 +114,12 @@ def run(console: Console, job: Job, folder: Path) -> Any:
 
     needed, free = memory_needed(job.graph, job.batch) + 3 * job.weights.nbytes, _free_memory()
     if free is not None and needed > free:
-        raise error("E0705", f"the weights and the values of all nodes need {needed:,} bytes of memory; {free:,} are free", status=2,
-                    help="a smaller --input, or --batch 1")  # fmt: skip
+        raise error(
+            "E0705",
+            f"the weights and the values of all nodes need {needed:,} bytes of memory; {free:,} are free",
+            status=2,
+            help="a smaller --input, or --batch 1",
+        )
     inputs = seeded_inputs(job.graph, job.batch, job.seed)
     artefacts: dict[str, Values] = {}
     if job.whole:
@@ -115,16 +129,20 @@ def run(console: Console, job: Job, folder: Path) -> Any:
         artefacts["source"] = module_values(printed, job.graph, inputs)
         del printed
     artefacts["onnx"] = _onnx(job, inputs, folder)
-    return measure(job.graph, job.weights, inputs, artefacts, job.seed, console.progress("verifying"),
-                   {"onnx": _dtype(job.facts)})  # fmt: skip
+    return measure(
+        job.graph, job.weights, inputs, artefacts, job.seed, console.progress("verifying"), {"onnx": _dtype(job.facts)}
+    )
 
 
 def _dtype(facts: Any) -> str:
     """What the file computes in. Raises E0823 for int8, whose errors are those of its calibration and not of rounding."""
     precision = "fp32" if facts is None else facts.metadata.get("precision", "fp32")
     if precision not in _DTYPES:
-        raise error("E0823", f"`{facts.path.name}` computes in {precision[:20]}: its errors are not those of rounding",
-                    help="compare what it says of your images: archdsl predict")  # fmt: skip
+        raise error(
+            "E0823",
+            f"`{facts.path.name}` computes in {precision[:20]}: its errors are not those of rounding",
+            help="compare what it says of your images: archdsl predict",
+        )
     return _DTYPES[precision]
 
 
@@ -142,7 +160,9 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
     values = onnx_values(model, path, inputs, job.graph.by_path)
     if not job.whole:
         return values
-    names = stands_for(job.graph, _taken_in({item.key: item.value for item in model.metadata_props}.get("folded", ""), values, path))
+    names = stands_for(
+        job.graph, _taken_in({item.key: item.value for item in model.metadata_props}.get("folded", ""), values, path)
+    )
     return {names[at]: value for at, value in values.items()}
 
 
@@ -241,15 +261,21 @@ def problems(job: Job, report: Any, found: dict[str, Any] | None, renew: bool) -
             more = f", the first of {worst.past} nodes past their bounds" if worst.past > 1 else ""
             told.append(
                 Diagnostic(
-                    "E0821", f"`{first.path}` of the {name} is not that of the network",
+                    "E0821",
+                    f"`{first.path}` of the {name} is not that of the network",
                     job.graph.by_path[first.path].origin.span,
                     label=_told(first.found[artefact]) + more,
                 )
-            )  # fmt: skip
+            )
     changed = changes(job, found)
     if changed and not renew:
-        told.append(Diagnostic("E0822", f"the certificate in `{job.model.name if job.model else ''}` is of "
-                               f"{' and '.join(changed)}", help="`--renew` replaces it, if the file passes"))  # fmt: skip
+        told.append(
+            Diagnostic(
+                "E0822",
+                f"the certificate in `{job.model.name if job.model else ''}` is of {' and '.join(changed)}",
+                help="`--renew` replaces it, if the file passes",
+            )
+        )
     return told
 
 
@@ -282,8 +308,11 @@ def changes(job: Job, found: dict[str, Any] | None) -> list[str]:
 
 def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, every: bool, style: Style) -> str:
     """A line for each artefact, for every node if they are asked for, and what became of the certificate."""
-    lines = [style.paint("head", escape_control(job.net.name))
-             + f"  {job.batch} x {job.net.graph.input_spec}, seed {job.seed}, weights {escape_control(job.weights.source[:200])}", ""]  # fmt: skip
+    lines = [
+        style.paint("head", escape_control(job.net.name))
+        + f"  {job.batch} x {job.net.graph.input_spec}, seed {job.seed}, weights {escape_control(job.weights.source[:200])}",
+        "",
+    ]
     if every:
         lines += [*_nodes(report, style), ""]
     lines.append(style.paint("head", f"{'':<16}{'nodes':>6}  {'largest':>9}  {'bound':>9}  at"))
@@ -294,8 +323,10 @@ def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, 
             continue
         channel = "" if worst.channel is None else f", channel {worst.channel}"
         verdict = f"  {worst.past} PAST THE BOUND" if worst.past else ""
-        lines.append(f"{name:<16}{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.bound:>9.2e}  "
-                     f"{escape_control(worst.path)}{channel}{verdict}")  # fmt: skip
+        lines.append(
+            f"{name:<16}{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.bound:>9.2e}  "
+            f"{escape_control(worst.path)}{channel}{verdict}"
+        )
     lines.append("")
     if report.folded:
         named = ", ".join(map(escape_control, report.folded[:3])) + (" .." if len(report.folded) > 3 else "")
@@ -335,12 +366,20 @@ def as_json(job: Job, report: Any, found: dict[str, Any] | None, written: bool) 
         "spec_sha256": job.net.fingerprint,
         "worst": as_facts(report, ARTEFACTS),
         "first_past": {name: node.path for name, node in firsts.items() if node is not None},
-        "certificate": None if job.model is None else {"found": found, "differs_in": changes(job, found), "written": written},
+        "certificate": None
+        if job.model is None
+        else {"found": found, "differs_in": changes(job, found), "written": written},
         "versions": versions(),
         "folded": list(report.folded),
-        "nodes": [{"path": n.path, "op": n.kind, **{name: n.found[name]._asdict() if name in n.found else None for name in ARTEFACTS}}
-                  for n in report.nodes],
-    }  # fmt: skip
+        "nodes": [
+            {
+                "path": n.path,
+                "op": n.kind,
+                **{name: n.found[name]._asdict() if name in n.found else None for name in ARTEFACTS},
+            }
+            for n in report.nodes
+        ],
+    }
     return json.dumps(told, indent=2) + "\n"
 
 

@@ -47,8 +47,19 @@ class Job:
 @format_option("text", "json")
 @color_option
 @click.pass_obj
-def command(console: Console, given: tuple[str, ...], weights: str | None, seed: int | None, batch: int | None,
-            no_write: bool, renew: bool, every: bool, args: dict[str, str], size: str | None, format: str) -> int:  # fmt: skip
+def command(
+    console: Console,
+    given: tuple[str, ...],
+    weights: str | None,
+    seed: int | None,
+    batch: int | None,
+    no_write: bool,
+    renew: bool,
+    every: bool,
+    args: dict[str, str],
+    size: str | None,
+    format: str,
+) -> int:
     """The module, its printed source and the ONNX file held against a judge that computes every node in float64.
 
     Each node of each must lie within the bound that rounding gets (docs/verify.md); exits with 1 where one does not. A
@@ -67,8 +78,11 @@ def command(console: Console, given: tuple[str, ...], weights: str | None, seed:
     if job.model is not None and not no_write and report.fine and (certificate is None or renew):
         verified.certify(job, report)
         written = True
-    console.give(verified.as_json(job, report, certificate, written) if format == "json"
-                 else verified.as_text(job, report, certificate, written, every, console.style()))  # fmt: skip
+    console.give(
+        verified.as_json(job, report, certificate, written)
+        if format == "json"
+        else verified.as_text(job, report, certificate, written, every, console.style())
+    )
     console.tell(problems)
     return int(bool(problems))
 

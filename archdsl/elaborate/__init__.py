@@ -64,8 +64,14 @@ def _all_of(report: Report, diagnostics: Iterable[Diagnostic], status: int = 1) 
     return ArchError(report.diagnostics(), status)
 
 
-def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinned: Mapping[str, str], report: Report,
-             free: dict[str, Symbol]) -> Graph:  # fmt: skip
+def _attempt(
+    document: Document,
+    values: Mapping[str, Value],
+    symbols: Env,
+    pinned: Mapping[str, str],
+    report: Report,
+    free: dict[str, Symbol],
+) -> Graph:
     report.extend(document.problems)
     builder = Builder(report)
     walker = Walker(document, builder, Env({}))
@@ -73,10 +79,17 @@ def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinn
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
     walker.incoming = "an input receives nothing"
     try:
-        inputs = [_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)) for decl in document.inputs]
+        inputs = [
+            _add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs))
+            for decl in document.inputs
+        ]
     except ArchError as e:
         raise _all_of(report, e.diagnostics) from None
-    report.extend(warning for decl, node in zip(document.inputs, inputs, strict=True) if (warning := _doubted(decl, builder.nodes[node].shape)))
+    report.extend(
+        warning
+        for decl, node in zip(document.inputs, inputs, strict=True)
+        if (warning := _doubted(decl, builder.nodes[node].shape))
+    )
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
@@ -104,8 +117,15 @@ def _attempt(document: Document, values: Mapping[str, Value], symbols: Env, pinn
     )
 
 
-def _add_input(builder: Builder, decl: InputDecl, env: Env, root: Scope, free: dict[str, Symbol],
-               pinned: Mapping[str, str], count: int) -> int:  # fmt: skip
+def _add_input(
+    builder: Builder,
+    decl: InputDecl,
+    env: Env,
+    root: Scope,
+    free: dict[str, Symbol],
+    pinned: Mapping[str, str],
+    count: int,
+) -> int:
     shape: list[int | Dim] = []
     name = decl.name or "input"
     for axis, size in enumerate(decl.sizes):
@@ -133,8 +153,13 @@ def _doubted(decl: InputDecl, shape: Shape) -> Diagnostic | None:
     if len(shape) != 3 or at(shape[0]) != at(shape[1]) or at(shape[2]) not in (1, 3, 4) or at(shape[0]) < 16:
         return None
     sizes = f"{at(shape[0])} channels of {at(shape[1])} x {at(shape[2])} pixels"
-    return Diagnostic("W0214", f"this input has {sizes}", decl.span, severity="warning",
-                      help=f"sizes are channels x height x width: `{at(shape[2])}x{at(shape[0])}x{at(shape[1])}`")  # fmt: skip
+    return Diagnostic(
+        "W0214",
+        f"this input has {sizes}",
+        decl.span,
+        severity="warning",
+        help=f"sizes are channels x height x width: `{at(shape[2])}x{at(shape[0])}x{at(shape[1])}`",
+    )
 
 
 def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None, report: Report) -> dict[str, int]:
@@ -148,7 +173,11 @@ def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None,
         return out
     if last is None or last == SEVERAL:
         what = "the net is empty" if last is None else "the net ends in several tensors"
-        report.add(Diagnostic("E0422", what, document.net_span, help="name what it gives under `outputs:`" if last else "add nodes"))
+        report.add(
+            Diagnostic(
+                "E0422", what, document.net_span, help="name what it gives under `outputs:`" if last else "add nodes"
+            )
+        )
         return {}
     return {"output": last}
 

@@ -25,8 +25,12 @@ def earlier(builder: Builder, name: str, span: Span, frame: Frame, scope: Scope)
         raise ArchError(())  # it failed, and was told
     path = _path(found, name)
     if path is None:
-        raise error("E0420", f"`{name}` is left out here: what stands for it is `{found.written_path}`", span,
-                    help="give this node the same `when`")  # fmt: skip
+        raise error(
+            "E0420",
+            f"`{name}` is left out here: what stands for it is `{found.written_path}`",
+            span,
+            help="give this node the same `when`",
+        )
     node = builder.tensors.get(path)
     if node is None:
         raise _no_single_op(builder, name, path, span)
@@ -34,9 +38,13 @@ def earlier(builder: Builder, name: str, span: Span, frame: Frame, scope: Scope)
         raise ArchError(())
     home = scope.named.path
     if home and not node.path.startswith(f"{home}."):
-        raise error("E0420", f"`{name}` is not inside `{home}`: a module runs only what it holds", span,
-                    labels=(Label(node.origin.span, "stands outside"),),
-                    help=f"put this node beside `{name}`, in the same mapping, or both into one block")  # fmt: skip
+        raise error(
+            "E0420",
+            f"`{name}` is not inside `{home}`: a module runs only what it holds",
+            span,
+            labels=(Label(node.origin.span, "stands outside"),),
+            help=f"put this node beside `{name}`, in the same mapping, or both into one block",
+        )
     return node
 
 
@@ -53,10 +61,18 @@ def _path(found: Node, name: str) -> str | None:
 def _no_single_op(builder: Builder, name: str, path: str, span: Span) -> ArchError:
     inside = [f"`{name}{other[len(path) :]}`" for other in builder.tensors if other.startswith(f"{path}.")]
     if not inside:
-        return error("E0419", f"`{name}` has no tensors that could be used again", span,
-                     help="write the op once more: without tensors it is the same")  # fmt: skip
-    return error("E0419", f"`{name}` holds {len(inside)} ops with tensors, and `again` runs one", span,
-                 help=f"name it: {' or '.join(inside[:4])}")  # fmt: skip
+        return error(
+            "E0419",
+            f"`{name}` has no tensors that could be used again",
+            span,
+            help="write the op once more: without tensors it is the same",
+        )
+    return error(
+        "E0419",
+        f"`{name}` holds {len(inside)} ops with tensors, and `again` runs one",
+        span,
+        help=f"name it: {' or '.join(inside[:4])}",
+    )
 
 
 def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
@@ -67,6 +83,10 @@ def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
     same_rank = list(map(len, given)) == list(map(len, node.in_shapes))
     if same_rank and [(p.name, p.shape) for p in node.op.params(given)] == [(p.name, p.shape) for p in node.reads]:
         return
-    raise error("E0423", f"the tensors of `{node.path}` do not fit N x {format_shape(given[0])}, which arrives here", span,
-                labels=(Label(node.origin.span, f"made for N x {format_shape(node.in_shapes[0])}"),),
-                help="give it as many channels, by a `1x1 conv` before it, or write a node with tensors of its own")  # fmt: skip
+    raise error(
+        "E0423",
+        f"the tensors of `{node.path}` do not fit N x {format_shape(given[0])}, which arrives here",
+        span,
+        labels=(Label(node.origin.span, f"made for N x {format_shape(node.in_shapes[0])}"),),
+        help="give it as many channels, by a `1x1 conv` before it, or write a node with tensors of its own",
+    )

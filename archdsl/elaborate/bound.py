@@ -98,7 +98,9 @@ class Bound:
         if cost is None:
             written = [*item.expressions()]
             text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in written)
-            looked_at = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(_values_in(e) for e in written if isinstance(e, Written))
+            looked_at = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(
+                _values_in(e) for e in written if isinstance(e, Written)
+            )
             cost = (looked_at + 10 * len(item.sources or ())) // LIST_ITEMS_PER_NODE
             self.works[id(item)] = cost
         return cost
@@ -127,15 +129,25 @@ class Bound:
     def _need_room(self, total: int, item: Item) -> None:
         if total > MAX_NODES:
             shown = f"up to {total:,}" if total < 10**12 else f"more than {10**12:,}"
-            raise error("E0314", f"this would become {shown} nodes; {MAX_NODES:,} is the most", item.span,
-                        help="a network is unrolled before it is checked; check the counts of its repeats")  # fmt: skip
+            raise error(
+                "E0314",
+                f"this would become {shown} nodes; {MAX_NODES:,} is the most",
+                item.span,
+                help="a network is unrolled before it is checked; check the counts of its repeats",
+            )
 
     def _count(self, expr: Expr, env: Env) -> int:
         try:
             return max(expressions.as_whole(expr.evaluate(env), expr.span, "the count of a repeat"), 0)
         except Unknown:
-            self.report.add(Diagnostic("E0313", "the count of a repeat may not depend on `in`", expr.span,
-                                       help="the size of the graph must be known before shapes are; use an argument"))  # fmt: skip
+            self.report.add(
+                Diagnostic(
+                    "E0313",
+                    "the count of a repeat may not depend on `in`",
+                    expr.span,
+                    help="the size of the graph must be known before shapes are; use an argument",
+                )
+            )
             return 0
         except ArchError:
             return 0

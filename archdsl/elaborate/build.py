@@ -65,8 +65,12 @@ class Builder:
     def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
         """Reports E0503 where two nodes or blocks would bear one name; `why` says what made this one."""
         if len(path) > MAX_PATH:
-            raise error("E0501", f"the path `{path[:60]}...` has {len(path)} characters; the limit is {MAX_PATH}", span,
-                        help="shorter names, or fewer levels of blocks")  # fmt: skip
+            raise error(
+                "E0501",
+                f"the path `{path[:60]}...` has {len(path)} characters; the limit is {MAX_PATH}",
+                span,
+                help="shorter names, or fewer levels of blocks",
+            )
         first = self.paths.setdefault(path, span)
         if why:
             self.reasons.setdefault(path, why)
@@ -74,11 +78,17 @@ class Builder:
             return
         reason = self.reasons.get(path, "")
         shared = "the items of a list of branches, and what stands under a `_` key, share the names of their block"
-        self.report.add(Diagnostic(
-            "E0503", f"two nodes are named `{path}`", span, label=why,
-            labels=(Label(first, (not why and reason) or "the first"),) if first != span else (),
-            notes=chain_notes(origin.call), help="rename one of them" if reason else shared,
-        ))  # fmt: skip
+        self.report.add(
+            Diagnostic(
+                "E0503",
+                f"two nodes are named `{path}`",
+                span,
+                label=why,
+                labels=(Label(first, (not why and reason) or "the first"),) if first != span else (),
+                notes=chain_notes(origin.call),
+                help="rename one of them" if reason else shared,
+            )
+        )
 
     def open_path(self, around: str, name: str, span: Span, origin: Origin) -> None:
         """Claims what the dotted key `path1.norms.0` lies in. Raises E0501 where numbers do not count from 0."""
@@ -96,8 +106,13 @@ class Builder:
             if inside not in self.opened:
                 count = self.opened[holder]
                 if (part.isdigit() and int(part) != count) or (not part.isdigit() and count > 0):
-                    raise error("E0501", f"`{part}` cannot be the next in `{holder}`", span, notes=chain_notes(origin.call),
-                                help="it holds either names, or numbers that count from 0 in the order they are written")  # fmt: skip
+                    raise error(
+                        "E0501",
+                        f"`{part}` cannot be the next in `{holder}`",
+                        span,
+                        notes=chain_notes(origin.call),
+                        help="it holds either names, or numbers that count from 0 in the order they are written",
+                    )
                 self.opened[holder] = count + 1 if part.isdigit() else -1
             holder = inside
 
@@ -108,8 +123,16 @@ class Builder:
         self.implied[path] = count
         return path if count == 1 else f"{path}{count}"
 
-    def add(self, op: Op, inputs: Sequence[int], path: str, scope: Scope, origin: Origin,
-            written: Mapping[str, Written] = {}, again: Node | None = None) -> int:  # fmt: skip
+    def add(
+        self,
+        op: Op,
+        inputs: Sequence[int],
+        path: str,
+        scope: Scope,
+        origin: Origin,
+        written: Mapping[str, Written] = {},
+        again: Node | None = None,
+    ) -> int:
         """A new node; `written` are the fields that its text says, `again` the node whose tensors it uses."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         shape: Any = None
@@ -118,7 +141,9 @@ class Builder:
         if "stride" in written:
             self.strides[len(self.nodes)] = written["stride"].span
         shares = again.path if again is not None else ""
-        node = Node(len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training, shares=shares)
+        node = Node(
+            len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training, shares=shares
+        )
         self.nodes.append(node)
         if op.parametric and not node.implied:
             self.tensors[path] = again or node
@@ -128,11 +153,14 @@ class Builder:
     def fail(self, scope: Scope, origin: Origin) -> int:
         """A placeholder for a node that could not be made."""
         nothing: Any = None
-        self.nodes.append(Node(len(self.nodes), "", Identity.model_construct(), (), (), nothing, scope, origin, self.training))
+        self.nodes.append(
+            Node(len(self.nodes), "", Identity.model_construct(), (), (), nothing, scope, origin, self.training)
+        )
         return len(self.nodes) - 1
 
-    def _infer(self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin,
-               written: Mapping[str, Written]) -> Shape | None:  # fmt: skip
+    def _infer(
+        self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin, written: Mapping[str, Written]
+    ) -> Shape | None:
         key = (id(op), shapes)
         known = self.inferred.get(key)
         if known is not None:
@@ -153,7 +181,9 @@ class Builder:
         for size, number in op.least(shapes):
             self._at_least(size, number)
         if elements > MAX_ELEMENTS:
-            self.explain(OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, written)
+            self.explain(
+                OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, written
+            )
             return None
         if isinstance(op, Merge):
             self._constrain(op, shapes, origin)
@@ -190,9 +220,17 @@ class Builder:
         elif len(inputs) == 1:
             text = text or f"receives N x {format_shape(self.nodes[inputs[0]].shape)}"
             labels = self._flattened(inputs[0]) if e.code == "E0401" else []
-        self.report.add(Diagnostic(
-            e.code, e.message, span, text, labels=tuple(labels), notes=(*e.notes, *chain_notes(origin.call)), help=e.help,
-        ))  # fmt: skip
+        self.report.add(
+            Diagnostic(
+                e.code,
+                e.message,
+                span,
+                text,
+                labels=tuple(labels),
+                notes=(*e.notes, *chain_notes(origin.call)),
+                help=e.help,
+            )
+        )
 
     def _input_label(self, node: int) -> Label:
         source = self.nodes[node]
@@ -268,10 +306,14 @@ def unread(builder: Builder, keep: set[int]) -> list[Diagnostic]:
     """Warnings for nodes with parameters or a name that nothing reads."""
     read = {i for node in builder.nodes for i in node.inputs} | keep
     return [
-        Diagnostic("W0901", f"nothing reads `{node.path}`", node.origin.span, severity="warning",
-                   notes=chain_notes(node.origin.call), help="read it with `<-`, list it under `outputs`, or remove it")
+        Diagnostic(
+            "W0901",
+            f"nothing reads `{node.path}`",
+            node.origin.span,
+            severity="warning",
+            notes=chain_notes(node.origin.call),
+            help="read it with `<-`, list it under `outputs`, or remove it",
+        )
         for node in builder.nodes
         if node.id not in read and node.op.kind != "input"
-    ]  # fmt: skip
-
-
+    ]

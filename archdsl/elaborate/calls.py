@@ -29,7 +29,12 @@ def call(walker: Walker, item: CallItem, place: Place, inputs: Sequence[int], ct
         return walker.item(block.body, place, inputs[0], ctx)
     if target in ctx.active:
         chain = " -> ".join([*ctx.active[ctx.active.index(target) :], target])
-        raise error("E0211", f"the block `{target}` uses itself: {chain}", call.span, labels=(Label(block.span, "defined here"),))
+        raise error(
+            "E0211",
+            f"the block `{target}` uses itself: {chain}",
+            call.span,
+            labels=(Label(block.span, "defined here"),),
+        )
     values, shown = _bind(walker, item, block, ctx)
     frame = _block_frame(walker, item, block, inputs)
     site = CallSite(f"{target}({', '.join(shown)})", call.span, place.path() or "net", ctx.call)
@@ -46,11 +51,16 @@ def callee(walker: Walker, item: CallItem, ctx: Context) -> str:
     try:
         value = ctx.env(name)
     except KeyError:
-        raise error("E0301", f"there is no kind or block `{name[:60]}`", item.call.name_span,
-                    help=meant(name, walker.blocks)) from None  # fmt: skip
+        raise error(
+            "E0301", f"there is no kind or block `{name[:60]}`", item.call.name_span, help=meant(name, walker.blocks)
+        ) from None
     if not isinstance(value, str) or (value not in walker.blocks and value not in KINDS):
-        raise error("E0301", f"`{name}` is {show(value)}, not the name of a block or kind", item.call.name_span,
-                    help=meant(value, walker.blocks) if isinstance(value, str) else "")  # fmt: skip
+        raise error(
+            "E0301",
+            f"`{name}` is {show(value)}, not the name of a block or kind",
+            item.call.name_span,
+            help=meant(value, walker.blocks) if isinstance(value, str) else "",
+        )
     return value
 
 
@@ -63,8 +73,12 @@ def _kind_call(walker: Walker, item: CallItem, op: type[Op], ctx: Context) -> Op
         if name is None or name not in op.model_fields:
             what = f"has no `{name}`" if arg.name else "has no use for this value"
             fields_help = f"fields are named: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
-            raise error("E0309", f"`{op.kind}` {what}", arg.span,
-                        help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help)  # fmt: skip
+            raise error(
+                "E0309",
+                f"`{op.kind}` {what}",
+                arg.span,
+                help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help,
+            )
         fields[name] = Written(arg.value.span, arg.value)
     return OpItem(span=item.span, op=op, fields=fields)
 
@@ -73,9 +87,13 @@ def _block_frame(walker: Walker, item: CallItem, block: Block, inputs: Sequence[
     wanted = max(len(block.inputs), 1)
     if len(inputs) != wanted:
         names = ", ".join(block.inputs) or "one tensor"
-        raise error("E0414", f"`{block.name}` reads {wanted} ({names}), and {len(inputs)} {'is' if len(inputs) == 1 else 'are'} given",
-                    item.span, labels=(Label(block.span, "defined here"),),
-                    help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`")  # fmt: skip
+        raise error(
+            "E0414",
+            f"`{block.name}` reads {wanted} ({names}), and {len(inputs)} {'is' if len(inputs) == 1 else 'are'} given",
+            item.span,
+            labels=(Label(block.span, "defined here"),),
+            help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`",
+        )
     given = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
     return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
 
@@ -95,27 +113,48 @@ def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[d
         elif arg.name is None:
             positional.append(value)
         elif arg.name not in names:
-            raise error("E0307", f"`{block.name}` has no argument `{arg.name}`", arg.span, labels=label,
-                        help=did_you_mean(arg.name, names) or "it has none at all")  # fmt: skip
+            raise error(
+                "E0307",
+                f"`{block.name}` has no argument `{arg.name}`",
+                arg.span,
+                labels=label,
+                help=did_you_mean(arg.name, names) or "it has none at all",
+            )
         else:
             named[arg.name] = value
     shown = [show(v) for v in positional] + [f"{k}={show(v)}" for k, v in named.items()]
     came = f"this is `{block.name}({', '.join(shown)})`" if any(arg.star for arg in item.call.args) else ""
     if len(positional) > len(names):
         takes = f"{len(names)} value{'' if len(names) == 1 else 's'}" if names else "no values"
-        raise error("E0307", f"`{block.name}` takes {takes}, and {len(positional)} are given", item.call.span,
-                    label=came, labels=label)  # fmt: skip
+        raise error(
+            "E0307",
+            f"`{block.name}` takes {takes}, and {len(positional)} are given",
+            item.call.span,
+            label=came,
+            labels=label,
+        )
     values = dict(zip(names, positional, strict=False))
     twice = next((a for a in item.call.args if a.name in values), None)
     if twice is not None:
-        raise error("E0307", f"`{block.name}` gets `{twice.name}` twice", twice.span, labels=label,
-                    help=f"the values before it are {', '.join(list(values)[:8])}")  # fmt: skip
+        raise error(
+            "E0307",
+            f"`{block.name}` gets `{twice.name}` twice",
+            twice.span,
+            labels=label,
+            help=f"the values before it are {', '.join(list(values)[:8])}",
+        )
     values |= named
     env = Env(values, walker.file_env)
     for p in block.params:
         if p.name not in values:
             if p.default is None:
-                raise error("E0307", f"`{block.name}` needs `{p.name}`", item.call.span, label=came,
-                            labels=(Label(p.span, "has no default"),), help=f"it takes {', '.join(names)}")  # fmt: skip
+                raise error(
+                    "E0307",
+                    f"`{block.name}` needs `{p.name}`",
+                    item.call.span,
+                    label=came,
+                    labels=(Label(p.span, "has no default"),),
+                    help=f"it takes {', '.join(names)}",
+                )
             values[p.name] = p.default.evaluate(env)
     return {p.name: values[p.name] for p in block.params}, shown

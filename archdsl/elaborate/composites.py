@@ -98,7 +98,9 @@ def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, bo
     return _projection(walker, inside, cursor, at(after[0]), stride, span, ctx)
 
 
-def _projection(walker: Walker, inside: Place, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context) -> int:
+def _projection(
+    walker: Walker, inside: Place, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context
+) -> int:
     out = expressions.literal(channels, span)
     sides = tuple(Written(span, expressions.literal(s, span)) for s in stride)
     one = Written(span, expressions.literal(1, span))
@@ -133,10 +135,17 @@ def _report_conflict(walker: Walker, item: ResidualItem, cursor: int, body: int,
     stride = fitting_stride(nodes[cursor].shape, nodes[body].shape)
     how = "" if stride == (1, 1) else f" with stride {stride[0] if stride and stride[0] == stride[1] else stride}"
     help_ = f"remove `shortcut:` and a 1x1 projection{how} is made for you" if stride else "make the body keep the size"
-    walker.builder.report.add(Diagnostic(
-        "E0412", "the two inputs of `add` have different shapes", item.shortcut_span, label,
-        labels=walker.builder.changes(body, cursor), notes=chain_notes(ctx.call), help=help_,
-    ))  # fmt: skip
+    walker.builder.report.add(
+        Diagnostic(
+            "E0412",
+            "the two inputs of `add` have different shapes",
+            item.shortcut_span,
+            label,
+            labels=walker.builder.changes(body, cursor),
+            notes=chain_notes(ctx.call),
+            help=help_,
+        )
+    )
 
 
 def _report_misfit(walker: Walker, item: ResidualItem, cursor: int, body: int, fits: bool, ctx: Context) -> None:
@@ -148,10 +157,16 @@ def _report_misfit(walker: Walker, item: ResidualItem, cursor: int, body: int, f
     else:
         message = f"no projection fits: the body turns N x {format_shape(before)} into N x {format_shape(after)}"
         help_ = "make the body keep the size (see its padding), write the shortcut yourself, or `shortcut: none` for no addition"
-    walker.builder.report.add(Diagnostic(
-        "E0415", message, item.shortcut_span or item.span, labels=walker.builder.changes(body, cursor),
-        notes=chain_notes(ctx.call), help=help_,
-    ))  # fmt: skip
+    walker.builder.report.add(
+        Diagnostic(
+            "E0415",
+            message,
+            item.shortcut_span or item.span,
+            labels=walker.builder.changes(body, cursor),
+            notes=chain_notes(ctx.call),
+            help=help_,
+        )
+    )
 
 
 def branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context) -> int | None:
@@ -179,12 +194,18 @@ def _merge_of(walker: Walker, item: BranchesItem, ctx: Context) -> Op:
         word = item.merge.text if item.merge is not None else ""
     if not isinstance(word, str) or word not in MERGES:
         span = item.merge.span if item.merge is not None else item.span
-        raise error("E0308", f"`merge` is concat, add or mul, not {show(word)}", span,
-                    help=meant(word, MERGES) if isinstance(word, str) else "")  # fmt: skip
+        raise error(
+            "E0308",
+            f"`merge` is concat, add or mul, not {show(word)}",
+            span,
+            help=meant(word, MERGES) if isinstance(word, str) else "",
+        )
     return MERGES[word]
 
 
-def _split_branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context, origin: Origin) -> list[int]:
+def _split_branches(
+    walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context, origin: Origin
+) -> list[int]:
     assert item.split is not None
     count = walker.count(item.split, ctx.env, "`split`")
     if count != len(item.branches):
@@ -223,7 +244,9 @@ def fitting_stride(before: Shape, after: Shape) -> tuple[int, int] | None:
     for a, b in zip(before[1:], after[1:], strict=True):
         big, small = at(a), at(b)
         stride = 1 if small == big else -(-(big - 1) // small) if small < big else 0
-        stride = next((s for s in (stride, big // small if small else 0, stride + 1) if s and (big - 1) // s + 1 == small), 0)
+        stride = next(
+            (s for s in (stride, big // small if small else 0, stride + 1) if s and (big - 1) // s + 1 == small), 0
+        )
         if not stride:
             return None
         out.append(stride)

@@ -105,8 +105,12 @@ class OpMaker:
             return None
         if not isinstance(name, str) or name not in KINDS or KINDS[name].role != role:
             known = [k for k, o in KINDS.items() if o.role == role]
-            raise error("E0301", f"`{role}` is {show(name)}, which is no {'norm' if role == 'norm' else 'activation'}", part.name.span,
-                        help=did_you_mean(name if isinstance(name, str) else "", known))  # fmt: skip
+            raise error(
+                "E0301",
+                f"`{role}` is {show(name)}, which is no {'norm' if role == 'norm' else 'activation'}",
+                part.name.span,
+                help=did_you_mean(name if isinstance(name, str) else "", known),
+            )
         op = KINDS[name]
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
         return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
@@ -180,10 +184,17 @@ def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
     needed = [name for name in op.positional if op.model_fields[name].is_required()]
     values = {"out": "64", **dict.fromkeys(op.references, "conv1")}
     example = " ".join([*(["3x3"] if window else []), op.kind, *(values.get(name, "2") for name in needed)])
-    return Diagnostic("E0311", f"`{op.kind}` needs {' and '.join(f'`{name}`' for name in names)}", span, help=f"e.g. `{example}`; {about}")
+    return Diagnostic(
+        "E0311",
+        f"`{op.kind}` needs {' and '.join(f'`{name}`' for name in names)}",
+        span,
+        help=f"e.g. `{example}`; {about}",
+    )
 
 
-def _invalid(op: type[Op], name: str, items: list[Any], data: Mapping[str, Any], fields: Mapping[str, Written], span: Span) -> Diagnostic:
+def _invalid(
+    op: type[Op], name: str, items: list[Any], data: Mapping[str, Any], fields: Mapping[str, Written], span: Span
+) -> Diagnostic:
     info = op.model_fields.get(name)
     about = f"{name}: {info.description}" if info is not None and info.description else ""
     where = fields[name].span if name in fields else span
@@ -193,8 +204,12 @@ def _invalid(op: type[Op], name: str, items: list[Any], data: Mapping[str, Any],
         written = where.text
         plain = _PLAIN_NUMBER.match(written)
         came = f", not {value!r}" if plain else f": `{written}` is {value:g}"
-        return Diagnostic("E0315", f"`{name}` of `{op.kind}` must be a whole number{came}", where,
-                          help=about if plain else f"`//` divides and rounds down; {about}")  # fmt: skip
+        return Diagnostic(
+            "E0315",
+            f"`{name}` of `{op.kind}` must be a whole number{came}",
+            where,
+            help=about if plain else f"`//` divides and rounds down; {about}",
+        )
     # Of a field with several forms pydantic tells what is wrong with each; the description says it better.
     message = f"cannot be {show(value)}" if len(said) > 1 or "tuple_type" in said.values() else next(iter(said))
     return Diagnostic("E0308", f"`{name}` of `{op.kind}` {message}", where, help=about)

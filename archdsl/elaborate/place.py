@@ -121,7 +121,9 @@ class Scopes:
             scope.kind = kind if scope.kind == "sequence" else scope.kind
             inner = place.inner
         else:
-            scope = Scope(join(place.scope.path, name), name, kind, origin, place.scope, doc=doc, first=len(self.builder.nodes))
+            scope = Scope(
+                join(place.scope.path, name), name, kind, origin, place.scope, doc=doc, first=len(self.builder.nodes)
+            )
             self.builder.claim_path(scope.path, origin.span, origin)
             place.scope.members.append(scope)
             inner = {}
@@ -174,7 +176,9 @@ _NAMELESS = {
 }
 
 
-def name_parts(parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, origin: Origin) -> list[tuple[str, Place]]:
+def name_parts(
+    parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, origin: Origin
+) -> list[tuple[str, Place]]:
     """The path of each part of a fused node (conv, bn, relu), and the place whose scope it belongs to.
 
     Raises E0504 (tensors in an anonymous place) and E0505 (`sibling` needs `conv` in the key).
@@ -186,8 +190,12 @@ def name_parts(parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, o
     parametric = [p for p in parts if p.parametric]
     if place.anonymous:
         if parametric:
-            raise error("E0504", f"`{parametric[0].kind}` has parameters, and nothing here gives it a name", origin.span,
-                        help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"))  # fmt: skip
+            raise error(
+                "E0504",
+                f"`{parametric[0].kind}` has parameters, and nothing here gives it a name",
+                origin.span,
+                help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"),
+            )
         return [(builder.implied_path(place.scope.path, p.kind), here) for p in parts]
     if len(parametric) <= 1:
         path = place.path()
@@ -209,12 +217,18 @@ def name_parts(parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, o
     return names
 
 
-def _siblings(parts: Sequence[Op], place: Place, builder: Builder, origin: Origin, here: Place) -> list[tuple[str, Place]]:
+def _siblings(
+    parts: Sequence[Op], place: Place, builder: Builder, origin: Origin, here: Place
+) -> list[tuple[str, Place]]:
     """`conv1` and `bn1` beside each other."""
     key = place.key or ""
     if "conv" not in key:
-        raise error("E0505", f"with `naming: sibling` the key of a node with a norm must contain `conv`, unlike `{key}`", origin.span,
-                    help="`conv1` gives `conv1` and `bn1`; or use `naming: nested`, or a list")  # fmt: skip
+        raise error(
+            "E0505",
+            f"with `naming: sibling` the key of a node with a norm must contain `conv`, unlike `{key}`",
+            origin.span,
+            help="`conv1` gives `conv1` and `bn1`; or use `naming: nested`, or a list",
+        )
     names: list[tuple[str, Place]] = []
     for number, p in enumerate(parts):
         name = key if number == 0 else key.replace("conv", p.kind, 1)

@@ -24,12 +24,21 @@ def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:
                 return member.value  # it failed, and was told
             if "." in ref.text and (later := _holding(ref, frame)):
                 raise _later(ref, ref.text, later)
-            raise error("E0410", f"`{'.'.join(ref.parts[:n])}` has no node `{part}`", ref.span, help=did_you_mean(part, member.inner))
+            raise error(
+                "E0410",
+                f"`{'.'.join(ref.parts[:n])}` has no node `{part}`",
+                ref.span,
+                help=did_you_mean(part, member.inner),
+            )
         member = inner
     if member.value is None:
         name = ".".join(ref.parts)
-        raise error("E0421", f"`{name}` gives several tensors", ref.span,
-                    help="name one: " + ", ".join(f"`{name}.{n}`" for n in list(member.inner)[:4]))  # fmt: skip
+        raise error(
+            "E0421",
+            f"`{name}` gives several tensors",
+            ref.span,
+            help="name one: " + ", ".join(f"`{name}.{n}`" for n in list(member.inner)[:4]),
+        )
     return member.value
 
 
@@ -40,8 +49,12 @@ def _unknown(ref: Ref, frame: Frame) -> ArchError:
     at_frame: Frame | None = frame
     while at_frame is not None:
         if name in at_frame.left_out:
-            return error("E0410", f"`{name}` is left out here, and it reads several nodes: none of them stands for it", ref.span,
-                         help="give this node the same `when`, or name what it reads instead")  # fmt: skip
+            return error(
+                "E0410",
+                f"`{name}` is left out here, and it reads several nodes: none of them stands for it",
+                ref.span,
+                help="give this node the same `when`, or name what it reads instead",
+            )
         if name in at_frame.later:
             return _later(ref, name, at_frame)
         visible += at_frame.names
@@ -52,7 +65,9 @@ def _unknown(ref: Ref, frame: Frame) -> ArchError:
         return _later(ref, ref.text, dotted)
     hint = did_you_mean(name, visible)
     if block and closest(name, visible) is None:
-        hint = (hint + "\n" if hint else "") + f"the block `{block}` sees nothing of its caller but its arguments and inputs"
+        hint = (
+            hint + "\n" if hint else ""
+        ) + f"the block `{block}` sees nothing of its caller but its arguments and inputs"
     return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
 
 
@@ -70,9 +85,18 @@ def _later(ref: Ref, name: str, frame: Frame) -> ArchError:
         return error("E0411", f"`{name}` cannot read itself", ref.span, help="name an earlier node")
     loop = _way(name, frame)
     if loop:
-        return error("E0411", f"these nodes read each other: {' <- '.join([frame.current, *loop])}", ref.span,
-                     help="a network has no loops: every node reads earlier ones")  # fmt: skip
-    return error("E0411", f"`{name}` is built later: a reference points back only", ref.span, help="move the node up, or this one down")
+        return error(
+            "E0411",
+            f"these nodes read each other: {' <- '.join([frame.current, *loop])}",
+            ref.span,
+            help="a network has no loops: every node reads earlier ones",
+        )
+    return error(
+        "E0411",
+        f"`{name}` is built later: a reference points back only",
+        ref.span,
+        help="move the node up, or this one down",
+    )
 
 
 def _way(name: str, frame: Frame) -> list[str]:

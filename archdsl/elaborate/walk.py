@@ -84,8 +84,12 @@ class Walker:
     def count(self, expr: Expr, env: Env, what: str = "the count of a repeat") -> int:
         """A number of copies. Raises E0312 for a negative one, E0313 for one that depends on `in`."""
         if "in" in expr.names:
-            raise error("E0313", f"{what} may not use `in`", expr.span,
-                        help="the size of the graph must be known before shapes are; use an argument")  # fmt: skip
+            raise error(
+                "E0313",
+                f"{what} may not use `in`",
+                expr.span,
+                help="the size of the graph must be known before shapes are; use an argument",
+            )
         number = expressions.as_whole(expr.evaluate(env), expr.span, what)
         if number < 0:
             raise error("E0312", f"{what} is {number}; it cannot be negative", expr.span)
@@ -99,8 +103,14 @@ class Walker:
             return self._guard(self._repeat, item, place, cursor, ctx)
         return self._guard(self._single, item, place, cursor, ctx)
 
-    def _guard(self, build: Callable[[Item, Place, int, Context], int | None], item: Item, place: Place, cursor: int,
-               ctx: Context) -> int | None:  # fmt: skip
+    def _guard(
+        self,
+        build: Callable[[Item, Place, int, Context], int | None],
+        item: Item,
+        place: Place,
+        cursor: int,
+        ctx: Context,
+    ) -> int | None:
         """Reports an item's errors and goes on behind a placeholder, so that one mistake is one error."""
         try:
             return build(item, place, cursor, ctx)
@@ -120,8 +130,11 @@ class Walker:
             inside = self.scopes.open(place, "repeat", origin)
             counter = Counter()
         if item.sources is not None and len(item.sources) > 1:
-            raise error("E0302", "a repeated node reads one node: the first copy reads it, each further copy the one before",
-                        item.sources[1].span)  # fmt: skip
+            raise error(
+                "E0302",
+                "a repeated node reads one node: the first copy reads it, each further copy the one before",
+                item.sources[1].span,
+            )
         given: int | None = None
         for k in range(count):
             env = Env({"i": k, "first": k == 0, "last": k == count - 1}, ctx.env)
@@ -199,13 +212,21 @@ class Walker:
     def need_one(self, cursor: int, item: Item) -> None:
         """Raises E0421 where a node reads what gives several tensors."""
         if cursor == SEVERAL:
-            raise error("E0421", "several tensors arrive here, and this node reads one", item.span,
-                        help=f"say which: {' or '.join(f'`<- {name}`' for name in self.several) or '`<- name`'}")  # fmt: skip
+            raise error(
+                "E0421",
+                "several tensors arrive here, and this node reads one",
+                item.span,
+                help=f"say which: {' or '.join(f'`<- {name}`' for name in self.several) or '`<- name`'}",
+            )
 
     def _one(self, item: Item, inputs: Sequence[int]) -> int:
         if len(inputs) != 1:
-            raise error("E0414", f"this node reads one tensor, not {len(inputs)}", item.span,
-                        help="only merges (concat, add, mul) and blocks with several inputs read more")  # fmt: skip
+            raise error(
+                "E0414",
+                f"this node reads one tensor, not {len(inputs)}",
+                item.span,
+                help="only merges (concat, add, mul) and blocks with several inputs read more",
+            )
         return inputs[0]
 
     def role(self, item: Item, inside: Place, role: str, cursor: int, ctx: Context) -> int | None:
@@ -261,7 +282,9 @@ class Walker:
             nest(inside.inner, key.name, inside.inner.pop(key.name))
         return given
 
-    def _name(self, name: str, given: int | None, child: Item, cursor: int, ctx: Context, member: Member | None = None) -> None:
+    def _name(
+        self, name: str, given: int | None, child: Item, cursor: int, ctx: Context, member: Member | None = None
+    ) -> None:
         """Makes a node known to those that follow. One that was left out stands for what it would have read."""
         if given is None and child.sources:
             if len(child.sources) > 1:
@@ -283,7 +306,9 @@ class Walker:
         if None not in shapes:  # what failed may stand for another number of inputs
             self._check_arity(item, made.main, inputs)
         if isinstance(made.main, Split):
-            return self._split(made.main, place, inputs[0], origin, item.fields["parts"].span if "parts" in item.fields else item.span)
+            return self._split(
+                made.main, place, inputs[0], origin, item.fields["parts"].span if "parts" in item.fields else item.span
+            )
         if isinstance(made.main, Identity) and place.anonymous and not (made.norm or made.act):
             return inputs[0]
         main, again = made.main, None
@@ -300,13 +325,21 @@ class Walker:
         behind = [p for p in (made.norm, made.act) if p is not None]
         named = name_parts([made.main if again else main, *behind], place, self.document.naming, self.scopes, origin)
         if again is not None and named[0][1].scope is not place.scope:
-            raise error("E0420", "norm and activation both have tensors here, so this would be a module of its own", item.span,
-                        help="write the activation as a node of its own, behind this one")  # fmt: skip
+            raise error(
+                "E0420",
+                "norm and activation both have tensors here, so this would be a module of its own",
+                item.span,
+                help="write the activation as a node of its own, behind this one",
+            )
         given: Sequence[int] = inputs
         if flatten:
             path, spot = named[0]
             base = path if "/" not in path else path.rsplit("/", 1)[0]
-            given = [self.builder.add(Flatten.model_construct(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin)]
+            given = [
+                self.builder.add(
+                    Flatten.model_construct(), inputs, self.builder.implied_path(base, "flatten"), spot.scope, origin
+                )
+            ]
         for number, (part, (path, spot)) in enumerate(zip((main, *behind), named, strict=True)):
             written, runs = ({}, None) if number else (made.written, again)  # equal ops may be one object
             if runs is not None:
@@ -322,15 +355,28 @@ class Walker:
     def _check_arity(self, item: OpItem, op: Op, inputs: Sequence[int]) -> None:
         least, most = op.arity
         if len(inputs) < least:
-            raise error("E0414", f"`{op.kind}` reads at least {least} nodes, and only {len(inputs)} is given", item.span,
-                        help=f"name them: `{op.kind} <- a, b`")  # fmt: skip
+            raise error(
+                "E0414",
+                f"`{op.kind}` reads at least {least} nodes, and only {len(inputs)} is given",
+                item.span,
+                help=f"name them: `{op.kind} <- a, b`",
+            )
         if most is not None and len(inputs) > most:
-            raise error("E0414", f"`{op.kind}` reads one node, not {len(inputs)}", item.span,
-                        help="put a `concat`, `add` or `mul` before it")  # fmt: skip
+            raise error(
+                "E0414",
+                f"`{op.kind}` reads one node, not {len(inputs)}",
+                item.span,
+                help="put a `concat`, `add` or `mul` before it",
+            )
 
     def _split(self, split: Split, place: Place, cursor: int, origin: Origin, span: Span) -> int:
         if place.anonymous:
-            raise error("E0504", "`split` needs a name, by which its parts are read", origin.span, help="`parts: split 2`, then `<- parts.0`")
+            raise error(
+                "E0504",
+                "`split` needs a name, by which its parts are read",
+                origin.span,
+                help="`parts: split 2`, then `<- parts.0`",
+            )
         inside = self.scopes.open(place, "sequence", origin)
         self.several = tuple(f"{place.key}.{n}" for n in range(min(split.parts, 4)))
         for n, part in enumerate(self.slices(split.parts, cursor, span)):
@@ -346,6 +392,8 @@ class Walker:
             raise ArchError(())
         channels = at(shape[0])
         if channels % count:
-            raise error("E0403", f"{channels} channels cannot be split into {count} equal parts", span, help=divisors(channels))
+            raise error(
+                "E0403", f"{channels} channels cannot be split into {count} equal parts", span, help=divisors(channels)
+            )
         each = channels // count
         return [Slice(start=n * each, end=(n + 1) * each) for n in range(count)]

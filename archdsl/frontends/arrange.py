@@ -102,7 +102,8 @@ def _sorted(groups: Mapping[object, list[Placed]]) -> Iterable[object]:
     """The groups, each behind those that it reads, else as they came."""
     home = {one.made.output: key for key, group in groups.items() for one in group}
     needs = {
-        key: {home[i] for one in group for i in one.made.inputs if i in home and home[i] != key} for key, group in groups.items()
+        key: {home[i] for one in group for i in one.made.inputs if i in home and home[i] != key}
+        for key, group in groups.items()
     }
     place = {key: number for number, key in enumerate(groups)}
     keys = list(groups)

@@ -18,8 +18,17 @@ from archdsl.shapes import concrete
 _OPSET = 20
 _SMALL = 4096
 _TOO_MANY = "the file works out more constants than can be held"
-_NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
-_FOLDED = frozenset("Add Cast Concat Div Floor Gather Identity Mul Neg Reshape Slice Squeeze Sub Transpose Unsqueeze".split())
+_NUMBERS = (
+    TensorProto.FLOAT,
+    TensorProto.DOUBLE,
+    TensorProto.FLOAT16,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.BOOL,
+)
+_FOLDED = frozenset(
+    "Add Cast Concat Div Floor Gather Identity Mul Neg Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
+)
 
 
 def folded(reading: Reading, step: Step) -> bool:
@@ -31,7 +40,10 @@ def folded(reading: Reading, step: Step) -> bool:
     if step.op_type not in _FOLDED or not inputs or not all(name in reading.constants for name in inputs):
         return False
     arrays = {name: reading.constants[name] for name in inputs}
-    if step.op_type not in ("Transpose", "Reshape", "Identity", "Cast") and sum(a.size for a in arrays.values()) > _SMALL:
+    if (
+        step.op_type not in ("Transpose", "Reshape", "Identity", "Cast")
+        and sum(a.size for a in arrays.values()) > _SMALL
+    ):
         raise Unknown("it works on large constants")
     if step.op_type == "Cast" and step.attributes.get("to") not in _NUMBERS:
         raise Unknown("it makes no plain numbers")

@@ -30,7 +30,10 @@ def limited(size: int, seconds: int = SECONDS, memory: int = MEMORY) -> Iterator
         raise _refused(f"{seconds} seconds of processor time")
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    wanted = {resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds, resource.RLIMIT_AS: _taken() + memory + 8 * size}
+    wanted = {
+        resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds,
+        resource.RLIMIT_AS: _taken() + memory + 8 * size,
+    }
     before = {kind: resource.getrlimit(kind) for kind in wanted}
     handler = signal.signal(signal.SIGXCPU, over)
     try:
@@ -47,7 +50,9 @@ def limited(size: int, seconds: int = SECONDS, memory: int = MEMORY) -> Iterator
 
 
 def _refused(what: str) -> ArchError:
-    return error("E0847", f"the model needs more than {what} to be read: it is refused", help="is it what it says it is?")
+    return error(
+        "E0847", f"the model needs more than {what} to be read: it is refused", help="is it what it says it is?"
+    )
 
 
 def _taken() -> int:

@@ -116,9 +116,15 @@ def _refuse_foreign(graph: onnx.GraphProto) -> None:
 def _numbers(tensor: onnx.TensorProto) -> Array:
     """Raises E0805 for a tensor whose shape and bytes do not agree, before anything is allocated."""
     size = prod(tensor.dims) if min(tensor.dims, default=1) >= 0 else -1
-    held = max(len(tensor.raw_data), *(len(getattr(tensor, f"{name}_data")) for name in ("float", "int32", "int64", "double", "uint64", "string")))
+    held = max(
+        len(tensor.raw_data),
+        *(len(getattr(tensor, f"{name}_data")) for name in ("float", "int32", "int64", "double", "uint64", "string")),
+    )
     if tensor.data_location != onnx.TensorProto.EXTERNAL and (size < 0 or size > 2 * held) and size != 0:
-        raise error("E0805", f"the tensor `{tensor.name[:80]}` says it is {list(tensor.dims)[:8]}, and its bytes do not fill that")
+        raise error(
+            "E0805",
+            f"the tensor `{tensor.name[:80]}` says it is {list(tensor.dims)[:8]}, and its bytes do not fill that",
+        )
     try:
         found: Array = numpy_helper.to_array(tensor)
     except Exception as problem:  # onnx raises of several kinds here
@@ -160,7 +166,9 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim)
+    return tuple(
+        d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim
+    )
 
 
 def _module(node: onnx.NodeProto) -> str | None:

@@ -41,12 +41,15 @@ def own_spec(model: Model, facts: Mapping[str, str], source: str) -> Imported:
     document = specs.document_of(specs.from_source(Source("the file's own spec", facts["spec"])))
     graph = elaborate(document)
     if Network(document, graph, {}).fingerprint != facts.get("spec_sha256", ""):
-        raise error("E0805", "the spec in this file is not the one that it was made of", help="`--flat` reads its nodes instead")
+        raise error(
+            "E0805", "the spec in this file is not the one that it was made of", help="`--flat` reads its nodes instead"
+        )
     passes = [name for name in facts.get("passes", "").split() if name in PASSES]
     help = (
         "its numbers are int8: take them from the file in single precision that it was made like"
-        if facts.get("precision") == "int8" else "`--flat` reads the file as it stands; `compile -O0` keeps every tensor"
-    )  # fmt: skip
+        if facts.get("precision") == "int8"
+        else "`--flat` reads the file as it stands; `compile -O0` keeps every tensor"
+    )
     return Imported(formatted(document.source), graph, lambda: _weights(model, graph, passes, source, help))
 
 
@@ -55,13 +58,20 @@ def _weights(model: Model, graph: Graph, passes: list[str], source: str, help: s
     found: dict[str, Array] = {}
     for item in plan(small).initializers:
         array = model.constants.get(item.name)
-        if not isinstance(item, Constant) and array is not None and array.shape == item.shape and array.dtype.kind == "f":
+        if (
+            not isinstance(item, Constant)
+            and array is not None
+            and array.shape == item.shape
+            and array.dtype.kind == "f"
+        ):
             found[item.name if isinstance(item, Stored) else item.key] = _stored(item, array)
     folds = 0
     for node in small.nodes:
         if node.folded:
             folds += 1
-            found |= _unfolded(node.folded, found.pop(f"{node.path}/weight", None), found.pop(f"{node.path}/bias", None))
+            found |= _unfolded(
+                node.folded, found.pop(f"{node.path}/weight", None), found.pop(f"{node.path}/bias", None)
+            )
     note = f"{folds} layers hold their norms' factors as well: these norms are neutral, and outputs the same"
     notes = (Diagnostic("N0601", note, severity="note"),) if folds else ()
     return Weights(_entries(graph, found, help), source, notes)
@@ -81,8 +91,11 @@ def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, E
         else:
             missing.append(key)
     if missing:
-        raise error("E0845", f"{len(missing)} tensors of the spec are not in the file as they were, such as `{missing[0]}`",
-                    help=help)  # fmt: skip
+        raise error(
+            "E0845",
+            f"{len(missing)} tensors of the spec are not in the file as they were, such as `{missing[0]}`",
+            help=help,
+        )
     return entries
 
 
@@ -120,7 +133,9 @@ def _unfolded(parts: Mapping[str, Folded], weight: Array | None, bias: Array | N
 
 def _constants(recipe: Folded) -> Folded:
     """The recipe with the spec's own numbers alone, as it is where norms are neutral and biases 0."""
-    before, after = (tuple(ChannelMap(mul=one.mul, add=one.add) for one in maps) for maps in (recipe.before, recipe.after))
+    before, after = (
+        tuple(ChannelMap(mul=one.mul, add=one.add) for one in maps) for maps in (recipe.before, recipe.after)
+    )
     return replace(recipe, bias=None, before=before, after=after)
 
 

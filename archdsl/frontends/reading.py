@@ -62,8 +62,15 @@ class Reading:
             raise Unknown("what it reads is not understood")
         return found
 
-    def add(self, step: Step, op: Op, output: str, tensors: Mapping[str, Array] = {}, inputs: Sequence[str] | None = None,
-            module: str | None = None) -> None:  # fmt: skip
+    def add(
+        self,
+        step: Step,
+        op: Op,
+        output: str,
+        tensors: Mapping[str, Array] = {},
+        inputs: Sequence[str] | None = None,
+        module: str | None = None,
+    ) -> None:
         """A new op, read from the step's first input unless told otherwise."""
         read = tuple(self.value(name) for name in (inputs if inputs is not None else step.inputs[:1]))
         shapes = [self.shape(name) for name in read]

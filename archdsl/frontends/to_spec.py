@@ -66,8 +66,9 @@ def to_spec(model: Model, name: str, sizes: Mapping[str, Shape], source: str) ->
 # --- graph -----------------------------------------------------------------------------------------------------
 
 
-def _graph(placed: Sequence[Placed], name: str, sizes: Mapping[str, Shape],
-           outputs: Mapping[str, str], sharing: bool) -> tuple[Graph, dict[str, Array]]:  # fmt: skip
+def _graph(
+    placed: Sequence[Placed], name: str, sizes: Mapping[str, Shape], outputs: Mapping[str, str], sharing: bool
+) -> tuple[Graph, dict[str, Array]]:
     """The graph, and its numbers by key. Only what the outputs need is kept. `sharing`: tensors used twice are `again` ones."""
     maker = _Maker(name, sharing)
     for number, (value, shape) in enumerate(sizes.items()):
@@ -151,9 +152,14 @@ class _Maker:
     def graph(self, outputs: Mapping[str, str]) -> Graph:
         self.root.end = len(self.builder.nodes)
         return Graph(
-            name=self.name, nodes=tuple(self.builder.nodes), inputs=tuple(self.inputs),
-            outputs={name: self.node_of[value] for name, value in outputs.items()}, aux={}, root=self.root, sizes=(),
-        )  # fmt: skip
+            name=self.name,
+            nodes=tuple(self.builder.nodes),
+            inputs=tuple(self.inputs),
+            outputs={name: self.node_of[value] for name, value in outputs.items()},
+            aux={},
+            root=self.root,
+            sizes=(),
+        )
 
 
 def _around(scope: Scope | None) -> Iterator[Scope]:
@@ -165,7 +171,13 @@ def _around(scope: Scope | None) -> Iterator[Scope]:
 def _word(value: str, number: int) -> str:
     """A name for an input or output of the file."""
     word = re.sub(r"[^A-Za-z0-9_]+", "_", value).strip("_")[:40]
-    return word if is_key(word) else f"{word or 'value'}_{number}" if is_key(f"{word or 'value'}_{number}") else f"value_{number}"
+    return (
+        word
+        if is_key(word)
+        else f"{word or 'value'}_{number}"
+        if is_key(f"{word or 'value'}_{number}")
+        else f"value_{number}"
+    )
 
 
 # --- text ------------------------------------------------------------------------------------------------------
@@ -185,7 +197,15 @@ def _text(graph: Graph) -> str:
 
 def _row(node: Node) -> tuple[object, ...]:
     path = "" if node.implied else node.path
-    return path, node.op.kind, node.inputs, concrete(node.shape), node.params, node.shares, node.op.window(node.in_shapes)
+    return (
+        path,
+        node.op.kind,
+        node.inputs,
+        concrete(node.shape),
+        node.params,
+        node.shares,
+        node.op.window(node.in_shapes),
+    )
 
 
 def _weights(tensors: Mapping[str, Array], graph: Graph, again: Graph, source: str) -> Weights:
@@ -193,5 +213,7 @@ def _weights(tensors: Mapping[str, Array], graph: Graph, again: Graph, source: s
     entries = {}
     for mine, other in zip(graph.tensors, again.tensors, strict=True):
         array = tensors[mine.key]
-        entries[other.key] = Entry(array.shape, mine.param.dtype, partial(np.asarray, array, mine.param.dtype, order="C"))
+        entries[other.key] = Entry(
+            array.shape, mine.param.dtype, partial(np.asarray, array, mine.param.dtype, order="C")
+        )
     return Weights(entries, source)

@@ -49,9 +49,14 @@ def trace(module: nn.Module, size: Sequence[int]) -> Model:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                module, (torch.zeros(1, *size),), target, dynamo=False, opset_version=_OPSET, do_constant_folding=False,
+                module,
+                (torch.zeros(1, *size),),
+                target,
+                dynamo=False,
+                opset_version=_OPSET,
+                do_constant_folding=False,
                 training=torch.onnx.TrainingMode.PRESERVE,
-            )  # fmt: skip
+            )
     except Exception as problem:  # torch raises of every kind here
         why = str(problem).strip().splitlines() or [""]
         raise error("E0844", f"torch cannot export the module: {type(problem).__name__}: {why[0][:300]}") from None

@@ -122,9 +122,12 @@ class Document:
         unknown = [name for name in overrides if name not in self.args]
         if unknown:
             over = overrides[unknown[0]]
-            raise error("E0212", f"`{self.name}` has no argument `{unknown[0]}`",
-                        over.span if isinstance(over, (Scalar, Seq, Map)) else None,
-                        help=did_you_mean(unknown[0], self.args) or "the spec has no arguments")  # fmt: skip
+            raise error(
+                "E0212",
+                f"`{self.name}` has no argument `{unknown[0]}`",
+                over.span if isinstance(over, (Scalar, Seq, Map)) else None,
+                help=did_you_mean(unknown[0], self.args) or "the spec has no arguments",
+            )
         values: dict[str, Value] = {}
         env = Env(values, Env(self.symbols()))
         report = Report()
@@ -149,10 +152,17 @@ def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> 
         else:
             value = frozen(over)
     if _type_name(value) != kind and not (kind == "float" and _type_name(value) == "int"):
-        raise error("E0308", f"the argument `{decl.name}` must be {_type_text(kind)}, not {show(value)}", span,
-                    labels=(Label(decl.span, f"its default is {show(default)}"),) if overridden else ())  # fmt: skip
+        raise error(
+            "E0308",
+            f"the argument `{decl.name}` must be {_type_text(kind)}, not {show(value)}",
+            span,
+            labels=(Label(decl.span, f"its default is {show(default)}"),) if overridden else (),
+        )
     number = float(value) if kind in ("int", "float") else 0.0  # type: ignore[arg-type]
-    for bound, bad, word in ((decl.least, number < (decl.least or 0), "least"), (decl.most, number > (decl.most or 0), "most")):
+    for bound, bad, word in (
+        (decl.least, number < (decl.least or 0), "least"),
+        (decl.most, number > (decl.most or 0), "most"),
+    ):
         if bound is not None and bad and kind in ("int", "float"):
             raise error("E0308", f"the argument `{decl.name}` must be at {word} {bound:g}, not {show(value)}", span)
     return value
@@ -169,5 +179,11 @@ def _type_name(value: Value) -> str:
 
 
 def _type_text(kind: str) -> str:
-    return {"int": "a whole number", "float": "a number", "bool": "true or false", "name": "the name of a block or kind",
-            "list": "a list", "none": "none"}[kind]  # fmt: skip
+    return {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "name": "the name of a block or kind",
+        "list": "a list",
+        "none": "none",
+    }[kind]

@@ -100,7 +100,9 @@ class Defaults(Form):
 class DocumentForm(Form):
     archdsl: Literal[1] = Field(1, description="version of the language")
     name: str | None = Field(None, description="the network's name, unique over the library")
-    family: str | None = Field(None, description="the networks that it is listed with; default: its name up to a digit or `_`")
+    family: str | None = Field(
+        None, description="the networks that it is listed with; default: its name up to a digit or `_`"
+    )
     doc: str | None = Field(None, description="a sentence on the network")
     paper: Paper | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")
@@ -110,7 +112,9 @@ class DocumentForm(Form):
     net: Node = Field(None, description="the graph")
     aux: dict[str, AuxForm] | None = Field(None, description="auxiliary heads, in training only")
     outputs: Any = Field(None, description="name -> node; by default the last node")
-    preprocess: Literal["imagenet", "inception"] | Preprocess | None = Field(None, description="how an image becomes the input")
+    preprocess: Literal["imagenet", "inception"] | Preprocess | None = Field(
+        None, description="how an image becomes the input"
+    )
     labels: tuple[str, ...] | str | None = Field(None, description="names of the classes, or a file beside the spec")
     variants: dict[str, Any] | None = Field(None, description="name -> overrides")
     claims: Claims | None = Field(None, description="published numbers, held against the truth")

@@ -43,7 +43,12 @@ def _leaf(scalar: Scalar) -> Leaf:
     if not isinstance(scalar.value, str):
         return Leaf("null" if scalar.value is None else text, verbatim=True)
     lines = text.split("\n")
-    if len(lines) > 2 and not lines[-1] and all(line == line.strip() and line.isprintable() for line in lines) and lines[0]:
+    if (
+        len(lines) > 2
+        and not lines[-1]
+        and all(line == line.strip() and line.isprintable() for line in lines)
+        and lines[0]
+    ):
         return Leaf("|", lines=tuple(lines[:-1]))
     return Leaf(text)
 

@@ -32,16 +32,22 @@ class Preprocess(Form):
     }
 
     resize: Annotated[int, Field(ge=1, le=65536)] | None = Field(None, description="shorter side, in pixels")
-    crop: Annotated[int, Field(ge=1, le=65536)] | tuple[int, int] | None = Field(None, description="centre crop, in pixels")
+    crop: Annotated[int, Field(ge=1, le=65536)] | tuple[int, int] | None = Field(
+        None, description="centre crop, in pixels"
+    )
     scale: float = Field(1.0, description="factor of the values, which are in [0, 1]; 255 for Caffe's networks")
     mean: Channels = Field((0.0,), description="subtracted, per channel, after the scale")
     std: Channels = Field((1.0,), description="divisor, per channel")
     layout: Literal["RGB", "BGR", "L"] | None = Field(None, description="order of the channels; L is grey")
-    interpolation: Literal["bilinear", "bicubic"] = Field("bilinear", description="between pixels, where the size changes")
+    interpolation: Literal["bilinear", "bicubic"] = Field(
+        "bilinear", description="between pixels, where the size changes"
+    )
 
 
 class ArgForm(Form):
-    type: Literal["int", "float", "bool", "name", "list"] | None = Field(None, description="by default that of the default")
+    type: Literal["int", "float", "bool", "name", "list"] | None = Field(
+        None, description="by default that of the default"
+    )
     default: Any = Field(description="the value unless one is given")
     min: float | None = Field(None, description="the least value allowed")
     max: float | None = Field(None, description="the largest value allowed")

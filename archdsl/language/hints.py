@@ -53,7 +53,12 @@ FIELDS_ELSEWHERE = {
 }
 _BEHIND = ("plain", "bias", "nobias", "valid", "same", "ceil", "inside", "adaptive")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_LOOKALIKE = {"\N{MULTIPLICATION SIGN}": "x", "\N{FULLWIDTH COLON}": ":", "\N{MINUS SIGN}": "-", "\N{NO-BREAK SPACE}": " "}
+_LOOKALIKE = {
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{FULLWIDTH COLON}": ":",
+    "\N{MINUS SIGN}": "-",
+    "\N{NO-BREAK SPACE}": " ",
+}
 
 
 def meant(name: str, blocks: Collection[str] = ()) -> str:

@@ -18,9 +18,24 @@ COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
     "dense": (*COMMON_KEYS, "then", "dense"),
 }
 TOP_LEVEL = (
-    "archdsl", "name", "family", "doc", "paper", "input", "args", "defaults", "blocks", "net", "aux", "outputs",
-    "preprocess", "labels", "variants", "claims", "extends",
-)  # fmt: skip
+    "archdsl",
+    "name",
+    "family",
+    "doc",
+    "paper",
+    "input",
+    "args",
+    "defaults",
+    "blocks",
+    "net",
+    "aux",
+    "outputs",
+    "preprocess",
+    "labels",
+    "variants",
+    "claims",
+    "extends",
+)
 _KEYS_ELSEWHERE = {
     "net": "layers network model architecture nodes modules features backbone graph",
     "input": "inputs input_shape input_size image_size in_shape shape",

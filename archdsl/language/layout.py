@@ -156,7 +156,9 @@ class _Reader:
         if event.anchor:
             start = self.after_anchor(start)
         flow = bool(event.flow_style) and self.text[start : start + 1] in ("[", "{")
-        group = Group(mapping=isinstance(event, yaml.MappingStartEvent), flow=bool(event.flow_style), anchor=event.anchor or "")
+        group = Group(
+            mapping=isinstance(event, yaml.MappingStartEvent), flow=bool(event.flow_style), anchor=event.anchor or ""
+        )
         place = self.put(group, start, start)
         column = start - (self.text.rfind("\n", 0, start) + 1)
         opened = _Open(group, place, start, column, flow)

@@ -51,9 +51,13 @@ def apply_variant(base: Map, name: str, span_name: str, asked: Span | None = Non
     known = list(variants.entries) if isinstance(variants, Map) else []
     if not isinstance(variants, Map) or name not in variants.entries:
         there = base.entries["variants"].key.span if known else None
-        raise error("E0204", f"`{span_name}` has no variant `{name[:60]}`", asked or there,
-                    labels=(Label(there, "these are its variants"),) if asked and there else (),
-                    help=did_you_mean(name, known) if known else "the spec has no variants")  # fmt: skip
+        raise error(
+            "E0204",
+            f"`{span_name}` has no variant `{name[:60]}`",
+            asked or there,
+            labels=(Label(there, "these are its variants"),) if asked and there else (),
+            help=did_you_mean(name, known) if known else "the spec has no variants",
+        )
     over = variants.entries[name].value
     if not isinstance(over, Map):
         raise error("E0202", f"the variant `{name}` must be a mapping of overrides", over.span)
@@ -72,16 +76,24 @@ def with_bare_args(base: Map, over: Map) -> Map:
     bare: dict[str, Entry] = {}
     for name, entry in over.entries.items():
         if name in TOP_LEVEL and name in known:
-            raise error("E0201", f"`{name}` is both an argument and a key of the spec", entry.key.span,
-                        labels=(Label(args.entries[name].key.span, "the argument"),) if isinstance(args, Map) else (),
-                        help="rename the argument")  # fmt: skip
+            raise error(
+                "E0201",
+                f"`{name}` is both an argument and a key of the spec",
+                entry.key.span,
+                labels=(Label(args.entries[name].key.span, "the argument"),) if isinstance(args, Map) else (),
+                help="rename the argument",
+            )
         if name in TOP_LEVEL:
             entries[name] = entry
         elif name in known:
             bare[name] = entry
         else:
-            raise error("E0201", f"`{name}` is neither a key of a spec nor one of this spec's arguments", entry.key.span,
-                        help=did_you_mean(name, [*known, *TOP_LEVEL]))  # fmt: skip
+            raise error(
+                "E0201",
+                f"`{name}` is neither a key of a spec nor one of this spec's arguments",
+                entry.key.span,
+                help=did_you_mean(name, [*known, *TOP_LEVEL]),
+            )
     if not bare:
         return over
     written = entries.get("args")

@@ -50,8 +50,12 @@ def check_dotted(scalar: Scalar) -> str:
         if name.isdigit() and name.isascii() and len(name) < 6 and str(int(name)) == name and name is not first:
             continue
         if not is_key(name) or name.startswith("_") or (name is not first and name in CONTAINER_NAMES):
-            raise error("E0501", f"`{name[:60]}` cannot be a part of a dotted name", part,
-                        help="`path1.conv` or `norms.0`: names as any node's, none beginning with `_`, or numbers behind the first dot")  # fmt: skip
+            raise error(
+                "E0501",
+                f"`{name[:60]}` cannot be a part of a dotted name",
+                part,
+                help="`path1.conv` or `norms.0`: names as any node's, none beginning with `_`, or numbers behind the first dot",
+            )
     return scalar.text
 
 
@@ -61,11 +65,19 @@ def check_key(scalar: Scalar) -> str:
     if name.startswith(".") and name[1:] in (*HEADS, *COMMON_KEYS, "then"):
         return name[1:]
     if not _KEY.match(name):
-        raise error("E0501", f"`{name[:60]}` is not a name", scalar.span,
-                    help="names are ASCII: letters, digits, `_` and `-`, beginning with a letter or `_`" + _instead(name))  # fmt: skip
+        raise error(
+            "E0501",
+            f"`{name[:60]}` is not a name",
+            scalar.span,
+            help="names are ASCII: letters, digits, `_` and `-`, beginning with a letter or `_`" + _instead(name),
+        )
     if name in MODULE_NAMES or keyword.iskeyword(name) or (name.startswith("__")):
-        raise error("E0502", f"`{name}` is a name that every PyTorch module or Python itself already has", scalar.span,
-                    help=f"e.g. `{name.strip('_')}1`")  # fmt: skip
+        raise error(
+            "E0502",
+            f"`{name}` is a name that every PyTorch module or Python itself already has",
+            scalar.span,
+            help=f"e.g. `{name.strip('_')}1`",
+        )
     if name == "input":
         raise error("E0502", "`input` is the tensor that a block receives; a node cannot be named so", scalar.span)
     return name
@@ -86,8 +98,12 @@ def _instead(name: str) -> str:
 def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
     """The name of an argument or block. Raises E0501, E0502."""
     if not _ARGUMENT.match(name):
-        raise error("E0501", f"`{name[:60]}` cannot name {what}", scalar.span,
-                    help="ASCII letters, digits and `_`, beginning with a letter")  # fmt: skip
+        raise error(
+            "E0501",
+            f"`{name[:60]}` cannot name {what}",
+            scalar.span,
+            help="ASCII letters, digits and `_`, beginning with a letter",
+        )
     if name in KINDS or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
         if what == "a block" and name in HEADS:
             return name  # `inception(a, b):` is a fine name: a call is never a key.
@@ -99,8 +115,12 @@ def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
 def check_pattern(tree: Tree) -> str:
     """`denselayer{1}`: raises E0501 unless it gives a name, and a different one for each copy."""
     if not isinstance(tree, Scalar) or not _PATTERN.match(tree.text):
-        raise error("E0501", "a pattern is a name with `{0}` or `{1}` in it, where the copy's number goes", tree.span,
-                    help="e.g. `denselayer{1}` counts from 1, `block{0}` from 0, `cell{7}` from 7")  # fmt: skip
+        raise error(
+            "E0501",
+            "a pattern is a name with `{0}` or `{1}` in it, where the copy's number goes",
+            tree.span,
+            help="e.g. `denselayer{1}` counts from 1, `block{0}` from 0, `cell{7}` from 7",
+        )
     return tree.text
 
 

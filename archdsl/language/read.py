@@ -49,7 +49,9 @@ def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
         try:
             return builder.build(name, own)
         except Enough:
-            raise ArchError(sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)) from None
+            raise ArchError(
+                sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)
+            ) from None
 
 
 class _Builder:
@@ -124,26 +126,50 @@ class _Builder:
         if not isinstance(name, Scalar) or not isinstance(name.value, str):
             self.report.add(Diagnostic("E0202", "`name` is a word", name.span))
         elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name.value):
-            self.report.add(Diagnostic("E0501", f"`{name.value[:60]}` cannot name a network", name.span,
-                                       help="ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or `_`"))  # fmt: skip
+            self.report.add(
+                Diagnostic(
+                    "E0501",
+                    f"`{name.value[:60]}` cannot name a network",
+                    name.span,
+                    help="ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or `_`",
+                )
+            )
 
     def _known_keys(self) -> None:
         for name, entry in self.tree.entries.items():
             if name not in TOP_LEVEL:
-                self.report.add(Diagnostic("E0201", f"`{name}` is not a key of a spec", entry.key.span,
-                                           help=did_you_mean(_key_meant(name), TOP_LEVEL)))  # fmt: skip
+                self.report.add(
+                    Diagnostic(
+                        "E0201",
+                        f"`{name}` is not a key of a spec",
+                        entry.key.span,
+                        help=did_you_mean(_key_meant(name), TOP_LEVEL),
+                    )
+                )
         missing = [name for name in ("input", "net") if name not in self.tree.entries]
         meant = {closest(_key_meant(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
         missing = [name for name in missing if name not in meant]
         if missing:
             examples = {"input": "`input: 3x224x224`", "net": "`net:` and its nodes"}
-            self.report.add(Diagnostic("E0203", f"the spec has no {' and no '.join(f'`{m}`' for m in missing)}", _first_key(self.tree),
-                                       help=f"add {' and '.join(examples[m] for m in missing)}"))  # fmt: skip
+            self.report.add(
+                Diagnostic(
+                    "E0203",
+                    f"the spec has no {' and no '.join(f'`{m}`' for m in missing)}",
+                    _first_key(self.tree),
+                    help=f"add {' and '.join(examples[m] for m in missing)}",
+                )
+            )
         version = self.tree.get("archdsl")
         if version is not None and (plain(version) is True or plain(version) != 1):
             asked = version.text[:40] if isinstance(version, Scalar) else "something else"
-            self.report.add(Diagnostic("E0208", f"this is archdsl's language 1, the spec asks for {asked}", version.span,
-                                       help="a newer archdsl may know it"))  # fmt: skip
+            self.report.add(
+                Diagnostic(
+                    "E0208",
+                    f"this is archdsl's language 1, the spec asks for {asked}",
+                    version.span,
+                    help="a newer archdsl may know it",
+                )
+            )
 
     def _paper(self, tree: Tree) -> Paper:
         data = plain(tree)
@@ -168,12 +194,24 @@ class _Builder:
             if name == "naming":
                 naming = text_of(entry.value)
                 if naming not in ("nested", "sibling", "flat"):
-                    self.report.add(Diagnostic("E0202", f"`naming` is nested, sibling or flat, not `{naming[:40]}`", entry.value.span,
-                                               help=did_you_mean(naming, ("nested", "sibling", "flat"))))  # fmt: skip
+                    self.report.add(
+                        Diagnostic(
+                            "E0202",
+                            f"`naming` is nested, sibling or flat, not `{naming[:40]}`",
+                            entry.value.span,
+                            help=did_you_mean(naming, ("nested", "sibling", "flat")),
+                        )
+                    )
                     naming = "nested"
             elif name not in KINDS:
-                self.report.add(Diagnostic("E0301", f"there is no kind `{name[:60]}`", entry.key.span,
-                                           help=did_you_mean(name, [*KINDS, "naming"])))  # fmt: skip
+                self.report.add(
+                    Diagnostic(
+                        "E0301",
+                        f"there is no kind `{name[:60]}`",
+                        entry.key.span,
+                        help=did_you_mean(name, [*KINDS, "naming"]),
+                    )
+                )
             else:
                 out[name] = self.attempt(partial(read_defaults, name, entry.value), OpDefaults())
         return out, naming
@@ -185,8 +223,14 @@ class _Builder:
             broken = Block(name, (), (), BrokenItem(span=entry.key.span), entry.key.span)
             block = self.reader.attempt(partial(self._block, entry), broken)
             if block.name in out:
-                self.report.add(Diagnostic("E0210", f"two blocks are named `{block.name}`", block.span,
-                                           labels=(Label(out[block.name].span, "the first"),)))  # fmt: skip
+                self.report.add(
+                    Diagnostic(
+                        "E0210",
+                        f"two blocks are named `{block.name}`",
+                        block.span,
+                        labels=(Label(out[block.name].span, "the first"),),
+                    )
+                )
             out[block.name] = block
         return out
 
@@ -221,7 +265,9 @@ class _Builder:
             return (("output", ref_of(tree)),)
         if isinstance(tree, Seq):
             return tuple((ref.parts[-1], ref) for ref in map(ref_of, tree.items))
-        return tuple((check_argument(name, e.key, "an output"), ref_of(e.value)) for name, e in _entries(tree, "outputs"))
+        return tuple(
+            (check_argument(name, e.key, "an output"), ref_of(e.value)) for name, e in _entries(tree, "outputs")
+        )
 
     def _labels(self, tree: Tree) -> tuple[str, ...]:
         if isinstance(tree, Seq):
@@ -235,7 +281,14 @@ class _Builder:
         source = self.attempt(partial(text_of, entries.pop("source").value), "") if "source" in entries else ""
         for name, entry in entries.items():
             if name not in known:
-                self.report.add(Diagnostic("E0201", f"`{name}` cannot be claimed", entry.key.span, help=did_you_mean(name, (*known, "source"))))
+                self.report.add(
+                    Diagnostic(
+                        "E0201",
+                        f"`{name}` cannot be claimed",
+                        entry.key.span,
+                        help=did_you_mean(name, (*known, "source")),
+                    )
+                )
                 continue
             out.append(self.attempt(partial(read_claim, name, entry, source), None))
         return tuple(c for c in out if c is not None)
@@ -244,7 +297,9 @@ class _Builder:
         for name, entry in _entries(tree, "variants"):
             self.attempt(partial(check_key, entry.key), "")
             if not isinstance(entry.value, Map):
-                self.report.add(Diagnostic("E0202", f"the variant `{name}` must be a mapping of overrides", entry.value.span))
+                self.report.add(
+                    Diagnostic("E0202", f"the variant `{name}` must be a mapping of overrides", entry.value.span)
+                )
             else:
                 self.attempt(partial(with_bare_args, self.tree, entry.value), None)
         return tuple(name for name, _ in _entries(tree, "variants"))
@@ -252,13 +307,24 @@ class _Builder:
     def _no_clashes(self, document: Document) -> None:
         for name, arg in document.args.items():
             if name in document.blocks:
-                self.report.add(Diagnostic("E0502", f"`{name}` names both an argument and a block", arg.span,
-                                           labels=(Label(document.blocks[name].span, "the block"),)))  # fmt: skip
+                self.report.add(
+                    Diagnostic(
+                        "E0502",
+                        f"`{name}` names both an argument and a block",
+                        arg.span,
+                        labels=(Label(document.blocks[name].span, "the block"),),
+                    )
+                )
         for block in document.blocks.values():
             for parameter in block.params:
                 if parameter.name in document.blocks:
-                    self.report.add(Diagnostic("E0502", f"`{parameter.name}` names both a block and an argument of `{block.name}`",
-                                               parameter.span))  # fmt: skip
+                    self.report.add(
+                        Diagnostic(
+                            "E0502",
+                            f"`{parameter.name}` names both a block and an argument of `{block.name}`",
+                            parameter.span,
+                        )
+                    )
 
 
 def _key_meant(name: str) -> str:
@@ -274,5 +340,3 @@ def _entries(tree: Tree, what: str) -> list[tuple[str, Entry]]:
     if not isinstance(tree, Map):
         raise error("E0202", f"`{what}` must be a mapping", tree.span)
     return list(tree.entries.items())
-
-

@@ -136,15 +136,25 @@ class Reader:
             near = _near_head(name)
             if name in _BESIDE:
                 meant = next((f"for `{n}`, did you mean `{h}`?" for n in tree.entries if (h := _near_head(n))), "")
-                self.report.add(Diagnostic(
-                    "E0201", f"`{name}` stands beside a head word, and this mapping of nodes has none", entry.key.span,
-                    help=meant or f"head words are {', '.join(HEADS)}; around a mapping of nodes write `{{do: ..., {name}: ...}}`",
-                ))  # fmt: skip
+                self.report.add(
+                    Diagnostic(
+                        "E0201",
+                        f"`{name}` stands beside a head word, and this mapping of nodes has none",
+                        entry.key.span,
+                        help=meant
+                        or f"head words are {', '.join(HEADS)}; around a mapping of nodes write `{{do: ..., {name}: ...}}`",
+                    )
+                )
             elif near and not any(beside in tree.entries for beside in _BESIDE):
-                self.report.add(Diagnostic(
-                    "W0213", f"`{name}` is the name of a node here, not the word `{near}`", entry.key.span, severity="warning",
-                    help=f"write `{near}:`, or choose a name that is less like it",
-                ))  # fmt: skip
+                self.report.add(
+                    Diagnostic(
+                        "W0213",
+                        f"`{name}` is the name of a node here, not the word `{near}`",
+                        entry.key.span,
+                        severity="warning",
+                        help=f"write `{near}:`, or choose a name that is less like it",
+                    )
+                )
 
     def key(self, scalar: Scalar) -> Key:
         name = check_dotted(scalar)
@@ -155,9 +165,12 @@ class Reader:
         heads = [head for head in HEADS if head in tree.entries]
         if len(heads) > 1:
             spans = [tree.entries[h].key.span for h in heads]
-            raise error("E0209", f"one node cannot be both `{heads[0]}` and `{heads[1]}`", spans[1],
-                        help="a child that must bear such a name is written with a leading dot: "
-                        f"`.{heads[1]}:`")  # fmt: skip
+            raise error(
+                "E0209",
+                f"one node cannot be both `{heads[0]}` and `{heads[1]}`",
+                spans[1],
+                help=f"a child that must bear such a name is written with a leading dot: `.{heads[1]}:`",
+            )
         head = heads[0]
         value = tree.entries[head].value
         common = self._common(tree)
@@ -207,7 +220,9 @@ class Reader:
     def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpItem:
         if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in KINDS:
             name = value.text[:60] if isinstance(value, Scalar) else ""
-            raise error("E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span, help=meant(name))
+            raise error(
+                "E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span, help=meant(name)
+            )
         op = KINDS[value.value]
         own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
         fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
@@ -231,7 +246,9 @@ class Reader:
         if shortcut is not None:
             result.shortcut_span = shortcut.span
             plain = shortcut.value if isinstance(shortcut, Scalar) else ""
-            result.shortcut = plain if plain in ("pad", "none") else self.child(shortcut, tree.entries["shortcut"].key.span)
+            result.shortcut = (
+                plain if plain in ("pad", "none") else self.child(shortcut, tree.entries["shortcut"].key.span)
+            )
         return result
 
     def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesItem:
@@ -242,8 +259,12 @@ class Reader:
         elif isinstance(value, Map) and not any(h in value.entries for h in HEADS):
             branches = [*self.mapping(value).entries]
         if not branches:
-            raise error("E0202", f"`{head}` holds a list or a mapping of branches", tree.entries[head].key.span,
-                        help=f"e.g. `{head}: {{branch1: 1x1 conv 64, branch2: 3x3 conv 64}}`")  # fmt: skip
+            raise error(
+                "E0202",
+                f"`{head}` holds a list or a mapping of branches",
+                tree.entries[head].key.span,
+                help=f"e.g. `{head}: {{branch1: 1x1 conv 64, branch2: 3x3 conv 64}}`",
+            )
         merge, split = tree.get("merge"), tree.get("split")
         return BranchesItem(
             branches=tuple(branches),
@@ -258,8 +279,12 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
     out = {}
     for name, tree in fields.items():
         if name not in op.model_fields:
-            raise error("E0309", f"`{op.kind}` has no `{name}`", keys[name],
-                        help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]))  # fmt: skip
+            raise error(
+                "E0309",
+                f"`{op.kind}` has no `{name}`",
+                keys[name],
+                help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
+            )
         drawn = name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text
         if isinstance(tree, Scalar) and (drawn or name in op.references):
             out[name] = Written(tree.span, expressions.literal(tree.text, tree.span))
@@ -320,7 +345,9 @@ def _unknown_keys(tree: Map, head: str) -> list[Diagnostic]:
     known = COMPOSITE_KEYS[head]
     own = [k for k in known if k != head and k not in COMMON_KEYS]
     return [
-        Diagnostic("E0201", f"`{name}` is not a key of `{head}`", entry.key.span, help=did_you_mean(name, [*own, *COMMON_KEYS]))
+        Diagnostic(
+            "E0201", f"`{name}` is not a key of `{head}`", entry.key.span, help=did_you_mean(name, [*own, *COMMON_KEYS])
+        )
         for name, entry in tree.entries.items()
         if name not in known
     ]

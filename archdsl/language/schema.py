@@ -17,8 +17,16 @@ from archdsl.ops import KINDS, Split
 _COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$"
 _ABOUT_SHORT = """A node in short: `[KxK] kind value /stride key=value flag norm act`, or a call of a block, `basic(64, 2)`.
 Before it a count, `3 * 3x3 conv 64`, or `dense 6 * layer`; behind it `as name{1}`, `<- inputs`, `when condition`."""
-_SHORT = ["7x7 conv 64 /2", "3 * 3x3 conv 512", "fc 1000", "2x2 maxpool", "basic(64, 2)", "concat <- skip, up",
-          "dense 6 * layer as denselayer{1}", "excite(16) when se"]  # fmt: skip
+_SHORT = [
+    "7x7 conv 64 /2",
+    "3 * 3x3 conv 512",
+    "fc 1000",
+    "2x2 maxpool",
+    "basic(64, 2)",
+    "concat <- skip, up",
+    "dense 6 * layer as denselayer{1}",
+    "excite(16) when se",
+]
 
 
 def schema_text() -> str:
@@ -64,8 +72,13 @@ def _nodes() -> dict[str, Schema]:
             "then": ref("short"),
             "else": {"if": {"type": "object"}, "then": by_head},
         },
-        "short": {"type": "string", "description": _ABOUT_SHORT, "pattern": _pattern(),
-                  "patternErrorMessage": f"not a node; the kinds are {', '.join(KINDS)}", "examples": _SHORT},
+        "short": {
+            "type": "string",
+            "description": _ABOUT_SHORT,
+            "pattern": _pattern(),
+            "patternErrorMessage": f"not a node; the kinds are {', '.join(KINDS)}",
+            "examples": _SHORT,
+        },
         "sequence": {
             "description": "nodes by name, one behind the other",
             "type": "object",
@@ -75,11 +88,9 @@ def _nodes() -> dict[str, Schema]:
         "node_op": {
             "type": "object",
             "properties": {"op": {"description": "the kind of the node", "enum": [*KINDS]}},
-            "allOf": [
-                {"if": {"properties": {"op": {"const": kind}}}, "then": ref(f"op_{kind}")} for kind in KINDS
-            ],
+            "allOf": [{"if": {"properties": {"op": {"const": kind}}}, "then": ref(f"op_{kind}")} for kind in KINDS],
         },
-    }  # fmt: skip
+    }
 
 
 def _pattern() -> str:
@@ -128,7 +139,9 @@ def _part(role: str) -> Schema:
     for kind in kinds:
         fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in ("op", *op_fields(KINDS[kind]))}
         made: Schema = {"properties": fields, "additionalProperties": False}
-        by_kind.append({"if": {"type": "object", "properties": {"op": {"const": kind}}, "required": ["op"]}, "then": made})
+        by_kind.append(
+            {"if": {"type": "object", "properties": {"op": {"const": kind}}, "required": ["op"]}, "then": made}
+        )
     what = "normalisation" if role == "norm" else "activation"
     return {
         "description": f"the {what} behind the node: a kind, `none`, an argument that names one, or a mapping",
@@ -144,9 +157,18 @@ def _common() -> dict[str, Schema]:
     """What any node may have."""
     fields = form_fields(Common)
     fields["repeat"] |= {"type": ["integer", "string"], "minimum": 0, "examples": [3, "n[0]"]}
-    fields["as"] |= {"type": "string", "pattern": _COPIES, "examples": ["layer{1}"],
-                     "patternErrorMessage": "a name with {0} or {1}, where the copy's number goes"}  # fmt: skip
-    fields["from"] |= {"type": ["string", "array"], "pattern": REFERENCE, "items": ref("reference"), "examples": ["conv1"]}
+    fields["as"] |= {
+        "type": "string",
+        "pattern": _COPIES,
+        "examples": ["layer{1}"],
+        "patternErrorMessage": "a name with {0} or {1}, where the copy's number goes",
+    }
+    fields["from"] |= {
+        "type": ["string", "array"],
+        "pattern": REFERENCE,
+        "items": ref("reference"),
+        "examples": ["conv1"],
+    }
     fields["when"] |= {"type": ["boolean", "number", "string"], "examples": ["se", "s == 1"]}
     fields["doc"] |= {"type": "string"}
     return {f"node_{name}": field for name, field in fields.items()}

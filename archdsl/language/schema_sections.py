@@ -21,13 +21,17 @@ _EXAMPLES = {
     "input": ["3x224x224", 784, [3, "H=224", "W=224"]],
     "args": [{"classes": 1000, "n": [3, 4, 6, 3], "block": "bottleneck"}],
     "defaults": [{"conv": "bn relu", "naming": "sibling"}],
-    "blocks": [{"basic(w, s=1)": {"residual": {"conv1": "3x3 conv w /s", "conv2": "3x3 conv w linear"}, "then": "relu"}}],
+    "blocks": [
+        {"basic(w, s=1)": {"residual": {"conv1": "3x3 conv w /s", "conv2": "3x3 conv w linear"}, "then": "relu"}}
+    ],
     "net": [{"conv1": "7x7 conv 64 /2", "pool": "gap", "fc": "fc 1000"}],
     "aux": [{"aux1": {"from": "inception4a", "do": "head", "weight": 0.3}}],
     "outputs": [{"logits": "fc", "features": "layer4"}],
     "labels": [["cat", "dog"], "labels.txt"],
     "variants": [{"resnet101": {"n": [3, 4, 23, 3]}}],
-    "claims": [{"source": "Table 1", "params": "25.6M", "macs": "4.09G", "top1": {"value": 76.1, "source": "the repository"}}],
+    "claims": [
+        {"source": "Table 1", "params": "25.6M", "macs": "4.09G", "top1": {"value": 76.1, "source": "the repository"}}
+    ],
     "extends": ["resnet50", "base.yaml#large"],
 }
 _NAMING = "how a node of several parts names them: `x.conv` and `x.bn`; `conv1` and `bn1`; or `x.0` and `x.1`"
@@ -81,27 +85,42 @@ def sections() -> dict[str, Schema]:
         "args": _named(ref("argument"), _ARGUMENT),
         "argument": {"if": {"type": "object"}, "then": _argument(), "else": ref("argument_value")},
         "argument_value": {**_scalar("array", "object", "null"), "description": "an argument of the spec"},
-        "defaults": _strict({"naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
-                             **{kind: ref(f"defaults_{kind}") for kind in KINDS}}),
+        "defaults": _strict(
+            {
+                "naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
+                **{kind: ref(f"defaults_{kind}") for kind in KINDS},
+            }
+        ),
         "blocks": _named(ref("node"), signature),
         "aux": _named(_strict(form_fields(AuxForm), ["from", "do"])),
         "reference": reference,
-        "outputs": {**reference, "type": ["string", "integer", "array", "object"], "items": ref("reference"),
-                    "additionalProperties": ref("reference")},
+        "outputs": {
+            **reference,
+            "type": ["string", "integer", "array", "object"],
+            "items": ref("reference"),
+            "additionalProperties": ref("reference"),
+        },
         "paper": _paper(),
         "preprocess": _preprocess(),
         "labels": {"type": ["string", "array"], "items": _scalar()},
         "variants": _named(ref("overlay")),
-        "claims": _strict({name: field if name == "source" else {**ref("claim"), **field}
-                           for name, field in form_fields(Claims, None).items()}),
-        "claim": {"if": {"type": "object"}, "then": _strict({**form_fields(ClaimForm), "value": _claim_value()}, ["value"]),
-                  "else": _claim_value()},
+        "claims": _strict(
+            {
+                name: field if name == "source" else {**ref("claim"), **field}
+                for name, field in form_fields(Claims, None).items()
+            }
+        ),
+        "claim": {
+            "if": {"type": "object"},
+            "then": _strict({**form_fields(ClaimForm), "value": _claim_value()}, ["value"]),
+            "else": _claim_value(),
+        },
         "overlay_net": {"type": ["string", "array", "object", "null"]},
         "overlay_aux": {"type": ["object", "null"]},
         "overlay_args": _named(ref("argument_value"), _ARGUMENT),
         "overlay_blocks": _named(null_or_node, signature),
         **{f"defaults_{kind}": _defaults(kind) for kind in KINDS},
-    }  # fmt: skip
+    }
 
 
 def form_fields(model: type[BaseModel], other: str | None = "node") -> dict[str, Schema]:
@@ -133,10 +152,14 @@ def _size() -> Schema:
     """`3x224x224`, `784`, `[3, H=224, W=224]`."""
     return {
         "description": "channels x height x width, or one number for a vector",
-        "type": ["string", "integer", "array"], "pattern": _SIZE, "minimum": 1,
+        "type": ["string", "integer", "array"],
+        "pattern": _SIZE,
+        "minimum": 1,
         "patternErrorMessage": "an input is channels x height x width, as in 3x224x224, or one number",
-        "items": {"type": ["integer", "string"], "minimum": 1}, "minItems": 1, "maxItems": 3,
-    }  # fmt: skip
+        "items": {"type": ["integer", "string"], "minimum": 1},
+        "minItems": 1,
+        "maxItems": 3,
+    }
 
 
 def _argument() -> Schema:
@@ -151,8 +174,10 @@ def _defaults(kind: str) -> Schema:
     fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in op_fields(KINDS[kind])}
     return {
         "description": f"what is written behind `{kind}`, unless the node says otherwise",
-        "type": ["string", "object"], "properties": {**fields, **roles}, "additionalProperties": False,
-    }  # fmt: skip
+        "type": ["string", "object"],
+        "properties": {**fields, **roles},
+        "additionalProperties": False,
+    }
 
 
 def _paper() -> Schema:
@@ -171,4 +196,9 @@ def _preprocess() -> Schema:
 
 
 def _claim_value() -> Schema:
-    return {"type": ["number", "string"], "pattern": _CLAIM, "patternErrorMessage": "not a number such as 25.6M", "examples": ["25.6M", "4.09G", 25557032]}
+    return {
+        "type": ["number", "string"],
+        "pattern": _CLAIM,
+        "patternErrorMessage": "not a number such as 25.6M",
+        "examples": ["25.6M", "4.09G", 25557032],
+    }

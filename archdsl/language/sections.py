@@ -85,7 +85,9 @@ def read_signature(scalar: Scalar) -> tuple[str, tuple[BlockParam, ...], tuple[s
     """`up(c, s=1) <- x, skip`: the block's name, its arguments and its inputs. Raises E0210, E0303, E0501, E0502."""
     match = _SIGNATURE.match(scalar.text)
     if not match:
-        raise error("E0210", f"`{scalar.text[:80]}` is not the head of a block", scalar.span, help=_signature_help(scalar.text))
+        raise error(
+            "E0210", f"`{scalar.text[:80]}` is not the head of a block", scalar.span, help=_signature_help(scalar.text)
+        )
     name = check_argument(match[1], scalar.piece(*match.span(1)), "a block")
     params = _block_params(scalar, *match.span(2)) if match[2] and match[2].strip() else ()
     inputs: list[str] = []
@@ -109,7 +111,9 @@ def _signature_help(text: str) -> str:
 
 def _once(name: str, span: Span, taken: dict[str, Span]) -> str:
     if name in taken:
-        raise error("E0210", f"`{name}` stands twice in the head of this block", span, labels=(Label(taken[name], "the first"),))
+        raise error(
+            "E0210", f"`{name}` stands twice in the head of this block", span, labels=(Label(taken[name], "the first"),)
+        )
     taken[name] = span
     return name
 
@@ -131,8 +135,12 @@ def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...
         _once(check_argument(name.strip(), where), where.span, taken)
         default = expressions.parse(scalar, begin + len(name) + 1, at) if equals else None
         if default is None and out and out[-1].default is not None:
-            raise error("E0210", f"`{name.strip()}` has no default and stands behind one that has", where.span,
-                        help=f"move it to the front, or give it one: `{name.strip()}=1`")  # fmt: skip
+            raise error(
+                "E0210",
+                f"`{name.strip()}` has no default and stands behind one that has",
+                where.span,
+                help=f"move it to the front, or give it one: `{name.strip()}=1`",
+            )
         out.append(BlockParam(name.strip(), default, where.span))
         begin = at + 1
     if begin <= end:  # a bracket was left open, and swallowed the rest
@@ -169,11 +177,19 @@ def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
     elif isinstance(tree, Seq):
         sizes = tuple(_input_size(item) for item in tree.items)
     else:
-        raise error("E0202", f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input", tree.span,
-                    help=_INPUT_HELP)  # fmt: skip
+        raise error(
+            "E0202",
+            f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input",
+            tree.span,
+            help=_INPUT_HELP,
+        )
     if len(sizes) not in (1, 3):
-        raise error("E0202", f"an input has 1 size (a vector) or 3 (channels, height, width), not {len(sizes)}", tree.span,
-                    help=_INPUT_HELP)  # fmt: skip
+        raise error(
+            "E0202",
+            f"an input has 1 size (a vector) or 3 (channels, height, width), not {len(sizes)}",
+            tree.span,
+            help=_INPUT_HELP,
+        )
     return sizes
 
 
@@ -181,7 +197,9 @@ def _input_size(tree: Tree) -> InputSize:
     if isinstance(tree, Scalar) and isinstance(tree.value, str):
         match = _SYMBOL.match(tree.text)
         if match:
-            return InputSize(expressions.parse(tree, match.start(2)), check_argument(match[1], tree.piece(*match.span(1)), "a size"))
+            return InputSize(
+                expressions.parse(tree, match.start(2)), check_argument(match[1], tree.piece(*match.span(1)), "a size")
+            )
     expr = written(tree).expr
     if expr is None:
         raise error("E0202", "a size is one number", tree.span)
@@ -195,8 +213,12 @@ def read_preprocess(tree: Tree) -> Preprocess:
     if isinstance(tree, Scalar):
         preset = Preprocess.presets.get(tree.text)
         if preset is None:
-            raise error("E0202", f"there is no preprocessing `{tree.text[:40]}`", tree.span,
-                        help=did_you_mean(tree.text, Preprocess.presets))  # fmt: skip
+            raise error(
+                "E0202",
+                f"there is no preprocessing `{tree.text[:40]}`",
+                tree.span,
+                help=did_you_mean(tree.text, Preprocess.presets),
+            )
         return Preprocess(**preset)
     data = plain(tree)
     if isinstance(data, dict):

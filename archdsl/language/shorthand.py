@@ -96,8 +96,12 @@ def _check_count(scalar: Scalar, found: list[Word], star: int) -> None:
         raise error("E0302", f"`*` needs {what} it", where, help="`3 * 3x3 conv 64` repeats a node three times")
     if any(w.text in KINDS or _KERNEL.match(w.text) for w in found[:star]):
         product = f"{found[star - 1].text} * {found[star + 1].text}"
-        raise error("E0302", "the count of a repeat stands first", where,
-                    help=f"`3 * 3x3 conv 64` repeats a node; a product with blanks stands in parentheses: `({product})`")  # fmt: skip
+        raise error(
+            "E0302",
+            "the count of a repeat stands first",
+            where,
+            help=f"`3 * 3x3 conv 64` repeats a node; a product with blanks stands in parentheses: `({product})`",
+        )
 
 
 def _cut_tail(scalar: Scalar, found: list[Word], put: Put) -> list[Word]:
@@ -132,8 +136,12 @@ def _references(scalar: Scalar, start: int, end: int) -> Seq:
 def _dense(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> Map:
     star = next((n for n, w in enumerate(found) if w.text == "*"), None)
     if star is None or star == 1 or star + 1 == len(found):
-        raise error("E0302", "`dense` needs a count and a layer", scalar.span,
-                    help="`dense 6 * layer`; a fully connected layer is `fc 10`")  # fmt: skip
+        raise error(
+            "E0302",
+            "`dense` needs a count and a layer",
+            scalar.span,
+            help="`dense 6 * layer`; a fully connected layer is `fc 10`",
+        )
     put("repeat", found[1].start, found[star - 1].end)
     put("dense", found[star + 1].start, found[-1].end, scalar.piece(found[star + 1].start, found[-1].end))
     return Map(entries, scalar.span, False)
@@ -144,8 +152,12 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
     kernel = _KERNEL.match(found[0].text)
     named = found[1:] if kernel else found
     if not named:
-        raise error("E0302", "a kind is missing behind the window", scalar.part(found[0].start, found[0].end),
-                    help=f"e.g. `{found[0].text} conv 64`")  # fmt: skip
+        raise error(
+            "E0302",
+            "a kind is missing behind the window",
+            scalar.part(found[0].start, found[0].end),
+            help=f"e.g. `{found[0].text} conv 64`",
+        )
     kind = named[0]
     if kind.text not in KINDS:
         if len(named) > 1 or kernel or not _NAME.match(kind.text):
@@ -156,9 +168,17 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
     put("op", kind.start, kind.end, scalar.piece(kind.start, kind.end))
     if kernel:
         if "kernel" not in op.model_fields:
-            raise error("E0309", f"`{op.kind}` has no window", scalar.part(found[0].start, found[0].end), help=_KEEPS.get(op.kind, ""))
+            raise error(
+                "E0309",
+                f"`{op.kind}` has no window",
+                scalar.part(found[0].start, found[0].end),
+                help=_KEEPS.get(op.kind, ""),
+            )
         middle = found[0].start + len(kernel[1])
-        sides = (scalar.piece(found[0].start, middle, int(kernel[1])), scalar.piece(middle + 1, found[0].end, int(kernel[2])))
+        sides = (
+            scalar.piece(found[0].start, middle, int(kernel[1])),
+            scalar.piece(middle + 1, found[0].end, int(kernel[2])),
+        )
         put("kernel", found[0].start, found[0].end, Seq(sides, scalar.part(found[0].start, found[0].end), True))
     add_words(scalar, named[1:], op, put)
 
@@ -167,12 +187,20 @@ def _unknown_kind(scalar: Scalar, kind: Word, rest: Sequence[Word], blocks: Coll
     span = scalar.part(kind.start, kind.end)
     head, opened, values = kind.text.partition("(")
     if rest and opened and _NAME.fullmatch(head) and head not in KINDS and not window:
-        raise error("E0302", "nothing may follow a call but `as`, `<-` and `when`", scalar.part(rest[0].start, rest[-1].end),
-                    help="give it a node of its own, or the block an argument for it")  # fmt: skip
+        raise error(
+            "E0302",
+            "nothing may follow a call but `as`, `<-` and `when`",
+            scalar.part(rest[0].start, rest[-1].end),
+            help="give it a node of its own, or the block an argument for it",
+        )
     if head in KINDS and opened:
         inner = " ".join(value.strip() for value in values.rstrip(")").split(","))
-        return error("E0302", f"the values of `{head}` stand behind it, without parentheses", span,
-                     help=f"write `{f'{window} {head} {inner}'.strip()[:80]}`")  # fmt: skip
+        return error(
+            "E0302",
+            f"the values of `{head}` stand behind it, without parentheses",
+            span,
+            help=f"write `{f'{window} {head} {inner}'.strip()[:80]}`",
+        )
     help_ = hint(kind.text, [w.text for w in rest], blocks, window)
     return error("E0301", f"there is no kind `{(head or kind.text)[:60]}`", span, help=help_)
 
@@ -194,8 +222,12 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
         start, end = word.start, word.end
         field = _FIELD.match(word.text)
         if _KERNEL.match(word.text) and "kernel" in op.model_fields:
-            raise error("E0302", "the window stands before the kind", scalar.part(start, end),
-                        help=f"e.g. `{word.text} {op.kind} ...`")  # fmt: skip
+            raise error(
+                "E0302",
+                "the window stands before the kind",
+                scalar.part(start, end),
+                help=f"e.g. `{word.text} {op.kind} ...`",
+            )
         if word.text.startswith("/") and len(word.text) > 1 and word.text != "//":
             _need_field(scalar, op, "stride", word, "no stride")
             put_once("stride", word, start + 1, end)
@@ -216,9 +248,12 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
         elif word.text in KINDS and KINDS[word.text].role:
             role = KINDS[word.text].role
             if role == "norm" and "act" in written and written["act"].text in KINDS:
-                raise error("E0302", f"`{word.text}` stands behind the activation `{written['act'].text}`",
-                            scalar.part(start, end),
-                            help="in one node the norm comes first; write two nodes for the other order")  # fmt: skip
+                raise error(
+                    "E0302",
+                    f"`{word.text}` stands behind the activation `{written['act'].text}`",
+                    scalar.part(start, end),
+                    help="in one node the norm comes first; write two nodes for the other order",
+                )
             put_once(role, word, start, end, scalar.piece(start, end))
         elif positional:
             values.append(word)
@@ -229,17 +264,26 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
 
 def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:
     if name not in op.model_fields:
-        raise error("E0309", f"`{op.kind}` has {message or f'no `{name}`'}", scalar.part(word.start, word.end),
-                    help=field_meant(name, [*op.model_fields, "norm", "act"]))  # fmt: skip
+        raise error(
+            "E0309",
+            f"`{op.kind}` has {message or f'no `{name}`'}",
+            scalar.part(word.start, word.end),
+            help=field_meant(name, [*op.model_fields, "norm", "act"]),
+        )
 
 
-_KEEPS = {"dwconv": "it keeps the channels; a `1x1 conv` behind it changes them", "gap": "it takes the whole image; `7x7 avgpool` has a window"}
+_KEEPS = {
+    "dwconv": "it keeps the channels; a `1x1 conv` behind it changes them",
+    "gap": "it takes the whole image; `7x7 avgpool` has a window",
+}
 
 
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
     """A word too many: itself misspelt, or a misspelt one before it was taken for a value."""
     known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
-    labels = tuple(Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False))
+    labels = tuple(
+        Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False)
+    )
     what = f"has no use for a further value, `{word.text[:60]}`" if values else f"takes no value `{word.text[:60]}`"
     near = next((w.text for w in (word, *values) if _NAME.fullmatch(w.text) and closest(w.text, known)), None)
     if word.text in ("<", "->") or word.text.startswith("<-"):
@@ -255,7 +299,11 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
     elif word.text in op.model_fields:
         help_ = f"write `{word.text}=...`" + (", or `/2`" if word.text == "stride" else "")
     elif near is not None:
-        help_ = f"did you mean `{closest(near, known)}` for `{near[:60]}`?" if near != word.text else did_you_mean(near, known)
+        help_ = (
+            f"did you mean `{closest(near, known)}` for `{near[:60]}`?"
+            if near != word.text
+            else did_you_mean(near, known)
+        )
     elif op.kind in _KEEPS:
         help_ = _KEEPS[op.kind]
     elif word.text in KINDS:
@@ -263,7 +311,9 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
     elif word.text.isdigit() and "kernel" in op.model_fields and not values:
         help_ = f"a window stands before the kind: `{word.text}x{word.text} {op.kind}`"
     else:
-        help_ = f"fields are written `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it takes nothing"
+        help_ = (
+            f"fields are written `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it takes nothing"
+        )
     return error("E0310", f"`{op.kind}` {what}", scalar.part(word.start, word.end), labels=labels, help=help_)
 
 

@@ -61,7 +61,9 @@ def _one_each(found: list[Diagnostic]) -> list[Diagnostic]:
     for d in found:
         first = out.setdefault((d.code, d.span), d)
         if first.message != d.message and d.code == "E0202":
-            out[d.code, d.span] = replace(first, message=first.message.partition(" must be ")[0] + " cannot have this value")
+            out[d.code, d.span] = replace(
+                first, message=first.message.partition(" must be ")[0] + " cannot have this value"
+            )
     return [*out.values()]
 
 
@@ -70,13 +72,19 @@ def _located(known: list[str], tree: Map, what: str, item: Any) -> Diagnostic:
     span, _ = locate(tree, loc)
     name = str(loc[0]) if loc else what
     if item["type"] == "extra_forbidden":
-        return Diagnostic("E0201", f"`{loc[-1]}` is not a key of `{what}`", tree.entries[name].key.span if len(loc) == 1 else span,
-                          help=did_you_mean(str(loc[-1]), known))  # fmt: skip
+        return Diagnostic(
+            "E0201",
+            f"`{loc[-1]}` is not a key of `{what}`",
+            tree.entries[name].key.span if len(loc) == 1 else span,
+            help=did_you_mean(str(loc[-1]), known),
+        )
     if item["type"] == "missing":
         return Diagnostic("E0203", f"`{what}` needs `{name}`", tree.span)
     choices = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
     near = closest(str(item.get("input")), choices) if choices else None
-    return Diagnostic("E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span, help=f"did you mean `{near}`?" if near else "")
+    return Diagnostic(
+        "E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span, help=f"did you mean `{near}`?" if near else ""
+    )
 
 
 _WORDS = (

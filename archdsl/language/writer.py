@@ -90,7 +90,8 @@ class Group:
     def anchored(self) -> bool:
         """Whether this, or anything inside, has an anchor or is an alias."""
         return bool(self.anchor) or any(
-            e.value.anchored if isinstance(e.value, Group) else is_alias(e.value) or bool(e.value.anchor) for e in self.entries
+            e.value.anchored if isinstance(e.value, Group) else is_alias(e.value) or bool(e.value.anchor)
+            for e in self.entries
         )
 
 
@@ -143,8 +144,10 @@ def quoted(text: str) -> str:
     if text.isprintable() and ('"' in text or "\\" in text):
         return "'" + text.replace("'", "''") + "'"
     # What is invisible is written so that it can be seen; YAML has no pairs of surrogates, as JSON has.
-    return "".join(c if c.isprintable() or ord(c) < 128 else f"\\u{ord(c):04x}" if ord(c) < 65536 else f"\\U{ord(c):08x}"
-                   for c in json.dumps(text, ensure_ascii=False))  # fmt: skip
+    return "".join(
+        c if c.isprintable() or ord(c) < 128 else f"\\u{ord(c):04x}" if ord(c) < 65536 else f"\\U{ord(c):08x}"
+        for c in json.dumps(text, ensure_ascii=False)
+    )
 
 
 def leaf_text(leaf: Leaf, flow: bool, key: bool = False) -> str:
@@ -257,7 +260,9 @@ def _folded(words: list[str], head: str, pad: str) -> list[str]:
 
 def _fillable(group: Group) -> bool:
     leaves = [e.value for e in group.entries if isinstance(e.value, Leaf)]
-    return not group.mapping and not group.anchor and len(group.entries) >= _FILLED and len(leaves) == len(group.entries)
+    return (
+        not group.mapping and not group.anchor and len(group.entries) >= _FILLED and len(leaves) == len(group.entries)
+    )
 
 
 def _filled(group: Group, head: str, indent: int, beside: str) -> list[str]:

@@ -23,7 +23,9 @@ def _pair(value: Any) -> Any:
 
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Natural: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-Pair: TypeAlias = Annotated[tuple[Positive, Positive], BeforeValidator(_pair, json_schema_input_type=int | tuple[int, int])]
+Pair: TypeAlias = Annotated[
+    tuple[Positive, Positive], BeforeValidator(_pair, json_schema_input_type=int | tuple[int, int])
+]
 """One number for both axes, or `[height, width]`."""
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -34,8 +36,17 @@ class OpError(Exception):
     `shape` is the output's where it is beyond doubt in spite of the mistake: the nodes behind can still be checked.
     """
 
-    def __init__(self, code: str, message: str, *, field: str | None = None, label: str = "",
-                 notes: tuple[str, ...] = (), help: str = "", shape: Shape | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        label: str = "",
+        notes: tuple[str, ...] = (),
+        help: str = "",
+        shape: Shape | None = None,
+    ) -> None:
         self.code, self.message, self.field = code, message, field
         self.label, self.notes, self.help, self.shape = label, notes, help, shape
         super().__init__(message)

@@ -34,8 +34,9 @@ Numbers: TypeAlias = (
 )
 
 
-def explicit_pads(padding: Padding, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int],
-                  dilation: tuple[int, int]) -> Pads:  # fmt: skip
+def explicit_pads(
+    padding: Padding, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> Pads:
     """What was written, as pixels. `same` with a stride depends on the size, so a symbolic one is `Inexpressible`."""
     if padding == "valid":
         return Pads(0, 0, 0, 0)
@@ -139,15 +140,19 @@ class Conv(Op):
             raise OpError("E0404", "`table` goes with neither `groups` nor a fixed `weight`", field="table")
         if len(self.table) != self.out:
             raise OpError(
-                "E0404", f"`table` has {len(self.table)} rows for {self.out} filters", field="table",
+                "E0404",
+                f"`table` has {len(self.table)} rows for {self.out} filters",
+                field="table",
                 help="one list of input maps per filter",
-            )  # fmt: skip
+            )
         for number, row in enumerate(self.table):
             if not row or len(set(row)) != len(row) or max(row) >= channels:
                 raise OpError(
-                    "E0404", f"row {number} of `table` is {list(row)}; the input has maps 0 to {channels - 1}",
-                    field="table", help="each row names at least one input map, none twice",
-                )  # fmt: skip
+                    "E0404",
+                    f"row {number} of `table` is {list(row)}; the input has maps 0 to {channels - 1}",
+                    field="table",
+                    help="each row names at least one input map, none twice",
+                )
 
     def fixed_weight(self, channels: int) -> tuple[float, ...]:
         """The fixed numbers, row by row, of shape (out, C/groups, kh, kw); a kernel alone is used for every pair."""
@@ -157,11 +162,17 @@ class Conv(Op):
         if written is None or written != shape[4 - len(written) :] or len(written) < 2:
             was = "ragged" if written is None else " x ".join(map(str, written))
             raise OpError(
-                "E0404", f"the fixed weight is {was}; it must be {' x '.join(map(str, shape))}", field="weight",
+                "E0404",
+                f"the fixed weight is {was}; it must be {' x '.join(map(str, shape))}",
+                field="weight",
                 help=f"or only its last axes, {self.kernel[0]} x {self.kernel[1]}: one kernel for all",
-            )  # fmt: skip
+            )
         if numel(shape) > MAX_FIXED:
-            raise OpError("E0404", f"the fixed weight would be {numel(shape):,} numbers; {MAX_FIXED:,} is the most", field="weight")
+            raise OpError(
+                "E0404",
+                f"the fixed weight would be {numel(shape):,} numbers; {MAX_FIXED:,} is the most",
+                field="weight",
+            )
         flat = list(_flatten(nested))
         return tuple(float(v) for v in flat) * (numel(shape) // len(flat))
 
@@ -294,9 +305,11 @@ class Deconv(Op):
         for number, what in ((at(shape[0]), "input channels"), (self.out, "filters")):
             if number % self.groups:
                 raise OpError(
-                    "E0403", f"{number} {what} cannot be divided into {self.groups} groups", field="groups",
+                    "E0403",
+                    f"{number} {what} cannot be divided into {self.groups} groups",
+                    field="groups",
                     help="groups must divide both: " + divisors(at(shape[0]), self.out),
-                )  # fmt: skip
+                )
         sizes = []
         for axis, (pad, extra) in enumerate(self.crops()):
             if extra and extra >= max(self.stride[axis], self.dilation[axis]):
@@ -313,7 +326,10 @@ class Deconv(Op):
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         kh, kw = self.kernel
         shape = (at(inputs[0][0]), self.out // self.groups, kh, kw)
-        return (Param("weight", shape, Init("kaiming", kh * kw * self.out // self.groups)), *bias_param(self.bias, self.out))
+        return (
+            Param("weight", shape, Init("kaiming", kh * kw * self.out // self.groups)),
+            *bias_param(self.bias, self.out),
+        )
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         return numel(inputs[0]) * self.out // self.groups * self.kernel[0] * self.kernel[1]

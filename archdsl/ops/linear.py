@@ -35,8 +35,12 @@ class Fc(Op):
             assert len(shape) == 1, "fc of an image without its flatten"
             return (self.out,)
         if self.kernel != (1, 1):
-            raise OpError("E0408", "an `fc` has no window but 1x1 (the same layer at every place)", field="kernel",
-                          help="a `conv` has one")  # fmt: skip
+            raise OpError(
+                "E0408",
+                "an `fc` has no window but 1x1 (the same layer at every place)",
+                field="kernel",
+                help="a `conv` has one",
+            )
         need_image(self, shape)
         return (self.out, *shape[1:])
 
@@ -89,16 +93,21 @@ class Rbf(Op):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
         if len(shape) != 1:
-            raise OpError("E0401", f"`rbf` works on a vector, and it receives {format_shape(shape)}",
-                          help="put `flatten` before it")  # fmt: skip
+            raise OpError(
+                "E0401",
+                f"`rbf` works on a vector, and it receives {format_shape(shape)}",
+                help="put `flatten` before it",
+            )
         features = at(shape[0])
         if self.centers is not None:
             sizes = {len(row) for row in self.centers}
             if len(self.centers) != self.out or sizes != {features}:
                 raise OpError(
-                    "E0404", f"`centers` must be {self.out} rows of {features} numbers", field="centers",
+                    "E0404",
+                    f"`centers` must be {self.out} rows of {features} numbers",
+                    field="centers",
                     label=f"{len(self.centers)} rows of {', '.join(map(str, sorted(sizes)))}",
-                )  # fmt: skip
+                )
         return (self.out,)
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:

@@ -21,8 +21,11 @@ class Merge(Op):
     def _same_rank(self, inputs: Sequence[Shape]) -> None:
         if len({len(shape) for shape in inputs}) > 1:
             shapes = " and ".join(format_shape(s) for s in inputs)
-            raise OpError("E0405", f"`{self.kind}` reads an image and a vector: {shapes}",
-                          help="`flatten` makes a vector of an image")  # fmt: skip
+            raise OpError(
+                "E0405",
+                f"`{self.kind}` reads an image and a vector: {shapes}",
+                help="`flatten` makes a vector of an image",
+            )
 
 
 def _simplest(sizes: Sequence[Size]) -> Size:
@@ -44,9 +47,12 @@ class Add(Merge):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if len({tuple(map(at, shape)) for shape in inputs}) > 1:
-            raise OpError("E0412", f"the {_count(inputs)} inputs of `add` have different shapes",
-                          help="a `1x1 conv` changes the channels, a stride or `upsample` the size; "
-                          "`concat` joins channels instead")  # fmt: skip
+            raise OpError(
+                "E0412",
+                f"the {_count(inputs)} inputs of `add` have different shapes",
+                help="a `1x1 conv` changes the channels, a stride or `upsample` the size; "
+                "`concat` joins channels instead",
+            )
         return tuple(_simplest(sizes) for sizes in zip(*inputs, strict=True))
 
 
@@ -66,8 +72,11 @@ class Mul(Merge):
         self._same_rank(inputs)
         if len({at(shape[0]) for shape in inputs}) > 1 or len({tuple(map(at, s)) for s in inputs if not _gate(s)}) > 1:
             self._pin_gates(inputs)
-            raise OpError("E0413", f"the {_count(inputs)} inputs of `mul` have different shapes",
-                          help="equal shapes, or a gate of C x 1 x 1 with as many channels as the image")  # fmt: skip
+            raise OpError(
+                "E0413",
+                f"the {_count(inputs)} inputs of `mul` have different shapes",
+                help="equal shapes, or a gate of C x 1 x 1 with as many channels as the image",
+            )
         images = [shape for shape in inputs if not _gate(shape)] or [inputs[0]]
         return tuple(_simplest(sizes) for sizes in zip(*images, strict=True))
 
@@ -101,8 +110,11 @@ class Concat(Merge):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)
         if len({tuple(map(at, shape[1:])) for shape in inputs}) > 1:
-            raise OpError("E0405", f"the {_count(inputs)} inputs of `concat` have different heights or widths",
-                          help="`concat` joins channels: give all branches the same strides and padding")  # fmt: skip
+            raise OpError(
+                "E0405",
+                f"the {_count(inputs)} inputs of `concat` have different heights or widths",
+                help="`concat` joins channels: give all branches the same strides and padding",
+            )
         rest = (_simplest(sizes) for sizes in zip(*(shape[1:] for shape in inputs), strict=True))
         return (sum(at(shape[0]) for shape in inputs), *rest)
 
@@ -116,5 +128,3 @@ def _gate(shape: Shape) -> bool:
 
 def _count(inputs: Sequence[Shape]) -> str:
     return "two" if len(inputs) == 2 else str(len(inputs))
-
-

@@ -62,14 +62,20 @@ class Gn(Op):
         channels = at(inputs[0][0])
         if channels % self.groups:
             raise OpError(
-                "E0403", f"{channels} channels cannot be divided into {self.groups} groups", field="groups",
-                help=divisors(channels), shape=inputs[0],
-            )  # fmt: skip
+                "E0403",
+                f"{channels} channels cannot be divided into {self.groups} groups",
+                field="groups",
+                help=divisors(channels),
+                shape=inputs[0],
+            )
         if numel(inputs[0]) == self.groups:
             raise OpError(
-                "E0417", f"each of the {self.groups} groups has one value: it would always become 0", field="groups",
-                help="fewer groups, or no norm here", shape=inputs[0],
-            )  # fmt: skip
+                "E0417",
+                f"each of the {self.groups} groups has one value: it would always become 0",
+                field="groups",
+                help="fewer groups, or no norm here",
+                shape=inputs[0],
+            )
         return inputs[0]
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:

@@ -145,7 +145,9 @@ class AvgPool(_Pool):
             return super().infer(inputs)
         for name in ("stride", "pad", "ceil", "inside"):
             if getattr(self, name):
-                raise OpError("E0407", f"an adaptive pool has no `{name}`: its windows follow from the sizes", field=name)
+                raise OpError(
+                    "E0407", f"an adaptive pool has no `{name}`: its windows follow from the sizes", field=name
+                )
         need_image(self, inputs[0])
         return (inputs[0][0], *self.kernel)
 
@@ -212,5 +214,3 @@ class Subsample(Op):
 
     def window(self, inputs: Sequence[Shape]) -> Window:
         return Window(self.kernel, self.steps)
-
-

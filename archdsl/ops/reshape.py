@@ -76,10 +76,11 @@ class Slice(Op):
         if not self.start < end <= channels:
             over = self.end is not None and self.end > channels
             raise OpError(
-                "E0418", f"channels {self.start} up to {end} of {channels}: the range {'is too long' if over else 'is empty'}",
+                "E0418",
+                f"channels {self.start} up to {end} of {channels}: the range {'is too long' if over else 'is empty'}",
                 field="end" if over else "start",
                 help=f"`slice a b` takes the channels from a up to, not including, b; the last is {channels - 1}",
-            )  # fmt: skip
+            )
         return (end - self.start, *inputs[0][1:])
 
 
@@ -118,9 +119,12 @@ class Shuffle(Op):
         need_image(self, inputs[0])
         if at(inputs[0][0]) % self.groups:
             raise OpError(
-                "E0403", f"{at(inputs[0][0])} channels cannot be divided into {self.groups} groups", field="groups",
-                help=divisors(at(inputs[0][0])), shape=inputs[0],
-            )  # fmt: skip
+                "E0403",
+                f"{at(inputs[0][0])} channels cannot be divided into {self.groups} groups",
+                field="groups",
+                help=divisors(at(inputs[0][0])),
+                shape=inputs[0],
+            )
         return inputs[0]
 
 

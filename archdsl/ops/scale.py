@@ -49,5 +49,7 @@ class Affine(Op):
         for name in ("mul", "add"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != at(inputs[0][0]):
-                raise OpError("E0404", f"{len(value)} constants for {at(inputs[0][0])} channels", field=name, shape=inputs[0])
+                raise OpError(
+                    "E0404", f"{len(value)} constants for {at(inputs[0][0])} channels", field=name, shape=inputs[0]
+                )
         return inputs[0]

@@ -121,7 +121,9 @@ def compare(before: Graph, after: Graph) -> Comparison:
 
 def identity(graph: Graph) -> Hashable:
     """What makes two networks the same one: names, ops, wiring, shapes, outputs."""
-    rows = tuple((n.path, meaning(n.op, n.in_shapes), n.shares, n.inputs, concrete(n.shape), n.training) for n in graph.nodes)
+    rows = tuple(
+        (n.path, meaning(n.op, n.in_shapes), n.shares, n.inputs, concrete(n.shape), n.training) for n in graph.nodes
+    )
     heads = tuple((name, head.node, head.weight) for name, head in graph.aux.items())
     return rows, tuple(graph.outputs.items()), heads
 
@@ -278,8 +280,9 @@ class _Comparing:
         found = []
         for what in ("outputs", "aux"):
             was, now = (
-                {name: getattr(at, "node", at) for name, at in getattr(graph, what).items()} for graph in (self.before, self.after)
-            )  # fmt: skip
+                {name: getattr(at, "node", at) for name, at in getattr(graph, what).items()}
+                for graph in (self.before, self.after)
+            )
             ends = {name: self.partner.get(at) for name, at in was.items()}
             if ends != {name: self._through(self.after, at, self.reverse) for name, at in now.items()}:
                 old, new = (

@@ -49,7 +49,9 @@ class Edit:
 
     @property
     def changed(self) -> bool:
-        return bool(self._instead or self._dropped) or any(a is not b for a, b in zip(self.nodes, self.graph.nodes, strict=True))
+        return bool(self._instead or self._dropped) or any(
+            a is not b for a, b in zip(self.nodes, self.graph.nodes, strict=True)
+        )
 
     def made(self) -> Graph:
         """The changed graph; the graph itself where nothing was changed."""
@@ -65,12 +67,21 @@ class Edit:
             if node.id not in gone:
                 inputs = tuple(places[self.source(i)] for i in node.inputs)
                 shapes = tuple(nodes[i].shape for i in inputs)
-                nodes.append(replace(node, id=places[node.id], inputs=inputs, in_shapes=shapes, scope=scopes[node.scope]))
+                nodes.append(
+                    replace(node, id=places[node.id], inputs=inputs, in_shapes=shapes, scope=scopes[node.scope])
+                )
         return replace(
-            graph, nodes=tuple(nodes), root=root, inputs=tuple(places[i] for i in graph.inputs),
+            graph,
+            nodes=tuple(nodes),
+            root=root,
+            inputs=tuple(places[i] for i in graph.inputs),
             outputs={name: places[self.source(i)] for name, i in graph.outputs.items()},
-            aux={n: AuxHead(places[self.source(a.node)], a.weight) for n, a in graph.aux.items() if self.source(a.node) not in gone},
-        )  # fmt: skip
+            aux={
+                n: AuxHead(places[self.source(a.node)], a.weight)
+                for n, a in graph.aux.items()
+                if self.source(a.node) not in gone
+            },
+        )
 
 
 def _copied(root: Scope, places: list[int]) -> tuple[Scope, dict[Scope, Scope]]:

@@ -122,7 +122,12 @@ def scope_part(graph: Graph, scope: Scope) -> Part:
 
 def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
     """Adds a node, to the part before it where both were written as one: `3x3 conv 64 bn relu`."""
-    if parts and parts[-1].kind == "node" and parts[-1].ids.stop == node.id and _written_together(parts[-1], graph, node):
+    if (
+        parts
+        and parts[-1].kind == "node"
+        and parts[-1].ids.stop == node.id
+        and _written_together(parts[-1], graph, node)
+    ):
         before = parts[-1]
         first = graph.nodes[before.ids.start]
         path = node.path if first.implied and "/" not in node.path else before.path

@@ -56,7 +56,9 @@ def channel_map(node: Node) -> ChannelMap | None:
     op = node.op
     keys = {param.name: node.key(param) for param in node.reads}
     if isinstance(op, Bn):
-        return ChannelMap(keys.get("weight"), keys.get("bias"), keys["running_mean"], keys["running_var"], op.eps, path=node.path)
+        return ChannelMap(
+            keys.get("weight"), keys.get("bias"), keys["running_mean"], keys["running_var"], op.eps, path=node.path
+        )
     if isinstance(op, Scale):
         return ChannelMap(weight=keys[""], path=node.path)
     if isinstance(op, Affine):

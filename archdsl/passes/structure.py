@@ -84,8 +84,13 @@ def _program(node: Node) -> Hashable:
     return type(node.op), tensors, tuple(map(len, node.in_shapes)), node.training, node.again
 
 
-def _structure(graph: Graph, scope: Scope, key: Callable[[Node], Hashable], crossing: dict[Scope, Boundary],
-               found: dict[Scope, int]) -> Hashable:  # fmt: skip
+def _structure(
+    graph: Graph,
+    scope: Scope,
+    key: Callable[[Node], Hashable],
+    crossing: dict[Scope, Boundary],
+    found: dict[Scope, int],
+) -> Hashable:
     """What makes a scope equal to another: its members, each with where its inputs come from."""
     inputs, outputs = crossing[scope]
     # A value is known by the member that makes it and its place among that member's outputs, or, from outside,

@@ -173,9 +173,24 @@ TERMS: Mapping[type[Op], Rule] = {
     ops.Gelu: _number(16.0),  # erf by a formula that is good to 1.5e-7 (Abramowitz and Stegun 7.1.26)
     ops.Upsample: _neighbours,
     **dict.fromkeys((ops.Elu, ops.Tanh, ops.ScaledTanh, ops.Sigmoid, ops.Silu, ops.HardSwish, ops.HardSigmoid), _FEW),
-    **dict.fromkeys((ops.Input, ops.MaxPool, ops.Relu, ops.Relu6, ops.Dropout, ops.DropPath, ops.Concat, ops.Flatten,
-                     ops.Slice, ops.Shuffle, ops.Pad, ops.Identity), _EXACT),
-}  # fmt: skip
+    **dict.fromkeys(
+        (
+            ops.Input,
+            ops.MaxPool,
+            ops.Relu,
+            ops.Relu6,
+            ops.Dropout,
+            ops.DropPath,
+            ops.Concat,
+            ops.Flatten,
+            ops.Slice,
+            ops.Shuffle,
+            ops.Pad,
+            ops.Identity,
+        ),
+        _EXACT,
+    ),
+}
 """n: how many terms go into one number of the output. One row for each of `ops.GRAPH_OPS`; functions such as exp count as
 a series of eight."""
 

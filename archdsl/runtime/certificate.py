@@ -68,10 +68,12 @@ def _sound(found: dict[str, Any]) -> bool:
     seed, batch, size = found.get("seed"), found.get("batch"), found.get("input")
     return (
         found.get("version") == VERSION
-        and type(seed) is int and 0 <= seed < 2**63
-        and type(batch) is int and 1 <= batch <= MAX_BATCH
+        and type(seed) is int
+        and 0 <= seed < 2**63
+        and type(batch) is int
+        and 1 <= batch <= MAX_BATCH
         and (size is None or (isinstance(size, str) and len(size) < 100))
-    )  # fmt: skip
+    )
 
 
 def _without(file: BinaryIO) -> Iterator[bytes]:

@@ -197,8 +197,12 @@ def _drawn(path: Path) -> Engine:
 # --- what to do ------------------------------------------------------------------------------------------
 
 
-def _advice(packages: tuple[Package, ...], runtimes: tuple[str, ...], providers: tuple[Provider, ...],
-            engines: tuple[Engine, ...]) -> Iterator[str]:  # fmt: skip
+def _advice(
+    packages: tuple[Package, ...],
+    runtimes: tuple[str, ...],
+    providers: tuple[Provider, ...],
+    engines: tuple[Engine, ...],
+) -> Iterator[str]:
     missing = [p.name for p in packages if p.required and p.version is None]
     if missing:
         yield f"archdsl is not whole ({', '.join(missing)} missing): pip install --force-reinstall archdsl"

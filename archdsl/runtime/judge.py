@@ -49,8 +49,14 @@ class Judged(NamedTuple):
 
 
 @torch.no_grad()  # around the whole it would hold for the caller too, between two nodes
-def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32",
-          seed: int = 0, known: Mapping[str, Array] | None = None) -> Iterator[Judged]:  # fmt: skip
+def judge(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    dtype: str = "float32",
+    seed: int = 0,
+    known: Mapping[str, Array] | None = None,
+) -> Iterator[Judged]:
     """Every node that runs at inference, in order.
 
     With `known`, values of nodes by their paths, the nodes behind one of those are computed from what it is known to give:
@@ -84,8 +90,9 @@ def judge(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array
                 del exact[source], erring[source]
 
 
-def judge_outputs(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32",
-                  seed: int = 0) -> dict[str, Judged]:  # fmt: skip
+def judge_outputs(
+    graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32", seed: int = 0
+) -> dict[str, Judged]:
     """The network's outputs by name."""
     wanted = set(graph.outputs.values())
     found = {
@@ -112,8 +119,15 @@ def _last_readers(graph: Graph) -> list[int]:
     return last
 
 
-def _run(node: Node, weights: Mapping[str, Array], exact: dict[int, Tensor], erring: dict[int, list[Tensor]],
-         dtype: str, errors: torch.Generator, threads: int) -> None:  # fmt: skip
+def _run(
+    node: Node,
+    weights: Mapping[str, Array],
+    exact: dict[int, Tensor],
+    erring: dict[int, list[Tensor]],
+    dtype: str,
+    errors: torch.Generator,
+    threads: int,
+) -> None:
     """The node's value, and the same from inputs and tensors that are off."""
     size = error_size(node, dtype)
     alone = node.macs < _ALONE or getattr(node.op, "groups", 1) > 1
@@ -142,7 +156,9 @@ def _least(node: Node, dtype: str) -> float:
 def _scale(node: Node, module: nn.Module, given: list[Tensor]) -> Tensor | None:
     """What the error of each number is a fraction of, where that is not the number itself."""
     if type(node.op) in OF_TERMS:
-        return _terms(node.op, {key.rpartition(".")[2]: tensor for key, tensor in module.state_dict().items()}, given[0])
+        return _terms(
+            node.op, {key.rpartition(".")[2]: tensor for key, tensor in module.state_dict().items()}, given[0]
+        )
     return given[0] if type(node.op) in OF_INPUT else None
 
 

@@ -101,12 +101,16 @@ class Predictor:
         notes = [Diagnostic("N0804", f"{Path(path).name}: {note}", severity="note") for note in prepared.notes]
         return self._read(str(path), dict(zip(self.session.outputs, arrays, strict=True)), top, latency, notes)
 
-    def _read(self, image: str, outputs: dict[str, Any], top: int, latency: float,
-              notes: list[Diagnostic]) -> Prediction:  # fmt: skip
+    def _read(
+        self, image: str, outputs: dict[str, Any], top: int, latency: float, notes: list[Diagnostic]
+    ) -> Prediction:
         first = np.asarray(next(iter(outputs.values())))
         if not np.isfinite(first).all():
-            notes.append(Diagnostic("W0809", f"{Path(image).name}: the output holds numbers that are not finite",
-                                    severity="warning"))  # fmt: skip
+            notes.append(
+                Diagnostic(
+                    "W0809", f"{Path(image).name}: the output holds numbers that are not finite", severity="warning"
+                )
+            )
         figures = tuple(_figures(name, np.asarray(value)) for name, value in outputs.items())
         told = tuple(notes)
         drawn = self.facts.metadata.get("output") == "image"  # even where it is of one pixel

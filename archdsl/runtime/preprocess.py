@@ -239,7 +239,9 @@ def _sized(image: Image.Image, recipe: Recipe, height: Limits, width: Limits, no
         )
         image = _resized(image, wanted, recipe.interpolation)
     if image.width * image.height > MAX_FED:
-        raise _Unusable(f"the network would get {image.width:,} x {image.height:,} pixels of it; {MAX_FED // 10**6} million are the most")
+        raise _Unusable(
+            f"the network would get {image.width:,} x {image.height:,} pixels of it; {MAX_FED // 10**6} million are the most"
+        )
     return image
 
 
@@ -275,6 +277,9 @@ def _vector(image: Image.Image, recipe: Recipe, features: Limits, path: Path) ->
     pixels, want = image.width * image.height, features.fixed
     layout = recipe.layout or ("RGB" if want == 3 * pixels else "L")
     if want != pixels * (1 if layout == "L" else 3):
-        raise error("E0806", f"the network's input is a vector of {want}; `{path.name[:120]}` has {pixels:,} pixels",
-                    help="an image of exactly as many pixels is needed: no resizing is right for a vector")  # fmt: skip
+        raise error(
+            "E0806",
+            f"the network's input is a vector of {want}; `{path.name[:120]}` has {pixels:,} pixels",
+            help="an image of exactly as many pixels is needed: no resizing is right for a vector",
+        )
     return _scaled(_values(_in_mode(image, layout, []), layout), recipe).reshape(1, -1)

@@ -32,7 +32,10 @@ def probe(provider: str) -> dict[str, object]:
     ran = session.get_providers()
     if ran[0] != provider:
         why = told(printed.getvalue())
-        return {"works": False, "detail": f"does not start: {why}" if why else f"does not start; ONNX Runtime would use {ran[0]} instead"}
+        return {
+            "works": False,
+            "detail": f"does not start: {why}" if why else f"does not start; ONNX Runtime would use {ran[0]} instead",
+        }
     (out,) = session.run(None, {"x": np.array([-1.0, 2.0], np.float32)})
     right = out.tolist() == [0.0, 2.0]
     return {"works": right, "detail": "" if right else f"computes wrongly: {out.tolist()}"}

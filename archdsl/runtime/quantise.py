@@ -53,8 +53,12 @@ def calibration_images(folder: Path) -> tuple[Path, ...]:
         raise error("E0861", f"`{str(folder)[-120:]}` is not a folder of images", status=2)
     found = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()))
     if not found:
-        raise error("E0861", f"there is no image in `{str(folder)[-120:]}`", status=2,
-                    help=f"some hundred pictures such as the network will see, with names that end in {', '.join(SUFFIXES[:3])}, ...")  # fmt: skip
+        raise error(
+            "E0861",
+            f"there is no image in `{str(folder)[-120:]}`",
+            status=2,
+            help=f"some hundred pictures such as the network will see, with names that end in {', '.join(SUFFIXES[:3])}, ...",
+        )
     return found
 
 
@@ -63,12 +67,26 @@ def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
     if len(images) >= FEW:
         return ()
     count = f"{len(images)} image{'s' * (len(images) != 1)}"
-    return (Diagnostic("W0862", f"calibrated on {count}: numbers beyond what they show are cut off", severity="warning",
-                       help="some hundred pictures such as the network will see"),)  # fmt: skip
+    return (
+        Diagnostic(
+            "W0862",
+            f"calibrated on {count}: numbers beyond what they show are cut off",
+            severity="warning",
+            help="some hundred pictures such as the network will see",
+        ),
+    )
 
 
-def quantise(model: Path, images: Sequence[Path], target: Path, *, inputs: Sequence[str] = (), force: bool = False,
-             mine: Callable[[Path], bool] | None = None, progress: Progress | None = None) -> tuple[Written, Difference]:  # fmt: skip
+def quantise(
+    model: Path,
+    images: Sequence[Path],
+    target: Path,
+    *,
+    inputs: Sequence[str] = (),
+    force: bool = False,
+    mine: Callable[[Path], bool] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Written, Difference]:
     """Writes the float32 `model` as int8, and tells the difference.
 
     Errors: E0804, E0806 images that cannot be used, all of them before the work begins; E0805 a model that the quantiser
@@ -124,8 +142,15 @@ def _run(model: Path, made: Path, reader: _Images) -> None:
 
     try:
         with _quiet():
-            quantize_static(model, made, reader, quant_format=QuantFormat.QDQ, per_channel=True,
-                            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)  # fmt: skip
+            quantize_static(
+                model,
+                made,
+                reader,
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
     except (ArchError, MemoryError):
         raise
     except Exception as problem:  # the quantiser raises of every kind
@@ -175,7 +200,9 @@ def _difference(proto: onnx.ModelProto, images: Sequence[Path], predictor: Predi
     for path in images:
         sample = _sample(path, predictor)
         try:
-            was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (predictor.session, session))
+            was, now = (
+                np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (predictor.session, session)
+            )
         except Exception as problem:  # of numbers so large that ONNX Runtime takes no scale for them
             raise refused(problem, predictor.facts.path) from None
         norms = float(np.linalg.norm(was) * np.linalg.norm(now))

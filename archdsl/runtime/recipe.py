@@ -88,8 +88,9 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     return Recipe(resize, crop, written.scale, written.mean, written.std, layout, written.interpolation)
 
 
-def _geometry(written: Preprocess, preset: bool, height: int, width: int,
-              free: bool) -> tuple[int | tuple[int, int] | None, tuple[int, int] | None]:  # fmt: skip
+def _geometry(
+    written: Preprocess, preset: bool, height: int, width: int, free: bool
+) -> tuple[int | tuple[int, int] | None, tuple[int, int] | None]:
     if written.resize is None and written.crop is None:
         if preset:
             return round(min(height, width) * _WHOLE), (height, width)

@@ -126,8 +126,12 @@ def onnxruntime() -> ModuleType:
     except ImportError as problem:
         missing = isinstance(problem, ModuleNotFoundError) and problem.name == "onnxruntime"
         why = "is not installed" if missing else f"cannot be loaded: {str(problem)[:200]}"
-        raise error("E0802", f"onnxruntime {why}", status=2,
-                    help="pip install 'archdsl[cpu]', or 'archdsl[gpu]' for a GPU of NVIDIA's") from None  # fmt: skip
+        raise error(
+            "E0802",
+            f"onnxruntime {why}",
+            status=2,
+            help="pip install 'archdsl[cpu]', or 'archdsl[gpu]' for a GPU of NVIDIA's",
+        ) from None
     with suppress(AttributeError):
         ort.set_default_logger_severity(FATAL_ONLY)
     return ort  # type: ignore[no-any-return]
@@ -147,7 +151,9 @@ def open_session(model: Path | bytes, device: Device = "auto", tuning: Tuning = 
         if session.provider == PROVIDERS["cuda"]:
             return session
         why = f" ({session.said})" if session.said else ""
-        return replace(session, note=f"{PROVIDERS['cuda']} is installed but does not start{why}: `archdsl doctor` tells more")
+        return replace(
+            session, note=f"{PROVIDERS['cuda']} is installed but does not start{why}: `archdsl doctor` tells more"
+        )
     return _started(ort, model, "cpu", tuning)
 
 
@@ -157,8 +163,12 @@ def require(device: Device) -> ModuleType:
     available: Sequence[str] = ort.get_available_providers()
     if device != "auto" and PROVIDERS[device] not in available:
         there = ", ".join(name for name in available if name != "AzureExecutionProvider")
-        raise error("E0803", f"`--device {device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
-                    status=2, help=GPU_HELP)  # fmt: skip
+        raise error(
+            "E0803",
+            f"`--device {device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
+            status=2,
+            help=GPU_HELP,
+        )
     return ort
 
 
@@ -166,14 +176,21 @@ def _on(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Se
     wanted = PROVIDERS[device]
     session = _started(ort, model, device, tuning)
     if session.provider != wanted:
-        raise not_started(wanted, session.said, f"ONNX Runtime would have run the model with {session.provider} instead")
+        raise not_started(
+            wanted, session.said, f"ONNX Runtime would have run the model with {session.provider} instead"
+        )
     return session
 
 
 def not_started(provider: str, *notes: str) -> ArchError:
     """E0803 for a provider that is there and does not run."""
-    return error("E0803", f"{provider} is installed but does not start", status=2, notes=tuple(filter(None, notes)),
-                 help="is there a GPU, its driver, and CUDA's libraries? `archdsl doctor` tells more")  # fmt: skip
+    return error(
+        "E0803",
+        f"{provider} is installed but does not start",
+        status=2,
+        notes=tuple(filter(None, notes)),
+        help="is there a GPU, its driver, and CUDA's libraries? `archdsl doctor` tells more",
+    )
 
 
 def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:

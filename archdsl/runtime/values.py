@@ -111,7 +111,9 @@ def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], path
     """
     wanted = set(paths)
     made = {node.name: node.output[0] for node in model.graph.node if node.name in wanted}
-    made |= {name: name for node in model.graph.node if node.op_type == "Split" for name in node.output if name in wanted}
+    made |= {
+        name: name for node in model.graph.node if node.op_type == "Split" for name in node.output if name in wanted
+    }
     if not made:
         return {}
     open_names = {output.name for output in model.graph.output}

@@ -70,9 +70,15 @@ class Report:
         return next((node for node in self.nodes if artefact in node.past), None)
 
 
-def measure(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], artefacts: Mapping[str, Values],
-            seed: int = 0, progress: Callable[[int, int], None] | None = None,
-            dtypes: Mapping[str, str] | None = None) -> Report:  # fmt: skip
+def measure(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    artefacts: Mapping[str, Values],
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    dtypes: Mapping[str, str] | None = None,
+) -> Report:
     """Each node that some artefact has a value of, held against the judge.
 
     `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact itself
@@ -88,7 +94,9 @@ def measure(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Arr
             node = judged.node
             if node.path in artefacts[name] and node.id not in graph.inputs:
                 ours = artefacts[name][node.path]
-                if not node.op.stored and ours.size == judged.value.size:  # a flatten may stand before a dropout, or behind
+                if (
+                    not node.op.stored and ours.size == judged.value.size
+                ):  # a flatten may stand before a dropout, or behind
                     ours = ours.reshape(judged.value.shape)
                 found[name][node.path] = judged.of(ours)
             if progress is not None:

@@ -14,4 +14,20 @@ from archdsl.source.limits import MAX_ALIASED, MAX_BYTES, MAX_DEPTH, MAX_NODES
 from archdsl.source.tree import Entry, Map, PlainValue, Scalar, Seq, Tree
 from archdsl.source.values import plain_value
 
-__all__ = ["MAX_ALIASED", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Entry", "Map", "PlainValue", "Scalar", "Seq", "Tree", "collector_paused", "decode", "parse", "plain_value", "read"]
+__all__ = [
+    "MAX_ALIASED",
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "Entry",
+    "Map",
+    "PlainValue",
+    "Scalar",
+    "Seq",
+    "Tree",
+    "collector_paused",
+    "decode",
+    "parse",
+    "plain_value",
+    "read",
+]

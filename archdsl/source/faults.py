@@ -61,7 +61,9 @@ def unbalanced(node: Scalar) -> ArchError:
     ends = [at for at in range(len(node.text), len(rest)) if rest[at] == ")" and balanced(rest[: at + 1])]
     if ends and "," in rest[: ends[0]]:
         span = Span(node.span.source, start, start + ends[0] + 1)
-        return error("E0113", f"YAML splits `{span.text}` at its comma here, inside brackets", span, help=quote_help(span.text))
+        return error(
+            "E0113", f"YAML splits `{span.text}` at its comma here, inside brackets", span, help=quote_help(span.text)
+        )
     message = f"the parentheses of `{short(node.text)}` do not match; YAML splits at every comma inside brackets"
     return error("E0113", message, node.span, help=quote_help())
 

@@ -10,7 +10,9 @@ from archdsl.views.drawing import Arrow, Box, Frame
 from archdsl.views.words import TIMES
 
 
-def edges(graph: Graph, box_of: Mapping[int, int], runs: Iterable[Sequence[range]]) -> Iterator[tuple[int, int, Shape, bool]]:
+def edges(
+    graph: Graph, box_of: Mapping[int, int], runs: Iterable[Sequence[range]]
+) -> Iterator[tuple[int, int, Shape, bool]]:
     """(from box, to box, shape, in training only) of every edge of the graph that is drawn.
 
     Not drawn are edges within a box, and those from one copy of a run to another: only one copy is drawn.
@@ -34,8 +36,11 @@ def _between_copies(graph: Graph, runs: Iterable[Sequence[range]]) -> Iterator[t
                 yield from ((source, node.id) for source in node.inputs if start <= source < ids.start)
 
 
-def arrows(members: Sequence[Box | Frame], found: Iterable[tuple[int, int, Shape, bool]],
-           ends: Iterable[tuple[Shape, int, int]]) -> tuple[Arrow, ...]:  # fmt: skip
+def arrows(
+    members: Sequence[Box | Frame],
+    found: Iterable[tuple[int, int, Shape, bool]],
+    ends: Iterable[tuple[Shape, int, int]],
+) -> tuple[Arrow, ...]:
     """One arrow for each pair of boxes, in the order of first use, those to the outputs last."""
     boxes = {box.number: box for box in _boxes(members)}
     made: dict[tuple[int, int], Arrow] = {}

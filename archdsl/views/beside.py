@@ -136,8 +136,16 @@ def _badge_width(word: str) -> float:
 def _badge(x: float, y: float, word: str, color: str) -> str:
     width = _badge_width(word)
     body = element("rect", x=x, y=y - _BADGE / 2, width=width, height=_BADGE, rx=_BADGE / 2, fill=color)
-    text = element("text", xml(word), x=x + width / 2, y=y + 3.6, text_anchor="middle", font_size=SMALL + 1,
-                   font_weight="bold", fill="#FFFFFF")  # fmt: skip
+    text = element(
+        "text",
+        xml(word),
+        x=x + width / 2,
+        y=y + 3.6,
+        text_anchor="middle",
+        font_size=SMALL + 1,
+        font_weight="bold",
+        fill="#FFFFFF",
+    )
     return body + text
 
 
@@ -190,8 +198,18 @@ def _legend(theme: Theme, options: Options) -> tuple[float, str]:
     x, out = 0.0, []
     for mark, word in WORDS.items():
         color = _PRINT if options.theme == "print" else _COLORS[mark]
-        line = element("rect", x=x + 8, y=0.5, width=26, height=12, rx=4, fill="none", stroke=color, stroke_width="2.4",
-                       stroke_dasharray=_DASHES[mark])  # fmt: skip
+        line = element(
+            "rect",
+            x=x + 8,
+            y=0.5,
+            width=26,
+            height=12,
+            rx=4,
+            fill="none",
+            stroke=color,
+            stroke_width="2.4",
+            stroke_dasharray=_DASHES[mark],
+        )
         text = element("text", xml(word), class_="quiet", x=x + 40, y=10, font_size=BODY, fill=theme.quiet)
         out += [line, _badge(x, 2.0, _SIGNS[mark], color), text]
         x += 40 + text_width(word, BODY) + 22

@@ -40,9 +40,24 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
         title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
     first = graph.nodes[part.ids.start]
     return Box(
-        number, look_of(main), sign or title, tail, "", (), part.path, part.last, kind_of(main), "", part.copies,
-        first.in_shapes, part.shape(graph), cost, main.origin, sign, part.training,
-    )  # fmt: skip
+        number,
+        look_of(main),
+        sign or title,
+        tail,
+        "",
+        (),
+        part.path,
+        part.last,
+        kind_of(main),
+        "",
+        part.copies,
+        first.in_shapes,
+        part.shape(graph),
+        cost,
+        main.origin,
+        sign,
+        part.training,
+    )
 
 
 def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) -> Box:
@@ -51,10 +66,24 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) ->
     name, title = block_words(graph, part, around)
     tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
     return Box(
-        number, "block", title, tail, name, (), part.path, part.last, "block",
-        part.scope.block or part.scope.kind, part.copies, _received(graph, part.copies[0]), part.shape(graph), cost,
-        part.scope.origin, "", part.training,
-    )  # fmt: skip
+        number,
+        "block",
+        title,
+        tail,
+        name,
+        (),
+        part.path,
+        part.last,
+        "block",
+        part.scope.block or part.scope.kind,
+        part.copies,
+        _received(graph, part.copies[0]),
+        part.shape(graph),
+        cost,
+        part.scope.origin,
+        "",
+        part.training,
+    )
 
 
 def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
@@ -75,26 +104,63 @@ def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost
     looks = {look_of(head(graph, part)) if part.kind == "node" else "block" for part in parts}
     look: Look = next(look for look in ("block", "conv", *sorted(looks)) if look in looks)
     return Box(
-        number, look, title, "", "", _contents(graph, parts), parts[0].path, parts[-1].last, "stage", "", (ids,),
-        _received(graph, ids), graph.nodes[ids.stop - 1].shape, cost, head(graph, parts[0]).origin,
-    )  # fmt: skip
+        number,
+        look,
+        title,
+        "",
+        "",
+        _contents(graph, parts),
+        parts[0].path,
+        parts[-1].last,
+        "stage",
+        "",
+        (ids,),
+        _received(graph, ids),
+        graph.nodes[ids.stop - 1].shape,
+        cost,
+        head(graph, parts[0]).origin,
+    )
 
 
 def input_box(node: Node, number: int, alone: bool) -> Box:
     """What a block that alone is drawn receives."""
     name = "input" if alone else node.written_path
-    return Box(number, "input", name, format_shape(node.shape, times=_BETWEEN), kind="input", path=node.path, shape=node.shape,
-               in_shapes=(), origin=node.origin)  # fmt: skip
+    return Box(
+        number,
+        "input",
+        name,
+        format_shape(node.shape, times=_BETWEEN),
+        kind="input",
+        path=node.path,
+        shape=node.shape,
+        in_shapes=(),
+        origin=node.origin,
+    )
 
 
 def output_box(node: Node, number: int, name: str) -> Box:
-    return Box(number, "output", name, format_shape(node.shape, times=_BETWEEN), kind="output", path=node.path,
-               in_shapes=(node.shape,), shape=node.shape, origin=node.origin)  # fmt: skip
+    return Box(
+        number,
+        "output",
+        name,
+        format_shape(node.shape, times=_BETWEEN),
+        kind="output",
+        path=node.path,
+        in_shapes=(node.shape,),
+        shape=node.shape,
+        origin=node.origin,
+    )
 
 
 def frame_title(graph: Graph, part: Part) -> str:
     assert part.scope is not None
-    named = part_call(graph, part) if part.scope.block is not None else composite_words(graph, part.scope) if is_block(part.scope) else ""
+    named = (
+        part_call(graph, part)
+        if part.scope.block is not None
+        else composite_words(graph, part.scope)
+        if is_block(part.scope)
+        else ""
+    )
     return "  ".join(filter(None, (named, "(training only)" if part.training else "")))
 
 
@@ -119,4 +185,6 @@ def _contents(graph: Graph, parts: Sequence[Part]) -> tuple[str, ...]:
         else:
             counted.append((word, len(part.copies)))
     lines = [f"{word} {TIMES}\u00a0{n}" if n > 1 else word for word, n in counted]
-    return tuple(lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], f"and {len(lines) - _MAX_LINES + 1} more"])
+    return tuple(
+        lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], f"and {len(lines) - _MAX_LINES + 1} more"]
+    )

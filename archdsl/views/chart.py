@@ -62,14 +62,24 @@ def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[
     from matplotlib import rc_context
 
     # The same bytes in every run: ids from a fixed salt, no date.
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "archdsl", "pdf.fonttype": 42, "font.size": _FONT,
-                             "font.family": "sans-serif", "axes.linewidth": 0.7, "text.parse_math": False}  # fmt: skip
+    style: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "archdsl",
+        "pdf.fonttype": 42,
+        "font.size": _FONT,
+        "font.family": "sans-serif",
+        "axes.linewidth": 0.7,
+        "text.parse_math": False,
+    }
     with rc_context(style):
         figure = _figure(points, notes)
         data = io.BytesIO()
         title = "Accuracy against multiply-accumulates"
-        meta = {"svg": {"Date": None, "Title": title}, "png": {"Software": None, "Title": title},
-                "pdf": {"CreationDate": None, "Title": title}}  # fmt: skip
+        meta = {
+            "svg": {"Date": None, "Title": title},
+            "png": {"Software": None, "Title": title},
+            "pdf": {"CreationDate": None, "Title": title},
+        }
         figure.savefig(data, format=format, dpi=144, metadata=meta[format])
     return _titled(data.getvalue(), points) if format == "svg" else data.getvalue()
 
@@ -85,7 +95,9 @@ def _figure(points: Sequence[Point], notes: Sequence[str]) -> Figure:
     return drawn
 
 
-def _drawn(points: Sequence[Point], width: float, height: float, scale: float, notes: Sequence[str]) -> tuple[Figure, int]:
+def _drawn(
+    points: Sequence[Point], width: float, height: float, scale: float, notes: Sequence[str]
+) -> tuple[Figure, int]:
     """The chart at a size in points, and how many names found no place in it. A ball's radius is `scale * sqrt(params)`."""
     from matplotlib.figure import Figure
 
@@ -102,8 +114,13 @@ def _drawn(points: Sequence[Point], width: float, height: float, scale: float, n
         if at is not None:
             _name(figure, point, ball, at)
     _legend(figure, points, colors, scale, (width, height))
-    figure.text(_LEFT / width, 1 - 20 / height, "Accuracy against cost; the area of a ball is its parameters",
-                fontsize=11, weight="bold")  # fmt: skip
+    figure.text(
+        _LEFT / width,
+        1 - 20 / height,
+        "Accuracy against cost; the area of a ball is its parameters",
+        fontsize=11,
+        weight="bold",
+    )
     fitting = int((width - _LEFT) / _NOTE_WIDTH)
     for row, note in enumerate(map(escape_control, reversed(notes))):
         short = note if len(note) <= fitting else f"{note[: fitting - 4]} ..."
@@ -123,15 +140,19 @@ def _scales(axes: Axes, points: Sequence[Point], inner: tuple[float, float], sca
     wide = max(costs) > _LOG_FROM * min(costs)
     seen = [log10(c) for c in costs] if wide else costs
     for low, high, length, limit in (
-        (min(seen), max(seen), inner[0], axes.set_xlim), (min(tops), max(tops), inner[1], axes.set_ylim)
-    ):  # fmt: skip
+        (min(seen), max(seen), inner[0], axes.set_xlim),
+        (min(tops), max(tops), inner[1], axes.set_ylim),
+    ):
         span = max(high - low, abs(high) * 0.05, 1e-6)
         room = span * radius / max(length - 2 * radius, 50.0)
         ends = (low - room, high + room)
         if limit == axes.set_xlim and wide:
             axes.set_xscale("log")
             ends = (10 ** ends[0], 10 ** ends[1])
-        limit(max(ends[0], 0.0) if limit == axes.set_xlim else ends[0], min(ends[1], 100.0) if limit == axes.set_ylim else ends[1])
+        limit(
+            max(ends[0], 0.0) if limit == axes.set_xlim else ends[0],
+            min(ends[1], 100.0) if limit == axes.set_ylim else ends[1],
+        )
     axes.set_xlabel(f"GMACs (10⁹ multiply-accumulates of one image){', logarithmic' if wide else ''}", fontsize=9)
     axes.set_ylabel("published top-1 accuracy, %", fontsize=9)
     if wide:
@@ -156,8 +177,16 @@ def family_colors(points: Sequence[Point]) -> Mapping[str, str]:
 def _ball(axes: Axes, number: int, point: Point, scale: float, colors: Mapping[str, str]) -> None:
     color = colors[point.family]
     diameter = 2 * scale * sqrt(point.params)
-    (line,) = axes.plot([max(point.macs, 1) / 1e9], [point.top1], "o", markersize=max(diameter, 0.8), clip_on=False,
-                        markerfacecolor=(*_rgb(color), 0.45), markeredgecolor=color, markeredgewidth=0.8)  # fmt: skip
+    (line,) = axes.plot(
+        [max(point.macs, 1) / 1e9],
+        [point.top1],
+        "o",
+        markersize=max(diameter, 0.8),
+        clip_on=False,
+        markerfacecolor=(*_rgb(color), 0.45),
+        markeredgecolor=color,
+        markeredgewidth=0.8,
+    )
     line.set_gid(f"ball-{number}")
 
 
@@ -184,19 +213,31 @@ def _name(figure: Figure, point: Point, ball: Ball, at: Place) -> None:
 
     inches = figure.dpi_scale_trans
     if at.leader is not None:
-        across, up = ((_LEFT + ball.x) / 72, (_LEFT + at.leader[0]) / 72), ((_BOTTOM + ball.y) / 72, (_BOTTOM + at.leader[1]) / 72)
+        across, up = (
+            ((_LEFT + ball.x) / 72, (_LEFT + at.leader[0]) / 72),
+            ((_BOTTOM + ball.y) / 72, (_BOTTOM + at.leader[1]) / 72),
+        )
         figure.add_artist(Line2D(across, up, transform=inches, color="#555555", linewidth=0.5))
         figure.add_artist(Line2D(across[:1], up[:1], transform=inches, color="#555555", marker="o", markersize=1.6))
-    figure.text((_LEFT + at.x) / 72, (_BOTTOM + at.y) / 72, escape_control(point.name), transform=inches, fontsize=_FONT,
-                ha="center", va="center", color="#111111",
-                bbox={"facecolor": (1, 1, 1, 0.5), "edgecolor": "none", "pad": 0.4})  # fmt: skip
+    figure.text(
+        (_LEFT + at.x) / 72,
+        (_BOTTOM + at.y) / 72,
+        escape_control(point.name),
+        transform=inches,
+        fontsize=_FONT,
+        ha="center",
+        va="center",
+        color="#111111",
+        bbox={"facecolor": (1, 1, 1, 0.5), "edgecolor": "none", "pad": 0.4},
+    )
 
 
 # --- the legends -----------------------------------------------------------------------------------------
 
 
-def _legend(figure: Figure, points: Sequence[Point], colors: Mapping[str, str], scale: float,
-            size: tuple[float, float]) -> None:  # fmt: skip
+def _legend(
+    figure: Figure, points: Sequence[Point], colors: Mapping[str, str], scale: float, size: tuple[float, float]
+) -> None:
     """In a column of its own at the right: the families' colours, and what area means how many parameters."""
     width, height = size
     column = figure.add_axes((1 - (_SIDE - 14) / width, 0, (_SIDE - 14) / width, 1))
@@ -206,7 +247,9 @@ def _legend(figure: Figure, points: Sequence[Point], colors: Mapping[str, str], 
     top = -_TOP - 4
     column.text(0, top, "family", fontsize=8, color="#444444", va="center")
     named = [f for f in colors if colors[f] != OTHERS]
-    for family in sorted(named, key=lambda f: COLORS.index(colors[f])) + (["others"] if len(named) < len(colors) else []):
+    for family in sorted(named, key=lambda f: COLORS.index(colors[f])) + (
+        ["others"] if len(named) < len(colors) else []
+    ):
         top -= 14
         color = colors.get(family, OTHERS)
         column.plot([6], [top], "o", markersize=8, markerfacecolor=(*_rgb(color), 0.45), markeredgecolor=color)

@@ -114,13 +114,15 @@ class _Names(NamedTuple):
         """The names that would lie under this one, or whose line would meet it, or that its line would meet."""
         _, box, _, line = option
         return [
-            m for m, other in self.placed.items()
-            if m != n and (
+            m
+            for m, other in self.placed.items()
+            if m != n
+            and (
                 _overlap(box, other.box)
                 or (other.line is not None and _cuts(other.line, box))
                 or (line is not None and _cuts(line, other.box))
             )
-        ]  # fmt: skip
+        ]
 
     def crossings(self, n: int, option: _Option) -> int:
         """How many lines to names the line to this one would cross."""
@@ -133,7 +135,11 @@ class _Names(NamedTuple):
 def _options(balls: Sequence[Ball], n: int, frame: _Box) -> list[_Option]:
     ball = balls[n]
     reach = ball.radius + _RINGS[-1] + ball.width
-    near = [b for m, b in enumerate(balls) if m != n and abs(b.x - ball.x) < reach + b.radius and abs(b.y - ball.y) < reach + b.radius]
+    near = [
+        b
+        for m, b in enumerate(balls)
+        if m != n and abs(b.x - ball.x) < reach + b.radius and abs(b.y - ball.y) < reach + b.radius
+    ]
     out = []
     for place, distance in _choices(ball):
         box = _box(ball, place)

@@ -42,8 +42,9 @@ th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left
 """
 
 
-def chart_page(svg: bytes, title: str, notes: Sequence[str], columns: Sequence[tuple[str, bool]],
-               rows: Sequence[Sequence[str]]) -> bytes:  # fmt: skip
+def chart_page(
+    svg: bytes, title: str, notes: Sequence[str], columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]
+) -> bytes:
     """`columns` are titles, each with whether it is flush right."""
     drawing = svg.decode()
 
@@ -52,10 +53,13 @@ def chart_page(svg: bytes, title: str, notes: Sequence[str], columns: Sequence[t
         return "".join(f"<{tag}{c}>{_text(cell)}</{tag}>" for c, cell in zip(classes, cells, strict=True))
 
     return _PAGE.format(
-        version=__version__, title=_text(title), svg=drawing[drawing.index("<svg") :],
-        notes="\n".join(f"<p>{_text(note[:1].upper() + note[1:])}</p>" for note in notes), head=line("th", [name for name, _ in columns]),
+        version=__version__,
+        title=_text(title),
+        svg=drawing[drawing.index("<svg") :],
+        notes="\n".join(f"<p>{_text(note[:1].upper() + note[1:])}</p>" for note in notes),
+        head=line("th", [name for name, _ in columns]),
         body="\n".join(f"<tr>{line('td', row)}</tr>" for row in rows),
-    ).encode()  # fmt: skip
+    ).encode()
 
 
 def _text(text: str) -> str:

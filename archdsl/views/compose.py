@@ -44,9 +44,7 @@ class _Composer:
         self.all_apart = EVERYTHING in view.unfold
         self.apart: set[int] = set()
         """First nodes of the parts that are not drawn together with others."""
-        self.costs = [
-            Cost(c.params, c.macs, c.activations * BYTES_PER_VALUE) for c in count_nodes(graph)
-        ]
+        self.costs = [Cost(c.params, c.macs, c.activations * BYTES_PER_VALUE) for c in count_nodes(graph)]
         self.box_of: dict[int, int] = {}
         self.runs: list[tuple[range, ...]] = []
         """The copies of what is drawn once for several."""
@@ -63,8 +61,14 @@ class _Composer:
             members = [member for parts, title in groups for member in self._group(parts, title)]
         members, ends = self._with_outputs(members)
         found = arrows(members, edges(self.graph, self.box_of, self.runs), ends)
-        return Drawing(self.graph.name, heading(self.graph, self.focus), facts(self.graph, self.focus), self.view,
-                       tuple(members), found)  # fmt: skip
+        return Drawing(
+            self.graph.name,
+            heading(self.graph, self.focus),
+            facts(self.graph, self.focus),
+            self.view,
+            tuple(members),
+            found,
+        )
 
     # --- which parts -------------------------------------------------------------------------------------
 
@@ -143,8 +147,19 @@ class _Composer:
         members = tuple(self._members(self._within(part), part.path))
         self._copy_inside(part.copies, self.runs[before:])
         block = part.scope.block or part.scope.kind
-        frame = Frame(run_name(part, " … ", around), frame_title(self.graph, part), members, False, part.path, part.last,
-                      block, part.copies, self._cost(part.copies), part.scope.origin, part.training)  # fmt: skip
+        frame = Frame(
+            run_name(part, " … ", around),
+            frame_title(self.graph, part),
+            members,
+            False,
+            part.path,
+            part.last,
+            block,
+            part.copies,
+            self._cost(part.copies),
+            part.scope.origin,
+            part.training,
+        )
         return [frame]
 
     def _copy_inside(self, copies: tuple[range, ...], runs: list[tuple[range, ...]]) -> None:
@@ -202,4 +217,3 @@ class _Composer:
                 ends.append((self.graph.nodes[node].shape, self.box_of[node], box.number))
                 boxes.append(box)
         return [*members, *boxes], ends
-

@@ -37,8 +37,14 @@ def formats(style: str) -> tuple[str, ...]:
     return own + tuple(CONVERTED) if "svg" in own else own
 
 
-def diagram(graph: Graph, format: str = "svg", view: View = View(), options: Options = Options(), style: str = "graph",
-            time_limit_s: float = TIME_LIMIT_S) -> Diagram:  # fmt: skip
+def diagram(
+    graph: Graph,
+    format: str = "svg",
+    view: View = View(),
+    options: Options = Options(),
+    style: str = "graph",
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Diagram:
     """A network drawn.
 
     What is too large, or cannot be laid out in `time_limit_s` seconds, is drawn more simply, and `note` says so. Errors, all
@@ -64,8 +70,12 @@ def check(style: str, format: str, view: View = View()) -> None:
     if format not in formats(style):
         others = [name for name in STYLES if format in formats(name)]
         elsewhere = f"; {format} can be had of: {', '.join(others)}" if others else ""
-        raise error("E0714", f"the style `{style}` is not drawn as {format[:40]}", status=2,
-                    help=f"its formats: {', '.join(formats(style))}{elsewhere}")  # fmt: skip
+        raise error(
+            "E0714",
+            f"the style `{style}` is not drawn as {format[:40]}",
+            status=2,
+            help=f"its formats: {', '.join(formats(style))}{elsewhere}",
+        )
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> ArchError:

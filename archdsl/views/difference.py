@@ -182,16 +182,31 @@ def _sizes(a: Node, b: Node) -> str:
 
 def _totals(found: Comparison, names: tuple[str, str], style: Style) -> list[str]:
     a, b = found.totals
-    counts = [("params", a.params, b.params, False), ("in training only", a.aux_params, b.aux_params, False),
-              ("MACs", a.macs, b.macs, False), ("peak memory", a.peak_memory_bytes, b.peak_memory_bytes, True),
-              ("weights on disk", a.weight_bytes, b.weight_bytes, True), ("depth", a.depth, b.depth, False),
-              ("nodes", len(found.before.nodes), len(found.after.nodes), False)]  # fmt: skip
+    counts = [
+        ("params", a.params, b.params, False),
+        ("in training only", a.aux_params, b.aux_params, False),
+        ("MACs", a.macs, b.macs, False),
+        ("peak memory", a.peak_memory_bytes, b.peak_memory_bytes, True),
+        ("weights on disk", a.weight_bytes, b.weight_bytes, True),
+        ("depth", a.depth, b.depth, False),
+        ("nodes", len(found.before.nodes), len(found.after.nodes), False),
+    ]
     rows = [["", *map(escape_control, names), ""]]
     for name, was, now, is_bytes in counts:
         if was or now:
             show = in_bytes if is_bytes else "{:,}".format
-            rows.append([name, show(was), show(now), "the same" if was == now else f"{now - was:+,}{percent(was, now)}"
-                         if not is_bytes else percent(was, now).strip(" ()")])  # fmt: skip
+            rows.append(
+                [
+                    name,
+                    show(was),
+                    show(now),
+                    "the same"
+                    if was == now
+                    else f"{now - was:+,}{percent(was, now)}"
+                    if not is_bytes
+                    else percent(was, now).strip(" ()"),
+                ]
+            )
     widths = [max(len(row[n]) for row in rows) for n in range(4)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(row[n].rjust(widths[n]) for n in (1, 2, 3))]).rstrip() for row in rows
@@ -205,16 +220,19 @@ def _weights(found: Comparison, names: tuple[str, str], style: Style) -> list[st
         return ["No weights."]
     whole = weights.all
     share = 100 * weights.fit.numbers / max(whole.numbers, 1)
-    told = [f"Weights of {names[0]} carry over to {names[1]}, by name and shape: {weights.fit.tensors} of {whole.tensors} "
-            f"tensors, {weights.fit.numbers:,} of {whole.numbers:,} numbers ({share:.1f} %)."]  # fmt: skip
-    others = [(weights.renamed, "under another name"), (weights.reshaped, "of another shape"),
-              (weights.new, "new")]  # fmt: skip
+    told = [
+        f"Weights of {names[0]} carry over to {names[1]}, by name and shape: {weights.fit.tensors} of {whole.tensors} "
+        f"tensors, {weights.fit.numbers:,} of {whole.numbers:,} numbers ({share:.1f} %)."
+    ]
+    others = [(weights.renamed, "under another name"), (weights.reshaped, "of another shape"), (weights.new, "new")]
     rest = [f"{c.tensors} {what} ({c.numbers:,} numbers)" for c, what in others if c.tensors]
     if rest:
         told.append(f"Of the rest: {', '.join(rest)}.")
     if weights.strangers.tensors:
-        told.append(f"Careful: {weights.strangers.tensors} of those that fit ({weights.strangers.numbers:,} numbers) belong "
-                    "to another node there.")  # fmt: skip
+        told.append(
+            f"Careful: {weights.strangers.tensors} of those that fit ({weights.strangers.numbers:,} numbers) belong "
+            "to another node there."
+        )
     width = style.width or 100
     return [
         line for sentence in told for line in textwrap.wrap(escape_control(sentence), width, break_on_hyphens=False)

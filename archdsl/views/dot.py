@@ -41,12 +41,21 @@ def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) 
     """
     theme = THEMES.get(options.theme, LIGHT)
     heat = scale(drawing, options.color)
-    text = _HEAD.format(direction=options.direction, beside=0.34 if options.direction == "LR" else 0.25, between=_between(drawing, options, whole), fixed=str(not whole).lower(), background=theme.background, arrow=theme.arrow)
+    text = _HEAD.format(
+        direction=options.direction,
+        beside=0.34 if options.direction == "LR" else 0.25,
+        between=_between(drawing, options, whole),
+        fixed=str(not whole).lower(),
+        background=theme.background,
+        arrow=theme.arrow,
+    )
     if whole and (lines := head_content(drawing, options.title)):
         text += f"  label=<{_rows(lines, theme)}>\n"
     rows = _members(drawing, theme, heat, whole)
     weights = _weights(drawing)
-    rows += [_arrow(arrow, weight, options, theme, whole) for arrow, weight in zip(drawing.arrows, weights, strict=True)]
+    rows += [
+        _arrow(arrow, weight, options, theme, whole) for arrow, weight in zip(drawing.arrows, weights, strict=True)
+    ]
     return text + "\n".join([*rows, "}", ""])
 
 
@@ -104,7 +113,11 @@ def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
 def _box(box: Box, theme: Theme, heat: Scale | None, whole: bool) -> str:
     inside, color = content(box, heat), theme.colors[box.look]
     fill = heat.fill(box.cost, theme) if heat is not None and box.copies else color.fill
-    fields = [f"label=<{_rows(inside.lines, theme)}>" if whole else 'label=""', f"width={inside.width / 72:.3f}", f"height={inside.height / 72:.3f}"]
+    fields = [
+        f"label=<{_rows(inside.lines, theme)}>" if whole else 'label=""',
+        f"width={inside.width / 72:.3f}",
+        f"height={inside.height / 72:.3f}",
+    ]
     fields += [f'fillcolor="{fill}"', f'color="{color.line}"']
     if box.look == "output":
         fields.append('shape=plaintext, style=""')
@@ -117,8 +130,12 @@ def _box(box: Box, theme: Theme, heat: Scale | None, whole: bool) -> str:
 
 def _rows(lines: tuple[Line, ...], theme: Theme) -> str:
     """Lines of text, each centred on its own."""
-    return "<br/>".join(GAP.join(_font(run.text, run.size, run.bold, theme.quiet if run.tone == "quiet" else theme.ink)
-                                  for run in line.runs) for line in lines)  # fmt: skip
+    return "<br/>".join(
+        GAP.join(
+            _font(run.text, run.size, run.bold, theme.quiet if run.tone == "quiet" else theme.ink) for run in line.runs
+        )
+        for line in lines
+    )
 
 
 def _font(text: str, size: float, bold: bool, color: str) -> str:

@@ -60,6 +60,8 @@ def _run(program: Path, data: bytes, format: str, time_limit_s: float) -> tuple[
 
 def _no_engine(message: str) -> ArchError:
     return error(
-        "E0711", message, status=2,
+        "E0711",
+        message,
+        status=2,
         help="`pip install graphviz-pure`, or write the drawing as text with `--format dot`",
-    )  # fmt: skip
+    )

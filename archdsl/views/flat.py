@@ -142,8 +142,9 @@ class _Writer:
         kind = part.main.op.kind if isinstance(part, Part) else ""
         into.add(_Element(names, kind, layout, known))
 
-    def element(self, part: Scope | Part, path: str, cursor: int,
-                outer: _Sequence) -> tuple[tuple[str, ...], Layout, _Known]:  # fmt: skip
+    def element(
+        self, part: Scope | Part, path: str, cursor: int, outer: _Sequence
+    ) -> tuple[tuple[str, ...], Layout, _Known]:
         """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
         if isinstance(part, Scope):
             own = _Sequence(part.path, outer, [cursor])
@@ -203,8 +204,13 @@ class _Writer:
 
 
 def _unnameable(path: str, span: Span | None = None) -> ArchError:
-    return error("E0317", f"{f'`{path}`' if path else 'the net'} cannot be written flat: between the items of a list there is "
-                 "something else", span, help="name all that stands in it, repeats with `as layer{1}`, or nothing")  # fmt: skip
+    return error(
+        "E0317",
+        f"{f'`{path}`' if path else 'the net'} cannot be written flat: between the items of a list there is "
+        "something else",
+        span,
+        help="name all that stands in it, repeats with `as layer{1}`, or nothing",
+    )
 
 
 def _visible(node: int, at: _Sequence) -> str | None:

@@ -56,4 +56,3 @@ def crossing(graph: Graph, ids: range) -> tuple[tuple[int, ...], tuple[int, ...]
     ends = {*graph.outputs.values(), *(head.node for head in graph.aux.values())}
     left = [i for i in ids if i in ends or any(reader not in ids for reader in graph.consumers[i])]
     return tuple(given), tuple(left)
-

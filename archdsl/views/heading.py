@@ -17,7 +17,15 @@ def heading(graph: Graph, focus: Focus | None) -> str:
     if focus is None:
         return escape_control(graph.name)
     scope = focus.part.scope
-    called = "" if scope is None else part_call(graph, focus.part) if scope.block else composite_words(graph, scope) if is_block(scope) else ""
+    called = (
+        ""
+        if scope is None
+        else part_call(graph, focus.part)
+        if scope.block
+        else composite_words(graph, scope)
+        if is_block(scope)
+        else ""
+    )
     return escape_control(f"{graph.name}: {focus.part.path}" + (f" = {called}" if called else ""))
 
 
@@ -26,7 +34,11 @@ def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
     if focus is None:
         totals = count(graph)
         size = (f"input {graph.input_spec.replace('x', f' {TIMES} ')}",) if len(graph.inputs) == 1 else ()
-        return (*size, *_costs(totals.params, totals.macs), f"{totals.depth} layer{'s' if totals.depth != 1 else ''} deep")
+        return (
+            *size,
+            *_costs(totals.params, totals.macs),
+            f"{totals.depth} layer{'s' if totals.depth != 1 else ''} deep",
+        )
     ids = focus.part.copies[0]
     found = count_nodes(graph)[ids.start : ids.stop]
     given = crossing(graph, ids)[0]

@@ -28,7 +28,11 @@ class Scale(NamedTuple):
         value = self.value(cost)
         if self.what == "memory":
             return in_bytes(value)
-        return f"{in_short(value)}{_WORDS[self.what]}" if self.what == "macs" else f"{in_short(value).rstrip()} {_WORDS[self.what]}"
+        return (
+            f"{in_short(value)}{_WORDS[self.what]}"
+            if self.what == "macs"
+            else f"{in_short(value).rstrip()} {_WORDS[self.what]}"
+        )
 
     def fill(self, cost: Cost, theme: Theme) -> str:
         """The box's colour."""

@@ -73,7 +73,10 @@ def content(box: Box, scale: Scale | None = None) -> Content:
     title = Run(short(box.title), BODY, box.look == "block" or box.kind == "stage")
     lines = []
     if box.look == "block" or box.kind == "stage":
-        lines += [_line(title, count), _line(*(Run(short(t), SMALL, False, "quiet") for t in (box.name, box.tail) if t))]
+        lines += [
+            _line(title, count),
+            _line(*(Run(short(t), SMALL, False, "quiet") for t in (box.name, box.tail) if t)),
+        ]
     else:
         lines += [_line(title, count, Run(short(box.tail), BODY, False, "quiet") if box.tail else None)]
     lines += [_line(Run(short(text), SMALL, False, "quiet")) for text in box.lines]

@@ -53,8 +53,12 @@ def laid_out(request: Request) -> tuple[Drawing, Layout, str]:
         except TooSlow:
             continue
         return drawing, found, _note(view, attempt)
-    raise error("E0712", f"`{graph.name[:80]}` cannot be laid out in {request.time_limit_s:g} s", status=2,
-                help="`--format dot` writes the drawing as text")  # fmt: skip
+    raise error(
+        "E0712",
+        f"`{graph.name[:80]}` cannot be laid out in {request.time_limit_s:g} s",
+        status=2,
+        help="`--format dot` writes the drawing as text",
+    )
 
 
 def attempts(view: View) -> list[View | None]:
@@ -117,8 +121,10 @@ def _with_words(drawing: Drawing, layout: Layout, shapes: bool) -> Layout:
     """The layout with a place for each frame's title and each arrow's label, made wider where one sticks out."""
     sizes = {n: arrow_content(arrow.label)[1:] for n, arrow in enumerate(drawing.arrows) if arrow.label and shapes}
     titles = [frame_content(frame)[1:] for frame in drawing.frames()]
-    bands = [Rect(rect.x + 7, middle[1] - height / 2, rect.width - 14, height)
-             for (rect, middle), (_, height) in zip(layout.frames, titles, strict=True)]  # fmt: skip
+    bands = [
+        Rect(rect.x + 7, middle[1] - height / 2, rect.width - 14, height)
+        for (rect, middle), (_, height) in zip(layout.frames, titles, strict=True)
+    ]
     lines = [along(way.points, way.tip) for way in layout.ways]
     named, places = find_places(lines, layout.boxes.values(), [rect for rect, _ in layout.frames], bands, titles, sizes)
     frames = tuple((rect, _middle(title)) for (rect, _), title in zip(layout.frames, named, strict=True))
@@ -141,6 +147,7 @@ def _moved(layout: Layout, by: float) -> Layout:
     boxes = {n: rect._replace(x=rect.x + by) for n, rect in layout.boxes.items()}
     frames = tuple((rect._replace(x=rect.x + by), moved([title])[0]) for rect, title in layout.frames)
     ways = tuple(
-        Way(moved(way.points), moved([way.tip])[0], moved([way.label])[0] if way.label is not None else None) for way in layout.ways
+        Way(moved(way.points), moved([way.tip])[0], moved([way.label])[0] if way.label is not None else None)
+        for way in layout.ways
     )
     return layout._replace(boxes=boxes, frames=frames, ways=ways)

@@ -55,7 +55,9 @@ def _word(x: float, word: str, theme: Theme) -> str:
 
 def _heat(heat: Scale, theme: Theme) -> tuple[float, str]:
     colors = [mix(*theme.heat, (n / (_STEPS - 1)) ** 0.5) for n in range(_STEPS)]
-    bars = (element("rect", x=12 + _STEP * n, width=_STEP + 0.4, height=10, fill=color) for n, color in enumerate(colors))
+    bars = (
+        element("rect", x=12 + _STEP * n, width=_STEP + 0.4, height=10, fill=color) for n, color in enumerate(colors)
+    )
     word = heat.said(Cost(heat.most, heat.most, heat.most))
     end = 12 + _STEPS * _STEP + 6
     return end + text_width(word, SMALL), "".join([_word(2, "0", theme), *bars, _word(end, word, theme)])

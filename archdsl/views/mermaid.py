@@ -44,7 +44,9 @@ def mermaid(drawing: Drawing, options: Options = Options()) -> str:
 
 def quote(text: str) -> str:
     """Text for between double quotes: Mermaid reads `#NN;` as a character, and Markdown and HTML in what is left."""
-    return "".join(c if c.isalnum() or c in " ,./()+-=\u00d7\u2026\u00b7\u00a0" else f"#{ord(c)};" for c in visible(text))
+    return "".join(
+        c if c.isalnum() or c in " ,./()+-=\u00d7\u2026\u00b7\u00a0" else f"#{ord(c)};" for c in visible(text)
+    )
 
 
 def _box(box: Box) -> str:
@@ -59,7 +61,9 @@ def _classes(drawing: Drawing, options: Options) -> list[str]:
     """The colours, by kind."""
     theme = THEMES.get(options.theme, LIGHT)
     looks = {look: [f"n{box.number}" for box in drawing.boxes() if box.look == look] for look in theme.colors}
-    rows: list[tuple[str, str, str, str, list[str]]] = [(look, *theme.colors[look], theme.ink, members) for look, members in looks.items()]
+    rows: list[tuple[str, str, str, str, list[str]]] = [
+        (look, *theme.colors[look], theme.ink, members) for look, members in looks.items()
+    ]
     frames = list(enumerate(drawing.frames()))
     stages, opened = ([f"f{n}" for n, frame in frames if frame.stage is stage] for stage in (True, False))
     rows.append(("stage", theme.stage, theme.stage, theme.quiet, stages))

@@ -11,7 +11,14 @@ from archdsl.views.metrics import FONTS
 from archdsl.views.request import Options
 
 _FILES = ("Arimo-Regular.ttf", "Arimo-Bold.ttf")
-_GLYPHS = (("\t", "~"), ("\u00a0", "\u017f"), ("\u0370", "\u03ff"), ("\u0400", "\u045f"), ("\u2010", "\u2026"), ("\u2190", "\u2193"))
+_GLYPHS = (
+    ("\t", "~"),
+    ("\u00a0", "\u017f"),
+    ("\u0370", "\u03ff"),
+    ("\u0400", "\u045f"),
+    ("\u2010", "\u2026"),
+    ("\u2190", "\u2193"),
+)
 """First and last of the characters that are in them."""
 _POINTS = 72
 _MAX_PIXELS = 150_000_000
@@ -25,13 +32,22 @@ def png(svg: bytes, options: Options) -> bytes:
     zoom = options.dpi / _POINTS
     width, height = size(svg)
     if width * height * zoom * zoom > _MAX_PIXELS:
-        raise error("E0715", f"the picture would have {width * zoom:.0f} x {height * zoom:.0f} pixels", status=2,
-                    help="a smaller `--dpi`, `--level block`, or a PDF")  # fmt: skip
+        raise error(
+            "E0715",
+            f"the picture would have {width * zoom:.0f} x {height * zoom:.0f} pixels",
+            status=2,
+            help="a smaller `--dpi`, `--level block`, or a PDF",
+        )
     text = _ours(svg)
-    return bytes(resvg_py.svg_to_bytes(
-        svg_string=text, zoom=zoom, font_files=[str(FONTS / name) for name in _FILES], sans_serif_family="Arimo",
-        skip_system_fonts=_has_glyphs(text),
-    ))  # fmt: skip
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg_string=text,
+            zoom=zoom,
+            font_files=[str(FONTS / name) for name in _FILES],
+            sans_serif_family="Arimo",
+            skip_system_fonts=_has_glyphs(text),
+        )
+    )
 
 
 def pdf(svg: bytes, options: Options) -> bytes:

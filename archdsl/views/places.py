@@ -51,10 +51,12 @@ def along(points: Sequence[Point], tip: Point) -> list[Point]:
         steps = max(2, round(length / _STEP))
         for n in range(1, steps + 1):
             t, u = n / steps, 1 - n / steps
-            out.append((
-                u**3 * a[0] + 3 * u * u * t * b[0] + 3 * u * t * t * c[0] + t**3 * d[0],
-                u**3 * a[1] + 3 * u * u * t * b[1] + 3 * u * t * t * c[1] + t**3 * d[1],
-            ))  # fmt: skip
+            out.append(
+                (
+                    u**3 * a[0] + 3 * u * u * t * b[0] + 3 * u * t * t * c[0] + t**3 * d[0],
+                    u**3 * a[1] + 3 * u * u * t * b[1] + 3 * u * t * t * c[1] + t**3 * d[1],
+                )
+            )
     return [*out, tip]
 
 
@@ -93,8 +95,14 @@ def _cells(rect: Rect) -> Iterator[tuple[int, int]]:
             yield column, row
 
 
-def find_places(lines: Sequence[Sequence[Point]], boxes: Iterable[Rect], frames: Sequence[Rect], bands: Iterable[Rect],
-                titles: Sequence[tuple[float, float]], labels: Mapping[int, tuple[float, float]]) -> tuple[list[Rect], dict[int, Rect]]:  # fmt: skip
+def find_places(
+    lines: Sequence[Sequence[Point]],
+    boxes: Iterable[Rect],
+    frames: Sequence[Rect],
+    bands: Iterable[Rect],
+    titles: Sequence[tuple[float, float]],
+    labels: Mapping[int, tuple[float, float]],
+) -> tuple[list[Rect], dict[int, Rect]]:
     """Places for the titles of `frames`, each within its band, and for the labels of the arrows by number.
 
     Sizes are (width, height); `lines` are the points of all arrows. A label for which there is no room has no place.

@@ -1,5 +1,4 @@
-"""A spec written another way, and held against what it was: expanded, flat, or formatted. What comes out means the same.
-"""
+"""A spec written another way, and held against what it was: expanded, flat, or formatted. What comes out means the same."""
 
 from __future__ import annotations
 

@@ -82,7 +82,13 @@ def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:
     for part in parts:
         node, last = graph.nodes[part.ids.start], out[-1] if out else None
         alone = part.kind == "node" and len(part.ids) == 1 and not node.op.inference
-        if alone and last is not None and last.kind == "node" and len(last.copies) == 1 and node.inputs == (last.ids.stop - 1,):
+        if (
+            alone
+            and last is not None
+            and last.kind == "node"
+            and len(last.copies) == 1
+            and node.inputs == (last.ids.stop - 1,)
+        ):
             out[-1] = last._replace(copies=(range(last.ids.start, part.ids.stop),))
         else:
             out.append(part)

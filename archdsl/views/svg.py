@@ -56,10 +56,15 @@ def paint(drawing: Drawing, layout: Layout, options: Options = Options()) -> str
     width = max(layout.width, key_width, *(line.width for line in head), 1) + 2 * _MARGIN
     parts = [*_open(drawing, pen, width, below + layout.height + _MARGIN), *_heading(head, width / 2, pen)]
     if key:
-        parts.append(element("g", key, class_="legend", transform=f"translate({(width - key_width) / 2:.1f},{top:.1f})"))
+        parts.append(
+            element("g", key, class_="legend", transform=f"translate({(width - key_width) / 2:.1f},{top:.1f})")
+        )
     drawn = [_frame(n, frame, *layout.frames[n], pen) for n, frame in enumerate(drawing.frames())]
     drawn += (_card(box, layout.boxes[box.number], pen) for box in drawing.boxes() if box.count > 1)
-    drawn += (_arrow(arrow, way, _ground(way.label, drawing, layout), pen) for arrow, way in zip(drawing.arrows, layout.ways, strict=True))
+    drawn += (
+        _arrow(arrow, way, _ground(way.label, drawing, layout), pen)
+        for arrow, way in zip(drawing.arrows, layout.ways, strict=True)
+    )
     drawn += (_box(box, layout.boxes[box.number], pen) for box in drawing.boxes())
     shift = f"translate({(width - layout.width) / 2:.1f},{below:.1f})"
     parts.append(element("g", "\n", "\n".join(drawn), "\n", class_="drawing", transform=shift))
@@ -98,9 +103,15 @@ def _open(drawing: Drawing, pen: _Pen, width: float, height: float) -> Iterator[
     if pen.options.width_points is not None:
         part = pen.options.width_points / width
     root = element(
-        "svg", xmlns="http://www.w3.org/2000/svg", class_="archdsl auto" if pen.auto else "archdsl", width=part * width, height=part * height,
-        viewBox=f"0 0 {width:.1f} {height:.1f}", role="img", aria_labelledby=f"{pen.id}-title {pen.id}-desc",
-    )  # fmt: skip
+        "svg",
+        xmlns="http://www.w3.org/2000/svg",
+        class_="archdsl auto" if pen.auto else "archdsl",
+        width=part * width,
+        height=part * height,
+        viewBox=f"0 0 {width:.1f} {height:.1f}",
+        role="img",
+        aria_labelledby=f"{pen.id}-title {pen.id}-desc",
+    )
     yield f'{root[:-2]} font-family="{FAMILY}">'
     said = ", ".join([*drawing.facts, f"{sum(1 for _ in drawing.boxes())} boxes, {len(drawing.arrows)} arrows"])
     yield element("title", xml((pen.options.title or drawing.title)[:_MAX_WORDS]), id=f"{pen.id}-title")
@@ -138,15 +149,26 @@ def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: Halo =
     """A line around the middle `x`, its baseline at `y`: each run an element, as programs differ on spaces between runs."""
     left, out = x - line.width / 2, []
     ground = pen.theme.stage if halo == "on-stage" else pen.theme.background
-    around = {"stroke": ground, "stroke_width": "2.6", "stroke_linejoin": "round", "paint_order": "stroke"} if halo else {}
+    around = (
+        {"stroke": ground, "stroke_width": "2.6", "stroke_linejoin": "round", "paint_order": "stroke"} if halo else {}
+    )
     for number, run in enumerate(line.runs):
         left += run.gap if number else 0
         names = [*([] if ink else [run.tone]), *(["halo", halo] if halo else [])]
-        out.append(element(
-            "text", xml(run.text), class_=" ".join(names) or None, x=left + run.width / 2, y=y, text_anchor="middle",
-            font_size=run.size, font_weight="bold" if run.bold else None,
-            fill=ink or (pen.theme.quiet if run.tone == "quiet" else pen.theme.ink), **around,
-        ))  # fmt: skip
+        out.append(
+            element(
+                "text",
+                xml(run.text),
+                class_=" ".join(names) or None,
+                x=left + run.width / 2,
+                y=y,
+                text_anchor="middle",
+                font_size=run.size,
+                font_weight="bold" if run.bold else None,
+                fill=ink or (pen.theme.quiet if run.tone == "quiet" else pen.theme.ink),
+                **around,
+            )
+        )
         left += run.width
     return "".join(out)
 
@@ -172,29 +194,56 @@ def _rect(rect: Rect, radius: float, **look: str | float | None) -> str:
 def _frame(number: int, frame: Frame, rect: Rect, title: Point, pen: _Pen) -> str:
     theme = pen.theme
     line = theme.stage if frame.stage else theme.colors["block"].line
-    body = _rect(rect, 7, fill=theme.stage if frame.stage else theme.background, stroke=line,
-                 stroke_dasharray=_DASHES if frame.training else None)  # fmt: skip
+    body = _rect(
+        rect,
+        7,
+        fill=theme.stage if frame.stage else theme.background,
+        stroke=line,
+        stroke_dasharray=_DASHES if frame.training else None,
+    )
     inside = frame_content(frame)
     left = title[0] - inside.width / 2
-    words = (_text(row, left + row.width / 2, title[1] + row.y, pen, halo="on-stage" if frame.stage else "on-ground") for row in inside.lines)
-    return element("g", body, *words, class_="frame stage" if frame.stage else "frame", data_frame=number,
-                   data_path=frame.path[:_MAX_WORDS], data_copies=frame.count)  # fmt: skip
+    words = (
+        _text(row, left + row.width / 2, title[1] + row.y, pen, halo="on-stage" if frame.stage else "on-ground")
+        for row in inside.lines
+    )
+    return element(
+        "g",
+        body,
+        *words,
+        class_="frame stage" if frame.stage else "frame",
+        data_frame=number,
+        data_path=frame.path[:_MAX_WORDS],
+        data_copies=frame.count,
+    )
 
 
 def _box(box: Box, rect: Rect, pen: _Pen) -> str:
     """A box with its words."""
     x, y = rect.x + rect.width / 2, rect.y + rect.height / 2
     text = _texts(content(box, pen.heat), x, y, pen, pen.ink(box), "on-ground" if pen.hatched(box) else "")
-    return element("g", element("title", xml(said(box))), *_body(box, rect, pen), text, class_=f"box {box.look}", data_box=box.number,
-                   data_kind=box.kind, data_path=box.path[:_MAX_WORDS], data_copies=box.count)  # fmt: skip
+    return element(
+        "g",
+        element("title", xml(said(box))),
+        *_body(box, rect, pen),
+        text,
+        class_=f"box {box.look}",
+        data_box=box.number,
+        data_kind=box.kind,
+        data_path=box.path[:_MAX_WORDS],
+        data_copies=box.count,
+    )
 
 
 def _look(box: Box, pen: _Pen) -> dict[str, str | None]:
     heavy = box.look == "block" and pen.theme.patterns
     return {
-        "class_": "body", "fill": pen.fill(box), "stroke": pen.theme.colors[box.look].line,
-        "stroke_width": "1.7" if heavy else "1.1", "stroke_dasharray": _DASHES if box.training else None,
-    }  # fmt: skip
+        "class_": "body",
+        "fill": pen.fill(box),
+        "stroke": pen.theme.colors[box.look].line,
+        "stroke_width": "1.7" if heavy else "1.1",
+        "stroke_dasharray": _DASHES if box.training else None,
+    }
 
 
 def _body(box: Box, rect: Rect, pen: _Pen) -> list[str]:
@@ -224,7 +273,11 @@ def said(box: Box) -> str:
 
 def _ground(point: Point | None, drawing: Drawing, layout: Layout) -> Halo:
     """What lies behind a point: the innermost frame is the last that holds it."""
-    held = [frame.stage for frame, (rect, _) in zip(drawing.frames(), layout.frames, strict=True) if point is not None and rect.holds(point)]
+    held = [
+        frame.stage
+        for frame, (rect, _) in zip(drawing.frames(), layout.frames, strict=True)
+        if point is not None and rect.holds(point)
+    ]
     return "on-stage" if held and held[-1] else "on-ground"
 
 
@@ -235,8 +288,15 @@ def _arrow(arrow: Arrow, way: Way, ground: Halo, pen: _Pen) -> str:
     words = []
     if arrow.label and pen.options.shapes and way.label is not None:
         words = [_texts(arrow_content(arrow.label), *way.label, pen, halo=ground)]
-    line = element("path", class_="way", d=curve, fill="none", stroke=color, stroke_width="0.9",
-                   stroke_dasharray=_DASHES if arrow.training else None)  # fmt: skip
+    line = element(
+        "path",
+        class_="way",
+        d=curve,
+        fill="none",
+        stroke=color,
+        stroke_width="0.9",
+        stroke_dasharray=_DASHES if arrow.training else None,
+    )
     tip = element("path", class_="tip", d=_tip(way), fill=color)
     return element("g", line, tip, *words, class_="arrow", data_from=arrow.source, data_to=arrow.target)
 

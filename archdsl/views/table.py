@@ -19,8 +19,17 @@ from archdsl.views.words import part_written, run_name
 
 Share: TypeAlias = Literal["macs", "params"]
 
-_SGR = {"head": "1", "path": "36", "quiet": "2", "total": "1", "name": "1",
-        "added": "1;32", "removed": "1;31", "changed": "1;33", "moved": "1;35"}  # fmt: skip
+_SGR = {
+    "head": "1",
+    "path": "36",
+    "quiet": "2",
+    "total": "1",
+    "name": "1",
+    "added": "1;32",
+    "removed": "1;31",
+    "changed": "1;33",
+    "moved": "1;35",
+}
 _GAP = "  "
 _GOOD, _LEAST = (24, 24), (16, 8)
 """Widths below which the path and the op are not cut as long as a column can be left out instead, and at all."""

@@ -12,7 +12,9 @@ def visible(text: str) -> str:
     """Control, bidirectional and invisible characters, and what XML may not hold, as escapes; lines made one."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c) != "Cn" else ascii(c)[1:-1] for c in escape_control(text.replace("\t", " ")))
+    return "".join(
+        c if unicodedata.category(c) != "Cn" else ascii(c)[1:-1] for c in escape_control(text.replace("\t", " "))
+    )
 
 
 def xml(text: str) -> str:

@@ -96,12 +96,36 @@ def _colors(fills: Mapping[Look, str], lines: Mapping[Look, str], edge: Color) -
     return {"input": edge, "output": edge, **{look: Color(fills[look], lines[look]) for look in fills}}
 
 
-LIGHT = Theme("light", "#FFFFFF", "#000000", "#666666", "#444444", "#F4F4F4",
-              _colors(_LIGHT, _LINES, Color("#FFFFFF", "#555555")), ("#FFF9F0", "#D55E00"))  # fmt: skip
-DARK = Theme("dark", "#14171A", "#EDEDED", "#A8A8A8", "#B5B5B5", "#1E2226",
-             _colors(_DARK, _LINES, Color("#14171A", "#A8A8A8")), ("#241A12", "#E8702A"))  # fmt: skip
-PRINT = Theme("print", "#FFFFFF", "#000000", "#444444", "#222222", "#F7F7F7",
-              _colors(_GREYS, dict.fromkeys(_GREYS, "#222222"), Color("#FFFFFF", "#222222")), ("#FFFFFF", "#777777"),
-              patterns=True)  # fmt: skip
+LIGHT = Theme(
+    "light",
+    "#FFFFFF",
+    "#000000",
+    "#666666",
+    "#444444",
+    "#F4F4F4",
+    _colors(_LIGHT, _LINES, Color("#FFFFFF", "#555555")),
+    ("#FFF9F0", "#D55E00"),
+)
+DARK = Theme(
+    "dark",
+    "#14171A",
+    "#EDEDED",
+    "#A8A8A8",
+    "#B5B5B5",
+    "#1E2226",
+    _colors(_DARK, _LINES, Color("#14171A", "#A8A8A8")),
+    ("#241A12", "#E8702A"),
+)
+PRINT = Theme(
+    "print",
+    "#FFFFFF",
+    "#000000",
+    "#444444",
+    "#222222",
+    "#F7F7F7",
+    _colors(_GREYS, dict.fromkeys(_GREYS, "#222222"), Color("#FFFFFF", "#222222")),
+    ("#FFFFFF", "#777777"),
+    patterns=True,
+)
 
 THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}

@@ -27,7 +27,9 @@ has 11."""
 
 
 def archdsl(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "archdsl", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "archdsl", *args], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 def difference(folder: str, name: str, precision: str, device: str) -> float:
@@ -46,14 +48,28 @@ def difference(folder: str, name: str, precision: str, device: str) -> float:
             done = archdsl("compile", name, "--precision", kind, "-o", str(path))
             if done.returncode:
                 raise SystemExit(done.stderr)
-        outputs.append(TABLE["archdsl"].make(Job("archdsl", str(path), "", "", {"input": (4, *shape)}, where)).outputs()[0])
+        outputs.append(
+            TABLE["archdsl"].make(Job("archdsl", str(path), "", "", {"input": (4, *shape)}, where)).outputs()[0]
+        )
     first, second = outputs
     return float(np.abs(second - first).max() / np.abs(first).max())
 
 
 def timings(name: str, batch: int, seconds: float, device: str, ways: tuple[str, ...]) -> list[dict[str, Any]]:
     against = [word for way in ways for word in ("--against", way)]
-    done = archdsl("bench", name, "--batch", str(batch), "--device", device, "--seconds", str(seconds), "--format", "json", *against)
+    done = archdsl(
+        "bench",
+        name,
+        "--batch",
+        str(batch),
+        "--device",
+        device,
+        "--seconds",
+        str(seconds),
+        "--format",
+        "json",
+        *against,
+    )
     if not done.stdout:
         print(f"{name}, {device}: {done.stderr.strip()[-400:]}", file=sys.stderr)
         return []
@@ -65,7 +81,14 @@ def row(found: list[dict[str, Any]]) -> list[str]:
     times = {one["kind"]: one for one in found}
     ours = times["archdsl"]
     ratios = [f"{1 / times[way]['ratio'][0]:.2f}" if way in times else "-" for way in WAYS]
-    return [ours["network"], ours["device"], str(ours["batch"]), f"{ours['p50_ms']:.2f}", f"{ours['images_s']:.0f}", *ratios]
+    return [
+        ours["network"],
+        ours["device"],
+        str(ours["batch"]),
+        f"{ours['p50_ms']:.2f}",
+        f"{ours['images_s']:.0f}",
+        *ratios,
+    ]
 
 
 def half(name: str, batch: int, seconds: float, folder: str) -> list[str]:

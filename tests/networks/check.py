@@ -86,7 +86,9 @@ class Case:
         def take(name: str, shape: tuple[int, ...]) -> Any:
             tensor = next(given, None)
             if tensor is None or (tensor.param.name, tensor.param.shape) != (name, shape):
-                raise Misfit(f"the reference wants `{name}` {shape}, the graph has {tensor and (tensor.key, tensor.param.shape)}")
+                raise Misfit(
+                    f"the reference wants `{name}` {shape}, the graph has {tensor and (tensor.key, tensor.param.shape)}"
+                )
             return torch.from_numpy(np.asarray(numbers[tensor.key]))
 
         errors = None if noise is None else torch.Generator().manual_seed(noise)
@@ -99,7 +101,9 @@ class Case:
         out = {}
         for i in self.graph.inputs:
             node = self.graph.nodes[i]
-            x = self.rng.standard_normal((batch, *concrete(node.shape, sizes or defaults(self.graph)))).astype(np.float32)
+            x = self.rng.standard_normal((batch, *concrete(node.shape, sizes or defaults(self.graph)))).astype(
+                np.float32
+            )
             x *= np.float32(self.rng.choice([1, 1, 1, 30]))
             if self.rng.random() < 0.15:
                 x[:, 0] = np.float32(0.5)
@@ -116,10 +120,19 @@ def numbers(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray]:
     out = {}
     edge = rng.random() < 0.4
     for key, param, _ in graph.tensors:
-        fixed = not param.trained and param.init.how in ("data", "constant") and not param.name.startswith(("running", "num_"))
+        fixed = (
+            not param.trained
+            and param.init.how in ("data", "constant")
+            and not param.name.startswith(("running", "num_"))
+        )
         if fixed or param.dtype == "int64":
-            value = np.broadcast_to(np.asarray(param.init.value, param.dtype).reshape(-1 if param.shape else ()), param.shape or ()) \
-                if param.init.how == "constant" else np.asarray(param.init.value, param.dtype).reshape(param.shape)  # fmt: skip
+            value = (
+                np.broadcast_to(
+                    np.asarray(param.init.value, param.dtype).reshape(-1 if param.shape else ()), param.shape or ()
+                )
+                if param.init.how == "constant"
+                else np.asarray(param.init.value, param.dtype).reshape(param.shape)
+            )
             out[key] = np.array(value)
             continue
         fan = max(1, int(np.prod(param.shape[1:])))
@@ -183,7 +196,9 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
         return
     check_counts(case, result)
     sizes = {name: float(value.abs().max()) for name, value in want.outputs.items()}
-    result.facts["not compared"] = sum(not want.comparable or want.bounds[n] > WORTHLESS * size > 0 for n, size in sizes.items())
+    result.facts["not compared"] = sum(
+        not want.comparable or want.bounds[n] > WORTHLESS * size > 0 for n, size in sizes.items()
+    )
     result.facts["outputs"] = len(sizes)
     module = check_torch(case, feeds, want, result)
     check_onnx(case, feeds, want, result)
@@ -231,7 +246,9 @@ def apart(got: Any, want: Any) -> float:
     return worst if np.isfinite(worst) else float("inf")
 
 
-def compare(result: Result, kind: str, got: Mapping[str, Any], want: Wanted, names: Mapping[str, Any], unit: float = 1.0) -> None:
+def compare(
+    result: Result, kind: str, got: Mapping[str, Any], want: Wanted, names: Mapping[str, Any], unit: float = 1.0
+) -> None:
     """Outputs by name; `unit` scales the bound, for float64."""
     if set(got) != set(names):
         result.miss(kind, f"outputs {sorted(got)}, not {sorted(names)}")
@@ -239,9 +256,16 @@ def compare(result: Result, kind: str, got: Mapping[str, Any], want: Wanted, nam
     for name, value in names.items():
         if tuple(got[name].shape) != tuple(value.shape):
             result.miss(kind, f"`{name}` is {tuple(got[name].shape)}, not {tuple(value.shape)}")
-        elif want.comparable and want.bounds[name] <= WORTHLESS * float(value.abs().max()) and apart(got[name], value) > want.bounds[name] * unit:
+        elif (
+            want.comparable
+            and want.bounds[name] <= WORTHLESS * float(value.abs().max())
+            and apart(got[name], value) > want.bounds[name] * unit
+        ):
             size = float(value.abs().max())
-            result.miss(kind, f"`{name}` is off by {apart(got[name], value):.3g} of {size:.3g}, bound {want.bounds[name] * unit:.3g}")
+            result.miss(
+                kind,
+                f"`{name}` is off by {apart(got[name], value):.3g} of {size:.3g}, bound {want.bounds[name] * unit:.3g}",
+            )
 
 
 def check_counts(case: Case, result: Result) -> None:
@@ -300,7 +324,14 @@ def check_torch(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, resul
         compare(result, "aux", named(module(*x), {}), want, {**want.outputs, **want.aux})
         module.eval()
     wide = module.double()
-    compare(result, "module float64", named(wide(*(value.double() for value in x)), want.outputs), want, want.outputs, 64 * DOUBLE)
+    compare(
+        result,
+        "module float64",
+        named(wide(*(value.double() for value in x)), want.outputs),
+        want,
+        want.outputs,
+        64 * DOUBLE,
+    )
     return wide
 
 
@@ -324,10 +355,18 @@ def check_onnx(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result
     inferred = onnx.shape_inference.infer_shapes(bare(model), check_type=True, strict_mode=True, data_prop=True)
     onnx.checker.check_model(model)
     planned = plan(graph)
-    found = {v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in inferred.graph.value_info}
+    found = {
+        v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in inferred.graph.value_info
+    }
     for value in planned.values:
         theirs = found.get(value.name)
-        if theirs is None or len(theirs) != len(value.shape) or any(isinstance(b, int) and isinstance(a, int) and a != b for a, b in zip(value.shape, theirs, strict=True)):
+        if (
+            theirs is None
+            or len(theirs) != len(value.shape)
+            or any(
+                isinstance(b, int) and isinstance(a, int) and a != b for a, b in zip(value.shape, theirs, strict=True)
+            )
+        ):
             result.miss("onnx shapes", f"`{value.name}` is {value.shape}; ONNX infers {theirs}")
     needed = set(plan_nodes(graph))
     kept = {t.key for t in graph.tensors if t.node.id in needed and t.param.name != "num_batches_tracked"}
@@ -335,7 +374,11 @@ def check_onnx(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result
     if not kept <= derived | {name.rsplit("/", 1)[0] for name in derived} and not covered(kept, derived, planned):
         result.miss("initializers", f"missing: {sorted(kept - derived)[:4]}")
     plain = bool(case.rng.integers(2))
-    inner = [node for node in graph.nodes if node.id in needed and node.path in {v.name for v in planned.values}] if plain else []
+    inner = (
+        [node for node in graph.nodes if node.id in needed and node.path in {v.name for v in planned.values}]
+        if plain
+        else []
+    )
     for node in inner:
         model.graph.output.append(onnx.helper.make_tensor_value_info(node.path, onnx.TensorProto.FLOAT, None))
     names = [*want.outputs, *(node.path for node in inner)]
@@ -414,7 +457,10 @@ def check_sizes(case: Case, module: Any, result: Result) -> None:
         names = list(want.outputs)
         for name, i in zip(names, case.graph.outputs.values(), strict=True):
             if tuple(want.outputs[name].shape[1:]) != concrete(case.graph.nodes[i].shape, sizes):
-                result.miss("sizes", f"at {sizes} `{name}` is {tuple(want.outputs[name].shape[1:])}, not {concrete(case.graph.nodes[i].shape, sizes)}")
+                result.miss(
+                    "sizes",
+                    f"at {sizes} `{name}` is {tuple(want.outputs[name].shape[1:])}, not {concrete(case.graph.nodes[i].shape, sizes)}",
+                )
         made = named(module(*(torch.from_numpy(x).double() for x in feeds.values())), want.outputs)
         compare(result, "module at another size", made, want, want.outputs, 64 * DOUBLE)
         if all(sizes[s.name] == s.default or s.name in open_axes for s in free):
@@ -427,8 +473,11 @@ def check_spellings(case: Case, result: Result) -> None:
     """`fmt(expand(x))`, `fmt(x)` and the text itself are one graph."""
     prints = archdsl.loads(case.text).fingerprint
     long = long_text(from_source(decode(case.text.encode(), "random.yaml")))
-    for kind, text in (("expand", long), ("fmt", formatted(decode(case.text.encode(), "random.yaml"))),
-                       ("fmt of expand", formatted(decode(long.encode(), "long.yaml")))):  # fmt: skip
+    for kind, text in (
+        ("expand", long),
+        ("fmt", formatted(decode(case.text.encode(), "random.yaml"))),
+        ("fmt of expand", formatted(decode(long.encode(), "long.yaml"))),
+    ):
         if archdsl.loads(text).fingerprint != prints:
             result.miss(kind, "another graph")
 

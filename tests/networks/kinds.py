@@ -70,9 +70,20 @@ def plausible(fields: Fields) -> None:
 
 
 LEAST = {
-    "out": 1, "kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "multiplier": 1, "size": 1, "end": 1, "parts": 2, "scale": 1,
-    "pad": 0, "extra": 0, "start": 0,
-}  # fmt: skip
+    "out": 1,
+    "kernel": 1,
+    "stride": 1,
+    "dilation": 1,
+    "groups": 1,
+    "multiplier": 1,
+    "size": 1,
+    "end": 1,
+    "parts": 2,
+    "scale": 1,
+    "pad": 0,
+    "extra": 0,
+    "start": 0,
+}
 
 
 # --- convolutions and fully connected layers ------------------------------------------------------------------
@@ -162,14 +173,25 @@ def deconv(m: Any, x: Any, f: Fields) -> Any:
         extras.append((2 * pads[-1] - (reach - s) if pad is None else 0) if extra is None else extra)
         if extras[-1] >= max(s, d, 1) and extras[-1]:
             raise Unsound("E0406", torch=True)
-    if any((x.shape[2 + a] - 1) * stride[a] - 2 * pads[a] + dilation[a] * (kernel[a] - 1) + extras[a] + 1 < 1 for a in (0, 1)):
+    if any(
+        (x.shape[2 + a] - 1) * stride[a] - 2 * pads[a] + dilation[a] * (kernel[a] - 1) + extras[a] + 1 < 1
+        for a in (0, 1)
+    ):
         raise Unsound("E0402", torch=True)
     weight, bias = m.take("weight", (x.shape[1], out // groups, *kernel)), _bias(m, f, out)
     value = F.conv_transpose2d(x, weight, bias, stride, tuple(pads), tuple(extras), groups, dilation)
     if m.exact:
         return value
-    terms = F.conv_transpose2d(x.abs(), weight.abs(), None if bias is None else bias.abs(), stride, tuple(pads),
-                               tuple(extras), groups, dilation)  # fmt: skip
+    terms = F.conv_transpose2d(
+        x.abs(),
+        weight.abs(),
+        None if bias is None else bias.abs(),
+        stride,
+        tuple(pads),
+        tuple(extras),
+        groups,
+        dilation,
+    )
     return m.rounded(value, terms, weight.numel() / out)
 
 
@@ -252,7 +274,9 @@ def avgpool(m: Any, x: Any, f: Fields) -> Any:
         if any(f.get(name) for name in ("stride", "pad", "ceil", "inside")):
             raise Unsound("E0407")
         image(x)
-        return m.rounded(F.adaptive_avg_pool2d(x, kernel), F.adaptive_avg_pool2d(x.abs(), kernel), x.shape[2] * x.shape[3])
+        return m.rounded(
+            F.adaptive_avg_pool2d(x, kernel), F.adaptive_avg_pool2d(x.abs(), kernel), x.shape[2] * x.shape[3]
+        )
     windows, starts, pads, _ = _windows(x, f, kernel, 0.0)
     counts = []
     for a, size in enumerate(x.shape[2:]):
@@ -338,7 +362,9 @@ def lrn(m: Any, x: Any, f: Fields) -> Any:
 # --- value by value -------------------------------------------------------------------------------------------
 
 
-def _scaled(function: Callable[[Any, Fields], Any], magnitude: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
+def _scaled(
+    function: Callable[[Any, Fields], Any], magnitude: Callable[[Any], Any] | None = None
+) -> Callable[..., Any]:
     """An activation whose error scales with its value, or with `magnitude` of what it receives."""
     return lambda m, x, f: m.rounded(function(x, f), None if magnitude is None else magnitude(x), 4)
 
@@ -444,9 +470,9 @@ def pad(m: Any, x: Any, f: Fields) -> Any:
     kept_r, kept_c = [r for r in rows if 0 <= r < h], [q for q in columns if 0 <= q < w]
     if kept_r and kept_c:
         r, q = kept_r[0] + top, kept_c[0] + left
-        out[:, front : front + c, r : r + len(kept_r), q : q + len(kept_c)] = (
-            x[:, :, kept_r[0] : kept_r[-1] + 1, kept_c[0] : kept_c[-1] + 1]
-        )  # fmt: skip
+        out[:, front : front + c, r : r + len(kept_r), q : q + len(kept_c)] = x[
+            :, :, kept_r[0] : kept_r[-1] + 1, kept_c[0] : kept_c[-1] + 1
+        ]
     return out
 
 
@@ -466,15 +492,27 @@ def affine(m: Any, x: Any, f: Fields) -> Any:
 
 
 KINDS: dict[str, Callable[..., Any]] = {
-    "conv": conv, "dwconv": dwconv, "deconv": deconv, "fc": fc, "rbf": rbf,
-    "maxpool": maxpool, "avgpool": avgpool, "gap": gap, "subsample": subsample,
-    "bn": bn, "gn": gn, "ln": ln, "lrn": lrn,
+    "conv": conv,
+    "dwconv": dwconv,
+    "deconv": deconv,
+    "fc": fc,
+    "rbf": rbf,
+    "maxpool": maxpool,
+    "avgpool": avgpool,
+    "gap": gap,
+    "subsample": subsample,
+    "bn": bn,
+    "gn": gn,
+    "ln": ln,
+    "lrn": lrn,
     "relu": _exact(lambda x, f: x.clamp(min=0)),
     "relu6": _exact(lambda x, f: x.clamp(0, 6)),
     "leaky_relu": _scaled(lambda x, f: torch.where(x > 0, x, f.get("slope", 0.01) * x)),
     "prelu": prelu,
-    "elu": _scaled(lambda x, f: torch.where(x > 0, x, f.get("alpha", 1.0) * torch.expm1(x.clamp(max=0))),
-                   lambda x: 1 + x.clamp(min=0)),
+    "elu": _scaled(
+        lambda x, f: torch.where(x > 0, x, f.get("alpha", 1.0) * torch.expm1(x.clamp(max=0))),
+        lambda x: 1 + x.clamp(min=0),
+    ),
     "tanh": _scaled(lambda x, f: torch.tanh(x)),
     "scaled_tanh": _scaled(lambda x, f: f.get("a", 1.7159) * torch.tanh(f.get("s", 2 / 3) * x)),
     "sigmoid": _scaled(lambda x, f: _sigmoid(x), torch.ones_like),
@@ -483,16 +521,38 @@ KINDS: dict[str, Callable[..., Any]] = {
     "hardswish": _scaled(lambda x, f: x * (x + 3).clamp(0, 6) / 6, torch.abs),
     "hardsigmoid": _scaled(lambda x, f: (x + 3).clamp(0, 6) / 6, torch.ones_like),
     "softmax": softmax,
-    "dropout": _exact(lambda x, f: x), "droppath": _exact(lambda x, f: x), "identity": _exact(lambda x, f: x),
-    "add": add, "mul": mul, "concat": concat,
-    "flatten": flatten, "slice": slice_, "shuffle": shuffle, "upsample": upsample, "pad": pad,
-    "scale": scale, "affine": affine,
-}  # fmt: skip
+    "dropout": _exact(lambda x, f: x),
+    "droppath": _exact(lambda x, f: x),
+    "identity": _exact(lambda x, f: x),
+    "add": add,
+    "mul": mul,
+    "concat": concat,
+    "flatten": flatten,
+    "slice": slice_,
+    "shuffle": shuffle,
+    "upsample": upsample,
+    "pad": pad,
+    "scale": scale,
+    "affine": affine,
+}
 POSITIONAL = {
     "again": ("node",),
-    "conv": ("out",), "deconv": ("out",), "fc": ("out",), "rbf": ("out",), "gn": ("groups",), "lrn": ("size",),
-    "leaky_relu": ("slope",), "elu": ("alpha",), "dropout": ("p",), "droppath": ("p",), "slice": ("start", "end"),
-    "split": ("parts",), "shuffle": ("groups",), "upsample": ("scale",), "pad": ("pixels",), "scale": ("init",),
+    "conv": ("out",),
+    "deconv": ("out",),
+    "fc": ("out",),
+    "rbf": ("out",),
+    "gn": ("groups",),
+    "lrn": ("size",),
+    "leaky_relu": ("slope",),
+    "elu": ("alpha",),
+    "dropout": ("p",),
+    "droppath": ("p",),
+    "slice": ("start", "end"),
+    "split": ("parts",),
+    "shuffle": ("groups",),
+    "upsample": ("scale",),
+    "pad": ("pixels",),
+    "scale": ("init",),
     "affine": ("mul", "add"),
-}  # fmt: skip
+}
 """Fields that values without a key go to."""

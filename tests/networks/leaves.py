@@ -9,17 +9,64 @@ from typing import Any
 from tests.networks.reference import value_of
 
 IMAGE = {
-    "conv": 22, "dwconv": 5, "deconv": 5, "maxpool": 6, "avgpool": 6, "gap": 1, "subsample": 2, "bn": 2, "gn": 2, "ln": 2,
-    "lrn": 3, "act": 8, "prelu": 2, "softmax": 1, "dropout": 1, "droppath": 1, "flatten": 1, "slice": 2, "shuffle": 3,
-    "upsample": 3, "pad": 4, "identity": 1, "scale": 2, "affine": 3, "fc": 2, "constant": 2, "table": 2,
-}  # fmt: skip
+    "conv": 22,
+    "dwconv": 5,
+    "deconv": 5,
+    "maxpool": 6,
+    "avgpool": 6,
+    "gap": 1,
+    "subsample": 2,
+    "bn": 2,
+    "gn": 2,
+    "ln": 2,
+    "lrn": 3,
+    "act": 8,
+    "prelu": 2,
+    "softmax": 1,
+    "dropout": 1,
+    "droppath": 1,
+    "flatten": 1,
+    "slice": 2,
+    "shuffle": 3,
+    "upsample": 3,
+    "pad": 4,
+    "identity": 1,
+    "scale": 2,
+    "affine": 3,
+    "fc": 2,
+    "constant": 2,
+    "table": 2,
+}
 VECTOR = {
-    "fc": 10, "bn": 2, "gn": 2, "ln": 2, "act": 5, "prelu": 2, "softmax": 1, "dropout": 1, "droppath": 1, "slice": 2,
-    "scale": 2, "affine": 2, "rbf": 2, "identity": 1, "flatten": 1,
-}  # fmt: skip
+    "fc": 10,
+    "bn": 2,
+    "gn": 2,
+    "ln": 2,
+    "act": 5,
+    "prelu": 2,
+    "softmax": 1,
+    "dropout": 1,
+    "droppath": 1,
+    "slice": 2,
+    "scale": 2,
+    "affine": 2,
+    "rbf": 2,
+    "identity": 1,
+    "flatten": 1,
+}
 ACTS = (
-    "relu", "relu6", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "silu", "gelu", "hardswish", "hardsigmoid"
-)  # fmt: skip
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "tanh",
+    "scaled_tanh",
+    "sigmoid",
+    "silu",
+    "gelu",
+    "hardswish",
+    "hardsigmoid",
+)
 NEVER_KEEP = ("gap", "flatten")
 
 
@@ -48,10 +95,24 @@ class Leaf:
         if not self.chance(35):
             return value
         k, c = self.env["k"], self.channels
-        forms = [f"k + {value - k}" if value >= k else f"k - {k - value}", f"{value} if flag else {value + 3}", f"{2 * value}//2",
-                 f"min({value}, {value + 5})", f"max({value}, 1)", f"{value + 1} - n[0]", f"in + {value - c}" if value >= c else f"in - {c - value}",
-                 f"divisible({value}, {max(value, 1)})", f"sum([{value - 1}, 1])", f"len([0]) * {value}", f"[{value}, 7][0]", f"{3 * value}/3",
-                 f"int({value}.9)", f"-{-value}" if value < 0 else f"abs(-{value})", f"{value}*k//k", f"(k + {value}) % ({value} + k + 1) - k"]  # fmt: skip
+        forms = [
+            f"k + {value - k}" if value >= k else f"k - {k - value}",
+            f"{value} if flag else {value + 3}",
+            f"{2 * value}//2",
+            f"min({value}, {value + 5})",
+            f"max({value}, 1)",
+            f"{value + 1} - n[0]",
+            f"in + {value - c}" if value >= c else f"in - {c - value}",
+            f"divisible({value}, {max(value, 1)})",
+            f"sum([{value - 1}, 1])",
+            f"len([0]) * {value}",
+            f"[{value}, 7][0]",
+            f"{3 * value}/3",
+            f"int({value}.9)",
+            f"-{-value}" if value < 0 else f"abs(-{value})",
+            f"{value}*k//k",
+            f"(k + {value}) % ({value} + k + 1) - k",
+        ]
         if "c" in self.env:
             forms += [f"c + {value - self.env['c']}" if value >= self.env["c"] else f"c - {self.env['c'] - value}"] * 4
         chosen = self.rng.choice(forms)
@@ -112,7 +173,11 @@ class Leaf:
 
     def _conv(self, kind: str) -> dict[str, Any]:
         out = self.rng.choice([1, 2, 3, 4, 6, 8, 12])
-        node = {"op": "conv", "out": self.whole(out), "kernel": self.pair(1, 3, 3, 5) if self.keep else self.pair(1, 2, 3, 3, 4, 5, 7)}
+        node = {
+            "op": "conv",
+            "out": self.whole(out),
+            "kernel": self.pair(1, 3, 3, 5) if self.keep else self.pair(1, 2, 3, 3, 4, 5, 7),
+        }
         node |= self.stride() | self.pad() | self.groups(out)
         if self.chance(20):
             node["dilation"] = self.pair(1, 2, 3)
@@ -121,7 +186,11 @@ class Leaf:
         return self.behind(node)
 
     def _dwconv(self, kind: str) -> dict[str, Any]:
-        node = {"op": "dwconv", "kernel": self.pair(1, 3, 5) if self.keep else self.pair(1, 2, 3, 5)} | self.stride() | self.pad()
+        node = (
+            {"op": "dwconv", "kernel": self.pair(1, 3, 5) if self.keep else self.pair(1, 2, 3, 5)}
+            | self.stride()
+            | self.pad()
+        )
         if self.chance(30) and self.channels <= 8:
             node["multiplier"] = self.whole(self.rng.choice([1, 2, 3]))
         if self.chance(20):
@@ -130,7 +199,9 @@ class Leaf:
 
     def _deconv(self, kind: str) -> dict[str, Any]:
         out = self.rng.choice([1, 2, 3, 4, 6])
-        node: dict[str, Any] = {"op": "deconv", "out": self.whole(out), "kernel": self.pair(1, 2, 3, 4)} | self.groups(out)
+        node: dict[str, Any] = {"op": "deconv", "out": self.whole(out), "kernel": self.pair(1, 2, 3, 4)} | self.groups(
+            out
+        )
         if not self.keep:
             node |= {} if self.chance(40) else {"stride": self.pair(1, 2, 2, 3)}
             node |= {"pad": self.rng.choice([0, 1])} if self.chance(30) else {}
@@ -152,7 +223,10 @@ class Leaf:
         return node | ({} if self.keep else self.stride() | self.pad())
 
     def _table(self, kind: str) -> dict[str, Any]:
-        rows = [sorted(self.rng.sample(range(self.channels), self.rng.randint(1, min(3, self.channels)))) for _ in range(self.rng.randint(1, 4))]
+        rows = [
+            sorted(self.rng.sample(range(self.channels), self.rng.randint(1, min(3, self.channels))))
+            for _ in range(self.rng.randint(1, 4))
+        ]
         node: dict[str, Any] = {"op": "conv", "out": len(rows), "kernel": self.pair(1, 3), "table": rows}
         return self.behind(node | self.stride() | self.pad())
 
@@ -173,7 +247,12 @@ class Leaf:
 
     def _maxpool(self, kind: str) -> dict[str, Any]:
         if self.keep:
-            return {"op": "maxpool", "kernel": self.rng.choice([3, [3, 3]]), "stride": 1, "pad": self.rng.choice([1, "same", [1, 1, 1, 1]])}
+            return {
+                "op": "maxpool",
+                "kernel": self.rng.choice([3, [3, 3]]),
+                "stride": 1,
+                "pad": self.rng.choice([1, "same", [1, 1, 1, 1]]),
+            }
         node: dict[str, Any] = {"op": "maxpool", "kernel": self.pair(1, 2, 2, 3, 3, 4)} | self.stride() | self.pad()
         node |= {"ceil": True} if self.chance(35) else {}
         return self.behind(node | ({"dilation": self.pair(1, 2)} if self.chance(15) else {}), norms=False)
@@ -189,7 +268,9 @@ class Leaf:
         return node | ({"inside": True} if self.chance(35) else {})
 
     def _subsample(self, kind: str) -> dict[str, Any]:
-        return {"op": "subsample", "kernel": self.pair(1, 2, 2, 3)} | ({"stride": self.pair(1, 2)} if self.chance(40) else {})
+        return {"op": "subsample", "kernel": self.pair(1, 2, 2, 3)} | (
+            {"stride": self.pair(1, 2)} if self.chance(40) else {}
+        )
 
     def _bn(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "bn"} | ({"eps": self.rng.choice([0.001, 0.1, "p0"])} if self.chance(35) else {})
@@ -198,13 +279,17 @@ class Leaf:
 
     def _gn(self, kind: str) -> dict[str, Any]:
         fitting = [g for g in (1, 2, 3, 4, 6) if self.channels % g == 0]
-        return {"op": "gn", "groups": self.whole(self.rng.choice(fitting))} | ({"eps": 0.001} if self.chance(30) else {})
+        return {"op": "gn", "groups": self.whole(self.rng.choice(fitting))} | (
+            {"eps": 0.001} if self.chance(30) else {}
+        )
 
     def _ln(self, kind: str) -> dict[str, Any]:
         return {"op": "ln"} | ({"eps": 0.001} if self.chance(30) else {})
 
     def _lrn(self, kind: str) -> dict[str, Any]:
-        node: dict[str, Any] = {"op": "lrn"} | ({"size": self.rng.choice([1, 2, 3, 4, 5, 7])} if self.chance(70) else {})
+        node: dict[str, Any] = {"op": "lrn"} | (
+            {"size": self.rng.choice([1, 2, 3, 4, 5, 7])} if self.chance(70) else {}
+        )
         return node | ({"alpha": 0.3, "beta": self.rng.choice([0.5, 0.75, 1]), "k": 2} if self.chance(50) else {})
 
     def _prelu(self, kind: str) -> dict[str, Any]:
@@ -217,14 +302,18 @@ class Leaf:
 
     def _slice(self, kind: str) -> dict[str, Any]:
         start = self.rng.randrange(self.channels)
-        return {"op": "slice", "start": self.whole(start)} | ({"end": self.whole(self.rng.randint(start + 1, self.channels))} if self.chance(60) else {})
+        return {"op": "slice", "start": self.whole(start)} | (
+            {"end": self.whole(self.rng.randint(start + 1, self.channels))} if self.chance(60) else {}
+        )
 
     def _shuffle(self, kind: str) -> dict[str, Any]:
         return {"op": "shuffle", "groups": self.rng.choice([g for g in (1, 2, 3, 4) if self.channels % g == 0])}
 
     def _upsample(self, kind: str) -> dict[str, Any]:
         scale = 1 if self.keep else self.pair(1, 2, 2, 3)
-        return {"op": "upsample", "scale": scale} | ({"mode": self.rng.choice(["nearest", "bilinear"])} if self.chance(60) else {})
+        return {"op": "upsample", "scale": scale} | (
+            {"mode": self.rng.choice(["nearest", "bilinear"])} if self.chance(60) else {}
+        )
 
     def _pad(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "pad"}

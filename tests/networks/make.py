@@ -17,13 +17,31 @@ from tests.networks.reference import Frame, Machine, Member, blank, value_of
 TRIES = 8
 LARGEST = 12_000
 """Values of one tensor: many small networks find more than few large ones."""
-ACTS = ("relu", "relu6", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "silu", "gelu", "hardswish", "hardsigmoid")
+ACTS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "tanh",
+    "scaled_tanh",
+    "sigmoid",
+    "silu",
+    "gelu",
+    "hardswish",
+    "hardsigmoid",
+)
 DEFAULTS: list[dict[str, Any]] = [
-    {}, {}, {"conv": {"norm": "bn", "act": "relu"}}, {"conv": {"act": "relu"}, "fc": {"act": "tanh"}},
-    {"conv": {"norm": "bn", "act": "hardswish"}, "bn": {"eps": 0.001}}, {"conv": {"bias": False}, "maxpool": {"ceil": True}},
-    {"conv": {"pad": "same"}, "avgpool": {"inside": True}}, {"conv": {"norm": {"op": "gn", "groups": 1}}},
-    {"conv": {"norm": "ln"}, "ln": {"eps": 1e-6}, "dropout": {"p": 0.25}}, {"leaky_relu": {"slope": 0.3}, "conv": {"act": "leaky_relu"}},
-]  # fmt: skip
+    {},
+    {},
+    {"conv": {"norm": "bn", "act": "relu"}},
+    {"conv": {"act": "relu"}, "fc": {"act": "tanh"}},
+    {"conv": {"norm": "bn", "act": "hardswish"}, "bn": {"eps": 0.001}},
+    {"conv": {"bias": False}, "maxpool": {"ceil": True}},
+    {"conv": {"pad": "same"}, "avgpool": {"inside": True}},
+    {"conv": {"norm": {"op": "gn", "groups": 1}}},
+    {"conv": {"norm": "ln"}, "ln": {"eps": 1e-6}, "dropout": {"p": 0.25}},
+    {"leaky_relu": {"slope": 0.3}, "conv": {"act": "leaky_relu"}},
+]
 
 Drawn = tuple[Any, Member | None]
 
@@ -64,8 +82,17 @@ class Maker:
         rng, doc = self.rng, self.doc
         doc["input"] = self.input()
         k = rng.randint(2, 6)
-        doc["args"] = {"k": k, "flag": True, "act0": rng.choice(ACTS[:6]), "n": [1, 2, 3], "rows": [[k, 3], [4, 1]], "p0": 0.25}
-        doc["defaults"] = dict(rng.choice(DEFAULTS)) | ({"naming": rng.choice(["flat", "sibling"])} if self.chance(30) else {})
+        doc["args"] = {
+            "k": k,
+            "flag": True,
+            "act0": rng.choice(ACTS[:6]),
+            "n": [1, 2, 3],
+            "rows": [[k, 3], [4, 1]],
+            "p0": 0.25,
+        }
+        doc["defaults"] = dict(rng.choice(DEFAULTS)) | (
+            {"naming": rng.choice(["flat", "sibling"])} if self.chance(30) else {}
+        )
         doc["blocks"] = {}
         self.machine = Machine(doc)
         for number in range(rng.choice([0, 0, 1, 2, 3])):
@@ -110,8 +137,12 @@ class Maker:
         if "left" in inputs:
             return [("both", {"op": "concat", "from": ["left", "right"]})]
         stem = {"op": "conv", "out": self.rng.randint(2, 6), "kernel": 3, "from": "image"}
-        return [("conv_i", stem), ("flat", {"op": "flatten"}), ("conv_m", {"op": "fc", "out": 4, "from": "meta"}),
-                ("both", {"op": "concat", "from": ["flat", "conv_m"]})]  # fmt: skip
+        return [
+            ("conv_i", stem),
+            ("flat", {"op": "flatten"}),
+            ("conv_m", {"op": "fc", "out": 4, "from": "meta"}),
+            ("both", {"op": "concat", "from": ["flat", "conv_m"]}),
+        ]
 
     def block(self, number: int) -> None:
         """A block of the file: its body is drawn for one call, and may not fit others."""
@@ -119,7 +150,11 @@ class Maker:
         name, c = f"unit{number}", rng.choice([2, 3, 4, 6])
         several = number == 2 and self.chance(60)
         width, values = rng.choice([("c", {"c": c}), ("c=in", {"c": 3}), (f"c={c}", {"c": c})])
-        more = [("s=1", {"s": 1}), ("a=act0", {"a": self.doc["args"]["act0"]}), ("e=2*k", {"e": 2 * self.doc["args"]["k"]})]
+        more = [
+            ("s=1", {"s": 1}),
+            ("a=act0", {"a": self.doc["args"]["act0"]}),
+            ("e=2*k", {"e": 2 * self.doc["args"]["k"]}),
+        ]
         chosen = rng.sample(more, rng.randint(0, 2))
         head = f"{name}({', '.join([width, *(text for text, _ in chosen)])})"
         for _, value in chosen:
@@ -138,7 +173,9 @@ class Maker:
 
     def ends(self, member: Member, top: Frame) -> None:
         """Several outputs, and auxiliary heads, by name."""
-        names = [n for n, m in member.inner.items() if m.value is not None and n.isidentifier() and not n.startswith("_")]
+        names = [
+            n for n, m in member.inner.items() if m.value is not None and n.isidentifier() and not n.startswith("_")
+        ]
         if len(names) > 1 and self.chance(25):
             chosen = list(dict.fromkeys([names[-1], *self.rng.sample(names, min(2, len(names)))]))
             self.doc["outputs"] = {f"out{i}": name for i, name in enumerate(chosen)}
@@ -168,8 +205,17 @@ class Maker:
             return f"_part{self.number}"
         return f"part{self.number}" if self.chance(80) else f"layer{self.number}_x"
 
-    def sequence(self, x: Any, env: Mapping[str, Any], parent: Frame, depth: int, keep: bool = False,
-                 as_list: bool | None = None, first: list[tuple[str, Any]] = [], params: tuple[str, ...] = ()) -> Drawn:  # fmt: skip
+    def sequence(
+        self,
+        x: Any,
+        env: Mapping[str, Any],
+        parent: Frame,
+        depth: int,
+        keep: bool = False,
+        as_list: bool | None = None,
+        first: list[tuple[str, Any]] = [],
+        params: tuple[str, ...] = (),
+    ) -> Drawn:
         """A list or mapping of nodes, and what it gives on `x`; `keep`: the height and width stay."""
         frame, last, inner = Frame(parent), None, {}
         as_list = not first and self.chance(45) if as_list is None else as_list
@@ -194,9 +240,20 @@ class Maker:
             else:
                 x, last, inner[key] = made.value, made, made
             frame.names[key] = made
-            if isinstance(child, dict) and child.get("op") in ("bn", "affine", "scale") and x is not None and self.chance(35):
-                kernel = self.rng.choice([1, 3, 3]) if x.dim() == 4 else None  # what may be taken into the layer behind it
-                layer = {"op": "fc", "out": 4} if kernel is None else {"op": "conv", "out": self.rng.choice([2, 3, 5]), "kernel": kernel}
+            if (
+                isinstance(child, dict)
+                and child.get("op") in ("bn", "affine", "scale")
+                and x is not None
+                and self.chance(35)
+            ):
+                kernel = (
+                    self.rng.choice([1, 3, 3]) if x.dim() == 4 else None
+                )  # what may be taken into the layer behind it
+                layer = (
+                    {"op": "fc", "out": 4}
+                    if kernel is None
+                    else {"op": "conv", "out": self.rng.choice([2, 3, 5]), "kernel": kernel}
+                )
                 forced.append((self.key(layer), layer))
             if not as_list and (again := self.again(key, child, made, x, env, frame)) is not None:
                 forced.append((self.key(again), again))
@@ -212,12 +269,16 @@ class Maker:
             data[key], x, last, inner[key] = child, made.value, made, made
         if last is None:
             data["last"] = {"op": "relu"}
-            last = inner["last"] = Member(self.machine.item(data["last"], x, frame, env).value) if x is not None else None  # type: ignore[union-attr]
+            last = inner["last"] = (
+                Member(self.machine.item(data["last"], x, frame, env).value) if x is not None else None
+            )  # type: ignore[union-attr]
         if last is None or last.value is None:
             return {}, None
         return list(data.values()) if as_list else data, Member(last.value, inner)
 
-    def again(self, key: str, child: Any, made: Member, x: Any, env: Mapping[str, Any], frame: Frame) -> dict[str, Any] | None:
+    def again(
+        self, key: str, child: Any, made: Member, x: Any, env: Mapping[str, Any], frame: Frame
+    ) -> dict[str, Any] | None:
         """Perhaps the node once more, with the tensors of the first time, on its own output or on what it read."""
         if made.ran is None or key.startswith("_") or {"repeat", "when"} & set(child) or not self.chance(20):
             return None
@@ -235,7 +296,9 @@ class Maker:
             return None
         return member
 
-    def child(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool, as_list: bool, optional: bool) -> Drawn:
+    def child(
+        self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool, as_list: bool, optional: bool
+    ) -> Drawn:
         """One node of a sequence, and what it gives."""
         for _ in range(TRIES):
             data = self.draw(x, env, frame, depth, keep, as_list)
@@ -267,7 +330,9 @@ class Maker:
         if pick < 30 and self.doc["blocks"]:
             return self.call(env, frame)
         if pick < 62 and depth > 0:
-            composite: Callable[..., Any] = self.rng.choice([self.residual, self.branches, self.dense, self.do, self.nested])
+            composite: Callable[..., Any] = self.rng.choice(
+                [self.residual, self.branches, self.dense, self.do, self.nested]
+            )
             return composite(x, env, frame, depth - 1, keep)
         data = leaf(self.rng, x, env, keep, "act0")
         names = [n for f in (frame, frame.parent) if f is not None for n, m in f.names.items() if m.value is not None]
@@ -279,13 +344,20 @@ class Maker:
         """Perhaps with copies, a condition or a word of documentation."""
         if not isinstance(data, dict) or not {"op", "call", "do", "residual", "inception", "branches"} & set(data):
             return data
-        if self.chance(12) and "repeat" not in data and data.get("op") != "split" and not isinstance(data.get("from"), list):
+        if (
+            self.chance(12)
+            and "repeat" not in data
+            and data.get("op") != "split"
+            and not isinstance(data.get("from"), list)
+        ):
             data["repeat"] = self.rng.choice([1, 2, "n[1]", "len(n) - 1", "n[0] + 1"])
             if self.chance(35):
                 self.number += 1
                 data["as"] = self.rng.choice([f"conv{self.number}_{{0}}", f"conv{self.number}-{{1}}x"])
         if self.chance(10) and data.get("op") != "split":
-            data["when"] = self.rng.choice([True, "flag", "k > 1", "in > 0", "k == 99", "not flag", "in == 77", "flag and k < 50"])
+            data["when"] = self.rng.choice(
+                [True, "flag", "k > 1", "in > 0", "k == 99", "not flag", "in == 77", "flag and k < 50"]
+            )
         if self.chance(4):
             data["doc"] = "a part of it"
         return data
@@ -314,12 +386,16 @@ class Maker:
         if not fitting:
             return None
         count = self.rng.choice([2, 2, 3])
-        return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | ({"act": "relu"} if self.chance(20) else {})
+        return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | (
+            {"act": "relu"} if self.chance(20) else {}
+        )
 
     def call(self, env: Mapping[str, Any], frame: Frame) -> Any:
         head = self.rng.choice(list(self.doc["blocks"]))
         name, several = head.split("(")[0], "<-" in head
-        width = self.rng.choice(["4", "k", "c=k + 1", "2*k", "c=3", *(["", "c=in"] if "c=" in head else []), *(["c"] if "c" in env else [])])
+        width = self.rng.choice(
+            ["4", "k", "c=k + 1", "2*k", "c=3", *(["", "c=in"] if "c=" in head else []), *(["c"] if "c" in env else [])]
+        )
         if "s=1" in head and width and "=" not in width:
             width += self.rng.choice(["", ", s=2", ", s=1"])
         elif width == "k" and ", " not in head and self.chance(50):
@@ -371,13 +447,20 @@ class Maker:
                 entries[key] = {"op": self.rng.choice(["identity", "relu"])}
                 continue
             if merge == "mul" and number == 1 and not split and x.dim() == 4:
-                entries[key] = {f"gap{self.number}": {"op": "gap"}, f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"}}
+                entries[key] = {
+                    f"gap{self.number}": {"op": "gap"},
+                    f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"},
+                }
                 continue
             body, made = self.sequence(source, env, frame, depth, keep=True, as_list=None if named else False)
             if made is None:
                 return None
             if merge != "concat" and made.value.shape != source.shape and isinstance(body, dict):
-                kind = {"op": "conv", "out": source.shape[1], "kernel": 1, "act": "none"} if x.dim() == 4 else {"op": "fc", "out": source.shape[1]}
+                kind = (
+                    {"op": "conv", "out": source.shape[1], "kernel": 1, "act": "none"}
+                    if x.dim() == 4
+                    else {"op": "fc", "out": source.shape[1]}
+                )
                 self.number += 1
                 body[f"conv{self.number}"] = kind
             entries[key] = body

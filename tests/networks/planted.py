@@ -97,37 +97,145 @@ BUGS = [
     Bug("torch: averages divide by other pixels", "inside", row(TORCH, ops.AvgPool, field("inside", lambda v: not v))),
     Bug("torch: leaky_relu has its default slope", "slope", row(TORCH, ops.LeakyRelu, field("slope", 0.01))),
     Bug("torch: gelu is exact", "approximate", row(TORCH, ops.Gelu, field("approximate", False))),
-    Bug("torch: uneven pads are turned round", "pad=", method(torch_lower, "_sides", lambda right, pads: right(Pads(*last_of(pads))))),
+    Bug(
+        "torch: uneven pads are turned round",
+        "pad=",
+        method(torch_lower, "_sides", lambda right, pads: right(Pads(*last_of(pads)))),
+    ),
     Bug("onnx: a conv's pads are turned round", "pad=", onnx_attribute("Conv", pads=last_of)),
     Bug("onnx: softmax over the last axis", "softmax", onnx_attribute("Softmax", axis=-1)),
     Bug("onnx: hardsigmoid with alpha 0.2", "hardsigmoid", onnx_attribute("HardSigmoid", alpha=0.2)),
     Bug("onnx: batch norm with eps 1e-5", "eps", onnx_attribute("BatchNormalization", epsilon=1e-5)),
     Bug("onnx: channels are not shuffled", "shuffle", row(ONNX, ops.Shuffle, field("groups", 1))),
-    Bug("onnx: bilinear with aligned corners", "bilinear", onnx_attribute("Resize", coordinate_transformation_mode="align_corners")),
+    Bug(
+        "onnx: bilinear with aligned corners",
+        "bilinear",
+        onnx_attribute("Resize", coordinate_transformation_mode="align_corners"),
+    ),
     Bug("onnx: a slice begins at 0", "slice", row(ONNX, ops.Slice, field("start", 0))),
     Bug("onnx: lrn's alpha is ten times as large", "lrn", row(ONNX, ops.Lrn, field("alpha", lambda a: a * 10))),
     Bug("onnx: deconv without output padding", "deconv", onnx_attribute("ConvTranspose", output_padding=(0, 0))),
     Bug("onnx: group norm with eps 1e-3", "gn", onnx_attribute("InstanceNormalization", epsilon=1e-3)),
     Bug("onnx: ceil pools lose their last window", "ceil", method(pools, "_rounds_up", lambda right, *args: False)),
     Bug("onnx: elu with alpha 1", "alpha", row(ONNX, ops.Elu, field("alpha", 1.0))),
-    Bug("ops: even kernels are padded, too", "2x2 conv", method(ops.Conv, "pads", lambda right, op, shape: right(op, shape) if op.pad is not None else Pads(*(k // 2 for k in (*op.kernel, *op.kernel))))),
-    Bug("ops: `same` puts the odd pixel in front", "same", lambda: patch.object(conv_ops, "same_pads", lambda *a, right=conv_ops.same_pads: right(*a)[::-1])),
-    Bug("ops: a deconv adds nothing at the end", "deconv", method(ops.Deconv, "crops", lambda right, op: tuple((p, 0) for p, _ in right(op)))),
-    Bug("ops: MACs forget the groups", "groups", method(ops.Conv, "macs", lambda right, op, *args: right(op, *args) * op.groups)),
-    Bug("ops: a window's bias is counted", "conv", method(ops.Conv, "macs", lambda right, op, i, o: right(op, i, o) + op.out)),
-    Bug("ops: ceil pools without torch's rule", "ceil", lambda: patch.object(pool_ops, "window", lambda *a, right=pool_ops.window: right(*a[:5], (a[5] or 0) + a[2] - 1) if len(a) > 6 and a[6] else right(*a))),
+    Bug(
+        "ops: even kernels are padded, too",
+        "2x2 conv",
+        method(
+            ops.Conv,
+            "pads",
+            lambda right, op, shape: (
+                right(op, shape) if op.pad is not None else Pads(*(k // 2 for k in (*op.kernel, *op.kernel)))
+            ),
+        ),
+    ),
+    Bug(
+        "ops: `same` puts the odd pixel in front",
+        "same",
+        lambda: patch.object(conv_ops, "same_pads", lambda *a, right=conv_ops.same_pads: right(*a)[::-1]),
+    ),
+    Bug(
+        "ops: a deconv adds nothing at the end",
+        "deconv",
+        method(ops.Deconv, "crops", lambda right, op: tuple((p, 0) for p, _ in right(op))),
+    ),
+    Bug(
+        "ops: MACs forget the groups",
+        "groups",
+        method(ops.Conv, "macs", lambda right, op, *args: right(op, *args) * op.groups),
+    ),
+    Bug(
+        "ops: a window's bias is counted",
+        "conv",
+        method(ops.Conv, "macs", lambda right, op, i, o: right(op, i, o) + op.out),
+    ),
+    Bug(
+        "ops: ceil pools without torch's rule",
+        "ceil",
+        lambda: patch.object(
+            pool_ops,
+            "window",
+            lambda *a, right=pool_ops.window: (
+                right(*a[:5], (a[5] or 0) + a[2] - 1) if len(a) > 6 and a[6] else right(*a)
+            ),
+        ),
+    ),
     Bug("ops: ln on all that is left of a group norm", "gn", row(TORCH, ops.Gn, field("groups", 1))),
-    Bug("elaborate: a residual's scale is lost", "scale:", lambda: patch.object(composites, "_scaled", lambda walker, item, inside, body, ctx, origin: body)),
-    Bug("elaborate: a conv keeps its bias before a norm", "bn", method(make.OpMaker, "_make", lambda right, maker, op, values, fields, span: right(maker, op, {**values, "bias": True} if values.get("bias") is False and "bias" not in fields else values, fields, span))),
-    Bug("elaborate: dwconv does not take conv's defaults", "dwconv", method(make.OpMaker, "under", lambda right, maker, op: maker.defaults.get(op.kind, make.OpDefaults()))),
-    Bug("elaborate: `in` is the number of filters before last", "in ", method(Walker, "channels", lambda right, walker: right(walker) + 1)),
-    Bug("elaborate: a size is legal that is one too small", "conv", method(Builder, "free_sizes", lambda right, *args: tuple(replace_size(s) for s in right(*args)))),
-    Bug("elaborate: a left-out node stands for the one before the last", "when", method(Walker, "_repeat", lambda right, walker, item, place, cursor, ctx: right(walker, item, place, max(cursor - 1, 0), ctx))),
-    Bug("language: // rounds towards zero", "//", lambda: patch.dict(arithmetic.INTEGER, {"//": lambda a, b: a // b + 1})),  # type: ignore[arg-type]
-    Bug("printed source: a relu too much", "relu", method(check_module, "to_source", lambda right, *a: right(*a).replace("F.tanh(", "F.relu(").replace("return F.relu(", "return -F.relu("))),
-    Bug("passes: a norm's eps is not folded", "bn", lambda: patch.object(fold_maps, "channel_map", lambda node, right=fold_maps.channel_map: None if (m := right(node)) is None else replace(m, eps=0.1) if isinstance(node.op, ops.Bn) else m)),
-    Bug("passes: a shift is folded into padding", "bn", lambda: patch.object(fold_maps, "_takes_before", lambda node, found, right=fold_maps._foldable: right(node))),
-]  # fmt: skip
+    Bug(
+        "elaborate: a residual's scale is lost",
+        "scale:",
+        lambda: patch.object(composites, "_scaled", lambda walker, item, inside, body, ctx, origin: body),
+    ),
+    Bug(
+        "elaborate: a conv keeps its bias before a norm",
+        "bn",
+        method(
+            make.OpMaker,
+            "_make",
+            lambda right, maker, op, values, fields, span: right(
+                maker,
+                op,
+                {**values, "bias": True} if values.get("bias") is False and "bias" not in fields else values,
+                fields,
+                span,
+            ),
+        ),
+    ),
+    Bug(
+        "elaborate: dwconv does not take conv's defaults",
+        "dwconv",
+        method(make.OpMaker, "under", lambda right, maker, op: maker.defaults.get(op.kind, make.OpDefaults())),
+    ),
+    Bug(
+        "elaborate: `in` is the number of filters before last",
+        "in ",
+        method(Walker, "channels", lambda right, walker: right(walker) + 1),
+    ),
+    Bug(
+        "elaborate: a size is legal that is one too small",
+        "conv",
+        method(Builder, "free_sizes", lambda right, *args: tuple(replace_size(s) for s in right(*args))),
+    ),
+    Bug(
+        "elaborate: a left-out node stands for the one before the last",
+        "when",
+        method(
+            Walker,
+            "_repeat",
+            lambda right, walker, item, place, cursor, ctx: right(walker, item, place, max(cursor - 1, 0), ctx),
+        ),
+    ),
+    Bug(
+        "language: // rounds towards zero",
+        "//",
+        lambda: patch.dict(arithmetic.INTEGER, {"//": lambda a, b: a // b + 1}),
+    ),  # type: ignore[arg-type]
+    Bug(
+        "printed source: a relu too much",
+        "relu",
+        method(
+            check_module,
+            "to_source",
+            lambda right, *a: right(*a).replace("F.tanh(", "F.relu(").replace("return F.relu(", "return -F.relu("),
+        ),
+    ),
+    Bug(
+        "passes: a norm's eps is not folded",
+        "bn",
+        lambda: patch.object(
+            fold_maps,
+            "channel_map",
+            lambda node, right=fold_maps.channel_map: (
+                None if (m := right(node)) is None else replace(m, eps=0.1) if isinstance(node.op, ops.Bn) else m
+            ),
+        ),
+    ),
+    Bug(
+        "passes: a shift is folded into padding",
+        "bn",
+        lambda: patch.object(fold_maps, "_takes_before", lambda node, found, right=fold_maps._foldable: right(node)),
+    ),
+]
 
 
 def replace_size(size: Any) -> Any:
@@ -163,7 +271,9 @@ def misses_of_a_weight(seed: int) -> tuple[float, bool] | None:
     feeds = case.feeds()
     with torch.no_grad():
         want = reference(case, feeds)
-        keys = [t.key for t in case.graph.tensors if t.param.trained and not t.node.training and case.weights[t.key].any()]
+        keys = [
+            t.key for t in case.graph.tensors if t.param.trained and not t.node.training and case.weights[t.key].any()
+        ]
         if not keys or not want.comparable:
             return None
         rng = np.random.default_rng(seed)
@@ -192,8 +302,10 @@ def main() -> int:
     print(f"{len(BUGS) - missed} of {len(BUGS)} caught; the number of networks with the word that it took")
     seen = [m for m in map(misses_of_a_weight, range(60_000, 60_300)) if m is not None]
     told = [m for m in seen if m[0] > 1e-5]
-    print(f"one weight off by 1e-3: {len(seen)} networks, {len(told)} where an output moves by more than 1e-5 of itself, "
-          f"{sum(caught for _, caught in told)} of these told; of the others {sum(c for e, c in seen if e <= 1e-5)} of {len(seen) - len(told)}")  # fmt: skip
+    print(
+        f"one weight off by 1e-3: {len(seen)} networks, {len(told)} where an output moves by more than 1e-5 of itself, "
+        f"{sum(caught for _, caught in told)} of these told; of the others {sum(c for e, c in seen if e <= 1e-5)} of {len(seen) - len(told)}"
+    )
     return 1 if missed else 0
 
 

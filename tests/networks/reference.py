@@ -36,12 +36,23 @@ def _divisible(x: float, divisor: int) -> int:
 
 
 FUNCTIONS = {
-    "min": min, "max": max, "round": round, "ceil": math.ceil, "floor": math.floor, "int": int, "sum": sum, "len": len,
-    "abs": abs, "divisible": _divisible, "__builtins__": {},
-}  # fmt: skip
+    "min": min,
+    "max": max,
+    "round": round,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "int": int,
+    "sum": sum,
+    "len": len,
+    "abs": abs,
+    "divisible": _divisible,
+    "__builtins__": {},
+}
 WORDS = {word: word for word in (*KINDS, "same", "valid", "nearest", "bilinear", "split", "pad")} | {
-    "none": None, "true": True, "false": False
-}  # fmt: skip
+    "none": None,
+    "true": True,
+    "false": False,
+}
 _CODE: dict[str, Any] = {}
 
 
@@ -185,7 +196,9 @@ class Machine:
         if isinstance(data, list) or not any(head in data for head in HEADS):
             return self.sequence(data, x, frame, env)
         sources = data.get("from")
-        inputs = [x] if sources is None else [frame.look_up(s) for s in ([sources] if isinstance(sources, str) else sources)]
+        inputs = (
+            [x] if sources is None else [frame.look_up(s) for s in ([sources] if isinstance(sources, str) else sources)]
+        )
         if "repeat" not in data or "dense" in data:
             return self.single(data, inputs, frame, env)
         count, given, inner = value_of(data["repeat"], env), None, {}
@@ -234,7 +247,9 @@ class Machine:
                 sources = child.get("from") if isinstance(child, dict) else None
                 if isinstance(sources, list) and len(sources) > 1:  # nothing stands for a merge
                     continue
-                given = Member(x if sources is None else inside.look_up(sources if isinstance(sources, str) else sources[0]))
+                given = Member(
+                    x if sources is None else inside.look_up(sources if isinstance(sources, str) else sources[0])
+                )
             else:
                 x, last, inner[name] = given.value, given, given
             if not isinstance(data, list):
@@ -393,7 +408,9 @@ class Machine:
                 if default is None:
                     raise Unsound("E0307", torch=True)
                 values[param] = value_of(default, {**file_env, **values})
-        inside = Frame(None, {n: Member(x) for n, x in zip(wanted, inputs, strict=False)} | {"input": Member(inputs[0])})
+        inside = Frame(
+            None, {n: Member(x) for n, x in zip(wanted, inputs, strict=False)} | {"input": Member(inputs[0])}
+        )
         return self.item(body, inputs[0], inside, {**self.args, **values})
 
 

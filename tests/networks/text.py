@@ -12,9 +12,16 @@ from tests.networks.kinds import POSITIONAL
 from tests.networks.reference import HEADS
 
 FLAGS = {
-    ("bias", True): "bias", ("bias", False): "nobias", ("pad", "same"): "same", ("pad", "valid"): "valid", ("ceil", True): "ceil",
-    ("inside", True): "inside", ("adaptive", True): "adaptive", ("mode", "nearest"): "nearest", ("mode", "bilinear"): "bilinear",
-}  # fmt: skip
+    ("bias", True): "bias",
+    ("bias", False): "nobias",
+    ("pad", "same"): "same",
+    ("pad", "valid"): "valid",
+    ("ceil", True): "ceil",
+    ("inside", True): "inside",
+    ("adaptive", True): "adaptive",
+    ("mode", "nearest"): "nearest",
+    ("mode", "bilinear"): "bilinear",
+}
 UNKNOWN_FLAGS = {("deconv", "pad")}
 NODES = ("do", "residual", "shortcut", "then", "dense", "inception", "branches")
 
@@ -31,10 +38,19 @@ def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf")
     data["net"] = shortened(doc["net"], rng)
     for name in ("blocks", "aux"):
         if name in doc:
-            data[name] = {k: shortened(v, rng) if name == "blocks" else {**v, "do": shortened(v["do"], rng)} for k, v in doc[name].items()}
+            data[name] = {
+                k: shortened(v, rng) if name == "blocks" else {**v, "do": shortened(v["do"], rng)}
+                for k, v in doc[name].items()
+            }
     if "defaults" in doc:
         data["defaults"] = {k: default(v, rng) for k, v in doc["defaults"].items()}
-    return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=flow and rng.choice([False, False, None, True]), width=width)
+    return yaml.dump(
+        data,
+        Dumper=Dumper,
+        sort_keys=False,
+        default_flow_style=flow and rng.choice([False, False, None, True]),
+        width=width,
+    )
 
 
 def default(value: Any, rng: random.Random) -> Any:
@@ -80,7 +96,16 @@ def short(node: Mapping[str, Any], rng: random.Random) -> str | None:
     out += [f"as {node['as']}"] if "as" in node else []
     if "from" in node:
         out.append("<- " + (node["from"] if isinstance(node["from"], str) else ", ".join(node["from"])))
-    return " ".join([*out, *([f"when {str(node['when']).lower() if node['when'] is True else node['when']}"] if "when" in node else [])])
+    return " ".join(
+        [
+            *out,
+            *(
+                [f"when {str(node['when']).lower() if node['when'] is True else node['when']}"]
+                if "when" in node
+                else []
+            ),
+        ]
+    )
 
 
 def words(node: Mapping[str, Any], rng: random.Random) -> list[str]:

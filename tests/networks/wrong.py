@@ -148,7 +148,9 @@ CHANGES: dict[str, Change] = {
     "a condition on nothing": _set(tuple(KINDS), "when", "deep > 1", "E0304"),
     "fewer than no copies": _set(("conv", "relu", "bn", "fc"), "repeat", "0 - 2", "E0312"),
     "copies by shape": _set(("conv", "relu", "bn", "fc"), "repeat", "in", "E0313"),
-    "very many copies": lambda rng, s: ({**s.node, "repeat": 900000}, "E0314", None) if s.node.get("op") in ("conv", "relu", "bn") else None,
+    "very many copies": lambda rng, s: (
+        ({**s.node, "repeat": 900000}, "E0314", None) if s.node.get("op") in ("conv", "relu", "bn") else None
+    ),
 }
 
 
@@ -169,15 +171,25 @@ NEW: dict[str, New] = {
     "a window on a vector": _new(2, {"op": "conv", "out": 4, "kernel": 3}, "E0401", None),
     "a global pool of a vector": _new(2, {"op": "gap"}, "E0401", None),
     "centres on an image": _new(4, {"op": "rbf", "out": 3}, "E0401", None),
-    "a window larger than the image": _new(4, {"op": "conv", "out": 4, "kernel": 99, "pad": "valid"}, "E0402", "kernel"),
-    "a pool larger than the image": _new(4, {"op": "maxpool", "kernel": 99, "stride": 1, "ceil": False}, "E0402", "kernel"),
+    "a window larger than the image": _new(
+        4, {"op": "conv", "out": 4, "kernel": 99, "pad": "valid"}, "E0402", "kernel"
+    ),
+    "a pool larger than the image": _new(
+        4, {"op": "maxpool", "kernel": 99, "stride": 1, "ceil": False}, "E0402", "kernel"
+    ),
     "nothing left": _new(4, {"op": "pad", "pixels": -50}, "E0409", "pixels"),
-    "an adaptive pool with a stride": _new(4, {"op": "avgpool", "kernel": 2, "adaptive": True, "stride": 2}, "E0407", "stride"),
+    "an adaptive pool with a stride": _new(
+        4, {"op": "avgpool", "kernel": 2, "adaptive": True, "stride": 2}, "E0407", "stride"
+    ),
     "a fully connected window": _new(4, {"op": "fc", "out": 4, "kernel": 3}, "E0408", "kernel"),
     "too much at the end": _new(4, {"op": "deconv", "out": 2, "kernel": 2, "extra": 7}, "E0406", "extra"),
-    "a window of padding": _new(4, {"op": "maxpool", "kernel": [2, 1], "stride": 1, "pad": [2, 0, 0, 0]}, "E0416", "pad"),
+    "a window of padding": _new(
+        4, {"op": "maxpool", "kernel": [2, 1], "stride": 1, "pad": [2, 0, 0, 0]}, "E0416", "pad"
+    ),
     "a table of one row for four": _new(4, {"op": "conv", "out": 4, "kernel": 1, "table": [[0]]}, "E0404", "table"),
-    "a weight that does not fit": _new(4, {"op": "conv", "out": 2, "kernel": 3, "weight": [[1, 2], [3, 4]]}, "E0404", "weight"),
+    "a weight that does not fit": _new(
+        4, {"op": "conv", "out": 2, "kernel": 3, "weight": [[1, 2], [3, 4]]}, "E0404", "weight"
+    ),
     "dropped with certainty": _new(0, {"op": "dropout", "p": 1}, "E0308", "p"),
     "an epsilon of 0": _new(0, {"op": "bn", "eps": 0}, "E0308", "eps"),
     "a block that is not there": _new(0, {"call": "nowhere(3)"}, "E0301", None),
@@ -185,16 +197,61 @@ NEW: dict[str, New] = {
     "a key that no composite has": _new(0, {"do": {"r": {"op": "relu"}}, "scales": 2}, "E0201", "scales"),
     "two heads": _new(0, {"op": "relu", "residual": {"r": {"op": "relu"}}}, "E0209", None),
     "a node that reads itself": _new(0, {"op": "relu", "from": "wrong"}, "E0411", "from"),
-    "a norm of single values": lambda rng, s: ({"op": "gn", "groups": channels(s)}, "E0417", "groups") if s.x.dim() == 2 else None,
-    "a constant per channel and one more": lambda rng, s: ({"op": "affine", "mul": [1.5] * (channels(s) + 1)}, "E0404", "mul") if channels(s) < 24 else None,
-    "channels that do not divide": lambda rng, s: ({"op": "shuffle", "groups": channels(s) + 1}, "E0403", "groups") if s.x.dim() == 4 else None,
+    "a norm of single values": lambda rng, s: (
+        ({"op": "gn", "groups": channels(s)}, "E0417", "groups") if s.x.dim() == 2 else None
+    ),
+    "a constant per channel and one more": lambda rng, s: (
+        ({"op": "affine", "mul": [1.5] * (channels(s) + 1)}, "E0404", "mul") if channels(s) < 24 else None
+    ),
+    "channels that do not divide": lambda rng, s: (
+        ({"op": "shuffle", "groups": channels(s) + 1}, "E0403", "groups") if s.x.dim() == 4 else None
+    ),
     "a slice behind the channels": lambda rng, s: ({"op": "slice", "start": channels(s)}, "E0418", "start"),
     "parts that do not divide": lambda rng, s: ({"op": "split", "parts": channels(s) + 1}, "E0403", "parts"),
-    "an addition of other channels": lambda rng, s: ({"branches": {"one": {"op": "identity"}, "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if s.x.dim() == 4 else {})}}, "merge": "add"}, "E0412", "merge"),
-    "a product of other channels": lambda rng, s: ({"branches": {"one": {"op": "identity"}, "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if s.x.dim() == 4 else {})}}, "merge": "mul"}, "E0413", "merge"),
-    "a concatenation of other sizes": lambda rng, s: ({"inception": {"one": {"op": "identity"}, "two": {"c": {"op": "upsample", "scale": 2}}}, "merge": "concat"}, "E0405", "merge") if s.x.dim() == 4 else None,
-    "fewer channels and padding": lambda rng, s: ({"residual": {"c": {"op": "fc", "out": channels(s) - 1} | ({"kernel": 1} if s.x.dim() == 4 else {})}, "shortcut": "pad"}, "E0415", "shortcut") if channels(s) > 1 else None,
-}  # fmt: skip
+    "an addition of other channels": lambda rng, s: (
+        {
+            "branches": {
+                "one": {"op": "identity"},
+                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if s.x.dim() == 4 else {})},
+            },
+            "merge": "add",
+        },
+        "E0412",
+        "merge",
+    ),
+    "a product of other channels": lambda rng, s: (
+        {
+            "branches": {
+                "one": {"op": "identity"},
+                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if s.x.dim() == 4 else {})},
+            },
+            "merge": "mul",
+        },
+        "E0413",
+        "merge",
+    ),
+    "a concatenation of other sizes": lambda rng, s: (
+        (
+            {"inception": {"one": {"op": "identity"}, "two": {"c": {"op": "upsample", "scale": 2}}}, "merge": "concat"},
+            "E0405",
+            "merge",
+        )
+        if s.x.dim() == 4
+        else None
+    ),
+    "fewer channels and padding": lambda rng, s: (
+        (
+            {
+                "residual": {"c": {"op": "fc", "out": channels(s) - 1} | ({"kernel": 1} if s.x.dim() == 4 else {})},
+                "shortcut": "pad",
+            },
+            "E0415",
+            "shortcut",
+        )
+        if channels(s) > 1
+        else None
+    ),
+}
 
 
 def _whole(rng: random.Random, doc: dict[str, Any]) -> tuple[str, str, Path] | None:
@@ -272,7 +329,13 @@ def _put_in(rng: random.Random, doc: dict[str, Any], spot: Spot) -> Wrong | None
     """A node that is wrong, before one in a sequence."""
     parent = value_at(doc, spot.path[:-1])
     inside = isinstance(parent, list) or not any(head in parent for head in HEADS)
-    if "from" in spot.node or "repeat" in spot.node or not inside or len(spot.path) < 2 or spot.path[-2] in ("branches", "inception"):
+    if (
+        "from" in spot.node
+        or "repeat" in spot.node
+        or not inside
+        or len(spot.path) < 2
+        or spot.path[-2] in ("branches", "inception")
+    ):
         return None
     name, new = rng.choice(list(NEW.items()))
     made = new(rng, spot)
@@ -298,7 +361,11 @@ def _put_in(rng: random.Random, doc: dict[str, Any], spot: Spot) -> Wrong | None
 
 def _tweaked(rng: random.Random, doc: dict[str, Any], spot: Spot) -> Wrong | None:
     """Any other number in a field. The reference says whether it is sound."""
-    numbers = [k for k, v in spot.node.items() if isinstance(v, int) and not isinstance(v, bool) and k not in ("repeat", "bias")]
+    numbers = [
+        k
+        for k, v in spot.node.items()
+        if isinstance(v, int) and not isinstance(v, bool) and k not in ("repeat", "bias")
+    ]
     if "op" not in spot.node or not numbers:
         return None
     name = rng.choice(numbers)

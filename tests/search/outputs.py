@@ -34,8 +34,11 @@ ONNX = ("onnx", "onnx-O0")
 
 def recipes(name: str, folder: str) -> dict[str, list[str]]:
     """The command lines of one network by the name of what they make; `@` stands for a file of its own."""
-    drawings = {f"{kind}-{level}": ["diagram", name, "--format", kind, "--level", level, "-o", "-"]
-                for kind in ("dot", "svg") for level in LEVELS}  # fmt: skip
+    drawings = {
+        f"{kind}-{level}": ["diagram", name, "--format", kind, "--level", level, "-o", "-"]
+        for kind in ("dot", "svg")
+        for level in LEVELS
+    }
     return {
         "params": ["params", name, "--format", "json"],
         "expand": ["expand", name],
@@ -100,7 +103,9 @@ def of_file(path: Path) -> dict[str, str]:
 
 def outputs(names: list[str], with_onnx: bool, jobs: int) -> Iterator[dict[str, str]]:
     with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
-        yield from pool.map(of_file, [path for path in sorted(SPECS.glob("*.yaml")) if len(names) > 20 or path.stem in names])
+        yield from pool.map(
+            of_file, [path for path in sorted(SPECS.glob("*.yaml")) if len(names) > 20 or path.stem in names]
+        )
         yield from pool.map(of_network, [(name, with_onnx) for name in names])
 
 
@@ -109,7 +114,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("what", choices=["record", "compare"])
     parser.add_argument("file", type=Path)
     parser.add_argument("--only", nargs="+", metavar="NETWORK", help="these networks alone")
-    parser.add_argument("--without-onnx", action="store_true", help="leave out the ONNX files, which take most of the time")
+    parser.add_argument(
+        "--without-onnx", action="store_true", help="leave out the ONNX files, which take most of the time"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 

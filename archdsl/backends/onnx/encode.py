@@ -64,26 +64,44 @@ def _entry(key: str, value: str) -> bytes:
 
 def model(ir: int, producer: str, version: str, about: str, opset: int, facts: Mapping[str, str]) -> bytes:
     """onnx.ModelProto without its graph."""
-    return b"".join((
-        _number(1, ir), _text(2, producer), _text(3, version), _text(6, about), _message(8, _text(1, "") + _number(2, opset)),
-        *(_message(14, _entry(key, value)) for key, value in facts.items()),
-    ))  # fmt: skip
+    return b"".join(
+        (
+            _number(1, ir),
+            _text(2, producer),
+            _text(3, version),
+            _text(6, about),
+            _message(8, _text(1, "") + _number(2, opset)),
+            *(_message(14, _entry(key, value)) for key, value in facts.items()),
+        )
+    )
 
 
-def graph(name: str, nodes: Iterable[OnnxNode], inputs: Iterable[Value], outputs: Iterable[Value], values: Iterable[Value]) -> bytes:
+def graph(
+    name: str, nodes: Iterable[OnnxNode], inputs: Iterable[Value], outputs: Iterable[Value], values: Iterable[Value]
+) -> bytes:
     """onnx.GraphProto without its initializers."""
-    return b"".join((
-        *(_message(1, _node(node)) for node in nodes), _text(2, name), *(_message(11, _value(value)) for value in inputs),
-        *(_message(12, _value(value)) for value in outputs), *(_message(13, _value(value)) for value in values),
-    ))  # fmt: skip
+    return b"".join(
+        (
+            *(_message(1, _node(node)) for node in nodes),
+            _text(2, name),
+            *(_message(11, _value(value)) for value in inputs),
+            *(_message(12, _value(value)) for value in outputs),
+            *(_message(13, _value(value)) for value in values),
+        )
+    )
 
 
 def _node(node: OnnxNode) -> bytes:
     """onnx.NodeProto."""
-    return b"".join((
-        *(_text(1, name) for name in node.inputs), *(_text(2, name) for name in node.outputs), _text(3, node.name),
-        _text(4, node.op_type), *(_message(5, _attribute(key, value)) for key, value in node.attributes.items()),
-    ))  # fmt: skip
+    return b"".join(
+        (
+            *(_text(1, name) for name in node.inputs),
+            *(_text(2, name) for name in node.outputs),
+            _text(3, node.name),
+            _text(4, node.op_type),
+            *(_message(5, _attribute(key, value)) for key, value in node.attributes.items()),
+        )
+    )
 
 
 def _attribute(name: str, value: Attribute) -> bytes:

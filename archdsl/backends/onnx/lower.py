@@ -33,10 +33,17 @@ def _conv(e: Emitter, op: ops.Conv) -> None:
     channels = at(e.node.in_shapes[0][0])
     weight = _dense_table(e, op, channels) if op.table is not None else e.param("weight")
     e.last(
-        "Conv", e.x, weight, *_bias(e),
-        auto_pad="NOTSET", dilations=op.dilation, group=op.groups, kernel_shape=op.kernel,
-        pads=tuple(op.pads(e.node.in_shapes[0])), strides=op.stride,
-    )  # fmt: skip
+        "Conv",
+        e.x,
+        weight,
+        *_bias(e),
+        auto_pad="NOTSET",
+        dilations=op.dilation,
+        group=op.groups,
+        kernel_shape=op.kernel,
+        pads=tuple(op.pads(e.node.in_shapes[0])),
+        strides=op.stride,
+    )
 
 
 def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
@@ -49,11 +56,17 @@ def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
 def _deconv(e: Emitter, op: ops.Deconv) -> None:
     (pad_h, extra_h), (pad_w, extra_w) = op.crops()
     facts: dict[str, Attribute] = {
-        "auto_pad": "NOTSET", "dilations": op.dilation, "group": op.groups, "kernel_shape": op.kernel, "strides": op.stride
-    }  # fmt: skip
+        "auto_pad": "NOTSET",
+        "dilations": op.dilation,
+        "group": op.groups,
+        "kernel_shape": op.kernel,
+        "strides": op.stride,
+    }
     if extra_h < op.stride[0] and extra_w < op.stride[1]:
         pads = (pad_h, pad_w, pad_h, pad_w)
-        e.last("ConvTranspose", e.x, e.param("weight"), *_bias(e), **facts, pads=pads, output_padding=(extra_h, extra_w))
+        e.last(
+            "ConvTranspose", e.x, e.param("weight"), *_bias(e), **facts, pads=pads, output_padding=(extra_h, extra_w)
+        )
         return
     # ONNX Runtime refuses as much as the stride: fewer pixels cropped at the end, then zeros, then the bias.
     pads = (pad_h, pad_w, max(pad_h - extra_h, 0), max(pad_w - extra_w, 0))
@@ -73,9 +86,17 @@ def _fc(e: Emitter, op: ops.Fc) -> None:
         return
     features = at(e.node.in_shapes[0][0])
     e.last(
-        "Conv", e.x, e.derived("kernels", "weight", (op.out, features, 1, 1)), *_bias(e),
-        auto_pad="NOTSET", dilations=(1, 1), group=1, kernel_shape=(1, 1), pads=(0, 0, 0, 0), strides=(1, 1),
-    )  # fmt: skip
+        "Conv",
+        e.x,
+        e.derived("kernels", "weight", (op.out, features, 1, 1)),
+        *_bias(e),
+        auto_pad="NOTSET",
+        dilations=(1, 1),
+        group=1,
+        kernel_shape=(1, 1),
+        pads=(0, 0, 0, 0),
+        strides=(1, 1),
+    )
 
 
 def _rbf(e: Emitter, op: ops.Rbf) -> None:
@@ -98,9 +119,16 @@ def _bn(e: Emitter, op: ops.Bn) -> None:
     scale = e.param("weight") if op.affine else e.floats("ones", 1.0, channels)
     shift = e.param("bias") if op.affine else e.floats("zeros", 0.0, channels)
     e.last(
-        "BatchNormalization", e.x, scale, shift, e.param("running_mean"), e.param("running_var"),
-        epsilon=op.eps, momentum=1.0 - op.momentum, training_mode=0,
-    )  # fmt: skip
+        "BatchNormalization",
+        e.x,
+        scale,
+        shift,
+        e.param("running_mean"),
+        e.param("running_var"),
+        epsilon=op.eps,
+        momentum=1.0 - op.momentum,
+        training_mode=0,
+    )
 
 
 def _gn(e: Emitter, op: ops.Gn) -> None:
@@ -249,7 +277,9 @@ def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
     Runtime. Of very many channels the list would be long."""
     channels = at(e.node.shape[0])
     if channels <= _LISTED:
-        order = [group * (channels // op.groups) + i for i in range(channels // op.groups) for group in range(op.groups)]
+        order = [
+            group * (channels // op.groups) + i for i in range(channels // op.groups) for group in range(op.groups)
+        ]
         e.last("Gather", e.x, e.ints("order", order), axis=1)
         return
     # Height stands behind width in between: 0 takes the size at its own place, -1 what is left, and so both stay free.
@@ -262,11 +292,19 @@ def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
 def _upsample(e: Emitter, op: ops.Upsample) -> None:
     nearest = op.mode == "nearest"
     e.last(
-        "Resize", e.x, "", e.floats("scales", (1, 1, *op.scale), (4,)),
-        antialias=0, coordinate_transformation_mode="asymmetric" if nearest else "half_pixel", cubic_coeff_a=-0.75,
-        exclude_outside=0, extrapolation_value=0.0, keep_aspect_ratio_policy="stretch",
-        mode="nearest" if nearest else "linear", nearest_mode="floor",
-    )  # fmt: skip
+        "Resize",
+        e.x,
+        "",
+        e.floats("scales", (1, 1, *op.scale), (4,)),
+        antialias=0,
+        coordinate_transformation_mode="asymmetric" if nearest else "half_pixel",
+        cubic_coeff_a=-0.75,
+        exclude_outside=0,
+        extrapolation_value=0.0,
+        keep_aspect_ratio_policy="stretch",
+        mode="nearest" if nearest else "linear",
+        nearest_mode="floor",
+    )
 
 
 def _pad(e: Emitter, op: ops.Pad) -> None:

@@ -56,7 +56,12 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
     """
     live = _live(graph)
     public = _public_names(graph)
-    names = _value_names(graph, live, {name: i for name, i in public.items() if type_of(graph.nodes[i].op, precision) == "float32"}, public)
+    names = _value_names(
+        graph,
+        live,
+        {name: i for name, i in public.items() if type_of(graph.nodes[i].op, precision) == "float32"},
+        public,
+    )
     nodes: list[OnnxNode] = []
     casts = Casts(nodes)
     initializers: dict[str, Initializer] = {}
@@ -77,7 +82,11 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
             nodes.append(cast(f"output/{name}", names[number], name, "float32"))
         elif names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
             nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
-    nodes = joined(nodes, initializers, {names[i]: at(graph.nodes[i].shape[0]) for node in live if isinstance(node.op, Slice) for i in node.inputs})
+    nodes = joined(
+        nodes,
+        initializers,
+        {names[i]: at(graph.nodes[i].shape[0]) for node in live if isinstance(node.op, Slice) for i in node.inputs},
+    )
     free = tuple(size for size in graph.sizes if free_sizes and not size.pinned and size.name not in pins)
     batch = "N" if all(size.name != "N" for size in free) else "batch"
     symbols = {size.name for size in free}
@@ -138,7 +147,9 @@ def _public_names(graph: Graph) -> dict[str, int]:
     return {(f"{name}/out" if name in taken else name): number for name, number in graph.outputs.items()}
 
 
-def _value_names(graph: Graph, live: list[Node], direct: Mapping[str, int], public: Mapping[str, int]) -> dict[int, str]:
+def _value_names(
+    graph: Graph, live: list[Node], direct: Mapping[str, int], public: Mapping[str, int]
+) -> dict[int, str]:
     """A name for each node's value: its path, an output's public name where it is that output as it stands (`direct`), or
     where either is taken `path/out`."""
     keys = {tensor.key for tensor in graph.tensors}
@@ -167,8 +178,11 @@ def _pin_notes(graph: Graph, pins: Mapping[str, list[Node]]) -> tuple[Diagnostic
         first, more = nodes[0], f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
         notes.append(
             Diagnostic(
-                "N0701", f"{size.name} is fixed at {size.default} in the ONNX file", first.origin.span,
-                label=f"`{first.path}`{more} can be said there for one size only", severity="note",
+                "N0701",
+                f"{size.name} is fixed at {size.default} in the ONNX file",
+                first.origin.span,
+                label=f"`{first.path}`{more} can be said there for one size only",
+                severity="note",
             )
         )
     return tuple(notes)

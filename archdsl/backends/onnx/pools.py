@@ -15,10 +15,16 @@ def maxpool(e: Emitter, op: ops.MaxPool) -> None:
         x = e.step("padded", "Pad", x, e.ints("pads", pad_list(pads)), lowest, mode="constant")
         pads = NO_PADS
     e.last(
-        "MaxPool", x,
-        auto_pad="NOTSET", ceil_mode=0, dilations=op.dilation, kernel_shape=op.kernel, pads=tuple(pads),
-        storage_order=0, strides=op.steps,
-    )  # fmt: skip
+        "MaxPool",
+        x,
+        auto_pad="NOTSET",
+        ceil_mode=0,
+        dilations=op.dilation,
+        kernel_shape=op.kernel,
+        pads=tuple(pads),
+        storage_order=0,
+        strides=op.steps,
+    )
 
 
 def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
@@ -82,9 +88,13 @@ def averaging(
 ) -> dict[str, Attribute]:
     """All attributes of an AveragePool in floor mode but `dilations`, which ONNX Runtime's int8 form does not know (1.32)."""
     return {
-        "auto_pad": "NOTSET", "ceil_mode": 0, "count_include_pad": count_include_pad,
-        "kernel_shape": kernel, "pads": tuple(pads), "strides": strides,
-    }  # fmt: skip
+        "auto_pad": "NOTSET",
+        "ceil_mode": 0,
+        "count_include_pad": count_include_pad,
+        "kernel_shape": kernel,
+        "pads": tuple(pads),
+        "strides": strides,
+    }
 
 
 def _factors(e: Emitter, op: ops.AvgPool, pads: Pads) -> list[float] | None:

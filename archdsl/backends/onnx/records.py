@@ -122,8 +122,9 @@ class Emitter:
         param = self._params[name]
         return self._keep(Stored(self.node.key(param), param.shape, param.dtype))
 
-    def derived(self, what: str, name: str, shape: tuple[int, ...], factor: float = 1.0,
-                rows: tuple[int, ...] | None = None) -> str:  # fmt: skip
+    def derived(
+        self, what: str, name: str, shape: tuple[int, ...], factor: float = 1.0, rows: tuple[int, ...] | None = None
+    ) -> str:
         """The network's tensor `name` in another form; itself where the form is its own."""
         param: Param = self._params[name]
         if param.shape == shape and factor == 1.0 and rows is None:

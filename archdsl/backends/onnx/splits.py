@@ -8,7 +8,9 @@ from dataclasses import replace
 from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode
 
 
-def joined(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], channels: Mapping[str, int]) -> list[OnnxNode]:
+def joined(
+    nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], channels: Mapping[str, int]
+) -> list[OnnxNode]:
     """The nodes with a Split where several Slices of one value, of which `channels` says the channels, leave none out and have none
     twice. It stands in the place of the first and bears its name; values keep theirs. Adds the sizes to the `initializers`,
     and takes out the constants that no node reads any more."""
@@ -17,7 +19,11 @@ def joined(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], chan
         if node.op_type == "Slice" and node.inputs[0] in channels:
             start, end = (_number(initializers[name]) for name in node.inputs[1:3])
             cuts.setdefault(node.inputs[0], []).append((start, end, node))
-    whole = {source: sorted(pieces, key=lambda cut: cut[:2]) for source, pieces in cuts.items() if _whole(pieces, channels[source])}
+    whole = {
+        source: sorted(pieces, key=lambda cut: cut[:2])
+        for source, pieces in cuts.items()
+        if _whole(pieces, channels[source])
+    }
     made: list[OnnxNode] = []
     for node in nodes:
         pieces = whole.get(node.inputs[0] if node.inputs else "", []) if node.op_type == "Slice" else []
@@ -26,7 +32,9 @@ def joined(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], chan
         elif node is cuts[node.inputs[0]][0][2]:
             sizes = _sizes(node, tuple(end - start for start, end, _ in pieces), initializers)
             outputs = tuple(piece.outputs[0] for _, _, piece in pieces)
-            made.append(replace(node, op_type="Split", inputs=(node.inputs[0], sizes), outputs=outputs, attributes={"axis": 1}))
+            made.append(
+                replace(node, op_type="Split", inputs=(node.inputs[0], sizes), outputs=outputs, attributes={"axis": 1})
+            )
     if whole:
         _drop_unread(made, initializers)
     return made
@@ -45,7 +53,9 @@ def _whole(pieces: Sequence[tuple[int, int, OnnxNode]], channels: int) -> bool:
 
 def _sizes(node: OnnxNode, sizes: tuple[int, ...], initializers: dict[str, Initializer]) -> str:
     item = Constant(f"{node.name}/sizes", (len(sizes),), sizes, "int64")
-    known = next((k.name for k in initializers.values() if isinstance(k, Constant) and replace(k, name=item.name) == item), None)
+    known = next(
+        (k.name for k in initializers.values() if isinstance(k, Constant) and replace(k, name=item.name) == item), None
+    )
     if known is None:
         initializers[item.name] = item
     return known or item.name

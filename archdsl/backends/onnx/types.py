@@ -33,9 +33,12 @@ def retyped(lowered: Lowered, dtype: Dtype) -> Lowered:
     """The same with its numbers in the type that its values have."""
     if dtype == "float32":
         return lowered
-    kept = {node.inputs[i] for node in lowered.nodes for i in _SINGLE_INPUTS.get(node.op_type, ()) if i < len(node.inputs)}
+    kept = {
+        node.inputs[i] for node in lowered.nodes for i in _SINGLE_INPUTS.get(node.op_type, ()) if i < len(node.inputs)
+    }
     made = tuple(
-        item if item.dtype != "float32" or item.name in kept else replace(item, dtype=dtype) for item in lowered.initializers
+        item if item.dtype != "float32" or item.name in kept else replace(item, dtype=dtype)
+        for item in lowered.initializers
     )
     return replace(lowered, initializers=made)
 

@@ -54,8 +54,15 @@ class WrittenModel(Written):
     notes: tuple[Diagnostic, ...]
 
 
-def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str] | None = None,
-          precision: Precision = "fp32", value_info: bool = False, free_sizes: bool = True) -> onnx.ModelProto:  # fmt: skip
+def build(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    *,
+    meta: Mapping[str, str] | None = None,
+    precision: Precision = "fp32",
+    value_info: bool = False,
+    free_sizes: bool = True,
+) -> onnx.ModelProto:
     """The model in memory, weights inside; with `value_info` the shapes of all values too, without `free_sizes` for one size.
 
     Errors: E0705 it is too large for that.
@@ -64,10 +71,16 @@ def build(graph: Graph, weights: Mapping[str, Array], *, meta: Mapping[str, str]
 
     planned = plan(graph, precision, value_info, free_sizes)
     if planned.nbytes > MAX_FILE:
-        raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
-                    status=2, help="write it to a file with external data")  # fmt: skip
+        raise error(
+            "E0705",
+            f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
+            status=2,
+            help="write it to a file with external data",
+        )
     _require_memory(graph, planned)
-    pieces = b"".join(_stream(graph, planned, Numbers(graph.name, weights), _head(graph, weights, meta or {}, planned), None))
+    pieces = b"".join(
+        _stream(graph, planned, Numbers(graph.name, weights), _head(graph, weights, meta or {}, planned), None)
+    )
     model: onnx.ModelProto = onnx.ModelProto.FromString(pieces)
     return model
 
@@ -101,8 +114,12 @@ def write(
     target = check_target(path, inputs=inputs, force=force, mine=_mine)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
-        raise error("E0705", f"`{graph.name}` needs {planned.nbytes:,} bytes; one ONNX file holds {MAX_FILE:,}",
-                    status=2, help="leave its weights in a file of their own")  # fmt: skip
+        raise error(
+            "E0705",
+            f"`{graph.name}` needs {planned.nbytes:,} bytes; one ONNX file holds {MAX_FILE:,}",
+            status=2,
+            help="leave its weights in a file of their own",
+        )
     require_space(target, planned.nbytes, "E0705", graph.name)
     _require_memory(graph, planned)
     head = _head(graph, weights, meta or {}, planned)
@@ -116,15 +133,22 @@ def write(
                 count(model.write(piece))
     assert model.written is not None
     written = model.written
-    return WrittenModel(written.path, written.size, data if external else None,
-                        (*planned.notes, *_told(numbers, planned)))  # fmt: skip
+    return WrittenModel(
+        written.path, written.size, data if external else None, (*planned.notes, *_told(numbers, planned))
+    )
 
 
 def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
     """What there is to say of half precision: who runs it, and what did not fit."""
     notes = []
     if planned.precision == "bf16":
-        notes.append(Diagnostic("N0718", "ONNX Runtime has no bfloat16 kernels for the CPU: the file is for accelerators", severity="note"))
+        notes.append(
+            Diagnostic(
+                "N0718",
+                "ONNX Runtime has no bfloat16 kernels for the CPU: the file is for accelerators",
+                severity="note",
+            )
+        )
     if numbers.beyond:
         more = f" and {len(numbers.beyond) - 1} more" if len(numbers.beyond) > 1 else ""
         what = f"`{numbers.beyond[0]}`{more} holds numbers too large for {planned.precision}: they became infinite"
@@ -132,8 +156,13 @@ def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
     return tuple(notes)
 
 
-def _write_outside(model: Output, planned: Plan, inputs: Iterable[str | os.PathLike[str]], force: bool,
-                   work: tuple[Graph, Numbers, bytes, _Counter]) -> Written | None:  # fmt: skip
+def _write_outside(
+    model: Output,
+    planned: Plan,
+    inputs: Iterable[str | os.PathLike[str]],
+    force: bool,
+    work: tuple[Graph, Numbers, bytes, _Counter],
+) -> Written | None:
     """The weights into a file beside the model, then the model, which names it.
 
     The old model keeps its own data until the new one has taken its place: at no moment does a model stand there whose
@@ -227,8 +256,15 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
 def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
     """What the layers took in whose tensors stand under names of their own."""
     recipes = {node.path: next(iter(node.folded.values())) for node in graph.nodes if node.folded}
-    layers = dict.fromkeys(item.name.rpartition("/")[0] for item in planned.initializers if not isinstance(item, Constant) and "/" in item.name)
-    taken = {path: [m.path for m in (*recipes[path].before, *recipes[path].after)] if path in recipes else [] for path in layers}
+    layers = dict.fromkeys(
+        item.name.rpartition("/")[0]
+        for item in planned.initializers
+        if not isinstance(item, Constant) and "/" in item.name
+    )
+    taken = {
+        path: [m.path for m in (*recipes[path].before, *recipes[path].after)] if path in recipes else []
+        for path in layers
+    }
     text = fold_map.write(taken)
     return {"folded": text} if text else {}
 
@@ -249,7 +285,9 @@ def _doc(graph: Graph, meta: Mapping[str, str]) -> str:
 # --- streaming ------------------------------------------------------------------------------------------------
 
 
-def _stream(graph: Graph, planned: Plan, numbers: Numbers, head: bytes, layout: _Layout | None) -> Iterator[bytes | memoryview]:
+def _stream(
+    graph: Graph, planned: Plan, numbers: Numbers, head: bytes, layout: _Layout | None
+) -> Iterator[bytes | memoryview]:
     """The file's bytes in order. Every length is known from the shapes, so none waits for a tensor."""
     body = encode.graph(graph.name, planned.nodes, planned.inputs, planned.outputs, planned.values)
     records = [(item, *_record(item, layout)) for item in planned.initializers]

@@ -283,8 +283,9 @@ def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
 class Namer:
     """Names the values of a forward: `x` for the trunk, `out` for a second line beside it, else after the node."""
 
-    def __init__(self, block: Block, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str],
-                 all_named: bool) -> None:  # fmt: skip
+    def __init__(
+        self, block: Block, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str], all_named: bool
+    ) -> None:
         self.items, self.names, self.taken = items, names, taken
         self.readers: dict[int, list[int]] = {}
         for place, item in enumerate(items):

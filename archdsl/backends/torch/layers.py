@@ -70,7 +70,9 @@ class TableConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.filters, self.stride, self.pads, self.dilation = len(table), stride, pads, dilation
-        self.register_buffer("rows", torch.tensor([row for row, reads in enumerate(table) for _ in reads]), persistent=False)
+        self.register_buffer(
+            "rows", torch.tensor([row for row, reads in enumerate(table) for _ in reads]), persistent=False
+        )
         self.register_buffer("maps", torch.tensor([read for reads in table for read in reads]), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(self.maps), *kernel_size))
         fan_out = len(table) * kernel_size[0] * kernel_size[1]

@@ -62,9 +62,13 @@ def fill(name: str, rows: Sequence[str]) -> str:
     lines = []
     for row in rows:
         lines += textwrap.wrap(
-            f"{row},", WIDTH, initial_indent=INDENT, subsequent_indent=f"{INDENT} ",
-            break_long_words=False, break_on_hyphens=False,
-        )  # fmt: skip
+            f"{row},",
+            WIDTH,
+            initial_indent=INDENT,
+            subsequent_indent=f"{INDENT} ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return "\n".join(["# fmt: off", f"{name} = (", *lines, ")", "# fmt: on"])
 
 

@@ -62,9 +62,16 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     stride, dilation = _single(op.stride), _single(op.dilation)
     if op.table is not None:
         return Lowered(
-            _module("TableConv2d", kernel_size=op.kernel, table=op.table, stride=stride,
-                    pads=_sides(pads), dilation=dilation, bias=op.bias)
-        )  # fmt: skip
+            _module(
+                "TableConv2d",
+                kernel_size=op.kernel,
+                table=op.table,
+                stride=stride,
+                pads=_sides(pads),
+                dilation=dilation,
+                bias=op.bias,
+            )
+        )
     head: dict[str, Literal] = {
         "in_channels": at(shapes[0][0]),
         "out_channels": op.out,
@@ -82,10 +89,19 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
 def _deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
     (top, below), (left, right) = op.crops()
     return Lowered(
-        _module("nn.ConvTranspose2d", in_channels=at(shapes[0][0]), out_channels=op.out, kernel_size=_single(op.kernel),
-                stride=_single(op.stride), padding=_single((top, left)), output_padding=_single((below, right)),
-                groups=op.groups, bias=op.bias, dilation=_single(op.dilation))
-    )  # fmt: skip
+        _module(
+            "nn.ConvTranspose2d",
+            in_channels=at(shapes[0][0]),
+            out_channels=op.out,
+            kernel_size=_single(op.kernel),
+            stride=_single(op.stride),
+            padding=_single((top, left)),
+            output_padding=_single((below, right)),
+            groups=op.groups,
+            bias=op.bias,
+            dilation=_single(op.dilation),
+        )
+    )
 
 
 def _fc(op: ops.Fc, shapes: Sequence[Shape]) -> Lowered:

@@ -235,8 +235,9 @@ def _leaf(module: Module) -> nn.Module:
         return cast("nn.Module", _resolve(module.target)(**dict(module.arguments)))
 
 
-def to_torch(graph: Graph, weights: Mapping[str, Any] | None = None, seed: int | None = None, *,
-             own: bool = False) -> nn.Module:  # fmt: skip
+def to_torch(
+    graph: Graph, weights: Mapping[str, Any] | None = None, seed: int | None = None, *, own: bool = False
+) -> nn.Module:
     """The network in evaluation mode, with weights.
 
     `weights` maps every key of `graph.tensors` to an array or tensor, which are copied, unless they are the module's `own`

@@ -310,7 +310,11 @@ def _free_name(name: str, block: Block) -> str:
 
 def _container(block: Block) -> Container:
     """Which container says the same as the block's steps, if one does."""
-    if len(block.inputs) != 1 or any(step.training for step in block.steps) or any("." in name for name in block.children):
+    if (
+        len(block.inputs) != 1
+        or any(step.training for step in block.steps)
+        or any("." in name for name in block.children)
+    ):
         return ""
     if _is_chain(block):
         return "nn.Sequential"

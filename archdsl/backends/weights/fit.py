@@ -73,9 +73,10 @@ def _fresh_keys(graph: Graph, patterns: Iterable[str]) -> set[str]:
         if not found:
             paths = [tensor.node.path for tensor in graph.tensors]
             raise error(
-                "E0604", f"no tensor of `{graph.name}` is named `{pattern[:100]}`",
+                "E0604",
+                f"no tensor of `{graph.name}` is named `{pattern[:100]}`",
                 help=did_you_mean(pattern.removesuffix(".*"), dict.fromkeys([*reversed(paths), *keys])),
-            )  # fmt: skip
+            )
         fresh |= found
     return fresh
 
@@ -123,8 +124,11 @@ def _match(entries: Mapping[str, Entry], graph: Graph, fresh: Collection[str], s
 
 
 def _misfit(graph: Graph, entries: Mapping[str, Entry], match: _Match) -> ArchError:
-    counts = ((len(match.missing), "missing"), (len(match.unexpected), "unexpected"),
-              (len(match.misshaped), "of another shape"))  # fmt: skip
+    counts = (
+        (len(match.missing), "missing"),
+        (len(match.unexpected), "unexpected"),
+        (len(match.misshaped), "of another shape"),
+    )
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     rows, told_of = _rows(entries, match)
     width = max(len(row[1]) for row in rows)
@@ -182,7 +186,9 @@ def _note(message: str) -> Diagnostic:
     return Diagnostic("N0601", message, severity="note")
 
 
-def _with_oddities(notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], entries: Mapping[str, Entry]) -> tuple[Diagnostic, ...]:
+def _with_oddities(
+    notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], entries: Mapping[str, Entry]
+) -> tuple[Diagnostic, ...]:
     return (*notes, *(note for tensor in tensors for note in _oddities(tensor, entries[tensor.key])))
 
 

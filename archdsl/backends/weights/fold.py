@@ -23,7 +23,11 @@ def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
     entries = {}
     for tensor in graph.tensors:
         recipe = tensor.recipe
-        make = partial(weights.__getitem__, tensor.key) if recipe is None else partial(evaluate, recipe, weights, tensor.param.shape)
+        make = (
+            partial(weights.__getitem__, tensor.key)
+            if recipe is None
+            else partial(evaluate, recipe, weights, tensor.param.shape)
+        )
         entries[tensor.key] = Entry(tensor.param.shape, tensor.param.dtype, make)
     notes = weights.notes if isinstance(weights, Weights) else ()
     return Weights(entries, lambda: str(getattr(weights, "source", "given")), notes)
@@ -82,7 +86,12 @@ def _scaled(recipe: Folded, stored: Array, rows: Array, columns: Array) -> Array
         for group in range(recipe.groups):
             for at in range(0, grouped.shape[1], step):
                 gains = first[group, at : at + step, None] * second[group, None, :]
-                np.multiply(grouped[group, at : at + step], gains[..., None], out=out[group, at : at + step], casting="same_kind")
+                np.multiply(
+                    grouped[group, at : at + step],
+                    gains[..., None],
+                    out=out[group, at : at + step],
+                    casting="same_kind",
+                )
         return out
     gains = rows if not recipe.before else columns
     lengthwise = bool(recipe.before) == recipe.transposed

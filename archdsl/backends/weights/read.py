@@ -94,9 +94,11 @@ def _read_torch(file: Path, notes: list[Diagnostic]) -> dict[str, Entry]:
         import torch
     except ImportError as failure:
         raise error(
-            "E0605", f"reading `{file.name[:120]}` needs torch, which is not installed", status=2,
+            "E0605",
+            f"reading `{file.name[:120]}` needs torch, which is not installed",
+            status=2,
             help='pip install "archdsl[torch]", or convert the file to .safetensors',
-        ) from failure  # fmt: skip
+        ) from failure
     zipped = _check_zip(file)
     try:
         with warnings.catch_warnings():
@@ -136,9 +138,11 @@ def _torch_refusal(file: Path, failure: Exception) -> ArchError:
         return _broken(file, f"torch cannot read it ({type(failure).__name__}); it may be cut off")
     help = "write it again from the model: `torch.save(model.state_dict(), path)`, or as .safetensors"
     return error(
-        "E0601", f"`{file.name[:120]}` is not a usable weights file: it asks for Python's `{named[1]}`",
-        notes=("only tensors are read from a weights file; nothing of it was executed",), help=help,
-    )  # fmt: skip
+        "E0601",
+        f"`{file.name[:120]}` is not a usable weights file: it asks for Python's `{named[1]}`",
+        notes=("only tensors are read from a weights file; nothing of it was executed",),
+        help=help,
+    )
 
 
 def _tensors(found: Any, kind: type, notes: list[Diagnostic]) -> Mapping[str, Any]:
@@ -172,7 +176,13 @@ def _unwrapped(found: Mapping[Any, Any], kind: type, notes: list[Diagnostic]) ->
 def _torch_entry(key: str, tensor: torch.Tensor) -> Entry:
     import torch
 
-    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+    if (
+        tensor.is_nested
+        or tensor.layout != torch.strided
+        or tensor.device.type != "cpu"
+        or tensor.is_quantized
+        or tensor.is_complex()
+    ):
         raise Broken(f"tensor `{key[:100]}` is not a plain array of real numbers")
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         raise Broken(f"tensor `{key[:100]}` is a {type(tensor).__name__}")
@@ -180,9 +190,10 @@ def _torch_entry(key: str, tensor: torch.Tensor) -> Entry:
     if need > have:
         shape = " x ".join(map(str, tensor.shape))
         raise error(
-            "E0602", f"tensor `{key[:100]}` says it is {shape}, {need:,} bytes, but the file holds {have:,} of it",
+            "E0602",
+            f"tensor `{key[:100]}` says it is {shape}, {need:,} bytes, but the file holds {have:,} of it",
             notes=("its numbers would be made up by repetition",),
-        )  # fmt: skip
+        )
     real = tensor.is_floating_point()
     make: Callable[[], Array] = partial(_torch_numbers, tensor, torch.float32 if real else torch.int64)
     return Entry(tuple(tensor.shape), "float32" if real else "int64", make)

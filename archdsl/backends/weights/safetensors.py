@@ -24,8 +24,17 @@ from archdsl.files import Written, atomic_write
 MAX_HEADER = 1 << 22
 """Real headers have some hundred kilobytes."""
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-_INTEGERS = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U64": "<u8", "U32": "<u4", "U16": "<u2",
-             "U8": "<u1", "BOOL": "<u1"}  # fmt: skip
+_INTEGERS = {
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "<i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "<u1",
+    "BOOL": "<u1",
+}
 _STORED = {**_FLOATS, **_INTEGERS}
 
 

@@ -69,7 +69,9 @@ def _recognised(reading: Reading, step: Step) -> None:
     except (Unknown, ArchError, MemoryError):
         raise
     except Exception as problem:
-        raise Unknown(f"its inputs or attributes are not those of a {step.op_type[:40]} ({type(problem).__name__})") from None
+        raise Unknown(
+            f"its inputs or attributes are not those of a {step.op_type[:40]} ({type(problem).__name__})"
+        ) from None
 
 
 def _recognise(reading: Reading, step: Step) -> None:

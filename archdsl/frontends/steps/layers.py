@@ -47,9 +47,13 @@ def conv(r: Reading, step: Step) -> None:
         raise Unknown("it is not two-dimensional")
     bias = bias_of(r, step, 2)
     op = ops.Conv(
-        out=weight.shape[0], kernel=weight.shape[2:], stride=pair_of(step, "strides"), dilation=pair_of(step, "dilations"),
-        groups=step.attributes.get("group", 1), bias=bool(bias),
-    )  # fmt: skip
+        out=weight.shape[0],
+        kernel=weight.shape[2:],
+        stride=pair_of(step, "strides"),
+        dilation=pair_of(step, "dilations"),
+        groups=step.attributes.get("group", 1),
+        bias=bool(bias),
+    )
     pads = pads_of(step)
     if pads != op.pads(r.shape(step.inputs[0])):
         op = op.model_copy(update={"pad": pad_field(pads)})
@@ -64,9 +68,15 @@ def deconv(r: Reading, step: Step) -> None:
     groups = step.attributes.get("group", 1)
     bias = bias_of(r, step, 2)
     op = ops.Deconv(
-        out=weight.shape[1] * groups, kernel=weight.shape[2:], stride=pair_of(step, "strides"), groups=groups,
-        dilation=pair_of(step, "dilations"), pad=pads[0], extra=extra[0], bias=bool(bias),
-    )  # fmt: skip
+        out=weight.shape[1] * groups,
+        kernel=weight.shape[2:],
+        stride=pair_of(step, "strides"),
+        groups=groups,
+        dilation=pair_of(step, "dilations"),
+        pad=pads[0],
+        extra=extra[0],
+        bias=bool(bias),
+    )
     r.add(step, op, step.outputs[0], {"weight": weight, **bias}, module=module_of(step))
 
 
@@ -110,7 +120,9 @@ def bn(r: Reading, step: Step) -> None:
     names = ("weight", "bias", "running_mean", "running_var")
     tensors = {name: r.numbers(step, n + 1, name) for n, name in enumerate(names)}
     tensors["num_batches_tracked"] = np.zeros((), np.int64)
-    r.add(step, ops.Bn(eps=single(step.attributes.get("epsilon", 1e-5))), step.outputs[0], tensors, module=module_of(step))
+    r.add(
+        step, ops.Bn(eps=single(step.attributes.get("epsilon", 1e-5))), step.outputs[0], tensors, module=module_of(step)
+    )
 
 
 def ln(r: Reading, step: Step) -> None:
@@ -120,13 +132,18 @@ def ln(r: Reading, step: Step) -> None:
     weight = r.numbers(step, 1, "scale")
     bias = r.constant(step, 2)
     tensors = {"weight": weight, "bias": bias if bias is not None else np.zeros_like(weight)}
-    r.add(step, ops.Ln(eps=single(step.attributes.get("epsilon", 1e-5))), step.outputs[0], tensors, module=module_of(step))
+    r.add(
+        step, ops.Ln(eps=single(step.attributes.get("epsilon", 1e-5))), step.outputs[0], tensors, module=module_of(step)
+    )
 
 
 def lrn(r: Reading, step: Step) -> None:
     facts = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0, **step.attributes}
-    r.add(step, ops.Lrn(size=facts["size"], alpha=single(facts["alpha"]), beta=single(facts["beta"]), k=single(facts["bias"])),
-          step.outputs[0])  # fmt: skip
+    r.add(
+        step,
+        ops.Lrn(size=facts["size"], alpha=single(facts["alpha"]), beta=single(facts["beta"]), k=single(facts["bias"])),
+        step.outputs[0],
+    )
 
 
 def lrn_by_pool(r: Reading, step: Step) -> bool:

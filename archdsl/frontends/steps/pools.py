@@ -13,9 +13,11 @@ from archdsl.frontends.steps.layers import pad_field, pads_of, pair_of
 def pool_fields(step: Step) -> dict[str, Any]:
     kernel, stride = pair_of(step, "kernel_shape"), pair_of(step, "strides")
     return {
-        "kernel": kernel, "stride": stride if stride != kernel else None, "pad": pad_field(pads_of(step)),
+        "kernel": kernel,
+        "stride": stride if stride != kernel else None,
+        "pad": pad_field(pads_of(step)),
         "ceil": bool(step.attributes.get("ceil_mode", 0)),
-    }  # fmt: skip
+    }
 
 
 def maxpool(r: Reading, step: Step) -> None:

@@ -73,7 +73,9 @@ def split(r: Reading, step: Step) -> None:
     if step.attributes.get("axis", 0) not in (1, -3) or sum(sizes) != channels:
         raise Unknown("it does not split channels")
     starts = [sum(sizes[:n]) for n in range(len(sizes))]
-    slices(r, step, [(out, s, s + n) for out, s, n in zip(step.outputs, starts, sizes, strict=True) if r.readers.get(out)])
+    slices(
+        r, step, [(out, s, s + n) for out, s, n in zip(step.outputs, starts, sizes, strict=True) if r.readers.get(out)]
+    )
 
 
 def slice_(r: Reading, step: Step) -> None:
@@ -177,12 +179,18 @@ def pad(r: Reading, step: Step) -> None:
     axes = [0, 1, 2, 3] if named is None else [int(axis) % 4 for axis in named]
     if len(pads) != 2 * len(axes) or len(r.shape(step.inputs[0])) != 3:
         raise Unknown("it does not pad an image")
-    begin, end = ({**dict.fromkeys(range(4), 0), **dict(zip(axes, half, strict=True))} for half in (pads[: len(axes)], pads[len(axes) :]))
+    begin, end = (
+        {**dict.fromkeys(range(4), 0), **dict(zip(axes, half, strict=True))}
+        for half in (pads[: len(axes)], pads[len(axes) :])
+    )
     if begin[0] or end[0]:
         raise Unknown("it pads the batch")
     value = r.constant(step, 2)
-    op = ops.Pad(pixels=(begin[2], begin[3], end[2], end[3]), channels=(begin[1], end[1]),
-                 value=float(value.reshape(())) if value is not None else 0.0)  # fmt: skip
+    op = ops.Pad(
+        pixels=(begin[2], begin[3], end[2], end[3]),
+        channels=(begin[1], end[1]),
+        value=float(value.reshape(())) if value is not None else 0.0,
+    )
     r.add(step, op, step.outputs[0])
 
 
@@ -193,12 +201,26 @@ def resize(r: Reading, step: Step) -> None:
         scales = np.array([1, 1, *(int(s) / n for s, n in zip(sizes[2:], shape[1:], strict=True))])
     if scales is None or scales.size != 4 or any(s != int(s) or s < 1 for s in scales) or tuple(scales[:2]) != (1, 1):
         raise Unknown("it does not enlarge by whole numbers")
-    facts = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor", **step.attributes}
+    facts = {
+        "mode": "nearest",
+        "coordinate_transformation_mode": "half_pixel",
+        "nearest_mode": "round_prefer_floor",
+        **step.attributes,
+    }
     nearest = facts["mode"] == "nearest" and (facts["coordinate_transformation_mode"], facts["nearest_mode"]) in (
-        ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
+        ("asymmetric", "floor"),
+        ("half_pixel", "round_prefer_floor"),
+        ("half_pixel", "round_prefer_ceil"),
         ("pytorch_half_pixel", "floor"),
-    )  # fmt: skip
-    linear = facts["mode"] == "linear" and facts["coordinate_transformation_mode"] in ("half_pixel", "pytorch_half_pixel")
+    )
+    linear = facts["mode"] == "linear" and facts["coordinate_transformation_mode"] in (
+        "half_pixel",
+        "pytorch_half_pixel",
+    )
     if not nearest and not linear:
         raise Unknown("its way of counting pixels is another")
-    r.add(step, ops.Upsample(scale=(int(scales[2]), int(scales[3])), mode="nearest" if nearest else "bilinear"), step.outputs[0])
+    r.add(
+        step,
+        ops.Upsample(scale=(int(scales[2]), int(scales[3])), mode="nearest" if nearest else "bilinear"),
+        step.outputs[0],
+    )

@@ -23,7 +23,9 @@ def attribute(step: Step, name: str, default: float) -> float:
 
 def clip(r: Reading, step: Step) -> None:
     given = [r.constant(step, n) for n in (1, 2)]
-    low, high = (float(g) if g is not None else step.attributes.get(n) for g, n in zip(given, ("min", "max"), strict=True))
+    low, high = (
+        float(g) if g is not None else step.attributes.get(n) for g, n in zip(given, ("min", "max"), strict=True)
+    )
     if (low, high) == (0.0, 6.0):
         r.add(step, ops.Relu6(), step.outputs[0])
     elif low == 0.0 and high is None:
@@ -107,6 +109,8 @@ def per_channel(r: Reading, source: str, numbers: Array) -> float | tuple[float,
     shape = r.shape(source)
     last = source in r.last
     wanted = {(numbers.size,)} if last or len(shape) == 1 else {(numbers.size, 1, 1), (1, numbers.size, 1, 1)}
-    if numbers.size != concrete(shape)[0] or numbers.shape not in wanted | {(1, numbers.size)} | ({(1, 1, 1, numbers.size)} if last else set()):
+    if numbers.size != concrete(shape)[0] or numbers.shape not in wanted | {(1, numbers.size)} | (
+        {(1, 1, 1, numbers.size)} if last else set()
+    ):
         raise Unknown("its constant is neither one number nor one per channel")
     return tuple(single(float(v)) for v in numbers.reshape(-1))

@@ -30,7 +30,27 @@ from archdsl.language.expressions.values import (
 )
 from archdsl.source import Scalar
 
-__all__ = ["MAX_DEPTH", "MAX_ITEMS", "MAX_TEXT", "CONSTANTS", "FUNCTIONS", "LIMIT", "WORDS", "Arg", "Call", "Env", "Expr", "Lookup", "Value", "as_whole", "literal", "show", "truth", "parse", "parse_call"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ITEMS",
+    "MAX_TEXT",
+    "CONSTANTS",
+    "FUNCTIONS",
+    "LIMIT",
+    "WORDS",
+    "Arg",
+    "Call",
+    "Env",
+    "Expr",
+    "Lookup",
+    "Value",
+    "as_whole",
+    "literal",
+    "show",
+    "truth",
+    "parse",
+    "parse_call",
+]
 
 
 def parse(scalar: Scalar, start: int = 0, end: int | None = None) -> Expr:

@@ -49,7 +49,11 @@ def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
         help_ = "`in` is known in nodes, and in the defaults of a block's arguments"
     elif not meant and isinstance(env, Env):
         own = [known for known in env.own if known != "in"]
-        help_ = f"known: {', '.join(own[:20])}" if own else "a value is a number, `true`, `false`, `none`, a list, or an argument that `args:` defines"
+        help_ = (
+            f"known: {', '.join(own[:20])}"
+            if own
+            else "a value is a number, `true`, `false`, `none`, a list, or an argument that `args:` defines"
+        )
     return error("E0304", f"`{name[:80]}` is not known here", span, help=help_)
 
 

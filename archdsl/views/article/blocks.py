@@ -155,9 +155,13 @@ def _drawn(spot: _Spot, theme: Theme) -> Mark:
         center = Point(spot.x, spot.y + RADIUS)
         items = [Circle(center, RADIUS, mix(color.fill, theme.background, 0.3), color.line, 0.9)]
         arms = ((3.6, 0.0), (0.0, 3.6)) if stage.sign == "+" else ((2.6, 2.6), (2.6, -2.6))
-        items += [Path((Point(spot.x - a, center.y - b), Point(spot.x + a, center.y + b)), theme.ink, 1.0) for a, b in arms]
+        items += [
+            Path((Point(spot.x - a, center.y - b), Point(spot.x + a, center.y + b)), theme.ink, 1.0) for a, b in arms
+        ]
         if stage.words:
-            items.append(Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 11), " ".join(stage.words), SMALL, theme.quiet, "end"))
+            items.append(
+                Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 11), " ".join(stage.words), SMALL, theme.quiet, "end")
+            )
     elif stage.look == "input":
         items = [Text(Point(spot.x, spot.y + spot.height / 2 + 3), _lines(stage)[0], WORDS, theme.ink)]
     else:

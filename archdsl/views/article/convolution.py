@@ -66,9 +66,15 @@ class _View:
         self.shape = shape
         self.kernel, self.stride = op.kernel, op.stride
         self.pads: Pads = op.pads(node.in_shapes[0])
-        self.places = max(1, min(PLACES, result[1], result[2], 4 if max(self.kernel) <= 3 else 3 if max(self.kernel) <= 5 else 2))
-        self.rows = min(self.kernel[0] + (self.places - 1) * self.stride[0], shape[1] + self.pads.top + self.pads.bottom)
-        self.columns = min(self.kernel[1] + (self.places - 1) * self.stride[1], shape[2] + self.pads.left + self.pads.right)
+        self.places = max(
+            1, min(PLACES, result[1], result[2], 4 if max(self.kernel) <= 3 else 3 if max(self.kernel) <= 5 else 2)
+        )
+        self.rows = min(
+            self.kernel[0] + (self.places - 1) * self.stride[0], shape[1] + self.pads.top + self.pads.bottom
+        )
+        self.columns = min(
+            self.kernel[1] + (self.places - 1) * self.stride[1], shape[2] + self.pads.left + self.pads.right
+        )
         self.cell = min(15.0, 150.0 / max(self.rows, self.columns))
         self.out_cell = max(self.cell, 17.0)
         self.at = min(1, self.places - 1)
@@ -150,12 +156,25 @@ class _View:
             return f"{self.channels * self.sum_at(row, column) + self.bias():g}".replace("-", "\u2212")
 
         items = sheets(x, y, self.places * self.out_cell, self.places * self.out_cell, self.op.out, theme, "fc")
-        return items + grid(x, y, self.places, self.places, self.out_cell, theme, "fc", text,
-                            lambda row, column: window if row == column == self.at else "")  # fmt: skip
+        return items + grid(
+            x,
+            y,
+            self.places,
+            self.places,
+            self.out_cell,
+            theme,
+            "fc",
+            text,
+            lambda row, column: window if row == column == self.at else "",
+        )
 
     def settings(self) -> str:
         """Stride and padding in words."""
-        stride = f"stride {self.stride[0]}" if self.stride[0] == self.stride[1] else f"stride {self.stride[0]}{TIMES}{self.stride[1]}"
+        stride = (
+            f"stride {self.stride[0]}"
+            if self.stride[0] == self.stride[1]
+            else f"stride {self.stride[0]}{TIMES}{self.stride[1]}"
+        )
         pads = f"padding {self.pads.top}" if len(set(self.pads)) == 1 else "padding " + ",".join(map(str, self.pads))
         return f"{stride}, {pads}" if any(self.pads) else f"{stride}, no padding"
 

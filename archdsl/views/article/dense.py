@@ -34,7 +34,9 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     _values(figure, spots, shown, [inflow[0], *(grown[n] for n in shown)], axis, theme)
     for n, number in enumerate(shown):
         x = (spots[n] + spots[n + 1]) / 2 + (gap / 2 if n == len(shown) - 1 else 0)
-        figure.members.append(_layer(x, axis, number, graph.nodes[layers[number].start].path, inflow[0] + sum(grown[:number]), theme))
+        figure.members.append(
+            _layer(x, axis, number, graph.nodes[layers[number].start].path, inflow[0] + sum(grown[:number]), theme)
+        )
     if count > MOST:
         x = spots[-2] + 20
         figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in (0, 1, 2)]
@@ -66,11 +68,17 @@ def layers_of(graph: Graph, scope: Scope) -> list[range]:
 def _words(graph: Graph, scope: Scope, layer: range) -> list[str]:
     """What a layer consists of."""
     parts = [part for part in split(graph, scope) if part.ids.start in layer]
-    parts = [inner for part in parts for inner in ((part,) if part.kind == "node" or part.scope is None else split(graph, part.scope))]
+    parts = [
+        inner
+        for part in parts
+        for inner in ((part,) if part.kind == "node" or part.scope is None else split(graph, part.scope))
+    ]
     return [" ".join(filter(None, part_figure(graph, part))) for part in parts]
 
 
-def _values(figure: Figure, spots: list[float], shown: list[int], channels: list[int], axis: float, theme: Theme) -> None:
+def _values(
+    figure: Figure, spots: list[float], shown: list[int], channels: list[int], axis: float, theme: Theme
+) -> None:
     """What flows: the input and each layer's output, as a slab with its channels below."""
     for n, x in enumerate(spots):
         color = theme.colors["input" if n == 0 else "conv"]
@@ -79,7 +87,9 @@ def _values(figure: Figure, spots: list[float], shown: list[int], channels: list
         name = "x0" if n == 0 else f"x{shown[n - 1] + 1}"
         items.append(Text(Point(x, axis + 24), name, WORDS, theme.ink))
         items.append(Text(Point(x, axis + 33), str(channels[n]), SMALL, theme.quiet))
-        figure.members.append(Mark("value", name, f"{name}: {channels[n]} channels", items, {"channels": str(channels[n])}))
+        figure.members.append(
+            Mark("value", name, f"{name}: {channels[n]} channels", items, {"channels": str(channels[n])})
+        )
 
 
 def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: Theme) -> Mark:
@@ -109,9 +119,11 @@ def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, the
             end = (spots[target] + spots[target + 1]) / 2 + gap / 2 - 7 + 3.5 * (source % 5)
             lift = 13 + 13 * (target - source)
             points = (
-                Point(spots[source], axis - 13), Point(spots[source] + 6, axis - 13 - lift),
-                Point(end - 6, axis - 9 - lift), Point(end, axis - 9),
-            )  # fmt: skip
+                Point(spots[source], axis - 13),
+                Point(spots[source] + 6, axis - 13 - lift),
+                Point(end - 6, axis - 9 - lift),
+                Point(end, axis - 9),
+            )
             name = f"{source}-{target + 1}"
             way = Path(points, hues[source % len(hues)], 0.9, head=True, curved=True)
             figure.members.append(Mark("arc", name, "", [way], {"source": str(source), "target": str(target + 1)}))

@@ -24,7 +24,9 @@ class Figure:
     notes: list[str] = field(default_factory=list)
 
 
-def label_box(x: float, y: float, width: float, height: float, look: Look, lines: tuple[str, str], theme: Theme) -> list[Item]:
+def label_box(
+    x: float, y: float, width: float, height: float, look: Look, lines: tuple[str, str], theme: Theme
+) -> list[Item]:
     """A rounded box around the middle x, its top at y: what it is, and smaller what follows in it."""
     color = theme.colors[look]
     items: list[Item] = [Polygon(rectangle(x - width / 2, y, width, height), color.fill, color.line, 0.8, round=4)]
@@ -42,16 +44,26 @@ def box_width(title: str, tail: str) -> float:
     return max(text_width(title, WORDS), text_width(tail, SMALL)) + 14
 
 
-def grid(x: float, y: float, rows: int, columns: int, cell: float, theme: Theme, look: Look,
-         text: Callable[[int, int], str] = lambda row, column: "",
-         fill: Callable[[int, int], str] = lambda row, column: "") -> list[Item]:  # fmt: skip
+def grid(
+    x: float,
+    y: float,
+    rows: int,
+    columns: int,
+    cell: float,
+    theme: Theme,
+    look: Look,
+    text: Callable[[int, int], str] = lambda row, column: "",
+    fill: Callable[[int, int], str] = lambda row, column: "",
+) -> list[Item]:
     """A grid of cells, each with what `text` says and in the colour that `fill` says (none: paper)."""
     line = theme.colors[look].line
     items: list[Item] = []
     for row in range(rows):
         for column in range(columns):
             color = fill(row, column) or theme.background
-            items.append(Polygon(rectangle(x + column * cell, y + row * cell, cell, cell), color, mix(line, color, 0.35), 0.5))
+            items.append(
+                Polygon(rectangle(x + column * cell, y + row * cell, cell, cell), color, mix(line, color, 0.35), 0.5)
+            )
             words = text(row, column)
             if words:
                 size = min(SMALL, cell * 0.62, cell * 0.9 / max(text_width(words, 1), 0.01))
@@ -66,4 +78,6 @@ def sheets(x: float, y: float, width: float, height: float, count: int, theme: T
     color = theme.colors[look]
     behind = min(count, 3) - 1
     fill = mix(color.fill, theme.background, 0.4)
-    return [Polygon(rectangle(x + 5 * n, y - 5 * n, width, height), fill, color.line, 0.6) for n in range(behind, 0, -1)]
+    return [
+        Polygon(rectangle(x + 5 * n, y - 5 * n, width, height), fill, color.line, 0.6) for n in range(behind, 0, -1)
+    ]

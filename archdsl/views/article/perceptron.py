@@ -21,7 +21,9 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     """The chain of fully connected layers that a layer belongs to, from what the first one reads."""
     layers = _chain(graph, node)
     widths = [numel(layers[0].in_shapes[0]), *(numel(layer.shape) for layer in layers)]
-    figure = Figure("neurons of the fully connected layers" if len(layers) > 1 else "neurons of a fully connected layer")
+    figure = Figure(
+        "neurons of the fully connected layers" if len(layers) > 1 else "neurons of a fully connected layer"
+    )
     tallest = max(len(_shown(width)) for width in widths)
     middle = 14 + tallest * PITCH / 2
     columns = [_column(width, 30 + n * COLUMN, middle) for n, width in enumerate(widths)]
@@ -32,8 +34,11 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     for n, layer in enumerate(layers):
         links: list[Item] = [
             Path((Point(a.x + RADIUS, a.y), Point(b.x - RADIUS, b.y)), mix(theme.arrow, theme.background, 0.45), 0.5)
-            for a in columns[n] if a is not None for b in columns[n + 1] if b is not None
-        ]  # fmt: skip
+            for a in columns[n]
+            if a is not None
+            for b in columns[n + 1]
+            if b is not None
+        ]
         facts = {"from": str(widths[n]), "to": str(widths[n + 1])}
         figure.members.append(Mark("links", layer.path, f"{widths[n]} {TIMES} {widths[n + 1]} weights", links, facts))
     bottom = middle + tallest * PITCH / 2 + 8
@@ -55,7 +60,11 @@ def _chain(graph: Graph, node: Node) -> list[Node]:
     chain = [node]
     while (before := _layer_before(graph, chain[0])) is not None:
         chain.insert(0, before)
-    by_source = {source.id: layer for layer in graph.nodes if isinstance(layer.op, Fc) and (source := _layer_before(graph, layer))}
+    by_source = {
+        source.id: layer
+        for layer in graph.nodes
+        if isinstance(layer.op, Fc) and (source := _layer_before(graph, layer))
+    }
     while chain[-1].id in by_source:
         chain.append(by_source[chain[-1].id])
     return chain
@@ -95,7 +104,13 @@ def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme
         above = column[n - 1]
         assert above is not None
         items += [Circle(Point(above.x, above.y + PITCH + 4.5 * step), 1.1, theme.ink) for step in (-1, 0, 1)]
-    return Mark("layer", name, f"{name}: {width} neurons", items, {"neurons": str(width), "shown": str(len(column) - column.count(None))})
+    return Mark(
+        "layer",
+        name,
+        f"{name}: {width} neurons",
+        items,
+        {"neurons": str(width), "shown": str(len(column) - column.count(None))},
+    )
 
 
 def _count(figure: Figure, layers: list[Node], widths: list[int], y: float, theme: Theme) -> None:

@@ -73,7 +73,9 @@ def network(graph: Graph, view: View = View(), options: Options = Options()) -> 
     return {
         "name": _name(graph, options),
         "file": re.sub(r"[^\w.-]", "_", graph.name, flags=re.ASCII)[:60] or "network",
-        "input": graph.input_spec.replace("x", " \u00d7 ") if len(graph.inputs) == 1 else escape_control(graph.input_spec),
+        "input": graph.input_spec.replace("x", " \u00d7 ")
+        if len(graph.inputs) == 1
+        else escape_control(graph.input_spec),
         "sizes": figures.sizes(graph),
         "nodes": figures.nodes(graph),
         "outputs": {escape_control(name): node for name, node in graph.outputs.items()},
@@ -94,9 +96,14 @@ def _name(graph: Graph, options: Options) -> str:
 
 def _start(view: View, options: Options) -> dict[str, Any]:
     return {
-        "level": view.level, "unfold": view.unfold, "focus": view.focus, "colour": options.color,
-        "direction": options.direction, "shapes": options.shapes, "theme": options.theme,
-    }  # fmt: skip
+        "level": view.level,
+        "unfold": view.unfold,
+        "focus": view.focus,
+        "colour": options.color,
+        "direction": options.direction,
+        "shapes": options.shapes,
+        "theme": options.theme,
+    }
 
 
 def _asset(name: str) -> str:
@@ -135,7 +142,9 @@ def _colors() -> str:
 def _variables(theme: Theme) -> str:
     dark = theme is DARK
     named = {name: getattr(theme, name) for name in ("background", "ink", "quiet", "arrow", "stage")}
-    named |= {f"{look}-{part}": value for look, color in theme.colors.items() for part, value in color._asdict().items()}
+    named |= {
+        f"{look}-{part}": value for look, color in theme.colors.items() for part, value in color._asdict().items()
+    }
     named |= {
         "focus": "#D55E00" if not dark else "#FF9D4D",
         "accent-text": "#005A8C" if not dark else "#7CC4F2",

@@ -56,18 +56,26 @@ def nodes(graph: Graph) -> list[Data]:
 def totals(graph: Graph) -> Data:
     """What does not depend on the input's size, and how it is counted."""
     found = count(graph)
-    return {"params": number(found.params), "buffers": number(found.buffers), "aux": number(found.aux_params),
-            "weights": number(found.weight_bytes), "depth": found.depth,
-            "convention": CONVENTION.replace("one sample", "Counted for the batch", 1)}  # fmt: skip
+    return {
+        "params": number(found.params),
+        "buffers": number(found.buffers),
+        "aux": number(found.aux_params),
+        "weights": number(found.weight_bytes),
+        "depth": found.depth,
+        "convention": CONVENTION.replace("one sample", "Counted for the batch", 1),
+    }
 
 
 def sample_sizes(graph: Graph) -> list[dict[str, int]]:
     """A few legal sizes of the inputs, on which a formula is tried."""
     free = graph.sizes
     return [
-        {size.name: size.default if size.pinned else max(size.minimum, size.default + size.step * steps[axis % 2]) for axis, size in enumerate(free)}
+        {
+            size.name: size.default if size.pinned else max(size.minimum, size.default + size.step * steps[axis % 2])
+            for axis, size in enumerate(free)
+        }
         for steps in ((0, 0), (-(2**40), 1), (3, -1), (64, 33))
-    ]  # fmt: skip
+    ]
 
 
 def work(node: Node, samples: Sequence[Mapping[str, int]]) -> Work:
@@ -89,7 +97,11 @@ def number(value: int) -> int | str:
 
 def size(value: Size) -> int | str | list[Any]:
     """A size as data."""
-    return number(value) if isinstance(value, int) else [value.symbol.name, *map(number, (value.m, value.p, value.q, value.r))]
+    return (
+        number(value)
+        if isinstance(value, int)
+        else [value.symbol.name, *map(number, (value.m, value.p, value.q, value.r))]
+    )
 
 
 # --- pieces ----------------------------------------------------------------------------------------------

@@ -53,7 +53,14 @@ class Origins:
             site = site.parent
         number = -1 if site is None else self._calls[id(site)]
         for inner in reversed(chain):
-            self.calls.append({"text": escape_control(inner.text), "path": escape_control(inner.path), "place": self.place(inner.span), "parent": number})
+            self.calls.append(
+                {
+                    "text": escape_control(inner.text),
+                    "path": escape_control(inner.path),
+                    "place": self.place(inner.span),
+                    "parent": number,
+                }
+            )
             number = self._calls[id(inner)] = len(self.calls) - 1
             self._kept.append(inner)
         return number
@@ -67,7 +74,11 @@ class Origins:
         for line in range(max(1, first - AROUND), min(len(span.source.line_starts), last + AROUND) + 1):
             lines.setdefault(line, escape_control(span.source.line_text(line)[:MAX_COLUMNS]))
         shown = [len(escape_control(span.source.line_text(first)[:place])) for place in (column - 1, end)]
-        return {"source": source, "lines": [first, last], "columns": shown if first == last else [shown[0], MAX_COLUMNS]}
+        return {
+            "source": source,
+            "lines": [first, last],
+            "columns": shown if first == last else [shown[0], MAX_COLUMNS],
+        }
 
     def _source(self, source: Source) -> int:
         if id(source) not in self._sources:

@@ -63,13 +63,26 @@ def _grouped(items: list[Data]) -> list[Data]:
 def _group(items: list[Data]) -> Data:
     (start, _, first), (_, stop, last) = items[0]["copies"][0], items[-1]["copies"][-1]
     title = f"{len(items)} parts"
-    return {"kind": "block", "look": "block", "title": title, "name": f"{first}{_BETWEEN}{last}", "copies": [[start, stop, ""]], "items": items}
+    return {
+        "kind": "block",
+        "look": "block",
+        "title": title,
+        "name": f"{first}{_BETWEEN}{last}",
+        "copies": [[start, stop, ""]],
+        "items": items,
+    }
 
 
 def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
     """Neighbours of one resolution. One that is named after its size tells a node of that size: the size is free."""
     start, stop = items[0]["copies"][0][0], items[-1]["copies"][-1][1]
-    stage: Data = {"kind": "stage", "look": "block", "title": escape_control(title), "copies": [[start, stop, ""]], "items": items}
+    stage: Data = {
+        "kind": "stage",
+        "look": "block",
+        "title": escape_control(title),
+        "copies": [[start, stop, ""]],
+        "items": items,
+    }
     sized = (n.id for n in graph.nodes[start:stop] if format_shape(n.shape[1:], times=f" {TIMES} ") == title)
     named = next(sized, None)
     return stage if named is None else stage | {"resolution": named}

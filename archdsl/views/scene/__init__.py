@@ -113,9 +113,11 @@ def shorten(text: str, limit: int) -> str:
 def scaled(scene: Scene, factor: float) -> Scene:
     """The scene larger or smaller: all lengths, letters and lines."""
     members = [
-        Mark(m.kind, m.name, m.title, [_scaled(item, factor) for item in m.items], m.facts) if isinstance(m, Mark) else _scaled(m, factor)
+        Mark(m.kind, m.name, m.title, [_scaled(item, factor) for item in m.items], m.facts)
+        if isinstance(m, Mark)
+        else _scaled(m, factor)
         for m in scene.members
-    ]  # fmt: skip
+    ]
     return replace(scene, width=scene.width * factor, height=scene.height * factor, members=members)
 
 

@@ -23,23 +23,38 @@ _MAX_WORDS = 300
 
 def to_svg(scene: Scene, dark: Scene | None = None, width: float | None = None) -> str:
     """The scene as an SVG document, the same on every machine; `width` points wide, else at most as large as a page."""
-    pen = _Pen(f"s{crc32(repr((scene.title, scene.description, round(scene.width))).encode('ascii', 'backslashreplace')):08x}")
-    body = [_member(member, other, pen) for member, other in zip(scene.members, dark.members if dark else repeat(None), strict=False)]
+    pen = _Pen(
+        f"s{crc32(repr((scene.title, scene.description, round(scene.width))).encode('ascii', 'backslashreplace')):08x}"
+    )
+    body = [
+        _member(member, other, pen)
+        for member, other in zip(scene.members, dark.members if dark else repeat(None), strict=False)
+    ]
     part = min(1, _PAGE[0] / scene.width, _PAGE[1] / scene.height) if width is None else width / scene.width
     root = element(
-        "svg", xmlns="http://www.w3.org/2000/svg", class_=f"archdsl {pen.id}", width=part * scene.width, height=part * scene.height,
-        viewBox=f"0 0 {scene.width:.1f} {scene.height:.1f}", role="img", aria_labelledby=f"{pen.id}-title {pen.id}-desc",
-    )  # fmt: skip
+        "svg",
+        xmlns="http://www.w3.org/2000/svg",
+        class_=f"archdsl {pen.id}",
+        width=part * scene.width,
+        height=part * scene.height,
+        viewBox=f"0 0 {scene.width:.1f} {scene.height:.1f}",
+        role="img",
+        aria_labelledby=f"{pen.id}-title {pen.id}-desc",
+    )
     ground = pen.name(_Style(fill=scene.background), _Style(fill=dark.background) if dark else None)
-    return "\n".join([
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'{root[:-2]} font-family="{FAMILY}" stroke-linejoin="round" stroke-linecap="round">',
-        element("title", xml(scene.title[:_MAX_WORDS]), id=f"{pen.id}-title"),
-        element("desc", xml(scene.description), id=f"{pen.id}-desc"),
-        element("style", pen.rules()),
-        element("rect", class_=ground, width="100%", height="100%"),
-        *body, "</svg>", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            f'{root[:-2]} font-family="{FAMILY}" stroke-linejoin="round" stroke-linecap="round">',
+            element("title", xml(scene.title[:_MAX_WORDS]), id=f"{pen.id}-title"),
+            element("desc", xml(scene.description), id=f"{pen.id}-desc"),
+            element("style", pen.rules()),
+            element("rect", class_=ground, width="100%", height="100%"),
+            *body,
+            "</svg>",
+            "",
+        ]
+    )
 
 
 class _Style(NamedTuple):

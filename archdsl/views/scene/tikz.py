@@ -37,7 +37,9 @@ _SPECIAL = {
     "\u221a": r"\ensuremath{\surd}",
 }
 """What means something to TeX, or is not in the font's encoding."""
-_LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßŒœŁłŠšŽžČčĆćŃńŚśŹźŽžŐőŰűĞğŞşİĎďĚěŇňŘřŤťŮů")
+_LETTERS = frozenset(
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßŒœŁłŠšŽžČčĆćŃńŚśŹźŽžŐőŰűĞğŞşİĎďĚěŇňŘřŤťŮů"
+)
 """Letters beyond ASCII that LaTeX's own fonts can write."""
 
 _HEAD = r"""% Needs only TikZ. In a paper of your own: take the colours and the tikzpicture.

@@ -99,5 +99,7 @@ def _costs(graph: Graph, staged: Staged) -> Mapping[int, Cost]:
     found = {s.number: NOTHING for s in staged.root.stages()}
     for number, counted in zip(staged.stage_of, count_nodes(graph), strict=True):
         if number in found:
-            found[number] = found[number].plus(Cost(counted.params, counted.macs, counted.activations * BYTES_PER_VALUE))
+            found[number] = found[number].plus(
+                Cost(counted.params, counted.macs, counted.activations * BYTES_PER_VALUE)
+            )
     return found

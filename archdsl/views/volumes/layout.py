@@ -57,7 +57,10 @@ class Layout:
         group = series.group
         times = f"{TIMES}{group.copies}" if group.copies > 1 else ""
         size = size_of(inner.spots[-1].stage) if outer and self.shapes else ""
-        width = max(inner.width, text_width(group.name, LABEL), text_width(size, SMALL) + 2 * text_width(times, 9)) + 2 * PLATE
+        width = (
+            max(inner.width, text_width(group.name, LABEL), text_width(size, SMALL) + 2 * text_width(times, 9))
+            + 2 * PLATE
+        )
         block = Block()
         block.take(inner, (width - inner.width) / 2, 0)
         y = inner.down + LABEL + 3
@@ -105,7 +108,11 @@ class Layout:
         first = run[-1]
         if first.sign or second.sign or first.look == "input" or is_vector(first.shape) or is_vector(second.shape):
             return False
-        if self.leaving[first.number] != 1 or self.entering[second.number] != 1 or (first.look == "pool" and len(run) > 1):
+        if (
+            self.leaving[first.number] != 1
+            or self.entering[second.number] != 1
+            or (first.look == "pool" and len(run) > 1)
+        ):
             return False
         smaller = second.look == "pool" and second.shape[1:] <= first.shape[1:]
         if first.shape[1:] != second.shape[1:] and not smaller:
@@ -116,7 +123,10 @@ class Layout:
     def _bars(self, first: Stage, second: Stage) -> bool:
         """Whether two vectors follow one another: bars stand closer than boxes."""
         return (
-            not (first.sign or second.sign) and is_vector(first.shape) and is_vector(second.shape) and self.entering[second.number] == 1
+            not (first.sign or second.sign)
+            and is_vector(first.shape)
+            and is_vector(second.shape)
+            and self.entering[second.number] == 1
         )
 
     def run(self, stages: Sequence[Stage], level: int) -> Block:

@@ -19,8 +19,12 @@ def is_u(staged: Staged) -> bool:
     low = areas.index(min(areas))
     if not any(area > areas[low] for area in areas[:low]) or not any(area > areas[low] for area in areas[low:]):
         return False
-    place = {s.number: n for n, m in enumerate(staged.root.members) for s in ([m] if isinstance(m, Stage) else m.stages())}
-    return any(place[source] < low < place[target] and place[target] - place[source] > 1 for source, target in staged.edges)
+    place = {
+        s.number: n for n, m in enumerate(staged.root.members) for s in ([m] if isinstance(m, Stage) else m.stages())
+    }
+    return any(
+        place[source] < low < place[target] and place[target] - place[source] > 1 for source, target in staged.edges
+    )
 
 
 def levels(blocks: Sequence[Block]) -> list[list[Block]]:

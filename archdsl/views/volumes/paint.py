@@ -47,8 +47,17 @@ def volume(spot: Spot, theme: Theme, heat: str = "") -> list[Item]:
     return items
 
 
-def box(x: float, y: float, width: float, height: float, depth: float, theme: Theme, look: Look, heat: str = "",
-        side: bool = True) -> list[Item]:  # fmt: skip
+def box(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    depth: float,
+    theme: Theme,
+    look: Look,
+    heat: str = "",
+    side: bool = True,
+) -> list[Item]:
     """Top, right and front face of a box whose left face has its middle at x, y; a band of it has no `side` face."""
     front, top, right, line = faces(theme, look, heat)
     fx, fy, bx, by = x - depth * DEPTH_X / 2, y + depth * DEPTH_Y / 2, depth * DEPTH_X, -depth * DEPTH_Y
@@ -71,7 +80,9 @@ def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> 
     size = abs(b.x - a.x) if look == "merge" else abs(d.y - a.y)
     count = max(2, int(size / _APART[look]))
     first, second, third, fourth = (a, b, d, c) if look == "merge" else (a, d, b, c)
-    return [Path((_share(first, second, n / count), _share(third, fourth, n / count)), line, 0.25) for n in range(1, count)]
+    return [
+        Path((_share(first, second, n / count), _share(third, fourth, n / count)), line, 0.25) for n in range(1, count)
+    ]
 
 
 def _share(a: Point, b: Point, share: float) -> Point:

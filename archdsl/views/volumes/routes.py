@@ -34,7 +34,9 @@ class Router:
         self.arcs: list[tuple[int, int, int, float, float, float]] = []
         self.turns: dict[int, list[int]] = {}
 
-    def routes(self, edges: Sequence[tuple[int, int]], direct: set[tuple[int, int]], touching: set[tuple[int, int]]) -> list[Way]:
+    def routes(
+        self, edges: Sequence[tuple[int, int]], direct: set[tuple[int, int]], touching: set[tuple[int, int]]
+    ) -> list[Way]:
         """A way for each edge but those between volumes that touch. Short arcs lie below long ones."""
         ways = [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching]
         arcs = sorted((edge for edge in edges if edge not in direct), key=self._span)
@@ -54,10 +56,14 @@ class Router:
             start = turn[-1]
             paths, curved = self._between(start, b.into, start.x, near_start=True)
             return Way(source, target, (turn, *paths), False, b.line, (False, *curved))
-        paths, curved = self._between(a.out, b.into, max(a.right, a.out.x), near_start=b.level >= a.level and b.level > 0)
+        paths, curved = self._between(
+            a.out, b.into, max(a.right, a.out.x), near_start=b.level >= a.level and b.level > 0
+        )
         return Way(source, target, paths, False, b.line, curved)
 
-    def _between(self, start: Point, end: Point, free: float, near_start: bool) -> tuple[tuple[tuple[Point, ...], ...], tuple[bool, ...]]:
+    def _between(
+        self, start: Point, end: Point, free: float, near_start: bool
+    ) -> tuple[tuple[tuple[Point, ...], ...], tuple[bool, ...]]:
         """From a right face to a left one; where they differ in height, an S in the gap beside one of them."""
         if abs(start.y - end.y) < 0.5:
             return ((start, Point(end.x, start.y)),), (False,)
@@ -115,5 +121,9 @@ class Router:
             for number, spot in self.spots.items()
             if source < number <= target and spot.line == line and spot.right > left and spot.left < right
         ]
-        below += [y for first, last, on, a, b, y in self.arcs if on == line and a < right and b > left and first < target and last > source]
+        below += [
+            y
+            for first, last, on, a, b, y in self.arcs
+            if on == line and a < right and b > left and first < target and last > source
+        ]
         return min(below, default=self.spots[source].y) - LANE + 2

@@ -54,7 +54,9 @@ def draw(staged: Staged, look: Look) -> Scene:
     rows = _stacked(levels(blocks)) if stepped else _place(_broken(blocks, look.paper))
     width = max(LEAST if look.paper is None else 0.0, max(row.end for row in rows) + MARGIN)
     ways = _routed(rows, staged, direct, layout.touching, head_height(look.words, width))
-    scene = Scene(look.words.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background)
+    scene = Scene(
+        look.words.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
+    )
     scene.description = ". ".join((", ".join(look.words.facts), SCALE))
     add_head(scene, look.words, look.theme)
     _paint(scene, rows, ways, look)
@@ -62,7 +64,9 @@ def draw(staged: Staged, look: Look) -> Scene:
     return scene
 
 
-def _routed(rows: list[_Row], staged: Staged, direct: set[tuple[int, int]], touching: set[tuple[int, int]], top: float) -> list[Way]:
+def _routed(
+    rows: list[_Row], staged: Staged, direct: set[tuple[int, int]], touching: set[tuple[int, int]], top: float
+) -> list[Way]:
     """The ways of all edges, the rows moved to where there is room for those that lead above them."""
     spots = {spot.stage.number: spot for row in rows for spot in row.block.spots}
     ways: list[Way] = []
@@ -148,7 +152,10 @@ def _row(number: int, block: Block, start: Point, end: float, gap: float = BETWE
 def _make_room(rows: list[_Row], ways: Sequence[Way], top: float) -> None:
     """Moves each line to below the one above it: its things, and the arcs that rise above them."""
     for number, row in enumerate(rows):
-        high = [row.start.y - row.block.up, *(p.y - 2 for way in ways if way.arc and way.line == number for p in way.paths[-1])]
+        high = [
+            row.start.y - row.block.up,
+            *(p.y - 2 for way in ways if way.arc and way.line == number for p in way.paths[-1]),
+        ]
         room = row.gap if number else top
         before = rows[number - 1].start.y + rows[number - 1].block.down if number else 0.0
         moved = before + room - min(high)
@@ -182,7 +189,9 @@ def _paint(scene: Scene, rows: Sequence[_Row], ways: Sequence[Way], look: Look) 
             scene.members += labels(spot, theme, look.shapes)
         for caption in row.block.captions:
             color = theme.ink if caption.bold else theme.quiet
-            scene.members.append(Text(Point(caption.x, caption.y), caption.text, caption.size, color, bold=caption.bold))
+            scene.members.append(
+                Text(Point(caption.x, caption.y), caption.text, caption.size, color, bold=caption.bold)
+            )
 
 
 def _plate(plate: Plate, theme: Theme) -> Mark:

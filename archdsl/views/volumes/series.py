@@ -59,7 +59,10 @@ def _group(group: Group, edges: Iterable[tuple[int, int]]) -> Series:
         if target in place and (source in place or source in entries[:1]):
             lifted.add((place.get(source, ENTRY), place[target]))
     pieces: list[Stage | Series] = [m if isinstance(m, Stage) else _group(m, edges) for m in members]
-    return Series(_series(list(range(len(members))), frozenset(e for e in lifted if e[0] != e[1]), pieces), group if group.name else None)
+    return Series(
+        _series(list(range(len(members))), frozenset(e for e in lifted if e[0] != e[1]), pieces),
+        group if group.name else None,
+    )
 
 
 def _series(order: Sequence[int], edges: _Edges, pieces: Sequence[Stage | Series]) -> list[Piece]:
@@ -96,7 +99,9 @@ def _knot(knot: list[int], before: int, after: int, edges: _Edges, pieces: Seque
     rows = []
     for part in parts:
         mine = set(part)
-        inner = {(s if s in mine else ENTRY, t if t in mine else part[-1] + 1) for s, t in edges if s in mine or t in mine}
+        inner = {
+            (s if s in mine else ENTRY, t if t in mine else part[-1] + 1) for s, t in edges if s in mine or t in mine
+        }
         rows.append(Series(_series(part, frozenset(e for e in inner if e[0] in mine or e[1] in mine), pieces)))
     merge = pieces[after] if after < len(pieces) else None
     summed = isinstance(merge, Stage) and bool(merge.sign)

@@ -94,9 +94,15 @@ class _Stager:
             self._outside(self.focus, root)
         top = self._top()
         aux = tuple(part.path for part in top if part.training)
-        holders = {part.path if part.kind == "sequence" else "" for part in top if part.kind == "block" or self._holds_blocks(part)}
+        holders = {
+            part.path if part.kind == "sequence" else ""
+            for part in top
+            if part.kind == "block" or self._holds_blocks(part)
+        }
         self.common = holders.pop() if len(holders - {""}) == len(holders) == 1 else ""
-        pending: list[tuple[Part, Group, int, str]] = [(part, root, 0, "") for part in reversed(top) if not part.training]
+        pending: list[tuple[Part, Group, int, str]] = [
+            (part, root, 0, "") for part in reversed(top) if not part.training
+        ]
         runs: list[Part] = []
         while pending:
             part, group, level, around = pending.pop()
@@ -112,7 +118,9 @@ class _Stager:
                 group.members.append(into)
                 below, around = level + 1, part.path
             runs.append(part)
-            pending += [(p, into, below, around) for p in reversed(inside(self.graph, part, self.same)) if not p.training]
+            pending += [
+                (p, into, below, around) for p in reversed(inside(self.graph, part, self.same)) if not p.training
+            ]
         for part in reversed(runs):
             for copy in part.copies[1:]:
                 first = part.copies[0]
@@ -174,7 +182,12 @@ class _Stager:
     def _follows(self, node: Node, group: Group, before: int) -> bool:
         """Whether a norm or activation of its own is the only reader of the stage before it, and can be its band."""
         stage = self.made[before]
-        if self.home[before] is not group or before != len(self.made) - 1 or stage.look not in _BANDED or stage.copies > 1:
+        if (
+            self.home[before] is not group
+            or before != len(self.made) - 1
+            or stage.look not in _BANDED
+            or stage.copies > 1
+        ):
             return False
         source = node.inputs[0]
         return self.graph.consumers[source] == (node.id,) and source not in self.graph.outputs.values()
@@ -225,7 +238,12 @@ def _drop_empty(root: Group) -> None:
 
 def _collapsed(member: Stage | Group) -> Stage | Group:
     """A group that holds but a run of equal ones is that run, by its own name: a dense block is its layers."""
-    if isinstance(member, Group) and len(member.members) == 1 and isinstance(member.members[0], Group) and member.copies == 1:
+    if (
+        isinstance(member, Group)
+        and len(member.members) == 1
+        and isinstance(member.members[0], Group)
+        and member.copies == 1
+    ):
         inner = member.members[0]
         return Group(member.name, inner.title, member.path, inner.copies, inner.members)
     return member

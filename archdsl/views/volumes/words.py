@@ -112,7 +112,9 @@ def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
     stages = list(staged.root.stages())
     used = {s.look for s in stages if not s.sign} | {look for s in stages for look in s.bands}
     others = ", ".join(dict.fromkeys(s.title.partition(" ")[0] for s in stages if s.look == "other"))
-    entries: list[tuple[Look | str, str]] = [(k, shorten(others, 40) if k == "other" else v) for k, v in WORDS.items() if k in used]
+    entries: list[tuple[Look | str, str]] = [
+        (k, shorten(others, 40) if k == "other" else v) for k, v in WORDS.items() if k in used
+    ]
     entries += [(sign, _SIGNS.get(sign, "product")) for sign in dict.fromkeys(s.sign for s in stages if s.sign)]
     x, y = MARGIN, scene.height + 8
     for look, words in entries:
