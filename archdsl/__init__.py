@@ -5,8 +5,8 @@
 >>> net.params
 23514179
 
-`load` a SPEC, `loads` a text, `check` one with all its variants and claims, `list` the library. What is wrong with a spec is an `ArchError`, whose
-`diagnostics` say where, what and why. Nothing heavy is imported before it is used.
+`load` a SPEC, `loads` a text, `check` one with all its variants and claims, `list` the library. What is wrong with a
+spec is an `ArchError`, whose `diagnostics` say where, what and why. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations

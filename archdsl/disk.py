@@ -1,8 +1,8 @@
 """Bytes on their way to a file: whole blocks straight to the disk, past the system's cache.
 
-An output is synced before it takes its place, so nothing is gained by copying hundreds of megabytes into the cache first:
-finding pages for VGG-16's 553 MB took between 0.2 s and 1.4 s of processor time, the same written straight 0.1 s to 0.3 s,
-and what else lies in the cache stays there.
+An output is synced before it takes its place, so nothing is gained by copying hundreds of megabytes into the cache
+first: finding pages for VGG-16's 553 MB took between 0.2 s and 1.4 s of processor time, the same written straight 0.1 s
+to 0.3 s, and what else lies in the cache stays there.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ BLOCK = 1 << 23
 
 
 class Straight(io.RawIOBase):
-    """A file open for writing. What fills no whole block is written as usual when it is closed or flushed; so is everything where
-    the file system knows no other way, or no place but a flush left the file at is one of the disk's own (Linux, `O_DIRECT`)."""
+    """A file open for writing. What fills no whole block is written as usual when it is closed or flushed; so is
+    everything where the file system knows no other way, or no place but a flush left the file at is one of the disk's
+    own (Linux, `O_DIRECT`)."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle

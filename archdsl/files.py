@@ -105,8 +105,9 @@ def atomic_write(
 
     Write to the `Output`, or let another program write to its `path`. The target is replaced when the block
     ends well, and untouched when it raises. `inputs`, `force` and `mine` are `check_target`'s; `need` is the
-    number of bytes that must be free; `sync` waits until the disk has the bytes, so that not even a power cut leaves half
-    of them. Files that are one artefact are written to their Outputs and then committed one after the other, `alone`.
+    number of bytes that must be free; `sync` waits until the disk has the bytes, so that not even a power cut leaves
+    half of them. Files that are one artefact are written to their Outputs and then committed one after the other,
+    `alone`.
 
     Errors: E0701 it cannot be written here, E0702 it is an input, E0703 it exists, E0704 the disk is full.
     """

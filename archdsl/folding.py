@@ -18,8 +18,8 @@ from typing import Literal
 class ChannelMap:
     """Per channel ``((x - mean) / sqrt(var + eps)) * weight * mul + bias + add``; what is None is left out.
 
-    `weight`, `bias`, `mean`, `var` are keys of the network's tensors; `mul`, `add` numbers, one or one per channel. `path` is
-    that of the node which it is.
+    `weight`, `bias`, `mean`, `var` are keys of the network's tensors; `mul`, `add` numbers, one or one per channel.
+    `path` is that of the node which it is.
     """
 
     weight: str | None = None

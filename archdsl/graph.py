@@ -131,7 +131,8 @@ class Node:
 
 
 class Tensor(NamedTuple):
-    """A named tensor of the network, with the node it belongs to (the first that uses it, where a pass dropped that one)."""
+    """A named tensor of the network, with the node it belongs to (the first that uses it, where a pass dropped that
+    one)."""
 
     key: str
     param: Param
@@ -205,7 +206,8 @@ class Graph:
         return frozenset(node.shares for node in self.nodes if node.shares)
 
     def is_shared(self, node: Node) -> bool:
-        """Whether other nodes may use the tensors of this one: it runs an earlier node again, or a later one runs it."""
+        """Whether other nodes may use the tensors of this one: it runs an earlier node again, or a later one runs
+        it."""
         return bool(node.shares) or node.path in self._owners
 
     @cached_property

@@ -64,7 +64,8 @@ def _named(name: str) -> Found | None:
 
 
 def _add(found: dict[str, tuple[Found, Span]], path: Path, only: str = "") -> None:
-    """Adds the networks of a file, or the `only` one: its own, then its variants. Raises E0206 for a name given before."""
+    """Adds the networks of a file, or the `only` one: its own, then its variants. Raises E0206 for a name given
+    before."""
     for name, (variant, span) in _places(path).items():
         if only not in ("", name):
             continue

@@ -175,9 +175,9 @@ class Network:
     def to_torch(self, weights: Any = None, seed: int | None = None, device: str | None = None) -> nn.Module:
         """A PyTorch module in evaluation mode, whose state_dict keys are the node paths.
 
-        `weights` and `seed` as for `weights()`. The tensors of a file are not copied: they lie in it until they are written
-        to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and nothing is allocated.
-        Raises E06xx where the weights do not fit, E0801 where torch is not installed.
+        `weights` and `seed` as for `weights()`. The tensors of a file are not copied: they lie in it until they are
+        written to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and
+        nothing is allocated. Raises E06xx where the weights do not fit, E0801 where torch is not installed.
         """
         from archdsl.need import need
 
@@ -213,11 +213,11 @@ class Network:
         """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
 
         `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
-        none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`. `value_info`
-        adds the shape of every value, for viewers. The batch is always free, height and width are as `free_sizes` says, by
-        default for a network that gives maps and not for one that gives classes: fixed they run faster. Weights lie in `<path>.data` beside it from 2 GB on, or as
-        `external_data` says. `weights` and `seed` as for `weights()`. Raises E06xx where the weights do not fit, E07xx
-        where the file cannot be written.
+        none every tensor lies there under its state_dict's name. `precision` may be half, `fp16` or `bf16`.
+        `value_info` adds the shape of every value, for viewers. The batch is always free, height and width are as
+        `free_sizes` says, by default for a network that gives maps and not for one that gives classes: fixed they run
+        faster. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as
+        for `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
         from archdsl.need import need
 
@@ -296,8 +296,9 @@ class Network:
     ) -> str:
         """The drawing as SVG text.
 
-        `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open; `options` are those of
-        `archdsl.views.request.Options` (`theme`, `color`, `shapes`, `title`, `legend`, `direction`). Raises E07xx.
+        `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open; `options` are
+        those of `archdsl.views.request.Options` (`theme`, `color`, `shapes`, `title`, `legend`, `direction`). Raises
+        E07xx.
         """
         from archdsl.views.diagram import diagram
         from archdsl.views.drawing import View
@@ -307,7 +308,8 @@ class Network:
         return diagram(self.graph, "svg", view, Options(**options), style).data.decode()
 
     def page(self, level: str = "block", focus: str = "", unfold: Sequence[str] = (), **options: Any) -> str:
-        """The interactive page as HTML text, one file that works offline; the parameters, as in `diagram`, say how it starts."""
+        """The interactive page as HTML text, one file that works offline; the parameters, as in `diagram`, say how it
+        starts."""
         from archdsl.views.diagram import diagram
         from archdsl.views.drawing import View
         from archdsl.views.request import Options

@@ -1,7 +1,8 @@
-"""What it costs to make an ONNX file: `archdsl compile` beside torchvision's network through both ways of torch.onnx.export.
+"""What it costs to make an ONNX file: `archdsl compile` beside torchvision's network through both ways of
+torch.onnx.export.
 
-Whole processes, run in turns; medians; processor time, as the disk makes wall time swing. Then the writer alone beside a
-copy of the same bytes, and networks of 100, 500 and 1,000 residual blocks.
+Whole processes, run in turns; medians; processor time, as the disk makes wall time swing. Then the writer alone beside
+a copy of the same bytes, and networks of 100, 500 and 1,000 residual blocks.
 
     python benchmarks/compile.py [--rounds 3] [--json] [--skip-export] [--skip-blocks] [NETWORK ...]
 """

@@ -1,7 +1,8 @@
 """What it costs to draw a network: `archdsl diagram` beside torchview (with Graphviz) and the layout that Netron runs.
 
-Whole processes, run in turns; medians. `python benchmarks/diagram.py [--rounds 3] [--json] [NETWORK ...]`. With `--library`
-instead every network of the library at every level, in one process: processor time after start-up, Graphviz's included.
+Whole processes, run in turns; medians. `python benchmarks/diagram.py [--rounds 3] [--json] [NETWORK ...]`. With
+`--library` instead every network of the library at every level, in one process: processor time after start-up,
+Graphviz's included.
 """
 
 from __future__ import annotations

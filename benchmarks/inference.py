@@ -2,9 +2,10 @@
 
 `python benchmarks/inference.py [--seconds 4] [--batch 1,8] [--json FILE] [--int8] [NETWORK ...]`.
 
-Every way runs in a process of its own, in turns (`archdsl bench`); a ratio is the middle of the turns' ratios. Weights are random,
-the same for all, norms and biases as if trained: the exporter leaves out a bias that is all zero. The outputs are compared as well. `--int8` instead times a file of `--precision int8` beside that of
-float32, calibrated on random images: its time does not depend on them.
+Every way runs in a process of its own, in turns (`archdsl bench`); a ratio is the middle of the turns' ratios. Weights
+are random, the same for all, norms and biases as if trained: the exporter leaves out a bias that is all zero. The
+outputs are compared as well. `--int8` instead times a file of `--precision int8` beside that of float32, calibrated on
+random images: its time does not depend on them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A PyTorch module ready with weights from a safetensors file, beside torchvision's constructor.
 
-`python benchmarks/module.py [--rounds 7] [--json] [NETWORK ...]`. Within one process, in processor time, in turns. Ours reads the
-spec, checks it and maps the file; torchvision's draws its numbers at random and has yet to load any.
+`python benchmarks/module.py [--rounds 7] [--json] [NETWORK ...]`. Within one process, in processor time, in turns. Ours
+reads the spec, checks it and maps the file; torchvision's draws its numbers at random and has yet to load any.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How the time of a check grows with the network: 10,000 nodes against 100,000.
 
-Checked within one process, so that start-up does not count, and in processor time (there is one thread). `python benchmarks/scale.py [--rounds 5] [--json]`.
+Checked within one process, so that start-up does not count, and in processor time (there is one thread). `python
+benchmarks/scale.py [--rounds 5] [--json]`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""How large compiled files are: nodes and bytes of ours, of torch.onnx.export's file of torchvision's network, of that through onnxslim.
+"""How large compiled files are: nodes and bytes of ours, of torch.onnx.export's file of torchvision's network, of that
+through onnxslim.
 
     python benchmarks/size.py [--json] [--keep FOLDER] [NETWORK ...]
 
 The same weights for all. Norms get random statistics and gains, all biases random numbers: where they are 0 and 1, as
-before training, an optimiser finds equal tensors that no trained network has. The exporter fixes every size, its shortest form; ours
-leaves open what the network does.
+before training, an optimiser finds equal tensors that no trained network has. The exporter fixes every size, its
+shortest form; ours leaves open what the network does.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Targets: `loader` (a whole spec: read, checked, elaborated, its errors rendered, and if it is sound written again),
 `shorthand` (a node's short form), `expression` (an expression, or a call). Only ArchError may come out. With atheris
-(libFuzzer) the mutations are led by coverage; without it, texts of the corpus are mixed and changed at random. A finding
-is kept under `--findings`, once for each place that it comes from.
+(libFuzzer) the mutations are led by coverage; without it, texts of the corpus are mixed and changed at random. A
+finding is kept under `--findings`, once for each place that it comes from.
 """
 
 from __future__ import annotations

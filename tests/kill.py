@@ -1,8 +1,8 @@
 """Kills commands that write files, at random instants: `python -m tests.kill --times 100`.
 
-For each kind of output a finished old file stands there; the command that would replace it is killed; the file must then be
-the old one or the new one, byte for byte, and the command run once more must leave nothing temporary behind. Half of
-the kills fall anywhere in the run, half after the command has begun to write.
+For each kind of output a finished old file stands there; the command that would replace it is killed; the file must
+then be the old one or the new one, byte for byte, and the command run once more must leave nothing temporary behind.
+Half of the kills fall anywhere in the run, half after the command has begun to write.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Mutation testing: small changes to the code, each of which a test must notice: `python -m tests.mutants --sample 400`.
+"""Mutation testing: small changes to the code, each of which a test must notice: `python -m tests.mutants --sample
+400`.
 
 A mutant is one change of an operator, comparison, condition, constant or statement in ops, passes, elaborate or the
 lowerings. Texts, docstrings and annotations are left alone. Each is tried in a fork of a process that has torch loaded,
@@ -70,7 +71,8 @@ TESTS = (
 )
 """What may notice: those that run in one process."""
 SECONDS = 600
-"""Of the processor for one mutant, some times what all the tests need; the time by the clock depends on who else is at work."""
+"""Of the processor for one mutant, some times what all the tests need; the time by the clock depends on who else is at
+work."""
 
 
 class Mutant(NamedTuple):
@@ -218,8 +220,8 @@ def all_mutants(root: Path) -> list[Mutant]:
 
 
 class Reach(NamedTuple):
-    """The tests that run each line, `file -> line -> tests`, and the seconds of each test. A line that runs when its module
-    is imported is reached by all."""
+    """The tests that run each line, `file -> line -> tests`, and the seconds of each test. A line that runs when its
+    module is imported is reached by all."""
 
     lines: Mapping[str, Mapping[str, Sequence[str]]]
     seconds: Mapping[str, float]

@@ -342,7 +342,8 @@ def test_published_receptive_fields(name: str, path: str, pixels: int) -> None:
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet18", "resnet50", "alexnet"])
 def test_activations_match_torchvision(name: str) -> None:
-    """Every module's output counted as torchvision's own network runs (without values), and the additions between them."""
+    """Every module's output counted as torchvision's own network runs (without values), and the additions between
+    them."""
     torch = pytest.importorskip("torch")
     models = pytest.importorskip("torchvision.models")
     with torch.device("meta"):

@@ -307,7 +307,8 @@ def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
 
 
 def test_mermaid_holds_the_same_and_nothing_more() -> None:
-    """Each line is one of the few forms that Mermaid's grammar has for it; the texts in quotes hold no character of meaning."""
+    """Each line is one of the few forms that Mermaid's grammar has for it; the texts in quotes hold no character of
+    meaning."""
     text = r"[\w ,./()+=\u00d7\u2026\u00b7\u00a0#;-]*"
     forms = (
         r"%%\{init: .*\}%%",

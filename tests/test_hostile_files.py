@@ -1,4 +1,5 @@
-"""Files of a stranger's beside the spec: models, metadata, images, weights, pipes. What is refused, and what that costs."""
+"""Files of a stranger's beside the spec: models, metadata, images, weights, pipes. What is refused, and what that
+costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The library held against torchvision: the same names and shapes of weights, the same counts, and the same numbers out.
+"""The library held against torchvision: the same names and shapes of weights, the same counts, and the same numbers
+out.
 
 Nothing of torchvision is downloaded: weights and batch-norm statistics are drawn at random, and both networks get them.
 """
@@ -111,8 +112,8 @@ FAMILIES: dict[str, dict[str, tuple[int, int]]] = {
         "convnext_large": (197_767_336, 34_361_433_600),
     },
 }
-"""Parameters and multiply-accumulates (one sample at the published size, no auxiliary heads) of torchvision 0.29's networks,
-as measured on its own modules. The first of each family is tested always, the others with `--all`."""
+"""Parameters and multiply-accumulates (one sample at the published size, no auxiliary heads) of torchvision 0.29's
+networks, as measured on its own modules. The first of each family is tested always, the others with `--all`."""
 
 WITH_AUX = {"googlenet": 13_004_888, "inception_v3": 27_161_264}
 HEADS = {

@@ -1,7 +1,8 @@
 """The library's historic networks, and those that torchvision lacks, held against published and measured figures.
 
-The numbers were measured on the reference implementations (Cadene's pretrained-models 0.7.4, timm 1.0.31, Bianco et al.'s
-models-comparison) or worked out from the papers by hand. timm's networks are compared tensor by tensor and by their outputs.
+The numbers were measured on the reference implementations (Cadene's pretrained-models 0.7.4, timm 1.0.31, Bianco et
+al.'s models-comparison) or worked out from the papers by hand. timm's networks are compared tensor by tensor and by
+their outputs.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ PUBLISHED_LAYERS = {
     "C5": (48_120, 48_120),
     "F6": (10_164, 10_164),
 }
-"""LeNet-5's trained parameters and connections by layer: LeCun et al. 1998, section II.B. The paper adds 840 connections to
-the output, whose parameters are fixed: 340,908 in all."""
+"""LeNet-5's trained parameters and connections by layer: LeCun et al. 1998, section II.B. The paper adds 840
+connections to the output, whose parameters are fixed: 340,908 in all."""
 
 GOOGLENET_MODULES = {
     "conv1": (9.1875, 118_013_952),
@@ -116,9 +117,9 @@ GOOGLENET_MODULES = {
     "inception5a": (1018.0, 51_079_168),
     "inception5b": (1409.0, 70_697_984),
 }
-"""Weights without biases in units of 1,024 and multiply-accumulates by module of Szegedy et al. 2014, worked out by hand.
-The paper's Table 1 prints 2.7K, 112K, 159K, 380K, 364K, 437K, 463K, 580K, 840K, 1072K, 1388K; its operations agree but for
-conv1 (34M) and 5a (54M)."""
+"""Weights without biases in units of 1,024 and multiply-accumulates by module of Szegedy et al. 2014, worked out by
+hand. The paper's Table 1 prints 2.7K, 112K, 159K, 380K, 364K, 437K, 463K, 580K, 840K, 1072K, 1388K; its operations
+agree but for conv1 (34M) and 5a (54M)."""
 
 TIMM = {
     "inception_v4": "inception_v4",
@@ -141,7 +142,8 @@ TIMM = {
     "resnext101_32x4d": "resnext101_32x4d",
     "mobilenet_v1": "mobilenetv1_100",
 }
-"""Our names and timm's. The specs bear timm's keys: its weights load as they are, by structure, without a map of names."""
+"""Our names and timm's. The specs bear timm's keys: its weights load as they are, by structure, without a map of
+names."""
 
 QUICK = (
     "inception_v4",
@@ -154,7 +156,8 @@ QUICK = (
     "nasnetalarge",
     "pnasnet5large",
 )
-"""One of each family, and dpn68b, whose blocks are others: their outputs are compared always, the others' with `--all`."""
+"""One of each family, and dpn68b, whose blocks are others: their outputs are compared always, the others' with
+`--all`."""
 
 DTYPES = [
     pytest.param(torch.float32, 1e-6, id="float32"),
@@ -283,7 +286,8 @@ def test_unet_takes_any_size_in_steps_of_16() -> None:
 def test_runs(name: str) -> None:
     size = None if name in SMALL else f"{archdsl.load(name).input[0]}x96x96"
     network = archdsl.load(name, input=size)
-    # 600 residual blocks double an untrained signal beyond float32, unless batch norm holds it to the batch's statistics.
+    # 600 residual blocks double an untrained signal beyond float32, unless batch norm holds it to the batch's
+    # statistics.
     model = network.to_torch().train(name == "resnet1202")
     with torch.no_grad():
         y = model(torch.randn(2, *network.input, generator=torch.Generator().manual_seed(0)))

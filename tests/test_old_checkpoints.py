@@ -81,7 +81,8 @@ def test_an_old_file_compiles(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_transform_input_is_in_the_preprocessing(name: str) -> None:
-    """The released GoogLeNet and Inception-v3 take ImageNet-normalised images and change them inside; ours come changed."""
+    """The released GoogLeNet and Inception-v3 take ImageNet-normalised images and change them inside; ours come
+    changed."""
     theirs = unsettled(torchvision.models.get_model(name, init_weights=False, transform_input=True))
     network = archdsl.load(name)
     ours = network.to_torch(weights=theirs.state_dict())

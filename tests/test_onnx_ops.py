@@ -303,7 +303,8 @@ def test_large_mean_does_not_hurt_layer_norm(shape: tuple[int, ...]) -> None:
 
 
 def windows(size: int, kernel: int, stride: int, begin: int, end: int, ceil: bool) -> list[int]:
-    """Where windows start, counted one by one: with `ceil` until one reaches the end, but none starts behind the image."""
+    """Where windows start, counted one by one: with `ceil` until one reaches the end, but none starts behind the
+    image."""
     starts = [-begin]
     while True:
         start = starts[-1] + stride

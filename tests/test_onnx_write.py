@@ -207,8 +207,8 @@ def test_facts_travel_with_the_file(tmp_path: Path) -> None:
     [("densenet121", 368, 32_278_318), ("mobilenet_v2", 100, 13_978_635), ("shufflenet_v2_x1_0", 173, 9_121_918)],
 )
 def test_no_larger_than_a_traced_and_slimmed_file(name: str, nodes: int, nbytes: int, tmp_path: Path) -> None:
-    """Its nodes and bytes as `benchmarks/size.py` found them: torch 2.14.1, onnxslim 0.1.98. The hash of given weights takes 57
-    bytes more than `random, seed 0`."""
+    """Its nodes and bytes as `benchmarks/size.py` found them: torch 2.14.1, onnxslim 0.1.98. The hash of given weights
+    takes 57 bytes more than `random, seed 0`."""
     written = archdsl.load(name).to_onnx(tmp_path / "a.onnx")
     assert len(onnx.load(written.path).graph.node) <= nodes
     assert written.size + 57 <= nbytes

@@ -39,7 +39,8 @@ VENDOR = Path(archdsl.__file__).parent / "views" / "page" / "vendor"
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = [path.stem for path in library.files()]
 FEW = ["perceptron", "lenet5_1998", "alexnet", "googlenet", "unet", "shufflenet", "mobilenet_v3_large"]
-"""Every kind of formula: deconvolutions, adaptive pools, gates, sizes rounded up, tables of connections, no size at all."""
+"""Every kind of formula: deconvolutions, adaptive pools, gates, sizes rounded up, tables of connections, no size at
+all."""
 LIMIT_MS = 60_000
 
 HOSTILE = (

@@ -128,8 +128,9 @@ def _by_table(maps, weight):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize(("pixels", "steps"), [("[-1,-1,1,1]", 2), ("2", 1), ("[-1,0,-2,0]", 1)])
 def test_pads_that_older_runtimes_understand(pixels: str, steps: int) -> None:
-    """ONNX Runtime 1.20 took a pad of zeros into the max pool behind it, which pads with less than any number, unless it names its
-    axes; and where an image is moved within its size, and read by nothing else, it wrote over pixels that it had yet to read."""
+    """ONNX Runtime 1.20 took a pad of zeros into the max pool behind it, which pads with less than any number, unless
+    it names its axes; and where an image is moved within its size, and read by nothing else, it wrote over pixels that
+    it had yet to read."""
     np, ort, F = (
         pytest.importorskip("numpy"),
         pytest.importorskip("onnxruntime"),

@@ -1,4 +1,5 @@
-"""Random networks against the reference, a sample; all of them by `--all`, more by `python -m tests.random_networks`."""
+"""Random networks against the reference, a sample; all of them by `--all`, more by `python -m
+tests.random_networks`."""
 
 from __future__ import annotations
 

@@ -127,7 +127,8 @@ def test_an_error_of_a_thousandth_in_any_weight_is_past_the_bound(here: Path) ->
 
 
 def _lively(right: dict[str, Any], node: Any) -> int:
-    """The input channel with the largest number: an error in the weights of one that is 0 throughout changes nothing."""
+    """The input channel with the largest number: an error in the weights of one that is 0 throughout changes
+    nothing."""
     before = right[archdsl.load("small.yaml").nodes[node.inputs[0]].path].value
     return int(np.abs(before).reshape(*before.shape[:2], -1).max(axis=(0, 2)).argmax())
 

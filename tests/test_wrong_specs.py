@@ -1,4 +1,5 @@
-"""Sound specs with one mistake, a sample: the right code, on the right line, once. More by `python -m tests.wrong_specs`."""
+"""Sound specs with one mistake, a sample: the right code, on the right line, once. More by `python -m
+tests.wrong_specs`."""
 
 from __future__ import annotations
 

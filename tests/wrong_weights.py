@@ -4,9 +4,9 @@ A tensor is drawn, and a number of it, which is made larger by 1e-3, or by 1e-3 
 float32, of what the right module has before it, is held against the judge, as `archdsl verify` does.
 
 An error counts where float32 could show it: where, computed in float64, it moves some number of a channel by more than
-rounding moves any number of that channel in the right module's own run. The others are reported as well: those that change
-no number at all (behind a relu that lets nothing through), and those below rounding, which no bound could tell without being
-wrong of sound networks.
+rounding moves any number of that channel in the right module's own run. The others are reported as well: those that
+change no number at all (behind a relu that lets nothing through), and those below rounding, which no bound could tell
+without being wrong of sound networks.
 """
 
 from __future__ import annotations

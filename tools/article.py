@@ -181,7 +181,8 @@ def summary() -> str:
 
 
 def picture() -> str:
-    """The chart as SVG, the one there is if its balls are current: what matplotlib makes of them differs between versions."""
+    """The chart as SVG, the one there is if its balls are current: what matplotlib makes of them differs between
+    versions."""
     old = ROOT / "docs" / "pictures" / "chart.svg"
     if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
         return old.read_text(encoding="utf-8")

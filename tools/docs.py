@@ -30,7 +30,8 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "googlenet-inception3a": ("", "googlenet", {"focus": "inception3a"}, {}),
     "googlenet-print": ("", "googlenet", {"focus": "inception3a"}, {"theme": "print", "title": "", "legend": True}),
 }
-"""Name of a picture: the page that has the spec (none: it is the library's), the spec's name, what is drawn, and how."""
+"""Name of a picture: the page that has the spec (none: it is the library's), the spec's name, what is drawn, and
+how."""
 
 _PAINTERS = ("layout", "places", "svg", "element", "labels", "heat", "legend", "theme", "metrics")
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
@@ -125,7 +126,8 @@ def request(name: str) -> Any:
 
 
 def drawing(name: str) -> str:
-    """A picture as DOT text and the code that paints it, the same on every machine; where Graphviz puts things is not."""
+    """A picture as DOT text and the code that paints it, the same on every machine; where Graphviz puts things is
+    not."""
     from archdsl.views.compose import compose
     from archdsl.views.dot import to_dot
 

@@ -1,8 +1,8 @@
 """How long the library's specs are, beside the code that they were compared with: `python tools/lengths.py`.
 
-A code line holds anything but blanks, a comment or a docstring. What is no architecture is left out on both sides: a spec's
-paper, claims, preprocessing and labels; the tables of released weights, their URLs and their preprocessing in the
-libraries. Modules that a reference shares with others (torchvision's `SqueezeExcitation`, timm's `layers`) are not
+A code line holds anything but blanks, a comment or a docstring. What is no architecture is left out on both sides: a
+spec's paper, claims, preprocessing and labels; the tables of released weights, their URLs and their preprocessing in
+the libraries. Modules that a reference shares with others (torchvision's `SqueezeExcitation`, timm's `layers`) are not
 counted, though a spec writes out what it uses.
 """
 

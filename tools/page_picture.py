@@ -1,4 +1,5 @@
-"""Makes `docs/pictures/page.png`, what the interactive page looks like. Needs Playwright and Chromium: `python tools/page_picture.py`."""
+"""Makes `docs/pictures/page.png`, what the interactive page looks like. Needs Playwright and Chromium: `python
+tools/page_picture.py`."""
 
 from __future__ import annotations
 

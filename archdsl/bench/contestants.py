@@ -23,7 +23,8 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """`run` runs the network once and returns when it is done, `outputs` gives what comes out, `version` says what runs."""
+    """`run` runs the network once and returns when it is done, `outputs` gives what comes out, `version` says what
+    runs."""
 
     run: Callable[[], None]
     outputs: Callable[[], Sequence[Array]]
@@ -84,7 +85,8 @@ def channels_last(job: Job) -> Contestant:
 
 
 def compiled(job: Job) -> Contestant:
-    """torch.compile with the weights frozen, and on a GPU with its work recorded as one graph, as ONNX Runtime has it."""
+    """torch.compile with the weights frozen, and on a GPU with its work recorded as one graph, as ONNX Runtime has
+    it."""
     import torch
     import torch._inductor.config as inductor
 

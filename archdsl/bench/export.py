@@ -1,5 +1,6 @@
-"""torch.onnx.export's file of a job's module, in a process of its own: `python -m archdsl.bench.export FILE`, the job as JSON on
-standard input. PyTorch in the process that is timed would count as its memory, and leave it another allocator."""
+"""torch.onnx.export's file of a job's module, in a process of its own: `python -m archdsl.bench.export FILE`, the job
+as JSON on standard input. PyTorch in the process that is timed would count as its memory, and leave it another
+allocator."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from archdsl.bench.job import Job
 
 
 def export(job: Job, path: Path) -> Path:
-    """Writes the file; with `job.kind` slimmed it goes through onnxslim. Raises RuntimeError with the last words of what failed."""
+    """Writes the file; with `job.kind` slimmed it goes through onnxslim. Raises RuntimeError with the last words of
+    what failed."""
     command = [sys.executable, "-m", "archdsl.bench.export", str(path)]
     done = subprocess.run(command, input=json.dumps(job.to_json()), capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,8 +1,8 @@
 """What each node of a model takes in ONNX Runtime, beside what the machine could do: the roofline.
 
-The roof of a node is the time that its multiply-accumulates take at the machine's rate for large matrix products, or that its
-bytes take at its rate for copying, whichever is longer (Williams, Waterman and Patterson 2009, "Roofline"). Both rates
-are measured with ONNX Runtime itself, with the same threads.
+The roof of a node is the time that its multiply-accumulates take at the machine's rate for large matrix products, or
+that its bytes take at its rate for copying, whichever is longer (Williams, Waterman and Patterson 2009, "Roofline").
+Both rates are measured with ONNX Runtime itself, with the same threads.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Machine:
 class NodeTime:
     """One node that ran: its path, its op, the middle of its times, and the work in it for the whole batch.
 
-    `bytes` are those of its inputs, weights and outputs. `of_gemm` is its rate of multiply-accumulates as a share of the
-    machine's, `of_roof` the shortest possible time as a share of what it took.
+    `bytes` are those of its inputs, weights and outputs. `of_gemm` is its rate of multiply-accumulates as a share of
+    the machine's, `of_roof` the shortest possible time as a share of what it took.
     """
 
     path: str
@@ -140,7 +140,8 @@ def _macs(model: onnx.ModelProto, facts: Mapping[str, Mapping[str, Any]]) -> dic
 
 
 def _places(op: str, told: Mapping[str, Any]) -> int:
-    """How often each weight is used: once for each sample and each place of the output (of the input for ConvTranspose)."""
+    """How often each weight is used: once for each sample and each place of the output (of the input for
+    ConvTranspose)."""
     side = told["input_type_shape"] if op == "ConvTranspose" else told["output_type_shape"]
     ((_, shape),) = side[0].items()
     return int(shape[0] * prod(shape[2:])) if len(shape) > 2 else int(prod(shape[:-1]))

@@ -22,18 +22,19 @@ ROUNDS = 10
 """Turns of each contestant. The ratio of two is taken turn by turn."""
 _WARM_RUNS, _WARM_S = 3, 0.5
 _HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Every process asks the system for large pages. With small ones it gets those that are free, scattered over the memory and its
-caches: of four processes with one file the first was slower by 14 % in run after run, with large ones all took the same."""
+"""Every process asks the system for large pages. With small ones it gets those that are free, scattered over the memory
+and its caches: of four processes with one file the first was slower by 14 % in run after run, with large ones all took
+the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of one contestant: milliseconds of a run of the whole batch, at the middle, at 95 %, and the spread
-    (90 % of the runs, as a share of the middle); `images_s` at the middle.
+    """What was measured of one contestant: milliseconds of a run of the whole batch, at the middle, at 95 %, and the
+    spread (90 % of the runs, as a share of the middle); `images_s` at the middle.
 
     `ratio` is its time by that of the first contestant, the middle of the turns, with the least and the largest;
-    `difference` is `max|a - b| / max|b|` of its outputs to the first one's. `peak_bytes` is the whole process's, the library
-    included, `ready_s` what loading, compiling and the first run took.
+    `difference` is `max|a - b| / max|b|` of its outputs to the first one's. `peak_bytes` is the whole process's, the
+    library included, `ready_s` what loading, compiling and the first run took.
     """
 
     kind: str
@@ -137,7 +138,8 @@ class Contest:
             worker.close()
 
     def add(self, job: Job) -> None:
-        """Starts a contestant. One that cannot run is kept in `failed`, unless it is the first: then it raises E0810."""
+        """Starts a contestant. One that cannot run is kept in `failed`, unless it is the first: then it raises
+        E0810."""
         try:
             self.workers.append(_Worker(job, self.folder))
         except ArchError as problem:

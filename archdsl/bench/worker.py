@@ -1,8 +1,8 @@
 """One contestant in a process of its own: `python -m archdsl.bench.worker`.
 
-A line of JSON comes in, one goes out. The first is the job, whose answer comes when it can run; then `{"times": n}` runs it n
-times and answers with the milliseconds of each; the end of input ends it. What libraries print goes to standard
-error.
+A line of JSON comes in, one goes out. The first is the job, whose answer comes when it can run; then `{"times": n}`
+runs it n times and answers with the milliseconds of each; the end of input ends it. What libraries print goes to
+standard error.
 """
 
 from __future__ import annotations

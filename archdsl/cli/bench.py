@@ -109,8 +109,8 @@ def command(
 ) -> int:
     """How fast networks run: latency, throughput and memory, alone or side by side with other ways of running them.
 
-    Each contestant is a process of its own; they run in turns on the same random images. The time is that of the network
-    alone, images ready in memory.
+    Each contestant is a process of its own; they run in turns on the same random images. The time is that of the
+    network alone, images ready in memory.
     """
     from archdsl.files import check_target
 
@@ -225,7 +225,8 @@ class Jobs:
 
 
 def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> tuple[int, ...]:
-    """A model's input without its batch, open sizes as `--input` says. Raises E0806 where that does not fit, or is missing."""
+    """A model's input without its batch, open sizes as `--input` says. Raises E0806 where that does not fit, or is
+    missing."""
     from archdsl.diagnostics import error
 
     shown = " x ".join(str(size or "?") for size in shape[1:])

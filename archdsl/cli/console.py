@@ -24,7 +24,8 @@ _QUIET_S = 0.5
 
 
 _STEERING = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""What would steer a terminal, or turn text around, and is never ours. (ESC is: a text of anybody's has it escaped already.)"""
+"""What would steer a terminal, or turn text around, and is never ours. (ESC is: a text of anybody's has it escaped
+already.)"""
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -33,8 +33,8 @@ _ENDINGS = {
     ".pdf": "pdf",
 }
 _GIT = (7, 9)
-"""What git calls an external diff with: path, old file, its hash and mode, new file, its hash and mode; for a renamed file the
-new path and a line on it as well."""
+"""What git calls an external diff with: path, old file, its hash and mode, new file, its hash and mode; for a renamed
+file the new path and a line on it as well."""
 
 
 @click.command("diff")
@@ -82,8 +82,8 @@ def command(
 ) -> int:
     """What changed from network A to network B: blocks, costs, and which weights carry over.
 
-    Exits with 0 where they are the same network, whatever their texts look like, and with 1 where not. Also understands the
-    arguments with which git calls an external diff (docs/diff.md).
+    Exits with 0 where they are the same network, whatever their texts look like, and with 1 where not. Also understands
+    the arguments with which git calls an external diff (docs/diff.md).
     """
     if len(specs) in _GIT:
         from archdsl.cli.git_diff import run
@@ -180,7 +180,8 @@ def give(
 
 
 def settings(a: Network, b: Network) -> tuple[Fact, ...]:
-    """What two specs say differently beside the network itself, and a compiled model carries: preprocessing and labels."""
+    """What two specs say differently beside the network itself, and a compiled model carries: preprocessing and
+    labels."""
     from archdsl.passes.compare import Fact
 
     was, now = ({} if net.recipe is None else _flat(net.recipe.to_json()) for net in (a, b))

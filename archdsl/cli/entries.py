@@ -97,7 +97,8 @@ def table(entries: Sequence[Entry], columns: Sequence[str]) -> tuple[list[str], 
 
 
 def written(entries: Sequence[Entry], format: str, columns: Sequence[str]) -> str | None:
-    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`; None for other formats."""
+    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`; None for other
+    formats."""
     if format == "json":
         return as_json(entries)
     if format == "csv":

@@ -62,7 +62,8 @@ def _network(file: str, at: str, variant: str | None) -> Network:
 
 
 def _refused(console: Console, problem: ArchError) -> None:
-    """What is wrong with a version, on standard output: git shows that in its pager, and what goes elsewhere behind it."""
+    """What is wrong with a version, on standard output: git shows that in its pager, and what goes elsewhere behind
+    it."""
     from archdsl.diagnostics import render_text
 
     console.give(render_text(problem.diagnostics, console.paints(sys.stdout)))

@@ -1,4 +1,5 @@
-"""Output files of ours: known again by a word in their first bytes, or their last, so that only those are replaced unasked."""
+"""Output files of ours: known again by a word in their first bytes, or their last, so that only those are replaced
+unasked."""
 
 from __future__ import annotations
 

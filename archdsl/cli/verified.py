@@ -29,7 +29,8 @@ def open_job(
     args: Mapping[str, str],
     size: str | None,
 ) -> tuple[Job, dict[str, Any] | None]:
-    """What is to be verified, and the certificate that the file has. Raises E0801, E0802, E0805, E0822, E0823, E06xx."""
+    """What is to be verified, and the certificate that the file has. Raises E0801, E0802, E0805, E0822, E0823,
+    E06xx."""
     need("numpy")
     need("torch", "E0801", "pip install 'archdsl[torch]'")
     need("onnx")
@@ -135,7 +136,8 @@ def run(console: Console, job: Job, folder: Path) -> Any:
 
 
 def _dtype(facts: Any) -> str:
-    """What the file computes in. Raises E0823 for int8, whose errors are those of its calibration and not of rounding."""
+    """What the file computes in. Raises E0823 for int8, whose errors are those of its calibration and not of
+    rounding."""
     precision = "fp32" if facts is None else facts.metadata.get("precision", "fp32")
     if precision not in _DTYPES:
         raise error(
@@ -167,7 +169,8 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
 
 
 def _loaded(path: Path) -> Any:
-    """The model, its external numbers left where they are. Raises E0805 for one that is damaged, or has control flow."""
+    """The model, its external numbers left where they are. Raises E0805 for one that is damaged, or has control
+    flow."""
     import onnx
 
     from archdsl.runtime.model import check_runnable, not_a_model

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Job:
-    """What is verified: the network, its numbers, and the file, if there is one. `graph` is what the judge computes: the
-    network, or, where only folded numbers are known, what the passes made of it (`whole` false)."""
+    """What is verified: the network, its numbers, and the file, if there is one. `graph` is what the judge computes:
+    the network, or, where only folded numbers are known, what the passes made of it (`whole` false)."""
 
     net: Network
     graph: Graph

@@ -16,8 +16,8 @@ from archdsl.shapes import Shape, format_shape
 def earlier(builder: Builder, name: str, span: Span, frame: Frame, scope: Scope) -> Node:
     """The node that `again name` runs again, or the one that it runs again in turn.
 
-    Raises E0410 and E0411 (no such node, or a later one), E0419 (no tensors, or several ops with tensors), E0420 (a node of
-    another module).
+    Raises E0410 and E0411 (no such node, or a later one), E0419 (no tensors, or several ops with tensors), E0420 (a
+    node of another module).
     """
     ref = Ref(tuple(name.split(".")), span)
     found = builder.nodes[resolve(builder, ref, frame)]

@@ -93,7 +93,8 @@ class Bound:
         return total
 
     def _work(self, item: Item) -> int:
-        """What a copy of an item costs beyond its nodes: `sum(rows)` looks at every row, an `add` reads each reference."""
+        """What a copy of an item costs beyond its nodes: `sum(rows)` looks at every row, an `add` reads each
+        reference."""
         cost = self.works.get(id(item))
         if cost is None:
             written = [*item.expressions()]

@@ -54,7 +54,8 @@ class Builder:
     met: set[tuple[Size, Size]] = field(default_factory=set)
     """Different sizes that were joined and must agree."""
     inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
-    """Outputs by the op's id (the nodes keep it alive) and the inputs' shapes: copies of a node need not be inferred again."""
+    """Outputs by the op's id (the nodes keep it alive) and the inputs' shapes: copies of a node need not be inferred
+    again."""
     least: dict[Symbol, int] = field(default_factory=dict)
     steps: dict[Symbol, int] = field(default_factory=dict)
     training: bool = False
@@ -246,7 +247,8 @@ class Builder:
         return []
 
     def changes(self, node: int, until: int) -> tuple[Label, ...]:
-        """Labels for what happened to the shape between `until` and `node`: where the size changed last, and the end."""
+        """Labels for what happened to the shape between `until` and `node`: where the size changed last, and the
+        end."""
         resized = self._resized_at(node, until)
         labels = []
         if resized is not None:

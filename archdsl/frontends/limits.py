@@ -19,8 +19,8 @@ MEMORY = 4 << 30
 
 @contextmanager
 def limited(size: int, seconds: int = SECONDS, memory: int = MEMORY) -> Iterator[None]:
-    """Raises E0847 where what is done inside, for a file of `size` bytes, needs more. Elsewhere than on Unix, and outside
-    of the main thread, nothing is limited."""
+    """Raises E0847 where what is done inside, for a file of `size` bytes, needs more. Elsewhere than on Unix, and
+    outside of the main thread, nothing is limited."""
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return

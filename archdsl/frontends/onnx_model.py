@@ -172,7 +172,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 
 def _module(node: onnx.NodeProto) -> str | None:
-    """`layer1.0.conv1`, from `/layer1/layer1.0/conv1/Conv`, from the exporter's scopes, or from a name that is a path."""
+    """`layer1.0.conv1`, from `/layer1/layer1.0/conv1/Conv`, from the exporter's scopes, or from a name that is a
+    path."""
     scopes = next((p.value for p in node.metadata_props if p.key == _SCOPES), None)
     if scopes is not None:
         return next((s for s in reversed(re.findall(r"'([^']*)'", scopes)[:-1]) if s), "")

@@ -78,7 +78,8 @@ def _weights(model: Model, graph: Graph, passes: list[str], source: str, help: s
 
 
 def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, Entry]:
-    """What was found for each tensor of the graph. What only training needs is started, as everywhere. E0845 helps with `help`."""
+    """What was found for each tensor of the graph. What only training needs is started, as everywhere. E0845 helps with
+    `help`."""
     from archdsl.backends.weights.initial import start
 
     entries, missing = {}, []
@@ -110,8 +111,8 @@ def _stored(item: Stored | Derived, array: Array) -> Array:
 
 
 def _unfolded(parts: Mapping[str, Folded], weight: Array | None, bias: Array | None) -> dict[str, Array]:
-    """The layer's own tensors and its norms' such that together they say what the folded ones do; empty where none do. The
-    norms are neutral, the spec's constants divided out, and one tensor has what is left of the bias."""
+    """The layer's own tensors and its norms' such that together they say what the folded ones do; empty where none do.
+    The norms are neutral, the spec's constants divided out, and one tensor has what is left of the bias."""
     recipe = parts["weight"]
     if weight is None:
         return {}

@@ -1,4 +1,5 @@
-"""What is known of a model while it is read: the ops made so far, the shapes of its values, and which lie channels last."""
+"""What is known of a model while it is read: the ops made so far, the shapes of its values, and which lie channels
+last."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from archdsl.shapes import Shape
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An op with the values it reads and the one it makes. `module`: where it comes from; `tensors` by parameter name."""
+    """An op with the values it reads and the one it makes. `module`: where it comes from; `tensors` by parameter
+    name."""
 
     op: Op
     inputs: tuple[str, ...]

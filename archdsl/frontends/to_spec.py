@@ -1,4 +1,5 @@
-"""A model of another tool as a spec, flat: correct, if long. With it the numbers, under the names that the spec gives."""
+"""A model of another tool as a spec, flat: correct, if long. With it the numbers, under the names that the spec
+gives."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def to_spec(model: Model, name: str, sizes: Mapping[str, Shape], source: str) ->
 def _graph(
     placed: Sequence[Placed], name: str, sizes: Mapping[str, Shape], outputs: Mapping[str, str], sharing: bool
 ) -> tuple[Graph, dict[str, Array]]:
-    """The graph, and its numbers by key. Only what the outputs need is kept. `sharing`: tensors used twice are `again` ones."""
+    """The graph, and its numbers by key. Only what the outputs need is kept. `sharing`: tensors used twice are `again`
+    ones."""
     maker = _Maker(name, sharing)
     for number, (value, shape) in enumerate(sizes.items()):
         maker.input(value, "input" if len(sizes) == 1 else _word(value, number), shape)

@@ -43,7 +43,8 @@ def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def trace(module: nn.Module, size: Sequence[int]) -> Model:
-    """The module as ONNX, its batch norms and the names of its tensors kept. Raises E0844 where torch cannot export it."""
+    """The module as ONNX, its batch norms and the names of its tensors kept. Raises E0844 where torch cannot export
+    it."""
     target: Any = io.BytesIO()
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():

@@ -39,7 +39,8 @@ CONTAINER_NAMES = frozenset("keys values items update clear pop".split())
 
 
 def check_dotted(scalar: Scalar) -> str:
-    """The name that a key of a mapping of nodes gives; `path1.conv` puts the node two levels down. Raises E0501, E0502."""
+    """The name that a key of a mapping of nodes gives; `path1.conv` puts the node two levels down. Raises E0501,
+    E0502."""
     first, *further = scalar.text.split(".")
     if not first or not further or scalar.text.startswith("_"):
         return check_key(scalar)

@@ -8,13 +8,14 @@ from archdsl.ops.base import Op
 
 
 class Again(Op):
-    """An earlier node with tensors, run again on another input: `again conv1`. The tensors are the earlier node's. In the graph
-    it is that node's op.
+    """An earlier node with tensors, run again on another input: `again conv1`. The tensors are the earlier node's. In
+    the graph it is that node's op.
 
     Shape: that of the earlier node's op for what arrives.
     Parameters: none of its own; it uses those of the node it names.
     MACs: those of the earlier node's op for what arrives.
-    Errors: E0419 a node without tensors, or several, E0420 one that it cannot reach, E0423 tensors that do not fit what arrives.
+    Errors: E0419 a node without tensors, or several, E0420 one that it cannot reach, E0423 tensors that do not fit what
+    arrives.
     Source: Zhang et al. 2016 (PolyNet, poly-2 and poly-3 modules), arXiv 1611.05725, section 3.
     """
 

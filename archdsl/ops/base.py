@@ -130,7 +130,8 @@ class Op(BaseModel):
         return inputs[0]
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
-        """Sizes that arrive here and must not be smaller than a number. That an output has a pixel goes without saying."""
+        """Sizes that arrive here and must not be smaller than a number. That an output has a pixel goes without
+        saying."""
         return ()
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:

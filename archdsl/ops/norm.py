@@ -79,7 +79,8 @@ class Gn(Op):
         return inputs[0]
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
-        """With a channel per group, one axis must keep two pixels; which one is free to choose, the first that has them."""
+        """With a channel per group, one axis must keep two pixels; which one is free to choose, the first that has
+        them."""
         channels, *sizes = inputs[0]
         if at(channels) != self.groups:
             return ()

@@ -1,8 +1,9 @@
 """Two networks laid side by side: which part of one is which part of the other.
 
-Siblings are aligned like two sequences (Needleman and Wunsch 1970): in order, at the least cost. Equal parts cost nothing,
-whatever a list numbers them; parts of one name cost what differs in them; a part under another name is the same one
-only if hardly anything else differs. What is left over on both sides, and is equal and the only one of its kind, was moved.
+Siblings are aligned like two sequences (Needleman and Wunsch 1970): in order, at the least cost. Equal parts cost
+nothing, whatever a list numbers them; parts of one name cost what differs in them; a part under another name is the
+same one only if hardly anything else differs. What is left over on both sides, and is equal and the only one of its
+kind, was moved.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _MAX_CELLS = 1_000_000
 
 
 class Side(NamedTuple):
-    """A part of one of the two graphs, with what it is called among its siblings and what it is, names of its own aside."""
+    """A part of one of the two graphs, with what it is called among its siblings and what it is, names of its own
+    aside."""
 
     graph: Graph
     part: Part
@@ -231,8 +233,8 @@ def _shared(a: Counter[T], b: Counter[T]) -> float:
 
 
 def moved(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
-    """Of parts that are in one network only: equal ones, tensors and all, that are the only ones of their kind, or at least
-    of their name. One of the two may lie deeper: what was put into a block, or taken out of one."""
+    """Of parts that are in one network only: equal ones, tensors and all, that are the only ones of their kind, or at
+    least of their name. One of the two may lie deeper: what was put into a block, or taken out of one."""
     whole = {id(side) for side in (*before, *after)}
     pairs: list[Pair] = []
     taken: set[int] = set()

@@ -1,4 +1,5 @@
-"""What changed between two networks: blocks added, removed, changed or moved, what they cost, which weights carry over."""
+"""What changed between two networks: blocks added, removed, changed or moved, what they cost, which weights carry
+over."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Fact(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """A part's trained numbers, MACs, bytes of stored activations (one sample, fp32), and the receptive field behind it."""
+    """A part's trained numbers, MACs, bytes of stored activations (one sample, fp32), and the receptive field behind
+    it."""
 
     params: int
     macs: int
@@ -41,7 +43,8 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One part that is not the same in both. `others` are further ones with the very same changes; `rows` what is inside.
+    """One part that is not the same in both. `others` are further ones with the very same changes; `rows` what is
+    inside.
 
     `before` and `after` are the part in each network, None where it is not in one; costs are those of this part alone.
     """
@@ -83,9 +86,9 @@ class Carried(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """`fit`: of one name and shape in both; `strangers`: those among them that belong to another node there; `renamed`: the
-    same node's tensor of the same shape, but under another name; `reshaped`: the name is there, with another shape; `new`:
-    the rest. `fit`, `renamed` (without those that fit besides), `reshaped` and `new` make up `all`."""
+    """`fit`: of one name and shape in both; `strangers`: those among them that belong to another node there; `renamed`:
+    the same node's tensor of the same shape, but under another name; `reshaped`: the name is there, with another shape;
+    `new`: the rest. `fit`, `renamed` (without those that fit besides), `reshaped` and `new` make up `all`."""
 
     all: Carried
     fit: Carried

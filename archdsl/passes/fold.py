@@ -14,7 +14,8 @@ from archdsl.shapes import Shape, concrete
 
 PartKind: TypeAlias = Literal["node", "block", "sequence"]
 Signatures: TypeAlias = Mapping[Scope, int]
-"""A number for each scope; equal numbers: one program, perhaps with other fields (`signatures(graph, fields=False)`)."""
+"""A number for each scope; equal numbers: one program, perhaps with other fields (`signatures(graph,
+fields=False)`)."""
 
 _COMPOSITES = frozenset({"residual", "branches", "dense"})
 
@@ -70,8 +71,8 @@ def is_block(scope: Scope) -> bool:
 def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[Part, ...]:
     """The parts of a scope in written order; together they hold each node of it once.
 
-    Anonymous scopes (a residual's body, a branch, branches within one) are spliced in; a layer of a dense block holds the concat behind
-    it. With `same`, neighbours of equal structure and output become one part with several copies.
+    Anonymous scopes (a residual's body, a branch, branches within one) are spliced in; a layer of a dense block holds
+    the concat behind it. With `same`, neighbours of equal structure and output become one part with several copies.
     """
     parts: list[Part] = []
     pending: list[Scope | int] = list(reversed(scope.members))

@@ -1,7 +1,8 @@
 """Batch norms, `scale` and `affine` taken into the convolution or fully connected layer beside them.
 
-The layer gets recipes for its tensors (`archdsl.folding`), no numbers. Tensors that several nodes use stay as they are. A batch norm that stands alone stays one: as a
-multiplication and an addition it ran slower (DenseNet-121 in ONNX Runtime, 1.13 times).
+The layer gets recipes for its tensors (`archdsl.folding`), no numbers. Tensors that several nodes use stay as they are.
+A batch norm that stands alone stays one: as a multiplication and an addition it ran slower (DenseNet-121 in ONNX
+Runtime, 1.13 times).
 """
 
 from __future__ import annotations

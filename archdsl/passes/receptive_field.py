@@ -61,7 +61,8 @@ def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Rea
 
 
 def feature_field(graph: Graph) -> Field | None:
-    """The field of the last feature map, which a classifier pools or flattens; None: the whole image, or no map at all."""
+    """The field of the last feature map, which a classifier pools or flattens; None: the whole image, or no map at
+    all."""
     fields = receptive_fields(graph)
     maps = [n.id for n in graph.nodes if not n.training and len(n.shape) == 3 and not _pooled(n)]
     return fields[maps[-1]] if maps else None

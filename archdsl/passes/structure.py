@@ -16,8 +16,8 @@ from archdsl.graph import Graph, Node, Scope
 class Boundary(NamedTuple):
     """The values that cross a scope's border, as node ids.
 
-    `inputs` are made outside and read inside, in the order of their first use; `outputs` are made inside and read outside
-    (or are outputs of the network), in the order they are made.
+    `inputs` are made outside and read inside, in the order of their first use; `outputs` are made inside and read
+    outside (or are outputs of the network), in the order they are made.
     """
 
     inputs: tuple[int, ...]
@@ -58,11 +58,11 @@ def signatures(graph: Graph, fields: bool = True) -> dict[Scope, int]:
     Equal scopes have the same members in the same order under the same names, of the same kind, block and role, wired
     alike, and reading the same number of values from outside. What a scope is called itself, where it was written and
     which values exactly it reads does not count, so the copies of a repeat are equal. With `fields` also every field of
-    every op and every shape agrees: they are copies of one thing. Without, only the kinds of the ops, the names of their
-    tensors and the ranks of their inputs do: one program, with other numbers in it.
+    every op and every shape agrees: they are copies of one thing. Without, only the kinds of the ops, the names of
+    their tensors and the ranks of their inputs do: one program, with other numbers in it.
 
-    The numbers are small, given in the order in which the classes are first completed, and mean nothing across calls. Time
-    grows with the nodes and the values that cross borders; nothing recurses.
+    The numbers are small, given in the order in which the classes are first completed, and mean nothing across calls.
+    Time grows with the nodes and the values that cross borders; nothing recurses.
     """
     key = _exact if fields else _program
     crossing = boundaries(graph)

@@ -1,16 +1,17 @@
 """How far two runs of one network may lie apart, by rounding alone: the one place that says so.
 
-Outputs are compared channel by channel (`apart`): ``max|a - b| / max|b|`` over one channel's numbers, against a judge that
-computes in float64 (`judge.py`). One wrong weight moves one channel, and among channels with larger numbers it would not
-be seen. What a run in another precision may differ by follows from its unit roundoff u and from the network:
+Outputs are compared channel by channel (`apart`): ``max|a - b| / max|b|`` over one channel's numbers, against a judge
+that computes in float64 (`judge.py`). One wrong weight moves one channel, and among channels with larger numbers it
+would not be seen. What a run in another precision may differ by follows from its unit roundoff u and from the network:
 
 1. Rounding errors of a sum of n terms grow like ``sqrt(n) * u`` with high probability (Higham and Mary 2019, "A new
    approach to probabilistic rounding error analysis", theorem 2.4). `terms` is that n for each op.
-2. So the judge runs a second time, and errs on purpose: every op that rounds receives inputs and tensors that are off by
+2. So the judge runs a second time, and errs on purpose: every op that rounds receives inputs and tensors that are off
+by
    ``sqrt(n) * u`` of themselves, with random signs, and its output is made off likewise (Monte Carlo arithmetic, Parker
-   1997), and where it gives few numbers this is done several times. How far that run strays from the first in a channel,
-   its `spread`, says what errors of this size come to at this depth: they add up, cancel, are amplified where large numbers
-   cancel, and are forgotten behind a relu.
+   1997), and where it gives few numbers this is done several times. How far that run strays from the first in a
+   channel, its `spread`, says what errors of this size come to at this depth: they add up, cancel, are amplified where
+   large numbers cancel, and are forgotten behind a relu.
 3. The bound of the channel is ``SAFETY * (spread + u)``.
 
 It grows with depth, with the length of sums, and with how badly the numbers at hand are conditioned.
@@ -57,8 +58,8 @@ Numbers: TypeAlias = npt.NDArray[np.float64]
 
 
 class Apart(NamedTuple):
-    """How far a value is from the judge's, and how far it may be, in the channel that is nearest to its bound or furthest
-    past it; `channel` is None where the tensor is taken as a whole."""
+    """How far a value is from the judge's, and how far it may be, in the channel that is nearest to its bound or
+    furthest past it; `channel` is None where the tensor is taken as a whole."""
 
     difference: float
     bound: float
@@ -99,7 +100,8 @@ def _largest(value: Numbers) -> Numbers:
 
 
 def steadied(spread: Numbers, value: Numbers) -> Numbers:
-    """The spread, where a channel of `value` has too few numbers that are not 0 to go by, at least the channels' median."""
+    """The spread, where a channel of `value` has too few numbers that are not 0 to go by, at least the channels'
+    median."""
     if len(spread) == 1:
         return spread
     few = np.count_nonzero(value, (0, 2, 3)) < LEAST
@@ -191,14 +193,14 @@ TERMS: Mapping[type[Op], Rule] = {
         _EXACT,
     ),
 }
-"""n: how many terms go into one number of the output. One row for each of `ops.GRAPH_OPS`; functions such as exp count as
-a series of eight."""
+"""n: how many terms go into one number of the output. One row for each of `ops.GRAPH_OPS`; functions such as exp count
+as a series of eight."""
 
 ABSOLUTE: frozenset[type[Op]] = frozenset({ops.Sigmoid, ops.HardSigmoid, ops.Elu})
 """Computed as a difference from, or a fraction of, 1: their error does not shrink with their result."""
 OF_INPUT: frozenset[type[Op]] = frozenset({ops.Silu, ops.Gelu, ops.HardSwish})
 """Their input times such a function: the error is one of the input."""
 OF_TERMS: frozenset[type[Op]] = frozenset({ops.Bn, ops.Gn, ops.Ln})
-"""``(x - mean) / std * weight + bias``: the error of each number is one of the sizes of its terms, ``x / std * weight``,
-``mean / std * weight`` and ``bias``. Tensors that are off would be one draw for a whole channel; and of what is lost in the
-subtraction inputs that are off show nothing where the norm takes it out again."""
+"""``(x - mean) / std * weight + bias``: the error of each number is one of the sizes of its terms, ``x / std *
+weight``, ``mean / std * weight`` and ``bias``. Tensors that are off would be one draw for a whole channel; and of what
+is lost in the subtraction inputs that are off show nothing where the norm takes it out again."""

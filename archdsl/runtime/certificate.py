@@ -1,7 +1,7 @@
 """A record in an ONNX file that says what the file was compared with, and how far it was from it.
 
-It is one entry of the file's metadata, its last field. With it stands the SHA-256 of everything else in the file, so that a
-file that was changed afterwards no longer matches. Reading and writing step over the graph: no weight is loaded.
+It is one entry of the file's metadata, its last field. With it stands the SHA-256 of everything else in the file, so
+that a file that was changed afterwards no longer matches. Reading and writing step over the graph: no weight is loaded.
 """
 
 from __future__ import annotations

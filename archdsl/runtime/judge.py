@@ -59,11 +59,11 @@ def judge(
 ) -> Iterator[Judged]:
     """Every node that runs at inference, in order.
 
-    With `known`, values of nodes by their paths, the nodes behind one of those are computed from what it is known to give:
-    each is then judged alone, by what it makes of what it gets, and errors before it do not count.
+    With `known`, values of nodes by their paths, the nodes behind one of those are computed from what it is known to
+    give: each is then judged alone, by what it makes of what it gets, and errors before it do not count.
 
-    `inputs` by the path of the input, batch first; `weights` as for `to_torch`. Values are let go when nobody reads them any
-    more; `bounds.py` says what the bounds are.
+    `inputs` by the path of the input, batch first; `weights` as for `to_torch`. Values are let go when nobody reads
+    them any more; `bounds.py` says what the bounds are.
     """
     last = _last_readers(graph)
     errors = torch.Generator().manual_seed(seed)

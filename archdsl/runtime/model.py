@@ -1,7 +1,8 @@
 """What an ONNX file says of itself, read before anything loads or runs it.
 
-An ONNX file is a protobuf message: fields, each a number, a wire type and a value (https://protobuf.dev/programming-guides/encoding).
-Of the graph, which may have gigabytes, only the nodes are looked at; its numbers are stepped over.
+An ONNX file is a protobuf message: fields, each a number, a wire type and a value
+(https://protobuf.dev/programming-guides/encoding). Of the graph, which may have gigabytes, only the nodes are looked
+at; its numbers are stepped over.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Eight bits instead of thirty-two: static quantisation by ONNX Runtime's own quantiser, calibrated on the user's images.
+"""Eight bits instead of thirty-two: static quantisation by ONNX Runtime's own quantiser, calibrated on the user's
+images.
 
 Weights become int8 with a scale for each channel, activations uint8 with one for each value, from the least and the
-largest number seen (QuantizeLinear and DequantizeLinear around every op that has an int8 form). ONNX Runtime's kernels for
-x86 take uint8 beside int8; signed activations it turns into unsigned ones only where one op reads them, so that a network with skips
-would run slower than in float32 (1.32). What int8 costs is told on the same images.
+largest number seen (QuantizeLinear and DequantizeLinear around every op that has an int8 form). ONNX Runtime's kernels
+for x86 take uint8 beside int8; signed activations it turns into unsigned ones only where one op reads them, so that a
+network with skips would run slower than in float32 (1.32). What int8 costs is told on the same images.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What int8 changes, over the calibration images: the cosine between the outputs, 1 where they point the same way, as
-    mean and least; and for classes the share of images whose best one is the same, and how many best ones there are before."""
+    """What int8 changes, over the calibration images: the cosine between the outputs, 1 where they point the same way,
+    as mean and least; and for classes the share of images whose best one is the same, and how many best ones there are
+    before."""
 
     images: int
     cosine: float
@@ -89,8 +91,8 @@ def quantise(
 ) -> tuple[Written, Difference]:
     """Writes the float32 `model` as int8, and tells the difference.
 
-    Errors: E0804, E0806 images that cannot be used, all of them before the work begins; E0805 a model that the quantiser
-    refuses; E07xx as `atomic_write`.
+    Errors: E0804, E0806 images that cannot be used, all of them before the work begins; E0805 a model that the
+    quantiser refuses; E07xx as `atomic_write`.
     """
     predictor = open_predictor(model, "cpu")
     steps = _Steps(3 * len(images), progress)

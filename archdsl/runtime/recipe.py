@@ -13,7 +13,8 @@ Layout: TypeAlias = Literal["RGB", "BGR", "L"]
 Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
 
 _WHOLE = 256 / 224
-"""The ImageNet convention of 2012 to today: the shorter side becomes 256 for a centre crop of 224, and so in proportion."""
+"""The ImageNet convention of 2012 to today: the shorter side becomes 256 for a centre crop of 224, and so in
+proportion."""
 _CHANNELS: dict[str, int] = {"RGB": 3, "BGR": 3, "L": 1}
 
 

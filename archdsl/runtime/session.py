@@ -32,8 +32,9 @@ FATAL_ONLY = 4
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """How a session runs, beside where. `threads` of the CPU (None: ONNX Runtime's choice, one a core); `search` every
-    algorithm of cuDNN for the fastest, which takes seconds at the first run; `replay` the GPU's work as one recorded graph
-    where it can (and by `Session.bound` only); `half` lets TensorRT use float16; `profile` is where a profile is written to."""
+    algorithm of cuDNN for the fastest, which takes seconds at the first run; `replay` the GPU's work as one recorded
+    graph where it can (and by `Session.bound` only); `half` lets TensorRT use float16; `profile` is where a profile is
+    written to."""
 
     threads: int | None = None
     search: bool = False
@@ -44,8 +45,8 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what had to be given up, `said` what
-    ONNX Runtime told of a provider that does not start."""
+    """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what had to be given up, `said`
+    what ONNX Runtime told of a provider that does not start."""
 
     inference: Any
     provider: str
@@ -83,7 +84,8 @@ class Session:
         binding = self.inference.io_binding()
         for name, value in values.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, device, 0))
-        # A recorded graph writes to the places that it was recorded with: outputs need theirs before the first recorded run.
+        # A recorded graph writes to the places that it was recorded with: outputs need theirs before the first recorded
+        # run.
         for name, value in zip(self.outputs, self.run(values), strict=True):
             place = ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, device, 0)
             binding.bind_ortvalue_output(name, place)
@@ -110,8 +112,8 @@ class Binding:
 
 
 def _unrecorded() -> Any:
-    """Options of a run that neither records the GPU's work nor replays a record, which would read and write the places of
-    the inputs and outputs that it was made with (onnxruntime_run_options_config_keys.h)."""
+    """Options of a run that neither records the GPU's work nor replays a record, which would read and write the places
+    of the inputs and outputs that it was made with (onnxruntime_run_options_config_keys.h)."""
     import onnxruntime as ort
 
     options = ort.RunOptions()

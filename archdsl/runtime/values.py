@@ -26,8 +26,8 @@ Values: TypeAlias = dict[str, Array]
 def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) -> Values:
     """What the module and all modules in it return, each for the node that it gives the value of.
 
-    `module` has the tree of submodules of `graph`. What a function computes inside of a module that returns something else is
-    not seen.
+    `module` has the tree of submodules of `graph`. What a function computes inside of a module that returns something
+    else is not seen.
     """
     import torch
 
@@ -59,8 +59,8 @@ def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) 
 
 
 def _nodes_of_modules(graph: Graph) -> dict[str, list[str]]:
-    """The nodes whose values the module at a path returns, run by run: the node there and those that run it again, or the last
-    one of the scope there."""
+    """The nodes whose values the module at a path returns, run by run: the node there and those that run it again, or
+    the last one of the scope there."""
     found: dict[str, list[str]] = {}
     for n in graph.nodes:
         if not n.training:
@@ -105,8 +105,9 @@ def load_weights(module: nn.Module, weights: Mapping[str, Array]) -> None:
 def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], paths: Iterable[str]) -> Values:
     """What each node named by a path gives, run on the CPU; nodes that are not in the file are not in the result.
 
-    Every such value is made an output of the model: of `model` itself, whose graph is changed. External data is looked for
-    where its file `path` lies. ONNX Runtime then fuses nothing across them, so that each is the value of its own node.
+    Every such value is made an output of the model: of `model` itself, whose graph is changed. External data is looked
+    for where its file `path` lies. ONNX Runtime then fuses nothing across them, so that each is the value of its own
+    node.
     Errors: E0802, E0805.
     """
     wanted = set(paths)

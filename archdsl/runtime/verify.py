@@ -35,8 +35,8 @@ class Measured(NamedTuple):
 
 
 class Worst(NamedTuple):
-    """An artefact: how many nodes were compared, the one that is nearest to its bound, or furthest past it, and how many
-    are past theirs."""
+    """An artefact: how many nodes were compared, the one that is nearest to its bound, or furthest past it, and how
+    many are past theirs."""
 
     nodes: int
     path: str
@@ -81,8 +81,9 @@ def measure(
 ) -> Report:
     """Each node that some artefact has a value of, held against the judge.
 
-    `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact itself
-    has before it. Nodes that are inputs are not measured. `dtypes` names the artefacts that do not compute in float32.
+    `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact
+    itself has before it. Nodes that are inputs are not measured. `dtypes` names the artefacts that do not compute in
+    float32.
     """
     found: dict[str, dict[str, Apart]] = {}
     done: dict[str, str] = {}
@@ -130,8 +131,8 @@ def _twin(name: str, values: Values, artefacts: Mapping[str, Values], twins: dic
 def stands_for(graph: Graph, taken: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Of each node that an optimised file has, by its path, the node of `graph` whose value it gives.
 
-    A layer that took the norm behind it in gives the norm's value. `taken` are the nodes that the file has, and the paths of
-    those that each took in.
+    A layer that took the norm behind it in gives the norm's value. `taken` are the nodes that the file has, and the
+    paths of those that each took in.
     """
     return {path: _taken_in(graph, graph.by_path[path], taken).path for path in taken}
 

@@ -29,7 +29,8 @@ class Syntax:
         self.shown = f"`{self.char}`" if self.char.strip() else "the end of the line"
 
     def error(self) -> ArchError:
-        """Errors: E0101; E0103 an unknown tag, E0106 too deep, E0108 an impossible character, E0113 brackets inside brackets."""
+        """Errors: E0101; E0103 an unknown tag, E0106 too deep, E0108 an impossible character, E0113 brackets inside
+        brackets."""
         if "nesting depth" in self.problem:  # from 0.2.6 on libyaml looks no deeper than 1,000 levels ahead
             raise too_deep(word_span(self.source, self.first_too_deep()))
         if "\t" in self.indentation() and (self.first_on_line() or self.char == "\t"):
@@ -54,7 +55,8 @@ class Syntax:
         self.block()
 
     def first_too_deep(self) -> int:
-        """Of the brackets behind what was understood, the first that is too deep; where the parser gave up if there is none."""
+        """Of the brackets behind what was understood, the first that is too deep; where the parser gave up if there is
+        none."""
         depth = 0
         for at in range(self.end, self.at):
             depth += (self.text[at] in "[{") - (self.text[at] in "]}")

@@ -74,7 +74,8 @@ def _label(box: Box, shape: Shape, said: set[tuple[int, Shape]]) -> str:
 
 
 def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The arrows beside which a longer way leads to the same box. Boxes are numbered in an order of their own: no cycles."""
+    """The arrows beside which a longer way leads to the same box. Boxes are numbered in an order of their own: no
+    cycles."""
     before: dict[int, list[int]] = {}
     for source, target in pairs:
         before.setdefault(target, []).append(source)

@@ -57,7 +57,8 @@ class Point(NamedTuple):
 
 
 def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
-    """The chart of at least one point; `notes` stand below it, a line each. Raises E0851 (status 2) where matplotlib is missing."""
+    """The chart of at least one point; `notes` stand below it, a line each. Raises E0851 (status 2) where matplotlib is
+    missing."""
     need("matplotlib", "E0851", "pip install 'archdsl[plot]'")
     from matplotlib import rc_context
 
@@ -98,7 +99,8 @@ def _figure(points: Sequence[Point], notes: Sequence[str]) -> Figure:
 def _drawn(
     points: Sequence[Point], width: float, height: float, scale: float, notes: Sequence[str]
 ) -> tuple[Figure, int]:
-    """The chart at a size in points, and how many names found no place in it. A ball's radius is `scale * sqrt(params)`."""
+    """The chart at a size in points, and how many names found no place in it. A ball's radius is `scale *
+    sqrt(params)`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="white")

@@ -1,7 +1,7 @@
 """Where the names in a chart go: beside what they name, and over nothing else.
 
-Those with the most neighbours choose first, the cheapest among places on rings around their ball. A name may send others
-away, which then choose anew; it costs the more the oftener they were sent. All lengths are in points.
+Those with the most neighbours choose first, the cheapest among places on rings around their ball. A name may send
+others away, which then choose anew; it costs the more the oftener they were sent. All lengths are in points.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ def _cross(a: _Segment, b: _Segment) -> bool:
 
 
 def _cost(near: Sequence[Ball], box: _Box, distance: float, at: Place) -> float:
-    """Distance, and what lies beneath the name: another ball's middle costs most, as then it is not seen whose it is."""
+    """Distance, and what lies beneath the name: another ball's middle costs most, as then it is not seen whose it
+    is."""
     cost = distance + (4.0 if at.leader else 0.0)
     for ball in near:
         across = max(box.left - ball.x, 0.0, ball.x - box.right)

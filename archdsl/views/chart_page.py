@@ -1,4 +1,5 @@
-"""The ball chart as one HTML page that needs nothing from elsewhere: the drawing, what was left out of it, and a table."""
+"""The ball chart as one HTML page that needs nothing from elsewhere: the drawing, what was left out of it, and a
+table."""
 
 from __future__ import annotations
 

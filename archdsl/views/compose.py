@@ -77,7 +77,8 @@ class _Composer:
         return path in self.unfold or any(inner.startswith(f"{path}.") for inner in self.unfold)
 
     def _fold(self, parts: Sequence[Part], around: str) -> list[Part]:
-        """Equal neighbours as one part; those that are to be unfolded, and what stands in an unfolded sequence, alone."""
+        """Equal neighbours as one part; those that are to be unfolded, and what stands in an unfolded sequence,
+        alone."""
         if self.all_apart or around in self.unfold:
             self.apart |= {part.ids.start for part in parts}
             return list(parts)
@@ -139,7 +140,8 @@ class _Composer:
         return [member for part in parts for member in self._placed(part, around)]
 
     def _placed(self, part: Part, around: str) -> list[Box | Frame]:
-        """A part as a box, or as a frame with its own parts. Blocks hold blocks only as deep as a spec may nest them."""
+        """A part as a box, or as a frame with its own parts. Blocks hold blocks only as deep as a spec may nest
+        them."""
         closed = self.view.level != "layer" and not self._opened_here(part.path)
         if part.scope is None or part.kind == "node" or not part.path or closed:
             return self._closed(part, around)
@@ -163,7 +165,8 @@ class _Composer:
         return [frame]
 
     def _copy_inside(self, copies: tuple[range, ...], runs: list[tuple[range, ...]]) -> None:
-        """Notes that the boxes in the first copy of an opened part, and the `runs` in it, stand for the other copies too."""
+        """Notes that the boxes in the first copy of an opened part, and the `runs` in it, stand for the other copies
+        too."""
         for copy in copies[1:]:
             by = copy.start - copies[0].start
             self.box_of.update({first + by: self.box_of[first] for first in copies[0]})

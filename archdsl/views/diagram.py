@@ -1,7 +1,7 @@
 """A drawing of a network in any style and format: two tables, and the one function that looks things up in them.
 
-A style or a format is one file, with a function here: `Request -> Diagram`, named `module:function` so that only what is
-asked for is loaded.
+A style or a format is one file, with a function here: `Request -> Diagram`, named `module:function` so that only what
+is asked for is loaded.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def diagram(
 ) -> Diagram:
     """A network drawn.
 
-    What is too large, or cannot be laid out in `time_limit_s` seconds, is drawn more simply, and `note` says so. Errors, all
-    of status 2: E0711 nothing here can draw, E0712 even the simplest drawing takes too long, E0713 the network has no such
-    path, E0714 there is no such style, level or format.
+    What is too large, or cannot be laid out in `time_limit_s` seconds, is drawn more simply, and `note` says so.
+    Errors, all of status 2: E0711 nothing here can draw, E0712 even the simplest drawing takes too long, E0713 the
+    network has no such path, E0714 there is no such style, level or format.
     """
     check(style, format, view)
     own = STYLES[style].get(format)

@@ -22,7 +22,8 @@ _WORDS = {None: "none", (): "none"}
 
 
 def text(found: Comparison, names: tuple[str, str], settings: Sequence[Fact] = (), style: Style = Style()) -> str:
-    """What is different, block by block, then in all; ends with a newline. `settings` are further facts of the specs."""
+    """What is different, block by block, then in all; ends with a newline. `settings` are further facts of the
+    specs."""
     title = f"{escape_control(names[0])} -> {escape_control(names[1])}"
     if found.equal and not settings:
         return f"{title}\nno difference: {len(found.after.nodes)} nodes, {found.totals[1].params:,} params\n"

@@ -1,7 +1,7 @@
 """A drawing as DOT: what Graphviz lays out, and a format of its own.
 
-Whatever a spec names reaches DOT only through `quote`; nodes are `n0`, `n1`, ..., and nothing carries a URL. Every box and
-label has a size of its own, so what comes of it depends on no machine's fonts.
+Whatever a spec names reaches DOT only through `quote`; nodes are `n0`, `n1`, ..., and nothing carries a URL. Every box
+and label has a size of its own, so what comes of it depends on no machine's fonts.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def _members(drawing: Drawing, theme: Theme, heat: Scale | None, whole: bool) ->
 
 
 def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
-    """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from above."""
+    """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from
+    above."""
     inside = frame_content(frame)
     if frame.stage and not whole:  # its title may stand beside the arrow that comes in
         inside = inside._replace(height=inside.height - _TITLE_SAVED)

@@ -23,9 +23,9 @@ EVERYTHING = "*"
 class View:
     """What of a network is shown.
 
-    `network`: a box for each stage. `block`: a box for each outermost block. `layer`: every op, blocks as frames. `focus`
-    is the path of the block that alone is drawn. A path in `unfold` is opened, and out of the run of equals that it stands
-    in; that of a sequence (`layer3`) has all its members drawn one by one; `*` means all of them.
+    `network`: a box for each stage. `block`: a box for each outermost block. `layer`: every op, blocks as frames.
+    `focus` is the path of the block that alone is drawn. A path in `unfold` is opened, and out of the run of equals
+    that it stands in; that of a sequence (`layer3`) has all its members drawn one by one; `*` means all of them.
     """
 
     level: Level = "block"

@@ -66,7 +66,8 @@ def short(text: str, limit: int = _MAX_CHARS) -> str:
 
 
 def content(box: Box, scale: Scale | None = None) -> Content:
-    """What stands in a box. A block: its title above its path. A node: its op, how often it comes, what follows in it."""
+    """What stands in a box. A block: its title above its path. A node: its op, how often it comes, what follows in
+    it."""
     if box.sign:
         return Content(_placed([Line((Run(box.sign, 13, True),))]), _SIGN, _SIGN)
     count = Run(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None

@@ -39,7 +39,8 @@ class Layout(NamedTuple):
 def laid_out(request: Request) -> tuple[Drawing, Layout, str]:
     """The drawing that was asked for, and where it lies; or a simpler one, and a note that says so.
 
-    Raises E0711 (status 2) where nothing here can draw, E0712 (status 2) where even the simplest drawing takes too long.
+    Raises E0711 (status 2) where nothing here can draw, E0712 (status 2) where even the simplest drawing takes too
+    long.
     """
     from archdsl.diagnostics import error
 

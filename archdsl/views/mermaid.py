@@ -18,7 +18,8 @@ def write(request: Request) -> Diagram:
 
 
 def mermaid(drawing: Drawing, options: Options = Options()) -> str:
-    """Flowchart text. Nodes are `n0`, `n1`, ...; every text stands in quotes, what could mean something in it escaped."""
+    """Flowchart text. Nodes are `n0`, `n1`, ...; every text stands in quotes, what could mean something in it
+    escaped."""
     lines = [_SETTINGS, f"flowchart {options.direction}"]
     frames = 0
     pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(drawing.members)]

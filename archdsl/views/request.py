@@ -33,7 +33,8 @@ class Options:
     dpi: int = DPI
     """Of a PNG, in pixels per inch, at 72 points per inch."""
     width_mm: int | None = None
-    """Of the picture on paper (a column has about 85, a page 170); None: as large as it is, but no larger than a page."""
+    """Of the picture on paper (a column has about 85, a page 170); None: as large as it is, but no larger than a
+    page."""
 
     @property
     def width_points(self) -> float | None:

@@ -1,4 +1,5 @@
-"""A spec written another way, and held against what it was: expanded, flat, or formatted. What comes out means the same."""
+"""A spec written another way, and held against what it was: expanded, flat, or formatted. What comes out means the
+same."""
 
 from __future__ import annotations
 

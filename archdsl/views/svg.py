@@ -1,7 +1,7 @@
 """A drawing as SVG: Graphviz's places, our own pen.
 
-Text stays text, every box, frame and arrow says in its attributes what it stands for, and there is no script and no URL.
-With the theme `auto` a style sheet turns the light colours dark where the reader prefers that.
+Text stays text, every box, frame and arrow says in its attributes what it stands for, and there is no script and no
+URL. With the theme `auto` a style sheet turns the light colours dark where the reader prefers that.
 """
 
 from __future__ import annotations
@@ -146,7 +146,8 @@ def _dark_rules(pen: _Pen) -> str:
 
 
 def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: Halo = "") -> str:
-    """A line around the middle `x`, its baseline at `y`: each run an element, as programs differ on spaces between runs."""
+    """A line around the middle `x`, its baseline at `y`: each run an element, as programs differ on spaces between
+    runs."""
     left, out = x - line.width / 2, []
     ground = pen.theme.stage if halo == "on-stage" else pen.theme.background
     around = (

@@ -1,7 +1,7 @@
 """The colours of every drawing: light, dark, and for print in grey.
 
-Okabe and Ito's palette (2008), which colour-blind readers can tell apart: lines in full, fills as tints. No drawing says
-by colour alone what it says: words stand in the boxes too.
+Okabe and Ito's palette (2008), which colour-blind readers can tell apart: lines in full, fills as tints. No drawing
+says by colour alone what it says: words stand in the boxes too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Ops and blocks in words: as a spec writes them (`7x7 conv 64 /2`) and as a paper's figure does (`7x7 conv, 64, /2`)."""
+"""Ops and blocks in words: as a spec writes them (`7x7 conv 64 /2`) and as a paper's figure does (`7x7 conv, 64,
+/2`)."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:
-    """The path of a part within the scope `around`, or the first and last of a run (if they are long, its last word)."""
+    """The path of a part within the scope `around`, or the first and last of a run (if they are long, its last
+    word)."""
     first, last = (path.removeprefix(f"{around}.") for path in (part.path, part.last))
     if part.path == part.last:
         return first

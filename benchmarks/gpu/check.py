@@ -1,9 +1,9 @@
 """The checks that need a GPU, in one command: `python benchmarks/gpu/check.py [--seconds 3] [-o gpu.md] [NETWORK ...]`.
 
 For each network and batch our ONNX file in ONNX Runtime (CUDA, and TensorRT where it is installed) beside torch eager,
-channels_last, torch.compile and the traced ONNX file, in turns on the same GPU, in float32; then our file in float16. Before
-that, every output on the GPU is held against the processor's. Writes a Markdown table that says what it ran on; exits
-with 1 where an output differs by more than its bound, and with 2 where there is no GPU.
+channels_last, torch.compile and the traced ONNX file, in turns on the same GPU, in float32; then our file in float16.
+Before that, every output on the GPU is held against the processor's. Writes a Markdown table that says what it ran on;
+exits with 1 where an output differs by more than its bound, and with 2 where there is no GPU.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from measure import ROOT, machine, missing, table
 NETWORKS = ("resnet50", "vgg16", "googlenet", "densenet121", "inception_v3", "mobilenet_v2")
 WAYS = ("torch", "channels_last", "compile", "traced")
 BOUNDS = {"fp32": 1e-4, "fp16": 3e-2}
-"""`max|a - b| / max|b|` against the processor. float32 without TensorFloat-32 has 24 bits, and sums in another order; float16
-has 11."""
+"""`max|a - b| / max|b|` against the processor. float32 without TensorFloat-32 has 24 bits, and sums in another order;
+float16 has 11."""
 
 
 def archdsl(*args: str) -> subprocess.CompletedProcess[str]:

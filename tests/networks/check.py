@@ -2,9 +2,9 @@
 
 A bound on outputs follows from the network itself, and is fixed before anything of archdsl runs: how far the reference
 strays when each op's value is changed at random by what rounding to float32 may do, over `RUNS` runs, times `FACTOR`.
-Where that is more than `WORTHLESS` of the output, the network amplifies rounding (a norm over two almost equal numbers, a
-few times) so much that float32 says nothing about it: such outputs are counted, and not compared.
-Each node alone has a sharper bound, for each of its channels: that of `archdsl verify`, whose judge is compared as well.
+Where that is more than `WORTHLESS` of the output, the network amplifies rounding (a norm over two almost equal numbers,
+a few times) so much that float32 says nothing about it: such outputs are counted, and not compared. Each node alone has
+a sharper bound, for each of its channels: that of `archdsl verify`, whose judge is compared as well.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class Case:
         return machine
 
     def feeds(self, sizes: Mapping[str, int] | None = None, batch: int = 2) -> dict[str, np.ndarray]:
-        """Images at the default or at other sizes; sometimes large, sometimes with a channel that is the same everywhere."""
+        """Images at the default or at other sizes; sometimes large, sometimes with a channel that is the same
+        everywhere."""
         out = {}
         for i in self.graph.inputs:
             node = self.graph.nodes[i]
@@ -349,7 +350,8 @@ def session(model: onnx.ModelProto, plain: bool) -> Any:
 
 
 def check_onnx(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
-    """The model: initializers, inferred shapes of every node, and what ONNX Runtime gives, optimised or node by node."""
+    """The model: initializers, inferred shapes of every node, and what ONNX Runtime gives, optimised or node by
+    node."""
     graph = case.graph
     model = build(graph, case.weights)
     inferred = onnx.shape_inference.infer_shapes(bare(model), check_type=True, strict_mode=True, data_prop=True)

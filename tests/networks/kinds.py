@@ -231,7 +231,8 @@ def rbf(m: Any, x: Any, f: Fields) -> Any:
 
 
 def window_starts(size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], ceil: bool) -> list[int]:
-    """torch's rule (`pooling_output_shape`): with `ceil` a last window must start inside the image or the pad before."""
+    """torch's rule (`pooling_output_shape`): with `ceil` a last window must start inside the image or the pad
+    before."""
     room = size + sum(pads) - (dilation * (kernel - 1) + 1)
     count = (room + (stride - 1 if ceil else 0)) // stride + 1
     if ceil and (count - 1) * stride >= size + pads[0]:
@@ -313,8 +314,8 @@ def bn(m: Any, x: Any, f: Fields) -> Any:
 
 
 def _normalised(m: Any, x: Any, mean: Any, variance: Any, eps: float) -> Any:
-    """The mean is off by rounding of the values it is made of, and with it every difference; a variance found in one pass
-    is off by as much of the mean's square."""
+    """The mean is off by rounding of the values it is made of, and with it every difference; a variance found in one
+    pass is off by as much of the mean's square."""
     if not m.exact:
         variance = m.rounded(variance, variance + mean**2, 4).clamp(min=0)
     deviation = (variance + eps).sqrt()

@@ -1,4 +1,5 @@
-"""Draws one op that may fit what it receives, with its fields: odd windows, strides, dilations, groups, pads, constants."""
+"""Draws one op that may fit what it receives, with its fields: odd windows, strides, dilations, groups, pads,
+constants."""
 
 from __future__ import annotations
 

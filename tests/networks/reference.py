@@ -1,8 +1,8 @@
 """The language's long form run straight in torch: a second opinion on what a spec means. Imports nothing of archdsl.
 
-Expressions are Python's (`in` renamed), tensors are taken one after the other in the order of the state_dict, in float64.
-With `noise` every op's value is changed by what rounding to float32 could do to it, at random: how far outputs then
-stray is how far an implementation in float32 may stray (Monte Carlo arithmetic: Parker 1997; sums of n terms:
+Expressions are Python's (`in` renamed), tensors are taken one after the other in the order of the state_dict, in
+float64. With `noise` every op's value is changed by what rounding to float32 could do to it, at random: how far outputs
+then stray is how far an implementation in float32 may stray (Monte Carlo arithmetic: Parker 1997; sums of n terms:
 sqrt(n) * u * sum of their sizes, Higham and Mary 2019).
 """
 
@@ -129,7 +129,8 @@ class Machine:
     seen: Callable[[Any, Any], None] | None = None
     """Told of each node's data and what it receives."""
     settled: list[Any] | None = None
-    """The strides of the projections, residual by residual (None: no projection), where another size has settled them."""
+    """The strides of the projections, residual by residual (None: no projection), where another size has settled
+    them."""
 
     def __post_init__(self) -> None:
         self.args = {**WORDS, **{name: name for name in map(block_name, self.doc.get("blocks", {}))}}

@@ -32,7 +32,8 @@ class Dumper(yaml.SafeDumper):
 
 
 def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf"), flow: bool | None = True) -> str:
-    """The text of a spec. The style is drawn from `seed`, and depends on nothing else; without `flow` in block style."""
+    """The text of a spec. The style is drawn from `seed`, and depends on nothing else; without `flow` in block
+    style."""
     rng = random.Random(f"style {seed}")
     data = dict(doc)
     data["net"] = shortened(doc["net"], rng)

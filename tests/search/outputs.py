@@ -3,10 +3,10 @@
     python -m tests.search.outputs record before.json
     python -m tests.search.outputs compare before.json
 
-For every network: `params --format json`, `expand`, `check --format json`, the printed source, the ONNX file with and without
-passes (seed 0), DOT and SVG at three levels, the volumes and article drawings; for every file of the library `fmt`. Every output
-is made through the command line, so that the hashes stay comparable while modules move. A layout that runs into its time limit
-fails the run: its drawing would depend on the machine.
+For every network: `params --format json`, `expand`, `check --format json`, the printed source, the ONNX file with and
+without passes (seed 0), DOT and SVG at three levels, the volumes and article drawings; for every file of the library
+`fmt`. Every output is made through the command line, so that the hashes stay comparable while modules move. A layout
+that runs into its time limit fails the run: its drawing would depend on the machine.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""ONNX's messages in protobuf's encoding (protobuf.dev/programming-guides/encoding), fields in the order of their numbers in
-onnx.proto: byte for byte what the onnx package writes, without the time that it takes to load."""
+"""ONNX's messages in protobuf's encoding (protobuf.dev/programming-guides/encoding), fields in the order of their
+numbers in onnx.proto: byte for byte what the onnx package writes, without the time that it takes to load."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The fold map: which nodes each layer of a file took in, as short as names allow, in the file's metadata under `folded`.
+"""The fold map: which nodes each layer of a file took in, as short as names allow, in the file's metadata under
+`folded`.
 
-A layer that took others in has its tensors under names with a slash, `layer1.0.conv1/weight`. The map is a JSON object. A key is
-the last name of such layers, or behind a slash the whole path of one, which goes first; its value says what they took in,
-before it and behind it, in order: names beside the layer, or whole paths behind a slash. `{"conv1": "bn1", "/head.fc": "/norm"}`:
-every `conv1` took in the `bn1` beside it, `head.fc` took in `norm`.
+A layer that took others in has its tensors under names with a slash, `layer1.0.conv1/weight`. The map is a JSON object.
+A key is the last name of such layers, or behind a slash the whole path of one, which goes first; its value says what
+they took in, before it and behind it, in order: names beside the layer, or whole paths behind a slash. `{"conv1":
+"bn1", "/head.fc": "/norm"}`: every `conv1` took in the `bn1` beside it, `head.fc` took in `norm`.
 """
 
 from __future__ import annotations

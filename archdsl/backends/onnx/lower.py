@@ -155,7 +155,8 @@ def _as_before(e: Emitter) -> str:
 
 
 def _ln(e: Emitter, op: ops.Ln) -> None:
-    """The mean is taken off before the op takes it off again: ONNX Runtime 1.20 has the variance as mean(x^2) - mean(x)^2.
+    """The mean is taken off before the op takes it off again: ONNX Runtime 1.20 has the variance as mean(x^2) -
+    mean(x)^2.
 
     Where the mean is 1000 times the spread that is off by 0.94, then no number (1.32: 3e-5); so it is 5e-7 in both, and
     convnext_tiny takes 3 % longer.
@@ -174,8 +175,9 @@ def _ln(e: Emitter, op: ops.Ln) -> None:
 def _lrn(e: Emitter, op: ops.Lrn) -> None:
     """The mean over channels as an average pool over the rows of (1, C, pixels).
 
-    ONNX Runtime's own op refuses even sizes, and slides its sum along the channels, so that what a large one leaves behind
-    by rounding stays in the sums of those after it (at 1e6 beside 1 the result is no number); it takes 1.7 times as long.
+    ONNX Runtime's own op refuses even sizes, and slides its sum along the channels, so that what a large one leaves
+    behind by rounding stays in the sums of those after it (at 1e6 beside 1 the result is no number); it takes 1.7 times
+    as long.
     """
     channels = at(e.node.shape[0])
     square = e.step("square", "Mul", e.x, e.x)
@@ -273,8 +275,8 @@ _LISTED = 4096
 
 
 def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
-    """The channels picked in their new order: one node in the place of Reshape, Transpose, Reshape, which take as long in ONNX
-    Runtime. Of very many channels the list would be long."""
+    """The channels picked in their new order: one node in the place of Reshape, Transpose, Reshape, which take as long
+    in ONNX Runtime. Of very many channels the list would be long."""
     channels = at(e.node.shape[0])
     if channels <= _LISTED:
         order = [
@@ -308,8 +310,9 @@ def _upsample(e: Emitter, op: ops.Upsample) -> None:
 
 
 def _pad(e: Emitter, op: ops.Pad) -> None:
-    """The axes are named: without them ONNX Runtime 1.20 takes the pad into a max pool behind it, which pads with less than any number.
-    What is cut off is so by a Pad of its own, as to move an image within its size 1.20 writes over what it has yet to read."""
+    """The axes are named: without them ONNX Runtime 1.20 takes the pad into a max pool behind it, which pads with less
+    than any number. What is cut off is so by a Pad of its own, as to move an image within its size 1.20 writes over
+    what it has yet to read."""
     (top, left, bottom, right), (front, back) = op.sides, op.channels
     ends: tuple[int, ...] = (top, left, bottom, right)
     axes: tuple[int, ...] = (2, 3)

@@ -51,8 +51,8 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
     """What the graph becomes: every node that an output needs, in order, auxiliary heads left out.
 
     Nodes bear their paths, initializers the names of the network's tensors. The batch is symbolic; height and width
-    are with `free_sizes`, where the network and each op's translation leave them free. In half precision (`types`) inputs and outputs
-    are cast. Without `value_info` the plan tells of inner values only those that `_summands` finds.
+    are with `free_sizes`, where the network and each op's translation leave them free. In half precision (`types`)
+    inputs and outputs are cast. Without `value_info` the plan tells of inner values only those that `_summands` finds.
     """
     live = _live(graph)
     public = _public_names(graph)
@@ -126,8 +126,9 @@ def _sharing(lowered: Lowered, initializers: dict[str, Initializer], constants: 
 
 
 def _summands(nodes: Sequence[OnnxNode]) -> set[str]:
-    """The values that are added to one another. Where their sizes are free, ONNX Runtime adds within the convolution before
-    only if it is told that they are equal; it cannot infer that behind an op that it keeps in another memory layout."""
+    """The values that are added to one another. Where their sizes are free, ONNX Runtime adds within the convolution
+    before only if it is told that they are equal; it cannot infer that behind an op that it keeps in another memory
+    layout."""
     return {name for node in nodes if node.op_type == "Add" for name in node.inputs}
 
 
@@ -150,8 +151,8 @@ def _public_names(graph: Graph) -> dict[str, int]:
 def _value_names(
     graph: Graph, live: list[Node], direct: Mapping[str, int], public: Mapping[str, int]
 ) -> dict[int, str]:
-    """A name for each node's value: its path, an output's public name where it is that output as it stands (`direct`), or
-    where either is taken `path/out`."""
+    """A name for each node's value: its path, an output's public name where it is that output as it stands (`direct`),
+    or where either is taken `path/out`."""
     keys = {tensor.key for tensor in graph.tensors}
     names = {i: graph.nodes[i].path for i in graph.inputs}
     for name, number in direct.items():

@@ -86,7 +86,8 @@ def avgpool(e: Emitter, op: ops.AvgPool) -> None:
 def averaging(
     kernel: tuple[int, int], strides: tuple[int, int], pads: Pads = NO_PADS, count_include_pad: int = 1
 ) -> dict[str, Attribute]:
-    """All attributes of an AveragePool in floor mode but `dilations`, which ONNX Runtime's int8 form does not know (1.32)."""
+    """All attributes of an AveragePool in floor mode but `dilations`, which ONNX Runtime's int8 form does not know
+    (1.32)."""
     return {
         "auto_pad": "NOTSET",
         "ceil_mode": 0,

@@ -11,9 +11,9 @@ from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode
 def joined(
     nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], channels: Mapping[str, int]
 ) -> list[OnnxNode]:
-    """The nodes with a Split where several Slices of one value, of which `channels` says the channels, leave none out and have none
-    twice. It stands in the place of the first and bears its name; values keep theirs. Adds the sizes to the `initializers`,
-    and takes out the constants that no node reads any more."""
+    """The nodes with a Split where several Slices of one value, of which `channels` says the channels, leave none out
+    and have none twice. It stands in the place of the first and bears its name; values keep theirs. Adds the sizes to
+    the `initializers`, and takes out the constants that no node reads any more."""
     cuts: dict[str, list[tuple[int, int, OnnxNode]]] = {}
     for node in nodes:
         if node.op_type == "Slice" and node.inputs[0] in channels:

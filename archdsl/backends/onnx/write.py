@@ -1,7 +1,7 @@
 """The ONNX file, written straight from the graph: header first, then tensor after tensor.
 
-Everything but the tensors is known before the first of them is made; their bytes follow one after the other (fields may come
-in any order), so no more than one tensor is in memory at a time.
+Everything but the tensors is known before the first of them is made; their bytes follow one after the other (fields may
+come in any order), so no more than one tensor is in memory at a time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def build(
     value_info: bool = False,
     free_sizes: bool = True,
 ) -> onnx.ModelProto:
-    """The model in memory, weights inside; with `value_info` the shapes of all values too, without `free_sizes` for one size.
+    """The model in memory, weights inside; with `value_info` the shapes of all values too, without `free_sizes` for one
+    size.
 
     Errors: E0705 it is too large for that.
     """
@@ -104,8 +105,8 @@ def write(
     `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). Weights lie
     inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it
     (`<path>.2.data` where the model that is replaced uses that name). Half precision (`types`) rounds each number once;
-    what has no place in it is told as W0717. With `value_info` the file states the shape of every value, which viewers show.
-    Without `free_sizes` height and width are numbers.
+    what has no place in it is told as W0717. With `value_info` the file states the shape of every value, which viewers
+    show. Without `free_sizes` height and width are numbers.
 
     Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
     as `archdsl.files.atomic_write`.

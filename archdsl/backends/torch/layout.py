@@ -1,5 +1,5 @@
-"""Expressions laid out as Black lays them out: on one line if they fit, else their items on one line of their own, else an
-item a line, with a trailing comma."""
+"""Expressions laid out as Black lays them out: on one line if they fit, else their items on one line of their own, else
+an item a line, with a trailing comma."""
 
 from __future__ import annotations
 

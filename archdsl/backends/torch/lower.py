@@ -332,7 +332,8 @@ BARE: Mapping[str, str] = {
     "nn.Hardswish": "hardswish",
     "nn.Hardsigmoid": "hardsigmoid",
 }
-"""Modules that take no argument, with the word of the language: one may stand for another as a constructor's argument."""
+"""Modules that take no argument, with the word of the language: one may stand for another as a constructor's
+argument."""
 
 
 class Signature(NamedTuple):

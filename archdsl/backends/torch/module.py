@@ -173,7 +173,8 @@ def _call_runner(call: Call) -> Runner:
 def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
     """The network as a tree of modules, one for each named scope, its tensors allocated on `device` but not set.
 
-    `state_dict` has exactly the keys and shapes of `graph.tensors`. On the default device, `meta`, nothing is allocated.
+    `state_dict` has exactly the keys and shapes of `graph.tensors`. On the default device, `meta`, nothing is
+    allocated.
     """
     network = _assemble(graph)
     if torch.device(device).type == "meta":
@@ -240,8 +241,9 @@ def to_torch(
 ) -> nn.Module:
     """The network in evaluation mode, with weights.
 
-    `weights` maps every key of `graph.tensors` to an array or tensor, which are copied, unless they are the module's `own`
-    (those of a file that was mapped for it alone); None: the project's own start from `seed` (default 0). Raises ArchError E0603 where a key is missing, unknown or of another shape.
+    `weights` maps every key of `graph.tensors` to an array or tensor, which are copied, unless they are the module's
+    `own` (those of a file that was mapped for it alone); None: the project's own start from `seed` (default 0). Raises
+    ArchError E0603 where a key is missing, unknown or of another shape.
     """
     from archdsl.backends.weights import initial
 

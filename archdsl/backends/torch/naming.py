@@ -69,7 +69,8 @@ def unique(word: str, taken: Iterable[str], between: str = "") -> str:
 
 
 def field_names(names: Iterable[str]) -> list[str]:
-    """Fields of a named tuple for outputs of these names: identifiers, all different, none with a leading underscore."""
+    """Fields of a named tuple for outputs of these names: identifiers, all different, none with a leading
+    underscore."""
     fields: list[str] = []
     for name in names:
         word = identifier(name).lstrip("_") or "output"

@@ -48,8 +48,8 @@ class Block:
 
     A child with a dotted name, `path1.conv`, lies in plain containers that run nothing themselves.
 
-    With a `container` the children's order alone says what runs: each reads the one before (`nn.Sequential`), or all before it
-    (`DenseBlock`).
+    With a `container` the children's order alone says what runs: each reads the one before (`nn.Sequential`), or all
+    before it (`DenseBlock`).
     """
 
     scope: Scope
@@ -138,7 +138,8 @@ class _Builder:
                 new = [Step((member.id,), self._node(member, scope, block))]
                 training = member.training
             steps += [Step(step.outputs, step.expr, training and not apart) for step in new]
-        # What nobody reads is built, for its tensors, and not run: it gives its last value, and its caller leaves it out.
+        # What nobody reads is built, for its tensors, and not run: it gives its last value, and its caller leaves it
+        # out.
         block.outputs = self._outputs(scope) or steps[-1].outputs[:1]
         steps = self._chunked(_read(steps, block.outputs))
         hoisted = [] if scope is self.graph.root else self._hoist(block, steps)
@@ -184,7 +185,8 @@ class _Builder:
         return _placed(lowered.call, inputs, Weight(name))
 
     def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: Block) -> Expr:
-        """The expression that runs an earlier node's module once more, or reads its parameter: of a child, or inside one."""
+        """The expression that runs an earlier node's module once more, or reads its parameter: of a child, or inside
+        one."""
         lowered, path = self.lowered[node.id], node.shares[len(scope.path) :].lstrip(".")
         child = next(name for name in block.children if f"{path}.".startswith(f"{name}."))
         inside = tuple(path[len(child) + 1 :].split(".")) if path != child else ()

@@ -60,7 +60,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A child module applied, or what lies `inside` it, name by name. A child with a dotted name lies in plain containers."""
+    """A child module applied, or what lies `inside` it, name by name. A child with a dotted name lies in plain
+    containers."""
 
     child: str
     args: tuple[Expr, ...]

@@ -193,8 +193,8 @@ def _with_oddities(
 
 
 def _oddities(tensor: Tensor, entry: Entry) -> list[Diagnostic]:
-    """Numbers that no training leaves behind. Of most tensors the sum says that there are none; else the least and the largest
-    number do. Neither needs memory."""
+    """Numbers that no training leaves behind. Of most tensors the sum says that there are none; else the least and the
+    largest number do. Neither needs memory."""
     if entry.dtype != "float32" or not entry.nbytes:
         return []
     numbers, param, why = entry.make(), tensor.param, ""

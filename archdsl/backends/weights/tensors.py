@@ -33,7 +33,8 @@ class Weights(Mapping[str, Array]):
     """Tensors by name. `weights[key]` makes the array anew each time; `entries[key]` tells its shape without.
 
     `source` says where the numbers come from (`random, seed 0`, or `sha256:...` of the file they were read from);
-    `notes` holds what was noticed on the way; both may need all the numbers, and are worked out when they are asked for.
+    `notes` holds what was noticed on the way; both may need all the numbers, and are worked out when they are asked
+    for.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """What the nodes of an ONNX file are in our ops: the table `{op type: function}`.
 
 A function looks at its step, and at the one behind where several say one thing together (a Sigmoid and the Mul that
-makes it a SiLU), and gives an op with its numbers. Values that lie with their channels last, between two transposes, are
-followed as such: a MatMul there is a fully connected layer at every place.
+makes it a SiLU), and gives an op with its numbers. Values that lie with their channels last, between two transposes,
+are followed as such: a MatMul there is a fully connected layer at every place.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def reshape(r: Reading, step: Step) -> None:
 
 
 def restored(r: Reading, step: Step) -> bool:
-    """All numbers in a row, then each picked to where it was: `as_strided` as PyTorch exports it, for a mean over an image."""
+    """All numbers in a row, then each picked to where it was: `as_strided` as PyTorch exports it, for a mean over an
+    image."""
     found = r.behind(step.outputs[0], "Gather")
     order = r.constant(found[1], 1) if found is not None else None
     shape = (1, *concrete(r.shape(step.inputs[0])))

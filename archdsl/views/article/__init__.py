@@ -1,4 +1,5 @@
-"""The figures by which articles explain networks: neurons, a convolution, an inception, a residual and a dense block."""
+"""The figures by which articles explain networks: neurons, a convolution, an inception, a residual and a dense
+block."""
 
 from __future__ import annotations
 
@@ -38,9 +39,9 @@ def tex(request: Request) -> Diagram:
 def painter(request: Request) -> Callable[[Theme], Scene]:
     """The figure of the focus, the path of a block or a layer; else of the first that there is a figure for.
 
-    Fully connected layers alone are drawn as neurons; else the first dense, residual or inception block is drawn, else the
-    first convolution. Of the options only theme and title mean something here. Raises, with status 2, E0713 for a path that
-    the network has not, and E0717 where there is no figure for the focus, or for anything in the network.
+    Fully connected layers alone are drawn as neurons; else the first dense, residual or inception block is drawn, else
+    the first convolution. Of the options only theme and title mean something here. Raises, with status 2, E0713 for a
+    path that the network has not, and E0717 where there is no figure for the focus, or for anything in the network.
     """
     graph, focus = request.graph, request.view.focus
     if focus:

@@ -1,11 +1,11 @@
 """The interactive page: one HTML file that needs no server and no network, and that no spec can make do anything.
 
-The page is data and one set of scripts, the same for every network. The data stands in a `<script type="application/json">`
-in which no `<` occurs; the scripts only ever set text. The Content-Security-Policy names each script and style by its hash,
-allows the layout's worker and WebAssembly, and forbids everything else.
+The page is data and one set of scripts, the same for every network. The data stands in a `<script
+type="application/json">` in which no `<` occurs; the scripts only ever set text. The Content-Security-Policy names each
+script and style by its hash, allows the layout's worker and WebAssembly, and forbids everything else.
 
-Its scripts, in the order they run: `counts` (figures at any size), `compose` (boxes and arrows), `layout`, `paint`, `view`,
-`panel`, `search`, `save`, `main`. What it is built on lies in `vendor/`; `tools/page` builds that anew.
+Its scripts, in the order they run: `counts` (figures at any size), `compose` (boxes and arrows), `layout`, `paint`,
+`view`, `panel`, `search`, `save`, `main`. What it is built on lies in `vendor/`; `tools/page` builds that anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the page's script needs to work out every figure by itself, as data: sizes as formulas, counts, lifetimes.
 
-A size is a number, or ``[symbol, m, p, q, r]`` for ``m * ((symbol + p) // q) + r``. Whole numbers that a float cannot hold
-are strings; the script counts in whole numbers of any length.
+A size is a number, or ``[symbol, m, p, q, r]`` for ``m * ((symbol + p) // q) + r``. Whole numbers that a float cannot
+hold are strings; the script counts in whole numbers of any length.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def _opened(graph: Graph, parts: Sequence[Part], same: Signatures) -> list[Part]
 
 
 def _grouped(items: list[Data]) -> list[Data]:
-    """Neighbours in groups, and these in groups again, until there are few enough to be drawn: a flat list may be long."""
+    """Neighbours in groups, and these in groups again, until there are few enough to be drawn: a flat list may be
+    long."""
     while len(items) > MANY:
         items = [_group(items[n : n + GROUP]) for n in range(0, len(items), GROUP)]
     return items

@@ -79,7 +79,8 @@ def to_tikz(scene: Scene) -> str:
 
 
 def quote(text: str) -> str:
-    """Any text as text of a node: no command, no comment, no end of the node. Letters the font lacks by their numbers."""
+    """Any text as text of a node: no command, no comment, no end of the node. Letters the font lacks by their
+    numbers."""
     return "".join(_SPECIAL.get(c) or (c if _has(c) else f"[U+{ord(c):04X}]") for c in visible(text))
 
 

@@ -1,7 +1,8 @@
 """A network as volumes: 3-D boxes as large as its feature maps, arcs for what skips, branches side by side.
 
-`stages` says what is drawn, `series` what stands in a row and what side by side, `spots` how large, `layout` and `levels` where, `routes` how
-the edges run, `paint` what a box looks like, `scene` makes the picture of it. Needs no layout engine.
+`stages` says what is drawn, `series` what stands in a row and what side by side, `spots` how large, `layout` and
+`levels` where, `routes` how the edges run, `paint` what a box looks like, `scene` makes the picture of it. Needs no
+layout engine.
 """
 
 from __future__ import annotations

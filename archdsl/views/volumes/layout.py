@@ -195,7 +195,8 @@ def _add_size(block: Block, size: str) -> None:
 
 
 def _kernels(spots: Sequence[Spot]) -> list[list[Spot]]:
-    """Neighbours that share a kernel, which is written once below them. A pool's is left out where it touches others."""
+    """Neighbours that share a kernel, which is written once below them. A pool's is left out where it touches
+    others."""
     runs: list[list[Spot]] = []
     for spot in spots:
         kernel = spot.stage.kernel if spot.stage.look != "pool" or spot is spots[0] else ""

@@ -32,7 +32,8 @@ def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]
 
 
 def volume(spot: Spot, theme: Theme, heat: str = "") -> list[Item]:
-    """A stage's box, from left to right: its body, then its bands; a circle for a sum or product. With `heat`, no bands."""
+    """A stage's box, from left to right: its body, then its bands; a circle for a sum or product. With `heat`, no
+    bands."""
     stage = spot.stage
     if stage.sign:
         return _sign(spot, theme)
@@ -73,7 +74,8 @@ def box(
 
 
 def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> list[Item]:
-    """Lines across a face, for what must be told apart without colour: they lie in pools and activations, stand in concats."""
+    """Lines across a face, for what must be told apart without colour: they lie in pools and activations, stand in
+    concats."""
     if look not in _APART:
         return []
     a, b, c, d = face

@@ -79,7 +79,8 @@ def _routed(
 
 
 def _broken(blocks: Sequence[Block], paper: float | None) -> list[list[Block]]:
-    """Blocks in lines: so that letters are read on paper of a given width, else that it is not much taller than wide."""
+    """Blocks in lines: so that letters are read on paper of a given width, else that it is not much taller than
+    wide."""
     total = _width(blocks)
     room = ONE_LINE if paper is None else LABEL / READ * paper - 2 * MARGIN
     if total <= room:

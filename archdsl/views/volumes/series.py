@@ -1,8 +1,8 @@
 """From edges to what stands in a row and what side by side.
 
-A stage that every way passes is a cut. Between two cuts stands a knot: its connected parts are parallel branches, each a
-row of its own, taken apart in the same way; an edge from cut to cut is a bypass around them. A knot that is neither is
-kept in written order, and arcs lead past what they skip.
+A stage that every way passes is a cut. Between two cuts stands a knot: its connected parts are parallel branches, each
+a row of its own, taken apart in the same way; an edge from cut to cut is a bypass around them. A knot that is neither
+is kept in written order, and arcs lead past what they skip.
 """
 
 from __future__ import annotations

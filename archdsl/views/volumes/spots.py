@@ -1,7 +1,7 @@
 """The boxes in space: how large a stage is drawn, and things put together at their places.
 
-A volume is seen from the right and above: x runs to the right, y down, and depth to the upper right by `DEPTH_X`, `DEPTH_Y`
-of its length. Its place is the middle of its left face; the axis of a row is at y = 0.
+A volume is seen from the right and above: x runs to the right, y down, and depth to the upper right by `DEPTH_X`,
+`DEPTH_Y` of its length. Its place is the middle of its left face; the axis of a row is at y = 0.
 """
 
 from __future__ import annotations

@@ -259,7 +259,8 @@ def _name(part: Part, around: str, title: str) -> str:
 
 
 def _kernel(node: Node) -> str:
-    """`3x3`, `3x3 /2 d=2 g=32` (dilation, groups) of a windowed op, with the true multiplication sign; empty for others."""
+    """`3x3`, `3x3 /2 d=2 g=32` (dilation, groups) of a windowed op, with the true multiplication sign; empty for
+    others."""
     kernel = getattr(node.op, "kernel", None)
     if kernel is None or getattr(node.op, "adaptive", False) or isinstance(node.op, Concat):
         return ""
