@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from archdsl.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError, Diagnostic
     from archdsl.graph import Graph, Node
-    from archdsl.library import list_names as list
+    from archdsl.library.check import review as check
     from archdsl.network import Network, load, loads
-    from archdsl.review import review as check
+    from archdsl.spec.find import network_names as list
 
 _WHERE = {
     "ArchError": "diagnostics",
@@ -30,10 +30,10 @@ _WHERE = {
     "Network": "network",
     "load": "network",
     "loads": "network",
-    "list": "library",
-    "check": "review",
+    "list": "spec.find",
+    "check": "library.check",
 }
-_CALLED = {"list": "list_names", "check": "review"}
+_CALLED = {"list": "network_names", "check": "review"}
 """Names that are others at home: those would hide a builtin, or a module of this package."""
 
 __all__ = ["ArchError", "Diagnostic", "Graph", "Network", "Node", "check", "list", "load", "loads"]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from archdsl.diagnostics import Diagnostic, Origin
-from archdsl.folding import Folded
+from archdsl.graph_recipes import Folded
 from archdsl.ops.base import Op, Param
 from archdsl.shapes import Shape
 

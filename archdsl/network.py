@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from archdsl import spec as specs
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
@@ -15,14 +14,15 @@ from archdsl.language.document import Document
 from archdsl.language.expressions import show
 from archdsl.shapes import concrete
 from archdsl.source import Map, Scalar, Seq
+from archdsl.spec.open import document_of, from_source, open_spec, parse_overrides, resized
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from archdsl.analysis.count import Totals
     from archdsl.backends.onnx.types import Precision
     from archdsl.backends.onnx.write import Progress, WrittenModel
     from archdsl.backends.weights import Weights
-    from archdsl.passes.count import Totals
     from archdsl.runtime.recipe import Recipe
 
 _UNFIT = "`preprocess: {mean: [...], std: [...]}` in your spec, a number for each channel; `preprocess: null` says nothing of images"
@@ -68,7 +68,7 @@ class Network:
 
     @cached_property
     def totals(self) -> Totals:
-        from archdsl.passes.count import count
+        from archdsl.analysis.count import count
 
         return count(self.graph)
 
@@ -166,8 +166,8 @@ class Network:
         `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
         names tensors (`fc.*`) that start afresh all the same. Raises E06xx where they do not fit.
         """
-        from archdsl.given import given
-        from archdsl.need import need
+        from archdsl.backends.weights.resolve import given
+        from archdsl.packages import need
 
         need("numpy")
         return given(self.graph, source, seed or 0, reinit)
@@ -179,7 +179,7 @@ class Network:
         written to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and
         nothing is allocated. Raises E06xx where the weights do not fit, E0801 where torch is not installed.
         """
-        from archdsl.need import need
+        from archdsl.packages import need
 
         need("torch", "E0801", "pip install 'archdsl[torch]'; its source and its ONNX file can be made without")
         from archdsl.backends.torch.module import build, to_torch
@@ -219,7 +219,7 @@ class Network:
         faster. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as
         for `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
-        from archdsl.need import need
+        from archdsl.packages import need
 
         need("numpy")
         from archdsl.backends.onnx.write import write
@@ -261,7 +261,7 @@ class Network:
         its output."""
         import json
 
-        from archdsl.views.rewrite import short_text
+        from archdsl.backends.spec.rewrite import short_text
 
         meta = {
             "name": self.name,
@@ -297,12 +297,12 @@ class Network:
         """The drawing as SVG text.
 
         `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open; `options` are
-        those of `archdsl.views.request.Options` (`theme`, `color`, `shapes`, `title`, `legend`, `direction`). Raises
+        those of `archdsl.drawing.request.Options` (`theme`, `color`, `shapes`, `title`, `legend`, `direction`). Raises
         E07xx.
         """
-        from archdsl.views.diagram import diagram
-        from archdsl.views.drawing import View
-        from archdsl.views.request import Options
+        from archdsl.drawing.diagram import diagram
+        from archdsl.drawing.model.drawing import View
+        from archdsl.drawing.request import Options
 
         view = View(level, focus, tuple(unfold))  # type: ignore[arg-type]
         return diagram(self.graph, "svg", view, Options(**options), style).data.decode()
@@ -310,17 +310,17 @@ class Network:
     def page(self, level: str = "block", focus: str = "", unfold: Sequence[str] = (), **options: Any) -> str:
         """The interactive page as HTML text, one file that works offline; the parameters, as in `diagram`, say how it
         starts."""
-        from archdsl.views.diagram import diagram
-        from archdsl.views.drawing import View
-        from archdsl.views.request import Options
+        from archdsl.drawing.diagram import diagram
+        from archdsl.drawing.model.drawing import View
+        from archdsl.drawing.request import Options
 
         view = View(level, focus, tuple(unfold))  # type: ignore[arg-type]
         return diagram(self.graph, "html", view, Options(**options)).data.decode()
 
     def summary(self, depth: int = 1, batch: int = 1) -> str:
         """The table of `archdsl params` as text."""
-        from archdsl.passes.summary import summarize
-        from archdsl.views.table import params_table
+        from archdsl.analysis.summary import summarize
+        from archdsl.report.table import params_table
 
         return params_table(summarize(self.graph, depth, batch=batch))
 
@@ -362,20 +362,20 @@ def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", *
     """The network of a spec given as text."""
     from archdsl.source import decode
 
-    return _network(specs.document_of(specs.from_source(decode(text.encode(), name), variant)), args)
+    return _network(document_of(from_source(decode(text.encode(), name), variant)), args)
 
 
 def open_network(spec: str | Path, args: Mapping[str, str], size: str | None = None) -> Network:
     """As `load`, the arguments given as text in the words of a spec: `{"n": "[3, 4, 6, 3]"}`."""
-    return _sized(spec, specs.parse_overrides(args), size)
+    return _sized(spec, parse_overrides(args), size)
 
 
 def _sized(spec: str | Path, args: Mapping[str, Any], size: str | None) -> Network:
-    opened = specs.open_spec(spec)
+    opened = open_spec(spec)
     try:
-        return _network(specs.document_of(opened, size), args)
+        return _network(document_of(opened, size), args)
     except ArchError as problem:
-        raise problem if size is None else specs.resized(problem, opened, size) from None
+        raise problem if size is None else resized(problem, opened, size) from None
 
 
 def _network(document: Document, args: Mapping[str, Any]) -> Network:

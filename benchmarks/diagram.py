@@ -97,8 +97,8 @@ def spent() -> float:
 def library() -> list[list[str]]:
     """For each level the slowest networks, and how long all took."""
     import archdsl
-    from archdsl.views.diagram import diagram
-    from archdsl.views.drawing import LEVELS, View
+    from archdsl.drawing.diagram import diagram
+    from archdsl.drawing.model.drawing import LEVELS, View
 
     graphs = {name: archdsl.load(name).graph for name in archdsl.list()}
     diagram(next(iter(graphs.values())))  # what is imported once

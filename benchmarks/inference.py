@@ -88,9 +88,9 @@ def int8(name: str, batch: int, seconds: float) -> list[str]:
     import numpy as np
     from PIL import Image
 
-    from archdsl.bench.job import Job
-    from archdsl.bench.turns import Contest
     from archdsl.network import load
+    from archdsl.timing.job import Job
+    from archdsl.timing.turns import Contest
 
     shape = load(name).input
     assert isinstance(shape, tuple)

@@ -19,8 +19,8 @@ from measure import ROOT, machine, table
 
 sys.path.insert(0, str(ROOT))
 
+from archdsl.library.check import review
 from archdsl.network import load
-from archdsl.review import review
 
 SPECS = {
     "chain": "input: 8x32x32\ndefaults: {{conv: bn relu}}\nnet:\n  body: {} * 3x3 conv 8\n",

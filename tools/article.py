@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import archdsl
-from archdsl.catalog import Entry, catalog
-from archdsl.views.chart import Point, chart
+from archdsl.drawing.chart.chart import Point, chart
+from archdsl.library.catalog import Entry, catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = (

@@ -1,6 +1,6 @@
 """Makes what the documentation shows: outputs of commands, tables, `docs/ops.md`, pictures.
 
-`python tools/docs.py` rewrites what changed. `tests/test_docs.py` fails where something is not current.
+`python tools/docs.py` rewrites what changed. `tests/docs/test_docs.py` fails where something is not current.
 
 A page names its files: a `yaml` block whose first line is `# NAME.yaml` is saved under that name, and the commands of
 its `console` blocks, like its Python examples, run in the folder where it lies.
@@ -114,8 +114,8 @@ def _run(command: str, folder: Path) -> str:
 def request(name: str) -> Any:
     """What a picture is to show."""
     import archdsl
-    from archdsl.views.drawing import View
-    from archdsl.views.request import Options, Request
+    from archdsl.drawing.model.drawing import View
+    from archdsl.drawing.request import Options, Request
 
     page, spec, view, options = PICTURES[name]
     with tempfile.TemporaryDirectory() as folder:
@@ -128,8 +128,8 @@ def request(name: str) -> Any:
 def drawing(name: str) -> str:
     """A picture as DOT text and the code that paints it, the same on every machine; where Graphviz puts things is
     not."""
-    from archdsl.views.compose import compose
-    from archdsl.views.dot import to_dot
+    from archdsl.drawing.graph.dot import to_dot
+    from archdsl.drawing.model.compose import compose
 
     asked = request(name)
     text = to_dot(compose(asked.graph, asked.view), asked.options, whole=True)
@@ -138,7 +138,7 @@ def drawing(name: str) -> str:
 
 def picture(name: str) -> str:
     """A picture as SVG, the one there is if it is current: it bears the hash of `drawing`."""
-    from archdsl.views.svg import write
+    from archdsl.drawing.graph.svg import write
 
     text = drawing(name)
     mark = f"<!-- archdsl diagram; {hashlib.sha256(text.encode()).hexdigest()} -->\n"
@@ -154,25 +154,25 @@ def picture(name: str) -> str:
 
 def networks() -> str:
     """The library by the years of the papers, oldest first."""
-    from archdsl import library
-    from archdsl.spec import read_spec
+    from archdsl.spec.find import library_files, names_of
+    from archdsl.spec.open import read_spec
 
     years: dict[int, list[str]] = {}
     total = 0
-    for path in library.files():
-        name, variants = library.names_of(path)
+    for path in library_files():
+        name, variants = names_of(path)
         paper = read_spec(path).paper
         year = paper.year if paper is not None and paper.year is not None else 0
         years.setdefault(year, []).append(f"[{name}](specs/{path.name}){f' +{len(variants)}' if variants else ''}")
         total += 1 + len(variants)
-    rows = [f"{total} networks in {len(library.files())} files; `+9` stands for nine variants in the same file.", ""]
+    rows = [f"{total} networks in {len(library_files())} files; `+9` stands for nine variants in the same file.", ""]
     rows += ["| year | networks |", "|---|---|"]
     return "\n".join(rows + [f"| {year or ''} | {', '.join(years[year])} |" for year in sorted(years)]) + "\n"
 
 
 def layers() -> str:
     """The parts of the package from the top down, each with the first sentence of its docstring."""
-    tree = ast.parse(read("tests/test_house.py"))
+    tree = ast.parse(read("tests/house/test_house.py"))
     found = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
     rows = ["| layer | part | what it is |", "|--:|---|---|"]
     levels: list[tuple[str, ...]] = ast.literal_eval(found)
@@ -220,7 +220,7 @@ def lengths() -> str:
 def mermaid() -> str:
     """A network as GitHub draws it."""
     import archdsl
-    from archdsl.views.diagram import diagram
+    from archdsl.drawing.diagram import diagram
 
     return f"```mermaid\n{diagram(archdsl.load('lenet5').graph, 'mmd').data.decode()}```\n"
 

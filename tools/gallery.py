@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import archdsl
-from archdsl import library
 from archdsl.graph import Graph
-from archdsl.spec import read_spec
+from archdsl.spec.find import library_files
+from archdsl.spec.open import read_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "docs/gallery"
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 def entries() -> list[Entry]:
     """The library's networks by year and name, one for each file."""
     found = []
-    for path in library.files():
+    for path in library_files():
         document = read_spec(path)
         paper = document.paper
         year = paper.year if paper is not None and paper.year is not None else 0
@@ -107,14 +107,14 @@ def pictures(names: frozenset[str] | None = None) -> Iterator[tuple[str, str]]:
 
 def drawn(graph: Graph, style: str) -> str:
     """A picture of a style that Graphviz has no part in: the same on every machine."""
-    from archdsl.views.diagram import diagram
+    from archdsl.drawing.diagram import diagram
 
     return diagram(graph, style=style).data.decode()
 
 
 def _graph(graph: Graph, path: str) -> str:
     """A graph's picture bears the hash of its DOT text: where Graphviz puts things differs from machine to machine."""
-    from archdsl.views.diagram import diagram
+    from archdsl.drawing.diagram import diagram
 
     mark = dot_mark(graph)
     old = ROOT / path
@@ -126,8 +126,8 @@ def _graph(graph: Graph, path: str) -> str:
 
 def dot_mark(graph: Graph) -> str:
     """The comment that says of which DOT text a picture was made."""
-    from archdsl.views.compose import compose
-    from archdsl.views.dot import to_dot
+    from archdsl.drawing.graph.dot import to_dot
+    from archdsl.drawing.model.compose import compose
 
     text = to_dot(compose(graph), whole=True)
     return f"<!-- archdsl diagram; DOT {hashlib.sha256(text.encode()).hexdigest()} -->\n"

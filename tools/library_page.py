@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from archdsl import library
-from archdsl.catalog import Entry, catalog
-from archdsl.claims import UNCHECKED, Verdict
-from archdsl.review import review
-from archdsl.spec import read_spec
+from archdsl.library.catalog import Entry, catalog
+from archdsl.library.check import review
+from archdsl.library.claims import UNCHECKED, Verdict
+from archdsl.spec.find import library_files, library_folder
+from archdsl.spec.open import read_spec
 
 HEAD = """\
 # The library
@@ -30,7 +30,7 @@ def library_page() -> str:
     for entry in catalog():
         families.setdefault(entry.family, []).append(entry)
     ordered = sorted(families, key=lambda f: (min(e.year or 9999 for e in families[f]), f))
-    verdicts = {name: found for path in library.files() for name, found in review(path).verdicts.items()}
+    verdicts = {name: found for path in library_files() for name, found in review(path).verdicts.items()}
     links = " · ".join(f"[{family}](#{family})" for family in ordered)
     return HEAD + links + "\n\n" + "\n".join(_family(name, families[name], verdicts) for name in ordered)
 
@@ -64,7 +64,7 @@ def _family(name: str, entries: list[Entry], verdicts: dict[str, tuple[Verdict, 
 
 def _paper(file: str) -> str:
     """The spec, and the paper that it is of."""
-    paper = read_spec(library.folder() / file).paper
+    paper = read_spec(library_folder() / file).paper
     link = f"[{file}](../specs/{file})"
     if paper is None:
         return link

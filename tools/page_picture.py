@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 import archdsl
-from archdsl.views.page import page
+from archdsl.drawing.page import page
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "page.png"
 SIZE = {"width": 1280, "height": 860}

@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 
 import click
 
-from archdsl import __version__
 from archdsl.cli.console import Console, drop_stdout
 from archdsl.cli.options import color_option
+from archdsl.version import __version__
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Look at a network": {

@@ -26,9 +26,9 @@ from archdsl.cli.options import (
 
 if TYPE_CHECKING:
     from archdsl.backends.onnx.types import Precision
-    from archdsl.bench.job import Job
-    from archdsl.bench.profile import Profile
-    from archdsl.bench.turns import Timing
+    from archdsl.timing.job import Job
+    from archdsl.timing.profile import Profile
+    from archdsl.timing.turns import Timing
 
 _MAX_VALUES = 1 << 26
 """Of a model's input, one sample."""
@@ -112,7 +112,7 @@ def command(
     Each contestant is a process of its own; they run in turns on the same random images. The time is that of the
     network alone, images ready in memory.
     """
-    from archdsl.files import check_target
+    from archdsl.files.atomic import check_target
 
     if profiled and (against or device != ("cpu",)):
         raise click.UsageError("--profile looks at one way, on the processor: leave out --against and --device")
@@ -133,13 +133,13 @@ def command(
 
 def _require(devices: Sequence[str], against: Sequence[str]) -> None:
     """Everything that is asked for is there, or said to be missing before any work."""
-    from archdsl.need import need
+    from archdsl.packages import need
 
     need("numpy")
     need("onnx")
-    from archdsl.bench.contestants import TABLE
     from archdsl.runtime import doctor
     from archdsl.runtime.session import PROVIDERS, not_started, require
+    from archdsl.timing.contestants import TABLE
 
     for device in devices:
         require(device)  # type: ignore[arg-type]
@@ -193,9 +193,9 @@ class Jobs:
             )
 
     def _file(self, path: str) -> tuple[str, Job]:
-        from archdsl.bench.job import Job
         from archdsl.runtime.model import check_runnable, read_facts
         from archdsl.runtime.session import open_session
+        from archdsl.timing.job import Job
 
         facts = read_facts(path)
         check_runnable(path)
@@ -204,11 +204,11 @@ class Jobs:
         return facts.path.name, Job("archdsl", str(facts.path), "", "", shapes, threads=self.threads)
 
     def _made(self, spec: str, folder: Path, in_torch: bool) -> tuple[str, Job]:
+        from archdsl.backends.spec.rewrite import standalone_text
         from archdsl.backends.weights.safetensors import save
-        from archdsl.bench.job import Job
         from archdsl.network import open_network
         from archdsl.shapes import concrete
-        from archdsl.views.rewrite import standalone_text
+        from archdsl.timing.job import Job
 
         net = open_network(spec, self.args, self.size)
         numbers = net.weights(self.weights)
@@ -254,7 +254,7 @@ def _fixed(path: Path, shape: Sequence[int | str | None], size: str | None) -> t
 def _timings(
     console: Console, jobs: Jobs, specs: Sequence[str], against: Sequence[str], seconds: float, format: str
 ) -> tuple[str, int]:
-    from archdsl.bench.turns import Contest
+    from archdsl.timing.turns import Contest
 
     found: list[tuple[str, str, Timing]] = []
     status = 0
@@ -289,7 +289,7 @@ def _timings_text(console: Console, found: Sequence[tuple[str, str, Timing]], th
     if format == "markdown":
         lines = [titles, [":--"] * 2 + ["--:"] + [":--"] + ["--:"] * (len(titles) - 4), *rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    from archdsl.cli.grid import grid
+    from archdsl.report.grid import grid
 
     text = grid(titles, rows, {*titles} - {"network", "device", "way"}, console.style())
     versions = dict.fromkeys(timing.version for _, _, timing in found)
@@ -321,7 +321,7 @@ def _row(name: str, device: str, timing: Timing) -> list[str]:
 
 
 def _profiles(console: Console, jobs: Jobs, specs: Sequence[str], format: str, top: int) -> str:
-    from archdsl.bench.profile import profile
+    from archdsl.timing.profile import profile
 
     made: list[tuple[str, int, Profile]] = []
     for spec in specs:
@@ -371,7 +371,7 @@ def _profile_text(console: Console, name: str, batch: int, found: Profile, top: 
     if format == "markdown":
         lines = [titles, (":--", ":--", *["--:"] * 6), *rows]
         return f"**{name}, batch {batch}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{said}"
-    from archdsl.cli.grid import grid
+    from archdsl.report.grid import grid
 
     style = console.style()
     return f"{style.paint('head', f'{name}, batch {batch}')}\n\n{grid(titles, rows, {*titles} - {'node', 'op'}, style)}\n{said}"

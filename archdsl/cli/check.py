@@ -15,7 +15,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
-    from archdsl.review import Review
+    from archdsl.library.check import Review
 
 _STYLES = {"fine": "32", "error": "1;31", "warning": "1;33", "quiet": "2"}
 
@@ -58,14 +58,14 @@ def command(
 
 
 def _review(path: str, args: dict[str, str], size: str | None) -> Review:
-    from archdsl.review import review
+    from archdsl.library.check import review
 
     return review(path, args, size)
 
 
 def _expanded(specs: tuple[str, ...]) -> Iterator[str]:
     from archdsl.diagnostics import error
-    from archdsl.library import SUFFIXES
+    from archdsl.spec.find import SUFFIXES
 
     for spec in specs:
         if spec == "-" or not os.path.isdir(spec):
@@ -83,8 +83,8 @@ def _text(console: Console, reviews: list[Review], format: str, output: str | No
         return "".join(_told(review, color) for review in reviews)
     import json
 
-    from archdsl import __version__
-    from archdsl.diagnostics import to_json, to_sarif
+    from archdsl.diagnostics.machine import to_json, to_sarif
+    from archdsl.version import __version__
 
     found: list[Diagnostic] = [d for review in reviews for d in review.diagnostics]
     return json.dumps(to_json(found) if format == "json" else to_sarif(found, __version__), indent=2) + "\n"

@@ -12,11 +12,11 @@ import click
 
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option, force_option, format_option, input_option, output_option
-from archdsl.need import need
+from archdsl.packages import need
 
 if TYPE_CHECKING:
-    from archdsl.catalog import Entry
     from archdsl.diagnostics import ArchError
+    from archdsl.library.catalog import Entry
 
 _PLOTS = ("svg", "html", "png", "pdf")
 _PAGE_WIDTH = 120
@@ -59,7 +59,7 @@ def command(
     _check_sort(sort, reverse)
     entries, files = _entries(console, specs, size)
     if sort:
-        from archdsl.cli.entries import ordered
+        from archdsl.library.columns import ordered
 
         entries = ordered(entries, sort, reverse)
     drawn = _plotted(entries, kind) if kind else None
@@ -83,8 +83,8 @@ def _plot_kind(plot: str | None) -> str | None:
 
 
 def _check_sort(sort: str | None, reverse: bool) -> None:
-    from archdsl.cli.entries import COMPARED
     from archdsl.diagnostics import did_you_mean
+    from archdsl.library.columns import COMPARED
 
     if reverse and not sort:
         raise click.UsageError("--reverse goes with --sort")
@@ -97,8 +97,8 @@ def _check_sort(sort: str | None, reverse: bool) -> None:
 
 def _entries(console: Console, specs: Sequence[str], size: str | None) -> tuple[list[Entry], tuple[str, ...]]:
     """A line for each network, each once, and the files that were read. Raises ArchError with what is wrong in all."""
-    from archdsl.catalog import entry_of
     from archdsl.diagnostics import ArchError
+    from archdsl.library.catalog import entry_of
     from archdsl.network import open_network
 
     wanted = [name for spec in specs for name in _expanded(spec)]
@@ -127,10 +127,10 @@ def _expanded(spec: str) -> list[str]:
         return [spec]
     from fnmatch import fnmatchcase
 
-    from archdsl import library
     from archdsl.diagnostics import error
+    from archdsl.spec.find import library_networks
 
-    names = [name for name in library.names() if fnmatchcase(name, spec)]
+    names = [name for name in library_networks() if fnmatchcase(name, spec)]
     if not names:
         raise error(
             "E0205", f"the library has no network `{spec[:80]}`", status=2, help="`archdsl list` shows them all"
@@ -141,7 +141,7 @@ def _expanded(spec: str) -> list[str]:
 def _together(problems: Sequence[ArchError]) -> ArchError:
     """All that is wrong, each mistake once: a mistake in a file is told once for all its variants."""
     from archdsl.diagnostics import ArchError
-    from archdsl.status import status_of
+    from archdsl.diagnostics.status import status_of
 
     found = {(d.code, d.message, d.span): d for problem in problems for d in problem.diagnostics}
     return ArchError(found.values(), min(status_of(problem) for problem in problems))
@@ -165,13 +165,13 @@ def _told_apart(entries: list[Entry]) -> list[Entry]:
 
 
 def _text(console: Console, entries: list[Entry], format: str) -> str:
-    from archdsl.cli import entries as lines
+    from archdsl.library import columns as lines
 
     columns = lines.filled(lines.COMPARED, entries)
     if (text := lines.written(entries, format, columns)) is not None:
         return text
-    from archdsl.cli.grid import grid
-    from archdsl.passes.count import CONVENTION
+    from archdsl.analysis.count import CONVENTION
+    from archdsl.report.grid import grid
 
     style = console.style()
     titles, rows = lines.table(entries, columns)
@@ -191,9 +191,9 @@ def _text(console: Console, entries: list[Entry], format: str) -> str:
 
 def _plotted(entries: Sequence[Entry], kind: str) -> tuple[bytes, list[str]]:
     """The chart, and what is not in it: networks without a published accuracy, and those of another task."""
-    from archdsl.cli import entries as lines
     from archdsl.diagnostics import error
-    from archdsl.views.chart import Point, chart
+    from archdsl.drawing.chart.chart import Point, chart
+    from archdsl.library import columns as lines
 
     known = [e for e in entries if e.top1 is not None]
     if not known:
@@ -214,7 +214,7 @@ def _plotted(entries: Sequence[Entry], kind: str) -> tuple[bytes, list[str]]:
     drawn = chart(points, "svg" if kind == "html" else kind, brief)  # type: ignore[arg-type]
     if kind != "html":
         return drawn, notes
-    from archdsl.views.chart_page import chart_page
+    from archdsl.drawing.chart.page import chart_page
 
     titles, rows = lines.table(entries, lines.COMPARED)
     columns = [(title, lines.COLUMNS[name].right) for title, name in zip(titles, lines.COMPARED, strict=True)]
@@ -229,7 +229,7 @@ def _some(names: Sequence[str]) -> str:
 def _check_plot(plot: str, files: Sequence[str], force: bool) -> None:
     """Refuses before anything is printed."""
     from archdsl.cli.output import ours
-    from archdsl.files import check_target
+    from archdsl.files.atomic import check_target
 
     check_target(plot, inputs=files, force=force, mine=ours("drawing"))
 
@@ -243,8 +243,8 @@ def _write(console: Console, data: bytes, plot: str, files: Sequence[str], force
         console.give_bytes(data, None)
         return
     from archdsl.diagnostics import escape_control
-    from archdsl.files import atomic_write
-    from archdsl.views.table import in_bytes
+    from archdsl.files.atomic import atomic_write
+    from archdsl.report.table import in_bytes
 
     with atomic_write(plot, inputs=files, force=force, mine=ours("drawing")) as file:
         file.write(data)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from archdsl.backends.weights import Array, Weights
     from archdsl.cli.console import Progress
     from archdsl.diagnostics import Diagnostic
-    from archdsl.files import Written
+    from archdsl.files.atomic import Written
     from archdsl.network import Network
     from archdsl.runtime.quantise import Difference
 
@@ -144,8 +144,8 @@ def command(
         free_sizes is not None,
     )
     images = _images(calibrate)
+    from archdsl.library.check import label_note
     from archdsl.network import open_network
-    from archdsl.review import label_note
 
     net = open_network(spec, args, size)
     net.recipe  # noqa: B018 - what is wrong with the preprocessing is said before anything is made
@@ -212,7 +212,7 @@ def _check_onnx_usage(
 def _images(folder: str | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
-    from archdsl.need import need
+    from archdsl.packages import need
 
     need("onnxruntime", "E0802", "pip install 'archdsl[cpu]'")
     from archdsl.runtime.quantise import calibration_images
@@ -251,7 +251,7 @@ def _places(net: Network, targets: Sequence[str], output: str | None, all_target
 
 def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tuple[Written, ...]]:
     """Writes every file. What this run made is taken away again where a later file fails."""
-    from archdsl.files import check_target
+    from archdsl.files.atomic import check_target
 
     fresh = [path for path in places.values() if not os.path.lexists(path)]
     for target, path in places.items():
@@ -332,7 +332,7 @@ def _watched(weights: Weights, progress: Progress | None) -> Weights:
 
 
 def _write_source(job: Job, path: Path) -> Written:
-    from archdsl.files import atomic_write
+    from archdsl.files.atomic import atomic_write
 
     text = job.net.to_source()
     with atomic_write(path, inputs=job.inputs, force=job.force, mine=ours("torch")) as file:
@@ -359,7 +359,7 @@ def _to_stdout(console: Console, job: Job, target: str) -> None:
 
 def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], random: bool) -> str:
     from archdsl.diagnostics import escape_control
-    from archdsl.views.table import in_bytes
+    from archdsl.report.table import in_bytes
 
     style = console.style()
     lines = []
@@ -396,7 +396,7 @@ def _origin(job: Job, random: bool) -> str:
 def _as_json(job: Job, made: dict[str, tuple[Written, ...]], seed: int, random: bool) -> str:
     import json
 
-    from archdsl.diagnostics import to_json
+    from archdsl.diagnostics.machine import to_json
 
     notes: list[Diagnostic] = [*job.net.graph.notes, *(job.weights.notes if job.weights is not None else ())]
     files: list[dict[str, Any]] = [

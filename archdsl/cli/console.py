@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
-    from archdsl.views.table import Style
+    from archdsl.report.table import Style
 
 Color: TypeAlias = Literal["auto", "always", "never"]
 Progress: TypeAlias = Callable[[int, int], None]
@@ -47,7 +47,7 @@ class Console:
 
     def style(self, stream: TextIO | None = None) -> Style:
         """How to lay out a table for the stream (standard output)."""
-        from archdsl.views.table import Style, style_of
+        from archdsl.report.table import Style, style_of
 
         stream = stream or sys.stdout
         found = style_of(stream)
@@ -89,7 +89,7 @@ class Console:
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
             return
-        from archdsl.files import atomic_write
+        from archdsl.files.atomic import atomic_write
 
         with atomic_write(str(path), inputs=inputs, force=force) as output:
             output.write(data)

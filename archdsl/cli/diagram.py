@@ -111,10 +111,10 @@ def command(
     if output == "-" and kind in ("png", "pdf") and sys.stdout.isatty():
         raise click.UsageError(f"a {kind.upper()} does not belong on a terminal: name a file, or pipe it")
     from archdsl.diagnostics import ArchError, error
+    from archdsl.drawing.diagram import check, diagram
+    from archdsl.drawing.model.drawing import View
+    from archdsl.drawing.request import Options
     from archdsl.network import open_network
-    from archdsl.views.diagram import check, diagram
-    from archdsl.views.drawing import View
-    from archdsl.views.request import Options
 
     view = View(asked["level"], asked["focus"], asked["unfold"])
     check(style, kind, view)
@@ -155,7 +155,7 @@ def _format(output: str | None, format: str | None) -> str:
 def _check_target(path: Path | None, force: bool, inputs: tuple[str, ...]) -> None:
     if path is not None:
         from archdsl.cli.output import ours
-        from archdsl.files import check_target
+        from archdsl.files.atomic import check_target
 
         check_target(path, inputs=inputs, force=force, mine=ours("drawing"))
 
@@ -168,8 +168,8 @@ def _write(console: Console, data: bytes, kind: str, path: Path | None, force: b
         console.give_bytes(data, None)
         return
     from archdsl.diagnostics import escape_control
-    from archdsl.files import atomic_write
-    from archdsl.views.table import in_bytes
+    from archdsl.files.atomic import atomic_write
+    from archdsl.report.table import in_bytes
 
     with atomic_write(path, inputs=inputs, force=force, mine=ours("drawing")) as file:
         file.write(data)

@@ -19,8 +19,8 @@ from archdsl.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from archdsl.differences.compare import Fact
     from archdsl.network import Network
-    from archdsl.passes.compare import Fact
 
 FORMATS = ("text", "json", "svg", "html", "png", "pdf")
 _ENDINGS = {
@@ -121,12 +121,12 @@ def draw(
     if output in (None, "-") and kind in ("png", "pdf") and sys.stdout.isatty():
         raise click.UsageError(f"a {kind.upper()} does not belong on a terminal: name a file, or pipe it")
     from archdsl.cli.output import marked, ours
-    from archdsl.files import check_target
-    from archdsl.passes.compare import compare
-    from archdsl.views import beside
-    from archdsl.views.diagram import CONVERTED, load
-    from archdsl.views.drawing import View
-    from archdsl.views.request import Options
+    from archdsl.differences import picture
+    from archdsl.differences.compare import compare
+    from archdsl.drawing.diagram import CONVERTED, load
+    from archdsl.drawing.model.drawing import View
+    from archdsl.drawing.request import Options
+    from archdsl.files.atomic import check_target
 
     inputs = [*a.files, *b.files]
     if output not in (None, "-"):
@@ -134,13 +134,13 @@ def draw(
     found, facts = compare(a.graph, b.graph), settings(a, b)
     theme = "light" if kind in CONVERTED and look[1] == "auto" else look[1]
     options = Options(theme=theme)  # type: ignore[arg-type]
-    made = beside.write(found, names, View(look[0]), options)  # type: ignore[arg-type]
+    made = picture.write(found, names, View(look[0]), options)  # type: ignore[arg-type]
     if made.note:
         console.say(f"note: {made.note}")
     data = load(CONVERTED[kind])(made.data, options) if kind in CONVERTED else made.data
     if kind == "html":
-        from archdsl.views.difference import text
-        from archdsl.views.difference_page import page
+        from archdsl.differences.page import page
+        from archdsl.differences.report import text
 
         data = page(f"{names[0]} -> {names[1]}", made.data.decode(), text(found, names, facts)).encode()
     data = marked(data, kind)
@@ -148,8 +148,8 @@ def draw(
         console.give_bytes(data, None)
     else:
         from archdsl.diagnostics import escape_control
-        from archdsl.files import atomic_write
-        from archdsl.views.table import in_bytes
+        from archdsl.files.atomic import atomic_write
+        from archdsl.report.table import in_bytes
 
         with atomic_write(str(output), inputs=inputs, force=force, mine=ours("drawing")) as file:
             file.write(data)
@@ -161,18 +161,18 @@ def give(
     console: Console, a: Network, b: Network, names: tuple[str, str], kind: str, output: str | None, force: bool = False
 ) -> int:
     """Writes the comparison; 1 where the networks differ."""
-    from archdsl.passes.compare import compare
+    from archdsl.differences.compare import compare
 
     found = compare(a.graph, b.graph)
     facts = settings(a, b)
     if kind == "json":
         import json
 
-        from archdsl.views.difference import as_json
+        from archdsl.differences.report import as_json
 
         text = json.dumps(as_json(found, names, facts), indent=2) + "\n"
     else:
-        from archdsl.views.difference import text as told
+        from archdsl.differences.report import text as told
 
         text = told(found, names, facts, console.style())
     console.give(text, output, force, inputs=[*a.files, *b.files])
@@ -182,7 +182,7 @@ def give(
 def settings(a: Network, b: Network) -> tuple[Fact, ...]:
     """What two specs say differently beside the network itself, and a compiled model carries: preprocessing and
     labels."""
-    from archdsl.passes.compare import Fact
+    from archdsl.differences.compare import Fact
 
     was, now = ({} if net.recipe is None else _flat(net.recipe.to_json()) for net in (a, b))
     keys = dict.fromkeys((*was, *now))

@@ -24,10 +24,10 @@ def command(
 
     Blocks and repeats stay, unless --flat unrolls them. What is printed is a spec of the same network.
     """
-    from archdsl import spec as specs
-    from archdsl.views.rewrite import flat_text, long_text
+    from archdsl.backends.spec.rewrite import flat_text, long_text
+    from archdsl.spec.open import open_spec, parse_overrides
 
-    opened = specs.open_spec(spec)
-    text = (flat_text if flat else long_text)(opened, size, specs.parse_overrides(args))
+    opened = open_spec(spec)
+    text = (flat_text if flat else long_text)(opened, size, parse_overrides(args))
     read = [str(opened.source.path)] if opened.source.path is not None else []
     console.give(text, output, force, read)

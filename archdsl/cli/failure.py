@@ -6,9 +6,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from archdsl import __version__
 from archdsl.diagnostics import Diagnostic
-from archdsl.status import status_of
+from archdsl.diagnostics.status import status_of
+from archdsl.version import __version__
 
 ISSUES = "https://github.com/archdsl/archdsl/issues"
 

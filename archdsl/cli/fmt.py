@@ -48,7 +48,7 @@ def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -
 
 def _expanded(files: tuple[str, ...]) -> Iterator[str]:
     from archdsl.diagnostics import error
-    from archdsl.library import SUFFIXES
+    from archdsl.spec.find import SUFFIXES
 
     for name in files:
         if name == "-" or not os.path.isdir(name):  # unlike Path.is_dir, also where the name is too long to be one
@@ -62,7 +62,7 @@ def _expanded(files: tuple[str, ...]) -> Iterator[str]:
 
 def _one(console: Console, name: str, check: bool, diff: bool) -> bool:
     """Formats one file; whether it changed, or would."""
-    from archdsl.views.rewrite import formatted
+    from archdsl.backends.spec.rewrite import formatted
 
     source, before = _read(name)
     text = formatted(source)
@@ -94,7 +94,7 @@ def _read(name: str) -> tuple[Source, str]:
 
 def _write(name: str, text: str) -> None:
     """Replaces the file as a whole; a link stays, and what it leads to is replaced."""
-    from archdsl.files import atomic_write
+    from archdsl.files.atomic import atomic_write
 
     with atomic_write(Path(name).resolve(), mine=lambda path: True) as output:
         output.write(text.encode())

@@ -54,7 +54,7 @@ def _network(file: str, at: str, variant: str | None) -> Network:
     from archdsl.elaborate import elaborate
     from archdsl.network import Network
     from archdsl.source import read
-    from archdsl.spec import document_of, from_source
+    from archdsl.spec.open import document_of, from_source
 
     source = read(file)
     document = document_of(from_source(Source(at, source.text, Path(at)), variant))
@@ -72,8 +72,8 @@ def _refused(console: Console, problem: ArchError) -> None:
 def _variants(console: Console, before: tuple[str, str], after: tuple[str, str]) -> None:
     """A line on each variant that was added, removed or changed: the text above is of the file's own network."""
     from archdsl.diagnostics import ArchError
-    from archdsl.library import names_of
-    from archdsl.passes.compare import identity
+    from archdsl.differences.compare import identity
+    from archdsl.spec.find import names_of
 
     try:
         old, new = (dict.fromkeys(names_of(Path(file))[1]) for file, _ in (before, after))

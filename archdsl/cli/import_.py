@@ -54,7 +54,7 @@ def command(
     if weights is not None:
         from archdsl.backends.weights import save
         from archdsl.cli.output import ours
-        from archdsl.files import check_target
+        from archdsl.files.atomic import check_target
 
         check_target(Path(weights), inputs=read, force=force, mine=ours("weights"))
         numbers = imported.weights()
@@ -65,7 +65,7 @@ def command(
 
 
 def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], shape: Shape | None) -> Imported:
-    from archdsl.need import need
+    from archdsl.packages import need
 
     need("onnx")
     if _FACTORY.fullmatch(model) and not os.path.exists(model):
@@ -102,7 +102,7 @@ def _from_file(facts: ModelFacts, name: str | None, flat: bool, shape: Shape | N
 
 
 def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Shape | None) -> Imported:
-    from archdsl.need import need
+    from archdsl.packages import need
 
     if shape is None:
         raise click.UsageError("a module does not tell the size of its input: add --input 3x224x224")

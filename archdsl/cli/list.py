@@ -12,7 +12,7 @@ from archdsl.cli.console import Console
 from archdsl.cli.options import F, color_option, force_option, format_option, output_option
 
 if TYPE_CHECKING:
-    from archdsl.catalog import Entry
+    from archdsl.library.catalog import Entry
 
 _SORTED_BY = ("family", "name", "year", "input", "classes", "params", "macs", "depth", "top1", "source")
 _DROPPED = ("source", "classes", "family", "input", "depth", "year", "top-1 %")
@@ -83,8 +83,8 @@ def command(
 ) -> None:
     """The networks of the library, with size, cost and published accuracy; those whose name matches a PATTERN such as
     'resnet*'."""
-    from archdsl.catalog import catalog
-    from archdsl.cli.entries import ordered
+    from archdsl.library.catalog import catalog
+    from archdsl.library.columns import ordered
 
     entries = _named(catalog(console.progress("counting")), patterns, families)
     kept = [e for e in entries if _within(e, years, limits)]
@@ -138,11 +138,11 @@ def _within(entry: Entry, years: tuple[int, int] | None, limits: dict[str, float
 
 
 def _text(console: Console, entries: list[Entry], format: str) -> str:
-    from archdsl.cli import entries as lines
+    from archdsl.library import columns as lines
 
     if (text := lines.written(entries, format, lines.LISTED)) is not None:
         return text
-    from archdsl.cli.grid import grid
+    from archdsl.report.grid import grid
 
     if not entries:
         return ""

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from archdsl import __version__
+from archdsl.version import __version__
 
 _LOOKED_AT = 4096
 _MARKS = {

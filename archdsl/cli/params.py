@@ -65,21 +65,21 @@ def command(
 
 def _text(console: Console, graph: Graph, format: str, batch: int, depth: int, every: bool, share: str) -> str:
     if format == "csv":
-        from archdsl.views.json import params_csv
+        from archdsl.report.json import params_csv
 
         return params_csv(graph, batch)
     if format == "json":
-        from archdsl.views.json import params_json
+        from archdsl.report.json import params_json
 
         return _json_text(params_json(graph, batch))
-    from archdsl.passes.summary import summarize
+    from archdsl.analysis.summary import summarize
 
     summary = summarize(graph, depth, every, batch)
     if format == "markdown":
-        from archdsl.views.json import params_markdown
+        from archdsl.report.json import params_markdown
 
         return params_markdown(summary)
-    from archdsl.views.table import params_table
+    from archdsl.report.table import params_table
 
     return params_table(summary, console.style(), share)  # type: ignore[arg-type]
 

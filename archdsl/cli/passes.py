@@ -72,7 +72,7 @@ def _cells(found: tuple[Effect, ...]) -> list[tuple[str, ...]]:
 
 
 def _table(console: Console, name: str, found: tuple[Effect, ...]) -> str:
-    from archdsl.cli.grid import grid
+    from archdsl.report.grid import grid
 
     style = console.style()
     about = "".join(f"  {one.name:<16} {one.about}\n" for one in found[1:])

@@ -19,7 +19,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 if TYPE_CHECKING:
     from archdsl.backends.onnx.types import Precision
     from archdsl.diagnostics import Diagnostic
-    from archdsl.runtime.predict import Prediction, Predictor
+    from archdsl.prediction.predict import Prediction, Predictor
 
 Result: TypeAlias = "tuple[Prediction, tuple[str, str] | None]"
 """What came out for an image; if that is one, its path, and how values became pixels."""
@@ -137,19 +137,19 @@ def _opened(
     size: str | None,
     device: str,
 ) -> Iterator[Predictor]:
-    from archdsl.need import need
+    from archdsl.packages import need
 
     need("numpy")
     need("PIL")
-    from archdsl.runtime.predict import open_predictor
+    from archdsl.prediction.predict import open_predictor
     from archdsl.runtime.session import require
 
     require(device)  # type: ignore[arg-type]  # what cannot run need not be compiled first
     if compiled:
         yield open_predictor(model, device)  # type: ignore[arg-type]
         return
+    from archdsl.library.check import label_note
     from archdsl.network import open_network
-    from archdsl.review import label_note
 
     net = open_network(model, args, size)
     _check_input(net)
@@ -198,8 +198,8 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, draw: Draw) -> tu
             raise error("E0806", f"`{predictor.name}` gives no image: leave out -o", status=2)
         return None
     from archdsl.cli.output import ours
-    from archdsl.files import atomic_write
-    from archdsl.runtime.predict import picture
+    from archdsl.files.atomic import atomic_write
+    from archdsl.prediction.predict import picture
 
     model = re.sub(r"[^A-Za-z0-9_-]+", "_", predictor.name)[:80]  # a file may say anything of itself
     name = f"{Path(image).stem}.{model}.png"

@@ -18,6 +18,6 @@ def command(console: Console, output: str | None, force: bool) -> None:
 
     With the YAML language server, put `# yaml-language-server: $schema=archdsl.schema.json` in a spec's first line.
     """
-    from archdsl.language.schema import schema_text
+    from archdsl.language.schema.json_schema import schema_text
 
     console.give(schema_text(), output, force)

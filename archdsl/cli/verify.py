@@ -65,26 +65,26 @@ def command(
     Each node of each must lie within the bound that rounding gets (docs/verify.md); exits with 1 where one does not. A
     file that passes carries the result as a certificate, which `archdsl verify MODEL.onnx` repeats.
     """
-    from archdsl.cli import verified
+    from archdsl.verification.job import as_json, as_text, certify, open_job, problems, run
 
     spec, model = _split(given)
     if spec is None and args:
         raise click.UsageError("a compiled model is as it is: -a goes with a SPEC")
-    job, certificate = verified.open_job(spec, model, weights, seed, batch, args, size)
+    opened, certificate = open_job(spec, model, weights, seed, batch, args, size)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        report = verified.run(console, job, Path(folder))
-    problems = verified.problems(job, report, certificate, renew)
+        report = run(console, opened, Path(folder))
+    wrong = problems(opened, report, certificate, renew)
     written = False
-    if job.model is not None and not no_write and report.fine and (certificate is None or renew):
-        verified.certify(job, report)
+    if opened.model is not None and not no_write and report.fine and (certificate is None or renew):
+        certify(opened, report)
         written = True
     console.give(
-        verified.as_json(job, report, certificate, written)
+        as_json(opened, report, certificate, written)
         if format == "json"
-        else verified.as_text(job, report, certificate, written, every, console.style())
+        else as_text(opened, report, certificate, written, every, console.style())
     )
-    console.tell(problems)
-    return int(bool(problems))
+    console.tell(wrong)
+    return int(bool(wrong))
 
 
 def _split(given: tuple[str, ...]) -> tuple[str | None, Path | None]:

@@ -9,7 +9,7 @@ from archdsl.elaborate.build import Builder
 from archdsl.elaborate.place import Frame
 from archdsl.elaborate.references import resolve
 from archdsl.graph import Node, Scope
-from archdsl.language.items import Ref
+from archdsl.language.syntax import Ref
 from archdsl.shapes import Shape, format_shape
 
 

@@ -14,7 +14,7 @@ from archdsl.elaborate.make import OpMaker
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.items import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem, Written
+from archdsl.language.syntax import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem, Written
 from archdsl.ops import KINDS, Again, Fc, Split
 
 MAX_NODES = 250_000

@@ -11,7 +11,7 @@ from typing import Any
 
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.graph import FreeSize, Node, Scope
-from archdsl.language.items import Written
+from archdsl.language.syntax import Written
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Identity

@@ -10,7 +10,7 @@ from archdsl.elaborate.place import Context, Frame, Member, Place
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import meant
-from archdsl.language.items import BrokenItem, CallItem, OpItem, Written
+from archdsl.language.syntax import BrokenItem, CallItem, OpItem, Written
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 

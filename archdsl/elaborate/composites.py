@@ -12,7 +12,8 @@ from archdsl.elaborate.place import Context, Counter, Frame, Place
 from archdsl.language import expressions
 from archdsl.language.expressions import Env, show
 from archdsl.language.hints import meant
-from archdsl.language.items import (
+from archdsl.language.names import copy_name
+from archdsl.language.syntax import (
     BranchesItem,
     CallItem,
     DenseItem,
@@ -23,7 +24,6 @@ from archdsl.language.items import (
     ResidualItem,
     Written,
 )
-from archdsl.language.names import copy_name
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
 from archdsl.ops.base import Op
 from archdsl.shapes import Shape, at, format_shape

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
 from archdsl.language.document import OpDefaults
 from archdsl.language.expressions import Env, Value, show
-from archdsl.language.items import OpItem, Part, Written
-from archdsl.language.reader import words_of
+from archdsl.language.read_nodes import words_of
+from archdsl.language.syntax import OpItem, Part, Written
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import KINDS, Conv, Deconv, DwConv
 from archdsl.ops.base import Op

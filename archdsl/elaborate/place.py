@@ -10,7 +10,7 @@ from archdsl.diagnostics import CallSite, Origin, error
 from archdsl.elaborate.build import Builder
 from archdsl.graph import Scope, ScopeKind
 from archdsl.language.expressions import Env
-from archdsl.language.items import Item
+from archdsl.language.syntax import Item
 from archdsl.ops.base import Op
 
 

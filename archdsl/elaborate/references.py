@@ -5,7 +5,7 @@ from __future__ import annotations
 from archdsl.diagnostics import ArchError, closest, did_you_mean, error
 from archdsl.elaborate.build import Builder
 from archdsl.elaborate.place import Frame, Member
-from archdsl.language.items import Ref
+from archdsl.language.syntax import Ref
 
 
 def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:

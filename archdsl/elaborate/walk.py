@@ -29,7 +29,8 @@ from archdsl.graph import Scope
 from archdsl.language import expressions
 from archdsl.language.document import Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.items import (
+from archdsl.language.names import copy_name
+from archdsl.language.syntax import (
     BranchesItem,
     BrokenItem,
     CallItem,
@@ -42,7 +43,6 @@ from archdsl.language.items import (
     OpItem,
     ResidualItem,
 )
-from archdsl.language.names import copy_name
 from archdsl.ops import Again, Fc, Flatten, Slice
 from archdsl.ops.base import Op, OpError, divisors
 from archdsl.ops.reshape import Identity, Split

@@ -13,21 +13,21 @@ from functools import partial
 
 import numpy as np
 
-from archdsl import spec as specs
 from archdsl.backends.onnx.plan import plan
 from archdsl.backends.onnx.records import Constant, Derived, Stored
+from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
-from archdsl.backends.weights.fold import evaluate, gain_and_shift
+from archdsl.backends.weights.evaluate import evaluate, gain_and_shift
 from archdsl.backends.weights.tensors import Entry
 from archdsl.diagnostics import Diagnostic, Source, error
 from archdsl.elaborate import elaborate
-from archdsl.folding import ChannelMap, Folded
 from archdsl.frontends.onnx_model import Array, Model
 from archdsl.frontends.to_spec import Imported
 from archdsl.graph import Graph
+from archdsl.graph_recipes import ChannelMap, Folded
 from archdsl.network import Network
 from archdsl.passes.optimise import PASSES, optimise
-from archdsl.views.rewrite import formatted
+from archdsl.spec.open import document_of, from_source
 
 _ROUNDING = 1e-5
 """Of a bias that only constants made, how far from them it may be."""
@@ -38,7 +38,7 @@ def own_spec(model: Model, facts: Mapping[str, str], source: str) -> Imported:
 
     Errors: E0805 a spec that is not the one the file was made of; E0845 numbers that cannot be told apart any more.
     """
-    document = specs.document_of(specs.from_source(Source("the file's own spec", facts["spec"])))
+    document = document_of(from_source(Source("the file's own spec", facts["spec"])))
     graph = elaborate(document)
     if Network(document, graph, {}).fingerprint != facts.get("spec_sha256", ""):
         raise error(

@@ -11,7 +11,8 @@ from itertools import product
 
 import numpy as np
 
-from archdsl import spec as specs
+from archdsl.backends.spec.flat import flat
+from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import Entry
 from archdsl.diagnostics import ArchError, Origin, Report, Source, Span, error
@@ -21,12 +22,11 @@ from archdsl.frontends.arrange import NAMINGS, Placed, Tangled, arrange, filled
 from archdsl.frontends.onnx_model import Array, Model
 from archdsl.frontends.steps import recognise
 from archdsl.graph import Graph, Node, Scope
+from archdsl.language.format.yaml_writer import Group, Leaf, mapping, write
 from archdsl.language.names import is_key
-from archdsl.language.writer import Group, Leaf, mapping, write
 from archdsl.ops import Input
 from archdsl.shapes import Shape, concrete
-from archdsl.views.flat import flat
-from archdsl.views.rewrite import formatted
+from archdsl.spec.open import document_of, from_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def to_spec(model: Model, name: str, sizes: Mapping[str, Shape], source: str) ->
         try:
             graph, tensors = _graph(filled(arrange(reading.made, naming)), name, sizes, outputs, sharing)
             text = _text(graph)
-            again = elaborate(specs.document_of(specs.from_source(Source(f"{name}.yaml", text))))
+            again = elaborate(document_of(from_source(Source(f"{name}.yaml", text))))
         except (Tangled, ArchError) as problem:
             last = problem
             continue

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, did_you_mean, error
 from archdsl.language.expressions import Env, Expr, Value, show
 from archdsl.language.forms import Paper, Preprocess
-from archdsl.language.items import Item, Part, Ref, Written
-from archdsl.language.reader import written
+from archdsl.language.read_nodes import written
+from archdsl.language.syntax import Item, Part, Ref, Written
 from archdsl.language.validate import frozen
 from archdsl.ops import KINDS
 from archdsl.source import Map, Scalar, Seq, Tree

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from archdsl.graph import Graph
 from archdsl.passes.drop import drop_dead, drop_identities, drop_training
-from archdsl.passes.fold_maps import fold_after, fold_before
+from archdsl.passes.fold_norms import fold_after, fold_before
 from archdsl.passes.fuse import fuse_gates, global_pools, merge_concats, merge_pads
 
 Pass: TypeAlias = Callable[[Graph], Graph]

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from archdsl import __version__
+from archdsl.version import __version__
 
 PROBE_LIMIT_S = 60.0
 """TensorRT builds an engine before it runs anything."""
@@ -93,9 +93,9 @@ def examine() -> Findings:
 
 
 def _library() -> str:
-    from archdsl import library
+    from archdsl.spec.find import library_files, library_folder
 
-    return f"{len(library.files())} specs in {library.folder()}"
+    return f"{len(library_files())} specs in {library_folder()}"
 
 
 # --- packages --------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def _child(arguments: list[str]) -> tuple[Any, str]:
 
 
 def _engines() -> Iterator[Engine]:
-    from archdsl.views import engine
+    from archdsl.drawing.graph import engine
 
     for path in engine.engines():
         yield _drawn(path)

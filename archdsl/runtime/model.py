@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.files import NotRegular, open_regular
+from archdsl.files.atomic import NotRegular, open_regular
 
 _IR_VERSION, _PRODUCER, _GRAPH, METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
 _KNOWN = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}

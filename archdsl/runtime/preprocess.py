@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.files import NotRegular, open_regular
+from archdsl.files.atomic import NotRegular, open_regular
 from archdsl.runtime.recipe import Interpolation, Recipe
 
 Array: TypeAlias = npt.NDArray[np.float32]

@@ -23,8 +23,8 @@ import onnx
 from onnx import helper
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.files import Written, atomic_write
-from archdsl.runtime.predict import Predictor, open_predictor
+from archdsl.files.atomic import Written, atomic_write
+from archdsl.prediction.predict import Predictor, open_predictor
 from archdsl.runtime.preprocess import prepare
 from archdsl.runtime.session import open_session, refused
 

@@ -36,9 +36,9 @@ def difference(folder: str, name: str, precision: str, device: str) -> float:
     """Of our file on the GPU, to the float32 file on the processor, on one batch of random images."""
     import numpy as np
 
-    from archdsl.bench.contestants import TABLE
-    from archdsl.bench.job import Job
     from archdsl.network import load
+    from archdsl.timing.contestants import TABLE
+    from archdsl.timing.job import Job
 
     shape = load(name).input
     outputs = []
@@ -93,9 +93,9 @@ def row(found: list[dict[str, Any]]) -> list[str]:
 
 def half(name: str, batch: int, seconds: float, folder: str) -> list[str]:
     """Our float16 file beside our float32 one."""
-    from archdsl.bench.job import Job
-    from archdsl.bench.turns import Contest
     from archdsl.network import load
+    from archdsl.timing.job import Job
+    from archdsl.timing.turns import Contest
 
     shape = load(name).input
     with Contest(folder) as contest:

@@ -26,8 +26,8 @@ from click.testing import CliRunner
 
 import archdsl
 from archdsl.cli import main
+from tests.support.places import SPECS
 
-SPECS = Path(__file__).parents[2] / "specs"
 LEVELS = ("network", "block", "layer")
 ONNX = ("onnx", "onnx-O0")
 

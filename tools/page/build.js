@@ -5,7 +5,7 @@
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const VENDOR = new URL("../../archdsl/views/page/vendor/", import.meta.url);
+const VENDOR = new URL("../../archdsl/drawing/page/vendor/", import.meta.url);
 const SHARED = { bundle: true, minify: true, format: "iife", charset: "utf8", legalComments: "none", write: false };
 
 async function bundle(entry, options) {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from archdsl.analysis.count import count
 from archdsl.backends.onnx.plan import plan
 from archdsl.graph import Graph
-from archdsl.passes.count import count
 from archdsl.passes.optimise import PASSES
 
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from archdsl import __version__
-from archdsl.backends.onnx import encode, fold_map
+from archdsl.backends.onnx import absorbed, encode
 from archdsl.backends.onnx.numbers import Numbers
 from archdsl.backends.onnx.plan import Plan, plan
 from archdsl.backends.onnx.records import Constant, Initializer, nbytes
@@ -24,9 +23,10 @@ from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.disk import BLOCK
-from archdsl.files import Output, Written, alone, atomic_write, check_target, require_space
+from archdsl.files.atomic import Output, Written, alone, atomic_write, check_target, require_space
+from archdsl.files.disk import BLOCK
 from archdsl.graph import Graph
+from archdsl.version import __version__
 
 if TYPE_CHECKING:
     import onnx
@@ -266,7 +266,7 @@ def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
         path: [m.path for m in (*recipes[path].before, *recipes[path].after)] if path in recipes else []
         for path in layers
     }
-    text = fold_map.write(taken)
+    text = absorbed.write(taken)
     return {"folded": text} if text else {}
 
 

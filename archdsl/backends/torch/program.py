@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from archdsl.analysis.equal_scopes import Boundary, boundaries
 from archdsl.backends.torch.lower import lower
 from archdsl.backends.torch.naming import class_name
 from archdsl.backends.torch.steps import (
@@ -26,7 +27,6 @@ from archdsl.backends.torch.steps import (
 )
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Flatten, Input, Slice
-from archdsl.passes.structure import Boundary, boundaries
 from archdsl.shapes import at
 
 Container: TypeAlias = Literal["", "nn.Sequential", "DenseBlock"]

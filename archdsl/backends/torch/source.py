@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from archdsl.analysis.count import count
 from archdsl.backends.torch.classes import Classes
 from archdsl.backends.torch.layout import INDENT, Group, fill, lay, wrap
 from archdsl.backends.torch.naming import docstring, field_names
@@ -21,7 +22,6 @@ from archdsl.backends.torch.program import program
 from archdsl.backends.torch.sharing import Sharing
 from archdsl.backends.torch.words import shape_words
 from archdsl.graph import Graph
-from archdsl.passes.count import count
 from archdsl.shapes import concrete
 
 

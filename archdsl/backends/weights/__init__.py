@@ -9,8 +9,8 @@ Every tensor is made when it is asked for and not kept: a network of many gigaby
 
 from __future__ import annotations
 
+from archdsl.backends.weights.evaluate import folded
 from archdsl.backends.weights.fit import fit
-from archdsl.backends.weights.fold import folded
 from archdsl.backends.weights.initial import initial
 from archdsl.backends.weights.read import load
 from archdsl.backends.weights.safetensors import save

@@ -16,7 +16,7 @@ from archdsl.backends.weights import safetensors
 from archdsl.backends.weights.safetensors import Broken
 from archdsl.backends.weights.tensors import Array, Entry, Weights
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.files import sha256
+from archdsl.files.atomic import sha256
 
 if TYPE_CHECKING:
     import torch

@@ -17,9 +17,9 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from archdsl import __version__
 from archdsl.backends.weights.tensors import Array, Entry, Weights
-from archdsl.files import Written, atomic_write
+from archdsl.files.atomic import Written, atomic_write
+from archdsl.version import __version__
 
 MAX_HEADER = 1 << 22
 """Real headers have some hundred kilobytes."""

@@ -1,0 +1,1 @@
+"""A spec as text, long, flat or short: a target like the others."""

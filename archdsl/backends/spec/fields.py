@@ -1,0 +1,54 @@
+"""The fields of an op as a spec writes them in long form, what was inferred among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archdsl.language.format.yaml_writer import Layout, Leaf, listing
+from archdsl.ops import AvgPool, Conv, Deconv, MaxPool, Op
+from archdsl.shapes import Shape
+
+
+def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[str, Layout]:
+    """Every field that was written, or `inferred`; those at their plain defaults (`dilation: 1`) are left out."""
+    values = {**op.explicit(), **(_inferred(op, inputs) if inferred else {})}
+    order = type(op).model_fields
+    return {name: _layout(name, values[name]) for name in order if name in values}
+
+
+def _inferred(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
+    """What the elaborator, or the op itself, adds to what was written: padding, strides, whether there is a bias."""
+    out: dict[str, Any] = {name: getattr(op, name) for name in op.positional if getattr(op, name) is not None}
+    if "bias" in type(op).model_fields:
+        out["bias"] = op.bias  # type: ignore[attr-defined]
+    if isinstance(op, Conv | Deconv):
+        out["stride"] = op.stride
+    if isinstance(op, Conv) and op.pad is None:
+        out["pad"] = tuple(op.pads(inputs[0]))
+    if isinstance(op, Deconv):
+        (pad, extra), (wide_pad, wide_extra) = op.crops()
+        if (pad, extra) == (wide_pad, wide_extra):
+            out |= {"pad": pad, "extra": extra}
+    if isinstance(op, MaxPool) or (isinstance(op, AvgPool) and not op.adaptive):
+        out |= {"stride": op.steps, "pad": op.pad}
+    return out
+
+
+def _layout(name: str, value: Any) -> Layout:
+    """`stride: 2` for both axes, `pad: 3` for all sides, but `kernel: [7, 7]`."""
+    if isinstance(value, tuple) and name in ("stride", "pad", "dilation", "scale", "pixels") and len(set(value)) == 1:
+        value = value[0]
+    return value_layout(value)
+
+
+def value_layout(value: Any) -> Layout:
+    """A number, word, truth or list of them."""
+    if isinstance(value, tuple):
+        return listing([value_layout(v) for v in value], flow=True)
+    if isinstance(value, str):
+        return Leaf(value)
+    if value is None:
+        return Leaf("none")
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return Leaf(text, verbatim=True)

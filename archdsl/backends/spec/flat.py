@@ -1,0 +1,289 @@
+"""A graph as a spec without blocks, repeats, arguments or defaults: every op a mapping of its own, every inferred
+value written down.
+
+The scopes stay, so that every path stays; what reads anything but the node before it says so with `from`. A tensor
+that has no name where it is read gets one, `entry: {_: {op: identity}}`, which adds no node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from archdsl.analysis.written import Part, parts_of
+from archdsl.backends.spec.fields import fields_of, value_layout
+from archdsl.diagnostics import ArchError, Span, error
+from archdsl.graph import Graph, Node, Scope
+from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf, listing, mapping
+from archdsl.language.keys import COMMON_KEYS, HEADS
+from archdsl.ops import Again
+
+_WORDS = frozenset((*HEADS, *COMMON_KEYS, "then"))
+"""A node that bears such a name has a dot before its key."""
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What a name stands for: the node it gives, and the names inside."""
+
+    value: int
+    inner: dict[str, _Known] = field(default_factory=dict)
+
+
+def _nest(names: dict[str, _Known], name: str, known: _Known) -> None:
+    """Makes a name known, one with dots as what lies in others."""
+    *around, last = name.split(".")
+    for part in around:
+        names = names.setdefault(part, _Known(-1)).inner
+    names[last] = known
+
+
+@dataclass(slots=True, eq=False)
+class _Element:
+    """An entry of a sequence. `names`: those that it takes, none for an implied node."""
+
+    names: tuple[str, ...]
+    kind: str
+    layout: Layout
+    known: _Known
+
+    @property
+    def numbered(self) -> bool:
+        return bool(self.names) and self.names[0].isdigit()
+
+
+@dataclass(slots=True, eq=False)
+class _Sequence:
+    """A scope being written. `cursors[k]` is the node that element k would read if it said nothing.
+
+    `names` can be read from inside, `inner` from outside; `aliases` stand before the element of their number.
+    """
+
+    path: str
+    outer: _Sequence | None
+    cursors: list[int]
+    names: dict[str, _Known] = field(default_factory=dict)
+    inner: dict[str, _Known] = field(default_factory=dict)
+    elements: list[_Element] = field(default_factory=list)
+    aliases: dict[int, str] = field(default_factory=dict)
+
+    def add(self, element: _Element) -> None:
+        self.elements.append(element)
+        self.cursors.append(element.known.value)
+        for name in element.names[:1]:
+            _nest(self.inner, name, element.known)
+            if not element.numbered:
+                _nest(self.names, name, element.known)
+
+    def gap(self, at: int) -> bool:
+        """Whether something can be put before element `at`: not between two items of a list."""
+        between = 0 < at < len(self.elements)
+        return not between or not (self.elements[at - 1].numbered and self.elements[at].numbered)
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """The sections of a flat spec. `outputs` is empty where the last node is the only one."""
+
+    net: Layout
+    aux: Group
+    outputs: dict[str, str]
+
+
+def flat(graph: Graph, inferred: bool = True) -> Flat:
+    """The net, aux heads and outputs of a graph; without `inferred` only the fields that are not at their defaults.
+
+    Errors: E0317 a list in whose middle a tensor would have to be named.
+    """
+    return _Writer(graph, inferred).write()
+
+
+class _Writer:
+    def __init__(self, graph: Graph, inferred: bool) -> None:
+        self.graph, self.inferred = graph, inferred
+        self.taken = {part for node in graph.nodes for part in node.path.split(".")}
+
+    def write(self) -> Flat:
+        graph = self.graph
+        inputs = {graph.nodes[i].path: _Known(i) for i in graph.inputs}
+        root = _Sequence("", None, [graph.inputs[0] if len(inputs) == 1 else -1], dict(inputs))
+        heads: list[Scope | Part] = []
+        for part in parts_of(graph.root, graph.nodes):
+            if self.first(part).training:
+                heads.append(part)
+            else:
+                self.put(part, "", root)
+        last = root.cursors[-1]
+        root.names |= root.inner  # what stands behind the net sees its numbered items, too
+        aux = self.aux(heads, root)
+        single = [*graph.outputs.items()] == [("output", last)]
+        outputs = {} if single else {name: self.reference(node, root) for name, node in graph.outputs.items()}
+        return Flat(_assembled(root), aux, outputs)
+
+    def first(self, part: Scope | Part) -> Node:
+        return self.graph.nodes[part.first] if isinstance(part, Scope) else part.flatten or part.main
+
+    def aux(self, heads: list[Scope | Part], root: _Sequence) -> Group:
+        out = Group()
+        for part in heads:
+            source = self.first(part).inputs[0]
+            (name,), layout, known = self.element(part, "", source, root)
+            root.names[name] = known
+            weight = value_layout(self.graph.aux[name].weight)
+            out.put(name, mapping({"from": Leaf(self.reference(source, root)), "do": layout, "weight": weight}))
+        return out
+
+    def put(self, part: Scope | Part, path: str, into: _Sequence) -> None:
+        """Adds a part to a sequence; an implied flatten as a node of its own, where a list's numbers allow it."""
+        if isinstance(part, Part) and part.flatten is not None and not part.numbered(path):
+            self.put(Part((part.flatten,)), path, into)
+            part = Part(part.nodes)
+        names, layout, known = self.element(part, path, into.cursors[-1], into)
+        kind = part.main.op.kind if isinstance(part, Part) else ""
+        into.add(_Element(names, kind, layout, known))
+
+    def element(
+        self, part: Scope | Part, path: str, cursor: int, outer: _Sequence
+    ) -> tuple[tuple[str, ...], Layout, _Known]:
+        """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
+        if isinstance(part, Scope):
+            own = _Sequence(part.path, outer, [cursor])
+            for inner in parts_of(part, self.graph.nodes):
+                self.put(inner, part.path, own)
+            return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
+        sources = (part.flatten or part.main).inputs
+        layout = _op_layout(part, self.inferred, self.again(part.main, outer))
+        if sources != (cursor,):
+            refs = [Leaf(self.reference(source, outer)) for source in sources]
+            layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
+        parts = {name: _Known(node) for name, node in part.inner(path).items()}
+        return part.names(path), layout, _Known(part.nodes[-1].id, parts)
+
+    def again(self, node: Node, at: _Sequence) -> str:
+        """The name of the node that this one runs again, if it does."""
+        here: _Sequence | None = at
+        while node.shares and here is not None:
+            name = node.shares[len(here.path) :].lstrip(".")
+            if node.shares.startswith(here.path) and name.partition(".")[0] in here.names:
+                return name
+            here = here.outer
+        if node.shares:
+            raise _unnameable(at.path, node.origin.span)
+        return ""
+
+    # --- references ----------------------------------------------------------------------------------------
+
+    def reference(self, node: int, at: _Sequence) -> str:
+        """A name for a node where it is read; made on the way if there is none."""
+        name = _visible(node, at)
+        if name is not None:
+            return name
+        here: _Sequence | None = at
+        while here is not None:
+            spots = [k for k, cursor in enumerate(here.cursors) if cursor == node and here.gap(k)]
+            if spots:
+                return self.alias(node, here, spots[0], at)
+            here = here.outer
+        raise _unnameable(at.path, self.graph.nodes[node].origin.span)
+
+    def alias(self, node: int, here: _Sequence, spot: int, at: _Sequence) -> str:
+        """A name for the tensor that arrives at a spot, unlike all that can be read there or from inside."""
+        implied = self.graph.nodes[node].path.partition("/")[2]
+        name = stem = f"after_{implied}" if implied and spot else "entry"
+        number, taken = 1, set(self.taken)
+        sequence: _Sequence | None = at
+        while sequence is not None:
+            taken |= sequence.names.keys()
+            sequence = sequence.outer
+        while name in taken:
+            number += 1
+            name = f"{stem}{number}"
+        here.aliases[spot] = name
+        here.names[name] = here.inner[name] = _Known(node)
+        return name
+
+
+def _unnameable(path: str, span: Span | None = None) -> ArchError:
+    return error(
+        "E0317",
+        f"{f'`{path}`' if path else 'the net'} cannot be written flat: between the items of a list there is "
+        "something else",
+        span,
+        help="name all that stands in it, repeats with `as layer{1}`, or nothing",
+    )
+
+
+def _visible(node: int, at: _Sequence) -> str | None:
+    """The name that a node has there, the nearest sequence first."""
+    seen: set[str] = set()
+    here: _Sequence | None = at
+    while here is not None:
+        for name, known in here.names.items():
+            found = _within(node, name, known) if name not in seen else None
+            if found is not None:
+                return found
+        seen |= here.names.keys()
+        here = here.outer
+    return None
+
+
+def _within(node: int, name: str, known: _Known) -> str | None:
+    stack = [(name, known)]
+    while stack:
+        path, here = stack.pop()
+        if here.value == node:
+            return path
+        stack += [(f"{path}.{part}", inner) for part, inner in here.inner.items()]
+    return None
+
+
+# --- layouts -------------------------------------------------------------------------------------------------
+
+
+def _op_layout(part: Part, inferred: bool, again: str) -> Group:
+    """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
+    main, *rest = part.nodes
+    fields = {"node": Leaf(again)} if again else fields_of(main.op, main.in_shapes, inferred)
+    out = mapping({"op": Leaf(Again.kind if again else main.op.kind), **fields}, flow=True)
+    for node in rest:
+        fields = fields_of(node.op, node.in_shapes, inferred)
+        kind = Leaf(node.op.kind)
+        out.put(node.op.role, mapping({"op": kind, **fields}, flow=True) if fields else kind)
+    return out
+
+
+def _assembled(sequence: _Sequence) -> Layout:
+    """A list where all is numbered; else a mapping, in which a list without a name holds what is numbered."""
+    elements, aliases = sequence.elements, sequence.aliases
+    if not aliases and all(e.numbered for e in elements):
+        return listing([e.layout for e in elements])
+    out, kinds = Group(), Counter[str]()
+    items: Group | None = None
+    for k, element in enumerate(elements):
+        if k in aliases:
+            out.put(aliases[k], _alias())
+        if not element.numbered:
+            out.put(_key(element, kinds), element.layout)
+            continue
+        if not k or not elements[k - 1].numbered:
+            if items is not None:  # numbers begin anew in every list
+                raise _unnameable(sequence.path)
+            items = listing([])
+            out.put("_items", items)
+        assert items is not None
+        items.entries.append(Entry(element.layout))
+    if len(elements) in aliases:
+        out.put(aliases[len(elements)], _alias())
+    return out
+
+
+def _alias() -> Group:
+    return mapping({"_": mapping({"op": Leaf("identity")}, flow=True)}, flow=True)
+
+
+def _key(element: _Element, kinds: Counter[str]) -> str:
+    if element.names:
+        return f".{element.names[0]}" if element.names[0] in _WORDS else element.names[0]
+    kinds[element.kind] += 1
+    count = kinds[element.kind]
+    return f"_{element.kind}{count if count > 1 else ''}"

@@ -1,0 +1,188 @@
+"""A spec written another way, and held against what it was: expanded, flat, or formatted. What comes out means the
+same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from archdsl.backends.spec.fields import value_layout
+from archdsl.backends.spec.flat import flat
+from archdsl.diagnostics import Source
+from archdsl.elaborate import elaborate
+from archdsl.graph import Graph, Node
+from archdsl.language.document import Document
+from archdsl.language.format.expand import layout_of, long_layout, rename
+from archdsl.language.format.format import format_source, same_meaning
+from archdsl.language.format.yaml_writer import Group, Layout, Leaf, listing, mapping, write
+from archdsl.language.keys import TOP_LEVEL
+from archdsl.shapes import concrete
+from archdsl.source import Map, Scalar, Seq
+from archdsl.spec.open import Spec, document_of, from_source
+
+_KEPT = {"archdsl", "name", "family", "doc", "paper", "preprocess", "claims", "labels"}
+"""The sections that a flat spec takes over as they are."""
+
+
+class Unfaithful(RuntimeError):
+    """What was written means something else than what was read. The fault is archdsl's: nothing is given out."""
+
+
+def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
+    """The long form of a spec, its input and arguments overridden: blocks and repeats kept, variants merged in.
+
+    Errors: all that is wrong with the spec.
+    """
+    document, graph = _network(spec, input, args)
+    text = standalone_text(document, args)
+    _hold(graph, _read(text, document), _row)
+    return text
+
+
+def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
+    """A document as a spec that needs no other file, its arguments' defaults replaced by `args`."""
+    root = long_layout(document.tree)
+    _head(root, document, bool(args))
+    declared = root.get("args")
+    for name, value in args.items():
+        assert isinstance(declared, Group)
+        _set_default(declared, name, _value(value))
+    return write(root)
+
+
+def short_text(document: Document, args: Mapping[str, Any]) -> str:
+    """The same in short strings, where they mean the same."""
+    source = Source(document.name, standalone_text(document, args), document.source.path)
+    text = format_source(source)
+    return text if same_meaning(source, Source(document.name, text, document.source.path)) else source.text
+
+
+def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
+    """A spec unrolled: no blocks, repeats, arguments or defaults, every inferred value filled in.
+
+    Errors: all that is wrong with the spec; E0317 a list that cannot be unrolled.
+    """
+    document, graph = _network(spec, input, args)
+    made = flat(graph)
+    root = Group([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
+    _head(root, document, bool(args))
+    root.put("input", _inputs(document, graph))
+    if document.naming != "nested":
+        root.put("defaults", mapping({"naming": Leaf(document.naming)}, flow=True))
+    root.put("net", made.net)
+    if made.aux.entries:
+        root.put("aux", made.aux)
+    if made.outputs:
+        root.put("outputs", mapping({name: Leaf(reference) for name, reference in made.outputs.items()}, flow=True))
+    root.entries.sort(key=lambda e: TOP_LEVEL.index(e.key.text) if e.key else 0)
+    text = write(root)
+    _hold(graph, _read(text, document), _flat_row)
+    return text
+
+
+def formatted(source: Source) -> str:
+    """The canonical text of a spec: short strings, one layout, comments kept.
+
+    Errors: all that is wrong with the spec or one of its variants; `Unfaithful`.
+    """
+    before = _all_networks(source)
+    for shorten in (True, False):
+        text = format_source(source, shorten)
+        after = Source(source.name, text, source.path)
+        if same_meaning(source, after) and _all_networks(after) == before:
+            return text
+    raise Unfaithful("formatting would change what this spec means")
+
+
+# --- networks ----------------------------------------------------------------------------------------------
+
+Row: TypeAlias = tuple[object, ...]
+
+
+def _network(spec: Spec, input: str | None, args: Mapping[str, Any]) -> tuple[Document, Graph]:
+    document = document_of(spec, input)
+    return document, elaborate(document, args)
+
+
+def _read(text: str, document: Document) -> Graph:
+    """The graph of a text that stands where the document does."""
+    source = Source(f"{document.name} (rewritten)", text, document.source.path)
+    return elaborate(document_of(from_source(source)))
+
+
+def _all_networks(source: Source) -> dict[str, list[Row]]:
+    """What the file's own network and each of its variants is."""
+    own = from_source(source).tree
+    variants = own.get("variants") if isinstance(own, Map) else None
+    names = [None, *variants.entries] if isinstance(variants, Map) else [None]
+    out = {}
+    for name in names:
+        _, graph = _network(from_source(source, name), None, {})
+        out[name or ""] = [*map(_row, graph.nodes), _ends(graph)]
+    return out
+
+
+def _row(node: Node) -> Row:
+    return node.path, node.op, node.inputs, concrete(node.shape), node.training, node.shares
+
+
+def _flat_row(node: Node) -> Row:
+    """The same, but that padding may have been written out, and that implied nodes may be called otherwise."""
+    path = "" if node.implied else node.path
+    own = (node.params, node.shares, node.op.window(node.in_shapes))
+    return path, node.op.kind, node.inputs, concrete(node.shape), node.training, *own
+
+
+def _ends(graph: Graph) -> Row:
+    sizes = [(s.name, s.default, s.minimum, s.step, bool(s.pinned)) for s in graph.sizes]
+    return dict(graph.outputs), {name: (head.node, head.weight) for name, head in graph.aux.items()}, sizes
+
+
+def _hold(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
+    """Raises Unfaithful where the two networks differ."""
+    differ = next((a for a, b in zip(before.nodes, after.nodes, strict=False) if row(a) != row(b)), None)
+    if differ is not None or len(before.nodes) != len(after.nodes) or _ends(before) != _ends(after):
+        what = f"`{differ.path}` is not what it was" if differ is not None else "its nodes or outputs are others"
+        raise Unfaithful(f"rewriting this spec would change what it means: {what}")
+
+
+# --- sections ----------------------------------------------------------------------------------------------
+
+
+def _head(root: Group, document: Document, overridden: bool) -> None:
+    """What a text needs that stands alone: its name, and its labels; claims are for the default arguments."""
+    if "name" in root.keys or document.name != document.own or document.source.path is not None:
+        rename(root, document.name)
+    if overridden:
+        root.drop("claims")
+    if document.labels is not None:
+        root.put("labels", listing([Leaf(label) for label in document.labels], flow=True))
+
+
+def _set_default(declared: Group, name: str, value: Layout) -> None:
+    old = declared.get(name)
+    if isinstance(old, Group) and old.mapping:
+        old.put("default", value)
+    else:
+        declared.put(name, value)
+
+
+def _value(value: Any) -> Layout:
+    """An argument's value: a located tree of the command line, or one of Python's."""
+    if isinstance(value, (Scalar, Seq, Map)):
+        return layout_of(value)
+    return value_layout(tuple(value) if isinstance(value, list) else value)
+
+
+def _inputs(document: Document, graph: Graph) -> Layout:
+    layouts: list[Layout] = []
+    for decl, node in zip(document.inputs, graph.inputs, strict=True):
+        numbers = concrete(graph.nodes[node].shape)
+        if any(size.symbol for size in decl.sizes):
+            names = [f"{size.symbol}={n}" if size.symbol else n for size, n in zip(decl.sizes, numbers, strict=True)]
+            layouts.append(value_layout(tuple(names)))
+        else:
+            layouts.append(Leaf("x".join(map(str, numbers)), verbatim=len(numbers) == 1))
+    if len(layouts) == 1 and document.inputs[0].name is None:
+        return layouts[0]
+    return mapping({str(decl.name): layout for decl, layout in zip(document.inputs, layouts, strict=True)}, flow=True)

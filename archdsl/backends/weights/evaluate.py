@@ -1,0 +1,115 @@
+"""The numbers of folded tensors: worked out in double precision, one tensor at a time, and rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import numpy as np
+
+from archdsl.backends.weights.tensors import Array, Entry, Weights
+from archdsl.graph import Graph
+from archdsl.graph_recipes import ChannelMap, Folded
+
+CHUNK = 1 << 20
+"""Numbers held in double precision at a time."""
+
+
+def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
+    """The tensors of a graph that passes changed, from those of the graph that it was.
+
+    Nothing is worked out before it is asked for. Raises KeyError there for a tensor that is missing.
+    """
+    entries = {}
+    for tensor in graph.tensors:
+        recipe = tensor.recipe
+        make = (
+            partial(weights.__getitem__, tensor.key)
+            if recipe is None
+            else partial(evaluate, recipe, weights, tensor.param.shape)
+        )
+        entries[tensor.key] = Entry(tensor.param.shape, tensor.param.dtype, make)
+    notes = weights.notes if isinstance(weights, Weights) else ()
+    return Weights(entries, lambda: str(getattr(weights, "source", "given")), notes)
+
+
+def evaluate(recipe: Folded, weights: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+    """The tensor's numbers, float32 of the given shape. Of the weights only what they need is made."""
+    if recipe.part == "weight":
+        return _weight(recipe, weights).reshape(shape)
+    gain, shift = gain_and_shift(recipe.after, weights, shape[0])
+    bias = np.zeros(shape[0]) if recipe.bias is None else np.asarray(weights[recipe.bias], np.float64).reshape(-1)
+    if any(m.shifts for m in recipe.before):
+        bias = bias + _pushed(recipe, weights)
+    return (gain * bias + shift).astype(np.float32)
+
+
+def _weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
+    stored = np.asarray(weights[recipe.weight])
+    second = stored.shape[1] * recipe.groups
+    outputs, inputs = (second, stored.shape[0]) if recipe.transposed else (stored.shape[0], second)
+    after, _ = gain_and_shift(recipe.after, weights, outputs)
+    before, _ = gain_and_shift(recipe.before, weights, inputs)
+    return _scaled(recipe, stored, after, before)
+
+
+def gain_and_shift(maps: Iterable[ChannelMap], weights: Mapping[str, Array], channels: int) -> tuple[Array, Array]:
+    """All maps as one, each applied to what the one before it gives: `gain * x + shift`, in double precision."""
+
+    def numbers(key: str | None, missing: float) -> Array:
+        return np.full((), missing) if key is None else np.asarray(weights[key], np.float64).reshape(-1)
+
+    gain, shift = np.ones(channels), np.zeros(channels)
+    for one in maps:
+        spread = np.sqrt(numbers(one.var, 1.0) + one.eps)
+        times = numbers(one.weight, 1.0) / spread * np.asarray(one.mul, np.float64)
+        plus = numbers(one.bias, 0.0) + np.asarray(one.add, np.float64) - numbers(one.mean, 0.0) * times
+        gain, shift = gain * times, shift * times + plus
+    return gain, shift
+
+
+def _grouped(recipe: Folded, stored: Array) -> Array:
+    """The weight as groups x first axis x second axis x taps."""
+    first, second = stored.shape[0] // recipe.groups, stored.shape[1]
+    return stored.reshape(recipe.groups, first, second, -1)
+
+
+def _scaled(recipe: Folded, stored: Array, rows: Array, columns: Array) -> Array:
+    """Each number times the gain of its output and of its input channel. Rounds once: numpy multiplies in double
+    precision here, a buffer at a time."""
+    grouped = _grouped(recipe, stored)
+    out = np.empty(grouped.shape, np.float32)
+    outputs, inputs = rows.reshape(recipe.groups, -1), columns.reshape(recipe.groups, -1)
+    first, second = (inputs, outputs) if recipe.transposed else (outputs, inputs)
+    if recipe.before and recipe.after:
+        step = max(1, CHUNK // max(1, grouped[0, 0].size))
+        for group in range(recipe.groups):
+            for at in range(0, grouped.shape[1], step):
+                gains = first[group, at : at + step, None] * second[group, None, :]
+                np.multiply(
+                    grouped[group, at : at + step],
+                    gains[..., None],
+                    out=out[group, at : at + step],
+                    casting="same_kind",
+                )
+        return out
+    gains = rows if not recipe.before else columns
+    lengthwise = bool(recipe.before) == recipe.transposed
+    shape = (recipe.groups, -1, 1, 1) if lengthwise else (recipe.groups, 1, -1, 1)
+    np.multiply(grouped, gains.reshape(shape), out=out, casting="same_kind")
+    return out
+
+
+def _pushed(recipe: Folded, weights: Mapping[str, Array]) -> Array:
+    """What shifts of the input channels add to each output channel: their sum over the weights, no padding between."""
+    stored = np.asarray(weights[recipe.weight])
+    grouped = _grouped(recipe, stored)
+    _, shift = gain_and_shift(recipe.before, weights, stored.shape[1] * recipe.groups)
+    shifts = shift.reshape(recipe.groups, -1)
+    step = max(1, CHUNK // max(1, grouped[0, 0].size))
+    rows = [
+        np.einsum("oik,i->o", grouped[group, at : at + step].astype(np.float64), shifts[group])
+        for group in range(recipe.groups)
+        for at in range(0, grouped.shape[1], step)
+    ]
+    return np.concatenate(rows)

@@ -1,0 +1,22 @@
+"""What is wrong, where, and what to do: diagnostics as data, and how they are printed.
+
+A `Diagnostic` has a stable code, a severity, one short message, the place it points at, further places that explain it,
+notes and a help line. `text` and `machine` print the same data.
+"""
+
+from archdsl.diagnostics.diagnostic import Diagnostic as Diagnostic
+from archdsl.diagnostics.diagnostic import Severity as Severity
+from archdsl.diagnostics.error import ArchError as ArchError
+from archdsl.diagnostics.error import error as error
+from archdsl.diagnostics.place import CallSite as CallSite
+from archdsl.diagnostics.place import Label as Label
+from archdsl.diagnostics.place import Origin as Origin
+from archdsl.diagnostics.place import Source as Source
+from archdsl.diagnostics.place import Span as Span
+from archdsl.diagnostics.report import Enough as Enough
+from archdsl.diagnostics.report import Report as Report
+from archdsl.diagnostics.suggest import closest as closest
+from archdsl.diagnostics.suggest import did_you_mean as did_you_mean
+from archdsl.diagnostics.text import escape_control as escape_control
+from archdsl.diagnostics.text import json_visible as json_visible
+from archdsl.diagnostics.text import render_text as render_text

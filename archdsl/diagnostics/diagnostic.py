@@ -1,0 +1,27 @@
+"""A diagnostic as data, and the error that carries diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from archdsl.diagnostics.place import Label, Span
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    code: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    severity: Severity = "error"
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+    def sort_key(self) -> tuple[str, int, str]:
+        if self.span is None:
+            return ("", -1, self.code)
+        return (self.span.source.name, self.span.start, self.code)

@@ -1,0 +1,64 @@
+"""Diagnostics for programs: JSON and SARIF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archdsl.diagnostics.diagnostic import Diagnostic
+from archdsl.diagnostics.place import Span
+
+
+def to_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+    """The contract of `archdsl check --format json`: lines and columns from 1, the end exclusive."""
+    out: list[dict[str, Any]] = []
+    for d in diagnostics:
+        line = column = end_line = end_column = None
+        if d.span is not None:
+            line, column = d.span.source.line_column(d.span.start)
+            end_line, end_column = d.span.source.line_column(d.span.end)
+        notes = [*([d.label] if d.label else []), *(f"{label.span}: {label.text}" for label in d.labels), *d.notes]
+        out.append(
+            {
+                "code": d.code,
+                "severity": d.severity,
+                "message": d.message,
+                "file": d.span.source.name if d.span else None,
+                "line": line,
+                "column": column,
+                "end_line": end_line,
+                "end_column": end_column,
+                "notes": notes,
+                "help": d.help or None,
+            }
+        )
+    return out
+
+
+def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
+    """SARIF 2.1.0, one run, for code-scanning services."""
+    results = []
+    for d in diagnostics:
+        text = "\n".join(
+            [d.message, *([d.label] if d.label else []), *d.notes, *([f"help: {d.help}"] if d.help else [])]
+        )
+        result: dict[str, Any] = {"ruleId": d.code, "level": d.severity, "message": {"text": text}}
+        if d.span is not None:
+            result["locations"] = [_sarif_location(d.span)]
+        if d.labels:
+            result["relatedLocations"] = [{**_sarif_location(m.span), "message": {"text": m.text}} for m in d.labels]
+        results.append(result)
+    rules = [{"id": code} for code in sorted({d.code for d in diagnostics})]
+    driver = {"name": "archdsl", "version": version, "rules": rules}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+    }
+
+
+def _sarif_location(span: Span) -> dict[str, Any]:
+    line, column = span.source.line_column(span.start)
+    end_line, end_column = span.source.line_column(span.end)
+    region = {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
+    return {"physicalLocation": {"artifactLocation": {"uri": span.source.name}, "region": region}}

@@ -1,0 +1,92 @@
+"""Where something was written: sources, spans, and the block calls that led to a node."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A text that was read: `name` is how it is shown, `path` where it lies (None for standard input)."""
+
+    name: str
+    text: str
+    path: Path | None = None
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        starts = [0]
+        find = self.text.find
+        at = find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = find("\n", at + 1)
+        return starts
+
+    def line_column(self, offset: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character offset."""
+        line = bisect_right(self.line_starts, offset)
+        return line, offset - self.line_starts[line - 1] + 1
+
+    def line_text(self, line: int) -> str:
+        start = self.line_starts[line - 1]
+        end = self.line_starts[line] if line < len(self.line_starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
+
+
+class Span(NamedTuple):
+    """Characters `start` to `end` (exclusive) of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.source.line_column(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        return self.source.line_column(self.start)[1]
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    def to(self, other: Span) -> Span:
+        """The span from the start of this one to the end of `other`."""
+        return Span(self.source, self.start, max(self.end, other.end))
+
+    def __str__(self) -> str:
+        line, column = self.source.line_column(self.start)
+        return f"{self.source.name}:{line}:{column}"
+
+    def __hash__(self) -> int:
+        return hash((id(self.source), self.start, self.end))
+
+
+class CallSite(NamedTuple):
+    """A block call that led to a node: `text` as written with its values, e.g. `basic(128, 2)`."""
+
+    text: str
+    span: Span
+    path: str
+    parent: CallSite | None = None
+
+
+class Origin(NamedTuple):
+    """Where a node was written, and the chain of block calls (innermost first) that led there."""
+
+    span: Span
+    call: CallSite | None = None
+
+
+class Label(NamedTuple):
+    """A further place in the source with a word on what it has to do with the matter."""
+
+    span: Span
+    text: str

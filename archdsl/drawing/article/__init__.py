@@ -1,0 +1,141 @@
+"""The figures by which articles explain networks: neurons, a convolution, an inception, a residual and a dense
+block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from archdsl.diagnostics import ArchError, error
+from archdsl.drawing.article.blocks import block_figure
+from archdsl.drawing.article.convolution import convolution
+from archdsl.drawing.article.dense import dense_figure
+from archdsl.drawing.article.figure import Figure
+from archdsl.drawing.article.perceptron import perceptron
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.model.focus import known, need_path
+from archdsl.drawing.request import Diagram, Request
+from archdsl.drawing.scene import Point, Scene, Text, moved, shorten, write
+from archdsl.drawing.theme import Theme
+from archdsl.graph import Graph, Node, Scope
+from archdsl.ops import Add, Concat, Conv, Fc, Flatten, Input
+from archdsl.report.words import block_name
+
+MARGIN = 14.0
+DRAWS = "fully connected layers as neurons, a convolution, an inception block, a residual block, a dense block"
+Subject: TypeAlias = Scope | Node
+
+
+def svg(request: Request) -> Diagram:
+    """The figure as SVG."""
+    return write.svg(painter(request), request.options)
+
+
+def tex(request: Request) -> Diagram:
+    """The figure as a LaTeX document that draws it with TikZ."""
+    return write.tex(painter(request), request.options)
+
+
+def painter(request: Request) -> Callable[[Theme], Scene]:
+    """The figure of the focus, the path of a block or a layer; else of the first that there is a figure for.
+
+    Fully connected layers alone are drawn as neurons; else the first dense, residual or inception block is drawn, else
+    the first convolution. Of the options only theme and title mean something here. Raises, with status 2, E0713 for a
+    path that the network has not, and E0717 where there is no figure for the focus, or for anything in the network.
+    """
+    graph, focus = request.graph, request.view.focus
+    if focus:
+        need_path(graph.name, known(graph), focus)
+    subject = _under(graph, focus) if focus else _first(graph)
+    if subject is None:
+        raise _nothing(graph, focus)
+    found = subject
+    return lambda theme: _framed(graph, found, _figure(graph, found, theme), theme, request.options.title)
+
+
+def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
+    if isinstance(subject, Scope) and subject.kind == "branches":
+        subject = _call(subject)
+    if isinstance(subject, Scope):
+        return dense_figure(graph, subject, theme) if subject.kind == "dense" else block_figure(graph, subject, theme)
+    if isinstance(subject.op, Fc):
+        return perceptron(graph, subject, theme)
+    return convolution(graph, subject, theme)
+
+
+def _first(graph: Graph) -> Subject | None:
+    """The default: neurons where there is nothing else, a block, a convolution."""
+    kinds = {type(node.op) for node in graph.nodes if not node.op.role and node.op.inference} - {Input, Flatten}
+    neurons = next(filter(_is_neurons, graph.nodes), None)
+    if kinds == {Fc} and neurons is not None:
+        return neurons
+    blocks = [scope for scope in graph.root.walk() if _has_figure(graph, scope)]
+    telling = (scope for scope in blocks if scope.kind != "branches" or len(_branches(scope)) > 2)
+    layers = (node for node in graph.nodes if type(node.op) is Conv)
+    return next(telling, None) or next(iter(blocks), None) or next(layers, None) or neurons
+
+
+def _is_neurons(node: Node) -> bool:
+    """Whether it is a fully connected layer of a vector, not one at every place of an image."""
+    return isinstance(node.op, Fc) and node.op.kernel is None
+
+
+def _branches(scope: Scope) -> list[Scope]:
+    return [m for m in scope.members if isinstance(m, Scope) and m.role == "branch"]
+
+
+def _under(graph: Graph, path: str) -> Subject | None:
+    """The block or layer that a path names, or the first in it that there is a figure for."""
+    scopes = [scope for scope in graph.root.walk() if scope.path == path]
+    for scope in scopes:
+        for inner in scope.walk():
+            if _has_figure(graph, inner):
+                return inner
+    ids: Iterator[int] = (n for scope in scopes for n in range(scope.first, scope.end))
+    nodes = [graph.by_path[path]] if path in graph.by_path else [graph.nodes[n] for n in ids]
+    return next((node for node in nodes if type(node.op) is Conv or _is_neurons(node)), None)
+
+
+def _has_figure(graph: Graph, scope: Scope) -> bool:
+    """Whether a scope is a dense block, a residual one that adds, or branches that are concatenated."""
+    merge = {"residual": Add, "branches": Concat, "dense": Concat}.get(scope.kind)
+    own = [graph.nodes[m] for m in scope.members if isinstance(m, int)]
+    return merge is not None and any(type(node.op) is merge for node in own)
+
+
+def _call(scope: Scope) -> Scope:
+    """The call of a block that branches are the inside of; themselves where they are written in the net."""
+    around: Scope | None = scope
+    while around is not None and around.block is None:
+        around = around.parent
+    return around or scope
+
+
+def _nothing(graph: Graph, focus: str) -> ArchError:
+    where = f"`{focus}` of `{graph.name}`" if focus else f"`{graph.name}`"
+    return error("E0717", f"there is no figure for {where}", status=2, help=f"the style `article` draws {DRAWS}")
+
+
+def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title: str | None) -> Scene:
+    """The figure with the network's name above (or `title`; empty: nothing), and below it what it shows."""
+    name = shorten(graph.name if title is None else title, 48)
+    called = subject.path
+    if isinstance(subject, Scope) and subject.block is not None:
+        called = f"{subject.path} = {block_name(graph, subject)}"
+    line = shorten(f"{figure.kind}: {called}" if called else figure.kind, 90)
+    beside = MARGIN + text_width(name, 13, bold=True) + 10
+    head = beside + text_width(line, 8.5) - MARGIN if name else 0.0
+    width = max(figure.width, head, *(text_width(note, 7.5) for note in figure.notes), 0) + 2 * MARGIN
+    top = 38.0 if name else MARGIN
+    scene = Scene(f"{name}: {line}" if name else line, " ".join(figure.notes), width, top, theme.background)
+    if name:
+        scene.members.append(Text(Point(MARGIN, 21), name, 13, theme.ink, "start", bold=True))
+        scene.members.append(Text(Point(beside, 21), line, 8.5, theme.quiet, "start"))
+    left = (width - figure.width) / 2
+    scene.members += [moved(member, left, top) for member in figure.members]
+    scene.height = top + figure.height + 6
+    for note in figure.notes:
+        scene.height += 11
+        scene.members.append(Text(Point(MARGIN, scene.height), note, 7.5, theme.quiet, "start"))
+    scene.height += MARGIN
+    return scene

@@ -1,0 +1,225 @@
+"""Inception and residual blocks as papers draw them: from top to bottom, branches side by side, shortcuts around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from archdsl.analysis.equal_scopes import signatures
+from archdsl.analysis.parts import Part
+from archdsl.drawing.article.figure import SMALL, WORDS, Figure, box_width, label_box
+from archdsl.drawing.heat import mix
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Text
+from archdsl.drawing.theme import Theme
+from archdsl.drawing.volumes.series import Parallel, Piece, Series, arrange, links
+from archdsl.drawing.volumes.stages import Stage, Staged, stage
+from archdsl.graph import Graph, Scope
+from archdsl.report.words import TIMES
+from archdsl.shapes import format_shape
+
+GAP = 17.0
+APART = 13.0
+"""Between branches."""
+RADIUS = 7.0
+
+
+@dataclass(slots=True)
+class _Spot:
+    """A stage's box: its middle, its top, its size."""
+
+    stage: Stage
+    width: float
+    height: float
+    x: float = 0.0
+    y: float = 0.0
+    level: int = 0
+
+
+@dataclass(slots=True)
+class _Column:
+    """Boxes below one another, with `left` and `right` of the axis at x = 0."""
+
+    left: float = 0.0
+    right: float = 0.0
+    height: float = 0.0
+    spots: list[_Spot] = field(default_factory=list)
+
+    def take(self, other: _Column, x: float, y: float) -> None:
+        for spot in other.spots:
+            spot.x, spot.y = spot.x + x, spot.y + y
+        self.spots += other.spots
+        self.left, self.right = max(self.left, other.left - x), max(self.right, other.right + x)
+        self.height = max(self.height, y + other.height)
+
+
+def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
+    """A residual block, or branches that are concatenated."""
+    part = Part(scope.path, scope.path, "block", (range(scope.first, scope.end),), scope)
+    staged = stage(graph, signatures(graph, fields=False), 9, part)
+    series = arrange(staged)
+    column = _series(series, 0)
+    residual = scope.kind == "residual"
+    figure = Figure("a residual block" if residual else "an inception block")
+    bypass = _bypasses(staged, series)
+    left, right = max(column.left + 8, 52.0), column.right + 8 + (34 if residual and bypass else 0)
+    spots = {spot.stage.number: spot for spot in column.spots}
+    for spot in column.spots:
+        spot.x += left
+        figure.members.append(_drawn(spot, theme))
+    direct = links(series)
+    for edge in staged.edges:
+        if edge in direct:
+            figure.members.append(_way(spots[edge[0]], spots[edge[1]], edge, theme))
+    lanes: dict[tuple[int, int], float] = {}
+    for edge in bypass:
+        lanes[edge] = _lane(spots, edge, lanes)
+        named = residual and spots[edge[1]].stage.sign == "+"
+        figure.members += _around(spots, edge, lanes[edge], named, theme)
+    if residual:
+        figure.members += _formula(column.spots, any(spots[target].stage.sign == "+" for _, target in bypass), theme)
+    figure.width, figure.height = left + right, column.height
+    _leaving(figure, graph, scope, spots[max(spots)], theme)
+    return figure
+
+
+def _formula(spots: Sequence[_Spot], identity: bool, theme: Theme) -> list[Item]:
+    """What flows in the words of He et al. 2015, Figure 2: x, F(x), and their sum."""
+    first = spots[0]
+    merges = [spot for spot in spots if spot.stage.sign == "+"]
+    items: list[Item] = [Text(Point(first.x - 5, first.y + first.height + 11), "x", WORDS, theme.ink, "end")]
+    for spot in merges[-1:]:
+        items.append(Text(Point(spot.x - 5, spot.y - 5), "F(x)", WORDS, theme.ink, "end"))
+        words = "F(x) + x" if identity else "F(x) + Wx"
+        items.append(Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 3), words, WORDS, theme.ink, "end"))
+    return items
+
+
+def _bypasses(staged: Staged, series: Series) -> list[tuple[int, int]]:
+    return sorted(set(staged.edges) - links(series), key=lambda edge: edge[1] - edge[0])
+
+
+def _series(series: Series, level: int) -> _Column:
+    column = _Column()
+    for piece in series.pieces:
+        column.take(_piece(piece, level), 0, column.height + (GAP if column.spots else 0))
+    return column
+
+
+def _piece(piece: Piece, level: int) -> _Column:
+    if isinstance(piece, Series):
+        return _series(piece, level)
+    if isinstance(piece, Parallel):
+        return _parallel(piece, level + 1)
+    width, height = 2 * RADIUS, 2 * RADIUS
+    if not piece.sign:
+        title, tail = _lines(piece)
+        width, height = box_width(title, tail), 24.0 if tail else 17.0
+    return _Column(width / 2, width / 2, height, [_Spot(piece, width, height, level=level)])
+
+
+def _parallel(parallel: Parallel, level: int) -> _Column:
+    """Branches side by side; a residual's body stays on the axis, its shortcut to the right of it."""
+    rows = [_series(row, level) for row in parallel.rows]
+    column = _Column()
+    tallest = max(row.height for row in rows)
+    if parallel.main:
+        main = max(range(len(rows)), key=lambda n: len(parallel.rows[n].pieces))
+        order = [rows[main], *(row for n, row in enumerate(rows) if n != main)]
+        x = -order[0].left
+    else:
+        order = rows
+        x = -(sum(row.left + row.right for row in rows) + APART * (len(rows) - 1)) / 2
+    for row in order:
+        column.take(row, x + row.left, (tallest - row.height) / 2)
+        x += row.left + row.right + APART
+    column.right += APART if parallel.bypass else 0
+    column.height = tallest + 8
+    for spot in column.spots:
+        spot.y += 4
+    return column
+
+
+def _lines(stage: Stage) -> tuple[str, str]:
+    if stage.look == "input":
+        return f" {TIMES} ".join(map(str, stage.shape)), ""
+    return stage.title.replace("x", TIMES, 1) if stage.title[:1].isdigit() else stage.title, " ".join(stage.words)
+
+
+def _drawn(spot: _Spot, theme: Theme) -> Mark:
+    stage = spot.stage
+    facts = {"shape": "x".join(map(str, stage.shape)), "stage": str(stage.number)}
+    items: list[Item]
+    if stage.sign:
+        color = theme.colors["merge"]
+        center = Point(spot.x, spot.y + RADIUS)
+        items = [Circle(center, RADIUS, mix(color.fill, theme.background, 0.3), color.line, 0.9)]
+        arms = ((3.6, 0.0), (0.0, 3.6)) if stage.sign == "+" else ((2.6, 2.6), (2.6, -2.6))
+        items += [
+            Path((Point(spot.x - a, center.y - b), Point(spot.x + a, center.y + b)), theme.ink, 1.0) for a, b in arms
+        ]
+        if stage.words:
+            items.append(
+                Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 11), " ".join(stage.words), SMALL, theme.quiet, "end")
+            )
+    elif stage.look == "input":
+        items = [Text(Point(spot.x, spot.y + spot.height / 2 + 3), _lines(stage)[0], WORDS, theme.ink)]
+    else:
+        items = label_box(spot.x, spot.y, spot.width, spot.height, stage.look, _lines(stage), theme)
+    return Mark("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
+
+
+def _way(a: _Spot, b: _Spot, edge: tuple[int, int], theme: Theme) -> Mark:
+    """Straight down, or with an S in the gap next to where rows part or meet."""
+    start, end = Point(a.x, a.y + a.height), Point(b.x, b.y)
+    items: list[Item]
+    if abs(a.x - b.x) < 0.5:
+        items = [Path((start, end), theme.arrow, 0.9, head=True)]
+    elif b.level >= a.level:
+        bend = Point(b.x, min(start.y + GAP + 4, end.y - 5))
+        middle = (start.y + bend.y) / 2
+        items = [
+            Path((start, Point(a.x, middle), Point(b.x, middle), bend), theme.arrow, 0.9, curved=True),
+            Path((bend, end), theme.arrow, 0.9, head=True),
+        ]
+    else:
+        bend = Point(a.x, max(end.y - GAP - 4, start.y))
+        middle = (bend.y + end.y - 5) / 2
+        items = [
+            Path((start, bend), theme.arrow, 0.9),
+            Path((bend, Point(a.x, middle), Point(b.x, middle), Point(b.x, end.y - 5)), theme.arrow, 0.9, curved=True),
+            Path((Point(b.x, end.y - 5), end), theme.arrow, 0.9, head=True),
+        ]
+    return Mark("edge", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
+
+
+def _lane(spots: dict[int, _Spot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
+    """A place to the right of all that a bypass leads past, and of the bypasses inside of it."""
+    past = [spot.x + spot.width / 2 for number, spot in spots.items() if edge[0] < number < edge[1]]
+    past += [x for (source, target), x in lanes.items() if edge[0] <= source and target <= edge[1]]
+    return max(past, default=spots[edge[0]].x) + 14
+
+
+def _around(spots: dict[int, _Spot], edge: tuple[int, int], x: float, named: bool, theme: Theme) -> list[Mark | Item]:
+    """A bypass, on the right of everything between."""
+    a, b = spots[edge[0]], spots[edge[1]]
+    out = a.y + a.height + 5
+    side = Point(b.x + b.width / 2, b.y + b.height / 2)
+    path = (Point(a.x, out), Point(x, out), Point(x, side.y), side)
+    items: list[Item] = [Path(path, theme.arrow, 0.9, head=True, round=9)]
+    mark = Mark("arc", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
+    if not named:
+        return [mark]
+    return [mark, Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start")]
+
+
+def _leaving(figure: Figure, graph: Graph, scope: Scope, last: _Spot, theme: Theme) -> None:
+    """The shape that leaves, below an arrow."""
+    words = format_shape(graph.nodes[scope.end - 1].shape, times=f" {TIMES} ")
+    below = last.y + last.height
+    figure.members += [
+        Path((Point(last.x, below), Point(last.x, below + GAP)), theme.arrow, 0.9, head=True),
+        Text(Point(last.x, below + GAP + 10), words, WORDS, theme.ink),
+    ]
+    figure.height += GAP + 12
+    figure.width = max(figure.width, last.x + text_width(words, WORDS) / 2 + 4, last.x + 60)

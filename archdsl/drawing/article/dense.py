@@ -1,0 +1,129 @@
+"""A dense block: every layer reads the outputs of all before it."""
+
+from __future__ import annotations
+
+from archdsl.analysis.parts import split
+from archdsl.drawing.article.figure import SMALL, WORDS, Figure
+from archdsl.drawing.heat import mix
+from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Polygon, Text, rectangle
+from archdsl.drawing.theme import Theme
+from archdsl.graph import Graph, Scope
+from archdsl.ops import Concat
+from archdsl.report.words import TIMES, part_figure
+from archdsl.shapes import concrete
+
+MOST = 5
+"""Layers that are shown: of more the first ones, dots, and the last."""
+PITCH = 84.0
+LAYER = 30.0
+
+
+def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
+    """The layers of a dense block from left to right, and an arc for every output that a later layer reads."""
+    layers = layers_of(graph, scope)
+    count = len(layers)
+    shown = list(range(count)) if count <= MOST else [*range(MOST - 1), count - 1]
+    source = next(n for node in graph.nodes[scope.first : scope.end] for n in node.inputs if n < scope.first)
+    inflow = concrete(graph.nodes[source].shape)
+    grown = [concrete(graph.nodes[graph.nodes[layer.stop].inputs[-1]].shape)[0] for layer in layers]
+    figure = Figure("a dense block")
+    gap = 26.0 if count > MOST else 0.0
+    spots = [24 + PITCH * n + (gap if n == len(shown) else 0) for n in range(len(shown) + 1)]
+    axis = 22 + 13 * len(shown) / 1.15
+    _arcs(figure, spots, shown, axis, theme)
+    _values(figure, spots, shown, [inflow[0], *(grown[n] for n in shown)], axis, theme)
+    for n, number in enumerate(shown):
+        x = (spots[n] + spots[n + 1]) / 2 + (gap / 2 if n == len(shown) - 1 else 0)
+        figure.members.append(
+            _layer(x, axis, number, graph.nodes[layers[number].start].path, inflow[0] + sum(grown[:number]), theme)
+        )
+    if count > MOST:
+        x = spots[-2] + 20
+        figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in (0, 1, 2)]
+    total = inflow[0] + sum(grown)
+    figure.width = spots[-1] + 24
+    figure.height = axis + 44
+    last = graph.nodes[scope.end - 1]
+    leaving = f" {TIMES} ".join(map(str, concrete(last.shape)))
+    sums = f"{inflow[0]} + {count} {TIMES} {grown[0]} = {total}" if len(set(grown)) == 1 else f"{total}"
+    inside = "; ".join(_words(graph, scope, layers[0]))
+    figure.notes = [
+        f"{count} layers; each reads everything before it, concatenated, and adds {grown[0]} channels of its own.",
+        f"H: {inside}. Their concatenation: {sums} channels, {leaving}.",
+    ]
+    return figure
+
+
+def layers_of(graph: Graph, scope: Scope) -> list[range]:
+    """The ids of each layer's nodes: what stands before each concat."""
+    starts = scope.first
+    found = []
+    for member in scope.members:
+        if isinstance(member, int) and type(graph.nodes[member].op) is Concat:
+            found.append(range(starts, member))
+            starts = member + 1
+    return found
+
+
+def _words(graph: Graph, scope: Scope, layer: range) -> list[str]:
+    """What a layer consists of."""
+    parts = [part for part in split(graph, scope) if part.ids.start in layer]
+    parts = [
+        inner
+        for part in parts
+        for inner in ((part,) if part.kind == "node" or part.scope is None else split(graph, part.scope))
+    ]
+    return [" ".join(filter(None, part_figure(graph, part))) for part in parts]
+
+
+def _values(
+    figure: Figure, spots: list[float], shown: list[int], channels: list[int], axis: float, theme: Theme
+) -> None:
+    """What flows: the input and each layer's output, as a slab with its channels below."""
+    for n, x in enumerate(spots):
+        color = theme.colors["input" if n == 0 else "conv"]
+        fill = color.fill if n == 0 else mix(color.fill, color.line, 0.25)
+        items: list[Item] = [Polygon(rectangle(x - 4, axis - 13, 8, 26), fill, color.line, 0.9, round=2)]
+        name = "x0" if n == 0 else f"x{shown[n - 1] + 1}"
+        items.append(Text(Point(x, axis + 24), name, WORDS, theme.ink))
+        items.append(Text(Point(x, axis + 33), str(channels[n]), SMALL, theme.quiet))
+        figure.members.append(
+            Mark("value", name, f"{name}: {channels[n]} channels", items, {"channels": str(channels[n])})
+        )
+
+
+def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: Theme) -> Mark:
+    color = theme.colors["block"]
+    items: list[Item] = [
+        Polygon(rectangle(x - LAYER / 2, axis - 9, LAYER, 18), color.fill, color.line, 0.9, round=4),
+        Text(Point(x, axis + 3), f"H{number + 1}", WORDS, theme.ink),
+    ]
+    return Mark("layer", path, f"{path}: reads {reads} channels", items, {"reads": str(reads)})
+
+
+def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, theme: Theme) -> None:
+    """From each value to the layer behind it, and above the row to all later ones."""
+    hues = [theme.colors[look].line for look in ("other", "conv", "pool", "fc", "act", "merge", "block")]
+    for n in range(len(shown)):
+        gap = spots[n + 1] - spots[n] - PITCH
+        x = (spots[n] + spots[n + 1]) / 2 + gap / 2
+        start = spots[n] + gap + (8 if gap else 0)
+        ways: list[Item] = [
+            Path((Point(start + 4, axis), Point(x - LAYER / 2, axis)), theme.arrow, 0.8, head=True),
+            Path((Point(x + LAYER / 2, axis), Point(spots[n + 1] - 4, axis)), theme.arrow, 0.8, head=True),
+        ]
+        figure.members.append(Mark("edge", f"x{shown[n]}", "", ways, {}))
+    for source in range(len(spots)):
+        for target in range(source + 1, len(shown)):
+            gap = spots[target + 1] - spots[target] - PITCH
+            end = (spots[target] + spots[target + 1]) / 2 + gap / 2 - 7 + 3.5 * (source % 5)
+            lift = 13 + 13 * (target - source)
+            points = (
+                Point(spots[source], axis - 13),
+                Point(spots[source] + 6, axis - 13 - lift),
+                Point(end - 6, axis - 9 - lift),
+                Point(end, axis - 9),
+            )
+            name = f"{source}-{target + 1}"
+            way = Path(points, hues[source % len(hues)], 0.9, head=True, curved=True)
+            figure.members.append(Mark("arc", name, "", [way], {"source": str(source), "target": str(target + 1)}))

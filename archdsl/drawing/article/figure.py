@@ -1,0 +1,83 @@
+"""What the figures of articles share: the figure as data, boxes with words, grids of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from archdsl.drawing.heat import mix
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.scene import Item, Mark, Point, Polygon, Text, rectangle
+from archdsl.drawing.theme import Look, Theme
+
+WORDS, SMALL = 8.5, 7.0
+
+
+@dataclass(slots=True)
+class Figure:
+    """A figure without its frame, its origin at the top left: what it is, and lines that stand below it."""
+
+    kind: str
+    members: list[Mark | Item] = field(default_factory=list)
+    width: float = 0.0
+    height: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def label_box(
+    x: float, y: float, width: float, height: float, look: Look, lines: tuple[str, str], theme: Theme
+) -> list[Item]:
+    """A rounded box around the middle x, its top at y: what it is, and smaller what follows in it."""
+    color = theme.colors[look]
+    items: list[Item] = [Polygon(rectangle(x - width / 2, y, width, height), color.fill, color.line, 0.8, round=4)]
+    title, tail = lines
+    middle = y + height / 2
+    if tail:
+        items.append(Text(Point(x, middle - 1), title, WORDS, theme.ink))
+        items.append(Text(Point(x, middle + 8), tail, SMALL, theme.quiet))
+    else:
+        items.append(Text(Point(x, middle + 3), title, WORDS, theme.ink))
+    return items
+
+
+def box_width(title: str, tail: str) -> float:
+    return max(text_width(title, WORDS), text_width(tail, SMALL)) + 14
+
+
+def grid(
+    x: float,
+    y: float,
+    rows: int,
+    columns: int,
+    cell: float,
+    theme: Theme,
+    look: Look,
+    text: Callable[[int, int], str] = lambda row, column: "",
+    fill: Callable[[int, int], str] = lambda row, column: "",
+) -> list[Item]:
+    """A grid of cells, each with what `text` says and in the colour that `fill` says (none: paper)."""
+    line = theme.colors[look].line
+    items: list[Item] = []
+    for row in range(rows):
+        for column in range(columns):
+            color = fill(row, column) or theme.background
+            items.append(
+                Polygon(rectangle(x + column * cell, y + row * cell, cell, cell), color, mix(line, color, 0.35), 0.5)
+            )
+            words = text(row, column)
+            if words:
+                size = min(SMALL, cell * 0.62, cell * 0.9 / max(text_width(words, 1), 0.01))
+                at = Point(x + (column + 0.5) * cell, y + (row + 0.5) * cell + size * 0.35)
+                items.append(Text(at, words, size, theme.ink))
+    items.append(Polygon(rectangle(x, y, columns * cell, rows * cell), "", line, 1.0))
+    return items
+
+
+def sheets(x: float, y: float, width: float, height: float, count: int, theme: Theme, look: Look) -> list[Item]:
+    """The edges of further channels behind a grid, at most two."""
+    color = theme.colors[look]
+    behind = min(count, 3) - 1
+    fill = mix(color.fill, theme.background, 0.4)
+    return [
+        Polygon(rectangle(x + 5 * n, y - 5 * n, width, height), fill, color.line, 0.6) for n in range(behind, 0, -1)
+    ]

@@ -1,0 +1,126 @@
+"""Fully connected layers as neurons and links: every neuron of a layer reads every one of the layer before it."""
+
+from __future__ import annotations
+
+from archdsl.drawing.article.figure import SMALL, WORDS, Figure
+from archdsl.drawing.heat import mix
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Text
+from archdsl.drawing.theme import Theme
+from archdsl.graph import Graph, Node
+from archdsl.ops import Fc, Flatten
+from archdsl.report.words import TIMES
+from archdsl.shapes import numel
+
+MOST = 8
+"""Of a wider layer the first and the last neurons are shown, and between them dots."""
+RADIUS, PITCH, COLUMN = 7.0, 20.0, 92.0
+
+
+def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
+    """The chain of fully connected layers that a layer belongs to, from what the first one reads."""
+    layers = _chain(graph, node)
+    widths = [numel(layers[0].in_shapes[0]), *(numel(layer.shape) for layer in layers)]
+    figure = Figure(
+        "neurons of the fully connected layers" if len(layers) > 1 else "neurons of a fully connected layer"
+    )
+    tallest = max(len(_shown(width)) for width in widths)
+    middle = 14 + tallest * PITCH / 2
+    columns = [_column(width, 30 + n * COLUMN, middle) for n, width in enumerate(widths)]
+    first = graph.nodes[layers[0].inputs[0]]
+    flat = isinstance(first.op, Flatten)
+    read = graph.nodes[first.inputs[0]] if flat else first
+    names = [read.written_path, *(layer.path for layer in layers)]
+    for n, layer in enumerate(layers):
+        links: list[Item] = [
+            Path((Point(a.x + RADIUS, a.y), Point(b.x - RADIUS, b.y)), mix(theme.arrow, theme.background, 0.45), 0.5)
+            for a in columns[n]
+            if a is not None
+            for b in columns[n + 1]
+            if b is not None
+        ]
+        facts = {"from": str(widths[n]), "to": str(widths[n + 1])}
+        figure.members.append(Mark("links", layer.path, f"{widths[n]} {TIMES} {widths[n + 1]} weights", links, facts))
+    bottom = middle + tallest * PITCH / 2 + 8
+    for n, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        kind = "input" if n == 0 else "fc"
+        figure.members.append(_neurons(column, names[n], kind, width, theme))
+        x = 30 + n * COLUMN
+        figure.members.append(Text(Point(x, bottom), names[n].rpartition(".")[2][:16], WORDS, theme.ink))
+        words = f"{'flattened: ' * flat}{width}" if n == 0 else " ".join((str(width), *_behind(graph, layers[n - 1])))
+        figure.members.append(Text(Point(x, bottom + 10), words, SMALL, theme.quiet))
+    _count(figure, layers, widths, bottom + 24, theme)
+    figure.width = 60 + COLUMN * len(layers)
+    figure.height = bottom + 28
+    return figure
+
+
+def _chain(graph: Graph, node: Node) -> list[Node]:
+    """The fully connected layers around a node that read one another, but for activations and dropout between."""
+    chain = [node]
+    while (before := _layer_before(graph, chain[0])) is not None:
+        chain.insert(0, before)
+    by_source = {
+        source.id: layer
+        for layer in graph.nodes
+        if isinstance(layer.op, Fc) and (source := _layer_before(graph, layer))
+    }
+    while chain[-1].id in by_source:
+        chain.append(by_source[chain[-1].id])
+    return chain
+
+
+def _layer_before(graph: Graph, node: Node) -> Node | None:
+    source = graph.nodes[node.inputs[0]]
+    while source.op.role or not source.op.inference:
+        source = graph.nodes[source.inputs[0]]
+    return source if isinstance(source.op, Fc) and source.op.kernel is None else None
+
+
+def _behind(graph: Graph, layer: Node) -> list[str]:
+    """The activation behind a layer."""
+    readers = graph.consumers[layer.id]
+    return [graph.nodes[n].op.kind for n in readers[:1] if graph.nodes[n].op.role]
+
+
+def _shown(width: int) -> list[int | None]:
+    """The numbers of the neurons that are shown; None: dots."""
+    if width <= MOST:
+        return list(range(width))
+    return [*range(MOST // 2), None, *range(width - MOST // 2 + 2, width)]
+
+
+def _column(width: int, x: float, middle: float) -> list[Point | None]:
+    shown = _shown(width)
+    top = middle - (len(shown) - 1) * PITCH / 2
+    return [None if number is None else Point(x, top + n * PITCH) for n, number in enumerate(shown)]
+
+
+def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme: Theme) -> Mark:
+    color = theme.colors["fc" if kind == "fc" else "input"]
+    items: list[Item] = [Circle(p, RADIUS, color.fill, color.line, 0.9) for p in column if p is not None]
+    if None in column:
+        n = column.index(None)
+        above = column[n - 1]
+        assert above is not None
+        items += [Circle(Point(above.x, above.y + PITCH + 4.5 * step), 1.1, theme.ink) for step in (-1, 0, 1)]
+    return Mark(
+        "layer",
+        name,
+        f"{name}: {width} neurons",
+        items,
+        {"neurons": str(width), "shown": str(len(column) - column.count(None))},
+    )
+
+
+def _count(figure: Figure, layers: list[Node], widths: list[int], y: float, theme: Theme) -> None:
+    """Below the links, how many numbers they are: weights and biases."""
+    total = 0
+    for n, layer in enumerate(layers):
+        params = sum(param.numel for param in layer.reads)
+        total += params
+        bias = params - widths[n] * widths[n + 1]
+        words = f"{widths[n]}{TIMES}{widths[n + 1]}" + (f" + {bias}" if bias else "")
+        figure.members.append(Text(Point(30 + (n + 0.5) * COLUMN, y), words, SMALL, theme.quiet))
+        figure.width = max(figure.width, text_width(words, SMALL))
+    figure.notes.append(f"Each link is a weight, each neuron has a bias: {total:,} parameters.")

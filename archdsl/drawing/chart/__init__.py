@@ -1,0 +1,1 @@
+"""The chart of `compare`: networks by cost and accuracy."""

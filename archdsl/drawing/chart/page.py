@@ -1,0 +1,67 @@
+"""The ball chart as one HTML page that needs nothing from elsewhere: the drawing, what was left out of it, and a
+table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from archdsl.diagnostics import escape_control
+from archdsl.version import __version__
+
+_PAGE = """\
+<!DOCTYPE html>
+<!-- drawn by archdsl {version} -->
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; color: #111; background: #fff; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }}
+svg {{ width: 100%; height: auto; }}
+g[id^="ball-"] {{ cursor: default; }}
+g[id^="ball-"]:hover path, g[id^="ball-"]:hover use {{ stroke: #000 !important; stroke-width: 2 !important; fill-opacity: .85 !important; }}
+div {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }}
+th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left; white-space: nowrap; }}
+.right {{ text-align: right; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{svg}
+{notes}
+<div><table>
+<thead><tr>{head}</tr></thead>
+<tbody>
+{body}
+</tbody>
+</table></div>
+</body>
+</html>
+"""
+
+
+def chart_page(
+    svg: bytes, title: str, notes: Sequence[str], columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]
+) -> bytes:
+    """`columns` are titles, each with whether it is flush right."""
+    drawing = svg.decode()
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        classes = (' class="right"' if right else "" for _, right in columns)
+        return "".join(f"<{tag}{c}>{_text(cell)}</{tag}>" for c, cell in zip(classes, cells, strict=True))
+
+    return _PAGE.format(
+        version=__version__,
+        title=_text(title),
+        svg=drawing[drawing.index("<svg") :],
+        notes="\n".join(f"<p>{_text(note[:1].upper() + note[1:])}</p>" for note in notes),
+        head=line("th", [name for name, _ in columns]),
+        body="\n".join(f"<tr>{line('td', row)}</tr>" for row in rows),
+    ).encode()
+
+
+def _text(text: str) -> str:
+    return escape(escape_control(text))

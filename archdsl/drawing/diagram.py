@@ -1,0 +1,91 @@
+"""A drawing of a network in any style and format: two tables, and the one function that looks things up in them.
+
+A style or a format is one file, with a function here: `Request -> Diagram`, named `module:function` so that only what
+is asked for is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from archdsl.diagnostics import ArchError, closest, error
+from archdsl.drawing.model.drawing import LEVELS, View
+from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
+from archdsl.graph import Graph
+
+STYLES: Mapping[str, Mapping[str, str]] = {
+    "graph": {
+        "svg": "archdsl.drawing.graph.svg:write",
+        "dot": "archdsl.drawing.graph.dot:write",
+        "mmd": "archdsl.drawing.graph.mermaid:write",
+        "html": "archdsl.drawing.page:write",
+    },
+    "volumes": {"svg": "archdsl.drawing.volumes:svg", "tex": "archdsl.drawing.volumes:tex"},
+    "article": {"svg": "archdsl.drawing.article:svg", "tex": "archdsl.drawing.article:tex"},
+}
+"""Style -> format -> what writes it."""
+
+CONVERTED: Mapping[str, str] = {"png": "archdsl.drawing.picture:png", "pdf": "archdsl.drawing.picture:pdf"}
+"""Formats that are made of a style's SVG: `(SVG, Options) -> bytes`."""
+
+
+def formats(style: str) -> tuple[str, ...]:
+    """The formats that a style can be had in."""
+    own = tuple(STYLES[style])
+    return own + tuple(CONVERTED) if "svg" in own else own
+
+
+def diagram(
+    graph: Graph,
+    format: str = "svg",
+    view: View = View(),
+    options: Options = Options(),
+    style: str = "graph",
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Diagram:
+    """A network drawn.
+
+    What is too large, or cannot be laid out in `time_limit_s` seconds, is drawn more simply, and `note` says so.
+    Errors, all of status 2: E0711 nothing here can draw, E0712 even the simplest drawing takes too long, E0713 the
+    network has no such path, E0714 there is no such style, level or format.
+    """
+    check(style, format, view)
+    own = STYLES[style].get(format)
+    request = Request(graph, view, options, time_limit_s)
+    if own is not None:
+        made: Diagram = load(own)(request)
+        return made
+    drawn: Diagram = load(STYLES[style]["svg"])(request)
+    return Diagram(load(CONVERTED[format])(drawn.data, options), drawn.note)
+
+
+def check(style: str, format: str, view: View = View()) -> None:
+    """Raises E0714 (status 2) for a style, format or level that there is not, or not together."""
+    if style not in STYLES:
+        raise _unknown("style", style, tuple(STYLES))
+    if view.level not in LEVELS:
+        raise _unknown("level", view.level, LEVELS)
+    if format not in formats(style):
+        others = [name for name in STYLES if format in formats(name)]
+        elsewhere = f"; {format} can be had of: {', '.join(others)}" if others else ""
+        raise error(
+            "E0714",
+            f"the style `{style}` is not drawn as {format[:40]}",
+            status=2,
+            help=f"its formats: {', '.join(formats(style))}{elsewhere}",
+        )
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> ArchError:
+    near = closest(name, known)
+    help = (f"did you mean `{near}`? " if near else "") + f"there are: {', '.join(known)}"
+    return error("E0714", f"there is no {what} `{name[:40]}`", status=2, help=help)
+
+
+def load(place: str) -> Callable[..., Any]:
+    """What a place of the tables names: `module:function`."""
+    module, _, function = place.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found

@@ -1,0 +1,1 @@
+"""The style `graph`: laid out by Graphviz, painted here."""

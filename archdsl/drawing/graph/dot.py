@@ -1,0 +1,189 @@
+"""A drawing as DOT: what Graphviz lays out, and a format of its own.
+
+Whatever a spec names reaches DOT only through `quote`; nodes are `n0`, `n1`, ..., and nothing carries a URL. Every box
+and label has a size of its own, so what comes of it depends on no machine's fonts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+
+from archdsl.drawing.graph.labels import GAP, Content, Line, arrow_content, content, frame_content, head_content
+from archdsl.drawing.heat import Scale, scale
+from archdsl.drawing.model.compose import compose
+from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
+from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.theme import LIGHT, THEMES, Theme
+from archdsl.report.text import visible
+
+_HEAD = """\
+digraph network {{
+  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep={beside}, ranksep={between}, pad=0.1, bgcolor="{background}"]
+  node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fixedsize={fixed}, penwidth=1.1]
+  edge [fontname="Helvetica", fontsize=8.5, color="{arrow}", arrowsize=0.55, penwidth=0.9]
+"""
+
+
+_TITLE_SAVED = 7.0
+
+
+def write(request: Request) -> Diagram:
+    """The DOT text of a drawing, with its heading."""
+    drawing = compose(request.graph, request.view)
+    return Diagram(to_dot(drawing, request.options, whole=True).encode())
+
+
+def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) -> str:
+    """DOT text, the same for the same drawing on every machine; boxes are nodes `n0`, frames clusters in their order.
+
+    Only what is `whole` has words in it: where we paint, Graphviz need not know them, but how much room they take.
+    """
+    theme = THEMES.get(options.theme, LIGHT)
+    heat = scale(drawing, options.color)
+    text = _HEAD.format(
+        direction=options.direction,
+        beside=0.34 if options.direction == "LR" else 0.25,
+        between=_between(drawing, options, whole),
+        fixed=str(not whole).lower(),
+        background=theme.background,
+        arrow=theme.arrow,
+    )
+    if whole and (lines := head_content(drawing, options.title)):
+        text += f"  label=<{_rows(lines, theme)}>\n"
+    rows = _members(drawing, theme, heat, whole)
+    weights = _weights(drawing)
+    rows += [
+        _arrow(arrow, weight, options, theme, whole) for arrow, weight in zip(drawing.arrows, weights, strict=True)
+    ]
+    return text + "\n".join([*rows, "}", ""])
+
+
+def _between(drawing: Drawing, options: Options, whole: bool) -> float:
+    """Inches between ranks: room for a shape beside a downward arrow, or above one that runs across."""
+    if whole:
+        return 0.16
+    if options.direction == "LR" and options.shapes:
+        return 0.95
+    many = max(Counter(arrow.target for arrow in drawing.arrows).values(), default=0) > 2
+    return 0.5 if many and options.shapes else 0.26
+
+
+def quote(text: str) -> str:
+    """Any text as the inside of an HTML-like DOT label: markup, quotes, backslashes and control characters harmless."""
+    return escape(visible(text)).replace("\\", "&#92;")
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+
+def _members(drawing: Drawing, theme: Theme, heat: Scale | None, whole: bool) -> list[str]:
+    """Boxes and frames as statements; frames as nested clusters."""
+    lines: list[str] = []
+    clusters = 0
+    pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(drawing.members)]
+    while pending:
+        member, level = pending.pop()
+        pad = "  " * level
+        if member is None:
+            lines.append(f"{pad}}}")
+        elif isinstance(member, Box):
+            lines.append(pad + _box(member, theme, heat, whole))
+        else:
+            lines.append(f"{pad}subgraph cluster_{clusters} {{ {_frame(member, theme, whole)}")
+            clusters += 1
+            pending.append((None, level))
+            pending += [(m, level + 1) for m in reversed(member.members)]
+    return lines
+
+
+def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
+    """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from
+    above."""
+    inside = frame_content(frame)
+    if frame.stage and not whole:  # its title may stand beside the arrow that comes in
+        inside = inside._replace(height=inside.height - _TITLE_SAVED)
+    label = _sized_label(inside, theme, whole, "left")
+    line = theme.stage if frame.stage else theme.colors["block"].line
+    style = "rounded,filled,dashed" if frame.training else "rounded,filled"
+    fill = theme.stage if frame.stage else theme.background
+    place = "t" if frame.stage else "b"
+    return f'graph [label=<{label}>, labeljust=l, labelloc={place}, fillcolor="{fill}", color="{line}", style="{style}", penwidth=1.0, margin=6]'
+
+
+def _box(box: Box, theme: Theme, heat: Scale | None, whole: bool) -> str:
+    inside, color = content(box, heat), theme.colors[box.look]
+    fill = heat.fill(box.cost, theme) if heat is not None and box.copies else color.fill
+    fields = [
+        f"label=<{_rows(inside.lines, theme)}>" if whole else 'label=""',
+        f"width={inside.width / 72:.3f}",
+        f"height={inside.height / 72:.3f}",
+    ]
+    fields += [f'fillcolor="{fill}"', f'color="{color.line}"']
+    if box.look == "output":
+        fields.append('shape=plaintext, style=""')
+    elif box.sign:
+        fields.append("shape=circle")
+    elif box.training:
+        fields.append('style="rounded,filled,dashed"')
+    return f"n{box.number} [{', '.join(fields)}]"
+
+
+def _rows(lines: tuple[Line, ...], theme: Theme) -> str:
+    """Lines of text, each centred on its own."""
+    return "<br/>".join(
+        GAP.join(
+            _font(run.text, run.size, run.bold, theme.quiet if run.tone == "quiet" else theme.ink) for run in line.runs
+        )
+        for line in lines
+    )
+
+
+def _font(text: str, size: float, bold: bool, color: str) -> str:
+    inside = f"<b>{quote(text)}</b>" if bold else quote(text)
+    return f'<font point-size="{size:g}" color="{color}">{inside}</font>'
+
+
+def _sized_label(inside: Content, theme: Theme, whole: bool, align: str = "center") -> str:
+    """A cell of the size that its text has in our fonts, with the text where the DOT is to be `whole`."""
+    end = f'<br align="{align}"/>'
+    rows = _rows(inside.lines, theme).replace("<br/>", end) + end * (align != "center") if whole else ""
+    size = f'width="{inside.width:.0f}" height="{inside.height:.0f}"'
+    return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td {size}>{rows}</td></tr></table>'
+
+
+def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: bool) -> str:
+    labelled = arrow.label and options.shapes
+    fields = [f"label=<{_sized_label(arrow_content(arrow.label), theme, True)}>"] if labelled and whole else []
+    fields += [f"weight={weight}"] if weight != 1 else []
+    fields += ["style=dashed"] if arrow.training else []
+    return f"  n{arrow.source} -> n{arrow.target}" + (f" [{', '.join(fields)}]" if fields else "")
+
+
+def _weights(drawing: Drawing) -> list[int]:
+    """How much each arrow wants to be short and straight.
+
+    The trunk, the longest way through a chain of stages, runs straight down, and shortcuts go around it; branches begin
+    at the top. Where the way parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
+    fall into its U.
+    """
+    staged = any(member.stage if isinstance(member, Frame) else member.kind == "stage" for member in drawing.members)
+    if not staged and not drawing.view.focus:
+        return [1] * len(drawing.arrows)
+    leaving = Counter(arrow.source for arrow in drawing.arrows if not arrow.training)
+    entering = Counter(arrow.target for arrow in drawing.arrows)
+    depth: dict[int, int] = {}
+    straight: dict[int, Arrow] = {}
+    for arrow in drawing.arrows:
+        reached = depth.get(arrow.source, 0) + 1
+        if reached > depth.get(arrow.target, 0):
+            depth[arrow.target] = reached
+            straight[arrow.target] = arrow
+    trunk: dict[int, Arrow] = {}
+    for arrow in straight.values():
+        if leaving[arrow.source] <= 2 and entering[arrow.target] <= 2 and not arrow.training:
+            trunk.setdefault(arrow.source, arrow)
+    return [
+        8 if trunk.get(arrow.source) is arrow else 2 if leaving[arrow.source] > 1 and entering[arrow.target] == 1 else 1
+        for arrow in drawing.arrows
+    ]

@@ -1,0 +1,77 @@
+"""A drawing as a Mermaid flowchart, which GitHub shows in Markdown. https://mermaid.js.org/syntax/flowchart.html"""
+
+from __future__ import annotations
+
+from archdsl.drawing.graph.labels import short
+from archdsl.drawing.model.compose import compose
+from archdsl.drawing.model.drawing import Box, Drawing, Frame
+from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.theme import LIGHT, THEMES
+from archdsl.report.text import visible
+from archdsl.report.words import TIMES
+
+_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "rankSpacing": 34, "subGraphTitleMargin": {"bottom": 14}}}}%%'
+
+
+def write(request: Request) -> Diagram:
+    return Diagram(mermaid(compose(request.graph, request.view), request.options).encode())
+
+
+def mermaid(drawing: Drawing, options: Options = Options()) -> str:
+    """Flowchart text. Nodes are `n0`, `n1`, ...; every text stands in quotes, what could mean something in it
+    escaped."""
+    lines = [_SETTINGS, f"flowchart {options.direction}"]
+    frames = 0
+    pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(drawing.members)]
+    while pending:
+        member, level = pending.pop()
+        pad = "  " * level
+        if member is None:
+            lines.append(f"{pad}end")
+        elif isinstance(member, Box):
+            lines.append(pad + _box(member))
+        else:
+            count = f" {TIMES} {member.count}" if member.count > 1 else ""
+            title = "  ".join(filter(None, (f"{short(member.name)}{count}", short(member.title))))
+            lines.append(f'{pad}subgraph f{frames}["{quote(title)}"]')
+            frames += 1
+            pending.append((None, level))
+            pending += [(m, level + 1) for m in reversed(member.members)]
+    for arrow in drawing.arrows:
+        label = f'|"{quote(arrow.label)}"|' if arrow.label and options.shapes else ""
+        lines.append(f"  n{arrow.source} {'-.->' if arrow.training else '-->'}{label} n{arrow.target}")
+    return "\n".join([*lines, *_classes(drawing, options), ""])
+
+
+def quote(text: str) -> str:
+    """Text for between double quotes: Mermaid reads `#NN;` as a character, and Markdown and HTML in what is left."""
+    return "".join(
+        c if c.isalnum() or c in " ,./()+-=\u00d7\u2026\u00b7\u00a0" else f"#{ord(c)};" for c in visible(text)
+    )
+
+
+def _box(box: Box) -> str:
+    if box.sign:
+        return f'n{box.number}(("{quote(box.sign)}"))'
+    count = f" {TIMES} {box.count}" if box.count > 1 else ""
+    rows = [f"{short(box.title)}{count}", short(box.name), *map(short, box.lines), short(box.tail)]
+    return f'n{box.number}("{"<br>".join(quote(row) for row in rows if row)}")'
+
+
+def _classes(drawing: Drawing, options: Options) -> list[str]:
+    """The colours, by kind."""
+    theme = THEMES.get(options.theme, LIGHT)
+    looks = {look: [f"n{box.number}" for box in drawing.boxes() if box.look == look] for look in theme.colors}
+    rows: list[tuple[str, str, str, str, list[str]]] = [
+        (look, *theme.colors[look], theme.ink, members) for look, members in looks.items()
+    ]
+    frames = list(enumerate(drawing.frames()))
+    stages, opened = ([f"f{n}" for n, frame in frames if frame.stage is stage] for stage in (True, False))
+    rows.append(("stage", theme.stage, theme.stage, theme.quiet, stages))
+    rows.append(("opened", theme.background, theme.colors["block"].line, theme.quiet, opened))
+    lines = []
+    for name, fill, line, ink, members in rows:
+        if members:
+            lines.append(f"  classDef {name} fill:{fill},stroke:{line},color:{ink}")
+            lines.append(f"  class {','.join(members)} {name}")
+    return lines

@@ -1,0 +1,93 @@
+"""The arrows of a drawing, from the edges of the graph and the box that stands for each node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from archdsl.drawing.model.drawing import Arrow, Box, Frame
+from archdsl.graph import Graph
+from archdsl.report.words import TIMES
+from archdsl.shapes import Shape, concrete, format_shape
+
+
+def edges(
+    graph: Graph, box_of: Mapping[int, int], runs: Iterable[Sequence[range]]
+) -> Iterator[tuple[int, int, Shape, bool]]:
+    """(from box, to box, shape, in training only) of every edge of the graph that is drawn.
+
+    Not drawn are edges within a box, and those from one copy of a run to another: only one copy is drawn.
+    """
+    between = set(_between_copies(graph, runs))
+    for node in graph.nodes:
+        target = box_of.get(node.id)
+        if target is None:
+            continue
+        for source in node.inputs:
+            start = box_of.get(source)
+            if start is not None and start < target and (source, node.id) not in between:
+                yield start, target, graph.nodes[source].shape, node.training
+
+
+def _between_copies(graph: Graph, runs: Iterable[Sequence[range]]) -> Iterator[tuple[int, int]]:
+    for copies in runs:
+        start = copies[0].start
+        for ids in copies[1:]:
+            for node in graph.nodes[ids.start : ids.stop]:
+                yield from ((source, node.id) for source in node.inputs if start <= source < ids.start)
+
+
+def arrows(
+    members: Sequence[Box | Frame],
+    found: Iterable[tuple[int, int, Shape, bool]],
+    ends: Iterable[tuple[Shape, int, int]],
+) -> tuple[Arrow, ...]:
+    """One arrow for each pair of boxes, in the order of first use, those to the outputs last."""
+    boxes = {box.number: box for box in _boxes(members)}
+    made: dict[tuple[int, int], Arrow] = {}
+    said: set[tuple[int, Shape]] = set()
+    for source, target, shape, training in found:
+        if (source, target) not in made:
+            made[source, target] = Arrow(source, target, shape, _label(boxes[source], shape, said), training)
+    for shape, source, target in ends:
+        made[source, target] = Arrow(source, target, shape)
+    skips = _skips(made)
+    return tuple(Arrow(a.source, a.target, a.shape, a.label, a.training, pair in skips) for pair, a in made.items())
+
+
+def _boxes(members: Sequence[Box | Frame]) -> Iterator[Box]:
+    pending = list(members)
+    while pending:
+        member = pending.pop()
+        if isinstance(member, Box):
+            yield member
+        else:
+            pending += member.members
+
+
+def _label(box: Box, shape: Shape, said: set[tuple[int, Shape]]) -> str:
+    """The shape, where a box gives another than it receives, and it was not yet said."""
+    changes = box.look != "input" and (not box.in_shapes or concrete(box.in_shapes[0]) != concrete(shape))
+    if not changes or (box.number, shape) in said:
+        return ""
+    said.add((box.number, shape))
+    return format_shape(shape, times=f" {TIMES} ")
+
+
+def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The arrows beside which a longer way leads to the same box. Boxes are numbered in an order of their own: no
+    cycles."""
+    before: dict[int, list[int]] = {}
+    for source, target in pairs:
+        before.setdefault(target, []).append(source)
+    behind: dict[int, int] = {}
+    """For each box all that lead to it, as bits."""
+    for target in sorted(before):
+        behind[target] = 0
+        for source in before[target]:
+            behind[target] |= behind.get(source, 0) | 1 << source
+    return {
+        (source, target)
+        for target, sources in before.items()
+        for source in sources
+        if any(behind.get(other, 0) >> source & 1 for other in sources if other != source)
+    }

@@ -1,0 +1,190 @@
+"""The boxes of a drawing: what stands in each, from the part of the graph that it is drawn for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl.analysis.parts import Part, head, is_block
+from archdsl.drawing.model.drawing import Box, Cost
+from archdsl.drawing.theme import Look
+from archdsl.graph import Graph, Node
+from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
+from archdsl.report.words import TIMES, composite_words, kind_of, part_call, part_figure, run_name
+from archdsl.shapes import Shape, format_shape
+
+_LOOKS: dict[type[Op], Look] = {
+    Input: "input",
+    Conv: "conv",
+    Deconv: "conv",
+    MaxPool: "pool",
+    AvgPool: "pool",
+    Gap: "pool",
+    Subsample: "pool",
+    Fc: "fc",
+    Rbf: "fc",
+    Add: "merge",
+    Mul: "merge",
+    Concat: "merge",
+}
+_SIGNS = {"add": "+", "mul": TIMES}
+_BETWEEN = f" {TIMES} "
+_MAX_LINES = 4
+
+
+def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
+    """A written node: its op, how often it comes, what follows in it."""
+    main = head(graph, part)
+    title, tail = part_figure(graph, part)
+    sign = _SIGNS.get(main.op.kind, "")
+    if isinstance(main.op, Input):
+        title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
+    first = graph.nodes[part.ids.start]
+    return Box(
+        number,
+        look_of(main),
+        sign or title,
+        tail,
+        "",
+        (),
+        part.path,
+        part.last,
+        kind_of(main),
+        "",
+        part.copies,
+        first.in_shapes,
+        part.shape(graph),
+        cost,
+        main.origin,
+        sign,
+        part.training,
+    )
+
+
+def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) -> Box:
+    """A block: its call above its path."""
+    assert part.scope is not None
+    name, title = block_words(graph, part, around)
+    tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
+    return Box(
+        number,
+        "block",
+        title,
+        tail,
+        name,
+        (),
+        part.path,
+        part.last,
+        "block",
+        part.scope.block or part.scope.kind,
+        part.copies,
+        _received(graph, part.copies[0]),
+        part.shape(graph),
+        cost,
+        part.scope.origin,
+        "",
+        part.training,
+    )
+
+
+def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
+    """A block's name within `around`, and its title: its call; a composite goes by its path, if that is a word."""
+    assert part.scope is not None
+    name = run_name(part, " … ", around)
+    if part.scope.block is not None:
+        return name, part_call(graph, part)
+    if not is_block(part.scope):
+        return "", name
+    words, last = composite_words(graph, part.scope), part.path.rpartition(".")[2]
+    return (name, words) if last.isdigit() or part.scope.kind == "dense" or len(part.copies) > 1 else (words, last)
+
+
+def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost: Cost) -> Box:
+    """A stage as one box, with a line for each kind of thing in it."""
+    ids = range(parts[0].ids.start, parts[-1].ids.stop)
+    looks = {look_of(head(graph, part)) if part.kind == "node" else "block" for part in parts}
+    look: Look = next(look for look in ("block", "conv", *sorted(looks)) if look in looks)
+    return Box(
+        number,
+        look,
+        title,
+        "",
+        "",
+        _contents(graph, parts),
+        parts[0].path,
+        parts[-1].last,
+        "stage",
+        "",
+        (ids,),
+        _received(graph, ids),
+        graph.nodes[ids.stop - 1].shape,
+        cost,
+        head(graph, parts[0]).origin,
+    )
+
+
+def input_box(node: Node, number: int, alone: bool) -> Box:
+    """What a block that alone is drawn receives."""
+    name = "input" if alone else node.written_path
+    return Box(
+        number,
+        "input",
+        name,
+        format_shape(node.shape, times=_BETWEEN),
+        kind="input",
+        path=node.path,
+        shape=node.shape,
+        in_shapes=(),
+        origin=node.origin,
+    )
+
+
+def output_box(node: Node, number: int, name: str) -> Box:
+    return Box(
+        number,
+        "output",
+        name,
+        format_shape(node.shape, times=_BETWEEN),
+        kind="output",
+        path=node.path,
+        in_shapes=(node.shape,),
+        shape=node.shape,
+        origin=node.origin,
+    )
+
+
+def frame_title(graph: Graph, part: Part) -> str:
+    assert part.scope is not None
+    named = (
+        part_call(graph, part)
+        if part.scope.block is not None
+        else composite_words(graph, part.scope)
+        if is_block(part.scope)
+        else ""
+    )
+    return "  ".join(filter(None, (named, "(training only)" if part.training else "")))
+
+
+def look_of(node: Node) -> Look:
+    """What a node is drawn as, by its op's kind."""
+    return _LOOKS.get(type(node.op)) or node.op.role or "other"
+
+
+def _received(graph: Graph, ids: range) -> tuple[Shape, ...]:
+    """The shapes of what is read from outside, in the order of first use."""
+    outside = dict.fromkeys(i for node in graph.nodes[ids.start : ids.stop] for i in node.inputs if i not in ids)
+    return tuple(graph.nodes[i].shape for i in outside)
+
+
+def _contents(graph: Graph, parts: Sequence[Part]) -> tuple[str, ...]:
+    """`bottleneck x 3`, `3x3 max pool, /2`: neighbours of one word counted together."""
+    counted: list[tuple[str, int]] = []
+    for part in parts:
+        word = part_figure(graph, part)[0] if part.kind == "node" else block_words(graph, part, "")[1].split("(")[0]
+        if counted and counted[-1][0] == word:
+            counted[-1] = (word, counted[-1][1] + len(part.copies))
+        else:
+            counted.append((word, len(part.copies)))
+    lines = [f"{word} {TIMES}\u00a0{n}" if n > 1 else word for word, n in counted]
+    return tuple(
+        lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], f"and {len(lines) - _MAX_LINES + 1} more"]
+    )

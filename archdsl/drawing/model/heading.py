@@ -1,0 +1,50 @@
+"""What stands above a drawing: the network's name, its input and its totals, or those of the block that is drawn."""
+
+from __future__ import annotations
+
+from archdsl.analysis.count import count, count_nodes
+from archdsl.analysis.parts import is_block
+from archdsl.diagnostics import escape_control
+from archdsl.drawing.model.focus import Focus, crossing
+from archdsl.graph import Graph
+from archdsl.report.table import in_short
+from archdsl.report.words import TIMES, composite_words, part_call
+from archdsl.shapes import format_shape
+
+
+def heading(graph: Graph, focus: Focus | None) -> str:
+    """`resnet50`, or `resnet50: layer2.0 = bottleneck(128, 2)`."""
+    if focus is None:
+        return escape_control(graph.name)
+    scope = focus.part.scope
+    called = (
+        ""
+        if scope is None
+        else part_call(graph, focus.part)
+        if scope.block
+        else composite_words(graph, scope)
+        if is_block(scope)
+        else ""
+    )
+    return escape_control(f"{graph.name}: {focus.part.path}" + (f" = {called}" if called else ""))
+
+
+def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
+    """`input 3 x 224 x 224`, `25.56 M params`, `4.089 GMACs`, `50 layers deep`."""
+    if focus is None:
+        totals = count(graph)
+        size = (f"input {graph.input_spec.replace('x', f' {TIMES} ')}",) if len(graph.inputs) == 1 else ()
+        return (
+            *size,
+            *_costs(totals.params, totals.macs),
+            f"{totals.depth} layer{'s' if totals.depth != 1 else ''} deep",
+        )
+    ids = focus.part.copies[0]
+    found = count_nodes(graph)[ids.start : ids.stop]
+    given = crossing(graph, ids)[0]
+    size = (f"input {format_shape(graph.nodes[given[0]].shape, times=f' {TIMES} ')}",) if len(given) == 1 else ()
+    return (*size, *_costs(sum(c.params for c in found), sum(c.macs for c in found)))
+
+
+def _costs(params: int, macs: int) -> tuple[str, str]:
+    return f"{in_short(params).rstrip()} params", f"{in_short(macs)}MACs"

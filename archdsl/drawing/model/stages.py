@@ -1,0 +1,121 @@
+"""How the parts of a drawing are grouped: into stages of one resolution, runs of equal nodes, or plain lumps."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from archdsl.analysis.parts import Part, head
+from archdsl.graph import Graph, Scope
+from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input, MaxPool, Subsample
+from archdsl.report.words import TIMES
+from archdsl.shapes import concrete, format_shape
+
+_POOLS = (MaxPool, AvgPool, Subsample, Gap)
+_FEW = 20
+
+
+def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
+    """Neighbouring parts of one resolution, with the title of their frame; no title: no frame.
+
+    Where a resolution comes again (an encoder and its decoder) there are no frames: they would be no stages.
+    """
+    runs: list[tuple[tuple[int, ...], list[Part]]] = []
+    for part in parts:
+        size = () if part.training else _resolution(graph, part)
+        if runs and runs[-1][0] == size:
+            runs[-1][1].append(part)
+        else:
+            runs.append((size, [part]))
+    sizes = [size for size, _ in runs if size]
+    out: list[tuple[list[Part], str]] = []
+    for size, run in runs:
+        framed = len(run) > 1 and size not in ((), (1, 1)) and len(set(sizes)) == len(sizes)
+        name = _common_name(run, parts).rpartition(".")[2]
+        title = name if name and not name.isdigit() else format_shape(size, times=f" {TIMES} ")
+        out.append((run, title if framed else ""))
+    return out
+
+
+def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
+    """Height and width of a part's output; a pool at its end belongs to the size that it ends."""
+    node = graph.nodes[part.ids.stop - 1]
+    if type(node.op) is Input:
+        return ()
+    shape = node.in_shapes[0] if isinstance(node.op, _POOLS) and node.in_shapes else node.shape
+    if isinstance(node.op, Gap) or (isinstance(node.op, AvgPool) and node.op.adaptive):
+        return ()
+    return concrete(shape)[1:]
+
+
+def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
+    """The name that all parts of a stage share and no other part has: `layer1`."""
+    split_paths = [part.path.split("/")[0].split(".") for part in run]
+    common: list[str] = []
+    for words in zip(*split_paths, strict=False):
+        if len(set(words)) > 1:
+            break
+        common.append(words[0])
+    name = ".".join(common)
+    members = sum(part.path == name or part.path.startswith(f"{name}.") for part in parts)
+    return name if name and members == len(run) else ""
+
+
+def fold_nodes(graph: Graph, parts: Sequence[Part], apart: Container[int] = ()) -> list[Part]:
+    """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows.
+
+    Parts whose first node is in `apart` stay by themselves.
+    """
+    folded: list[Part] = []
+    for part in _with_dropout(graph, parts):
+        last = folded[-1] if folded else None
+        alone = part.ids.start in apart or (last is not None and last.ids.start in apart)
+        if last is not None and not alone and _same_written(graph, last, part):
+            folded[-1] = Part(last.path, part.path, "node", (*last.copies, *part.copies), last.scope, last.training)
+        else:
+            folded.append(part)
+    return folded
+
+
+def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:
+    """Nodes that do nothing at inference become part of the written node that they follow."""
+    out: list[Part] = []
+    for part in parts:
+        node, last = graph.nodes[part.ids.start], out[-1] if out else None
+        alone = part.kind == "node" and len(part.ids) == 1 and not node.op.inference
+        if (
+            alone
+            and last is not None
+            and last.kind == "node"
+            and len(last.copies) == 1
+            and node.inputs == (last.ids.stop - 1,)
+        ):
+            out[-1] = last._replace(copies=(range(last.ids.start, part.ids.stop),))
+        else:
+            out.append(part)
+    return out
+
+
+def _same_written(graph: Graph, run: Part, part: Part) -> bool:
+    if run.kind != "node" or part.kind != "node" or run.ids.stop != part.ids.start or run.training != part.training:
+        return False
+    first, second = run.nodes(graph), part.nodes(graph)
+    if len(first) != len(second) or second[0].inputs != (run.ids.stop - 1,):
+        return False
+    if [n.op for n in first] != [n.op for n in second]:
+        return False
+    weighted = type(head(graph, part).op) in (Conv, Deconv)
+    return weighted and concrete(run.shape(graph)) == concrete(part.shape(graph))
+
+
+def lumps(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
+    """Neighbours as one part each, few enough to be drawn at once."""
+    size = -(-len(parts) // _FEW)
+    groups = [list(parts[n : n + size]) for n in range(0, len(parts), size)]
+    return [([_lump(graph, group)] if len(group) > 1 else group, "") for group in groups]
+
+
+def _lump(graph: Graph, parts: Sequence[Part]) -> Part:
+    """Several parts as one block without a name of its own."""
+    ids = range(parts[0].ids.start, parts[-1].ids.stop)
+    scope = Scope("", None, "sequence", graph.root.origin, graph.root, first=ids.start, end=ids.stop)
+    return Part(parts[0].path, parts[-1].last, "block", (ids,), scope, all(part.training for part in parts))

@@ -1,0 +1,154 @@
+"""The interactive page: one HTML file that needs no server and no network, and that no spec can make do anything.
+
+The page is data and one set of scripts, the same for every network. The data stands in a `<script
+type="application/json">` in which no `<` occurs; the scripts only ever set text. The Content-Security-Policy names each
+script and style by its hash, allows the layout's worker and WebAssembly, and forbids everything else.
+
+Its scripts, in the order they run: `counts` (figures at any size), `compose` (boxes and arrows), `layout`, `paint`,
+`view`, `panel`, `search`, `save`, `main`. What it is built on lies in `vendor/`; `tools/page` builds that anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from archdsl.diagnostics import escape_control
+from archdsl.drawing.model.drawing import EVERYTHING, View
+from archdsl.drawing.model.focus import known, need_path
+from archdsl.drawing.page import figures
+from archdsl.drawing.page.origins import Origins
+from archdsl.drawing.page.outline import outline
+from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.theme import DARK, LIGHT, LOOK_WORDS, Theme
+from archdsl.graph import Graph
+from archdsl.version import __version__
+
+SCRIPTS = ("vendor/d3", "counts", "compose", "layout", "paint", "view", "panel", "search", "save", "main")
+MAX_TITLE = 200
+"""Characters of a name in the window's title."""
+
+
+def write(request: Request) -> Diagram:
+    """The page as a drawing's format. It has its own layout engine, which runs in the browser. Raises E0713."""
+    paths = known(request.graph)
+    for path in filter(None, (request.view.focus, *request.view.unfold)):
+        if path != EVERYTHING:
+            need_path(request.graph.name, paths, path)
+    return Diagram(page(request.graph, request.view, request.options).encode())
+
+
+def page(graph: Graph, view: View = View(), options: Options = Options()) -> str:
+    """A network's page as HTML text. It starts with what `view` and `options` say; the reader may change all of it."""
+    styles = [_colors(), _asset("page.css")]
+    scripts = [_asset(f"{name}.js") for name in SCRIPTS]
+    head = [
+        "<!doctype html>",
+        f'<html lang="en"><head><meta charset="utf-8"><!-- drawn by archdsl {__version__} -->',
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, styles)}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">',
+        f"<title>{escape(_name(graph, options)[:MAX_TITLE])}</title>",
+        *(f"<style>{style}</style>" for style in styles),
+        "</head><body>",
+    ]
+    body = [
+        _asset("page.html"),
+        f'<script type="application/json" id="network">{_as_json(network(graph, view, options))}</script>',
+        f'<script type="text/plain" id="layouter">{_asset("vendor/graphviz.js")}</script>',
+        *(f"<script>{script}</script>" for script in scripts),
+        "</body></html>\n",
+    ]
+    return "\n".join([*head, *body])
+
+
+def network(graph: Graph, view: View = View(), options: Options = Options()) -> dict[str, Any]:
+    """All that the page knows of a network, as JSON's types."""
+    origins = Origins()
+    written = origins.of(graph)
+    return {
+        "name": _name(graph, options),
+        "file": re.sub(r"[^\w.-]", "_", graph.name, flags=re.ASCII)[:60] or "network",
+        "input": graph.input_spec.replace("x", " \u00d7 ")
+        if len(graph.inputs) == 1
+        else escape_control(graph.input_spec),
+        "sizes": figures.sizes(graph),
+        "nodes": figures.nodes(graph),
+        "outputs": {escape_control(name): node for name, node in graph.outputs.items()},
+        "totals": figures.totals(graph),
+        "items": outline(graph),
+        "origins": {"nodes": written, **origins.data()},
+        "looks": dict(LOOK_WORDS),
+        "start": _start(view, options),
+    }
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+
+def _name(graph: Graph, options: Options) -> str:
+    return escape_control(graph.name if options.title is None else options.title)
+
+
+def _start(view: View, options: Options) -> dict[str, Any]:
+    return {
+        "level": view.level,
+        "unfold": view.unfold,
+        "focus": view.focus,
+        "colour": options.color,
+        "direction": options.direction,
+        "shapes": options.shapes,
+        "theme": options.theme,
+    }
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _as_json(data: dict[str, Any]) -> str:
+    """JSON that can stand in a script element: in ASCII, and without the characters that HTML minds."""
+    text = json.dumps(data, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(scripts: list[str], styles: list[str]) -> str:
+    script = " ".join(map(_hash, scripts))
+    return (
+        f"default-src 'none'; script-src {script} 'wasm-unsafe-eval'; style-src {' '.join(map(_hash, styles))}; "
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _colors() -> str:
+    """The themes as variables: light, or dark where the system or the reader asks for it."""
+    looks = "".join(f".look-{look}{{--fill:var(--{look}-fill);--line:var(--{look}-line)}}" for look in LIGHT.colors)
+    dark = _variables(DARK)
+    return (
+        f":root{{{_variables(LIGHT)}}}\n"
+        f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
+        f":root[data-theme=dark]{{{dark}}}\n{looks}"
+    )
+
+
+def _variables(theme: Theme) -> str:
+    dark = theme is DARK
+    named = {name: getattr(theme, name) for name in ("background", "ink", "quiet", "arrow", "stage")}
+    named |= {
+        f"{look}-{part}": value for look, color in theme.colors.items() for part, value in color._asdict().items()
+    }
+    named |= {
+        "focus": "#D55E00" if not dark else "#FF9D4D",
+        "accent-text": "#005A8C" if not dark else "#7CC4F2",
+        "heat-full": "#B24A00" if dark else "#F58A3C",
+        "shadow": "0 6px 24px rgb(0 0 0 / 0.16)" if not dark else "0 6px 24px rgb(0 0 0 / 0.6)",
+    }
+    return f"color-scheme:{theme.name};" + ";".join(f"--{name}:{value}" for name, value in named.items())

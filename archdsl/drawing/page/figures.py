@@ -1,0 +1,145 @@
+"""What the page's script needs to work out every figure by itself, as data: sizes as formulas, counts, lifetimes.
+
+A size is a number, or ``[symbol, m, p, q, r]`` for ``m * ((symbol + p) // q) + r``. Whole numbers that a float cannot
+hold are strings; the script counts in whole numbers of any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from archdsl.analysis.count import CONVENTION, NodeCount, count, count_nodes
+from archdsl.analysis.memory import last_reads, storages
+from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.diagnostics import escape_control
+from archdsl.graph import Graph, Node, Tensor
+from archdsl.ops import AvgPool
+from archdsl.report.words import node_written
+from archdsl.shapes import Dim, Shape, Size, concrete
+
+Data: TypeAlias = dict[str, Any]
+_EXACT = 2**53
+"""From here on a float no longer holds every whole number."""
+
+
+class Work(NamedTuple):
+    """MACs of a node as a formula: `each` for every value of its `of` (input or output), or, without, in all."""
+
+    each: int
+    of: Literal["", "input", "output"]
+
+    def at(self, inputs: Sequence[Shape], output: Shape) -> int:
+        shape: Shape = {"": (), "input": inputs[0] if inputs else (), "output": output}[self.of]
+        return self.each * prod(concrete(shape))
+
+
+def sizes(graph: Graph) -> list[Data]:
+    """The free sizes of the inputs, and which are legal."""
+    return [{**size._asdict(), "pinned": escape_control(size.pinned)} for size in graph.sizes]
+
+
+def nodes(graph: Graph) -> list[Data]:
+    """A row for each node, by id."""
+    samples = sample_sizes(graph)
+    owner, last = storages(graph), last_reads(graph)
+    adapted = _adapted(graph)
+    rows = []
+    for node, counted, field in zip(graph.nodes, count_nodes(graph), receptive_fields(graph), strict=True):
+        row = _row(graph, node, counted, work(node, samples))
+        row |= {"memory": owner[node.id], "until": last[node.id], "field": _field(field, adapted[node.id])}
+        rows.append({name: value for name, value in row.items() if value not in (0, "", [], False)})
+    return rows
+
+
+def totals(graph: Graph) -> Data:
+    """What does not depend on the input's size, and how it is counted."""
+    found = count(graph)
+    return {
+        "params": number(found.params),
+        "buffers": number(found.buffers),
+        "aux": number(found.aux_params),
+        "weights": number(found.weight_bytes),
+        "depth": found.depth,
+        "convention": CONVENTION.replace("one sample", "Counted for the batch", 1),
+    }
+
+
+def sample_sizes(graph: Graph) -> list[dict[str, int]]:
+    """A few legal sizes of the inputs, on which a formula is tried."""
+    free = graph.sizes
+    return [
+        {
+            size.name: size.default if size.pinned else max(size.minimum, size.default + size.step * steps[axis % 2])
+            for axis, size in enumerate(free)
+        }
+        for steps in ((0, 0), (-(2**40), 1), (3, -1), (64, 33))
+    ]
+
+
+def work(node: Node, samples: Sequence[Mapping[str, int]]) -> Work:
+    """The formula of a node's MACs, tried on every sample against the op's own count."""
+    if not node.macs:
+        return Work(0, "")
+    free = any(isinstance(size, Dim) for shape in (*node.in_shapes, node.shape) for size in shape)
+    bases: tuple[Literal["", "input", "output"], ...] = ("output", "input") if free else ("",)
+    for of in bases:
+        per, rest = divmod(node.macs, Work(1, of).at(node.in_shapes, node.shape))
+        if not rest and all(_holds(Work(per, of), node, sample) for sample in samples):
+            return Work(per, of)
+    raise AssertionError(f"the MACs of `{node.op.kind}` are no multiple of its input or output")
+
+
+def number(value: int) -> int | str:
+    return value if abs(value) < _EXACT else str(value)
+
+
+def size(value: Size) -> int | str | list[Any]:
+    """A size as data."""
+    return (
+        number(value)
+        if isinstance(value, int)
+        else [value.symbol.name, *map(number, (value.m, value.p, value.q, value.r))]
+    )
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+
+def _holds(formula: Work, node: Node, sample: Mapping[str, int]) -> bool:
+    inputs, output = [concrete(shape, sample) for shape in node.in_shapes], concrete(node.shape, sample)
+    return formula.at(inputs, output) == node.op.macs(inputs, output)
+
+
+def _row(graph: Graph, node: Node, counted: NodeCount, macs: Work) -> Data:
+    return {
+        "path": escape_control(node.path),
+        "kind": node.op.kind,
+        "text": node_written(node),
+        "inputs": list(node.inputs),
+        "shape": [size(s) for s in node.shape],
+        "tensors": [_tensor(Tensor(node.key(param), param, node)) for param in node.params],
+        "params": number(counted.params),
+        "buffers": number(counted.buffers),
+        "macs": [number(macs.each), macs.of] if macs.each else 0,
+        "view": not node.op.stored and bool(node.inputs),
+        "training": node.training,
+    }
+
+
+def _tensor(tensor: Tensor) -> list[Any]:
+    return [escape_control(tensor.key), list(tensor.param.shape), tensor.param.trained]
+
+
+def _field(field: Field | None, adapted: bool) -> list[int | bool]:
+    return [] if field is None else [field.height, field.width, adapted]
+
+
+def _adapted(graph: Graph) -> list[bool]:
+    """Whether a node's receptive field depends on the input's size: it lies behind an adaptive pool of a free size."""
+    found: list[bool] = []
+    for node in graph.nodes:
+        own = isinstance(node.op, AvgPool) and node.op.adaptive and any(isinstance(s, Dim) for s in node.in_shapes[0])
+        found.append(own or any(found[i] for i in node.inputs))
+    return found

@@ -1,0 +1,121 @@
+"""The network as a tree of what the page can draw: stages, blocks, runs of equal ones, written nodes, single ops.
+
+The tree is what `views.drawing` draws a level of. Here all of it is told, so that the page's script can open and close
+any part; of a run of equal parts only the first copy is told, the others are the same with their ids moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from archdsl.analysis.equal_scopes import signatures
+from archdsl.analysis.parts import Part, Signatures, head, inside, node_part, scopes, split
+from archdsl.diagnostics import escape_control
+from archdsl.drawing.model.boxes import block_box, node_box
+from archdsl.drawing.model.drawing import NOTHING, Box
+from archdsl.drawing.model.stages import fold_nodes, stages
+from archdsl.graph import Graph
+from archdsl.report.words import TIMES
+from archdsl.shapes import format_shape
+
+Data: TypeAlias = dict[str, Any]
+_BETWEEN = " \u2026 "
+MANY, GROUP = 120, 40
+"""More items than this stand in groups of so many: a drawing is for the eye."""
+
+
+def outline(graph: Graph) -> list[Data]:
+    """The items of the whole network, in written order, each with the items in it.
+
+    `copies` are `[first id, id behind the last, path]`, one for each copy; the last `rest` nodes of a copy are a box of
+    their own when the item is closed (the concat behind a layer of a dense block).
+    """
+    same = signatures(graph, fields=False)
+    top = fold_nodes(graph, _opened(graph, split(graph, graph.root, same), same))
+    items: list[Data] = []
+    for parts, title in stages(graph, top):
+        inner = _grouped([_item(graph, part, same, "") for part in parts])
+        items += [_stage(graph, title, inner)] if title else inner
+    return _grouped(items)
+
+
+def _opened(graph: Graph, parts: Sequence[Part], same: Signatures) -> list[Part]:
+    """Parts with the named sequences among them opened: a sequence is no more than a name."""
+    found: list[Part] = []
+    pending = list(reversed(parts))
+    while pending:
+        part = pending.pop()
+        if part.kind == "sequence" and part.scope is not None and part.scope.role != "aux":
+            pending += reversed(inside(graph, part, same))
+        else:
+            found.append(part)
+    return found
+
+
+def _grouped(items: list[Data]) -> list[Data]:
+    """Neighbours in groups, and these in groups again, until there are few enough to be drawn: a flat list may be
+    long."""
+    while len(items) > MANY:
+        items = [_group(items[n : n + GROUP]) for n in range(0, len(items), GROUP)]
+    return items
+
+
+def _group(items: list[Data]) -> Data:
+    (start, _, first), (_, stop, last) = items[0]["copies"][0], items[-1]["copies"][-1]
+    title = f"{len(items)} parts"
+    return {
+        "kind": "block",
+        "look": "block",
+        "title": title,
+        "name": f"{first}{_BETWEEN}{last}",
+        "copies": [[start, stop, ""]],
+        "items": items,
+    }
+
+
+def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
+    """Neighbours of one resolution. One that is named after its size tells a node of that size: the size is free."""
+    start, stop = items[0]["copies"][0][0], items[-1]["copies"][-1][1]
+    stage: Data = {
+        "kind": "stage",
+        "look": "block",
+        "title": escape_control(title),
+        "copies": [[start, stop, ""]],
+        "items": items,
+    }
+    sized = (n.id for n in graph.nodes[start:stop] if format_shape(n.shape[1:], times=f" {TIMES} ") == title)
+    named = next(sized, None)
+    return stage if named is None else stage | {"resolution": named}
+
+
+def _item(graph: Graph, part: Part, same: Signatures, around: str) -> Data:
+    """A part and what is in it; nothing recurses deeper than blocks may be nested."""
+    if part.scope is None or part.kind == "node":
+        return _node(graph, part)
+    parts = fold_nodes(graph, _opened(graph, inside(graph, part, same), same))
+    inner = _grouped([_item(graph, each, same, part.path) for each in parts])
+    paths = [scope.path for scope in scopes(graph, part)]
+    return _told(block_box(graph, 0, part, around, NOTHING), "block", part, paths) | {
+        "rest": part.copies[0].stop - part.scope.end,
+        "items": inner,
+    }
+
+
+def _node(graph: Graph, part: Part) -> Data:
+    """A written node; the ops that it stands for, one by one, are in it."""
+    at = head(graph, part).id - part.copies[0].start
+    paths = [graph.nodes[copy.start + at].path for copy in part.copies]
+    item = _told(node_box(graph, 0, part, NOTHING), "node", part, paths)
+    if len(part.copies[0]) > 1:
+        item["items"] = [_node(graph, node_part(node)) for node in part.nodes(graph)]
+    return item
+
+
+def _told(box: Box, kind: str, part: Part, paths: Iterable[str]) -> Data:
+    """What the page draws of a box; what is empty is left out. The shape of an input is told by the script."""
+    texts = {"title": box.title, "name": box.name, "tail": "" if box.look == "input" else box.tail}
+    told = {name: escape_control(text) for name, text in texts.items()}
+    item = {"kind": kind, "look": box.look, **told, "sign": bool(box.sign), "training": box.training}
+    copies = [[ids.start, ids.stop, escape_control(path)] for ids, path in zip(part.copies, paths, strict=True)]
+    return {name: value for name, value in item.items() if value} | {"copies": copies}

@@ -1,0 +1,25 @@
+"""From a style's scene to files: the theme that was asked for, `auto` as light with dark beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archdsl.drawing.request import Diagram, Options
+from archdsl.drawing.scene import Scene, scaled
+from archdsl.drawing.scene.svg import to_svg
+from archdsl.drawing.scene.tikz import to_tikz
+from archdsl.drawing.theme import DARK, LIGHT, THEMES, Theme
+
+
+def svg(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
+    """The scene as SVG."""
+    light = draw(THEMES.get(options.theme, LIGHT))
+    return Diagram(to_svg(light, draw(DARK) if options.theme == "auto" else None, options.width_points).encode())
+
+
+def tex(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
+    """The scene as a LaTeX document."""
+    scene = draw(THEMES.get(options.theme, LIGHT))
+    if options.width_points is not None:
+        scene = scaled(scene, options.width_points / scene.width)
+    return Diagram(to_tikz(scene).encode())

@@ -1,0 +1,257 @@
+"""Where each volume stands: rows from left to right, branches one above the other, long rows broken into lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.volumes.series import Parallel, Piece, Series
+from archdsl.drawing.volumes.spots import (
+    BAR_GAP,
+    DEPTH_X,
+    GAP,
+    LABEL,
+    LANE,
+    PLATE,
+    ROW_GAP,
+    SMALL,
+    Block,
+    Caption,
+    Plate,
+    Scale,
+    Spot,
+    is_vector,
+    label,
+    size_of,
+    spot_of,
+)
+from archdsl.drawing.volumes.stages import Stage, Staged
+from archdsl.report.words import TIMES
+
+
+class Layout:
+    """Places the pieces of one network."""
+
+    def __init__(self, staged: Staged, direct: set[tuple[int, int]], scale: Scale, shapes: bool = True) -> None:
+        self.scale, self.shapes = scale, shapes
+        self.leaving = Counter(source for source, _ in staged.edges)
+        self.entering = Counter(target for edge in staged.edges if edge in direct for target in edge[1:])
+        self.touching: set[tuple[int, int]] = set()
+        """The pairs of stages that touch: no arrow is drawn between them."""
+
+    def piece(self, piece: Piece, level: int = 0, outer: bool = True) -> Block:
+        if isinstance(piece, Stage):
+            return self.run([piece], level)
+        if isinstance(piece, Parallel):
+            return self.parallel(piece, level + 1)
+        if piece.group is None:
+            return self.row(piece.pieces, level)
+        return self.plate(piece, level, outer)
+
+    def plate(self, series: Series, level: int, outer: bool) -> Block:
+        """A group on its plate, with room below for its name (its size, where it is an outer one) and its xN."""
+        assert series.group is not None
+        inner = self.row(series.pieces, level)
+        group = series.group
+        times = f"{TIMES}{group.copies}" if group.copies > 1 else ""
+        size = size_of(inner.spots[-1].stage) if outer and self.shapes else ""
+        width = (
+            max(inner.width, text_width(group.name, LABEL), text_width(size, SMALL) + 2 * text_width(times, 9))
+            + 2 * PLATE
+        )
+        block = Block()
+        block.take(inner, (width - inner.width) / 2, 0)
+        y = inner.down + LABEL + 3
+        block.captions.append(Caption(group.name, LABEL, False, width / 2, y))
+        if size or times:
+            y += SMALL + 3
+            block.captions += [Caption(size, SMALL, False, width / 2, y)] if size else []
+        if times:
+            block.captions.append(Caption(times, 9.0, True, width - PLATE - text_width(times, 9) / 2, y))
+        block.width, block.up, block.down = width, inner.up + PLATE, y + PLATE - 1
+        block.plates.append(Plate(group, 0, -block.up, width, block.down))
+        return block
+
+    def blocks(self, pieces: Sequence[Piece]) -> list[Block]:
+        """The blocks of the net itself, one after the other; below a run of volumes stands the size of its maps."""
+        blocks = self._blocks(pieces, 0)
+        for block in blocks:
+            size = "" if block.plates or not self.shapes else size_of(block.spots[0].stage)
+            if size:
+                _add_size(block, size)
+        return blocks
+
+    def row(self, pieces: Sequence[Piece], level: int) -> Block:
+        """Pieces from left to right; volumes of one size touch."""
+        block = Block()
+        for blocks in self._blocks(pieces, level):
+            block.take(blocks, block.width + (GAP if block.spots else 0), 0)
+        return block
+
+    def _blocks(self, pieces: Sequence[Piece], level: int) -> list[Block]:
+        blocks: list[Block] = []
+        run: list[Stage] = []
+        for piece in pieces:
+            if isinstance(piece, Stage) and run and (self._touch(run, piece) or self._bars(run[-1], piece)):
+                run.append(piece)
+                continue
+            blocks += [self.run(run, level)] if run else []
+            run = [piece] if isinstance(piece, Stage) else []
+            if not isinstance(piece, Stage):
+                blocks.append(self.piece(piece, level, outer=level == 0))
+        return blocks + ([self.run(run, level)] if run else [])
+
+    def _touch(self, run: Sequence[Stage], second: Stage) -> bool:
+        """Whether a stage stands at the last of a run without a gap: maps no larger, one way from one to the other."""
+        first = run[-1]
+        if first.sign or second.sign or first.look == "input" or is_vector(first.shape) or is_vector(second.shape):
+            return False
+        if (
+            self.leaving[first.number] != 1
+            or self.entering[second.number] != 1
+            or (first.look == "pool" and len(run) > 1)
+        ):
+            return False
+        smaller = second.look == "pool" and second.shape[1:] <= first.shape[1:]
+        if first.shape[1:] != second.shape[1:] and not smaller:
+            return False
+        self.touching.add((first.number, second.number))
+        return True
+
+    def _bars(self, first: Stage, second: Stage) -> bool:
+        """Whether two vectors follow one another: bars stand closer than boxes."""
+        return (
+            not (first.sign or second.sign)
+            and is_vector(first.shape)
+            and is_vector(second.shape)
+            and self.entering[second.number] == 1
+        )
+
+    def run(self, stages: Sequence[Stage], level: int) -> Block:
+        """Volumes that touch, their labels on one line below them; where a label is wider than its volume, air."""
+        spots = [spot_of(stage, self.scale) for stage in stages]
+        bars = all(is_vector(stage.shape) and not stage.sign for stage in stages)
+        kernels = _kernels(spots)
+        x = spots[0].depth * DEPTH_X / 2
+        labelled = -1e9
+        for spot, kernel in zip(spots, _slots(spots), strict=True):
+            words = text_width(label(spot.stage), LABEL)
+            slot = max(spot.width + (2 * BAR_GAP if bars else 0), words + 2.5 if words else 0.0, kernel)
+            spot.x = x + (slot - spot.width) / 2
+            spot.level = level
+            if bars:
+                spot.x = max(spot.x, labelled + 3 + words / 2 - spot.width / 2 + spot.depth * DEPTH_X / 2)
+                labelled = spot.x + spot.width / 2 - spot.depth * DEPTH_X / 2 + words / 2
+            x = spot.x + (slot + spot.width) / 2
+        base = max(spot.up for spot in spots)
+        named = any(label(spot.stage) for spot in spots)
+        lines = (LABEL + 1 if named else 1) + (SMALL + 1.5 if kernels else 0)
+        block = Block(spots=spots, up=base, down=base + lines)
+        for spot in spots:
+            spot.base, spot.kernel_y = base, (LABEL + 1.5 if named else 2.0) + SMALL
+        for run in kernels:
+            first, last, front = run[0], run[-1], max(spot.depth for spot in spots) * DEPTH_X / 2
+            first.kernel_x = (last.x + last.width - first.x) / 2 - front
+            first.kernel = first.stage.kernel
+        _widen(block)
+        return block
+
+    def parallel(self, parallel: Parallel, level: int) -> Block:
+        """Rows one above the other; with a main row that one on the axis, the others above it."""
+        rows = [self.row(row.pieces, level) for row in parallel.rows]
+        width = max(row.width for row in rows)
+        block = Block()
+        main = max(range(len(rows)), key=lambda n: (len(parallel.rows[n].pieces), rows[n].width))
+        if parallel.main:
+            block.take(rows[main], (width - rows[main].width) / 2, 0)
+            for n, row in enumerate(rows):
+                if n != main:
+                    block.take(row, (width - row.width) / 2, -(block.up + row.down + ROW_GAP))
+        else:
+            total = sum(row.up + row.down for row in rows) + ROW_GAP * (len(rows) - 1)
+            y = -total / 2
+            for row in rows:
+                block.take(row, (width - row.width) / 2, y + row.up)
+                y += row.up + row.down + ROW_GAP
+        block.width = width
+        block.up += LANE if parallel.bypass else 0
+        return block
+
+
+def _add_size(block: Block, size: str) -> None:
+    """Writes the size of the maps below the volumes that touch, in their middle."""
+    first = block.spots[0]
+    last = [spot for spot in block.spots if spot.stage.look != "pool" or spot is first][-1]
+    middle = (first.left + last.x + last.width - first.depth * DEPTH_X / 2) / 2
+    half = text_width(size, SMALL) / 2
+    shift = max(0.0, half - middle)
+    for spot in block.spots:
+        spot.x += shift
+    block.width = max(block.width + shift, middle + shift + half)
+    block.down += SMALL + 3
+    block.captions.append(Caption(size, SMALL, False, middle + shift, block.down - 1))
+
+
+def _kernels(spots: Sequence[Spot]) -> list[list[Spot]]:
+    """Neighbours that share a kernel, which is written once below them. A pool's is left out where it touches
+    others."""
+    runs: list[list[Spot]] = []
+    for spot in spots:
+        kernel = spot.stage.kernel if spot.stage.look != "pool" or spot is spots[0] else ""
+        if not kernel:
+            continue
+        if runs and runs[-1][0].stage.kernel == kernel and runs[-1][-1].stage.number == spot.stage.number - 1:
+            runs[-1].append(spot)
+        else:
+            runs.append([spot])
+    return runs
+
+
+def _slots(spots: Sequence[Spot]) -> list[float]:
+    """The width that each volume needs for the kernel below it, shared by those that share the kernel."""
+    need = {spot.stage.number: 0.0 for spot in spots}
+    runs = _kernels(spots)
+    if len(runs) > 1:
+        for run in runs:
+            for spot in run:
+                need[spot.stage.number] = (text_width(run[0].stage.kernel, SMALL) + 3) / len(run)
+    return list(need.values())
+
+
+def _widen(block: Block) -> None:
+    """Room for what reaches beyond the volumes on either side: labels, the ends of bars."""
+    spans = [(spot.left, spot.right) for spot in block.spots]
+    for spot in block.spots:
+        front = spot.depth * DEPTH_X / 2
+        for words, size, x in ((spot.kernel, SMALL, spot.kernel_x), (label(spot.stage), LABEL, spot.width / 2 - front)):
+            half = text_width(words, size) / 2 if words else 0.0
+            spans.append((spot.x + x - half, spot.x + x + half))
+    shift = -min(left for left, _ in spans)
+    for spot in block.spots:
+        spot.x += shift
+    block.width = shift + max(right for _, right in spans)
+
+
+def lines_of(blocks: Sequence[Block], limit: float) -> list[list[Block]]:
+    """Blocks broken into lines of about equal width, as few as fit `limit`; a block wider than that has its own."""
+    ends = [0.0, *accumulate(block.width + GAP for block in blocks)]
+    count = max(1, -(-int(ends[-1]) // int(limit)))
+    best: dict[tuple[int, int], tuple[float, int]] = {(0, 0): (0.0, 0)}
+    for end in range(1, len(blocks) + 1):
+        for start in range(end - 1, -1, -1):
+            width = ends[end] - ends[start]
+            if width > 2 * limit and start < end - 1:
+                break
+            for line in range(1, count + 1):
+                if (start, line - 1) in best:
+                    cost = best[start, line - 1][0] + (width - ends[-1] / count) ** 2
+                    if (end, line) not in best or cost < best[end, line][0]:
+                        best[end, line] = cost, start
+    line = max(line for end, line in best if end == len(blocks))
+    breaks = [len(blocks)]
+    while line:
+        breaks.append(best[breaks[-1], line][1])
+        line -= 1
+    return [list(blocks[a:b]) for a, b in pairwise(reversed(breaks))]

@@ -1,0 +1,55 @@
+"""An encoder and a decoder as the U that papers draw: each size of maps on a level of its own, the largest on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl.drawing.volumes.spots import GAP, Block, is_vector
+from archdsl.drawing.volumes.stages import Group, Stage, Staged
+
+STEP = 13.0
+"""Room for a way from level to level."""
+
+
+def is_u(staged: Staged) -> bool:
+    """Whether maps become smaller and larger again, and an edge leads from before to behind the smallest."""
+    areas = [_area(stage.shape) for stage in map(_last, staged.root.members) if not is_vector(stage.shape)]
+    if not areas:
+        return False
+    low = areas.index(min(areas))
+    if not any(area > areas[low] for area in areas[:low]) or not any(area > areas[low] for area in areas[low:]):
+        return False
+    place = {
+        s.number: n for n, m in enumerate(staged.root.members) for s in ([m] if isinstance(m, Stage) else m.stages())
+    }
+    return any(
+        place[source] < low < place[target] and place[target] - place[source] > 1 for source, target in staged.edges
+    )
+
+
+def levels(blocks: Sequence[Block]) -> list[list[Block]]:
+    """The blocks of each level, largest maps first, each block where it belongs from left to right."""
+    sizes = sorted({_area(block.spots[-1].stage.shape) for block in blocks}, reverse=True)
+    found: list[list[Block]] = [[] for _ in sizes]
+    x = 0.0
+    before = -1
+    for block in blocks:
+        level = sizes.index(_area(block.spots[-1].stage.shape))
+        gap = 0.0 if before < 0 else GAP if level == before else STEP
+        moved = Block()
+        moved.take(block, x + gap, 0)
+        if before not in (-1, level):
+            first = moved.spots[0]
+            first.step = x + STEP / 2
+        found[level].append(moved)
+        x = moved.width
+        before = level
+    return found
+
+
+def _last(member: Stage | Group) -> Stage:
+    return member if isinstance(member, Stage) else list(member.stages())[-1]
+
+
+def _area(shape: Sequence[int]) -> int:
+    return 0 if is_vector(shape) else shape[1] * shape[2]

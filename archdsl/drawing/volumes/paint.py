@@ -1,0 +1,130 @@
+"""Volumes in colour: three faces each, bands for norm and activation, stripes in print."""
+
+from __future__ import annotations
+
+from archdsl.drawing.heat import mix
+from archdsl.drawing.scene import Circle, Item, Path, Point, Polygon, Text
+from archdsl.drawing.theme import Look, Theme
+from archdsl.drawing.volumes.spots import DEPTH_X, DEPTH_Y, LABEL, RADIUS, SMALL, Spot, is_vector, label
+from archdsl.drawing.volumes.stages import Stage
+from archdsl.report.words import TIMES
+
+BAND = 2.4
+"""Width of a band, at most."""
+
+_APART: dict[Look, float] = {"pool": 3.0, "act": 1.5, "merge": 3.0}
+"""Distance of the lines of a hatching, in points."""
+
+
+def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]:
+    """Colours of the front, the top and the right face, and of the edges; `heat` is the front's, if it is given."""
+    color = theme.colors[look]
+    if heat:
+        return heat, mix(heat, "#FFFFFF", 0.3), mix(heat, "#000000", 0.15), mix(heat, theme.ink, 0.5)
+    if theme.name == "dark":
+        front = mix(color.fill, color.line, 0.42)
+        return front, mix(front, color.line, 0.45), mix(front, "#000000", 0.25), mix(front, "#000000", 0.6)
+    if theme.patterns:
+        front = mix(color.fill, theme.ink, 0.3) if look == "norm" else color.fill
+        return front, mix(front, "#FFFFFF", 0.5), mix(front, "#000000", 0.16), color.line
+    front = mix(color.fill, color.line, 0.12 if look == "input" else 0.38)
+    return front, mix(front, "#FFFFFF", 0.45), mix(front, "#000000", 0.13), mix(front, "#000000", 0.5)
+
+
+def volume(spot: Spot, theme: Theme, heat: str = "") -> list[Item]:
+    """A stage's box, from left to right: its body, then its bands; a circle for a sum or product. With `heat`, no
+    bands."""
+    stage = spot.stage
+    if stage.sign:
+        return _sign(spot, theme)
+    count = len(stage.bands)
+    band = min(BAND, spot.width * 0.6 / count) if count else 0.0
+    if heat or is_vector(stage.shape):
+        return box(spot.x, spot.y, spot.width, spot.height, spot.depth, theme, stage.look, heat)
+    items = box(spot.x, spot.y, spot.width, spot.height, spot.depth, theme, stage.look)
+    for n, look in enumerate(stage.bands):
+        x = spot.x + spot.width - band * (count - n)
+        items += box(x, spot.y, band, spot.height, spot.depth, theme, look, side=False)
+    return items
+
+
+def box(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    depth: float,
+    theme: Theme,
+    look: Look,
+    heat: str = "",
+    side: bool = True,
+) -> list[Item]:
+    """Top, right and front face of a box whose left face has its middle at x, y; a band of it has no `side` face."""
+    front, top, right, line = faces(theme, look, heat)
+    fx, fy, bx, by = x - depth * DEPTH_X / 2, y + depth * DEPTH_Y / 2, depth * DEPTH_X, -depth * DEPTH_Y
+    up, down = fy - height / 2, fy + height / 2
+    a, b, c, d = Point(fx, up), Point(fx + width, up), Point(fx + width, down), Point(fx, down)
+    back = [Point(p.x + bx, p.y + by) for p in (a, b, c)]
+    items: list[Item] = [Polygon((a, b, back[1], back[0]), top, line, 0.4)]
+    items += [Polygon((b, c, back[2], back[1]), right, line, 0.4)] if side else []
+    items.append(Polygon((a, b, c, d), front, line, 0.4))
+    if theme.patterns and not heat:
+        items += _stripes(look, (a, b, c, d), line) + (_stripes(look, (b, back[1], back[2], c), line) if side else [])
+    return items
+
+
+def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> list[Item]:
+    """Lines across a face, for what must be told apart without colour: they lie in pools and activations, stand in
+    concats."""
+    if look not in _APART:
+        return []
+    a, b, c, d = face
+    size = abs(b.x - a.x) if look == "merge" else abs(d.y - a.y)
+    count = max(2, int(size / _APART[look]))
+    first, second, third, fourth = (a, b, d, c) if look == "merge" else (a, d, b, c)
+    return [
+        Path((_share(first, second, n / count), _share(third, fourth, n / count)), line, 0.25) for n in range(1, count)
+    ]
+
+
+def _share(a: Point, b: Point, share: float) -> Point:
+    return Point(a.x + (b.x - a.x) * share, a.y + (b.y - a.y) * share)
+
+
+def _sign(spot: Spot, theme: Theme) -> list[Item]:
+    color = theme.colors["merge"]
+    center = Point(spot.x + RADIUS, spot.y)
+    items: list[Item] = []
+    radius = RADIUS
+    for look in reversed(spot.stage.bands):
+        front, _, _, line = faces(theme, look)
+        items.append(Circle(center, radius, front, line, 0.4))
+        radius -= 1.2
+    items.append(Circle(center, radius, mix(color.fill, theme.background, 0.3), color.line, 0.7))
+    arm = radius * 0.55
+    ways = ((arm, 0.0), (0.0, arm)) if spot.stage.sign == "+" else ((arm * 0.75, arm * 0.75), (arm * 0.75, -arm * 0.75))
+    for x, y in ways:
+        items.append(Path((Point(center.x - x, center.y - y), Point(center.x + x, center.y + y)), theme.ink, 0.8))
+    return items
+
+
+def labels(spot: Spot, theme: Theme, shapes: bool = True) -> list[Item]:
+    """Channels below a volume, and the kernel below them."""
+    items: list[Item] = []
+    front = spot.depth * DEPTH_X / 2
+    y = spot.y + spot.base
+    words = label(spot.stage) if shapes else ""
+    if words:
+        at = Point(spot.x + spot.width / 2 - front, y + LABEL)
+        items.append(Text(at, words, LABEL, theme.ink))
+    if spot.kernel:
+        at = Point(spot.x + spot.kernel_x, y + spot.kernel_y)
+        items.append(Text(at, spot.kernel, SMALL, theme.quiet))
+    return items
+
+
+def tooltip(stage: Stage) -> str:
+    """A line about a stage: its path, what it is, what leaves it."""
+    words = " ".join((stage.title, *stage.words))
+    copies = f", {TIMES}{stage.copies}" if stage.copies > 1 else ""
+    return f"{stage.path}: {words}{copies}; gives {f' {TIMES} '.join(map(str, stage.shape))}"

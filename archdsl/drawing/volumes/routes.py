@@ -1,0 +1,129 @@
+"""The ways of the edges: straight between neighbours, curved where rows part and meet, as arcs past what they skip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from archdsl.drawing.scene import Point
+from archdsl.drawing.volumes.spots import GAP, LANE, Spot
+
+ROUND = 6.0
+LAST = 1 << 30
+"""Behind every stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An edge as drawn: one path, or several that follow one another, the last one with the arrow head."""
+
+    source: int
+    target: int
+    paths: tuple[tuple[Point, ...], ...]
+    arc: bool
+    line: int
+    """The line of its target."""
+    curved: tuple[bool, ...] = ()
+
+
+class Router:
+    """Routes the edges of one layout; arcs are kept apart from each other and from what stands below them."""
+
+    def __init__(self, spots: Mapping[int, Spot], starts: Sequence[Point], ends: Sequence[float]) -> None:
+        self.spots, self.starts, self.ends = spots, starts, ends
+        self.arcs: list[tuple[int, int, int, float, float, float]] = []
+        self.turns: dict[int, list[int]] = {}
+
+    def routes(
+        self, edges: Sequence[tuple[int, int]], direct: set[tuple[int, int]], touching: set[tuple[int, int]]
+    ) -> list[Way]:
+        """A way for each edge but those between volumes that touch. Short arcs lie below long ones."""
+        ways = [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching]
+        arcs = sorted((edge for edge in edges if edge not in direct), key=self._span)
+        return ways + [self._arc(s, t) for s, t in arcs]
+
+    def _span(self, edge: tuple[int, int]) -> float:
+        source, target = (self.spots[n] for n in edge)
+        return (target.line - source.line) * 1e4 + target.x - source.x
+
+    def _direct(self, source: int, target: int) -> Way:
+        a, b = self.spots[source], self.spots[target]
+        if b.step:
+            path = (a.out, Point(b.step, a.y), Point(b.step, b.y), b.into)
+            return Way(source, target, (path,), False, b.line, (False,))
+        if a.line != b.line:
+            turn = self._turn(a, b.line)
+            start = turn[-1]
+            paths, curved = self._between(start, b.into, start.x, near_start=True)
+            return Way(source, target, (turn, *paths), False, b.line, (False, *curved))
+        paths, curved = self._between(
+            a.out, b.into, max(a.right, a.out.x), near_start=b.level >= a.level and b.level > 0
+        )
+        return Way(source, target, paths, False, b.line, curved)
+
+    def _between(
+        self, start: Point, end: Point, free: float, near_start: bool
+    ) -> tuple[tuple[tuple[Point, ...], ...], tuple[bool, ...]]:
+        """From a right face to a left one; where they differ in height, an S in the gap beside one of them."""
+        if abs(start.y - end.y) < 0.5:
+            return ((start, Point(end.x, start.y)),), (False,)
+        if near_start:
+            low, high = free, min(free + GAP, end.x)
+        else:
+            high = end.x - 4
+            low = min(max(high - GAP, free), high - 5)
+        middle = (low + high) / 2
+        first, last = Point(low, start.y), Point(high, end.y)
+        bend = (first, Point(middle, start.y), Point(middle, end.y), last)
+        paths: list[tuple[Point, ...]] = [(start, first)] if first.x > start.x else []
+        paths.append(bend)
+        paths.append((last, end))
+        return tuple(paths), tuple(path is bend for path in paths)
+
+    def _turn(self, a: Spot, line: int) -> tuple[Point, ...]:
+        """From the end of a line around to the start of a later one; each stage that leads there has its own way."""
+        start, right = self.starts[line], self.ends[a.line]
+        turns = self.turns.setdefault(line, [])
+        if a.stage.number not in turns:
+            turns.append(a.stage.number)
+        apart = 4.0 * turns.index(a.stage.number)
+        left, right, middle = start.x - 12 - apart, right - apart, self._between_lines(line) - apart
+        around: tuple[Point, ...] = (a.out, Point(right, a.y))
+        if apart:
+            rise = a.right + 3
+            above = self._lane(a.stage.number, LAST, rise, right, a.line)
+            around = (a.out, Point(rise, a.y), Point(rise, above), Point(right, above))
+            self.arcs.append((a.stage.number, LAST, a.line, rise, right, above))
+        end = Point(start.x, start.y + apart)
+        return (*around, Point(right, middle), Point(left, middle), Point(left, end.y), end)
+
+    def _between_lines(self, line: int) -> float:
+        return min(s.y - s.up for s in self.spots.values() if s.line == line) - 18
+
+    def _arc(self, source: int, target: int) -> Way:
+        a, b = self.spots[source], self.spots[target]
+        before: tuple[tuple[Point, ...], ...] = ()
+        if a.line != b.line:
+            turn = self._turn(a, b.line)
+            before, start, rise = (turn,), turn[-1], turn[-1].x
+        else:
+            start, rise = a.out, a.right + 3
+        end = b.top
+        lane = min(self._lane(source, target, rise, end.x, b.line), start.y - LANE)
+        self.arcs.append((source, target, b.line, rise, end.x, lane))
+        path = (start, Point(rise, start.y), Point(rise, lane), Point(end.x, lane), end)
+        return Way(source, target, (*before, path), True, b.line, (False,) * (len(before) + 1))
+
+    def _lane(self, source: int, target: int, left: float, right: float, line: int) -> float:
+        """A height above everything between two places that the edge leads past, and above the arcs there."""
+        below = [
+            spot.y - spot.up
+            for number, spot in self.spots.items()
+            if source < number <= target and spot.line == line and spot.right > left and spot.left < right
+        ]
+        below += [
+            y
+            for first, last, on, a, b, y in self.arcs
+            if on == line and a < right and b > left and first < target and last > source
+        ]
+        return min(below, default=self.spots[source].y) - LANE + 2

@@ -1,0 +1,275 @@
+"""What is drawn as volumes: one stage for each written node or closed block, in groups for opened blocks.
+
+A norm and an activation behind a convolution are bands of its stage. What does nothing to the numbers at inference
+(dropout, flatten, identity) belongs to the stage it follows. Of a run of equal blocks the first is drawn, with its xN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from archdsl.analysis.parts import Part, Signatures, head, inside, split
+from archdsl.drawing.model.boxes import look_of
+from archdsl.drawing.scene import shorten
+from archdsl.drawing.theme import Look
+from archdsl.graph import Graph, Node
+from archdsl.ops import Add, Concat, Flatten, Identity, Input, Mul
+from archdsl.report.words import TIMES, kind_of, part_figure, part_name
+from archdsl.shapes import concrete
+
+MOST_LETTERS = 28
+"""Of a name in the picture; the whole one is in its tooltip."""
+_BANDED: frozenset[Look] = frozenset({"conv", "fc", "merge", "norm", "block", "other"})
+
+
+@dataclass(slots=True)
+class Stage:
+    """One volume. `shape` is what leaves the last copy of it; `bands` are its norm and activation, in order."""
+
+    number: int
+    look: Look
+    path: str
+    title: str
+    shape: tuple[int, ...]
+    kernel: str = ""
+    sign: str = ""
+    """`+` or the multiplication sign: drawn as a circle."""
+    bands: tuple[Look, ...] = ()
+    words: tuple[str, ...] = ()
+    """The kinds of the bands."""
+    copies: int = 1
+
+
+@dataclass(slots=True)
+class Group:
+    """An opened block, or a run of equal ones; the net itself has no name."""
+
+    name: str
+    title: str
+    path: str
+    copies: int = 1
+    members: list[Stage | Group] = field(default_factory=list)
+
+    def stages(self) -> Iterator[Stage]:
+        """All stages in it, in written order."""
+        pending: list[Stage | Group] = [self]
+        while pending:
+            member = pending.pop()
+            if isinstance(member, Stage):
+                yield member
+            else:
+                pending += reversed(member.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The stages of a network, and the edges between them by number: from a lower to a higher one."""
+
+    root: Group
+    edges: tuple[tuple[int, int], ...]
+    stage_of: tuple[int, ...]
+    """For each node the number of its stage; -1: a node of an auxiliary head."""
+    aux: tuple[str, ...] = ()
+    name: str = ""
+
+
+def stage(graph: Graph, same: Signatures, level: int, focus: Part | None = None) -> Staged:
+    """The stages of a network (or of one part of it), its blocks opened `level` levels deep (0: none)."""
+    return _Stager(graph, same, level, focus).staged()
+
+
+class _Stager:
+    def __init__(self, graph: Graph, same: Signatures, level: int, focus: Part | None) -> None:
+        self.graph, self.same, self.level, self.focus = graph, same, level, focus
+        self.made: list[Stage] = []
+        self.home: list[Group] = []
+        self.stage_of = [-1] * len(graph.nodes)
+        self.common = ""
+        """The one sequence that holds all blocks, which need not be named."""
+
+    def staged(self) -> Staged:
+        root = Group("", "", "")
+        if self.focus is not None:
+            self._outside(self.focus, root)
+        top = self._top()
+        aux = tuple(part.path for part in top if part.training)
+        holders = {
+            part.path if part.kind == "sequence" else ""
+            for part in top
+            if part.kind == "block" or self._holds_blocks(part)
+        }
+        self.common = holders.pop() if len(holders - {""}) == len(holders) == 1 else ""
+        pending: list[tuple[Part, Group, int, str]] = [
+            (part, root, 0, "") for part in reversed(top) if not part.training
+        ]
+        runs: list[Part] = []
+        while pending:
+            part, group, level, around = pending.pop()
+            if part.kind == "node" or part.scope is None or (part.kind == "block" and level >= self.level):
+                self._close(part, group, around)
+                continue
+            into, below = group, level
+            if part.kind == "block" and group is not root and len(part.copies) == 1:
+                below = level + 1
+            elif part.kind == "block":
+                title = part_name(self.graph, part)
+                into = Group(_name(part, around or self.common, title), title, part.path, len(part.copies))
+                group.members.append(into)
+                below, around = level + 1, part.path
+            runs.append(part)
+            pending += [
+                (p, into, below, around) for p in reversed(inside(self.graph, part, self.same)) if not p.training
+            ]
+        for part in reversed(runs):
+            for copy in part.copies[1:]:
+                first = part.copies[0]
+                self.stage_of[copy.start : copy.stop] = self.stage_of[first.start : first.stop]
+        self._last_shapes()
+        _drop_empty(root)
+        root.members = [_collapsed(member) for member in root.members]
+        return Staged(root, self._edges(), tuple(self.stage_of), aux, self.graph.name)
+
+    def _top(self) -> tuple[Part, ...]:
+        if self.focus is None:
+            return split(self.graph, self.graph.root, self.same)
+        return (self.focus,) if self.focus.kind == "node" else inside(self.graph, self.focus, self.same)
+
+    def _outside(self, part: Part, root: Group) -> None:
+        """What flows into the part that is drawn alone, as inputs."""
+        ids = part.copies[0]
+        for number in dict.fromkeys(n for node in part.nodes(self.graph) for n in node.inputs if n not in ids):
+            source = self.graph.nodes[number]
+            self._add(Stage(len(self.made), "input", source.path, source.path, ()), root, (range(number, number + 1),))
+
+    def _holds_blocks(self, part: Part) -> bool:
+        return part.kind == "sequence" and any(inner.kind == "block" for inner in inside(self.graph, part))
+
+    def _close(self, part: Part, group: Group, around: str) -> None:
+        if part.kind == "node" or part.scope is None:
+            self._node(part, group)
+            return
+        tail = [self.graph.nodes[n] for n in range(part.scope.end, part.copies[0].stop)]
+        title = part_name(self.graph, part)
+        name = _name(part, around or self.common, title)
+        title = title or name
+        times = f" {TIMES}{len(part.copies)}" if len(part.copies) > 1 else ""
+        stage = Stage(len(self.made), "block", part.path, title, (), f"{name}{times}", copies=len(part.copies))
+        self._add(stage, group, part.copies)
+        if tail:
+            self._merge(stage, tail)
+
+    def _merge(self, stage: Stage, tail: Sequence[Node]) -> None:
+        """The concat behind a closed layer of a dense block belongs to the layer."""
+        stage.words += tuple(node.op.kind for node in tail)
+
+    def _node(self, part: Part, group: Group) -> None:
+        nodes = part.nodes(self.graph)
+        main = head(self.graph, part)
+        before = self.stage_of[main.inputs[0]] if main.inputs else -1
+        if before >= 0 and all(type(n.op) in (Identity, Flatten) or not n.op.inference for n in nodes):
+            self._take(part, before)
+        elif before >= 0 and main.op.role and self._follows(nodes[0], group, before):
+            self._take(part, before)
+            self._band(self.made[before], nodes)
+        else:
+            self._add(self._stage(part, main), group, part.copies)
+
+    def _take(self, part: Part, number: int) -> None:
+        for copy in part.copies:
+            self.stage_of[copy.start : copy.stop] = [number] * len(copy)
+
+    def _follows(self, node: Node, group: Group, before: int) -> bool:
+        """Whether a norm or activation of its own is the only reader of the stage before it, and can be its band."""
+        stage = self.made[before]
+        if (
+            self.home[before] is not group
+            or before != len(self.made) - 1
+            or stage.look not in _BANDED
+            or stage.copies > 1
+        ):
+            return False
+        source = node.inputs[0]
+        return self.graph.consumers[source] == (node.id,) and source not in self.graph.outputs.values()
+
+    def _stage(self, part: Part, main: Node) -> Stage:
+        title = part.path if isinstance(main.op, Input) else part_figure(self.graph, part)[0]
+        sign = "+" if isinstance(main.op, Add) else TIMES if isinstance(main.op, Mul) else ""
+        stage = Stage(len(self.made), look_of(main), part.path, title, (), _kernel(main), sign, copies=len(part.copies))
+        self._band(stage, [n for n in part.nodes(self.graph) if n.id > main.id and not isinstance(n.op, Flatten)])
+        return stage
+
+    def _band(self, stage: Stage, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            if node.op.role:
+                stage.bands += (look_of(node),)
+                stage.words += (node.op.kind,)
+
+    def _add(self, stage: Stage, group: Group, copies: Sequence[range]) -> None:
+        self.made.append(stage)
+        self.home.append(group)
+        group.members.append(stage)
+        for ids in copies:
+            self.stage_of[ids.start : ids.stop] = [stage.number] * len(ids)
+
+    def _last_shapes(self) -> None:
+        for node in self.graph.nodes:
+            if self.stage_of[node.id] >= 0 and type(node.op) is not Flatten:
+                self.made[self.stage_of[node.id]].shape = concrete(node.shape)
+
+    def _edges(self) -> tuple[tuple[int, int], ...]:
+        found: dict[tuple[int, int], None] = {}
+        for node in self.graph.nodes:
+            target = self.stage_of[node.id]
+            for source in (self.stage_of[n] for n in node.inputs):
+                if 0 <= source < target:
+                    found.setdefault((source, target))
+        return tuple(found)
+
+
+def _drop_empty(root: Group) -> None:
+    """Leaves out groups without a stage: blocks of nothing but what stands with the stage before, as a dropout does."""
+    pending = [root]
+    while pending:
+        group = pending.pop()
+        group.members = [m for m in group.members if isinstance(m, Stage) or next(m.stages(), None) is not None]
+        pending += [m for m in group.members if isinstance(m, Group)]
+
+
+def _collapsed(member: Stage | Group) -> Stage | Group:
+    """A group that holds but a run of equal ones is that run, by its own name: a dense block is its layers."""
+    if (
+        isinstance(member, Group)
+        and len(member.members) == 1
+        and isinstance(member.members[0], Group)
+        and member.copies == 1
+    ):
+        inner = member.members[0]
+        return Group(member.name, inner.title, member.path, inner.copies, inner.members)
+    return member
+
+
+def _name(part: Part, around: str, title: str) -> str:
+    """`layer1.1` and the last of a run; a mere number stands behind its block's name: `bottleneck 5-6`."""
+    first, last = (path.removeprefix(f"{around}.") for path in (part.path, part.last))
+    end = last.rpartition(".")[2] if last.rpartition(".")[0] == first.rpartition(".")[0] else last
+    name = first if first == last else f"{first}\u2013{end}"
+    block = title.partition("(")[0]
+    return shorten(f"{block} {name}" if name[:1].isdigit() and block else name, MOST_LETTERS)
+
+
+def _kernel(node: Node) -> str:
+    """`3x3`, `3x3 /2 d=2 g=32` (dilation, groups) of a windowed op, with the true multiplication sign; empty for
+    others."""
+    kernel = getattr(node.op, "kernel", None)
+    if kernel is None or getattr(node.op, "adaptive", False) or isinstance(node.op, Concat):
+        return ""
+    stride = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or (1, 1)
+    text = f"{kernel[0]}{TIMES}{kernel[1]}"
+    for mark, (high, wide) in ((" /", stride), (" d=", getattr(node.op, "dilation", (1, 1)))):
+        if (high, wide) != (1, 1):
+            text += f"{mark}{high}" if high == wide else f"{mark}{high}{TIMES}{wide}"
+    if kind_of(node) == "dwconv":
+        return f"dw {text}"
+    groups = getattr(node.op, "groups", 1)
+    return f"{text} g={groups}" if groups > 1 else text

@@ -1,0 +1,142 @@
+"""What stands above and below the volumes: the title, what the colours mean, and the scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from archdsl.drawing.heat import Scale, mix
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.model.drawing import NOTHING, Cost
+from archdsl.drawing.scene import Point, Polygon, Scene, Text, rectangle, shorten
+from archdsl.drawing.theme import Look, Theme
+from archdsl.drawing.volumes.paint import box, volume
+from archdsl.drawing.volumes.spots import LABEL, SMALL, Spot
+from archdsl.drawing.volumes.stages import Group, Stage, Staged
+from archdsl.report.words import TIMES
+
+MARGIN = 16.0
+LEAST = 330.0
+"""The least width, which a legend needs."""
+HEAD, FACTS = 13.0, 8.5
+SCALE = (
+    "Square-root scale: the height and depth of a box are those of its maps, its thickness the channels; the length of a "
+    "bar, the units of a vector."
+)
+WORDS: Mapping[Look, str] = {
+    "input": "input",
+    "conv": "convolution",
+    "block": "block",
+    "norm": "normalisation",
+    "act": "activation",
+    "pool": "pooling",
+    "fc": "fully connected",
+    "merge": "concatenation",
+    "other": "other",
+}
+"""The words of the legend, in its order."""
+_SIGNS = {"+": "sum"}
+
+
+class Words(NamedTuple):
+    """What is said of a network: its title (empty: nothing above the picture) and the facts below that."""
+
+    title: str
+    facts: tuple[str, ...]
+
+
+def head_height(words: Words, width: float) -> float:
+    """The room that the title needs."""
+    if not words.title:
+        return MARGIN
+    return 46.0 if _facts_below(words, width) else 34.0
+
+
+def _facts_below(words: Words, width: float) -> bool:
+    return MARGIN + text_width(_title(words), HEAD, bold=True) + 12 + text_width(_facts(words), FACTS) > width - MARGIN
+
+
+def _title(words: Words) -> str:
+    return shorten(words.title, 70)
+
+
+def _facts(words: Words) -> str:
+    return "  \u00b7  ".join(words.facts)
+
+
+def add_head(scene: Scene, words: Words, theme: Theme) -> None:
+    """The title, and the facts beside it or below; a narrow picture grows by them."""
+    if not words.title:
+        return
+    title, facts = _title(words), _facts(words)
+    wide = text_width(title, HEAD, bold=True)
+    below = _facts_below(words, scene.width)
+    at = Point(MARGIN, 34) if below else Point(MARGIN + wide + 12, 22)
+    scene.members.append(Text(Point(MARGIN, 22), title, HEAD, theme.ink, "start", bold=True))
+    scene.members.append(Text(at, facts, FACTS, theme.quiet, "start"))
+    scene.width = max(scene.width, MARGIN + wide + MARGIN, at.x + text_width(facts, FACTS) + MARGIN)
+
+
+def add_foot(scene: Scene, staged: Staged, heat: Scale | None, theme: Theme) -> None:
+    """The legend and the scale; the picture grows downwards by them."""
+    scene.height += 14
+    if heat is None:
+        _legend(scene, staged, theme)
+    else:
+        _heat(scene, heat, theme)
+    notes = [SCALE]
+    if any(isinstance(member, Group) and member.copies > 1 for member in staged.root.members):
+        notes[0] += f" {TIMES}N: N equal blocks, one behind the other."
+    if staged.aux:
+        notes.append(f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only).")
+    for note in notes:
+        for line in _wrapped(note, scene.width - 2 * MARGIN):
+            scene.height += SMALL + 3
+            scene.members.append(Text(Point(MARGIN, scene.height), line, SMALL, theme.quiet, "start"))
+    scene.height += MARGIN - 4
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if text_width(longer, SMALL) > width and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
+    """A small box for each kind that occurs, and the circles."""
+    stages = list(staged.root.stages())
+    used = {s.look for s in stages if not s.sign} | {look for s in stages for look in s.bands}
+    others = ", ".join(dict.fromkeys(s.title.partition(" ")[0] for s in stages if s.look == "other"))
+    entries: list[tuple[Look | str, str]] = [
+        (k, shorten(others, 40) if k == "other" else v) for k, v in WORDS.items() if k in used
+    ]
+    entries += [(sign, _SIGNS.get(sign, "product")) for sign in dict.fromkeys(s.sign for s in stages if s.sign)]
+    x, y = MARGIN, scene.height + 8
+    for look, words in entries:
+        step = 15 + text_width(words, LABEL) + 14
+        if x + step - 14 > scene.width - MARGIN and x > MARGIN:
+            x, y = MARGIN, y + 14
+        if look in WORDS:
+            scene.members += box(x + 3, y - 2, 5, 8, 8, theme, look)  # type: ignore[arg-type]
+        else:
+            scene.members += volume(Spot(Stage(0, "merge", "", "", (), sign=look), 10, 10, 0, x, y - 2), theme)
+        scene.members.append(Text(Point(x + 15, y + 1), words, LABEL, theme.ink, "start"))
+        x += step
+    scene.height = y + 6
+
+
+def _heat(scene: Scene, heat: Scale, theme: Theme) -> None:
+    """The scale of a heat map, from nothing to the most."""
+    y = scene.height + 4
+    scene.members.append(Text(Point(MARGIN, y + 5), "0", LABEL, theme.ink, "start"))
+    for n in range(24):
+        color = mix(*theme.heat, (n / 23) ** 0.5)
+        scene.members.append(Polygon(rectangle(MARGIN + 8 + 5 * n, y - 2, 5.3, 8), color))
+    most = heat.said(Cost(heat.most, heat.most, heat.most) if heat.most else NOTHING)
+    scene.members.append(Text(Point(MARGIN + 134, y + 5), most, LABEL, theme.ink, "start"))
+    scene.height = y + 10

@@ -1,0 +1,1 @@
+"""Specs written anew: in short form, in long form, in their own layout."""

@@ -1,0 +1,157 @@
+"""The canonical text of a spec: short strings, one layout, comments kept.
+
+What stays as it was written: the order of keys, comments, the choice between flow and block style (where flow
+fits), blank lines (one at most), anchors and what hangs on them.
+"""
+
+from __future__ import annotations
+
+from archdsl.diagnostics import ArchError, Source
+from archdsl.language.format.longform import head_of, long_defaults, long_form, meaning, node_meaning, one_line
+from archdsl.language.format.shortform import short_defaults, short_form
+from archdsl.language.format.visit import Path, Walk
+from archdsl.language.format.yaml_reader import read_layout
+from archdsl.language.format.yaml_writer import Group, Layout, Leaf, is_alias, plain_safe, write
+from archdsl.ops.base import Op
+
+
+def format_source(source: Source, shorten: bool = True) -> str:
+    """The canonical text. Without `shorten`, long mappings stay long.
+
+    Errors: those of `source.parse`; E0202 the spec is not a mapping. Nothing else is checked here.
+    """
+    draft = read_layout(source)
+    Walk(_Short(_merged(draft.root), shorten)).document(draft.root)
+    head = "".join(f"{line}\n" for line in draft.head)
+    return head + write(draft.root)
+
+
+def same_meaning(before: Source, after: Source) -> bool:
+    """Whether two texts say the same in every section, nodes compared in their long form."""
+    roots = [read_layout(source).root for source in (before, after)]
+    for root in roots:
+        Walk(_Meant()).document(root)
+    a, b = map(meaning, roots)
+    return bool(a == b) and _anchors(roots[0]) == _anchors(roots[1])
+
+
+def _anchors(layout: Layout) -> list[str]:
+    own = [f"&{layout.anchor}"] if layout.anchor else []
+    if isinstance(layout, Leaf):
+        return [*own, layout.text] if is_alias(layout) else own
+    return [*own, *(name for e in layout.entries for name in _anchors(e.value))]
+
+
+def _merged(root: Group) -> frozenset[Path]:
+    """Where both the spec and a variant hold a mapping: merged key by key, so their long forms must stay."""
+    variants = root.get("variants")
+    found: set[Path] = set()
+    for variant in variants.entries if isinstance(variants, Group) else ():
+        stack: list[tuple[Path, Layout, Layout | None]] = [((), variant.value, root)]
+        while stack:
+            path, over, base = stack.pop()
+            if isinstance(over, Group) and over.mapping and isinstance(base, Group) and base.mapping:
+                found.add(path)
+                stack += [((*path, e.key.text), e.value, base.get(e.key.text)) for e in over.entries if e.key]
+    return frozenset(found)
+
+
+def _base_path(path: Path) -> Path:
+    """The place in the spec that a place in a variant is laid over."""
+    return path[2:] if path[:1] == ("variants",) else path
+
+
+class _Short:
+    """Makes long nodes short, and every short string canonical."""
+
+    def __init__(self, merged: frozenset[Path], shorten: bool) -> None:
+        self.merged, self.shorten = merged, shorten
+
+    def node(self, layout: Layout, path: Path) -> Layout:
+        if isinstance(layout, Leaf):
+            layout.text = _canonical(layout.text)
+            return layout
+        keep = not self.shorten or _base_path(path) in self.merged
+        text = None if keep else short_form(layout)
+        if text is not None:
+            return Leaf(text)
+        if layout.flow and head_of(layout) != "op" and _needs_quotes(layout):
+            layout.flow = False
+        if path[-1] == "-" and not layout.mapping and len(layout.entries) == 1:
+            layout.flow = False
+        return layout
+
+    def defaults(self, layout: Layout, op: type[Op], path: Path) -> Layout:
+        if isinstance(layout, Leaf):
+            if not layout.verbatim and not layout.anchor:
+                layout.text = _canonical_defaults(layout.text, op)
+            return layout
+        keep = not self.shorten or _base_path(path) in self.merged
+        text = None if keep else short_defaults(layout, op)
+        return layout if text is None else Leaf(text)
+
+    def input(self, layout: Layout, path: Path) -> Layout:
+        if isinstance(layout, Leaf) or layout.commented or layout.anchored:
+            return layout
+        if layout.mapping:
+            for entry in layout.entries:
+                entry.value = self.input(entry.value, path)
+            return layout
+        sizes = [e.value.text for e in layout.entries if isinstance(e.value, Leaf) and e.value.text.isdigit()]
+        if not self.shorten or len(sizes) != len(layout.entries) or len(sizes) not in (1, 3):
+            return layout
+        return Leaf("x".join(sizes), verbatim=len(sizes) == 1)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return short_form(long_form(text)) or one_line(text)
+    except ArchError:
+        return text
+
+
+def _canonical_defaults(text: str, op: type[Op]) -> str:
+    try:
+        return short_defaults(long_defaults(text, op), op, fields=True) or one_line(text)
+    except ArchError:
+        return text
+
+
+def _needs_quotes(group: Group) -> bool:
+    """Whether a node in this flow collection needs quotes that block style would not."""
+    for entry in group.entries:
+        value = entry.value
+        if isinstance(value, Group):
+            if value.flow and head_of(value) != "op" and _needs_quotes(value):
+                return True
+        elif not value.verbatim and not plain_safe(value.text, flow=True) and plain_safe(value.text, flow=False):
+            return True
+    return False
+
+
+class _Meant:
+    """Makes all that can be written in two ways long."""
+
+    def node(self, layout: Layout, path: Path) -> Layout:
+        try:
+            return long_form(layout.text) if isinstance(layout, Leaf) else layout
+        except ArchError:
+            return layout
+
+    def defaults(self, layout: Layout, op: type[Op], path: Path) -> Layout:
+        if isinstance(layout, Leaf):
+            try:
+                layout = long_defaults(layout.text, op)
+            except ArchError:
+                return layout
+        said = node_meaning(layout)
+        return Leaf(repr({key: said[key] for key in sorted(said)}))
+
+    def input(self, layout: Layout, path: Path) -> Layout:
+        if isinstance(layout, Leaf):
+            return Leaf(repr(layout.text.split("x")))
+        if layout.mapping:
+            for entry in layout.entries:
+                entry.value = self.input(entry.value, path)
+            return layout
+        return Leaf(repr([e.value.text if isinstance(e.value, Leaf) else meaning(e.value) for e in layout.entries]))

@@ -1,0 +1,178 @@
+"""A node's short string as the layout of its long mapping, and what two layouts have in common: their meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeAlias
+
+from archdsl.diagnostics import ArchError, Source, Span
+from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf, listing
+from archdsl.language.keys import COMMON_KEYS, HEADS
+from archdsl.language.shorthand import desugar, desugar_defaults
+from archdsl.ops import KINDS
+from archdsl.ops.base import Op
+from archdsl.source import Map, Scalar, Seq, Tree, plain_value
+
+Meaning: TypeAlias = Any
+"""Dicts, tuples and scalars that are equal where two layouts say the same."""
+
+_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", re.ASCII)
+_CLOSES = {")": "(", "]": "[", "}": "{"}
+
+
+def scalar_of(text: str) -> Scalar:
+    return Scalar(text, text, Span(Source("<node>", text), 0, len(text)), True, 0)
+
+
+def head_of(group: Group) -> str | None:
+    """The head word that makes a mapping a node; None for a sequence of named nodes, or a list."""
+    return next((head for head in HEADS if head in group.keys), None) if group.mapping else None
+
+
+def split_commas(text: str) -> list[str]:
+    """The parts between the commas outside of brackets, stripped."""
+    parts, depth, begin = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and not depth:
+            parts.append(text[begin:at].strip())
+            begin = at + 1
+    return [*parts, text[begin:].strip()]
+
+
+def wrapped(text: str, brackets: str) -> bool:
+    """Whether the first character is a bracket that the last one closes."""
+    if len(text) < 2 or text[0] != brackets[0] or text[-1] != brackets[1]:
+        return False
+    depth = 0
+    for at, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0:
+            return at == len(text) - 1
+    return False
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def call_text(text: str) -> str:
+    """A call with one blank behind each comma: `block(128, 2 if first else 1)`."""
+    text = one_line(text)
+    name, bracket, rest = text.partition("(")
+    if not bracket or not wrapped(bracket + rest, "()"):
+        return text
+    inner = rest[:-1].strip()
+    return f"{name.strip()}({', '.join(split_commas(inner))})" if inner else name.strip()
+
+
+# --- short to long -------------------------------------------------------------------------------------------
+
+
+def long_form(text: str) -> Group:
+    """The long mapping of a short string, its keys in the order of the words. Raises E0301, E0302, E0309, E0310."""
+    return _node(desugar(scalar_of(one_line(text))))
+
+
+def ordered(group: Group) -> Group:
+    """The keys of a long form in the order of the op's fields: head, fields, norm, act, then what any node may have."""
+    head = head_of(group)
+    kind = group.get("op")
+    fields = [*KINDS[kind.text].model_fields] if isinstance(kind, Leaf) and kind.text in KINDS else []
+    order = {name: n for n, name in enumerate([str(head), *fields, "norm", "act", *COMMON_KEYS])}
+    group.entries.sort(key=lambda e: order.get(e.key.text if e.key else "", len(order)))
+    return group
+
+
+def long_defaults(text: str, op: type[Op]) -> Group:
+    """`bn relu` as `{norm: bn, act: relu}`."""
+    return _node(desugar_defaults(scalar_of(one_line(text)), op))
+
+
+def _node(tree: Map) -> Group:
+    group = Group(flow=True)
+    for key, entry in tree.entries.items():
+        group.entries.append(Entry(_part(key, entry.value), Leaf(key)))
+    return group
+
+
+def _part(key: str, tree: Tree) -> Layout:
+    if isinstance(tree, Seq):
+        items = [_part(key, item) for item in tree.items]
+        return items[0] if key == "from" and len(items) == 1 else listing(items, flow=True)
+    assert isinstance(tree, Scalar)
+    if key == "dense":
+        return ordered(long_form(tree.text))
+    if key in ("op", "as", "from"):
+        return Leaf(tree.text)
+    if key == "call":
+        return Leaf(call_text(tree.text))
+    if tree.value is None:
+        return Leaf("none")
+    if isinstance(tree.value, str):
+        return value_of(tree.value)
+    return Leaf(str(tree.value).lower() if isinstance(tree.value, bool) else str(tree.value), verbatim=True)
+
+
+def value_of(text: str) -> Layout:
+    """A field's text: a number, a list, or else an expression, which stays text."""
+    text = one_line(text)
+    while " " in text and wrapped(text, "()"):  # without a blank, `(3.0)` and `3.0` are not the same
+        text = text[1:-1].strip()
+    if text in ("true", "false") or _NUMBER.match(text):
+        return Leaf(text, verbatim=True)
+    if wrapped(text, "[]") and "" not in (items := split_commas(text[1:-1])):
+        return listing([value_of(item) for item in items], flow=True)
+    return Leaf(text)
+
+
+# --- meaning -------------------------------------------------------------------------------------------------
+
+
+def meaning(layout: Layout) -> Meaning:
+    """What a layout says, of any section of a spec; short strings must have been made long before."""
+    if isinstance(layout, Leaf):
+        return _typed(layout)
+    if not layout.mapping:
+        return tuple(meaning(e.value) for e in layout.entries)
+    if head_of(layout) in ("op", "call", "dense"):
+        return node_meaning(layout)
+    return {e.key.text: meaning(e.value) for e in layout.entries if e.key is not None}
+
+
+def _typed(leaf: Leaf) -> Meaning:
+    if leaf.lines:
+        return (leaf.text, leaf.lines)
+    if not leaf.verbatim:
+        return leaf.text
+    try:
+        value = plain_value(leaf.text) if leaf.text[:1] != "*" else leaf.text
+    except ArchError:
+        value = leaf.text
+    return type(value).__name__, value  # to Python, 1, 1.0 and True are equal
+
+
+def node_meaning(group: Group) -> Meaning:
+    """The meaning of a long node: `kernel: 3` is `[3, 3]`, `"0.5"` a number, blanks in expressions do not count."""
+    return {e.key.text: _field(e.key.text, e.value) for e in group.entries if e.key is not None}
+
+
+def _field(key: str, layout: Layout) -> Meaning:
+    if key == "dense":
+        short = isinstance(layout, Leaf) and not layout.verbatim
+        return meaning(long_form(layout.text) if short and isinstance(layout, Leaf) else layout)
+    if isinstance(layout, Leaf) and not layout.verbatim:
+        if key == "call":
+            return call_text(layout.text)
+        layout = value_of(layout.text) if key not in ("as", "from", "doc", "op") else layout
+    if key == "from":
+        items = layout.entries if isinstance(layout, Group) else [Entry(layout)]
+        return tuple(meaning(e.value) for e in items)
+    if isinstance(layout, Group):
+        if layout.mapping:
+            return meaning(layout)
+        return tuple(_field("", e.value) for e in layout.entries)
+    value = meaning(layout)
+    if key in ("norm", "act") and value == ("NoneType", None):
+        return "none"
+    return (value, value) if key == "kernel" and value[0] == "int" else value

@@ -1,0 +1,73 @@
+"""Finds the nodes, defaults and inputs in a spec's layout, so that each can be written another way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from archdsl.language.format.longform import head_of
+from archdsl.language.format.yaml_writer import Group, Layout, Leaf
+from archdsl.ops import KINDS
+from archdsl.ops.base import Op
+
+Path: TypeAlias = tuple[str, ...]
+"""The keys that lead to a place; "-" stands for an item of a list."""
+
+_CHILDREN = frozenset(("do", "residual", "shortcut", "inception", "branches", "dense", "then"))
+"""The keys of a composite that hold nodes."""
+
+
+class Change(Protocol):
+    """What is to become of each part. `node` gets the children of a composite before the composite itself."""
+
+    def node(self, layout: Layout, path: Path) -> Layout: ...
+
+    def defaults(self, layout: Layout, op: type[Op], path: Path) -> Layout: ...
+
+    def input(self, layout: Layout, path: Path) -> Layout: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Applies a change to a whole spec, in place."""
+
+    change: Change
+
+    def document(self, root: Group, path: Path = ()) -> None:
+        for entry in root.entries:
+            name = entry.key.text if entry.key else ""
+            below = (*path, name)
+            if name == "net":
+                entry.value = self.node(entry.value, below)
+            elif name == "input":
+                entry.value = self.change.input(entry.value, below)
+            elif isinstance(entry.value, Group) and entry.value.mapping:
+                self.section(name, entry.value, below)
+
+    def section(self, name: str, group: Group, path: Path) -> None:
+        for entry in group.entries:
+            key = entry.key.text if entry.key else ""
+            below = (*path, key)
+            if name == "blocks":
+                entry.value = self.node(entry.value, below)
+            elif name == "defaults" and key in KINDS:
+                entry.value = self.change.defaults(entry.value, KINDS[key], below)
+            elif name == "aux" and isinstance(entry.value, Group):
+                for part in entry.value.entries:
+                    if part.key and part.key.text == "do":
+                        part.value = self.node(part.value, (*below, "do"))
+            elif name == "variants" and isinstance(entry.value, Group):
+                self.document(entry.value, below)
+
+    def node(self, layout: Layout, path: Path) -> Layout:
+        if isinstance(layout, Leaf):
+            word = path[-1] == "shortcut" and layout.text in ("pad", "none")
+            return layout if layout.verbatim or layout.anchor or word else self.change.node(layout, path)
+        if layout.anchor:  # what an alias repeats is left as it is
+            return layout
+        head = head_of(layout)
+        for entry in layout.entries:
+            key = entry.key.text if entry.key else "-"
+            if head is None or key in _CHILDREN:
+                entry.value = self.node(entry.value, (*path, key))
+        return self.change.node(layout, path)

@@ -1,0 +1,342 @@
+"""Reads a located tree into a `Document`: structure, keys and expressions are checked here, all of them at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, closest, did_you_mean, error
+from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
+from archdsl.language.forms import Paper
+from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
+from archdsl.language.merge import block_name, with_bare_args
+from archdsl.language.names import check_argument, check_key
+from archdsl.language.read_nodes import Reader
+from archdsl.language.read_sections import (
+    family_of,
+    need_keys,
+    read_arg,
+    read_claim,
+    read_defaults,
+    read_family,
+    read_inputs,
+    read_labels,
+    read_preprocess,
+    read_signature,
+    ref_of,
+    text_of,
+)
+from archdsl.language.syntax import BrokenItem, Item, Ref
+from archdsl.language.validate import plain, validate
+from archdsl.ops import KINDS
+from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
+
+STRUCTURE = ("input", "args", "defaults", "blocks")
+"""Sections without which nodes would seem wrong that are not: their errors are told alone."""
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
+    """A document of a (merged) tree. Raises ArchError with everything that is wrong with its structure; what is
+    wrong with single nodes goes to `problems`, so that elaboration can add to it."""
+    if not isinstance(tree, Map):
+        raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+    builder = _Builder(tree, source, Report())
+    with collector_paused():
+        try:
+            return builder.build(name, own)
+        except Enough:
+            raise ArchError(
+                sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)
+            ) from None
+
+
+class _Builder:
+    def __init__(self, tree: Map, source: Source, report: Report) -> None:
+        self.tree, self.source, self.report = tree, source, report
+        self.faults = Report()
+        blocks = tree.get("blocks")
+        names = frozenset(map(block_name, blocks.entries)) if isinstance(blocks, Map) else frozenset()
+        self.reader = Reader(self.faults, names)
+
+    def attempt(self, make: Callable[[], T], fallback: D) -> T | D:
+        try:
+            return make()
+        except ArchError as e:
+            self.report.extend(e.diagnostics)
+            return fallback
+
+    def section(self, name: str, make: Callable[[Tree], T], fallback: D) -> T | D:
+        value = self.tree.get(name)
+        if value is None or (isinstance(value, Scalar) and value.value is None):
+            return fallback
+        structure = self.report
+        if name not in STRUCTURE:
+            self.report = self.faults
+        try:
+            return self.attempt(lambda: make(value), fallback)
+        finally:
+            self.report = structure
+
+    def build(self, name: str, own: str) -> Document:
+        self._known_keys()
+        self._check_name()
+        net = self.tree.get("net")
+        nothing = Item(span=self.tree.span)
+        document = Document(
+            source=self.source,
+            tree=self.tree,
+            name=name,
+            own=own,
+            family=self.section("family", read_family, "") or family_of(own),
+            paper=self.section("paper", self._paper, None),
+            doc=self.section("doc", lambda t: str(plain(t)), ""),
+            inputs=self.section("input", read_inputs, ()),
+            args=self.section("args", self._args, {}),
+            defaults={},
+            naming="nested",
+            blocks=self.section("blocks", self._blocks, {}),
+            net=self.reader.child(net, self.tree.entries["net"].key.span) if net is not None else nothing,
+            net_span=self.tree.entries["net"].key.span if net is not None else self.tree.span,
+            aux=self.section("aux", self._aux, ()),
+            outputs=self.section("outputs", self._outputs, None),
+            preprocess=self.section("preprocess", read_preprocess, None),
+            labels=self.section("labels", self._labels, None),
+            labels_span=self.tree.entries["labels"].value.span if "labels" in self.tree.entries else None,
+            claims=self.section("claims", self._claims, ()),
+            variants=self.section("variants", self._variants, ()),
+        )
+        nothing_said: tuple[dict[str, OpDefaults], str] = ({}, "nested")
+        document.defaults, document.naming = self.section("defaults", self._defaults, nothing_said)
+        self._no_clashes(document)
+        if self.report.failed:
+            self.report.extend(self.faults.diagnostics())
+            self.report.raise_errors()
+        document.problems = self.faults.diagnostics()
+        return document
+
+    def _check_name(self) -> None:
+        """The name becomes part of file names, ONNX files and source."""
+        name = self.tree.get("name")
+        if name is None:
+            return
+        if not isinstance(name, Scalar) or not isinstance(name.value, str):
+            self.report.add(Diagnostic("E0202", "`name` is a word", name.span))
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name.value):
+            self.report.add(
+                Diagnostic(
+                    "E0501",
+                    f"`{name.value[:60]}` cannot name a network",
+                    name.span,
+                    help="ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or `_`",
+                )
+            )
+
+    def _known_keys(self) -> None:
+        for name, entry in self.tree.entries.items():
+            if name not in TOP_LEVEL:
+                self.report.add(
+                    Diagnostic(
+                        "E0201",
+                        f"`{name}` is not a key of a spec",
+                        entry.key.span,
+                        help=did_you_mean(_key_meant(name), TOP_LEVEL),
+                    )
+                )
+        missing = [name for name in ("input", "net") if name not in self.tree.entries]
+        meant = {closest(_key_meant(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
+        missing = [name for name in missing if name not in meant]
+        if missing:
+            examples = {"input": "`input: 3x224x224`", "net": "`net:` and its nodes"}
+            self.report.add(
+                Diagnostic(
+                    "E0203",
+                    f"the spec has no {' and no '.join(f'`{m}`' for m in missing)}",
+                    _first_key(self.tree),
+                    help=f"add {' and '.join(examples[m] for m in missing)}",
+                )
+            )
+        version = self.tree.get("archdsl")
+        if version is not None and (plain(version) is True or plain(version) != 1):
+            asked = version.text[:40] if isinstance(version, Scalar) else "something else"
+            self.report.add(
+                Diagnostic(
+                    "E0208",
+                    f"this is archdsl's language 1, the spec asks for {asked}",
+                    version.span,
+                    help="a newer archdsl may know it",
+                )
+            )
+
+    def _paper(self, tree: Tree) -> Paper:
+        data = plain(tree)
+        if isinstance(tree, Map):
+            for key in ("arxiv", "doi", "title"):  # `1409.1550` is a number to YAML
+                if isinstance(tree.get(key), Scalar):
+                    data[key] = text_of(tree.get(key))
+        return validate(Paper, tree, "paper", data)
+
+    def _args(self, tree: Tree) -> dict[str, ArgDecl]:
+        out: dict[str, ArgDecl] = {}
+        for name, entry in _entries(tree, "args"):
+            decl = self.attempt(partial(read_arg, name, entry), None)
+            if decl is not None:
+                out[name] = decl
+        return out
+
+    def _defaults(self, tree: Tree) -> tuple[dict[str, OpDefaults], str]:
+        out: dict[str, OpDefaults] = {}
+        naming = "nested"
+        for name, entry in _entries(tree, "defaults"):
+            if name == "naming":
+                naming = text_of(entry.value)
+                if naming not in ("nested", "sibling", "flat"):
+                    self.report.add(
+                        Diagnostic(
+                            "E0202",
+                            f"`naming` is nested, sibling or flat, not `{naming[:40]}`",
+                            entry.value.span,
+                            help=did_you_mean(naming, ("nested", "sibling", "flat")),
+                        )
+                    )
+                    naming = "nested"
+            elif name not in KINDS:
+                self.report.add(
+                    Diagnostic(
+                        "E0301",
+                        f"there is no kind `{name[:60]}`",
+                        entry.key.span,
+                        help=did_you_mean(name, [*KINDS, "naming"]),
+                    )
+                )
+            else:
+                out[name] = self.attempt(partial(read_defaults, name, entry.value), OpDefaults())
+        return out, naming
+
+    def _blocks(self, tree: Tree) -> dict[str, Block]:
+        out: dict[str, Block] = {}
+        for _, entry in _entries(tree, "blocks"):
+            name = block_name(entry.key.text)
+            broken = Block(name, (), (), BrokenItem(span=entry.key.span), entry.key.span)
+            block = self.reader.attempt(partial(self._block, entry), broken)
+            if block.name in out:
+                self.report.add(
+                    Diagnostic(
+                        "E0210",
+                        f"two blocks are named `{block.name}`",
+                        block.span,
+                        labels=(Label(out[block.name].span, "the first"),),
+                    )
+                )
+            out[block.name] = block
+        return out
+
+    def _block(self, entry: Entry) -> Block:
+        name, params, inputs = read_signature(entry.key)
+        return Block(name, params, inputs, self.reader.child(entry.value, entry.key.span), entry.key.span)
+
+    def _aux(self, tree: Tree) -> tuple[AuxDecl, ...]:
+        out = []
+        for name, entry in _entries(tree, "aux"):
+            decl = self.attempt(partial(self._aux_head, name, entry), None)
+            if decl is not None:
+                out.append(decl)
+        return tuple(out)
+
+    def _aux_head(self, name: str, entry: Entry) -> AuxDecl:
+        check_key(entry.key)
+        value = entry.value
+        if not isinstance(value, Map):
+            raise error("E0202", f"the auxiliary head `{name}` is a mapping: {{from, do, weight}}", value.span)
+        need_keys(value, ("from", "do", "weight"), "an auxiliary head")
+        source, body, weight = value.get("from"), value.get("do"), value.get("weight")
+        if source is None or body is None:
+            raise error("E0203", f"the auxiliary head `{name}` needs `{'do' if source else 'from'}`", entry.key.span)
+        number = plain(weight) if weight is not None else 1.0
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise error("E0202", "`weight` is a number", weight.span if weight is not None else value.span)
+        return AuxDecl(name, ref_of(source), self.reader.child(body), float(number), entry.key.span)
+
+    def _outputs(self, tree: Tree) -> tuple[tuple[str, Ref], ...]:
+        if isinstance(tree, Scalar):
+            return (("output", ref_of(tree)),)
+        if isinstance(tree, Seq):
+            return tuple((ref.parts[-1], ref) for ref in map(ref_of, tree.items))
+        return tuple(
+            (check_argument(name, e.key, "an output"), ref_of(e.value)) for name, e in _entries(tree, "outputs")
+        )
+
+    def _labels(self, tree: Tree) -> tuple[str, ...]:
+        if isinstance(tree, Seq):
+            return tuple(text_of(item) for item in tree.items)
+        return read_labels(self.source, text_of(tree), tree.span)
+
+    def _claims(self, tree: Tree) -> tuple[Claim, ...]:
+        known = ("params", "params_with_aux", "macs", "depth", "top1", "top5")
+        out: list[Claim | None] = []
+        entries = dict(_entries(tree, "claims"))
+        source = self.attempt(partial(text_of, entries.pop("source").value), "") if "source" in entries else ""
+        for name, entry in entries.items():
+            if name not in known:
+                self.report.add(
+                    Diagnostic(
+                        "E0201",
+                        f"`{name}` cannot be claimed",
+                        entry.key.span,
+                        help=did_you_mean(name, (*known, "source")),
+                    )
+                )
+                continue
+            out.append(self.attempt(partial(read_claim, name, entry, source), None))
+        return tuple(c for c in out if c is not None)
+
+    def _variants(self, tree: Tree) -> tuple[str, ...]:
+        for name, entry in _entries(tree, "variants"):
+            self.attempt(partial(check_key, entry.key), "")
+            if not isinstance(entry.value, Map):
+                self.report.add(
+                    Diagnostic("E0202", f"the variant `{name}` must be a mapping of overrides", entry.value.span)
+                )
+            else:
+                self.attempt(partial(with_bare_args, self.tree, entry.value), None)
+        return tuple(name for name, _ in _entries(tree, "variants"))
+
+    def _no_clashes(self, document: Document) -> None:
+        for name, arg in document.args.items():
+            if name in document.blocks:
+                self.report.add(
+                    Diagnostic(
+                        "E0502",
+                        f"`{name}` names both an argument and a block",
+                        arg.span,
+                        labels=(Label(document.blocks[name].span, "the block"),),
+                    )
+                )
+        for block in document.blocks.values():
+            for parameter in block.params:
+                if parameter.name in document.blocks:
+                    self.report.add(
+                        Diagnostic(
+                            "E0502",
+                            f"`{parameter.name}` names both a block and an argument of `{block.name}`",
+                            parameter.span,
+                        )
+                    )
+
+
+def _key_meant(name: str) -> str:
+    """Our word for a key that other formats have; else the name as it is."""
+    return KEYS_ELSEWHERE.get(name.lower(), name)
+
+
+def _first_key(tree: Map) -> Span:
+    return next(iter(tree.entries.values())).key.span if tree.entries else tree.span
+
+
+def _entries(tree: Tree, what: str) -> list[tuple[str, Entry]]:
+    if not isinstance(tree, Map):
+        raise error("E0202", f"`{what}` must be a mapping", tree.span)
+    return list(tree.entries.items())

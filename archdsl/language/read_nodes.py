@@ -1,0 +1,363 @@
+"""Reads nodes: a located tree becomes items, its structure checked and its expressions parsed.
+
+Short strings go through `shorthand.desugar` first, so only the long form is read here. The keys of every
+composite are those of its model in `forms`.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Collection
+from difflib import SequenceMatcher
+from functools import cache, partial
+from typing import Any, TypeVar
+
+from archdsl.diagnostics import ArchError, Diagnostic, Report, Span, did_you_mean, error
+from archdsl.language import expressions
+from archdsl.language.expressions import Expr
+from archdsl.language.hints import field_meant, meant
+from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
+from archdsl.language.names import check_dotted, check_pattern
+from archdsl.language.shorthand import desugar
+from archdsl.language.syntax import (
+    BranchesItem,
+    BrokenItem,
+    CallItem,
+    DenseItem,
+    DoItem,
+    Item,
+    Key,
+    ListItem,
+    MapItem,
+    OpItem,
+    Part,
+    Ref,
+    ResidualItem,
+    Written,
+)
+from archdsl.ops import KINDS
+from archdsl.ops.base import Op
+from archdsl.ops.reshape import Split
+from archdsl.source import Map, Scalar, Seq, Tree
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+def written(tree: Tree, words: frozenset[str] = frozenset()) -> Written:
+    """A field's value. Raises E0202 for a mapping, E0303 for a faulty expression."""
+    if isinstance(tree, Map):
+        raise error("E0202", "a number, word, list or expression is expected here, not a mapping", tree.span)
+    if isinstance(tree, Seq):
+        return Written(tree.span, None, tuple(written(item, words) for item in tree.items))
+    if isinstance(tree.value, str) and tree.value not in words:
+        return Written(tree.span, expressions.parse(tree))
+    return Written(tree.span, expressions.literal(tree.value, tree.span))
+
+
+def expression(tree: Tree, what: str) -> Expr:
+    value = written(tree)
+    if value.expr is None:
+        raise error("E0202", f"`{what}` is one value, not a list", tree.span)
+    return value.expr
+
+
+@cache
+def words_of(op: type[Op], name: str) -> frozenset[str]:
+    """The plain words that a field takes (`same`, `nearest`), which are not looked up as names."""
+    found: set[str] = set()
+    stack: list[Any] = [op.model_fields[name].annotation]
+    while stack:
+        hint = stack.pop()
+        if typing.get_origin(hint) is typing.Literal:
+            found |= {w for w in typing.get_args(hint) if isinstance(w, str)}
+        else:
+            stack += typing.get_args(hint)
+    return frozenset(found)
+
+
+def text(tree: Tree, what: str) -> str:
+    if not isinstance(tree, Scalar) or not isinstance(tree.value, str):
+        raise error("E0202", f"`{what}` is a text", tree.span)
+    return tree.value
+
+
+class Reader:
+    """Makes items of trees, collecting what is wrong. A faulty node is reported and becomes a `BrokenItem`."""
+
+    def __init__(self, report: Report, blocks: Collection[str] = ()) -> None:
+        self.report = report
+        self.blocks = blocks
+
+    def attempt(self, make: Callable[[], T], fallback: D) -> T | D:
+        """What `make` returns, or the fallback after its errors were reported."""
+        try:
+            return make()
+        except ArchError as e:
+            self.report.extend(e.diagnostics)
+            return fallback
+
+    def child(self, tree: Tree, fallback: Span | None = None) -> Item:
+        """Any node; a faulty one is reported and gives a `BrokenItem`."""
+        return self.attempt(partial(self.item, tree, fallback), BrokenItem(span=tree.span))
+
+    def item(self, tree: Tree, fallback: Span | None = None) -> Item:
+        """Any node. Raises ArchError where the node itself is faulty; faulty children are reported."""
+        if isinstance(tree, Scalar):
+            if not isinstance(tree.value, str):
+                raise _no_node(tree, fallback)
+            return self.headed(desugar(tree, self.blocks))
+        if isinstance(tree, Seq):
+            return self.sequence(tree)
+        if any(head in tree.entries for head in HEADS):
+            return self.headed(tree)
+        return self.mapping(tree)
+
+    def sequence(self, tree: Seq) -> ListItem:
+        return ListItem(span=tree.span, items=tuple(self.child(t) for t in tree.items))
+
+    def mapping(self, tree: Map) -> MapItem:
+        entries: list[tuple[Key, Item]] = []
+        self._check_words(tree)
+        for entry in tree.entries.values():
+            if entry.key.text in _BESIDE:
+                entries.append((Key("", None, entry.key.span), BrokenItem(span=entry.key.span)))
+                continue
+            key = self.attempt(partial(self.key, entry.key), None)
+            item = self.child(entry.value, entry.key.span)
+            if key is None:
+                key, item = Key(entry.key.text, entry.key.text, entry.key.span), BrokenItem(span=entry.value.span)
+            entries.append((key, item))
+        return MapItem(span=tree.span, entries=tuple(entries))
+
+    def _check_words(self, tree: Map) -> None:
+        """Reports keys of a sequence that only mean something beside a head word, or look like one."""
+        for name, entry in tree.entries.items():
+            near = _near_head(name)
+            if name in _BESIDE:
+                meant = next((f"for `{n}`, did you mean `{h}`?" for n in tree.entries if (h := _near_head(n))), "")
+                self.report.add(
+                    Diagnostic(
+                        "E0201",
+                        f"`{name}` stands beside a head word, and this mapping of nodes has none",
+                        entry.key.span,
+                        help=meant
+                        or f"head words are {', '.join(HEADS)}; around a mapping of nodes write `{{do: ..., {name}: ...}}`",
+                    )
+                )
+            elif near and not any(beside in tree.entries for beside in _BESIDE):
+                self.report.add(
+                    Diagnostic(
+                        "W0213",
+                        f"`{name}` is the name of a node here, not the word `{near}`",
+                        entry.key.span,
+                        severity="warning",
+                        help=f"write `{near}:`, or choose a name that is less like it",
+                    )
+                )
+
+    def key(self, scalar: Scalar) -> Key:
+        name = check_dotted(scalar)
+        return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
+
+    def headed(self, tree: Map) -> Item:
+        """A mapping with a head word: an op, a call or a composite."""
+        heads = [head for head in HEADS if head in tree.entries]
+        if len(heads) > 1:
+            spans = [tree.entries[h].key.span for h in heads]
+            raise error(
+                "E0209",
+                f"one node cannot be both `{heads[0]}` and `{heads[1]}`",
+                spans[1],
+                help=f"a child that must bear such a name is written with a leading dot: `.{heads[1]}:`",
+            )
+        head = heads[0]
+        value = tree.entries[head].value
+        common = self._common(tree)
+        if head == "op":
+            return self._op(tree, value, common)
+        unknown = _unknown_keys(tree, head)
+        item = self._composite(tree, head, value, common)
+        if unknown:
+            raise ArchError(unknown)
+        return item
+
+    def _composite(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> Item:
+        if head == "call":
+            if not isinstance(value, Scalar) or not isinstance(value.value, str):
+                raise error("E0202", "`call` names a block, e.g. `block(64, 2)`", value.span)
+            return CallItem(call=expressions.parse_call(value), **common)
+        common["then"] = self._child(tree, "then")
+        if head == "do":
+            return DoItem(body=self.child(value), **common)
+        if head == "residual":
+            return self._residual(tree, value, common)
+        if head == "dense":
+            if common["repeat"] is None:
+                raise error("E0203", "`dense` needs `repeat`, the number of its layers", tree.entries[head].key.span)
+            return DenseItem(layer=self.child(value), **common)
+        return self._branches(tree, head, value, common)
+
+    def _common(self, tree: Map) -> dict[str, Any]:
+        """`repeat as from when doc`, which every node may have."""
+        common: dict[str, Any] = {"span": tree.span}
+        get = tree.get
+        repeat, pattern, sources, when, doc = (get(k) for k in COMMON_KEYS)
+        common["repeat"] = expression(repeat, "repeat") if repeat is not None else None
+        common["when"] = expression(when, "when") if when is not None else None
+        common["doc"] = text(doc, "doc") if doc is not None else ""
+        common["sources"] = _references(sources) if sources is not None else None
+        if pattern is not None:
+            if repeat is None:
+                raise error("E0302", "`as` names the copies of a repeat, and nothing is repeated", pattern.span)
+            common["pattern"] = check_pattern(pattern)
+        return common
+
+    def _child(self, tree: Map, name: str) -> Item | None:
+        value = tree.get(name)
+        return self.child(value, tree.entries[name].key.span) if value is not None else None
+
+    def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpItem:
+        if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in KINDS:
+            name = value.text[:60] if isinstance(value, Scalar) else ""
+            raise error(
+                "E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span, help=meant(name)
+            )
+        op = KINDS[value.value]
+        own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
+        fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
+        result = OpItem(
+            op=op,
+            fields=op_fields(op, fields, {k: tree.entries[k].key.span for k in own}),
+            norm=part(tree, "norm"),
+            act=part(tree, "act"),
+            **common,
+        )
+        if op is Split and (result.norm or result.act):
+            raise error("E0309", "`split` has several outputs, so neither norm nor activation", tree.span)
+        return result
+
+    def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualItem:
+        common["span"] = tree.entries["residual"].key.span
+        body = self.child(value, common["span"])
+        scale, shortcut = tree.get("scale"), tree.get("shortcut")
+        result = ResidualItem(body=body, **common)
+        result.scale = expression(scale, "scale") if scale is not None else None
+        if shortcut is not None:
+            result.shortcut_span = shortcut.span
+            plain = shortcut.value if isinstance(shortcut, Scalar) else ""
+            result.shortcut = (
+                plain if plain in ("pad", "none") else self.child(shortcut, tree.entries["shortcut"].key.span)
+            )
+        return result
+
+    def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesItem:
+        branches: list[tuple[Key | None, Item]] = []
+        common["span"] = tree.entries[head].key.span
+        if isinstance(value, Seq):
+            branches = [(None, i) for i in self.sequence(value).items]
+        elif isinstance(value, Map) and not any(h in value.entries for h in HEADS):
+            branches = [*self.mapping(value).entries]
+        if not branches:
+            raise error(
+                "E0202",
+                f"`{head}` holds a list or a mapping of branches",
+                tree.entries[head].key.span,
+                help=f"e.g. `{head}: {{branch1: 1x1 conv 64, branch2: 3x3 conv 64}}`",
+            )
+        merge, split = tree.get("merge"), tree.get("split")
+        return BranchesItem(
+            branches=tuple(branches),
+            merge=expression(merge, "merge") if merge is not None else None,
+            split=expression(split, "split") if split is not None else None,
+            **common,
+        )
+
+
+def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> dict[str, Written]:
+    """The fields of an op, parsed. Raises E0309 for a key that the op does not have."""
+    out = {}
+    for name, tree in fields.items():
+        if name not in op.model_fields:
+            raise error(
+                "E0309",
+                f"`{op.kind}` has no `{name}`",
+                keys[name],
+                help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
+            )
+        drawn = name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text
+        if isinstance(tree, Scalar) and (drawn or name in op.references):
+            out[name] = Written(tree.span, expressions.literal(tree.text, tree.span))
+        else:
+            out[name] = written(tree, words_of(op, name))
+    return out
+
+
+_ROLES = {"norm": "norm", "act": "activation"}
+
+
+def part(tree: Map, role: str) -> Part | None:
+    """`norm: bn`, `act: none`, or `act: {op: leaky_relu, slope: 0.1}`."""
+    value = tree.get(role)
+    if value is None:
+        return None
+    if not isinstance(value, Map):
+        return Part(written(value))
+    name = value.get("op")
+    if not isinstance(name, Scalar) or name.value not in KINDS or KINDS[str(name.value)].role != role:
+        known = [k for k, o in KINDS.items() if o.role == role]
+        if not isinstance(name, Scalar):
+            raise error("E0301", f"`{role}` needs `op`, one of: {', '.join(known)}", value.span)
+        raise error("E0301", f"`{name.text[:60]}` is no {_ROLES[role]}", name.span, help=did_you_mean(name.text, known))
+    op = KINDS[str(name.value)]
+    rest = {k: e.value for k, e in value.entries.items() if k != "op"}
+    return Part(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
+
+
+def _references(tree: Tree) -> tuple[Ref, ...]:
+    scalars = tree.items if isinstance(tree, Seq) else (tree,)
+    refs = []
+    for scalar in scalars:
+        name = scalar.text.strip() if isinstance(scalar, Scalar) else ""
+        parts = tuple(name.split("."))
+        if not all(p and p.isascii() and p.replace("_", "a").replace("-", "a").isalnum() for p in parts):
+            raise error("E0302", "a reference is the name of an earlier node, e.g. `layer1.0`", scalar.span)
+        refs.append(Ref(parts, scalar.span))
+    return tuple(refs)
+
+
+_NEAR = {"r": ("residual",), "i": ("inception",), "b": ("branches",), "d": ("dense",)}
+_BESIDE = ("repeat", "as", "from", "when", "then", "doc")
+
+
+def _near_head(name: str) -> str:
+    """The head word that a name is a misspelling of: `residul`, but not `branch` or `dense1`."""
+    for head in _NEAR.get(name[:1], ()):
+        if abs(len(name) - len(head)) > 2:
+            continue
+        added = name.startswith(head) and not name[len(head) :].isalpha()
+        if name != head and not added and not head.startswith(name) and SequenceMatcher(None, name, head).ratio() > 0.8:
+            return head
+    return ""
+
+
+def _unknown_keys(tree: Map, head: str) -> list[Diagnostic]:
+    known = COMPOSITE_KEYS[head]
+    own = [k for k in known if k != head and k not in COMMON_KEYS]
+    return [
+        Diagnostic(
+            "E0201", f"`{name}` is not a key of `{head}`", entry.key.span, help=did_you_mean(name, [*own, *COMMON_KEYS])
+        )
+        for name, entry in tree.entries.items()
+        if name not in known
+    ]
+
+
+def _no_node(scalar: Scalar, key: Span | None) -> ArchError:
+    """What stands here is nothing, a number or a truth value."""
+    help_ = "write a kind, e.g. `3x3 conv 64`, a list or a mapping of nodes"
+    if scalar.value is None:
+        return error("E0202", "a node is expected here, and there is nothing", key or scalar.span, help=help_)
+    if key is not None and key.text in KINDS:
+        help_ = f"a key only names a node, it is no kind: `{key.text}: {key.text} {scalar.text[:40]}`"
+    return error("E0202", f"a node is expected here, not `{scalar.text[:40]}`", scalar.span, help=help_)

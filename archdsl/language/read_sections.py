@@ -1,0 +1,276 @@
+"""The smaller sections of a spec, each read from its part of the located tree: args, defaults, heads of blocks,
+inputs, preprocessing, claims, labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
+from archdsl.language import expressions
+from archdsl.language.document import ArgDecl, BlockParam, Claim, InputDecl, InputSize, OpDefaults
+from archdsl.language.forms import ArgForm, Preprocess
+from archdsl.language.names import check_argument
+from archdsl.language.read_nodes import op_fields, part, written
+from archdsl.language.shorthand import desugar_defaults
+from archdsl.language.syntax import Ref
+from archdsl.language.validate import plain, validate
+from archdsl.ops import KINDS
+from archdsl.source import Entry, Map, Scalar, Seq, Tree
+
+MAX_LABELS_BYTES = 1 << 20
+
+_SIGNATURE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*(?:<-\s*(.+))?$", re.ASCII | re.DOTALL)
+_SIZES = re.compile(r"\d{1,18}(x\d{1,18}){0,2}$", re.ASCII)
+_SYMBOL = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.+)$", re.ASCII)
+_PUBLISHED = re.compile(r"\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$", re.ASCII)
+
+
+def text_of(tree: Tree | None) -> str:
+    if not isinstance(tree, Scalar):
+        raise error("E0202", "a text is expected here", tree.span if tree is not None else None)
+    return tree.text
+
+
+def read_family(tree: Tree) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,39}", text := text_of(tree)):
+        raise error("E0202", "`family` is a word", tree.span, help="e.g. resnet")
+    return text
+
+
+def family_of(name: str) -> str:
+    """The family of a network whose spec names none: `resnet` of `resnet50`, `mobilenet` of `mobilenet_v2`."""
+    letters = re.match(r"[A-Za-z]+", name)
+    return letters[0] if letters else name
+
+
+def ref_of(tree: Tree) -> Ref:
+    parts = tuple(tree.text.strip().split(".")) if isinstance(tree, Scalar) else ("",)
+    if not all(re.match(r"[A-Za-z0-9_-]+$", p, re.ASCII) for p in parts):
+        raise error("E0302", "the name of a node is expected here, e.g. `layer4.0`", tree.span)
+    return Ref(parts, tree.span)
+
+
+def read_arg(name: str, entry: Entry) -> ArgDecl:
+    """One of `args`: a default, or `{type, default, min, max}`. Raises E0201 to E0203, E0303, E0501, E0502."""
+    check_argument(name, entry.key)
+    value = entry.value
+    if not isinstance(value, Map):
+        return ArgDecl(name, written(value), None, None, None, entry.key.span)
+    form = validate(ArgForm, value, f"args.{name}")
+    default = value.get("default")
+    assert default is not None
+    return ArgDecl(name, written(default), form.type, form.min, form.max, entry.key.span)
+
+
+def read_defaults(kind: str, tree: Tree) -> OpDefaults:
+    """What is written behind a kind under `defaults`. Raises E0202, E0301, E0302, E0309, E0310."""
+    op = KINDS[kind]
+    if isinstance(tree, Scalar):
+        if tree.value is None or isinstance(tree.value, bool):
+            raise error("E0202", f"what follows `{kind}` is expected here, e.g. `bn relu`", tree.span)
+        tree = desugar_defaults(tree, op)
+    if not isinstance(tree, Map):
+        raise error("E0202", f"the defaults of `{kind}` are words or a mapping", tree.span)
+    own = {k: e for k, e in tree.entries.items() if k not in ("norm", "act")}
+    fields = op_fields(op, {k: e.value for k, e in own.items()}, {k: e.key.span for k, e in own.items()})
+    return OpDefaults(fields, part(tree, "norm"), part(tree, "act"))
+
+
+# --- heads of blocks -------------------------------------------------------------------------------------
+
+
+def read_signature(scalar: Scalar) -> tuple[str, tuple[BlockParam, ...], tuple[str, ...]]:
+    """`up(c, s=1) <- x, skip`: the block's name, its arguments and its inputs. Raises E0210, E0303, E0501, E0502."""
+    match = _SIGNATURE.match(scalar.text)
+    if not match:
+        raise error(
+            "E0210", f"`{scalar.text[:80]}` is not the head of a block", scalar.span, help=_signature_help(scalar.text)
+        )
+    name = check_argument(match[1], scalar.piece(*match.span(1)), "a block")
+    params = _block_params(scalar, *match.span(2)) if match[2] and match[2].strip() else ()
+    inputs: list[str] = []
+    taken = {p.name: p.span for p in params}
+    at = match.start(3)
+    for piece in match[3].split(",") if match[3] else ():
+        begin = at + len(piece) - len(piece.lstrip())
+        where = scalar.piece(begin, max(begin + len(piece.strip()), begin))
+        inputs.append(_once(check_argument(piece.strip(), where, "an input"), where.span, taken))
+        at += len(piece) + 1
+    return name, params, tuple(inputs)
+
+
+def _signature_help(text: str) -> str:
+    if text.count("(") != text.count(")") or text.count("[") != text.count("]"):
+        return "the parentheses do not match; a head is `name(arg, arg=default):`"
+    if re.match(r"[A-Za-z][\w-]*-", text, re.ASCII):
+        return "the name of a block has no `-`: letters, digits and `_`"
+    return "write `name(arg, arg=default):`, with several inputs `name(arg) <- x, skip:`"
+
+
+def _once(name: str, span: Span, taken: dict[str, Span]) -> str:
+    if name in taken:
+        raise error(
+            "E0210", f"`{name}` stands twice in the head of this block", span, labels=(Label(taken[name], "the first"),)
+        )
+    taken[name] = span
+    return name
+
+
+def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...]:
+    """`w, s=1, c=in`: split at the commas outside of brackets."""
+    out: list[BlockParam] = []
+    taken: dict[str, Span] = {}
+    depth, begin = 0, start
+    text = scalar.text
+    for at in range(start, end + 1):
+        char = text[at] if at < end else ","
+        depth += (char in "([") - (char in ")]")
+        if char != "," or depth:
+            continue
+        name, equals, _ = text[begin:at].partition("=")
+        inner = begin + len(name) - len(name.lstrip())
+        where = scalar.piece(inner, max(inner + len(name.strip()), inner))
+        _once(check_argument(name.strip(), where), where.span, taken)
+        default = expressions.parse(scalar, begin + len(name) + 1, at) if equals else None
+        if default is None and out and out[-1].default is not None:
+            raise error(
+                "E0210",
+                f"`{name.strip()}` has no default and stands behind one that has",
+                where.span,
+                help=f"move it to the front, or give it one: `{name.strip()}=1`",
+            )
+        out.append(BlockParam(name.strip(), default, where.span))
+        begin = at + 1
+    if begin <= end:  # a bracket was left open, and swallowed the rest
+        raise error("E0210", f"`{text[:80]}` is not the head of a block", scalar.span, help=_signature_help(text))
+    return tuple(out)
+
+
+# --- inputs ----------------------------------------------------------------------------------------------
+
+
+def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
+    """`3x224x224`, `784`, `[3, H=224, W=224]`, or a mapping of names to those. Raises E0202."""
+    if not isinstance(tree, Map):
+        return (InputDecl(None, _input_sizes(tree), tree.span),)
+    if not tree.entries:
+        raise error("E0202", "`input` names no input", tree.span)
+    out = []
+    for name, entry in tree.entries.items():
+        check_argument(name, entry.key, "an input")
+        out.append(InputDecl(name, _input_sizes(entry.value), entry.value.span))
+    return tuple(out)
+
+
+_INPUT_HELP = "channels x height x width, e.g. `3x224x224`, with names `[3, H=224, W=224]`; or one number for a vector"
+
+
+def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
+    if isinstance(tree, Scalar) and (type(tree.value) is int or _SIZES.match(tree.text)):
+        pieces, at = [], 0
+        for text in tree.text.split("x"):
+            pieces.append(InputSize(expressions.literal(int(text), tree.part(at, at + len(text)))))
+            at += len(text) + 1
+        sizes = tuple(pieces)
+    elif isinstance(tree, Seq):
+        sizes = tuple(_input_size(item) for item in tree.items)
+    else:
+        raise error(
+            "E0202",
+            f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input",
+            tree.span,
+            help=_INPUT_HELP,
+        )
+    if len(sizes) not in (1, 3):
+        raise error(
+            "E0202",
+            f"an input has 1 size (a vector) or 3 (channels, height, width), not {len(sizes)}",
+            tree.span,
+            help=_INPUT_HELP,
+        )
+    return sizes
+
+
+def _input_size(tree: Tree) -> InputSize:
+    if isinstance(tree, Scalar) and isinstance(tree.value, str):
+        match = _SYMBOL.match(tree.text)
+        if match:
+            return InputSize(
+                expressions.parse(tree, match.start(2)), check_argument(match[1], tree.piece(*match.span(1)), "a size")
+            )
+    expr = written(tree).expr
+    if expr is None:
+        raise error("E0202", "a size is one number", tree.span)
+    return InputSize(expr)
+
+
+# --- what travels with the network -----------------------------------------------------------------------
+
+
+def read_preprocess(tree: Tree) -> Preprocess:
+    if isinstance(tree, Scalar):
+        preset = Preprocess.presets.get(tree.text)
+        if preset is None:
+            raise error(
+                "E0202",
+                f"there is no preprocessing `{tree.text[:40]}`",
+                tree.span,
+                help=did_you_mean(tree.text, Preprocess.presets),
+            )
+        return Preprocess(**preset)
+    data = plain(tree)
+    if isinstance(data, dict):
+        for key in ("mean", "std"):
+            if isinstance(data.get(key), (int, float)) and not isinstance(data[key], bool):
+                data[key] = (data[key],)
+    return validate(Preprocess, tree, "preprocess", data)
+
+
+def need_keys(tree: Map, known: Collection[str], what: str) -> None:
+    """Raises E0201 at the first key that is none of the known ones."""
+    for key, inner in tree.entries.items():
+        if key not in known:
+            raise error("E0201", f"`{key[:60]}` is not a key of {what}", inner.key.span, help=did_you_mean(key, known))
+
+
+def read_claim(name: str, entry: Entry, source: str = "") -> Claim:
+    """A claim; `source` is that of the section, for one that names none itself."""
+    value, note = entry.value, ""
+    if isinstance(value, Map):
+        need_keys(value, ("value", "source", "note"), "a claim")
+        if value.get("value") is None:
+            raise error("E0203", "a claim needs `value`", entry.key.span)
+        source = text_of(value.get("source")) if value.get("source") is not None else source
+        note = text_of(value.get("note")) if value.get("note") is not None else ""
+        value = value.entries["value"].value
+    text = text_of(value)
+    if not _PUBLISHED.match(text):
+        raise error("E0202", f"`{text[:40]}` is not a number", value.span, help="e.g. `138M`, `4.09G`, `25,557,032`")
+    return Claim(name, text, source, note, value.span)
+
+
+def read_labels(source: Source, name: str, span: Span) -> tuple[str, ...]:
+    """One label a line, from a file beside the spec. Raises E0207 for a file elsewhere."""
+    if source.path is None:
+        raise error("E0207", "a spec from standard input has no folder to look for labels in", span)
+    folder = source.path.resolve().parent
+    try:
+        path = (folder / name).resolve()
+        outside = Path(name).is_absolute() or folder not in path.parents or not path.is_file()
+    except (OSError, ValueError):
+        outside = True
+    if outside:
+        raise error("E0207", "the labels must be a file beside the spec", span)
+    if path.stat().st_size > MAX_LABELS_BYTES:
+        raise error("E0107", "the file of labels is larger than 1 MiB", span)
+    try:
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
+    except (OSError, UnicodeDecodeError) as e:
+        raise error("E0114", "the file of labels cannot be read as UTF-8 text", span) from e
+    lines = tuple(line.strip() for line in text.split("\n") if line.strip())
+    odd = next((number for number, line in enumerate(lines, 1) if escape_control(line) != line), None)
+    if odd is not None:
+        raise error("E0108", f"label {odd} holds a control character", span)
+    return lines

@@ -1,0 +1,1 @@
+"""The JSON Schema of the language, and the models that check its keys."""

@@ -1,0 +1,204 @@
+"""JSON Schema of a spec's sections: input, arguments, defaults, variants, claims and the rest."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from archdsl.language.forms import ArgForm, Paper, Preprocess
+from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
+from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
+from archdsl.ops import KINDS, Split
+
+KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
+REFERENCE = r"^\s*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
+_ARGUMENT = r"[A-Za-z][A-Za-z0-9_]{0,63}"
+_CLAIM = r"^\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$"
+_SIZE = r"^\d{1,10}(x\d{1,10}x\d{1,10})?$"
+
+_EXAMPLES = {
+    "name": ["resnet50"],
+    "family": ["resnet"],
+    "input": ["3x224x224", 784, [3, "H=224", "W=224"]],
+    "args": [{"classes": 1000, "n": [3, 4, 6, 3], "block": "bottleneck"}],
+    "defaults": [{"conv": "bn relu", "naming": "sibling"}],
+    "blocks": [
+        {"basic(w, s=1)": {"residual": {"conv1": "3x3 conv w /s", "conv2": "3x3 conv w linear"}, "then": "relu"}}
+    ],
+    "net": [{"conv1": "7x7 conv 64 /2", "pool": "gap", "fc": "fc 1000"}],
+    "aux": [{"aux1": {"from": "inception4a", "do": "head", "weight": 0.3}}],
+    "outputs": [{"logits": "fc", "features": "layer4"}],
+    "labels": [["cat", "dog"], "labels.txt"],
+    "variants": [{"resnet101": {"n": [3, 4, 23, 3]}}],
+    "claims": [
+        {"source": "Table 1", "params": "25.6M", "macs": "4.09G", "top1": {"value": 76.1, "source": "the repository"}}
+    ],
+    "extends": ["resnet50", "base.yaml#large"],
+}
+_NAMING = "how a node of several parts names them: `x.conv` and `x.bn`; `conv1` and `bn1`; or `x.0` and `x.1`"
+_PARTIAL = ("net", "aux", "args", "blocks")
+"""Sections of which an overlay may hold any part."""
+
+
+def document() -> Schema:
+    properties = _top_level()
+    properties["paper"] |= {"required": ["title"]}
+    return {"type": "object", "properties": properties, "required": ["input", "net"], "additionalProperties": False}
+
+
+def overlay() -> Schema:
+    """A variant, or a spec that extends another: any part of a spec, and arguments written bare."""
+    properties: dict[str, Schema] = {}
+    for name, field in _top_level().items():
+        about: Schema = {key: field[key] for key in ("description", "examples") if key in field}
+        if name in _PARTIAL:
+            properties[name] = {**ref(f"overlay_{name}"), **about}
+        else:
+            properties[name] = {"if": {"type": "null"}, "else": field, **about}
+    return {
+        "description": "Overrides: mappings merge by key, anything else is replaced whole, null removes.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": ref("argument_value"),
+    }
+
+
+def _top_level() -> dict[str, Schema]:
+    out: dict[str, Schema] = {}
+    for name, info in DocumentForm.model_fields.items():
+        if name in ("name", "family", "doc", "extends"):
+            made: Schema = {"type": "string"}
+        else:
+            made = {"const": 1} if name == "archdsl" else ref("node" if name == "net" else name)
+        examples = {"examples": _EXAMPLES[name]} if name in _EXAMPLES else {}
+        out[name] = {**made, "description": info.description or "", **examples}
+    return out
+
+
+def sections() -> dict[str, Schema]:
+    """The definitions of the sections, each under its own name."""
+    null_or_node = {"if": {"type": "null"}, "else": ref("node")}
+    signature = rf"\s*{_ARGUMENT}\s*(\(.*\))?\s*(<-\s*\S.*)?"
+    reference: Schema = {"type": ["string", "integer"], "pattern": REFERENCE, "description": "the name of a node"}
+    return {
+        "input": {"if": {"type": "object"}, "then": _named(ref("size"), _ARGUMENT), "else": ref("size")},
+        "size": _size(),
+        "args": _named(ref("argument"), _ARGUMENT),
+        "argument": {"if": {"type": "object"}, "then": _argument(), "else": ref("argument_value")},
+        "argument_value": {**_scalar("array", "object", "null"), "description": "an argument of the spec"},
+        "defaults": _strict(
+            {
+                "naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
+                **{kind: ref(f"defaults_{kind}") for kind in KINDS},
+            }
+        ),
+        "blocks": _named(ref("node"), signature),
+        "aux": _named(_strict(form_fields(AuxForm), ["from", "do"])),
+        "reference": reference,
+        "outputs": {
+            **reference,
+            "type": ["string", "integer", "array", "object"],
+            "items": ref("reference"),
+            "additionalProperties": ref("reference"),
+        },
+        "paper": _paper(),
+        "preprocess": _preprocess(),
+        "labels": {"type": ["string", "array"], "items": _scalar()},
+        "variants": _named(ref("overlay")),
+        "claims": _strict(
+            {
+                name: field if name == "source" else {**ref("claim"), **field}
+                for name, field in form_fields(Claims, None).items()
+            }
+        ),
+        "claim": {
+            "if": {"type": "object"},
+            "then": _strict({**form_fields(ClaimForm), "value": _claim_value()}, ["value"]),
+            "else": _claim_value(),
+        },
+        "overlay_net": {"type": ["string", "array", "object", "null"]},
+        "overlay_aux": {"type": ["object", "null"]},
+        "overlay_args": _named(ref("argument_value"), _ARGUMENT),
+        "overlay_blocks": _named(null_or_node, signature),
+        **{f"defaults_{kind}": _defaults(kind) for kind in KINDS},
+    }
+
+
+def form_fields(model: type[BaseModel], other: str | None = "node") -> dict[str, Schema]:
+    """The fields of a form; one that pydantic knows nothing about is a node, or whatever is said here."""
+    out: dict[str, Schema] = {}
+    for name, field in model_fields(model).items():
+        about = {key: field[key] for key in ("description",) if key in field}
+        if "anyOf" in field or "type" in field:
+            out[name] = value_schema(field, expression=False)
+        else:
+            out[name] = {**(ref(other) if other else {}), **about}
+    return out
+
+
+def _named(values: Schema, pattern: str = KEY) -> Schema:
+    return {"type": "object", "propertyNames": {"pattern": f"^{pattern}$"}, "additionalProperties": values}
+
+
+def _strict(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
+    made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**made, "required": required} if required else made
+
+
+def _scalar(*more: str) -> Schema:
+    return {"type": ["number", "string", "boolean", *more]}
+
+
+def _size() -> Schema:
+    """`3x224x224`, `784`, `[3, H=224, W=224]`."""
+    return {
+        "description": "channels x height x width, or one number for a vector",
+        "type": ["string", "integer", "array"],
+        "pattern": _SIZE,
+        "minimum": 1,
+        "patternErrorMessage": "an input is channels x height x width, as in 3x224x224, or one number",
+        "items": {"type": ["integer", "string"], "minimum": 1},
+        "minItems": 1,
+        "maxItems": 3,
+    }
+
+
+def _argument() -> Schema:
+    """`{type: int, default: 32, min: 1}`."""
+    fields = form_fields(ArgForm, None)
+    fields["default"] |= _scalar("array")
+    return _strict(fields, ["default"])
+
+
+def _defaults(kind: str) -> Schema:
+    roles = {} if KINDS[kind] is Split else {"norm": ref("norm"), "act": ref("act")}
+    fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in op_fields(KINDS[kind])}
+    return {
+        "description": f"what is written behind `{kind}`, unless the node says otherwise",
+        "type": ["string", "object"],
+        "properties": {**fields, **roles},
+        "additionalProperties": False,
+    }
+
+
+def _paper() -> Schema:
+    """A DOI or arXiv number without quotes is a number to YAML; its text counts."""
+    fields = form_fields(Paper)
+    for name in ("title", "arxiv", "doi"):
+        fields[name] |= {"type": ["string", "number"]}
+    return _strict(fields)
+
+
+def _preprocess() -> Schema:
+    fields = form_fields(Preprocess)
+    for name in ("mean", "std"):
+        fields[name] |= {"type": ["number", "array"]}
+    return {"if": {"type": "object"}, "then": _strict(fields), "else": {"enum": [*Preprocess.presets]}}
+
+
+def _claim_value() -> Schema:
+    return {
+        "type": ["number", "string"],
+        "pattern": _CLAIM,
+        "patternErrorMessage": "not a number such as 25.6M",
+        "examples": ["25.6M", "4.09G", 25557032],
+    }

@@ -1,0 +1,164 @@
+"""The networks of the library with what they cost, remembered between runs.
+
+Each has to be elaborated to be counted. The result is kept in the user's cache folder under a key that changes with
+any spec and any file of this package; where nothing can be kept, everything is counted anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.spec.find import library_files, library_networks
+
+if TYPE_CHECKING:
+    from archdsl.network import Network
+
+_MAX_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What there is to say of one network in a line. Costs are those of `passes.count`, for one sample in fp32."""
+
+    name: str
+    family: str
+    year: int | None
+    input: str
+    classes: int | None
+    """The width of the output where it is a vector."""
+    params: int
+    macs: int
+    depth: int
+    activations: int
+    peak_memory_bytes: int
+    weight_bytes: int
+    receptive_field: str
+    """In pixels, of the last feature map: `427`, `31 x 63`, or `all` of the image."""
+    top1: float | None
+    """Published accuracy in percent, None where the spec claims none; `top1_source` says where it stands."""
+    top1_source: str
+    paper: str
+    """`arXiv 1512.03385`, or a DOI."""
+    title: str
+    file: str
+
+
+def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[Entry, ...]:
+    """Every network of the library, file by file. Raises ArchError where one of its specs is wrong."""
+    key = _key()
+    entries = _remembered(key)
+    if entries is None:
+        entries = _counted(progress)
+        _remember(key, entries)
+    return entries
+
+
+def _counted(progress: Callable[[int, int], None] | None) -> tuple[Entry, ...]:
+    from archdsl.network import open_network
+
+    names = library_networks()
+    out = []
+    for number, name in enumerate(names):
+        out.append(entry_of(open_network(name, {})))
+        if progress is not None:
+            progress(number + 1, len(names))
+    return tuple(out)
+
+
+def entry_of(net: Network, published: bool = True) -> Entry:
+    """The line of a network. With another input or other arguments what was `published` of it does not hold."""
+    from archdsl.analysis.receptive_field import feature_field
+
+    paper, totals, field = net.document.paper, net.totals, feature_field(net.graph)
+    claim = next((c for c in net.document.claims if c.name == "top1" and published and not net.args), None)
+    reference = f"arXiv {paper.arxiv}" if paper and paper.arxiv else f"doi {paper.doi}" if paper and paper.doi else ""
+    return Entry(
+        name=net.name,
+        family=net.document.family,
+        year=paper.year if paper else None,
+        input=net.graph.input_spec,
+        classes=net.classes,
+        params=totals.params,
+        macs=totals.macs,
+        depth=totals.depth,
+        activations=totals.activations,
+        peak_memory_bytes=totals.peak_memory_bytes,
+        weight_bytes=totals.weight_bytes,
+        receptive_field="all" if field is None else " x ".join(dict.fromkeys(map(str, field))),
+        top1=float(claim.text.rstrip(" %")) if claim else None,
+        top1_source=_stands(claim.source, reference) if claim else "",
+        paper=reference,
+        title=paper.title if paper else "",
+        file=net.document.source.path.name if net.document.source.path is not None else net.document.source.name,
+    )
+
+
+def _stands(source: str, paper: str) -> str:
+    """Where a claim stands: `Table 6` and the like is a place in the paper."""
+    in_paper = not source or re.match(r"(abstract|appendix|figure|section|table)\b", source, re.IGNORECASE)
+    return ", ".join(filter(None, (paper, source))) if in_paper else source
+
+
+# --- remembered ------------------------------------------------------------------------------------------
+
+
+def _key() -> str:
+    """Changes with the text of any spec, and with any file of the package that counts them."""
+    digest = hashlib.sha256()
+    for path in library_files():
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    package = Path(__file__).parents[1]
+    for folder, folders, names in os.walk(package):
+        folders.sort()
+        for name in sorted(n for n in names if n.endswith(".py")):
+            found = os.stat(os.path.join(folder, name))
+            digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _place() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    folder = Path(base).expanduser()
+    if not folder.is_absolute() or folder == Path(
+        "/.cache"
+    ):  # without a home, or beside whatever is worked on: nowhere
+        raise RuntimeError("no folder for what is remembered")
+    return folder / "archdsl" / "catalog.json"
+
+
+def _remembered(key: str) -> tuple[Entry, ...] | None:
+    try:
+        with open_regular(_place()) as file:
+            data = json.loads(file.read(_MAX_BYTES))
+        return tuple(_entry(row) for row in data["entries"]) if data["key"] == key else None
+    except (OSError, NotRegular, RuntimeError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    """Raises KeyError, TypeError for a row that no Entry was written from."""
+    for field in fields(Entry):
+        value, kinds = row[field.name], str(field.type).split(" | ")
+        if type(value).__name__ not in kinds and not (value is None and "None" in kinds):
+            raise TypeError(field.name)
+    return Entry(**row)
+
+
+def _remember(key: str, entries: tuple[Entry, ...]) -> None:
+    from archdsl.diagnostics import ArchError
+    from archdsl.files.atomic import atomic_write
+
+    with suppress(OSError, RuntimeError, ArchError):
+        place = _place()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(place, force=True, sync=False) as file:
+            file.write(json.dumps({"key": key, "entries": [asdict(e) for e in entries]}).encode())

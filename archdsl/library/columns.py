@@ -1,0 +1,138 @@
+"""Networks in lines, as `list` and `compare` print them: the columns, and JSON, CSV and Markdown of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from archdsl.diagnostics import escape_control, json_visible
+from archdsl.library.catalog import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`value` sorts (None: unknown), `show` prints."""
+
+    title: str
+    value: Callable[[Entry], Any]
+    show: Callable[[Any], str] = str
+    right: bool = True
+
+    def cell(self, entry: Entry) -> str:
+        value = self.value(entry)
+        return "" if value is None else self.show(value)
+
+
+def _thousands(value: int) -> str:
+    return f"{value:,}"
+
+
+def _mebibytes(value: int) -> str:
+    return f"{value / 2**20:,.1f}" if value >= 2**19 else f"{value / 2**20:.2g}"
+
+
+COLUMNS: Mapping[str, Column] = {
+    "name": Column("name", lambda e: e.name, right=False),
+    "family": Column("family", lambda e: e.family, right=False),
+    "year": Column("year", lambda e: e.year),
+    "input": Column("input", lambda e: e.input),
+    "classes": Column("classes", lambda e: e.classes),
+    "params": Column("params", lambda e: e.params, _thousands),
+    "macs": Column("MACs", lambda e: e.macs, _thousands),
+    "depth": Column("depth", lambda e: e.depth),
+    "activations": Column("activations", lambda e: e.activations, _thousands),
+    "memory": Column("peak MiB", lambda e: e.peak_memory_bytes, _mebibytes),
+    "field": Column("receptive field", lambda e: e.receptive_field),
+    "weights": Column("weights MiB", lambda e: e.weight_bytes, _mebibytes),
+    "top1": Column("top-1 %", lambda e: e.top1),
+    "source": Column("source", lambda e: e.top1_source, right=False),
+}
+"""By the words that `--sort` knows."""
+COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
+LISTED = ("name", "family", "year", "input", "classes", "params", "macs", "depth", "top1", "source")
+COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
+
+
+def ordered(entries: Iterable[Entry], by: str, reverse: bool = False) -> list[Entry]:
+    """Sorted by a column, equal ones as they were; what is unknown comes last either way."""
+    rows = list(entries)
+    special: Mapping[str, Callable[[Entry], Any]] = {"input": _input_size, "field": _field_size}
+    value = special.get(by, COLUMNS[by].value)
+    known = [e for e in rows if value(e) not in (None, "")]
+    return sorted(known, key=value, reverse=reverse) + [e for e in rows if value(e) in (None, "")]
+
+
+def _input_size(entry: Entry) -> tuple[int, str]:
+    return _product(entry.input), entry.input
+
+
+def _field_size(entry: Entry) -> float:
+    return float("inf") if entry.receptive_field == "all" else _product(entry.receptive_field)
+
+
+def _product(text: str) -> int:
+    from math import prod
+    from re import findall
+
+    return prod(map(int, findall(r"\d+", text)))
+
+
+def filled(columns: Sequence[str], entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The columns in which any of the entries has something."""
+    return tuple(name for name in columns if any(COLUMNS[name].value(e) not in (None, "") for e in entries))
+
+
+# --- formats ---------------------------------------------------------------------------------------------
+
+
+def table(entries: Sequence[Entry], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows."""
+    chosen = [COLUMNS[name] for name in columns]
+    return [c.title for c in chosen], [[c.cell(e) for c in chosen] for e in entries]
+
+
+def written(entries: Sequence[Entry], format: str, columns: Sequence[str]) -> str | None:
+    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`; None for other
+    formats."""
+    if format == "json":
+        return as_json(entries)
+    if format == "csv":
+        return as_csv(entries)
+    return as_markdown(entries, columns) if format == "markdown" else None
+
+
+def as_json(entries: Sequence[Entry]) -> str:
+    rows = ",\n  ".join(json.dumps(asdict(e), ensure_ascii=False) for e in entries)
+    return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")
+
+
+def as_csv(entries: Sequence[Entry]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [f.name for f in fields(Entry)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _in_csv(value) for key, value in asdict(e).items()} for e in entries)
+    return out.getvalue()
+
+
+def _in_csv(value: object) -> object:
+    """A text that a spreadsheet would take for a formula gets the mark of a text before it."""
+    if not isinstance(value, str):
+        return value
+    text = escape_control(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def as_markdown(entries: Sequence[Entry], columns: Sequence[str]) -> str:
+    titles, rows = table(entries, columns)
+    rules = ["--:" if COLUMNS[name].right else ":--" for name in columns]
+    return "".join("| " + " | ".join(_in_markdown(cell) for cell in line) + " |\n" for line in (titles, rules, *rows))
+
+
+def _in_markdown(cell: str) -> str:
+    """Text as text: no table's bar, no link, no tag."""
+    return re.sub(r"([\\|\[`*])", r"\\\1", escape_control(cell)).replace("<", "&lt;")

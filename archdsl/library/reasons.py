@@ -1,0 +1,215 @@
+"""Why a published number may differ: the ways in which papers and tools count, worked out for the network at hand.
+
+Nothing here is a list of excuses. Each way gives a number for the very graph, and is told only if the claim agrees
+with that number at the precision it is written with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from archdsl.analysis.count import count
+from archdsl.graph import Graph, Node
+from archdsl.library.claims import Verdict, agrees, amount, cut_off
+from archdsl.ops import Conv, Deconv, Fc
+from archdsl.shapes import at, numel
+
+SIZES = (
+    224,
+    227,
+    299,
+    256,
+    260,
+    320,
+    331,
+    240,
+    288,
+    300,
+    380,
+    384,
+    456,
+    480,
+    512,
+    528,
+    600,
+    192,
+    160,
+    128,
+    96,
+    64,
+    32,
+    28,
+)
+"""Sides of the images that classifiers are published at, the usual ones first."""
+CLASSES = (1001, 1000, 10, 100, 21_841, 2)
+"""Widths of the last layer: ImageNet with and without a background class, CIFAR-10 and -100, all of ImageNet."""
+Resized = Callable[[int], "Graph | None"]
+"""The graph for a square image of another side, None where the network does not take it."""
+
+
+class Way(NamedTuple):
+    """A way to count: what it gives, and what it is called."""
+
+    value: int
+    told: str
+
+
+def likely(verdict: Verdict, graph: Graph, resized: Resized = lambda _: None) -> str:
+    """The first way of counting that gives the claimed number, as words; empty where none does."""
+    if verdict.true is None or verdict.holds:
+        return ""
+    text, true = verdict.claim.text, verdict.true
+    if cut_off(text, true):
+        return f"{true:,} cut off rather than rounded"
+    ways = _WAYS[verdict.claim.name](graph, true)
+    if verdict.claim.name == "macs":
+        ways = chain(ways, _of_sizes(graph, resized, amount(text) / max(true, 1)))
+    known = []
+    for way in ways:
+        if way.value != true and agrees(text, way.value):
+            return f"{way.told}: {way.value:,}"
+        known.append(way)
+    if _in_binary(text, true):
+        return "in units of 2^10, 2^20 or 2^30"
+    cut = next((way for way in known if way.value != true and cut_off(text, way.value)), None)
+    return f"{cut.told}: {cut.value:,}, cut off rather than rounded" if cut else ""
+
+
+def _in_binary(text: str, true: int) -> bool:
+    unit = next((n for n, letter in ((1, "kK"), (2, "M"), (3, "GB")) if text.rstrip()[-1:] in letter), 0)
+    return unit > 0 and agrees(text, true * 1000**unit // 1024**unit)
+
+
+# --- params ------------------------------------------------------------------------------------------------
+
+
+def _of_params(graph: Graph, true: int) -> Iterator[Way]:
+    run = [node for node in graph.nodes if not node.training]
+    with_aux = sum(p.numel for n in graph.nodes for p in n.params if p.trained)
+    statistics = sum(p.numel for n in run for p in n.params if p.name.startswith("running_"))
+    norms = sum(p.numel for n in run if n.op.kind in ("bn", "gn", "ln") for p in n.params if p.trained)
+    biases = sum(p.numel for n in run if _weighted(n) for p in n.params if p.name == "bias" and p.trained)
+    absent = sum(at(n.shape[0]) for n in run if isinstance(n.op, Conv) and n.op.bias is False)
+    yield Way(with_aux, "with the auxiliary heads")
+    yield Way(_alone(graph), "of the auxiliary heads alone")
+    yield Way(true + statistics, "with the running statistics of batch norm")
+    yield Way(true - biases, "without the biases")
+    yield Way(true - norms, "without the norms' own")
+    yield Way(true - norms - biases, "weights alone, without biases and norms")
+    yield Way(true + absent, "with a bias on every convolution, beside batch norm too")
+    yield from _of_last(run, true)
+    yield Way(true + _ungrouped(run), "without groups")
+    yield Way(4 * true, "the bytes of its float32 weights")
+
+
+def _alone(graph: Graph) -> int:
+    return sum(p.numel for n in graph.nodes if n.training for p in n.params if p.trained)
+
+
+def _of_last(run: list[Node], true: int) -> Iterator[Way]:
+    """Without the classifier, or for another number of classes."""
+    last = next((n for n in reversed(run) if isinstance(n.op, (Fc, Conv))), None)
+    if last is None:
+        return
+    own, classes = sum(p.numel for p in last.params if p.trained), at(last.shape[0])
+    dense = sum(p.numel for n in run if isinstance(n.op, Fc) for p in n.params if p.trained)
+    yield Way(true - own, f"without the last layer, `{last.path}`")
+    yield Way(true - dense, "of the convolutions alone")
+    for other in CLASSES:
+        yield Way(true + own // classes * (other - classes), f"with {other:,} classes")
+
+
+def _ungrouped(run: list[Node]) -> int:
+    """Weights that the grouped convolutions would have beyond theirs; depthwise ones stay."""
+    return sum(
+        (n.op.groups - 1) * sum(p.numel for p in n.params if p.name == "weight")
+        for n in run
+        if isinstance(n.op, Conv) and not _depthwise(n)
+    )
+
+
+def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Way]:
+    yield Way(true - _alone(graph), "without the auxiliary heads")
+
+
+# --- macs --------------------------------------------------------------------------------------------------
+
+
+def _of_macs(graph: Graph, true: int) -> Iterator[Way]:
+    run = [node for node in graph.nodes if not node.training]
+    biased = [n for n in run if _weighted(n) and any(p.name == "bias" for p in n.params)]
+    dense = sum(n.macs for n in run if isinstance(n.op, Fc))
+    elements = sum(numel(n.shape) for n in run if n.inputs and n.op.stored and not _weighted(n))
+    heads = sum(n.macs for n in graph.nodes if n.training)
+    wide = sum((n.op.groups - 1) * n.macs for n in run if isinstance(n.op, Conv) and not _depthwise(n))
+    yield Way(2 * true, "FLOPs, two for each multiply-accumulate")
+    yield Way(true - dense, "of the convolutions alone")
+    yield Way(true + heads, "with the auxiliary heads")
+    yield Way(true + sum(numel(n.shape) for n in biased), "with the additions of biases")
+    yield Way(true + elements, "with an operation for each element that norms, activations, pools and sums give")
+    yield Way(true + wide, "without groups")
+
+
+def _of_sizes(graph: Graph, resized: Resized, ratio: float) -> Iterator[Way]:
+    """For images of other sizes; the network is built anew for each that may give `ratio` times the operations."""
+    shapes = [graph.nodes[i].shape for i in graph.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        return
+    own = at(shapes[0][1])
+    for side in SIZES:
+        # Operations grow with the area, but for rounding at the edges and layers on vectors.
+        close = 0.6 < ratio / (side / own) ** 2 < 1.6
+        other = resized(side) if close and side != own else None
+        if other is not None:
+            yield Way(count(other).macs, f"for an input of {side} x {side}")
+
+
+# --- depth -------------------------------------------------------------------------------------------------
+
+
+def _of_depth(graph: Graph, true: int) -> Iterator[Way]:
+    run = [node for node in graph.nodes if not node.training]
+    convs = sum(isinstance(n.op, (Conv, Deconv)) for n in run)
+    dense = sum(isinstance(n.op, Fc) for n in run)
+    on_path = _longest(graph, lambda n: isinstance(n.op, (Conv, Deconv)))
+    pools = _longest(graph, lambda n: _weighted(n) or n.op.kind in ("maxpool", "avgpool"))
+    yield Way(
+        _longest(graph, lambda n: _weighted(n) and not _gate(n, graph)), "without the gates of squeeze-and-excitation"
+    )
+    yield Way(on_path, "convolutions alone, on the longest path")
+    yield Way(pools, "with pools, on the longest path")
+    yield Way(_longest(graph, lambda n: _weighted(n) and not _depthwise(n)), "without the depthwise convolutions")
+    yield Way(convs + dense, "all layers with weights, parallel ones too")
+    yield Way(convs, "all convolutions, parallel ones too")
+    yield Way(len([n for n in run if n.inputs]), "all nodes: norms, activations and sums too")
+
+
+def _longest(graph: Graph, counts: Callable[[Node], bool]) -> int:
+    longest: list[int] = []
+    for node in graph.nodes:
+        longest.append(max((longest[i] for i in node.inputs), default=0) + counts(node))
+    return max((longest[i] for i in graph.outputs.values()), default=0)
+
+
+def _gate(node: Node, graph: Graph) -> bool:
+    """Whether a layer reads a single pixel and is not what an output comes of: that of a squeezed image."""
+    ends = {graph.nodes[i].path.partition("/")[0] for i in graph.outputs.values()}
+    return isinstance(node.op, Conv) and node.in_shapes[0][1:] == (1, 1) and node.path not in ends
+
+
+def _depthwise(node: Node) -> bool:
+    return isinstance(node.op, Conv) and node.op.groups == at(node.in_shapes[0][0]) > 1
+
+
+def _weighted(node: Node) -> bool:
+    return isinstance(node.op, (Conv, Deconv, Fc))
+
+
+_WAYS: dict[str, Callable[[Graph, int], Iterator[Way]]] = {
+    "params": _of_params,
+    "params_with_aux": _of_params_with_aux,
+    "macs": _of_macs,
+    "depth": _of_depth,
+}

@@ -1,0 +1,43 @@
+"""Rows in aligned columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from archdsl.diagnostics import escape_control
+from archdsl.report.table import Style
+
+_GAP = "  "
+
+
+def grid(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], style: Style, drop: Sequence[str] = ()
+) -> str:
+    """The rows under their titles; the columns named in `right` are flush right.
+
+    Where the style has a width, the columns named in `drop` are left out one by one until the rest fits; a last line
+    says which.
+    """
+    rows = [[escape_control(cell) for cell in row] for row in rows]
+    widths = {title: max([len(title), *(len(row[n]) for row in rows)]) for n, title in enumerate(titles)}
+    kept = list(titles)
+    for title in drop:
+        if style.width is None or sum(widths[t] + len(_GAP) for t in kept) - len(_GAP) <= style.width:
+            break
+        kept.remove(title)
+
+    def line(cells: Sequence[str], role: str) -> str:
+        pairs = [(t, c) for t, c in zip(titles, cells, strict=True) if t in kept]
+        padded = [c.rjust(widths[t]) if t in right else c.ljust(widths[t]) for t, c in pairs]
+        if role == "row":
+            padded[0] = style.paint("path", padded[0])
+            return _GAP.join(padded).rstrip()
+        return style.paint(role, _GAP.join(padded).rstrip())
+
+    whole = sum(widths[t] for t in kept) + len(_GAP) * (len(kept) - 1)
+    text = [line(titles, "head"), style.paint("quiet", ("─" if style.unicode else "-") * whole)]
+    text += [line(row, "row") for row in rows]
+    left_out = [t for t in titles if t not in kept]
+    if left_out:
+        text.append(style.paint("quiet", f"left out, to fit the width: {', '.join(left_out)}"))
+    return "\n".join(text) + "\n"

@@ -1,0 +1,100 @@
+"""The counts of a network for programs: JSON, CSV; and, for documents, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from archdsl.analysis.count import NodeCount, convention, count, count_nodes
+from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.summary import Row, Summary
+from archdsl.graph import Graph, Node
+from archdsl.report.words import kind_of, part_written
+from archdsl.shapes import concrete, format_shape
+
+_COLUMNS = ("path", "op", "inputs", "output", "params", "macs", "receptive_field", "line")
+
+
+def params_json(graph: Graph, batch: int = 1) -> dict[str, Any]:
+    """The contract of `archdsl params --format json`.
+
+    Shapes never contain the batch; MACs, FLOPs, activations and peak memory are for `batch` samples. `nodes`
+    are those that run at inference, so that their params and MACs sum to the totals; auxiliary heads are
+    only in `aux_params`. `op` is the kind; `line` the line of the spec (from 1), null where nothing was written.
+    """
+    counts = count_nodes(graph)
+    totals = count(graph, batch, counts)
+    return {
+        "name": graph.name,
+        "input": graph.input_spec,
+        "convention": convention(batch),
+        "totals": {
+            "params": totals.params,
+            "buffers": totals.buffers,
+            "aux_params": totals.aux_params,
+            "macs": totals.macs,
+            "flops": totals.flops,
+            "activations": totals.activations,
+            "peak_memory_bytes": totals.peak_memory_bytes,
+            "weight_bytes": totals.weight_bytes,
+        },
+        "nodes": [
+            _node(graph, node, counted, field, batch)
+            for node, counted, field in zip(graph.nodes, counts, receptive_fields(graph), strict=True)
+            if not node.training
+        ],
+    }
+
+
+def _node(graph: Graph, node: Node, counted: NodeCount, field: Field | None, batch: int) -> dict[str, Any]:
+    return {
+        "path": node.path,
+        "op": kind_of(node),
+        "inputs": [graph.nodes[i].path for i in node.inputs],
+        "output": list(concrete(node.shape)),
+        "params": counted.params,
+        "macs": batch * counted.macs,
+        "receptive_field": None if field is None else list(field),
+        "line": node.origin.span.line if node.origin.span.source.text else None,
+    }
+
+
+def params_csv(graph: Graph, batch: int = 1) -> str:
+    """The nodes of `params_json` as CSV with a header; lists are joined by blanks, sizes by `x`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for node in params_json(graph, batch)["nodes"]:
+        field = node["receptive_field"]
+        writer.writerow(
+            [
+                node["path"],
+                node["op"],
+                " ".join(node["inputs"]),
+                "x".join(map(str, node["output"])),
+                node["params"],
+                node["macs"],
+                "" if field is None else "x".join(map(str, field)),
+                "" if node["line"] is None else node["line"],
+            ]
+        )
+    return out.getvalue()
+
+
+def params_markdown(summary: Summary) -> str:
+    """The folded table of a summary as GitHub's Markdown, the totals in its last row, the convention below."""
+    totals = summary.totals
+    lines = ["| path | op | output | params | MACs |", "| :-- | :-- | --: | --: | --: |"]
+    lines += [_markdown_row(summary.graph, row) for row in summary.rows]
+    lines.append(f"| **total** | | | **{totals.params:,}** | **{totals.macs:,}** |")
+    if totals.aux_params:
+        lines.append(f"| auxiliary heads (training only) | | | {totals.aux_params:,} | |")
+    return "\n".join([*lines, "", f"Counted for {summary.convention}.", ""])
+
+
+def _markdown_row(graph: Graph, row: Row) -> str:
+    part = row.part
+    path = f"`{part.path}`" if part.last == part.path else f"`{part.path}` .. `{part.last}` x{len(part.copies)}"
+    op = part_written(graph, part).replace("|", "\\|").replace("`", "'")
+    return f"| {path} | {f'`{op}`' if op else ''} | {format_shape(row.shape)} | {row.params:,} | {row.macs:,} |"

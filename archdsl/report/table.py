@@ -1,0 +1,233 @@
+"""The table that `archdsl params` prints.
+
+Laid out here rather than by rich, whose import alone costs 55 ms of the 250 that the command may take. In a pipe the
+table is plain and never cut; in a terminal it fits the width and has colours, unless NO_COLOR is set.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TextIO, TypeAlias
+
+from archdsl.analysis.receptive_field import Field
+from archdsl.analysis.summary import Row, Summary
+from archdsl.diagnostics import escape_control
+from archdsl.report.words import part_written, run_name
+from archdsl.shapes import format_shape
+
+Share: TypeAlias = Literal["macs", "params"]
+
+_SGR = {
+    "head": "1",
+    "path": "36",
+    "quiet": "2",
+    "total": "1",
+    "name": "1",
+    "added": "1;32",
+    "removed": "1;31",
+    "changed": "1;33",
+    "moved": "1;35",
+}
+_GAP = "  "
+_GOOD, _LEAST = (24, 24), (16, 8)
+"""Widths below which the path and the op are not cut as long as a column can be left out instead, and at all."""
+
+
+class Style(NamedTuple):
+    """How to print: `width` in columns (None: as wide as it gets), colours, and lines drawn with box characters."""
+
+    width: int | None = None
+    color: bool = False
+    unicode: bool = True
+
+    def paint(self, role: str, text: str) -> str:
+        return f"\x1b[{_SGR[role]}m{text}\x1b[0m" if self.color and text.strip() else text
+
+
+def style_of(stream: TextIO) -> Style:
+    """The style that suits a stream: what it is (terminal or not), NO_COLOR, TERM and its encoding."""
+    terminal = stream.isatty()
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    width = None
+    if terminal:
+        import shutil  # 2 ms that a pipe need not wait for
+
+        width = shutil.get_terminal_size().columns
+    return Style(width, terminal and not plain, encoding.startswith("utf"))
+
+
+class _Column(NamedTuple):
+    title: str
+    right: bool
+    cells: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return max(len(self.title), max(map(len, self.cells), default=0))
+
+    def cut(self, width: int, dots: str) -> _Column:
+        """The column no wider than `width`, longer texts shortened in the middle of a path, at the end of an op."""
+        return self._replace(cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
+
+
+def params_table(summary: Summary, style: Style = Style(), share: Share = "macs") -> str:
+    """The table as text that ends with a newline: heading, rows, totals, auxiliary heads, and what was counted how."""
+    columns = _fit(_columns(summary, share), style)
+    line = ("─" if style.unicode else "-") * (sum(c.width for c in columns) + len(_GAP) * (len(columns) - 1))
+    body = list(zip(*(c.cells for c in columns), strict=True))
+    count = len(summary.rows)
+    text = [_heading(summary, style), ""]
+    text.append(_line(columns, [c.title for c in columns], lambda n: "head", style))
+    text.append(style.paint("quiet", line))
+    text += [_line(columns, cells, _cell_role(columns, cells), style) for cells in body[:count]]
+    text.append(style.paint("quiet", line))
+    text.append(_line(columns, body[count], lambda n: "total", style))
+    text += [_line(columns, cells, lambda n: "quiet", style) for cells in body[count + 1 :]]
+    return "\n".join([*text, "", *_footer(summary, style)]) + "\n"
+
+
+# --- cells -----------------------------------------------------------------------------------------------
+
+
+def _columns(summary: Summary, share: Share) -> list[_Column]:
+    totals = summary.totals
+    whole = totals.macs if share == "macs" else totals.params
+    rows = [_cells(summary, row, getattr(row, share), whole) for row in summary.rows]
+    everything = "100.0 %" if whole else "-"
+    rows.append(["total", "", "", _number(totals.params), _number(totals.macs), everything, ""])
+    if summary.aux_rows:
+        rows.append(["in training only:", "", "", "", "", "", ""])
+    rows += [[*_cells(summary, row, 0, 0)[:5], "", ""] for row in summary.aux_rows]
+    title = "of MACs" if share == "macs" else "of params"
+    titles = ("path", "op", "output", "params", "MACs", title, "receptive field")
+    return [_Column(t, n >= 2, tuple(row[n] for row in rows)) for n, t in enumerate(titles)]
+
+
+def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
+    part = row.part
+    path = part.path if len(part.copies) == 1 else f"{run_name(part, ' .. ')}  x{len(part.copies)}"
+    share = f"{100 * value / whole:.1f} %" if value and whole else "-"
+    return [
+        escape_control(path),
+        part_written(summary.graph, part),
+        format_shape(row.shape),
+        _number(row.params),
+        _number(row.macs),
+        share,
+        _field(row.field, len(row.shape)),
+    ]
+
+
+def _field(field: Field | None, rank: int) -> str:
+    if field is None:
+        return "all"
+    return str(field.height) if field.height == field.width else f"{field.height} x {field.width}"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}" if value else "-"
+
+
+def _shorten(text: str, width: int, dots: str, middle: bool) -> str:
+    if len(text) <= width:
+        return text
+    if not middle:
+        return text[: width - len(dots)] + dots
+    end = (width - len(dots)) * 2 // 3
+    return text[: width - len(dots) - end] + dots + text[len(text) - end :]
+
+
+# --- layout ----------------------------------------------------------------------------------------------
+
+
+def _fit(columns: list[_Column], style: Style) -> list[_Column]:
+    """Columns that fit the width: first the texts are cut, then the last columns left out."""
+    if style.width is None:
+        return columns
+    dots = "…" if style.unicode else ".."
+    while True:
+        excess = sum(c.width + len(_GAP) for c in columns) - len(_GAP) - style.width
+        path, op = columns[0], columns[1]
+        least = _GOOD if len(columns) > 5 else _LEAST
+        spare = max(path.width - least[0], 0) + max(op.width - least[1], 0)
+        if excess > spare and len(columns) > 4:
+            columns = columns[:-1]
+            continue
+        narrow = max(op.width - max(excess, 0), min(op.width, least[1]))
+        excess -= op.width - narrow
+        wide = max(path.width - max(excess, 0), min(path.width, least[0]))
+        return [path.cut(wide, dots), op.cut(narrow, dots), *columns[2:]]
+
+
+def _line(columns: Sequence[_Column], cells: Sequence[str], role: Callable[[int], str], style: Style) -> str:
+    texts = []
+    for n, (column, cell) in enumerate(zip(columns, cells, strict=True)):
+        padded = cell.rjust(column.width) if column.right else cell.ljust(column.width)
+        texts.append(style.paint(role(n), padded) if role(n) else padded)
+    return _GAP.join(texts).rstrip()
+
+
+def _cell_role(columns: Sequence[_Column], cells: Sequence[str]) -> Callable[[int], str]:
+    return lambda n: "path" if n == 0 else "quiet" if cells[n] == "-" or columns[n].title == "receptive field" else ""
+
+
+# --- around the rows -------------------------------------------------------------------------------------
+
+
+def _heading(summary: Summary, style: Style) -> str:
+    graph = summary.graph
+    batch = f", batch {summary.batch}" if summary.batch > 1 else ""
+    return f"{style.paint('name', escape_control(graph.name))}  input {escape_control(graph.input_spec)}{batch}"
+
+
+def _footer(summary: Summary, style: Style) -> list[str]:
+    totals, graph = summary.totals, summary.graph
+    at = graph.nodes[summary.peak.node]
+    entries = [
+        (
+            "params",
+            f"{totals.params:,} trained{f', {totals.buffers:,} in buffers' if totals.buffers else ''}; "
+            f"{in_bytes(totals.weight_bytes)} of weights",
+        ),
+    ]
+    if totals.aux_params:
+        entries.append(("aux heads", f"{totals.aux_params:,} params more, in training only"))
+    entries += [
+        ("work", f"{in_short(totals.macs)}MACs = {in_short(totals.flops)}FLOPs; {totals.depth} weighted layers deep"),
+        (
+            "memory",
+            f"{totals.activations:,} activations; peak {in_bytes(totals.peak_memory_bytes)} at {escape_control(at.path)}",
+        ),
+    ]
+    sizes = ", ".join(str(size) for size in graph.sizes)
+    if sizes:
+        reasons = dict.fromkeys(size.pinned for size in graph.sizes if size.pinned)
+        entries.append(("sizes", sizes + "".join(f" ({escape_control(reason)})" for reason in reasons)))
+    entries.append(("counted", summary.convention))
+    return [line for label, text in entries for line in _entry(label, text, style)]
+
+
+def _entry(label: str, text: str, style: Style) -> list[str]:
+    head = label.ljust(11)
+    width = max((style.width or 0) - len(head), 30) if style.width else 10_000
+    lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    return [style.paint("quiet", head) + lines[0], *(" " * len(head) + line for line in lines[1:])]
+
+
+def in_short(value: int) -> str:
+    """A count in thousands, millions ... with four digits and its unit: `4.089 G`, or `832 ` without one."""
+    scaled, units = float(value), ["", "k", "M", "G", "T", "P", "E"]
+    while abs(scaled) >= 999.95 and len(units) > 1:
+        scaled /= 1000
+        units.pop(0)
+    if isinstance(value, int) and abs(value) < 1000:
+        return f"{value} "
+    return f"{scaled:#.4g} {units[0]}".replace(". ", " ")
+
+
+def in_bytes(value: int) -> str:
+    """Bytes in units of a thousand: `102.4 MB`."""
+    return f"{in_short(value)}B"

@@ -1,0 +1,181 @@
+"""Ops and blocks in words: as a spec writes them (`7x7 conv 64 /2`) and as a paper's figure does (`7x7 conv, 64,
+/2`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archdsl.analysis.parts import Part, head, is_block, scopes
+from archdsl.diagnostics import escape_control
+from archdsl.graph import Graph, Node, Scope
+from archdsl.ops import Again, Conv, Identity, Op
+from archdsl.shapes import Shape, at
+
+TIMES = "\u00d7"
+"""The multiplication sign, for drawings."""
+_LONG_PATH = 20
+_MAX_VALUE = 24
+"""Longer values (a table of connections, fixed weights) are shown as dots."""
+_FIGURE_NAMES = {
+    "maxpool": "max pool",
+    "avgpool": "avg pool",
+    "gap": "global avg pool",
+    "lrn": "LRN",
+    "gn": "group norm",
+    "ln": "layer norm",
+    "leaky_relu": "leaky ReLU",
+    "rbf": "RBF",
+}
+
+
+def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
+    """The short form of an op. `inputs` shapes tell a depthwise convolution; `normed`: a norm follows (no bias)."""
+    kind, fields = _kind_and_fields(op, inputs)
+    if normed and fields.get("bias") is False:
+        del fields["bias"]
+    kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
+    words = [f"{kernel[0]}x{kernel[1]}"] if kernel else []
+    words.append(kind)
+    words += [field_text(fields.pop(name)) for name in op.positional if name in fields]
+    words += [f"/{field_text(stride)}"] if stride else []
+    flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
+    words += [flags.get((name, repr(value)), f"{name}={field_text(value)}") for name, value in fields.items()]
+    return escape_control(" ".join(words))
+
+
+def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
+    """The label of an op in a drawing: window and kind, then width, stride and what else tells it from others."""
+    kind, fields = _kind_and_fields(op, inputs)
+    kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
+    if kind == "avgpool" and fields.get("adaptive"):
+        return f"avg pool to {kernel[0]}x{kernel[1]}"
+    name = _FIGURE_NAMES.get(kind, kind.replace("_", " "))
+    label = f"{kernel[0]}x{kernel[1]} {name}" if kernel else name
+    if "out" in fields:
+        label += f" {field_text(fields['out'])}" if kind == "fc" else f", {field_text(fields['out'])}"
+    label += f", /{field_text(stride)}" if stride and stride != kernel or stride and kind.endswith("conv") else ""
+    if kind.endswith("pool") and not stride:
+        label += f", /{field_text(kernel)}" if kernel else ""
+    label += f", groups {fields['groups']}" if fields.get("groups") and kind == "conv" else ""
+    label += f", dilation {field_text(fields['dilation'])}" if "dilation" in fields else ""
+    if kind in ("dropout", "droppath", "upsample", "slice"):
+        values = [field_text(v) for k, v in fields.items() if k in op.positional]
+        label += " " + " ".join(values) if values else ""
+    return escape_control(label)
+
+
+def part_written(graph: Graph, part: Part) -> str:
+    """What a row of a table says of a part: its node as written, or its block's name and arguments."""
+    if part.scope is not None and part.kind != "node":
+        return part_name(graph, part)
+    nodes = part.nodes(graph)
+    main = head(graph, part)
+    behind = [n.op for n in nodes if n.id > main.id]
+    normed = any(op.role == "norm" for op in behind)
+    return " ".join([node_written(main, normed), *(op.kind for op in behind)])
+
+
+def node_written(node: Node, normed: bool = False) -> str:
+    """The short form of a node: of its op, or which node it runs again."""
+    if node.shares:
+        return escape_control(f"{Again.kind} {node.again}")
+    return written(node.op, node.in_shapes, normed)
+
+
+def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
+    """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
+    main = head(graph, part)
+    behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
+    return f"{figure(main.op, main.in_shapes)}{', again' if main.shares else ''}", " ".join(behind)
+
+
+def run_name(part: Part, between: str, around: str = "") -> str:
+    """The path of a part within the scope `around`, or the first and last of a run (if they are long, its last
+    word)."""
+    first, last = (path.removeprefix(f"{around}.") for path in (part.path, part.last))
+    if part.path == part.last:
+        return first
+    return f"{first}{between}{last if len(first) < _LONG_PATH else last.rpartition('.')[2]}"
+
+
+def part_name(graph: Graph, part: Part) -> str:
+    """The block that a part is a call of; its arguments too, if all copies were called with the same."""
+    names = list(dict.fromkeys(block_name(graph, scope) for scope in scopes(graph, part)))
+    return names[0] if len(names) == 1 else f"{names[0].split('(')[0]}(...)" if names else ""
+
+
+def part_call(graph: Graph, part: Part) -> str:
+    """The same for a drawing: of arguments that differ between the copies only the place (`mbconv(6, 3, 80, 1, …)`)."""
+    calls = [block_name(graph, scope) for scope in scopes(graph, part)]
+    if len(set(calls)) <= 1:
+        return calls[0] if calls else ""
+    rows = [call.removesuffix(")").partition("(")[2].split(", ") for call in calls]
+    if len({len(row) for row in rows}) > 1 or any("[" in call or call.count("(") > 1 for call in calls):
+        return f"{calls[0].partition('(')[0]}(…)"
+    words = [column[0] if len(set(column)) == 1 else "…" for column in zip(*rows, strict=True)]
+    if set(words) == {"…"}:
+        return calls[0].partition("(")[0]
+    return f"{calls[0].partition('(')[0]}({', '.join(words)})"
+
+
+def composite_words(graph: Graph, scope: Scope) -> str:
+    """What a block without a name of its own is: `dense block, 6 layers`, `4 branches`."""
+    inside = [member for member in scope.members if isinstance(member, Scope)]
+    if scope.kind == "dense":
+        return f"dense block, {len(inside)} layers"
+    if scope.kind == "branches":
+        read = [len(graph.nodes[member].inputs) for member in scope.members if isinstance(member, int)]
+        return f"{max(read, default=1)} branches"  # what is merged: a branch of one node, or of none, is no scope
+    return scope.kind
+
+
+def block_name(graph: Graph, scope: Scope) -> str:
+    """`bottleneck(128, 2)` for a call of a block, as it was called; else what kind of composite it is."""
+    if scope.block is None:
+        return _composite_name(graph, scope)
+    call = graph.nodes[scope.first].origin.call if scope.first < scope.end else None
+    while call is not None and (call.path != scope.path or call.text.split("(")[0] != scope.block):
+        call = call.parent
+    return escape_control(call.text.removesuffix("()") if call is not None else scope.block)
+
+
+def _composite_name(graph: Graph, scope: Scope) -> str:
+    if not is_block(scope):
+        return ""
+    layers = [member for member in scope.members if isinstance(member, Scope)]
+    if scope.kind == "dense" and layers:
+        layer = block_name(graph, layers[0]) if layers[0].block else "layer"
+        return f"dense {len(layers)} * {layer}"
+    return scope.kind
+
+
+def kind_of(node: Node) -> str:
+    """The kind in words of the language: `dwconv` for a convolution with one group per channel."""
+    return _kind_and_fields(node.op, node.in_shapes)[0]
+
+
+def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, Any]]:
+    fields = op.explicit()
+    if not op.inference:
+        fields |= {name: getattr(op, name) for name in op.positional}
+    if type(op) is Conv and inputs and op.groups > 1 and op.groups == at(inputs[0][0]):
+        multiplier = op.out // op.groups
+        fields = {k: v for k, v in fields.items() if k not in ("out", "groups")}
+        return "dwconv", fields | ({"multiplier": multiplier} if multiplier > 1 else {})
+    return op.kind, fields
+
+
+def field_text(value: Any) -> str:
+    """A field's value: `2` for a pair of equal numbers, `[1,2]` for others, `...` for what is too long."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        if len(value) == 2 and value[0] == value[1] and isinstance(value[0], int):
+            return str(value[0])
+        text = "[" + ",".join(map(field_text, value)) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= _MAX_VALUE else "..."

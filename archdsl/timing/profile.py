@@ -1,0 +1,174 @@
+"""What each node of a model takes in ONNX Runtime, beside what the machine could do: the roofline.
+
+The roof of a node is the time that its multiply-accumulates take at the machine's rate for large matrix products, or
+that its bytes take at its rate for copying, whichever is longer (Williams, Waterman and Patterson 2009, "Roofline").
+Both rates are measured with ONNX Runtime itself, with the same threads.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from archdsl.runtime.session import Tuning, open_session
+from archdsl.timing.contestants import inputs
+from archdsl.timing.job import Job
+
+RUNS = 20
+_KERNEL = "_kernel_time"
+_FUSED = ("_nchwc", "_bn", "_fused")
+"""What ONNX Runtime's optimiser puts behind the name of a node that it made of others."""
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "ConvInteger", "MatMulInteger")
+_GEMM = 1024
+_COPY = 1 << 25
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Multiply-accumulates and bytes in a second, as measured."""
+
+    macs_s: float
+    bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTime:
+    """One node that ran: its path, its op, the middle of its times, and the work in it for the whole batch.
+
+    `bytes` are those of its inputs, weights and outputs. `of_gemm` is its rate of multiply-accumulates as a share of
+    the machine's, `of_roof` the shortest possible time as a share of what it took.
+    """
+
+    path: str
+    op: str
+    ms: float
+    macs: int
+    bytes: int
+    of_gemm: float
+    of_roof: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    machine: Machine
+    nodes: tuple[NodeTime, ...]
+    """In the order in which they ran."""
+
+    @property
+    def ms(self) -> float:
+        return sum(node.ms for node in self.nodes)
+
+
+def profile(job: Job, runs: int = RUNS) -> Profile:
+    """The nodes of the job's model on the processor, the middle of `runs` runs. Raises E0805 where it cannot run."""
+    machine = _machine(job.threads)
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        session = open_session(
+            Path(job.model), "cpu", Tuning(threads=job.threads, profile=str(Path(folder) / "profile"))
+        )
+        given = dict(zip(session.inputs, inputs(job).values(), strict=True))
+        for _ in range(runs + 2):
+            session.run(given)
+        events = json.loads(Path(session.inference.end_profiling()).read_text(encoding="utf-8"))
+    model = onnx.load(job.model, load_external_data=False)
+    return Profile(machine, tuple(_nodes(model, events, machine)))
+
+
+def _nodes(model: onnx.ModelProto, events: Iterable[Mapping[str, Any]], machine: Machine) -> list[NodeTime]:
+    times: dict[str, list[float]] = defaultdict(list)
+    facts: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            name = event["name"].removesuffix(_KERNEL)
+            times[name].append(event["dur"] / 1000)
+            facts[name] = event["args"]
+    macs = _macs(model, facts)
+    return [_node(name, facts[name], median(ms[2:] or ms), macs.get(name, 0), machine) for name, ms in times.items()]
+
+
+def _node(name: str, facts: Mapping[str, Any], ms: float, macs: int, machine: Machine) -> NodeTime:
+    moved = sum(_bytes(shape) for shape in (*facts["input_type_shape"], *facts["output_type_shape"]))
+    roof_ms = 1000 * max(macs / machine.macs_s, moved / machine.bytes_s)
+    took = max(ms, 1e-3)  # the profile counts in microseconds
+    return NodeTime(
+        _plain(name), facts["op_name"], ms, macs, moved, 1000 * macs / took / machine.macs_s, min(roof_ms / took, 1.0)
+    )
+
+
+def _bytes(typed: Mapping[str, Sequence[int]]) -> int:
+    ((kind, shape),) = typed.items()
+    size = {"float": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "double": 8}.get(kind, 1)
+    return size * prod(shape)
+
+
+def _plain(name: str) -> str:
+    for suffix in _FUSED:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _macs(model: onnx.ModelProto, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Multiply-accumulates by event. A node that ONNX Runtime fused with those before it did their work as well."""
+    by_name = {node.name: node for node in model.graph.node}
+    producer = {out: node for node in model.graph.node for out in node.output}
+    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    timed = {_plain(name) for name in facts}
+    found = {}
+    for event, told in facts.items():
+        stack = [by_name[name]] if (name := _plain(event)) in by_name else []
+        total = 0
+        while stack:
+            node = stack.pop()
+            if node.op_type in _WEIGHTED:
+                shape = next((weights[i] for i in node.input if len(weights.get(i, ())) > 1), ())
+                total += prod(shape) * _places(node.op_type, told) if shape else 0
+            stack += [p for i in node.input if (p := producer.get(i)) is not None and p.name not in timed]
+        found[event] = total
+    return found
+
+
+def _places(op: str, told: Mapping[str, Any]) -> int:
+    """How often each weight is used: once for each sample and each place of the output (of the input for
+    ConvTranspose)."""
+    side = told["input_type_shape"] if op == "ConvTranspose" else told["output_type_shape"]
+    ((_, shape),) = side[0].items()
+    return int(shape[0] * prod(shape[2:])) if len(shape) > 2 else int(prod(shape[:-1]))
+
+
+# --- what the machine can do -----------------------------------------------------------------------------
+
+
+def _machine(threads: int) -> Machine:
+    square = np.ones((_GEMM, _GEMM), np.float32)
+    gemm = _fastest("MatMul", [square, square], threads)
+    copy = _fastest("Relu", [np.ones(_COPY, np.float32)], threads)
+    return Machine(_GEMM**3 / gemm, 2 * 4 * _COPY / copy)
+
+
+def _fastest(op: str, arrays: Sequence[np.ndarray[Any, Any]], threads: int) -> float:
+    """Seconds of the fastest of several runs of one node."""
+    names = [f"x{n}" for n in range(len(arrays))]
+    given = [helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in zip(names, arrays, strict=True)]
+    made = [helper.make_tensor_value_info("y", TensorProto.FLOAT, arrays[0].shape)]
+    graph = helper.make_graph([helper.make_node(op, names, ["y"])], op, given, made)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    session = open_session(model.SerializeToString(), "cpu", Tuning(threads=threads))
+    feed = dict(zip(names, arrays, strict=True))
+    best = float("inf")
+    for _ in range(15):
+        begun = time.perf_counter()
+        session.run(feed)
+        best = min(best, time.perf_counter() - begun)
+    return best

@@ -1,0 +1,202 @@
+"""Contestants timed in turns, so that a machine that is busy is equally busy for all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from archdsl.diagnostics import ArchError, error
+from archdsl.timing.job import Job
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+ROUNDS = 10
+"""Turns of each contestant. The ratio of two is taken turn by turn."""
+_WARM_RUNS, _WARM_S = 3, 0.5
+_HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Every process asks the system for large pages. With small ones it gets those that are free, scattered over the memory
+and its caches: of four processes with one file the first was slower by 14 % in run after run, with large ones all took
+the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What was measured of one contestant: milliseconds of a run of the whole batch, at the middle, at 95 %, and the
+    spread (90 % of the runs, as a share of the middle); `images_s` at the middle.
+
+    `ratio` is its time by that of the first contestant, the middle of the turns, with the least and the largest;
+    `difference` is `max|a - b| / max|b|` of its outputs to the first one's. `peak_bytes` is the whole process's, the
+    library included, `ready_s` what loading, compiling and the first run took.
+    """
+
+    kind: str
+    version: str
+    batch: int
+    runs: int
+    warm_runs: int
+    p50_ms: float
+    p95_ms: float
+    spread: float
+    images_s: float
+    ratio: tuple[float, float, float]
+    difference: float
+    peak_bytes: int
+    ready_s: float
+
+
+class _Worker:
+    """A contestant's process."""
+
+    def __init__(self, job: Job, folder: str) -> None:
+        self.job = job
+        self.said = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed with the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "archdsl.timing.worker", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.said,
+            encoding="utf-8",
+            env={**_HUGE_PAGES, **os.environ},
+        )
+        self.turns: list[list[float]] = []
+        self.peak_bytes = 0
+        try:
+            self.facts = self.ask(job.to_json())
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, what: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(what) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except OSError:
+            line = ""
+        facts: dict[str, Any] = json.loads(line) if line else {"failed": self._last_words()}
+        if "failed" in facts:
+            raise error("E0810", f"`{self.job.kind}` cannot run this network: {facts['failed']}", status=1)
+        return facts
+
+    def run(self, times: int) -> list[float]:
+        facts = self.ask({"times": times})
+        self.peak_bytes = facts["peak_bytes"]
+        found: list[float] = facts["ms"]
+        return found
+
+    def warm(self) -> int:
+        """Runs until it is warm, and returns how many runs that took."""
+        runs, spent = 1, 0.0
+        while runs < _WARM_RUNS or spent < 1000 * _WARM_S:
+            spent += sum(self.run(1))
+            runs += 1
+        return runs
+
+    def close(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.said.close()
+
+    def _last_words(self) -> str:
+        status = self.process.wait()
+        self.said.seek(0)
+        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
+        return f"its process ended with status {status}" + (f": {lines[-1][:300]}" if lines else "")
+
+
+class Contest:
+    """Contestants on the same inputs, started one after the other; the first is what the others are compared with."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.workers: list[_Worker] = []
+        self.failed: list[ArchError] = []
+
+    def __enter__(self) -> Contest:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            worker.close()
+
+    def add(self, job: Job) -> None:
+        """Starts a contestant. One that cannot run is kept in `failed`, unless it is the first: then it raises
+        E0810."""
+        try:
+            self.workers.append(_Worker(job, self.folder))
+        except ArchError as problem:
+            if not self.workers:
+                raise
+            self.failed.append(problem)
+
+    def timings(self, seconds: float, progress: Progress | None = None) -> list[Timing]:
+        """Times all of them in turns, `seconds` for each."""
+        warm = [worker.warm() for worker in self.workers]
+        times = [_times(worker, seconds) for worker in self.workers]
+        for number in range(ROUNDS):
+            order = range(len(self.workers))
+            for at in [*order[number % len(order) :], *order[: number % len(order)]]:
+                worker = self.workers[at]
+                worker.run(1)  # caches hold what the one before left
+                worker.turns.append(worker.run(times[at]))
+            if progress is not None:
+                progress(number + 1, ROUNDS)
+        return [_timing(worker, self.workers[0], runs) for worker, runs in zip(self.workers, warm, strict=True)]
+
+
+def _times(worker: _Worker, seconds: float) -> int:
+    """How many runs fill a turn."""
+    return max(1, round(1000 * seconds / ROUNDS / median(worker.run(3))))
+
+
+def _timing(worker: _Worker, first: _Worker, warm: int) -> Timing:
+    runs = sorted(ms for turn in worker.turns for ms in turn)
+    middle = median(runs)
+    ratios = [median(a) / median(b) for a, b in zip(worker.turns, first.turns, strict=True)]
+    return Timing(
+        worker.job.kind,
+        worker.facts["version"],
+        worker.job.batch,
+        len(runs),
+        warm,
+        middle,
+        _at(runs, 0.95),
+        (_at(runs, 0.95) - _at(runs, 0.05)) / middle,
+        1000 * worker.job.batch / middle,
+        (median(ratios), min(ratios), max(ratios)),
+        _difference(worker.facts["outputs"], first.facts["outputs"]),
+        worker.peak_bytes,
+        worker.facts["ready_s"],
+    )
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+
+
+def _difference(mine: str, first: str) -> float:
+    """`max|a - b| / max|b|`, the largest over the outputs; infinite where their shapes differ."""
+    import numpy as np
+
+    with np.load(mine) as a, np.load(first) as b:
+        if [a[k].shape for k in a.files] != [b[k].shape for k in b.files]:
+            return float("inf")
+        return max(float(np.abs(a[k] - b[k]).max() / max(np.abs(b[k]).max(), 1e-30)) for k in a.files)

@@ -1,0 +1,71 @@
+"""One contestant in a process of its own: `python -m archdsl.timing.worker`.
+
+A line of JSON comes in, one goes out. The first is the job, whose answer comes when it can run; then `{"times": n}`
+runs it n times and answers with the milliseconds of each; the end of input ends it. What libraries print goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(**facts: Any) -> None:
+        answers.write(json.dumps(facts) + "\n")
+        answers.flush()
+
+    first, folder = json.loads(sys.stdin.readline()), sys.argv[1]
+    try:
+        _serve(first, folder, answer)
+    except Exception as problem:
+        from archdsl.diagnostics import ArchError
+
+        said = (
+            problem.diagnostics[0].message if isinstance(problem, ArchError) else f"{type(problem).__name__}: {problem}"
+        )
+        answer(failed=" ".join(said.split())[:500])
+
+
+def _serve(first: dict[str, Any], folder: str, answer: Any) -> None:
+    import numpy as np
+
+    from archdsl.timing.contestants import TABLE
+    from archdsl.timing.job import Job
+
+    job = Job.from_json(first)
+    begun = time.perf_counter()
+    contestant = TABLE[job.kind].make(job)
+    contestant.run()
+    ready = time.perf_counter() - begun
+    path = os.path.join(folder, f"{os.getpid()}.npz")
+    np.savez(path, *contestant.outputs())
+    answer(ready_s=ready, outputs=path, version=contestant.version)
+    for line in sys.stdin:
+        times = []
+        for _ in range(json.loads(line)["times"]):
+            start = time.perf_counter()
+            contestant.run()
+            times.append(1000 * (time.perf_counter() - start))
+        answer(ms=times, peak_bytes=_peak())
+
+
+def _peak() -> int:
+    """The most memory that this process has had, in bytes; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            line = next(line for line in status if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""A record in an ONNX file that says what the file was compared with, and how far it was from it.
+
+It is one entry of the file's metadata, its last field. With it stands the SHA-256 of everything else in the file, so
+that a file that was changed afterwards no longer matches. Reading and writing step over the graph: no weight is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from archdsl.files.atomic import Written, atomic_write
+from archdsl.files.atomic import sha256 as file_sha256
+from archdsl.files.disk import BLOCK
+from archdsl.runtime.model import DELIMITED, METADATA, fields, pair
+
+KEY = "verified"
+VERSION = 1
+MAX_BATCH = 1024
+_TAG = bytes([METADATA << 3 | 2])
+
+
+def content_sha256(path: Path) -> str:
+    """The SHA-256 of the file without its certificate."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for piece in _without(file):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def data_sha256(path: Path) -> str | None:
+    """That of the file of weights beside the model, where there is one."""
+    data = path.with_name(f"{path.name}.data")
+    return file_sha256(data) if data.is_file() else None
+
+
+def write(path: Path, facts: dict[str, Any]) -> Written:
+    """Puts the certificate into the file, in the place of one that is there. The file is replaced whole or not at all.
+
+    Errors: E0701, E0704.
+    """
+    text = json.dumps({"version": VERSION, **facts}, separators=(",", ":"), ensure_ascii=False)
+    entry = _field(b"\x0a", KEY.encode()) + _field(b"\x12", text.encode())
+    with path.open("rb") as file, atomic_write(path, force=True, need=os.path.getsize(path), sync=True) as output:
+        for piece in _without(file):
+            output.write(piece)
+        output.write(_field(_TAG, entry))
+    assert output.written is not None
+    return output.written
+
+
+def read(metadata: dict[str, str]) -> dict[str, Any] | None:
+    """The certificate among a file's metadata; None where there is none that can be read."""
+    try:
+        found = json.loads(metadata[KEY])
+    except (KeyError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and _sound(found) else None
+
+
+def _sound(found: dict[str, Any]) -> bool:
+    """Whether it says what is needed to repeat the run. The file may come from anybody."""
+    seed, batch, size = found.get("seed"), found.get("batch"), found.get("input")
+    return (
+        found.get("version") == VERSION
+        and type(seed) is int
+        and 0 <= seed < 2**63
+        and type(batch) is int
+        and 1 <= batch <= MAX_BATCH
+        and (size is None or (isinstance(size, str) and len(size) < 100))
+    )
+
+
+def _without(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of all fields but the certificate's, in pieces."""
+    size = os.fstat(file.fileno()).st_size
+    start, kept = 0, []
+    for field, length in fields(file, size):
+        body = file.tell()
+        wire_end = body + length if field in DELIMITED else body
+        if field == METADATA and pair(file.read(length))[0] == KEY:
+            kept.append((start, body - _head_size(length)))
+            start = wire_end
+        file.seek(wire_end)
+    kept.append((start, size))
+    for begin, end in kept:
+        file.seek(begin)
+        while begin < end:
+            piece = file.read(min(BLOCK, end - begin))
+            if not piece:
+                return
+            begin += len(piece)
+            yield piece
+
+
+def _head_size(length: int) -> int:
+    return len(_TAG) + len(_varint(length))
+
+
+def _field(tag: bytes, body: bytes) -> bytes:
+    return tag + _varint(len(body)) + body
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])

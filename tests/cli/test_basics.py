@@ -1,0 +1,404 @@
+"""The command line as a whole: help, exit statuses, streams, what is imported, and `archdsl params`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import archdsl
+from archdsl.cli import SECTIONS, main
+from archdsl.diagnostics import ArchError
+from tests.support.places import CAT
+
+HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "rich", "PIL")
+TINY = (
+    "name: tiny\ninput: 3x8x8\nargs: {classes: 10}\nnet:\n  conv: 3x3 conv 4 bn relu\n  pool: gap\n  fc: fc classes\n"
+)
+COMMANDS = [name for section in SECTIONS.values() for name in section]
+
+
+def run(*args: object, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], input=stdin)
+
+
+def process(*args: object, **more: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "archdsl", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+# --- the whole -------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_loads_none() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for name in COMMANDS:
+        assert f"  {name} " in result.stdout
+    code = "import sys; from archdsl.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print(sorted(m for m in sys.modules if m.startswith('archdsl.cli.')), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip() == "['archdsl.cli.console', 'archdsl.cli.options']"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    with click.Context(main) as ctx:
+        command = main.get_command(ctx, name)
+    assert command is not None
+    assert command.name == name
+    assert (command.help or "").strip()
+    assert run(name, "--help").exit_code == 0
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    assert all(option.help for option in options), "every option says what it does"
+    assert "--color" in {o for option in options for o in option.opts}
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"archdsl {archdsl.__version__}\n"
+    assert process("--version").stdout == f"archdsl {archdsl.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "said"),
+    [
+        ([], 2, "Usage: archdsl"),
+        (["parms"], 2, "there is no command 'parms'; did you mean `params`?"),
+        (["params"], 2, "Missing argument 'SPEC'"),
+        (["params", "vgg16", "--bogus"], 2, "No such option"),
+        (["params", "vgg16", "--all", "--depth", "2"], 2, "--depth cannot be given"),
+        (["params", "vgg16", "--all", "--format", "csv"], 2, "always lists every node"),
+        (["params", "vgg16", "--batch", "0"], 2, "0 is not in the range"),
+        (["params", "vgg16", "-a", "classes"], 2, "is not NAME=VALUE"),
+        (["params", "vgg16", "-a", "classes=1", "-a", "classes=2"], 2, "is given twice"),
+        (["params", "vgg16", "-a", "clases=3"], 2, "error[E0212]: `vgg16` has no argument `clases`"),
+        (["params", "vgg16", "-a", "classes=[3]"], 2, "error[E0308]"),
+        (["params", "vgg16", "--input", "3x3"], 2, "error[E0202]"),
+        (["params", "vgg16", "--input", "512"], 2, "help: `3x512x512`"),
+        (["params", "lenet5", "--input", "64"], 2, "help: `1x64x64`"),
+        (["params", "vgg16", "--input", "512x400"], 2, "help: `3x512x400`"),
+        (["params", "resnt50"], 2, "did you mean `resnet50`?"),
+        (["params", "missing.yaml"], 2, "error[E0114]"),
+    ],
+)
+def test_wrong_usage(args: list[str], status: int, said: str) -> None:
+    result = run(*args)
+    assert result.exit_code == status
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_vector_may_take_the_place_of_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "flat.yaml"
+    path.write_text("input: 1x28x28\nnet: [fc 10]\n")
+    assert run("params", path, "--input", "784").exit_code == 0
+    assert run("params", "-", "--input", "28", stdin="input: 1x28x28\nnet: [3x3 conv 4]\n").stderr.endswith(
+        "help: `1x28x28`\n"
+    )
+
+
+def test_python_is_told_so_too() -> None:
+    with pytest.raises(ArchError, match="takes an image"):
+        archdsl.load("lenet5", input=(64,))
+
+
+def test_a_wrong_spec_is_status_1(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("input: 3x8x8\nnet: [3x3 conv 0]\n")
+    result = run("params", path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error[E")
+    assert f"{path}:2:" in result.stderr
+
+
+def test_an_argument_may_bear_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "named.yaml"
+    path.write_text("input: 3x8x8\nargs: {spec: 4, args: 2, self: 1}\nnet: [3x3 conv spec*args*self]\n")
+    result = run("params", path, "-a", "spec=5", "-a", "self = 2", "--format", "json")
+    assert json.loads(result.stdout)["nodes"][-1]["output"] == [20, 8, 8]
+
+
+def test_standard_input() -> None:
+    assert run("params", "-", stdin=TINY).exit_code == 0
+    result = run("params", "-", stdin="input: 3x8x8\nnet: [nonsense]\n")
+    assert result.exit_code == 1
+    assert "<stdin>:2:7" in result.stderr
+
+
+# --- failures that are not the user's --------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def fail(*args: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr("archdsl.network.open_network", fail)
+    yield
+
+
+@pytest.mark.usefixtures("broken")
+def test_an_internal_error_asks_for_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARCHDSL_DEBUG", raising=False)
+    result = run("params", "vgg16")
+    assert result.exit_code == 2
+    assert "error[E0999]: internal error" in result.stderr
+    assert "ZeroDivisionError at test_cli_basics.py:" in result.stderr
+    assert "please report it" in result.stderr
+    assert "Traceback" not in result.stderr
+    monkeypatch.setenv("ARCHDSL_DEBUG", "1")
+    result = run("params", "vgg16")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+
+
+def test_a_reader_that_goes_away() -> None:
+    command = [sys.executable, "-m", "archdsl", "params", "resnet152", "--all"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.close()
+    said = child.stderr.read()
+    child.stderr.close()
+    assert child.wait(60) == 141
+    assert said == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_a_full_disk_behind_standard_output() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "archdsl", "params", "vgg16"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert b"cannot write to standard output: no space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to send")
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
+    fifo = tmp_path / "ready"
+    os.mkfifo(fifo)
+    code = f"""if True:
+        import archdsl.files, signal, sys, time
+        signal.signal(signal.{sent}, signal.default_int_handler if {sent!r} == "SIGINT" else signal.SIG_DFL)  # nohup ignores them
+        def wait(*args):
+            open({str(fifo)!r}, "w").close()
+            time.sleep(60)
+        archdsl.files.Output.write = wait
+        from archdsl.cli import main
+        sys.argv = ["archdsl", "compile", "lenet5", "--to", "torch"]
+        main()
+    """
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    fifo.open().close()
+    assert len([*tmp_path.glob(".archdsl-*")]) == 1
+    time.sleep(0.1)
+    child.send_signal(getattr(signal, sent))
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, out, err.strip()) == (128 + getattr(signal, sent), b"", b"")
+    assert [*tmp_path.iterdir()] == [fifo]
+
+
+# --- start-up --------------------------------------------------------------------------------------------
+
+
+def loaded(code: str) -> set[str]:
+    """The heavy packages that a piece of code has imported at its end."""
+    tail = f"import sys; print(*[m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{tail}"], capture_output=True, text=True, timeout=60)
+    return set(done.stderr.split())
+
+
+def main_then(*args: str) -> str:
+    return f"from archdsl.cli import main\ntry: main({list(args)!r})\nexcept SystemExit as e: assert not e.code, e.code"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["params", "vgg16"],
+        ["params", "resnet50", "--format", "json"],
+        ["params", "resnet50", "--format", "csv"],
+        ["params", "resnet50", "--format", "markdown"],
+        ["check", "vgg16"],
+        ["diagram", "lenet5", "-o", "-", "--format", "dot"],
+        ["list"],
+        ["--help"],
+    ],
+)
+def test_nothing_heavy_is_loaded(args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert loaded(main_then(*args)) == set()
+
+
+def test_the_test_above_can_fail() -> None:
+    assert loaded("import numpy") == {"numpy"}
+
+
+def test_source_and_onnx_need_no_torch(tmp_path: Path) -> None:
+    for target in ("onnx", "torch", "weights"):
+        code = main_then("compile", "lenet5", "--to", target, "-o", str(tmp_path / f"{target}.py"))
+        assert "torch" not in loaded(code)
+
+
+def test_pydantic_takes_our_plugin_loader_or_gets_its_own() -> None:
+    code = """if True:
+        import sys
+        from archdsl import cli
+        cli._begin_process()
+        import pydantic
+        class A(pydantic.BaseModel):
+            x: int
+        assert A(x=3).x == 3
+        from pydantic.plugin import _loader
+        assert type(_loader).__name__ == "_NoPlugins"
+        assert callable(_loader.get_plugins) and not _loader.get_plugins()
+        assert _loader.PYDANTIC_ENTRY_POINT_GROUP == "pydantic"
+        assert type(sys.modules["pydantic.plugin._loader"]).__name__ == "module"
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+# --- colours ---------------------------------------------------------------------------------------------
+
+
+def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for args in (["params", "lenet5"], ["check", "lenet5"], ["list", "lenet5"]):
+        assert "\x1b[" not in run(*args).output, "a pipe gets none"
+        assert "\x1b[" in run(*args, "--color", "always").output
+        assert "\x1b[" not in run(*args, "--color", "never").output
+    assert "\x1b[" in run("--color", "always", "params", "vgg61").stderr
+    assert "\x1b[" in run("params", "--color", "always", "vgg61").stderr
+
+
+def test_a_terminal_gets_colours_unless_told_otherwise() -> None:
+    pty = pytest.importorskip("pty")
+    for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+        environment = {**os.environ, "TERM": "xterm", **more}
+        if "NO_COLOR" not in more:
+            environment.pop("NO_COLOR", None)
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "archdsl", "params", "perceptron"]
+        with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as child:
+            os.close(theirs)
+            said = b""
+            while True:
+                try:
+                    piece = os.read(ours, 65536)
+                except OSError:
+                    break
+                if not piece:
+                    break
+                said += piece
+            child.wait(60)
+        os.close(ours)
+        assert (b"\x1b[" in said) is coloured
+
+
+def test_a_terminal_that_knows_ascii_only() -> None:
+    done = process("params", "vgg16", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "-----" in done.stdout
+
+
+# --- params ----------------------------------------------------------------------------------------------
+
+
+def test_params_as_a_table(tiny: Path) -> None:
+    result = run("params", tiny)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == "tiny  input 3x8x8"
+    assert [line.split()[0] for line in lines if line[:4] in ("conv", "pool", "fc  ")] == ["conv", "pool", "fc"]
+    total = next(line for line in lines if line.startswith("total"))
+    assert total.split()[1] == str(archdsl.loads(TINY).params)
+
+
+def test_params_as_json_is_a_contract(tiny: Path) -> None:
+    report = json.loads(run("params", tiny, "--format", "json", "--batch", 8, "-a", "classes=3").stdout)
+    assert list(report) == ["name", "input", "convention", "totals", "nodes"]
+    assert list(report["totals"]) == [
+        "params",
+        "buffers",
+        "aux_params",
+        "macs",
+        "flops",
+        "activations",
+        "peak_memory_bytes",
+        "weight_bytes",
+    ]
+    assert list(report["nodes"][0]) == ["path", "op", "inputs", "output", "params", "macs", "receptive_field", "line"]
+    totals = report["totals"]
+    assert sum(node["params"] for node in report["nodes"]) == totals["params"]
+    assert sum(node["macs"] for node in report["nodes"]) == totals["macs"] == totals["flops"] // 2
+    assert report["nodes"][-1]["output"] == [3]
+    assert report["nodes"][-1]["line"] == 7
+    assert totals["macs"] == 8 * archdsl.loads(TINY, classes=3).macs
+
+
+def test_params_at_another_size(tiny: Path) -> None:
+    report = json.loads(run("params", tiny, "--input", "3x16x16", "--format", "json").stdout)
+    assert report["input"] == "3x16x16"
+    assert report["nodes"][1]["output"] == [4, 16, 16]
+
+
+def test_params_of_everything_and_in_depth() -> None:
+    assert len(run("params", "resnet50", "--all").stdout.splitlines()) > 150
+    assert "layer3" in run("params", "resnet50", "--depth", "0").stdout
+    deep = run("params", "resnet50", "--depth", "2").stdout
+    assert "layer1.0.conv1" in deep
+    assert "of params" in run("params", "resnet50", "--share", "params").stdout
+
+
+def test_params_into_a_file(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert run("params", tiny, "--format", "csv", "-o", out).stdout == ""
+    assert out.read_text() == run("params", tiny, "--format", "csv").stdout
+    again = run("params", tiny, "--format", "csv", "-o", out)
+    assert (again.exit_code, "E0703" in again.stderr) == (2, True)
+    assert run("params", tiny, "--format", "csv", "-o", out, "--force").exit_code == 0
+    over = run("params", tiny, "-o", tiny, "--force")
+    assert (over.exit_code, "E0702" in over.stderr) == (2, True)
+    assert tiny.read_text() == TINY
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "\ud800", "-", "con\n\x1b[31m"])
+def test_names_no_file_can_have(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = str(CAT)
+    for args in (
+        ["params", f"{name}/x.yaml"],
+        ["check", f"{name}/x.yaml"],
+        ["params", "lenet5", "-o", f"{name}/x"],
+        ["compile", "lenet5", "-o", f"{name}/x"],
+        ["compile", "lenet5", "--all-targets", "-o", f"{name}/x"],
+        ["compile", "lenet5", "--weights", f"{name}/x.safetensors"],
+        ["diagram", "lenet5", "-o", f"{name}/x.svg"],
+        ["predict", "edge_filter", photo, "-o", f"{name}/x.png"],
+        ["predict", "edge_filter", f"{name}/x.jpg"],
+        ["predict", f"{name}/x.onnx", photo],
+    ):
+        result = run(*args)
+        assert result.exit_code == 2, (args, result.output)
+        assert "error[E0999]" not in result.output
+        assert "\x1b" not in result.output
+        assert not list(tmp_path.iterdir())

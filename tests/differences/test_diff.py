@@ -1,0 +1,339 @@
+"""`archdsl diff`: what is told of two networks, by people and programs, and to git."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torchvision
+from click.testing import CliRunner, Result
+
+import archdsl
+from archdsl.cli import main
+from archdsl.differences.compare import Comparison, Row, compare
+from archdsl.language.format.format import format_source
+from archdsl.source import read
+from tests.support.places import ROOT
+
+BLOCKS = """
+defaults: {conv: bn relu}
+blocks:
+  basic(w, s=1):
+    residual: {conv1: 3x3 conv w /s, conv2: 3x3 conv w linear}
+    then: relu
+"""
+
+
+def run(*args: object, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], input=stdin)
+
+
+def compared(a: str, b: str) -> Comparison:
+    return compare(archdsl.load(a).graph, archdsl.load(b).graph)
+
+
+def told(row: Row) -> tuple[str, str | None, str | None, int]:
+    return row.mark, row.before and row.before.part.path, row.after and row.after.part.path, len(row.all)
+
+
+def facts(row: Row) -> dict[str, tuple[Any, Any]]:
+    return {fact.name: (fact.before, fact.after) for fact in row.facts}
+
+
+def test_a_deeper_resnet_has_seventeen_blocks_more() -> None:
+    (row,) = compared("resnet50", "resnet101").rows
+    assert told(row) == ("added", None, "layer3.6", 17)
+    assert sum(r.costs[1].params for r in row.all if r.costs[1]) == 44_549_160 - 25_557_032
+
+
+def test_resnext_differs_in_widths_and_groups_of_every_block() -> None:
+    found = compared("resnet50", "resnext50_32x4d")
+    assert [told(row) for row in found.rows] == [
+        ("changed", f"layer{n}.0", f"layer{n}.0", c) for n, c in enumerate((3, 4, 6, 3), 1)
+    ]
+    inside = {row.side.name: facts(row) for row in found.rows[0].rows}
+    assert inside == {
+        "conv1": {"out": (64, 128), "receives": ((64,), (128,))},
+        "conv2": {"out": (64, 128), "groups": (1, 32), "receives": ((64,), (128,))},
+        "conv3": {"receives": ((64,), (128,))},
+    }
+
+
+def test_norms_put_into_a_list_renumber_what_follows() -> None:
+    found = compared("vgg16", "vgg16_bn")
+    assert [told(row) for row in found.rows] == [
+        ("changed", "features.0", "features.0", 13),
+        ("moved", "features.4", "features.6", 5),
+    ]
+    assert list(facts(found.rows[0])) == ["norm"]
+
+
+@pytest.mark.parametrize(("a", "b"), [("vgg16", "vgg16_bn"), ("resnet18", "resnet50"), ("densenet121", "densenet169")])
+def test_the_weights_that_carry_over_are_those_of_torchvision(a: str, b: str) -> None:
+    import torch
+
+    with torch.device("meta"):
+        old, new = (getattr(torchvision.models, name)().state_dict() for name in (a, b))
+    fit = [new[key].numel() for key in new if key in old and old[key].shape == new[key].shape]
+    weights = compared(a, b).weights
+    assert (weights.fit.tensors, weights.fit.numbers) == (len(fit), sum(fit))
+    assert weights.all.numbers == sum(value.numel() for value in new.values())
+    assert weights.all.tensors == sum(getattr(weights, name).tensors for name in ("fit", "renamed", "reshaped", "new"))
+
+
+def test_a_name_that_now_means_another_node_is_told() -> None:
+    """`features.28.bias` of vgg16 is a convolution's, of vgg16_bn a norm's, both of 512 numbers."""
+    assert compared("vgg16", "vgg16_bn").weights.strangers.tensors == 4
+
+
+@pytest.mark.parametrize("name", ["resnet50", "googlenet", "unet", "lenet5_1998", "mobilenet_v3_large"])
+def test_the_long_form_and_a_formatted_text_are_the_same_network(name: str, tmp_path: Path) -> None:
+    from archdsl.backends.spec.rewrite import long_text
+    from archdsl.spec.open import open_spec
+
+    long = tmp_path / "long.yaml"
+    long.write_text(long_text(open_spec(name), None, {}))
+    short = tmp_path / "short.yaml"
+    short.write_text(format_source(read(long)))
+    one, other, whole = (archdsl.load(spec) for spec in (long, short, name))
+    assert compare(whole.graph, one.graph).equal and compare(one.graph, other.graph).equal
+    assert not compare(whole.graph, other.graph).rows
+
+
+def test_what_is_written_out_is_no_difference(net: Callable[..., Any]) -> None:
+    short = net("net: {c: 3x3 conv 4, p: 2x2 maxpool, d: 2x2 deconv 4 /2}")
+    long = net("net: {c: 3x3 conv 4 pad=1 bias, p: 2x2 maxpool /2 pad=0, d: 2x2 deconv 4 /2 pad=0}")
+    found = compare(short.graph, long.graph)
+    assert found.equal and not found.rows
+
+
+def test_a_wrapped_network_is_moved_not_rewritten(net: Callable[..., Any]) -> None:
+    a = net(BLOCKS + "net: {stem: 3x3 conv 8, body: [basic(8), 'basic(16, 2)'], fc: fc 10}")
+    b = net(BLOCKS + "net: {trunk: {stem: 3x3 conv 8, body: [basic(8), 'basic(16, 2)']}, fc: fc 10}")
+    found = compare(a.graph, b.graph)
+    assert {told(row)[:3] for row in found.rows} == {("moved", "stem", "trunk.stem"), ("moved", "body", "trunk.body")}
+    assert not found.equal and found.weights.new.tensors == 0 and found.weights.renamed.tensors > 0
+
+
+def test_blocks_of_another_make_are_replaced(net: Callable[..., Any]) -> None:
+    found = compared("resnet18", "resnet50")
+    assert [told(row) for row in found.rows[:3]] == [
+        ("removed", "layer1.0", None, 2),
+        ("added", None, "layer1.0", 1),
+        ("added", None, "layer1.1", 2),
+    ]
+
+
+def test_a_renamed_block_is_told_as_renamed_with_what_changed(net: Callable[..., Any]) -> None:
+    a = net(BLOCKS + "net: {one: basic(8), two: basic(16), fc: fc 10}")
+    b = net(BLOCKS + "net: {one: basic(8), second: basic(16), fc: fc 10}")
+    (row,) = compare(a.graph, b.graph).rows
+    assert told(row) == ("moved", "two", "second", 1)
+
+
+def test_other_wiring_alone_is_a_difference(net: Callable[..., Any]) -> None:
+    text = "net: {a: 3x3 conv 4, b: 3x3 conv 4, out: 'concat <- %s'}"
+    (row,) = compare(net(text % "a, b").graph, net(text % "b, a").graph).rows
+    assert facts(row) == {"reads": (("a", "b"), ("b", "a"))}
+
+
+def test_another_size_is_one_line() -> None:
+    a, b = archdsl.load("resnet20"), archdsl.load("resnet20", input="3x64x64")
+    found = compare(a.graph, b.graph)
+    assert [told(row)[0] for row in found.rows] == ["changed"] and found.rows[0].side.name == "input"
+    assert not found.equal and len(found.resized) > 60
+
+
+def test_every_pair_of_families_is_compared_and_a_network_equals_itself() -> None:
+    names = [
+        "lenet5",
+        "alexnet",
+        "googlenet",
+        "squeezenet1_0",
+        "densenet121",
+        "unet",
+        "shufflenet_v2_x1_0",
+        "nasnetalarge",
+    ]
+    graphs = [archdsl.load(name).graph for name in names]
+    for a in graphs:
+        assert compare(a, a).equal and not compare(a, a).rows and compare(a, a).same == len(a.nodes)
+    for a, b in zip(graphs, graphs[1:] + graphs[:1], strict=True):
+        found = compare(a, b)
+        gained = sum(side.params if side else 0 for row in found.rows for r in row.all for side in r.costs[1:])
+        lost = sum(side.params if side else 0 for row in found.rows for r in row.all for side in r.costs[:1])
+        moved = (
+            found.totals[1].params + found.totals[1].aux_params - found.totals[0].params - found.totals[0].aux_params
+        )
+        assert gained - lost == moved, (a.name, b.name)
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+
+
+def test_text_and_status() -> None:
+    same = run("diff", "vgg16", "vgg16")
+    assert same.exit_code == 0 and "no difference" in same.output
+    other = run("diff", "resnet50", "resnet50", "--after", "g=32", "--after", "base=4")
+    assert other.exit_code == 1
+    assert "~ layer1.0 .. layer1.2  x3  bottleneck(64)" in other.output
+    assert "    ~ conv2  out 64 -> 128, groups 1 -> 32, receives 64 -> 128 channels" in other.output
+    assert "-528,128 (-2.1 %)" in other.output
+    assert run("diff", "vgg16", "nosuch").exit_code == 2
+    assert run("diff", "vgg16").exit_code == run("diff", "-", "-").exit_code == 2
+
+
+def test_preprocessing_is_a_difference_too() -> None:
+    found = run("diff", "densenet121", "chest_xray")
+    assert "~ preprocess mean  [0.485, 0.456, 0.406] -> [0.449]" in found.output and found.exit_code == 1
+    assert "out 1000 -> 14, + sigmoid" in found.output
+
+
+def test_json_says_the_same() -> None:
+    found = run("diff", "vgg16", "vgg16_bn", "--format", "json")
+    report = json.loads(found.output)
+    assert found.exit_code == 1 and report["equal"] is False
+    first = report["changes"][0]
+    assert first["change"] == "changed" and len(first["after"]) == 13 and first["facts"][0]["after"] == "bn"
+    assert first["params"] == [14_714_688, 14_723_136]
+    assert report["weights"]["fit"] == {"tensors": 12, "numbers": 123_646_056}
+
+
+def drawn(a: str, b: str, *options: str) -> ET.Element:
+    result = run("diff", a, b, "--format", "svg", *options)
+    assert result.exit_code == 1
+    return ET.fromstring(result.stdout_bytes)
+
+
+def words(root: ET.Element, kind: str) -> list[tuple[str, str]]:
+    """What is marked so: path, and the sign on it."""
+    marks = [g for g in root.findall(".//{*}g") if g.get("class") == f"mark {kind}"]
+    return [(g.get("data-path", ""), next(t.text or "" for t in g.findall(".//{*}text"))) for g in marks]
+
+
+def test_a_picture_marks_what_changed_by_sign_and_line() -> None:
+    root = drawn("resnet50", "resnet101")
+    assert words(root, "added") == [("layer3.1", "+17")] and not words(root, "changed") and not words(root, "removed")
+    root = drawn("resnet50", "se_resnet50", "--theme", "print")
+    assert words(root, "removed") == [("maxpool", "\u2013")] and words(root, "added") == [("pool0", "+")]
+    assert [path for path, _ in words(root, "moved")] == [
+        "conv1",
+        "avgpool",
+        "fc",
+        "layer0.conv1",
+        "pool",
+        "last_linear",
+    ]
+    lines = {
+        g.get("class"): g.findall(".//{*}rect")[0].get("stroke-dasharray")
+        for g in root.findall(".//{*}g")
+        if g.get("class", "").startswith("mark ")
+    }
+    assert len(set(lines.values())) == len(lines) == 4
+
+
+def test_a_picture_shows_both_networks_whole() -> None:
+    root = drawn("vgg16", "vgg16_bn", "--level", "layer")
+    paths = [g.get("data-path") for g in root.findall(".//{*}g") if g.get("data-box") is not None]
+    assert paths.count("features.0") == 2 and "features.43" in paths
+
+
+def test_a_page_holds_picture_and_words_and_no_script(tmp_path: Path) -> None:
+    target = tmp_path / "x.html"
+    spec = tmp_path / "a.yaml"
+    spec.write_text("name: a\ninput: 3x8x8\nnet: {f: fc 2}\nlabels: ['<script>alert(1)</script>', b]\n")
+    result = run("diff", "lenet5", spec, "-o", target)
+    text = target.read_text()
+    assert result.exit_code == 1 and "<script" not in text and "default-src 'none'" in text
+    assert '<span class="removed">- ' in text and "<svg" in text
+    assert run("diff", "lenet5", spec, "-o", target).exit_code == 1, "our own is replaced"
+    target.write_text("notes")
+    assert run("diff", "lenet5", spec, "-o", target).exit_code == 2 and target.read_text() == "notes"
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_pictures_for_documents(ending: str, tmp_path: Path) -> None:
+    target = tmp_path / f"x.{ending}"
+    result = run("diff", "lenet5", "lenet5_1998", "-o", target)
+    assert result.exit_code == 1 and "wrote" in result.stdout
+    assert target.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[ending])
+
+
+def test_standard_input_and_markup_in_names(tmp_path: Path) -> None:
+    spec = tmp_path / "a.yaml"
+    spec.write_text("name: a\ninput: 3x8x8\nnet: {c: 3x3 conv 4}\n")
+    found = run("diff", "-", spec, stdin='name: "x\\e[31m"\ninput: 3x8x8\nnet: {c: 3x3 conv 8}\n')
+    assert "\x1b" not in found.output
+
+
+def git(folder: Path, *args: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", *args],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_git_shows_changed_specs(tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    spec, child = tmp_path / "nets" / "a.yaml", tmp_path / "nets" / "b.yaml"
+    text = "name: a\ninput: 3x8x8\nargs: {w: 4}\nnet: {c: 3x3 conv w, p: gap, f: fc 10}\nvariants: {wide: {w: 8}}\n"
+    spec.write_text(text)
+    child.write_text("extends: a.yaml\nname: b\nargs: {w: 6}\n")
+    (tmp_path / ".gitattributes").write_text("*.yaml diff=archdsl\n")
+    git(tmp_path, "init", "-q")
+    git(
+        tmp_path,
+        "config",
+        "diff.archdsl.command",
+        f"PYTHONPATH={ROOT} {sys.executable} -m archdsl diff",
+    )
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "one")
+    spec.write_text(text.replace("w: 8", "w: 16").replace("3x3", "5x5"))
+    child.write_text("extends: a.yaml\nname: b\nargs: {w: [\n")
+    shown = git(tmp_path, "--no-pager", "diff")
+    assert "~ c  kernel 3 -> 5, pad 1 -> 2" in shown and "~ variant wide: params" in shown
+    assert "error[E0" in shown and "archdsl diff nets/b.yaml" in shown
+    spec.rename(tmp_path / "nets" / "renamed.yaml")
+    child.unlink()
+    git(tmp_path, "add", "-A")
+    staged = git(tmp_path, "--no-pager", "diff", "--cached", "-M10")
+    assert "archdsl diff nets/a.yaml -> nets/renamed.yaml" in staged and "the spec is gone" in staged
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("c: 'concat <- a, b'", "n: relu <- a, c: 'concat <- a, n'"),  # `b` is lost, and nothing that was known gained
+        ("n: relu <- a, c: 'concat <- a, n'", "c: 'concat <- a, b'"),  # the other way round
+    ],
+)
+def test_a_node_that_reads_another_is_told_beside_one_put_in_or_taken_out(
+    before: str, after: str, net: Callable[..., Any]
+) -> None:
+    start = "net: {a: 3x3 conv 4, b: 3x3 conv 4 <- a, "
+    old, new = (net(f"{start}{end}, end: 'add <- b, b', out: 'concat <- c, end'}}") for end in (before, after))
+    told = {row.side.part.path: facts(row) for row in compare(old.graph, new.graph).rows}
+    assert "reads" in told["c"]
+
+
+def test_a_layer_is_not_rewired_by_what_is_put_in_or_taken_out_before_it(net: Callable[..., Any]) -> None:
+    old, new = net("net: {a: 3x3 conv 4, c: 3x3 conv 4}"), net("net: {a: 3x3 conv 4, n: relu, c: 3x3 conv 4}")
+    for one, other in ((old, new), (new, old)):
+        assert [row.side.part.path for row in compare(one.graph, other.graph).rows] == ["n"]
+
+
+def test_a_renamed_layer_of_another_shape_fits_no_weights(net: Callable[..., Any]) -> None:
+    old, new = net("net: {a: 3x3 conv 4, b: 3x3 conv 8, e: gap}"), net("net: {a: 3x3 conv 4, b2: 3x3 conv 6, e: gap}")
+    weights = compare(old.graph, new.graph).weights
+    assert (weights.fit.tensors, weights.renamed.tensors, weights.new.tensors) == (2, 0, 2)

@@ -1,0 +1,103 @@
+"""The figures of articles: what they show is read back from the SVG."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+import archdsl
+from archdsl.diagnostics import ArchError
+from archdsl.drawing.diagram import diagram
+from archdsl.drawing.model.drawing import View
+from archdsl.drawing.request import Options
+from archdsl.drawing.theme import THEMES
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def figure(name: str, focus: str = "", theme: str = "light") -> ET.Element:
+    options = Options(theme=theme)  # type: ignore[arg-type]
+    return ET.fromstring(diagram(archdsl.load(name).graph, "svg", View(focus=focus), options, "article").data)
+
+
+def marks(root: ET.Element, kind: str) -> list[ET.Element]:
+    return [g for g in root.iter(f"{SVG}g") if g.get("class") == kind]
+
+
+def texts(element: ET.Element) -> list[str]:
+    return [t.text or "" for t in element.iter(f"{SVG}text")]
+
+
+def test_the_perceptron_has_its_neurons_and_links() -> None:
+    root = figure("perceptron")
+    assert [len(list(g.iter(f"{SVG}circle"))) for g in marks(root, "layer")] == [4, 5, 2]
+    assert [len(list(g.iter(f"{SVG}path"))) for g in marks(root, "links")] == [4 * 5, 5 * 2]
+    assert "37 parameters" in " ".join(texts(root))
+
+
+def test_wide_layers_are_shown_in_part_with_their_count() -> None:
+    root = figure("lenet5", "fc2")
+    assert [g.get("data-neurons") for g in marks(root, "layer")] == ["400", "120", "84", "10"]
+    assert [g.get("data-shown") for g in marks(root, "layer")] == ["6", "6", "6", "6"]
+    assert {"flattened: 400", "120 tanh", "400\u00d7120 + 120"} <= set(texts(root))
+
+
+@pytest.mark.parametrize(("name", "stride"), [("edge_filter", 1), ("edge_filter_stride3", 3)])
+def test_the_convolution_is_worked_out(name: str, stride: int) -> None:
+    """The numbers in the output's cells are those of the filter over the input's cells, worked out here anew."""
+    root = figure(name)
+    pixels, weights, output = (
+        [float(text.replace("\u2212", "-")) for text in texts(marks(root, kind)[0])]
+        for kind in ("input", "kernel", "output")
+    )
+    wide = 3 + 3 * stride
+    assert len(pixels) == wide * wide and len(output) == 16 and weights == [-1, -1, -1, -1, 8, -1, -1, -1, -1]
+    for place, value in enumerate(output):
+        top, left = place // 4 * stride, place % 4 * stride
+        total = sum(weights[3 * r + c] * pixels[(top + r) * wide + left + c] for r in range(3) for c in range(3))
+        assert value == 3 * total, "of three equal channels"
+    assert "5 \u00d7 (\u22121 \u00b7 1) + 1 \u00d7 (8 \u00b7 9) + 3 \u00d7 (\u22121 \u00b7 9) = 40" in " ".join(
+        texts(root)
+    )
+
+
+def test_a_trained_convolution_shows_its_parameters() -> None:
+    said = " ".join(texts(figure("vgg16")))
+    assert "3 \u00d7 3 \u00d7 3 + 1 = 28 weights for one filter, 64 filters: 1,792 parameters" in said
+
+
+def test_an_inception_block_has_its_branches_side_by_side() -> None:
+    root = figure("googlenet")
+    edges = {(g.get("data-source"), g.get("data-target")) for g in marks(root, "edge")}
+    assert not marks(root, "arc") and len(marks(root, "stage")) == 9
+    assert sum(source == "0" for source, _ in edges) == 4 == sum(target == "8" for _, target in edges)
+    assert {"192 \u00d7 28 \u00d7 28", "256 \u00d7 28 \u00d7 28", "concat"} <= set(texts(root))
+
+
+def test_a_residual_block_has_its_identity_or_its_projection() -> None:
+    identity, projection = figure("resnet50", "layer1.1"), figure("resnet50")
+    assert [(g.get("data-source"), g.get("data-target")) for g in marks(identity, "arc")] == [("0", "4")]
+    assert {"identity", "F(x)", "F(x) + x"} <= set(texts(identity))
+    assert not marks(projection, "arc") and "F(x) + Wx" in texts(projection)
+
+
+def test_in_a_dense_block_every_layer_reads_all_before() -> None:
+    root = figure("densenet121")
+    arcs = {(int(g.get("data-source", "")), int(g.get("data-target", ""))) for g in marks(root, "arc")}
+    assert arcs == {(a, b) for b in range(2, 6) for a in range(b - 1)}
+    assert [g.get("data-channels") for g in marks(root, "value")] == ["64", "32", "32", "32", "32", "32"]
+    assert [g.get("data-reads") for g in marks(root, "layer")] == ["64", "96", "128", "160", "224"]
+    assert "64 + 6 \u00d7 32 = 256 channels, 256 \u00d7 56 \u00d7 56" in " ".join(texts(root))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_figure_in_every_theme(theme: str) -> None:
+    for name in ("perceptron", "edge_filter", "googlenet", "resnet20", "densenet_bc100_k12"):
+        assert THEMES[theme].background.encode() in ET.tostring(figure(name, theme=theme))
+
+
+def test_where_there_is_no_figure() -> None:
+    with pytest.raises(ArchError, match="no figure for `avgpool` of `vgg16`") as caught:
+        figure("vgg16", "avgpool")
+    assert caught.value.diagnostics[0].code == "E0717" and caught.value.status == 2

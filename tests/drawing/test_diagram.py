@@ -1,0 +1,402 @@
+"""Drawings: what is in them, that nothing a spec names can break out of its label, and that they are drawn in time."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archdsl
+from archdsl.diagnostics import ArchError
+from archdsl.drawing import picture
+from archdsl.drawing.diagram import diagram
+from archdsl.drawing.graph import engine
+from archdsl.drawing.graph.dot import quote, to_dot
+from archdsl.drawing.graph.engine import TooSlow
+from archdsl.drawing.graph.layout import place
+from archdsl.drawing.graph.mermaid import mermaid
+from archdsl.drawing.graph.svg import paint
+from archdsl.drawing.model.compose import compose
+from archdsl.drawing.model.drawing import LEVELS, Arrow, Box, Drawing, Frame, View
+from archdsl.drawing.request import Options, Request
+from archdsl.drawing.theme import LIGHT
+from archdsl.graph import Graph
+from archdsl.ops import Add, Relu
+from tests.support.small_nets import Net
+
+A4_POINTS = (595, 842)
+
+
+def drawn(graph: Graph, level: str = "block", focus: str = "", *unfold: str) -> Drawing:
+    return compose(graph, View(level, focus, unfold))  # type: ignore[arg-type]
+
+
+def titles(drawing: Drawing) -> list[str]:
+    return [box.title + (f" x{box.count}" if box.count > 1 else "") for box in drawing.boxes()]
+
+
+def arrows(drawing: Drawing) -> set[tuple[str, str]]:
+    names = {box.number: box.title for box in drawing.boxes()}
+    return {(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows}
+
+
+def frames(drawing: Drawing) -> list[Frame]:
+    return list(drawing.frames())
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------
+
+
+def test_vgg_shows_its_five_stages() -> None:
+    drawing = drawn(archdsl.load("vgg16").graph)
+    assert [frame.name for frame in frames(drawing)] == [f"{n} \u00d7 {n}" for n in (224, 112, 56, 28, 14)]
+    assert titles(drawing) == [
+        "input",
+        "3x3 conv, 64 x2",
+        "2x2 max pool, /2",
+        "3x3 conv, 128 x2",
+        "2x2 max pool, /2",
+        "3x3 conv, 256 x3",
+        "2x2 max pool, /2",
+        "3x3 conv, 512 x3",
+        "2x2 max pool, /2",
+        "3x3 conv, 512 x3",
+        "2x2 max pool, /2",
+        "avg pool to 7x7",
+        "fc 4096",
+        "fc 4096",
+        "fc 1000",
+    ]
+    assert [arrow.label for arrow in drawing.arrows][:3] == ["", "64 \u00d7 224 \u00d7 224", "64 \u00d7 112 \u00d7 112"]
+
+
+def test_resnet_folds_its_runs() -> None:
+    drawing = drawn(archdsl.load("resnet50").graph)
+    runs = [(box.name, box.count) for box in drawing.boxes() if box.look == "block"]
+    assert runs == [
+        ("layer1.0", 1),
+        ("layer1.1 … layer1.2", 2),
+        ("layer2.0", 1),
+        ("layer2.1 … layer2.3", 3),
+        ("layer3.0", 1),
+        ("layer3.1 … layer3.5", 5),
+        ("layer4.0", 1),
+        ("layer4.1 … layer4.2", 2),
+    ]
+    assert [frame.name for frame in frames(drawing)] == ["112 \u00d7 112", "layer1", "layer2", "layer3", "layer4"]
+
+
+RESIDUAL = """
+defaults: {conv: bn relu, naming: sibling}
+blocks:
+  pair(w, s=1):
+    residual: {conv1: 3x3 conv w /s, conv2: 5x5 conv w linear}
+    then: relu
+net:
+  stem: [3x3 conv 8 plain]
+  stage: 3 * pair(8)
+  wider: pair(16, 2)
+"""
+
+
+def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Network]) -> None:
+    drawing = drawn(net(RESIDUAL).graph, "layer")
+    run, wider = (frame for frame in frames(drawing) if not frame.stage)
+    assert (run.name, run.title, run.count) == ("stage.0 … stage.2", "pair(8)", 3)
+    assert [box.title for box in run.members if isinstance(box, Box)] == ["3x3 conv, 8", "5x5 conv, 8", "+", "relu"]
+    assert arrows(drawing) == {
+        ("input", "3x3 conv, 8"),
+        ("3x3 conv, 8", "3x3 conv, 8"),
+        ("3x3 conv, 8", "5x5 conv, 8"),
+        ("5x5 conv, 8", "+"),
+        ("3x3 conv, 8", "+"),
+        ("+", "relu"),
+        ("relu", "3x3 conv, 16, /2"),
+        ("3x3 conv, 16, /2", "5x5 conv, 16"),
+        ("5x5 conv, 16", "+"),
+        ("relu", "1x1 conv, 16, /2"),
+        ("1x1 conv, 16, /2", "+"),
+        ("relu", "output"),
+    }
+    assert [box.title for box in wider.members if isinstance(box, Box)][2] == "1x1 conv, 16, /2"
+
+
+def test_an_opened_inception_shows_its_branches() -> None:
+    drawing = drawn(archdsl.load("googlenet").graph, "layer")
+    block = next(frame for frame in frames(drawing) if frame.name == "inception3a")
+    boxes = [box for box in block.members if isinstance(box, Box)]
+    concat = boxes[-1]
+    assert concat.title == "concat"
+    assert sum(arrow.target == concat.number for arrow in drawing.arrows) == 4
+    inside = {box.number for box in boxes}
+    assert sum(arrow.target in inside and arrow.source not in inside for arrow in drawing.arrows) == 4
+
+
+def test_a_dense_block_is_a_chain_of_concats() -> None:
+    drawing = drawn(archdsl.load("densenet121").graph, "block", "", "features.denseblock3")
+    block = next(frame for frame in frames(drawing) if frame.name.endswith("denseblock3"))
+    layer, concat = (box for box in block.members if isinstance(box, Box))
+    assert (layer.title, layer.count, concat.title) == ("layer", 24, "concat")
+    assert {(a.source, a.target) for a in drawing.arrows if a.target in (layer.number, concat.number)} == {
+        (layer.number - 1, layer.number),
+        (layer.number - 1, concat.number),
+        (layer.number, concat.number),
+    }
+
+
+def test_heads_for_training_are_dashed() -> None:
+    graph = archdsl.load("googlenet").graph
+    drawing = drawn(graph)
+    heads = [box for box in drawing.boxes() if box.training]
+    assert [head.name for head in heads] == ["aux1", "aux2"]
+    assert heads[0].tail == "training only, weight 0.3"
+    assert sum(arrow.training for arrow in drawing.arrows) == 2
+    assert to_dot(drawing).count("style=dashed") == 2
+
+
+def test_an_encoder_and_decoder_have_no_stages(net: Callable[..., archdsl.Network]) -> None:
+    text = "net: {a: 3x3 conv 4, b: 3x3 conv 4, p: 2x2 maxpool, c: 3x3 conv 4, d: 3x3 conv 8, u: upsample 2, e: concat <- u, b, f: 1x1 conv 2}"
+    graph = net(text.replace("concat <- u, b", "'concat <- u, b'")).graph
+    assert frames(drawn(graph)) == []
+    assert [box.look for box in drawn(graph).boxes()][-1] == "output"
+
+
+def test_every_node_is_drawn_and_every_arrow_points_down() -> None:
+    for name in ("vgg16", "resnet50", "googlenet", "densenet121", "lenet5"):
+        for level in LEVELS:
+            drawing = drawn(archdsl.load(name).graph, level)
+            numbers = [box.number for box in drawing.boxes()]
+            assert numbers == list(range(len(numbers)))
+            assert all(arrow.source < arrow.target for arrow in drawing.arrows)
+            reached = {arrow.target for arrow in drawing.arrows}
+            assert reached == set(numbers) - {0}, f"{name} at {level}: a box that nothing leads to"
+
+
+# --- DOT -------------------------------------------------------------------------------------------------
+
+ELEMENTS = {"svg", "title", "desc", "style", "rect", "circle", "g", "path", "text", "tspan"}
+EVIL = [
+    '"]; evil [label="',
+    "<b>&amp;</b>",
+    "\\N \\G \\",
+    "a -> c:port:n",
+    "\x1b[31m\u202e",
+    "</td></tr></table>>]",
+    "\ud800",
+    "javascript:alert(1)",
+    "]]>",
+    "\ufffe",
+    "x" * 20_000,
+]
+
+
+def drawing_of(text: str) -> Drawing:
+    """A drawing in which every text is the same."""
+    box = Box(0, "block", text, text, text, (text,), text, text, "block", text, (range(2), range(2, 4)))
+    frame = Frame(text, text, (box, replace(box, number=1)), path=text)
+    return Drawing(text, text, (text,), View(), (frame,), (Arrow(0, 1, (), text),))
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_cannot_leave_their_labels(name: str) -> None:
+    drawing = drawing_of(name)
+    text = to_dot(drawing, whole=True)
+    assert all(c.isprintable() or c in "\n\u00a0" for c in text)
+    graph = Net((3, 8, 8)).graph(name=name)
+    svg = paint(drawing, place(drawing, Request(graph)))
+    tree = ET.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    assert [node.get("data-box") for node in tree.iter(f"{space}g") if node.get("data-box")] == ["0", "1"]
+    assert {element.tag.removeprefix(space) for element in tree.iter()} <= ELEMENTS
+    assert not [key for element in tree.iter() for key in element.attrib if "href" in key or key.startswith("on")]
+    assert all(c.isprintable() or c in "\n\u00a0" for c in svg)
+
+
+def test_quote_leaves_nothing_that_means_something() -> None:
+    assert quote('<a href="x">&\\N\n') == "&lt;a href=&quot;x&quot;&gt;&amp;&#92;N&#92;n"
+
+
+def test_the_text_is_the_same_each_time() -> None:
+    graph = archdsl.load("googlenet").graph
+    again = archdsl.load("googlenet").graph
+    assert diagram(graph, "dot", View("layer")) == diagram(again, "dot", View("layer"))
+    assert diagram(graph, options=Options(legend=True)) == diagram(again, options=Options(legend=True))
+
+
+def test_colours_are_told_apart() -> None:
+    lines = [color.line for look, color in LIGHT.colors.items() if look not in ("input", "output")]
+    assert len(set(lines)) == len(lines)
+
+
+# --- drawing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "googlenet", "densenet121"])
+def test_the_classics_fit_a_page(name: str) -> None:
+    root = ET.fromstring(diagram(archdsl.load(name).graph).data)
+    width, height = (float(str(root.get(side)).removesuffix("pt")) for side in ("width", "height"))
+    assert (width, height) <= A4_POINTS and height <= A4_POINTS[1]
+    texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert name in texts
+
+
+def test_png_and_dot() -> None:
+    graph = archdsl.load("lenet5").graph
+    assert diagram(graph, "png").data.startswith(b"\x89PNG\r\n")
+    assert diagram(graph, "dot").data.decode() == to_dot(compose(graph), whole=True)
+    assert diagram(graph, "pdf").data.startswith(b"%PDF-")
+
+
+def fake_engine(folder: Path, text: str) -> None:
+    program = folder / "dot"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def test_the_systems_dot_is_preferred_and_the_next_engine_steps_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    fake_engine(tmp_path, "cat >/dev/null; echo mine")
+    assert engine.run("digraph {}") == b"mine\n"
+    fake_engine(tmp_path, "cat >/dev/null; echo 'Format: \"json0\" not recognized' >&2; exit 1")
+    assert engine.run("digraph {}").startswith(b"{")
+
+
+def test_a_slow_layout_is_ended_and_drawn_more_simply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = engine.engines()[0]
+    monkeypatch.setattr(engine, "engines", lambda: [tmp_path / "dot"])
+    fake_engine(tmp_path, f'text=$(cat); case $text in *n20*) sleep 9;; *) echo "$text" | {real} "$@";; esac')
+    start = time.monotonic()
+    with pytest.raises(TooSlow):
+        engine.run("digraph { n20 }", time_limit_s=0.3)
+    made = diagram(archdsl.load("resnet50").graph, view=View("layer"), time_limit_s=1)
+    assert time.monotonic() - start < 8
+    assert b"layer3.1" in made.data
+    assert made.note == "too large to draw as asked: drawn at the level `block`, equal blocks folded"
+
+
+def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "engines", list)
+    graph = archdsl.load("lenet5").graph
+    with pytest.raises(ArchError) as caught:
+        diagram(graph)
+    assert caught.value.status == 2
+    assert caught.value.diagnostics[0].code == "E0711"
+    assert diagram(graph, "dot").data
+
+
+def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
+    chain, web = Net((1, 4, 4)), Net((1, 4, 4))
+    for _ in range(4000):
+        chain.add(Relu())
+    for number in range(300):
+        web.add(Add(), *range(max(0, number - 40), number + 1)) if number else web.add(Relu())
+    start = time.monotonic()
+    made = diagram(chain.graph())
+    assert made.note == "too large to draw as asked: drawn at the level `network`, equal blocks folded"
+    assert diagram(web.graph(), time_limit_s=2).data
+    assert time.monotonic() - start < 20
+
+
+def test_mermaid_holds_the_same_and_nothing_more() -> None:
+    """Each line is one of the few forms that Mermaid's grammar has for it; the texts in quotes hold no character of
+    meaning."""
+    text = r"[\w ,./()+=\u00d7\u2026\u00b7\u00a0#;-]*"
+    forms = (
+        r"%%\{init: .*\}%%",
+        "flowchart (TB|LR)",
+        rf' +n\d+\("{text}(<br>{text})*"\)',
+        rf' +n\d+\(\("{text}"\)\)',
+        rf' +subgraph f\d+\["{text}"\]',
+        " +end",
+        rf'  n\d+ (-->|-\.->)(\|"{text}"\|)? n\d+',
+        r"  classDef \w+ fill:#\w{6},stroke:#\w{6},color:#\w{6}",
+        r"  class [nf]\d+(,[nf]\d+)* \w+",
+    )
+    drawings = [
+        compose(archdsl.load(name).graph, View(level)) for name in ("googlenet", "resnet18") for level in LEVELS
+    ]
+    for drawing in [*drawings, *map(drawing_of, EVIL)]:
+        lines = mermaid(drawing).splitlines()
+        assert [line for line in lines if not any(re.fullmatch(form, line) for form in forms)] == []
+        assert sum(bool(re.match(r" +n\d+\(", line)) for line in lines) == len(list(drawing.boxes()))
+        assert sum(" n" in line and "-->" in line or "-.->" in line for line in lines) == len(drawing.arrows)
+
+
+def test_a_hostile_title_is_text_in_every_format() -> None:
+    graph = archdsl.load("lenet5").graph
+    drawing = compose(graph)
+    layout = place(drawing, Request(graph))
+    for title in EVIL:
+        options = Options(title=title, legend=True, color="macs", dpi=36)
+        svg = paint(drawing, layout, options)
+        assert {element.tag.partition("}")[2] for element in ET.fromstring(svg).iter()} <= ELEMENTS
+        assert picture.png(svg.encode(), options).startswith(b"\x89PNG")
+        assert picture.pdf(svg.encode(), options).startswith(b"%PDF-")
+
+
+def test_pictures_need_no_font_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = archdsl.load("resnet18").graph
+    assert picture._has_glyphs(diagram(graph, options=Options(legend=True)).data.decode())
+    assert not picture._has_glyphs("\u6f22")
+    pdf = diagram(graph, "pdf").data
+    assert re.findall(rb"/FontName ?/\w+\+([\w-]+)", pdf) != [] and b"Arimo" in pdf
+
+
+# --- what there is not -----------------------------------------------------------------------------------
+
+
+def refusal(call: Callable[[], object]) -> tuple[str, str]:
+    with pytest.raises(ArchError) as caught:
+        call()
+    assert caught.value.status == 2
+    return caught.value.diagnostics[0].code, caught.value.diagnostics[0].message + " " + caught.value.diagnostics[
+        0
+    ].help
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (View(focus="layer2.7"), "layer2.0, layer2.1, layer2.2, layer2.3"),
+        (View(unfold=("layr3",)), "did you mean `layer3`?"),
+        (View(focus="\x1b[31m<b>"), "has no `\\x1b[31m<b>`"),
+        (View(unfold=("x" * 20_000,)), "it has: "),
+    ],
+)
+def test_an_unknown_path_says_what_there_is(view: View, expected: str) -> None:
+    code, said = refusal(lambda: diagram(archdsl.load("resnet50").graph, view=view))
+    assert code == "E0713"
+    assert expected in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"style": "graphh"}, "did you mean `graph`?"),
+        ({"view": View("blocks")}, "network, block, layer"),  # type: ignore[arg-type]
+        ({"format": "tex"}, "its formats: svg"),
+        ({"format": "x" * 20_000}, "is not drawn as xxx"),
+    ],
+)
+def test_an_unknown_style_level_or_format_says_what_there_is(asked: dict[str, Any], expected: str) -> None:
+    code, said = refusal(lambda: diagram(archdsl.load("lenet5").graph, **asked))
+    assert code == "E0714"
+    assert expected in said
+    assert len(said) < 500
+
+
+def test_a_png_has_an_end() -> None:
+    code, said = refusal(lambda: diagram(archdsl.load("resnet50").graph, "png", options=Options(dpi=9600)))
+    assert code == "E0715"
+    assert "--dpi" in said

@@ -1,0 +1,508 @@
+"""The interactive page: what its data says, that nothing can break out of it, and how it behaves in a real browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archdsl
+from archdsl.analysis.count import count
+from archdsl.analysis.memory import live_values
+from archdsl.drawing.model.drawing import View
+from archdsl.drawing.page import SCRIPTS, figures, network, page
+from archdsl.drawing.page.outline import outline
+from archdsl.drawing.request import Options
+from archdsl.graph import Graph
+from archdsl.spec.find import library_files
+from tests.support.places import PACKAGE, ROOT
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MISSING = (
+    "no Chromium"
+    if CHROMIUM is None
+    else ""
+    if importlib.util.find_spec("playwright")
+    else "playwright is not installed"
+)
+in_browser = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+VENDOR = PACKAGE / "drawing" / "page" / "vendor"
+FAMILIES = [path.stem for path in library_files()]
+FEW = ["perceptron", "lenet5_1998", "alexnet", "googlenet", "unet", "shufflenet", "mobilenet_v3_large"]
+"""Every kind of formula: deconvolutions, adaptive pools, gates, sizes rounded up, tables of connections, no size at
+all."""
+LIMIT_MS = 60_000
+
+HOSTILE = (
+    "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">\u202e\x1b[31m"
+)
+
+
+# --- the file --------------------------------------------------------------------------------------------
+
+
+class _Elements(HTMLParser):
+    """The scripts and styles of a page as a browser finds them, and every attribute that could load something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=False)
+        self.texts: list[tuple[str, dict[str, str | None], str]] = []
+        self.loads: list[tuple[str, str | None]] = []
+        self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.texts.append((tag, named, ""))
+        self.loads += [
+            (name, value)
+            for name, value in attrs
+            if name in ("src", "href", "style", "action") or name.startswith("on")
+        ]
+        if named.get("http-equiv") == "Content-Security-Policy":
+            self.policy = named["content"] or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self.texts.append(("", {}, ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.texts:
+            tag, named, before = self.texts[-1]
+            self.texts[-1] = (tag, named, before + data)
+
+    def of(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
+        return [(named, text) for name, named, text in self.texts if name == tag]
+
+
+@pytest.fixture
+def tiny() -> Graph:
+    return archdsl.loads(
+        "input: 3x64x64  # <b>bold</b> </script>\n"
+        "blocks: {b(w): {residual: [3x3 conv w bn relu]}}\n"
+        "net: {a: 3x3 conv 8, b: 2 * b(8), c: gap, d: fc 10}\n",
+        name="</script>.yaml",
+    ).graph
+
+
+def hostile(graph: Graph) -> Graph:
+    """The graph with names that no spec can have: a graph may come from elsewhere."""
+    for scope in graph.root.walk():
+        scope.path = scope.path and scope.path + HOSTILE
+    return replace(graph, name=HOSTILE, nodes=tuple(replace(n, path=n.path + HOSTILE) for n in graph.nodes))
+
+
+def test_one_file_that_loads_nothing_and_names_each_script_by_its_hash(tiny: Graph) -> None:
+    found = _Elements(page(tiny))
+    assert found.loads == []
+    run = [text for named, text in found.of("script") if "type" not in named]
+    assert len(run) == len(SCRIPTS)
+    hashes = {f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in run}
+    script = re.search(r"script-src ([^;]*)", found.policy)
+    assert script is not None and set(script[1].split()) == hashes | {"'wasm-unsafe-eval'"}
+    assert "default-src 'none'" in found.policy
+    assert not re.search(r"unsafe-inline|unsafe-eval(?<!wasm-unsafe-eval)|https?:|\*", found.policy)
+
+
+def test_no_name_breaks_out(tiny: Graph) -> None:
+    text = page(hostile(tiny), View(unfold=(HOSTILE,)), Options(title=HOSTILE))
+    found = _Elements(text)
+    assert [named.get("type", "") for named, _ in found.of("script")] == [
+        "application/json",
+        "text/plain",
+        *[""] * len(SCRIPTS),
+    ]
+    assert found.of("img") == []
+    (data,) = [text for named, text in found.of("script") if named.get("id") == "network"]
+    assert not set(data) & set("<>&") and data.isascii()
+    assert "\u202e" not in json.loads(data)["name"] and "\x1b" not in json.loads(data)["nodes"][0]["path"]
+
+
+def test_the_scripts_set_text_and_never_markup() -> None:
+    for name in SCRIPTS[1:]:
+        text = (VENDOR.parent / f"{name}.js").read_text(encoding="utf-8")
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|setAttribute\(\"style", text
+        ), name
+
+
+def test_where_a_spec_lies_is_not_told(tmp_path: Path) -> None:
+    path = tmp_path / "secret_place.yaml"
+    path.write_text("input: 3x8x8\nnet: [3x3 conv 4]\n", encoding="utf-8")
+    assert str(tmp_path) not in page(archdsl.load(path).graph)
+
+
+# --- its data --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_formula_of_macs_is_the_ops_own(name: str) -> None:
+    graph = archdsl.load(name).graph
+    other = figures.sample_sizes(graph)[:1]
+    tried = [figures.work(node, other) for node in graph.nodes]  # raises where a formula does not hold
+    assert (
+        sum(w.at(n.in_shapes, n.shape) for w, n in zip(tried, graph.nodes, strict=True) if not n.training)
+        == count(graph).macs
+    )
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_outline_holds_every_node_once_at_each_level(name: str) -> None:
+    graph = archdsl.load(name).graph
+
+    def ids(items: list[dict[str, Any]]) -> list[int]:
+        found = [i for item in items for start, stop, _ in item["copies"] for i in range(start, stop)]
+        for item in items:
+            if "items" in item:
+                start, stop, _ = item["copies"][0]
+                assert ids(item["items"]) == list(range(start, stop)), item["title"]
+        return found
+
+    assert ids(outline(graph)) == list(range(len(graph.nodes)))
+
+
+def test_a_long_flat_network_stands_in_groups(net: Callable[..., archdsl.Network]) -> None:
+    layers = "".join(f"  c{n}: 3x3 conv {4 + n % 2}\n" for n in range(1000))
+    items = outline(net(f"net:\n{layers}").graph)
+    pending = [items]
+    while pending:
+        here = pending.pop()
+        assert len(here) <= 120
+        pending += [item["items"] for item in here if "items" in item]
+
+
+def test_a_block_call_is_told_with_its_chain(tiny: Graph) -> None:
+    data = network(tiny)["origins"]
+    node = next(n for n in tiny.nodes if n.path.startswith("b.1"))
+    place, call = data["nodes"][node.id]
+    assert data["calls"][call]["text"] == "b(8)" and data["calls"][call]["path"] == "b.1"
+    assert data["places"][place]["lines"] == [2, 2]
+    start, stop = data["places"][place]["columns"]
+    assert data["sources"][0]["lines"][2][start:stop] == "3x3 conv w bn relu"
+
+
+# --- what it is built on ---------------------------------------------------------------------------------
+
+
+def test_the_lock_file_names_packages_and_no_places() -> None:
+    lock = json.loads((ROOT / "tools" / "page" / "package-lock.json").read_text(encoding="utf-8"))
+    wanted = json.loads((ROOT / "tools" / "page" / "package.json").read_text(encoding="utf-8"))
+    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
+        assert lock["packages"][f"node_modules/{name}"]["version"] == version
+    assert "resolved" not in json.dumps(lock) and "://" not in json.dumps(lock)
+
+
+def test_every_bundled_package_has_its_licence() -> None:
+    lock = json.loads((ROOT / "tools" / "page" / "package-lock.json").read_text(encoding="utf-8"))
+    text = (VENDOR / "LICENSES.txt").read_text(encoding="utf-8")
+    for folder, package in lock["packages"].items():
+        if folder and not package.get("dev"):
+            assert f"{folder.removeprefix('node_modules/')} {package['version']}" in text
+    assert "Graphviz" in text and "Expat" in text
+
+
+# --- in a browser ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+    ]
+    with sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Opens the page of a network; at the end nothing may have been logged, thrown or fetched."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True, reduced_motion="reduce")
+    context.set_default_timeout(LIMIT_MS)
+    trouble: list[str] = []
+
+    def open_page(graph: Graph, fragment: str = "", **start: Any) -> Any:
+        path = tmp_path / "page.html"
+        path.write_text(page(graph, **start), encoding="utf-8")
+        tab = context.new_page()
+        tab.on("console", lambda message: trouble.append(message.text))
+        tab.on("pageerror", lambda problem: trouble.append(str(problem)))
+        tab.on(
+            "request",
+            lambda request: trouble.append(request.url) if not request.url.startswith(("file:", "blob:")) else None,
+        )
+        tab.goto(path.as_uri() + fragment)
+        tab.wait_for_selector("html[data-ready]")
+        return tab
+
+    yield open_page
+    context.close()
+    assert trouble == []
+
+
+def box(tab: Any, text: str) -> Any:
+    return tab.locator("#drawing [data-key]").filter(has_text=re.compile(f"^{re.escape(text)}")).first
+
+
+def figure(tab: Any, name: str) -> int:
+    return int(tab.locator(f"#{name}").get_attribute("value"))
+
+
+def set_size(tab: Any, name: str, value: int) -> None:
+    tab.locator(f"#{name}-number").fill(str(value))
+    tab.locator(f"#{name}-number").press("Enter")
+
+
+def compare(tab: Any, spec: str, size: str, batch: int) -> None:
+    totals = count(archdsl.load(spec, input=size).graph, batch)
+    assert figure(tab, "macs") == totals.macs
+    assert figure(tab, "memory") == totals.peak_memory_bytes
+    assert figure(tab, "params") == totals.params
+    assert figure(tab, "activations") == totals.activations
+
+
+@in_browser
+def test_sliders_give_the_figures_of_python(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("resnet50").graph)
+    compare(tab, "resnet50", "3x224x224", 1)
+    set_size(tab, "size", 321)
+    set_size(tab, "batch", 7)
+    compare(tab, "resnet50", "3x321x321", 7)
+    tab.locator("#square").uncheck()
+    set_size(tab, "W", 200)
+    compare(tab, "resnet50", "3x321x200", 7)
+    assert "64 \u00d7 161 \u00d7 100" in tab.locator("#drawing").text_content()
+    assert "H=321" in tab.url and "N=7" in tab.url
+    tab.get_by_role("button", name="Back to the default").click()
+    compare(tab, "resnet50", "3x224x224", 1)
+    tab.locator("#batch-slider").fill("3")
+    assert figure(tab, "macs") == 8 * archdsl.load("resnet50").macs
+
+
+@in_browser
+def test_only_legal_sizes_can_be_set(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("unet").graph)
+    set_size(tab, "size", 250)
+    assert tab.locator("#size-number").input_value() == "256"
+    compare(tab, "unet", "1x256x256", 1)
+    pinned = visit(archdsl.load("lenet5").graph)
+    assert pinned.locator("#size-slider").is_disabled()
+    assert "`flatten`" in pinned.locator("#size-about").text_content()
+
+
+@in_browser
+@pytest.mark.parametrize("names", [FEW, pytest.param(FAMILIES, marks=pytest.mark.slow)], ids=["few", "all"])
+def test_every_family_is_counted_as_in_python(visit: Callable[..., Any], names: list[str]) -> None:
+    """The script's own function, on the data of one network of each family, at another size than the default."""
+    tab = visit(archdsl.load("perceptron").graph)
+    for name in names:
+        plain = archdsl.load(name)
+        values = {s.name: s.default if s.pinned else s.default + 3 * s.step for s in plain.graph.sizes}
+        shape = [plain.input[0], *values.values()] if values else list(plain.input)
+        graph = archdsl.load(name, input="x".join(map(str, shape))).graph
+        told = tab.evaluate(
+            """([nodes, values]) => { const { totals, alive, macs } = countAt(nodes, values, 3);
+            return { macs: String(totals.macs), memory: String(totals.memory), activations: String(totals.activations),
+                     alive: alive.map(String), each: macs.map(String) }; }""",
+            [figures.nodes(plain.graph), values],
+        )
+        totals = count(graph, 3)
+        assert int(told["macs"]) == totals.macs, name
+        assert int(told["memory"]) == totals.peak_memory_bytes, name
+        assert int(told["activations"]) == totals.activations, name
+        assert [int(n) for n in told["alive"]] == [12 * n for n in live_values(graph)], name
+        assert [int(n) for n in told["each"]] == [3 * n.macs for n in graph.nodes], name
+
+
+@in_browser
+def test_whole_numbers_stay_whole(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("perceptron").graph)
+    wide = archdsl.loads("input: 3x100000x100000\nnet: {a: 3x3 conv 4099, b: gap}\n", name="wide.yaml").graph
+    told = tab.evaluate(
+        "([nodes, values]) => String(countAt(nodes, values, 1001).totals.macs)",
+        [figures.nodes(wide), {"H": 99999, "W": 99991}],
+    )
+    assert int(told) == 1001 * 4099 * 99999 * 99991 * 27 > 2**53
+
+
+@in_browser
+def test_blocks_open_and_close_in_place(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("googlenet").graph)
+    closed = tab.locator("#drawing .box").count()
+    block = box(tab, "inception(64, 96")
+    assert block.get_attribute("aria-expanded") == "false"
+    block.locator("[data-opens]").click()
+    head = tab.locator("#drawing .head").filter(has_text="inception3a")
+    head.wait_for()
+    assert tab.locator("#drawing .box").count() == closed + 7  # four 1x1, two 3x3, a pool, the concat, for one box
+    assert "open=" in tab.url
+    again = visit(archdsl.load("googlenet").graph, "#" + tab.url.partition("#")[2])
+    assert again.locator("#drawing .box").count() == closed + 7
+    head.click()
+    box(tab, "inception(64, 96").wait_for()
+    assert tab.locator("#drawing .box").count() == closed
+
+
+@in_browser
+def test_a_run_shows_its_copies(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("resnet50").graph)
+    run = box(tab, "bottleneck(256, 1) \u00d75")
+    run.click()
+    details = tab.locator("#details")
+    assert "layer3.1 \u2026 layer3.5" in details.text_content()
+    details.get_by_role("button", name="Show all 5").click()
+    tab.locator("#drawing .head").filter(has_text="layer3.1 \u2026 layer3.5").wait_for()
+    assert tab.locator("#drawing .box").filter(has_text="bottleneck(256, 1)").count() == 5
+
+
+@in_browser
+def test_search_leads_to_a_node_and_its_lines(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("resnet50").graph)
+    tab.keyboard.press("/")
+    tab.keyboard.type("layer3.4.conv2")
+    assert tab.locator("#results [role=option]").first.text_content().startswith("layer3.4.conv2")
+    tab.keyboard.press("Enter")
+    details = tab.locator("#details")
+    details.get_by_text("layer3.4.conv2", exact=True).first.wait_for()
+    node = archdsl.load("resnet50").graph.by_path["layer3.4.conv2"]
+    assert int(tab.locator("#its-macs").text_content().replace(",", "")) == node.macs
+    assert tab.locator("#gives").text_content() == "256 \u00d7 14 \u00d7 14"
+    assert details.locator("mark").first.text_content() == node.origin.span.text
+    assert "layer3.4 = bottleneck(256, 1)" in details.text_content()
+    tab.keyboard.press("/")
+    tab.keyboard.type("no such thing")
+    assert "nothing is named so" in tab.locator("#results").text_content()
+
+
+@in_browser
+def test_everything_by_keyboard(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("unet").graph)
+
+    def focused() -> str:
+        return tab.evaluate("document.activeElement.getAttribute('aria-label') ?? ''")
+
+    tab.locator("#help").focus()
+    tab.keyboard.press("Tab")
+    assert focused().startswith("input")
+    tab.keyboard.press("ArrowDown")
+    assert "double(64)" in focused()
+    assert "double(64)" in tab.locator("#details h2").text_content()
+    tab.keyboard.press("Enter")
+    tab.locator("#drawing .head").filter(has_text="inc").wait_for()
+    assert tab.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
+    tab.keyboard.press("ArrowDown")
+    assert "3x3 conv, 64" in focused()
+    tab.keyboard.press("Escape")
+    tab.locator("#drawing .head").first.wait_for(state="detached")
+    assert "double(64)" in focused()
+    tab.keyboard.press("?")
+    assert tab.locator("dialog").is_visible()
+    tab.keyboard.press("Escape")
+    before = tab.locator("#drawing > g").get_attribute("transform")
+    tab.keyboard.press("+")
+    assert tab.locator("#drawing > g").get_attribute("transform") != before
+
+
+@in_browser
+def test_several_inputs_and_outputs(visit: Callable[..., Any]) -> None:
+    made = archdsl.loads(
+        "input: {photo: 3x64x48, meta: 10}\n"
+        'net: {a: {op: conv, kernel: 3, out: 8, from: photo}, b: gap, c: flatten, d: {op: fc, out: 8, from: meta}, e: "add <- c, d"}\n'
+        "outputs: {map: a, total: e}\n",
+        name="two.yaml",
+    )
+    tab = visit(made.graph)
+    set_size(tab, "photo_H", 100)
+    set_size(tab, "photo_W", 33)
+    assert figure(tab, "macs") == 27 * 8 * 100 * 33 + 80
+    words = tab.locator("#drawing").text_content()
+    assert all(word in words for word in ("photo", "meta", "map", "total", "8 \u00d7 100 \u00d7 33"))
+
+
+@in_browser
+def test_it_says_so_where_no_worker_can_start(tiny: Graph, browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page(tiny), encoding="utf-8")
+    context = browser.new_context(offline=True)
+    tab = context.new_page()
+    tab.add_init_script("window.Worker = class { constructor() { throw new Error('refused'); } }")
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("html[data-ready]")
+    assert "no worker" in tab.locator("#said").text_content()
+    assert figure(tab, "macs") == count(tiny).macs
+    context.close()
+
+
+@in_browser
+def test_hostile_names_stay_text(tiny: Graph, visit: Callable[..., Any]) -> None:
+    tab = visit(hostile(tiny), "#open=<img>&at=%3Cscript%3E&H=NaN&N=1e99&apart=0&colour=<b>")
+    assert tab.title().startswith("</script><script>") and tab.title() != "broken"
+    assert tab.locator("img").count() == 0
+    tab.locator("#fold").click()
+    box(tab, "3x3 conv").click()
+    assert "</script>" in tab.locator("#details .path").first.text_content()
+
+
+@in_browser
+def test_the_view_is_saved_as_svg(visit: Callable[..., Any], tmp_path: Path) -> None:
+    import xml.etree.ElementTree as ET
+
+    tab = visit(archdsl.load("vgg16").graph)
+    with tab.expect_download() as download:
+        tab.locator("#save").click()
+    saved = tmp_path / "saved.svg"
+    download.value.save_as(saved)
+    assert download.value.suggested_filename == "vgg16.svg"
+    root = ET.parse(saved).getroot()
+    words = "".join(root.itertext())
+    assert (
+        "3x3 conv, 64" in words
+        and "512 \u00d7 14 \u00d7 14" in words
+        and "var(" not in saved.read_text(encoding="utf-8")
+    )
+
+
+@in_browser
+def test_it_starts_as_it_was_asked_to(visit: Callable[..., Any]) -> None:
+    view, options = View("network", "layer3.2", ("layer3.2",)), Options("dark", "macs", shapes=False, title="My net")
+    tab = visit(archdsl.load("resnet50").graph, view=view, options=options)
+    assert tab.locator("h1").text_content() == "My net"
+    assert tab.locator("#drawing .shape").count() == 0
+    heads = tab.locator("#drawing .head").all_text_contents()
+    assert [head.split("\u25be")[1].split("\u00d7")[0].split("bottle")[0].strip() for head in heads] == [
+        "layer3",
+        "layer3.1 \u2026 layer3.5",
+        "layer3.2",
+    ]
+    assert "layer3.2" in tab.locator("#details").text_content()
+    assert tab.locator("#colour").input_value() == "macs"
+    assert tab.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+
+
+@in_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["densenet201", "nasnetalarge", "inception_resnet_v2", "resnet1202"])
+def test_the_largest_networks_can_be_used(visit: Callable[..., Any], name: str) -> None:
+    tab = visit(archdsl.load(name).graph)
+    for _ in range(4):
+        tab.locator("#unfold").click()
+        tab.locator("#drawing[aria-busy=false]").wait_for()
+    assert 10 < tab.locator("#drawing .box").count() <= 800
+    everything = visit(archdsl.load(name).graph, view=View(unfold=("*",)))
+    assert 5 < everything.locator("#drawing .box").count() <= 800

@@ -1,0 +1,325 @@
+"""`archdsl expand`: the long form and the flat one are specs of the same network."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import archdsl
+from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
+from archdsl.cli import main
+from archdsl.language.format.longform import long_form, node_meaning, ordered, value_of
+from archdsl.language.format.shortform import short_form
+from archdsl.language.format.yaml_writer import Group, Leaf, flow_text, mapping
+from archdsl.source import decode
+from archdsl.spec.find import library_files
+from archdsl.spec.open import Spec, from_source, open_spec
+from tests.support.language_examples import NODES_WHOLE, WHOLE
+from tests.support.places import DOCS
+from tests.support.random_specs import texts
+
+FAMILIES = [path.stem for path in library_files()]
+VARIANTS = ["resnet18", "densenet161", "vgg16_bn", "resnext50_32x4d"]
+
+LONG = {
+    "7x7 conv 64 /2": "{op: conv, out: 64, kernel: [7, 7], stride: 2}",
+    "3x3 conv 16 hardswish": "{op: conv, out: 16, kernel: [3, 3], act: hardswish}",
+    "1x1 conv 8 plain relu": "{op: conv, out: 8, kernel: [1, 1], norm: none, act: relu}",
+    "1x1 conv 4*w linear": "{op: conv, out: 4*w, kernel: [1, 1], act: none}",
+    "2x2 deconv c /2 plain": "{op: deconv, out: c, kernel: [2, 2], stride: 2, norm: none, act: none}",
+    "dwconv kernel=k /s act=a": "{op: dwconv, kernel: k, stride: s, act: a}",
+    "bn relu": "{op: bn, act: relu}",
+    "fc 10 tanh": "{op: fc, out: 10, act: tanh}",
+    "1x1 fc w": "{op: fc, out: w, kernel: [1, 1]}",
+    "dropout 0.5": "{op: dropout, p: 0.5}",
+    "scale 1e-6": "{op: scale, init: 1e-6}",
+    "slice a b": "{op: slice, start: a, end: b}",
+    "pad [-1,-1,1,1]": "{op: pad, pixels: [-1, -1, 1, 1]}",
+    "3x3 maxpool /2 pad=1 ceil": "{op: maxpool, kernel: [3, 3], stride: 2, pad: 1, ceil: true}",
+    "7x7 avgpool adaptive": "{op: avgpool, kernel: [7, 7], adaptive: true}",
+    "3x3 conv 1 weight=[[-1,8],[0,1]] bias=0": "{op: conv, out: 1, kernel: [3, 3], bias: 0, weight: [[-1, 8], [0, 1]]}",
+    "3x3 conv (2 if first else 1) nobias pad=same": "{op: conv, out: 2 if first else 1, kernel: [3, 3], pad: same, bias: false}",
+    "upsample 2 bilinear": "{op: upsample, scale: 2, mode: bilinear}",
+    "gap": "{op: gap}",
+    "concat <- skip, up": "{op: concat, from: [skip, up]}",
+    "relu <- a.b": "{op: relu, from: a.b}",
+    "1x1 conv e act=a when e != in": "{op: conv, out: e, kernel: [1, 1], act: a, when: e != in}",
+    "double(c)": "{call: double(c)}",
+    "n[1] * block(128, 2 if first else 1)": '{call: "block(128, 2 if first else 1)", repeat: "n[1]"}',
+    "len(rows) * bneck(*rows[i])": '{call: "bneck(*rows[i])", repeat: len(rows)}',
+    "dense 6 * layer as denselayer{1}": '{dense: {call: layer}, repeat: 6, as: "denselayer{1}"}',
+    "dense n[0] * 3x3 conv k": '{dense: {op: conv, out: k, kernel: [3, 3]}, repeat: "n[0]"}',
+}
+"""Every short form of the language page, and its long one."""
+
+
+def spec(text: str) -> Spec:
+    return from_source(decode(textwrap.dedent(text).encode(), "test.yaml"))
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as done:
+        main(args)
+    out, err = capsys.readouterr()
+    return int(done.value.code or 0), out, err
+
+
+# --- single nodes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("short", "long"), LONG.items())
+def test_a_short_string_and_its_long_form(short: str, long: str) -> None:
+    assert short_form(long_form(short)) == short
+    made = ordered(long_form(short))
+    assert flow_text(made) == long
+    assert node_meaning(long_form(short_form(made) or "")) == node_meaning(made)
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ({"op": "conv", "kernel": "3", "out": "8"}, "3x3 conv 8"),
+        ({"op": "conv", "out": "8", "kernel": "k"}, "conv 8 kernel=k"),
+        ({"op": "conv", "out": "w + 1", "stride": "s"}, "conv (w + 1) /s"),
+        ({"op": "conv", "out": "divisible(w, 8)", "act": "null"}, "conv divisible(w, 8) linear"),
+        ({"op": "conv", "act": "relu", "norm": "bn", "out": "8"}, "conv 8 bn relu"),
+        ({"op": "bn", "norm": "none"}, "bn norm=none"),
+        ({"op": "conv", "out": "8", "doc": "why"}, None),
+        ({"op": "conv", "out": "8", "kernel": "3", "wrong": "1"}, None),
+        ({"do": "relu"}, None),
+    ],
+)
+def test_a_long_node_in_short(long: dict[str, str], short: str | None) -> None:
+    numbers = {"8", "3", "null"}
+    assert short_form(mapping({k: Leaf(v, verbatim=v in numbers) for k, v in long.items()})) == short
+
+
+def test_what_the_short_form_cannot_say_stays_long() -> None:
+    act = mapping({"op": Leaf("leaky_relu"), "slope": Leaf("0.2", verbatim=True)})
+    assert short_form(mapping({"op": Leaf("fc"), "out": Leaf("8", verbatim=True), "act": act})) is None
+    assert short_form(mapping({"op": Leaf("relu", anchor="a")})) is None
+    group = mapping({"op": Leaf("relu")})
+    group.entries[0].beside = "# why"
+    assert short_form(group) is None
+
+
+def test_a_bracketed_number_is_an_expression_and_a_bare_one_is_not() -> None:
+    assert value_of("(3.0)") != value_of("3.0")
+    assert isinstance(made := value_of("(3.0)"), Leaf) and (made.text, made.verbatim) == ("(3.0)", False)
+    assert isinstance(made := value_of("(a if b else c)"), Leaf) and made.text == "a if b else c"
+    assert isinstance(made := value_of("[1, [k, 2.5]]"), Group) and flow_text(made) == "[1, [k, 2.5]]"
+    assert isinstance(value_of("[1, 2][i]"), Leaf)
+
+
+# --- whole networks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *VARIANTS])
+def test_the_long_form_is_the_same_network(name: str) -> None:
+    net, text = archdsl.load(name), long_text(open_spec(name))
+    again = archdsl.loads(text)
+    assert (again.fingerprint, again.name) == (net.fingerprint, net.name)
+    assert again.document.paper == net.document.paper and again.document.preprocess == net.document.preprocess
+    assert long_text(from_source(decode(text.encode(), "long"))) == text
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *VARIANTS])
+def test_the_flat_form_has_the_same_tensors_and_wiring(name: str) -> None:
+    net = archdsl.load(name)
+    again = archdsl.loads(flat_text(open_spec(name)))
+    assert not again.document.blocks and not again.document.args
+    assert {t.key: t.param.shape for t in again.graph.tensors} == {t.key: t.param.shape for t in net.graph.tensors}
+    assert [(n.op.kind, n.inputs, n.shape) for n in again.nodes] == [(n.op.kind, n.inputs, n.shape) for n in net.nodes]
+    assert {n.path for n in again.nodes if not n.implied} == {n.path for n in net.nodes if not n.implied}
+    assert again.graph.outputs == net.graph.outputs and again.graph.aux == net.graph.aux
+    assert (again.params, again.macs) == (net.params, net.macs)
+
+
+def test_what_was_inferred_is_written_down() -> None:
+    text = flat_text(
+        spec("""
+        input: 3x8x8
+        defaults: {conv: bn relu, naming: sibling}
+        net:
+          conv1: 3x3 conv 8 /2
+          block:
+            residual:
+              conv1: 3x3 conv 16 /2
+              conv2: 3x3 conv 16 linear
+            then: relu
+          pool: 2x2 maxpool
+          fc: fc 10
+    """)
+    )
+    assert text == textwrap.dedent("""\
+        input: 3x8x8
+        defaults: {naming: sibling}
+        net:
+          conv1: {op: conv, out: 8, kernel: [3, 3], stride: 2, pad: 1, bias: false, norm: bn, act: relu}
+          block:
+            entry: {_: {op: identity}}
+            conv1: {op: conv, out: 16, kernel: [3, 3], stride: 2, pad: 1, bias: false, norm: bn, act: relu}
+            conv2: {op: conv, out: 16, kernel: [3, 3], stride: 1, pad: 1, bias: false, norm: bn}
+            downsample:
+              - {op: conv, out: 16, kernel: [1, 1], stride: 2, pad: 0, bias: false, norm: bn, from: entry}
+            _add: {op: add, from: [conv2, downsample]}
+            _relu: {op: relu}
+          pool: {op: maxpool, kernel: [2, 2], stride: 2, pad: 0}
+          _flatten: {op: flatten}
+          fc: {op: fc, out: 10, bias: true}
+    """)
+    assert archdsl.loads(text).params == 8 * 27 + 16 + 16 * 8 * 9 + 32 + 16 * 16 * 9 + 32 + 16 * 8 + 32 + 170
+
+
+def test_a_tensor_without_a_name_gets_one() -> None:
+    text = flat_text(
+        spec("""
+        input: 4x8x8
+        net:
+          - 3x3 conv 4
+          - residual: {conv: 3x3 conv 4}
+          - residual: {conv: 3x3 conv 4}
+            scale: 0.5
+    """)
+    )
+    assert text.count("entry: {_: {op: identity}}") == 2
+    assert "_affine: {op: affine, mul: 0.5, add: 0.0}" in text
+    again = archdsl.loads(text)
+    assert [n.op.kind for n in again.nodes] == ["input", "conv", "conv", "add", "conv", "affine", "add"]
+
+
+def test_several_inputs_outputs_and_heads_in_flat_form() -> None:
+    text = """
+        input: {image: 3x32x32, mask: [1, H2=32, W2=32]}
+        blocks:
+          join(c) <- x, y:
+            cat: concat <- y, x
+            conv: 3x3 conv c
+          head: [gap, fc 5]
+        net:
+          a: 3x3 conv 8 <- image
+          b: join(16) <- a, mask
+          parts: split 2
+          c: add <- parts.1, parts.0
+        aux: {early: {from: a, do: head, weight: 0.3}}
+        outputs: {features: b.cat, flow: c}
+    """
+    net, flat = archdsl.loads(textwrap.dedent(text)), archdsl.loads(flat_text(spec(text)))
+    assert [(n.path, n.inputs, n.op.kind) for n in flat.nodes if "/" not in n.path] == [
+        (n.path, n.inputs, n.op.kind) for n in net.nodes if "/" not in n.path
+    ]
+    assert (flat.graph.outputs, flat.graph.aux) == (net.graph.outputs, net.graph.aux)
+    assert flat.input == net.input
+
+
+@pytest.mark.parametrize(
+    "net", ["{layers: dense 2 * 3x3 conv 16}", "[3x3 conv 4, '2 * 3x3 conv 4 as x{0}', 3x3 conv 4]"]
+)
+def test_a_list_with_something_between_its_items_cannot_be_flat(net: str) -> None:
+    with pytest.raises(archdsl.ArchError) as raised:
+        flat_text(spec(f"input: 3x8x8\nnet: {net}\n"))
+    assert raised.value.diagnostics[0].code == "E0317"
+
+
+def test_variants_bases_and_arguments_are_merged_in(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(
+        "input: 3x8x8\nargs: {k: {type: int, default: 4}}\nnet: {conv: 3x3 conv k}\nclaims: {depth: 1}\n"
+    )
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: base.yaml\nvariants: {wide: {k: 9}}\n")
+    text = long_text(open_spec(f"{child}#wide"), "3x16x16", {})
+    assert text.startswith("name: wide\ninput: 3x16x16\nargs: {k: 9}\nnet:\n")
+    assert archdsl.loads(text).params == archdsl.load(f"{child}#wide").params
+    text = long_text(open_spec(str(tmp_path / "base.yaml")), None, {"k": 5})
+    assert "default: 5" in text and "claims" not in text
+    assert "out: 5" in flat_text(open_spec(str(tmp_path / "base.yaml")), None, {"k": 5})
+
+
+def test_labels_of_a_file_are_written_in(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("cat\nyes\n7\n")
+    path = tmp_path / "pets.yaml"
+    path.write_text("input: 3x8x8\nlabels: labels.txt\nnet: [gap, fc 3]\n")
+    for write in (long_text, flat_text):
+        assert archdsl.loads(write(open_spec(str(path)))).labels == ("cat", "yes", "7")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(texts())
+def test_random_specs_round_trip(text: str) -> None:
+    source = decode(text.encode(), "random.yaml")
+    fingerprint = archdsl.loads(text).fingerprint
+    long = long_text(from_source(source))
+    assert archdsl.loads(long).fingerprint == fingerprint
+    short = formatted(decode(long.encode(), "long.yaml"))
+    assert archdsl.loads(short).fingerprint == fingerprint
+    assert archdsl.loads(long_text(from_source(decode(short.encode(), "short.yaml")))).fingerprint == fingerprint
+    try:
+        flat = archdsl.loads(flat_text(from_source(source)))
+    except archdsl.ArchError as refused:
+        assert refused.diagnostics[0].code == "E0317"
+    else:
+        assert [t.key for t in flat.graph.tensors] == [t.key for t in archdsl.loads(text).graph.tensors]
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, out, err = run(capsys, "expand", "resnet18", "-a", "classes=7")
+    assert (status, err) == (0, "") and "name: resnet18\n" in out and "classes: 7" in out
+    target = tmp_path / "flat.yaml"
+    assert run(capsys, "expand", "--flat", "resnet18", "-o", str(target)) == (0, "", "")
+    assert archdsl.load(target).params == archdsl.load("resnet18").params
+
+
+@pytest.mark.parametrize("flags", [[], ["--flat"]])
+def test_a_wrong_spec_is_told_as_it_was_written(
+    flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("input: 3x8x8\nnet:\n  conv: 3x3 cnov 8\n")
+    status, out, err = run(capsys, "expand", str(path), *flags)
+    assert (status, out) == (1, "") and "wrong.yaml:3:13" in err
+
+
+def test_an_input_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("input: 3x8x8\nnet: [relu]\n")
+    status, _, err = run(capsys, "expand", str(path), "-o", str(path), "--force")
+    assert status == 2 and "E0702" in err
+
+
+# --- the language page ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*WHOLE, "nodes"])
+def test_the_examples_of_the_language_round_trip(name: str) -> None:
+    text = NODES_WHOLE if name == "nodes" else WHOLE[name]
+    source = decode(text.encode(), f"{name}.yaml")
+    net = archdsl.loads(text)
+    for variant in (None, *net.document.variants):
+        fingerprint = archdsl.loads(text, variant=variant).fingerprint
+        long = long_text(from_source(source, variant))
+        assert archdsl.loads(long).fingerprint == fingerprint
+        short = formatted(decode(long.encode(), "long.yaml"))
+        assert archdsl.loads(short).fingerprint == fingerprint
+        flat = archdsl.loads(flat_text(from_source(source, variant)))
+        assert [t.key for t in flat.graph.tensors] == [
+            t.key for t in archdsl.loads(text, variant=variant).graph.tensors
+        ]
+    assert archdsl.loads(formatted(source)).fingerprint == net.fingerprint
+
+
+PAGE = (DOCS / "language.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+def test_the_specs_of_the_language_page_round_trip(text: str) -> None:
+    source, fingerprint = decode(text.encode(), "page.yaml"), archdsl.loads(text).fingerprint
+    assert archdsl.loads(long_text(from_source(source))).fingerprint == fingerprint
+    assert archdsl.loads(formatted(source)).fingerprint == fingerprint
+    assert archdsl.loads(flat_text(from_source(source))).params == archdsl.loads(text).params

@@ -1,0 +1,95 @@
+"""The counts as JSON, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+import archdsl
+from archdsl.analysis.summary import summarize
+from archdsl.graph import Graph
+from archdsl.ops import Conv, Fc, Flatten, Gap
+from archdsl.report.json import params_csv, params_json, params_markdown
+from tests.support.small_nets import Net
+
+TOTALS = {
+    "params",
+    "buffers",
+    "aux_params",
+    "macs",
+    "flops",
+    "activations",
+    "peak_memory_bytes",
+    "weight_bytes",
+}
+NODE = {"path", "op", "inputs", "output", "params", "macs", "receptive_field", "line"}
+
+
+def small() -> Graph:
+    net = Net((3, 8, 8))
+    conv = net.add(Conv(out=4, kernel=(3, 3)), path="conv")
+    net.add(Gap(), path="pool")
+    net.add(Flatten(), path="fc/flatten")
+    fc = net.add(Fc(out=2), path="fc")
+    net.add(Gap(), conv, path="aux.pool", training=True)
+    net.add(Flatten(), path="aux.fc/flatten", training=True)
+    head = net.add(Fc(out=2), path="aux.fc", training=True)
+    return net.graph(fc, aux=head)
+
+
+def test_the_contract() -> None:
+    data = params_json(small())
+    assert list(data) == ["name", "input", "convention", "totals", "nodes"]
+    assert set(data["totals"]) == TOTALS
+    assert data["input"] == "3x8x8"
+    assert [node["path"] for node in data["nodes"]] == ["input", "conv", "pool", "fc/flatten", "fc"]
+    assert all(set(node) == NODE for node in data["nodes"])
+    assert data["nodes"][1] == {
+        "path": "conv",
+        "op": "conv",
+        "inputs": ["input"],
+        "output": [4, 8, 8],
+        "params": 112,
+        "macs": 64 * 108,
+        "receptive_field": [3, 3],
+        "line": 1,
+    }
+    assert data["nodes"][4]["receptive_field"] is None
+    assert data["totals"]["aux_params"] == 10
+    assert json.loads(json.dumps(data)) == data
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_nodes_sum_to_the_totals(batch: int) -> None:
+    data = params_json(archdsl.load("googlenet").graph, batch)
+    assert sum(node["params"] for node in data["nodes"]) == data["totals"]["params"] == 6_624_904
+    assert sum(node["macs"] for node in data["nodes"]) == data["totals"]["macs"] == batch * 1_498_376_192
+    assert data["totals"]["flops"] == 2 * data["totals"]["macs"]
+    assert data["nodes"][0]["output"] == [3, 224, 224]
+
+
+def test_lines_point_into_the_spec() -> None:
+    net = archdsl.load("vgg16")
+    source = net.graph.nodes[1].origin.span.source
+    data = params_json(net.graph)
+    fc = next(node for node in data["nodes"] if node["op"] == "fc")
+    assert "fc 4096" in source.line_text(fc["line"])
+
+
+def test_csv_has_the_same_rows() -> None:
+    rows = list(csv.DictReader(io.StringIO(params_csv(small()))))
+    assert set(rows[0]) == NODE
+    assert rows[1]["output"] == "4x8x8"
+    assert sum(int(row["params"]) for row in rows) == params_json(small())["totals"]["params"]
+
+
+def test_markdown_is_a_table() -> None:
+    text = params_markdown(summarize(archdsl.load("resnet50").graph))
+    lines = text.splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len({line.count("|") for line in table}) == 1
+    assert "| `layer1.1` .. `layer1.2` x2 |" in text
+    assert "| **total** | | | **25,557,032** | **4,089,184,256** |" in table

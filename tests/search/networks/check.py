@@ -1,0 +1,487 @@
+"""Everything archdsl makes of one spec held against the reference: shapes, tensors, counts, outputs, other spellings.
+
+A bound on outputs follows from the network itself, and is fixed before anything of archdsl runs: how far the reference
+strays when each op's value is changed at random by what rounding to float32 may do, over `RUNS` runs, times `FACTOR`.
+Where that is more than `WORTHLESS` of the output, the network amplifies rounding (a norm over two almost equal numbers,
+a few times) so much that float32 says nothing about it: such outputs are counted, and not compared. Each node alone has
+a sharper bound, for each of its channels: that of `archdsl verify`, whose judge is compared as well.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import archdsl
+from archdsl.backends.onnx.plan import plan
+from archdsl.backends.onnx.write import build
+from archdsl.backends.spec.rewrite import formatted, long_text
+from archdsl.backends.torch import to_source
+from archdsl.backends.torch import to_torch as module_of
+from archdsl.backends.torch.module import build as meta_module
+from archdsl.backends.weights import folded
+from archdsl.graph import Graph
+from archdsl.passes.optimise import optimise
+from archdsl.shapes import concrete
+from archdsl.source import decode
+from archdsl.spec.open import from_source
+from archdsl.verification.compare import measure
+from archdsl.verification.observe import module_values, onnx_values
+from archdsl.verification.reference import judge_outputs
+from tests.search.networks.make import inputs_of, shape_of
+from tests.search.networks.reference import UNIT, Machine, Misfit, Unsound, blank
+from tests.search.networks.text import written
+
+RUNS, FACTOR, WORTHLESS = 4, 16, 0.01
+TOO_LARGE = 1e17
+"""Values whose squares are near what a float32 can hold: outputs are not compared beyond."""
+SMALLEST = 2.0**-126
+"""What lies below may become 0."""
+DOUBLE = 2.0**-53 / UNIT
+"""Rounding to float64 in units of rounding to float32."""
+
+
+@dataclass
+class Result:
+    """What one spec came to. `mismatches` are (kind, detail)."""
+
+    seed: int | str
+    mismatches: list[tuple[str, str]] = field(default_factory=list)
+    rejected: str = ""
+    facts: dict[str, int] = field(default_factory=dict)
+
+    def miss(self, kind: str, detail: object) -> None:
+        self.mismatches.append((kind, str(detail)[:600]))
+
+
+@dataclass
+class Case:
+    """A spec's data with its graph, and what both start from."""
+
+    doc: Mapping[str, Any]
+    variant: Mapping[str, Any]
+    text: str
+    graph: Graph
+    weights: dict[str, np.ndarray]
+    rng: np.random.Generator
+
+    settled: list[Any] | None = None
+    """What the run at the default size has settled: where residuals have a projection, and its stride."""
+
+    def machine(self, noise: int | None = None, weights: Mapping[str, np.ndarray] | None = None) -> Machine:
+        """The reference with the graph's tensors, which it must want in the graph's order."""
+        given: Iterator[Any] = iter(self.graph.tensors)
+        numbers = self.weights if weights is None else weights
+
+        def take(name: str, shape: tuple[int, ...]) -> Any:
+            tensor = next(given, None)
+            if tensor is None or (tensor.param.name, tensor.param.shape) != (name, shape):
+                raise Misfit(
+                    f"the reference wants `{name}` {shape}, the graph has {tensor and (tensor.key, tensor.param.shape)}"
+                )
+            return torch.from_numpy(np.asarray(numbers[tensor.key]))
+
+        errors = None if noise is None else torch.Generator().manual_seed(noise)
+        machine = Machine(self.doc, take, errors, self.variant, settled=self.settled)
+        machine.rest = given  # type: ignore[attr-defined]
+        return machine
+
+    def feeds(self, sizes: Mapping[str, int] | None = None, batch: int = 2) -> dict[str, np.ndarray]:
+        """Images at the default or at other sizes; sometimes large, sometimes with a channel that is the same
+        everywhere."""
+        out = {}
+        for i in self.graph.inputs:
+            node = self.graph.nodes[i]
+            x = self.rng.standard_normal((batch, *concrete(node.shape, sizes or defaults(self.graph)))).astype(
+                np.float32
+            )
+            x *= np.float32(self.rng.choice([1, 1, 1, 30]))
+            if self.rng.random() < 0.15:
+                x[:, 0] = np.float32(0.5)
+            out[node.path] = x
+        return out
+
+
+def defaults(graph: Graph) -> dict[str, int]:
+    return {size.name: size.default for size in graph.sizes}
+
+
+def numbers(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Tensors that hide nothing: no zeros and ones, and now and then a huge, tiny, constant or dead channel."""
+    out = {}
+    edge = rng.random() < 0.4
+    for key, param, _ in graph.tensors:
+        fixed = (
+            not param.trained
+            and param.init.how in ("data", "constant")
+            and not param.name.startswith(("running", "num_"))
+        )
+        if fixed or param.dtype == "int64":
+            value = (
+                np.broadcast_to(
+                    np.asarray(param.init.value, param.dtype).reshape(-1 if param.shape else ()), param.shape or ()
+                )
+                if param.init.how == "constant"
+                else np.asarray(param.init.value, param.dtype).reshape(param.shape)
+            )
+            out[key] = np.array(value)
+            continue
+        fan = max(1, int(np.prod(param.shape[1:])))
+        value = rng.uniform(0.3, 1.2, param.shape) * rng.choice([-1, 1], param.shape) / np.sqrt(fan)
+        if param.name == "running_var":
+            value = np.abs(value) + 0.1
+        if edge and param.shape and rng.random() < 0.3:
+            value = edged(value, param.name, rng)
+        out[key] = np.asarray(value, np.float32)
+    return out
+
+
+def edged(value: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
+    """One channel at the edge of what weights may be."""
+    channel = rng.integers(len(value))
+    if name == "running_var":
+        value[channel] = rng.choice([0.0, 1e-12, 1e4])
+    else:
+        value[channel] *= rng.choice([0.0, 1e-7, 1e-3, 1e3])
+    return value
+
+
+# --- the checks -----------------------------------------------------------------------------------------------
+
+
+def check(doc: Mapping[str, Any], seed: int | str = 0, deep: bool = True) -> Result:
+    """All of it for one spec. Nothing is raised: an exception is a mismatch of its own."""
+    result = Result(seed)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            _check(doc, seed, result, deep)
+    except Exception as e:
+        result.miss(f"exception {type(e).__name__}", e)
+    return result
+
+
+def case_of(doc: Mapping[str, Any], seed: int | str) -> Case:
+    """Raises ArchError where archdsl refuses the spec."""
+    text = written(doc, seed)
+    number = random.Random(f"weights {seed}").randrange(2**32)
+    other = bool(doc.get("variants")) and number % 2 == 0
+    graph = archdsl.loads(text, variant="other" if other else None).graph
+    rng = np.random.default_rng(number)
+    return Case(doc, doc["variants"]["other"] if other else {}, text, graph, numbers(graph, rng), rng)
+
+
+def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) -> None:
+    try:
+        case = case_of(doc, seed)
+    except archdsl.ArchError as e:
+        result.rejected = f"{e.diagnostics[0].code} {e.diagnostics[0].message}"
+        return
+    graph = case.graph
+    result.facts = {"nodes": len(graph.nodes), **{node.op.kind: 1 for node in graph.nodes}}
+    feeds = case.feeds()
+    try:
+        want = reference(case, feeds)
+    except (Misfit, Unsound) as e:
+        result.miss("reference", f"{type(e).__name__}: {e}")
+        return
+    check_counts(case, result)
+    sizes = {name: float(value.abs().max()) for name, value in want.outputs.items()}
+    result.facts["not compared"] = sum(
+        not want.comparable or want.bounds[n] > WORTHLESS * size > 0 for n, size in sizes.items()
+    )
+    result.facts["outputs"] = len(sizes)
+    module = check_torch(case, feeds, want, result)
+    check_onnx(case, feeds, want, result)
+    check_optimised(case, feeds, want, result)
+    check_judge(case, feeds, want, result)
+    check_nodes(case, feeds, want, result)
+    check_sizes(case, module, result)
+    if deep:
+        check_spellings(case, result)
+
+
+@dataclass
+class Wanted:
+    """The reference's outputs in float64, and how far each may be missed."""
+
+    outputs: dict[str, Any]
+    aux: dict[str, Any]
+    bounds: dict[str, float]
+    comparable: bool
+
+
+def reference(case: Case, feeds: Mapping[str, np.ndarray]) -> Wanted:
+    inputs = {name: torch.from_numpy(x).double() for name, x in feeds.items()}
+    exact = case.machine()
+    outputs, aux = exact.run(inputs)
+    case.settled = exact.strides
+    left = next(exact.rest, None)  # type: ignore[attr-defined]
+    if left is not None:
+        raise Misfit(f"the graph has `{left.key}`, which the reference never wants")
+    strays = {name: max(4 * UNIT * float(value.abs().max()), SMALLEST) for name, value in (outputs | aux).items()}
+    for run in range(RUNS):
+        noisy = case.machine(noise=run).run(inputs)
+        for name, value in (noisy[0] | noisy[1]).items():
+            strays[name] = max(strays[name], float((value - (outputs | aux)[name]).abs().max()))
+    finite = all(np.isfinite(s) for s in strays.values())
+    return Wanted(outputs, aux, {name: FACTOR * s for name, s in strays.items()}, finite and exact.largest < TOO_LARGE)
+
+
+def apart(got: Any, want: Any) -> float:
+    """The largest difference; infinite where shapes differ or a value is no number."""
+    got = torch.as_tensor(got).double()
+    if got.shape != want.shape:
+        return float("inf")
+    worst = float((got - want).abs().max()) if want.numel() else 0.0
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def compare(
+    result: Result, kind: str, got: Mapping[str, Any], want: Wanted, names: Mapping[str, Any], unit: float = 1.0
+) -> None:
+    """Outputs by name; `unit` scales the bound, for float64."""
+    if set(got) != set(names):
+        result.miss(kind, f"outputs {sorted(got)}, not {sorted(names)}")
+        return
+    for name, value in names.items():
+        if tuple(got[name].shape) != tuple(value.shape):
+            result.miss(kind, f"`{name}` is {tuple(got[name].shape)}, not {tuple(value.shape)}")
+        elif (
+            want.comparable
+            and want.bounds[name] <= WORTHLESS * float(value.abs().max())
+            and apart(got[name], value) > want.bounds[name] * unit
+        ):
+            size = float(value.abs().max())
+            result.miss(
+                kind,
+                f"`{name}` is off by {apart(got[name], value):.3g} of {size:.3g}, bound {want.bounds[name] * unit:.3g}",
+            )
+
+
+def check_counts(case: Case, result: Result) -> None:
+    """Multiply-accumulates against torch's counter, which sees the reference run; auxiliary heads left out."""
+    doc = {k: v for k, v in case.doc.items() if k not in ("aux", "outputs")}
+    live = set(plan_nodes(case.graph))
+    machine = Machine(doc, None, None, case.variant)
+    shapes = {case.graph.nodes[i].path: concrete(case.graph.nodes[i].shape) for i in case.graph.inputs}
+    with FlopCounterMode(display=False) as counter:
+        machine.run({name: blank(shape) for name, shape in shapes.items()})
+    ours = sum(node.macs for node in case.graph.nodes if not node.training)
+    if ours != counter.get_total_flops() // 2 + machine.macs:
+        result.miss("macs", f"{ours}, torch counts {counter.get_total_flops() // 2} + {machine.macs}")
+    result.facts["unread"] = int(len(live) < len([n for n in case.graph.nodes if not n.training]))
+
+
+def plan_nodes(graph: Graph) -> list[int]:
+    wanted = set(graph.outputs.values())
+    for node in reversed(graph.nodes):
+        if node.id in wanted:
+            wanted.update(node.inputs)
+    return sorted(wanted)
+
+
+def named(given: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(given._asdict()) if isinstance(given, tuple) else {next(iter(names)): given}
+
+
+def check_torch(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> Any:
+    """The live module in float64 and float32, the printed source, and shapes on `meta`."""
+    graph, x = case.graph, [torch.from_numpy(value) for value in feeds.values()]
+    module = module_of(graph, case.weights)
+    keys = {t.key: tuple(t.param.shape) for t in graph.tensors}
+    if {k: tuple(v.shape) for k, v in module.state_dict().items()} != keys:
+        result.miss("tensors", "the module's state_dict is not graph.tensors")
+    trained = sum(t.param.numel for t in graph.tensors if t.param.trained)
+    if sum(p.numel() for p in module.parameters() if p.requires_grad) != trained:
+        result.miss("params", "the module trains another number of parameters")
+    live = module(*x)
+    compare(result, "module", named(live, want.outputs), want, want.outputs)
+    space: dict[str, Any] = {"__name__": "printed"}
+    exec(compile(to_source(graph), "printed", "exec"), space)
+    printed = space["build"]().eval()
+    printed.load_state_dict(module.state_dict(), strict=True)
+    again = printed(*x)
+    if not all(torch.equal(a, b) or not want.comparable for a, b in zip(flat(live), flat(again), strict=True)):
+        result.miss("printed", "the printed source gives other numbers than the module")
+    shapes = [tuple(t.shape) for t in flat(meta_module(graph).eval()(*(value.to("meta") for value in x)))]
+    if shapes != [(len(x[0]), *concrete(graph.nodes[i].shape)) for i in graph.outputs.values()]:
+        result.miss("meta", f"torch on meta gives {shapes}")
+    if graph.aux and not {"dropout", "droppath"} & {node.op.kind for node in graph.nodes}:
+        module.train()
+        for part in module.modules():
+            if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        compare(result, "aux", named(module(*x), {}), want, {**want.outputs, **want.aux})
+        module.eval()
+    wide = module.double()
+    compare(
+        result,
+        "module float64",
+        named(wide(*(value.double() for value in x)), want.outputs),
+        want,
+        want.outputs,
+        64 * DOUBLE,
+    )
+    return wide
+
+
+def flat(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, tuple) else [given]
+
+
+def session(model: onnx.ModelProto, plain: bool) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_DISABLE_ALL if plain else levels.ORT_ENABLE_ALL
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def check_onnx(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """The model: initializers, inferred shapes of every node, and what ONNX Runtime gives, optimised or node by
+    node."""
+    graph = case.graph
+    model = build(graph, case.weights)
+    inferred = onnx.shape_inference.infer_shapes(bare(model), check_type=True, strict_mode=True, data_prop=True)
+    onnx.checker.check_model(model)
+    planned = plan(graph)
+    found = {
+        v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in inferred.graph.value_info
+    }
+    for value in planned.values:
+        theirs = found.get(value.name)
+        if (
+            theirs is None
+            or len(theirs) != len(value.shape)
+            or any(
+                isinstance(b, int) and isinstance(a, int) and a != b for a, b in zip(value.shape, theirs, strict=True)
+            )
+        ):
+            result.miss("onnx shapes", f"`{value.name}` is {value.shape}; ONNX infers {theirs}")
+    needed = set(plan_nodes(graph))
+    kept = {t.key for t in graph.tensors if t.node.id in needed and t.param.name != "num_batches_tracked"}
+    derived = {item.name for item in model.graph.initializer}
+    if not kept <= derived | {name.rsplit("/", 1)[0] for name in derived} and not covered(kept, derived, planned):
+        result.miss("initializers", f"missing: {sorted(kept - derived)[:4]}")
+    plain = bool(case.rng.integers(2))
+    inner = (
+        [node for node in graph.nodes if node.id in needed and node.path in {v.name for v in planned.values}]
+        if plain
+        else []
+    )
+    for node in inner:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(node.path, onnx.TensorProto.FLOAT, None))
+    names = [*want.outputs, *(node.path for node in inner)]
+    given = session(model, plain).run([*[v.name for v in planned.outputs], *(node.path for node in inner)], dict(feeds))
+    compare(result, "onnxruntime", dict(zip(want.outputs, given, strict=False)), want, want.outputs)
+    for node, value in zip(inner, given[len(want.outputs) :], strict=True):
+        if value.shape[1:] != concrete(node.shape):
+            result.miss("onnxruntime shapes", f"`{node.path}` is {value.shape}, not {concrete(node.shape)}")
+    result.facts["compared inside"] = len(names) - len(want.outputs)
+
+
+def check_optimised(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """The passes for inference: fewer nodes, the same numbers, in ONNX Runtime without its own optimiser."""
+    smaller = optimise(case.graph)
+    if len(smaller.nodes) > len(case.graph.nodes):
+        result.miss("optimised", f"{len(case.graph.nodes)} nodes became {len(smaller.nodes)}")
+    model = build(smaller, folded(case.weights, smaller))
+    given = session(model, plain=True).run(None, dict(feeds))
+    compare(result, "optimised", dict(zip(want.outputs, given, strict=True)), want, want.outputs)
+
+
+def check_judge(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """archdsl's own judge in float64, of which the reference knows nothing."""
+    judged = judge_outputs(case.graph, case.weights, feeds)
+    values = {name: torch.from_numpy(np.array(found.value)) for name, found in judged.items()}
+    compare(result, "judge", values, want, want.outputs, 64 * DOUBLE)
+
+
+def check_nodes(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """Every node of module and ONNX file within the bound of each of its channels, as `archdsl verify` has it."""
+    if not want.comparable:
+        return
+    values = {
+        "module": module_values(module_of(case.graph, case.weights), case.graph, feeds),
+        "onnx": onnx_values(build(case.graph, case.weights), Path("random.onnx"), feeds, case.graph.by_path),
+    }
+    for node in measure(case.graph, case.weights, feeds, values).nodes:
+        for name in node.past:
+            result.miss(f"node of the {name}", f"{node.kind} `{node.path}`: {node.found[name]}")
+
+
+def covered(kept: set[str], derived: set[str], planned: Any) -> bool:
+    """A tensor may be stored in another shape, under a name that begins with its own."""
+    sources = {getattr(item, "key", item.name) for item in planned.initializers}
+    return kept <= sources | derived
+
+
+def bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the shapes that it states, but for its inputs'."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for output in copy.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return copy
+
+
+def check_sizes(case: Case, module: Any, result: Result) -> None:
+    """Every size that the graph says it takes, it takes: the least, and another; the same model file."""
+    free = [size for size in case.graph.sizes if not size.pinned]
+    if not free:
+        return
+    result.facts["free"] = 1
+    model = session(build(case.graph, case.weights), bool(case.rng.integers(2)))
+    open_axes = {s.name for s in plan(case.graph).free}
+    for least in (True, False):
+        sizes = defaults(case.graph) | {
+            s.name: s.minimum if least else s.default + s.step * int(case.rng.integers(1, 4)) for s in free
+        }
+        feeds = case.feeds(sizes, batch=1)
+        try:
+            want = reference(case, feeds)
+        except (Unsound, Misfit) as e:
+            result.miss("sizes", f"{sizes} is said to be legal; the reference refuses it: {e}")
+            continue
+        names = list(want.outputs)
+        for name, i in zip(names, case.graph.outputs.values(), strict=True):
+            if tuple(want.outputs[name].shape[1:]) != concrete(case.graph.nodes[i].shape, sizes):
+                result.miss(
+                    "sizes",
+                    f"at {sizes} `{name}` is {tuple(want.outputs[name].shape[1:])}, not {concrete(case.graph.nodes[i].shape, sizes)}",
+                )
+        made = named(module(*(torch.from_numpy(x).double() for x in feeds.values())), want.outputs)
+        compare(result, "module at another size", made, want, want.outputs, 64 * DOUBLE)
+        if all(sizes[s.name] == s.default or s.name in open_axes for s in free):
+            given = model.run(None, feeds)
+            compare(result, "onnxruntime at another size", dict(zip(names, given, strict=True)), want, want.outputs)
+            result.facts["other sizes"] = 1
+
+
+def check_spellings(case: Case, result: Result) -> None:
+    """`fmt(expand(x))`, `fmt(x)` and the text itself are one graph."""
+    prints = archdsl.loads(case.text).fingerprint
+    long = long_text(from_source(decode(case.text.encode(), "random.yaml")))
+    for kind, text in (
+        ("expand", long),
+        ("fmt", formatted(decode(case.text.encode(), "random.yaml"))),
+        ("fmt of expand", formatted(decode(long.encode(), "long.yaml"))),
+    ):
+        if archdsl.loads(text).fingerprint != prints:
+            result.miss(kind, "another graph")
+
+
+__all__ = ["Case", "Result", "case_of", "check", "inputs_of", "shape_of"]

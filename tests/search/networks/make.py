@@ -1,0 +1,492 @@
+"""Draws sound specs, in the long form: every kind and composite, blocks, repeats, references, expressions.
+
+Each node is tried on the reference as soon as it is drawn, so the shapes that arrive are known, and what the language
+page or torch refuses is drawn again. No code of archdsl has a say in what is sound.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.search.networks.kinds import Unsound
+from tests.search.networks.leaves import leaf
+from tests.search.networks.reference import Frame, Machine, Member, blank, value_of
+
+TRIES = 8
+LARGEST = 12_000
+"""Values of one tensor: many small networks find more than few large ones."""
+ACTS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "tanh",
+    "scaled_tanh",
+    "sigmoid",
+    "silu",
+    "gelu",
+    "hardswish",
+    "hardsigmoid",
+)
+DEFAULTS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"conv": {"norm": "bn", "act": "relu"}},
+    {"conv": {"act": "relu"}, "fc": {"act": "tanh"}},
+    {"conv": {"norm": "bn", "act": "hardswish"}, "bn": {"eps": 0.001}},
+    {"conv": {"bias": False}, "maxpool": {"ceil": True}},
+    {"conv": {"pad": "same"}, "avgpool": {"inside": True}},
+    {"conv": {"norm": {"op": "gn", "groups": 1}}},
+    {"conv": {"norm": "ln"}, "ln": {"eps": 1e-6}, "dropout": {"p": 0.25}},
+    {"leaky_relu": {"slope": 0.3}, "conv": {"act": "leaky_relu"}},
+]
+
+Drawn = tuple[Any, Member | None]
+
+
+def specification(seed: int | str) -> dict[str, Any]:
+    """The data of one spec, the same for the same seed."""
+    for attempt in range(20):
+        doc = Maker(random.Random(f"{seed}/{attempt}")).document()
+        if doc is not None:
+            return doc
+    raise AssertionError(f"seed {seed} gives nothing")
+
+
+def inputs_of(doc: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The inputs' shapes by name."""
+    written = doc["input"]
+    return {k: shape_of(v) for k, v in written.items()} if isinstance(written, dict) else {"input": shape_of(written)}
+
+
+def shape_of(written: Any) -> tuple[int, ...]:
+    items = written if isinstance(written, list) else str(written).split("x")
+    return tuple(int(str(item).split("=")[-1]) for item in items)
+
+
+class Maker:
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.doc: dict[str, Any] = {"name": "random"}
+        self.number = 0
+        self.machine = Machine(self.doc)
+
+    def chance(self, percent: int) -> bool:
+        return self.rng.randrange(100) < percent
+
+    # --- the document ------------------------------------------------------------------------------------
+
+    def document(self) -> dict[str, Any] | None:
+        rng, doc = self.rng, self.doc
+        doc["input"] = self.input()
+        k = rng.randint(2, 6)
+        doc["args"] = {
+            "k": k,
+            "flag": True,
+            "act0": rng.choice(ACTS[:6]),
+            "n": [1, 2, 3],
+            "rows": [[k, 3], [4, 1]],
+            "p0": 0.25,
+        }
+        doc["defaults"] = dict(rng.choice(DEFAULTS)) | (
+            {"naming": rng.choice(["flat", "sibling"])} if self.chance(30) else {}
+        )
+        doc["blocks"] = {}
+        self.machine = Machine(doc)
+        for number in range(rng.choice([0, 0, 1, 2, 3])):
+            self.block(number)
+        inputs = {name: blank(shape) for name, shape in inputs_of(doc).items()}
+        lone = next(iter(inputs.values())) if len(inputs) == 1 else None
+        top = Frame(None, {k: Member(v) for k, v in inputs.items()} | {"input": Member(lone)})
+        net, member = self.sequence(lone, dict(self.machine.args), top, 2, first=self.join(inputs))
+        if member is None:
+            return None
+        doc["net"] = net
+        if isinstance(net, dict):
+            self.ends(member, top)
+        if self.chance(15):
+            self.variant(inputs)
+        for name in ("blocks", "defaults"):
+            if not doc[name]:
+                del doc[name]
+        try:
+            Machine(doc, variant=doc.get("variants", {}).get("other", {})).run(inputs)
+        except Unsound:
+            return None
+        order = ("name", "input", "args", "defaults", "blocks", "net", "aux", "outputs", "variants")
+        return {key: doc[key] for key in order if key in doc}
+
+    def input(self) -> Any:
+        rng = self.rng
+        if self.chance(8):
+            return rng.choice([12, 7, 24])
+        c, h, w = rng.choice([1, 2, 3, 3, 4, 8]), rng.randint(5, 17), rng.randint(5, 17)
+        form = rng.randrange(6)
+        if form == 0:
+            return {"image": f"{c}x{h}x{w}", "meta": rng.randint(2, 9)}
+        if form == 1:
+            return {"left": [c, f"H={h}", f"W={w}"], "right": [2, f"H={h}", f"W={w}"]}
+        return [c, f"A={h}", f"B={w}"] if form == 2 else [c, h, w] if form == 3 else f"{c}x{h}x{w}"
+
+    def join(self, inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """The first nodes of a net with several inputs, by which they become one."""
+        if len(inputs) == 1:
+            return []
+        if "left" in inputs:
+            return [("both", {"op": "concat", "from": ["left", "right"]})]
+        stem = {"op": "conv", "out": self.rng.randint(2, 6), "kernel": 3, "from": "image"}
+        return [
+            ("conv_i", stem),
+            ("flat", {"op": "flatten"}),
+            ("conv_m", {"op": "fc", "out": 4, "from": "meta"}),
+            ("both", {"op": "concat", "from": ["flat", "conv_m"]}),
+        ]
+
+    def block(self, number: int) -> None:
+        """A block of the file: its body is drawn for one call, and may not fit others."""
+        rng = self.rng
+        name, c = f"unit{number}", rng.choice([2, 3, 4, 6])
+        several = number == 2 and self.chance(60)
+        width, values = rng.choice([("c", {"c": c}), ("c=in", {"c": 3}), (f"c={c}", {"c": c})])
+        more = [
+            ("s=1", {"s": 1}),
+            ("a=act0", {"a": self.doc["args"]["act0"]}),
+            ("e=2*k", {"e": 2 * self.doc["args"]["k"]}),
+        ]
+        chosen = rng.sample(more, rng.randint(0, 2))
+        head = f"{name}({', '.join([width, *(text for text, _ in chosen)])})"
+        for _, value in chosen:
+            values |= value
+        x = blank((3, 9, 8))
+        names = {"input": Member(x)}
+        if several:
+            head += " <- x, skip"
+            names |= {"x": Member(x), "skip": Member(blank((2, 9, 8)))}
+        env = {**self.machine.args, **values}
+        first = [(f"cat{number}", {"op": "concat", "from": ["skip", "x"]})] if several else []
+        body, member = self.sequence(x, env, Frame(None, names), 1, first=first, params=tuple(values))
+        if member is not None:
+            self.doc["blocks"][head] = body
+            self.machine = Machine(self.doc)
+
+    def ends(self, member: Member, top: Frame) -> None:
+        """Several outputs, and auxiliary heads, by name."""
+        names = [
+            n for n, m in member.inner.items() if m.value is not None and n.isidentifier() and not n.startswith("_")
+        ]
+        if len(names) > 1 and self.chance(25):
+            chosen = list(dict.fromkeys([names[-1], *self.rng.sample(names, min(2, len(names)))]))
+            self.doc["outputs"] = {f"out{i}": name for i, name in enumerate(chosen)}
+        if names and self.chance(20):
+            source = self.rng.choice(names)
+            frame = Frame(None, {**top.names, **member.inner})
+            body, made = self.sequence(member.inner[source].value, dict(self.machine.args), frame, 0, as_list=False)
+            if made is not None:
+                self.doc["aux"] = {"head": {"from": source, "do": body, "weight": 0.5}}
+
+    def variant(self, inputs: Mapping[str, Any]) -> None:
+        override = self.rng.choice([{"k": self.rng.randint(2, 7)}, {"flag": False}, {"n": [2, 1, 2]}, {"act0": "tanh"}])
+        try:
+            Machine(self.doc, variant=override).run(inputs)
+        except Unsound:
+            return
+        self.doc["variants"] = {"other": override}
+
+    # --- sequences ---------------------------------------------------------------------------------------
+
+    def key(self, data: Any) -> str:
+        self.number += 1
+        if isinstance(data, dict) and "op" in data:
+            sibling = self.doc.get("defaults", {}).get("naming") == "sibling"
+            return f"conv{self.number}" if sibling or self.chance(50) else f"{data['op']}-{self.number}"
+        if isinstance(data, (list, dict)) and "repeat" not in data and "call" not in data and self.chance(6):
+            return f"_part{self.number}"
+        return f"part{self.number}" if self.chance(80) else f"layer{self.number}_x"
+
+    def sequence(
+        self,
+        x: Any,
+        env: Mapping[str, Any],
+        parent: Frame,
+        depth: int,
+        keep: bool = False,
+        as_list: bool | None = None,
+        first: list[tuple[str, Any]] = [],
+        params: tuple[str, ...] = (),
+    ) -> Drawn:
+        """A list or mapping of nodes, and what it gives on `x`; `keep`: the height and width stay."""
+        frame, last, inner = Frame(parent), None, {}
+        as_list = not first and self.chance(45) if as_list is None else as_list
+        data: dict[str, Any] = {}
+        forced = list(first)
+        for _ in range(len(forced) + self.rng.randint(1, 4)):
+            if forced:
+                key, child = forced.pop(0)
+                made = self.tried(child, x, env, frame)
+                if made is None:
+                    return {}, None
+            else:
+                child, made = self.child(x, env, frame, depth, keep, as_list, last is not None)
+                key = self.key(child)
+            if child is None:
+                continue
+            data[key] = child
+            if made is None and isinstance(child.get("from"), list):
+                continue  # left out by `when`, and nothing stands for a merge
+            if made is None:
+                made = Member(x) if not isinstance(child.get("from"), str) else Member(frame.look_up(child["from"]))
+            else:
+                x, last, inner[key] = made.value, made, made
+            frame.names[key] = made
+            if (
+                isinstance(child, dict)
+                and child.get("op") in ("bn", "affine", "scale")
+                and x is not None
+                and self.chance(35)
+            ):
+                kernel = (
+                    self.rng.choice([1, 3, 3]) if x.dim() == 4 else None
+                )  # what may be taken into the layer behind it
+                layer = (
+                    {"op": "fc", "out": 4}
+                    if kernel is None
+                    else {"op": "conv", "out": self.rng.choice([2, 3, 5]), "kernel": kernel}
+                )
+                forced.append((self.key(layer), layer))
+            if not as_list and (again := self.again(key, child, made, x, env, frame)) is not None:
+                forced.append((self.key(again), again))
+            if x is None and not as_list:  # a split: its parts are joined again, in another order
+                parts = [f"{key}.{n}" for n in range(len(made.inner))]
+                self.rng.shuffle(parts)
+                forced.append((self.key({}), {"op": "concat", "from": parts}))
+        while forced:
+            key, child = forced.pop(0)
+            made = self.tried(child, x, env, frame)
+            if made is None:
+                return {}, None
+            data[key], x, last, inner[key] = child, made.value, made, made
+        if last is None:
+            data["last"] = {"op": "relu"}
+            last = inner["last"] = (
+                Member(self.machine.item(data["last"], x, frame, env).value) if x is not None else None
+            )  # type: ignore[union-attr]
+        if last is None or last.value is None:
+            return {}, None
+        return list(data.values()) if as_list else data, Member(last.value, inner)
+
+    def again(
+        self, key: str, child: Any, made: Member, x: Any, env: Mapping[str, Any], frame: Frame
+    ) -> dict[str, Any] | None:
+        """Perhaps the node once more, with the tensors of the first time, on its own output or on what it read."""
+        if made.ran is None or key.startswith("_") or {"repeat", "when"} & set(child) or not self.chance(20):
+            return None
+        node: dict[str, Any] = {"op": "again", "node": key}
+        node |= self.rng.choice([{}, {"act": "relu"}, {"norm": "bn"}, {"norm": "bn", "act": "relu"}])
+        node |= {"from": child["from"]} if isinstance(child.get("from"), str) and self.chance(50) else {}
+        return node if self.tried(node, x, env, frame) is not None else None
+
+    def tried(self, data: Any, x: Any, env: Mapping[str, Any], frame: Frame) -> Member | None:
+        try:
+            member = self.machine.item(data, x, frame, env)
+        except Unsound:
+            return None
+        if member is not None and member.value is not None and member.value[0].numel() > LARGEST:
+            return None
+        return member
+
+    def child(
+        self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool, as_list: bool, optional: bool
+    ) -> Drawn:
+        """One node of a sequence, and what it gives."""
+        for _ in range(TRIES):
+            data = self.draw(x, env, frame, depth, keep, as_list)
+            if data is None:
+                continue
+            data = self.dressed(data, x, env, as_list, optional)
+            made = self.tried(data, x, env, frame)
+            left_out = isinstance(data, dict) and "when" in data and not self.holds(data["when"], x, env)
+            if left_out and made is None and optional:
+                return data, None
+            if made is None or (keep and made.value is not None and made.value.shape[2:] != x.shape[2:]):
+                continue
+            if made.value is None and (as_list or made.inner == {}):
+                continue
+            return data, made
+        return None, None
+
+    def holds(self, condition: Any, x: Any, env: Mapping[str, Any]) -> bool:
+        return bool(value_of(condition, {**env, "in_": x.shape[1] if x is not None else 0}))
+
+    def draw(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool, as_list: bool) -> Any:
+        pick = self.rng.randrange(100)
+        if x is None:
+            return None
+        if pick < 12 and not as_list:
+            return self.merge(frame, x)
+        if pick < 15 and not as_list and not keep and x.shape[1] % 2 == 0:
+            return {"op": "split", "parts": self.rng.choice([p for p in (2, 3, 4) if x.shape[1] % p == 0])}
+        if pick < 30 and self.doc["blocks"]:
+            return self.call(env, frame)
+        if pick < 62 and depth > 0:
+            composite: Callable[..., Any] = self.rng.choice(
+                [self.residual, self.branches, self.dense, self.do, self.nested]
+            )
+            return composite(x, env, frame, depth - 1, keep)
+        data = leaf(self.rng, x, env, keep, "act0")
+        names = [n for f in (frame, frame.parent) if f is not None for n, m in f.names.items() if m.value is not None]
+        if names and not as_list and self.chance(12):
+            data["from"] = self.rng.choice(names)
+        return data
+
+    def dressed(self, data: Any, x: Any, env: Mapping[str, Any], as_list: bool, optional: bool) -> Any:
+        """Perhaps with copies, a condition or a word of documentation."""
+        if not isinstance(data, dict) or not {"op", "call", "do", "residual", "inception", "branches"} & set(data):
+            return data
+        if (
+            self.chance(12)
+            and "repeat" not in data
+            and data.get("op") != "split"
+            and not isinstance(data.get("from"), list)
+        ):
+            data["repeat"] = self.rng.choice([1, 2, "n[1]", "len(n) - 1", "n[0] + 1"])
+            if self.chance(35):
+                self.number += 1
+                data["as"] = self.rng.choice([f"conv{self.number}_{{0}}", f"conv{self.number}-{{1}}x"])
+        if self.chance(10) and data.get("op") != "split":
+            data["when"] = self.rng.choice(
+                [True, "flag", "k > 1", "in > 0", "k == 99", "not flag", "in == 77", "flag and k < 50"]
+            )
+        if self.chance(4):
+            data["doc"] = "a part of it"
+        return data
+
+    # --- nodes -------------------------------------------------------------------------------------------
+
+    def merge(self, frame: Frame, x: Any) -> Any:
+        """Two or three visible values that fit."""
+        seen: dict[str, Any] = {}
+        here: Frame | None = frame
+        while here is not None:
+            for name, member in here.names.items():
+                if member.value is not None:
+                    seen.setdefault(name, member.value)
+                    inner = {} if name.startswith("_") else member.inner
+                    for deeper, inside in inner.items():
+                        if inside.value is not None and deeper.isidentifier() and not deeper.startswith("_"):
+                            seen.setdefault(f"{name}.{deeper}", inside.value)
+            here = here.parent
+        kind = self.rng.choice(["add", "mul", "concat"])
+        if kind == "concat":
+            fitting = [n for n, v in seen.items() if v.dim() == x.dim() and v.shape[2:] == x.shape[2:]]
+        else:
+            gates = kind == "mul" and x.dim() == 4
+            fitting = [n for n, v in seen.items() if v.shape == x.shape or (gates and v.shape == (*x.shape[:2], 1, 1))]
+        if not fitting:
+            return None
+        count = self.rng.choice([2, 2, 3])
+        return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | (
+            {"act": "relu"} if self.chance(20) else {}
+        )
+
+    def call(self, env: Mapping[str, Any], frame: Frame) -> Any:
+        head = self.rng.choice(list(self.doc["blocks"]))
+        name, several = head.split("(")[0], "<-" in head
+        width = self.rng.choice(
+            ["4", "k", "c=k + 1", "2*k", "c=3", *(["", "c=in"] if "c=" in head else []), *(["c"] if "c" in env else [])]
+        )
+        if "s=1" in head and width and "=" not in width:
+            width += self.rng.choice(["", ", s=2", ", s=1"])
+        elif width == "k" and ", " not in head and self.chance(50):
+            width = "rows[1][0]"
+        node: dict[str, Any] = {"call": f"{name}({width})" if width else name}
+        if several:
+            names = [n for n, m in frame.names.items() if m.value is not None]
+            if not names:
+                return None
+            node["from"] = [self.rng.choice(names), self.rng.choice([*names, "input"])]
+        elif ", e=" in head and self.chance(20) and "s=" not in head:
+            return {"call": f"{name}(*rows[i])", "repeat": "len(rows)"}
+        return node
+
+    def then(self) -> dict[str, Any]:
+        if not self.chance(30):
+            return {}
+        self.number += 1
+        choices: list[Any] = [{"op": "relu"}, {"op": "tanh"}, {"call": "act0"}, {f"post{self.number}": {"op": "bn"}}]
+        return {"then": self.rng.choice(choices)}
+
+    def residual(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        body, made = self.sequence(x, env, frame, depth, keep)
+        if made is None:
+            return None
+        node: dict[str, Any] = {"residual": body}
+        if self.chance(25):
+            node["scale"] = self.rng.choice([0.5, 1, "p0", "1/4", "1/in", 0.3])
+        short = self.rng.randrange(8)
+        if short < 2:
+            node["shortcut"] = ["none", "pad"][short]
+        elif short == 2 and made.value.dim() == 4 == x.dim():
+            self.number += 1
+            stride = [max(1, -(-(a - 1) // b)) for a, b in zip(x.shape[2:], made.value.shape[2:], strict=True)]
+            projection = {"op": "conv", "out": made.value.shape[1], "kernel": 1, "stride": stride}
+            node["shortcut"] = {f"conv{self.number}s": projection}
+        return node | self.then()
+
+    def branches(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        count, merge = self.rng.choice([2, 2, 3]), self.rng.choice(["concat", "concat", "add", "mul"])
+        split = x.shape[1] % count == 0 and x.shape[1] > count and self.chance(25)
+        source = x[:, : x.shape[1] // count] if split else x
+        named = self.chance(60)
+        entries: dict[str, Any] = {}
+        for number in range(count):
+            self.number += 1
+            key = f"branch{self.number}"
+            if number == 1 and self.chance(25) and not split:
+                entries[key] = {"op": self.rng.choice(["identity", "relu"])}
+                continue
+            if merge == "mul" and number == 1 and not split and x.dim() == 4:
+                entries[key] = {
+                    f"gap{self.number}": {"op": "gap"},
+                    f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"},
+                }
+                continue
+            body, made = self.sequence(source, env, frame, depth, keep=True, as_list=None if named else False)
+            if made is None:
+                return None
+            if merge != "concat" and made.value.shape != source.shape and isinstance(body, dict):
+                kind = (
+                    {"op": "conv", "out": source.shape[1], "kernel": 1, "act": "none"}
+                    if x.dim() == 4
+                    else {"op": "fc", "out": source.shape[1]}
+                )
+                self.number += 1
+                body[f"conv{self.number}"] = kind
+            entries[key] = body
+        head = "inception" if merge == "concat" and self.chance(60) else "branches"
+        node: dict[str, Any] = {head: entries if named else list(entries.values())}
+        if merge != "concat" or self.chance(20):
+            node["merge"] = merge
+        if split:
+            node["split"] = self.rng.choice([count, f"n[{count - 1}]", f"{count * 2}//2"])
+        return node | self.then()
+
+    def dense(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        self.number += 1
+        if x.dim() == 4 and self.chance(60):
+            layer: Any = {"op": "conv", "out": self.rng.choice([2, 3, "k", "i + 2"]), "kernel": 3}
+        else:
+            layer, made = self.sequence(x, env, frame, 0, keep=True, as_list=False)
+            if made is None:
+                return None
+        node: dict[str, Any] = {"dense": layer, "repeat": self.rng.choice([1, 2, "n[1]", 3])}
+        return node | ({"as": f"conv{self.number}-{{1}}"} if self.chance(50) else {}) | self.then()
+
+    def do(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        body, made = self.sequence(x, env, frame, depth, keep, as_list=False)
+        return None if made is None else {"do": body} | self.then()
+
+    def nested(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        body, made = self.sequence(x, env, frame, depth, keep)
+        return None if made is None else body

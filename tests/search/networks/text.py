@@ -1,0 +1,156 @@
+"""Data in the long form as the text of a spec: nodes in short or long form as it falls, YAML in flow or block style."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tests.search.networks.kinds import POSITIONAL
+from tests.search.networks.reference import HEADS
+
+FLAGS = {
+    ("bias", True): "bias",
+    ("bias", False): "nobias",
+    ("pad", "same"): "same",
+    ("pad", "valid"): "valid",
+    ("ceil", True): "ceil",
+    ("inside", True): "inside",
+    ("adaptive", True): "adaptive",
+    ("mode", "nearest"): "nearest",
+    ("mode", "bilinear"): "bilinear",
+}
+UNKNOWN_FLAGS = {("deconv", "pad")}
+NODES = ("do", "residual", "shortcut", "then", "dense", "inception", "branches")
+
+
+class Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf"), flow: bool | None = True) -> str:
+    """The text of a spec. The style is drawn from `seed`, and depends on nothing else; without `flow` in block
+    style."""
+    rng = random.Random(f"style {seed}")
+    data = dict(doc)
+    data["net"] = shortened(doc["net"], rng)
+    for name in ("blocks", "aux"):
+        if name in doc:
+            data[name] = {
+                k: shortened(v, rng) if name == "blocks" else {**v, "do": shortened(v["do"], rng)}
+                for k, v in doc[name].items()
+            }
+    if "defaults" in doc:
+        data["defaults"] = {k: default(v, rng) for k, v in doc["defaults"].items()}
+    return yaml.dump(
+        data,
+        Dumper=Dumper,
+        sort_keys=False,
+        default_flow_style=flow and rng.choice([False, False, None, True]),
+        width=width,
+    )
+
+
+def default(value: Any, rng: random.Random) -> Any:
+    """What stands behind a kind, in words where there are some."""
+    if not isinstance(value, dict) or any(isinstance(v, dict) for v in value.values()) or rng.random() < 0.5:
+        return value
+    return " ".join(words({"op": "", **value}, rng)[1:]).strip() or value
+
+
+def shortened(data: Any, rng: random.Random) -> Any:
+    """The same node, the strings in it written short by chance."""
+    if isinstance(data, list):
+        return [shortened(item, rng) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if not any(head in data for head in HEADS):
+        return {key: shortened(item, rng) for key, item in data.items()}
+    text = short(data, rng)
+    if text is not None and rng.random() < 0.65:
+        return text
+    out = {key: shortened(item, rng) if key in NODES else item for key, item in data.items()}
+    if rng.random() < 0.2:
+        out = dict(rng.sample(list(out.items()), len(out)))
+    return out
+
+
+def short(node: Mapping[str, Any], rng: random.Random) -> str | None:
+    """A node in short form; None where there is none."""
+    if any(isinstance(node.get(key), dict) for key in ("norm", "act")) or {"doc", "then", "residual"} & set(node):
+        return None
+    out = [f"{word(node['repeat'])} *"] if "repeat" in node else []
+    if "dense" in node:
+        layer = short(node["dense"], rng) if any(head in node["dense"] for head in ("op", "call")) else None
+        if layer is None or any(key in node["dense"] for key in ("repeat", "as", "from", "when")):
+            return None
+        out = ["dense", *out, layer]
+    elif "call" in node:
+        out.append(node["call"])
+    elif "op" in node:
+        out += words(node, rng)
+    else:
+        return None
+    out += [f"as {node['as']}"] if "as" in node else []
+    if "from" in node:
+        out.append("<- " + (node["from"] if isinstance(node["from"], str) else ", ".join(node["from"])))
+    return " ".join(
+        [
+            *out,
+            *(
+                [f"when {str(node['when']).lower() if node['when'] is True else node['when']}"]
+                if "when" in node
+                else []
+            ),
+        ]
+    )
+
+
+def words(node: Mapping[str, Any], rng: random.Random) -> list[str]:
+    """`3x3 conv 64 /2 bn relu`: the kernel, the kind, values without a key, then the rest in any order."""
+    kind, kernel = node["op"], node.get("kernel")
+    sides = kernel if isinstance(kernel, list) else [kernel, kernel]
+    as_window = kernel is not None and all(isinstance(side, int) and side >= 0 for side in sides) and rng.random() < 0.9
+    head = [f"{sides[0]}x{sides[1]}"] if as_window else []
+    rest, positional = [], []
+    for field in POSITIONAL.get(kind, ()):
+        if field not in node or rng.random() < 0.15:
+            break
+        positional.append(field)
+    head += [kind, *(word(node[field]) for field in positional)]
+    for key, value in node.items():
+        if key in ("op", "repeat", "as", "from", "when", "norm", "act", *positional) or (key == "kernel" and as_window):
+            continue
+        flagged = isinstance(value, (bool, str)) and (kind, key) not in UNKNOWN_FLAGS  # `bias=0` is a number
+        flag = FLAGS.get((key, value)) if flagged else None
+        if key == "stride" and rng.random() < 0.8 and not isinstance(value, list):
+            rest.append(f"/{word(value)}")
+        else:
+            rest.append(flag if flag is not None and rng.random() < 0.7 else f"{key}={word(value)}")
+    rng.shuffle(rest)
+    return [*head, *rest, *behind(node, rng)]
+
+
+def behind(node: Mapping[str, Any], rng: random.Random) -> list[str]:
+    norm, act = node.get("norm"), node.get("act")
+    if norm == "none" and act == "none" and rng.random() < 0.7:
+        return ["plain"]
+    if norm is None and act == "none" and rng.random() < 0.7:
+        return ["linear"]
+    out = []
+    for key, value in (("norm", norm), ("act", act)):
+        if value is not None:
+            plain = value not in ("none", "act0", "a") and rng.random() < 0.7
+            out.append(value if plain else f"{key}={value}")
+    return out
+
+
+def word(value: Any) -> str:
+    """A value of the short form: no blanks, or parentheses around it."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, list):
+        text = "[" + ",".join(word(item) for item in value) + "]"
+    return f"({text})" if " " in text and not (isinstance(value, list) and "(" not in text) else text

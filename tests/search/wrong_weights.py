@@ -1,0 +1,141 @@
+"""One wrong number in a network: is it told? `python -m tests.search.wrong_weights --count 60 lenet5 resnet20 ...`.
+
+A tensor is drawn, and a number of it, which is made larger by 1e-3, or by 1e-3 of itself. What the node then gives in
+float32, of what the right module has before it, is held against the judge, as `archdsl verify` does.
+
+An error counts where float32 could show it: where, computed in float64, it moves some number of a channel by more than
+rounding moves any number of that channel in the right module's own run. The others are reported as well: those that
+change no number at all (behind a relu that lets nothing through), and those below rounding, which no bound could tell
+without being wrong of sound networks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import archdsl
+from archdsl.backends.torch.module import to_torch
+from archdsl.backends.torch.node import node_module
+from archdsl.backends.weights import Array
+from archdsl.graph import Graph, Node
+from archdsl.network import Network
+from archdsl.verification.observe import module_values
+from archdsl.verification.reference import Judged, judge, seeded_inputs
+from archdsl.verification.tolerance import apart
+
+BY = 1e-3
+TINY = 1e-12
+"""Of the channel's largest number: an effect below is that of float64's own rounding."""
+
+
+class Planted(NamedTuple):
+    """`effect` on its channel, by what rounding does there and by the bound; whether it is past the bound."""
+
+    key: str
+    at: tuple[int, ...]
+    effect: float
+    of_rounding: float
+    of_bound: float
+    told: bool
+
+    @property
+    def verdict(self) -> str:
+        if self.effect <= TINY:
+            return "no effect"
+        if self.told:
+            return "told" if self.of_rounding > 1 else "told, below rounding"
+        return "missed" if self.of_rounding > 1 else "below rounding"
+
+
+def planted(net: Network, count: int, relative: bool = False, seed: int = 0) -> Iterator[Planted]:
+    """As many wrong numbers, each on its own; `relative`: by 1e-3 of itself."""
+    graph, weights, inputs = net.graph, dict(net.weights(seed=seed)), seeded_inputs(net.graph, 1, seed)
+    values = module_values(to_torch(graph, weights), graph, inputs)
+    places = drawn(graph, count, values, seed)
+    given: dict[int, Array] = {}
+    for judged in judge(graph, weights, inputs, seed=seed, known=values):
+        node = judged.node
+        given[node.id] = values.get(node.path, judged.value.astype(np.float32))
+        for key, at in places[node.id]:
+            wrong = np.array(weights[key])
+            wrong[at] += BY * wrong[at] if relative else BY
+            yield _planted(judged, [given[i] for i in node.inputs], weights, key, at, wrong)
+
+
+def drawn(
+    graph: Graph, count: int, values: Mapping[str, Array], seed: int
+) -> dict[int, list[tuple[str, tuple[int, ...]]]]:
+    """Tensors, and in each a place, by the node. Nodes that a function computes unseen are left out."""
+    draw = np.random.default_rng(seed)
+    tensors = [t for t in graph.tensors if t.param.dtype == "float32" and not t.node.training and t.node.path in values]
+    found: dict[int, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
+    for _ in range(count):
+        tensor = tensors[draw.integers(len(tensors))]
+        found[tensor.node.id].append((tensor.key, tuple(int(draw.integers(n)) for n in tensor.param.shape)))
+    return found
+
+
+def _planted(
+    judged: Judged, given: list[Array], weights: Mapping[str, Array], key: str, at: tuple[int, ...], wrong: Array
+) -> Planted:
+    node, changed = judged.node, {**weights, key: wrong}
+    effects = apart(_run(node, changed, given, torch.float64), judged.value)
+    rounding = apart(_run(node, weights, given, torch.float32), judged.value)
+    c = int(effects.argmax())
+    found = judged.of(_run(node, changed, given, torch.float32))
+    return Planted(
+        key,
+        at,
+        float(effects[c]),
+        float(effects[c] / max(rounding[c], 1e-300)),
+        float(effects[c] / judged.bounds[c]),
+        found.past,
+    )
+
+
+def _run(node: Node, weights: Mapping[str, Array], given: list[Array], dtype: torch.dtype) -> Any:
+    with torch.no_grad():
+        return node_module(node, weights).to(dtype)(*(torch.from_numpy(value).to(dtype) for value in given)).numpy()
+
+
+def table(names: list[str], count: int, relative: bool, seed: int, every: bool) -> tuple[list[str], int]:
+    """A line for each network, and how many errors that count were missed."""
+    columns = ("told", "missed", "below rounding", "told, below rounding", "no effect")
+    lines, total = [f"{'':<22}" + "".join(f"{name:>22}" for name in columns)], Counter[str]()
+    for name in names:
+        found = list(planted(archdsl.load(name), count, relative, seed))
+        verdicts = Counter(one.verdict for one in found)
+        total.update(verdicts)
+        lines.append(f"{name:<22}" + "".join(f"{verdicts[column]:>22}" for column in columns))
+        lines += [
+            f"    {one.verdict}: {one.key}{list(one.at)}: {one.effect:.1e} of its channel, {one.of_rounding:.1f} x rounding, "
+            f"{one.of_bound:.2f} of the bound"
+            for one in found
+            if every and one.verdict in ("missed", "below rounding")
+        ]
+    lines.append(f"{'all':<22}" + "".join(f"{total[column]:>22}" for column in columns))
+    return lines, total["missed"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", nargs="+")
+    parser.add_argument("--count", type=int, default=60, help="wrong numbers in each network, each on its own")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--relative", action="store_true", help="by 1e-3 of the number, not by 1e-3")
+    parser.add_argument("--every", action="store_true", help="a line for each that was not told")
+    chosen = parser.parse_args()
+    lines, missed = table(chosen.network, chosen.count, chosen.relative, chosen.seed, chosen.every)
+    print("\n".join(lines))
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

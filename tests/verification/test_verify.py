@@ -1,0 +1,239 @@
+"""`archdsl verify`: right artefacts pass, an error of 1e-3 in one weight does not, and the file carries the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import numpy_helper
+
+import archdsl
+from archdsl.backends.weights import save
+from archdsl.cli import main
+from archdsl.runtime.model import read_facts
+from archdsl.verification import certificate
+
+SMALL = """
+name: small
+input: 3x24x24
+defaults: {conv: bn relu}
+blocks:
+  excite(mid, c=in): {branches: [identity, {pool: gap, fc1: 1x1 conv mid plain relu, fc2: 1x1 conv c plain hardsigmoid}], merge: mul}
+  basic(w, s=1):
+    residual: {conv1: 3x3 conv w /s, conv2: 3x3 conv w linear, se: excite(4)}
+    then: relu
+net:
+  stem: 5x5 conv 8 /2 pad=same silu
+  pool: 3x3 maxpool /2 pad=1
+  body: 3 * basic(16, 2 if first else 1)
+  mix:
+    inception:
+      one: 1x1 conv 4 gelu
+      two: {a: 3x3 conv 4 elu, b: prelu}
+      three: {up: 3x3 conv 4 plain tanh, gn: gn groups=2}
+  drop: dropout 0.1
+  average: 2x2 avgpool /1
+  fc: fc 10 softmax
+"""
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    net = archdsl.load("small.yaml")
+    draw = np.random.default_rng(4)
+    weights = {
+        k: v + np.float32(0.1) * draw.standard_normal(v.shape).astype(v.dtype) if v.dtype == np.float32 else v
+        for k, v in net.weights(seed=9).items()
+    }
+    weights = {k: np.abs(v) + np.float32(0.1) if k.endswith("running_var") else v for k, v in weights.items()}
+    save(net.weights(weights), "w.safetensors")
+    return tmp_path
+
+
+def compiled(*options: str) -> None:
+    made = run("compile", "small.yaml", "--weights", "w.safetensors", "-o", "m.onnx", "--force", *options)
+    assert made.exit_code == 0, made.output
+
+
+def report(*args: object) -> tuple[int, dict[str, Any]]:
+    result = run("verify", *args, "--format", "json")
+    return result.exit_code, json.loads(result.stdout)
+
+
+def changed(name: str, key: str, by: float) -> None:
+    """The file with one number of one tensor changed."""
+    model = onnx.load("m.onnx")
+    found = next(item for item in model.graph.initializer if item.name == key)
+    array = numpy_helper.to_array(found).copy()
+    array[(0,) * array.ndim] += by
+    found.CopyFrom(numpy_helper.from_array(array, key))
+    onnx.save(model, name)
+
+
+def test_module_source_and_onnx_of_a_spec(here: Path) -> None:
+    status, told = report("small.yaml", "--weights", "w.safetensors")
+    assert status == 0 and told["fine"] and told["certificate"] is None
+    assert set(told["worst"]) == {"module", "source", "onnx"}
+    for worst in told["worst"].values():
+        assert worst["past"] == 0 and worst["difference"] < 0.7 * worst["bound"]
+    net = archdsl.load("small.yaml")
+    told_of = {node["path"] for node in told["nodes"]} | set(told["folded"])
+    assert told_of == {node.path for node in net.nodes[1:]}
+    norms = {node.path for node in net.nodes if node.op.kind == "bn"}
+    assert norms <= {node["path"] for node in told["nodes"] if node["onnx"] is not None}, (
+        "a conv gives its norm's value"
+    )
+
+
+def test_an_error_in_one_weight_of_the_file_is_found_where_it_is(here: Path) -> None:
+    compiled("-O0")
+    changed("bad.onnx", "stem.conv.weight", 1e-3)
+    result = run("verify", "small.yaml", "bad.onnx", "--weights", "w.safetensors")
+    assert result.exit_code == 1
+    assert "error[E0821]: `stem.conv` of the ONNX file is not that of the network" in result.stderr
+    assert "differs by" in result.stderr and " in channel 0; rounding explains" in result.stderr
+    assert "stem.conv, channel 0  1 PAST THE BOUND" in result.stdout and "certificate" not in result.stdout
+    assert certificate.KEY not in read_facts("bad.onnx").metadata
+
+
+def test_an_error_of_a_thousandth_in_any_weight_is_past_the_bound(here: Path) -> None:
+    """One number of each convolution and fully connected layer in turn: the node itself tells."""
+    from archdsl.verification.reference import judge, seeded_inputs
+
+    net = archdsl.load("small.yaml")
+    weights = dict(net.weights("w.safetensors"))
+    inputs = seeded_inputs(net.graph)
+    right = {j.node.path: j for j in judge(net.graph, weights, inputs)}
+    for key in [key for key in weights if key.endswith("weight") and weights[key].ndim > 1]:
+        wrong = weights[key].copy()
+        wrong[1, _lively(right, net.graph.by_path[key.removesuffix(".weight")])] += 1e-3
+        path = key.removesuffix(".weight")
+        made = next(j for j in judge(net.graph, {**weights, key: wrong}, inputs) if j.node.path == path)
+        found = right[path].of(made.value)
+        assert found.past and found.channel in (1, None), key
+
+
+def _lively(right: dict[str, Any], node: Any) -> int:
+    """The input channel with the largest number: an error in the weights of one that is 0 throughout changes
+    nothing."""
+    before = right[archdsl.load("small.yaml").nodes[node.inputs[0]].path].value
+    return int(np.abs(before).reshape(*before.shape[:2], -1).max(axis=(0, 2)).argmax())
+
+
+def test_a_flatten_may_stand_before_a_dropout_or_behind_it(here: Path) -> None:
+    Path("flat.yaml").write_text("name: flat\ninput: 3x8x8\nnet: {g: gap, d: dropout 0.2, f: fc 4}\n")
+    status, told = report("flat.yaml")
+    assert status == 0 and told["fine"]
+
+
+def test_a_certificate_is_written_and_repeated(here: Path) -> None:
+    compiled()
+    os.chmod("m.onnx", 0o640)
+    before = Path("m.onnx").read_bytes()
+    first = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
+    assert first.exit_code == 0 and "certificate written into m.onnx" in first.stdout, first.output
+    after = Path("m.onnx").read_bytes()
+    assert after.startswith(before) and stat.S_IMODE(os.stat("m.onnx").st_mode) == 0o640
+    onnx.checker.check_model("m.onnx", full_check=True)
+    found = certificate.read(dict(read_facts("m.onnx").metadata))
+    assert found is not None and found["spec_sha256"] == archdsl.load("small.yaml").fingerprint
+    assert found["worst"]["onnx"]["past"] == 0 and {"torch", "onnxruntime", "archdsl"} <= found["versions"].keys()
+    again = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
+    assert again.exit_code == 0 and "the certificate holds" in again.stdout
+    assert Path("m.onnx").read_bytes() == after
+    renewed = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors", "--renew")
+    assert renewed.exit_code == 0 and Path("m.onnx").read_bytes() == after, "the old one is taken out"
+
+
+def test_a_changed_file_no_longer_matches(here: Path) -> None:
+    compiled("-O0")
+    assert run("verify", "m.onnx").exit_code == 0
+    changed("m2.onnx", "fc.bias", 1e-7)
+    result = run("verify", "m2.onnx")
+    assert (
+        result.exit_code == 1
+        and "error[E0822]" in result.stderr
+        and "other contents and other weights" in result.stderr
+    )
+    assert run("verify", "m2.onnx", "--renew").exit_code == 0
+    assert run("verify", "m2.onnx").exit_code == 0
+
+
+def test_a_file_alone(here: Path) -> None:
+    compiled("-O0")
+    status, told = report("m.onnx", "--no-write")
+    assert status == 0 and set(told["worst"]) == {"module", "source", "onnx"} and told["folded"] == ["drop"]
+    assert told["certificate"] == {"found": None, "differs_in": [], "written": False}
+    compiled()
+    status, told = report("m.onnx")
+    assert status == 0 and set(told["worst"]) == {"onnx"}
+    compiled("--disable", "fold-before", "--disable", "fuse-gates", "--disable", "drop-identities")
+    assert run("verify", "m.onnx").exit_code == 0
+
+
+def test_half_precision_has_bounds_of_its_own(here: Path) -> None:
+    compiled("--precision", "fp16")
+    status, told = report("small.yaml", "m.onnx", "--weights", "w.safetensors", "--no-write")
+    assert status == 0 and 1e-5 < told["worst"]["onnx"]["difference"] < 0.5 * told["worst"]["onnx"]["bound"] < 0.1
+    model = onnx.load("m.onnx")
+    next(item for item in model.metadata_props if item.key == "precision").value = "int8"
+    onnx.save(model, "m8.onnx")
+    assert "error[E0823]" in run("verify", "m8.onnx").stderr
+
+
+def test_external_data_is_part_of_it(here: Path) -> None:
+    compiled("--external-data")
+    assert run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors").exit_code == 0
+    data = bytearray(Path("m.onnx.data").read_bytes())
+    data[4096] ^= 1
+    Path("m.onnx.data").write_bytes(data)
+    result = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
+    assert result.exit_code == 1 and "other external data" in result.stderr
+
+
+def test_what_cannot_be_verified(here: Path) -> None:
+    compiled()
+    model = onnx.load("m.onnx")
+    model.producer_name = "another"
+    onnx.save(model, "foreign.onnx")
+    assert "error[E0805]" in run("verify", "foreign.onnx").stderr
+    assert run("verify", "a.onnx", "b.onnx").exit_code == run("verify", "m.onnx", "-a", "x=1").exit_code == 2
+    assert run("verify", "missing.onnx").exit_code == 2
+    for item in model.metadata_props:
+        if item.key == "spec":
+            item.value = item.value.replace("fc: fc 10", "fc: fc 11").replace("out: 10", "out: 11")
+    model.producer_name = "archdsl"
+    onnx.save(model, "other.onnx")
+    assert "error[E0822]" in run("verify", "other.onnx").stderr
+
+
+@pytest.mark.parametrize(
+    "said", ['{"version":1,"seed":-5,"batch":"x","input":[1]}', "[" * 50000, '{"version":2}', "\x00"]
+)
+def test_a_certificate_of_anybody_is_no_certificate(here: Path, said: str) -> None:
+    assert certificate.read({certificate.KEY: said}) is None
+
+
+def test_a_file_of_another_network(here: Path) -> None:
+    compiled()
+    result = run("verify", "lenet5", "m.onnx")
+    assert result.exit_code == 1 and "`m.onnx` was made of `small`, not of `lenet5`" in result.stderr
+
+
+def test_random_weights_are_made_again_from_their_seed(here: Path) -> None:
+    assert run("compile", "small.yaml", "-o", "r.onnx", "--seed", "5").exit_code == 0
+    status, told = report("r.onnx")
+    assert status == 0 and told["weights"] == "random, seed 5" and set(told["worst"]) == {"module", "source", "onnx"}
