@@ -194,12 +194,12 @@ def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
     fifo = tmp_path / "ready"
     os.mkfifo(fifo)
     code = f"""if True:
-        import archdsl.files, signal, sys, time
+        import archdsl.files.atomic, signal, sys, time
         signal.signal(signal.{sent}, signal.default_int_handler if {sent!r} == "SIGINT" else signal.SIG_DFL)  # nohup ignores them
         def wait(*args):
             open({str(fifo)!r}, "w").close()
             time.sleep(60)
-        archdsl.files.Output.write = wait
+        archdsl.files.atomic.Output.write = wait
         from archdsl.cli import main
         sys.argv = ["archdsl", "compile", "lenet5", "--to", "torch"]
         main()

@@ -170,7 +170,7 @@ def test_only_what_the_dead_left_is_swept(tmp_path: Path) -> None:
 WRITER = """
 import sys
 import tempfile
-from archdsl.files import atomic_write
+from archdsl.files.atomic import atomic_write
 for number in range(10**6):
     with atomic_write(sys.argv[1], force=True) as output:
         for piece in range(64):
