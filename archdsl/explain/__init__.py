@@ -14,6 +14,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 
 FAMILIES = {
+    "00": "Arguments of commands and functions",
     "01": "Reading YAML",
     "02": "The parts of a spec",
     "03": "Nodes, expressions and blocks",
