@@ -167,9 +167,9 @@ class Network:
         names tensors (`fc.*`) that start afresh all the same. Raises E06xx where they do not fit.
         """
         from archdsl.backends.weights.resolve import given
-        from archdsl.packages import need
+        from archdsl.packages import require_package
 
-        need("numpy")
+        require_package("numpy")
         return given(self.graph, source, seed or 0, reinit)
 
     def to_torch(self, weights: Any = None, seed: int | None = None, device: str | None = None) -> nn.Module:
@@ -179,9 +179,11 @@ class Network:
         written to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and
         nothing is allocated. Raises E06xx where the weights do not fit, E0801 where torch is not installed.
         """
-        from archdsl.packages import need
+        from archdsl.packages import require_package
 
-        need("torch", "E0801", "pip install 'archdsl[torch]'; its source and its ONNX file can be made without")
+        require_package(
+            "torch", "E0801", "pip install 'archdsl[torch]'; its source and its ONNX file can be made without"
+        )
         from archdsl.backends.torch.module import build, to_torch
 
         if device == "meta" and weights is None:
@@ -219,9 +221,9 @@ class Network:
         faster. Weights lie in `<path>.data` beside it from 2 GB on, or as `external_data` says. `weights` and `seed` as
         for `weights()`. Raises E06xx where the weights do not fit, E07xx where the file cannot be written.
         """
-        from archdsl.packages import need
+        from archdsl.packages import require_package
 
-        need("numpy")
+        require_package("numpy")
         from archdsl.backends.onnx.write import write
         from archdsl.backends.weights import Weights, folded
         from archdsl.passes.optimise import PASSES

@@ -133,10 +133,10 @@ def command(
 
 def _require(devices: Sequence[str], against: Sequence[str]) -> None:
     """Everything that is asked for is there, or said to be missing before any work."""
-    from archdsl.packages import need
+    from archdsl.packages import require_package
 
-    need("numpy")
-    need("onnx")
+    require_package("numpy")
+    require_package("onnx")
     from archdsl.runtime import doctor
     from archdsl.runtime.session import PROVIDERS, not_started, require
     from archdsl.timing.contestants import TABLE
@@ -147,7 +147,7 @@ def _require(devices: Sequence[str], against: Sequence[str]) -> None:
             raise not_started(found.name, found.detail.removeprefix("does not start: "))
     for way in against:
         for package in TABLE[way].packages:
-            need(
+            require_package(
                 package,
                 "E0801" if package == "torch" else "E0807",
                 f"`--against {way}` needs it: pip install {package}",

@@ -12,7 +12,7 @@ import click
 
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option, force_option, format_option, input_option, output_option
-from archdsl.packages import need
+from archdsl.packages import require_package
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError
@@ -55,7 +55,7 @@ def command(
     """
     kind = _plot_kind(plot)
     if kind:  # before the networks are counted, which takes seconds for '*'
-        need("matplotlib", "E0851", "pip install 'archdsl[plot]'")
+        require_package("matplotlib", "E0851", "pip install 'archdsl[plot]'")
     _check_sort(sort, reverse)
     entries, files = _entries(console, specs, size)
     if sort:

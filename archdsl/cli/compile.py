@@ -212,9 +212,9 @@ def _check_onnx_usage(
 def _images(folder: str | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
-    from archdsl.packages import need
+    from archdsl.packages import require_package
 
-    need("onnxruntime", "E0802", "pip install 'archdsl[cpu]'")
+    require_package("onnxruntime", "E0802", "pip install 'archdsl[cpu]'")
     from archdsl.runtime.quantise import calibration_images
 
     return calibration_images(Path(folder))

@@ -65,9 +65,9 @@ def command(
 
 
 def _imported(model: str, name: str | None, flat: bool, args: dict[str, str], shape: Shape | None) -> Imported:
-    from archdsl.packages import need
+    from archdsl.packages import require_package
 
-    need("onnx")
+    require_package("onnx")
     if _FACTORY.fullmatch(model) and not os.path.exists(model):
         return _from_factory(model, name, args, shape)
     if args:
@@ -102,12 +102,12 @@ def _from_file(facts: ModelFacts, name: str | None, flat: bool, shape: Shape | N
 
 
 def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Shape | None) -> Imported:
-    from archdsl.packages import need
+    from archdsl.packages import require_package
 
     if shape is None:
         raise click.UsageError("a module does not tell the size of its input: add --input 3x224x224")
     _require_module(model)
-    need("torch", "E0801", "pip install 'archdsl[torch]'")
+    require_package("torch", "E0801", "pip install 'archdsl[torch]'")
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import call, trace
     from archdsl.shapes import concrete

@@ -137,10 +137,10 @@ def _opened(
     size: str | None,
     device: str,
 ) -> Iterator[Predictor]:
-    from archdsl.packages import need
+    from archdsl.packages import require_package
 
-    need("numpy")
-    need("PIL")
+    require_package("numpy")
+    require_package("PIL")
     from archdsl.prediction.predict import open_predictor
     from archdsl.runtime.session import require
 

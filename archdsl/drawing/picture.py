@@ -8,7 +8,7 @@ from __future__ import annotations
 from archdsl.diagnostics import error
 from archdsl.drawing.metrics import FONTS
 from archdsl.drawing.request import Options
-from archdsl.packages import need
+from archdsl.packages import require_package
 
 _FILES = ("Arimo-Regular.ttf", "Arimo-Bold.ttf")
 _GLYPHS = (
@@ -26,7 +26,7 @@ _MAX_PIXELS = 150_000_000
 
 def png(svg: bytes, options: Options) -> bytes:
     """A PNG of `options.dpi` pixels per inch. Raises E0715 (status 2) for one that would be too large."""
-    need("resvg_py", "E0711", "pip install resvg-py")
+    require_package("resvg_py", "E0711", "pip install resvg-py")
     import resvg_py
 
     zoom = options.dpi / _POINTS
@@ -52,7 +52,7 @@ def png(svg: bytes, options: Options) -> bytes:
 
 def pdf(svg: bytes, options: Options) -> bytes:
     """A PDF of one page: vectors, and text with its font embedded."""
-    need("svg2pdf_py", "E0711", "pip install svg2pdf-py")
+    require_package("svg2pdf_py", "E0711", "pip install svg2pdf-py")
     import svg2pdf_py
 
     fonts = svg2pdf_py.FontDatabase()

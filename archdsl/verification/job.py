@@ -13,7 +13,7 @@ from archdsl.cli.console import Console
 from archdsl.cli.verify import Job
 from archdsl.diagnostics import Diagnostic, error, escape_control
 from archdsl.network import Network, open_network
-from archdsl.packages import need
+from archdsl.packages import require_package
 from archdsl.report.table import Style
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -31,9 +31,9 @@ def open_job(
 ) -> tuple[Job, dict[str, Any] | None]:
     """What is to be verified, and the certificate that the file has. Raises E0801, E0802, E0805, E0822, E0823,
     E06xx."""
-    need("numpy")
-    need("torch", "E0801", "pip install 'archdsl[torch]'")
-    need("onnx")
+    require_package("numpy")
+    require_package("torch", "E0801", "pip install 'archdsl[torch]'")
+    require_package("onnx")
     from archdsl.runtime.model import read_facts
     from archdsl.verification import certificate
 

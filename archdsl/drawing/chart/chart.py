@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from archdsl.diagnostics import escape_control
 from archdsl.drawing.chart.names import Ball, Place, place
-from archdsl.packages import need
+from archdsl.packages import require_package
 from archdsl.report.table import in_short
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Point(NamedTuple):
 def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
     """The chart of at least one point; `notes` stand below it, a line each. Raises E0851 (status 2) where matplotlib is
     missing."""
-    need("matplotlib", "E0851", "pip install 'archdsl[plot]'")
+    require_package("matplotlib", "E0851", "pip install 'archdsl[plot]'")
     from matplotlib import rc_context
 
     # The same bytes in every run: ids from a fixed salt, no date.
