@@ -228,14 +228,14 @@ def _some(names: Sequence[str]) -> str:
 
 def _check_plot(plot: str, files: Sequence[str], force: bool) -> None:
     """Refuses before anything is printed."""
-    from archdsl.cli.output import ours
     from archdsl.files.atomic import check_target
+    from archdsl.files.marks import ours
 
     check_target(plot, inputs=files, force=force, mine=ours("drawing"))
 
 
 def _write(console: Console, data: bytes, plot: str, files: Sequence[str], force: bool) -> None:
-    from archdsl.cli.output import marked, ours
+    from archdsl.files.marks import marked, ours
 
     kind = Path(plot).suffix.lower().removeprefix(".") if plot != "-" else "svg"
     data = marked(data, kind)

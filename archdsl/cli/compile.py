@@ -25,7 +25,7 @@ from archdsl.cli.options import (
     input_option,
     spec_argument,
 )
-from archdsl.cli.output import ours
+from archdsl.files.marks import ours
 
 if TYPE_CHECKING:
     from archdsl.backends.onnx.types import Precision

@@ -154,14 +154,14 @@ def _format(output: str | None, format: str | None) -> str:
 
 def _check_target(path: Path | None, force: bool, inputs: tuple[str, ...]) -> None:
     if path is not None:
-        from archdsl.cli.output import ours
         from archdsl.files.atomic import check_target
+        from archdsl.files.marks import ours
 
         check_target(path, inputs=inputs, force=force, mine=ours("drawing"))
 
 
 def _write(console: Console, data: bytes, kind: str, path: Path | None, force: bool, inputs: tuple[str, ...]) -> None:
-    from archdsl.cli.output import marked, ours
+    from archdsl.files.marks import marked, ours
 
     data = marked(data, kind)
     if path is None:

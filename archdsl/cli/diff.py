@@ -120,13 +120,13 @@ def draw(
     """Writes the comparison as a picture, or a page with one; 1 where the networks differ."""
     if output in (None, "-") and kind in ("png", "pdf") and sys.stdout.isatty():
         raise click.UsageError(f"a {kind.upper()} does not belong on a terminal: name a file, or pipe it")
-    from archdsl.cli.output import marked, ours
     from archdsl.differences import picture
     from archdsl.differences.compare import compare
     from archdsl.drawing.diagram import CONVERTED, load
     from archdsl.drawing.model.drawing import View
     from archdsl.drawing.request import Options
     from archdsl.files.atomic import check_target
+    from archdsl.files.marks import marked, ours
 
     inputs = [*a.files, *b.files]
     if output not in (None, "-"):

@@ -53,8 +53,8 @@ def command(
     read = [model] if os.path.isfile(model) else []
     if weights is not None:
         from archdsl.backends.weights import save
-        from archdsl.cli.output import ours
         from archdsl.files.atomic import check_target
+        from archdsl.files.marks import ours
 
         check_target(Path(weights), inputs=read, force=force, mine=ours("weights"))
         numbers = imported.weights()

@@ -197,8 +197,8 @@ def _drawn(made: Prediction, predictor: Predictor, image: str, draw: Draw) -> tu
 
             raise error("E0806", f"`{predictor.name}` gives no image: leave out -o", status=2)
         return None
-    from archdsl.cli.output import ours
     from archdsl.files.atomic import atomic_write
+    from archdsl.files.marks import ours
     from archdsl.prediction.predict import picture
 
     model = re.sub(r"[^A-Za-z0-9_-]+", "_", predictor.name)[:80]  # a file may say anything of itself

@@ -1,5 +1,7 @@
-"""Output files of ours: known again by a word in their first bytes, or their last, so that only those are replaced
-unasked."""
+"""The mark by which archdsl recognises a file that it wrote: only such a file is replaced without `force`.
+
+The mark stands in the first or the last bytes of the file.
+"""
 
 from __future__ import annotations
 
