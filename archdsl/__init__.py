@@ -5,8 +5,9 @@
 >>> net.params
 23514179
 
-`load` a SPEC, `loads` a text, `check` one with all its variants and claims, `list` the library. What is wrong with a
-spec is an `ArchError`, whose `diagnostics` say where, what and why. Nothing heavy is imported before it is used.
+`load` opens a SPEC, `loads` a text; `check` reports every error of a spec, its variants and claims; `list` names the
+networks of the library. A wrong spec raises an `ArchError`, whose `diagnostics` say where, what and why. Nothing heavy
+is imported before it is used.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from typing import TYPE_CHECKING, Any
 from archdsl.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from archdsl.diagnostics import ArchError, Diagnostic
-    from archdsl.graph import Graph, Node
-    from archdsl.library.check import review as check
-    from archdsl.network import Network, load, loads
-    from archdsl.spec.find import network_names as list
+    from archdsl.diagnostics import ArchError as ArchError
+    from archdsl.diagnostics import Diagnostic as Diagnostic
+    from archdsl.graph import Graph as Graph
+    from archdsl.graph import Node as Node
+    from archdsl.library.check import check as check
+    from archdsl.library.listing import list as list
+    from archdsl.network import Network as Network
+    from archdsl.network import load as load
+    from archdsl.network import loads as loads
 
-_WHERE = {
+_PLACES = {
     "ArchError": "diagnostics",
     "Diagnostic": "diagnostics",
     "Graph": "graph",
@@ -30,22 +35,23 @@ _WHERE = {
     "Network": "network",
     "load": "network",
     "loads": "network",
-    "list": "spec.find",
+    "list": "library.listing",
     "check": "library.check",
 }
-_CALLED = {"list": "network_names", "check": "review"}
-"""Names that are others at home: those would hide a builtin, or a module of this package."""
+"""Every public name, and the module that defines it. A module is imported when one of its names is first used.
 
-__all__ = ["ArchError", "Diagnostic", "Graph", "Network", "Node", "check", "list", "load", "loads"]
+Type checkers read the imports above instead: a new verb needs a line there and a line here.
+"""
+
+__all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module = import_module(f"{__name__}.{_WHERE[name]}")
-    return getattr(module, _CALLED.get(name, name))
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
 def __dir__() -> Any:

@@ -19,8 +19,7 @@ from measure import ROOT, machine, table
 
 sys.path.insert(0, str(ROOT))
 
-from archdsl.library.check import review
-from archdsl.network import load
+import archdsl
 
 SPECS = {
     "chain": "input: 8x32x32\ndefaults: {{conv: bn relu}}\nnet:\n  body: {} * 3x3 conv 8\n",
@@ -43,12 +42,12 @@ def spec(shape: str, nodes: int) -> str:
 
 
 def check(path: Path) -> None:
-    found = review(path)
+    found = archdsl.check(path)
     assert not [d for d in found.diagnostics if d.severity == "error"]
 
 
 def count(path: Path) -> None:
-    assert load(path).totals.depth >= 0
+    assert archdsl.load(path).totals.depth >= 0
 
 
 def seconds(work: Callable[[Path], None], path: Path, rounds: int) -> float:

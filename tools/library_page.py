@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from archdsl.library.catalog import Entry, catalog
-from archdsl.library.check import review
+from archdsl.library.check import check
 from archdsl.library.claims import UNCHECKED, Verdict
 from archdsl.spec.find import library_files, library_folder
 from archdsl.spec.open import read_spec
@@ -30,7 +30,7 @@ def library_page() -> str:
     for entry in catalog():
         families.setdefault(entry.family, []).append(entry)
     ordered = sorted(families, key=lambda f: (min(e.year or 9999 for e in families[f]), f))
-    verdicts = {name: found for path in library_files() for name, found in review(path).verdicts.items()}
+    verdicts = {name: found for path in library_files() for name, found in check(path).verdicts.items()}
     links = " · ".join(f"[{family}](#{family})" for family in ordered)
     return HEAD + links + "\n\n" + "\n".join(_family(name, families[name], verdicts) for name in ordered)
 

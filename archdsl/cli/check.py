@@ -58,9 +58,9 @@ def command(
 
 
 def _review(path: str, args: dict[str, str], size: str | None) -> Review:
-    from archdsl.library.check import review
+    from archdsl.library.check import check
 
-    return review(path, args, size)
+    return check(path, args, size)
 
 
 def _expanded(specs: tuple[str, ...]) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Review:
         return sum(d.severity == severity for d, _ in self.found.values())
 
 
-def review(spec: str | Path, args: Mapping[str, str] | None = None, size: str | None = None) -> Review:
+def check(spec: str | Path, args: Mapping[str, str] | None = None, size: str | None = None) -> Review:
     """The review of a SPEC: a file or a library's family with all its variants, or one variant alone.
 
     `args` (as text) and `size` override the spec's; its claims are then not checked. Never raises ArchError.

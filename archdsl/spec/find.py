@@ -125,8 +125,3 @@ def _names_safely() -> list[str]:
 
 def read_source(found: SpecLocation) -> Source:
     return read(found.path)
-
-
-def network_names() -> list[str]:
-    """The names of all networks of the library, variants included."""
-    return sorted(library_networks())

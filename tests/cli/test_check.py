@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from archdsl.cli import main
-from archdsl.library.check import review
+from archdsl.library.check import check
 from archdsl.spec.find import library_folder
 
 FINE = "name: fine\ninput: 3x8x8\nargs: {w: 4}\nnet:\n  conv: 3x3 conv w\n  pool: gap\n  fc: fc 10\n"
@@ -66,14 +66,14 @@ def test_every_file_is_told_of_in_one_run(tmp_path: Path) -> None:
 
 def test_a_mistake_is_told_once_for_all_variants(tmp_path: Path) -> None:
     path = write(tmp_path, FINE.replace("fc 10", "fc 10 relo") + VARIANTS)
-    found = review(str(path)).diagnostics
+    found = check(str(path)).diagnostics
     assert len(found) == 1
     assert not any("variant" in note for note in found[0].notes), "the file's own network has it too"
 
 
 def test_a_mistake_of_variants_names_them(tmp_path: Path) -> None:
     path = write(tmp_path, FINE + "variants:\n  none: {w: 0}\n  odd: {w: 4.5}\n  fine2: {w: 7}\n")
-    found = review(str(path))
+    found = check(str(path))
     assert found.networks == ["fine", "none", "odd", "fine2"]
     notes = [note for d in found.diagnostics for note in d.notes]
     assert "in the variant `none`" in notes

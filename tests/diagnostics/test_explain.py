@@ -12,7 +12,7 @@ import pytest
 import archdsl
 from archdsl import explain
 from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.library.check import review
+from archdsl.library.check import check
 from tests.support.places import PACKAGE, TESTS
 
 DOCS = PACKAGE.parent / "docs" / "errors.md"
@@ -47,7 +47,7 @@ def wrong(code: str) -> str:
 def found_in(text: str, folder: Path) -> tuple[Diagnostic, ...]:
     path = folder / "spec.yaml"
     path.write_text(text, encoding="utf-8")
-    return review(path).diagnostics
+    return check(path).diagnostics
 
 
 WITH_SPEC = [code for code in explain.codes() if block(code, "Wrong") is not None]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from archdsl.cli import main
-from archdsl.library.check import review
+from archdsl.library.check import check
 
 SPEC = """\
 name: tiny
@@ -62,7 +62,7 @@ MACS = CONVS + 80
 def test_a_way_to_count_is_recognised(claim: str, number: int, why: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC % (claim, number))
-    (found,) = review(path).diagnostics
+    (found,) = check(path).diagnostics
     assert found.code == "E0902"
     (note,) = found.notes
     assert note == f"likely: {why}: {number:,}"
@@ -79,14 +79,14 @@ def test_a_way_to_count_is_recognised(claim: str, number: int, why: str, tmp_pat
 def test_rounding_and_units(text: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC % ("params", text))
-    assert [note for d in review(path).diagnostics for note in d.notes] == [why]
+    assert [note for d in check(path).diagnostics for note in d.notes] == [why]
 
 
 @pytest.mark.parametrize(("claim", "text"), [("params", "1,234"), ("macs", "7"), ("depth", "40"), ("params", "99%")])
 def test_nothing_is_made_up(claim: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC % (claim, text))
-    (found,) = review(path).diagnostics
+    (found,) = check(path).diagnostics
     assert found.notes == ()
 
 
@@ -99,5 +99,5 @@ def test_a_user_is_told_beside_the_specs_own_note() -> None:
 def test_one_source_for_all_claims(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC.replace("{%s: ", "{source: Table 3, top1: {value: 70, source: Table 4}, %s: ") % ("params", 7))
-    (verdicts,) = review(path).verdicts.values()
+    (verdicts,) = check(path).verdicts.values()
     assert [(v.claim.name, v.claim.source) for v in verdicts] == [("top1", "Table 4"), ("params", "Table 3")]

@@ -16,7 +16,7 @@ import archdsl
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.drawing.diagram import diagram
 from archdsl.graph import FreeSize
-from archdsl.library.check import review
+from archdsl.library.check import check
 from archdsl.source import read
 from archdsl.spec.find import find_spec, library_files, library_folder, library_networks
 
@@ -52,7 +52,7 @@ ARTEFACTS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
 
 def unsound(path: Path) -> list[str]:
     """What is wrong with a spec file: mistakes and warnings, its layout, what cannot be drawn."""
-    found = review(path)
+    found = check(path)
     wrong = [f"{path.name}: {d.code} {d.message}" for d in found.diagnostics if d.severity != "note"]
     if wrong:
         return wrong
