@@ -305,10 +305,8 @@ def _write_int8(console: Console, job: Job, path: Path) -> Written:
         model = job.net.to_onnx(single, job.weights, passes=job.passes, free_sizes=job.free_sizes, external_data=False)
         console.tell(model.notes)
         progress = console.progress(f"calibrating on {len(job.images)} images")
-        written, difference = quantise(
-            single, job.images, path, inputs=job.inputs, force=job.force, mine=ours("onnx"), progress=progress
-        )
-    job.differences.append(difference)
+        written = quantise(single, job.images, path, inputs=job.inputs, force=job.force, progress=progress)
+    job.differences.append(written.difference)
     return written
 
 

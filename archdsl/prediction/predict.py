@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from archdsl.diagnostics import Diagnostic, error
-from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
-from archdsl.runtime.preprocess import Limits, prepare
+from archdsl.diagnostics import Diagnostic
+from archdsl.runtime.image_model import ImageModel, open_image_model
+from archdsl.runtime.model import ModelFacts
 from archdsl.runtime.recipe import Recipe
-from archdsl.runtime.session import Device, Session, open_session, refused
+from archdsl.runtime.session import Device, Session, refused
 
 Measure: TypeAlias = Literal["probability", "score", "distance"]
 Array: TypeAlias = npt.NDArray[np.float32]
 
-_SIZE = re.compile(r"(\w+) >= (\d+)(?:, steps of (\d+))?", re.ASCII)
 _MAX_LABELS = 1_000_000
 
 
@@ -64,11 +62,20 @@ class Prediction:
 class Predictor:
     """A model, opened once for many images."""
 
-    facts: ModelFacts
-    session: Session
-    recipe: Recipe
+    model: ImageModel
     labels: tuple[str, ...] | None
-    sizes: tuple[Limits, ...] = field(default_factory=tuple)
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self.model.facts
+
+    @property
+    def session(self) -> Session:
+        return self.model.session
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.model.recipe
 
     @property
     def name(self) -> str:
@@ -90,11 +97,10 @@ class Predictor:
 
     def run(self, path: str | Path, top: int = 5) -> Prediction:
         """The prediction for one image. Raises E0804 and E0806 (the image), E0805 (the model fails)."""
-        prepared = prepare(path, self.recipe, self.sizes)
-        name = next(iter(self.session.inputs))
+        prepared = self.model.prepare(path)
         begun = time.perf_counter()
         try:
-            arrays = self.session.run({name: prepared.values})
+            arrays = self.session.run({self.model.input_name: prepared.values})
         except Exception as problem:
             raise refused(problem, self.facts.path) from None
         latency = 1000 * (time.perf_counter() - begun)
@@ -156,51 +162,8 @@ def _figures(name: str, value: npt.NDArray[Any]) -> Output:
 
 def open_predictor(path: str | Path, device: Device = "auto") -> Predictor:
     """A model file made ready. Raises E0802 to E0806."""
-    facts = read_facts(path)
-    check_runnable(facts.path)
-    session = open_session(facts.path, device)
-    if len(session.inputs) != 1:
-        names = ", ".join(list(session.inputs)[:8])
-        raise error("E0806", f"`{facts.path.name}` has {len(session.inputs)} inputs ({names}): an image is one")
-    name, shape = next(iter(session.inputs.items()))
-    if session.input_types[name] != "tensor(float)":
-        raise error("E0806", f"the input of `{facts.path.name}` is {session.input_types[name]}, not of float32")
-    channels, sizes = _limits(facts, name, shape)
-    recipe = _recipe(facts, channels)
-    return Predictor(facts, session, recipe, _labels(facts), sizes)
-
-
-def _limits(facts: ModelFacts, name: str, shape: tuple[int | str | None, ...]) -> tuple[int, tuple[Limits, ...]]:
-    """The number of channels, and what is known of the other sizes."""
-    if len(shape) == 2 and isinstance(shape[1], int):
-        return 0, (Limits(shape[1]),)
-    if len(shape) != 4 or shape[1] not in (1, 3):
-        shown = " x ".join(str(size or "?") for size in shape)
-        raise error(
-            "E0806", f"the input of `{facts.path.name}`, {shown}, is no image of 1 or 3 channels, channels first"
-        )
-    return int(shape[1]), tuple(_limit(facts, size) for size in shape[2:])
-
-
-def _limit(facts: ModelFacts, size: int | str | None) -> Limits:
-    if isinstance(size, int):
-        return Limits(size)
-    match = _SIZE.fullmatch(facts.metadata.get(f"size {size}", ""))
-    return Limits(None, int(match[2]), int(match[3] or 1)) if match else Limits()
-
-
-def _recipe(facts: ModelFacts, channels: int) -> Recipe:
-    written = facts.metadata.get("preprocess")
-    if written is None:
-        return Recipe(layout="L" if channels == 1 else "RGB" if channels else None)
-    try:
-        recipe = Recipe.from_json(written)
-    except (ValueError, TypeError, RecursionError):
-        raise not_a_model(facts.path, "its metadata `preprocess` is not understood") from None
-    lengths = {len(recipe.mean), len(recipe.std)} - {1, channels}
-    if (channels and lengths) or 0 in recipe.std or (recipe.layout == "L") != (channels == 1) and channels:
-        raise not_a_model(facts.path, f"its metadata `preprocess` is not for {channels} channels")
-    return recipe
+    model = open_image_model(path, device)
+    return Predictor(model, _labels(model.facts))
 
 
 def _labels(facts: ModelFacts) -> tuple[str, ...] | None:

@@ -24,15 +24,16 @@ from onnx import helper
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.files.atomic import Written, atomic_write
-from archdsl.prediction.predict import Predictor, open_predictor
-from archdsl.runtime.preprocess import prepare
-from archdsl.runtime.session import open_session, refused
+from archdsl.files.marks import ours
+from archdsl.runtime.image_model import ImageModel, open_image_model
+from archdsl.runtime.session import onnxruntime, open_session, refused
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 MAX_TOLD = 10
 FEW = 32
 """Fewer images than this are told of: the ranges are those of what was seen, and what is beyond them is cut off."""
 
+AnyPath: TypeAlias = str | os.PathLike[str]
 Progress: TypeAlias = Callable[[int, int], None]
 
 
@@ -49,19 +50,39 @@ class Difference:
     classes: int | None
 
 
-def calibration_images(folder: Path) -> tuple[Path, ...]:
-    """The images in a folder and the folders in it, in the order of their names. Raises E0861 where there are none."""
+@dataclass(frozen=True, slots=True)
+class QuantisedModel(Written):
+    """The int8 file, what int8 changes, and notes: W0862 if there were few images."""
+
+    difference: Difference
+    notes: tuple[Diagnostic, ...]
+
+
+def calibration_images(source: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
+    """The images to calibrate on: all in a folder and the folders in it, sorted by name, or the files of a list.
+
+    Raises E0802 if ONNX Runtime is not installed, E0861 if there is no image.
+    """
+    onnxruntime()
+    if not isinstance(source, (str, os.PathLike)):
+        return _not_empty(tuple(map(Path, source)), "the list")
+    folder = Path(source)
     if not os.path.isdir(folder):
         raise error("E0861", f"`{str(folder)[-120:]}` is not a folder of images", status=2)
-    found = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()))
-    if not found:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return _not_empty(tuple(files), f"`{str(folder)[-120:]}`")
+
+
+def _not_empty(images: tuple[Path, ...], place: str) -> tuple[Path, ...]:
+    if not images:
+        names = ", ".join(SUFFIXES[:3])
         raise error(
             "E0861",
-            f"there is no image in `{str(folder)[-120:]}`",
+            f"there is no image in {place}",
             status=2,
-            help=f"some hundred pictures such as the network will see, with names that end in {', '.join(SUFFIXES[:3])}, ...",
+            help=f"some hundred pictures such as the network will see, with names that end in {names}, ...",
         )
-    return found
+    return images
 
 
 def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
@@ -80,32 +101,34 @@ def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
 
 
 def quantise(
-    model: Path,
+    model: AnyPath,
     images: Sequence[Path],
-    target: Path,
+    target: AnyPath,
     *,
-    inputs: Sequence[str] = (),
+    inputs: Sequence[AnyPath] = (),
     force: bool = False,
-    mine: Callable[[Path], bool] | None = None,
     progress: Progress | None = None,
-) -> tuple[Written, Difference]:
-    """Writes the float32 `model` as int8, and tells the difference.
+) -> QuantisedModel:
+    """Write the float32 ONNX file `model` as an int8 ONNX file at `target`, calibrated on `images`.
 
-    Errors: E0804, E0806 images that cannot be used, all of them before the work begins; E0805 a model that the
-    quantiser refuses; E07xx as `atomic_write`.
+    `images` are those of `calibration_images`; `inputs` are files that `target` must not replace. `progress` is called
+    with the number of finished steps and of all steps. The input and the output of the int8 model stay float32.
+
+    Raises E0804 and E0806 for images that cannot be used (before the work begins), E0805 for a model that the
+    quantiser refuses, E07xx as `atomic_write`.
     """
-    predictor = open_predictor(model, "cpu")
+    opened = open_image_model(model, "cpu")
     steps = _Steps(3 * len(images), progress)
-    _check(images, predictor, steps)
+    _check(images, opened, steps)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        made = Path(folder) / "int8.onnx"
-        _run(model, made, _Images(images, predictor, steps))
-        proto = _with_facts(onnx.load(made), predictor)
-        difference = _difference(proto, images, predictor, steps)
-    with atomic_write(target, inputs=inputs, force=force, mine=mine) as output:
+        quantised = Path(folder) / "int8.onnx"
+        _run(opened, quantised, _Images(images, opened, steps))
+        proto = _with_facts(onnx.load(quantised), opened)
+        difference = _difference(proto, images, opened, steps)
+    with atomic_write(target, inputs=inputs, force=force, mine=ours("onnx")) as output:
         output.write(proto.SerializeToString(deterministic=True))
     assert output.written is not None
-    return output.written, difference
+    return QuantisedModel(output.written.path, output.written.size, difference, about(images))
 
 
 class _Steps:
@@ -120,16 +143,16 @@ class _Steps:
             self.progress(self.done, self.total)
 
 
-def _sample(path: Path, predictor: Predictor) -> dict[str, Any]:
-    return {next(iter(predictor.session.inputs)): prepare(path, predictor.recipe, predictor.sizes).values}
+def _sample(path: Path, model: ImageModel) -> dict[str, Any]:
+    return {model.input_name: model.prepare(path).values}
 
 
-def _check(images: Sequence[Path], predictor: Predictor, steps: _Steps) -> None:
+def _check(images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
     """Raises what is wrong with any of the images."""
     problems: list[Diagnostic] = []
     for path in images:
         try:
-            prepare(path, predictor.recipe, predictor.sizes)
+            model.prepare(path)
         except ArchError as problem:
             problems += problem.diagnostics
         steps.one()
@@ -139,14 +162,14 @@ def _check(images: Sequence[Path], predictor: Predictor, steps: _Steps) -> None:
         raise ArchError([*problems[:MAX_TOLD], *rest])
 
 
-def _run(model: Path, made: Path, reader: _Images) -> None:
+def _run(model: ImageModel, quantised: Path, reader: _Images) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     try:
         with _quiet():
             quantize_static(
-                model,
-                made,
+                model.facts.path,
+                quantised,
                 reader,
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
@@ -175,38 +198,36 @@ def _quiet() -> Iterator[None]:
 class _Images:
     """What ONNX Runtime calls a CalibrationDataReader: one sample after the other, then None."""
 
-    def __init__(self, images: Sequence[Path], predictor: Predictor, steps: _Steps) -> None:
-        self._left, self._predictor, self._steps = iter(images), predictor, steps
+    def __init__(self, images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
+        self._left, self._model, self._steps = iter(images), model, steps
 
     def get_next(self) -> dict[str, Any] | None:
         path = next(self._left, None)
         if path is None:
             return None
         self._steps.one()
-        return _sample(path, self._predictor)
+        return _sample(path, self._model)
 
 
-def _with_facts(proto: onnx.ModelProto, predictor: Predictor) -> onnx.ModelProto:
+def _with_facts(proto: onnx.ModelProto, model: ImageModel) -> onnx.ModelProto:
     """What the model said of itself; no fold map, as no tensor is what it was."""
-    facts = {key: value for key, value in predictor.facts.metadata.items() if key != "folded"}
+    facts = {key: value for key, value in model.facts.metadata.items() if key != "folded"}
     del proto.metadata_props[:]
     helper.set_model_props(proto, {**facts, "precision": "int8"})
     proto.producer_name = "archdsl"
     return proto
 
 
-def _difference(proto: onnx.ModelProto, images: Sequence[Path], predictor: Predictor, steps: _Steps) -> Difference:
+def _difference(proto: onnx.ModelProto, images: Sequence[Path], model: ImageModel, steps: _Steps) -> Difference:
     session = open_session(proto.SerializeToString(), "cpu")
     cosines, same, seen = [], [], set()
-    best = np.argmin if predictor.facts.metadata.get("output") == "distances" else np.argmax
+    best = np.argmin if model.facts.metadata.get("output") == "distances" else np.argmax
     for path in images:
-        sample = _sample(path, predictor)
+        sample = _sample(path, model)
         try:
-            was, now = (
-                np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (predictor.session, session)
-            )
+            was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (model.session, session))
         except Exception as problem:  # of numbers so large that ONNX Runtime takes no scale for them
-            raise refused(problem, predictor.facts.path) from None
+            raise refused(problem, model.facts.path) from None
         norms = float(np.linalg.norm(was) * np.linalg.norm(now))
         cosines.append(float((was * now).sum()) / norms if norms else float(np.array_equal(was, now)))
         if was.size == was.shape[1] > 1:
