@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from archdsl.backends.onnx import protobuf
 from archdsl.files.atomic import Written, atomic_write
 from archdsl.files.atomic import sha256 as file_sha256
 from archdsl.files.disk import BLOCK
-from archdsl.runtime.model import DELIMITED, METADATA, fields, pair
+from archdsl.runtime.model import METADATA, model_fields
 
 KEY = "verified"
 VERSION = 1
 MAX_BATCH = 1024
-_TAG = bytes([METADATA << 3 | 2])
 
 
 def content_sha256(path: Path) -> str:
@@ -45,11 +45,10 @@ def write(path: Path, facts: dict[str, Any]) -> Written:
     Errors: E0701, E0704.
     """
     text = json.dumps({"version": VERSION, **facts}, separators=(",", ":"), ensure_ascii=False)
-    entry = _field(b"\x0a", KEY.encode()) + _field(b"\x12", text.encode())
     with path.open("rb") as file, atomic_write(path, force=True, need=os.path.getsize(path), sync=True) as output:
         for piece in _without(file):
             output.write(piece)
-        output.write(_field(_TAG, entry))
+        output.write(protobuf.message(METADATA, protobuf.pair(KEY, text)))
     assert output.written is not None
     return output.written
 
@@ -80,13 +79,10 @@ def _without(file: BinaryIO) -> Iterator[bytes]:
     """The bytes of all fields but the certificate's, in pieces."""
     size = os.fstat(file.fileno()).st_size
     start, kept = 0, []
-    for field, length in fields(file, size):
-        body = file.tell()
-        wire_end = body + length if field in DELIMITED else body
-        if field == METADATA and pair(file.read(length))[0] == KEY:
-            kept.append((start, body - _head_size(length)))
-            start = wire_end
-        file.seek(wire_end)
+    for field in model_fields(file, size):
+        if field.number == METADATA and protobuf.read_pair(file.read(field.end - field.begin))[0] == KEY:
+            kept.append((start, field.start))
+            start = field.end
     kept.append((start, size))
     for begin, end in kept:
         file.seek(begin)
@@ -96,19 +92,3 @@ def _without(file: BinaryIO) -> Iterator[bytes]:
                 return
             begin += len(piece)
             yield piece
-
-
-def _head_size(length: int) -> int:
-    return len(_TAG) + len(_varint(length))
-
-
-def _field(tag: bytes, body: bytes) -> bytes:
-    return tag + _varint(len(body)) + body
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])

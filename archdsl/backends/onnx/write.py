@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from archdsl.backends.onnx import absorbed, encode
+from archdsl.backends.onnx import absorbed, encode, protobuf
 from archdsl.backends.onnx.numbers import Numbers
 from archdsl.backends.onnx.plan import Plan, plan
 from archdsl.backends.onnx.records import Constant, Initializer, nbytes
@@ -40,7 +40,10 @@ INLINE = 1024
 """Initializers up to this many bytes stay in the model even where the others lie outside."""
 ALIGNMENT = 4096
 _MAGIC = b"archdsl external data\n".ljust(ALIGNMENT, b"\0")
-_PRODUCER = b"\x12\x07archdsl"
+_PRODUCER = protobuf.text(2, "archdsl")
+"""`producer_name` of onnx.ModelProto."""
+_LOCATION = 2
+"""The value of an entry that says where external data lies."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes written so far and in all."""
@@ -190,7 +193,7 @@ def _names(model: Path, data: str) -> bool:
     """Whether an existing model says that its weights lie in the file of that name."""
     try:
         with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            return held.find(b"\x12" + encode.varint(len(os.fsencode(data))) + os.fsencode(data)) >= 0
+            return held.find(protobuf.message(_LOCATION, os.fsencode(data))) >= 0
     except (OSError, ValueError):
         return False
 
@@ -293,7 +296,7 @@ def _stream(
     body = encode.graph(graph.name, planned.nodes, planned.inputs, planned.outputs, planned.values)
     records = [(item, *_record(item, layout)) for item in planned.initializers]
     yield head
-    yield encode.begin(encode.MODEL_GRAPH, len(body) + sum(len(prefix) + size for _, prefix, size in records)) + body
+    yield protobuf.prefix(encode.MODEL_GRAPH, len(body) + sum(len(prefix) + size for _, prefix, size in records)) + body
     for item, prefix, size in records:
         yield prefix
         if size:
@@ -306,9 +309,9 @@ def _record(item: Initializer, layout: _Layout | None) -> tuple[bytes, int]:
     if layout is not None and item.name in layout.offsets:
         place = {"location": layout.location, "offset": str(layout.offsets[item.name]), "length": str(size)}
         text = encode.tensor(item.name, item.shape, kind, place)
-        return encode.begin(encode.GRAPH_INITIALIZER, len(text)) + text, 0
-    text = encode.tensor(item.name, item.shape, kind) + encode.begin(encode.TENSOR_RAW, size)
-    return encode.begin(encode.GRAPH_INITIALIZER, len(text) + size) + text, size
+        return protobuf.prefix(encode.GRAPH_INITIALIZER, len(text)) + text, 0
+    text = encode.tensor(item.name, item.shape, kind) + protobuf.prefix(encode.TENSOR_RAW, size)
+    return protobuf.prefix(encode.GRAPH_INITIALIZER, len(text) + size) + text, size
 
 
 def _write_data(layout: _Layout, numbers: Numbers, data: Output, count: _Counter) -> None:
