@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from archdsl.cli.console import Console, drop_stdout
+from archdsl.cli.examples import epilog
 from archdsl.cli.options import color_option
 from archdsl.version import __version__
 
@@ -70,6 +71,7 @@ class Commands(click.Group):
             return None
         module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
         command: click.Command = import_module(f"archdsl.cli.{module}").command
+        command.epilog = epilog(cmd_name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -197,7 +199,10 @@ def _report(problem: Exception, console: Console) -> int:
 
 
 @click.group(
-    "archdsl", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    "archdsl",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=epilog("params"),
 )
 @click.version_option(__version__, prog_name="archdsl", message="%(prog)s %(version)s")
 @color_option

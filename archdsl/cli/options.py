@@ -15,6 +15,34 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ARG = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s*(\S.*)", re.ASCII | re.DOTALL)
 
 
+class Choice(click.Choice[str]):
+    """One of several names, which help and completion show. The library's check reports a wrong one: E0001."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from archdsl.diagnostics.arguments import check_choice
+
+        check_choice(_parameter(param), value, map(str, self.choices))
+        return str(value)
+
+
+class Range(click.IntRange):
+    """An integer from `min` to `max`, which help shows. The library's check reports a wrong one: E0002."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from archdsl.diagnostics.arguments import check_range
+
+        number = int(click.INT.convert(value, param, ctx))
+        check_range(_parameter(param), number, self.min or 0, self.max or 0)
+        return number
+
+
+def _parameter(param: click.Parameter | None) -> str:
+    """The name of an option without its dashes: that of the parameter of the library."""
+    if param is None:
+        return "value"
+    return max(param.opts, key=len).lstrip("-")
+
+
 def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     out: dict[str, str] = {}
     for value in values:
@@ -37,7 +65,7 @@ spec_argument = click.argument("spec", metavar="SPEC")
 
 color_option = click.option(
     "--color",
-    type=click.Choice(["auto", "always", "never"]),
+    type=Choice(["auto", "always", "never"]),
     is_eager=True,
     expose_value=False,
     callback=_set_color,
@@ -64,7 +92,7 @@ input_option = click.option("--input", "size", metavar="SIZE", help="Another inp
 
 half_option = click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16"]),
+    type=Choice(["fp32", "fp16", "bf16"]),
     default="fp32",
     show_default=True,
     help="What the network of a SPEC computes in.",
@@ -100,7 +128,7 @@ def format_option(*choices: str) -> Callable[[F], F]:
     return click.option(
         "--format",
         "format",
-        type=click.Choice(choices),
+        type=Choice(choices),
         default=choices[0],
         show_default=True,
         help="What to print.",

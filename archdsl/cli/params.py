@@ -8,6 +8,8 @@ import click
 
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
+    Choice,
+    Range,
     arg_option,
     color_option,
     force_option,
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
 @spec_argument
 @arg_option
 @input_option
-@click.option("--batch", type=click.IntRange(1, 2**31 - 1), default=1, help="Samples that MACs and memory are for.")
-@click.option("--depth", type=click.IntRange(0, 64), help="Levels of blocks that get rows of their own (1).")
+@click.option("--batch", type=Range(1, 2**31 - 1), default=1, help="Samples that MACs and memory are for.")
+@click.option("--depth", type=Range(0, 64), help="Levels of blocks that get rows of their own (1).")
 @click.option("--all", "every", is_flag=True, help="A row for every single node.")
-@click.option("--share", type=click.Choice(["macs", "params"]), default="macs", help="What the share is a share of.")
+@click.option("--share", type=Choice(["macs", "params"]), default="macs", help="What the share is a share of.")
 @format_option("table", "json", "csv", "markdown")
 @output_option
 @force_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import archdsl
 from archdsl.cli import SECTIONS, main
+from archdsl.cli.examples import EXAMPLES
 from archdsl.diagnostics import ArchError
 from tests.support.places import CAT
 
@@ -54,7 +56,7 @@ def test_help_names_every_command_and_loads_none() -> None:
     code = "import sys; from archdsl.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(sorted(m for m in sys.modules if m.startswith('archdsl.cli.')), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stderr.strip() == "['archdsl.cli.console', 'archdsl.cli.options']"
+    assert done.stderr.strip() == "['archdsl.cli.console', 'archdsl.cli.examples', 'archdsl.cli.options']"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -68,6 +70,24 @@ def test_every_command_explains_itself(name: str) -> None:
     options = [p for p in command.params if isinstance(p, click.Option)]
     assert all(option.help for option in options), "every option says what it does"
     assert "--color" in {o for option in options for o in option.opts}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_example_of_a_command_is_one_of_its_command_lines(name: str) -> None:
+    help = run(name, "--help").stdout
+    assert help.endswith(f"Example:\n    {EXAMPLES[name]}\n"), help
+    program, command_name, *args = shlex.split(EXAMPLES[name])
+    assert (program, command_name) == ("archdsl", name)
+    with click.Context(main) as ctx:
+        command = main.get_command(ctx, name)
+        assert command is not None
+        command.make_context(name, args, parent=ctx)
+
+
+@pytest.mark.parametrize("name", ["params", "compare", "diff", "check", "explain", "expand", "passes"])
+def test_an_example_that_writes_no_file_runs(name: str) -> None:
+    result = run(*shlex.split(EXAMPLES[name])[1:])
+    assert result.exit_code == (1 if name == "diff" else 0), result.output
 
 
 def test_version() -> None:
@@ -84,7 +104,7 @@ def test_version() -> None:
         (["params", "vgg16", "--bogus"], 2, "No such option"),
         (["params", "vgg16", "--all", "--depth", "2"], 2, "--depth cannot be given"),
         (["params", "vgg16", "--all", "--format", "csv"], 2, "always lists every node"),
-        (["params", "vgg16", "--batch", "0"], 2, "0 is not in the range"),
+        (["params", "vgg16", "--batch", "0"], 2, "error[E0002]"),
         (["params", "vgg16", "-a", "classes"], 2, "is not NAME=VALUE"),
         (["params", "vgg16", "-a", "classes=1", "-a", "classes=2"], 2, "is given twice"),
         (["params", "vgg16", "-a", "clases=3"], 2, "error[E0212]: `vgg16` has no argument `clases`"),
@@ -159,7 +179,7 @@ def test_an_internal_error_asks_for_a_report(monkeypatch: pytest.MonkeyPatch) ->
     result = run("params", "vgg16")
     assert result.exit_code == 2
     assert "error[E0999]: internal error" in result.stderr
-    assert "ZeroDivisionError at test_cli_basics.py:" in result.stderr
+    assert "ZeroDivisionError at test_basics.py:" in result.stderr
     assert "please report it" in result.stderr
     assert "Traceback" not in result.stderr
     monkeypatch.setenv("ARCHDSL_DEBUG", "1")

@@ -1,0 +1,29 @@
+"""The example that ends each command's help."""
+
+from __future__ import annotations
+
+EXAMPLES = {
+    "list": "archdsl list 'resnet*' --max-params 30M --sort top1 --reverse",
+    "params": "archdsl params resnet50 --input 3x320x320",
+    "compare": "archdsl compare resnet50 vgg16 mobilenet_v2 --sort macs",
+    "diagram": "archdsl diagram unet --style volumes -o unet.svg",
+    "diff": "archdsl diff resnet50 resnext50_32x4d",
+    "check": "archdsl check resnet50 vgg16",
+    "explain": "archdsl explain E0412",
+    "expand": "archdsl expand resnet50#resnet18 --flat",
+    "fmt": "archdsl fmt --check mynet.yaml",
+    "schema": "archdsl schema -o archdsl.schema.json",
+    "import": "archdsl import model.onnx -o model.yaml",
+    "compile": "archdsl compile resnet50 --weights resnet50.safetensors -o resnet50.onnx",
+    "passes": "archdsl passes resnet50 --disable fold-after",
+    "verify": "archdsl verify resnet50 resnet50.onnx",
+    "predict": "archdsl predict resnet50.onnx cat.jpg --top 3",
+    "bench": "archdsl bench resnet50 --batch 1,8 --against torch",
+    "doctor": "archdsl doctor --format json",
+}
+"""By command. The tests parse each with its command, so an option that does not exist fails."""
+
+
+def epilog(name: str) -> str:
+    """The last paragraph of a command's help; \\b keeps click from wrapping it."""
+    return f"\b\nExample:\n  {EXAMPLES[name]}"
