@@ -21,12 +21,12 @@ from archdsl.ops.activation import (
     Tanh,
 )
 from archdsl.ops.again import Again
-from archdsl.ops.base import Init, Op, OpError, Param, Window
+from archdsl.ops.base import Init, Op, OpError, Param, Sugar, Weighted, Window
 from archdsl.ops.conv import Conv, Deconv, DwConv
 from archdsl.ops.linear import Fc, Rbf
 from archdsl.ops.merge import Add, Concat, Merge, Mul
-from archdsl.ops.norm import Bn, Gn, Ln, Lrn
-from archdsl.ops.pool import AvgPool, Gap, MaxPool, Subsample
+from archdsl.ops.norm import Bn, Gn, Ln, Lrn, Norm
+from archdsl.ops.pool import AvgPool, Gap, MaxPool, Pool, Subsample
 from archdsl.ops.regular import Dropout, DropPath
 from archdsl.ops.reshape import Flatten, Identity, Input, Pad, Shuffle, Slice, Split, Upsample
 from archdsl.ops.scale import Affine, Scale
@@ -76,7 +76,7 @@ _ALL: tuple[type[Op], ...] = (
 )
 
 KINDS: dict[str, type[Op]] = {op.kind: op for op in _ALL}
-GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if op not in (DwConv, Split, Again)))
+GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if not issubclass(op, Sugar)))
 """The ops that a graph can hold: every target's table has exactly these rows."""
 
 __all__ = [
@@ -110,11 +110,13 @@ __all__ = [
     "MaxPool",
     "Merge",
     "Mul",
+    "Norm",
     "Op",
     "OpError",
     "PRelu",
     "Pad",
     "Param",
+    "Pool",
     "Rbf",
     "Relu",
     "Relu6",
@@ -127,7 +129,9 @@ __all__ = [
     "Softmax",
     "Split",
     "Subsample",
+    "Sugar",
     "Tanh",
     "Upsample",
+    "Weighted",
     "Window",
 ]

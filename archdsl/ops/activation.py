@@ -5,12 +5,20 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import Init, Number, Op, Param
+from archdsl.ops.base import ErrorOf, Free, Init, Number, Param
 from archdsl.shapes import Shape, at
 
 
-class _Activation(Op):
+class _Activation(Free):
+    """What activations share: no tensors, and a series of eight terms for each number unless they say otherwise."""
+
     role: ClassVar[Literal["", "norm", "act"]] = "act"
+
+    series: ClassVar[float] = 8.0
+    """`terms` for one number."""
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return self.series
 
 
 class Relu(_Activation):
@@ -24,6 +32,7 @@ class Relu(_Activation):
     """
 
     kind: ClassVar[str] = "relu"
+    series: ClassVar[float] = 0.0
 
 
 class Relu6(_Activation):
@@ -37,6 +46,7 @@ class Relu6(_Activation):
     """
 
     kind: ClassVar[str] = "relu6"
+    series: ClassVar[float] = 0.0
 
 
 class LeakyRelu(_Activation):
@@ -50,6 +60,7 @@ class LeakyRelu(_Activation):
     """
 
     kind: ClassVar[str] = "leaky_relu"
+    series: ClassVar[float] = 1.0
     positional: ClassVar[tuple[str, ...]] = ("slope",)
 
     slope: Number = Field(0.01, description="slope below 0")
@@ -66,6 +77,7 @@ class PRelu(_Activation):
     """
 
     kind: ClassVar[str] = "prelu"
+    series: ClassVar[float] = 1.0
     parametric: ClassVar[bool] = True
 
     shared: bool = Field(False, description="one slope for all channels")
@@ -85,6 +97,7 @@ class Elu(_Activation):
     """
 
     kind: ClassVar[str] = "elu"
+    error_of: ClassVar[ErrorOf] = "one"
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
 
     alpha: Number = Field(1.0, description="value approached far below 0, negated")
@@ -130,6 +143,7 @@ class Sigmoid(_Activation):
     """
 
     kind: ClassVar[str] = "sigmoid"
+    error_of: ClassVar[ErrorOf] = "one"
 
 
 class Silu(_Activation):
@@ -143,6 +157,7 @@ class Silu(_Activation):
     """
 
     kind: ClassVar[str] = "silu"
+    error_of: ClassVar[ErrorOf] = "input"
 
 
 class Gelu(_Activation):
@@ -156,6 +171,8 @@ class Gelu(_Activation):
     """
 
     kind: ClassVar[str] = "gelu"
+    series: ClassVar[float] = 16.0  # erf by a formula that is good to 1.5e-7 (Abramowitz and Stegun 7.1.26)
+    error_of: ClassVar[ErrorOf] = "input"
 
     approximate: bool = Field(False, description="use the tanh approximation")
 
@@ -171,6 +188,7 @@ class HardSwish(_Activation):
     """
 
     kind: ClassVar[str] = "hardswish"
+    error_of: ClassVar[ErrorOf] = "input"
 
 
 class HardSigmoid(_Activation):
@@ -184,6 +202,7 @@ class HardSigmoid(_Activation):
     """
 
     kind: ClassVar[str] = "hardsigmoid"
+    error_of: ClassVar[ErrorOf] = "one"
 
 
 class Softmax(_Activation):
@@ -197,3 +216,6 @@ class Softmax(_Activation):
     """
 
     kind: ClassVar[str] = "softmax"
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return at(inputs[0][0]) + 8.0

@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import Op
+from archdsl.ops.base import Sugar
 
 
-class Again(Op):
+class Again(Sugar):
     """An earlier node with tensors, run again on another input: `again conv1`. The tensors are the earlier node's. In
     the graph it is that node's op.
 

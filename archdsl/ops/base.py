@@ -4,13 +4,14 @@ An op class is the truth about its kind. Its docstring has five lines (shape, pa
 source), from which `docs/ops.md` is made. How a target says it lives with the target.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from math import gcd, isqrt, prod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from archdsl.shapes import Shape, Size, at, format_shape
+from archdsl.shapes import Shape, Size, at, format_shape, numel
 
 MAX_SIZE = 2**31 - 1
 MAX_DIVIDED = 2**16
@@ -28,6 +29,7 @@ Pair: TypeAlias = Annotated[
 ]
 """One number for both axes, or `[height, width]`."""
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+ErrorOf: TypeAlias = Literal["output", "one", "input"]
 
 
 class OpError(Exception):
@@ -120,6 +122,9 @@ class Op(BaseModel):
     """Fields that name an earlier node."""
     drawn: ClassVar[frozenset[str]] = frozenset()
     """Fields that may be a picture: a text of several lines, which is no expression."""
+    error_of: ClassVar[ErrorOf] = "output"
+    """What the rounding error of a number of the output is a fraction of: the number itself; 1, where it is computed as
+    a difference from 1 or a fraction of it (sigmoid); the input that such a number is multiplied by (silu)."""
 
     def settle(self, inputs: Sequence[Shape]) -> "Op":
         """The op with everything filled in that its inputs decide (a dwconv becomes a grouped conv)."""
@@ -138,9 +143,16 @@ class Op(BaseModel):
         """The tensors, in the order of the state_dict."""
         return ()
 
+    @abstractmethod
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Multiply-accumulates for one sample at the default size; the bias add is not counted."""
-        return 0
+
+    @abstractmethod
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        """The terms that are added up for one number of the output, which `verify` derives its tolerance from.
+
+        0: nothing is rounded. A function such as exp counts as a series of eight terms.
+        """
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         """The window for the receptive field. Default: pointwise."""
@@ -153,6 +165,43 @@ class Op(BaseModel):
 
 
 POINT = Window((1, 1), (1, 1))
+
+
+class Sugar(Op):
+    """An op that no graph holds: `settle` or the elaborator puts other ops in its place."""
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        raise NotImplementedError(f"`{self.kind}` is in no graph")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        raise NotImplementedError(f"`{self.kind}` is in no graph")
+
+
+class Free(Op):
+    """Base of the ops without multiply-accumulates: norms, activations, pools, merges."""
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        return 0
+
+
+class Exact(Free):
+    """Base of the ops that round no number: they move or choose values."""
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 0.0
+
+
+class Weighted(Op):
+    """Base of the layers that count for the depth of a network, whether their weights are learned or fixed."""
+
+    parametric: ClassVar[bool] = True
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        """The products for one number, and the bias."""
+        return self.macs(inputs, output) / max(numel(output), 1) + 1
+
+
+# --- checks and help that several ops share -------------------------------------------------------------------
 
 
 def divisors(*numbers: int) -> str:

@@ -16,6 +16,8 @@ from archdsl.ops.base import (
     Pair,
     Param,
     Positive,
+    Sugar,
+    Weighted,
     Window,
     divisors,
     need_image,
@@ -58,7 +60,7 @@ def reach_of(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, i
     return dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1
 
 
-class Conv(Op):
+class Conv(Weighted):
     """2-D convolution (cross-correlation, as in every framework).
 
     Shape: `C x H x W -> out x H' x W'`; by default an odd kernel is padded by `dilation*(k//2)` so that the size
@@ -71,7 +73,6 @@ class Conv(Op):
     """
 
     kind: ClassVar[str] = "conv"
-    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         "bias": ("bias", True),
@@ -230,7 +231,7 @@ def _flatten(value: Any) -> Any:
         yield value
 
 
-class DwConv(Op):
+class DwConv(Sugar):
     """Depthwise convolution: every channel has its own filters. In the graph it is a `conv` with groups = C.
 
     Shape: `C x H x W -> C*multiplier x H' x W'`, padded as `conv` is.
@@ -264,7 +265,7 @@ class DwConv(Op):
         )
 
 
-class Deconv(Op):
+class Deconv(Weighted):
     """Transposed convolution: the gradient of a convolution with regard to its input, used to upsample.
 
     Shape: `C x H x W -> out x stride*H x stride*W` by default; with `pad` p, `(H-1)*stride - 2p + dilation*(k-1) +
@@ -276,7 +277,6 @@ class Deconv(Op):
     """
 
     kind: ClassVar[str] = "deconv"
-    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 

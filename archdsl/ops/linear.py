@@ -5,12 +5,12 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from archdsl.ops.base import Init, Number, Op, OpError, Pair, Param, Positive, need_image
+from archdsl.ops.base import Init, Number, OpError, Pair, Param, Positive, Weighted, need_image
 from archdsl.ops.conv import bias_param
 from archdsl.shapes import Shape, at, format_shape, numel
 
 
-class Fc(Op):
+class Fc(Weighted):
     """Fully connected layer. An image is flattened first (a node of its own); `1x1 fc` works at every place.
 
     Shape: `features -> out`; `1x1 fc`: `C x H x W -> out x H x W`.
@@ -21,7 +21,6 @@ class Fc(Op):
     """
 
     kind: ClassVar[str] = "fc"
-    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 
@@ -70,7 +69,7 @@ Rows: TypeAlias = Annotated[
 ]
 
 
-class Rbf(Op):
+class Rbf(Weighted):
     """LeNet-5's output: ``y_i = sum_j (x_j - w_ij)^2``, the squared distance to each centre.
 
     Shape: `features -> out`.
@@ -81,7 +80,6 @@ class Rbf(Op):
     """
 
     kind: ClassVar[str] = "rbf"
-    parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     drawn: ClassVar[frozenset[str]] = frozenset(("centers",))
 

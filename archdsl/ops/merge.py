@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from archdsl.ops.base import Op, OpError
+from archdsl.ops.base import Free, OpError
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
 
 
-class Merge(Op):
+class Merge(Free):
     """Base of the ops that read several nodes. The elaborator turns sizes that agree only for some inputs into
     constraints, so `infer` compares at the default size."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return float(len(inputs))
 
     def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
         """The pairs of sizes that must be equal."""
@@ -106,6 +109,9 @@ class Concat(Merge):
     """
 
     kind: ClassVar[str] = "concat"
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 0.0
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)

@@ -5,13 +5,39 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import ONES, ZEROS, Number, Op, OpError, Param, Positive, divisors, need_image
+from archdsl.ops.base import (
+    ONES,
+    ZEROS,
+    Free,
+    Number,
+    OpError,
+    Param,
+    Positive,
+    divisors,
+    need_image,
+)
 from archdsl.shapes import Shape, Size, at, numel
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Bn(Op):
+class Norm(Free):
+    """Base of the norms that subtract a mean and divide by a standard deviation: ``(x - mean) / std * weight + bias``.
+
+    The rounding error of a number is a fraction of the sizes of its terms, ``x / std * weight``, ``mean / std * weight``
+    and ``bias``. `verify` adds it there: tensors with an error would be one draw for a whole channel, and of what is
+    lost in the subtraction an error of the inputs shows nothing where the norm takes it out again.
+    """
+
+    role: ClassVar[Literal["", "norm", "act"]] = "norm"
+
+    def groups_of(self, channels: int) -> int | None:
+        """The groups of channels that have a mean each, over the image; None: each place has its own, or tensors hold
+        the means."""
+        return None
+
+
+class Bn(Norm):
     """Batch normalisation: per channel, by the batch's statistics in training, the running ones at inference.
 
     Shape: unchanged, an image or a vector.
@@ -23,11 +49,13 @@ class Bn(Op):
 
     kind: ClassVar[str] = "bn"
     parametric: ClassVar[bool] = True
-    role: ClassVar[Literal["", "norm", "act"]] = "norm"
 
     eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and TensorFlow's networks")
     momentum: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="weight of the new batch in the statistics")
     affine: bool = Field(True, description="learned scale and shift")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 4.0
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         channels = at(inputs[0][0])
@@ -40,7 +68,7 @@ class Bn(Op):
         )
 
 
-class Gn(Op):
+class Gn(Norm):
     """Group normalisation: per sample, over the pixels and channels of each group.
 
     Shape: unchanged, an image or a vector.
@@ -52,11 +80,16 @@ class Gn(Op):
 
     kind: ClassVar[str] = "gn"
     parametric: ClassVar[bool] = True
-    role: ClassVar[Literal["", "norm", "act"]] = "norm"
     positional: ClassVar[tuple[str, ...]] = ("groups",)
 
     groups: Positive = Field(32, description="groups of channels")
     eps: Epsilon = Field(1e-5, description="added to the variance")
+
+    def groups_of(self, channels: int) -> int | None:
+        return self.groups
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return numel(inputs[0]) / self.groups + 8
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         channels = at(inputs[0][0])
@@ -91,7 +124,7 @@ class Gn(Op):
         return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
 
 
-class Ln(Op):
+class Ln(Norm):
     """Layer normalisation over the channels at each place.
 
     Shape: unchanged, an image or a vector.
@@ -103,9 +136,11 @@ class Ln(Op):
 
     kind: ClassVar[str] = "ln"
     parametric: ClassVar[bool] = True
-    role: ClassVar[Literal["", "norm", "act"]] = "norm"
 
     eps: Epsilon = Field(1e-5, description="added to the variance")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return at(inputs[0][0]) + 8.0
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if at(inputs[0][0]) == 1:
@@ -117,7 +152,7 @@ class Ln(Op):
         return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
 
 
-class Lrn(Op):
+class Lrn(Free):
     """Local response normalisation across channels: ``x / (k + alpha/size * sum(x^2 of size channels))**beta``.
 
     Shape: `C x H x W`, unchanged.
@@ -136,6 +171,9 @@ class Lrn(Op):
     alpha: Number = Field(1e-4, description="divided by the size")
     beta: Number = Field(0.75, description="exponent")
     k: Number = Field(1.0, description="constant in the sum; 2 in the AlexNet paper")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return self.size + 8.0
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         need_image(self, inputs[0])

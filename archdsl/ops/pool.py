@@ -8,7 +8,7 @@ from pydantic import Field
 from archdsl.ops.base import (
     ONES,
     ZEROS,
-    Op,
+    Free,
     OpError,
     Pair,
     Param,
@@ -17,14 +17,14 @@ from archdsl.ops.base import (
     need_windows,
 )
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
-from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, window
+from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, numel, window
 
 MAX_WINDOWS = 4096
 """Windows that are looked at one by one, in images smaller than the distance between two taps."""
 _FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "same"), "valid": ("pad", "valid")}
 
 
-class _Pool(Op):
+class Pool(Free):
     """What max and average pools share: the window, its stride (default: the window), padding, ceil."""
 
     kernel: Pair = Field(description="height and width of the window")
@@ -99,7 +99,7 @@ class _Pool(Op):
         return Window(reach_of(self.kernel, self.dilations), self.steps)
 
 
-class MaxPool(_Pool):
+class MaxPool(Pool):
     """The largest value of each window. Padding never wins: it counts as minus infinity.
 
     Shape: `C x H x W -> C x H' x W'`; not padded, stride = kernel, by default.
@@ -114,12 +114,15 @@ class MaxPool(_Pool):
 
     dilation: Pair = Field((1, 1), description="distance between the taps of the window")
 
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 0.0
+
     @property
     def dilations(self) -> tuple[int, int]:
         return self.dilation
 
 
-class AvgPool(_Pool):
+class AvgPool(Pool):
     """The mean of each window. Padding counts as zeros in the mean unless `inside`.
 
     Shape: `C x H x W -> C x H' x W'`; with `adaptive`, `C x kh x kw` whatever the input's size.
@@ -151,6 +154,12 @@ class AvgPool(_Pool):
         need_image(self, inputs[0])
         return (inputs[0][0], *self.kernel)
 
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        high, wide = self.kernel
+        if self.adaptive:
+            high, wide = (-(-at(inputs[0][a + 1]) // self.kernel[a]) + 1 for a in (0, 1))
+        return high * wide + 1.0
+
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         if not self.adaptive:
             return super().window(inputs)
@@ -161,7 +170,7 @@ class AvgPool(_Pool):
         return Window((-(-height // kh), -(-width // kw)), (height / kh, width / kw))
 
 
-class Gap(Op):
+class Gap(Free):
     """Global average pool: one mean per channel.
 
     Shape: `C x H x W -> C x 1 x 1`.
@@ -173,6 +182,9 @@ class Gap(Op):
 
     kind: ClassVar[str] = "gap"
 
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return numel(inputs[0]) / at(inputs[0][0]) + 1
+
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         need_image(self, inputs[0])
         return (inputs[0][0], 1, 1)
@@ -181,7 +193,7 @@ class Gap(Op):
         return None
 
 
-class Subsample(Op):
+class Subsample(Free):
     """LeNet-5's trainable subsampling: the sum of each window times a coefficient plus a bias, per map.
 
     Shape: `C x H x W -> C x H' x W'`; stride = kernel by default.
@@ -196,6 +208,9 @@ class Subsample(Op):
 
     kernel: Pair = Field(description="height and width of the window")
     stride: Pair | None = Field(None, description="step of the window; by default the window itself")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return self.kernel[0] * self.kernel[1] + 1.0
 
     @property
     def steps(self) -> tuple[int, int]:

@@ -1,15 +1,23 @@
 """Regularisers that act in training only: dropout, droppath."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from archdsl.ops.base import Op
+from archdsl.ops.base import Exact
 
-Rate = Annotated[float, Field(ge=0, lt=1)]
+Rate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Dropout(Op):
+class _Regulariser(Exact):
+    """What regularisers share: at inference they change nothing."""
+
+    positional: ClassVar[tuple[str, ...]] = ("p",)
+    inference: ClassVar[bool] = False
+    stored: ClassVar[bool] = False
+
+
+class Dropout(_Regulariser):
     """Sets values to 0 with probability `p` in training, scaling the others by 1/(1-p).
 
     Shape: unchanged.
@@ -20,14 +28,11 @@ class Dropout(Op):
     """
 
     kind: ClassVar[str] = "dropout"
-    positional: ClassVar[tuple[str, ...]] = ("p",)
-    inference: ClassVar[bool] = False
-    stored: ClassVar[bool] = False
 
     p: Rate = Field(0.5, description="probability of a value being dropped")
 
 
-class DropPath(Op):
+class DropPath(_Regulariser):
     """Stochastic depth: drops a whole branch, sample by sample, with probability `p` in training.
 
     Shape: unchanged.
@@ -38,8 +43,5 @@ class DropPath(Op):
     """
 
     kind: ClassVar[str] = "droppath"
-    positional: ClassVar[tuple[str, ...]] = ("p",)
-    inference: ClassVar[bool] = False
-    stored: ClassVar[bool] = False
 
     p: Rate = Field(0.0, description="probability of the branch being dropped")

@@ -5,18 +5,31 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import MAX_SIZE, Natural, Number, Op, OpError, Pair, Positive, Window, divisors, need_image
+from archdsl.ops.base import (
+    MAX_SIZE,
+    Exact,
+    Free,
+    Natural,
+    Number,
+    OpError,
+    Pair,
+    Positive,
+    Sugar,
+    Window,
+    divisors,
+    need_image,
+)
 from archdsl.shapes import Dim, Inexpressible, Shape, at, format_shape, numel, plus, times
 
 
-class Input(Op):
+class Input(Exact):
     """A tensor that the network receives. Made from the spec's `input`, never written as a node."""
 
     kind: ClassVar[str] = "input"
     arity: ClassVar[tuple[int, int | None]] = (0, 0)
 
 
-class Identity(Op):
+class Identity(Exact):
     """Its input, unchanged.
 
     Shape: unchanged.
@@ -31,7 +44,7 @@ class Identity(Op):
     stored: ClassVar[bool] = False
 
 
-class Flatten(Op):
+class Flatten(Exact):
     """An image as one long vector, channel by channel, row by row. Made by itself before `fc`.
 
     Shape: `C x H x W -> C*H*W`; pins a free height or width.
@@ -54,7 +67,7 @@ class Flatten(Op):
         return None if len(inputs[0]) == 3 and tuple(map(at, inputs[0][1:])) != (1, 1) else Window((1, 1), (1, 1))
 
 
-class Slice(Op):
+class Slice(Exact):
     """The channels from `start` up to, not including, `end`.
 
     Shape: `C x H x W -> end-start x H x W`; vectors likewise.
@@ -84,7 +97,7 @@ class Slice(Op):
         return (end - self.start, *inputs[0][1:])
 
 
-class Split(Op):
+class Split(Sugar):
     """Equal parts of the channels. In the graph it is that many `slice` nodes, `x.0`, `x.1`, ...
 
     Shape: `C x H x W -> parts times C/parts x H x W`.
@@ -100,7 +113,7 @@ class Split(Op):
     parts: Annotated[int, Field(ge=2, le=4096)] = Field(description="number of equal parts")
 
 
-class Shuffle(Op):
+class Shuffle(Exact):
     """Channel shuffle: channel `g*n + i` of n per group goes to `i*groups + g`.
 
     Shape: unchanged.
@@ -128,7 +141,7 @@ class Shuffle(Op):
         return inputs[0]
 
 
-class Upsample(Op):
+class Upsample(Free):
     """Enlargement by a whole factor: each pixel repeated, or bilinear (half-pixel centres, edges clamped).
 
     Shape: `C x H x W -> C x scale*H x scale*W`.
@@ -150,6 +163,12 @@ class Upsample(Op):
         channels, height, width = inputs[0]
         return (channels, times(height, self.scale[0]), times(width, self.scale[1]))
 
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        """Four neighbours by their distances, which are off by a part of the place where a factor is no power of
+        two."""
+        powers = self.mode == "nearest" or all(factor & (factor - 1) == 0 for factor in self.scale)
+        return 4.0 if powers else 4.0 + max(at(size) for size in output[1:]) ** 2
+
     def window(self, inputs: Sequence[Shape]) -> Window:
         reach = (1, 1) if self.mode == "nearest" else (2, 2)
         return Window(reach, (1 / self.scale[0], 1 / self.scale[1]))
@@ -158,7 +177,7 @@ class Upsample(Op):
 Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
-class Pad(Op):
+class Pad(Exact):
     """Rows, columns and channels added around the image; negative numbers crop.
 
     Shape: `C x H x W -> C+front+back x H+top+bottom x W+left+right`.

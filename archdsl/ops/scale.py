@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import Init, Number, Op, OpError, Param
+from archdsl.ops.base import Free, Init, Number, OpError, Param
 from archdsl.shapes import Shape, at
 
 
-class Scale(Op):
+class Scale(Free):
     """A learned factor per channel, starting at `init`.
 
     Shape: unchanged.
@@ -25,11 +25,14 @@ class Scale(Op):
 
     init: Number = Field(1.0, description="value at the start")
 
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 1.0
+
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         return (Param("", (at(inputs[0][0]),) + (1,) * (len(inputs[0]) - 1), Init("constant", value=self.init)),)
 
 
-class Affine(Op):
+class Affine(Free):
     """``x * mul + add`` with constants, one for all channels or one each: an input transform, a residual's scale.
 
     Shape: unchanged.
@@ -44,6 +47,9 @@ class Affine(Op):
 
     mul: Number | tuple[Number, ...] = Field(1.0, description="factor, or one per channel")
     add: Number | tuple[Number, ...] = Field(0.0, description="offset, or one per channel")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 4.0
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         for name in ("mul", "add"):

@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
-from archdsl.ops import Gn
+from archdsl.ops import Norm
 from archdsl.shapes import concrete
 from archdsl.verification.tolerance import (
-    ABSOLUTE,
-    OF_INPUT,
-    OF_TERMS,
     ROUNDOFF,
     SMALLEST,
     Apart,
@@ -140,7 +137,7 @@ def _run(
     copies = max(COPIES if size else 1, *(len(erring[i]) for i in node.inputs)) if few else 1
     for copy in range(copies):
         given = [erring[i][copy % len(erring[i])] for i in node.inputs]
-        if size and type(node.op) not in OF_TERMS:
+        if size and not isinstance(node.op, Norm):
             given = [_off(one, size, SMALLEST[dtype], errors) for one in given]
             _put_off(module, size, errors)
         made = module(*given)
@@ -150,19 +147,18 @@ def _run(
 
 
 def _least(node: Node, dtype: str) -> float:
-    return 1.0 if type(node.op) in ABSOLUTE else SMALLEST[dtype]
+    return 1.0 if node.op.error_of == "one" else SMALLEST[dtype]
 
 
 def _scale(node: Node, module: nn.Module, given: list[Tensor]) -> Tensor | None:
     """What the error of each number is a fraction of, where that is not the number itself."""
-    if type(node.op) in OF_TERMS:
-        return _terms(
-            node.op, {key.rpartition(".")[2]: tensor for key, tensor in module.state_dict().items()}, given[0]
-        )
-    return given[0] if type(node.op) in OF_INPUT else None
+    if isinstance(node.op, Norm):
+        tensors = {key.rpartition(".")[2]: tensor for key, tensor in module.state_dict().items()}
+        return _norm_terms(node.op, tensors, given[0])
+    return given[0] if node.op.error_of == "input" else None
 
 
-def _terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
+def _norm_terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """The sizes of what a norm adds up: ``(|x| + |mean|) / std * |weight| + |bias|``.
 
     A group's variance may be the difference of two squares, as it is in torch for some layouts: its error is then
@@ -173,10 +169,11 @@ def _terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
     if "running_mean" in named:
         sizes = (x.abs() + named["running_mean"].abs()) / (named["running_var"] + op.eps).sqrt()
     else:  # of the numbers of a group, or of the channels at each place
-        parts = x.reshape(len(x), getattr(op, "groups", 1), *((-1,) if isinstance(op, Gn) else x.shape[1:]))
+        groups = op.groups_of(x.shape[1])
+        parts = x[:, None] if groups is None else x.reshape(len(x), groups, -1)
         var, mean = torch.var_mean(parts, 2, correction=0, keepdim=True)
         var += op.eps
-        squares = (parts - mean).abs() * (mean.square() / var) * isinstance(op, Gn)
+        squares = (parts - mean).abs() * (mean.square() / var) * (groups is not None)
         sizes = ((parts.abs() + mean.abs() + squares) / var.sqrt()).reshape(x.shape)
     made: Tensor = sizes * named["weight"].abs() + named["bias"].abs() if "weight" in named else sizes
     return made

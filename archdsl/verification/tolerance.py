@@ -5,7 +5,7 @@ that computes in float64 (`judge.py`). One wrong weight moves one channel, and a
 would not be seen. What a run in another precision may differ by follows from its unit roundoff u and from the network:
 
 1. Rounding errors of a sum of n terms grow like ``sqrt(n) * u`` with high probability (Higham and Mary 2019, "A new
-   approach to probabilistic rounding error analysis", theorem 2.4). `terms` is that n for each op.
+   approach to probabilistic rounding error analysis", theorem 2.4). `Op.terms` is that n.
 2. So the judge runs a second time, and errs on purpose: every op that rounds receives inputs and tensors that are off
 by
    ``sqrt(n) * u`` of themselves, with random signs, and its output is made off likewise (Monte Carlo arithmetic, Parker
@@ -19,17 +19,14 @@ It grows with depth, with the length of sums, and with how badly the numbers at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import inf, sqrt
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from archdsl import ops
 from archdsl.graph import Node
-from archdsl.ops import Op
-from archdsl.shapes import at, numel
 
 ROUNDOFF: Mapping[str, float] = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """u: half the distance from 1 to the next number of the type."""
@@ -53,7 +50,6 @@ networks, for which 1 was not enough."""
 LEAST = 32
 """A channel of fewer numbers is no sample to go by: such tensors, and vectors, are compared as a whole."""
 
-Rule: TypeAlias = Callable[[Node], float]
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -124,83 +120,4 @@ def nearest(differences: Numbers, bounds: Numbers) -> Apart:
 
 def error_size(node: Node, dtype: str = "float32") -> float:
     """The relative error of one node on its own: ``sqrt(n) * u``; 0 where no number is computed."""
-    return sqrt(TERMS[type(node.op)](node)) * ROUNDOFF[dtype]
-
-
-def _sum(node: Node) -> float:
-    """The products that are added up for one output, and the bias."""
-    return node.macs / max(numel(node.shape), 1) + 1
-
-
-def _window(node: Node) -> float:
-    """The pixels of a window."""
-    kernel = getattr(node.op, "kernel", (1, 1))
-    if getattr(node.op, "adaptive", False):
-        sizes = [at(size) for size in node.in_shapes[0][1:]]
-        kernel = (-(-sizes[0] // kernel[0]) + 1, -(-sizes[1] // kernel[1]) + 1)
-    return float(kernel[0] * kernel[1] + 1)
-
-
-def _normalised(node: Node) -> float:
-    """The numbers that are summed up together: of a group, of an image, of the channels at a place."""
-    shape = node.in_shapes[0]
-    if isinstance(node.op, ops.Gap):
-        return numel(shape) / at(shape[0]) + 1
-    return numel(shape) / node.op.groups + 8 if isinstance(node.op, ops.Gn) else at(shape[0]) + 8.0
-
-
-def _neighbours(node: Node) -> float:
-    """Four, by their distances; these are off by a part of the place where the factor is no power of two."""
-    op = node.op
-    assert isinstance(op, ops.Upsample)
-    exact = op.mode == "nearest" or all(factor & (factor - 1) == 0 for factor in op.scale)
-    return 4.0 if exact else 4.0 + max(at(size) for size in node.shape[1:]) ** 2
-
-
-def _number(number: float) -> Rule:
-    return lambda node: number
-
-
-_EXACT, _ONE, _FEW = _number(0.0), _number(1.0), _number(8.0)
-
-TERMS: Mapping[type[Op], Rule] = {
-    **dict.fromkeys((ops.Conv, ops.Deconv, ops.Fc, ops.Rbf), _sum),
-    **dict.fromkeys((ops.AvgPool, ops.Subsample), _window),
-    **dict.fromkeys((ops.Gap, ops.Gn, ops.Ln, ops.Softmax), _normalised),
-    ops.Lrn: lambda node: node.op.size + 8.0,  # type: ignore[attr-defined]
-    ops.Bn: _number(4.0),
-    **dict.fromkeys((ops.Add, ops.Mul), lambda node: float(len(node.inputs))),
-    **dict.fromkeys((ops.Scale, ops.LeakyRelu, ops.PRelu), _ONE),
-    ops.Affine: _number(4.0),
-    ops.Gelu: _number(16.0),  # erf by a formula that is good to 1.5e-7 (Abramowitz and Stegun 7.1.26)
-    ops.Upsample: _neighbours,
-    **dict.fromkeys((ops.Elu, ops.Tanh, ops.ScaledTanh, ops.Sigmoid, ops.Silu, ops.HardSwish, ops.HardSigmoid), _FEW),
-    **dict.fromkeys(
-        (
-            ops.Input,
-            ops.MaxPool,
-            ops.Relu,
-            ops.Relu6,
-            ops.Dropout,
-            ops.DropPath,
-            ops.Concat,
-            ops.Flatten,
-            ops.Slice,
-            ops.Shuffle,
-            ops.Pad,
-            ops.Identity,
-        ),
-        _EXACT,
-    ),
-}
-"""n: how many terms go into one number of the output. One row for each of `ops.GRAPH_OPS`; functions such as exp count
-as a series of eight."""
-
-ABSOLUTE: frozenset[type[Op]] = frozenset({ops.Sigmoid, ops.HardSigmoid, ops.Elu})
-"""Computed as a difference from, or a fraction of, 1: their error does not shrink with their result."""
-OF_INPUT: frozenset[type[Op]] = frozenset({ops.Silu, ops.Gelu, ops.HardSwish})
-"""Their input times such a function: the error is one of the input."""
-OF_TERMS: frozenset[type[Op]] = frozenset({ops.Bn, ops.Gn, ops.Ln})
-"""``(x - mean) / std * weight + bias``: the error of each number is one of the sizes of its terms, ``x / std *
-weight``, ``mean / std * weight`` and ``bias``. Tensors that are off would be one draw for a whole channel; and of what
-is lost in the subtraction inputs that are off show nothing where the norm takes it out again."""
+    return sqrt(node.op.terms(node.in_shapes, node.shape)) * ROUNDOFF[dtype]
