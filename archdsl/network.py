@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from archdsl.diagnostics import ArchError
+from archdsl.diagnostics.arguments import conflict
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
@@ -356,8 +357,7 @@ def load(spec: str | Path, /, *, input: str | Sequence[int] | None = None, **arg
     `input` overrides the input's size (`"3x320x320"`, `(3, 320, 320)`), `args` the spec's own arguments
     (`classes=3`). Raises ArchError with all that is wrong.
     """
-    size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
-    return _sized(spec, args, size)
+    return _sized(spec, args, input)
 
 
 def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", **args: Any) -> Network:
@@ -367,12 +367,29 @@ def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", *
     return _network(document_of(from_source(decode(text.encode(), name), variant)), args)
 
 
+def as_network(
+    source: str | Path | Network, args: Mapping[str, object] | None = None, input: str | Sequence[int] | None = None
+) -> Network:
+    """The network of a SPEC, loaded with `args` and `input` as `load` does; a `Network` is returned as it is.
+
+    Raises ArchError as `load` does; E0003 if a `Network` comes with `args` or `input`.
+    """
+    if not isinstance(source, Network):
+        return _sized(source, args or {}, input)
+    if args or input is not None:
+        raise conflict(
+            f"`{source.name}` is already loaded: `args` and `input` apply to a spec", help="pass them to `archdsl.load`"
+        )
+    return source
+
+
 def open_network(spec: str | Path, args: Mapping[str, str], size: str | None = None) -> Network:
     """As `load`, the arguments given as text in the words of a spec: `{"n": "[3, 4, 6, 3]"}`."""
     return _sized(spec, parse_overrides(args), size)
 
 
-def _sized(spec: str | Path, args: Mapping[str, Any], size: str | None) -> Network:
+def _sized(spec: str | Path, args: Mapping[str, Any], input: str | Sequence[int] | None) -> Network:
+    size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
     opened = open_spec(spec)
     try:
         return _network(document_of(opened, size), args)

@@ -1,1 +1,1 @@
-"""Whether the module, the printed source and the ONNX file compute what the spec says."""
+"""Whether the module, the generated source and the ONNX file compute what the spec says."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +23,19 @@ from archdsl.runtime.model import METADATA, model_fields
 KEY = "verified"
 VERSION = 1
 MAX_BATCH = 1024
+MAX_INPUT = 100
+"""Characters of the input size that a certificate states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What repeats a run: its seed, its batch and its input size (None: as in the spec); `facts` is all that the
+    certificate states."""
+
+    seed: int
+    batch: int
+    input: str | None
+    facts: Mapping[str, Any]
 
 
 def content_sha256(path: Path) -> str:
@@ -53,26 +67,20 @@ def write(path: Path, facts: dict[str, Any]) -> Written:
     return output.written
 
 
-def read(metadata: dict[str, str]) -> dict[str, Any] | None:
-    """The certificate among a file's metadata; None where there is none that can be read."""
+def read(metadata: dict[str, str]) -> Certificate | None:
+    """The certificate in a file's metadata; None if there is none, or one that is not valid. It may come from anybody."""
     try:
-        found = json.loads(metadata[KEY])
+        facts = json.loads(metadata[KEY])
     except (KeyError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and _sound(found) else None
-
-
-def _sound(found: dict[str, Any]) -> bool:
-    """Whether it says what is needed to repeat the run. The file may come from anybody."""
-    seed, batch, size = found.get("seed"), found.get("batch"), found.get("input")
-    return (
-        found.get("version") == VERSION
-        and type(seed) is int
-        and 0 <= seed < 2**63
-        and type(batch) is int
-        and 1 <= batch <= MAX_BATCH
-        and (size is None or (isinstance(size, str) and len(size) < 100))
-    )
+    if not isinstance(facts, dict) or facts.get("version") != VERSION:
+        return None
+    seed, batch, size = facts.get("seed"), facts.get("batch"), facts.get("input")
+    if type(seed) is not int or type(batch) is not int or not (0 <= seed < 2**63 and 1 <= batch <= MAX_BATCH):
+        return None
+    if size is not None and not (isinstance(size, str) and len(size) < MAX_INPUT):
+        return None
+    return Certificate(seed, batch, size, facts)
 
 
 def _without(file: BinaryIO) -> Iterator[bytes]:

@@ -1,11 +1,11 @@
-"""A network's artefacts held against a judge, node by node, on seeded input: module, printed source, ONNX file."""
+"""Compare a network's artefacts (module, generated source, ONNX file) with the float64 reference, node by node."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,116 +14,117 @@ from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
 from archdsl.ops import Affine
 from archdsl.passes.edit import sole_reader
-from archdsl.verification.observe import Values
-from archdsl.verification.reference import judge
-from archdsl.verification.tolerance import Apart
+from archdsl.verification.observe import NodeValues
+from archdsl.verification.reference import reference_values
+from archdsl.verification.tolerance import Deviation
 
 BYTES = 4
 
 
-class Measured(NamedTuple):
-    """One node: of each artefact that has it, by name, how far it is from the judge there, in its worst channel."""
+class NodeResult(NamedTuple):
+    """One node, its op's kind, and its deviation in each artefact that has the node."""
 
     path: str
-    kind: str
-    found: Mapping[str, Apart]
+    op: str
+    deviations: Mapping[str, Deviation]
 
     @property
-    def past(self) -> tuple[str, ...]:
-        """The artefacts that are past the bound; where no number is left, nothing can be compared."""
-        return tuple(name for name, apart in self.found.items() if apart.past)
+    def failing(self) -> tuple[str, ...]:
+        """The artefacts whose difference exceeds the tolerance."""
+        return tuple(name for name, deviation in self.deviations.items() if deviation.exceeded)
 
 
-class Worst(NamedTuple):
-    """An artefact: how many nodes were compared, the one that is nearest to its bound, or furthest past it, and how
-    many are past theirs."""
+class ArtefactResult(NamedTuple):
+    """One artefact: how many nodes were compared, the worst node (the largest part of its tolerance), and how many
+    exceed theirs."""
 
     nodes: int
     path: str
     difference: float
-    bound: float
+    tolerance: float
     channel: int | None
-    past: int
+    exceeded: int
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """`folded` are the nodes that the ONNX file does not have, because passes took them into others."""
+class NodeComparison:
+    """Every node that some artefact has a value of. `absent` are the paths of nodes that the ONNX file does not have:
+    folded into others, or without effect at inference."""
 
-    nodes: tuple[Measured, ...]
-    folded: tuple[str, ...]
+    nodes: tuple[NodeResult, ...]
+    absent: tuple[str, ...]
 
     @property
     def fine(self) -> bool:
-        return not any(node.past for node in self.nodes)
+        """Whether every node of every artefact is within its tolerance."""
+        return not any(node.failing for node in self.nodes)
 
-    def worst(self, artefact: str) -> Worst | None:
-        """Of one artefact; None where no node of it was compared."""
-        nodes = [(*node.found[artefact], node.path) for node in self.nodes if artefact in node.found]
+    def worst(self, artefact: str) -> ArtefactResult | None:
+        """The worst node of one artefact; None if no node of it was compared."""
+        nodes = [(*node.deviations[artefact], node.path) for node in self.nodes if artefact in node.deviations]
         if not nodes:
             return None
-        apart, bound, channel, path = max(nodes, key=lambda found: found[0] / found[1])
-        return Worst(len(nodes), path, apart, bound, channel, sum(artefact in node.past for node in self.nodes))
+        difference, tolerance, channel, path = max(nodes, key=lambda node: node[0] / node[1])
+        exceeded = sum(artefact in node.failing for node in self.nodes)
+        return ArtefactResult(len(nodes), path, difference, tolerance, channel, exceeded)
 
-    def first_past(self, artefact: str) -> Measured | None:
-        """The first node, in the order in which they run, at which an artefact is past the bound."""
-        return next((node for node in self.nodes if artefact in node.past), None)
+    def first_failing(self, artefact: str) -> NodeResult | None:
+        """The first node, in execution order, whose difference in the artefact exceeds the tolerance."""
+        return next((node for node in self.nodes if artefact in node.failing), None)
 
 
-def measure(
+def compare_nodes(
     graph: Graph,
     weights: Mapping[str, Array],
     inputs: Mapping[str, Array],
-    artefacts: Mapping[str, Values],
+    artefacts: Mapping[str, NodeValues],
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     dtypes: Mapping[str, str] | None = None,
-) -> Report:
-    """Each node that some artefact has a value of, held against the judge.
+) -> NodeComparison:
+    """Compare each node that some artefact has a value of with the reference.
 
-    `artefacts` are values by the paths of `graph`'s nodes. The judge computes a node from the values that the artefact
-    itself has before it. Nodes that are inputs are not measured. `dtypes` names the artefacts that do not compute in
-    float32.
+    `artefacts` are values by the paths of `graph`'s nodes. The reference computes a node from the artefact's own values
+    of earlier nodes. Inputs are not compared. `dtypes` names the artefacts that do not compute in float32.
     """
-    found: dict[str, dict[str, Apart]] = {}
-    done: dict[str, str] = {}
-    rounds = [name for name, values in artefacts.items() if not _twin(name, values, artefacts, done)]
+    equal: dict[str, str] = {}
+    rounds = [name for name, values in artefacts.items() if not _note_equal(name, values, artefacts, equal)]
+    deviations: dict[str, dict[str, Deviation]] = {}
     for number, name in enumerate(rounds):
-        found[name] = {}
+        deviations[name] = {}
         dtype = (dtypes or {}).get(name, "float32")
-        for judged in judge(graph, weights, inputs, dtype, seed, artefacts[name]):
-            node = judged.node
+        for reference in reference_values(graph, weights, inputs, dtype, seed, artefacts[name]):
+            node = reference.node
             if node.path in artefacts[name] and node.id not in graph.inputs:
-                ours = artefacts[name][node.path]
-                if (
-                    not node.op.stored and ours.size == judged.value.size
-                ):  # a flatten may stand before a dropout, or behind
-                    ours = ours.reshape(judged.value.shape)
-                found[name][node.path] = judged.of(ours)
+                value = artefacts[name][node.path]
+                if not node.op.stored and value.size == reference.value.size:
+                    value = value.reshape(reference.value.shape)  # a flatten may stand before a dropout, or behind it
+                deviations[name][node.path] = reference.deviation(value)
             if progress is not None:
                 progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
-    found |= {name: found[twin] for name, twin in done.items()}
+    deviations |= {name: deviations[other] for name, other in equal.items()}
     nodes = [node for node in graph.nodes if not node.training and node.id not in graph.inputs]
-    measured = [
-        Measured(
-            node.path, node.op.kind, {name: found[name][node.path] for name in artefacts if node.path in found[name]}
-        )
-        for node in nodes
-        if any(node.path in values for values in found.values())
-    ]
-    seen = artefacts.get("onnx", {})
-    return Report(tuple(measured), tuple(node.path for node in nodes if seen and node.path not in seen))
+    results = [NodeResult(node.path, node.op.kind, _of_node(node, artefacts, deviations)) for node in nodes]
+    in_file = artefacts.get("onnx", {})
+    absent = tuple(node.path for node in nodes if in_file and node.path not in in_file)
+    return NodeComparison(tuple(result for result in results if result.deviations), absent)
 
 
-def _twin(name: str, values: Values, artefacts: Mapping[str, Values], twins: dict[str, str]) -> bool:
-    """Notes an artefact before this one with the very same numbers: what is said of that holds of this."""
+def _of_node(
+    node: Node, artefacts: Mapping[str, NodeValues], deviations: Mapping[str, Mapping[str, Deviation]]
+) -> dict[str, Deviation]:
+    return {name: deviations[name][node.path] for name in artefacts if node.path in deviations[name]}
+
+
+def _note_equal(name: str, values: NodeValues, artefacts: Mapping[str, NodeValues], equal: dict[str, str]) -> bool:
+    """Notes an earlier artefact with the same values in every bit: its results hold for this one too."""
     for other, theirs in artefacts.items():
         if other == name:
             return False
         if theirs.keys() == values.keys() and all(
             np.array_equal(theirs[path], value) for path, value in values.items()
         ):
-            twins[name] = twins.get(other, other)
+            equal[name] = equal.get(other, other)
             return True
     return False
 
@@ -162,9 +163,3 @@ def weights_sha256(graph: Graph, weights: Mapping[str, Array]) -> str:
         digest.update(f"{tensor.key} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def as_facts(report: Report, artefacts: Mapping[str, Any]) -> dict[str, Any]:
-    """For each artefact what `Report.worst` says, as plain data."""
-    found = {name: report.worst(name) for name in artefacts}
-    return {name: worst._asdict() for name, worst in found.items() if worst is not None}

@@ -1,61 +1,146 @@
-"""The steps of `archdsl verify`: what is compared, the comparison, the certificate, and how it is told."""
+"""Verify a network: open the spec and the model, compare every artefact with the reference, check the certificate."""
 
 from __future__ import annotations
 
-import json
 import platform
 import re
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from archdsl.cli.console import Console
-from archdsl.cli.verify import Job
-from archdsl.diagnostics import Diagnostic, error, escape_control
-from archdsl.network import Network, open_network
+from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import check_range, conflict
+from archdsl.network import Network, as_network
 from archdsl.packages import require_package
-from archdsl.report.table import Style
+from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
+from archdsl.verification import certificate
+from archdsl.verification.certificate import MAX_BATCH, Certificate
+from archdsl.verification.report import (
+    ARTEFACTS,
+    CertificateCheck,
+    Verification,
+    certificate_problem,
+    node_problems,
+)
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from archdsl.backends.weights import Array, Weights
+    from archdsl.graph import Graph
+    from archdsl.verification.compare import NodeComparison
+    from archdsl.verification.observe import NodeValues
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of nodes that are done, and of all."""
+
+MAX_SEED = 2**63 - 1
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-ARTEFACTS = {"module": "PyTorch module", "source": "printed source", "onnx": "ONNX file"}
 
 
-def open_job(
-    spec: str | None,
-    model: Path | None,
-    weights: str | None,
-    seed: int | None,
-    batch: int | None,
-    args: Mapping[str, str],
-    size: str | None,
-) -> tuple[Job, dict[str, Any] | None]:
-    """What is to be verified, and the certificate that the file has. Raises E0801, E0802, E0805, E0822, E0823,
-    E06xx."""
+def verify(
+    source: str | Path | Network,
+    model: str | Path | None = None,
+    *,
+    weights: str | Path | Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    batch: int | None = None,
+    args: Mapping[str, Any] | None = None,
+    input: str | Sequence[int] | None = None,
+    write: bool = True,
+    renew: bool = False,
+    progress: Progress | None = None,
+) -> Verification:
+    """Compare every node of the PyTorch module, the generated source and the ONNX file with a float64 reference.
+
+    `source` is a SPEC, a `Network`, or a compiled model (`.onnx`), which contains its spec; `model` is a compiled model
+    of the SPEC. Without a model, one is compiled for the run. `args` and `input` are those of `load`, `weights` and
+    `seed` those of `Network.weights`; `seed` (default 0) also draws the input, of `batch` (default 1) samples. The seed,
+    batch and input of a model's certificate are the defaults for that model. A model that passes gets the result as its
+    certificate, unless it has one or `write` is false; `renew` replaces the one it has.
+
+    Raises E0002 for a seed or batch out of range, E0003 for arguments that exclude each other, E0205 for an unknown
+    SPEC and other errors of specs, E06xx for weights that do not fit, E0705 if memory is short, E0801, E0802 or E0807
+    for a missing package, E0805 for an unusable model, E0822 for a model of another network, E0823 for weights or a
+    precision that cannot be verified.
+    """
+    spec, file = _spec_and_model(source, model, args)
+    if seed is not None:
+        check_range("seed", seed, 0, MAX_SEED)
+    if batch is not None:
+        check_range("batch", batch, 1, MAX_BATCH)
     require_package("numpy")
     require_package("torch", "E0801", "pip install 'archdsl[torch]'")
     require_package("onnx")
-    from archdsl.runtime.model import read_facts
-    from archdsl.verification import certificate
-
-    facts = None if model is None else read_facts(model)
+    facts = None if file is None else read_facts(file)
     found = None if facts is None else certificate.read(dict(facts.metadata))
-    if found is not None:  # the same run again, unless another is asked for
-        seed = found.get("seed", 0) if seed is None else seed
-        batch = found.get("batch", 1) if batch is None else batch
-        size = found.get("input") if size is None and spec is None else size
-    net = open_network(spec, args, size) if spec is not None else _carried(facts, size)
+    if found is not None:  # the same run again, unless the caller asks for another
+        seed = found.seed if seed is None else seed
+        batch = found.batch if batch is None else batch
+        input = found.input if input is None and spec is None else input
+    network = as_network(spec, args, input) if spec is not None else _contained(facts, input)
     _dtype(facts)
-    job = Job(net, net.graph, None, model, facts, seed or 0, batch or 1)  # type: ignore[arg-type]
-    _find_weights(job, weights)
-    return job, found
+    job = _job(network, facts, weights, seed or 0, batch or 1)
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        comparison = _comparison(job, Path(folder), progress)
+    return _result(job, comparison, found, write, renew)
 
 
-def _carried(facts: Any, size: str | None) -> Network:
-    """The network of the spec that a file of ours carries."""
+def _spec_and_model(
+    source: str | Path | Network, model: str | Path | None, args: Mapping[str, Any] | None
+) -> tuple[str | Path | Network | None, Path | None]:
+    """The two by what they are, in either order. Raises E0003 for two specs, two models, a model alone with `args`."""
+    specs: list[str | Path | Network] = []
+    models: list[Path] = []
+    for one in (source, model):
+        if isinstance(one, str | Path) and str(one).lower().endswith(".onnx"):
+            models.append(Path(one))
+        elif one is not None:
+            specs.append(one)
+    if len(specs) > 1 or len(models) > 1:
+        kind = "specs" if len(specs) > 1 else "models"
+        raise conflict(f"two {kind} cannot be verified together", help="give one SPEC, one MODEL.onnx, or one of each")
+    if args and not specs:
+        raise conflict(
+            f"`{models[0].name}` is a compiled model: `args` applies to a spec", help="give the SPEC as well"
+        )
+    return (specs[0] if specs else None), (models[0] if models else None)
+
+
+# --- what is verified -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """`graph` is what the reference computes: the network's, or, if only folded weights are known, what the passes make
+    of it. `facts` are None without a model file."""
+
+    network: Network
+    graph: Graph
+    weights: Weights
+    facts: ModelFacts | None
+    seed: int
+    batch: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether the network's own weights are known."""
+        return self.graph is self.network.graph
+
+    @property
+    def model(self) -> Path | None:
+        return None if self.facts is None else self.facts.path
+
+
+def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> Network:
+    """The network of the spec that a model compiled by archdsl contains."""
     from archdsl.elaborate import elaborate
     from archdsl.source import decode
     from archdsl.spec.open import document_of, from_source
 
+    assert facts is not None
     text = facts.metadata.get("spec")
     if facts.producer != "archdsl" or text is None:
         raise error(
@@ -65,34 +150,34 @@ def _carried(facts: Any, size: str | None) -> Network:
     document = document_of(opened)
     if Network(document, elaborate(document, {}), {}).fingerprint != facts.metadata.get("spec_sha256"):
         raise error("E0822", f"the spec in `{facts.path.name}` is not the one that its hash says")
+    size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
     document = document_of(opened, size)
     return Network(document, elaborate(document, {}), {})
 
 
-def _find_weights(job: Job, given: str | None) -> None:
-    """The numbers: those given, those that the file says it began with, or those in the file. Raises E0823."""
-    if job.facts is None or given is not None:
-        job.weights = job.net.weights(given, job.seed)
-        return
-    source = job.facts.metadata.get("weights", "")
-    started = re.fullmatch(r"random, seed ([0-9]{1,18})", source)
+def _job(network: Network, facts: ModelFacts | None, weights: Any, seed: int, batch: int) -> _Job:
+    """The job with its weights: those of the caller, those that the file says it began with, or those in the file.
+
+    Raises E0823 if the file's weights are folded and cannot be told apart.
+    """
+    if facts is None or weights is not None:
+        return _Job(network, network.graph, network.weights(weights, seed), facts, seed, batch)
+    stated = facts.metadata.get("weights", "")
+    started = re.fullmatch(r"random, seed ([0-9]{1,18})", stated)
     if started is not None:
-        job.weights = job.net.weights(None, int(started[1]))
-        return
+        return _Job(network, network.graph, network.weights(None, int(started[1])), facts, seed, batch)
     from archdsl.verification.stored import stored_weights
 
-    assert job.model is not None
-    proto = _loaded(job.model)
-    _need_same(job, {node.name for node in proto.graph.node})
-    for graph in (job.net.graph, job.net.optimised(_passes(job.facts.metadata))):
-        found = stored_weights(proto, job.model.parent, graph, source)
-        if found is not None:
-            job.graph, job.weights, job.whole = graph, found, graph is job.net.graph
-            return
+    model = _loaded(facts.path)
+    _require_same(network, network.graph, facts, {node.name for node in model.graph.node})
+    for graph in (network.graph, network.optimised(_passes(facts.metadata))):
+        stored = stored_weights(model, facts.path.parent, graph, stated)
+        if stored is not None:
+            return _Job(network, graph, stored, facts, seed, batch)
     raise error(
         "E0823",
-        f"the numbers in `{job.model.name}` were folded together and cannot be told apart",
-        help="give the ones it was made of: `--weights FILE`",
+        f"the weights in `{facts.path.name}` were folded together and cannot be told apart",
+        help="give the weights that it was compiled from: `--weights FILE`",
     )
 
 
@@ -106,14 +191,32 @@ def _passes(metadata: Mapping[str, str]) -> list[str] | None:
 # --- the comparison -------------------------------------------------------------------------------------------
 
 
-def run(console: Console, job: Job, folder: Path) -> Any:
-    """Runs everything and holds it against the judge."""
+def _comparison(job: _Job, folder: Path, progress: Progress | None) -> NodeComparison:
+    """Runs every artefact and compares it with the reference."""
     from archdsl.backends.torch.module import to_torch
-    from archdsl.verification.compare import measure, memory_needed
-    from archdsl.verification.observe import Values, load_weights, module_values, printed_module
+    from archdsl.verification.compare import compare_nodes
+    from archdsl.verification.observe import load_weights, module_values, printed_module
     from archdsl.verification.reference import seeded_inputs
 
-    needed, free = memory_needed(job.graph, job.batch) + 3 * job.weights.nbytes, _free_memory()
+    _require_memory(job)
+    inputs = seeded_inputs(job.graph, job.batch, job.seed)
+    artefacts: dict[str, NodeValues] = {}
+    if job.whole:
+        artefacts["module"] = module_values(to_torch(job.graph, job.weights), job.graph, inputs)
+        printed = printed_module(job.network.to_source())
+        load_weights(printed, job.weights)
+        artefacts["source"] = module_values(printed, job.graph, inputs)
+        del printed
+    artefacts["onnx"] = _onnx(job, inputs, folder)
+    dtypes = {"onnx": _dtype(job.facts)}
+    return compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, dtypes)
+
+
+def _require_memory(job: _Job) -> None:
+    from archdsl.backends.onnx.write import free_memory
+    from archdsl.verification.compare import memory_needed
+
+    needed, free = memory_needed(job.graph, job.batch) + 3 * job.weights.nbytes, free_memory()
     if free is not None and needed > free:
         raise error(
             "E0705",
@@ -121,25 +224,13 @@ def run(console: Console, job: Job, folder: Path) -> Any:
             status=2,
             help="a smaller --input, or --batch 1",
         )
-    inputs = seeded_inputs(job.graph, job.batch, job.seed)
-    artefacts: dict[str, Values] = {}
-    if job.whole:
-        artefacts["module"] = module_values(to_torch(job.graph, job.weights), job.graph, inputs)
-        printed = printed_module(job.net.to_source())
-        load_weights(printed, job.weights)
-        artefacts["source"] = module_values(printed, job.graph, inputs)
-        del printed
-    artefacts["onnx"] = _onnx(job, inputs, folder)
-    return measure(
-        job.graph, job.weights, inputs, artefacts, job.seed, console.progress("verifying"), {"onnx": _dtype(job.facts)}
-    )
 
 
-def _dtype(facts: Any) -> str:
+def _dtype(facts: ModelFacts | None) -> str:
     """What the file computes in. Raises E0823 for int8, whose errors are those of its calibration and not of
     rounding."""
     precision = "fp32" if facts is None else facts.metadata.get("precision", "fp32")
-    if precision not in _DTYPES:
+    if facts is not None and precision not in _DTYPES:
         raise error(
             "E0823",
             f"`{facts.path.name}` computes in {precision[:20]}: its errors are not those of rounding",
@@ -148,7 +239,7 @@ def _dtype(facts: Any) -> str:
     return _DTYPES[precision]
 
 
-def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
+def _onnx(job: _Job, inputs: Mapping[str, Array], folder: Path) -> NodeValues:
     """The values of the file's nodes, by the paths of the graph's."""
     from archdsl.verification.compare import stands_for
     from archdsl.verification.observe import onnx_values
@@ -156,24 +247,20 @@ def _onnx(job: Job, inputs: Any, folder: Path) -> Any:
     path = job.model
     if path is None:
         path = folder / "model.onnx"
-        job.net.to_onnx(path, job.weights)
+        job.network.to_onnx(path, job.weights)
     model = _loaded(path)
-    _need_same(job, {node.name for node in model.graph.node})
+    _require_same(job.network, job.graph, job.facts, {node.name for node in model.graph.node})
     values = onnx_values(model, path, inputs, job.graph.by_path)
     if not job.whole:
         return values
-    names = stands_for(
-        job.graph, _taken_in({item.key: item.value for item in model.metadata_props}.get("folded", ""), values, path)
-    )
+    metadata = {item.key: item.value for item in model.metadata_props}
+    names = stands_for(job.graph, _absorbed(metadata.get("folded", ""), values, path))
     return {names[at]: value for at, value in values.items()}
 
 
-def _loaded(path: Path) -> Any:
-    """The model, its external numbers left where they are. Raises E0805 for one that is damaged, or has control
-    flow."""
+def _loaded(path: Path) -> ModelProto:
+    """The model, its external data not loaded. Raises E0805 for one that is damaged, or has control flow."""
     import onnx
-
-    from archdsl.runtime.model import check_runnable, not_a_model
 
     check_runnable(path)
     try:
@@ -185,10 +272,9 @@ def _loaded(path: Path) -> Any:
     return model
 
 
-def _taken_in(text: str, layers: Iterable[str], path: Path) -> dict[str, tuple[str, ...]]:
-    """What each of the layers took in, as the file's metadata says."""
+def _absorbed(text: str, layers: Iterable[str], path: Path) -> dict[str, tuple[str, ...]]:
+    """The nodes that each of the layers absorbed, as the file's metadata says."""
     from archdsl.backends.onnx import absorbed
-    from archdsl.runtime.model import not_a_model
 
     try:
         return absorbed.read(text, layers)
@@ -196,195 +282,89 @@ def _taken_in(text: str, layers: Iterable[str], path: Path) -> dict[str, tuple[s
         raise not_a_model(path, "its metadata `folded` is not understood") from None
 
 
-def _need_same(job: Job, names: set[str]) -> None:
-    """Raises E0822 where a file is one of quite another network: hardly a node of it bears a name of this one's."""
-    whole = {name.partition("/")[0] for name in names}
-    if len(whole & {node.written_path for node in job.graph.nodes}) * 2 < len(whole):
-        other = job.facts.metadata.get("name", "another network") if job.facts is not None else "another network"
-        file = job.model.name if job.model is not None else ""
-        raise error("E0822", f"`{file}` was made of `{other[:80]}`, not of `{job.net.name}`")
-
-
-def _free_memory() -> int | None:
-    from archdsl.backends.onnx.write import free_memory
-
-    return free_memory()
+def _require_same(network: Network, graph: Graph, facts: ModelFacts | None, names: set[str]) -> None:
+    """Raises E0822 if the file is of another network: fewer than half of its nodes are named as nodes of this one."""
+    paths = {name.partition("/")[0] for name in names}
+    if facts is not None and len(paths & {node.written_path for node in graph.nodes}) * 2 < len(paths):
+        other = facts.metadata.get("name", "another network")
+        raise error("E0822", f"`{facts.path.name}` was made of `{other[:80]}`, not of `{network.name}`")
 
 
 # --- the certificate ------------------------------------------------------------------------------------------
 
 
-def certify(job: Job, report: Any) -> None:
-    """Writes the result into the file."""
-    from archdsl.verification import certificate
+def _result(job: _Job, comparison: NodeComparison, found: Certificate | None, write: bool, renew: bool) -> Verification:
+    """The result, its certificate written if it is to be."""
+    versions = _versions()
+    problems = node_problems(job.network, comparison)
+    check = None
+    if job.model is not None:
+        written = write and comparison.fine and (found is None or renew)
+        facts = _facts(job, comparison, versions, job.model) if written or found is not None else {}
+        differs_in = () if found is None else _differs_in(found, facts)
+        if differs_in and not renew:
+            problems.append(certificate_problem(job.model, differs_in))
+        if written:
+            certificate.write(job.model, facts)
+        check = CertificateCheck(found, differs_in, written)
+    return Verification(
+        job.network,
+        job.model,
+        job.seed,
+        job.batch,
+        job.weights.source,
+        comparison,
+        check,
+        tuple(problems),
+        versions,
+    )
 
-    assert job.model is not None
-    certificate.write(job.model, _facts(job, report))
 
+def _facts(job: _Job, comparison: NodeComparison, versions: Mapping[str, str], model: Path) -> dict[str, Any]:
+    """What a certificate of this run says."""
+    from archdsl.verification import tolerance
+    from archdsl.verification.compare import weights_sha256
 
-def _facts(job: Job, report: Any) -> dict[str, Any]:
-    from archdsl.verification import certificate, tolerance
-    from archdsl.verification.compare import as_facts, weights_sha256
-
-    assert job.model is not None
+    worst = {name: comparison.worst(name) for name in ARTEFACTS}
     return {
-        "content_sha256": certificate.content_sha256(job.model),
-        "data_sha256": certificate.data_sha256(job.model),
-        "spec_sha256": job.net.fingerprint,
+        "content_sha256": certificate.content_sha256(model),
+        "data_sha256": certificate.data_sha256(model),
+        "spec_sha256": job.network.fingerprint,
         "weights_sha256": weights_sha256(job.graph, job.weights),
         "seed": job.seed,
         "batch": job.batch,
-        "input": job.net.graph.input_spec if len(job.net.graph.inputs) == 1 else None,
+        "input": job.network.graph.input_spec if len(job.network.graph.inputs) == 1 else None,
         "measure": "max|a - b| / max|b| of each channel, b in float64",
-        "bound": f"{tolerance.SAFETY:g} * (spread + u)",
+        "tolerance": f"{tolerance.SAFETY:g} * (spread + u)",
         "dtype": _dtype(job.facts),
-        "worst": as_facts(report, ARTEFACTS),
-        "nodes": len(report.nodes),
-        "folded": len(report.folded),
-        "versions": versions(),
+        "worst": {name: result._asdict() for name, result in worst.items() if result is not None},
+        "nodes": len(comparison.nodes),
+        "absent": len(comparison.absent),
+        "versions": dict(versions),
     }
 
 
-def versions() -> dict[str, str]:
-    """Of what the result depends on."""
+def _differs_in(found: Certificate, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a certificate states otherwise than the `facts` of this run."""
+    stated = found.facts
+    differs = {
+        "a file with other contents": stated.get("content_sha256") != facts["content_sha256"],
+        "other external data": stated.get("data_sha256") != facts["data_sha256"],
+        "another spec": stated.get("spec_sha256") != facts["spec_sha256"] and found.input == facts["input"],
+        "other weights": stated.get("weights_sha256") != facts["weights_sha256"],
+    }
+    return tuple(what for what, is_other in differs.items() if is_other)
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that the result depends on."""
     from importlib.metadata import version
 
     from archdsl.version import __version__
 
-    found = {"archdsl": __version__, "python": platform.python_version()}
-    return found | {name: version(name) for name in ("torch", "numpy", "onnx", "onnxruntime")}
-
-
-def problems(job: Job, report: Any, found: dict[str, Any] | None, renew: bool) -> list[Diagnostic]:
-    """What is wrong: nodes past their bounds (E0821), a certificate that is of something else (E0822)."""
-    told = []
-    for artefact, name in ARTEFACTS.items():
-        first, worst = report.first_past(artefact), report.worst(artefact)
-        if first is not None and worst is not None:
-            more = f", the first of {worst.past} nodes past their bounds" if worst.past > 1 else ""
-            told.append(
-                Diagnostic(
-                    "E0821",
-                    f"`{first.path}` of the {name} is not that of the network",
-                    job.graph.by_path[first.path].origin.span,
-                    label=_told(first.found[artefact]) + more,
-                )
-            )
-    changed = changes(job, found)
-    if changed and not renew:
-        told.append(
-            Diagnostic(
-                "E0822",
-                f"the certificate in `{job.model.name if job.model else ''}` is of {' and '.join(changed)}",
-                help="`--renew` replaces it, if the file passes",
-            )
-        )
-    return told
-
-
-def _told(apart: Any) -> str:
-    where = "" if apart.channel is None else f" in channel {apart.channel}"
-    return f"differs by {apart.difference:.1e}{where}; rounding explains {apart.bound:.1e}"
-
-
-def changes(job: Job, found: dict[str, Any] | None) -> list[str]:
-    """What is no longer as the certificate says."""
-    if found is None or job.model is None:
-        return []
-    from archdsl.verification import certificate
-    from archdsl.verification.compare import weights_sha256
-
-    told = []
-    if found.get("content_sha256") != certificate.content_sha256(job.model):
-        told.append("a file with other contents")
-    if found.get("data_sha256") != certificate.data_sha256(job.model):
-        told.append("other external data")
-    if found.get("spec_sha256") != job.net.fingerprint and found.get("input") == job.net.graph.input_spec:
-        told.append("another spec")
-    if found.get("weights_sha256") != weights_sha256(job.graph, job.weights):
-        told.append("other weights")
-    return told
-
-
-# --- telling --------------------------------------------------------------------------------------------------
-
-
-def as_text(job: Job, report: Any, found: dict[str, Any] | None, written: bool, every: bool, style: Style) -> str:
-    """A line for each artefact, for every node if they are asked for, and what became of the certificate."""
-    lines = [
-        style.paint("head", escape_control(job.net.name))
-        + f"  {job.batch} x {job.net.graph.input_spec}, seed {job.seed}, weights {escape_control(job.weights.source[:200])}",
-        "",
-    ]
-    if every:
-        lines += [*_nodes(report, style), ""]
-    lines.append(style.paint("head", f"{'':<16}{'nodes':>6}  {'largest':>9}  {'bound':>9}  at"))
-    for artefact, name in ARTEFACTS.items():
-        worst = report.worst(artefact)
-        if worst is None:
-            lines.append(f"{name:<16}{'-':>6}  not compared: only folded numbers are known, add --weights")
-            continue
-        channel = "" if worst.channel is None else f", channel {worst.channel}"
-        verdict = f"  {worst.past} PAST THE BOUND" if worst.past else ""
-        lines.append(
-            f"{name:<16}{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.bound:>9.2e}  "
-            f"{escape_control(worst.path)}{channel}{verdict}"
-        )
-    lines.append("")
-    if report.folded:
-        named = ", ".join(map(escape_control, report.folded[:3])) + (" .." if len(report.folded) > 3 else "")
-        lines.append(
-            f"{len(report.folded)} nodes are not in the ONNX file, folded into others or idle at inference: {named}"
-        )
-    lines.append("every node is within its bound" if report.fine else "not every node is within its bound")
-    if written:
-        lines.append(f"certificate written into {escape_control(str(job.model))}")
-    elif found is not None and report.fine and not changes(job, found):
-        lines.append("the certificate holds")
-    return "\n".join(lines) + "\n"
-
-
-def _nodes(report: Any, style: Style) -> list[str]:
-    width = max((len(node.path) for node in report.nodes), default=4)
-    lines = [style.paint("head", "  ".join([f"{'node':<{width}}", *(f"{name:>17}" for name in ARTEFACTS)]).rstrip())]
-    for node in report.nodes:
-        cells = [_cell(node.found.get(name)) for name in ARTEFACTS]
-        past = f"  PAST: {', '.join(node.past)}" if node.past else ""
-        lines.append("  ".join([f"{escape_control(node.path):<{width}}", *(f"{cell:>17}" for cell in cells)]) + past)
-    return lines
-
-
-def as_json(job: Job, report: Any, found: dict[str, Any] | None, written: bool) -> str:
-    """The contract of `archdsl verify --format json`."""
-    from archdsl.verification.compare import as_facts
-
-    firsts = {name: report.first_past(name) for name in ARTEFACTS}
-    told = {
-        "name": job.net.name,
-        "fine": report.fine,
-        "seed": job.seed,
-        "batch": job.batch,
-        "input": job.net.graph.input_spec,
-        "weights": job.weights.source,
-        "spec_sha256": job.net.fingerprint,
-        "worst": as_facts(report, ARTEFACTS),
-        "first_past": {name: node.path for name, node in firsts.items() if node is not None},
-        "certificate": None
-        if job.model is None
-        else {"found": found, "differs_in": changes(job, found), "written": written},
-        "versions": versions(),
-        "folded": list(report.folded),
-        "nodes": [
-            {
-                "path": n.path,
-                "op": n.kind,
-                **{name: n.found[name]._asdict() if name in n.found else None for name in ARTEFACTS},
-            }
-            for n in report.nodes
-        ],
+    packages = ("torch", "numpy", "onnx", "onnxruntime")
+    return {
+        "archdsl": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
     }
-    return json.dumps(told, indent=2) + "\n"
-
-
-def _cell(apart: Any) -> str:
-    return "-" if apart is None else f"{apart.difference:.1e} / {apart.bound:.1e}"

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
-Values: TypeAlias = dict[str, Array]
+NodeValues: TypeAlias = dict[str, Array]
 """By the paths of the nodes; float32, batch first."""
 
 
-def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) -> Values:
+def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) -> NodeValues:
     """What the module and all modules in it return, each for the node that it gives the value of.
 
     `module` has the tree of submodules of `graph`. What a function computes inside of a module that returns something
@@ -49,7 +49,7 @@ def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) 
         for handle in handles:
             handle.remove()
     outputs = [made] if isinstance(made, torch.Tensor) else list(made)
-    found: Values = {}
+    found: NodeValues = {}
     for path, values in runs.items():
         if len(values) == len(named[path]):  # else nothing says which of its nodes were run
             found |= zip(named[path], values, strict=True)
@@ -102,7 +102,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Array]) -> None:
 # --- ONNX -----------------------------------------------------------------------------------------------------
 
 
-def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], paths: Iterable[str]) -> Values:
+def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], paths: Iterable[str]) -> NodeValues:
     """What each node named by a path gives, run on the CPU; nodes that are not in the file are not in the result.
 
     Every such value is made an output of the model: of `model` itself, whose graph is changed. External data is looked

@@ -1,4 +1,4 @@
-"""The judge: a network computed node by node in float64, each node alone, and how far rounding may lead from there."""
+"""The float64 reference: each node of a network computed alone, with the tolerance that rounding needs there."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from archdsl.shapes import concrete
 from archdsl.verification.tolerance import (
     ROUNDOFF,
     SMALLEST,
-    Apart,
-    Numbers,
-    apart,
-    bound,
+    Deviation,
+    Float64Array,
+    channel_differences,
     error_size,
-    nearest,
     steadied,
+    tolerances,
+    worst_channel,
 )
 
 COPIES, FEW, CHEAP = 4, 1024, 1 << 22
@@ -32,35 +32,35 @@ _ALONE = 1 << 24
 """Below so many multiply-accumulates, and in grouped convolutions, threads only wait for one another."""
 
 
-class Judged(NamedTuple):
-    """What a node gives, in float64, and how far a run in `dtype` may be from it in each channel (`bounds.apart`)."""
+class Reference(NamedTuple):
+    """A node's value in float64, and for each channel the tolerance of a run in `dtype` (`tolerance.tolerances`)."""
 
     node: Node
     value: Array
-    bounds: Numbers
+    tolerances: Float64Array
     dtype: str
 
-    def of(self, value: Array) -> Apart:
-        """How far that is from this."""
-        return nearest(apart(value, self.value, self.dtype), self.bounds)
+    def deviation(self, value: Array) -> Deviation:
+        """How far a value of the node deviates from this one."""
+        return worst_channel(channel_differences(value, self.value, self.dtype), self.tolerances)
 
 
 @torch.no_grad()  # around the whole it would hold for the caller too, between two nodes
-def judge(
+def reference_values(
     graph: Graph,
     weights: Mapping[str, Array],
     inputs: Mapping[str, Array],
     dtype: str = "float32",
     seed: int = 0,
     known: Mapping[str, Array] | None = None,
-) -> Iterator[Judged]:
+) -> Iterator[Reference]:
     """Every node that runs at inference, in order.
 
     With `known`, values of nodes by their paths, the nodes behind one of those are computed from what it is known to
-    give: each is then judged alone, by what it makes of what it gets, and errors before it do not count.
+    give: each node is then checked alone, given its own inputs, and earlier errors do not count.
 
     `inputs` by the path of the input, batch first; `weights` as for `to_torch`. Values are let go when nobody reads
-    them any more; `bounds.py` says what the bounds are.
+    them any more; `tolerance.py` defines the tolerances.
     """
     last = _last_readers(graph)
     errors = torch.Generator().manual_seed(seed)
@@ -77,8 +77,8 @@ def judge(
             _run(node, weights, exact, erring, dtype, errors, threads)
         torch.set_num_threads(threads)
         value = exact[node.id].numpy()
-        spread = np.maximum.reduce([apart(run.numpy(), value, dtype) for run in erring[node.id]])
-        yield Judged(node, value, bound(steadied(spread, value), dtype), dtype)
+        spread = np.maximum.reduce([channel_differences(run.numpy(), value, dtype) for run in erring[node.id]])
+        yield Reference(node, value, tolerances(steadied(spread, value), dtype), dtype)
         if known is not None and node.path in known and known[node.path].size == value.size:
             exact[node.id] = torch.tensor(known[node.path]).double().reshape(exact[node.id].shape)
             erring[node.id] = [exact[node.id]]
@@ -87,15 +87,14 @@ def judge(
                 del exact[source], erring[source]
 
 
-def judge_outputs(
+def reference_outputs(
     graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str = "float32", seed: int = 0
-) -> dict[str, Judged]:
+) -> dict[str, Reference]:
     """The network's outputs by name."""
     wanted = set(graph.outputs.values())
-    found = {
-        judged.node.id: judged for judged in judge(graph, weights, inputs, dtype, seed) if judged.node.id in wanted
-    }
-    return {name: found[number] for name, number in graph.outputs.items()}
+    nodes = reference_values(graph, weights, inputs, dtype, seed)
+    outputs = {reference.node.id: reference for reference in nodes if reference.node.id in wanted}
+    return {name: outputs[number] for name, number in graph.outputs.items()}
 
 
 def seeded_inputs(graph: Graph, batch: int = 2, seed: int = 0) -> dict[str, Array]:

@@ -1,18 +1,18 @@
-"""How far two runs of one network may lie apart, by rounding alone: the one place that says so.
+"""The tolerance of `verify`: the largest difference that rounding alone explains between two runs of one network.
 
-Outputs are compared channel by channel (`apart`): ``max|a - b| / max|b|`` over one channel's numbers, against a judge
-that computes in float64 (`judge.py`). One wrong weight moves one channel, and among channels with larger numbers it
-would not be seen. What a run in another precision may differ by follows from its unit roundoff u and from the network:
+Outputs are compared channel by channel (`channel_differences`): ``max|a - b| / max|b|`` over one channel's numbers,
+against a reference that computes in float64 (`reference.py`). One wrong weight moves one channel,
+and among channels with larger numbers it would not be seen. What a run in another precision may differ by follows from
+its unit roundoff u and from the network:
 
 1. Rounding errors of a sum of n terms grow like ``sqrt(n) * u`` with high probability (Higham and Mary 2019, "A new
    approach to probabilistic rounding error analysis", theorem 2.4). `Op.terms` is that n.
-2. So the judge runs a second time, and errs on purpose: every op that rounds receives inputs and tensors that are off
-by
-   ``sqrt(n) * u`` of themselves, with random signs, and its output is made off likewise (Monte Carlo arithmetic, Parker
-   1997), and where it gives few numbers this is done several times. How far that run strays from the first in a
-   channel, its `spread`, says what errors of this size come to at this depth: they add up, cancel, are amplified where
-   large numbers cancel, and are forgotten behind a relu.
-3. The bound of the channel is ``SAFETY * (spread + u)``.
+2. So the reference runs a second time, perturbed: every op that rounds receives inputs and tensors that are off by
+   ``sqrt(n) * u`` of themselves, with random signs, and its output is perturbed likewise (Monte Carlo arithmetic,
+   Parker 1997); an op with few outputs is perturbed several times. The difference of the two runs in a channel, its
+   `spread`, shows what errors of this size amount to at this depth: they add up, cancel, are amplified where large
+   numbers cancel, and disappear behind a relu.
+3. The tolerance of the channel is ``SAFETY * (spread + u)``.
 
 It grows with depth, with the length of sums, and with how badly the numbers at hand are conditioned.
 """
@@ -36,7 +36,7 @@ SMALLEST: Mapping[str, float] = {
     "float16": 2.0**-14,
     "bfloat16": 2.0**-126,
 }
-"""Numbers below may be flushed to 0."""
+"""Float64Array below may be flushed to 0."""
 SCALE: Mapping[str, float] = {
     "float64": 2.0**-969,
     "float32": 2.0**-102,
@@ -50,23 +50,26 @@ networks, for which 1 was not enough."""
 LEAST = 32
 """A channel of fewer numbers is no sample to go by: such tensors, and vectors, are compared as a whole."""
 
-Numbers: TypeAlias = npt.NDArray[np.float64]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 
-class Apart(NamedTuple):
-    """How far a value is from the judge's, and how far it may be, in the channel that is nearest to its bound or
-    furthest past it; `channel` is None where the tensor is taken as a whole."""
+class Deviation(NamedTuple):
+    """The difference from the reference, and its tolerance, in the channel where their ratio is largest.
+
+    `channel` is None if the tensor is compared as a whole.
+    """
 
     difference: float
-    bound: float
+    tolerance: float
     channel: int | None
 
     @property
-    def past(self) -> bool:
-        return not self.difference <= self.bound < inf
+    def exceeded(self) -> bool:
+        """Whether the difference exceeds the tolerance, or one of the two is not finite."""
+        return not self.difference <= self.tolerance < inf
 
 
-def apart(a: Any, b: Any, dtype: str = "float32") -> Numbers:
+def channel_differences(a: Any, b: Any, dtype: str = "float32") -> Float64Array:
     """``max|a - b| / max|b|`` of each channel of `b`, in one row; infinite where not all numbers are finite.
 
     A channel that is 0 throughout in `b` is held against the largest number of all of them.
@@ -88,14 +91,14 @@ def _channels(shape: tuple[int, ...]) -> int:
     return shape[1] if images else 1
 
 
-def _largest(value: Numbers) -> Numbers:
+def _largest(value: Float64Array) -> Float64Array:
     """The largest size of a number in each channel; no number where one is none."""
     rows = value.reshape(len(value), _channels(value.shape), -1) if value.ndim else value.reshape(1, 1, 1)
-    largest: Numbers = np.maximum(rows.max((0, 2), initial=0.0), -rows.min((0, 2), initial=0.0))
+    largest: Float64Array = np.maximum(rows.max((0, 2), initial=0.0), -rows.min((0, 2), initial=0.0))
     return largest
 
 
-def steadied(spread: Numbers, value: Numbers) -> Numbers:
+def steadied(spread: Float64Array, value: Float64Array) -> Float64Array:
     """The spread, where a channel of `value` has too few numbers that are not 0 to go by, at least the channels'
     median."""
     if len(spread) == 1:
@@ -104,18 +107,18 @@ def steadied(spread: Numbers, value: Numbers) -> Numbers:
     return np.where(few, np.maximum(spread, np.median(spread)), spread)
 
 
-def bound(spread: Numbers, dtype: str = "float32") -> Numbers:
-    """The largest difference that rounding explains, channel by channel, where the erring run differs by `spread`."""
+def tolerances(spread: Float64Array, dtype: str = "float32") -> Float64Array:
+    """The largest difference that rounding explains, for each channel, if the perturbed run differs by `spread`."""
     return SAFETY * (spread + ROUNDOFF[dtype])
 
 
-def nearest(differences: Numbers, bounds: Numbers) -> Apart:
-    """The channel in which the difference is the largest part of its bound."""
-    if differences.shape != bounds.shape:
-        return Apart(float("inf"), float(bounds.max()), None)
+def worst_channel(differences: Float64Array, allowed: Float64Array) -> Deviation:
+    """The channel in which the difference is the largest part of its tolerance."""
+    if differences.shape != allowed.shape:
+        return Deviation(inf, float(allowed.max()), None)
     with np.errstate(invalid="ignore"):
-        at = int((differences / bounds).argmax())  # no number where both are infinite: the first such channel
-    return Apart(float(differences[at]), float(bounds[at]), at if len(bounds) > 1 else None)
+        at = int((differences / allowed).argmax())  # not a number where both are infinite: the first such channel
+    return Deviation(float(differences[at]), float(allowed[at]), at if len(allowed) > 1 else None)
 
 
 def error_size(node: Node, dtype: str = "float32") -> float:

@@ -1,11 +1,11 @@
 """One wrong number in a network: is it told? `python -m tests.search.wrong_weights --count 60 lenet5 resnet20 ...`.
 
 A tensor is drawn, and a number of it, which is made larger by 1e-3, or by 1e-3 of itself. What the node then gives in
-float32, of what the right module has before it, is held against the judge, as `archdsl verify` does.
+float32, of what the right module has before it, is compared with the reference, as `archdsl verify` does.
 
 An error counts where float32 could show it: where, computed in float64, it moves some number of a channel by more than
 rounding moves any number of that channel in the right module's own run. The others are reported as well: those that
-change no number at all (behind a relu that lets nothing through), and those below rounding, which no bound could tell
+change no number at all (behind a relu that lets nothing through), and those below rounding, which no tolerance could tell
 without being wrong of sound networks.
 """
 
@@ -27,8 +27,8 @@ from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
 from archdsl.network import Network
 from archdsl.verification.observe import module_values
-from archdsl.verification.reference import Judged, judge, seeded_inputs
-from archdsl.verification.tolerance import apart
+from archdsl.verification.reference import Reference, reference_values, seeded_inputs
+from archdsl.verification.tolerance import channel_differences
 
 BY = 1e-3
 TINY = 1e-12
@@ -36,13 +36,13 @@ TINY = 1e-12
 
 
 class Planted(NamedTuple):
-    """`effect` on its channel, by what rounding does there and by the bound; whether it is past the bound."""
+    """`effect` on its channel, by what rounding does there and by the tolerance; `told`: whether it exceeds that."""
 
     key: str
     at: tuple[int, ...]
     effect: float
     of_rounding: float
-    of_bound: float
+    of_tolerance: float
     told: bool
 
     @property
@@ -60,13 +60,13 @@ def planted(net: Network, count: int, relative: bool = False, seed: int = 0) -> 
     values = module_values(to_torch(graph, weights), graph, inputs)
     places = drawn(graph, count, values, seed)
     given: dict[int, Array] = {}
-    for judged in judge(graph, weights, inputs, seed=seed, known=values):
-        node = judged.node
-        given[node.id] = values.get(node.path, judged.value.astype(np.float32))
+    for reference in reference_values(graph, weights, inputs, seed=seed, known=values):
+        node = reference.node
+        given[node.id] = values.get(node.path, reference.value.astype(np.float32))
         for key, at in places[node.id]:
             wrong = np.array(weights[key])
             wrong[at] += BY * wrong[at] if relative else BY
-            yield _planted(judged, [given[i] for i in node.inputs], weights, key, at, wrong)
+            yield _planted(reference, [given[i] for i in node.inputs], weights, key, at, wrong)
 
 
 def drawn(
@@ -83,20 +83,20 @@ def drawn(
 
 
 def _planted(
-    judged: Judged, given: list[Array], weights: Mapping[str, Array], key: str, at: tuple[int, ...], wrong: Array
+    reference: Reference, given: list[Array], weights: Mapping[str, Array], key: str, at: tuple[int, ...], wrong: Array
 ) -> Planted:
-    node, changed = judged.node, {**weights, key: wrong}
-    effects = apart(_run(node, changed, given, torch.float64), judged.value)
-    rounding = apart(_run(node, weights, given, torch.float32), judged.value)
+    node, changed = reference.node, {**weights, key: wrong}
+    effects = channel_differences(_run(node, changed, given, torch.float64), reference.value)
+    rounding = channel_differences(_run(node, weights, given, torch.float32), reference.value)
     c = int(effects.argmax())
-    found = judged.of(_run(node, changed, given, torch.float32))
+    found = reference.deviation(_run(node, changed, given, torch.float32))
     return Planted(
         key,
         at,
         float(effects[c]),
         float(effects[c] / max(rounding[c], 1e-300)),
-        float(effects[c] / judged.bounds[c]),
-        found.past,
+        float(effects[c] / reference.tolerances[c]),
+        found.exceeded,
     )
 
 
@@ -116,7 +116,7 @@ def table(names: list[str], count: int, relative: bool, seed: int, every: bool) 
         lines.append(f"{name:<22}" + "".join(f"{verdicts[column]:>22}" for column in columns))
         lines += [
             f"    {one.verdict}: {one.key}{list(one.at)}: {one.effect:.1e} of its channel, {one.of_rounding:.1f} x rounding, "
-            f"{one.of_bound:.2f} of the bound"
+            f"{one.of_tolerance:.2f} of the tolerance"
             for one in found
             if every and one.verdict in ("missed", "below rounding")
         ]

@@ -88,9 +88,9 @@ def test_module_source_and_onnx_of_a_spec(here: Path) -> None:
     assert status == 0 and told["fine"] and told["certificate"] is None
     assert set(told["worst"]) == {"module", "source", "onnx"}
     for worst in told["worst"].values():
-        assert worst["past"] == 0 and worst["difference"] < 0.7 * worst["bound"]
+        assert worst["exceeded"] == 0 and worst["difference"] < 0.7 * worst["tolerance"]
     net = archdsl.load("small.yaml")
-    told_of = {node["path"] for node in told["nodes"]} | set(told["folded"])
+    told_of = {node["path"] for node in told["nodes"]} | set(told["absent"])
     assert told_of == {node.path for node in net.nodes[1:]}
     norms = {node.path for node in net.nodes if node.op.kind == "bn"}
     assert norms <= {node["path"] for node in told["nodes"] if node["onnx"] is not None}, (
@@ -103,27 +103,27 @@ def test_an_error_in_one_weight_of_the_file_is_found_where_it_is(here: Path) -> 
     changed("bad.onnx", "stem.conv.weight", 1e-3)
     result = run("verify", "small.yaml", "bad.onnx", "--weights", "w.safetensors")
     assert result.exit_code == 1
-    assert "error[E0821]: `stem.conv` of the ONNX file is not that of the network" in result.stderr
-    assert "differs by" in result.stderr and " in channel 0; rounding explains" in result.stderr
-    assert "stem.conv, channel 0  1 PAST THE BOUND" in result.stdout and "certificate" not in result.stdout
+    assert "error[E0821]: `stem.conv` of the ONNX file does not compute what the spec says" in result.stderr
+    assert "differs by" in result.stderr and " in channel 0; the tolerance is" in result.stderr
+    assert "stem.conv, channel 0  1 OVER THE TOLERANCE" in result.stdout and "certificate" not in result.stdout
     assert certificate.KEY not in read_facts("bad.onnx").metadata
 
 
-def test_an_error_of_a_thousandth_in_any_weight_is_past_the_bound(here: Path) -> None:
+def test_an_error_of_a_thousandth_in_any_weight_exceeds_the_tolerance(here: Path) -> None:
     """One number of each convolution and fully connected layer in turn: the node itself tells."""
-    from archdsl.verification.reference import judge, seeded_inputs
+    from archdsl.verification.reference import reference_values, seeded_inputs
 
     net = archdsl.load("small.yaml")
     weights = dict(net.weights("w.safetensors"))
     inputs = seeded_inputs(net.graph)
-    right = {j.node.path: j for j in judge(net.graph, weights, inputs)}
+    right = {j.node.path: j for j in reference_values(net.graph, weights, inputs)}
     for key in [key for key in weights if key.endswith("weight") and weights[key].ndim > 1]:
         wrong = weights[key].copy()
         wrong[1, _lively(right, net.graph.by_path[key.removesuffix(".weight")])] += 1e-3
         path = key.removesuffix(".weight")
-        made = next(j for j in judge(net.graph, {**weights, key: wrong}, inputs) if j.node.path == path)
-        found = right[path].of(made.value)
-        assert found.past and found.channel in (1, None), key
+        made = next(j for j in reference_values(net.graph, {**weights, key: wrong}, inputs) if j.node.path == path)
+        found = right[path].deviation(made.value)
+        assert found.exceeded and found.channel in (1, None), key
 
 
 def _lively(right: dict[str, Any], node: Any) -> int:
@@ -149,8 +149,11 @@ def test_a_certificate_is_written_and_repeated(here: Path) -> None:
     assert after.startswith(before) and stat.S_IMODE(os.stat("m.onnx").st_mode) == 0o640
     onnx.checker.check_model("m.onnx", full_check=True)
     found = certificate.read(dict(read_facts("m.onnx").metadata))
-    assert found is not None and found["spec_sha256"] == archdsl.load("small.yaml").fingerprint
-    assert found["worst"]["onnx"]["past"] == 0 and {"torch", "onnxruntime", "archdsl"} <= found["versions"].keys()
+    assert found is not None and found.facts["spec_sha256"] == archdsl.load("small.yaml").fingerprint
+    assert (
+        found.facts["worst"]["onnx"]["exceeded"] == 0
+        and {"torch", "onnxruntime", "archdsl"} <= found.facts["versions"].keys()
+    )
     again = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
     assert again.exit_code == 0 and "the certificate holds" in again.stdout
     assert Path("m.onnx").read_bytes() == after
@@ -175,7 +178,7 @@ def test_a_changed_file_no_longer_matches(here: Path) -> None:
 def test_a_file_alone(here: Path) -> None:
     compiled("-O0")
     status, told = report("m.onnx", "--no-write")
-    assert status == 0 and set(told["worst"]) == {"module", "source", "onnx"} and told["folded"] == ["drop"]
+    assert status == 0 and set(told["worst"]) == {"module", "source", "onnx"} and told["absent"] == ["drop"]
     assert told["certificate"] == {"found": None, "differs_in": [], "written": False}
     compiled()
     status, told = report("m.onnx")
@@ -184,10 +187,10 @@ def test_a_file_alone(here: Path) -> None:
     assert run("verify", "m.onnx").exit_code == 0
 
 
-def test_half_precision_has_bounds_of_its_own(here: Path) -> None:
+def test_half_precision_has_tolerances_of_its_own(here: Path) -> None:
     compiled("--precision", "fp16")
     status, told = report("small.yaml", "m.onnx", "--weights", "w.safetensors", "--no-write")
-    assert status == 0 and 1e-5 < told["worst"]["onnx"]["difference"] < 0.5 * told["worst"]["onnx"]["bound"] < 0.1
+    assert status == 0 and 1e-5 < told["worst"]["onnx"]["difference"] < 0.5 * told["worst"]["onnx"]["tolerance"] < 0.1
     model = onnx.load("m.onnx")
     next(item for item in model.metadata_props if item.key == "precision").value = "int8"
     onnx.save(model, "m8.onnx")

@@ -4,7 +4,7 @@ A bound on outputs follows from the network itself, and is fixed before anything
 strays when each op's value is changed at random by what rounding to float32 may do, over `RUNS` runs, times `FACTOR`.
 Where that is more than `WORTHLESS` of the output, the network amplifies rounding (a norm over two almost equal numbers,
 a few times) so much that float32 says nothing about it: such outputs are counted, and not compared. Each node alone has
-a sharper bound, for each of its channels: that of `archdsl verify`, whose judge is compared as well.
+a sharper tolerance, for each of its channels: that of `archdsl verify`, whose reference is compared as well.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from archdsl.passes.optimise import optimise
 from archdsl.shapes import concrete
 from archdsl.source import decode
 from archdsl.spec.open import from_source
-from archdsl.verification.compare import measure
+from archdsl.verification.compare import compare_nodes
 from archdsl.verification.observe import module_values, onnx_values
-from archdsl.verification.reference import judge_outputs
+from archdsl.verification.reference import reference_outputs
 from tests.search.networks.make import inputs_of, shape_of
 from tests.search.networks.reference import UNIT, Machine, Misfit, Unsound, blank
 from tests.search.networks.text import written
@@ -204,7 +204,7 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
     module = check_torch(case, feeds, want, result)
     check_onnx(case, feeds, want, result)
     check_optimised(case, feeds, want, result)
-    check_judge(case, feeds, want, result)
+    check_reference(case, feeds, want, result)
     check_nodes(case, feeds, want, result)
     check_sizes(case, module, result)
     if deep:
@@ -402,24 +402,24 @@ def check_optimised(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, r
     compare(result, "optimised", dict(zip(want.outputs, given, strict=True)), want, want.outputs)
 
 
-def check_judge(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
-    """archdsl's own judge in float64, of which the reference knows nothing."""
-    judged = judge_outputs(case.graph, case.weights, feeds)
-    values = {name: torch.from_numpy(np.array(found.value)) for name, found in judged.items()}
-    compare(result, "judge", values, want, want.outputs, 64 * DOUBLE)
+def check_reference(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
+    """The float64 reference of `archdsl verify`, which shares nothing with the one here."""
+    outputs = reference_outputs(case.graph, case.weights, feeds)
+    values = {name: torch.from_numpy(np.array(found.value)) for name, found in outputs.items()}
+    compare(result, "reference", values, want, want.outputs, 64 * DOUBLE)
 
 
 def check_nodes(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, result: Result) -> None:
-    """Every node of module and ONNX file within the bound of each of its channels, as `archdsl verify` has it."""
+    """Every node of module and ONNX file within the tolerance of each of its channels, as `archdsl verify` has it."""
     if not want.comparable:
         return
     values = {
         "module": module_values(module_of(case.graph, case.weights), case.graph, feeds),
         "onnx": onnx_values(build(case.graph, case.weights), Path("random.onnx"), feeds, case.graph.by_path),
     }
-    for node in measure(case.graph, case.weights, feeds, values).nodes:
-        for name in node.past:
-            result.miss(f"node of the {name}", f"{node.kind} `{node.path}`: {node.found[name]}")
+    for node in compare_nodes(case.graph, case.weights, feeds, values).nodes:
+        for name in node.failing:
+            result.miss(f"node of the {name}", f"{node.op} `{node.path}`: {node.deviations[name]}")
 
 
 def covered(kept: set[str], derived: set[str], planned: Any) -> bool:

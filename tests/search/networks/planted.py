@@ -28,7 +28,7 @@ from archdsl.ops import conv as conv_ops
 from archdsl.ops import pool as pool_ops
 from archdsl.passes import fold_norms
 from archdsl.shapes import Pads
-from archdsl.verification.compare import measure
+from archdsl.verification.compare import compare_nodes
 from archdsl.verification.observe import module_values
 from tests.search.networks import check as check_module
 from tests.search.networks.check import apart, case_of, check, module_of, named, reference
@@ -284,7 +284,7 @@ def misses_of_a_weight(seed: int) -> tuple[float, bool] | None:
         wrong[key][place] *= np.float32(1.001)
         module = module_of(case.graph, wrong)
         made = named(module(*(torch.from_numpy(x) for x in feeds.values())), want.outputs)
-        nodes = measure(case.graph, case.weights, feeds, {"module": module_values(module, case.graph, feeds)})
+        nodes = compare_nodes(case.graph, case.weights, feeds, {"module": module_values(module, case.graph, feeds)})
         wide = named(module.double()(*(torch.from_numpy(x).double() for x in feeds.values())), want.outputs)
     effect, caught = 0.0, not nodes.fine
     for name, value in want.outputs.items():

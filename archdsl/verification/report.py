@@ -1,0 +1,213 @@
+"""The result of a verification: as an object, as text and as JSON data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archdsl.diagnostics import Diagnostic, escape_control
+from archdsl.network import Network
+from archdsl.report.table import Style
+
+if TYPE_CHECKING:
+    from archdsl.verification.certificate import Certificate
+    from archdsl.verification.compare import ArtefactResult, NodeComparison, NodeResult
+    from archdsl.verification.tolerance import Deviation
+
+ARTEFACTS: Mapping[str, str] = {"module": "PyTorch module", "source": "generated source", "onnx": "ONNX file"}
+"""What is compared with the reference, by the names that results and JSON use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateCheck:
+    """The certificate of the model file.
+
+    `found` is the certificate that the file had before this run, None if it had none; `differs_in` lists what is no
+    longer as it says; `written`: this run wrote a new one.
+    """
+
+    found: Certificate | None
+    differs_in: tuple[str, ...]
+    written: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file had a certificate and matches it."""
+        return self.found is not None and not self.differs_in
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of `archdsl.verify`.
+
+    `model` is the ONNX file, None if one was compiled for this run only; `certificate` is about that file, and None
+    without one. `weights` says where the weights come from. `problems` holds a diagnostic for each artefact with a node
+    whose difference exceeds its tolerance (E0821), and for a certificate that does not match (E0822).
+    """
+
+    network: Network
+    model: Path | None
+    seed: int
+    batch: int
+    weights: str
+    comparison: NodeComparison
+    certificate: CertificateCheck | None
+    problems: tuple[Diagnostic, ...]
+    versions: Mapping[str, str]
+    """Of the packages that the result depends on."""
+
+    @property
+    def fine(self) -> bool:
+        """Whether every node is within its tolerance, and the certificate, if there is one, matches the file."""
+        return not self.problems
+
+    @property
+    def nodes(self) -> tuple[NodeResult, ...]:
+        """Each node that was compared, in execution order, with its deviation in each artefact."""
+        return self.comparison.nodes
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Paths of the nodes that the ONNX file does not have: folded into others, or without effect at inference."""
+        return self.comparison.absent
+
+    @property
+    def worst(self) -> Mapping[str, ArtefactResult]:
+        """The worst node of each artefact that was compared, by the names of `ARTEFACTS`."""
+        results = {name: self.comparison.worst(name) for name in ARTEFACTS}
+        return {name: result for name, result in results.items() if result is not None}
+
+    def data(self) -> dict[str, Any]:
+        """The JSON data of `archdsl verify --format json`."""
+        return _data(self)
+
+    def text(self, every: bool = False, style: Style = Style()) -> str:
+        """A line for each artefact, with `every` one for each node, and the state of the certificate."""
+        return "\n".join(_lines(self, every, style)) + "\n"
+
+
+# --- diagnostics ----------------------------------------------------------------------------------------------
+
+
+def node_problems(network: Network, comparison: NodeComparison) -> list[Diagnostic]:
+    """E0821 for each artefact with a node whose difference exceeds its tolerance; it names the first such node."""
+    problems = []
+    for artefact, title in ARTEFACTS.items():
+        first, worst = comparison.first_failing(artefact), comparison.worst(artefact)
+        if first is not None and worst is not None:
+            more = f", the first of {worst.exceeded} nodes that exceed it" if worst.exceeded > 1 else ""
+            problems.append(
+                Diagnostic(
+                    "E0821",
+                    f"`{first.path}` of the {title} does not compute what the spec says",
+                    network.graph.by_path[first.path].origin.span,
+                    label=_difference(first.deviations[artefact]) + more,
+                )
+            )
+    return problems
+
+
+def _difference(deviation: Deviation) -> str:
+    channel = "" if deviation.channel is None else f" in channel {deviation.channel}"
+    return f"differs by {deviation.difference:.1e}{channel}; the tolerance is {deviation.tolerance:.1e}"
+
+
+def certificate_problem(model: Path, differs_in: tuple[str, ...]) -> Diagnostic:
+    """E0822: the certificate does not match the file."""
+    return Diagnostic(
+        "E0822",
+        f"the certificate in `{model.name}` is of {' and '.join(differs_in)}",
+        help="`--renew` replaces it if every node is within its tolerance",
+    )
+
+
+# --- text -----------------------------------------------------------------------------------------------------
+
+
+def _lines(result: Verification, every: bool, style: Style) -> list[str]:
+    title = style.paint("head", escape_control(result.network.name))
+    size, weights = result.network.graph.input_spec, escape_control(result.weights[:200])
+    lines = [f"{title}  {result.batch} x {size}, seed {result.seed}, weights {weights}", ""]
+    if every:
+        lines += [*_node_lines(result.nodes, style), ""]
+    lines.append(style.paint("head", f"{'':<16}{'nodes':>6}  {'largest':>9}  {'tolerance':>9}  at"))
+    lines += [_artefact_line(title, result.worst.get(name)) for name, title in ARTEFACTS.items()]
+    lines.append("")
+    if result.absent:
+        named = ", ".join(map(escape_control, result.absent[:3])) + (" .." if len(result.absent) > 3 else "")
+        lines.append(
+            f"{len(result.absent)} nodes are not in the ONNX file: folded into others, or without effect at inference: "
+            f"{named}"
+        )
+    within = "every node is" if result.comparison.fine else "not every node is"
+    return [*lines, f"{within} within its tolerance", *_certificate_lines(result)]
+
+
+def _artefact_line(title: str, worst: ArtefactResult | None) -> str:
+    if worst is None:
+        return f"{title:<16}{'-':>6}  not compared: the file has only folded weights; add --weights"
+    channel = "" if worst.channel is None else f", channel {worst.channel}"
+    verdict = f"  {worst.exceeded} OVER THE TOLERANCE" if worst.exceeded else ""
+    figures = f"{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.tolerance:>9.2e}"
+    return f"{title:<16}{figures}  {escape_control(worst.path)}{channel}{verdict}"
+
+
+def _certificate_lines(result: Verification) -> list[str]:
+    check = result.certificate
+    if check is not None and check.written:
+        return [f"certificate written into {escape_control(str(result.model))}"]
+    return ["the certificate holds"] if check is not None and check.holds and result.comparison.fine else []
+
+
+def _node_lines(nodes: tuple[NodeResult, ...], style: Style) -> list[str]:
+    width = max((len(node.path) for node in nodes), default=4)
+    lines = [style.paint("head", "  ".join([f"{'node':<{width}}", *(f"{name:>17}" for name in ARTEFACTS)]).rstrip())]
+    for node in nodes:
+        cells = [f"{_cell(node.deviations.get(name)):>17}" for name in ARTEFACTS]
+        failing = f"  EXCEEDED: {', '.join(node.failing)}" if node.failing else ""
+        lines.append("  ".join([f"{escape_control(node.path):<{width}}", *cells]) + failing)
+    return lines
+
+
+def _cell(deviation: Deviation | None) -> str:
+    return "-" if deviation is None else f"{deviation.difference:.1e} / {deviation.tolerance:.1e}"
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------
+
+
+def _data(result: Verification) -> dict[str, Any]:
+    first = {name: result.comparison.first_failing(name) for name in ARTEFACTS}
+    check = result.certificate
+    return {
+        "name": result.network.name,
+        "fine": result.fine,
+        "seed": result.seed,
+        "batch": result.batch,
+        "input": result.network.graph.input_spec,
+        "weights": result.weights,
+        "spec_sha256": result.network.fingerprint,
+        "worst": {name: worst._asdict() for name, worst in result.worst.items()},
+        "first_exceeded": {name: node.path for name, node in first.items() if node is not None},
+        "certificate": None
+        if check is None
+        else {
+            "found": None if check.found is None else dict(check.found.facts),
+            "differs_in": list(check.differs_in),
+            "written": check.written,
+        },
+        "versions": dict(result.versions),
+        "absent": list(result.absent),
+        "nodes": [_node_data(node) for node in result.nodes],
+    }
+
+
+def _node_data(node: NodeResult) -> dict[str, Any]:
+    cells = {name: node.deviations.get(name) for name in ARTEFACTS}
+    return {
+        "path": node.path,
+        "op": node.op,
+        **{name: None if deviation is None else deviation._asdict() for name, deviation in cells.items()},
+    }
