@@ -21,6 +21,11 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("load", lambda: archdsl.load("resnt50"), ["params", "resnt50"]),
     ("load", lambda: archdsl.load("vgg16", clases=3), ["params", "vgg16", "-a", "clases=3"]),
     ("load", lambda: archdsl.load("vgg16", input="3x3"), ["params", "vgg16", "--input", "3x3"]),
+    ("verify", lambda: archdsl.verify("a.onnx", "b.onnx"), ["verify", "a.onnx", "b.onnx"]),
+    ("verify", lambda: archdsl.verify("a.onnx", args={"n": 1}), ["verify", "a.onnx", "-a", "n=1"]),
+    ("verify", lambda: archdsl.verify("lenet5", batch=0), ["verify", "lenet5", "--batch", "0"]),
+    ("verify", lambda: archdsl.verify("lenet5", seed=-1), ["verify", "lenet5", "--seed", "-1"]),
+    ("verify", lambda: archdsl.verify("missing.onnx"), ["verify", "missing.onnx"]),
 ]
 """Wrong arguments of a verb: a call from Python, and the command line that says the same."""
 
