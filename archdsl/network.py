@@ -180,11 +180,9 @@ class Network:
         written to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and
         nothing is allocated. Raises E06xx where the weights do not fit, E0801 where torch is not installed.
         """
-        from archdsl.packages import require_package
+        from archdsl.packages import install_command, require_package
 
-        require_package(
-            "torch", "E0801", "pip install 'archdsl[torch]'; its source and its ONNX file can be made without"
-        )
+        require_package("torch", "E0801", f"{install_command('torch')}; `to_source` and `to_onnx` do not need it")
         from archdsl.backends.torch.module import build, to_torch
 
         if device == "meta" and weights is None:

@@ -55,7 +55,7 @@ def command(
     """
     kind = _plot_kind(plot)
     if kind:  # before the networks are counted, which takes seconds for '*'
-        require_package("matplotlib", "E0851", "pip install 'archdsl[plot]'")
+        require_package("matplotlib", "E0851")
     _check_sort(sort, reverse)
     entries, files = _entries(console, specs, size)
     if sort:

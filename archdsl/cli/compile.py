@@ -214,7 +214,7 @@ def _images(folder: str | None) -> tuple[Path, ...]:
         return ()
     from archdsl.packages import require_package
 
-    require_package("onnxruntime", "E0802", "pip install 'archdsl[cpu]'")
+    require_package("onnxruntime", "E0802")
     from archdsl.runtime.quantise import calibration_images
 
     return calibration_images(Path(folder))

@@ -107,7 +107,7 @@ def _from_factory(model: str, name: str | None, args: dict[str, str], shape: Sha
     if shape is None:
         raise click.UsageError("a module does not tell the size of its input: add --input 3x224x224")
     _require_module(model)
-    require_package("torch", "E0801", "pip install 'archdsl[torch]'")
+    require_package("torch", "E0801")
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import call, trace
     from archdsl.shapes import concrete

@@ -26,7 +26,7 @@ _MAX_PIXELS = 150_000_000
 
 def png(svg: bytes, options: Options) -> bytes:
     """A PNG of `options.dpi` pixels per inch. Raises E0715 (status 2) for one that would be too large."""
-    require_package("resvg_py", "E0711", "pip install resvg-py")
+    require_package("resvg_py", "E0711")
     import resvg_py
 
     zoom = options.dpi / _POINTS
@@ -52,7 +52,7 @@ def png(svg: bytes, options: Options) -> bytes:
 
 def pdf(svg: bytes, options: Options) -> bytes:
     """A PDF of one page: vectors, and text with its font embedded."""
-    require_package("svg2pdf_py", "E0711", "pip install svg2pdf-py")
+    require_package("svg2pdf_py", "E0711")
     import svg2pdf_py
 
     fonts = svg2pdf_py.FontDatabase()

@@ -13,14 +13,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from archdsl.packages import install_command
 from archdsl.version import __version__
 
 PROBE_LIMIT_S = 60.0
 """TensorRT builds an engine before it runs anything."""
-_EXTRAS = {
-    "torch": ("pip install 'archdsl[torch]'", "PyTorch modules, .pth weights"),
-    "onnxruntime": ("pip install 'archdsl[cpu]'", "archdsl predict"),
+_OPTIONAL = {
+    "torch": ("torch", "PyTorch modules, .pth weights"),
+    "onnxruntime": ("cpu", "archdsl predict"),
+    "svg2pdf-py": ("pdf", "drawings as PDF"),
 }
+"""The extra that installs a package, and what the package is used for."""
 _RUNTIMES = re.compile(r"(onnxruntime|ort)[-_.].*|onnxruntime", re.IGNORECASE)
 
 
@@ -103,10 +106,10 @@ def _library() -> str:
 
 def _packages() -> Iterator[Package]:
     for name in _required():
-        yield Package(name, _version(name), True, "archdsl itself", "pip install archdsl")
-    for name, (install, used_for) in _EXTRAS.items():
+        yield Package(name, _version(name), True, "archdsl itself", install_command())
+    for name, (extra, used_for) in _OPTIONAL.items():
         version = _version(name) if name != "onnxruntime" else next(iter(_runtimes()), None)
-        yield Package(name, version, False, used_for, install)
+        yield Package(name, version, False, used_for, install_command(extra))
 
 
 def _required() -> list[str]:
@@ -114,7 +117,7 @@ def _required() -> list[str]:
     try:
         declared = metadata.requires("archdsl") or []
     except metadata.PackageNotFoundError:
-        declared = ["pydantic", "pyyaml", "numpy", "onnx", "graphviz", "click", "safetensors", "pillow"]
+        declared = ["pydantic", "pyyaml", "numpy", "onnx", "graphviz", "click", "pillow"]
     plain = (line for line in declared if "extra ==" not in line.partition(";")[2])
     names = (re.match(r"[A-Za-z0-9._-]+", line) for line in plain)
     return [name[0] for name in names if name]
@@ -205,7 +208,7 @@ def _advice(
 ) -> Iterator[str]:
     missing = [p.name for p in packages if p.required and p.version is None]
     if missing:
-        yield f"archdsl is not whole ({', '.join(missing)} missing): pip install --force-reinstall archdsl"
+        yield f"archdsl is not whole ({', '.join(missing)} missing): {install_command()}"
     if len(runtimes) > 1:
         names = " and ".join(r.split()[0] for r in runtimes)
         yield (
@@ -219,6 +222,6 @@ def _advice(
         if not provider.works and provider.name.startswith(("CUDA", "Tensorrt")):
             yield f"{provider.name} is installed but does not work: it needs NVIDIA's driver, and CUDA and cuDNN of its version"
     if runtimes and not any(p.name == "CUDAExecutionProvider" for p in providers):
-        yield "for an NVIDIA GPU: pip uninstall onnxruntime, then pip install 'archdsl[gpu]'"
+        yield f"for an NVIDIA GPU: pip uninstall onnxruntime, then {install_command('gpu')}"
     if not any(e.works for e in engines):
         yield "for drawings as SVG and PNG: pip install graphviz-pure, or Graphviz from your system"

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 from archdsl.diagnostics import ArchError, error
+from archdsl.packages import install_command
 from archdsl.runtime.model import not_a_model
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -21,10 +22,6 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-GPU_HELP = (
-    "pip uninstall onnxruntime, then pip install 'archdsl[gpu]' (the two hide one another);\n"
-    "`archdsl doctor` tells what works"
-)
 FATAL_ONLY = 4
 """ONNX Runtime prints its own errors beside raising them; once is enough."""
 
@@ -132,7 +129,7 @@ def onnxruntime() -> ModuleType:
             "E0802",
             f"onnxruntime {why}",
             status=2,
-            help="pip install 'archdsl[cpu]', or 'archdsl[gpu]' for a GPU of NVIDIA's",
+            help=f"{install_command('cpu')}, or for an NVIDIA GPU: {install_command('gpu')}",
         ) from None
     with suppress(AttributeError):
         ort.set_default_logger_severity(FATAL_ONLY)
@@ -169,7 +166,8 @@ def require(device: Device) -> ModuleType:
             "E0803",
             f"`--device {device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
             status=2,
-            help=GPU_HELP,
+            help=f"pip uninstall onnxruntime, then {install_command('gpu')} (one hides the other);\n"
+            "`archdsl doctor` reports what works",
         )
     return ort
 

@@ -72,7 +72,7 @@ def verify(
     if batch is not None:
         check_range("batch", batch, 1, MAX_BATCH)
     require_package("numpy")
-    require_package("torch", "E0801", "pip install 'archdsl[torch]'")
+    require_package("torch", "E0801")
     require_package("onnx")
     facts = None if file is None else read_facts(file)
     found = None if facts is None else certificate.read(dict(facts.metadata))

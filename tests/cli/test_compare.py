@@ -25,6 +25,7 @@ from archdsl.drawing.chart.chart import COLORS, OTHERS, Point, chart, family_col
 from archdsl.drawing.chart.names import Ball, Place, place
 from archdsl.library.catalog import Entry, catalog
 from archdsl.library.columns import COLUMNS, COMPARED, LISTED, ordered
+from archdsl.packages import install_command
 
 SVG = "{http://www.w3.org/2000/svg}"
 TINY = "name: tiny\ninput: 3x8x8\nnet: {conv: 3x3 conv 4 bn relu, pool: gap, fc: fc 10}\n"
@@ -281,7 +282,7 @@ def test_no_chart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archdsl.cli.compare._entries", None)  # nothing is counted before
     missing = run("compare", "xception", "--plot", "x.svg")
     assert (missing.exit_code, missing.stdout) == (2, "")
-    assert "E0851" in missing.stderr and "pip install 'archdsl[plot]'" in missing.stderr
+    assert "E0851" in missing.stderr and install_command("plot") in missing.stderr
     assert not Path("x.svg").exists()
 
 

@@ -231,7 +231,7 @@ def test_no_two_networks_share_a_name() -> None:
 
 def test_the_keys_are_those_of_the_forms() -> None:
     from archdsl.language import keys
-    from archdsl.language.schema.json_schema import models
+    from archdsl.language.schema import models
 
     assert tuple(models.DocumentForm.model_fields) == keys.TOP_LEVEL
     for head, form in models.COMPOSITES.items():

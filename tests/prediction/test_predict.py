@@ -18,6 +18,7 @@ import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.language.forms import Preprocess
+from archdsl.packages import install_command
 from archdsl.prediction import predict
 from archdsl.runtime import session
 from archdsl.runtime.model import read_facts
@@ -366,7 +367,7 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
     result = run("predict", "lenet5", CAT, "--device", "cuda")
     assert result.exit_code == 2
     assert "error[E0803]: `--device cuda` needs CUDAExecutionProvider" in result.stderr
-    assert "archdsl[gpu]" in result.stderr
+    assert install_command("gpu") in result.stderr
 
 
 class _Falls:
@@ -454,7 +455,7 @@ def test_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("predict", "lenet5", CAT)
     assert result.exit_code == 2
     assert "error[E0802]: onnxruntime is not installed" in result.stderr
-    assert "pip install 'archdsl[cpu]'" in result.stderr
+    assert install_command("cpu") in result.stderr
 
 
 # --- what comes out --------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from archdsl import ops
 from archdsl.backends.weights import Array, fit, given, initial, load, save
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import Graph
+from archdsl.packages import install_command
 from tests.support.handmade import Hand
 
 
@@ -332,7 +333,7 @@ def test_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "a.pth").write_bytes(b"x")
     diagnostic = refused("E0605", load, tmp_path / "a.pth", status=2)
-    assert "archdsl[torch]" in diagnostic.help
+    assert install_command("torch") in diagnostic.help
 
 
 # --- the fit ------------------------------------------------------------------------------------------------

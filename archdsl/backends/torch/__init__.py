@@ -19,8 +19,7 @@ def __getattr__(name: str) -> Any:
         from archdsl.backends.torch import module
     except ImportError as e:
         from archdsl.diagnostics import error
+        from archdsl.packages import install_command
 
-        raise error(
-            "E0801", f"PyTorch is needed for this: {e}", status=2, help='pip install "archdsl[torch]"'
-        ) from None
+        raise error("E0801", f"PyTorch is needed for this: {e}", status=2, help=install_command("torch")) from None
     return getattr(module, name)

@@ -17,6 +17,7 @@ from archdsl.backends.weights.safetensors import Broken
 from archdsl.backends.weights.tensors import Array, Entry, Weights
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.files.atomic import sha256
+from archdsl.packages import install_command
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ def _read_torch(file: Path, notes: list[Diagnostic]) -> dict[str, Entry]:
             "E0605",
             f"reading `{file.name[:120]}` needs torch, which is not installed",
             status=2,
-            help='pip install "archdsl[torch]", or convert the file to .safetensors',
+            help=f"{install_command('torch')}, or convert the file to .safetensors",
         ) from failure
     zipped = _check_zip(file)
     try:

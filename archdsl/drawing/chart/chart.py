@@ -59,7 +59,7 @@ class Point(NamedTuple):
 def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
     """The chart of at least one point; `notes` stand below it, a line each. Raises E0851 (status 2) where matplotlib is
     missing."""
-    require_package("matplotlib", "E0851", "pip install 'archdsl[plot]'")
+    require_package("matplotlib", "E0851")
     from matplotlib import rc_context
 
     # The same bytes in every run: ids from a fixed salt, no date.
