@@ -13,8 +13,10 @@ from typing import Any
 from archdsl.diagnostics import ArchError, Diagnostic, Enough, Origin, Report, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, Builder, Restart, unread
+from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, Frame, Member, Place
 from archdsl.elaborate.references import resolve
+from archdsl.elaborate.rules import RULES
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, Graph, Node, Scope
 from archdsl.language import expressions
@@ -24,9 +26,6 @@ from archdsl.ops.base import MAX_SIZE
 from archdsl.ops.reshape import Input
 from archdsl.shapes import Dim, Shape, Symbol, at
 from archdsl.source import collector_paused
-
-MAX_ATTEMPTS = 8
-"""Elaborations that each pin one more input's size; then all are pinned at once."""
 
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
@@ -74,7 +73,7 @@ def _attempt(
 ) -> Graph:
     report.extend(document.problems)
     builder = Builder(report)
-    walker = Walker(document, builder, Env({}))
+    walker = Walker(document, builder, RULES)
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
     walker.incoming = "an input receives nothing"
@@ -96,7 +95,7 @@ def _attempt(
     frame = Frame(None, {**names, "input": Member(None if several else inputs[0])})
     inside = Place(root, {})
     ctx = Context(frame, walker.file_env)
-    last = walker.item(document.net, inside, SEVERAL if several else inputs[0], ctx)
+    last = walker.node(document.net, inside, SEVERAL if several else inputs[0], ctx)
     frame.names = {**frame.names, **inside.inner}
     outputs = _outputs(document, walker, frame, last, report)
     aux = _aux(document, walker, inside, frame, ctx)
@@ -192,7 +191,7 @@ def _aux(document: Document, walker: Walker, inside: Place, frame: Frame, ctx: C
             walker.builder.report.extend(e.diagnostics)
             continue
         before = len(inside.scope.members)
-        node = walker.item(decl.body, Place(inside.scope, inside.inner, decl.name), source, ctx)
+        node = walker.node(decl.body, Place(inside.scope, inside.inner, decl.name), source, ctx)
         for member in inside.scope.members[before:]:
             if isinstance(member, Scope):
                 member.role = "aux"

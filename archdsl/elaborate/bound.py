@@ -10,20 +10,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from archdsl.diagnostics import ArchError, Diagnostic, Enough, Report, error
+from archdsl.elaborate.limits import MAX_DEPTH, MAX_NODES, MAX_STEPS, too_deep
 from archdsl.elaborate.make import OpMaker
+from archdsl.elaborate.repeat import COPY_NAMES, copy_envs
 from archdsl.language import expressions
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.syntax import BranchesItem, CallItem, DenseItem, Item, OpItem, Part, ResidualItem, Written
+from archdsl.language.syntax import (
+    BranchesSyntax,
+    CallSyntax,
+    DenseSyntax,
+    OpSyntax,
+    Part,
+    ResidualSyntax,
+    SyntaxNode,
+    Written,
+)
 from archdsl.ops import KINDS, Again, Fc, Split
 
-MAX_NODES = 250_000
-MAX_STEPS = 500_000
-MAX_DEPTH = 60
-"""Nesting of composites and block calls."""
 LOST: Value = "\0"
 """Stands for an argument's value that is not known."""
-COPY_NAMES = frozenset(("i", "first", "last"))
 LONG = 64
 LIST_ITEMS_PER_NODE = 500
 """Items of a list that a function looks at in the time that a node takes."""
@@ -86,54 +92,54 @@ class Bound:
         self.longest = max((_items_in(v) for v in values), default=0)
         total = 0
         with suppress(Enough):
-            for item in (self.document.net, *(head.body for head in self.document.aux)):
-                total += self.size(item, self.file_env)
-                self._need_room(total, item)
+            for syntax in (self.document.net, *(head.body for head in self.document.aux)):
+                total += self.size(syntax, self.file_env)
+                self._need_room(total, syntax)
         self.report.raise_errors()
         return total
 
-    def _work(self, item: Item) -> int:
-        """What a copy of an item costs beyond its nodes: `sum(rows)` looks at every row, an `add` reads each
+    def _work(self, syntax: SyntaxNode) -> int:
+        """What a copy of a node costs beyond its nodes: `sum(rows)` looks at every row, an `add` reads each
         reference."""
-        cost = self.works.get(id(item))
+        cost = self.works.get(id(syntax))
         if cost is None:
-            written = [*item.expressions()]
+            written = [*syntax.expressions()]
             text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in written)
             looked_at = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(
                 _values_in(e) for e in written if isinstance(e, Written)
             )
-            cost = (looked_at + 10 * len(item.sources or ())) // LIST_ITEMS_PER_NODE
-            self.works[id(item)] = cost
+            cost = (looked_at + 10 * len(syntax.sources or ())) // LIST_ITEMS_PER_NODE
+            self.works[id(syntax)] = cost
         return cost
 
-    def size(self, item: Item, env: Env) -> int:
+    def size(self, syntax: SyntaxNode, env: Env) -> int:
         self.steps += 1
         if self.steps > MAX_STEPS:
-            raise error("E0314", f"expanding this takes more than {MAX_STEPS:,} steps", item.span)
-        if item.repeat is None:
-            return self._copy(item, env)
-        count = self._count(item.repeat, env)
-        each = 1 if isinstance(item, DenseItem) else 0
-        self._need_room(count, item)
-        if not self._uses_copy(item):
-            total = count * (self._copy(item, env) + each) if count else 0
+            raise error("E0314", f"expanding this takes more than {MAX_STEPS:,} steps", syntax.span)
+        if syntax.repeat is None:
+            return self._copy(syntax, env)
+        count = self._count(syntax.repeat, env)
+        each = 1 if isinstance(syntax, DenseSyntax) else 0
+        self._need_room(count, syntax)
+        if not self._uses_copy(syntax):
+            total = count * (self._copy(syntax, env) + each) if count else 0
         else:
             total = 0
-            for k in range(count):
-                total += self._copy(item, Env({"i": k, "first": k == 0, "last": k == count - 1}, env)) + each
+            for inner in copy_envs(count, env):
+                total += self._copy(syntax, inner) + each
                 if total > MAX_NODES:
                     break
         total = max(total, count)  # a copy of nothing takes a step as well
-        self._need_room(total, item)
+        self._need_room(total, syntax)
         return total
 
-    def _need_room(self, total: int, item: Item) -> None:
+    def _need_room(self, total: int, syntax: SyntaxNode) -> None:
         if total > MAX_NODES:
             shown = f"up to {total:,}" if total < 10**12 else f"more than {10**12:,}"
             raise error(
                 "E0314",
                 f"this would become {shown} nodes; {MAX_NODES:,} is the most",
-                item.span,
+                syntax.span,
                 help="a network is unrolled before it is checked; check the counts of its repeats",
             )
 
@@ -153,40 +159,40 @@ class Bound:
         except ArchError:
             return 0
 
-    def _copy(self, item: Item, env: Env) -> int:
-        if item.when is not None:
+    def _copy(self, syntax: SyntaxNode, env: Env) -> int:
+        if syntax.when is not None:
             try:
-                if not truth(item.when.evaluate(env), item.when.span):
+                if not truth(syntax.when.evaluate(env), syntax.when.span):
                     return 1  # to see that it is left out takes a step
             except (Unknown, ArchError):
                 pass
-        if isinstance(item, OpItem):
-            return self._op(item, env) + self._work(item)
+        if isinstance(syntax, OpSyntax):
+            return self._op(syntax, env) + self._work(syntax)
         if self.depth > MAX_DEPTH:
-            raise error("E0316", f"blocks and composites are nested more than {MAX_DEPTH} deep", item.span)
+            raise too_deep(syntax)
         self.depth += 1
-        total = sum(self.size(child, env) for child in item.nested()) + self._work(item)
-        if isinstance(item, CallItem):
-            total += self._call(item, env)
-        elif isinstance(item, ResidualItem):
-            total += 3 + (item.scale is not None)  # the addition, and a convolution with a norm on the shortcut
-        elif isinstance(item, BranchesItem):
-            total += 1 + (len(item.branches) if item.split is not None else 0)
+        total = sum(self.size(child, env) for child in syntax.nested()) + self._work(syntax)
+        if isinstance(syntax, CallSyntax):
+            total += self._call(syntax, env)
+        elif isinstance(syntax, ResidualSyntax):
+            total += 3 + (syntax.scale is not None)  # the addition, and a convolution with a norm on the shortcut
+        elif isinstance(syntax, BranchesSyntax):
+            total += 1 + (len(syntax.branches) if syntax.split is not None else 0)
         total = max(total, 1)
         self.depth -= 1
-        self._need_room(total, item)
+        self._need_room(total, syntax)
         return total
 
-    def _op(self, item: OpItem, env: Env) -> int:
-        if item.op is Split:
-            parts = item.fields.get("parts")
+    def _op(self, syntax: OpSyntax, env: Env) -> int:
+        if syntax.op is Split:
+            parts = syntax.fields.get("parts")
             value = self._value(parts.expr, env) if parts is not None and parts.expr is not None else LOST
             return value if type(value) is int and value > 0 else 1
-        under = self.maker.under(item.op)
-        return 1 + _there(item.norm or under.norm) + _there(item.act or under.act) + (item.op in (Fc, Again))
+        under = self.maker.under(syntax.op)
+        return 1 + _there(syntax.norm or under.norm) + _there(syntax.act or under.act) + (syntax.op in (Fc, Again))
 
-    def _call(self, item: CallItem, env: Env) -> int:
-        name = item.call.name
+    def _call(self, syntax: CallSyntax, env: Env) -> int:
+        name = syntax.call.name
         if name not in self.document.blocks and name not in KINDS:
             value = LOST
             try:
@@ -197,7 +203,7 @@ class Bound:
         block = self.document.blocks.get(name)
         if block is None or name in self.active:  # the walk tells of a block that uses itself
             return 4
-        values, lost = self._bind(item, block, env)
+        values, lost = self._bind(syntax, block, env)
         key = (name, tuple((k, self._mark(v)) for k, v in sorted(values.items())))
         if key not in self.known:
             self.active.add(name)
@@ -214,11 +220,11 @@ class Bound:
             return id(value)
         return tuple((type(v), v) for v in value)
 
-    def _bind(self, item: CallItem, block: Block, env: Env) -> tuple[dict[str, Value], list[str]]:
+    def _bind(self, syntax: CallSyntax, block: Block, env: Env) -> tuple[dict[str, Value], list[str]]:
         """The arguments that are known, and the names of those that are not; what is wrong the walk will tell."""
         positional: list[Value] = []
         values: dict[str, Value] = {}
-        for arg in item.call.args:
+        for arg in syntax.call.args:
             value = self._value(arg.value, env)
             if arg.star:
                 positional += value if isinstance(value, tuple) else ()
@@ -242,11 +248,11 @@ class Bound:
         except (Unknown, ArchError):
             return LOST
 
-    def _uses_copy(self, item: Item) -> bool:
-        """Whether the item's own text, blocks that it calls not included, names the copy."""
-        cached = self.copies.get(id(item))
+    def _uses_copy(self, syntax: SyntaxNode) -> bool:
+        """Whether the node's own text, blocks that it calls not included, names the copy."""
+        cached = self.copies.get(id(syntax))
         if cached is None:
-            own = any(e.names & COPY_NAMES for e in item.expressions())
-            cached = own or any(self._uses_copy(child) for child in item.nested())
-            self.copies[id(item)] = cached
+            own = any(e.names & COPY_NAMES for e in syntax.expressions())
+            cached = own or any(self._uses_copy(child) for child in syntax.nested())
+            self.copies[id(syntax)] = cached
         return cached

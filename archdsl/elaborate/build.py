@@ -10,6 +10,7 @@ from math import lcm
 from typing import Any
 
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
+from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.graph import FreeSize, Node, Scope
 from archdsl.language.syntax import Written
 from archdsl.ops.base import Op, OpError
@@ -17,11 +18,6 @@ from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Identity
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
 
-MAX_ELEMENTS = 2**62
-MAX_PATH = 400
-"""Characters of a node's path: every node holds its own."""
-MAX_MET = 64
-"""Pairs of sizes that may have to agree; with more of them the input's size is pinned."""
 SEVERAL = -1
 """In place of a node's id: behind a node that gives several tensors, and at the start of a net of several inputs."""
 

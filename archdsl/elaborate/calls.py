@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import CallSite, Label, did_you_mean, error
+from archdsl.elaborate.op_nodes import op
 from archdsl.elaborate.place import Context, Frame, Member, Place
+from archdsl.elaborate.walk import Walker
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import meant
-from archdsl.language.syntax import BrokenItem, CallItem, OpItem, Written
+from archdsl.language.syntax import BrokenSyntax, CallSyntax, OpSyntax, Written
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 
-if TYPE_CHECKING:
-    from archdsl.elaborate.walk import Walker
 
-
-def call(walker: Walker, item: CallItem, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
-    call = item.call
+def call(walker: Walker, syntax: CallSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+    call = syntax.call
     walker.receive(inputs[0])
-    target = callee(walker, item, ctx)
+    target = callee(walker, syntax, ctx)
     if target in KINDS:
-        return walker.op(_kind_call(walker, item, KINDS[target], ctx), place, inputs, ctx)
+        return op(walker, _kind_call(syntax, KINDS[target]), place, inputs, ctx)
     block = walker.blocks[target]
-    if isinstance(block.body, BrokenItem):
-        return walker.item(block.body, place, inputs[0], ctx)
+    if isinstance(block.body, BrokenSyntax):
+        return walker.node(block.body, place, inputs[0], ctx)
     if target in ctx.active:
         chain = " -> ".join([*ctx.active[ctx.active.index(target) :], target])
         raise error(
@@ -35,16 +33,16 @@ def call(walker: Walker, item: CallItem, place: Place, inputs: Sequence[int], ct
             call.span,
             labels=(Label(block.span, "defined here"),),
         )
-    values, shown = _bind(walker, item, block, ctx)
-    frame = _block_frame(walker, item, block, inputs)
+    values, shown = _bind(walker, syntax, block, ctx)
+    frame = _block_frame(syntax, block, inputs)
     site = CallSite(f"{target}({', '.join(shown)})", call.span, place.path() or "net", ctx.call)
     inner = Context(frame, Env(values, walker.file_env), site, (*ctx.active, target), ctx.depth)
-    return walker.item(block.body, place.called(target, values), inputs[0], inner)
+    return walker.node(block.body, place.called(target, values), inputs[0], inner)
 
 
-def callee(walker: Walker, item: CallItem, ctx: Context) -> str:
+def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
     """The block or kind that is called. Raises E0301."""
-    name = item.call.name
+    name = syntax.call.name
     value: Value
     if name in walker.blocks or name in KINDS:
         return name
@@ -52,23 +50,23 @@ def callee(walker: Walker, item: CallItem, ctx: Context) -> str:
         value = ctx.env(name)
     except KeyError:
         raise error(
-            "E0301", f"there is no kind or block `{name[:60]}`", item.call.name_span, help=meant(name, walker.blocks)
+            "E0301", f"there is no kind or block `{name[:60]}`", syntax.call.name_span, help=meant(name, walker.blocks)
         ) from None
     if not isinstance(value, str) or (value not in walker.blocks and value not in KINDS):
         raise error(
             "E0301",
             f"`{name}` is {show(value)}, not the name of a block or kind",
-            item.call.name_span,
+            syntax.call.name_span,
             help=meant(value, walker.blocks) if isinstance(value, str) else "",
         )
     return value
 
 
-def _kind_call(walker: Walker, item: CallItem, op: type[Op], ctx: Context) -> OpItem:
+def _kind_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
     """An argument that names a kind, used as a node: `act`, `pool(2)`."""
     fields: dict[str, Written] = {}
     positional = list(op.positional)
-    for arg in item.call.args:
+    for arg in syntax.call.args:
         name = arg.name or (positional.pop(0) if positional and not arg.star else None)
         if name is None or name not in op.model_fields:
             what = f"has no `{name}`" if arg.name else "has no use for this value"
@@ -80,17 +78,17 @@ def _kind_call(walker: Walker, item: CallItem, op: type[Op], ctx: Context) -> Op
                 help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help,
             )
         fields[name] = Written(arg.value.span, arg.value)
-    return OpItem(span=item.span, op=op, fields=fields)
+    return OpSyntax(span=syntax.span, op=op, fields=fields)
 
 
-def _block_frame(walker: Walker, item: CallItem, block: Block, inputs: Sequence[int]) -> Frame:
+def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> Frame:
     wanted = max(len(block.inputs), 1)
     if len(inputs) != wanted:
         names = ", ".join(block.inputs) or "one tensor"
         raise error(
             "E0414",
             f"`{block.name}` reads {wanted} ({names}), and {len(inputs)} {'is' if len(inputs) == 1 else 'are'} given",
-            item.span,
+            syntax.span,
             labels=(Label(block.span, "defined here"),),
             help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`",
         )
@@ -98,13 +96,35 @@ def _block_frame(walker: Walker, item: CallItem, block: Block, inputs: Sequence[
     return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
 
 
-def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:
+def _bind(walker: Walker, syntax: CallSyntax, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:
     """The block's arguments by name, and as shown in a trace. Raises E0307."""
+    positional, named = _arguments(syntax, block, ctx)
+    shown = [show(v) for v in positional] + [f"{k}={show(v)}" for k, v in named.items()]
+    starred = any(arg.star for arg in syntax.call.args)
+    label = f"this is `{block.name}({', '.join(shown)})`" if starred else ""
+    values = _by_name(syntax, block, positional, label) | named
+    env = Env(values, walker.file_env)
+    for p in block.params:
+        if p.name not in values:
+            if p.default is None:
+                raise error(
+                    "E0307",
+                    f"`{block.name}` needs `{p.name}`",
+                    syntax.call.span,
+                    label=label,
+                    labels=(Label(p.span, "has no default"),),
+                    help=f"it takes {', '.join(p.name for p in block.params)}",
+                )
+            values[p.name] = p.default.evaluate(env)
+    return {p.name: values[p.name] for p in block.params}, shown
+
+
+def _arguments(syntax: CallSyntax, block: Block, ctx: Context) -> tuple[list[Value], dict[str, Value]]:
+    """The values of a call, without and with a name. Raises E0307 for a name that the block does not have."""
     positional: list[Value] = []
     named: dict[str, Value] = {}
-    label = (Label(block.span, "defined here"),)
     names = [p.name for p in block.params]
-    for arg in item.call.args:
+    for arg in syntax.call.args:
         value = arg.value.evaluate(ctx.env)
         if arg.star:
             if not isinstance(value, tuple):
@@ -117,44 +137,35 @@ def _bind(walker: Walker, item: CallItem, block: Block, ctx: Context) -> tuple[d
                 "E0307",
                 f"`{block.name}` has no argument `{arg.name}`",
                 arg.span,
-                labels=label,
+                labels=(Label(block.span, "defined here"),),
                 help=did_you_mean(arg.name, names) or "it has none at all",
             )
         else:
             named[arg.name] = value
-    shown = [show(v) for v in positional] + [f"{k}={show(v)}" for k, v in named.items()]
-    came = f"this is `{block.name}({', '.join(shown)})`" if any(arg.star for arg in item.call.args) else ""
+    return positional, named
+
+
+def _by_name(syntax: CallSyntax, block: Block, positional: list[Value], label: str) -> dict[str, Value]:
+    """The values without a name, by the names that they get. Raises E0307 for too many, or a name that is set twice."""
+    names = [p.name for p in block.params]
+    defined = (Label(block.span, "defined here"),)
     if len(positional) > len(names):
         takes = f"{len(names)} value{'' if len(names) == 1 else 's'}" if names else "no values"
         raise error(
             "E0307",
             f"`{block.name}` takes {takes}, and {len(positional)} are given",
-            item.call.span,
-            label=came,
-            labels=label,
+            syntax.call.span,
+            label=label,
+            labels=defined,
         )
     values = dict(zip(names, positional, strict=False))
-    twice = next((a for a in item.call.args if a.name in values), None)
+    twice = next((a for a in syntax.call.args if a.name in values), None)
     if twice is not None:
         raise error(
             "E0307",
             f"`{block.name}` gets `{twice.name}` twice",
             twice.span,
-            labels=label,
+            labels=defined,
             help=f"the values before it are {', '.join(list(values)[:8])}",
         )
-    values |= named
-    env = Env(values, walker.file_env)
-    for p in block.params:
-        if p.name not in values:
-            if p.default is None:
-                raise error(
-                    "E0307",
-                    f"`{block.name}` needs `{p.name}`",
-                    item.call.span,
-                    label=came,
-                    labels=(Label(p.span, "has no default"),),
-                    help=f"it takes {', '.join(names)}",
-                )
-            values[p.name] = p.default.evaluate(env)
-    return {p.name: values[p.name] for p in block.params}, shown
+    return values

@@ -1,73 +1,100 @@
-"""Composites: residual blocks with their shortcuts, parallel branches, dense blocks."""
+"""Composites: lists, mappings, residual blocks with their shortcuts, parallel branches, dense blocks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
+from archdsl.elaborate.op_nodes import slices
 from archdsl.elaborate.place import Context, Counter, Frame, Place
+from archdsl.elaborate.repeat import copies
+from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
-from archdsl.language.expressions import Env, show
+from archdsl.language.expressions import show
 from archdsl.language.hints import meant
-from archdsl.language.names import copy_name
 from archdsl.language.syntax import (
-    BranchesItem,
-    CallItem,
-    DenseItem,
-    Item,
+    BranchesSyntax,
+    CallSyntax,
+    DenseSyntax,
+    DoSyntax,
     Key,
-    ListItem,
-    MapItem,
-    ResidualItem,
+    ListSyntax,
+    MapSyntax,
+    ResidualSyntax,
+    SyntaxNode,
     Written,
 )
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
 from archdsl.ops.base import Op
 from archdsl.shapes import Shape, at, format_shape
 
-if TYPE_CHECKING:
-    from archdsl.elaborate.walk import Walker
-
 MERGES: dict[str, Op] = {op.kind: op.model_construct() for op in (Concat, Add, Mul)}
 
 
-def residual(walker: Walker, item: ResidualItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-    origin = Origin(item.span, ctx.call)
-    walker.need_one(cursor, item)
-    body = walker.role(item.body, inside, "body", cursor, ctx)
+def sequence(walker: Walker, syntax: ListSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+    """A list: each node reads the one before."""
+    ctx = ctx._replace(frame=Frame(ctx.frame))
+    counter, last = Counter(), None
+    for child in syntax.items:
+        given = walker.node(child, Place(inside.scope, inside.inner, None, counter), cursor, ctx)
+        if given is not None:
+            cursor = last = given
+    return last
+
+
+def mapping(walker: Walker, syntax: MapSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+    """Named nodes: each reads the one before, unless it names another."""
+    later = {key.text if key.name is None else key.name: child for key, child in syntax.entries}
+    ctx = ctx._replace(frame=Frame(ctx.frame, {}, later))
+    last = None
+    for key, child in syntax.entries:
+        given = walker.keyed(key, child, inside, "", cursor, ctx)
+        if given is not None:
+            cursor = last = given
+    return last
+
+
+def do(walker: Walker, syntax: DoSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+    """The body of a `do` that has a `then`."""
+    return walker.role(syntax.body, inside, "body", cursor, ctx)
+
+
+def residual(walker: Walker, syntax: ResidualSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+    origin = Origin(syntax.span, ctx.call)
+    walker.require_one(cursor, syntax)
+    body = walker.role(syntax.body, inside, "body", cursor, ctx)
     if body is None:
         return None
     before, after = walker.builder.shape(cursor), walker.builder.shape(body)
     if before is None or after is None:
         return walker.builder.fail(inside.scope, origin)
-    if item.scale is not None:
-        body = _scaled(walker, item, inside, body, ctx, origin)
+    if syntax.scale is not None:
+        body = _scaled(walker, syntax, inside, body, ctx, origin)
     differ = [at(s) for s in before] != [at(s) for s in after]
-    if differ and item.shortcut == "none":
+    if differ and syntax.shortcut == "none":
         return body
-    if isinstance(item.shortcut, CallItem):
-        _check_shortcut(walker, item.shortcut, ctx)
-    short = _shortcut(walker, item, inside, cursor, body, ctx) if differ else cursor
+    if isinstance(syntax.shortcut, CallSyntax):
+        _check_shortcut(walker, syntax.shortcut, ctx)
+    short = _shortcut(walker, syntax, inside, cursor, body, ctx) if differ else cursor
     path = walker.builder.implied_path(inside.scope.path, "add")
     return walker.builder.add(MERGES["add"], [body, short], path, inside.scope, origin)
 
 
-def _scaled(walker: Walker, item: ResidualItem, inside: Place, body: int, ctx: Context, origin: Origin) -> int:
-    assert item.scale is not None
+def _scaled(walker: Walker, syntax: ResidualSyntax, inside: Place, body: int, ctx: Context, origin: Origin) -> int:
+    assert syntax.scale is not None
     walker.receive(body)
-    value = item.scale.evaluate(ctx.env)
+    value = syntax.scale.evaluate(ctx.env)
     if isinstance(value, (bool, str, tuple)) or value is None:
-        raise error("E0308", f"`scale` must be a number, not {show(value)}", item.scale.span)
+        raise error("E0308", f"`scale` must be a number, not {show(value)}", syntax.scale.span)
     if value == 1:
         return body
     path = walker.builder.implied_path(inside.scope.path, "scale")
     return walker.builder.add(Affine(mul=float(value)), [body], path, inside.scope, origin)
 
 
-def _check_shortcut(walker: Walker, shortcut: CallItem, ctx: Context) -> None:
+def _check_shortcut(walker: Walker, shortcut: CallSyntax, ctx: Context) -> None:
     """A misspelt word must not go unseen where the shapes agree, and no shortcut is made."""
     try:
         callee(walker, shortcut, ctx)
@@ -76,24 +103,24 @@ def _check_shortcut(walker: Walker, shortcut: CallItem, ctx: Context) -> None:
         raise ArchError([replace(d, help=f"did you mean `{near}`?") if near else d for d in e.diagnostics]) from None
 
 
-def _shortcut(walker: Walker, item: ResidualItem, inside: Place, cursor: int, body: int, ctx: Context) -> int:
+def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: Place, cursor: int, body: int, ctx: Context) -> int:
     """The other input of the addition. Where none fits that is reported, and the body stands for it from there on."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
-    if isinstance(item.shortcut, Item):
-        given = walker.role(item.shortcut, inside, "shortcut", cursor, ctx)
+    if isinstance(syntax.shortcut, SyntaxNode):
+        given = walker.role(syntax.shortcut, inside, "shortcut", cursor, ctx)
         given = cursor if given is None else given
         got = walker.builder.shape(given)
         if got is not None and [at(s) for s in got] != [at(s) for s in after]:
-            _report_conflict(walker, item, cursor, body, given, ctx)
+            _report_conflict(walker, syntax, cursor, body, given, ctx)
             return body
         return given
     stride = fitting_stride(before, after)
     fewer = at(before[0]) - at(after[0])
-    if stride is None or (item.shortcut == "pad" and fewer > 0):
-        _report_misfit(walker, item, cursor, body, stride is not None, ctx)
+    if stride is None or (syntax.shortcut == "pad" and fewer > 0):
+        _report_misfit(walker, syntax, cursor, body, stride is not None, ctx)
         return body
-    span = item.shortcut_span or item.span
-    if item.shortcut == "pad":
+    span = syntax.shortcut_span or syntax.span
+    if syntax.shortcut == "pad":
         return _padded(walker, inside, cursor, -fewer, stride, Origin(span, ctx.call))
     return _projection(walker, inside, cursor, at(after[0]), stride, span, ctx)
 
@@ -106,7 +133,9 @@ def _projection(
     one = Written(span, expressions.literal(1, span))
     fields = {"out": Written(span, out), "kernel": one, "stride": Written(span, None, sides)}
     conv = walker.maker.projection(span, Conv, fields)
-    body = MapItem(span=span, entries=((Key("downsample", "downsample", span), ListItem(span=span, items=(conv,))),))
+    body = MapSyntax(
+        span=span, entries=((Key("downsample", "downsample", span), ListSyntax(span=span, items=(conv,))),)
+    )
     given = walker.role(body, inside, "shortcut", cursor, ctx)
     assert given is not None
     return given
@@ -125,10 +154,10 @@ def _padded(walker: Walker, inside: Place, cursor: int, more: int, stride: tuple
     return cursor
 
 
-def _report_conflict(walker: Walker, item: ResidualItem, cursor: int, body: int, short: int, ctx: Context) -> None:
+def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: int, short: int, ctx: Context) -> None:
     """Both ends of an addition whose shapes do not meet, and where the body changed the size."""
     nodes = walker.builder.nodes
-    assert item.shortcut_span is not None
+    assert syntax.shortcut_span is not None
     label = f"N x {format_shape(nodes[short].shape)}"
     if short == cursor:
         label += f", from `{nodes[cursor].written_path}` unchanged"
@@ -139,7 +168,7 @@ def _report_conflict(walker: Walker, item: ResidualItem, cursor: int, body: int,
         Diagnostic(
             "E0412",
             "the two inputs of `add` have different shapes",
-            item.shortcut_span,
+            syntax.shortcut_span,
             label,
             labels=walker.builder.changes(body, cursor),
             notes=chain_notes(ctx.call),
@@ -148,7 +177,7 @@ def _report_conflict(walker: Walker, item: ResidualItem, cursor: int, body: int,
     )
 
 
-def _report_misfit(walker: Walker, item: ResidualItem, cursor: int, body: int, fits: bool, ctx: Context) -> None:
+def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: int, fits: bool, ctx: Context) -> None:
     """No projection, or no padding, turns what the residual receives into what its body gives."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if fits:
@@ -161,7 +190,7 @@ def _report_misfit(walker: Walker, item: ResidualItem, cursor: int, body: int, f
         Diagnostic(
             "E0415",
             message,
-            item.shortcut_span or item.span,
+            syntax.shortcut_span or syntax.span,
             labels=walker.builder.changes(body, cursor),
             notes=chain_notes(ctx.call),
             help=help_,
@@ -169,31 +198,31 @@ def _report_misfit(walker: Walker, item: ResidualItem, cursor: int, body: int, f
     )
 
 
-def branches(walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-    origin = Origin(item.merge.span if item.merge is not None else item.span, ctx.call)
-    walker.need_one(cursor, item)
-    cursors = [cursor] * len(item.branches)
-    if item.split is not None:
-        cursors = _split_branches(walker, item, inside, cursor, ctx, origin)
+def branches(walker: Walker, syntax: BranchesSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+    origin = Origin(syntax.merge.span if syntax.merge is not None else syntax.span, ctx.call)
+    walker.require_one(cursor, syntax)
+    cursors = [cursor] * len(syntax.branches)
+    if syntax.split is not None:
+        cursors = _split_branches(walker, syntax, inside, cursor, ctx, origin)
     outputs = []
-    for (key, child), source in zip(item.branches, cursors, strict=True):
+    for (key, child), source in zip(syntax.branches, cursors, strict=True):
         given = walker.keyed(key, child, inside, "branch", source, ctx)
         if given is not None:
             outputs.append(given)
     if len(outputs) < 2:
         return outputs[0] if outputs else None
-    merge = _merge_of(walker, item, ctx)
+    merge = _merge_of(walker, syntax, ctx)
     path = walker.builder.implied_path(inside.scope.path, merge.kind)
     return walker.builder.add(merge, outputs, path, inside.scope, origin)
 
 
-def _merge_of(walker: Walker, item: BranchesItem, ctx: Context) -> Op:
+def _merge_of(walker: Walker, syntax: BranchesSyntax, ctx: Context) -> Op:
     try:
-        word = item.merge.evaluate(ctx.env) if item.merge is not None else "concat"
+        word = syntax.merge.evaluate(ctx.env) if syntax.merge is not None else "concat"
     except ArchError:
-        word = item.merge.text if item.merge is not None else ""
+        word = syntax.merge.text if syntax.merge is not None else ""
     if not isinstance(word, str) or word not in MERGES:
-        span = item.merge.span if item.merge is not None else item.span
+        span = syntax.merge.span if syntax.merge is not None else syntax.span
         raise error(
             "E0308",
             f"`merge` is concat, add or mul, not {show(word)}",
@@ -204,31 +233,27 @@ def _merge_of(walker: Walker, item: BranchesItem, ctx: Context) -> Op:
 
 
 def _split_branches(
-    walker: Walker, item: BranchesItem, inside: Place, cursor: int, ctx: Context, origin: Origin
+    walker: Walker, syntax: BranchesSyntax, inside: Place, cursor: int, ctx: Context, origin: Origin
 ) -> list[int]:
-    assert item.split is not None
-    count = walker.count(item.split, ctx.env, "`split`")
-    if count != len(item.branches):
-        raise error("E0308", f"`split` is {count}, and there are {len(item.branches)} branches", item.split.span)
+    assert syntax.split is not None
+    count = walker.count(syntax.split, ctx.env, "`split`")
+    if count != len(syntax.branches):
+        raise error("E0308", f"`split` is {count}, and there are {len(syntax.branches)} branches", syntax.split.span)
     out = []
-    for part in walker.slices(count, cursor, item.split.span):
+    for part in slices(walker, count, cursor, syntax.split.span):
         path = walker.builder.implied_path(inside.scope.path, "slice")
         out.append(walker.builder.add(part, [cursor], path, inside.scope, origin))
     return out
 
 
-def dense(walker: Walker, item: DenseItem, inside: Place, cursor: int, ctx: Context) -> int | None:
-    assert item.repeat is not None
-    walker.need_one(cursor, item)
-    count = walker.count(item.repeat, ctx.env)
-    origin = Origin(item.span, ctx.call)
-    counter = Counter()
+def dense(walker: Walker, syntax: DenseSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+    assert syntax.repeat is not None
+    walker.require_one(cursor, syntax)
+    count = walker.count(syntax.repeat, ctx.env)
+    origin = Origin(syntax.span, ctx.call)
     given: int | None = None
-    for k in range(count):
-        env = Env({"i": k, "first": k == 0, "last": k == count - 1}, ctx.env)
-        key = copy_name(item.pattern, k) if item.pattern else None
-        spot = Place(inside.scope, inside.inner, key, None if key else counter)
-        new = walker.item(item.layer, spot, cursor, ctx._replace(env=env, frame=Frame(ctx.frame)))
+    for spot, env in copies(count, syntax.pattern, inside, Counter(), ctx.env):
+        new = walker.node(syntax.layer, spot, cursor, ctx._replace(env=env, frame=Frame(ctx.frame)))
         if new is None:
             continue
         path = walker.builder.implied_path(inside.scope.path, "concat")

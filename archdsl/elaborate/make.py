@@ -14,7 +14,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_me
 from archdsl.language.document import OpDefaults
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.read_nodes import words_of
-from archdsl.language.syntax import OpItem, Part, Written
+from archdsl.language.syntax import OpSyntax, Part, Written
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import KINDS, Conv, Deconv, DwConv
 from archdsl.ops.base import Op
@@ -36,7 +36,7 @@ class Parts(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """An item with its defaults laid under, the same for every copy of it."""
+    """A node with its defaults laid under, the same for every copy of it."""
 
     fields: dict[str, Written]
     norm: Part | None
@@ -51,32 +51,32 @@ class OpMaker:
     made: dict[int, Parts] = field(default_factory=dict)
     ops: dict[object, Op] = field(default_factory=dict)
     """Ops by their fields: a spec says the same op many times, and making one is what takes longest."""
-    keep: list[OpItem] = field(default_factory=list)
-    """The items whose ids are keys above: an id is only unique while its object lives."""
+    keep: list[OpSyntax] = field(default_factory=list)
+    """The nodes whose ids are keys above: an id is only unique while its object lives."""
 
-    def parts(self, item: OpItem, env: Env) -> Parts:
-        """The ops that an item says. Raises E0305 to E0308, E0311, E0315."""
-        cached = self.made.get(id(item))
+    def parts(self, syntax: OpSyntax, env: Env) -> Parts:
+        """The ops that a node says. Raises E0305 to E0308, E0311, E0315."""
+        cached = self.made.get(id(syntax))
         if cached is not None:
             return cached
-        plan = self.plans.get(id(item)) or self._plan(item)
+        plan = self.plans.get(id(syntax)) or self._plan(syntax)
         norm = self._part(plan.norm, "norm", env)
         act = self._part(plan.act, "act", env)
         fields = plan.fields
-        values = {name: _evaluate(item.op, name, w, env) for name, w in fields.items()}
-        if "bias" in item.op.model_fields and "bias" not in values:
+        values = {name: _evaluate(syntax.op, name, w, env) for name, w in fields.items()}
+        if "bias" in syntax.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
-        made = Parts(self._make(item.op, values, fields, item.span), norm, act, item.fields)
+        made = Parts(self._make(syntax.op, values, fields, syntax.span), norm, act, syntax.fields)
         if plan.constant:
-            self.made[id(item)] = made
+            self.made[id(syntax)] = made
         return made
 
-    def _plan(self, item: OpItem) -> _Plan:
-        under = self.under(item.op)
-        fields = item.fields
+    def _plan(self, syntax: OpSyntax) -> _Plan:
+        under = self.under(syntax.op)
+        fields = syntax.fields
         if under.fields:
-            fields = {**{k: w for k, w in under.fields.items() if k in item.op.model_fields}, **item.fields}
-        norm, act = item.norm or under.norm, item.act or under.act
+            fields = {**{k: w for k, w in under.fields.items() if k in syntax.op.model_fields}, **syntax.fields}
+        norm, act = syntax.norm or under.norm, syntax.act or under.act
         constant = not any(w.names for w in fields.values())
         for part in (norm, act):
             if part is not None:
@@ -85,8 +85,8 @@ class OpMaker:
                 constant = constant and not named and not any(w.names for w in part.fields.values())
         plan = _Plan(fields, norm, act, constant)
         if not constant:  # a constant one is made once
-            self.plans[id(item)] = plan
-        self.keep.append(item)
+            self.plans[id(syntax)] = plan
+        self.keep.append(syntax)
         return plan
 
     def under(self, op: type[Op]) -> OpDefaults:
@@ -123,11 +123,11 @@ class OpMaker:
             made = self.ops[key] = make(op, data, fields, span)
         return made
 
-    def projection(self, span: Span, op: type[Op], fields: dict[str, Written]) -> OpItem:
+    def projection(self, span: Span, op: type[Op], fields: dict[str, Written]) -> OpSyntax:
         """The implied 1x1 convolution on a shortcut: the file's defaults for a conv, without activation."""
         from archdsl.language import expressions
 
-        return OpItem(span=span, op=op, fields=fields, act=Part(Written(span, expressions.literal(None, span))))
+        return OpSyntax(span=span, op=op, fields=fields, act=Part(Written(span, expressions.literal(None, span))))
 
 
 def _mark(value: Any) -> object:

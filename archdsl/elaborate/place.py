@@ -10,7 +10,7 @@ from archdsl.diagnostics import CallSite, Origin, error
 from archdsl.elaborate.build import Builder
 from archdsl.graph import Scope, ScopeKind
 from archdsl.language.expressions import Env
-from archdsl.language.syntax import Item
+from archdsl.language.syntax import SyntaxNode
 from archdsl.ops.base import Op
 
 
@@ -39,7 +39,7 @@ class Frame:
 
     parent: Frame | None
     names: dict[str, Member] = field(default_factory=dict)
-    later: Mapping[str, Item] = field(default_factory=dict)
+    later: Mapping[str, SyntaxNode] = field(default_factory=dict)
     """All nodes of the sequence by name, also those not built yet."""
     left_out: set[str] = field(default_factory=set)
     """Nodes of several inputs that `when` left out: nothing stands for them."""

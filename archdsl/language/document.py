@@ -12,7 +12,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, So
 from archdsl.language.expressions import Env, Expr, Value, show
 from archdsl.language.forms import Paper, Preprocess
 from archdsl.language.read_nodes import written
-from archdsl.language.syntax import Item, Part, Ref, Written
+from archdsl.language.syntax import Part, Ref, SyntaxNode, Written
 from archdsl.language.validate import frozen
 from archdsl.ops import KINDS
 from archdsl.source import Map, Scalar, Seq, Tree
@@ -50,7 +50,7 @@ class Block(NamedTuple):
     name: str
     params: tuple[BlockParam, ...]
     inputs: tuple[str, ...]
-    body: Item
+    body: SyntaxNode
     span: Span
 
 
@@ -65,7 +65,7 @@ class OpDefaults(NamedTuple):
 class AuxDecl(NamedTuple):
     name: str
     source: Ref
-    body: Item
+    body: SyntaxNode
     weight: float
     span: Span
 
@@ -96,7 +96,7 @@ class Document:
     defaults: dict[str, OpDefaults]
     naming: str
     blocks: dict[str, Block]
-    net: Item
+    net: SyntaxNode
     net_span: Span
     aux: tuple[AuxDecl, ...]
     outputs: tuple[tuple[str, Ref], ...] | None
@@ -106,7 +106,7 @@ class Document:
     claims: tuple[Claim, ...]
     variants: tuple[str, ...]
     problems: tuple[Diagnostic, ...] = ()
-    """Errors of single nodes, which stand as `BrokenItem`s: elaboration goes on around them and tells all at once."""
+    """Errors of single nodes, which stand as `BrokenSyntax`s: elaboration goes on around them and tells all at once."""
 
     def symbols(self) -> dict[str, Value]:
         """Names of kinds and blocks, which stand for themselves."""

@@ -28,7 +28,7 @@ from archdsl.language.read_sections import (
     ref_of,
     text_of,
 )
-from archdsl.language.syntax import BrokenItem, Item, Ref
+from archdsl.language.syntax import BrokenSyntax, Ref, SyntaxNode
 from archdsl.language.validate import plain, validate
 from archdsl.ops import KINDS
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
@@ -85,7 +85,7 @@ class _Builder:
         self._known_keys()
         self._check_name()
         net = self.tree.get("net")
-        nothing = Item(span=self.tree.span)
+        nothing = SyntaxNode(span=self.tree.span)
         document = Document(
             source=self.source,
             tree=self.tree,
@@ -220,7 +220,7 @@ class _Builder:
         out: dict[str, Block] = {}
         for _, entry in _entries(tree, "blocks"):
             name = block_name(entry.key.text)
-            broken = Block(name, (), (), BrokenItem(span=entry.key.span), entry.key.span)
+            broken = Block(name, (), (), BrokenSyntax(span=entry.key.span), entry.key.span)
             block = self.reader.attempt(partial(self._block, entry), broken)
             if block.name in out:
                 self.report.add(

@@ -1,4 +1,4 @@
-"""Reads nodes: a located tree becomes items, its structure checked and its expressions parsed.
+"""Reads nodes: a located tree becomes syntax nodes, its structure checked and its expressions parsed.
 
 Short strings go through `shorthand.desugar` first, so only the long form is read here. The keys of every
 composite are those of its model in `forms`.
@@ -20,19 +20,19 @@ from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
 from archdsl.language.names import check_dotted, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.language.syntax import (
-    BranchesItem,
-    BrokenItem,
-    CallItem,
-    DenseItem,
-    DoItem,
-    Item,
+    BranchesSyntax,
+    BrokenSyntax,
+    CallSyntax,
+    DenseSyntax,
+    DoSyntax,
     Key,
-    ListItem,
-    MapItem,
-    OpItem,
+    ListSyntax,
+    MapSyntax,
+    OpSyntax,
     Part,
     Ref,
-    ResidualItem,
+    ResidualSyntax,
+    SyntaxNode,
     Written,
 )
 from archdsl.ops import KINDS
@@ -49,7 +49,7 @@ def written(tree: Tree, words: frozenset[str] = frozenset()) -> Written:
     if isinstance(tree, Map):
         raise error("E0202", "a number, word, list or expression is expected here, not a mapping", tree.span)
     if isinstance(tree, Seq):
-        return Written(tree.span, None, tuple(written(item, words) for item in tree.items))
+        return Written(tree.span, None, tuple(written(one, words) for one in tree.items))
     if isinstance(tree.value, str) and tree.value not in words:
         return Written(tree.span, expressions.parse(tree))
     return Written(tree.span, expressions.literal(tree.value, tree.span))
@@ -83,7 +83,7 @@ def text(tree: Tree, what: str) -> str:
 
 
 class Reader:
-    """Makes items of trees, collecting what is wrong. A faulty node is reported and becomes a `BrokenItem`."""
+    """Makes syntax nodes of trees, collecting what is wrong. A faulty node is reported and becomes a `BrokenSyntax`."""
 
     def __init__(self, report: Report, blocks: Collection[str] = ()) -> None:
         self.report = report
@@ -97,11 +97,11 @@ class Reader:
             self.report.extend(e.diagnostics)
             return fallback
 
-    def child(self, tree: Tree, fallback: Span | None = None) -> Item:
-        """Any node; a faulty one is reported and gives a `BrokenItem`."""
-        return self.attempt(partial(self.item, tree, fallback), BrokenItem(span=tree.span))
+    def child(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
+        """Any node; a faulty one is reported and gives a `BrokenSyntax`."""
+        return self.attempt(partial(self.node, tree, fallback), BrokenSyntax(span=tree.span))
 
-    def item(self, tree: Tree, fallback: Span | None = None) -> Item:
+    def node(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
         """Any node. Raises ArchError where the node itself is faulty; faulty children are reported."""
         if isinstance(tree, Scalar):
             if not isinstance(tree.value, str):
@@ -113,22 +113,22 @@ class Reader:
             return self.headed(tree)
         return self.mapping(tree)
 
-    def sequence(self, tree: Seq) -> ListItem:
-        return ListItem(span=tree.span, items=tuple(self.child(t) for t in tree.items))
+    def sequence(self, tree: Seq) -> ListSyntax:
+        return ListSyntax(span=tree.span, items=tuple(self.child(t) for t in tree.items))
 
-    def mapping(self, tree: Map) -> MapItem:
-        entries: list[tuple[Key, Item]] = []
+    def mapping(self, tree: Map) -> MapSyntax:
+        entries: list[tuple[Key, SyntaxNode]] = []
         self._check_words(tree)
         for entry in tree.entries.values():
             if entry.key.text in _BESIDE:
-                entries.append((Key("", None, entry.key.span), BrokenItem(span=entry.key.span)))
+                entries.append((Key("", None, entry.key.span), BrokenSyntax(span=entry.key.span)))
                 continue
             key = self.attempt(partial(self.key, entry.key), None)
-            item = self.child(entry.value, entry.key.span)
+            syntax = self.child(entry.value, entry.key.span)
             if key is None:
-                key, item = Key(entry.key.text, entry.key.text, entry.key.span), BrokenItem(span=entry.value.span)
-            entries.append((key, item))
-        return MapItem(span=tree.span, entries=tuple(entries))
+                key, syntax = Key(entry.key.text, entry.key.text, entry.key.span), BrokenSyntax(span=entry.value.span)
+            entries.append((key, syntax))
+        return MapSyntax(span=tree.span, entries=tuple(entries))
 
     def _check_words(self, tree: Map) -> None:
         """Reports keys of a sequence that only mean something beside a head word, or look like one."""
@@ -160,7 +160,7 @@ class Reader:
         name = check_dotted(scalar)
         return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
 
-    def headed(self, tree: Map) -> Item:
+    def headed(self, tree: Map) -> SyntaxNode:
         """A mapping with a head word: an op, a call or a composite."""
         heads = [head for head in HEADS if head in tree.entries]
         if len(heads) > 1:
@@ -177,25 +177,25 @@ class Reader:
         if head == "op":
             return self._op(tree, value, common)
         unknown = _unknown_keys(tree, head)
-        item = self._composite(tree, head, value, common)
+        syntax = self._composite(tree, head, value, common)
         if unknown:
             raise ArchError(unknown)
-        return item
+        return syntax
 
-    def _composite(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> Item:
+    def _composite(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> SyntaxNode:
         if head == "call":
             if not isinstance(value, Scalar) or not isinstance(value.value, str):
                 raise error("E0202", "`call` names a block, e.g. `block(64, 2)`", value.span)
-            return CallItem(call=expressions.parse_call(value), **common)
+            return CallSyntax(call=expressions.parse_call(value), **common)
         common["then"] = self._child(tree, "then")
         if head == "do":
-            return DoItem(body=self.child(value), **common)
+            return DoSyntax(body=self.child(value), **common)
         if head == "residual":
             return self._residual(tree, value, common)
         if head == "dense":
             if common["repeat"] is None:
                 raise error("E0203", "`dense` needs `repeat`, the number of its layers", tree.entries[head].key.span)
-            return DenseItem(layer=self.child(value), **common)
+            return DenseSyntax(layer=self.child(value), **common)
         return self._branches(tree, head, value, common)
 
     def _common(self, tree: Map) -> dict[str, Any]:
@@ -213,11 +213,11 @@ class Reader:
             common["pattern"] = check_pattern(pattern)
         return common
 
-    def _child(self, tree: Map, name: str) -> Item | None:
+    def _child(self, tree: Map, name: str) -> SyntaxNode | None:
         value = tree.get(name)
         return self.child(value, tree.entries[name].key.span) if value is not None else None
 
-    def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpItem:
+    def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpSyntax:
         if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in KINDS:
             name = value.text[:60] if isinstance(value, Scalar) else ""
             raise error(
@@ -226,7 +226,7 @@ class Reader:
         op = KINDS[value.value]
         own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
         fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
-        result = OpItem(
+        result = OpSyntax(
             op=op,
             fields=op_fields(op, fields, {k: tree.entries[k].key.span for k in own}),
             norm=part(tree, "norm"),
@@ -237,11 +237,11 @@ class Reader:
             raise error("E0309", "`split` has several outputs, so neither norm nor activation", tree.span)
         return result
 
-    def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualItem:
+    def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualSyntax:
         common["span"] = tree.entries["residual"].key.span
         body = self.child(value, common["span"])
         scale, shortcut = tree.get("scale"), tree.get("shortcut")
-        result = ResidualItem(body=body, **common)
+        result = ResidualSyntax(body=body, **common)
         result.scale = expression(scale, "scale") if scale is not None else None
         if shortcut is not None:
             result.shortcut_span = shortcut.span
@@ -251,8 +251,8 @@ class Reader:
             )
         return result
 
-    def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesItem:
-        branches: list[tuple[Key | None, Item]] = []
+    def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesSyntax:
+        branches: list[tuple[Key | None, SyntaxNode]] = []
         common["span"] = tree.entries[head].key.span
         if isinstance(value, Seq):
             branches = [(None, i) for i in self.sequence(value).items]
@@ -266,7 +266,7 @@ class Reader:
                 help=f"e.g. `{head}: {{branch1: 1x1 conv 64, branch2: 3x3 conv 64}}`",
             )
         merge, split = tree.get("merge"), tree.get("split")
-        return BranchesItem(
+        return BranchesSyntax(
             branches=tuple(branches),
             merge=expression(merge, "merge") if merge is not None else None,
             split=expression(split, "split") if split is not None else None,

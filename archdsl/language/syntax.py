@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from archdsl.diagnostics import Span
 from archdsl.language.expressions import Call, Env, Expr, Value
@@ -50,29 +50,29 @@ class Part(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class Item:
-    """What every node may carry."""
+class SyntaxNode:
+    """One node as written, before it is expanded: what every kind of them may carry."""
 
     span: Span
     repeat: Expr | None = None
     pattern: str | None = None
     sources: tuple[Ref, ...] | None = None
     when: Expr | None = None
-    then: Item | None = None
+    then: SyntaxNode | None = None
     doc: str = ""
 
     def expressions(self) -> Iterator[Expr | Written]:
-        """Those of the item's own text, its nested items not included."""
+        """Those of the node's own text, those of nested nodes not included."""
         if self.when is not None:
             yield self.when
 
-    def nested(self) -> Iterator[Item]:
+    def nested(self) -> Iterator[SyntaxNode]:
         if self.then is not None:
             yield self.then
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class OpItem(Item):
+class OpSyntax(SyntaxNode):
     op: type[Op]
     fields: dict[str, Written]
     norm: Part | None = None
@@ -81,7 +81,7 @@ class OpItem(Item):
     """No field needs an environment, so the op can be built once."""
 
     def expressions(self) -> Iterator[Expr | Written]:
-        yield from Item.expressions(self)
+        yield from SyntaxNode.expressions(self)
         yield from self.fields.values()
         for part in (self.norm, self.act):
             if part is not None:
@@ -90,32 +90,32 @@ class OpItem(Item):
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class CallItem(Item):
+class CallSyntax(SyntaxNode):
     call: Call
 
     def expressions(self) -> Iterator[Expr | Written]:
-        yield from Item.expressions(self)
+        yield from SyntaxNode.expressions(self)
         for arg in self.call.args:
             yield arg.value
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class ListItem(Item):
-    items: tuple[Item, ...]
+class ListSyntax(SyntaxNode):
+    items: tuple[SyntaxNode, ...]
 
-    def nested(self) -> Iterator[Item]:
-        yield from Item.nested(self)
+    def nested(self) -> Iterator[SyntaxNode]:
+        yield from SyntaxNode.nested(self)
         yield from self.items
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class MapItem(Item):
-    entries: tuple[tuple[Key, Item], ...]
+class MapSyntax(SyntaxNode):
+    entries: tuple[tuple[Key, SyntaxNode], ...]
 
-    def nested(self) -> Iterator[Item]:
-        yield from Item.nested(self)
-        for _, item in self.entries:
-            yield item
+    def nested(self) -> Iterator[SyntaxNode]:
+        yield from SyntaxNode.nested(self)
+        for _, syntax in self.entries:
+            yield syntax
 
 
 class Key(NamedTuple):
@@ -127,64 +127,61 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class DoItem(Item):
+class DoSyntax(SyntaxNode):
     """`do:` holds any node, so that a repeat, a condition or a source can be put beside it."""
 
-    body: Item
+    body: SyntaxNode
 
-    def nested(self) -> Iterator[Item]:
-        yield from Item.nested(self)
+    def nested(self) -> Iterator[SyntaxNode]:
+        yield from SyntaxNode.nested(self)
         yield self.body
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class ResidualItem(Item):
-    body: Item
-    shortcut: Item | str = "project"
+class ResidualSyntax(SyntaxNode):
+    body: SyntaxNode
+    shortcut: SyntaxNode | str = "project"
     """A node, or one of the words `project`, `pad`, `none`."""
     shortcut_span: Span | None = None
     scale: Expr | None = None
 
     def expressions(self) -> Iterator[Expr | Written]:
-        yield from Item.expressions(self)
+        yield from SyntaxNode.expressions(self)
         if self.scale is not None:
             yield self.scale
 
-    def nested(self) -> Iterator[Item]:
-        yield from Item.nested(self)
+    def nested(self) -> Iterator[SyntaxNode]:
+        yield from SyntaxNode.nested(self)
         yield self.body
-        if isinstance(self.shortcut, Item):
+        if isinstance(self.shortcut, SyntaxNode):
             yield self.shortcut
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class BranchesItem(Item):
-    branches: tuple[tuple[Key | None, Item], ...]
+class BranchesSyntax(SyntaxNode):
+    branches: tuple[tuple[Key | None, SyntaxNode], ...]
     merge: Expr | None = None
     split: Expr | None = None
 
     def expressions(self) -> Iterator[Expr | Written]:
-        yield from Item.expressions(self)
+        yield from SyntaxNode.expressions(self)
         yield from (e for e in (self.merge, self.split) if e is not None)
 
-    def nested(self) -> Iterator[Item]:
-        yield from Item.nested(self)
-        for _, item in self.branches:
-            yield item
+    def nested(self) -> Iterator[SyntaxNode]:
+        yield from SyntaxNode.nested(self)
+        for _, syntax in self.branches:
+            yield syntax
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class DenseItem(Item):
-    layer: Item
+class DenseSyntax(SyntaxNode):
+    layer: SyntaxNode
 
-    def nested(self) -> Iterator[Item]:
-        yield from Item.nested(self)
+    def nested(self) -> Iterator[SyntaxNode]:
+        yield from SyntaxNode.nested(self)
         yield self.layer
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class BrokenItem(Item):
+class BrokenSyntax(SyntaxNode):
     """Stands where a node was faulty, so that the rest can still be checked. Its errors are reported already."""
-
-
-AnyItem: TypeAlias = OpItem | CallItem | ListItem | MapItem | DoItem | ResidualItem | BranchesItem | DenseItem

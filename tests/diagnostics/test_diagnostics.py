@@ -13,8 +13,6 @@ import pytest
 
 import archdsl
 from archdsl.diagnostics import (
-    MAX_COPIES,
-    MAX_DIFFERENT,
     ArchError,
     Diagnostic,
     Enough,
@@ -29,6 +27,7 @@ from archdsl.diagnostics import (
     to_json,
     to_sarif,
 )
+from archdsl.diagnostics.report import MAX_COPIES, MAX_DIFFERENT
 
 FOLDER = Path(__file__).parent / "goldens"
 SPECS = sorted(FOLDER.glob("*.yaml"))

@@ -94,7 +94,7 @@ def test_the_cost(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_page_says_the_limits() -> None:
     from archdsl.backends.weights import safetensors
     from archdsl.drawing.request import TIME_LIMIT_S
-    from archdsl.elaborate import bound
+    from archdsl.elaborate import limits as networks
     from archdsl.frontends import limits as imports
     from archdsl.language.expressions import MAX_DEPTH
     from archdsl.runtime import model, preprocess
@@ -104,7 +104,7 @@ def test_the_page_says_the_limits() -> None:
     page = (DOCS / "trust.md").read_text()
     for said in (
         f"{limits.MAX_BYTES >> 20} MiB, {limits.MAX_NODES:,} keys and values, {limits.MAX_DEPTH} levels; aliases stand for {limits.MAX_ALIASED:,}",
-        f"{bound.MAX_NODES:,} nodes; {bound.MAX_DEPTH} blocks",
+        f"{networks.MAX_NODES:,} nodes; {networks.MAX_DEPTH} blocks",
         f"{MAX_EXTENDS} files in a chain; {MAX_VARIANTS} variants",
         f"| {MAX_DEPTH} levels, whole numbers",
         f"| {TIME_LIMIT_S:g} s, then",

@@ -1,0 +1,135 @@
+"""Ops: a written op becomes one node, or several with the norm, the activation and the flatten that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from archdsl.diagnostics import ArchError, Origin, Span, error
+from archdsl.elaborate.again import check_fit, earlier
+from archdsl.elaborate.build import SEVERAL
+from archdsl.elaborate.place import Context, Member, Place, join, name_parts
+from archdsl.elaborate.walk import Walker
+from archdsl.graph import Node
+from archdsl.language.syntax import OpSyntax, Written
+from archdsl.ops import Again, Fc, Flatten, Slice
+from archdsl.ops.base import Op, OpError, divisors
+from archdsl.ops.reshape import Identity, Split
+from archdsl.shapes import at
+
+
+def op(walker: Walker, syntax: OpSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+    """An op with the norm and the activation behind it, and the flatten before an `fc`."""
+    for i in inputs:
+        walker.require_one(i, syntax)
+    shape = walker.receive(inputs[0])
+    shapes = [walker.builder.shape(i) for i in inputs]
+    parts = walker.maker.parts(syntax, ctx.env)
+    origin = Origin(syntax.span, ctx.call)
+    if None not in shapes:  # what failed may stand for another number of inputs
+        _check_arity(syntax, parts.main, inputs)
+    if isinstance(parts.main, Split):
+        return _split(walker, parts.main, place, inputs[0], origin, parts.span("parts", syntax.span))
+    if isinstance(parts.main, Identity) and place.anonymous and not (parts.norm or parts.act):
+        return inputs[0]
+    main, again = parts.main, None
+    if isinstance(main, Again):
+        again = earlier(walker.builder, main.node, parts.span("node", syntax.span), ctx.frame, place.scope)
+        main = again.op
+    flatten = isinstance(main, Fc) and main.kernel is None and shape is not None and len(shape) == 3
+    if None not in shapes and again is None:
+        try:
+            main = main.settle([s for s in shapes if s is not None])
+        except OpError as e:
+            walker.builder.explain(e, inputs, origin, parts.written)
+            return walker.builder.fail(place.scope, origin)
+    behind = [p for p in (parts.norm, parts.act) if p is not None]
+    named = name_parts([parts.main if again else main, *behind], place, walker.document.naming, walker.scopes, origin)
+    if again is not None and named[0][1].scope is not place.scope:
+        raise error(
+            "E0420",
+            "norm and activation both have tensors here, so this would be a module of its own",
+            syntax.span,
+            help="write the activation as a node of its own, behind this one",
+        )
+    sources = [_flattened(walker, inputs, *named[0], origin)] if flatten else inputs
+    return _add_parts(walker, [main, *behind], named, sources, place, origin, parts.written, again)
+
+
+def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: Place, origin: Origin) -> int:
+    """The flatten that is implied before the node at `path`."""
+    base = path if "/" not in path else path.rsplit("/", 1)[0]
+    implied = walker.builder.implied_path(base, "flatten")
+    return walker.builder.add(Flatten.model_construct(), inputs, implied, spot.scope, origin)
+
+
+def _add_parts(
+    walker: Walker,
+    ops: Sequence[Op],
+    named: Sequence[tuple[str, Place]],
+    sources: Sequence[int],
+    place: Place,
+    origin: Origin,
+    written: Mapping[str, Written],
+    again: Node | None,
+) -> int:
+    """Adds the ops of one written node, each reading the one before; the first runs the tensors of `again`."""
+    for number, (part, (path, spot)) in enumerate(zip(ops, named, strict=True)):
+        fields, runs = ({}, None) if number else (written, again)  # equal ops may be one object
+        if runs is not None:
+            check_fit(runs, [walker.builder.shape(i) for i in sources], origin.span)
+        sources = [walker.builder.add(part, sources, path, spot.scope, origin, fields, runs)]
+        if "/" not in path and spot.scope is not place.scope:
+            spot.inner[path.rsplit(".", 1)[-1]] = Member(sources[0])
+    for _, spot in named:
+        if spot.scope is not place.scope:
+            walker.scopes.close(spot)
+    return sources[0]
+
+
+def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
+    least, most = op.arity
+    if len(inputs) < least:
+        raise error(
+            "E0414",
+            f"`{op.kind}` reads at least {least} nodes, and only {len(inputs)} is given",
+            syntax.span,
+            help=f"name them: `{op.kind} <- a, b`",
+        )
+    if most is not None and len(inputs) > most:
+        raise error(
+            "E0414",
+            f"`{op.kind}` reads one node, not {len(inputs)}",
+            syntax.span,
+            help="put a `concat`, `add` or `mul` before it",
+        )
+
+
+def _split(walker: Walker, split: Split, place: Place, cursor: int, origin: Origin, span: Span) -> int:
+    if place.anonymous:
+        raise error(
+            "E0504",
+            "`split` needs a name, by which its parts are read",
+            origin.span,
+            help="`parts: split 2`, then `<- parts.0`",
+        )
+    inside = walker.scopes.open(place, "sequence", origin)
+    walker.several = tuple(f"{place.key}.{n}" for n in range(min(split.parts, 4)))
+    for n, part in enumerate(slices(walker, split.parts, cursor, span)):
+        path = join(inside.scope.path, str(n))
+        inside.inner[str(n)] = Member(walker.builder.add(part, [cursor], path, inside.scope, origin))
+    walker.scopes.close(inside)
+    return SEVERAL
+
+
+def slices(walker: Walker, count: int, cursor: int, span: Span) -> list[Slice]:
+    """Equal parts of the channels. Raises E0403 where they do not divide."""
+    shape = walker.builder.shape(cursor)
+    if shape is None:
+        raise ArchError(())
+    channels = at(shape[0])
+    if channels % count:
+        raise error(
+            "E0403", f"{channels} channels cannot be split into {count} equal parts", span, help=divisors(channels)
+        )
+    each = channels // count
+    return [Slice(start=n * each, end=(n + 1) * each) for n in range(count)]

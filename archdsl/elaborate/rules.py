@@ -1,0 +1,56 @@
+"""What each class of syntax node becomes: the table that the walk is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from archdsl.diagnostics import Origin
+from archdsl.elaborate import composites
+from archdsl.elaborate.calls import call
+from archdsl.elaborate.op_nodes import op
+from archdsl.elaborate.place import Context, Place
+from archdsl.elaborate.walk import Fill, Rule, Walker
+from archdsl.graph import ScopeKind
+from archdsl.language.syntax import (
+    BranchesSyntax,
+    BrokenSyntax,
+    CallSyntax,
+    DenseSyntax,
+    DoSyntax,
+    ListSyntax,
+    MapSyntax,
+    OpSyntax,
+    ResidualSyntax,
+    SyntaxNode,
+)
+
+
+def _broken(walker: Walker, syntax: BrokenSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int:
+    """A placeholder: the node's errors are reported already."""
+    place.take()
+    return walker.builder.fail(place.scope, Origin(syntax.span, ctx.call))
+
+
+def _do(walker: Walker, syntax: DoSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+    """The node that `do` holds, in its place; with a `then` a sequence of both."""
+    if syntax.then is None:
+        return walker.node(syntax.body, place, walker.one(syntax, inputs), ctx)
+    return walker.composite("sequence", composites.do, syntax, place, inputs, ctx)
+
+
+def _scoped(kind: ScopeKind, fill: Fill) -> Rule:
+    """The rule of a composite whose scope is of this kind."""
+    return lambda walker, *arguments: walker.composite(kind, fill, *arguments)
+
+
+RULES: Mapping[type[SyntaxNode], Rule] = {
+    OpSyntax: op,
+    CallSyntax: call,
+    BrokenSyntax: _broken,
+    DoSyntax: _do,
+    ListSyntax: _scoped("sequence", composites.sequence),
+    MapSyntax: _scoped("sequence", composites.mapping),
+    ResidualSyntax: _scoped("residual", composites.residual),
+    BranchesSyntax: _scoped("branches", composites.branches),
+    DenseSyntax: _scoped("dense", composites.dense),
+}
