@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archdsl.network import Network as Network
     from archdsl.network import load as load
     from archdsl.network import loads as loads
+    from archdsl.timing.bench import bench as bench
     from archdsl.verification.job import verify as verify
 
 _PLACES = {
@@ -39,6 +40,7 @@ _PLACES = {
     "list": "library.listing",
     "check": "library.check",
     "verify": "verification.job",
+    "bench": "timing.bench",
 }
 """Every public name, and the module that defines it. A module is imported when one of its names is first used.
 

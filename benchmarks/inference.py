@@ -73,7 +73,7 @@ def bench(name: str, given: Path, batch: int, seconds: float, ways: tuple[str, .
 
 def row(found: list[dict[str, Any]], ways: tuple[str, ...]) -> list[str]:
     """Our time by that of each other way: below 1 we are faster."""
-    times = {one["kind"]: one for one in found}
+    times = {one["contestant"]: one for one in found}
     ours = times["archdsl"]
     cells = [ours["network"], str(ours["batch"]), f"{ours['p50_ms']:.1f}"]
     for way in ways:
@@ -89,7 +89,7 @@ def int8(name: str, batch: int, seconds: float) -> list[str]:
     from PIL import Image
 
     from archdsl.network import load
-    from archdsl.timing.job import Job
+    from archdsl.timing.task import Task
     from archdsl.timing.turns import Contest
 
     shape = load(name).input
@@ -114,7 +114,9 @@ def int8(name: str, batch: int, seconds: float) -> list[str]:
         )
         with Contest(folder) as contest:
             for precision in ("fp32", "int8"):
-                contest.add(Job("archdsl", f"{folder}/{precision}.onnx", "", "", {"input": (batch, *shape)}, threads=2))
+                contest.add(
+                    Task("archdsl", f"{folder}/{precision}.onnx", "", "", {"input": (batch, *shape)}, threads=2)
+                )
             first, second = contest.timings(seconds)
     said = " ".join(line.strip() for line in told.stdout.splitlines() if "cosine" in line or "top-1" in line)
     return [name, str(batch), f"{first.p50_ms:.1f}", f"{second.p50_ms:.1f}", f"{second.ratio[0]:.2f}", said]

@@ -23,8 +23,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from archdsl.runtime.session import Tuning, open_session
-from archdsl.timing.contestants import inputs
-from archdsl.timing.job import Job
+from archdsl.timing.task import Task
+from archdsl.timing.torch_module import inputs
 
 RUNS = 20
 _KERNEL = "_kernel_time"
@@ -62,28 +62,32 @@ class NodeTime:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
+    """The nodes of a network in the order in which they ran, on the processor."""
+
+    network: str
+    batch: int
     machine: Machine
     nodes: tuple[NodeTime, ...]
-    """In the order in which they ran."""
 
     @property
     def ms(self) -> float:
+        """Milliseconds of a run of the whole batch."""
         return sum(node.ms for node in self.nodes)
 
 
-def profile(job: Job, runs: int = RUNS) -> Profile:
-    """The nodes of the job's model on the processor, the middle of `runs` runs. Raises E0805 where it cannot run."""
-    machine = _machine(job.threads)
+def profile(task: Task, runs: int = RUNS) -> Profile:
+    """The nodes of the task's model on the processor, the median of `runs` runs. Raises E0805 if it cannot run."""
+    machine = _machine(task.threads)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         session = open_session(
-            Path(job.model), "cpu", Tuning(threads=job.threads, profile=str(Path(folder) / "profile"))
+            Path(task.model), "cpu", Tuning(threads=task.threads, profile=str(Path(folder) / "profile"))
         )
-        given = dict(zip(session.inputs, inputs(job).values(), strict=True))
+        given = dict(zip(session.inputs, inputs(task).values(), strict=True))
         for _ in range(runs + 2):
             session.run(given)
         events = json.loads(Path(session.inference.end_profiling()).read_text(encoding="utf-8"))
-    model = onnx.load(job.model, load_external_data=False)
-    return Profile(machine, tuple(_nodes(model, events, machine)))
+    model = onnx.load(task.model, load_external_data=False)
+    return Profile(task.network, task.batch, machine, tuple(_nodes(model, events, machine)))
 
 
 def _nodes(model: onnx.ModelProto, events: Iterable[Mapping[str, Any]], machine: Machine) -> list[NodeTime]:

@@ -7,16 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.timing.job import Job
-
-Progress: TypeAlias = Callable[[int, int], None]
+from archdsl.progress import Progress
+from archdsl.timing.task import Task
 
 ROUNDS = 10
 """Turns of each contestant. The ratio of two is taken turn by turn."""
@@ -29,15 +28,18 @@ the same."""
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of one contestant: milliseconds of a run of the whole batch, at the middle, at 95 %, and the
-    spread (90 % of the runs, as a share of the middle); `images_s` at the middle.
+    """What was measured of one contestant on one network. Times are in milliseconds, for a run of the whole batch.
 
-    `ratio` is its time by that of the first contestant, the middle of the turns, with the least and the largest;
-    `difference` is `max|a - b| / max|b|` of its outputs to the first one's. `peak_bytes` is the whole process's, the
-    library included, `ready_s` what loading, compiling and the first run took.
+    `p50_ms` is the median of the runs, `p95_ms` their 95th percentile, `spread` the width that holds 90 % of them as a
+    share of the median; `images_s` are samples per second at the median. `ratio` is the time divided by that of the
+    first contestant, turn by turn: the median, the least and the largest. `difference` is `max|a - b| / max|b|` of the
+    outputs, `b` those of the first contestant. `peak_bytes` is the most memory of the whole process, libraries included;
+    `ready_s` the seconds for loading, compiling and the first run. `version` names the library.
     """
 
-    kind: str
+    network: str
+    device: str
+    contestant: str
     version: str
     batch: int
     runs: int
@@ -55,21 +57,21 @@ class Timing:
 class _Worker:
     """A contestant's process."""
 
-    def __init__(self, job: Job, folder: str) -> None:
-        self.job = job
-        self.said = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed with the process
+    def __init__(self, task: Task, folder: str) -> None:
+        self.task = task
+        self.stderr = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "archdsl.timing.worker", folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.said,
+            stderr=self.stderr,
             encoding="utf-8",
             env={**_HUGE_PAGES, **os.environ},
         )
         self.turns: list[list[float]] = []
         self.peak_bytes = 0
         try:
-            self.facts = self.ask(job.to_json())
+            self.facts = self.ask(task.to_json())
         except BaseException:
             self.close()
             raise
@@ -84,14 +86,14 @@ class _Worker:
             line = ""
         facts: dict[str, Any] = json.loads(line) if line else {"failed": self._last_words()}
         if "failed" in facts:
-            raise error("E0810", f"`{self.job.kind}` cannot run this network: {facts['failed']}", status=1)
+            raise error("E0810", f"`{self.task.contestant}` cannot run this network: {facts['failed']}", status=1)
         return facts
 
     def run(self, times: int) -> list[float]:
         facts = self.ask({"times": times})
         self.peak_bytes = facts["peak_bytes"]
-        found: list[float] = facts["ms"]
-        return found
+        times_ms: list[float] = facts["ms"]
+        return times_ms
 
     def warm(self) -> int:
         """Runs until it is warm, and returns how many runs that took."""
@@ -111,12 +113,12 @@ class _Worker:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        self.said.close()
+        self.stderr.close()
 
     def _last_words(self) -> str:
         status = self.process.wait()
-        self.said.seek(0)
-        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
+        self.stderr.seek(0)
+        lines = self.stderr.read().decode("utf-8", "replace").strip().splitlines()
         return f"its process ended with status {status}" + (f": {lines[-1][:300]}" if lines else "")
 
 
@@ -137,11 +139,11 @@ class Contest:
         for worker in self.workers:
             worker.close()
 
-    def add(self, job: Job) -> None:
+    def add(self, task: Task) -> None:
         """Starts a contestant. One that cannot run is kept in `failed`, unless it is the first: then it raises
         E0810."""
         try:
-            self.workers.append(_Worker(job, self.folder))
+            self.workers.append(_Worker(task, self.folder))
         except ArchError as problem:
             if not self.workers:
                 raise
@@ -172,15 +174,17 @@ def _timing(worker: _Worker, first: _Worker, warm: int) -> Timing:
     middle = median(runs)
     ratios = [median(a) / median(b) for a, b in zip(worker.turns, first.turns, strict=True)]
     return Timing(
-        worker.job.kind,
+        worker.task.network,
+        worker.task.device,
+        worker.task.contestant,
         worker.facts["version"],
-        worker.job.batch,
+        worker.task.batch,
         len(runs),
         warm,
         middle,
         _at(runs, 0.95),
         (_at(runs, 0.95) - _at(runs, 0.05)) / middle,
-        1000 * worker.job.batch / middle,
+        1000 * worker.task.batch / middle,
         (median(ratios), min(ratios), max(ratios)),
         _difference(worker.facts["outputs"], first.facts["outputs"]),
         worker.peak_bytes,

@@ -1,6 +1,6 @@
 """One contestant in a process of its own: `python -m archdsl.timing.worker`.
 
-A line of JSON comes in, one goes out. The first is the job, whose answer comes when it can run; then `{"times": n}`
+A line of JSON comes in, one goes out. The first is the task, whose answer comes when it can run; then `{"times": n}`
 runs it n times and answers with the milliseconds of each; the end of input ends it. What libraries print goes to
 standard error.
 """
@@ -37,22 +37,22 @@ def main() -> None:
 def _serve(first: dict[str, Any], folder: str, answer: Any) -> None:
     import numpy as np
 
-    from archdsl.timing.contestants import TABLE
-    from archdsl.timing.job import Job
+    from archdsl.timing.contestants import CONTESTANTS
+    from archdsl.timing.task import Task
 
-    job = Job.from_json(first)
-    begun = time.perf_counter()
-    contestant = TABLE[job.kind].make(job)
-    contestant.run()
-    ready = time.perf_counter() - begun
+    task = Task.from_json(first)
+    start = time.perf_counter()
+    runner = CONTESTANTS[task.contestant].make(task)
+    runner.run()
+    ready = time.perf_counter() - start
     path = os.path.join(folder, f"{os.getpid()}.npz")
-    np.savez(path, *contestant.outputs())
-    answer(ready_s=ready, outputs=path, version=contestant.version)
+    np.savez(path, *runner.outputs())
+    answer(ready_s=ready, outputs=path, version=runner.version)
     for line in sys.stdin:
         times = []
         for _ in range(json.loads(line)["times"]):
             start = time.perf_counter()
-            contestant.run()
+            runner.run()
             times.append(1000 * (time.perf_counter() - start))
         answer(ms=times, peak_bytes=_peak())
 

@@ -37,8 +37,8 @@ def difference(folder: str, name: str, precision: str, device: str) -> float:
     import numpy as np
 
     from archdsl.network import load
-    from archdsl.timing.contestants import TABLE
-    from archdsl.timing.job import Job
+    from archdsl.timing.contestants import CONTESTANTS
+    from archdsl.timing.task import Task
 
     shape = load(name).input
     outputs = []
@@ -49,7 +49,7 @@ def difference(folder: str, name: str, precision: str, device: str) -> float:
             if done.returncode:
                 raise SystemExit(done.stderr)
         outputs.append(
-            TABLE["archdsl"].make(Job("archdsl", str(path), "", "", {"input": (4, *shape)}, where)).outputs()[0]
+            CONTESTANTS["archdsl"].make(Task("archdsl", str(path), "", "", {"input": (4, *shape)}, where)).outputs()[0]
         )
     first, second = outputs
     return float(np.abs(second - first).max() / np.abs(first).max())
@@ -78,7 +78,7 @@ def timings(name: str, batch: int, seconds: float, device: str, ways: tuple[str,
 
 
 def row(found: list[dict[str, Any]]) -> list[str]:
-    times = {one["kind"]: one for one in found}
+    times = {one["contestant"]: one for one in found}
     ours = times["archdsl"]
     ratios = [f"{1 / times[way]['ratio'][0]:.2f}" if way in times else "-" for way in WAYS]
     return [
@@ -94,13 +94,15 @@ def row(found: list[dict[str, Any]]) -> list[str]:
 def half(name: str, batch: int, seconds: float, folder: str) -> list[str]:
     """Our float16 file beside our float32 one."""
     from archdsl.network import load
-    from archdsl.timing.job import Job
+    from archdsl.timing.task import Task
     from archdsl.timing.turns import Contest
 
     shape = load(name).input
     with Contest(folder) as contest:
         for precision in ("fp32", "fp16"):
-            contest.add(Job("archdsl", f"{folder}/{name}-{precision}.onnx", "", "", {"input": (batch, *shape)}, "cuda"))
+            contest.add(
+                Task("archdsl", f"{folder}/{name}-{precision}.onnx", "", "", {"input": (batch, *shape)}, "cuda")
+            )
         first, second = contest.timings(seconds)
     return [name, str(batch), f"{first.p50_ms:.2f}", f"{second.p50_ms:.2f}", f"{second.ratio[0]:.2f}"]
 

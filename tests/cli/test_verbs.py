@@ -26,6 +26,14 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("verify", lambda: archdsl.verify("lenet5", batch=0), ["verify", "lenet5", "--batch", "0"]),
     ("verify", lambda: archdsl.verify("lenet5", seed=-1), ["verify", "lenet5", "--seed", "-1"]),
     ("verify", lambda: archdsl.verify("missing.onnx"), ["verify", "missing.onnx"]),
+    ("bench", lambda: archdsl.bench("lenet5", batch=(1, 0)), ["bench", "lenet5", "--batch", "1,0"]),
+    ("bench", lambda: archdsl.bench("lenet5", device="tpu"), ["bench", "lenet5", "--device", "tpu"]),  # type: ignore[arg-type]
+    ("bench", lambda: archdsl.bench("lenet5", against="keras"), ["bench", "lenet5", "--against", "keras"]),  # type: ignore[arg-type]
+    ("bench", lambda: archdsl.bench("lenet5", seconds=0), ["bench", "lenet5", "--seconds", "0"]),
+    ("bench", lambda: archdsl.bench("lenet5", threads=0), ["bench", "lenet5", "--threads", "0"]),
+    ("bench", lambda: archdsl.bench("a.onnx", precision="fp16"), ["bench", "a.onnx", "--precision", "fp16"]),
+    ("bench", lambda: archdsl.bench("a", "b", weights="w.pth"), ["bench", "a", "b", "--weights", "w.pth"]),
+    ("bench", lambda: archdsl.bench("resnt50"), ["bench", "resnt50"]),
 ]
 """Wrong arguments of a verb: a call from Python, and the command line that says the same."""
 

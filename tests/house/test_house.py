@@ -19,7 +19,7 @@ from tests.support.places import PACKAGE
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    ("version", "shapes"),
+    ("version", "shapes", "progress"),
     ("diagnostics",),
     ("packages", "source", "files"),
     ("ops",),

@@ -1,8 +1,10 @@
-"""`archdsl bench`: what it measures and says. No time is asserted."""
+"""`archdsl bench` and `archdsl.bench`: what they measure and report. No time is asserted."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,9 @@ from click.testing import CliRunner, Result
 import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.timing import contestants
-from archdsl.timing.job import Job
+from archdsl.timing import torch_module
 from archdsl.timing.profile import profile
+from archdsl.timing.task import Task
 from archdsl.timing.turns import ROUNDS, Contest
 
 SPEC = """
@@ -47,7 +49,7 @@ def test_side_by_side(spec: str) -> None:
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     rows = report["timings"]
-    assert [(r["kind"], r["batch"]) for r in rows] == [("archdsl", 1), ("torch", 1), ("archdsl", 3), ("torch", 3)]
+    assert [(r["contestant"], r["batch"]) for r in rows] == [("archdsl", 1), ("torch", 1), ("archdsl", 3), ("torch", 3)]
     for row in rows:
         assert row["runs"] >= ROUNDS
         assert row["ratio"][1] <= row["ratio"][0] <= row["ratio"][2]
@@ -75,7 +77,7 @@ def test_a_compiled_model(spec: str, tmp_path: Path) -> None:
     fixed.to_onnx(model, force=True)
     done = bench(str(model), "--format", "markdown")
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("| network | device | batch | way |")
+    assert done.stdout.startswith("| network | device | batch | contestant |")
     assert done.stdout.count("\n") == 3
 
 
@@ -83,8 +85,8 @@ def test_work_by_node_adds_up(spec: str, tmp_path: Path) -> None:
     """What the profile finds in the file is what the graph says, although ONNX Runtime joined nodes."""
     net = archdsl.load(spec)
     net.to_onnx(tmp_path / "m.onnx")
-    job = Job("archdsl", str(tmp_path / "m.onnx"), "", "", {"input": (2, 3, 32, 32)})
-    found = profile(job, runs=2)
+    task = Task("archdsl", str(tmp_path / "m.onnx"), "", "", {"input": (2, 3, 32, 32)})
+    found = profile(task, runs=2)
     assert sum(node.macs for node in found.nodes) == 2 * net.macs
     assert {"narrow", "wide", "pool", "end", "fc"} <= {node.path for node in found.nodes}
     assert all(0 <= node.of_roof <= 1 for node in found.nodes)
@@ -106,33 +108,37 @@ def test_the_profile_as_text(spec: str) -> None:
 
 def test_one_that_fails_takes_nothing_with_it(spec: str, tmp_path: Path) -> None:
     archdsl.load(spec).to_onnx(tmp_path / "m.onnx")
-    good = Job("archdsl", str(tmp_path / "m.onnx"), spec, str(tmp_path / "none.safetensors"), {"input": (1, 3, 32, 32)})
-    bad = Job("torch", good.model, good.spec, good.weights, good.shapes)
+    good = Task(
+        "archdsl", str(tmp_path / "m.onnx"), spec, str(tmp_path / "none.safetensors"), {"input": (1, 3, 32, 32)}
+    )
+    bad = Task("torch", good.model, good.spec, good.weights, good.shapes)
     with Contest(str(tmp_path)) as contest:
         contest.add(good)
         contest.add(bad)
         assert len(contest.failed) == 1
         assert "none.safetensors" in contest.failed[0].diagnostics[0].message
-        assert [timing.kind for timing in contest.timings(0.1)] == ["archdsl"]
+        assert [timing.contestant for timing in contest.timings(0.1)] == ["archdsl"]
     with Contest(str(tmp_path)) as contest, pytest.raises(ArchError, match="E0810"):
         contest.add(bad)
 
 
 def test_inputs_are_the_same_for_all() -> None:
-    job = Job("archdsl", "", "", "", {"input": (2, 3, 4, 4)}, seed=7)
-    first, second = contestants.inputs(job), contestants.inputs(Job.from_json(json.loads(json.dumps(job.to_json()))))
+    task = Task("archdsl", "", "", "", {"input": (2, 3, 4, 4)}, seed=7)
+    first, second = (
+        torch_module.inputs(task),
+        torch_module.inputs(Task.from_json(json.loads(json.dumps(task.to_json())))),
+    )
     assert (first["input"] == second["input"]).all()
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--batch", "0"], "not a list of sizes"),
-        (["--batch", "1,1"], "not a list of sizes"),
-        (["--batch", "a"], "not a list of sizes"),
+        (["--batch", "0"], "error[E0002]: `batch` cannot be `0`: an integer from 1 to 4,096"),
+        (["--batch", "a"], "'a' is not a valid integer"),
         (["--profile", "--against", "torch"], "leave out"),
         (["--device", "cuda"], "CUDAExecutionProvider"),
-        (["--against", "keras"], "is not one of"),
+        (["--against", "keras"], "error[E0001]: `against` cannot be `keras`"),
         (["-o", "/nowhere/x.json"], "no directory"),
     ],
 )
@@ -144,3 +150,78 @@ def test_wrong_usage_is_told_before_any_work(spec: str, args: list[str], said: s
 
 def test_weights_are_of_one_network(spec: str) -> None:
     assert bench(spec, spec, "--weights", "x.safetensors").exit_code == 2
+
+
+# --- from Python -----------------------------------------------------------------------------------------
+
+
+def test_timings_of_a_network_from_python(spec: str) -> None:
+    works: list[str] = []
+
+    def watch(work: str) -> None:
+        works.append(work)
+
+    network = archdsl.load(spec, w=4)
+    result = archdsl.bench(network, against="torch", batch=[2], seconds=0.1, threads=1, watch=watch)
+    assert [(t.network, t.device, t.contestant, t.batch) for t in result.timings] == [
+        ("small", "cpu", "archdsl", 2),
+        ("small", "cpu", "torch", 2),
+    ]
+    assert result.threads == 1
+    assert result.profiles == result.failures == ()
+    assert works == ["compiling small", "starting small, batch 2, cpu", "timing small, batch 2, cpu"]
+    data = json.loads(json.dumps(result.data()))
+    assert [timing["contestant"] for timing in data["timings"]] == ["archdsl", "torch"]
+
+
+def test_the_profile_of_several_networks_from_python(spec: str, tmp_path: Path) -> None:
+    model = tmp_path / "small.onnx"
+    archdsl.load(spec).to_onnx(model, free_sizes=True)
+    result = archdsl.bench(spec, model, batch=(1, 2), profile=True, input=(3, 16, 16), threads=1)
+    assert [(p.network, p.batch) for p in result.profiles] == [
+        ("small", 1),
+        ("small", 2),
+        ("small.onnx", 1),
+        ("small.onnx", 2),
+    ]
+    macs = archdsl.load(spec, input="3x16x16").macs
+    assert [sum(node.macs for node in p.nodes) for p in result.profiles] == [macs, 2 * macs, macs, 2 * macs]
+    assert result.timings == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "lists"),
+    [
+        ({"batch": 0}, "E0002", "1 to 4,096"),
+        ({"batch": []}, "E0002", "1 to 4,096"),
+        ({"batch": [1, 5000]}, "E0002", "1 to 4,096"),
+        ({"device": "tpu"}, "E0001", "cpu, cuda, tensorrt"),
+        ({"device": ()}, "E0001", "cpu, cuda, tensorrt"),
+        ({"against": ["torch", "keras"]}, "E0001", "torch, channels_last, compile, traced, slimmed, openvino"),
+        ({"precision": "int8"}, "E0001", "fp32, fp16, bf16"),
+        ({"seconds": 0}, "E0002", "0.1 to 600"),
+        ({"threads": 0}, "E0002", "1 to 1,024"),
+        ({"profile": True, "against": "torch"}, "E0003", "leave out"),
+        ({"profile": True, "device": ("cpu", "cuda")}, "E0003", "leave out"),
+        ({"against": "openvino", "device": "cuda"}, "E0003", "processor only"),
+    ],
+)
+def test_wrong_arguments_from_python(spec: str, arguments: dict[str, object], code: str, lists: str) -> None:
+    with pytest.raises(ArchError, match=lists) as caught:
+        archdsl.bench(spec, **arguments)  # type: ignore[arg-type]
+    assert (caught.value.diagnostics[0].code, caught.value.status) == (code, 2)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"weights": "x.safetensors"}, {"precision": "fp16"}, {"args": {"w": 4}}, {"against": "torch"}]
+)
+def test_a_compiled_model_is_not_changed(arguments: dict[str, object]) -> None:
+    with pytest.raises(ArchError, match="is a compiled model") as caught:
+        archdsl.bench("m.onnx", **arguments)  # type: ignore[arg-type]
+    assert caught.value.diagnostics[0].code == "E0003"
+
+
+def test_pytorch_is_not_loaded_in_a_timed_process() -> None:
+    """It would count as memory of the process, and leave it another allocator."""
+    code = "import archdsl.timing.worker, archdsl.timing.contestants, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,206 @@
+"""`archdsl.bench`: how fast networks run, alone or beside other ways of running them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from archdsl.backends.onnx.types import DTYPES, Precision
+from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics.arguments import check_choice, check_range, conflict
+from archdsl.packages import require_package
+from archdsl.progress import Watch, watched
+from archdsl.runtime import doctor
+from archdsl.runtime.session import PROVIDERS, not_started, require
+from archdsl.timing.contestants import CONTESTANTS, OTHERS, OtherName
+from archdsl.timing.networks import Settings, Source, check_compiled, task_of
+from archdsl.timing.profile import Profile
+from archdsl.timing.profile import profile as profile_of
+from archdsl.timing.result import BenchResult
+from archdsl.timing.task import Task
+from archdsl.timing.turns import Contest, Timing
+
+DeviceName: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
+DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
+MAX_BATCH, MAX_THREADS = 4096, 1024
+LEAST_SECONDS, MOST_SECONDS = 0.1, 600.0
+
+
+def bench(
+    source: Source,
+    *more: Source,
+    against: OtherName | Sequence[OtherName] = (),
+    batch: int | Sequence[int] = 1,
+    device: DeviceName | Sequence[DeviceName] = "cpu",
+    weights: str | Path | Mapping[str, object] | None = None,
+    precision: Precision = "fp32",
+    seconds: float = 3.0,
+    threads: int | None = None,
+    profile: bool = False,
+    args: Mapping[str, object] | None = None,
+    input: str | Sequence[int] | None = None,
+    watch: Watch | None = None,
+) -> BenchResult:
+    """Time networks, each as an ONNX file in ONNX Runtime and in every contestant of `against`.
+
+    A source is a SPEC, the path of a compiled model (`.onnx`), or a `Network`. Each contestant is a process of its own;
+    all of them run in turns, `seconds` each, on the same standard normal samples that already lie in the memory of the
+    device. `against` names contestants (`torch`, `channels_last`, `compile`, `traced`, `slimmed`, `openvino`); `batch`
+    is the number of samples of a run (1 to 4,096), `device` is `cpu`, `cuda` or `tensorrt`, `precision` is `fp32`, `fp16`
+    or `bf16`. `threads` are those of the processor, by default one for each core. `weights` are those of
+    `Network.weights`, by default random; `args` and `input` are those of `load`, and `input` also fixes the free sizes
+    of a compiled model (`3x224x224`).
+
+    With `profile` the result has no timings, but the time of each node on the processor beside its roofline.
+
+    A contestant that cannot run is one of the result's `failures` (E0810); the others are timed.
+
+    Raises E0001 or E0002 for an argument with a wrong value, E0003 for arguments that exclude each other, E0801, E0802 or
+    E0807 for a missing package, E0803 for a device that does not start, E0805 or E0806 for a compiled model that cannot
+    be timed, E0810 if archdsl's own file cannot run; as `load`, `Network.weights` and `Network.to_onnx` for a spec.
+    """
+    batches: tuple[int, ...] = _values(batch)
+    devices: tuple[DeviceName, ...] = _values(device)
+    others: tuple[OtherName, ...] = _values(against)
+    _check_values(batches, devices, others, precision, seconds, threads)
+    modules = any(name != "openvino" for name in others)
+    settings = Settings(args or {}, input, weights, precision, threads or _cores(), modules)
+    sources = (source, *more)
+    _check_together(sources, settings, devices, others, profile)
+    _require(devices, others)
+    run = _Run(settings, batches, devices, watch)
+    if profile:
+        run.profile(sources)
+    else:
+        run.time(sources, others, seconds)
+    return run.result()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- checks ----------------------------------------------------------------------------------------------
+
+
+def _values(value: object) -> tuple[Any, ...]:
+    """The values of a parameter that takes one or several, each once."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        return (value,)
+    several = list(value)
+    return tuple(one for number, one in enumerate(several) if one not in several[:number])
+
+
+def _check_values(
+    batches: Sequence[int],
+    devices: Sequence[str],
+    others: Sequence[str],
+    precision: str,
+    seconds: float,
+    threads: int | None,
+) -> None:
+    for batch in batches or ((),):
+        check_range("batch", batch, 1, MAX_BATCH)
+    for device in devices or ((),):
+        check_choice("device", device, DEVICES)
+    for name in others:
+        check_choice("against", name, OTHERS)
+    check_choice("precision", precision, DTYPES)
+    check_range("seconds", seconds, LEAST_SECONDS, MOST_SECONDS, whole=False)
+    if threads is not None:
+        check_range("threads", threads, 1, MAX_THREADS)
+
+
+def _check_together(
+    sources: Sequence[Source], settings: Settings, devices: Sequence[str], others: Sequence[str], profile: bool
+) -> None:
+    """Raises E0003 for arguments that exclude each other."""
+    if profile and (others or tuple(devices) != ("cpu",)):
+        raise conflict("`profile` times the nodes of one file on the processor", "leave out `against` and `device`")
+    if settings.weights is not None and len(sources) > 1:
+        raise conflict("`weights` are those of one network", help="time one network at a time")
+    for name in others:
+        if not CONTESTANTS[name].gpu and tuple(devices) != ("cpu",):
+            raise conflict(f"`{name}` runs on the processor only", help="leave out `device`")
+    for source in sources:
+        check_compiled(source, settings)
+
+
+def _require(devices: Sequence[DeviceName], others: Sequence[str]) -> None:
+    """Raises E0801, E0802, E0803 or E0807 for what is missing, before any work."""
+    require_package("numpy")
+    require_package("onnx")
+    for device in devices:
+        require(device)
+        if device != "cpu" and not (provider := doctor.tried(PROVIDERS[device])).works:
+            raise not_started(provider.name, provider.detail.removeprefix("does not start: "))
+    for name in others:
+        for package in CONTESTANTS[name].packages:
+            code = "E0801" if package == "torch" else "E0807"
+            require_package(package, code, f"`{name}` needs it: pip install {package}")
+
+
+# --- the run ---------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """Times or profiles one network after the other, and collects what comes out."""
+
+    def __init__(self, settings: Settings, batches: Sequence[int], devices: Sequence[str], watch: Watch | None) -> None:
+        self.settings, self.batches, self.devices, self.watch = settings, batches, devices, watch
+        self.timings: list[Timing] = []
+        self.profiles: list[Profile] = []
+        self.failures: list[Diagnostic] = []
+        self.notes: list[Diagnostic] = []
+
+    def time(self, sources: Sequence[Source], others: Sequence[str], seconds: float) -> None:
+        """Times archdsl's file and the contestants `others`, `seconds` each."""
+        for source in sources:
+            with self._tasks(source) as (folder, tasks):
+                for task in tasks:
+                    self._contest([task, *(replace(task, contestant=name) for name in others)], folder, seconds)
+
+    def profile(self, sources: Sequence[Source]) -> None:
+        for source in sources:
+            with self._tasks(source) as (_, tasks):
+                self.profiles += [profile_of(task) for task in tasks]
+
+    def result(self) -> BenchResult:
+        return BenchResult(
+            self.settings.threads,
+            tuple(self.timings),
+            tuple(self.profiles),
+            tuple(self.failures),
+            tuple(self.notes),
+        )
+
+    @contextmanager
+    def _tasks(self, source: Source) -> Iterator[tuple[str, list[Task]]]:
+        """A folder for files, removed at the end, and a task for each device and batch."""
+        with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+            sample, notes = task_of(source, self.settings, Path(folder), self.watch)
+            self.notes += notes
+            yield (
+                folder,
+                [
+                    replace(sample, device=device, shapes={n: (batch, *shape) for n, shape in sample.shapes.items()})
+                    for device in self.devices
+                    for batch in self.batches
+                ],
+            )
+
+    def _contest(self, tasks: Sequence[Task], folder: str, seconds: float) -> None:
+        title = f"{tasks[0].network}, batch {tasks[0].batch}, {tasks[0].device}"
+        with Contest(folder) as contest:
+            starting = watched(self.watch, f"starting {title}")
+            for number, task in enumerate(tasks):
+                starting(number, len(tasks))
+                contest.add(task)
+            starting(len(tasks), len(tasks))
+            self.failures += [diagnostic for problem in contest.failed for diagnostic in problem.diagnostics]
+            self.timings += contest.timings(seconds, watched(self.watch, f"timing {title}"))

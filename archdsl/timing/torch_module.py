@@ -1,0 +1,44 @@
+"""The PyTorch module and the inputs of a task. PyTorch is imported when a module or a tensor is made, not before:
+in the process that is timed it would count as that process's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archdsl.timing.task import Task
+
+
+def inputs(task: Task) -> dict[str, npt.NDArray[np.float32]]:
+    """Standard normal numbers from the task's seed, by input name, batch first."""
+    rng = np.random.default_rng(task.seed)
+    return {name: rng.standard_normal(shape, np.float32) for name, shape in task.shapes.items()}
+
+
+def module(task: Task) -> Any:
+    """The PyTorch module in evaluation mode, on the task's device and in its precision."""
+    import torch
+
+    from archdsl.network import load
+
+    torch.set_num_threads(task.threads)
+    network = load(task.spec).to_torch(task.weights).eval().requires_grad_(False)
+    if task.device == "cpu":
+        return network
+    torch.backends.cudnn.benchmark = True  # searches for the fastest algorithm, as ONNX Runtime does here
+    # Convolutions would round float32 to 10 bits, which ONNX Runtime does not do here.
+    torch.backends.cudnn.allow_tf32 = False
+    network = network.to("cuda")
+    return network.half() if task.half else network
+
+
+def tensors(task: Task) -> list[Any]:
+    """The inputs as tensors, on the task's device and in its precision."""
+    import torch
+
+    arrays = [torch.from_numpy(value) for value in inputs(task).values()]
+    if task.device == "cpu":
+        return arrays
+    return [array.cuda().half() if task.half else array.cuda() for array in arrays]
