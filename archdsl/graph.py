@@ -85,7 +85,7 @@ class Node:
     """Runs in training only: part of an auxiliary head."""
     folded: Mapping[str, Folded] = field(default_factory=lambda: _NOTHING)
     """Recipes, by parameter name, of tensors that a pass put in the place of the op's own."""
-    shares: str = ""
+    shared_with: str = ""
     """The path of the earlier node whose tensors it runs with; empty: it has its own."""
 
     @property
@@ -105,14 +105,14 @@ class Node:
     @property
     def params(self) -> tuple[Param, ...]:
         """The tensors of its own: what it adds to the network's."""
-        if self.shares:
+        if self.shared_with:
             return tuple(param for param in self.reads if param.name in self.folded)
         return self.reads
 
     @property
     def again(self) -> str:
         """The name, in the module around it, of the node whose tensors it runs with; empty: it has its own."""
-        return self.shares[len(self.scope.path) :].lstrip(".")
+        return self.shared_with[len(self.scope.path) :].lstrip(".")
 
     @property
     def macs(self) -> int:
@@ -123,7 +123,7 @@ class Node:
         """The tensor's name in a state_dict, a safetensors file and an ONNX file; with a slash one that a pass made."""
         if param.name in self.folded:
             return f"{self.path}/{param.name}"
-        home = self.shares or self.path
+        home = self.shared_with or self.path
         return f"{home}.{param.name}" if param.name else home
 
     def __repr__(self) -> str:
@@ -203,12 +203,12 @@ class Graph:
 
     @cached_property
     def _owners(self) -> frozenset[str]:
-        return frozenset(node.shares for node in self.nodes if node.shares)
+        return frozenset(node.shared_with for node in self.nodes if node.shared_with)
 
     def is_shared(self, node: Node) -> bool:
         """Whether other nodes may use the tensors of this one: it runs an earlier node again, or a later one runs
         it."""
-        return bool(node.shares) or node.path in self._owners
+        return bool(node.shared_with) or node.path in self._owners
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:

@@ -1,6 +1,6 @@
 """Which scopes are the same network: equal structure found by numbering every scope of the tree.
 
-`signatures` gives each scope the number of its equivalence class. Tables and drawings fold neighbours of one class
+`signatures` gives each scope the number of its equivalence class. Tables and drawings collapse neighbours of one class
 into "x3"; a coarser key (fields left out) tells which blocks are one program with different numbers in it.
 `boundaries` says what flows into a scope and what is read outside of it.
 """

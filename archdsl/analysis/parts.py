@@ -1,15 +1,17 @@
-"""A graph cut into what a reader wants to see as one thing: written nodes, blocks, and runs of equal blocks.
+"""A graph cut into what a reader wants to see as one thing: written ops, blocks, and runs of equal blocks.
 
 `split` gives one level of the tree of scopes. Tables and drawings open its parts further, as deep as asked.
+`written_ops` gives the members of a scope under the names that the spec has for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Flatten
+from archdsl.ops import Fc, Flatten, Input
 from archdsl.shapes import Shape, concrete
 
 PartKind: TypeAlias = Literal["node", "block", "sequence"]
@@ -89,7 +91,7 @@ def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[P
             pending += reversed(member.members)
         else:
             parts.append(scope_part(graph, member))
-    return tuple(parts) if same is None else fold_runs(graph, parts, same)
+    return tuple(parts) if same is None else collapse_runs(graph, parts, same)
 
 
 def _spliced(scope: Scope) -> bool:
@@ -127,7 +129,7 @@ def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
         parts
         and parts[-1].kind == "node"
         and parts[-1].ids.stop == node.id
-        and _written_together(parts[-1], graph, node)
+        and written_together(parts[-1].nodes(graph), node)
     ):
         before = parts[-1]
         first = graph.nodes[before.ids.start]
@@ -137,32 +139,33 @@ def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
         parts.append(node_part(node))
 
 
-def _written_together(part: Part, graph: Graph, node: Node) -> bool:
-    before = part.nodes(graph)
+def written_together(before: Sequence[Node], node: Node) -> bool:
+    """Whether a node continues the written op whose nodes so far are `before`: `3x3 conv 64 bn relu` gives three nodes.
+
+    It is the norm or the activation behind the op, or the op behind the flatten that it implies.
+    """
     previous = before[-1]
-    if node.inputs != (previous.id,) or node.training != previous.training:
+    if node.inputs != (previous.id,) or node.origin is not previous.origin or node.training != previous.training:
         return False
-    if previous.implied and type(previous.op) is Flatten and len(before) == 1:
-        return previous.path.startswith(f"{node.path}/")
-    if previous.origin != node.origin or not node.op.role:
-        return False
-    roles = [n.op.role for n in before]
-    return "act" not in roles and (node.op.role == "act" or "norm" not in roles)
+    if len(before) == 1 and previous.implied and isinstance(previous.op, Flatten):
+        return True
+    roles = {earlier.op.role for earlier in before}
+    return bool(node.op.role) and "act" not in roles and (node.op.role == "act" or "norm" not in roles)
 
 
-def fold_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Part, ...]:
+def collapse_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Part, ...]:
     """Neighbouring blocks and sequences of one scope, equal in structure, fields and shapes, as one part each.
 
     The layers of a dense block, each of which receives more channels than the one before, count as equal.
     """
-    folded: list[Part] = []
+    collapsed: list[Part] = []
     for part in parts:
-        if folded and _alike(graph, folded[-1], part, same):
-            run = folded[-1]
-            folded[-1] = run._replace(last=part.path, kind="block", copies=run.copies + part.copies)
+        if collapsed and _alike(graph, collapsed[-1], part, same):
+            run = collapsed[-1]
+            collapsed[-1] = run._replace(last=part.path, kind="block", copies=run.copies + part.copies)
         else:
-            folded.append(part)
-    return tuple(folded)
+            collapsed.append(part)
+    return tuple(collapsed)
 
 
 def _alike(graph: Graph, run: Part, part: Part, same: Signatures) -> bool:
@@ -187,3 +190,79 @@ def _same_fields(graph: Graph, first: range, second: range, growing: bool) -> bo
         if not growing and concrete(a.shape) != concrete(b.shape):
             return False
     return True
+
+
+# --- the ops of a scope, as they were written -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenOp:
+    """One written op: a node with the norm and activation fused to it, perhaps the flatten implied before it."""
+
+    nodes: tuple[Node, ...]
+    flatten: Node | None = None
+
+    @property
+    def main(self) -> Node:
+        return self.nodes[0]
+
+    def _local(self, path: str) -> list[tuple[str, str, Node]]:
+        """Each node's name in the scope `path`, and its name below that: `conv1`, `bn`."""
+        start = len(path) + 1 if path else 0
+        found = []
+        for node in self.nodes:
+            if not node.implied:
+                key = node.scope.path[start:] or node.path[start:]
+                found.append((key, node.path[start + len(key) + 1 :], node))
+        return found
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The names that it takes in the scope `path`: none if implied, `conv1` and `bn1`, or the key of both."""
+        return tuple(dict.fromkeys(name for name, _, _ in self._local(path)))
+
+    def inner(self, path: str) -> dict[str, int]:
+        """The nodes below its key, by name: `conv`, `bn`."""
+        return {below: node.id for _, below, node in self._local(path) if below}
+
+    def numbered(self, path: str) -> bool:
+        """Whether it is the item of a list."""
+        return any(name.isdigit() for name in self.names(path))
+
+
+def written_ops(scope: Scope, nodes: tuple[Node, ...]) -> list[Scope | WrittenOp]:
+    """The named scopes and the written ops of a scope, those of its anonymous scopes among them."""
+    parts: list[Scope | WrittenOp] = []
+    together: list[Node] = []
+
+    def close() -> None:
+        if together:
+            parts.append(_written_op(together))
+            together.clear()
+
+    for member in _named_members(scope):
+        if isinstance(member, int):
+            if together and not written_together(together, nodes[member]):
+                close()
+            if not isinstance(nodes[member].op, Input):
+                together.append(nodes[member])
+            continue
+        close()
+        below = [nodes[n] for n in _named_members(member) if isinstance(n, int)]
+        parts.append(_written_op(below) if member.kind == "fused" else member)
+    close()
+    return parts
+
+
+def _named_members(scope: Scope) -> Iterator[Scope | int]:
+    for member in scope.members:
+        if isinstance(member, int):
+            yield member
+        elif member.name is None:
+            yield from _named_members(member)
+        elif member.first < member.end:
+            yield member
+
+
+def _written_op(nodes: list[Node]) -> WrittenOp:
+    implied = len(nodes) > 1 and isinstance(nodes[0].op, Flatten) and isinstance(nodes[1].op, Fc)
+    return WrittenOp(tuple(nodes[1:]), nodes[0]) if implied else WrittenOp(tuple(nodes))

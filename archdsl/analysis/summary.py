@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from archdsl.analysis.count import NodeCount, Totals, convention, count, count_nodes
 from archdsl.analysis.memory import Peak, peak_memory
-from archdsl.analysis.parts import Part, Signatures, fold_runs, inside, node_part, split
+from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, node_part, split
 from archdsl.analysis.receptive_field import Field, receptive_fields
 from archdsl.graph import Graph
 from archdsl.shapes import Shape
@@ -58,7 +58,7 @@ def summarize(graph: Graph, depth: int = 1, every_node: bool = False, batch: int
 
 
 def _opened(graph: Graph, depth: int) -> list[Part]:
-    """The parts of the net: sequences opened, blocks down to `depth` levels, runs of the closed ones folded."""
+    """The parts of the net: sequences opened, blocks down to `depth` levels, runs of the closed ones collapsed."""
     parts: list[Part] = []
     pending = [(part, 1) for part in reversed(split(graph, graph.root))]
     while pending:
@@ -68,7 +68,7 @@ def _opened(graph: Graph, depth: int) -> list[Part]:
             parts.append(part)
         else:
             pending += [(below, level + is_block) for below in reversed(inside(graph, part))]
-    return list(fold_runs(graph, parts, _signatures(graph)))
+    return list(collapse_runs(graph, parts, _signatures(graph)))
 
 
 def _signatures(graph: Graph) -> Signatures:

@@ -44,8 +44,8 @@ class Report:
         return any(d.severity == "error" for d, _ in self.items.values())
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """In the order of the source; copies folded into a note `and N more like it`."""
-        told = sorted((_folded(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key)
+        """In the order of the source; copies collapsed into a note `and N more like it`."""
+        told = sorted((_collapsed(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key)
         if len(told) >= MAX_DIFFERENT:
             told[-1] = replace(told[-1], notes=(*told[-1].notes, f"these are the first {MAX_DIFFERENT}; there is more"))
         return tuple(told)
@@ -55,7 +55,7 @@ class Report:
             raise ArchError(self.diagnostics())
 
 
-def _folded(d: Diagnostic, copies: int) -> Diagnostic:
+def _collapsed(d: Diagnostic, copies: int) -> Diagnostic:
     """The diagnostic, saying how many copies it stands for: behind the first block call, or in a note of its own."""
     if copies == 1:
         return d

@@ -125,7 +125,8 @@ def compare(before: Graph, after: Graph) -> Comparison:
 def identity(graph: Graph) -> Hashable:
     """What makes two networks the same one: names, ops, wiring, shapes, outputs."""
     rows = tuple(
-        (n.path, meaning(n.op, n.in_shapes), n.shares, n.inputs, concrete(n.shape), n.training) for n in graph.nodes
+        (n.path, meaning(n.op, n.in_shapes), n.shared_with, n.inputs, concrete(n.shape), n.training)
+        for n in graph.nodes
     )
     heads = tuple((name, head.node, head.weight) for name, head in graph.aux.items())
     return rows, tuple(graph.outputs.items()), heads
@@ -361,7 +362,9 @@ def _paths(graph: Graph, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def _alike(a: Node, b: Node) -> bool:
-    return a.path == b.path and a.shares == b.shares and meaning(a.op, a.in_shapes) == meaning(b.op, b.in_shapes)
+    return (
+        a.path == b.path and a.shared_with == b.shared_with and meaning(a.op, a.in_shapes) == meaning(b.op, b.in_shapes)
+    )
 
 
 def _resized(a: Node, b: Node) -> bool:

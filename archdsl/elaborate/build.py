@@ -137,9 +137,18 @@ class Builder:
             shape = self._infer(op, shapes, inputs, origin, written)
         if "stride" in written:
             self.strides[len(self.nodes)] = written["stride"].span
-        shares = again.path if again is not None else ""
+        shared_with = again.path if again is not None else ""
         node = Node(
-            len(self.nodes), path, op, tuple(inputs), shapes, shape, scope, origin, self.training, shares=shares
+            len(self.nodes),
+            path,
+            op,
+            tuple(inputs),
+            shapes,
+            shape,
+            scope,
+            origin,
+            self.training,
+            shared_with=shared_with,
         )
         self.nodes.append(node)
         if op.parametric and not node.implied:

@@ -205,7 +205,7 @@ def _row(node: Node) -> tuple[object, ...]:
         node.inputs,
         concrete(node.shape),
         node.params,
-        node.shares,
+        node.shared_with,
         node.op.window(node.in_shapes),
     )
 

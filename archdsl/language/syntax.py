@@ -1,4 +1,4 @@
-"""Nodes as written, as data: what `reader` makes of the located tree of a `net` or a block."""
+"""Nodes as written, as data: what `read_nodes` makes of the located tree of a `net` or a block."""
 
 from __future__ import annotations
 

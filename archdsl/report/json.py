@@ -83,7 +83,7 @@ def params_csv(graph: Graph, batch: int = 1) -> str:
 
 
 def params_markdown(summary: Summary) -> str:
-    """The folded table of a summary as GitHub's Markdown, the totals in its last row, the convention below."""
+    """The collapsed table of a summary as GitHub's Markdown, the totals in its last row, the convention below."""
     totals = summary.totals
     lines = ["| path | op | output | params | MACs |", "| :-- | :-- | --: | --: | --: |"]
     lines += [_markdown_row(summary.graph, row) for row in summary.rows]

@@ -78,7 +78,7 @@ def part_written(graph: Graph, part: Part) -> str:
 
 def node_written(node: Node, normed: bool = False) -> str:
     """The short form of a node: of its op, or which node it runs again."""
-    if node.shares:
+    if node.shared_with:
         return escape_control(f"{Again.kind} {node.again}")
     return written(node.op, node.in_shapes, normed)
 
@@ -87,7 +87,7 @@ def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
     """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
     main = head(graph, part)
     behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
-    return f"{figure(main.op, main.in_shapes)}{', again' if main.shares else ''}", " ".join(behind)
+    return f"{figure(main.op, main.in_shapes)}{', again' if main.shared_with else ''}", " ".join(behind)
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:

@@ -64,7 +64,7 @@ def _nodes_of_modules(graph: Graph) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for n in graph.nodes:
         if not n.training:
-            found.setdefault(n.shares or n.path, []).append(n.path)
+            found.setdefault(n.shared_with or n.path, []).append(n.path)
     for scope, crossing in boundaries(graph).items():
         if scope.name is not None and len(crossing.outputs) == 1:
             node = graph.nodes[crossing.outputs[0]]

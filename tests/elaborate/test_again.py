@@ -223,7 +223,7 @@ def test_a_fully_connected_layer_flattens_again(net: Net) -> None:
 
 def test_again_of_again_is_the_first(net: Net) -> None:
     graph = net("input: 4x8x8\nnet:\n  a: 3x3 conv 4\n  b: again a\n  c: again b relu").graph
-    assert [node.shares for node in graph.nodes[1:4]] == ["", "a", "a"]
+    assert [node.shared_with for node in graph.nodes[1:4]] == ["", "a", "a"]
 
 
 def test_all_forms_are_one_network(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from archdsl.analysis.written import Part, parts_of
+from archdsl.analysis.parts import WrittenOp, written_ops
 from archdsl.backends.spec.fields import fields_of, value_layout
 from archdsl.diagnostics import ArchError, Span, error
 from archdsl.graph import Graph, Node, Scope
@@ -107,8 +107,8 @@ class _Writer:
         graph = self.graph
         inputs = {graph.nodes[i].path: _Known(i) for i in graph.inputs}
         root = _Sequence("", None, [graph.inputs[0] if len(inputs) == 1 else -1], dict(inputs))
-        heads: list[Scope | Part] = []
-        for part in parts_of(graph.root, graph.nodes):
+        heads: list[Scope | WrittenOp] = []
+        for part in written_ops(graph.root, graph.nodes):
             if self.first(part).training:
                 heads.append(part)
             else:
@@ -120,10 +120,10 @@ class _Writer:
         outputs = {} if single else {name: self.reference(node, root) for name, node in graph.outputs.items()}
         return Flat(_assembled(root), aux, outputs)
 
-    def first(self, part: Scope | Part) -> Node:
+    def first(self, part: Scope | WrittenOp) -> Node:
         return self.graph.nodes[part.first] if isinstance(part, Scope) else part.flatten or part.main
 
-    def aux(self, heads: list[Scope | Part], root: _Sequence) -> Group:
+    def aux(self, heads: list[Scope | WrittenOp], root: _Sequence) -> Group:
         out = Group()
         for part in heads:
             source = self.first(part).inputs[0]
@@ -133,22 +133,22 @@ class _Writer:
             out.put(name, mapping({"from": Leaf(self.reference(source, root)), "do": layout, "weight": weight}))
         return out
 
-    def put(self, part: Scope | Part, path: str, into: _Sequence) -> None:
+    def put(self, part: Scope | WrittenOp, path: str, into: _Sequence) -> None:
         """Adds a part to a sequence; an implied flatten as a node of its own, where a list's numbers allow it."""
-        if isinstance(part, Part) and part.flatten is not None and not part.numbered(path):
-            self.put(Part((part.flatten,)), path, into)
-            part = Part(part.nodes)
+        if isinstance(part, WrittenOp) and part.flatten is not None and not part.numbered(path):
+            self.put(WrittenOp((part.flatten,)), path, into)
+            part = WrittenOp(part.nodes)
         names, layout, known = self.element(part, path, into.cursors[-1], into)
-        kind = part.main.op.kind if isinstance(part, Part) else ""
+        kind = part.main.op.kind if isinstance(part, WrittenOp) else ""
         into.add(_Element(names, kind, layout, known))
 
     def element(
-        self, part: Scope | Part, path: str, cursor: int, outer: _Sequence
+        self, part: Scope | WrittenOp, path: str, cursor: int, outer: _Sequence
     ) -> tuple[tuple[str, ...], Layout, _Known]:
         """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
         if isinstance(part, Scope):
             own = _Sequence(part.path, outer, [cursor])
-            for inner in parts_of(part, self.graph.nodes):
+            for inner in written_ops(part, self.graph.nodes):
                 self.put(inner, part.path, own)
             return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
         sources = (part.flatten or part.main).inputs
@@ -162,12 +162,12 @@ class _Writer:
     def again(self, node: Node, at: _Sequence) -> str:
         """The name of the node that this one runs again, if it does."""
         here: _Sequence | None = at
-        while node.shares and here is not None:
-            name = node.shares[len(here.path) :].lstrip(".")
-            if node.shares.startswith(here.path) and name.partition(".")[0] in here.names:
+        while node.shared_with and here is not None:
+            name = node.shared_with[len(here.path) :].lstrip(".")
+            if node.shared_with.startswith(here.path) and name.partition(".")[0] in here.names:
                 return name
             here = here.outer
-        if node.shares:
+        if node.shared_with:
             raise _unnameable(at.path, node.origin.span)
         return ""
 
@@ -240,7 +240,7 @@ def _within(node: int, name: str, known: _Known) -> str | None:
 # --- layouts -------------------------------------------------------------------------------------------------
 
 
-def _op_layout(part: Part, inferred: bool, again: str) -> Group:
+def _op_layout(part: WrittenOp, inferred: bool, again: str) -> Group:
     """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
     main, *rest = part.nodes
     fields = {"node": Leaf(again)} if again else fields_of(main.op, main.in_shapes, inferred)

@@ -123,13 +123,13 @@ def _all_networks(source: Source) -> dict[str, list[Row]]:
 
 
 def _row(node: Node) -> Row:
-    return node.path, node.op, node.inputs, concrete(node.shape), node.training, node.shares
+    return node.path, node.op, node.inputs, concrete(node.shape), node.training, node.shared_with
 
 
 def _flat_row(node: Node) -> Row:
     """The same, but that padding may have been written out, and that implied nodes may be called otherwise."""
     path = "" if node.implied else node.path
-    own = (node.params, node.shares, node.op.window(node.in_shapes))
+    own = (node.params, node.shared_with, node.op.window(node.in_shapes))
     return path, node.op.kind, node.inputs, concrete(node.shape), node.training, *own
 
 

@@ -101,7 +101,7 @@ class _Builder:
         found = {self.graph.root}
         for node, lowered in zip(self.graph.nodes, self.lowered, strict=True):
             scope: Scope | None = node.scope
-            if node.shares or (lowered.parameter is None and (node.implied or lowered.module is None)):
+            if node.shared_with or (lowered.parameter is None and (node.implied or lowered.module is None)):
                 continue
             while scope is not None and scope not in found:
                 found.add(scope)
@@ -173,7 +173,7 @@ class _Builder:
         lowered = self.lowered[node.id]
         inputs = tuple(map(Value, node.inputs))
         name = node.path[len(scope.path) :].lstrip(".")
-        if node.shares:
+        if node.shared_with:
             return self._again(node, scope, inputs, block)
         if lowered.parameter is not None:
             block.children[name] = lowered.parameter
@@ -187,7 +187,7 @@ class _Builder:
     def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: Block) -> Expr:
         """The expression that runs an earlier node's module once more, or reads its parameter: of a child, or inside
         one."""
-        lowered, path = self.lowered[node.id], node.shares[len(scope.path) :].lstrip(".")
+        lowered, path = self.lowered[node.id], node.shared_with[len(scope.path) :].lstrip(".")
         child = next(name for name in block.children if f"{path}.".startswith(f"{name}."))
         inside = tuple(path[len(child) + 1 :].split(".")) if path != child else ()
         if lowered.parameter is not None:

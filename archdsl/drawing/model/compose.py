@@ -1,6 +1,6 @@
 """Graph to Drawing: which boxes, frames and arrows there are.
 
-Parts of the graph (see `passes.fold`) become boxes; a block that is opened becomes a frame with its own parts inside.
+Parts of the graph (see `analysis.parts`) become boxes; a block that is opened becomes a frame with its own parts inside.
 Of a run of equal blocks one is drawn. At the top level neighbours of one resolution stand in a frame, a stage.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from archdsl.analysis.count import count_nodes
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.memory import BYTES_PER_VALUE
-from archdsl.analysis.parts import Part, Signatures, fold_runs, inside, split
+from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, split
 from archdsl.drawing.model.arrows import arrows, edges
 from archdsl.drawing.model.boxes import block_box, frame_title, input_box, node_box, output_box, stage_box
 from archdsl.drawing.model.drawing import EVERYTHING, Box, Cost, Drawing, Frame, View
@@ -86,12 +86,12 @@ class _Composer:
         together: list[Part] = []
         for part in parts:
             if self._opened_here(part.path):
-                out += [*fold_runs(self.graph, together, self.same), part]
+                out += [*collapse_runs(self.graph, together, self.same), part]
                 together = []
                 self.apart.add(part.ids.start)
             else:
                 together.append(part)
-        return [*out, *fold_runs(self.graph, together, self.same)]
+        return [*out, *collapse_runs(self.graph, together, self.same)]
 
     def _split(self, scope: Scope) -> list[Part]:
         return self._fold(split(self.graph, scope), scope.path if scope.kind in ("sequence", "repeat") else "/")

@@ -107,7 +107,7 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def folded(
+def chained(
     first: Callable[[Lookup], Value], steps: list[Callable[[Value, Lookup], Value]]
 ) -> Callable[[Lookup], Value]:
     def run(env: Lookup) -> Value:

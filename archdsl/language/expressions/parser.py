@@ -15,7 +15,7 @@ from archdsl.language.expressions.arithmetic import (
     COMPARISONS,
     INTEGER,
     WrongArgument,
-    folded,
+    chained,
     is_number,
     look_up,
     nothing,
@@ -240,7 +240,7 @@ class Parser:
             run = self.arithmetic(left, *rest[0])
         else:
             steps = [self.step(token, left.start, node) for token, node in rest]
-            run = folded(left.run, steps)
+            run = chained(left.run, steps)
         return self.node(run, left.start, parts[-1].end, *parts)
 
     def prefix(self, least: int) -> Node:
