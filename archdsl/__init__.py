@@ -19,6 +19,7 @@ from archdsl.version import __version__ as __version__
 if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError as ArchError
     from archdsl.diagnostics import Diagnostic as Diagnostic
+    from archdsl.differences.diff import diff as diff
     from archdsl.graph import Graph as Graph
     from archdsl.graph import Node as Node
     from archdsl.library.check import check as check
@@ -39,6 +40,7 @@ _PLACES = {
     "loads": "network",
     "list": "library.listing",
     "check": "library.check",
+    "diff": "differences.diff",
     "verify": "verification.job",
     "bench": "timing.bench",
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.analysis.count import NodeCount, Totals, count, count_nodes
 from archdsl.analysis.memory import BYTES_PER_VALUE
@@ -27,11 +27,11 @@ class Fact(NamedTuple):
     """
 
     name: str
-    before: Any
-    after: Any
+    before: object
+    after: object
 
 
-class Cost(NamedTuple):
+class PartCost(NamedTuple):
     """A part's trained numbers, MACs, bytes of stored activations (one sample, fp32), and the receptive field behind
     it."""
 
@@ -42,9 +42,9 @@ class Cost(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One part that is not the same in both. `others` are further ones with the very same changes; `rows` what is
-    inside.
+class Change:
+    """One part that is not the same in both. `others` are further ones with the very same changes; `changes` are
+    those inside of it.
 
     `before` and `after` are the part in each network, None where it is not in one; costs are those of this part alone.
     """
@@ -52,10 +52,10 @@ class Row:
     mark: Mark
     before: Side | None
     after: Side | None
-    costs: tuple[Cost | None, Cost | None]
+    costs: tuple[PartCost | None, PartCost | None]
     facts: tuple[Fact, ...] = ()
-    rows: tuple[Row, ...] = ()
-    others: tuple[Row, ...] = ()
+    changes: tuple[Change, ...] = ()
+    others: tuple[Change, ...] = ()
 
     @property
     def side(self) -> Side:
@@ -74,32 +74,32 @@ class Row:
         return all(_literal(other) == _literal(self) for other in self.others)
 
     @property
-    def all(self) -> tuple[Row, ...]:
+    def all(self) -> tuple[Change, ...]:
         return (self, *self.others)
 
 
-class Carried(NamedTuple):
+class TensorCount(NamedTuple):
     """Tensors of the second network, and the numbers in them, by what the first one's weights do for them."""
 
     tensors: int
     numbers: int
 
 
-class Weights(NamedTuple):
+class CarryOver(NamedTuple):
     """`fit`: of one name and shape in both; `strangers`: those among them that belong to another node there; `renamed`:
     the same node's tensor of the same shape, but under another name; `reshaped`: the name is there, with another shape;
     `new`: the rest. `fit`, `renamed` (without those that fit besides), `reshaped` and `new` make up `all`."""
 
-    all: Carried
-    fit: Carried
-    strangers: Carried
-    renamed: Carried
-    reshaped: Carried
-    new: Carried
+    all: TensorCount
+    fit: TensorCount
+    strangers: TensorCount
+    renamed: TensorCount
+    reshaped: TensorCount
+    new: TensorCount
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class GraphDifference:
     """Two networks. `equal`: the same ops, fields, wiring, names and shapes, whatever the text looks like.
 
     `same` counts the nodes that are equal; `resized` pairs the nodes that differ in nothing but height and width.
@@ -108,16 +108,16 @@ class Comparison:
     before: Graph
     after: Graph
     equal: bool
-    rows: tuple[Row, ...]
+    changes: tuple[Change, ...]
     totals: tuple[Totals, Totals]
-    weights: Weights
+    weights: CarryOver
     facts: tuple[Fact, ...]
     """What differs in the network as a whole: its outputs, its auxiliary heads."""
     same: int
     resized: tuple[tuple[Node, Node], ...]
 
 
-def compare(before: Graph, after: Graph) -> Comparison:
+def compare_graphs(before: Graph, after: Graph) -> GraphDifference:
     """Everything that differs, in the order of the second network; what was removed stands where it was."""
     return _Comparing(before, after).result()
 
@@ -140,35 +140,37 @@ class _Comparing:
         self.partner: dict[int, int] = {}
         """Of each node of the first network that is in both, its id in the second."""
 
-    def result(self) -> Comparison:
+    def result(self) -> GraphDifference:
         pairs = self._matched(align(top(self.before), top(self.after)))
         self._find_moved(pairs)
         self.reverse = {b: a for a, b in self.partner.items()}
-        rows = tuple(fold([row for pair in pairs for row in self._rows(pair)]))
+        changes = tuple(collapse([change for pair in pairs for change in self._changes(pair)]))
         nodes = [(self.before.nodes[a], self.after.nodes[b]) for a, b in self.partner.items()]
         resized = tuple((a, b) for a, b in nodes if _resized(a, b))
         same = sum(_alike(a, b) and concrete(a.shape) == concrete(b.shape) for a, b in nodes)
         totals = count(self.before, 1, self.counts[0]), count(self.after, 1, self.counts[1])
         equal = identity(self.before) == identity(self.after)
-        return Comparison(self.before, self.after, equal, rows, totals, self._weights(), self._whole(), same, resized)
+        return GraphDifference(
+            self.before, self.after, equal, changes, totals, self._weights(), self._whole(), same, resized
+        )
 
     # --- which node is which ----------------------------------------------------------------------------------
 
-    def _matched(self, pairs: Sequence[Pair]) -> list[_Match]:
+    def _matched(self, pairs: Sequence[Pair]) -> list[_MatchedPair]:
         """The pairs with those inside of them, and their nodes noted as partners."""
-        done: list[_Match] = []
+        done: list[_MatchedPair] = []
         for pair in pairs:
             a, b = pair
-            inner: list[_Match] = []
+            inner: list[_MatchedPair] = []
             if a is not None and b is not None:
                 if a.leaf and b.leaf:
                     self._partners_in_leaf(a, b)
                 elif not a.leaf and not b.leaf:
                     inner = self._matched(align(below(a), below(b)))
                 else:
-                    done.append(_Match(a, None, []))
+                    done.append(_MatchedPair(a, None, []))
                     a = None
-            done.append(_Match(a, b, inner))
+            done.append(_MatchedPair(a, b, inner))
         return done
 
     def _partners(self, before: Sequence[Node], after: Sequence[Node]) -> None:
@@ -182,7 +184,7 @@ class _Comparing:
         own, other = _roles(a), _roles(b)
         self.partner |= {own[role].id: other[role].id for role in own if role in other}
 
-    def _find_moved(self, matches: list[_Match]) -> None:
+    def _find_moved(self, matches: list[_MatchedPair]) -> None:
         alone = [match for match in _walk(matches) if match.before is None or match.after is None]
         old = [m.before for m in alone if m.before is not None]
         new = [m.after for m in alone if m.after is not None]
@@ -191,43 +193,47 @@ class _Comparing:
             if a is not None and b is not None:
                 self._partners(a.part.nodes(a.graph), b.part.nodes(b.graph))
 
-    # --- rows -------------------------------------------------------------------------------------------------
+    # --- changes -------------------------------------------------------------------------------------------------
 
-    def _rows(self, match: _Match) -> list[Row]:
+    def _changes(self, match: _MatchedPair) -> list[Change]:
         a, b = match.before, match.after
         if a is None or b is None:
             return self._alone(a, b)
-        inner = [row for below in match.inner for row in self._rows(below)]
+        inner = [change for below in match.inner for change in self._changes(below)]
         facts = self._facts(a, b)
         costs = self._cost(0, a.part), self._cost(1, b.part)
         if facts or inner:
             if a.part.kind == b.part.kind == "sequence" and a.name == b.name:
-                return fold(inner)
-            return [Row("changed", a, b, costs, facts, tuple(fold(inner)))]
-        return [Row("moved", a, b, costs)] if a.name != b.name else []
+                return collapse(inner)
+            return [Change("changed", a, b, costs, facts, tuple(collapse(inner)))]
+        return [Change("moved", a, b, costs)] if a.name != b.name else []
 
-    def _alone(self, a: Side | None, b: Side | None) -> list[Row]:
+    def _alone(self, a: Side | None, b: Side | None) -> list[Change]:
         side = a or b
         assert side is not None
         move = next((m for m in self.moves if m.after is side or (m.after and b and m.after.part == b.part)), None)
         if b is not None and move is not None and move.before is not None:
-            return [Row("moved", move.before, b, (self._cost(0, move.before.part), self._cost(1, b.part)))]
+            return [Change("moved", move.before, b, (self._cost(0, move.before.part), self._cost(1, b.part)))]
         here = self.reverse if b is not None else self.partner
         gone = [i for i in side.part.ids if i not in here]
         if not gone:  # all of it moved, and is told of where it is now
             return (
-                [row for part in below(side) for row in self._alone(None, part)]
+                [change for part in below(side) for change in self._alone(None, part)]
                 if b is not None and not side.leaf
                 else []
             )
         opened = not side.leaf and (side.part.kind == "sequence" or len(gone) < len(side.part.ids))
         if opened:
-            return fold(
-                [row for part in below(side) for row in self._alone(*((None, part) if b is not None else (part, None)))]
+            return collapse(
+                [
+                    change
+                    for part in below(side)
+                    for change in self._alone(*((None, part) if b is not None else (part, None)))
+                ]
             )
         if a is not None:
-            return [Row("removed", a, None, (self._cost(0, a.part), None))]
-        return [Row("added", None, b, (None, self._cost(1, side.part)))]
+            return [Change("removed", a, None, (self._cost(0, a.part), None))]
+        return [Change("added", None, b, (None, self._cost(1, side.part)))]
 
     def _facts(self, a: Side, b: Side) -> tuple[Fact, ...]:
         """What differs in two written nodes, in itself and in what they receive."""
@@ -269,9 +275,9 @@ class _Comparing:
             number = graph.nodes[number].inputs[0]
         return number
 
-    def _cost(self, which: int, part: Part) -> Cost:
+    def _cost(self, which: int, part: Part) -> PartCost:
         counts: Sequence[NodeCount] = self.counts[which][part.ids.start : part.ids.stop]
-        return Cost(
+        return PartCost(
             sum(c.params for c in counts),
             sum(c.macs for c in counts),
             sum(c.activations for c in counts) * BYTES_PER_VALUE,
@@ -296,9 +302,9 @@ class _Comparing:
                 found.append(Fact(what, old, new))
         return tuple(found)
 
-    def _weights(self) -> Weights:
+    def _weights(self) -> CarryOver:
         old = {t.key: t for t in self.before.tensors}
-        groups: dict[str, list[int]] = {name: [] for name in Weights._fields}
+        groups: dict[str, list[int]] = {name: [] for name in CarryOver._fields}
         for key, param, node in self.after.tensors:
             size = prod(param.shape)
             groups["all"].append(size)
@@ -313,17 +319,17 @@ class _Comparing:
                 groups["renamed"].append(size)
             else:
                 groups["reshaped" if same is not None else "new"].append(size)
-        return Weights(*(Carried(len(sizes), sum(sizes)) for sizes in groups.values()))
+        return CarryOver(*(TensorCount(len(sizes), sum(sizes)) for sizes in groups.values()))
 
 
-class _Match(NamedTuple):
+class _MatchedPair(NamedTuple):
     before: Side | None
     after: Side | None
-    inner: list[_Match]
+    inner: list[_MatchedPair]
 
 
-def _walk(matches: Sequence[_Match]) -> list[_Match]:
-    found: list[_Match] = []
+def _walk(matches: Sequence[_MatchedPair]) -> list[_MatchedPair]:
+    found: list[_MatchedPair] = []
     for match in matches:
         found += [match, *_walk(match.inner)]
     return found
@@ -372,41 +378,41 @@ def _resized(a: Node, b: Node) -> bool:
     return was != now and len(was) == len(now) == 3 and was[0] == now[0]
 
 
-# --- folding --------------------------------------------------------------------------------------------------
+# --- collapsing -----------------------------------------------------------------------------------------------
 
 
-def fold(rows: Sequence[Row]) -> list[Row]:
-    """Rows of the same changes as one: neighbours that were added or removed, and any that changed alike."""
-    folded: list[Row] = []
+def collapse(changes: Sequence[Change]) -> list[Change]:
+    """Equal changes as one: neighbours that were added or removed, and any that changed alike."""
+    collapsed: list[Change] = []
     known: dict[Hashable, int] = {}
-    for row in rows:
-        key = _key(row)
+    for change in changes:
+        key = _key(change)
         at = known.get(key)
-        if at is not None and (row.mark in ("changed", "moved") or at == len(folded) - 1):
-            folded[at] = replace(folded[at], others=(*folded[at].others, row))
+        if at is not None and (change.mark in ("changed", "moved") or at == len(collapsed) - 1):
+            collapsed[at] = replace(collapsed[at], others=(*collapsed[at].others, change))
         else:
-            known[key] = len(folded)
-            folded.append(row)
-    return folded
+            known[key] = len(collapsed)
+            collapsed.append(change)
+    return collapsed
 
 
-def _literal(row: Row) -> Hashable:
-    return tuple((f.name, repr(f.before), repr(f.after)) for f in row.facts), tuple(map(_literal, row.rows))
+def _literal(change: Change) -> Hashable:
+    return tuple((f.name, repr(f.before), repr(f.after)) for f in change.facts), tuple(map(_literal, change.changes))
 
 
-def _key(row: Row, name: bool = False) -> Hashable:
-    """What makes rows alike: their changes, not their names, save those of what is inside."""
-    side = row.side
+def _key(change: Change, name: bool = False) -> Hashable:
+    """What makes changes alike: their changes, not their names, save those of what is inside."""
+    side = change.side
     around = side.part.path[: len(side.part.path) - len(side.name)]
-    told = row.renamed and not (side.name.isdecimal() and row.mark == "changed")
-    if (told or row.mark == "moved") and not side.name.isdecimal():
-        return row.mark, side.part.path
-    own = (side.name, row.before and row.before.name) if name else (around, told)
-    if row.mark in ("added", "removed"):
+    told = change.renamed and not (side.name.isdecimal() and change.mark == "changed")
+    if (told or change.mark == "moved") and not side.name.isdecimal():
+        return change.mark, side.part.path
+    own = (side.name, change.before and change.before.name) if name else (around, told)
+    if change.mark in ("added", "removed"):
         scope = side.part.scope
-        return row.mark, own, side.key if scope is None or side.leaf else (scope.kind, scope.block, side.key)
-    facts = [fact for fact in row.facts if fact.name not in ("reads", "receives")]
+        return change.mark, own, side.key if scope is None or side.leaf else (scope.kind, scope.block, side.key)
+    facts = [fact for fact in change.facts if fact.name not in ("reads", "receives")]
     same: tuple[Hashable, ...] = tuple((f.name, repr(f.before), repr(f.after)) for f in facts)
-    same = same or tuple(f.name for f in row.facts)
-    inside = tuple(_key(inner, name=True) for inner in row.rows)
-    return row.mark, own, same, inside
+    same = same or tuple(f.name for f in change.facts)
+    inside = tuple(_key(inner, name=True) for inner in change.changes)
+    return change.mark, own, same, inside

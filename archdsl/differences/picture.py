@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archdsl.differences.compare import Comparison, Mark, Row
+from archdsl.differences.compare import Change, GraphDifference, Mark
 from archdsl.differences.report import SIGNS, row_name, row_words
 from archdsl.drawing.element import element
 from archdsl.drawing.graph.labels import BODY, SMALL
@@ -44,7 +44,7 @@ class _Panel(NamedTuple):
     height: float
 
 
-def write(found: Comparison, names: tuple[str, str], view: View = View(), options: Options = Options()) -> Diagram:
+def write(found: GraphDifference, names: tuple[str, str], view: View = View(), options: Options = Options()) -> Diagram:
     """The picture as SVG text. Raises as `archdsl.drawing.diagram.diagram`."""
     marks = {which: _marks(found, which) for which in (0, 1)}
     panels, notes = [], []
@@ -59,38 +59,40 @@ def write(found: Comparison, names: tuple[str, str], view: View = View(), option
     return Diagram(_whole(panels, names, _list(found), options).encode(), "; ".join(dict.fromkeys(notes)))
 
 
-def _list(found: Comparison) -> list[tuple[Mark, str]]:
+def _list(found: GraphDifference) -> list[tuple[Mark, str]]:
     """What changed, in a line each: what the boxes cannot say."""
-    lines = [(row.mark, _line(row)) for row in found.rows]
+    lines = [(row.mark, _line(row)) for row in found.changes]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], (lines[-1][0], f"and {len(lines) - _LINES + 1} more: archdsl diff tells all")]
     return [(mark, text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}\u2026") for mark, text in lines]
 
 
-def _line(row: Row) -> str:
+def _line(row: Change) -> str:
     inside = row.side.part.path
     before = row.before.part.path if row.before is not None else inside
-    parts = [f"{_SIGNS[inner.mark]} {row_name(inner, inside, before)} {row_words(_own(inner))}" for inner in row.rows]
+    parts = [
+        f"{_SIGNS[inner.mark]} {row_name(inner, inside, before)} {row_words(_own(inner))}" for inner in row.changes
+    ]
     return f"{row_name(row)}: {'; '.join(parts) if parts else row_words(_own(row))}"
 
 
-def _own(row: Row) -> Row:
+def _own(row: Change) -> Change:
     """The row without what follows for it from changes elsewhere, where there is more to say of it."""
     facts = tuple(fact for fact in row.facts if fact.name != "receives")
     return replace(row, facts=facts or row.facts)
 
 
-def _marks(found: Comparison, which: int) -> dict[int, Mark]:
+def _marks(found: GraphDifference, which: int) -> dict[int, Mark]:
     """The nodes of one of the two networks that are not the same in the other."""
     marks: dict[int, Mark] = {}
-    pending = list(found.rows)
+    pending = list(found.changes)
     while pending:
         row = pending.pop(0)
         for one in row.all:
             side = (one.before, one.after)[which]
             if side is not None:
                 marks |= dict.fromkeys(side.part.ids, one.mark)
-        pending += [inner for one in row.all for inner in one.rows]
+        pending += [inner for one in row.all for inner in one.changes]
     return marks
 
 

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from archdsl.analysis.parts import Part, head
 from archdsl.analysis.receptive_field import Field
 from archdsl.diagnostics import escape_control
-from archdsl.differences.compare import Comparison, Cost, Fact, Mark, Row
+from archdsl.differences.compare import Change, Fact, GraphDifference, Mark, PartCost
 from archdsl.graph import Node
 from archdsl.ops import Op
 from archdsl.report.table import Style, in_bytes, in_short
 from archdsl.report.words import field_text, part_written, written
-from archdsl.shapes import concrete, format_shape
+from archdsl.shapes import Shape, concrete, format_shape
 
 SIGNS: dict[Mark, str] = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 """A change is told by its sign, and only besides by its colour."""
 _WORDS = {None: "none", (): "none"}
 
 
-def text(found: Comparison, names: tuple[str, str], settings: Sequence[Fact] = (), style: Style = Style()) -> str:
+def text(found: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = (), style: Style = Style()) -> str:
     """What is different, block by block, then in all; ends with a newline. `settings` are further facts of the
     specs."""
     title = f"{escape_control(names[0])} -> {escape_control(names[1])}"
     if found.equal and not settings:
         return f"{title}\nno difference: {len(found.after.nodes)} nodes, {found.totals[1].params:,} params\n"
     lines = [style.paint("head", title), ""]
-    for row in found.rows:
+    for row in found.changes:
         lines += _row(row, "", "", style, row.exact)
     lines += _whole(found, settings, style)
     lines += ["", *_totals(found, names, style), "", *_weights(found, names, style)]
     return "\n".join(lines) + "\n"
 
 
-def _row(row: Row, around: str, around_before: str, style: Style, exact: bool) -> list[str]:
+def _row(row: Change, around: str, around_before: str, style: Style, exact: bool) -> list[str]:
     """A row, its changes, those inside of it and what they cost, indented by one step for each block around it.
 
     Not `exact`: what is shown stands for several blocks, in which other numbers changed in the same way.
@@ -47,13 +47,13 @@ def _row(row: Row, around: str, around_before: str, style: Style, exact: bool) -
     lines = [f"{sign} {'  '.join(word for word in words if word)}"]
     inside = row.side.part.path
     before = row.before.part.path if row.before is not None else inside
-    for inner in row.rows:
+    for inner in row.changes:
         lines += [f"    {line}" for line in _row(inner, inside, before, style, exact and inner.exact)]
     cost = costs(row) if not around else ""
     return [*lines, *([style.paint("quiet", f"    {cost}")] if cost else [])]
 
 
-def row_name(row: Row, around: str = "", around_before: str = "") -> str:
+def row_name(row: Change, around: str = "", around_before: str = "") -> str:
     """Where it is, first to last of a run; and where it was, if that is called otherwise."""
     after = [r.after.part.path for r in row.all if r.after is not None]
     before = [r.before.part.path for r in row.all if r.before is not None]
@@ -69,7 +69,7 @@ def _span(paths: list[str], around: str) -> str:
     return first if first == last else f"{first} .. {last}"
 
 
-def row_words(row: Row) -> str:
+def row_words(row: Change) -> str:
     """What the part is, and what of it changed."""
     if row.facts:
         return ", ".join(fact_words(fact, row) for fact in row.facts)
@@ -80,7 +80,7 @@ def row_words(row: Row) -> str:
     return _part(row)
 
 
-def _part(row: Row) -> str:
+def _part(row: Change) -> str:
     own = dict.fromkeys(part_written(r.side.graph, r.side.part) for r in row.all)
     if row.mark == "changed" and row.before is not None and len(own) == 1:
         was = part_written(row.before.graph, row.before.part)
@@ -89,7 +89,7 @@ def _part(row: Row) -> str:
     return next(iter(own)) if len(own) == 1 else f"{next(iter(own)).split('(')[0]}(...)"
 
 
-def fact_words(fact: Fact, row: Row) -> str:
+def fact_words(fact: Fact, row: Change) -> str:
     """`out 64 -> 128`, `+ bn`, `reads a -> b`."""
     if isinstance(fact.before, Op) or isinstance(fact.after, Op):
         return _ops(fact)
@@ -99,33 +99,31 @@ def fact_words(fact: Fact, row: Row) -> str:
         more = "" if last == fact else f" .. {_values(last.before)} -> {_values(last.after)}"
         return f"receives {was} -> {now}{more} channels"
     if fact.name == "shape":
-        return f"{format_shape(fact.before)} -> {format_shape(fact.after)}"
+        return f"{format_shape(cast(Shape, fact.before))} -> {format_shape(cast(Shape, fact.after))}"
     if fact.name == "reads":
-        return f"reads {', '.join(map(escape_control, fact.before))} -> {', '.join(map(escape_control, fact.after))}"
+        return f"reads {_listed(fact.before)} -> {_listed(fact.after)}"
     return f"{fact.name} {was} -> {now}" if was != now else f"other {fact.name}"
 
 
 def _ops(fact: Fact) -> str:
-    was, now = (None if op is None else written(op) for op in (fact.before, fact.after))
+    was, now = (written(op) if isinstance(op, Op) else None for op in (fact.before, fact.after))
     if was is None:
         return f"+ {now}"
     return f"- {was}" if now is None else f"{was} -> {now}"
 
 
 def _values(found: Any) -> str:
-    if (
-        isinstance(found, tuple)
-        and len(found) == 1
-        or isinstance(found, tuple)
-        and found
-        and len(set(found)) == 1
-        and len(found) == 4
-    ):
+    if isinstance(found, tuple) and (len(found) == 1 or (len(found) == 4 and len(set(found)) == 1)):
         return _values(found[0])
     return escape_control(_WORDS[found] if found is None else field_text(found))
 
 
-def costs(row: Row) -> str:
+def _listed(value: object) -> str:
+    """Paths or names separated by commas; any other value as `_values` writes it."""
+    return ", ".join(map(escape_control, value)) or "none" if isinstance(value, tuple) else _values(value)
+
+
+def costs(row: Change) -> str:
     """What the row costs more, or less: of all its copies together; nothing where nothing changed."""
     was, now = ([c for r in row.all if (c := r.costs[i]) is not None] for i in (0, 1))
     parts = []
@@ -142,7 +140,7 @@ def costs(row: Row) -> str:
     return ", ".join(parts)
 
 
-_COSTS: tuple[tuple[str, Callable[[Cost], int], Callable[[int], str]], ...] = (
+_COSTS: tuple[tuple[str, Callable[[PartCost], int], Callable[[int], str]], ...] = (
     ("params", lambda cost: cost.params, lambda number: f"{number:,}"),
     ("MACs", lambda cost: cost.macs, lambda number: in_short(number).strip()),
     ("memory", lambda cost: cost.memory_bytes, in_bytes),
@@ -163,12 +161,10 @@ def _field(field: Field | None) -> str:
 # --- the whole ------------------------------------------------------------------------------------------------
 
 
-def _whole(found: Comparison, settings: Sequence[Fact], style: Style) -> list[str]:
+def _whole(found: GraphDifference, settings: Sequence[Fact], style: Style) -> list[str]:
     lines = []
     for fact in (*found.facts, *settings):
-        was, now = (
-            _values(v) if not isinstance(v, tuple) else ", ".join(map(escape_control, v)) or "none" for v in fact[1:]
-        )
+        was, now = _listed(fact.before), _listed(fact.after)
         lines.append(f"{style.paint('changed', '~')} {style.paint('path', fact.name)}  {was} -> {now}")
     if found.resized:
         a, b = found.resized[0]
@@ -181,7 +177,7 @@ def _sizes(a: Node, b: Node) -> str:
     return f"{escape_control(b.path)} {was} -> {now}, and so on"
 
 
-def _totals(found: Comparison, names: tuple[str, str], style: Style) -> list[str]:
+def _totals(found: GraphDifference, names: tuple[str, str], style: Style) -> list[str]:
     a, b = found.totals
     counts = [
         ("params", a.params, b.params, False),
@@ -215,7 +211,7 @@ def _totals(found: Comparison, names: tuple[str, str], style: Style) -> list[str
     return [style.paint("head", lines[0]), *lines[1:], f"{found.same} of {len(found.after.nodes)} nodes are the same."]
 
 
-def _weights(found: Comparison, names: tuple[str, str], style: Style) -> list[str]:
+def _weights(found: GraphDifference, names: tuple[str, str], style: Style) -> list[str]:
     weights = found.weights
     if not weights.all.tensors:
         return ["No weights."]
@@ -243,7 +239,7 @@ def _weights(found: Comparison, names: tuple[str, str], style: Style) -> list[st
 # --- JSON -----------------------------------------------------------------------------------------------------
 
 
-def as_json(found: Comparison, names: tuple[str, str], settings: Sequence[Fact] = ()) -> dict[str, Any]:
+def as_json(found: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = ()) -> dict[str, Any]:
     """The contract of `archdsl diff --format json`. Rows are not cut; numbers are sums over the paths listed."""
     return {
         "before": {"name": names[0], **found.totals[0]._asdict(), "nodes": len(found.before.nodes)},
@@ -251,13 +247,13 @@ def as_json(found: Comparison, names: tuple[str, str], settings: Sequence[Fact] 
         "equal": found.equal and not settings,
         "same_nodes": found.same,
         "resized_nodes": len(found.resized),
-        "changes": [_row_json(row) for row in found.rows],
+        "changes": [_row_json(row) for row in found.changes],
         "whole": [_fact_json(fact) for fact in (*found.facts, *settings)],
         "weights": {name: carried._asdict() for name, carried in found.weights._asdict().items()},
     }
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: Change) -> dict[str, Any]:
     costs_ = [[c for r in row.all if (c := r.costs[i]) is not None] for i in (0, 1)]
     return {
         "change": row.mark,
@@ -270,15 +266,15 @@ def _row_json(row: Row) -> dict[str, Any]:
         "receptive_field": [
             None if not found or found[-1].field is None else list(found[-1].field) for found in costs_
         ],
-        "inside": [_row_json(inner) for inner in row.rows],
+        "inside": [_row_json(inner) for inner in row.changes],
     }
 
 
-def _op(nodes: Sequence[Node], part: Part, row: Row) -> str | None:
+def _op(nodes: Sequence[Node], part: Part, row: Change) -> str | None:
     return head(row.side.graph, part).op.kind if row.side.leaf else None
 
 
-def _sums(found: list[list[Cost]], name: str) -> list[int | None]:
+def _sums(found: list[list[PartCost]], name: str) -> list[int | None]:
     return [sum(getattr(cost, name) for cost in side) if side else None for side in found]
 
 

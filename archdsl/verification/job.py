@@ -44,10 +44,10 @@ def verify(
     source: str | Path | Network,
     model: str | Path | None = None,
     *,
-    weights: str | Path | Mapping[str, Any] | None = None,
+    weights: str | Path | Mapping[str, object] | None = None,
     seed: int | None = None,
     batch: int | None = None,
-    args: Mapping[str, Any] | None = None,
+    args: Mapping[str, object] | None = None,
     input: str | Sequence[int] | None = None,
     write: bool = True,
     renew: bool = False,
@@ -89,7 +89,7 @@ def verify(
 
 
 def _spec_and_model(
-    source: str | Path | Network, model: str | Path | None, args: Mapping[str, Any] | None
+    source: str | Path | Network, model: str | Path | None, args: Mapping[str, object] | None
 ) -> tuple[str | Path | Network | None, Path | None]:
     """The two by what they are, in either order. Raises E0003 for two specs, two models, a model alone with `args`."""
     specs: list[str | Path | Network] = []

@@ -79,7 +79,7 @@ class Verification:
         results = {name: self.comparison.worst(name) for name in ARTEFACTS}
         return {name: result for name, result in results.items() if result is not None}
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> dict[str, object]:
         """The JSON data of `archdsl verify --format json`."""
         return _data(self)
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
+from archdsl.differences.diff import NetworkDifference
 
 WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("load", lambda: archdsl.load("resnt50"), ["params", "resnt50"]),
@@ -34,8 +35,19 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("bench", lambda: archdsl.bench("a.onnx", precision="fp16"), ["bench", "a.onnx", "--precision", "fp16"]),
     ("bench", lambda: archdsl.bench("a", "b", weights="w.pth"), ["bench", "a", "b", "--weights", "w.pth"]),
     ("bench", lambda: archdsl.bench("resnt50"), ["bench", "resnt50"]),
+    ("diff", lambda: archdsl.diff("-", "-"), ["diff", "-", "-"]),
+    ("diff", lambda: archdsl.diff("lenet5", "resnt50"), ["diff", "lenet5", "resnt50"]),
+    ("diff", lambda: archdsl.diff("lenet5", "lenet5", after={"n": 1}), ["diff", "lenet5", "lenet5", "--after", "n=1"]),
+    ("diff", lambda: _lenets().save("x", "jpg"), ["diff", "lenet5", "lenet5_1998", "--format", "jpg"]),  # type: ignore[arg-type]
+    ("diff", lambda: _lenets().picture(level="all"), ["diff", "lenet5", "lenet5_1998", "--level", "all"]),  # type: ignore[arg-type]
+    ("diff", lambda: _lenets().picture(theme="drak"), ["diff", "lenet5", "lenet5_1998", "--theme", "drak"]),  # type: ignore[arg-type]
 ]
 """Wrong arguments of a verb: a call from Python, and the command line that says the same."""
+
+
+def _lenets() -> NetworkDifference:
+    return archdsl.diff("lenet5", "lenet5_1998")
+
 
 _CODES = re.compile(r"^(?:error|warning)\[([EW]\d{4})\]", re.MULTILINE)
 

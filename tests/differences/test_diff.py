@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 import archdsl
 from archdsl.cli import main
-from archdsl.differences.compare import Comparison, Row, compare
+from archdsl.differences.compare import Change, GraphDifference, compare_graphs
 from archdsl.language.format.format import format_source
 from archdsl.source import read
 from tests.support.places import ROOT
@@ -34,30 +34,30 @@ def run(*args: object, stdin: str | None = None) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args], input=stdin)
 
 
-def compared(a: str, b: str) -> Comparison:
-    return compare(archdsl.load(a).graph, archdsl.load(b).graph)
+def compared(a: str, b: str) -> GraphDifference:
+    return compare_graphs(archdsl.load(a).graph, archdsl.load(b).graph)
 
 
-def told(row: Row) -> tuple[str, str | None, str | None, int]:
+def told(row: Change) -> tuple[str, str | None, str | None, int]:
     return row.mark, row.before and row.before.part.path, row.after and row.after.part.path, len(row.all)
 
 
-def facts(row: Row) -> dict[str, tuple[Any, Any]]:
+def facts(row: Change) -> dict[str, tuple[Any, Any]]:
     return {fact.name: (fact.before, fact.after) for fact in row.facts}
 
 
 def test_a_deeper_resnet_has_seventeen_blocks_more() -> None:
-    (row,) = compared("resnet50", "resnet101").rows
+    (row,) = compared("resnet50", "resnet101").changes
     assert told(row) == ("added", None, "layer3.6", 17)
     assert sum(r.costs[1].params for r in row.all if r.costs[1]) == 44_549_160 - 25_557_032
 
 
 def test_resnext_differs_in_widths_and_groups_of_every_block() -> None:
     found = compared("resnet50", "resnext50_32x4d")
-    assert [told(row) for row in found.rows] == [
+    assert [told(row) for row in found.changes] == [
         ("changed", f"layer{n}.0", f"layer{n}.0", c) for n, c in enumerate((3, 4, 6, 3), 1)
     ]
-    inside = {row.side.name: facts(row) for row in found.rows[0].rows}
+    inside = {row.side.name: facts(row) for row in found.changes[0].changes}
     assert inside == {
         "conv1": {"out": (64, 128), "receives": ((64,), (128,))},
         "conv2": {"out": (64, 128), "groups": (1, 32), "receives": ((64,), (128,))},
@@ -67,11 +67,11 @@ def test_resnext_differs_in_widths_and_groups_of_every_block() -> None:
 
 def test_norms_put_into_a_list_renumber_what_follows() -> None:
     found = compared("vgg16", "vgg16_bn")
-    assert [told(row) for row in found.rows] == [
+    assert [told(row) for row in found.changes] == [
         ("changed", "features.0", "features.0", 13),
         ("moved", "features.4", "features.6", 5),
     ]
-    assert list(facts(found.rows[0])) == ["norm"]
+    assert list(facts(found.changes[0])) == ["norm"]
 
 
 @pytest.mark.parametrize(("a", "b"), [("vgg16", "vgg16_bn"), ("resnet18", "resnet50"), ("densenet121", "densenet169")])
@@ -102,28 +102,31 @@ def test_the_long_form_and_a_formatted_text_are_the_same_network(name: str, tmp_
     short = tmp_path / "short.yaml"
     short.write_text(format_source(read(long)))
     one, other, whole = (archdsl.load(spec) for spec in (long, short, name))
-    assert compare(whole.graph, one.graph).equal and compare(one.graph, other.graph).equal
-    assert not compare(whole.graph, other.graph).rows
+    assert compare_graphs(whole.graph, one.graph).equal and compare_graphs(one.graph, other.graph).equal
+    assert not compare_graphs(whole.graph, other.graph).changes
 
 
 def test_what_is_written_out_is_no_difference(net: Callable[..., Any]) -> None:
     short = net("net: {c: 3x3 conv 4, p: 2x2 maxpool, d: 2x2 deconv 4 /2}")
     long = net("net: {c: 3x3 conv 4 pad=1 bias, p: 2x2 maxpool /2 pad=0, d: 2x2 deconv 4 /2 pad=0}")
-    found = compare(short.graph, long.graph)
-    assert found.equal and not found.rows
+    found = compare_graphs(short.graph, long.graph)
+    assert found.equal and not found.changes
 
 
 def test_a_wrapped_network_is_moved_not_rewritten(net: Callable[..., Any]) -> None:
     a = net(BLOCKS + "net: {stem: 3x3 conv 8, body: [basic(8), 'basic(16, 2)'], fc: fc 10}")
     b = net(BLOCKS + "net: {trunk: {stem: 3x3 conv 8, body: [basic(8), 'basic(16, 2)']}, fc: fc 10}")
-    found = compare(a.graph, b.graph)
-    assert {told(row)[:3] for row in found.rows} == {("moved", "stem", "trunk.stem"), ("moved", "body", "trunk.body")}
+    found = compare_graphs(a.graph, b.graph)
+    assert {told(row)[:3] for row in found.changes} == {
+        ("moved", "stem", "trunk.stem"),
+        ("moved", "body", "trunk.body"),
+    }
     assert not found.equal and found.weights.new.tensors == 0 and found.weights.renamed.tensors > 0
 
 
 def test_blocks_of_another_make_are_replaced(net: Callable[..., Any]) -> None:
     found = compared("resnet18", "resnet50")
-    assert [told(row) for row in found.rows[:3]] == [
+    assert [told(row) for row in found.changes[:3]] == [
         ("removed", "layer1.0", None, 2),
         ("added", None, "layer1.0", 1),
         ("added", None, "layer1.1", 2),
@@ -133,20 +136,20 @@ def test_blocks_of_another_make_are_replaced(net: Callable[..., Any]) -> None:
 def test_a_renamed_block_is_told_as_renamed_with_what_changed(net: Callable[..., Any]) -> None:
     a = net(BLOCKS + "net: {one: basic(8), two: basic(16), fc: fc 10}")
     b = net(BLOCKS + "net: {one: basic(8), second: basic(16), fc: fc 10}")
-    (row,) = compare(a.graph, b.graph).rows
+    (row,) = compare_graphs(a.graph, b.graph).changes
     assert told(row) == ("moved", "two", "second", 1)
 
 
 def test_other_wiring_alone_is_a_difference(net: Callable[..., Any]) -> None:
     text = "net: {a: 3x3 conv 4, b: 3x3 conv 4, out: 'concat <- %s'}"
-    (row,) = compare(net(text % "a, b").graph, net(text % "b, a").graph).rows
+    (row,) = compare_graphs(net(text % "a, b").graph, net(text % "b, a").graph).changes
     assert facts(row) == {"reads": (("a", "b"), ("b", "a"))}
 
 
 def test_another_size_is_one_line() -> None:
     a, b = archdsl.load("resnet20"), archdsl.load("resnet20", input="3x64x64")
-    found = compare(a.graph, b.graph)
-    assert [told(row)[0] for row in found.rows] == ["changed"] and found.rows[0].side.name == "input"
+    found = compare_graphs(a.graph, b.graph)
+    assert [told(row)[0] for row in found.changes] == ["changed"] and found.changes[0].side.name == "input"
     assert not found.equal and len(found.resized) > 60
 
 
@@ -163,11 +166,15 @@ def test_every_pair_of_families_is_compared_and_a_network_equals_itself() -> Non
     ]
     graphs = [archdsl.load(name).graph for name in names]
     for a in graphs:
-        assert compare(a, a).equal and not compare(a, a).rows and compare(a, a).same == len(a.nodes)
+        assert (
+            compare_graphs(a, a).equal
+            and not compare_graphs(a, a).changes
+            and compare_graphs(a, a).same == len(a.nodes)
+        )
     for a, b in zip(graphs, graphs[1:] + graphs[:1], strict=True):
-        found = compare(a, b)
-        gained = sum(side.params if side else 0 for row in found.rows for r in row.all for side in r.costs[1:])
-        lost = sum(side.params if side else 0 for row in found.rows for r in row.all for side in r.costs[:1])
+        found = compare_graphs(a, b)
+        gained = sum(side.params if side else 0 for row in found.changes for r in row.all for side in r.costs[1:])
+        lost = sum(side.params if side else 0 for row in found.changes for r in row.all for side in r.costs[:1])
         moved = (
             found.totals[1].params + found.totals[1].aux_params - found.totals[0].params - found.totals[0].aux_params
         )
@@ -323,17 +330,17 @@ def test_a_node_that_reads_another_is_told_beside_one_put_in_or_taken_out(
 ) -> None:
     start = "net: {a: 3x3 conv 4, b: 3x3 conv 4 <- a, "
     old, new = (net(f"{start}{end}, end: 'add <- b, b', out: 'concat <- c, end'}}") for end in (before, after))
-    told = {row.side.part.path: facts(row) for row in compare(old.graph, new.graph).rows}
+    told = {row.side.part.path: facts(row) for row in compare_graphs(old.graph, new.graph).changes}
     assert "reads" in told["c"]
 
 
 def test_a_layer_is_not_rewired_by_what_is_put_in_or_taken_out_before_it(net: Callable[..., Any]) -> None:
     old, new = net("net: {a: 3x3 conv 4, c: 3x3 conv 4}"), net("net: {a: 3x3 conv 4, n: relu, c: 3x3 conv 4}")
     for one, other in ((old, new), (new, old)):
-        assert [row.side.part.path for row in compare(one.graph, other.graph).rows] == ["n"]
+        assert [row.side.part.path for row in compare_graphs(one.graph, other.graph).changes] == ["n"]
 
 
 def test_a_renamed_layer_of_another_shape_fits_no_weights(net: Callable[..., Any]) -> None:
     old, new = net("net: {a: 3x3 conv 4, b: 3x3 conv 8, e: gap}"), net("net: {a: 3x3 conv 4, b2: 3x3 conv 6, e: gap}")
-    weights = compare(old.graph, new.graph).weights
+    weights = compare_graphs(old.graph, new.graph).weights
     assert (weights.fit.tensors, weights.renamed.tensors, weights.new.tensors) == (2, 0, 2)

@@ -24,7 +24,7 @@ from archdsl.backends.torch import to_source, to_torch
 from archdsl.backends.weights import folded
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError, Source
-from archdsl.differences.compare import compare
+from archdsl.differences.compare import compare_graphs
 from archdsl.differences.report import text as difference
 from archdsl.drawing.diagram import diagram
 from archdsl.drawing.model.drawing import View
@@ -233,7 +233,7 @@ def test_all_forms_are_one_network(tmp_path: Path) -> None:
     first = archdsl.load(path).graph
     for written in (formatted(spec.source), long_text(spec), flat_text(spec)):
         path.write_text(written)
-        assert compare(first, archdsl.load(path).graph).equal, written
+        assert compare_graphs(first, archdsl.load(path).graph).equal, written
     assert "again wide.conv" in formatted(spec.source) and "node: wide.conv" in long_text(spec)
 
 
@@ -280,9 +280,9 @@ def test_a_fault_of_the_first_use_is_told_once(net: Net) -> None:
 def test_a_tensor_of_its_own_is_a_difference(net: Net) -> None:
     text = "input: 4x8x8\nnet:\n  a: 3x3 conv 4\n  b: 3x3 conv 4\n  c: {}"
     shared, other, own = (net(text.format(c)).graph for c in ("again a", "again b", "3x3 conv 4"))
-    assert "again a -> none" in difference(compare(shared, own), ("one", "two"))
-    assert "again a -> b" in difference(compare(shared, other), ("one", "two"))
-    assert compare(shared, net(text.format("again a")).graph).equal
+    assert "again a -> none" in difference(compare_graphs(shared, own), ("one", "two"))
+    assert "again a -> b" in difference(compare_graphs(shared, other), ("one", "two"))
+    assert compare_graphs(shared, net(text.format("again a")).graph).equal
 
 
 def test_tables_drawings_and_the_page_say_it(net: Net) -> None:
@@ -332,7 +332,7 @@ def test_a_file_of_ours_gives_the_same_spec_and_numbers_back(net: Net, tmp_path:
     done = CliRunner().invoke(main, ["import", *arguments])
     assert done.exit_code == 0, done.output
     again = archdsl.load(tmp_path / "b.yaml")
-    assert compare(network.graph, again.graph).equal
+    assert compare_graphs(network.graph, again.graph).equal
     x: Any = torch.randn(2, 6, 9, 9)
     wanted = network.to_torch(weights=numbers)(x)
     assert torch.allclose(again.to_torch(weights=tmp_path / "b.safetensors")(x), wanted, rtol=1e-4, atol=1e-5)

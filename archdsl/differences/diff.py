@@ -1,0 +1,192 @@
+"""Compare two networks: `archdsl.diff`, and its result as text, JSON data, a picture and a page."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
+
+from archdsl.analysis.count import Totals
+from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.differences import report
+from archdsl.differences.compare import CarryOver, Change, Fact, GraphDifference, compare_graphs
+from archdsl.differences.settings import settings
+from archdsl.drawing.model.drawing import LEVELS, Level, View
+from archdsl.drawing.request import Diagram, Options, ThemeChoice
+from archdsl.files.atomic import Written, atomic_write, check_target
+from archdsl.files.marks import marked, ours
+from archdsl.network import Network, as_network
+from archdsl.report.table import Style
+
+PictureFormat: TypeAlias = Literal["svg", "html", "png", "pdf"]
+Format: TypeAlias = Literal["text", "json", "svg", "html", "png", "pdf"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+SUFFIXES: Mapping[str, Format] = {
+    ".txt": "text",
+    ".htm": "html",
+    **{f".{format}": format for format in FORMATS if format != "text"},
+}
+"""Suffix of a file -> format."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDifference(Written):
+    """A file with a difference. `note` says what the picture had to leave out; it is empty if nothing."""
+
+    format: Format
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDifference:
+    """What changed from one network to another; `names` are how texts and pictures call the two.
+
+    `graphs` holds every detail, `settings` what differs in preprocessing and labels.
+    """
+
+    before: Network
+    after: Network
+    names: tuple[str, str]
+    graphs: GraphDifference
+    settings: tuple[Fact, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same network: ops, fields, wiring, names, shapes, preprocessing and labels."""
+        return self.graphs.equal and not self.settings
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The parts that were added, removed, changed or moved, in the order of the second network."""
+        return self.graphs.changes
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What differs in the network as a whole: outputs, auxiliary heads, preprocessing, labels."""
+        return (*self.graphs.facts, *self.settings)
+
+    @property
+    def totals(self) -> tuple[Totals, Totals]:
+        """Parameters, MACs, memory and depth of both networks."""
+        return self.graphs.totals
+
+    @property
+    def weights(self) -> CarryOver:
+        """How many tensors of the second network the weights of the first one fit."""
+        return self.graphs.weights
+
+    def text(self, style: Style = Style()) -> str:
+        """The text of `archdsl diff`; ends with a newline."""
+        return report.text(self.graphs, self.names, self.settings, style)
+
+    def data(self) -> dict[str, object]:
+        """The JSON data of `archdsl diff --format json`."""
+        return report.as_json(self.graphs, self.names, self.settings)
+
+    def picture(self, format: PictureFormat = "svg", *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
+        """Both networks side by side, the changes marked; `html` is a page with the picture and the text.
+
+        `level` and `theme` are those of `Network.diagram`; a PNG or PDF of theme `auto` is light. Raises E0001 for an
+        unknown format, level or theme, E0711 if nothing installed can draw, E0712 if the layout takes too long.
+        """
+        check_choice("format", format, get_args(PictureFormat))
+        _check_look(level, theme)
+        from archdsl.differences import picture
+        from archdsl.drawing.diagram import CONVERTED, load
+
+        converted = CONVERTED.get(format)
+        options = Options(theme="light" if converted is not None and theme == "auto" else theme)
+        drawn = picture.write(self.graphs, self.names, View(level), options)
+        if converted is not None:
+            return drawn._replace(data=load(converted)(drawn.data, options))
+        if format == "html":
+            from archdsl.differences.page import page
+
+            title = f"{self.names[0]} -> {self.names[1]}"
+            return drawn._replace(data=page(title, drawn.data.decode(), self.text()).encode())
+        return drawn
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        format: Format | None = None,
+        *,
+        level: Level = "block",
+        theme: ThemeChoice = "auto",
+        force: bool = False,
+    ) -> SavedDifference:
+        """Writes the difference into a file, complete or not at all; `format` defaults to the one of the suffix, or text.
+
+        A picture that archdsl wrote is replaced, another file only with `force`. Raises what `picture` raises, and
+        E0701 to E0704 if the file cannot be written.
+        """
+        format = format_of(path, format)
+        _check_look(level, theme)
+        inputs = [*self.before.files, *self.after.files]
+        mine = None if format in ("text", "json") else ours("drawing")
+        check_target(path, inputs=inputs, force=force, mine=mine)
+        content = self.render(format, level=level, theme=theme)
+        with atomic_write(path, inputs=inputs, force=force, mine=mine) as file:
+            file.write(content.data)
+        assert file.written is not None
+        return SavedDifference(file.written.path, file.written.size, format, content.note)
+
+    def render(self, format: Format, *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
+        """The bytes that `save` writes in this format. Raises what `picture` raises."""
+        check_choice("format", format, FORMATS)
+        if format == "text":
+            return Diagram(self.text().encode())
+        if format == "json":
+            return Diagram((json.dumps(self.data(), indent=2) + "\n").encode())
+        drawn = self.picture(format, level=level, theme=theme)
+        return drawn._replace(data=marked(drawn.data, format))
+
+
+def format_of(path: str | os.PathLike[str] | None, format: str | None = None) -> Format:
+    """`format`, or the one of the path's suffix, or text. Raises E0001 for an unknown one."""
+    if format is None:
+        return "text" if path is None else SUFFIXES.get(Path(path).suffix.lower(), "text")
+    check_choice("format", format, FORMATS)
+    return cast("Format", format)
+
+
+def _check_look(level: str, theme: str) -> None:
+    check_choice("level", level, LEVELS)
+    check_choice("theme", theme, get_args(ThemeChoice))
+
+
+def diff(
+    a: str | Path | Network,
+    b: str | Path | Network,
+    *,
+    args: Mapping[str, object] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+    input: str | Sequence[int] | None = None,
+    names: tuple[str, str] | None = None,
+) -> NetworkDifference:
+    """Compare network `a` with network `b`: blocks, costs, and which weights carry over. Other text is no difference.
+
+    Each is a SPEC or a `Network`. `args` and `input` are those of `load`, for both; `before` sets arguments of `a`
+    alone, `after` of `b` alone. `names` are how texts and pictures call the two, by default by their own names. Raises
+    E0003 for arguments that exclude each other, E0205 for an unknown SPEC, and the other errors of specs.
+    """
+    if a == b == "-":
+        raise conflict("two networks cannot come from one standard input", help="give one of them as a file")
+    old = as_network(a, {**(args or {}), **(before or {})}, input)
+    new = as_network(b, {**(args or {}), **(after or {})}, input)
+    return NetworkDifference(
+        old, new, names or _names(a, b, old, new), compare_graphs(old.graph, new.graph), settings(old, new)
+    )
+
+
+def _names(a: str | Path | Network, b: str | Path | Network, old: Network, new: Network) -> tuple[str, str]:
+    """The networks' own names; where these are equal, the SPECs; where those are, before and after."""
+    specs = tuple(source.name if isinstance(source, Network) else str(source) for source in (a, b))
+    for first, second in ((old.name, new.name), specs):
+        if first != second:
+            return first, second
+    return f"{old.name} (before)", f"{new.name} (after)"
