@@ -127,8 +127,7 @@ class Network:
             return "image" if concrete(node.shape)[0] in (1, 3) else "map"
         while not node.op.stored and node.inputs:  # a flatten, or a dropout, changes no number
             node = self.graph.nodes[node.inputs[0]]
-        named: dict[str, Reading] = {"softmax": "probabilities", "rbf": "distances"}
-        return named.get(node.op.kind, "scores" if node.op.role == "act" else "logits")
+        return node.op.score
 
     @cached_property
     def recipe(self) -> Recipe | None:

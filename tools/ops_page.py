@@ -6,7 +6,7 @@ import re
 import sys
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import archdsl
 from archdsl import explain
@@ -14,7 +14,7 @@ from archdsl.backends.onnx.plan import plan
 from archdsl.backends.torch.lower import lower
 from archdsl.graph import Node
 from archdsl.ops import KINDS, Op
-from archdsl.ops.base import MAX_SIZE, Pair
+from archdsl.ops.base import MAX_SIZE, Example, Pair
 from archdsl.ops.conv import Numbers
 from archdsl.shapes import format_shape
 
@@ -31,49 +31,6 @@ field. Every kind takes an activation behind it, `conv`, `dwconv`, `deconv` and 
 What a kind has none of (parameters, multiply-accumulates, errors, a source) is left out. MACs are for one sample; bias
 adds are not counted.
 """
-
-
-class Example(NamedTuple):
-    """A node under the key `y`; `before` and `after` are further lines of the net."""
-
-    input: str
-    text: str
-    before: str = ""
-    after: str = ""
-
-
-EXAMPLES: dict[str, Example] = {
-    "conv": Example("3x224x224", "7x7 conv 64 /2"),
-    "dwconv": Example("32x112x112", "3x3 dwconv /2"),
-    "deconv": Example("64x28x28", "2x2 deconv 32 /2"),
-    "fc": Example("512x7x7", "fc 4096"),
-    "rbf": Example("84", "rbf 10"),
-    "maxpool": Example("64x112x112", "3x3 maxpool /2 pad=1"),
-    "avgpool": Example("512x14x14", "7x7 avgpool adaptive"),
-    "gap": Example("512x7x7", "gap"),
-    "subsample": Example("6x28x28", "2x2 subsample"),
-    "bn": Example("64x56x56", "bn eps=0.001"),
-    "gn": Example("64x56x56", "gn 32"),
-    "ln": Example("96x56x56", "ln"),
-    "lrn": Example("96x27x27", "lrn size=5"),
-    "dropout": Example("4096", "dropout 0.5"),
-    "droppath": Example("96x56x56", "droppath 0.1"),
-    "add": Example("{a: 64x56x56, b: 64x56x56}", "add <- a, b"),
-    "mul": Example("64x56x56", "mul <- input, gate", before="  gate: gap\n"),
-    "concat": Example("{a: 64x28x28, b: 128x28x28}", "concat <- a, b"),
-    "slice": Example("64x28x28", "slice 0 16"),
-    "again": Example("64x28x28", "again x", before="  x: 3x3 conv 64\n"),
-    "split": Example("64x28x28", "split 2", after="  z: concat <- y.0, y.1\n"),
-    "shuffle": Example("116x28x28", "shuffle 2"),
-    "upsample": Example("256x14x14", "upsample 2 bilinear"),
-    "pad": Example("16x32x32", "pad 1"),
-    "scale": Example("96x56x56", "scale 1e-6"),
-    "affine": Example("3x299x299", "affine 0.5 add=-0.5"),
-    "leaky_relu": Example("64x56x56", "leaky_relu 0.1"),
-    "elu": Example("64x56x56", "elu 1.0"),
-    "prelu": Example("64x56x56", "prelu"),
-    "softmax": Example("1000", "softmax"),
-}
 
 
 def ops_page() -> str:
@@ -156,8 +113,9 @@ def _fields(op: type[Op]) -> Iterator[str]:
 
 
 def example_of(kind: str) -> Example:
-    """The kind's example; an activation needs none of its own."""
-    return EXAMPLES.get(kind, Example("64x56x56", kind))
+    """The kind's example, its node written out."""
+    example = KINDS[kind].example
+    return example._replace(text=example.text or kind)
 
 
 def example_spec(kind: str) -> str:

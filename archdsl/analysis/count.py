@@ -11,17 +11,15 @@ from typing import NamedTuple
 
 from archdsl.analysis.memory import peak_memory
 from archdsl.graph import Graph, Node
-from archdsl.ops import Conv, Deconv, Fc, Op, Rbf
+from archdsl.ops import GRAPH_OPS, Weighted
 from archdsl.shapes import numel
 
+*_KINDS, _LAST = (op.kind for op in GRAPH_OPS if issubclass(op, Weighted))
 CONVENTION = (
-    "one sample at inference, fp32; MACs of conv, deconv, fc and rbf, bias adds not counted; "
+    f"one sample at inference, fp32; MACs of {', '.join(_KINDS)} and {_LAST}, bias adds not counted; "
     "FLOPs = 2 * MACs; auxiliary heads apart"
 )
 """How every figure of this package is counted, in one line; each report prints it."""
-
-WEIGHTED: frozenset[type[Op]] = frozenset({Conv, Deconv, Fc, Rbf})
-"""The kinds that count as a layer of depth, whether their weights are learned or fixed."""
 
 
 def convention(batch: int = 1) -> str:
@@ -85,7 +83,7 @@ def depth(graph: Graph) -> int:
     longest: list[int] = []
     for node in graph.nodes:
         before = max((longest[i] for i in node.inputs), default=0)
-        longest.append(before + (type(node.op) in WEIGHTED))
+        longest.append(before + isinstance(node.op, Weighted))
     return max((longest[i] for i in graph.outputs.values()), default=0)
 
 

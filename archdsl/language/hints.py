@@ -9,33 +9,7 @@ from collections.abc import Collection, Sequence
 from archdsl.diagnostics import closest, did_you_mean
 from archdsl.ops import KINDS
 
-_ELSEWHERE = {
-    "conv": "conv2d convolution convolution2d",
-    "dwconv": "depthwiseconv depthwiseconv2d depthwise separableconv2d",
-    "deconv": "convtranspose convtranspose2d conv2dtranspose transposedconv upconv",
-    "fc": "linear dense fullyconnected innerproduct gemm",
-    "maxpool": "maxpool2d maxpooling maxpooling2d pool",
-    "avgpool": "avgpool2d avgpooling averagepool averagepooling averagepooling2d adaptiveavgpool adaptiveavgpool2d",
-    "gap": "globalpool globalavgpool globalavgpool2d globalaveragepool globalaveragepooling globalaveragepooling2d",
-    "bn": "batchnorm batchnorm2d batchnormalization",
-    "gn": "groupnorm groupnormalization",
-    "ln": "layernorm layernorm2d layernormalization",
-    "lrn": "localresponsenorm localresponsenormalization",
-    "leaky_relu": "leakyrelu lrelu",
-    "silu": "swish",
-    "hardswish": "hswish",
-    "hardsigmoid": "hsigmoid",
-    "droppath": "stochasticdepth",
-    "concat": "cat concatenate",
-    "add": "sum plus eltwise",
-    "mul": "multiply product times",
-    "upsample": "upsampling upsampling2d interpolate resize",
-    "pad": "padding zeropad2d zeropadding zeropadding2d",
-    "shuffle": "channelshuffle",
-    "scale": "layerscale",
-    "again": "shared reuse tied siamese",
-}
-ELSEWHERE = {name: kind for kind, names in _ELSEWHERE.items() for name in names.split()}
+ELSEWHERE = {name: op.kind for op in KINDS.values() for name in op.elsewhere.split()}
 """Names that PyTorch, Keras, Caffe and ONNX have for our kinds, in lower case without `_`."""
 
 FIELDS_ELSEWHERE = {

@@ -172,7 +172,7 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
                 "E0309",
                 f"`{op.kind}` has no window",
                 scalar.part(found[0].start, found[0].end),
-                help=_KEEPS.get(op.kind, ""),
+                help=op.hint,
             )
         middle = found[0].start + len(kernel[1])
         sides = (
@@ -272,12 +272,6 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
         )
 
 
-_KEEPS = {
-    "dwconv": "it keeps the channels; a `1x1 conv` behind it changes them",
-    "gap": "it takes the whole image; `7x7 avgpool` has a window",
-}
-
-
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
     """A word too many: itself misspelt, or a misspelt one before it was taken for a value."""
     known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
@@ -304,8 +298,8 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
             if near != word.text
             else did_you_mean(near, known)
         )
-    elif op.kind in _KEEPS:
-        help_ = _KEEPS[op.kind]
+    elif op.hint:
+        help_ = op.hint
     elif word.text in KINDS:
         help_ = f"`{word.text}` is a node of its own: `[{op.kind} ..., {word.text} ...]`; behind a kind stand only norm and activation"
     elif word.text.isdigit() and "kernel" in op.model_fields and not values:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from archdsl.analysis.count import count
 from archdsl.graph import Graph, Node
 from archdsl.library.claims import Verdict, agrees, amount, cut_off
-from archdsl.ops import Conv, Deconv, Fc
+from archdsl.ops import Conv, Deconv, Fc, Pool
 from archdsl.shapes import at, numel
 
 SIZES = (
@@ -89,7 +89,7 @@ def _of_params(graph: Graph, true: int) -> Iterator[Way]:
     run = [node for node in graph.nodes if not node.training]
     with_aux = sum(p.numel for n in graph.nodes for p in n.params if p.trained)
     statistics = sum(p.numel for n in run for p in n.params if p.name.startswith("running_"))
-    norms = sum(p.numel for n in run if n.op.kind in ("bn", "gn", "ln") for p in n.params if p.trained)
+    norms = sum(p.numel for n in run if n.op.role == "norm" for p in n.params if p.trained)
     biases = sum(p.numel for n in run if _weighted(n) for p in n.params if p.name == "bias" and p.trained)
     absent = sum(at(n.shape[0]) for n in run if isinstance(n.op, Conv) and n.op.bias is False)
     yield Way(with_aux, "with the auxiliary heads")
@@ -174,7 +174,7 @@ def _of_depth(graph: Graph, true: int) -> Iterator[Way]:
     convs = sum(isinstance(n.op, (Conv, Deconv)) for n in run)
     dense = sum(isinstance(n.op, Fc) for n in run)
     on_path = _longest(graph, lambda n: isinstance(n.op, (Conv, Deconv)))
-    pools = _longest(graph, lambda n: _weighted(n) or n.op.kind in ("maxpool", "avgpool"))
+    pools = _longest(graph, lambda n: _weighted(n) or isinstance(n.op, Pool))
     yield Way(
         _longest(graph, lambda n: _weighted(n) and not _gate(n, graph)), "without the gates of squeeze-and-excitation"
     )

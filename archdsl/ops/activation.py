@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import ErrorOf, Free, Init, Number, Param
+from archdsl.ops.base import ErrorOf, Example, Free, Init, Look, Number, Param, Score
 from archdsl.shapes import Shape, at
 
 
@@ -13,6 +13,9 @@ class _Activation(Free):
     """What activations share: no tensors, and a series of eight terms for each number unless they say otherwise."""
 
     role: ClassVar[Literal["", "norm", "act"]] = "act"
+    look: ClassVar[Look] = "act"
+    example: ClassVar[Example] = Example()
+    score: ClassVar[Score] = "scores"
 
     series: ClassVar[float] = 8.0
     """`terms` for one number."""
@@ -60,6 +63,9 @@ class LeakyRelu(_Activation):
     """
 
     kind: ClassVar[str] = "leaky_relu"
+    example: ClassVar[Example] = Example("64x56x56", "leaky_relu 0.1")
+    elsewhere: ClassVar[str] = "leakyrelu lrelu"
+    label: ClassVar[str] = "leaky ReLU"
     series: ClassVar[float] = 1.0
     positional: ClassVar[tuple[str, ...]] = ("slope",)
 
@@ -97,6 +103,7 @@ class Elu(_Activation):
     """
 
     kind: ClassVar[str] = "elu"
+    example: ClassVar[Example] = Example("64x56x56", "elu 1.0")
     error_of: ClassVar[ErrorOf] = "one"
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
 
@@ -157,6 +164,7 @@ class Silu(_Activation):
     """
 
     kind: ClassVar[str] = "silu"
+    elsewhere: ClassVar[str] = "swish"
     error_of: ClassVar[ErrorOf] = "input"
 
 
@@ -188,6 +196,7 @@ class HardSwish(_Activation):
     """
 
     kind: ClassVar[str] = "hardswish"
+    elsewhere: ClassVar[str] = "hswish"
     error_of: ClassVar[ErrorOf] = "input"
 
 
@@ -202,6 +211,7 @@ class HardSigmoid(_Activation):
     """
 
     kind: ClassVar[str] = "hardsigmoid"
+    elsewhere: ClassVar[str] = "hsigmoid"
     error_of: ClassVar[ErrorOf] = "one"
 
 
@@ -216,6 +226,9 @@ class Softmax(_Activation):
     """
 
     kind: ClassVar[str] = "softmax"
+    example: ClassVar[Example] = Example("1000")
+    score: ClassVar[Score] = "probabilities"
+    float32: ClassVar[bool] = True
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return at(inputs[0][0]) + 8.0

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import Sugar
+from archdsl.ops.base import Example, Look, Sugar
 
 
 class Again(Sugar):
@@ -20,6 +20,9 @@ class Again(Sugar):
     """
 
     kind: ClassVar[str] = "again"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("64x28x28", "again x", before="  x: 3x3 conv 64\n")
+    elsewhere: ClassVar[str] = "shared reuse tied siamese"
     positional: ClassVar[tuple[str, ...]] = ("node",)
     references: ClassVar[frozenset[str]] = frozenset(("node",))
 

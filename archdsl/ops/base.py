@@ -30,6 +30,8 @@ Pair: TypeAlias = Annotated[
 """One number for both axes, or `[height, width]`."""
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 ErrorOf: TypeAlias = Literal["output", "one", "input"]
+Look: TypeAlias = Literal["input", "conv", "pool", "fc", "norm", "act", "merge", "other"]
+Score: TypeAlias = Literal["logits", "scores", "probabilities", "distances"]
 
 
 class OpError(Exception):
@@ -97,6 +99,15 @@ class Window(NamedTuple):
     stride: tuple[float, float]
 
 
+class Example(NamedTuple):
+    """A spec that shows an op: its input, the node `y` (empty: the kind alone), and further lines of its net."""
+
+    input: str = "64x56x56"
+    text: str = ""
+    before: str = ""
+    after: str = ""
+
+
 class Op(BaseModel):
     """Base of all ops. Instances are frozen, validated in strict mode, and hold only what the spec says."""
 
@@ -104,6 +115,10 @@ class Op(BaseModel):
 
     kind: ClassVar[str]
     """The word for it in a spec, and in every table."""
+    look: ClassVar[Look]
+    """What it is drawn as."""
+    example: ClassVar[Example]
+    """Its example in `docs/ops.md`."""
     positional: ClassVar[tuple[str, ...]] = ()
     """Fields that values without a key go to, in order."""
     flags: ClassVar[dict[str, tuple[str, Any]]] = {}
@@ -122,6 +137,20 @@ class Op(BaseModel):
     """Fields that name an earlier node."""
     drawn: ClassVar[frozenset[str]] = frozenset()
     """Fields that may be a picture: a text of several lines, which is no expression."""
+    elsewhere: ClassVar[str] = ""
+    """Its names in PyTorch, Keras, Caffe and ONNX, in lower case without `_`, where they differ from `kind`."""
+    hint: ClassVar[str] = ""
+    """Help for a spec that writes a width or a window which it does not have."""
+    label: ClassVar[str] = ""
+    """Its name in figures; empty: `kind` with blanks for `_`."""
+    label_values: ClassVar[bool] = False
+    """True: figures show the values of its positional fields behind its name."""
+    sign: ClassVar[str] = ""
+    """The sign that figures draw in its place: `+` of a sum."""
+    score: ClassVar[Score] = "logits"
+    """What its numbers are where it makes the output of a classifier."""
+    float32: ClassVar[bool] = False
+    """True: files in half precision compute it in float32, as the field does for sums over many numbers."""
     error_of: ClassVar[ErrorOf] = "output"
     """What the rounding error of a number of the output is a fraction of: the number itself; 1, where it is computed as
     a difference from 1 or a fraction of it (sigmoid); the input that such a number is multiplied by (silu)."""
@@ -157,6 +186,11 @@ class Op(BaseModel):
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         """The window for the receptive field. Default: pointwise."""
         return POINT
+
+    def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
+        """The fields that a spec may leave to the op or to what stands around it, with the values they have here."""
+        values = {name: getattr(self, name) for name in self.positional if getattr(self, name) is not None}
+        return values | {name: value for name, value in self.__dict__.items() if name == "bias"}
 
     def explicit(self) -> dict[str, Any]:
         """The fields that differ from their defaults: what a person would write."""

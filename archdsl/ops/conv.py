@@ -8,7 +8,9 @@ from pydantic import Field
 from archdsl.ops.base import (
     MAX_SIZE,
     ZEROS,
+    Example,
     Init,
+    Look,
     Natural,
     Number,
     Op,
@@ -73,6 +75,9 @@ class Conv(Weighted):
     """
 
     kind: ClassVar[str] = "conv"
+    look: ClassVar[Look] = "conv"
+    example: ClassVar[Example] = Example("3x224x224", "7x7 conv 64 /2")
+    elsewhere: ClassVar[str] = "conv2d convolution convolution2d"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         "bias": ("bias", True),
@@ -191,6 +196,10 @@ class Conv(Weighted):
                 weight = Param("weight", shape, Init("kaiming", fan_out))
         return (weight, *bias_param(self.bias, self.out))
 
+    def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
+        pad = {"pad": tuple(self.pads(inputs[0]))} if self.pad is None else {}
+        return super().resolved(inputs) | {"stride": self.stride} | pad
+
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         per_place = self.out * at(inputs[0][0]) // self.groups
         if self.table is not None:
@@ -242,6 +251,10 @@ class DwConv(Sugar):
     """
 
     kind: ClassVar[str] = "dwconv"
+    look: ClassVar[Look] = "conv"
+    example: ClassVar[Example] = Example("32x112x112", "3x3 dwconv /2")
+    elsewhere: ClassVar[str] = "depthwiseconv depthwiseconv2d depthwise separableconv2d"
+    hint: ClassVar[str] = "it keeps the channels; a `1x1 conv` behind it changes them"
     parametric: ClassVar[bool] = True
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
 
@@ -277,6 +290,9 @@ class Deconv(Weighted):
     """
 
     kind: ClassVar[str] = "deconv"
+    look: ClassVar[Look] = "conv"
+    example: ClassVar[Example] = Example("64x28x28", "2x2 deconv 32 /2")
+    elsewhere: ClassVar[str] = "convtranspose convtranspose2d conv2dtranspose transposedconv upconv"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 
@@ -330,6 +346,11 @@ class Deconv(Weighted):
             Param("weight", shape, Init("kaiming", kh * kw * self.out // self.groups)),
             *bias_param(self.bias, self.out),
         )
+
+    def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
+        high, wide = self.crops()
+        crop = dict(zip(("pad", "extra"), high, strict=True)) if high == wide else {}
+        return super().resolved(inputs) | {"stride": self.stride} | crop
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         return numel(inputs[0]) * self.out // self.groups * self.kernel[0] * self.kernel[1]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from archdsl.ops.base import Init, Number, OpError, Pair, Param, Positive, Weighted, need_image
+from archdsl.ops.base import Example, Init, Look, Number, OpError, Pair, Param, Positive, Score, Weighted, need_image
 from archdsl.ops.conv import bias_param
 from archdsl.shapes import Shape, at, format_shape, numel
 
@@ -21,6 +21,9 @@ class Fc(Weighted):
     """
 
     kind: ClassVar[str] = "fc"
+    look: ClassVar[Look] = "fc"
+    example: ClassVar[Example] = Example("512x7x7", "fc 4096")
+    elsewhere: ClassVar[str] = "linear dense fullyconnected innerproduct gemm"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 
@@ -80,6 +83,11 @@ class Rbf(Weighted):
     """
 
     kind: ClassVar[str] = "rbf"
+    look: ClassVar[Look] = "fc"
+    example: ClassVar[Example] = Example("84", "rbf 10")
+    label: ClassVar[str] = "RBF"
+    score: ClassVar[Score] = "distances"
+    float32: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("out",)
     drawn: ClassVar[frozenset[str]] = frozenset(("centers",))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from archdsl.ops.base import Free, OpError
+from archdsl.ops.base import Example, Free, Look, OpError
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
 
 
@@ -12,6 +12,7 @@ class Merge(Free):
     constraints, so `infer` compares at the default size."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    look: ClassVar[Look] = "merge"
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return float(len(inputs))
@@ -47,6 +48,9 @@ class Add(Merge):
     """
 
     kind: ClassVar[str] = "add"
+    example: ClassVar[Example] = Example("{a: 64x56x56, b: 64x56x56}", "add <- a, b")
+    elsewhere: ClassVar[str] = "sum plus eltwise"
+    sign: ClassVar[str] = "+"
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if len({tuple(map(at, shape)) for shape in inputs}) > 1:
@@ -70,6 +74,9 @@ class Mul(Merge):
     """
 
     kind: ClassVar[str] = "mul"
+    example: ClassVar[Example] = Example("64x56x56", "mul <- input, gate", before="  gate: gap\n")
+    elsewhere: ClassVar[str] = "multiply product times"
+    sign: ClassVar[str] = "\u00d7"
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)
@@ -109,6 +116,8 @@ class Concat(Merge):
     """
 
     kind: ClassVar[str] = "concat"
+    example: ClassVar[Example] = Example("{a: 64x28x28, b: 128x28x28}", "concat <- a, b")
+    elsewhere: ClassVar[str] = "cat concatenate"
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 0.0

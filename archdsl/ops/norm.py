@@ -5,17 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import (
-    ONES,
-    ZEROS,
-    Free,
-    Number,
-    OpError,
-    Param,
-    Positive,
-    divisors,
-    need_image,
-)
+from archdsl.ops.base import ONES, ZEROS, Example, Free, Look, Number, OpError, Param, Positive, divisors, need_image
 from archdsl.shapes import Shape, Size, at, numel
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
@@ -30,6 +20,7 @@ class Norm(Free):
     """
 
     role: ClassVar[Literal["", "norm", "act"]] = "norm"
+    look: ClassVar[Look] = "norm"
 
     def groups_of(self, channels: int) -> int | None:
         """The groups of channels that have a mean each, over the image; None: each place has its own, or tensors hold
@@ -48,6 +39,8 @@ class Bn(Norm):
     """
 
     kind: ClassVar[str] = "bn"
+    example: ClassVar[Example] = Example("64x56x56", "bn eps=0.001")
+    elsewhere: ClassVar[str] = "batchnorm batchnorm2d batchnormalization"
     parametric: ClassVar[bool] = True
 
     eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and TensorFlow's networks")
@@ -79,6 +72,10 @@ class Gn(Norm):
     """
 
     kind: ClassVar[str] = "gn"
+    example: ClassVar[Example] = Example("64x56x56", "gn 32")
+    elsewhere: ClassVar[str] = "groupnorm groupnormalization"
+    label: ClassVar[str] = "group norm"
+    float32: ClassVar[bool] = True
     parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("groups",)
 
@@ -135,6 +132,9 @@ class Ln(Norm):
     """
 
     kind: ClassVar[str] = "ln"
+    example: ClassVar[Example] = Example("96x56x56")
+    elsewhere: ClassVar[str] = "layernorm layernorm2d layernormalization"
+    label: ClassVar[str] = "layer norm"
     parametric: ClassVar[bool] = True
 
     eps: Epsilon = Field(1e-5, description="added to the variance")
@@ -164,6 +164,11 @@ class Lrn(Free):
     """
 
     kind: ClassVar[str] = "lrn"
+    look: ClassVar[Look] = "norm"
+    example: ClassVar[Example] = Example("96x27x27", "lrn size=5")
+    elsewhere: ClassVar[str] = "localresponsenorm localresponsenormalization"
+    label: ClassVar[str] = "LRN"
+    float32: ClassVar[bool] = True
     role: ClassVar[Literal["", "norm", "act"]] = "norm"
     positional: ClassVar[tuple[str, ...]] = ("size",)
 

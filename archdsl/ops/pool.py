@@ -5,17 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import (
-    ONES,
-    ZEROS,
-    Free,
-    OpError,
-    Pair,
-    Param,
-    Window,
-    need_image,
-    need_windows,
-)
+from archdsl.ops.base import ONES, ZEROS, Example, Free, Look, OpError, Pair, Param, Window, need_image, need_windows
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
 from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, numel, window
 
@@ -26,6 +16,8 @@ _FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "s
 
 class Pool(Free):
     """What max and average pools share: the window, its stride (default: the window), padding, ceil."""
+
+    look: ClassVar[Look] = "pool"
 
     kernel: Pair = Field(description="height and width of the window")
     stride: Pair | None = Field(None, description="step of the window; by default the window itself")
@@ -95,6 +87,9 @@ class Pool(Free):
                 help="its value would be undefined; use less padding",
             )
 
+    def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
+        return super().resolved(inputs) | {"stride": self.steps, "pad": self.pad}
+
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         return Window(reach_of(self.kernel, self.dilations), self.steps)
 
@@ -110,6 +105,9 @@ class MaxPool(Pool):
     """
 
     kind: ClassVar[str] = "maxpool"
+    example: ClassVar[Example] = Example("64x112x112", "3x3 maxpool /2 pad=1")
+    elsewhere: ClassVar[str] = "maxpool2d maxpooling maxpooling2d pool"
+    label: ClassVar[str] = "max pool"
     flags: ClassVar[dict[str, tuple[str, Any]]] = _FLAGS
 
     dilation: Pair = Field((1, 1), description="distance between the taps of the window")
@@ -134,6 +132,11 @@ class AvgPool(Pool):
     """
 
     kind: ClassVar[str] = "avgpool"
+    example: ClassVar[Example] = Example("512x14x14", "7x7 avgpool adaptive")
+    elsewhere: ClassVar[str] = (
+        "avgpool2d avgpooling averagepool averagepooling averagepooling2d adaptiveavgpool adaptiveavgpool2d"
+    )
+    label: ClassVar[str] = "avg pool"
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         **_FLAGS,
         "inside": ("inside", True),
@@ -160,6 +163,9 @@ class AvgPool(Pool):
             high, wide = (-(-at(inputs[0][a + 1]) // self.kernel[a]) + 1 for a in (0, 1))
         return high * wide + 1.0
 
+    def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
+        return {} if self.adaptive else super().resolved(inputs)
+
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         if not self.adaptive:
             return super().window(inputs)
@@ -181,6 +187,13 @@ class Gap(Free):
     """
 
     kind: ClassVar[str] = "gap"
+    look: ClassVar[Look] = "pool"
+    example: ClassVar[Example] = Example("512x7x7")
+    elsewhere: ClassVar[str] = (
+        "globalpool globalavgpool globalavgpool2d globalaveragepool globalaveragepooling globalaveragepooling2d"
+    )
+    label: ClassVar[str] = "global avg pool"
+    hint: ClassVar[str] = "it takes the whole image; `7x7 avgpool` has a window"
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return numel(inputs[0]) / at(inputs[0][0]) + 1
@@ -204,6 +217,8 @@ class Subsample(Free):
     """
 
     kind: ClassVar[str] = "subsample"
+    look: ClassVar[Look] = "pool"
+    example: ClassVar[Example] = Example("6x28x28", "2x2 subsample")
     parametric: ClassVar[bool] = True
 
     kernel: Pair = Field(description="height and width of the window")

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from archdsl.ops.base import Exact
+from archdsl.ops.base import Exact, Example, Look
 
 Rate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
@@ -13,6 +13,8 @@ class _Regulariser(Exact):
     """What regularisers share: at inference they change nothing."""
 
     positional: ClassVar[tuple[str, ...]] = ("p",)
+    look: ClassVar[Look] = "other"
+    label_values: ClassVar[bool] = True
     inference: ClassVar[bool] = False
     stored: ClassVar[bool] = False
 
@@ -28,6 +30,7 @@ class Dropout(_Regulariser):
     """
 
     kind: ClassVar[str] = "dropout"
+    example: ClassVar[Example] = Example("4096", "dropout 0.5")
 
     p: Rate = Field(0.5, description="probability of a value being dropped")
 
@@ -43,5 +46,7 @@ class DropPath(_Regulariser):
     """
 
     kind: ClassVar[str] = "droppath"
+    example: ClassVar[Example] = Example("96x56x56", "droppath 0.1")
+    elsewhere: ClassVar[str] = "stochasticdepth"
 
     p: Rate = Field(0.0, description="probability of the branch being dropped")

@@ -8,7 +8,9 @@ from pydantic import Field
 from archdsl.ops.base import (
     MAX_SIZE,
     Exact,
+    Example,
     Free,
+    Look,
     Natural,
     Number,
     OpError,
@@ -26,6 +28,8 @@ class Input(Exact):
     """A tensor that the network receives. Made from the spec's `input`, never written as a node."""
 
     kind: ClassVar[str] = "input"
+    look: ClassVar[Look] = "input"
+    example: ClassVar[Example] = Example()
     arity: ClassVar[tuple[int, int | None]] = (0, 0)
 
 
@@ -40,6 +44,8 @@ class Identity(Exact):
     """
 
     kind: ClassVar[str] = "identity"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example()
     inference: ClassVar[bool] = False
     stored: ClassVar[bool] = False
 
@@ -55,6 +61,8 @@ class Flatten(Exact):
     """
 
     kind: ClassVar[str] = "flatten"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example()
     stored: ClassVar[bool] = False
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -78,6 +86,9 @@ class Slice(Exact):
     """
 
     kind: ClassVar[str] = "slice"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("64x28x28", "slice 0 16")
+    label_values: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("start", "end")
 
     start: Natural = Field(description="first channel")
@@ -108,6 +119,8 @@ class Split(Sugar):
     """
 
     kind: ClassVar[str] = "split"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("64x28x28", "split 2", after="  z: concat <- y.0, y.1\n")
     positional: ClassVar[tuple[str, ...]] = ("parts",)
 
     parts: Annotated[int, Field(ge=2, le=4096)] = Field(description="number of equal parts")
@@ -124,6 +137,9 @@ class Shuffle(Exact):
     """
 
     kind: ClassVar[str] = "shuffle"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("116x28x28", "shuffle 2")
+    elsewhere: ClassVar[str] = "channelshuffle"
     positional: ClassVar[tuple[str, ...]] = ("groups",)
 
     groups: Positive = Field(description="groups of channels")
@@ -152,6 +168,10 @@ class Upsample(Free):
     """
 
     kind: ClassVar[str] = "upsample"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("256x14x14", "upsample 2 bilinear")
+    elsewhere: ClassVar[str] = "upsampling upsampling2d interpolate resize"
+    label_values: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("scale",)
     flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "bilinear": ("mode", "bilinear")}
 
@@ -188,6 +208,9 @@ class Pad(Exact):
     """
 
     kind: ClassVar[str] = "pad"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("16x32x32", "pad 1")
+    elsewhere: ClassVar[str] = "padding zeropad2d zeropadding zeropadding2d"
     positional: ClassVar[tuple[str, ...]] = ("pixels",)
 
     pixels: Signed | tuple[Signed, Signed, Signed, Signed] = Field(

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import Free, Init, Number, OpError, Param
+from archdsl.ops.base import Example, Free, Init, Look, Number, OpError, Param
 from archdsl.shapes import Shape, at
 
 
@@ -20,6 +20,9 @@ class Scale(Free):
     """
 
     kind: ClassVar[str] = "scale"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("96x56x56", "scale 1e-6")
+    elsewhere: ClassVar[str] = "layerscale"
     parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("init",)
 
@@ -43,6 +46,8 @@ class Affine(Free):
     """
 
     kind: ClassVar[str] = "affine"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example("3x299x299", "affine 0.5 add=-0.5")
     positional: ClassVar[tuple[str, ...]] = ("mul", "add")
 
     mul: Number | tuple[Number, ...] = Field(1.0, description="factor, or one per channel")

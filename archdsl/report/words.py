@@ -9,7 +9,7 @@ from typing import Any
 from archdsl.analysis.parts import Part, head, is_block, scopes
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Again, Conv, Identity, Op
+from archdsl.ops import Again, Conv, Identity, Op, Pool
 from archdsl.shapes import Shape, at
 
 TIMES = "\u00d7"
@@ -17,16 +17,6 @@ TIMES = "\u00d7"
 _LONG_PATH = 20
 _MAX_VALUE = 24
 """Longer values (a table of connections, fixed weights) are shown as dots."""
-_FIGURE_NAMES = {
-    "maxpool": "max pool",
-    "avgpool": "avg pool",
-    "gap": "global avg pool",
-    "lrn": "LRN",
-    "gn": "group norm",
-    "ln": "layer norm",
-    "leaky_relu": "leaky ReLU",
-    "rbf": "RBF",
-}
 
 
 def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
@@ -50,16 +40,16 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     if kind == "avgpool" and fields.get("adaptive"):
         return f"avg pool to {kernel[0]}x{kernel[1]}"
-    name = _FIGURE_NAMES.get(kind, kind.replace("_", " "))
+    name = op.label or kind.replace("_", " ")
     label = f"{kernel[0]}x{kernel[1]} {name}" if kernel else name
     if "out" in fields:
         label += f" {field_text(fields['out'])}" if kind == "fc" else f", {field_text(fields['out'])}"
-    label += f", /{field_text(stride)}" if stride and stride != kernel or stride and kind.endswith("conv") else ""
-    if kind.endswith("pool") and not stride:
+    label += f", /{field_text(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
+    if isinstance(op, Pool) and not stride:
         label += f", /{field_text(kernel)}" if kernel else ""
     label += f", groups {fields['groups']}" if fields.get("groups") and kind == "conv" else ""
     label += f", dilation {field_text(fields['dilation'])}" if "dilation" in fields else ""
-    if kind in ("dropout", "droppath", "upsample", "slice"):
+    if op.label_values:
         values = [field_text(v) for k, v in fields.items() if k in op.positional]
         label += " " + " ".join(values) if values else ""
     return escape_control(label)

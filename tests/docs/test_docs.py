@@ -117,10 +117,6 @@ def test_every_example_of_an_op_is_sound(kind: str) -> None:
     )
 
 
-def test_examples_are_of_kinds() -> None:
-    assert set(ops_page.EXAMPLES) <= set(KINDS)
-
-
 @pytest.mark.parametrize("name", docs.PICTURES)
 def test_pictures_are_current(name: str) -> None:
     picture = text_of(f"docs/pictures/{name}.svg")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from archdsl import ops
 from archdsl.backends.onnx.records import Dtype, Lowered, OnnxNode
 from archdsl.ops.base import Op
 
@@ -19,14 +18,13 @@ DTYPES: dict[Precision, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": 
 ONNX_TYPES: dict[Dtype, int] = {"float32": 1, "int64": 7, "float16": 10, "bfloat16": 16}
 """Numbers of onnx.TensorProto.DataType."""
 
-_SINGLE: tuple[type[Op], ...] = (ops.Softmax, ops.Lrn, ops.Gn, ops.Rbf)
 _SINGLE_INPUTS = {"BatchNormalization": (1, 2, 3, 4), "Resize": (2,)}
 """Inputs that stay in single precision beside values of half: ONNX has a type of their own for them."""
 
 
 def type_of(op: Op, precision: Precision) -> Dtype:
     """What the op works in."""
-    return "float32" if isinstance(op, _SINGLE) else DTYPES[precision]
+    return "float32" if op.float32 else DTYPES[precision]
 
 
 def retyped(lowered: Lowered, dtype: Dtype) -> Lowered:

@@ -6,33 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from archdsl.language.format.yaml_writer import Layout, Leaf, listing
-from archdsl.ops import AvgPool, Conv, Deconv, MaxPool, Op
+from archdsl.ops import Op
 from archdsl.shapes import Shape
 
 
 def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[str, Layout]:
     """Every field that was written, or `inferred`; those at their plain defaults (`dilation: 1`) are left out."""
-    values = {**op.explicit(), **(_inferred(op, inputs) if inferred else {})}
+    values = {**op.explicit(), **(op.resolved(inputs) if inferred else {})}
     order = type(op).model_fields
     return {name: _layout(name, values[name]) for name in order if name in values}
-
-
-def _inferred(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
-    """What the elaborator, or the op itself, adds to what was written: padding, strides, whether there is a bias."""
-    out: dict[str, Any] = {name: getattr(op, name) for name in op.positional if getattr(op, name) is not None}
-    if "bias" in type(op).model_fields:
-        out["bias"] = op.bias  # type: ignore[attr-defined]
-    if isinstance(op, Conv | Deconv):
-        out["stride"] = op.stride
-    if isinstance(op, Conv) and op.pad is None:
-        out["pad"] = tuple(op.pads(inputs[0]))
-    if isinstance(op, Deconv):
-        (pad, extra), (wide_pad, wide_extra) = op.crops()
-        if (pad, extra) == (wide_pad, wide_extra):
-            out |= {"pad": pad, "extra": extra}
-    if isinstance(op, MaxPool) or (isinstance(op, AvgPool) and not op.adaptive):
-        out |= {"stride": op.steps, "pad": op.pad}
-    return out
 
 
 def _layout(name: str, value: Any) -> Layout:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from archdsl.backends.torch.layout import Doc, Group, Infix, Joined, flat, tuple_of
-from archdsl.backends.torch.lower import BARE, SIGNATURES
+from archdsl.backends.torch.lower import SIGNATURES
 from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.options import Column, Use
 from archdsl.backends.torch.program import Block
@@ -27,6 +27,7 @@ from archdsl.backends.torch.steps import (
     replace,
     values,
 )
+from archdsl.ops.base import Look
 
 Text = Callable[[Use, Column], str]
 """Writes a constant that is given for each of the blocks that share a class."""
@@ -162,16 +163,12 @@ class Folder:
         return kind == "weighted" and _nested(inner) == 2 and self.kinds.get(_innermost(inner), "") == "norm"
 
 
-_ACTS = frozenset((*BARE, "nn.PReLU", "nn.LeakyReLU", "nn.ELU", "nn.GELU", "ScaledTanh"))
+_READ_AS: Mapping[Look, str] = {"conv": "weighted", "fc": "weighted", "norm": "norm", "act": "act"}
 
 
 def leaf_kind(module: Module) -> str:
     """What a module is to a reader: `weighted`, `norm`, `act`, `drop` or something else."""
-    if module.target.endswith(("Conv2d", "ConvTranspose2d", "Linear")):
-        return "weighted"
-    if module.target == "DropPath":
-        return "drop"
-    return "norm" if "Norm" in module.target else "act" if module.target in _ACTS else ""
+    return "drop" if module.target == "DropPath" else _READ_AS.get(module.look, "")
 
 
 def _holder(expr: Expr, value: Value) -> Expr:

@@ -6,6 +6,7 @@ A row gives the module, the functional form, or both (`steps.Lowered`). What PyT
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from archdsl import ops
@@ -29,7 +30,8 @@ X = Argument(0)
 
 def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
     """The op over inputs of these shapes (without the batch), in PyTorch's words."""
-    return TABLE[type(op)](op, in_shapes)
+    lowered = TABLE[type(op)](op, in_shapes)
+    return replace(lowered, module=lowered.module and replace(lowered.module, look=op.look))
 
 
 def _single(pair: tuple[int, int]) -> Literal:
@@ -182,10 +184,15 @@ def _lrn(op: ops.Lrn, shapes: Sequence[Shape]) -> Lowered:
 # --- activations and regularisers -------------------------------------------------------------------------
 
 
-def _bare(module: str, function: str) -> Rule:
-    """An activation without fields."""
-    row = Lowered(_module(module), _call(function, X))
-    return lambda op, shapes: row
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """The rule of an op without fields: a module that takes no argument, and a function."""
+
+    module: str
+    function: str
+
+    def __call__(self, op: Any, shapes: Sequence[Shape]) -> Lowered:
+        return Lowered(_module(self.module), _call(self.function, X))
 
 
 def _prelu(op: ops.PRelu, shapes: Sequence[Shape]) -> Lowered:
@@ -294,18 +301,18 @@ TABLE: Mapping[type[Op], Rule] = {
     ops.Gn: _gn,
     ops.Ln: _ln,
     ops.Lrn: _lrn,
-    ops.Relu: _bare("nn.ReLU", "F.relu"),
-    ops.Relu6: _bare("nn.ReLU6", "F.relu6"),
+    ops.Relu: _Bare("nn.ReLU", "F.relu"),
+    ops.Relu6: _Bare("nn.ReLU6", "F.relu6"),
     ops.LeakyRelu: _leaky_relu,
     ops.PRelu: _prelu,
     ops.Elu: _elu,
-    ops.Tanh: _bare("nn.Tanh", "torch.tanh"),
+    ops.Tanh: _Bare("nn.Tanh", "torch.tanh"),
     ops.ScaledTanh: _scaled_tanh,
-    ops.Sigmoid: _bare("nn.Sigmoid", "torch.sigmoid"),
-    ops.Silu: _bare("nn.SiLU", "F.silu"),
+    ops.Sigmoid: _Bare("nn.Sigmoid", "torch.sigmoid"),
+    ops.Silu: _Bare("nn.SiLU", "F.silu"),
     ops.Gelu: _gelu,
-    ops.HardSwish: _bare("nn.Hardswish", "F.hardswish"),
-    ops.HardSigmoid: _bare("nn.Hardsigmoid", "F.hardsigmoid"),
+    ops.HardSwish: _Bare("nn.Hardswish", "F.hardswish"),
+    ops.HardSigmoid: _Bare("nn.Hardsigmoid", "F.hardsigmoid"),
     ops.Softmax: _softmax,
     ops.Dropout: _dropout,
     ops.DropPath: _droppath,
@@ -323,15 +330,7 @@ TABLE: Mapping[type[Op], Rule] = {
 }
 """One row for each of `ops.GRAPH_OPS`."""
 
-BARE: Mapping[str, str] = {
-    "nn.ReLU": "relu",
-    "nn.ReLU6": "relu6",
-    "nn.Tanh": "tanh",
-    "nn.Sigmoid": "sigmoid",
-    "nn.SiLU": "silu",
-    "nn.Hardswish": "hardswish",
-    "nn.Hardsigmoid": "hardsigmoid",
-}
+BARE: Mapping[str, str] = {rule.module: op.kind for op, rule in TABLE.items() if isinstance(rule, _Bare)}
 """Modules that take no argument, with the word of the language: one may stand for another as a constructor's
 argument."""
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from archdsl.ops.base import Look
+
 Literal: TypeAlias = "bool | int | float | str | tuple[Literal, ...] | None"
 Expr: TypeAlias = "Literal | Code | Argument | Value | Training | Weight | Call | Run | tuple[Expr, ...]"
 
@@ -74,6 +76,8 @@ class Module:
 
     target: str
     arguments: tuple[tuple[str, Literal], ...] = ()
+    look: Look = "other"
+    """What its op is drawn as, which tells `source` what a reader takes it for."""
 
 
 @dataclass(frozen=True, slots=True)

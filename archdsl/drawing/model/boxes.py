@@ -8,25 +8,10 @@ from archdsl.analysis.parts import Part, head, is_block
 from archdsl.drawing.model.drawing import Box, Cost
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
-from archdsl.ops import Add, AvgPool, Concat, Conv, Deconv, Fc, Gap, Input, MaxPool, Mul, Op, Rbf, Subsample
+from archdsl.ops import Input
 from archdsl.report.words import TIMES, composite_words, kind_of, part_call, part_figure, run_name
 from archdsl.shapes import Shape, format_shape
 
-_LOOKS: dict[type[Op], Look] = {
-    Input: "input",
-    Conv: "conv",
-    Deconv: "conv",
-    MaxPool: "pool",
-    AvgPool: "pool",
-    Gap: "pool",
-    Subsample: "pool",
-    Fc: "fc",
-    Rbf: "fc",
-    Add: "merge",
-    Mul: "merge",
-    Concat: "merge",
-}
-_SIGNS = {"add": "+", "mul": TIMES}
 _BETWEEN = f" {TIMES} "
 _MAX_LINES = 4
 
@@ -35,7 +20,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
     """A written node: its op, how often it comes, what follows in it."""
     main = head(graph, part)
     title, tail = part_figure(graph, part)
-    sign = _SIGNS.get(main.op.kind, "")
+    sign = main.op.sign
     if isinstance(main.op, Input):
         title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
     first = graph.nodes[part.ids.start]
@@ -166,7 +151,7 @@ def frame_title(graph: Graph, part: Part) -> str:
 
 def look_of(node: Node) -> Look:
     """What a node is drawn as, by its op's kind."""
-    return _LOOKS.get(type(node.op)) or node.op.role or "other"
+    return node.op.look
 
 
 def _received(graph: Graph, ids: range) -> tuple[Shape, ...]:

@@ -6,11 +6,10 @@ from collections.abc import Container, Sequence
 
 from archdsl.analysis.parts import Part, head
 from archdsl.graph import Graph, Scope
-from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input, MaxPool, Subsample
+from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input
 from archdsl.report.words import TIMES
 from archdsl.shapes import concrete, format_shape
 
-_POOLS = (MaxPool, AvgPool, Subsample, Gap)
 _FEW = 20
 
 
@@ -41,7 +40,7 @@ def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
     node = graph.nodes[part.ids.stop - 1]
     if type(node.op) is Input:
         return ()
-    shape = node.in_shapes[0] if isinstance(node.op, _POOLS) and node.in_shapes else node.shape
+    shape = node.in_shapes[0] if node.op.look == "pool" else node.shape
     if isinstance(node.op, Gap) or (isinstance(node.op, AvgPool) and node.op.adaptive):
         return ()
     return concrete(shape)[1:]

@@ -14,7 +14,7 @@ from archdsl.drawing.model.boxes import look_of
 from archdsl.drawing.scene import shorten
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
-from archdsl.ops import Add, Concat, Flatten, Identity, Input, Mul
+from archdsl.ops import Concat, Flatten, Identity, Input
 from archdsl.report.words import TIMES, kind_of, part_figure, part_name
 from archdsl.shapes import concrete
 
@@ -194,8 +194,9 @@ class _Stager:
 
     def _stage(self, part: Part, main: Node) -> Stage:
         title = part.path if isinstance(main.op, Input) else part_figure(self.graph, part)[0]
-        sign = "+" if isinstance(main.op, Add) else TIMES if isinstance(main.op, Mul) else ""
-        stage = Stage(len(self.made), look_of(main), part.path, title, (), _kernel(main), sign, copies=len(part.copies))
+        stage = Stage(
+            len(self.made), look_of(main), part.path, title, (), _kernel(main), main.op.sign, copies=len(part.copies)
+        )
         self._band(stage, [n for n in part.nodes(self.graph) if n.id > main.id and not isinstance(n.op, Flatten)])
         return stage
 
