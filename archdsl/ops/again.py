@@ -15,7 +15,7 @@ class Again(Sugar):
     Parameters: none of its own; it uses those of the node it names.
     MACs: those of the earlier node's op for what arrives.
     Errors: E0419 a node without tensors, or several, E0420 one that it cannot reach, E0423 tensors that do not fit what
-    arrives.
+        arrives.
     Source: Zhang et al. 2016 (PolyNet, poly-2 and poly-3 modules), arXiv 1611.05725, section 3.
     """
 
