@@ -208,16 +208,27 @@ def test_a_full_disk_behind_standard_output() -> None:
     assert b"Traceback" not in done.stderr
 
 
+def wait_for(path: Path, child: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Waits until the child has made a file. Fails if the child ends before, or takes longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert child.poll() is None, child.communicate()
+        if time.monotonic() > deadline:
+            child.kill()
+            pytest.fail(f"no {path.name} after {seconds} s")
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to send")
 @pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
-    fifo = tmp_path / "ready"
-    os.mkfifo(fifo)
+    """The child sets the handlers itself, because under `nohup` it would inherit ignored signals."""
+    ready = tmp_path / "ready"
     code = f"""if True:
         import archdsl.files.atomic, signal, sys, time
-        signal.signal(signal.{sent}, signal.default_int_handler if {sent!r} == "SIGINT" else signal.SIG_DFL)  # nohup ignores them
+        signal.signal(signal.{sent}, signal.default_int_handler if {sent!r} == "SIGINT" else signal.SIG_DFL)
         def wait(*args):
-            open({str(fifo)!r}, "w").close()
+            open({str(ready)!r}, "w").close()
             time.sleep(60)
         archdsl.files.atomic.Output.write = wait
         from archdsl.cli import main
@@ -225,13 +236,13 @@ def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
         main()
     """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
-    fifo.open().close()
+    wait_for(ready, child)
     assert len([*tmp_path.glob(".archdsl-*")]) == 1
     time.sleep(0.1)
     child.send_signal(getattr(signal, sent))
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err.strip()) == (128 + getattr(signal, sent), b"", b"")
-    assert [*tmp_path.iterdir()] == [fifo]
+    assert [*tmp_path.iterdir()] == [ready]
 
 
 # --- start-up --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 import archdsl
 from archdsl.cli import main
+from archdsl.library import catalog
 from archdsl.runtime import doctor
 from archdsl.runtime.model import read_facts
 
@@ -30,15 +31,14 @@ def run(*args: object, stdin: str | None = None) -> Result:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with `tiny.yaml`; caches go there as well."""
+    """A folder to work in, with `tiny.yaml`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "tiny.yaml").write_text(TINY)
     return tmp_path
 
 
 def made(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name not in ("tiny.yaml", "cache"))
+    return sorted(path.name for path in folder.iterdir() if path.name != "tiny.yaml")
 
 
 # --- compile ---------------------------------------------------------------------------------------------
@@ -318,23 +318,26 @@ def test_the_library(here: Path) -> None:
 
 
 def test_the_library_is_counted_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = run("list", "--format", "json").stdout
-
-    def fail(*args: object) -> None:
-        raise AssertionError("counted again")
-
-    monkeypatch.setattr("archdsl.library.catalog._counted", fail)
-    assert run("list", "--format", "json").stdout == first
+    """A kept catalog is used; one that is damaged, or that cannot be kept, is counted again."""
+    entries = catalog.catalog()
+    expected = run("list", "--format", "json").stdout
+    counted: list[int] = []
+    monkeypatch.setattr(catalog, "_counted", lambda progress: counted.append(1) or entries)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    for _ in range(2):
+        assert run("list", "--format", "json").stdout == expected
+    assert len(counted) == 1
     cache = here / "cache" / "archdsl" / "catalog.json"
     kept = cache.read_text()
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
     for damaged in ("", "[]", "{", kept.replace('"params": ', '"params": "x'), kept.replace('"key"', '"yek"')):
+        counted.clear()
         cache.write_text(damaged)
-        assert run("list", "--format", "json").stdout == first
-        assert cache.read_text() == kept
+        assert run("list", "--format", "json").stdout == expected
+        assert (len(counted), cache.read_text()) == (1, kept)
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    assert run("list", "--format", "json").stdout == first, "where nothing can be kept"
+    for _ in range(2):
+        assert run("list", "--format", "json").stdout == expected
+    assert len(counted) == 3
 
 
 # --- doctor ----------------------------------------------------------------------------------------------
