@@ -5,9 +5,10 @@
 >>> net.params
 23514179
 
-`load` opens a SPEC, `loads` a text; `check` reports every error of a spec, its variants and claims; `list` names the
-networks of the library. A wrong spec raises an `ArchError`, whose `diagnostics` say where, what and why. Nothing heavy
-is imported before it is used.
+`load` opens a SPEC, `loads` a text. `list` finds networks of the library, `compare` puts networks side by side, `diff`
+lists what differs between two. `check` reports every error of specs, `verify` compares compiled networks with a
+reference, `bench` times them. A wrong spec raises an `ArchError`, whose `diagnostics` say where, what and why. Nothing
+heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from archdsl.graph import Graph as Graph
     from archdsl.graph import Node as Node
     from archdsl.library.check import check as check
-    from archdsl.library.listing import list as list
+    from archdsl.library.compare import compare as compare
+    from archdsl.library.list import list as list
     from archdsl.network import Network as Network
     from archdsl.network import load as load
     from archdsl.network import loads as loads
@@ -38,8 +40,9 @@ _PLACES = {
     "Network": "network",
     "load": "network",
     "loads": "network",
-    "list": "library.listing",
+    "list": "library.list",
     "check": "library.check",
+    "compare": "library.compare",
     "diff": "differences.diff",
     "verify": "verification.job",
     "bench": "timing.bench",

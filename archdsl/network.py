@@ -357,6 +357,11 @@ def load(spec: str | Path, /, *, input: str | Sequence[int] | None = None, **arg
     return _sized(spec, args, input)
 
 
+def size_text(size: str | Sequence[int] | None) -> str | None:
+    """An input size as a spec writes it: `(3, 320, 320)` is `3x320x320`."""
+    return size if size is None or isinstance(size, str) else "x".join(map(str, size))
+
+
 def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", **args: Any) -> Network:
     """The network of a spec given as text."""
     from archdsl.source import decode
@@ -386,7 +391,7 @@ def open_network(spec: str | Path, args: Mapping[str, str], size: str | None = N
 
 
 def _sized(spec: str | Path, args: Mapping[str, Any], input: str | Sequence[int] | None) -> Network:
-    size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
+    size = size_text(input)
     opened = open_spec(spec)
     try:
         return _network(document_of(opened, size), args)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import archdsl
 from archdsl.drawing.chart.chart import Point, chart
-from archdsl.library.catalog import Entry, catalog
+from archdsl.library.catalog import CatalogEntry, catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = (
@@ -162,7 +162,7 @@ def part(section: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def entries() -> list[Entry]:
+def entries() -> list[CatalogEntry]:
     """The networks of the chart."""
     found = {e.name: e for e in catalog()}
     return [found[name] for name in CHART]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
-from archdsl.library.catalog import Entry, catalog
-from archdsl.library.check import check
+import archdsl
+from archdsl.library.catalog import CatalogEntry, catalog
 from archdsl.library.claims import UNCHECKED, Verdict
 from archdsl.spec.find import library_files, library_folder
 from archdsl.spec.open import read_spec
@@ -26,16 +27,16 @@ with the true one, and why, where it is not. Accuracies are carried as published
 
 def library_page() -> str:
     """The page. Nothing in it depends on the machine."""
-    families: dict[str, list[Entry]] = {}
+    families: dict[str, list[CatalogEntry]] = {}
     for entry in catalog():
         families.setdefault(entry.family, []).append(entry)
     ordered = sorted(families, key=lambda f: (min(e.year or 9999 for e in families[f]), f))
-    verdicts = {name: found for path in library_files() for name, found in check(path).verdicts.items()}
+    verdicts = archdsl.check(*library_files()).verdicts
     links = " · ".join(f"[{family}](#{family})" for family in ordered)
     return HEAD + links + "\n\n" + "\n".join(_family(name, families[name], verdicts) for name in ordered)
 
 
-def _family(name: str, entries: list[Entry], verdicts: dict[str, tuple[Verdict, ...]]) -> str:
+def _family(name: str, entries: list[CatalogEntry], verdicts: Mapping[str, tuple[Verdict, ...]]) -> str:
     files = list(dict.fromkeys(e.file for e in entries))
     first = min(entries, key=lambda e: (e.year or 0, files.index(e.file)))
     shown = first.file.removesuffix(".yaml")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
+    from archdsl.files.atomic import Written
     from archdsl.report.table import Style
 
 Color: TypeAlias = Literal["auto", "always", "never"]
@@ -45,13 +46,14 @@ class Console:
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         return stream.isatty() and not plain
 
-    def style(self, stream: TextIO | None = None) -> Style:
-        """How to lay out a table for the stream (standard output)."""
+    def style(self, path: str | None = None) -> Style:
+        """How to lay out text for standard output, or for the file `path`: as wide as needed, without colours."""
         from archdsl.report.table import Style, style_of
 
-        stream = stream or sys.stdout
-        found = style_of(stream)
-        return Style(found.width, self.paints(stream), found.unicode)
+        if path not in (None, "-"):
+            return Style(color=self.color == "always")
+        terminal = style_of(sys.stdout)
+        return Style(terminal.width, self.paints(sys.stdout), terminal.unicode)
 
     def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Diagnostics, on standard error."""
@@ -66,6 +68,13 @@ class Console:
         """A line beside the result, on standard error."""
         sys.stdout.flush()
         sys.stderr.write(f"{text}\n")
+
+    def wrote(self, file: Written) -> None:
+        """A line about a file that was written, on standard error."""
+        from archdsl.diagnostics import escape_control
+        from archdsl.report.table import in_bytes
+
+        self.say(f"wrote {escape_control(str(file.path))}  {in_bytes(file.size)}")
 
     def murmur(self, text: str) -> None:
         """A line that only somebody who waits at a terminal wants to read."""

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from archdsl.diagnostics.diagnostic import Diagnostic
 from archdsl.diagnostics.place import Span
 
 
-def to_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+class DiagnosticJson(TypedDict):
+    code: str
+    severity: str
+    message: str
+    file: str | None
+    line: int | None
+    column: int | None
+    end_line: int | None
+    end_column: int | None
+    notes: list[str]
+    help: str | None
+
+
+def to_json(diagnostics: Sequence[Diagnostic]) -> list[DiagnosticJson]:
     """The contract of `archdsl check --format json`: lines and columns from 1, the end exclusive."""
-    out: list[dict[str, Any]] = []
+    out: list[DiagnosticJson] = []
     for d in diagnostics:
         line = column = end_line = end_column = None
         if d.span is not None:

@@ -26,7 +26,7 @@ _MAX_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """What there is to say of one network in a line. Costs are those of `passes.count`, for one sample in fp32."""
 
     name: str
@@ -52,7 +52,7 @@ class Entry:
     file: str
 
 
-def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[Entry, ...]:
+def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[CatalogEntry, ...]:
     """Every network of the library, file by file. Raises ArchError where one of its specs is wrong."""
     key = _key()
     entries = _remembered(key)
@@ -62,7 +62,7 @@ def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[Entry, 
     return entries
 
 
-def _counted(progress: Callable[[int, int], None] | None) -> tuple[Entry, ...]:
+def _counted(progress: Callable[[int, int], None] | None) -> tuple[CatalogEntry, ...]:
     from archdsl.network import open_network
 
     names = library_networks()
@@ -74,14 +74,14 @@ def _counted(progress: Callable[[int, int], None] | None) -> tuple[Entry, ...]:
     return tuple(out)
 
 
-def entry_of(net: Network, published: bool = True) -> Entry:
+def entry_of(net: Network, published: bool = True) -> CatalogEntry:
     """The line of a network. With another input or other arguments what was `published` of it does not hold."""
     from archdsl.analysis.receptive_field import feature_field
 
     paper, totals, field = net.document.paper, net.totals, feature_field(net.graph)
     claim = next((c for c in net.document.claims if c.name == "top1" and published and not net.args), None)
     reference = f"arXiv {paper.arxiv}" if paper and paper.arxiv else f"doi {paper.doi}" if paper and paper.doi else ""
-    return Entry(
+    return CatalogEntry(
         name=net.name,
         family=net.document.family,
         year=paper.year if paper else None,
@@ -135,7 +135,7 @@ def _place() -> Path:
     return folder / "archdsl" / "catalog.json"
 
 
-def _remembered(key: str) -> tuple[Entry, ...] | None:
+def _remembered(key: str) -> tuple[CatalogEntry, ...] | None:
     try:
         with open_regular(_place()) as file:
             data = json.loads(file.read(_MAX_BYTES))
@@ -144,16 +144,16 @@ def _remembered(key: str) -> tuple[Entry, ...] | None:
         return None
 
 
-def _entry(row: dict[str, Any]) -> Entry:
-    """Raises KeyError, TypeError for a row that no Entry was written from."""
-    for field in fields(Entry):
+def _entry(row: dict[str, Any]) -> CatalogEntry:
+    """Raises KeyError, TypeError for a row that no CatalogEntry was written from."""
+    for field in fields(CatalogEntry):
         value, kinds = row[field.name], str(field.type).split(" | ")
         if type(value).__name__ not in kinds and not (value is None and "None" in kinds):
             raise TypeError(field.name)
-    return Entry(**row)
+    return CatalogEntry(**row)
 
 
-def _remember(key: str, entries: tuple[Entry, ...]) -> None:
+def _remember(key: str, entries: tuple[CatalogEntry, ...]) -> None:
     from archdsl.diagnostics import ArchError
     from archdsl.files.atomic import atomic_write
 

@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from archdsl.diagnostics import ArchError, Diagnostic, Source
+from archdsl.diagnostics import ArchError, Diagnostic, Source, error
 from archdsl.diagnostics.status import in_usage, status_of
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph
+from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.library.claims import Verdict, differences, judge
 from archdsl.library.reasons import likely
-from archdsl.network import Network
+from archdsl.network import Network, size_text
+from archdsl.progress import Progress
 from archdsl.shapes import concrete
 from archdsl.source import Map, Tree
-from archdsl.spec.find import SpecLocation, find_spec, read_source
-from archdsl.spec.open import Spec, document_of, from_source, parse_overrides
+from archdsl.spec.find import SpecLocation, find_spec, read_source, spec_files
+from archdsl.spec.open import Spec, document_of, from_source
 
 _SHOWN = 4
 """Names of variants in a note."""
 
 
+def check(
+    *specs: str | Path,
+    input: str | Sequence[int] | None = None,
+    args: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Check specs with all their variants and claims, and report every error, warning and note.
+
+    A SPEC is a file, a variant of one, a name of the library, or a folder with all its spec files. `input` and `args`
+    are another input size and other arguments of the specs, as in `load`; claims then do not apply. `progress` is
+    called with the number of checked specs and of all.
+
+    What is wrong with a spec is in the report, not raised, also a spec that does not exist. Raises E0002 without any
+    spec, E0114 for a folder without specs.
+    """
+    files = spec_files(specs)
+    if not files:
+        raise error("E0002", "`specs` is empty: at least one SPEC", status=2)
+    checked = []
+    for number, spec in enumerate(files):
+        checked.append(_checked(spec, args or {}, size_text(input)))
+        if progress is not None:
+            progress(number + 1, len(files))
+    return CheckReport(tuple(checked))
+
+
 @dataclass
-class Review:
-    """What was found. `networks` are those that were looked at, the file's own first; `status` the exit status."""
+class _Findings:
+    """What one spec has so far. `found`: each diagnostic by code and place, with the networks that have it.
+
+    `--input` is read anew for each network, so the place is the position, not the source object.
+    """
 
     spec: str
     networks: list[str] = field(default_factory=list)
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     status: int = 0
     found: dict[tuple[str, tuple[str, int, int] | str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
-    """By code and place, for `--input` is read anew for each network; with the networks that have it."""
 
     def add(self, diagnostics: tuple[Diagnostic, ...], network: str) -> None:
         for d in diagnostics:
@@ -40,40 +70,32 @@ class Review:
             if d.severity == "error":
                 self.status = max(self.status, 2 if in_usage((d,)) else 1)
 
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Each mistake once, in the order of the source; with the variants that have it, if the file's own has not."""
-        told = (_with_variants(d, names, self.networks) for d, names in self.found.values())
-        return tuple(sorted(told, key=Diagnostic.sort_key))
-
-    def count(self, severity: str) -> int:
-        return sum(d.severity == severity for d, _ in self.found.values())
+    def result(self) -> CheckedSpec:
+        named = (_with_variants(d, names, self.networks) for d, names in self.found.values())
+        diagnostics = tuple(sorted(named, key=Diagnostic.sort_key))
+        return CheckedSpec(self.spec, tuple(self.networks), diagnostics, self.verdicts, self.status)
 
 
-def check(spec: str | Path, args: Mapping[str, str] | None = None, size: str | None = None) -> Review:
-    """The review of a SPEC: a file or a library's family with all its variants, or one variant alone.
-
-    `args` (as text) and `size` override the spec's; its claims are then not checked. Never raises ArchError.
-    """
-    out = Review(str(spec))
+def _checked(spec: str | Path, args: Mapping[str, object], size: str | None) -> CheckedSpec:
+    """A file or a library's family with all its variants, or one variant alone."""
+    out = _Findings(str(spec))
     try:
-        found = find_spec(spec) if isinstance(spec, str) else SpecLocation(spec, None)
-        source = read_source(found)
-        out.spec = source.name
-        overrides = parse_overrides(args or {})
+        location = find_spec(spec) if isinstance(spec, str) else SpecLocation(spec, None)
+        source = read_source(location)
     except ArchError as problem:
         out.add(problem.diagnostics, "")
         out.status = status_of(problem)
-        return out
-    opened = _opened(out, source, found.variant)
-    _look(out, opened, overrides, size, own=found.variant is None)
-    if found.variant is None and opened is not None:
+        return out.result()
+    out.spec = source.name
+    opened = _opened(out, source, location.variant)
+    _look(out, opened, args, size, own=location.variant is None)
+    if location.variant is None and opened is not None:
         for name in _variants(opened.tree):
-            _look(out, _opened(out, source, name), overrides, size, own=False)
-    return out
+            _look(out, _opened(out, source, name), args, size, own=False)
+    return out.result()
 
 
-def _opened(out: Review, source: Source, variant: str | None) -> Spec | None:
+def _opened(out: _Findings, source: Source, variant: str | None) -> Spec | None:
     try:
         return from_source(source, variant)
     except ArchError as problem:
@@ -81,21 +103,21 @@ def _opened(out: Review, source: Source, variant: str | None) -> Spec | None:
         return None
 
 
-def _look(out: Review, opened: Spec | None, overrides: Mapping[str, Tree], size: str | None, own: bool) -> None:
+def _look(out: _Findings, opened: Spec | None, args: Mapping[str, object], size: str | None, own: bool) -> None:
     """One network: read, elaborated, its notes, preprocessing, labels and claims."""
     if opened is None:
         return
     out.networks.append(opened.name)
     try:
         document = document_of(opened, size)
-        net = Network(document, elaborate(document, overrides), overrides)
+        net = Network(document, elaborate(document, args), args)
         out.add(net.graph.notes, net.name)
-        out.add(label_note(net, own and not overrides), net.name)
+        out.add(label_note(net, own and not args), net.name)
         net.recipe  # noqa: B018 - raises where the preprocessing does not fit
     except ArchError as problem:
         out.add(problem.diagnostics, opened.name)
         return
-    if not overrides and size is None and document.claims:
+    if not args and size is None and document.claims:
         out.verdicts[net.name] = _judged(opened, net)
         out.add(differences(out.verdicts[net.name]), net.name)
 

@@ -8,24 +8,27 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from archdsl.diagnostics import escape_control, json_visible
-from archdsl.library.catalog import Entry
+from archdsl.library.catalog import CatalogEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CatalogColumn:
     """`value` sorts (None: unknown), `show` prints."""
 
     title: str
-    value: Callable[[Entry], Any]
+    value: Callable[[CatalogEntry], Any]
     show: Callable[[Any], str] = str
     right: bool = True
 
-    def cell(self, entry: Entry) -> str:
+    def cell(self, entry: CatalogEntry) -> str:
         value = self.value(entry)
         return "" if value is None else self.show(value)
+
+
+Fact: TypeAlias = str | int | float | None
 
 
 def _thousands(value: int) -> str:
@@ -36,42 +39,43 @@ def _mebibytes(value: int) -> str:
     return f"{value / 2**20:,.1f}" if value >= 2**19 else f"{value / 2**20:.2g}"
 
 
-COLUMNS: Mapping[str, Column] = {
-    "name": Column("name", lambda e: e.name, right=False),
-    "family": Column("family", lambda e: e.family, right=False),
-    "year": Column("year", lambda e: e.year),
-    "input": Column("input", lambda e: e.input),
-    "classes": Column("classes", lambda e: e.classes),
-    "params": Column("params", lambda e: e.params, _thousands),
-    "macs": Column("MACs", lambda e: e.macs, _thousands),
-    "depth": Column("depth", lambda e: e.depth),
-    "activations": Column("activations", lambda e: e.activations, _thousands),
-    "memory": Column("peak MiB", lambda e: e.peak_memory_bytes, _mebibytes),
-    "field": Column("receptive field", lambda e: e.receptive_field),
-    "weights": Column("weights MiB", lambda e: e.weight_bytes, _mebibytes),
-    "top1": Column("top-1 %", lambda e: e.top1),
-    "source": Column("source", lambda e: e.top1_source, right=False),
+COLUMNS: Mapping[str, CatalogColumn] = {
+    "name": CatalogColumn("name", lambda e: e.name, right=False),
+    "family": CatalogColumn("family", lambda e: e.family, right=False),
+    "year": CatalogColumn("year", lambda e: e.year),
+    "input": CatalogColumn("input", lambda e: e.input),
+    "classes": CatalogColumn("classes", lambda e: e.classes),
+    "params": CatalogColumn("params", lambda e: e.params, _thousands),
+    "macs": CatalogColumn("MACs", lambda e: e.macs, _thousands),
+    "depth": CatalogColumn("depth", lambda e: e.depth),
+    "activations": CatalogColumn("activations", lambda e: e.activations, _thousands),
+    "memory": CatalogColumn("peak MiB", lambda e: e.peak_memory_bytes, _mebibytes),
+    "field": CatalogColumn("receptive field", lambda e: e.receptive_field),
+    "weights": CatalogColumn("weights MiB", lambda e: e.weight_bytes, _mebibytes),
+    "top1": CatalogColumn("top-1 %", lambda e: e.top1),
+    "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
 }
 """By the words that `--sort` knows."""
+FORMATS = ("table", "json", "csv", "markdown")
 COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
 LISTED = ("name", "family", "year", "input", "classes", "params", "macs", "depth", "top1", "source")
 COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
 
 
-def ordered(entries: Iterable[Entry], by: str, reverse: bool = False) -> list[Entry]:
+def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> list[CatalogEntry]:
     """Sorted by a column, equal ones as they were; what is unknown comes last either way."""
     rows = list(entries)
-    special: Mapping[str, Callable[[Entry], Any]] = {"input": _input_size, "field": _field_size}
+    special: Mapping[str, Callable[[CatalogEntry], Any]] = {"input": _input_size, "field": _field_size}
     value = special.get(by, COLUMNS[by].value)
     known = [e for e in rows if value(e) not in (None, "")]
     return sorted(known, key=value, reverse=reverse) + [e for e in rows if value(e) in (None, "")]
 
 
-def _input_size(entry: Entry) -> tuple[int, str]:
+def _input_size(entry: CatalogEntry) -> tuple[int, str]:
     return _product(entry.input), entry.input
 
 
-def _field_size(entry: Entry) -> float:
+def _field_size(entry: CatalogEntry) -> float:
     return float("inf") if entry.receptive_field == "all" else _product(entry.receptive_field)
 
 
@@ -82,7 +86,7 @@ def _product(text: str) -> int:
     return prod(map(int, findall(r"\d+", text)))
 
 
-def filled(columns: Sequence[str], entries: Sequence[Entry]) -> tuple[str, ...]:
+def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str, ...]:
     """The columns in which any of the entries has something."""
     return tuple(name for name in columns if any(COLUMNS[name].value(e) not in (None, "") for e in entries))
 
@@ -90,30 +94,33 @@ def filled(columns: Sequence[str], entries: Sequence[Entry]) -> tuple[str, ...]:
 # --- formats ---------------------------------------------------------------------------------------------
 
 
-def table(entries: Sequence[Entry], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def table(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Titles and rows."""
     chosen = [COLUMNS[name] for name in columns]
     return [c.title for c in chosen], [[c.cell(e) for c in chosen] for e in entries]
 
 
-def written(entries: Sequence[Entry], format: str, columns: Sequence[str]) -> str | None:
-    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`; None for other
-    formats."""
+def written(entries: Sequence[CatalogEntry], format: str, columns: Sequence[str]) -> str:
+    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`."""
     if format == "json":
         return as_json(entries)
-    if format == "csv":
-        return as_csv(entries)
-    return as_markdown(entries, columns) if format == "markdown" else None
+    return as_csv(entries) if format == "csv" else as_markdown(entries, columns)
 
 
-def as_json(entries: Sequence[Entry]) -> str:
-    rows = ",\n  ".join(json.dumps(asdict(e), ensure_ascii=False) for e in entries)
+def as_json(entries: Sequence[CatalogEntry]) -> str:
+    """A line for each entry."""
+    rows = ",\n  ".join(json.dumps(facts, ensure_ascii=False) for facts in to_json(entries))
     return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")
 
 
-def as_csv(entries: Sequence[Entry]) -> str:
+def to_json(entries: Sequence[CatalogEntry]) -> list[dict[str, Fact]]:
+    """The contract of `--format json`: every fact of an entry by its name, None where it is unknown."""
+    return [asdict(e) for e in entries]
+
+
+def as_csv(entries: Sequence[CatalogEntry]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, [f.name for f in fields(Entry)], lineterminator="\n")
+    writer = csv.DictWriter(out, [f.name for f in fields(CatalogEntry)], lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _in_csv(value) for key, value in asdict(e).items()} for e in entries)
     return out.getvalue()
@@ -127,7 +134,7 @@ def _in_csv(value: object) -> object:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
-def as_markdown(entries: Sequence[Entry], columns: Sequence[str]) -> str:
+def as_markdown(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> str:
     titles, rows = table(entries, columns)
     rules = ["--:" if COLUMNS[name].right else ":--" for name in columns]
     return "".join("| " + " | ".join(_in_markdown(cell) for cell in line) + " |\n" for line in (titles, rules, *rows))

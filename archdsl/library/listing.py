@@ -1,12 +1,80 @@
-"""`archdsl.list`: the networks of the library."""
+"""What `archdsl.list` returns: names of networks, and on demand what each costs."""
 
 from __future__ import annotations
 
-import builtins
+from collections.abc import Sequence
+from functools import cached_property
+from typing import overload
 
-from archdsl.spec.find import library_networks
+from archdsl.diagnostics.arguments import check_choice
+from archdsl.library.catalog import CatalogEntry, catalog
+from archdsl.library.columns import COLUMNS, FORMATS, LISTED, Fact, table, to_json, written
+from archdsl.progress import Progress
+from archdsl.report.grid import grid
+from archdsl.report.table import Style
+
+_DROPPED = ("source", "classes", "family", "input", "depth", "year", "top-1 %")
+"""Titles of columns that a narrow terminal leaves out, the first one first."""
 
 
-def list() -> builtins.list[str]:
-    """The names of all networks of the library, variants included, sorted."""
-    return sorted(library_networks())
+class Listing(Sequence[str]):
+    """Names of networks of the library, a sequence of strings; `entries` holds the costs of the same networks.
+
+    `total` is the number of networks in the library. Costs are counted when `entries` is first read: seconds for the
+    whole library, and remembered between runs.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        total: int,
+        entries: Sequence[CatalogEntry] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.names = tuple(names)
+        self.total = total
+        self._progress = progress
+        if entries is not None:
+            self.__dict__["entries"] = tuple(entries)
+
+    @cached_property
+    def entries(self) -> tuple[CatalogEntry, ...]:
+        """Size, cost, paper and published accuracy of each network, in the order of the names."""
+        by_name = {entry.name: entry for entry in catalog(self._progress)}
+        return tuple(by_name[name] for name in self.names)
+
+    def to_json(self) -> list[dict[str, Fact]]:
+        """The data of `archdsl list --format json`: one dictionary per network."""
+        return to_json(self.entries)
+
+    def text(self, format: str = "table", style: Style = Style()) -> str:
+        """The listing as `table`, `json`, `csv` or `markdown`; `style` applies to a table. Raises E0001."""
+        check_choice("format", format, FORMATS)
+        if format != "table":
+            return written(self.entries, format, LISTED)
+        return _as_table(self.entries, style) if self.entries else ""
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self.names[index]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} of {self.total} networks: {', '.join(self.names)}>"
+
+
+def _as_table(entries: Sequence[CatalogEntry], style: Style) -> str:
+    titles, rows = table(entries, LISTED)
+    right = {column.title for column in COLUMNS.values() if column.right}
+    families = len({entry.family for entry in entries})
+    count = f"{_plural(len(entries), 'network', 'networks')} in {_plural(families, 'family', 'families')}"
+    return grid(titles, rows, right, style, _DROPPED) + style.paint("quiet", count) + "\n"
+
+
+def _plural(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -49,11 +49,11 @@ Resized = Callable[[int], "Graph | None"]
 """The graph for a square image of another side, None where the network does not take it."""
 
 
-class Way(NamedTuple):
-    """A way to count: what it gives, and what it is called."""
+class Recount(NamedTuple):
+    """The number that another way of counting gives, and what that way is called."""
 
     value: int
-    told: str
+    description: str
 
 
 def likely(verdict: Verdict, graph: Graph, resized: Resized = lambda _: None) -> str:
@@ -63,18 +63,18 @@ def likely(verdict: Verdict, graph: Graph, resized: Resized = lambda _: None) ->
     text, true = verdict.claim.text, verdict.true
     if cut_off(text, true):
         return f"{true:,} cut off rather than rounded"
-    ways = _WAYS[verdict.claim.name](graph, true)
+    recounts = _RECOUNTS[verdict.claim.name](graph, true)
     if verdict.claim.name == "macs":
-        ways = chain(ways, _of_sizes(graph, resized, amount(text) / max(true, 1)))
+        recounts = chain(recounts, _of_sizes(graph, resized, amount(text) / max(true, 1)))
     known = []
-    for way in ways:
-        if way.value != true and agrees(text, way.value):
-            return f"{way.told}: {way.value:,}"
-        known.append(way)
+    for recount in recounts:
+        if recount.value != true and agrees(text, recount.value):
+            return f"{recount.description}: {recount.value:,}"
+        known.append(recount)
     if _in_binary(text, true):
         return "in units of 2^10, 2^20 or 2^30"
-    cut = next((way for way in known if way.value != true and cut_off(text, way.value)), None)
-    return f"{cut.told}: {cut.value:,}, cut off rather than rounded" if cut else ""
+    cut = next((recount for recount in known if recount.value != true and cut_off(text, recount.value)), None)
+    return f"{cut.description}: {cut.value:,}, cut off rather than rounded" if cut else ""
 
 
 def _in_binary(text: str, true: int) -> bool:
@@ -85,40 +85,40 @@ def _in_binary(text: str, true: int) -> bool:
 # --- params ------------------------------------------------------------------------------------------------
 
 
-def _of_params(graph: Graph, true: int) -> Iterator[Way]:
+def _of_params(graph: Graph, true: int) -> Iterator[Recount]:
     run = [node for node in graph.nodes if not node.training]
     with_aux = sum(p.numel for n in graph.nodes for p in n.params if p.trained)
     statistics = sum(p.numel for n in run for p in n.params if p.name.startswith("running_"))
     norms = sum(p.numel for n in run if n.op.role == "norm" for p in n.params if p.trained)
     biases = sum(p.numel for n in run if _weighted(n) for p in n.params if p.name == "bias" and p.trained)
     absent = sum(at(n.shape[0]) for n in run if isinstance(n.op, Conv) and n.op.bias is False)
-    yield Way(with_aux, "with the auxiliary heads")
-    yield Way(_alone(graph), "of the auxiliary heads alone")
-    yield Way(true + statistics, "with the running statistics of batch norm")
-    yield Way(true - biases, "without the biases")
-    yield Way(true - norms, "without the norms' own")
-    yield Way(true - norms - biases, "weights alone, without biases and norms")
-    yield Way(true + absent, "with a bias on every convolution, beside batch norm too")
+    yield Recount(with_aux, "with the auxiliary heads")
+    yield Recount(_alone(graph), "of the auxiliary heads alone")
+    yield Recount(true + statistics, "with the running statistics of batch norm")
+    yield Recount(true - biases, "without the biases")
+    yield Recount(true - norms, "without the norms' own")
+    yield Recount(true - norms - biases, "weights alone, without biases and norms")
+    yield Recount(true + absent, "with a bias on every convolution, beside batch norm too")
     yield from _of_last(run, true)
-    yield Way(true + _ungrouped(run), "without groups")
-    yield Way(4 * true, "the bytes of its float32 weights")
+    yield Recount(true + _ungrouped(run), "without groups")
+    yield Recount(4 * true, "the bytes of its float32 weights")
 
 
 def _alone(graph: Graph) -> int:
     return sum(p.numel for n in graph.nodes if n.training for p in n.params if p.trained)
 
 
-def _of_last(run: list[Node], true: int) -> Iterator[Way]:
+def _of_last(run: list[Node], true: int) -> Iterator[Recount]:
     """Without the classifier, or for another number of classes."""
     last = next((n for n in reversed(run) if isinstance(n.op, (Fc, Conv))), None)
     if last is None:
         return
     own, classes = sum(p.numel for p in last.params if p.trained), at(last.shape[0])
     dense = sum(p.numel for n in run if isinstance(n.op, Fc) for p in n.params if p.trained)
-    yield Way(true - own, f"without the last layer, `{last.path}`")
-    yield Way(true - dense, "of the convolutions alone")
+    yield Recount(true - own, f"without the last layer, `{last.path}`")
+    yield Recount(true - dense, "of the convolutions alone")
     for other in CLASSES:
-        yield Way(true + own // classes * (other - classes), f"with {other:,} classes")
+        yield Recount(true + own // classes * (other - classes), f"with {other:,} classes")
 
 
 def _ungrouped(run: list[Node]) -> int:
@@ -130,29 +130,29 @@ def _ungrouped(run: list[Node]) -> int:
     )
 
 
-def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Way]:
-    yield Way(true - _alone(graph), "without the auxiliary heads")
+def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Recount]:
+    yield Recount(true - _alone(graph), "without the auxiliary heads")
 
 
 # --- macs --------------------------------------------------------------------------------------------------
 
 
-def _of_macs(graph: Graph, true: int) -> Iterator[Way]:
+def _of_macs(graph: Graph, true: int) -> Iterator[Recount]:
     run = [node for node in graph.nodes if not node.training]
     biased = [n for n in run if _weighted(n) and any(p.name == "bias" for p in n.params)]
     dense = sum(n.macs for n in run if isinstance(n.op, Fc))
     elements = sum(numel(n.shape) for n in run if n.inputs and n.op.stored and not _weighted(n))
     heads = sum(n.macs for n in graph.nodes if n.training)
     wide = sum((n.op.groups - 1) * n.macs for n in run if isinstance(n.op, Conv) and not _depthwise(n))
-    yield Way(2 * true, "FLOPs, two for each multiply-accumulate")
-    yield Way(true - dense, "of the convolutions alone")
-    yield Way(true + heads, "with the auxiliary heads")
-    yield Way(true + sum(numel(n.shape) for n in biased), "with the additions of biases")
-    yield Way(true + elements, "with an operation for each element that norms, activations, pools and sums give")
-    yield Way(true + wide, "without groups")
+    yield Recount(2 * true, "FLOPs, two for each multiply-accumulate")
+    yield Recount(true - dense, "of the convolutions alone")
+    yield Recount(true + heads, "with the auxiliary heads")
+    yield Recount(true + sum(numel(n.shape) for n in biased), "with the additions of biases")
+    yield Recount(true + elements, "with an operation for each element that norms, activations, pools and sums give")
+    yield Recount(true + wide, "without groups")
 
 
-def _of_sizes(graph: Graph, resized: Resized, ratio: float) -> Iterator[Way]:
+def _of_sizes(graph: Graph, resized: Resized, ratio: float) -> Iterator[Recount]:
     """For images of other sizes; the network is built anew for each that may give `ratio` times the operations."""
     shapes = [graph.nodes[i].shape for i in graph.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 3:
@@ -163,27 +163,27 @@ def _of_sizes(graph: Graph, resized: Resized, ratio: float) -> Iterator[Way]:
         close = 0.6 < ratio / (side / own) ** 2 < 1.6
         other = resized(side) if close and side != own else None
         if other is not None:
-            yield Way(count(other).macs, f"for an input of {side} x {side}")
+            yield Recount(count(other).macs, f"for an input of {side} x {side}")
 
 
 # --- depth -------------------------------------------------------------------------------------------------
 
 
-def _of_depth(graph: Graph, true: int) -> Iterator[Way]:
+def _of_depth(graph: Graph, true: int) -> Iterator[Recount]:
     run = [node for node in graph.nodes if not node.training]
     convs = sum(isinstance(n.op, (Conv, Deconv)) for n in run)
     dense = sum(isinstance(n.op, Fc) for n in run)
     on_path = _longest(graph, lambda n: isinstance(n.op, (Conv, Deconv)))
     pools = _longest(graph, lambda n: _weighted(n) or isinstance(n.op, Pool))
-    yield Way(
+    yield Recount(
         _longest(graph, lambda n: _weighted(n) and not _gate(n, graph)), "without the gates of squeeze-and-excitation"
     )
-    yield Way(on_path, "convolutions alone, on the longest path")
-    yield Way(pools, "with pools, on the longest path")
-    yield Way(_longest(graph, lambda n: _weighted(n) and not _depthwise(n)), "without the depthwise convolutions")
-    yield Way(convs + dense, "all layers with weights, parallel ones too")
-    yield Way(convs, "all convolutions, parallel ones too")
-    yield Way(len([n for n in run if n.inputs]), "all nodes: norms, activations and sums too")
+    yield Recount(on_path, "convolutions alone, on the longest path")
+    yield Recount(pools, "with pools, on the longest path")
+    yield Recount(_longest(graph, lambda n: _weighted(n) and not _depthwise(n)), "without the depthwise convolutions")
+    yield Recount(convs + dense, "all layers with weights, parallel ones too")
+    yield Recount(convs, "all convolutions, parallel ones too")
+    yield Recount(len([n for n in run if n.inputs]), "all nodes: norms, activations and sums too")
 
 
 def _longest(graph: Graph, counts: Callable[[Node], bool]) -> int:
@@ -207,7 +207,7 @@ def _weighted(node: Node) -> bool:
     return isinstance(node.op, (Conv, Deconv, Fc))
 
 
-_WAYS: dict[str, Callable[[Graph, int], Iterator[Way]]] = {
+_RECOUNTS: dict[str, Callable[[Graph, int], Iterator[Recount]]] = {
     "params": _of_params,
     "params_with_aux": _of_params_with_aux,
     "macs": _of_macs,

@@ -29,6 +29,9 @@ _SGR = {
     "removed": "1;31",
     "changed": "1;33",
     "moved": "1;35",
+    "error": "1;31",
+    "warning": "1;33",
+    "fine": "32",
 }
 _GAP = "  "
 _GOOD, _LEAST = (24, 24), (16, 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,6 +122,20 @@ def _names_safely() -> list[str]:
         return list(library_networks())
     except ArchError:
         return [p.stem for p in library_files()]
+
+
+def spec_files(specs: Iterable[str | Path]) -> list[str | Path]:
+    """The SPECs, with each folder replaced by its spec files, sorted. Raises E0114 (status 2) for a folder without."""
+    files: list[str | Path] = []
+    for spec in specs:
+        if spec == "-" or not os.path.isdir(spec):  # unlike Path.is_dir, also where the name is too long to be one
+            files.append(spec)
+            continue
+        inside = sorted(str(p) for p in Path(spec).iterdir() if p.suffix in SUFFIXES and p.is_file())
+        if not inside:
+            raise error("E0114", f"there are no specs in {spec}", status=2, help="a spec's name ends in .yaml")
+        files += inside
+    return files
 
 
 def read_source(found: SpecLocation) -> Source:

@@ -74,7 +74,7 @@ def test_a_mistake_is_told_once_for_all_variants(tmp_path: Path) -> None:
 def test_a_mistake_of_variants_names_them(tmp_path: Path) -> None:
     path = write(tmp_path, FINE + "variants:\n  none: {w: 0}\n  odd: {w: 4.5}\n  fine2: {w: 7}\n")
     found = check(str(path))
-    assert found.networks == ["fine", "none", "odd", "fine2"]
+    assert found.networks == ("fine", "none", "odd", "fine2")
     notes = [note for d in found.diagnostics for note in d.notes]
     assert "in the variant `none`" in notes
     assert "in the variant `odd`" in notes
@@ -176,4 +176,4 @@ def test_a_mistake_in_an_option_is_usage(tmp_path: Path, option: tuple[str, str]
     path = write(tmp_path, FINE + VARIANTS)
     result = run(path, *option)
     assert result.exit_code == 2
-    assert result.stdout.count("error[") == 1
+    assert result.output.count("error[") == 1

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -18,10 +19,30 @@ from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.differences.diff import NetworkDifference
 
+SPECLESS = str(Path(__file__).parent)
+"""A folder without specs."""
+
 WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("load", lambda: archdsl.load("resnt50"), ["params", "resnt50"]),
     ("load", lambda: archdsl.load("vgg16", clases=3), ["params", "vgg16", "-a", "clases=3"]),
     ("load", lambda: archdsl.load("vgg16", input="3x3"), ["params", "vgg16", "--input", "3x3"]),
+    ("list", lambda: archdsl.list("vgg61"), ["list", "vgg61"]),
+    ("list", lambda: archdsl.list(family="vgq"), ["list", "--family", "vgq"]),
+    ("list", lambda: archdsl.list(sort="colour"), ["list", "--sort", "colour"]),
+    ("list", lambda: archdsl.list(min_params=-1), ["list", "--min-params=-1"]),
+    ("list", lambda: archdsl.list(max_params="10X"), ["list", "--max-params", "10X"]),
+    ("list", lambda: archdsl.list(max_macs=float("nan")), ["list", "--max-macs", "nan"]),
+    ("list", lambda: archdsl.list(year="2016-2014"), ["list", "--year", "2016-2014"]),
+    ("list", lambda: archdsl.list("lenet5").text("xml"), ["list", "lenet5", "--format", "xml"]),
+    ("check", lambda: archdsl.check("lenet5").text("xml"), ["check", "lenet5", "--format", "xml"]),
+    ("check", lambda: archdsl.check(SPECLESS), ["check", SPECLESS]),
+    ("compare", lambda: archdsl.compare("lenet5", sort="colour"), ["compare", "lenet5", "--sort", "colour"]),
+    ("compare", lambda: archdsl.compare("lenet5", reverse=True), ["compare", "lenet5", "--reverse"]),
+    ("compare", lambda: archdsl.compare("lenet5", input="3x"), ["compare", "lenet5", "--input", "3x"]),
+    ("compare", lambda: archdsl.compare("vgg61*"), ["compare", "vgg61*"]),
+    ("compare", lambda: archdsl.compare("vgg61", "vgg62"), ["compare", "vgg61", "vgg62"]),
+    ("compare", lambda: archdsl.compare("lenet5").text("xml"), ["compare", "lenet5", "--format", "xml"]),
+    ("compare", lambda: archdsl.compare("lenet5").chart("jpeg"), ["compare", "lenet5", "--plot", "x.jpeg"]),
     ("verify", lambda: archdsl.verify("a.onnx", "b.onnx"), ["verify", "a.onnx", "b.onnx"]),
     ("verify", lambda: archdsl.verify("a.onnx", args={"n": 1}), ["verify", "a.onnx", "-a", "n=1"]),
     ("verify", lambda: archdsl.verify("lenet5", batch=0), ["verify", "lenet5", "--batch", "0"]),
@@ -65,7 +86,6 @@ def test_wrong_arguments_have_one_code(verb: str, call: Callable[[], object], ar
 def test_every_public_name_is_what_type_checkers_read() -> None:
     """The imports for type checkers and the table of lazy names are the same names from the same modules."""
     import ast
-    from pathlib import Path
 
     tree = ast.parse(Path(str(archdsl.__file__)).read_text(encoding="utf-8"))
     guard = next(node for node in tree.body if isinstance(node, ast.If))
@@ -91,3 +111,78 @@ def test_verbs_stay_functions_after_every_module_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == archdsl.__all__
+
+
+# --- list ------------------------------------------------------------------------------------------------
+
+
+def test_names_are_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names alone elaborate no network."""
+    monkeypatch.setattr("archdsl.library.listing.catalog", None)
+    monkeypatch.setattr("archdsl.library.list.catalog", None)
+    names = archdsl.list()
+    assert len(names) == names.total > 100
+    assert list(names) == sorted(names) and names[0] in names and "resnet50" in names
+    assert list(archdsl.list("vgg1?", reverse=True)) == ["vgg19", "vgg16", "vgg13", "vgg11"]
+
+
+def test_a_listing_is_typed() -> None:
+    listing = archdsl.list(family=["vgg", "resn*"], min_params="100M", sort="params", reverse=True)
+    assert listing.names == tuple(entry.name for entry in listing.entries)
+    assert [e.params for e in listing.entries] == sorted((e.params for e in listing.entries), reverse=True)
+    assert all(archdsl.load(e.name).params == e.params >= 100_000_000 for e in listing.entries)
+    assert [row["macs"] for row in listing.to_json()] == [e.macs for e in listing.entries]
+    assert listing.text("json") == CliRunner().invoke(main, [*LIST, "--format", "json"]).stdout
+    assert listing.text() == CliRunner().invoke(main, LIST).stdout
+    assert archdsl.list("vgg16").entries == archdsl.list("vgg16", sort="family").entries
+
+
+LIST = ["list", "--family", "vgg", "--family", "resn*", "--min-params", "1e8", "--sort", "params", "--reverse"]
+
+
+# --- check -----------------------------------------------------------------------------------------------
+
+
+def test_a_check_is_typed(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("input: 3x8x8\nnet: [nonsense]\n")
+    (tmp_path / "fine.yaml").write_text(
+        "input: 3x8x8\nargs: {w: 4}\nnet: [3x3 conv w, gap, fc 10]\nclaims: {params: 1M}\n"
+    )
+    report = archdsl.check("lenet5", tmp_path, "no_such_network")
+    assert [(spec.networks, spec.status) for spec in report.specs] == [
+        (("lenet5",), 0),
+        (("fine",), 1),
+        (("wrong",), 1),
+        ((), 2),
+    ]
+    assert (report.ok, report.status) == (False, 2)
+    assert [d.code for d in report.diagnostics if d.severity == "error"] == ["E0902", "E0301", "E0205"]
+    assert [d["code"] for d in report.to_json()] == [d.code for d in report.diagnostics]
+    assert [v.holds for v in report.verdicts["fine"]] == [False]
+    fine = archdsl.check(tmp_path / "fine.yaml", args={"w": 5}, input=(3, 16, 16))
+    assert fine.ok and not fine.verdicts
+
+
+# --- compare ---------------------------------------------------------------------------------------------
+
+
+def test_a_comparison_is_typed() -> None:
+    comparison = archdsl.compare("mobilenet_v1", "resnet18", "resnet1?", sort="params")
+    assert [e.name for e in comparison.entries] == ["mobilenet_v1", "resnet18"]
+    assert [e.params for e in comparison.entries] == [archdsl.load(e.name).params for e in comparison.entries]
+    assert [row[0] for row in comparison.rows] == ["mobilenet_v1", "resnet18"]
+    assert {len(row) for row in comparison.rows} == {len(comparison.columns)}
+    assert [row["name"] for row in comparison.to_json()] == ["mobilenet_v1", "resnet18"]
+    assert archdsl.compare("resnet18", input=(3, 64, 64)).entries[0].top1 is None
+
+
+def test_a_chart_of_a_comparison(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    chart = archdsl.compare("mobilenet_v1", "resnet18", "unet").chart()
+    assert chart.data.startswith(b"<?xml") and b"resnet18" in chart.data
+    (note,) = chart.notes
+    assert note.endswith("unet")
+    assert chart.write(tmp_path / "x.svg").size == len(chart.data) == (tmp_path / "x.svg").stat().st_size
+    with pytest.raises(ArchError, match="E0852"):
+        archdsl.compare("unet").chart()

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from archdsl.library import catalog
-from archdsl.library.catalog import Entry
+from archdsl.library.catalog import CatalogEntry
 from tests.support.places import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams and pipes of POSIX")
 
-ENTRY = Entry("\x1b[31mevil\u202e", "f", 2015, "3x8x8", 2, 1, 2, 3, 4, 5, 6, "7", None, "", "=1+1", "<b>", "x.yaml")
+ENTRY = CatalogEntry(
+    "\x1b[31mevil\u202e", "f", 2015, "3x8x8", 2, 1, 2, 3, 4, 5, 6, "7", None, "", "=1+1", "<b>", "x.yaml"
+)
 
 
 def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

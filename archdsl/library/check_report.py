@@ -1,0 +1,102 @@
+"""What `archdsl.check` returns: the diagnostics and claims of every checked spec, as data and as text."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archdsl.diagnostics import Diagnostic, Severity, escape_control, render_text
+from archdsl.diagnostics.arguments import check_choice
+from archdsl.diagnostics.machine import DiagnosticJson, to_json, to_sarif
+from archdsl.library.claims import Verdict
+from archdsl.report.table import Style
+from archdsl.version import __version__
+
+FORMATS = ("text", "json", "sarif")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSpec:
+    """One spec: `networks` are those that were checked, the file's own first; `status` is the exit status."""
+
+    spec: str
+    networks: tuple[str, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    """Each once, in the order of the source; a note says which variants have it, if the file's own network has not."""
+    verdicts: Mapping[str, tuple[Verdict, ...]]
+    """By network: its claims, in the order of the spec."""
+    status: int
+
+    def count(self, severity: Severity) -> int:
+        return sum(d.severity == severity for d in self.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """All checked specs, in order."""
+
+    specs: tuple[CheckedSpec, ...]
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for spec in self.specs for d in spec.diagnostics)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        return tuple(name for spec in self.specs for name in spec.networks)
+
+    @property
+    def verdicts(self) -> Mapping[str, tuple[Verdict, ...]]:
+        return {name: verdicts for spec in self.specs for name, verdicts in spec.verdicts.items()}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The spec files that were read."""
+        return tuple(spec.spec for spec in self.specs if os.path.isfile(spec.spec))
+
+    @property
+    def ok(self) -> bool:
+        """Whether no spec has an error; warnings do not count."""
+        return self.status == 0
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 without errors, 1 for a wrong spec, 2 for wrong usage or a file that cannot be read."""
+        return max(spec.status for spec in self.specs)
+
+    def count(self, severity: Severity) -> int:
+        return sum(spec.count(severity) for spec in self.specs)
+
+    def to_json(self) -> list[DiagnosticJson]:
+        """The data of `archdsl check --format json`: one dictionary per diagnostic."""
+        return to_json(self.diagnostics)
+
+    def text(self, format: str = "text", style: Style = Style()) -> str:
+        """The report as `text`, `json` or `sarif`; `style` applies to text. Raises E0001 for another format."""
+        check_choice("format", format, FORMATS)
+        if format == "text":
+            return "".join(_as_text(spec, style) for spec in self.specs)
+        data = to_json(self.diagnostics) if format == "json" else to_sarif(self.diagnostics, __version__)
+        return json.dumps(data, indent=2) + "\n"
+
+
+def _as_text(spec: CheckedSpec, style: Style) -> str:
+    """A spec's diagnostics, a line that sums them up, and its claims."""
+    text = render_text(spec.diagnostics, style.color)
+    severities: tuple[Severity, ...] = ("error", "warning")
+    counts = [(spec.count(severity), severity) for severity in severities]
+    summary = ", ".join(style.paint(word, f"{n} {word}{'s' if n > 1 else ''}") for n, word in counts if n)
+    lines = [f"{escape_control(spec.spec)}: {summary or style.paint('fine', 'fine')}{_networks(spec)}"]
+    for name, verdicts in spec.verdicts.items():
+        lines.append(style.paint("quiet", f"    {name} claims {', '.join(map(str, verdicts))}"))
+    return text + ("\n" if text else "") + "\n".join(lines) + "\n" + ("\n" if text else "")
+
+
+def _networks(spec: CheckedSpec) -> str:
+    """` (vgg16 and 7 variants)`."""
+    if not spec.networks:
+        return ""
+    others = len(spec.networks) - 1
+    return f" ({spec.networks[0]}{f' and {others} variants' if others > 1 else ' and a variant' if others else ''})"

@@ -1,0 +1,159 @@
+"""`archdsl.compare`: networks side by side, and their chart of accuracy against cost."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from archdsl.diagnostics import ArchError, error
+from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.diagnostics.status import status_of
+from archdsl.library.catalog import CatalogEntry, entry_of
+from archdsl.library.columns import COLUMNS, COMPARED, FORMATS, Fact, filled, ordered, table, to_json, written
+from archdsl.library.comparison_chart import ComparisonChart, comparison_chart
+from archdsl.network import Network, as_network
+from archdsl.progress import Progress
+from archdsl.report.table import Style
+from archdsl.spec.find import library_networks
+
+_PAGE_WIDTH = 120
+"""Columns up to which networks stand side by side where the width of the page is unknown."""
+_DROPPED = ("source", "classes", "year", "input", "activations", "depth", "receptive field", "weights MiB", "peak MiB")
+"""Titles of columns that a narrow terminal leaves out, the first one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Networks with their costs, in order; `files` are the specs that were read."""
+
+    entries: tuple[CatalogEntry, ...]
+    files: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns in which any network has a value."""
+        return filled(COMPARED, self.entries)
+
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """A row of printed cells for each network, one cell for each of `columns`."""
+        return tuple(tuple(row) for row in table(self.entries, self.columns)[1])
+
+    def to_json(self) -> list[dict[str, Fact]]:
+        """The data of `archdsl compare --format json`: one dictionary per network."""
+        return to_json(self.entries)
+
+    def text(self, format: str = "table", style: Style = Style()) -> str:
+        """The comparison as `table`, `json`, `csv` or `markdown`; `style` applies to a table. Raises E0001."""
+        check_choice("format", format, FORMATS)
+        return written(self.entries, format, self.columns) if format != "table" else _as_table(self, style)
+
+    def chart(self, format: str = "svg") -> ComparisonChart:
+        """The chart of Bianco et al. 2018: top-1 accuracy against MACs, a ball's area the parameters.
+
+        `format`: svg, html, png or pdf. Networks without a published accuracy, or with another number of classes than
+        most, are left out; the chart's notes list them. Raises E0001 for an unknown format, E0851 without matplotlib,
+        E0852 if no network has a published accuracy.
+        """
+        return comparison_chart(self.entries, format)
+
+
+def compare(
+    *specs: str | Path | Network,
+    input: str | Sequence[int] | None = None,
+    sort: str | None = None,
+    reverse: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Count networks and put them side by side, each network once.
+
+    A SPEC is what `load` takes, a loaded network, or a pattern of names in the library: `"resnet*"`. `input` is another input
+    size for all of them; published accuracies then do not apply. `sort`: a column; by default the order of `specs`.
+    `progress` is called with the number of counted networks and of all.
+
+    Raises all errors of all specs at once; E0001 for an unknown column, E0003 for `reverse` without `sort` and for a
+    loaded network with `input`, E0205 for
+    a pattern that matches nothing.
+    """
+    if sort is not None:
+        check_choice("sort", sort, COMPARED)
+    if reverse and sort is None:
+        raise conflict("`reverse` needs `sort`")
+    if not specs:
+        raise error("E0002", "`specs` is empty: at least one SPEC", status=2)
+    comparison = _counted([name for spec in specs for name in _expanded(spec)], input, progress)
+    if sort is None:
+        return comparison
+    return replace(comparison, entries=tuple(ordered(comparison.entries, sort, reverse)))
+
+
+def _counted(
+    specs: Sequence[str | Path | Network], input: str | Sequence[int] | None, progress: Progress | None
+) -> Comparison:
+    entries: dict[tuple[str, str], CatalogEntry] = {}
+    files: list[str] = []
+    problems: list[ArchError] = []
+    unique = tuple(dict.fromkeys(specs))
+    for number, spec in enumerate(unique):
+        try:
+            net = as_network(spec, None, input)
+        except ArchError as problem:
+            problems.append(problem)
+        else:
+            entries[net.name, net.fingerprint] = entry_of(net, published=input is None)
+            files += net.files
+        if progress is not None:
+            progress(number + 1, len(unique))
+    if problems:
+        raise _together(problems)
+    return Comparison(_with_distinct_names(list(entries.values())), tuple(files))
+
+
+def _expanded(spec: str | Path | Network) -> Sequence[str | Path | Network]:
+    """The names of the library that a pattern matches; else the SPEC itself."""
+    if not isinstance(spec, str) or not any(c in spec for c in "*?[") or os.path.exists(spec):
+        return [spec]
+    names = [name for name in library_networks() if fnmatchcase(name, spec)]
+    if not names:
+        help = "`archdsl list` shows them all"
+        raise error("E0205", f"the library has no network `{spec[:80]}`", status=2, help=help)
+    return names
+
+
+def _together(problems: Sequence[ArchError]) -> ArchError:
+    """All errors, each once: an error of a file is the same for all its variants."""
+    unique = {(d.code, d.message, d.span): d for problem in problems for d in problem.diagnostics}
+    return ArchError(unique.values(), min(status_of(problem) for problem in problems))
+
+
+def _with_distinct_names(entries: Sequence[CatalogEntry]) -> tuple[CatalogEntry, ...]:
+    """The entries; where several networks have one name, it is extended by the file, then by a number."""
+    count = Counter(entry.name for entry in entries)
+    out = []
+    uses: Counter[str] = Counter()
+    for entry in entries:
+        name = f"{entry.name} ({entry.file})" if count[entry.name] > 1 else entry.name
+        uses[name] += 1
+        out.append(replace(entry, name=f"{name} {uses[name]}" if uses[name] > 1 else name))
+    return tuple(out)
+
+
+def _as_table(comparison: Comparison, style: Style) -> str:
+    """Networks in columns where the page is wide enough, else in lines."""
+    from archdsl.analysis.count import CONVENTION
+    from archdsl.report.grid import grid
+
+    titles, rows = table(comparison.entries, comparison.columns)
+    beside = ["", *(row[0] for row in rows)]
+    turned = [[title, *(row[n] for row in rows)] for n, title in enumerate(titles) if n]
+    width = sum(max(map(len, column)) + 2 for column in zip(beside, *turned, strict=True)) - 2
+    if width <= (style.width or _PAGE_WIDTH):
+        text = grid(beside, turned, set(beside[1:]), style)
+    else:
+        text = grid(titles, rows, {c.title for c in COLUMNS.values() if c.right}, style, _DROPPED)
+    note = f"counted   {CONVENTION}; the receptive field is that of the last feature map"
+    return f"{text}\n{style.paint('quiet', note)}\n"

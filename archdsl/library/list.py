@@ -1,0 +1,72 @@
+"""`archdsl.list`: the networks of the library, all or those that match names, families and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from archdsl.diagnostics import ArchError, did_you_mean, error
+from archdsl.diagnostics.arguments import check_choice
+from archdsl.library.catalog import CatalogEntry, catalog
+from archdsl.library.columns import LISTED, ordered
+from archdsl.library.limits import Amount, Years, limits
+from archdsl.library.listing import Listing
+from archdsl.progress import Progress
+from archdsl.spec.find import library_networks
+
+
+def list(
+    *patterns: str,
+    family: str | Sequence[str] = (),
+    year: Years | None = None,
+    min_params: Amount | None = None,
+    max_params: Amount | None = None,
+    min_macs: Amount | None = None,
+    max_macs: Amount | None = None,
+    min_top1: Amount | None = None,
+    sort: str = "name",
+    reverse: bool = False,
+    progress: Progress | None = None,
+) -> Listing:
+    """List the networks of the library whose names match one of `patterns` (`"resnet*"`), by default all.
+
+    `family`: patterns of families. `year`: `2015`, `"2014-2016"`, `"2019-"`. `min_*`, `max_*`: numbers, or texts such
+    as `"10M"`; `min_top1` in percent. `sort`: a column of the listing; unknown values come last. Without a family, a
+    limit and a column to sort by, no network is elaborated; else all are counted once, and `progress` is called with
+    the number of counted networks and of all.
+
+    Raises E0001 for an unknown column, E0002 for a wrong limit, E0205 for a pattern that matches nothing.
+    """
+    check_choice("sort", sort, LISTED)
+    allowed = limits(
+        year,
+        {"params": min_params, "macs": min_macs, "top1": min_top1},
+        {"params": max_params, "macs": max_macs},
+    )
+    families = (family,) if isinstance(family, str) else tuple(family)
+    if not families and not allowed and sort == "name":
+        names = sorted(library_networks(), reverse=reverse)
+        return Listing(_matching(names, patterns, "network"), len(names), progress=progress)
+    entries = catalog(progress)
+    kept_families = {*_matching(sorted({e.family for e in entries}), families, "family")}
+    kept_names = {*_matching([e.name for e in entries], patterns, "network")}
+    kept = [e for e in entries if e.family in kept_families and e.name in kept_names and allowed.allow(e)]
+    return _listing(ordered(kept, sort, reverse), len(entries))
+
+
+def _listing(entries: Sequence[CatalogEntry], total: int) -> Listing:
+    return Listing([entry.name for entry in entries], total, entries)
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str], what: str) -> Sequence[str]:
+    """The names that match one of the patterns, all if there is none. Raises E0205 (status 2)."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise _unknown(pattern, names, what)
+    return [name for name in names if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _unknown(pattern: str, names: Sequence[str], what: str) -> ArchError:
+    return error(
+        "E0205", f"the library has no {what} `{pattern[:80]}`", status=2, help=did_you_mean(pattern, sorted(names))
+    )
