@@ -33,7 +33,10 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 """Name of a picture: the page that has the spec (none: it is the library's), the spec's name, what is drawn, and
 how."""
 
-_PAINTERS = ("layout", "places", "svg", "element", "labels", "heat", "legend", "theme", "metrics")
+_PAINTERS = (
+    *(f"graph/{name}" for name in ("layout", "places", "scene", "labels", "legend")),
+    *("scene/__init__", "scene/svg", "scene/write", "heat", "theme", "metrics"),
+)
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
 _CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -133,19 +136,20 @@ def drawing(name: str) -> str:
 
     asked = request(name)
     text = to_dot(compose(asked.graph, asked.view), asked.options, whole=True)
-    return text + "".join((ROOT / "archdsl" / "views" / f"{name}.py").read_text(encoding="utf-8") for name in _PAINTERS)
+    folder = ROOT / "archdsl" / "drawing"
+    return text + "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in _PAINTERS)
 
 
 def picture(name: str) -> str:
     """A picture as SVG, the one there is if it is current: it bears the hash of `drawing`."""
-    from archdsl.drawing.graph.svg import write
+    from archdsl.drawing.graph.scene import svg
 
     text = drawing(name)
     mark = f"<!-- archdsl diagram; {hashlib.sha256(text.encode()).hexdigest()} -->\n"
     old = ROOT / "docs" / "pictures" / f"{name}.svg"
     if old.exists() and mark in old.read_text(encoding="utf-8"):
         return old.read_text(encoding="utf-8")
-    head, end, rest = write(request(name)).data.decode().partition("?>\n")
+    head, end, rest = svg(request(name)).data.decode().partition("?>\n")
     return head + end + mark + rest
 
 

@@ -24,7 +24,7 @@ draws it: `graph` on the left, `volumes` on the right, below that a figure of st
 is drawn from the spec; nothing was moved by hand. `tools/docs.py` makes this page and its pictures.
 
 They are SVG, dark where the reader prefers that. `-o NAME.pdf`, `.png` and `.tex` give the same picture for a paper (`.tex`
-is TikZ; of the styles `volumes` and `article`), `--theme print` greys and patterns, `--focus PATH` one block alone.
+is TikZ), `--theme print` greys and patterns, `--focus PATH` one block alone.
 
 ## Five figures that explain networks
 

@@ -17,7 +17,8 @@ from archdsl.graph import Graph
 
 STYLES: Mapping[str, Mapping[str, str]] = {
     "graph": {
-        "svg": "archdsl.drawing.graph.svg:write",
+        "svg": "archdsl.drawing.graph.scene:svg",
+        "tex": "archdsl.drawing.graph.scene:tex",
         "dot": "archdsl.drawing.graph.dot:write",
         "mmd": "archdsl.drawing.graph.mermaid:write",
         "html": "archdsl.drawing.page:write",

@@ -262,7 +262,7 @@ def test_the_options_of_a_drawing(here: Path) -> None:
         (["--level", "blocks"], "there are: network, block, layer"),
         (["--focus", "layer2.9"], "`layer2` has: layer2.0, layer2.1"),
         (["--unfold", "<b>"], "it has: "),
-        (["--format", "tex"], "its formats: svg"),
+        (["--style", "article", "--format", "dot"], "its formats: svg"),
         (["--theme", "blue"], "auto"),
         (["-o", "nowhere/x.svg"], "there is no directory"),
     ],

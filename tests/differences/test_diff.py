@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -237,8 +238,9 @@ def test_a_picture_marks_what_changed_by_sign_and_line() -> None:
         "pool",
         "last_linear",
     ]
+    dashes = dict(re.findall(r"\.(c\d+)\{[^}]*stroke-dasharray:([\d ]+)", root.findtext("{*}style", "")))
     lines = {
-        g.get("class"): g.findall(".//{*}rect")[0].get("stroke-dasharray")
+        g.get("class"): dashes.get(g.findall(".//{*}rect")[0].get("class"))
         for g in root.findall(".//{*}g")
         if g.get("class", "").startswith("mark ")
     }

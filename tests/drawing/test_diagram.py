@@ -21,18 +21,23 @@ from archdsl.drawing.diagram import diagram
 from archdsl.drawing.graph import engine
 from archdsl.drawing.graph.dot import quote, to_dot
 from archdsl.drawing.graph.engine import TooSlow
-from archdsl.drawing.graph.layout import place
+from archdsl.drawing.graph.layout import Layout, place
 from archdsl.drawing.graph.mermaid import mermaid
-from archdsl.drawing.graph.svg import paint
+from archdsl.drawing.graph.scene import painter
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import LEVELS, Arrow, Box, Drawing, Frame, View
 from archdsl.drawing.request import Options, Request
+from archdsl.drawing.scene import write
 from archdsl.drawing.theme import LIGHT
 from archdsl.graph import Graph
 from archdsl.ops import Add, Relu
 from tests.support.small_nets import Net
 
 A4_POINTS = (595, 842)
+
+
+def painted(drawing: Drawing, layout: Layout, options: Options = Options()) -> str:
+    return write.svg(painter(drawing, layout, options), options).data.decode()
 
 
 def drawn(graph: Graph, level: str = "block", focus: str = "", *unfold: str) -> Drawing:
@@ -182,7 +187,7 @@ def test_every_node_is_drawn_and_every_arrow_points_down() -> None:
 
 # --- DOT -------------------------------------------------------------------------------------------------
 
-ELEMENTS = {"svg", "title", "desc", "style", "rect", "circle", "g", "path", "text", "tspan"}
+ELEMENTS = {"svg", "title", "desc", "style", "rect", "circle", "g", "path", "polygon", "text"}
 EVIL = [
     '"]; evil [label="',
     "<b>&amp;</b>",
@@ -211,7 +216,7 @@ def test_names_cannot_leave_their_labels(name: str) -> None:
     text = to_dot(drawing, whole=True)
     assert all(c.isprintable() or c in "\n\u00a0" for c in text)
     graph = Net((3, 8, 8)).graph(name=name)
-    svg = paint(drawing, place(drawing, Request(graph)))
+    svg = painted(drawing, place(drawing, Request(graph)))
     tree = ET.fromstring(svg)
     space = "{http://www.w3.org/2000/svg}"
     assert [node.get("data-box") for node in tree.iter(f"{space}g") if node.get("data-box")] == ["0", "1"]
@@ -338,7 +343,7 @@ def test_a_hostile_title_is_text_in_every_format() -> None:
     layout = place(drawing, Request(graph))
     for title in EVIL:
         options = Options(title=title, legend=True, color="macs", dpi=36)
-        svg = paint(drawing, layout, options)
+        svg = painted(drawing, layout, options)
         assert {element.tag.partition("}")[2] for element in ET.fromstring(svg).iter()} <= ELEMENTS
         assert picture.png(svg.encode(), options).startswith(b"\x89PNG")
         assert picture.pdf(svg.encode(), options).startswith(b"%PDF-")
@@ -385,7 +390,7 @@ def test_an_unknown_path_says_what_there_is(view: View, expected: str) -> None:
     [
         ({"style": "graphh"}, "did you mean `graph`?"),
         ({"view": View("blocks")}, "network, block, layer"),  # type: ignore[arg-type]
-        ({"format": "tex"}, "its formats: svg"),
+        ({"style": "article", "format": "dot"}, "its formats: svg"),
         ({"format": "x" * 20_000}, "is not drawn as xxx"),
     ],
 )

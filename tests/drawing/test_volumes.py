@@ -18,12 +18,12 @@ from hypothesis import given, settings
 
 import archdsl
 from archdsl.diagnostics import ArchError
-from archdsl.drawing.diagram import diagram
+from archdsl.drawing.diagram import STYLES, diagram
 from archdsl.drawing.graph import engine
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.request import Options, Request
-from archdsl.drawing.scene import Mark, Polygon, Scene, Text
+from archdsl.drawing.scene import Cluster, Polygon, Scene, Text
 from archdsl.drawing.scene.tikz import quote
 from archdsl.drawing.theme import LIGHT, THEMES
 from archdsl.drawing.volumes import painter, staged_for
@@ -221,7 +221,7 @@ def test_nothing_lies_on_anything_else(name: str) -> None:
     need_readable(scene)
     vectors = {s.number for s in staged.root.stages() if is_vector(s.shape)}
     touching = set(staged.edges)
-    boxes = [(int(m.facts["stage"]), outline(m)) for m in scene.members if isinstance(m, Mark) and m.kind == "stage"]
+    boxes = [(int(m.facts["stage"]), outline(m)) for m in scene.members if isinstance(m, Cluster) and m.kind == "stage"]
     for (n, a), (m, b) in combinations(sorted(boxes), 2):
         if (n, m) not in touching and not {n, m} <= vectors and not together(staged, n, m):
             assert not overlap(a, b), (n, m)
@@ -246,8 +246,8 @@ def text_box(text: Text) -> tuple[float, float, float, float]:
     return left, text.at.y - 0.72 * text.size, left + width, text.at.y + 0.1 * text.size
 
 
-def outline(mark: Mark) -> tuple[float, float, float, float]:
-    spots = [p for item in mark.items if isinstance(item, Polygon) for p in item.points] or [(-1.0, -1.0)]
+def outline(mark: Cluster) -> tuple[float, float, float, float]:
+    spots = [p for item in mark.members if isinstance(item, Polygon) for p in item.points] or [(-1.0, -1.0)]
     return min(x for x, _ in spots), min(y for _, y in spots), max(x for x, _ in spots), max(y for _, y in spots)
 
 
@@ -330,7 +330,7 @@ def test_a_width_on_paper_is_kept_and_letters_are_read_there() -> None:
 # --- what a spec may name --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("style", ["volumes", "article"])
+@pytest.mark.parametrize("style", STYLES)
 def test_hostile_words_are_text(net: Callable[..., archdsl.Network], style: str) -> None:
     graph = net("net: {a: 3x3 conv 4 relu}").graph
     for words in (HOSTILE, HOSTILE * 300):
@@ -360,8 +360,9 @@ def test_tex_is_quoted() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 @pytest.mark.parametrize("title", [None, HOSTILE + "\u00e9 \u0142 \u6f22 -- `` '' ?` <<"])
 def test_tex_compiles(title: str | None, tmp_path: Path) -> None:
-    for style in ("volumes", "article"):
-        data = diagram(graph_of("unet"), "tex", options=Options(title=title), style=style).data
+    for style in STYLES:
+        options = Options(title=title, theme="print", legend=True)
+        data = diagram(graph_of("unet"), "tex", options=options, style=style).data
         (tmp_path / "x.tex").write_bytes(data)
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "x.tex"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
@@ -372,7 +373,7 @@ def test_tex_compiles(title: str | None, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_had_is_said() -> None:
-    for style, format in (("volumes", "dot"), ("volumes", "mmd"), ("article", "dot"), ("graph", "tex")):
+    for style, format in (("volumes", "dot"), ("volumes", "mmd"), ("article", "dot")):
         with pytest.raises(ArchError, match="is not drawn as"):
             diagram(graph_of("lenet5"), format, style=style)
     for style in ("volumes", "article"):

@@ -32,6 +32,7 @@ DRAWN = [
     ("graph", "dot"),
     ("graph", "png"),
     ("graph", "pdf"),
+    ("graph", "tex"),
     ("volumes", "svg"),
     ("volumes", "tex"),
     ("volumes", "pdf"),

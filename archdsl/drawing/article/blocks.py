@@ -10,7 +10,7 @@ from archdsl.analysis.parts import Part
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, box_width, label_box
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Text
+from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.series import Parallel, Piece, Series, arrange, links
 from archdsl.drawing.volumes.stages import Stage, Staged, stage
@@ -146,7 +146,7 @@ def _lines(stage: Stage) -> tuple[str, str]:
     return stage.title.replace("x", TIMES, 1) if stage.title[:1].isdigit() else stage.title, " ".join(stage.words)
 
 
-def _drawn(spot: _Spot, theme: Theme) -> Mark:
+def _drawn(spot: _Spot, theme: Theme) -> Cluster:
     stage = spot.stage
     facts = {"shape": "x".join(map(str, stage.shape)), "stage": str(stage.number)}
     items: list[Item]
@@ -166,10 +166,10 @@ def _drawn(spot: _Spot, theme: Theme) -> Mark:
         items = [Text(Point(spot.x, spot.y + spot.height / 2 + 3), _lines(stage)[0], WORDS, theme.ink)]
     else:
         items = label_box(spot.x, spot.y, spot.width, spot.height, stage.look, _lines(stage), theme)
-    return Mark("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
+    return Cluster("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
 
 
-def _way(a: _Spot, b: _Spot, edge: tuple[int, int], theme: Theme) -> Mark:
+def _way(a: _Spot, b: _Spot, edge: tuple[int, int], theme: Theme) -> Cluster:
     """Straight down, or with an S in the gap next to where rows part or meet."""
     start, end = Point(a.x, a.y + a.height), Point(b.x, b.y)
     items: list[Item]
@@ -190,7 +190,7 @@ def _way(a: _Spot, b: _Spot, edge: tuple[int, int], theme: Theme) -> Mark:
             Path((bend, Point(a.x, middle), Point(b.x, middle), Point(b.x, end.y - 5)), theme.arrow, 0.9, curved=True),
             Path((Point(b.x, end.y - 5), end), theme.arrow, 0.9, head=True),
         ]
-    return Mark("edge", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
+    return Cluster("edge", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
 
 
 def _lane(spots: dict[int, _Spot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
@@ -200,14 +200,16 @@ def _lane(spots: dict[int, _Spot], edge: tuple[int, int], lanes: dict[tuple[int,
     return max(past, default=spots[edge[0]].x) + 14
 
 
-def _around(spots: dict[int, _Spot], edge: tuple[int, int], x: float, named: bool, theme: Theme) -> list[Mark | Item]:
+def _around(
+    spots: dict[int, _Spot], edge: tuple[int, int], x: float, named: bool, theme: Theme
+) -> list[Cluster | Item]:
     """A bypass, on the right of everything between."""
     a, b = spots[edge[0]], spots[edge[1]]
     out = a.y + a.height + 5
     side = Point(b.x + b.width / 2, b.y + b.height / 2)
     path = (Point(a.x, out), Point(x, out), Point(x, side.y), side)
     items: list[Item] = [Path(path, theme.arrow, 0.9, head=True, round=9)]
-    mark = Mark("arc", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
+    mark = Cluster("arc", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
     if not named:
         return [mark]
     return [mark, Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, grid, sheets
 from archdsl.drawing.heat import mix
-from archdsl.drawing.scene import Item, Mark, Path, Point, Polygon, Text, rectangle
+from archdsl.drawing.scene import DASHES, Cluster, Item, Path, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node
 from archdsl.ops import Conv
@@ -27,15 +27,15 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
     out = Figure("a convolution")
     top = 14.0
     x = 6.0
-    out.members.append(Mark("input", "input", "", view.input(x, top, theme), {}))
+    out.members.append(Cluster("input", "input", "", view.input(x, top, theme), {}))
     width, height = view.columns * view.cell, view.rows * view.cell
     middle = top + max(height, view.places * view.out_cell) / 2
     kx = x + width + 46
     kernel_y = middle - view.kernel[0] * view.cell / 2
-    out.members.append(Mark("kernel", node.path, "", view.filter(kx, kernel_y, theme), {}))
+    out.members.append(Cluster("kernel", node.path, "", view.filter(kx, kernel_y, theme), {}))
     ox = kx + view.kernel[1] * view.cell + 46
     oy = middle - view.places * view.out_cell / 2
-    out.members.append(Mark("output", "output", "", view.output(ox, oy, theme), {}))
+    out.members.append(Cluster("output", "output", "", view.output(ox, oy, theme), {}))
     out.members += _rays(view, x, top, kx, kernel_y, ox, oy, theme)
     out.members += [
         Text(Point(x + width + 25, middle + 5), "\u2217", 18, theme.ink),
@@ -221,7 +221,7 @@ def _rays(view: _View, x: float, y: float, kx: float, ky: float, ox: float, oy: 
     right = x + left + width
     items: list[Item] = [Polygon(rectangle(x + left, y + top, width, height), "", line, 1.4)]
     for a, b in ((y + top, ky), (y + top + height, ky + height)):
-        items.append(Path((Point(right, a), Point(kx, b)), line, 0.6, dashed=True))
+        items.append(Path((Point(right, a), Point(kx, b)), line, 0.6, DASHES))
     for b, c in ((ky, oy + place), (ky + height, oy + place + view.out_cell)):
-        items.append(Path((Point(kx + width, b), Point(ox + place, c)), theme.colors["fc"].line, 0.6, dashed=True))
+        items.append(Path((Point(kx + width, b), Point(ox + place, c)), theme.colors["fc"].line, 0.6, DASHES))
     return items

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archdsl.analysis.parts import split
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure
 from archdsl.drawing.heat import mix
-from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Polygon, Text, rectangle
+from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Scope
 from archdsl.ops import Concat
@@ -88,17 +88,17 @@ def _values(
         items.append(Text(Point(x, axis + 24), name, WORDS, theme.ink))
         items.append(Text(Point(x, axis + 33), str(channels[n]), SMALL, theme.quiet))
         figure.members.append(
-            Mark("value", name, f"{name}: {channels[n]} channels", items, {"channels": str(channels[n])})
+            Cluster("value", name, f"{name}: {channels[n]} channels", items, {"channels": str(channels[n])})
         )
 
 
-def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: Theme) -> Mark:
+def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: Theme) -> Cluster:
     color = theme.colors["block"]
     items: list[Item] = [
         Polygon(rectangle(x - LAYER / 2, axis - 9, LAYER, 18), color.fill, color.line, 0.9, round=4),
         Text(Point(x, axis + 3), f"H{number + 1}", WORDS, theme.ink),
     ]
-    return Mark("layer", path, f"{path}: reads {reads} channels", items, {"reads": str(reads)})
+    return Cluster("layer", path, f"{path}: reads {reads} channels", items, {"reads": str(reads)})
 
 
 def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, theme: Theme) -> None:
@@ -112,7 +112,7 @@ def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, the
             Path((Point(start + 4, axis), Point(x - LAYER / 2, axis)), theme.arrow, 0.8, head=True),
             Path((Point(x + LAYER / 2, axis), Point(spots[n + 1] - 4, axis)), theme.arrow, 0.8, head=True),
         ]
-        figure.members.append(Mark("edge", f"x{shown[n]}", "", ways, {}))
+        figure.members.append(Cluster("edge", f"x{shown[n]}", "", ways, {}))
     for source in range(len(spots)):
         for target in range(source + 1, len(shown)):
             gap = spots[target + 1] - spots[target] - PITCH
@@ -126,4 +126,4 @@ def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, the
             )
             name = f"{source}-{target + 1}"
             way = Path(points, hues[source % len(hues)], 0.9, head=True, curved=True)
-            figure.members.append(Mark("arc", name, "", [way], {"source": str(source), "target": str(target + 1)}))
+            figure.members.append(Cluster("arc", name, "", [way], {"source": str(source), "target": str(target + 1)}))

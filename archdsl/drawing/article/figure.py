@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import Item, Mark, Point, Polygon, Text, rectangle
+from archdsl.drawing.scene import Cluster, Item, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Look, Theme
 
 WORDS, SMALL = 8.5, 7.0
@@ -18,7 +18,7 @@ class Figure:
     """A figure without its frame, its origin at the top left: what it is, and lines that stand below it."""
 
     kind: str
-    members: list[Mark | Item] = field(default_factory=list)
+    members: list[Cluster | Item] = field(default_factory=list)
     width: float = 0.0
     height: float = 0.0
     notes: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Text
+from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node
 from archdsl.ops import Fc, Flatten
@@ -40,7 +40,9 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
             if b is not None
         ]
         facts = {"from": str(widths[n]), "to": str(widths[n + 1])}
-        figure.members.append(Mark("links", layer.path, f"{widths[n]} {TIMES} {widths[n + 1]} weights", links, facts))
+        figure.members.append(
+            Cluster("links", layer.path, f"{widths[n]} {TIMES} {widths[n + 1]} weights", links, facts)
+        )
     bottom = middle + tallest * PITCH / 2 + 8
     for n, (column, width) in enumerate(zip(columns, widths, strict=True)):
         kind = "input" if n == 0 else "fc"
@@ -96,7 +98,7 @@ def _column(width: int, x: float, middle: float) -> list[Point | None]:
     return [None if number is None else Point(x, top + n * PITCH) for n, number in enumerate(shown)]
 
 
-def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme: Theme) -> Mark:
+def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme: Theme) -> Cluster:
     color = theme.colors["fc" if kind == "fc" else "input"]
     items: list[Item] = [Circle(p, RADIUS, color.fill, color.line, 0.9) for p in column if p is not None]
     if None in column:
@@ -104,7 +106,7 @@ def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme
         above = column[n - 1]
         assert above is not None
         items += [Circle(Point(above.x, above.y + PITCH + 4.5 * step), 1.1, theme.ink) for step in (-1, 0, 1)]
-    return Mark(
+    return Cluster(
         "layer",
         name,
         f"{name}: {width} neurons",

@@ -1,63 +1,59 @@
-"""What the colours of a drawing mean, as SVG: swatches of the kinds that occur, or the scale of the heat."""
+"""What the colours of a drawing mean: swatches of the kinds that occur, or the scale of the heat."""
 
 from __future__ import annotations
 
-from archdsl.drawing.element import element
+from collections.abc import Mapping
+
 from archdsl.drawing.graph.labels import SMALL
 from archdsl.drawing.heat import Scale, mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Cost, Drawing
+from archdsl.drawing.scene import Cluster, Hatch, Member, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import LOOK_WORDS, Look, Theme
-
-PATTERNS: dict[Look, str] = {
-    "pool": "M-1,1 L1,-1 M0,5 L5,0 M4,6 L6,4",
-    "fc": "M0,2.5 H5",
-    "merge": "M2.5,0 V5 M0,2.5 H5",
-    "norm": "M2.5,0 V5",
-    "act": "M-1,4 L1,6 M0,0 L5,5 M4,-1 L6,1",
-}
-"""Hatching of the kinds in print, on a cell of 5 points; the others have none."""
 
 _GAP = 14.0
 _STEPS, _STEP = 24, 5.0
 
 
-def pattern(look: Look, id: str) -> str:
-    """The definition of a kind's hatching."""
-    lines = element("path", d=PATTERNS[look], stroke="#A8A8A8", stroke_width="0.5")
-    ground = element("rect", width=5, height=5, fill="#FFFFFF")
-    return element("pattern", ground, lines, id=f"{id}-{look}", width=5, height=5, patternUnits="userSpaceOnUse")
+def _hatch(*lines: tuple[float, float, float, float]) -> Hatch:
+    return Hatch(tuple((Point(x0, y0), Point(x1, y1)) for x0, y0, x1, y1 in lines))
 
 
-def legend(drawing: Drawing, theme: Theme, heat: Scale | None, id: str) -> tuple[float, str]:
-    """How wide it is, and its elements, from (0, 0) on."""
+HATCHES: Mapping[Look, Hatch] = {
+    "pool": _hatch((-1, 1, 1, -1), (0, 5, 5, 0), (4, 6, 6, 4)),
+    "fc": _hatch((0, 2.5, 5, 2.5)),
+    "merge": _hatch((2.5, 0, 2.5, 5), (0, 2.5, 5, 2.5)),
+    "norm": _hatch((2.5, 0, 2.5, 5)),
+    "act": _hatch((-1, 4, 1, 6), (0, 0, 5, 5), (4, -1, 6, 1)),
+}
+"""How the kinds are hatched in print; the others are not."""
+
+
+def legend(drawing: Drawing, theme: Theme, heat: Scale | None) -> tuple[float, list[Member]]:
+    """The width of the legend, and what is in it, from (0, 0) on."""
     if heat is not None:
         return _heat(heat, theme)
     used = {box.look for box in drawing.boxes()}
-    x, out = 0.0, []
+    x, members = 0.0, list[Member]()
     for look, word in LOOK_WORDS.items():
         if look in used:
-            out.append(_swatch(x, look, word, theme, id))
+            members.append(Cluster(look, members=[_swatch(x, look, theme), _word(x + 16, word, theme)]))
             x += 16 + text_width(word, SMALL) + _GAP
-    return x - _GAP, "".join(out)
+    return x - _GAP, members
 
 
-def _swatch(x: float, look: Look, word: str, theme: Theme, id: str) -> str:
-    color = theme.colors[look]
-    fill = f"url(#{id}-{look})" if theme.patterns and look in PATTERNS else color.fill
-    body = element("rect", class_="body", x=x, width=12, height=10, rx=2.5, fill=fill, stroke=color.line)
-    return element("g", body, _word(x + 16, word, theme), class_=look)
+def _swatch(x: float, look: Look, theme: Theme) -> Polygon:
+    fill = HATCHES[look] if theme.patterns and look in HATCHES else theme.colors[look].fill
+    return Polygon(rectangle(x, 0, 12, 10), fill, theme.colors[look].line, 1.0, round=2.5)
 
 
-def _word(x: float, word: str, theme: Theme) -> str:
-    return element("text", word, class_="quiet", x=x, y=8.4, font_size=SMALL, fill=theme.quiet)
+def _word(x: float, word: str, theme: Theme) -> Text:
+    return Text(Point(x, 8.4), word, SMALL, theme.quiet, "start")
 
 
-def _heat(heat: Scale, theme: Theme) -> tuple[float, str]:
+def _heat(heat: Scale, theme: Theme) -> tuple[float, list[Member]]:
     colors = [mix(*theme.heat, (n / (_STEPS - 1)) ** 0.5) for n in range(_STEPS)]
-    bars = (
-        element("rect", x=12 + _STEP * n, width=_STEP + 0.4, height=10, fill=color) for n, color in enumerate(colors)
-    )
+    bars = (Polygon(rectangle(12 + _STEP * n, 0, _STEP + 0.4, 10), color) for n, color in enumerate(colors))
     word = heat.said(Cost(heat.most, heat.most, heat.most))
     end = 12 + _STEPS * _STEP + 6
-    return end + text_width(word, SMALL), "".join([_word(2, "0", theme), *bars, _word(end, word, theme)])
+    return end + text_width(word, SMALL), [_word(2, "0", theme), *bars, _word(end, word, theme)]

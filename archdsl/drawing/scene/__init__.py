@@ -1,15 +1,19 @@
 """A picture as data: polygons, paths, circles and texts in points, painted in order; `svg` and `tikz` write it.
 
-Whatever a spec names is in a `Text` or a `Mark`, as plain text; only the writers know how their language quotes it.
+Whatever a spec names is in a `Text` or a `Cluster`, as plain text; only the writers know how their language quotes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
+Dashes: TypeAlias = tuple[float, ...]
+"""Lengths in points of a line's dashes and gaps in turn; empty: a solid line."""
+
+DASHES: Dashes = (2.5, 2.0)
 
 
 class Point(NamedTuple):
@@ -19,27 +23,57 @@ class Point(NamedTuple):
     y: float
 
 
+ORIGIN = Point(0.0, 0.0)
+
+
+class Paper(NamedTuple):
+    """The room that a picture may take, in points."""
+
+    width: float
+    height: float
+
+
+PORTRAIT = Paper(547.0, 792.0)
+"""A sheet of A4, or of letter paper, without its margins."""
+LANDSCAPE = Paper(PORTRAIT.height, PORTRAIT.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Hatch:
+    """A fill of lines on a ground, repeated in square cells: it tells things apart without colour."""
+
+    lines: tuple[tuple[Point, Point], ...]
+    cell: float = 5.0
+    ground: str = "#FFFFFF"
+    line: str = "#A8A8A8"
+    width: float = 0.5
+
+
+Fill: TypeAlias = str | Hatch
+"""A colour (`#RRGGBB`), a hatch, or nothing (an empty text)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Polygon:
     points: tuple[Point, ...]
-    fill: str
+    fill: Fill
     line: str = ""
     width: float = 0.5
     round: float = 0.0
     """Radius of the corners, for a rectangle along the axes."""
-    dashed: bool = False
+    dashes: Dashes = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A polyline with rounded corners; with `curved`, one cubic curve through four points."""
+    """A polyline with rounded corners; with `curved`, cubic curves through 3n + 1 points."""
 
     points: tuple[Point, ...]
     line: str
     width: float = 0.7
+    dashes: Dashes = ()
     head: bool = False
     """An arrow head at its end."""
-    dashed: bool = False
     curved: bool = False
     round: float = 0.0
 
@@ -48,9 +82,10 @@ class Path:
 class Circle:
     center: Point
     radius: float
-    fill: str
+    fill: Fill
     line: str = ""
     width: float = 0.7
+    dashes: Dashes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +98,28 @@ class Text:
     color: str
     anchor: Anchor = "middle"
     bold: bool = False
+    halo: str = ""
+    """The colour of what lies behind it: keeps the letters readable on a line. Empty: no halo."""
 
 
 Item: TypeAlias = Polygon | Path | Circle | Text
 
 
 @dataclass(slots=True)
-class Mark:
-    """Items that are one thing of the network: `kind` (`stage`, `arc`, ...), what it is called, and a line about it."""
+class Cluster:
+    """Items that belong together, often one thing of the network: `kind` (`stage`, `arc`, ...), its name, its tooltip."""
 
     kind: str
-    name: str
-    title: str
-    items: list[Item] = field(default_factory=list)
+    name: str = ""
+    title: str = ""
+    members: Sequence[Cluster | Item] = ()
     facts: dict[str, str] = field(default_factory=dict)
     """More about it, for programs: `copies`, `source`, `target`."""
+    shift: Point = ORIGIN
+    """The origin of its members."""
+
+
+Member: TypeAlias = Cluster | Item
 
 
 @dataclass(slots=True)
@@ -89,15 +131,33 @@ class Scene:
     width: float
     height: float
     background: str
-    members: list[Mark | Item] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
+    paper: Paper | None = PORTRAIT
+    """What it fits on where no width is asked for; None: as large as it is."""
+    cap: Literal["round", "butt"] = "round"
+    """The ends of lines, and of their dashes."""
+    digits: int = 2
+    """Decimals of the coordinates in SVG."""
+    key: str = ""
+    """What tells it from another picture with the same title, description and width."""
 
     def items(self) -> Iterator[Item]:
-        """All items in the order they are painted."""
-        for member in self.members:
-            if isinstance(member, Mark):
-                yield from member.items
-            else:
-                yield member
+        """All items in the order they are painted, each at its place in the picture."""
+        return _items(self.members, ORIGIN)
+
+    def factor(self, width: float | None) -> float:
+        """By how much the picture is scaled: to be `width` points wide, else to fit its paper."""
+        if width is not None:
+            return width / self.width
+        return 1 if self.paper is None else min(1, self.paper.width / self.width, self.paper.height / self.height)
+
+
+def _items(members: Sequence[Member], origin: Point) -> Iterator[Item]:
+    for member in members:
+        if isinstance(member, Cluster):
+            yield from _items(member.members, Point(origin.x + member.shift.x, origin.y + member.shift.y))
+        else:
+            yield member if origin == ORIGIN else _moved(member, *origin)
 
 
 def rectangle(x: float, y: float, width: float, height: float) -> tuple[Point, ...]:
@@ -112,30 +172,37 @@ def shorten(text: str, limit: int) -> str:
 
 def scaled(scene: Scene, factor: float) -> Scene:
     """The scene larger or smaller: all lengths, letters and lines."""
-    members = [
-        Mark(m.kind, m.name, m.title, [_scaled(item, factor) for item in m.items], m.facts)
-        if isinstance(m, Mark)
-        else _scaled(m, factor)
-        for m in scene.members
-    ]
+    members = [_scaled(member, factor) for member in scene.members]
     return replace(scene, width=scene.width * factor, height=scene.height * factor, members=members)
 
 
-def _scaled(item: Item, factor: float) -> Item:
+def _scaled(member: Member, factor: float) -> Member:
     def at(point: Point) -> Point:
         return Point(point.x * factor, point.y * factor)
 
-    if isinstance(item, Text):
-        return replace(item, at=at(item.at), size=item.size * factor)
-    if isinstance(item, Circle):
-        return replace(item, center=at(item.center), radius=item.radius * factor, width=item.width * factor)
-    return replace(item, points=tuple(map(at, item.points)), width=item.width * factor, round=item.round * factor)
+    if isinstance(member, Cluster):
+        return replace(member, members=[_scaled(m, factor) for m in member.members], shift=at(member.shift))
+    if isinstance(member, Text):
+        return replace(member, at=at(member.at), size=member.size * factor)
+    dashes, width = tuple(length * factor for length in member.dashes), member.width * factor
+    if isinstance(member, Path):
+        points = tuple(map(at, member.points))
+        return replace(member, points=points, width=width, dashes=dashes, round=member.round * factor)
+    fill = member.fill
+    if isinstance(fill, Hatch):
+        lines = tuple((at(start), at(end)) for start, end in fill.lines)
+        fill = replace(fill, lines=lines, cell=fill.cell * factor, width=fill.width * factor)
+    if isinstance(member, Circle):
+        radius = member.radius * factor
+        return replace(member, center=at(member.center), radius=radius, fill=fill, width=width, dashes=dashes)
+    points = tuple(map(at, member.points))
+    return replace(member, points=points, fill=fill, width=width, dashes=dashes, round=member.round * factor)
 
 
-def moved(member: Mark | Item, x: float, y: float) -> Mark | Item:
+def moved(member: Member, x: float, y: float) -> Member:
     """A member at another place."""
-    if isinstance(member, Mark):
-        return Mark(member.kind, member.name, member.title, [_moved(item, x, y) for item in member.items], member.facts)
+    if isinstance(member, Cluster):
+        return replace(member, members=[moved(inner, x, y) for inner in member.members])
     return _moved(member, x, y)
 
 

@@ -1,55 +1,66 @@
-"""A scene as SVG: text stays text, marks have titles, and each look is a class of the style sheet.
+"""A scene as SVG: text stays text, clusters have titles, and each look is a class of the style sheet.
 
-With a second scene, of the same things in dark colours, the style sheet turns dark where the reader prefers that.
+With a second scene, of the same things in dark colours, the style sheet turns dark where the reader prefers that. There
+is no script and no URL.
 """
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from math import hypot
 from typing import NamedTuple
 from zlib import crc32
 
-from archdsl.drawing.element import element
 from archdsl.drawing.metrics import FAMILY
-from archdsl.drawing.scene import Circle, Item, Mark, Path, Point, Polygon, Scene, Text
+from archdsl.drawing.scene import (
+    ORIGIN,
+    Circle,
+    Cluster,
+    Dashes,
+    Fill,
+    Hatch,
+    Item,
+    Member,
+    Path,
+    Point,
+    Polygon,
+    Scene,
+    Text,
+)
 from archdsl.report.text import xml
 
 _HEAD_LENGTH, _HEAD_WIDTH = 4.6, 3.6
-_PAGE = (547.0, 792.0)
-"""What fits a sheet of A4, or of letter paper, with margins."""
+_HALO = 2.6
+"""Width of the line around letters: half of it shows."""
 _MAX_WORDS = 300
 
 
 def to_svg(scene: Scene, dark: Scene | None = None, width: float | None = None) -> str:
-    """The scene as an SVG document, the same on every machine; `width` points wide, else at most as large as a page."""
-    pen = _Pen(
-        f"s{crc32(repr((scene.title, scene.description, round(scene.width))).encode('ascii', 'backslashreplace')):08x}"
-    )
-    body = [
-        _member(member, other, pen)
-        for member, other in zip(scene.members, dark.members if dark else repeat(None), strict=False)
-    ]
-    part = min(1, _PAGE[0] / scene.width, _PAGE[1] / scene.height) if width is None else width / scene.width
-    root = element(
+    """The scene as an SVG document, the same on every machine; `width` points wide, else as large as its paper holds."""
+    pen = _Pen(scene)
+    body = list(_members(scene.members, dark.members if dark else None, pen))
+    factor = scene.factor(width)
+    root = _element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",
         class_=f"archdsl {pen.id}",
-        width=part * scene.width,
-        height=part * scene.height,
+        width=factor * scene.width,
+        height=factor * scene.height,
         viewBox=f"0 0 {scene.width:.1f} {scene.height:.1f}",
         role="img",
         aria_labelledby=f"{pen.id}-title {pen.id}-desc",
     )
-    ground = pen.name(_Style(fill=scene.background), _Style(fill=dark.background) if dark else None)
+    ground = pen.name(_Style(scene.background), _Style(dark.background) if dark else None)
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
-            f'{root[:-2]} font-family="{FAMILY}" stroke-linejoin="round" stroke-linecap="round">',
-            element("title", xml(scene.title[:_MAX_WORDS]), id=f"{pen.id}-title"),
-            element("desc", xml(scene.description), id=f"{pen.id}-desc"),
-            element("style", pen.rules()),
-            element("rect", class_=ground, width="100%", height="100%"),
+            f'{root[:-2]} font-family="{FAMILY}" stroke-linejoin="round" stroke-linecap="{scene.cap}">',
+            _element("title", xml(scene.title[:_MAX_WORDS]), id=f"{pen.id}-title"),
+            _element("desc", xml(scene.description), id=f"{pen.id}-desc"),
+            _element("style", pen.rules()),
+            *pen.patterns(),
+            _element("rect", class_=ground, width="100%", height="100%"),
             *body,
             "</svg>",
             "",
@@ -63,16 +74,18 @@ class _Style(NamedTuple):
     fill: str = "none"
     line: str = ""
     width: float = 0.0
-    dashed: bool = False
+    dashes: Dashes = ()
     size: float = 0.0
     bold: bool = False
+    halo: bool = False
 
     def properties(self) -> str:
         out = [f"fill:{self.fill}"]
         out += [f"stroke:{self.line}", f"stroke-width:{number(self.width)}"] if self.line else []
-        out += ["stroke-dasharray:2.5 2"] if self.dashed else []
+        out += [f"stroke-dasharray:{' '.join(map(number, self.dashes))}"] if self.dashes else []
         out += [f"font-size:{number(self.size)}px"] if self.size else []
         out += ["font-weight:bold"] if self.bold else []
+        out += ["paint-order:stroke"] if self.halo else []
         return ";".join(out)
 
     def colors(self) -> str:
@@ -80,59 +93,107 @@ class _Style(NamedTuple):
 
 
 class _Pen:
-    """The classes that are used, each a pair of looks: in light and in dark."""
+    """The classes that are used, each a pair of looks: in light and in dark; and the hatches."""
 
-    def __init__(self, id: str) -> None:
-        self.id = id
+    def __init__(self, scene: Scene) -> None:
+        facts = (scene.title, scene.description, round(scene.width), *([scene.key] if scene.key else []))
+        self.id = f"s{crc32(repr(facts).encode('ascii', 'backslashreplace')):08x}"
+        self.digits = scene.digits
         self.names: dict[tuple[_Style, _Style | None], str] = {}
+        self.hatches: dict[Hatch, str] = {}
 
     def name(self, style: _Style, dark: _Style | None) -> str:
         return self.names.setdefault((style, dark), f"c{len(self.names)}")
+
+    def look(self, item: Item, dark: Item | None) -> str:
+        """The class of an item that is `dark` in dark colours."""
+        return self.name(self.style(item), None if dark is None else self.style(dark))
+
+    def style(self, item: Item) -> _Style:
+        if isinstance(item, Text):
+            return _Style(item.color, item.halo, _HALO, (), item.size, item.bold, bool(item.halo))
+        if isinstance(item, Path):
+            return _Style("none", item.line, item.width, item.dashes)
+        return _Style(self.fill(item.fill), item.line, item.width if item.line else 0.0, item.dashes)
+
+    def fill(self, fill: Fill) -> str:
+        if isinstance(fill, Hatch):
+            return f"url(#{self.hatches.setdefault(fill, f'{self.id}-h{len(self.hatches)}')})"
+        return fill or "none"
 
     def rules(self) -> str:
         light = "".join(f".{self.id} .{name}{{{style.properties()}}}" for (style, _), name in self.names.items())
         dark = "".join(f".{self.id} .{name}{{{other.colors()}}}" for (_, other), name in self.names.items() if other)
         return light + (f"@media (prefers-color-scheme:dark){{{dark}}}" if dark else "")
 
+    def patterns(self) -> list[str]:
+        """The definitions of the hatches."""
+        patterns = (_pattern(hatch, id) for hatch, id in self.hatches.items())
+        return [_element("defs", *patterns)] if self.hatches else []
 
-def _member(member: Mark | Item, dark: Mark | Item | None, pen: _Pen) -> str:
-    if not isinstance(member, Mark):
-        assert not isinstance(dark, Mark)
-        return _item(member, dark, pen)
-    others = dark.items if isinstance(dark, Mark) else repeat(None)
-    items = (_item(item, other, pen) for item, other in zip(member.items, others, strict=False))
-    title = [element("title", xml(member.title[:_MAX_WORDS]))] if member.title else []
-    facts = {f"data_{key}": value for key, value in member.facts.items()}
-    return element("g", *chain(title, items), class_=member.kind, data_name=member.name[:_MAX_WORDS], **facts)
+    def number(self, value: float) -> str:
+        return number(value, self.digits)
+
+    def point(self, point: Point) -> str:
+        return f"{self.number(point.x)},{self.number(point.y)}"
+
+
+def _pattern(hatch: Hatch, id: str) -> str:
+    curve = "".join(f"M{_point(start)}L{_point(end)}" for start, end in hatch.lines)
+    lines = _element("path", d=curve, stroke=hatch.line, stroke_width=number(hatch.width))
+    side = number(hatch.cell)
+    ground = _element("rect", width=side, height=side, fill=hatch.ground)
+    return _element("pattern", ground, lines, id=id, width=side, height=side, patternUnits="userSpaceOnUse")
+
+
+# --- members ---------------------------------------------------------------------------------------------
+
+
+def _members(members: Sequence[Member], dark: Sequence[Member] | None, pen: _Pen) -> Iterator[str]:
+    others: Iterable[Member | None] = repeat(None) if dark is None else dark
+    for member, other in zip(members, others, strict=False):
+        if isinstance(member, Cluster):
+            yield _cluster(member, other if isinstance(other, Cluster) else None, pen)
+        else:
+            assert not isinstance(other, Cluster)
+            yield _item(member, other, pen)
+
+
+def _cluster(cluster: Cluster, dark: Cluster | None, pen: _Pen) -> str:
+    title = [_element("title", xml(cluster.title[:_MAX_WORDS]))] if cluster.title else []
+    facts = {"name": cluster.name} if cluster.name else {}
+    shift = f"translate({cluster.shift.x:.1f},{cluster.shift.y:.1f})" if cluster.shift != ORIGIN else None
+    return _element(
+        "g",
+        *title,
+        *_members(cluster.members, dark.members if dark else None, pen),
+        class_=cluster.kind,
+        transform=shift,
+        **{f"data_{key}": value[:_MAX_WORDS] for key, value in (facts | cluster.facts).items()},
+    )
 
 
 def _item(item: Item, dark: Item | None, pen: _Pen) -> str:
-    name = pen.name(_style(item), _style(dark) if dark is not None else None)
+    name = pen.look(item, dark)
     if isinstance(item, Circle):
-        return f'<circle class="{name}" cx="{number(item.center.x)}" cy="{number(item.center.y)}" r="{number(item.radius)}"/>'
+        x, y, radius = map(pen.number, (*item.center, item.radius))
+        return f'<circle class="{name}" cx="{x}" cy="{y}" r="{radius}"/>'
     if isinstance(item, Text):
         anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
-        return f'<text class="{name}" x="{number(item.at.x)}" y="{number(item.at.y)}"{anchor}>{xml(item.text)}</text>'
+        x, y = map(pen.number, item.at)
+        return f'<text class="{name}" x="{x}" y="{y}"{anchor}>{xml(item.text)}</text>'
     if isinstance(item, Polygon):
-        return _polygon(item, name)
+        return _polygon(item, name, pen)
     return _path(item, name, dark.line if isinstance(dark, Path) else None, pen)
 
 
-def _style(item: Item) -> _Style:
-    if isinstance(item, Text):
-        return _Style(item.color, size=item.size, bold=item.bold)
-    if isinstance(item, Path):
-        return _Style("none", item.line, item.width, item.dashed)
-    dashed = isinstance(item, Polygon) and item.dashed
-    return _Style(item.fill or "none", item.line, item.width if item.line else 0.0, dashed)
-
-
-def _polygon(item: Polygon, name: str) -> str:
+def _polygon(item: Polygon, name: str, pen: _Pen) -> str:
     if item.round:
-        (x, y), _, (right, bottom), _ = item.points
-        place = f'x="{number(x)}" y="{number(y)}" width="{number(right - x)}" height="{number(bottom - y)}"'
-        return f'<rect class="{name}" {place} rx="{number(item.round)}"/>'
-    return f'<polygon class="{name}" points="{" ".join(map(_point, item.points))}"/>'
+        (left, top), _, (right, bottom), _ = item.points
+        x, y, width, height = map(pen.number, (left, top, right - left, bottom - top))
+        place = f'x="{x}" y="{y}" width="{width}" height="{height}"'
+        return f'<rect class="{name}" {place} rx="{pen.number(item.round)}"/>'
+    return f'<polygon class="{name}" points="{" ".join(map(pen.point, item.points))}"/>'
 
 
 def _path(item: Path, name: str, dark: str | None, pen: _Pen) -> str:
@@ -140,11 +201,11 @@ def _path(item: Path, name: str, dark: str | None, pen: _Pen) -> str:
     if item.head:
         points, corners = _headed(item)
         tip = pen.name(_Style(item.line), _Style(dark) if dark else None)
-        head = f'<polygon class="{tip}" points="{" ".join(map(_point, corners))}"/>'
+        head = f'<polygon class="{tip}" points="{" ".join(map(pen.point, corners))}"/>'
     if item.curved:
-        a, b, c, d = map(_point, points)
-        return f'<path class="{name}" d="M{a}C{b} {c} {d}"/>{head}'
-    return f'<path class="{name}" d="{_rounded(points, item.round)}"/>{head}'
+        start, *rest = map(pen.point, points)
+        return f'<path class="{name}" d="M{start}C{" ".join(rest)}"/>{head}'
+    return f'<path class="{name}" d="{_rounded(points, item.round, pen)}"/>{head}'
 
 
 def _headed(item: Path) -> tuple[tuple[Point, ...], tuple[Point, Point, Point]]:
@@ -158,17 +219,18 @@ def _headed(item: Path) -> tuple[tuple[Point, ...], tuple[Point, Point, Point]]:
     return (*before, neck), (tip, Point(base.x - dy, base.y + dx), Point(base.x + dy, base.y - dx))
 
 
-def _rounded(points: tuple[Point, ...], radius: float) -> str:
+def _rounded(points: tuple[Point, ...], radius: float, pen: _Pen) -> str:
     """A polyline with its corners rounded off."""
-    way = f"M{_point(points[0])}"
+    curve = f"M{pen.point(points[0])}"
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         into = min(radius, hypot(corner.x - before.x, corner.y - before.y) / 2)
         out = min(radius, hypot(after.x - corner.x, after.y - corner.y) / 2)
         if min(into, out) < 0.01:
-            way += f"L{_point(corner)}"
+            curve += f"L{pen.point(corner)}"
         else:
-            way += f"L{_point(_toward(corner, before, into))}Q{_point(corner)} {_point(_toward(corner, after, out))}"
-    return f"{way}L{_point(points[-1])}"
+            enter, leave = _toward(corner, before, into), _toward(corner, after, out)
+            curve += f"L{pen.point(enter)}Q{pen.point(corner)} {pen.point(leave)}"
+    return f"{curve}L{pen.point(points[-1])}"
 
 
 def _toward(start: Point, end: Point, length: float) -> Point:
@@ -176,10 +238,32 @@ def _toward(start: Point, end: Point, length: float) -> Point:
     return Point(start.x + (end.x - start.x) * length / far, start.y + (end.y - start.y) * length / far)
 
 
+# --- text ------------------------------------------------------------------------------------------------
+
+_NAMES = {"class_": "class", "viewBox": "viewBox", "patternUnits": "patternUnits"}
+
+
+def _element(tag: str, *inside: str, **attributes: str | float | None) -> str:
+    """`<tag ...>inside</tag>`. `inside` is markup; attributes are texts, or numbers in points; None: left out.
+
+    `stroke_width` is `stroke-width`, `class_` is `class`.
+    """
+    fields = "".join(
+        f' {_NAMES.get(key) or key.replace("_", "-")}="{_value(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return f"<{tag}{fields}>{''.join(inside)}</{tag}>" if inside else f"<{tag}{fields}/>"
+
+
+def _value(value: str | float) -> str:
+    return xml(value) if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
+
+
 def _point(point: Point) -> str:
     return f"{number(point.x)},{number(point.y)}"
 
 
-def number(value: float) -> str:
-    """To a hundredth of a point."""
-    return f"{round(value, 2):.2f}".rstrip("0").rstrip(".") if value else "0"
+def number(value: float, digits: int = 2) -> str:
+    """Rounded to a hundredth of a point, or to `digits` decimals."""
+    return f"{round(value, digits):.{digits}f}".rstrip("0").rstrip(".") if value else "0"

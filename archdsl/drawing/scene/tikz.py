@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import Circle, Item, Path, Point, Polygon, Scene, Text
+from archdsl.drawing.scene import Circle, Dashes, Fill, Hatch, Item, Path, Point, Polygon, Scene, Text, scaled
 from archdsl.drawing.scene.svg import number
 from archdsl.report.text import visible
 
@@ -25,6 +25,7 @@ _SPECIAL = {
     "`": r"{`}",
     "'": r"{'}",
     "-": r"{-}",
+    "\u00a0": "~",
     "\u00d7": r"\ensuremath{{\times}}",
     "\u00b7": r"\ensuremath{\cdot}",
     "\u2026": r"\ldots{}",
@@ -42,18 +43,23 @@ _LETTERS = frozenset(
 )
 """Letters beyond ASCII that LaTeX's own fonts can write."""
 
+_LARGEST = 14_400.0
+"""Points: the largest page of a PDF, and less than TeX's largest length."""
+_BEHIND = 0.6
+"""Points by which the ground behind a text is larger than its letters."""
+
 _HEAD = r"""% Needs only TikZ. In a paper of your own: take the colours and the tikzpicture.
 \documentclass{{article}}
 \usepackage[utf8]{{inputenc}}
 \usepackage{{fix-cm}}
 \usepackage[paperwidth={width}bp,paperheight={height}bp,margin=0pt]{{geometry}}
 \usepackage{{tikz}}
-\usetikzlibrary{{arrows.meta}}
+\usetikzlibrary{{arrows.meta,patterns}}
 \pagestyle{{empty}}\setlength{{\parindent}}{{0pt}}\setlength{{\topskip}}{{0pt}}
 """
 _BEGIN = r"""\begin{{document}}
-\begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap=round,baseline=(current bounding box.north),
-  head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},broken/.style={{dash pattern=on 2.5bp off 2bp}},
+\begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap={cap},baseline=(current bounding box.north),
+  head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},
   every node/.style={{inner sep=0,outer sep=0,font=\sffamily}}]
 \def\atmost#1#2{{\setbox0\hbox{{#2}}\ifdim\wd0>#1\relax\resizebox{{#1}}{{\height}}{{\box0}}\else\box0\fi}}
 \useasboundingbox (0,0) rectangle ({width},{height});
@@ -65,17 +71,45 @@ _END = r"""\end{tikzpicture}
 
 
 def to_tikz(scene: Scene) -> str:
-    """The scene as a LaTeX document of one page of its size."""
-    colors = dict.fromkeys([scene.background, *(c for item in scene.items() for c in _colors(item) if c)])
-    named = {color: f"c{number}" for number, color in enumerate(colors)}
+    """The scene as a LaTeX document of one page of its size; a scene that TeX cannot hold is scaled down."""
+    longest = max(scene.width, scene.height)
+    if longest > _LARGEST:
+        scene = scaled(scene, _LARGEST / longest)
+    pen = _Pen(scene)
     size = {"width": f"{scene.width:.0f}", "height": f"{scene.height:.0f}"}
     lines = [f"% {_comment(scene.title)}\n" + _HEAD.format(**size)]
-    lines += [f"\\definecolor{{{name}}}{{HTML}}{{{color[1:].upper()}}}\n" for color, name in named.items()]
-    lines.append(_BEGIN.format(**size))
+    lines += [f"\\definecolor{{{name}}}{{HTML}}{{{color[1:].upper()}}}\n" for color, name in pen.colors.items()]
+    lines += [_pattern(hatch, name) + "\n" for hatch, name in pen.hatches.items()]
+    lines.append(_BEGIN.format(cap=scene.cap, **size))
     if scene.background.upper() != "#FFFFFF":
-        lines.append(f"\\fill[{named[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n")
-    lines += [_item(item, named) + "\n" for item in scene.items()]
+        lines.append(f"\\fill[{pen.colors[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n")
+    lines += [_item(item, pen) + "\n" for item in scene.items()]
     return "".join([*lines, _END])
+
+
+class _Pen:
+    """The names of the colours and the hatches of a scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        fills = [item.fill for item in scene.items() if isinstance(item, Polygon | Circle)]
+        hatches = dict.fromkeys(fill for fill in fills if isinstance(fill, Hatch))
+        self.hatches = {hatch: f"h{number}" for number, hatch in enumerate(hatches)}
+        colors = [scene.background, *(color for item in scene.items() for color in _colors(item) if color)]
+        self.colors = {color: f"c{number}" for number, color in enumerate(dict.fromkeys(colors))}
+
+    def look(self, fill: Fill, line: str, width: float, dashes: Dashes) -> str:
+        """The options of a path."""
+        words = []
+        if isinstance(fill, Hatch):
+            words += [f"preaction={{fill={self.colors[fill.ground]}}}", f"pattern={self.hatches[fill]}"]
+            words += [f"pattern color={self.colors[fill.line]}"]
+        elif fill:
+            words += [f"fill={self.colors[fill]}"]
+        words += [f"draw={self.colors[line]}", f"line width={number(width)}bp"] if line else []
+        if dashes:
+            parts = (f"{'off' if n % 2 else 'on'} {number(length)}bp" for n, length in enumerate(dashes))
+            words += [f"dash pattern={' '.join(parts)}"]
+        return ",".join(words)
 
 
 def quote(text: str) -> str:
@@ -95,45 +129,61 @@ def _comment(text: str) -> str:
 
 def _colors(item: Item) -> tuple[str, ...]:
     if isinstance(item, Text):
-        return (item.color,)
+        return (item.color, item.halo)
     if isinstance(item, Path):
         return (item.line,)
-    return (item.fill, item.line)
+    fill = item.fill
+    return (fill.ground, fill.line, item.line) if isinstance(fill, Hatch) else (fill, item.line)
 
 
-def _item(item: Item, named: dict[str, str]) -> str:
+def _pattern(hatch: Hatch, name: str) -> str:
+    """The definition of a hatch. Its y axis points up."""
+
+    def at(point: Point) -> str:
+        return f"\\pgfpoint{{{number(point.x)}bp}}{{{number(hatch.cell - point.y)}bp}}"
+
+    lines = "".join(
+        f"\\pgfpathmoveto{{{at(a)}}}\\pgfpathlineto{{{at(b)}}}\\pgfusepath{{stroke}}" for a, b in hatch.lines
+    )
+    around, side = Point(-1, hatch.cell + 1), number(hatch.cell)
+    corners = f"{{{at(around)}}}{{{at(Point(hatch.cell + 1, -1))}}}{{\\pgfpoint{{{side}bp}}{{{side}bp}}}}"
+    return f"\\pgfdeclarepatternformonly{{{name}}}{corners}{{\\pgfsetlinewidth{{{number(hatch.width)}bp}}{lines}}}"
+
+
+def _item(item: Item, pen: _Pen) -> str:
     if isinstance(item, Text):
-        return _text(item, named)
+        return _text(item, pen)
+    if isinstance(item, Path):
+        return _path(item, pen)
+    options = pen.look(item.fill, item.line, item.width, item.dashes)
     if isinstance(item, Circle):
-        options = _options(item.fill, item.line, item.width, False, named)
         return f"\\path[{options}] {_p(item.center)} circle[radius={number(item.radius)}];"
-    if isinstance(item, Polygon):
-        options = _options(item.fill, item.line, item.width, item.dashed, named)
-        if item.round:
-            return f"\\path[{options},rounded corners={number(item.round)}bp] {_p(item.points[0])} rectangle {_p(item.points[2])};"
-        return f"\\path[{options}] {' -- '.join(map(_p, item.points))} -- cycle;"
-    options = _options("", item.line, item.width, item.dashed, named)
+    if item.round:
+        corners = f"{_p(item.points[0])} rectangle {_p(item.points[2])}"
+        return f"\\path[{options},rounded corners={number(item.round)}bp] {corners};"
+    return f"\\path[{options}] {' -- '.join(map(_p, item.points))} -- cycle;"
+
+
+def _path(item: Path, pen: _Pen) -> str:
+    options = pen.look("", item.line, item.width, item.dashes)
     options += ",head" if item.head else ""
     if item.curved:
-        a, b, c, d = map(_p, item.points)
-        return f"\\draw[{options}] {a} .. controls {b} and {c} .. {d};"
+        start, *rest = map(_p, item.points)
+        curves = (f" .. controls {a} and {b} .. {c}" for a, b, c in zip(rest[::3], rest[1::3], rest[2::3], strict=True))
+        return f"\\draw[{options}] {start}{''.join(curves)};"
     options += f",rounded corners={number(item.round)}bp" if item.round else ""
     return f"\\draw[{options}] {' -- '.join(map(_p, item.points))};"
 
 
-def _text(item: Text, named: dict[str, str]) -> str:
+def _text(item: Text, pen: _Pen) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
     bold = "\\bfseries" if item.bold else ""
     font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\sffamily{bold}"
     room = number(text_width(item.text, item.size, bold=item.bold))
-    return f"\\node[anchor={anchor},text={named[item.color]},font={{{font}}}] at {_p(item.at)} {{\\atmost{{{room}bp}}{{{quote(item.text)}}}}};"
-
-
-def _options(fill: str, line: str, width: float, dashed: bool, named: dict[str, str]) -> str:
-    words = [f"fill={named[fill]}"] if fill else []
-    words += [f"draw={named[line]}", f"line width={number(width)}bp"] if line else []
-    words += ["broken"] if dashed else []
-    return ",".join(words)
+    options = f"anchor={anchor},text={pen.colors[item.color]},font={{{font}}}"
+    if item.halo:
+        options += f",fill={pen.colors[item.halo]},inner sep={_BEHIND}bp,outer sep=-{_BEHIND}bp"
+    return f"\\node[{options}] at {_p(item.at)} {{\\atmost{{{room}bp}}{{{quote(item.text)}}}}};"
 
 
 def _p(point: Point) -> str:

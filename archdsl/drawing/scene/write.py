@@ -20,6 +20,5 @@ def svg(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
 def tex(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
     """The scene as a LaTeX document."""
     scene = draw(THEMES.get(options.theme, LIGHT))
-    if options.width_points is not None:
-        scene = scaled(scene, options.width_points / scene.width)
-    return Diagram(to_tikz(scene).encode())
+    factor = scene.factor(options.width_points)
+    return Diagram(to_tikz(scene if factor == 1 else scaled(scene, factor)).encode())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archdsl.drawing.heat import Scale, mix
 from archdsl.drawing.model.drawing import Cost
-from archdsl.drawing.scene import Item, Mark, Path, Point, Polygon, Scene, Text, rectangle
+from archdsl.drawing.scene import Cluster, Item, Path, Point, Polygon, Scene, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.layout import Layout, lines_of
 from archdsl.drawing.volumes.levels import is_u, levels
@@ -175,7 +175,7 @@ def _paint(scene: Scene, rows: Sequence[_Row], ways: Sequence[Way], look: Look) 
     for row in rows:
         for plate in row.block.plates:
             scene.members.append(_plate(plate, theme))
-    queue: list[tuple[float, int, Mark]] = []
+    queue: list[tuple[float, int, Cluster]] = []
     for row in rows:
         for spot in row.block.spots:
             queue.append((spot.x, 1, _stage(spot, look)))
@@ -195,27 +195,29 @@ def _paint(scene: Scene, rows: Sequence[_Row], ways: Sequence[Way], look: Look) 
             )
 
 
-def _plate(plate: Plate, theme: Theme) -> Mark:
+def _plate(plate: Plate, theme: Theme) -> Cluster:
     group = plate.group
     corners = rectangle(plate.left, plate.top, plate.right - plate.left, plate.bottom - plate.top)
     items: list[Item] = [Polygon(corners, theme.stage, mix(theme.stage, theme.ink, 0.14), 0.5, round=4)]
     facts = {"path": group.path, "copies": str(group.copies)}
-    return Mark("group", group.name, f"{group.name}: {group.title}", items, facts)
+    return Cluster("group", group.name, f"{group.name}: {group.title}", items, facts)
 
 
-def _stage(spot: Spot, look: Look) -> Mark:
+def _stage(spot: Spot, look: Look) -> Cluster:
     stage = spot.stage
     facts = {"stage": str(stage.number), "copies": str(stage.copies), "shape": "x".join(map(str, stage.shape))}
     fill = ""
     if look.heat is not None and look.costs is not None:
         fill = look.heat.fill(look.costs[stage.number], look.theme)
-    return Mark("stage", stage.path, tooltip(stage), volume(spot, look.theme, fill), facts)
+    return Cluster("stage", stage.path, tooltip(stage), volume(spot, look.theme, fill), facts)
 
 
-def _way(way: Way, theme: Theme) -> Mark:
+def _way(way: Way, theme: Theme) -> Cluster:
     items: list[Item] = []
     for n, (points, curved) in enumerate(zip(way.paths, way.curved, strict=True)):
         last = n == len(way.paths) - 1
         items.append(Path(points, theme.arrow, 0.7, head=last, curved=curved, round=0 if curved else ROUND))
     kind = "arc" if way.arc else "edge"
-    return Mark(kind, f"{way.source}-{way.target}", "", items, {"source": str(way.source), "target": str(way.target)})
+    return Cluster(
+        kind, f"{way.source}-{way.target}", "", items, {"source": str(way.source), "target": str(way.target)}
+    )

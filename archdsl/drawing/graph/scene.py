@@ -1,0 +1,245 @@
+"""A drawing as a scene: Graphviz's places, our own pen.
+
+Every box, frame and arrow is a cluster, whose facts say for programs what it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from archdsl.drawing.graph.labels import Content, Line, arrow_content, content, frame_content, head_content
+from archdsl.drawing.graph.layout import Layout, Way, laid_out
+from archdsl.drawing.graph.legend import HATCHES, legend
+from archdsl.drawing.graph.places import Rect
+from archdsl.drawing.heat import Scale, scale
+from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
+from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.scene import (
+    LANDSCAPE,
+    PORTRAIT,
+    Circle,
+    Cluster,
+    Dashes,
+    Fill,
+    Item,
+    Path,
+    Point,
+    Polygon,
+    Scene,
+    Text,
+    rectangle,
+    write,
+)
+from archdsl.drawing.theme import Theme
+from archdsl.report.table import in_short
+from archdsl.report.words import TIMES
+from archdsl.shapes import format_shape
+
+_MARGIN = 8.0
+_TIP = 5.0
+_CARD = 2.6
+"""How far the card shows that lies behind a box which stands for several."""
+_RADIUS = 5.0
+_LEGEND_HEIGHT = 20.0
+_DASHES: Dashes = (4.0, 2.5)
+_MAX_WORDS = 300
+
+
+def svg(request: Request) -> Diagram:
+    """The drawing as SVG, and a note where it had to be simpler. Raises as `laid_out`."""
+    drawing, layout, note = laid_out(request)
+    return write.svg(painter(drawing, layout, request.options), request.options)._replace(note=note)
+
+
+def tex(request: Request) -> Diagram:
+    """The drawing as a LaTeX document that draws it with TikZ, and a note as in `svg`. Raises as `laid_out`."""
+    drawing, layout, note = laid_out(request)
+    return write.tex(painter(drawing, layout, request.options), request.options)._replace(note=note)
+
+
+def painter(drawing: Drawing, layout: Layout, options: Options) -> Callable[[Theme], Scene]:
+    """The scene of a drawing in the colours of each theme."""
+    return lambda theme: draw(drawing, layout, options, theme)
+
+
+def draw(drawing: Drawing, layout: Layout, options: Options, theme: Theme) -> Scene:
+    """The scene of a drawing: its head, its legend, and a cluster `drawing` with the rest of it."""
+    pen = _Pen(theme, options, scale(drawing, options.color))
+    head = head_content(drawing, options.title)
+    key_width, key = legend(drawing, theme, pen.heat) if options.legend else (0.0, [])
+    top = _MARGIN + sum(line.height for line in head) + (4 if head else 0)
+    below = top + (_LEGEND_HEIGHT if key else 0)
+    width = max(layout.width, key_width, *(line.width for line in head), 1) + 2 * _MARGIN
+    count = f"{sum(1 for _ in drawing.boxes())} boxes, {len(drawing.arrows)} arrows"
+    scene = Scene(
+        drawing.title if options.title is None else options.title,
+        ", ".join([*drawing.facts, count]),
+        width,
+        below + layout.height + _MARGIN,
+        theme.background,
+        paper=LANDSCAPE if options.direction == "LR" else PORTRAIT,
+        cap="butt",
+        digits=1,
+        key=repr((drawing.view, options)),
+    )
+    if drawing.view.level == "layer":
+        scene.paper = None  # a drawing of every op may be larger than a page
+    scene.members += _heading(head, width / 2, pen)
+    if key:
+        scene.members.append(Cluster("legend", members=key, shift=Point((width - key_width) / 2, top)))
+    shift = Point((width - layout.width) / 2, below)
+    scene.members.append(Cluster("drawing", members=list(_drawn(drawing, layout, pen)), shift=shift))
+    return scene
+
+
+def _drawn(drawing: Drawing, layout: Layout, pen: _Pen) -> Iterator[Cluster]:
+    """Frames, cards, arrows and boxes, in the order they are painted."""
+    for n, frame in enumerate(drawing.frames()):
+        yield _frame(n, frame, *layout.frames[n], pen)
+    for box in drawing.boxes():
+        if box.count > 1:
+            yield _card(box, layout.boxes[box.number], pen)
+    for arrow, way in zip(drawing.arrows, layout.ways, strict=True):
+        yield _arrow(arrow, way, _ground(way.label, drawing, layout, pen.theme), pen)
+    for box in drawing.boxes():
+        yield _box(box, layout.boxes[box.number], pen)
+
+
+class _Pen:
+    """The colours and the options of one picture."""
+
+    def __init__(self, theme: Theme, options: Options, heat: Scale | None) -> None:
+        self.theme, self.options, self.heat = theme, options, heat
+
+    def fill(self, box: Box) -> Fill:
+        """The fill of a box: the colour of its share, its hatch or the colour of its kind."""
+        if self.heat is not None and box.copies:
+            return self.heat.fill(box.cost, self.theme)
+        return HATCHES[box.look] if self.hatched(box) else self.theme.colors[box.look].fill
+
+    def ink(self, box: Box) -> str:
+        """The colour of all text in a heated box; empty: that of the theme."""
+        return self.heat.ink(box.cost, self.theme) if self.heat is not None and box.copies else ""
+
+    def hatched(self, box: Box) -> bool:
+        return self.theme.patterns and box.look in HATCHES and self.heat is None
+
+
+# --- text ------------------------------------------------------------------------------------------------
+
+
+def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: str = "") -> Iterator[Text]:
+    """A line around the middle `x`, its baseline at `y`: each run a text, as programs differ on spaces between runs."""
+    left = x - line.width / 2
+    for number, run in enumerate(line.runs):
+        left += run.gap if number else 0
+        color = ink or (pen.theme.quiet if run.tone == "quiet" else pen.theme.ink)
+        yield Text(Point(left + run.width / 2, y), run.text, run.size, color, bold=run.bold, halo=halo)
+        left += run.width
+
+
+def _texts(inside: Content, middle: Point, pen: _Pen, ink: str = "", halo: str = "") -> Iterator[Text]:
+    for line in inside.lines:
+        yield from _text(line, middle.x, middle.y + line.y, pen, ink, halo)
+
+
+def _heading(lines: tuple[Line, ...], x: float, pen: _Pen) -> Iterator[Text]:
+    y = _MARGIN
+    for line in lines:
+        yield from _text(line, x, y + line.height * 0.78, pen)
+        y += line.height
+
+
+# --- frames, boxes, arrows -------------------------------------------------------------------------------
+
+
+def _frame(number: int, frame: Frame, rect: Rect, title: tuple[float, float], pen: _Pen) -> Cluster:
+    theme = pen.theme
+    fill, line = (theme.stage, theme.stage) if frame.stage else (theme.background, theme.colors["block"].line)
+    body = Polygon(rectangle(*rect), fill, line, 1.0, round=7, dashes=_DASHES if frame.training else ())
+    inside = frame_content(frame)
+    left = title[0] - inside.width / 2
+    words = (
+        text for row in inside.lines for text in _text(row, left + row.width / 2, title[1] + row.y, pen, halo=fill)
+    )
+    facts = {"frame": str(number), "path": frame.path, "copies": str(frame.count)}
+    return Cluster("frame stage" if frame.stage else "frame", members=[body, *words], facts=facts)
+
+
+def _box(box: Box, rect: Rect, pen: _Pen) -> Cluster:
+    """A box with its words."""
+    middle = Point(rect.x + rect.width / 2, rect.y + rect.height / 2)
+    halo = pen.theme.background if pen.hatched(box) else ""
+    words = _texts(content(box, pen.heat), middle, pen, pen.ink(box), halo)
+    facts = {"box": str(box.number), "kind": box.kind, "path": box.path, "copies": str(box.count)}
+    return Cluster(f"box {box.look}", title=tooltip(box), members=[*_body(box, rect, pen), *words], facts=facts)
+
+
+def _body(box: Box, rect: Rect, pen: _Pen) -> list[Item]:
+    if box.look == "output":
+        return []
+    return [outline(box, rect, pen.fill(box), *_line(box, pen))]
+
+
+def outline(
+    box: Box, rect: Rect, fill: Fill, line: str, width: float, dashes: Dashes, grown: float = 0.0
+) -> Polygon | Circle:
+    """The shape of a box, larger by `grown` points on each side: a circle for a sign, else a rounded rectangle."""
+    if box.sign:
+        middle = Point(rect.x + rect.width / 2, rect.y + rect.height / 2)
+        return Circle(middle, rect.width / 2 + grown, fill, line, width, dashes)
+    corners = rectangle(rect.x - grown, rect.y - grown, rect.width + 2 * grown, rect.height + 2 * grown)
+    return Polygon(corners, fill, line, width, _RADIUS + grown, dashes)
+
+
+def _line(box: Box, pen: _Pen) -> tuple[str, float, Dashes]:
+    """Colour, width and dashes of a box's outline."""
+    heavy = box.look == "block" and pen.theme.patterns
+    return pen.theme.colors[box.look].line, 1.7 if heavy else 1.1, _DASHES if box.training else ()
+
+
+def _card(box: Box, rect: Rect, pen: _Pen) -> Cluster:
+    """What lies behind a box that stands for several, and behind the arrows that lead to it."""
+    line, width, dashes = _line(box, pen)
+    corners = rectangle(*rect._replace(x=rect.x + _CARD, y=rect.y - _CARD))
+    behind = Polygon(corners, pen.fill(box), line, width, _RADIUS, dashes)
+    return Cluster(f"card {box.look}", members=[behind])
+
+
+def tooltip(box: Box) -> str:
+    """A box in words, for who cannot see it, and for a pointer that rests on it."""
+    words = [f"{box.path}: {box.title}" if box.path and box.path != box.title else box.title, box.tail]
+    words += [f"{box.count} times"] if box.count > 1 else []
+    words += [f"gives {format_shape(box.shape, times=f' {TIMES} ')}"] if box.shape else []
+    words += [f"{in_short(box.cost.params).rstrip()} params"] if box.cost.params else []
+    words += [f"{in_short(box.cost.macs)}MACs"] if box.cost.macs else []
+    return ", ".join(filter(None, words))[:_MAX_WORDS]
+
+
+def _ground(point: tuple[float, float] | None, drawing: Drawing, layout: Layout, theme: Theme) -> str:
+    """The colour behind a point: that of the innermost frame, the last that holds it."""
+    around = [
+        frame.stage
+        for frame, (rect, _) in zip(drawing.frames(), layout.frames, strict=True)
+        if point is not None and rect.holds(point)
+    ]
+    return theme.stage if around and around[-1] else theme.background
+
+
+def _arrow(arrow: Arrow, way: Way, ground: str, pen: _Pen) -> Cluster:
+    color = pen.theme.arrow
+    points = tuple(Point(*point) for point in way.points)
+    line = Path(points, color, 0.9, _DASHES if arrow.training else (), curved=True)
+    members: list[Cluster | Item] = [line, Polygon(_tip(way), color)]
+    if arrow.label and pen.options.shapes and way.label is not None:
+        members += _texts(arrow_content(arrow.label), Point(*way.label), pen, halo=ground)
+    return Cluster("arrow", members=members, facts={"from": str(arrow.source), "to": str(arrow.target)})
+
+
+def _tip(way: Way) -> tuple[Point, ...]:
+    """A slim triangle that ends at the tip."""
+    (x0, y0), (x1, y1) = way.points[-1], way.tip
+    length = max(((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5, 0.1)
+    dx, dy = (x1 - x0) / length, (y1 - y0) / length
+    x0, y0, side = x1 - dx * _TIP, y1 - dy * _TIP, _TIP * 0.4
+    return Point(x1, y1), Point(x0 - dy * side, y0 + dx * side), Point(x0 + dy * side, y0 - dx * side)
