@@ -72,7 +72,7 @@ def draw(drawing: Drawing, layout: Layout, options: Options, theme: Theme) -> Sc
     width = max(layout.width, key_width, *(line.width for line in head), 1) + 2 * _MARGIN
     count = f"{sum(1 for _ in drawing.boxes())} boxes, {len(drawing.arrows)} arrows"
     scene = Scene(
-        drawing.title if options.title is None else options.title,
+        options.title or drawing.title,
         ", ".join([*drawing.facts, count]),
         width,
         below + layout.height + _MARGIN,
