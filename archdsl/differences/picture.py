@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from archdsl.differences.compare import Change, GraphDifference, Mark
-from archdsl.differences.report import SIGNS, row_name, row_words
+from archdsl.differences.report import SIGNS, change_name, change_words
 from archdsl.drawing.graph.labels import BODY, SMALL
 from archdsl.drawing.graph.layout import Layout, laid_out
 from archdsl.drawing.graph.places import Rect
@@ -59,25 +59,26 @@ def write(
 
 def _list(found: GraphDifference) -> list[tuple[Mark, str]]:
     """What changed, in a line each: what the boxes cannot say."""
-    lines = [(row.mark, _line(row)) for row in found.changes]
+    lines = [(change.mark, _line(change)) for change in found.changes]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], (lines[-1][0], f"and {len(lines) - _LINES + 1} more: archdsl diff tells all")]
     return [(mark, text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}\u2026") for mark, text in lines]
 
 
-def _line(row: Change) -> str:
-    inside = row.side.part.path
-    before = row.before.part.path if row.before is not None else inside
+def _line(change: Change) -> str:
+    inside = change.side.part.path
+    before = change.before.part.path if change.before is not None else inside
     parts = [
-        f"{_SIGNS[inner.mark]} {row_name(inner, inside, before)} {row_words(_own(inner))}" for inner in row.changes
+        f"{_SIGNS[inner.mark]} {change_name(inner, inside, before)} {change_words(_own(inner))}"
+        for inner in change.changes
     ]
-    return f"{row_name(row)}: {'; '.join(parts) if parts else row_words(_own(row))}"
+    return f"{change_name(change)}: {'; '.join(parts) if parts else change_words(_own(change))}"
 
 
-def _own(row: Change) -> Change:
-    """The row without what follows for it from changes elsewhere, where there is more to say of it."""
-    facts = tuple(fact for fact in row.facts if fact.name != "receives")
-    return replace(row, facts=facts or row.facts)
+def _own(change: Change) -> Change:
+    """The change without what follows for it from changes elsewhere, where there is more to say of it."""
+    facts = tuple(fact for fact in change.facts if fact.name != "receives")
+    return replace(change, facts=facts or change.facts)
 
 
 def _marks(found: GraphDifference, which: int) -> dict[int, Mark]:
@@ -85,12 +86,12 @@ def _marks(found: GraphDifference, which: int) -> dict[int, Mark]:
     marks: dict[int, Mark] = {}
     pending = list(found.changes)
     while pending:
-        row = pending.pop(0)
-        for one in row.all:
+        change = pending.pop(0)
+        for one in change.all:
             side = (one.before, one.after)[which]
             if side is not None:
                 marks |= dict.fromkeys(side.part.ids, one.mark)
-        pending += [inner for one in row.all for inner in one.changes]
+        pending += [inner for one in change.all for inner in one.changes]
     return marks
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from archdsl.analysis.parts import Part, head
+from archdsl.analysis.parts import head
 from archdsl.analysis.receptive_field import Field
 from archdsl.diagnostics import escape_control
 from archdsl.differences.compare import Change, Fact, GraphDifference, Mark, PartCost
@@ -28,37 +28,37 @@ def text(found: GraphDifference, names: tuple[str, str], settings: Sequence[Fact
     if found.equal and not settings:
         return f"{title}\nno difference: {len(found.after.nodes)} nodes, {found.totals[1].params:,} params\n"
     lines = [style.paint("head", title), ""]
-    for row in found.changes:
-        lines += _row(row, "", "", style, row.exact)
+    for change in found.changes:
+        lines += _change_lines(change, "", "", style, change.exact)
     lines += _whole(found, settings, style)
     lines += ["", *_totals(found, names, style), "", *_weights(found, names, style)]
     return "\n".join(lines) + "\n"
 
 
-def _row(row: Change, around: str, around_before: str, style: Style, exact: bool) -> list[str]:
-    """A row, its changes, those inside of it and what they cost, indented by one step for each block around it.
+def _change_lines(change: Change, around: str, around_before: str, style: Style, exact: bool) -> list[str]:
+    """A change, its changes, those inside of it and what they cost, indented by one step for each block around it.
 
     Not `exact`: what is shown stands for several blocks, in which other numbers changed in the same way.
     """
-    sign = style.paint(row.mark, SIGNS[row.mark])
-    words = [style.paint("path", row_name(row, around, around_before)), row_words(row)]
-    if not exact and any(fact.name in ("receives", "reads") for fact in row.facts):
+    sign = style.paint(change.mark, SIGNS[change.mark])
+    words = [style.paint("path", change_name(change, around, around_before)), change_words(change)]
+    if not exact and any(fact.name in ("receives", "reads") for fact in change.facts):
         words.append("in the first")
     lines = [f"{sign} {'  '.join(word for word in words if word)}"]
-    inside = row.side.part.path
-    before = row.before.part.path if row.before is not None else inside
-    for inner in row.changes:
-        lines += [f"    {line}" for line in _row(inner, inside, before, style, exact and inner.exact)]
-    cost = costs(row) if not around else ""
+    inside = change.side.part.path
+    before = change.before.part.path if change.before is not None else inside
+    for inner in change.changes:
+        lines += [f"    {line}" for line in _change_lines(inner, inside, before, style, exact and inner.exact)]
+    cost = costs(change) if not around else ""
     return [*lines, *([style.paint("quiet", f"    {cost}")] if cost else [])]
 
 
-def row_name(row: Change, around: str = "", around_before: str = "") -> str:
+def change_name(change: Change, around: str = "", around_before: str = "") -> str:
     """Where it is, first to last of a run; and where it was, if that is called otherwise."""
-    after = [r.after.part.path for r in row.all if r.after is not None]
-    before = [r.before.part.path for r in row.all if r.before is not None]
+    after = [r.after.part.path for r in change.all if r.after is not None]
+    before = [r.before.part.path for r in change.all if r.before is not None]
     now, was = _span(after, around), _span(before, around_before or around)
-    times = f"  x{len(row.all)}" if len(row.all) > 1 else ""
+    times = f"  x{len(change.all)}" if len(change.all) > 1 else ""
     return escape_control((f"{was} -> {now}" if now and was and now != was else now or was) + times)
 
 
@@ -69,31 +69,31 @@ def _span(paths: list[str], around: str) -> str:
     return first if first == last else f"{first} .. {last}"
 
 
-def row_words(row: Change) -> str:
+def change_words(change: Change) -> str:
     """What the part is, and what of it changed."""
-    if row.facts:
-        return ", ".join(fact_words(fact, row) for fact in row.facts)
-    if row.mark == "moved":
-        if row.side.name.isdecimal():
+    if change.facts:
+        return ", ".join(fact_words(fact, change) for fact in change.facts)
+    if change.mark == "moved":
+        if change.side.name.isdecimal():
             return "renumbered"
-        return "renamed" if row.before is None or row.before.name != row.side.name else "moved"
-    return _part(row)
+        return "renamed" if change.before is None or change.before.name != change.side.name else "moved"
+    return _part(change)
 
 
-def _part(row: Change) -> str:
-    own = dict.fromkeys(part_written(r.side.graph, r.side.part) for r in row.all)
-    if row.mark == "changed" and row.before is not None and len(own) == 1:
-        was = part_written(row.before.graph, row.before.part)
+def _part(change: Change) -> str:
+    own = dict.fromkeys(part_written(r.side.graph, r.side.part) for r in change.all)
+    if change.mark == "changed" and change.before is not None and len(own) == 1:
+        was = part_written(change.before.graph, change.before.part)
         now = next(iter(own))
         return f"{was} -> {now}" if was != now and was.split("(")[0] != now.split("(")[0] else now
     return next(iter(own)) if len(own) == 1 else f"{next(iter(own)).split('(')[0]}(...)"
 
 
-def fact_words(fact: Fact, row: Change) -> str:
+def fact_words(fact: Fact, change: Change) -> str:
     """`out 64 -> 128`, `+ bn`, `reads a -> b`."""
     if isinstance(fact.before, Op) or isinstance(fact.after, Op):
         return _ops(fact)
-    last = next((f for f in row.all[-1].facts if f.name == fact.name), fact)
+    last = next((f for f in change.all[-1].facts if f.name == fact.name), fact)
     was, now = _values(fact.before), _values(fact.after)
     if fact.name == "receives":
         more = "" if last == fact else f" .. {_values(last.before)} -> {_values(last.after)}"
@@ -123,9 +123,9 @@ def _listed(value: object) -> str:
     return ", ".join(map(escape_control, value)) or "none" if isinstance(value, tuple) else _values(value)
 
 
-def costs(row: Change) -> str:
-    """What the row costs more, or less: of all its copies together; nothing where nothing changed."""
-    was, now = ([c for r in row.all if (c := r.costs[i]) is not None] for i in (0, 1))
+def costs(change: Change) -> str:
+    """What the change costs more, or less: of all its copies together; nothing where nothing changed."""
+    was, now = ([c for r in change.all if (c := r.costs[i]) is not None] for i in (0, 1))
     parts = []
     for name, get, show in _COSTS:
         old, new = sum(map(get, was)), sum(map(get, now))
@@ -240,45 +240,41 @@ def _weights(found: GraphDifference, names: tuple[str, str], style: Style) -> li
 
 
 def as_json(found: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = ()) -> dict[str, Any]:
-    """The contract of `archdsl diff --format json`. Rows are not cut; numbers are sums over the paths listed."""
+    """The contract of `archdsl diff --format json`. Every change is listed; costs are sums over its paths."""
     return {
         "before": {"name": names[0], **found.totals[0]._asdict(), "nodes": len(found.before.nodes)},
         "after": {"name": names[1], **found.totals[1]._asdict(), "nodes": len(found.after.nodes)},
         "equal": found.equal and not settings,
         "same_nodes": found.same,
         "resized_nodes": len(found.resized),
-        "changes": [_row_json(row) for row in found.changes],
-        "whole": [_fact_json(fact) for fact in (*found.facts, *settings)],
+        "changes": [_change_data(change) for change in found.changes],
+        "whole": [_fact_data(fact) for fact in (*found.facts, *settings)],
         "weights": {name: carried._asdict() for name, carried in found.weights._asdict().items()},
     }
 
 
-def _row_json(row: Change) -> dict[str, Any]:
-    costs_ = [[c for r in row.all if (c := r.costs[i]) is not None] for i in (0, 1)]
+def _change_data(change: Change) -> dict[str, Any]:
+    costs_ = [[c for r in change.all if (c := r.costs[i]) is not None] for i in (0, 1)]
     return {
-        "change": row.mark,
-        "before": [r.before.part.path for r in row.all if r.before is not None],
-        "after": [r.after.part.path for r in row.all if r.after is not None],
-        "what": _part(row),
-        "op": _op(row.side.graph.nodes, row.side.part, row),
-        "facts": [_fact_json(fact) for fact in row.facts],
+        "change": change.mark,
+        "before": [r.before.part.path for r in change.all if r.before is not None],
+        "after": [r.after.part.path for r in change.all if r.after is not None],
+        "what": _part(change),
+        "op": head(change.side.graph, change.side.part).op.kind if change.side.leaf else None,
+        "facts": [_fact_data(fact) for fact in change.facts],
         **{name: _sums(costs_, name) for name in ("params", "macs", "memory_bytes")},
         "receptive_field": [
             None if not found or found[-1].field is None else list(found[-1].field) for found in costs_
         ],
-        "inside": [_row_json(inner) for inner in row.changes],
+        "inside": [_change_data(inner) for inner in change.changes],
     }
-
-
-def _op(nodes: Sequence[Node], part: Part, row: Change) -> str | None:
-    return head(row.side.graph, part).op.kind if row.side.leaf else None
 
 
 def _sums(found: list[list[PartCost]], name: str) -> list[int | None]:
     return [sum(getattr(cost, name) for cost in side) if side else None for side in found]
 
 
-def _fact_json(fact: Fact) -> dict[str, Any]:
+def _fact_data(fact: Fact) -> dict[str, Any]:
     return {"name": fact.name, "before": _plain(fact.before), "after": _plain(fact.after)}
 
 
