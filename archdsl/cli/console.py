@@ -43,8 +43,9 @@ class Console:
         """Whether to colour what goes to the stream. NO_COLOR and TERM=dumb count only for `auto`."""
         if self.color != "auto":
             return self.color == "always"
-        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        return stream.isatty() and not plain
+        from archdsl.diagnostics.color import takes_color
+
+        return takes_color(stream)
 
     def style(self, path: str | None = None) -> Style:
         """How to lay out text for standard output, or for the file `path`: as wide as needed, without colours."""

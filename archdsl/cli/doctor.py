@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from archdsl.runtime.doctor import Findings
 
 _MARKS = {True: "ok", False: "no", None: "--"}
-_CODES = {"ok": "32", "no": "1;31", "--": "2"}
+_ROLES = {"ok": "fine", "no": "error", "--": "quiet"}
 
 
 @click.command("doctor")
@@ -61,11 +61,13 @@ def _as_text(console: Console, found: Findings) -> str:
 
 
 def _section(title: str, rows: Iterable[tuple[bool | None, str, str, str]], color: bool) -> list[str]:
+    from archdsl.diagnostics.color import painted
+
     rows = list(rows)
     widths = max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)
-    lines = ["", f"\x1b[1m{title}\x1b[0m" if color else title]
+    lines = ["", painted("head", title, color)]
     for state, name, detail, hint in rows:
         mark = _MARKS[state]
-        shown = f"\x1b[{_CODES[mark]}m{mark}\x1b[0m" if color else mark
+        shown = painted(_ROLES[mark], mark, color)
         lines.append(f"  {shown}  {name:<{widths[0]}}  {detail:<{widths[1]}}  {hint}".rstrip())
     return lines

@@ -6,20 +6,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from archdsl.diagnostics.color import painted
 from archdsl.diagnostics.diagnostic import Diagnostic
 from archdsl.diagnostics.place import Label, Span
 
 MAX_SHOWN_COLUMNS = 160
 """Source lines are cut to this many columns around the caret, so a 1 MB line prints as one line."""
-
-_ANSI = {
-    "error": "\x1b[1;31m",
-    "warning": "\x1b[1;33m",
-    "note": "\x1b[1;36m",
-    "frame": "\x1b[34m",
-    "bold": "\x1b[1m",
-    "help": "\x1b[32m",
-}
 
 
 def escape_control(text: str) -> str:
@@ -46,7 +38,7 @@ def render_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
     """Every diagnostic with its source lines and carets, as DESIGN's example shows."""
 
     def paint(style: str, text: str) -> str:
-        return f"{_ANSI[style]}{text}\x1b[0m" if color and text else text
+        return painted(style, text, color)
 
     blocks = []
     for d in diagnostics:

@@ -19,8 +19,7 @@ def earlier(builder: Builder, name: str, span: Span, frame: Frame, scope: Scope)
     Raises E0410 and E0411 (no such node, or a later one), E0419 (no tensors, or several ops with tensors), E0420 (a
     node of another module).
     """
-    ref = Ref(tuple(name.split(".")), span)
-    found = builder.nodes[resolve(builder, ref, frame)]
+    found = builder.nodes[resolve(builder, Ref.of(name, span), frame)]
     if found.shape is None:
         raise ArchError(())  # it failed, and was told
     path = _path(found, name)

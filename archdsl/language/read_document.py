@@ -13,7 +13,7 @@ from archdsl.language.forms import Paper
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
 from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
-from archdsl.language.read_nodes import Reader
+from archdsl.language.read_nodes import Reader, reference
 from archdsl.language.read_sections import (
     family_of,
     need_keys,
@@ -25,7 +25,6 @@ from archdsl.language.read_sections import (
     read_labels,
     read_preprocess,
     read_signature,
-    ref_of,
     text_of,
 )
 from archdsl.language.syntax import BrokenSyntax, Ref, SyntaxNode
@@ -258,15 +257,15 @@ class _Builder:
         number = plain(weight) if weight is not None else 1.0
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise error("E0202", "`weight` is a number", weight.span if weight is not None else value.span)
-        return AuxDecl(name, ref_of(source), self.reader.child(body), float(number), entry.key.span)
+        return AuxDecl(name, reference(source), self.reader.child(body), float(number), entry.key.span)
 
     def _outputs(self, tree: Tree) -> tuple[tuple[str, Ref], ...]:
         if isinstance(tree, Scalar):
-            return (("output", ref_of(tree)),)
+            return (("output", reference(tree)),)
         if isinstance(tree, Seq):
-            return tuple((ref.parts[-1], ref) for ref in map(ref_of, tree.items))
+            return tuple((ref.parts[-1], ref) for ref in map(reference, tree.items))
         return tuple(
-            (check_argument(name, e.key, "an output"), ref_of(e.value)) for name, e in _entries(tree, "outputs")
+            (check_argument(name, e.key, "an output"), reference(e.value)) for name, e in _entries(tree, "outputs")
         )
 
     def _labels(self, tree: Tree) -> tuple[str, ...]:

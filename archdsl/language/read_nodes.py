@@ -6,6 +6,7 @@ composite are those of its model in `forms`.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Collection
 from difflib import SequenceMatcher
@@ -206,7 +207,7 @@ class Reader:
         common["repeat"] = expression(repeat, "repeat") if repeat is not None else None
         common["when"] = expression(when, "when") if when is not None else None
         common["doc"] = text(doc, "doc") if doc is not None else ""
-        common["sources"] = _references(sources) if sources is not None else None
+        common["sources"] = references(sources) if sources is not None else None
         if pattern is not None:
             if repeat is None:
                 raise error("E0302", "`as` names the copies of a repeat, and nothing is repeated", pattern.span)
@@ -314,16 +315,17 @@ def part(tree: Map, role: str) -> Part | None:
     return Part(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
 
 
-def _references(tree: Tree) -> tuple[Ref, ...]:
-    scalars = tree.items if isinstance(tree, Seq) else (tree,)
-    refs = []
-    for scalar in scalars:
-        name = scalar.text.strip() if isinstance(scalar, Scalar) else ""
-        parts = tuple(name.split("."))
-        if not all(p and p.isascii() and p.replace("_", "a").replace("-", "a").isalnum() for p in parts):
-            raise error("E0302", "a reference is the name of an earlier node, e.g. `layer1.0`", scalar.span)
-        refs.append(Ref(parts, scalar.span))
-    return tuple(refs)
+def references(tree: Tree) -> tuple[Ref, ...]:
+    """The references of `from`: one, or a list."""
+    return tuple(map(reference, tree.items if isinstance(tree, Seq) else (tree,)))
+
+
+def reference(tree: Tree) -> Ref:
+    """The dotted name of a node. Raises E0302."""
+    ref = Ref.of(tree.text.strip() if isinstance(tree, Scalar) else "", tree.span)
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", part, re.ASCII) for part in ref.parts):
+        raise error("E0302", "a reference is the name of an earlier node, e.g. `layer1.0`", tree.span)
+    return ref
 
 
 _NEAR = {"r": ("residual",), "i": ("inception",), "b": ("branches",), "d": ("dense",)}

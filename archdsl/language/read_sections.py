@@ -13,11 +13,11 @@ from archdsl.language.document import ArgDecl, BlockParam, Claim, InputDecl, Inp
 from archdsl.language.forms import ArgForm, Preprocess
 from archdsl.language.names import check_argument
 from archdsl.language.read_nodes import op_fields, part, written
-from archdsl.language.shorthand import desugar_defaults
-from archdsl.language.syntax import Ref
+from archdsl.language.shorthand import desugar_defaults, pieces
 from archdsl.language.validate import plain, validate
 from archdsl.ops import KINDS
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
+from archdsl.source.brackets import outside
 
 MAX_LABELS_BYTES = 1 << 20
 
@@ -43,13 +43,6 @@ def family_of(name: str) -> str:
     """The family of a network whose spec names none: `resnet` of `resnet50`, `mobilenet` of `mobilenet_v2`."""
     letters = re.match(r"[A-Za-z]+", name)
     return letters[0] if letters else name
-
-
-def ref_of(tree: Tree) -> Ref:
-    parts = tuple(tree.text.strip().split(".")) if isinstance(tree, Scalar) else ("",)
-    if not all(re.match(r"[A-Za-z0-9_-]+$", p, re.ASCII) for p in parts):
-        raise error("E0302", "the name of a node is expected here, e.g. `layer4.0`", tree.span)
-    return Ref(parts, tree.span)
 
 
 def read_arg(name: str, entry: Entry) -> ArgDecl:
@@ -92,12 +85,8 @@ def read_signature(scalar: Scalar) -> tuple[str, tuple[BlockParam, ...], tuple[s
     params = _block_params(scalar, *match.span(2)) if match[2] and match[2].strip() else ()
     inputs: list[str] = []
     taken = {p.name: p.span for p in params}
-    at = match.start(3)
-    for piece in match[3].split(",") if match[3] else ():
-        begin = at + len(piece) - len(piece.lstrip())
-        where = scalar.piece(begin, max(begin + len(piece.strip()), begin))
-        inputs.append(_once(check_argument(piece.strip(), where, "an input"), where.span, taken))
-        at += len(piece) + 1
+    for where in pieces(scalar, *match.span(3)) if match[3] else ():
+        inputs.append(_once(check_argument(where.text, where, "an input"), where.span, taken))
     return name, params, tuple(inputs)
 
 
@@ -122,13 +111,8 @@ def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...
     """`w, s=1, c=in`: split at the commas outside of brackets."""
     out: list[BlockParam] = []
     taken: dict[str, Span] = {}
-    depth, begin = 0, start
-    text = scalar.text
-    for at in range(start, end + 1):
-        char = text[at] if at < end else ","
-        depth += (char in "([") - (char in ")]")
-        if char != "," or depth:
-            continue
+    begin, text = start, scalar.text
+    for at in (start + comma for comma in outside(f"{text[start:end]},", ",", "([", ")]")):
         name, equals, _ = text[begin:at].partition("=")
         inner = begin + len(name) - len(name.lstrip())
         where = scalar.piece(inner, max(inner + len(name.strip()), inner))

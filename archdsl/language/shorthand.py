@@ -7,7 +7,7 @@ is evaluated here; a value that is not a plain number stays text, to be parsed a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
@@ -15,12 +15,12 @@ from archdsl.language.hints import field_meant, hint
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
+from archdsl.source.brackets import OPENING, outside, unmatched
 
 _KERNEL = re.compile(r"(\d{1,10})x(\d{1,10})$")
 _FIELD = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}$", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_BRACKETS = {")": "(", "]": "[", "}": "{"}
 _OPERATORS = frozenset("+ - * / // % == != < <= > >= and or not if else".split())
 
 
@@ -35,29 +35,14 @@ class Word:
 
 def words(scalar: Scalar) -> list[Word]:
     """The words of a short form. Raises E0302 where brackets do not match."""
-    found: list[Word] = []
-    open_brackets: list[int] = []
-    text, begin = scalar.text, -1
-    for at, char in enumerate(text):
-        if char in " \t\n" and not open_brackets:
-            if begin >= 0:
-                found.append(Word(text[begin:at], begin, at))
-            begin = -1
-            continue
-        if begin < 0:
-            begin = at
-        if char in "([{":
-            open_brackets.append(at)
-        elif char in ")]}":
-            if not open_brackets or text[open_brackets[-1]] != _BRACKETS[char]:
-                raise error("E0302", f"`{char}` closes nothing", scalar.part(at, at + 1))
-            open_brackets.pop()
-    if open_brackets:
-        at = open_brackets[-1]
-        raise error("E0302", f"`{text[at]}` is never closed", scalar.part(at, at + 1))
-    if begin >= 0:
-        found.append(Word(text[begin:], begin, len(text)))
-    return found
+    text = scalar.text
+    wrong = unmatched(text)
+    if wrong is not None:
+        what = "is never closed" if text[wrong] in OPENING else "closes nothing"
+        raise error("E0302", f"`{text[wrong]}` {what}", scalar.part(wrong, wrong + 1))
+    blanks = outside(text, " \t\n")
+    borders = zip([-1, *blanks], [*blanks, len(text)], strict=True)
+    return [Word(text[before + 1 : end], before + 1, end) for before, end in borders if end > before + 1]
 
 
 def desugar(scalar: Scalar, blocks: Collection[str] = ()) -> Map:
@@ -121,16 +106,20 @@ def _cut_tail(scalar: Scalar, found: list[Word], put: Put) -> list[Word]:
 
 
 def _references(scalar: Scalar, start: int, end: int) -> Seq:
-    items: list[Tree] = []
-    at = start
-    for piece in scalar.text[start:end].split(","):
-        inner = piece.strip()
-        begin = at + len(piece) - len(piece.lstrip())
-        if not inner:
-            raise error("E0302", "a reference is missing beside this comma", scalar.part(start, end))
-        items.append(scalar.piece(begin, begin + len(inner)))
-        at += len(piece) + 1
+    items = pieces(scalar, start, end)
+    if not all(item.text for item in items):
+        raise error("E0302", "a reference is missing beside this comma", scalar.part(start, end))
     return Seq(tuple(items), scalar.part(start, end), True)
+
+
+def pieces(scalar: Scalar, start: int, end: int) -> list[Scalar]:
+    """What stands between the commas of a part of a text, without the blanks around it."""
+    found: list[Scalar] = []
+    for piece in scalar.text[start:end].split(","):
+        begin = start + len(piece) - len(piece.lstrip())
+        found.append(scalar.piece(begin, max(begin + len(piece.strip()), begin)))
+        start += len(piece) + 1
+    return found
 
 
 def _dense(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> Map:
@@ -219,23 +208,12 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
         put(key, start, end, value)
 
     for word in rest:
+        _check_word(scalar, word, op, written)
         start, end = word.start, word.end
         field = _FIELD.match(word.text)
-        if _KERNEL.match(word.text) and "kernel" in op.model_fields:
-            raise error(
-                "E0302",
-                "the window stands before the kind",
-                scalar.part(start, end),
-                help=f"e.g. `{word.text} {op.kind} ...`",
-            )
-        if word.text.startswith("/") and len(word.text) > 1 and word.text != "//":
-            _need_field(scalar, op, "stride", word, "no stride")
+        if _is_stride(word):
             put_once("stride", word, start + 1, end)
         elif field:
-            if field[1] not in ("norm", "act"):
-                _need_field(scalar, op, field[1], word)
-            if start + field.end() == end:
-                raise error("E0302", f"a value is missing behind `{word.text}`", scalar.part(start, end))
             put_once(field[1], word, start + field.end(), end)
         elif word.text in op.flags:
             key, value = op.flags[word.text]
@@ -246,20 +224,42 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
             put("norm", start, end, scalar.piece(start, end, None))
             put("act", start, end, scalar.piece(start, end, None))
         elif word.text in KINDS and KINDS[word.text].role:
-            role = KINDS[word.text].role
-            if role == "norm" and "act" in written and written["act"].text in KINDS:
-                raise error(
-                    "E0302",
-                    f"`{word.text}` stands behind the activation `{written['act'].text}`",
-                    scalar.part(start, end),
-                    help="in one node the norm comes first; write two nodes for the other order",
-                )
-            put_once(role, word, start, end, scalar.piece(start, end))
+            put_once(KINDS[word.text].role, word, start, end, scalar.piece(start, end))
         elif positional:
             values.append(word)
             put_once(positional.pop(0), word, start, end)
         else:
             raise _surplus(scalar, word, op, values)
+
+
+def _is_stride(word: Word) -> bool:
+    return word.text.startswith("/") and len(word.text) > 1 and word.text != "//"
+
+
+def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, Word]) -> None:
+    """Raises E0302 or E0309 for a word that stands in the wrong place, or sets what the op does not have."""
+    where = scalar.part(word.start, word.end)
+    field = _FIELD.match(word.text)
+    if _KERNEL.match(word.text) and "kernel" in op.model_fields:
+        raise error("E0302", "the window stands before the kind", where, help=f"e.g. `{word.text} {op.kind} ...`")
+    if _is_stride(word):
+        _need_field(scalar, op, "stride", word, "no stride")
+    elif field:
+        if field[1] not in ("norm", "act"):
+            _need_field(scalar, op, field[1], word)
+        if field.end() == len(word.text):
+            raise error("E0302", f"a value is missing behind `{word.text}`", where)
+    elif _is_norm(word, op) and "act" in written and written["act"].text in KINDS:
+        raise error(
+            "E0302",
+            f"`{word.text}` stands behind the activation `{written['act'].text}`",
+            where,
+            help="in one node the norm comes first; write two nodes for the other order",
+        )
+
+
+def _is_norm(word: Word, op: type[Op]) -> bool:
+    return word.text not in op.flags and word.text in KINDS and KINDS[word.text].role == "norm"
 
 
 def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:

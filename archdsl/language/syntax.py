@@ -37,6 +37,11 @@ class Ref(NamedTuple):
     parts: tuple[str, ...]
     span: Span
 
+    @classmethod
+    def of(cls, text: str, span: Span) -> Ref:
+        """The reference that a dotted name writes."""
+        return cls(tuple(text.split(".")), span)
+
     @property
     def text(self) -> str:
         return ".".join(self.parts)

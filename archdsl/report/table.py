@@ -6,7 +6,6 @@ table is plain and never cut; in a terminal it fits the width and has colours, u
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TextIO, TypeAlias
@@ -14,25 +13,12 @@ from typing import Literal, NamedTuple, TextIO, TypeAlias
 from archdsl.analysis.receptive_field import Field
 from archdsl.analysis.summary import Row, Summary
 from archdsl.diagnostics import escape_control
+from archdsl.diagnostics.color import painted, takes_color
 from archdsl.report.words import part_written, run_name
 from archdsl.shapes import format_shape
 
 Share: TypeAlias = Literal["macs", "params"]
 
-_SGR = {
-    "head": "1",
-    "path": "36",
-    "quiet": "2",
-    "total": "1",
-    "name": "1",
-    "added": "1;32",
-    "removed": "1;31",
-    "changed": "1;33",
-    "moved": "1;35",
-    "error": "1;31",
-    "warning": "1;33",
-    "fine": "32",
-}
 _GAP = "  "
 _GOOD, _LEAST = (24, 24), (16, 8)
 """Widths below which the path and the op are not cut as long as a column can be left out instead, and at all."""
@@ -46,20 +32,18 @@ class Style(NamedTuple):
     unicode: bool = True
 
     def paint(self, role: str, text: str) -> str:
-        return f"\x1b[{_SGR[role]}m{text}\x1b[0m" if self.color and text.strip() else text
+        return painted(role, text, self.color)
 
 
 def style_of(stream: TextIO) -> Style:
     """The style that suits a stream: what it is (terminal or not), NO_COLOR, TERM and its encoding."""
-    terminal = stream.isatty()
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
     width = None
-    if terminal:
+    if stream.isatty():
         import shutil  # 2 ms that a pipe need not wait for
 
         width = shutil.get_terminal_size().columns
-    return Style(width, terminal and not plain, encoding.startswith("utf"))
+    return Style(width, takes_color(stream), encoding.startswith("utf"))
 
 
 class _Column(NamedTuple):

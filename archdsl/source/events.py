@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import yaml
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, did_you_mean, error
-from archdsl.source.faults import balanced, lonely_key, short, tag_error, too_deep, unbalanced, word_span
+from archdsl.source.brackets import balanced
+from archdsl.source.faults import lonely_key, short, tag_error, too_deep, unbalanced, word_span
 from archdsl.source.files import FORBIDDEN, check_text, forbidden, lines
 from archdsl.source.limits import MAX_ALIASED, MAX_DEPTH, MAX_NODES
 from archdsl.source.syntax import Syntax

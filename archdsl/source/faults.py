@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from archdsl.diagnostics import ArchError, Source, Span, error
+from archdsl.source.brackets import balanced
 from archdsl.source.limits import MAX_DEPTH
 from archdsl.source.tree import Scalar
 
@@ -39,18 +40,6 @@ def word_span(source: Source, at: int) -> Span:
 
 
 # --- traps of the flow style -------------------------------------------------------------------------------
-
-
-def balanced(text: str) -> bool:
-    depth = 0
-    for char in text:
-        if char == "(":
-            depth += 1
-        elif char == ")":
-            depth -= 1
-            if depth < 0:
-                return False
-    return depth == 0
 
 
 def unbalanced(node: Scalar) -> ArchError:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import yaml
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
+from archdsl.source.brackets import depths
 from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
 from archdsl.source.limits import MAX_DEPTH
 
@@ -57,12 +58,8 @@ class Syntax:
     def first_too_deep(self) -> int:
         """Of the brackets behind what was understood, the first that is too deep; where the parser gave up if there is
         none."""
-        depth = 0
-        for at in range(self.end, self.at):
-            depth += (self.text[at] in "[{") - (self.text[at] in "]}")
-            if depth > MAX_DEPTH:
-                return at
-        return self.at
+        flow = depths(self.text[self.end : self.at], "[{", "]}")
+        return next((self.end + at for at, _, depth in flow if depth > MAX_DEPTH), self.at)
 
     def fail(self, message: str, at: int, label: str = "", **more: Any) -> NoReturn:
         raise error("E0101", message, word_span(self.source, at), label=label, **more)

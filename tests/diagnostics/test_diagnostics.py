@@ -24,9 +24,8 @@ from archdsl.diagnostics import (
     did_you_mean,
     escape_control,
     render_text,
-    to_json,
-    to_sarif,
 )
+from archdsl.diagnostics.machine import to_json, to_sarif
 from archdsl.diagnostics.report import MAX_COPIES, MAX_DIFFERENT
 
 FOLDER = Path(__file__).parent / "goldens"

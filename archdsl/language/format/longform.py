@@ -12,12 +12,12 @@ from archdsl.language.shorthand import desugar, desugar_defaults
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 from archdsl.source import Map, Scalar, Seq, Tree, plain_value
+from archdsl.source.brackets import depths, outside
 
 Meaning: TypeAlias = Any
 """Dicts, tuples and scalars that are equal where two layouts say the same."""
 
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", re.ASCII)
-_CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
 def scalar_of(text: str) -> Scalar:
@@ -31,25 +31,15 @@ def head_of(group: Group) -> str | None:
 
 def split_commas(text: str) -> list[str]:
     """The parts between the commas outside of brackets, stripped."""
-    parts, depth, begin = [], 0, 0
-    for at, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if char == "," and not depth:
-            parts.append(text[begin:at].strip())
-            begin = at + 1
-    return [*parts, text[begin:].strip()]
+    ends = [*outside(text, ","), len(text)]
+    return [text[begin:end].strip() for begin, end in zip([0, *(at + 1 for at in ends)], ends, strict=False)]
 
 
 def wrapped(text: str, brackets: str) -> bool:
     """Whether the first character is a bracket that the last one closes."""
     if len(text) < 2 or text[0] != brackets[0] or text[-1] != brackets[1]:
         return False
-    depth = 0
-    for at, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if depth == 0:
-            return at == len(text) - 1
-    return False
+    return next((at for at, _, depth in depths(text) if not depth), None) == len(text) - 1
 
 
 def one_line(text: str) -> str:

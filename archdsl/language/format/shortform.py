@@ -18,6 +18,7 @@ from archdsl.language.format.longform import (
 from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
+from archdsl.source.brackets import outside
 
 _NOT_AS_FLAG = frozenset(("same",))
 """`pad=same` says what is the same."""
@@ -153,12 +154,7 @@ def _count(layout: Layout) -> str:
 
 def _has_open_blank(text: str) -> bool:
     """Whether a blank stands outside of brackets, where it would end the word."""
-    depth = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        if char == " " and depth == 0:
-            return True
-    return False
+    return bool(outside(text, " "))
 
 
 def _expression(layout: Layout) -> str:

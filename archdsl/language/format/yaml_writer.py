@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError
 from archdsl.source import plain_value
+from archdsl.source.brackets import balanced
 
 WIDTH = 120
 """Columns that a flow collection may reach; comments do not count, and a long text is never cut."""
@@ -121,23 +122,14 @@ def plain_safe(text: str, flow: bool, key: bool = False) -> bool:
         return False
     if ": " in text or " #" in text or text.endswith(":") or text.startswith(("---", "...")) or text == "<<":
         return False
-    if flow and (text[0] == ":" or any(c in ",[]{}?" for c in text) or not _balanced(text)):
+    # In flow style the reader takes a lone parenthesis for a call that YAML split at its comma.
+    if flow and (text[0] == ":" or any(c in ",[]{}?" for c in text) or not balanced(text)):
         return False
     try:
         value = plain_value(text)
     except ArchError:
         return False
     return value is not None if key else isinstance(value, str)
-
-
-def _balanced(text: str) -> bool:
-    """In flow style the reader takes a lone parenthesis for a call that YAML split at its comma."""
-    depth = 0
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        if depth < 0:
-            return False
-    return depth == 0
 
 
 def quoted(text: str) -> str:
