@@ -24,10 +24,8 @@ def command(
 
     Blocks and repeats stay, unless --flat unrolls them. What is printed is a spec of the same network.
     """
-    from archdsl.backends.spec.rewrite import flat_text, long_text
-    from archdsl.spec.open import open_spec, parse_overrides
+    from archdsl.backends.spec.rewrite import expand
+    from archdsl.spec.open import parse_overrides
 
-    opened = open_spec(spec)
-    text = (flat_text if flat else long_text)(opened, size, parse_overrides(args))
-    read = [str(opened.source.path)] if opened.source.path is not None else []
-    console.give(text, output, force, read)
+    expanded = expand(spec, flat=flat, input=size, args=parse_overrides(args))
+    console.give(expanded.text, output, force, expanded.files)

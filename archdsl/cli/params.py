@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 import click
 
@@ -18,9 +18,6 @@ from archdsl.cli.options import (
     output_option,
     spec_argument,
 )
-
-if TYPE_CHECKING:
-    from archdsl.graph import Graph
 
 
 @click.command("params")
@@ -44,7 +41,7 @@ def command(
     batch: int,
     depth: int | None,
     every: bool,
-    share: str,
+    share: Literal["macs", "params"],
     format: str,
     output: str | None,
     force: bool,
@@ -53,43 +50,12 @@ def command(
 
     Equal blocks that follow one another share a row. Nothing is built or traced, and no weights are needed.
     """
-    if every and depth is not None:
-        raise click.UsageError("--all shows every node: --depth cannot be given with it")
-    if format in ("json", "csv") and (every or depth is not None):
-        raise click.UsageError(f"--format {format} always lists every node: leave out --all and --depth")
     from archdsl.network import open_network
+    from archdsl.report.params import params_report
 
     net = open_network(spec, args, size)
+    text = params_report(
+        net.graph, format, batch=batch, depth=depth, every_node=every, share=share, style=console.style(output)
+    )
     console.tell(net.graph.notes)
-    text = _text(console, net.graph, format, batch, 1 if depth is None else depth, every, share)
     console.give(text, output, force, inputs=net.files)
-
-
-def _text(console: Console, graph: Graph, format: str, batch: int, depth: int, every: bool, share: str) -> str:
-    if format == "csv":
-        from archdsl.report.json import params_csv
-
-        return params_csv(graph, batch)
-    if format == "json":
-        from archdsl.report.json import params_json
-
-        return _json_text(params_json(graph, batch))
-    from archdsl.analysis.summary import summarize
-
-    summary = summarize(graph, depth, every, batch)
-    if format == "markdown":
-        from archdsl.report.json import params_markdown
-
-        return params_markdown(summary)
-    from archdsl.report.table import params_table
-
-    return params_table(summary, console.style(), share)  # type: ignore[arg-type]
-
-
-def _json_text(report: dict[str, Any]) -> str:
-    """JSON that a person can read as well: one node a line."""
-    import json
-
-    head = json.dumps({k: v for k, v in report.items() if k != "nodes"}, indent=2)
-    nodes = ",\n    ".join(map(json.dumps, report["nodes"]))
-    return f'{head[:-2]},\n  "nodes": [\n    {nodes}\n  ]\n}}\n'

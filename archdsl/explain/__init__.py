@@ -7,9 +7,13 @@ show (files, weights, what is installed) is a `console` block under `## Example`
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from archdsl.diagnostics import closest, error
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -48,11 +52,22 @@ def codes() -> tuple[str, ...]:
 
 
 def page(code: str) -> Page:
-    """The page of a code. Raises KeyError for one that there is not."""
-    if code not in codes():
-        raise KeyError(code)
-    text = (FOLDER / f"{code}.md").read_text(encoding="utf-8")
-    return Page(code, text.partition("\n")[0].partition(": ")[2], text)
+    """The page of a code: `E0412`, `e0412`, or its number alone, `412`. Raises E0001 (status 2) for an unknown code."""
+    wanted = code.strip().upper()
+    match = re.fullmatch(r"([EWN]?)([0-9]{1,4})", wanted)
+    same = [known for known in codes() if match is not None and known[1:] == match[2].zfill(4)]
+    found = next((known for known in same if match is not None and known.startswith(match[1])), None)
+    if found is None:
+        raise error("E0001", f"there is no code `{code[:40]}`", status=2, help=_near(wanted, same))
+    text = (FOLDER / f"{found}.md").read_text(encoding="utf-8")
+    return Page(found, text.partition("\n")[0].partition(": ")[2], text)
+
+
+def _near(code: str, same: Sequence[str]) -> str:
+    """A hint at a code of the `same` number, or one that is written alike."""
+    alike = [known for known in codes() if known[:3] == code[:3]]
+    best = next(iter(same), None) or closest(code, alike) or closest(code, codes())
+    return f"did you mean {best}?" if best else "`archdsl explain` lists all codes"
 
 
 def listing() -> str:

@@ -7,15 +7,18 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from archdsl.diagnostics.arguments import check_choice
 from archdsl.packages import install_command
+from archdsl.report.table import Style
 from archdsl.version import __version__
 
+FORMATS = ("text", "json")
 PROBE_LIMIT_S = 60.0
 """TensorRT builds an engine before it runs anything."""
 _OPTIONAL = {
@@ -70,8 +73,14 @@ class Findings:
     engines: tuple[Engine, ...]
     advice: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
+        """The data of `archdsl doctor --format json`."""
         return asdict(self)
+
+    def text(self, format: str = "text", style: Style = Style()) -> str:
+        """The findings as `text` or `json`; `style` applies to text. Raises E0001 for another format."""
+        check_choice("format", format, FORMATS)
+        return json.dumps(self.to_json(), indent=2) + "\n" if format == "json" else _as_text(self, style)
 
 
 def examine() -> Findings:
@@ -225,3 +234,43 @@ def _advice(
         yield f"for an NVIDIA GPU: pip uninstall onnxruntime, then {install_command('gpu')}"
     if not any(e.works for e in engines):
         yield "for drawings as SVG and PNG: pip install graphviz-pure, or Graphviz from your system"
+
+
+# --- as text ---------------------------------------------------------------------------------------------
+
+_MARKS = {True: ("ok", "fine"), False: ("no", "error"), None: ("--", "quiet")}
+"""The mark of a state, and the role that it is painted in."""
+
+
+def _as_text(findings: Findings, style: Style) -> str:
+    lines = [
+        f"{style.paint('name', 'archdsl')} {findings.archdsl}   Python {findings.python}, {findings.platform}",
+        style.paint("quiet", f"  {findings.executable}"),
+        style.paint("quiet", f"  {findings.library}"),
+    ]
+    packages = [
+        (
+            p.version is not None if p.required else (True if p.version else None),
+            p.name,
+            (p.version or "not installed").removeprefix("onnxruntime "),
+            "" if p.version else p.install,
+        )
+        for p in findings.packages
+    ]
+    providers = [(p.works, p.name, p.detail or "ran a model", "") for p in findings.providers]
+    engines = [(e.works, e.path, e.detail, "") for e in findings.engines]
+    lines += _section("packages", packages, style)
+    lines += _section("ONNX Runtime's providers", providers or [(None, "none", "", "")], style)
+    lines += _section("drawing", engines or [(False, "Graphviz", "not found", "")], style)
+    if findings.advice:
+        lines += ["", style.paint("name", "what to do"), *(f"  {line}" for line in findings.advice)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, rows: Sequence[tuple[bool | None, str, str, str]], style: Style) -> list[str]:
+    widths = max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)
+    lines = ["", style.paint("head", title)]
+    for state, name, detail, hint in rows:
+        mark, role = _MARKS[state]
+        lines.append(f"  {style.paint(role, mark)}  {name:<{widths[0]}}  {detail:<{widths[1]}}  {hint}".rstrip())
+    return lines

@@ -15,10 +15,16 @@ import pytest
 from click.testing import CliRunner
 
 import archdsl
+from archdsl import explain
+from archdsl.backends.onnx.effects import passes_report
+from archdsl.backends.spec.format_files import format_files
+from archdsl.backends.spec.rewrite import expand
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.differences.diff import NetworkDifference
+from archdsl.report.params import params_report
 
+LENET = archdsl.load("lenet5")
 SPECLESS = str(Path(__file__).parent)
 """A folder without specs."""
 
@@ -26,6 +32,18 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("load", lambda: archdsl.load("resnt50"), ["params", "resnt50"]),
     ("load", lambda: archdsl.load("vgg16", clases=3), ["params", "vgg16", "-a", "clases=3"]),
     ("load", lambda: archdsl.load("vgg16", input="3x3"), ["params", "vgg16", "--input", "3x3"]),
+    ("params", lambda: params_report(LENET.graph, batch=0), ["params", "lenet5", "--batch", "0"]),
+    ("params", lambda: params_report(LENET.graph, depth=65), ["params", "lenet5", "--depth", "65"]),
+    ("params", lambda: params_report(LENET.graph, "xml"), ["params", "lenet5", "--format", "xml"]),
+    (
+        "params",
+        lambda: params_report(LENET.graph, depth=1, every_node=True),
+        ["params", "lenet5", "--depth", "1", "--all"],
+    ),
+    ("passes", lambda: passes_report(LENET.graph).text("csv"), ["passes", "lenet5", "--format", "csv"]),
+    ("explain", lambda: explain.page("E9999"), ["explain", "E9999"]),
+    ("fmt", lambda: format_files(["-", "x.yaml"]), ["fmt", "-", "x.yaml"]),
+    ("expand", lambda: expand("lenet6"), ["expand", "lenet6"]),
     ("list", lambda: archdsl.list("vgg61"), ["list", "vgg61"]),
     ("list", lambda: archdsl.list(family="vgq"), ["list", "--family", "vgq"]),
     ("list", lambda: archdsl.list(sort="colour"), ["list", "--sort", "colour"]),
@@ -186,3 +204,25 @@ def test_a_chart_of_a_comparison(tmp_path: Path) -> None:
     assert chart.write(tmp_path / "x.svg").size == len(chart.data) == (tmp_path / "x.svg").stat().st_size
     with pytest.raises(ArchError, match="E0852"):
         archdsl.compare("unet").chart()
+
+
+# --- the small commands ----------------------------------------------------------------------------------
+
+
+def test_small_commands_print_what_the_library_returns(tmp_path: Path) -> None:
+    spec = tmp_path / "untidy.yaml"
+    spec.write_text("input: 3x8x8\nnet: [ relu ]\n")
+    (file,) = format_files([tmp_path])
+    assert (file.changed, file.problem) == (True, None)
+    for args, text in (
+        (["params", "lenet5", "--format", "json"], params_report(LENET.graph, "json")),
+        (["params", "lenet5", "--all"], params_report(LENET.graph, every_node=True)),
+        (["passes", "lenet5"], passes_report(LENET.graph).text()),
+        (["explain", "412"], explain.page("e0412").text),
+        (["expand", "lenet5", "--flat"], expand("lenet5", flat=True).text),
+        (["fmt", str(spec), "--diff"], file.difference()),
+    ):
+        result = CliRunner().invoke(main, args)
+        assert (result.exit_code, result.stdout) == (0, text), args
+    file.write()
+    assert spec.read_text() == file.after == "input: 3x8x8\nnet: [relu]\n"

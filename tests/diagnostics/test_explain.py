@@ -192,5 +192,5 @@ def test_an_unknown_code_is_wrong_usage(word: str, help: str) -> None:
 
 
 def test_no_page_is_read_to_say_that_there_is_none() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ArchError, match="E0001"):
         explain.page("../__init__")

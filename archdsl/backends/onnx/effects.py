@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from archdsl.analysis.count import count
 from archdsl.backends.onnx.plan import plan
+from archdsl.diagnostics.arguments import check_choice
 from archdsl.graph import Graph
 from archdsl.passes.optimise import PASSES
+from archdsl.report.grid import grid
+from archdsl.report.table import Style
+
+FORMATS = ("table", "json", "markdown")
+_TITLES = ("pass", "nodes", "ONNX nodes", "bytes", "MACs")
 
 
 class Effect(NamedTuple):
@@ -22,6 +31,40 @@ class Effect(NamedTuple):
     nbytes: int
     macs: int
     changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassesReport:
+    """What each pass does to the network `name`, in the order of the passes."""
+
+    name: str
+    effects: tuple[Effect, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The data of `archdsl passes --format json`."""
+        rows = [
+            {"pass": effect.name or None, **{k: v for k, v in effect._asdict().items() if k != "name"}}
+            for effect in self.effects
+        ]
+        return {"name": self.name, "passes": rows}
+
+    def text(self, format: str = "table", style: Style = Style()) -> str:
+        """The report as `table`, `json` or `markdown`; `style` applies to a table. Raises E0001."""
+        check_choice("format", format, FORMATS)
+        if format == "json":
+            return json.dumps(self.to_json(), indent=2) + "\n"
+        if format == "markdown":
+            lines = [f"| {' | '.join(row)} |" for row in (_TITLES, ("---", *["---:"] * 4), *_cells(self.effects))]
+            return "\n".join(lines) + "\n"
+        about = "".join(f"  {effect.name:<16} {effect.about}\n" for effect in self.effects[1:])
+        note = style.paint("quiet", "nodes: the graph's own; bytes: of the numbers, in float32; MACs: of one sample")
+        table = grid(_TITLES, _cells(self.effects), _TITLES[1:], style)
+        return f"{style.paint('name', self.name)}\n\n{table}\n{note}\n\n{about}"
+
+
+def passes_report(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> PassesReport:
+    """The report of these passes on a network."""
+    return PassesReport(graph.name, effects(graph, passes))
 
 
 def effects(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> tuple[Effect, ...]:
@@ -39,3 +82,12 @@ def effects(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> tuple[Effe
 def _effect(name: str, about: str, graph: Graph, changed: bool) -> Effect:
     planned = plan(graph)
     return Effect(name, about, len(graph.nodes), len(planned.nodes), planned.nbytes, count(graph).macs, changed)
+
+
+def _cells(effects: tuple[Effect, ...]) -> list[tuple[str, ...]]:
+    """A row for each pass, with a dash for each figure that it leaves as it is."""
+    rows = [("as written", *(f"{n:,}" for n in effects[0][2:6]))]
+    for before, after in pairwise(effects):
+        figures = zip(before[2:6], after[2:6], strict=True)
+        rows.append((after.name, *("-" if was == now else f"{now:,}" for was, now in figures)))
+    return [*rows, ("compiled", *(f"{n:,}" for n in effects[-1][2:6]))]

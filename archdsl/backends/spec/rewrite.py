@@ -4,6 +4,8 @@ same."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from archdsl.backends.spec.fields import value_layout
@@ -18,14 +20,40 @@ from archdsl.language.format.yaml_writer import Group, Layout, Leaf, listing, ma
 from archdsl.language.keys import TOP_LEVEL
 from archdsl.shapes import concrete
 from archdsl.source import Map, Scalar, Seq
-from archdsl.spec.open import Spec, document_of, from_source
+from archdsl.spec.open import Spec, document_of, from_source, open_spec
 
 _KEPT = {"archdsl", "name", "family", "doc", "paper", "preprocess", "claims", "labels"}
 """The sections that a flat spec takes over as they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExpandedSpec:
+    """The text of a spec, and the `files` that it was read from."""
+
+    text: str
+    files: tuple[str, ...]
+
+
 class Unfaithful(RuntimeError):
     """What was written means something else than what was read. The fault is archdsl's: nothing is given out."""
+
+
+def expand(
+    spec: str | Path,
+    *,
+    flat: bool = False,
+    input: str | None = None,
+    args: Mapping[str, object] | None = None,
+) -> ExpandedSpec:
+    """The long form of a SPEC: blocks and repeats kept, or `flat`, unrolled with every inferred value.
+
+    `input` and `args` override those of the spec. The text is a spec of the same network. Raises all errors of the
+    spec; E0317 for a list that cannot be unrolled.
+    """
+    opened = open_spec(spec)
+    text = (flat_text if flat else long_text)(opened, input, args or {})
+    path = opened.source.path
+    return ExpandedSpec(text, () if path is None else (str(path),))
 
 
 def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:

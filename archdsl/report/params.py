@@ -1,0 +1,58 @@
+"""The report of `archdsl params` in each of its formats."""
+
+from __future__ import annotations
+
+import json
+
+from archdsl.analysis.summary import summarize
+from archdsl.diagnostics.arguments import check_choice, check_range, conflict
+from archdsl.graph import Graph
+from archdsl.report.json import params_csv, params_json, params_markdown
+from archdsl.report.table import Share, Style, params_table
+
+FORMATS = ("table", "json", "csv", "markdown")
+SHARES: tuple[Share, ...] = ("macs", "params")
+MAX_BATCH = 2**31 - 1
+MAX_DEPTH = 64
+
+
+def params_report(
+    graph: Graph,
+    format: str = "table",
+    *,
+    batch: int = 1,
+    depth: int | None = None,
+    every_node: bool = False,
+    share: Share = "macs",
+    style: Style = Style(),
+) -> str:
+    """Layers, shapes, parameters, operations and memory of a network, as text in one of `FORMATS`.
+
+    `batch`: samples that MACs and memory are for. `depth`: levels of blocks with rows of their own, by default 1;
+    `every_node` gives each node a row instead. JSON and CSV always list every node. `share`: what the percentages of
+    a table are of. `style` applies to a table.
+
+    Raises E0001 for an unknown format or share, E0002 for a batch or depth outside its range, E0003 if `depth`,
+    `every_node` and the format exclude each other.
+    """
+    check_choice("format", format, FORMATS)
+    check_choice("share", share, SHARES)
+    check_range("batch", batch, 1, MAX_BATCH)
+    if depth is not None:
+        check_range("depth", depth, 0, MAX_DEPTH)
+        if every_node:
+            raise conflict("`all` gives every node a row: `depth` cannot be set with it")
+    if format in ("json", "csv"):
+        if every_node or depth is not None:
+            raise conflict(f"the format {format} always lists every node: leave out `all` and `depth`")
+        return params_csv(graph, batch) if format == "csv" else _as_json(graph, batch)
+    summary = summarize(graph, 1 if depth is None else depth, every_node, batch)
+    return params_markdown(summary) if format == "markdown" else params_table(summary, style, share)
+
+
+def _as_json(graph: Graph, batch: int) -> str:
+    """JSON that a person can read as well: one node a line."""
+    report = params_json(graph, batch)
+    head = json.dumps({k: v for k, v in report.items() if k != "nodes"}, indent=2)
+    nodes = ",\n    ".join(map(json.dumps, report["nodes"]))
+    return f'{head[:-2]},\n  "nodes": [\n    {nodes}\n  ]\n}}\n'
