@@ -16,7 +16,7 @@ from archdsl.graph import Graph, Node
 from archdsl.shapes import concrete
 
 
-class Field(NamedTuple):
+class ReceptiveField(NamedTuple):
     """Pixels of the input, high and wide."""
 
     height: int
@@ -34,7 +34,7 @@ _START = _Reach(1.0, 1.0)
 _ROUNDING = 1e-6
 
 
-def receptive_fields(graph: Graph) -> tuple[Field | None, ...]:
+def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
     """For each node the height and width of its receptive field; None: the whole image.
 
     None starts at a global op (gap, flatten, a gate from one) and stays. A vector input has no field: None.
@@ -42,7 +42,9 @@ def receptive_fields(graph: Graph) -> tuple[Field | None, ...]:
     known: list[tuple[_Reach, _Reach] | None] = []
     for node in graph.nodes:
         known.append(_reach(node, [known[i] for i in node.inputs]))
-    return tuple(None if pair is None else Field(*(ceil(axis.size - _ROUNDING) for axis in pair)) for pair in known)
+    return tuple(
+        None if pair is None else ReceptiveField(*(ceil(axis.size - _ROUNDING) for axis in pair)) for pair in known
+    )
 
 
 def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Reach, _Reach] | None:
@@ -60,7 +62,7 @@ def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Rea
     return axes[0], axes[1]
 
 
-def feature_field(graph: Graph) -> Field | None:
+def feature_field(graph: Graph) -> ReceptiveField | None:
     """The field of the last feature map, which a classifier pools or flattens; None: the whole image, or no map at
     all."""
     fields = receptive_fields(graph)

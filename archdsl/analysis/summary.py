@@ -7,7 +7,7 @@ from typing import NamedTuple
 from archdsl.analysis.count import NodeCount, Totals, convention, count, count_nodes
 from archdsl.analysis.memory import Peak, peak_memory
 from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, node_part, split
-from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.graph import Graph
 from archdsl.shapes import Shape
 
@@ -19,7 +19,7 @@ class Row(NamedTuple):
     shape: Shape
     params: int
     macs: int
-    field: Field | None
+    field: ReceptiveField | None
     """Receptive field of what leaves the part; None: the whole image."""
 
 
@@ -77,7 +77,9 @@ def _signatures(graph: Graph) -> Signatures:
     return signatures(graph, fields=False)
 
 
-def _row(graph: Graph, part: Part, counts: tuple[NodeCount, ...], fields: tuple[Field | None, ...], batch: int) -> Row:
+def _row(
+    graph: Graph, part: Part, counts: tuple[NodeCount, ...], fields: tuple[ReceptiveField | None, ...], batch: int
+) -> Row:
     own = counts[part.ids.start : part.ids.stop]
     return Row(
         part=part,

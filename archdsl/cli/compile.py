@@ -314,18 +314,18 @@ def _watched(weights: Weights, progress: Progress | None) -> Weights:
     """The weights, telling how far they are read."""
     if progress is None:
         return weights
-    from archdsl.backends.weights import Entry, Weights
+    from archdsl.backends.weights import TensorEntry, Weights
 
     done, told = 0, progress
 
-    def make(entry: Entry) -> Array:
+    def make(entry: TensorEntry) -> Array:
         nonlocal done
         array = entry.make()
         done += entry.nbytes
         told(done, weights.nbytes)
         return array
 
-    entries = {key: Entry(e.shape, e.dtype, partial(make, e)) for key, e in weights.entries.items()}
+    entries = {key: TensorEntry(e.shape, e.dtype, partial(make, e)) for key, e in weights.entries.items()}
     return Weights(entries, lambda: weights.source, weights.notes)
 
 

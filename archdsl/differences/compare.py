@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from archdsl.analysis.count import NodeCount, Totals, count, count_nodes
 from archdsl.analysis.memory import BYTES_PER_VALUE
 from archdsl.analysis.parts import Part, head
-from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.differences.align import Pair, Side, align, below, fields, meaning, moved, top
 from archdsl.graph import Graph, Node
 from archdsl.ops import Input
@@ -38,7 +38,7 @@ class PartCost(NamedTuple):
     params: int
     macs: int
     memory_bytes: int
-    field: Field | None
+    field: ReceptiveField | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from archdsl.analysis.parts import head
-from archdsl.analysis.receptive_field import Field
+from archdsl.analysis.receptive_field import ReceptiveField
 from archdsl.diagnostics import escape_control
 from archdsl.differences.compare import Change, Fact, GraphDifference, Mark, PartCost
 from archdsl.graph import Node
@@ -152,7 +152,7 @@ def percent(old: int, new: int) -> str:
     return f" ({100 * (new - old) / old:+.1f} %)" if old else ""
 
 
-def _field(field: Field | None) -> str:
+def _field(field: ReceptiveField | None) -> str:
     if field is None:
         return "all"
     return str(field.height) if field.height == field.width else f"{field.height} x {field.width}"

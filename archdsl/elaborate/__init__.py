@@ -12,9 +12,9 @@ from typing import Any
 
 from archdsl.diagnostics import ArchError, Diagnostic, Enough, Origin, Report, error
 from archdsl.elaborate.bound import Bound, unknown
-from archdsl.elaborate.build import SEVERAL, Builder, Restart, unread
+from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.limits import MAX_ATTEMPTS
-from archdsl.elaborate.place import Context, Frame, Member, Place
+from archdsl.elaborate.place import Context, Member, Place, VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.rules import RULES
 from archdsl.elaborate.walk import Walker
@@ -72,7 +72,7 @@ def _attempt(
     free: dict[str, Symbol],
 ) -> Graph:
     report.extend(document.problems)
-    builder = Builder(report)
+    builder = GraphBuilder(report)
     walker = Walker(document, builder, RULES)
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
@@ -92,7 +92,7 @@ def _attempt(
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
-    frame = Frame(None, {**names, "input": Member(None if several else inputs[0])})
+    frame = VisibleNames(None, {**names, "input": Member(None if several else inputs[0])})
     inside = Place(root, {})
     ctx = Context(frame, walker.file_env)
     last = walker.node(document.net, inside, SEVERAL if several else inputs[0], ctx)
@@ -117,7 +117,7 @@ def _attempt(
 
 
 def _add_input(
-    builder: Builder,
+    builder: GraphBuilder,
     decl: InputDecl,
     env: Env,
     root: Scope,
@@ -161,7 +161,9 @@ def _doubted(decl: InputDecl, shape: Shape) -> Diagnostic | None:
     )
 
 
-def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None, report: Report) -> dict[str, int]:
+def _outputs(
+    document: Document, walker: Walker, frame: VisibleNames, last: int | None, report: Report
+) -> dict[str, int]:
     if document.outputs is not None:
         out: dict[str, int] = {}
         for name, ref in document.outputs:
@@ -181,7 +183,7 @@ def _outputs(document: Document, walker: Walker, frame: Frame, last: int | None,
     return {"output": last}
 
 
-def _aux(document: Document, walker: Walker, inside: Place, frame: Frame, ctx: Context) -> dict[str, AuxHead]:
+def _aux(document: Document, walker: Walker, inside: Place, frame: VisibleNames, ctx: Context) -> dict[str, AuxHead]:
     heads: dict[str, AuxHead] = {}
     walker.builder.training = True
     for decl in document.aux:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.diagnostics import ArchError, Label, Span, error
-from archdsl.elaborate.build import Builder
-from archdsl.elaborate.place import Frame
+from archdsl.elaborate.build import GraphBuilder
+from archdsl.elaborate.place import VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.graph import Node, Scope
 from archdsl.language.syntax import Ref
 from archdsl.shapes import Shape, format_shape
 
 
-def earlier(builder: Builder, name: str, span: Span, frame: Frame, scope: Scope) -> Node:
+def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, scope: Scope) -> Node:
     """The node that `again name` runs again, or the one that it runs again in turn.
 
     Raises E0410 and E0411 (no such node, or a later one), E0419 (no tensors, or several ops with tensors), E0420 (a
@@ -57,7 +57,7 @@ def _path(found: Node, name: str) -> str | None:
     return None
 
 
-def _no_single_op(builder: Builder, name: str, path: str, span: Span) -> ArchError:
+def _no_single_op(builder: GraphBuilder, name: str, path: str, span: Span) -> ArchError:
     inside = [f"`{name}{other[len(path) :]}`" for other in builder.tensors if other.startswith(f"{path}.")]
     if not inside:
         return error(

@@ -20,11 +20,11 @@ from archdsl.language.syntax import (
     BranchesSyntax,
     CallSyntax,
     DenseSyntax,
+    FieldValue,
+    NormOrAct,
     OpSyntax,
-    Part,
     ResidualSyntax,
     SyntaxNode,
-    Written,
 )
 from archdsl.ops import KINDS, Again, Fc, Split
 
@@ -36,16 +36,16 @@ LIST_ITEMS_PER_NODE = 500
 _LOOKS_AT_ALL = re.compile(r"\b(?:sum|min|max)\b|[=!]=")
 
 
-class Unknown(Exception):
+class UnknownValue(Exception):
     """A value that depends on shapes (`in`), which nothing here may need."""
 
 
 def unknown() -> Value:
     """The value of `in` while counting: nobody knows."""
-    raise Unknown
+    raise UnknownValue
 
 
-def _there(part: Part | None) -> bool:
+def _there(part: NormOrAct | None) -> bool:
     """Whether there may be a norm or an activation: none is where none is written, or `linear` or `plain`."""
     if part is None:
         return False
@@ -53,7 +53,7 @@ def _there(part: Part | None) -> bool:
     return name is None or not name.constant or name.run(_no_name) is not None
 
 
-def _values_in(written: Written) -> int:
+def _values_in(written: FieldValue) -> int:
     return 1 + sum(map(_values_in, written.items))
 
 
@@ -106,7 +106,7 @@ class Bound:
             written = [*syntax.expressions()]
             text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in written)
             looked_at = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(
-                _values_in(e) for e in written if isinstance(e, Written)
+                _values_in(e) for e in written if isinstance(e, FieldValue)
             )
             cost = (looked_at + 10 * len(syntax.sources or ())) // LIST_ITEMS_PER_NODE
             self.works[id(syntax)] = cost
@@ -146,7 +146,7 @@ class Bound:
     def _count(self, expr: Expr, env: Env) -> int:
         try:
             return max(expressions.as_whole(expr.evaluate(env), expr.span, "the count of a repeat"), 0)
-        except Unknown:
+        except UnknownValue:
             self.report.add(
                 Diagnostic(
                     "E0313",
@@ -164,7 +164,7 @@ class Bound:
             try:
                 if not truth(syntax.when.evaluate(env), syntax.when.span):
                     return 1  # to see that it is left out takes a step
-            except (Unknown, ArchError):
+            except (UnknownValue, ArchError):
                 pass
         if isinstance(syntax, OpSyntax):
             return self._op(syntax, env) + self._work(syntax)
@@ -197,7 +197,7 @@ class Bound:
             value = LOST
             try:
                 value = env(name)
-            except (KeyError, Unknown, ArchError):
+            except (KeyError, UnknownValue, ArchError):
                 return 4  # the walk tells that there is no such block
             name = value if isinstance(value, str) else ""
         block = self.document.blocks.get(name)
@@ -245,7 +245,7 @@ class Bound:
     def _value(self, expr: Expr, env: Env) -> Value:
         try:
             return expr.evaluate(env)
-        except (Unknown, ArchError):
+        except (UnknownValue, ArchError):
             return LOST
 
     def _uses_copy(self, syntax: SyntaxNode) -> bool:

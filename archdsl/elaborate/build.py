@@ -12,7 +12,7 @@ from typing import Any
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.graph import FreeSize, Node, Scope
-from archdsl.language.syntax import Written
+from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Identity
@@ -30,7 +30,7 @@ class Restart(Exception):
 
 
 @dataclass
-class Builder:
+class GraphBuilder:
     """The nodes so far. A node that failed has no shape (None), which silences what follows from it."""
 
     report: Report
@@ -127,7 +127,7 @@ class Builder:
         path: str,
         scope: Scope,
         origin: Origin,
-        written: Mapping[str, Written] = {},
+        written: Mapping[str, FieldValue] = {},
         again: Node | None = None,
     ) -> int:
         """A new node; `written` are the fields that its text says, `again` the node whose tensors it uses."""
@@ -165,7 +165,12 @@ class Builder:
         return len(self.nodes) - 1
 
     def _infer(
-        self, op: Op, shapes: tuple[Shape, ...], inputs: Sequence[int], origin: Origin, written: Mapping[str, Written]
+        self,
+        op: Op,
+        shapes: tuple[Shape, ...],
+        inputs: Sequence[int],
+        origin: Origin,
+        written: Mapping[str, FieldValue],
     ) -> Shape | None:
         key = (id(op), shapes)
         known = self.inferred.get(key)
@@ -215,7 +220,7 @@ class Builder:
             assert isinstance(a, Dim)
             self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
 
-    def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, Written]) -> None:
+    def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, FieldValue]) -> None:
         """Reports a broken rule: at the field to blame if it was written, with both ends of a shape conflict."""
         span = written[e.field].span if e.field and e.field in written else origin.span
         labels: list[Label] = []
@@ -309,7 +314,7 @@ def chain_notes(call: CallSite | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def unread(builder: Builder, keep: set[int]) -> list[Diagnostic]:
+def unread(builder: GraphBuilder, keep: set[int]) -> list[Diagnostic]:
     """Warnings for nodes with parameters or a name that nothing reads."""
     read = {i for node in builder.nodes for i in node.inputs} | keep
     return [

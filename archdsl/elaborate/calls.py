@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import CallSite, Label, did_you_mean, error
 from archdsl.elaborate.op_nodes import op
-from archdsl.elaborate.place import Context, Frame, Member, Place
+from archdsl.elaborate.place import Context, Member, Place, VisibleNames
 from archdsl.elaborate.walk import Walker
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import meant
-from archdsl.language.syntax import BrokenSyntax, CallSyntax, OpSyntax, Written
+from archdsl.language.syntax import BrokenSyntax, CallSyntax, FieldValue, OpSyntax
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 
@@ -64,7 +64,7 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
 
 def _kind_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
     """An argument that names a kind, used as a node: `act`, `pool(2)`."""
-    fields: dict[str, Written] = {}
+    fields: dict[str, FieldValue] = {}
     positional = list(op.positional)
     for arg in syntax.call.args:
         name = arg.name or (positional.pop(0) if positional and not arg.star else None)
@@ -77,11 +77,11 @@ def _kind_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
                 arg.span,
                 help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help,
             )
-        fields[name] = Written(arg.value.span, arg.value)
+        fields[name] = FieldValue(arg.value.span, arg.value)
     return OpSyntax(span=syntax.span, op=op, fields=fields)
 
 
-def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> Frame:
+def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> VisibleNames:
     wanted = max(len(block.inputs), 1)
     if len(inputs) != wanted:
         names = ", ".join(block.inputs) or "one tensor"
@@ -93,7 +93,7 @@ def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> Fra
             help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`",
         )
     given = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
-    return Frame(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
+    return VisibleNames(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
 
 
 def _bind(walker: Walker, syntax: CallSyntax, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:

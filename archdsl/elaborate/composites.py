@@ -8,7 +8,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, er
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
 from archdsl.elaborate.op_nodes import slices
-from archdsl.elaborate.place import Context, Counter, Frame, Place
+from archdsl.elaborate.place import Context, Counter, Place, VisibleNames
 from archdsl.elaborate.repeat import copies
 from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
@@ -19,12 +19,12 @@ from archdsl.language.syntax import (
     CallSyntax,
     DenseSyntax,
     DoSyntax,
+    FieldValue,
     Key,
     ListSyntax,
     MapSyntax,
     ResidualSyntax,
     SyntaxNode,
-    Written,
 )
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
 from archdsl.ops.base import Op
@@ -35,7 +35,7 @@ MERGES: dict[str, Op] = {op.kind: op.model_construct() for op in (Concat, Add, M
 
 def sequence(walker: Walker, syntax: ListSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
     """A list: each node reads the one before."""
-    ctx = ctx._replace(frame=Frame(ctx.frame))
+    ctx = ctx._replace(frame=VisibleNames(ctx.frame))
     counter, last = Counter(), None
     for child in syntax.items:
         given = walker.node(child, Place(inside.scope, inside.inner, None, counter), cursor, ctx)
@@ -47,7 +47,7 @@ def sequence(walker: Walker, syntax: ListSyntax, inside: Place, cursor: int, ctx
 def mapping(walker: Walker, syntax: MapSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
     """Named nodes: each reads the one before, unless it names another."""
     later = {key.text if key.name is None else key.name: child for key, child in syntax.entries}
-    ctx = ctx._replace(frame=Frame(ctx.frame, {}, later))
+    ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later))
     last = None
     for key, child in syntax.entries:
         given = walker.keyed(key, child, inside, "", cursor, ctx)
@@ -129,9 +129,9 @@ def _projection(
     walker: Walker, inside: Place, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context
 ) -> int:
     out = expressions.literal(channels, span)
-    sides = tuple(Written(span, expressions.literal(s, span)) for s in stride)
-    one = Written(span, expressions.literal(1, span))
-    fields = {"out": Written(span, out), "kernel": one, "stride": Written(span, None, sides)}
+    sides = tuple(FieldValue(span, expressions.literal(s, span)) for s in stride)
+    one = FieldValue(span, expressions.literal(1, span))
+    fields = {"out": FieldValue(span, out), "kernel": one, "stride": FieldValue(span, None, sides)}
     conv = walker.maker.projection(span, Conv, fields)
     body = MapSyntax(
         span=span, entries=((Key("downsample", "downsample", span), ListSyntax(span=span, items=(conv,))),)
@@ -253,7 +253,7 @@ def dense(walker: Walker, syntax: DenseSyntax, inside: Place, cursor: int, ctx: 
     origin = Origin(syntax.span, ctx.call)
     given: int | None = None
     for spot, env in copies(count, syntax.pattern, inside, Counter(), ctx.env):
-        new = walker.node(syntax.layer, spot, cursor, ctx._replace(env=env, frame=Frame(ctx.frame)))
+        new = walker.node(syntax.layer, spot, cursor, ctx._replace(env=env, frame=VisibleNames(ctx.frame)))
         if new is None:
             continue
         path = walker.builder.implied_path(inside.scope.path, "concat")

@@ -14,7 +14,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_me
 from archdsl.language.document import OpDefaults
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.read_nodes import words_of
-from archdsl.language.syntax import OpSyntax, Part, Written
+from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import KINDS, Conv, Deconv, DwConv
 from archdsl.ops.base import Op
@@ -28,26 +28,26 @@ class Parts(NamedTuple):
     main: Op
     norm: Op | None
     act: Op | None
-    written: Mapping[str, Written]
+    written: Mapping[str, FieldValue]
 
     def span(self, field: str, fallback: Span) -> Span:
         """Where a field is written, if it is."""
         return self.written[field].span if field in self.written else fallback
 
 
-class _Plan(NamedTuple):
+class _DefaultedOp(NamedTuple):
     """A node with its defaults laid under, the same for every copy of it."""
 
-    fields: dict[str, Written]
-    norm: Part | None
-    act: Part | None
+    fields: dict[str, FieldValue]
+    norm: NormOrAct | None
+    act: NormOrAct | None
     constant: bool
 
 
 @dataclass
 class OpMaker:
     defaults: Mapping[str, OpDefaults]
-    plans: dict[int, _Plan] = field(default_factory=dict)
+    plans: dict[int, _DefaultedOp] = field(default_factory=dict)
     made: dict[int, Parts] = field(default_factory=dict)
     ops: dict[object, Op] = field(default_factory=dict)
     """Ops by their fields: a spec says the same op many times, and making one is what takes longest."""
@@ -71,7 +71,7 @@ class OpMaker:
             self.made[id(syntax)] = made
         return made
 
-    def _plan(self, syntax: OpSyntax) -> _Plan:
+    def _plan(self, syntax: OpSyntax) -> _DefaultedOp:
         under = self.under(syntax.op)
         fields = syntax.fields
         if under.fields:
@@ -83,7 +83,7 @@ class OpMaker:
                 # The name of a kind is a name too, but a fixed one.
                 named = part.name.names - frozenset(KINDS)
                 constant = constant and not named and not any(w.names for w in part.fields.values())
-        plan = _Plan(fields, norm, act, constant)
+        plan = _DefaultedOp(fields, norm, act, constant)
         if not constant:  # a constant one is made once
             self.plans[id(syntax)] = plan
         self.keep.append(syntax)
@@ -97,7 +97,7 @@ class OpMaker:
         conv = self.defaults.get(Conv.kind, OpDefaults())
         return OpDefaults({**conv.fields, **own.fields}, own.norm or conv.norm, own.act or conv.act)
 
-    def _part(self, part: Part | None, role: str, env: Env) -> Op | None:
+    def _part(self, part: NormOrAct | None, role: str, env: Env) -> Op | None:
         if part is None:
             return None
         name = part.name.evaluate(env)
@@ -115,7 +115,7 @@ class OpMaker:
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
         return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
 
-    def _make(self, op: type[Op], values: Mapping[str, Value], fields: Mapping[str, Written], span: Span) -> Op:
+    def _make(self, op: type[Op], values: Mapping[str, Value], fields: Mapping[str, FieldValue], span: Span) -> Op:
         data = {name: _number(value, fields.get(name)) for name, value in values.items()}
         key = (op, tuple((name, _mark(value)) for name, value in data.items()))
         made = self.ops.get(key)
@@ -123,11 +123,13 @@ class OpMaker:
             made = self.ops[key] = make(op, data, fields, span)
         return made
 
-    def projection(self, span: Span, op: type[Op], fields: dict[str, Written]) -> OpSyntax:
+    def projection(self, span: Span, op: type[Op], fields: dict[str, FieldValue]) -> OpSyntax:
         """The implied 1x1 convolution on a shortcut: the file's defaults for a conv, without activation."""
         from archdsl.language import expressions
 
-        return OpSyntax(span=span, op=op, fields=fields, act=Part(Written(span, expressions.literal(None, span))))
+        return OpSyntax(
+            span=span, op=op, fields=fields, act=NormOrAct(FieldValue(span, expressions.literal(None, span)))
+        )
 
 
 def _mark(value: Any) -> object:
@@ -135,7 +137,7 @@ def _mark(value: Any) -> object:
     return tuple(map(_mark, value)) if isinstance(value, tuple) else (type(value), value)
 
 
-def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, Written], span: Span) -> Op:
+def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue], span: Span) -> Op:
     """A validated op. Raises E0308 (a value that does not fit), E0311 (one that is missing), E0315 (not whole)."""
     if not data and not op.model_fields:
         return op.model_construct()  # nothing to validate: spares building the validator
@@ -150,7 +152,7 @@ def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, Written], s
         raise ArchError([*wrong, *([_missing(op, missing, span)] if missing else [])]) from None
 
 
-def _number(value: Value, at: Written | None) -> Any:
+def _number(value: Value, at: FieldValue | None) -> Any:
     """A computed number that came out whole is whole; a fraction is a float; `3.0` as written stays a float."""
     if isinstance(value, tuple):
         items = at.items if at is not None and at.items else ()
@@ -163,7 +165,7 @@ def _number(value: Value, at: Written | None) -> Any:
     return value
 
 
-def _evaluate(op: type[Op], name: str, written: Written, env: Env) -> Value:
+def _evaluate(op: type[Op], name: str, written: FieldValue, env: Env) -> Value:
     """The value of a field. In place of an unknown name its own words (`same`, `nearest`) may be meant, but no kind."""
     try:
         return written.evaluate(env)
@@ -193,7 +195,7 @@ def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
 
 
 def _invalid(
-    op: type[Op], name: str, items: list[Any], data: Mapping[str, Any], fields: Mapping[str, Written], span: Span
+    op: type[Op], name: str, items: list[Any], data: Mapping[str, Any], fields: Mapping[str, FieldValue], span: Span
 ) -> Diagnostic:
     info = op.model_fields.get(name)
     about = f"{name}: {info.description}" if info is not None and info.description else ""

@@ -10,7 +10,7 @@ from archdsl.elaborate.build import SEVERAL
 from archdsl.elaborate.place import Context, Member, Place, join, name_parts
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
-from archdsl.language.syntax import OpSyntax, Written
+from archdsl.language.syntax import FieldValue, OpSyntax
 from archdsl.ops import Again, Fc, Flatten, Slice
 from archdsl.ops.base import Op, OpError, divisors
 from archdsl.ops.reshape import Identity, Split
@@ -69,7 +69,7 @@ def _add_parts(
     sources: Sequence[int],
     place: Place,
     origin: Origin,
-    written: Mapping[str, Written],
+    written: Mapping[str, FieldValue],
     again: Node | None,
 ) -> int:
     """Adds the ops of one written node, each reading the one before; the first runs the tensors of `again`."""

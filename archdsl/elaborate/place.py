@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from archdsl.diagnostics import CallSite, Origin, error
-from archdsl.elaborate.build import Builder
+from archdsl.elaborate.build import GraphBuilder
 from archdsl.graph import Scope, ScopeKind
 from archdsl.language.expressions import Env
 from archdsl.language.syntax import SyntaxNode
@@ -34,10 +34,10 @@ class Member:
 
 
 @dataclass(slots=True, eq=False)
-class Frame:
+class VisibleNames:
     """The names visible in a sequence; `parent` is the sequence around it, up to the enclosing block."""
 
-    parent: Frame | None
+    parent: VisibleNames | None
     names: dict[str, Member] = field(default_factory=dict)
     later: Mapping[str, SyntaxNode] = field(default_factory=dict)
     """All nodes of the sequence by name, also those not built yet."""
@@ -52,7 +52,7 @@ class Frame:
 class Context(NamedTuple):
     """What a node is elaborated with: names, values, and the block calls around it."""
 
-    frame: Frame
+    frame: VisibleNames
     env: Env
     call: CallSite | None = None
     active: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ def nest(names: dict[str, Member], name: str, member: Member) -> None:
 class Scopes:
     """Opens and closes scopes of a graph in the making."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: GraphBuilder) -> None:
         self.builder = builder
 
     def open(self, place: Place, kind: ScopeKind, origin: Origin, doc: str = "") -> Place:
@@ -218,7 +218,7 @@ def name_parts(
 
 
 def _siblings(
-    parts: Sequence[Op], place: Place, builder: Builder, origin: Origin, here: Place
+    parts: Sequence[Op], place: Place, builder: GraphBuilder, origin: Origin, here: Place
 ) -> list[tuple[str, Place]]:
     """`conv1` and `bn1` beside each other."""
     key = place.key or ""
@@ -242,6 +242,6 @@ def _siblings(
     return names
 
 
-def _leaf(path: str, builder: Builder, origin: Origin) -> str:
+def _leaf(path: str, builder: GraphBuilder, origin: Origin) -> str:
     builder.claim_path(path, origin.span, origin)
     return path

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from archdsl.diagnostics import ArchError, closest, did_you_mean, error
-from archdsl.elaborate.build import Builder
-from archdsl.elaborate.place import Frame, Member
+from archdsl.elaborate.build import GraphBuilder
+from archdsl.elaborate.place import Member, VisibleNames
 from archdsl.language.syntax import Ref
 
 
-def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:
+def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
     """The node that a reference names. Raises E0410 (unknown), E0411 (built later), E0421 (gives several)."""
     member: Member | None = None
-    at_frame: Frame | None = frame
+    at_frame: VisibleNames | None = frame
     while at_frame is not None and member is None:
         member = at_frame.names.get(ref.parts[0])
         at_frame = at_frame.parent
@@ -42,11 +42,11 @@ def resolve(builder: Builder, ref: Ref, frame: Frame) -> int:
     return member.value
 
 
-def _unknown(ref: Ref, frame: Frame) -> ArchError:
+def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
     name = ref.parts[0]
     visible: list[str] = []
     block = ""
-    at_frame: Frame | None = frame
+    at_frame: VisibleNames | None = frame
     while at_frame is not None:
         if name in at_frame.left_out:
             return error(
@@ -71,15 +71,15 @@ def _unknown(ref: Ref, frame: Frame) -> ArchError:
     return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
 
 
-def _holding(ref: Ref, frame: Frame) -> Frame | None:
+def _holding(ref: Ref, frame: VisibleNames) -> VisibleNames | None:
     """The sequence in which a dotted key says just what the reference says."""
-    at_frame: Frame | None = frame
+    at_frame: VisibleNames | None = frame
     while at_frame is not None and ref.text not in at_frame.later:
         at_frame = at_frame.parent
     return at_frame
 
 
-def _later(ref: Ref, name: str, frame: Frame) -> ArchError:
+def _later(ref: Ref, name: str, frame: VisibleNames) -> ArchError:
     """A reference to a node that is not built yet: the node itself, one that reads it, or just a later one."""
     if name == frame.current:
         return error("E0411", f"`{name}` cannot read itself", ref.span, help="name an earlier node")
@@ -99,7 +99,7 @@ def _later(ref: Ref, name: str, frame: Frame) -> ArchError:
     )
 
 
-def _way(name: str, frame: Frame) -> list[str]:
+def _way(name: str, frame: VisibleNames) -> list[str]:
     """The nodes read, each by the one before it, from `name` to the one being built; empty if there is no such way."""
     came_from = {name: ""}
     queue = [name]

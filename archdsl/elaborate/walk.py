@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, Origin, error
-from archdsl.elaborate.build import SEVERAL, Builder, chain_notes
+from archdsl.elaborate.build import SEVERAL, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
 from archdsl.elaborate.make import OpMaker
 from archdsl.elaborate.place import Context, Counter, Member, Place, Scopes, drop_if_empty, nest
@@ -33,7 +33,7 @@ class Walker:
     """Expands syntax nodes into nodes, each by the rule of its class in the table `rules`."""
 
     document: Document
-    builder: Builder
+    builder: GraphBuilder
     rules: Mapping[type[SyntaxNode], Rule]
     file_env: Env = field(default_factory=lambda: Env({}))
     incoming: Shape | str | None = None

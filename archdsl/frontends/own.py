@@ -18,7 +18,7 @@ from archdsl.backends.onnx.records import Constant, Derived, Stored
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.evaluate import evaluate, gain_and_shift
-from archdsl.backends.weights.tensors import Entry
+from archdsl.backends.weights.tensors import TensorEntry
 from archdsl.diagnostics import Diagnostic, Source, error
 from archdsl.elaborate import elaborate
 from archdsl.frontends.onnx_model import Array, Model
@@ -77,7 +77,7 @@ def _weights(model: Model, graph: Graph, passes: list[str], source: str, help: s
     return Weights(_entries(graph, found, help), source, notes)
 
 
-def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, Entry]:
+def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, TensorEntry]:
     """What was found for each tensor of the graph. What only training needs is started, as everywhere. E0845 helps with
     `help`."""
     from archdsl.backends.weights.initial import start
@@ -86,7 +86,7 @@ def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, E
     for key, param, node in graph.tensors:
         array = found.get(key)
         if array is not None and array.size == param.numel:
-            entries[key] = Entry(param.shape, param.dtype, partial(np.reshape, array, param.shape))
+            entries[key] = TensorEntry(param.shape, param.dtype, partial(np.reshape, array, param.shape))
         elif param.dtype == "int64" or node.training or param.init.how == "data":
             entries[key] = start(key, param, 0)
         else:

@@ -14,15 +14,15 @@ import numpy as np
 from archdsl.backends.spec.flat import flat
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
-from archdsl.backends.weights.tensors import Entry
+from archdsl.backends.weights.tensors import TensorEntry
 from archdsl.diagnostics import ArchError, Origin, Report, Source, Span, error
 from archdsl.elaborate import elaborate
-from archdsl.elaborate.build import Builder
+from archdsl.elaborate.build import GraphBuilder
 from archdsl.frontends.arrange import NAMINGS, Placed, Tangled, arrange, filled
 from archdsl.frontends.onnx_model import Array, Model
 from archdsl.frontends.steps import recognise
 from archdsl.graph import Graph, Node, Scope
-from archdsl.language.format.yaml_writer import Group, Leaf, mapping, write
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, mapping, write
 from archdsl.language.names import is_key
 from archdsl.ops import Input
 from archdsl.shapes import Shape, concrete
@@ -96,7 +96,7 @@ class _Maker:
     def __init__(self, name: str, sharing: bool) -> None:
         self.name, self.sharing = name, sharing
         self.source = Source(name, "")
-        self.builder = Builder(Report())
+        self.builder = GraphBuilder(Report())
         self.root = Scope("", None, "net", self.origin())
         self.scopes: dict[tuple[str, ...], Scope] = {(): self.root}
         self.node_of: dict[str, int] = {}
@@ -187,13 +187,13 @@ def _word(value: str, number: int) -> str:
 
 def _text(graph: Graph) -> str:
     made = flat(graph, inferred=False)
-    root = Group()
-    root.put("name", Leaf(graph.name))
-    shapes = {graph.nodes[i].path: Leaf("x".join(map(str, concrete(graph.nodes[i].shape)))) for i in graph.inputs}
+    root = YamlGroup()
+    root.put("name", YamlLeaf(graph.name))
+    shapes = {graph.nodes[i].path: YamlLeaf("x".join(map(str, concrete(graph.nodes[i].shape)))) for i in graph.inputs}
     root.put("input", next(iter(shapes.values())) if len(shapes) == 1 else mapping(shapes, flow=True))
     root.put("net", made.net)
     if made.outputs:
-        root.put("outputs", mapping({name: Leaf(reference) for name, reference in made.outputs.items()}, flow=True))
+        root.put("outputs", mapping({name: YamlLeaf(reference) for name, reference in made.outputs.items()}, flow=True))
     return formatted(Source(f"{graph.name}.yaml", write(root)))
 
 
@@ -215,7 +215,7 @@ def _weights(tensors: Mapping[str, Array], graph: Graph, again: Graph, source: s
     entries = {}
     for mine, other in zip(graph.tensors, again.tensors, strict=True):
         array = tensors[mine.key]
-        entries[other.key] = Entry(
+        entries[other.key] = TensorEntry(
             array.shape, mine.param.dtype, partial(np.asarray, array, mine.param.dtype, order="C")
         )
     return Weights(entries, source)

@@ -12,7 +12,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, So
 from archdsl.language.expressions import Env, Expr, Value, show
 from archdsl.language.forms import Paper, Preprocess
 from archdsl.language.read_nodes import written
-from archdsl.language.syntax import Part, Ref, SyntaxNode, Written
+from archdsl.language.syntax import FieldValue, NormOrAct, Ref, SyntaxNode
 from archdsl.language.validate import frozen
 from archdsl.ops import KINDS
 from archdsl.source import Map, Scalar, Seq, Tree
@@ -33,7 +33,7 @@ class InputDecl(NamedTuple):
 
 class ArgDecl(NamedTuple):
     name: str
-    default: Written
+    default: FieldValue
     type: str | None
     least: float | None
     most: float | None
@@ -57,9 +57,9 @@ class Block(NamedTuple):
 class OpDefaults(NamedTuple):
     """What is written behind a kind under `defaults`."""
 
-    fields: Mapping[str, Written] = MappingProxyType({})
-    norm: Part | None = None
-    act: Part | None = None
+    fields: Mapping[str, FieldValue] = MappingProxyType({})
+    norm: NormOrAct | None = None
+    act: NormOrAct | None = None
 
 
 class AuxDecl(NamedTuple):

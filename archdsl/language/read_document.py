@@ -43,7 +43,7 @@ def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
     wrong with single nodes goes to `problems`, so that elaboration can add to it."""
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
-    builder = _Builder(tree, source, Report())
+    builder = _DocumentBuilder(tree, source, Report())
     with collector_paused():
         try:
             return builder.build(name, own)
@@ -53,7 +53,7 @@ def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
             ) from None
 
 
-class _Builder:
+class _DocumentBuilder:
     def __init__(self, tree: Map, source: Source, report: Report) -> None:
         self.tree, self.source, self.report = tree, source, report
         self.faults = Report()

@@ -26,15 +26,15 @@ from archdsl.language.syntax import (
     CallSyntax,
     DenseSyntax,
     DoSyntax,
+    FieldValue,
     Key,
     ListSyntax,
     MapSyntax,
+    NormOrAct,
     OpSyntax,
-    Part,
     Ref,
     ResidualSyntax,
     SyntaxNode,
-    Written,
 )
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
@@ -45,15 +45,15 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-def written(tree: Tree, words: frozenset[str] = frozenset()) -> Written:
+def written(tree: Tree, words: frozenset[str] = frozenset()) -> FieldValue:
     """A field's value. Raises E0202 for a mapping, E0303 for a faulty expression."""
     if isinstance(tree, Map):
         raise error("E0202", "a number, word, list or expression is expected here, not a mapping", tree.span)
     if isinstance(tree, Seq):
-        return Written(tree.span, None, tuple(written(one, words) for one in tree.items))
+        return FieldValue(tree.span, None, tuple(written(one, words) for one in tree.items))
     if isinstance(tree.value, str) and tree.value not in words:
-        return Written(tree.span, expressions.parse(tree))
-    return Written(tree.span, expressions.literal(tree.value, tree.span))
+        return FieldValue(tree.span, expressions.parse(tree))
+    return FieldValue(tree.span, expressions.literal(tree.value, tree.span))
 
 
 def expression(tree: Tree, what: str) -> Expr:
@@ -275,7 +275,7 @@ class Reader:
         )
 
 
-def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> dict[str, Written]:
+def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> dict[str, FieldValue]:
     """The fields of an op, parsed. Raises E0309 for a key that the op does not have."""
     out = {}
     for name, tree in fields.items():
@@ -288,7 +288,7 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
             )
         drawn = name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text
         if isinstance(tree, Scalar) and (drawn or name in op.references):
-            out[name] = Written(tree.span, expressions.literal(tree.text, tree.span))
+            out[name] = FieldValue(tree.span, expressions.literal(tree.text, tree.span))
         else:
             out[name] = written(tree, words_of(op, name))
     return out
@@ -297,13 +297,13 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
 _ROLES = {"norm": "norm", "act": "activation"}
 
 
-def part(tree: Map, role: str) -> Part | None:
+def part(tree: Map, role: str) -> NormOrAct | None:
     """`norm: bn`, `act: none`, or `act: {op: leaky_relu, slope: 0.1}`."""
     value = tree.get(role)
     if value is None:
         return None
     if not isinstance(value, Map):
-        return Part(written(value))
+        return NormOrAct(written(value))
     name = value.get("op")
     if not isinstance(name, Scalar) or name.value not in KINDS or KINDS[str(name.value)].role != role:
         known = [k for k, o in KINDS.items() if o.role == role]
@@ -312,7 +312,7 @@ def part(tree: Map, role: str) -> Part | None:
         raise error("E0301", f"`{name.text[:60]}` is no {_ROLES[role]}", name.span, help=did_you_mean(name.text, known))
     op = KINDS[str(name.value)]
     rest = {k: e.value for k, e in value.entries.items() if k != "op"}
-    return Part(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
+    return NormOrAct(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
 
 
 def references(tree: Tree) -> tuple[Ref, ...]:

@@ -8,16 +8,16 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from archdsl.diagnostics import Span
-from archdsl.language.expressions import Call, Env, Expr, Value
+from archdsl.language.expressions import BlockCall, Env, Expr, Value
 from archdsl.ops.base import Op
 
 
-class Written(NamedTuple):
+class FieldValue(NamedTuple):
     """A value of a field: an expression, or a list of values."""
 
     span: Span
     expr: Expr | None
-    items: tuple[Written, ...] = ()
+    items: tuple[FieldValue, ...] = ()
 
     def evaluate(self, env: Env) -> Value:
         if self.expr is not None:
@@ -47,11 +47,11 @@ class Ref(NamedTuple):
         return ".".join(self.parts)
 
 
-class Part(NamedTuple):
+class NormOrAct(NamedTuple):
     """A norm or activation written on a node: an expression that names the kind (or nothing), and its fields."""
 
-    name: Written
-    fields: Mapping[str, Written] = MappingProxyType({})
+    name: FieldValue
+    fields: Mapping[str, FieldValue] = MappingProxyType({})
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -66,7 +66,7 @@ class SyntaxNode:
     then: SyntaxNode | None = None
     doc: str = ""
 
-    def expressions(self) -> Iterator[Expr | Written]:
+    def expressions(self) -> Iterator[Expr | FieldValue]:
         """Those of the node's own text, those of nested nodes not included."""
         if self.when is not None:
             yield self.when
@@ -79,13 +79,13 @@ class SyntaxNode:
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class OpSyntax(SyntaxNode):
     op: type[Op]
-    fields: dict[str, Written]
-    norm: Part | None = None
-    act: Part | None = None
+    fields: dict[str, FieldValue]
+    norm: NormOrAct | None = None
+    act: NormOrAct | None = None
     constant: bool = False
     """No field needs an environment, so the op can be built once."""
 
-    def expressions(self) -> Iterator[Expr | Written]:
+    def expressions(self) -> Iterator[Expr | FieldValue]:
         yield from SyntaxNode.expressions(self)
         yield from self.fields.values()
         for part in (self.norm, self.act):
@@ -96,9 +96,9 @@ class OpSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class CallSyntax(SyntaxNode):
-    call: Call
+    call: BlockCall
 
-    def expressions(self) -> Iterator[Expr | Written]:
+    def expressions(self) -> Iterator[Expr | FieldValue]:
         yield from SyntaxNode.expressions(self)
         for arg in self.call.args:
             yield arg.value
@@ -150,7 +150,7 @@ class ResidualSyntax(SyntaxNode):
     shortcut_span: Span | None = None
     scale: Expr | None = None
 
-    def expressions(self) -> Iterator[Expr | Written]:
+    def expressions(self) -> Iterator[Expr | FieldValue]:
         yield from SyntaxNode.expressions(self)
         if self.scale is not None:
             yield self.scale
@@ -168,7 +168,7 @@ class BranchesSyntax(SyntaxNode):
     merge: Expr | None = None
     split: Expr | None = None
 
-    def expressions(self) -> Iterator[Expr | Written]:
+    def expressions(self) -> Iterator[Expr | FieldValue]:
         yield from SyntaxNode.expressions(self)
         yield from (e for e in (self.merge, self.split) if e is not None)
 

@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 from archdsl.analysis.count import NodeCount, convention, count, count_nodes
-from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.analysis.summary import Row, Summary
 from archdsl.graph import Graph, Node
 from archdsl.report.words import kind_of, part_written
@@ -47,7 +47,7 @@ def params_json(graph: Graph, batch: int = 1) -> dict[str, Any]:
     }
 
 
-def _node(graph: Graph, node: Node, counted: NodeCount, field: Field | None, batch: int) -> dict[str, Any]:
+def _node(graph: Graph, node: Node, counted: NodeCount, field: ReceptiveField | None, batch: int) -> dict[str, Any]:
     return {
         "path": node.path,
         "op": kind_of(node),

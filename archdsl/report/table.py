@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TextIO, TypeAlias
 
-from archdsl.analysis.receptive_field import Field
+from archdsl.analysis.receptive_field import ReceptiveField
 from archdsl.analysis.summary import Row, Summary
 from archdsl.diagnostics import escape_control
 from archdsl.diagnostics.color import painted, takes_color
@@ -46,7 +46,7 @@ def style_of(stream: TextIO) -> Style:
     return Style(width, takes_color(stream), encoding.startswith("utf"))
 
 
-class _Column(NamedTuple):
+class _TableColumn(NamedTuple):
     title: str
     right: bool
     cells: tuple[str, ...]
@@ -55,7 +55,7 @@ class _Column(NamedTuple):
     def width(self) -> int:
         return max(len(self.title), max(map(len, self.cells), default=0))
 
-    def cut(self, width: int, dots: str) -> _Column:
+    def cut(self, width: int, dots: str) -> _TableColumn:
         """The column no wider than `width`, longer texts shortened in the middle of a path, at the end of an op."""
         return self._replace(cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
 
@@ -79,7 +79,7 @@ def params_table(summary: Summary, style: Style = Style(), share: Share = "macs"
 # --- cells -----------------------------------------------------------------------------------------------
 
 
-def _columns(summary: Summary, share: Share) -> list[_Column]:
+def _columns(summary: Summary, share: Share) -> list[_TableColumn]:
     totals = summary.totals
     whole = totals.macs if share == "macs" else totals.params
     rows = [_cells(summary, row, getattr(row, share), whole) for row in summary.rows]
@@ -90,7 +90,7 @@ def _columns(summary: Summary, share: Share) -> list[_Column]:
     rows += [[*_cells(summary, row, 0, 0)[:5], "", ""] for row in summary.aux_rows]
     title = "of MACs" if share == "macs" else "of params"
     titles = ("path", "op", "output", "params", "MACs", title, "receptive field")
-    return [_Column(t, n >= 2, tuple(row[n] for row in rows)) for n, t in enumerate(titles)]
+    return [_TableColumn(t, n >= 2, tuple(row[n] for row in rows)) for n, t in enumerate(titles)]
 
 
 def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
@@ -108,7 +108,7 @@ def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
     ]
 
 
-def _field(field: Field | None, rank: int) -> str:
+def _field(field: ReceptiveField | None, rank: int) -> str:
     if field is None:
         return "all"
     return str(field.height) if field.height == field.width else f"{field.height} x {field.width}"
@@ -130,7 +130,7 @@ def _shorten(text: str, width: int, dots: str, middle: bool) -> str:
 # --- layout ----------------------------------------------------------------------------------------------
 
 
-def _fit(columns: list[_Column], style: Style) -> list[_Column]:
+def _fit(columns: list[_TableColumn], style: Style) -> list[_TableColumn]:
     """Columns that fit the width: first the texts are cut, then the last columns left out."""
     if style.width is None:
         return columns
@@ -149,7 +149,7 @@ def _fit(columns: list[_Column], style: Style) -> list[_Column]:
         return [path.cut(wide, dots), op.cut(narrow, dots), *columns[2:]]
 
 
-def _line(columns: Sequence[_Column], cells: Sequence[str], role: Callable[[int], str], style: Style) -> str:
+def _line(columns: Sequence[_TableColumn], cells: Sequence[str], role: Callable[[int], str], style: Style) -> str:
     texts = []
     for n, (column, cell) in enumerate(zip(columns, cells, strict=True)):
         padded = cell.rjust(column.width) if column.right else cell.ljust(column.width)
@@ -157,7 +157,7 @@ def _line(columns: Sequence[_Column], cells: Sequence[str], role: Callable[[int]
     return _GAP.join(texts).rstrip()
 
 
-def _cell_role(columns: Sequence[_Column], cells: Sequence[str]) -> Callable[[int], str]:
+def _cell_role(columns: Sequence[_TableColumn], cells: Sequence[str]) -> Callable[[int], str]:
     return lambda n: "path" if n == 0 else "quiet" if cells[n] == "-" or columns[n].title == "receptive field" else ""
 
 

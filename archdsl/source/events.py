@@ -33,7 +33,7 @@ def parse(source: Source) -> Tree:
     if source.text.startswith("\ufeff"):
         source = Source(source.name, source.text[1:], source.path)
     check_text(source)
-    builder = _Builder(source)
+    builder = _TreeBuilder(source)
     try:
         with collector_paused():
             builder.read()
@@ -59,7 +59,7 @@ def collector_paused() -> Iterator[None]:
 
 
 @dataclass(slots=True, eq=False)
-class _Open:
+class _OpenNode:
     """A collection being read. `items` is None for a mapping; `height` is that of its highest child so far."""
 
     start: int
@@ -79,14 +79,14 @@ class _Anchored:
     height: int
 
 
-class _Builder:
+class _TreeBuilder:
     """Takes the events in turn. `end` is where the last thing read ended, `nodes` counts with aliases expanded."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.text = source.text
         self.root: Tree | None = None
-        self.stack: list[_Open] = []
+        self.stack: list[_OpenNode] = []
         self.anchors: dict[str, _Anchored | None] = {}  # None while the collection is open
         self.nodes = 0
         self.aliased = 0
@@ -168,7 +168,7 @@ class _Builder:
         self.end = end
         return Scalar(text, text, Span(self.source, start, end), False, offset)
 
-    def set_key(self, top: _Open, key: Scalar) -> None:
+    def set_key(self, top: _OpenNode, key: Scalar) -> None:
         text = key.text
         if text == "<<" and key.plain:
             help_ = "write the keys out; a variant, `defaults` or a block shares what is common"
@@ -182,7 +182,7 @@ class _Builder:
             )
         top.key = key
 
-    def attach(self, top: _Open | None, node: Tree) -> None:
+    def attach(self, top: _OpenNode | None, node: Tree) -> None:
         if top is None:
             self.root = node
         elif top.items is not None:
@@ -193,7 +193,7 @@ class _Builder:
             top.entries[key.text] = Entry(key, node)
             top.key = None
 
-    def check_flow(self, top: _Open, node: Scalar) -> None:
+    def check_flow(self, top: _OpenNode, node: Scalar) -> None:
         """Errors: E0113 where YAML has split something at a comma or bracket."""
         text = node.text
         if not text:
@@ -227,7 +227,7 @@ class _Builder:
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         self.end = end
-        self.stack.append(_Open(end, event.flow_style, items, event.anchor, self.nodes - 1))
+        self.stack.append(_OpenNode(end, event.flow_style, items, event.anchor, self.nodes - 1))
 
     def close(self, event: Event) -> None:
         done = self.stack.pop()

@@ -11,7 +11,7 @@ import numpy as np
 
 from archdsl.backends.onnx.plan import plan
 from archdsl.backends.onnx.records import Constant, Derived, Initializer
-from archdsl.backends.weights import Array, Entry, Weights
+from archdsl.backends.weights import Array, TensorEntry, Weights
 from archdsl.diagnostics import error
 from archdsl.graph import Graph
 
@@ -29,7 +29,7 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
     for one in plan(graph).initializers:
         if not isinstance(one, Constant):
             planned[one.key if isinstance(one, Derived) else one.name] = one
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TensorEntry] = {}
     for tensor in graph.tensors:
         shape, item = tensor.param.shape, planned.get(tensor.key)
         make: Callable[[], Array]
@@ -39,7 +39,7 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
             make = partial(_read, there[item.name], item, folder)
         else:
             return None
-        entries[tensor.key] = Entry(shape, tensor.param.dtype, make)
+        entries[tensor.key] = TensorEntry(shape, tensor.param.dtype, make)
     used = {item.name for item in plan(graph).initializers}
     return Weights(entries, source) if used == there.keys() else None
 

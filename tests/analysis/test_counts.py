@@ -9,7 +9,7 @@ import pytest
 import archdsl
 from archdsl.analysis.count import count, count_nodes, flops
 from archdsl.analysis.memory import live_values, peak_memory, storages
-from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.graph import Graph
 from archdsl.ops import (
     Add,
@@ -189,12 +189,12 @@ def test_receptive_field_of_a_chain() -> None:
     net.add(Gap())
     net.add(Flatten())
     assert receptive_fields(net.graph()) == (
-        Field(1, 1),
-        Field(7, 7),
-        Field(7, 7),
-        Field(11, 11),
-        Field(27, 27),
-        Field(27, 51),
+        ReceptiveField(1, 1),
+        ReceptiveField(7, 7),
+        ReceptiveField(7, 7),
+        ReceptiveField(11, 11),
+        ReceptiveField(27, 27),
+        ReceptiveField(27, 51),
         None,
         None,
     )
@@ -208,7 +208,7 @@ def test_merges_take_the_largest_field() -> None:
     gate = net.add(Gap(), small)
     gated = net.add(Mul(), both, net.add(Conv(out=8, kernel=(1, 1)), gate))
     fields = receptive_fields(net.graph())
-    assert fields[both] == Field(5, 3)
+    assert fields[both] == ReceptiveField(5, 3)
     assert fields[gate] is None
     assert fields[gated] is None
 
@@ -219,15 +219,15 @@ def test_upsampling_brings_neighbours_closer() -> None:
     up = net.add(Upsample(scale=(2, 2)))
     conv = net.add(Conv(out=1, kernel=(3, 3)))
     fields = receptive_fields(net.graph())
-    assert fields[up] == Field(2, 2)
-    assert fields[conv] == Field(4, 4)
+    assert fields[up] == ReceptiveField(2, 2)
+    assert fields[conv] == ReceptiveField(4, 4)
 
 
 def test_an_adaptive_pool_has_the_window_that_it_needs() -> None:
     net = Net((1, 14, 14))
     net.add(AvgPool(kernel=(7, 7), adaptive=True))
     net.add(Conv(out=1, kernel=(3, 3)))
-    assert receptive_fields(net.graph()) == (Field(1, 1), Field(2, 2), Field(6, 6))
+    assert receptive_fields(net.graph()) == (ReceptiveField(1, 1), ReceptiveField(2, 2), ReceptiveField(6, 6))
 
 
 def test_a_vector_has_no_field() -> None:
@@ -243,7 +243,7 @@ def test_passes_are_not_recursive() -> None:
     graph = net.graph()
     assert count(graph).activations == 80_000
     assert len(count_nodes(graph)) == 20_001
-    assert receptive_fields(graph)[-1] == Field(1, 1)
+    assert receptive_fields(graph)[-1] == ReceptiveField(1, 1)
 
 
 # --- independent oracles ---------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_the_library_counts_as_measured(
 def test_published_receptive_fields(name: str, path: str, pixels: int) -> None:
     """Araujo, Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", distill.pub."""
     graph = archdsl.load(name).graph
-    assert receptive_fields(graph)[graph.by_path[path].id] == Field(pixels, pixels)
+    assert receptive_fields(graph)[graph.by_path[path].id] == ReceptiveField(pixels, pixels)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet18", "resnet50", "alexnet"])

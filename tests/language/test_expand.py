@@ -14,7 +14,7 @@ from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
 from archdsl.cli import main
 from archdsl.language.format.longform import long_form, node_meaning, ordered, value_of
 from archdsl.language.format.shortform import short_form
-from archdsl.language.format.yaml_writer import Group, Leaf, flow_text, mapping
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, flow_text, mapping
 from archdsl.source import decode
 from archdsl.spec.find import library_files
 from archdsl.spec.open import Spec, from_source, open_spec
@@ -95,24 +95,24 @@ def test_a_short_string_and_its_long_form(short: str, long: str) -> None:
 )
 def test_a_long_node_in_short(long: dict[str, str], short: str | None) -> None:
     numbers = {"8", "3", "null"}
-    assert short_form(mapping({k: Leaf(v, verbatim=v in numbers) for k, v in long.items()})) == short
+    assert short_form(mapping({k: YamlLeaf(v, verbatim=v in numbers) for k, v in long.items()})) == short
 
 
 def test_what_the_short_form_cannot_say_stays_long() -> None:
-    act = mapping({"op": Leaf("leaky_relu"), "slope": Leaf("0.2", verbatim=True)})
-    assert short_form(mapping({"op": Leaf("fc"), "out": Leaf("8", verbatim=True), "act": act})) is None
-    assert short_form(mapping({"op": Leaf("relu", anchor="a")})) is None
-    group = mapping({"op": Leaf("relu")})
+    act = mapping({"op": YamlLeaf("leaky_relu"), "slope": YamlLeaf("0.2", verbatim=True)})
+    assert short_form(mapping({"op": YamlLeaf("fc"), "out": YamlLeaf("8", verbatim=True), "act": act})) is None
+    assert short_form(mapping({"op": YamlLeaf("relu", anchor="a")})) is None
+    group = mapping({"op": YamlLeaf("relu")})
     group.entries[0].beside = "# why"
     assert short_form(group) is None
 
 
 def test_a_bracketed_number_is_an_expression_and_a_bare_one_is_not() -> None:
     assert value_of("(3.0)") != value_of("3.0")
-    assert isinstance(made := value_of("(3.0)"), Leaf) and (made.text, made.verbatim) == ("(3.0)", False)
-    assert isinstance(made := value_of("(a if b else c)"), Leaf) and made.text == "a if b else c"
-    assert isinstance(made := value_of("[1, [k, 2.5]]"), Group) and flow_text(made) == "[1, [k, 2.5]]"
-    assert isinstance(value_of("[1, 2][i]"), Leaf)
+    assert isinstance(made := value_of("(3.0)"), YamlLeaf) and (made.text, made.verbatim) == ("(3.0)", False)
+    assert isinstance(made := value_of("(a if b else c)"), YamlLeaf) and made.text == "a if b else c"
+    assert isinstance(made := value_of("[1, [k, 2.5]]"), YamlGroup) and flow_text(made) == "[1, [k, 2.5]]"
+    assert isinstance(value_of("[1, 2][i]"), YamlLeaf)
 
 
 # --- whole networks ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from archdsl.backends.spec.rewrite import formatted
 from archdsl.cli import main
 from archdsl.diagnostics import Source
 from archdsl.language.format.format import format_source, same_meaning
-from archdsl.language.format.yaml_writer import WIDTH, Entry, Group, Leaf, leaf_text, plain_safe, write
+from archdsl.language.format.yaml_writer import WIDTH, YamlEntry, YamlGroup, YamlLeaf, leaf_text, plain_safe, write
 from archdsl.source import decode, parse, plain_value, read
 from archdsl.spec.find import library_files
 from tests.support.random_specs import texts
@@ -363,10 +363,10 @@ def test_every_string_is_read_back(text: str) -> None:
     if "\u2028" in text:
         return  # no spec may hold it
     for flow in (False, True):
-        leaf = Leaf(text)
-        inner = Group([Entry(leaf, Leaf("key"))], flow=flow)
+        leaf = YamlLeaf(text)
+        inner = YamlGroup([YamlEntry(leaf, YamlLeaf("key"))], flow=flow)
         try:
-            tree = parse(source(write(Group([Entry(inner, Leaf("top"))]))))
+            tree = parse(source(write(YamlGroup([YamlEntry(inner, YamlLeaf("top"))]))))
         except archdsl.ArchError as problem:
             raise AssertionError(leaf_text(leaf, flow)) from problem
         value = tree.entries["top"].value.entries["key"].value  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ import archdsl
 from archdsl import ops
 from archdsl.backends.onnx import encode
 from archdsl.backends.onnx import write as onnx_write
-from archdsl.backends.onnx.plan import Value, plan
+from archdsl.backends.onnx.plan import ValueInfo, plan
 from archdsl.backends.onnx.records import Dtype, OnnxNode
 from archdsl.backends.onnx.types import ONNX_TYPES
 from archdsl.backends.weights import initial
@@ -97,7 +97,7 @@ def test_values_and_tensors_are_as_onnx_writes_them(dtype: Dtype) -> None:
     for shape in shapes:
         value = onnx.helper.make_tensor_value_info("größe", ONNX_TYPES[dtype], shape)
         theirs = onnx.GraphProto(name="g", input=[value], output=[value, value], value_info=[value])
-        ours = Value("größe", shape, dtype)
+        ours = ValueInfo("größe", shape, dtype)
         assert encode.graph("g", (), [ours], [ours, ours], [ours]) == told(theirs)
     for outside in (None, {"location": "m.data", "offset": "4096"}):
         tensor = onnx.TensorProto(name="w", dims=(64, 3, 0, 300), data_type=ONNX_TYPES[dtype])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from archdsl.backends.onnx.plan import Value
+from archdsl.backends.onnx.plan import ValueInfo
 from archdsl.backends.onnx.protobuf import integer, message, pair, single, text
 from archdsl.backends.onnx.records import Attribute, OnnxNode
 from archdsl.backends.onnx.types import ONNX_TYPES
@@ -33,7 +33,11 @@ def model(ir: int, producer: str, version: str, about: str, opset: int, facts: M
 
 
 def graph(
-    name: str, nodes: Iterable[OnnxNode], inputs: Iterable[Value], outputs: Iterable[Value], values: Iterable[Value]
+    name: str,
+    nodes: Iterable[OnnxNode],
+    inputs: Iterable[ValueInfo],
+    outputs: Iterable[ValueInfo],
+    values: Iterable[ValueInfo],
 ) -> bytes:
     """onnx.GraphProto without its initializers."""
     return b"".join(
@@ -75,7 +79,7 @@ def _attribute(name: str, value: Attribute) -> bytes:
     return text(1, name) + content + integer(20, kind)
 
 
-def _value(value: Value) -> bytes:
+def _value(value: ValueInfo) -> bytes:
     """onnx.ValueInfoProto."""
     axes = (integer(1, axis) if isinstance(axis, int) else text(2, axis) for axis in value.shape)
     shape = b"".join(message(1, axis) for axis in axes)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from archdsl import ops
 from archdsl.backends.onnx.pools import averaging, avgpool, gap, maxpool, pad_list, subsample
-from archdsl.backends.onnx.records import Attribute, Emitter, Lowered
+from archdsl.backends.onnx.records import Attribute, Emitter, OnnxLowering
 from archdsl.graph import Node
 from archdsl.ops.base import Op
 from archdsl.shapes import Dim, Pads, Shape, at
@@ -19,7 +19,7 @@ from archdsl.shapes import Dim, Pads, Shape, at
 Lowering: TypeAlias = Callable[[Emitter, Any], None]
 
 
-def lower(node: Node, inputs: Sequence[str], output: str) -> Lowered:
+def lower(node: Node, inputs: Sequence[str], output: str) -> OnnxLowering:
     """The node as ONNX nodes that read the values `inputs` and make the value `output`."""
     emitter = Emitter(node, inputs, output)
     TABLE[type(node.op)](emitter, node.op)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from archdsl.backends.onnx.lower import lower
-from archdsl.backends.onnx.records import Constant, Dtype, Initializer, Lowered, OnnxNode, nbytes
+from archdsl.backends.onnx.records import Constant, Dtype, Initializer, OnnxLowering, OnnxNode, nbytes
 from archdsl.backends.onnx.splits import joined
 from archdsl.backends.onnx.types import Casts, Precision, cast, retyped, type_of
 from archdsl.diagnostics import Diagnostic
@@ -20,7 +20,7 @@ Axis: TypeAlias = int | str
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class ValueInfo:
     """A named tensor of the ONNX graph, batch first."""
 
     name: str
@@ -32,9 +32,9 @@ class Value:
 class Plan:
     """Everything but the numbers. `free` are the sizes that stay open; `notes` say which do not, and why."""
 
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    values: tuple[Value, ...]
+    inputs: tuple[ValueInfo, ...]
+    outputs: tuple[ValueInfo, ...]
+    values: tuple[ValueInfo, ...]
     nodes: tuple[OnnxNode, ...]
     initializers: tuple[Initializer, ...]
     free: tuple[FreeSize, ...]
@@ -54,8 +54,7 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
     are with `free_sizes`, where the network and each op's translation leave them free. In half precision (`types`)
     inputs and outputs are cast. Without `value_info` the plan tells of inner values only those that `_summands` finds.
     """
-    live = _live(graph)
-    public = _public_names(graph)
+    live, public = _live(graph), _public_names(graph)
     names = _value_names(
         graph,
         live,
@@ -65,6 +64,43 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
     nodes: list[OnnxNode] = []
     casts = Casts(nodes)
     initializers: dict[str, Initializer] = {}
+    pins = _add_nodes(graph, live, precision, names, casts, initializers)
+    _add_outputs(public, names, casts)
+    split = {names[i]: at(graph.nodes[i].shape[0]) for n in live if isinstance(n.op, Slice) for i in n.inputs}
+    nodes = joined(nodes, initializers, split)
+    free = tuple(size for size in graph.sizes if free_sizes and not size.pinned and size.name not in pins)
+    batch = "N" if all(size.name != "N" for size in free) else "batch"
+    symbols = {size.name for size in free}
+
+    def value(name: str, shape: Shape, dtype: Dtype = "float32") -> ValueInfo:
+        return ValueInfo(name, (batch, *(_axis(size, symbols) for size in shape)), dtype)
+
+    shapes = {names[node.id]: node.shape for node in live}
+    described = shapes.keys() - {*(names[i] for i in graph.inputs), *public}
+    if not value_info:
+        described &= _summands(nodes) if free else set()
+    types = casts.types
+    return Plan(
+        tuple(value(names[i], graph.nodes[i].shape) for i in graph.inputs),
+        tuple(value(name, graph.nodes[number].shape) for name, number in public.items()),
+        tuple(value(name, shape, types.get(name, "float32")) for name, shape in shapes.items() if name in described),
+        tuple(nodes),
+        tuple(initializers.values()),
+        free,
+        _pin_notes(graph, pins) if free_sizes else (),
+        precision,
+    )
+
+
+def _add_nodes(
+    graph: Graph,
+    live: Sequence[Node],
+    precision: Precision,
+    names: dict[int, str],
+    casts: Casts,
+    initializers: dict[str, Initializer],
+) -> dict[str, list[Node]]:
+    """Lowers every node, and sets the name of its value; returns the nodes that fix a free size, by its symbol."""
     constants: dict[Constant, str] = {}
     pins: dict[str, list[Node]] = {}
     for node in live:
@@ -74,43 +110,24 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
         lowered = retyped(lower(node, [casts.to(names[i], dtype) for i in node.inputs], names[node.id]), dtype)
         names[node.id] = lowered.output
         casts.types[lowered.output] = dtype
-        nodes += _sharing(lowered, initializers, constants)
+        casts.nodes += _sharing(lowered, initializers, constants)
         for symbol in lowered.pins:
             pins.setdefault(symbol, []).append(node)
+    return pins
+
+
+def _add_outputs(public: Mapping[str, int], names: Mapping[int, str], casts: Casts) -> None:
+    """Gives each output its public name and its type, float32."""
     for name, number in public.items():
         if casts.types.get(names[number], "float32") != "float32":
-            nodes.append(cast(f"output/{name}", names[number], name, "float32"))
+            casts.nodes.append(cast(f"output/{name}", names[number], name, "float32"))
         elif names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
-            nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
-    nodes = joined(
-        nodes,
-        initializers,
-        {names[i]: at(graph.nodes[i].shape[0]) for node in live if isinstance(node.op, Slice) for i in node.inputs},
-    )
-    free = tuple(size for size in graph.sizes if free_sizes and not size.pinned and size.name not in pins)
-    batch = "N" if all(size.name != "N" for size in free) else "batch"
-    symbols = {size.name for size in free}
-
-    def value(name: str, shape: Shape, dtype: Dtype = "float32") -> Value:
-        return Value(name, (batch, *(_axis(size, symbols) for size in shape)), dtype)
-
-    shapes = {names[node.id]: node.shape for node in live}
-    told = shapes.keys() - {*(names[i] for i in graph.inputs), *public}
-    if not value_info:
-        told &= _summands(nodes) if free else set()
-    return Plan(
-        tuple(value(names[i], graph.nodes[i].shape) for i in graph.inputs),
-        tuple(value(name, graph.nodes[number].shape) for name, number in public.items()),
-        tuple(value(name, shape, casts.types.get(name, "float32")) for name, shape in shapes.items() if name in told),
-        tuple(nodes),
-        tuple(initializers.values()),
-        free,
-        _pin_notes(graph, pins) if free_sizes else (),
-        precision,
-    )
+            casts.nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
 
 
-def _sharing(lowered: Lowered, initializers: dict[str, Initializer], constants: dict[Constant, str]) -> list[OnnxNode]:
+def _sharing(
+    lowered: OnnxLowering, initializers: dict[str, Initializer], constants: dict[Constant, str]
+) -> list[OnnxNode]:
     """The nodes, their initializers added to those known; constants of equal numbers are one, named by the first."""
     same: dict[str, str] = {}
     for item in lowered.initializers:

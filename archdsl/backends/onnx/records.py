@@ -72,7 +72,7 @@ def nbytes(item: Initializer) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Lowered:
+class OnnxLowering:
     """An op as ONNX says it. `output` is the name of its result: that of its input where there is nothing to do.
 
     `pins` are the symbols whose default the nodes took as a number.
@@ -145,8 +145,8 @@ class Emitter:
         self._pins[size.symbol.name] = None
         return size.default
 
-    def result(self) -> Lowered:
-        return Lowered(tuple(self._nodes), tuple(self._initializers.values()), self.output, tuple(self._pins))
+    def result(self) -> OnnxLowering:
+        return OnnxLowering(tuple(self._nodes), tuple(self._initializers.values()), self.output, tuple(self._pins))
 
     def _keep(self, item: Initializer) -> str:
         self._initializers[item.name] = item

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from archdsl.backends.onnx.records import Dtype, Lowered, OnnxNode
+from archdsl.backends.onnx.records import Dtype, OnnxLowering, OnnxNode
 from archdsl.ops.base import Op
 
 Precision: TypeAlias = Literal["fp32", "fp16", "bf16"]
@@ -27,7 +27,7 @@ def type_of(op: Op, precision: Precision) -> Dtype:
     return "float32" if op.float32 else DTYPES[precision]
 
 
-def retyped(lowered: Lowered, dtype: Dtype) -> Lowered:
+def retyped(lowered: OnnxLowering, dtype: Dtype) -> OnnxLowering:
     """The same with its numbers in the type that its values have."""
     if dtype == "float32":
         return lowered
@@ -42,11 +42,11 @@ def retyped(lowered: Lowered, dtype: Dtype) -> Lowered:
 
 
 class Casts:
-    """The types of values, and the casts between them, each made once."""
+    """The types of values, and the casts between them, each made once and added to `nodes`."""
 
     def __init__(self, nodes: list[OnnxNode]) -> None:
         self.types: dict[str, Dtype] = {}
-        self._nodes = nodes
+        self.nodes = nodes
         self._made: dict[tuple[str, Dtype], str] = {}
 
     def to(self, value: str, dtype: Dtype) -> str:
@@ -56,7 +56,7 @@ class Casts:
         found = self._made.get((value, dtype))
         if found is None:
             found = self._made[value, dtype] = f"{value}/{dtype}"
-            self._nodes.append(cast(found, value, found, dtype))
+            self.nodes.append(cast(found, value, found, dtype))
             self.types[found] = dtype
         return found
 

@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archdsl.language.format.yaml_writer import Layout, Leaf, listing
+from archdsl.language.format.yaml_writer import YamlLayout, YamlLeaf, listing
 from archdsl.ops import Op
 from archdsl.shapes import Shape
 
 
-def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[str, Layout]:
+def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[str, YamlLayout]:
     """Every field that was written, or `inferred`; those at their plain defaults (`dilation: 1`) are left out."""
     values = {**op.explicit(), **(op.resolved(inputs) if inferred else {})}
     order = type(op).model_fields
     return {name: _layout(name, values[name]) for name in order if name in values}
 
 
-def _layout(name: str, value: Any) -> Layout:
+def _layout(name: str, value: Any) -> YamlLayout:
     """`stride: 2` for both axes, `pad: 3` for all sides, but `kernel: [7, 7]`."""
     if isinstance(value, tuple) and name in ("stride", "pad", "dilation", "scale", "pixels") and len(set(value)) == 1:
         value = value[0]
     return value_layout(value)
 
 
-def value_layout(value: Any) -> Layout:
+def value_layout(value: Any) -> YamlLayout:
     """A number, word, truth or list of them."""
     if isinstance(value, tuple):
         return listing([value_layout(v) for v in value], flow=True)
     if isinstance(value, str):
-        return Leaf(value)
+        return YamlLeaf(value)
     if value is None:
-        return Leaf("none")
+        return YamlLeaf("none")
     text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return Leaf(text, verbatim=True)
+    return YamlLeaf(text, verbatim=True)

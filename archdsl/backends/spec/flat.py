@@ -14,7 +14,7 @@ from archdsl.analysis.parts import WrittenOp, written_ops
 from archdsl.backends.spec.fields import fields_of, value_layout
 from archdsl.diagnostics import ArchError, Span, error
 from archdsl.graph import Graph, Node, Scope
-from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf, listing, mapping
+from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf, listing, mapping
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.ops import Again
 
@@ -44,7 +44,7 @@ class _Element:
 
     names: tuple[str, ...]
     kind: str
-    layout: Layout
+    layout: YamlLayout
     known: _Known
 
     @property
@@ -85,8 +85,8 @@ class _Sequence:
 class Flat:
     """The sections of a flat spec. `outputs` is empty where the last node is the only one."""
 
-    net: Layout
-    aux: Group
+    net: YamlLayout
+    aux: YamlGroup
     outputs: dict[str, str]
 
 
@@ -123,14 +123,14 @@ class _Writer:
     def first(self, part: Scope | WrittenOp) -> Node:
         return self.graph.nodes[part.first] if isinstance(part, Scope) else part.flatten or part.main
 
-    def aux(self, heads: list[Scope | WrittenOp], root: _Sequence) -> Group:
-        out = Group()
+    def aux(self, heads: list[Scope | WrittenOp], root: _Sequence) -> YamlGroup:
+        out = YamlGroup()
         for part in heads:
             source = self.first(part).inputs[0]
             (name,), layout, known = self.element(part, "", source, root)
             root.names[name] = known
             weight = value_layout(self.graph.aux[name].weight)
-            out.put(name, mapping({"from": Leaf(self.reference(source, root)), "do": layout, "weight": weight}))
+            out.put(name, mapping({"from": YamlLeaf(self.reference(source, root)), "do": layout, "weight": weight}))
         return out
 
     def put(self, part: Scope | WrittenOp, path: str, into: _Sequence) -> None:
@@ -144,7 +144,7 @@ class _Writer:
 
     def element(
         self, part: Scope | WrittenOp, path: str, cursor: int, outer: _Sequence
-    ) -> tuple[tuple[str, ...], Layout, _Known]:
+    ) -> tuple[tuple[str, ...], YamlLayout, _Known]:
         """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
         if isinstance(part, Scope):
             own = _Sequence(part.path, outer, [cursor])
@@ -154,7 +154,7 @@ class _Writer:
         sources = (part.flatten or part.main).inputs
         layout = _op_layout(part, self.inferred, self.again(part.main, outer))
         if sources != (cursor,):
-            refs = [Leaf(self.reference(source, outer)) for source in sources]
+            refs = [YamlLeaf(self.reference(source, outer)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
         parts = {name: _Known(node) for name, node in part.inner(path).items()}
         return part.names(path), layout, _Known(part.nodes[-1].id, parts)
@@ -240,25 +240,25 @@ def _within(node: int, name: str, known: _Known) -> str | None:
 # --- layouts -------------------------------------------------------------------------------------------------
 
 
-def _op_layout(part: WrittenOp, inferred: bool, again: str) -> Group:
+def _op_layout(part: WrittenOp, inferred: bool, again: str) -> YamlGroup:
     """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
     main, *rest = part.nodes
-    fields = {"node": Leaf(again)} if again else fields_of(main.op, main.in_shapes, inferred)
-    out = mapping({"op": Leaf(Again.kind if again else main.op.kind), **fields}, flow=True)
+    fields = {"node": YamlLeaf(again)} if again else fields_of(main.op, main.in_shapes, inferred)
+    out = mapping({"op": YamlLeaf(Again.kind if again else main.op.kind), **fields}, flow=True)
     for node in rest:
         fields = fields_of(node.op, node.in_shapes, inferred)
-        kind = Leaf(node.op.kind)
+        kind = YamlLeaf(node.op.kind)
         out.put(node.op.role, mapping({"op": kind, **fields}, flow=True) if fields else kind)
     return out
 
 
-def _assembled(sequence: _Sequence) -> Layout:
+def _assembled(sequence: _Sequence) -> YamlLayout:
     """A list where all is numbered; else a mapping, in which a list without a name holds what is numbered."""
     elements, aliases = sequence.elements, sequence.aliases
     if not aliases and all(e.numbered for e in elements):
         return listing([e.layout for e in elements])
-    out, kinds = Group(), Counter[str]()
-    items: Group | None = None
+    out, kinds = YamlGroup(), Counter[str]()
+    items: YamlGroup | None = None
     for k, element in enumerate(elements):
         if k in aliases:
             out.put(aliases[k], _alias())
@@ -271,14 +271,14 @@ def _assembled(sequence: _Sequence) -> Layout:
             items = listing([])
             out.put("_items", items)
         assert items is not None
-        items.entries.append(Entry(element.layout))
+        items.entries.append(YamlEntry(element.layout))
     if len(elements) in aliases:
         out.put(aliases[len(elements)], _alias())
     return out
 
 
-def _alias() -> Group:
-    return mapping({"_": mapping({"op": Leaf("identity")}, flow=True)}, flow=True)
+def _alias() -> YamlGroup:
+    return mapping({"_": mapping({"op": YamlLeaf("identity")}, flow=True)}, flow=True)
 
 
 def _key(element: _Element, kinds: Counter[str]) -> str:

@@ -16,7 +16,7 @@ from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
 from archdsl.language.format.expand import layout_of, long_layout, rename
 from archdsl.language.format.format import format_source, same_meaning
-from archdsl.language.format.yaml_writer import Group, Layout, Leaf, listing, mapping, write
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, listing, mapping, write
 from archdsl.language.keys import TOP_LEVEL
 from archdsl.shapes import concrete
 from archdsl.source import Map, Scalar, Seq
@@ -73,7 +73,7 @@ def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
     _head(root, document, bool(args))
     declared = root.get("args")
     for name, value in args.items():
-        assert isinstance(declared, Group)
+        assert isinstance(declared, YamlGroup)
         _set_default(declared, name, _value(value))
     return write(root)
 
@@ -92,16 +92,16 @@ def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
     """
     document, graph = _network(spec, input, args)
     made = flat(graph)
-    root = Group([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
+    root = YamlGroup([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
     _head(root, document, bool(args))
     root.put("input", _inputs(document, graph))
     if document.naming != "nested":
-        root.put("defaults", mapping({"naming": Leaf(document.naming)}, flow=True))
+        root.put("defaults", mapping({"naming": YamlLeaf(document.naming)}, flow=True))
     root.put("net", made.net)
     if made.aux.entries:
         root.put("aux", made.aux)
     if made.outputs:
-        root.put("outputs", mapping({name: Leaf(reference) for name, reference in made.outputs.items()}, flow=True))
+        root.put("outputs", mapping({name: YamlLeaf(reference) for name, reference in made.outputs.items()}, flow=True))
     root.entries.sort(key=lambda e: TOP_LEVEL.index(e.key.text) if e.key else 0)
     text = write(root)
     _hold(graph, _read(text, document), _flat_row)
@@ -177,40 +177,40 @@ def _hold(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
 # --- sections ----------------------------------------------------------------------------------------------
 
 
-def _head(root: Group, document: Document, overridden: bool) -> None:
+def _head(root: YamlGroup, document: Document, overridden: bool) -> None:
     """What a text needs that stands alone: its name, and its labels; claims are for the default arguments."""
     if "name" in root.keys or document.name != document.own or document.source.path is not None:
         rename(root, document.name)
     if overridden:
         root.drop("claims")
     if document.labels is not None:
-        root.put("labels", listing([Leaf(label) for label in document.labels], flow=True))
+        root.put("labels", listing([YamlLeaf(label) for label in document.labels], flow=True))
 
 
-def _set_default(declared: Group, name: str, value: Layout) -> None:
+def _set_default(declared: YamlGroup, name: str, value: YamlLayout) -> None:
     old = declared.get(name)
-    if isinstance(old, Group) and old.mapping:
+    if isinstance(old, YamlGroup) and old.mapping:
         old.put("default", value)
     else:
         declared.put(name, value)
 
 
-def _value(value: Any) -> Layout:
+def _value(value: Any) -> YamlLayout:
     """An argument's value: a located tree of the command line, or one of Python's."""
     if isinstance(value, (Scalar, Seq, Map)):
         return layout_of(value)
     return value_layout(tuple(value) if isinstance(value, list) else value)
 
 
-def _inputs(document: Document, graph: Graph) -> Layout:
-    layouts: list[Layout] = []
+def _inputs(document: Document, graph: Graph) -> YamlLayout:
+    layouts: list[YamlLayout] = []
     for decl, node in zip(document.inputs, graph.inputs, strict=True):
         numbers = concrete(graph.nodes[node].shape)
         if any(size.symbol for size in decl.sizes):
             names = [f"{size.symbol}={n}" if size.symbol else n for size, n in zip(decl.sizes, numbers, strict=True)]
             layouts.append(value_layout(tuple(names)))
         else:
-            layouts.append(Leaf("x".join(map(str, numbers)), verbatim=len(numbers) == 1))
+            layouts.append(YamlLeaf("x".join(map(str, numbers)), verbatim=len(numbers) == 1))
     if len(layouts) == 1 and document.inputs[0].name is None:
         return layouts[0]
     return mapping({str(decl.name): layout for decl, layout in zip(document.inputs, layouts, strict=True)}, flow=True)

@@ -14,6 +14,6 @@ from archdsl.backends.weights.fit import fit
 from archdsl.backends.weights.initial import initial
 from archdsl.backends.weights.read import load
 from archdsl.backends.weights.safetensors import save
-from archdsl.backends.weights.tensors import Array, Entry, Weights, given
+from archdsl.backends.weights.tensors import Array, TensorEntry, Weights, given
 
-__all__ = ["Array", "Entry", "Weights", "fit", "folded", "given", "initial", "load", "save"]
+__all__ = ["Array", "TensorEntry", "Weights", "fit", "folded", "given", "initial", "load", "save"]

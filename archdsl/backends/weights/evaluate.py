@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from archdsl.backends.weights.tensors import Array, Entry, Weights
+from archdsl.backends.weights.tensors import Array, TensorEntry, Weights
 from archdsl.graph import Graph
 from archdsl.graph_recipes import ChannelMap, Folded
 
@@ -28,7 +28,7 @@ def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
             if recipe is None
             else partial(evaluate, recipe, weights, tensor.param.shape)
         )
-        entries[tensor.key] = Entry(tensor.param.shape, tensor.param.dtype, make)
+        entries[tensor.key] = TensorEntry(tensor.param.shape, tensor.param.dtype, make)
     notes = weights.notes if isinstance(weights, Weights) else ()
     return Weights(entries, lambda: str(getattr(weights, "source", "given")), notes)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from archdsl.backends.weights.initial import start
-from archdsl.backends.weights.tensors import Entry, Weights, given
+from archdsl.backends.weights.tensors import TensorEntry, Weights, given
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
 from archdsl.shapes import format_shape
@@ -27,9 +27,9 @@ _OLD_DENSENET = re.compile(r"\b(norm|relu|conv)\.(\d+)\.")
 class _Match:
     """What was found for the graph's tensors, and what was not."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, TensorEntry] = field(default_factory=dict)
     missing: list[Tensor] = field(default_factory=list)
-    misshaped: list[tuple[Tensor, Entry]] = field(default_factory=list)
+    misshaped: list[tuple[Tensor, TensorEntry]] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
 
@@ -81,10 +81,10 @@ def _fresh_keys(graph: Graph, patterns: Iterable[str]) -> set[str]:
     return fresh
 
 
-def _renamed(entries: Mapping[str, Entry], graph: Graph) -> tuple[Mapping[str, Entry], int]:
+def _renamed(entries: Mapping[str, TensorEntry], graph: Graph) -> tuple[Mapping[str, TensorEntry], int]:
     """torchvision's DenseNet checkpoints say `norm.1.weight` where every network since says `norm1.weight`."""
     known = {tensor.key for tensor in graph.tensors}
-    out: dict[str, Entry] = {}
+    out: dict[str, TensorEntry] = {}
     count = 0
     for key, entry in entries.items():
         name = key
@@ -96,7 +96,7 @@ def _renamed(entries: Mapping[str, Entry], graph: Graph) -> tuple[Mapping[str, E
     return (out, count) if count else (entries, 0)
 
 
-def _match(entries: Mapping[str, Entry], graph: Graph, fresh: Collection[str], seed: int) -> _Match:
+def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[str], seed: int) -> _Match:
     match = _Match()
     for tensor in graph.tensors:
         key, param = tensor.key, tensor.param
@@ -123,7 +123,7 @@ def _match(entries: Mapping[str, Entry], graph: Graph, fresh: Collection[str], s
 # --- what is said ----------------------------------------------------------------------------------------
 
 
-def _misfit(graph: Graph, entries: Mapping[str, Entry], match: _Match) -> ArchError:
+def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match) -> ArchError:
     counts = (
         (len(match.missing), "missing"),
         (len(match.unexpected), "unexpected"),
@@ -138,7 +138,7 @@ def _misfit(graph: Graph, entries: Mapping[str, Entry], match: _Match) -> ArchEr
     return error("E0603", f"the weights do not fit `{graph.name}`: {told}", notes=notes, help=_advice(match))
 
 
-def _rows(entries: Mapping[str, Entry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
+def _rows(entries: Mapping[str, TensorEntry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
     """The first rows, and how many tensors they tell of: a missing one may be paired with an unexpected one."""
     rows, pairs = [], 0
     for tensor, entry in match.misshaped[:SHOWN]:
@@ -156,7 +156,7 @@ def _rows(entries: Mapping[str, Entry], match: _Match) -> tuple[list[tuple[str, 
     return rows, len(rows) + pairs
 
 
-def _likeness(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str, Entry]) -> str:
+def _likeness(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str, TensorEntry]) -> str:
     """The unexpected name that was probably meant: of the same shape if there is one."""
     names = [key for key in left if entries[key].shape == tensor.param.shape][:500] or list(left)[:500]
     found = difflib.get_close_matches(tensor.key, names, n=1, cutoff=0.5)
@@ -187,12 +187,12 @@ def _note(message: str) -> Diagnostic:
 
 
 def _with_oddities(
-    notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], entries: Mapping[str, Entry]
+    notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], entries: Mapping[str, TensorEntry]
 ) -> tuple[Diagnostic, ...]:
     return (*notes, *(note for tensor in tensors for note in _oddities(tensor, entries[tensor.key])))
 
 
-def _oddities(tensor: Tensor, entry: Entry) -> list[Diagnostic]:
+def _oddities(tensor: Tensor, entry: TensorEntry) -> list[Diagnostic]:
     """Numbers that no training leaves behind. Of most tensors the sum says that there are none; else the least and the
     largest number do. Neither needs memory."""
     if entry.dtype != "float32" or not entry.nbytes:

@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from archdsl.backends.weights.tensors import Array, Entry, Weights
+from archdsl.backends.weights.tensors import Array, TensorEntry, Weights
 from archdsl.graph import Graph
 from archdsl.ops.base import Param
 
@@ -26,9 +26,9 @@ def initial(graph: Graph, seed: int = 0) -> Weights:
     return Weights(entries, f"random, seed {seed}")
 
 
-def start(key: str, param: Param, seed: int) -> Entry:
+def start(key: str, param: Param, seed: int) -> TensorEntry:
     """The first numbers of one tensor."""
-    return Entry(param.shape, param.dtype, partial(_draw, key, param, seed))
+    return TensorEntry(param.shape, param.dtype, partial(_draw, key, param, seed))
 
 
 def _draw(key: str, param: Param, seed: int) -> Array:

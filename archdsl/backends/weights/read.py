@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.backends.weights import safetensors
 from archdsl.backends.weights.safetensors import Broken
-from archdsl.backends.weights.tensors import Array, Entry, Weights
+from archdsl.backends.weights.tensors import Array, TensorEntry, Weights
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.files.atomic import sha256
 from archdsl.packages import install_command
@@ -75,7 +75,7 @@ def _unreadable(file: Path, failure: OSError | ValueError) -> ArchError:
     return error("E0607", f"cannot read the weights `{str(file)[-120:]}`: {why[:1].lower() + why[1:]}", status=2)
 
 
-def _without_prefix(entries: dict[str, Entry], notes: list[Diagnostic]) -> dict[str, Entry]:
+def _without_prefix(entries: dict[str, TensorEntry], notes: list[Diagnostic]) -> dict[str, TensorEntry]:
     for prefix in PREFIXES:
         if all(key.startswith(prefix) and key != prefix for key in entries):
             notes.append(_note(f"every name began with `{prefix}`: left off"))
@@ -90,7 +90,7 @@ def _note(message: str) -> Diagnostic:
 # --- torch ------------------------------------------------------------------------------------------------
 
 
-def _read_torch(file: Path, notes: list[Diagnostic]) -> dict[str, Entry]:
+def _read_torch(file: Path, notes: list[Diagnostic]) -> dict[str, TensorEntry]:
     try:
         import torch
     except ImportError as failure:
@@ -174,7 +174,7 @@ def _unwrapped(found: Mapping[Any, Any], kind: type, notes: list[Diagnostic]) ->
     raise Broken("it holds no tensors by name")
 
 
-def _torch_entry(key: str, tensor: torch.Tensor) -> Entry:
+def _torch_entry(key: str, tensor: torch.Tensor) -> TensorEntry:
     import torch
 
     if (
@@ -197,7 +197,7 @@ def _torch_entry(key: str, tensor: torch.Tensor) -> Entry:
         )
     real = tensor.is_floating_point()
     make: Callable[[], Array] = partial(_torch_numbers, tensor, torch.float32 if real else torch.int64)
-    return Entry(tuple(tensor.shape), "float32" if real else "int64", make)
+    return TensorEntry(tuple(tensor.shape), "float32" if real else "int64", make)
 
 
 def _torch_numbers(tensor: torch.Tensor, dtype: torch.dtype) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from archdsl.backends.weights import Array, Entry, Weights, fit, initial, load, safetensors
+from archdsl.backends.weights import Array, TensorEntry, Weights, fit, initial, load, safetensors
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph
 
@@ -43,7 +43,7 @@ def _named(arrays: Mapping[str, Any]) -> Weights:
     for key, value in arrays.items():
         array: Array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32, copy=False)
-        entries[key] = Entry(array.shape, str(array.dtype), partial(_same, array))
+        entries[key] = TensorEntry(array.shape, str(array.dtype), partial(_same, array))
     return Weights(entries, "given")
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from archdsl.backends.weights.tensors import Array, Entry, Weights
+from archdsl.backends.weights.tensors import Array, TensorEntry, Weights
 from archdsl.files.atomic import Written, atomic_write
 from archdsl.version import __version__
 
@@ -49,7 +49,7 @@ class _Slot(NamedTuple):
     shape: tuple[int, ...]
 
 
-def read(path: Path) -> dict[str, Entry]:
+def read(path: Path) -> dict[str, TensorEntry]:
     """The tensors of the file, floats as float32 and integers as int64, converted only when asked for.
 
     Raises `Broken`, or OSError where the file cannot be read.
@@ -61,7 +61,9 @@ def read(path: Path) -> dict[str, Entry]:
     _check_layout(slots, size - start)
     data = np.memmap(path, np.uint8, "c")  # private pages: torch takes no array that may not be written
     return {
-        key: Entry(slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_numbers, data, start, slot))
+        key: TensorEntry(
+            slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_numbers, data, start, slot)
+        )
         for key, slot in slots.items()
     }
 

@@ -17,7 +17,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TensorEntry:
     """One tensor: its shape and type (`float32` or `int64`) are known, its numbers are made by `make`."""
 
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Weights(Mapping[str, Array]):
 
     def __init__(
         self,
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, TensorEntry],
         source: str | Callable[[], str],
         notes: tuple[Diagnostic, ...] | Callable[[], tuple[Diagnostic, ...]] = (),
     ) -> None:
@@ -81,13 +81,13 @@ def given(tensors: Mapping[str, Any], source: str = "given") -> Weights:
     return Weights({key: _entry(value) for key, value in tensors.items()}, source)
 
 
-def _entry(value: Any) -> Entry:
+def _entry(value: Any) -> TensorEntry:
     if hasattr(value, "detach"):
         real = value.is_floating_point()
-        return Entry(tuple(value.shape), "float32" if real else "int64", partial(_from_torch, value, real))
+        return TensorEntry(tuple(value.shape), "float32" if real else "int64", partial(_from_torch, value, real))
     array = np.asarray(value)
     dtype = "float32" if array.dtype.kind == "f" else "int64"
-    return Entry(array.shape, dtype, partial(array.astype, dtype, copy=False))
+    return TensorEntry(array.shape, dtype, partial(array.astype, dtype, copy=False))
 
 
 def _from_torch(tensor: Any, real: bool) -> Array:

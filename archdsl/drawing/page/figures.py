@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from archdsl.analysis.count import CONVENTION, NodeCount, count, count_nodes
 from archdsl.analysis.memory import last_reads, storages
-from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Tensor
 from archdsl.ops import AvgPool
@@ -132,7 +132,7 @@ def _tensor(tensor: Tensor) -> list[Any]:
     return [escape_control(tensor.key), list(tensor.param.shape), tensor.param.trained]
 
 
-def _field(field: Field | None, adapted: bool) -> list[int | bool]:
+def _field(field: ReceptiveField | None, adapted: bool) -> list[int | bool]:
     return [] if field is None else [field.height, field.width, adapted]
 
 

@@ -17,7 +17,7 @@ from archdsl.language.expressions.values import (
     MAX_TEXT,
     WORDS,
     Arg,
-    Call,
+    BlockCall,
     Env,
     Expr,
     Lookup,
@@ -39,7 +39,7 @@ __all__ = [
     "LIMIT",
     "WORDS",
     "Arg",
-    "Call",
+    "BlockCall",
     "Env",
     "Expr",
     "Lookup",
@@ -66,7 +66,7 @@ def parse(scalar: Scalar, start: int = 0, end: int | None = None) -> Expr:
     return parser.expr(node)
 
 
-def parse_call(scalar: Scalar, start: int = 0, end: int | None = None) -> Call:
+def parse_call(scalar: Scalar, start: int = 0, end: int | None = None) -> BlockCall:
     """`bneck(3, 16, relu)`, `bneck(*rows[i])`, `basic(128, s=2)`, or the bare name `double`.
 
     Errors: as `parse`.
@@ -81,4 +81,4 @@ def parse_call(scalar: Scalar, start: int = 0, end: int | None = None) -> Call:
     if parser.token.text == "(":
         args, last = parser.arguments()
     parser.expect_end()
-    return Call(token.text, parser.span(token), args, parser.span(token, last))
+    return BlockCall(token.text, parser.span(token), args, parser.span(token, last))

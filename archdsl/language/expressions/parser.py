@@ -40,7 +40,7 @@ from archdsl.language.expressions.values import (
 from archdsl.source import Scalar
 
 
-class Node(NamedTuple):
+class ParsedPart(NamedTuple):
     """A parsed part: what evaluates it, where it stands, and whether it is constant."""
 
     run: Callable[[Lookup], Value]
@@ -179,20 +179,20 @@ class Parser:
 
     # building
 
-    def expr(self, node: Node) -> Expr:
+    def expr(self, node: ParsedPart) -> Expr:
         text, span = self.scalar.text[node.start : node.end], self.scalar.part(node.start, node.end)
         return Expr(text, span, frozenset(self.names), not self.names, node.run)
 
-    def node(self, run: Callable[[Lookup], Value], start: int, end: int, *parts: Node) -> Node:
+    def node(self, run: Callable[[Lookup], Value], start: int, end: int, *parts: ParsedPart) -> ParsedPart:
         """A node of `parts`; where all are constant, it is evaluated now."""
         if all(part.constant for part in parts):
             value = run(nothing)
-            return Node(lambda env: value, start, end, True)
-        return Node(run, start, end, False)
+            return ParsedPart(lambda env: value, start, end, True)
+        return ParsedPart(run, start, end, False)
 
     # grammar
 
-    def ternary(self) -> Node:
+    def ternary(self) -> ParsedPart:
         self.deeper()
         value = self.binary(1)
         if self.token.text == "if":
@@ -204,7 +204,7 @@ class Parser:
         self.depth -= 1
         return value
 
-    def choice(self, value: Node, condition: Node, other: Node) -> Node:
+    def choice(self, value: ParsedPart, condition: ParsedPart, other: ParsedPart) -> ParsedPart:
         then, test, otherwise = value.run, condition.run, other.run
         where = self.scalar.part(condition.start, condition.end)
 
@@ -216,11 +216,11 @@ class Parser:
 
         return self.node(run, value.start, other.end, value, condition, other)
 
-    def binary(self, least: int) -> Node:
+    def binary(self, least: int) -> ParsedPart:
         """Operators that bind at least as tightly as `least`; a run of equal ones is one node, however long."""
         left = self.prefix(least)
         while (power := _BINARY.get(self.token.text, 0)) >= least and power:
-            rest: list[tuple[Token, Node]] = []
+            rest: list[tuple[Token, ParsedPart]] = []
             while _BINARY.get(self.token.text) == power:
                 token = self.token
                 self.advance()
@@ -228,7 +228,7 @@ class Parser:
             left = self.chain(power, left, rest)
         return left
 
-    def chain(self, power: int, left: Node, rest: list[tuple[Token, Node]]) -> Node:
+    def chain(self, power: int, left: ParsedPart, rest: list[tuple[Token, ParsedPart]]) -> ParsedPart:
         parts = [left, *(node for _, node in rest)]
         if power < _NOT:
             run = self.logic(rest[0][0].text, parts)
@@ -243,7 +243,7 @@ class Parser:
             run = chained(left.run, steps)
         return self.node(run, left.start, parts[-1].end, *parts)
 
-    def prefix(self, least: int) -> Node:
+    def prefix(self, least: int) -> ParsedPart:
         token = self.token
         if token.text == "not":
             if least > _NOT:
@@ -255,14 +255,14 @@ class Parser:
             return self.negative(token, self.operand(_UNARY))
         return self.postfix(self.primary())
 
-    def operand(self, least: int) -> Node:
+    def operand(self, least: int) -> ParsedPart:
         self.deeper()
         self.advance()
         operand = self.binary(least)
         self.depth -= 1
         return operand
 
-    def negative(self, token: Token, operand: Node) -> Node:
+    def negative(self, token: Token, operand: ParsedPart) -> ParsedPart:
         inner, place = operand.run, (operand.start, operand.end)
 
         def run(env: Lookup) -> Value:
@@ -273,19 +273,19 @@ class Parser:
 
         return self.node(run, token.start, operand.end, operand)
 
-    def primary(self) -> Node:
+    def primary(self) -> ParsedPart:
         token = self.token
         if token.kind == "number":
             self.advance()
             number = int(token.text) if token.text.isdigit() else float(token.text)
-            return Node(lambda env: number, token.start, token.end, True)
+            return ParsedPart(lambda env: number, token.start, token.end, True)
         if token.kind == "name":
             return self.word(token)
         if token.text == "(":
             self.advance()
             inner = self.ternary()
             closing = self.expect(")", token)
-            return Node(inner.run, token.start, closing.end, inner.constant)
+            return ParsedPart(inner.run, token.start, closing.end, inner.constant)
         if token.text == "[":
             self.advance()
             items, closing = self.items("]", token)
@@ -296,22 +296,22 @@ class Parser:
         help_ = "`*` before a list is for the arguments of a block: `bneck(*rows[i])`" if token.text == "*" else ""
         self.fail(f"expected a value, found {self.shown()}", token, help=help_)
 
-    def word(self, token: Token) -> Node:
+    def word(self, token: Token) -> ParsedPart:
         name = token.text
         self.advance()
         if self.token.text == "(":
             return self.call(token)
         if name in CONSTANTS:
             value = CONSTANTS[name]
-            return Node(lambda env: value, token.start, token.end, True)
+            return ParsedPart(lambda env: value, token.start, token.end, True)
         if name in WORDS:
             self.fail(f"expected a value, found `{name}`", token)
         if name in FOREIGN:
             self.fail(f"`{name}` is not part of expressions", token, help=HAVE)
         self.names.add(name)
-        return Node(look_up(name, self.span(token)), token.start, token.end, False)
+        return ParsedPart(look_up(name, self.span(token)), token.start, token.end, False)
 
-    def call(self, name: Token) -> Node:
+    def call(self, name: Token) -> ParsedPart:
         function = BUILTINS.get(name.text)
         if function is None:
             help_ = did_you_mean(name.text, FUNCTIONS)
@@ -338,16 +338,16 @@ class Parser:
 
         return self.node(run, *whole, *items)
 
-    def items(self, closing: str, opened: Token) -> tuple[list[Node], Token]:
+    def items(self, closing: str, opened: Token) -> tuple[list[ParsedPart], Token]:
         """Values between brackets, up to the closing one."""
-        found: list[Node] = []
+        found: list[ParsedPart] = []
         if self.token.text != closing:
             found.append(self.ternary())
             while self.take(","):
                 found.append(self.ternary())
         return found, self.expect(closing, opened)
 
-    def postfix(self, node: Node) -> Node:
+    def postfix(self, node: ParsedPart) -> ParsedPart:
         levels = 0
         while self.token.text in ("[", "("):
             opened = self.token
@@ -362,7 +362,7 @@ class Parser:
         self.depth -= levels
         return node
 
-    def index(self, node: Node, index: Node, end: int) -> Node:
+    def index(self, node: ParsedPart, index: ParsedPart, end: int) -> ParsedPart:
         items, number = node.run, index.run
         whole, inner = self.scalar.part(node.start, node.end), self.scalar.part(index.start, index.end)
 
@@ -382,7 +382,7 @@ class Parser:
 
     # operators
 
-    def logic(self, word: str, parts: list[Node]) -> Callable[[Lookup], Value]:
+    def logic(self, word: str, parts: list[ParsedPart]) -> Callable[[Lookup], Value]:
         """`and` and `or` give back the operand that decides, as in Python; the rest is not evaluated."""
         runs = [(part.run, self.scalar.part(part.start, part.end)) for part in parts]
         last, _ = runs.pop()
@@ -397,7 +397,7 @@ class Parser:
 
         return run
 
-    def comparison(self, left: Node, token: Token, right: Node) -> Callable[[Lookup], Value]:
+    def comparison(self, left: ParsedPart, token: Token, right: ParsedPart) -> Callable[[Lookup], Value]:
         compare, sign = COMPARISONS[token.text], token.text
         first, second, where = left.run, right.run, self.span(token)
         equality = sign in ("==", "!=")
@@ -414,12 +414,12 @@ class Parser:
 
         return run
 
-    def arithmetic(self, left: Node, token: Token, right: Node) -> Callable[[Lookup], Value]:
+    def arithmetic(self, left: ParsedPart, token: Token, right: ParsedPart) -> Callable[[Lookup], Value]:
         first = left.run
         step = self.step(token, left.start, right)
         return lambda env: step(first(env), env)
 
-    def step(self, token: Token, start: int, right: Node) -> Callable[[Value, Lookup], Value]:
+    def step(self, token: Token, start: int, right: ParsedPart) -> Callable[[Value, Lookup], Value]:
         """One operator with its right operand, applied to what stands left of it, which begins at `start`."""
         second, sign = right.run, token.text
         fast = INTEGER[sign]

@@ -106,7 +106,7 @@ class Arg(NamedTuple):
     span: Span
 
 
-class Call(NamedTuple):
+class BlockCall(NamedTuple):
     name: str
     name_span: Span
     args: tuple[Arg, ...]

@@ -11,7 +11,7 @@ from archdsl.language.format.longform import head_of, long_defaults, long_form, 
 from archdsl.language.format.shortform import short_defaults, short_form
 from archdsl.language.format.visit import Path, Walk
 from archdsl.language.format.yaml_reader import read_layout
-from archdsl.language.format.yaml_writer import Group, Layout, Leaf, is_alias, plain_safe, write
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, is_alias, plain_safe, write
 from archdsl.ops.base import Op
 
 
@@ -35,22 +35,22 @@ def same_meaning(before: Source, after: Source) -> bool:
     return bool(a == b) and _anchors(roots[0]) == _anchors(roots[1])
 
 
-def _anchors(layout: Layout) -> list[str]:
+def _anchors(layout: YamlLayout) -> list[str]:
     own = [f"&{layout.anchor}"] if layout.anchor else []
-    if isinstance(layout, Leaf):
+    if isinstance(layout, YamlLeaf):
         return [*own, layout.text] if is_alias(layout) else own
     return [*own, *(name for e in layout.entries for name in _anchors(e.value))]
 
 
-def _merged(root: Group) -> frozenset[Path]:
+def _merged(root: YamlGroup) -> frozenset[Path]:
     """Where both the spec and a variant hold a mapping: merged key by key, so their long forms must stay."""
     variants = root.get("variants")
     found: set[Path] = set()
-    for variant in variants.entries if isinstance(variants, Group) else ():
-        stack: list[tuple[Path, Layout, Layout | None]] = [((), variant.value, root)]
+    for variant in variants.entries if isinstance(variants, YamlGroup) else ():
+        stack: list[tuple[Path, YamlLayout, YamlLayout | None]] = [((), variant.value, root)]
         while stack:
             path, over, base = stack.pop()
-            if isinstance(over, Group) and over.mapping and isinstance(base, Group) and base.mapping:
+            if isinstance(over, YamlGroup) and over.mapping and isinstance(base, YamlGroup) and base.mapping:
                 found.add(path)
                 stack += [((*path, e.key.text), e.value, base.get(e.key.text)) for e in over.entries if e.key]
     return frozenset(found)
@@ -67,40 +67,40 @@ class _Short:
     def __init__(self, merged: frozenset[Path], shorten: bool) -> None:
         self.merged, self.shorten = merged, shorten
 
-    def node(self, layout: Layout, path: Path) -> Layout:
-        if isinstance(layout, Leaf):
+    def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf):
             layout.text = _canonical(layout.text)
             return layout
         keep = not self.shorten or _base_path(path) in self.merged
         text = None if keep else short_form(layout)
         if text is not None:
-            return Leaf(text)
+            return YamlLeaf(text)
         if layout.flow and head_of(layout) != "op" and _needs_quotes(layout):
             layout.flow = False
         if path[-1] == "-" and not layout.mapping and len(layout.entries) == 1:
             layout.flow = False
         return layout
 
-    def defaults(self, layout: Layout, op: type[Op], path: Path) -> Layout:
-        if isinstance(layout, Leaf):
+    def defaults(self, layout: YamlLayout, op: type[Op], path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf):
             if not layout.verbatim and not layout.anchor:
                 layout.text = _canonical_defaults(layout.text, op)
             return layout
         keep = not self.shorten or _base_path(path) in self.merged
         text = None if keep else short_defaults(layout, op)
-        return layout if text is None else Leaf(text)
+        return layout if text is None else YamlLeaf(text)
 
-    def input(self, layout: Layout, path: Path) -> Layout:
-        if isinstance(layout, Leaf) or layout.commented or layout.anchored:
+    def input(self, layout: YamlLayout, path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf) or layout.commented or layout.anchored:
             return layout
         if layout.mapping:
             for entry in layout.entries:
                 entry.value = self.input(entry.value, path)
             return layout
-        sizes = [e.value.text for e in layout.entries if isinstance(e.value, Leaf) and e.value.text.isdigit()]
+        sizes = [e.value.text for e in layout.entries if isinstance(e.value, YamlLeaf) and e.value.text.isdigit()]
         if not self.shorten or len(sizes) != len(layout.entries) or len(sizes) not in (1, 3):
             return layout
-        return Leaf("x".join(sizes), verbatim=len(sizes) == 1)
+        return YamlLeaf("x".join(sizes), verbatim=len(sizes) == 1)
 
 
 def _canonical(text: str) -> str:
@@ -117,11 +117,11 @@ def _canonical_defaults(text: str, op: type[Op]) -> str:
         return text
 
 
-def _needs_quotes(group: Group) -> bool:
+def _needs_quotes(group: YamlGroup) -> bool:
     """Whether a node in this flow collection needs quotes that block style would not."""
     for entry in group.entries:
         value = entry.value
-        if isinstance(value, Group):
+        if isinstance(value, YamlGroup):
             if value.flow and head_of(value) != "op" and _needs_quotes(value):
                 return True
         elif not value.verbatim and not plain_safe(value.text, flow=True) and plain_safe(value.text, flow=False):
@@ -132,26 +132,28 @@ def _needs_quotes(group: Group) -> bool:
 class _Meant:
     """Makes all that can be written in two ways long."""
 
-    def node(self, layout: Layout, path: Path) -> Layout:
+    def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
         try:
-            return long_form(layout.text) if isinstance(layout, Leaf) else layout
+            return long_form(layout.text) if isinstance(layout, YamlLeaf) else layout
         except ArchError:
             return layout
 
-    def defaults(self, layout: Layout, op: type[Op], path: Path) -> Layout:
-        if isinstance(layout, Leaf):
+    def defaults(self, layout: YamlLayout, op: type[Op], path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf):
             try:
                 layout = long_defaults(layout.text, op)
             except ArchError:
                 return layout
         said = node_meaning(layout)
-        return Leaf(repr({key: said[key] for key in sorted(said)}))
+        return YamlLeaf(repr({key: said[key] for key in sorted(said)}))
 
-    def input(self, layout: Layout, path: Path) -> Layout:
-        if isinstance(layout, Leaf):
-            return Leaf(repr(layout.text.split("x")))
+    def input(self, layout: YamlLayout, path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf):
+            return YamlLeaf(repr(layout.text.split("x")))
         if layout.mapping:
             for entry in layout.entries:
                 entry.value = self.input(entry.value, path)
             return layout
-        return Leaf(repr([e.value.text if isinstance(e.value, Leaf) else meaning(e.value) for e in layout.entries]))
+        return YamlLeaf(
+            repr([e.value.text if isinstance(e.value, YamlLeaf) else meaning(e.value) for e in layout.entries])
+        )

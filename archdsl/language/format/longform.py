@@ -6,7 +6,7 @@ import re
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import ArchError, Source, Span
-from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf, listing
+from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf, listing
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.shorthand import desugar, desugar_defaults
 from archdsl.ops import KINDS
@@ -24,7 +24,7 @@ def scalar_of(text: str) -> Scalar:
     return Scalar(text, text, Span(Source("<node>", text), 0, len(text)), True, 0)
 
 
-def head_of(group: Group) -> str | None:
+def head_of(group: YamlGroup) -> str | None:
     """The head word that makes a mapping a node; None for a sequence of named nodes, or a list."""
     return next((head for head in HEADS if head in group.keys), None) if group.mapping else None
 
@@ -59,34 +59,34 @@ def call_text(text: str) -> str:
 # --- short to long -------------------------------------------------------------------------------------------
 
 
-def long_form(text: str) -> Group:
+def long_form(text: str) -> YamlGroup:
     """The long mapping of a short string, its keys in the order of the words. Raises E0301, E0302, E0309, E0310."""
     return _node(desugar(scalar_of(one_line(text))))
 
 
-def ordered(group: Group) -> Group:
+def ordered(group: YamlGroup) -> YamlGroup:
     """The keys of a long form in the order of the op's fields: head, fields, norm, act, then what any node may have."""
     head = head_of(group)
     kind = group.get("op")
-    fields = [*KINDS[kind.text].model_fields] if isinstance(kind, Leaf) and kind.text in KINDS else []
+    fields = [*KINDS[kind.text].model_fields] if isinstance(kind, YamlLeaf) and kind.text in KINDS else []
     order = {name: n for n, name in enumerate([str(head), *fields, "norm", "act", *COMMON_KEYS])}
     group.entries.sort(key=lambda e: order.get(e.key.text if e.key else "", len(order)))
     return group
 
 
-def long_defaults(text: str, op: type[Op]) -> Group:
+def long_defaults(text: str, op: type[Op]) -> YamlGroup:
     """`bn relu` as `{norm: bn, act: relu}`."""
     return _node(desugar_defaults(scalar_of(one_line(text)), op))
 
 
-def _node(tree: Map) -> Group:
-    group = Group(flow=True)
+def _node(tree: Map) -> YamlGroup:
+    group = YamlGroup(flow=True)
     for key, entry in tree.entries.items():
-        group.entries.append(Entry(_part(key, entry.value), Leaf(key)))
+        group.entries.append(YamlEntry(_part(key, entry.value), YamlLeaf(key)))
     return group
 
 
-def _part(key: str, tree: Tree) -> Layout:
+def _part(key: str, tree: Tree) -> YamlLayout:
     if isinstance(tree, Seq):
         items = [_part(key, item) for item in tree.items]
         return items[0] if key == "from" and len(items) == 1 else listing(items, flow=True)
@@ -94,34 +94,34 @@ def _part(key: str, tree: Tree) -> Layout:
     if key == "dense":
         return ordered(long_form(tree.text))
     if key in ("op", "as", "from"):
-        return Leaf(tree.text)
+        return YamlLeaf(tree.text)
     if key == "call":
-        return Leaf(call_text(tree.text))
+        return YamlLeaf(call_text(tree.text))
     if tree.value is None:
-        return Leaf("none")
+        return YamlLeaf("none")
     if isinstance(tree.value, str):
         return value_of(tree.value)
-    return Leaf(str(tree.value).lower() if isinstance(tree.value, bool) else str(tree.value), verbatim=True)
+    return YamlLeaf(str(tree.value).lower() if isinstance(tree.value, bool) else str(tree.value), verbatim=True)
 
 
-def value_of(text: str) -> Layout:
+def value_of(text: str) -> YamlLayout:
     """A field's text: a number, a list, or else an expression, which stays text."""
     text = one_line(text)
     while " " in text and wrapped(text, "()"):  # without a blank, `(3.0)` and `3.0` are not the same
         text = text[1:-1].strip()
     if text in ("true", "false") or _NUMBER.match(text):
-        return Leaf(text, verbatim=True)
+        return YamlLeaf(text, verbatim=True)
     if wrapped(text, "[]") and "" not in (items := split_commas(text[1:-1])):
         return listing([value_of(item) for item in items], flow=True)
-    return Leaf(text)
+    return YamlLeaf(text)
 
 
 # --- meaning -------------------------------------------------------------------------------------------------
 
 
-def meaning(layout: Layout) -> Meaning:
+def meaning(layout: YamlLayout) -> Meaning:
     """What a layout says, of any section of a spec; short strings must have been made long before."""
-    if isinstance(layout, Leaf):
+    if isinstance(layout, YamlLeaf):
         return _typed(layout)
     if not layout.mapping:
         return tuple(meaning(e.value) for e in layout.entries)
@@ -130,7 +130,7 @@ def meaning(layout: Layout) -> Meaning:
     return {e.key.text: meaning(e.value) for e in layout.entries if e.key is not None}
 
 
-def _typed(leaf: Leaf) -> Meaning:
+def _typed(leaf: YamlLeaf) -> Meaning:
     if leaf.lines:
         return (leaf.text, leaf.lines)
     if not leaf.verbatim:
@@ -142,23 +142,23 @@ def _typed(leaf: Leaf) -> Meaning:
     return type(value).__name__, value  # to Python, 1, 1.0 and True are equal
 
 
-def node_meaning(group: Group) -> Meaning:
+def node_meaning(group: YamlGroup) -> Meaning:
     """The meaning of a long node: `kernel: 3` is `[3, 3]`, `"0.5"` a number, blanks in expressions do not count."""
     return {e.key.text: _field(e.key.text, e.value) for e in group.entries if e.key is not None}
 
 
-def _field(key: str, layout: Layout) -> Meaning:
+def _field(key: str, layout: YamlLayout) -> Meaning:
     if key == "dense":
-        short = isinstance(layout, Leaf) and not layout.verbatim
-        return meaning(long_form(layout.text) if short and isinstance(layout, Leaf) else layout)
-    if isinstance(layout, Leaf) and not layout.verbatim:
+        short = isinstance(layout, YamlLeaf) and not layout.verbatim
+        return meaning(long_form(layout.text) if short and isinstance(layout, YamlLeaf) else layout)
+    if isinstance(layout, YamlLeaf) and not layout.verbatim:
         if key == "call":
             return call_text(layout.text)
         layout = value_of(layout.text) if key not in ("as", "from", "doc", "op") else layout
     if key == "from":
-        items = layout.entries if isinstance(layout, Group) else [Entry(layout)]
+        items = layout.entries if isinstance(layout, YamlGroup) else [YamlEntry(layout)]
         return tuple(meaning(e.value) for e in items)
-    if isinstance(layout, Group):
+    if isinstance(layout, YamlGroup):
         if layout.mapping:
             return meaning(layout)
         return tuple(_field("", e.value) for e in layout.entries)

@@ -15,7 +15,7 @@ from archdsl.language.format.longform import (
     one_line,
     value_of,
 )
-from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf
+from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 from archdsl.source.brackets import outside
@@ -28,7 +28,7 @@ class _Unsayable(Exception):
     """The short form has no words for this."""
 
 
-def short_form(group: Group) -> str | None:
+def short_form(group: YamlGroup) -> str | None:
     """The short string of a long node, or None."""
     head = head_of(group)
     if head not in ("op", "call", "dense") or group.commented or group.anchored:
@@ -40,7 +40,7 @@ def short_form(group: Group) -> str | None:
         return None
 
 
-def short_defaults(group: Group, op: type[Op], fields: bool = False) -> str | None:
+def short_defaults(group: YamlGroup, op: type[Op], fields: bool = False) -> str | None:
     """`{norm: bn, act: relu}` as `bn relu`; unless `fields`, None where `key=value` would have to be written."""
     if group.commented or group.anchored or not group.entries:
         return None
@@ -53,7 +53,7 @@ def short_defaults(group: Group, op: type[Op], fields: bool = False) -> str | No
     return text if same and (fields or not any("=" in word for word in words)) else None
 
 
-def _compose(group: Group, head: str) -> str:
+def _compose(group: YamlGroup, head: str) -> str:
     parts = []
     repeat, pattern, sources, when = (group.get(k) for k in ("repeat", "as", "from", "when"))
     parts += ["dense"] if head == "dense" else []
@@ -65,9 +65,9 @@ def _compose(group: Group, head: str) -> str:
     return " ".join(parts)
 
 
-def _body(group: Group, head: str) -> str:
+def _body(group: YamlGroup, head: str) -> str:
     value = group.get(head)
-    if head == "dense" and isinstance(value, Group):
+    if head == "dense" and isinstance(value, YamlGroup):
         text = short_form(value)
         if text is None:
             raise _Unsayable
@@ -82,24 +82,26 @@ def _body(group: Group, head: str) -> str:
     return " ".join(_op_words(group, text))
 
 
-def _op_words(group: Group, kind: str) -> list[str]:
+def _op_words(group: YamlGroup, kind: str) -> list[str]:
     """`7x7 conv 64 /2`."""
     window = _window(group.get("kernel"))
-    rest = Group([e for e in group.entries if e.key and e.key.text not in ("op", "repeat", "as", "from", "when")])
+    rest = YamlGroup([e for e in group.entries if e.key and e.key.text not in ("op", "repeat", "as", "from", "when")])
     if window:
         rest.entries = [e for e in rest.entries if e.key and e.key.text != "kernel"]
     return [*([window] if window else []), kind, *_words(rest, KINDS[kind])]
 
 
-def _window(kernel: Layout | None) -> str | None:
+def _window(kernel: YamlLayout | None) -> str | None:
     """`7x7` where both sides are plain numbers."""
-    if isinstance(kernel, Leaf):
+    if isinstance(kernel, YamlLeaf):
         return f"{kernel.text}x{kernel.text}" if kernel.text.isdigit() else None
-    sides = [e.value.text for e in kernel.entries if isinstance(e.value, Leaf)] if isinstance(kernel, Group) else []
+    sides = (
+        [e.value.text for e in kernel.entries if isinstance(e.value, YamlLeaf)] if isinstance(kernel, YamlGroup) else []
+    )
     return "x".join(sides) if len(sides) == 2 and all(s.isdigit() for s in sides) else None
 
 
-def _words(group: Group, op: type[Op]) -> list[str]:
+def _words(group: YamlGroup, op: type[Op]) -> list[str]:
     """What follows a kind: values, stride, other fields as written, norm and activation last."""
     written = {e.key.text: e for e in group.entries if e.key is not None}
     first: list[str] = []
@@ -111,11 +113,11 @@ def _words(group: Group, op: type[Op]) -> list[str]:
         first.append("kernel=" + _word(written.pop("kernel").value))
     if "stride" in written:
         first.append("/" + _word(written.pop("stride").value))
-    roles: dict[str, Entry] = {name: written.pop(name) for name in ("norm", "act") if name in written}
+    roles: dict[str, YamlEntry] = {name: written.pop(name) for name in ("norm", "act") if name in written}
     return [*first, *(_field(name, e, op) for name, e in written.items()), *_roles(roles)]
 
 
-def _field(name: str, entry: Entry, op: type[Op]) -> str:
+def _field(name: str, entry: YamlEntry, op: type[Op]) -> str:
     word = _word(entry.value)
     for flag, (key, value) in op.flags.items():
         said = str(value).lower() if isinstance(value, bool) else value
@@ -124,7 +126,7 @@ def _field(name: str, entry: Entry, op: type[Op]) -> str:
     return f"{name}={word}"
 
 
-def _roles(roles: dict[str, Entry]) -> list[str]:
+def _roles(roles: dict[str, YamlEntry]) -> list[str]:
     """`bn relu`, `linear`, `plain`, `plain relu`, `act=a`."""
     said = {name: "none" if _word(e.value) == "null" else _word(e.value) for name, e in roles.items()}
     words = []
@@ -140,13 +142,13 @@ def _roles(roles: dict[str, Entry]) -> list[str]:
     return words
 
 
-def _word(layout: Layout) -> str:
+def _word(layout: YamlLayout) -> str:
     """A value as one word: in parentheses where it has blanks."""
     text = _expression(layout)
     return f"({text})" if _has_open_blank(text) else text
 
 
-def _count(layout: Layout) -> str:
+def _count(layout: YamlLayout) -> str:
     """Of a repeat; a product in parentheses, for the first `*` ends a count."""
     text = _expression(layout)
     return f"({text})" if " * " in text else text
@@ -157,13 +159,13 @@ def _has_open_blank(text: str) -> bool:
     return bool(outside(text, " "))
 
 
-def _expression(layout: Layout) -> str:
+def _expression(layout: YamlLayout) -> str:
     """A value as it will be read back: without parentheses around all of it, which are those of a word."""
-    if isinstance(layout, Leaf):
+    if isinstance(layout, YamlLeaf):
         if layout.lines:
             raise _Unsayable
         said = layout if layout.verbatim else value_of(layout.text)
-        if isinstance(said, Leaf):
+        if isinstance(said, YamlLeaf):
             return one_line(said.text)
         layout = said
     if layout.mapping:
@@ -171,13 +173,13 @@ def _expression(layout: Layout) -> str:
     return "[" + ",".join(_expression(e.value) for e in layout.entries) + "]"
 
 
-def _text(layout: Layout | None) -> str:
-    if not isinstance(layout, Leaf) or layout.lines:
+def _text(layout: YamlLayout | None) -> str:
+    if not isinstance(layout, YamlLeaf) or layout.lines:
         raise _Unsayable
     return layout.text
 
 
-def _references(layout: Layout) -> str:
-    if isinstance(layout, Leaf):
+def _references(layout: YamlLayout) -> str:
+    if isinstance(layout, YamlLeaf):
         return _text(layout)
     return ", ".join(_text(e.value) for e in layout.entries)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from archdsl.language.format.longform import head_of
-from archdsl.language.format.yaml_writer import Group, Layout, Leaf
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf
 from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 
@@ -17,23 +17,23 @@ _CHILDREN = frozenset(("do", "residual", "shortcut", "inception", "branches", "d
 """The keys of a composite that hold nodes."""
 
 
-class Change(Protocol):
+class YamlChange(Protocol):
     """What is to become of each part. `node` gets the children of a composite before the composite itself."""
 
-    def node(self, layout: Layout, path: Path) -> Layout: ...
+    def node(self, layout: YamlLayout, path: Path) -> YamlLayout: ...
 
-    def defaults(self, layout: Layout, op: type[Op], path: Path) -> Layout: ...
+    def defaults(self, layout: YamlLayout, op: type[Op], path: Path) -> YamlLayout: ...
 
-    def input(self, layout: Layout, path: Path) -> Layout: ...
+    def input(self, layout: YamlLayout, path: Path) -> YamlLayout: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Applies a change to a whole spec, in place."""
 
-    change: Change
+    change: YamlChange
 
-    def document(self, root: Group, path: Path = ()) -> None:
+    def document(self, root: YamlGroup, path: Path = ()) -> None:
         for entry in root.entries:
             name = entry.key.text if entry.key else ""
             below = (*path, name)
@@ -41,10 +41,10 @@ class Walk:
                 entry.value = self.node(entry.value, below)
             elif name == "input":
                 entry.value = self.change.input(entry.value, below)
-            elif isinstance(entry.value, Group) and entry.value.mapping:
+            elif isinstance(entry.value, YamlGroup) and entry.value.mapping:
                 self.section(name, entry.value, below)
 
-    def section(self, name: str, group: Group, path: Path) -> None:
+    def section(self, name: str, group: YamlGroup, path: Path) -> None:
         for entry in group.entries:
             key = entry.key.text if entry.key else ""
             below = (*path, key)
@@ -52,15 +52,15 @@ class Walk:
                 entry.value = self.node(entry.value, below)
             elif name == "defaults" and key in KINDS:
                 entry.value = self.change.defaults(entry.value, KINDS[key], below)
-            elif name == "aux" and isinstance(entry.value, Group):
+            elif name == "aux" and isinstance(entry.value, YamlGroup):
                 for part in entry.value.entries:
                     if part.key and part.key.text == "do":
                         part.value = self.node(part.value, (*below, "do"))
-            elif name == "variants" and isinstance(entry.value, Group):
+            elif name == "variants" and isinstance(entry.value, YamlGroup):
                 self.document(entry.value, below)
 
-    def node(self, layout: Layout, path: Path) -> Layout:
-        if isinstance(layout, Leaf):
+    def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf):
             word = path[-1] == "shortcut" and layout.text in ("pad", "none")
             return layout if layout.verbatim or layout.anchor or word else self.change.node(layout, path)
         if layout.anchor:  # what an alias repeats is left as it is

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from archdsl.diagnostics import Source, error
-from archdsl.language.format.yaml_writer import Entry, Group, Layout, Leaf
+from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf
 from archdsl.source import parse, plain_value
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -22,7 +22,7 @@ _HEADER = re.compile(r"([|>])([-+0-9]*)[ \t]*(#.*)?$")
 class _Place:
     """An entry, the group it belongs to, the place around it, and where its text begins and ends."""
 
-    entry: Entry
+    entry: YamlEntry
     owner: _Open
     outer: _Place | None
     start: int
@@ -33,13 +33,13 @@ class _Place:
 class _Open:
     """A group with its text's extent; `column` is that of its entries (a list's dashes), for block style."""
 
-    group: Group
+    group: YamlGroup
     place: _Place | None
     start: int
     column: int
     bracketed: bool
     end: int = 0
-    key: Leaf | None = None
+    key: YamlLeaf | None = None
     key_start: int = 0
     last: _Place | None = None
 
@@ -56,7 +56,7 @@ class _Comment:
 class Draft:
     """`head`: a directive or `---` that stood before the spec."""
 
-    root: Group
+    root: YamlGroup
     head: tuple[str, ...]
 
 
@@ -65,7 +65,7 @@ def read_layout(source: Source) -> Draft:
     tree = parse(source)
     reader = _Reader(tree.span.source)
     reader.read()
-    if not isinstance(reader.root, Group) or not reader.root.mapping:
+    if not isinstance(reader.root, YamlGroup) or not reader.root.mapping:
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
     _attach(reader)
     return Draft(reader.root, tuple(reader.head))
@@ -76,7 +76,7 @@ class _Reader:
 
     def __init__(self, source: Source) -> None:
         self.source, self.text = source, source.text
-        self.root: Layout | None = None
+        self.root: YamlLayout | None = None
         self.root_open: _Open | None = None
         self.stack: list[_Open] = []
         self.places: list[_Place] = []
@@ -108,7 +108,7 @@ class _Reader:
         raw = self.text[start:end]
         top = self.stack[-1] if self.stack else None
         is_key = top is not None and top.group.mapping and top.key is None
-        leaf = Leaf(event.value, anchor=event.anchor or "", wrap="\n" in raw)
+        leaf = YamlLeaf(event.value, anchor=event.anchor or "", wrap="\n" in raw)
         if event.style in ("|", ">"):
             leaf = self.block_scalar(leaf, start, raw)
         elif not event.style and not is_key and not isinstance(plain_value(event.value), str):
@@ -119,9 +119,9 @@ class _Reader:
         self.put(leaf, start, self.scalars[-1][1])
 
     def alias(self, event: Any) -> None:
-        self.put(Leaf(f"*{event.anchor}", verbatim=True), event.start_mark.index, event.end_mark.index)
+        self.put(YamlLeaf(f"*{event.anchor}", verbatim=True), event.start_mark.index, event.end_mark.index)
 
-    def block_scalar(self, leaf: Leaf, start: int, raw: str) -> Leaf:
+    def block_scalar(self, leaf: YamlLeaf, start: int, raw: str) -> YamlLeaf:
         """Kept line by line; where its header says more than the style, its text is put in quotes instead."""
         first, *rest = raw.rstrip().split("\n")
         header = _HEADER.match(first.rstrip("\r"))
@@ -130,20 +130,20 @@ class _Reader:
         if header and header[3]:
             self.header_comments.append((start, header[3]))
         if header and header[2] in ("", "-") and indent and "\t" not in raw:
-            return Leaf(header[1] + header[2], anchor=leaf.anchor, lines=tuple(line[indent:] for line in lines))
+            return YamlLeaf(header[1] + header[2], anchor=leaf.anchor, lines=tuple(line[indent:] for line in lines))
         return leaf
 
-    def put(self, layout: Layout, start: int, end: int) -> _Place | None:
+    def put(self, layout: YamlLayout, start: int, end: int) -> _Place | None:
         """Hands a value (or a key) to the group being read."""
         if not self.stack:
             self.root = layout
             return None
         top = self.stack[-1]
         if top.group.mapping and top.key is None:
-            assert isinstance(layout, Leaf)
+            assert isinstance(layout, YamlLeaf)
             top.key, top.key_start = layout, start
             return None
-        entry = Entry(layout, top.key)
+        entry = YamlEntry(layout, top.key)
         place = _Place(entry, top, top.place, top.key_start if top.key is not None else start, end)
         top.key = None
         top.group.entries.append(entry)
@@ -156,7 +156,7 @@ class _Reader:
         if event.anchor:
             start = self.after_anchor(start)
         flow = bool(event.flow_style) and self.text[start : start + 1] in ("[", "{")
-        group = Group(
+        group = YamlGroup(
             mapping=isinstance(event, yaml.MappingStartEvent), flow=bool(event.flow_style), anchor=event.anchor or ""
         )
         place = self.put(group, start, start)
@@ -285,7 +285,7 @@ def _inside(opened: _Open, comment: _Comment, column: int) -> bool:
     return column > opened.column if flush else column >= opened.column
 
 
-def _tidy(group: Group) -> None:
+def _tidy(group: YamlGroup) -> None:
     """At most one blank line in a row, none at the beginning of a group or at its end."""
     group.below = _single(group.below, False, True)
     for n, entry in enumerate(group.entries):

@@ -25,7 +25,7 @@ _FILLED = 12
 
 
 @dataclass(slots=True, eq=False)
-class Leaf:
+class YamlLeaf:
     """A scalar. A string, unless `verbatim`: then `text` is printed as it is (a number, `null`, an alias).
 
     `wrap`: the text stood on several lines, and may again. `lines`: the body of a block scalar whose header is `text`.
@@ -39,39 +39,39 @@ class Leaf:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class YamlEntry:
     """An item of a list (without key) or of a mapping; `above` are comments and, as "", blank lines.
 
     `aligned`: the comment beside it stood below or above another in the same column, and shall again.
     """
 
-    value: Layout
-    key: Leaf | None = None
+    value: YamlLayout
+    key: YamlLeaf | None = None
     above: tuple[str, ...] = ()
     beside: str = ""
     aligned: bool = False
 
 
 @dataclass(slots=True, eq=False)
-class Group:
+class YamlGroup:
     """A list or a mapping; with `flow` on one line where it fits. `below`: comments behind its last entry."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[YamlEntry] = field(default_factory=list)
     mapping: bool = True
     flow: bool = False
     anchor: str = ""
     below: tuple[str, ...] = ()
 
-    def get(self, key: str) -> Layout | None:
+    def get(self, key: str) -> YamlLayout | None:
         return next((e.value for e in self.entries if e.key is not None and e.key.text == key), None)
 
-    def put(self, key: str, value: Layout) -> None:
+    def put(self, key: str, value: YamlLayout) -> None:
         """Sets the value of a key, a new key going last."""
         found = next((e for e in self.entries if e.key is not None and e.key.text == key), None)
         if found is not None:
             found.value = value
         else:
-            self.entries.append(Entry(value, Leaf(key)))
+            self.entries.append(YamlEntry(value, YamlLeaf(key)))
 
     def drop(self, key: str) -> None:
         self.entries = [e for e in self.entries if e.key is None or e.key.text != key]
@@ -84,31 +84,31 @@ class Group:
     def commented(self) -> bool:
         """Whether a comment stands anywhere inside."""
         return bool(self.below) or any(
-            any(e.above) or e.beside or (isinstance(e.value, Group) and e.value.commented) for e in self.entries
+            any(e.above) or e.beside or (isinstance(e.value, YamlGroup) and e.value.commented) for e in self.entries
         )
 
     @property
     def anchored(self) -> bool:
         """Whether this, or anything inside, has an anchor or is an alias."""
         return bool(self.anchor) or any(
-            e.value.anchored if isinstance(e.value, Group) else is_alias(e.value) or bool(e.value.anchor)
+            e.value.anchored if isinstance(e.value, YamlGroup) else is_alias(e.value) or bool(e.value.anchor)
             for e in self.entries
         )
 
 
-Layout: TypeAlias = Leaf | Group
+YamlLayout: TypeAlias = YamlLeaf | YamlGroup
 
 
-def is_alias(leaf: Leaf) -> bool:
+def is_alias(leaf: YamlLeaf) -> bool:
     return leaf.verbatim and leaf.text.startswith("*")
 
 
-def mapping(values: Mapping[str, Layout], flow: bool = False) -> Group:
-    return Group([Entry(value, Leaf(key)) for key, value in values.items()], flow=flow)
+def mapping(values: Mapping[str, YamlLayout], flow: bool = False) -> YamlGroup:
+    return YamlGroup([YamlEntry(value, YamlLeaf(key)) for key, value in values.items()], flow=flow)
 
 
-def listing(values: Sequence[Layout], flow: bool = False) -> Group:
-    return Group([Entry(value) for value in values], mapping=False, flow=flow)
+def listing(values: Sequence[YamlLayout], flow: bool = False) -> YamlGroup:
+    return YamlGroup([YamlEntry(value) for value in values], mapping=False, flow=flow)
 
 
 # --- quotes --------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def quoted(text: str) -> str:
     )
 
 
-def leaf_text(leaf: Leaf, flow: bool, key: bool = False) -> str:
+def leaf_text(leaf: YamlLeaf, flow: bool, key: bool = False) -> str:
     text = leaf.text if leaf.verbatim or leaf.lines or plain_safe(leaf.text, flow, key) else quoted(leaf.text)
     return f"&{leaf.anchor} {text}" if leaf.anchor else text
 
@@ -150,9 +150,9 @@ def leaf_text(leaf: Leaf, flow: bool, key: bool = False) -> str:
 # --- flow ----------------------------------------------------------------------------------------------------
 
 
-def flow_text(layout: Layout) -> str | None:
+def flow_text(layout: YamlLayout) -> str | None:
     """The layout in flow style, None where that cannot hold it: comments, and texts of several lines."""
-    if isinstance(layout, Leaf):
+    if isinstance(layout, YamlLeaf):
         return None if layout.lines else leaf_text(layout, flow=True)
     if layout.commented:
         return None
@@ -169,7 +169,7 @@ def flow_text(layout: Layout) -> str | None:
 # --- lines ---------------------------------------------------------------------------------------------------
 
 
-def write(root: Group) -> str:
+def write(root: YamlGroup) -> str:
     """The text, with a line feed at its end."""
     return "\n".join(_aligned(_block(root, 0))) + "\n"
 
@@ -188,7 +188,7 @@ def _comments(lines: tuple[str, ...], indent: int) -> list[str]:
     return [" " * indent + line if line else "" for line in lines]
 
 
-def _block(group: Group, indent: int) -> list[str]:
+def _block(group: YamlGroup, indent: int) -> list[str]:
     out: list[str] = []
     for entry in group.entries:
         out += _comments(entry.above, indent)
@@ -196,11 +196,11 @@ def _block(group: Group, indent: int) -> list[str]:
     return out + _comments(group.below, indent)
 
 
-def _entry(entry: Entry, indent: int) -> list[str]:
+def _entry(entry: YamlEntry, indent: int) -> list[str]:
     head = " " * indent + ("-" if entry.key is None else leaf_text(entry.key, False, key=True) + ":")
     beside = f"{_MARK if entry.aligned else ''} {entry.beside}" if entry.beside else ""
     value = entry.value
-    if isinstance(value, Leaf):
+    if isinstance(value, YamlLeaf):
         return _leaf(value, head, indent, beside)
     if value.flow or not value.entries:
         text = flow_text(value)
@@ -216,7 +216,7 @@ def _entry(entry: Entry, indent: int) -> list[str]:
     return _inline(value, indent, entry.beside)
 
 
-def _inline(value: Group, indent: int, beside: str) -> list[str]:
+def _inline(value: YamlGroup, indent: int, beside: str) -> list[str]:
     """`- - x` and `- key: x`: a group whose first line stands behind the dash; comments before it go above."""
     first = value.entries[0]
     body = _block(replace(value, entries=[replace(first, above=()), *value.entries[1:]]), indent + 2)
@@ -227,7 +227,7 @@ def _inline(value: Group, indent: int, beside: str) -> list[str]:
     return [*_comments(above, indent), " " * indent + "- " + body[0][indent + 2 :], *body[1:]]
 
 
-def _leaf(leaf: Leaf, head: str, indent: int, beside: str) -> list[str]:
+def _leaf(leaf: YamlLeaf, head: str, indent: int, beside: str) -> list[str]:
     text = leaf_text(leaf, flow=False)
     if leaf.lines:
         body = [" " * (indent + 2) + line if line else "" for line in leaf.lines]
@@ -250,14 +250,14 @@ def _folded(words: list[str], head: str, pad: str) -> list[str]:
     return [*lines, line]
 
 
-def _fillable(group: Group) -> bool:
-    leaves = [e.value for e in group.entries if isinstance(e.value, Leaf)]
+def _fillable(group: YamlGroup) -> bool:
+    leaves = [e.value for e in group.entries if isinstance(e.value, YamlLeaf)]
     return (
         not group.mapping and not group.anchor and len(group.entries) >= _FILLED and len(leaves) == len(group.entries)
     )
 
 
-def _filled(group: Group, head: str, indent: int, beside: str) -> list[str]:
+def _filled(group: YamlGroup, head: str, indent: int, beside: str) -> list[str]:
     """A long list of words or numbers in flow style, as many to a line as fit."""
     pad = " " * (indent + 4)
     items = [f"{flow_text(e.value)}," for e in group.entries]

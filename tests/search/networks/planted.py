@@ -21,7 +21,7 @@ from archdsl.backends.onnx import pools
 from archdsl.backends.onnx.records import Emitter
 from archdsl.backends.torch import lower as torch_lower
 from archdsl.elaborate import composites, make
-from archdsl.elaborate.build import Builder
+from archdsl.elaborate.build import GraphBuilder
 from archdsl.elaborate.walk import Walker
 from archdsl.language.expressions import arithmetic
 from archdsl.ops import conv as conv_ops
@@ -194,7 +194,7 @@ BUGS = [
     Bug(
         "elaborate: a size is legal that is one too small",
         "conv",
-        method(Builder, "free_sizes", lambda right, *args: tuple(replace_size(s) for s in right(*args))),
+        method(GraphBuilder, "free_sizes", lambda right, *args: tuple(replace_size(s) for s in right(*args))),
     ),
     Bug(
         "elaborate: a left-out node stands for the one before the last",
