@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+import archdsl
 from archdsl import ops
 from archdsl.backends.torch import to_source
-from archdsl.backends.torch.lower import TABLE
+from archdsl.backends.torch.lower import SIGNATURES, TABLE, lower
 from archdsl.graph import Graph
 from archdsl.ops.base import Op, OpError
 from archdsl.shapes import Shape, concrete
+from tests.ops.cases import CASES, Case, padded
 from tests.support.handmade import Hand
 
 torch = pytest.importorskip("torch")
@@ -24,7 +27,7 @@ from archdsl.backends.torch.module import build, to_torch  # noqa: E402
 
 Tensors = dict[str, Any]
 Expected = Callable[..., Any]
-IMAGE, VECTOR = (6, 9, 8), (6,)
+IMAGE = (6, 9, 8)
 
 
 def one(op: Op, shapes: Sequence[Shape], path: str = "n") -> Graph:
@@ -49,6 +52,10 @@ def inputs(graph: Graph) -> list[Any]:
     random = torch.Generator().manual_seed(5)
     shapes = [concrete(graph.nodes[i].shape) for i in graph.inputs]
     return [torch.randn(2, *shape, generator=random, dtype=torch.float64) for shape in shapes]
+
+
+def op_of(case: Case) -> Op:
+    return archdsl.loads(case.spec).graph.by_path["n"].op
 
 
 def printed(graph: Graph) -> Any:
@@ -81,43 +88,6 @@ def check(op: Op, shapes: Sequence[Shape], expected: Expected) -> None:
 
 def test_a_rule_for_each_op() -> None:
     assert set(TABLE) == set(ops.GRAPH_OPS)
-
-
-def padded(x: Any, pads: Sequence[int], value: float = 0.0) -> Any:
-    top, left, bottom, right = pads
-    return F.pad(x, (left, right, top, bottom), value=value)
-
-
-CONVS: list[tuple[Op, Expected]] = [
-    (ops.Conv(out=4, kernel=3), lambda x, weight, bias: F.conv2d(x, weight, bias, padding=1)),
-    (
-        ops.Conv(out=4, kernel=(3, 5), stride=(2, 1), bias=False),
-        lambda x, weight: F.conv2d(x, weight, None, (2, 1), (1, 2)),
-    ),
-    (ops.Conv(out=4, kernel=2), lambda x, weight, bias: F.conv2d(x, weight, bias)),
-    (ops.Conv(out=6, kernel=3, dilation=2, groups=3), lambda x, weight, bias: F.conv2d(x, weight, bias, 1, 2, 2, 3)),
-    (
-        ops.Conv(out=4, kernel=3, stride=2, pad="same"),
-        lambda x, weight, bias: F.conv2d(padded(x, (1, 0, 1, 1)), weight, bias, 2),
-    ),
-    (
-        ops.Conv(out=4, kernel=3, pad=(2, 0, 1, 3)),
-        lambda x, weight, bias: F.conv2d(padded(x, (2, 0, 1, 3)), weight, bias),
-    ),
-    (ops.DwConv(kernel=3, multiplier=2), lambda x, weight, bias: F.conv2d(x, weight, bias, 1, 1, 1, 6)),
-    (ops.Deconv(out=4, kernel=2, stride=2), lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2)),
-    (ops.Deconv(out=4, kernel=3, stride=2), lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2, 1, 1)),
-    (
-        ops.Deconv(out=4, kernel=(4, 3), stride=(2, 1), groups=2, pad=1, bias=False),
-        lambda x, weight: F.conv_transpose2d(x, weight, None, (2, 1), 1, 0, 2),
-    ),
-    (ops.Fc(out=5, kernel=1), lambda x, weight, bias: F.conv2d(x, weight[:, :, None, None], bias)),
-]
-
-
-@pytest.mark.parametrize(("op", "expected"), CONVS, ids=lambda v: repr(v)[:50] if isinstance(v, Op) else "")
-def test_convolutions(op: Op, expected: Expected) -> None:
-    check(op, [IMAGE], expected)
 
 
 TABLE_ROWS = ((0, 1), (2,), (1, 3, 5))
@@ -226,123 +196,9 @@ def test_pools_printed_and_implied(op: Op) -> None:
     check(op, [(2, 7, 8)], to_torch(graph))
 
 
-def lrn(x: Any) -> Any:
-    squares = F.pad(x.square(), (0, 0, 0, 0, 2, 2))
-    total = sum(squares[:, n : n + x.shape[1]] for n in range(5))
-    return x / (2 + 5e-4 / 5 * total) ** 0.75
-
-
-def norm(x: Any, axes: tuple[int, ...], eps: float) -> Any:
-    mean = x.mean(axes, keepdim=True)
-    return (x - mean) / ((x - mean).square().mean(axes, keepdim=True) + eps).sqrt()
-
-
-def per_channel(x: Any, values: Any) -> Any:
-    return values.view(-1, *[1] * (x.dim() - 2))
-
-
-def bn(x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, **_: Any) -> Any:
-    y = (x - per_channel(x, running_mean)) / (per_channel(x, running_var) + 1e-3).sqrt()
-    return y if weight is None else y * per_channel(x, weight) + per_channel(x, bias)
-
-
-def gn(x: Any, weight: Any, bias: Any) -> Any:
-    y = norm(x.reshape(2, 3, 2, -1), (2, 3), 1e-5).reshape(x.shape)
-    return y * per_channel(x, weight) + per_channel(x, bias)
-
-
-def ln(x: Any, weight: Any, bias: Any) -> Any:
-    return norm(x, (1,), 1e-6) * per_channel(x, weight) + per_channel(x, bias)
-
-
-BOTH = (IMAGE, VECTOR)
-CASES: list[tuple[Op, Sequence[Shape], Expected]] = [
-    *((ops.Bn(eps=1e-3), (s,), bn) for s in BOTH),
-    *((ops.Bn(eps=1e-3, affine=False), (s,), bn) for s in BOTH),
-    (ops.Gn(groups=3), (IMAGE,), gn),
-    (ops.Gn(groups=3), (VECTOR,), gn),
-    *((ops.Ln(eps=1e-6), (s,), ln) for s in BOTH),
-    (ops.Lrn(alpha=5e-4, k=2.0), (IMAGE,), lrn),
-    *((ops.Relu(), (s,), lambda x: x.clamp(min=0)) for s in BOTH),
-    (ops.Relu6(), (IMAGE,), lambda x: x.clamp(0, 6)),
-    (ops.LeakyRelu(slope=0.2), (IMAGE,), lambda x: torch.where(x > 0, x, 0.2 * x)),
-    (ops.PRelu(), (IMAGE,), lambda x, weight: torch.where(x > 0, x, per_channel(x, weight) * x)),
-    (ops.PRelu(shared=True), (VECTOR,), lambda x, weight: torch.where(x > 0, x, weight * x)),
-    (ops.Elu(alpha=0.7), (IMAGE,), lambda x: torch.where(x > 0, x, 0.7 * (x.exp() - 1))),
-    (ops.Tanh(), (IMAGE,), lambda x: (x.exp() - (-x).exp()) / (x.exp() + (-x).exp())),
-    (ops.ScaledTanh(), (IMAGE,), lambda x: 1.7159 * (x * (2 / 3)).tanh()),
-    (ops.Sigmoid(), (IMAGE,), lambda x: 1 / (1 + (-x).exp())),
-    (ops.Silu(), (IMAGE,), lambda x: x / (1 + (-x).exp())),
-    (ops.Gelu(), (IMAGE,), lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2),
-    (ops.Gelu(approximate=True), (IMAGE,), lambda x: x * (1 + (0.7978845608028654 * (x + 0.044715 * x**3)).tanh()) / 2),
-    (ops.HardSwish(), (IMAGE,), lambda x: x * (x + 3).clamp(0, 6) / 6),
-    (ops.HardSigmoid(), (IMAGE,), lambda x: (x + 3).clamp(0, 6) / 6),
-    *((ops.Softmax(), (s,), lambda x: x.exp() / x.exp().sum(1, keepdim=True)) for s in BOTH),
-    (ops.Dropout(p=0.4), (IMAGE,), lambda x: x),
-    (ops.DropPath(p=0.4), (IMAGE,), lambda x: x),
-    (ops.Identity(), (IMAGE,), lambda x: x),
-    (ops.Add(), (IMAGE, IMAGE, IMAGE), lambda a, b, c: a + b + c),
-    (ops.Mul(), (IMAGE, (6, 1, 1)), lambda a, b: torch.einsum("nchw,nc->nchw", a, b[:, :, 0, 0])),
-    (ops.Mul(), (VECTOR, VECTOR), lambda a, b: torch.einsum("nc,nc->nc", a, b)),
-    (ops.Concat(), (IMAGE, (2, 9, 8)), lambda a, b: torch.stack([*a.unbind(1), *b.unbind(1)], 1)),
-    (ops.Concat(), (VECTOR, (2,)), lambda a, b: torch.stack([*a.unbind(1), *b.unbind(1)], 1)),
-    (ops.Flatten(), (IMAGE,), lambda x: x.reshape(2, -1)),
-    (ops.Slice(start=1, end=4), (IMAGE,), lambda x: torch.stack([x[:, 1], x[:, 2], x[:, 3]], 1)),
-    (ops.Slice(start=4), (VECTOR,), lambda x: torch.stack([x[:, 4], x[:, 5]], 1)),
-    (ops.Shuffle(groups=3), (IMAGE,), lambda x: x[:, [0, 2, 4, 1, 3, 5]]),
-    (ops.Upsample(scale=(2, 3)), (IMAGE,), lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3)),
-    (ops.Upsample(scale=2, mode="bilinear"), (IMAGE,), lambda x: F.interpolate(x, size=(18, 16), mode="bilinear")),
-    (ops.Pad(pixels=2), (IMAGE,), lambda x: padded(x, (2, 2, 2, 2))),
-    (ops.Pad(pixels=(1, -2, 0, 3), value=1.5), (IMAGE,), lambda x: padded(x[:, :, :, 2:], (1, 0, 0, 3), 1.5)),
-    (
-        ops.Pad(channels=(1, 2), pixels=(0, 1, 0, 0)),
-        (IMAGE,),
-        lambda x: F.pad(padded(x, (0, 1, 0, 0)), (0, 0, 0, 0, 1, 2)),
-    ),
-    (ops.Gap(), (IMAGE,), lambda x: x.sum((2, 3), keepdim=True) / 72),
-    (ops.AvgPool(kernel=(3, 2), adaptive=True), (IMAGE,), lambda x: x.reshape(2, 6, 3, 3, 2, 4).mean((3, 5))),
-    (ops.AvgPool(kernel=5, adaptive=True), (IMAGE,), lambda x: F.adaptive_avg_pool2d(x, 5)),
-    (
-        ops.Subsample(kernel=2),
-        (IMAGE,),
-        lambda x, weight, bias: (
-            F.unfold(x, 2, stride=2).reshape(2, 6, 4, 4, 4).sum(2) * per_channel(x, weight) + per_channel(x, bias)
-        ),
-    ),
-    (ops.Fc(out=5), (VECTOR,), lambda x, weight, bias: torch.einsum("nc,oc->no", x, weight) + bias),
-    (ops.Fc(out=5, bias=False), (VECTOR,), lambda x, weight: torch.einsum("nc,oc->no", x, weight)),
-    (ops.Rbf(out=3), (VECTOR,), lambda x, weight: torch.stack([(x - w).pow(2).sum(1) for w in weight], 1)),
-    (
-        ops.Rbf(out=2, centers=((1.0,) * 6, (-1.0,) * 6)),
-        (VECTOR,),
-        lambda x, weight: torch.stack([(x - w).pow(2).sum(1) for w in weight], 1),
-    ),
-    (ops.Scale(init=0.5), (IMAGE,), lambda x, n: torch.einsum("nchw,c->nchw", x, n[:, 0, 0])),
-    (ops.Scale(), (VECTOR,), lambda x, n: x * n),
-    (ops.Affine(mul=0.3), (IMAGE,), lambda x: x * 0.3),
-    (ops.Affine(mul=0.3, add=-1.0), (VECTOR,), lambda x: x * 0.3 - 1),
-    (ops.Affine(), (VECTOR,), lambda x: x),
-    (
-        ops.Affine(mul=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0), add=0.5),
-        (IMAGE,),
-        lambda x: torch.stack([x[:, c] * (c + 1) + 0.5 for c in range(6)], 1),
-    ),
-    (
-        ops.Affine(mul=2.0, add=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0)),
-        (VECTOR,),
-        lambda x: torch.stack([x[:, c] * 2 + c for c in range(6)], 1),
-    ),
-]
-
-
-@pytest.mark.parametrize(("op", "shapes", "expected"), CASES, ids=lambda v: repr(v)[:50] if isinstance(v, Op) else "")
-def test_op(op: Op, shapes: Sequence[Shape], expected: Expected) -> None:
-    check(op, shapes, expected)
-
-
-def test_every_op_is_tested() -> None:
-    tested = {type(op) for op, *_ in (*CONVS, *CASES)} | {type(op) for op in pool_cases()} | {ops.Input}
-    assert tested - {ops.DwConv} == set(ops.GRAPH_OPS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.text} {case.inputs}")
+def test_op(case: Case) -> None:
+    check(op_of(case), case.inputs, case.expression)
 
 
 def test_constants_are_exact_in_double() -> None:
@@ -382,14 +238,10 @@ def test_batch_norm_learns_its_statistics() -> None:
     assert state["n.num_batches_tracked"] == 1
 
 
-@pytest.mark.parametrize(
-    ("op", "shape"),
-    [(op, shapes[0]) for op, shapes, _ in CASES if len(shapes) == 1] + [(op, IMAGE) for op, _ in CONVS],
-    ids=lambda v: repr(v)[:40],
-)
-def test_nothing_works_in_place(op: Op, shape: Shape) -> None:
-    graph = one(op, [shape])
-    x = torch.randn(2, *concrete(shape))
+@pytest.mark.parametrize("case", [case for case in CASES if len(case.inputs) == 1], ids=lambda case: case.text)
+def test_nothing_works_in_place(case: Case) -> None:
+    graph = one(op_of(case), case.inputs)
+    x = torch.randn(2, *case.inputs[0])
     kept = x.clone()
     with torch.no_grad():
         to_torch(graph).train()(x)
@@ -402,3 +254,22 @@ def test_norms_have_the_defaults_of_torch() -> None:
     assert ops.Gn().eps == nn.GroupNorm(2, 4).eps and ops.Ln().eps == nn.LayerNorm(4).eps
     lrn, torchs = ops.Lrn(), nn.LocalResponseNorm(5)
     assert (lrn.alpha, lrn.beta, lrn.k) == (torchs.alpha, torchs.beta, torchs.k)
+
+
+MODULES = {
+    module.target: module for case in CASES if (module := lower(op_of(case), case.inputs).module) and module.arguments
+}
+
+
+def test_every_module_with_arguments_has_a_signature() -> None:
+    assert set(MODULES) <= set(SIGNATURES)
+
+
+@pytest.mark.parametrize("target", [target for target in MODULES if target.startswith("nn.")])
+def test_signatures_are_those_of_torch(target: str) -> None:
+    """What is left out has the default of torch, and what has no name stands where torch has it."""
+    theirs = inspect.signature(getattr(nn, target.removeprefix("nn."))).parameters
+    signature, written = SIGNATURES[target], [name for name, _ in MODULES[target].arguments]
+    for name, value in signature.defaults.items():
+        assert name not in theirs or theirs[name].default == value, name
+    assert written[: signature.positional] == [*theirs][: signature.positional]

@@ -9,6 +9,7 @@ not raises `Unsound` with the code that is expected.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -323,13 +324,21 @@ def _normalised(m: Any, x: Any, mean: Any, variance: Any, eps: float) -> Any:
 
 
 def gn(m: Any, x: Any, f: Fields) -> Any:
-    groups, channels = f.get("groups", 32), x.shape[1]
+    return group_norm(m, x, f.get("groups", 32), f)
+
+
+def group_norm(m: Any, x: Any, groups: int, f: Fields, affine: bool = True) -> Any:
+    """Each group of channels by its own mean and variance over the image."""
+    channels = x.shape[1]
     if channels % groups:
         raise Unsound("E0403", torch=True)
     grouped = x.reshape(x.shape[0], groups, -1)
     if grouped.shape[2] == 1:
         raise Unsound("E0417")
-    weight, bias = per_channel(m.take("weight", (channels,)), x), per_channel(m.take("bias", (channels,)), x)
+    weight, bias = torch.ones(channels), torch.zeros(channels)
+    if affine:
+        weight, bias = m.take("weight", (channels,)), m.take("bias", (channels,))
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
     mean, variance = grouped.mean(2, keepdim=True), grouped.var(2, unbiased=False, keepdim=True)
     normal = _normalised(m, grouped, mean, variance, f.get("eps", 1e-5)).reshape(x.shape)
     return m.rounded(normal * weight + bias, normal.abs() * weight.abs() + bias.abs(), 2)
@@ -492,7 +501,7 @@ def affine(m: Any, x: Any, f: Fields) -> Any:
     return m.rounded(x * parts[0] + parts[1], x.abs() * parts[0].abs() + parts[1].abs(), 2)
 
 
-KINDS: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv": conv,
     "dwconv": dwconv,
     "deconv": deconv,
@@ -536,8 +545,12 @@ KINDS: dict[str, Callable[..., Any]] = {
     "scale": scale,
     "affine": affine,
 }
-POSITIONAL = {
+POSITIONAL: dict[str, tuple[str, ...]] = {
     "again": ("node",),
+    "split": ("parts",),
+}
+"""Of the words that are no kinds of their own in torch."""
+_POSITIONAL = {
     "conv": ("out",),
     "deconv": ("out",),
     "fc": ("out",),
@@ -549,7 +562,6 @@ POSITIONAL = {
     "dropout": ("p",),
     "droppath": ("p",),
     "slice": ("start", "end"),
-    "split": ("parts",),
     "shuffle": ("groups",),
     "upsample": ("scale",),
     "pad": ("pixels",),
@@ -557,3 +569,21 @@ POSITIONAL = {
     "affine": ("mul", "add"),
 }
 """Fields that values without a key go to."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An op in plain torch, and how random networks draw it."""
+
+    run: Callable[..., Any]
+    """Of the machine, what the op reads, and its fields."""
+    positional: tuple[str, ...] = ()
+    """Fields that values without a key go to."""
+    image: int = 0
+    vector: int = 0
+    """How often it is drawn for an image and for a vector; 0: not by its row here."""
+    draw: Callable[[Any], Fields] = lambda leaf: {}
+    """Draws fields that may fit; of a `leaves.Leaf`."""
+
+
+KINDS: dict[str, Kind] = {kind: Kind(run, _POSITIONAL.get(kind, ())) for kind, run in _FUNCTIONS.items()}

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from tests.ops.cases import KINDS
 from tests.search.networks.reference import value_of
 
 IMAGE = {
@@ -37,6 +38,7 @@ IMAGE = {
     "fc": 2,
     "constant": 2,
     "table": 2,
+    **{kind: row.image for kind, row in KINDS.items() if row.image},
 }
 VECTOR = {
     "fc": 10,
@@ -54,6 +56,7 @@ VECTOR = {
     "rbf": 2,
     "identity": 1,
     "flatten": 1,
+    **{kind: row.vector for kind, row in KINDS.items() if row.vector},
 }
 ACTS = (
     "relu",
@@ -157,7 +160,7 @@ class Leaf:
     # --- kinds -------------------------------------------------------------------------------------------
 
     def _bare(self, kind: str) -> dict[str, Any]:
-        return {"op": kind}
+        return {"op": kind, **KINDS[kind].draw(self)}
 
     def _act(self, kind: str) -> dict[str, Any]:
         kind = self.rng.choice(ACTS)

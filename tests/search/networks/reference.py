@@ -17,12 +17,13 @@ from typing import Any
 
 import torch
 
-from tests.search.networks.kinds import KINDS, POSITIONAL, Unsound, pair, plausible
+from tests.ops.cases import KINDS, POSITIONAL
+from tests.search.networks.kinds import Unsound, pair, plausible
 
 UNIT = 2.0**-24
 """Half a unit in the last place of a float32 near 1."""
 HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
-NORMS, MERGES = ("bn", "gn", "ln", "lrn"), ("add", "mul", "concat")
+MERGES = ("add", "mul", "concat")
 ABOUT = ("op", "norm", "act", "repeat", "as", "from", "when", "then", "doc")
 
 
@@ -266,7 +267,7 @@ class Machine:
         y, before = body.value, body.value.shape
         factor = data.get("scale")
         if factor is not None and value_of(factor, {**env, "in_": y.shape[1]}) != 1:
-            y = KINDS["affine"](self, y, {"mul": float(value_of(factor, {**env, "in_": y.shape[1]}))})
+            y = KINDS["affine"].run(self, y, {"mul": float(value_of(factor, {**env, "in_": y.shape[1]}))})
         short, shortcut = x, data.get("shortcut")
         number = len(self.strides)
         differ = x.shape[1:] != before[1:] if self.settled is None else self.settled[number] is not None
@@ -275,7 +276,7 @@ class Machine:
             if shortcut == "none":
                 return Member(y, body.inner)
             short = self.shortcut(shortcut, x, before, number, frame, env)
-        return Member(KINDS["add"](self, [y, short], {}), body.inner)
+        return Member(KINDS["add"].run(self, [y, short], {}), body.inner)
 
     def shortcut(self, written: Any, x: Any, wanted: Any, number: int, frame: Frame, env: Mapping[str, Any]) -> Any:
         if written is not None and written != "pad":
@@ -319,7 +320,7 @@ class Machine:
         if len(given) < 2:
             return Member(given[0], inner) if given else None
         merge = value_of(data.get("merge", "concat"), env)
-        return Member(KINDS[merge](self, given, {}), inner)
+        return Member(KINDS[merge].run(self, given, {}), inner)
 
     def dense(self, data: Mapping[str, Any], x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:
         count, given, inner = value_of(data["repeat"], env), None, {}
@@ -327,7 +328,7 @@ class Machine:
             copy = {**env, "i": k, "first": k == 0, "last": k == count - 1}
             made = self.item(data["dense"], x, frame, copy)
             if made is not None:
-                x = given = KINDS["concat"](self, [x, made.value], {})
+                x = given = KINDS["concat"].run(self, [x, made.value], {})
                 inner[copy_name(data.get("as"), k)] = made
         return None if given is None else Member(given, inner)
 
@@ -361,13 +362,13 @@ class Machine:
             kind, fields, self.again = first[0], first[1], list(first[2])
         start = len(self.taken)
         try:
-            x = KINDS[kind](self, x, fields)
+            x = KINDS[kind].run(self, x, fields)
         finally:
             self.again = []
         ran = (kind, fields, self.taken[start:]) if norm is None and len(self.taken) > start else None
         for part in (norm, act):
             if part is not None:
-                x = KINDS[part[0]](self, x, part[1])
+                x = KINDS[part[0]].run(self, x, part[1])
         if not self.exact or self.tensors is not None:
             self.largest = max(self.largest, float(x.abs().max()))
         return Member(x, ran=ran)

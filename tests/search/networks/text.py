@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.search.networks.kinds import POSITIONAL
+from tests.ops.cases import POSITIONAL
 from tests.search.networks.reference import HEADS
 
 FLAGS = {

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 import archdsl
-from tests.search.networks.kinds import KINDS, Unsound
+from tests.ops.cases import KINDS
+from tests.search.networks.kinds import Unsound
 from tests.search.networks.make import inputs_of, specification
 from tests.search.networks.reference import HEADS, Machine, blank
 from tests.search.networks.text import written

@@ -1,0 +1,554 @@
+"""What each op computes: one list of cases for the tests of shapes, counts, PyTorch, ONNX, import and random networks.
+
+A case is an op as a spec writes it, the shapes that it reads, an expression in plain torch, and numbers worked out by
+hand: the output's shape, the trained parameters and the multiply-accumulates, written as the products that they are.
+Nothing of archdsl is imported here: the expressions and numbers are a second opinion.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from tests.search.networks import kinds
+from tests.search.networks.kinds import Kind
+
+Shape = tuple[int, ...]
+A: Shape = (6, 9, 8)
+B: Shape = (4, 9, 7)
+
+
+class Case(NamedTuple):
+    """An op and what it makes of inputs of these shapes (without the batch)."""
+
+    text: str
+    """The node without its inputs, in the short form."""
+    inputs: Sequence[Shape]
+    expression: Callable[..., Any]
+    """Of the inputs, batch first, and the tensors by the last part of their keys (`n`: the node's own)."""
+    shape: Shape | None = None
+    """The output's; None: that of the first input."""
+    params: int = 0
+    """Trained numbers."""
+    macs: int = 0
+    imports: bool = True
+    """False: node by node, its ONNX file cannot be read back."""
+
+    @property
+    def kind(self) -> str:
+        first, *rest = self.text.split()
+        return rest[0] if re.fullmatch(r"\d+x\d+", first) else first
+
+    @property
+    def spec(self) -> str:
+        """A network of one node `n` with inputs `x0`, `x1`, ..."""
+        inputs = {f"x{number}": "x".join(map(str, shape)) for number, shape in enumerate(self.inputs)}
+        written = ", ".join(f"{name}: [{shape.replace('x', ', ')}]" for name, shape in inputs.items())
+        return f"input: {{{written}}}\nnet:\n  n: {self.text} <- {', '.join(inputs)}\n"
+
+
+# --- expressions of several lines -----------------------------------------------------------------------------
+
+
+def padded(x: Any, pads: Sequence[int], value: float = 0.0) -> Any:
+    top, left, bottom, right = pads
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+TABLE = ((0, 1), (1, 2), (0, 2), (0, 1, 2))
+
+
+def table_conv(x: Any, weight: Any, bias: Any) -> Any:
+    """Filter by filter, map by map."""
+    maps, at = [], 0
+    for number, row in enumerate(TABLE):
+        taken = sum(F.conv2d(x[:, c : c + 1], weight[at + j][None, None]) for j, c in enumerate(row))
+        maps.append(taken + bias[number])
+        at += len(row)
+    return torch.cat(maps, 1)
+
+
+def lrn(x: Any) -> Any:
+    squares = F.pad(x.square(), (0, 0, 0, 0, 2, 2))
+    total = sum(squares[:, n : n + x.shape[1]] for n in range(5))
+    return x / (2 + 5e-4 / 5 * total) ** 0.75
+
+
+def lrn_by_hand(x: Any, size: int, alpha: float, beta: float, k: float) -> Any:
+    """Equation 1 of Krizhevsky et al. 2012, alpha divided by the size, channel by channel."""
+    channels = x.shape[1]
+    rows = []
+    for c in range(channels):
+        near = x[:, max(0, c - size // 2) : min(channels, c + (size - 1) // 2 + 1)]
+        rows.append(x[:, c] / (k + alpha / size * (near**2).sum(1)) ** beta)
+    return torch.stack(rows, 1)
+
+
+def norm(x: Any, axes: tuple[int, ...], eps: float) -> Any:
+    mean = x.mean(axes, keepdim=True)
+    return (x - mean) / ((x - mean).square().mean(axes, keepdim=True) + eps).sqrt()
+
+
+def per_channel(x: Any, values: Any) -> Any:
+    return values.view(-1, *[1] * (x.dim() - 2))
+
+
+def bn(x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, **_: Any) -> Any:
+    y = (x - per_channel(x, running_mean)) / (per_channel(x, running_var) + 1e-3).sqrt()
+    return y if weight is None else y * per_channel(x, weight) + per_channel(x, bias)
+
+
+def running_norm(x: Any, eps: float, **w: Any) -> Any:
+    return F.batch_norm(x, w["running_mean"], w["running_var"], w.get("weight"), w.get("bias"), False, 0.1, eps)
+
+
+def gn(x: Any, weight: Any, bias: Any) -> Any:
+    y = norm(x.reshape(2, 3, 2, -1), (2, 3), 1e-5).reshape(x.shape)
+    return y * per_channel(x, weight) + per_channel(x, bias)
+
+
+def ln(x: Any, weight: Any, bias: Any) -> Any:
+    return norm(x, (1,), 1e-6) * per_channel(x, weight) + per_channel(x, bias)
+
+
+# --- the cases ------------------------------------------------------------------------------------------------
+
+CASES: list[Case] = [
+    Case(
+        "3x3 conv 4",
+        [A],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, padding=1),
+        shape=(4, 9, 8),
+        params=4 * 6 * 9 + 4,
+        macs=4 * 72 * 6 * 9,
+    ),
+    Case(
+        "3x5 conv 4 /[2,1] nobias",
+        [A],
+        lambda x, weight: F.conv2d(x, weight, None, (2, 1), (1, 2)),
+        shape=(4, 5, 8),
+        params=4 * 6 * 15,
+        macs=4 * 40 * 6 * 15,
+    ),
+    Case(
+        "2x2 conv 4",
+        [A],
+        lambda x, weight, bias: F.conv2d(x, weight, bias),
+        shape=(4, 8, 7),
+        params=4 * 6 * 4 + 4,
+        macs=4 * 56 * 6 * 4,
+    ),
+    Case(
+        "3x3 conv 6 dilation=2 groups=3",
+        [A],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, 1, 2, 2, 3),
+        shape=(6, 9, 8),
+        params=6 * 2 * 9 + 6,
+        macs=6 * 72 * 2 * 9,
+    ),
+    Case(
+        "3x3 conv 4 /2 same",
+        [A],
+        lambda x, weight, bias: F.conv2d(padded(x, (1, 0, 1, 1)), weight, bias, 2),
+        shape=(4, 5, 4),
+        params=4 * 6 * 9 + 4,
+        macs=4 * 20 * 6 * 9,
+    ),
+    Case(
+        "3x3 conv 4 pad=[2,0,1,3]",
+        [A],
+        lambda x, weight, bias: F.conv2d(padded(x, (2, 0, 1, 3)), weight, bias),
+        shape=(4, 10, 9),
+        params=4 * 6 * 9 + 4,
+        macs=4 * 90 * 6 * 9,
+    ),
+    Case(
+        "3x3 conv 6",
+        [B],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, 1, 1),
+        shape=(6, 9, 7),
+        params=6 * 4 * 9 + 6,
+        macs=6 * 63 * 4 * 9,
+    ),
+    Case(
+        "1x5 conv 6 nobias",
+        [B],
+        lambda x, weight: F.conv2d(x, weight, None, 1, (0, 2)),
+        shape=(6, 9, 7),
+        params=6 * 4 * 5,
+        macs=6 * 63 * 4 * 5,
+    ),
+    Case(
+        "2x2 conv 6",
+        [B],
+        lambda x, weight, bias: F.conv2d(x, weight, bias),
+        shape=(6, 8, 6),
+        params=6 * 4 * 4 + 6,
+        macs=6 * 48 * 4 * 4,
+    ),
+    Case(
+        "3x3 conv 6 /[2,1] pad=2 dilation=2 groups=2",
+        [B],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, (2, 1), 2, 2, 2),
+        shape=(6, 5, 7),
+        params=6 * 2 * 9 + 6,
+        macs=6 * 35 * 2 * 9,
+    ),
+    Case(
+        "3x3 conv 6 /2 same",
+        [(4, 8, 7)],
+        lambda x, weight, bias: F.conv2d(F.pad(x, (1, 1, 0, 1)), weight, bias, 2),
+        shape=(6, 4, 4),
+        params=6 * 4 * 9 + 6,
+        macs=6 * 16 * 4 * 9,
+    ),
+    Case(
+        "3x3 conv 6 pad=[1,0,2,3]",
+        [B],
+        lambda x, weight, bias: F.conv2d(F.pad(x, (0, 3, 1, 2)), weight, bias),
+        shape=(6, 10, 8),
+        params=6 * 4 * 9 + 6,
+        macs=6 * 80 * 4 * 9,
+    ),
+    Case(
+        "1x1 conv 6 /2 pad=3",
+        [B],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, 2, 3),
+        shape=(6, 8, 7),
+        params=6 * 4 + 6,
+        macs=6 * 56 * 4,
+    ),
+    Case(
+        "3x3 conv 1 bias=0.5 weight=[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]]",
+        [B],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, padding=1),
+        shape=(1, 9, 7),
+        macs=63 * 4 * 9,
+    ),
+    Case(
+        "5x5 conv 4 valid table=[[0,1],[1,2],[0,2],[0,1,2]]",
+        [(3, 9, 8)],
+        table_conv,
+        shape=(4, 5, 4),
+        params=9 * 25 + 4,
+        macs=9 * 20 * 25,
+    ),
+    Case(
+        "3x3 dwconv multiplier=2",
+        [A],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, 1, 1, 1, 6),
+        shape=(12, 9, 8),
+        params=12 * 9 + 12,
+        macs=12 * 72 * 9,
+    ),
+    Case(
+        "3x3 dwconv multiplier=2",
+        [B],
+        lambda x, weight, bias: F.conv2d(x, weight, bias, 1, 1, 1, 4),
+        shape=(8, 9, 7),
+        params=8 * 9 + 8,
+        macs=8 * 63 * 9,
+    ),
+    Case(
+        "2x2 deconv 4 /2",
+        [A],
+        lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2),
+        shape=(4, 18, 16),
+        params=6 * 4 * 4 + 4,
+        macs=6 * 72 * 4 * 4,
+    ),
+    Case(
+        "3x3 deconv 4 /2",
+        [A],
+        lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2, 1, 1),
+        shape=(4, 18, 16),
+        params=6 * 4 * 9 + 4,
+        macs=6 * 72 * 4 * 9,
+    ),
+    Case(
+        "4x3 deconv 4 /[2,1] pad=1 groups=2 nobias",
+        [A],
+        lambda x, weight: F.conv_transpose2d(x, weight, None, (2, 1), 1, 0, 2),
+        shape=(4, 18, 8),
+        params=6 * 2 * 12,
+        macs=6 * 72 * 2 * 12,
+    ),
+    Case(
+        "2x2 deconv 6 /2",
+        [B],
+        lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2),
+        shape=(6, 18, 14),
+        params=4 * 6 * 4 + 6,
+        macs=4 * 63 * 6 * 4,
+    ),
+    Case(
+        "3x3 deconv 6 /2",
+        [B],
+        lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2, 1, 1),
+        shape=(6, 18, 14),
+        params=4 * 6 * 9 + 6,
+        macs=4 * 63 * 6 * 9,
+    ),
+    Case(
+        "4x4 deconv 6 /2 groups=2 nobias",
+        [B],
+        lambda x, weight: F.conv_transpose2d(x, weight, None, 2, 1, 0, 2),
+        shape=(6, 18, 14),
+        params=4 * 3 * 16,
+        macs=4 * 63 * 3 * 16,
+    ),
+    Case(
+        "3x3 deconv 6 /[3,1] pad=0 extra=1 dilation=2",
+        [B],
+        lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, (3, 1), 0, 1, 1, 2),
+        shape=(6, 30, 12),
+        params=4 * 6 * 9 + 6,
+        macs=4 * 63 * 6 * 9,
+    ),
+    Case(
+        "1x1 fc 5",
+        [A],
+        lambda x, weight, bias: F.conv2d(x, weight[:, :, None, None], bias),
+        shape=(5, 9, 8),
+        params=5 * 6 + 5,
+        macs=5 * 72 * 6,
+    ),
+    Case(
+        "fc 5",
+        [(6,)],
+        lambda x, weight, bias: torch.einsum("nc,oc->no", x, weight) + bias,
+        shape=(5,),
+        params=5 * 6 + 5,
+        macs=5 * 6,
+    ),
+    Case(
+        "fc 5 nobias",
+        [(6,)],
+        lambda x, weight: torch.einsum("nc,oc->no", x, weight),
+        shape=(5,),
+        params=5 * 6,
+        macs=5 * 6,
+    ),
+    Case(
+        "fc 5", [(12,)], lambda x, weight, bias: F.linear(x, weight, bias), shape=(5,), params=5 * 12 + 5, macs=5 * 12
+    ),
+    Case("fc 5 nobias", [(12,)], lambda x, weight: F.linear(x, weight), shape=(5,), params=5 * 12, macs=5 * 12),
+    Case(
+        "1x1 fc 5",
+        [B],
+        lambda x, weight, bias: F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2),
+        shape=(5, 9, 7),
+        params=5 * 4 + 5,
+        macs=5 * 63 * 4,
+    ),
+    Case(
+        "rbf 3",
+        [(6,)],
+        lambda x, weight: torch.stack([(x - w).pow(2).sum(1) for w in weight], 1),
+        shape=(3,),
+        params=3 * 6,
+        macs=3 * 6,
+        imports=False,
+    ),
+    Case(
+        "rbf 2 centers=[[1,1,1,1,1,1],[-1,-1,-1,-1,-1,-1]]",
+        [(6,)],
+        lambda x, weight: torch.stack([(x - w).pow(2).sum(1) for w in weight], 1),
+        shape=(2,),
+        macs=2 * 6,
+        imports=False,
+    ),
+    Case(
+        "rbf 5",
+        [(12,)],
+        lambda x, weight: ((x[:, None] - weight[None]) ** 2).sum(2),
+        shape=(5,),
+        params=5 * 12,
+        macs=5 * 12,
+        imports=False,
+    ),
+    Case(
+        "rbf 2 centers=[[1,-1,1],[0.5,0,-1]]",
+        [(3,)],
+        lambda x, weight: ((x[:, None] - weight[None]) ** 2).sum(2),
+        shape=(2,),
+        macs=2 * 3,
+        imports=False,
+    ),
+    Case("3x3 maxpool /2", [B], lambda x: F.max_pool2d(x, 3, 2), shape=(4, 4, 3)),
+    Case("3x2 avgpool adaptive", [A], lambda x: x.reshape(2, 6, 3, 3, 2, 4).mean((3, 5)), shape=(6, 3, 2)),
+    Case("5x5 avgpool adaptive", [A], lambda x: F.adaptive_avg_pool2d(x, 5), shape=(6, 5, 5), imports=False),
+    Case("1x1 avgpool adaptive", [B], lambda x: x.mean((2, 3), keepdim=True), shape=(4, 1, 1)),
+    Case("gap", [A], lambda x: x.sum((2, 3), keepdim=True) / 72, shape=(6, 1, 1)),
+    Case("gap", [B], lambda x: x.mean((2, 3), keepdim=True), shape=(4, 1, 1)),
+    Case(
+        "2x2 subsample",
+        [A],
+        lambda x, weight, bias: (
+            F.unfold(x, 2, stride=2).reshape(2, 6, 4, 4, 4).sum(2) * per_channel(x, weight) + per_channel(x, bias)
+        ),
+        shape=(6, 4, 4),
+        params=6 + 6,
+    ),
+    Case(
+        "2x2 subsample",
+        [(4, 8, 6)],
+        lambda x, weight, bias: 4 * F.avg_pool2d(x, 2) * weight.view(4, 1, 1) + bias.view(4, 1, 1),
+        shape=(4, 4, 3),
+        params=4 + 4,
+    ),
+    Case(
+        "3x2 subsample /1",
+        [B],
+        lambda x, weight, bias: 6 * F.avg_pool2d(x, (3, 2), 1) * weight.view(4, 1, 1) + bias.view(4, 1, 1),
+        shape=(4, 7, 6),
+        params=4 + 4,
+    ),
+    Case("bn eps=0.001", [A], bn, params=6 + 6),
+    Case("bn eps=0.001", [(6,)], bn, params=6 + 6),
+    Case("bn eps=0.001 affine=false", [A], bn),
+    Case("bn eps=0.001 affine=false", [(6,)], bn),
+    Case("bn", [B], lambda x, **w: running_norm(x, 1e-5, **w), params=4 + 4),
+    Case("bn eps=0.1 momentum=0.01 affine=false", [B], lambda x, **w: running_norm(x, 0.1, **w)),
+    Case("bn", [(12,)], lambda x, **w: running_norm(x, 1e-5, **w), params=12 + 12),
+    Case("gn 3", [A], gn, params=6 + 6, imports=False),
+    Case("gn 3", [(6,)], gn, params=6 + 6, imports=False),
+    Case("gn 2", [B], lambda x, weight, bias: F.group_norm(x, 2, weight, bias), params=4 + 4, imports=False),
+    Case(
+        "gn 4 eps=0.001",
+        [(12,)],
+        lambda x, weight, bias: F.group_norm(x, 4, weight, bias, 1e-3),
+        params=12 + 12,
+        imports=False,
+    ),
+    Case("ln eps=1e-06", [A], ln, params=6 + 6),
+    Case("ln eps=1e-06", [(6,)], ln, params=6 + 6),
+    Case(
+        "ln",
+        [B],
+        lambda x, weight, bias: F.layer_norm(x.permute(0, 2, 3, 1), (4,), weight, bias, 1e-5).permute(0, 3, 1, 2),
+        params=4 + 4,
+    ),
+    Case("ln eps=0.001", [(12,)], lambda x, weight, bias: F.layer_norm(x, (12,), weight, bias, 1e-3), params=12 + 12),
+    Case("lrn alpha=0.0005 k=2", [A], lrn),
+    Case("lrn alpha=0.3 k=2", [(9, 4, 5)], lambda x: lrn_by_hand(x, 5, 0.3, 0.75, 2.0)),
+    Case("lrn alpha=0.3", [(3, 4, 5)], lambda x: F.local_response_norm(x, 5, 0.3)),
+    Case("lrn 4 alpha=0.3 beta=0.5 k=2", [(9, 4, 5)], lambda x: F.local_response_norm(x, 4, 0.3, 0.5, 2.0)),
+    Case("lrn 2 alpha=0.3", [(9, 4, 5)], lambda x: lrn_by_hand(x, 2, 0.3, 0.75, 1.0)),
+    Case("relu", [A], lambda x: x.clamp(min=0)),
+    Case("relu", [(6,)], lambda x: x.clamp(min=0)),
+    Case("relu", [B], lambda x: x.clamp(min=0)),
+    Case("relu6", [A], lambda x: x.clamp(0, 6)),
+    Case("relu6", [B], lambda x: x.clamp(0, 6)),
+    Case("leaky_relu 0.2", [A], lambda x: torch.where(x > 0, x, 0.2 * x)),
+    Case("leaky_relu 0.2", [B], lambda x: torch.where(x > 0, x, 0.2 * x)),
+    Case("prelu", [A], lambda x, weight: torch.where(x > 0, x, per_channel(x, weight) * x), params=6),
+    Case("prelu shared=true", [(6,)], lambda x, weight: torch.where(x > 0, x, weight * x), params=1),
+    Case("prelu", [B], lambda x, weight: torch.where(x > 0, x, weight.view(4, 1, 1) * x), params=4),
+    Case("prelu", [(12,)], lambda x, weight: torch.where(x > 0, x, weight * x), params=12),
+    Case("prelu shared=true", [B], lambda x, weight: torch.where(x > 0, x, weight * x), params=1),
+    Case("elu 0.7", [A], lambda x: torch.where(x > 0, x, 0.7 * (x.exp() - 1))),
+    Case("elu 0.7", [B], lambda x: torch.where(x > 0, x, 0.7 * torch.expm1(x))),
+    Case("tanh", [A], lambda x: (x.exp() - (-x).exp()) / (x.exp() + (-x).exp())),
+    Case("tanh", [B], lambda x: torch.tanh(x)),
+    Case("scaled_tanh", [A], lambda x: 1.7159 * (x * (2 / 3)).tanh()),
+    Case("scaled_tanh", [B], lambda x: 1.7159 * torch.tanh(2 / 3 * x)),
+    Case("sigmoid", [A], lambda x: 1 / (1 + (-x).exp())),
+    Case("sigmoid", [B], lambda x: 1 / (1 + torch.exp(-x))),
+    Case("silu", [A], lambda x: x / (1 + (-x).exp())),
+    Case("silu", [B], lambda x: x / (1 + torch.exp(-x))),
+    Case("gelu", [A], lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2),
+    Case("gelu approximate=true", [A], lambda x: x * (1 + (0.7978845608028654 * (x + 0.044715 * x**3)).tanh()) / 2),
+    Case("gelu", [B], lambda x: x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))),
+    Case(
+        "gelu approximate=true",
+        [B],
+        lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    ),
+    Case("hardswish", [A], lambda x: x * (x + 3).clamp(0, 6) / 6),
+    Case("hardswish", [B], lambda x: x * (x + 3).clamp(0, 6) / 6),
+    Case("hardsigmoid", [A], lambda x: (x + 3).clamp(0, 6) / 6),
+    Case("hardsigmoid", [B], lambda x: (x + 3).clamp(0, 6) / 6),
+    Case("softmax", [A], lambda x: x.exp() / x.exp().sum(1, keepdim=True)),
+    Case("softmax", [(6,)], lambda x: x.exp() / x.exp().sum(1, keepdim=True)),
+    Case("softmax", [B], lambda x: torch.exp(x) / torch.exp(x).sum(1, keepdim=True)),
+    Case("softmax", [(12,)], lambda x: torch.softmax(x, 1)),
+    Case("dropout 0.4", [A], lambda x: x, imports=False),
+    Case("dropout 0.5", [B], lambda x: x, imports=False),
+    Case("droppath 0.4", [A], lambda x: x, imports=False),
+    Case("droppath 0.3", [B], lambda x: x, imports=False),
+    Case("add", [A, A, A], lambda a, b, c: a + b + c, imports=False),
+    Case("add", [B, B], lambda x, y: x + y),
+    Case("add", [B, B, B], lambda x, y, z: x + y + z, imports=False),
+    Case("mul", [A, (6, 1, 1)], lambda a, b: torch.einsum("nchw,nc->nchw", a, b[:, :, 0, 0])),
+    Case("mul", [(6,), (6,)], lambda a, b: torch.einsum("nc,nc->nc", a, b)),
+    Case("mul", [B, (4, 1, 1)], lambda x, y: x * y),
+    Case("mul", [(4, 1, 1), B, B], lambda x, y, z: x * y * z, shape=(4, 9, 7)),
+    Case("mul", [(12,), (12,)], lambda x, y: x * y),
+    Case("concat", [A, (2, 9, 8)], lambda a, b: torch.stack([*a.unbind(1), *b.unbind(1)], 1), shape=(8, 9, 8)),
+    Case("concat", [(6,), (2,)], lambda a, b: torch.stack([*a.unbind(1), *b.unbind(1)], 1), shape=(8,)),
+    Case("concat", [B, (2, 9, 7), (1, 9, 7)], lambda *x: torch.cat(x, 1), shape=(7, 9, 7)),
+    Case("concat", [(3,), (4,)], lambda *x: torch.cat(x, 1), shape=(7,)),
+    Case("flatten", [A], lambda x: x.reshape(2, -1), shape=(432,)),
+    Case("flatten", [B], lambda x: x.reshape(len(x), -1), shape=(252,)),
+    Case("flatten", [(12,)], lambda x: x, shape=(12,), imports=False),
+    Case("slice 1 4", [A], lambda x: torch.stack([x[:, 1], x[:, 2], x[:, 3]], 1), shape=(3, 9, 8)),
+    Case("slice 4", [(6,)], lambda x: torch.stack([x[:, 4], x[:, 5]], 1), shape=(2,)),
+    Case("slice 1 3", [B], lambda x: x[:, 1:3], shape=(2, 9, 7)),
+    Case("slice 5", [(12,)], lambda x: x[:, 5:], shape=(7,)),
+    Case("shuffle 3", [A], lambda x: x[:, [0, 2, 4, 1, 3, 5]]),
+    Case("shuffle 3", [(12, 4, 5)], lambda x: x[:, [g * 4 + i for i in range(4) for g in range(3)]]),
+    Case("upsample [2,3]", [A], lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3), shape=(6, 18, 24)),
+    Case("upsample 2 bilinear", [A], lambda x: F.interpolate(x, size=(18, 16), mode="bilinear"), shape=(6, 18, 16)),
+    Case("upsample [2,3]", [B], lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3), shape=(4, 18, 21)),
+    Case(
+        "upsample 2 bilinear",
+        [B],
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False),
+        shape=(4, 18, 14),
+    ),
+    Case(
+        "upsample [3,4] bilinear",
+        [(4, 1, 5)],
+        lambda x: F.interpolate(x, scale_factor=(3, 4), mode="bilinear", align_corners=False),
+        shape=(4, 3, 20),
+    ),
+    Case("pad 2", [A], lambda x: padded(x, (2, 2, 2, 2)), shape=(6, 13, 12)),
+    Case("pad [1,-2,0,3] value=1.5", [A], lambda x: padded(x[:, :, :, 2:], (1, 0, 0, 3), 1.5), shape=(6, 10, 9)),
+    Case(
+        "pad [0,1,0,0] channels=[1,2]",
+        [A],
+        lambda x: F.pad(padded(x, (0, 1, 0, 0)), (0, 0, 0, 0, 1, 2)),
+        shape=(9, 9, 9),
+    ),
+    Case("pad 2 value=0.5", [B], lambda x: F.pad(x, (2, 2, 2, 2), value=0.5), shape=(4, 13, 11)),
+    Case("pad [-1,-1,1,1] channels=[1,2]", [B], lambda x: F.pad(x, (-1, 1, -1, 1, 1, 2)), shape=(7, 9, 7)),
+    Case("pad -2", [B], lambda x: x[:, :, 2:-2, 2:-2], shape=(4, 5, 3)),
+    Case("identity", [A], lambda x: x, imports=False),
+    Case("identity", [B], lambda x: x, imports=False),
+    Case("scale 0.5", [A], lambda x, n: torch.einsum("nchw,c->nchw", x, n[:, 0, 0]), params=6),
+    Case("scale", [(6,)], lambda x, n: x * n, params=6),
+    Case("scale 0.1", [B], lambda x, n: x * n, params=4),
+    Case("scale", [(12,)], lambda x, n: x * n, params=12),
+    Case("affine 0.3", [A], lambda x: x * 0.3),
+    Case("affine 0.3 -1", [(6,)], lambda x: x * 0.3 - 1),
+    Case("affine", [(6,)], lambda x: x, imports=False),
+    Case("affine [1,2,3,4,5,6] 0.5", [A], lambda x: torch.stack([x[:, c] * (c + 1) + 0.5 for c in range(6)], 1)),
+    Case("affine 2 [0,1,2,3,4,5]", [(6,)], lambda x: torch.stack([x[:, c] * 2 + c for c in range(6)], 1)),
+    Case("affine 0.3", [B], lambda x: x * 0.3),
+    Case("affine add=[1,2,3,4]", [B], lambda x: x + torch.arange(1.0, 5).view(4, 1, 1)),
+    Case("affine [1,2,3,4] -1", [B], lambda x: x * torch.arange(1.0, 5).view(4, 1, 1) - 1),
+    Case("affine", [B], lambda x: x, imports=False),
+]
+
+# --- random networks ------------------------------------------------------------------------------------------
+
+KINDS: Mapping[str, Kind] = {**kinds.KINDS}
+"""Each op with any fields, in plain torch: the ops that random networks are drawn from. A new op has its row here."""
+POSITIONAL: Mapping[str, tuple[str, ...]] = kinds.POSITIONAL | {kind: row.positional for kind, row in KINDS.items()}
+"""Fields that values without a key go to."""
