@@ -28,6 +28,16 @@ class Norm(Free):
         return None
 
 
+def two_pixels(shape: Shape) -> tuple[tuple[Size, int], ...]:
+    """`Op.least` of a norm over one channel each: one axis must keep two pixels; the first that has them is chosen."""
+    return next((((size, 2),) for size in shape[1:] if at(size) > 1), ())
+
+
+def scale_and_shift(channels: int) -> tuple[Param, ...]:
+    """The learned tensors of a norm."""
+    return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
+
+
 class Bn(Norm):
     """Batch normalisation: per channel, by the batch's statistics in training, the running ones at inference.
 
@@ -52,9 +62,8 @@ class Bn(Norm):
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         channels = at(inputs[0][0])
-        learned = (Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)) if self.affine else ()
         return (
-            *learned,
+            *(scale_and_shift(channels) if self.affine else ()),
             Param("running_mean", (channels,), ZEROS, trained=False),
             Param("running_var", (channels,), ONES, trained=False),
             Param("num_batches_tracked", (), ZEROS, trained=False, dtype="int64"),
@@ -109,16 +118,10 @@ class Gn(Norm):
         return inputs[0]
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
-        """With a channel per group, one axis must keep two pixels; which one is free to choose, the first that has
-        them."""
-        channels, *sizes = inputs[0]
-        if at(channels) != self.groups:
-            return ()
-        return next((((size, 2),) for size in sizes if at(size) > 1), ())
+        return two_pixels(inputs[0]) if at(inputs[0][0]) == self.groups else ()
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        channels = at(inputs[0][0])
-        return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
+        return scale_and_shift(at(inputs[0][0]))
 
 
 class Ln(Norm):
@@ -148,8 +151,7 @@ class Ln(Norm):
         return inputs[0]
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        channels = at(inputs[0][0])
-        return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
+        return scale_and_shift(at(inputs[0][0]))
 
 
 class Lrn(Free):

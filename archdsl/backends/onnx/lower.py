@@ -114,15 +114,19 @@ def _bias(e: Emitter) -> tuple[str, ...]:
 # --- normalisations -----------------------------------------------------------------------------------------
 
 
-def _bn(e: Emitter, op: ops.Bn) -> None:
+def _scale_and_shift(e: Emitter, affine: bool) -> tuple[str, str]:
+    """Learned, or ones and zeros."""
     channels = (at(e.node.shape[0]),)
-    scale = e.param("weight") if op.affine else e.floats("ones", 1.0, channels)
-    shift = e.param("bias") if op.affine else e.floats("zeros", 0.0, channels)
+    if affine:
+        return e.param("weight"), e.param("bias")
+    return e.floats("ones", 1.0, channels), e.floats("zeros", 0.0, channels)
+
+
+def _bn(e: Emitter, op: ops.Bn) -> None:
     e.last(
         "BatchNormalization",
         e.x,
-        scale,
-        shift,
+        *_scale_and_shift(e, op.affine),
         e.param("running_mean"),
         e.param("running_var"),
         epsilon=op.eps,
