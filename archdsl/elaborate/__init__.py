@@ -14,7 +14,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Enough, Origin, Report, e
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.limits import MAX_ATTEMPTS
-from archdsl.elaborate.place import Context, Member, Place, VisibleNames
+from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.rules import RULES
 from archdsl.elaborate.walk import Walker
@@ -93,7 +93,7 @@ def _attempt(
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
     frame = VisibleNames(None, {**names, "input": Member(None if several else inputs[0])})
-    inside = Place(root, {})
+    inside = ScopePlace(root, {})
     ctx = Context(frame, walker.file_env)
     last = walker.node(document.net, inside, SEVERAL if several else inputs[0], ctx)
     frame.names = {**frame.names, **inside.inner}
@@ -183,7 +183,9 @@ def _outputs(
     return {"output": last}
 
 
-def _aux(document: Document, walker: Walker, inside: Place, frame: VisibleNames, ctx: Context) -> dict[str, AuxHead]:
+def _aux(
+    document: Document, walker: Walker, inside: ScopePlace, frame: VisibleNames, ctx: Context
+) -> dict[str, AuxHead]:
     heads: dict[str, AuxHead] = {}
     walker.builder.training = True
     for decl in document.aux:
@@ -193,7 +195,7 @@ def _aux(document: Document, walker: Walker, inside: Place, frame: VisibleNames,
             walker.builder.report.extend(e.diagnostics)
             continue
         before = len(inside.scope.members)
-        node = walker.node(decl.body, Place(inside.scope, inside.inner, decl.name), source, ctx)
+        node = walker.node(decl.body, ScopePlace(inside.scope, inside.inner, decl.name), source, ctx)
         for member in inside.scope.members[before:]:
             if isinstance(member, Scope):
                 member.role = "aux"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import CallSite, Label, did_you_mean, error
 from archdsl.elaborate.op_nodes import op
-from archdsl.elaborate.place import Context, Member, Place, VisibleNames
+from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
 from archdsl.elaborate.walk import Walker
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
@@ -16,7 +16,7 @@ from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 
 
-def call(walker: Walker, syntax: CallSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
     call = syntax.call
     walker.receive(inputs[0])
     target = callee(walker, syntax, ctx)

@@ -8,7 +8,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, er
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
 from archdsl.elaborate.op_nodes import slices
-from archdsl.elaborate.place import Context, Counter, Place, VisibleNames
+from archdsl.elaborate.place import Context, Counter, ScopePlace, VisibleNames
 from archdsl.elaborate.repeat import copies
 from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
@@ -33,18 +33,18 @@ from archdsl.shapes import Shape, at, format_shape
 MERGES: dict[str, Op] = {op.kind: op.model_construct() for op in (Concat, Add, Mul)}
 
 
-def sequence(walker: Walker, syntax: ListSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
     """A list: each node reads the one before."""
     ctx = ctx._replace(frame=VisibleNames(ctx.frame))
     counter, last = Counter(), None
     for child in syntax.items:
-        given = walker.node(child, Place(inside.scope, inside.inner, None, counter), cursor, ctx)
+        given = walker.node(child, ScopePlace(inside.scope, inside.inner, None, counter), cursor, ctx)
         if given is not None:
             cursor = last = given
     return last
 
 
-def mapping(walker: Walker, syntax: MapSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+def mapping(walker: Walker, syntax: MapSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
     """Named nodes: each reads the one before, unless it names another."""
     later = {key.text if key.name is None else key.name: child for key, child in syntax.entries}
     ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later))
@@ -56,12 +56,12 @@ def mapping(walker: Walker, syntax: MapSyntax, inside: Place, cursor: int, ctx: 
     return last
 
 
-def do(walker: Walker, syntax: DoSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+def do(walker: Walker, syntax: DoSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
     """The body of a `do` that has a `then`."""
     return walker.role(syntax.body, inside, "body", cursor, ctx)
 
 
-def residual(walker: Walker, syntax: ResidualSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
     origin = Origin(syntax.span, ctx.call)
     walker.require_one(cursor, syntax)
     body = walker.role(syntax.body, inside, "body", cursor, ctx)
@@ -82,7 +82,7 @@ def residual(walker: Walker, syntax: ResidualSyntax, inside: Place, cursor: int,
     return walker.builder.add(MERGES["add"], [body, short], path, inside.scope, origin)
 
 
-def _scaled(walker: Walker, syntax: ResidualSyntax, inside: Place, body: int, ctx: Context, origin: Origin) -> int:
+def _scaled(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, body: int, ctx: Context, origin: Origin) -> int:
     assert syntax.scale is not None
     walker.receive(body)
     value = syntax.scale.evaluate(ctx.env)
@@ -103,7 +103,7 @@ def _check_shortcut(walker: Walker, shortcut: CallSyntax, ctx: Context) -> None:
         raise ArchError([replace(d, help=f"did you mean `{near}`?") if near else d for d in e.diagnostics]) from None
 
 
-def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: Place, cursor: int, body: int, ctx: Context) -> int:
+def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, body: int, ctx: Context) -> int:
     """The other input of the addition. Where none fits that is reported, and the body stands for it from there on."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if isinstance(syntax.shortcut, SyntaxNode):
@@ -126,7 +126,7 @@ def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: Place, cursor: int
 
 
 def _projection(
-    walker: Walker, inside: Place, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context
+    walker: Walker, inside: ScopePlace, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context
 ) -> int:
     out = expressions.literal(channels, span)
     sides = tuple(FieldValue(span, expressions.literal(s, span)) for s in stride)
@@ -141,7 +141,7 @@ def _projection(
     return given
 
 
-def _padded(walker: Walker, inside: Place, cursor: int, more: int, stride: tuple[int, int], origin: Origin) -> int:
+def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: tuple[int, int], origin: Origin) -> int:
     """Option A of He et al. 2015: every stride-th pixel, zeros for the new channels (behind the old ones)."""
     part = walker.scopes.anonymous(inside, "shortcut", origin)
     if stride != (1, 1):
@@ -198,7 +198,7 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
     )
 
 
-def branches(walker: Walker, syntax: BranchesSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
     origin = Origin(syntax.merge.span if syntax.merge is not None else syntax.span, ctx.call)
     walker.require_one(cursor, syntax)
     cursors = [cursor] * len(syntax.branches)
@@ -233,7 +233,7 @@ def _merge_of(walker: Walker, syntax: BranchesSyntax, ctx: Context) -> Op:
 
 
 def _split_branches(
-    walker: Walker, syntax: BranchesSyntax, inside: Place, cursor: int, ctx: Context, origin: Origin
+    walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor: int, ctx: Context, origin: Origin
 ) -> list[int]:
     assert syntax.split is not None
     count = walker.count(syntax.split, ctx.env, "`split`")
@@ -246,7 +246,7 @@ def _split_branches(
     return out
 
 
-def dense(walker: Walker, syntax: DenseSyntax, inside: Place, cursor: int, ctx: Context) -> int | None:
+def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
     assert syntax.repeat is not None
     walker.require_one(cursor, syntax)
     count = walker.count(syntax.repeat, ctx.env)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
-from archdsl.elaborate.place import Context, Member, Place, join, name_parts
+from archdsl.elaborate.place import Context, Member, ScopePlace, join, name_parts
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
 from archdsl.language.syntax import FieldValue, OpSyntax
@@ -17,7 +17,7 @@ from archdsl.ops.reshape import Identity, Split
 from archdsl.shapes import at
 
 
-def op(walker: Walker, syntax: OpSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
     """An op with the norm and the activation behind it, and the flatten before an `fc`."""
     for i in inputs:
         walker.require_one(i, syntax)
@@ -55,7 +55,7 @@ def op(walker: Walker, syntax: OpSyntax, place: Place, inputs: Sequence[int], ct
     return _add_parts(walker, [main, *behind], named, sources, place, origin, parts.written, again)
 
 
-def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: Place, origin: Origin) -> int:
+def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: ScopePlace, origin: Origin) -> int:
     """The flatten that is implied before the node at `path`."""
     base = path if "/" not in path else path.rsplit("/", 1)[0]
     implied = walker.builder.implied_path(base, "flatten")
@@ -65,9 +65,9 @@ def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: Place, or
 def _add_parts(
     walker: Walker,
     ops: Sequence[Op],
-    named: Sequence[tuple[str, Place]],
+    named: Sequence[tuple[str, ScopePlace]],
     sources: Sequence[int],
-    place: Place,
+    place: ScopePlace,
     origin: Origin,
     written: Mapping[str, FieldValue],
     again: Node | None,
@@ -104,7 +104,7 @@ def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
         )
 
 
-def _split(walker: Walker, split: Split, place: Place, cursor: int, origin: Origin, span: Span) -> int:
+def _split(walker: Walker, split: Split, place: ScopePlace, cursor: int, origin: Origin, span: Span) -> int:
     if place.anonymous:
         raise error(
             "E0504",

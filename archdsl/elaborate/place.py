@@ -60,7 +60,7 @@ class Context(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class ScopePlace:
     """A place in a scope: under a name, at the next index of a list, or (neither) the scope itself.
 
     `block` and `args` are those of a call on its way to the scope that it will open here.
@@ -78,7 +78,7 @@ class Place:
     def anonymous(self) -> bool:
         return self.key is None and self.counter is None
 
-    def called(self, block: str, args: Mapping[str, Any]) -> Place:
+    def called(self, block: str, args: Mapping[str, Any]) -> ScopePlace:
         """This place, for the body of a block: the outermost call of several gives the scope its name."""
         return self if self.block else replace(self, block=block, args=args)
 
@@ -113,7 +113,7 @@ class Scopes:
     def __init__(self, builder: GraphBuilder) -> None:
         self.builder = builder
 
-    def open(self, place: Place, kind: ScopeKind, origin: Origin, doc: str = "") -> Place:
+    def open(self, place: ScopePlace, kind: ScopeKind, origin: Origin, doc: str = "") -> ScopePlace:
         """Enters the place as a scope of its own; what is returned is the place inside."""
         name = place.take()
         if name is None:
@@ -130,19 +130,19 @@ class Scopes:
             place.opened = inner
         if place.block and not scope.block:
             scope.block, scope.args = place.block, place.args
-        return Place(scope, inner)
+        return ScopePlace(scope, inner)
 
-    def anonymous(self, inside: Place, role: Any, origin: Origin) -> Place:
+    def anonymous(self, inside: ScopePlace, role: Any, origin: Origin) -> ScopePlace:
         """A scope without a name of its own, for a body, shortcut or branch."""
         parent = inside.scope
         scope = Scope(parent.path, None, "sequence", origin, parent, role=role, first=len(self.builder.nodes))
         parent.members.append(scope)
-        return Place(scope, inside.inner)
+        return ScopePlace(scope, inside.inner)
 
-    def close(self, inside: Place) -> None:
+    def close(self, inside: ScopePlace) -> None:
         inside.scope.end = len(self.builder.nodes)
 
-    def undo(self, place: Place, inside: Place) -> None:
+    def undo(self, place: ScopePlace, inside: ScopePlace) -> None:
         """Takes back a scope in which nothing was left."""
         scope = inside.scope
         if scope is place.scope or scope.parent is None:
@@ -153,7 +153,7 @@ class Scopes:
             place.counter.next -= 1
 
 
-def drop_if_empty(inside: Place) -> None:
+def drop_if_empty(inside: ScopePlace) -> None:
     """Removes an anonymous scope without members."""
     scope = inside.scope
     if not scope.members and scope.parent is not None:
@@ -177,14 +177,14 @@ _NAMELESS = {
 
 
 def name_parts(
-    parts: Sequence[Op], place: Place, naming: str, scopes: Scopes, origin: Origin
-) -> list[tuple[str, Place]]:
+    parts: Sequence[Op], place: ScopePlace, naming: str, scopes: Scopes, origin: Origin
+) -> list[tuple[str, ScopePlace]]:
     """The path of each part of a fused node (conv, bn, relu), and the place whose scope it belongs to.
 
     Raises E0504 (tensors in an anonymous place) and E0505 (`sibling` needs `conv` in the key).
     """
     builder = scopes.builder
-    here = Place(place.scope, place.inner)
+    here = ScopePlace(place.scope, place.inner)
     if place.counter is not None and place.key is None and naming != "nested":
         return [(_leaf(join(place.scope.path, str(place.counter.take())), builder, origin), here) for _ in parts]
     parametric = [p for p in parts if p.parametric]
@@ -207,7 +207,7 @@ def name_parts(
     if naming == "sibling" and place.key is not None:
         return _siblings(parts, place, builder, origin, here)
     inside = scopes.open(place, "fused", origin)
-    names: list[tuple[str, Place]] = []
+    names: list[tuple[str, ScopePlace]] = []
     for number, p in enumerate(parts):
         if p.parametric or naming == "flat":
             name = str(number) if naming != "nested" else p.kind
@@ -218,8 +218,8 @@ def name_parts(
 
 
 def _siblings(
-    parts: Sequence[Op], place: Place, builder: GraphBuilder, origin: Origin, here: Place
-) -> list[tuple[str, Place]]:
+    parts: Sequence[Op], place: ScopePlace, builder: GraphBuilder, origin: Origin, here: ScopePlace
+) -> list[tuple[str, ScopePlace]]:
     """`conv1` and `bn1` beside each other."""
     key = place.key or ""
     if "conv" not in key:
@@ -229,7 +229,7 @@ def _siblings(
             origin.span,
             help="`conv1` gives `conv1` and `bn1`; or use `naming: nested`, or a list",
         )
-    names: list[tuple[str, Place]] = []
+    names: list[tuple[str, ScopePlace]] = []
     for number, p in enumerate(parts):
         name = key if number == 0 else key.replace("conv", p.kind, 1)
         path = join(place.scope.path, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.elaborate.place import Counter, Place
+from archdsl.elaborate.place import Counter, ScopePlace
 from archdsl.language.expressions import Env
 from archdsl.language.names import copy_name
 
@@ -19,9 +19,9 @@ def copy_envs(count: int, env: Env) -> Iterator[Env]:
 
 
 def copies(
-    count: int, pattern: str | None, inside: Place, counter: Counter | None, env: Env
-) -> Iterator[tuple[Place, Env]]:
+    count: int, pattern: str | None, inside: ScopePlace, counter: Counter | None, env: Env
+) -> Iterator[tuple[ScopePlace, Env]]:
     """The place and the values of each copy in a scope: named by `pattern`, else by the next number of `counter`."""
     for number, copy_env in enumerate(copy_envs(count, env)):
         key = copy_name(pattern, number) if pattern else None
-        yield Place(inside.scope, inside.inner, key, None if key else counter), copy_env
+        yield ScopePlace(inside.scope, inside.inner, key, None if key else counter), copy_env

@@ -8,7 +8,7 @@ from archdsl.diagnostics import Origin
 from archdsl.elaborate import composites
 from archdsl.elaborate.calls import call
 from archdsl.elaborate.op_nodes import op
-from archdsl.elaborate.place import Context, Place
+from archdsl.elaborate.place import Context, ScopePlace
 from archdsl.elaborate.walk import Fill, Rule, Walker
 from archdsl.graph import ScopeKind
 from archdsl.language.syntax import (
@@ -25,13 +25,13 @@ from archdsl.language.syntax import (
 )
 
 
-def _broken(walker: Walker, syntax: BrokenSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int:
+def _broken(walker: Walker, syntax: BrokenSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int:
     """A placeholder: the node's errors are reported already."""
     place.take()
     return walker.builder.fail(place.scope, Origin(syntax.span, ctx.call))
 
 
-def _do(walker: Walker, syntax: DoSyntax, place: Place, inputs: Sequence[int], ctx: Context) -> int | None:
+def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
     """The node that `do` holds, in its place; with a `then` a sequence of both."""
     if syntax.then is None:
         return walker.node(syntax.body, place, walker.one(syntax, inputs), ctx)

@@ -11,7 +11,7 @@ from archdsl.diagnostics import ArchError, Origin, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
 from archdsl.elaborate.make import OpMaker
-from archdsl.elaborate.place import Context, Counter, Member, Place, Scopes, drop_if_empty, nest
+from archdsl.elaborate.place import Context, Counter, Member, ScopePlace, Scopes, drop_if_empty, nest
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.repeat import copies
 from archdsl.graph import Scope, ScopeKind
@@ -76,7 +76,7 @@ class Walker:
 
     # --- any node ----------------------------------------------------------------------------------------
 
-    def node(self, syntax: SyntaxNode, place: Place, cursor: int, ctx: Context) -> int | None:
+    def node(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> int | None:
         """Elaborates one node at a place; what it gives, or None where it was left out."""
         if syntax.repeat is not None and not isinstance(syntax, DenseSyntax):
             return self._guard(self._repeat, syntax, place, cursor, ctx)
@@ -84,9 +84,9 @@ class Walker:
 
     def _guard(
         self,
-        build: Callable[[SyntaxNode, Place, int, Context], int | None],
+        build: Callable[[SyntaxNode, ScopePlace, int, Context], int | None],
         syntax: SyntaxNode,
-        place: Place,
+        place: ScopePlace,
         cursor: int,
         ctx: Context,
     ) -> int | None:
@@ -100,7 +100,7 @@ class Walker:
                 self.builder.report.add(replace(at_span, notes=(*at_span.notes, *chain_notes(ctx.call))))
             return self.builder.fail(place.scope, origin)
 
-    def _repeat(self, syntax: SyntaxNode, place: Place, cursor: int, ctx: Context) -> int | None:
+    def _repeat(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> int | None:
         assert syntax.repeat is not None
         count = self.count(syntax.repeat, ctx.env)
         origin = Origin(syntax.span, ctx.call)
@@ -125,7 +125,9 @@ class Walker:
             self._remember(place, place.key, given)
         return given
 
-    def _single(self, syntax: SyntaxNode, place: Place, cursor: int, ctx: Context, read: bool = True) -> int | None:
+    def _single(
+        self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context, read: bool = True
+    ) -> int | None:
         if ctx.depth > MAX_DEPTH:
             raise too_deep(syntax)
         inputs = (
@@ -140,7 +142,7 @@ class Walker:
         self._remember(place, name, given)
         return given
 
-    def _remember(self, place: Place, name: str | None, given: int | None) -> None:
+    def _remember(self, place: ScopePlace, name: str | None, given: int | None) -> None:
         """Makes what stands at a place known by its name, for references that reach in.
 
         A call's body is elaborated at a copy of the place, which has then already told what is inside.
@@ -149,7 +151,7 @@ class Walker:
             place.inner[name] = Member(given if given >= 0 else None, place.opened if place.opened is not None else {})
 
     def composite(
-        self, kind: ScopeKind, fill: Fill, syntax: SyntaxNode, place: Place, inputs: Sequence[int], ctx: Context
+        self, kind: ScopeKind, fill: Fill, syntax: SyntaxNode, place: ScopePlace, inputs: Sequence[int], ctx: Context
     ) -> int | None:
         """A node with a scope of its own, which `fill` expands, and the `then` behind it."""
         cursor = self.one(syntax, inputs)
@@ -161,7 +163,7 @@ class Walker:
         self._finish(place, inside, given)
         return given
 
-    def _finish(self, place: Place, inside: Place, given: int | None) -> None:
+    def _finish(self, place: ScopePlace, inside: ScopePlace, given: int | None) -> None:
         if given is None:
             self.scopes.undo(place, inside)
         self.scopes.close(inside)
@@ -187,7 +189,7 @@ class Walker:
             )
         return inputs[0]
 
-    def role(self, syntax: SyntaxNode, inside: Place, role: str, cursor: int, ctx: Context) -> int | None:
+    def role(self, syntax: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context) -> int | None:
         """A body, shortcut, branch or `then`, in an anonymous scope."""
         part = self.scopes.anonymous(inside, role, Origin(syntax.span, ctx.call))
         given = self.node(syntax, part, cursor, ctx)
@@ -198,7 +200,7 @@ class Walker:
     # --- names ------------------------------------------------------------------------
 
     def keyed(
-        self, key: Key | None, child: SyntaxNode, inside: Place, role: str, cursor: int, ctx: Context
+        self, key: Key | None, child: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context
     ) -> int | None:
         """A child under a key; `_x` is only a name to read it by, and adds nothing to the path."""
         if key is None or key.name is None:
@@ -208,7 +210,7 @@ class Walker:
                 if given is not None:
                     inside.inner.setdefault(key.text, Member(given if given >= 0 else None))
             return given
-        spot = Place(inside.scope, inside.inner, key.name)
+        spot = ScopePlace(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)
         ctx.frame.current = key.name
         given = self.node(child, spot, cursor, ctx)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, did_you_mean, error
 from archdsl.language.expressions import Env, Expr, Value, show
-from archdsl.language.forms import Paper, Preprocess
+from archdsl.language.forms import PaperForm, Preprocess
 from archdsl.language.read_nodes import written
 from archdsl.language.syntax import FieldValue, NormOrAct, Ref, SyntaxNode
 from archdsl.language.validate import frozen
@@ -89,7 +89,7 @@ class Document:
     name: str
     own: str
     family: str
-    paper: Paper | None
+    paper: PaperForm | None
     doc: str
     inputs: tuple[InputDecl, ...]
     args: dict[str, ArgDecl]

@@ -12,7 +12,7 @@ class Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True, populate_by_name=True)
 
 
-class Paper(Form):
+class PaperForm(Form):
     title: str = Field(description="shown in reports, drawings and the ONNX file")
     authors: str | tuple[str, ...] | None = Field(None, description="in the order of the paper")
     year: Annotated[int, Field(ge=1800, le=2200)] | None = Field(None, description="when it first appeared")

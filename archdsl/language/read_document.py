@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, closest, did_you_mean, error
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
-from archdsl.language.forms import Paper
+from archdsl.language.forms import PaperForm
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
 from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
@@ -170,13 +170,13 @@ class _DocumentBuilder:
                 )
             )
 
-    def _paper(self, tree: Tree) -> Paper:
+    def _paper(self, tree: Tree) -> PaperForm:
         data = plain(tree)
         if isinstance(tree, Map):
             for key in ("arxiv", "doi", "title"):  # `1409.1550` is a number to YAML
                 if isinstance(tree.get(key), Scalar):
                     data[key] = text_of(tree.get(key))
-        return validate(Paper, tree, "paper", data)
+        return validate(PaperForm, tree, "paper", data)
 
     def _args(self, tree: Tree) -> dict[str, ArgDecl]:
         out: dict[str, ArgDecl] = {}

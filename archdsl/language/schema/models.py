@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from archdsl.language.forms import Form, Paper, Preprocess
+from archdsl.language.forms import Form, PaperForm, Preprocess
 
 Node: TypeAlias = Any
 """A short string, a list, a mapping of named nodes, or a mapping with a head word."""
@@ -104,7 +104,7 @@ class DocumentForm(Form):
         None, description="the networks that it is listed with; default: its name up to a digit or `_`"
     )
     doc: str | None = Field(None, description="a sentence on the network")
-    paper: Paper | None = Field(None, description="where the network was published")
+    paper: PaperForm | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")
     args: dict[str, Any] | None = Field(None, description="parameters of the file, with defaults")
     defaults: Any = Field(None, description="kind -> what is written behind it; `naming`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from archdsl.language.forms import ArgForm, Paper, Preprocess
+from archdsl.language.forms import ArgForm, PaperForm, Preprocess
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
 from archdsl.ops import KINDS, Split
@@ -182,7 +182,7 @@ def _defaults(kind: str) -> Schema:
 
 def _paper() -> Schema:
     """A DOI or arXiv number without quotes is a number to YAML; its text counts."""
-    fields = form_fields(Paper)
+    fields = form_fields(PaperForm)
     for name in ("title", "arxiv", "doi"):
         fields[name] |= {"type": ["string", "number"]}
     return _strict(fields)

@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from archdsl.ops import KINDS, Op
+from archdsl.ops.base import MAX_SIZE
 
 Schema: TypeAlias = dict[str, Any]
 
 _TYPES = ("integer", "number", "boolean", "string", "array", "object", "null")
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-MAX_SIZE = 2**31 - 1
 
 
 def ref(name: str) -> Schema:
