@@ -30,12 +30,12 @@ from archdsl.ops import (
     Slice,
     Upsample,
 )
-from tests.support.small_nets import Net
+from tests.support.handmade import Hand
 
 
 def small() -> Graph:
     """conv 3x3 8 (bias) on 3x6x6, bn, relu, 2x2 max pool, flatten, dropout, fc 5."""
-    net = Net((3, 6, 6))
+    net = Hand((3, 6, 6))
     for op in (
         Conv(out=8, kernel=(3, 3)),
         Bn(),
@@ -82,13 +82,13 @@ def test_a_flop_is_half_a_mac() -> None:
 
 
 def test_aux_heads_are_counted_apart() -> None:
-    net = Net((4, 5, 5))
+    net = Hand((4, 5, 5))
     trunk = net.add(Conv(out=4, kernel=(1, 1)))
     net.add(Gap(), trunk, training=True)
     net.add(Flatten(), training=True)
     head = net.add(Fc(out=3), training=True)
     out = net.add(Gap(), trunk)
-    totals = count(net.graph(out, aux=head))
+    totals = count(net.graph({"output": out}, aux={"aux": head}))
     assert totals.params == 4 * 4 + 4
     assert totals.aux_params == 4 * 3 + 3
     assert totals.macs == 16 * 25
@@ -97,7 +97,7 @@ def test_aux_heads_are_counted_apart() -> None:
 
 
 def test_depth_is_the_longest_path_of_weighted_layers() -> None:
-    net = Net((4, 8, 8))
+    net = Hand((4, 8, 8))
     short = net.add(Conv(out=4, kernel=(1, 1)), 0)
     long = net.add(DwConv(kernel=(3, 3)), net.add(Deconv(out=4, kernel=(3, 3)), 0))
     merged = net.add(Add(), short, long)
@@ -113,7 +113,7 @@ def test_depth_is_the_longest_path_of_weighted_layers() -> None:
 
 
 def test_a_chain_holds_two_tensors() -> None:
-    net = Net((10,))
+    net = Hand((10,))
     net.add(Fc(out=20))
     net.add(Fc(out=30))
     net.add(Fc(out=5))
@@ -123,7 +123,7 @@ def test_a_chain_holds_two_tensors() -> None:
 
 
 def test_a_shortcut_stays_alive_until_the_addition() -> None:
-    net = Net((2, 4, 4))
+    net = Hand((2, 4, 4))
     body = net.add(Conv(out=2, kernel=(3, 3)), 0)
     body = net.add(Relu(), body)
     net.add(Add(), body, 0)
@@ -132,7 +132,7 @@ def test_a_shortcut_stays_alive_until_the_addition() -> None:
 
 
 def test_views_share_and_keep_their_source() -> None:
-    net = Net((2, 4, 4))
+    net = Hand((2, 4, 4))
     conv = net.add(Conv(out=2, kernel=(1, 1)), 0)
     flat = net.add(Flatten(), conv)
     drop = net.add(Dropout(), flat)
@@ -143,7 +143,7 @@ def test_views_share_and_keep_their_source() -> None:
 
 
 def test_concat_copies_and_so_does_a_slice() -> None:
-    net = Net((2, 4, 4))
+    net = Hand((2, 4, 4))
     a = net.add(Conv(out=3, kernel=(1, 1)), 0)
     b = net.add(Conv(out=1, kernel=(1, 1)), 0)
     both = net.add(Concat(), a, b)
@@ -152,16 +152,16 @@ def test_concat_copies_and_so_does_a_slice() -> None:
 
 
 def test_outputs_stay_and_unread_nodes_go_at_once() -> None:
-    net = Net((1, 4, 4))
+    net = Hand((1, 4, 4))
     first = net.add(Relu(), 0)
     net.add(Relu(), first)
     last = net.add(Gap(), first)
-    graph = net.graph(first, last)
+    graph = net.graph({"output": first, "output1": last})
     assert live_values(graph) == (16, 32, 32, 17)
 
 
 def test_all_inputs_are_alive_from_the_start() -> None:
-    net = Net((1, 4, 4), (10,))
+    net = Hand((1, 4, 4), (10,))
     net.add(Gap(), 0)
     net.add(Flatten())
     net.add(Fc(out=2), 1)
@@ -169,18 +169,18 @@ def test_all_inputs_are_alive_from_the_start() -> None:
 
 
 def test_training_nodes_need_no_memory() -> None:
-    net = Net((1, 4, 4))
+    net = Hand((1, 4, 4))
     trunk = net.add(Relu(), 0)
     head = net.add(Gap(), trunk, training=True)
     out = net.add(Relu(), 0)
-    assert live_values(net.graph(out, aux=head)) == (16, 32, 0, 32)
+    assert live_values(net.graph({"output": out}, aux={"aux": head})) == (16, 32, 0, 32)
 
 
 # --- receptive field -------------------------------------------------------------------------------------
 
 
 def test_receptive_field_of_a_chain() -> None:
-    net = Net((3, 64, 64))
+    net = Hand((3, 64, 64))
     net.add(Conv(out=4, kernel=(7, 7), stride=(2, 2)))
     net.add(Relu())
     net.add(MaxPool(kernel=(3, 3), stride=(2, 2), pad=1))
@@ -201,7 +201,7 @@ def test_receptive_field_of_a_chain() -> None:
 
 
 def test_merges_take_the_largest_field() -> None:
-    net = Net((3, 32, 32))
+    net = Hand((3, 32, 32))
     small = net.add(Conv(out=4, kernel=(1, 1)), 0)
     wide = net.add(Conv(out=4, kernel=(5, 3)), 0)
     both = net.add(Concat(), small, wide)
@@ -214,7 +214,7 @@ def test_merges_take_the_largest_field() -> None:
 
 
 def test_upsampling_brings_neighbours_closer() -> None:
-    net = Net((1, 32, 32))
+    net = Hand((1, 32, 32))
     net.add(MaxPool(kernel=(2, 2)))
     up = net.add(Upsample(scale=(2, 2)))
     conv = net.add(Conv(out=1, kernel=(3, 3)))
@@ -224,20 +224,20 @@ def test_upsampling_brings_neighbours_closer() -> None:
 
 
 def test_an_adaptive_pool_has_the_window_that_it_needs() -> None:
-    net = Net((1, 14, 14))
+    net = Hand((1, 14, 14))
     net.add(AvgPool(kernel=(7, 7), adaptive=True))
     net.add(Conv(out=1, kernel=(3, 3)))
     assert receptive_fields(net.graph()) == (ReceptiveField(1, 1), ReceptiveField(2, 2), ReceptiveField(6, 6))
 
 
 def test_a_vector_has_no_field() -> None:
-    net = Net((10,))
+    net = Hand((10,))
     net.add(Fc(out=3))
     assert receptive_fields(net.graph()) == (None, None)
 
 
 def test_passes_are_not_recursive() -> None:
-    net = Net((1, 2, 2))
+    net = Hand((1, 2, 2))
     for _ in range(20_000):
         net.add(Relu())
     graph = net.graph()
@@ -265,7 +265,7 @@ def seen(chain: list[tuple[int, int, int, int]], size: int) -> int:
 def test_receptive_fields_match_a_search(seed: int) -> None:
     random = Random(seed)
     chain = []
-    net = Net((1, 2000, 2000))
+    net = Hand((1, 2000, 2000))
     for _ in range(random.randint(1, 6)):
         kernel, stride, dilation = random.choice((1, 2, 3, 5, 7)), random.choice((1, 1, 2, 3)), random.choice((1, 1, 2))
         pad = random.randint(0, kernel // 2)
@@ -280,7 +280,7 @@ def test_receptive_fields_match_a_search(seed: int) -> None:
 def test_peak_memory_matches_a_simulation(seed: int) -> None:
     """Frees every tensor as soon as no later node, and no output, needs it; keeps sets where the pass keeps sums."""
     random = Random(seed)
-    net = Net((random.randint(1, 4), 6, 6))
+    net = Hand((random.randint(1, 4), 6, 6))
     for _ in range(25):
         source = random.randrange(len(net.nodes))
         shape = net.nodes[source].shape
@@ -288,7 +288,7 @@ def test_peak_memory_matches_a_simulation(seed: int) -> None:
         op = random.choice((Relu(), Conv(out=random.randint(1, 4), kernel=(1, 1)), Dropout(), Add(), Concat()))
         inputs = (source, random.choice(same)) if isinstance(op, (Add, Concat)) else (source,)
         net.add(op, *inputs)
-    graph = net.graph(len(net.nodes) - 1, random.randrange(len(net.nodes)))
+    graph = net.graph({"output": len(net.nodes) - 1, "output1": random.randrange(len(net.nodes))})
     holder = {n.id: n.id for n in graph.nodes}
     for node in graph.nodes:
         if isinstance(node.op, Dropout):

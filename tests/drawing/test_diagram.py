@@ -31,7 +31,7 @@ from archdsl.drawing.scene import write
 from archdsl.drawing.theme import LIGHT
 from archdsl.graph import Graph
 from archdsl.ops import Add, Relu
-from tests.support.small_nets import Net
+from tests.support.handmade import Hand
 
 A4_POINTS = (595, 842)
 
@@ -215,7 +215,7 @@ def test_names_cannot_leave_their_labels(name: str) -> None:
     drawing = drawing_of(name)
     text = to_dot(drawing, whole=True)
     assert all(c.isprintable() or c in "\n\u00a0" for c in text)
-    graph = Net((3, 8, 8)).graph(name=name)
+    graph = Hand((3, 8, 8), name=name).graph()
     svg = painted(drawing, place(drawing, Request(graph)))
     tree = ET.fromstring(svg)
     space = "{http://www.w3.org/2000/svg}"
@@ -300,7 +300,7 @@ def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.Monkey
 
 
 def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
-    chain, web = Net((1, 4, 4)), Net((1, 4, 4))
+    chain, web = Hand((1, 4, 4)), Hand((1, 4, 4))
     for _ in range(4000):
         chain.add(Relu())
     for number in range(300):

@@ -42,7 +42,7 @@ def session(model: Any) -> Any:
 
 def block(shape: Any = (3, 16, 16)) -> Hand:
     """A stem, a residual, an auxiliary head, a classifier."""
-    hand = Hand("small")
+    hand = Hand(name="small")
     hand.input("image", shape)
     hand.put("stem.conv", ops.Conv(out=8, kernel=3, stride=2, bias=False))
     hand.put("stem.bn", ops.Bn())

@@ -13,7 +13,7 @@ from archdsl.analysis.summary import summarize
 from archdsl.graph import Graph
 from archdsl.ops import Conv, Fc, Flatten, Gap
 from archdsl.report.json import params_csv, params_json, params_markdown
-from tests.support.small_nets import Net
+from tests.support.handmade import Hand
 
 TOTALS = {
     "params",
@@ -29,15 +29,15 @@ NODE = {"path", "op", "inputs", "output", "params", "macs", "receptive_field", "
 
 
 def small() -> Graph:
-    net = Net((3, 8, 8))
-    conv = net.add(Conv(out=4, kernel=(3, 3)), path="conv")
-    net.add(Gap(), path="pool")
-    net.add(Flatten(), path="fc/flatten")
-    fc = net.add(Fc(out=2), path="fc")
-    net.add(Gap(), conv, path="aux.pool", training=True)
-    net.add(Flatten(), path="aux.fc/flatten", training=True)
-    head = net.add(Fc(out=2), path="aux.fc", training=True)
-    return net.graph(fc, aux=head)
+    net = Hand((3, 8, 8))
+    conv = net.put("conv", Conv(out=4, kernel=(3, 3)))
+    net.put("pool", Gap())
+    net.put("fc/flatten", Flatten())
+    fc = net.put("fc", Fc(out=2))
+    net.put("aux.pool", Gap(), conv, training=True)
+    net.put("aux.fc/flatten", Flatten(), training=True)
+    head = net.put("aux.fc", Fc(out=2), training=True)
+    return net.graph({"output": fc}, aux={"aux": head})
 
 
 def test_the_contract() -> None:

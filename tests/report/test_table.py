@@ -17,7 +17,7 @@ from archdsl.graph import Graph
 from archdsl.ops import GRAPH_OPS, Conv, DwConv, Fc, Flatten, Gap, Relu
 from archdsl.report.table import Style, in_bytes, in_short, params_table, style_of
 from archdsl.report.words import figure, written
-from tests.support.small_nets import Net
+from tests.support.handmade import Hand
 
 PLAIN = Style()
 LIBRARY = ("lenet5", "alexnet", "vgg16", "googlenet", "resnet50", "densenet121")
@@ -128,11 +128,11 @@ def test_the_foot_states_sizes_and_convention() -> None:
 
 
 def small() -> Graph:
-    net = Net((3, 8, 8))
-    net.add(Conv(out=4, kernel=(3, 3)), path="first.of.all.the.nodes.with.a.very.long.path.indeed")
-    net.add(Gap(), path="pool")
+    net = Hand((3, 8, 8))
+    net.put("first.of.all.the.nodes.with.a.very.long.path.indeed", Conv(out=4, kernel=(3, 3)))
+    net.put("pool", Gap())
     net.add(Flatten())
-    net.add(Fc(out=2), path="fc")
+    net.put("fc", Fc(out=2))
     return net.graph()
 
 
@@ -211,7 +211,7 @@ def test_ops_in_words() -> None:
 
 
 def test_a_depthwise_convolution_is_called_one() -> None:
-    net = Net((8, 4, 4))
+    net = Hand((8, 4, 4))
     net.add(DwConv(kernel=(3, 3), stride=(2, 2)))
     node = net.graph().nodes[1]
     assert written(node.op, node.in_shapes) == "3x3 dwconv /2"

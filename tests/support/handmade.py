@@ -1,4 +1,4 @@
-"""Small graphs made by hand, node by node, for tests that need no spec."""
+"""Small graphs built node by node, for tests that should not depend on the language."""
 
 from __future__ import annotations
 
@@ -6,58 +6,67 @@ from collections.abc import Mapping, Sequence
 
 from archdsl.diagnostics import Origin, Source, Span
 from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
-from archdsl.ops import Input
-from archdsl.ops.base import Op
+from archdsl.ops import Input, Op
 from archdsl.shapes import Shape
 
 ORIGIN = Origin(Span(Source("hand.yaml", "net:\n"), 0, 3))
 
 
 class Hand:
-    """Collects nodes; each is named, and reads nodes by name."""
+    """Collects nodes; `graph` returns the graph. A node reads other nodes by path or by id, by default the last one."""
 
-    def __init__(self, name: str = "hand") -> None:
+    def __init__(self, *inputs: Shape, name: str = "hand") -> None:
+        """One input is named `input`, several `input0`, `input1`, ..."""
         self.name = name
         self.root = Scope("", None, "net", ORIGIN)
         self.nodes: list[Node] = []
         self.ids: dict[str, int] = {}
+        for number, shape in enumerate(inputs):
+            self.input("input" if len(inputs) == 1 else f"input{number}", shape)
 
-    def put(self, path: str, op: Op, *inputs: str, training: bool = False) -> Shape:
-        """Adds a node, which reads the one before it unless told otherwise, and gives its shape."""
-        sources = [self.ids[name] for name in inputs] or [len(self.nodes) - 1]
-        shapes = tuple(self.nodes[i].shape for i in sources)
+    def input(self, path: str, shape: Shape) -> int:
+        """Adds an input and returns its id."""
+        return self._append(path, Input(), (), shape, False)
+
+    def put(self, path: str, op: Op, *inputs: str | int, training: bool = False) -> int:
+        """Adds a node and returns its id."""
+        sources = tuple(self._id(node) for node in inputs) or (len(self.nodes) - 1,)
+        shapes = tuple(self.nodes[source].shape for source in sources)
         op = op.settle(shapes)
-        return self._node(path, op, tuple(sources), shapes, op.infer(shapes), training)
+        return self._append(path, op, sources, op.infer(shapes), training)
 
-    def input(self, path: str, shape: Shape) -> Shape:
-        return self._node(path, Input(), (), (), shape, False)
-
-    def _node(
-        self, path: str, op: Op, sources: tuple[int, ...], shapes: tuple[Shape, ...], shape: Shape, training: bool
-    ) -> Shape:
-        self.ids[path] = len(self.nodes)
-        self.nodes.append(Node(len(self.nodes), path, op, sources, shapes, shape, self.root, ORIGIN, training))
-        self.root.members.append(len(self.nodes) - 1)
-        return shape
+    def add(self, op: Op, *inputs: str | int, training: bool = False) -> int:
+        """Adds a node whose path is made from its id: `n3`."""
+        return self.put(f"n{len(self.nodes)}", op, *inputs, training=training)
 
     def graph(
         self,
-        outputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str | int] | None = None,
         sizes: Sequence[FreeSize] = (),
-        aux: Mapping[str, str] | None = None,
+        aux: Mapping[str, str | int] | None = None,
     ) -> Graph:
-        """`outputs` and `aux` are names and the paths of their nodes; by default the last node is `output`."""
-        named = outputs or {"output": self.nodes[-1].path}
+        """`outputs` and `aux` map names to nodes. By default the last node is `output`."""
         self.root.end = len(self.nodes)
         return Graph(
             self.name,
             tuple(self.nodes),
             tuple(node.id for node in self.nodes if isinstance(node.op, Input)),
-            {name: self.ids[path] for name, path in named.items()},
-            {name: AuxHead(self.ids[path], 0.3) for name, path in (aux or {}).items()},
+            {name: self._id(node) for name, node in (outputs or {"output": len(self.nodes) - 1}).items()},
+            {name: AuxHead(self._id(node), 0.3) for name, node in (aux or {}).items()},
             self.root,
             tuple(sizes),
         )
+
+    def _id(self, node: str | int) -> int:
+        return self.ids[node] if isinstance(node, str) else node
+
+    def _append(self, path: str, op: Op, sources: tuple[int, ...], shape: Shape, training: bool) -> int:
+        shapes = tuple(self.nodes[source].shape for source in sources)
+        node = Node(len(self.nodes), path, op, sources, shapes, shape, self.root, ORIGIN, training)
+        self.ids[path] = node.id
+        self.nodes.append(node)
+        self.root.members.append(node.id)
+        return node.id
 
 
 def chain(shape: Shape, *ops: Op, **more: object) -> Graph:

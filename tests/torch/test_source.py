@@ -216,7 +216,7 @@ def test_texts_stay_texts(text: str) -> None:
 @pytest.mark.parametrize("name", ["a b", "1x", "class", "a.b", '"', "é", "lambda", "\\"])
 def test_names_stay_names(name: str) -> None:
     """The language refuses such names; the printer does not rely on it."""
-    hand = Hand('x"y')
+    hand = Hand(name='x"y')
     hand.input("in", (3, 8, 8))
     hand.put(name.replace(".", "_"), ops.Conv(out=4, kernel=3))
     hand.put("out", ops.Relu())

@@ -27,7 +27,7 @@ from tests.support.handmade import Hand
 
 
 def net(classes: int = 10, prefix: str = "", aux: bool = False) -> Graph:
-    hand = Hand("net")
+    hand = Hand(name="net")
     hand.input("x", (3, 8, 8))
     hand.put(f"{prefix}conv1", ops.Conv(out=4, kernel=3, bias=False))
     hand.put(f"{prefix}norm1", ops.Bn())
