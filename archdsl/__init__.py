@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from archdsl.network import Network as Network
     from archdsl.network import load as load
     from archdsl.network import loads as loads
+    from archdsl.prediction.predict import predict as predict
     from archdsl.timing.bench import bench as bench
     from archdsl.verification.job import verify as verify
 
@@ -45,6 +46,7 @@ _PLACES = {
     "compare": "library.compare",
     "diff": "differences.diff",
     "verify": "verification.job",
+    "predict": "prediction.predict",
     "bench": "timing.bench",
 }
 """Every public name, and the module that defines it. A module is imported when one of its names is first used.

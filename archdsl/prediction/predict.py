@@ -1,212 +1,199 @@
-"""A compiled network run on images: what it says of each, or the image that it makes of it."""
+"""`archdsl.predict`: a network run on images."""
 
 from __future__ import annotations
 
-import io
-import json
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+from archdsl.backends.onnx.types import DTYPES, Precision
+from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics.arguments import check_choice, check_range
+from archdsl.library.check import label_note
+from archdsl.network import Network, as_network
+from archdsl.packages import require_package
+from archdsl.prediction.picture import PictureWriter, check_output
+from archdsl.prediction.predictor import Predictor, open_predictor
+from archdsl.prediction.result import Prediction, PredictResult
+from archdsl.progress import Watch, watched
+from archdsl.runtime.model import check_unchanged, is_model
+from archdsl.runtime.session import Device, require
 
-from archdsl.diagnostics import Diagnostic
-from archdsl.runtime.image_model import ImageModel, open_image_model
-from archdsl.runtime.model import ModelFacts
-from archdsl.runtime.recipe import Recipe
-from archdsl.runtime.session import Device, Session, refused
-
-Measure: TypeAlias = Literal["probability", "score", "distance"]
-Array: TypeAlias = npt.NDArray[np.float32]
-
-_MAX_LABELS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """One class: its index, its label where there are any, and its value."""
-
-    index: int
-    label: str | None
-    value: float
+MAX_TOP = 1000
+MAX_SEED = 2**63 - 1
+_OF_IMAGES = {"E0804", "E0806"}
+"""Errors of one image, which leave the other images their predictions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """An output that is no vector of classes, in figures."""
+def predict(
+    source: str | Path | Network,
+    images: str | Path | Sequence[str | Path],
+    *,
+    top: int = 5,
+    weights: str | Path | Mapping[str, object] | None = None,
+    seed: int | None = None,
+    precision: Precision = "fp32",
+    device: Device = "auto",
+    output: str | Path | None = None,
+    folder: str | Path | None = None,
+    stretch: bool = False,
+    force: bool = False,
+    args: Mapping[str, object] | None = None,
+    input: str | Sequence[int] | None = None,
+    watch: Watch | None = None,
+) -> PredictResult:
+    """Run a network on image files with ONNX Runtime.
 
-    name: str
-    shape: tuple[int, ...]
-    least: float
-    most: float
-    mean: float
+    `source` is a SPEC, the path of a compiled model (`.onnx`), or a `Network`; a spec is compiled first. `weights` and
+    `seed` are those of `Network.weights`, `args` and `input` those of `load`, `precision` is `fp32`, `fp16` or `bf16`.
+    `device` is `auto`, `cpu`, `cuda` or `tensorrt`; `auto` is the GPU if one works.
 
+    Each image is prepared as the spec, or the model's metadata, says. Of classes the `top` best are returned, 1 to 1,000.
+    A network that outputs images writes them to `output`, a file or a folder that exists; without `output` to `folder`;
+    without both it writes none. `stretch` makes the least value black and the largest white; by default 0 is black and
+    the recipe's scale white. `force` replaces files that archdsl did not write.
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What came out for one image. `guesses`, best first, in the given `measure`; or `picture`, `(C, H, W)`."""
+    An image that cannot be used is one of the result's `failures`; if no image can be used, their errors are raised.
 
-    image: str
-    measure: Measure | None
-    guesses: tuple[Guess, ...]
-    picture: Array | None
-    outputs: tuple[Output, ...]
-    latency_ms: float
-    notes: tuple[Diagnostic, ...]
-
-
-@dataclass
-class Predictor:
-    """A model, opened once for many images."""
-
-    model: ImageModel
-    labels: tuple[str, ...] | None
-
-    @property
-    def facts(self) -> ModelFacts:
-        return self.model.facts
-
-    @property
-    def session(self) -> Session:
-        return self.model.session
-
-    @property
-    def recipe(self) -> Recipe:
-        return self.model.recipe
-
-    @property
-    def name(self) -> str:
-        return self.facts.metadata.get("name") or self.facts.path.stem
-
-    @property
-    def precision(self) -> str:
-        """What the file says that it computes in."""
-        return self.facts.metadata.get("precision", "fp32")[:20]
-
-    @property
-    def weights(self) -> str:
-        """Where its numbers come from, as the file says; empty where it does not."""
-        return self.facts.metadata.get("weights", "") if self.facts.producer == "archdsl" else ""
-
-    @property
-    def random(self) -> bool:
-        return self.weights.startswith("random")
-
-    def run(self, path: str | Path, top: int = 5) -> Prediction:
-        """The prediction for one image. Raises E0804 and E0806 (the image), E0805 (the model fails)."""
-        prepared = self.model.prepare(path)
-        begun = time.perf_counter()
-        try:
-            arrays = self.session.run({self.model.input_name: prepared.values})
-        except Exception as problem:
-            raise refused(problem, self.facts.path) from None
-        latency = 1000 * (time.perf_counter() - begun)
-        notes = [Diagnostic("N0804", f"{Path(path).name}: {note}", severity="note") for note in prepared.notes]
-        return self._read(str(path), dict(zip(self.session.outputs, arrays, strict=True)), top, latency, notes)
-
-    def _read(
-        self, image: str, outputs: dict[str, Any], top: int, latency: float, notes: list[Diagnostic]
-    ) -> Prediction:
-        first = np.asarray(next(iter(outputs.values())))
-        if not np.isfinite(first).all():
-            notes.append(
-                Diagnostic(
-                    "W0809", f"{Path(image).name}: the output holds numbers that are not finite", severity="warning"
-                )
-            )
-        figures = tuple(_figures(name, np.asarray(value)) for name, value in outputs.items())
-        told = tuple(notes)
-        drawn = self.facts.metadata.get("output") == "image"  # even where it is of one pixel
-        if first.ndim >= 2 and first.size == first.shape[1] and not drawn:
-            measure, values = self._measured(first.reshape(-1).astype(np.float64))
-            guesses = tuple(self._guess(int(i), float(values[i])) for i in _best(values, top, measure))
-            return Prediction(image, measure, guesses, None, figures[1:], latency, told)
-        if first.ndim == 4 and first.shape[1] in (1, 3):
-            return Prediction(image, None, (), first[0].astype(np.float32), figures[1:], latency, told)
-        return Prediction(image, None, (), None, figures, latency, told)
-
-    def _guess(self, index: int, value: float) -> Guess:
-        labels = self.labels
-        return Guess(index, labels[index] if labels is not None and index < len(labels) else None, value)
-
-    def _measured(self, values: npt.NDArray[np.float64]) -> tuple[Measure, npt.NDArray[np.float64]]:
-        """The numbers as what they are. A model that does not say is taken to give logits, unless they sum to 1."""
-        reading = self.facts.metadata.get("output", "")
-        if reading == "distances":
-            return "distance", values
-        if reading == "scores" or values.size == 1:
-            return "score", values
-        summed = bool((values >= 0).all() and abs(float(values.sum()) - 1) < 1e-3)
-        if reading == "probabilities" or (reading != "logits" and summed):
-            return "probability", values
-        powers = np.exp(values - values.max())
-        return "probability", powers / powers.sum()
-
-
-def _best(values: npt.NDArray[np.float64], top: int, measure: Measure) -> Sequence[int]:
-    order: Sequence[int] = np.argsort(values if measure == "distance" else -values, kind="stable")[:top].tolist()
-    return order
-
-
-def _figures(name: str, value: npt.NDArray[Any]) -> Output:
-    if not value.size:
-        return Output(name, value.shape, 0.0, 0.0, 0.0)
-    return Output(name, value.shape, float(value.min()), float(value.max()), float(value.mean()))
-
-
-# --- opening ---------------------------------------------------------------------------------------------
-
-
-def open_predictor(path: str | Path, device: Device = "auto") -> Predictor:
-    """A model file made ready. Raises E0802 to E0806."""
-    model = open_image_model(path, device)
-    return Predictor(model, _labels(model.facts))
-
-
-def _labels(facts: ModelFacts) -> tuple[str, ...] | None:
-    try:
-        found = json.loads(facts.metadata.get("labels", "null"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, list) or len(found) > _MAX_LABELS or not all(isinstance(v, str) for v in found):
-        return None
-    return tuple(found)
-
-
-# --- pictures --------------------------------------------------------------------------------------------
-
-
-def picture(values: Array, whole: float, stretch: bool, suffix: str) -> tuple[bytes, str]:
-    """An output `(C, H, W)` as an image file, and how its values became pixels.
-
-    By default 0 is black and `whole` white, and what lies outside is clipped; with `stretch` the least value is black
-    and the largest white.
+    Raises E0001 or E0002 for an argument with a wrong value, E0003 for arguments that exclude each other, E0802 for a
+    missing ONNX Runtime, E0803 for a device that does not start, E0804 for unreadable images, E0805 for an unusable
+    model, E0806 for a network that takes no image, or outputs none for `output`, E07xx for a file that cannot be written;
+    as `load` and `Network.weights` for a spec.
     """
-    from PIL import Image, PngImagePlugin
+    paths = (images,) if isinstance(images, (str, PathLike)) else tuple(images)
+    _check(paths, top, seed, precision, output)
+    require_package("numpy")
+    require_package("PIL")
+    require(device)
+    model = _Source(source, weights, seed, precision, args, input, device)
+    with model.opened(watch) as (predictor, notes):
+        inputs = (*model.files, *paths)
+        place = folder if output is None else output
+        writer = None if place is None else PictureWriter(Path(place), stretch, force, inputs)
+        run = _Run(predictor, top, writer, output is not None)
+        run.all(paths, watch)
+        return run.result(notes)
 
-    numbers = np.nan_to_num(values.astype(np.float64))
-    least, most = float(numbers.min()), float(numbers.max())
-    if stretch:
-        scaled = (numbers - least) * (255 / (most - least) if most > least else 0)
-        told = f"stretched: {least:.4g} is black, {most:.4g} white"
-    else:
-        outside = float(((numbers < 0) | (numbers > whole)).mean())
-        scaled = np.clip(numbers, 0, whole) * (255 / whole)
-        told = f"clipped to 0 .. {whole:g}: {100 * outside:.1f} % of the values lie outside, from {least:.4g} to {most:.4g}"
-    pixels = np.rint(scaled).astype(np.uint8)
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    format = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}.get(
-        suffix, "PNG"
-    )
-    options: dict[str, Any] = {}
-    if format == "PNG":
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_text("Comment", "made by archdsl")
-    elif format == "JPEG":
-        options["comment"] = b"made by archdsl"
-    out = io.BytesIO()
-    image.save(out, format, **options)
-    return out.getvalue(), told
+
+def _check(images: Sequence[str | Path], top: int, seed: int | None, precision: str, output: str | Path | None) -> None:
+    check_range("top", top, 1, MAX_TOP)
+    if seed is not None:
+        check_range("seed", seed, 0, MAX_SEED)
+    check_choice("precision", precision, DTYPES)
+    if not images:
+        raise error("E0804", "there is no image to predict", status=2, help="name at least one image file")
+    check_output(output, images)
+
+
+# --- the model -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A network, and how it is compiled unless it is a compiled model."""
+
+    source: str | Path | Network
+    weights: str | Path | Mapping[str, object] | None
+    seed: int | None
+    precision: Precision
+    args: Mapping[str, object] | None
+    input: str | Sequence[int] | None
+    device: Device
+
+    @property
+    def files(self) -> tuple[str | Path, ...]:
+        """The files that are read, which no output may replace."""
+        read = self.source.files if isinstance(self.source, Network) else (self.source,)
+        return (*read, *((self.weights,) if isinstance(self.weights, (str, Path)) else ()))
+
+    @contextmanager
+    def opened(self, watch: Watch | None) -> Iterator[tuple[Predictor, tuple[Diagnostic, ...]]]:
+        """The model, ready to run, and notes on the network and its weights."""
+        if not isinstance(self.source, Network) and is_model(self.source):
+            check_unchanged(
+                self.source,
+                weights=self.weights is not None,
+                seed=self.seed is not None,
+                precision=self.precision != "fp32",
+                args=bool(self.args),
+                input=self.input is not None,
+            )
+            yield open_predictor(self.source, self.device), ()
+            return
+        network = as_network(self.source, self.args, self.input)
+        _check_input(network)
+        values = network.weights(self.weights, self.seed)
+        with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+            path = Path(folder) / f"{network.name}.onnx"
+            progress = watched(watch, f"compiling {network.name}")
+            network.to_onnx(path, values, precision=self.precision, progress=progress)
+            yield open_predictor(path, self.device), (*label_note(network), *values.notes)
+
+
+def _check_input(network: Network) -> None:
+    """Raises E0806 if the network takes no image."""
+    shape = network.input
+    if isinstance(shape, dict):
+        raise error("E0806", f"`{network.name}` has several inputs: an image is one")
+    if network.recipe is None or (len(shape) == 3 and shape[0] not in (1, 3)):
+        raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image 1 or 3")
+
+
+# --- the images ------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """Runs a network on one image after the other, and collects what comes out."""
+
+    def __init__(self, predictor: Predictor, top: int, writer: PictureWriter | None, must_write: bool) -> None:
+        self.predictor, self.top, self.writer, self.must_write = predictor, top, writer, must_write
+        self.predictions: list[Prediction] = []
+        self.failures: list[Diagnostic] = []
+        self.status = 0
+
+    def all(self, images: Sequence[str | Path], watch: Watch | None) -> None:
+        progress = watched(watch if len(images) > 1 else None, "predicting")
+        for number, image in enumerate(images, 1):
+            try:
+                prediction = self.predictor.run(image, self.top)
+            except ArchError as problem:
+                if not {d.code for d in problem.diagnostics} <= _OF_IMAGES:
+                    raise
+                self.failures += problem.diagnostics
+                self.status = max(self.status, problem.status)
+            else:
+                self.predictions.append(self._written(prediction))
+            progress(number, len(images))
+
+    def _written(self, prediction: Prediction) -> Prediction:
+        """The prediction with the file of its picture."""
+        if prediction.picture is None:
+            if self.must_write:
+                message = f"`{self.predictor.name}` outputs no image: leave out `output`"
+                raise error("E0806", message, status=2)
+            return prediction
+        if self.writer is None:
+            return prediction
+        white = self.predictor.model.recipe.scale
+        file = self.writer.write(prediction.picture, prediction.image, self.predictor.name, white)
+        return replace(prediction, file=file)
+
+    def result(self, notes: Sequence[Diagnostic]) -> PredictResult:
+        """Raises the errors of the images if none of them could be used."""
+        if not self.predictions:
+            raise ArchError(self.failures, self.status)
+        session = self.predictor.model.session
+        return PredictResult(
+            self.predictor.name,
+            self.predictor.precision,
+            self.predictor.weights,
+            session.provider,
+            session.version,
+            tuple(self.predictions),
+            tuple(self.failures),
+            self.status,
+            (*notes, *self.predictor.notes),
+        )

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from archdsl.backends.onnx import protobuf
 from archdsl.backends.onnx.protobuf import Malformed
 from archdsl.diagnostics import ArchError, error
+from archdsl.diagnostics.arguments import conflict
 from archdsl.files.atomic import NotRegular, open_regular
 
 _IR_VERSION, _PRODUCER, _GRAPH, METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
@@ -51,6 +52,19 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
     except (OSError, ValueError) as problem:
         why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
         raise error("E0805", f"cannot read the model `{_short(file)}`: {why[:1].lower()}{why[1:]}", status=2) from None
+
+
+def is_model(source: object) -> bool:
+    """Whether a source is the path of a compiled model, and not a SPEC."""
+    return isinstance(source, (str, os.PathLike)) and os.fspath(source).lower().endswith(".onnx")
+
+
+def check_unchanged(model: str | os.PathLike[str], **used: bool) -> None:
+    """Raises E0003 if a parameter is used that a compiled model cannot follow."""
+    for parameter, is_used in used.items():
+        if is_used:
+            name = _short(Path(model))
+            raise conflict(f"`{name}` is a compiled model: `{parameter}` applies to a spec", help="name its SPEC")
 
 
 def not_a_model(path: Path, why: str, help: str = "") -> ArchError:

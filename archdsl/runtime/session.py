@@ -9,14 +9,16 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from archdsl.diagnostics import ArchError, error
+from archdsl.diagnostics.arguments import check_choice
 from archdsl.packages import install_command
 from archdsl.runtime.model import not_a_model
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
 
+DEVICES: tuple[Device, ...] = get_args(Device)
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -157,14 +159,15 @@ def open_session(model: Path | bytes, device: Device = "auto", tuning: Tuning = 
 
 
 def require(device: Device) -> ModuleType:
-    """ONNX Runtime, if it knows the device. Raises E0802, E0803 before any model is made or read."""
+    """ONNX Runtime, if it knows the device. Raises E0001, E0802 and E0803 before any model is made or read."""
+    check_choice("device", device, DEVICES)
     ort = onnxruntime()
     available: Sequence[str] = ort.get_available_providers()
     if device != "auto" and PROVIDERS[device] not in available:
         there = ", ".join(name for name in available if name != "AzureExecutionProvider")
         raise error(
             "E0803",
-            f"`--device {device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
+            f"the device `{device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
             status=2,
             help=f"pip uninstall onnxruntime, then {install_command('gpu')} (one hides the other);\n"
             "`archdsl doctor` reports what works",

@@ -18,7 +18,7 @@ from archdsl.progress import Watch, watched
 from archdsl.runtime import doctor
 from archdsl.runtime.session import PROVIDERS, not_started, require
 from archdsl.timing.contestants import CONTESTANTS, OTHERS, OtherName
-from archdsl.timing.networks import Settings, Source, check_compiled, task_of
+from archdsl.timing.networks import Settings, Source, check_source, task_of
 from archdsl.timing.profile import Profile
 from archdsl.timing.profile import profile as profile_of
 from archdsl.timing.result import BenchResult
@@ -128,7 +128,7 @@ def _check_together(
         if not CONTESTANTS[name].gpu and tuple(devices) != ("cpu",):
             raise conflict(f"`{name}` runs on the processor only", help="leave out `device`")
     for source in sources:
-        check_compiled(source, settings)
+        check_source(source, settings)
 
 
 def _require(devices: Sequence[DeviceName], others: Sequence[str]) -> None:

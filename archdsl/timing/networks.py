@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 from archdsl.backends.onnx.types import Precision
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.diagnostics.arguments import conflict
 from archdsl.network import Network, as_network
 from archdsl.progress import Watch, watched
+from archdsl.runtime.model import check_runnable, check_unchanged, is_model, read_facts
+from archdsl.runtime.session import open_session
 from archdsl.shapes import concrete
 from archdsl.timing.contestants import OURS
 from archdsl.timing.task import Task
@@ -37,26 +38,17 @@ class Settings:
     modules: bool
 
 
-def is_compiled(source: Source) -> bool:
-    return not isinstance(source, Network) and str(source).lower().endswith(".onnx")
-
-
-def check_compiled(source: Source, settings: Settings) -> None:
+def check_source(source: Source, settings: Settings) -> None:
     """Raises E0003 if the source is a compiled model and something is set that only a spec can have."""
-    only_specs = {
-        "weights": settings.weights is not None,
-        "precision": settings.precision != "fp32",
-        "args": bool(settings.args),
-        "against": settings.modules,
-    }
-    if isinstance(source, Network) or not is_compiled(source):
+    if isinstance(source, Network) or not is_model(source):
         return
-    name = Path(source).name
-    for parameter, used in only_specs.items():
-        if used and parameter == "against":
-            raise conflict(f"`{name}` is a compiled model: only `openvino` and {OURS} run it", help="name its SPEC")
-        if used:
-            raise conflict(f"`{name}` is a compiled model: `{parameter}` applies to a spec", help="name its SPEC")
+    check_unchanged(
+        source,
+        weights=settings.weights is not None,
+        precision=settings.precision != "fp32",
+        args=bool(settings.args),
+        against=settings.modules,
+    )
 
 
 def task_of(
@@ -67,15 +59,12 @@ def task_of(
     Raises E0805 and E0806 for a compiled model that cannot be timed; as `load`, `Network.weights` and `Network.to_onnx`
     for a spec.
     """
-    if not isinstance(source, Network) and is_compiled(source):
+    if not isinstance(source, Network) and is_model(source):
         return _of_model(source, settings), ()
     return _of_network(as_network(source, settings.args, settings.input), settings, folder, watch)
 
 
 def _of_model(path: str | Path, settings: Settings) -> Task:
-    from archdsl.runtime.model import check_runnable, read_facts
-    from archdsl.runtime.session import open_session
-
     facts = read_facts(path)
     check_runnable(path)
     session = open_session(facts.path, "cpu")

@@ -23,6 +23,7 @@ from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.differences.diff import NetworkDifference
 from archdsl.report.params import params_report
+from tests.support.places import CAT
 
 LENET = archdsl.load("lenet5")
 SPECLESS = str(Path(__file__).parent)
@@ -66,6 +67,22 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("verify", lambda: archdsl.verify("lenet5", batch=0), ["verify", "lenet5", "--batch", "0"]),
     ("verify", lambda: archdsl.verify("lenet5", seed=-1), ["verify", "lenet5", "--seed", "-1"]),
     ("verify", lambda: archdsl.verify("missing.onnx"), ["verify", "missing.onnx"]),
+    (
+        "predict",
+        lambda: archdsl.predict("lenet5", CAT, device="tpu"),
+        ["predict", "lenet5", str(CAT), "--device", "tpu"],
+    ),  # type: ignore[arg-type]
+    ("predict", lambda: archdsl.predict("lenet5", CAT, top=0), ["predict", "lenet5", str(CAT), "--top", "0"]),
+    ("predict", lambda: archdsl.predict("lenet5", CAT, seed=-1), ["predict", "lenet5", str(CAT), "--seed", "-1"]),
+    ("predict", lambda: archdsl.predict("lenet5", CAT, output="x.txt"), ["predict", "lenet5", str(CAT), "-o", "x.txt"]),
+    ("predict", lambda: archdsl.predict("lenet5", CAT, output="x.png"), ["predict", "lenet5", str(CAT), "-o", "x.png"]),
+    ("predict", lambda: archdsl.predict("lenet5", "missing.jpg"), ["predict", "lenet5", "missing.jpg"]),
+    ("predict", lambda: archdsl.predict("a.onnx", CAT, seed=3), ["predict", "a.onnx", str(CAT), "--seed", "3"]),
+    (
+        "predict",
+        lambda: archdsl.predict("a.onnx", CAT, input="3x8x8"),
+        ["predict", "a.onnx", str(CAT), "--input", "3x8x8"],
+    ),
     ("bench", lambda: archdsl.bench("lenet5", batch=(1, 0)), ["bench", "lenet5", "--batch", "1,0"]),
     ("bench", lambda: archdsl.bench("lenet5", device="tpu"), ["bench", "lenet5", "--device", "tpu"]),  # type: ignore[arg-type]
     ("bench", lambda: archdsl.bench("lenet5", against="keras"), ["bench", "lenet5", "--against", "keras"]),  # type: ignore[arg-type]

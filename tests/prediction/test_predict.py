@@ -19,7 +19,7 @@ from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.language.forms import Preprocess
 from archdsl.packages import install_command
-from archdsl.prediction import predict
+from archdsl.prediction.predictor import open_predictor
 from archdsl.runtime import session
 from archdsl.runtime.model import read_facts
 from archdsl.runtime.preprocess import MAX_PIXELS, Limits, prepare
@@ -355,7 +355,7 @@ def test_a_model_that_onnx_runtime_refuses(make: Make, tmp_path: Path) -> None:
     model.graph.node[0].op_type = "NoSuchOp"
     path = tmp_path / "unknown.onnx"
     onnx.save(model, path)
-    found = refusal(lambda: predict.open_predictor(path))
+    found = refusal(lambda: open_predictor(path))
     assert found.code == "E0805"
     assert "NoSuchOp" in found.message
 
@@ -366,7 +366,7 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
         pytest.skip("this machine has it")
     result = run("predict", "lenet5", CAT, "--device", "cuda")
     assert result.exit_code == 2
-    assert "error[E0803]: `--device cuda` needs CUDAExecutionProvider" in result.stderr
+    assert "error[E0803]: the device `cuda` needs CUDAExecutionProvider" in result.stderr
     assert install_command("gpu") in result.stderr
 
 
@@ -503,9 +503,9 @@ def test_the_best_classes(make: Make, tmp_path: Path) -> None:
 def test_how_numbers_are_read(make: Make, end: str, reading: str, measure: str) -> None:
     spec = f"input: 3x8x8\nnet: [gap, flatten, {end}, dropout 0.5]"
     assert archdsl.loads(spec).reading == reading
-    made = predict.open_predictor(make(spec, "net")).run(CAT)
+    made = open_predictor(make(spec, "net")).run(CAT)
     assert made.measure == measure
-    values = [guess.value for guess in made.guesses]
+    values = [score.value for score in made.classes]
     assert values == sorted(values, reverse=measure != "distance")
     if measure == "probability":
         assert sum(values) == pytest.approx(1)
@@ -519,9 +519,9 @@ def test_the_same_as_torch(make: Make) -> None:
     x = prepare(CAT, net.recipe, FREE).values
     with torch.no_grad():
         expected = torch.softmax(net.to_torch(seed=0)(torch.from_numpy(x)), 1)[0].tolist()
-    made = predict.open_predictor(make(spec, "net")).run(CAT, 10)
-    assert [g.index for g in made.guesses] == sorted(range(10), key=lambda i: -expected[i])
-    assert [g.value for g in made.guesses] == pytest.approx(sorted(expected, reverse=True), abs=1e-5)
+    made = open_predictor(make(spec, "net")).run(CAT, 10)
+    assert [g.index for g in made.classes] == sorted(range(10), key=lambda i: -expected[i])
+    assert [g.value for g in made.classes] == pytest.approx(sorted(expected, reverse=True), abs=1e-5)
 
 
 def edges(stride: int) -> np.ndarray:
@@ -580,10 +580,10 @@ def test_two_outputs_and_a_map(make: Make) -> None:
     model = make(
         "input: 3x16x16\nnet: {body: 3x3 conv 5, pool: gap, fc: fc 4}\noutputs: {logits: fc, features: body}", "net"
     )
-    made = predict.open_predictor(model).run(CAT)
-    assert len(made.guesses) == 4
+    made = open_predictor(model).run(CAT)
+    assert len(made.classes) == 4
     assert [(o.name, o.shape) for o in made.outputs] == [("features", (1, 5, 16, 16))]
-    made = predict.open_predictor(make("input: 3x16x16\nnet: [3x3 conv 5]", "map")).run(CAT)
+    made = open_predictor(make("input: 3x16x16\nnet: [3x3 conv 5]", "map")).run(CAT)
     assert made.measure is None
     assert made.outputs[0].shape == (1, 5, 16, 16)
 
@@ -596,9 +596,9 @@ def test_not_for_images(tmp_path: Path, make: Make) -> None:
     for path, why in ((spec, "has several inputs"), (six, "has 6 channels")):
         result = run("predict", path, CAT)
         assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
-    assert "has 2 inputs" in refusal(lambda: predict.open_predictor(make(spec.read_text(), "s"))).message
-    assert "no image of 1 or 3 channels" in refusal(lambda: predict.open_predictor(make(six.read_text(), "x"))).message
-    assert "gives no image" in run("predict", "lenet5", CAT, "-o", "x.png").stderr
+    assert "has 2 inputs" in refusal(lambda: open_predictor(make(spec.read_text(), "s"))).message
+    assert "no image of 1 or 3 channels" in refusal(lambda: open_predictor(make(six.read_text(), "x"))).message
+    assert "outputs no image" in run("predict", "lenet5", CAT, "-o", "x.png").stderr
 
 
 def test_an_output_that_is_not_finite(make: Make, tmp_path: Path) -> None:
@@ -626,7 +626,7 @@ def test_one_broken_image_among_others(tmp_path: Path) -> None:
 def test_usage() -> None:
     assert run("predict", "lenet5").exit_code == 2
     result = run("predict", "model.onnx", CAT, "-a", "classes=3")
-    assert (result.exit_code, "go with a SPEC" in result.stderr) == (2, True)
+    assert (result.exit_code, "applies to a spec" in result.stderr) == (2, True)
     assert run("predict", "lenet5", CAT, "--device", "tpu").exit_code == 2
     assert run("predict", "lenet5", "missing.jpg").exit_code == 2
 
@@ -645,12 +645,127 @@ def test_foreign_metadata_is_not_trusted(make: Make, tmp_path: Path) -> None:
         del base.metadata_props[:]
         base.metadata_props.add(key=key, value=value)
         onnx.save(base, path)
-        assert refusal(lambda: predict.open_predictor(path)).code == "E0805"
+        assert refusal(lambda: open_predictor(path)).code == "E0805"
     del base.metadata_props[:]
     base.metadata_props.add(key="labels", value='["only one", 7]')
     base.producer_name = "someone"
     onnx.save(base, path)
-    opened = predict.open_predictor(path)
+    opened = open_predictor(path)
     assert opened.labels is None
-    assert not opened.random
-    assert [g.label for g in opened.run(CAT).guesses] == [None, None]
+    assert not opened.weights
+    assert [g.label for g in opened.run(CAT).classes] == [None, None]
+
+
+# --- from Python -----------------------------------------------------------------------------------------
+
+CLASSES = "input: 3x8x8\nlabels: [cat, dog, cow]\npreprocess: {mean: 0.5, std: 0.5}\nnet: [flatten, fc 3]"
+
+
+def test_classes_of_a_network_a_spec_and_a_model(make: Make, tmp_path: Path) -> None:
+    """The same network in three forms predicts the same, and `predict` prepares images as the recipe says."""
+    network = archdsl.loads(f"name: pets\n{CLASSES}")
+    spec = tmp_path / "pets.yaml"
+    spec.write_text(f"name: pets\n{CLASSES}\n")
+    works: list[str] = []
+    results = [
+        archdsl.predict(network, CAT, seed=0, watch=works.append),
+        archdsl.predict(spec, [CAT]),
+        archdsl.predict(make(CLASSES, "pets"), (str(CAT),), device="cpu"),
+    ]
+    assert works == ["compiling pets"]
+    weight, bias = sorted((value for _, value in network.weights().items()), key=lambda value: -value.ndim)
+    assert network.recipe is not None
+    x = prepare(CAT, network.recipe, FREE).values.reshape(-1)
+    logits = weight @ x + bias
+    expected = np.exp(logits) / np.exp(logits).sum()
+    for result in results:
+        (image,) = result.images
+        assert (result.model, image.image, image.measure) == ("pets", str(CAT), "probability")
+        assert {c.label: c.index for c in image.classes} == {"cat": 0, "dog": 1, "cow": 2}
+        assert {c.index: c.value for c in image.classes} == pytest.approx(dict(enumerate(expected)), abs=1e-5)
+        assert result.random_weights
+        assert [note.code for note in result.diagnostics] == ["W0808"]
+        assert json.loads(json.dumps(result.data()))["images"][0]["top"][0]["index"] == int(expected.argmax())
+
+
+def test_arguments_of_the_spec(tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text("input: 3x8x8\nargs: {classes: 3}\nnet: [gap, fc classes]\n")
+    result = archdsl.predict(spec, CAT, args={"classes": 7}, input=(3, 16, 16), top=10)
+    assert len(result.images[0].classes) == 7
+
+
+def test_pictures_are_written_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (image,) = archdsl.predict("edge_filter", CAT).images
+    assert image.picture is not None
+    assert image.picture.dtype == np.float32
+    assert image.file is None
+    assert list(tmp_path.iterdir()) == []
+    (written,) = archdsl.predict("edge_filter", CAT, output="edges.png").images
+    assert written.file is not None
+    assert written.file.path == Path("edges.png")
+    with Image.open("edges.png") as file:
+        assert file.size == image.picture.shape[:0:-1]
+    (other,) = archdsl.predict("edge_filter", CAT, folder=tmp_path).images
+    assert other.file is not None
+    assert other.file.path == tmp_path / "cat.edge_filter.png"
+    assert archdsl.predict("lenet5", CAT, folder=tmp_path).images[0].file is None
+
+
+def test_two_pictures_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    twins = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        twins.append(tmp_path / folder / "cat.jpg")
+        twins[-1].write_bytes(CAT.read_bytes())
+    assert len(archdsl.predict("edge_filter", [twins[0]] * 2, folder=tmp_path).images) == 2
+    found = refusal(lambda: archdsl.predict("edge_filter", twins, folder=tmp_path))
+    assert (found.code, "cat.edge_filter.png" in found.message) == ("E0003", True)
+
+
+def test_an_image_that_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    result = archdsl.predict("lenet5", [broken, CAT])
+    assert [image.image for image in result.images] == [str(CAT)]
+    assert [failure.code for failure in result.failures] == ["E0804"]
+    assert result.status == 1
+    with pytest.raises(ArchError) as caught:
+        archdsl.predict("lenet5", [broken, tmp_path / "missing.jpg"])
+    assert [d.code for d in caught.value.diagnostics] == ["E0804", "E0804"]
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ({"device": "tpu"}, "E0001", "auto, cpu, cuda, tensorrt"),
+        ({"precision": "int8"}, "E0001", "fp32, fp16, bf16"),
+        ({"top": 0}, "E0002", "1 to 1,000"),
+        ({"seed": -1}, "E0002", "0 to"),
+        ({"images": []}, "E0804", "no image to predict"),
+        ({"output": "edges.txt"}, "E0001", ".png, .jpg"),
+        ({"images": [CAT, CAT], "output": "edges.png"}, "E0003", "folder"),
+        ({"output": "edges.png"}, "E0806", "outputs no image"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], code: str, says: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.predict("lenet5", **{"images": CAT, **arguments})
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, caught.value.status) == (code, 2)
+    assert says in diagnostic.message
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"weights": "w.pth"}, {"precision": "fp16"}, {"args": {"n": 1}}, {"input": "3x8x8"}, {"seed": 1}]
+)
+def test_a_compiled_model_stays_as_it_is(arguments: dict[str, Any]) -> None:
+    found = refusal(lambda: archdsl.predict("m.onnx", CAT, **arguments))
+    assert (found.code, f"`{next(iter(arguments))}` applies to a spec" in found.message) == ("E0003", True)
+
+
+def test_a_loaded_network_stays_as_it_is() -> None:
+    network = archdsl.load("lenet5")
+    assert refusal(lambda: archdsl.predict(network, CAT, input="1x32x32")).code == "E0003"

@@ -1,0 +1,143 @@
+"""A compiled model opened once for many images, and how its outputs are read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from archdsl.diagnostics import Diagnostic
+from archdsl.prediction.result import ClassScore, Measure, OutputRange, Prediction
+from archdsl.runtime.image_model import ImageModel, open_image_model
+from archdsl.runtime.model import ModelFacts
+from archdsl.runtime.session import Device, refused
+
+_MAX_LABELS = 1_000_000
+_MAX_WORD = 20
+"""Characters of a precision that a file states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A model, and the labels of its classes if its file has them."""
+
+    model: ImageModel
+    labels: tuple[str, ...] | None
+
+    @property
+    def name(self) -> str:
+        return self._metadata.get("name") or self.model.facts.path.stem
+
+    @property
+    def precision(self) -> str:
+        """The precision that the file states."""
+        return self._metadata.get("precision", "fp32")[:_MAX_WORD]
+
+    @property
+    def weights(self) -> str:
+        """Where the weights come from, as a file of archdsl states; empty for other files."""
+        return self._metadata.get("weights", "") if self.model.facts.producer == "archdsl" else ""
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """N0803 if a GPU does not start, W0808 if the weights are random."""
+        notes = []
+        if self.model.session.note:
+            notes.append(Diagnostic("N0803", self.model.session.note, severity="note"))
+        if self.weights.startswith("random"):
+            message = f"the weights of `{self.name}` are random: what follows means nothing"
+            help_ = "pass trained weights: `--weights FILE`"
+            notes.append(Diagnostic("W0808", message, severity="warning", help=help_))
+        return tuple(notes)
+
+    @property
+    def _metadata(self) -> Mapping[str, str]:
+        return self.model.facts.metadata
+
+    def run(self, image: str | Path, top: int = 5) -> Prediction:
+        """The prediction for one image file. Raises E0804 and E0806 (the image), E0805 (the model fails)."""
+        prepared = self.model.prepare(image)
+        session = self.model.session
+        start = time.perf_counter()
+        try:
+            arrays = session.run({self.model.input_name: prepared.values})
+        except Exception as problem:
+            raise refused(problem, self.model.facts.path) from None
+        latency = 1000 * (time.perf_counter() - start)
+        outputs = dict(zip(session.outputs, map(np.asarray, arrays), strict=True))
+        notes = [Diagnostic("N0804", f"{Path(image).name}: {note}", severity="note") for note in prepared.notes]
+        if not np.isfinite(next(iter(outputs.values()))).all():
+            message = f"{Path(image).name}: the output holds numbers that are not finite"
+            notes.append(Diagnostic("W0809", message, severity="warning"))
+        return self._read(str(image), outputs, top, latency, tuple(notes))
+
+    def _read(
+        self,
+        image: str,
+        outputs: Mapping[str, npt.NDArray[np.generic]],
+        top: int,
+        latency: float,
+        notes: tuple[Diagnostic, ...],
+    ) -> Prediction:
+        """The first output as classes, as an image, or as a range; the others as ranges."""
+        first = next(iter(outputs.values()))
+        ranges = tuple(_range(name, value) for name, value in outputs.items())
+        is_image = self._metadata.get("output") == "image"  # even if it has one pixel
+        if first.ndim >= 2 and first.size == first.shape[1] and not is_image:
+            measure, values = self._measured(first.reshape(-1).astype(np.float64))
+            classes = tuple(self._score(index, float(values[index])) for index in _best(values, top, measure))
+            return Prediction(image, measure, classes, None, None, ranges[1:], latency, notes)
+        if first.ndim == 4 and first.shape[1] in (1, 3):
+            return Prediction(image, None, (), first[0].astype(np.float32), None, ranges[1:], latency, notes)
+        return Prediction(image, None, (), None, None, ranges, latency, notes)
+
+    def _score(self, index: int, value: float) -> ClassScore:
+        labels = self.labels
+        return ClassScore(index, labels[index] if labels is not None and index < len(labels) else None, value)
+
+    def _measured(self, values: npt.NDArray[np.float64]) -> tuple[Measure, npt.NDArray[np.float64]]:
+        """The values in their measure. A model that states none gives logits, unless its values sum to 1."""
+        reading = self._metadata.get("output", "")
+        if reading == "distances":
+            return "distance", values
+        if reading == "scores" or values.size == 1:
+            return "score", values
+        sums_to_1 = bool((values >= 0).all() and abs(float(values.sum()) - 1) < 1e-3)
+        if reading == "probabilities" or (reading != "logits" and sums_to_1):
+            return "probability", values
+        powers = np.exp(values - values.max())
+        return "probability", powers / powers.sum()
+
+
+def _best(values: npt.NDArray[np.float64], top: int, measure: Measure) -> Sequence[int]:
+    order: Sequence[int] = np.argsort(values if measure == "distance" else -values, kind="stable")[:top].tolist()
+    return order
+
+
+def _range(name: str, value: npt.NDArray[np.generic]) -> OutputRange:
+    numbers = value.astype(np.float64)
+    if not numbers.size:
+        return OutputRange(name, value.shape, 0.0, 0.0, 0.0)
+    return OutputRange(name, value.shape, float(numbers.min()), float(numbers.max()), float(numbers.mean()))
+
+
+def open_predictor(path: str | Path, device: Device = "auto") -> Predictor:
+    """Opens a model file on a device. Raises E0802 to E0806."""
+    model = open_image_model(path, device)
+    return Predictor(model, _labels(model.facts))
+
+
+def _labels(facts: ModelFacts) -> tuple[str, ...] | None:
+    """The labels in the metadata; None if they are not a list of strings."""
+    try:
+        labels = json.loads(facts.metadata.get("labels", "null"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(labels, list) or len(labels) > _MAX_LABELS or not all(isinstance(v, str) for v in labels):
+        return None
+    return tuple(labels)
