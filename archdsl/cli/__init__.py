@@ -181,8 +181,8 @@ def _reported(console: Console) -> Iterator[None]:
 
 
 def _report(problem: Exception, console: Console) -> int:
-    from archdsl.cli.failure import status_of
     from archdsl.diagnostics import ArchError
+    from archdsl.diagnostics.status import status_of
 
     if isinstance(problem, ArchError):
         console.tell(problem.diagnostics)

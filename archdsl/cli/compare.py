@@ -12,9 +12,7 @@ from archdsl.library.columns import COMPARED, FORMATS
 @click.command("compare")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option("--plot", metavar="FILE", help="Also the chart of accuracy against MACs: x.svg, x.html, x.png or x.pdf.")
-@click.option(
-    "--sort", metavar="COLUMN", type=Choice(COMPARED), help="By params, macs, top1, year ...; default: as given."
-)
+@click.option("--sort", type=Choice(COMPARED), help="By which column; default: as given.")
 @click.option("-r", "--reverse", is_flag=True, help="The largest first.")
 @input_option
 @format_option(*FORMATS)

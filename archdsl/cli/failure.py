@@ -7,7 +7,6 @@ import traceback
 from pathlib import Path
 
 from archdsl.diagnostics import Diagnostic
-from archdsl.diagnostics.status import status_of
 from archdsl.version import __version__
 
 ISSUES = "https://github.com/archdsl/archdsl/issues"
@@ -29,6 +28,3 @@ def internal(problem: Exception) -> Diagnostic:
         notes=(what, version),
         help=f"please report it at {ISSUES}; ARCHDSL_DEBUG=1 shows the traceback to send along",
     )
-
-
-__all__ = ["internal", "status_of"]

@@ -120,18 +120,17 @@ def _key() -> str:
     for folder, folders, names in os.walk(package):
         folders.sort()
         for name in sorted(n for n in names if n.endswith(".py")):
-            found = os.stat(os.path.join(folder, name))
-            digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+            status = os.stat(os.path.join(folder, name))
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 def _place() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     folder = Path(base).expanduser()
-    if not folder.is_absolute() or folder == Path(
-        "/.cache"
-    ):  # without a home, or beside whatever is worked on: nowhere
-        raise RuntimeError("no folder for what is remembered")
+    without_home = folder == Path("/.cache")
+    if without_home or not folder.is_absolute():  # a relative folder would be in the working directory
+        raise RuntimeError("there is no folder for the catalogue")
     return folder / "archdsl" / "catalog.json"
 
 

@@ -1,4 +1,4 @@
-"""Everything that can be said of a spec: all diagnostics of its own network and its variants, and of its claims."""
+"""`archdsl.check`: all diagnostics of a spec's own network, of its variants and of its claims."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check(
 
 @dataclass
 class _Findings:
-    """What one spec has so far. `found`: each diagnostic by code and place, with the networks that have it.
+    """What one spec has so far. `reported`: each diagnostic by code and place, with the networks that have it.
 
     `--input` is read anew for each network, so the place is the position, not the source object.
     """
@@ -61,17 +61,17 @@ class _Findings:
     networks: list[str] = field(default_factory=list)
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     status: int = 0
-    found: dict[tuple[str, tuple[str, int, int] | str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
+    reported: dict[tuple[str, tuple[str, int, int] | str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
 
     def add(self, diagnostics: tuple[Diagnostic, ...], network: str) -> None:
         for d in diagnostics:
             place = d.message if d.span is None else (d.span.source.name, d.span.start, d.span.end)
-            self.found.setdefault((d.code, place), (d, []))[1].append(network)
+            self.reported.setdefault((d.code, place), (d, []))[1].append(network)
             if d.severity == "error":
                 self.status = max(self.status, 2 if in_usage((d,)) else 1)
 
     def result(self) -> CheckedSpec:
-        named = (_with_variants(d, names, self.networks) for d, names in self.found.values())
+        named = (_with_variants(d, names, self.networks) for d, names in self.reported.values())
         diagnostics = tuple(sorted(named, key=Diagnostic.sort_key))
         return CheckedSpec(self.spec, tuple(self.networks), diagnostics, self.verdicts, self.status)
 

@@ -1,7 +1,7 @@
-"""Why a published number may differ: the ways in which papers and tools count, worked out for the network at hand.
+"""Why a published number may differ: other ways in which papers and tools count, computed for one network.
 
-Nothing here is a list of excuses. Each way gives a number for the very graph, and is told only if the claim agrees
-with that number at the precision it is written with.
+Each way gives a number for the graph. It is reported only if the claim agrees with that number at the precision of the
+claim.
 """
 
 from __future__ import annotations
