@@ -7,8 +7,8 @@
 
 `load` opens a SPEC, `loads` a text. `list` finds networks of the library, `compare` puts networks side by side, `diff`
 lists what differs between two. `check` reports every error of specs, `verify` compares compiled networks with a
-reference, `bench` times them. A wrong spec raises an `ArchError`, whose `diagnostics` say where, what and why. Nothing
-heavy is imported before it is used.
+reference, `predict` runs one on images, `bench` times them. A wrong spec raises an `ArchError`, whose `diagnostics` say
+where, what and why. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations

@@ -59,7 +59,6 @@ NOT_YET: tuple[str, ...] = (
     "archdsl/language/schema/models.py",
     "archdsl/language/shorthand.py",
     "archdsl/library/claims.py",
-    "archdsl/library/reasons.py",
     "archdsl/ops/again.py",
     "archdsl/ops/base.py",
     "archdsl/runtime/model.py",
