@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 import archdsl
 from archdsl import ops
 from archdsl.backends.torch import naming, to_source
-from archdsl.backends.torch.layout import Group, Infix, Joined, flat, lay
+from archdsl.backends.torch.layout import Infix, Joined, SourceGroup, flat, lay
 from archdsl.backends.torch.repeats import compact, compact_named
 from archdsl.graph import FreeSize, Graph
 from archdsl.shapes import concrete
@@ -365,19 +365,19 @@ def test_the_start_is_of_the_same_kind() -> None:
 
 
 def test_layout() -> None:
-    long = Group("f(", ("a" * 50, "b" * 50))
-    assert lay("x = ", Group("f(", ("a", "b"))) == ["x = f(a, b)"]
+    long = SourceGroup("f(", ("a" * 50, "b" * 50))
+    assert lay("x = ", SourceGroup("f(", ("a", "b"))) == ["x = f(a, b)"]
     assert lay("x = ", long) == ["x = f(", f"    {'a' * 50},", f"    {'b' * 50},", ")"]
-    assert lay("x = ", Group("f(", ("a" * 90,))) == ["x = f(a" + "a" * 89 + ")"]
-    assert lay("x = ", Group("f(", ("a" * 90, "b")), indent="    ") == [
+    assert lay("x = ", SourceGroup("f(", ("a" * 90,))) == ["x = f(a" + "a" * 89 + ")"]
+    assert lay("x = ", SourceGroup("f(", ("a" * 90, "b")), indent="    ") == [
         "    x = f(",
         f"        {'a' * 90},",
         "        b,",
         "    )",
     ]
-    assert lay("x = ", Group("f(", ("a", "b"), spread=True)) == ["x = f(", "    a,", "    b,", ")"]
+    assert lay("x = ", SourceGroup("f(", ("a", "b"), spread=True)) == ["x = f(", "    a,", "    b,", ")"]
     assert lay("return ", Infix("+", ("a" * 60, "b" * 60))) == ["return (", f"    {'a' * 60}", f"    + {'b' * 60}", ")"]
-    assert flat(Joined(("k=", Group("f(", ("a",))))) == "k=f(a)"
+    assert flat(Joined(("k=", SourceGroup("f(", ("a",))))) == "k=f(a)"
 
 
 def test_repeats() -> None:

@@ -7,10 +7,10 @@ from typing import TypeAlias, cast
 
 from archdsl.backends.torch import forward
 from archdsl.backends.torch.constructors import Constructors
-from archdsl.backends.torch.layout import INDENT, Doc, Group, Joined, lay, wrap
+from archdsl.backends.torch.layout import INDENT, Doc, Joined, SourceGroup, lay, wrap
 from archdsl.backends.torch.naming import docstring, is_attribute, quoted
 from archdsl.backends.torch.options import ClassRef, Option, Slots, choose
-from archdsl.backends.torch.program import Block, Program
+from archdsl.backends.torch.program import ModuleBlock, Program
 from archdsl.backends.torch.repeats import compact
 from archdsl.backends.torch.sharing import SharedClass, Sharing
 from archdsl.backends.torch.steps import Module, Parameter, Run
@@ -58,9 +58,9 @@ class Classes:
         """The children of a container, handed to its constructor."""
         entries = tuple(self.constructors.entries(shared.blocks, shared.options.text))
         call = (
-            Group("(", (Group("[", entries, "]", spread=True),), comma=False)
+            SourceGroup("(", (SourceGroup("[", entries, "]", spread=True),), comma=False)
             if numbered
-            else Group("(", entries, spread=True)
+            else SourceGroup("(", entries, spread=True)
         )
         return lay("super().__init__", call, indent=INDENT * 2)
 
@@ -91,7 +91,9 @@ class Classes:
                 holder = cast("Tree", holder.setdefault(part, {}))
             if isinstance(first, Parameter):
                 holder_text = forward.attribute(".".join(around))
-                after += lay("", Group(f"{holder_text}.register_parameter(", (quoted(last), child)), indent=INDENT * 2)
+                after += lay(
+                    "", SourceGroup(f"{holder_text}.register_parameter(", (quoted(last), child)), indent=INDENT * 2
+                )
             else:
                 holder[last] = child
         assigned = [line for name, inner in tree.items() for line in _assign(name, _container(inner), False)]
@@ -99,7 +101,7 @@ class Classes:
 
     def _head(self, shared: SharedClass) -> list[str]:
         items = [_declared(option) for option in shared.options.items]
-        return lay("def __init__", Group("(", ("self", *items)), " -> None:", INDENT)
+        return lay("def __init__", SourceGroup("(", ("self", *items)), " -> None:", INDENT)
 
     def _about(self, shared: SharedClass) -> list[str]:
         """What the spec says of it, and what it makes of which shape."""
@@ -112,7 +114,7 @@ class Classes:
         word = self.graph.name if is_main else self._kind_words(shared.blocks[0])
         return [f"{word}: {made}." if word else f"{made}."]
 
-    def _kind_words(self, block: Block) -> str:
+    def _kind_words(self, block: ModuleBlock) -> str:
         """What kind of composite a block is."""
         merged = {type(self.graph.nodes[output].op) for step in block.steps for output in step.outputs}
         if block.scope.kind == "residual" and Add in merged:
@@ -131,7 +133,7 @@ class Classes:
         lines = namer.lines(result, numbered)
         received = [f"{namer.given[i]}: Tensor" for i in block.inputs]
         gives = self._given_type(shared)
-        text = lay("def forward", Group("(", ("self", *received)), f" -> {gives}:", INDENT)
+        text = lay("def forward", SourceGroup("(", ("self", *received)), f" -> {gives}:", INDENT)
         for n, line in enumerate(lines):
             indent = INDENT * (3 if line.training else 2)
             if line.training and not (n and lines[n - 1].training):
@@ -151,12 +153,14 @@ class Classes:
         if self.program.aux:
             if not in_training:
                 lines.append(f"{INDENT * 2}if self.training:")
-            lines += lay("return ", Group(f"{self.sharing.main.name}TrainingOutputs(", tuple(names)), indent=INDENT * 3)
+            lines += lay(
+                "return ", SourceGroup(f"{self.sharing.main.name}TrainingOutputs(", tuple(names)), indent=INDENT * 3
+            )
         if plain == 1:
             return [*lines, f"{INDENT * 2}return {names[0]}"]
         return [
             *lines,
-            *lay("return ", Group(f"{self.sharing.main.name}Outputs(", tuple(names[:plain])), indent=INDENT * 2),
+            *lay("return ", SourceGroup(f"{self.sharing.main.name}Outputs(", tuple(names[:plain])), indent=INDENT * 2),
         ]
 
     def _given_type(self, shared: SharedClass) -> str:
@@ -166,7 +170,7 @@ class Classes:
         plain = "Tensor" if len(self.program.outputs) == 1 else f"{shared.name}Outputs"
         return f"{plain} | {shared.name}TrainingOutputs" if self.program.aux else plain
 
-    def _value_names(self, block: Block) -> dict[int, str]:
+    def _value_names(self, block: ModuleBlock) -> dict[int, str]:
         """What each value of a forward may be called: after its node, or the child that made it."""
         names = {source: _local_name(self.graph.nodes[source].path, block.scope.path) for source in block.inputs}
         for step in block.steps:
@@ -185,16 +189,18 @@ def _container(inner: Tree | Doc) -> Doc:
         return inner
     items = {name: _container(item) for name, item in inner.items()}
     if items and all(name.isdigit() for name in items):
-        return Group("nn.ModuleList(", (Group("[", tuple(compact(list(items.values()))), "]"),), comma=False)
+        return SourceGroup(
+            "nn.ModuleList(", (SourceGroup("[", tuple(compact(list(items.values()))), "]"),), comma=False
+        )
     pairs = tuple(Joined((f"{quoted(name)}: ", item)) for name, item in items.items())
-    return Group("nn.ModuleDict(", (Group("{", pairs, "}", spread=len(pairs) > 1),), comma=False)
+    return SourceGroup("nn.ModuleDict(", (SourceGroup("{", pairs, "}", spread=len(pairs) > 1),), comma=False)
 
 
 def _assign(name: str, child: Doc, is_parameter: bool) -> list[str]:
     if is_attribute(name):
         return lay(f"self.{name} = ", child, indent=INDENT * 2)
     method = "register_parameter" if is_parameter else "add_module"
-    return lay("", Group(f"self.{method}(", (quoted(name), child)), indent=INDENT * 2)
+    return lay("", SourceGroup(f"self.{method}(", (quoted(name), child)), indent=INDENT * 2)
 
 
 def _declared(option: Option) -> str:

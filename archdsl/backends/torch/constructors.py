@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from archdsl.backends.torch.layout import Doc, Group, tuple_of
+from archdsl.backends.torch.layout import Doc, SourceGroup, tuple_of
 from archdsl.backends.torch.lower import BARE, SIGNATURES, Signature
 from archdsl.backends.torch.naming import unique
 from archdsl.backends.torch.options import ClassRef, Column, Use, varies
-from archdsl.backends.torch.program import Block, Child
+from archdsl.backends.torch.program import Child, ModuleBlock
 from archdsl.backends.torch.repeats import compact, compact_named
 from archdsl.backends.torch.sharing import SharedClass, Sharing
 from archdsl.backends.torch.steps import Literal, Module, Parameter
@@ -31,15 +31,15 @@ class Constructors:
     def child(self, rows: Sequence[Child], text: Text) -> Doc:
         """The constructor of a child, that is rows[n] in the n-th of the blocks that share the class."""
         first = rows[0]
-        if isinstance(first, Block):
-            blocks = [row for row in rows if isinstance(row, Block)]
+        if isinstance(first, ModuleBlock):
+            blocks = [row for row in rows if isinstance(row, ModuleBlock)]
             shared = self.sharing.of(first)
             return self._container(blocks, text) if shared is None else self._call(shared, blocks, text)
         if isinstance(first, Parameter):
             return _parameter([row for row in rows if isinstance(row, Parameter)], text)
         return self._leaf([row for row in rows if isinstance(row, Module)], text)
 
-    def _call(self, shared: SharedClass, blocks: Sequence[Block], text: Text) -> Doc:
+    def _call(self, shared: SharedClass, blocks: Sequence[ModuleBlock], text: Text) -> Doc:
         items: list[Doc] = []
         for option in shared.options.items:
             column = tuple(option.column[shared.rows[block]] for block in blocks)
@@ -47,7 +47,7 @@ class Constructors:
                 items.append(text(option.use, column))
             elif any(value != option.default for value in column):
                 items.append(f"{option.name}={text(option.use, column)}")
-        return Group(f"{shared.name}(", tuple(items))
+        return SourceGroup(f"{shared.name}(", tuple(items))
 
     def _leaf(self, rows: Sequence[Module], text: Text) -> Doc:
         first = rows[0]
@@ -64,7 +64,7 @@ class Constructors:
                 continue
             written = self._apart(name, column, text(Use(name, name), column))
             items.append(written if position < signature.positional else f"{name}={written}")
-        return Group(f"{first.target}(", tuple(items))
+        return SourceGroup(f"{first.target}(", tuple(items))
 
     def _apart(self, name: str, column: Column, written: str) -> str:
         """A long constant (LeNet-5's bitmaps) gets a name of its own, above the classes."""
@@ -80,12 +80,14 @@ class Constructors:
         if "." not in target:
             self.layers.add(target)
 
-    def _container(self, blocks: Sequence[Block], text: Text) -> Doc:
+    def _container(self, blocks: Sequence[ModuleBlock], text: Text) -> Doc:
         """A container written in place."""
         self.note(blocks[0].container)
-        return Group(f"{blocks[0].container}(", tuple(self.entries(blocks, text)), spread=len(blocks[0].children) > 1)
+        return SourceGroup(
+            f"{blocks[0].container}(", tuple(self.entries(blocks, text)), spread=len(blocks[0].children) > 1
+        )
 
-    def entries(self, blocks: Sequence[Block], text: Text) -> list[Doc]:
+    def entries(self, blocks: Sequence[ModuleBlock], text: Text) -> list[Doc]:
         """What a container's constructor receives: its children, or a dictionary of those that have names."""
         names = list(blocks[0].children)
         docs = [self.child([block.children[name] for block in blocks], text) for name in names]
@@ -93,8 +95,8 @@ class Constructors:
             return compact(docs)
         pairs = tuple(compact_named(names, docs))
         if len(pairs) == 1 and isinstance(pairs[0], str):
-            return [Group("OrderedDict(", (pairs[0].removeprefix("*[").removesuffix("]"),), comma=False)]
-        return [Group("OrderedDict(", (Group("[", pairs, "]", spread=len(pairs) > 1),), comma=False)]
+            return [SourceGroup("OrderedDict(", (pairs[0].removeprefix("*[").removesuffix("]"),), comma=False)]
+        return [SourceGroup("OrderedDict(", (SourceGroup("[", pairs, "]", spread=len(pairs) > 1),), comma=False)]
 
 
 def _parameter(rows: Sequence[Parameter], text: Text) -> Doc:
@@ -102,7 +104,7 @@ def _parameter(rows: Sequence[Parameter], text: Text) -> Doc:
     sizes = [text(Use("channels", "channels"), tuple(row.shape[n] for row in rows)) for n in range(len(rows[0].shape))]
     fills = tuple(row.fill for row in rows)
     if all(fill in (0.0, 1.0) for fill in fills) and len(set(fills)) == 1:
-        inner: Doc = Group(f"torch.{'ones' if fills[0] else 'zeros'}(", tuple(sizes))
+        inner: Doc = SourceGroup(f"torch.{'ones' if fills[0] else 'zeros'}(", tuple(sizes))
     else:
-        inner = Group("torch.full(", (tuple_of(tuple(sizes)), text(Use("init", "init"), fills)))
-    return Group("nn.Parameter(", (inner,))
+        inner = SourceGroup("torch.full(", (tuple_of(tuple(sizes)), text(Use("init", "init"), fills)))
+    return SourceGroup("nn.Parameter(", (inner,))

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from archdsl.backends.torch.layout import Doc, Group, Infix, Joined, flat, tuple_of
+from archdsl.backends.torch.layout import Doc, Infix, Joined, SourceGroup, flat, tuple_of
 from archdsl.backends.torch.lower import SIGNATURES
 from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.options import Column, Use
-from archdsl.backends.torch.program import Block
+from archdsl.backends.torch.program import ModuleBlock
 from archdsl.backends.torch.steps import (
     Argument,
     Call,
@@ -48,7 +48,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SourceLine:
     """A statement with its names: the targets ("" for the value to return), and what they are given."""
 
     targets: tuple[str, ...]
@@ -56,7 +56,7 @@ class Line:
     training: bool
 
 
-def statements(blocks: Sequence[Block], text: Text) -> list[Statement]:
+def statements(blocks: Sequence[ModuleBlock], text: Text) -> list[Statement]:
     """The statements that the blocks share, one per step."""
     use = Use("value", "value")
     return [
@@ -114,7 +114,7 @@ def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
 class Folder:
     """Puts a call into the next one that is its only reader, where that reads well."""
 
-    def __init__(self, block: Block, kinds: Mapping[str, str]) -> None:
+    def __init__(self, block: ModuleBlock, kinds: Mapping[str, str]) -> None:
         self.kinds = kinds
         self.uses: Counter[int] = Counter()
         self.outputs = block.outputs
@@ -244,7 +244,7 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
     if isinstance(expr, Training):
         return "self.training"
     if isinstance(expr, Run):
-        return Group(f"{_reached(expr.child, expr.inside, numbered)}(", tuple(map(write, expr.args)))
+        return SourceGroup(f"{_reached(expr.child, expr.inside, numbered)}(", tuple(map(write, expr.args)))
     if isinstance(expr, tuple):
         return tuple_of(tuple(map(write, expr)))
     assert isinstance(expr, Call)
@@ -254,7 +254,7 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
         x, start, end = map(flat, map(write, expr.args))
         return f"{x}[:, {_cut('' if start == '0' else start, '' if end == 'None' else end)}]"
     named = tuple(Joined((f"{key}=", write(value))) for key, value in expr.kwargs)
-    return Group(f"{expr.target}(", (*map(write, expr.args), *named))
+    return SourceGroup(f"{expr.target}(", (*map(write, expr.args), *named))
 
 
 def _cut(start: str, end: str) -> str:
@@ -281,7 +281,7 @@ class Namer:
     """Names the values of a forward: `x` for the trunk, `out` for a second line beside it, else after the node."""
 
     def __init__(
-        self, block: Block, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str], all_named: bool
+        self, block: ModuleBlock, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str], all_named: bool
     ) -> None:
         self.items, self.names, self.taken = items, names, taken
         self.readers: dict[int, list[int]] = {}
@@ -294,17 +294,17 @@ class Namer:
         received = input_names([names[i] for i in block.inputs], taken, all_named)
         self.given |= zip(block.inputs, received, strict=True)
 
-    def lines(self, result: int | None, numbered: bool = False) -> list[Line]:
+    def lines(self, result: int | None, numbered: bool = False) -> list[SourceLine]:
         """The statements with names. `result` is the value that the last statement returns at once, if so."""
         lines = []
         for place, item in enumerate(self.items):
             written = doc(item.expr, self.given.__getitem__, numbered)
             if place == len(self.items) - 1 and item.outputs == (result,):
-                lines.append(Line(("",), written, item.training))
+                lines.append(SourceLine(("",), written, item.training))
                 break
             for value in item.outputs:
                 self.given[value] = self._choose(value, place, item)
-            lines.append(Line(tuple(self.given[value] for value in item.outputs), written, item.training))
+            lines.append(SourceLine(tuple(self.given[value] for value in item.outputs), written, item.training))
         return lines
 
     def _live(self, place: int) -> set[str]:

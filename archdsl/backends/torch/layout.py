@@ -11,11 +11,11 @@ from typing import TypeAlias
 WIDTH = 100
 INDENT = "    "
 
-Doc: TypeAlias = "str | Group | Joined | Infix"
+Doc: TypeAlias = "str | SourceGroup | Joined | Infix"
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SourceGroup:
     """`head`, items with commas between them, `tail`; `spread`: an item a line even where one line would do."""
 
     head: str
@@ -54,7 +54,7 @@ def flat(doc: Doc) -> str:
 
 def tuple_of(items: tuple[Doc, ...]) -> Doc:
     """`(a, b)`, and `(a,)` of one."""
-    return Group("(", items) if len(items) != 1 else Joined(("(", items[0], ",)"))
+    return SourceGroup("(", items) if len(items) != 1 else Joined(("(", items[0], ",)"))
 
 
 def fill(name: str, rows: Sequence[str]) -> str:

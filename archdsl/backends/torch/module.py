@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from archdsl.backends.torch import layers
 from archdsl.backends.torch.naming import field_names
-from archdsl.backends.torch.program import Block, Program, Step, program
+from archdsl.backends.torch.program import ForwardStep, ModuleBlock, Program, program
 from archdsl.backends.torch.steps import Call, Expr, Module, Parameter, Run, Training, Value, Weight, values
 from archdsl.diagnostics import error
 from archdsl.graph import Graph
@@ -58,7 +58,7 @@ class Scope(nn.Module):
     Receives and returns tensors in the order of the block's inputs and outputs; several outputs are a tuple.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: ModuleBlock) -> None:
         super().__init__()
         self._title = block.title
         self._inputs = block.inputs
@@ -109,9 +109,9 @@ class Network(Scope):
         return (self._evaluated if count == self._plain else self._trained)(*made)
 
 
-def _ready(block: Block) -> tuple[tuple[tuple[int, ...], Runner, bool, tuple[int, ...]], ...]:
+def _ready(block: ModuleBlock) -> tuple[tuple[tuple[int, ...], Runner, bool, tuple[int, ...]], ...]:
     """The steps with what they make, how, whether in training only, and which values nobody reads after them."""
-    last: dict[int, Step] = {}
+    last: dict[int, ForwardStep] = {}
     for step in block.steps:
         last |= dict.fromkeys((*values(step.expr), *step.outputs), step)
     return tuple(
@@ -203,7 +203,7 @@ def _allocate(module: nn.Module, device: torch.device) -> None:
             module._buffers[name] = torch.empty_like(buffer, device=device) if buffer.is_meta else buffer.to(device)
 
 
-def fill(module: nn.Module, block: Block) -> nn.Module:
+def fill(module: nn.Module, block: ModuleBlock) -> nn.Module:
     """Gives the module its children, as modules and parameters; those that need no constants on the device at hand."""
     for dotted, child in block.children.items():
         *around, name = dotted.split(".")
@@ -212,7 +212,7 @@ def fill(module: nn.Module, block: Block) -> nn.Module:
             if part not in holder._modules:
                 holder.add_module(part, nn.ModuleDict())
             holder = holder.get_submodule(part)
-        if isinstance(child, Block):
+        if isinstance(child, ModuleBlock):
             holder.add_module(name, fill(_empty(child), child))
         elif isinstance(child, Parameter):
             holder.register_parameter(name, nn.Parameter(torch.full(child.shape, child.fill)))
@@ -221,7 +221,7 @@ def fill(module: nn.Module, block: Block) -> nn.Module:
     return module
 
 
-def _empty(block: Block) -> nn.Module:
+def _empty(block: ModuleBlock) -> nn.Module:
     if block.container:
         return cast("nn.Module", _resolve(block.container)())
     return Scope(block)

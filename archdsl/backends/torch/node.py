@@ -10,7 +10,7 @@ from torch import nn
 
 from archdsl.backends.torch.lower import lower
 from archdsl.backends.torch.module import Scope, fill
-from archdsl.backends.torch.program import Block, Child, Step
+from archdsl.backends.torch.program import Child, ForwardStep, ModuleBlock
 from archdsl.backends.torch.steps import Argument, Expr, Run, Value, Weight, replace
 from archdsl.graph import Node
 
@@ -32,7 +32,7 @@ def node_module(node: Node, weights: Mapping[str, Any]) -> nn.Module:
         expr = replace(lowered.call, _own)
         if lowered.parameter is not None:
             children[_OP] = lowered.parameter
-    block = Block(node.scope, "Node", children, arguments, (_RESULT,), (Step((_RESULT,), expr),))
+    block = ModuleBlock(node.scope, "Node", children, arguments, (_RESULT,), (ForwardStep((_RESULT,), expr),))
     with torch.device("meta"):
         module = fill(Scope(block), block)
     tensors = module.state_dict(keep_vars=True)

@@ -66,7 +66,7 @@ class Option:
 
 
 @dataclass(eq=False)
-class Options:
+class ClassOptions:
     """The arguments of a class in order, and how each constant that varies is written in terms of them."""
 
     items: list[Option] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Slots:
 
 def choose(
     slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str], children: frozenset[str]
-) -> Options:
+) -> ClassOptions:
     """The arguments of the class whose instances are these scopes.
 
     `received`: the channels that each receives; `taken`: names that an argument may not have.
@@ -150,14 +150,14 @@ def choose(
 
 class _Chooser:
     def __init__(self, slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str]) -> None:
-        self.options = Options()
+        self.options = ClassOptions()
         self.received = repr(received)
         self.taken = set(taken)
         self.given = dict(_block_arguments(scopes))
         self.used: dict[str, Option] = {}
         self.own: list[Option] = []
 
-    def finish(self) -> Options:
+    def finish(self) -> ClassOptions:
         """Channels that come in first, then the block's own arguments as written, then the rest; defaults last."""
         inward = [option for option in self.own if option.name.startswith("in_")]
         others = [option for option in self.own if not option.name.startswith("in_")]

@@ -30,11 +30,11 @@ from archdsl.ops import Flatten, Input, Slice
 from archdsl.shapes import at
 
 Container: TypeAlias = Literal["", "nn.Sequential", "DenseBlock"]
-Child: TypeAlias = "Block | Module | Parameter"
+Child: TypeAlias = "ModuleBlock | Module | Parameter"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ForwardStep:
     """One statement of a forward: what it makes, and how. `training`: skipped at inference."""
 
     outputs: tuple[int, ...]
@@ -43,7 +43,7 @@ class Step:
 
 
 @dataclass(eq=False, slots=True)
-class Block:
+class ModuleBlock:
     """A module with children: what its forward receives, does, and returns (values are ids of nodes).
 
     A child with a dotted name, `path1.conv`, lies in plain containers that run nothing themselves.
@@ -58,13 +58,13 @@ class Block:
     children: dict[str, Child] = field(default_factory=dict)
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ForwardStep, ...] = ()
     container: Container = ""
 
-    def walk(self) -> Iterator[Block]:
+    def walk(self) -> Iterator[ModuleBlock]:
         """This block and all below it, children first."""
         for child in self.children.values():
-            if isinstance(child, Block):
+            if isinstance(child, ModuleBlock):
                 yield from child.walk()
         yield self
 
@@ -74,7 +74,7 @@ class Program:
     """A network. `root.outputs` are those of `outputs`, in order, then those of the auxiliary heads `aux`."""
 
     name: str
-    root: Block
+    root: ModuleBlock
     outputs: tuple[str, ...]
     aux: tuple[str, ...]
 
@@ -120,24 +120,24 @@ class _Builder:
             else:
                 stack += reversed(member.members)
 
-    def block(self, scope: Scope) -> tuple[Block, list[Step]]:
+    def block(self, scope: Scope) -> tuple[ModuleBlock, list[ForwardStep]]:
         """The block of a scope, and the steps that its caller takes before it."""
-        block = Block(scope, self._title(scope))
+        block = ModuleBlock(scope, self._title(scope))
         apart = scope is not self.graph.root and self._training(scope)
-        steps: list[Step] = []
+        steps: list[ForwardStep] = []
         for member in self._members(scope):
             if isinstance(member, Scope):
                 child, before = self.block(member)
                 block.children[member.path[len(scope.path) :].lstrip(".")] = child
                 run = Run(child.scope.name or "", tuple(map(Value, child.inputs)))
-                new = [*before, Step(child.outputs, run)]
+                new = [*before, ForwardStep(child.outputs, run)]
                 training = self._training(member)
             elif isinstance(member.op, Input):
                 continue
             else:
-                new = [Step((member.id,), self._node(member, scope, block))]
+                new = [ForwardStep((member.id,), self._node(member, scope, block))]
                 training = member.training
-            steps += [Step(step.outputs, step.expr, training and not apart) for step in new]
+            steps += [ForwardStep(step.outputs, step.expr, training and not apart) for step in new]
         # What nobody reads is built, for its tensors, and not run: it gives its last value, and its caller leaves it
         # out.
         block.outputs = self._outputs(scope) or steps[-1].outputs[:1]
@@ -168,7 +168,7 @@ class _Builder:
     def _training(self, scope: Scope) -> bool:
         return all(node.training for node in self.graph.nodes[scope.first : scope.end])
 
-    def _node(self, node: Node, scope: Scope, block: Block) -> Expr:
+    def _node(self, node: Node, scope: Scope, block: ModuleBlock) -> Expr:
         """The expression that runs a node; its module or parameter becomes a child of the block."""
         lowered = self.lowered[node.id]
         inputs = tuple(map(Value, node.inputs))
@@ -184,7 +184,7 @@ class _Builder:
 
         return _placed(lowered.call, inputs, Weight(name))
 
-    def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: Block) -> Expr:
+    def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: ModuleBlock) -> Expr:
         """The expression that runs an earlier node's module once more, or reads its parameter: of a child, or inside
         one."""
         lowered, path = self.lowered[node.id], node.shared_with[len(scope.path) :].lstrip(".")
@@ -194,18 +194,18 @@ class _Builder:
             return _placed(lowered.call, inputs, Weight(child, inside))
         return Run(child, inputs, inside)
 
-    def _chunked(self, steps: Sequence[Step]) -> list[Step]:
+    def _chunked(self, steps: Sequence[ForwardStep]) -> list[ForwardStep]:
         """Neighbouring slices that cut a value into equal parts become one `torch.chunk`."""
-        done: list[Step] = []
+        done: list[ForwardStep] = []
         for step in steps:
             done.append(step)
             (source, count) = self._ends_split(done)
             if count > 1:
                 outputs = tuple(s.outputs[0] for s in done[-count:])
-                done[-count:] = [Step(outputs, Call("torch.chunk", (Value(source), count, 1)), step.training)]
+                done[-count:] = [ForwardStep(outputs, Call("torch.chunk", (Value(source), count, 1)), step.training)]
         return done
 
-    def _ends_split(self, steps: Sequence[Step]) -> tuple[int, int]:
+    def _ends_split(self, steps: Sequence[ForwardStep]) -> tuple[int, int]:
         """Which value the last steps have cut into how many equal parts; 0 parts if they have not."""
         last = self.graph.nodes[steps[-1].outputs[0]]
         if not isinstance(last.op, Slice) or len(steps[-1].outputs) != 1:
@@ -215,14 +215,14 @@ class _Builder:
         cuts = [self._cut(step) for step in steps[-count:]]
         return source, count if cuts == [(source, n * width, (n + 1) * width) for n in range(count)] else 0
 
-    def _cut(self, step: Step) -> tuple[int, int, int] | None:
+    def _cut(self, step: ForwardStep) -> tuple[int, int, int] | None:
         """The source, start and end of a slice."""
         node = self.graph.nodes[step.outputs[0]]
         if len(step.outputs) != 1 or not isinstance(node.op, Slice):
             return None
         return node.inputs[0], node.op.start, node.op.start + at(node.shape[0])
 
-    def _hoist(self, block: Block, steps: list[Step]) -> list[Step]:
+    def _hoist(self, block: ModuleBlock, steps: list[ForwardStep]) -> list[ForwardStep]:
         """Leading flattens and concats, taken out of the block: its caller runs them.
 
         So the fully connected layers behind an implied flatten stay a plain chain, and all copies of a block are alike.
@@ -239,7 +239,7 @@ class _Builder:
             return moved
         return []
 
-    def _flatten_first(self, block: Block, steps: list[Step]) -> None:
+    def _flatten_first(self, block: ModuleBlock, steps: list[ForwardStep]) -> None:
         """Moves a flatten to the front of leading dropouts: which values are dropped stays the same."""
         place = 0
         while place < len(steps) and self._is_dropout(block, steps[place]):
@@ -255,20 +255,22 @@ class _Builder:
         assert isinstance(flatten, Call)
         # The values keep their numbers in order; only what makes them changes.
         moved = [
-            Step(chain[0].outputs, Call(flatten.target, (*map(Value, values(dropouts[0].expr)), *flatten.args[1:])))
+            ForwardStep(
+                chain[0].outputs, Call(flatten.target, (*map(Value, values(dropouts[0].expr)), *flatten.args[1:]))
+            )
         ]
         for before, dropout, after in zip(chain, dropouts, chain[1:], strict=False):
             assert isinstance(dropout.expr, Run)
-            moved.append(Step(after.outputs, Run(dropout.expr.child, tuple(map(Value, before.outputs)))))
+            moved.append(ForwardStep(after.outputs, Run(dropout.expr.child, tuple(map(Value, before.outputs)))))
         training = chain[0].training
-        steps[: place + 1] = [Step(step.outputs, step.expr, training) for step in moved]
+        steps[: place + 1] = [ForwardStep(step.outputs, step.expr, training) for step in moved]
         self.flattened.update(output for step in moved for output in step.outputs)
 
-    def _is_dropout(self, block: Block, step: Step) -> bool:
+    def _is_dropout(self, block: ModuleBlock, step: ForwardStep) -> bool:
         child = block.children.get(step.expr.child) if isinstance(step.expr, Run) else None
         return isinstance(child, Module) and child.target == "nn.Dropout"
 
-    def _hoistable(self, step: Step) -> bool:
+    def _hoistable(self, step: ForwardStep) -> bool:
         node = self.graph.nodes[step.outputs[0]]
         called = step.expr.target if isinstance(step.expr, Call) else ""
         if called == "torch.flatten":
@@ -285,7 +287,7 @@ def _placed(call: Expr, inputs: Sequence[Value], weight: Weight) -> Expr:
     return replace(call, place)
 
 
-def _read(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:
+def _read(steps: Sequence[ForwardStep], outputs: Sequence[int]) -> list[ForwardStep]:
     """The steps without those that nothing reads, directly or in the end. Their modules stay: they hold tensors."""
     needed, kept = set(outputs), []
     for step in reversed(steps):
@@ -295,14 +297,14 @@ def _read(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:
     return kept[::-1]
 
 
-def _received(steps: Sequence[Step]) -> tuple[int, ...]:
+def _received(steps: Sequence[ForwardStep]) -> tuple[int, ...]:
     """The values that steps read and do not make, in the order of their first use."""
     made = {output for step in steps for output in step.outputs}
     reads = (source for step in steps for source in values(step.expr))
     return tuple(dict.fromkeys(source for source in reads if source not in made))
 
 
-def _free_name(name: str, block: Block) -> str:
+def _free_name(name: str, block: ModuleBlock) -> str:
     """A child's name for an implied node that PyTorch has no function for: it holds no tensors, so it is no key."""
     name = name.replace("/", "_").strip("_")
     while name in block.children:
@@ -310,7 +312,7 @@ def _free_name(name: str, block: Block) -> str:
     return name
 
 
-def _container(block: Block) -> Container:
+def _container(block: ModuleBlock) -> Container:
     """Which container says the same as the block's steps, if one does."""
     if (
         len(block.inputs) != 1
@@ -323,7 +325,7 @@ def _container(block: Block) -> Container:
     return "DenseBlock" if _is_dense(block) else ""
 
 
-def _is_chain(block: Block) -> bool:
+def _is_chain(block: ModuleBlock) -> bool:
     given = block.inputs
     for name, step in zip(block.children, block.steps, strict=False):
         if step.expr != Run(name, tuple(map(Value, given))) or len(step.outputs) != 1:
@@ -332,7 +334,7 @@ def _is_chain(block: Block) -> bool:
     return len(block.children) == len(block.steps) and block.outputs == given
 
 
-def _is_dense(block: Block) -> bool:
+def _is_dense(block: ModuleBlock) -> bool:
     given = block.inputs
     layers, joins = block.steps[::2], block.steps[1::2]
     for name, layer, join in zip(block.children, layers, joins, strict=False):

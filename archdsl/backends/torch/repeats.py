@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from archdsl.backends.torch.layout import Doc, Group, flat
+from archdsl.backends.torch.layout import Doc, SourceGroup, flat
 from archdsl.backends.torch.naming import quoted
 
 SHORTEST_RUN = 3
@@ -27,7 +27,7 @@ def compact_named(names: Sequence[str], docs: Sequence[Doc]) -> list[Doc]:
         key, template = _template(names[start:end], name=True), _template(texts[start:end])
         return f'(f"{key}", {template})' if key and template and "{" in key else None
 
-    pairs = [Group("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True)]
+    pairs = [SourceGroup("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True)]
     return _runs(pairs, pair)
 
 

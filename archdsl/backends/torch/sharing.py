@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from archdsl.backends.torch.lower import BARE
 from archdsl.backends.torch.naming import RESERVED, class_name, is_attribute, unique
-from archdsl.backends.torch.options import Options
-from archdsl.backends.torch.program import Block, Child, Program
+from archdsl.backends.torch.options import ClassOptions
+from archdsl.backends.torch.program import Child, ModuleBlock, Program
 from archdsl.backends.torch.steps import Argument, Call, Expr, Parameter, Run, Training, Value, Weight
 
 
@@ -21,10 +21,10 @@ class SharedClass:
     """A class of the printed source, the blocks that are its instances, and its arguments."""
 
     name: str
-    blocks: list[Block]
-    rows: dict[Block, int] = field(default_factory=dict)
+    blocks: list[ModuleBlock]
+    rows: dict[ModuleBlock, int] = field(default_factory=dict)
     """Which of `blocks` one is."""
-    options: Options = field(default_factory=Options)
+    options: ClassOptions = field(default_factory=ClassOptions)
 
     @property
     def container(self) -> str:
@@ -33,7 +33,7 @@ class SharedClass:
         return "" if written_out(first) else first.container
 
 
-def written_out(block: Block) -> bool:
+def written_out(block: ModuleBlock) -> bool:
     """Whether a block is written as a class with a forward; a chain is, if its children have names."""
     if block.container != "nn.Sequential":
         return not block.container
@@ -60,10 +60,10 @@ class Sharing:
         self.main = self._by_kind[self.kinds[program.root]]
         self._name_classes(self.main)
 
-    def of(self, block: Block) -> SharedClass | None:
+    def of(self, block: ModuleBlock) -> SharedClass | None:
         return self._by_kind.get(self.kinds[block])
 
-    def _add(self, block: Block) -> None:
+    def _add(self, block: ModuleBlock) -> None:
         kind = self.kinds[block]
         if kind not in self._by_kind:
             self._by_kind[kind] = SharedClass("", [])
@@ -78,16 +78,16 @@ class Sharing:
             (self.kinds[child], self.kinds[block], name)
             for block in self.blocks
             for name, child in block.children.items()
-            if isinstance(child, Block)
+            if isinstance(child, ModuleBlock)
         }
         return Counter(kind for kind, _, _ in places)
 
-    def _is_class(self, block: Block) -> bool:
+    def _is_class(self, block: ModuleBlock) -> bool:
         if written_out(block):
             return True
         if block.container != "nn.Sequential" or len(block.children) < 2:
             return False
-        leaves = not any(isinstance(child, Block) for child in block.children.values())
+        leaves = not any(isinstance(child, ModuleBlock) for child in block.children.values())
         sites = self.sites[self.kinds[block]]
         return sites >= 2 if block.scope.block else leaves and sites >= 3
 
@@ -123,7 +123,7 @@ def _plainest_first(pair: tuple[SharedClass, list[str]]) -> tuple[int, int]:
     return len(pair[1]), -len(pair[0].blocks)
 
 
-def _features(block: Block) -> list[str]:
+def _features(block: ModuleBlock) -> list[str]:
     """What a variant of a block may be told by: its named parts, the user's blocks in it, whether it has a shortcut."""
     found = [class_name(name) for name in block.children if not name.isdigit()]
     found += [inner.title for inner in block.walk() if inner is not block and inner.scope.block]
@@ -131,7 +131,7 @@ def _features(block: Block) -> list[str]:
     return list(dict.fromkeys([*found, *(["Shortcut"] if added else [])]))
 
 
-def _common_title(blocks: Sequence[Block]) -> str:
+def _common_title(blocks: Sequence[ModuleBlock]) -> str:
     """One name for blocks of equal structure: what their titles begin with."""
     titles = list(dict.fromkeys(block.title for block in blocks))
     if len(titles) == 1:
@@ -143,9 +143,9 @@ def _common_title(blocks: Sequence[Block]) -> str:
     return prefix.rstrip("0123456789_") or titles[0]
 
 
-def _structures(blocks: Sequence[Block]) -> dict[Block, int]:
+def _structures(blocks: Sequence[ModuleBlock]) -> dict[ModuleBlock, int]:
     """A number per block: equal numbers, one program with (perhaps) other constants in it. Children come first."""
-    found: dict[Block, int] = {}
+    found: dict[ModuleBlock, int] = {}
     classes: dict[Hashable, int] = {}
     for block in blocks:
         numbers: dict[int, int] = {}
@@ -162,8 +162,8 @@ def _structures(blocks: Sequence[Block]) -> dict[Block, int]:
     return found
 
 
-def _child_kind(child: Child, found: Mapping[Block, int]) -> Hashable:
-    if isinstance(child, Block):
+def _child_kind(child: Child, found: Mapping[ModuleBlock, int]) -> Hashable:
+    if isinstance(child, ModuleBlock):
         return found[child]
     if isinstance(child, Parameter):
         return "parameter", len(child.shape)

@@ -15,7 +15,7 @@ from typing import Any
 
 from archdsl.analysis.count import count
 from archdsl.backends.torch.classes import Classes
-from archdsl.backends.torch.layout import INDENT, Group, fill, lay, wrap
+from archdsl.backends.torch.layout import INDENT, SourceGroup, fill, lay, wrap
 from archdsl.backends.torch.naming import docstring, field_names
 from archdsl.backends.torch.options import constant
 from archdsl.backends.torch.program import program
@@ -99,7 +99,7 @@ class _File:
         sizes = [", ".join(map(str, concrete(self.graph.nodes[i].shape))) for i in self.graph.inputs]
         inputs = [f"torch.randn(2, {size})" for size in sizes]
         lines = ['if __name__ == "__main__":', f"{INDENT}model = build().eval()", f"{INDENT}with torch.no_grad():"]
-        lines += lay("output = ", Group("model(", tuple(inputs)), indent=INDENT * 2)
+        lines += lay("output = ", SourceGroup("model(", tuple(inputs)), indent=INDENT * 2)
         if len(self.program.outputs) > 1:
             lines += [
                 f"{INDENT}for name, value in output._asdict().items():",
