@@ -25,7 +25,6 @@ NOT_YET: tuple[str, ...] = (
     "docs/diff.md",
     "docs/ops.md",
     "docs/page.md",
-    "docs/tour.md",
     "docs/trust.md",
     "docs/verify.md",
     "archdsl/backends/onnx/plan.py",
