@@ -58,7 +58,7 @@ def _named(made: Sequence[Made], naming: Naming) -> list[Placed]:
         known = parts_of[id(one)]
         parts = scope if known is None else known
         free = bool(parts) and parts not in inner and parts not in taken
-        if not one.tensors and not free:
+        if not one.op.parametric and not free:
             scope = parts if parts in inner else parts[:-1]
             out.append(Placed(one, scope, True))
             continue
