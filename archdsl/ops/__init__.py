@@ -25,7 +25,7 @@ from archdsl.ops.base import Init, Op, OpError, Param, Sugar, Weighted, Window
 from archdsl.ops.conv import Conv, Deconv, DwConv
 from archdsl.ops.linear import Fc, Rbf
 from archdsl.ops.merge import Add, Concat, Merge, Mul
-from archdsl.ops.norm import Bn, Gn, Ln, Lrn, Norm
+from archdsl.ops.norm import Bn, Gn, InstanceNorm, Ln, Lrn, Norm
 from archdsl.ops.pool import AvgPool, Gap, MaxPool, Pool, Subsample
 from archdsl.ops.regular import Dropout, DropPath
 from archdsl.ops.reshape import Flatten, Identity, Input, Pad, Shuffle, Slice, Split, Upsample
@@ -43,6 +43,7 @@ _ALL: tuple[type[Op], ...] = (
     Subsample,
     Bn,
     Gn,
+    InstanceNorm,
     Ln,
     Lrn,
     Relu,
@@ -104,6 +105,7 @@ __all__ = [
     "Identity",
     "Init",
     "Input",
+    "InstanceNorm",
     "LeakyRelu",
     "Ln",
     "Lrn",

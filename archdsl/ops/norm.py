@@ -1,11 +1,24 @@
-"""Normalisations: bn (batch), gn (group), ln (layer, over the channels), lrn (local response)."""
+"""Normalisations: bn (batch), gn (group), instancenorm, ln (layer, over the channels), lrn (local response)."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import ONES, ZEROS, Example, Free, Look, Number, OpError, Param, Positive, divisors, need_image
+from archdsl.ops.base import (
+    ONES,
+    ZEROS,
+    Example,
+    Free,
+    Look,
+    Number,
+    OpError,
+    Param,
+    Positive,
+    Window,
+    divisors,
+    need_image,
+)
 from archdsl.shapes import Shape, Size, at, numel
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
@@ -122,6 +135,54 @@ class Gn(Norm):
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         return scale_and_shift(at(inputs[0][0]))
+
+
+class InstanceNorm(Norm):
+    """Instance normalisation: per sample and channel, over the pixels.
+
+    Shape: `C x H x W`, unchanged.
+    Parameters: `weight`, `bias` (C) if `affine`.
+    MACs: 0.
+    Errors: E0401 a vector, E0417 one value per channel.
+    Source: Ulyanov et al. 2016, arXiv 1607.08022.
+    """
+
+    kind: ClassVar[str] = "instancenorm"
+    example: ClassVar[Example] = Example("64x56x56", "instancenorm affine=true")
+    elsewhere: ClassVar[str] = "instancenorm2d instancenormalization"
+    label: ClassVar[str] = "instance norm"
+    float32: ClassVar[bool] = True
+    parametric: ClassVar[bool] = True
+
+    eps: Epsilon = Field(1e-5, description="added to the variance")
+    affine: bool = Field(False, description="learned scale and shift")
+
+    def groups_of(self, channels: int) -> int | None:
+        return channels
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return numel(inputs[0]) / at(inputs[0][0]) + 8
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        need_image(self, shape)
+        if at(shape[1]) * at(shape[2]) == 1:
+            raise OpError(
+                "E0417",
+                "`instancenorm` over one value per channel would always give 0",
+                help="a larger image, or no norm here",
+                shape=shape,
+            )
+        return shape
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        return two_pixels(inputs[0])
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        return scale_and_shift(at(inputs[0][0])) if self.affine else ()
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return None
 
 
 class Ln(Norm):

@@ -426,6 +426,13 @@ CASES: list[Case] = [
         params=12 + 12,
         imports=False,
     ),
+    Case("instancenorm", [A], lambda x: norm(x, (2, 3), 1e-5)),
+    Case(
+        "instancenorm eps=0.001 affine=true",
+        [B],
+        lambda x, weight, bias: norm(x, (2, 3), 1e-3) * per_channel(x, weight) + per_channel(x, bias),
+        params=4 + 4,
+    ),
     Case("ln eps=1e-06", [A], ln, params=6 + 6),
     Case("ln eps=1e-06", [(6,)], ln, params=6 + 6),
     Case(
@@ -548,7 +555,14 @@ CASES: list[Case] = [
 
 # --- random networks ------------------------------------------------------------------------------------------
 
-KINDS: Mapping[str, Kind] = {**kinds.KINDS}
+KINDS: Mapping[str, Kind] = {
+    **kinds.KINDS,
+    "instancenorm": Kind(
+        lambda m, x, f: kinds.image(x) or kinds.group_norm(m, x, x.shape[1], f, f.get("affine", False)),
+        image=2,
+        draw=lambda leaf: {name: value for name, value in (("affine", True), ("eps", 0.001)) if leaf.chance(50)},
+    ),
+}
 """Each op with any fields, in plain torch: the ops that random networks are drawn from. A new op has its row here."""
 POSITIONAL: Mapping[str, tuple[str, ...]] = kinds.POSITIONAL | {kind: row.positional for kind, row in KINDS.items()}
 """Fields that values without a key go to."""

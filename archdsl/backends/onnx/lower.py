@@ -149,6 +149,10 @@ def _gn(e: Emitter, op: ops.Gn) -> None:
     e.last("Add", scaled, e.derived("offsets", "bias", shape))
 
 
+def _instancenorm(e: Emitter, op: ops.InstanceNorm) -> None:
+    e.last("InstanceNormalization", e.x, *_scale_and_shift(e, op.affine), epsilon=op.eps)
+
+
 def _as_before(e: Emitter) -> str:
     """The target of a Reshape back to the input's shape: numbers where they are known, else asked for."""
     shape: Shape = e.node.in_shapes[0]
@@ -369,6 +373,7 @@ TABLE: dict[type[Op], Lowering] = {
     ops.Subsample: subsample,
     ops.Bn: _bn,
     ops.Gn: _gn,
+    ops.InstanceNorm: _instancenorm,
     ops.Ln: _ln,
     ops.Lrn: _lrn,
     ops.Relu: _plain("Relu"),

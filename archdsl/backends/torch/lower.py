@@ -171,6 +171,10 @@ def _gn(op: ops.Gn, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(_module("nn.GroupNorm", num_groups=op.groups, num_channels=at(shapes[0][0]), eps=op.eps))
 
 
+def _instancenorm(op: ops.InstanceNorm, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(_module("nn.InstanceNorm2d", num_features=at(shapes[0][0]), eps=op.eps, affine=op.affine))
+
+
 def _ln(op: ops.Ln, shapes: Sequence[Shape]) -> Lowered:
     target = "LayerNorm2d" if len(shapes[0]) == 3 else "nn.LayerNorm"
     return Lowered(_module(target, normalized_shape=at(shapes[0][0]), eps=op.eps))
@@ -299,6 +303,7 @@ TABLE: Mapping[type[Op], Rule] = {
     ops.Subsample: _subsample,
     ops.Bn: _bn,
     ops.Gn: _gn,
+    ops.InstanceNorm: _instancenorm,
     ops.Ln: _ln,
     ops.Lrn: _lrn,
     ops.Relu: _Bare("nn.ReLU", "F.relu"),
@@ -364,6 +369,7 @@ SIGNATURES: Mapping[str, Signature] = {
     "nn.BatchNorm1d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
     "nn.BatchNorm2d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
     "nn.GroupNorm": Signature(2, {"eps": 1e-5}),
+    "nn.InstanceNorm2d": Signature(1, {"eps": 1e-5, "affine": False}),
     "nn.LayerNorm": Signature(1, {"eps": 1e-5}),
     "LayerNorm2d": Signature(1, {"eps": 1e-5}),
     "nn.LocalResponseNorm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),

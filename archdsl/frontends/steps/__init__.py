@@ -14,7 +14,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import folded
 from archdsl.frontends.onnx_model import Model, Step, told
 from archdsl.frontends.reading import Reading, Recogniser, Unknown
-from archdsl.frontends.steps.layers import bn, conv, deconv, gemm, ln, lrn, matmul, prelu
+from archdsl.frontends.steps.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
 from archdsl.frontends.steps.pools import avgpool, gap, maxpool, reduce_mean
 from archdsl.frontends.steps.shapes import (
     add,
@@ -97,6 +97,7 @@ TABLE: Mapping[str, Recogniser] = {
     "Gemm": gemm,
     "MatMul": matmul,
     "BatchNormalization": bn,
+    "InstanceNormalization": instancenorm,
     "LayerNormalization": ln,
     "LRN": lrn,
     "PRelu": prelu,

@@ -125,6 +125,14 @@ def bn(r: Reading, step: Step) -> None:
     )
 
 
+def instancenorm(r: Reading, step: Step) -> None:
+    """Without tensors of its own where it multiplies by ones and adds zeros that no module calls its weight."""
+    tensors = {"weight": r.numbers(step, 1, "scale"), "bias": r.numbers(step, 2, "shift")}
+    affine = step.inputs[1].endswith(".weight") or bool((tensors["weight"] != 1).any() or tensors["bias"].any())
+    op = ops.InstanceNorm(eps=single(step.attributes.get("epsilon", 1e-5)), affine=affine)
+    r.add(step, op, step.outputs[0], tensors if affine else {}, module=module_of(step))
+
+
 def ln(r: Reading, step: Step) -> None:
     value, axis = step.inputs[0], step.attributes.get("axis", -1)
     if axis not in ((-1, 3) if value in r.last else (-1, 1)) or (value not in r.last and len(r.shape(value)) != 1):
