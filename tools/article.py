@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import archdsl
-from archdsl.drawing.chart.chart import Point, chart
+from archdsl.drawing.chart.chart import ChartPoint, chart
 from archdsl.library.catalog import CatalogEntry, catalog
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,8 +168,8 @@ def entries() -> list[CatalogEntry]:
     return [found[name] for name in CHART]
 
 
-def points() -> list[Point]:
-    return [Point(e.name, e.family, e.macs, e.params, e.top1) for e in entries() if e.top1 is not None]
+def points() -> list[ChartPoint]:
+    return [ChartPoint(e.name, e.family, e.macs, e.params, e.top1) for e in entries() if e.top1 is not None]
 
 
 def summary() -> str:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from archdsl.differences.compare import Change, GraphDifference, Mark
 from archdsl.differences.report import SIGNS, change_name, change_words
 from archdsl.drawing.graph.labels import BODY, SMALL
-from archdsl.drawing.graph.layout import Layout, laid_out
+from archdsl.drawing.graph.layout import GraphLayout, laid_out
 from archdsl.drawing.graph.places import Rect
 from archdsl.drawing.graph.scene import draw, outline
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Box, Drawing, View
 from archdsl.drawing.request import Diagram, Options, Request
-from archdsl.drawing.scene import Cluster, Dashes, Item, Member, Paper, Point, Polygon, Scene, Text, rectangle
+from archdsl.drawing.scene import Cluster, Dashes, Element, Item, Point, Polygon, Scene, Sheet, Text, rectangle
 from archdsl.drawing.scene import write as scene_files
 from archdsl.drawing.theme import Theme
 
@@ -30,14 +30,14 @@ _LINES, _LETTERS = 14, 118
 """Of the list below the drawings, and of each line of it."""
 _GAP, _TOP, _MARGIN, _BADGE, _STEP = 28.0, 34.0, 10.0, 13.0, 17.0
 _LINE = 2.4
-_PAPER = Paper(1094.0, float("inf"))
+_PAPER = Sheet(1094.0, float("inf"))
 
 
 class _Side(NamedTuple):
     """One of the two networks: its drawing, where it lies, and what changed in it."""
 
     drawing: Drawing
-    layout: Layout
+    layout: GraphLayout
     options: Options
     marks: Mapping[int, Mark]
 
@@ -110,7 +110,7 @@ def _mark(box: Box, rect: Rect, marks: Mapping[int, Mark], theme: Theme) -> Clus
     if not known:
         return None
     main: Mark = max(known, key=lambda item: item[1])[0]
-    members: list[Member] = [outline(box, rect, "", _color(main, theme), _LINE, _DASHES[main], grown=1.5)]
+    members: list[Element] = [outline(box, rect, "", _color(main, theme), _LINE, _DASHES[main], grown=1.5)]
     some = len(box.copies) > 1 and (len(known) > 1 or known[0][1] < len(box.copies))
     x = rect.x - _BADGE * 0.6
     for mark, count in known:
@@ -172,8 +172,8 @@ def _whole(sides: Sequence[_Side], names: tuple[str, str], lines: Sequence[tuple
     return scene
 
 
-def _legend(theme: Theme) -> tuple[float, list[Member]]:
-    x, members = 0.0, list[Member]()
+def _legend(theme: Theme) -> tuple[float, list[Element]]:
+    x, members = 0.0, list[Element]()
     for mark, word in WORDS.items():
         color = _color(mark, theme)
         members.append(Polygon(rectangle(x + 8, 0.5, 26, 12), "", color, _LINE, 4, _DASHES[mark]))

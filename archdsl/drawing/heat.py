@@ -14,7 +14,7 @@ _EVEN = 0.179
 _WORDS: dict[Heat, str] = {"params": "params", "macs": "MACs", "memory": "bytes of outputs"}
 
 
-class Scale(NamedTuple):
+class HeatScale(NamedTuple):
     """From nothing to `most`, the largest of the boxes."""
 
     what: Heat
@@ -44,12 +44,12 @@ class Scale(NamedTuple):
         return "#000000" if luminance(self.fill(cost, theme)) > _EVEN else "#FFFFFF"
 
 
-def scale(drawing: Drawing, what: Heat) -> Scale | None:
+def scale(drawing: Drawing, what: Heat) -> HeatScale | None:
     """None for `kind`, whose colours are those of the theme."""
     if what == "kind":
         return None
-    found = Scale(what, 0)
-    return Scale(what, max((found.value(box.cost) for box in drawing.boxes()), default=0))
+    found = HeatScale(what, 0)
+    return HeatScale(what, max((found.value(box.cost) for box in drawing.boxes()), default=0))
 
 
 def luminance(color: str) -> float:

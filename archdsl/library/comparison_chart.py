@@ -61,7 +61,7 @@ def _require(format: str) -> None:
 def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> ComparisonChart:
     """The chart of the entries that have a published accuracy and the most common number of classes."""
     _require(format)
-    from archdsl.drawing.chart.chart import Point, chart
+    from archdsl.drawing.chart.chart import ChartPoint, chart
 
     published = [e for e in entries if e.top1 is not None]
     if not published:
@@ -76,7 +76,7 @@ def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> Comparison
         (f"not of {classes} classes", [e.name for e in published if e.classes != classes]),
     ]
     points = [
-        Point(e.name, e.family, e.macs, e.params, e.top1)
+        ChartPoint(e.name, e.family, e.macs, e.params, e.top1)
         for e in published
         if e.top1 is not None and e.classes == classes
     ]

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 import archdsl
 from archdsl.analysis.receptive_field import feature_field
 from archdsl.cli import main
-from archdsl.drawing.chart.chart import COLORS, OTHERS, Point, chart, family_colors, reference_sizes
+from archdsl.drawing.chart.chart import COLORS, OTHERS, ChartPoint, chart, family_colors, reference_sizes
 from archdsl.drawing.chart.names import Ball, Place, place
 from archdsl.library.catalog import CatalogEntry, catalog
 from archdsl.library.columns import COLUMNS, COMPARED, LISTED, ordered
@@ -221,9 +221,11 @@ def test_what_is_wrong_in_any_is_told_and_nothing_is_written(here: Path) -> None
 # --- the chart -------------------------------------------------------------------------------------------
 
 
-def points() -> list[Point]:
+def points() -> list[ChartPoint]:
     return [
-        Point(e.name, e.family, e.macs, e.params, e.top1) for e in catalog() if e.top1 is not None and e.classes == 1000
+        ChartPoint(e.name, e.family, e.macs, e.params, e.top1)
+        for e in catalog()
+        if e.top1 is not None and e.classes == 1000
     ]
 
 
@@ -326,7 +328,7 @@ def test_colors() -> None:
 
 
 def test_words_are_not_markup() -> None:
-    data = chart([Point("a$b$<&>", "f_1", 1, 1, 50.0)], "svg", ["x < $y$"]).decode()
+    data = chart([ChartPoint("a$b$<&>", "f_1", 1, 1, 50.0)], "svg", ["x < $y$"]).decode()
     words = {e.text for e in ElementTree.fromstring(data).iter(f"{SVG}text")}
     assert words >= {"a$b$<&>", "f_1", "x < $y$"}
 

@@ -21,7 +21,7 @@ from archdsl.drawing.diagram import diagram
 from archdsl.drawing.graph import engine
 from archdsl.drawing.graph.dot import quote, to_dot
 from archdsl.drawing.graph.engine import TooSlow
-from archdsl.drawing.graph.layout import Layout, place
+from archdsl.drawing.graph.layout import GraphLayout, place
 from archdsl.drawing.graph.mermaid import mermaid
 from archdsl.drawing.graph.scene import painter
 from archdsl.drawing.model.compose import compose
@@ -36,7 +36,7 @@ from tests.support.handmade import Hand
 A4_POINTS = (595, 842)
 
 
-def painted(drawing: Drawing, layout: Layout, options: Options = Options()) -> str:
+def painted(drawing: Drawing, layout: GraphLayout, options: Options = Options()) -> str:
     return write.svg(painter(drawing, layout, options), options).data.decode()
 
 
@@ -83,7 +83,7 @@ def test_vgg_shows_its_five_stages() -> None:
     assert [arrow.label for arrow in drawing.arrows][:3] == ["", "64 \u00d7 224 \u00d7 224", "64 \u00d7 112 \u00d7 112"]
 
 
-def test_resnet_folds_its_runs() -> None:
+def test_resnet_collapses_its_runs() -> None:
     drawing = drawn(archdsl.load("resnet50").graph)
     runs = [(box.name, box.count) for box in drawing.boxes() if box.look == "block"]
     assert runs == [
@@ -286,7 +286,7 @@ def test_a_slow_layout_is_ended_and_drawn_more_simply(tmp_path: Path, monkeypatc
     made = diagram(archdsl.load("resnet50").graph, view=View("layer"), time_limit_s=1)
     assert time.monotonic() - start < 8
     assert b"layer3.1" in made.data
-    assert made.note == "too large to draw as asked: drawn at the level `block`, equal blocks folded"
+    assert made.note == "too large to draw as asked: drawn at the level `block`, equal blocks collapsed"
 
 
 def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +307,7 @@ def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
         web.add(Add(), *range(max(0, number - 40), number + 1)) if number else web.add(Relu())
     start = time.monotonic()
     made = diagram(chain.graph())
-    assert made.note == "too large to draw as asked: drawn at the level `network`, equal blocks folded"
+    assert made.note == "too large to draw as asked: drawn at the level `network`, equal blocks collapsed"
     assert diagram(web.graph(), time_limit_s=2).data
     assert time.monotonic() - start < 20
 

@@ -129,7 +129,7 @@ def output_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) -> s
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.level + "*" * bool(view.unfold))
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_svg_holds_exactly_the_folded_graph(name: str, view: View) -> None:
+def test_the_svg_holds_exactly_the_collapsed_graph(name: str, view: View) -> None:
     graph = graph_of(name)
     drawing, made = compose(graph, view), diagram(graph, view=view)
     assert made.note == ""
@@ -147,7 +147,7 @@ def test_the_svg_holds_exactly_the_folded_graph(name: str, view: View) -> None:
     assert len(read.arrows) == len(set(read.arrows))
 
 
-def unfolded_ops(members: tuple[Box | Frame, ...], graph: Graph) -> Counter[str]:
+def expanded_ops(members: tuple[Box | Frame, ...], graph: Graph) -> Counter[str]:
     """The ops of a drawing, each box and frame times its copies, by what stands in the first copy alone."""
     found: Counter[str] = Counter()
     for member in members:
@@ -155,7 +155,7 @@ def unfolded_ops(members: tuple[Box | Frame, ...], graph: Graph) -> Counter[str]
             first = member.copies[0] if member.copies else range(0)
             inside = Counter(graph.nodes[i].op.kind for i in first)
         else:
-            inside = unfolded_ops(member.members, graph)
+            inside = expanded_ops(member.members, graph)
         for kind, number in inside.items():
             found[kind] += number * member.count
     return found
@@ -163,10 +163,10 @@ def unfolded_ops(members: tuple[Box | Frame, ...], graph: Graph) -> Counter[str]
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_unfolded_again_it_has_the_graphs_ops(name: str, level: str) -> None:
+def test_expanded_again_it_has_the_graphs_ops(name: str, level: str) -> None:
     graph = graph_of(name)
     drawing = compose(graph, View(level))  # type: ignore[arg-type]
-    assert unfolded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
+    assert expanded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
 
 
 def test_a_branch_of_one_node_or_none_is_counted() -> None:
@@ -177,7 +177,7 @@ def test_a_branch_of_one_node_or_none_is_counted() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_is_folded_is_equal(name: str) -> None:
+def test_what_is_collapsed_is_equal(name: str) -> None:
     """In fields and shapes; the layers of a dense block, which receive more and more, in what they add."""
     graph = graph_of(name)
     for thing in compose(graph, View("layer")).walk():
@@ -206,7 +206,7 @@ def test_random_networks_are_drawn_exactly(text: str, number: int) -> None:
         assert sorted(boxes) == list(range(len(graph.nodes)))
         found = {(arrow.source, arrow.target) for arrow in drawing.arrows}
         assert found == expected_arrows(graph, drawing, boxes) | output_arrows(graph, drawing, boxes)
-        assert unfolded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
+        assert expanded_ops(drawing.members, graph) == Counter(node.op.kind for node in graph.nodes)
 
 
 def test_it_can_be_read_by_who_cannot_see_it() -> None:

@@ -25,7 +25,7 @@ RADIUS = 7.0
 
 
 @dataclass(slots=True)
-class _Spot:
+class _BoxSpot:
     """A stage's box: its middle, its top, its size."""
 
     stage: Stage
@@ -37,15 +37,15 @@ class _Spot:
 
 
 @dataclass(slots=True)
-class _Column:
+class _BoxColumn:
     """Boxes below one another, with `left` and `right` of the axis at x = 0."""
 
     left: float = 0.0
     right: float = 0.0
     height: float = 0.0
-    spots: list[_Spot] = field(default_factory=list)
+    spots: list[_BoxSpot] = field(default_factory=list)
 
-    def take(self, other: _Column, x: float, y: float) -> None:
+    def take(self, other: _BoxColumn, x: float, y: float) -> None:
         for spot in other.spots:
             spot.x, spot.y = spot.x + x, spot.y + y
         self.spots += other.spots
@@ -83,7 +83,7 @@ def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     return figure
 
 
-def _formula(spots: Sequence[_Spot], identity: bool, theme: Theme) -> list[Item]:
+def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[Item]:
     """What flows in the words of He et al. 2015, Figure 2: x, F(x), and their sum."""
     first = spots[0]
     merges = [spot for spot in spots if spot.stage.sign == "+"]
@@ -99,14 +99,14 @@ def _bypasses(staged: Staged, series: Series) -> list[tuple[int, int]]:
     return sorted(set(staged.edges) - links(series), key=lambda edge: edge[1] - edge[0])
 
 
-def _series(series: Series, level: int) -> _Column:
-    column = _Column()
+def _series(series: Series, level: int) -> _BoxColumn:
+    column = _BoxColumn()
     for piece in series.pieces:
         column.take(_piece(piece, level), 0, column.height + (GAP if column.spots else 0))
     return column
 
 
-def _piece(piece: Piece, level: int) -> _Column:
+def _piece(piece: Piece, level: int) -> _BoxColumn:
     if isinstance(piece, Series):
         return _series(piece, level)
     if isinstance(piece, Parallel):
@@ -115,13 +115,13 @@ def _piece(piece: Piece, level: int) -> _Column:
     if not piece.sign:
         title, tail = _lines(piece)
         width, height = box_width(title, tail), 24.0 if tail else 17.0
-    return _Column(width / 2, width / 2, height, [_Spot(piece, width, height, level=level)])
+    return _BoxColumn(width / 2, width / 2, height, [_BoxSpot(piece, width, height, level=level)])
 
 
-def _parallel(parallel: Parallel, level: int) -> _Column:
+def _parallel(parallel: Parallel, level: int) -> _BoxColumn:
     """Branches side by side; a residual's body stays on the axis, its shortcut to the right of it."""
     rows = [_series(row, level) for row in parallel.rows]
-    column = _Column()
+    column = _BoxColumn()
     tallest = max(row.height for row in rows)
     if parallel.main:
         main = max(range(len(rows)), key=lambda n: len(parallel.rows[n].pieces))
@@ -146,7 +146,7 @@ def _lines(stage: Stage) -> tuple[str, str]:
     return stage.title.replace("x", TIMES, 1) if stage.title[:1].isdigit() else stage.title, " ".join(stage.words)
 
 
-def _drawn(spot: _Spot, theme: Theme) -> Cluster:
+def _drawn(spot: _BoxSpot, theme: Theme) -> Cluster:
     stage = spot.stage
     facts = {"shape": "x".join(map(str, stage.shape)), "stage": str(stage.number)}
     items: list[Item]
@@ -169,7 +169,7 @@ def _drawn(spot: _Spot, theme: Theme) -> Cluster:
     return Cluster("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
 
 
-def _way(a: _Spot, b: _Spot, edge: tuple[int, int], theme: Theme) -> Cluster:
+def _way(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], theme: Theme) -> Cluster:
     """Straight down, or with an S in the gap next to where rows part or meet."""
     start, end = Point(a.x, a.y + a.height), Point(b.x, b.y)
     items: list[Item]
@@ -193,7 +193,7 @@ def _way(a: _Spot, b: _Spot, edge: tuple[int, int], theme: Theme) -> Cluster:
     return Cluster("edge", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
 
 
-def _lane(spots: dict[int, _Spot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
+def _lane(spots: dict[int, _BoxSpot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
     """A place to the right of all that a bypass leads past, and of the bypasses inside of it."""
     past = [spot.x + spot.width / 2 for number, spot in spots.items() if edge[0] < number < edge[1]]
     past += [x for (source, target), x in lanes.items() if edge[0] <= source and target <= edge[1]]
@@ -201,7 +201,7 @@ def _lane(spots: dict[int, _Spot], edge: tuple[int, int], lanes: dict[tuple[int,
 
 
 def _around(
-    spots: dict[int, _Spot], edge: tuple[int, int], x: float, named: bool, theme: Theme
+    spots: dict[int, _BoxSpot], edge: tuple[int, int], x: float, named: bool, theme: Theme
 ) -> list[Cluster | Item]:
     """A bypass, on the right of everything between."""
     a, b = spots[edge[0]], spots[edge[1]]
@@ -215,7 +215,7 @@ def _around(
     return [mark, Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start")]
 
 
-def _leaving(figure: Figure, graph: Graph, scope: Scope, last: _Spot, theme: Theme) -> None:
+def _leaving(figure: Figure, graph: Graph, scope: Scope, last: _BoxSpot, theme: Theme) -> None:
     """The shape that leaves, below an arrow."""
     words = format_shape(graph.nodes[scope.end - 1].shape, times=f" {TIMES} ")
     below = last.y + last.height

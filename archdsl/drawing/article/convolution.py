@@ -23,7 +23,7 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
     """The input's top left corner with its padding, the filter, the output's top left corner."""
     op = node.op
     assert isinstance(op, Conv)
-    view = _View(node)
+    view = _Corner(node)
     out = Figure("a convolution")
     top = 14.0
     x = 6.0
@@ -55,7 +55,7 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
     return out
 
 
-class _View:
+class _Corner:
     """The corner of a convolution that is shown."""
 
     def __init__(self, node: Node) -> None:
@@ -212,7 +212,7 @@ class _View:
         return [f"{lines[0]}.", "The filter is the spec's; the pixels are an example, a bright corner in the dark."]
 
 
-def _rays(view: _View, x: float, y: float, kx: float, ky: float, ox: float, oy: float, theme: Theme) -> list[Item]:
+def _rays(view: _Corner, x: float, y: float, kx: float, ky: float, ox: float, oy: float, theme: Theme) -> list[Item]:
     """Lines from the window's corners to the filter's, and from those to the number that comes of it."""
     top, left = view.at * view.stride[0] * view.cell, view.at * view.stride[1] * view.cell
     height, width = view.kernel[0] * view.cell, view.kernel[1] * view.cell

@@ -41,7 +41,7 @@ _LOG_FROM = 12.0
 """Where the most costly network costs this many times the least, the axis is logarithmic."""
 
 
-class Point(NamedTuple):
+class ChartPoint(NamedTuple):
     """One network: `top1` in percent."""
 
     name: str
@@ -56,7 +56,7 @@ class Point(NamedTuple):
         return f"{self.name}: top-1 {self.top1} %, {macs}MACs, {params}params".replace("  ", " ")
 
 
-def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
+def chart(points: Sequence[ChartPoint], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
     """The chart of at least one point; `notes` stand below it, a line each. Raises E0851 (status 2) where matplotlib is
     missing."""
     require_package("matplotlib", "E0851")
@@ -85,7 +85,7 @@ def chart(points: Sequence[Point], format: ChartFormat = "svg", notes: Sequence[
     return _titled(data.getvalue(), points) if format == "svg" else data.getvalue()
 
 
-def _figure(points: Sequence[Point], notes: Sequence[str]) -> Figure:
+def _figure(points: Sequence[ChartPoint], notes: Sequence[str]) -> Figure:
     width, height, radius = next(size for most, *size in _SIZES if len(points) <= most)
     scale = radius / sqrt(max(1, *(p.params for p in points)))
     for grown in range(_GROWN + 1):
@@ -97,7 +97,7 @@ def _figure(points: Sequence[Point], notes: Sequence[str]) -> Figure:
 
 
 def _drawn(
-    points: Sequence[Point], width: float, height: float, scale: float, notes: Sequence[str]
+    points: Sequence[ChartPoint], width: float, height: float, scale: float, notes: Sequence[str]
 ) -> tuple[Figure, int]:
     """The chart at a size in points, and how many names found no place in it. A ball's radius is `scale *
     sqrt(params)`."""
@@ -133,7 +133,7 @@ def _drawn(
 # --- the plot --------------------------------------------------------------------------------------------
 
 
-def _scales(axes: Axes, points: Sequence[Point], inner: tuple[float, float], scale: float) -> None:
+def _scales(axes: Axes, points: Sequence[ChartPoint], inner: tuple[float, float], scale: float) -> None:
     """Limits that leave room for the balls at the edge; a logarithmic axis where costs lie far apart."""
     from math import log10
 
@@ -169,14 +169,14 @@ def _scales(axes: Axes, points: Sequence[Point], inner: tuple[float, float], sca
         axes.spines[side].set_visible(False)
 
 
-def family_colors(points: Sequence[Point]) -> Mapping[str, str]:
+def family_colors(points: Sequence[ChartPoint]) -> Mapping[str, str]:
     """A colour for the families with the most networks, in the order of that; the rest share a grey."""
     sizes = Counter(p.family for p in points)
     most = [family for family, _ in sizes.most_common(len(COLORS))]
     return {family: COLORS[most.index(family)] if family in most else OTHERS for family in sizes}
 
 
-def _ball(axes: Axes, number: int, point: Point, scale: float, colors: Mapping[str, str]) -> None:
+def _ball(axes: Axes, number: int, point: ChartPoint, scale: float, colors: Mapping[str, str]) -> None:
     color = colors[point.family]
     diameter = 2 * scale * sqrt(point.params)
     (line,) = axes.plot(
@@ -196,7 +196,7 @@ def _rgb(color: str) -> tuple[float, float, float]:
     return int(color[1:3], 16) / 255, int(color[3:5], 16) / 255, int(color[5:7], 16) / 255
 
 
-def _balls(axes: Axes, points: Sequence[Point], scale: float) -> list[Ball]:
+def _balls(axes: Axes, points: Sequence[ChartPoint], scale: float) -> list[Ball]:
     """Where the balls lie, in points from the plot's lower left corner, and how large their names are."""
     from matplotlib.textpath import TextPath
 
@@ -209,7 +209,7 @@ def _balls(axes: Axes, points: Sequence[Point], scale: float) -> list[Ball]:
     return out
 
 
-def _name(figure: Figure, point: Point, ball: Ball, at: Place) -> None:
+def _name(figure: Figure, point: ChartPoint, ball: Ball, at: Place) -> None:
     """A name, and the line that leads to it."""
     from matplotlib.lines import Line2D
 
@@ -238,7 +238,7 @@ def _name(figure: Figure, point: Point, ball: Ball, at: Place) -> None:
 
 
 def _legend(
-    figure: Figure, points: Sequence[Point], colors: Mapping[str, str], scale: float, size: tuple[float, float]
+    figure: Figure, points: Sequence[ChartPoint], colors: Mapping[str, str], scale: float, size: tuple[float, float]
 ) -> None:
     """In a column of its own at the right: the families' colours, and what area means how many parameters."""
     width, height = size
@@ -285,7 +285,7 @@ def reference_sizes(largest: int) -> tuple[int, ...]:
     return tuple(out)
 
 
-def _titled(svg: bytes, points: Sequence[Point]) -> bytes:
+def _titled(svg: bytes, points: Sequence[ChartPoint]) -> bytes:
     """With a title in each ball, which a browser shows where the pointer rests."""
     text = svg.decode()
     for number, point in enumerate(points):

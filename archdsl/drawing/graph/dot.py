@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from html import escape
 
-from archdsl.drawing.graph.labels import GAP, Content, Line, arrow_content, content, frame_content, head_content
-from archdsl.drawing.heat import Scale, scale
+from archdsl.drawing.graph.labels import GAP, Content, TextLine, arrow_content, content, frame_content, head_content
+from archdsl.drawing.heat import HeatScale, scale
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
 from archdsl.drawing.request import Diagram, Options, Request
@@ -77,7 +77,7 @@ def quote(text: str) -> str:
 # --- pieces ----------------------------------------------------------------------------------------------
 
 
-def _members(drawing: Drawing, theme: Theme, heat: Scale | None, whole: bool) -> list[str]:
+def _members(drawing: Drawing, theme: Theme, heat: HeatScale | None, whole: bool) -> list[str]:
     """Boxes and frames as statements; frames as nested clusters."""
     lines: list[str] = []
     clusters = 0
@@ -111,7 +111,7 @@ def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
     return f'graph [label=<{label}>, labeljust=l, labelloc={place}, fillcolor="{fill}", color="{line}", style="{style}", penwidth=1.0, margin=6]'
 
 
-def _box(box: Box, theme: Theme, heat: Scale | None, whole: bool) -> str:
+def _box(box: Box, theme: Theme, heat: HeatScale | None, whole: bool) -> str:
     inside, color = content(box, heat), theme.colors[box.look]
     fill = heat.fill(box.cost, theme) if heat is not None and box.copies else color.fill
     fields = [
@@ -129,7 +129,7 @@ def _box(box: Box, theme: Theme, heat: Scale | None, whole: bool) -> str:
     return f"n{box.number} [{', '.join(fields)}]"
 
 
-def _rows(lines: tuple[Line, ...], theme: Theme) -> str:
+def _rows(lines: tuple[TextLine, ...], theme: Theme) -> str:
     """Lines of text, each centred on its own."""
     return "<br/>".join(
         GAP.join(
@@ -163,8 +163,8 @@ def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: boo
 def _weights(drawing: Drawing) -> list[int]:
     """How much each arrow wants to be short and straight.
 
-    The trunk, the longest way through a chain of stages, runs straight down, and shortcuts go around it; branches begin
-    at the top. Where the way parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
+    The trunk, the longest spline through a chain of stages, runs straight down, and shortcuts go around it; branches begin
+    at the top. Where the spline parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
     fall into its U.
     """
     staged = any(member.stage if isinstance(member, Frame) else member.kind == "stage" for member in drawing.members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from archdsl.drawing.heat import Scale
+from archdsl.drawing.heat import HeatScale
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Box, Drawing, Frame
 from archdsl.report.words import TIMES
@@ -21,7 +21,7 @@ _MAX_CHARS = 64
 """Longer texts (a name may have 20,000 characters) are cut."""
 
 
-class Run(NamedTuple):
+class TextRun(NamedTuple):
     """Some text in one font."""
 
     text: str
@@ -39,10 +39,10 @@ class Run(NamedTuple):
         return text_width(GAP, self.size, self.bold)
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """`y`: the baseline, downwards from the middle of the box."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[TextRun, ...]
     y: float = 0.0
 
     @property
@@ -55,7 +55,7 @@ class Line(NamedTuple):
 
 
 class Content(NamedTuple):
-    lines: tuple[Line, ...]
+    lines: tuple[TextLine, ...]
     width: float
     height: float
 
@@ -65,37 +65,37 @@ def short(text: str, limit: int = _MAX_CHARS) -> str:
     return text if len(text) <= limit else f"{text[: limit - 12]}…{text[-11:]}"
 
 
-def content(box: Box, scale: Scale | None = None) -> Content:
+def content(box: Box, scale: HeatScale | None = None) -> Content:
     """What stands in a box. A block: its title above its path. A node: its op, how often it comes, what follows in
     it."""
     if box.sign:
-        return Content(_placed([Line((Run(box.sign, 13, True),))]), _SIGN, _SIGN)
-    count = Run(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None
-    title = Run(short(box.title), BODY, box.look == "block" or box.kind == "stage")
+        return Content(_placed([TextLine((TextRun(box.sign, 13, True),))]), _SIGN, _SIGN)
+    count = TextRun(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None
+    title = TextRun(short(box.title), BODY, box.look == "block" or box.kind == "stage")
     lines = []
     if box.look == "block" or box.kind == "stage":
         lines += [
             _line(title, count),
-            _line(*(Run(short(t), SMALL, False, "quiet") for t in (box.name, box.tail) if t)),
+            _line(*(TextRun(short(t), SMALL, False, "quiet") for t in (box.name, box.tail) if t)),
         ]
     else:
-        lines += [_line(title, count, Run(short(box.tail), BODY, False, "quiet") if box.tail else None)]
-    lines += [_line(Run(short(text), SMALL, False, "quiet")) for text in box.lines]
+        lines += [_line(title, count, TextRun(short(box.tail), BODY, False, "quiet") if box.tail else None)]
+    lines += [_line(TextRun(short(text), SMALL, False, "quiet")) for text in box.lines]
     if scale is not None and scale.value(box.cost):
-        lines.append(_line(Run(scale.said(box.cost), SMALL)))
+        lines.append(_line(TextRun(scale.said(box.cost), SMALL)))
     return _sized([line for line in lines if line.runs], (_PAD_X, _PAD_Y))
 
 
-def _line(*runs: Run | None) -> Line:
-    return Line(tuple(run for run in runs if run is not None))
+def _line(*runs: TextRun | None) -> TextLine:
+    return TextLine(tuple(run for run in runs if run is not None))
 
 
-def _sized(lines: Sequence[Line], pads: tuple[float, float]) -> Content:
+def _sized(lines: Sequence[TextLine], pads: tuple[float, float]) -> Content:
     width = max(line.width for line in lines) + 2 * pads[0]
     return Content(_placed(lines), width, sum(line.height for line in lines) + 2 * pads[1])
 
 
-def _placed(lines: Sequence[Line]) -> tuple[Line, ...]:
+def _placed(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
     """Lines one below the other around the middle."""
     top = -sum(line.height for line in lines) / 2
     out = []
@@ -108,22 +108,22 @@ def _placed(lines: Sequence[Line]) -> tuple[Line, ...]:
 
 def frame_content(frame: Frame) -> Content:
     """A frame's title: its path and how often it comes, and the call below."""
-    count = Run(f"{TIMES}\u00a0{frame.count}", SMALL, True) if frame.count > 1 else None
-    lines = [_line(Run(short(frame.name), SMALL, False, "quiet"), count)]
+    count = TextRun(f"{TIMES}\u00a0{frame.count}", SMALL, True) if frame.count > 1 else None
+    lines = [_line(TextRun(short(frame.name), SMALL, False, "quiet"), count)]
     if frame.title:
-        lines.append(_line(Run(short(frame.title), SMALL, False, "quiet")))
+        lines.append(_line(TextRun(short(frame.title), SMALL, False, "quiet")))
     return _sized(lines, (1.0, 1.0))
 
 
 def arrow_content(label: str) -> Content:
-    return _sized([Line((Run(label, TINY, False, "quiet"),))], (1.5, 0.5))
+    return _sized([TextLine((TextRun(label, TINY, False, "quiet"),))], (1.5, 0.5))
 
 
-def head_content(drawing: Drawing, title: str | None) -> tuple[Line, ...]:
+def head_content(drawing: Drawing, title: str | None) -> tuple[TextLine, ...]:
     """The lines above a drawing; an empty title: none."""
     if title == "":
         return ()
-    lines = [Line((Run(short(drawing.title if title is None else title, 110), HEAD, True),))]
+    lines = [TextLine((TextRun(short(drawing.title if title is None else title, 110), HEAD, True),))]
     if drawing.facts:
-        lines.append(Line((Run(" · ".join(drawing.facts), SMALL + 0.5, False, "quiet"),)))
+        lines.append(TextLine((TextRun(" · ".join(drawing.facts), SMALL + 0.5, False, "quiet"),)))
     return tuple(lines)

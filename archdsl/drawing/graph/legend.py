@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archdsl.drawing.graph.labels import SMALL
-from archdsl.drawing.heat import Scale, mix
+from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Cost, Drawing
-from archdsl.drawing.scene import Cluster, Hatch, Member, Point, Polygon, Text, rectangle
+from archdsl.drawing.scene import Cluster, Element, Hatch, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import LOOK_WORDS, Look, Theme
 
 _GAP = 14.0
@@ -29,12 +29,12 @@ HATCHES: Mapping[Look, Hatch] = {
 """How the kinds are hatched in print; the others are not."""
 
 
-def legend(drawing: Drawing, theme: Theme, heat: Scale | None) -> tuple[float, list[Member]]:
+def legend(drawing: Drawing, theme: Theme, heat: HeatScale | None) -> tuple[float, list[Element]]:
     """The width of the legend, and what is in it, from (0, 0) on."""
     if heat is not None:
         return _heat(heat, theme)
     used = {box.look for box in drawing.boxes()}
-    x, members = 0.0, list[Member]()
+    x, members = 0.0, list[Element]()
     for look, word in LOOK_WORDS.items():
         if look in used:
             members.append(Cluster(look, members=[_swatch(x, look, theme), _word(x + 16, word, theme)]))
@@ -51,7 +51,7 @@ def _word(x: float, word: str, theme: Theme) -> Text:
     return Text(Point(x, 8.4), word, SMALL, theme.quiet, "start")
 
 
-def _heat(heat: Scale, theme: Theme) -> tuple[float, list[Member]]:
+def _heat(heat: HeatScale, theme: Theme) -> tuple[float, list[Element]]:
     colors = [mix(*theme.heat, (n / (_STEPS - 1)) ** 0.5) for n in range(_STEPS)]
     bars = (Polygon(rectangle(12 + _STEP * n, 0, _STEP + 0.4, 10), color) for n, color in enumerate(colors))
     word = heat.said(Cost(heat.most, heat.most, heat.most))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import hypot
 from typing import NamedTuple, TypeAlias
 
-Point: TypeAlias = tuple[float, float]
+XY: TypeAlias = tuple[float, float]
 
 _CELL = 32.0
 _STEP = 5.0
@@ -31,10 +31,10 @@ class Rect(NamedTuple):
     width: float
     height: float
 
-    def holds(self, point: Point) -> bool:
+    def holds(self, point: XY) -> bool:
         return 0 <= point[0] - self.x <= self.width and 0 <= point[1] - self.y <= self.height
 
-    def near(self, point: Point) -> bool:
+    def near(self, point: XY) -> bool:
         return -_NEAR < point[0] - self.x < self.width + _NEAR and -_NEAR < point[1] - self.y < self.height + _NEAR
 
     def meets(self, other: Rect) -> bool:
@@ -42,7 +42,7 @@ class Rect(NamedTuple):
         return across and self.y < other.y + other.height and other.y < self.y + self.height
 
 
-def along(points: Sequence[Point], tip: Point) -> list[Point]:
+def along(points: Sequence[XY], tip: XY) -> list[XY]:
     """A cubic spline as points about `_STEP` apart, up to the tip."""
     out = [points[0]]
     for start in range(0, len(points) - 3, 3):
@@ -60,7 +60,7 @@ def along(points: Sequence[Point], tip: Point) -> list[Point]:
     return [*out, tip]
 
 
-def _distance(a: Point, b: Point) -> float:
+def _distance(a: XY, b: XY) -> float:
     return hypot(a[0] - b[0], a[1] - b[1])
 
 
@@ -69,13 +69,13 @@ class _Grid:
 
     def __init__(self) -> None:
         self.rects: dict[tuple[int, int], list[Rect]] = {}
-        self.points: dict[tuple[int, int], list[tuple[int, Point]]] = {}
+        self.points: dict[tuple[int, int], list[tuple[int, XY]]] = {}
 
     def add(self, rect: Rect) -> None:
         for cell in _cells(rect):
             self.rects.setdefault(cell, []).append(rect)
 
-    def add_line(self, number: int, line: Iterable[Point]) -> None:
+    def add_line(self, number: int, line: Iterable[XY]) -> None:
         for point in line:
             self.points.setdefault((int(point[0] // _CELL), int(point[1] // _CELL)), []).append((number, point))
 
@@ -96,7 +96,7 @@ def _cells(rect: Rect) -> Iterator[tuple[int, int]]:
 
 
 def find_places(
-    lines: Sequence[Sequence[Point]],
+    lines: Sequence[Sequence[XY]],
     boxes: Iterable[Rect],
     frames: Sequence[Rect],
     bands: Iterable[Rect],
@@ -127,7 +127,7 @@ def find_places(
     return named, places
 
 
-def _border(rect: Rect) -> Iterator[Point]:
+def _border(rect: Rect) -> Iterator[XY]:
     """The upper and the lower side of a frame: the others are seldom met."""
     for n in range(int(rect.width / _STEP) + 1):
         yield rect.x + n * _STEP, rect.y
@@ -153,7 +153,7 @@ def _best(grid: _Grid, number: int, candidates: Iterable[Rect]) -> Rect:
     return best
 
 
-def _candidates(line: Sequence[Point], width: float, height: float) -> Iterator[Rect]:
+def _candidates(line: Sequence[XY], width: float, height: float) -> Iterator[Rect]:
     """Beside the line as near as a straight one leaves room: at its height, where it leads down, and square to it."""
     for part in _ALONG:
         n = min(int(part * (len(line) - 1)), len(line) - 2)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from archdsl.drawing.graph.labels import Content, Line, arrow_content, content, frame_content, head_content
-from archdsl.drawing.graph.layout import Layout, Way, laid_out
+from archdsl.drawing.graph.labels import Content, TextLine, arrow_content, content, frame_content, head_content
+from archdsl.drawing.graph.layout import GraphLayout, Spline, laid_out
 from archdsl.drawing.graph.legend import HATCHES, legend
-from archdsl.drawing.graph.places import Rect
-from archdsl.drawing.heat import Scale, scale
+from archdsl.drawing.graph.places import XY, Rect
+from archdsl.drawing.heat import HeatScale, scale
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
 from archdsl.drawing.request import Diagram, Options, Request
 from archdsl.drawing.scene import (
@@ -57,12 +57,12 @@ def tex(request: Request) -> Diagram:
     return write.tex(painter(drawing, layout, request.options), request.options)._replace(note=note)
 
 
-def painter(drawing: Drawing, layout: Layout, options: Options) -> Callable[[Theme], Scene]:
+def painter(drawing: Drawing, layout: GraphLayout, options: Options) -> Callable[[Theme], Scene]:
     """The scene of a drawing in the colours of each theme."""
     return lambda theme: draw(drawing, layout, options, theme)
 
 
-def draw(drawing: Drawing, layout: Layout, options: Options, theme: Theme) -> Scene:
+def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) -> Scene:
     """The scene of a drawing: its head, its legend, and a cluster `drawing` with the rest of it."""
     pen = _Pen(theme, options, scale(drawing, options.color))
     head = head_content(drawing, options.title)
@@ -92,15 +92,15 @@ def draw(drawing: Drawing, layout: Layout, options: Options, theme: Theme) -> Sc
     return scene
 
 
-def _drawn(drawing: Drawing, layout: Layout, pen: _Pen) -> Iterator[Cluster]:
+def _drawn(drawing: Drawing, layout: GraphLayout, pen: _Pen) -> Iterator[Cluster]:
     """Frames, cards, arrows and boxes, in the order they are painted."""
     for n, frame in enumerate(drawing.frames()):
         yield _frame(n, frame, *layout.frames[n], pen)
     for box in drawing.boxes():
         if box.count > 1:
             yield _card(box, layout.boxes[box.number], pen)
-    for arrow, way in zip(drawing.arrows, layout.ways, strict=True):
-        yield _arrow(arrow, way, _ground(way.label, drawing, layout, pen.theme), pen)
+    for arrow, spline in zip(drawing.arrows, layout.splines, strict=True):
+        yield _arrow(arrow, spline, _ground(spline.label, drawing, layout, pen.theme), pen)
     for box in drawing.boxes():
         yield _box(box, layout.boxes[box.number], pen)
 
@@ -108,7 +108,7 @@ def _drawn(drawing: Drawing, layout: Layout, pen: _Pen) -> Iterator[Cluster]:
 class _Pen:
     """The colours and the options of one picture."""
 
-    def __init__(self, theme: Theme, options: Options, heat: Scale | None) -> None:
+    def __init__(self, theme: Theme, options: Options, heat: HeatScale | None) -> None:
         self.theme, self.options, self.heat = theme, options, heat
 
     def fill(self, box: Box) -> Fill:
@@ -128,7 +128,7 @@ class _Pen:
 # --- text ------------------------------------------------------------------------------------------------
 
 
-def _text(line: Line, x: float, y: float, pen: _Pen, ink: str = "", halo: str = "") -> Iterator[Text]:
+def _text(line: TextLine, x: float, y: float, pen: _Pen, ink: str = "", halo: str = "") -> Iterator[Text]:
     """A line around the middle `x`, its baseline at `y`: each run a text, as programs differ on spaces between runs."""
     left = x - line.width / 2
     for number, run in enumerate(line.runs):
@@ -143,7 +143,7 @@ def _texts(inside: Content, middle: Point, pen: _Pen, ink: str = "", halo: str =
         yield from _text(line, middle.x, middle.y + line.y, pen, ink, halo)
 
 
-def _heading(lines: tuple[Line, ...], x: float, pen: _Pen) -> Iterator[Text]:
+def _heading(lines: tuple[TextLine, ...], x: float, pen: _Pen) -> Iterator[Text]:
     y = _MARGIN
     for line in lines:
         yield from _text(line, x, y + line.height * 0.78, pen)
@@ -153,7 +153,7 @@ def _heading(lines: tuple[Line, ...], x: float, pen: _Pen) -> Iterator[Text]:
 # --- frames, boxes, arrows -------------------------------------------------------------------------------
 
 
-def _frame(number: int, frame: Frame, rect: Rect, title: tuple[float, float], pen: _Pen) -> Cluster:
+def _frame(number: int, frame: Frame, rect: Rect, title: XY, pen: _Pen) -> Cluster:
     theme = pen.theme
     fill, line = (theme.stage, theme.stage) if frame.stage else (theme.background, theme.colors["block"].line)
     body = Polygon(rectangle(*rect), fill, line, 1.0, round=7, dashes=_DASHES if frame.training else ())
@@ -216,7 +216,7 @@ def tooltip(box: Box) -> str:
     return ", ".join(filter(None, words))[:_MAX_WORDS]
 
 
-def _ground(point: tuple[float, float] | None, drawing: Drawing, layout: Layout, theme: Theme) -> str:
+def _ground(point: XY | None, drawing: Drawing, layout: GraphLayout, theme: Theme) -> str:
     """The colour behind a point: that of the innermost frame, the last that holds it."""
     around = [
         frame.stage
@@ -226,19 +226,19 @@ def _ground(point: tuple[float, float] | None, drawing: Drawing, layout: Layout,
     return theme.stage if around and around[-1] else theme.background
 
 
-def _arrow(arrow: Arrow, way: Way, ground: str, pen: _Pen) -> Cluster:
+def _arrow(arrow: Arrow, spline: Spline, ground: str, pen: _Pen) -> Cluster:
     color = pen.theme.arrow
-    points = tuple(Point(*point) for point in way.points)
+    points = tuple(Point(*point) for point in spline.points)
     line = Path(points, color, 0.9, _DASHES if arrow.training else (), curved=True)
-    members: list[Cluster | Item] = [line, Polygon(_tip(way), color)]
-    if arrow.label and pen.options.shapes and way.label is not None:
-        members += _texts(arrow_content(arrow.label), Point(*way.label), pen, halo=ground)
+    members: list[Cluster | Item] = [line, Polygon(_tip(spline), color)]
+    if arrow.label and pen.options.shapes and spline.label is not None:
+        members += _texts(arrow_content(arrow.label), Point(*spline.label), pen, halo=ground)
     return Cluster("arrow", members=members, facts={"from": str(arrow.source), "to": str(arrow.target)})
 
 
-def _tip(way: Way) -> tuple[Point, ...]:
+def _tip(spline: Spline) -> tuple[Point, ...]:
     """A slim triangle that ends at the tip."""
-    (x0, y0), (x1, y1) = way.points[-1], way.tip
+    (x0, y0), (x1, y1) = spline.points[-1], spline.tip
     length = max(((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5, 0.1)
     dx, dy = (x1 - x0) / length, (y1 - y0) / length
     x0, y0, side = x1 - dx * _TIP, y1 - dy * _TIP, _TIP * 0.4

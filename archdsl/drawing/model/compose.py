@@ -17,7 +17,7 @@ from archdsl.drawing.model.boxes import block_box, frame_title, input_box, node_
 from archdsl.drawing.model.drawing import EVERYTHING, Box, Cost, Drawing, Frame, View
 from archdsl.drawing.model.focus import Focus, crossing, focus_on, known, need_path
 from archdsl.drawing.model.heading import facts, heading
-from archdsl.drawing.model.stages import fold_nodes, lumps, stages
+from archdsl.drawing.model.stages import collapse_nodes, lumps, stages
 from archdsl.graph import Graph, Scope
 from archdsl.report.words import run_name
 from archdsl.shapes import Shape
@@ -101,7 +101,7 @@ class _Composer:
         return self._fold(inside(self.graph, part), apart)
 
     def _top_parts(self) -> list[Part]:
-        """The parts of the net, its named sequences opened, equal written nodes in a row folded."""
+        """The parts of the net, its named sequences opened, equal written nodes in a row collapsed."""
         return self._flat(self._split(self.graph.root), aux=False)
 
     def _within(self, part: Part) -> list[Part]:
@@ -117,7 +117,7 @@ class _Composer:
                 pending += reversed(self._inside(part))
             else:
                 out.append(part)
-        return fold_nodes(self.graph, out, self.apart)
+        return collapse_nodes(self.graph, out, self.apart)
 
     # --- boxes -------------------------------------------------------------------------------------------
 

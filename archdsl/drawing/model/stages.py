@@ -59,20 +59,20 @@ def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
     return name if name and members == len(run) else ""
 
 
-def fold_nodes(graph: Graph, parts: Sequence[Part], apart: Container[int] = ()) -> list[Part]:
+def collapse_nodes(graph: Graph, parts: Sequence[Part], apart: Container[int] = ()) -> list[Part]:
     """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows.
 
     Parts whose first node is in `apart` stay by themselves.
     """
-    folded: list[Part] = []
+    collapsed: list[Part] = []
     for part in _with_dropout(graph, parts):
-        last = folded[-1] if folded else None
+        last = collapsed[-1] if collapsed else None
         alone = part.ids.start in apart or (last is not None and last.ids.start in apart)
         if last is not None and not alone and _same_written(graph, last, part):
-            folded[-1] = Part(last.path, part.path, "node", (*last.copies, *part.copies), last.scope, last.training)
+            collapsed[-1] = Part(last.path, part.path, "node", (*last.copies, *part.copies), last.scope, last.training)
         else:
-            folded.append(part)
-    return folded
+            collapsed.append(part)
+    return collapsed
 
 
 def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:

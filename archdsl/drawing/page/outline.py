@@ -14,7 +14,7 @@ from archdsl.analysis.parts import Part, Signatures, head, inside, node_part, sc
 from archdsl.diagnostics import escape_control
 from archdsl.drawing.model.boxes import block_box, node_box
 from archdsl.drawing.model.drawing import NOTHING, Box
-from archdsl.drawing.model.stages import fold_nodes, stages
+from archdsl.drawing.model.stages import collapse_nodes, stages
 from archdsl.graph import Graph
 from archdsl.report.words import TIMES
 from archdsl.shapes import format_shape
@@ -32,7 +32,7 @@ def outline(graph: Graph) -> list[Data]:
     their own when the item is closed (the concat behind a layer of a dense block).
     """
     same = signatures(graph, fields=False)
-    top = fold_nodes(graph, _opened(graph, split(graph, graph.root, same), same))
+    top = collapse_nodes(graph, _opened(graph, split(graph, graph.root, same), same))
     items: list[Data] = []
     for parts, title in stages(graph, top):
         inner = _grouped([_item(graph, part, same, "") for part in parts])
@@ -93,7 +93,7 @@ def _item(graph: Graph, part: Part, same: Signatures, around: str) -> Data:
     """A part and what is in it; nothing recurses deeper than blocks may be nested."""
     if part.scope is None or part.kind == "node":
         return _node(graph, part)
-    parts = fold_nodes(graph, _opened(graph, inside(graph, part, same), same))
+    parts = collapse_nodes(graph, _opened(graph, inside(graph, part, same), same))
     inner = _grouped([_item(graph, each, same, part.path) for each in parts])
     paths = [scope.path for scope in scopes(graph, part)]
     return _told(block_box(graph, 0, part, around, NOTHING), "block", part, paths) | {

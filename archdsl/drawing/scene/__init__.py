@@ -26,16 +26,16 @@ class Point(NamedTuple):
 ORIGIN = Point(0.0, 0.0)
 
 
-class Paper(NamedTuple):
+class Sheet(NamedTuple):
     """The room that a picture may take, in points."""
 
     width: float
     height: float
 
 
-PORTRAIT = Paper(547.0, 792.0)
+PORTRAIT = Sheet(547.0, 792.0)
 """A sheet of A4, or of letter paper, without its margins."""
-LANDSCAPE = Paper(PORTRAIT.height, PORTRAIT.width)
+LANDSCAPE = Sheet(PORTRAIT.height, PORTRAIT.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Cluster:
     """The origin of its members."""
 
 
-Member: TypeAlias = Cluster | Item
+Element: TypeAlias = Cluster | Item
 
 
 @dataclass(slots=True)
@@ -131,8 +131,8 @@ class Scene:
     width: float
     height: float
     background: str
-    members: list[Member] = field(default_factory=list)
-    paper: Paper | None = PORTRAIT
+    members: list[Element] = field(default_factory=list)
+    paper: Sheet | None = PORTRAIT
     """What it fits on where no width is asked for; None: as large as it is."""
     cap: Literal["round", "butt"] = "round"
     """The ends of lines, and of their dashes."""
@@ -152,7 +152,7 @@ class Scene:
         return 1 if self.paper is None else min(1, self.paper.width / self.width, self.paper.height / self.height)
 
 
-def _items(members: Sequence[Member], origin: Point) -> Iterator[Item]:
+def _items(members: Sequence[Element], origin: Point) -> Iterator[Item]:
     for member in members:
         if isinstance(member, Cluster):
             yield from _items(member.members, Point(origin.x + member.shift.x, origin.y + member.shift.y))
@@ -176,7 +176,7 @@ def scaled(scene: Scene, factor: float) -> Scene:
     return replace(scene, width=scene.width * factor, height=scene.height * factor, members=members)
 
 
-def _scaled(member: Member, factor: float) -> Member:
+def _scaled(member: Element, factor: float) -> Element:
     def at(point: Point) -> Point:
         return Point(point.x * factor, point.y * factor)
 
@@ -199,7 +199,7 @@ def _scaled(member: Member, factor: float) -> Member:
     return replace(member, points=points, fill=fill, width=width, dashes=dashes, round=member.round * factor)
 
 
-def moved(member: Member, x: float, y: float) -> Member:
+def moved(member: Element, x: float, y: float) -> Element:
     """A member at another place."""
     if isinstance(member, Cluster):
         return replace(member, members=[moved(inner, x, y) for inner in member.members])

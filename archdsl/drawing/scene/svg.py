@@ -18,10 +18,10 @@ from archdsl.drawing.scene import (
     Circle,
     Cluster,
     Dashes,
+    Element,
     Fill,
     Hatch,
     Item,
-    Member,
     Path,
     Point,
     Polygon,
@@ -149,8 +149,8 @@ def _pattern(hatch: Hatch, id: str) -> str:
 # --- members ---------------------------------------------------------------------------------------------
 
 
-def _members(members: Sequence[Member], dark: Sequence[Member] | None, pen: _Pen) -> Iterator[str]:
-    others: Iterable[Member | None] = repeat(None) if dark is None else dark
+def _members(members: Sequence[Element], dark: Sequence[Element] | None, pen: _Pen) -> Iterator[str]:
+    others: Iterable[Element | None] = repeat(None) if dark is None else dark
     for member, other in zip(members, others, strict=False):
         if isinstance(member, Cluster):
             yield _cluster(member, other if isinstance(other, Cluster) else None, pen)

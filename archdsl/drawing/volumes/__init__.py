@@ -13,14 +13,14 @@ from archdsl.analysis.count import count_nodes
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.memory import BYTES_PER_VALUE
 from archdsl.analysis.parts import Part, Signatures
-from archdsl.drawing.heat import Scale
+from archdsl.drawing.heat import HeatScale
 from archdsl.drawing.model.drawing import EVERYTHING, NOTHING, Cost, View
 from archdsl.drawing.model.focus import focus_on, known, need_path
 from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.request import Diagram, Request
 from archdsl.drawing.scene import Scene, write
 from archdsl.drawing.theme import Theme
-from archdsl.drawing.volumes.scene import Look, draw
+from archdsl.drawing.volumes.scene import Appearance, draw
 from archdsl.drawing.volumes.series import tangled
 from archdsl.drawing.volumes.stages import Staged, stage
 from archdsl.drawing.volumes.words import Words
@@ -55,8 +55,8 @@ def painter(request: Request) -> Callable[[Theme], Scene]:
     costs = _costs(graph, staged)
     heat = None
     if options.color != "kind":
-        heat = Scale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
-    return lambda theme: draw(staged, Look(words, theme, options.shapes, heat, costs, options.width_points))
+        heat = HeatScale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
+    return lambda theme: draw(staged, Appearance(words, theme, options.shapes, heat, costs, options.width_points))
 
 
 def staged_for(graph: Graph, view: View) -> Staged:

@@ -17,11 +17,11 @@ from archdsl.drawing.volumes.spots import (
     PLATE,
     ROW_GAP,
     SMALL,
-    Block,
+    Arrangement,
     Caption,
     Plate,
-    Scale,
     Spot,
+    VolumeScale,
     is_vector,
     label,
     size_of,
@@ -31,17 +31,17 @@ from archdsl.drawing.volumes.stages import Stage, Staged
 from archdsl.report.words import TIMES
 
 
-class Layout:
+class Placer:
     """Places the pieces of one network."""
 
-    def __init__(self, staged: Staged, direct: set[tuple[int, int]], scale: Scale, shapes: bool = True) -> None:
+    def __init__(self, staged: Staged, direct: set[tuple[int, int]], scale: VolumeScale, shapes: bool = True) -> None:
         self.scale, self.shapes = scale, shapes
         self.leaving = Counter(source for source, _ in staged.edges)
         self.entering = Counter(target for edge in staged.edges if edge in direct for target in edge[1:])
         self.touching: set[tuple[int, int]] = set()
         """The pairs of stages that touch: no arrow is drawn between them."""
 
-    def piece(self, piece: Piece, level: int = 0, outer: bool = True) -> Block:
+    def piece(self, piece: Piece, level: int = 0, outer: bool = True) -> Arrangement:
         if isinstance(piece, Stage):
             return self.run([piece], level)
         if isinstance(piece, Parallel):
@@ -50,7 +50,7 @@ class Layout:
             return self.row(piece.pieces, level)
         return self.plate(piece, level, outer)
 
-    def plate(self, series: Series, level: int, outer: bool) -> Block:
+    def plate(self, series: Series, level: int, outer: bool) -> Arrangement:
         """A group on its plate, with room below for its name (its size, where it is an outer one) and its xN."""
         assert series.group is not None
         inner = self.row(series.pieces, level)
@@ -61,7 +61,7 @@ class Layout:
             max(inner.width, text_width(group.name, LABEL), text_width(size, SMALL) + 2 * text_width(times, 9))
             + 2 * PLATE
         )
-        block = Block()
+        block = Arrangement()
         block.take(inner, (width - inner.width) / 2, 0)
         y = inner.down + LABEL + 3
         block.captions.append(Caption(group.name, LABEL, False, width / 2, y))
@@ -74,7 +74,7 @@ class Layout:
         block.plates.append(Plate(group, 0, -block.up, width, block.down))
         return block
 
-    def blocks(self, pieces: Sequence[Piece]) -> list[Block]:
+    def blocks(self, pieces: Sequence[Piece]) -> list[Arrangement]:
         """The blocks of the net itself, one after the other; below a run of volumes stands the size of its maps."""
         blocks = self._blocks(pieces, 0)
         for block in blocks:
@@ -83,15 +83,15 @@ class Layout:
                 _add_size(block, size)
         return blocks
 
-    def row(self, pieces: Sequence[Piece], level: int) -> Block:
+    def row(self, pieces: Sequence[Piece], level: int) -> Arrangement:
         """Pieces from left to right; volumes of one size touch."""
-        block = Block()
+        block = Arrangement()
         for blocks in self._blocks(pieces, level):
             block.take(blocks, block.width + (GAP if block.spots else 0), 0)
         return block
 
-    def _blocks(self, pieces: Sequence[Piece], level: int) -> list[Block]:
-        blocks: list[Block] = []
+    def _blocks(self, pieces: Sequence[Piece], level: int) -> list[Arrangement]:
+        blocks: list[Arrangement] = []
         run: list[Stage] = []
         for piece in pieces:
             if isinstance(piece, Stage) and run and (self._touch(run, piece) or self._bars(run[-1], piece)):
@@ -104,7 +104,7 @@ class Layout:
         return blocks + ([self.run(run, level)] if run else [])
 
     def _touch(self, run: Sequence[Stage], second: Stage) -> bool:
-        """Whether a stage stands at the last of a run without a gap: maps no larger, one way from one to the other."""
+        """Whether a stage stands at the last of a run without a gap: maps no larger, one path from one to the other."""
         first = run[-1]
         if first.sign or second.sign or first.look == "input" or is_vector(first.shape) or is_vector(second.shape):
             return False
@@ -129,7 +129,7 @@ class Layout:
             and self.entering[second.number] == 1
         )
 
-    def run(self, stages: Sequence[Stage], level: int) -> Block:
+    def run(self, stages: Sequence[Stage], level: int) -> Arrangement:
         """Volumes that touch, their labels on one line below them; where a label is wider than its volume, air."""
         spots = [spot_of(stage, self.scale) for stage in stages]
         bars = all(is_vector(stage.shape) and not stage.sign for stage in stages)
@@ -148,7 +148,7 @@ class Layout:
         base = max(spot.up for spot in spots)
         named = any(label(spot.stage) for spot in spots)
         lines = (LABEL + 1 if named else 1) + (SMALL + 1.5 if kernels else 0)
-        block = Block(spots=spots, up=base, down=base + lines)
+        block = Arrangement(spots=spots, up=base, down=base + lines)
         for spot in spots:
             spot.base, spot.kernel_y = base, (LABEL + 1.5 if named else 2.0) + SMALL
         for run in kernels:
@@ -158,11 +158,11 @@ class Layout:
         _widen(block)
         return block
 
-    def parallel(self, parallel: Parallel, level: int) -> Block:
+    def parallel(self, parallel: Parallel, level: int) -> Arrangement:
         """Rows one above the other; with a main row that one on the axis, the others above it."""
         rows = [self.row(row.pieces, level) for row in parallel.rows]
         width = max(row.width for row in rows)
-        block = Block()
+        block = Arrangement()
         main = max(range(len(rows)), key=lambda n: (len(parallel.rows[n].pieces), rows[n].width))
         if parallel.main:
             block.take(rows[main], (width - rows[main].width) / 2, 0)
@@ -180,7 +180,7 @@ class Layout:
         return block
 
 
-def _add_size(block: Block, size: str) -> None:
+def _add_size(block: Arrangement, size: str) -> None:
     """Writes the size of the maps below the volumes that touch, in their middle."""
     first = block.spots[0]
     last = [spot for spot in block.spots if spot.stage.look != "pool" or spot is first][-1]
@@ -220,7 +220,7 @@ def _slots(spots: Sequence[Spot]) -> list[float]:
     return list(need.values())
 
 
-def _widen(block: Block) -> None:
+def _widen(block: Arrangement) -> None:
     """Room for what reaches beyond the volumes on either side: labels, the ends of bars."""
     spans = [(spot.left, spot.right) for spot in block.spots]
     for spot in block.spots:
@@ -234,7 +234,7 @@ def _widen(block: Block) -> None:
     block.width = shift + max(right for _, right in spans)
 
 
-def lines_of(blocks: Sequence[Block], limit: float) -> list[list[Block]]:
+def lines_of(blocks: Sequence[Arrangement], limit: float) -> list[list[Arrangement]]:
     """Blocks broken into lines of about equal width, as few as fit `limit`; a block wider than that has its own."""
     ends = [0.0, *accumulate(block.width + GAP for block in blocks)]
     count = max(1, -(-int(ends[-1]) // int(limit)))

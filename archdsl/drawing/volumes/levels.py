@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archdsl.drawing.volumes.spots import GAP, Block, is_vector
-from archdsl.drawing.volumes.stages import Group, Stage, Staged
+from archdsl.drawing.volumes.spots import GAP, Arrangement, is_vector
+from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
 
 STEP = 13.0
-"""Room for a way from level to level."""
+"""Room for a route from level to level."""
 
 
 def is_u(staged: Staged) -> bool:
@@ -27,16 +27,16 @@ def is_u(staged: Staged) -> bool:
     )
 
 
-def levels(blocks: Sequence[Block]) -> list[list[Block]]:
+def levels(blocks: Sequence[Arrangement]) -> list[list[Arrangement]]:
     """The blocks of each level, largest maps first, each block where it belongs from left to right."""
     sizes = sorted({_area(block.spots[-1].stage.shape) for block in blocks}, reverse=True)
-    found: list[list[Block]] = [[] for _ in sizes]
+    found: list[list[Arrangement]] = [[] for _ in sizes]
     x = 0.0
     before = -1
     for block in blocks:
         level = sizes.index(_area(block.spots[-1].stage.shape))
         gap = 0.0 if before < 0 else GAP if level == before else STEP
-        moved = Block()
+        moved = Arrangement()
         moved.take(block, x + gap, 0)
         if before not in (-1, level):
             first = moved.spots[0]
@@ -47,7 +47,7 @@ def levels(blocks: Sequence[Block]) -> list[list[Block]]:
     return found
 
 
-def _last(member: Stage | Group) -> Stage:
+def _last(member: Stage | StageGroup) -> Stage:
     return member if isinstance(member, Stage) else list(member.stages())[-1]
 
 

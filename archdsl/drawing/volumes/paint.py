@@ -102,8 +102,8 @@ def _sign(spot: Spot, theme: Theme) -> list[Item]:
         radius -= 1.2
     items.append(Circle(center, radius, mix(color.fill, theme.background, 0.3), color.line, 0.7))
     arm = radius * 0.55
-    ways = ((arm, 0.0), (0.0, arm)) if spot.stage.sign == "+" else ((arm * 0.75, arm * 0.75), (arm * 0.75, -arm * 0.75))
-    for x, y in ways:
+    arms = ((arm, 0.0), (0.0, arm)) if spot.stage.sign == "+" else ((arm * 0.75, arm * 0.75), (arm * 0.75, -arm * 0.75))
+    for x, y in arms:
         items.append(Path((Point(center.x - x, center.y - y), Point(center.x + x, center.y + y)), theme.ink, 0.8))
     return items
 

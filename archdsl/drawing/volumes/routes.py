@@ -1,4 +1,4 @@
-"""The ways of the edges: straight between neighbours, curved where rows part and meet, as arcs past what they skip."""
+"""The routes of the edges: straight between neighbours, curved where rows part and meet, as arcs past what they skip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """An edge as drawn: one path, or several that follow one another, the last one with the arrow head."""
 
     source: int
@@ -36,30 +36,30 @@ class Router:
 
     def routes(
         self, edges: Sequence[tuple[int, int]], direct: set[tuple[int, int]], touching: set[tuple[int, int]]
-    ) -> list[Way]:
-        """A way for each edge but those between volumes that touch. Short arcs lie below long ones."""
-        ways = [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching]
+    ) -> list[Route]:
+        """A route for each edge but those between volumes that touch. Short arcs lie below long ones."""
+        routes = [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching]
         arcs = sorted((edge for edge in edges if edge not in direct), key=self._span)
-        return ways + [self._arc(s, t) for s, t in arcs]
+        return routes + [self._arc(s, t) for s, t in arcs]
 
     def _span(self, edge: tuple[int, int]) -> float:
         source, target = (self.spots[n] for n in edge)
         return (target.line - source.line) * 1e4 + target.x - source.x
 
-    def _direct(self, source: int, target: int) -> Way:
+    def _direct(self, source: int, target: int) -> Route:
         a, b = self.spots[source], self.spots[target]
         if b.step:
             path = (a.out, Point(b.step, a.y), Point(b.step, b.y), b.into)
-            return Way(source, target, (path,), False, b.line, (False,))
+            return Route(source, target, (path,), False, b.line, (False,))
         if a.line != b.line:
             turn = self._turn(a, b.line)
             start = turn[-1]
             paths, curved = self._between(start, b.into, start.x, near_start=True)
-            return Way(source, target, (turn, *paths), False, b.line, (False, *curved))
+            return Route(source, target, (turn, *paths), False, b.line, (False, *curved))
         paths, curved = self._between(
             a.out, b.into, max(a.right, a.out.x), near_start=b.level >= a.level and b.level > 0
         )
-        return Way(source, target, paths, False, b.line, curved)
+        return Route(source, target, paths, False, b.line, curved)
 
     def _between(
         self, start: Point, end: Point, free: float, near_start: bool
@@ -81,7 +81,7 @@ class Router:
         return tuple(paths), tuple(path is bend for path in paths)
 
     def _turn(self, a: Spot, line: int) -> tuple[Point, ...]:
-        """From the end of a line around to the start of a later one; each stage that leads there has its own way."""
+        """From the end of a line around to the start of a later one; each stage that leads there has its own route."""
         start, right = self.starts[line], self.ends[a.line]
         turns = self.turns.setdefault(line, [])
         if a.stage.number not in turns:
@@ -100,7 +100,7 @@ class Router:
     def _between_lines(self, line: int) -> float:
         return min(s.y - s.up for s in self.spots.values() if s.line == line) - 18
 
-    def _arc(self, source: int, target: int) -> Way:
+    def _arc(self, source: int, target: int) -> Route:
         a, b = self.spots[source], self.spots[target]
         before: tuple[tuple[Point, ...], ...] = ()
         if a.line != b.line:
@@ -112,7 +112,7 @@ class Router:
         lane = min(self._lane(source, target, rise, end.x, b.line), start.y - LANE)
         self.arcs.append((source, target, b.line, rise, end.x, lane))
         path = (start, Point(rise, start.y), Point(rise, lane), Point(end.x, lane), end)
-        return Way(source, target, (*before, path), True, b.line, (False,) * (len(before) + 1))
+        return Route(source, target, (*before, path), True, b.line, (False,) * (len(before) + 1))
 
     def _lane(self, source: int, target: int, left: float, right: float, line: int) -> float:
         """A height above everything between two places that the edge leads past, and above the arcs there."""

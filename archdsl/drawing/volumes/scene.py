@@ -1,84 +1,84 @@
-"""The picture of a network as volumes: rows of blocks in lines or levels, their ways, and the words around them."""
+"""The picture of a network as volumes: rows of blocks in lines or levels, their routes, and the words around them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from archdsl.drawing.heat import Scale, mix
+from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.model.drawing import Cost
 from archdsl.drawing.scene import Cluster, Item, Path, Point, Polygon, Scene, Text, rectangle
 from archdsl.drawing.theme import Theme
-from archdsl.drawing.volumes.layout import Layout, lines_of
+from archdsl.drawing.volumes.layout import Placer, lines_of
 from archdsl.drawing.volumes.levels import is_u, levels
 from archdsl.drawing.volumes.paint import labels, tooltip, volume
-from archdsl.drawing.volumes.routes import ROUND, Router, Way
+from archdsl.drawing.volumes.routes import ROUND, Route, Router
 from archdsl.drawing.volumes.series import arrange, crowded, flat, links
-from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Block, Plate, Spot, scale_of
+from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Arrangement, Plate, Spot, scale_of
 from archdsl.drawing.volumes.stages import Staged
 from archdsl.drawing.volumes.words import LEAST, MARGIN, SCALE, Words, add_foot, add_head, head_height
 
 BETWEEN = 34.0
-"""Room between two lines, through which the way leads from one to the next."""
+"""Room between two lines, through which the route leads from one to the next."""
 READ = 5.0
 """The least size of letters on paper, in points: that of an index in a text of ten."""
 TURN = 30.0
-"""Room beside the lines, for the way to the next one."""
+"""Room beside the lines, for the route to the next one."""
 ONE_LINE, LINE = 690.0, 560.0
 """A row up to this wide stays one line; a wider one is broken into lines of about the other width."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """What a picture of given stages is to look like."""
 
     words: Words
     theme: Theme
     shapes: bool = True
     """Channels and sizes below the volumes."""
-    heat: Scale | None = None
+    heat: HeatScale | None = None
     costs: Mapping[int, Cost] | None = None
     """Of each stage, where there is heat."""
     paper: float | None = None
     """The width on paper, in points: lines are broken so that letters are read there."""
 
 
-def draw(staged: Staged, look: Look) -> Scene:
+def draw(staged: Staged, look: Appearance) -> Scene:
     """The scene of given stages."""
     stepped = is_u(staged)
     series = flat(staged) if stepped else arrange(staged)
     direct = links(series)
     scale = scale_of(staged.root.stages(), CROWDED if stepped or crowded(series) else TALLEST, 0.8 if stepped else 1.1)
-    layout = Layout(staged, direct, scale, look.shapes)
+    layout = Placer(staged, direct, scale, look.shapes)
     blocks = layout.blocks(series.pieces)
     rows = _stacked(levels(blocks)) if stepped else _place(_broken(blocks, look.paper))
     width = max(LEAST if look.paper is None else 0.0, max(row.end for row in rows) + MARGIN)
-    ways = _routed(rows, staged, direct, layout.touching, head_height(look.words, width))
+    routes = _routed(rows, staged, direct, layout.touching, head_height(look.words, width))
     scene = Scene(
         look.words.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
     )
     scene.description = ". ".join((", ".join(look.words.facts), SCALE))
     add_head(scene, look.words, look.theme)
-    _paint(scene, rows, ways, look)
+    _paint(scene, rows, routes, look)
     add_foot(scene, staged, look.heat, look.theme)
     return scene
 
 
 def _routed(
-    rows: list[_Row], staged: Staged, direct: set[tuple[int, int]], touching: set[tuple[int, int]], top: float
-) -> list[Way]:
-    """The ways of all edges, the rows moved to where there is room for those that lead above them."""
+    rows: list[_PictureRow], staged: Staged, direct: set[tuple[int, int]], touching: set[tuple[int, int]], top: float
+) -> list[Route]:
+    """The routes of all edges, the rows moved to where there is room for those that lead above them."""
     spots = {spot.stage.number: spot for row in rows for spot in row.block.spots}
-    ways: list[Way] = []
+    routes: list[Route] = []
     for _ in range(2):
         router = Router(spots, [row.start for row in rows], [row.end for row in rows])
-        ways = router.routes(staged.edges, direct, touching)
-        _make_room(rows, ways, top)
+        routes = router.routes(staged.edges, direct, touching)
+        _make_room(rows, routes, top)
     router = Router(spots, [row.start for row in rows], [row.end for row in rows])
     return router.routes(staged.edges, direct, touching)
 
 
-def _broken(blocks: Sequence[Block], paper: float | None) -> list[list[Block]]:
+def _broken(blocks: Sequence[Arrangement], paper: float | None) -> list[list[Arrangement]]:
     """Blocks in lines: so that letters are read on paper of a given width, else that it is not much taller than
     wide."""
     total = _width(blocks)
@@ -97,26 +97,26 @@ def _broken(blocks: Sequence[Block], paper: float | None) -> list[list[Block]]:
 
 
 @dataclass(slots=True)
-class _Row:
+class _PictureRow:
     """A line of the picture: its things, where its axis starts, and where it ends on the right."""
 
-    block: Block
+    block: Arrangement
     start: Point
     end: float
     gap: float = BETWEEN
     """Room above it, to the line before."""
 
 
-def _width(line: Sequence[Block]) -> float:
+def _width(line: Sequence[Arrangement]) -> float:
     return sum(block.width + GAP for block in line)
 
 
-def _place(lines: Sequence[Sequence[Block]]) -> list[_Row]:
-    rows: list[_Row] = []
+def _place(lines: Sequence[Sequence[Arrangement]]) -> list[_PictureRow]:
+    rows: list[_PictureRow] = []
     left = MARGIN + (20 if len(lines) > 1 else 0)
     y = 0.0
     for number, line in enumerate(lines):
-        row = Block()
+        row = Arrangement()
         x = left
         up = max(block.up for block in line)
         for block in line:
@@ -129,13 +129,13 @@ def _place(lines: Sequence[Sequence[Block]]) -> list[_Row]:
     return rows
 
 
-def _stacked(levels: Sequence[Sequence[Block]]) -> list[_Row]:
+def _stacked(levels: Sequence[Sequence[Arrangement]]) -> list[_PictureRow]:
     """Levels one below the other."""
-    rows: list[_Row] = []
+    rows: list[_PictureRow] = []
     y = 0.0
     for number, blocks in enumerate(levels):
         up, down = max(block.up for block in blocks), max(block.down for block in blocks)
-        row = Block()
+        row = Arrangement()
         for block in blocks:
             row.take(block, MARGIN, y + up)
         row.up, row.down = up, down
@@ -144,18 +144,18 @@ def _stacked(levels: Sequence[Sequence[Block]]) -> list[_Row]:
     return rows
 
 
-def _row(number: int, block: Block, start: Point, end: float, gap: float = BETWEEN) -> _Row:
+def _row(number: int, block: Arrangement, start: Point, end: float, gap: float = BETWEEN) -> _PictureRow:
     for spot in block.spots:
         spot.line = number
-    return _Row(block, start, end, gap)
+    return _PictureRow(block, start, end, gap)
 
 
-def _make_room(rows: list[_Row], ways: Sequence[Way], top: float) -> None:
+def _make_room(rows: list[_PictureRow], routes: Sequence[Route], top: float) -> None:
     """Moves each line to below the one above it: its things, and the arcs that rise above them."""
     for number, row in enumerate(rows):
         high = [
             row.start.y - row.block.up,
-            *(p.y - 2 for way in ways if way.arc and way.line == number for p in way.paths[-1]),
+            *(p.y - 2 for route in routes if route.arc and route.line == number for p in route.paths[-1]),
         ]
         room = row.gap if number else top
         before = rows[number - 1].start.y + rows[number - 1].block.down if number else 0.0
@@ -169,8 +169,8 @@ def _make_room(rows: list[_Row], ways: Sequence[Way], top: float) -> None:
             plate.top, plate.bottom = plate.top + moved, plate.bottom + moved
 
 
-def _paint(scene: Scene, rows: Sequence[_Row], ways: Sequence[Way], look: Look) -> None:
-    """Plates, then volumes and straight ways from left to right, then arcs, then words."""
+def _paint(scene: Scene, rows: Sequence[_PictureRow], routes: Sequence[Route], look: Appearance) -> None:
+    """Plates, then volumes and straight routes from left to right, then arcs, then words."""
     theme = look.theme
     for row in rows:
         for plate in row.block.plates:
@@ -180,11 +180,11 @@ def _paint(scene: Scene, rows: Sequence[_Row], ways: Sequence[Way], look: Look) 
         for spot in row.block.spots:
             queue.append((spot.x, 1, _stage(spot, look)))
     spots = {spot.stage.number: spot for row in rows for spot in row.block.spots}
-    for way in ways:
-        if not way.arc:
-            queue.append((spots[way.target].x - 0.01, 0, _way(way, theme)))
+    for route in routes:
+        if not route.arc:
+            queue.append((spots[route.target].x - 0.01, 0, _route(route, theme)))
     scene.members += [mark for _, _, mark in sorted(queue, key=lambda entry: entry[:2])]
-    scene.members += [_way(way, theme) for way in ways if way.arc]
+    scene.members += [_route(route, theme) for route in routes if route.arc]
     for row in rows:
         for spot in row.block.spots:
             scene.members += labels(spot, theme, look.shapes)
@@ -203,7 +203,7 @@ def _plate(plate: Plate, theme: Theme) -> Cluster:
     return Cluster("group", group.name, f"{group.name}: {group.title}", items, facts)
 
 
-def _stage(spot: Spot, look: Look) -> Cluster:
+def _stage(spot: Spot, look: Appearance) -> Cluster:
     stage = spot.stage
     facts = {"stage": str(stage.number), "copies": str(stage.copies), "shape": "x".join(map(str, stage.shape))}
     fill = ""
@@ -212,12 +212,12 @@ def _stage(spot: Spot, look: Look) -> Cluster:
     return Cluster("stage", stage.path, tooltip(stage), volume(spot, look.theme, fill), facts)
 
 
-def _way(way: Way, theme: Theme) -> Cluster:
+def _route(route: Route, theme: Theme) -> Cluster:
     items: list[Item] = []
-    for n, (points, curved) in enumerate(zip(way.paths, way.curved, strict=True)):
-        last = n == len(way.paths) - 1
+    for n, (points, curved) in enumerate(zip(route.paths, route.curved, strict=True)):
+        last = n == len(route.paths) - 1
         items.append(Path(points, theme.arrow, 0.7, head=last, curved=curved, round=0 if curved else ROUND))
-    kind = "arc" if way.arc else "edge"
+    kind = "arc" if route.arc else "edge"
     return Cluster(
-        kind, f"{way.source}-{way.target}", "", items, {"source": str(way.source), "target": str(way.target)}
+        kind, f"{route.source}-{route.target}", "", items, {"source": str(route.source), "target": str(route.target)}
     )

@@ -1,6 +1,6 @@
 """From edges to what stands in a row and what side by side.
 
-A stage that every way passes is a cut. Between two cuts stands a knot: its connected parts are parallel branches, each
+A stage that every path passes is a cut. Between two cuts stands a knot: its connected parts are parallel branches, each
 a row of its own, taken apart in the same way; an edge from cut to cut is a bypass around them. A knot that is neither
 is kept in written order, and arcs lead past what they skip.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
-from archdsl.drawing.volumes.stages import Group, Stage, Staged
+from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
 
 ENTRY = -1
 
@@ -21,7 +21,7 @@ ENTRY = -1
 @dataclass(slots=True)
 class Series:
     pieces: list[Piece] = field(default_factory=list)
-    group: Group | None = None
+    group: StageGroup | None = None
     """The opened block that it is; None for the net and for branches."""
 
 
@@ -49,7 +49,7 @@ def flat(staged: Staged) -> Series:
     return Series([m if isinstance(m, Stage) else _group(m, staged.edges) for m in staged.root.members])
 
 
-def _group(group: Group, edges: Iterable[tuple[int, int]]) -> Series:
+def _group(group: StageGroup, edges: Iterable[tuple[int, int]]) -> Series:
     """A group, with the groups inside of it; they are as deep as blocks are nested, which the language bounds."""
     members = group.members
     place = {s.number: n for n, m in enumerate(members) for s in ([m] if isinstance(m, Stage) else m.stages())}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 from archdsl.drawing.scene import Point
-from archdsl.drawing.volumes.stages import Group, Stage
+from archdsl.drawing.volumes.stages import Stage, StageGroup
 from archdsl.report.words import TIMES
 
 DEPTH_X, DEPTH_Y = 0.34, 0.29
@@ -34,7 +34,7 @@ PLATE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class VolumeScale:
     """Points per square root of a pixel, of a channel, and of a vector's unit."""
 
     side: float
@@ -63,7 +63,7 @@ class Spot:
     """Its baseline, below `base`."""
     line: int = 0
     step: float = 0.0
-    """Where the way from another level rises or falls to it; 0: it stands on the level of the one before."""
+    """Where the route from another level rises or falls to it; 0: it stands on the level of the one before."""
 
     @property
     def up(self) -> float:
@@ -100,7 +100,7 @@ class Spot:
 class Plate:
     """The ground that a group stands on."""
 
-    group: Group
+    group: StageGroup
     left: float
     top: float
     right: float
@@ -119,7 +119,7 @@ class Caption:
 
 
 @dataclass(slots=True)
-class Block:
+class Arrangement:
     """Things placed: from x = 0 to `width`, `up` above and `down` below the axis."""
 
     width: float = 0.0
@@ -129,7 +129,7 @@ class Block:
     plates: list[Plate] = field(default_factory=list)
     captions: list[Caption] = field(default_factory=list)
 
-    def take(self, other: Block, x: float, y: float) -> None:
+    def take(self, other: Arrangement, x: float, y: float) -> None:
         """Puts another block's things at x, y into this one."""
         for spot in other.spots:
             spot.x, spot.y = spot.x + x, spot.y + y
@@ -151,16 +151,16 @@ def is_vector(shape: Sequence[int]) -> bool:
     return len(shape) != 3 or shape[1] == shape[2] == 1
 
 
-def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float = 1.1) -> Scale:
+def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float = 1.1) -> VolumeScale:
     """The scale at which the largest map, the most channels and the longest vector have their set sizes."""
     shapes = [stage.shape for stage in stages]
     side = max((max(shape[1:]) for shape in shapes if not is_vector(shape)), default=1)
     channels = max((shape[0] for shape in shapes if not is_vector(shape)), default=1)
     units = max((shape[0] for shape in shapes if is_vector(shape)), default=1)
-    return Scale(tallest / sqrt(side), max(thickness, 26 / sqrt(channels)), LONGEST / sqrt(max(units, 64)))
+    return VolumeScale(tallest / sqrt(side), max(thickness, 26 / sqrt(channels)), LONGEST / sqrt(max(units, 64)))
 
 
-def spot_of(stage: Stage, scale: Scale) -> Spot:
+def spot_of(stage: Stage, scale: VolumeScale) -> Spot:
     """The box of a stage, from the shape that leaves it."""
     if stage.sign:
         return Spot(stage, 2 * RADIUS, 2 * RADIUS, 0.0)

@@ -42,18 +42,18 @@ class Stage:
 
 
 @dataclass(slots=True)
-class Group:
+class StageGroup:
     """An opened block, or a run of equal ones; the net itself has no name."""
 
     name: str
     title: str
     path: str
     copies: int = 1
-    members: list[Stage | Group] = field(default_factory=list)
+    members: list[Stage | StageGroup] = field(default_factory=list)
 
     def stages(self) -> Iterator[Stage]:
         """All stages in it, in written order."""
-        pending: list[Stage | Group] = [self]
+        pending: list[Stage | StageGroup] = [self]
         while pending:
             member = pending.pop()
             if isinstance(member, Stage):
@@ -66,7 +66,7 @@ class Group:
 class Staged:
     """The stages of a network, and the edges between them by number: from a lower to a higher one."""
 
-    root: Group
+    root: StageGroup
     edges: tuple[tuple[int, int], ...]
     stage_of: tuple[int, ...]
     """For each node the number of its stage; -1: a node of an auxiliary head."""
@@ -83,13 +83,13 @@ class _Stager:
     def __init__(self, graph: Graph, same: Signatures, level: int, focus: Part | None) -> None:
         self.graph, self.same, self.level, self.focus = graph, same, level, focus
         self.made: list[Stage] = []
-        self.home: list[Group] = []
+        self.home: list[StageGroup] = []
         self.stage_of = [-1] * len(graph.nodes)
         self.common = ""
         """The one sequence that holds all blocks, which need not be named."""
 
     def staged(self) -> Staged:
-        root = Group("", "", "")
+        root = StageGroup("", "", "")
         if self.focus is not None:
             self._outside(self.focus, root)
         top = self._top()
@@ -100,7 +100,7 @@ class _Stager:
             if part.kind == "block" or self._holds_blocks(part)
         }
         self.common = holders.pop() if len(holders - {""}) == len(holders) == 1 else ""
-        pending: list[tuple[Part, Group, int, str]] = [
+        pending: list[tuple[Part, StageGroup, int, str]] = [
             (part, root, 0, "") for part in reversed(top) if not part.training
         ]
         runs: list[Part] = []
@@ -114,7 +114,7 @@ class _Stager:
                 below = level + 1
             elif part.kind == "block":
                 title = part_name(self.graph, part)
-                into = Group(_name(part, around or self.common, title), title, part.path, len(part.copies))
+                into = StageGroup(_name(part, around or self.common, title), title, part.path, len(part.copies))
                 group.members.append(into)
                 below, around = level + 1, part.path
             runs.append(part)
@@ -135,7 +135,7 @@ class _Stager:
             return split(self.graph, self.graph.root, self.same)
         return (self.focus,) if self.focus.kind == "node" else inside(self.graph, self.focus, self.same)
 
-    def _outside(self, part: Part, root: Group) -> None:
+    def _outside(self, part: Part, root: StageGroup) -> None:
         """What flows into the part that is drawn alone, as inputs."""
         ids = part.copies[0]
         for number in dict.fromkeys(n for node in part.nodes(self.graph) for n in node.inputs if n not in ids):
@@ -145,7 +145,7 @@ class _Stager:
     def _holds_blocks(self, part: Part) -> bool:
         return part.kind == "sequence" and any(inner.kind == "block" for inner in inside(self.graph, part))
 
-    def _close(self, part: Part, group: Group, around: str) -> None:
+    def _close(self, part: Part, group: StageGroup, around: str) -> None:
         if part.kind == "node" or part.scope is None:
             self._node(part, group)
             return
@@ -163,7 +163,7 @@ class _Stager:
         """The concat behind a closed layer of a dense block belongs to the layer."""
         stage.words += tuple(node.op.kind for node in tail)
 
-    def _node(self, part: Part, group: Group) -> None:
+    def _node(self, part: Part, group: StageGroup) -> None:
         nodes = part.nodes(self.graph)
         main = head(self.graph, part)
         before = self.stage_of[main.inputs[0]] if main.inputs else -1
@@ -179,7 +179,7 @@ class _Stager:
         for copy in part.copies:
             self.stage_of[copy.start : copy.stop] = [number] * len(copy)
 
-    def _follows(self, node: Node, group: Group, before: int) -> bool:
+    def _follows(self, node: Node, group: StageGroup, before: int) -> bool:
         """Whether a norm or activation of its own is the only reader of the stage before it, and can be its band."""
         stage = self.made[before]
         if (
@@ -206,7 +206,7 @@ class _Stager:
                 stage.bands += (look_of(node),)
                 stage.words += (node.op.kind,)
 
-    def _add(self, stage: Stage, group: Group, copies: Sequence[range]) -> None:
+    def _add(self, stage: Stage, group: StageGroup, copies: Sequence[range]) -> None:
         self.made.append(stage)
         self.home.append(group)
         group.members.append(stage)
@@ -228,25 +228,25 @@ class _Stager:
         return tuple(found)
 
 
-def _drop_empty(root: Group) -> None:
+def _drop_empty(root: StageGroup) -> None:
     """Leaves out groups without a stage: blocks of nothing but what stands with the stage before, as a dropout does."""
     pending = [root]
     while pending:
         group = pending.pop()
         group.members = [m for m in group.members if isinstance(m, Stage) or next(m.stages(), None) is not None]
-        pending += [m for m in group.members if isinstance(m, Group)]
+        pending += [m for m in group.members if isinstance(m, StageGroup)]
 
 
-def _collapsed(member: Stage | Group) -> Stage | Group:
+def _collapsed(member: Stage | StageGroup) -> Stage | StageGroup:
     """A group that holds but a run of equal ones is that run, by its own name: a dense block is its layers."""
     if (
-        isinstance(member, Group)
+        isinstance(member, StageGroup)
         and len(member.members) == 1
-        and isinstance(member.members[0], Group)
+        and isinstance(member.members[0], StageGroup)
         and member.copies == 1
     ):
         inner = member.members[0]
-        return Group(member.name, inner.title, member.path, inner.copies, inner.members)
+        return StageGroup(member.name, inner.title, member.path, inner.copies, inner.members)
     return member
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from archdsl.drawing.heat import Scale, mix
+from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import NOTHING, Cost
 from archdsl.drawing.scene import Point, Polygon, Scene, Text, rectangle, shorten
 from archdsl.drawing.theme import Look, Theme
 from archdsl.drawing.volumes.paint import box, volume
 from archdsl.drawing.volumes.spots import LABEL, SMALL, Spot
-from archdsl.drawing.volumes.stages import Group, Stage, Staged
+from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
 from archdsl.report.words import TIMES
 
 MARGIN = 16.0
@@ -77,7 +77,7 @@ def add_head(scene: Scene, words: Words, theme: Theme) -> None:
     scene.width = max(scene.width, MARGIN + wide + MARGIN, at.x + text_width(facts, FACTS) + MARGIN)
 
 
-def add_foot(scene: Scene, staged: Staged, heat: Scale | None, theme: Theme) -> None:
+def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme) -> None:
     """The legend and the scale; the picture grows downwards by them."""
     scene.height += 14
     if heat is None:
@@ -85,7 +85,7 @@ def add_foot(scene: Scene, staged: Staged, heat: Scale | None, theme: Theme) -> 
     else:
         _heat(scene, heat, theme)
     notes = [SCALE]
-    if any(isinstance(member, Group) and member.copies > 1 for member in staged.root.members):
+    if any(isinstance(member, StageGroup) and member.copies > 1 for member in staged.root.members):
         notes[0] += f" {TIMES}N: N equal blocks, one behind the other."
     if staged.aux:
         notes.append(f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only).")
@@ -130,7 +130,7 @@ def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
     scene.height = y + 6
 
 
-def _heat(scene: Scene, heat: Scale, theme: Theme) -> None:
+def _heat(scene: Scene, heat: HeatScale, theme: Theme) -> None:
     """The scale of a heat map, from nothing to the most."""
     y = scene.height + 4
     scene.members.append(Text(Point(MARGIN, y + 5), "0", LABEL, theme.ink, "start"))
