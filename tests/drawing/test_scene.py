@@ -1,0 +1,110 @@
+"""Scenes: what both writers make of clusters, hatches, halos, dashes and curves."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+
+import archdsl
+from archdsl.drawing.diagram import diagram
+from archdsl.drawing.model.drawing import View
+from archdsl.drawing.request import Heat, Options
+from archdsl.drawing.scene import Circle, Cluster, Hatch, Path, Point, Polygon, Scene, Text, rectangle, scaled
+from archdsl.drawing.scene.svg import to_svg
+from archdsl.drawing.scene.tikz import to_tikz
+
+SVG = "{http://www.w3.org/2000/svg}"
+HATCH = Hatch(((Point(0, 5), Point(5, 0)),))
+
+
+def scene() -> Scene:
+    """A scene with everything that a scene can hold."""
+    box = Polygon(rectangle(1, 2, 30, 20), HATCH, "#111111", 1.0, round=3, dashes=(4, 2))
+    text = Text(Point(10, 15), "a < b", 9, "#222222", halo="#FFFFFF")
+    curve = Path(tuple(Point(n, n) for n in range(7)), "#333333", curved=True)
+    inner = Cluster("inner", title="tip", members=[box, text], facts={"path": "p" * 900}, shift=Point(10, 5))
+    outer = Cluster("outer", members=[inner, Circle(Point(0, 0), 4, "#444444")], shift=Point(100, 50))
+    return Scene("title", "description", 300, 200, "#FFFFFF", [outer, curve])
+
+
+def test_items_are_at_their_place_in_the_picture() -> None:
+    box, text, circle, _ = scene().items()
+    assert isinstance(box, Polygon) and box.points[0] == Point(111, 57)
+    assert isinstance(text, Text) and text.at == Point(120, 70)
+    assert isinstance(circle, Circle) and circle.center == Point(100, 50)
+
+
+def test_a_scaled_scene_is_larger_in_every_length() -> None:
+    larger = scaled(scene(), 2)
+    box, text, circle, curve = larger.items()
+    assert (larger.width, larger.height) == (600, 400)
+    assert isinstance(box, Polygon) and isinstance(box.fill, Hatch) and isinstance(curve, Path)
+    assert (box.points[0], box.width, box.round, box.dashes) == (Point(222, 114), 2.0, 6, (8, 4))
+    assert (box.fill.cell, box.fill.width, box.fill.lines[0][0]) == (10, 1.0, Point(0, 10))
+    assert isinstance(text, Text) and (text.at, text.size) == (Point(240, 140), 18)
+    assert isinstance(circle, Circle) and circle.radius == 8
+    assert curve.points[-1] == Point(12, 12)
+
+
+def test_svg_of_clusters_hatches_halos_and_curves() -> None:
+    text = to_svg(scene())
+    root = ET.fromstring(text)
+    outer, inner = (next(g for g in root.iter(f"{SVG}g") if g.get("class") == kind) for kind in ("outer", "inner"))
+    assert inner in list(outer) and inner.get("transform") == "translate(10.0,5.0)"
+    assert inner.findtext(f"{SVG}title") == "tip" and inner.get("data-path") == "p" * 300
+    pattern = next(root.iter(f"{SVG}pattern"))
+    assert f"fill:url(#{pattern.get('id')})" in text and "stroke-dasharray:4 2" in text and "paint-order:stroke" in text
+    assert root.findall(f"{SVG}path")[0].get("d") == "M0,0C1,1 2,2 3,3 4,4 5,5 6,6"
+
+
+def test_tikz_of_clusters_hatches_halos_and_curves() -> None:
+    text = to_tikz(scene())
+    assert "\\pgfdeclarepatternformonly{h0}" in text and "pattern=h0" in text
+    assert "dash pattern=on 4bp off 2bp,rounded corners=3bp] (111,57) rectangle (141,77);" in text
+    assert "(0,0) .. controls (1,1) and (2,2) .. (3,3) .. controls (4,4) and (5,5) .. (6,6);" in text
+    assert re.search(r"\\node\[[^\n]*fill=c\d[^\n]* at \(120,70\) \{[^\n]*a \\textless", text)
+
+
+def test_a_scene_that_tex_cannot_hold_is_scaled_down() -> None:
+    text = to_tikz(replace(scene(), height=50_000.0))
+    assert "paperheight=14400bp" in text and "paperwidth=86bp" in text
+
+
+def looks(svg: str, dark: bool) -> list[tuple[str | None, str | None]]:
+    """Fill and stroke of each painted element in document order, as a reader with dark or light settings sees them."""
+    root = ET.fromstring(svg)
+    rules = root.findtext(f"{SVG}style", "")
+    light, _, media = rules.partition("@media")
+    found: dict[str, dict[str, str]] = {}
+    for text in (light, media) if dark else (light,):
+        for name, body in re.findall(r"\.(c\d+)\{([^}]*)\}", text):
+            found.setdefault(name, {}).update(rule.split(":") for rule in body.split(";"))
+    classes = [element.get("class", "") for element in root.iter()]
+    return [(found[name].get("fill"), found[name].get("stroke")) for name in classes if name in found]
+
+
+@pytest.mark.parametrize("style", ["graph", "volumes", "article"])
+@pytest.mark.parametrize("color", ["kind", "macs"])
+def test_auto_is_the_theme_light_or_the_theme_dark(style: str, color: Heat) -> None:
+    graph = archdsl.load("resnet18").graph
+
+    def svg(options: Options) -> str:
+        return diagram(graph, view=View("layer"), options=options, style=style).data.decode()
+
+    auto = svg(Options(theme="auto", color=color, legend=True))
+    assert looks(auto, dark=False) == looks(svg(Options(theme="light", color=color, legend=True)), dark=False)
+    assert looks(auto, dark=True) == looks(svg(Options(theme="dark", color=color, legend=True)), dark=False)
+    assert looks(auto, dark=True) != looks(auto, dark=False)
+
+
+@pytest.mark.parametrize("theme", ["light", "print"])
+def test_tex_and_svg_of_a_graph_have_the_same_texts(theme: str) -> None:
+    graph = archdsl.load("googlenet").graph
+    options = Options(theme=theme, legend=True)  # type: ignore[arg-type]
+    root = ET.fromstring(diagram(graph, "svg", View("layer"), options).data)
+    tex = diagram(graph, "tex", View("layer"), options).data.decode()
+    assert tex.count("\\node[") == sum(1 for _ in root.iter(f"{SVG}text"))
+    assert "[U+" not in tex, "every letter of a drawing is one that LaTeX can write"
