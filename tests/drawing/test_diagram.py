@@ -9,12 +9,14 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import archdsl
+from archdsl import packages
 from archdsl.diagnostics import ArchError
 from archdsl.drawing import picture
 from archdsl.drawing.diagram import diagram
@@ -347,6 +349,20 @@ def test_a_hostile_title_is_text_in_every_format() -> None:
         assert {element.tag.partition("}")[2] for element in ET.fromstring(svg).iter()} <= ELEMENTS
         assert picture.png(svg.encode(), options).startswith(b"\x89PNG")
         assert picture.pdf(svg.encode(), options).startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(("format", "package", "extra"), [("pdf", "svg2pdf_py", "[pdf]"), ("png", "resvg_py", "")])
+def test_a_missing_converter_is_named_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, format: str, package: str, extra: str
+) -> None:
+    graph = archdsl.load("lenet5").graph
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == package else find_spec(name))
+    with pytest.raises(ArchError) as caught:
+        diagram(graph, format)
+    problem = caught.value.diagnostics[0]
+    assert (caught.value.status, problem.code, problem.message) == (2, "E0711", f"{package} is not installed")
+    assert problem.help == packages.install_command(extra.strip("[]")) and extra in problem.help
+    assert diagram(graph, "svg").data
 
 
 def test_pictures_need_no_font_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
