@@ -233,7 +233,9 @@ BUGS = [
     Bug(
         "passes: a shift is folded into padding",
         "bn",
-        lambda: patch.object(fold_norms, "_takes_before", lambda node, found, right=fold_norms._foldable: right(node)),
+        lambda: patch.object(
+            fold_norms, "_takes_before", lambda graph, node, found, right=fold_norms._foldable: right(graph, node)
+        ),
     ),
 ]
 
