@@ -1,6 +1,6 @@
-"""The graph: fully typed nodes in the order they were written, and the tree of scopes that they came from.
+"""The graph: typed nodes in written order, and the tree of scopes that contains them.
 
-Only `elaborate` and the passes make a Graph. Everything else (counts, drawings, targets) reads one.
+Only `elaborate` and the passes create a Graph. Everything else (counts, drawings, targets) reads one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ScopeKind = Literal["net", "sequence", "fused", "residual", "branches", "dense",
 
 @dataclass(eq=False, slots=True)
 class Scope:
-    """A node of the tree of blocks: what was written as one thing.
+    """A part of the spec that contains nodes: the net, a block call, a composite or one of its branches.
 
     `path` is its dotted name ("" for the net). An anonymous scope (a residual's body, a list's branch) has its
     parent's path and `name` None. `members` are its scopes and nodes (by id) in written order; the ids of all
-    nodes below it are contiguous, `first <= id < end`.
+    nodes in it are contiguous, `first <= id < end`.
     """
 
     path: str
@@ -36,10 +36,10 @@ class Scope:
     origin: Origin
     parent: Scope | None = None
     block: str | None = None
-    """The user's block that this scope is a call of, with `args`, its arguments' values by name."""
+    """The user-defined block that this scope is a call of; `args` are the values of its arguments by name."""
     args: Mapping[str, Any] = field(default_factory=dict)
     role: Literal["", "body", "shortcut", "branch", "then", "aux"] = ""
-    """What the scope is to the composite around it."""
+    """The role of the scope in the composite around it."""
     doc: str = ""
     members: list[Scope | int] = field(default_factory=list)
     first: int = 0
@@ -47,14 +47,14 @@ class Scope:
 
     @property
     def named(self) -> Scope:
-        """The nearest scope around (or this one) that has a name of its own: the torch module it belongs to."""
+        """The nearest enclosing scope (or this one) with a name: the PyTorch module that it belongs to."""
         scope = self
         while scope.name is None and scope.parent is not None:
             scope = scope.parent
         return scope
 
     def walk(self) -> Iterator[Scope]:
-        """This scope and all below it, in written order."""
+        """Yield this scope and all scopes in it, in written order."""
         stack = [self]
         while stack:
             scope = stack.pop()
@@ -67,10 +67,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One op at one place. `shape` is its output's, `in_shapes` its inputs', all without the batch.
+    """One op at one place. `shape` is the shape of its output, `in_shapes` those of its inputs, without the batch.
 
-    A path with a slash (`layer1.0/add`, `conv1/relu`) belongs to an implied node: it has no parameters and takes no
-    place in the module tree.
+    A path with a slash (`layer1.0/add`, `conv1/relu`) belongs to an implied node, which has no parameters and no
+    module of its own.
     """
 
     id: int
@@ -84,9 +84,9 @@ class Node:
     training: bool = False
     """Runs in training only: part of an auxiliary head."""
     folded: Mapping[str, Folded] = field(default_factory=lambda: _NOTHING)
-    """Recipes, by parameter name, of tensors that a pass put in the place of the op's own."""
+    """Recipes, by parameter name, of tensors with which a pass replaced the op's own."""
     shared_with: str = ""
-    """The path of the earlier node whose tensors it runs with; empty: it has its own."""
+    """The path of the earlier node whose tensors this node uses; empty if it has its own."""
 
     @property
     def implied(self) -> bool:
@@ -94,24 +94,24 @@ class Node:
 
     @property
     def written_path(self) -> str:
-        """The path of what was written: that of `layer1.0/add` is `layer1.0`."""
+        """The path without the implied part: `layer1.0` for `layer1.0/add`."""
         return self.path.partition("/")[0] or "the net"
 
     @property
     def reads(self) -> tuple[Param, ...]:
-        """The tensors that it runs with, its own or an earlier node's."""
+        """The tensors that the node uses, its own or an earlier node's."""
         return self.op.params(self.in_shapes)
 
     @property
     def params(self) -> tuple[Param, ...]:
-        """The tensors of its own: what it adds to the network's."""
+        """The node's own tensors, which it adds to those of the network."""
         if self.shared_with:
             return tuple(param for param in self.reads if param.name in self.folded)
         return self.reads
 
     @property
     def again(self) -> str:
-        """The name, in the module around it, of the node whose tensors it runs with; empty: it has its own."""
+        """`shared_with` relative to the scope of this node; empty if it has its own tensors."""
         return self.shared_with[len(self.scope.path) :].lstrip(".")
 
     @property
@@ -120,19 +120,21 @@ class Node:
         return self.op.macs(self.in_shapes, self.shape)
 
     def key(self, param: Param) -> str:
-        """The tensor's name in a state_dict, a safetensors file and an ONNX file; with a slash one that a pass made."""
+        """Return the tensor's name in a state_dict, a safetensors file and an ONNX file.
+
+        The name of a tensor that a pass computed contains a slash.
+        """
         if param.name in self.folded:
             return f"{self.path}/{param.name}"
-        home = self.shared_with or self.path
-        return f"{home}.{param.name}" if param.name else home
+        owner = self.shared_with or self.path
+        return f"{owner}.{param.name}" if param.name else owner
 
     def __repr__(self) -> str:
         return f"<Node {self.id} {self.path} {self.op!r}>"
 
 
 class Tensor(NamedTuple):
-    """A named tensor of the network, with the node it belongs to (the first that uses it, where a pass dropped that
-    one)."""
+    """A named tensor of the network, with the first node that uses it."""
 
     key: str
     param: Param
@@ -140,15 +142,15 @@ class Tensor(NamedTuple):
 
     @property
     def recipe(self) -> Folded | None:
-        """What it is made of, where a pass made it."""
+        """How a pass computes the tensor from others; None for one of the network's own."""
         return self.node.folded.get(self.param.name)
 
 
 class FreeSize(NamedTuple):
-    """What is known of the input's height or width: which sizes the network takes.
+    """The legal heights or widths of the input.
 
-    Legal are `default`, and, unless `pinned` says why not, every size from `minimum` on with
-    ``size % step == default % step``.
+    Legal are all sizes of at least `minimum` with ``size % step == default % step``. If `pinned` states a reason, only
+    `default` is legal.
     """
 
     name: str
@@ -165,7 +167,7 @@ class FreeSize(NamedTuple):
 
 
 class AuxHead(NamedTuple):
-    """An auxiliary head: the node whose output it is, and its weight in the loss."""
+    """An auxiliary head: the id of its output node, and its weight in the loss."""
 
     node: int
     weight: float
@@ -173,7 +175,7 @@ class AuxHead(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: what every view and every target reads."""
+    """A network, complete with all shapes: counts, drawings and targets read it."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -182,7 +184,7 @@ class Graph:
     aux: Mapping[str, AuxHead]
     root: Scope
     sizes: tuple[FreeSize, ...]
-    """Free spatial sizes of the inputs, in the order they were written."""
+    """The inputs' spatial sizes, in written order."""
     notes: tuple[Diagnostic, ...] = ()
     """Warnings and notes from elaboration."""
 
@@ -192,27 +194,26 @@ class Graph:
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All named tensors, each once, aux heads included, in the order of the nodes that use them first."""
-        found: dict[str, Tensor] = {}
+        """All named tensors, each once, including those of auxiliary heads, in the order of their first use."""
+        tensors: dict[str, Tensor] = {}
         for node in self.nodes:
             for param in node.reads:
                 key = node.key(param)
-                if key not in found:
-                    found[key] = Tensor(key, param, node)
-        return tuple(found.values())
+                if key not in tensors:
+                    tensors[key] = Tensor(key, param, node)
+        return tuple(tensors.values())
 
     @cached_property
     def _owners(self) -> frozenset[str]:
         return frozenset(node.shared_with for node in self.nodes if node.shared_with)
 
     def is_shared(self, node: Node) -> bool:
-        """Whether other nodes may use the tensors of this one: it runs an earlier node again, or a later one runs
-        it."""
+        """Whether the node uses the tensors of an earlier node, or a later node uses its tensors."""
         return bool(node.shared_with) or node.path in self._owners
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
-        """For each node the ids of the nodes that read it."""
+        """For each node, the ids of the nodes that read its output."""
         readers: list[list[int]] = [[] for _ in self.nodes]
         for node in self.nodes:
             for source in dict.fromkeys(node.inputs):
@@ -221,12 +222,12 @@ class Graph:
 
     @cached_property
     def input_spec(self) -> str:
-        """The inputs as a spec writes them: `3x224x224`."""
-        shapes = ["x".join(str(s) for s in _numbers(self.nodes[i].shape)) for i in self.inputs]
+        """The inputs in the notation of a spec: `3x224x224`."""
+        shapes = ["x".join(str(s) for s in _sizes(self.nodes[i].shape)) for i in self.inputs]
         if len(shapes) == 1:
             return shapes[0]
         return ", ".join(f"{self.nodes[i].path}: {s}" for i, s in zip(self.inputs, shapes, strict=True))
 
 
-def _numbers(shape: Shape) -> tuple[int, ...]:
+def _sizes(shape: Shape) -> tuple[int, ...]:
     return tuple(s if isinstance(s, int) else s.default for s in shape)

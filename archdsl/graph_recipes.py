@@ -1,7 +1,7 @@
-"""Tensors that passes make of a network's own: recipes as data, worked out only when their numbers are written.
+"""Tensors that passes compute from a network's own: recipes as data, evaluated only when the tensors are written.
 
-At inference a batch norm, a `scale` and an `affine` are each one line per channel, `gain * x + shift`. A convolution or
-fully connected layer takes such lines in, those behind it and (where no padding comes between) those before it:
+At inference a batch norm, a `scale` and an `affine` each compute `gain * x + shift` per channel. They are folded into a
+convolution or fully connected layer before them, or (if there is no padding between) after them:
 
     weight' = gain_after * weight * gain_before
     bias'   = gain_after * (bias + sum(weight * shift_before)) + shift_after
@@ -16,10 +16,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class ChannelMap:
-    """Per channel ``((x - mean) / sqrt(var + eps)) * weight * mul + bias + add``; what is None is left out.
+    """The map ``((x - mean) / sqrt(var + eps)) * weight * mul + bias + add`` per channel, without terms that are None.
 
-    `weight`, `bias`, `mean`, `var` are keys of the network's tensors; `mul`, `add` numbers, one or one per channel.
-    `path` is that of the node which it is.
+    `weight`, `bias`, `mean`, `var` are keys of the network's tensors; `mul` and `add` are one constant, or one per
+    channel. `path` is the path of the node that computes it.
     """
 
     weight: str | None = None
@@ -33,7 +33,7 @@ class ChannelMap:
 
     @property
     def shifts(self) -> bool:
-        """Whether 0 does not stay 0."""
+        """Whether the map of 0 is not 0."""
         constant = any(self.add) if isinstance(self.add, tuple) else self.add != 0
         return constant or self.bias is not None or self.mean is not None
 
@@ -44,10 +44,10 @@ class ChannelMap:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The weight or the bias of a layer that took channel maps in: those `before` it, and those `after`, in order.
+    """The weight or bias of a layer with channel maps folded in: those `before` and `after` it, in order.
 
-    `weight` and `bias` are the layer's own tensors; a bias that is None is 0. `transposed`: the weight's first axis is
-    the input's channels.
+    `weight` and `bias` are the keys of the layer's own tensors; a bias that is None is 0. `transposed`: the first axis
+    of the weight is the input channels.
     """
 
     part: Literal["weight", "bias"]
@@ -60,7 +60,7 @@ class Folded:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The network's tensors that it is made of."""
+        """The keys of the network's tensors that it is computed from."""
         shifted = self.part == "bias" and any(m.shifts for m in self.before)
         own = [self.weight] if self.part == "weight" else [*([self.weight] if shifted else []), *self._own_bias()]
         return tuple(dict.fromkeys([*own, *self._keys(self.before), *self._keys(self.after)]))
@@ -69,7 +69,7 @@ class Folded:
         return [] if self.bias is None else [self.bias]
 
     def _keys(self, maps: Iterable[ChannelMap]) -> list[str]:
-        """Of the maps, what this part needs: a weight needs no shifts."""
+        """The tensors of the maps that this part needs: a weight needs no shifts."""
         if self.part == "bias":
             return [key for m in maps for key in m.keys]
         return [key for m in maps for key in (m.weight, m.var) if key is not None]

@@ -1,9 +1,9 @@
 """Sizes, shapes, padding, and the only window formula of the project.
 
-A `Size` is an int or a `Dim`: a spatial size that still depends on the input's height or width, kept in
-the closed form ``m * ((S + p) // q) + r``. Floors of floors collapse, so any chain of convolutions and
-pools stays in that form; what does not (see `Inexpressible`) is pinned to the default size by the caller.
-Shapes never contain the batch: an image is ``(C, H, W)``, a vector ``(features,)``.
+A `Size` is an int or a `Dim`: a spatial size that depends on the input's height or width, in the closed form
+``m * ((S + p) // q) + r``. Nested floors simplify, so any chain of convolutions and pools stays in that form. If a size
+does not (see `Inexpressible`), the caller pins the input to its default size. Shapes never contain the batch: an image
+is ``(C, H, W)``, a vector ``(features,)``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Shape: TypeAlias = tuple[Size, ...]
 
 
 class Inexpressible(Exception):
-    """A size that the closed form cannot say; `dim` is the operand whose symbol must be pinned."""
+    """A size that the closed form cannot express; `dim` is the operand whose symbol must be pinned."""
 
     def __init__(self, dim: Dim) -> None:
         self.dim = dim
@@ -73,19 +73,19 @@ NO_PADS = Pads(0, 0, 0, 0)
 
 
 LARGEST = 2**40
-"""The largest number in a `Dim`: a thousand strides of 2 would make ones of a thousand bits."""
+"""The largest number in a `Dim`: a thousand strides of 2 would make integers of a thousand bits."""
 
 
 def dim(symbol: Symbol, m: int, p: int, q: int, r: int) -> Dim:
-    """The normal form of ``m * ((symbol + p) // q) + r``: equal functions become equal values.
+    """Return the normal form of ``m * ((symbol + p) // q) + r``: equal functions have equal normal forms.
 
-    Raises `Inexpressible` where a number becomes larger than any size needs.
+    Raises `Inexpressible` if a number exceeds `LARGEST`.
     """
     r += m * (p // q)
-    made = Dim(symbol, m, p % q, q, r)
+    normal = Dim(symbol, m, p % q, q, r)
     if q > LARGEST or m > LARGEST or not -LARGEST < r < LARGEST:
-        raise Inexpressible(made)
-    return made
+        raise Inexpressible(normal)
+    return normal
 
 
 def plus(size: Size, number: int) -> Size:
@@ -101,7 +101,7 @@ def times(size: Size, number: int) -> Size:
 
 
 def floordiv(size: Size, number: int) -> Size:
-    """``size // number``; raises `Inexpressible` where a multiple survives under the floor."""
+    """Return ``size // number``. Raises `Inexpressible` if a factor remains inside the floor."""
     if isinstance(size, int):
         return size // number
     shared = gcd(size.m, number)
@@ -114,7 +114,7 @@ def floordiv(size: Size, number: int) -> Size:
 
 
 def at(size: Size, values: Mapping[str, int] | None = None) -> int:
-    """The size as a number: at `values` by symbol name, else at the symbol's default."""
+    """Evaluate a size at `values` (by symbol name), or at the symbol's default."""
     if isinstance(size, int):
         return size
     return size.at(values[size.symbol.name]) if values is not None else size.default
@@ -129,7 +129,7 @@ def numel(shape: Iterable[Size]) -> int:
 
 
 def format_shape(shape: Shape, symbolic: bool = False, batch: str | None = None, times: str = " x ") -> str:
-    """`64 x 56 x 56`; with `symbolic`, `64 x (H + 3)//4 x (W + 3)//4`; `batch` goes in front."""
+    """Format as `64 x 56 x 56`, or with `symbolic` as `64 x (H + 3)//4 x (W + 3)//4`; `batch` comes first."""
     sizes = [str(s) if symbolic else str(at(s)) for s in shape]
     return times.join(([batch] if batch else []) + sizes)
 
@@ -143,33 +143,33 @@ def window(
     end: int | None = None,
     ceil: bool = False,
 ) -> Size:
-    """How many windows fit: the size after a convolution or a pool along one axis.
+    """Return the number of windows that fit: the size after a convolution or pool along one axis.
 
-    `pads` pixels before and `end` (default: as many) after. With `ceil` a last window may reach past the
-    end, but, as in torch, must start inside the input or the padding before it. May be 0 or negative:
-    the caller refuses that. (Dumoulin and Visin 2016, relationship 6, with dilation: relationship 14.)
+    `pads` is the padding before the input, `end` (default `pads`) the padding after it. With `ceil` the last window may
+    extend past the end but, as in PyTorch, must start inside the input or the padding before it. The result may be 0
+    or negative; the caller rejects that. Source: Dumoulin and Visin 2016, relationship 6 (14 with dilation).
     """
     begin, end = pads, pads if end is None else end
     reach = dilation * (kernel - 1) + 1
     room = begin + end - reach
     if not ceil:
         return plus(floordiv(plus(size, room), stride), 1)
-    # ceil(x / s) + 1 = (x + 2s - 1) // s; torch's rule caps it at ceil((size + begin) / s).
+    # ceil(x / s) + 1 = (x + 2s - 1) // s; PyTorch limits it to ceil((size + begin) / s).
     return floordiv(plus(size, min(room + 2 * stride - 1, begin + stride - 1)), stride)
 
 
 def same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """TensorFlow's `same` along one axis: the output is ceil(size / stride), an odd pixel goes to the end."""
+    """TensorFlow's `same` padding along one axis: the output is ceil(size / stride), an odd pixel goes to the end."""
     total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
     return total // 2, total - total // 2
 
 
 @lru_cache(maxsize=256)
 def agree(a: Size, b: Size) -> tuple[int, int] | None:
-    """When two sizes are equal: `(step, residue)`, the inputs S with ``S % step == residue``, or None.
+    """Return for which inputs S two sizes are equal: `(step, residue)` means ``S % step == residue``, `(1, 0)` always.
 
-    `(1, 0)` means always. Only the residue class that the default belongs to is told; None means that they
-    differ at the default, or that one is a number and the other is not, or that their slopes differ.
+    Only the residue class of the default is returned. None: the sizes differ at the default, their slopes differ, or
+    only one of them depends on the input.
     """
     if a == b:
         return 1, 0

@@ -25,14 +25,14 @@ from archdsl.cli.options import (
     input_option,
     spec_argument,
 )
-from archdsl.files.marks import ours
+from archdsl.files.marks import has_mark
 
 if TYPE_CHECKING:
     from archdsl.backends.onnx.types import Precision
     from archdsl.backends.weights import Array, Weights
     from archdsl.cli.console import Progress
     from archdsl.diagnostics import Diagnostic
-    from archdsl.files.atomic import Written
+    from archdsl.files.atomic import WrittenFile
     from archdsl.network import Network
     from archdsl.runtime.quantise import Difference
 
@@ -249,14 +249,14 @@ def _places(net: Network, targets: Sequence[str], output: str | None, all_target
 # --- making ----------------------------------------------------------------------------------------------
 
 
-def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tuple[Written, ...]]:
+def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tuple[WrittenFile, ...]]:
     """Writes every file. What this run made is taken away again where a later file fails."""
     from archdsl.files.atomic import check_target
 
     fresh = [path for path in places.values() if not os.path.lexists(path)]
     for target, path in places.items():
-        check_target(path, inputs=job.inputs, force=job.force, mine=ours(target))
-    made: dict[str, tuple[Written, ...]] = {}
+        check_target(path, inputs=job.inputs, force=job.force, replaceable=has_mark(target))
+    made: dict[str, tuple[WrittenFile, ...]] = {}
     try:
         for target, path in places.items():
             made[target] = _write(console, job, target, path)
@@ -268,7 +268,7 @@ def _make(console: Console, job: Job, places: dict[str, Path]) -> dict[str, tupl
     return made
 
 
-def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written, ...]:
+def _write(console: Console, job: Job, target: str, path: Path) -> tuple[WrittenFile, ...]:
     if target == "torch":
         return (_write_source(job, path),)
     assert job.weights is not None
@@ -295,7 +295,7 @@ def _write(console: Console, job: Job, target: str, path: Path) -> tuple[Written
     return (model, model.data) if model.data is not None else (model,)
 
 
-def _write_int8(console: Console, job: Job, path: Path) -> Written:
+def _write_int8(console: Console, job: Job, path: Path) -> WrittenFile:
     """By way of a file in single precision, which is thrown away."""
     from archdsl.runtime.quantise import about, quantise
 
@@ -329,11 +329,11 @@ def _watched(weights: Weights, progress: Progress | None) -> Weights:
     return Weights(entries, lambda: weights.source, weights.notes)
 
 
-def _write_source(job: Job, path: Path) -> Written:
+def _write_source(job: Job, path: Path) -> WrittenFile:
     from archdsl.files.atomic import atomic_write
 
     text = job.net.to_source()
-    with atomic_write(path, inputs=job.inputs, force=job.force, mine=ours("torch")) as file:
+    with atomic_write(path, inputs=job.inputs, force=job.force, replaceable=has_mark("torch")) as file:
         file.write(text.encode())
     assert file.written is not None
     return file.written
@@ -355,7 +355,7 @@ def _to_stdout(console: Console, job: Job, target: str) -> None:
 # --- telling ---------------------------------------------------------------------------------------------
 
 
-def _as_text(console: Console, job: Job, made: dict[str, tuple[Written, ...]], random: bool) -> str:
+def _as_text(console: Console, job: Job, made: dict[str, tuple[WrittenFile, ...]], random: bool) -> str:
     from archdsl.diagnostics import escape_control
     from archdsl.report.table import in_bytes
 
@@ -391,7 +391,7 @@ def _origin(job: Job, random: bool) -> str:
     return job.net.metadata().get("weights") or job.weights.source
 
 
-def _as_json(job: Job, made: dict[str, tuple[Written, ...]], seed: int, random: bool) -> str:
+def _as_json(job: Job, made: dict[str, tuple[WrittenFile, ...]], seed: int, random: bool) -> str:
     import json
 
     from archdsl.diagnostics.machine import to_json

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import Diagnostic
-    from archdsl.files.atomic import Written
+    from archdsl.files.atomic import WrittenFile
     from archdsl.report.table import Style
 
 Color: TypeAlias = Literal["auto", "always", "never"]
@@ -70,7 +70,7 @@ class Console:
         sys.stdout.flush()
         sys.stderr.write(f"{text}\n")
 
-    def wrote(self, file: Written) -> None:
+    def wrote(self, file: WrittenFile) -> None:
         """A line about a file that was written, on standard error."""
         from archdsl.diagnostics import escape_control
         from archdsl.report.table import in_bytes

@@ -155,13 +155,13 @@ def _format(output: str | None, format: str | None) -> str:
 def _check_target(path: Path | None, force: bool, inputs: tuple[str, ...]) -> None:
     if path is not None:
         from archdsl.files.atomic import check_target
-        from archdsl.files.marks import ours
+        from archdsl.files.marks import has_mark
 
-        check_target(path, inputs=inputs, force=force, mine=ours("drawing"))
+        check_target(path, inputs=inputs, force=force, replaceable=has_mark("drawing"))
 
 
 def _write(console: Console, data: bytes, kind: str, path: Path | None, force: bool, inputs: tuple[str, ...]) -> None:
-    from archdsl.files.marks import marked, ours
+    from archdsl.files.marks import has_mark, marked
 
     data = marked(data, kind)
     if path is None:
@@ -171,6 +171,6 @@ def _write(console: Console, data: bytes, kind: str, path: Path | None, force: b
     from archdsl.files.atomic import atomic_write
     from archdsl.report.table import in_bytes
 
-    with atomic_write(path, inputs=inputs, force=force, mine=ours("drawing")) as file:
+    with atomic_write(path, inputs=inputs, force=force, replaceable=has_mark("drawing")) as file:
         file.write(data)
     console.give(f"wrote {console.style().paint('name', escape_control(str(path)))}  {in_bytes(len(data))}\n")

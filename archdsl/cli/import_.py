@@ -54,9 +54,9 @@ def command(
     if weights is not None:
         from archdsl.backends.weights import save
         from archdsl.files.atomic import check_target
-        from archdsl.files.marks import ours
+        from archdsl.files.marks import has_mark
 
-        check_target(Path(weights), inputs=read, force=force, mine=ours("weights"))
+        check_target(Path(weights), inputs=read, force=force, replaceable=has_mark("weights"))
         numbers = imported.weights()
         console.tell(numbers.notes)
     console.give(imported.text, output, force, read)

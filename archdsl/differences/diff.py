@@ -16,8 +16,8 @@ from archdsl.differences.compare import CarryOver, Change, Fact, GraphDifference
 from archdsl.differences.settings import settings
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Diagram, Options, ThemeChoice
-from archdsl.files.atomic import Written, atomic_write, check_target
-from archdsl.files.marks import marked, ours
+from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.marks import has_mark, marked
 from archdsl.network import Network, as_network
 from archdsl.report.table import Style
 
@@ -33,7 +33,7 @@ SUFFIXES: Mapping[str, Format] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SavedDifference(Written):
+class SavedDifference(WrittenFile):
     """A file with a difference. `note` says what the picture had to leave out; it is empty if nothing."""
 
     format: Format
@@ -126,10 +126,10 @@ class NetworkDifference:
         format = format_of(path, format)
         _check_look(level, theme)
         inputs = [*self.before.files, *self.after.files]
-        mine = None if format in ("text", "json") else ours("drawing")
-        check_target(path, inputs=inputs, force=force, mine=mine)
+        replaceable = None if format in ("text", "json") else has_mark("drawing")
+        check_target(path, inputs=inputs, force=force, replaceable=replaceable)
         content = self.render(format, level=level, theme=theme)
-        with atomic_write(path, inputs=inputs, force=force, mine=mine) as file:
+        with atomic_write(path, inputs=inputs, force=force, replaceable=replaceable) as file:
             file.write(content.data)
         assert file.written is not None
         return SavedDifference(file.written.path, file.written.size, format, content.note)

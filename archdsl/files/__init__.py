@@ -1,1 +1,1 @@
-"""Writing files: whole or not at all, straight to the disk."""
+"""Write files completely or not at all."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice
-from archdsl.files.atomic import Written, atomic_write, check_target
-from archdsl.files.marks import marked, ours
+from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.marks import has_mark, marked
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, COMPARED, table
 from archdsl.packages import require_package
@@ -30,14 +30,14 @@ class ComparisonChart:
 
     def check_target(self, path: str | Path, inputs: Sequence[str] = (), force: bool = False) -> None:
         """Raises E0701 to E0703 if `write` cannot write or must not replace the file."""
-        check_target(path, inputs=inputs, force=force, mine=ours("drawing"))
+        check_target(path, inputs=inputs, force=force, replaceable=has_mark("drawing"))
 
-    def write(self, path: str | Path, inputs: Sequence[str] = (), force: bool = False) -> Written:
+    def write(self, path: str | Path, inputs: Sequence[str] = (), force: bool = False) -> WrittenFile:
         """Write the chart to a file, whole or not at all; never over `inputs`, over other files only with `force`.
 
         Raises E0701 to E0704.
         """
-        with atomic_write(path, inputs=inputs, force=force, mine=ours("drawing")) as file:
+        with atomic_write(path, inputs=inputs, force=force, replaceable=has_mark("drawing")) as file:
             file.write(self.data)
         assert file.written is not None
         return file.written

@@ -14,7 +14,7 @@ import numpy as np
 
 from archdsl.diagnostics.arguments import check_choice, conflict
 from archdsl.files.atomic import atomic_write
-from archdsl.files.marks import ours
+from archdsl.files.marks import has_mark
 from archdsl.prediction.result import Array, PictureFile
 
 FORMATS = {
@@ -54,7 +54,7 @@ class PictureWriter:
         if other != image:
             raise conflict(f"the pictures of `{other}` and `{image}` would both be `{path}`", help="rename an image")
         data, pixels = encode(values, white, self.stretch, path.suffix.lower())
-        with atomic_write(path, inputs=self.inputs, force=self.force, mine=ours("picture")) as file:
+        with atomic_write(path, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
             file.write(data)
         return PictureFile(path, pixels)
 

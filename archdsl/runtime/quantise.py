@@ -23,8 +23,8 @@ import onnx
 from onnx import helper
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.files.atomic import Written, atomic_write
-from archdsl.files.marks import ours
+from archdsl.files.atomic import WrittenFile, atomic_write
+from archdsl.files.marks import has_mark
 from archdsl.runtime.image_model import ImageModel, open_image_model
 from archdsl.runtime.session import onnxruntime, open_session, refused
 
@@ -51,7 +51,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class QuantisedModel(Written):
+class QuantisedModel(WrittenFile):
     """The int8 file, what int8 changes, and notes: W0862 if there were few images."""
 
     difference: Difference
@@ -125,7 +125,7 @@ def quantise(
         _run(opened, quantised, _Images(images, opened, steps))
         proto = _with_facts(onnx.load(quantised), opened)
         difference = _difference(proto, images, opened, steps)
-    with atomic_write(target, inputs=inputs, force=force, mine=ours("onnx")) as output:
+    with atomic_write(target, inputs=inputs, force=force, replaceable=has_mark("onnx")) as output:
         output.write(proto.SerializeToString(deterministic=True))
     assert output.written is not None
     return QuantisedModel(output.written.path, output.written.size, difference, about(images))

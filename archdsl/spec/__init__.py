@@ -1,1 +1,1 @@
-"""From a SPEC to a Document: find the file, lay `extends` and the variant over it."""
+"""From a SPEC to a Document: find the file, resolve `extends`, apply the variant."""

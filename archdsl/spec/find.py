@@ -1,4 +1,4 @@
-"""Finds a spec: by path, by path and variant, by a name of the library, or on standard input."""
+"""Find a spec by path, by path and variant, by its name in the library, or on standard input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class SpecLocation:
-    """The file that a SPEC means, and the variant of it (None: the file's own network)."""
+    """The file that a SPEC refers to, and a variant in it (None: the file's own network)."""
 
     path: Path | str
     variant: str | None
@@ -25,7 +25,7 @@ class SpecLocation:
 
 @cache
 def library_folder() -> Path:
-    """Where the library's specs lie: inside the wheel, or beside the package in a checkout."""
+    """The folder of the library's specs: inside the package if installed from a wheel, next to it in a checkout."""
     inside = Path(__file__).resolve().parents[1] / "specs"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "specs"
 
@@ -35,55 +35,57 @@ def library_files() -> list[Path]:
 
 
 def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
-    """What a SPEC means; a relative path is relative to `base`. Raises E0205 for a name that nobody bears."""
+    """Return the location that a SPEC refers to. A relative path is relative to `base`.
+
+    Raises E0205 for a name that is not in the library, E0206 for a name that several specs have.
+    """
     if spec == "-":
         return SpecLocation("-", None)
     path, _, variant = spec.partition("#")
     if path.endswith(SUFFIXES) or "/" in path or "\\" in path:
         return SpecLocation(base / path if base is not None else Path(path), variant or None)
-    found = _named(path)
-    if found is None:
+    location = _by_name(path)
+    if location is None:
         near = closest(path, _names_safely())
-        hint = f"did you mean `{near}`?" if near else "`archdsl list` shows them all"
+        hint = f"did you mean `{near}`?" if near else "`archdsl list` lists them all"
         if os.path.exists(path):
-            hint = f"for a file, write its path with its ending: `./{path}` or `{path}.yaml`"
+            hint = f"to read a file, write `./{path}` or `{path}.yaml`"
         raise error("E0205", f"the library has no network `{path[:80]}`", help=hint)
-    return SpecLocation(found.path, variant or found.variant)
+    return SpecLocation(location.path, variant or location.variant)
 
 
-def _named(name: str) -> SpecLocation | None:
-    """The one place that bears a name. Raises E0206 where several do."""
+def _by_name(name: str) -> SpecLocation | None:
+    """The library network of this name. Raises E0206 if there are several."""
     if not re.match(r"[A-Za-z_][A-Za-z0-9_-]{0,99}$", name, re.ASCII):
         return None
     quoted = rf"[\"']?{re.escape(name)}[\"']?"
     mark = re.compile(rf"^name\s*:\s*{quoted}\s*(#.*)?$|(?<![\w.-]){quoted}\s*:", re.MULTILINE)
-    found: dict[str, tuple[SpecLocation, Span]] = {}
+    networks: dict[str, tuple[SpecLocation, Span]] = {}
     for path in library_files():
         if path.stem == name or mark.search(path.read_text(encoding="utf-8", errors="replace")):
-            _add(found, path, name)
-    return found[name][0] if name in found else None
+            _add(networks, path, name)
+    return networks[name][0] if name in networks else None
 
 
-def _add(found: dict[str, tuple[SpecLocation, Span]], path: Path, only: str = "") -> None:
-    """Adds the networks of a file, or the `only` one: its own, then its variants. Raises E0206 for a name given
-    before."""
-    for name, (variant, span) in _places(path).items():
+def _add(networks: dict[str, tuple[SpecLocation, Span]], path: Path, only: str = "") -> None:
+    """Add the networks of a file (its own, then its variants), or just `only`. Raises E0206 if a name is taken."""
+    for name, (variant, span) in _names_in(path).items():
         if only not in ("", name):
             continue
-        if name in found:
+        if name in networks:
             raise error(
                 "E0206",
-                f"two specs of the library are named `{name}`",
+                f"two networks of the library are named `{name}`",
                 span,
-                label="and here",
-                labels=(Label(found[name][1], "named so here"),),
-                help="rename one: a network is found by its name alone",
+                label="used again here",
+                labels=(Label(networks[name][1], "first used here"),),
+                help="rename one of them",
             )
-        found[name] = (SpecLocation(path, variant), span)
+        networks[name] = (SpecLocation(path, variant), span)
 
 
-def _places(path: Path) -> dict[str, tuple[str | None, Span]]:
-    """The names in a file: which variant each is (None: the file's own network), and where it is given."""
+def _names_in(path: Path) -> dict[str, tuple[str | None, Span]]:
+    """The names in a file: the variant that each refers to (None: the file's own network), and its span."""
     tree = parse(read(path))
     if not isinstance(tree, Map):
         return {path.stem: (None, tree.span)}
@@ -96,25 +98,25 @@ def _places(path: Path) -> dict[str, tuple[str | None, Span]]:
                 "E0206",
                 f"two networks of `{path.name}` are named `{name}`",
                 entry.key.span,
-                label="and here",
-                labels=(Label(out[name][1], "named so here"),),
+                label="used again here",
+                labels=(Label(out[name][1], "first used here"),),
             )
         out[name] = (name, entry.key.span)
     return out
 
 
 def names_of(path: Path) -> tuple[str, tuple[str, ...]]:
-    """The name of a file's own network, and those of its variants."""
-    name, *variants = _places(path)
+    """Return the name of a file's own network, and the names of its variants."""
+    name, *variants = _names_in(path)
     return name, tuple(variants)
 
 
 def library_networks() -> dict[str, SpecLocation]:
-    """Every network of the library by name. Raises E0206 where two specs claim one name."""
-    out: dict[str, tuple[SpecLocation, Span]] = {}
+    """Return every network of the library by name. Raises E0206 if two networks have the same name."""
+    networks: dict[str, tuple[SpecLocation, Span]] = {}
     for path in library_files():
-        _add(out, path)
-    return {name: found for name, (found, _) in out.items()}
+        _add(networks, path)
+    return {name: location for name, (location, _) in networks.items()}
 
 
 def _names_safely() -> list[str]:
@@ -125,18 +127,18 @@ def _names_safely() -> list[str]:
 
 
 def spec_files(specs: Iterable[str | Path]) -> list[str | Path]:
-    """The SPECs, with each folder replaced by its spec files, sorted. Raises E0114 (status 2) for a folder without."""
+    """Replace each folder among the SPECs by its spec files, sorted. Raises E0114 (status 2) if a folder has none."""
     files: list[str | Path] = []
     for spec in specs:
-        if spec == "-" or not os.path.isdir(spec):  # unlike Path.is_dir, also where the name is too long to be one
+        if spec == "-" or not os.path.isdir(spec):  # unlike Path.is_dir, it does not raise for an overlong name
             files.append(spec)
             continue
         inside = sorted(str(p) for p in Path(spec).iterdir() if p.suffix in SUFFIXES and p.is_file())
         if not inside:
-            raise error("E0114", f"there are no specs in {spec}", status=2, help="a spec's name ends in .yaml")
+            raise error("E0114", f"there are no specs in {spec}", status=2, help="the names of specs end in .yaml")
         files += inside
     return files
 
 
-def read_source(found: SpecLocation) -> Source:
-    return read(found.path)
+def read_source(location: SpecLocation) -> Source:
+    return read(location.path)

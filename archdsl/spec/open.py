@@ -1,4 +1,4 @@
-"""From a SPEC to a Document: read, `extends` and the variant laid over, the parts checked."""
+"""From a SPEC to a Document: read the file, merge `extends` and the variant, check the sections."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from archdsl.spec.find import SpecLocation, find_spec, library_folder, read_sour
 
 MAX_EXTENDS = 8
 MAX_VARIANTS = 200
-"""Each is a network of its own, and checking a spec checks them all."""
+"""Each variant is a network, and `check` checks all of them."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec as a located tree, its base and variant laid in; not yet checked."""
+    """A spec as a located tree, its base and variant merged; not yet checked. `own` is the file's own name."""
 
     source: Source
     tree: Tree
@@ -30,12 +30,13 @@ class Spec:
 
 
 def open_spec(spec: str | Path) -> Spec:
-    """Reads what a SPEC means. Raises E01xx (reading), E0204 to E0207 (names, variants, extends)."""
-    found = find_spec(str(spec)) if not isinstance(spec, Path) else SpecLocation(spec, None)
-    return from_source(read_source(found), found.variant)
+    """Read the spec that a SPEC refers to. Raises E01xx (reading), E0204 to E0207 (names, variants, extends)."""
+    location = find_spec(str(spec)) if not isinstance(spec, Path) else SpecLocation(spec, None)
+    return from_source(read_source(location), location.variant)
 
 
 def from_source(source: Source, variant: str | None = None) -> Spec:
+    """Parse a spec and merge its base and variant. Raises as `open_spec`."""
     tree = parse(source)
     own = source.path.stem if source.path is not None else "network"
     if not isinstance(tree, Map):
@@ -44,7 +45,7 @@ def from_source(source: Source, variant: str | None = None) -> Spec:
     if isinstance(variants, Map) and len(variants.entries) > MAX_VARIANTS:
         raise error(
             "E0107",
-            f"a spec has at most {MAX_VARIANTS} variants, not {len(variants.entries):,}",
+            f"the spec has {len(variants.entries):,} variants; the limit is {MAX_VARIANTS}",
             tree.entries["variants"].key.span,
         )
     named = tree.get("name")
@@ -56,74 +57,79 @@ def from_source(source: Source, variant: str | None = None) -> Spec:
 
 
 def _extended(tree: Map, source: Source, chain: tuple[Path, ...]) -> Map:
-    """The tree laid over the spec that it extends."""
+    """The tree, merged over the spec that it extends."""
     base_name = tree.get("extends")
     if base_name is None:
         return tree
     if not isinstance(base_name, Scalar) or not isinstance(base_name.value, str):
-        raise error("E0202", "`extends` names a spec", base_name.span)
+        raise error("E0202", "`extends` must be the name or path of a spec", base_name.span)
     here = source.path.resolve() if source.path is not None else None
     chain = (*chain, here) if here is not None else chain
     try:
-        found = find_spec(base_name.value, here.parent if here is not None else Path())
-        base = _base(found, base_name, here, chain)
+        location = find_spec(base_name.value, here.parent if here is not None else Path())
+        base = _base(location, base_name, here, chain)
     except ArchError as problem:
-        raise _extended_here(problem, base_name.span) from None
+        raise _with_extends(problem, base_name.span) from None
     base = Map({k: e for k, e in base.entries.items() if k not in NOT_INHERITED}, base.span, base.flow)
     over = Map({k: e for k, e in tree.entries.items() if k != "extends"}, tree.span, tree.flow)
     return overlay(base, with_bare_args(base, over))
 
 
-def _base(found: SpecLocation, name: Scalar, here: Path | None, chain: tuple[Path, ...]) -> Map:
-    """The spec that is extended, with what it extends itself. Raises E0206, E0207, and what is wrong with it."""
-    path = Path(found.path).resolve()
+def _base(location: SpecLocation, name: Scalar, here: Path | None, chain: tuple[Path, ...]) -> Map:
+    """The base spec, merged with its own base. Raises E0206, E0207, and the errors of the base."""
+    path = Path(location.path).resolve()
     inside = library_folder() in path.parents or (here is not None and here.parent in path.parents)
-    if found.path == "-" or not inside or Path(name.text).is_absolute():
-        folder = "of its own folder or " if here is not None else ""
-        raise error("E0207", f"a spec extends one {folder}of the library", name.span)
-    if path in chain or len(chain) > MAX_EXTENDS:
-        names = " -> ".join(p.name for p in (*chain, path))
+    if location.path == "-" or not inside or Path(name.text).is_absolute():
+        folder = "the folder of this spec or in " if here is not None else ""
+        raise error("E0207", f"`extends` accepts only specs in {folder}the library", name.span)
+    names = " -> ".join(p.name for p in (*chain, path))
+    if path in chain:
         raise error("E0206", f"these specs extend each other: {names}", name.span)
-    source = read_source(found)
+    if len(chain) > MAX_EXTENDS:
+        raise error("E0206", f"a chain of `extends` is longer than {MAX_EXTENDS} specs: {names}", name.span)
+    source = read_source(location)
     tree = parse(source)
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping", tree.span)
     tree = _extended(tree, source, chain)
-    return apply_variant(tree, found.variant, path.stem, name.span) if found.variant is not None else tree
+    return apply_variant(tree, location.variant, path.stem, name.span) if location.variant is not None else tree
 
 
-def _extended_here(problem: ArchError, span: Span) -> ArchError:
-    """What is wrong with a base, told where it is extended; a base that cannot be read is the spec's mistake."""
-    told = []
+def _with_extends(problem: ArchError, span: Span) -> ArchError:
+    """The errors of a base, labelled with the `extends` that reads it.
+
+    An error without a span (the base cannot be read) is reported at the `extends`.
+    """
+    diagnostics = []
     for d in problem.diagnostics:
         if d.span is None:
-            told.append(replace(d, span=span))
+            diagnostics.append(replace(d, span=span))
         elif d.span.source is not span.source and span not in [label.span for label in d.labels]:
-            told.append(replace(d, labels=(*d.labels, Label(span, "extended here"))))
+            diagnostics.append(replace(d, labels=(*d.labels, Label(span, "extended here"))))
         else:
-            told.append(d)
-    return ArchError(told)
+            diagnostics.append(d)
+    return ArchError(diagnostics)
 
 
 def read_spec(spec: str | Path, input: str | None = None) -> Document:
-    """The document of a SPEC, its input overridden (`3x320x320`)."""
-    opened = open_spec(spec)
-    return document_of(opened, input)
+    """Return the document of a SPEC; `input` replaces its input size (`3x320x320`)."""
+    return document_of(open_spec(spec), input)
 
 
 def document_of(spec: Spec, input: str | None = None) -> Document:
+    """Return the document of a spec; `input` replaces its input size. Raises E0212 if the spec has several inputs."""
     tree = spec.tree
     if input is not None and isinstance(tree, Map):
         old = tree.entries.get("input")
         new = _scalar(input, "--input")
         if old is not None and isinstance(old.value, Map):
-            raise error("E0212", f"`{spec.name}` has several inputs; one size cannot be given", new.span)
+            raise error("E0212", f"cannot set one input size: `{spec.name}` has several inputs", new.span)
         tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
     return read_document(tree, spec.source, spec.name, spec.own)
 
 
 def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
-    """What is wrong with a spec under an input of another size; where a vector was given for an image, that (E0202)."""
+    """The error of a spec with another input size; E0202 if `input` is a vector and the spec takes an image."""
     own = spec.tree.entries.get("input") if isinstance(spec.tree, Map) else None
     image = (
         re.fullmatch(r"(\d+)x\d+x\d+", own.value.text) if own is not None and isinstance(own.value, Scalar) else None
@@ -134,24 +140,24 @@ def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
         or not {"E0401", "E0202"} & {d.code for d in problem.diagnostics}
     ):
         return problem
-    high, _, wide = input.partition("x")
+    height, _, width = input.partition("x")
     return error(
         "E0202",
-        f"`{spec.name}` takes an image, channels x height x width",
+        f"the input of `{spec.name}` is an image: channels x height x width",
         _scalar(input, "--input").span,
-        help=f"`{image[1]}x{high}x{wide or high}`",
+        help=f"write `{image[1]}x{height}x{width or height}`",
     )
 
 
 def _scalar(text: str, name: str) -> Scalar:
     tree = parse(Source(name, text))
     if not isinstance(tree, Scalar):
-        raise error("E0202", f"`{text[:60]}` is not an input size", tree.span, help="e.g. 3x320x320")
+        raise error("E0202", f"`{text[:60]}` is not an input size", tree.span, help="write it as in `3x320x320`")
     return tree
 
 
 def parse_overrides(pairs: Mapping[str, str]) -> dict[str, Tree]:
-    """Values of arguments given as text, `{"n": "[3, 4, 6, 3]"}`, as located trees."""
+    """Parse the values of arguments, `{"n": "[3, 4, 6, 3]"}`, into located trees."""
     out: dict[str, Tree] = {}
     for name, text in pairs.items():
         source = decode(text.encode(), f"-a {name}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from archdsl.backends.onnx import protobuf
-from archdsl.files.atomic import Written, atomic_write
+from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.files.atomic import sha256 as file_sha256
 from archdsl.files.disk import BLOCK
 from archdsl.runtime.model import METADATA, model_fields
@@ -53,13 +53,16 @@ def data_sha256(path: Path) -> str | None:
     return file_sha256(data) if data.is_file() else None
 
 
-def write(path: Path, facts: dict[str, Any]) -> Written:
+def write(path: Path, facts: dict[str, Any]) -> WrittenFile:
     """Puts the certificate into the file, in the place of one that is there. The file is replaced whole or not at all.
 
     Errors: E0701, E0704.
     """
     text = json.dumps({"version": VERSION, **facts}, separators=(",", ":"), ensure_ascii=False)
-    with path.open("rb") as file, atomic_write(path, force=True, need=os.path.getsize(path), sync=True) as output:
+    with (
+        path.open("rb") as file,
+        atomic_write(path, force=True, required_bytes=os.path.getsize(path), sync=True) as output,
+    ):
         for piece in _without(file):
             output.write(piece)
         output.write(protobuf.message(METADATA, protobuf.pair(KEY, text)))

@@ -110,9 +110,9 @@ def test_version() -> None:
         (["params", "vgg16", "-a", "clases=3"], 2, "error[E0212]: `vgg16` has no argument `clases`"),
         (["params", "vgg16", "-a", "classes=[3]"], 2, "error[E0308]"),
         (["params", "vgg16", "--input", "3x3"], 2, "error[E0202]"),
-        (["params", "vgg16", "--input", "512"], 2, "help: `3x512x512`"),
-        (["params", "lenet5", "--input", "64"], 2, "help: `1x64x64`"),
-        (["params", "vgg16", "--input", "512x400"], 2, "help: `3x512x400`"),
+        (["params", "vgg16", "--input", "512"], 2, "help: write `3x512x512`"),
+        (["params", "lenet5", "--input", "64"], 2, "help: write `1x64x64`"),
+        (["params", "vgg16", "--input", "512x400"], 2, "help: write `3x512x400`"),
         (["params", "resnt50"], 2, "did you mean `resnet50`?"),
         (["params", "missing.yaml"], 2, "error[E0114]"),
     ],
@@ -129,12 +129,12 @@ def test_a_vector_may_take_the_place_of_an_image(tmp_path: Path) -> None:
     path.write_text("input: 1x28x28\nnet: [fc 10]\n")
     assert run("params", path, "--input", "784").exit_code == 0
     assert run("params", "-", "--input", "28", stdin="input: 1x28x28\nnet: [3x3 conv 4]\n").stderr.endswith(
-        "help: `1x28x28`\n"
+        "help: write `1x28x28`\n"
     )
 
 
 def test_python_is_told_so_too() -> None:
-    with pytest.raises(ArchError, match="takes an image"):
+    with pytest.raises(ArchError, match="is an image: channels x height x width"):
         archdsl.load("lenet5", input=(64,))
 
 
@@ -230,7 +230,7 @@ def test_stopped_while_writing(sent: str, tmp_path: Path) -> None:
         def wait(*args):
             open({str(ready)!r}, "w").close()
             time.sleep(60)
-        archdsl.files.atomic.Output.write = wait
+        archdsl.files.atomic.OutputFile.write = wait
         from archdsl.cli import main
         sys.argv = ["archdsl", "compile", "lenet5", "--to", "torch"]
         main()

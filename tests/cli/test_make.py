@@ -281,7 +281,7 @@ def test_an_output_that_cannot_be_written_stays_as_it_was(here: Path, monkeypatc
     def full(self: object, data: bytes) -> int:
         raise archdsl.diagnostics.error("E0704", "the disk is full", status=2)
 
-    monkeypatch.setattr("archdsl.files.atomic.Output.write", full)
+    monkeypatch.setattr("archdsl.files.atomic.OutputFile.write", full)
     assert run("diagram", "tiny.yaml", "-o", "x.svg", "--legend").exit_code == 2
     assert Path("x.svg").read_bytes() == old
     assert made(here) == ["x.svg"]

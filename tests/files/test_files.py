@@ -1,4 +1,4 @@
-"""Output files: complete or not there, and never at the cost of another file."""
+"""OutputFile files: complete or not there, and never at the cost of another file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_new_file(tmp_path: Path) -> None:
         output.write(memoryview(b"two"))
         assert output.written is None
     assert (tmp_path / "a.bin").read_bytes() == b"onetwo"
-    assert output.written == atomic.Written(tmp_path / "a.bin", 6)
+    assert output.written == atomic.WrittenFile(tmp_path / "a.bin", 6)
     assert output.written.sha256 == hashlib.sha256(b"onetwo").hexdigest()
     assert names(tmp_path) == ["a.bin"]
 
@@ -88,7 +88,7 @@ def test_read_only(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_text("old")
     target.chmod(0o444)
-    refused("E0701", target, mine=lambda path: True)
+    refused("E0701", target, replaceable=lambda path: True)
     assert target.read_text() == "old"
     if os.geteuid():
         tmp_path.chmod(0o555)
@@ -100,9 +100,9 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_text("old")
     assert "--force" in str(refused("E0703", target))
-    refused("E0703", target, mine=lambda path: False)
+    refused("E0703", target, replaceable=lambda path: False)
     assert target.read_text() == "old"
-    with atomic_write(target, mine=lambda path: path.read_text() == "old") as output:
+    with atomic_write(target, replaceable=lambda path: path.read_text() == "old") as output:
         output.write(b"ours")
     with atomic_write(target, force=True) as output:
         output.write(b"forced")
@@ -113,7 +113,7 @@ def test_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
     victim, link = tmp_path / "victim", tmp_path / "link"
     victim.write_text("old")
     link.symlink_to(victim)
-    refused("E0703", link, mine=lambda path: True)
+    refused("E0703", link, replaceable=lambda path: True)
     with atomic_write(link, force=True) as output:
         output.write(b"new")
     assert victim.read_text() == "old"
@@ -132,7 +132,7 @@ def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_disk_space_is_asked_for_first(tmp_path: Path) -> None:
-    assert "10,000,000,000,000,000,000" in str(refused("E0704", tmp_path / "a", need=10**19))
+    assert "10,000,000,000,000,000,000" in str(refused("E0704", tmp_path / "a", required_bytes=10**19))
     assert names(tmp_path) == []
 
 
@@ -163,7 +163,7 @@ def test_only_what_the_dead_left_is_swept(tmp_path: Path) -> None:
     kept = [f".archdsl-{os.getpid()}-0123456789ab", ".archdsl-1-0123456789ab", ".archdsl-7-x", ".archdsl-notes", "a"]
     for name in (gone, *kept):
         (tmp_path / name).write_text("")
-    atomic.sweep(tmp_path)
+    atomic.remove_leftovers(tmp_path)
     assert names(tmp_path) == sorted(kept)
 
 

@@ -23,7 +23,7 @@ from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.files.atomic import Output, Written, alone, atomic_write, check_target, require_space
+from archdsl.files.atomic import OutputFile, WrittenFile, atomic_write, check_target, directory_lock, require_space
 from archdsl.files.disk import BLOCK
 from archdsl.graph import Graph
 from archdsl.version import __version__
@@ -50,10 +50,10 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenModel(Written):
+class WrittenModel(WrittenFile):
     """The model's file, that of its external data if there is one, and what there is to say about it."""
 
-    data: Written | None
+    data: WrittenFile | None
     notes: tuple[Diagnostic, ...]
 
 
@@ -115,7 +115,7 @@ def write(
     as `archdsl.files.atomic_write`.
     """
     planned = plan(graph, precision, value_info, free_sizes)
-    target = check_target(path, inputs=inputs, force=force, mine=_mine)
+    target = check_target(path, inputs=inputs, force=force, replaceable=_mine)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
         raise error(
@@ -129,7 +129,7 @@ def write(
     head = _head(graph, weights, meta or {}, planned)
     count, numbers = _Counter(planned.nbytes, progress), Numbers(graph.name, weights)
     given = [*inputs]
-    with atomic_write(target, inputs=given, force=force, mine=_mine) as model:
+    with atomic_write(target, inputs=given, force=force, replaceable=_mine) as model:
         if external:
             data = _write_outside(model, planned, given, force, (graph, numbers, head, count))
         else:
@@ -161,12 +161,12 @@ def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
 
 
 def _write_outside(
-    model: Output,
+    model: OutputFile,
     planned: Plan,
     inputs: Iterable[str | os.PathLike[str]],
     force: bool,
     work: tuple[Graph, Numbers, bytes, _Counter],
-) -> Written | None:
+) -> WrittenFile | None:
     """The weights into a file beside the model, then the model, which names it.
 
     The old model keeps its own data until the new one has taken its place: at no moment does a model stand there whose
@@ -175,11 +175,11 @@ def _write_outside(
     graph, numbers, head, count = work
     target = model.target
     names = [target.with_name(f"{target.name}{ending}") for ending in (".data", ".2.data")]
-    with atomic_write(names[0], inputs=inputs, force=force, mine=_mine_data) as data:
+    with atomic_write(names[0], inputs=inputs, force=force, replaceable=_mine_data) as data:
         _write_data(_Layout.of(planned, ""), numbers, data, count)
-        with alone(target.parent):
+        with directory_lock(target.parent):
             used = _names(target, names[0].name)
-            data.target = check_target(names[used], inputs=inputs, force=force, mine=_mine_data)
+            data.target = check_target(names[used], inputs=inputs, force=force, replaceable=_mine_data)
             for piece in _stream(graph, planned, numbers, head, _Layout.of(planned, data.target.name)):
                 count(model.write(piece))
             data.commit()
@@ -314,7 +314,7 @@ def _record(item: Initializer, layout: _Layout | None) -> tuple[bytes, int]:
     return protobuf.prefix(encode.GRAPH_INITIALIZER, len(text) + size) + text, size
 
 
-def _write_data(layout: _Layout, numbers: Numbers, data: Output, count: _Counter) -> None:
+def _write_data(layout: _Layout, numbers: Numbers, data: OutputFile, count: _Counter) -> None:
     data.write(_MAGIC)
     for item in layout.items:
         view = bytes_of(numbers.of(item))

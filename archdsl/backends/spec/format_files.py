@@ -38,7 +38,7 @@ class FormattedFile:
 
     def write(self) -> None:
         """Replace the file as a whole; a link stays, and its target is replaced. Raises E0701, E0704."""
-        with atomic_write(Path(self.name).resolve(), mine=lambda path: True) as output:
+        with atomic_write(Path(self.name).resolve(), replaceable=lambda path: True) as output:
             output.write(self.after.encode())
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from archdsl.backends.weights.tensors import Array, TensorEntry, Weights
-from archdsl.files.atomic import Written, atomic_write
+from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.version import __version__
 
 MAX_HEADER = 1 << 22
@@ -153,7 +153,7 @@ def save(
     *,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
-) -> Written:
+) -> WrittenFile:
     """Writes the tensors as safetensors, one by one, with `meta` (the spec's name and hash) and their source.
 
     Errors: those of `archdsl.files.atomic_write`.
@@ -171,7 +171,7 @@ def save(
         at += entry.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with atomic_write(path, inputs=inputs, force=force, mine=_mine, need=8 + len(text) + at) as output:
+    with atomic_write(path, inputs=inputs, force=force, replaceable=_mine, required_bytes=8 + len(text) + at) as output:
         output.write(len(text).to_bytes(8, "little") + text)
         for key in order:
             output.write(bytes_of(weights[key]))
