@@ -9,15 +9,18 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from archdsl.diagnostics import Diagnostic
     from archdsl.files.atomic import WrittenFile
     from archdsl.report.table import Style
 
 Color: TypeAlias = Literal["auto", "always", "never"]
 Progress: TypeAlias = Callable[[int, int], None]
+T = TypeVar("T")
 
 _BAR = 24
 _QUIET_S = 0.5
@@ -103,6 +106,21 @@ class Console:
 
         with atomic_write(str(path), inputs=inputs, force=force) as output:
             output.write(data)
+
+    def give_file(self, write: Callable[[Path], T]) -> T:
+        """The file that `write` makes at a temporary path, to standard output; returns what `write` returns."""
+        import shutil
+        import tempfile
+        from pathlib import Path
+
+        with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+            path = Path(folder) / "file"
+            result = write(path)
+            with path.open("rb") as file, writable_stdout():
+                sys.stdout.flush()
+                shutil.copyfileobj(file, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+        return result
 
     def progress(self, what: str) -> Progress | None:
         """Something to call with what is done and what there is in all, where standard error is a terminal."""

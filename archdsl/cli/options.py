@@ -103,22 +103,10 @@ output_option = click.option("-o", "--output", metavar="FILE", help="Write to FI
 force_option = click.option("--force", is_flag=True, help="Replace FILE whatever it is.")
 
 
-def _read_passes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    if values:
-        from archdsl.diagnostics import did_you_mean
-        from archdsl.passes.optimise import PASSES
-
-        for value in values:
-            if value not in PASSES:
-                raise click.BadParameter(f"there is no pass {value[:60]!r}; {did_you_mean(value, PASSES)}", ctx, param)
-    return values
-
-
 disable_option = click.option(
     "--disable",
     metavar="PASS",
     multiple=True,
-    callback=_read_passes,
     help="Leave a pass out; `archdsl passes` names them. May be repeated.",
 )
 

@@ -44,9 +44,9 @@ def command(
     """
     from archdsl.backends.onnx.effects import passes_report
     from archdsl.network import open_network
-    from archdsl.passes.optimise import PASSES
+    from archdsl.passes.optimise import passes_without
 
     net = open_network(spec, args, size)
-    report = passes_report(net.graph, [name for name in PASSES if name not in disable])
+    report = passes_report(net.graph, passes_without(disable))
     console.tell(net.graph.notes)
     console.give(report.text(format, console.style(output)), output, force, inputs=net.files)

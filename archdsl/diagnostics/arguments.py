@@ -5,7 +5,7 @@ Messages name the parameter, which is also the name of the command's option: `de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from archdsl.diagnostics.error import ArchError, error
 from archdsl.diagnostics.suggest import closest
@@ -16,10 +16,15 @@ _SHOWN = 60
 def check_choice(parameter: str, value: object, known: Iterable[str]) -> None:
     """Raises E0001 (status 2) if `value` is not one of `known`; the message lists them."""
     choices = tuple(known)
-    if isinstance(value, str) and value in choices:
-        return
+    if not isinstance(value, str) or value not in choices:
+        raise unknown_choice(parameter, value, choices)
+
+
+def unknown_choice(parameter: str, value: object, known: Iterable[str]) -> ArchError:
+    """E0001 (status 2): `value` is not one of `known`."""
+    choices = tuple(known)
     best = closest(value, choices) if isinstance(value, str) else None
-    raise error(
+    return error(
         "E0001",
         f"`{parameter}` cannot be {_shown(value)}; choose one of: {', '.join(choices)}",
         status=2,
@@ -36,9 +41,27 @@ def check_range(parameter: str, value: object, least: float, most: float, *, who
     raise error("E0002", f"`{parameter}` cannot be {_shown(value)}: {kind} from {least:,} to {most:,}", status=2)
 
 
+def check_type(parameter: str, value: object, expected: str, *types: type) -> None:
+    """Raises E0004 (status 2) if `value` is an instance of none of `types`; `expected` describes them."""
+    if not isinstance(value, types):
+        raise _wrong_type(parameter, value, expected)
+
+
+def check_names(parameter: str, value: object) -> None:
+    """Raises E0004 (status 2) if `value` is not a collection of strings; a single string is none."""
+    if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(x, str) for x in value):
+        raise _wrong_type(parameter, value, "a list of names")
+
+
 def conflict(message: str, help: str = "") -> ArchError:
     """E0003 (status 2): each argument is valid, but not together with the others."""
     return error("E0003", message, status=2, help=help)
+
+
+def _wrong_type(parameter: str, value: object, expected: str) -> ArchError:
+    return error(
+        "E0004", f"`{parameter}` cannot be {_shown(value)}, a {type(value).__name__}: pass {expected}", status=2
+    )
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from archdsl.diagnostics import ArchError, closest, error
+from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import check_choice, check_names, check_type
 from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
 from archdsl.graph import Graph
@@ -31,6 +32,8 @@ STYLES: Mapping[str, Mapping[str, str]] = {
 CONVERTED: Mapping[str, str] = {"png": "archdsl.drawing.picture:png", "pdf": "archdsl.drawing.picture:pdf"}
 """Formats that are made of a style's SVG: `(SVG, Options) -> bytes`."""
 
+FORMATS = tuple(dict.fromkeys([*CONVERTED, *(format for own in STYLES.values() for format in own)]))
+
 
 def formats(style: str) -> tuple[str, ...]:
     """The formats that a style can be had in."""
@@ -50,7 +53,7 @@ def diagram(
 
     What is too large, or cannot be laid out in `time_limit_s` seconds, is drawn more simply, and `note` says so.
     Errors, all of status 2: E0711 nothing here can draw, E0712 even the simplest drawing takes too long, E0713 the
-    network has no such path, E0714 there is no such style, level or format.
+    network has no such path, E0714 the style is not drawn in this format, and those of `check`.
     """
     check(style, format, view)
     own = STYLES[style].get(format)
@@ -63,26 +66,21 @@ def diagram(
 
 
 def check(style: str, format: str, view: View = View()) -> None:
-    """Raises E0714 (status 2) for a style, format or level that there is not, or not together."""
-    if style not in STYLES:
-        raise _unknown("style", style, tuple(STYLES))
-    if view.level not in LEVELS:
-        raise _unknown("level", view.level, LEVELS)
+    """Raises E0001 for an unknown style, format or level, E0004 for paths that are no strings, E0714 for a format that
+    the style is not drawn in; all of status 2."""
+    check_choice("style", style, STYLES)
+    check_choice("level", view.level, LEVELS)
+    check_choice("format", format, FORMATS)
+    check_type("focus", view.focus, "the path of a block", str)
+    check_names("unfold", view.unfold)
     if format not in formats(style):
         others = [name for name in STYLES if format in formats(name)]
-        elsewhere = f"; {format} can be had of: {', '.join(others)}" if others else ""
         raise error(
             "E0714",
-            f"the style `{style}` is not drawn as {format[:40]}",
+            f"the style `{style}` is not drawn as {format}",
             status=2,
-            help=f"its formats: {', '.join(formats(style))}{elsewhere}",
+            help=f"its formats: {', '.join(formats(style))}; {format} can be had of: {', '.join(others)}",
         )
-
-
-def _unknown(what: str, name: str, known: tuple[str, ...]) -> ArchError:
-    near = closest(name, known)
-    help = (f"did you mean `{near}`? " if near else "") + f"there are: {', '.join(known)}"
-    return error("E0714", f"there is no {what} `{name[:40]}`", status=2, help=help)
 
 
 def load(place: str) -> Callable[..., Any]:

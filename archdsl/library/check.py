@@ -13,7 +13,7 @@ from archdsl.graph import Graph
 from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.library.claims import Verdict, differences, judge
 from archdsl.library.reasons import likely
-from archdsl.network import Network, size_text
+from archdsl.network import Network, label_note, size_text
 from archdsl.progress import Progress
 from archdsl.shapes import concrete
 from archdsl.source import Map, Tree
@@ -112,7 +112,7 @@ def _look(out: _Findings, opened: Spec | None, args: Mapping[str, object], size:
         document = document_of(opened, size)
         net = Network(document, elaborate(document, args), args)
         out.add(net.graph.notes, net.name)
-        out.add(label_note(net, own and not args), net.name)
+        out.add(label_note(document, net.classes, own and not args), net.name)
         net.recipe  # noqa: B018 - raises where the preprocessing does not fit
     except ArchError as problem:
         out.add(problem.diagnostics, opened.name)
@@ -134,21 +134,6 @@ def _judged(opened: Spec, net: Network) -> tuple[Verdict, ...]:
 
     verdicts = judge(net.document.claims, net.totals)
     return tuple(v if v.holds else replace(v, reason=likely(v, net.graph, resized)) for v in verdicts)
-
-
-def label_note(net: Network, own: bool = False) -> tuple[Diagnostic, ...]:
-    """What to say of labels that are left out because their number is not the output's width.
-
-    For the network as the spec itself has it (`own`) that is a mistake, and a warning.
-    """
-    labels, classes = net.document.labels, net.classes
-    if labels is None or net.labels is not None:
-        return ()
-    width = "its output is no vector of classes" if classes is None else f"the output has {classes:,} values"
-    message = f"{len(labels):,} labels are left out: {width}"
-    span = net.document.labels_span
-    help_ = "`labels: [...]` in your spec names its own classes, `labels: null` none" if own else ""
-    return (Diagnostic("W0903" if own else "N0903", message, span, help=help_, severity="warning" if own else "note"),)
 
 
 def _variants(tree: Tree) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
+from archdsl.diagnostics.arguments import check_choice, check_names
 from archdsl.graph import Graph
 from archdsl.passes.drop import drop_dead, drop_identities, drop_training
 from archdsl.passes.fold_norms import fold_after, fold_before
@@ -30,11 +31,22 @@ PASSES: Mapping[str, Pass] = {
 """In this order: nothing that is left out stands between two nodes that could be one, and no pad behind a norm."""
 
 
+def check_passes(names: Collection[str]) -> None:
+    """Raises E0001 (status 2) for a name of no pass, E0004 if `names` is no list of names."""
+    check_names("passes", names)
+    for name in names:
+        check_choice("passes", name, PASSES)
+
+
+def passes_without(disabled: Collection[str]) -> tuple[str, ...]:
+    """The names of all passes but the `disabled` ones. Raises E0001 and E0004 as `check_passes`."""
+    check_passes(disabled)
+    return tuple(name for name in PASSES if name not in disabled)
+
+
 def optimise(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> Graph:
-    """The graph after the passes of these names. Raises KeyError for a name that there is not."""
-    unknown = set(passes) - set(PASSES)
-    if unknown:
-        raise KeyError(min(unknown))
+    """The graph after the passes of these names, in the order of `PASSES`. Raises E0001 and E0004 as `check_passes`."""
+    check_passes(passes)
     for name, function in PASSES.items():
         if name in passes:
             graph = function(graph)

@@ -12,8 +12,7 @@ from pathlib import Path
 from archdsl.backends.onnx.types import DTYPES, Precision
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_choice, check_range
-from archdsl.library.check import label_note
-from archdsl.network import Network, as_network
+from archdsl.network import Network, as_network, label_note
 from archdsl.packages import require_package
 from archdsl.prediction.picture import PictureWriter, check_output
 from archdsl.prediction.predictor import Predictor, open_predictor
@@ -125,12 +124,12 @@ class _Source:
             return
         network = as_network(self.source, self.args, self.input)
         _check_input(network)
-        values = network.weights(self.weights, self.seed)
+        values = network.weights(self.weights, self.seed or 0)
         with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
             path = Path(folder) / f"{network.name}.onnx"
             progress = watched(watch, f"compiling {network.name}")
             network.to_onnx(path, values, precision=self.precision, progress=progress)
-            yield open_predictor(path, self.device), (*label_note(network), *values.notes)
+            yield open_predictor(path, self.device), (*label_note(network.document, network.classes), *values.notes)
 
 
 def _check_input(network: Network) -> None:

@@ -108,11 +108,14 @@ def test_weights_of_torch(here: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--reinit", "fc.*"], "--weights FILE, which is missing"),
-        (["--to", "torch", "--weights", "x.safetensors"], "PyTorch source holds no numbers"),
-        (["--to", "torch", "--external-data"], "--external-data is for ONNX files"),
+        (["--reinit", "fc.*"], "error[E0003]: `reinit` chooses among the tensors of `weights`"),
+        (["--to", "torch", "--weights", "x.safetensors"], "error[E0003]: PyTorch source stores no weights"),
+        (
+            ["--to", "torch", "--external-data"],
+            "error[E0003]: `passes`, `precision`, `value_info`, `free_sizes` and `external_data` apply",
+        ),
         (["--all-targets", "-o", "-"], "only one file fits standard output"),
-        (["--to", "tflite"], "is not one of"),
+        (["--to", "tflite"], "error[E0001]: `to` cannot be `tflite`; choose one of: onnx, torch, weights"),
         (["--weights", "missing.pth"], "error[E0607]"),
         (["-o", "missing/x.onnx"], "there is no directory `missing`"),
         (["-o", "."], "it names a directory"),
@@ -258,8 +261,8 @@ def test_the_options_of_a_drawing(here: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--style", "cubes"], "there are: graph"),
-        (["--level", "blocks"], "there are: network, block, layer"),
+        (["--style", "cubes"], "choose one of: graph"),
+        (["--level", "blocks"], "choose one of: network, block, layer"),
         (["--focus", "layer2.9"], "`layer2` has: layer2.0, layer2.1"),
         (["--unfold", "<b>"], "it has: "),
         (["--style", "article", "--format", "dot"], "its formats: svg"),
@@ -287,13 +290,12 @@ def test_an_output_that_cannot_be_written_stays_as_it_was(here: Path, monkeypatc
     assert made(here) == ["x.svg"]
 
 
-def test_without_an_engine_the_text_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_nothing_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archdsl.drawing.graph.engine.engines", list)
     result = run("diagram", "tiny.yaml", "-o", "x.pdf")
     assert result.exit_code == 2
-    assert "pip install graphviz-pure" in result.stderr
-    assert made(here) == ["x.dot"]
-    assert Path("x.dot").read_text().startswith("// drawn by archdsl")
+    assert "pip install graphviz-pure" in result.stderr and "--format dot" in result.stderr
+    assert made(here) == []
 
 
 # --- list ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,12 @@ from tests.support.places import CAT
 LENET = archdsl.load("lenet5")
 SPECLESS = str(Path(__file__).parent)
 """A folder without specs."""
+
+
+def _any(value: Any) -> Any:
+    """A value that a type checker would refuse."""
+    return value
+
 
 WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("load", lambda: archdsl.load("resnt50"), ["params", "resnt50"]),
@@ -97,6 +104,30 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("diff", lambda: _lenets().save("x", "jpg"), ["diff", "lenet5", "lenet5_1998", "--format", "jpg"]),  # type: ignore[arg-type]
     ("diff", lambda: _lenets().picture(level="all"), ["diff", "lenet5", "lenet5_1998", "--level", "all"]),  # type: ignore[arg-type]
     ("diff", lambda: _lenets().picture(theme="drak"), ["diff", "lenet5", "lenet5_1998", "--theme", "drak"]),  # type: ignore[arg-type]
+    ("compile", lambda: archdsl.load("lenet5").compile(target=_any("tflite")), ["compile", "lenet5", "--to", "tflite"]),
+    ("compile", lambda: archdsl.load("lenet5").compile(reinit=["a"]), ["compile", "lenet5", "--reinit", "a"]),
+    ("compile", lambda: archdsl.load("lenet5").compile(seed=-1), ["compile", "lenet5", "--seed", "-1"]),
+    ("compile", lambda: archdsl.load("lenet5").compile(precision="int8"), ["compile", "lenet5", "--precision", "int8"]),
+    ("compile", lambda: archdsl.load("lenet5").compile(calibrate="."), ["compile", "lenet5", "--calibrate", "."]),
+    ("compile", lambda: archdsl.load("lenet5").compile("no/x.onnx"), ["compile", "lenet5", "-o", "no/x.onnx"]),
+    (
+        "compile",
+        lambda: archdsl.load("lenet5").compile(target="torch", value_info=True),
+        ["compile", "lenet5", "--to", "torch", "--value-info"],
+    ),
+    ("passes", lambda: archdsl.load("lenet5").optimised(["nope"]), ["passes", "lenet5", "--disable", "nope"]),
+    ("passes", lambda: archdsl.load("lenet5").optimised(["nope"]), ["compile", "lenet5", "--disable", "nope"]),
+    ("diagram", lambda: archdsl.load("lenet5").diagram(theme=_any("drak")), ["diagram", "lenet5", "--theme", "drak"]),
+    ("diagram", lambda: archdsl.load("lenet5").diagram(style=_any("cube")), ["diagram", "lenet5", "--style", "cube"]),
+    ("diagram", lambda: archdsl.load("lenet5").diagram(level=_any("ops")), ["diagram", "lenet5", "--level", "ops"]),
+    ("diagram", lambda: archdsl.load("lenet5").diagram(focus="x"), ["diagram", "lenet5", "--focus", "x"]),
+    ("diagram", lambda: archdsl.load("lenet5").diagram(width_mm=1), ["diagram", "lenet5", "--width", "1"]),
+    (
+        "diagram",
+        lambda: archdsl.load("lenet5").save_diagram("x.dot", style="article"),
+        ["diagram", "lenet5", "--style", "article", "-o", "x.dot"],
+    ),
+    ("diagram", lambda: archdsl.load("lenet5").save_diagram("x.jpg"), ["diagram", "lenet5", "-o", "x.jpg"]),
 ]
 """Wrong arguments of a verb: a call from Python, and the command line that says the same."""
 

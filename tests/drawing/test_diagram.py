@@ -402,22 +402,24 @@ def test_an_unknown_path_says_what_there_is(view: View, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("asked", "expected_code", "expected"),
     [
-        ({"style": "graphh"}, "did you mean `graph`?"),
-        ({"view": View("blocks")}, "network, block, layer"),  # type: ignore[arg-type]
-        ({"style": "article", "format": "dot"}, "its formats: svg"),
-        ({"format": "x" * 20_000}, "is not drawn as xxx"),
+        ({"style": "graphh"}, "E0001", "did you mean `graph`?"),
+        ({"view": View("blocks")}, "E0001", "network, block, layer"),  # type: ignore[arg-type]
+        ({"format": "x" * 20_000}, "E0001", "`format` cannot be `xxx"),
+        ({"style": "article", "format": "dot"}, "E0714", "its formats: svg"),
     ],
 )
-def test_an_unknown_style_level_or_format_says_what_there_is(asked: dict[str, Any], expected: str) -> None:
+def test_an_unknown_style_level_or_format_says_what_there_is(
+    asked: dict[str, Any], expected_code: str, expected: str
+) -> None:
     code, said = refusal(lambda: diagram(archdsl.load("lenet5").graph, **asked))
-    assert code == "E0714"
+    assert code == expected_code
     assert expected in said
     assert len(said) < 500
 
 
 def test_a_png_has_an_end() -> None:
-    code, said = refusal(lambda: diagram(archdsl.load("resnet50").graph, "png", options=Options(dpi=9600)))
+    code, said = refusal(lambda: diagram(archdsl.load("resnet152").graph, "png", View("layer"), Options(dpi=1200)))
     assert code == "E0715"
     assert "--dpi" in said

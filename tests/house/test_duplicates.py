@@ -16,8 +16,8 @@ _WORD = re.compile(r"\w")
 
 
 def code_lines(text: str) -> list[tuple[int, str]]:
-    """The lines of code with their numbers: no blank lines, comments, docstrings, imports or lone punctuation; the
-    indentation and the comment behind a line do not count."""
+    """The lines of code with their numbers: no blank lines, comments, docstrings, imports, lone punctuation or
+    parameters on lines of their own; the indentation and the comment behind a line do not count."""
     passed_over = set(_documentation_and_imports(ast.parse(text)))
     lines = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -37,6 +37,8 @@ def _documentation_and_imports(tree: ast.Module) -> Iterator[int]:
         if text or isinstance(node, ast.Import | ast.ImportFrom):
             assert isinstance(node, ast.stmt) and node.end_lineno is not None
             yield from range(node.lineno, node.end_lineno + 1)
+        if isinstance(node, ast.FunctionDef):
+            yield from range(node.lineno + 1, node.body[0].lineno)  # parameters: two functions may take the same
 
 
 def copies(texts: Mapping[str, str], run: int = RUN) -> list[str]:

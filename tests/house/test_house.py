@@ -30,6 +30,7 @@ LAYERS = [
     ("report",),
     ("backends", "drawing"),
     ("runtime",),
+    ("compilation",),
     ("network",),
     ("verification", "differences", "timing", "prediction", "library", "frontends"),
     ("cli", "explain", "__init__", "__main__"),

@@ -16,6 +16,7 @@ from archdsl.backends.torch.naming import field_names
 from archdsl.backends.torch.program import ForwardStep, ModuleBlock, Program, program
 from archdsl.backends.torch.steps import Call, Expr, Module, Parameter, Run, Training, Value, Weight, values
 from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import unknown_choice
 from archdsl.graph import Graph
 from archdsl.shapes import format_shape
 
@@ -41,6 +42,7 @@ def _multiplied(first: Any, *others: Any) -> Any:
 
 
 _OPERATORS: Mapping[str, Callable[..., Any]] = {"+": _added, "*": _multiplied, "slice": _channels}
+DEVICES = ("cpu", "cuda", "cuda:1", "mps", "xpu", "meta")
 _SPACES = {"nn": nn, "F": F, "torch": torch}
 
 
@@ -259,6 +261,20 @@ def to_torch(
         tensors[key] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
     network.load_state_dict(tensors, strict=True, assign=True)
     return network.eval()
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device of this name. Raises E0001 for a name of no device, E0803 for one that torch cannot use here."""
+    try:
+        place = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise unknown_choice("device", device, DEVICES) from None
+    try:
+        torch.empty(0, device=place)
+    except Exception as problem:  # every kind, depending on the device
+        why = str(problem).strip().splitlines() or [type(problem).__name__]
+        raise error("E0803", f"torch cannot use the device `{place}`: {why[0][:200]}", status=2) from None
+    return place
 
 
 def _tensor(value: Any, dtype: torch.dtype, own: bool) -> Tensor:

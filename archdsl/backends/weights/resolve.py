@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-import numpy as np
-
-from archdsl.backends.weights import Array, TensorEntry, Weights, fit, initial, load, safetensors
-from archdsl.diagnostics import escape_control
+from archdsl.backends.weights import Weights, fit, initial, load, safetensors
+from archdsl.diagnostics import ArchError, escape_control
+from archdsl.diagnostics.arguments import check_type
 from archdsl.graph import Graph
 
+WeightsSource: TypeAlias = str | os.PathLike[str] | Mapping[str, object]
+"""A file (.safetensors, .pth), or arrays or torch tensors by name: a `state_dict()`."""
 
-def given(graph: Graph, source: Any, seed: int, reinit: Sequence[str]) -> Weights:
+
+def given(graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> Weights:
     """The graph's tensors: from a file, from arrays or torch tensors by name, or (None) started from `seed`.
 
-    `reinit` names tensors that start afresh whatever the source holds of them. Raises E06xx.
+    `reinit` names tensors that start afresh whatever the source holds of them. Raises E06xx; E0004 for a source of
+    another type.
     """
     if source is None:
         return initial(graph, seed)
-    if isinstance(source, (str, Path)):
+    check_type("weights", source, "a path, or arrays by name", str, os.PathLike, Mapping)
+    if isinstance(source, (str, os.PathLike)):
         source = _loaded(Path(source))
-    elif not isinstance(source, Weights):
-        source = _named(source)
     return fit(source, graph, reinit, seed)
+
+
+def strict_weights(weights: Weights) -> Weights:
+    """The weights. Raises W0606 as an error for tensors that are not finite, or all zero."""
+    if any(note.severity == "warning" for note in weights.notes):
+        raise ArchError(replace(n, severity="error") if n.severity == "warning" else n for n in weights.notes)
+    return weights
 
 
 def _loaded(path: Path) -> Weights:
@@ -36,16 +46,3 @@ def _loaded(path: Path) -> Weights:
         return found
     said = escape_control(noted[:100])
     return Weights(found.entries, lambda: f"{said} ({found.source})", found.notes)
-
-
-def _named(arrays: Mapping[str, Any]) -> Weights:
-    entries = {}
-    for key, value in arrays.items():
-        array: Array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        array = array.astype(np.int64 if array.dtype.kind in "iub" else np.float32, copy=False)
-        entries[key] = TensorEntry(array.shape, str(array.dtype), partial(_same, array))
-    return Weights(entries, "given")
-
-
-def _same(array: Array) -> Array:
-    return array

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics.arguments import check_type
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -75,17 +76,23 @@ class Weights(Mapping[str, Array]):
 
 
 def given(tensors: Mapping[str, Any], source: str = "given") -> Weights:
-    """Weights of arrays, or of torch tensors, that are in memory already: a `state_dict()`."""
+    """Weights of arrays, or of torch tensors, that are in memory already: a `state_dict()`.
+
+    Raises E0004 (status 2) for a value of another type, or a key that is no string.
+    """
     if isinstance(tensors, Weights):
         return tensors
-    return Weights({key: _entry(value) for key, value in tensors.items()}, source)
+    return Weights({key: _entry(key, value) for key, value in tensors.items()}, source)
 
 
-def _entry(value: Any) -> TensorEntry:
+def _entry(key: object, value: Any) -> TensorEntry:
+    check_type("weights", key, "tensors under their names", str)
     if hasattr(value, "detach"):
         real = value.is_floating_point()
         return TensorEntry(tuple(value.shape), "float32" if real else "int64", partial(_from_torch, value, real))
     array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        check_type(f"weights[{key!r:.60}]", value, "an array, or a torch tensor")
     dtype = "float32" if array.dtype.kind == "f" else "int64"
     return TensorEntry(array.shape, dtype, partial(array.astype, dtype, copy=False))
 

@@ -1,0 +1,93 @@
+"""The options of an ONNX file: which passes, which precision, which sizes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from archdsl.backends.onnx.types import DTYPES, Precision
+from archdsl.compilation.targets import TARGETS, TargetName, stores_weights
+from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.passes.optimise import PASSES, check_passes
+
+OnnxPrecision: TypeAlias = Precision | Literal["int8"]
+PRECISIONS: tuple[OnnxPrecision, ...] = (*DTYPES, "int8")
+AnyPath: TypeAlias = str | os.PathLike[str]
+Calibration: TypeAlias = AnyPath | Sequence[AnyPath]
+"""A folder of images, or the images themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxOptions:
+    """What `checked_options` accepts: combinations that an ONNX file can have."""
+
+    passes: tuple[str, ...] = tuple(PASSES)
+    precision: OnnxPrecision = "fp32"
+    images: tuple[Path, ...] = ()
+    """Those that int8 is calibrated on."""
+    value_info: bool = False
+    free_sizes: bool | None = None
+    external_data: bool | None = None
+
+
+def checked_options(
+    passes: Sequence[str] | None,
+    precision: OnnxPrecision,
+    calibrate: Calibration | None,
+    value_info: bool,
+    free_sizes: bool | None,
+    external_data: bool | None,
+) -> OnnxOptions:
+    """The options of an ONNX file. `passes` None: all.
+
+    Raises E0001 for an unknown precision or pass, E0003 for options that exclude each other, E0004 if `passes` is no
+    list of names, E0802 without ONNX Runtime and E0861 without images if the precision is int8.
+    """
+    check_choice("precision", precision, PRECISIONS)
+    if passes is not None:
+        check_passes(passes)
+    if calibrate is not None and precision != "int8":
+        raise conflict(f"`calibrate` applies to precision int8; it is {precision}", "set precision to int8")
+    if precision == "int8":
+        _check_int8(calibrate, value_info, external_data)
+    names = tuple(PASSES) if passes is None else tuple(name for name in PASSES if name in passes)
+    images = () if calibrate is None else _images(calibrate)
+    return OnnxOptions(names, precision, images, value_info, free_sizes, external_data)
+
+
+def _check_int8(calibrate: Calibration | None, value_info: bool, external_data: bool | None) -> None:
+    if calibrate is None:
+        raise error(
+            "E0861",
+            "precision int8 needs images to calibrate on",
+            status=2,
+            help="set `calibrate` to a folder of a few hundred images such as the network will see",
+        )
+    if external_data:
+        raise conflict("an int8 file stores its weights itself: `external_data` does not apply")
+    if value_info:
+        raise conflict("an int8 file has no shapes: `value_info` does not apply")
+
+
+def _images(calibrate: Calibration) -> tuple[Path, ...]:
+    from archdsl.runtime.quantise import calibration_images
+
+    return calibration_images(calibrate)
+
+
+def check_targets_have(targets: Sequence[TargetName], onnx: OnnxOptions, weights: bool) -> None:
+    """Raises E0003 for weights, or options of an ONNX file, where no target has a place for them."""
+    if weights and not stores_weights(targets):
+        raise conflict(
+            f"{TARGETS[targets[0]].about} stores no weights: `weights` does not apply",
+            f"targets that store weights: {', '.join(name for name in TARGETS if TARGETS[name].stores_weights)}",
+        )
+    if "onnx" not in targets and replace(onnx, external_data=onnx.external_data or None) != OnnxOptions():
+        raise conflict(
+            "`passes`, `precision`, `value_info`, `free_sizes` and `external_data` apply to the target onnx",
+            f"the target is {', '.join(targets)}",
+        )

@@ -1,0 +1,43 @@
+"""The targets of `compile`, and what writes each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from archdsl.diagnostics.arguments import check_choice
+
+TargetName: TypeAlias = Literal["onnx", "torch", "weights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A kind of file that a network is compiled to."""
+
+    suffix: str
+    """Of a file without another name."""
+    about: str
+    stores_weights: bool
+    writer: str
+    """`module:function`, loaded when the target is written: `(Compilation, Path) -> TargetFiles`."""
+
+
+TARGETS: Mapping[TargetName, Target] = {
+    "onnx": Target(".onnx", "an ONNX file", True, "archdsl.compilation.write:write_onnx"),
+    "torch": Target(".py", "PyTorch source", False, "archdsl.compilation.write:write_source"),
+    "weights": Target(".safetensors", "a safetensors file", True, "archdsl.compilation.write:write_weights"),
+}
+
+
+def checked_targets(names: str | Sequence[str]) -> tuple[TargetName, ...]:
+    """The targets of these names, each once. Raises E0001 for an unknown name, or for none."""
+    listed = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+    for name in listed or ((),):
+        check_choice("target", name, TARGETS)
+    return cast("tuple[TargetName, ...]", listed)
+
+
+def stores_weights(targets: Sequence[TargetName]) -> bool:
+    """Whether a file of these targets stores weights."""
+    return any(TARGETS[target].stores_weights for target in targets)

@@ -1,0 +1,254 @@
+"""Writes a network as the files of its targets: all of them, or none if one fails."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from archdsl.backends.onnx.write import WrittenModel, write
+from archdsl.backends.weights import Array, TensorEntry, Weights
+from archdsl.compilation.options import AnyPath, OnnxOptions, OnnxPrecision
+from archdsl.compilation.targets import TARGETS, TargetName
+from archdsl.diagnostics import Diagnostic
+from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.marks import has_mark
+from archdsl.graph import Graph
+from archdsl.progress import Progress, Watch
+
+if TYPE_CHECKING:
+    from archdsl.runtime.quantise import Difference
+
+
+class Compilable(Protocol):
+    """What a network offers to be compiled."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
+    @property
+    def classes(self) -> int | None: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def starts_at_random(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]: ...
+    def metadata(self) -> dict[str, str]: ...
+    def to_source(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel(WrittenModel):
+    """An ONNX file; `difference` is what int8 changes, None for any other precision."""
+
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFile(WrittenFile):
+    """One file of a compiled network."""
+
+    target: TargetName
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The files of a compiled network.
+
+    `weights` says where the weights come from, None if no file stores any; `random` that they were drawn at random.
+    `difference` is what int8 changes. `notes` are those of the network, of the weights and of the files.
+    """
+
+    name: str
+    fingerprint: str
+    files: tuple[CompiledFile, ...]
+    weights: str | None
+    random: bool
+    precision: OnnxPrecision
+    difference: Difference | None
+    notes: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """A network, its weights (None if no target stores them), and how its files are written."""
+
+    network: Compilable
+    weights: Weights | None
+    onnx: OnnxOptions
+    inputs: tuple[AnyPath, ...] = ()
+    """Files that are read, which no target may replace."""
+    force: bool = False
+    watch: Watch | None = None
+
+    def progress(self, work: str) -> Progress | None:
+        return None if self.watch is None else self.watch(work)
+
+    @property
+    def stored(self) -> Weights:
+        assert self.weights is not None, "a target that stores weights has them"
+        return self.weights
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFiles:
+    """What one target wrote."""
+
+    files: tuple[WrittenFile, ...]
+    notes: tuple[Diagnostic, ...] = ()
+    difference: Difference | None = None
+
+
+def compile_network(work: Compilation, paths: Mapping[TargetName, Path]) -> Compiled:
+    """Writes a file for each target. Files that this call created are removed if a later one fails.
+
+    Raises E07xx for a path that cannot be written, before anything is; E0603 to E0705 as the targets do.
+    """
+    for target, path in paths.items():
+        check_target(path, inputs=work.inputs, force=work.force, replaceable=has_mark(target))
+    fresh = [path for path in paths.values() if not os.path.lexists(path)]
+    written: dict[TargetName, TargetFiles] = {}
+    try:
+        for target, path in paths.items():
+            written[target] = _writer(target)(work, path)
+    except BaseException:
+        for file in (file for one in written.values() for file in one.files if one.files[0].path in fresh):
+            with suppress(OSError):
+                file.path.unlink()
+        raise
+    return _compiled(work, written)
+
+
+def _writer(target: TargetName) -> Callable[[Compilation, Path], TargetFiles]:
+    module, _, function = TARGETS[target].writer.partition(":")
+    writer: Callable[[Compilation, Path], TargetFiles] = getattr(import_module(module), function)
+    return writer
+
+
+def _compiled(work: Compilation, written: Mapping[TargetName, TargetFiles]) -> Compiled:
+    network, weights = work.network, work.weights
+    random = weights is not None and weights.source.startswith("random") and network.starts_at_random
+    source = None if weights is None else weights.source
+    if weights is not None and not random:
+        source = network.metadata().get("weights") or source
+    notes = [*network.notes, *(weights.notes if weights is not None else ())]
+    return Compiled(
+        network.name,
+        network.fingerprint,
+        tuple(CompiledFile(f.path, f.size, target) for target, one in written.items() for f in one.files),
+        source,
+        random,
+        work.onnx.precision,
+        next((one.difference for one in written.values() if one.difference is not None), None),
+        (*notes, *(note for one in written.values() for note in one.notes)),
+    )
+
+
+def paths_of(network: str, targets: Sequence[TargetName], output: AnyPath | None) -> dict[TargetName, Path]:
+    """The path of each target: `output` itself for one, NAME with the target's suffix in the folder `output` for
+    several; here without `output`."""
+    if output is not None and len(targets) == 1:
+        return {targets[0]: Path(output)}
+    return {target: Path(output or "") / f"{network}{TARGETS[target].suffix}" for target in targets}
+
+
+# --- one function for each target ------------------------------------------------------------------------
+
+
+def write_source(work: Compilation, path: Path) -> TargetFiles:
+    """PyTorch source. Raises E0701 to E0704 as `atomic_write`."""
+    with atomic_write(path, inputs=work.inputs, force=work.force, replaceable=has_mark("torch")) as file:
+        file.write(work.network.to_source().encode())
+    assert file.written is not None
+    return TargetFiles((file.written,))
+
+
+def write_weights(work: Compilation, path: Path) -> TargetFiles:
+    """A safetensors file. Raises E0701 to E0704 as `atomic_write`."""
+    from archdsl.backends.weights import save
+
+    weights = _watched(work.stored, work.progress(f"writing {path.name}"))
+    return TargetFiles((save(weights, path, work.network.metadata(), inputs=work.inputs, force=work.force),))
+
+
+def write_onnx(work: Compilation, path: Path) -> TargetFiles:
+    """An ONNX file, and that of its external data. Raises E0603, E0701 to E0705; for int8 E0804 to E0806."""
+    model = compile_onnx(work, path)
+    return TargetFiles((model, *([model.data] if model.data is not None else [])), model.notes, model.difference)
+
+
+def compile_onnx(work: Compilation, path: Path) -> CompiledModel:
+    """As `write_onnx`, with what there is to say of the file."""
+    if work.onnx.precision == "int8":
+        return _write_int8(work, path)
+    return _write_float(work, path, work.onnx.precision, work.progress(f"writing {path.name}"))
+
+
+def _write_float(
+    work: Compilation, path: Path, precision: OnnxPrecision, progress: Progress | None = None
+) -> CompiledModel:
+    from archdsl.backends.weights import folded
+    from archdsl.passes.optimise import optimise
+
+    assert precision != "int8"
+    network, options = work.network, work.onnx
+    graph = optimise(network.graph, options.passes)
+    meta = network.metadata()
+    if options.passes:
+        meta["passes"] = " ".join(options.passes)
+    model = write(
+        graph,
+        work.stored if graph is network.graph else folded(work.stored, graph),
+        path,
+        meta=meta,
+        precision=precision,
+        value_info=options.value_info,
+        free_sizes=network.classes is None if options.free_sizes is None else options.free_sizes,
+        external_data=options.external_data,
+        inputs=work.inputs,
+        force=work.force,
+        progress=progress,
+    )
+    return CompiledModel(model.path, model.size, model.data, model.notes)
+
+
+def _write_int8(work: Compilation, path: Path) -> CompiledModel:
+    """By way of a float32 file, which is deleted."""
+    from archdsl.runtime.quantise import quantise
+
+    check_target(path, inputs=work.inputs, force=work.force, replaceable=has_mark("onnx"))
+    with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+        single = replace(work, inputs=(), onnx=replace(work.onnx, external_data=False))
+        model = _write_float(single, Path(folder) / "single.onnx", "fp32")
+        progress = work.progress(f"calibrating on {len(work.onnx.images)} images")
+        quantised = quantise(
+            model.path, work.onnx.images, path, inputs=work.inputs, force=work.force, progress=progress
+        )
+    return CompiledModel(quantised.path, quantised.size, None, (*model.notes, *quantised.notes), quantised.difference)
+
+
+def _watched(weights: Weights, progress: Progress | None) -> Weights:
+    """The weights; `progress` is called as they are read."""
+    if progress is None:
+        return weights
+    read = 0
+
+    def make(entry: TensorEntry) -> Array:
+        nonlocal read
+        array = entry.make()
+        read += entry.nbytes
+        progress(read, weights.nbytes)
+        return array
+
+    entries = {key: TensorEntry(e.shape, e.dtype, partial(make, e)) for key, e in weights.entries.items()}
+    return Weights(entries, lambda: weights.source, weights.notes)

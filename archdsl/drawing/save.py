@@ -1,0 +1,71 @@
+"""A drawing of a network as a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics.arguments import check_choice
+from archdsl.drawing.diagram import FORMATS, check, diagram
+from archdsl.drawing.model.drawing import View
+from archdsl.drawing.request import Options
+from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.marks import has_mark, marked
+from archdsl.graph import Graph
+
+Format: TypeAlias = Literal["svg", "png", "pdf", "dot", "mmd", "tex", "html"]
+SUFFIXES = {f".{format}": format for format in FORMATS} | {
+    ".gv": "dot",
+    ".mermaid": "mmd",
+    ".tikz": "tex",
+    ".htm": "html",
+}
+"""Suffix of a file -> format."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDiagram(WrittenFile):
+    """A file with a drawing; `notes` hold N0719 if the drawing was simplified."""
+
+    format: str
+    notes: tuple[Diagnostic, ...]
+
+
+def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
+    """The format that is asked for, else that of the path's suffix, else SVG. Raises E0001 for an unknown one."""
+    suffix = "" if path is None else Path(path).suffix.lower()
+    if format is None and suffix:
+        check_choice("format", suffix[1:], (known[1:] for known in SUFFIXES))
+        return SUFFIXES[suffix]
+    return format or "svg"
+
+
+def save(
+    graph: Graph,
+    path: str | os.PathLike[str] | None,
+    format: str | None,
+    view: View,
+    options: Options,
+    style: str,
+    *,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    force: bool = False,
+) -> SavedDiagram:
+    """Draws the network and writes the drawing to `path`, by default NAME with the suffix of its format, here.
+
+    Raises what `diagram` raises; E0701 to E0704 for a path that cannot be written.
+    """
+    format = format_of(path, format)
+    check(style, format, view)
+    target, inputs = Path(path or f"{graph.name}.{format}"), tuple(inputs)
+    check_target(target, inputs=inputs, force=force, replaceable=has_mark("drawing"))
+    drawn = diagram(graph, format, view, options, style)
+    with atomic_write(target, inputs=inputs, force=force, replaceable=has_mark("drawing")) as file:
+        file.write(marked(drawn.data, format))
+    assert file.written is not None
+    notes = (Diagnostic("N0719", drawn.note, severity="note"),) if drawn.note else ()
+    return SavedDiagram(file.written.path, file.written.size, format, notes)

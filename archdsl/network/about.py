@@ -1,0 +1,31 @@
+"""What a spec states beside its network: the paper, and the labels of the classes."""
+
+from __future__ import annotations
+
+from archdsl.diagnostics import Diagnostic
+from archdsl.language.document import Document
+
+
+def paper_line(document: Document) -> str:
+    """Authors, title, year and identifier of the paper in one line; empty without a paper."""
+    paper = document.paper
+    if paper is None:
+        return ""
+    authors = paper.authors if isinstance(paper.authors, str) else ", ".join(paper.authors or ())
+    where = f"arXiv {paper.arxiv}" if paper.arxiv else f"doi {paper.doi}" if paper.doi else ""
+    return ", ".join(str(part) for part in (authors, paper.title, paper.year, where) if part)
+
+
+def label_note(document: Document, classes: int | None, own: bool = False) -> tuple[Diagnostic, ...]:
+    """N0903 if the spec's labels are left out because the output has another number of `classes` (None: no vector).
+
+    For the network as the spec itself has it (`own`) that is a mistake, and a warning: W0903.
+    """
+    labels = document.labels
+    if labels is None or len(labels) == classes:
+        return ()
+    width = "its output is no vector of classes" if classes is None else f"the output has {classes:,} values"
+    message = f"{len(labels):,} labels are left out: {width}"
+    help_ = "`labels: [...]` in your spec names its own classes, `labels: null` none" if own else ""
+    code = "W0903" if own else "N0903"
+    return (Diagnostic(code, message, document.labels_span, help=help_, severity="warning" if own else "note"),)

@@ -1,0 +1,483 @@
+"""A network as an object, from which every artefact is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics.arguments import check_names, check_range, conflict
+from archdsl.graph import Graph, Node
+from archdsl.language.document import Document
+from archdsl.language.expressions import Value, show
+from archdsl.network.about import label_note, paper_line
+from archdsl.shapes import concrete
+from archdsl.source import Map, Scalar, Seq, Tree
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from archdsl.analysis.count import Totals
+    from archdsl.backends.weights import Weights
+    from archdsl.backends.weights.resolve import WeightsSource
+    from archdsl.compilation.options import AnyPath, Calibration, OnnxPrecision
+    from archdsl.compilation.targets import TargetName
+    from archdsl.compilation.write import Compiled, CompiledModel
+    from archdsl.drawing.model.drawing import Level
+    from archdsl.drawing.request import Direction, Heat, Style, ThemeChoice
+    from archdsl.drawing.save import Format, SavedDiagram
+    from archdsl.progress import Progress, Watch
+    from archdsl.runtime.recipe import Recipe
+
+_UNFIT = "`preprocess: {mean: [...], std: [...]}` in your spec, a number for each channel; `preprocess: null` says nothing of images"
+
+Reading: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
+"""How the numbers of an output are to be read. `distances`: the least is the best (rbf); `map`: an image of
+neither 1 nor 3 channels."""
+
+MAX_SEED = 2**63 - 1
+
+
+class Network:
+    """A checked network. Immutable; everything is worked out when it is asked for.
+
+    `args` are the overrides that it was loaded with, `document` the spec, `graph` the network itself.
+    """
+
+    def __init__(self, document: Document, graph: Graph, args: Mapping[str, object]) -> None:
+        self.document = document
+        self.graph = graph
+        self.args = cast("dict[str, Tree | Value]", dict(args))
+
+    # --- what it is --------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes in the order they run, auxiliary heads last."""
+        return self.graph.nodes
+
+    @property
+    def input(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """The input's shape without the batch, `(3, 224, 224)`; of several inputs, by name."""
+        shapes = {self.graph.nodes[i].path: concrete(self.graph.nodes[i].shape) for i in self.graph.inputs}
+        return next(iter(shapes.values())) if len(shapes) == 1 else shapes
+
+    @property
+    def output(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """The output's shape without the batch; of several outputs, by name."""
+        shapes = {name: concrete(self.graph.nodes[i].shape) for name, i in self.graph.outputs.items()}
+        return next(iter(shapes.values())) if len(shapes) == 1 else shapes
+
+    @cached_property
+    def totals(self) -> Totals:
+        from archdsl.analysis.count import count
+
+        return count(self.graph)
+
+    @property
+    def params(self) -> int:
+        """Trained numbers, auxiliary heads not counted."""
+        return self.totals.params
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one sample at the default input size."""
+        return self.totals.macs
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: two for each multiply-accumulate."""
+        return self.totals.flops
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the graph itself: ops, fields, wiring and names; formatting and comments do not count."""
+        import hashlib
+        import json
+
+        digest = hashlib.sha256()
+        for node in self.graph.nodes:
+            row = [node.path, node.op.kind, node.op.explicit(), node.inputs, concrete(node.shape)]
+            digest.update(json.dumps(row, default=str).encode())
+        digest.update(json.dumps([dict(self.graph.outputs), {k: v.node for k, v in self.graph.aux.items()}]).encode())
+        return digest.hexdigest()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The spec's own file, where it has one."""
+        path = self.document.source.path
+        return () if path is None else (str(path),)
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """Notes of the graph, and N0903 if the spec's labels are left out."""
+        return (*self.graph.notes, *label_note(self.document, self.classes))
+
+    @cached_property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes, where they fit the output's width."""
+        labels = self.document.labels
+        return labels if labels is not None and len(labels) == self.classes else None
+
+    @property
+    def classes(self) -> int | None:
+        """The width of the (first) output where it is a vector."""
+        shape = concrete(self._output_node.shape)
+        return shape[0] if len(shape) == 1 or set(shape[1:]) == {1} else None
+
+    @property
+    def reading(self) -> Reading:
+        """How the (first) output is to be read, told by the op that makes it."""
+        node = self._output_node
+        if self.classes is None:
+            return "image" if concrete(node.shape)[0] in (1, 3) else "map"
+        while not node.op.stored and node.inputs:  # a flatten, or a dropout, changes no number
+            node = self.graph.nodes[node.inputs[0]]
+        return node.op.score
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How an image becomes its input; None where it has not just one for images. Raises E0806."""
+        from archdsl.diagnostics import error
+        from archdsl.runtime.recipe import Unfit, settle
+
+        shapes = [concrete(self.graph.nodes[i].shape) for i in self.graph.inputs]
+        images = [shape for shape in shapes if len(shape) == 3] if len(shapes) > 1 else shapes
+        if len(images) != 1:
+            return None
+        written = self.document.tree.get("preprocess")
+        free = self.reading == "image" and bool(self.graph.sizes) and not any(s.pinned for s in self.graph.sizes)
+        try:
+            return settle(self.document.preprocess, isinstance(written, Scalar), images[0], free)
+        except Unfit as problem:
+            if written is None:  # nothing was said of images: only `predict` minds
+                return None
+            raise error("E0806", f"the preprocessing does not fit: {problem}", written.span, help=_UNFIT) from None
+
+    @property
+    def starts_at_random(self) -> bool:
+        """Whether any number that inference uses is drawn at random when no weights are given."""
+        tensors = self.graph.tensors
+        return any(t.param.init.how in ("kaiming", "uniform") and not t.node.training for t in tensors)
+
+    @property
+    def _output_node(self) -> Node:
+        return self.graph.nodes[next(iter(self.graph.outputs.values()))]
+
+    # --- what is made of it ------------------------------------------------------------------------------
+
+    def weights(
+        self,
+        source: WeightsSource | None = None,
+        seed: int = 0,
+        reinit: Sequence[str] = (),
+        strict: bool = False,
+    ) -> Weights:
+        """Its tensors by name: initialised from `seed`, or those of `source`, fitted to it.
+
+        `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
+        names tensors (`fc.*`) that start afresh all the same. `strict` makes weights that are not finite, or all zero,
+        an error, W0606. Raises E06xx where they do not fit; E0002 for a seed outside 0 to 2^63 - 1, E0003 for `reinit`
+        without `source`, E0004 for a `source` or `reinit` of another type.
+        """
+        from archdsl.packages import require_package
+
+        require_package("numpy")
+        from archdsl.backends.weights.resolve import given, strict_weights
+
+        _check_start(source, seed, reinit)
+        values = given(self.graph, source, seed, reinit)
+        return strict_weights(values) if strict else values
+
+    def _fitted(self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool) -> Weights:
+        """As `weights`; `Weights` that fit already are not fitted again, which would repeat their notes."""
+        from archdsl.backends.weights import Weights
+        from archdsl.backends.weights.resolve import strict_weights
+
+        if not isinstance(source, Weights) or reinit:
+            return self.weights(source, seed, reinit, strict)
+        _check_start(source, seed, reinit)
+        return strict_weights(source) if strict else source
+
+    def to_torch(
+        self, weights: WeightsSource | None = None, seed: int = 0, device: str | torch.device | None = None
+    ) -> nn.Module:
+        """A PyTorch module in evaluation mode, whose state_dict keys are the node paths.
+
+        `weights` and `seed` as for `weights()`. The tensors of a file are not copied: they lie in it until they are
+        written to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and
+        nothing is allocated. Raises E06xx where the weights do not fit, E0801 where torch is not installed, E0803 for a
+        device that torch cannot use.
+        """
+        from archdsl.packages import install_command, require_package
+
+        require_package("torch", "E0801", f"{install_command('torch')}; `to_source` and `to_onnx` do not need it")
+        from archdsl.backends.torch.module import build, to_torch, usable_device
+
+        place = None if device is None else usable_device(device)
+        values = self.weights(weights, seed)
+        if weights is None and place is not None and place.type == "meta":
+            return build(self.graph)
+        module = to_torch(self.graph, values, own=weights is None or isinstance(weights, (str, os.PathLike)))
+        return module if place is None else module.to(place)
+
+    def to_source(self) -> str:
+        """A Python file that imports only torch and defines this network. Needs no torch."""
+        from archdsl.backends.torch import to_source
+
+        return to_source(self.graph, paper=paper_line(self.document), fingerprint=self.fingerprint)
+
+    def to_onnx(
+        self,
+        path: AnyPath,
+        weights: WeightsSource | None = None,
+        seed: int = 0,
+        *,
+        reinit: Sequence[str] = (),
+        strict: bool = False,
+        passes: Sequence[str] | None = None,
+        precision: OnnxPrecision = "fp32",
+        calibrate: Calibration | None = None,
+        value_info: bool = False,
+        free_sizes: bool | None = None,
+        external_data: bool | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> CompiledModel:
+        """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
+
+        `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
+        none every tensor lies there under its state_dict's name. `precision` may be `fp16`, `bf16`, or `int8`, which
+        needs images to `calibrate` on: a folder, or a list of paths. `value_info` adds the shape of every value, for
+        viewers. The batch is always free, height and width are as `free_sizes` says, by default for a network that
+        gives maps and not for one that gives classes: fixed they run faster. Weights lie in `<path>.data` beside it
+        from 2 GB on, or as `external_data` says. `weights`, `seed`, `reinit` and `strict` as for `weights()`.
+
+        Raises E06xx where the weights do not fit, E07xx where the file cannot be written, E0001 for an unknown
+        precision or pass, E0003 for options that exclude each other, E0802 to E0806 and E0861 for int8.
+        """
+        from archdsl.compilation.options import checked_options
+        from archdsl.compilation.write import Compilation, compile_onnx
+
+        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
+        values = self._fitted(weights, seed, reinit, strict)
+        return compile_onnx(
+            Compilation(self, values, options, self._read(weights), force, lambda _: progress), Path(path)
+        )
+
+    def compile(
+        self,
+        output: AnyPath | None = None,
+        target: TargetName | Sequence[TargetName] = "onnx",
+        *,
+        weights: WeightsSource | None = None,
+        seed: int = 0,
+        reinit: Sequence[str] = (),
+        strict: bool = False,
+        passes: Sequence[str] | None = None,
+        precision: OnnxPrecision = "fp32",
+        calibrate: Calibration | None = None,
+        value_info: bool = False,
+        free_sizes: bool | None = None,
+        external_data: bool | None = None,
+        force: bool = False,
+        progress: Watch | None = None,
+    ) -> Compiled:
+        """Writes the files of one or several targets, `onnx`, `torch` and `weights`, all of them or none.
+
+        `output` is the file, of several targets the folder; by default NAME with the target's suffix, here. `progress`
+        is called with the name of a piece of work, and returns None or what is called with its finished and whole
+        amount. The rest is as for `to_onnx`.
+
+        Raises what `to_onnx` raises; E0001 for an unknown target, E0003 for an option that no target has.
+        """
+        from archdsl.compilation.options import check_targets_have, checked_options
+        from archdsl.compilation.targets import checked_targets, stores_weights
+        from archdsl.compilation.write import Compilation, compile_network, paths_of
+
+        targets = checked_targets(target)
+        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
+        check_targets_have(targets, options, weights is not None)
+        _check_start(weights, seed, reinit)
+        self.recipe  # noqa: B018 - wrong preprocessing is an error before anything is written
+        values = self._fitted(weights, seed, reinit, strict) if stores_weights(targets) else None
+        work = Compilation(self, values, options, self._read(weights), force, progress)
+        return compile_network(work, paths_of(self.name, targets, output))
+
+    def _read(self, weights: WeightsSource | None) -> tuple[AnyPath, ...]:
+        """The files that it is made from, which no output may replace."""
+        return (*self.files, *([weights] if isinstance(weights, (str, os.PathLike)) else []))
+
+    def optimised(self, passes: Sequence[str] | None = None) -> Graph:
+        """The graph for inference, after `passes` (all, unless they are named).
+
+        Its tensors are those of `archdsl.backends.weights.folded(weights, graph)`. Raises E0001 for a name of no pass,
+        E0004 if `passes` is no list of names.
+        """
+        from archdsl.passes.optimise import PASSES, optimise
+
+        return optimise(self.graph, tuple(PASSES) if passes is None else passes)
+
+    def metadata(self) -> dict[str, str]:
+        """What travels with a compiled network: the spec, its name and hash, preprocessing, labels, paper, how to read
+        its output."""
+        import json
+
+        from archdsl.backends.spec.rewrite import short_text
+
+        meta = {
+            "name": self.name,
+            "spec_sha256": self.fingerprint,
+            "params": str(self.params),
+            "macs": str(self.macs),
+            "output": self.reading,
+            "spec": short_text(self.document, self.args),
+        }
+        if self.args:
+            meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})
+        if self.recipe is not None:
+            meta["preprocess"] = self.recipe.to_json()
+        if self.labels:
+            meta["labels"] = json.dumps(self.labels, ensure_ascii=False)
+        if self.document.paper is not None:
+            meta["paper"] = self.document.paper.model_dump_json(exclude_none=True)
+        if not any(t.param.trained for t in self.graph.tensors):
+            meta["weights"] = "fixed by the spec"
+        return meta
+
+    def diagram(
+        self,
+        level: Level = "block",
+        style: Style = "graph",
+        focus: str = "",
+        unfold: Sequence[str] = (),
+        *,
+        theme: ThemeChoice = "auto",
+        color: Heat = "kind",
+        shapes: bool = True,
+        title: str | None = None,
+        legend: bool = False,
+        direction: Direction = "TB",
+        width_mm: int | None = None,
+    ) -> str:
+        """The drawing as SVG text.
+
+        `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open. The others are
+        those of `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for a name that does not exist, E0002
+        for a width outside 20 to 2000, E0004 for an argument of another type.
+        """
+        from archdsl.drawing.diagram import diagram
+        from archdsl.drawing.model.drawing import View
+        from archdsl.drawing.request import Options
+
+        check_names("unfold", unfold)
+        view = View(level, focus, tuple(unfold))
+        options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
+        return diagram(self.graph, "svg", view, options, style).data.decode()
+
+    def page(
+        self,
+        level: Level = "block",
+        focus: str = "",
+        unfold: Sequence[str] = (),
+        *,
+        theme: ThemeChoice = "auto",
+        color: Heat = "kind",
+        shapes: bool = True,
+        title: str | None = None,
+        legend: bool = False,
+        direction: Direction = "TB",
+    ) -> str:
+        """The interactive page as HTML text, one file that works offline; the parameters, as in `diagram`, say how it
+        starts. Raises as `diagram` does."""
+        from archdsl.drawing.diagram import diagram
+        from archdsl.drawing.model.drawing import View
+        from archdsl.drawing.request import Options
+
+        check_names("unfold", unfold)
+        view, options = View(level, focus, tuple(unfold)), Options(theme, color, shapes, title, legend, direction)
+        return diagram(self.graph, "html", view, options).data.decode()
+
+    def save_diagram(
+        self,
+        path: AnyPath | None = None,
+        format: Format | None = None,
+        level: Level = "block",
+        style: Style = "graph",
+        focus: str = "",
+        unfold: Sequence[str] = (),
+        *,
+        theme: ThemeChoice = "auto",
+        color: Heat = "kind",
+        shapes: bool = True,
+        title: str | None = None,
+        legend: bool = False,
+        direction: Direction = "TB",
+        dpi: int = 144,
+        width_mm: int | None = None,
+        force: bool = False,
+    ) -> SavedDiagram:
+        """Writes the drawing as svg, png, pdf, dot, mmd, tex or html.
+
+        `path` is by default NAME with the format's suffix, here; `format` by default what the suffix of `path` says.
+        `dpi` are the pixels per inch of a PNG, from 10 to 1200. The rest is as for `diagram`. Raises as `diagram` does,
+        E0701 to E0704 where the file cannot be written, E0714 for a format that the style is not drawn in.
+        """
+        from archdsl.drawing.model.drawing import View
+        from archdsl.drawing.request import Options
+        from archdsl.drawing.save import save
+
+        check_names("unfold", unfold)
+        view = View(level, focus, tuple(unfold))
+        options = Options(theme, color, shapes, title, legend, direction, dpi, width_mm)
+        return save(self.graph, path, format, view, options, style, inputs=self.files, force=force)
+
+    def summary(self, depth: int = 1, batch: int = 1) -> str:
+        """The table of `archdsl params` as text: rows for `depth` levels of blocks, MACs of `batch` samples.
+
+        Raises E0002 for a depth outside 0 to 64, or a batch outside 1 to 2^31 - 1.
+        """
+        from archdsl.analysis.summary import summarize
+        from archdsl.report.table import params_table
+
+        check_range("depth", depth, 0, 64)
+        check_range("batch", batch, 1, 2**31 - 1)
+        return params_table(summarize(self.graph, depth, batch=batch))
+
+    # --- how it shows itself -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        args = "".join(f", {k}={v.span.text if isinstance(v, _TREES) else show(v)}" for k, v in self.args.items())
+        return f"<Network {self.name}{args}: {self.graph.input_spec}, {self.params:,} params, {self.macs:,} MACs>"
+
+    def _repr_mimebundle_(
+        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
+    ) -> dict[str, str]:
+        bundle = {"text/plain": repr(self)}
+        try:
+            bundle["image/svg+xml"] = self.diagram(theme="light")  # a notebook's own theme is not the system's
+        except Exception:  # a notebook must show the text even where nothing can draw
+            return bundle
+        return bundle
+
+
+_TREES = (Scalar, Seq, Map)
+
+
+def _jsonable(value: object) -> object:
+    return value.span.text if isinstance(value, _TREES) else value
+
+
+def _check_start(source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> None:
+    check_range("seed", seed, 0, MAX_SEED)
+    check_names("reinit", reinit)
+    if reinit and source is None:
+        raise conflict("`reinit` chooses among the tensors of `weights`, which are missing", "set `weights`")

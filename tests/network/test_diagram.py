@@ -1,0 +1,109 @@
+"""Drawings from Python: text, pages and files, and the errors of wrong arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import archdsl
+from archdsl.cli import main
+from archdsl.diagnostics import ArchError
+from archdsl.drawing.save import SUFFIXES
+from archdsl.network import Network
+
+TINY = "name: tiny\ninput: 3x8x8\nnet:\n  conv: 3x3 conv 4 bn relu\n  pool: gap\n  fc: fc 10\n"
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(TINY)
+    return archdsl.load("tiny.yaml")
+
+
+@pytest.mark.parametrize("suffix", list(SUFFIXES))
+def test_a_file_in_the_format_of_its_suffix(net: Network, suffix: str) -> None:
+    saved = net.save_diagram(f"python{suffix}")
+    assert (saved.format, saved.notes) == (SUFFIXES[suffix], ())
+    assert (saved.path, saved.size) == (Path(f"python{suffix}"), Path(f"python{suffix}").stat().st_size)
+    done = CliRunner().invoke(main, ["diagram", "tiny.yaml", "-o", f"command{suffix}"])
+    assert done.exit_code == 0, done.output
+    again = Path(f"command{suffix}").read_bytes()
+    assert again == saved.path.read_bytes() or suffix == ".pdf"  # the names of fonts in a PDF are random
+    assert len(again) == saved.size
+
+
+def test_the_default_is_an_svg_here(net: Network) -> None:
+    assert net.save_diagram().path == Path("tiny.svg")
+    assert net.save_diagram(format="dot").path == Path("tiny.dot")
+    assert net.save_diagram(format="tex", style="volumes").path == Path("tiny.tex")
+
+
+def test_every_option_changes_the_drawing() -> None:
+    net = archdsl.load("resnet18")
+    plain = net.diagram()
+    options: list[dict[str, Any]] = [
+        {"level": "layer"},
+        {"style": "volumes"},
+        {"focus": "layer2.0"},
+        {"unfold": ["*"]},
+        {"theme": "dark"},
+        {"color": "macs"},
+        {"shapes": False},
+        {"title": "Mine"},
+        {"legend": True},
+        {"direction": "LR"},
+        {"width_mm": 85},
+    ]
+    drawings = [net.diagram(**one) for one in options]
+    assert len({plain, *drawings}) == len(options) + 1
+
+
+def test_what_is_simplified_is_a_note(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archdsl.drawing.request import Diagram
+
+    monkeypatch.setattr("archdsl.drawing.save.diagram", lambda *args: Diagram(b"<svg/>", "drawn block by block"))
+    (note,) = net.save_diagram("x.svg").notes
+    assert (note.code, note.severity, note.message) == ("N0719", "note", "drawn block by block")
+    done = CliRunner().invoke(main, ["diagram", "tiny.yaml", "-o", "y.svg"])
+    assert "note[N0719]: drawn block by block" in done.stderr
+
+
+WRONG: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "theme": ("E0001", lambda net: net.diagram(theme="drak")),
+    "style": ("E0001", lambda net: net.diagram(style="cubes")),
+    "level": ("E0001", lambda net: net.diagram(level="blocks")),
+    "color": ("E0001", lambda net: net.diagram(color="mac")),
+    "direction": ("E0001", lambda net: net.diagram(direction="lr")),
+    "format": ("E0001", lambda net: net.save_diagram("x.svg", format="jpeg")),
+    "suffix": ("E0001", lambda net: net.save_diagram("x.jpeg")),
+    "format of the style": ("E0714", lambda net: net.save_diagram("x.dot", style="article")),
+    "page": ("E0001", lambda net: net.page(theme="drak")),
+    "level of a page": ("E0001", lambda net: net.page(level="blocks")),
+    "unfold of a page": ("E0004", lambda net: net.page(unfold="pool")),
+    "focus": ("E0713", lambda net: net.diagram(focus="nowhere")),
+    "focus of a list": ("E0004", lambda net: net.diagram(focus=["conv"])),
+    "unfold": ("E0713", lambda net: net.diagram(unfold=["nowhere"])),
+    "one unfold": ("E0004", lambda net: net.diagram(unfold="conv")),
+    "title": ("E0004", lambda net: net.diagram(title=7)),
+    "shapes": ("E0004", lambda net: net.diagram(shapes="no")),
+    "legend": ("E0004", lambda net: net.diagram(legend="no")),
+    "dpi": ("E0002", lambda net: net.save_diagram("x.png", dpi=5)),
+    "width": ("E0002", lambda net: net.diagram(width_mm=5)),
+    "width of a fraction": ("E0002", lambda net: net.diagram(width_mm=85.5)),
+    "folder": ("E0701", lambda net: net.save_diagram("missing/x.svg")),
+    "spec": ("E0702", lambda net: net.save_diagram("tiny.yaml", "svg", force=True)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arguments_have_a_code_and_write_nothing(case: str, net: Network) -> None:
+    code, call = WRONG[case]
+    with pytest.raises(ArchError) as caught:
+        call(net)
+    assert (caught.value.diagnostics[0].code, caught.value.status) == (code, 2)
+    assert [p.name for p in Path().iterdir()] == ["tiny.yaml"]
