@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import os
-import pty
-import subprocess
 import sys
 from itertools import combinations
 from math import isclose
@@ -26,6 +24,7 @@ from archdsl.drawing.chart.names import Ball, Place, place
 from archdsl.library.catalog import CatalogEntry, catalog
 from archdsl.library.columns import COLUMNS, COMPARED, LISTED, ordered
 from archdsl.packages import install_command
+from tests.support.terminal import on_a_terminal
 
 SVG = "{http://www.w3.org/2000/svg}"
 TINY = "name: tiny\ninput: 3x8x8\nnet: {conv: 3x3 conv 4 bn relu, pool: gap, fc: fc 10}\n"
@@ -134,21 +133,8 @@ def test_nothing_is_still_json_and_csv() -> None:
 
 def on_terminal(columns: int, *args: str) -> list[str]:
     """The lines that a command prints on a terminal so wide."""
-    primary, secondary = pty.openpty()
     env = {**os.environ, "COLUMNS": str(columns), "LINES": "40", "NO_COLOR": "1", "TERM": "xterm"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "archdsl", *args], stdout=secondary, stderr=subprocess.DEVNULL, env=env
-    ) as process:
-        os.close(secondary)
-        data = b""
-        try:
-            while chunk := os.read(primary, 65536):
-                data += chunk
-        except OSError:  # the other end was closed
-            pass
-        assert process.wait(60) == 0
-    os.close(primary)
-    return data.decode().replace("\r", "").splitlines()
+    return on_a_terminal(args, env).replace("\r", "").splitlines()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")

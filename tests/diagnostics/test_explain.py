@@ -159,7 +159,7 @@ def test_headings_in_the_docs_are_no_comments_of_specs() -> None:
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "archdsl", "explain", *args], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "archdsl", "explain", *args], capture_output=True, text=True, check=False, timeout=60
     )
 
 

@@ -288,6 +288,7 @@ def git(folder: Path, *args: str) -> str:
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     return done.stdout
 

@@ -54,7 +54,8 @@ def test_dead_at_every_step(kind: str, tmp_path: Path) -> None:
     for step in range(MOST_STEPS):
         folder = tmp_path / f"{step}"
         shutil.copytree(old, folder)
-        done = subprocess.run([sys.executable, "-c", DYING, f"{step}", *command], cwd=folder, capture_output=True)
+        dying = [sys.executable, "-c", DYING, f"{step}", *command]
+        done = subprocess.run(dying, cwd=folder, capture_output=True, timeout=120)
         assert done.returncode in (0, 77), done.stderr.decode()
         state = judge(folder, old, new, KINDS[kind])
         assert state in (("new",) if done.returncode == 0 else ("old", "new")), f"step {step}: {state}"

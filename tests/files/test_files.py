@@ -158,7 +158,7 @@ def test_a_private_file_stays_private(tmp_path: Path) -> None:
 
 def test_only_what_the_dead_left_is_swept(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
+    child.wait(60)
     gone = f".archdsl-{child.pid}-0123456789ab"
     kept = [f".archdsl-{os.getpid()}-0123456789ab", ".archdsl-1-0123456789ab", ".archdsl-7-x", ".archdsl-notes", "a"]
     for name in (gone, *kept):
@@ -185,7 +185,7 @@ def test_killed_while_writing(tmp_path: Path) -> None:
         child = subprocess.Popen([sys.executable, "-c", WRITER, str(target)])
         time.sleep(wait)
         os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        child.wait(60)
         if target.exists():
             content = target.read_bytes()
             assert len(content) == whole

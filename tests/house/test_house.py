@@ -147,7 +147,7 @@ def test_no_python_is_ever_taken_from_a_spec(path: Path) -> None:
 
 def loaded_by(code: str) -> set[str]:
     script = f"{code}\nimport sys; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     return set(done.stdout.splitlines()[-1].split())
 
 

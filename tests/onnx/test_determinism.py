@@ -45,7 +45,7 @@ def made(texts: str, hash_seed: int) -> list[str]:
     root = str(ROOT)
     env = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": root}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], input=texts, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", SCRIPT], input=texts, env=env, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()

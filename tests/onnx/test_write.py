@@ -119,7 +119,7 @@ def test_a_file_is_written_without_the_onnx_package(tmp_path: Path) -> None:
     """It takes a fifth of the time that a small network's file takes."""
     code = "import sys; sys.modules['onnx'] = None; from archdsl.cli import main; main()"
     command = [sys.executable, "-c", code, "compile", "lenet5", "-o", "m.onnx"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     onnx.checker.check_model(str(tmp_path / "m.onnx"), full_check=True)
 
@@ -486,7 +486,8 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
 
 def test_planning_needs_no_heavy_library() -> None:
     text = "import sys, archdsl.backends.onnx.plan; print(sorted({'onnx', 'torch', 'numpy', 'onnxruntime'} & {*sys.modules}))"
-    assert subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout == "[]\n"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
 
 
 MEMORY = """
@@ -514,6 +515,7 @@ def test_memory_stays_below_two_copies(tmp_path: Path, external: str) -> None:
         check=True,
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
     )
     assert int(result.stdout) * 1024 < 1.15 * 5 * 4096 * 4096 * 4
 

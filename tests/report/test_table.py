@@ -174,7 +174,7 @@ def test_a_table_needs_neither_rich_nor_graphviz() -> None:
         "import archdsl, sys; archdsl.load('vgg16').summary(); "
         "print(*sorted({'rich', 'graphviz', 'numpy', 'torch', 'onnx'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
 
 

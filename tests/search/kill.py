@@ -112,7 +112,7 @@ def run(folder: Path, command: Sequence[str]) -> float:
     """Runs a command to its end, and returns the seconds that it took."""
     begin = time.perf_counter()
     process = start(folder, command)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=300)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {said.decode(errors='replace')[-2000:]}")
     return time.perf_counter() - begin
@@ -129,7 +129,7 @@ def _killed(folder: Path, kind: Kind, took: float, rng: random.Random, begun: bo
     else:
         time.sleep(rng.uniform(0, 1.1 * took))
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=300)
 
 
 def judge(folder: Path, old: Path, new: Path, kind: Kind) -> str:

@@ -224,4 +224,4 @@ def test_a_compiled_model_is_not_changed(arguments: dict[str, object]) -> None:
 def test_pytorch_is_not_loaded_in_a_timed_process() -> None:
     """It would count as memory of the process, and leave it another allocator."""
     code = "import archdsl.timing.worker, archdsl.timing.contestants, sys; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -64,6 +64,9 @@ def test_a_plain_run_is_not_recorded(tmp_path: Path) -> None:
 def test_the_check_script_runs(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "gpu" / "check.py"
     done = subprocess.run(
-        [sys.executable, str(script), "lenet5", "--batch", "1", "--seconds", "0.2"], capture_output=True, text=True
+        [sys.executable, str(script), "lenet5", "--batch", "1", "--seconds", "0.2"],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr

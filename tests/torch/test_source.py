@@ -311,7 +311,8 @@ def test_the_header_tells_what_it_is() -> None:
 def test_needs_only_torch(tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     file.write_text(to_source(graph_of("net: {a: 3x3 conv 8 bn relu, gap: gap, fc: fc 3}")), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-I", str(file)], capture_output=True, text=True, check=True, cwd=tmp_path)
+    command = [sys.executable, "-I", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=120)
     assert "output: (2, 3)" in done.stdout
     assert "parameters: 619" in done.stdout
     imported = {n.split(".")[0] for node in ast.walk(ast.parse(file.read_text())) for n in _imports(node)}
@@ -326,7 +327,7 @@ def _imports(node: ast.AST) -> list[str]:
 
 def test_printing_loads_no_torch() -> None:
     code = "import archdsl, sys; archdsl.load('perceptron').to_source(); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
@@ -341,6 +342,7 @@ def test_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert formatted.returncode == 0, formatted.stdout
     checked = subprocess.run(
@@ -348,6 +350,7 @@ def test_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert checked.returncode == 0, checked.stdout
 
