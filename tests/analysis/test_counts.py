@@ -9,7 +9,7 @@ import pytest
 import archdsl
 from archdsl.analysis.count import count, count_nodes, flops
 from archdsl.analysis.memory import live_values, peak_memory, storages
-from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
+from archdsl.analysis.receptive_field import ReceptiveField, feature_field, receptive_fields
 from archdsl.graph import Graph
 from archdsl.ops import (
     Add,
@@ -177,6 +177,25 @@ def test_training_nodes_need_no_memory() -> None:
 
 
 # --- receptive field -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("alexnet", 195),
+        ("vgg16", 212),
+        ("resnet50_v1", 483),
+        ("resnet101_v1", 1027),
+        ("resnet152_v1", 1507),
+        ("inception_v3", 1311),
+        ("inception_v4", 2071),
+        ("inception_resnet_v2", 3039),
+        ("mobilenet_v1", 315),
+    ],
+)
+def test_receptive_fields_as_published(name: str, pixels: int) -> None:
+    """Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", table 1."""
+    assert feature_field(archdsl.load(name).graph) == (pixels, pixels)
 
 
 def test_receptive_field_of_a_chain() -> None:

@@ -7,22 +7,16 @@ import io
 import json
 import os
 import sys
-from itertools import combinations
-from math import isclose
 from pathlib import Path
-from random import Random
 from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
 
 import archdsl
-from archdsl.analysis.receptive_field import feature_field
 from archdsl.cli import main
-from archdsl.drawing.chart.chart import COLORS, OTHERS, ChartPoint, chart, family_colors, reference_sizes
-from archdsl.drawing.chart.names import Ball, Place, place
-from archdsl.library.catalog import CatalogEntry, catalog
-from archdsl.library.columns import COLUMNS, COMPARED, LISTED, ordered
+from archdsl.library.catalog import catalog
+from archdsl.library.columns import COMPARED, LISTED, ordered
 from archdsl.packages import install_command
 from tests.support.terminal import on_a_terminal
 
@@ -207,20 +201,13 @@ def test_what_is_wrong_in_any_is_told_and_nothing_is_written(here: Path) -> None
 # --- the chart -------------------------------------------------------------------------------------------
 
 
-def points() -> list[ChartPoint]:
-    return [
-        ChartPoint(e.name, e.family, e.macs, e.params, e.top1)
-        for e in catalog()
-        if e.top1 is not None and e.classes == 1000
-    ]
-
-
 def test_a_chart_of_the_library(here: Path) -> None:
     result = run("compare", "*", "--plot", "all.svg")
     assert result.exit_code == 0
     text = Path("all.svg").read_text(encoding="utf-8")
     words = {e.text for e in ElementTree.fromstring(text).iter(f"{SVG}text")}
-    assert {p.name for p in points()} <= words, "every name is there, as text"
+    drawn = {e.name for e in catalog() if e.top1 is not None and e.classes == 1000}
+    assert drawn <= words, "every name is there, as text"
     assert words >= {"family", "parameters"}
     titles = [e.text or "" for e in ElementTree.fromstring(text).iter(f"{SVG}title")]
     assert "xception: top-1 79.0 %, 8.357 GMACs, 22.86 Mparams" in titles
@@ -272,79 +259,6 @@ def test_no_chart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert "E0851" in missing.stderr and install_command("plot") in missing.stderr
     assert not Path("x.svg").exists()
-
-
-def box(ball: Ball, at: Place) -> tuple[float, float, float, float]:
-    return at.x - ball.width / 2, at.y - ball.height / 2, at.x + ball.width / 2, at.y + ball.height / 2
-
-
-@pytest.mark.parametrize("count", [1, 5, 20, 60])
-def test_names_do_not_overlap(count: int) -> None:
-    random = Random(count)
-    balls = [
-        Ball(random.uniform(30, 700), random.uniform(30, 500), random.uniform(1, 24), random.uniform(20, 90), 8)
-        for _ in range(count)
-    ]
-    places = place(balls, 730, 530)
-    boxes = [box(ball, at) for ball, at in zip(balls, places, strict=True) if at is not None]
-    assert len(boxes) == count
-    for a, b in combinations(boxes, 2):
-        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-    for left, bottom, right, top in boxes:
-        assert left >= 0 and bottom >= 0 and right <= 730 and top <= 530
-
-
-def test_balls_lie_where_they_should_and_their_area_is_the_parameters() -> None:
-    from archdsl.drawing.chart.chart import _figure
-
-    chosen = points()[:20]
-    axes = _figure(chosen, ()).axes[0]
-    lines = {line.get_gid(): line for line in axes.lines if line.get_gid()}
-    areas = [float(lines[f"ball-{n}"].get_markersize()) ** 2 / p.params for n, p in enumerate(chosen)]
-    assert all(isclose(area, areas[0], rel_tol=1e-9) for area in areas)
-    for n, p in enumerate(chosen):
-        assert lines[f"ball-{n}"].get_xydata().tolist() == [[p.macs / 1e9, p.top1]]
-
-
-def test_colors() -> None:
-    found = family_colors(points())
-    assert len(set(COLORS)) == len(COLORS) == 7 and OTHERS not in COLORS
-    assert sorted(c for c in found.values() if c != OTHERS) == sorted(COLORS)
-    assert reference_sizes(138_357_544) == (100_000_000, 20_000_000, 5_000_000)
-
-
-def test_words_are_not_markup() -> None:
-    data = chart([ChartPoint("a$b$<&>", "f_1", 1, 1, 50.0)], "svg", ["x < $y$"]).decode()
-    words = {e.text for e in ElementTree.fromstring(data).iter(f"{SVG}text")}
-    assert words >= {"a$b$<&>", "f_1", "x < $y$"}
-
-
-# --- the receptive field ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "pixels"),
-    [
-        ("alexnet", 195),
-        ("vgg16", 212),
-        ("resnet50_v1", 483),
-        ("resnet101_v1", 1027),
-        ("resnet152_v1", 1507),
-        ("inception_v3", 1311),
-        ("inception_v4", 2071),
-        ("inception_resnet_v2", 3039),
-        ("mobilenet_v1", 315),
-    ],
-)
-def test_receptive_fields_as_published(name: str, pixels: int) -> None:
-    """Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", table 1."""
-    assert feature_field(archdsl.load(name).graph) == (pixels, pixels)
-
-
-def test_columns_are_known() -> None:
-    assert {*LISTED, *COMPARED} <= set(COLUMNS)
-    entry: CatalogEntry = catalog()[0]
-    assert all(isinstance(COLUMNS[name].cell(entry), str) for name in COLUMNS)
 
 
 # --- families --------------------------------------------------------------------------------------------

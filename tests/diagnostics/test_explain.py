@@ -1,4 +1,7 @@
-"""The pages of `archdsl explain`: each code has one, each example gives just the error that it is said to give."""
+"""The pages of `archdsl explain`: each code has one, each example gives just the error that it is said to give.
+
+Tests `diagnostics/status.py`.
+"""
 
 from __future__ import annotations
 

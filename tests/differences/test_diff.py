@@ -1,4 +1,7 @@
-"""`archdsl diff`: what is told of two networks, by people and programs, and to git."""
+"""`archdsl diff`: what is told of two networks, by people and programs, and to git.
+
+Tests `differences/align.py`, `differences/git.py`, `differences/report.py` and `differences/settings.py`.
+"""
 
 from __future__ import annotations
 

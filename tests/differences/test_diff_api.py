@@ -1,4 +1,7 @@
-"""`archdsl.diff` from Python: typed results, every format, and wrong arguments with their codes."""
+"""`archdsl.diff` from Python: typed results, every format, and wrong arguments with their codes.
+
+Tests `differences/page.py` and `differences/picture.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The figures of articles: what they show is read back from the SVG."""
+"""The figures of articles: what they show is read back from the SVG.
+
+Tests `drawing/article/__init__.py`, `drawing/article/blocks.py`, `drawing/article/convolution.py`,
+`drawing/article/dense.py`, `drawing/article/figure.py` and `drawing/article/perceptron.py`.
+"""
 
 from __future__ import annotations
 

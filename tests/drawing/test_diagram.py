@@ -1,4 +1,8 @@
-"""Drawings: what is in them, that nothing a spec names can break out of its label, and that they are drawn in time."""
+"""Drawings: what is in them, that nothing a spec names can break out of its label, and that they are drawn in time.
+
+Tests `drawing/heat.py`, `drawing/graph/labels.py`, `drawing/graph/legend.py`, `drawing/model/arrows.py`,
+`drawing/model/boxes.py`, `drawing/model/focus.py`, `drawing/model/heading.py` and `drawing/model/stages.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The interactive page: what its data says, that nothing can break out of it, and how it behaves in a real browser."""
+"""The interactive page: what its data says, that nothing can break out of it, and how it behaves in a real browser.
+
+Tests `drawing/page/origins.py`.
+"""
 
 from __future__ import annotations
 

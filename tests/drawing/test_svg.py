@@ -1,4 +1,7 @@
-"""Drawings read back from their SVG, and held against the graph by code that knows nothing of how they are made."""
+"""Drawings read back from their SVG, and held against the graph by code that knows nothing of how they are made.
+
+Tests `drawing/graph/places.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Volumes: what is drawn is read back from the SVG and held against the graph."""
+"""Volumes: what is drawn is read back from the SVG and held against the graph.
+
+Tests `drawing/volumes/layout.py`, `drawing/volumes/levels.py`, `drawing/volumes/paint.py`,
+`drawing/volumes/routes.py`, `drawing/volumes/scene.py` and `drawing/volumes/words.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`again`: a node that runs with an earlier node's tensors, through every stage, and PolyNet, which needs it."""
+"""`again`: a node that runs with an earlier node's tensors, through every stage, and PolyNet, which needs it.
+
+Tests `elaborate/again.py`, `elaborate/build.py`, `ops/again.py`, `graph.py` and `graph_recipes.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What composites, references, repeats and sizes mean."""
+"""What composites, references, repeats and sizes mean.
+
+Tests `elaborate/__init__.py`, `elaborate/walk.py`, `elaborate/make.py`, `elaborate/op_nodes.py`,
+`elaborate/composites.py`, `elaborate/calls.py`, `elaborate/references.py`, `elaborate/repeat.py`, `elaborate/bound.py`
+and `elaborate/rules.py`.
+"""
 
 from __future__ import annotations
 

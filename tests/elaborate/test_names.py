@@ -1,4 +1,7 @@
-"""The rules on names: a checkpoint's keys are part of the language."""
+"""The rules on names: a checkpoint's keys are part of the language.
+
+Tests `elaborate/place.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Expressions: what they come to, what they refuse and where, and that no text can do harm."""
+"""Expressions: what they come to, what they refuse and where, and that no text can do harm.
+
+Tests `language/expressions/parser.py`, `language/expressions/tokens.py` and `language/expressions/values.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`archdsl fmt`: one layout, short strings, comments kept, and never another meaning."""
+"""`archdsl fmt`: one layout, short strings, comments kept, and never another meaning.
+
+Tests `language/format/visit.py`, `language/format/yaml_reader.py` and `backends/spec/format_files.py`.
+"""
 
 from __future__ import annotations
 

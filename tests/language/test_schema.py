@@ -1,4 +1,7 @@
-"""The JSON Schema: right specs validate, wrong ones fail where the mistake is, and the committed copy is current."""
+"""The JSON Schema: right specs validate, wrong ones fail where the mistake is, and the committed copy is current.
+
+Tests `language/forms.py`, `language/schema/sections.py` and `language/schema/values.py`.
+"""
 
 from __future__ import annotations
 

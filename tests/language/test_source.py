@@ -1,4 +1,7 @@
-"""The YAML layer: what a scalar means, where everything stands, and that no text can do harm."""
+"""The YAML layer: what a scalar means, where everything stands, and that no text can do harm.
+
+Tests `source/faults.py`, `source/files.py`, `source/syntax.py`, `source/tree.py` and `source/values.py`.
+"""
 
 from __future__ import annotations
 
