@@ -51,7 +51,7 @@ def _with_aux(name: str) -> Callable[[], str]:
 
 
 def _op(name: str, kind: str) -> Callable[[], str]:
-    return lambda: str(sum(node.op.kind == kind and not node.training for node in net(name).nodes))
+    return lambda: str(sum(node.op.name == kind and not node.training for node in net(name).nodes))
 
 
 def _of(size: str, nodes: str, word: str = "") -> Callable[[], str]:
@@ -60,7 +60,7 @@ def _of(size: str, nodes: str, word: str = "") -> Callable[[], str]:
 
 
 def _kernels(name: str) -> str:
-    sizes = {node.op.kernel for node in net(name).nodes if node.op.kind == "conv"}
+    sizes = {node.op.kernel for node in net(name).nodes if node.op.name == "conv"}
     return ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
 
 

@@ -13,7 +13,7 @@ from archdsl import explain
 from archdsl.backends.onnx.plan import plan
 from archdsl.backends.torch.lower import lower
 from archdsl.graph import Node
-from archdsl.ops import KINDS, Op
+from archdsl.ops import OPS_BY_NAME, Op
 from archdsl.ops.base import MAX_SIZE, Example, Pair
 from archdsl.ops.conv import Numbers
 from archdsl.shapes import format_shape
@@ -34,9 +34,9 @@ adds are not counted.
 
 
 def ops_page() -> str:
-    """The whole page: a section for each file of `archdsl/ops`, in the order of `KINDS`."""
+    """The whole page: a section for each file of `archdsl/ops`, in the order of `OPS_BY_NAME`."""
     families: dict[str, list[type[Op]]] = {}
-    for op in KINDS.values():
+    for op in OPS_BY_NAME.values():
         families.setdefault(op.__module__, []).append(op)
     parts = [HEAD, _contents(families)]
     for module, kinds in families.items():
@@ -48,7 +48,7 @@ def ops_page() -> str:
 def _contents(families: dict[str, list[type[Op]]]) -> str:
     rows = ["| family | kinds |", "|---|---|"]
     for module, kinds in families.items():
-        rows.append(f"| {_family(module)} | {' '.join(f'[`{op.kind}`](#{op.kind})' for op in kinds)} |")
+        rows.append(f"| {_family(module)} | {' '.join(f'[`{op.name}`](#{op.name})' for op in kinds)} |")
     return "\n".join(rows)
 
 
@@ -64,7 +64,7 @@ def _section(op: type[Op]) -> str:
     text, _, facts = re.sub(r"\n[ ]+(?=\S)", lambda m: "\n" if len(m[0]) <= 5 else " ", op.__doc__ or "").partition(
         "\n\n"
     )
-    lines = [f"### {op.kind}", "", " ".join(text.replace("``", "`").split()), ""]
+    lines = [f"### {op.name}", "", " ".join(text.replace("``", "`").split()), ""]
     for fact in facts.strip().splitlines():
         name, _, rest = fact.partition(": ")
         if rest in ("none.", "0."):
@@ -114,7 +114,7 @@ def _fields(op: type[Op]) -> Iterator[str]:
 
 def example_of(kind: str) -> Example:
     """The kind's example, its node written out."""
-    example = KINDS[kind].example
+    example = OPS_BY_NAME[kind].example
     return example._replace(text=example.text or kind)
 
 
@@ -126,7 +126,7 @@ def example_spec(kind: str) -> str:
 
 def _shown(op: type[Op]) -> str:
     """What the example makes of its input, what that costs, and what it becomes."""
-    graph = archdsl.loads(example_spec(op.kind)).graph
+    graph = archdsl.loads(example_spec(op.name)).graph
     node = graph.by_path.get("y") or graph.by_path["y.0"]
     first = graph.nodes[node.inputs[0]]
     arrives = " and ".join(map(format_shape, first.in_shapes if first.path.startswith("y/") else node.in_shapes))
@@ -135,9 +135,9 @@ def _shown(op: type[Op]) -> str:
     costs = [f"{params:,} numbers stored" if params else "", f"{node.macs:,} MACs" if node.macs else ""]
     known = "; ".join(filter(None, costs))
     onnx = [n.op_type for n in plan(graph).nodes if n.name == node.path or n.name.startswith(f"{node.path}/")]
-    onnx = [kind for kind in onnx if kind != "Flatten" or node.op.kind == "flatten"]
+    onnx = [kind for kind in onnx if kind != "Flatten" or node.op.name == "flatten"]
     into = f"`{'`, `'.join(dict.fromkeys(onnx))}`" if onnx else "nothing"
-    text = f"`{example_of(op.kind).text}`: {arrives} -> {gives}{f' ({known})' if known else ''}."
+    text = f"`{example_of(op.name).text}`: {arrives} -> {gives}{f' ({known})' if known else ''}."
     return f"{text} In PyTorch {_torch(node)}, in ONNX {into}."
 
 

@@ -14,7 +14,7 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import GRAPH_OPS, Weighted
 from archdsl.shapes import numel
 
-*_KINDS, _LAST = (op.kind for op in GRAPH_OPS if issubclass(op, Weighted))
+*_KINDS, _LAST = (op.name for op in GRAPH_OPS if issubclass(op, Weighted))
 CONVENTION = (
     f"one sample at inference, fp32; MACs of {', '.join(_KINDS)} and {_LAST}, bias adds not counted; "
     "FLOPs = 2 * MACs; auxiliary heads apart"

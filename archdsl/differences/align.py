@@ -67,7 +67,7 @@ def _sides(graph: Graph, parts: Sequence[Part], around: str) -> list[Side]:
 def _side(graph: Graph, part: Part, around: str) -> Side:
     name = part.path.removeprefix(around).lstrip(".")
     nodes = part.nodes(graph)
-    kinds = Counter((n.op.kind, meaning(n.op, n.in_shapes)) for n in nodes)
+    kinds = Counter((n.op.name, meaning(n.op, n.in_shapes)) for n in nodes)
     return Side(graph, part, name, _key(part, nodes), kinds)
 
 
@@ -86,7 +86,7 @@ def _key(part: Part, nodes: Sequence[Node]) -> Hashable:
 
 def meaning(op: Op, inputs: Sequence[Shape]) -> Hashable:
     """The op's kind and fields in one form, however they were written: pads as pixels, a pool's stride as a number."""
-    return (op.kind, *((name, _hashable(value)) for name, value in fields(op, inputs).items()))
+    return (op.name, *((name, _hashable(value)) for name, value in fields(op, inputs).items()))
 
 
 def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _cost(a: Side, b: Side) -> int:
 
 def _leaves_unlike(a: Side, b: Side) -> int:
     first, second = head(a.graph, a.part), head(b.graph, b.part)
-    if first.op.kind != second.op.kind:
+    if first.op.name != second.op.name:
         return _NEVER
     one, other = fields(first.op, first.in_shapes), fields(second.op, second.in_shapes)
     differ = sum(one[name] != other[name] for name in one) / max(len(one), 1)

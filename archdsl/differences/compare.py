@@ -340,7 +340,7 @@ def _roles(side: Side) -> dict[str, Node]:
     main = head(side.graph, side.part)
     found = {}
     for node in side.part.nodes(side.graph):
-        role = "op" if node is main else node.op.role or node.op.kind
+        role = "op" if node is main else node.op.role or node.op.name
         found[role if role not in found else f"{role} {node.id - main.id}"] = node
     return found
 
@@ -348,10 +348,10 @@ def _roles(side: Side) -> dict[str, Node]:
 def _differing(role: str, a: Node | None, b: Node | None) -> list[Fact]:
     if a is None or b is None:
         return [Fact(role, a and a.op, b and b.op)]
-    if a.op.kind != b.op.kind:
+    if a.op.name != b.op.name:
         return [Fact(role, a.op, b.op)]
     was, now = fields(a.op, a.in_shapes), fields(b.op, b.in_shapes)
-    before = "" if role == "op" else f"{a.op.kind} "
+    before = "" if role == "op" else f"{a.op.name} "
     again = [Fact("again", a.again or None, b.again or None)] if a.again != b.again else []
     return [*again, *(Fact(f"{before}{name}", was[name], now[name]) for name in was if was[name] != now[name])]
 

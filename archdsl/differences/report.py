@@ -260,7 +260,7 @@ def _change_data(change: Change) -> dict[str, Any]:
         "before": [r.before.part.path for r in change.all if r.before is not None],
         "after": [r.after.part.path for r in change.all if r.after is not None],
         "what": _part(change),
-        "op": head(change.side.graph, change.side.part).op.kind if change.side.leaf else None,
+        "op": head(change.side.graph, change.side.part).op.name if change.side.leaf else None,
         "facts": [_fact_data(fact) for fact in change.facts],
         **{name: _sums(costs_, name) for name in ("params", "macs", "memory_bytes")},
         "receptive_field": [

@@ -26,7 +26,7 @@ from archdsl.language.syntax import (
     ResidualSyntax,
     SyntaxNode,
 )
-from archdsl.ops import KINDS, Again, Fc, Split
+from archdsl.ops import OPS_BY_NAME, Again, Fc, Split
 
 LOST: Value = "\0"
 """Stands for an argument's value that is not known."""
@@ -193,7 +193,7 @@ class Bound:
 
     def _call(self, syntax: CallSyntax, env: Env) -> int:
         name = syntax.call.name
-        if name not in self.document.blocks and name not in KINDS:
+        if name not in self.document.blocks and name not in OPS_BY_NAME:
             value = LOST
             try:
                 value = env(name)

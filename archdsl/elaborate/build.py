@@ -92,7 +92,7 @@ class GraphBuilder:
         node = self.tensors.get(f"{around}.{name}" if around else name)
         numbered = name.rpartition(".")[2].isdigit() and node is not None and None not in node.in_shapes
         if node is not None and numbered and any(not param.name for param in node.reads):
-            raise error("E0501", f"`{node.op.kind}` has no module that could be numbered", span, help="give it a name")
+            raise error("E0501", f"`{node.op.name}` has no module that could be numbered", span, help="give it a name")
         holder, *further = name.split(".")
         holder = f"{around}.{holder}" if around else holder
         for part in further:
@@ -184,7 +184,7 @@ class GraphBuilder:
             return e.shape
         except Inexpressible as e:
             free = {s.symbol for shape in shapes for s in shape if isinstance(s, Dim)} | {e.dim.symbol}
-            raise Restart(sorted(free, key=lambda s: s.name), f"`{op.kind}` at line {origin.span.line}") from None
+            raise Restart(sorted(free, key=lambda s: s.name), f"`{op.name}` at line {origin.span.line}") from None
         elements = 1
         for size in shape:
             elements *= size if isinstance(size, int) else size.default
@@ -193,7 +193,7 @@ class GraphBuilder:
             self._at_least(size, number)
         if elements > MAX_ELEMENTS:
             self.explain(
-                OpError("E0306", f"the output of `{op.kind}` would have {elements:,} values"), inputs, origin, written
+                OpError("E0306", f"the output of `{op.name}` would have {elements:,} values"), inputs, origin, written
             )
             return None
         if isinstance(op, Merge):
@@ -216,7 +216,7 @@ class GraphBuilder:
             when = agree(a, b) if len(self.met) <= MAX_MET else None
             if when is None:
                 free = sorted({s.symbol for s in (a, b) if isinstance(s, Dim)}, key=lambda s: s.name)
-                raise Restart(free, f"`{op.kind}` at line {origin.span.line} joins sizes that agree by chance")
+                raise Restart(free, f"`{op.name}` at line {origin.span.line} joins sizes that agree by chance")
             assert isinstance(a, Dim)
             self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
 
@@ -327,5 +327,5 @@ def unread(builder: GraphBuilder, keep: set[int]) -> list[Diagnostic]:
             help="read it with `<-`, list it under `outputs`, or remove it",
         )
         for node in builder.nodes
-        if node.id not in read and node.op.kind != "input"
+        if node.id not in read and node.op.name != "input"
     ]

@@ -12,7 +12,7 @@ from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import meant
 from archdsl.language.syntax import BrokenSyntax, CallSyntax, FieldValue, OpSyntax
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
 
@@ -20,8 +20,8 @@ def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence
     call = syntax.call
     walker.receive(inputs[0])
     target = callee(walker, syntax, ctx)
-    if target in KINDS:
-        return op(walker, _kind_call(syntax, KINDS[target]), place, inputs, ctx)
+    if target in OPS_BY_NAME:
+        return op(walker, _kind_call(syntax, OPS_BY_NAME[target]), place, inputs, ctx)
     block = walker.blocks[target]
     if isinstance(block.body, BrokenSyntax):
         return walker.node(block.body, place, inputs[0], ctx)
@@ -44,7 +44,7 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
     """The block or kind that is called. Raises E0301."""
     name = syntax.call.name
     value: Value
-    if name in walker.blocks or name in KINDS:
+    if name in walker.blocks or name in OPS_BY_NAME:
         return name
     try:
         value = ctx.env(name)
@@ -52,7 +52,7 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
         raise error(
             "E0301", f"there is no kind or block `{name[:60]}`", syntax.call.name_span, help=meant(name, walker.blocks)
         ) from None
-    if not isinstance(value, str) or (value not in walker.blocks and value not in KINDS):
+    if not isinstance(value, str) or (value not in walker.blocks and value not in OPS_BY_NAME):
         raise error(
             "E0301",
             f"`{name}` is {show(value)}, not the name of a block or kind",
@@ -73,7 +73,7 @@ def _kind_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
             fields_help = f"fields are named: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
             raise error(
                 "E0309",
-                f"`{op.kind}` {what}",
+                f"`{op.name}` {what}",
                 arg.span,
                 help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help,
             )

@@ -30,7 +30,7 @@ from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
 from archdsl.ops.base import Op
 from archdsl.shapes import Shape, at, format_shape
 
-MERGES: dict[str, Op] = {op.kind: op.model_construct() for op in (Concat, Add, Mul)}
+MERGES: dict[str, Op] = {op.name: op.model_construct() for op in (Concat, Add, Mul)}
 
 
 def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
@@ -212,7 +212,7 @@ def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor:
     if len(outputs) < 2:
         return outputs[0] if outputs else None
     merge = _merge_of(walker, syntax, ctx)
-    path = walker.builder.implied_path(inside.scope.path, merge.kind)
+    path = walker.builder.implied_path(inside.scope.path, merge.name)
     return walker.builder.add(merge, outputs, path, inside.scope, origin)
 
 

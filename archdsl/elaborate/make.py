@@ -16,7 +16,7 @@ from archdsl.language.expressions import Env, Value, show
 from archdsl.language.read_nodes import words_of
 from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
 from archdsl.language.validate import pydantic_message
-from archdsl.ops import KINDS, Conv, Deconv, DwConv
+from archdsl.ops import OPS_BY_NAME, Conv, Deconv, DwConv
 from archdsl.ops.base import Op
 
 _PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
@@ -81,7 +81,7 @@ class OpMaker:
         for part in (norm, act):
             if part is not None:
                 # The name of a kind is a name too, but a fixed one.
-                named = part.name.names - frozenset(KINDS)
+                named = part.name.names - frozenset(OPS_BY_NAME)
                 constant = constant and not named and not any(w.names for w in part.fields.values())
         plan = _DefaultedOp(fields, norm, act, constant)
         if not constant:  # a constant one is made once
@@ -91,10 +91,10 @@ class OpMaker:
 
     def under(self, op: type[Op]) -> OpDefaults:
         """The defaults of a kind; dwconv and deconv take conv's."""
-        own = self.defaults.get(op.kind, OpDefaults())
+        own = self.defaults.get(op.name, OpDefaults())
         if op not in (DwConv, Deconv):
             return own
-        conv = self.defaults.get(Conv.kind, OpDefaults())
+        conv = self.defaults.get(Conv.name, OpDefaults())
         return OpDefaults({**conv.fields, **own.fields}, own.norm or conv.norm, own.act or conv.act)
 
     def _part(self, part: NormOrAct | None, role: str, env: Env) -> Op | None:
@@ -103,15 +103,15 @@ class OpMaker:
         name = part.name.evaluate(env)
         if name is None:
             return None
-        if not isinstance(name, str) or name not in KINDS or KINDS[name].role != role:
-            known = [k for k, o in KINDS.items() if o.role == role]
+        if not isinstance(name, str) or name not in OPS_BY_NAME or OPS_BY_NAME[name].role != role:
+            known = [k for k, o in OPS_BY_NAME.items() if o.role == role]
             raise error(
                 "E0301",
                 f"`{role}` is {show(name)}, which is no {'norm' if role == 'norm' else 'activation'}",
                 part.name.span,
                 help=did_you_mean(name if isinstance(name, str) else "", known),
             )
-        op = KINDS[name]
+        op = OPS_BY_NAME[name]
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
         return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
 
@@ -173,7 +173,7 @@ def _evaluate(op: type[Op], name: str, written: FieldValue, env: Env) -> Value:
         (d, *_) = e.diagnostics or (None,)
         if d is None or d.code != "E0304" or d.span != written.span or d.span.text in ("i", "first", "last"):
             raise
-        roles = [k for k, o in KINDS.items() if o.role] if name in op.positional else []
+        roles = [k for k, o in OPS_BY_NAME.items() if o.role] if name in op.positional else []
         near = closest(d.span.text, [*words_of(op, name), *env.own, *roles])
         known = "" if d.help.startswith("did") else f"{d.help}\n"
         about = f"{name}: {op.model_fields[name].description}"
@@ -185,10 +185,10 @@ def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
     window = "kernel" in op.model_fields and op.model_fields["kernel"].is_required()
     needed = [name for name in op.positional if op.model_fields[name].is_required()]
     values = {"out": "64", **dict.fromkeys(op.references, "conv1")}
-    example = " ".join([*(["3x3"] if window else []), op.kind, *(values.get(name, "2") for name in needed)])
+    example = " ".join([*(["3x3"] if window else []), op.name, *(values.get(name, "2") for name in needed)])
     return Diagnostic(
         "E0311",
-        f"`{op.kind}` needs {' and '.join(f'`{name}`' for name in names)}",
+        f"`{op.name}` needs {' and '.join(f'`{name}`' for name in names)}",
         span,
         help=f"e.g. `{example}`; {about}",
     )
@@ -208,10 +208,10 @@ def _invalid(
         came = f", not {value!r}" if plain else f": `{written}` is {value:g}"
         return Diagnostic(
             "E0315",
-            f"`{name}` of `{op.kind}` must be a whole number{came}",
+            f"`{name}` of `{op.name}` must be a whole number{came}",
             where,
             help=about if plain else f"`//` divides and rounds down; {about}",
         )
     # Of a field with several forms pydantic tells what is wrong with each; the description says it better.
     message = f"cannot be {show(value)}" if len(said) > 1 or "tuple_type" in said.values() else next(iter(said))
-    return Diagnostic("E0308", f"`{name}` of `{op.kind}` {message}", where, help=about)
+    return Diagnostic("E0308", f"`{name}` of `{op.name}` {message}", where, help=about)

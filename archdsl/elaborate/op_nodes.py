@@ -91,14 +91,14 @@ def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
     if len(inputs) < least:
         raise error(
             "E0414",
-            f"`{op.kind}` reads at least {least} nodes, and only {len(inputs)} is given",
+            f"`{op.name}` reads at least {least} nodes, and only {len(inputs)} is given",
             syntax.span,
-            help=f"name them: `{op.kind} <- a, b`",
+            help=f"name them: `{op.name} <- a, b`",
         )
     if most is not None and len(inputs) > most:
         raise error(
             "E0414",
-            f"`{op.kind}` reads one node, not {len(inputs)}",
+            f"`{op.name}` reads one node, not {len(inputs)}",
             syntax.span,
             help="put a `concat`, `add` or `mul` before it",
         )

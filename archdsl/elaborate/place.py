@@ -192,17 +192,17 @@ def name_parts(
         if parametric:
             raise error(
                 "E0504",
-                f"`{parametric[0].kind}` has parameters, and nothing here gives it a name",
+                f"`{parametric[0].name}` has parameters, and nothing here gives it a name",
                 origin.span,
                 help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"),
             )
-        return [(builder.implied_path(place.scope.path, p.kind), here) for p in parts]
+        return [(builder.implied_path(place.scope.path, p.name), here) for p in parts]
     if len(parametric) <= 1:
         path = place.path()
         place.take()
         bearer = parametric[0] if parametric else parts[0]
         return [
-            (_leaf(path, builder, origin) if p is bearer else builder.implied_path(path, p.kind), here) for p in parts
+            (_leaf(path, builder, origin) if p is bearer else builder.implied_path(path, p.name), here) for p in parts
         ]
     if naming == "sibling" and place.key is not None:
         return _siblings(parts, place, builder, origin, here)
@@ -210,10 +210,10 @@ def name_parts(
     names: list[tuple[str, ScopePlace]] = []
     for number, p in enumerate(parts):
         if p.parametric or naming == "flat":
-            name = str(number) if naming != "nested" else p.kind
+            name = str(number) if naming != "nested" else p.name
             names.append((_leaf(join(inside.scope.path, name), builder, origin), inside))
         else:
-            names.append((builder.implied_path(inside.scope.path, p.kind), inside))
+            names.append((builder.implied_path(inside.scope.path, p.name), inside))
     return names
 
 
@@ -231,14 +231,14 @@ def _siblings(
         )
     names: list[tuple[str, ScopePlace]] = []
     for number, p in enumerate(parts):
-        name = key if number == 0 else key.replace("conv", p.kind, 1)
+        name = key if number == 0 else key.replace("conv", p.name, 1)
         path = join(place.scope.path, name)
         if p.parametric:
             why = f"with `naming: sibling`, `{key}` also makes `{name}`" if number else ""
             builder.claim_path(path, origin.span, origin, why)
             names.append((path, here))
         else:
-            names.append((builder.implied_path(join(place.scope.path, key), p.kind), here))
+            names.append((builder.implied_path(join(place.scope.path, key), p.name), here))
     return names
 
 

@@ -63,8 +63,8 @@ def _named(made: Sequence[Made], naming: Naming) -> list[Placed]:
             out.append(Placed(one, scope, True))
             continue
         while not parts or parts in taken or parts in inner:
-            kinds[one.op.kind] += 1
-            parts = (*parts[:-1], f"{parts[-1] if parts else one.op.kind}_{kinds[one.op.kind]}")
+            kinds[one.op.name] += 1
+            parts = (*parts[:-1], f"{parts[-1] if parts else one.op.name}_{kinds[one.op.name]}")
         taken.add(parts)
         scope = parts[:-1]
         out.append(Placed(one, parts, False))

@@ -121,10 +121,10 @@ class _Maker:
         inputs = [self.node_of[value] for value in made.inputs]
         before = self.builder.nodes[-1]
         if self._fuses(one, inputs, before):
-            path, scope, origin = f"{before.path}/{made.op.kind}", before.scope, before.origin
+            path, scope, origin = f"{before.path}/{made.op.name}", before.scope, before.origin
         else:
             scope, origin = self._scope(one.path if one.implied else one.path[:-1]), self.origin()
-            path = self.builder.implied_path(scope.path, made.op.kind) if one.implied else ".".join(one.path)
+            path = self.builder.implied_path(scope.path, made.op.name) if one.implied else ".".join(one.path)
         same = (made.op, tuple((key, id(array)) for key, array in made.tensors.items() if array.ndim))
         again = self.first.get(same) if self.sharing and made.tensors else None
         node = self.builder.add(made.op, inputs, path, scope, origin, again=again)
@@ -201,7 +201,7 @@ def _row(node: Node) -> tuple[object, ...]:
     path = "" if node.implied else node.path
     return (
         path,
-        node.op.kind,
+        node.op.name,
         node.inputs,
         concrete(node.shape),
         node.params,

@@ -14,7 +14,7 @@ from archdsl.language.forms import PaperForm, Preprocess
 from archdsl.language.read_nodes import written
 from archdsl.language.syntax import FieldValue, NormOrAct, Ref, SyntaxNode
 from archdsl.language.validate import frozen
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Map, Scalar, Seq, Tree
 
 
@@ -110,7 +110,7 @@ class Document:
 
     def symbols(self) -> dict[str, Value]:
         """Names of kinds and blocks, which stand for themselves."""
-        return {**{kind: kind for kind in KINDS}, **{name: name for name in self.blocks}}
+        return {**{kind: kind for kind in OPS_BY_NAME}, **{name: name for name in self.blocks}}
 
     def _earlier(self, d: Diagnostic) -> Diagnostic:
         """An unknown name in a default that is that of a later argument gets a help of its own."""

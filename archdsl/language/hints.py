@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 from archdsl.diagnostics import closest, did_you_mean
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 
-ELSEWHERE = {name: op.kind for op in KINDS.values() for name in op.elsewhere.split()}
+ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhere.split()}
 """Names that PyTorch, Keras, Caffe and ONNX have for our kinds, in lower case without `_`."""
 
 FIELDS_ELSEWHERE = {
@@ -37,12 +37,12 @@ _LOOKALIKE = {
 
 def meant(name: str, blocks: Collection[str] = ()) -> str:
     """`did you mean ...?` for a word that is neither a kind nor one of the blocks; else where to look."""
-    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *KINDS])
+    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *OPS_BY_NAME])
     if best is not None:
         return f"did you mean `{best}`?"
     if name in _BEHIND:
         return f"`{name}` stands behind a kind: `3x3 conv 64 {name}`"
-    return "the kinds are " + ", ".join(KINDS)
+    return "the kinds are " + ", ".join(OPS_BY_NAME)
 
 
 def field_meant(name: str, known: Collection[str]) -> str:
@@ -63,7 +63,7 @@ def hint(name: str, rest: Sequence[str], blocks: Collection[str], window: str = 
     if not _NAME.fullmatch(head):
         return _slip(name, rest)
     said = meant(head, blocks)
-    if rest and rest[0] in KINDS and not said.startswith("did"):
+    if rest and rest[0] in OPS_BY_NAME and not said.startswith("did"):
         return f"a node begins with its kind, or with a window: `3x3 {rest[0]} ...`"
     return said
 

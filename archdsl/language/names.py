@@ -7,7 +7,7 @@ import re
 
 from archdsl.diagnostics import error
 from archdsl.language.keys import COMMON_KEYS, HEADS
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Scalar, Tree
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}$", re.ASCII)
@@ -105,10 +105,10 @@ def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
             scalar.span,
             help="ASCII letters, digits and `_`, beginning with a letter",
         )
-    if name in KINDS or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
+    if name in OPS_BY_NAME or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
         if what == "a block" and name in HEADS:
             return name  # `inception(a, b):` is a fine name: a call is never a key.
-        whose = "a kind" if name in KINDS else "a word of the language"
+        whose = "a kind" if name in OPS_BY_NAME else "a word of the language"
         raise error("E0502", f"`{name}` is {whose}, it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
     return name
 

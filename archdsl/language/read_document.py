@@ -29,7 +29,7 @@ from archdsl.language.read_sections import (
 )
 from archdsl.language.syntax import BrokenSyntax, Ref, SyntaxNode
 from archdsl.language.validate import plain, validate
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
 STRUCTURE = ("input", "args", "defaults", "blocks")
@@ -202,13 +202,13 @@ class _DocumentBuilder:
                         )
                     )
                     naming = "nested"
-            elif name not in KINDS:
+            elif name not in OPS_BY_NAME:
                 self.report.add(
                     Diagnostic(
                         "E0301",
                         f"there is no kind `{name[:60]}`",
                         entry.key.span,
-                        help=did_you_mean(name, [*KINDS, "naming"]),
+                        help=did_you_mean(name, [*OPS_BY_NAME, "naming"]),
                     )
                 )
             else:

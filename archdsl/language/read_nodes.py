@@ -36,7 +36,7 @@ from archdsl.language.syntax import (
     ResidualSyntax,
     SyntaxNode,
 )
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.ops.reshape import Split
 from archdsl.source import Map, Scalar, Seq, Tree
@@ -219,12 +219,12 @@ class Reader:
         return self.child(value, tree.entries[name].key.span) if value is not None else None
 
     def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpSyntax:
-        if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in KINDS:
+        if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in OPS_BY_NAME:
             name = value.text[:60] if isinstance(value, Scalar) else ""
             raise error(
                 "E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span, help=meant(name)
             )
-        op = KINDS[value.value]
+        op = OPS_BY_NAME[value.value]
         own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
         fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
         result = OpSyntax(
@@ -282,7 +282,7 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
         if name not in op.model_fields:
             raise error(
                 "E0309",
-                f"`{op.kind}` has no `{name}`",
+                f"`{op.name}` has no `{name}`",
                 keys[name],
                 help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
             )
@@ -305,12 +305,12 @@ def part(tree: Map, role: str) -> NormOrAct | None:
     if not isinstance(value, Map):
         return NormOrAct(written(value))
     name = value.get("op")
-    if not isinstance(name, Scalar) or name.value not in KINDS or KINDS[str(name.value)].role != role:
-        known = [k for k, o in KINDS.items() if o.role == role]
+    if not isinstance(name, Scalar) or name.value not in OPS_BY_NAME or OPS_BY_NAME[str(name.value)].role != role:
+        known = [k for k, o in OPS_BY_NAME.items() if o.role == role]
         if not isinstance(name, Scalar):
             raise error("E0301", f"`{role}` needs `op`, one of: {', '.join(known)}", value.span)
         raise error("E0301", f"`{name.text[:60]}` is no {_ROLES[role]}", name.span, help=did_you_mean(name.text, known))
-    op = KINDS[str(name.value)]
+    op = OPS_BY_NAME[str(name.value)]
     rest = {k: e.value for k, e in value.entries.items() if k != "op"}
     return NormOrAct(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
 
@@ -360,6 +360,6 @@ def _no_node(scalar: Scalar, key: Span | None) -> ArchError:
     help_ = "write a kind, e.g. `3x3 conv 64`, a list or a mapping of nodes"
     if scalar.value is None:
         return error("E0202", "a node is expected here, and there is nothing", key or scalar.span, help=help_)
-    if key is not None and key.text in KINDS:
+    if key is not None and key.text in OPS_BY_NAME:
         help_ = f"a key only names a node, it is no kind: `{key.text}: {key.text} {scalar.text[:40]}`"
     return error("E0202", f"a node is expected here, not `{scalar.text[:40]}`", scalar.span, help=help_)

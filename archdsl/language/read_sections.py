@@ -15,7 +15,7 @@ from archdsl.language.names import check_argument
 from archdsl.language.read_nodes import op_fields, part, written
 from archdsl.language.shorthand import desugar_defaults, pieces
 from archdsl.language.validate import plain, validate
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 from archdsl.source.brackets import outside
 
@@ -59,7 +59,7 @@ def read_arg(name: str, entry: Entry) -> ArgDecl:
 
 def read_defaults(kind: str, tree: Tree) -> OpDefaults:
     """What is written behind a kind under `defaults`. Raises E0202, E0301, E0302, E0309, E0310."""
-    op = KINDS[kind]
+    op = OPS_BY_NAME[kind]
     if isinstance(tree, Scalar):
         if tree.value is None or isinstance(tree.value, bool):
             raise error("E0202", f"what follows `{kind}` is expected here, e.g. `bn relu`", tree.span)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
 from archdsl.language.hints import field_meant, hint
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 from archdsl.source.brackets import OPENING, outside, unmatched
@@ -79,7 +79,7 @@ def _check_count(scalar: Scalar, found: list[Word], star: int) -> None:
     if star == 0 or star + 1 == len(found):
         what = "a count before" if star == 0 else "a node behind"
         raise error("E0302", f"`*` needs {what} it", where, help="`3 * 3x3 conv 64` repeats a node three times")
-    if any(w.text in KINDS or _KERNEL.match(w.text) for w in found[:star]):
+    if any(w.text in OPS_BY_NAME or _KERNEL.match(w.text) for w in found[:star]):
         product = f"{found[star - 1].text} * {found[star + 1].text}"
         raise error(
             "E0302",
@@ -148,18 +148,18 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
             help=f"e.g. `{found[0].text} conv 64`",
         )
     kind = named[0]
-    if kind.text not in KINDS:
+    if kind.text not in OPS_BY_NAME:
         if len(named) > 1 or kernel or not _NAME.match(kind.text):
             raise _unknown_kind(scalar, kind, named[1:], blocks, found[0].text if kernel else "")
         put("call", kind.start, kind.end, scalar.piece(kind.start, kind.end))
         return
-    op = KINDS[kind.text]
+    op = OPS_BY_NAME[kind.text]
     put("op", kind.start, kind.end, scalar.piece(kind.start, kind.end))
     if kernel:
         if "kernel" not in op.model_fields:
             raise error(
                 "E0309",
-                f"`{op.kind}` has no window",
+                f"`{op.name}` has no window",
                 scalar.part(found[0].start, found[0].end),
                 help=op.hint,
             )
@@ -175,14 +175,14 @@ def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put
 def _unknown_kind(scalar: Scalar, kind: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
     span = scalar.part(kind.start, kind.end)
     head, opened, values = kind.text.partition("(")
-    if rest and opened and _NAME.fullmatch(head) and head not in KINDS and not window:
+    if rest and opened and _NAME.fullmatch(head) and head not in OPS_BY_NAME and not window:
         raise error(
             "E0302",
             "nothing may follow a call but `as`, `<-` and `when`",
             scalar.part(rest[0].start, rest[-1].end),
             help="give it a node of its own, or the block an argument for it",
         )
-    if head in KINDS and opened:
+    if head in OPS_BY_NAME and opened:
         inner = " ".join(value.strip() for value in values.rstrip(")").split(","))
         return error(
             "E0302",
@@ -223,8 +223,8 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
         elif word.text == "plain":
             put("norm", start, end, scalar.piece(start, end, None))
             put("act", start, end, scalar.piece(start, end, None))
-        elif word.text in KINDS and KINDS[word.text].role:
-            put_once(KINDS[word.text].role, word, start, end, scalar.piece(start, end))
+        elif word.text in OPS_BY_NAME and OPS_BY_NAME[word.text].role:
+            put_once(OPS_BY_NAME[word.text].role, word, start, end, scalar.piece(start, end))
         elif positional:
             values.append(word)
             put_once(positional.pop(0), word, start, end)
@@ -241,7 +241,7 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
     where = scalar.part(word.start, word.end)
     field = _FIELD.match(word.text)
     if _KERNEL.match(word.text) and "kernel" in op.model_fields:
-        raise error("E0302", "the window stands before the kind", where, help=f"e.g. `{word.text} {op.kind} ...`")
+        raise error("E0302", "the window stands before the kind", where, help=f"e.g. `{word.text} {op.name} ...`")
     if _is_stride(word):
         _need_field(scalar, op, "stride", word, "no stride")
     elif field:
@@ -249,7 +249,7 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
             _need_field(scalar, op, field[1], word)
         if field.end() == len(word.text):
             raise error("E0302", f"a value is missing behind `{word.text}`", where)
-    elif _is_norm(word, op) and "act" in written and written["act"].text in KINDS:
+    elif _is_norm(word, op) and "act" in written and written["act"].text in OPS_BY_NAME:
         raise error(
             "E0302",
             f"`{word.text}` stands behind the activation `{written['act'].text}`",
@@ -259,14 +259,14 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
 
 
 def _is_norm(word: Word, op: type[Op]) -> bool:
-    return word.text not in op.flags and word.text in KINDS and KINDS[word.text].role == "norm"
+    return word.text not in op.flags and word.text in OPS_BY_NAME and OPS_BY_NAME[word.text].role == "norm"
 
 
 def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:
     if name not in op.model_fields:
         raise error(
             "E0309",
-            f"`{op.kind}` has {message or f'no `{name}`'}",
+            f"`{op.name}` has {message or f'no `{name}`'}",
             scalar.part(word.start, word.end),
             help=field_meant(name, [*op.model_fields, "norm", "act"]),
         )
@@ -274,7 +274,7 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
 
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
     """A word too many: itself misspelt, or a misspelt one before it was taken for a value."""
-    known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
+    known = [*op.flags, "linear", "plain", *(k for k, o in OPS_BY_NAME.items() if o.role)]
     labels = tuple(
         Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False)
     )
@@ -300,15 +300,15 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
         )
     elif op.hint:
         help_ = op.hint
-    elif word.text in KINDS:
-        help_ = f"`{word.text}` is a node of its own: `[{op.kind} ..., {word.text} ...]`; behind a kind stand only norm and activation"
+    elif word.text in OPS_BY_NAME:
+        help_ = f"`{word.text}` is a node of its own: `[{op.name} ..., {word.text} ...]`; behind a kind stand only norm and activation"
     elif word.text.isdigit() and "kernel" in op.model_fields and not values:
-        help_ = f"a window stands before the kind: `{word.text}x{word.text} {op.kind}`"
+        help_ = f"a window stands before the kind: `{word.text}x{word.text} {op.name}`"
     else:
         help_ = (
             f"fields are written `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it takes nothing"
         )
-    return error("E0310", f"`{op.kind}` {what}", scalar.part(word.start, word.end), labels=labels, help=help_)
+    return error("E0310", f"`{op.name}` {what}", scalar.part(word.start, word.end), labels=labels, help=help_)
 
 
 def _value(scalar: Scalar, start: int, end: int) -> Scalar:

@@ -1,6 +1,6 @@
 """The ops of the language, one file per family: the truth about what each kind is.
 
-`KINDS` maps the word of a spec to its class. Nothing here imports torch, onnx or numpy.
+`OPS_BY_NAME` maps the word of a spec to its class. Nothing here imports torch, onnx or numpy.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ _ALL: tuple[type[Op], ...] = (
     Again,
 )
 
-KINDS: dict[str, type[Op]] = {op.kind: op for op in _ALL}
+OPS_BY_NAME: dict[str, type[Op]] = {op.name: op for op in _ALL}
 GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if not issubclass(op, Sugar)))
 """The ops that a graph can hold: every target's table has exactly these rows."""
 
 __all__ = [
     "GRAPH_OPS",
-    "KINDS",
+    "OPS_BY_NAME",
     "Add",
     "Affine",
     "Again",

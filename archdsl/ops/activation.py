@@ -34,7 +34,7 @@ class Relu(_Activation):
     Source: Nair and Hinton 2010; Krizhevsky et al. 2012, section 3.1.
     """
 
-    kind: ClassVar[str] = "relu"
+    name: ClassVar[str] = "relu"
     series: ClassVar[float] = 0.0
 
 
@@ -48,7 +48,7 @@ class Relu6(_Activation):
     Source: Krizhevsky 2010; Sandler et al. 2018 (MobileNetV2), arXiv 1801.04381.
     """
 
-    kind: ClassVar[str] = "relu6"
+    name: ClassVar[str] = "relu6"
     series: ClassVar[float] = 0.0
 
 
@@ -62,7 +62,7 @@ class LeakyRelu(_Activation):
     Source: Maas et al. 2013.
     """
 
-    kind: ClassVar[str] = "leaky_relu"
+    name: ClassVar[str] = "leaky_relu"
     example: ClassVar[Example] = Example("64x56x56", "leaky_relu 0.1")
     elsewhere: ClassVar[str] = "leakyrelu lrelu"
     label: ClassVar[str] = "leaky ReLU"
@@ -82,7 +82,7 @@ class PRelu(_Activation):
     Source: He et al. 2015, arXiv 1502.01852.
     """
 
-    kind: ClassVar[str] = "prelu"
+    name: ClassVar[str] = "prelu"
     series: ClassVar[float] = 1.0
     parametric: ClassVar[bool] = True
 
@@ -102,7 +102,7 @@ class Elu(_Activation):
     Source: Clevert et al. 2015, arXiv 1511.07289.
     """
 
-    kind: ClassVar[str] = "elu"
+    name: ClassVar[str] = "elu"
     example: ClassVar[Example] = Example("64x56x56", "elu 1.0")
     error_of: ClassVar[ErrorOf] = "one"
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
@@ -120,7 +120,7 @@ class Tanh(_Activation):
     Source: LeCun et al. 1989.
     """
 
-    kind: ClassVar[str] = "tanh"
+    name: ClassVar[str] = "tanh"
 
 
 class ScaledTanh(_Activation):
@@ -133,7 +133,7 @@ class ScaledTanh(_Activation):
     Source: LeCun et al. 1998, appendix A.
     """
 
-    kind: ClassVar[str] = "scaled_tanh"
+    name: ClassVar[str] = "scaled_tanh"
 
     a: Number = Field(1.7159, description="amplitude")
     s: Number = Field(2 / 3, description="slope at the origin")
@@ -149,7 +149,7 @@ class Sigmoid(_Activation):
     Source: Rumelhart et al. 1986.
     """
 
-    kind: ClassVar[str] = "sigmoid"
+    name: ClassVar[str] = "sigmoid"
     error_of: ClassVar[ErrorOf] = "one"
 
 
@@ -163,7 +163,7 @@ class Silu(_Activation):
     Source: Elfwing et al. 2017, arXiv 1702.03118; Ramachandran et al. 2017, arXiv 1710.05941.
     """
 
-    kind: ClassVar[str] = "silu"
+    name: ClassVar[str] = "silu"
     elsewhere: ClassVar[str] = "swish"
     error_of: ClassVar[ErrorOf] = "input"
 
@@ -178,7 +178,7 @@ class Gelu(_Activation):
     Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
     """
 
-    kind: ClassVar[str] = "gelu"
+    name: ClassVar[str] = "gelu"
     series: ClassVar[float] = 16.0  # erf by a formula that is good to 1.5e-7 (Abramowitz and Stegun 7.1.26)
     error_of: ClassVar[ErrorOf] = "input"
 
@@ -195,7 +195,7 @@ class HardSwish(_Activation):
     Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244, section 5.2.
     """
 
-    kind: ClassVar[str] = "hardswish"
+    name: ClassVar[str] = "hardswish"
     elsewhere: ClassVar[str] = "hswish"
     error_of: ClassVar[ErrorOf] = "input"
 
@@ -210,7 +210,7 @@ class HardSigmoid(_Activation):
     Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244, section 5.2.
     """
 
-    kind: ClassVar[str] = "hardsigmoid"
+    name: ClassVar[str] = "hardsigmoid"
     elsewhere: ClassVar[str] = "hsigmoid"
     error_of: ClassVar[ErrorOf] = "one"
 
@@ -225,7 +225,7 @@ class Softmax(_Activation):
     Source: Bridle 1990.
     """
 
-    kind: ClassVar[str] = "softmax"
+    name: ClassVar[str] = "softmax"
     example: ClassVar[Example] = Example("1000")
     score: ClassVar[Score] = "probabilities"
     float32: ClassVar[bool] = True

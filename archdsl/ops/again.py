@@ -19,7 +19,7 @@ class Again(Sugar):
     Source: Zhang et al. 2016 (PolyNet, poly-2 and poly-3 modules), arXiv 1611.05725, section 3.
     """
 
-    kind: ClassVar[str] = "again"
+    name: ClassVar[str] = "again"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("64x28x28", "again x", before="  x: 3x3 conv 64\n")
     elsewhere: ClassVar[str] = "shared reuse tied siamese"

@@ -113,7 +113,7 @@ class Op(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
-    kind: ClassVar[str]
+    name: ClassVar[str]
     """The word for it in a spec, and in every table."""
     look: ClassVar[Look]
     """What it is drawn as."""
@@ -138,11 +138,11 @@ class Op(BaseModel):
     drawn: ClassVar[frozenset[str]] = frozenset()
     """Fields that may be a picture: a text of several lines, which is no expression."""
     elsewhere: ClassVar[str] = ""
-    """Its names in PyTorch, Keras, Caffe and ONNX, in lower case without `_`, where they differ from `kind`."""
+    """Its names in PyTorch, Keras, Caffe and ONNX, in lower case without `_`, where they differ from `name`."""
     hint: ClassVar[str] = ""
     """Help for a spec that writes a width or a window which it does not have."""
     label: ClassVar[str] = ""
-    """Its name in figures; empty: `kind` with blanks for `_`."""
+    """Its name in figures; empty: `name` with blanks for `_`."""
     label_values: ClassVar[bool] = False
     """True: figures show the values of its positional fields behind its name."""
     sign: ClassVar[str] = ""
@@ -205,10 +205,10 @@ class Sugar(Op):
     """An op that no graph holds: `settle` or the elaborator puts other ops in its place."""
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
-        raise NotImplementedError(f"`{self.kind}` is in no graph")
+        raise NotImplementedError(f"`{self.name}` is in no graph")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        raise NotImplementedError(f"`{self.kind}` is in no graph")
+        raise NotImplementedError(f"`{self.name}` is in no graph")
 
 
 class Free(Op):
@@ -254,7 +254,7 @@ def need_image(op: Op, shape: Shape) -> None:
     if len(shape) != 3:
         raise OpError(
             "E0401",
-            f"`{op.kind}` works on an image (C x H x W), and it receives a vector of {format_shape(shape)}",
+            f"`{op.name}` works on an image (C x H x W), and it receives a vector of {format_shape(shape)}",
             label=f"receives {format_shape(shape, batch='N')}",
             help="move it before the first `fc` or `flatten`, or read another node with `<-`",
         )
@@ -268,7 +268,7 @@ def need_windows(op: Op, shape: Shape, output: Shape, reach: tuple[int, int], pa
             room = f"{size} + {padded[axis]} of padding" if padded[axis] else f"{size}"
             raise OpError(
                 "E0402",
-                f"the window of `{op.kind}` is {reach[axis]} pixels {name}, its input only {room}",
+                f"the window of `{op.name}` is {reach[axis]} pixels {name}, its input only {room}",
                 field="kernel",
                 label=f"receives {format_shape(shape, batch='N')}",
                 help="a larger input, a smaller kernel, more padding, or fewer strides before this node",

@@ -74,7 +74,7 @@ class Conv(Weighted):
     Source: LeCun et al. 1998; groups: Krizhevsky et al. 2012; dilation: Yu and Koltun 2016.
     """
 
-    kind: ClassVar[str] = "conv"
+    name: ClassVar[str] = "conv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("3x224x224", "7x7 conv 64 /2")
     elsewhere: ClassVar[str] = "conv2d convolution convolution2d"
@@ -250,7 +250,7 @@ class DwConv(Sugar):
     Source: Howard et al. 2017 (MobileNets), arXiv 1704.04861.
     """
 
-    kind: ClassVar[str] = "dwconv"
+    name: ClassVar[str] = "dwconv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("32x112x112", "3x3 dwconv /2")
     elsewhere: ClassVar[str] = "depthwiseconv depthwiseconv2d depthwise separableconv2d"
@@ -289,7 +289,7 @@ class Deconv(Weighted):
     Source: Dumoulin and Visin 2016, arXiv 1603.07285, chapter 4.
     """
 
-    kind: ClassVar[str] = "deconv"
+    name: ClassVar[str] = "deconv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("64x28x28", "2x2 deconv 32 /2")
     elsewhere: ClassVar[str] = "convtranspose convtranspose2d conv2dtranspose transposedconv upconv"

@@ -20,7 +20,7 @@ class Fc(Weighted):
     Source: Rosenblatt 1958.
     """
 
-    kind: ClassVar[str] = "fc"
+    name: ClassVar[str] = "fc"
     look: ClassVar[Look] = "fc"
     example: ClassVar[Example] = Example("512x7x7", "fc 4096")
     elsewhere: ClassVar[str] = "linear dense fullyconnected innerproduct gemm"
@@ -82,7 +82,7 @@ class Rbf(Weighted):
     Source: LeCun et al. 1998, section II.B, equation 7.
     """
 
-    kind: ClassVar[str] = "rbf"
+    name: ClassVar[str] = "rbf"
     look: ClassVar[Look] = "fc"
     example: ClassVar[Example] = Example("84", "rbf 10")
     label: ClassVar[str] = "RBF"

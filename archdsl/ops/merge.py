@@ -27,7 +27,7 @@ class Merge(Free):
             shapes = " and ".join(format_shape(s) for s in inputs)
             raise OpError(
                 "E0405",
-                f"`{self.kind}` reads an image and a vector: {shapes}",
+                f"`{self.name}` reads an image and a vector: {shapes}",
                 help="`flatten` makes a vector of an image",
             )
 
@@ -47,7 +47,7 @@ class Add(Merge):
     Source: He et al. 2015 (residual learning), arXiv 1512.03385.
     """
 
-    kind: ClassVar[str] = "add"
+    name: ClassVar[str] = "add"
     example: ClassVar[Example] = Example("{a: 64x56x56, b: 64x56x56}", "add <- a, b")
     elsewhere: ClassVar[str] = "sum plus eltwise"
     sign: ClassVar[str] = "+"
@@ -73,7 +73,7 @@ class Mul(Merge):
     Source: Hu et al. 2017 (squeeze and excitation), arXiv 1709.01507.
     """
 
-    kind: ClassVar[str] = "mul"
+    name: ClassVar[str] = "mul"
     example: ClassVar[Example] = Example("64x56x56", "mul <- input, gate", before="  gate: gap\n")
     elsewhere: ClassVar[str] = "multiply product times"
     sign: ClassVar[str] = "\u00d7"
@@ -115,7 +115,7 @@ class Concat(Merge):
     Source: Szegedy et al. 2014 (Inception), arXiv 1409.4842; Huang et al. 2016 (DenseNet), arXiv 1608.06993.
     """
 
-    kind: ClassVar[str] = "concat"
+    name: ClassVar[str] = "concat"
     example: ClassVar[Example] = Example("{a: 64x28x28, b: 128x28x28}", "concat <- a, b")
     elsewhere: ClassVar[str] = "cat concatenate"
 

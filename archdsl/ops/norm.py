@@ -61,7 +61,7 @@ class Bn(Norm):
     Source: Ioffe and Szegedy 2015, arXiv 1502.03167.
     """
 
-    kind: ClassVar[str] = "bn"
+    name: ClassVar[str] = "bn"
     example: ClassVar[Example] = Example("64x56x56", "bn eps=0.001")
     elsewhere: ClassVar[str] = "batchnorm batchnorm2d batchnormalization"
     parametric: ClassVar[bool] = True
@@ -93,7 +93,7 @@ class Gn(Norm):
     Source: Wu and He 2018, arXiv 1803.08494.
     """
 
-    kind: ClassVar[str] = "gn"
+    name: ClassVar[str] = "gn"
     example: ClassVar[Example] = Example("64x56x56", "gn 32")
     elsewhere: ClassVar[str] = "groupnorm groupnormalization"
     label: ClassVar[str] = "group norm"
@@ -147,7 +147,7 @@ class InstanceNorm(Norm):
     Source: Ulyanov et al. 2016, arXiv 1607.08022.
     """
 
-    kind: ClassVar[str] = "instancenorm"
+    name: ClassVar[str] = "instancenorm"
     example: ClassVar[Example] = Example("64x56x56", "instancenorm affine=true")
     elsewhere: ClassVar[str] = "instancenorm2d instancenormalization"
     label: ClassVar[str] = "instance norm"
@@ -195,7 +195,7 @@ class Ln(Norm):
     Source: Ba et al. 2016, arXiv 1607.06450; per place: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545.
     """
 
-    kind: ClassVar[str] = "ln"
+    name: ClassVar[str] = "ln"
     example: ClassVar[Example] = Example("96x56x56")
     elsewhere: ClassVar[str] = "layernorm layernorm2d layernormalization"
     label: ClassVar[str] = "layer norm"
@@ -226,7 +226,7 @@ class Lrn(Free):
         as in Caffe, PyTorch and ONNX.
     """
 
-    kind: ClassVar[str] = "lrn"
+    name: ClassVar[str] = "lrn"
     look: ClassVar[Look] = "norm"
     example: ClassVar[Example] = Example("96x27x27", "lrn size=5")
     elsewhere: ClassVar[str] = "localresponsenorm localresponsenormalization"

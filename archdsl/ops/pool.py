@@ -81,7 +81,7 @@ class Pool(Free):
         if not all(map(sees, range(count) if every else (0, count - 1))):
             raise OpError(
                 "E0416",
-                f"a window of `{self.kind}` lies in the padding alone",
+                f"a window of `{self.name}` lies in the padding alone",
                 field="pad",
                 label=f"{size} pixels, kernel {kernel}, stride {stride}, {begin} of padding before",
                 help="its value would be undefined; use less padding",
@@ -104,7 +104,7 @@ class MaxPool(Pool):
     Source: Ranzato et al. 2007; overlapping: Krizhevsky et al. 2012, section 3.4.
     """
 
-    kind: ClassVar[str] = "maxpool"
+    name: ClassVar[str] = "maxpool"
     example: ClassVar[Example] = Example("64x112x112", "3x3 maxpool /2 pad=1")
     elsewhere: ClassVar[str] = "maxpool2d maxpooling maxpooling2d pool"
     label: ClassVar[str] = "max pool"
@@ -131,7 +131,7 @@ class AvgPool(Pool):
     Source: LeCun et al. 1998; adaptive: He et al. 2014 (SPP), arXiv 1406.4729, section 2.2.
     """
 
-    kind: ClassVar[str] = "avgpool"
+    name: ClassVar[str] = "avgpool"
     example: ClassVar[Example] = Example("512x14x14", "7x7 avgpool adaptive")
     elsewhere: ClassVar[str] = (
         "avgpool2d avgpooling averagepool averagepooling averagepooling2d adaptiveavgpool adaptiveavgpool2d"
@@ -186,7 +186,7 @@ class Gap(Free):
     Source: Lin et al. 2013 (Network in Network), arXiv 1312.4400, section 3.2.
     """
 
-    kind: ClassVar[str] = "gap"
+    name: ClassVar[str] = "gap"
     look: ClassVar[Look] = "pool"
     example: ClassVar[Example] = Example("512x7x7")
     elsewhere: ClassVar[str] = (
@@ -216,7 +216,7 @@ class Subsample(Free):
     Source: LeCun et al. 1998, section II.B, layers S2 and S4.
     """
 
-    kind: ClassVar[str] = "subsample"
+    name: ClassVar[str] = "subsample"
     look: ClassVar[Look] = "pool"
     example: ClassVar[Example] = Example("6x28x28", "2x2 subsample")
     parametric: ClassVar[bool] = True

@@ -29,7 +29,7 @@ class Dropout(_Regulariser):
     Source: Srivastava et al. 2014.
     """
 
-    kind: ClassVar[str] = "dropout"
+    name: ClassVar[str] = "dropout"
     example: ClassVar[Example] = Example("4096", "dropout 0.5")
 
     p: Rate = Field(0.5, description="probability of a value being dropped")
@@ -45,7 +45,7 @@ class DropPath(_Regulariser):
     Source: Huang et al. 2016, arXiv 1603.09382.
     """
 
-    kind: ClassVar[str] = "droppath"
+    name: ClassVar[str] = "droppath"
     example: ClassVar[Example] = Example("96x56x56", "droppath 0.1")
     elsewhere: ClassVar[str] = "stochasticdepth"
 

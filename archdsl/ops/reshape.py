@@ -27,7 +27,7 @@ from archdsl.shapes import Dim, Inexpressible, Shape, at, format_shape, numel, p
 class Input(Exact):
     """A tensor that the network receives. Made from the spec's `input`, never written as a node."""
 
-    kind: ClassVar[str] = "input"
+    name: ClassVar[str] = "input"
     look: ClassVar[Look] = "input"
     example: ClassVar[Example] = Example()
     arity: ClassVar[tuple[int, int | None]] = (0, 0)
@@ -43,7 +43,7 @@ class Identity(Exact):
     Source: none.
     """
 
-    kind: ClassVar[str] = "identity"
+    name: ClassVar[str] = "identity"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example()
     inference: ClassVar[bool] = False
@@ -60,7 +60,7 @@ class Flatten(Exact):
     Source: none.
     """
 
-    kind: ClassVar[str] = "flatten"
+    name: ClassVar[str] = "flatten"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example()
     stored: ClassVar[bool] = False
@@ -85,7 +85,7 @@ class Slice(Exact):
     Source: none.
     """
 
-    kind: ClassVar[str] = "slice"
+    name: ClassVar[str] = "slice"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("64x28x28", "slice 0 16")
     label_values: ClassVar[bool] = True
@@ -118,7 +118,7 @@ class Split(Sugar):
     Source: none.
     """
 
-    kind: ClassVar[str] = "split"
+    name: ClassVar[str] = "split"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("64x28x28", "split 2", after="  z: concat <- y.0, y.1\n")
     positional: ClassVar[tuple[str, ...]] = ("parts",)
@@ -136,7 +136,7 @@ class Shuffle(Exact):
     Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083, section 3.1.
     """
 
-    kind: ClassVar[str] = "shuffle"
+    name: ClassVar[str] = "shuffle"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("116x28x28", "shuffle 2")
     elsewhere: ClassVar[str] = "channelshuffle"
@@ -167,7 +167,7 @@ class Upsample(Free):
     Source: Odena et al. 2016, distill.pub/2016/deconv-checkerboard.
     """
 
-    kind: ClassVar[str] = "upsample"
+    name: ClassVar[str] = "upsample"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("256x14x14", "upsample 2 bilinear")
     elsewhere: ClassVar[str] = "upsampling upsampling2d interpolate resize"
@@ -207,7 +207,7 @@ class Pad(Exact):
     Source: none.
     """
 
-    kind: ClassVar[str] = "pad"
+    name: ClassVar[str] = "pad"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("16x32x32", "pad 1")
     elsewhere: ClassVar[str] = "padding zeropad2d zeropadding zeropadding2d"

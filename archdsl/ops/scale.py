@@ -19,7 +19,7 @@ class Scale(Free):
     Source: Touvron et al. 2021 (LayerScale), arXiv 2103.17239.
     """
 
-    kind: ClassVar[str] = "scale"
+    name: ClassVar[str] = "scale"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("96x56x56", "scale 1e-6")
     elsewhere: ClassVar[str] = "layerscale"
@@ -45,7 +45,7 @@ class Affine(Free):
     Source: torchvision's `transform_input`; Szegedy et al. 2016 (scaling of residuals), arXiv 1602.07261, 3.3.
     """
 
-    kind: ClassVar[str] = "affine"
+    name: ClassVar[str] = "affine"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("3x299x299", "affine 0.5 add=-0.5")
     positional: ClassVar[tuple[str, ...]] = ("mul", "add")

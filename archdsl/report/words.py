@@ -63,20 +63,20 @@ def part_written(graph: Graph, part: Part) -> str:
     main = head(graph, part)
     behind = [n.op for n in nodes if n.id > main.id]
     normed = any(op.role == "norm" for op in behind)
-    return " ".join([node_written(main, normed), *(op.kind for op in behind)])
+    return " ".join([node_written(main, normed), *(op.name for op in behind)])
 
 
 def node_written(node: Node, normed: bool = False) -> str:
     """The short form of a node: of its op, or which node it runs again."""
     if node.shared_with:
-        return escape_control(f"{Again.kind} {node.again}")
+        return escape_control(f"{Again.name} {node.again}")
     return written(node.op, node.in_shapes, normed)
 
 
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
     """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
     main = head(graph, part)
-    behind = [n.op.kind for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
+    behind = [n.op.name for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
     return f"{figure(main.op, main.in_shapes)}{', again' if main.shared_with else ''}", " ".join(behind)
 
 
@@ -153,7 +153,7 @@ def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, An
         multiplier = op.out // op.groups
         fields = {k: v for k, v in fields.items() if k not in ("out", "groups")}
         return "dwconv", fields | ({"multiplier": multiplier} if multiplier > 1 else {})
-    return op.kind, fields
+    return op.name, fields
 
 
 def field_text(value: Any) -> str:

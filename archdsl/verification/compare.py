@@ -104,7 +104,7 @@ def compare_nodes(
                 progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
     deviations |= {name: deviations[other] for name, other in equal.items()}
     nodes = [node for node in graph.nodes if not node.training and node.id not in graph.inputs]
-    results = [NodeResult(node.path, node.op.kind, _of_node(node, artefacts, deviations)) for node in nodes]
+    results = [NodeResult(node.path, node.op.name, _of_node(node, artefacts, deviations)) for node in nodes]
     in_file = artefacts.get("onnx", {})
     absent = tuple(node.path for node in nodes if in_file and node.path not in in_file)
     return NodeComparison(tuple(result for result in results if result.deviations), absent)

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 import archdsl
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from tests.support.places import ROOT
 
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -105,7 +105,7 @@ def test_the_page_of_ops_is_current() -> None:
     assert ops_page.ops_page() == text_of("docs/ops.md"), "run `python tools/docs.py`"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OPS_BY_NAME)
 def test_every_example_of_an_op_is_sound(kind: str) -> None:
     network = archdsl.loads(ops_page.example_spec(kind))
     assert network.graph.notes == ()

@@ -353,7 +353,7 @@ def test_polynet_has_the_ports_tensors() -> None:
     convs = {t.key for t in tensors if t.key.endswith("conv.weight")}
     norms = {t.key for t in tensors if t.key.endswith("running_var")}
     assert (network.totals.depth, len(convs), len(norms)) == (296, 417, 537)
-    assert len([n for n in network.nodes if n.op.kind == "conv"]) == len(convs) + 15 * 2 * 4 == 537
+    assert len([n for n in network.nodes if n.op.name == "conv"]) == len(convs) + 15 * 2 * 4 == 537
     for key in (
         "stem.conv2_long.2.bn.bias",
         "stage_a.9.blocks.1.path0.2.conv.weight",

@@ -75,7 +75,7 @@ def test_output_shapes(net: Net, node: str, size: tuple[int, ...]) -> None:
 
 def test_a_norm_takes_the_bias_away_and_words_bring_it_back(net: Net) -> None:
     network = net("net: {a: 3x3 conv 8, b: 3x3 conv 8 bn, c: 3x3 conv 8 bn bias, d: 3x3 conv 8 nobias}")
-    with_bias = {t.node.path for t in network.graph.tensors if t.param.name == "bias" and t.node.op.kind == "conv"}
+    with_bias = {t.node.path for t in network.graph.tensors if t.param.name == "bias" and t.node.op.name == "conv"}
     assert with_bias == {"a", "c.conv"}
 
 
@@ -90,13 +90,13 @@ def test_linear_plain_and_an_own_activation(net: Net) -> None:
         "3x3 conv 8 act=silu": ["conv", "bn", "silu"],
     }
     for text, expected in kinds.items():
-        assert [n.op.kind for n in net(f"{defaults}net: {{x: {text}}}").nodes[1:]] == expected
+        assert [n.op.name for n in net(f"{defaults}net: {{x: {text}}}").nodes[1:]] == expected
 
 
 def test_defaults_reach_the_parts_and_the_relatives_of_conv(net: Net) -> None:
     network = net("defaults: {conv: bn relu, bn: {eps: 0.001}}\nnet: {a: dwconv kernel=3, b: 2x2 deconv 4 /2}")
-    assert {n.op.eps for n in network.nodes if n.op.kind == "bn"} == {0.001}
-    assert [n.op.kind for n in network.nodes[1:]] == ["conv", "bn", "relu", "deconv", "bn", "relu"]
+    assert {n.op.eps for n in network.nodes if n.op.name == "bn"} == {0.001}
+    assert [n.op.name for n in network.nodes[1:]] == ["conv", "bn", "relu", "deconv", "bn", "relu"]
 
 
 # --- composites ------------------------------------------------------------------------------------------

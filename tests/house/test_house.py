@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import archdsl
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.spec.find import library_files, library_networks
 from tests.support.places import PACKAGE
 
@@ -165,16 +165,16 @@ def test_the_test_above_can_fail() -> None:
 
 
 def test_every_op_has_its_five_lines() -> None:
-    for op in KINDS.values():
+    for op in OPS_BY_NAME.values():
         doc = op.__doc__ or ""
         for word in ("Shape:", "Parameters:", "MACs:", "Errors:", "Source:"):
-            assert re.search(rf"^    {word}", doc, re.MULTILINE), f"{op.kind} lacks `{word}`"
+            assert re.search(rf"^    {word}", doc, re.MULTILINE), f"{op.name} lacks `{word}`"
 
 
 def test_every_field_of_an_op_is_described() -> None:
-    for op in KINDS.values():
+    for op in OPS_BY_NAME.values():
         for name, field in op.model_fields.items():
-            assert field.description, f"{op.kind}.{name}"
+            assert field.description, f"{op.name}.{name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -138,7 +138,7 @@ def test_the_flat_form_has_the_same_tensors_and_wiring(name: str) -> None:
     again = archdsl.loads(flat_text(open_spec(name)))
     assert not again.document.blocks and not again.document.args
     assert {t.key: t.param.shape for t in again.graph.tensors} == {t.key: t.param.shape for t in net.graph.tensors}
-    assert [(n.op.kind, n.inputs, n.shape) for n in again.nodes] == [(n.op.kind, n.inputs, n.shape) for n in net.nodes]
+    assert [(n.op.name, n.inputs, n.shape) for n in again.nodes] == [(n.op.name, n.inputs, n.shape) for n in net.nodes]
     assert {n.path for n in again.nodes if not n.implied} == {n.path for n in net.nodes if not n.implied}
     assert again.graph.outputs == net.graph.outputs and again.graph.aux == net.graph.aux
     assert (again.params, again.macs) == (net.params, net.macs)
@@ -194,7 +194,7 @@ def test_a_tensor_without_a_name_gets_one() -> None:
     assert text.count("entry: {_: {op: identity}}") == 2
     assert "_affine: {op: affine, mul: 0.5, add: 0.0}" in text
     again = archdsl.loads(text)
-    assert [n.op.kind for n in again.nodes] == ["input", "conv", "conv", "add", "conv", "affine", "add"]
+    assert [n.op.name for n in again.nodes] == ["input", "conv", "conv", "add", "conv", "affine", "add"]
 
 
 def test_several_inputs_outputs_and_heads_in_flat_form() -> None:
@@ -214,8 +214,8 @@ def test_several_inputs_outputs_and_heads_in_flat_form() -> None:
         outputs: {features: b.cat, flow: c}
     """
     net, flat = archdsl.loads(textwrap.dedent(text)), archdsl.loads(flat_text(spec(text)))
-    assert [(n.path, n.inputs, n.op.kind) for n in flat.nodes if "/" not in n.path] == [
-        (n.path, n.inputs, n.op.kind) for n in net.nodes if "/" not in n.path
+    assert [(n.path, n.inputs, n.op.name) for n in flat.nodes if "/" not in n.path] == [
+        (n.path, n.inputs, n.op.name) for n in net.nodes if "/" not in n.path
     ]
     assert (flat.graph.outputs, flat.graph.aux) == (net.graph.outputs, net.graph.aux)
     assert flat.input == net.input

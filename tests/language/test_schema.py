@@ -21,7 +21,7 @@ from archdsl.cli import main
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS, TOP_LEVEL
 from archdsl.language.schema.json_schema import schema, schema_text
 from archdsl.language.schema.models import DocumentForm
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Map, Seq, Tree, decode, parse, read
 from archdsl.spec.find import library_files
 from archdsl.spec.open import from_source, open_spec
@@ -71,8 +71,8 @@ def test_it_is_a_schema() -> None:
 def test_it_has_every_key_and_every_kind() -> None:
     definitions = SCHEMA["$defs"]
     assert set(definitions["document"]["properties"]) == set(TOP_LEVEL) == set(DocumentForm.model_fields)
-    assert set(definitions["node_op"]["properties"]["op"]["enum"]) == set(KINDS)
-    for kind, op in KINDS.items():
+    assert set(definitions["node_op"]["properties"]["op"]["enum"]) == set(OPS_BY_NAME)
+    for kind, op in OPS_BY_NAME.items():
         assert set(definitions[f"op_{kind}"]["properties"]) - {"norm", "act"} == {"op", *COMMON_KEYS, *op.model_fields}
     for head in set(HEADS) - {"op"}:
         assert set(definitions[f"node_{head}"]["properties"]) == set(COMPOSITE_KEYS[head])
@@ -80,7 +80,7 @@ def test_it_has_every_key_and_every_kind() -> None:
 
 def test_all_that_an_editor_shows_is_described() -> None:
     definitions = SCHEMA["$defs"]
-    for kind, op in KINDS.items():
+    for kind, op in OPS_BY_NAME.items():
         for name in op.model_fields:
             assert definitions[f"op_{kind}"]["properties"][name]["description"], f"{kind}.{name}"
     for name in ("document", "paper", "claims"):

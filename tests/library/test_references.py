@@ -265,7 +265,7 @@ def test_googlenet_of_2014_module_by_module() -> None:
 def test_response_normalisation_is_the_papers() -> None:
     """AlexNet's alpha is not divided by the size there, and is here: 1e-4 becomes 5e-4."""
     network = archdsl.load("alexnet_2012")
-    (norm,) = {n.op for n in network.nodes if n.op.kind == "lrn"}
+    (norm,) = {n.op for n in network.nodes if n.op.name == "lrn"}
     x = torch.rand(1, 8, 2, 2)
     paper = x[0, 3] / (2 + 1e-4 * x[0, 1:6].square().sum(0)) ** 0.75
     torch.testing.assert_close(functional.local_response_norm(x, norm.size, norm.alpha, norm.beta, norm.k)[0, 3], paper)

@@ -19,8 +19,7 @@ from archdsl.backends.torch.lower import TABLE as TORCH
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.onnx_model import read
 from archdsl.frontends.to_spec import to_spec
-from archdsl.ops import GRAPH_OPS
-from archdsl.ops import KINDS as OPS
+from archdsl.ops import GRAPH_OPS, OPS_BY_NAME
 from archdsl.shapes import concrete, numel
 from tests.ops.cases import CASES, KINDS, POSITIONAL, Case
 
@@ -29,15 +28,17 @@ NO_CASE = {"input", "split", "again"}
 
 
 def test_every_op_has_a_case_a_row_for_random_networks_and_two_lowerings() -> None:
-    assert {case.kind for case in CASES} == set(OPS) - NO_CASE
-    assert set(KINDS) == set(OPS) - NO_CASE
+    assert {case.kind for case in CASES} == set(OPS_BY_NAME) - NO_CASE
+    assert set(KINDS) == set(OPS_BY_NAME) - NO_CASE
     assert set(TORCH) == set(ONNX) == set(GRAPH_OPS)
-    assert {kind: OPS[kind].positional for kind in OPS} == {kind: POSITIONAL[kind] for kind in OPS}
+    assert {kind: OPS_BY_NAME[kind].positional for kind in OPS_BY_NAME} == {
+        kind: POSITIONAL[kind] for kind in OPS_BY_NAME
+    }
 
 
 def test_an_op_with_tensors_or_macs_has_a_case_that_counts_them() -> None:
     counted = {case.kind for case in CASES if case.params}
-    assert counted == {op.kind for op in OPS.values() if op.parametric}
+    assert counted == {op.name for op in OPS_BY_NAME.values() if op.parametric}
     for case in CASES:
         node = archdsl.loads(case.spec).graph.by_path["n"]
         assert bool(node.params) <= node.op.parametric, case.text

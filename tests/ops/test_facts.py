@@ -8,12 +8,12 @@ from typing import ClassVar, Literal, get_args
 
 import pytest
 
-from archdsl.ops import GRAPH_OPS, KINDS, Op, Sugar
+from archdsl.ops import GRAPH_OPS, OPS_BY_NAME, Op, Sugar
 from archdsl.ops.base import Example, Free, Look
 from archdsl.shapes import Shape
 
-ALL = (*KINDS.values(), GRAPH_OPS[0])
-STATED = ("kind", "look", "example")
+ALL = (*OPS_BY_NAME.values(), GRAPH_OPS[0])
+STATED = ("name", "look", "example")
 """Facts without a default."""
 
 
@@ -22,7 +22,7 @@ def missing(op: type[Op]) -> set[str]:
     return {name for name in STATED if not hasattr(op, name)} | set(op.__abstractmethods__)
 
 
-@pytest.mark.parametrize("op", ALL, ids=lambda op: op.kind)
+@pytest.mark.parametrize("op", ALL, ids=lambda op: op.name)
 def test_every_op_states_its_facts(op: type[Op]) -> None:
     assert not missing(op)
     assert op.look in get_args(Look)
@@ -31,7 +31,7 @@ def test_every_op_states_its_facts(op: type[Op]) -> None:
 
 def test_an_op_that_leaves_out_a_fact_is_noticed() -> None:
     class NoMacs(Op):
-        kind: ClassVar[str] = "no_macs"
+        name: ClassVar[str] = "no_macs"
         look: ClassVar[Look] = "other"
         example: ClassVar[Example] = Example()
 
@@ -39,7 +39,7 @@ def test_an_op_that_leaves_out_a_fact_is_noticed() -> None:
             return 1.0
 
     class NoTerms(Free):
-        kind: ClassVar[str] = "no_terms"
+        name: ClassVar[str] = "no_terms"
         role: ClassVar[Literal["", "norm", "act"]] = "norm"
 
     assert missing(NoMacs) == {"macs"}
@@ -51,11 +51,11 @@ def test_an_op_that_leaves_out_a_fact_is_noticed() -> None:
 
 
 def test_sugar_is_in_no_graph() -> None:
-    assert {op.kind for op in KINDS.values() if issubclass(op, Sugar)} == {"dwconv", "split", "again"}
+    assert {op.name for op in OPS_BY_NAME.values() if issubclass(op, Sugar)} == {"dwconv", "split", "again"}
     assert not any(issubclass(op, Sugar) for op in GRAPH_OPS)
 
 
 def test_a_name_of_another_framework_means_one_kind() -> None:
-    names = Counter(name for op in KINDS.values() for name in op.elsewhere.split())
-    assert max(names.values()) == 1 and not set(names) & set(KINDS)
+    names = Counter(name for op in OPS_BY_NAME.values() for name in op.elsewhere.split())
+    assert max(names.values()) == 1 and not set(names) & set(OPS_BY_NAME)
     assert all(name.isalnum() and name == name.lower() for name in names)

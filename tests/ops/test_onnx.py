@@ -88,7 +88,7 @@ def test_op(case: Case) -> None:
     op = archdsl.loads(case.spec).graph.by_path["n"].op
     graph = one(op, *case.inputs)
     # relu6, hardswish and hardsigmoid bend at 3 and 6, so the values must reach there
-    spread = 4.0 if op.role == "act" and op.kind != "softmax" else 1.0
+    spread = 4.0 if op.role == "act" and op.name != "softmax" else 1.0
     model = check(
         graph, lambda w, *x: case.expression(*x, **{name or "n": value for name, value in w.items()}), spread=spread
     )

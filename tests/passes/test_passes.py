@@ -39,7 +39,7 @@ def lively(net: Network) -> dict[str, np.ndarray]:
     out = {}
     for key, param, node in net.graph.tensors:
         out[key] = weights[key]
-        if param.name == "running_var" or (param.name == "weight" and node.op.kind in ("bn", "gn", "ln")):
+        if param.name == "running_var" or (param.name == "weight" and node.op.name in ("bn", "gn", "ln")):
             out[key] = rng.uniform(0.5, 1.5, param.shape).astype(np.float32)
         elif param.name in ("", "bias", "running_mean") and param.trained is not None and param.init.how == "constant":
             out[key] = rng.uniform(-0.5, 0.5, param.shape).astype(np.float32)
@@ -67,7 +67,7 @@ def apart(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 
 
 def kinds(graph: Graph) -> list[str]:
-    return [node.op.kind for node in graph.nodes[len(graph.inputs) :]]
+    return [node.op.name for node in graph.nodes[len(graph.inputs) :]]
 
 
 def test_the_fold_map_says_what_differs() -> None:
@@ -476,7 +476,7 @@ def test_compile_with_and_without(tmp_path: Path) -> None:
     told = absorbed.read(facts["folded"], layers)
     assert told["conv1"] == ("bn1",) and told["layer2.0.downsample.0"] == ("layer2.0.downsample.1",)
     assert {path for paths in told.values() for path in paths} == {
-        t.node.path for t in network.graph.tensors if t.node.op.kind == "bn"
+        t.node.path for t in network.graph.tensors if t.node.op.name == "bn"
     }
     assert facts["params"] == str(network.params)
     assert cli("compile", "resnet18", "--disable", "fold-after", "-o", str(tmp_path / "c.onnx")).exit_code == 0

@@ -222,7 +222,7 @@ def test_every_kind_has_words() -> None:
     for kind in GRAPH_OPS:
         op = kind.model_construct()
         if not any(field.is_required() for field in kind.model_fields.values()):
-            assert written(op).split()[0] == kind.kind
+            assert written(op).split()[0] == kind.name
             assert figure(op)
 
 

@@ -92,7 +92,7 @@ def test_module_source_and_onnx_of_a_spec(here: Path) -> None:
     net = archdsl.load("small.yaml")
     told_of = {node["path"] for node in told["nodes"]} | set(told["absent"])
     assert told_of == {node.path for node in net.nodes[1:]}
-    norms = {node.path for node in net.nodes if node.op.kind == "bn"}
+    norms = {node.path for node in net.nodes if node.op.name == "bn"}
     assert norms <= {node["path"] for node in told["nodes"] if node["onnx"] is not None}, (
         "a conv gives its norm's value"
     )

@@ -139,7 +139,7 @@ class _Writer:
             self.put(WrittenOp((part.flatten,)), path, into)
             part = WrittenOp(part.nodes)
         names, layout, known = self.element(part, path, into.cursors[-1], into)
-        kind = part.main.op.kind if isinstance(part, WrittenOp) else ""
+        kind = part.main.op.name if isinstance(part, WrittenOp) else ""
         into.add(_Element(names, kind, layout, known))
 
     def element(
@@ -244,10 +244,10 @@ def _op_layout(part: WrittenOp, inferred: bool, again: str) -> YamlGroup:
     """`{op: conv, out: 64, ..., norm: {op: bn, eps: 0.001}, act: relu}`."""
     main, *rest = part.nodes
     fields = {"node": YamlLeaf(again)} if again else fields_of(main.op, main.in_shapes, inferred)
-    out = mapping({"op": YamlLeaf(Again.kind if again else main.op.kind), **fields}, flow=True)
+    out = mapping({"op": YamlLeaf(Again.name if again else main.op.name), **fields}, flow=True)
     for node in rest:
         fields = fields_of(node.op, node.in_shapes, inferred)
-        kind = YamlLeaf(node.op.kind)
+        kind = YamlLeaf(node.op.name)
         out.put(node.op.role, mapping({"op": kind, **fields}, flow=True) if fields else kind)
     return out
 

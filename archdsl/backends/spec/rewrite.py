@@ -158,7 +158,7 @@ def _flat_row(node: Node) -> Row:
     """The same, but that padding may have been written out, and that implied nodes may be called otherwise."""
     path = "" if node.implied else node.path
     own = (node.params, node.shared_with, node.op.window(node.in_shapes))
-    return path, node.op.kind, node.inputs, concrete(node.shape), node.training, *own
+    return path, node.op.name, node.inputs, concrete(node.shape), node.training, *own
 
 
 def _ends(graph: Graph) -> Row:

@@ -335,7 +335,7 @@ TABLE: Mapping[type[Op], Rule] = {
 }
 """One row for each of `ops.GRAPH_OPS`."""
 
-BARE: Mapping[str, str] = {rule.module: op.kind for op, rule in TABLE.items() if isinstance(rule, _Bare)}
+BARE: Mapping[str, str] = {rule.module: op.name for op, rule in TABLE.items() if isinstance(rule, _Bare)}
 """Modules that take no argument, with the word of the language: one may stand for another as a constructor's
 argument."""
 

@@ -160,7 +160,7 @@ class _Builder:
         if scope is self.graph.root:
             return class_name(self.graph.name)
         name = scope.name or ""
-        kinds = [node.op.kind for node in self.graph.nodes[scope.first : scope.end] if not isinstance(node.op, Flatten)]
+        kinds = [node.op.name for node in self.graph.nodes[scope.first : scope.end] if not isinstance(node.op, Flatten)]
         if scope.kind == "fused" or (name.isdigit() and len(kinds) <= 4):
             return "".join(map(class_name, kinds))
         return class_name(scope.kind if name.isdigit() else name)

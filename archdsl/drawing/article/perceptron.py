@@ -82,7 +82,7 @@ def _layer_before(graph: Graph, node: Node) -> Node | None:
 def _behind(graph: Graph, layer: Node) -> list[str]:
     """The activation behind a layer."""
     readers = graph.consumers[layer.id]
-    return [graph.nodes[n].op.kind for n in readers[:1] if graph.nodes[n].op.role]
+    return [graph.nodes[n].op.name for n in readers[:1] if graph.nodes[n].op.role]
 
 
 def _shown(width: int) -> list[int | None]:

@@ -88,7 +88,7 @@ def work(node: Node, samples: Sequence[Mapping[str, int]]) -> Work:
         per, rest = divmod(node.macs, Work(1, of).at(node.in_shapes, node.shape))
         if not rest and all(_holds(Work(per, of), node, sample) for sample in samples):
             return Work(per, of)
-    raise AssertionError(f"the MACs of `{node.op.kind}` are no multiple of its input or output")
+    raise AssertionError(f"the MACs of `{node.op.name}` are no multiple of its input or output")
 
 
 def number(value: int) -> int | str:
@@ -115,7 +115,7 @@ def _holds(formula: Work, node: Node, sample: Mapping[str, int]) -> bool:
 def _row(graph: Graph, node: Node, counted: NodeCount, macs: Work) -> Data:
     return {
         "path": escape_control(node.path),
-        "kind": node.op.kind,
+        "kind": node.op.name,
         "text": node_written(node),
         "inputs": list(node.inputs),
         "shape": [size(s) for s in node.shape],

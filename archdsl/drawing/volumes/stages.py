@@ -161,7 +161,7 @@ class _Stager:
 
     def _merge(self, stage: Stage, tail: Sequence[Node]) -> None:
         """The concat behind a closed layer of a dense block belongs to the layer."""
-        stage.words += tuple(node.op.kind for node in tail)
+        stage.words += tuple(node.op.name for node in tail)
 
     def _node(self, part: Part, group: StageGroup) -> None:
         nodes = part.nodes(self.graph)
@@ -204,7 +204,7 @@ class _Stager:
         for node in nodes:
             if node.op.role:
                 stage.bands += (look_of(node),)
-                stage.words += (node.op.kind,)
+                stage.words += (node.op.name,)
 
     def _add(self, stage: Stage, group: StageGroup, copies: Sequence[range]) -> None:
         self.made.append(stage)

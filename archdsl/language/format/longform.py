@@ -9,7 +9,7 @@ from archdsl.diagnostics import ArchError, Source, Span
 from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf, listing
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.shorthand import desugar, desugar_defaults
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source import Map, Scalar, Seq, Tree, plain_value
 from archdsl.source.brackets import depths, outside
@@ -68,7 +68,7 @@ def ordered(group: YamlGroup) -> YamlGroup:
     """The keys of a long form in the order of the op's fields: head, fields, norm, act, then what any node may have."""
     head = head_of(group)
     kind = group.get("op")
-    fields = [*KINDS[kind.text].model_fields] if isinstance(kind, YamlLeaf) and kind.text in KINDS else []
+    fields = [*OPS_BY_NAME[kind.text].model_fields] if isinstance(kind, YamlLeaf) and kind.text in OPS_BY_NAME else []
     order = {name: n for n, name in enumerate([str(head), *fields, "norm", "act", *COMMON_KEYS])}
     group.entries.sort(key=lambda e: order.get(e.key.text if e.key else "", len(order)))
     return group

@@ -16,7 +16,7 @@ from archdsl.language.format.longform import (
     value_of,
 )
 from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source.brackets import outside
 
@@ -77,7 +77,7 @@ def _body(group: YamlGroup, head: str) -> str:
         return call_text(text)
     if head == "dense":
         return one_line(text)
-    if text not in KINDS:
+    if text not in OPS_BY_NAME:
         raise _Unsayable
     return " ".join(_op_words(group, text))
 
@@ -88,7 +88,7 @@ def _op_words(group: YamlGroup, kind: str) -> list[str]:
     rest = YamlGroup([e for e in group.entries if e.key and e.key.text not in ("op", "repeat", "as", "from", "when")])
     if window:
         rest.entries = [e for e in rest.entries if e.key and e.key.text != "kernel"]
-    return [*([window] if window else []), kind, *_words(rest, KINDS[kind])]
+    return [*([window] if window else []), kind, *_words(rest, OPS_BY_NAME[kind])]
 
 
 def _window(kernel: YamlLayout | None) -> str | None:
@@ -137,7 +137,7 @@ def _roles(roles: dict[str, YamlEntry]) -> list[str]:
         if said.get(name) == "none" and name == "act":
             words.append("linear")
         elif name in said:
-            bare = said[name] in KINDS and KINDS[said[name]].role == name
+            bare = said[name] in OPS_BY_NAME and OPS_BY_NAME[said[name]].role == name
             words.append(said[name] if bare else f"{name}={said[name]}")
     return words
 

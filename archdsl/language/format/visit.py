@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from archdsl.language.format.longform import head_of
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
 Path: TypeAlias = tuple[str, ...]
@@ -50,8 +50,8 @@ class Walk:
             below = (*path, key)
             if name == "blocks":
                 entry.value = self.node(entry.value, below)
-            elif name == "defaults" and key in KINDS:
-                entry.value = self.change.defaults(entry.value, KINDS[key], below)
+            elif name == "defaults" and key in OPS_BY_NAME:
+                entry.value = self.change.defaults(entry.value, OPS_BY_NAME[key], below)
             elif name == "aux" and isinstance(entry.value, YamlGroup):
                 for part in entry.value.entries:
                     if part.key and part.key.text == "do":

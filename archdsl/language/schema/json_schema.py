@@ -12,7 +12,7 @@ from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.schema.models import COMPOSITES, Common
 from archdsl.language.schema.sections import KEY, REFERENCE, document, form_fields, overlay, sections
 from archdsl.language.schema.values import Schema, kinds_of, op_fields, ref, summary
-from archdsl.ops import KINDS, Split
+from archdsl.ops import OPS_BY_NAME, Split
 
 _COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$"
 _ABOUT_SHORT = """A node in short: `[KxK] kind value /stride key=value flag norm act`, or a call of a block, `basic(64, 2)`.
@@ -48,7 +48,7 @@ def schema() -> Schema:
             **sections(),
             **_nodes(),
             **{f"node_{head}": _composite(head) for head in HEADS if head != "op"},
-            **{f"op_{kind}": _op(kind) for kind in KINDS},
+            **{f"op_{kind}": _op(kind) for kind in OPS_BY_NAME},
             "norm": _part("norm"),
             "act": _part("act"),
             "numbers": {"type": ["number", "string", "array"], "items": ref("numbers")},
@@ -76,7 +76,7 @@ def _nodes() -> dict[str, Schema]:
             "type": "string",
             "description": _ABOUT_SHORT,
             "pattern": _pattern(),
-            "patternErrorMessage": f"not a node; the kinds are {', '.join(KINDS)}",
+            "patternErrorMessage": f"not a node; the kinds are {', '.join(OPS_BY_NAME)}",
             "examples": _SHORT,
         },
         "sequence": {
@@ -87,22 +87,24 @@ def _nodes() -> dict[str, Schema]:
         },
         "node_op": {
             "type": "object",
-            "properties": {"op": {"description": "the kind of the node", "enum": [*KINDS]}},
-            "allOf": [{"if": {"properties": {"op": {"const": kind}}}, "then": ref(f"op_{kind}")} for kind in KINDS],
+            "properties": {"op": {"description": "the kind of the node", "enum": [*OPS_BY_NAME]}},
+            "allOf": [
+                {"if": {"properties": {"op": {"const": kind}}}, "then": ref(f"op_{kind}")} for kind in OPS_BY_NAME
+            ],
         },
     }
 
 
 def _pattern() -> str:
     """The beginnings of a short string: a kind must be one that there is, unless all of it is a call."""
-    kinds = "|".join(KINDS)
+    kinds = "|".join(OPS_BY_NAME)
     tail = r"(\s+(as|<-|when)\s[^\n]*)?"
     call = rf"[A-Za-z]\w*(\([^\n]*\))?{tail}"
     return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+x\d+\s+)?({kinds})(\s[^\n]*)?|{call})\s*$"
 
 
 def _op(kind: str) -> Schema:
-    op = KINDS[kind]
+    op = OPS_BY_NAME[kind]
     roles = {} if op is Split else {"norm": ref("norm"), "act": ref("act")}
     return {
         "type": "object",
@@ -137,7 +139,9 @@ def _part(role: str) -> Schema:
     kinds = kinds_of(role)
     by_kind = []
     for kind in kinds:
-        fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in ("op", *op_fields(KINDS[kind]))}
+        fields = {
+            name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in ("op", *op_fields(OPS_BY_NAME[kind]))
+        }
         made: Schema = {"properties": fields, "additionalProperties": False}
         by_kind.append(
             {"if": {"type": "object", "properties": {"op": {"const": kind}}, "required": ["op"]}, "then": made}

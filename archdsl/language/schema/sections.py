@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from archdsl.language.forms import ArgForm, PaperForm, Preprocess
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
-from archdsl.ops import KINDS, Split
+from archdsl.ops import OPS_BY_NAME, Split
 
 KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
 REFERENCE = r"^\s*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
@@ -88,7 +88,7 @@ def sections() -> dict[str, Schema]:
         "defaults": _strict(
             {
                 "naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
-                **{kind: ref(f"defaults_{kind}") for kind in KINDS},
+                **{kind: ref(f"defaults_{kind}") for kind in OPS_BY_NAME},
             }
         ),
         "blocks": _named(ref("node"), signature),
@@ -119,7 +119,7 @@ def sections() -> dict[str, Schema]:
         "overlay_aux": {"type": ["object", "null"]},
         "overlay_args": _named(ref("argument_value"), _ARGUMENT),
         "overlay_blocks": _named(null_or_node, signature),
-        **{f"defaults_{kind}": _defaults(kind) for kind in KINDS},
+        **{f"defaults_{kind}": _defaults(kind) for kind in OPS_BY_NAME},
     }
 
 
@@ -170,8 +170,8 @@ def _argument() -> Schema:
 
 
 def _defaults(kind: str) -> Schema:
-    roles = {} if KINDS[kind] is Split else {"norm": ref("norm"), "act": ref("act")}
-    fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in op_fields(KINDS[kind])}
+    roles = {} if OPS_BY_NAME[kind] is Split else {"norm": ref("norm"), "act": ref("act")}
+    fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in op_fields(OPS_BY_NAME[kind])}
     return {
         "description": f"what is written behind `{kind}`, unless the node says otherwise",
         "type": ["string", "object"],

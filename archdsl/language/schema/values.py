@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from archdsl.ops import KINDS, Op
+from archdsl.ops import OPS_BY_NAME, Op
 from archdsl.ops.base import MAX_SIZE
 
 Schema: TypeAlias = dict[str, Any]
@@ -83,7 +83,7 @@ def op_fields(op: type[Op]) -> dict[str, Schema]:
 
 
 def kinds_of(role: str) -> list[str]:
-    return [kind for kind, op in KINDS.items() if op.role == role]
+    return [kind for kind, op in OPS_BY_NAME.items() if op.role == role]
 
 
 def summary(op: type[Op]) -> str:

@@ -188,7 +188,7 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
         result.rejected = f"{e.diagnostics[0].code} {e.diagnostics[0].message}"
         return
     graph = case.graph
-    result.facts = {"nodes": len(graph.nodes), **{node.op.kind: 1 for node in graph.nodes}}
+    result.facts = {"nodes": len(graph.nodes), **{node.op.name: 1 for node in graph.nodes}}
     feeds = case.feeds()
     try:
         want = reference(case, feeds)
@@ -317,7 +317,7 @@ def check_torch(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, resul
     shapes = [tuple(t.shape) for t in flat(meta_module(graph).eval()(*(value.to("meta") for value in x)))]
     if shapes != [(len(x[0]), *concrete(graph.nodes[i].shape)) for i in graph.outputs.values()]:
         result.miss("meta", f"torch on meta gives {shapes}")
-    if graph.aux and not {"dropout", "droppath"} & {node.op.kind for node in graph.nodes}:
+    if graph.aux and not {"dropout", "droppath"} & {node.op.name for node in graph.nodes}:
         module.train()
         for part in module.modules():
             if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):

@@ -184,7 +184,7 @@ BUGS = [
     Bug(
         "elaborate: dwconv does not take conv's defaults",
         "dwconv",
-        method(make.OpMaker, "under", lambda right, maker, op: maker.defaults.get(op.kind, make.OpDefaults())),
+        method(make.OpMaker, "under", lambda right, maker, op: maker.defaults.get(op.name, make.OpDefaults())),
     ),
     Bug(
         "elaborate: `in` is the number of filters before last",
