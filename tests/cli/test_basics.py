@@ -1,4 +1,7 @@
-"""The command line as a whole: help, exit statuses, streams, what is imported, and `archdsl params`."""
+"""The command line as a whole: help, exit statuses, streams, what is imported, and `archdsl params`.
+
+Tests `__main__.py`, `cli/params.py` and `cli/failure.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`archdsl check`: all that is wrong, once, in words and as data."""
+"""`archdsl check`: all that is wrong, once, in words and as data.
+
+Tests `cli/check.py`.
+"""
 
 from __future__ import annotations
 

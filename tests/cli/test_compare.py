@@ -1,4 +1,7 @@
-"""`archdsl list` and `archdsl compare`: what they choose, in which order, as what; and the chart."""
+"""`archdsl list` and `archdsl compare`: what they choose, in which order, as what; and the chart.
+
+Tests `cli/list.py` and `cli/compare.py`.
+"""
 
 from __future__ import annotations
 

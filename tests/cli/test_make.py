@@ -1,4 +1,7 @@
-"""What is made of a network: `archdsl compile`, `diagram`, `list`, `doctor`, and the same from Python."""
+"""What is made of a network: `archdsl compile`, `diagram`, `list`, `doctor`, and the same from Python.
+
+Tests `cli/compile.py` and `cli/doctor.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Every verb of the command line is a function of the library, with a typed result and the same diagnostics.
 
 A new verb adds a test that calls it, and rows of wrong arguments to `WRONG`.
+
+Tests `cli/passes.py` and `progress.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from archdsl.backends.spec.rewrite import expand
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.differences.diff import NetworkDifference
+from archdsl.progress import watched
 from archdsl.report.params import params_report
 from tests.support.places import CAT
 
@@ -274,3 +277,11 @@ def test_small_commands_print_what_the_library_returns(tmp_path: Path) -> None:
         assert (result.exit_code, result.stdout) == (0, text), args
     file.write()
     assert spec.read_text() == file.after == "input: 3x8x8\nnet: [relu]\n"
+
+
+def test_progress_goes_to_the_function_that_follows_it() -> None:
+    calls: list[tuple[str, int, int]] = []
+    watched(None, "read")(1, 2)
+    watched(lambda work: None, "read")(1, 2)
+    watched(lambda work: lambda done, whole: calls.append((work, done, whole)), "write")(1, 2)
+    assert calls == [("write", 1, 2)]

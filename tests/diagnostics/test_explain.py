@@ -1,6 +1,6 @@
 """The pages of `archdsl explain`: each code has one, each example gives just the error that it is said to give.
 
-Tests `diagnostics/status.py`.
+Tests `diagnostics/status.py` and `cli/explain.py`.
 """
 
 from __future__ import annotations

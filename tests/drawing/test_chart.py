@@ -1,4 +1,7 @@
-"""Tests `drawing/chart/chart.py` and `drawing/chart/names.py`: sizes, places, colours and names in the chart."""
+"""The chart of networks: sizes, places, colours and names, and its page.
+
+Tests `drawing/chart/chart.py`, `drawing/chart/names.py` and `drawing/chart/page.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 
 from archdsl.drawing.chart.chart import COLORS, OTHERS, ChartPoint, chart, family_colors, reference_sizes
 from archdsl.drawing.chart.names import Ball, Place, place
+from archdsl.drawing.chart.page import chart_page
 from archdsl.library.catalog import catalog
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,3 +71,17 @@ def test_words_are_not_markup() -> None:
     data = chart([ChartPoint("a$b$<&>", "f_1", 1, 1, 50.0)], "svg", ["x < $y$"]).decode()
     words = {e.text for e in ElementTree.fromstring(data).iter(f"{SVG}text")}
     assert words >= {"a$b$<&>", "f_1", "x < $y$"}
+
+
+def test_the_page_shows_the_drawing_the_notes_and_the_table() -> None:
+    page = chart_page(
+        b"<?xml version='1.0'?>\n<svg><g/></svg>",
+        "a & b",
+        ["left out: <c>"],
+        [("name", False), ("n", True)],
+        [("x<", "1")],
+    )
+    body = ElementTree.fromstring(page.decode().partition("</head>")[2].partition("</html>")[0])
+    assert [e.tag for e in body] == ["h1", "svg", "p", "div"]
+    assert (body[0].text, body[2].text) == ("a & b", "Left out: <c>")
+    assert [(e.text, e.get("class")) for e in body.iter("td")] == [("x<", None), ("1", "right")]

@@ -1,6 +1,6 @@
 """The way back: specs from ONNX files and PyTorch modules, judged by the outputs of what they were made from.
 
-Tests `frontends/arrange.py`, `frontends/constants.py`, `frontends/own.py`, `frontends/reading.py`,
+Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `frontends/own.py`, `frontends/reading.py`,
 `frontends/steps/__init__.py`, `frontends/steps/layers.py`, `frontends/steps/pools.py`, `frontends/steps/shapes.py` and
 `frontends/steps/values.py`.
 """

@@ -1,6 +1,6 @@
 """`archdsl expand`: the long form and the flat one are specs of the same network.
 
-Tests `language/document.py`, `language/read_document.py`, `language/read_nodes.py`, `language/read_sections.py`,
+Tests `language/document.py`, `cli/expand.py`, `language/read_document.py`, `language/read_nodes.py`, `language/read_sections.py`,
 `language/shorthand.py`, `language/syntax.py`, `language/names.py`, `language/merge.py`, `language/validate.py`,
 `language/hints.py`, `language/format/expand.py`, `backends/spec/fields.py` and `backends/spec/flat.py`.
 """

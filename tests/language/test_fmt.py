@@ -1,6 +1,6 @@
 """`archdsl fmt`: one layout, short strings, comments kept, and never another meaning.
 
-Tests `language/format/visit.py`, `language/format/yaml_reader.py` and `backends/spec/format_files.py`.
+Tests `language/format/visit.py`, `cli/fmt.py`, `language/format/yaml_reader.py` and `backends/spec/format_files.py`.
 """
 
 from __future__ import annotations

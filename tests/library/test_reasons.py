@@ -1,4 +1,7 @@
-"""Why a claim differs: every way of counting, worked out here by hand, is recognised and told by `archdsl check`."""
+"""Why a claim differs: every way of counting, worked out here by hand, is recognised and told by `archdsl check`.
+
+Tests `library/check_report.py` and `library/reasons.py`.
+"""
 
 from __future__ import annotations
 

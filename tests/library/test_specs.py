@@ -1,4 +1,7 @@
-"""Every spec of the library: complete, sourced, sound, formatted, drawn; and its artefacts are one network."""
+"""Every spec of the library: complete, sourced, sound, formatted, drawn; and its artefacts are one network.
+
+Tests `spec/open.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A network compiled from Python: the same files as the command line writes, and the same errors."""
+"""A network compiled from Python: the same files as the command line writes, and the same errors.
+
+Tests `network/network.py`, `network/open.py`, `network/about.py` and `compilation/write.py`.
+"""
 
 from __future__ import annotations
 

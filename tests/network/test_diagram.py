@@ -1,4 +1,7 @@
-"""Drawings from Python: text, pages and files, and the errors of wrong arguments."""
+"""Drawings from Python: text, pages and files, and the errors of wrong arguments.
+
+Tests `cli/diagram.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Passes: what each does to a small graph, and that no combination of them changes what a network computes."""
+"""Passes: what each does to a small graph, and that no combination of them changes what a network computes.
+
+Tests `passes/drop.py`, `passes/edit.py`, `passes/fold_norms.py` and `passes/fuse.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of `archdsl params`: its rows, that its columns sum to the totals, and how it fits a terminal or a pipe."""
+"""The table of `archdsl params`: its rows, that its columns sum to the totals, and how it fits a terminal or a pipe.
+
+Tests `analysis/summary.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`archdsl bench` and `archdsl.bench`: what they measure and report. No time is asserted."""
+"""`archdsl bench` and `archdsl.bench`: what they measure and report. No time is asserted.
+
+Tests `timing/bench.py`, `cli/bench.py`, `timing/networks.py` and `timing/result.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.timing import torch_module
+from archdsl.timing.export import export
 from archdsl.timing.profile import profile
 from archdsl.timing.task import Task
 from archdsl.timing.turns import ROUNDS, Contest
@@ -225,3 +229,10 @@ def test_pytorch_is_not_loaded_in_a_timed_process() -> None:
     """It would count as memory of the process, and leave it another allocator."""
     code = "import archdsl.timing.worker, archdsl.timing.contestants, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_export_that_fails_says_why(tmp_path: Path) -> None:
+    task = Task("traced", "", str(tmp_path / "no_such.yaml"), "", {"input": (1, 3, 8, 8)})
+    with pytest.raises(RuntimeError, match=r"\S"):
+        export(task, tmp_path / "x.onnx")
+    assert not [*tmp_path.iterdir()]

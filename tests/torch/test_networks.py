@@ -1,4 +1,7 @@
-"""Live modules: hierarchy, names, modes, hooks, and what PyTorch does with a module. And torchvision's own."""
+"""Live modules: hierarchy, names, modes, hooks, and what PyTorch does with a module. And torchvision's own.
+
+Tests `backends/torch/lower.py` and `backends/torch/steps.py`.
+"""
 
 from __future__ import annotations
 

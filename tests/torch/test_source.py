@@ -1,4 +1,9 @@
-"""Printed networks: the same as the live ones, safe, well laid out, and readable."""
+"""Printed networks: the same as the live ones, safe, well laid out, and readable.
+
+Tests `backends/torch/classes.py`, `backends/torch/constructors.py`, `backends/torch/forward.py`,
+`backends/torch/options.py`, `backends/torch/program.py`, `backends/torch/sharing.py`, `backends/torch/source.py` and
+`backends/torch/words.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Equal scopes get equal numbers, others do not; and what crosses a scope's border."""
+"""Equal scopes get equal numbers, others do not; and what crosses a scope's border.
+
+Tests `analysis/equal_scopes.py`.
+"""
 
 from __future__ import annotations
 

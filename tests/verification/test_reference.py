@@ -1,4 +1,7 @@
-"""The float64 reference and its tolerances: right values pass, a weight off by 1e-3 does not."""
+"""The float64 reference and its tolerances: right values pass, a weight off by 1e-3 does not.
+
+Tests `backends/torch/node.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`archdsl verify`: right artefacts pass, an error of 1e-3 in one weight does not, and the file carries the result."""
+"""`archdsl verify`: right artefacts pass, an error of 1e-3 in one weight does not, and the file carries the result.
+
+Tests `verification/compare.py`, `cli/verify.py`, `verification/job.py`, `verification/observe.py` and `verification/stored.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Checkpoints as torchvision wrote them over the years: older names, counters and heads that are not there."""
+"""Checkpoints as torchvision wrote them over the years: older names, counters and heads that are not there.
+
+Tests `backends/weights/evaluate.py` and `backends/weights/resolve.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Weights: the same start everywhere, files that are broken or hostile, names and shapes that do not fit."""
+"""Weights: the same start everywhere, files that are broken or hostile, names and shapes that do not fit.
+
+Tests `backends/weights/read.py`, `backends/weights/safetensors.py` and `backends/weights/tensors.py`.
+"""
 
 from __future__ import annotations
 
