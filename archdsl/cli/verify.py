@@ -1,4 +1,4 @@
-"""`archdsl verify`: compare everything that archdsl makes of a network with a float64 reference, node by node."""
+"""`archdsl verify`: compare the module, the source and the ONNX file of a network with a float64 reference."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from archdsl.cli.options import arg_option, color_option, format_option, input_o
 @click.command("verify")
 @click.argument("source", metavar="[SPEC]")
 @click.argument("model", metavar="[MODEL.onnx]", required=False)
-@click.option("--weights", metavar="FILE", help="Its weights: .safetensors, or torch's .pth.")
-@click.option("--seed", type=int, help="For the input, and for random weights (0).")
-@click.option("--batch", type=int, help="Samples in the input (1).")
-@click.option("--no-write", is_flag=True, help="Leave the file as it is: no certificate.")
+@click.option("--weights", metavar="FILE", help="Weights of the network: .safetensors, or PyTorch's .pth.")
+@click.option("--seed", type=int, help="Seed of the input and of random weights (default 0).")
+@click.option("--batch", type=int, help="Number of samples in the input (default 1).")
+@click.option("--no-write", is_flag=True, help="Do not write a certificate into the file.")
 @click.option("--renew", is_flag=True, help="Replace the certificate of the file.")
-@click.option("--all", "every", is_flag=True, help="A line for every node.")
+@click.option("--all", "every", is_flag=True, help="Print a line for every node.")
 @arg_option
 @input_option
 @format_option("text", "json")
@@ -40,8 +40,8 @@ def command(
 ) -> int:
     """Compare the PyTorch module, the generated source and the ONNX file with a float64 reference, node by node.
 
-    Exits with 1 if the difference of a node exceeds the tolerance that rounding needs (docs/verify.md). A file that
-    passes gets the result as a certificate, which `archdsl verify MODEL.onnx` checks again.
+    Exits with 1 if the difference of a node exceeds its tolerance (docs/verify.md). If a file passes, the result
+    is written into it as a certificate, which `archdsl verify MODEL.onnx` checks again.
     """
     import archdsl
     from archdsl.spec.open import parse_overrides
@@ -63,4 +63,4 @@ def command(
     else:
         console.give(result.text(every, console.style()))
     console.tell(result.problems)
-    return int(not result.fine)
+    return int(not result.passed)

@@ -1,1 +1,1 @@
-"""What changed between two networks, as data, as text and as a picture."""
+"""Compare two networks: the result as data, as text and as a picture."""

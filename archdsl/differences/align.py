@@ -1,9 +1,9 @@
-"""Two networks laid side by side: which part of one is which part of the other.
+"""Match the parts of two networks.
 
-Siblings are aligned like two sequences (Needleman and Wunsch 1970): in order, at the least cost. Equal parts cost
-nothing, whatever a list numbers them; parts of one name cost what differs in them; a part under another name is the
-same one only if hardly anything else differs. What is left over on both sides, and is equal and the only one of its
-kind, was moved.
+Siblings are aligned like two sequences, in order and at minimum cost (Needleman and Wunsch 1970). Equal parts cost
+almost nothing, also if their numbers in a list differ; parts with the same name cost as much as differs in them; parts
+with different names match only if hardly anything else differs. Unmatched parts that are equal and unique in both
+networks were moved.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ from archdsl.shapes import Shape
 T = TypeVar("T")
 
 GAP = 600
-"""What it costs to leave a part alone: two that cost more than twice this together are not one."""
+"""The cost of an unmatched part: two parts whose match costs more than twice this are not matched."""
 _NUMBERED, _RENAMED, _UNLIKE, _REPLACED = 20, 350, 250, 900
 _NEVER = 1_000_000_000
 _MAX_CELLS = 1_000_000
-"""Of the table of an alignment; longer lists are aligned by equal parts alone."""
+"""The largest alignment table; longer lists are aligned by equal keys and equal names."""
 
 
 class Side(NamedTuple):
-    """A part of one of the two graphs, with what it is called among its siblings and what it is, names of its own
-    aside."""
+    """A part of one of the two graphs: its name among its siblings, and a key for all of it except its own name."""
 
     graph: Graph
     part: Part
     name: str
     key: Hashable
-    kinds: Counter[tuple[str, Hashable]]
-    """Its ops, by kind and meaning."""
+    ops: Counter[tuple[str, Hashable]]
+    """How often each op occurs in it, by name and fields."""
 
     @property
     def leaf(self) -> bool:
@@ -45,7 +44,7 @@ class Side(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """What is one thing in both; or, with None, in one of them only."""
+    """Two matching parts, or an unmatched part and None."""
 
     before: Side | None
     after: Side | None
@@ -56,7 +55,7 @@ def top(graph: Graph) -> list[Side]:
 
 
 def below(side: Side) -> list[Side]:
-    """The parts inside of a block or a sequence."""
+    """The parts inside a block or a sequence."""
     return _sides(side.graph, inside(side.graph, side.part), side.part.path)
 
 
@@ -67,12 +66,12 @@ def _sides(graph: Graph, parts: Sequence[Part], around: str) -> list[Side]:
 def _side(graph: Graph, part: Part, around: str) -> Side:
     name = part.path.removeprefix(around).lstrip(".")
     nodes = part.nodes(graph)
-    kinds = Counter((n.op.name, meaning(n.op, n.in_shapes)) for n in nodes)
-    return Side(graph, part, name, _key(part, nodes), kinds)
+    ops = Counter((n.op.name, meaning(n.op, n.in_shapes)) for n in nodes)
+    return Side(graph, part, name, _key(part, nodes), ops)
 
 
 def _key(part: Part, nodes: Sequence[Node]) -> Hashable:
-    """Ops, names inside and wiring; not the shapes, nor the name of the part itself, nor which values it reads."""
+    """Ops, inner names and wiring; not the shapes, the name of the part itself, or the values that it reads."""
     first = nodes[0].id
     outside: dict[int, int] = {}
     rows = []
@@ -85,20 +84,20 @@ def _key(part: Part, nodes: Sequence[Node]) -> Hashable:
 
 
 def meaning(op: Op, inputs: Sequence[Shape]) -> Hashable:
-    """The op's kind and fields in one form, however they were written: pads as pixels, a pool's stride as a number."""
+    """The op's name and fields in a normal form: pads in pixels, defaults resolved."""
     return (op.name, *((name, _hashable(value)) for name, value in fields(op, inputs).items()))
 
 
 def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
-    """Every field of the op by name, with what stands for a default worked out; TensorFlow's `same` stays a word."""
-    found = {name: getattr(op, name) for name in type(op).model_fields}
-    if "pad" in found and found["pad"] != "same" and hasattr(op, "pads") and not getattr(op, "adaptive", False):
-        found["pad"] = tuple(op.pads(inputs[0]))
-    if "stride" in found and hasattr(op, "steps") and not getattr(op, "adaptive", False):
-        found["stride"] = op.steps
+    """Every field of the op by name, with defaults resolved; TensorFlow's `same` padding stays `same`."""
+    values = {name: getattr(op, name) for name in type(op).model_fields}
+    if "pad" in values and values["pad"] != "same" and hasattr(op, "pads") and not getattr(op, "adaptive", False):
+        values["pad"] = tuple(op.pads(inputs[0]))
+    if "stride" in values and hasattr(op, "steps") and not getattr(op, "adaptive", False):
+        values["stride"] = op.steps
     if hasattr(op, "crops"):
-        found["pad"], found["extra"] = zip(*op.crops(), strict=True)
-    return found
+        values["pad"], values["extra"] = zip(*op.crops(), strict=True)
+    return values
 
 
 def _hashable(value: Any) -> Hashable:
@@ -109,7 +108,7 @@ def _hashable(value: Any) -> Hashable:
 
 
 def align(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
-    """The siblings as pairs, in order; what stands alone comes where it stood."""
+    """Return the siblings as pairs, in order; unmatched parts stay at their position."""
     start = 0
     while start < min(len(before), len(after)) and _same(before[start], after[start]):
         start += 1
@@ -136,8 +135,8 @@ def _aligned(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
     pairs: list[Pair] = []
     i, j = len(before), len(after)
     while i or j:
-        together = table[i - 1][j - 1] + costs[i - 1][j - 1] if i and j else _NEVER
-        if together <= table[i][j]:
+        matched = table[i - 1][j - 1] + costs[i - 1][j - 1] if i and j else _NEVER
+        if matched <= table[i][j]:
             i, j = i - 1, j - 1
             pairs.append(Pair(before[i], after[j]))
         elif j and (not i or table[i][j - 1] <= table[i - 1][j]):
@@ -150,7 +149,7 @@ def _aligned(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
 
 
 def _by_equals(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
-    """For lists of thousands: equal parts, and between them parts of one name."""
+    """The pairs of lists with thousands of parts: equal parts, and between them parts with the same name."""
     from difflib import SequenceMatcher
 
     pairs: list[Pair] = []
@@ -160,46 +159,46 @@ def _by_equals(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
             pairs += [Pair(x, y) for x, y in zip(before[a:b], after[c:d], strict=True)]
             continue
         names = {side.name: side for side in after[c:d]}
-        found = {side.name: names.pop(side.name, None) for side in before[a:b]}
-        pairs += [Pair(side, found[side.name]) for side in before[a:b]]
+        matches = {side.name: names.pop(side.name, None) for side in before[a:b]}
+        pairs += [Pair(side, matches[side.name]) for side in before[a:b]]
         pairs += [Pair(None, side) for side in names.values()]
     return pairs
 
 
 def _cost(a: Side, b: Side) -> int:
-    """What differs, in thousandths: 0 for two equal parts of one name, `_NEVER` for two that cannot be one."""
-    numbers = a.name.isdecimal() and b.name.isdecimal()
-    called = 0 if a.name == b.name else _NUMBERED if numbers else _RENAMED
+    """The cost of a match: 0 for equal parts with the same name, `_NEVER` for parts that cannot match."""
+    numbered = a.name.isdecimal() and b.name.isdecimal()
+    name_cost = 0 if a.name == b.name else _NUMBERED if numbered else _RENAMED
     if a.key == b.key:
-        return called
-    unlike = _leaves_unlike(a, b) if a.leaf and b.leaf else _NEVER if a.leaf or b.leaf else _blocks_unlike(a, b)
-    if unlike == _NEVER and a.name == b.name and not numbers:
+        return name_cost
+    cost = _leaf_cost(a, b) if a.leaf and b.leaf else _NEVER if a.leaf or b.leaf else _block_cost(a, b)
+    if cost == _NEVER and a.name == b.name and not numbered:
         return _REPLACED
-    return called + unlike if called < _RENAMED or unlike <= _UNLIKE else _NEVER
+    return name_cost + cost if name_cost < _RENAMED or cost <= _UNLIKE else _NEVER
 
 
-def _leaves_unlike(a: Side, b: Side) -> int:
+def _leaf_cost(a: Side, b: Side) -> int:
     first, second = head(a.graph, a.part), head(b.graph, b.part)
     if first.op.name != second.op.name:
         return _NEVER
     one, other = fields(first.op, first.in_shapes), fields(second.op, second.in_shapes)
-    differ = sum(one[name] != other[name] for name in one) / max(len(one), 1)
-    around = len(a.part.ids) != len(b.part.ids)
-    return 100 + int(500 * differ) + 50 * around
+    differing = sum(one[name] != other[name] for name in one) / max(len(one), 1)
+    other_size = len(a.part.ids) != len(b.part.ids)
+    return 100 + int(500 * differing) + 50 * other_size
 
 
-def _blocks_unlike(a: Side, b: Side) -> int:
-    """How few of their ops are the same, with their fields or at least by kind."""
+def _block_cost(a: Side, b: Side) -> int:
+    """The fewer ops the blocks share, with equal fields or at least by name, the higher."""
     assert a.part.scope is not None and b.part.scope is not None
-    exact = _shared(a.kinds, b.kinds)
-    kinds = _shared(_by_kind(a.kinds), _by_kind(b.kinds))
+    exact = _shared(a.ops, b.ops)
+    named = _shared(_by_name(a.ops), _by_name(b.ops))
     other = (a.part.scope.kind, a.part.scope.block) != (b.part.scope.kind, b.part.scope.block)
-    telling = a.name == b.name and not a.name.isdecimal()
-    if a.name != b.name and (a.key in _keys(b) or b.key in _keys(a)):  # one was put into the other
+    same_name = a.name == b.name and not a.name.isdecimal()
+    if a.name != b.name and (a.key in _keys(b) or b.key in _keys(a)):  # one was moved into the other
         return _NEVER
-    if kinds < 0.3 or (other and not telling and exact < 0.6 and _carried(a, b) < 0.7):
+    if named < 0.3 or (other and not same_name and exact < 0.6 and _carried(a, b) < 0.7):
         return _NEVER
-    return 50 + int(300 * (1 - exact)) + int(400 * (1 - kinds)) + 100 * other
+    return 50 + int(300 * (1 - exact)) + int(400 * (1 - named)) + 100 * other
 
 
 def _keys(side: Side) -> set[Hashable]:
@@ -207,7 +206,7 @@ def _keys(side: Side) -> set[Hashable]:
 
 
 def _carried(a: Side, b: Side) -> float:
-    """The share of the smaller block's numbers that the other has under the same name and in the same shape."""
+    """The share of the smaller block's weights that the other block has with the same name and shape."""
     own, other = _tensors(a), _tensors(b)
     kept = sum(prod(shape) for key, shape in own.items() if other.get(key) == shape)
     return kept / max(min(sum(map(prod, own.values())), sum(map(prod, other.values()))), 1)
@@ -218,11 +217,11 @@ def _tensors(side: Side) -> dict[str, tuple[int, ...]]:
     return {n.key(p)[around:]: p.shape for n in side.part.nodes(side.graph) for p in n.params}
 
 
-def _by_kind(kinds: Counter[tuple[str, Hashable]]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for (kind, _), count in kinds.items():
-        found[kind] += count
-    return found
+def _by_name(ops: Counter[tuple[str, Hashable]]) -> Counter[str]:
+    names: Counter[str] = Counter()
+    for (name, _), count in ops.items():
+        names[name] += count
+    return names
 
 
 def _shared(a: Counter[T], b: Counter[T]) -> float:
@@ -233,32 +232,35 @@ def _shared(a: Counter[T], b: Counter[T]) -> float:
 
 
 def moved(before: Sequence[Side], after: Sequence[Side]) -> list[Pair]:
-    """Of parts that are in one network only: equal ones, tensors and all, that are the only ones of their kind, or at
-    least of their name. One of the two may lie deeper: what was put into a block, or taken out of one."""
-    whole = {id(side) for side in (*before, *after)}
+    """Return the pairs of unmatched parts that are equal, including the shapes of their tensors, and unique.
+
+    First pairs with equal names, then all others. One of the two may be inside another part: it was moved into or out
+    of a block.
+    """
+    outermost = {id(side) for side in (*before, *after)}
     pairs: list[Pair] = []
-    taken: set[int] = set()
+    used: set[int] = set()
     for named in (True, False):
-        old, new = _forest(before, named), _forest(after, named)
+        old, new = _by_contents(before, named), _by_contents(after, named)
         for key, sides in new.items():
-            found = old.get(key, [])
-            if len(sides) != 1 or len(found) != 1 or not {id(sides[0]), id(found[0])} & whole:
+            candidates = old.get(key, [])
+            if len(sides) != 1 or len(candidates) != 1 or not {id(sides[0]), id(candidates[0])} & outermost:
                 continue
-            a, b = found[0], sides[0]
+            a, b = candidates[0], sides[0]
             ids = {*(-1 - i for i in a.part.ids), *b.part.ids}
-            if (_tensors(b) or len(b.part.ids) > 2) and not ids & taken:
-                taken |= ids
+            if (_tensors(b) or len(b.part.ids) > 2) and not ids & used:
+                used |= ids
                 pairs.append(Pair(a, b))
     return pairs
 
 
-def _forest(sides: Sequence[Side], named: bool) -> dict[Hashable, list[Side]]:
-    """All parts at any depth by what they are, the outer before the inner."""
-    found: dict[Hashable, list[Side]] = {}
+def _by_contents(sides: Sequence[Side], named: bool) -> dict[Hashable, list[Side]]:
+    """All parts at any depth by their contents (and, if `named`, their name), outer parts before inner ones."""
+    parts: dict[Hashable, list[Side]] = {}
     level = list(sides)
     while level:
         for side in level:
             shapes = tuple(p.shape for n in side.part.nodes(side.graph) for p in n.params)
-            found.setdefault((side.key, shapes, side.name if named else ""), []).append(side)
+            parts.setdefault((side.key, shapes, side.name if named else ""), []).append(side)
         level = [inner for side in level if not side.leaf for inner in below(side)]
-    return found
+    return parts

@@ -1,5 +1,4 @@
-"""What changed between two networks: blocks added, removed, changed or moved, what they cost, which weights carry
-over."""
+"""Compare two graphs: parts added, removed, changed or moved, their costs, and which weights carry over."""
 
 from __future__ import annotations
 
@@ -21,9 +20,9 @@ Mark: TypeAlias = Literal["added", "removed", "changed", "moved"]
 
 
 class Fact(NamedTuple):
-    """One thing that is different in a node: a field of its op, or `op`, `norm`, `act`, `receives`, `reads`, `shape`.
+    """One difference in a node: a field of its op, or `op`, `norm`, `act`, `receives`, `reads`, `shape`.
 
-    None: it is not there.
+    A value that does not exist in one of the networks is None.
     """
 
     name: str
@@ -32,8 +31,7 @@ class Fact(NamedTuple):
 
 
 class PartCost(NamedTuple):
-    """A part's trained numbers, MACs, bytes of stored activations (one sample, fp32), and the receptive field behind
-    it."""
+    """Parameters, MACs, bytes of stored activations (one sample, fp32) and receptive field at the output of a part."""
 
     params: int
     macs: int
@@ -43,10 +41,9 @@ class PartCost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One part that is not the same in both. `others` are further ones with the very same changes; `changes` are
-    those inside of it.
+    """One part that differs. `others` are further parts with the same changes; `changes` are the changes inside it.
 
-    `before` and `after` are the part in each network, None where it is not in one; costs are those of this part alone.
+    `before` and `after` are the part in each network, or None; `costs` are those of this part, without `others`.
     """
 
     mark: Mark
@@ -59,18 +56,19 @@ class Change:
 
     @property
     def side(self) -> Side:
-        found = self.after or self.before
-        assert found is not None
-        return found
+        side = self.after or self.before
+        assert side is not None
+        return side
 
     @property
     def renamed(self) -> bool:
-        """Whether the part itself is called otherwise, not merely something around it."""
+        """Whether the name of the part itself changed, not only the name of a part around it."""
         return self.before is not None and self.after is not None and self.before.name != self.after.name
 
     @property
     def exact(self) -> bool:
-        """Whether the others changed by the very same numbers, not merely alike: `receives` may differ among them."""
+        """Whether the others have exactly the same facts; in parts that are only alike, `receives` and `reads` may
+        differ."""
         return all(_literal(other) == _literal(self) for other in self.others)
 
     @property
@@ -79,20 +77,23 @@ class Change:
 
 
 class TensorCount(NamedTuple):
-    """Tensors of the second network, and the numbers in them, by what the first one's weights do for them."""
+    """How many tensors of the second network, and how many values they have."""
 
     tensors: int
-    numbers: int
+    values: int
 
 
 class CarryOver(NamedTuple):
-    """`fit`: of one name and shape in both; `strangers`: those among them that belong to another node there; `renamed`:
-    the same node's tensor of the same shape, but under another name; `reshaped`: the name is there, with another shape;
-    `new`: the rest. `fit`, `renamed` (without those that fit besides), `reshaped` and `new` make up `all`."""
+    """How the weights of the first network fit the tensors of the second.
+
+    `fit`: the same name and shape; `unrelated`: those among them that belong to a different node in the first network;
+    `renamed`: the tensor of the same node with the same shape, but another name; `reshaped`: the same name, another
+    shape; `new`: all others. `fit`, `renamed`, `reshaped` and `new` add up to `all`.
+    """
 
     all: TensorCount
     fit: TensorCount
-    strangers: TensorCount
+    unrelated: TensorCount
     renamed: TensorCount
     reshaped: TensorCount
     new: TensorCount
@@ -100,9 +101,9 @@ class CarryOver(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GraphDifference:
-    """Two networks. `equal`: the same ops, fields, wiring, names and shapes, whatever the text looks like.
+    """The difference of two graphs. `equal`: the same ops, fields, wiring, names and shapes.
 
-    `same` counts the nodes that are equal; `resized` pairs the nodes that differ in nothing but height and width.
+    `same` is the number of equal nodes; `resized` are the pairs of nodes that differ only in height and width.
     """
 
     before: Graph
@@ -112,18 +113,18 @@ class GraphDifference:
     totals: tuple[Totals, Totals]
     weights: CarryOver
     facts: tuple[Fact, ...]
-    """What differs in the network as a whole: its outputs, its auxiliary heads."""
+    """Differences of the whole network: its outputs, its auxiliary heads."""
     same: int
     resized: tuple[tuple[Node, Node], ...]
 
 
 def compare_graphs(before: Graph, after: Graph) -> GraphDifference:
-    """Everything that differs, in the order of the second network; what was removed stands where it was."""
+    """Return all differences, in the order of the second network; removed parts are listed at their old position."""
     return _Comparing(before, after).result()
 
 
 def identity(graph: Graph) -> Hashable:
-    """What makes two networks the same one: names, ops, wiring, shapes, outputs."""
+    """Return a key that is equal for equal networks: names, ops, wiring, shapes, outputs."""
     rows = tuple(
         (n.path, meaning(n.op, n.in_shapes), n.shared_with, n.inputs, concrete(n.shape), n.training)
         for n in graph.nodes
@@ -138,7 +139,7 @@ class _Comparing:
         self.counts = count_nodes(before), count_nodes(after)
         self.fields = receptive_fields(before), receptive_fields(after)
         self.partner: dict[int, int] = {}
-        """Of each node of the first network that is in both, its id in the second."""
+        """Node id in the first network -> id of the matching node in the second."""
 
     def result(self) -> GraphDifference:
         pairs = self._matched(align(top(self.before), top(self.after)))
@@ -157,8 +158,8 @@ class _Comparing:
     # --- which node is which ----------------------------------------------------------------------------------
 
     def _matched(self, pairs: Sequence[Pair]) -> list[_MatchedPair]:
-        """The pairs with those inside of them, and their nodes noted as partners."""
-        done: list[_MatchedPair] = []
+        """The pairs and the pairs inside them; their nodes become partners."""
+        matches: list[_MatchedPair] = []
         for pair in pairs:
             a, b = pair
             inner: list[_MatchedPair] = []
@@ -168,16 +169,16 @@ class _Comparing:
                 elif not a.leaf and not b.leaf:
                     inner = self._matched(align(below(a), below(b)))
                 else:
-                    done.append(_MatchedPair(a, None, []))
+                    matches.append(_MatchedPair(a, None, []))
                     a = None
-            done.append(_MatchedPair(a, b, inner))
-        return done
+            matches.append(_MatchedPair(a, b, inner))
+        return matches
 
     def _partners(self, before: Sequence[Node], after: Sequence[Node]) -> None:
         self.partner |= {a.id: b.id for a, b in zip(before, after, strict=True)}
 
     def _partners_in_leaf(self, a: Side, b: Side) -> None:
-        """Of two written nodes: the ops themselves, and what stands around them, by its role."""
+        """The partners in two written nodes: the ops themselves, and their norms and activations by role."""
         if a.key == b.key:
             self._partners(a.part.nodes(a.graph), b.part.nodes(b.graph))
             return
@@ -185,9 +186,9 @@ class _Comparing:
         self.partner |= {own[role].id: other[role].id for role in own if role in other}
 
     def _find_moved(self, matches: list[_MatchedPair]) -> None:
-        alone = [match for match in _walk(matches) if match.before is None or match.after is None]
-        old = [m.before for m in alone if m.before is not None]
-        new = [m.after for m in alone if m.after is not None]
+        unmatched = [match for match in _walk(matches) if match.before is None or match.after is None]
+        old = [m.before for m in unmatched if m.before is not None]
+        new = [m.after for m in unmatched if m.after is not None]
         self.moves = moved(old, new)
         for a, b in self.moves:
             if a is not None and b is not None:
@@ -198,7 +199,7 @@ class _Comparing:
     def _changes(self, match: _MatchedPair) -> list[Change]:
         a, b = match.before, match.after
         if a is None or b is None:
-            return self._alone(a, b)
+            return self._unmatched(a, b)
         inner = [change for below in match.inner for change in self._changes(below)]
         facts = self._facts(a, b)
         costs = self._cost(0, a.part), self._cost(1, b.part)
@@ -208,27 +209,27 @@ class _Comparing:
             return [Change("changed", a, b, costs, facts, tuple(collapse(inner)))]
         return [Change("moved", a, b, costs)] if a.name != b.name else []
 
-    def _alone(self, a: Side | None, b: Side | None) -> list[Change]:
+    def _unmatched(self, a: Side | None, b: Side | None) -> list[Change]:
         side = a or b
         assert side is not None
         move = next((m for m in self.moves if m.after is side or (m.after and b and m.after.part == b.part)), None)
         if b is not None and move is not None and move.before is not None:
             return [Change("moved", move.before, b, (self._cost(0, move.before.part), self._cost(1, b.part)))]
-        here = self.reverse if b is not None else self.partner
-        gone = [i for i in side.part.ids if i not in here]
-        if not gone:  # all of it moved, and is told of where it is now
+        partners = self.reverse if b is not None else self.partner
+        missing = [i for i in side.part.ids if i not in partners]
+        if not missing:  # all of it moved: listed at its new position
             return (
-                [change for part in below(side) for change in self._alone(None, part)]
+                [change for part in below(side) for change in self._unmatched(None, part)]
                 if b is not None and not side.leaf
                 else []
             )
-        opened = not side.leaf and (side.part.kind == "sequence" or len(gone) < len(side.part.ids))
+        opened = not side.leaf and (side.part.kind == "sequence" or len(missing) < len(side.part.ids))
         if opened:
             return collapse(
                 [
                     change
                     for part in below(side)
-                    for change in self._alone(*((None, part) if b is not None else (part, None)))
+                    for change in self._unmatched(*((None, part) if b is not None else (part, None)))
                 ]
             )
         if a is not None:
@@ -236,42 +237,43 @@ class _Comparing:
         return [Change("added", None, b, (None, self._cost(1, side.part)))]
 
     def _facts(self, a: Side, b: Side) -> tuple[Fact, ...]:
-        """What differs in two written nodes, in itself and in what they receive."""
+        """The differences of two written nodes and of their inputs."""
         if not a.leaf or not b.leaf:
             return ()
         own, other = _roles(a), _roles(b)
         both = () if a.key == b.key else dict.fromkeys((*own, *other))
-        found = [fact for role in both for fact in _differing(role, own.get(role), other.get(role))]
+        facts = [fact for role in both for fact in _differing(role, own.get(role), other.get(role))]
         for node in a.part.nodes(a.graph):
             if node.id in self.partner:
-                found += self._surroundings(node, self.after.nodes[self.partner[node.id]])
-        return tuple(dict.fromkeys(found))
+                facts += self._input_facts(node, self.after.nodes[self.partner[node.id]])
+        return tuple(dict.fromkeys(facts))
 
-    def _surroundings(self, a: Node, b: Node) -> list[Fact]:
-        found = []
+    def _input_facts(self, a: Node, b: Node) -> list[Fact]:
+        facts = []
         if type(a.op) is Input and concrete(a.shape) != concrete(b.shape):
-            found.append(Fact("shape", concrete(a.shape), concrete(b.shape)))
-        if _fed(a) != _fed(b):
-            found.append(Fact("receives", _fed(a), _fed(b)))
+            facts.append(Fact("shape", concrete(a.shape), concrete(b.shape)))
+        if _in_channels(a) != _in_channels(b):
+            facts.append(Fact("receives", _in_channels(a), _in_channels(b)))
         if self._rewired(a, b):
-            found.append(Fact("reads", _paths(self.before, a.inputs), _paths(self.after, b.inputs)))
-        return found
+            facts.append(Fact("reads", _paths(self.before, a.inputs), _paths(self.after, b.inputs)))
+        return facts
 
     def _rewired(self, a: Node, b: Node) -> bool:
-        """Whether a node reads other nodes, beyond what nodes put in or taken out before it explain."""
+        """Whether a node reads other nodes, apart from nodes that were inserted or removed before it."""
         mapped = [self.partner.get(i) for i in a.inputs]
         if mapped == list(b.inputs):
             return False
         if None not in mapped and all(i in self.reverse for i in b.inputs):
             return True
-        behind = {self._through(self.after, i, self.reverse) for i in b.inputs}
-        before = {self.partner.get(self._through(self.before, i, self.partner)) for i in a.inputs}
-        lost = [m for m in mapped if m is not None and m not in behind]
-        gained = [i for i in b.inputs if i in self.reverse and i not in before]
+        now = {self._matched_source(self.after, i, self.reverse) for i in b.inputs}
+        was = {self.partner.get(self._matched_source(self.before, i, self.partner)) for i in a.inputs}
+        lost = [m for m in mapped if m is not None and m not in now]
+        gained = [i for i in b.inputs if i in self.reverse and i not in was]
         return bool(lost or gained)
 
-    def _through(self, graph: Graph, number: int, known: Mapping[int, int]) -> int:
-        while number not in known and graph.nodes[number].inputs:
+    def _matched_source(self, graph: Graph, number: int, partners: Mapping[int, int]) -> int:
+        """The node itself if it has a partner, else the nearest one before it (along first inputs) that has."""
+        while number not in partners and graph.nodes[number].inputs:
             number = graph.nodes[number].inputs[0]
         return number
 
@@ -287,20 +289,20 @@ class _Comparing:
     # --- the whole --------------------------------------------------------------------------------------------
 
     def _whole(self) -> tuple[Fact, ...]:
-        found = []
+        facts = []
         for what in ("outputs", "aux"):
             was, now = (
                 {name: getattr(at, "node", at) for name, at in getattr(graph, what).items()}
                 for graph in (self.before, self.after)
             )
             ends = {name: self.partner.get(at) for name, at in was.items()}
-            if ends != {name: self._through(self.after, at, self.reverse) for name, at in now.items()}:
+            if ends != {name: self._matched_source(self.after, at, self.reverse) for name, at in now.items()}:
                 old, new = (
                     tuple(f"{name}: {graph.nodes[at].path}" for name, at in ends.items())
                     for graph, ends in ((self.before, was), (self.after, now))
                 )
-                found.append(Fact(what, old, new))
-        return tuple(found)
+                facts.append(Fact(what, old, new))
+        return tuple(facts)
 
     def _weights(self) -> CarryOver:
         old = {t.key: t for t in self.before.tensors}
@@ -310,12 +312,12 @@ class _Comparing:
             groups["all"].append(size)
             same = old.get(key)
             partner = self.reverse.get(node.id)
-            home = None if partner is None else self.before.nodes[partner]
+            old_node = None if partner is None else self.before.nodes[partner]
             if same is not None and same.param.shape == param.shape:
                 groups["fit"].append(size)
-                if home is None or same.node.id != home.id:
-                    groups["strangers"].append(size)
-            elif home is not None and any(p.name == param.name and p.shape == param.shape for p in home.params):
+                if old_node is None or same.node.id != old_node.id:
+                    groups["unrelated"].append(size)
+            elif old_node is not None and any(p.name == param.name and p.shape == param.shape for p in old_node.params):
                 groups["renamed"].append(size)
             else:
                 groups["reshaped" if same is not None else "new"].append(size)
@@ -329,20 +331,20 @@ class _MatchedPair(NamedTuple):
 
 
 def _walk(matches: Sequence[_MatchedPair]) -> list[_MatchedPair]:
-    found: list[_MatchedPair] = []
+    flat: list[_MatchedPair] = []
     for match in matches:
-        found += [match, *_walk(match.inner)]
-    return found
+        flat += [match, *_walk(match.inner)]
+    return flat
 
 
 def _roles(side: Side) -> dict[str, Node]:
-    """The nodes of a written node by what they are to it: `op`, and around it `norm`, `act` or their kind."""
+    """The nodes of a written node by role: `op`, and for nodes that it implies `norm`, `act` or the op's name."""
     main = head(side.graph, side.part)
-    found = {}
+    roles: dict[str, Node] = {}
     for node in side.part.nodes(side.graph):
         role = "op" if node is main else node.op.role or node.op.name
-        found[role if role not in found else f"{role} {node.id - main.id}"] = node
-    return found
+        roles[role if role not in roles else f"{role} {node.id - main.id}"] = node
+    return roles
 
 
 def _differing(role: str, a: Node | None, b: Node | None) -> list[Fact]:
@@ -356,8 +358,8 @@ def _differing(role: str, a: Node | None, b: Node | None) -> list[Fact]:
     return [*again, *(Fact(f"{before}{name}", was[name], now[name]) for name in was if was[name] != now[name])]
 
 
-def _fed(node: Node) -> tuple[int, ...] | None:
-    """The channels that a node with tensors receives, where its tensors depend on them."""
+def _in_channels(node: Node) -> tuple[int, ...] | None:
+    """The channels of each input of a node with tensors."""
     if not node.reads:
         return None
     return tuple(int(shape[0]) if isinstance(shape[0], int) else shape[0].default for shape in node.in_shapes)
@@ -382,7 +384,7 @@ def _resized(a: Node, b: Node) -> bool:
 
 
 def collapse(changes: Sequence[Change]) -> list[Change]:
-    """Equal changes as one: neighbours that were added or removed, and any that changed alike."""
+    """Combine equal changes: neighbours that were added or removed, and any parts that changed in the same way."""
     collapsed: list[Change] = []
     known: dict[Hashable, int] = {}
     for change in changes:
@@ -401,13 +403,13 @@ def _literal(change: Change) -> Hashable:
 
 
 def _key(change: Change, name: bool = False) -> Hashable:
-    """What makes changes alike: their changes, not their names, save those of what is inside."""
+    """A key that is equal for changes that are alike: what changed, and the names of the parts inside."""
     side = change.side
     around = side.part.path[: len(side.part.path) - len(side.name)]
-    told = change.renamed and not (side.name.isdecimal() and change.mark == "changed")
-    if (told or change.mark == "moved") and not side.name.isdecimal():
+    renamed = change.renamed and not (side.name.isdecimal() and change.mark == "changed")
+    if (renamed or change.mark == "moved") and not side.name.isdecimal():
         return change.mark, side.part.path
-    own = (side.name, change.before and change.before.name) if name else (around, told)
+    own = (side.name, change.before and change.before.name) if name else (around, renamed)
     if change.mark in ("added", "removed"):
         scope = side.part.scope
         return change.mark, own, side.key if scope is None or side.leaf else (scope.kind, scope.block, side.key)

@@ -29,12 +29,12 @@ SUFFIXES: Mapping[str, Format] = {
     ".htm": "html",
     **{f".{format}": format for format in FORMATS if format != "text"},
 }
-"""Suffix of a file -> format."""
+"""The format of a file by its suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedDifference(WrittenFile):
-    """A file with a difference. `note` says what the picture had to leave out; it is empty if nothing."""
+    """A file with a difference. `note` states what the picture leaves out; it is empty if the picture is complete."""
 
     format: Format
     note: str
@@ -42,9 +42,9 @@ class SavedDifference(WrittenFile):
 
 @dataclass(frozen=True, slots=True)
 class NetworkDifference:
-    """What changed from one network to another; `names` are how texts and pictures call the two.
+    """The difference of two networks. `names` are their names in texts and pictures.
 
-    `graphs` holds every detail, `settings` what differs in preprocessing and labels.
+    `graphs` has every detail; `settings` are the differences in preprocessing and labels.
     """
 
     before: Network
@@ -65,7 +65,7 @@ class NetworkDifference:
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """What differs in the network as a whole: outputs, auxiliary heads, preprocessing, labels."""
+        """Differences of the whole network: outputs, auxiliary heads, preprocessing, labels."""
         return (*self.graphs.facts, *self.settings)
 
     @property
@@ -75,22 +75,22 @@ class NetworkDifference:
 
     @property
     def weights(self) -> CarryOver:
-        """How many tensors of the second network the weights of the first one fit."""
+        """How many tensors of the second network fit the weights of the first."""
         return self.graphs.weights
 
     def text(self, style: Style = Style()) -> str:
-        """The text of `archdsl diff`; ends with a newline."""
+        """Return the text that `archdsl diff` prints; it ends with a newline."""
         return report.text(self.graphs, self.names, self.settings, style)
 
     def data(self) -> dict[str, object]:
-        """The JSON data of `archdsl diff --format json`."""
+        """Return the JSON data of `archdsl diff --format json`."""
         return report.as_json(self.graphs, self.names, self.settings)
 
     def picture(self, format: PictureFormat = "svg", *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
-        """Both networks side by side, the changes marked; `html` is a page with the picture and the text.
+        """Draw both networks side by side, with the changes marked; `html` is a page with the picture and the text.
 
-        `level` and `theme` are those of `Network.diagram`; a PNG or PDF of theme `auto` is light. Raises E0001 for an
-        unknown format, level or theme, E0711 if nothing installed can draw, E0712 if the layout takes too long.
+        `level` and `theme` are those of `Network.diagram`; a PNG or PDF with theme `auto` is light. Raises E0001 for an
+        unknown format, level or theme, E0711 if no layout engine is installed, E0712 if the layout takes too long.
         """
         check_choice("format", format, get_args(PictureFormat))
         _check_look(level, theme)
@@ -118,10 +118,10 @@ class NetworkDifference:
         theme: ThemeChoice = "auto",
         force: bool = False,
     ) -> SavedDifference:
-        """Writes the difference into a file, complete or not at all; `format` defaults to the one of the suffix, or text.
+        """Write the difference to a file, completely or not at all.
 
-        A picture that archdsl wrote is replaced, another file only with `force`. Raises what `picture` raises, and
-        E0701 to E0704 if the file cannot be written.
+        `format` defaults to the format of the suffix, or text. A picture that archdsl wrote is replaced, any other
+        file only with `force`. Raises as `picture`, and E0701 to E0704 if the file cannot be written.
         """
         format = format_of(path, format)
         _check_look(level, theme)
@@ -135,7 +135,7 @@ class NetworkDifference:
         return SavedDifference(file.written.path, file.written.size, format, content.note)
 
     def render(self, format: Format, *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
-        """The bytes that `save` writes in this format. Raises what `picture` raises."""
+        """Return the bytes that `save` writes in this format. Raises as `picture`."""
         check_choice("format", format, FORMATS)
         if format == "text":
             return Diagram(self.text().encode())
@@ -146,7 +146,7 @@ class NetworkDifference:
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None = None) -> Format:
-    """`format`, or the one of the path's suffix, or text. Raises E0001 for an unknown one."""
+    """Return `format`, or the format of the path's suffix, or text. Raises E0001 for an unknown format."""
     if format is None:
         return "text" if path is None else SUFFIXES.get(Path(path).suffix.lower(), "text")
     check_choice("format", format, FORMATS)
@@ -168,14 +168,15 @@ def diff(
     input: str | Sequence[int] | None = None,
     names: tuple[str, str] | None = None,
 ) -> NetworkDifference:
-    """Compare network `a` with network `b`: blocks, costs, and which weights carry over. Other text is no difference.
+    """Compare network `a` with network `b`: blocks, costs, and which weights carry over.
 
-    Each is a SPEC or a `Network`. `args` and `input` are those of `load`, for both; `before` sets arguments of `a`
-    alone, `after` of `b` alone. `names` are how texts and pictures call the two, by default by their own names. Raises
-    E0003 for arguments that exclude each other, E0205 for an unknown SPEC, and the other errors of specs.
+    Each is a SPEC or a `Network`; only the networks are compared, not the texts. `args` and `input` are those of
+    `load`, for both; `before` sets arguments of `a` only, `after` of `b` only. `names` replace the names of the two
+    networks in texts and pictures. Raises E0003 for arguments that exclude each other, E0205 for an unknown SPEC, and
+    the other errors of specs.
     """
     if a == b == "-":
-        raise conflict("two networks cannot come from one standard input", help="give one of them as a file")
+        raise conflict("cannot read both networks from standard input", help="give one of them as a file")
     old = as_network(a, {**(args or {}), **(before or {})}, input)
     new = as_network(b, {**(args or {}), **(after or {})}, input)
     return NetworkDifference(
@@ -184,7 +185,7 @@ def diff(
 
 
 def _names(a: str | Path | Network, b: str | Path | Network, old: Network, new: Network) -> tuple[str, str]:
-    """The networks' own names; where these are equal, the SPECs; where those are, before and after."""
+    """The names of the networks; if they are equal, the SPECs; else the name with before and after."""
     specs = tuple(source.name if isinstance(source, Network) else str(source) for source in (a, b))
     for first, second in ((old.name, new.name), specs):
         if first != second:

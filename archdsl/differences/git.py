@@ -1,4 +1,4 @@
-"""The difference between two versions of a spec, as git asks an external diff for it; one of them may not exist."""
+"""The external diff command of git: compare two versions of a spec, one of which may not exist."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from archdsl.spec.find import names_of
 from archdsl.spec.open import document_of, from_source
 
 ARGUMENTS = (7, 9)
-"""How many arguments git calls an external diff with: path, old file, its hash and mode, new file, its hash and mode;
-for a renamed file the new path and a line about it as well."""
+"""How many arguments git passes to an external diff: path, old file, hash, mode, new file, hash, mode; for a renamed
+file also the new path and a line about the similarity."""
 _NOTHING = "/dev/null"
 
 
 class Version(NamedTuple):
-    """A version of a spec: the file that holds it, and its path in the working tree, where `extends` finds its base."""
+    """A version of a spec: the file with its text, and its path in the working tree, which `extends` is relative to."""
 
     file: str
     path: str
@@ -34,7 +34,7 @@ class Version(NamedTuple):
 
 
 def git_diff(arguments: Sequence[str], style: Style = Style()) -> str:
-    """The text for git's seven or nine arguments. An error in a version is part of the text, for git's pager."""
+    """Return the text for git's seven or nine arguments. Errors in a version are part of the text, for git's pager."""
     path, old, _, _, new, *_ = arguments
     renamed = arguments[7] if len(arguments) > 7 else path
     before, after = Version(old, path), Version(new, renamed)
@@ -47,14 +47,14 @@ def git_diff(arguments: Sequence[str], style: Style = Style()) -> str:
         return text + diff(a, b, names=(f"a/{path}", f"b/{renamed}")).text(style) + _variants(before, after)
     if before.exists and after.exists:
         return text
-    sign, what = ("-", "the spec is gone") if before.exists else ("+", "a new spec")
+    sign, what = ("-", "spec removed") if before.exists else ("+", "new spec")
     network = a if before.exists else b
     costs = "" if network is None else f": {network.params:,} params, {network.macs:,} MACs"
     return f"{text}{sign} {what}{costs}\n"
 
 
 def _opened(version: Version, style: Style) -> tuple[Network | None, str]:
-    """The network of a version and the text of its errors; no network if it has errors or does not exist."""
+    """The network of a version (None if it has errors or does not exist), and the text of its errors."""
     if not version.exists:
         return None, ""
     try:
@@ -70,8 +70,7 @@ def _network(version: Version, variant: str | None = None) -> Network:
 
 
 def _variants(before: Version, after: Version) -> str:
-    """A line for each variant that was added, removed or changed: the rest of the text is about the file's own
-    network."""
+    """A line for each variant that was added, removed or changed."""
     try:
         old, new = (dict.fromkeys(names_of(Path(version.file))[1]) for version in (before, after))
     except ArchError:

@@ -1,11 +1,12 @@
-"""A comparison as one HTML page: the picture, and below it every word of it. No script, nothing from elsewhere."""
+"""A difference as one HTML page: the picture, then the text. The page has no scripts and loads nothing."""
 
 from __future__ import annotations
 
 from archdsl.report.text import xml
 
 _STYLE = """
-body{margin:2rem auto;max-width:72rem;padding:0 1rem;font:16px/1.5 Helvetica,Arial,sans-serif;color:#000;background:#fff}
+body{margin:2rem auto;max-width:72rem;padding:0 1rem;\
+font:16px/1.5 Helvetica,Arial,sans-serif;color:#000;background:#fff}
 svg{display:block;max-width:100%;height:auto;margin:0 auto}
 pre{overflow-x:auto;font:14px/1.45 ui-monospace,Menlo,Consolas,monospace;tab-size:4}
 .added{color:#00694c}.removed{color:#a94400}.changed{color:#7a5900}.moved{color:#005b8f}
@@ -16,19 +17,20 @@ _MARKS = {"+": "added", "-": "removed", "~": "changed", ">": "moved"}
 
 
 def page(title: str, svg: str, text: str) -> str:
-    """`text` is that of `difference.text`, without colours."""
+    """Return the page. `text` is `NetworkDifference.text()`, without colours."""
     picture = svg[svg.index("<svg") :]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="generator" content="drawn by archdsl">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="generator" content="drawn by archdsl">\n'
         f"<title>{xml(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{xml(title)}</h1>\n{picture}\n"
         f"<pre>{_lines(text)}</pre>\n</body>\n</html>\n"
     )
 
 
 def _lines(text: str) -> str:
-    """The lines, each of a change in its colour besides its sign."""
+    """The lines as HTML; the line of a change has the colour of its sign."""
     return "\n".join(_colored(line) for line in text.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Two networks side by side in one picture, what changed marked by a sign, by the style of a line, and by a colour."""
+"""Draw two networks side by side, with changes marked by a sign, a line style and a colour."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from archdsl.drawing.theme import Theme
 
 WORDS: Mapping[Mark, str] = {"removed": "removed", "changed": "changed", "added": "added", "moved": "renamed, or moved"}
 _COLORS: Mapping[Mark, str] = {"added": "#009E73", "removed": "#D55E00", "changed": "#B88600", "moved": "#0072B2"}
-"""Of Okabe and Ito's palette; white writes on all of them."""
+"""From the palette of Okabe and Ito; white text is readable on all of them."""
 _DASHES: Mapping[Mark, Dashes] = {"added": (), "removed": (6, 3), "changed": (8, 2, 2, 2), "moved": (2, 2)}
 _SIGNS: Mapping[Mark, str] = {**SIGNS, "removed": "\u2013"}
 _PRINT = "#222222"
 _LINES, _LETTERS = 14, 118
-"""Of the list below the drawings, and of each line of it."""
+"""The largest number of lines in the list below the drawings, and of characters in a line."""
 _GAP, _TOP, _MARGIN, _BADGE, _STEP = 28.0, 34.0, 10.0, 13.0, 17.0
 _LINE = 2.4
 _PAPER = Sheet(1094.0, float("inf"))
 
 
 class _Side(NamedTuple):
-    """One of the two networks: its drawing, where it lies, and what changed in it."""
+    """One of the two networks: its drawing, its layout, and the marks of its nodes."""
 
     drawing: Drawing
     layout: GraphLayout
@@ -45,7 +45,7 @@ class _Side(NamedTuple):
 def write(
     difference: GraphDifference, names: tuple[str, str], view: View = View(), options: Options = Options()
 ) -> Diagram:
-    """The picture as SVG text. Raises as `archdsl.drawing.diagram.diagram`."""
+    """Draw the picture as SVG. Raises as `archdsl.drawing.diagram.diagram`."""
     sides, notes = [], list[str]()
     for which, graph in enumerate((difference.before, difference.after)):
         titled = replace(options, title=names[which], legend=False)
@@ -57,11 +57,11 @@ def write(
     return picture._replace(note="; ".join(dict.fromkeys(notes)))
 
 
-def _list(found: GraphDifference) -> list[tuple[Mark, str]]:
-    """What changed, in a line each: what the boxes cannot say."""
-    lines = [(change.mark, _line(change)) for change in found.changes]
+def _list(difference: GraphDifference) -> list[tuple[Mark, str]]:
+    """One line for each change, with the details that boxes cannot show."""
+    lines = [(change.mark, _line(change)) for change in difference.changes]
     if len(lines) > _LINES:
-        lines = [*lines[: _LINES - 1], (lines[-1][0], f"and {len(lines) - _LINES + 1} more: archdsl diff tells all")]
+        lines = [*lines[: _LINES - 1], (lines[-1][0], f"and {len(lines) - _LINES + 1} more: run archdsl diff")]
     return [(mark, text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}\u2026") for mark, text in lines]
 
 
@@ -76,15 +76,15 @@ def _line(change: Change) -> str:
 
 
 def _own(change: Change) -> Change:
-    """The change without what follows for it from changes elsewhere, where there is more to say of it."""
+    """The change without facts that follow from changes elsewhere, if it has other facts."""
     facts = tuple(fact for fact in change.facts if fact.name != "receives")
     return replace(change, facts=facts or change.facts)
 
 
-def _marks(found: GraphDifference, which: int) -> dict[int, Mark]:
-    """The nodes of one of the two networks that are not the same in the other."""
+def _marks(difference: GraphDifference, which: int) -> dict[int, Mark]:
+    """The marks of the nodes that differ, by id, in the first (0) or second (1) network."""
     marks: dict[int, Mark] = {}
-    pending = list(found.changes)
+    pending = list(difference.changes)
     while pending:
         change = pending.pop(0)
         for one in change.all:
@@ -96,15 +96,15 @@ def _marks(found: GraphDifference, which: int) -> dict[int, Mark]:
 
 
 def _of_copy(ids: range, marks: Mapping[int, Mark]) -> Mark | None:
-    """What became of one of the things that a box stands for."""
-    there = {marks.get(i) for i in ids}
-    if len(there) == 1:
-        return next(iter(there))
-    return "changed" if there - {None, "moved"} else "moved"
+    """The mark of one of the copies that a box stands for."""
+    own = {marks.get(i) for i in ids}
+    if len(own) == 1:
+        return next(iter(own))
+    return "changed" if own - {None, "moved"} else "moved"
 
 
 def _mark(box: Box, rect: Rect, marks: Mapping[int, Mark], theme: Theme) -> Cluster | None:
-    """The outline and the sign of a box; of several equal things that only some of them have, with how many do."""
+    """The outline and sign of a box that changed; if only some of its copies changed, the sign has their number."""
     counted = Counter(_of_copy(ids, marks) for ids in box.copies)
     known = [(mark, count) for mark, count in counted.items() if mark is not None]
     if not known:
@@ -136,7 +136,7 @@ def _badge(x: float, y: float, word: str, color: str) -> list[Item]:
 
 
 def _panel(side: _Side, theme: Theme) -> Scene:
-    """The drawing of one network, the marks laid over it."""
+    """The drawing of one network, with the marks on top."""
     scene = draw(side.drawing, side.layout, side.options, theme)
     signs = (_mark(box, side.layout.boxes[box.number], side.marks, theme) for box in side.drawing.boxes())
     drawing = next(member for member in scene.members if isinstance(member, Cluster) and member.kind == "drawing")
@@ -145,7 +145,7 @@ def _panel(side: _Side, theme: Theme) -> Scene:
 
 
 def _whole(sides: Sequence[_Side], names: tuple[str, str], lines: Sequence[tuple[Mark, str]], theme: Theme) -> Scene:
-    """Legend, both drawings side by side, and the list of what changed."""
+    """The legend, both drawings side by side, and the list of changes."""
     panels = [_panel(side, theme) for side in sides]
     key_width, key = _legend(theme)
     list_width = max((text_width(text, BODY) + 24 for _, text in lines), default=0.0)

@@ -1,4 +1,4 @@
-"""What changed between two networks, in words: the text and the JSON of `archdsl diff`."""
+"""The text and the JSON data of `archdsl diff`."""
 
 from __future__ import annotations
 
@@ -17,28 +17,32 @@ from archdsl.report.words import field_text, part_written, written
 from archdsl.shapes import Shape, concrete, format_shape
 
 SIGNS: dict[Mark, str] = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
-"""A change is told by its sign, and only besides by its colour."""
+"""Each change has a sign; the colour is an addition."""
 _WORDS = {None: "none", (): "none"}
 
 
-def text(found: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = (), style: Style = Style()) -> str:
-    """What is different, block by block, then in all; ends with a newline. `settings` are further facts of the
-    specs."""
+def text(
+    difference: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = (), style: Style = Style()
+) -> str:
+    """Return the changes block by block, then totals and weights; ends with a newline.
+
+    `settings` are further differences of the specs.
+    """
     title = f"{escape_control(names[0])} -> {escape_control(names[1])}"
-    if found.equal and not settings:
-        return f"{title}\nno difference: {len(found.after.nodes)} nodes, {found.totals[1].params:,} params\n"
+    if difference.equal and not settings:
+        return f"{title}\nno difference: {len(difference.after.nodes)} nodes, {difference.totals[1].params:,} params\n"
     lines = [style.paint("head", title), ""]
-    for change in found.changes:
+    for change in difference.changes:
         lines += _change_lines(change, "", "", style, change.exact)
-    lines += _whole(found, settings, style)
-    lines += ["", *_totals(found, names, style), "", *_weights(found, names, style)]
+    lines += _whole(difference, settings, style)
+    lines += ["", *_totals(difference, names, style), "", *_weights(difference, names, style)]
     return "\n".join(lines) + "\n"
 
 
 def _change_lines(change: Change, around: str, around_before: str, style: Style, exact: bool) -> list[str]:
-    """A change, its changes, those inside of it and what they cost, indented by one step for each block around it.
+    """The lines of a change, of the changes inside it and of their costs, indented by the number of blocks around it.
 
-    Not `exact`: what is shown stands for several blocks, in which other numbers changed in the same way.
+    If not `exact`, the line stands for several blocks whose `receives` or `reads` differ.
     """
     sign = style.paint(change.mark, SIGNS[change.mark])
     words = [style.paint("path", change_name(change, around, around_before)), change_words(change)]
@@ -54,7 +58,7 @@ def _change_lines(change: Change, around: str, around_before: str, style: Style,
 
 
 def change_name(change: Change, around: str = "", around_before: str = "") -> str:
-    """Where it is, first to last of a run; and where it was, if that is called otherwise."""
+    """The path of the part, or the first and last path of several; with the old path if that differs."""
     after = [r.after.part.path for r in change.all if r.after is not None]
     before = [r.before.part.path for r in change.all if r.before is not None]
     now, was = _span(after, around), _span(before, around_before or around)
@@ -70,7 +74,7 @@ def _span(paths: list[str], around: str) -> str:
 
 
 def change_words(change: Change) -> str:
-    """What the part is, and what of it changed."""
+    """What changed in the part; for a part that was added or removed, what it is."""
     if change.facts:
         return ", ".join(fact_words(fact, change) for fact in change.facts)
     if change.mark == "moved":
@@ -112,19 +116,19 @@ def _ops(fact: Fact) -> str:
     return f"- {was}" if now is None else f"{was} -> {now}"
 
 
-def _values(found: Any) -> str:
-    if isinstance(found, tuple) and (len(found) == 1 or (len(found) == 4 and len(set(found)) == 1)):
-        return _values(found[0])
-    return escape_control(_WORDS[found] if found is None else field_text(found))
+def _values(value: Any) -> str:
+    if isinstance(value, tuple) and (len(value) == 1 or (len(value) == 4 and len(set(value)) == 1)):
+        return _values(value[0])
+    return escape_control(_WORDS[value] if value is None else field_text(value))
 
 
 def _listed(value: object) -> str:
-    """Paths or names separated by commas; any other value as `_values` writes it."""
+    """Paths or names separated by commas; any other value as in `_values`."""
     return ", ".join(map(escape_control, value)) or "none" if isinstance(value, tuple) else _values(value)
 
 
 def costs(change: Change) -> str:
-    """What the change costs more, or less: of all its copies together; nothing where nothing changed."""
+    """The change in costs of all its copies together; empty if they cost the same."""
     was, now = ([c for r in change.all if (c := r.costs[i]) is not None] for i in (0, 1))
     parts = []
     for name, get, show in _COSTS:
@@ -148,7 +152,7 @@ _COSTS: tuple[tuple[str, Callable[[PartCost], int], Callable[[int], str]], ...] 
 
 
 def percent(old: int, new: int) -> str:
-    """` (+3.4 %)`; nothing where there was nothing."""
+    """The relative change, as in ` (+3.4 %)`; empty if `old` is 0."""
     return f" ({100 * (new - old) / old:+.1f} %)" if old else ""
 
 
@@ -161,24 +165,25 @@ def _field(field: ReceptiveField | None) -> str:
 # --- the whole ------------------------------------------------------------------------------------------------
 
 
-def _whole(found: GraphDifference, settings: Sequence[Fact], style: Style) -> list[str]:
+def _whole(difference: GraphDifference, settings: Sequence[Fact], style: Style) -> list[str]:
     lines = []
-    for fact in (*found.facts, *settings):
+    for fact in (*difference.facts, *settings):
         was, now = _listed(fact.before), _listed(fact.after)
         lines.append(f"{style.paint('changed', '~')} {style.paint('path', fact.name)}  {was} -> {now}")
-    if found.resized:
-        a, b = found.resized[0]
-        lines.append(style.paint("quiet", f"  {len(found.resized)} nodes differ in height and width: {_sizes(a, b)}"))
+    if difference.resized:
+        a, b = difference.resized[0]
+        count = len(difference.resized)
+        lines.append(style.paint("quiet", f"  {count} nodes differ only in height and width: {_sizes(a, b)}"))
     return lines
 
 
 def _sizes(a: Node, b: Node) -> str:
     was, now = (" x ".join(map(str, concrete(n.shape)[1:])) for n in (a, b))
-    return f"{escape_control(b.path)} {was} -> {now}, and so on"
+    return f"{escape_control(b.path)} {was} -> {now}, ..."
 
 
-def _totals(found: GraphDifference, names: tuple[str, str], style: Style) -> list[str]:
-    a, b = found.totals
+def _totals(difference: GraphDifference, names: tuple[str, str], style: Style) -> list[str]:
+    a, b = difference.totals
     counts = [
         ("params", a.params, b.params, False),
         ("in training only", a.aux_params, b.aux_params, False),
@@ -186,7 +191,7 @@ def _totals(found: GraphDifference, names: tuple[str, str], style: Style) -> lis
         ("peak memory", a.peak_memory_bytes, b.peak_memory_bytes, True),
         ("weights on disk", a.weight_bytes, b.weight_bytes, True),
         ("depth", a.depth, b.depth, False),
-        ("nodes", len(found.before.nodes), len(found.after.nodes), False),
+        ("nodes", len(difference.before.nodes), len(difference.after.nodes), False),
     ]
     rows = [["", *map(escape_control, names), ""]]
     for name, was, now, is_bytes in counts:
@@ -208,53 +213,56 @@ def _totals(found: GraphDifference, names: tuple[str, str], style: Style) -> lis
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(row[n].rjust(widths[n]) for n in (1, 2, 3))]).rstrip() for row in rows
     ]
-    return [style.paint("head", lines[0]), *lines[1:], f"{found.same} of {len(found.after.nodes)} nodes are the same."]
+    same = f"{difference.same} of {len(difference.after.nodes)} nodes are the same."
+    return [style.paint("head", lines[0]), *lines[1:], same]
 
 
-def _weights(found: GraphDifference, names: tuple[str, str], style: Style) -> list[str]:
-    weights = found.weights
+def _weights(difference: GraphDifference, names: tuple[str, str], style: Style) -> list[str]:
+    weights = difference.weights
     if not weights.all.tensors:
         return ["No weights."]
     whole = weights.all
-    share = 100 * weights.fit.numbers / max(whole.numbers, 1)
-    told = [
-        f"Weights of {names[0]} carry over to {names[1]}, by name and shape: {weights.fit.tensors} of {whole.tensors} "
-        f"tensors, {weights.fit.numbers:,} of {whole.numbers:,} numbers ({share:.1f} %)."
+    share = 100 * weights.fit.values / max(whole.values, 1)
+    sentences = [
+        f"Weights of {names[0]} fit {names[1]} by name and shape: {weights.fit.tensors} of {whole.tensors} "
+        f"tensors, {weights.fit.values:,} of {whole.values:,} values ({share:.1f} %)."
     ]
-    others = [(weights.renamed, "under another name"), (weights.reshaped, "of another shape"), (weights.new, "new")]
-    rest = [f"{c.tensors} {what} ({c.numbers:,} numbers)" for c, what in others if c.tensors]
+    others = [(weights.renamed, "renamed"), (weights.reshaped, "with another shape"), (weights.new, "new")]
+    rest = [f"{c.tensors} {what} ({c.values:,} values)" for c, what in others if c.tensors]
     if rest:
-        told.append(f"Of the rest: {', '.join(rest)}.")
-    if weights.strangers.tensors:
-        told.append(
-            f"Careful: {weights.strangers.tensors} of those that fit ({weights.strangers.numbers:,} numbers) belong "
-            "to another node there."
+        sentences.append(f"Other tensors: {', '.join(rest)}.")
+    if weights.unrelated.tensors:
+        sentences.append(
+            f"Warning: {weights.unrelated.tensors} of the tensors that fit ({weights.unrelated.values:,} values) "
+            f"belong to a different node in {names[0]}."
         )
     width = style.width or 100
     return [
-        line for sentence in told for line in textwrap.wrap(escape_control(sentence), width, break_on_hyphens=False)
+        line
+        for sentence in sentences
+        for line in textwrap.wrap(escape_control(sentence), width, break_on_hyphens=False)
     ]
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------
 
 
-def as_json(found: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = ()) -> dict[str, Any]:
-    """The contract of `archdsl diff --format json`. Every change is listed; costs are sums over its paths."""
+def as_json(difference: GraphDifference, names: tuple[str, str], settings: Sequence[Fact] = ()) -> dict[str, Any]:
+    """Return the data of `archdsl diff --format json`. Costs of a change are sums over its paths."""
     return {
-        "before": {"name": names[0], **found.totals[0]._asdict(), "nodes": len(found.before.nodes)},
-        "after": {"name": names[1], **found.totals[1]._asdict(), "nodes": len(found.after.nodes)},
-        "equal": found.equal and not settings,
-        "same_nodes": found.same,
-        "resized_nodes": len(found.resized),
-        "changes": [_change_data(change) for change in found.changes],
-        "whole": [_fact_data(fact) for fact in (*found.facts, *settings)],
-        "weights": {name: carried._asdict() for name, carried in found.weights._asdict().items()},
+        "before": {"name": names[0], **difference.totals[0]._asdict(), "nodes": len(difference.before.nodes)},
+        "after": {"name": names[1], **difference.totals[1]._asdict(), "nodes": len(difference.after.nodes)},
+        "equal": difference.equal and not settings,
+        "same_nodes": difference.same,
+        "resized_nodes": len(difference.resized),
+        "changes": [_change_data(change) for change in difference.changes],
+        "whole": [_fact_data(fact) for fact in (*difference.facts, *settings)],
+        "weights": {name: tensors._asdict() for name, tensors in difference.weights._asdict().items()},
     }
 
 
 def _change_data(change: Change) -> dict[str, Any]:
-    costs_ = [[c for r in change.all if (c := r.costs[i]) is not None] for i in (0, 1)]
+    both = [[c for r in change.all if (c := r.costs[i]) is not None] for i in (0, 1)]
     return {
         "change": change.mark,
         "before": [r.before.part.path for r in change.all if r.before is not None],
@@ -262,23 +270,21 @@ def _change_data(change: Change) -> dict[str, Any]:
         "what": _part(change),
         "op": head(change.side.graph, change.side.part).op.name if change.side.leaf else None,
         "facts": [_fact_data(fact) for fact in change.facts],
-        **{name: _sums(costs_, name) for name in ("params", "macs", "memory_bytes")},
-        "receptive_field": [
-            None if not found or found[-1].field is None else list(found[-1].field) for found in costs_
-        ],
+        **{name: _sums(both, name) for name in ("params", "macs", "memory_bytes")},
+        "receptive_field": [None if not costs or costs[-1].field is None else list(costs[-1].field) for costs in both],
         "inside": [_change_data(inner) for inner in change.changes],
     }
 
 
-def _sums(found: list[list[PartCost]], name: str) -> list[int | None]:
-    return [sum(getattr(cost, name) for cost in side) if side else None for side in found]
+def _sums(both: list[list[PartCost]], name: str) -> list[int | None]:
+    return [sum(getattr(cost, name) for cost in costs) if costs else None for costs in both]
 
 
 def _fact_data(fact: Fact) -> dict[str, Any]:
     return {"name": fact.name, "before": _plain(fact.before), "after": _plain(fact.after)}
 
 
-def _plain(found: Any) -> Any:
-    if isinstance(found, Op):
-        return written(found)
-    return [_plain(item) for item in found] if isinstance(found, tuple) else found
+def _plain(value: Any) -> Any:
+    if isinstance(value, Op):
+        return written(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

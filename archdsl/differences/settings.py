@@ -1,4 +1,4 @@
-"""What two specs state differently beside the network itself, and a compiled model contains: preprocessing, labels."""
+"""Compare what specs define besides the network, and compiled models contain: preprocessing and labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.network import Network
 
 
 def settings(before: Network, after: Network) -> tuple[Fact, ...]:
-    """Each field of the preprocessing that differs, then the labels."""
+    """Return each field of the preprocessing that differs, then the labels if they differ."""
     was, now = _preprocessing(before), _preprocessing(after)
     keys = [key for key in dict.fromkeys((*was, *now)) if was.get(key) != now.get(key)]
     facts = [Fact(f"preprocess {key}", was.get(key), now.get(key)) for key in keys]

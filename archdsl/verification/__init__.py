@@ -1,1 +1,1 @@
-"""Whether the module, the generated source and the ONNX file compute what the spec says."""
+"""Check that the PyTorch module, the generated source and the ONNX file compute the network of the spec."""

@@ -1,7 +1,7 @@
-"""A record in an ONNX file that says what the file was compared with, and how far it was from it.
+"""The certificate of an ONNX file: what the file was compared with, and the differences.
 
-It is one entry of the file's metadata, its last field. With it stands the SHA-256 of everything else in the file, so
-that a file that was changed afterwards no longer matches. Reading and writing step over the graph: no weight is loaded.
+It is an entry of the file's metadata, in the last field of the file. It contains the SHA-256 of the rest of the file,
+so a file that is changed later no longer matches. Reading and writing skip the graph: no weights are loaded.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ KEY = "verified"
 VERSION = 1
 MAX_BATCH = 1024
 MAX_INPUT = 100
-"""Characters of the input size that a certificate states."""
+"""The largest number of characters of the input size in a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What repeats a run: its seed, its batch and its input size (None: as in the spec); `facts` is all that the
-    certificate states."""
+    """The seed, batch and input size (None: that of the spec) to repeat a run; `facts` is the whole certificate."""
 
     seed: int
     batch: int
@@ -39,31 +38,31 @@ class Certificate:
 
 
 def content_sha256(path: Path) -> str:
-    """The SHA-256 of the file without its certificate."""
+    """Return the SHA-256 of the file without its certificate."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        for piece in _without(file):
+        for piece in _without_certificate(file):
             digest.update(piece)
     return digest.hexdigest()
 
 
 def data_sha256(path: Path) -> str | None:
-    """That of the file of weights beside the model, where there is one."""
+    """Return the SHA-256 of the model's external data file; None without one."""
     data = path.with_name(f"{path.name}.data")
     return file_sha256(data) if data.is_file() else None
 
 
 def write(path: Path, facts: dict[str, Any]) -> WrittenFile:
-    """Puts the certificate into the file, in the place of one that is there. The file is replaced whole or not at all.
+    """Write the certificate into the file, in place of an existing one. The file is replaced completely or not at all.
 
-    Errors: E0701, E0704.
+    Raises E0701 if the file cannot be written, E0704 if the disk is full.
     """
     text = json.dumps({"version": VERSION, **facts}, separators=(",", ":"), ensure_ascii=False)
     with (
         path.open("rb") as file,
         atomic_write(path, force=True, required_bytes=os.path.getsize(path), sync=True) as output,
     ):
-        for piece in _without(file):
+        for piece in _without_certificate(file):
             output.write(piece)
         output.write(protobuf.message(METADATA, protobuf.pair(KEY, text)))
     assert output.written is not None
@@ -71,7 +70,7 @@ def write(path: Path, facts: dict[str, Any]) -> WrittenFile:
 
 
 def read(metadata: dict[str, str]) -> Certificate | None:
-    """The certificate in a file's metadata; None if there is none, or one that is not valid. It may come from anybody."""
+    """Return the certificate in a file's metadata; None if there is none, or it is not valid."""
     try:
         facts = json.loads(metadata[KEY])
     except (KeyError, ValueError, RecursionError):
@@ -86,8 +85,8 @@ def read(metadata: dict[str, str]) -> Certificate | None:
     return Certificate(seed, batch, size, facts)
 
 
-def _without(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of all fields but the certificate's, in pieces."""
+def _without_certificate(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of all other fields, in pieces."""
     size = os.fstat(file.fileno()).st_size
     start, kept = 0, []
     for field in model_fields(file, size):

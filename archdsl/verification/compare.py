@@ -22,7 +22,7 @@ BYTES = 4
 
 
 class NodeResult(NamedTuple):
-    """One node, its op's kind, and its deviation in each artefact that has the node."""
+    """The path of a node, its op, and its deviation in each artefact that has the node."""
 
     path: str
     op: str
@@ -35,8 +35,10 @@ class NodeResult(NamedTuple):
 
 
 class ArtefactResult(NamedTuple):
-    """One artefact: how many nodes were compared, the worst node (the largest part of its tolerance), and how many
-    exceed theirs."""
+    """The result of one artefact: the number of compared nodes, the worst one, and how many exceed their tolerance.
+
+    The worst node is the one with the largest ratio of difference and tolerance.
+    """
 
     nodes: int
     path: str
@@ -48,19 +50,21 @@ class ArtefactResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NodeComparison:
-    """Every node that some artefact has a value of. `absent` are the paths of nodes that the ONNX file does not have:
-    folded into others, or without effect at inference."""
+    """The result of every node that at least one artefact has.
+
+    `absent` are the paths of nodes that the ONNX file does not have: folded into others or without effect at inference.
+    """
 
     nodes: tuple[NodeResult, ...]
     absent: tuple[str, ...]
 
     @property
-    def fine(self) -> bool:
+    def passed(self) -> bool:
         """Whether every node of every artefact is within its tolerance."""
         return not any(node.failing for node in self.nodes)
 
     def worst(self, artefact: str) -> ArtefactResult | None:
-        """The worst node of one artefact; None if no node of it was compared."""
+        """Return the worst node of one artefact; None if no node of it was compared."""
         nodes = [(*node.deviations[artefact], node.path) for node in self.nodes if artefact in node.deviations]
         if not nodes:
             return None
@@ -69,7 +73,7 @@ class NodeComparison:
         return ArtefactResult(len(nodes), path, difference, tolerance, channel, exceeded)
 
     def first_failing(self, artefact: str) -> NodeResult | None:
-        """The first node, in execution order, whose difference in the artefact exceeds the tolerance."""
+        """Return the first node, in execution order, whose difference in the artefact exceeds the tolerance."""
         return next((node for node in self.nodes if artefact in node.failing), None)
 
 
@@ -82,10 +86,11 @@ def compare_nodes(
     progress: Callable[[int, int], None] | None = None,
     dtypes: Mapping[str, str] | None = None,
 ) -> NodeComparison:
-    """Compare each node that some artefact has a value of with the reference.
+    """Compare each node that an artefact has with the reference.
 
-    `artefacts` are values by the paths of `graph`'s nodes. The reference computes a node from the artefact's own values
-    of earlier nodes. Inputs are not compared. `dtypes` names the artefacts that do not compute in float32.
+    `artefacts` are their values, by the paths of the nodes of `graph`. The reference computes each node from the
+    artefact's own values of earlier nodes. Inputs are not compared. `dtypes` are the types of the artefacts that do not
+    compute in float32.
     """
     equal: dict[str, str] = {}
     rounds = [name for name, values in artefacts.items() if not _note_equal(name, values, artefacts, equal)]
@@ -98,7 +103,7 @@ def compare_nodes(
             if node.path in artefacts[name] and node.id not in graph.inputs:
                 value = artefacts[name][node.path]
                 if not node.op.stored and value.size == reference.value.size:
-                    value = value.reshape(reference.value.shape)  # a flatten may stand before a dropout, or behind it
+                    value = value.reshape(reference.value.shape)  # a dropout may come before or after a flatten
                 deviations[name][node.path] = reference.deviation(value)
             if progress is not None:
                 progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
@@ -117,7 +122,7 @@ def _of_node(
 
 
 def _note_equal(name: str, values: NodeValues, artefacts: Mapping[str, NodeValues], equal: dict[str, str]) -> bool:
-    """Notes an earlier artefact with the same values in every bit: its results hold for this one too."""
+    """Record an earlier artefact with bitwise equal values: its results apply to this one too."""
     for other, theirs in artefacts.items():
         if other == name:
             return False
@@ -129,21 +134,21 @@ def _note_equal(name: str, values: NodeValues, artefacts: Mapping[str, NodeValue
     return False
 
 
-def stands_for(graph: Graph, taken: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Of each node that an optimised file has, by its path, the node of `graph` whose value it gives.
+def computed_nodes(graph: Graph, absorbed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return, for each node of an optimised file, the path of the node in `graph` whose value it computes.
 
-    A layer that took the norm behind it in gives the norm's value. `taken` are the nodes that the file has, and the
-    paths of those that each took in.
+    A layer with a folded norm computes the value of the norm. `absorbed` are the nodes of the file, each with the paths
+    of the nodes that it absorbed.
     """
-    return {path: _taken_in(graph, graph.by_path[path], taken).path for path in taken}
+    return {path: _computed_node(graph, graph.by_path[path], absorbed).path for path in absorbed}
 
 
-def _taken_in(graph: Graph, node: Node, present: Mapping[str, tuple[str, ...]]) -> Node:
-    """The last of the nodes behind that the file has no more, and whose work this one does."""
-    last, taken = node, present[node.path]
+def _computed_node(graph: Graph, node: Node, present: Mapping[str, tuple[str, ...]]) -> Node:
+    """The last of the following nodes that the file no longer has and that this node absorbed."""
+    last, absorbed = node, present[node.path]
     while (reader := sole_reader(graph, node.id)) is not None and reader.path not in present:
         neutral = not reader.op.inference or reader.op == Affine()
-        if not neutral and reader.path not in taken:
+        if not neutral and reader.path not in absorbed:
             break
         node = reader
         last = last if neutral else reader
@@ -151,12 +156,12 @@ def _taken_in(graph: Graph, node: Node, present: Mapping[str, tuple[str, ...]]) 
 
 
 def memory_needed(graph: Graph, batch: int) -> int:
-    """Bytes that the values of all nodes take, of three artefacts in float32."""
+    """Return the bytes for the values of all nodes of three artefacts in float32."""
     return 3 * BYTES * batch * sum(c.activations for c in count_nodes(graph))
 
 
 def weights_sha256(graph: Graph, weights: Mapping[str, Array]) -> str:
-    """The SHA-256 of the graph's tensors, each with its name and shape, in order; of the numbers, not of a file."""
+    """Return the SHA-256 of the graph's tensors in order: name, type, shape and values of each."""
     digest = hashlib.sha256()
     for tensor in graph.tensors:
         array = np.ascontiguousarray(weights[tensor.key])

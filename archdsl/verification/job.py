@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from archdsl.verification.observe import NodeValues
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of nodes that are done, and of all."""
+"""Called with the number of finished nodes and the number of all nodes."""
 
 MAX_SEED = 2**63 - 1
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -57,14 +57,14 @@ def verify(
 
     `source` is a SPEC, a `Network`, or a compiled model (`.onnx`), which contains its spec; `model` is a compiled model
     of the SPEC. Without a model, one is compiled for the run. `args` and `input` are those of `load`, `weights` and
-    `seed` those of `Network.weights`; `seed` (default 0) also draws the input, of `batch` (default 1) samples. The seed,
-    batch and input of a model's certificate are the defaults for that model. A model that passes gets the result as its
-    certificate, unless it has one or `write` is false; `renew` replaces the one it has.
+    `seed` those of `Network.weights`; `seed` (default 0) also draws the input of `batch` (default 1) samples. The
+    seed, batch and input of a model's certificate are the defaults for that model. If a model passes, the result is
+    written into it as a certificate, unless it has one or `write` is false; `renew` replaces an existing certificate.
 
     Raises E0002 for a seed or batch out of range, E0003 for arguments that exclude each other, E0205 for an unknown
     SPEC and other errors of specs, E06xx for weights that do not fit, E0705 if memory is short, E0801, E0802 or E0807
-    for a missing package, E0805 for an unusable model, E0822 for a model of another network, E0823 for weights or a
-    precision that cannot be verified.
+    for a missing package, E0805 for an unusable model, E0822 for a model of another network, E0823 if the weights or
+    the precision cannot be verified.
     """
     spec, file = _spec_and_model(source, model, args)
     if seed is not None:
@@ -75,23 +75,26 @@ def verify(
     require_package("torch", "E0801")
     require_package("onnx")
     facts = None if file is None else read_facts(file)
-    found = None if facts is None else certificate.read(dict(facts.metadata))
-    if found is not None:  # the same run again, unless the caller asks for another
-        seed = found.seed if seed is None else seed
-        batch = found.batch if batch is None else batch
-        input = found.input if input is None and spec is None else input
+    previous = None if facts is None else certificate.read(dict(facts.metadata))
+    if previous is not None:  # repeat the run of the certificate, unless the caller sets other values
+        seed = previous.seed if seed is None else seed
+        batch = previous.batch if batch is None else batch
+        input = previous.input if input is None and spec is None else input
     network = as_network(spec, args, input) if spec is not None else _contained(facts, input)
     _dtype(facts)
     job = _job(network, facts, weights, seed or 0, batch or 1)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         comparison = _comparison(job, Path(folder), progress)
-    return _result(job, comparison, found, write, renew)
+    return _result(job, comparison, previous, write, renew)
 
 
 def _spec_and_model(
     source: str | Path | Network, model: str | Path | None, args: Mapping[str, object] | None
 ) -> tuple[str | Path | Network | None, Path | None]:
-    """The two by what they are, in either order. Raises E0003 for two specs, two models, a model alone with `args`."""
+    """The spec and the model, given in either order.
+
+    Raises E0003 for two specs, two models, and a model alone with `args`.
+    """
     specs: list[str | Path | Network] = []
     models: list[Path] = []
     for one in (source, model):
@@ -100,8 +103,8 @@ def _spec_and_model(
         elif one is not None:
             specs.append(one)
     if len(specs) > 1 or len(models) > 1:
-        kind = "specs" if len(specs) > 1 else "models"
-        raise conflict(f"two {kind} cannot be verified together", help="give one SPEC, one MODEL.onnx, or one of each")
+        several = "specs" if len(specs) > 1 else "models"
+        raise conflict(f"cannot verify two {several} together", help="give one SPEC, one MODEL.onnx, or one of each")
     if args and not specs:
         raise conflict(
             f"`{models[0].name}` is a compiled model: `args` applies to a spec", help="give the SPEC as well"
@@ -114,8 +117,8 @@ def _spec_and_model(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """`graph` is what the reference computes: the network's, or, if only folded weights are known, what the passes make
-    of it. `facts` are None without a model file."""
+    """What is verified. `graph` is the graph that the reference computes: the network's own, or the optimised one if
+    only folded weights are known. `facts` is None without a model file."""
 
     network: Network
     graph: Graph
@@ -135,7 +138,7 @@ class _Job:
 
 
 def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> Network:
-    """The network of the spec that a model compiled by archdsl contains."""
+    """The network of the spec in a compiled model. Raises E0805 if there is none, E0822 for a wrong hash."""
     from archdsl.elaborate import elaborate
     from archdsl.source import decode
     from archdsl.spec.open import document_of, from_source
@@ -144,28 +147,28 @@ def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> N
     text = facts.metadata.get("spec")
     if facts.producer != "archdsl" or text is None:
         raise error(
-            "E0805", f"`{facts.path.name}` carries no spec: it was not made by archdsl", help="give the SPEC as well"
+            "E0805", f"`{facts.path.name}` contains no spec: archdsl did not write it", help="give the SPEC as well"
         )
     opened = from_source(decode(text.encode(), f"the spec in {facts.path.name}"))
     document = document_of(opened)
     if Network(document, elaborate(document, {}), {}).fingerprint != facts.metadata.get("spec_sha256"):
-        raise error("E0822", f"the spec in `{facts.path.name}` is not the one that its hash says")
+        raise error("E0822", f"the spec in `{facts.path.name}` does not match its hash in the metadata")
     size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
     document = document_of(opened, size)
     return Network(document, elaborate(document, {}), {})
 
 
 def _job(network: Network, facts: ModelFacts | None, weights: Any, seed: int, batch: int) -> _Job:
-    """The job with its weights: those of the caller, those that the file says it began with, or those in the file.
+    """The job with its weights: those of the caller, those of the seed in the metadata, or those in the file.
 
-    Raises E0823 if the file's weights are folded and cannot be told apart.
+    Raises E0823 if the file has only folded weights that match no graph.
     """
     if facts is None or weights is not None:
         return _Job(network, network.graph, network.weights(weights, seed), facts, seed, batch)
     stated = facts.metadata.get("weights", "")
-    started = re.fullmatch(r"random, seed ([0-9]{1,18})", stated)
-    if started is not None:
-        return _Job(network, network.graph, network.weights(None, int(started[1])), facts, seed, batch)
+    random = re.fullmatch(r"random, seed ([0-9]{1,18})", stated)
+    if random is not None:
+        return _Job(network, network.graph, network.weights(None, int(random[1])), facts, seed, batch)
     from archdsl.verification.stored import stored_weights
 
     model = _loaded(facts.path)
@@ -176,13 +179,13 @@ def _job(network: Network, facts: ModelFacts | None, weights: Any, seed: int, ba
             return _Job(network, graph, stored, facts, seed, batch)
     raise error(
         "E0823",
-        f"the weights in `{facts.path.name}` were folded together and cannot be told apart",
-        help="give the weights that it was compiled from: `--weights FILE`",
+        f"cannot recover the weights of `{facts.path.name}`: they were folded into others",
+        help="give the weights that the model was compiled with: `--weights FILE`",
     )
 
 
 def _passes(metadata: Mapping[str, str]) -> list[str] | None:
-    """The passes that the file says were run; None: all."""
+    """The passes that the file was compiled with; None: all."""
     from archdsl.passes.optimise import PASSES
 
     return [name for name in metadata["passes"].split() if name in PASSES] if "passes" in metadata else None
@@ -192,10 +195,10 @@ def _passes(metadata: Mapping[str, str]) -> list[str] | None:
 
 
 def _comparison(job: _Job, folder: Path, progress: Progress | None) -> NodeComparison:
-    """Runs every artefact and compares it with the reference."""
+    """Run every artefact and compare it with the reference."""
     from archdsl.backends.torch.module import to_torch
     from archdsl.verification.compare import compare_nodes
-    from archdsl.verification.observe import load_weights, module_values, printed_module
+    from archdsl.verification.observe import load_weights, module_values, source_module
     from archdsl.verification.reference import seeded_inputs
 
     _require_memory(job)
@@ -203,10 +206,10 @@ def _comparison(job: _Job, folder: Path, progress: Progress | None) -> NodeCompa
     artefacts: dict[str, NodeValues] = {}
     if job.whole:
         artefacts["module"] = module_values(to_torch(job.graph, job.weights), job.graph, inputs)
-        printed = printed_module(job.network.to_source())
-        load_weights(printed, job.weights)
-        artefacts["source"] = module_values(printed, job.graph, inputs)
-        del printed
+        generated = source_module(job.network.to_source())
+        load_weights(generated, job.weights)
+        artefacts["source"] = module_values(generated, job.graph, inputs)
+        del generated
     artefacts["onnx"] = _onnx(job, inputs, folder)
     dtypes = {"onnx": _dtype(job.facts)}
     return compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, dtypes)
@@ -222,26 +225,25 @@ def _require_memory(job: _Job) -> None:
             "E0705",
             f"the weights and the values of all nodes need {needed:,} bytes of memory; {free:,} are free",
             status=2,
-            help="a smaller --input, or --batch 1",
+            help="use a smaller --input, or --batch 1",
         )
 
 
 def _dtype(facts: ModelFacts | None) -> str:
-    """What the file computes in. Raises E0823 for int8, whose errors are those of its calibration and not of
-    rounding."""
+    """The type that the file computes in. Raises E0823 for int8: its errors come from calibration."""
     precision = "fp32" if facts is None else facts.metadata.get("precision", "fp32")
     if facts is not None and precision not in _DTYPES:
         raise error(
             "E0823",
-            f"`{facts.path.name}` computes in {precision[:20]}: its errors are not those of rounding",
-            help="compare what it says of your images: archdsl predict",
+            f"cannot verify `{facts.path.name}`: the errors of {precision[:20]} are not rounding errors",
+            help="compare its predictions on your images: archdsl predict",
         )
     return _DTYPES[precision]
 
 
 def _onnx(job: _Job, inputs: Mapping[str, Array], folder: Path) -> NodeValues:
-    """The values of the file's nodes, by the paths of the graph's."""
-    from archdsl.verification.compare import stands_for
+    """The values of the file's nodes, by the paths of the nodes of the graph."""
+    from archdsl.verification.compare import computed_nodes
     from archdsl.verification.observe import onnx_values
 
     path = job.model
@@ -254,12 +256,12 @@ def _onnx(job: _Job, inputs: Mapping[str, Array], folder: Path) -> NodeValues:
     if not job.whole:
         return values
     metadata = {item.key: item.value for item in model.metadata_props}
-    names = stands_for(job.graph, _absorbed(metadata.get("folded", ""), values, path))
-    return {names[at]: value for at, value in values.items()}
+    paths = computed_nodes(job.graph, _absorbed(metadata.get("folded", ""), values, path))
+    return {paths[at]: value for at, value in values.items()}
 
 
 def _loaded(path: Path) -> ModelProto:
-    """The model, its external data not loaded. Raises E0805 for one that is damaged, or has control flow."""
+    """The model without its external data. Raises E0805 if it is damaged or has control flow."""
     import onnx
 
     check_runnable(path)
@@ -273,40 +275,42 @@ def _loaded(path: Path) -> ModelProto:
 
 
 def _absorbed(text: str, layers: Iterable[str], path: Path) -> dict[str, tuple[str, ...]]:
-    """The nodes that each of the layers absorbed, as the file's metadata says."""
+    """The nodes that each layer absorbed, from the file's metadata."""
     from archdsl.backends.onnx import absorbed
 
     try:
         return absorbed.read(text, layers)
     except ValueError:
-        raise not_a_model(path, "its metadata `folded` is not understood") from None
+        raise not_a_model(path, "its metadata `folded` is malformed") from None
 
 
 def _require_same(network: Network, graph: Graph, facts: ModelFacts | None, names: set[str]) -> None:
-    """Raises E0822 if the file is of another network: fewer than half of its nodes are named as nodes of this one."""
+    """Raise E0822 if the file is of another network: fewer than half of its nodes have names of this one."""
     paths = {name.partition("/")[0] for name in names}
     if facts is not None and len(paths & {node.written_path for node in graph.nodes}) * 2 < len(paths):
         other = facts.metadata.get("name", "another network")
-        raise error("E0822", f"`{facts.path.name}` was made of `{other[:80]}`, not of `{network.name}`")
+        raise error("E0822", f"`{facts.path.name}` was compiled from `{other[:80]}`, not from `{network.name}`")
 
 
 # --- the certificate ------------------------------------------------------------------------------------------
 
 
-def _result(job: _Job, comparison: NodeComparison, found: Certificate | None, write: bool, renew: bool) -> Verification:
-    """The result, its certificate written if it is to be."""
+def _result(
+    job: _Job, comparison: NodeComparison, previous: Certificate | None, write: bool, renew: bool
+) -> Verification:
+    """The result; writes the certificate if the model passed and has none, or it is renewed."""
     versions = _versions()
     problems = node_problems(job.network, comparison)
     check = None
     if job.model is not None:
-        written = write and comparison.fine and (found is None or renew)
-        facts = _facts(job, comparison, versions, job.model) if written or found is not None else {}
-        differs_in = () if found is None else _differs_in(found, facts)
-        if differs_in and not renew:
-            problems.append(certificate_problem(job.model, differs_in))
+        written = write and comparison.passed and (previous is None or renew)
+        facts = _facts(job, comparison, versions, job.model) if written or previous is not None else {}
+        mismatches = () if previous is None else _mismatches(previous, facts)
+        if mismatches and not renew:
+            problems.append(certificate_problem(job.model, mismatches))
         if written:
             certificate.write(job.model, facts)
-        check = CertificateCheck(found, differs_in, written)
+        check = CertificateCheck(previous, mismatches, written)
     return Verification(
         job.network,
         job.model,
@@ -321,7 +325,7 @@ def _result(job: _Job, comparison: NodeComparison, found: Certificate | None, wr
 
 
 def _facts(job: _Job, comparison: NodeComparison, versions: Mapping[str, str], model: Path) -> dict[str, Any]:
-    """What a certificate of this run says."""
+    """The contents of the certificate of this run."""
     from archdsl.verification import tolerance
     from archdsl.verification.compare import weights_sha256
 
@@ -344,20 +348,20 @@ def _facts(job: _Job, comparison: NodeComparison, versions: Mapping[str, str], m
     }
 
 
-def _differs_in(found: Certificate, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a certificate states otherwise than the `facts` of this run."""
-    stated = found.facts
+def _mismatches(previous: Certificate, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What does not match the certificate: hashes that differ from the `facts` of this run."""
+    stated = previous.facts
     differs = {
-        "a file with other contents": stated.get("content_sha256") != facts["content_sha256"],
-        "other external data": stated.get("data_sha256") != facts["data_sha256"],
-        "another spec": stated.get("spec_sha256") != facts["spec_sha256"] and found.input == facts["input"],
-        "other weights": stated.get("weights_sha256") != facts["weights_sha256"],
+        "file contents": stated.get("content_sha256") != facts["content_sha256"],
+        "external data": stated.get("data_sha256") != facts["data_sha256"],
+        "spec": stated.get("spec_sha256") != facts["spec_sha256"] and previous.input == facts["input"],
+        "weights": stated.get("weights_sha256") != facts["weights_sha256"],
     }
     return tuple(what for what, is_other in differs.items() if is_other)
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages that the result depends on."""
+    """The versions of the packages that the result depends on."""
     from importlib.metadata import version
 
     from archdsl.version import __version__

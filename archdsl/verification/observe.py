@@ -1,4 +1,4 @@
-"""What every node of a network gives in a run: of a module tree in PyTorch, and of an ONNX file in ONNX Runtime."""
+"""Record the value of every node in a run of a PyTorch module or of an ONNX file in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 NodeValues: TypeAlias = dict[str, Array]
-"""By the paths of the nodes; float32, batch first."""
+"""Values by the paths of the nodes; float32, batch first."""
 
 
 def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) -> NodeValues:
-    """What the module and all modules in it return, each for the node that it gives the value of.
+    """Return the outputs of the module and its submodules, each by the path of the node that it computes.
 
-    `module` has the tree of submodules of `graph`. What a function computes inside of a module that returns something
-    else is not seen.
+    `module` must have the tree of submodules of `graph`. Values that functions compute inside a module are not
+    observed, unless the module returns them.
     """
     import torch
 
@@ -35,65 +35,65 @@ def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) 
     runs: dict[str, list[Array]] = {path: [] for path in named}
 
     def keep(path: str) -> Any:
-        def hook(_: Any, __: Any, made: Any) -> None:
-            if isinstance(made, torch.Tensor):
-                runs[path].append(made.detach().numpy().copy())
+        def hook(_: Any, __: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor):
+                runs[path].append(output.detach().numpy().copy())
 
         return hook
 
     handles = [part.register_forward_hook(keep(path)) for path, part in module.named_modules() if path in named]
     try:
         with torch.no_grad():
-            made = module(*(torch.from_numpy(inputs[graph.nodes[i].path]) for i in graph.inputs))
+            result = module(*(torch.from_numpy(inputs[graph.nodes[i].path]) for i in graph.inputs))
     finally:
         for handle in handles:
             handle.remove()
-    outputs = [made] if isinstance(made, torch.Tensor) else list(made)
-    found: NodeValues = {}
+    outputs = [result] if isinstance(result, torch.Tensor) else list(result)
+    node_values: NodeValues = {}
     for path, values in runs.items():
-        if len(values) == len(named[path]):  # else nothing says which of its nodes were run
-            found |= zip(named[path], values, strict=True)
+        if len(values) == len(named[path]):  # else it is unknown which of its nodes ran
+            node_values |= zip(named[path], values, strict=True)
     for number, value in zip(graph.outputs.values(), outputs, strict=True):
-        found[graph.nodes[number].path] = value.detach().numpy().copy()
-    return found
+        node_values[graph.nodes[number].path] = value.detach().numpy().copy()
+    return node_values
 
 
 def _nodes_of_modules(graph: Graph) -> dict[str, list[str]]:
-    """The nodes whose values the module at a path returns, run by run: the node there and those that run it again, or
-    the last one of the scope there."""
-    found: dict[str, list[str]] = {}
+    """Path of a module -> the nodes that its calls compute, in order: a node and the nodes that share its tensors, or
+    the last node of a scope."""
+    nodes: dict[str, list[str]] = {}
     for n in graph.nodes:
         if not n.training:
-            found.setdefault(n.shared_with or n.path, []).append(n.path)
+            nodes.setdefault(n.shared_with or n.path, []).append(n.path)
     for scope, crossing in boundaries(graph).items():
         if scope.name is not None and len(crossing.outputs) == 1:
             node = graph.nodes[crossing.outputs[0]]
             if not node.training:
-                found.setdefault(scope.path, [node.path])
-    return found
+                nodes.setdefault(scope.path, [node.path])
+    return nodes
 
 
-def printed_module(source: str) -> nn.Module:
-    """The network that a file printed by `to_source` builds, in evaluation mode, its tensors at random."""
+def source_module(source: str) -> nn.Module:
+    """Build the network of a source that `to_source` generated, in evaluation mode, with random tensors."""
     import importlib.util
 
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        path = Path(folder) / "printed.py"
+        path = Path(folder) / "generated.py"
         path.write_text(source, encoding="utf-8")
-        spec = importlib.util.spec_from_file_location("archdsl_printed", path)
+        spec = importlib.util.spec_from_file_location("archdsl_generated", path)
         assert spec is not None and spec.loader is not None
-        space = importlib.util.module_from_spec(spec)
-        cached, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        namespace = importlib.util.module_from_spec(spec)
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
-            spec.loader.exec_module(space)  # our own text, just printed
+            spec.loader.exec_module(namespace)  # safe: archdsl generated this text
         finally:
-            sys.dont_write_bytecode = cached
-        module: nn.Module = space.build()
+            sys.dont_write_bytecode = before
+        module: nn.Module = namespace.build()
         return module.eval()
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Array]) -> None:
-    """Copies the tensors into the module. Its keys must be the same."""
+    """Copy the tensors into the module, which must have the same keys."""
     import torch
 
     module.load_state_dict({key: torch.from_numpy(np.array(weights[key])) for key in weights}, strict=True)
@@ -103,23 +103,21 @@ def load_weights(module: nn.Module, weights: Mapping[str, Array]) -> None:
 
 
 def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], paths: Iterable[str]) -> NodeValues:
-    """What each node named by a path gives, run on the CPU; nodes that are not in the file are not in the result.
+    """Run the model on the CPU and return the values of the nodes named by `paths`, as far as the file has them.
 
-    Every such value is made an output of the model: of `model` itself, whose graph is changed. External data is looked
-    for where its file `path` lies. ONNX Runtime then fuses nothing across them, so that each is the value of its own
-    node.
-    Errors: E0802, E0805.
+    Adds these values to the outputs of `model`, so ONNX Runtime does not fuse nodes across them. External data is read
+    from the folder of `path`. Raises E0802 without ONNX Runtime, E0805 if the model cannot be run.
     """
     wanted = set(paths)
-    made = {node.name: node.output[0] for node in model.graph.node if node.name in wanted}
-    made |= {
+    tensors = {node.name: node.output[0] for node in model.graph.node if node.name in wanted}
+    tensors |= {
         name: name for node in model.graph.node if node.op_type == "Split" for name in node.output if name in wanted
     }
-    if not made:
+    if not tensors:
         return {}
-    open_names = {output.name for output in model.graph.output}
-    for name in dict.fromkeys(made.values()):
-        if name not in open_names:
+    output_names = {output.name for output in model.graph.output}
+    for name in dict.fromkeys(tensors.values()):
+        if name not in output_names:
             model.graph.output.add(name=name)
     ort = onnxruntime()
     options = ort.SessionOptions()
@@ -130,8 +128,8 @@ def onnx_values(model: ModelProto, path: Path, inputs: Mapping[str, Array], path
         )
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=[PROVIDERS["cpu"]])
-        names = list(dict.fromkeys(made.values()))
+        names = list(dict.fromkeys(tensors.values()))
         values = dict(zip(names, session.run(names, dict(inputs)), strict=True))
     except Exception as problem:
         raise refused(problem, path) from None
-    return {path: values[name] for path, name in made.items()}
+    return {path: values[name] for path, name in tensors.items()}

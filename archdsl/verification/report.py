@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from archdsl.verification.tolerance import Deviation
 
 ARTEFACTS: Mapping[str, str] = {"module": "PyTorch module", "source": "generated source", "onnx": "ONNX file"}
-"""What is compared with the reference, by the names that results and JSON use."""
+"""The titles of the artefacts, by their names in results and JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateCheck:
-    """The certificate of the model file.
+    """The check of the model's certificate.
 
-    `found` is the certificate that the file had before this run, None if it had none; `differs_in` lists what is no
-    longer as it says; `written`: this run wrote a new one.
+    `previous` is the certificate that the file had before this run, or None; `mismatches` lists what does not match it
+    (`file contents`, `external data`, `spec`, `weights`); `written`: this run wrote a new certificate.
     """
 
-    found: Certificate | None
-    differs_in: tuple[str, ...]
+    previous: Certificate | None
+    mismatches: tuple[str, ...]
     written: bool
 
     @property
-    def holds(self) -> bool:
+    def matches(self) -> bool:
         """Whether the file had a certificate and matches it."""
-        return self.found is not None and not self.differs_in
+        return self.previous is not None and not self.mismatches
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """The result of `archdsl.verify`.
 
-    `model` is the ONNX file, None if one was compiled for this run only; `certificate` is about that file, and None
-    without one. `weights` says where the weights come from. `problems` holds a diagnostic for each artefact with a node
-    whose difference exceeds its tolerance (E0821), and for a certificate that does not match (E0822).
+    `model` is the ONNX file, None if it was compiled for this run only; `certificate` is the check of its certificate,
+    None without a file. `weights` names the source of the weights. `problems` are a diagnostic for each artefact with a
+    node that exceeds its tolerance (E0821), and one for a certificate that does not match (E0822).
     """
 
     network: Network
@@ -56,10 +56,10 @@ class Verification:
     certificate: CertificateCheck | None
     problems: tuple[Diagnostic, ...]
     versions: Mapping[str, str]
-    """Of the packages that the result depends on."""
+    """The versions of the packages that the result depends on."""
 
     @property
-    def fine(self) -> bool:
+    def passed(self) -> bool:
         """Whether every node is within its tolerance, and the certificate, if there is one, matches the file."""
         return not self.problems
 
@@ -80,11 +80,11 @@ class Verification:
         return {name: result for name, result in results.items() if result is not None}
 
     def data(self) -> dict[str, object]:
-        """The JSON data of `archdsl verify --format json`."""
+        """Return the JSON data of `archdsl verify --format json`."""
         return _data(self)
 
     def text(self, every: bool = False, style: Style = Style()) -> str:
-        """A line for each artefact, with `every` one for each node, and the state of the certificate."""
+        """Return a line for each artefact, with `every` also for each node, and the state of the certificate."""
         return "\n".join(_lines(self, every, style)) + "\n"
 
 
@@ -92,7 +92,7 @@ class Verification:
 
 
 def node_problems(network: Network, comparison: NodeComparison) -> list[Diagnostic]:
-    """E0821 for each artefact with a node whose difference exceeds its tolerance; it names the first such node."""
+    """Return E0821 for each artefact with a node that exceeds its tolerance; it names the first such node."""
     problems = []
     for artefact, title in ARTEFACTS.items():
         first, worst = comparison.first_failing(artefact), comparison.worst(artefact)
@@ -114,11 +114,11 @@ def _difference(deviation: Deviation) -> str:
     return f"differs by {deviation.difference:.1e}{channel}; the tolerance is {deviation.tolerance:.1e}"
 
 
-def certificate_problem(model: Path, differs_in: tuple[str, ...]) -> Diagnostic:
-    """E0822: the certificate does not match the file."""
+def certificate_problem(model: Path, mismatches: tuple[str, ...]) -> Diagnostic:
+    """Return E0822: the certificate does not match."""
     return Diagnostic(
         "E0822",
-        f"the certificate in `{model.name}` is of {' and '.join(differs_in)}",
+        f"the certificate in `{model.name}` does not match the {' and the '.join(mismatches)}",
         help="`--renew` replaces it if every node is within its tolerance",
     )
 
@@ -141,7 +141,7 @@ def _lines(result: Verification, every: bool, style: Style) -> list[str]:
             f"{len(result.absent)} nodes are not in the ONNX file: folded into others, or without effect at inference: "
             f"{named}"
         )
-    within = "every node is" if result.comparison.fine else "not every node is"
+    within = "every node is" if result.comparison.passed else "not every node is"
     return [*lines, f"{within} within its tolerance", *_certificate_lines(result)]
 
 
@@ -158,7 +158,7 @@ def _certificate_lines(result: Verification) -> list[str]:
     check = result.certificate
     if check is not None and check.written:
         return [f"certificate written into {escape_control(str(result.model))}"]
-    return ["the certificate holds"] if check is not None and check.holds and result.comparison.fine else []
+    return ["the certificate matches"] if check is not None and check.matches and result.comparison.passed else []
 
 
 def _node_lines(nodes: tuple[NodeResult, ...], style: Style) -> list[str]:
@@ -183,7 +183,7 @@ def _data(result: Verification) -> dict[str, Any]:
     check = result.certificate
     return {
         "name": result.network.name,
-        "fine": result.fine,
+        "passed": result.passed,
         "seed": result.seed,
         "batch": result.batch,
         "input": result.network.graph.input_spec,
@@ -194,8 +194,8 @@ def _data(result: Verification) -> dict[str, Any]:
         "certificate": None
         if check is None
         else {
-            "found": None if check.found is None else dict(check.found.facts),
-            "differs_in": list(check.differs_in),
+            "previous": None if check.previous is None else dict(check.previous.facts),
+            "mismatches": list(check.mismatches),
             "written": check.written,
         },
         "versions": dict(result.versions),

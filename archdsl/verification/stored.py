@@ -1,4 +1,4 @@
-"""A network's tensors out of an ONNX file that archdsl wrote."""
+"""Read a network's tensors from an ONNX file that archdsl wrote."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -> Weights | None:
-    """The tensors of the graph, each read when it is asked for; None where the file was made of other ones.
+    """Return the tensors of the graph, each read on access; None if the file has other tensors.
 
-    `folder` is where external data lies. Counters, which no inference reads, are 0.
+    `folder` contains the external data. Counters, which inference does not read, are 0.
     """
-    there: Mapping[str, TensorProto] = {item.name: item for item in model.graph.initializer}
+    stored: Mapping[str, TensorProto] = {item.name: item for item in model.graph.initializer}
     planned: dict[str, Initializer] = {}
     for one in plan(graph).initializers:
         if not isinstance(one, Constant):
@@ -33,26 +33,26 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
     for tensor in graph.tensors:
         shape, item = tensor.param.shape, planned.get(tensor.key)
         make: Callable[[], Array]
-        if item is None:  # nothing that runs needs it
+        if item is None:  # inference does not read it
             make = partial(np.zeros, shape, tensor.param.dtype)
-        elif item.name in there and tuple(there[item.name].dims) == item.shape:
-            make = partial(_read, there[item.name], item, folder)
+        elif item.name in stored and tuple(stored[item.name].dims) == item.shape:
+            make = partial(_read, stored[item.name], item, folder)
         else:
             return None
         entries[tensor.key] = TensorEntry(shape, tensor.param.dtype, make)
     used = {item.name for item in plan(graph).initializers}
-    return Weights(entries, source) if used == there.keys() else None
+    return Weights(entries, source) if used == stored.keys() else None
 
 
-def _read(found: TensorProto, item: Initializer, folder: Path) -> Array:
+def _read(tensor: TensorProto, item: Initializer, folder: Path) -> Array:
     from onnx import numpy_helper
 
     try:
-        array: Array = numpy_helper.to_array(found, base_dir=str(folder))
-    except Exception as problem:  # onnx raises of several kinds for a tensor that is not what it says
-        raise error("E0805", f"the tensor `{found.name[:80]}` cannot be read: {str(problem)[:200]}") from None
+        array: Array = numpy_helper.to_array(tensor, base_dir=str(folder))
+    except Exception as problem:  # onnx raises several types for a malformed tensor
+        raise error("E0805", f"cannot read the tensor `{tensor.name[:80]}`: {str(problem)[:200]}") from None
     if array.dtype.kind != "f":
-        raise error("E0805", f"the tensor `{found.name[:80]}` holds no floating-point numbers")
+        raise error("E0805", f"the tensor `{tensor.name[:80]}` has no floating-point values")
     if not isinstance(item, Derived):
         return array
     if item.rows is not None:

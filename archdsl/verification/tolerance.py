@@ -1,20 +1,19 @@
-"""The tolerance of `verify`: the largest difference that rounding alone explains between two runs of one network.
+"""The tolerance of `verify`: the largest difference between two runs of a network that rounding explains.
 
-Outputs are compared channel by channel (`channel_differences`): ``max|a - b| / max|b|`` over one channel's numbers,
-against a reference that computes in float64 (`reference.py`). One wrong weight moves one channel,
-and among channels with larger numbers it would not be seen. What a run in another precision may differ by follows from
-its unit roundoff u and from the network:
+Values are compared channel by channel (`channel_differences`): ``max|a - b| / max|b|`` over the values of one channel,
+where b is the float64 reference (`reference.py`). One wrong weight changes one channel, and would be invisible among
+channels with larger values. The tolerance of a run in another precision follows from its unit roundoff u and from the
+network:
 
-1. Rounding errors of a sum of n terms grow like ``sqrt(n) * u`` with high probability (Higham and Mary 2019, "A new
-   approach to probabilistic rounding error analysis", theorem 2.4). `Op.terms` is that n.
-2. So the reference runs a second time, perturbed: every op that rounds receives inputs and tensors that are off by
-   ``sqrt(n) * u`` of themselves, with random signs, and its output is perturbed likewise (Monte Carlo arithmetic,
-   Parker 1997); an op with few outputs is perturbed several times. The difference of the two runs in a channel, its
-   `spread`, shows what errors of this size amount to at this depth: they add up, cancel, are amplified where large
-   numbers cancel, and disappear behind a relu.
+1. The rounding error of a sum of n terms grows like ``sqrt(n) * u`` with high probability (Higham and Mary 2019, "A new
+   approach to probabilistic rounding error analysis", theorem 2.4). `Op.terms` is this n.
+2. The reference runs a second time, perturbed: the inputs and tensors of every op that rounds change by a relative
+   error of ``sqrt(n) * u`` with random signs, and so does its output (Monte Carlo arithmetic, Parker 1997); an op with
+   few output values is perturbed several times. The difference of the two runs in a channel, its `spread`, shows the
+   effect of errors of this size at this depth: they add up, cancel, grow if large values cancel, and vanish in a relu.
 3. The tolerance of the channel is ``SAFETY * (spread + u)``.
 
-It grows with depth, with the length of sums, and with how badly the numbers at hand are conditioned.
+It grows with the depth, with the length of sums, and with the condition of the computation.
 """
 
 from __future__ import annotations
@@ -29,26 +28,28 @@ import numpy.typing as npt
 from archdsl.graph import Node
 
 ROUNDOFF: Mapping[str, float] = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""u: half the distance from 1 to the next number of the type."""
+"""The unit roundoff u: half the distance from 1 to the next larger number of the type."""
 SMALLEST: Mapping[str, float] = {
     "float64": 2.0**-1022,
     "float32": 2.0**-126,
     "float16": 2.0**-14,
     "bfloat16": 2.0**-126,
 }
-"""Float64Array below may be flushed to 0."""
+"""The smallest normal number of the type; smaller values may be flushed to 0."""
 SCALE: Mapping[str, float] = {
     "float64": 2.0**-969,
     "float32": 2.0**-102,
     "float16": 2.0**-14,
     "bfloat16": 2.0**-118,
 }
-"""A channel whose largest number is below is held against this: of numbers so small none but a few digits are kept."""
+"""The smallest scale of a channel: differences in channels with smaller values are relative to this, because the type
+has only few digits for such values."""
 SAFETY = 2.0
-"""One run is one sample of errors; another may be worse luck. Set after looking at runs of the library and of random
-networks, for which 1 was not enough."""
+"""One run is one sample of the errors; another may have larger ones. A factor of 1 was too small for correct runs of the
+library and of random networks."""
 LEAST = 32
-"""A channel of fewer numbers is no sample to go by: such tensors, and vectors, are compared as a whole."""
+"""The smallest number of values in a channel that is compared by itself; vectors and smaller channels are compared as a
+whole tensor."""
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -70,37 +71,36 @@ class Deviation(NamedTuple):
 
 
 def channel_differences(a: Any, b: Any, dtype: str = "float32") -> Float64Array:
-    """``max|a - b| / max|b|`` of each channel of `b`, in one row; infinite where not all numbers are finite.
+    """Return ``max|a - b| / max|b|`` for each channel of `b`; infinity if not all values are finite.
 
-    A channel that is 0 throughout in `b` is held against the largest number of all of them.
+    In a channel whose values in `b` are all 0, the difference is relative to the largest value of all channels.
     """
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape:
         return np.full(_channels(second.shape), np.inf)
     with np.errstate(invalid="ignore"):
-        gaps, scale = _largest(first - second), _largest(second)
+        differences, scale = _largest(first - second), _largest(second)
     whole = scale.max(initial=0.0)
     scale[scale == 0] = whole or 1.0
-    gaps /= np.maximum(scale, SCALE[dtype])
-    return np.where(np.isfinite(gaps) & np.isfinite(scale), gaps, np.inf)
+    differences /= np.maximum(scale, SCALE[dtype])
+    return np.where(np.isfinite(differences) & np.isfinite(scale), differences, np.inf)
 
 
 def _channels(shape: tuple[int, ...]) -> int:
-    """How many channels a value (N, C, H, W) is compared in; 1: as a whole."""
+    """The number of channels of a value (N, C, H, W) that are compared separately; 1: it is compared as a whole."""
     images = len(shape) == 4 and shape[0] * shape[2] * shape[3] >= LEAST
     return shape[1] if images else 1
 
 
 def _largest(value: Float64Array) -> Float64Array:
-    """The largest size of a number in each channel; no number where one is none."""
+    """The largest absolute value in each channel; NaN if the channel contains a NaN."""
     rows = value.reshape(len(value), _channels(value.shape), -1) if value.ndim else value.reshape(1, 1, 1)
     largest: Float64Array = np.maximum(rows.max((0, 2), initial=0.0), -rows.min((0, 2), initial=0.0))
     return largest
 
 
-def steadied(spread: Float64Array, value: Float64Array) -> Float64Array:
-    """The spread, where a channel of `value` has too few numbers that are not 0 to go by, at least the channels'
-    median."""
+def steady_spread(spread: Float64Array, value: Float64Array) -> Float64Array:
+    """Return the spread, at least the median of all channels where a channel has fewer than LEAST nonzero values."""
     if len(spread) == 1:
         return spread
     few = np.count_nonzero(value, (0, 2, 3)) < LEAST
@@ -108,19 +108,19 @@ def steadied(spread: Float64Array, value: Float64Array) -> Float64Array:
 
 
 def tolerances(spread: Float64Array, dtype: str = "float32") -> Float64Array:
-    """The largest difference that rounding explains, for each channel, if the perturbed run differs by `spread`."""
+    """Return the tolerance of each channel if the perturbed run differs by `spread`."""
     return SAFETY * (spread + ROUNDOFF[dtype])
 
 
 def worst_channel(differences: Float64Array, allowed: Float64Array) -> Deviation:
-    """The channel in which the difference is the largest part of its tolerance."""
+    """Return the channel with the largest ratio of difference and tolerance."""
     if differences.shape != allowed.shape:
         return Deviation(inf, float(allowed.max()), None)
     with np.errstate(invalid="ignore"):
-        at = int((differences / allowed).argmax())  # not a number where both are infinite: the first such channel
+        at = int((differences / allowed).argmax())  # NaN if both are infinite: argmax returns the first such channel
     return Deviation(float(differences[at]), float(allowed[at]), at if len(allowed) > 1 else None)
 
 
 def error_size(node: Node, dtype: str = "float32") -> float:
-    """The relative error of one node on its own: ``sqrt(n) * u``; 0 where no number is computed."""
+    """Return the relative rounding error of one node, ``sqrt(n) * u``; 0 if the op only moves values."""
     return sqrt(node.op.terms(node.in_shapes, node.shape)) * ROUNDOFF[dtype]

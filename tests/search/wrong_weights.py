@@ -1,12 +1,11 @@
-"""One wrong number in a network: is it told? `python -m tests.search.wrong_weights --count 60 lenet5 resnet20 ...`.
+"""Does `verify` detect one wrong weight? `python -m tests.search.wrong_weights --count 60 lenet5 resnet20 ...`.
 
-A tensor is drawn, and a number of it, which is made larger by 1e-3, or by 1e-3 of itself. What the node then gives in
-float32, of what the right module has before it, is compared with the reference, as `archdsl verify` does.
+A random value of a random tensor is increased by 1e-3, or by 1e-3 of itself. The node's output in float32, from the
+inputs of the correct module, is compared with the reference, as in `archdsl verify`.
 
-An error counts where float32 could show it: where, computed in float64, it moves some number of a channel by more than
-rounding moves any number of that channel in the right module's own run. The others are reported as well: those that
-change no number at all (behind a relu that lets nothing through), and those below rounding, which no tolerance could tell
-without being wrong of sound networks.
+An error counts if float32 can show it: if, in float64, it changes a value of a channel by more than rounding changes
+any value of that channel in the correct module. The others are listed too: errors that change no value at all (a relu hides
+them), and errors below rounding, which no tolerance can detect without failing correct networks.
 """
 
 from __future__ import annotations
@@ -32,38 +31,39 @@ from archdsl.verification.tolerance import channel_differences
 
 BY = 1e-3
 TINY = 1e-12
-"""Of the channel's largest number: an effect below is that of float64's own rounding."""
+"""Relative to the largest value of the channel: smaller effects are rounding of float64."""
 
 
 class Planted(NamedTuple):
-    """`effect` on its channel, by what rounding does there and by the tolerance; `told`: whether it exceeds that."""
+    """A wrong weight: its `effect` on the channel, also relative to rounding and to the tolerance; `detected`: the
+    difference exceeds the tolerance."""
 
     key: str
     at: tuple[int, ...]
     effect: float
     of_rounding: float
     of_tolerance: float
-    told: bool
+    detected: bool
 
     @property
     def verdict(self) -> str:
         if self.effect <= TINY:
             return "no effect"
-        if self.told:
-            return "told" if self.of_rounding > 1 else "told, below rounding"
+        if self.detected:
+            return "detected" if self.of_rounding > 1 else "detected, below rounding"
         return "missed" if self.of_rounding > 1 else "below rounding"
 
 
 def planted(net: Network, count: int, relative: bool = False, seed: int = 0) -> Iterator[Planted]:
-    """As many wrong numbers, each on its own; `relative`: by 1e-3 of itself."""
+    """Yield `count` wrong weights, each alone; `relative`: by 1e-3 of the value itself."""
     graph, weights, inputs = net.graph, dict(net.weights(seed=seed)), seeded_inputs(net.graph, 1, seed)
     values = module_values(to_torch(graph, weights), graph, inputs)
-    places = drawn(graph, count, values, seed)
+    indices = drawn(graph, count, values, seed)
     given: dict[int, Array] = {}
     for reference in reference_values(graph, weights, inputs, seed=seed, known=values):
         node = reference.node
         given[node.id] = values.get(node.path, reference.value.astype(np.float32))
-        for key, at in places[node.id]:
+        for key, at in indices[node.id]:
             wrong = np.array(weights[key])
             wrong[at] += BY * wrong[at] if relative else BY
             yield _planted(reference, [given[i] for i in node.inputs], weights, key, at, wrong)
@@ -72,7 +72,7 @@ def planted(net: Network, count: int, relative: bool = False, seed: int = 0) -> 
 def drawn(
     graph: Graph, count: int, values: Mapping[str, Array], seed: int
 ) -> dict[int, list[tuple[str, tuple[int, ...]]]]:
-    """Tensors, and in each a place, by the node. Nodes that a function computes unseen are left out."""
+    """Random tensors with an index in each, by node. Nodes whose value is not observed are left out."""
     draw = np.random.default_rng(seed)
     tensors = [t for t in graph.tensors if t.param.dtype == "float32" and not t.node.training and t.node.path in values]
     found: dict[int, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
@@ -106,31 +106,31 @@ def _run(node: Node, weights: Mapping[str, Array], given: list[Array], dtype: to
 
 
 def table(names: list[str], count: int, relative: bool, seed: int, every: bool) -> tuple[list[str], int]:
-    """A line for each network, and how many errors that count were missed."""
-    columns = ("told", "missed", "below rounding", "told, below rounding", "no effect")
-    lines, total = [f"{'':<22}" + "".join(f"{name:>22}" for name in columns)], Counter[str]()
+    """Return a line for each network, and the number of missed errors."""
+    columns = ("detected", "missed", "below rounding", "detected, below rounding", "no effect")
+    lines, total = [f"{'':<22}" + "".join(f"{name:>26}" for name in columns)], Counter[str]()
     for name in names:
         found = list(planted(archdsl.load(name), count, relative, seed))
         verdicts = Counter(one.verdict for one in found)
         total.update(verdicts)
-        lines.append(f"{name:<22}" + "".join(f"{verdicts[column]:>22}" for column in columns))
+        lines.append(f"{name:<22}" + "".join(f"{verdicts[column]:>26}" for column in columns))
         lines += [
-            f"    {one.verdict}: {one.key}{list(one.at)}: {one.effect:.1e} of its channel, {one.of_rounding:.1f} x rounding, "
-            f"{one.of_tolerance:.2f} of the tolerance"
+            f"    {one.verdict}: {one.key}{list(one.at)}: {one.effect:.1e} of its channel, "
+            f"{one.of_rounding:.1f} x rounding, {one.of_tolerance:.2f} of the tolerance"
             for one in found
             if every and one.verdict in ("missed", "below rounding")
         ]
-    lines.append(f"{'all':<22}" + "".join(f"{total[column]:>22}" for column in columns))
+    lines.append(f"{'all':<22}" + "".join(f"{total[column]:>26}" for column in columns))
     return lines, total["missed"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", nargs="+")
-    parser.add_argument("--count", type=int, default=60, help="wrong numbers in each network, each on its own")
+    parser.add_argument("--count", type=int, default=60, help="number of wrong weights per network, each alone")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--relative", action="store_true", help="by 1e-3 of the number, not by 1e-3")
-    parser.add_argument("--every", action="store_true", help="a line for each that was not told")
+    parser.add_argument("--relative", action="store_true", help="change a value by 1e-3 of itself, not by 1e-3")
+    parser.add_argument("--every", action="store_true", help="print a line for each one that was not detected")
     chosen = parser.parse_args()
     lines, missed = table(chosen.network, chosen.count, chosen.relative, chosen.seed, chosen.every)
     print("\n".join(lines))

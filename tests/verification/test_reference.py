@@ -125,10 +125,10 @@ def test_an_error_in_one_weight_is_past_the_tolerance_among_channels_that_are_la
     assert told[:2] == [("b.conv", 3), ("b.bn", 3)]
 
 
-def test_wrong_weights_are_told() -> None:
+def test_wrong_weights_are_detected() -> None:
     lines, missed = table(["lenet5", "resnet20"], 20, relative=False, seed=0, every=False)
     assert missed == 0, "\n".join(lines)
-    assert sum(one.verdict == "told" for one in planted(archdsl.load("lenet5"), 10)) == 10
+    assert sum(one.verdict == "detected" for one in planted(archdsl.load("lenet5"), 10)) == 10
 
 
 @pytest.mark.slow

@@ -87,16 +87,16 @@ def changed(name: str, key: str, by: float) -> None:
 
 
 def test_module_source_and_onnx_of_a_spec(here: Path) -> None:
-    status, told = report("small.yaml", "--weights", "w.safetensors")
-    assert status == 0 and told["fine"] and told["certificate"] is None
-    assert set(told["worst"]) == {"module", "source", "onnx"}
-    for worst in told["worst"].values():
+    status, data = report("small.yaml", "--weights", "w.safetensors")
+    assert status == 0 and data["passed"] and data["certificate"] is None
+    assert set(data["worst"]) == {"module", "source", "onnx"}
+    for worst in data["worst"].values():
         assert worst["exceeded"] == 0 and worst["difference"] < 0.7 * worst["tolerance"]
     net = archdsl.load("small.yaml")
-    told_of = {node["path"] for node in told["nodes"]} | set(told["absent"])
-    assert told_of == {node.path for node in net.nodes[1:]}
+    listed = {node["path"] for node in data["nodes"]} | set(data["absent"])
+    assert listed == {node.path for node in net.nodes[1:]}
     norms = {node.path for node in net.nodes if node.op.name == "bn"}
-    assert norms <= {node["path"] for node in told["nodes"] if node["onnx"] is not None}, (
+    assert norms <= {node["path"] for node in data["nodes"] if node["onnx"] is not None}, (
         "a conv gives its norm's value"
     )
 
@@ -138,8 +138,8 @@ def _lively(right: dict[str, Any], node: Any) -> int:
 
 def test_a_flatten_may_stand_before_a_dropout_or_behind_it(here: Path) -> None:
     Path("flat.yaml").write_text("name: flat\ninput: 3x8x8\nnet: {g: gap, d: dropout 0.2, f: fc 4}\n")
-    status, told = report("flat.yaml")
-    assert status == 0 and told["fine"]
+    status, data = report("flat.yaml")
+    assert status == 0 and data["passed"]
 
 
 def test_a_certificate_is_written_and_repeated(here: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_certificate_is_written_and_repeated(here: Path) -> None:
         and {"torch", "onnxruntime", "archdsl"} <= found.facts["versions"].keys()
     )
     again = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
-    assert again.exit_code == 0 and "the certificate holds" in again.stdout
+    assert again.exit_code == 0 and "the certificate matches" in again.stdout
     assert Path("m.onnx").read_bytes() == after
     renewed = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors", "--renew")
     assert renewed.exit_code == 0 and Path("m.onnx").read_bytes() == after, "the old one is taken out"
@@ -172,7 +172,7 @@ def test_a_changed_file_no_longer_matches(here: Path) -> None:
     assert (
         result.exit_code == 1
         and "error[E0822]" in result.stderr
-        and "other contents and other weights" in result.stderr
+        and "does not match the file contents and the weights" in result.stderr
     )
     assert run("verify", "m2.onnx", "--renew").exit_code == 0
     assert run("verify", "m2.onnx").exit_code == 0
@@ -180,20 +180,20 @@ def test_a_changed_file_no_longer_matches(here: Path) -> None:
 
 def test_a_file_alone(here: Path) -> None:
     compiled("-O0")
-    status, told = report("m.onnx", "--no-write")
-    assert status == 0 and set(told["worst"]) == {"module", "source", "onnx"} and told["absent"] == ["drop"]
-    assert told["certificate"] == {"found": None, "differs_in": [], "written": False}
+    status, data = report("m.onnx", "--no-write")
+    assert status == 0 and set(data["worst"]) == {"module", "source", "onnx"} and data["absent"] == ["drop"]
+    assert data["certificate"] == {"previous": None, "mismatches": [], "written": False}
     compiled()
-    status, told = report("m.onnx")
-    assert status == 0 and set(told["worst"]) == {"onnx"}
+    status, data = report("m.onnx")
+    assert status == 0 and set(data["worst"]) == {"onnx"}
     compiled("--disable", "fold-before", "--disable", "fuse-gates", "--disable", "drop-identities")
     assert run("verify", "m.onnx").exit_code == 0
 
 
 def test_half_precision_has_tolerances_of_its_own(here: Path) -> None:
     compiled("--precision", "fp16")
-    status, told = report("small.yaml", "m.onnx", "--weights", "w.safetensors", "--no-write")
-    assert status == 0 and 1e-5 < told["worst"]["onnx"]["difference"] < 0.5 * told["worst"]["onnx"]["tolerance"] < 0.1
+    status, data = report("small.yaml", "m.onnx", "--weights", "w.safetensors", "--no-write")
+    assert status == 0 and 1e-5 < data["worst"]["onnx"]["difference"] < 0.5 * data["worst"]["onnx"]["tolerance"] < 0.1
     model = onnx.load("m.onnx")
     next(item for item in model.metadata_props if item.key == "precision").value = "int8"
     onnx.save(model, "m8.onnx")
@@ -207,7 +207,7 @@ def test_external_data_is_part_of_it(here: Path) -> None:
     data[4096] ^= 1
     Path("m.onnx.data").write_bytes(data)
     result = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
-    assert result.exit_code == 1 and "other external data" in result.stderr
+    assert result.exit_code == 1 and "does not match the external data" in result.stderr
 
 
 def test_what_cannot_be_verified(here: Path) -> None:
@@ -236,10 +236,10 @@ def test_a_certificate_of_anybody_is_no_certificate(here: Path, said: str) -> No
 def test_a_file_of_another_network(here: Path) -> None:
     compiled()
     result = run("verify", "lenet5", "m.onnx")
-    assert result.exit_code == 1 and "`m.onnx` was made of `small`, not of `lenet5`" in result.stderr
+    assert result.exit_code == 1 and "`m.onnx` was compiled from `small`, not from `lenet5`" in result.stderr
 
 
 def test_random_weights_are_made_again_from_their_seed(here: Path) -> None:
     assert run("compile", "small.yaml", "-o", "r.onnx", "--seed", "5").exit_code == 0
-    status, told = report("r.onnx")
-    assert status == 0 and told["weights"] == "random, seed 5" and set(told["worst"]) == {"module", "source", "onnx"}
+    status, data = report("r.onnx")
+    assert status == 0 and data["weights"] == "random, seed 5" and set(data["worst"]) == {"module", "source", "onnx"}

@@ -41,7 +41,7 @@ def test_a_spec_and_a_network_give_the_same_result(here: Path) -> None:
     of_spec = archdsl.verify("tiny.yaml", seed=2, batch=3)
     of_network = archdsl.verify(archdsl.load("tiny.yaml"), seed=2, batch=3)
     assert of_spec.data() == of_network.data()
-    assert of_spec.fine and of_spec.problems == () and of_spec.model is None and of_spec.certificate is None
+    assert of_spec.passed and of_spec.problems == () and of_spec.model is None and of_spec.certificate is None
     assert (of_spec.seed, of_spec.batch, of_spec.weights) == (2, 3, "random, seed 2")
     assert [node.path for node in of_spec.nodes] == ["c.conv", "c.bn", "c/relu", "p", "f/flatten", "f"]
     assert set(of_spec.worst) == set(ARTEFACTS) and of_spec.worst["module"].nodes == 5
@@ -58,12 +58,12 @@ def test_results_are_frozen(here: Path) -> None:
 
 def test_arguments_and_input_size_are_those_of_load(here: Path) -> None:
     result = archdsl.verify("lenet5", args={"classes": 3}, input=(1, 28, 28))
-    assert result.network.classes == 3 and result.network.input == (1, 28, 28) and result.fine
+    assert result.network.classes == 3 and result.network.input == (1, 28, 28) and result.passed
 
 
 def test_a_wrong_weight_is_a_problem_of_the_node_that_has_it(here: Path) -> None:
     result = archdsl.verify("tiny.yaml", compiled(change=0.01), seed=3)
-    assert not result.fine and [problem.code for problem in result.problems] == ["E0821"]
+    assert not result.passed and [problem.code for problem in result.problems] == ["E0821"]
     failing = [node for node in result.nodes if node.failing]
     assert [(node.path, node.op, node.failing) for node in failing] == [("f", "fc", ("onnx",))]
     deviation = failing[0].deviations["onnx"]
@@ -77,24 +77,24 @@ def test_the_certificate_is_written_repeated_and_renewed(here: Path) -> None:
     model = compiled()
     before = model.read_bytes()
     unwritten = archdsl.verify(model, write=False)
-    assert unwritten.certificate is not None and unwritten.certificate.found is None
+    assert unwritten.certificate is not None and unwritten.certificate.previous is None
     assert model.read_bytes() == before
     first = archdsl.verify("tiny.yaml", model, weights=dict(archdsl.load("tiny.yaml").weights(seed=3)), seed=8, batch=2)
     assert first.certificate is not None and first.certificate.written
     again = archdsl.verify(model)
     assert (again.seed, again.batch) == (8, 2), "the certificate's are the defaults"
-    assert again.certificate is not None and again.certificate.holds and not again.certificate.written
-    assert again.certificate.found is not None and again.certificate.found.facts["worst"]["onnx"]["exceeded"] == 0
+    assert again.certificate is not None and again.certificate.matches and not again.certificate.written
+    assert again.certificate.previous is not None and again.certificate.previous.facts["worst"]["onnx"]["exceeded"] == 0
     other = archdsl.verify(compiled("other.onnx", seed=4), write=True)
     assert other.certificate is not None and other.certificate.written
     proto = onnx.load("other.onnx")
     proto.doc_string = "changed"
     onnx.save(proto, "other.onnx")
     changed = archdsl.verify("other.onnx")
-    assert [problem.code for problem in changed.problems] == ["E0822"] and not changed.fine
-    assert changed.certificate is not None and changed.certificate.differs_in == ("a file with other contents",)
+    assert [problem.code for problem in changed.problems] == ["E0822"] and not changed.passed
+    assert changed.certificate is not None and changed.certificate.mismatches == ("file contents",)
     renewed = archdsl.verify("other.onnx", renew=True)
-    assert renewed.fine and renewed.certificate is not None and renewed.certificate.written
+    assert renewed.passed and renewed.certificate is not None and renewed.certificate.written
 
 
 def test_spec_and_model_in_either_order(here: Path) -> None:

@@ -288,7 +288,7 @@ def misses_of_a_weight(seed: int) -> tuple[float, bool] | None:
         made = named(module(*(torch.from_numpy(x) for x in feeds.values())), want.outputs)
         nodes = compare_nodes(case.graph, case.weights, feeds, {"module": module_values(module, case.graph, feeds)})
         wide = named(module.double()(*(torch.from_numpy(x).double() for x in feeds.values())), want.outputs)
-    effect, caught = 0.0, not nodes.fine
+    effect, caught = 0.0, not nodes.passed
     for name, value in want.outputs.items():
         effect = max(effect, apart(wide[name], value) / max(float(value.abs().max()), 1e-300))
         caught = caught or apart(made[name], value) > want.bounds[name]
