@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ MAY_BE_HEAVY = {
 }
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a file; several tests read each."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def part_of(module: str) -> str:
     """`archdsl.elaborate.walk` belongs to `elaborate`, `archdsl` itself to `__init__`."""
     return [*module.split("."), "__init__"][1]
@@ -103,19 +110,19 @@ def circles(imports: Mapping[str, set[str]]) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
     mine = module_of(path)
-    for module in all_imports(ast.parse(path.read_text(encoding="utf-8"))):
+    for module in all_imports(tree_of(path)):
         assert LEVEL[part_of(module)] <= LEVEL[part_of(mine)], f"{mine} imports {module}, which is above it"
 
 
 def test_no_file_imports_itself_through_others() -> None:
-    imports = {name: all_imports(ast.parse(path.read_text(encoding="utf-8"))) for name, path in MODULES.items()}
+    imports = {name: all_imports(tree_of(path)) for name, path in MODULES.items()}
     assert not circles(imports)
 
 
 def test_no_part_imports_itself_through_others() -> None:
     parts: dict[str, set[str]] = {name: set() for name in LEVEL}
     for name, path in MODULES.items():
-        parts[part_of(name)] |= {part_of(m) for m in all_imports(ast.parse(path.read_text(encoding="utf-8")))}
+        parts[part_of(name)] |= {part_of(m) for m in all_imports(tree_of(path))}
     assert not circles({name: others - {name} for name, others in parts.items()})
 
 
@@ -132,13 +139,13 @@ def test_no_name_of_a_verb_is_a_package() -> None:
 def test_heavy_imports_stay_where_they_are_used(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
     allowed = set().union(*(v for k, v in MAY_BE_HEAVY.items() if relative.startswith(k)))
-    heavy = {m.split(".")[0] for m in top_imports(ast.parse(path.read_text(encoding="utf-8")))} & set(HEAVY)
+    heavy = {m.split(".")[0] for m in top_imports(tree_of(path))} & set(HEAVY)
     assert heavy <= allowed
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_python_is_ever_taken_from_a_spec(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("eval", "__import__"), f"{path}:{node.lineno}"
             if node.func.id == "exec":
@@ -179,7 +186,7 @@ def test_every_field_of_an_op_is_described() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_functions_are_small(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef):
             doc = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0  # type: ignore[operator]
             assert node.end_lineno - node.lineno - doc <= 50, f"{path.name}:{node.lineno} {node.name}"  # type: ignore[operator]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.test_house import FILES, MODULES, module_of
+from tests.house.test_house import FILES, MODULES, module_of, tree_of
 from tests.support.places import PACKAGE, TESTS
 
 ROOMS = {
@@ -104,7 +104,7 @@ def named_in(room: str) -> set[str]:
 def has_code(path: Path) -> bool:
     """Whether a file has more than a docstring and imports."""
     plain = (ast.Import, ast.ImportFrom, ast.Expr)
-    return any(not isinstance(node, plain) for node in ast.parse(path.read_text(encoding="utf-8")).body)
+    return any(not isinstance(node, plain) for node in tree_of(path).body)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if has_code(path)], ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -124,10 +124,6 @@ def _without_kernel(rng: random.Random, spot: Spot) -> tuple[dict[str, Any], str
     return {k: v for k, v in spot.node.items() if k != "kernel"}, "E0311", None
 
 
-def _too_large(rng: random.Random, spot: Spot) -> Any:
-    return 99 if spot.x.dim() == 4 else None
-
-
 CHANGES: dict[str, Change] = {
     "a kind misspelt": _typo,
     "a window without its size": _without_kernel,
