@@ -1,4 +1,4 @@
-"""`docs/ops.md`: every kind of node, from its docstring, its fields, and one example that is run."""
+"""`docs/ops.md`: every op, from its docstring, its fields, and one example that is run."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from archdsl.ops.conv import Numbers
 from archdsl.shapes import format_shape
 
 HEAD = """\
-# The kinds of nodes
+# The ops
 
-Made from `archdsl/ops/` by `tools/docs.py`. How nodes are written is told in [language.md](language.md).
+Generated from `archdsl/ops/` by `tools/docs.py`. [language.md](language.md) describes how to write nodes.
 
-A shape is channels x height x width, without the batch; C is the number of channels that arrive. Every field can be
-written `key=value` in the short form and `key: value` in the long one. A kernel may stand before the kind (`3x3 conv`), a
-stride behind it (`/2`). *Without a key* lists the fields that a bare value goes to, in order; *words* are short for a
-field. Every kind takes an activation behind it, `conv`, `dwconv`, `deconv` and `fc` a norm before that.
+A shape is channels x height x width, without the batch; C is the number of input channels. Every field can be written
+`key=value` in the short form and `key: value` in the long form. In the short form, a kernel precedes the op (`3x3 conv`)
+and a stride follows it (`/2`). *Without a key* lists the fields that receive bare values, in order; *Words* lists words
+that set a field. An activation may follow every op; after `conv`, `dwconv`, `deconv` and `fc`, a norm may come before it.
 
-What a kind has none of (parameters, multiply-accumulates, errors, a source) is left out. MACs are for one sample; bias
-adds are not counted.
+Lines that would be empty (no parameters, multiply-accumulates, errors or source) are left out. MACs are for one sample;
+bias adds are not counted.
 """
 
 
 def ops_page() -> str:
-    """The whole page: a section for each file of `archdsl/ops`, in the order of `OPS_BY_NAME`."""
+    """Return the whole page: a section for each file of `archdsl/ops`, in the order of `OPS_BY_NAME`."""
     families: dict[str, list[type[Op]]] = {}
     for op in OPS_BY_NAME.values():
         families.setdefault(op.__module__, []).append(op)
     parts = [HEAD, _contents(families)]
-    for module, kinds in families.items():
+    for module, ops in families.items():
         parts.append(f"## {_family(module)}")
-        parts += [_section(op) for op in kinds]
+        parts += [_section(op) for op in ops]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
 def _contents(families: dict[str, list[type[Op]]]) -> str:
-    rows = ["| family | kinds |", "|---|---|"]
-    for module, kinds in families.items():
-        rows.append(f"| {_family(module)} | {' '.join(f'[`{op.name}`](#{op.name})' for op in kinds)} |")
+    rows = ["| family | ops |", "|---|---|"]
+    for module, ops in families.items():
+        rows.append(f"| {_family(module)} | {' '.join(f'[`{op.name}`](#{op.name})' for op in ops)} |")
     return "\n".join(rows)
 
 
 def _family(module: str) -> str:
-    """The subject of the file's docstring: what stands before its first colon or comma."""
+    """Return the subject of the file's docstring: its text up to the first colon, comma or full stop."""
     return re.split(r"[:,.]", sys.modules[module].__doc__ or "")[0]
 
 
-# --- one kind --------------------------------------------------------------------------------------------
+# --- one op ----------------------------------------------------------------------------------------------
 
 
 def _section(op: type[Op]) -> str:
@@ -74,7 +74,7 @@ def _section(op: type[Op]) -> str:
 
 
 def _linked(text: str) -> str:
-    """Codes as links to their pages."""
+    """Turn codes into links to their pages."""
     return re.sub(r"[EW]0\d{3}", lambda m: f"[{m[0]}](errors.md#{anchor(f'{m[0]}: {explain.page(m[0]).title}')})", text)
 
 
@@ -83,7 +83,7 @@ def _cited(text: str) -> str:
 
 
 def anchor(title: str) -> str:
-    """The link target that a heading has where Markdown is shown as web pages."""
+    """Return the link target of a heading, as GitHub generates it."""
     return re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-")
 
 
@@ -93,7 +93,7 @@ def _short_form(op: type[Op]) -> Iterator[str]:
     if op.flags:
         yield f"* Words: {', '.join(f'`{word}` ({key}: {_value(value)})' for word, (key, value) in op.flags.items())}."
     if op.role:
-        yield f"* May stand behind another kind, as its {'norm' if op.role == 'norm' else 'activation'}."
+        yield f"* May follow another op as its {'norm' if op.role == 'norm' else 'activation'}."
 
 
 def _fields(op: type[Op]) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _fields(op: type[Op]) -> Iterator[str]:
     hints = get_type_hints(op, include_extras=True)
     for name, field in op.model_fields.items():
         default = (
-            "*needed*"
+            "*required*"
             if field.is_required()
             else ""
             if field.default is None
@@ -112,33 +112,38 @@ def _fields(op: type[Op]) -> Iterator[str]:
         yield f"| `{name}` | {_type(hints[name])} | {default} | {field.description} |"
 
 
-def example_of(kind: str) -> Example:
-    """The kind's example, its node written out."""
-    example = OPS_BY_NAME[kind].example
-    return example._replace(text=example.text or kind)
+def example_of(op: str) -> Example:
+    """Return the example of the op of this name, with the text of its node."""
+    example = OPS_BY_NAME[op].example
+    return example._replace(text=example.text or op)
 
 
-def example_spec(kind: str) -> str:
-    """The example as a whole spec."""
-    example = example_of(kind)
+def example_spec(op: str) -> str:
+    """Return the example as a whole spec."""
+    example = example_of(op)
     return f"input: {example.input}\nnet:\n{example.before}  y: {example.text}\n{example.after}"
 
 
 def _shown(op: type[Op]) -> str:
-    """What the example makes of its input, what that costs, and what it becomes."""
+    """Describe the example: its shapes, its cost, and the names it has in each target."""
     graph = archdsl.loads(example_spec(op.name)).graph
     node = graph.by_path.get("y") or graph.by_path["y.0"]
     first = graph.nodes[node.inputs[0]]
-    arrives = " and ".join(map(format_shape, first.in_shapes if first.path.startswith("y/") else node.in_shapes))
-    gives = " and ".join(format_shape(n.shape) for n in graph.nodes if n.path == "y" or n.path.startswith("y."))
-    params = sum(p.numel for p in node.params)
-    costs = [f"{params:,} numbers stored" if params else "", f"{node.macs:,} MACs" if node.macs else ""]
-    known = "; ".join(filter(None, costs))
+    inputs = " and ".join(map(format_shape, first.in_shapes if first.path.startswith("y/") else node.in_shapes))
+    outputs = " and ".join(format_shape(n.shape) for n in graph.nodes if n.path == "y" or n.path.startswith("y."))
+    size = sum(p.numel for p in node.params)
+    trained = sum(p.numel for p in node.params if p.trained)
+    costs = [
+        f"{trained:,} parameters" if trained else "",
+        f"{size - trained:,} values in buffers" if size > trained else "",
+        f"{node.macs:,} MACs" if node.macs else "",
+    ]
+    cost = "; ".join(filter(None, costs))
     onnx = [n.op_type for n in plan(graph).nodes if n.name == node.path or n.name.startswith(f"{node.path}/")]
-    onnx = [kind for kind in onnx if kind != "Flatten" or node.op.name == "flatten"]
-    into = f"`{'`, `'.join(dict.fromkeys(onnx))}`" if onnx else "nothing"
-    text = f"`{example_of(op.name).text}`: {arrives} -> {gives}{f' ({known})' if known else ''}."
-    return f"{text} In PyTorch {_torch(node)}, in ONNX {into}."
+    onnx = [op_type for op_type in onnx if op_type != "Flatten" or node.op.name == "flatten"]
+    names = f"`{'`, `'.join(dict.fromkeys(onnx))}`" if onnx else "none"
+    text = f"`{example_of(op.name).text}`: {inputs} -> {outputs}{f' ({cost})' if cost else ''}."
+    return f"{text} PyTorch: {_torch(node)}. ONNX: {names}."
 
 
 def _torch(node: Node) -> str:
@@ -147,14 +152,14 @@ def _torch(node: Node) -> str:
     target = lowered.module.target if lowered.module is not None else getattr(call, "target", "")
     if target in ("+", "*", "slice"):
         return {"+": "`x + y`", "*": "`x * y`", "slice": "`x[:, a:b]`"}[target]
-    return f"`{target}`" if "." in target else "a small class written into the file" if target else "nothing"
+    return f"`{target}`" if "." in target else "a class in the generated file" if target else "none"
 
 
 # --- types -----------------------------------------------------------------------------------------------
 
 
 def _type(hint: Any) -> str:
-    """The type of a field in words."""
+    """Return the type of a field in words."""
     if hint == Pair:
         return "whole number from 1, or `[height, width]`"
     if hint == Numbers:
@@ -176,26 +181,26 @@ def _type(hint: Any) -> str:
 
 
 def _limits(metadata: tuple[Any, ...]) -> str:
-    found: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for field in metadata:
         for limit in getattr(field, "metadata", ()):
-            found |= {
+            limits |= {
                 name: getattr(limit, name)
                 for name in ("ge", "gt", "le", "lt")
                 if getattr(limit, name, None) is not None
             }
     low = (
-        f" from {found['ge']}"
-        if found.get("ge", -MAX_SIZE) > -MAX_SIZE
-        else f" above {found['gt']}"
-        if "gt" in found
+        f" from {limits['ge']}"
+        if limits.get("ge", -MAX_SIZE) > -MAX_SIZE
+        else f" above {limits['gt']}"
+        if "gt" in limits
         else ""
     )
     high = (
-        f" to {found['le']}"
-        if found.get("le", MAX_SIZE) < MAX_SIZE
-        else f", below {found['lt']}"
-        if "lt" in found
+        f" to {limits['le']}"
+        if limits.get("le", MAX_SIZE) < MAX_SIZE
+        else f", below {limits['lt']}"
+        if "lt" in limits
         else ""
     )
     return low + high

@@ -1,6 +1,6 @@
-"""The ops of the language, one file per family: the truth about what each kind is.
+"""The ops of the language, one file per family: fields, shape rule, tensors and cost of each op.
 
-`OPS_BY_NAME` maps the word of a spec to its class. Nothing here imports torch, onnx or numpy.
+`OPS_BY_NAME` maps an op's name in a spec to its class. Nothing here imports torch, onnx or numpy.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _ALL: tuple[type[Op], ...] = (
 
 OPS_BY_NAME: dict[str, type[Op]] = {op.name: op for op in _ALL}
 GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if not issubclass(op, Sugar)))
-"""The ops that a graph can hold: every target's table has exactly these rows."""
+"""The ops that occur in a graph. The table of each target has one row for each of them."""
 
 __all__ = [
     "GRAPH_OPS",

@@ -1,4 +1,4 @@
-"""Activations, value by value, and softmax over the channels."""
+"""Activations: elementwise functions, and softmax over the channels."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -10,7 +10,7 @@ from archdsl.shapes import Shape, at
 
 
 class _Activation(Free):
-    """What activations share: no tensors, and a series of eight terms for each number unless they say otherwise."""
+    """Base of the activations. Each value counts as a series of eight terms by default."""
 
     role: ClassVar[Literal["", "norm", "act"]] = "act"
     look: ClassVar[Look] = "act"
@@ -18,7 +18,7 @@ class _Activation(Free):
     score: ClassVar[Score] = "scores"
 
     series: ClassVar[float] = 8.0
-    """`terms` for one number."""
+    """`terms` of one value."""
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return self.series
@@ -73,7 +73,7 @@ class LeakyRelu(_Activation):
 
 
 class PRelu(_Activation):
-    """``x`` above 0, ``weight * x`` below, the weight learned.
+    """``x`` above 0, ``weight * x`` below, with a learned weight.
 
     Shape: unchanged.
     Parameters: `weight` (C), or (1) if `shared`.
@@ -107,7 +107,7 @@ class Elu(_Activation):
     error_of: ClassVar[ErrorOf] = "one"
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
 
-    alpha: Number = Field(1.0, description="value approached far below 0, negated")
+    alpha: Number = Field(1.0, description="the output approaches -alpha for large negative inputs")
 
 
 class Tanh(_Activation):
@@ -124,7 +124,7 @@ class Tanh(_Activation):
 
 
 class ScaledTanh(_Activation):
-    """``a * tanh(s * x)``, LeNet-5's squashing function with a = 1.7159 and s = 2/3.
+    """``a * tanh(s * x)``; LeNet-5 has a = 1.7159 and s = 2/3.
 
     Shape: unchanged.
     Parameters: none.
@@ -169,7 +169,7 @@ class Silu(_Activation):
 
 
 class Gelu(_Activation):
-    """``x * Phi(x)`` with the normal distribution's Phi, exact or by its tanh approximation.
+    """``x * Phi(x)`` with the normal distribution's Phi, exact or as its tanh approximation.
 
     Shape: unchanged.
     Parameters: none.
@@ -179,7 +179,7 @@ class Gelu(_Activation):
     """
 
     name: ClassVar[str] = "gelu"
-    series: ClassVar[float] = 16.0  # erf by a formula that is good to 1.5e-7 (Abramowitz and Stegun 7.1.26)
+    series: ClassVar[float] = 16.0  # erf by a formula with an error of 1.5e-7 (Abramowitz and Stegun 7.1.26)
     error_of: ClassVar[ErrorOf] = "input"
 
     approximate: bool = Field(False, description="use the tanh approximation")
@@ -216,7 +216,7 @@ class HardSigmoid(_Activation):
 
 
 class Softmax(_Activation):
-    """``exp(x_c) / sum(exp(x))`` over the channels, at each place.
+    """``exp(x_c) / sum(exp(x))`` over the channels, at each pixel.
 
     Shape: unchanged.
     Parameters: none.

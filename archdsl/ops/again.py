@@ -1,4 +1,4 @@
-"""An earlier node run again on another input, with its own tensors."""
+"""An earlier node run again on another input, with the same weights."""
 
 from typing import Annotated, ClassVar
 
@@ -8,14 +8,14 @@ from archdsl.ops.base import Example, Look, Sugar
 
 
 class Again(Sugar):
-    """An earlier node with tensors, run again on another input: `again conv1`. The tensors are the earlier node's. In
-    the graph it is that node's op.
+    """An earlier node with weights, run again on another input: `again conv1`. Both nodes share the weights. In the
+    graph it becomes that node's op.
 
-    Shape: that of the earlier node's op for what arrives.
+    Shape: that of the earlier node's op for this input.
     Parameters: none of its own; it uses those of the node it names.
-    MACs: those of the earlier node's op for what arrives.
-    Errors: E0419 a node without tensors, or several, E0420 one that it cannot reach, E0423 tensors that do not fit what
-        arrives.
+    MACs: those of the earlier node's op for this input.
+    Errors: E0419 a node without weights, or several nodes, E0420 a node that it cannot reach, E0423 weights that do not
+        fit this input.
     Source: Zhang et al. 2016 (PolyNet, poly-2 and poly-3 modules), arXiv 1611.05725, section 3.
     """
 

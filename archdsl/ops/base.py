@@ -1,7 +1,7 @@
-"""What every op is: fields (pydantic), a shape rule, named tensors, a count, a window. No torch, onnx, numpy.
+"""What every op defines: fields (pydantic), a shape rule, named tensors, a cost, a window. No torch, onnx, numpy.
 
-An op class is the truth about its kind. Its docstring has five lines (shape, parameters, MACs, errors,
-source), from which `docs/ops.md` is made. How a target says it lives with the target.
+An op class is the only definition of its op. Its docstring has five lines (shape, parameters, MACs, errors,
+source), from which `docs/ops.md` is generated. Each target has its own table of how it implements the ops.
 """
 
 from abc import abstractmethod
@@ -15,7 +15,7 @@ from archdsl.shapes import Shape, Size, at, format_shape, numel
 
 MAX_SIZE = 2**31 - 1
 MAX_DIVIDED = 2**16
-"""The largest number whose divisors are told."""
+"""The largest number whose divisors are listed."""
 
 
 def _pair(value: Any) -> Any:
@@ -35,9 +35,9 @@ Score: TypeAlias = Literal["logits", "scores", "probabilities", "distances"]
 
 
 class OpError(Exception):
-    """A rule of an op that its inputs or fields break. `field` is the field to point at, if one is to blame.
+    """An input or a field breaks a rule of an op. `field` is the field to point at, if one causes the error.
 
-    `shape` is the output's where it is beyond doubt in spite of the mistake: the nodes behind can still be checked.
+    `shape` is the output's shape if it is known despite the error, so that the nodes that follow can still be checked.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class OpError(Exception):
 
 
 class Init(NamedTuple):
-    """How a tensor starts: `kaiming` (normal, std = sqrt(2 / fan)), `uniform` (+- 1 / sqrt(fan)), `constant`
-    (`value`), or `data` (`value` holds the numbers, row by row)."""
+    """How a tensor is initialised: `kaiming` (normal, std = sqrt(2 / fan)), `uniform` (+- 1 / sqrt(fan)), `constant`
+    (`value`), or `data` (`value` contains all elements, row by row)."""
 
     how: Literal["kaiming", "uniform", "constant", "data"]
     fan: int = 0
@@ -71,7 +71,7 @@ ZEROS, ONES = Init("constant", value=0.0), Init("constant", value=1.0)
 class Param(NamedTuple):
     """One named tensor of a node. `name` is the last part of its state_dict key; empty: the key is the node's path.
 
-    `trained` false: a buffer (batch-norm statistics, fixed filters), counted apart.
+    `trained` false: a buffer (batch-norm statistics, fixed filters), counted separately.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Param(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What one output looks at: per axis (height, width) the reach (dilated kernel) and stride; None: everything.
+    """The input pixels that one output pixel reads: per axis (height, width) the reach (dilated kernel) and the stride.
 
     `stride` may be a fraction (a transposed convolution or upsampling by 2 has 1/2).
     """
@@ -100,7 +100,7 @@ class Window(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A spec that shows an op: its input, the node `y` (empty: the kind alone), and further lines of its net."""
+    """A spec that shows an op: its input, the node `y` (empty: the op's name alone), and further lines of its net."""
 
     input: str = "64x56x56"
     text: str = ""
@@ -109,91 +109,93 @@ class Example(NamedTuple):
 
 
 class Op(BaseModel):
-    """Base of all ops. Instances are frozen, validated in strict mode, and hold only what the spec says."""
+    """Base of all ops. Instances are frozen, validated in strict mode, and contain only what the spec sets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     name: ClassVar[str]
-    """The word for it in a spec, and in every table."""
+    """Its name in specs and in all tables."""
     look: ClassVar[Look]
-    """What it is drawn as."""
+    """The look of its box in drawings."""
     example: ClassVar[Example]
     """Its example in `docs/ops.md`."""
     positional: ClassVar[tuple[str, ...]] = ()
-    """Fields that values without a key go to, in order."""
+    """Fields that receive the values without a key, in order."""
     flags: ClassVar[dict[str, tuple[str, Any]]] = {}
-    """Words of the short form that set a field: `ceil` -> `("ceil", True)`."""
+    """Words of the short form that set a field: `ceil` sets `("ceil", True)`."""
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
-    """Least and most inputs (None: any number)."""
+    """Minimum and maximum number of inputs (None: no maximum)."""
     role: ClassVar[Literal["", "norm", "act"]] = ""
-    """`norm` and `act` kinds may be written behind another kind: `3x3 conv 64 bn relu`."""
+    """A `norm` or `act` may follow another op in its short form: `3x3 conv 64 bn relu`."""
     parametric: ClassVar[bool] = False
-    """True: has named tensors, so its place in the tree needs a name."""
+    """True: has named tensors, so its node needs a name in the module tree."""
     inference: ClassVar[bool] = True
-    """False: does nothing when the network runs (dropout), so targets may leave it out."""
+    """False: does nothing at inference (dropout), so targets may leave it out."""
     stored: ClassVar[bool] = True
     """False: the output is a view of the input, no memory of its own."""
     references: ClassVar[frozenset[str]] = frozenset()
     """Fields that name an earlier node."""
     drawn: ClassVar[frozenset[str]] = frozenset()
-    """Fields that may be a picture: a text of several lines, which is no expression."""
+    """Fields that accept a picture: a text of several lines, which is not an expression."""
     elsewhere: ClassVar[str] = ""
-    """Its names in PyTorch, Keras, Caffe and ONNX, in lower case without `_`, where they differ from `name`."""
+    """Its names in PyTorch, Keras, Caffe and ONNX that differ from `name`, in lower case without `_`."""
     hint: ClassVar[str] = ""
-    """Help for a spec that writes a width or a window which it does not have."""
+    """Help for a spec that gives the op a width or a window, although it has none."""
     label: ClassVar[str] = ""
-    """Its name in figures; empty: `name` with blanks for `_`."""
+    """Its name in figures; empty: `name` with spaces for `_`."""
     label_values: ClassVar[bool] = False
-    """True: figures show the values of its positional fields behind its name."""
+    """True: figures show the values of its positional fields after its name."""
     sign: ClassVar[str] = ""
-    """The sign that figures draw in its place: `+` of a sum."""
+    """The sign that figures draw instead of its name, such as `+` for a sum."""
     score: ClassVar[Score] = "logits"
-    """What its numbers are where it makes the output of a classifier."""
+    """What its values are if it is the output of a classifier."""
     float32: ClassVar[bool] = False
-    """True: files in half precision compute it in float32, as the field does for sums over many numbers."""
+    """True: half-precision files compute it in float32, as is usual for sums of many values."""
     error_of: ClassVar[ErrorOf] = "output"
-    """What the rounding error of a number of the output is a fraction of: the number itself; 1, where it is computed as
-    a difference from 1 or a fraction of it (sigmoid); the input that such a number is multiplied by (silu)."""
+    """What the rounding error of an output value is relative to: the value itself; 1, if the value is computed as a
+    difference from 1 or a fraction of 1 (sigmoid); the input that such a value is multiplied by (silu)."""
 
     def settle(self, inputs: Sequence[Shape]) -> "Op":
-        """The op with everything filled in that its inputs decide (a dwconv becomes a grouped conv)."""
+        """Resolve the fields that depend on the input shapes (a dwconv becomes a grouped conv)."""
         return self
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
-        """The output's shape. Raises `OpError` (a rule is broken) or `Inexpressible` (a size must be pinned)."""
+        """Return the output's shape.
+
+        Raises `OpError` if an input breaks a rule, `Inexpressible` if a free size must be fixed.
+        """
         return inputs[0]
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
-        """Sizes that arrive here and must not be smaller than a number. That an output has a pixel goes without
-        saying."""
+        """Return lower bounds on input sizes, beyond "the output is not empty"."""
         return ()
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        """The tensors, in the order of the state_dict."""
+        """Return the tensors, in the order of the state_dict."""
         return ()
 
     @abstractmethod
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
-        """Multiply-accumulates for one sample at the default size; the bias add is not counted."""
+        """Return the multiply-accumulates for one sample at the default size, without the bias add."""
 
     @abstractmethod
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        """The terms that are added up for one number of the output, which `verify` derives its tolerance from.
+        """Return how many terms are added up for one output value; `verify` derives its tolerance from this.
 
         0: nothing is rounded. A function such as exp counts as a series of eight terms.
         """
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
-        """The window for the receptive field. Default: pointwise."""
+        """Return the window for the receptive field; None: the whole input. Default: one pixel."""
         return POINT
 
     def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
-        """The fields that a spec may leave to the op or to what stands around it, with the values they have here."""
+        """Return the values of the fields that a spec may leave to the op or its surroundings."""
         values = {name: getattr(self, name) for name in self.positional if getattr(self, name) is not None}
         return values | {name: value for name, value in self.__dict__.items() if name == "bias"}
 
     def explicit(self) -> dict[str, Any]:
-        """The fields that differ from their defaults: what a person would write."""
+        """Return the fields that differ from their defaults: those that a person would write."""
         fields = type(self).model_fields
         return {k: v for k, v in self.__dict__.items() if fields[k].is_required() or v != fields[k].default}
 
@@ -202,13 +204,13 @@ POINT = Window((1, 1), (1, 1))
 
 
 class Sugar(Op):
-    """An op that no graph holds: `settle` or the elaborator puts other ops in its place."""
+    """Base of ops that occur in no graph: `settle` or the elaborator replaces them by other ops."""
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
-        raise NotImplementedError(f"`{self.name}` is in no graph")
+        raise NotImplementedError(f"`{self.name}` occurs in no graph")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        raise NotImplementedError(f"`{self.name}` is in no graph")
+        raise NotImplementedError(f"`{self.name}` occurs in no graph")
 
 
 class Free(Op):
@@ -219,19 +221,19 @@ class Free(Op):
 
 
 class Exact(Free):
-    """Base of the ops that round no number: they move or choose values."""
+    """Base of the ops that round nothing: they move or select values."""
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 0.0
 
 
 class Weighted(Op):
-    """Base of the layers that count for the depth of a network, whether their weights are learned or fixed."""
+    """Base of the layers that count towards the depth of a network, whether their weights are trained or fixed."""
 
     parametric: ClassVar[bool] = True
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        """The products for one number, and the bias."""
+        """The products of one output value, and its bias."""
         return self.macs(inputs, output) / max(numel(output), 1) + 1
 
 
@@ -239,37 +241,37 @@ class Weighted(Op):
 
 
 def divisors(*numbers: int) -> str:
-    """A help line: what divides all of the numbers."""
+    """Return a help line that lists the common divisors of the numbers."""
     common = gcd(*numbers)
     if common > MAX_DIVIDED:
         return "choose a divisor of " + " and ".join(map(str, dict.fromkeys(numbers)))
     low = [n for n in range(1, isqrt(common) + 1) if common % n == 0]
-    found = sorted({*low, *(common // n for n in low)})
-    shown = ", ".join(map(str, found[:12])) + (", ..." if len(found) > 12 else "")
+    factors = sorted({*low, *(common // n for n in low)})
+    shown = ", ".join(map(str, factors[:12])) + (", ..." if len(factors) > 12 else "")
     return f"{' and '.join(map(str, dict.fromkeys(numbers)))} can be divided by {shown}"
 
 
 def need_image(op: Op, shape: Shape) -> None:
-    """Raises E0401 unless the shape is C x H x W."""
+    """Raise E0401 unless the shape is C x H x W."""
     if len(shape) != 3:
         raise OpError(
             "E0401",
-            f"`{op.name}` works on an image (C x H x W), and it receives a vector of {format_shape(shape)}",
+            f"`{op.name}` needs an image (C x H x W), but its input is a vector of {format_shape(shape)}",
             label=f"receives {format_shape(shape, batch='N')}",
             help="move it before the first `fc` or `flatten`, or read another node with `<-`",
         )
 
 
 def need_windows(op: Op, shape: Shape, output: Shape, reach: tuple[int, int], padded: tuple[int, int]) -> None:
-    """Raises E0402 unless at least one window fits on both axes."""
+    """Raise E0402 unless at least one window fits on both axes."""
     for axis, name in ((0, "high"), (1, "wide")):
         if at(output[axis + 1]) < 1:
             size = at(shape[axis + 1])
             room = f"{size} + {padded[axis]} of padding" if padded[axis] else f"{size}"
             raise OpError(
                 "E0402",
-                f"the window of `{op.name}` is {reach[axis]} pixels {name}, its input only {room}",
+                f"the window of `{op.name}` is {reach[axis]} pixels {name}, but its input only {room}",
                 field="kernel",
                 label=f"receives {format_shape(shape, batch='N')}",
-                help="a larger input, a smaller kernel, more padding, or fewer strides before this node",
+                help="use a larger input, a smaller kernel, more padding, or fewer strides before this node",
             )

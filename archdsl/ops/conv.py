@@ -28,7 +28,7 @@ from archdsl.ops.base import (
 from archdsl.shapes import Dim, Inexpressible, Pads, Shape, at, numel, plus, same_pads, times, window
 
 MAX_FIXED = 1_000_000
-"""Numbers of a fixed weight, which are held in memory one by one."""
+"""The most values of a fixed weight; each is a Python object in memory."""
 Padding: TypeAlias = Literal["same", "valid"] | Natural | tuple[Natural, Natural, Natural, Natural]
 Numbers: TypeAlias = (
     tuple[Number, ...]
@@ -41,7 +41,10 @@ Numbers: TypeAlias = (
 def explicit_pads(
     padding: Padding, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> Pads:
-    """What was written, as pixels. `same` with a stride depends on the size, so a symbolic one is `Inexpressible`."""
+    """Return the padding in pixels.
+
+    `same` with a stride depends on the size, so it raises `Inexpressible` for a symbolic size.
+    """
     if padding == "valid":
         return Pads(0, 0, 0, 0)
     if isinstance(padding, int):
@@ -59,14 +62,15 @@ def explicit_pads(
 
 
 def reach_of(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of a dilated window."""
     return dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1
 
 
 class Conv(Weighted):
     """2-D convolution (cross-correlation, as in every framework).
 
-    Shape: `C x H x W -> out x H' x W'`; by default an odd kernel is padded by `dilation*(k//2)` so that the size
-        stays at stride 1, an even one is not padded.
+    Shape: `C x H x W -> out x H' x W'`; by default an odd kernel is padded by `dilation*(k//2)`, which keeps the size
+        at stride 1, and an even kernel is not padded.
     Parameters: `weight` (out, C/groups, kh, kw), `bias` (out); with `table`, `weight` (connections, kh, kw).
     MACs: out * H' * W' * C/groups * kh * kw; with `table`, connections * H' * W' * kh * kw.
     Errors: E0401 a vector, E0402 a window larger than its input, E0403 groups, E0404 a table or fixed weight
@@ -89,17 +93,19 @@ class Conv(Weighted):
     out: Positive = Field(description="number of filters")
     kernel: Pair = Field(description="height and width of the window")
     stride: Pair = Field((1, 1), description="step of the window")
-    pad: Padding | None = Field(None, description="pixels around; `same` is TensorFlow's; [top, left, bottom, right]")
+    pad: Padding | None = Field(
+        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right]"
+    )
     dilation: Pair = Field((1, 1), description="distance between the taps of the kernel")
     groups: Positive = Field(1, description="independent groups of channels")
     bias: bool | Number | tuple[Number, ...] = Field(
-        True, description="learned (true), absent (false), or fixed numbers; absent by default where a norm follows"
+        True, description="learned (true), none (false), or fixed numbers; none by default if a norm follows"
     )
-    weight: Numbers | None = Field(None, description="fixed numbers: the filter is not trained")
+    weight: Numbers | None = Field(None, description="fixed values: the filter is not trained")
     table: tuple[tuple[Natural, ...], ...] | None = Field(None, description="input maps of each filter (LeNet-5's C3)")
 
     def pads(self, shape: Shape) -> Pads:
-        """Explicit pixels for an input of this shape."""
+        """Return the padding in pixels for an input of this shape."""
         if self.pad is not None:
             return explicit_pads(self.pad, shape, self.kernel, self.stride, self.dilation)
         (kh, kw), (dh, dw) = self.kernel, self.dilation
@@ -130,7 +136,7 @@ class Conv(Weighted):
                     "E0403",
                     f"{number} {what} cannot be divided into {self.groups} groups",
                     field="groups" if self.groups != 1 else None,
-                    label=f"{number} / {self.groups} is not whole",
+                    label=f"{number} / {self.groups} is not a whole number",
                     help="groups must divide both: " + divisors(channels, self.out),
                 )
         if self.table is not None:
@@ -143,13 +149,13 @@ class Conv(Weighted):
     def _check_table(self, channels: int) -> None:
         assert self.table is not None
         if self.groups != 1 or self.weight is not None:
-            raise OpError("E0404", "`table` goes with neither `groups` nor a fixed `weight`", field="table")
+            raise OpError("E0404", "`table` cannot be combined with `groups` or a fixed `weight`", field="table")
         if len(self.table) != self.out:
             raise OpError(
                 "E0404",
                 f"`table` has {len(self.table)} rows for {self.out} filters",
                 field="table",
-                help="one list of input maps per filter",
+                help="write one list of input maps per filter",
             )
         for number, row in enumerate(self.table):
             if not row or len(set(row)) != len(row) or max(row) >= channels:
@@ -157,26 +163,31 @@ class Conv(Weighted):
                     "E0404",
                     f"row {number} of `table` is {list(row)}; the input has maps 0 to {channels - 1}",
                     field="table",
-                    help="each row names at least one input map, none twice",
+                    help="each row must name at least one input map, and none twice",
                 )
 
     def fixed_weight(self, channels: int) -> tuple[float, ...]:
-        """The fixed numbers, row by row, of shape (out, C/groups, kh, kw); a kernel alone is used for every pair."""
+        """Return the fixed weight, row by row, of shape (out, C/groups, kh, kw).
+
+        A single kernel (kh, kw) is repeated for every filter and channel. Raises E0404 for any other shape.
+        """
         shape = (self.out, channels // self.groups, *self.kernel)
         nested: Any = self.weight
         written = _nested_shape(nested)
         if written is None or written != shape[4 - len(written) :] or len(written) < 2:
-            was = "ragged" if written is None else " x ".join(map(str, written))
+            problem = "the rows of the fixed weight have different lengths; its shape"
+            if written is not None:
+                problem = f"the shape of the fixed weight is {' x '.join(map(str, written))}; it"
             raise OpError(
                 "E0404",
-                f"the fixed weight is {was}; it must be {' x '.join(map(str, shape))}",
+                f"{problem} must be {' x '.join(map(str, shape))}",
                 field="weight",
-                help=f"or only its last axes, {self.kernel[0]} x {self.kernel[1]}: one kernel for all",
+                help=f"or give only its last axes, {self.kernel[0]} x {self.kernel[1]}: the same kernel everywhere",
             )
         if numel(shape) > MAX_FIXED:
             raise OpError(
                 "E0404",
-                f"the fixed weight would be {numel(shape):,} numbers; {MAX_FIXED:,} is the most",
+                f"the fixed weight would have {numel(shape):,} values; at most {MAX_FIXED:,} are allowed",
                 field="weight",
             )
         flat = list(_flatten(nested))
@@ -211,7 +222,7 @@ class Conv(Weighted):
 
 
 def bias_param(bias: bool | float | tuple[float, ...], out: int) -> tuple[Param, ...]:
-    """The bias tensor that a field says: learned, absent, or fixed numbers."""
+    """Return the bias tensor for the value of the field `bias`: learned, none, or fixed."""
     if bias is True:
         return (Param("bias", (out,), ZEROS),)
     if bias is False:
@@ -222,7 +233,7 @@ def bias_param(bias: bool | float | tuple[float, ...], out: int) -> tuple[Param,
 
 
 def _nested_shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of nested tuples, or None if they are ragged."""
+    """Return the shape of nested tuples, or None if they are ragged."""
     if not isinstance(value, tuple):
         return ()
     inner = {_nested_shape(v) for v in value}
@@ -241,9 +252,9 @@ def _flatten(value: Any) -> Any:
 
 
 class DwConv(Sugar):
-    """Depthwise convolution: every channel has its own filters. In the graph it is a `conv` with groups = C.
+    """Depthwise convolution: every channel has its own filters. In the graph it becomes a `conv` with groups = C.
 
-    Shape: `C x H x W -> C*multiplier x H' x W'`, padded as `conv` is.
+    Shape: `C x H x W -> C*multiplier x H' x W'`, padded as in `conv`.
     Parameters: `weight` (C*multiplier, 1, kh, kw), `bias` (C*multiplier).
     MACs: C*multiplier * H' * W' * kh * kw.
     Errors: as `conv`.
@@ -254,23 +265,25 @@ class DwConv(Sugar):
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("32x112x112", "3x3 dwconv /2")
     elsewhere: ClassVar[str] = "depthwiseconv depthwiseconv2d depthwise separableconv2d"
-    hint: ClassVar[str] = "it keeps the channels; a `1x1 conv` behind it changes them"
+    hint: ClassVar[str] = "it keeps the number of channels; a `1x1 conv` after it changes them"
     parametric: ClassVar[bool] = True
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
 
     kernel: Pair = Field(description="height and width of the window")
     stride: Pair = Field((1, 1), description="step of the window")
-    pad: Padding | None = Field(None, description="pixels around; `same` is TensorFlow's; [top, left, bottom, right]")
+    pad: Padding | None = Field(
+        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right]"
+    )
     dilation: Pair = Field((1, 1), description="distance between the taps of the kernel")
     multiplier: Positive = Field(1, description="filters per channel")
     bias: bool | Number | tuple[Number, ...] = Field(True, description="as in `conv`")
-    weight: Numbers | None = Field(None, description="fixed numbers: the filter is not trained")
+    weight: Numbers | None = Field(None, description="fixed values: the filter is not trained")
 
     def settle(self, inputs: Sequence[Shape]) -> Op:
         need_image(self, inputs[0])
         channels = at(inputs[0][0])
         if channels * self.multiplier > MAX_SIZE:
-            raise OpError("E0403", f"{channels} channels times {self.multiplier} are too many", field="multiplier")
+            raise OpError("E0403", f"{channels} channels times {self.multiplier} is too large", field="multiplier")
         return Conv(
             out=channels * self.multiplier,
             groups=channels,
@@ -279,7 +292,7 @@ class DwConv(Sugar):
 
 
 class Deconv(Weighted):
-    """Transposed convolution: the gradient of a convolution with regard to its input, used to upsample.
+    """Transposed convolution: the gradient of a convolution with respect to its input, used to upsample.
 
     Shape: `C x H x W -> out x stride*H x stride*W` by default; with `pad` p, `(H-1)*stride - 2p + dilation*(k-1) +
         extra + 1`.
@@ -298,15 +311,15 @@ class Deconv(Weighted):
 
     out: Positive = Field(description="number of filters")
     kernel: Pair = Field(description="height and width of the window")
-    stride: Pair = Field((1, 1), description="factor of enlargement")
+    stride: Pair = Field((1, 1), description="factor by which the size grows")
     pad: Annotated[int, Field(ge=0, le=MAX_SIZE)] | None = Field(None, description="pixels cropped on each side")
     extra: Natural | None = Field(None, description="rows and columns added at the end (output padding)")
     dilation: Pair = Field((1, 1), description="distance between the taps of the kernel")
     groups: Positive = Field(1, description="independent groups of channels")
-    bias: bool = Field(True, description="learned bias; absent by default where a norm follows")
+    bias: bool = Field(True, description="learned bias; none by default if a norm follows")
 
     def crops(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Per axis (height, width) the pixels cropped on each side and those added at the end."""
+        """Return, per axis (height, width), the pixels cropped on each side and those added at the end."""
         out = []
         for kernel, stride, dilation in zip(self.kernel, self.stride, self.dilation, strict=True):
             surplus = dilation * (kernel - 1) + 1 - stride
@@ -330,13 +343,13 @@ class Deconv(Weighted):
         for axis, (pad, extra) in enumerate(self.crops()):
             if extra and extra >= max(self.stride[axis], self.dilation[axis]):
                 raise OpError(
-                    "E0406", f"`extra` is {extra}; it must be less than the stride {self.stride[axis]}", field="extra"
+                    "E0406", f"`extra` is {extra}; it must be less than the stride, {self.stride[axis]}", field="extra"
                 )
             grow = self.dilation[axis] * (self.kernel[axis] - 1) + 1 - 2 * pad + extra - self.stride[axis]
             sizes.append(plus(times(shape[axis + 1], self.stride[axis]), grow))
         output = (self.out, sizes[0], sizes[1])
         if min(at(sizes[0]), at(sizes[1])) < 1:
-            raise OpError("E0402", "nothing is left of the image after cropping", field="pad")
+            raise OpError("E0402", "cropping leaves nothing of the image", field="pad")
         return output
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:

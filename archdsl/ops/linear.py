@@ -1,4 +1,4 @@
-"""Fully connected: fc (also at every place), and LeNet-5's radial basis functions."""
+"""Fully connected: fc (also at every pixel), and LeNet-5's radial basis functions."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, TypeAlias
@@ -11,11 +11,11 @@ from archdsl.shapes import Shape, at, format_shape, numel
 
 
 class Fc(Weighted):
-    """Fully connected layer. An image is flattened first (a node of its own); `1x1 fc` works at every place.
+    """Fully connected layer. An image is flattened first, by a separate node; `1x1 fc` runs at every pixel.
 
     Shape: `features -> out`; `1x1 fc`: `C x H x W -> out x H x W`.
     Parameters: `weight` (out, features), `bias` (out).
-    MACs: features * out, times the places for `1x1 fc`.
+    MACs: features * out; `1x1 fc`: C * out * H * W.
     Errors: E0401 `1x1 fc` of a vector, E0408 a kernel other than 1x1.
     Source: Rosenblatt 1958.
     """
@@ -28,8 +28,8 @@ class Fc(Weighted):
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
 
     out: Positive = Field(description="width: number of neurons")
-    kernel: Pair | None = Field(None, description="[1, 1]: the same layer at every place of an image")
-    bias: bool = Field(True, description="learned bias; absent by default where a norm follows")
+    kernel: Pair | None = Field(None, description="[1, 1]: the same layer at every pixel of an image")
+    bias: bool = Field(True, description="learned bias; none by default if a norm follows")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
@@ -39,9 +39,9 @@ class Fc(Weighted):
         if self.kernel != (1, 1):
             raise OpError(
                 "E0408",
-                "an `fc` has no window but 1x1 (the same layer at every place)",
+                "an `fc` cannot have a window other than 1x1 (the same layer at every pixel)",
                 field="kernel",
-                help="a `conv` has one",
+                help="use a `conv`, which has a window",
             )
         need_image(self, shape)
         return (self.out, *shape[1:])
@@ -55,14 +55,14 @@ class Fc(Weighted):
 
 
 def _from_picture(value: Any) -> Any:
-    """Pictures side by side, blanks between them, as a row of numbers each."""
+    """Turn pictures drawn side by side, with spaces between them, into one row of numbers each."""
     if not isinstance(value, str):
         return value
     lines = [line.split() for line in value.splitlines() if line.strip()]
     if set("".join(map("".join, lines))) - set("#."):
-        raise ValueError("a picture is drawn with `#`, which is 1, and `.`, which is -1")
+        raise ValueError("a picture consists of `#`, which is 1, and `.`, which is -1")
     if len({tuple(map(len, line)) for line in lines}) != 1:
-        raise ValueError("the lines of a picture must be equally long")
+        raise ValueError("all lines of a picture must have the same length")
     return tuple(tuple(1 if c == "#" else -1 for c in "".join(picture)) for picture in zip(*lines, strict=True))
 
 
@@ -73,12 +73,12 @@ Rows: TypeAlias = Annotated[
 
 
 class Rbf(Weighted):
-    """LeNet-5's output: ``y_i = sum_j (x_j - w_ij)^2``, the squared distance to each centre.
+    """Radial basis functions, LeNet-5's output: ``y_i = sum_j (x_j - w_ij)^2``, the squared distance to each centre.
 
     Shape: `features -> out`.
-    Parameters: `weight` (out, features): learned, or a buffer where `centers` fixes it.
+    Parameters: `weight` (out, features): learned, or a buffer if `centers` fixes it.
     MACs: features * out.
-    Errors: E0401 an image, E0404 centres that do not fit.
+    Errors: E0401 an image, E0404 centres of the wrong shape.
     Source: LeCun et al. 1998, section II.B, equation 7.
     """
 
@@ -93,7 +93,7 @@ class Rbf(Weighted):
 
     out: Positive = Field(description="number of centres")
     centers: Rows | None = Field(
-        None, description="fixed numbers, a row per centre; or a picture of each, side by side, `#` for 1, `.` for -1"
+        None, description="fixed values, one row per centre; or a picture of each, side by side, `#` for 1, `.` for -1"
     )
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -101,7 +101,7 @@ class Rbf(Weighted):
         if len(shape) != 1:
             raise OpError(
                 "E0401",
-                f"`rbf` works on a vector, and it receives {format_shape(shape)}",
+                f"`rbf` needs a vector, but its input is an image of {format_shape(shape)}",
                 help="put `flatten` before it",
             )
         features = at(shape[0])
@@ -110,7 +110,7 @@ class Rbf(Weighted):
             if len(self.centers) != self.out or sizes != {features}:
                 raise OpError(
                     "E0404",
-                    f"`centers` must be {self.out} rows of {features} numbers",
+                    f"`centers` must have {self.out} rows of {features} numbers",
                     field="centers",
                     label=f"{len(self.centers)} rows of {', '.join(map(str, sorted(sizes)))}",
                 )

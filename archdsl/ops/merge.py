@@ -8,8 +8,11 @@ from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
 
 
 class Merge(Free):
-    """Base of the ops that read several nodes. The elaborator turns sizes that agree only for some inputs into
-    constraints, so `infer` compares at the default size."""
+    """Base of the ops that read several nodes.
+
+    `infer` compares sizes at their defaults: the elaborator turns sizes that are equal only for some input sizes into
+    constraints.
+    """
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     look: ClassVar[Look] = "merge"
@@ -18,7 +21,7 @@ class Merge(Free):
         return float(len(inputs))
 
     def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
-        """The pairs of sizes that must be equal."""
+        """Return the pairs of sizes that must be equal."""
         first = inputs[0]
         return [pair for other in inputs[1:] for pair in zip(first, other, strict=True)]
 
@@ -28,19 +31,19 @@ class Merge(Free):
             raise OpError(
                 "E0405",
                 f"`{self.name}` reads an image and a vector: {shapes}",
-                help="`flatten` makes a vector of an image",
+                help="`flatten` turns an image into a vector",
             )
 
 
 def _simplest(sizes: Sequence[Size]) -> Size:
-    """Of sizes known to be equal, the one with the simplest form."""
+    """Return the one with the simplest form, of sizes known to be equal."""
     return min(sizes, key=lambda s: 0 if isinstance(s, int) else s.q + (s.m - 1) * 1000 + 1)
 
 
 class Add(Merge):
-    """Elementwise sum. Never broadcasts.
+    """Elementwise sum, without broadcasting.
 
-    Shape: all inputs alike; unchanged.
+    Shape: that of the inputs, which are all equal.
     Parameters: none.
     MACs: 0.
     Errors: E0412 inputs of different shapes.
@@ -64,12 +67,12 @@ class Add(Merge):
 
 
 class Mul(Merge):
-    """Elementwise product. A (C, 1, 1) input, a gate, is spread over the image.
+    """Elementwise product. An input of C x 1 x 1, a gate, is broadcast over the image.
 
     Shape: that of the largest input.
     Parameters: none.
     MACs: 0.
-    Errors: E0413 inputs that neither agree nor are gates.
+    Errors: E0405 an image and a vector, E0413 inputs of different shapes that are not gates.
     Source: Hu et al. 2017 (squeeze and excitation), arXiv 1709.01507.
     """
 
@@ -85,13 +88,13 @@ class Mul(Merge):
             raise OpError(
                 "E0413",
                 f"the {_count(inputs)} inputs of `mul` have different shapes",
-                help="equal shapes, or a gate of C x 1 x 1 with as many channels as the image",
+                help="use equal shapes, or a gate of C x 1 x 1 with as many channels as the image",
             )
         images = [shape for shape in inputs if not _gate(shape)] or [inputs[0]]
         return tuple(_simplest(sizes) for sizes in zip(*images, strict=True))
 
     def _pin_gates(self, inputs: Sequence[Shape]) -> None:
-        """What is 1 x 1 at the default size only can be a gate there, and nowhere else: `Inexpressible`."""
+        """Raise `Inexpressible` for an input that is a gate at the default size only, which must be fixed then."""
         settled = [tuple(map(at, shape)) for shape in inputs]
         if len({s[0] for s in settled}) > 1 or len({s for s in settled if not _gate(s)}) > 1:
             return
@@ -106,12 +109,12 @@ class Mul(Merge):
 
 
 class Concat(Merge):
-    """The channels of all inputs, one after the other.
+    """Concatenation of the channels of all inputs.
 
     Shape: `Ci x H x W -> sum(Ci) x H x W`; vectors likewise.
     Parameters: none.
     MACs: 0.
-    Errors: E0405 inputs whose heights or widths differ.
+    Errors: E0405 inputs with different heights or widths.
     Source: Szegedy et al. 2014 (Inception), arXiv 1409.4842; Huang et al. 2016 (DenseNet), arXiv 1608.06993.
     """
 

@@ -27,36 +27,38 @@ Epsilon = Annotated[float, Field(gt=0, lt=1)]
 class Norm(Free):
     """Base of the norms that subtract a mean and divide by a standard deviation: ``(x - mean) / std * weight + bias``.
 
-    The rounding error of a number is a fraction of the sizes of its terms, ``x / std * weight``, ``mean / std * weight``
-    and ``bias``. `verify` adds it there: tensors with an error would be one draw for a whole channel, and of what is
-    lost in the subtraction an error of the inputs shows nothing where the norm takes it out again.
+    The rounding error of a value is relative to its terms, ``x / std * weight``, ``mean / std * weight`` and ``bias``,
+    so `verify` adds it to them. An error added to the weights would be the same for a whole channel; one added to the
+    inputs would miss what the subtraction loses, as the norm removes an offset of its input.
     """
 
     role: ClassVar[Literal["", "norm", "act"]] = "norm"
     look: ClassVar[Look] = "norm"
 
     def groups_of(self, channels: int) -> int | None:
-        """The groups of channels that have a mean each, over the image; None: each place has its own, or tensors hold
-        the means."""
+        """Return the number of channel groups with a common mean over the image.
+
+        None: each pixel has its own mean, or the means are tensors.
+        """
         return None
 
 
 def two_pixels(shape: Shape) -> tuple[tuple[Size, int], ...]:
-    """`Op.least` of a norm over one channel each: one axis must keep two pixels; the first that has them is chosen."""
+    """Return `Op.least` of a norm over single channels: the first axis with two pixels or more must keep two."""
     return next((((size, 2),) for size in shape[1:] if at(size) > 1), ())
 
 
 def scale_and_shift(channels: int) -> tuple[Param, ...]:
-    """The learned tensors of a norm."""
+    """Return the learned tensors of a norm."""
     return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
 
 
 class Bn(Norm):
-    """Batch normalisation: per channel, by the batch's statistics in training, the running ones at inference.
+    """Batch normalisation: per channel, with the batch's statistics in training and running statistics at inference.
 
     Shape: unchanged, an image or a vector.
     Parameters: `weight` and `bias` (C) if `affine`; buffers `running_mean`, `running_var` (C), `num_batches_tracked`.
-    MACs: 0 (it folds into the convolution before it).
+    MACs: 0 (it can be folded into the convolution before it).
     Errors: none of its own.
     Source: Ioffe and Szegedy 2015, arXiv 1502.03167.
     """
@@ -66,7 +68,7 @@ class Bn(Norm):
     elsewhere: ClassVar[str] = "batchnorm batchnorm2d batchnormalization"
     parametric: ClassVar[bool] = True
 
-    eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and TensorFlow's networks")
+    eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and in TensorFlow's networks")
     momentum: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="weight of the new batch in the statistics")
     affine: bool = Field(True, description="learned scale and shift")
 
@@ -123,9 +125,9 @@ class Gn(Norm):
         if numel(inputs[0]) == self.groups:
             raise OpError(
                 "E0417",
-                f"each of the {self.groups} groups has one value: it would always become 0",
+                f"each of the {self.groups} groups has one value, so the output would always be 0",
                 field="groups",
-                help="fewer groups, or no norm here",
+                help="use fewer groups, or no norm here",
                 shape=inputs[0],
             )
         return inputs[0]
@@ -169,8 +171,8 @@ class InstanceNorm(Norm):
         if at(shape[1]) * at(shape[2]) == 1:
             raise OpError(
                 "E0417",
-                "`instancenorm` over one value per channel would always give 0",
-                help="a larger image, or no norm here",
+                "`instancenorm` of one value per channel would always be 0",
+                help="use a larger image, or no norm here",
                 shape=shape,
             )
         return shape
@@ -186,13 +188,13 @@ class InstanceNorm(Norm):
 
 
 class Ln(Norm):
-    """Layer normalisation over the channels at each place.
+    """Layer normalisation over the channels, at each pixel.
 
     Shape: unchanged, an image or a vector.
     Parameters: `weight`, `bias` (C).
     MACs: 0.
     Errors: E0417 one channel.
-    Source: Ba et al. 2016, arXiv 1607.06450; per place: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545.
+    Source: Ba et al. 2016, arXiv 1607.06450; per pixel: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545.
     """
 
     name: ClassVar[str] = "ln"
@@ -208,7 +210,7 @@ class Ln(Norm):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if at(inputs[0][0]) == 1:
-            raise OpError("E0417", "`ln` over a single channel would always give 0", shape=inputs[0])
+            raise OpError("E0417", "`ln` of a single channel would always be 0", shape=inputs[0])
         return inputs[0]
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
@@ -222,7 +224,7 @@ class Lrn(Free):
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector.
-    Source: Krizhevsky et al. 2012, section 3.3, whose alpha is not divided by the size: its 1e-4 is 5e-4 here,
+    Source: Krizhevsky et al. 2012, section 3.3. The paper does not divide alpha by the size: its 1e-4 is 5e-4 here,
         as in Caffe, PyTorch and ONNX.
     """
 

@@ -1,4 +1,4 @@
-"""Pools: maxpool, avgpool (also adaptive), gap, and 1998's trainable subsample."""
+"""Pools: maxpool, avgpool (also adaptive), gap, and LeNet-5's trainable subsample."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,19 +10,19 @@ from archdsl.ops.conv import Padding, explicit_pads, reach_of
 from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, numel, window
 
 MAX_WINDOWS = 4096
-"""Windows that are looked at one by one, in images smaller than the distance between two taps."""
+"""The most windows that are checked one by one, in images smaller than the distance between two taps."""
 _FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "same"), "valid": ("pad", "valid")}
 
 
 class Pool(Free):
-    """What max and average pools share: the window, its stride (default: the window), padding, ceil."""
+    """Base of max and average pools: the window, its stride (default: the kernel), padding, ceil."""
 
     look: ClassVar[Look] = "pool"
 
     kernel: Pair = Field(description="height and width of the window")
-    stride: Pair | None = Field(None, description="step of the window; by default the window itself")
-    pad: Padding = Field(0, description="pixels around; `same` is TensorFlow's; [top, left, bottom, right]")
-    ceil: bool = Field(False, description="a last window may reach past the end")
+    stride: Pair | None = Field(None, description="step of the window; by default the kernel")
+    pad: Padding = Field(0, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right]")
+    ceil: bool = Field(False, description="the last window may extend past the end")
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -33,11 +33,14 @@ class Pool(Free):
         return (1, 1)
 
     def pads(self, shape: Shape) -> Pads:
-        """Explicit pixels for an input of this shape, without what `ceil` adds at the end."""
+        """Return the padding in pixels for an input of this shape, without what `ceil` adds at the end."""
         return explicit_pads(self.pad, shape, self.kernel, self.steps, self.dilations) if self.pad else NO_PADS
 
     def end_pads(self, shape: Shape, output: Shape) -> Pads:
-        """The pixels that make floor mode see the same windows as `ceil`: the last one made whole. Needs numbers."""
+        """Return the padding with which floor mode has the same windows as `ceil`: the last window is completed.
+
+        Uses the default sizes.
+        """
         pads = list(self.pads(shape))
         for axis in (0, 1):
             reach = reach_of(self.kernel, self.dilations)[axis]
@@ -59,29 +62,30 @@ class Pool(Free):
         for axis in (0, 1):
             self._need_pixels(axis, at(shape[axis + 1]), at(output[axis + 1]), pads[axis])
             size = shape[axis + 1]
-            if isinstance(size, Dim) and pads[axis + 2] >= reach[axis]:  # at some sizes the last window sees nothing
+            if isinstance(size, Dim) and pads[axis + 2] >= reach[axis]:  # at some sizes the last window has no pixel
                 raise Inexpressible(size)
         return output
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
-        """Taps that are far apart must not step over the image: it is at least as large as their distance."""
+        """An image is at least as large as the distance between two taps, so that a window does not skip it."""
         return tuple((size, min(d, at(size))) for size, d in zip(inputs[0][1:], self.dilations, strict=True))
 
     def _need_pixels(self, axis: int, size: int, count: int, begin: int) -> None:
-        """Every window must see at least one pixel of the image (frameworks disagree about the others)."""
+        """Raise E0416 unless every window contains a pixel of the image (frameworks disagree about other windows)."""
         kernel, stride, dilation = self.kernel[axis], self.steps[axis], self.dilations[axis]
 
-        def sees(index: int) -> bool:
+        def has_pixel(index: int) -> bool:
             start = index * stride - begin
-            tap = max(0, -(start // dilation))  # the first at or behind the image's first pixel
+            tap = max(0, -(start // dilation))  # the first tap at or after the image's first pixel
             return tap < kernel and start + tap * dilation < size
 
-        # The first and the last window see least, unless the taps are so far apart that they step over the image.
+        # The first and the last window contain the fewest pixels, unless the taps are so far apart that they skip the
+        # image.
         every = dilation > size and count <= MAX_WINDOWS
-        if not all(map(sees, range(count) if every else (0, count - 1))):
+        if not all(map(has_pixel, range(count) if every else (0, count - 1))):
             raise OpError(
                 "E0416",
-                f"a window of `{self.name}` lies in the padding alone",
+                f"a window of `{self.name}` contains only padding",
                 field="pad",
                 label=f"{size} pixels, kernel {kernel}, stride {stride}, {begin} of padding before",
                 help="its value would be undefined; use less padding",
@@ -95,9 +99,9 @@ class Pool(Free):
 
 
 class MaxPool(Pool):
-    """The largest value of each window. Padding never wins: it counts as minus infinity.
+    """The largest value of each window. Padding counts as minus infinity.
 
-    Shape: `C x H x W -> C x H' x W'`; not padded, stride = kernel, by default.
+    Shape: `C x H x W -> C x H' x W'`; by default not padded, and stride = kernel.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector, E0402 a window larger than its input, E0416 a window of padding only.
@@ -121,9 +125,9 @@ class MaxPool(Pool):
 
 
 class AvgPool(Pool):
-    """The mean of each window. Padding counts as zeros in the mean unless `inside`.
+    """The mean of each window. Padding counts as zeros in the mean unless `inside` is set.
 
-    Shape: `C x H x W -> C x H' x W'`; with `adaptive`, `C x kh x kw` whatever the input's size.
+    Shape: `C x H x W -> C x H' x W'`; with `adaptive`, `C x kh x kw` for any input size.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector, E0402 a window larger than its input, E0407 `adaptive` with stride, padding, ceil
@@ -143,7 +147,7 @@ class AvgPool(Pool):
         "adaptive": ("adaptive", True),
     }
 
-    inside: bool = Field(False, description="divide by the pixels inside the image only")
+    inside: bool = Field(False, description="divide by the number of pixels inside the image")
     adaptive: bool = Field(False, description="the kernel is the size of the output")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -152,7 +156,7 @@ class AvgPool(Pool):
         for name in ("stride", "pad", "ceil", "inside"):
             if getattr(self, name):
                 raise OpError(
-                    "E0407", f"an adaptive pool has no `{name}`: its windows follow from the sizes", field=name
+                    "E0407", f"an adaptive pool cannot have `{name}`: its windows follow from the sizes", field=name
                 )
         need_image(self, inputs[0])
         return (inputs[0][0], *self.kernel)
@@ -193,7 +197,7 @@ class Gap(Free):
         "globalpool globalavgpool globalavgpool2d globalaveragepool globalaveragepooling globalaveragepooling2d"
     )
     label: ClassVar[str] = "global avg pool"
-    hint: ClassVar[str] = "it takes the whole image; `7x7 avgpool` has a window"
+    hint: ClassVar[str] = "its window is the whole image; write `7x7 avgpool` for a smaller one"
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return numel(inputs[0]) / at(inputs[0][0]) + 1
@@ -207,11 +211,11 @@ class Gap(Free):
 
 
 class Subsample(Free):
-    """LeNet-5's trainable subsampling: the sum of each window times a coefficient plus a bias, per map.
+    """LeNet-5's trainable subsampling: the sum of each window times a coefficient plus a bias, per channel.
 
     Shape: `C x H x W -> C x H' x W'`; stride = kernel by default.
     Parameters: `weight` (C), `bias` (C).
-    MACs: 0 (a pool; the paper counts its connections apart).
+    MACs: 0 (a pool; the paper counts its connections separately).
     Errors: E0401 a vector, E0402 a window larger than its input.
     Source: LeCun et al. 1998, section II.B, layers S2 and S4.
     """
@@ -222,7 +226,7 @@ class Subsample(Free):
     parametric: ClassVar[bool] = True
 
     kernel: Pair = Field(description="height and width of the window")
-    stride: Pair | None = Field(None, description="step of the window; by default the window itself")
+    stride: Pair | None = Field(None, description="step of the window; by default the kernel")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return self.kernel[0] * self.kernel[1] + 1.0

@@ -10,7 +10,7 @@ Rate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Regulariser(Exact):
-    """What regularisers share: at inference they change nothing."""
+    """Base of the regularisers, which do nothing at inference."""
 
     positional: ClassVar[tuple[str, ...]] = ("p",)
     look: ClassVar[Look] = "other"
@@ -32,7 +32,7 @@ class Dropout(_Regulariser):
     name: ClassVar[str] = "dropout"
     example: ClassVar[Example] = Example("4096", "dropout 0.5")
 
-    p: Rate = Field(0.5, description="probability of a value being dropped")
+    p: Rate = Field(0.5, description="probability that a value is dropped")
 
 
 class DropPath(_Regulariser):
@@ -49,4 +49,4 @@ class DropPath(_Regulariser):
     example: ClassVar[Example] = Example("96x56x56", "droppath 0.1")
     elsewhere: ClassVar[str] = "stochasticdepth"
 
-    p: Rate = Field(0.0, description="probability of the branch being dropped")
+    p: Rate = Field(0.0, description="probability that the branch is dropped")

@@ -25,7 +25,7 @@ from archdsl.shapes import Dim, Inexpressible, Shape, at, format_shape, numel, p
 
 
 class Input(Exact):
-    """A tensor that the network receives. Made from the spec's `input`, never written as a node."""
+    """An input tensor of the network. Created from the spec's `input`, never written as a node."""
 
     name: ClassVar[str] = "input"
     look: ClassVar[Look] = "input"
@@ -34,7 +34,7 @@ class Input(Exact):
 
 
 class Identity(Exact):
-    """Its input, unchanged.
+    """Returns its input.
 
     Shape: unchanged.
     Parameters: none.
@@ -51,9 +51,9 @@ class Identity(Exact):
 
 
 class Flatten(Exact):
-    """An image as one long vector, channel by channel, row by row. Made by itself before `fc`.
+    """An image as one vector, channel by channel, row by row. Inserted automatically before `fc`.
 
-    Shape: `C x H x W -> C*H*W`; pins a free height or width.
+    Shape: `C x H x W -> C*H*W`; fixes a free height or width.
     Parameters: none.
     MACs: 0.
     Errors: none.
@@ -92,7 +92,7 @@ class Slice(Exact):
     positional: ClassVar[tuple[str, ...]] = ("start", "end")
 
     start: Natural = Field(description="first channel")
-    end: Positive | None = Field(None, description="the channel after the last; by default to the end")
+    end: Positive | None = Field(None, description="the channel after the last one; by default all up to the end")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         channels = at(inputs[0][0])
@@ -103,15 +103,15 @@ class Slice(Exact):
                 "E0418",
                 f"channels {self.start} up to {end} of {channels}: the range {'is too long' if over else 'is empty'}",
                 field="end" if over else "start",
-                help=f"`slice a b` takes the channels from a up to, not including, b; the last is {channels - 1}",
+                help=f"`slice a b` selects channels a to b - 1; the last channel is {channels - 1}",
             )
         return (end - self.start, *inputs[0][1:])
 
 
 class Split(Sugar):
-    """Equal parts of the channels. In the graph it is that many `slice` nodes, `x.0`, `x.1`, ...
+    """Equal parts of the channels. In the graph it becomes one `slice` node per part, `x.0`, `x.1`, ...
 
-    Shape: `C x H x W -> parts times C/parts x H x W`.
+    Shape: `C x H x W ->` one `C/parts x H x W` per part.
     Parameters: none.
     MACs: 0.
     Errors: E0403 parts that do not divide the channels.
@@ -127,7 +127,7 @@ class Split(Sugar):
 
 
 class Shuffle(Exact):
-    """Channel shuffle: channel `g*n + i` of n per group goes to `i*groups + g`.
+    """Channel shuffle: channel `g*n + i`, with n channels per group, moves to `i*groups + g`.
 
     Shape: unchanged.
     Parameters: none.
@@ -158,7 +158,7 @@ class Shuffle(Exact):
 
 
 class Upsample(Free):
-    """Enlargement by a whole factor: each pixel repeated, or bilinear (half-pixel centres, edges clamped).
+    """Upsampling by an integer factor: nearest neighbour, or bilinear (half-pixel centres, edges clamped).
 
     Shape: `C x H x W -> C x scale*H x scale*W`.
     Parameters: none.
@@ -176,7 +176,7 @@ class Upsample(Free):
     flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "bilinear": ("mode", "bilinear")}
 
     scale: Pair = Field(description="factor of height and width")
-    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how values between pixels are made")
+    mode: Literal["nearest", "bilinear"] = Field("nearest", description="interpolation between pixels")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         need_image(self, inputs[0])
@@ -184,8 +184,7 @@ class Upsample(Free):
         return (channels, times(height, self.scale[0]), times(width, self.scale[1]))
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        """Four neighbours by their distances, which are off by a part of the place where a factor is no power of
-        two."""
+        """Four neighbours, weighted by distances with an error relative to the position if a factor is no power of 2."""
         powers = self.mode == "nearest" or all(factor & (factor - 1) == 0 for factor in self.scale)
         return 4.0 if powers else 4.0 + max(at(size) for size in output[1:]) ** 2
 
@@ -198,12 +197,12 @@ Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
 class Pad(Exact):
-    """Rows, columns and channels added around the image; negative numbers crop.
+    """Adds rows, columns and channels around the image; negative numbers crop.
 
     Shape: `C x H x W -> C+front+back x H+top+bottom x W+left+right`.
     Parameters: none.
     MACs: 0.
-    Errors: E0401 a vector, E0409 nothing left.
+    Errors: E0401 a vector, E0409 an empty output.
     Source: none.
     """
 
@@ -217,7 +216,7 @@ class Pad(Exact):
         0, description="one number for all sides, or [top, left, bottom, right]"
     )
     channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")
-    value: Number = Field(0.0, description="what is put there")
+    value: Number = Field(0.0, description="value of the added pixels")
 
     @property
     def sides(self) -> tuple[int, int, int, int]:
@@ -229,5 +228,5 @@ class Pad(Exact):
         channels, height, width = inputs[0]
         output = (at(channels) + sum(self.channels), plus(height, top + bottom), plus(width, left + right))
         if min(map(at, output)) < 1:
-            raise OpError("E0409", f"nothing is left of {format_shape(inputs[0])} after cropping", field="pixels")
+            raise OpError("E0409", f"cropping leaves nothing of {format_shape(inputs[0])}", field="pixels")
         return output

@@ -1,4 +1,4 @@
-"""Factors and offsets: scale (learned, per channel), affine (constants)."""
+"""Factors and offsets: scale (learned, per channel), affine (constant)."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from archdsl.shapes import Shape, at
 
 
 class Scale(Free):
-    """A learned factor per channel, starting at `init`.
+    """A learned factor per channel, initialised to `init`.
 
     Shape: unchanged.
     Parameters: one tensor, whose key is the node's own path, (C, 1, 1); (C) for a vector.
@@ -26,7 +26,7 @@ class Scale(Free):
     parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("init",)
 
-    init: Number = Field(1.0, description="value at the start")
+    init: Number = Field(1.0, description="initial value")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 1.0
@@ -36,12 +36,12 @@ class Scale(Free):
 
 
 class Affine(Free):
-    """``x * mul + add`` with constants, one for all channels or one each: an input transform, a residual's scale.
+    """``x * mul + add`` with constants, one for all channels or one per channel.
 
     Shape: unchanged.
     Parameters: none (the constants are not stored with the weights).
     MACs: 0.
-    Errors: E0404 as many constants as there are channels, or one.
+    Errors: E0404 a list of constants that has not one per channel.
     Source: torchvision's `transform_input`; Szegedy et al. 2016 (scaling of residuals), arXiv 1602.07261, 3.3.
     """
 
