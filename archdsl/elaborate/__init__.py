@@ -1,6 +1,6 @@
-"""Document -> Graph: one walk in written order that expands blocks and infers each new node's shape at once.
+"""Expands a document into a graph, in one walk in written order: blocks are expanded and shapes inferred as it goes.
 
-The size is bounded first (`bound`), then the walk (`walk`) names and adds nodes (`place`, `make`, `build`).
+`bound` first limits the number of nodes; then the walk (`walk`) names and adds nodes (`place`, `make`, `build`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from archdsl.source import collector_paused
 
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
-    """The graph of a document, its arguments overridden. Raises ArchError with everything that is wrong."""
+    """Return the graph of a document, with `overrides` in place of its arguments. Raises ArchError with all errors."""
     with collector_paused():
         return _elaborated(document, overrides)
 
@@ -52,7 +52,7 @@ def _elaborated(document: Document, overrides: Mapping[str, Any]) -> Graph:
         except Restart as r:
             symbols_to_pin = r.symbols if attempt < MAX_ATTEMPTS else free.values()
             new = {s.name: r.reason for s in symbols_to_pin if s.name not in pinned}
-            assert new, "a pinned size was asked to be pinned again"
+            assert new, "a pinned size cannot be pinned again"
             pinned |= new
     raise AssertionError("unreachable")
 
@@ -76,7 +76,7 @@ def _attempt(
     walker = Walker(document, builder, RULES)
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
-    walker.incoming = "an input receives nothing"
+    walker.incoming = "the input of a network has no input channels"
     try:
         inputs = [
             _add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs))
@@ -87,7 +87,7 @@ def _attempt(
     report.extend(
         warning
         for decl, node in zip(document.inputs, inputs, strict=True)
-        if (warning := _doubted(decl, builder.nodes[node].shape))
+        if (warning := _channels_last_warning(decl, builder.nodes[node].shape))
     )
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
@@ -128,14 +128,14 @@ def _add_input(
     shape: list[int | Dim] = []
     name = decl.name or "input"
     for axis, size in enumerate(decl.sizes):
-        number = expressions.as_whole(size.expr.evaluate(env), size.expr.span, "a size of the input")
+        number = expressions.as_whole(size.expr.evaluate(env), size.expr.span, "an input size")
         if not 1 <= number <= MAX_SIZE:
-            raise error("E0308", f"a size of the input is {number}; it must be from 1 to {MAX_SIZE}", size.expr.span)
+            raise error("E0308", f"an input size must be between 1 and {MAX_SIZE}, not {number}", size.expr.span)
         if len(decl.sizes) == 3 and axis:
             symbol = size.symbol or ("H", "W")[axis - 1] if count == 1 else size.symbol or f"{name}_{'HW'[axis - 1]}"
             known = free.setdefault(symbol, Symbol(symbol, number))
             if known.default != number:
-                raise error("E0308", f"`{symbol}` is both {known.default} and {number}", size.expr.span)
+                raise error("E0308", f"`{symbol}` has two values: {known.default} and {number}", size.expr.span)
             shape.append(number if symbol in pinned else Dim(known))
         else:
             shape.append(number)
@@ -147,8 +147,8 @@ def _add_input(
     return node.id
 
 
-def _doubted(decl: InputDecl, shape: Shape) -> Diagnostic | None:
-    """A warning for `224x224x3`, which other tools would mean by it, but is 224 channels of 224 x 3 pixels here."""
+def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
+    """A warning for `224x224x3`: other tools read it as height x width x channels, archdsl as 224 channels."""
     if len(shape) != 3 or at(shape[0]) != at(shape[1]) or at(shape[2]) not in (1, 3, 4) or at(shape[0]) < 16:
         return None
     sizes = f"{at(shape[0])} channels of {at(shape[1])} x {at(shape[2])} pixels"
@@ -157,7 +157,7 @@ def _doubted(decl: InputDecl, shape: Shape) -> Diagnostic | None:
         f"this input has {sizes}",
         decl.span,
         severity="warning",
-        help=f"sizes are channels x height x width: `{at(shape[2])}x{at(shape[0])}x{at(shape[1])}`",
+        help=f"write channels x height x width: `{at(shape[2])}x{at(shape[0])}x{at(shape[1])}`",
     )
 
 
@@ -173,12 +173,9 @@ def _outputs(
                 report.extend(e.diagnostics)
         return out
     if last is None or last == SEVERAL:
-        what = "the net is empty" if last is None else "the net ends in several tensors"
-        report.add(
-            Diagnostic(
-                "E0422", what, document.net_span, help="name what it gives under `outputs:`" if last else "add nodes"
-            )
-        )
+        message = "the net is empty" if last is None else "the net ends with several tensors"
+        help_ = "add nodes" if last is None else "list the outputs under `outputs:`"
+        report.add(Diagnostic("E0422", message, document.net_span, help=help_))
         return {}
     return {"output": last}
 

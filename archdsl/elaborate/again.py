@@ -1,4 +1,4 @@
-"""`again conv1`: which node's tensors are meant, and whether they fit."""
+"""Resolves `again conv1`: finds the node whose weights are reused, and checks that they fit the new input."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from archdsl.elaborate.place import VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.graph import Node, Scope
 from archdsl.language.syntax import Ref
-from archdsl.shapes import Shape, format_shape
+from archdsl.shapes import Shape, at, format_shape
 
 
 def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, scope: Scope) -> Node:
-    """The node that `again name` runs again, or the one that it runs again in turn.
+    """Return the node whose weights `again name` reuses. If that node is an `again` itself, return the first node.
 
-    Raises E0410 and E0411 (no such node, or a later one), E0419 (no tensors, or several ops with tensors), E0420 (a
-    node of another module).
+    Raises E0410 or E0411 if there is no such earlier node, E0419 if it has no weights or several ops with weights,
+    and E0420 if it is in another module.
     """
-    found = builder.nodes[resolve(builder, Ref.of(name, span), frame)]
-    if found.shape is None:
-        raise ArchError(())  # it failed, and was told
-    path = _path(found, name)
+    named = builder.nodes[resolve(builder, Ref.of(name, span), frame)]
+    if named.shape is None:
+        raise ArchError(())  # its error is reported already
+    path = _path(named, name)
     if path is None:
         raise error(
             "E0420",
-            f"`{name}` is left out here: what stands for it is `{found.written_path}`",
+            f"`{name}` is left out here, and `{named.written_path}` takes its place",
             span,
             help="give this node the same `when`",
         )
@@ -39,17 +39,17 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
     if home and not node.path.startswith(f"{home}."):
         raise error(
             "E0420",
-            f"`{name}` is not inside `{home}`: a module runs only what it holds",
+            f"`{name}` is outside `{home}`: a module can only reuse its own weights",
             span,
-            labels=(Label(node.origin.span, "stands outside"),),
-            help=f"put this node beside `{name}`, in the same mapping, or both into one block",
+            labels=(Label(node.origin.span, f"defined outside `{home}`"),),
+            help=f"move this node next to `{name}`, or put both into one block",
         )
     return node
 
 
-def _path(found: Node, name: str) -> str | None:
-    """The path of what is called `name` and gives the value of `found`; None where something else stands for it."""
-    path = found.written_path
+def _path(node: Node, name: str) -> str | None:
+    """The part of the node's path that ends in `name`; None if the node only takes the place of `name`."""
+    path = node.written_path
     while path:
         if path == name or path.endswith(f".{name}"):
             return path
@@ -62,30 +62,41 @@ def _no_single_op(builder: GraphBuilder, name: str, path: str, span: Span) -> Ar
     if not inside:
         return error(
             "E0419",
-            f"`{name}` has no tensors that could be used again",
+            f"`{name}` has no weights to reuse",
             span,
-            help="write the op once more: without tensors it is the same",
+            help="write the op again: without weights, the result is the same",
         )
     return error(
         "E0419",
-        f"`{name}` holds {len(inside)} ops with tensors, and `again` runs one",
+        f"`{name}` contains {len(inside)} ops with weights, but `again` reuses one op",
         span,
-        help=f"name it: {' or '.join(inside[:4])}",
+        help=f"name one of them: {' or '.join(inside[:4])}",
     )
 
 
 def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
-    """Raises E0423 where the tensors of `node` are not those that its op would need for these inputs."""
-    given = [shape for shape in shapes if shape is not None]
-    if len(given) != len(shapes):
+    """Raises E0423 if the op of `node` needs weights of other shapes for these input shapes."""
+    known_shapes = [shape for shape in shapes if shape is not None]
+    if len(known_shapes) != len(shapes):
         raise ArchError(())
-    same_rank = list(map(len, given)) == list(map(len, node.in_shapes))
-    if same_rank and [(p.name, p.shape) for p in node.op.params(given)] == [(p.name, p.shape) for p in node.reads]:
-        return
+    same_rank = list(map(len, known_shapes)) == list(map(len, node.in_shapes))
+    if same_rank:
+        needed = [(p.name, p.shape) for p in node.op.params(known_shapes)]
+        if needed == [(p.name, p.shape) for p in node.reads]:
+            return
+    before, here = node.in_shapes[0], known_shapes[0]
     raise error(
         "E0423",
-        f"the tensors of `{node.path}` do not fit N x {format_shape(given[0])}, which arrives here",
+        f"cannot reuse the weights of `{node.path}`: {_difference(before, here)}",
         span,
-        labels=(Label(node.origin.span, f"made for N x {format_shape(node.in_shapes[0])}"),),
-        help="give it as many channels, by a `1x1 conv` before it, or write a node with tensors of its own",
+        labels=(Label(node.origin.span, f"its input is N x {format_shape(before)}"),),
+        help="change the number of channels with a `1x1 conv` before this node, or write a new op with its own weights",
     )
+
+
+def _difference(before: Shape, here: Shape) -> str:
+    """Why weights made for the input shape `before` do not fit the input shape `here`."""
+    if len(before) == len(here) and at(before[0]) != at(here[0]):
+        unit = "channels" if len(here) > 1 else "features"
+        return f"they were made for {at(before[0])} input {unit}, this input has {at(here[0])}"
+    return f"they were made for the input N x {format_shape(before)}, this input is N x {format_shape(here)}"

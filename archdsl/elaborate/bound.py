@@ -1,6 +1,6 @@
-"""How large a graph will be, before any of it is made: repeats times bodies, block calls looked up.
+"""Counts the nodes of a graph before any node is made: repeats times bodies, with block calls cached.
 
-Only what makes the graph too large, too deep or of unknown size is told here; other mistakes the walk will meet.
+Only a graph that is too large, too deep or of unknown size is an error here; the walk reports all other errors.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from archdsl.language.syntax import (
 from archdsl.ops import OPS_BY_NAME, Again, Fc, Split
 
 LOST: Value = "\0"
-"""Stands for an argument's value that is not known."""
+"""The value of an argument whose value is not known yet."""
 LONG = 64
 LIST_ITEMS_PER_NODE = 500
-"""Items of a list that a function looks at in the time that a node takes."""
+"""List items that a function reads in the time that one node takes."""
 _LOOKS_AT_ALL = re.compile(r"\b(?:sum|min|max)\b|[=!]=")
 
 
 class UnknownValue(Exception):
-    """A value that depends on shapes (`in`), which nothing here may need."""
+    """A value depends on shapes (`in`), which are not known while counting."""
 
 
 def unknown() -> Value:
-    """The value of `in` while counting: nobody knows."""
+    """The value of `in`, which is not known while counting."""
     raise UnknownValue
 
 
-def _there(part: NormOrAct | None) -> bool:
-    """Whether there may be a norm or an activation: none is where none is written, or `linear` or `plain`."""
+def _may_exist(part: NormOrAct | None) -> bool:
+    """Whether there may be a norm or an activation: not if none is written, nor with `linear` or `plain`."""
     if part is None:
         return False
     name = part.name.expr
@@ -58,7 +58,7 @@ def _values_in(written: FieldValue) -> int:
 
 
 def _items_in(value: Value) -> int:
-    """How many values a list holds, those of its lists included."""
+    """The number of values in a list, including nested lists."""
     return sum(1 + _items_in(v) for v in value) if isinstance(value, tuple) else 0
 
 
@@ -68,7 +68,7 @@ def _no_name(name: str) -> Value:
 
 @dataclass
 class Bound:
-    """Counts the nodes of a document; `file_env` holds its arguments."""
+    """Counts the nodes of a document whose arguments are in `file_env`."""
 
     document: Document
     file_env: Env
@@ -80,12 +80,12 @@ class Bound:
     copies: dict[int, bool] = field(default_factory=dict)
     works: dict[int, int] = field(default_factory=dict)
     keep: list[object] = field(default_factory=list)
-    """Long lists whose ids are in keys of `known`: an id is only unique while its object lives."""
+    """Long lists whose ids are in the keys of `known`: an id is only unique while its object is alive."""
 
     def check(self) -> int:
-        """An upper bound on the number of nodes.
+        """Return an upper limit of the number of nodes.
 
-        Raises E0314 where there are too many, E0316 for too deep a nesting, E0313 for counts that depend on shapes.
+        Raises E0314 for too many nodes, E0316 for nesting that is too deep, E0313 for a count that depends on shapes.
         """
         self.maker = OpMaker(self.document.defaults)
         values = self.file_env.values.values()
@@ -99,16 +99,15 @@ class Bound:
         return total
 
     def _work(self, syntax: SyntaxNode) -> int:
-        """What a copy of a node costs beyond its nodes: `sum(rows)` looks at every row, an `add` reads each
-        reference."""
+        """The cost of a copy beyond its nodes, in nodes: `sum(rows)` reads every row, an `add` every reference."""
         cost = self.works.get(id(syntax))
         if cost is None:
             written = [*syntax.expressions()]
             text = " ".join(e.text if isinstance(e, Expr) else e.span.text[:5000] for e in written)
-            looked_at = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(
+            items_read = len(_LOOKS_AT_ALL.findall(text)) * self.longest + sum(
                 _values_in(e) for e in written if isinstance(e, FieldValue)
             )
-            cost = (looked_at + 10 * len(syntax.sources or ())) // LIST_ITEMS_PER_NODE
+            cost = (items_read + 10 * len(syntax.sources or ())) // LIST_ITEMS_PER_NODE
             self.works[id(syntax)] = cost
         return cost
 
@@ -129,7 +128,7 @@ class Bound:
                 total += self._copy(syntax, inner) + each
                 if total > MAX_NODES:
                     break
-        total = max(total, count)  # a copy of nothing takes a step as well
+        total = max(total, count)  # an empty copy takes a step, too
         self._need_room(total, syntax)
         return total
 
@@ -138,21 +137,21 @@ class Bound:
             shown = f"up to {total:,}" if total < 10**12 else f"more than {10**12:,}"
             raise error(
                 "E0314",
-                f"this would become {shown} nodes; {MAX_NODES:,} is the most",
+                f"this expands to {shown} nodes; the limit is {MAX_NODES:,}",
                 syntax.span,
-                help="a network is unrolled before it is checked; check the counts of its repeats",
+                help="check the repeat counts: repeats are expanded before the network is checked",
             )
 
     def _count(self, expr: Expr, env: Env) -> int:
         try:
-            return max(expressions.as_whole(expr.evaluate(env), expr.span, "the count of a repeat"), 0)
+            return max(expressions.as_whole(expr.evaluate(env), expr.span, "the repeat count"), 0)
         except UnknownValue:
             self.report.add(
                 Diagnostic(
                     "E0313",
-                    "the count of a repeat may not depend on `in`",
+                    "the repeat count cannot depend on `in`",
                     expr.span,
-                    help="the size of the graph must be known before shapes are; use an argument",
+                    help="the number of nodes must be known before shapes are inferred; use an argument",
                 )
             )
             return 0
@@ -163,7 +162,7 @@ class Bound:
         if syntax.when is not None:
             try:
                 if not truth(syntax.when.evaluate(env), syntax.when.span):
-                    return 1  # to see that it is left out takes a step
+                    return 1  # checking the condition takes a step
             except (UnknownValue, ArchError):
                 pass
         if isinstance(syntax, OpSyntax):
@@ -175,7 +174,7 @@ class Bound:
         if isinstance(syntax, CallSyntax):
             total += self._call(syntax, env)
         elif isinstance(syntax, ResidualSyntax):
-            total += 3 + (syntax.scale is not None)  # the addition, and a convolution with a norm on the shortcut
+            total += 3 + (syntax.scale is not None)  # the addition, and a convolution and a norm on the shortcut
         elif isinstance(syntax, BranchesSyntax):
             total += 1 + (len(syntax.branches) if syntax.split is not None else 0)
         total = max(total, 1)
@@ -189,7 +188,9 @@ class Bound:
             value = self._value(parts.expr, env) if parts is not None and parts.expr is not None else LOST
             return value if type(value) is int and value > 0 else 1
         under = self.maker.under(syntax.op)
-        return 1 + _there(syntax.norm or under.norm) + _there(syntax.act or under.act) + (syntax.op in (Fc, Again))
+        return (
+            1 + _may_exist(syntax.norm or under.norm) + _may_exist(syntax.act or under.act) + (syntax.op in (Fc, Again))
+        )
 
     def _call(self, syntax: CallSyntax, env: Env) -> int:
         name = syntax.call.name
@@ -198,10 +199,10 @@ class Bound:
             try:
                 value = env(name)
             except (KeyError, UnknownValue, ArchError):
-                return 4  # the walk tells that there is no such block
+                return 4  # the walk reports the unknown block
             name = value if isinstance(value, str) else ""
         block = self.document.blocks.get(name)
-        if block is None or name in self.active:  # the walk tells of a block that uses itself
+        if block is None or name in self.active:  # the walk reports a block that uses itself
             return 4
         values, lost = self._bind(syntax, block, env)
         key = (name, tuple((k, self._mark(v)) for k, v in sorted(values.items())))
@@ -212,7 +213,7 @@ class Bound:
         return self.known[key]
 
     def _mark(self, value: Value) -> object:
-        """A key for a value, found in constant time: a long list is known by its identity."""
+        """A hashable key for a value, in constant time: a long list is identified by its id."""
         if not isinstance(value, tuple):
             return type(value), value
         if len(value) > LONG or any(isinstance(v, tuple) for v in value):
@@ -221,7 +222,7 @@ class Bound:
         return tuple((type(v), v) for v in value)
 
     def _bind(self, syntax: CallSyntax, block: Block, env: Env) -> tuple[dict[str, Value], list[str]]:
-        """The arguments that are known, and the names of those that are not; what is wrong the walk will tell."""
+        """The known arguments, and the names of the unknown ones. The walk reports errors."""
         positional: list[Value] = []
         values: dict[str, Value] = {}
         for arg in syntax.call.args:
@@ -249,7 +250,7 @@ class Bound:
             return LOST
 
     def _uses_copy(self, syntax: SyntaxNode) -> bool:
-        """Whether the node's own text, blocks that it calls not included, names the copy."""
+        """Whether the text of the node, without the blocks that it calls, uses `i`, `first` or `last`."""
         cached = self.copies.get(id(syntax))
         if cached is None:
             own = any(e.names & COPY_NAMES for e in syntax.expressions())

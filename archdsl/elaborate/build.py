@@ -1,5 +1,4 @@
-"""Adds nodes to a graph in the making: infers each one's shape at once, tells what is wrong with it, and keeps
-what was learned about the free sizes."""
+"""Adds nodes to a growing graph: infers each node's shape, reports its errors and collects limits of the free sizes."""
 
 from __future__ import annotations
 
@@ -19,11 +18,11 @@ from archdsl.ops.reshape import Identity
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
 
 SEVERAL = -1
-"""In place of a node's id: behind a node that gives several tensors, and at the start of a net of several inputs."""
+"""Used instead of a node's id after a node with several outputs, and at the start of a net with several inputs."""
 
 
 class Restart(Exception):
-    """Free sizes that must be pinned to their defaults, with the reason: the elaboration starts again."""
+    """Free sizes must be pinned to their defaults, for this reason: elaboration starts again."""
 
     def __init__(self, symbols: Sequence[Symbol], reason: str) -> None:
         self.symbols, self.reason = symbols, reason
@@ -31,27 +30,26 @@ class Restart(Exception):
 
 @dataclass
 class GraphBuilder:
-    """The nodes so far. A node that failed has no shape (None), which silences what follows from it."""
+    """The nodes added so far. A node that failed has the shape None, which suppresses follow-up errors."""
 
     report: Report
     nodes: list[Node] = field(default_factory=list)
     paths: dict[str, Span] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    """Why a path exists, where its own text does not show it."""
+    """Why a path exists, if it is not written in the spec."""
     implied: dict[str, int] = field(default_factory=dict)
     tensors: dict[str, Node] = field(default_factory=dict)
-    """The nodes with tensors by path; of one that runs an earlier one again, that."""
+    """The nodes with weights by path; for an `again`, the node whose weights it reuses."""
     faulty: set[int] = field(default_factory=set)
-    """Nodes that break a rule of their op."""
+    """Nodes that violate a rule of their op."""
     opened: dict[str, int] = field(default_factory=dict)
-    """Paths that only dotted keys made, and how many numbered parts each has (-1: named ones)."""
+    """Paths that dotted keys created, with their number of numbered children (-1: the children have names)."""
     strides: dict[int, Span] = field(default_factory=dict)
-    """Where the stride of a node is written."""
+    """The spans of written strides, by node."""
     met: set[tuple[Size, Size]] = field(default_factory=set)
-    """Different sizes that were joined and must agree."""
+    """Pairs of different sizes that a merge joined, and that must be equal."""
     inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
-    """Outputs by the op's id (the nodes keep it alive) and the inputs' shapes: copies of a node need not be inferred
-    again."""
+    """Output shapes by the op's id (the nodes keep it alive) and input shapes, so that copies are inferred once."""
     least: dict[Symbol, int] = field(default_factory=dict)
     steps: dict[Symbol, int] = field(default_factory=dict)
     training: bool = False
@@ -60,13 +58,13 @@ class GraphBuilder:
         return self.nodes[node].shape
 
     def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
-        """Reports E0503 where two nodes or blocks would bear one name; `why` says what made this one."""
+        """Report E0503 if the path is already used. `why` is the reason for a path that is not written in the spec."""
         if len(path) > MAX_PATH:
             raise error(
                 "E0501",
                 f"the path `{path[:60]}...` has {len(path)} characters; the limit is {MAX_PATH}",
                 span,
-                help="shorter names, or fewer levels of blocks",
+                help="use shorter names or fewer levels of blocks",
             )
         first = self.paths.setdefault(path, span)
         if why:
@@ -74,30 +72,30 @@ class GraphBuilder:
         if first is span:
             return
         reason = self.reasons.get(path, "")
-        shared = "the items of a list of branches, and what stands under a `_` key, share the names of their block"
+        shared = "a list of branches and keys that start with `_` add nothing to the path: give the branches names"
         self.report.add(
             Diagnostic(
                 "E0503",
                 f"two nodes are named `{path}`",
                 span,
                 label=why,
-                labels=(Label(first, (not why and reason) or "the first"),) if first != span else (),
+                labels=(Label(first, (not why and reason) or "first used here"),) if first != span else (),
                 notes=chain_notes(origin.call),
                 help="rename one of them" if reason else shared,
             )
         )
 
     def open_path(self, around: str, name: str, span: Span, origin: Origin) -> None:
-        """Claims what the dotted key `path1.norms.0` lies in. Raises E0501 where numbers do not count from 0."""
+        """Claim the parents of the dotted key `path1.norms.0`. Raises E0501 if its numbers do not count up from 0."""
         node = self.tensors.get(f"{around}.{name}" if around else name)
         numbered = name.rpartition(".")[2].isdigit() and node is not None and None not in node.in_shapes
         if node is not None and numbered and any(not param.name for param in node.reads):
-            raise error("E0501", f"`{node.op.name}` has no module that could be numbered", span, help="give it a name")
+            raise error("E0501", f"`{node.op.kind}` cannot have a number as its name", span, help="use a name")
         holder, *further = name.split(".")
         holder = f"{around}.{holder}" if around else holder
         for part in further:
             if holder not in self.opened:
-                self.claim_path(holder, span, origin, f"`{name}` lies in it")
+                self.claim_path(holder, span, origin, f"`{name}` creates it")
                 self.opened[holder] = 0
             inside = f"{holder}.{part}"
             if inside not in self.opened:
@@ -105,17 +103,17 @@ class GraphBuilder:
                 if (part.isdigit() and int(part) != count) or (not part.isdigit() and count > 0):
                     raise error(
                         "E0501",
-                        f"`{part}` cannot be the next in `{holder}`",
+                        f"`{holder}` cannot have a child `{part}` here",
                         span,
                         notes=chain_notes(origin.call),
-                        help="it holds either names, or numbers that count from 0 in the order they are written",
+                        help="its children are all names, or numbers that count up from 0 in written order",
                     )
                 self.opened[holder] = count + 1 if part.isdigit() else -1
             holder = inside
 
-    def implied_path(self, base: str, kind: str) -> str:
-        """`layer1.0/add`, the next `layer1.0/add2`."""
-        path = f"{base}/{kind}"
+    def implied_path(self, base: str, op: str) -> str:
+        """The path of an implied node: `layer1.0/add`, then `layer1.0/add2`."""
+        path = f"{base}/{op}"
         count = self.implied.get(path, 0) + 1
         self.implied[path] = count
         return path if count == 1 else f"{path}{count}"
@@ -130,7 +128,7 @@ class GraphBuilder:
         written: Mapping[str, FieldValue] = {},
         again: Node | None = None,
     ) -> int:
-        """A new node; `written` are the fields that its text says, `again` the node whose tensors it uses."""
+        """Add a node and return its id. `written`: the fields in its text; `again`: the node whose weights it uses."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         shape: Any = None
         if None not in shapes:
@@ -157,7 +155,7 @@ class GraphBuilder:
         return node.id
 
     def fail(self, scope: Scope, origin: Origin) -> int:
-        """A placeholder for a node that could not be made."""
+        """Add a placeholder for a node with errors, and return its id."""
         nothing: Any = None
         self.nodes.append(
             Node(len(self.nodes), "", Identity.model_construct(), (), (), nothing, scope, origin, self.training)
@@ -193,7 +191,10 @@ class GraphBuilder:
             self._at_least(size, number)
         if elements > MAX_ELEMENTS:
             self.explain(
-                OpError("E0306", f"the output of `{op.name}` would have {elements:,} values"), inputs, origin, written
+                OpError("E0306", f"the output of `{op.kind}` would have {elements:,} elements; the limit is 2^62"),
+                inputs,
+                origin,
+                written,
             )
             return None
         if isinstance(op, Merge):
@@ -202,13 +203,13 @@ class GraphBuilder:
         return shape
 
     def _at_least(self, size: Size, number: int) -> None:
-        """The input must be large enough for this size to be so large."""
+        """Limit the input size from below, so that `size` is at least `number`."""
         if isinstance(size, Dim):
             need = size.q * -(-(number - size.r) // size.m) - size.p
             self.least[size.symbol] = max(need, self.least.get(size.symbol, 1))
 
     def _constrain(self, op: Merge, shapes: tuple[Shape, ...], origin: Origin) -> None:
-        """Sizes that meet and agree only for some inputs restrict the input; where that cannot be said, pin it."""
+        """Restrict the input size to values for which joined sizes are equal; pin it if these have no closed form."""
         for a, b in op.joined(shapes):
             if a == b:
                 continue
@@ -216,12 +217,12 @@ class GraphBuilder:
             when = agree(a, b) if len(self.met) <= MAX_MET else None
             if when is None:
                 free = sorted({s.symbol for s in (a, b) if isinstance(s, Dim)}, key=lambda s: s.name)
-                raise Restart(free, f"`{op.name}` at line {origin.span.line} joins sizes that agree by chance")
+                raise Restart(free, f"`{op.kind}` at line {origin.span.line} joins sizes that are equal by chance")
             assert isinstance(a, Dim)
             self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
 
     def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, FieldValue]) -> None:
-        """Reports a broken rule: at the field to blame if it was written, with both ends of a shape conflict."""
+        """Report a violated rule, at the wrong field if it is written; a shape conflict labels both inputs."""
         span = written[e.field].span if e.field and e.field in written else origin.span
         labels: list[Label] = []
         text = e.label
@@ -229,7 +230,7 @@ class GraphBuilder:
             labels = [self._input_label(i) for i in dict.fromkeys(inputs)]
             labels = [label for label in labels if label.span != span]
         elif len(inputs) == 1:
-            text = text or f"receives N x {format_shape(self.nodes[inputs[0]].shape)}"
+            text = text or f"its input is N x {format_shape(self.nodes[inputs[0]].shape)}"
             labels = self._flattened(inputs[0]) if e.code == "E0401" else []
         self.report.add(
             Diagnostic(
@@ -248,17 +249,16 @@ class GraphBuilder:
         return Label(source.origin.span, f"N x {format_shape(source.shape)}, from `{source.written_path}`")
 
     def _flattened(self, node: int) -> list[Label]:
-        """Going back along first inputs: where an image became a vector."""
+        """A label for the nearest node before this one that turned an image into a vector."""
         while self.nodes[node].inputs:
             source = self.nodes[node].inputs[0]
             if len(self.nodes[source].shape) == 3:
-                return [Label(self.nodes[node].origin.span, "a vector from here on")]
+                return [Label(self.nodes[node].origin.span, "becomes a vector here")]
             node = source
         return []
 
     def changes(self, node: int, until: int) -> tuple[Label, ...]:
-        """Labels for what happened to the shape between `until` and `node`: where the size changed last, and the
-        end."""
+        """Labels for the last change of height or width between `until` and `node`, and for the output of `node`."""
         resized = self._resized_at(node, until)
         labels = []
         if resized is not None:
@@ -266,7 +266,7 @@ class GraphBuilder:
             span = self.strides.get(resized, self.nodes[resized].origin.span)
             if span.source.text[span.start - 1 : span.start] == "/":
                 span = Span(span.source, span.start - 1, span.end)
-            labels.append(Label(span, f"{_how(before, here)} here: N x {format_shape(here)}"))
+            labels.append(Label(span, f"{_resizing(before, here)} here: N x {format_shape(here)}"))
         last = self.nodes[node]
         if resized is None or last.shape != self.nodes[resized].shape:
             labels = [label for label in labels if label.span != last.origin.span]
@@ -274,7 +274,7 @@ class GraphBuilder:
         return tuple(labels)
 
     def _resized_at(self, node: int, until: int) -> int | None:
-        """Going back from `node` to `until` along first inputs: the last node that changed the height or width."""
+        """The last node between `until` and `node` (along first inputs) that changed the height or width."""
         while node != until and self.nodes[node].inputs:
             here, before = self.nodes[node].shape, self.nodes[self.nodes[node].inputs[0]].shape
             if here is None or before is None:
@@ -294,19 +294,19 @@ class GraphBuilder:
         return tuple(out)
 
 
-def _how(before: Shape, after: Shape) -> str:
-    """What happened to height and width, in a word."""
+def _resizing(before: Shape, after: Shape) -> str:
+    """The change of height and width as a participle: halved, doubled, resized."""
     factors = {Fraction(at(b), at(a)) for b, a in zip(before[1:], after[1:], strict=False)}
     factor = factors.pop() if len(factors) == 1 and len(before) == len(after) else Fraction(1)
     if factor.denominator == 1 and factor != 1:
         return "halved" if factor == 2 else f"divided by {factor}"
     if factor.numerator == 1 and factor != 1:
-        return "doubled" if factor == Fraction(1, 2) else f"{factor.denominator} times as large"
-    return "the size changes"
+        return "doubled" if factor == Fraction(1, 2) else f"multiplied by {factor.denominator}"
+    return "resized"
 
 
 def chain_notes(call: CallSite | None) -> tuple[str, ...]:
-    """The block calls that led to a node, innermost first."""
+    """Return notes on the block calls around a node, innermost first; at most six."""
     notes: list[str] = []
     while call is not None and len(notes) < 6:
         notes.append(f"in {call.path} = {call.text}, called at line {call.span.line}")
@@ -315,7 +315,7 @@ def chain_notes(call: CallSite | None) -> tuple[str, ...]:
 
 
 def unread(builder: GraphBuilder, keep: set[int]) -> list[Diagnostic]:
-    """Warnings for nodes with parameters or a name that nothing reads."""
+    """Return a warning (W0901) for each node whose output nothing reads."""
     read = {i for node in builder.nodes for i in node.inputs} | keep
     return [
         Diagnostic(

@@ -1,4 +1,4 @@
-"""Block calls: which block, its arguments bound, its body walked in names and values of its own."""
+"""Expands block calls: finds the block, binds its arguments and walks its body with its own names and values."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
 from archdsl.elaborate.walk import Walker
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
-from archdsl.language.hints import meant
+from archdsl.language.hints import suggest_op
 from archdsl.language.syntax import BrokenSyntax, CallSyntax, FieldValue, OpSyntax
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
 
 def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
+    """Expand a block call. Raises E0211 for recursion, E0301, E0307 and E0414 for wrong arguments and inputs."""
     call = syntax.call
     walker.receive(inputs[0])
     target = callee(walker, syntax, ctx)
-    if target in OPS_BY_NAME:
-        return op(walker, _kind_call(syntax, OPS_BY_NAME[target]), place, inputs, ctx)
+    if target in KINDS:
+        return op(walker, _op_call(syntax, KINDS[target]), place, inputs, ctx)
     block = walker.blocks[target]
     if isinstance(block.body, BrokenSyntax):
         return walker.node(block.body, place, inputs[0], ctx)
@@ -41,7 +42,7 @@ def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence
 
 
 def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
-    """The block or kind that is called. Raises E0301."""
+    """Return the name of the block or op that is called. Raises E0301."""
     name = syntax.call.name
     value: Value
     if name in walker.blocks or name in OPS_BY_NAME:
@@ -50,27 +51,27 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
         value = ctx.env(name)
     except KeyError:
         raise error(
-            "E0301", f"there is no kind or block `{name[:60]}`", syntax.call.name_span, help=meant(name, walker.blocks)
+            "E0301", f"unknown op or block `{name[:60]}`", syntax.call.name_span, help=suggest_op(name, walker.blocks)
         ) from None
     if not isinstance(value, str) or (value not in walker.blocks and value not in OPS_BY_NAME):
         raise error(
             "E0301",
-            f"`{name}` is {show(value)}, not the name of a block or kind",
+            f"`{name}` is {show(value)}, not the name of an op or a block",
             syntax.call.name_span,
-            help=meant(value, walker.blocks) if isinstance(value, str) else "",
+            help=suggest_op(value, walker.blocks) if isinstance(value, str) else "",
         )
     return value
 
 
-def _kind_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
-    """An argument that names a kind, used as a node: `act`, `pool(2)`."""
+def _op_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
+    """A call of an argument whose value is the name of an op, `act` or `pool(2)`, as the syntax of that op."""
     fields: dict[str, FieldValue] = {}
     positional = list(op.positional)
     for arg in syntax.call.args:
         name = arg.name or (positional.pop(0) if positional and not arg.star else None)
         if name is None or name not in op.model_fields:
-            what = f"has no `{name}`" if arg.name else "has no use for this value"
-            fields_help = f"fields are named: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
+            what = f"has no field `{name}`" if arg.name else "does not take this value"
+            fields_help = f"its fields are {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
             raise error(
                 "E0309",
                 f"`{op.name}` {what}",
@@ -82,26 +83,26 @@ def _kind_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
 
 
 def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> VisibleNames:
-    wanted = max(len(block.inputs), 1)
-    if len(inputs) != wanted:
-        names = ", ".join(block.inputs) or "one tensor"
+    count = max(len(block.inputs), 1)
+    if len(inputs) != count:
+        listed = f" ({', '.join(block.inputs)})" if block.inputs else ""
         raise error(
             "E0414",
-            f"`{block.name}` reads {wanted} ({names}), and {len(inputs)} {'is' if len(inputs) == 1 else 'are'} given",
+            f"`{block.name}` takes {count} input{'' if count == 1 else 's'}{listed}, not {len(inputs)}",
             syntax.span,
             labels=(Label(block.span, "defined here"),),
-            help=f"name them: `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`",
+            help=f"write `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`",
         )
-    given = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
-    return VisibleNames(None, {**given, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
+    names = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
+    return VisibleNames(None, {**names, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
 
 
 def _bind(walker: Walker, syntax: CallSyntax, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:
-    """The block's arguments by name, and as shown in a trace. Raises E0307."""
+    """The block's arguments by name, and as text for notes. Raises E0307."""
     positional, named = _arguments(syntax, block, ctx)
     shown = [show(v) for v in positional] + [f"{k}={show(v)}" for k, v in named.items()]
     starred = any(arg.star for arg in syntax.call.args)
-    label = f"this is `{block.name}({', '.join(shown)})`" if starred else ""
+    label = f"expands to `{block.name}({', '.join(shown)})`" if starred else ""
     values = _by_name(syntax, block, positional, label) | named
     env = Env(values, walker.file_env)
     for p in block.params:
@@ -109,18 +110,18 @@ def _bind(walker: Walker, syntax: CallSyntax, block: Block, ctx: Context) -> tup
             if p.default is None:
                 raise error(
                     "E0307",
-                    f"`{block.name}` needs `{p.name}`",
+                    f"`{block.name}` needs the argument `{p.name}`",
                     syntax.call.span,
                     label=label,
                     labels=(Label(p.span, "has no default"),),
-                    help=f"it takes {', '.join(p.name for p in block.params)}",
+                    help=f"its arguments are {', '.join(p.name for p in block.params)}",
                 )
             values[p.name] = p.default.evaluate(env)
     return {p.name: values[p.name] for p in block.params}, shown
 
 
 def _arguments(syntax: CallSyntax, block: Block, ctx: Context) -> tuple[list[Value], dict[str, Value]]:
-    """The values of a call, without and with a name. Raises E0307 for a name that the block does not have."""
+    """The positional and the named values of a call. Raises E0307 for an unknown argument."""
     positional: list[Value] = []
     named: dict[str, Value] = {}
     names = [p.name for p in block.params]
@@ -138,7 +139,7 @@ def _arguments(syntax: CallSyntax, block: Block, ctx: Context) -> tuple[list[Val
                 f"`{block.name}` has no argument `{arg.name}`",
                 arg.span,
                 labels=(Label(block.span, "defined here"),),
-                help=did_you_mean(arg.name, names) or "it has none at all",
+                help=did_you_mean(arg.name, names) or "it takes no arguments",
             )
         else:
             named[arg.name] = value
@@ -146,14 +147,14 @@ def _arguments(syntax: CallSyntax, block: Block, ctx: Context) -> tuple[list[Val
 
 
 def _by_name(syntax: CallSyntax, block: Block, positional: list[Value], label: str) -> dict[str, Value]:
-    """The values without a name, by the names that they get. Raises E0307 for too many, or a name that is set twice."""
+    """The positional values by name. Raises E0307 for too many values, or an argument that is set twice."""
     names = [p.name for p in block.params]
     defined = (Label(block.span, "defined here"),)
     if len(positional) > len(names):
-        takes = f"{len(names)} value{'' if len(names) == 1 else 's'}" if names else "no values"
+        takes = f"{len(names)} argument{'' if len(names) == 1 else 's'}" if names else "no arguments"
         raise error(
             "E0307",
-            f"`{block.name}` takes {takes}, and {len(positional)} are given",
+            f"`{block.name}` takes {takes}, not {len(positional)}",
             syntax.call.span,
             label=label,
             labels=defined,
@@ -163,9 +164,9 @@ def _by_name(syntax: CallSyntax, block: Block, positional: list[Value], label: s
     if twice is not None:
         raise error(
             "E0307",
-            f"`{block.name}` gets `{twice.name}` twice",
+            f"the argument `{twice.name}` of `{block.name}` is set twice",
             twice.span,
             labels=defined,
-            help=f"the values before it are {', '.join(list(values)[:8])}",
+            help=f"the positional values set {', '.join(list(values)[:8])}",
         )
     return values

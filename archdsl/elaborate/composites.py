@@ -1,4 +1,4 @@
-"""Composites: lists, mappings, residual blocks with their shortcuts, parallel branches, dense blocks."""
+"""Expands composites: lists, mappings, residual blocks and their shortcuts, parallel branches and dense blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archdsl.elaborate.repeat import copies
 from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
 from archdsl.language.expressions import show
-from archdsl.language.hints import meant
+from archdsl.language.hints import suggest_op
 from archdsl.language.syntax import (
     BranchesSyntax,
     CallSyntax,
@@ -34,34 +34,35 @@ MERGES: dict[str, Op] = {op.name: op.model_construct() for op in (Concat, Add, M
 
 
 def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
-    """A list: each node reads the one before."""
+    """Expand a list: each node reads the one before."""
     ctx = ctx._replace(frame=VisibleNames(ctx.frame))
     counter, last = Counter(), None
     for child in syntax.items:
-        given = walker.node(child, ScopePlace(inside.scope, inside.inner, None, counter), cursor, ctx)
-        if given is not None:
-            cursor = last = given
+        output = walker.node(child, ScopePlace(inside.scope, inside.inner, None, counter), cursor, ctx)
+        if output is not None:
+            cursor = last = output
     return last
 
 
 def mapping(walker: Walker, syntax: MapSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
-    """Named nodes: each reads the one before, unless it names another."""
+    """Expand named nodes: each reads the one before, unless it has a reference."""
     later = {key.text if key.name is None else key.name: child for key, child in syntax.entries}
     ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later))
     last = None
     for key, child in syntax.entries:
-        given = walker.keyed(key, child, inside, "", cursor, ctx)
-        if given is not None:
-            cursor = last = given
+        output = walker.keyed(key, child, inside, "", cursor, ctx)
+        if output is not None:
+            cursor = last = output
     return last
 
 
 def do(walker: Walker, syntax: DoSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
-    """The body of a `do` that has a `then`."""
+    """Expand the body of a `do` that has a `then`."""
     return walker.role(syntax.body, inside, "body", cursor, ctx)
 
 
 def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+    """Expand a residual block. Raises E0412 or E0415 if the shortcut does not match the output of the body."""
     origin = Origin(syntax.span, ctx.call)
     walker.require_one(cursor, syntax)
     body = walker.role(syntax.body, inside, "body", cursor, ctx)
@@ -95,7 +96,7 @@ def _scaled(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, body: in
 
 
 def _check_shortcut(walker: Walker, shortcut: CallSyntax, ctx: Context) -> None:
-    """A misspelt word must not go unseen where the shapes agree, and no shortcut is made."""
+    """Report a misspelt `pad` or `none` even if the shapes agree and no shortcut is needed."""
     try:
         callee(walker, shortcut, ctx)
     except ArchError as e:
@@ -104,16 +105,16 @@ def _check_shortcut(walker: Walker, shortcut: CallSyntax, ctx: Context) -> None:
 
 
 def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, body: int, ctx: Context) -> int:
-    """The other input of the addition. Where none fits that is reported, and the body stands for it from there on."""
+    """The other input of the addition. If none matches, the error is reported and the body is used instead."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if isinstance(syntax.shortcut, SyntaxNode):
-        given = walker.role(syntax.shortcut, inside, "shortcut", cursor, ctx)
-        given = cursor if given is None else given
-        got = walker.builder.shape(given)
-        if got is not None and [at(s) for s in got] != [at(s) for s in after]:
-            _report_conflict(walker, syntax, cursor, body, given, ctx)
+        output = walker.role(syntax.shortcut, inside, "shortcut", cursor, ctx)
+        output = cursor if output is None else output
+        shape = walker.builder.shape(output)
+        if shape is not None and [at(s) for s in shape] != [at(s) for s in after]:
+            _report_conflict(walker, syntax, cursor, body, output, ctx)
             return body
-        return given
+        return output
     stride = fitting_stride(before, after)
     fewer = at(before[0]) - at(after[0])
     if stride is None or (syntax.shortcut == "pad" and fewer > 0):
@@ -136,13 +137,13 @@ def _projection(
     body = MapSyntax(
         span=span, entries=((Key("downsample", "downsample", span), ListSyntax(span=span, items=(conv,))),)
     )
-    given = walker.role(body, inside, "shortcut", cursor, ctx)
-    assert given is not None
-    return given
+    output = walker.role(body, inside, "shortcut", cursor, ctx)
+    assert output is not None
+    return output
 
 
 def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: tuple[int, int], origin: Origin) -> int:
-    """Option A of He et al. 2015: every stride-th pixel, zeros for the new channels (behind the old ones)."""
+    """Option A of He et al. 2015: every stride-th pixel, and zeros in the new channels, which come last."""
     part = walker.scopes.anonymous(inside, "shortcut", origin)
     if stride != (1, 1):
         path = walker.builder.implied_path(part.scope.path, "subsample")
@@ -155,7 +156,7 @@ def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: 
 
 
 def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: int, short: int, ctx: Context) -> None:
-    """Both ends of an addition whose shapes do not meet, and where the body changed the size."""
+    """Report an addition of different shapes, and where the body changed the size."""
     nodes = walker.builder.nodes
     assert syntax.shortcut_span is not None
     label = f"N x {format_shape(nodes[short].shape)}"
@@ -163,7 +164,7 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
         label += f", from `{nodes[cursor].written_path}` unchanged"
     stride = fitting_stride(nodes[cursor].shape, nodes[body].shape)
     how = "" if stride == (1, 1) else f" with stride {stride[0] if stride and stride[0] == stride[1] else stride}"
-    help_ = f"remove `shortcut:` and a 1x1 projection{how} is made for you" if stride else "make the body keep the size"
+    help_ = f"remove `shortcut:` to get a 1x1 projection{how}" if stride else "keep the size in the body, e.g. with padding"
     walker.builder.report.add(
         Diagnostic(
             "E0412",
@@ -178,14 +179,17 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
 
 
 def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: int, fits: bool, ctx: Context) -> None:
-    """No projection, or no padding, turns what the residual receives into what its body gives."""
+    """Report that neither a projection nor padding maps the input of the residual to the output of its body."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if fits:
-        message = f"`shortcut: pad` cannot drop channels: {at(before[0])} become {at(after[0])}"
-        help_ = "remove `shortcut:` and a 1x1 projection is made for you"
+        message = f"`shortcut: pad` cannot reduce {at(before[0])} channels to {at(after[0])}"
+        help_ = "remove `shortcut:` to get a 1x1 projection"
     else:
-        message = f"no projection fits: the body turns N x {format_shape(before)} into N x {format_shape(after)}"
-        help_ = "make the body keep the size (see its padding), write the shortcut yourself, or `shortcut: none` for no addition"
+        shapes = f"the input (N x {format_shape(before)}) to the output of the body (N x {format_shape(after)})"
+        message = f"no projection maps {shapes}"
+        help_ = (
+            "keep the size in the body (check its padding), write a shortcut, or skip the addition: `shortcut: none`"
+        )
     walker.builder.report.add(
         Diagnostic(
             "E0415",
@@ -199,6 +203,7 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
 
 
 def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+    """Expand parallel branches and their merge. Raises E0308 for a wrong `merge` or `split`."""
     origin = Origin(syntax.merge.span if syntax.merge is not None else syntax.span, ctx.call)
     walker.require_one(cursor, syntax)
     cursors = [cursor] * len(syntax.branches)
@@ -206,9 +211,9 @@ def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor:
         cursors = _split_branches(walker, syntax, inside, cursor, ctx, origin)
     outputs = []
     for (key, child), source in zip(syntax.branches, cursors, strict=True):
-        given = walker.keyed(key, child, inside, "branch", source, ctx)
-        if given is not None:
-            outputs.append(given)
+        output = walker.keyed(key, child, inside, "branch", source, ctx)
+        if output is not None:
+            outputs.append(output)
     if len(outputs) < 2:
         return outputs[0] if outputs else None
     merge = _merge_of(walker, syntax, ctx)
@@ -225,9 +230,9 @@ def _merge_of(walker: Walker, syntax: BranchesSyntax, ctx: Context) -> Op:
         span = syntax.merge.span if syntax.merge is not None else syntax.span
         raise error(
             "E0308",
-            f"`merge` is concat, add or mul, not {show(word)}",
+            f"`merge` must be concat, add or mul, not {show(word)}",
             span,
-            help=meant(word, MERGES) if isinstance(word, str) else "",
+            help=suggest_op(word, MERGES) if isinstance(word, str) else "",
         )
     return MERGES[word]
 
@@ -238,7 +243,7 @@ def _split_branches(
     assert syntax.split is not None
     count = walker.count(syntax.split, ctx.env, "`split`")
     if count != len(syntax.branches):
-        raise error("E0308", f"`split` is {count}, and there are {len(syntax.branches)} branches", syntax.split.span)
+        raise error("E0308", f"`split` is {count}, but there are {len(syntax.branches)} branches", syntax.split.span)
     out = []
     for part in slices(walker, count, cursor, syntax.split.span):
         path = walker.builder.implied_path(inside.scope.path, "slice")
@@ -247,22 +252,23 @@ def _split_branches(
 
 
 def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+    """Expand a dense block as a chain of concatenations."""
     assert syntax.repeat is not None
     walker.require_one(cursor, syntax)
     count = walker.count(syntax.repeat, ctx.env)
     origin = Origin(syntax.span, ctx.call)
-    given: int | None = None
+    last: int | None = None
     for spot, env in copies(count, syntax.pattern, inside, Counter(), ctx.env):
         new = walker.node(syntax.layer, spot, cursor, ctx._replace(env=env, frame=VisibleNames(ctx.frame)))
         if new is None:
             continue
         path = walker.builder.implied_path(inside.scope.path, "concat")
-        given = cursor = walker.builder.add(MERGES["concat"], [cursor, new], path, inside.scope, origin)
-    return given
+        last = cursor = walker.builder.add(MERGES["concat"], [cursor, new], path, inside.scope, origin)
+    return last
 
 
 def fitting_stride(before: Shape, after: Shape) -> tuple[int, int] | None:
-    """The stride of a 1x1 convolution that turns the first height and width into the second, or None."""
+    """Return the stride of a 1x1 convolution that maps the first height and width to the second, or None."""
     if len(before) != 3 or len(after) != 3:
         return None
     out = []

@@ -1,4 +1,4 @@
-"""From a node's written fields to validated ops: defaults laid under, expressions evaluated, pydantic asked."""
+"""Turns the written fields of a node into validated ops: applies defaults, evaluates expressions, validates values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
 
 
 class Parts(NamedTuple):
-    """The ops of one written node, and the fields that its own text says."""
+    """The ops of one written node, and the fields in its own text."""
 
     main: Op
     norm: Op | None
@@ -31,12 +31,12 @@ class Parts(NamedTuple):
     written: Mapping[str, FieldValue]
 
     def span(self, field: str, fallback: Span) -> Span:
-        """Where a field is written, if it is."""
+        """Return the span of a field, or `fallback` if it is not written."""
         return self.written[field].span if field in self.written else fallback
 
 
 class _DefaultedOp(NamedTuple):
-    """A node with its defaults laid under, the same for every copy of it."""
+    """A node with its defaults applied, the same for every copy."""
 
     fields: dict[str, FieldValue]
     norm: NormOrAct | None
@@ -46,17 +46,19 @@ class _DefaultedOp(NamedTuple):
 
 @dataclass
 class OpMaker:
+    """Makes the ops of nodes, each distinct op once."""
+
     defaults: Mapping[str, OpDefaults]
     plans: dict[int, _DefaultedOp] = field(default_factory=dict)
-    made: dict[int, Parts] = field(default_factory=dict)
+    constant_parts: dict[int, Parts] = field(default_factory=dict)
     ops: dict[object, Op] = field(default_factory=dict)
-    """Ops by their fields: a spec says the same op many times, and making one is what takes longest."""
+    """Ops by their fields: a spec repeats the same op many times, and validation takes most of the time."""
     keep: list[OpSyntax] = field(default_factory=list)
-    """The nodes whose ids are keys above: an id is only unique while its object lives."""
+    """The nodes whose ids are keys above: an id is only unique while its object is alive."""
 
     def parts(self, syntax: OpSyntax, env: Env) -> Parts:
-        """The ops that a node says. Raises E0305 to E0308, E0311, E0315."""
-        cached = self.made.get(id(syntax))
+        """Return the ops of a node. Raises E0305 to E0308, E0311, E0315."""
+        cached = self.constant_parts.get(id(syntax))
         if cached is not None:
             return cached
         plan = self.plans.get(id(syntax)) or self._plan(syntax)
@@ -66,10 +68,10 @@ class OpMaker:
         values = {name: _evaluate(syntax.op, name, w, env) for name, w in fields.items()}
         if "bias" in syntax.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
-        made = Parts(self._make(syntax.op, values, fields, syntax.span), norm, act, syntax.fields)
+        parts = Parts(self._make(syntax.op, values, fields, syntax.span), norm, act, syntax.fields)
         if plan.constant:
-            self.made[id(syntax)] = made
-        return made
+            self.constant_parts[id(syntax)] = parts
+        return parts
 
     def _plan(self, syntax: OpSyntax) -> _DefaultedOp:
         under = self.under(syntax.op)
@@ -80,18 +82,18 @@ class OpMaker:
         constant = not any(w.names for w in fields.values())
         for part in (norm, act):
             if part is not None:
-                # The name of a kind is a name too, but a fixed one.
-                named = part.name.names - frozenset(OPS_BY_NAME)
+                # The name of an op is a constant.
+                named = part.name.names - frozenset(KINDS)
                 constant = constant and not named and not any(w.names for w in part.fields.values())
         plan = _DefaultedOp(fields, norm, act, constant)
-        if not constant:  # a constant one is made once
+        if not constant:  # a constant op is made once
             self.plans[id(syntax)] = plan
         self.keep.append(syntax)
         return plan
 
     def under(self, op: type[Op]) -> OpDefaults:
-        """The defaults of a kind; dwconv and deconv take conv's."""
-        own = self.defaults.get(op.name, OpDefaults())
+        """Return the defaults of an op; `dwconv` and `deconv` also use those of `conv`."""
+        own = self.defaults.get(op.kind, OpDefaults())
         if op not in (DwConv, Deconv):
             return own
         conv = self.defaults.get(Conv.name, OpDefaults())
@@ -107,7 +109,7 @@ class OpMaker:
             known = [k for k, o in OPS_BY_NAME.items() if o.role == role]
             raise error(
                 "E0301",
-                f"`{role}` is {show(name)}, which is no {'norm' if role == 'norm' else 'activation'}",
+                f"`{role}` is {show(name)}, which is not {'a norm' if role == 'norm' else 'an activation'}",
                 part.name.span,
                 help=did_you_mean(name if isinstance(name, str) else "", known),
             )
@@ -118,13 +120,13 @@ class OpMaker:
     def _make(self, op: type[Op], values: Mapping[str, Value], fields: Mapping[str, FieldValue], span: Span) -> Op:
         data = {name: _number(value, fields.get(name)) for name, value in values.items()}
         key = (op, tuple((name, _mark(value)) for name, value in data.items()))
-        made = self.ops.get(key)
-        if made is None:
-            made = self.ops[key] = make(op, data, fields, span)
-        return made
+        cached = self.ops.get(key)
+        if cached is None:
+            cached = self.ops[key] = make(op, data, fields, span)
+        return cached
 
     def projection(self, span: Span, op: type[Op], fields: dict[str, FieldValue]) -> OpSyntax:
-        """The implied 1x1 convolution on a shortcut: the file's defaults for a conv, without activation."""
+        """Return the implied 1x1 convolution of a shortcut, with the defaults of `conv` but no activation."""
         from archdsl.language import expressions
 
         return OpSyntax(
@@ -133,27 +135,27 @@ class OpMaker:
 
 
 def _mark(value: Any) -> object:
-    """The value and its type: 1, 1.0 and true are equal to Python."""
+    """The value and its type, as 1, 1.0 and true are equal in Python."""
     return tuple(map(_mark, value)) if isinstance(value, tuple) else (type(value), value)
 
 
 def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue], span: Span) -> Op:
-    """A validated op. Raises E0308 (a value that does not fit), E0311 (one that is missing), E0315 (not whole)."""
+    """Return a validated op. Raises E0308 (invalid value), E0311 (missing value) or E0315 (not a whole number)."""
     if not data and not op.model_fields:
-        return op.model_construct()  # nothing to validate: spares building the validator
+        return op.model_construct()  # nothing to validate: avoids building the validator
     try:
         return op.model_validate(data)
     except ValidationError as e:
-        found: dict[str, list[Any]] = {}
+        errors: dict[str, list[Any]] = {}
         for item in e.errors(include_url=False):
-            found.setdefault(str(item["loc"][0]), []).append(item)
-        missing = [name for name, items in found.items() if items[0]["type"] == "missing"]
-        wrong = [_invalid(op, name, items, data, fields, span) for name, items in found.items() if name not in missing]
+            errors.setdefault(str(item["loc"][0]), []).append(item)
+        missing = [name for name, items in errors.items() if items[0]["type"] == "missing"]
+        wrong = [_invalid(op, name, items, data, fields, span) for name, items in errors.items() if name not in missing]
         raise ArchError([*wrong, *([_missing(op, missing, span)] if missing else [])]) from None
 
 
 def _number(value: Value, at: FieldValue | None) -> Any:
-    """A computed number that came out whole is whole; a fraction is a float; `3.0` as written stays a float."""
+    """A computed whole number as an int, a fraction as a float; `3.0` as written stays a float."""
     if isinstance(value, tuple):
         items = at.items if at is not None and at.items else ()
         return tuple(_number(v, items[n] if n < len(items) else None) for n, v in enumerate(value))
@@ -166,7 +168,7 @@ def _number(value: Value, at: FieldValue | None) -> Any:
 
 
 def _evaluate(op: type[Op], name: str, written: FieldValue, env: Env) -> Value:
-    """The value of a field. In place of an unknown name its own words (`same`, `nearest`) may be meant, but no kind."""
+    """The value of a field. The help for an unknown name suggests the words of the field (`same`), but no ops."""
     try:
         return written.evaluate(env)
     except ArchError as e:
@@ -201,8 +203,8 @@ def _invalid(
     about = f"{name}: {info.description}" if info is not None and info.description else ""
     where = fields[name].span if name in fields else span
     value = data.get(name)
-    said = {pydantic_message(item): item["type"] for item in items}
-    if isinstance(value, float) and {*said.values()} <= {"int_type", "int_from_float", "tuple_type"}:
+    messages = {pydantic_message(item): item["type"] for item in items}
+    if isinstance(value, float) and {*messages.values()} <= {"int_type", "int_from_float", "tuple_type"}:
         written = where.text
         plain = _PLAIN_NUMBER.match(written)
         came = f", not {value!r}" if plain else f": `{written}` is {value:g}"
@@ -212,6 +214,8 @@ def _invalid(
             where,
             help=about if plain else f"`//` divides and rounds down; {about}",
         )
-    # Of a field with several forms pydantic tells what is wrong with each; the description says it better.
-    message = f"cannot be {show(value)}" if len(said) > 1 or "tuple_type" in said.values() else next(iter(said))
-    return Diagnostic("E0308", f"`{name}` of `{op.name}` {message}", where, help=about)
+    # For a field with several forms, pydantic has an error for each; the description is clearer.
+    message = (
+        f"cannot be {show(value)}" if len(messages) > 1 or "tuple_type" in messages.values() else next(iter(messages))
+    )
+    return Diagnostic("E0308", f"`{name}` of `{op.kind}` {message}", where, help=about)

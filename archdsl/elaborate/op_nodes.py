@@ -1,4 +1,4 @@
-"""Ops: a written op becomes one node, or several with the norm, the activation and the flatten that belong to it."""
+"""Expands a written op into nodes: the op itself, its norm and activation, and an implied flatten."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from archdsl.shapes import at
 
 
 def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
-    """An op with the norm and the activation behind it, and the flatten before an `fc`."""
+    """Expand an op with its norm and activation, and the flatten before an `fc`. Raises E0414, E0420."""
     for i in inputs:
         walker.require_one(i, syntax)
     shape = walker.receive(inputs[0])
     shapes = [walker.builder.shape(i) for i in inputs]
     parts = walker.maker.parts(syntax, ctx.env)
     origin = Origin(syntax.span, ctx.call)
-    if None not in shapes:  # what failed may stand for another number of inputs
+    if None not in shapes:  # a failed node may have another number of outputs
         _check_arity(syntax, parts.main, inputs)
     if isinstance(parts.main, Split):
         return _split(walker, parts.main, place, inputs[0], origin, parts.span("parts", syntax.span))
@@ -42,21 +42,23 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
         except OpError as e:
             walker.builder.explain(e, inputs, origin, parts.written)
             return walker.builder.fail(place.scope, origin)
-    behind = [p for p in (parts.norm, parts.act) if p is not None]
-    named = name_parts([parts.main if again else main, *behind], place, walker.document.naming, walker.scopes, origin)
+    following = [p for p in (parts.norm, parts.act) if p is not None]
+    named = name_parts(
+        [parts.main if again else main, *following], place, walker.document.naming, walker.scopes, origin
+    )
     if again is not None and named[0][1].scope is not place.scope:
         raise error(
             "E0420",
-            "norm and activation both have tensors here, so this would be a module of its own",
+            "`again` cannot be followed by a norm and an activation that both have weights",
             syntax.span,
-            help="write the activation as a node of its own, behind this one",
+            help="write the activation as a separate node after this one",
         )
     sources = [_flattened(walker, inputs, *named[0], origin)] if flatten else inputs
-    return _add_parts(walker, [main, *behind], named, sources, place, origin, parts.written, again)
+    return _add_parts(walker, [main, *following], named, sources, place, origin, parts.written, again)
 
 
 def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: ScopePlace, origin: Origin) -> int:
-    """The flatten that is implied before the node at `path`."""
+    """Add the implied flatten before the node at `path`."""
     base = path if "/" not in path else path.rsplit("/", 1)[0]
     implied = walker.builder.implied_path(base, "flatten")
     return walker.builder.add(Flatten.model_construct(), inputs, implied, spot.scope, origin)
@@ -72,7 +74,7 @@ def _add_parts(
     written: Mapping[str, FieldValue],
     again: Node | None,
 ) -> int:
-    """Adds the ops of one written node, each reading the one before; the first runs the tensors of `again`."""
+    """Add the ops of one written node, each reading the one before; the first uses the weights of `again`."""
     for number, (part, (path, spot)) in enumerate(zip(ops, named, strict=True)):
         fields, runs = ({}, None) if number else (written, again)  # equal ops may be one object
         if runs is not None:
@@ -91,14 +93,14 @@ def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
     if len(inputs) < least:
         raise error(
             "E0414",
-            f"`{op.name}` reads at least {least} nodes, and only {len(inputs)} is given",
+            f"`{op.kind}` takes at least {least} inputs, not {len(inputs)}",
             syntax.span,
-            help=f"name them: `{op.name} <- a, b`",
+            help=f"list them: `{op.kind} <- a, b`",
         )
     if most is not None and len(inputs) > most:
         raise error(
             "E0414",
-            f"`{op.name}` reads one node, not {len(inputs)}",
+            f"`{op.kind}` takes one input, not {len(inputs)}",
             syntax.span,
             help="put a `concat`, `add` or `mul` before it",
         )
@@ -108,9 +110,9 @@ def _split(walker: Walker, split: Split, place: ScopePlace, cursor: int, origin:
     if place.anonymous:
         raise error(
             "E0504",
-            "`split` needs a name, by which its parts are read",
+            "`split` needs a name, so that other nodes can read its parts",
             origin.span,
-            help="`parts: split 2`, then `<- parts.0`",
+            help="write `parts: split 2`, then `<- parts.0`",
         )
     inside = walker.scopes.open(place, "sequence", origin)
     walker.several = tuple(f"{place.key}.{n}" for n in range(min(split.parts, 4)))
@@ -122,7 +124,7 @@ def _split(walker: Walker, split: Split, place: ScopePlace, cursor: int, origin:
 
 
 def slices(walker: Walker, count: int, cursor: int, span: Span) -> list[Slice]:
-    """Equal parts of the channels. Raises E0403 where they do not divide."""
+    """Return slices of equal size of the channels. Raises E0403 if `count` does not divide their number."""
     shape = walker.builder.shape(cursor)
     if shape is None:
         raise ArchError(())

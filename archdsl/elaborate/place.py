@@ -1,4 +1,4 @@
-"""Where a node goes and what it is called there: LANGUAGE's rules on names."""
+"""Finds the scope and the path of each node, by the rules on names in docs/language.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Counter:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """What a name stands for: the node it gives (None where it gives several, as `split`), and its inside."""
+    """The meaning of a name: a node (None if it has several outputs, such as `split`), and the names inside it."""
 
     value: int | None
     inner: dict[str, Member] = field(default_factory=dict)
@@ -35,22 +35,22 @@ class Member:
 
 @dataclass(slots=True, eq=False)
 class VisibleNames:
-    """The names visible in a sequence; `parent` is the sequence around it, up to the enclosing block."""
+    """The names visible in a sequence; `parent` is the enclosing sequence, within the same block."""
 
     parent: VisibleNames | None
     names: dict[str, Member] = field(default_factory=dict)
     later: Mapping[str, SyntaxNode] = field(default_factory=dict)
-    """All nodes of the sequence by name, also those not built yet."""
+    """All nodes of the sequence by name, including those not built yet."""
     left_out: set[str] = field(default_factory=set)
-    """Nodes of several inputs that `when` left out: nothing stands for them."""
+    """Nodes with several inputs that `when` left out: nothing takes their place."""
     current: str = ""
-    """The name of the one that is being built."""
+    """The name of the node that is being built."""
     block: str = ""
-    """The block whose body the sequence is."""
+    """The name of the block whose body this sequence is."""
 
 
 class Context(NamedTuple):
-    """What a node is elaborated with: names, values, and the block calls around it."""
+    """The names, the values and the enclosing block calls with which a node is elaborated."""
 
     frame: VisibleNames
     env: Env
@@ -63,7 +63,7 @@ class Context(NamedTuple):
 class ScopePlace:
     """A place in a scope: under a name, at the next index of a list, or (neither) the scope itself.
 
-    `block` and `args` are those of a call on its way to the scope that it will open here.
+    `block` and `args` describe a call whose scope is not open yet.
     """
 
     scope: Scope
@@ -79,11 +79,11 @@ class ScopePlace:
         return self.key is None and self.counter is None
 
     def called(self, block: str, args: Mapping[str, Any]) -> ScopePlace:
-        """This place, for the body of a block: the outermost call of several gives the scope its name."""
+        """Return this place for the body of a block; of nested calls, the outermost one names the scope."""
         return self if self.block else replace(self, block=block, args=args)
 
     def path(self) -> str:
-        """The path of what will stand here."""
+        """Return the path of the next node here."""
         if self.key is not None:
             return join(self.scope.path, self.key)
         if self.counter is not None:
@@ -91,7 +91,7 @@ class ScopePlace:
         return self.scope.path
 
     def take(self) -> str | None:
-        """The name of what stands here; an index is used up."""
+        """Return the name of the next node here, and count up an index."""
         return self.key if self.key is not None else str(self.counter.take()) if self.counter is not None else None
 
 
@@ -100,7 +100,7 @@ def join(path: str, name: str) -> str:
 
 
 def nest(names: dict[str, Member], name: str, member: Member) -> None:
-    """Makes a member known; `path1.conv` as the part `conv` of what `path1` stands for."""
+    """Add a member to the visible names; `path1.conv` becomes the member `conv` of `path1`."""
     *around, last = name.split(".")
     for part in around:
         names = names.setdefault(part, Member(None)).inner
@@ -108,13 +108,13 @@ def nest(names: dict[str, Member], name: str, member: Member) -> None:
 
 
 class Scopes:
-    """Opens and closes scopes of a graph in the making."""
+    """Opens and closes the scopes of a growing graph."""
 
     def __init__(self, builder: GraphBuilder) -> None:
         self.builder = builder
 
     def open(self, place: ScopePlace, kind: ScopeKind, origin: Origin, doc: str = "") -> ScopePlace:
-        """Enters the place as a scope of its own; what is returned is the place inside."""
+        """Open a scope at the place and return the place inside it."""
         name = place.take()
         if name is None:
             scope = place.scope
@@ -133,7 +133,7 @@ class Scopes:
         return ScopePlace(scope, inner)
 
     def anonymous(self, inside: ScopePlace, role: Any, origin: Origin) -> ScopePlace:
-        """A scope without a name of its own, for a body, shortcut or branch."""
+        """Open a scope without a name, for a body, shortcut or branch, and return the place inside it."""
         parent = inside.scope
         scope = Scope(parent.path, None, "sequence", origin, parent, role=role, first=len(self.builder.nodes))
         parent.members.append(scope)
@@ -143,7 +143,7 @@ class Scopes:
         inside.scope.end = len(self.builder.nodes)
 
     def undo(self, place: ScopePlace, inside: ScopePlace) -> None:
-        """Takes back a scope in which nothing was left."""
+        """Remove a scope that is empty."""
         scope = inside.scope
         if scope is place.scope or scope.parent is None:
             return
@@ -154,14 +154,14 @@ class Scopes:
 
 
 def drop_if_empty(inside: ScopePlace) -> None:
-    """Removes an anonymous scope without members."""
+    """Remove an anonymous scope without members."""
     scope = inside.scope
     if not scope.members and scope.parent is not None:
         _remove_last(scope.parent, scope)
 
 
 def _remove_last(parent: Scope, scope: Scope) -> None:
-    """Takes a scope off the end of its parent's members, which may be many."""
+    """Remove a scope from its parent's members; the last one in constant time."""
     if parent.members and parent.members[-1] is scope:
         parent.members.pop()
     elif scope in parent.members:
@@ -169,19 +169,19 @@ def _remove_last(parent: Scope, scope: Scope) -> None:
 
 
 _NAMELESS = {
-    "body": "put it under a key, which names it: `residual: {conv1: ...}`",
-    "shortcut": "put it under a key, which names it: `shortcut: {downsample: ...}`",
+    "body": "put it under a key: `residual: {conv1: ...}`",
+    "shortcut": "put it under a key: `shortcut: {downsample: ...}`",
     "branch": "name the branches: `{branch1: ..., branch2: ...}`",
-    "then": "put it under a key, which names it: `then: {conv1: ...}`",
+    "then": "put it under a key: `then: {conv1: ...}`",
 }
 
 
 def name_parts(
     parts: Sequence[Op], place: ScopePlace, naming: str, scopes: Scopes, origin: Origin
 ) -> list[tuple[str, ScopePlace]]:
-    """The path of each part of a fused node (conv, bn, relu), and the place whose scope it belongs to.
+    """Return the path of each op of a written node (conv, bn, relu), and the place whose scope it belongs to.
 
-    Raises E0504 (tensors in an anonymous place) and E0505 (`sibling` needs `conv` in the key).
+    Raises E0504 (parameters without a name) and E0505 (`naming: sibling` needs `conv` in the key).
     """
     builder = scopes.builder
     here = ScopePlace(place.scope, place.inner)
@@ -192,7 +192,7 @@ def name_parts(
         if parametric:
             raise error(
                 "E0504",
-                f"`{parametric[0].name}` has parameters, and nothing here gives it a name",
+                f"`{parametric[0].kind}` has parameters, so it needs a name",
                 origin.span,
                 help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"),
             )
@@ -200,9 +200,9 @@ def name_parts(
     if len(parametric) <= 1:
         path = place.path()
         place.take()
-        bearer = parametric[0] if parametric else parts[0]
+        owner = parametric[0] if parametric else parts[0]
         return [
-            (_leaf(path, builder, origin) if p is bearer else builder.implied_path(path, p.name), here) for p in parts
+            (_leaf(path, builder, origin) if p is owner else builder.implied_path(path, p.kind), here) for p in parts
         ]
     if naming == "sibling" and place.key is not None:
         return _siblings(parts, place, builder, origin, here)
@@ -220,21 +220,21 @@ def name_parts(
 def _siblings(
     parts: Sequence[Op], place: ScopePlace, builder: GraphBuilder, origin: Origin, here: ScopePlace
 ) -> list[tuple[str, ScopePlace]]:
-    """`conv1` and `bn1` beside each other."""
+    """The paths `conv1` and `bn1`, next to each other."""
     key = place.key or ""
     if "conv" not in key:
         raise error(
             "E0505",
-            f"with `naming: sibling` the key of a node with a norm must contain `conv`, unlike `{key}`",
+            f"with `naming: sibling`, the key of a node with a norm must contain `conv`, unlike `{key}`",
             origin.span,
-            help="`conv1` gives `conv1` and `bn1`; or use `naming: nested`, or a list",
+            help="`conv1` becomes `conv1` and `bn1`; or use `naming: nested`, or a list",
         )
     names: list[tuple[str, ScopePlace]] = []
     for number, p in enumerate(parts):
         name = key if number == 0 else key.replace("conv", p.name, 1)
         path = join(place.scope.path, name)
         if p.parametric:
-            why = f"with `naming: sibling`, `{key}` also makes `{name}`" if number else ""
+            why = f"with `naming: sibling`, `{key}` also creates `{name}`" if number else ""
             builder.claim_path(path, origin.span, origin, why)
             names.append((path, here))
         else:

@@ -1,4 +1,4 @@
-"""References: what `<- trunk.a` means, and what is wrong with one that means nothing."""
+"""Resolves references such as `<- trunk.a`, and explains those that name no earlier node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.language.syntax import Ref
 
 
 def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
-    """The node that a reference names. Raises E0410 (unknown), E0411 (built later), E0421 (gives several)."""
+    """Return the node that a reference names. Raises E0410 (unknown), E0411 (later) or E0421 (several outputs)."""
     member: Member | None = None
     at_frame: VisibleNames | None = frame
     while at_frame is not None and member is None:
@@ -21,7 +21,7 @@ def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
         inner = member.inner.get(part)
         if inner is None:
             if member.value is not None and builder.shape(member.value) is None:
-                return member.value  # it failed, and was told
+                return member.value  # its error is reported already
             if "." in ref.text and (later := _holding(ref, frame)):
                 raise _later(ref, ref.text, later)
             raise error(
@@ -35,9 +35,9 @@ def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
         name = ".".join(ref.parts)
         raise error(
             "E0421",
-            f"`{name}` gives several tensors",
+            f"`{name}` has several outputs",
             ref.span,
-            help="name one: " + ", ".join(f"`{name}.{n}`" for n in list(member.inner)[:4]),
+            help="select one: " + ", ".join(f"`{name}.{n}`" for n in list(member.inner)[:4]),
         )
     return member.value
 
@@ -51,9 +51,9 @@ def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
         if name in at_frame.left_out:
             return error(
                 "E0410",
-                f"`{name}` is left out here, and it reads several nodes: none of them stands for it",
+                f"`{name}` is left out here, and it has several inputs, so none of them takes its place",
                 ref.span,
-                help="give this node the same `when`, or name what it reads instead",
+                help="give this node the same `when`, or read another node",
             )
         if name in at_frame.later:
             return _later(ref, name, at_frame)
@@ -67,12 +67,12 @@ def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
     if block and closest(name, visible) is None:
         hint = (
             hint + "\n" if hint else ""
-        ) + f"the block `{block}` sees nothing of its caller but its arguments and inputs"
-    return error("E0410", f"there is no node `{name}` to read here", ref.span, help=hint)
+        ) + f"the block `{block}` can only read its own nodes and inputs, not the nodes of its caller"
+    return error("E0410", f"unknown node `{name}`", ref.span, help=hint)
 
 
 def _holding(ref: Ref, frame: VisibleNames) -> VisibleNames | None:
-    """The sequence in which a dotted key says just what the reference says."""
+    """The sequence that contains a dotted key equal to the reference."""
     at_frame: VisibleNames | None = frame
     while at_frame is not None and ref.text not in at_frame.later:
         at_frame = at_frame.parent
@@ -80,38 +80,38 @@ def _holding(ref: Ref, frame: VisibleNames) -> VisibleNames | None:
 
 
 def _later(ref: Ref, name: str, frame: VisibleNames) -> ArchError:
-    """A reference to a node that is not built yet: the node itself, one that reads it, or just a later one."""
+    """A reference to a node that is not built yet: the node itself, one of a cycle, or a later one."""
     if name == frame.current:
-        return error("E0411", f"`{name}` cannot read itself", ref.span, help="name an earlier node")
-    loop = _way(name, frame)
+        return error("E0411", f"`{name}` cannot read itself", ref.span, help="read an earlier node")
+    loop = _cycle(name, frame)
     if loop:
         return error(
             "E0411",
             f"these nodes read each other: {' <- '.join([frame.current, *loop])}",
             ref.span,
-            help="a network has no loops: every node reads earlier ones",
+            help="a network cannot contain cycles: a node can only read earlier nodes",
         )
     return error(
         "E0411",
-        f"`{name}` is built later: a reference points back only",
+        f"`{name}` is defined later: a node can only read earlier nodes",
         ref.span,
-        help="move the node up, or this one down",
+        help=f"move `{name}` up, or this node down",
     )
 
 
-def _way(name: str, frame: VisibleNames) -> list[str]:
-    """The nodes read, each by the one before it, from `name` to the one being built; empty if there is no such way."""
+def _cycle(name: str, frame: VisibleNames) -> list[str]:
+    """The nodes of a cycle from `name` to the node being built, each read by the one before; else empty."""
     came_from = {name: ""}
     queue = [name]
     for here in queue:
         for source in frame.later[here].sources or ():
             following = source.parts[0]
             if following == frame.current:
-                way = [following]
+                cycle = [following]
                 while here:
-                    way.append(here)
+                    cycle.append(here)
                     here = came_from[here]
-                return way[::-1]
+                return cycle[::-1]
             if following in frame.later and following not in came_from:
                 came_from[following] = here
                 queue.append(following)

@@ -1,4 +1,4 @@
-"""What each class of syntax node becomes: the table that the walk is handed."""
+"""The table of rules that expand each class of syntax node."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from archdsl.language.syntax import (
 
 
 def _broken(walker: Walker, syntax: BrokenSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int:
-    """A placeholder: the node's errors are reported already."""
+    """Add a placeholder for a node whose errors are reported already."""
     place.take()
     return walker.builder.fail(place.scope, Origin(syntax.span, ctx.call))
 
 
 def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
-    """The node that `do` holds, in its place; with a `then` a sequence of both."""
+    """Expand the node in `do` at the place of the `do`; with a `then`, as a sequence of both."""
     if syntax.then is None:
         return walker.node(syntax.body, place, walker.one(syntax, inputs), ctx)
     return walker.composite("sequence", composites.do, syntax, place, inputs, ctx)
 
 
 def _scoped(kind: ScopeKind, fill: Fill) -> Rule:
-    """The rule of a composite whose scope is of this kind."""
+    """The rule of a composite with this kind of scope."""
     return lambda walker, *arguments: walker.composite(kind, fill, *arguments)
 
 

@@ -1,5 +1,7 @@
-"""The walk: syntax nodes become nodes in written order. It recurses over the nesting of the text, which is bounded,
-never over the graph."""
+"""Walks syntax nodes in written order and expands each into nodes.
+
+The walk recurses over the nesting of the text, which is limited, never over the graph.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +24,23 @@ from archdsl.language.syntax import DenseSyntax, Key, SyntaxNode
 from archdsl.shapes import Shape, at
 
 Rule: TypeAlias = Callable[..., int | None]
-"""Expands a syntax node of one class: (walker, syntax, place, inputs, ctx) to the node that others read behind it, None
-where nothing was left."""
+"""Expands a syntax node of one class: (walker, syntax, place, inputs, ctx) to the output node, None if left out."""
 Fill: TypeAlias = Callable[..., int | None]
-"""Expands a composite into its scope, which is open already: (walker, syntax, inside, cursor, ctx)."""
+"""Expands a composite into its open scope: (walker, syntax, inside, cursor, ctx) to the output node or None."""
 
 
 @dataclass
 class Walker:
-    """Expands syntax nodes into nodes, each by the rule of its class in the table `rules`."""
+    """Expands syntax nodes into nodes, by the rule of each class in the table `rules`."""
 
     document: Document
     builder: GraphBuilder
     rules: Mapping[type[SyntaxNode], Rule]
     file_env: Env = field(default_factory=lambda: Env({}))
     incoming: Shape | str | None = None
-    """The shape that `in` speaks of; None where it is unknown, a text where `in` has no meaning."""
+    """The input shape, for `in`; None if it is unknown, a reason if `in` is undefined."""
     several: tuple[str, ...] = ()
-    """Names for the tensors that arrive where the cursor is `SEVERAL`."""
+    """Names of the outputs to select from if the cursor is `SEVERAL`."""
 
     def __post_init__(self) -> None:
         self.scopes = Scopes(self.builder)
@@ -49,25 +50,27 @@ class Walker:
     # --- expressions -------------------------------------------------------------------------------------
 
     def channels(self) -> Value:
-        """The value of `in`."""
+        """Return the value of `in`, the number of input channels. Raises E0313 if it is undefined."""
         if isinstance(self.incoming, str):
-            raise error("E0313", f"`in` has no value here: {self.incoming}")
+            raise error("E0313", f"`in` is undefined here: {self.incoming}")
         if self.incoming is None:
             raise ArchError(())
         return at(self.incoming[0])
 
     def receive(self, cursor: int) -> Shape | None:
-        self.incoming = self.builder.shape(cursor) if cursor >= 0 else "several tensors arrive; name one with `<-`"
+        self.incoming = (
+            self.builder.shape(cursor) if cursor >= 0 else "there are several tensors to read; select one with `<-`"
+        )
         return None if isinstance(self.incoming, str) else self.incoming
 
-    def count(self, expr: Expr, env: Env, what: str = "the count of a repeat") -> int:
-        """A number of copies. Raises E0312 for a negative one, E0313 for one that depends on `in`."""
+    def count(self, expr: Expr, env: Env, what: str = "the repeat count") -> int:
+        """Return a number of copies. Raises E0312 for a negative number, E0313 for one that depends on `in`."""
         if "in" in expr.names:
             raise error(
                 "E0313",
-                f"{what} may not use `in`",
+                f"{what} cannot depend on `in`",
                 expr.span,
-                help="the size of the graph must be known before shapes are; use an argument",
+                help="the number of nodes must be known before shapes are inferred; use an argument",
             )
         number = expressions.as_whole(expr.evaluate(env), expr.span, what)
         if number < 0:
@@ -77,7 +80,7 @@ class Walker:
     # --- any node ----------------------------------------------------------------------------------------
 
     def node(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> int | None:
-        """Elaborates one node at a place; what it gives, or None where it was left out."""
+        """Expand one node at a place and return its output node, or None if it is left out."""
         if syntax.repeat is not None and not isinstance(syntax, DenseSyntax):
             return self._guard(self._repeat, syntax, place, cursor, ctx)
         return self._guard(self._single, syntax, place, cursor, ctx)
@@ -90,7 +93,7 @@ class Walker:
         cursor: int,
         ctx: Context,
     ) -> int | None:
-        """Reports a node's errors and goes on behind a placeholder, so that one mistake is one error."""
+        """Report a node's errors and continue after a placeholder, so that one mistake is one error."""
         try:
             return build(syntax, place, cursor, ctx)
         except ArchError as e:
@@ -111,19 +114,19 @@ class Walker:
         if syntax.sources is not None and len(syntax.sources) > 1:
             raise error(
                 "E0302",
-                "a repeated node reads one node: the first copy reads it, each further copy the one before",
+                "a repeated node takes one input: the first copy reads it, each further copy reads the copy before",
                 syntax.sources[1].span,
             )
-        given: int | None = None
+        output: int | None = None
         for spot, env in copies(count, syntax.pattern, inside, counter, ctx.env):
-            source = cursor if given is None else given
-            result = self._single(syntax, spot, source, ctx._replace(env=env), read=given is None)
+            source = cursor if output is None else output
+            result = self._single(syntax, spot, source, ctx._replace(env=env), read=output is None)
             if result is not None:
-                given = result
+                output = result
         if inside is not place:
-            self._finish(place, inside, given)
-            self._remember(place, place.key, given)
-        return given
+            self._finish(place, inside, output)
+            self._remember(place, place.key, output)
+        return output
 
     def _single(
         self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context, read: bool = True
@@ -138,101 +141,103 @@ class Walker:
             if not truth(syntax.when.evaluate(ctx.env), syntax.when.span):
                 return None
         name = place.key if place.key is not None else str(place.counter.next) if place.counter is not None else None
-        given = self.rules[type(syntax)](self, syntax, place, inputs, ctx._replace(depth=ctx.depth + 1))
-        self._remember(place, name, given)
-        return given
+        output = self.rules[type(syntax)](self, syntax, place, inputs, ctx._replace(depth=ctx.depth + 1))
+        self._remember(place, name, output)
+        return output
 
-    def _remember(self, place: ScopePlace, name: str | None, given: int | None) -> None:
-        """Makes what stands at a place known by its name, for references that reach in.
+    def _remember(self, place: ScopePlace, name: str | None, output: int | None) -> None:
+        """Add the node at a place to the visible names, for references into it.
 
-        A call's body is elaborated at a copy of the place, which has then already told what is inside.
+        A call's body is expanded at a copy of the place, which has added the names inside already.
         """
-        if given is not None and name is not None and (place.opened is not None or name not in place.inner):
-            place.inner[name] = Member(given if given >= 0 else None, place.opened if place.opened is not None else {})
+        if output is not None and name is not None and (place.opened is not None or name not in place.inner):
+            place.inner[name] = Member(
+                output if output >= 0 else None, place.opened if place.opened is not None else {}
+            )
 
     def composite(
         self, kind: ScopeKind, fill: Fill, syntax: SyntaxNode, place: ScopePlace, inputs: Sequence[int], ctx: Context
     ) -> int | None:
-        """A node with a scope of its own, which `fill` expands, and the `then` behind it."""
+        """Expand a node with its own scope, which `fill` fills, and the `then` after it."""
         cursor = self.one(syntax, inputs)
         inside = self.scopes.open(place, kind, Origin(syntax.span, ctx.call), syntax.doc)
-        given = fill(self, syntax, inside, cursor, ctx)
-        if given is not None and syntax.then is not None:
-            then = self.role(syntax.then, inside, "then", given, ctx)
-            given = then if then is not None else given
-        self._finish(place, inside, given)
-        return given
+        output = fill(self, syntax, inside, cursor, ctx)
+        if output is not None and syntax.then is not None:
+            then = self.role(syntax.then, inside, "then", output, ctx)
+            output = then if then is not None else output
+        self._finish(place, inside, output)
+        return output
 
-    def _finish(self, place: ScopePlace, inside: ScopePlace, given: int | None) -> None:
-        if given is None:
+    def _finish(self, place: ScopePlace, inside: ScopePlace, output: int | None) -> None:
+        if output is None:
             self.scopes.undo(place, inside)
         self.scopes.close(inside)
 
     def require_one(self, cursor: int, syntax: SyntaxNode) -> None:
-        """Raises E0421 where a node reads what gives several tensors."""
+        """Raises E0421 if the input of a node is several tensors."""
         if cursor == SEVERAL:
             raise error(
                 "E0421",
-                "several tensors arrive here, and this node reads one",
+                "this node takes one input, but there are several tensors to read",
                 syntax.span,
-                help=f"say which: {' or '.join(f'`<- {name}`' for name in self.several) or '`<- name`'}",
+                help=f"select one: {' or '.join(f'`<- {name}`' for name in self.several) or '`<- name`'}",
             )
 
     def one(self, syntax: SyntaxNode, inputs: Sequence[int]) -> int:
-        """The one node that is read. Raises E0414 where there are more."""
+        """Return the one input. Raises E0414 if there are more."""
         if len(inputs) != 1:
             raise error(
                 "E0414",
-                f"this node reads one tensor, not {len(inputs)}",
+                f"this node takes one input, not {len(inputs)}",
                 syntax.span,
-                help="only merges (concat, add, mul) and blocks with several inputs read more",
+                help="only `concat`, `add`, `mul` and blocks with several inputs take more",
             )
         return inputs[0]
 
     def role(self, syntax: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context) -> int | None:
-        """A body, shortcut, branch or `then`, in an anonymous scope."""
+        """Expand a body, shortcut, branch or `then` in an anonymous scope."""
         part = self.scopes.anonymous(inside, role, Origin(syntax.span, ctx.call))
-        given = self.node(syntax, part, cursor, ctx)
+        output = self.node(syntax, part, cursor, ctx)
         self.scopes.close(part)
         drop_if_empty(part)
-        return given
+        return output
 
     # --- names ------------------------------------------------------------------------
 
     def keyed(
         self, key: Key | None, child: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context
     ) -> int | None:
-        """A child under a key; `_x` is only a name to read it by, and adds nothing to the path."""
+        """Expand a child under a key; `_x` is a name for references only and adds nothing to the path."""
         if key is None or key.name is None:
-            given = self.role(child, inside, role, cursor, ctx)
+            output = self.role(child, inside, role, cursor, ctx)
             if key is not None:
-                self._name(key.text, given, child, cursor, ctx)
-                if given is not None:
-                    inside.inner.setdefault(key.text, Member(given if given >= 0 else None))
-            return given
+                self._name(key.text, output, child, cursor, ctx)
+                if output is not None:
+                    inside.inner.setdefault(key.text, Member(output if output >= 0 else None))
+            return output
         spot = ScopePlace(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)
         ctx.frame.current = key.name
-        given = self.node(child, spot, cursor, ctx)
+        output = self.node(child, spot, cursor, ctx)
         for member in inside.scope.members[before:]:
             if role and isinstance(member, Scope):
                 member.role = "branch"
-        if given is not None:
-            inside.inner.setdefault(key.name, Member(given if given >= 0 else None))
-        self._name(key.name, given, child, cursor, ctx, inside.inner.get(key.name))
-        if given is not None and "." in key.name:
+        if output is not None:
+            inside.inner.setdefault(key.name, Member(output if output >= 0 else None))
+        self._name(key.name, output, child, cursor, ctx, inside.inner.get(key.name))
+        if output is not None and "." in key.name:
             self.builder.open_path(inside.scope.path, key.name, key.span, Origin(child.span, ctx.call))
             nest(inside.inner, key.name, inside.inner.pop(key.name))
-        return given
+        return output
 
     def _name(
-        self, name: str, given: int | None, child: SyntaxNode, cursor: int, ctx: Context, member: Member | None = None
+        self, name: str, output: int | None, child: SyntaxNode, cursor: int, ctx: Context, member: Member | None = None
     ) -> None:
-        """Makes a node known to those that follow. One that was left out stands for what it would have read."""
-        if given is None and child.sources:
+        """Add a node to the visible names. If it is left out, nodes that would read it read its input instead."""
+        if output is None and child.sources:
             if len(child.sources) > 1:
                 ctx.frame.left_out.add(name)
                 return
             cursor = resolve(self.builder, child.sources[0], ctx.frame)
-        value = cursor if given is None else given
+        value = cursor if output is None else output
         nest(ctx.frame.names, name, member or Member(value if value >= 0 else None))

@@ -1,1 +1,1 @@
-"""The language: short strings to long mappings, expressions, the document, its schema and its printers."""
+"""The spec language: short and long form, expressions, the document, its JSON Schema and its formatters."""

@@ -1,4 +1,4 @@
-"""What a spec says, read: a `Document`, ready to be elaborated. `read` makes one of a located tree."""
+"""The content of a spec as plain data: a `Document`, which `read_document` creates and `elaborate` expands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archdsl.source import Map, Scalar, Seq, Tree
 
 
 class InputSize(NamedTuple):
-    """One size of an input: a number (an expression), for a spatial one with its symbol's name if written."""
+    """One size of an input: an expression, and for a spatial size the name of its symbol if it is written."""
 
     expr: Expr
     symbol: str | None = None
@@ -55,7 +55,7 @@ class Block(NamedTuple):
 
 
 class OpDefaults(NamedTuple):
-    """What is written behind a kind under `defaults`."""
+    """The defaults of an op: fields, norm and activation."""
 
     fields: Mapping[str, FieldValue] = MappingProxyType({})
     norm: NormOrAct | None = None
@@ -71,7 +71,7 @@ class AuxDecl(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A published number, as written (`4.09G`), and where it was published."""
+    """A published number as written (`4.09G`), and its source."""
 
     name: str
     text: str
@@ -82,7 +82,7 @@ class Claim(NamedTuple):
 
 @dataclass
 class Document:
-    """A spec that is structurally sound. `own` is the name of the file's own network, `name` the variant's."""
+    """A spec with a valid structure. `own` is the name of the network of the file, `name` that of the variant."""
 
     source: Source
     tree: Map
@@ -106,19 +106,19 @@ class Document:
     claims: tuple[Claim, ...]
     variants: tuple[str, ...]
     problems: tuple[Diagnostic, ...] = ()
-    """Errors of single nodes, which stand as `BrokenSyntax`s: elaboration goes on around them and tells all at once."""
+    """Errors of single nodes. `BrokenSyntax` replaces these nodes, so that elaboration can report all errors."""
 
     def symbols(self) -> dict[str, Value]:
-        """Names of kinds and blocks, which stand for themselves."""
-        return {**{kind: kind for kind in OPS_BY_NAME}, **{name: name for name in self.blocks}}
+        """Return the names of ops and blocks, whose values are the names themselves."""
+        return {**{name: name for name in KINDS}, **{name: name for name in self.blocks}}
 
-    def _earlier(self, d: Diagnostic) -> Diagnostic:
-        """An unknown name in a default that is that of a later argument gets a help of its own."""
+    def _explain_order(self, d: Diagnostic) -> Diagnostic:
+        """Explain an unknown name in a default that is the name of a later argument."""
         later = d.code == "E0304" and d.span is not None and d.span.text in self.args
-        return replace(d, help="the default of an argument can use those before it: move that one up") if later else d
+        return replace(d, help="a default can only use the arguments before it: move that argument up") if later else d
 
     def arguments(self, overrides: Mapping[str, Tree | Value] = {}) -> dict[str, Value]:
-        """The values of `args`, in order; later defaults may use earlier names. Raises E0212, E0308."""
+        """Return the values of `args`, in order; a default can use earlier arguments. Raises E0212, E0308."""
         unknown = [name for name in overrides if name not in self.args]
         if unknown:
             over = overrides[unknown[0]]
@@ -136,7 +136,7 @@ class Document:
                 try:
                     values[name] = _argument(decl, overrides.get(name), name in overrides, env)
                 except ArchError as e:
-                    report.extend(map(self._earlier, e.diagnostics))
+                    report.extend(map(self._explain_order, e.diagnostics))
                     values[name] = 1
         report.raise_errors()
         return values
@@ -144,27 +144,27 @@ class Document:
 
 def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> Value:
     default = decl.default.evaluate(env)
-    kind = decl.type or _type_name(default)
+    type_name = decl.type or _type_name(default)
     value, span = default, decl.default.span
     if overridden:
         if isinstance(over, (Scalar, Seq, Map)):
             value, span = written(over).evaluate(env), over.span
         else:
             value = frozen(over)
-    if _type_name(value) != kind and not (kind == "float" and _type_name(value) == "int"):
+    if _type_name(value) != type_name and not (type_name == "float" and _type_name(value) == "int"):
         raise error(
             "E0308",
-            f"the argument `{decl.name}` must be {_type_text(kind)}, not {show(value)}",
+            f"the argument `{decl.name}` must be {_type_text(type_name)}, not {show(value)}",
             span,
             labels=(Label(decl.span, f"its default is {show(default)}"),) if overridden else (),
         )
-    number = float(value) if kind in ("int", "float") else 0.0  # type: ignore[arg-type]
-    for bound, bad, word in (
+    number = float(value) if type_name in ("int", "float") else 0.0  # type: ignore[arg-type]
+    for limit, bad, word in (
         (decl.least, number < (decl.least or 0), "least"),
         (decl.most, number > (decl.most or 0), "most"),
     ):
-        if bound is not None and bad and kind in ("int", "float"):
-            raise error("E0308", f"the argument `{decl.name}` must be at {word} {bound:g}, not {show(value)}", span)
+        if limit is not None and bad and type_name in ("int", "float"):
+            raise error("E0308", f"the argument `{decl.name}` must be at {word} {limit:g}, not {show(value)}", span)
     return value
 
 
@@ -178,12 +178,12 @@ def _type_name(value: Value) -> str:
     return "list" if isinstance(value, tuple) else "none" if value is None else "float"
 
 
-def _type_text(kind: str) -> str:
+def _type_text(type_name: str) -> str:
     return {
         "int": "a whole number",
         "float": "a number",
         "bool": "true or false",
-        "name": "the name of a block or kind",
+        "name": "the name of an op or a block",
         "list": "a list",
         "none": "none",
-    }[kind]
+    }[type_name]

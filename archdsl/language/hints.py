@@ -1,4 +1,4 @@
-"""What was probably meant where a word is no kind: a name of another framework, a block, a slip of the keyboard."""
+"""Suggestions for a word that is not an op: the name of another framework, a block, a typing error."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from archdsl.diagnostics import closest, did_you_mean
 from archdsl.ops import OPS_BY_NAME
 
-ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhere.split()}
-"""Names that PyTorch, Keras, Caffe and ONNX have for our kinds, in lower case without `_`."""
+ELSEWHERE = {name: op.kind for op in KINDS.values() for name in op.elsewhere.split()}
+"""Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_`."""
 
 FIELDS_ELSEWHERE = {
     "out": "filters channels out_channels units features out_features width",
@@ -25,7 +25,7 @@ FIELDS_ELSEWHERE = {
     "groups": "num_groups group",
     "scale": "scale_factor",
 }
-_BEHIND = ("plain", "bias", "nobias", "valid", "same", "ceil", "inside", "adaptive")
+_AFTER_OP = ("plain", "bias", "nobias", "valid", "same", "ceil", "inside", "adaptive")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LOOKALIKE = {
     "\N{MULTIPLICATION SIGN}": "x",
@@ -35,24 +35,24 @@ _LOOKALIKE = {
 }
 
 
-def meant(name: str, blocks: Collection[str] = ()) -> str:
-    """`did you mean ...?` for a word that is neither a kind nor one of the blocks; else where to look."""
-    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *OPS_BY_NAME])
+def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
+    """Return `did you mean ...?` for a word that is neither an op nor a block, or else a list of the ops."""
+    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *KINDS])
     if best is not None:
         return f"did you mean `{best}`?"
-    if name in _BEHIND:
-        return f"`{name}` stands behind a kind: `3x3 conv 64 {name}`"
-    return "the kinds are " + ", ".join(OPS_BY_NAME)
+    if name in _AFTER_OP:
+        return f"`{name}` goes after an op: `3x3 conv 64 {name}`"
+    return "the ops are " + ", ".join(KINDS)
 
 
-def field_meant(name: str, known: Collection[str]) -> str:
-    """`did you mean ...?` for what is no field of a kind."""
-    there = next((field for field, names in FIELDS_ELSEWHERE.items() if name in names.split() and field in known), None)
-    return f"did you mean `{there}`?" if there else did_you_mean(name, known)
+def suggest_field(name: str, known: Collection[str]) -> str:
+    """Return `did you mean ...?` for an unknown field of an op."""
+    own = next((field for field, names in FIELDS_ELSEWHERE.items() if name in names.split() and field in known), None)
+    return f"did you mean `{own}`?" if own else did_you_mean(name, known)
 
 
-def hint(name: str, rest: Sequence[str], blocks: Collection[str], window: str = "") -> str:
-    """Help for a node that begins with a word, after its window, that is no kind; `rest` are the words behind it."""
+def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], window: str = "") -> str:
+    """Return the help for a node whose first word (after its window) is not an op; `rest` are the words after it."""
     head = name.split("(")[0]
     odd = next((c for c in name if not c.isascii()), "")
     if odd:
@@ -61,29 +61,29 @@ def hint(name: str, rest: Sequence[str], blocks: Collection[str], window: str = 
     if head in blocks:
         return _block_hint(head, name, rest, window)
     if not _NAME.fullmatch(head):
-        return _slip(name, rest)
-    said = meant(head, blocks)
-    if rest and rest[0] in OPS_BY_NAME and not said.startswith("did"):
-        return f"a node begins with its kind, or with a window: `3x3 {rest[0]} ...`"
-    return said
+        return _explain_typing_error(name, rest)
+    suggestion = suggest_op(head, blocks)
+    if rest and rest[0] in KINDS and not suggestion.startswith("did"):
+        return f"a node starts with its op or a window: `3x3 {rest[0]} ...`"
+    return suggestion
 
 
 def _block_hint(head: str, name: str, rest: Sequence[str], window: str) -> str:
     if window:
-        return f"`{head}` is a block, and a block has no window"
-    return f"`{head}` is a block; its arguments stand in parentheses: `{head}({', '.join(rest)[:60]})`"
+        return f"`{head}` is a block, and blocks have no window"
+    return f"`{head}` is a block; write its arguments in parentheses: `{head}({', '.join(rest)[:60]})`"
 
 
-def _slip(head: str, rest: Sequence[str]) -> str:
+def _explain_typing_error(head: str, rest: Sequence[str]) -> str:
     if ":" in head:
-        return "a `:` needs a blank behind it"
+        return "write a space after `:`"
     if head[:1] in ("[", "{"):
-        return "a list or mapping is repeated in the long form: `{repeat: 2, do: [...]}`"
-    sides = re.fullmatch(r"[(\[]?(\d+)[*,.X](\d+)[)\]]?", head)
-    if sides:
-        return f"a window is written `{sides[1]}x{sides[2]}`"
+        return "to repeat a list or a mapping, write `{repeat: 2, do: [...]}`"
+    sizes = re.fullmatch(r"[(\[]?(\d+)[*,.X](\d+)[)\]]?", head)
+    if sizes:
+        return f"write the window as `{sizes[1]}x{sizes[2]}`"
     if head.endswith("*"):
-        return f"`*` stands between blanks: `{head[:-1]} * ...`"
+        return f"write spaces around `*`: `{head[:-1]} * ...`"
     if head.isdigit() and rest:
-        return f"a window is written `{head}x{head}`, a repeat `{head} * ...`"
-    return "a node begins with a kind, e.g. `3x3 conv 64`, or is a call, e.g. `block(64)`"
+        return f"write a window as `{head}x{head}`, a repeat as `{head} * ...`"
+    return "a node is an op, e.g. `3x3 conv 64`, or a call, e.g. `block(64)`"

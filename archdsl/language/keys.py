@@ -1,14 +1,15 @@
-"""The words that structure a spec: head words, and the keys that each mapping may hold.
+"""The keys of a spec: head words, and the keys of each mapping.
 
-`forms` says what their values are. Building its models takes longer than reading a spec, so the names stand here.
+`forms` and `schema.models` define their values. Importing these models takes longer than reading a spec, so the names
+are listed here.
 """
 
 from __future__ import annotations
 
 HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
-"""A mapping with one of these is a node; any other is a sequence of named nodes."""
+"""A mapping with one of these keys is a node; any other mapping is a sequence of named nodes."""
 COMMON_KEYS = ("repeat", "as", "from", "when", "doc")
-"""What stands beside any head word."""
+"""Keys that are valid next to any head word."""
 COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
     "call": (*COMMON_KEYS, "call"),
     "do": (*COMMON_KEYS, "then", "do"),
@@ -44,4 +45,4 @@ _KEYS_ELSEWHERE = {
     "labels": "class_names classnames",
 }
 KEYS_ELSEWHERE = {name: key for key, names in _KEYS_ELSEWHERE.items() for name in names.split()}
-"""What other formats call our top-level keys, in lower case."""
+"""Names of the top-level keys in other formats, in lower case."""

@@ -1,4 +1,4 @@
-"""Variants and `extends`: one located tree laid over another."""
+"""Merges a variant, or a spec with `extends`, into its base."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ NOT_INHERITED = ("name", "claims", "variants", "extends")
 
 
 def block_name(key: str) -> str:
-    """`basic` of `basic(w, s=1)` and of `up(c) <- x, skip`."""
+    """Return the name of a block signature: `up` of `up(c, s=1) <- x, skip`."""
     return key.split("(")[0].split("<-")[0].strip()
 
 
 def overlay(base: Map, over: Map, blocks: bool = False) -> Map:
-    """Mappings merge by key, anything else is replaced whole, null removes, new keys go last.
+    """Merge `over` into `base`: mappings merge by key, other values are replaced, null removes, new keys go last.
 
-    With `blocks` the keys are block signatures: matched by name and replaced whole.
+    With `blocks`, the keys are block signatures: they are matched by name, and blocks are replaced.
     """
     entries = dict(base.entries)
     if blocks:
@@ -45,17 +45,17 @@ def _is_null(entry: Entry) -> bool:
     return isinstance(entry.value, Scalar) and entry.value.value is None
 
 
-def apply_variant(base: Map, name: str, span_name: str, asked: Span | None = None) -> Map:
-    """The spec with its variant `name`, which was asked for at `asked`, laid over it. Raises E0204 if there is none."""
+def apply_variant(base: Map, name: str, span_name: str, requested_at: Span | None = None) -> Map:
+    """Merge the variant `name` into the spec. Raises E0204 at `requested_at` if there is no such variant."""
     variants = base.get("variants")
     known = list(variants.entries) if isinstance(variants, Map) else []
     if not isinstance(variants, Map) or name not in variants.entries:
-        there = base.entries["variants"].key.span if known else None
+        defined_at = base.entries["variants"].key.span if known else None
         raise error(
             "E0204",
             f"`{span_name}` has no variant `{name[:60]}`",
-            asked or there,
-            labels=(Label(there, "these are its variants"),) if asked and there else (),
+            requested_at or defined_at,
+            labels=(Label(defined_at, "its variants are defined here"),) if requested_at and defined_at else (),
             help=did_you_mean(name, known) if known else "the spec has no variants",
         )
     over = variants.entries[name].value
@@ -69,7 +69,7 @@ def _without_claims(base: Map) -> Map:
 
 
 def with_bare_args(base: Map, over: Map) -> Map:
-    """Moves keys of `args` that were written bare, `resnet18: {block: basic}`, under `args`. Raises E0201."""
+    """Move bare arguments, as in `resnet18: {block: basic}`, under `args`. Raises E0201 for an unknown key."""
     args = base.get("args")
     known = list(args.entries) if isinstance(args, Map) else []
     entries: dict[str, Entry] = {}
@@ -90,7 +90,7 @@ def with_bare_args(base: Map, over: Map) -> Map:
         else:
             raise error(
                 "E0201",
-                f"`{name}` is neither a key of a spec nor one of this spec's arguments",
+                f"`{name}` is neither a key of a spec nor an argument of this spec",
                 entry.key.span,
                 help=did_you_mean(name, [*known, *TOP_LEVEL]),
             )

@@ -1,4 +1,4 @@
-"""Names: what may stand as a key, an argument or a block, and what may not."""
+"""Checks the names of nodes, arguments, blocks and copies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LANGUAGE_WORDS = frozenset(
     "and or not if else in i first last true false none when as dense input linear plain bias nobias "
     "min max round ceil floor int sum len abs divisible".split()
 )
-"""Words that an argument or block may not bear."""
+"""Words that cannot name an argument or a block."""
 
 MODULE_NAMES = frozenset(
     "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches "
@@ -30,17 +30,16 @@ MODULE_NAMES = frozenset(
     "register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to "
     "to_empty train training type xpu zero_grad append extend insert pop".split()
 )
-"""Attributes of torch's `Module` and `Sequential`: a child of that name would break it. A test holds the list
-against the torch that is installed."""
+"""Attributes of `Module` and `Sequential` in PyTorch: a child of that name would replace them. A test compares the
+list with the installed PyTorch."""
 
 
 CONTAINER_NAMES = frozenset("keys values items update clear pop".split())
-"""Attributes of torch's `ModuleDict`: names that a further part of a dotted key may not be."""
+"""Attributes of `ModuleDict` in PyTorch: a later part of a dotted key cannot have these names."""
 
 
 def check_dotted(scalar: Scalar) -> str:
-    """The name that a key of a mapping of nodes gives; `path1.conv` puts the node two levels down. Raises E0501,
-    E0502."""
+    """Return the name of a node, for its key; `path1.conv` puts the node two levels down. Raises E0501, E0502."""
     first, *further = scalar.text.split(".")
     if not first or not further or scalar.text.startswith("_"):
         return check_key(scalar)
@@ -53,72 +52,77 @@ def check_dotted(scalar: Scalar) -> str:
         if not is_key(name) or name.startswith("_") or (name is not first and name in CONTAINER_NAMES):
             raise error(
                 "E0501",
-                f"`{name[:60]}` cannot be a part of a dotted name",
+                f"`{name[:60]}` is not valid in a dotted name",
                 part,
-                help="`path1.conv` or `norms.0`: names as any node's, none beginning with `_`, or numbers behind the first dot",
+                help="write names that do not start with `_`, or numbers after the first dot: `path1.conv`, `norms.0`",
             )
     return scalar.text
 
 
 def check_key(scalar: Scalar) -> str:
-    """The name that a key of a mapping of nodes gives. Raises E0501 (not a name) or E0502 (taken)."""
+    """Return the name of a node, for its key. Raises E0501 (not a name) or E0502 (reserved)."""
     name = scalar.text
     if name.startswith(".") and name[1:] in (*HEADS, *COMMON_KEYS, "then"):
         return name[1:]
     if not _KEY.match(name):
         raise error(
             "E0501",
-            f"`{name[:60]}` is not a name",
+            f"`{name[:60]}` is not a valid name",
             scalar.span,
-            help="names are ASCII: letters, digits, `_` and `-`, beginning with a letter or `_`" + _instead(name),
+            help="use ASCII letters, digits, `_` and `-`, starting with a letter or `_`" + _instead(name),
         )
-    if name in MODULE_NAMES or keyword.iskeyword(name) or (name.startswith("__")):
-        raise error(
-            "E0502",
-            f"`{name}` is a name that every PyTorch module or Python itself already has",
-            scalar.span,
-            help=f"e.g. `{name.strip('_')}1`",
-        )
-    if name == "input":
-        raise error("E0502", "`input` is the tensor that a block receives; a node cannot be named so", scalar.span)
+    reason = _reserved(name)
+    if reason:
+        help_ = "" if name == "input" else f"e.g. `{name.strip('_')}1`"
+        raise error("E0502", f"a node cannot be named `{name}`: {reason}", scalar.span, help=help_)
     return name
 
 
 def is_key(name: str) -> bool:
-    """Whether a node may bear the name."""
-    taken = name in MODULE_NAMES or keyword.iskeyword(name) or name.startswith("__") or name == "input"
-    return bool(_KEY.match(name)) and not taken
+    """Whether a node can have the name."""
+    return bool(_KEY.match(name)) and not _reserved(name)
+
+
+def _reserved(name: str) -> str:
+    """Why a name is reserved; empty if it is not."""
+    if keyword.iskeyword(name):
+        return "it is a keyword of Python"
+    if name.startswith("__"):
+        return "names that start with `__` are reserved by Python"
+    if name in MODULE_NAMES:
+        return "every PyTorch module has an attribute of this name"
+    return "it is the input of the network or block" if name == "input" else ""
 
 
 def _instead(name: str) -> str:
-    """A name near to one that is none."""
+    """A valid name similar to an invalid one, as part of a help."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789-")
     return f"; e.g. `{plain}`" if _KEY.match(plain) and len(plain) < 40 else ""
 
 
 def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
-    """The name of an argument or block. Raises E0501, E0502."""
+    """Return the name of an argument or block. Raises E0501 (not a name) or E0502 (reserved)."""
     if not _ARGUMENT.match(name):
         raise error(
             "E0501",
-            f"`{name[:60]}` cannot name {what}",
+            f"`{name[:60]}` is not a valid name for {what}",
             scalar.span,
-            help="ASCII letters, digits and `_`, beginning with a letter",
+            help="use ASCII letters, digits and `_`, starting with a letter",
         )
     if name in OPS_BY_NAME or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
         if what == "a block" and name in HEADS:
-            return name  # `inception(a, b):` is a fine name: a call is never a key.
-        whose = "a kind" if name in OPS_BY_NAME else "a word of the language"
-        raise error("E0502", f"`{name}` is {whose}, it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
+            return name  # `inception(a, b):` is valid: a call is never a key.
+        owner = "an op" if name in KINDS else "a reserved word"
+        raise error("E0502", f"`{name}` is {owner}, so it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
     return name
 
 
 def check_pattern(tree: Tree) -> str:
-    """`denselayer{1}`: raises E0501 unless it gives a name, and a different one for each copy."""
+    """Return the pattern of the copies' names, `denselayer{1}`. Raises E0501 if it does not name each copy."""
     if not isinstance(tree, Scalar) or not _PATTERN.match(tree.text):
         raise error(
             "E0501",
-            "a pattern is a name with `{0}` or `{1}` in it, where the copy's number goes",
+            "a name pattern must contain `{0}` or `{1}`, the number of the copy",
             tree.span,
             help="e.g. `denselayer{1}` counts from 1, `block{0}` from 0, `cell{7}` from 7",
         )
@@ -126,5 +130,5 @@ def check_pattern(tree: Tree) -> str:
 
 
 def copy_name(pattern: str, number: int) -> str:
-    """The name of a copy, numbered from 0: `cell{7}` counts from 7."""
+    """Return the name of copy `number` (from 0): `cell{7}` counts from 7."""
     return re.sub(r"\{(\d+)\}", lambda first: str(int(first[1]) + number), pattern)

@@ -1,4 +1,4 @@
-"""Reads a located tree into a `Document`: structure, keys and expressions are checked here, all of them at once."""
+"""Reads a located tree into a `Document`: checks structure, keys and expressions, and reports all errors at once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
 from archdsl.language.read_nodes import Reader, reference
 from archdsl.language.read_sections import (
+    check_keys,
     family_of,
-    need_keys,
     read_arg,
     read_claim,
     read_defaults,
@@ -33,16 +33,18 @@ from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
 STRUCTURE = ("input", "args", "defaults", "blocks")
-"""Sections without which nodes would seem wrong that are not: their errors are told alone."""
+"""Sections whose errors would cause follow-up errors in nodes: their errors are reported alone."""
 T = TypeVar("T")
 D = TypeVar("D")
 
 
 def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
-    """A document of a (merged) tree. Raises ArchError with everything that is wrong with its structure; what is
-    wrong with single nodes goes to `problems`, so that elaboration can add to it."""
+    """Return the document of a (merged) tree. Raises ArchError with all errors of its structure.
+
+    Errors of single nodes are collected in `problems`, so that elaboration can add its errors.
+    """
     if not isinstance(tree, Map):
-        raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+        raise error("E0202", "a spec must be a mapping with `input:` and `net:`", tree.span)
     builder = _DocumentBuilder(tree, source, Report())
     with collector_paused():
         try:
@@ -108,8 +110,8 @@ class _DocumentBuilder:
             claims=self.section("claims", self._claims, ()),
             variants=self.section("variants", self._variants, ()),
         )
-        nothing_said: tuple[dict[str, OpDefaults], str] = ({}, "nested")
-        document.defaults, document.naming = self.section("defaults", self._defaults, nothing_said)
+        no_defaults: tuple[dict[str, OpDefaults], str] = ({}, "nested")
+        document.defaults, document.naming = self.section("defaults", self._defaults, no_defaults)
         self._no_clashes(document)
         if self.report.failed:
             self.report.extend(self.faults.diagnostics())
@@ -118,19 +120,19 @@ class _DocumentBuilder:
         return document
 
     def _check_name(self) -> None:
-        """The name becomes part of file names, ONNX files and source."""
+        """Check the name, which becomes part of file names, ONNX files and source."""
         name = self.tree.get("name")
         if name is None:
             return
         if not isinstance(name, Scalar) or not isinstance(name.value, str):
-            self.report.add(Diagnostic("E0202", "`name` is a word", name.span))
+            self.report.add(Diagnostic("E0202", "`name` must be a string", name.span))
         elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name.value):
             self.report.add(
                 Diagnostic(
                     "E0501",
-                    f"`{name.value[:60]}` cannot name a network",
+                    f"`{name.value[:60]}` is not a valid name for a network",
                     name.span,
-                    help="ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or `_`",
+                    help="use ASCII letters, digits, `_`, `-` and `.`, starting with a letter or `_`",
                 )
             )
 
@@ -142,14 +144,14 @@ class _DocumentBuilder:
                         "E0201",
                         f"`{name}` is not a key of a spec",
                         entry.key.span,
-                        help=did_you_mean(_key_meant(name), TOP_LEVEL),
+                        help=did_you_mean(_own_key(name), TOP_LEVEL),
                     )
                 )
         missing = [name for name in ("input", "net") if name not in self.tree.entries]
-        meant = {closest(_key_meant(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
+        meant = {closest(_own_key(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
         missing = [name for name in missing if name not in meant]
         if missing:
-            examples = {"input": "`input: 3x224x224`", "net": "`net:` and its nodes"}
+            examples = {"input": "`input: 3x224x224`", "net": "`net:` with its nodes"}
             self.report.add(
                 Diagnostic(
                     "E0203",
@@ -160,13 +162,13 @@ class _DocumentBuilder:
             )
         version = self.tree.get("archdsl")
         if version is not None and (plain(version) is True or plain(version) != 1):
-            asked = version.text[:40] if isinstance(version, Scalar) else "something else"
+            required = f" {version.text[:40]}" if isinstance(version, Scalar) else " of another form"
             self.report.add(
                 Diagnostic(
                     "E0208",
-                    f"this is archdsl's language 1, the spec asks for {asked}",
+                    f"this archdsl reads language version 1, the spec needs version{required}",
                     version.span,
-                    help="a newer archdsl may know it",
+                    help="update archdsl, or write `archdsl: 1`",
                 )
             )
 
@@ -196,7 +198,7 @@ class _DocumentBuilder:
                     self.report.add(
                         Diagnostic(
                             "E0202",
-                            f"`naming` is nested, sibling or flat, not `{naming[:40]}`",
+                            f"`naming` must be nested, sibling or flat, not `{naming[:40]}`",
                             entry.value.span,
                             help=did_you_mean(naming, ("nested", "sibling", "flat")),
                         )
@@ -206,7 +208,7 @@ class _DocumentBuilder:
                 self.report.add(
                     Diagnostic(
                         "E0301",
-                        f"there is no kind `{name[:60]}`",
+                        f"unknown op `{name[:60]}`",
                         entry.key.span,
                         help=did_you_mean(name, [*OPS_BY_NAME, "naming"]),
                     )
@@ -227,7 +229,7 @@ class _DocumentBuilder:
                         "E0210",
                         f"two blocks are named `{block.name}`",
                         block.span,
-                        labels=(Label(out[block.name].span, "the first"),),
+                        labels=(Label(out[block.name].span, "first defined here"),),
                     )
                 )
             out[block.name] = block
@@ -249,14 +251,16 @@ class _DocumentBuilder:
         check_key(entry.key)
         value = entry.value
         if not isinstance(value, Map):
-            raise error("E0202", f"the auxiliary head `{name}` is a mapping: {{from, do, weight}}", value.span)
-        need_keys(value, ("from", "do", "weight"), "an auxiliary head")
+            raise error(
+                "E0202", f"the auxiliary head `{name}` must be a mapping with `from`, `do` and `weight`", value.span
+            )
+        check_keys(value, ("from", "do", "weight"), "an auxiliary head")
         source, body, weight = value.get("from"), value.get("do"), value.get("weight")
         if source is None or body is None:
             raise error("E0203", f"the auxiliary head `{name}` needs `{'do' if source else 'from'}`", entry.key.span)
         number = plain(weight) if weight is not None else 1.0
         if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise error("E0202", "`weight` is a number", weight.span if weight is not None else value.span)
+            raise error("E0202", "`weight` must be a number", weight.span if weight is not None else value.span)
         return AuxDecl(name, reference(source), self.reader.child(body), float(number), entry.key.span)
 
     def _outputs(self, tree: Tree) -> tuple[tuple[str, Ref], ...]:
@@ -283,7 +287,7 @@ class _DocumentBuilder:
                 self.report.add(
                     Diagnostic(
                         "E0201",
-                        f"`{name}` cannot be claimed",
+                        f"`{name}` is not a key of `claims`",
                         entry.key.span,
                         help=did_you_mean(name, (*known, "source")),
                     )
@@ -309,7 +313,7 @@ class _DocumentBuilder:
                 self.report.add(
                     Diagnostic(
                         "E0502",
-                        f"`{name}` names both an argument and a block",
+                        f"`{name}` is both an argument and a block",
                         arg.span,
                         labels=(Label(document.blocks[name].span, "the block"),),
                     )
@@ -320,14 +324,14 @@ class _DocumentBuilder:
                     self.report.add(
                         Diagnostic(
                             "E0502",
-                            f"`{parameter.name}` names both a block and an argument of `{block.name}`",
+                            f"`{parameter.name}` is both a block and an argument of `{block.name}`",
                             parameter.span,
                         )
                     )
 
 
-def _key_meant(name: str) -> str:
-    """Our word for a key that other formats have; else the name as it is."""
+def _own_key(name: str) -> str:
+    """The key of the language for the key of another format; other names are unchanged."""
     return KEYS_ELSEWHERE.get(name.lower(), name)
 
 

@@ -1,7 +1,6 @@
-"""Reads nodes: a located tree becomes syntax nodes, its structure checked and its expressions parsed.
+"""Reads a located tree into syntax nodes: checks the structure and parses expressions.
 
-Short strings go through `shorthand.desugar` first, so only the long form is read here. The keys of every
-composite are those of its model in `forms`.
+`shorthand.desugar` turns short strings into the long form first, so only the long form is read here.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 from archdsl.diagnostics import ArchError, Diagnostic, Report, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
-from archdsl.language.hints import field_meant, meant
+from archdsl.language.hints import suggest_field, suggest_op
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
 from archdsl.language.names import check_dotted, check_pattern
 from archdsl.language.shorthand import desugar
@@ -46,9 +45,9 @@ D = TypeVar("D")
 
 
 def written(tree: Tree, words: frozenset[str] = frozenset()) -> FieldValue:
-    """A field's value. Raises E0202 for a mapping, E0303 for a faulty expression."""
+    """Return the value of a field. Raises E0202 for a mapping, E0303 for an invalid expression."""
     if isinstance(tree, Map):
-        raise error("E0202", "a number, word, list or expression is expected here, not a mapping", tree.span)
+        raise error("E0202", "expected a number, name, list or expression, found a mapping", tree.span)
     if isinstance(tree, Seq):
         return FieldValue(tree.span, None, tuple(written(one, words) for one in tree.items))
     if isinstance(tree.value, str) and tree.value not in words:
@@ -57,41 +56,43 @@ def written(tree: Tree, words: frozenset[str] = frozenset()) -> FieldValue:
 
 
 def expression(tree: Tree, what: str) -> Expr:
+    """Return the value of a field as one expression. Raises E0202 for a list."""
     value = written(tree)
     if value.expr is None:
-        raise error("E0202", f"`{what}` is one value, not a list", tree.span)
+        raise error("E0202", f"`{what}` must be one value, not a list", tree.span)
     return value.expr
 
 
 @cache
 def words_of(op: type[Op], name: str) -> frozenset[str]:
-    """The plain words that a field takes (`same`, `nearest`), which are not looked up as names."""
-    found: set[str] = set()
+    """Return the words that a field accepts (`same`, `nearest`); they are not names to look up."""
+    words: set[str] = set()
     stack: list[Any] = [op.model_fields[name].annotation]
     while stack:
         hint = stack.pop()
         if typing.get_origin(hint) is typing.Literal:
-            found |= {w for w in typing.get_args(hint) if isinstance(w, str)}
+            words |= {w for w in typing.get_args(hint) if isinstance(w, str)}
         else:
             stack += typing.get_args(hint)
-    return frozenset(found)
+    return frozenset(words)
 
 
 def text(tree: Tree, what: str) -> str:
+    """Return the value of a field as a string. Raises E0202 for other values."""
     if not isinstance(tree, Scalar) or not isinstance(tree.value, str):
-        raise error("E0202", f"`{what}` is a text", tree.span)
+        raise error("E0202", f"`{what}` must be a string", tree.span)
     return tree.value
 
 
 class Reader:
-    """Makes syntax nodes of trees, collecting what is wrong. A faulty node is reported and becomes a `BrokenSyntax`."""
+    """Reads trees into syntax nodes and collects errors. A node with errors becomes a `BrokenSyntax`."""
 
     def __init__(self, report: Report, blocks: Collection[str] = ()) -> None:
         self.report = report
         self.blocks = blocks
 
     def attempt(self, make: Callable[[], T], fallback: D) -> T | D:
-        """What `make` returns, or the fallback after its errors were reported."""
+        """Return the result of `make`; if it raises, report its errors and return the fallback."""
         try:
             return make()
         except ArchError as e:
@@ -99,14 +100,14 @@ class Reader:
             return fallback
 
     def child(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
-        """Any node; a faulty one is reported and gives a `BrokenSyntax`."""
+        """Read any node; report one with errors and return a `BrokenSyntax`."""
         return self.attempt(partial(self.node, tree, fallback), BrokenSyntax(span=tree.span))
 
     def node(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
-        """Any node. Raises ArchError where the node itself is faulty; faulty children are reported."""
+        """Read any node. Raises ArchError for errors of the node itself; errors of its children are reported."""
         if isinstance(tree, Scalar):
             if not isinstance(tree.value, str):
-                raise _no_node(tree, fallback)
+                raise _not_a_node(tree, fallback)
             return self.headed(desugar(tree, self.blocks))
         if isinstance(tree, Seq):
             return self.sequence(tree)
@@ -115,13 +116,15 @@ class Reader:
         return self.mapping(tree)
 
     def sequence(self, tree: Seq) -> ListSyntax:
+        """Read a list of nodes."""
         return ListSyntax(span=tree.span, items=tuple(self.child(t) for t in tree.items))
 
     def mapping(self, tree: Map) -> MapSyntax:
+        """Read a mapping of named nodes."""
         entries: list[tuple[Key, SyntaxNode]] = []
         self._check_words(tree)
         for entry in tree.entries.values():
-            if entry.key.text in _BESIDE:
+            if entry.key.text in _OPTIONS:
                 entries.append((Key("", None, entry.key.span), BrokenSyntax(span=entry.key.span)))
                 continue
             key = self.attempt(partial(self.key, entry.key), None)
@@ -132,37 +135,39 @@ class Reader:
         return MapSyntax(span=tree.span, entries=tuple(entries))
 
     def _check_words(self, tree: Map) -> None:
-        """Reports keys of a sequence that only mean something beside a head word, or look like one."""
+        """Report keys of a sequence that are only valid next to a head word, or that resemble one."""
         for name, entry in tree.entries.items():
             near = _near_head(name)
-            if name in _BESIDE:
-                meant = next((f"for `{n}`, did you mean `{h}`?" for n in tree.entries if (h := _near_head(n))), "")
+            if name in _OPTIONS:
+                suggestion = next((f"did you mean `{h}` for `{n}`?" for n in tree.entries if (h := _near_head(n))), "")
                 self.report.add(
                     Diagnostic(
                         "E0201",
-                        f"`{name}` stands beside a head word, and this mapping of nodes has none",
+                        f"`{name}` is only valid next to a head word, and this mapping has none",
                         entry.key.span,
-                        help=meant
-                        or f"head words are {', '.join(HEADS)}; around a mapping of nodes write `{{do: ..., {name}: ...}}`",
+                        help=suggestion
+                        or f"head words are {', '.join(HEADS)}; "
+                        f"for a mapping of nodes write `{{do: ..., {name}: ...}}`",
                     )
                 )
-            elif near and not any(beside in tree.entries for beside in _BESIDE):
+            elif near and not any(option in tree.entries for option in _OPTIONS):
                 self.report.add(
                     Diagnostic(
                         "W0213",
-                        f"`{name}` is the name of a node here, not the word `{near}`",
+                        f"`{name}` is the name of a node here, not the head word `{near}`",
                         entry.key.span,
                         severity="warning",
-                        help=f"write `{near}:`, or choose a name that is less like it",
+                        help=f"write `{near}:`, or rename the node",
                     )
                 )
 
     def key(self, scalar: Scalar) -> Key:
+        """Read the key of a named node. Raises E0501, E0502."""
         name = check_dotted(scalar)
         return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
 
     def headed(self, tree: Map) -> SyntaxNode:
-        """A mapping with a head word: an op, a call or a composite."""
+        """Read a mapping with a head word: an op, a call or a composite."""
         heads = [head for head in HEADS if head in tree.entries]
         if len(heads) > 1:
             spans = [tree.entries[h].key.span for h in heads]
@@ -170,7 +175,7 @@ class Reader:
                 "E0209",
                 f"one node cannot be both `{heads[0]}` and `{heads[1]}`",
                 spans[1],
-                help=f"a child that must bear such a name is written with a leading dot: `.{heads[1]}:`",
+                help=f"to name a child `{heads[1]}`, write a leading dot: `.{heads[1]}:`",
             )
         head = heads[0]
         value = tree.entries[head].value
@@ -186,7 +191,7 @@ class Reader:
     def _composite(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> SyntaxNode:
         if head == "call":
             if not isinstance(value, Scalar) or not isinstance(value.value, str):
-                raise error("E0202", "`call` names a block, e.g. `block(64, 2)`", value.span)
+                raise error("E0202", "`call` must be a call of a block, e.g. `block(64, 2)`", value.span)
             return CallSyntax(call=expressions.parse_call(value), **common)
         common["then"] = self._child(tree, "then")
         if head == "do":
@@ -200,7 +205,7 @@ class Reader:
         return self._branches(tree, head, value, common)
 
     def _common(self, tree: Map) -> dict[str, Any]:
-        """`repeat as from when doc`, which every node may have."""
+        """The keys `repeat as from when doc`, which every node can have."""
         common: dict[str, Any] = {"span": tree.span}
         get = tree.get
         repeat, pattern, sources, when, doc = (get(k) for k in COMMON_KEYS)
@@ -210,7 +215,7 @@ class Reader:
         common["sources"] = references(sources) if sources is not None else None
         if pattern is not None:
             if repeat is None:
-                raise error("E0302", "`as` names the copies of a repeat, and nothing is repeated", pattern.span)
+                raise error("E0302", "`as` names the copies of a repeat, but this node has no repeat", pattern.span)
             common["pattern"] = check_pattern(pattern)
         return common
 
@@ -222,7 +227,10 @@ class Reader:
         if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in OPS_BY_NAME:
             name = value.text[:60] if isinstance(value, Scalar) else ""
             raise error(
-                "E0301", f"there is no kind `{name}`" if name else "`op` names a kind", value.span, help=meant(name)
+                "E0301",
+                f"unknown op `{name}`" if name else "`op` must be the name of an op",
+                value.span,
+                help=suggest_op(name),
             )
         op = OPS_BY_NAME[value.value]
         own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
@@ -235,7 +243,7 @@ class Reader:
             **common,
         )
         if op is Split and (result.norm or result.act):
-            raise error("E0309", "`split` has several outputs, so neither norm nor activation", tree.span)
+            raise error("E0309", "`split` cannot have a norm or an activation: it has several outputs", tree.span)
         return result
 
     def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualSyntax:
@@ -262,7 +270,7 @@ class Reader:
         if not branches:
             raise error(
                 "E0202",
-                f"`{head}` holds a list or a mapping of branches",
+                f"`{head}` must be a list or a mapping of branches",
                 tree.entries[head].key.span,
                 help=f"e.g. `{head}: {{branch1: 1x1 conv 64, branch2: 3x3 conv 64}}`",
             )
@@ -276,15 +284,15 @@ class Reader:
 
 
 def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> dict[str, FieldValue]:
-    """The fields of an op, parsed. Raises E0309 for a key that the op does not have."""
+    """Return the parsed fields of an op. Raises E0309 for a field that the op does not have."""
     out = {}
     for name, tree in fields.items():
         if name not in op.model_fields:
             raise error(
                 "E0309",
-                f"`{op.name}` has no `{name}`",
+                f"`{op.kind}` has no field `{name}`",
                 keys[name],
-                help=field_meant(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
+                help=suggest_field(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
             )
         drawn = name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text
         if isinstance(tree, Scalar) and (drawn or name in op.references):
@@ -294,11 +302,11 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
     return out
 
 
-_ROLES = {"norm": "norm", "act": "activation"}
+_ROLES = {"norm": "a norm", "act": "an activation"}
 
 
 def part(tree: Map, role: str) -> NormOrAct | None:
-    """`norm: bn`, `act: none`, or `act: {op: leaky_relu, slope: 0.1}`."""
+    """Read `norm` or `act` of a node: a name, or a mapping `{op: leaky_relu, slope: 0.1}`. Raises E0301, E0309."""
     value = tree.get(role)
     if value is None:
         return None
@@ -309,31 +317,33 @@ def part(tree: Map, role: str) -> NormOrAct | None:
         known = [k for k, o in OPS_BY_NAME.items() if o.role == role]
         if not isinstance(name, Scalar):
             raise error("E0301", f"`{role}` needs `op`, one of: {', '.join(known)}", value.span)
-        raise error("E0301", f"`{name.text[:60]}` is no {_ROLES[role]}", name.span, help=did_you_mean(name.text, known))
-    op = OPS_BY_NAME[str(name.value)]
+        raise error(
+            "E0301", f"`{name.text[:60]}` is not {_ROLES[role]}", name.span, help=did_you_mean(name.text, known)
+        )
+    op = KINDS[str(name.value)]
     rest = {k: e.value for k, e in value.entries.items() if k != "op"}
     return NormOrAct(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
 
 
 def references(tree: Tree) -> tuple[Ref, ...]:
-    """The references of `from`: one, or a list."""
+    """Return the references of `from`: one, or a list. Raises E0302."""
     return tuple(map(reference, tree.items if isinstance(tree, Seq) else (tree,)))
 
 
 def reference(tree: Tree) -> Ref:
-    """The dotted name of a node. Raises E0302."""
+    """Return the reference that a dotted name writes. Raises E0302."""
     ref = Ref.of(tree.text.strip() if isinstance(tree, Scalar) else "", tree.span)
     if not all(re.fullmatch(r"[A-Za-z0-9_-]+", part, re.ASCII) for part in ref.parts):
-        raise error("E0302", "a reference is the name of an earlier node, e.g. `layer1.0`", tree.span)
+        raise error("E0302", "a reference must be the name of an earlier node, e.g. `layer1.0`", tree.span)
     return ref
 
 
 _NEAR = {"r": ("residual",), "i": ("inception",), "b": ("branches",), "d": ("dense",)}
-_BESIDE = ("repeat", "as", "from", "when", "then", "doc")
+_OPTIONS = ("repeat", "as", "from", "when", "then", "doc")
 
 
 def _near_head(name: str) -> str:
-    """The head word that a name is a misspelling of: `residul`, but not `branch` or `dense1`."""
+    """The head word that a name misspells: `residul`, but not `branch` or `dense1`."""
     for head in _NEAR.get(name[:1], ()):
         if abs(len(name) - len(head)) > 2:
             continue
@@ -355,11 +365,11 @@ def _unknown_keys(tree: Map, head: str) -> list[Diagnostic]:
     ]
 
 
-def _no_node(scalar: Scalar, key: Span | None) -> ArchError:
-    """What stands here is nothing, a number or a truth value."""
-    help_ = "write a kind, e.g. `3x3 conv 64`, a list or a mapping of nodes"
+def _not_a_node(scalar: Scalar, key: Span | None) -> ArchError:
+    """The error for a node that is empty, a number or a boolean."""
+    help_ = "write an op, e.g. `3x3 conv 64`, or a list or mapping of nodes"
     if scalar.value is None:
-        return error("E0202", "a node is expected here, and there is nothing", key or scalar.span, help=help_)
-    if key is not None and key.text in OPS_BY_NAME:
-        help_ = f"a key only names a node, it is no kind: `{key.text}: {key.text} {scalar.text[:40]}`"
-    return error("E0202", f"a node is expected here, not `{scalar.text[:40]}`", scalar.span, help=help_)
+        return error("E0202", "expected a node, found nothing", key or scalar.span, help=help_)
+    if key is not None and key.text in KINDS:
+        help_ = f"the key is the name of the node; write the op after it: `{key.text}: {key.text} {scalar.text[:40]}`"
+    return error("E0202", f"expected a node, found `{scalar.text[:40]}`", scalar.span, help=help_)

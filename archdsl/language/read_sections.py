@@ -1,5 +1,4 @@
-"""The smaller sections of a spec, each read from its part of the located tree: args, defaults, heads of blocks,
-inputs, preprocessing, claims, labels."""
+"""Reads the small sections of a spec: args, defaults, block signatures, inputs, preprocessing, claims, labels."""
 
 from __future__ import annotations
 
@@ -28,25 +27,27 @@ _PUBLISHED = re.compile(r"\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$", re.ASCII)
 
 
 def text_of(tree: Tree | None) -> str:
+    """Return the text of a scalar. Raises E0202 for a list or mapping."""
     if not isinstance(tree, Scalar):
-        raise error("E0202", "a text is expected here", tree.span if tree is not None else None)
+        raise error("E0202", "expected a string", tree.span if tree is not None else None)
     return tree.text
 
 
 def read_family(tree: Tree) -> str:
+    """Return the value of `family`. Raises E0202."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,39}", text := text_of(tree)):
-        raise error("E0202", "`family` is a word", tree.span, help="e.g. resnet")
+        raise error("E0202", "`family` must be a name", tree.span, help="e.g. resnet")
     return text
 
 
 def family_of(name: str) -> str:
-    """The family of a network whose spec names none: `resnet` of `resnet50`, `mobilenet` of `mobilenet_v2`."""
+    """Return the default family of a network: `resnet` of `resnet50`, `mobilenet` of `mobilenet_v2`."""
     letters = re.match(r"[A-Za-z]+", name)
     return letters[0] if letters else name
 
 
 def read_arg(name: str, entry: Entry) -> ArgDecl:
-    """One of `args`: a default, or `{type, default, min, max}`. Raises E0201 to E0203, E0303, E0501, E0502."""
+    """Read one of `args`: a default, or `{type, default, min, max}`. Raises E0201 to E0203, E0303, E0501, E0502."""
     check_argument(name, entry.key)
     value = entry.value
     if not isinstance(value, Map):
@@ -57,29 +58,32 @@ def read_arg(name: str, entry: Entry) -> ArgDecl:
     return ArgDecl(name, written(default), form.type, form.min, form.max, entry.key.span)
 
 
-def read_defaults(kind: str, tree: Tree) -> OpDefaults:
-    """What is written behind a kind under `defaults`. Raises E0202, E0301, E0302, E0309, E0310."""
-    op = OPS_BY_NAME[kind]
+def read_defaults(name: str, tree: Tree) -> OpDefaults:
+    """Read the defaults of the op `name`. Raises E0202, E0301, E0302, E0309, E0310."""
+    op = KINDS[name]
     if isinstance(tree, Scalar):
         if tree.value is None or isinstance(tree.value, bool):
-            raise error("E0202", f"what follows `{kind}` is expected here, e.g. `bn relu`", tree.span)
+            raise error("E0202", f"expected the defaults of `{name}`, e.g. `bn relu`", tree.span)
         tree = desugar_defaults(tree, op)
     if not isinstance(tree, Map):
-        raise error("E0202", f"the defaults of `{kind}` are words or a mapping", tree.span)
+        raise error("E0202", f"the defaults of `{name}` must be a string or a mapping", tree.span)
     own = {k: e for k, e in tree.entries.items() if k not in ("norm", "act")}
     fields = op_fields(op, {k: e.value for k, e in own.items()}, {k: e.key.span for k, e in own.items()})
     return OpDefaults(fields, part(tree, "norm"), part(tree, "act"))
 
 
-# --- heads of blocks -------------------------------------------------------------------------------------
+# --- block signatures ------------------------------------------------------------------------------------
 
 
 def read_signature(scalar: Scalar) -> tuple[str, tuple[BlockParam, ...], tuple[str, ...]]:
-    """`up(c, s=1) <- x, skip`: the block's name, its arguments and its inputs. Raises E0210, E0303, E0501, E0502."""
+    """Read `up(c, s=1) <- x, skip` into name, arguments and inputs. Raises E0210, E0303, E0501, E0502."""
     match = _SIGNATURE.match(scalar.text)
     if not match:
         raise error(
-            "E0210", f"`{scalar.text[:80]}` is not the head of a block", scalar.span, help=_signature_help(scalar.text)
+            "E0210",
+            f"`{scalar.text[:80]}` is not a valid block signature",
+            scalar.span,
+            help=_signature_help(scalar.text),
         )
     name = check_argument(match[1], scalar.piece(*match.span(1)), "a block")
     params = _block_params(scalar, *match.span(2)) if match[2] and match[2].strip() else ()
@@ -92,23 +96,26 @@ def read_signature(scalar: Scalar) -> tuple[str, tuple[BlockParam, ...], tuple[s
 
 def _signature_help(text: str) -> str:
     if text.count("(") != text.count(")") or text.count("[") != text.count("]"):
-        return "the parentheses do not match; a head is `name(arg, arg=default):`"
+        return "the parentheses do not match; write `name(arg, arg=default):`"
     if re.match(r"[A-Za-z][\w-]*-", text, re.ASCII):
-        return "the name of a block has no `-`: letters, digits and `_`"
-    return "write `name(arg, arg=default):`, with several inputs `name(arg) <- x, skip:`"
+        return "a block name cannot contain `-`: use letters, digits and `_`"
+    return "write `name(arg, arg=default):`, or `name(arg) <- x, skip:` for several inputs"
 
 
 def _once(name: str, span: Span, taken: dict[str, Span]) -> str:
     if name in taken:
         raise error(
-            "E0210", f"`{name}` stands twice in the head of this block", span, labels=(Label(taken[name], "the first"),)
+            "E0210",
+            f"`{name}` is declared twice in this block",
+            span,
+            labels=(Label(taken[name], "first declared here"),),
         )
     taken[name] = span
     return name
 
 
 def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...]:
-    """`w, s=1, c=in`: split at the commas outside of brackets."""
+    """The arguments in `w, s=1, c=in`, split at commas outside of brackets."""
     out: list[BlockParam] = []
     taken: dict[str, Span] = {}
     begin, text = start, scalar.text
@@ -121,14 +128,14 @@ def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...
         if default is None and out and out[-1].default is not None:
             raise error(
                 "E0210",
-                f"`{name.strip()}` has no default and stands behind one that has",
+                f"`{name.strip()}` has no default, but follows an argument with a default",
                 where.span,
-                help=f"move it to the front, or give it one: `{name.strip()}=1`",
+                help=f"move it to the front, or give it a default: `{name.strip()}=1`",
             )
         out.append(BlockParam(name.strip(), default, where.span))
         begin = at + 1
-    if begin <= end:  # a bracket was left open, and swallowed the rest
-        raise error("E0210", f"`{text[:80]}` is not the head of a block", scalar.span, help=_signature_help(text))
+    if begin <= end:  # an open bracket contains the rest
+        raise error("E0210", f"`{text[:80]}` is not a valid block signature", scalar.span, help=_signature_help(text))
     return tuple(out)
 
 
@@ -136,11 +143,11 @@ def _block_params(scalar: Scalar, start: int, end: int) -> tuple[BlockParam, ...
 
 
 def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
-    """`3x224x224`, `784`, `[3, H=224, W=224]`, or a mapping of names to those. Raises E0202."""
+    """Read `3x224x224`, `784`, `[3, H=224, W=224]`, or a mapping from names to these. Raises E0202."""
     if not isinstance(tree, Map):
         return (InputDecl(None, _input_sizes(tree), tree.span),)
     if not tree.entries:
-        raise error("E0202", "`input` names no input", tree.span)
+        raise error("E0202", "`input` is empty", tree.span)
     out = []
     for name, entry in tree.entries.items():
         check_argument(name, entry.key, "an input")
@@ -148,7 +155,7 @@ def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
     return tuple(out)
 
 
-_INPUT_HELP = "channels x height x width, e.g. `3x224x224`, with names `[3, H=224, W=224]`; or one number for a vector"
+_INPUT_HELP = "write channels x height x width, e.g. `3x224x224` or `[3, H=224, W=224]`, or one number for a vector"
 
 
 def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
@@ -163,7 +170,7 @@ def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
     else:
         raise error(
             "E0202",
-            f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input",
+            f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input shape",
             tree.span,
             help=_INPUT_HELP,
         )
@@ -186,20 +193,21 @@ def _input_size(tree: Tree) -> InputSize:
             )
     expr = written(tree).expr
     if expr is None:
-        raise error("E0202", "a size is one number", tree.span)
+        raise error("E0202", "a size must be one number", tree.span)
     return InputSize(expr)
 
 
-# --- what travels with the network -----------------------------------------------------------------------
+# --- preprocessing, claims, labels -----------------------------------------------------------------------
 
 
 def read_preprocess(tree: Tree) -> Preprocess:
+    """Read the name of a preset, or a mapping. Raises E0201, E0202."""
     if isinstance(tree, Scalar):
         preset = Preprocess.presets.get(tree.text)
         if preset is None:
             raise error(
                 "E0202",
-                f"there is no preprocessing `{tree.text[:40]}`",
+                f"unknown preprocessing `{tree.text[:40]}`",
                 tree.span,
                 help=did_you_mean(tree.text, Preprocess.presets),
             )
@@ -212,18 +220,18 @@ def read_preprocess(tree: Tree) -> Preprocess:
     return validate(Preprocess, tree, "preprocess", data)
 
 
-def need_keys(tree: Map, known: Collection[str], what: str) -> None:
-    """Raises E0201 at the first key that is none of the known ones."""
+def check_keys(tree: Map, known: Collection[str], what: str) -> None:
+    """Raises E0201 at the first unknown key."""
     for key, inner in tree.entries.items():
         if key not in known:
             raise error("E0201", f"`{key[:60]}` is not a key of {what}", inner.key.span, help=did_you_mean(key, known))
 
 
 def read_claim(name: str, entry: Entry, source: str = "") -> Claim:
-    """A claim; `source` is that of the section, for one that names none itself."""
+    """Read a claim; `source` is the default for a claim without a source. Raises E0201 to E0203."""
     value, note = entry.value, ""
     if isinstance(value, Map):
-        need_keys(value, ("value", "source", "note"), "a claim")
+        check_keys(value, ("value", "source", "note"), "a claim")
         if value.get("value") is None:
             raise error("E0203", "a claim needs `value`", entry.key.span)
         source = text_of(value.get("source")) if value.get("source") is not None else source
@@ -236,9 +244,9 @@ def read_claim(name: str, entry: Entry, source: str = "") -> Claim:
 
 
 def read_labels(source: Source, name: str, span: Span) -> tuple[str, ...]:
-    """One label a line, from a file beside the spec. Raises E0207 for a file elsewhere."""
+    """Read one label per line from a file in the folder of the spec. Raises E0107, E0108, E0114, E0207."""
     if source.path is None:
-        raise error("E0207", "a spec from standard input has no folder to look for labels in", span)
+        raise error("E0207", "a spec from standard input cannot have a labels file", span)
     folder = source.path.resolve().parent
     try:
         path = (folder / name).resolve()
@@ -246,15 +254,15 @@ def read_labels(source: Source, name: str, span: Span) -> tuple[str, ...]:
     except (OSError, ValueError):
         outside = True
     if outside:
-        raise error("E0207", "the labels must be a file beside the spec", span)
+        raise error("E0207", "the labels file must be in the folder of the spec", span)
     if path.stat().st_size > MAX_LABELS_BYTES:
-        raise error("E0107", "the file of labels is larger than 1 MiB", span)
+        raise error("E0107", "the labels file is larger than 1 MiB", span)
     try:
         text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as e:
-        raise error("E0114", "the file of labels cannot be read as UTF-8 text", span) from e
+        raise error("E0114", "cannot read the labels file as UTF-8 text", span) from e
     lines = tuple(line.strip() for line in text.split("\n") if line.strip())
     odd = next((number for number, line in enumerate(lines, 1) if escape_control(line) != line), None)
     if odd is not None:
-        raise error("E0108", f"label {odd} holds a control character", span)
+        raise error("E0108", f"label {odd} contains a control character", span)
     return lines

@@ -1,7 +1,7 @@
-"""The short form of a node, `7x7 conv 64 /2`, made into the long one, `{op: conv, out: 64, ...}`.
+"""Turns the short form of a node, `7x7 conv 64 /2`, into its long form, `{op: conv, out: 64, ...}`.
 
-The long form is a located tree like any other: each of its values knows the characters it came from. Nothing
-is evaluated here; a value that is not a plain number stays text, to be parsed as an expression.
+The long form is a located tree: each value has the span of its characters. Nothing is evaluated here; a value that is
+not a plain number stays text and is later parsed as an expression.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
-from archdsl.language.hints import field_meant, hint
-from archdsl.ops import OPS_BY_NAME
+from archdsl.language.hints import explain_unknown_op, suggest_field
+from archdsl.ops import KINDS
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 from archdsl.source.brackets import OPENING, outside, unmatched
@@ -26,7 +26,7 @@ _OPERATORS = frozenset("+ - * / // % == != < <= > >= and or not if else".split()
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A run of characters without blanks outside of brackets: `text == scalar.text[start:end]`."""
+    """A run of characters without spaces outside of brackets: `text == scalar.text[start:end]`."""
 
     text: str
     start: int
@@ -34,168 +34,168 @@ class Word:
 
 
 def words(scalar: Scalar) -> list[Word]:
-    """The words of a short form. Raises E0302 where brackets do not match."""
+    """Return the words of a short form. Raises E0302 if brackets do not match."""
     text = scalar.text
     wrong = unmatched(text)
     if wrong is not None:
-        what = "is never closed" if text[wrong] in OPENING else "closes nothing"
-        raise error("E0302", f"`{text[wrong]}` {what}", scalar.part(wrong, wrong + 1))
-    blanks = outside(text, " \t\n")
-    borders = zip([-1, *blanks], [*blanks, len(text)], strict=True)
+        fault = "is never closed" if text[wrong] in OPENING else "closes nothing"
+        raise error("E0302", f"`{text[wrong]}` {fault}", scalar.part(wrong, wrong + 1))
+    spaces = outside(text, " \t\n")
+    borders = zip([-1, *spaces], [*spaces, len(text)], strict=True)
     return [Word(text[before + 1 : end], before + 1, end) for before, end in borders if end > before + 1]
 
 
 def desugar(scalar: Scalar, blocks: Collection[str] = ()) -> Map:
-    """The long form of a short one: a mapping with `op`, `call` or `dense`. `blocks` are names for a better help.
+    """Return the long form of a short form: a mapping with `op`, `call` or `dense`. `blocks` are names for the help.
 
     Raises E0301, E0302, E0309, E0310.
     """
-    found = words(scalar)
+    node = words(scalar)
     entries: dict[str, Entry] = {}
 
     def put(key: str, start: int, end: int, value: Tree | None = None) -> None:
         entries[key] = Entry(scalar.piece(start, end, key), value if value is not None else _value(scalar, start, end))
 
-    found = _cut_tail(scalar, found, put)
-    if found and found[0].text == "dense" and len(found) > 1:
-        return _dense(scalar, found, entries, put)
-    star = next((n for n, w in enumerate(found) if w.text == "*"), None)
+    node = _cut_tail(scalar, node, put)
+    if node and node[0].text == "dense" and len(node) > 1:
+        return _dense(scalar, node, entries, put)
+    star = next((n for n, w in enumerate(node) if w.text == "*"), None)
     if star is not None:
-        _check_count(scalar, found, star)
-        put("repeat", found[0].start, found[star - 1].end)
-        found = found[star + 1 :]
-    if not found:
-        raise error("E0302", "a node is missing here", scalar.span, help="write a kind, e.g. `3x3 conv 64`")
-    _head(scalar, found, entries, put, blocks)
+        _check_count(scalar, node, star)
+        put("repeat", node[0].start, node[star - 1].end)
+        node = node[star + 1 :]
+    if not node:
+        raise error("E0302", "expected a node", scalar.span, help="write an op, e.g. `3x3 conv 64`")
+    _head(scalar, node, entries, put, blocks)
     return Map(entries, scalar.span, False)
 
 
 Put = Callable[..., None]
 
 
-def _check_count(scalar: Scalar, found: list[Word], star: int) -> None:
-    """Raises E0302 where what stands before a `*` is no count, or nothing behind it."""
-    where = scalar.part(found[star].start, found[star].end)
-    if star == 0 or star + 1 == len(found):
-        what = "a count before" if star == 0 else "a node behind"
+def _check_count(scalar: Scalar, node: list[Word], star: int) -> None:
+    """Raises E0302 if there is no count before a `*`, or no node after it."""
+    where = scalar.part(node[star].start, node[star].end)
+    if star == 0 or star + 1 == len(node):
+        what = "a count before" if star == 0 else "a node after"
         raise error("E0302", f"`*` needs {what} it", where, help="`3 * 3x3 conv 64` repeats a node three times")
-    if any(w.text in OPS_BY_NAME or _KERNEL.match(w.text) for w in found[:star]):
-        product = f"{found[star - 1].text} * {found[star + 1].text}"
+    if any(w.text in KINDS or _KERNEL.match(w.text) for w in node[:star]):
+        product = f"{node[star - 1].text} * {node[star + 1].text}"
         raise error(
             "E0302",
-            "the count of a repeat stands first",
+            "the repeat count must come first",
             where,
-            help=f"`3 * 3x3 conv 64` repeats a node; a product with blanks stands in parentheses: `({product})`",
+            help=f"`3 * 3x3 conv 64` repeats a node; write a product in parentheses: `({product})`",
         )
 
 
-def _cut_tail(scalar: Scalar, found: list[Word], put: Put) -> list[Word]:
-    """Takes `when ...`, `<- ...` and `as ...` off the end."""
+def _cut_tail(scalar: Scalar, node: list[Word], put: Put) -> list[Word]:
+    """Store `when ...`, `<- ...` and `as ...`, and return the words before them."""
     for mark, key in (("when", "when"), ("<-", "from"), ("as", "as")):
-        at = next((n for n, w in enumerate(found) if w.text == mark), None)
+        at = next((n for n, w in enumerate(node) if w.text == mark), None)
         if at is None:
             continue
-        if at + 1 == len(found):
-            raise error("E0302", f"nothing follows `{mark}`", scalar.part(found[at].start, found[at].end))
-        start, end = found[at + 1].start, found[-1].end
-        if key == "as" and at + 2 != len(found):
-            raise error("E0302", "a name pattern is one word", scalar.part(start, end), help="e.g. `as layer{1}`")
+        if at + 1 == len(node):
+            raise error("E0302", f"expected a value after `{mark}`", scalar.part(node[at].start, node[at].end))
+        start, end = node[at + 1].start, node[-1].end
+        if key == "as" and at + 2 != len(node):
+            raise error("E0302", "a name pattern must be one word", scalar.part(start, end), help="e.g. `as layer{1}`")
         put(key, start, end, _references(scalar, start, end) if key == "from" else scalar.piece(start, end))
-        found = found[:at]
-    return found
+        node = node[:at]
+    return node
 
 
 def _references(scalar: Scalar, start: int, end: int) -> Seq:
     items = pieces(scalar, start, end)
     if not all(item.text for item in items):
-        raise error("E0302", "a reference is missing beside this comma", scalar.part(start, end))
+        raise error("E0302", "expected a reference before and after each comma", scalar.part(start, end))
     return Seq(tuple(items), scalar.part(start, end), True)
 
 
 def pieces(scalar: Scalar, start: int, end: int) -> list[Scalar]:
-    """What stands between the commas of a part of a text, without the blanks around it."""
-    found: list[Scalar] = []
+    """Return the items between the commas in part of a text, without the spaces around them."""
+    items: list[Scalar] = []
     for piece in scalar.text[start:end].split(","):
         begin = start + len(piece) - len(piece.lstrip())
-        found.append(scalar.piece(begin, max(begin + len(piece.strip()), begin)))
+        items.append(scalar.piece(begin, max(begin + len(piece.strip()), begin)))
         start += len(piece) + 1
-    return found
+    return items
 
 
-def _dense(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put) -> Map:
-    star = next((n for n, w in enumerate(found) if w.text == "*"), None)
-    if star is None or star == 1 or star + 1 == len(found):
+def _dense(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put) -> Map:
+    star = next((n for n, w in enumerate(node) if w.text == "*"), None)
+    if star is None or star == 1 or star + 1 == len(node):
         raise error(
             "E0302",
             "`dense` needs a count and a layer",
             scalar.span,
-            help="`dense 6 * layer`; a fully connected layer is `fc 10`",
+            help="write `dense 6 * layer`; a fully connected layer is `fc 10`",
         )
-    put("repeat", found[1].start, found[star - 1].end)
-    put("dense", found[star + 1].start, found[-1].end, scalar.piece(found[star + 1].start, found[-1].end))
+    put("repeat", node[1].start, node[star - 1].end)
+    put("dense", node[star + 1].start, node[-1].end, scalar.piece(node[star + 1].start, node[-1].end))
     return Map(entries, scalar.span, False)
 
 
-def _head(scalar: Scalar, found: list[Word], entries: dict[str, Entry], put: Put, blocks: Collection[str]) -> None:
-    """The node itself: `[KxK] kind ...`, or a call."""
-    kernel = _KERNEL.match(found[0].text)
-    named = found[1:] if kernel else found
+def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put, blocks: Collection[str]) -> None:
+    """Store the node itself: `[KxK] op ...`, or a call."""
+    kernel = _KERNEL.match(node[0].text)
+    named = node[1:] if kernel else node
     if not named:
         raise error(
             "E0302",
-            "a kind is missing behind the window",
-            scalar.part(found[0].start, found[0].end),
-            help=f"e.g. `{found[0].text} conv 64`",
+            "expected an op after the window",
+            scalar.part(node[0].start, node[0].end),
+            help=f"e.g. `{node[0].text} conv 64`",
         )
-    kind = named[0]
-    if kind.text not in OPS_BY_NAME:
-        if len(named) > 1 or kernel or not _NAME.match(kind.text):
-            raise _unknown_kind(scalar, kind, named[1:], blocks, found[0].text if kernel else "")
-        put("call", kind.start, kind.end, scalar.piece(kind.start, kind.end))
+    word = named[0]
+    if word.text not in KINDS:
+        if len(named) > 1 or kernel or not _NAME.match(word.text):
+            raise _unknown_op(scalar, word, named[1:], blocks, node[0].text if kernel else "")
+        put("call", word.start, word.end, scalar.piece(word.start, word.end))
         return
-    op = OPS_BY_NAME[kind.text]
-    put("op", kind.start, kind.end, scalar.piece(kind.start, kind.end))
+    op = KINDS[word.text]
+    put("op", word.start, word.end, scalar.piece(word.start, word.end))
     if kernel:
         if "kernel" not in op.model_fields:
             raise error(
                 "E0309",
-                f"`{op.name}` has no window",
-                scalar.part(found[0].start, found[0].end),
+                f"`{op.kind}` has no window",
+                scalar.part(node[0].start, node[0].end),
                 help=op.hint,
             )
-        middle = found[0].start + len(kernel[1])
-        sides = (
-            scalar.piece(found[0].start, middle, int(kernel[1])),
-            scalar.piece(middle + 1, found[0].end, int(kernel[2])),
+        middle = node[0].start + len(kernel[1])
+        sizes = (
+            scalar.piece(node[0].start, middle, int(kernel[1])),
+            scalar.piece(middle + 1, node[0].end, int(kernel[2])),
         )
-        put("kernel", found[0].start, found[0].end, Seq(sides, scalar.part(found[0].start, found[0].end), True))
+        put("kernel", node[0].start, node[0].end, Seq(sizes, scalar.part(node[0].start, node[0].end), True))
     add_words(scalar, named[1:], op, put)
 
 
-def _unknown_kind(scalar: Scalar, kind: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
-    span = scalar.part(kind.start, kind.end)
-    head, opened, values = kind.text.partition("(")
-    if rest and opened and _NAME.fullmatch(head) and head not in OPS_BY_NAME and not window:
+def _unknown_op(scalar: Scalar, word: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
+    span = scalar.part(word.start, word.end)
+    head, opened, values = word.text.partition("(")
+    if rest and opened and _NAME.fullmatch(head) and head not in KINDS and not window:
         raise error(
             "E0302",
-            "nothing may follow a call but `as`, `<-` and `when`",
+            "only `as`, `<-` and `when` can follow a call",
             scalar.part(rest[0].start, rest[-1].end),
-            help="give it a node of its own, or the block an argument for it",
+            help="write it as a separate node, or add an argument to the block",
         )
     if head in OPS_BY_NAME and opened:
         inner = " ".join(value.strip() for value in values.rstrip(")").split(","))
         return error(
             "E0302",
-            f"the values of `{head}` stand behind it, without parentheses",
+            f"write the values of `{head}` after it, without parentheses",
             span,
             help=f"write `{f'{window} {head} {inner}'.strip()[:80]}`",
         )
-    help_ = hint(kind.text, [w.text for w in rest], blocks, window)
-    return error("E0301", f"there is no kind `{(head or kind.text)[:60]}`", span, help=help_)
+    help_ = explain_unknown_op(word.text, [w.text for w in rest], blocks, window)
+    return error("E0301", f"unknown op `{(head or word.text)[:60]}`", span, help=help_)
 
 
 def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
-    """What follows a kind: values, `/stride`, `key=value`, flags, norm and activation."""
+    """Store the words after an op: values, `/stride`, `key=value`, flags, norm and activation."""
     written: dict[str, Word] = {}
     positional = list(op.positional)
     values: list[Word] = []
@@ -203,7 +203,7 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
     def put_once(key: str, word: Word, start: int, end: int, value: Tree | None = None) -> None:
         if key in written:
             both = scalar.part(written[key].start, written[key].end).to(scalar.part(word.start, word.end))
-            raise error("E0302", f"`{key}` is said twice: `{written[key].text}` and `{word.text}`", both)
+            raise error("E0302", f"`{key}` is set twice: `{written[key].text}` and `{word.text}`", both)
         written[key] = word
         put(key, start, end, value)
 
@@ -237,24 +237,24 @@ def _is_stride(word: Word) -> bool:
 
 
 def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, Word]) -> None:
-    """Raises E0302 or E0309 for a word that stands in the wrong place, or sets what the op does not have."""
+    """Raises E0302 for a word in the wrong place, and E0309 for a field that the op does not have."""
     where = scalar.part(word.start, word.end)
     field = _FIELD.match(word.text)
     if _KERNEL.match(word.text) and "kernel" in op.model_fields:
-        raise error("E0302", "the window stands before the kind", where, help=f"e.g. `{word.text} {op.name} ...`")
+        raise error("E0302", "the window must come before the op", where, help=f"e.g. `{word.text} {op.kind} ...`")
     if _is_stride(word):
         _need_field(scalar, op, "stride", word, "no stride")
     elif field:
         if field[1] not in ("norm", "act"):
             _need_field(scalar, op, field[1], word)
         if field.end() == len(word.text):
-            raise error("E0302", f"a value is missing behind `{word.text}`", where)
-    elif _is_norm(word, op) and "act" in written and written["act"].text in OPS_BY_NAME:
+            raise error("E0302", f"expected a value after `{word.text}`", where)
+    elif _is_norm(word, op) and "act" in written and written["act"].text in KINDS:
         raise error(
             "E0302",
-            f"`{word.text}` stands behind the activation `{written['act'].text}`",
+            f"the norm `{word.text}` comes after the activation `{written['act'].text}`",
             where,
-            help="in one node the norm comes first; write two nodes for the other order",
+            help="write the norm first, or two nodes for this order",
         )
 
 
@@ -266,49 +266,57 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
     if name not in op.model_fields:
         raise error(
             "E0309",
-            f"`{op.name}` has {message or f'no `{name}`'}",
+            f"`{op.kind}` has {message or f'no field `{name}`'}",
             scalar.part(word.start, word.end),
-            help=field_meant(name, [*op.model_fields, "norm", "act"]),
+            help=suggest_field(name, [*op.model_fields, "norm", "act"]),
         )
 
 
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
-    """A word too many: itself misspelt, or a misspelt one before it was taken for a value."""
-    known = [*op.flags, "linear", "plain", *(k for k, o in OPS_BY_NAME.items() if o.role)]
+    """The error for an unexpected word: it is misspelt, or a misspelt word before it became a value."""
+    known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
     labels = tuple(
         Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False)
     )
-    what = f"has no use for a further value, `{word.text[:60]}`" if values else f"takes no value `{word.text[:60]}`"
+    more = " more" if values else ""
+    help_ = _surplus_help(word, op, values, known)
+    return error(
+        "E0310",
+        f"unexpected `{word.text[:60]}`: `{op.kind}` takes no{more} values",
+        scalar.part(word.start, word.end),
+        labels=labels,
+        help=help_,
+    )
+
+
+def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Collection[str]) -> str:
     near = next((w.text for w in (word, *values) if _NAME.fullmatch(w.text) and closest(w.text, known)), None)
     if word.text in ("<", "->") or word.text.startswith("<-"):
-        help_ = "what a node reads is written `<- name`, with blanks"
-    elif word.text == "if":
-        help_ = "a condition is written `when`: the node is left out where it does not hold"
-    elif any(w.text.endswith(",") for w in (*values, word)):
-        help_ = "the words of a node are separated by blanks, without commas"
-    elif word.text in _OPERATORS:
+        return "write the inputs of a node as `<- name`, with spaces"
+    if word.text == "if":
+        return "write a condition with `when`: the node is left out if it is false"
+    if any(w.text.endswith(",") for w in (*values, word)):
+        return "separate the words of a node by spaces, not commas"
+    if word.text in _OPERATORS:
+        if word.text == "/":
+            return "write a stride without a space: `/2`"
         before = f"{values[-1].text} " if values else ""
-        help_ = f"an expression with blanks stands in parentheses: `({before}{word.text} ...)`"
-        help_ = "a stride is written without a blank: `/2`" if word.text == "/" else help_
-    elif word.text in op.model_fields:
-        help_ = f"write `{word.text}=...`" + (", or `/2`" if word.text == "stride" else "")
-    elif near is not None:
-        help_ = (
-            f"did you mean `{closest(near, known)}` for `{near[:60]}`?"
-            if near != word.text
-            else did_you_mean(near, known)
+        return f"write an expression with spaces in parentheses: `({before}{word.text} ...)`"
+    if word.text in op.model_fields:
+        return f"write `{word.text}=...`" + (", or `/2`" if word.text == "stride" else "")
+    if near is not None:
+        suggestion = f"did you mean `{closest(near, known)}` for `{near[:60]}`?"
+        return suggestion if near != word.text else did_you_mean(near, known)
+    if op.hint:
+        return op.hint
+    if word.text in KINDS:
+        return (
+            f"write `{word.text}` as a separate node, `[{op.kind} ..., {word.text} ...]`: "
+            "only a norm and an activation can follow an op"
         )
-    elif op.hint:
-        help_ = op.hint
-    elif word.text in OPS_BY_NAME:
-        help_ = f"`{word.text}` is a node of its own: `[{op.name} ..., {word.text} ...]`; behind a kind stand only norm and activation"
-    elif word.text.isdigit() and "kernel" in op.model_fields and not values:
-        help_ = f"a window stands before the kind: `{word.text}x{word.text} {op.name}`"
-    else:
-        help_ = (
-            f"fields are written `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it takes nothing"
-        )
-    return error("E0310", f"`{op.name}` {what}", scalar.part(word.start, word.end), labels=labels, help=help_)
+    if word.text.isdigit() and "kernel" in op.model_fields and not values:
+        return f"write the window before the op: `{word.text}x{word.text} {op.kind}`"
+    return f"write fields as `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
 
 
 def _value(scalar: Scalar, start: int, end: int) -> Scalar:
@@ -317,7 +325,7 @@ def _value(scalar: Scalar, start: int, end: int) -> Scalar:
 
 
 def desugar_defaults(scalar: Scalar, op: type[Op]) -> Map:
-    """`bn relu`, written behind `conv:` under `defaults`: what would follow the kind."""
+    """Return the long form of the words after an op under `defaults`, such as `bn relu`."""
     entries: dict[str, Entry] = {}
 
     def put(key: str, start: int, end: int, value: Tree | None = None) -> None:

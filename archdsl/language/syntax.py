@@ -1,4 +1,4 @@
-"""Nodes as written, as data: what `read_nodes` makes of the located tree of a `net` or a block."""
+"""Syntax nodes: the nodes of a `net` or a block as written, before they are expanded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ class FieldValue(NamedTuple):
     items: tuple[FieldValue, ...] = ()
 
     def evaluate(self, env: Env) -> Value:
+        """Return the value. Raises E0304 to E0306."""
         if self.expr is not None:
             return self.expr.evaluate(env)
         return tuple(item.evaluate(env) for item in self.items)
 
     @property
     def names(self) -> frozenset[str]:
+        """All names in the value."""
         if self.expr is not None:
             return self.expr.names
         return frozenset().union(*(item.names for item in self.items))
@@ -39,7 +41,7 @@ class Ref(NamedTuple):
 
     @classmethod
     def of(cls, text: str, span: Span) -> Ref:
-        """The reference that a dotted name writes."""
+        """Return the reference that a dotted name writes."""
         return cls(tuple(text.split(".")), span)
 
     @property
@@ -48,7 +50,7 @@ class Ref(NamedTuple):
 
 
 class NormOrAct(NamedTuple):
-    """A norm or activation written on a node: an expression that names the kind (or nothing), and its fields."""
+    """A norm or activation of a node: an expression for the name of its op (or `none`), and its fields."""
 
     name: FieldValue
     fields: Mapping[str, FieldValue] = MappingProxyType({})
@@ -56,7 +58,7 @@ class NormOrAct(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class SyntaxNode:
-    """One node as written, before it is expanded: what every kind of them may carry."""
+    """One node as written, with the keys that every node can have."""
 
     span: Span
     repeat: Expr | None = None
@@ -67,23 +69,26 @@ class SyntaxNode:
     doc: str = ""
 
     def expressions(self) -> Iterator[Expr | FieldValue]:
-        """Those of the node's own text, those of nested nodes not included."""
+        """Yield the expressions of the node, without those of nested nodes."""
         if self.when is not None:
             yield self.when
 
     def nested(self) -> Iterator[SyntaxNode]:
+        """Yield the nodes directly inside this node."""
         if self.then is not None:
             yield self.then
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class OpSyntax(SyntaxNode):
+    """An op with its fields, norm and activation."""
+
     op: type[Op]
     fields: dict[str, FieldValue]
     norm: NormOrAct | None = None
     act: NormOrAct | None = None
     constant: bool = False
-    """No field needs an environment, so the op can be built once."""
+    """No field depends on an environment, so the op can be made once."""
 
     def expressions(self) -> Iterator[Expr | FieldValue]:
         yield from SyntaxNode.expressions(self)
@@ -96,6 +101,8 @@ class OpSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class CallSyntax(SyntaxNode):
+    """A call of a block, or of an argument that names an op."""
+
     call: BlockCall
 
     def expressions(self) -> Iterator[Expr | FieldValue]:
@@ -106,6 +113,8 @@ class CallSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class ListSyntax(SyntaxNode):
+    """A list of numbered nodes."""
+
     items: tuple[SyntaxNode, ...]
 
     def nested(self) -> Iterator[SyntaxNode]:
@@ -115,6 +124,8 @@ class ListSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class MapSyntax(SyntaxNode):
+    """A mapping of named nodes."""
+
     entries: tuple[tuple[Key, SyntaxNode], ...]
 
     def nested(self) -> Iterator[SyntaxNode]:
@@ -124,7 +135,7 @@ class MapSyntax(SyntaxNode):
 
 
 class Key(NamedTuple):
-    """A key of a mapping of nodes. `name` is None where it begins with `_` and so adds nothing to the path."""
+    """A key of a mapping of nodes. `name` is None if it starts with `_`, as it then adds nothing to the path."""
 
     text: str
     name: str | None
@@ -133,7 +144,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class DoSyntax(SyntaxNode):
-    """`do:` holds any node, so that a repeat, a condition or a source can be put beside it."""
+    """`do:` with any node, so that it can have `repeat`, `when`, `from` or `then`."""
 
     body: SyntaxNode
 
@@ -144,6 +155,8 @@ class DoSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class ResidualSyntax(SyntaxNode):
+    """A residual block with its shortcut."""
+
     body: SyntaxNode
     shortcut: SyntaxNode | str = "project"
     """A node, or one of the words `project`, `pad`, `none`."""
@@ -164,6 +177,8 @@ class ResidualSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class BranchesSyntax(SyntaxNode):
+    """Parallel branches (`branches`, `inception`) and their merge."""
+
     branches: tuple[tuple[Key | None, SyntaxNode], ...]
     merge: Expr | None = None
     split: Expr | None = None
@@ -180,6 +195,8 @@ class BranchesSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class DenseSyntax(SyntaxNode):
+    """A dense block; `repeat` is its number of layers."""
+
     layer: SyntaxNode
 
     def nested(self) -> Iterator[SyntaxNode]:
@@ -189,4 +206,4 @@ class DenseSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class BrokenSyntax(SyntaxNode):
-    """Stands where a node was faulty, so that the rest can still be checked. Its errors are reported already."""
+    """Replaces a node with errors, so that the rest can be checked. Its errors are reported already."""

@@ -1,4 +1,4 @@
-"""pydantic models of located trees, with every error at its place and in this project's words."""
+"""Validates located trees with pydantic models, and turns every pydantic error into a diagnostic with a span."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def plain(tree: Tree) -> Any:
-    """The tree as dicts, tuples and scalars."""
+    """Return the tree as dicts, tuples and scalars."""
     if isinstance(tree, Scalar):
         return tree.value
     if isinstance(tree, Seq):
@@ -25,7 +25,7 @@ def plain(tree: Tree) -> Any:
 
 
 def locate(tree: Tree, path: tuple[int | str, ...]) -> tuple[Span, Tree]:
-    """The place that a pydantic error's `loc` means: the deepest part of it that exists."""
+    """Return the deepest existing part of the tree on the `loc` of a pydantic error, and its span."""
     span = tree.span
     for step in path:
         if isinstance(tree, Map) and str(step) in tree.entries:
@@ -38,27 +38,27 @@ def locate(tree: Tree, path: tuple[int | str, ...]) -> tuple[Span, Tree]:
 
 
 def validate(model: type[M], tree: Tree, what: str, data: Any = None) -> M:
-    """A model of the tree. Raises E0201 (unknown key), E0202 (wrong value) or E0203 (missing key), all at once."""
+    """Return a model of the tree. Raises E0201 (unknown key), E0202 (wrong value) or E0203 (missing key)."""
     known = [f.alias or k for k, f in model.model_fields.items()]
     if not isinstance(tree, Map):
-        raise error("E0202", f"`{what}` must be a mapping", tree.span, help=f"of {', '.join(known)}")
+        raise error("E0202", f"`{what}` must be a mapping", tree.span, help=f"its keys are {', '.join(known)}")
     try:
         return model.model_validate(plain(tree) if data is None else data)
     except ValidationError as e:
         items = e.errors(include_url=False)
-        meant = {closest(str(item["loc"][-1]), known) for item in items if item["type"] == "extra_forbidden"}
-        found = [
+        suggested = {closest(str(item["loc"][-1]), known) for item in items if item["type"] == "extra_forbidden"}
+        diagnostics = [
             _located(known, tree, what, item)
             for item in items
-            if item["type"] != "missing" or item["loc"][-1] not in meant  # it is there, misspelt
+            if item["type"] != "missing" or item["loc"][-1] not in suggested  # a misspelt key is not missing, too
         ]
-        raise ArchError(_one_each(found)) from None
+        raise ArchError(_one_each(diagnostics)) from None
 
 
-def _one_each(found: list[Diagnostic]) -> list[Diagnostic]:
-    """Of a value that may have several forms pydantic says what is wrong with each: that is one mistake."""
+def _one_each(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """One diagnostic per value: pydantic has an error for each form that a value can have."""
     out: dict[tuple[str, Span | None], Diagnostic] = {}
-    for d in found:
+    for d in diagnostics:
         first = out.setdefault((d.code, d.span), d)
         if first.message != d.message and d.code == "E0202":
             out[d.code, d.span] = replace(
@@ -102,17 +102,17 @@ _WORDS = (
 
 
 def pydantic_message(item: Any) -> str:
-    """A pydantic error in this project's words: what is needed, and what was received."""
+    """Return the text of a pydantic error: the valid values, and the actual value."""
     message = str(item["msg"])
     for pattern, words in _WORDS:
         message = re.sub(pattern, words, message)
     value = item.get("input")
     if isinstance(value, str):
-        return f'{message}, not the text "{value[:60]}"'
+        return f'{message}, not the string "{value[:60]}"'
     shown = show(frozen(value)) if isinstance(value, (int, float, list, tuple, type(None))) else ""
     return f"{message}, not {shown[:80]}" if shown else message
 
 
 def frozen(value: Any) -> Value:
-    """Lists made tuples, all the way down."""
+    """Return the value with nested lists as tuples."""
     return tuple(frozen(v) for v in value) if isinstance(value, (list, tuple)) else value

@@ -208,13 +208,13 @@ WRONG = [
     ('"a"*10**10', "E0303", (0, '"'), "strings"),
     ("a.__class__.__mro__", "E0303", (1, "."), "attributes"),
     ("w.x", "E0303", (1, "."), "attributes"),
-    ("lambda: 0", "E0303", (0, "lambda"), "not part"),
-    ("import os", "E0303", (0, "import"), "not part"),
-    ("w for w", "E0303", (2, "for"), "not part"),
+    ("lambda: 0", "E0303", (0, "lambda"), "not allowed"),
+    ("import os", "E0303", (0, "import"), "not allowed"),
+    ("w for w", "E0303", (2, "for"), "not allowed"),
     ("w in n", "E0303", (2, "in"), "no operator"),
     ("w is n", "E0303", (2, "is"), "=="),
     ("(x:=3)", "E0303", (2, ":="), "args"),
-    ("w = 3", "E0303", (2, "="), "`==` compares"),
+    ("w = 3", "E0303", (2, "="), "use `==` to compare"),
     ("w && 1", "E0303", (2, "&&"), "`and`"),
     ("w || 1", "E0303", (2, "||"), "`or`"),
     ("!w", "E0303", (0, "!"), "`not`"),
@@ -224,21 +224,21 @@ WRONG = [
     ("*n", "E0303", (0, "*"), "arguments of a block"),
     ("1 < 2 < 3", "E0303", (6, "<"), "and"),
     ("1 + not 2", "E0303", (4, "not"), "parentheses"),
-    ("eval(1)", "E0303", (0, "eval"), "no function"),
+    ("eval(1)", "E0303", (0, "eval"), "unknown function"),
     ("flor(1)", "E0303", (0, "flor"), "`floor`"),
     ("n[0](1)", "E0303", (4, "("), "called"),
     ("min()", "E0303", (0, "min()"), "1 or more values, not 0"),
     ("divisible(3)", "E0303", (0, "divisible(3)"), "takes 2 values, not 1"),
     ("3x3", "E0303", (0, "3x3"), "letter"),
-    ("1_000", "E0303", (0, "1_000"), "digits alone"),
+    ("1_000", "E0303", (0, "1_000"), "digits only"),
     ("0x10", "E0303", (0, "0x10"), "letter"),
     ("w×2", "E0303", (1, "×"), "write `*`"),  # noqa: RUF001
     ("\u0430 + 1", "E0303", (0, "\u0430"), "CYRILLIC SMALL LETTER A"),
     ("\ufb01", "E0303", (0, "\ufb01"), "LIGATURE FI"),
     ("\u0663", "E0303", (0, "\u0663"), "ARABIC-INDIC DIGIT THREE"),
-    ("w\x00", "E0303", (1, "\x00"), "not part"),
-    ("", "E0303", (0, ""), "missing"),
-    ("   ", "E0303", (0, "   "), "missing"),
+    ("w\x00", "E0303", (1, "\x00"), "not allowed"),
+    ("", "E0303", (0, ""), "expected an expression"),
+    ("   ", "E0303", (0, "   "), "expected an expression"),
     ("firts", "E0304", (0, "firts"), "`first`"),
     ("1 + bottlenek", "E0304", (4, "bottlenek"), "`bottleneck`"),
     ("True", "E0304", (0, "True"), "`true`"),
@@ -498,8 +498,8 @@ def test_call_in_a_part() -> None:
         ("if", (0, "if"), "expected a name"),
         ("none", (0, "none"), "expected a name"),
         ("(f)", (0, "("), "expected a name"),
-        ("", (0, ""), "missing"),
-        ("f(g(1))", (2, "g"), "no function"),
+        ("", (0, ""), "expected an expression"),
+        ("f(g(1))", (2, "g"), "unknown function"),
         ("f(\u0430=1)", (2, "\u0430"), "CYRILLIC"),
     ],
 )
@@ -525,7 +525,7 @@ def test_as_whole(given_: Value, expected: int) -> None:
 @pytest.mark.parametrize(
     ("given_", "code", "says"),
     [
-        (Fraction(192, 5), "E0315", "the width must come out whole: 64*3/5 is 38.4"),
+        (Fraction(192, 5), "E0315", "the width must be a whole number: 64*3/5 is 38.4"),
         (Fraction(1, 3), "E0315", "64*3/5 is 1/3"),
         (2.5, "E0315", "64*3/5 is 2.5"),
         (float("nan"), "E0315", "nan"),
@@ -548,7 +548,7 @@ def test_as_whole_refuses(given_: Value, code: str, says: str) -> None:
 
 def test_as_whole_of_what_is_written_out() -> None:
     span = scalar("2.5").span
-    with pytest.raises(ArchError, match=r"come out whole: 2\.5"):
+    with pytest.raises(ArchError, match=r"must be a whole number, not 2\.5"):
         as_whole(2.5, span, "the width")
 
 

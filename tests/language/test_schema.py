@@ -204,6 +204,6 @@ def test_what_the_schema_refuses_the_language_refuses(text: str) -> None:
 
 def test_the_mistakes_of_a_short_string_have_a_message_of_their_own() -> None:
     short = SCHEMA["$defs"]["short"]
-    assert short["patternErrorMessage"].startswith("not a node; the kinds are conv, ")
+    assert short["patternErrorMessage"].startswith("not a node; the ops are conv, ")
     assert all(re.search(short["pattern"], example) for example in short["examples"])
     assert json.loads(schema_text()) == SCHEMA

@@ -1,8 +1,8 @@
-"""Expressions of the language: `2 if first else 1`, `divisible(e//4, 8)`, `n[1]`, and calls such as `bneck(*rows[i])`.
+"""Parses and evaluates expressions such as `2 if first else 1` and `divisible(e//4, 8)`, and calls: `bneck(*rows[i])`.
 
-An own tokenizer, a Pratt parser that turns the text into closures (constants folded), and positions for
-every error. Nothing here can loop, build strings or reach Python; text, depth and numbers are bounded, and
-an evaluation takes no more steps than the text is long.
+A tokenizer and a Pratt parser turn the text into closures; constants are evaluated at once, and every error has a span.
+Expressions cannot loop, build strings or access Python. Text, depth and numbers have limits, and an evaluation takes no
+more steps than the text has characters.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ __all__ = [
 
 
 def parse(scalar: Scalar, start: int = 0, end: int | None = None) -> Expr:
-    """The expression `scalar.text[start:end]`.
+    """Parse `scalar.text[start:end]` as an expression.
 
-    Errors: E0303 it is not an expression, E0305 and E0306 also, where constants alone show the mistake.
+    Raises E0303 for invalid syntax, and E0305 or E0306 for an error in constants.
     """
     if start == 0 and end is None and not isinstance(scalar.value, str):
         return literal_of(scalar.value, scalar.span, scalar.text)
@@ -67,9 +67,9 @@ def parse(scalar: Scalar, start: int = 0, end: int | None = None) -> Expr:
 
 
 def parse_call(scalar: Scalar, start: int = 0, end: int | None = None) -> BlockCall:
-    """`bneck(3, 16, relu)`, `bneck(*rows[i])`, `basic(128, s=2)`, or the bare name `double`.
+    """Parse a call: `bneck(3, 16, relu)`, `bneck(*rows[i])`, `basic(128, s=2)`, or the bare name `double`.
 
-    Errors: as `parse`.
+    Raises E0303, E0305, E0306 as `parse` does.
     """
     parser = Parser(scalar, start, end)
     token = parser.token

@@ -1,4 +1,4 @@
-"""Operators and functions on values, exact and bounded."""
+"""Operators and functions of expressions, exact and with limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def look_up(name: str, span: Span) -> Callable[[Lookup], Value]:
             if missing.args != (name,):
                 raise
             raise _unknown(name, span, env) from None
-        except ArchError as problem:  # from a lazy name, which does not know where it is used
+        except ArchError as problem:  # from a lazy name, which has no span
             raise _placed(problem, span) from None
 
     return run
@@ -37,24 +37,24 @@ _MEANT = {
 }
 
 
-_COPY = "`i`, `first` and `last` are known in the text of a repeated node only; a block gets them as arguments"
+_COPY = "`i`, `first` and `last` are only defined in the text of a repeated node; pass them to a block as arguments"
 
 
 def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
-    meant = _MEANT.get(name) or (closest(name, env.known) if isinstance(env, Env) else None)
-    help_ = f"did you mean `{meant}`?" if meant else ""
+    suggestion = _MEANT.get(name) or (closest(name, env.known) if isinstance(env, Env) else None)
+    help_ = f"did you mean `{suggestion}`?" if suggestion else ""
     if name in ("i", "first", "last"):
         help_ = _COPY
     elif name == "in":
-        help_ = "`in` is known in nodes, and in the defaults of a block's arguments"
-    elif not meant and isinstance(env, Env):
+        help_ = "`in` is only defined in nodes and in defaults of block arguments"
+    elif not suggestion and isinstance(env, Env):
         own = [known for known in env.own if known != "in"]
         help_ = (
-            f"known: {', '.join(own[:20])}"
+            f"known names: {', '.join(own[:20])}"
             if own
-            else "a value is a number, `true`, `false`, `none`, a list, or an argument that `args:` defines"
+            else "a value is a number, `true`, `false`, `none`, a list, or an argument in `args`"
         )
-    return error("E0304", f"`{name[:80]}` is not known here", span, help=help_)
+    return error("E0304", f"unknown name `{name[:80]}`", span, help=help_)
 
 
 def _placed(problem: ArchError, span: Span) -> ArchError:
@@ -63,12 +63,12 @@ def _placed(problem: ArchError, span: Span) -> ArchError:
 
 
 def is_number(value: Value) -> TypeGuard[Number]:
-    kind = type(value)
-    return kind is int or kind is float or kind is Fraction
+    number_type = type(value)
+    return number_type is int or number_type is float or number_type is Fraction
 
 
-def settled(value: Number) -> Number | None:
-    """A fraction that is whole as an int; None for a number that is too large."""
+def normalised(value: Number) -> Number | None:
+    """Return the number, a whole fraction as an int; None if it is too large or not finite."""
     if isinstance(value, Fraction):
         if value.denominator == 1:
             value = value.numerator
@@ -123,7 +123,7 @@ def chained(
 
 
 class WrongArgument(Exception):
-    """A function cannot take its argument number `argument`, or, for None, all of them together."""
+    """A function cannot take its argument number `argument`, or (None) these arguments together."""
 
     def __init__(self, message: str, argument: int | None = None, code: str = "E0305") -> None:
         self.argument = argument
@@ -149,10 +149,10 @@ def _list(values: Values) -> tuple[Any, ...]:
     return values[0]
 
 
-def _bounded(value: Number) -> Number:
-    result = settled(value)
+def _limited(value: Number) -> Number:
+    result = normalised(value)
     if result is None:
-        raise WrongArgument(f"{show(value)} is too large: numbers stay below 2^63", code="E0306")
+        raise WrongArgument(f"{show(value)} is too large: numbers must be below 2^63", code="E0306")
     return result
 
 
@@ -160,7 +160,7 @@ _NUMBERS = frozenset((int, float, Fraction))
 
 
 def _check_numbers(items: Values, spread: bool) -> None:
-    """`spread`: the items are the arguments themselves, not one list. Types are compared as a set: lists are long."""
+    """Raises WrongArgument unless all items are numbers. `spread`: the items are the arguments, not one list."""
     if set(map(type, items)) <= _NUMBERS:
         return
     at = next(at for at, item in enumerate(items) if not is_number(item))
@@ -168,7 +168,7 @@ def _check_numbers(items: Values, spread: bool) -> None:
 
 
 def _numbers(values: Values) -> Any:
-    """The numbers to choose from: two or more arguments, or the items of one list."""
+    """The numbers in two or more arguments, or in one list."""
     items = values if len(values) > 1 else _list(values)
     if not items:
         raise WrongArgument("the list is empty", 0)
@@ -181,14 +181,14 @@ def _sum(values: Values) -> Value:
     _check_numbers(items, spread=False)
     total: Number = 0
     if Fraction not in set(map(type, items)):
-        return _bounded(sum(items))
-    for item in items:  # bounded at every step: denominators multiply
-        total = _bounded(total + item)
+        return _limited(sum(items))
+    for item in items:  # checked at every step: denominators multiply
+        total = _limited(total + item)
     return total
 
 
 def _rounded(how: Callable[[Any], int]) -> Callable[[Values], Value]:
-    return lambda values: _bounded(how(_number(values)))
+    return lambda values: _limited(how(_number(values)))
 
 
 def _divisible(values: Values) -> Value:
@@ -199,7 +199,7 @@ def _divisible(values: Values) -> Value:
     half = divisor / 2 if isinstance(x, float) else Fraction(divisor, 2)
     nearest = max(divisor, int(x + half) // divisor * divisor)
     least = 0.9 * x if isinstance(x, float) else Fraction(9, 10) * x
-    return _bounded(nearest + divisor if nearest < least else nearest)
+    return _limited(nearest + divisor if nearest < least else nearest)
 
 
 BUILTINS: Mapping[str, tuple[int, float, Callable[[Values], Value]]] = {

@@ -1,4 +1,4 @@
-"""A Pratt parser: text to functions of an environment."""
+"""A Pratt parser of expressions: turns text into functions of an environment."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from archdsl.language.expressions.arithmetic import (
     chained,
     is_number,
     look_up,
+    normalised,
     nothing,
-    settled,
 )
 from archdsl.language.expressions.tokens import FOREIGN, HAVE, LOOKALIKES, NOT_HERE, TOKEN, Token
 from archdsl.language.expressions.values import (
@@ -41,7 +41,7 @@ from archdsl.source import Scalar
 
 
 class ParsedPart(NamedTuple):
-    """A parsed part: what evaluates it, where it stands, and whether it is constant."""
+    """A parsed part: its function, its position, and whether it is constant."""
 
     run: Callable[[Lookup], Value]
     start: int
@@ -62,7 +62,7 @@ _UNARY = 7
 
 
 class Parser:
-    """Builds closures while it reads. Every nesting goes through `ternary` or `operand`, which count the depth."""
+    """Builds closures while it reads. `ternary` and `operand` handle all nesting and count the depth."""
 
     def __init__(self, scalar: Scalar, start: int, end: int | None) -> None:
         self.scalar = scalar
@@ -70,20 +70,20 @@ class Parser:
         self.names: set[str] = set()
         self.depth = 0
         if self.stop - start > MAX_TEXT:
-            message = f"an expression of {self.stop - start:,} characters; the limit is {MAX_TEXT:,}"
+            message = f"this expression has {self.stop - start:,} characters; the limit is {MAX_TEXT:,}"
             raise error("E0306", message, scalar.part(start, self.stop))
         self.token = self.read(start)
         if self.token.kind == "end":
-            raise error("E0303", "an expression is missing here", scalar.part(start, self.stop))
+            raise error("E0303", "expected an expression", scalar.part(start, self.stop))
 
     # tokens
 
     def read(self, at: int) -> Token:
-        found = TOKEN.match(self.scalar.text, at, self.stop)
-        if found is None:
+        match = TOKEN.match(self.scalar.text, at, self.stop)
+        if match is None:
             self.unreadable(at)
-        kind = found.lastgroup or "end"
-        token = Token(kind, found.group(kind), found.start(kind), found.end(kind))
+        kind = match.lastgroup or "end"
+        token = Token(kind, match.group(kind), match.start(kind), match.end(kind))
         if kind == "number":
             self.check_number(token)
         return token
@@ -94,18 +94,18 @@ class Parser:
             at += 1
         char, span = text[at], self.scalar.part(at, at + 1)
         if char.isascii():
-            raise error("E0303", f"{char!r} is not part of expressions", span, help=HAVE)
+            raise error("E0303", f"{char!r} is not allowed in expressions", span, help=HAVE)
         name = unicodedata.name(char, "an unnamed character")
-        help_ = f"write `{LOOKALIKES[char]}`" if char in LOOKALIKES else "only ASCII characters can stand here"
+        help_ = f"write `{LOOKALIKES[char]}`" if char in LOOKALIKES else "only ASCII characters are allowed"
         raise error("E0303", f"`{char}` is U+{ord(char):04X}, {name}", span, help=help_)
 
     def check_number(self, token: Token) -> None:
-        """Errors: E0303 `3x3`, `1_000`; E0306 2^63 and more."""
+        """Raises E0303 for `3x3` and `1_000`, E0306 for 2^63 and more."""
         after = self.scalar.text[token.end : min(token.end + 1, self.stop)]
         if after.isalnum() or after == "_":
             word = re.compile(r"\w+").match(self.scalar.text, token.end, self.stop)
             whole = self.scalar.part(token.start, word.end() if word else token.end)
-            help_ = "write the digits alone" if after == "_" else "`*` multiplies: write `2*x`"
+            help_ = "write digits only" if after == "_" else "`*` multiplies: write `2*x`"
             raise error("E0303", "a number cannot be followed by a letter", whole, help=help_)
         if token.text.isdigit():
             if len(token.text.lstrip("0")) > 19 or int(token.text) >= LIMIT:
@@ -123,14 +123,14 @@ class Parser:
         return True
 
     def expect(self, text: str, opened: Token) -> Token:
-        """The closing bracket of `opened`."""
+        """Read the closing bracket of `opened`. Raises E0303 if there is another token."""
         token = self.token
         if token.text != text:
             label = Label(self.span(opened), "opened here")
             if token.kind == "end":
                 message = f"this `{opened.text}` is never closed"
                 raise error("E0303", message, self.span(opened), label="opened here")
-            help_ = "a list stands in brackets: `[1, 2]`" if token.text == "," else ""
+            help_ = "write a list in brackets: `[1, 2]`" if token.text == "," else ""
             self.refuse_operator(f"expected `{text}`, found {self.shown()}", labels=(label,), help=help_)
         self.advance()
         return token
@@ -140,14 +140,14 @@ class Parser:
             self.refuse_operator(f"expected an operator or the end, found {self.shown()}")
 
     def refuse_operator(self, message: str, **more: Any) -> NoReturn:
-        """Something else than an operator stands where one was due."""
+        """Raises E0303 for a token that is not an operator."""
         token = self.token
         if token.text in NOT_HERE:
             self.not_here(token)
         if token.text in ("in", "is"):
-            self.fail(f"there is no operator `{token.text}`", token, help="`==` compares")
+            self.fail(f"there is no operator `{token.text}`", token, help="use `==` to compare")
         if token.text in FOREIGN:
-            self.fail(f"`{token.text}` is not part of expressions", token, help=HAVE)
+            self.fail(f"`{token.text}` is not allowed in expressions", token, help=HAVE)
         if token.text in (")", "]", "}"):
             message = f"`{token.text}` closes nothing" if not more else message
         more.setdefault("help", "")
@@ -170,7 +170,7 @@ class Parser:
 
     def fail_large(self, text: str, start: int, end: int) -> NoReturn:
         shown = text if len(text) <= 40 else f"a number of {len(text):,} digits"
-        raise error("E0306", f"{shown} is too large: numbers stay below 2^63", self.scalar.part(start, end))
+        raise error("E0306", f"{shown} is too large: numbers must be below 2^63", self.scalar.part(start, end))
 
     def deeper(self) -> None:
         self.depth += 1
@@ -184,7 +184,7 @@ class Parser:
         return Expr(text, span, frozenset(self.names), not self.names, node.run)
 
     def node(self, run: Callable[[Lookup], Value], start: int, end: int, *parts: ParsedPart) -> ParsedPart:
-        """A node of `parts`; where all are constant, it is evaluated now."""
+        """Return a node of `parts`; evaluate it now if all parts are constant."""
         if all(part.constant for part in parts):
             value = run(nothing)
             return ParsedPart(lambda env: value, start, end, True)
@@ -217,7 +217,7 @@ class Parser:
         return self.node(run, value.start, other.end, value, condition, other)
 
     def binary(self, least: int) -> ParsedPart:
-        """Operators that bind at least as tightly as `least`; a run of equal ones is one node, however long."""
+        """Read operators of at least the precedence `least`; a run of equal precedence becomes one node."""
         left = self.prefix(least)
         while (power := _BINARY.get(self.token.text, 0)) >= least and power:
             rest: list[tuple[Token, ParsedPart]] = []
@@ -247,7 +247,7 @@ class Parser:
         token = self.token
         if token.text == "not":
             if least > _NOT:
-                self.fail("`not` must stand in parentheses here", token, help="write `(not x)`")
+                self.fail("`not` needs parentheses here", token, help="write `(not x)`")
             operand = self.operand(_NOT)
             run, where = operand.run, self.scalar.part(operand.start, operand.end)
             return self.node(lambda env: not truth(run(env), where), token.start, operand.end, operand)
@@ -293,7 +293,9 @@ class Parser:
             return self.node(lambda env: tuple([run(env) for run in runs]), token.start, closing.end, *items)
         if token.text in NOT_HERE:
             self.not_here(token)
-        help_ = "`*` before a list is for the arguments of a block: `bneck(*rows[i])`" if token.text == "*" else ""
+        help_ = (
+            "`*` before a list is only allowed in arguments of a block: `bneck(*rows[i])`" if token.text == "*" else ""
+        )
         self.fail(f"expected a value, found {self.shown()}", token, help=help_)
 
     def word(self, token: Token) -> ParsedPart:
@@ -307,7 +309,7 @@ class Parser:
         if name in WORDS:
             self.fail(f"expected a value, found `{name}`", token)
         if name in FOREIGN:
-            self.fail(f"`{name}` is not part of expressions", token, help=HAVE)
+            self.fail(f"`{name}` is not allowed in expressions", token, help=HAVE)
         self.names.add(name)
         return ParsedPart(look_up(name, self.span(token)), token.start, token.end, False)
 
@@ -315,15 +317,15 @@ class Parser:
         function = BUILTINS.get(name.text)
         if function is None:
             help_ = did_you_mean(name.text, FUNCTIONS)
-            self.fail(f"there is no function `{name.text[:80]}`", name, help=help_)
+            self.fail(f"unknown function `{name.text[:80]}`", name, help=help_)
         opened = self.token
         self.advance()
         items, closing = self.items(")", opened)
         least, most, work = function
         if not least <= len(items) <= most:
-            wanted = str(least) if least == most else f"{least} or more"
-            plural = "" if wanted == "1" else "s"
-            message = f"`{name.text}` takes {wanted} value{plural}, not {len(items)}"
+            required = str(least) if least == most else f"{least} or more"
+            plural = "" if required == "1" else "s"
+            message = f"`{name.text}` takes {required} value{plural}, not {len(items)}"
             raise error("E0303", message, self.span(name, closing))
         runs = tuple(item.run for item in items)
         places = tuple((item.start, item.end) for item in items)
@@ -339,13 +341,13 @@ class Parser:
         return self.node(run, *whole, *items)
 
     def items(self, closing: str, opened: Token) -> tuple[list[ParsedPart], Token]:
-        """Values between brackets, up to the closing one."""
-        found: list[ParsedPart] = []
+        """Read the values up to the closing bracket."""
+        parts: list[ParsedPart] = []
         if self.token.text != closing:
-            found.append(self.ternary())
+            parts.append(self.ternary())
             while self.take(","):
-                found.append(self.ternary())
-        return found, self.expect(closing, opened)
+                parts.append(self.ternary())
+        return parts, self.expect(closing, opened)
 
     def postfix(self, node: ParsedPart) -> ParsedPart:
         levels = 0
@@ -369,7 +371,7 @@ class Parser:
         def run(env: Lookup) -> Value:
             values, at = items(env), number(env)
             if not isinstance(values, tuple):
-                raise error("E0305", f"only a list has an index, not {described(values)}", whole)
+                raise error("E0305", f"only a list can be indexed, not {described(values)}", whole)
             if type(at) is not int:
                 raise error("E0305", f"an index must be a whole number, not {described(at)}", inner)
             if not -len(values) <= at < len(values):
@@ -383,7 +385,7 @@ class Parser:
     # operators
 
     def logic(self, word: str, parts: list[ParsedPart]) -> Callable[[Lookup], Value]:
-        """`and` and `or` give back the operand that decides, as in Python; the rest is not evaluated."""
+        """`and` and `or` return the operand that decides, as in Python; later operands are not evaluated."""
         runs = [(part.run, self.scalar.part(part.start, part.end)) for part in parts]
         last, _ = runs.pop()
         deciding = word == "or"
@@ -408,8 +410,8 @@ class Parser:
                 return compare(a, b)
             if equality and (a is None or b is None or (type(a) is type(b) and not is_number(a))):
                 return compare(a, b)
-            kinds = "numbers, two names, two truth values or two lists" if equality else "numbers"
-            message = f"`{sign}` compares two {kinds}: got {described(a)} and {described(b)}"
+            types = "numbers, two names, two booleans or two lists" if equality else "numbers"
+            message = f"`{sign}` compares two {types}: got {described(a)} and {described(b)}"
             raise error("E0305", message, where)
 
         return run
@@ -420,7 +422,7 @@ class Parser:
         return lambda env: step(first(env), env)
 
     def step(self, token: Token, start: int, right: ParsedPart) -> Callable[[Value, Lookup], Value]:
-        """One operator with its right operand, applied to what stands left of it, which begins at `start`."""
+        """Return the function that applies an operator and its right operand to the left one, at `start`."""
         second, sign = right.run, token.text
         fast = INTEGER[sign]
         slow = ARITHMETIC[sign]
@@ -440,7 +442,7 @@ class Parser:
                 return self.fail_type(sign, (a, b), (right.start, right.end))
             if divides and not b:
                 return self.fail_arithmetic(token, a, b)
-            result = settled(slow(a, b))
+            result = normalised(slow(a, b))
             return self.fail_arithmetic(token, a, b) if result is None else result
 
         return run
@@ -449,10 +451,10 @@ class Parser:
         done = f"{show(a)} {token.text} {show(b)}"
         if not b and token.text in ("/", "//", "%"):
             raise error("E0305", f"division by zero: {done}", self.span(token))
-        raise error("E0306", f"{done} is too large: numbers stay below 2^63", self.span(token))
+        raise error("E0306", f"{done} is too large: numbers must be below 2^63", self.span(token))
 
     def fail_type(self, sign: str, values: tuple[Value, ...], place: tuple[int, int]) -> NoReturn:
-        """`place` is that of the wrong operand, perhaps with the space behind it."""
+        """Raises E0305. `place` is that of the wrong operand, possibly with a space after it."""
         start, end = place
         end = start + len(self.scalar.text[start:end].rstrip())
         got = " and ".join(described(value) for value in values)
@@ -482,7 +484,7 @@ class Parser:
             self.advance()
             self.advance()
         if name is None and before and before[-1].name is not None:
-            self.fail("a plain argument cannot follow a named one", first)
+            self.fail("a positional argument cannot follow a named argument", first)
         self.names = set()
         node = self.ternary()
         return Arg(self.expr(node), star, name, self.scalar.part(first.start, node.end))
@@ -492,4 +494,4 @@ class Parser:
             self.fail(f"`{token.text}` cannot be the name of an argument", token)
         for arg in before:
             if arg.name == token.text:
-                self.fail(f"`{token.text}` is given twice", token, labels=(Label(arg.span, "first here"),))
+                self.fail(f"`{token.text}` is set twice", token, labels=(Label(arg.span, "first set here"),))

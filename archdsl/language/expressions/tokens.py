@@ -1,4 +1,4 @@
-"""What expressions are made of, and what people write that is none of it."""
+"""Tokens of expressions, and the help for tokens of other languages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from archdsl.language.expressions.values import FUNCTIONS
 
 
 class Token(NamedTuple):
+    """A token and its position in the text."""
+
     kind: str
     """number, name, op, or end"""
     text: str
@@ -27,17 +29,17 @@ TOKEN = re.compile(
 
 NOT_HERE: Mapping[str, tuple[str, str]] = {
     "**": ("there is no power operator", "write `x*x`"),
-    ":=": ("`:=` is not part of expressions", "name the value in `args`"),
-    ".": ("`.` is not part of expressions: values have no attributes", ""),
-    "'": ("strings are not part of expressions", "write a name without quotes: `relu`"),
-    '"': ("strings are not part of expressions", "write a name without quotes: `relu`"),
-    "=": ("`=` is not part of expressions", "`==` compares"),
-    ":": ("`:` is not part of expressions", "an index is one number: `a[0]`; there are no slices"),
-    "&&": ("`&&` is not part of expressions", "write `and`"),
-    "||": ("`||` is not part of expressions", "write `or`"),
-    "!": ("`!` is not part of expressions", "write `not`"),
-    "?": ("`?` is not part of expressions", "write `a if condition else b`"),
-    "{": ("`{` is not part of expressions", "lists stand in `[...]`"),
+    ":=": ("`:=` is not allowed in expressions", "name the value in `args`"),
+    ".": ("`.` is not allowed in expressions: values have no attributes", ""),
+    "'": ("strings are not allowed in expressions", "write a name without quotes: `relu`"),
+    '"': ("strings are not allowed in expressions", "write a name without quotes: `relu`"),
+    "=": ("`=` is not allowed in expressions", "use `==` to compare"),
+    ":": ("`:` is not allowed in expressions", "an index is one number: `a[0]`; slices are not supported"),
+    "&&": ("`&&` is not allowed in expressions", "write `and`"),
+    "||": ("`||` is not allowed in expressions", "write `or`"),
+    "!": ("`!` is not allowed in expressions", "write `not`"),
+    "?": ("`?` is not allowed in expressions", "write `a if condition else b`"),
+    "{": ("`{` is not allowed in expressions", "write a list as `[...]`"),
     "^": ("there is no power operator", "write `x*x`"),
 }
 FOREIGN = frozenset(
@@ -57,6 +59,6 @@ LOOKALIKES = {
     "\N{GREATER-THAN OR EQUAL TO}": ">=",
     "\N{NOT EQUAL TO}": "!=",
 }
-HAVE = "expressions have + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
+HAVE = "expressions support + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
     f"{name}()" for name in FUNCTIONS
 )

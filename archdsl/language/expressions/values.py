@@ -1,4 +1,4 @@
-"""Values of expressions, where names are looked up, and what an expression is."""
+"""Values, environments and parsed expressions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeAlias
 from archdsl.diagnostics import Span, error
 
 Value: TypeAlias = bool | int | float | Fraction | str | tuple[Any, ...] | None
-"""A string is the name of a kind or block, standing for itself; a tuple is a list of values."""
+"""A string is the name of an op or block; a tuple is a list of values."""
 
 Number: TypeAlias = int | float | Fraction
 Lookup: TypeAlias = Callable[[str], Value]
-"""What a name stands for; raises KeyError(name) where it stands for nothing."""
+"""Returns the value of a name; raises KeyError(name) if it has none."""
 
 MAX_TEXT = 2_000
 MAX_DEPTH = 32
@@ -26,16 +26,16 @@ LIMIT = 2**63
 CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "none": None}
 FUNCTIONS = ("abs", "ceil", "divisible", "floor", "int", "len", "max", "min", "round", "sum")
 WORDS = frozenset(("and", "or", "not", "if", "else", *CONSTANTS))
-"""Words that can never be the name of an argument."""
+"""Words that cannot name an argument."""
 
 
 _NO_NAMES: frozenset[str] = frozenset()
 
 
 class Env:
-    """Names and what they stand for, over those of `parent`.
+    """Names and their values, on top of those of `parent`.
 
-    `lazy` holds names whose value is worked out when it is asked for (`in`), and may raise an ArchError then.
+    `lazy` holds functions for names whose value is computed on use (`in`); they can raise an ArchError.
     """
 
     __slots__ = ("lazy", "parent", "values")
@@ -62,7 +62,7 @@ class Env:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Every name there is, the nearest first."""
+        """All names, the innermost first."""
         names: dict[str, None] = {}
         env: Env | None = self
         while env is not None:
@@ -73,7 +73,7 @@ class Env:
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Of `known` those that do not just stand for themselves, as the names of kinds and blocks do."""
+        """The names in `known` without the names of ops and blocks."""
         same: set[str] = set()
         env: Env | None = self
         while env is not None:
@@ -84,7 +84,7 @@ class Env:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expr:
-    """An expression, ready to be evaluated. `names` are all that stand in it, `constant` says that there are none."""
+    """A parsed expression. `names` are all names in it; `constant` means that there are none."""
 
     text: str
     span: Span
@@ -93,12 +93,12 @@ class Expr:
     run: Callable[[Lookup], Value]
 
     def evaluate(self, env: Lookup) -> Value:
-        """Errors: E0304 an unknown name, E0305 a wrong type or index, or 1/0, E0306 too large a number."""
+        """Return the value. Raises E0304 (unknown name), E0305 (wrong type, index or 1/0), E0306 (too large)."""
         return self.run(env)
 
 
 class Arg(NamedTuple):
-    """`3`, `s=2` or, with `star`, `*rows[i]`; `span` is all of it."""
+    """An argument of a call: `3`, `s=2` or, with `star`, `*rows[i]`."""
 
     value: Expr
     star: bool
@@ -107,6 +107,8 @@ class Arg(NamedTuple):
 
 
 class BlockCall(NamedTuple):
+    """A call of a block and its arguments."""
+
     name: str
     name_span: Span
     args: tuple[Arg, ...]
@@ -114,36 +116,37 @@ class BlockCall(NamedTuple):
 
 
 def literal(value: Value, span: Span) -> Expr:
-    """A constant that stands at `span`.
+    """Return a constant with the given span.
 
-    Errors: E0306 a number of 2^63 or more, or a list of more than 10,000 items.
+    Raises E0306 for a number of 2^63 or more, and for a list of more than 10,000 items.
     """
     return literal_of(value, span, show(value))
 
 
 def literal_of(value: Value, span: Span, text: str) -> Expr:
+    """Return a constant with the given span and text. Raises E0306."""
     _check_literal(value, span)
     return Expr(text, span, _NO_NAMES, True, _constant(value) if type(value) is int else lambda env: value)
 
 
 @lru_cache(maxsize=1024)
 def _constant(value: int) -> Callable[[Lookup], Value]:
-    """The same number is written many times: one closure for all of them."""
+    """One closure for each number: specs repeat the same numbers."""
     return lambda env: value
 
 
 def _check_literal(value: Value, span: Span) -> None:
     if isinstance(value, tuple):
         if len(value) > MAX_ITEMS:
-            raise error("E0306", f"a list of {len(value):,} items; the limit is {MAX_ITEMS:,}", span)
+            raise error("E0306", f"this list has {len(value):,} items; the limit is {MAX_ITEMS:,}", span)
         for item in value:
             _check_literal(item, span)
     elif isinstance(value, int) and not -LIMIT < value < LIMIT:
-        raise error("E0306", f"{show(value)} is too large: numbers stay below 2^63", span)
+        raise error("E0306", f"{show(value)} is too large: numbers must be below 2^63", span)
 
 
 def show(value: Value) -> str:
-    """A value as it would be written: `3/2`, `[1, 2]`, `true`, `none`."""
+    """Return a value as text: `3/2`, `[1, 2]`, `true`, `none`."""
     if isinstance(value, tuple):
         items = [show(item) for item in value[:20]] + (["..."] if len(value) > 20 else [])
         return f"[{', '.join(items)}]"
@@ -157,35 +160,29 @@ def show(value: Value) -> str:
 
 
 def truth(value: Value, span: Span) -> bool:
-    """Whether a condition holds: booleans, numbers (0 does not), lists (empty does not), `none` (does not).
-
-    Errors: E0305 a name, which is neither true nor false.
-    """
+    """Return whether a condition is true: 0, an empty list and `none` are false. Raises E0305 for a name."""
     if isinstance(value, str):
         raise error("E0305", f"`{value}` is neither true nor false", span, help="compare it: `a == relu`")
     return bool(value)
 
 
 def as_whole(value: Value, span: Span, what: str) -> int:
-    """The whole number that `what` must be.
-
-    Errors: E0315 it is a fraction, E0305 it is no number at all, E0306 it is too large.
-    """
+    """Return the value as an int. Raises E0315 for a fraction, E0305 for other types, E0306 for too large a number."""
     if type(value) is int:
         if -LIMIT < value < LIMIT:
             return value
-        raise error("E0306", f"{what} is too large: numbers stay below 2^63", span)
+        raise error("E0306", f"{what} is too large: numbers must be below 2^63", span)
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
         raise error("E0305", f"{what} must be a whole number, not {described(value)}", span)
     if math.isfinite(value) and value == int(value):
         return as_whole(int(value), span, what)
     written, shown = " ".join(span.text.split()), _decimal(value)
-    came = shown if written == shown or len(written) > 60 else f"{written} is {shown}"
-    raise error("E0315", f"{what} must come out whole: {came}", span, help="`//` divides and rounds down")
+    computed = f", not {shown}" if written == shown or len(written) > 60 else f": {written} is {shown}"
+    raise error("E0315", f"{what} must be a whole number{computed}", span, help="`//` divides and rounds down")
 
 
 def _decimal(value: Number) -> str:
-    """38.4 for 192/5, which a decimal says exactly, but 1/3 for 1/3."""
+    """A fraction as a decimal if that is exact: 38.4 for 192/5, but 1/3 for 1/3."""
     if isinstance(value, Fraction):
         rounded = round(value, 4)
         if rounded == value:
@@ -194,6 +191,7 @@ def _decimal(value: Number) -> str:
 
 
 def described(value: Value) -> str:
+    """Return a value with its type, for messages."""
     if isinstance(value, tuple):
         return f"the list {show(value)}"
     if isinstance(value, str):

@@ -1,1 +1,1 @@
-"""Specs written anew: in short form, in long form, in their own layout."""
+"""Rewrites specs: `format` in the canonical short form, `expand` in the long form; comments are kept."""

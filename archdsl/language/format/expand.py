@@ -1,4 +1,4 @@
-"""The long form of a spec: every short string a mapping, blocks and repeats kept, base and variant merged in."""
+"""Writes a spec in its long form: every short string as a mapping, with blocks and repeats, base and variant merged."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from archdsl.ops.base import Op
 from archdsl.source import Map, Scalar, Seq, Tree
 
 _MERGED = ("extends", "variants")
-"""What a merged spec no longer has: variants of long nodes would be laid into them key by key."""
+"""Keys that are removed from a merged spec: its variants would merge into long nodes key by key."""
 
 
 def long_layout(tree: Map) -> YamlGroup:
-    """The long form of a merged spec. The tree must be of a sound spec."""
+    """Return the long form of a merged spec without errors."""
     root = layout_of(tree)
     assert isinstance(root, YamlGroup)
     root.flow = False
@@ -23,14 +23,14 @@ def long_layout(tree: Map) -> YamlGroup:
 
 
 def rename(root: YamlGroup, name: str) -> None:
-    """Puts the network's name first, behind the language's version."""
+    """Set the name of the network, as the first key after the language version."""
     kept = [e for e in root.entries if e.key is None or e.key.text != "name"]
     at = next((n + 1 for n, e in enumerate(kept) if e.key and e.key.text == "archdsl"), 0)
     root.entries = [*kept[:at], YamlEntry(YamlLeaf(name), YamlLeaf("name")), *kept[at:]]
 
 
 def layout_of(tree: Tree) -> YamlLayout:
-    """A located tree as a layout; aliases written out."""
+    """Return a located tree as a layout, with aliases replaced by their values."""
     if isinstance(tree, Scalar):
         return _leaf(tree)
     if isinstance(tree, Seq):
@@ -56,7 +56,7 @@ def _leaf(scalar: Scalar) -> YamlLeaf:
 
 
 class _Long:
-    """Makes every short string long; sequences and composites stand in block style."""
+    """Turns short strings into long mappings, and puts sequences and composites in block style."""
 
     def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
         if isinstance(layout, YamlLeaf):

@@ -1,7 +1,7 @@
-"""The canonical text of a spec: short strings, one layout, comments kept.
+"""Formats a spec: short strings, one layout, comments kept.
 
-What stays as it was written: the order of keys, comments, the choice between flow and block style (where flow
-fits), blank lines (one at most), anchors and what hangs on them.
+The order of keys, comments, flow or block style (if flow fits), single blank lines, and anchors with their nodes stay
+as written.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from archdsl.ops.base import Op
 
 
 def format_source(source: Source, shorten: bool = True) -> str:
-    """The canonical text. Without `shorten`, long mappings stay long.
+    """Return the canonical text. Without `shorten`, long mappings stay long.
 
-    Errors: those of `source.parse`; E0202 the spec is not a mapping. Nothing else is checked here.
+    Raises the errors of `source.parse`, and E0202 if the spec is not a mapping. Nothing else is checked here.
     """
     draft = read_layout(source)
-    Walk(_Short(_merged(draft.root), shorten)).document(draft.root)
+    Walk(_Shorten(_merged(draft.root), shorten)).document(draft.root)
     head = "".join(f"{line}\n" for line in draft.head)
     return head + write(draft.root)
 
 
 def same_meaning(before: Source, after: Source) -> bool:
-    """Whether two texts say the same in every section, nodes compared in their long form."""
+    """Return whether two texts have the same meaning in every section; nodes are compared in their long form."""
     roots = [read_layout(source).root for source in (before, after)]
     for root in roots:
-        Walk(_Meant()).document(root)
+        Walk(_Lengthen()).document(root)
     a, b = map(meaning, roots)
     return bool(a == b) and _anchors(roots[0]) == _anchors(roots[1])
 
@@ -43,26 +43,26 @@ def _anchors(layout: YamlLayout) -> list[str]:
 
 
 def _merged(root: YamlGroup) -> frozenset[Path]:
-    """Where both the spec and a variant hold a mapping: merged key by key, so their long forms must stay."""
+    """The paths at which both the spec and a variant have a mapping: they merge by key, so they must stay long."""
     variants = root.get("variants")
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for variant in variants.entries if isinstance(variants, YamlGroup) else ():
         stack: list[tuple[Path, YamlLayout, YamlLayout | None]] = [((), variant.value, root)]
         while stack:
             path, over, base = stack.pop()
             if isinstance(over, YamlGroup) and over.mapping and isinstance(base, YamlGroup) and base.mapping:
-                found.add(path)
+                paths.add(path)
                 stack += [((*path, e.key.text), e.value, base.get(e.key.text)) for e in over.entries if e.key]
-    return frozenset(found)
+    return frozenset(paths)
 
 
 def _base_path(path: Path) -> Path:
-    """The place in the spec that a place in a variant is laid over."""
+    """The path in the spec with which a path in a variant merges."""
     return path[2:] if path[:1] == ("variants",) else path
 
 
-class _Short:
-    """Makes long nodes short, and every short string canonical."""
+class _Shorten:
+    """Turns long nodes into short strings, and makes short strings canonical."""
 
     def __init__(self, merged: frozenset[Path], shorten: bool) -> None:
         self.merged, self.shorten = merged, shorten
@@ -118,7 +118,7 @@ def _canonical_defaults(text: str, op: type[Op]) -> str:
 
 
 def _needs_quotes(group: YamlGroup) -> bool:
-    """Whether a node in this flow collection needs quotes that block style would not."""
+    """Whether a node in this flow collection needs quotes that block style does not."""
     for entry in group.entries:
         value = entry.value
         if isinstance(value, YamlGroup):
@@ -129,8 +129,8 @@ def _needs_quotes(group: YamlGroup) -> bool:
     return False
 
 
-class _Meant:
-    """Makes all that can be written in two ways long."""
+class _Lengthen:
+    """Replaces everything that has a short form by its long form."""
 
     def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
         try:
@@ -144,8 +144,8 @@ class _Meant:
                 layout = long_defaults(layout.text, op)
             except ArchError:
                 return layout
-        said = node_meaning(layout)
-        return YamlLeaf(repr({key: said[key] for key in sorted(said)}))
+        fields = node_meaning(layout)
+        return YamlLeaf(repr({key: fields[key] for key in sorted(fields)}))
 
     def input(self, layout: YamlLayout, path: Path) -> YamlLayout:
         if isinstance(layout, YamlLeaf):

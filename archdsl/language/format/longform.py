@@ -1,4 +1,4 @@
-"""A node's short string as the layout of its long mapping, and what two layouts have in common: their meaning."""
+"""Turns short strings into the layout of their long form, and compares the meaning of layouts."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from archdsl.source import Map, Scalar, Seq, Tree, plain_value
 from archdsl.source.brackets import depths, outside
 
 Meaning: TypeAlias = Any
-"""Dicts, tuples and scalars that are equal where two layouts say the same."""
+"""Dicts, tuples and scalars that are equal if two layouts have the same meaning."""
 
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", re.ASCII)
 
 
 def scalar_of(text: str) -> Scalar:
+    """Return a text as a scalar of a source of its own."""
     return Scalar(text, text, Span(Source("<node>", text), 0, len(text)), True, 0)
 
 
 def head_of(group: YamlGroup) -> str | None:
-    """The head word that makes a mapping a node; None for a sequence of named nodes, or a list."""
+    """Return the head word of a mapping; None for a sequence of named nodes or a list."""
     return next((head for head in HEADS if head in group.keys), None) if group.mapping else None
 
 
 def split_commas(text: str) -> list[str]:
-    """The parts between the commas outside of brackets, stripped."""
+    """Return the parts between the commas outside of brackets, without spaces around them."""
     ends = [*outside(text, ","), len(text)]
     return [text[begin:end].strip() for begin, end in zip([0, *(at + 1 for at in ends)], ends, strict=False)]
 
 
 def wrapped(text: str, brackets: str) -> bool:
-    """Whether the first character is a bracket that the last one closes."""
+    """Return whether the first character is a bracket that the last character closes."""
     if len(text) < 2 or text[0] != brackets[0] or text[-1] != brackets[1]:
         return False
     return next((at for at, _, depth in depths(text) if not depth), None) == len(text) - 1
 
 
 def one_line(text: str) -> str:
+    """Return the text with single spaces and no line breaks."""
     return " ".join(text.split())
 
 
 def call_text(text: str) -> str:
-    """A call with one blank behind each comma: `block(128, 2 if first else 1)`."""
+    """Return a call with one space after each comma: `block(128, 2 if first else 1)`."""
     text = one_line(text)
     name, bracket, rest = text.partition("(")
     if not bracket or not wrapped(bracket + rest, "()"):
@@ -60,22 +62,22 @@ def call_text(text: str) -> str:
 
 
 def long_form(text: str) -> YamlGroup:
-    """The long mapping of a short string, its keys in the order of the words. Raises E0301, E0302, E0309, E0310."""
+    """Return the long mapping of a short string, keys in order of the words. Raises E0301, E0302, E0309, E0310."""
     return _node(desugar(scalar_of(one_line(text))))
 
 
 def ordered(group: YamlGroup) -> YamlGroup:
-    """The keys of a long form in the order of the op's fields: head, fields, norm, act, then what any node may have."""
+    """Sort the keys of a long form and return it: head, fields in the order of the op, norm, act, then common keys."""
     head = head_of(group)
-    kind = group.get("op")
-    fields = [*OPS_BY_NAME[kind.text].model_fields] if isinstance(kind, YamlLeaf) and kind.text in OPS_BY_NAME else []
+    op = group.get("op")
+    fields = [*KINDS[op.text].model_fields] if isinstance(op, YamlLeaf) and op.text in KINDS else []
     order = {name: n for n, name in enumerate([str(head), *fields, "norm", "act", *COMMON_KEYS])}
     group.entries.sort(key=lambda e: order.get(e.key.text if e.key else "", len(order)))
     return group
 
 
 def long_defaults(text: str, op: type[Op]) -> YamlGroup:
-    """`bn relu` as `{norm: bn, act: relu}`."""
+    """Return the long form of defaults: `bn relu` as `{norm: bn, act: relu}`."""
     return _node(desugar_defaults(scalar_of(one_line(text)), op))
 
 
@@ -105,9 +107,9 @@ def _part(key: str, tree: Tree) -> YamlLayout:
 
 
 def value_of(text: str) -> YamlLayout:
-    """A field's text: a number, a list, or else an expression, which stays text."""
+    """Return the text of a field as a number, a list, or an expression, which stays text."""
     text = one_line(text)
-    while " " in text and wrapped(text, "()"):  # without a blank, `(3.0)` and `3.0` are not the same
+    while " " in text and wrapped(text, "()"):  # without a space, `(3.0)` and `3.0` differ
         text = text[1:-1].strip()
     if text in ("true", "false") or _NUMBER.match(text):
         return YamlLeaf(text, verbatim=True)
@@ -120,7 +122,7 @@ def value_of(text: str) -> YamlLayout:
 
 
 def meaning(layout: YamlLayout) -> Meaning:
-    """What a layout says, of any section of a spec; short strings must have been made long before."""
+    """Return the meaning of a layout of any section; short strings must be in their long form."""
     if isinstance(layout, YamlLeaf):
         return _typed(layout)
     if not layout.mapping:
@@ -139,11 +141,11 @@ def _typed(leaf: YamlLeaf) -> Meaning:
         value = plain_value(leaf.text) if leaf.text[:1] != "*" else leaf.text
     except ArchError:
         value = leaf.text
-    return type(value).__name__, value  # to Python, 1, 1.0 and True are equal
+    return type(value).__name__, value  # 1, 1.0 and True are equal in Python
 
 
 def node_meaning(group: YamlGroup) -> Meaning:
-    """The meaning of a long node: `kernel: 3` is `[3, 3]`, `"0.5"` a number, blanks in expressions do not count."""
+    """Return the meaning of a long node: `kernel: 3` is `[3, 3]`, `"0.5"` is a number, spaces are ignored."""
     return {e.key.text: _field(e.key.text, e.value) for e in group.entries if e.key is not None}
 
 

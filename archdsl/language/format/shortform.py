@@ -1,6 +1,6 @@
-"""A node's long mapping as a short string, where the short form can say it.
+"""Turns the long mapping of a node into a short string, if a short form exists.
 
-Nothing here has to be trusted: what was composed is read back, and taken only if it means the same.
+Every short string is read back and used only if it has the same meaning.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from archdsl.ops.base import Op
 from archdsl.source.brackets import outside
 
 _NOT_AS_FLAG = frozenset(("same",))
-"""`pad=same` says what is the same."""
+"""Flags that are not used: `pad=same` is clearer than `same`."""
 
 
-class _Unsayable(Exception):
-    """The short form has no words for this."""
+class _NoShortForm(Exception):
+    """The value cannot be written in the short form."""
 
 
 def short_form(group: YamlGroup) -> str | None:
-    """The short string of a long node, or None."""
+    """Return the short string of a long node, or None if it has none."""
     head = head_of(group)
     if head not in ("op", "call", "dense") or group.commented or group.anchored:
         return None
     try:
         text = _compose(group, head)
         return text if node_meaning(long_form(text)) == node_meaning(group) else None
-    except (_Unsayable, ArchError):
+    except (_NoShortForm, ArchError):
         return None
 
 
 def short_defaults(group: YamlGroup, op: type[Op], fields: bool = False) -> str | None:
-    """`{norm: bn, act: relu}` as `bn relu`; unless `fields`, None where `key=value` would have to be written."""
+    """Return the short form of defaults, `bn relu`; without `fields`, None if it would contain `key=value`."""
     if group.commented or group.anchored or not group.entries:
         return None
     try:
         words = _words(group, op)
         text = " ".join(words)
         same = node_meaning(long_defaults(text, op)) == node_meaning(group)
-    except (_Unsayable, ArchError):
+    except (_NoShortForm, ArchError):
         return None
     return text if same and (fields or not any("=" in word for word in words)) else None
 
@@ -70,39 +70,39 @@ def _body(group: YamlGroup, head: str) -> str:
     if head == "dense" and isinstance(value, YamlGroup):
         text = short_form(value)
         if text is None:
-            raise _Unsayable
+            raise _NoShortForm
         return text
     text = _text(value)
     if head == "call":
         return call_text(text)
     if head == "dense":
         return one_line(text)
-    if text not in OPS_BY_NAME:
-        raise _Unsayable
+    if text not in KINDS:
+        raise _NoShortForm
     return " ".join(_op_words(group, text))
 
 
-def _op_words(group: YamlGroup, kind: str) -> list[str]:
-    """`7x7 conv 64 /2`."""
+def _op_words(group: YamlGroup, op: str) -> list[str]:
+    """The words of an op: `7x7 conv 64 /2`."""
     window = _window(group.get("kernel"))
     rest = YamlGroup([e for e in group.entries if e.key and e.key.text not in ("op", "repeat", "as", "from", "when")])
     if window:
         rest.entries = [e for e in rest.entries if e.key and e.key.text != "kernel"]
-    return [*([window] if window else []), kind, *_words(rest, OPS_BY_NAME[kind])]
+    return [*([window] if window else []), op, *_words(rest, KINDS[op])]
 
 
 def _window(kernel: YamlLayout | None) -> str | None:
-    """`7x7` where both sides are plain numbers."""
+    """`7x7` if both sizes are plain numbers."""
     if isinstance(kernel, YamlLeaf):
         return f"{kernel.text}x{kernel.text}" if kernel.text.isdigit() else None
-    sides = (
+    sizes = (
         [e.value.text for e in kernel.entries if isinstance(e.value, YamlLeaf)] if isinstance(kernel, YamlGroup) else []
     )
-    return "x".join(sides) if len(sides) == 2 and all(s.isdigit() for s in sides) else None
+    return "x".join(sizes) if len(sizes) == 2 and all(s.isdigit() for s in sizes) else None
 
 
 def _words(group: YamlGroup, op: type[Op]) -> list[str]:
-    """What follows a kind: values, stride, other fields as written, norm and activation last."""
+    """The words after an op: values, stride, other fields as written, then norm and activation."""
     written = {e.key.text: e for e in group.entries if e.key is not None}
     first: list[str] = []
     for name in op.positional:
@@ -120,62 +120,62 @@ def _words(group: YamlGroup, op: type[Op]) -> list[str]:
 def _field(name: str, entry: YamlEntry, op: type[Op]) -> str:
     word = _word(entry.value)
     for flag, (key, value) in op.flags.items():
-        said = str(value).lower() if isinstance(value, bool) else value
-        if key == name and word == said and flag not in _NOT_AS_FLAG:
+        flag_word = str(value).lower() if isinstance(value, bool) else value
+        if key == name and word == flag_word and flag not in _NOT_AS_FLAG:
             return flag
     return f"{name}={word}"
 
 
 def _roles(roles: dict[str, YamlEntry]) -> list[str]:
-    """`bn relu`, `linear`, `plain`, `plain relu`, `act=a`."""
-    said = {name: "none" if _word(e.value) == "null" else _word(e.value) for name, e in roles.items()}
+    """The words of norm and activation: `bn relu`, `linear`, `plain`, `plain relu`, `act=a`."""
+    names = {name: "none" if _word(e.value) == "null" else _word(e.value) for name, e in roles.items()}
     words = []
-    if said.get("norm") == "none" and "act" in said:
+    if names.get("norm") == "none" and "act" in names:
         words = ["plain"]
-        said = {k: v for k, v in said.items() if v != "none"}
+        names = {k: v for k, v in names.items() if v != "none"}
     for name in ("norm", "act"):
-        if said.get(name) == "none" and name == "act":
+        if names.get(name) == "none" and name == "act":
             words.append("linear")
-        elif name in said:
-            bare = said[name] in OPS_BY_NAME and OPS_BY_NAME[said[name]].role == name
-            words.append(said[name] if bare else f"{name}={said[name]}")
+        elif name in names:
+            bare = names[name] in KINDS and KINDS[names[name]].role == name
+            words.append(names[name] if bare else f"{name}={names[name]}")
     return words
 
 
 def _word(layout: YamlLayout) -> str:
-    """A value as one word: in parentheses where it has blanks."""
+    """A value as one word, in parentheses if it contains spaces."""
     text = _expression(layout)
-    return f"({text})" if _has_open_blank(text) else text
+    return f"({text})" if _has_open_space(text) else text
 
 
 def _count(layout: YamlLayout) -> str:
-    """Of a repeat; a product in parentheses, for the first `*` ends a count."""
+    """The count of a repeat; a product in parentheses, as the first `*` ends the count."""
     text = _expression(layout)
     return f"({text})" if " * " in text else text
 
 
-def _has_open_blank(text: str) -> bool:
-    """Whether a blank stands outside of brackets, where it would end the word."""
+def _has_open_space(text: str) -> bool:
+    """Whether there is a space outside of brackets, which would end the word."""
     return bool(outside(text, " "))
 
 
 def _expression(layout: YamlLayout) -> str:
-    """A value as it will be read back: without parentheses around all of it, which are those of a word."""
+    """A value without parentheses around it: these only mark a word."""
     if isinstance(layout, YamlLeaf):
         if layout.lines:
-            raise _Unsayable
-        said = layout if layout.verbatim else value_of(layout.text)
-        if isinstance(said, YamlLeaf):
-            return one_line(said.text)
-        layout = said
+            raise _NoShortForm
+        value = layout if layout.verbatim else value_of(layout.text)
+        if isinstance(value, YamlLeaf):
+            return one_line(value.text)
+        layout = value
     if layout.mapping:
-        raise _Unsayable
+        raise _NoShortForm
     return "[" + ",".join(_expression(e.value) for e in layout.entries) + "]"
 
 
 def _text(layout: YamlLayout | None) -> str:
     if not isinstance(layout, YamlLeaf) or layout.lines:
-        raise _Unsayable
+        raise _NoShortForm
     return layout.text
 
 

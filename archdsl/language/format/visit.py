@@ -1,4 +1,4 @@
-"""Finds the nodes, defaults and inputs in a spec's layout, so that each can be written another way."""
+"""Visits the nodes, defaults and inputs in the layout of a spec, so that they can be rewritten."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
 Path: TypeAlias = tuple[str, ...]
-"""The keys that lead to a place; "-" stands for an item of a list."""
+"""The keys from the root to a value; "-" is an item of a list."""
 
 _CHILDREN = frozenset(("do", "residual", "shortcut", "inception", "branches", "dense", "then"))
 """The keys of a composite that hold nodes."""
 
 
 class YamlChange(Protocol):
-    """What is to become of each part. `node` gets the children of a composite before the composite itself."""
+    """Rewrites each part. `node` is called for the children of a composite before the composite itself."""
 
     def node(self, layout: YamlLayout, path: Path) -> YamlLayout: ...
 
@@ -63,7 +63,7 @@ class Walk:
         if isinstance(layout, YamlLeaf):
             word = path[-1] == "shortcut" and layout.text in ("pad", "none")
             return layout if layout.verbatim or layout.anchor or word else self.change.node(layout, path)
-        if layout.anchor:  # what an alias repeats is left as it is
+        if layout.anchor:  # an alias may repeat it: leave it unchanged
             return layout
         head = head_of(layout)
         for entry in layout.entries:

@@ -1,4 +1,4 @@
-"""A spec's text as a layout, with its comments, blank lines, anchors and choice of flow or block style."""
+"""Reads the text of a spec into a layout with its comments, blank lines, anchors and flow or block style."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEADER = re.compile(r"([|>])([-+0-9]*)[ \t]*(#.*)?$")
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """An entry, the group it belongs to, the place around it, and where its text begins and ends."""
+    """An entry, its group, the enclosing place, and the start and end of its text."""
 
     entry: YamlEntry
     owner: _Open
@@ -31,7 +31,7 @@ class _Place:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A group with its text's extent; `column` is that of its entries (a list's dashes), for block style."""
+    """A group with the start and end of its text; `column` is that of its entries, in block style."""
 
     group: YamlGroup
     place: _Place | None
@@ -46,6 +46,8 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Comment:
+    """A comment and its position."""
+
     text: str
     start: int
     own_line: bool
@@ -54,25 +56,25 @@ class _Comment:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`head`: a directive or `---` that stood before the spec."""
+    """The layout of a spec; `head` has the directives and the `---` before it."""
 
     root: YamlGroup
     head: tuple[str, ...]
 
 
 def read_layout(source: Source) -> Draft:
-    """The layout of a spec. Errors: those of `source.parse`, and E0202 where the spec is not a mapping."""
+    """Return the layout of a spec. Raises the errors of `source.parse`, and E0202 if the spec is not a mapping."""
     tree = parse(source)
     reader = _Reader(tree.span.source)
     reader.read()
     if not isinstance(reader.root, YamlGroup) or not reader.root.mapping:
-        raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+        raise error("E0202", "a spec must be a mapping with `input:` and `net:`", tree.span)
     _attach(reader)
     return Draft(reader.root, tuple(reader.head))
 
 
 class _Reader:
-    """Takes the events in turn. `parse` has refused whatever is wrong with them."""
+    """Builds a layout from YAML events, which `parse` has checked."""
 
     def __init__(self, source: Source) -> None:
         self.source, self.text = source, source.text
@@ -99,7 +101,7 @@ class _Reader:
             elif isinstance(event, yaml.CollectionEndEvent):
                 self.close(event)
             elif isinstance(event, yaml.DocumentEndEvent):
-                break  # `parse` has seen that nothing but comments follows
+                break  # `parse` has checked that only comments follow
 
     def scalar(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index
@@ -122,7 +124,7 @@ class _Reader:
         self.put(YamlLeaf(f"*{event.anchor}", verbatim=True), event.start_mark.index, event.end_mark.index)
 
     def block_scalar(self, leaf: YamlLeaf, start: int, raw: str) -> YamlLeaf:
-        """Kept line by line; where its header says more than the style, its text is put in quotes instead."""
+        """Keep a block scalar line by line, or in quotes if its header has more than the style."""
         first, *rest = raw.rstrip().split("\n")
         header = _HEADER.match(first.rstrip("\r"))
         lines = [line.rstrip("\r") for line in rest]
@@ -134,7 +136,7 @@ class _Reader:
         return leaf
 
     def put(self, layout: YamlLayout, start: int, end: int) -> _Place | None:
-        """Hands a value (or a key) to the group being read."""
+        """Add a value or a key to the current group."""
         if not self.stack:
             self.root = layout
             return None
@@ -169,9 +171,9 @@ class _Reader:
         self.stack.append(opened)
 
     def after_anchor(self, at: int) -> int:
-        """Where the node begins whose anchor stands at `at`; comments may stand between."""
-        found = re.compile(r"&\S+(?:\s+|#[^\n]*)*").match(self.text, at)
-        return found.end() if found else at
+        """The start of the node with an anchor at `at`; comments can be in between."""
+        match = re.compile(r"&\S+(?:\s+|#[^\n]*)*").match(self.text, at)
+        return match.end() if match else at
 
     def close(self, event: Any) -> None:
         done = self.stack.pop()
@@ -184,15 +186,15 @@ class _Reader:
 
 
 def _comments(reader: _Reader) -> Iterator[_Comment]:
-    """Whatever begins with `#` between two scalars; and blank lines go to what follows them."""
+    """Yield the comments: text from `#` on, between two scalars."""
     text = reader.text
     spans = [*sorted(reader.scalars), (len(text), len(text))]
-    found = list(reader.header_comments)
+    comments = list(reader.header_comments)
     at = 0
     for start, end in spans:
-        found += [(m.start(), m.group().rstrip()) for m in re.compile(r"#[^\n]*").finditer(text, at, start)]
+        comments += [(m.start(), m.group().rstrip()) for m in re.compile(r"#[^\n]*").finditer(text, at, start)]
         at = max(at, end)
-    for start, line in sorted(found):
+    for start, line in sorted(comments):
         begin = text.rfind("\n", 0, start) + 1
         yield _Comment(line.rstrip(), start, not text[begin:start].strip(), _blank_before(text, begin))
 
@@ -203,7 +205,7 @@ def _blank_before(text: str, line_start: int) -> bool:
 
 
 def _attach(reader: _Reader) -> None:
-    """Gives every comment to an entry, and every blank line to what follows it."""
+    """Attach every comment to an entry, and every blank line to the entry after it."""
     places = sorted(reader.places, key=lambda p: (p.start, _depth(p)))
     starts = [p.start for p in places]
     comments = list(_comments(reader))
@@ -243,7 +245,7 @@ def _position(reader: _Reader, comment: _Comment) -> tuple[int, int]:
 
 
 def _beside(reader: _Reader, comment: _Comment, place: _Place | None) -> _Place | None:
-    """Puts a comment beside the innermost entry that begins or ends on its line; None where there is none."""
+    """Attach a comment to the innermost entry that starts or ends on its line; None if there is none."""
     line, _ = _position(reader, comment)
     while place is not None:
         lines = {reader.source.line_column(at)[0] for at in (place.start, max(place.end - 1, place.start))}
@@ -255,9 +257,9 @@ def _beside(reader: _Reader, comment: _Comment, place: _Place | None) -> _Place 
 
 
 def _own_line(reader: _Reader, comment: _Comment, before: _Place | None, after: _Place | None) -> None:
-    """Above the next entry, or below the last one of a group that is deeper by its column."""
+    """Attach a comment above the next entry, or below the last entry of a group that is deeper by its column."""
     lines = ("", comment.text) if comment.blank_before else (comment.text,)
-    if not comment.own_line and after is not None:  # behind a lone dash
+    if not comment.own_line and after is not None:  # after a single dash
         after.entry.above += lines
         return
     column = comment.start - (reader.text.rfind("\n", 0, comment.start) + 1)
@@ -277,16 +279,16 @@ def _own_line(reader: _Reader, comment: _Comment, before: _Place | None, after: 
 
 
 def _inside(opened: _Open, comment: _Comment, column: int) -> bool:
-    """Whether a comment behind a group's entries belongs to it: by its brackets, else by its column."""
+    """Whether a comment after the entries of a group belongs to it: by its brackets, else by its column."""
     if opened.bracketed:
         return opened.start < comment.start < opened.end
     around = opened.place.owner if opened.place is not None else None
-    flush = around is not None and around.column == opened.column  # a list whose dashes stand below its key
+    flush = around is not None and around.column == opened.column  # a list whose dashes are in the column of its key
     return column > opened.column if flush else column >= opened.column
 
 
 def _tidy(group: YamlGroup) -> None:
-    """At most one blank line in a row, none at the beginning of a group or at its end."""
+    """Keep single blank lines, and none at the start or end of a group."""
     group.below = _single(group.below, False, True)
     for n, entry in enumerate(group.entries):
         entry.above = _single(entry.above, n == 0, False)

@@ -1,7 +1,7 @@
-"""A YAML text as it will be printed: leaves and groups that know their comments, laid out in lines.
+"""Writes a YAML layout: leaves and groups with their comments.
 
-`fmt`, `expand` and `expand --flat` make a layout each, and this module alone decides where lines break and
-what stands in quotes: block style, two blanks a level, flow style where it was asked for and fits.
+`fmt`, `expand` and `expand --flat` each create a layout, and this module alone decides on line breaks and quotes: block
+style with an indent of two spaces, and flow style if it is requested and fits.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from archdsl.source import plain_value
 from archdsl.source.brackets import balanced
 
 WIDTH = 120
-"""Columns that a flow collection may reach; comments do not count, and a long text is never cut."""
+"""Maximum width of a flow collection without its comment; long texts are never cut."""
 _MARK = "\0"
-"""Stands before a comment that is to be aligned; no text of a spec can hold it."""
+"""Marks a comment to align; the text of a spec cannot contain it."""
 _FILLED = 12
-"""From so many numbers or words on, a list that does not fit is filled line by line, not put one to a line."""
+"""Lists of at least this many numbers or words that do not fit in a line are filled line by line."""
 
 
 @dataclass(slots=True, eq=False)
 class YamlLeaf:
-    """A scalar. A string, unless `verbatim`: then `text` is printed as it is (a number, `null`, an alias).
+    """A scalar: a string, or with `verbatim` a text to print as it is (a number, `null`, an alias).
 
-    `wrap`: the text stood on several lines, and may again. `lines`: the body of a block scalar whose header is `text`.
+    `wrap`: the text was on several lines and can be wrapped. `lines`: the body of a block scalar; `text` is its header.
     """
 
     text: str
@@ -42,7 +42,7 @@ class YamlLeaf:
 class YamlEntry:
     """An item of a list (without key) or of a mapping; `above` are comments and, as "", blank lines.
 
-    `aligned`: the comment beside it stood below or above another in the same column, and shall again.
+    `aligned`: the comment beside it was in the same column as the one above or below, and stays aligned.
     """
 
     value: YamlLayout
@@ -54,7 +54,7 @@ class YamlEntry:
 
 @dataclass(slots=True, eq=False)
 class YamlGroup:
-    """A list or a mapping; with `flow` on one line where it fits. `below`: comments behind its last entry."""
+    """A list or a mapping, with `flow` on one line if it fits. `below`: comments after its last entry."""
 
     entries: list[YamlEntry] = field(default_factory=list)
     mapping: bool = True
@@ -63,17 +63,19 @@ class YamlGroup:
     below: tuple[str, ...] = ()
 
     def get(self, key: str) -> YamlLayout | None:
+        """Return the value of a key, or None."""
         return next((e.value for e in self.entries if e.key is not None and e.key.text == key), None)
 
     def put(self, key: str, value: YamlLayout) -> None:
-        """Sets the value of a key, a new key going last."""
-        found = next((e for e in self.entries if e.key is not None and e.key.text == key), None)
-        if found is not None:
-            found.value = value
+        """Set the value of a key; a new key goes last."""
+        entry = next((e for e in self.entries if e.key is not None and e.key.text == key), None)
+        if entry is not None:
+            entry.value = value
         else:
             self.entries.append(YamlEntry(value, YamlLeaf(key)))
 
     def drop(self, key: str) -> None:
+        """Remove a key."""
         self.entries = [e for e in self.entries if e.key is None or e.key.text != key]
 
     @property
@@ -82,7 +84,7 @@ class YamlGroup:
 
     @property
     def commented(self) -> bool:
-        """Whether a comment stands anywhere inside."""
+        """Whether there is a comment anywhere inside."""
         return bool(self.below) or any(
             any(e.above) or e.beside or (isinstance(e.value, YamlGroup) and e.value.commented) for e in self.entries
         )
@@ -115,14 +117,14 @@ def listing(values: Sequence[YamlLayout], flow: bool = False) -> YamlGroup:
 
 
 def plain_safe(text: str, flow: bool, key: bool = False) -> bool:
-    """Whether YAML reads the text back as this very string without quotes."""
+    """Return whether YAML reads the text as the same string without quotes."""
     if not text or text != text.strip() or not text.isprintable() or text[0] in ",[]{}#&*!|>'\"%@`":
         return False
     if text[0] in "-?:" and (len(text) == 1 or text[1] in (" ,[]{}" if flow else " ")):
         return False
     if ": " in text or " #" in text or text.endswith(":") or text.startswith(("---", "...")) or text == "<<":
         return False
-    # In flow style the reader takes a lone parenthesis for a call that YAML split at its comma.
+    # In flow style the reader takes an unmatched parenthesis for a call that YAML split at its comma.
     if flow and (text[0] == ":" or any(c in ",[]{}?" for c in text) or not balanced(text)):
         return False
     try:
@@ -133,9 +135,10 @@ def plain_safe(text: str, flow: bool, key: bool = False) -> bool:
 
 
 def quoted(text: str) -> str:
+    """Return the text in quotes."""
     if text.isprintable() and ('"' in text or "\\" in text):
         return "'" + text.replace("'", "''") + "'"
-    # What is invisible is written so that it can be seen; YAML has no pairs of surrogates, as JSON has.
+    # Invisible characters are escaped; unlike JSON, YAML has no surrogate pairs.
     return "".join(
         c if c.isprintable() or ord(c) < 128 else f"\\u{ord(c):04x}" if ord(c) < 65536 else f"\\U{ord(c):08x}"
         for c in json.dumps(text, ensure_ascii=False)
@@ -151,7 +154,7 @@ def leaf_text(leaf: YamlLeaf, flow: bool, key: bool = False) -> str:
 
 
 def flow_text(layout: YamlLayout) -> str | None:
-    """The layout in flow style, None where that cannot hold it: comments, and texts of several lines."""
+    """Return the layout in flow style, or None if it has comments or texts of several lines."""
     if isinstance(layout, YamlLeaf):
         return None if layout.lines else leaf_text(layout, flow=True)
     if layout.commented:
@@ -170,12 +173,12 @@ def flow_text(layout: YamlLayout) -> str | None:
 
 
 def write(root: YamlGroup) -> str:
-    """The text, with a line feed at its end."""
+    """Return the layout as text that ends with a line break."""
     return "\n".join(_aligned(_block(root, 0))) + "\n"
 
 
 def _aligned(lines: list[str]) -> list[str]:
-    """Puts the marked comments of lines that follow one another into one column."""
+    """Put the marked comments of consecutive lines into one column."""
     out: list[str] = []
     for marked, run in groupby(lines, key=lambda line: _MARK in line):
         parts = [line.partition(_MARK) for line in run]
@@ -217,7 +220,7 @@ def _entry(entry: YamlEntry, indent: int) -> list[str]:
 
 
 def _inline(value: YamlGroup, indent: int, beside: str) -> list[str]:
-    """`- - x` and `- key: x`: a group whose first line stands behind the dash; comments before it go above."""
+    """A group whose first line follows the dash, `- - x` or `- key: x`; comments before it go above."""
     first = value.entries[0]
     body = _block(replace(value, entries=[replace(first, above=()), *value.entries[1:]]), indent + 2)
     above = tuple(line for line in (beside, *first.above) if line)
@@ -235,11 +238,11 @@ def _leaf(leaf: YamlLeaf, head: str, indent: int, beside: str) -> list[str]:
     plain = text == leaf.text and "  " not in text and not beside
     if not (leaf.wrap and plain) or len(head) + 1 + len(text) <= WIDTH:
         return [f"{head} {text}{beside}".rstrip()]
-    return _folded(text.split(" "), head, " " * (indent + 2))
+    return _wrapped(text.split(" "), head, " " * (indent + 2))
 
 
-def _folded(words: list[str], head: str, pad: str) -> list[str]:
-    """The words of a plain text, over as many lines as it takes."""
+def _wrapped(words: list[str], head: str, pad: str) -> list[str]:
+    """The words of a plain text, wrapped into lines."""
     lines, line = [], head
     for word in words:
         if len(line) + 1 + len(word) > WIDTH and line not in (head, pad):
@@ -258,9 +261,9 @@ def _fillable(group: YamlGroup) -> bool:
 
 
 def _filled(group: YamlGroup, head: str, indent: int, beside: str) -> list[str]:
-    """A long list of words or numbers in flow style, as many to a line as fit."""
+    """A long list of words or numbers in flow style, with as many in a line as fit."""
     pad = " " * (indent + 4)
     items = [f"{flow_text(e.value)}," for e in group.entries]
     items[0], items[-1] = "[" + items[0], items[-1][:-1] + "]"
-    lines = _folded(items, head, pad)
+    lines = _wrapped(items, head, pad)
     return [*lines[:-1], lines[-1] + beside]

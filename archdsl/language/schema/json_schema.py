@@ -1,7 +1,8 @@
-"""The JSON Schema (draft 2020-12) of the language, made from the models of ops and sections.
+"""Generates the JSON Schema (draft 2020-12) of the language from the models of ops and sections.
 
-Written for editors: a node's `op` is an enumeration and each kind has an `if`/`then` of its own, so that a mistake is
-told where it is and not as "none of 40 alternatives". It knows structure and types; `archdsl check` knows the rest.
+The schema is written for editors: `op` is an enumeration and each op has its own `if`/`then`, so that an editor reports
+an error at its place and not as "none of 40 alternatives". It checks structure and types; `archdsl check` checks the
+rest.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import json
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.schema.models import COMPOSITES, Common
 from archdsl.language.schema.sections import KEY, REFERENCE, document, form_fields, overlay, sections
-from archdsl.language.schema.values import Schema, kinds_of, op_fields, ref, summary
-from archdsl.ops import OPS_BY_NAME, Split
+from archdsl.language.schema.values import Schema, op_fields, ops_of, ref, summary
+from archdsl.ops import KINDS, Split
 
 _COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$"
-_ABOUT_SHORT = """A node in short: `[KxK] kind value /stride key=value flag norm act`, or a call of a block, `basic(64, 2)`.
-Before it a count, `3 * 3x3 conv 64`, or `dense 6 * layer`; behind it `as name{1}`, `<- inputs`, `when condition`."""
+_ABOUT_SHORT = """A node in short form: `[KxK] op value /stride key=value flag norm act`, or a call, `basic(64, 2)`.
+A count goes before it, `3 * 3x3 conv 64` or `dense 6 * layer`; after it `as name{1}`, `<- inputs`, `when condition`."""
 _SHORT = [
     "7x7 conv 64 /2",
     "3 * 3x3 conv 512",
@@ -30,10 +31,12 @@ _SHORT = [
 
 
 def schema_text() -> str:
+    """Return the schema as text."""
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def schema() -> Schema:
+    """Return the schema as plain data."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "archdsl",
@@ -48,7 +51,7 @@ def schema() -> Schema:
             **sections(),
             **_nodes(),
             **{f"node_{head}": _composite(head) for head in HEADS if head != "op"},
-            **{f"op_{kind}": _op(kind) for kind in OPS_BY_NAME},
+            **{f"op_{op}": _op(op) for op in KINDS},
             "norm": _part("norm"),
             "act": _part("act"),
             "numbers": {"type": ["number", "string", "array"], "items": ref("numbers")},
@@ -58,7 +61,7 @@ def schema() -> Schema:
 
 
 def _nodes() -> dict[str, Schema]:
-    """A node by the form that it is written in, and a mapping by its head word."""
+    """The definitions of a node by its form, and of a mapping by its head word."""
     by_head: Schema = ref("sequence")
     for head in reversed(HEADS):
         by_head = {"if": {"required": [head]}, "then": ref(f"node_{head}"), "else": by_head}
@@ -76,39 +79,37 @@ def _nodes() -> dict[str, Schema]:
             "type": "string",
             "description": _ABOUT_SHORT,
             "pattern": _pattern(),
-            "patternErrorMessage": f"not a node; the kinds are {', '.join(OPS_BY_NAME)}",
+            "patternErrorMessage": f"not a node; the ops are {', '.join(KINDS)}",
             "examples": _SHORT,
         },
         "sequence": {
-            "description": "nodes by name, one behind the other",
+            "description": "named nodes, each reads the one before",
             "type": "object",
             "propertyNames": {"pattern": rf"^((?!({words})$){KEY}(\.[A-Za-z0-9][A-Za-z0-9_-]*)*|\.({words}))$"},
             "additionalProperties": ref("node"),
         },
         "node_op": {
             "type": "object",
-            "properties": {"op": {"description": "the kind of the node", "enum": [*OPS_BY_NAME]}},
-            "allOf": [
-                {"if": {"properties": {"op": {"const": kind}}}, "then": ref(f"op_{kind}")} for kind in OPS_BY_NAME
-            ],
+            "properties": {"op": {"description": "the op of the node", "enum": [*KINDS]}},
+            "allOf": [{"if": {"properties": {"op": {"const": op}}}, "then": ref(f"op_{op}")} for op in KINDS],
         },
     }
 
 
 def _pattern() -> str:
-    """The beginnings of a short string: a kind must be one that there is, unless all of it is a call."""
-    kinds = "|".join(OPS_BY_NAME)
+    """A pattern for short strings: they have a known op or are a call."""
+    ops = "|".join(KINDS)
     tail = r"(\s+(as|<-|when)\s[^\n]*)?"
     call = rf"[A-Za-z]\w*(\([^\n]*\))?{tail}"
-    return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+x\d+\s+)?({kinds})(\s[^\n]*)?|{call})\s*$"
+    return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+x\d+\s+)?({ops})(\s[^\n]*)?|{call})\s*$"
 
 
-def _op(kind: str) -> Schema:
-    op = OPS_BY_NAME[kind]
+def _op(name: str) -> Schema:
+    op = KINDS[name]
     roles = {} if op is Split else {"norm": ref("norm"), "act": ref("act")}
     return {
         "type": "object",
-        "properties": {"op": {"const": kind, "description": summary(op)}, **op_fields(op), **roles, **_common_refs()},
+        "properties": {"op": {"const": name, "description": summary(op)}, **op_fields(op), **roles, **_common_refs()},
         "additionalProperties": False,
     }
 
@@ -117,7 +118,7 @@ def _composite(head: str) -> Schema:
     model = COMPOSITES[head]
     fields = {name: field for name, field in form_fields(model).items() if name not in COMMON_KEYS}
     for name in ("merge", "split", "scale"):
-        if name in fields:  # which may be an expression
+        if name in fields:  # can be an expression
             types = [*dict.fromkeys(t for t in (*fields[name]["type"], "string") if t != "null")]
             fields[name] = {"type": types, "description": fields[name]["description"]}
     if head == "call":
@@ -135,37 +136,33 @@ def _composite(head: str) -> Schema:
 
 
 def _part(role: str) -> Schema:
-    """`norm: bn`, `act: none`, `act: {op: leaky_relu, slope: 0.1}`."""
-    kinds = kinds_of(role)
-    by_kind = []
-    for kind in kinds:
-        fields = {
-            name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in ("op", *op_fields(OPS_BY_NAME[kind]))
-        }
-        made: Schema = {"properties": fields, "additionalProperties": False}
-        by_kind.append(
-            {"if": {"type": "object", "properties": {"op": {"const": kind}}, "required": ["op"]}, "then": made}
-        )
+    """The definition of `norm` or `act`: `bn`, `none`, `{op: leaky_relu, slope: 0.1}`."""
+    ops = ops_of(role)
+    rules = []
+    for op in ops:
+        fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in ("op", *op_fields(KINDS[op]))}
+        condition: Schema = {"type": "object", "properties": {"op": {"const": op}}, "required": ["op"]}
+        rules.append({"if": condition, "then": {"properties": fields, "additionalProperties": False}})
     what = "normalisation" if role == "norm" else "activation"
     return {
-        "description": f"the {what} behind the node: a kind, `none`, an argument that names one, or a mapping",
+        "description": f"the {what} after the node: an op, `none`, an argument with the name of an op, or a mapping",
         "type": ["string", "object", "null"],
-        "examples": [*kinds, "none"],
-        "properties": {"op": {"enum": kinds}},
+        "examples": [*ops, "none"],
+        "properties": {"op": {"enum": ops}},
         "required": ["op"],
-        "allOf": by_kind,
+        "allOf": rules,
     }
 
 
 def _common() -> dict[str, Schema]:
-    """What any node may have."""
+    """The definitions of the keys that every node can have."""
     fields = form_fields(Common)
     fields["repeat"] |= {"type": ["integer", "string"], "minimum": 0, "examples": [3, "n[0]"]}
     fields["as"] |= {
         "type": "string",
         "pattern": _COPIES,
         "examples": ["layer{1}"],
-        "patternErrorMessage": "a name with {0} or {1}, where the copy's number goes",
+        "patternErrorMessage": "must contain {0} or {1}, the number of the copy",
     }
     fields["from"] |= {
         "type": ["string", "array"],

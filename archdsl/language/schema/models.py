@@ -1,7 +1,7 @@
-"""The long form as pydantic models: what a document and each composite may hold, the source of the JSON Schema.
+"""Pydantic models of the long form of a document and its composites, from which the JSON Schema is generated.
 
-Values that the elaborator evaluates are typed as `Node`, `Expression`: the schema gives those their own definitions.
-`keys` holds the bare names, which every start needs; a test keeps them equal.
+Values that `elaborate` evaluates have the types `Node` and `Expression`; the schema has its own definitions for them.
+`keys` lists the names of the keys without the models, which are slow to import; a test compares both.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -19,9 +19,9 @@ Refs: TypeAlias = str | tuple[str, ...]
 
 class Common(Form):
     repeat: Count | None = Field(None, description="number of copies")
-    as_: str | None = Field(None, alias="as", description="name of each copy; {0} counts from 0, {1} from 1, and so on")
-    from_: Refs | None = Field(None, alias="from", description="the nodes read; by default the one before")
-    when: Expression | None = Field(None, description="leave the node out where this is false")
+    as_: str | None = Field(None, alias="as", description="name of each copy: {0} counts from 0, {1} from 1, and so on")
+    from_: Refs | None = Field(None, alias="from", description="the nodes to read; by default the node before")
+    when: Expression | None = Field(None, description="leave the node out if this is false")
     doc: str | None = Field(None, description="shown in reports and generated code")
 
 
@@ -30,7 +30,7 @@ class CallForm(Common):
 
 
 class _Composite(Common):
-    then: Node = Field(None, description="a node behind the whole")
+    then: Node = Field(None, description="a node after the composite")
 
 
 class DoForm(_Composite):
@@ -38,25 +38,31 @@ class DoForm(_Composite):
 
 
 class ResidualForm(_Composite):
-    residual: Node = Field(description="the body: what is added to its input")
-    shortcut: Node = Field(None, description="where shapes differ: a node, `pad` or `none`; default: 1x1 projection")
-    scale: Expression | None = Field(None, description="constant factor of the body")
+    residual: Node = Field(description="the body, whose output is added to its input")
+    shortcut: Node = Field(
+        None, description="used if the shapes differ: a node, `pad` or `none`; by default a 1x1 projection"
+    )
+    scale: Expression | None = Field(None, description="constant factor of the output of the body")
 
 
 class BranchesForm(_Composite):
     branches: Node = Field(description="list or mapping of parallel branches")
-    merge: Literal["concat", "add", "mul"] | str | None = Field(None, description="how they become one")
-    split: Count | None = Field(None, description="each branch gets its n-th of the channels")
+    merge: Literal["concat", "add", "mul"] | str | None = Field(
+        None, description="how to merge the outputs of the branches"
+    )
+    split: Count | None = Field(None, description="split the channels into n equal parts, one for each branch")
 
 
 class InceptionForm(_Composite):
     inception: Node = Field(description="list or mapping of parallel branches, concatenated")
-    merge: Literal["concat", "add", "mul"] | str | None = Field(None, description="how they become one")
-    split: Count | None = Field(None, description="each branch gets its n-th of the channels")
+    merge: Literal["concat", "add", "mul"] | str | None = Field(
+        None, description="how to merge the outputs of the branches"
+    )
+    split: Count | None = Field(None, description="split the channels into n equal parts, one for each branch")
 
 
 class DenseForm(_Composite):
-    dense: Node = Field(description="the layer: reads the concatenation of all before it")
+    dense: Node = Field(description="the layer, which reads the concatenation of all outputs before it")
 
 
 COMPOSITES: dict[str, type[Form]] = {
@@ -76,15 +82,17 @@ class AuxForm(Form):
 
 
 class ClaimForm(Form):
-    value: int | float | str = Field(description="as it was published: `4.09G` allows 0.005G")
-    source: str | None = Field(None, description="where: a table, a section, a file")
+    value: int | float | str = Field(description="the published number: `4.09G` allows a difference of 0.005G")
+    source: str | None = Field(None, description="where it was published: a table, a section, a file")
     note: str | None = Field(None, description="why it may differ")
 
 
 class Claims(Form):
-    source: str | None = Field(None, description="where, of all claims that name no source of their own")
-    params: Any = Field(None, description="trained numbers, auxiliary heads not counted")
-    params_with_aux: Any = Field(None, description="trained numbers, auxiliary heads counted")
+    """`claims`: published numbers by name."""
+
+    source: str | None = Field(None, description="default source of the claims")
+    params: Any = Field(None, description="number of parameters, without auxiliary heads")
+    params_with_aux: Any = Field(None, description="number of parameters, with auxiliary heads")
     macs: Any = Field(None, description="multiply-accumulates of one sample")
     depth: Any = Field(None, description="layers with weights, as papers count them")
     top1: Any = Field(None, description="accuracy in percent; shown, not checked")
@@ -92,7 +100,7 @@ class Claims(Form):
 
 
 class Defaults(Form):
-    """Kind -> what is written behind it; and `naming`."""
+    """Defaults of ops, and `naming`."""
 
     naming: Literal["nested", "sibling", "flat"] | None = None
 
@@ -101,21 +109,25 @@ class DocumentForm(Form):
     archdsl: Literal[1] = Field(1, description="version of the language")
     name: str | None = Field(None, description="the network's name, unique over the library")
     family: str | None = Field(
-        None, description="the networks that it is listed with; default: its name up to a digit or `_`"
+        None, description="the group of networks in lists and charts; by default the name up to a digit or `_`"
     )
-    doc: str | None = Field(None, description="a sentence on the network")
+    doc: str | None = Field(None, description="a description of the network")
     paper: PaperForm | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")
-    args: dict[str, Any] | None = Field(None, description="parameters of the file, with defaults")
-    defaults: Any = Field(None, description="kind -> what is written behind it; `naming`")
+    args: dict[str, Any] | None = Field(None, description="arguments of the file, with defaults")
+    defaults: Any = Field(None, description="op -> its default fields, norm and activation; `naming`")
     blocks: dict[str, Any] | None = Field(None, description="`name(arg, arg=default):` and a body")
     net: Node = Field(None, description="the graph")
     aux: dict[str, AuxForm] | None = Field(None, description="auxiliary heads, in training only")
-    outputs: Any = Field(None, description="name -> node; by default the last node")
+    outputs: Any = Field(None, description="output name -> node; by default the last node")
     preprocess: Literal["imagenet", "inception"] | Preprocess | None = Field(
-        None, description="how an image becomes the input"
+        None, description="preprocessing of images"
     )
-    labels: tuple[str, ...] | str | None = Field(None, description="names of the classes, or a file beside the spec")
+    labels: tuple[str, ...] | str | None = Field(
+        None, description="names of the classes, or a file in the folder of the spec"
+    )
     variants: dict[str, Any] | None = Field(None, description="name -> overrides")
-    claims: Claims | None = Field(None, description="published numbers, held against the truth")
-    extends: str | None = Field(None, description="another spec, merged like a variant")
+    claims: Claims | None = Field(
+        None, description="published numbers, which `archdsl check` compares with the network"
+    )
+    extends: str | None = Field(None, description="another spec, into which this one is merged like a variant")

@@ -1,4 +1,4 @@
-"""JSON Schema of a spec's sections: input, arguments, defaults, variants, claims and the rest."""
+"""Generates the JSON Schema of the sections of a spec: input, arguments, defaults, variants, claims and others."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ _EXAMPLES = {
     ],
     "extends": ["resnet50", "base.yaml#large"],
 }
-_NAMING = "how a node of several parts names them: `x.conv` and `x.bn`; `conv1` and `bn1`; or `x.0` and `x.1`"
+_NAMING = "names of the ops of one node: nested `x.conv` and `x.bn`, sibling `conv1` and `bn1`, or flat `x.0` and `x.1`"
 _PARTIAL = ("net", "aux", "args", "blocks")
-"""Sections of which an overlay may hold any part."""
+"""Sections that an overlay can contain in part."""
 
 
 def document() -> Schema:
+    """Return the schema of a spec."""
     properties = _top_level()
     properties["paper"] |= {"required": ["title"]}
     return {"type": "object", "properties": properties, "required": ["input", "net"], "additionalProperties": False}
 
 
 def overlay() -> Schema:
-    """A variant, or a spec that extends another: any part of a spec, and arguments written bare."""
+    """Return the schema of a variant, or of a spec with `extends`: any part of a spec, and bare arguments."""
     properties: dict[str, Schema] = {}
     for name, field in _top_level().items():
         about: Schema = {key: field[key] for key in ("description", "examples") if key in field}
@@ -55,7 +56,7 @@ def overlay() -> Schema:
         else:
             properties[name] = {"if": {"type": "null"}, "else": field, **about}
     return {
-        "description": "Overrides: mappings merge by key, anything else is replaced whole, null removes.",
+        "description": "Overrides: mappings merge by key, other values are replaced, null removes.",
         "type": "object",
         "properties": properties,
         "additionalProperties": ref("argument_value"),
@@ -66,16 +67,16 @@ def _top_level() -> dict[str, Schema]:
     out: dict[str, Schema] = {}
     for name, info in DocumentForm.model_fields.items():
         if name in ("name", "family", "doc", "extends"):
-            made: Schema = {"type": "string"}
+            definition: Schema = {"type": "string"}
         else:
-            made = {"const": 1} if name == "archdsl" else ref("node" if name == "net" else name)
+            definition = {"const": 1} if name == "archdsl" else ref("node" if name == "net" else name)
         examples = {"examples": _EXAMPLES[name]} if name in _EXAMPLES else {}
-        out[name] = {**made, "description": info.description or "", **examples}
+        out[name] = {**definition, "description": info.description or "", **examples}
     return out
 
 
 def sections() -> dict[str, Schema]:
-    """The definitions of the sections, each under its own name."""
+    """Return the definitions of the sections by name."""
     null_or_node = {"if": {"type": "null"}, "else": ref("node")}
     signature = rf"\s*{_ARGUMENT}\s*(\(.*\))?\s*(<-\s*\S.*)?"
     reference: Schema = {"type": ["string", "integer"], "pattern": REFERENCE, "description": "the name of a node"}
@@ -88,7 +89,7 @@ def sections() -> dict[str, Schema]:
         "defaults": _strict(
             {
                 "naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
-                **{kind: ref(f"defaults_{kind}") for kind in OPS_BY_NAME},
+                **{op: ref(f"defaults_{op}") for op in KINDS},
             }
         ),
         "blocks": _named(ref("node"), signature),
@@ -119,12 +120,12 @@ def sections() -> dict[str, Schema]:
         "overlay_aux": {"type": ["object", "null"]},
         "overlay_args": _named(ref("argument_value"), _ARGUMENT),
         "overlay_blocks": _named(null_or_node, signature),
-        **{f"defaults_{kind}": _defaults(kind) for kind in OPS_BY_NAME},
+        **{f"defaults_{op}": _defaults(op) for op in KINDS},
     }
 
 
 def form_fields(model: type[BaseModel], other: str | None = "node") -> dict[str, Schema]:
-    """The fields of a form; one that pydantic knows nothing about is a node, or whatever is said here."""
+    """Return the fields of a form; fields of type Any refer to the definition `other`."""
     out: dict[str, Schema] = {}
     for name, field in model_fields(model).items():
         about = {key: field[key] for key in ("description",) if key in field}
@@ -140,8 +141,8 @@ def _named(values: Schema, pattern: str = KEY) -> Schema:
 
 
 def _strict(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
-    made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**made, "required": required} if required else made
+    definition: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**definition, "required": required} if required else definition
 
 
 def _scalar(*more: str) -> Schema:
@@ -149,13 +150,13 @@ def _scalar(*more: str) -> Schema:
 
 
 def _size() -> Schema:
-    """`3x224x224`, `784`, `[3, H=224, W=224]`."""
+    """The definition of an input shape: `3x224x224`, `784`, `[3, H=224, W=224]`."""
     return {
         "description": "channels x height x width, or one number for a vector",
         "type": ["string", "integer", "array"],
         "pattern": _SIZE,
         "minimum": 1,
-        "patternErrorMessage": "an input is channels x height x width, as in 3x224x224, or one number",
+        "patternErrorMessage": "write channels x height x width, e.g. 3x224x224, or one number",
         "items": {"type": ["integer", "string"], "minimum": 1},
         "minItems": 1,
         "maxItems": 3,
@@ -163,17 +164,17 @@ def _size() -> Schema:
 
 
 def _argument() -> Schema:
-    """`{type: int, default: 32, min: 1}`."""
+    """The definition of an argument with limits: `{type: int, default: 32, min: 1}`."""
     fields = form_fields(ArgForm, None)
     fields["default"] |= _scalar("array")
     return _strict(fields, ["default"])
 
 
-def _defaults(kind: str) -> Schema:
-    roles = {} if OPS_BY_NAME[kind] is Split else {"norm": ref("norm"), "act": ref("act")}
-    fields = {name: {"$ref": f"#/$defs/op_{kind}/properties/{name}"} for name in op_fields(OPS_BY_NAME[kind])}
+def _defaults(op: str) -> Schema:
+    roles = {} if KINDS[op] is Split else {"norm": ref("norm"), "act": ref("act")}
+    fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in op_fields(KINDS[op])}
     return {
-        "description": f"what is written behind `{kind}`, unless the node says otherwise",
+        "description": f"default fields, norm and activation of `{op}`",
         "type": ["string", "object"],
         "properties": {**fields, **roles},
         "additionalProperties": False,
@@ -181,7 +182,7 @@ def _defaults(kind: str) -> Schema:
 
 
 def _paper() -> Schema:
-    """A DOI or arXiv number without quotes is a number to YAML; its text counts."""
+    """The definition of `paper`. Titles, DOIs and arXiv identifiers can look like numbers to YAML."""
     fields = form_fields(PaperForm)
     for name in ("title", "arxiv", "doi"):
         fields[name] |= {"type": ["string", "number"]}

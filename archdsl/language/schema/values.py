@@ -1,7 +1,7 @@
-"""JSON Schema of single values: what pydantic says of a field, with room for an expression.
+"""Generates the JSON Schema of single values from pydantic fields; any field can be an expression.
 
-A field of several types becomes one schema with a list of types, never an `anyOf`: an editor then says that 0 is less
-than 1, not that a value is none of four things.
+A field of several types becomes one schema with a list of types, never an `anyOf`, so that an editor reports "0 is less
+than 1" and not "matches none of 4 alternatives".
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
 def ref(name: str) -> Schema:
+    """Return a reference to a definition."""
     return {"$ref": f"#/$defs/{name}"}
 
 
 def model_fields(model: type[BaseModel]) -> Mapping[str, Schema]:
-    """The fields of a model by the names that a spec uses, as pydantic sees them, references resolved."""
-    made = model.model_json_schema(by_alias=True)
-    definitions = made.get("$defs", {})
-    return {name: _resolved(field, definitions) for name, field in made["properties"].items()}
+    """Return the pydantic schema of each field by its name in a spec, with references resolved."""
+    model_schema = model.model_json_schema(by_alias=True)
+    definitions = model_schema.get("$defs", {})
+    return {name: _resolved(field, definitions) for name, field in model_schema["properties"].items()}
 
 
 def _resolved(schema: Any, definitions: Mapping[str, Schema]) -> Any:
@@ -40,16 +41,16 @@ def _resolved(schema: Any, definitions: Mapping[str, Schema]) -> Any:
 
 
 def value_schema(field: Schema, expression: bool = True) -> Schema:
-    """A field's schema in one piece; with `expression`, a string is always among its types."""
+    """Return the schema of a field; with `expression`, a string is always one of its types."""
     out: Schema = {key: field[key] for key in ("description",) if key in field}
     types: set[str] = {"string"} if expression else set()
     arrays = 0
     for option in field.get("anyOf", [field]):
-        kind = option.get("type")
-        if kind is None and "const" not in option:
+        json_type = option.get("type")
+        if json_type is None and "const" not in option:
             continue
-        types.add(kind or "integer")
-        if kind == "array":
+        types.add(json_type or "integer")
+        if json_type == "array":
             arrays += 1
             out |= _array(option, expression) if arrays == 1 else {"items": ref("numbers")}
         elif "enum" in option or "const" in option:
@@ -62,32 +63,33 @@ def value_schema(field: Schema, expression: bool = True) -> Schema:
 
 
 def _array(option: Schema, expression: bool) -> Schema:
-    """Lists of one type only: every tuple of the language is one."""
+    """The schema of a list; all tuples of the language have items of one type."""
     item = option.get("items") or option["prefixItems"][0]
     limits: Schema = {key: option[key] for key in ("minItems", "maxItems") if key in option}
     return {"items": value_schema(item, expression), **limits}
 
 
 def op_fields(op: type[Op]) -> dict[str, Schema]:
-    """The fields of an op; each may be an expression."""
+    """Return the fields of an op; each can be an expression."""
     strict = op.model_json_schema(mode="serialization")["properties"]
     out = {}
     for name, field in model_fields(op).items():
-        made = value_schema(field)
-        # The number that stands for both axes has the limits of either.
-        sides = [item for option in strict[name].get("anyOf", [strict[name]]) for item in option.get("prefixItems", ())]
-        if sides and "minimum" in sides[0] and "minimum" not in made:
-            made["minimum"] = made["items"]["minimum"] = sides[0]["minimum"]
-        out[name] = made
+        schema = value_schema(field)
+        # One number for both axes has the limits of each axis.
+        axes = [item for option in strict[name].get("anyOf", [strict[name]]) for item in option.get("prefixItems", ())]
+        if axes and "minimum" in axes[0] and "minimum" not in schema:
+            schema["minimum"] = schema["items"]["minimum"] = axes[0]["minimum"]
+        out[name] = schema
     return out
 
 
-def kinds_of(role: str) -> list[str]:
-    return [kind for kind, op in OPS_BY_NAME.items() if op.role == role]
+def ops_of(role: str) -> list[str]:
+    """Return the names of the ops with a role (`norm` or `act`)."""
+    return [name for name, op in KINDS.items() if op.role == role]
 
 
 def summary(op: type[Op]) -> str:
-    """What an editor shows of a kind: its docstring, less what only a maintainer wants."""
+    """Return the docstring of an op for editors, without its errors and source."""
     lines = [line.strip() for line in (op.__doc__ or "").strip().splitlines()]
     kept: list[str] = []
     for line in lines:
