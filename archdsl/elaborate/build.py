@@ -90,7 +90,7 @@ class GraphBuilder:
         node = self.tensors.get(f"{around}.{name}" if around else name)
         numbered = name.rpartition(".")[2].isdigit() and node is not None and None not in node.in_shapes
         if node is not None and numbered and any(not param.name for param in node.reads):
-            raise error("E0501", f"`{node.op.kind}` cannot have a number as its name", span, help="use a name")
+            raise error("E0501", f"`{node.op.name}` cannot have a number as its name", span, help="use a name")
         holder, *further = name.split(".")
         holder = f"{around}.{holder}" if around else holder
         for part in further:
@@ -191,7 +191,7 @@ class GraphBuilder:
             self._at_least(size, number)
         if elements > MAX_ELEMENTS:
             self.explain(
-                OpError("E0306", f"the output of `{op.kind}` would have {elements:,} elements; the limit is 2^62"),
+                OpError("E0306", f"the output of `{op.name}` would have {elements:,} elements; the limit is 2^62"),
                 inputs,
                 origin,
                 written,
@@ -217,7 +217,7 @@ class GraphBuilder:
             when = agree(a, b) if len(self.met) <= MAX_MET else None
             if when is None:
                 free = sorted({s.symbol for s in (a, b) if isinstance(s, Dim)}, key=lambda s: s.name)
-                raise Restart(free, f"`{op.kind}` at line {origin.span.line} joins sizes that are equal by chance")
+                raise Restart(free, f"`{op.name}` at line {origin.span.line} joins sizes that are equal by chance")
             assert isinstance(a, Dim)
             self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
 

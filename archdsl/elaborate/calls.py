@@ -21,8 +21,8 @@ def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence
     call = syntax.call
     walker.receive(inputs[0])
     target = callee(walker, syntax, ctx)
-    if target in KINDS:
-        return op(walker, _op_call(syntax, KINDS[target]), place, inputs, ctx)
+    if target in OPS_BY_NAME:
+        return op(walker, _op_call(syntax, OPS_BY_NAME[target]), place, inputs, ctx)
     block = walker.blocks[target]
     if isinstance(block.body, BrokenSyntax):
         return walker.node(block.body, place, inputs[0], ctx)

@@ -164,7 +164,9 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
         label += f", from `{nodes[cursor].written_path}` unchanged"
     stride = fitting_stride(nodes[cursor].shape, nodes[body].shape)
     how = "" if stride == (1, 1) else f" with stride {stride[0] if stride and stride[0] == stride[1] else stride}"
-    help_ = f"remove `shortcut:` to get a 1x1 projection{how}" if stride else "keep the size in the body, e.g. with padding"
+    help_ = (
+        f"remove `shortcut:` to get a 1x1 projection{how}" if stride else "keep the size in the body, e.g. with padding"
+    )
     walker.builder.report.add(
         Diagnostic(
             "E0412",

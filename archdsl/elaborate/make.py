@@ -83,7 +83,7 @@ class OpMaker:
         for part in (norm, act):
             if part is not None:
                 # The name of an op is a constant.
-                named = part.name.names - frozenset(KINDS)
+                named = part.name.names - frozenset(OPS_BY_NAME)
                 constant = constant and not named and not any(w.names for w in part.fields.values())
         plan = _DefaultedOp(fields, norm, act, constant)
         if not constant:  # a constant op is made once
@@ -93,7 +93,7 @@ class OpMaker:
 
     def under(self, op: type[Op]) -> OpDefaults:
         """Return the defaults of an op; `dwconv` and `deconv` also use those of `conv`."""
-        own = self.defaults.get(op.kind, OpDefaults())
+        own = self.defaults.get(op.name, OpDefaults())
         if op not in (DwConv, Deconv):
             return own
         conv = self.defaults.get(Conv.name, OpDefaults())
@@ -218,4 +218,4 @@ def _invalid(
     message = (
         f"cannot be {show(value)}" if len(messages) > 1 or "tuple_type" in messages.values() else next(iter(messages))
     )
-    return Diagnostic("E0308", f"`{name}` of `{op.kind}` {message}", where, help=about)
+    return Diagnostic("E0308", f"`{name}` of `{op.name}` {message}", where, help=about)

@@ -93,14 +93,14 @@ def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
     if len(inputs) < least:
         raise error(
             "E0414",
-            f"`{op.kind}` takes at least {least} inputs, not {len(inputs)}",
+            f"`{op.name}` takes at least {least} inputs, not {len(inputs)}",
             syntax.span,
-            help=f"list them: `{op.kind} <- a, b`",
+            help=f"list them: `{op.name} <- a, b`",
         )
     if most is not None and len(inputs) > most:
         raise error(
             "E0414",
-            f"`{op.kind}` takes one input, not {len(inputs)}",
+            f"`{op.name}` takes one input, not {len(inputs)}",
             syntax.span,
             help="put a `concat`, `add` or `mul` before it",
         )

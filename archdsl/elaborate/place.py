@@ -192,7 +192,7 @@ def name_parts(
         if parametric:
             raise error(
                 "E0504",
-                f"`{parametric[0].kind}` has parameters, so it needs a name",
+                f"`{parametric[0].name}` has parameters, so it needs a name",
                 origin.span,
                 help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"),
             )
@@ -202,7 +202,7 @@ def name_parts(
         place.take()
         owner = parametric[0] if parametric else parts[0]
         return [
-            (_leaf(path, builder, origin) if p is owner else builder.implied_path(path, p.kind), here) for p in parts
+            (_leaf(path, builder, origin) if p is owner else builder.implied_path(path, p.name), here) for p in parts
         ]
     if naming == "sibling" and place.key is not None:
         return _siblings(parts, place, builder, origin, here)

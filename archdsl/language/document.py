@@ -110,7 +110,7 @@ class Document:
 
     def symbols(self) -> dict[str, Value]:
         """Return the names of ops and blocks, whose values are the names themselves."""
-        return {**{name: name for name in KINDS}, **{name: name for name in self.blocks}}
+        return {**{name: name for name in OPS_BY_NAME}, **{name: name for name in self.blocks}}
 
     def _explain_order(self, d: Diagnostic) -> Diagnostic:
         """Explain an unknown name in a default that is the name of a later argument."""

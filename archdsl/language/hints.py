@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from archdsl.diagnostics import closest, did_you_mean
 from archdsl.ops import OPS_BY_NAME
 
-ELSEWHERE = {name: op.kind for op in KINDS.values() for name in op.elsewhere.split()}
+ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhere.split()}
 """Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_`."""
 
 FIELDS_ELSEWHERE = {
@@ -37,12 +37,12 @@ _LOOKALIKE = {
 
 def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     """Return `did you mean ...?` for a word that is neither an op nor a block, or else a list of the ops."""
-    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *KINDS])
+    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *OPS_BY_NAME])
     if best is not None:
         return f"did you mean `{best}`?"
     if name in _AFTER_OP:
         return f"`{name}` goes after an op: `3x3 conv 64 {name}`"
-    return "the ops are " + ", ".join(KINDS)
+    return "the ops are " + ", ".join(OPS_BY_NAME)
 
 
 def suggest_field(name: str, known: Collection[str]) -> str:
@@ -63,7 +63,7 @@ def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], 
     if not _NAME.fullmatch(head):
         return _explain_typing_error(name, rest)
     suggestion = suggest_op(head, blocks)
-    if rest and rest[0] in KINDS and not suggestion.startswith("did"):
+    if rest and rest[0] in OPS_BY_NAME and not suggestion.startswith("did"):
         return f"a node starts with its op or a window: `3x3 {rest[0]} ...`"
     return suggestion
 

@@ -112,7 +112,7 @@ def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
     if name in OPS_BY_NAME or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
         if what == "a block" and name in HEADS:
             return name  # `inception(a, b):` is valid: a call is never a key.
-        owner = "an op" if name in KINDS else "a reserved word"
+        owner = "an op" if name in OPS_BY_NAME else "a reserved word"
         raise error("E0502", f"`{name}` is {owner}, so it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
     return name
 

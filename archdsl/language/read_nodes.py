@@ -290,7 +290,7 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
         if name not in op.model_fields:
             raise error(
                 "E0309",
-                f"`{op.kind}` has no field `{name}`",
+                f"`{op.name}` has no field `{name}`",
                 keys[name],
                 help=suggest_field(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
             )
@@ -320,7 +320,7 @@ def part(tree: Map, role: str) -> NormOrAct | None:
         raise error(
             "E0301", f"`{name.text[:60]}` is not {_ROLES[role]}", name.span, help=did_you_mean(name.text, known)
         )
-    op = KINDS[str(name.value)]
+    op = OPS_BY_NAME[str(name.value)]
     rest = {k: e.value for k, e in value.entries.items() if k != "op"}
     return NormOrAct(written(name), op_fields(op, rest, {k: value.entries[k].key.span for k in rest}))
 
@@ -370,6 +370,6 @@ def _not_a_node(scalar: Scalar, key: Span | None) -> ArchError:
     help_ = "write an op, e.g. `3x3 conv 64`, or a list or mapping of nodes"
     if scalar.value is None:
         return error("E0202", "expected a node, found nothing", key or scalar.span, help=help_)
-    if key is not None and key.text in KINDS:
+    if key is not None and key.text in OPS_BY_NAME:
         help_ = f"the key is the name of the node; write the op after it: `{key.text}: {key.text} {scalar.text[:40]}`"
     return error("E0202", f"expected a node, found `{scalar.text[:40]}`", scalar.span, help=help_)

@@ -60,7 +60,7 @@ def read_arg(name: str, entry: Entry) -> ArgDecl:
 
 def read_defaults(name: str, tree: Tree) -> OpDefaults:
     """Read the defaults of the op `name`. Raises E0202, E0301, E0302, E0309, E0310."""
-    op = KINDS[name]
+    op = OPS_BY_NAME[name]
     if isinstance(tree, Scalar):
         if tree.value is None or isinstance(tree.value, bool):
             raise error("E0202", f"expected the defaults of `{name}`, e.g. `bn relu`", tree.span)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
 from archdsl.language.hints import explain_unknown_op, suggest_field
-from archdsl.ops import KINDS
+from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 from archdsl.source.brackets import OPENING, outside, unmatched
@@ -79,7 +79,7 @@ def _check_count(scalar: Scalar, node: list[Word], star: int) -> None:
     if star == 0 or star + 1 == len(node):
         what = "a count before" if star == 0 else "a node after"
         raise error("E0302", f"`*` needs {what} it", where, help="`3 * 3x3 conv 64` repeats a node three times")
-    if any(w.text in KINDS or _KERNEL.match(w.text) for w in node[:star]):
+    if any(w.text in OPS_BY_NAME or _KERNEL.match(w.text) for w in node[:star]):
         product = f"{node[star - 1].text} * {node[star + 1].text}"
         raise error(
             "E0302",
@@ -148,18 +148,18 @@ def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put,
             help=f"e.g. `{node[0].text} conv 64`",
         )
     word = named[0]
-    if word.text not in KINDS:
+    if word.text not in OPS_BY_NAME:
         if len(named) > 1 or kernel or not _NAME.match(word.text):
             raise _unknown_op(scalar, word, named[1:], blocks, node[0].text if kernel else "")
         put("call", word.start, word.end, scalar.piece(word.start, word.end))
         return
-    op = KINDS[word.text]
+    op = OPS_BY_NAME[word.text]
     put("op", word.start, word.end, scalar.piece(word.start, word.end))
     if kernel:
         if "kernel" not in op.model_fields:
             raise error(
                 "E0309",
-                f"`{op.kind}` has no window",
+                f"`{op.name}` has no window",
                 scalar.part(node[0].start, node[0].end),
                 help=op.hint,
             )
@@ -175,7 +175,7 @@ def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put,
 def _unknown_op(scalar: Scalar, word: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
     span = scalar.part(word.start, word.end)
     head, opened, values = word.text.partition("(")
-    if rest and opened and _NAME.fullmatch(head) and head not in KINDS and not window:
+    if rest and opened and _NAME.fullmatch(head) and head not in OPS_BY_NAME and not window:
         raise error(
             "E0302",
             "only `as`, `<-` and `when` can follow a call",
@@ -241,7 +241,7 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
     where = scalar.part(word.start, word.end)
     field = _FIELD.match(word.text)
     if _KERNEL.match(word.text) and "kernel" in op.model_fields:
-        raise error("E0302", "the window must come before the op", where, help=f"e.g. `{word.text} {op.kind} ...`")
+        raise error("E0302", "the window must come before the op", where, help=f"e.g. `{word.text} {op.name} ...`")
     if _is_stride(word):
         _need_field(scalar, op, "stride", word, "no stride")
     elif field:
@@ -249,7 +249,7 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
             _need_field(scalar, op, field[1], word)
         if field.end() == len(word.text):
             raise error("E0302", f"expected a value after `{word.text}`", where)
-    elif _is_norm(word, op) and "act" in written and written["act"].text in KINDS:
+    elif _is_norm(word, op) and "act" in written and written["act"].text in OPS_BY_NAME:
         raise error(
             "E0302",
             f"the norm `{word.text}` comes after the activation `{written['act'].text}`",
@@ -266,7 +266,7 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
     if name not in op.model_fields:
         raise error(
             "E0309",
-            f"`{op.kind}` has {message or f'no field `{name}`'}",
+            f"`{op.name}` has {message or f'no field `{name}`'}",
             scalar.part(word.start, word.end),
             help=suggest_field(name, [*op.model_fields, "norm", "act"]),
         )
@@ -274,7 +274,7 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
 
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
     """The error for an unexpected word: it is misspelt, or a misspelt word before it became a value."""
-    known = [*op.flags, "linear", "plain", *(k for k, o in KINDS.items() if o.role)]
+    known = [*op.flags, "linear", "plain", *(k for k, o in OPS_BY_NAME.items() if o.role)]
     labels = tuple(
         Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False)
     )
@@ -282,7 +282,7 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
     help_ = _surplus_help(word, op, values, known)
     return error(
         "E0310",
-        f"unexpected `{word.text[:60]}`: `{op.kind}` takes no{more} values",
+        f"unexpected `{word.text[:60]}`: `{op.name}` takes no{more} values",
         scalar.part(word.start, word.end),
         labels=labels,
         help=help_,
@@ -309,13 +309,13 @@ def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Colle
         return suggestion if near != word.text else did_you_mean(near, known)
     if op.hint:
         return op.hint
-    if word.text in KINDS:
+    if word.text in OPS_BY_NAME:
         return (
-            f"write `{word.text}` as a separate node, `[{op.kind} ..., {word.text} ...]`: "
+            f"write `{word.text}` as a separate node, `[{op.name} ..., {word.text} ...]`: "
             "only a norm and an activation can follow an op"
         )
     if word.text.isdigit() and "kernel" in op.model_fields and not values:
-        return f"write the window before the op: `{word.text}x{word.text} {op.kind}`"
+        return f"write the window before the op: `{word.text}x{word.text} {op.name}`"
     return f"write fields as `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
 
 

@@ -70,7 +70,7 @@ def ordered(group: YamlGroup) -> YamlGroup:
     """Sort the keys of a long form and return it: head, fields in the order of the op, norm, act, then common keys."""
     head = head_of(group)
     op = group.get("op")
-    fields = [*KINDS[op.text].model_fields] if isinstance(op, YamlLeaf) and op.text in KINDS else []
+    fields = [*OPS_BY_NAME[op.text].model_fields] if isinstance(op, YamlLeaf) and op.text in OPS_BY_NAME else []
     order = {name: n for n, name in enumerate([str(head), *fields, "norm", "act", *COMMON_KEYS])}
     group.entries.sort(key=lambda e: order.get(e.key.text if e.key else "", len(order)))
     return group

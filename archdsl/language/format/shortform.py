@@ -77,7 +77,7 @@ def _body(group: YamlGroup, head: str) -> str:
         return call_text(text)
     if head == "dense":
         return one_line(text)
-    if text not in KINDS:
+    if text not in OPS_BY_NAME:
         raise _NoShortForm
     return " ".join(_op_words(group, text))
 
@@ -88,7 +88,7 @@ def _op_words(group: YamlGroup, op: str) -> list[str]:
     rest = YamlGroup([e for e in group.entries if e.key and e.key.text not in ("op", "repeat", "as", "from", "when")])
     if window:
         rest.entries = [e for e in rest.entries if e.key and e.key.text != "kernel"]
-    return [*([window] if window else []), op, *_words(rest, KINDS[op])]
+    return [*([window] if window else []), op, *_words(rest, OPS_BY_NAME[op])]
 
 
 def _window(kernel: YamlLayout | None) -> str | None:
@@ -137,7 +137,7 @@ def _roles(roles: dict[str, YamlEntry]) -> list[str]:
         if names.get(name) == "none" and name == "act":
             words.append("linear")
         elif name in names:
-            bare = names[name] in KINDS and KINDS[names[name]].role == name
+            bare = names[name] in OPS_BY_NAME and OPS_BY_NAME[names[name]].role == name
             words.append(names[name] if bare else f"{name}={names[name]}")
     return words
 

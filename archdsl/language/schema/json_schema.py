@@ -13,7 +13,7 @@ from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.schema.models import COMPOSITES, Common
 from archdsl.language.schema.sections import KEY, REFERENCE, document, form_fields, overlay, sections
 from archdsl.language.schema.values import Schema, op_fields, ops_of, ref, summary
-from archdsl.ops import KINDS, Split
+from archdsl.ops import OPS_BY_NAME, Split
 
 _COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$"
 _ABOUT_SHORT = """A node in short form: `[KxK] op value /stride key=value flag norm act`, or a call, `basic(64, 2)`.
@@ -51,7 +51,7 @@ def schema() -> Schema:
             **sections(),
             **_nodes(),
             **{f"node_{head}": _composite(head) for head in HEADS if head != "op"},
-            **{f"op_{op}": _op(op) for op in KINDS},
+            **{f"op_{op}": _op(op) for op in OPS_BY_NAME},
             "norm": _part("norm"),
             "act": _part("act"),
             "numbers": {"type": ["number", "string", "array"], "items": ref("numbers")},
@@ -79,7 +79,7 @@ def _nodes() -> dict[str, Schema]:
             "type": "string",
             "description": _ABOUT_SHORT,
             "pattern": _pattern(),
-            "patternErrorMessage": f"not a node; the ops are {', '.join(KINDS)}",
+            "patternErrorMessage": f"not a node; the ops are {', '.join(OPS_BY_NAME)}",
             "examples": _SHORT,
         },
         "sequence": {
@@ -90,22 +90,22 @@ def _nodes() -> dict[str, Schema]:
         },
         "node_op": {
             "type": "object",
-            "properties": {"op": {"description": "the op of the node", "enum": [*KINDS]}},
-            "allOf": [{"if": {"properties": {"op": {"const": op}}}, "then": ref(f"op_{op}")} for op in KINDS],
+            "properties": {"op": {"description": "the op of the node", "enum": [*OPS_BY_NAME]}},
+            "allOf": [{"if": {"properties": {"op": {"const": op}}}, "then": ref(f"op_{op}")} for op in OPS_BY_NAME],
         },
     }
 
 
 def _pattern() -> str:
     """A pattern for short strings: they have a known op or are a call."""
-    ops = "|".join(KINDS)
+    ops = "|".join(OPS_BY_NAME)
     tail = r"(\s+(as|<-|when)\s[^\n]*)?"
     call = rf"[A-Za-z]\w*(\([^\n]*\))?{tail}"
     return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+x\d+\s+)?({ops})(\s[^\n]*)?|{call})\s*$"
 
 
 def _op(name: str) -> Schema:
-    op = KINDS[name]
+    op = OPS_BY_NAME[name]
     roles = {} if op is Split else {"norm": ref("norm"), "act": ref("act")}
     return {
         "type": "object",
@@ -140,7 +140,7 @@ def _part(role: str) -> Schema:
     ops = ops_of(role)
     rules = []
     for op in ops:
-        fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in ("op", *op_fields(KINDS[op]))}
+        fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in ("op", *op_fields(OPS_BY_NAME[op]))}
         condition: Schema = {"type": "object", "properties": {"op": {"const": op}}, "required": ["op"]}
         rules.append({"if": condition, "then": {"properties": fields, "additionalProperties": False}})
     what = "normalisation" if role == "norm" else "activation"

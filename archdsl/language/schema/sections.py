@@ -89,7 +89,7 @@ def sections() -> dict[str, Schema]:
         "defaults": _strict(
             {
                 "naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
-                **{op: ref(f"defaults_{op}") for op in KINDS},
+                **{op: ref(f"defaults_{op}") for op in OPS_BY_NAME},
             }
         ),
         "blocks": _named(ref("node"), signature),
@@ -120,7 +120,7 @@ def sections() -> dict[str, Schema]:
         "overlay_aux": {"type": ["object", "null"]},
         "overlay_args": _named(ref("argument_value"), _ARGUMENT),
         "overlay_blocks": _named(null_or_node, signature),
-        **{f"defaults_{op}": _defaults(op) for op in KINDS},
+        **{f"defaults_{op}": _defaults(op) for op in OPS_BY_NAME},
     }
 
 
@@ -171,8 +171,8 @@ def _argument() -> Schema:
 
 
 def _defaults(op: str) -> Schema:
-    roles = {} if KINDS[op] is Split else {"norm": ref("norm"), "act": ref("act")}
-    fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in op_fields(KINDS[op])}
+    roles = {} if OPS_BY_NAME[op] is Split else {"norm": ref("norm"), "act": ref("act")}
+    fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in op_fields(OPS_BY_NAME[op])}
     return {
         "description": f"default fields, norm and activation of `{op}`",
         "type": ["string", "object"],

@@ -85,7 +85,7 @@ def op_fields(op: type[Op]) -> dict[str, Schema]:
 
 def ops_of(role: str) -> list[str]:
     """Return the names of the ops with a role (`norm` or `act`)."""
-    return [name for name, op in KINDS.items() if op.role == role]
+    return [name for name, op in OPS_BY_NAME.items() if op.role == role]
 
 
 def summary(op: type[Op]) -> str:
