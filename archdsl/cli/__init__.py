@@ -1,7 +1,7 @@
-"""The command line: a table of commands, each in a file of its own that is loaded when it is called.
+"""The command line: a table of commands, each in its own file, which is imported when the command runs.
 
-Exit status, everywhere: 0 fine, 1 the spec (or the weights, the model, the image) is wrong, 2 wrong usage or an
-environment that cannot do it, 130 interrupted.
+Exit status of every command: 0 success, 1 the spec (or the weights, the model, the image) is wrong, 2 wrong usage or a
+missing package or device, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,42 +26,44 @@ from archdsl.cli.options import color_option
 from archdsl.version import __version__
 
 SECTIONS: dict[str, dict[str, str]] = {
-    "Look at a network": {
-        "list": "The networks of the library.",
-        "params": "Layers, shapes, parameters, operations, memory.",
-        "compare": "Several side by side, and as a chart.",
-        "diagram": "Draw it: SVG, PDF, PNG, TeX, an interactive page, Mermaid, DOT.",
-        "diff": "What changed between two networks.",
+    "Inspect networks": {
+        "list": "List the networks of the library.",
+        "params": "Print layers, shapes, parameters, MACs and memory.",
+        "compare": "Compare networks in a table or a chart.",
+        "diagram": "Draw a network: SVG, PDF, PNG, TeX, HTML, Mermaid, DOT.",
+        "diff": "List the differences between two networks.",
     },
-    "Write one": {
-        "check": "Say everything that is wrong with specs.",
-        "explain": "What a code like E0412 means.",
-        "expand": "The long form; with --flat, all that was inferred too.",
-        "fmt": "The short form, as one writes it.",
-        "schema": "The language's JSON Schema, for editors.",
-        "import": "A spec from an ONNX file or a PyTorch module.",
+    "Write specs": {
+        "check": "Report everything that is wrong with specs.",
+        "explain": "Explain a code such as E0412.",
+        "expand": "Print the long form; --flat adds all inferred values.",
+        "fmt": "Rewrite specs in the short form.",
+        "schema": "Print the JSON Schema of the language, for editors.",
+        "import": "Convert an ONNX file or a PyTorch module to a spec.",
     },
-    "Make something of it": {
-        "compile": "An ONNX file, PyTorch source, or weights.",
-        "passes": "What each pass does to the network that is compiled.",
-        "verify": "Hold what was made of it against it, node by node.",
-        "predict": "Run it on images.",
-        "bench": "How fast it runs, beside other ways of running it.",
+    "Compile, run, verify": {
+        "compile": "Write an ONNX file, PyTorch source, or weights.",
+        "passes": "List what each pass changes in an ONNX file.",
+        "verify": "Compare every node with a float64 reference.",
+        "predict": "Run a network on images.",
+        "bench": "Measure latency, throughput and memory.",
     },
-    "Around it": {
-        "doctor": "What is installed, and what works.",
+    "Setup": {
+        "doctor": "Report what is installed and what works.",
     },
 }
-"""Every command with its one line, so that `--help` need not load them. `archdsl.cli.<name>` holds it as `command`
-(`import_`, a word of Python, with a line below)."""
+"""Every command and its line in `archdsl --help`, which imports no command.
+
+`archdsl.cli.<name>` defines `command`; the module of `import`, a Python keyword, is `import_`.
+"""
 
 _PLUGIN_LOADER = "pydantic.plugin._loader"
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
-"""128 and the signal's number, as a shell reports a process that SIGINT or SIGPIPE ended."""
+"""128 plus the signal number, as a shell reports a process ended by SIGINT or SIGPIPE."""
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when called, and which turns every failure into a message and a status."""
+    """A click group that imports a command when it is called, and turns every failure into a message and a status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]
@@ -98,22 +100,22 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         console = Console()
-        alone = not args and extra.get("args") is None
-        if alone:
-            _begin_process()
-        with _reported(console):
+        own_process = not args and extra.get("args") is None
+        if own_process:
+            _set_up_process()
+        with _failures_reported(console):
             status = super().main(*args, **{**extra, "standalone_mode": False, "obj": console})
-            if alone:
-                gc.freeze()  # what is about to end need not be searched for garbage: a tenth of a short command's time
+            if own_process:
+                gc.freeze()  # skips the last garbage collection: a tenth of a short command's time
             sys.exit(status if isinstance(status, int) else 0)
         raise AssertionError("unreachable")
 
 
 class _NoPlugins(ModuleType):
-    """Stands in for the module that looks for pydantic's plugins: there are none.
+    """Replace pydantic's plugin loader: there are no plugins.
 
-    The real one imports `importlib.metadata`, a tenth of the time of a short command, even where plugins are switched
-    off. Whoever asks for more of it than this gets the real one.
+    The real module imports `importlib.metadata`, even with plugins switched off: a tenth of a short command's time.
+    Any other attribute is read from the real module.
     """
 
     get_plugins = staticmethod(tuple)
@@ -125,26 +127,26 @@ class _NoPlugins(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
-def _begin_process() -> None:
-    """What suits a process of one's own, most of whose time goes into starting."""
+def _set_up_process() -> None:
+    """Set signals, threads and streams for a process that runs one command and spends most of its time starting."""
     _open_streams()
-    for name in ("SIGTERM", "SIGHUP"):  # ends like an error: what was begun is taken away (SIGHUP is not Windows')
+    for name in ("SIGTERM", "SIGHUP"):  # end like an error, which removes temporary files (Windows has no SIGHUP)
         if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _ended)
+            signal.signal(number, _exit_on_signal)
     if "importlib.metadata" not in sys.modules:
         sys.modules.setdefault(_PLUGIN_LOADER, _NoPlugins(_PLUGIN_LOADER))
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # numpy multiplies no matrices here; starting threads takes it 0.05 s
+    # No command multiplies matrices in numpy, which would need 0.05 s to start its threads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(100_000, 20, 20)  # imports allocate much and free nothing
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows ASCII only gets escapes, not a traceback
+    if isinstance(sys.stdout, io.TextIOWrapper):  # an ASCII terminal gets escapes, not a traceback
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _open_streams() -> None:
-    """Something stands behind all three standard streams, else the next file that is opened would be taken for one.
+    """Open the null device for each closed standard stream.
 
-    What was closed stays of no use: reading and writing fail, and messages are lost.
+    Otherwise the next file that is opened would get its number and receive its text. Reading from such a stream and
+    writing to it still fail.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -161,14 +163,14 @@ def _stream(handle: int, number: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(buffer, encoding="utf-8", errors="replace")
 
 
-def _ended(number: int, frame: object) -> NoReturn:
+def _exit_on_signal(number: int, frame: object) -> NoReturn:
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 @contextmanager
-def _reported(console: Console) -> Iterator[None]:
-    """Turns what went wrong into a message and an exit status."""
+def _failures_reported(console: Console) -> Iterator[None]:
+    """Turn an exception into a message and an exit status."""
     try:
         yield
     except click.ClickException as problem:
@@ -207,10 +209,10 @@ def _report(problem: Exception, console: Console) -> int:
 @click.version_option(__version__, prog_name="archdsl", message="%(prog)s %(version)s")
 @color_option
 def main() -> None:
-    """Convolutional networks as YAML files: checked, counted, drawn, compiled, run.
+    """Check, count, draw, compile and run convolutional networks written as YAML specs.
 
-    SPEC, wherever a command asks for one, is a file (vgg16.yaml), a variant of it (resnet50.yaml#resnet18), a network
-    of the library (resnet18), or - for standard input.
+    SPEC is a file (vgg16.yaml), a variant in a file (resnet50.yaml#resnet18), a network of the library (resnet18), or -
+    for standard input.
     """
 
 

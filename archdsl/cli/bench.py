@@ -39,7 +39,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
     default="1",
     callback=_batches,
     show_default=True,
-    help="Samples in a run.",
+    help="Batch sizes.",
 )
 @click.option(
     "--device",
@@ -47,19 +47,19 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
     multiple=True,
     default=["cpu"],
     show_default=True,
-    help="Where to run. May be repeated.",
+    help="Device. May be repeated.",
 )
 @click.option(
     "--against",
     type=Choice(["torch", "channels_last", "compile", "traced", "slimmed", "openvino"]),
     multiple=True,
-    help="Another way of running the network, timed in turns with it. May be repeated.",
+    help="Another framework or mode to time. May be repeated.",
 )
 @click.option("--weights", metavar="FILE", help="Weights: .safetensors, or torch's .pth.")
 @half_option
-@click.option("--seconds", type=float, default=3.0, show_default=True, help="For each timing, from 0.1 to 600.")
-@click.option("--threads", type=Range(1, 1024), help="Of the processor; by default one for each core.")
-@click.option("--profile", is_flag=True, help="The time of each node, beside what the machine can do.")
+@click.option("--seconds", type=float, default=3.0, show_default=True, help="Duration of each timing, 0.1 to 600.")
+@click.option("--threads", type=Range(1, 1024), help="CPU threads. Default: one per core.")
+@click.option("--profile", is_flag=True, help="Print the time of each node and the limits of the machine.")
 @click.option("--top", type=Range(1, 10_000), default=20, show_default=True, help="Rows of the profile.")
 @arg_option
 @input_option

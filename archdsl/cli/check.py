@@ -1,4 +1,4 @@
-"""`archdsl check`: everything that is wrong with specs, and their claims held against the truth."""
+"""`archdsl check`: report every error of specs, and compare their claims with the computed figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @arg_option
 @input_option
-@click.option("--strict", is_flag=True, help="A warning fails the check as well.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @format_option("text", "json", "sarif")
 @output_option
 @force_option
@@ -28,10 +28,10 @@ def command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Everything that is wrong with specs, all of it at once.
+    """Report everything that is wrong with specs, in one run.
 
-    Each file's own network is checked and all its variants; a folder stands for its .yaml files. Published numbers
-    under `claims` must be right at the precision they are written with. Exits with 1 where a spec is wrong.
+    Checks each spec and all its variants; a folder means all its .yaml files. The published figures under `claims` must
+    agree with the network at the precision they are written with. Exits with 1 if a spec has errors.
     """
     import archdsl
     from archdsl.spec.open import parse_overrides

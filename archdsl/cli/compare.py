@@ -1,4 +1,4 @@
-"""`archdsl compare`: networks side by side, and as a chart of accuracy against cost."""
+"""`archdsl compare`: networks side by side, and a chart of accuracy against cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from archdsl.library.columns import COMPARED, FORMATS
 
 @click.command("compare")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
-@click.option("--plot", metavar="FILE", help="Also the chart of accuracy against MACs: x.svg, x.html, x.png or x.pdf.")
-@click.option("--sort", type=Choice(COMPARED), help="By which column; default: as given.")
-@click.option("-r", "--reverse", is_flag=True, help="The largest first.")
+@click.option("--plot", metavar="FILE", help="Write a chart of accuracy against MACs: .svg, .html, .png or .pdf.")
+@click.option("--sort", type=Choice(COMPARED), help="Sort by this column. Default: the order of SPEC.")
+@click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
 @input_option
 @format_option(*FORMATS)
 @output_option
@@ -31,17 +31,18 @@ def command(
     output: str | None,
     force: bool,
 ) -> None:
-    """Networks side by side: size, cost, depth, memory, receptive field, published accuracy.
+    """Compare networks: size, cost, depth, memory, receptive field, published accuracy.
 
-    A SPEC with a star is a pattern of names in the library: 'resnet*'. The chart is that of Bianco et al. 2018: a ball
-    for each network whose accuracy was published, its area the parameters.
+    A SPEC with a star is a pattern of names in the library: 'resnet*'. The chart follows Bianco et al. 2018: one ball
+    for each network with a published accuracy; its area shows the number of parameters.
     """
     import archdsl
     from archdsl.library.comparison_chart import chart_format
 
-    kind = None if plot is None else chart_format(plot)  # before the networks are counted, which takes seconds for '*'
+    # A wrong ending is reported before the networks are counted, which takes seconds for '*'.
+    plot_format = None if plot is None else chart_format(plot)
     comparison = archdsl.compare(*specs, input=size, sort=sort, reverse=reverse, progress=console.progress("counting"))
-    chart = None if kind is None else comparison.chart(kind)
+    chart = None if plot_format is None else comparison.chart(plot_format)
     if plot is not None and chart is not None:
         chart.check_target(plot, comparison.files, force)
     if plot != "-" or (output and output != "-"):

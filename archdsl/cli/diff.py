@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 @click.command("diff")
 @click.argument("specs", metavar="A B", nargs=-1, required=True)
 @arg_option
-@named_values("--before", "Set an argument of A alone: --before g=1.")
-@named_values("--after", "Set an argument of B alone: --after g=32.")
+@named_values("--before", "Set an argument of A only: --before g=1. May be repeated.")
+@named_values("--after", "Set an argument of B only: --after g=32. May be repeated.")
 @input_option
 @click.option(
     "--format",
     "format",
     type=Choice(["text", "json", "svg", "html", "png", "pdf"]),
-    help="What to write; by default what FILE's ending says, else text.",
+    help="Output format. Default: by FILE's ending, else text.",
 )
 @click.option(
     "--level",
     type=Choice(["network", "block", "layer"]),
     default="block",
     show_default=True,
-    help="How much a picture shows.",
+    help="Level of detail of a drawing.",
 )
 @click.option(
     "--theme",
     type=Choice(["auto", "light", "dark", "print"]),
     default="auto",
     show_default=True,
-    help="Colours of a picture.",
+    help="Colours of a drawing.",
 )
 @output_option
 @force_option

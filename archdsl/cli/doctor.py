@@ -1,4 +1,4 @@
-"""`archdsl doctor`: what is installed, and what of it works."""
+"""`archdsl doctor`: what is installed, and what works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archdsl.cli.options import color_option, format_option
 @color_option
 @click.pass_obj
 def command(console: Console, format: str) -> None:
-    """What is installed, which of ONNX Runtime's providers really run, and how to get what is missing."""
+    """Report what is installed, which providers of ONNX Runtime work, and how to install what is missing."""
     from archdsl.runtime.doctor import examine
 
     console.give(examine().text(format, console.style()))

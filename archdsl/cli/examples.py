@@ -1,4 +1,4 @@
-"""The example that ends each command's help."""
+"""The example at the end of each command's help."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EXAMPLES = {
     "bench": "archdsl bench resnet50 --batch 1,8 --against torch",
     "doctor": "archdsl doctor --format json",
 }
-"""By command. The tests parse each with its command, so an option that does not exist fails."""
+"""By command. The tests parse each example with its command."""
 
 
 def epilog(name: str) -> str:
-    """The last paragraph of a command's help; \\b keeps click from wrapping it."""
+    """Return the last paragraph of a command's help; \\b keeps click from wrapping it."""
     return f"\b\nExample:\n  {EXAMPLES[name]}"

@@ -10,7 +10,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, input_op
 
 @click.command("expand")
 @spec_argument
-@click.option("--flat", is_flag=True, help="Unroll blocks and repeats, fill in every inferred value.")
+@click.option("--flat", is_flag=True, help="Unroll blocks and repeats, and write every inferred value.")
 @arg_option
 @input_option
 @output_option
@@ -20,9 +20,9 @@ from archdsl.cli.options import arg_option, color_option, force_option, input_op
 def command(
     console: Console, spec: str, flat: bool, args: dict[str, str], size: str | None, output: str | None, force: bool
 ) -> None:
-    """The long form of a spec: every short string as a mapping, its base and variant merged in.
+    """Print the long form of a spec: every short string as a mapping, with its base and variant merged.
 
-    Blocks and repeats stay, unless --flat unrolls them. What is printed is a spec of the same network.
+    Blocks and repeats stay, unless --flat unrolls them. The output is a spec of the same network.
     """
     from archdsl.backends.spec.rewrite import expand
     from archdsl.spec.open import parse_overrides

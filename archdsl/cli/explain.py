@@ -15,9 +15,9 @@ from archdsl.cli.options import color_option
 @color_option
 @click.pass_obj
 def command(console: Console, code: str | None) -> None:
-    """What a code like E0412 means: why it is a rule, a spec that breaks it, and the same spec repaired.
+    """Explain a code such as E0412: the rule and its reason, a wrong spec and the corrected spec.
 
-    Without CODE, all codes with a line each.
+    Without CODE, lists all codes.
     """
     from archdsl import explain
 
@@ -28,7 +28,7 @@ def command(console: Console, code: str | None) -> None:
 
 
 def _show(console: Console, text: str) -> None:
-    """Set for reading on a terminal; elsewhere as it is written."""
+    """Print Markdown: formatted on a terminal, unchanged elsewhere."""
     if not sys.stdout.isatty() or not console.paints(sys.stdout):
         console.give(text)
         return

@@ -1,4 +1,4 @@
-"""What is said when the fault is ours. Loaded only when something went wrong."""
+"""The diagnostic of an internal error. Imported only when one happens."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ ISSUES = "https://github.com/archdsl/archdsl/issues"
 
 
 def internal(problem: Exception) -> Diagnostic:
-    """What a user can do about an error that should not exist."""
-    if isinstance(problem, MemoryError) or "can't allocate memory" in str(
-        problem
-    ):  # torch's own kind is a RuntimeError
-        return Diagnostic("E0999", "there is not enough memory for this")
+    """Return E0999 for an exception that no check expects, with what a report of it needs."""
+    # torch raises a RuntimeError instead of a MemoryError.
+    if isinstance(problem, MemoryError) or "can't allocate memory" in str(problem):
+        return Diagnostic("E0999", "not enough memory")
     last = traceback.extract_tb(problem.__traceback__)[-1:]
     where = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
     what = f"{type(problem).__name__}{where}: {str(problem)[:300]}"
     version = f"archdsl {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
     return Diagnostic(
         "E0999",
-        "internal error: archdsl failed where it should not",
+        "internal error: this is a bug in archdsl",
         notes=(what, version),
-        help=f"please report it at {ISSUES}; ARCHDSL_DEBUG=1 shows the traceback to send along",
+        help=f"please report it at {ISSUES} with the traceback, which ARCHDSL_DEBUG=1 prints",
     )

@@ -1,4 +1,4 @@
-"""`archdsl fmt`: specs in short form, laid out in one way."""
+"""`archdsl fmt`: rewrite specs in the short form, with one layout."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 @click.command("fmt")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--check", is_flag=True, help="Write nothing, name the files that would change, exit 1 if there are any.")
-@click.option("--diff", is_flag=True, help="Write nothing, show what would change.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; list the files that would change and exit with 1 if there are any."
+)
+@click.option("--diff", is_flag=True, help="Write nothing; print the changes.")
 @color_option
 @click.pass_obj
 def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -> int:
-    """Write specs in short form, each in its place; - formats standard input to standard output.
+    """Rewrite specs in the short form, in place; - formats standard input to standard output.
 
-    Comments, the order of keys and the meaning stay: a file that would come to mean something else is left alone.
-    A folder stands for its .yaml files.
+    Keeps comments, the order of keys and the meaning: a file whose network would change is not written. A folder means
+    all its .yaml files.
     """
     from archdsl.backends.spec.format_files import format_files
     from archdsl.diagnostics import ArchError
@@ -35,7 +37,7 @@ def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -
             if file.problem is not None:
                 raise file.problem
             _report(console, file, check, diff)
-        except ArchError as problem:  # the other files are formatted all the same
+        except ArchError as problem:  # the other files are still formatted
             console.tell(problem.diagnostics)
             status = max(status, status_of(problem))
         changed += file.changed
@@ -45,7 +47,7 @@ def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -
 
 
 def _report(console: Console, file: FormattedFile, check: bool, diff: bool) -> None:
-    """Print or write one file, as the options say."""
+    """Print or write one file, depending on the options."""
     if check and file.changed:
         console.give(f"{file.name}\n")
     if diff:

@@ -11,15 +11,15 @@ from archdsl.library.columns import FORMATS, LISTED
 
 @click.command("list")
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
-@click.option("--family", metavar="PATTERN", multiple=True, help="Only this family; may be repeated.")
-@click.option("--year", metavar="YEARS", help="Of one year, or of years: 2014-2016, 2019-, -2015.")
-@click.option("--min-params", metavar="N", help="At least so many parameters: 500k, 10M.")
-@click.option("--max-params", metavar="N", help="At most so many parameters.")
-@click.option("--min-macs", metavar="N", help="At least so many multiply-accumulates: 500M, 1.5G.")
-@click.option("--max-macs", metavar="N", help="At most so many multiply-accumulates.")
+@click.option("--family", metavar="PATTERN", multiple=True, help="Only families that match. May be repeated.")
+@click.option("--year", metavar="YEARS", help="Only this year or range: 2015, 2014-2016, 2019-, -2015.")
+@click.option("--min-params", metavar="N", help="Minimum number of parameters: 500k, 10M.")
+@click.option("--max-params", metavar="N", help="Maximum number of parameters.")
+@click.option("--min-macs", metavar="N", help="Minimum number of MACs: 500M, 1.5G.")
+@click.option("--max-macs", metavar="N", help="Maximum number of MACs.")
 @click.option("--min-top1", metavar="PERCENT", help="Minimum published top-1 accuracy.")
-@click.option("--sort", type=Choice(LISTED), default="family", show_default=True, help="By which column.")
-@click.option("-r", "--reverse", is_flag=True, help="The other way round: the largest, or latest, first.")
+@click.option("--sort", type=Choice(LISTED), default="family", show_default=True, help="Sort by this column.")
+@click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
 @format_option(*FORMATS)
 @output_option
 @force_option
@@ -37,8 +37,10 @@ def command(
     force: bool,
     **limits: str | None,
 ) -> None:
-    """The networks of the library, with size, cost and published accuracy; those whose name matches a PATTERN such as
-    'resnet*'."""
+    """List the networks of the library with size, cost and published accuracy.
+
+    PATTERN selects networks by name: 'resnet*'.
+    """
     import archdsl
 
     listing = archdsl.list(

@@ -16,7 +16,7 @@ _ARG = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s*(\S.*)", re.ASCII | re.DOTALL)
 
 
 class Choice(click.Choice[str]):
-    """One of several names, which help and completion show. The library's check reports a wrong one: E0001."""
+    """One of several names, listed in the help. Raises E0001 for another, as the library does."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from archdsl.diagnostics.arguments import check_choice
@@ -26,7 +26,7 @@ class Choice(click.Choice[str]):
 
 
 class Range(click.IntRange):
-    """An integer from `min` to `max`, which help shows. The library's check reports a wrong one: E0002."""
+    """An integer from `min` to `max`, shown in the help. Raises E0002 for another, as the library does."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         from archdsl.diagnostics.arguments import check_range
@@ -37,7 +37,7 @@ class Range(click.IntRange):
 
 
 def _parameter(param: click.Parameter | None) -> str:
-    """The name of an option without its dashes: that of the parameter of the library."""
+    """The option's name without dashes, which is also the library's parameter."""
     if param is None:
         return "value"
     return max(param.opts, key=len).lstrip("-")
@@ -50,7 +50,7 @@ def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
         if match is None:
             raise click.BadParameter(f"{value[:80]!r} is not NAME=VALUE, e.g. classes=3", ctx, param)
         if match[1] in out:
-            raise click.BadParameter(f"{match[1]!r} is given twice", ctx, param)
+            raise click.BadParameter(f"{match[1]!r} is set twice", ctx, param)
         out[match[1]] = match[2]
     return out
 
@@ -69,12 +69,12 @@ color_option = click.option(
     is_eager=True,
     expose_value=False,
     callback=_set_color,
-    help="Colours; auto: in a terminal, unless NO_COLOR is set.",
+    help="Use colours. auto: in a terminal, unless NO_COLOR is set.",
 )
 
 
 def named_values(name: str, help: str) -> Callable[[F], F]:
-    """An option for values by name, `NAME=VALUE`, that may be repeated."""
+    """Return an option that takes `NAME=VALUE` and may be repeated."""
     return click.option(name, metavar="NAME=VALUE", multiple=True, callback=_read_args, help=help)
 
 
@@ -88,36 +88,36 @@ arg_option = click.option(
     help="Set an argument of the spec: -a classes=3. May be repeated.",
 )
 
-input_option = click.option("--input", "size", metavar="SIZE", help="Another input size: 3x320x320.")
+input_option = click.option("--input", "size", metavar="SIZE", help="Replace the input size: 3x320x320.")
 
 half_option = click.option(
     "--precision",
     type=Choice(["fp32", "fp16", "bf16"]),
     default="fp32",
     show_default=True,
-    help="What the network of a SPEC computes in.",
+    help="Number format in which a SPEC is compiled.",
 )
 
-output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - is standard output.")
+output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - means standard output.")
 
-force_option = click.option("--force", is_flag=True, help="Replace FILE whatever it is.")
+force_option = click.option("--force", is_flag=True, help="Overwrite FILE even if archdsl did not write it.")
 
 
 disable_option = click.option(
     "--disable",
     metavar="PASS",
     multiple=True,
-    help="Leave a pass out; `archdsl passes` names them. May be repeated.",
+    help="Skip this pass; `archdsl passes` lists all. May be repeated.",
 )
 
 
 def format_option(*choices: str) -> Callable[[F], F]:
-    """`--format`, the first choice the default."""
+    """Return the option `--format`; the first choice is the default."""
     return click.option(
         "--format",
         "format",
         type=Choice(choices),
         default=choices[0],
         show_default=True,
-        help="What to print.",
+        help="Output format.",
     )

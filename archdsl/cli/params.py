@@ -1,4 +1,4 @@
-"""`archdsl params`: what a network consists of and costs."""
+"""`archdsl params`: layers, shapes, parameters, MACs and memory of a network."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ from archdsl.cli.options import (
 @spec_argument
 @arg_option
 @input_option
-@click.option("--batch", type=Range(1, 2**31 - 1), default=1, help="Samples that MACs and memory are for.")
-@click.option("--depth", type=Range(0, 64), help="Levels of blocks that get rows of their own (1).")
-@click.option("--all", "every", is_flag=True, help="A row for every single node.")
-@click.option("--share", type=Choice(["macs", "params"]), default="macs", help="What the share is a share of.")
+@click.option("--batch", type=Range(1, 2**31 - 1), default=1, show_default=True, help="Batch size for MACs and memory.")
+@click.option("--depth", type=Range(0, 64), help="Levels of nested blocks with rows of their own. Default: 1.")
+@click.option("--all", "every", is_flag=True, help="Print a row for every node.")
+@click.option(
+    "--share",
+    type=Choice(["macs", "params"]),
+    default="macs",
+    show_default=True,
+    help="Total that the percentages refer to.",
+)
 @format_option("table", "json", "csv", "markdown")
 @output_option
 @force_option
@@ -46,9 +52,9 @@ def command(
     output: str | None,
     force: bool,
 ) -> None:
-    """Layers, shapes, parameters, operations and memory of a network.
+    """Print layers, shapes, parameters, MACs and memory of a network.
 
-    Equal blocks that follow one another share a row. Nothing is built or traced, and no weights are needed.
+    Consecutive equal blocks share a row. Builds and traces no model, and needs no weights.
     """
     from archdsl.network import open_network
     from archdsl.report.params import params_report

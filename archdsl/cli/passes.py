@@ -1,4 +1,4 @@
-"""`archdsl passes`: what each pass does to the network that is compiled."""
+"""`archdsl passes`: what each pass changes in an ONNX file."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ def command(
     output: str | None,
     force: bool,
 ) -> None:
-    """What each pass of `compile` does to a network's ONNX file: its nodes, the bytes of its numbers, its MACs.
+    """List what each pass of `compile` changes in a network's ONNX file: nodes, bytes of weights, MACs.
 
-    Passes build on one another, in the order shown; each can be left out with --disable, all with `compile -O0`. No
-    weights are needed.
+    Each pass reads the result of the one before it. --disable skips one, `compile -O0` skips all. Needs no weights.
     """
     from archdsl.backends.onnx.effects import passes_report
     from archdsl.network import open_network

@@ -27,19 +27,21 @@ if TYPE_CHECKING:
 @click.command("predict")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
-@click.option("--weights", metavar="FILE", help="Weights for SPEC: .safetensors, or torch's .pth.")
+@click.option("--weights", metavar="FILE", help="Weights of SPEC: .safetensors, or torch's .pth.")
 @half_option
-@click.option("--seed", type=Range(0, 2**63 - 1), help="Where random weights start from (0).")
-@click.option("--top", type=Range(1, 1000), default=5, show_default=True, help="The number of classes to print.")
+@click.option("--seed", type=Range(0, 2**63 - 1), help="Seed of random weights. Default: 0.")
+@click.option("--top", type=Range(1, 1000), default=5, show_default=True, help="Number of classes to print.")
 @click.option(
     "--device",
     type=Choice(["auto", "cpu", "cuda", "tensorrt"]),
     default="auto",
     show_default=True,
-    help="Where to run; auto takes a GPU if one works.",
+    help="Device. auto: a GPU if one works.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the output image to FILE, or several to a folder.")
-@click.option("--stretch", is_flag=True, help="The least value is black, the largest white; default: 0 and 1.")
+@click.option(
+    "--stretch", is_flag=True, help="Map the smallest output value to black, the largest to white. Default: 0 and 1."
+)
 @arg_option
 @input_option
 @force_option

@@ -1,4 +1,4 @@
-"""`archdsl schema`: the language's JSON Schema."""
+"""`archdsl schema`: the JSON Schema of the language."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from archdsl.cli.options import color_option, force_option, output_option
 @color_option
 @click.pass_obj
 def command(console: Console, output: str | None, force: bool) -> None:
-    """The JSON Schema of the language (draft 2020-12), which completes and explains in an editor.
+    """Print the JSON Schema of the language (draft 2020-12), for completion and checks in an editor.
 
-    With the YAML language server, put `# yaml-language-server: $schema=archdsl.schema.json` in a spec's first line.
+    The YAML language server reads it from a spec's first line: `# yaml-language-server: $schema=archdsl.schema.json`.
     """
     from archdsl.language.schema.json_schema import schema_text
 

@@ -110,7 +110,7 @@ def test_version() -> None:
         (["params", "vgg16", "--all", "--format", "csv"], 2, "error[E0003]: the format csv always lists every node"),
         (["params", "vgg16", "--batch", "0"], 2, "error[E0002]"),
         (["params", "vgg16", "-a", "classes"], 2, "is not NAME=VALUE"),
-        (["params", "vgg16", "-a", "classes=1", "-a", "classes=2"], 2, "is given twice"),
+        (["params", "vgg16", "-a", "classes=1", "-a", "classes=2"], 2, "is set twice"),
         (["params", "vgg16", "-a", "clases=3"], 2, "error[E0212]: `vgg16` has no argument `clases`"),
         (["params", "vgg16", "-a", "classes=[3]"], 2, "error[E0308]"),
         (["params", "vgg16", "--input", "3x3"], 2, "error[E0202]"),
@@ -294,7 +294,7 @@ def test_pydantic_takes_our_plugin_loader_or_gets_its_own() -> None:
     code = """if True:
         import sys
         from archdsl import cli
-        cli._begin_process()
+        cli._set_up_process()
         import pydantic
         class A(pydantic.BaseModel):
             x: int
