@@ -1,14 +1,14 @@
-"""archdsl: convolutional networks as YAML specs: checked, counted, drawn, compiled to PyTorch and ONNX.
+"""archdsl: check, count and draw convolutional networks written as YAML specs, and compile them to PyTorch and ONNX.
 
 >>> import archdsl
 >>> net = archdsl.load("resnet50", classes=3)
 >>> net.params
 23514179
 
-`load` opens a SPEC, `loads` a text. `list` finds networks of the library, `compare` puts networks side by side, `diff`
-lists what differs between two. `check` reports every error of specs, `verify` compares compiled networks with a
-reference, `predict` runs one on images, `bench` times them. A wrong spec raises an `ArchError`, whose `diagnostics` say
-where, what and why. Nothing heavy is imported before it is used.
+`load` opens a SPEC, `loads` a text. `list` lists networks of the library, `compare` compares their costs, `diff` lists
+the differences between two networks. `check` reports every error of specs, `verify` compares compiled networks with a
+reference, `predict` runs a network on images, `bench` measures its speed. A wrong spec raises an `ArchError`, whose
+`diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _PLACES = {
     "predict": "prediction.predict",
     "bench": "timing.bench",
 }
-"""Every public name, and the module that defines it. A module is imported when one of its names is first used.
+"""Every public name and the module that defines it, which is imported when the name is first used.
 
-Type checkers read the imports above instead: a new verb needs a line there and a line here.
+Type checkers read the imports above instead: a new public name needs a line there and a line here.
 """
 
 __all__ = [*_PLACES]

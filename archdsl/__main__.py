@@ -1,4 +1,4 @@
-"""`python -m archdsl`."""
+"""The command line as `python -m archdsl`."""
 
 from archdsl.cli import main
 

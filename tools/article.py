@@ -1,4 +1,4 @@
-"""The generated parts of `docs/article.md`: what the overview article says, beside what archdsl computes."""
+"""Generates parts of `docs/article.md`: the figures of the overview article next to those that archdsl computes."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CHART = (
 
 
 class Row(NamedTuple):
-    """One statement: what of, the article's figure, the computed one, and whether they agree."""
+    """One figure: its subject, the article's value, the computed value, and whether they agree."""
 
-    what: str
-    said: str
+    subject: str
+    article: str
     computed: Callable[[], str]
     verdict: str
 
@@ -55,7 +55,7 @@ def _op(name: str, kind: str) -> Callable[[], str]:
 
 
 def _of(size: str, nodes: str, word: str = "") -> Callable[[], str]:
-    """The parameters of a network in a line."""
+    """The parameters of a network that is written in one line."""
     return lambda: f"{archdsl.loads(f'input: {size}{chr(10)}net: {nodes}').params:,}{word}"
 
 
@@ -152,20 +152,20 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("DenseNet-201, parameters", "", _params("densenet201"), ""),
     ),
 }
-"""By the section of the page. Where the article prints no figure, what it says stays empty."""
+"""By section of the page. The article's value is empty if it prints none."""
 
 
 def part(section: str) -> str:
-    """The table of a section."""
+    """Return the table of a section."""
     lines = ["| | the article | archdsl | |", "|---|---|--:|---|"]
-    lines += [f"| {row.what} | {row.said} | {row.computed()} | {row.verdict} |" for row in ROWS[section]]
+    lines += [f"| {row.subject} | {row.article} | {row.computed()} | {row.verdict} |" for row in ROWS[section]]
     return "\n".join(lines) + "\n"
 
 
 def entries() -> list[CatalogEntry]:
-    """The networks of the chart."""
-    found = {e.name: e for e in catalog()}
-    return [found[name] for name in CHART]
+    """Return the networks of the chart."""
+    by_name = {e.name: e for e in catalog()}
+    return [by_name[name] for name in CHART]
 
 
 def points() -> list[ChartPoint]:
@@ -173,7 +173,7 @@ def points() -> list[ChartPoint]:
 
 
 def summary() -> str:
-    """What a step cost, and what came of it."""
+    """Return the table of costs and accuracies of the chart's networks, by year."""
     lines = ["| network | year | params | MACs | layers deep | top-1 % |", "|---|--:|--:|--:|--:|---|"]
     for e in sorted(entries(), key=lambda e: e.year or 0):
         lines.append(f"| {e.name} | {e.year} | {e.params:,} | {e.macs:,} | {e.depth} | {e.top1}, {e.top1_source} |")
@@ -181,8 +181,7 @@ def summary() -> str:
 
 
 def picture() -> str:
-    """The chart as SVG, the one there is if its balls are current: what matplotlib makes of them differs between
-    versions."""
+    """Return the chart as SVG: the existing file if its balls are current, since matplotlib's output differs by version."""
     old = ROOT / "docs" / "pictures" / "chart.svg"
     if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
         return old.read_text(encoding="utf-8")
@@ -190,9 +189,9 @@ def picture() -> str:
 
 
 def titles(svg: str) -> list[str]:
-    """What is said of each ball, in the order of the points."""
-    found = re.findall(r'<g id="ball-(\d+)"><title>(.*?)</title>', svg)
-    return [words for _, words in sorted(found, key=lambda pair: int(pair[0]))]
+    """Return the title of each ball, in the order of the points."""
+    pairs = re.findall(r'<g id="ball-(\d+)"><title>(.*?)</title>', svg)
+    return [title for _, title in sorted(pairs, key=lambda pair: int(pair[0]))]
 
 
 PARTS: dict[str, Callable[[], str]] = {

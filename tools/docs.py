@@ -1,9 +1,9 @@
-"""Makes what the documentation shows: outputs of commands, tables, `docs/ops.md`, pictures.
+"""Generates the outputs of commands, tables and pictures of the documentation: `python tools/docs.py`.
 
-`python tools/docs.py` rewrites what changed. `tests/docs/test_docs.py` fails where something is not current.
+It rewrites what changed. `tests/docs/test_docs.py` fails if a file is not current.
 
-A page names its files: a `yaml` block whose first line is `# NAME.yaml` is saved under that name, and the commands of
-its `console` blocks, like its Python examples, run in the folder where it lies.
+A `yaml` block whose first line is `# NAME.yaml` is saved under that name; the commands of `console` blocks and the
+Python examples of the page run in its folder.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "googlenet-inception3a": ("", "googlenet", {"focus": "inception3a"}, {}),
     "googlenet-print": ("", "googlenet", {"focus": "inception3a"}, {"theme": "print", "title": "", "legend": True}),
 }
-"""Name of a picture: the page that has the spec (none: it is the library's), the spec's name, what is drawn, and
-how."""
+"""By name of the picture: the page that contains the spec (none: the library), the spec, arguments of View and Options."""
 
 _PAINTERS = (
     *(f"graph/{name}" for name in ("layout", "places", "scene", "labels", "legend")),
@@ -49,7 +48,7 @@ def read(page: str) -> str:
 
 
 def save_specs(text: str, folder: Path) -> None:
-    """Saves the named specs of a page."""
+    """Save the named specs of a page in a folder."""
     for match in _NAMED.finditer(text):
         body = match[0].removeprefix("```yaml\n").removesuffix("```")
         (folder / match[1]).write_text(body, encoding="utf-8")
@@ -58,8 +57,8 @@ def save_specs(text: str, folder: Path) -> None:
 # --- pages -----------------------------------------------------------------------------------------------
 
 
-def made(page: str) -> str:
-    """The page with every output and every generated part renewed."""
+def generated(page: str) -> str:
+    """Return the page with every output and every generated part renewed."""
     text = read(page)
     with tempfile.TemporaryDirectory() as name:
         save_specs(text, Path(name))
@@ -77,7 +76,7 @@ def _part(name: str) -> str:
 
 
 def _session(old: str, folder: Path) -> str:
-    """The commands of a console block, each with what it prints; a hash that depends on the machine stays."""
+    """The commands of a console block, each with its output; a hash, which depends on the machine, stays."""
     hashes = iter(_HASH.findall(old))
     out = ""
     for line in old.splitlines():
@@ -88,7 +87,7 @@ def _session(old: str, folder: Path) -> str:
 
 
 def _run(command: str, folder: Path) -> str:
-    """What a shell prints, errors included; `archdsl` is this checkout's."""
+    """The output of a shell command, including errors; `archdsl` is that of this checkout."""
     script = f'archdsl() {{ "$PYTHON" -m archdsl "$@"; }}\n{command}'
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
@@ -115,7 +114,7 @@ def _run(command: str, folder: Path) -> str:
 
 
 def request(name: str) -> Any:
-    """What a picture is to show."""
+    """Return the drawing request of a picture."""
     import archdsl
     from archdsl.drawing.model.drawing import View
     from archdsl.drawing.request import Options, Request
@@ -129,19 +128,21 @@ def request(name: str) -> Any:
 
 
 def drawing(name: str) -> str:
-    """A picture as DOT text and the code that paints it, the same on every machine; where Graphviz puts things is
-    not."""
+    """Return the DOT text of a picture and the code that paints it.
+
+    They are the same on every machine, whereas Graphviz's layout differs.
+    """
     from archdsl.drawing.graph.dot import to_dot
     from archdsl.drawing.model.compose import compose
 
-    asked = request(name)
-    text = to_dot(compose(asked.graph, asked.view), asked.options, whole=True)
+    graph, view, options = request(name)
+    text = to_dot(compose(graph, view), options, whole=True)
     folder = ROOT / "archdsl" / "drawing"
     return text + "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in _PAINTERS)
 
 
 def picture(name: str) -> str:
-    """A picture as SVG, the one there is if it is current: it bears the hash of `drawing`."""
+    """Return a picture as SVG: the existing file if it is current, which the hash of `drawing` in it shows."""
     from archdsl.drawing.graph.scene import svg
 
     text = drawing(name)
@@ -157,7 +158,7 @@ def picture(name: str) -> str:
 
 
 def networks() -> str:
-    """The library by the years of the papers, oldest first."""
+    """Return the networks of the library by the year of their papers, oldest first."""
     from archdsl.spec.find import library_files, names_of
     from archdsl.spec.open import read_spec
 
@@ -169,13 +170,13 @@ def networks() -> str:
         year = paper.year if paper is not None and paper.year is not None else 0
         years.setdefault(year, []).append(f"[{name}](specs/{path.name}){f' +{len(variants)}' if variants else ''}")
         total += 1 + len(variants)
-    rows = [f"{total} networks in {len(library_files())} files; `+9` stands for nine variants in the same file.", ""]
+    rows = [f"{total} networks in {len(library_files())} files; `+9` means nine variants in the same file.", ""]
     rows += ["| year | networks |", "|---|---|"]
     return "\n".join(rows + [f"| {year or ''} | {', '.join(years[year])} |" for year in sorted(years)]) + "\n"
 
 
 def layers() -> str:
-    """The parts of the package from the top down, each with the first sentence of its docstring."""
+    """Return the parts of the package from the top layer down, each with the first sentence of its docstring."""
     tree = ast.parse(read("tests/house/test_house.py"))
     found = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
     rows = ["| layer | part | what it is |", "|--:|---|---|"]
@@ -187,7 +188,7 @@ def layers() -> str:
 
 
 def _parts(name: str) -> list[str]:
-    """A file; a package, and the packages in it; of `backends`, which is nothing else, those alone."""
+    """A file, or a package and the packages in it; for `backends`, which has no modules, only those."""
     folder = ROOT / "archdsl" / name
     if not folder.is_dir():
         return [f"{name}.py"]
@@ -202,7 +203,7 @@ def _first_sentence(path: Path) -> str:
 
 
 def commands() -> str:
-    """The commands, each with its line in `archdsl --help`."""
+    """Return the commands, each with its line in `archdsl --help`."""
     from archdsl.cli import SECTIONS
 
     rows = ["| | command | |", "|---|---|---|"]
@@ -213,7 +214,7 @@ def commands() -> str:
 
 
 def lengths() -> str:
-    """How long the specs are beside their references; as it was, where other versions of these are installed."""
+    """Return the lengths of specs and reference modules; the existing table if other versions of these are installed."""
     sys.path.insert(0, str(Path(__file__).parent))
     from lengths import table, versions
 
@@ -222,7 +223,7 @@ def lengths() -> str:
 
 
 def mermaid() -> str:
-    """A network as GitHub draws it."""
+    """Return a network as Mermaid, which GitHub draws."""
     import archdsl
     from archdsl.drawing.diagram import diagram
 
@@ -238,11 +239,11 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
-# --- all of it -------------------------------------------------------------------------------------------
+# --- all files -------------------------------------------------------------------------------------------
 
 
 def everything() -> Iterator[tuple[str, str]]:
-    """Path and text of every file that is made, wholly or in part."""
+    """Yield path and text of every file that is generated completely or in part."""
     sys.path.insert(0, str(Path(__file__).parent))
     from article import picture as ball_chart
     from gallery import gallery_page, pictures
@@ -250,7 +251,7 @@ def everything() -> Iterator[tuple[str, str]]:
     from ops_page import ops_page
 
     for page in PAGES:
-        yield page, made(page)
+        yield page, generated(page)
     for name in PICTURES:
         yield f"docs/pictures/{name}.svg", picture(name)
     yield "docs/ops.md", ops_page()

@@ -1,4 +1,4 @@
-"""`docs/gallery.md`: a network of every file of the library, in every style that applies to it."""
+"""Generates `docs/gallery.md`: a network of every file of the library, in every style that can draw it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ FOLDER = "docs/gallery"
 HEAD = """\
 # Gallery
 
-One network of every file of the library, oldest first, as `archdsl diagram NAME --style STYLE`
-draws it: `graph` on the left, `volumes` on the right, below that a figure of style `article` of its first block. All of it
-is drawn from the spec; nothing was moved by hand. `tools/docs.py` makes this page and its pictures.
+One network of every file of the library, oldest first, drawn by `archdsl diagram NAME --style STYLE`: `graph` on the
+left, `volumes` on the right, and below a figure of its first block in the style `article`. All pictures are drawn from
+the specs, without manual changes. `tools/docs.py` generates this page and its pictures.
 
-They are SVG, dark where the reader prefers that. `-o NAME.pdf`, `.png` and `.tex` give the same picture for a paper (`.tex`
-is TikZ), `--theme print` greys and patterns, `--focus PATH` one block alone.
+The pictures are SVG and follow the reader's preference for a dark theme. `-o NAME.pdf`, `.png` and `.tex` (TikZ) write
+the same picture for a paper, `--theme print` uses greys and patterns, `--focus PATH` draws one block only.
 
 ## Five figures that explain networks
 
 """
 FIGURES = {
-    "perceptron": "neurons: every one reads all of the layer before it",
-    "edge_filter": "a convolution, its filter written in the spec, one window worked out",
-    "googlenet": "an inception block: branches side by side, concatenated",
-    "resnet20": "a residual block: the input is added to what the layers make of it",
-    "densenet121": "a dense block: every layer reads all that was made before it",
+    "perceptron": "neurons: each reads all neurons of the previous layer",
+    "edge_filter": "a convolution: its filter from the spec, one window computed",
+    "googlenet": "an inception block: parallel branches, concatenated",
+    "resnet20": "a residual block: the input is added to the output of the layers",
+    "densenet121": "a dense block: each layer reads the outputs of all previous layers",
 }
 
 
@@ -48,26 +48,26 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    """The library's networks by year and name, one for each file."""
-    found = []
+    """Return one network for each file of the library, by year and name."""
+    networks = []
     for path in library_files():
         document = read_spec(path)
         paper = document.paper
         year = paper.year if paper is not None and paper.year is not None else 0
         about = f"{escape(paper.title or '')}, {year}. " if paper is not None else ""
-        found.append(Entry(document.name, path, about, year))
-    return sorted(found, key=lambda entry: (entry.year, entry.name))
+        networks.append(Entry(document.name, path, about, year))
+    return sorted(networks, key=lambda entry: (entry.year, entry.name))
 
 
 def styles(graph: Graph) -> tuple[str, ...]:
-    """The styles that apply: volumes need maps."""
+    """Return the styles that can draw a graph: `volumes` needs feature maps."""
     return (
         ("graph", "volumes", "article") if any(len(node.shape) == 3 for node in graph.nodes) else ("graph", "article")
     )
 
 
 def gallery_page() -> str:
-    """The page itself, to be made after its pictures."""
+    """Return the page, which reads the sizes of the pictures."""
     cells = "".join(
         f'<td align="center" valign="bottom">{_image(name, "article", 280)}<br>{words}</td>'
         for name, words in FIGURES.items()
@@ -88,15 +88,16 @@ def _section(entry: Entry) -> str:
 
 
 def _image(name: str, style: str, most: int) -> str:
-    """A picture that is there already, at its own width or `most`."""
+    """An existing picture at its own width, at most `most`."""
     with (ROOT / FOLDER / f"{name}-{style}.svg").open(encoding="utf-8") as file:
-        found = re.search(r'<svg[^>]*? width="([0-9.]+)"', file.read(2000))
-    assert found is not None
-    return f'<img width="{min(round(float(found[1])), most)}" alt="{name}, style {style}" src="gallery/{name}-{style}.svg">'
+        match = re.search(r'<svg[^>]*? width="([0-9.]+)"', file.read(2000))
+    assert match is not None
+    width = min(round(float(match[1])), most)
+    return f'<img width="{width}" alt="{name}, style {style}" src="gallery/{name}-{style}.svg">'
 
 
 def pictures(names: frozenset[str] | None = None) -> Iterator[tuple[str, str]]:
-    """Path and text of each picture (of the networks `names`); a graph's is the one there is, if that is current."""
+    """Yield path and text of each picture (of the networks `names`), for `graph` the existing one if it is current."""
     for entry in entries():
         if names is None or entry.name in names:
             graph = archdsl.load(entry.name).graph
@@ -106,14 +107,14 @@ def pictures(names: frozenset[str] | None = None) -> Iterator[tuple[str, str]]:
 
 
 def drawn(graph: Graph, style: str) -> str:
-    """A picture of a style that Graphviz has no part in: the same on every machine."""
+    """Return a picture in a style without Graphviz, the same on every machine."""
     from archdsl.drawing.diagram import diagram
 
     return diagram(graph, style=style).data.decode()
 
 
 def _graph(graph: Graph, path: str) -> str:
-    """A graph's picture bears the hash of its DOT text: where Graphviz puts things differs from machine to machine."""
+    """The existing picture if it contains the hash of its DOT text: Graphviz's layout differs between machines."""
     from archdsl.drawing.diagram import diagram
 
     mark = dot_mark(graph)
@@ -125,7 +126,7 @@ def _graph(graph: Graph, path: str) -> str:
 
 
 def dot_mark(graph: Graph) -> str:
-    """The comment that says of which DOT text a picture was made."""
+    """Return the SVG comment with the hash of the DOT text of a picture."""
     from archdsl.drawing.graph.dot import to_dot
     from archdsl.drawing.model.compose import compose
 

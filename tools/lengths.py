@@ -1,9 +1,9 @@
-"""How long the library's specs are, beside the code that they were compared with: `python tools/lengths.py`.
+"""Counts the code lines of the library's specs and of their reference modules: `python tools/lengths.py`.
 
-A code line holds anything but blanks, a comment or a docstring. What is no architecture is left out on both sides: a
-spec's paper, claims, preprocessing and labels; the tables of released weights, their URLs and their preprocessing in
-the libraries. Modules that a reference shares with others (torchvision's `SqueezeExcitation`, timm's `layers`) are not
-counted, though a spec writes out what it uses.
+Blank lines, comments and docstrings do not count. Lines that do not describe the architecture are excluded on both
+sides: a spec's paper, claims, preprocessing and labels; in the reference the tables of released weights with their URLs
+and preprocessing. Modules that a reference shares with others (torchvision's `SqueezeExcitation`, timm's `layers`) are
+not counted either, although a spec contains all that it uses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 0.5
-"""The aim: a spec is at most this part of its reference's length."""
+"""The goal: the length of a spec divided by that of its reference is at most this."""
 REFERENCES: dict[str, tuple[str, ...]] = {
     "torchvision/models/alexnet.py": ("alexnet",),
     "torchvision/models/vgg.py": ("vgg16",),
@@ -44,9 +44,9 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "timm/models/nasnet.py": ("nasnetalarge",),
     "timm/models/pnasnet.py": ("pnasnet5large",),
 }
-"""Reference module, and the specs that say the same."""
+"""Reference module, and the specs of the same networks."""
 ABOUT = ("paper", "claims", "preprocess", "labels", "doc")
-"""A spec's keys that are no architecture."""
+"""Keys of a spec that do not describe the architecture."""
 _TABLES = ("_COMMON_META", "_COMMON_SWAG_META", "default_cfgs", "__all__")
 
 
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 
 def spec_lines(text: str) -> int:
-    """Code lines of a spec, its paper, claims, preprocessing and labels left out, at the top and in variants."""
+    """Return the number of code lines of a spec and its variants without the keys in `ABOUT`."""
     count, inside = 0, -1
     for line in text.splitlines():
         bare = line.strip()
@@ -77,13 +77,13 @@ def spec_lines(text: str) -> int:
 
 
 def python_lines(text: str) -> int:
-    """Code lines of a module, docstrings and the tables of released weights left out."""
-    left_out = set()
+    """Return the number of code lines of a module without docstrings and tables of released weights."""
+    excluded = set()
     for node in ast.walk(ast.parse(text)):
         if _is_table(node) or _is_docstring(node):
             assert isinstance(node, ast.stmt)
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            left_out.update(range(first, (node.end_lineno or first) + 1))
+            excluded.update(range(first, (node.end_lineno or first) + 1))
     silent = (
         tokenize.COMMENT,
         tokenize.NL,
@@ -97,7 +97,7 @@ def python_lines(text: str) -> int:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in silent:
             lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines - left_out)
+    return len(lines - excluded)
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -113,19 +113,19 @@ def _is_table(node: ast.AST) -> bool:
 
 
 def rows() -> Iterator[Row]:
-    """A row for each reference. Raises FileNotFoundError where one is not installed."""
+    """Yield a row for each reference. Raises FileNotFoundError if one is not installed."""
     for reference, specs in REFERENCES.items():
         package, _, rest = reference.partition("/")
-        found = find_spec(package)
-        if found is None or not found.submodule_search_locations:
+        module = find_spec(package)
+        if module is None or not module.submodule_search_locations:
             raise FileNotFoundError(reference)
-        theirs = (Path(found.submodule_search_locations[0]) / rest).read_text(encoding="utf-8")
-        ours = sum(spec_lines((ROOT / "specs" / f"{name}.yaml").read_text(encoding="utf-8")) for name in specs)
-        yield Row(specs, ours, reference, python_lines(theirs))
+        source = (Path(module.submodule_search_locations[0]) / rest).read_text(encoding="utf-8")
+        lines = sum(spec_lines((ROOT / "specs" / f"{name}.yaml").read_text(encoding="utf-8")) for name in specs)
+        yield Row(specs, lines, reference, python_lines(source))
 
 
 def versions() -> str:
-    """Which references were counted: `torchvision 0.29, timm 1.0.31`; empty where one is not installed."""
+    """Return the versions of the references, `torchvision 0.29, timm 1.0.31`; empty if one is not installed."""
     try:
         return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torchvision", "timm"))
     except PackageNotFoundError:
@@ -133,28 +133,27 @@ def versions() -> str:
 
 
 def table() -> str:
-    """All of it as Markdown, with what misses the aim, and what has no reference."""
-    found = sorted(rows(), key=lambda row: row.share)
-    missed = [row for row in found if row.share > MOST]
-    judged = f"All {len(found)} are at most half as long as their reference."
+    """Return all rows as Markdown, with the specs that miss the goal and those without a reference."""
+    by_share = sorted(rows(), key=lambda row: row.share)
+    missed = [row for row in by_share if row.share > MOST]
+    total, short = len(by_share), len(by_share) - len(missed)
+    result = f"All {total} are at most half as long as their reference."
     if missed:
         longer = ", ".join(f"{' and '.join(row.specs)} ({row.share:.0%})" for row in missed)
-        judged = (
-            f"{len(found) - len(missed)} of {len(found)} are at most half as long as their reference; longer: {longer}."
-        )
-    known = {name for row in found for name in row.specs}
+        result = f"{short} of {total} are at most half as long as their reference; longer: {longer}."
+    known = {name for row in by_share for name in row.specs}
     others = [path for path in sorted((ROOT / "specs").glob("*.yaml")) if path.stem not in known]
     lines = [
-        f"Counted in {versions()}. {judged}",
+        f"Counted in {versions()}. {result}",
         "",
         "| spec | lines | reference | lines | share |",
         "|---|--:|---|--:|--:|",
     ]
-    for row in found:
+    for row in by_share:
         names = ", ".join(f"[{name}](../specs/{name}.yaml)" for name in row.specs)
         lines.append(f"| {names} | {row.lines} | `{row.reference}` | {row.reference_lines} | {row.share:.0%} |")
     rest = ", ".join(f"{path.stem} {spec_lines(path.read_text(encoding='utf-8'))}" for path in others)
-    lines += ["", f"No module of an installed library says the same as these: {rest}."]
+    lines += ["", f"No installed library has a module for these: {rest}."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""`docs/library.md`: every family of the library, what it costs, and what its papers claim beside what is true."""
+"""Generates `docs/library.md`: every family of the library with its costs and the figures that its papers claim."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from archdsl.spec.open import read_spec
 HEAD = """\
 # The library
 
-Every network that archdsl knows by name, family by family, the oldest first. `archdsl list` prints the same figures and
-filters them, `archdsl compare` sets some side by side, `archdsl check NAME` tells where a claim comes from and why one
-differs. [The gallery](gallery.md) draws every file in each style. `tools/docs.py` makes this page from the specs.
+All networks of the library by family, the oldest first. `archdsl list` prints and filters the same figures,
+`archdsl compare` compares networks, `archdsl check NAME` prints the source of each claim and the reason for a difference.
+[The gallery](gallery.md) has drawings of every file. `tools/docs.py` generates this page from the specs.
 
-Params and MACs are counted as [decision 5](decisions/05-counting.md) says: one image at inference, auxiliary heads apart.
-Under *published* stands what the paper or the release claims: the bare figure where it is the very one or rounds to it, **bold**
-with the true one, and why, where it is not. Accuracies are carried as published; nothing here measures them.
+[Decision 5](decisions/05-counting.md) defines params and MACs: one image at inference, auxiliary heads separate. The
+column *published* has the figures of the paper or the release. A figure in **bold** differs; the computed value and the
+reason follow. Accuracies are the published ones; archdsl does not measure them.
 
 """
 
 
 def library_page() -> str:
-    """The page. Nothing in it depends on the machine."""
+    """Return the page, the same on every machine."""
     families: dict[str, list[CatalogEntry]] = {}
     for entry in catalog():
         families.setdefault(entry.family, []).append(entry)
@@ -64,7 +64,7 @@ def _family(name: str, entries: list[CatalogEntry], verdicts: Mapping[str, tuple
 
 
 def _paper(file: str) -> str:
-    """The spec, and the paper that it is of."""
+    """The link to a spec, and its paper."""
     paper = read_spec(library_folder() / file).paper
     link = f"[{file}](../specs/{file})"
     if paper is None:
@@ -79,4 +79,4 @@ def _claim(verdict: Verdict) -> str:
     if verdict.holds or verdict.true is None:
         return claim
     why = verdict.claim.note or verdict.reason
-    return f"**{claim}**, truly {verdict.true:,}{f' ({escape(why)})' if why else ''}".replace("|", "\\|")
+    return f"**{claim}**, computed {verdict.true:,}{f' ({escape(why)})' if why else ''}".replace("|", "\\|")

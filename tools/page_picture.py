@@ -1,5 +1,7 @@
-"""Makes `docs/pictures/page.png`, what the interactive page looks like. Needs Playwright and Chromium: `python
-tools/page_picture.py`."""
+"""Writes `docs/pictures/page.png`, a screenshot of the interactive page: `python tools/page_picture.py`.
+
+Needs Playwright and Chromium.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ START = "#open=1_2_2.0_2.1_3_4_5&at=2.1.1"
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "page.html"
         path.write_text(page(archdsl.load("resnet50").graph), encoding="utf-8")
-        browser = started.chromium.launch(
+        browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         tab = browser.new_page(viewport=SIZE, reduced_motion="reduce")

@@ -42,14 +42,14 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def build_wheel(folder: str) -> Path:
-    """Builds the wheel of this checkout into `folder`."""
+    """Build the wheel of this checkout in `folder`."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(ROOT)]
     subprocess.run(command, check=True)
     return next(Path(folder).glob("archdsl-*.whl"))
 
 
 def requirements(wheel: Path, extras: Sequence[str]) -> list[str]:
-    """The requirements in the wheel's metadata: the required ones and those of `extras`."""
+    """Return the requirements in the wheel's metadata, including those of `extras`."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         lines = message_from_bytes(archive.read(name)).get_all("Requires-Dist") or []
@@ -62,7 +62,7 @@ def requirements(wheel: Path, extras: Sequence[str]) -> list[str]:
 
 
 def resolve(wanted: Sequence[str], tags: Sequence[str], python: str, *options: str) -> tuple[list[str], str]:
-    """The `name version` of each wheel that pip selects for a platform, and pip's error if it finds none."""
+    """Return `name version` of each wheel that pip selects for a platform, and pip's error if it finds none."""
     abi = "cp" + python.replace(".", "")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -78,7 +78,7 @@ def resolve(wanted: Sequence[str], tags: Sequence[str], python: str, *options: s
 
 
 def problems(wanted: Sequence[str], tags: Sequence[str], python: str) -> Iterator[str]:
-    """One line for each requirement that has no wheel on a platform, or pip's own error if each has one alone."""
+    """Yield each requirement without a wheel for a platform, or pip's own error if each has one alone."""
     _, error = resolve(wanted, tags, python)
     if not error:
         return

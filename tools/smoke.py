@@ -53,7 +53,7 @@ STEPS = (
 
 
 def run(step: Step) -> str:
-    """Runs a step in the current folder; returns what went wrong, or an empty text."""
+    """Run a step in the current folder; return an error text, empty on success."""
     command = [sys.executable, "-m", "archdsl", *step.arguments.split()]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     if done.returncode != step.status:

@@ -1,8 +1,8 @@
-"""What a network costs: numbers stored and multiply-accumulates done, node by node and in total.
+"""Parameters, buffers, MACs and activations of a network, per node and in total.
 
-`macs` are the multiply-accumulates of convolutions and fully connected layers, bias adds not counted;
-everything is for the default input size and, unless a batch is given, for one sample at inference. Auxiliary
-heads run in training only and are counted apart.
+`macs` are the multiply-accumulates of convolutions and fully connected layers; bias additions are not counted. All
+figures are for the default input size, at inference, and for one sample unless a batch is set. Auxiliary heads run in
+training only and are counted separately.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ CONVENTION = (
     f"one sample at inference, fp32; MACs of {', '.join(_KINDS)} and {_LAST}, bias adds not counted; "
     "FLOPs = 2 * MACs; auxiliary heads apart"
 )
-"""How every figure of this package is counted, in one line; each report prints it."""
+"""How all figures are counted, in one line; each report prints it."""
 
 
 def convention(batch: int = 1) -> str:
-    """`CONVENTION` for `batch` samples."""
+    """Return `CONVENTION` for `batch` samples."""
     return CONVENTION if batch == 1 else CONVENTION.replace("one sample", f"a batch of {batch}", 1)
 
 
 def flops(macs: int) -> int:
-    """Floating-point operations: one multiplication and one addition for each multiply-accumulate."""
+    """Return the floating-point operations: one multiplication and one addition per MAC."""
     return 2 * macs
 
 
 class NodeCount(NamedTuple):
-    """One node for one sample: trained numbers, buffers, bytes of both as stored, MACs, elements it stores."""
+    """One node for one sample: parameters, buffers, bytes of both, MACs, elements of its stored output."""
 
     params: int
     buffers: int
@@ -43,17 +43,17 @@ class NodeCount(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """A whole network. Without the auxiliary heads, whose trained numbers are `aux_params`."""
+    """The figures of a network without its auxiliary heads, whose parameters are `aux_params`."""
 
     params: int
-    """Trained numbers."""
+    """Trained values."""
     buffers: int
-    """Numbers stored but not trained: batch-norm statistics and counters, fixed filters."""
+    """Stored values that are not trained: batch-norm statistics and counters, fixed filters."""
     aux_params: int
     macs: int
     flops: int
     activations: int
-    """Elements of every stored output; inputs and views (flatten, dropout) are not counted."""
+    """Elements of all stored outputs; inputs and views (flatten, dropout) are not counted."""
     peak_memory_bytes: int
     weight_bytes: int
     """Bytes of all params and buffers: fp32, counters int64."""
@@ -62,7 +62,7 @@ class Totals(NamedTuple):
 
 
 def count_node(node: Node) -> NodeCount:
-    """The figures of one node for one sample."""
+    """Return the figures of one node for one sample."""
     params = node.params
     return NodeCount(
         params=sum(p.numel for p in params if p.trained),
@@ -74,12 +74,12 @@ def count_node(node: Node) -> NodeCount:
 
 
 def count_nodes(graph: Graph) -> tuple[NodeCount, ...]:
-    """The figures of every node, by id, auxiliary heads included."""
+    """Return the figures of every node by id, including auxiliary heads."""
     return tuple(map(count_node, graph.nodes))
 
 
 def depth(graph: Graph) -> int:
-    """Weighted layers on the longest path to an output, auxiliary heads left out."""
+    """Return the number of weighted layers on the longest path to an output, without auxiliary heads."""
     longest: list[int] = []
     for node in graph.nodes:
         before = max((longest[i] for i in node.inputs), default=0)
@@ -88,9 +88,9 @@ def depth(graph: Graph) -> int:
 
 
 def count(graph: Graph, batch: int = 1, nodes: tuple[NodeCount, ...] | None = None) -> Totals:
-    """The totals of a network; MACs, FLOPs, activations and peak memory are for `batch` samples.
+    """Return the totals of a network; MACs, FLOPs, activations and peak memory are for `batch` samples.
 
-    `nodes` may hand in what `count_nodes` gave. Raises ValueError for a batch below 1.
+    `nodes`: the result of `count_nodes`, if known. Raises ValueError for a batch below 1.
     """
     if batch < 1:
         raise ValueError(f"a batch of {batch}")

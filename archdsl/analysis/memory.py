@@ -1,9 +1,8 @@
-"""The most memory that activations take at once at inference, by liveness.
+"""Peak memory of the activations at inference, by liveness analysis.
 
-The nodes run in the order they were written. A stored output takes its own room from the step that computes it
-to the last step that reads it; outputs of the network stay to the end. A view (flatten, dropout, identity)
-keeps its source alive and takes nothing. Nothing is done in place, and a concat copies. Weights are not
-counted, nor is the workspace that a kernel may want.
+The nodes run in the order of the spec. A stored output is alive from the step that computes it to the last step that
+reads it; outputs of the network stay alive to the end. A view (flatten, dropout, identity) keeps its source alive and
+needs no memory. No op works in place, and a concat copies. Weights and the workspace of kernels are not counted.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ BYTES_PER_VALUE = 4
 
 
 class Peak(NamedTuple):
-    """The largest sum of live bytes, and the id of the (first) node that is being computed then."""
+    """The largest sum of live bytes, and the id of the first node at which it is reached."""
 
     bytes: int
     node: int
 
 
 def storages(graph: Graph) -> tuple[int, ...]:
-    """For each node the id of the node whose memory its output lies in: itself, or, for a view, its source."""
+    """Return for each node the id of the node that owns the memory of its output: itself, or the source of a view."""
     owner: list[int] = []
     for node in graph.nodes:
         shared = not node.op.stored and node.inputs
@@ -34,7 +33,10 @@ def storages(graph: Graph) -> tuple[int, ...]:
 
 
 def last_reads(graph: Graph) -> tuple[int, ...]:
-    """For each node the id of the last node that reads its memory; its own if none does, and past all for outputs."""
+    """Return for each node the id of the last node that reads its memory.
+
+    It is the node's own id if no node reads it, and the number of nodes for an output.
+    """
     owner = storages(graph)
     last = list(range(len(graph.nodes)))
     for node in graph.nodes:
@@ -47,7 +49,7 @@ def last_reads(graph: Graph) -> tuple[int, ...]:
 
 
 def live_values(graph: Graph) -> tuple[int, ...]:
-    """For each node the number of values alive, for one sample, while it is computed: its own output included.
+    """Return for each node the number of values that are alive while it runs, for one sample, including its output.
 
     The network's inputs are alive from the start. A node that does not run at inference has 0.
     """
@@ -56,18 +58,18 @@ def live_values(graph: Graph) -> tuple[int, ...]:
     sizes = [numel(n.shape) if owner[n.id] == n.id and not n.training else 0 for n in graph.nodes]
     for storage, step in enumerate(last):
         freed[step].append(storage)
-    given = set(graph.inputs)
-    alive = sum(sizes[i] for i in given)
+    inputs = set(graph.inputs)
+    alive = sum(sizes[i] for i in inputs)
     steps: list[int] = []
     for node in graph.nodes:
-        alive += 0 if node.id in given else sizes[node.id]
+        alive += 0 if node.id in inputs else sizes[node.id]
         steps.append(0 if node.training else alive)
         alive -= sum(sizes[storage] for storage in freed[node.id])
     return tuple(steps)
 
 
 def peak_memory(graph: Graph, batch: int = 1) -> Peak:
-    """Peak activation memory in bytes (fp32) at the default input size for `batch` samples."""
+    """Return the peak activation memory in bytes (fp32), at the default input size for `batch` samples."""
     steps = live_values(graph)
     at = max(range(len(steps)), key=steps.__getitem__)
     return Peak(steps[at] * batch * BYTES_PER_VALUE, at)

@@ -1,7 +1,7 @@
-"""A graph cut into what a reader wants to see as one thing: written ops, blocks, and runs of equal blocks.
+"""The parts of a graph that tables and drawings show: written ops, blocks, and runs of equal blocks.
 
-`split` gives one level of the tree of scopes. Tables and drawings open its parts further, as deep as asked.
-`written_ops` gives the members of a scope under the names that the spec has for them.
+`split` returns one level of the tree of scopes; tables and drawings split its parts further, down to their depth.
+`written_ops` returns the members of a scope under their names in the spec.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from archdsl.shapes import Shape, concrete
 
 PartKind: TypeAlias = Literal["node", "block", "sequence"]
 Signatures: TypeAlias = Mapping[Scope, int]
-"""A number for each scope; equal numbers: one program, perhaps with other fields (`signatures(graph,
-fields=False)`)."""
+"""A number for each scope, from `signatures(graph, fields=False)`; equal numbers mean one program."""
 
 _COMPOSITES = frozenset({"residual", "branches", "dense"})
 
 
 class Part(NamedTuple):
-    """One thing to show: ids of the nodes of each copy (more than one: a run of equal scopes, first to last).
+    """One part: the node ids of each copy. Several copies are a run of equal scopes.
 
-    `node`: one written node with the norm and activation behind it and the flatten before it. `block`: a call of a
-    block, or a composite. `sequence`: a named list or mapping, which is a part of its own only by its name.
+    `node`: one written node with the norm and activation that follow and the flatten before it. `block`: a call of a
+    block, or a composite. `sequence`: a named list or mapping.
     """
 
     path: str
@@ -35,46 +34,46 @@ class Part(NamedTuple):
     kind: PartKind
     copies: tuple[range, ...]
     scope: Scope | None = None
-    """The scope of the first copy; None for a node that has none of its own."""
+    """The scope of the first copy; None for a node without a scope of its own."""
     training: bool = False
 
     @property
     def ids(self) -> range:
-        """The ids of all nodes of all copies."""
+        """The ids of the nodes of all copies."""
         return range(self.copies[0].start, self.copies[-1].stop)
 
     def nodes(self, graph: Graph) -> tuple[Node, ...]:
-        """The nodes of the first copy."""
+        """Return the nodes of the first copy."""
         return graph.nodes[self.copies[0].start : self.copies[0].stop]
 
     def shape(self, graph: Graph) -> Shape:
-        """The shape of what leaves the (last copy of the) part."""
+        """Return the output shape of the last copy."""
         return graph.nodes[self.ids.stop - 1].shape
 
 
 def scopes(graph: Graph, part: Part) -> tuple[Scope, ...]:
-    """The scope of each copy of a part that has one."""
+    """Return the scope of each copy; nothing for a part without scopes."""
     if part.scope is None:
         return ()
-    found = [part.scope]
+    copies = [part.scope]
     for copy in part.copies[1:]:
         scope = graph.nodes[copy.start].scope
         while scope.parent is not None and scope.parent is not part.scope.parent:
             scope = scope.parent
-        found.append(scope)
-    return tuple(found)
+        copies.append(scope)
+    return tuple(copies)
 
 
 def is_block(scope: Scope) -> bool:
-    """Whether the scope is a call of a block or a composite, not merely a named sequence or a fused node."""
+    """Return whether the scope is a call of a block or a composite, not a named sequence or a fused node."""
     return scope.kind != "fused" and (scope.block is not None or scope.kind in _COMPOSITES)
 
 
 def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[Part, ...]:
-    """The parts of a scope in written order; together they hold each node of it once.
+    """Return the parts of a scope in written order; each of its nodes is in exactly one part.
 
-    Anonymous scopes (a residual's body, a branch, branches within one) are spliced in; a layer of a dense block holds
-    the concat behind it. With `same`, neighbours of equal structure and output become one part with several copies.
+    The parts of anonymous scopes (a residual's body, a branch) are included directly. A layer of a dense block includes
+    the concat that follows it. With `same`, consecutive equal scopes become one part with several copies.
     """
     parts: list[Part] = []
     pending: list[Scope | int] = list(reversed(scope.members))
@@ -99,19 +98,19 @@ def _spliced(scope: Scope) -> bool:
 
 
 def inside(graph: Graph, part: Part, same: Signatures | None = None) -> tuple[Part, ...]:
-    """The parts of the first copy of a part that has a scope."""
+    """Return the parts of the first copy of a part that has a scope."""
     assert part.scope is not None
     extra = graph.nodes[part.scope.end : part.copies[0].stop]
     return split(graph, part.scope, same) + tuple(map(node_part, extra))
 
 
 def node_part(node: Node) -> Part:
-    """A single node as a part of its own."""
+    """Return a part of one node."""
     return Part(node.path, node.path, "node", (range(node.id, node.id + 1),), None, node.training)
 
 
 def head(graph: Graph, part: Part) -> Node:
-    """The node of a written node that it is named after: not its flatten, norm or activation."""
+    """Return the main node of a written node: not its flatten, norm or activation."""
     nodes = part.nodes(graph)
     own = [n for n in nodes if type(n.op) is not Flatten] or list(nodes)
     return next((n for n in own if not n.op.role), own[0])
@@ -124,7 +123,7 @@ def scope_part(graph: Graph, scope: Scope) -> Part:
 
 
 def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
-    """Adds a node, to the part before it where both were written as one: `3x3 conv 64 bn relu`."""
+    """Append a node, to the previous part if both are one written op: `3x3 conv 64 bn relu`."""
     if (
         parts
         and parts[-1].kind == "node"
@@ -140,9 +139,9 @@ def _append_node(parts: list[Part], graph: Graph, node: Node) -> None:
 
 
 def written_together(before: Sequence[Node], node: Node) -> bool:
-    """Whether a node continues the written op whose nodes so far are `before`: `3x3 conv 64 bn relu` gives three nodes.
+    """Return whether a node continues the written op of the nodes `before`: `3x3 conv 64 bn relu` is three nodes.
 
-    It is the norm or the activation behind the op, or the op behind the flatten that it implies.
+    It is the norm or the activation after the op, or the op after the flatten that it implies.
     """
     previous = before[-1]
     if node.inputs != (previous.id,) or node.origin is not previous.origin or node.training != previous.training:
@@ -154,9 +153,9 @@ def written_together(before: Sequence[Node], node: Node) -> bool:
 
 
 def collapse_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Part, ...]:
-    """Neighbouring blocks and sequences of one scope, equal in structure, fields and shapes, as one part each.
+    """Collapse consecutive blocks and sequences of one scope that are equal in structure, fields and shapes.
 
-    The layers of a dense block, each of which receives more channels than the one before, count as equal.
+    The layers of a dense block are equal, although the number of their input channels grows.
     """
     collapsed: list[Part] = []
     for part in parts:
@@ -182,7 +181,7 @@ def _alike(graph: Graph, run: Part, part: Part, same: Signatures) -> bool:
 def _same_fields(graph: Graph, first: range, second: range, growing: bool) -> bool:
     """Whether two copies of one program are also equal in fields and shapes.
 
-    What does nothing at inference may differ: the rate of a droppath often grows from block to block.
+    Ops without effect at inference may differ: the rate of a droppath often grows from block to block.
     """
     for a, b in zip(graph.nodes[first.start : first.stop], graph.nodes[second.start : second.stop], strict=True):
         if a.op != b.op and a.op.inference:
@@ -192,12 +191,12 @@ def _same_fields(graph: Graph, first: range, second: range, growing: bool) -> bo
     return True
 
 
-# --- the ops of a scope, as they were written -------------------------------------------------------------------
+# --- the written ops of a scope ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenOp:
-    """One written op: a node with the norm and activation fused to it, perhaps the flatten implied before it."""
+    """One written op: a node with the norm and activation fused to it, and the flatten that it implies."""
 
     nodes: tuple[Node, ...]
     flatten: Node | None = None
@@ -207,30 +206,30 @@ class WrittenOp:
         return self.nodes[0]
 
     def _local(self, path: str) -> list[tuple[str, str, Node]]:
-        """Each node's name in the scope `path`, and its name below that: `conv1`, `bn`."""
+        """For each node its key in the scope `path`, and its name below that key: `conv1`, `bn`."""
         start = len(path) + 1 if path else 0
-        found = []
+        names = []
         for node in self.nodes:
             if not node.implied:
                 key = node.scope.path[start:] or node.path[start:]
-                found.append((key, node.path[start + len(key) + 1 :], node))
-        return found
+                names.append((key, node.path[start + len(key) + 1 :], node))
+        return names
 
     def names(self, path: str) -> tuple[str, ...]:
-        """The names that it takes in the scope `path`: none if implied, `conv1` and `bn1`, or the key of both."""
+        """Return its names in the scope `path`: none if implied, `conv1` and `bn1`, or one key for both."""
         return tuple(dict.fromkeys(name for name, _, _ in self._local(path)))
 
     def inner(self, path: str) -> dict[str, int]:
-        """The nodes below its key, by name: `conv`, `bn`."""
+        """Return the ids of the nodes below its key, by name: `conv`, `bn`."""
         return {below: node.id for _, below, node in self._local(path) if below}
 
     def numbered(self, path: str) -> bool:
-        """Whether it is the item of a list."""
+        """Return whether it is the item of a list."""
         return any(name.isdigit() for name in self.names(path))
 
 
 def written_ops(scope: Scope, nodes: tuple[Node, ...]) -> list[Scope | WrittenOp]:
-    """The named scopes and the written ops of a scope, those of its anonymous scopes among them."""
+    """Return the named scopes and the written ops of a scope, including those of its anonymous scopes."""
     parts: list[Scope | WrittenOp] = []
     together: list[Node] = []
 

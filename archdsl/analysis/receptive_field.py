@@ -1,10 +1,10 @@
-"""How much of the input one value of each node depends on.
+"""Receptive fields: the part of the input that one value of each node depends on.
 
-From input to output: a window of reach k and stride s, over a node whose field is r and whose neighbours lie j
-input pixels apart, sees ``r + (k - 1) * j`` pixels and has neighbours ``j * s`` apart (Araujo et al. 2019,
-"Computing receptive fields of convolutional neural networks", equations 1 and 2). A stride below 1 (deconv,
-upsample) brings neighbours closer. Merges take the largest of their inputs. The field is the theoretical one: it may
-be larger than the image, and is then only reached with a larger input.
+Computed from input to output: a window of reach k and stride s, on a node whose field is r and whose neighbouring
+values are j input pixels apart, covers ``r + (k - 1) * j`` pixels, and its neighbouring values are ``j * s`` apart
+(Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", equations 1 and 2). A stride below 1
+(deconv, upsample) reduces the distance. A merge has the largest field of its inputs. The field is theoretical: it may
+be larger than the image.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from archdsl.shapes import concrete
 
 
 class ReceptiveField(NamedTuple):
-    """Pixels of the input, high and wide."""
+    """Height and width in pixels of the input."""
 
     height: int
     width: int
 
 
 class _Reach(NamedTuple):
-    """Field and distance of neighbours along one axis, in pixels of the input; fractions where strides have them."""
+    """Field and distance of neighbours along one axis, in pixels of the input; fractional after fractional strides."""
 
     size: float
     jump: float
@@ -35,9 +35,9 @@ _ROUNDING = 1e-6
 
 
 def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
-    """For each node the height and width of its receptive field; None: the whole image.
+    """Return for each node the height and width of its receptive field; None: the whole image.
 
-    None starts at a global op (gap, flatten, a gate from one) and stays. A vector input has no field: None.
+    A global op (gap, flatten), every node after it, and a vector input have None.
     """
     known: list[tuple[_Reach, _Reach] | None] = []
     for node in graph.nodes:
@@ -63,8 +63,10 @@ def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Rea
 
 
 def feature_field(graph: Graph) -> ReceptiveField | None:
-    """The field of the last feature map, which a classifier pools or flattens; None: the whole image, or no map at
-    all."""
+    """Return the field of the last feature map, which a classifier pools or flattens.
+
+    None: the whole image, or a network without feature maps.
+    """
     fields = receptive_fields(graph)
     maps = [n.id for n in graph.nodes if not n.training and len(n.shape) == 3 and not _pooled(n)]
     return fields[maps[-1]] if maps else None

@@ -1,4 +1,4 @@
-"""The rows of a report on a network: what each part of it is, gives and costs."""
+"""The rows of a report: output shape, costs and receptive field of each part of a network."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from archdsl.shapes import Shape
 
 
 class Row(NamedTuple):
-    """One part of the network. The numbers are sums over all its nodes and copies."""
+    """One part of the network. `params` and `macs` are sums over all its nodes and copies."""
 
     part: Part
     shape: Shape
     params: int
     macs: int
     field: ReceptiveField | None
-    """Receptive field of what leaves the part; None: the whole image."""
+    """Receptive field of the part's output; None: the whole image."""
 
 
 class Summary(NamedTuple):
-    """Rows in written order, whose params and MACs sum to the totals, and apart those of auxiliary heads."""
+    """Rows in written order, whose params and MACs sum to the totals; auxiliary heads have separate rows."""
 
     graph: Graph
     batch: int
@@ -36,11 +36,11 @@ class Summary(NamedTuple):
 
 
 def summarize(graph: Graph, depth: int = 1, every_node: bool = False, batch: int = 1) -> Summary:
-    """The report of a network; MACs (and totals, see `count`) are for `batch` samples.
+    """Return the report of a network; MACs (and totals, see `count`) are for `batch` samples.
 
-    `depth` says how many levels of blocks get rows of their own: 0 one row for each member of the net, 1 one for
-    each outermost block and for each node outside of blocks, 2 for the blocks inside of blocks, and so on. Runs of
-    equal blocks share a row. `every_node` gives each node a row instead.
+    `depth`: levels of nested blocks with rows of their own. 0: one row for each member of `net`; 1: one for each
+    outermost block and each node outside of blocks; 2: also for blocks inside of blocks; and so on. Runs of equal
+    blocks share a row. With `every_node` each node has a row instead.
     """
     counts = count_nodes(graph)
     fields = receptive_fields(graph)
@@ -58,7 +58,7 @@ def summarize(graph: Graph, depth: int = 1, every_node: bool = False, batch: int
 
 
 def _opened(graph: Graph, depth: int) -> list[Part]:
-    """The parts of the net: sequences opened, blocks down to `depth` levels, runs of the closed ones collapsed."""
+    """The parts of `net`: sequences, and blocks down to `depth` levels, are split; runs of equal blocks collapsed."""
     parts: list[Part] = []
     pending = [(part, 1) for part in reversed(split(graph, graph.root))]
     while pending:

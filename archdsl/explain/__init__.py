@@ -1,8 +1,8 @@
-"""What each code means: one Markdown page per code, beside this file.
+"""The pages of `archdsl explain`: one Markdown file per code, in this folder.
 
-A page begins with its title, `# E0412: the inputs of ...`. Under `## Wrong` stands a spec in which a comment
-`# error: E0412` marks the line at fault, under `## Right` the same spec repaired; the tests run both. What no spec can
-show (files, weights, what is installed) is a `console` block under `## Example`.
+A page starts with its title, `# E0412: the inputs of ...`. `## Wrong` shows a spec in which a comment `# error: E0412`
+marks the wrong line, `## Right` the corrected spec; the tests run both. A code that no spec can cause (files, weights,
+installed packages) has a `console` block under `## Example`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FAMILIES = {
     "06": "Weights",
     "07": "Output files",
     "08": "Installed packages, devices, models and images",
-    "09": "Claims, and things to look at",
+    "09": "Claims, labels and internal errors",
 }
-"""By the first two digits of a code."""
+"""The title of each group of codes, by their first two digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`text` is the whole page, its title line included."""
+    """One page; `text` includes its title line."""
 
     code: str
     title: str
@@ -47,58 +47,58 @@ class Page:
 
 @cache
 def codes() -> tuple[str, ...]:
-    """All codes that have a page, in the order of their numbers."""
+    """Return all codes that have a page, in numerical order."""
     return tuple(sorted((path.stem for path in FOLDER.glob("*.md")), key=lambda code: (code[1:], code)))
 
 
 def page(code: str) -> Page:
-    """The page of a code: `E0412`, `e0412`, or its number alone, `412`. Raises E0001 (status 2) for an unknown code."""
-    wanted = code.strip().upper()
-    match = re.fullmatch(r"([EWN]?)([0-9]{1,4})", wanted)
+    """Return the page of a code: `E0412`, `e0412`, or only its number, `412`. Raises E0001 for an unknown code."""
+    upper = code.strip().upper()
+    match = re.fullmatch(r"([EWN]?)([0-9]{1,4})", upper)
     same = [known for known in codes() if match is not None and known[1:] == match[2].zfill(4)]
-    found = next((known for known in same if match is not None and known.startswith(match[1])), None)
-    if found is None:
-        raise error("E0001", f"there is no code `{code[:40]}`", status=2, help=_near(wanted, same))
-    text = (FOLDER / f"{found}.md").read_text(encoding="utf-8")
-    return Page(found, text.partition("\n")[0].partition(": ")[2], text)
+    known_code = next((known for known in same if match is not None and known.startswith(match[1])), None)
+    if known_code is None:
+        raise error("E0001", f"there is no code `{code[:40]}`", status=2, help=_suggestion(upper, same))
+    text = (FOLDER / f"{known_code}.md").read_text(encoding="utf-8")
+    return Page(known_code, text.partition("\n")[0].partition(": ")[2], text)
 
 
-def _near(code: str, same: Sequence[str]) -> str:
-    """A hint at a code of the `same` number, or one that is written alike."""
+def _suggestion(code: str, same: Sequence[str]) -> str:
+    """Suggest a code with the `same` number, or a similar one."""
     alike = [known for known in codes() if known[:3] == code[:3]]
     best = next(iter(same), None) or closest(code, alike) or closest(code, codes())
     return f"did you mean {best}?" if best else "`archdsl explain` lists all codes"
 
 
 def listing() -> str:
-    """Every code with its title, by family."""
+    """Return every code with its title, by family."""
     lines: list[str] = []
     family = ""
-    for shown in map(page, codes()):
-        if shown.family != family:
-            family = shown.family
+    for entry in map(page, codes()):
+        if entry.family != family:
+            family = entry.family
             lines += ["", family] if lines else [family]
-        lines.append(f"  {shown.code}  {shown.title}")
+        lines.append(f"  {entry.code}  {entry.title}")
     return "\n".join(lines) + "\n"
 
 
 def errors_page() -> str:
-    """`docs/errors.md`: all pages as one."""
+    """Return the text of `docs/errors.md`: all pages, by family."""
     parts = [
         "# Errors, warnings and notes",
-        "Made from the pages that `archdsl explain` shows. A code beginning with E is an error, with W a warning, with N a note.",
+        "The pages of `archdsl explain`. A code that starts with E is an error, with W a warning, with N a note.",
     ]
     family = ""
-    for shown in map(page, codes()):
-        if shown.family != family:
-            family = shown.family
+    for entry in map(page, codes()):
+        if entry.family != family:
+            family = entry.family
             parts.append(f"## {family}")
-        parts.append(_lowered(shown.text))
+        parts.append(_with_lower_headings(entry.text))
     return "\n\n".join(parts) + "\n"
 
 
-def _lowered(text: str) -> str:
-    """A page with its headings two levels down; comments in its specs, which also begin with `#`, are left alone."""
+def _with_lower_headings(text: str) -> str:
+    """A page with its headings two levels lower. Comments in code blocks, which also start with `#`, stay."""
     lines, fenced = [], False
     for line in text.splitlines():
         fenced ^= line.startswith("```")

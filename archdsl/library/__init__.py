@@ -1,1 +1,1 @@
-"""The library of networks: its catalogue, and the published numbers that its specs claim."""
+"""The library of networks: its catalogue, comparisons, and checks of the figures that its specs claim."""

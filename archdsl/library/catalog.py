@@ -1,7 +1,7 @@
-"""The networks of the library with what they cost, remembered between runs.
+"""The catalogue: every network of the library with its costs, cached between runs.
 
-Each has to be elaborated to be counted. The result is kept in the user's cache folder under a key that changes with
-any spec and any file of this package; where nothing can be kept, everything is counted anew.
+To count a network, it is elaborated. The result is cached in the user's cache folder under a key that depends on every
+spec and every file of this package. Without such a folder, all networks are counted in each run.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MAX_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """What there is to say of one network in a line. Costs are those of `passes.count`, for one sample in fp32."""
+    """One network of the catalogue. `analysis.count` defines its costs, for one sample in fp32."""
 
     name: str
     family: str
     year: int | None
     input: str
     classes: int | None
-    """The width of the output where it is a vector."""
+    """The width of the output if it is a vector."""
     params: int
     macs: int
     depth: int
@@ -42,9 +42,9 @@ class CatalogEntry:
     peak_memory_bytes: int
     weight_bytes: int
     receptive_field: str
-    """In pixels, of the last feature map: `427`, `31 x 63`, or `all` of the image."""
+    """Of the last feature map, in pixels: `427`, `31 x 63`, or `all` for the whole image."""
     top1: float | None
-    """Published accuracy in percent, None where the spec claims none; `top1_source` says where it stands."""
+    """Published accuracy in percent, None if the spec claims none; `top1_source` names the publication."""
     top1_source: str
     paper: str
     """`arXiv 1512.03385`, or a DOI."""
@@ -53,16 +53,16 @@ class CatalogEntry:
 
 
 def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[CatalogEntry, ...]:
-    """Every network of the library, file by file. Raises ArchError where one of its specs is wrong."""
+    """Return every network of the library, file by file. Raises ArchError if one of its specs is wrong."""
     key = _key()
-    entries = _remembered(key)
+    entries = _read_cache(key)
     if entries is None:
-        entries = _counted(progress)
-        _remember(key, entries)
+        entries = _count_all(progress)
+        _write_cache(key, entries)
     return entries
 
 
-def _counted(progress: Callable[[int, int], None] | None) -> tuple[CatalogEntry, ...]:
+def _count_all(progress: Callable[[int, int], None] | None) -> tuple[CatalogEntry, ...]:
     from archdsl.network import open_network
 
     names = library_networks()
@@ -75,7 +75,7 @@ def _counted(progress: Callable[[int, int], None] | None) -> tuple[CatalogEntry,
 
 
 def entry_of(net: Network, published: bool = True) -> CatalogEntry:
-    """The line of a network. With another input or other arguments what was `published` of it does not hold."""
+    """Return the entry of a network; `published`: whether its published accuracy applies to this input size."""
     from archdsl.analysis.receptive_field import feature_field
 
     paper, totals, field = net.document.paper, net.totals, feature_field(net.graph)
@@ -95,24 +95,24 @@ def entry_of(net: Network, published: bool = True) -> CatalogEntry:
         weight_bytes=totals.weight_bytes,
         receptive_field="all" if field is None else " x ".join(dict.fromkeys(map(str, field))),
         top1=float(claim.text.rstrip(" %")) if claim else None,
-        top1_source=_stands(claim.source, reference) if claim else "",
+        top1_source=_place_of_claim(claim.source, reference) if claim else "",
         paper=reference,
         title=paper.title if paper else "",
         file=net.document.source.path.name if net.document.source.path is not None else net.document.source.name,
     )
 
 
-def _stands(source: str, paper: str) -> str:
-    """Where a claim stands: `Table 6` and the like is a place in the paper."""
+def _place_of_claim(source: str, paper: str) -> str:
+    """The publication of a claim. A source such as `Table 6` is a place in the paper."""
     in_paper = not source or re.match(r"(abstract|appendix|figure|section|table)\b", source, re.IGNORECASE)
     return ", ".join(filter(None, (paper, source))) if in_paper else source
 
 
-# --- remembered ------------------------------------------------------------------------------------------
+# --- cache -----------------------------------------------------------------------------------------------
 
 
 def _key() -> str:
-    """Changes with the text of any spec, and with any file of the package that counts them."""
+    """A hash of every spec's text, and of the size and time of every file of the package."""
     digest = hashlib.sha256()
     for path in library_files():
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -125,18 +125,18 @@ def _key() -> str:
     return digest.hexdigest()
 
 
-def _place() -> Path:
+def _cache_file() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     folder = Path(base).expanduser()
     without_home = folder == Path("/.cache")
     if without_home or not folder.is_absolute():  # a relative folder would be in the working directory
-        raise RuntimeError("there is no folder for the catalogue")
+        raise RuntimeError("no cache folder")
     return folder / "archdsl" / "catalog.json"
 
 
-def _remembered(key: str) -> tuple[CatalogEntry, ...] | None:
+def _read_cache(key: str) -> tuple[CatalogEntry, ...] | None:
     try:
-        with open_regular(_place()) as file:
+        with open_regular(_cache_file()) as file:
             data = json.loads(file.read(_MAX_BYTES))
         return tuple(_entry(row) for row in data["entries"]) if data["key"] == key else None
     except (OSError, NotRegular, RuntimeError, ValueError, TypeError, KeyError):
@@ -144,20 +144,20 @@ def _remembered(key: str) -> tuple[CatalogEntry, ...] | None:
 
 
 def _entry(row: dict[str, Any]) -> CatalogEntry:
-    """Raises KeyError, TypeError for a row that no CatalogEntry was written from."""
+    """Raises KeyError, TypeError if the row is no CatalogEntry."""
     for field in fields(CatalogEntry):
-        value, kinds = row[field.name], str(field.type).split(" | ")
-        if type(value).__name__ not in kinds and not (value is None and "None" in kinds):
+        value, types = row[field.name], str(field.type).split(" | ")
+        if type(value).__name__ not in types and not (value is None and "None" in types):
             raise TypeError(field.name)
     return CatalogEntry(**row)
 
 
-def _remember(key: str, entries: tuple[CatalogEntry, ...]) -> None:
+def _write_cache(key: str, entries: tuple[CatalogEntry, ...]) -> None:
     from archdsl.diagnostics import ArchError
     from archdsl.files.atomic import atomic_write
 
     with suppress(OSError, RuntimeError, ArchError):
-        place = _place()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(place, force=True, sync=False) as file:
+        path = _cache_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, force=True, sync=False) as file:
             file.write(json.dumps({"key": key, "entries": [asdict(e) for e in entries]}).encode())

@@ -11,7 +11,7 @@ from archdsl.diagnostics.status import in_usage, status_of
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph
 from archdsl.library.check_report import CheckedSpec, CheckReport
-from archdsl.library.claims import Verdict, differences, judge
+from archdsl.library.claims import Verdict, check_claims, differences
 from archdsl.library.reasons import likely
 from archdsl.network import Network, label_note, size_text
 from archdsl.progress import Progress
@@ -32,12 +32,12 @@ def check(
 ) -> CheckReport:
     """Check specs with all their variants and claims, and report every error, warning and note.
 
-    A SPEC is a file, a variant of one, a name of the library, or a folder with all its spec files. `input` and `args`
-    are another input size and other arguments of the specs, as in `load`; claims then do not apply. `progress` is
+    A SPEC is a file, a variant in a file, a name of the library, or a folder with all its spec files. `input` and
+    `args` set the input size and arguments of the specs, as in `load`; claims are then not checked. `progress` is
     called with the number of checked specs and of all.
 
-    What is wrong with a spec is in the report, not raised, also a spec that does not exist. Raises E0002 without any
-    spec, E0114 for a folder without specs.
+    Errors of a spec are in the report and not raised, even if the file does not exist. Raises E0002 without any spec,
+    E0114 for a folder without specs.
     """
     files = spec_files(specs)
     if not files:
@@ -52,9 +52,9 @@ def check(
 
 @dataclass
 class _Findings:
-    """What one spec has so far. `reported`: each diagnostic by code and place, with the networks that have it.
+    """The result for one spec so far. `reported`: each diagnostic by code and position, with the networks that have it.
 
-    `--input` is read anew for each network, so the place is the position, not the source object.
+    Each network reads `--input` again, so the key is the position in the source, not the source object.
     """
 
     spec: str
@@ -77,7 +77,7 @@ class _Findings:
 
 
 def _checked(spec: str | Path, args: Mapping[str, object], size: str | None) -> CheckedSpec:
-    """A file or a library's family with all its variants, or one variant alone."""
+    """Check a spec with all its variants, or one variant alone."""
     out = _Findings(str(spec))
     try:
         location = find_spec(spec) if isinstance(spec, str) else SpecLocation(spec, None)
@@ -88,10 +88,10 @@ def _checked(spec: str | Path, args: Mapping[str, object], size: str | None) -> 
         return out.result()
     out.spec = source.name
     opened = _opened(out, source, location.variant)
-    _look(out, opened, args, size, own=location.variant is None)
+    _check_network(out, opened, args, size, own=location.variant is None)
     if location.variant is None and opened is not None:
         for name in _variants(opened.tree):
-            _look(out, _opened(out, source, name), args, size, own=False)
+            _check_network(out, _opened(out, source, name), args, size, own=False)
     return out.result()
 
 
@@ -103,8 +103,10 @@ def _opened(out: _Findings, source: Source, variant: str | None) -> Spec | None:
         return None
 
 
-def _look(out: _Findings, opened: Spec | None, args: Mapping[str, object], size: str | None, own: bool) -> None:
-    """One network: read, elaborated, its notes, preprocessing, labels and claims."""
+def _check_network(
+    out: _Findings, opened: Spec | None, args: Mapping[str, object], size: str | None, own: bool
+) -> None:
+    """Elaborate one network, and check its preprocessing, labels and claims."""
     if opened is None:
         return
     out.networks.append(opened.name)
@@ -113,17 +115,17 @@ def _look(out: _Findings, opened: Spec | None, args: Mapping[str, object], size:
         net = Network(document, elaborate(document, args), args)
         out.add(net.graph.notes, net.name)
         out.add(label_note(document, net.classes, own and not args), net.name)
-        net.recipe  # noqa: B018 - raises where the preprocessing does not fit
+        net.recipe  # noqa: B018 - raises if the preprocessing does not match the input
     except ArchError as problem:
         out.add(problem.diagnostics, opened.name)
         return
     if not args and size is None and document.claims:
-        out.verdicts[net.name] = _judged(opened, net)
+        out.verdicts[net.name] = _claims_checked(opened, net)
         out.add(differences(out.verdicts[net.name]), net.name)
 
 
-def _judged(opened: Spec, net: Network) -> tuple[Verdict, ...]:
-    """The claims held against the network; of one that differs, how it was probably counted."""
+def _claims_checked(opened: Spec, net: Network) -> tuple[Verdict, ...]:
+    """Compare the claims with the network, and find out how a different figure was probably counted."""
 
     def resized(side: int) -> Graph | None:
         channels = concrete(net.graph.nodes[net.graph.inputs[0]].shape)[0]
@@ -132,7 +134,7 @@ def _judged(opened: Spec, net: Network) -> tuple[Verdict, ...]:
         except ArchError:
             return None
 
-    verdicts = judge(net.document.claims, net.totals)
+    verdicts = check_claims(net.document.claims, net.totals)
     return tuple(v if v.holds else replace(v, reason=likely(v, net.graph, resized)) for v in verdicts)
 
 
@@ -144,6 +146,6 @@ def _variants(tree: Tree) -> tuple[str, ...]:
 def _with_variants(d: Diagnostic, names: list[str], networks: list[str]) -> Diagnostic:
     if not networks or networks[0] in names or len(networks) == 1 or names == [""]:
         return d
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    listed = ", ".join(f"`{name}`" for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return replace(d, notes=(*d.notes, f"in the variant{'s' if len(names) > 1 else ''} {shown}{more}"))
+    return replace(d, notes=(*d.notes, f"in the variant{'s' if len(names) > 1 else ''} {listed}{more}"))

@@ -1,4 +1,4 @@
-"""What `archdsl.check` returns: the diagnostics and claims of every checked spec, as data and as text."""
+"""The result of `archdsl.check`: the diagnostics and claims of every checked spec, as data and as text."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMATS = ("text", "json", "sarif")
 
 @dataclass(frozen=True, slots=True)
 class CheckedSpec:
-    """One spec: `networks` are those that were checked, the file's own first; `status` is the exit status."""
+    """The result for one spec: the checked networks, the file's own first, and the exit status."""
 
     spec: str
     networks: tuple[str, ...]
     diagnostics: tuple[Diagnostic, ...]
-    """Each once, in the order of the source; a note says which variants have it, if the file's own network has not."""
+    """Each once, in the order of the source. If the file's own network does not have it, a note lists the variants."""
     verdicts: Mapping[str, tuple[Verdict, ...]]
     """By network: its claims, in the order of the spec."""
     status: int
@@ -58,7 +58,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether no spec has an error; warnings do not count."""
+        """Whether no spec has an error. Warnings are allowed."""
         return self.status == 0
 
     @property
@@ -74,7 +74,7 @@ class CheckReport:
         return to_json(self.diagnostics)
 
     def text(self, format: str = "text", style: Style = Style()) -> str:
-        """The report as `text`, `json` or `sarif`; `style` applies to text. Raises E0001 for another format."""
+        """Return the report as `text`, `json` or `sarif`; `style` applies to text. Raises E0001 for another format."""
         check_choice("format", format, FORMATS)
         if format == "text":
             return "".join(_as_text(spec, style) for spec in self.specs)
@@ -83,7 +83,7 @@ class CheckReport:
 
 
 def _as_text(spec: CheckedSpec, style: Style) -> str:
-    """A spec's diagnostics, a line that sums them up, and its claims."""
+    """A spec's diagnostics, a line with their number, and its claims."""
     text = render_text(spec.diagnostics, style.color)
     severities: tuple[Severity, ...] = ("error", "warning")
     counts = [(spec.count(severity), severity) for severity in severities]

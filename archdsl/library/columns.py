@@ -1,4 +1,4 @@
-"""Networks in lines, as `list` and `compare` print them: the columns, and JSON, CSV and Markdown of them."""
+"""The columns of `list` and `compare`, and their rows as JSON, CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archdsl.library.catalog import CatalogEntry
 
 @dataclass(frozen=True, slots=True)
 class CatalogColumn:
-    """`value` sorts (None: unknown), `show` prints."""
+    """A column: `value` is the sort key (None: unknown), `show` formats it."""
 
     title: str
     value: Callable[[CatalogEntry], Any]
@@ -55,7 +55,7 @@ COLUMNS: Mapping[str, CatalogColumn] = {
     "top1": CatalogColumn("top-1 %", lambda e: e.top1),
     "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
 }
-"""By the words that `--sort` knows."""
+"""By the names that `--sort` accepts."""
 FORMATS = ("table", "json", "csv", "markdown")
 COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
 LISTED = ("name", "family", "year", "input", "classes", "params", "macs", "depth", "top1", "source")
@@ -63,7 +63,7 @@ COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
 
 
 def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> list[CatalogEntry]:
-    """Sorted by a column, equal ones as they were; what is unknown comes last either way."""
+    """Return the entries sorted by a column, stable; unknown values come last in either direction."""
     rows = list(entries)
     special: Mapping[str, Callable[[CatalogEntry], Any]] = {"input": _input_size, "field": _field_size}
     value = special.get(by, COLUMNS[by].value)
@@ -87,7 +87,7 @@ def _product(text: str) -> int:
 
 
 def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str, ...]:
-    """The columns in which any of the entries has something."""
+    """Return the columns in which any entry has a value."""
     return tuple(name for name in columns if any(COLUMNS[name].value(e) not in (None, "") for e in entries))
 
 
@@ -95,26 +95,26 @@ def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str
 
 
 def table(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows."""
+    """Return titles and rows of cells."""
     chosen = [COLUMNS[name] for name in columns]
     return [c.title for c in chosen], [[c.cell(e) for c in chosen] for e in entries]
 
 
 def written(entries: Sequence[CatalogEntry], format: str, columns: Sequence[str]) -> str:
-    """The entries as `json` or `csv`, which hold every fact, or with these columns as `markdown`."""
+    """Return the entries as `json` or `csv` with every field, or as `markdown` with these columns."""
     if format == "json":
         return as_json(entries)
     return as_csv(entries) if format == "csv" else as_markdown(entries, columns)
 
 
 def as_json(entries: Sequence[CatalogEntry]) -> str:
-    """A line for each entry."""
+    """Return JSON with one line for each entry."""
     rows = ",\n  ".join(json.dumps(facts, ensure_ascii=False) for facts in to_json(entries))
     return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")
 
 
 def to_json(entries: Sequence[CatalogEntry]) -> list[dict[str, Fact]]:
-    """The contract of `--format json`: every fact of an entry by its name, None where it is unknown."""
+    """Return the data of `--format json`: every field of each entry by name, None if unknown."""
     return [asdict(e) for e in entries]
 
 
@@ -127,7 +127,7 @@ def as_csv(entries: Sequence[CatalogEntry]) -> str:
 
 
 def _in_csv(value: object) -> object:
-    """A text that a spreadsheet would take for a formula gets the mark of a text before it."""
+    """Prefix a text with `'` if a spreadsheet would read it as a formula."""
     if not isinstance(value, str):
         return value
     text = escape_control(value)
@@ -141,5 +141,5 @@ def as_markdown(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> str:
 
 
 def _in_markdown(cell: str) -> str:
-    """Text as text: no table's bar, no link, no tag."""
+    """Escape the characters that make cells, links and tags in Markdown."""
     return re.sub(r"([\\|\[`*])", r"\\\1", escape_control(cell)).replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""`archdsl.compare`: networks side by side, and their chart of accuracy against cost."""
+"""`archdsl.compare`: networks side by side, and a chart of accuracy against cost."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from archdsl.report.table import Style
 from archdsl.spec.find import library_networks
 
 _PAGE_WIDTH = 120
-"""Columns up to which networks stand side by side where the width of the page is unknown."""
+"""Characters per line up to which each network gets a column, if the width of the page is unknown."""
 _DROPPED = ("source", "classes", "year", "input", "activations", "depth", "receptive field", "weights MiB", "peak MiB")
-"""Titles of columns that a narrow terminal leaves out, the first one first."""
+"""Titles of the columns that a narrow terminal omits, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,19 @@ class Comparison:
         return to_json(self.entries)
 
     def text(self, format: str = "table", style: Style = Style()) -> str:
-        """The comparison as `table`, `json`, `csv` or `markdown`; `style` applies to a table. Raises E0001."""
+        """Return the comparison as `table`, `json`, `csv` or `markdown`; `style` applies to a table.
+
+        Raises E0001 for another format.
+        """
         check_choice("format", format, FORMATS)
         return written(self.entries, format, self.columns) if format != "table" else _as_table(self, style)
 
     def chart(self, format: str = "svg") -> ComparisonChart:
-        """The chart of Bianco et al. 2018: top-1 accuracy against MACs, a ball's area the parameters.
+        """Draw the chart of Bianco et al. 2018: top-1 accuracy against MACs; a ball's area shows the parameters.
 
-        `format`: svg, html, png or pdf. Networks without a published accuracy, or with another number of classes than
-        most, are left out; the chart's notes list them. Raises E0001 for an unknown format, E0851 without matplotlib,
-        E0852 if no network has a published accuracy.
+        `format`: svg, html, png or pdf. The chart omits networks without a published accuracy and those whose number of
+        classes is not the most common one; its notes list them. Raises E0001 for an unknown format, E0851 without
+        matplotlib, E0852 if no network has a published accuracy.
         """
         return comparison_chart(self.entries, format)
 
@@ -69,15 +72,14 @@ def compare(
     reverse: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Count networks and put them side by side, each network once.
+    """Compare the costs of networks, each network once.
 
-    A SPEC is what `load` takes, a loaded network, or a pattern of names in the library: `"resnet*"`. `input` is another input
-    size for all of them; published accuracies then do not apply. `sort`: a column; by default the order of `specs`.
-    `progress` is called with the number of counted networks and of all.
+    A SPEC is an argument of `load`, a loaded network, or a pattern of names in the library: `"resnet*"`. `input` sets
+    the input size of all of them; published accuracies then do not apply. `sort`: a column; by default the order of
+    `specs`. `progress` is called with the number of counted networks and of all.
 
-    Raises all errors of all specs at once; E0001 for an unknown column, E0003 for `reverse` without `sort` and for a
-    loaded network with `input`, E0205 for
-    a pattern that matches nothing.
+    Raises the errors of all specs together; E0001 for an unknown column, E0003 for `reverse` without `sort` and for a
+    loaded network with `input`, E0205 for a pattern that matches nothing.
     """
     if sort is not None:
         check_choice("sort", sort, COMPARED)
@@ -119,19 +121,19 @@ def _expanded(spec: str | Path | Network) -> Sequence[str | Path | Network]:
         return [spec]
     names = [name for name in library_networks() if fnmatchcase(name, spec)]
     if not names:
-        help = "`archdsl list` shows them all"
+        help = "`archdsl list` lists all"
         raise error("E0205", f"the library has no network `{spec[:80]}`", status=2, help=help)
     return names
 
 
 def _together(problems: Sequence[ArchError]) -> ArchError:
-    """All errors, each once: an error of a file is the same for all its variants."""
+    """Merge all errors, each once: the variants of a file share its errors."""
     unique = {(d.code, d.message, d.span): d for problem in problems for d in problem.diagnostics}
     return ArchError(unique.values(), min(status_of(problem) for problem in problems))
 
 
 def _with_distinct_names(entries: Sequence[CatalogEntry]) -> tuple[CatalogEntry, ...]:
-    """The entries; where several networks have one name, it is extended by the file, then by a number."""
+    """Append the file to a name that several networks have, then a number."""
     count = Counter(entry.name for entry in entries)
     out = []
     uses: Counter[str] = Counter()
@@ -143,7 +145,7 @@ def _with_distinct_names(entries: Sequence[CatalogEntry]) -> tuple[CatalogEntry,
 
 
 def _as_table(comparison: Comparison, style: Style) -> str:
-    """Networks in columns where the page is wide enough, else in lines."""
+    """A table with a column per network if the page is wide enough, else with a row."""
     from archdsl.analysis.count import CONVENTION
     from archdsl.report.grid import grid
 

@@ -1,4 +1,4 @@
-"""The chart of a comparison: which networks it shows, and notes on those it leaves out."""
+"""The chart of a comparison, with notes on the networks that it omits."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from archdsl.packages import require_package
 
 CHART_FORMATS = ("svg", "html", "png", "pdf")
 _LISTED = 8
-"""Networks that a note inside a chart lists."""
+"""Networks that a note in the chart lists at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonChart:
-    """`data` is the file's content; each note says which networks are left out, and why."""
+    """A chart: `data` is the content of its file; each note lists networks that it omits, and the reason."""
 
     format: str
     data: bytes
     notes: tuple[str, ...]
 
     def check_target(self, path: str | Path, inputs: Sequence[str] = (), force: bool = False) -> None:
-        """Raises E0701 to E0703 if `write` cannot write or must not replace the file."""
+        """Raise E0701 to E0703 if `write` cannot write or must not replace the file."""
         check_target(path, inputs=inputs, force=force, replaceable=has_mark("drawing"))
 
     def write(self, path: str | Path, inputs: Sequence[str] = (), force: bool = False) -> WrittenFile:
-        """Write the chart to a file, whole or not at all; never over `inputs`, over other files only with `force`.
+        """Write the chart to a file, completely or not at all.
 
-        Raises E0701 to E0704.
+        Never overwrites `inputs`; overwrites files that archdsl did not write only with `force`. Raises E0701 to E0704.
         """
         with atomic_write(path, inputs=inputs, force=force, replaceable=has_mark("drawing")) as file:
             file.write(self.data)
@@ -44,9 +44,9 @@ class ComparisonChart:
 
 
 def chart_format(path: str | Path) -> str:
-    """The format of a chart by the ending of its file; `-`, standard output, is SVG.
+    """Return the format of a chart by the ending of its file; SVG for `-`, standard output.
 
-    Raises E0001 for another ending, E0851 (status 2) where matplotlib is not installed.
+    Raises E0001 for another ending, E0851 (status 2) if matplotlib is not installed.
     """
     format = "svg" if str(path) == "-" else Path(path).suffix.lower().removeprefix(".")
     _require(format)
@@ -59,7 +59,7 @@ def _require(format: str) -> None:
 
 
 def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> ComparisonChart:
-    """The chart of the entries that have a published accuracy and the most common number of classes."""
+    """Draw the entries that have a published accuracy and the most common number of classes."""
     _require(format)
     from archdsl.drawing.chart.chart import ChartPoint, chart
 
@@ -67,20 +67,20 @@ def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> Comparison
     if not published:
         raise error(
             "E0852",
-            "there is nothing to plot: none of these networks has a published top-1 accuracy",
-            help="`claims: {top1: 76.1}` in a spec says what was published",
+            "nothing to plot: none of these networks has a published top-1 accuracy",
+            help="add the published accuracy to the specs: `claims: {top1: 76.1}`",
         )
     classes = Counter(e.classes for e in published).most_common(1)[0][0]
     left_out = [
-        ("no top-1 was published", [e.name for e in entries if e.top1 is None]),
-        (f"not of {classes} classes", [e.name for e in published if e.classes != classes]),
+        ("no published top-1", [e.name for e in entries if e.top1 is None]),
+        (f"number of classes is not {classes}", [e.name for e in published if e.classes != classes]),
     ]
     points = [
         ChartPoint(e.name, e.family, e.macs, e.params, e.top1)
         for e in published
         if e.top1 is not None and e.classes == classes
     ]
-    inside = [f"not shown, {why}: {_first(names)}" for why, names in left_out if names]
+    inside = [f"not in the chart, {why}: {_first(names)}" for why, names in left_out if names]
     notes = tuple(f"not in the chart, {why}: {', '.join(names)}" for why, names in left_out if names)
     data = chart(points, "svg" if format == "html" else format, inside)  # type: ignore[arg-type]
     page = _page(data, entries, notes) if format == "html" else data

@@ -1,4 +1,4 @@
-"""Limits of a listing: years and amounts as a user writes them, and the entries within them."""
+"""Limits of a listing: years and numbers as a user writes them, and the entries within them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _POWER = {"": 0, "k": 3, "m": 6, "g": 9, "b": 9, "t": 12}
 _SHOWN = 40
 
 
-class Limits(NamedTuple):
-    """`least` and `most` are limits by the name of a fact; both ends are included."""
+class ListingLimits(NamedTuple):
+    """Limits by the name of a field: `least` and `most`, both inclusive."""
 
     years: tuple[int, int] | None
     least: Mapping[str, float]
@@ -29,7 +29,7 @@ class Limits(NamedTuple):
         return self.years is not None or bool(self.least or self.most)
 
     def allow(self, entry: CatalogEntry) -> bool:
-        """Whether an entry is within every limit; an unknown fact is within none."""
+        """Return whether an entry is within every limit; an unknown value is within none."""
         if self.years is not None and (entry.year is None or not self.years[0] <= entry.year <= self.years[1]):
             return False
         return all(_known(entry, fact) >= limit for fact, limit in self.least.items()) and all(
@@ -42,9 +42,9 @@ def _known(entry: CatalogEntry, fact: str) -> float:
     return float("nan") if value is None else value
 
 
-def limits(years: Years | None, least: Mapping[str, Amount | None], most: Mapping[str, Amount | None]) -> Limits:
-    """The limits that are given. Raises E0002 for what is no amount or no range of years."""
-    return Limits(
+def limits(years: Years | None, least: Mapping[str, Amount | None], most: Mapping[str, Amount | None]) -> ListingLimits:
+    """Parse the limits that are not None. Raises E0002 for a text that is no number, or no range of years."""
+    return ListingLimits(
         None if years is None else _range(years),
         {fact: _amount(f"min_{fact}", value) for fact, value in least.items() if value is not None},
         {fact: _amount(f"max_{fact}", value) for fact, value in most.items() if value is not None},
@@ -66,7 +66,7 @@ def _range(years: Years) -> tuple[int, int]:
     first = int(match[1] or match[2] or 0)
     last = int(match[1] or match[3] or match[4] or 9999)
     if first > last:
-        raise _wrong("year", years, "the first year of a range is not after its last")
+        raise _wrong("year", years, "the first year must not be after the last")
     return first, last
 
 

@@ -1,4 +1,4 @@
-"""`archdsl.list`: the networks of the library, all or those that match names, families and limits."""
+"""`archdsl.list`: the networks of the library that match names, families and limits."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def list(
     """List the networks of the library whose names match one of `patterns` (`"resnet*"`), by default all.
 
     `family`: patterns of families. `year`: `2015`, `"2014-2016"`, `"2019-"`. `min_*`, `max_*`: numbers, or texts such
-    as `"10M"`; `min_top1` in percent. `sort`: a column of the listing; unknown values come last. Without a family, a
-    limit and a column to sort by, no network is elaborated; else all are counted once, and `progress` is called with
-    the number of counted networks and of all.
+    as `"10M"`; `min_top1` in percent. `sort`: a column of the listing; unknown values come last. A family, a limit or a
+    column to sort by needs the costs of all networks: they are counted once, and `progress` is called with the number
+    of counted networks and of all. Otherwise no network is elaborated.
 
     Raises E0001 for an unknown column, E0002 for a wrong limit, E0205 for a pattern that matches nothing.
     """
@@ -59,7 +59,7 @@ def _listing(entries: Sequence[CatalogEntry], total: int) -> Listing:
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str], what: str) -> Sequence[str]:
-    """The names that match one of the patterns, all if there is none. Raises E0205 (status 2)."""
+    """The names that match one of the patterns; all names without patterns. Raises E0205 (status 2)."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise _unknown(pattern, names, what)

@@ -1,4 +1,4 @@
-"""What `archdsl.list` returns: names of networks, and on demand what each costs."""
+"""The result of `archdsl.list`: names of networks, and on demand the costs of each."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from archdsl.report.grid import grid
 from archdsl.report.table import Style
 
 _DROPPED = ("source", "classes", "family", "input", "depth", "year", "top-1 %")
-"""Titles of columns that a narrow terminal leaves out, the first one first."""
+"""Titles of the columns that a narrow terminal omits, in this order."""
 
 
 class Listing(Sequence[str]):
-    """Names of networks of the library, a sequence of strings; `entries` holds the costs of the same networks.
+    """A sequence of names of library networks; `entries` has the costs of the same networks.
 
-    `total` is the number of networks in the library. Costs are counted when `entries` is first read: seconds for the
-    whole library, and remembered between runs.
+    `total` is the number of networks in the library. The costs are counted when `entries` is first read, which takes
+    seconds for the whole library, and cached between runs.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Listing(Sequence[str]):
 
     @cached_property
     def entries(self) -> tuple[CatalogEntry, ...]:
-        """Size, cost, paper and published accuracy of each network, in the order of the names."""
+        """Costs, paper and published accuracy of each network, in the order of the names."""
         by_name = {entry.name: entry for entry in catalog(self._progress)}
         return tuple(by_name[name] for name in self.names)
 
@@ -48,7 +48,10 @@ class Listing(Sequence[str]):
         return to_json(self.entries)
 
     def text(self, format: str = "table", style: Style = Style()) -> str:
-        """The listing as `table`, `json`, `csv` or `markdown`; `style` applies to a table. Raises E0001."""
+        """Return the listing as `table`, `json`, `csv` or `markdown`; `style` applies to a table.
+
+        Raises E0001 for another format.
+        """
         check_choice("format", format, FORMATS)
         if format != "table":
             return written(self.entries, format, LISTED)

@@ -1,4 +1,4 @@
-"""Why a published number may differ: other ways in which papers and tools count, computed for one network.
+"""Probable reasons why a published figure differs: the other ways in which papers and tools count.
 
 Each way gives a number for the graph. It is reported only if the claim agrees with that number at the precision of the
 claim.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from archdsl.analysis.count import count
 from archdsl.graph import Graph, Node
-from archdsl.library.claims import Verdict, agrees, amount, cut_off
+from archdsl.library.claims import Verdict, agrees, amount, is_truncated
 from archdsl.ops import Conv, Deconv, Fc, Pool
 from archdsl.shapes import at, numel
 
@@ -42,27 +42,27 @@ SIZES = (
     32,
     28,
 )
-"""Sides of the images that classifiers are published at, the usual ones first."""
+"""Heights of the square images that classifiers are published for, the most common first."""
 CLASSES = (1001, 1000, 10, 100, 21_841, 2)
-"""Widths of the last layer: ImageNet with and without a background class, CIFAR-10 and -100, all of ImageNet."""
+"""Widths of the last layer: ImageNet with and without a background class, CIFAR-10, CIFAR-100, ImageNet-21k, binary."""
 Resized = Callable[[int], "Graph | None"]
-"""The graph for a square image of another side, None where the network does not take it."""
+"""The graph for a square image of another height, None if the network does not accept it."""
 
 
 class Recount(NamedTuple):
-    """The number that another way of counting gives, and what that way is called."""
+    """The result of another way of counting, and a description of that way."""
 
     value: int
     description: str
 
 
 def likely(verdict: Verdict, graph: Graph, resized: Resized = lambda _: None) -> str:
-    """The first way of counting that gives the claimed number, as words; empty where none does."""
+    """Return a description of the first way of counting that gives the claimed number; empty if none does."""
     if verdict.true is None or verdict.holds:
         return ""
     text, true = verdict.claim.text, verdict.true
-    if cut_off(text, true):
-        return f"{true:,} cut off rather than rounded"
+    if is_truncated(text, true):
+        return f"{true:,} truncated instead of rounded"
     recounts = _RECOUNTS[verdict.claim.name](graph, true)
     if verdict.claim.name == "macs":
         recounts = chain(recounts, _of_sizes(graph, resized, amount(text) / max(true, 1)))
@@ -73,8 +73,8 @@ def likely(verdict: Verdict, graph: Graph, resized: Resized = lambda _: None) ->
         known.append(recount)
     if _in_binary(text, true):
         return "in units of 2^10, 2^20 or 2^30"
-    cut = next((recount for recount in known if recount.value != true and cut_off(text, recount.value)), None)
-    return f"{cut.description}: {cut.value:,}, cut off rather than rounded" if cut else ""
+    cut = next((recount for recount in known if recount.value != true and is_truncated(text, recount.value)), None)
+    return f"{cut.description}: {cut.value:,}, truncated instead of rounded" if cut else ""
 
 
 def _in_binary(text: str, true: int) -> bool:
@@ -93,36 +93,36 @@ def _of_params(graph: Graph, true: int) -> Iterator[Recount]:
     biases = sum(p.numel for n in run if _weighted(n) for p in n.params if p.name == "bias" and p.trained)
     absent = sum(at(n.shape[0]) for n in run if isinstance(n.op, Conv) and n.op.bias is False)
     yield Recount(with_aux, "with the auxiliary heads")
-    yield Recount(_alone(graph), "of the auxiliary heads alone")
+    yield Recount(_aux_params(graph), "of the auxiliary heads only")
     yield Recount(true + statistics, "with the running statistics of batch norm")
     yield Recount(true - biases, "without the biases")
-    yield Recount(true - norms, "without the norms' own")
-    yield Recount(true - norms - biases, "weights alone, without biases and norms")
-    yield Recount(true + absent, "with a bias on every convolution, beside batch norm too")
+    yield Recount(true - norms, "without the parameters of norms")
+    yield Recount(true - norms - biases, "weights only, without biases and norms")
+    yield Recount(true + absent, "with a bias in every convolution, also before batch norm")
     yield from _of_last(run, true)
     yield Recount(true + _ungrouped(run), "without groups")
     yield Recount(4 * true, "the bytes of its float32 weights")
 
 
-def _alone(graph: Graph) -> int:
+def _aux_params(graph: Graph) -> int:
     return sum(p.numel for n in graph.nodes if n.training for p in n.params if p.trained)
 
 
 def _of_last(run: list[Node], true: int) -> Iterator[Recount]:
-    """Without the classifier, or for another number of classes."""
+    """Without the last layer, or for another number of classes."""
     last = next((n for n in reversed(run) if isinstance(n.op, (Fc, Conv))), None)
     if last is None:
         return
     own, classes = sum(p.numel for p in last.params if p.trained), at(last.shape[0])
     dense = sum(p.numel for n in run if isinstance(n.op, Fc) for p in n.params if p.trained)
     yield Recount(true - own, f"without the last layer, `{last.path}`")
-    yield Recount(true - dense, "of the convolutions alone")
+    yield Recount(true - dense, "of the convolutions only")
     for other in CLASSES:
         yield Recount(true + own // classes * (other - classes), f"with {other:,} classes")
 
 
 def _ungrouped(run: list[Node]) -> int:
-    """Weights that the grouped convolutions would have beyond theirs; depthwise ones stay."""
+    """The additional weights of grouped convolutions if they had no groups; depthwise ones stay."""
     return sum(
         (n.op.groups - 1) * sum(p.numel for p in n.params if p.name == "weight")
         for n in run
@@ -131,7 +131,7 @@ def _ungrouped(run: list[Node]) -> int:
 
 
 def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Recount]:
-    yield Recount(true - _alone(graph), "without the auxiliary heads")
+    yield Recount(true - _aux_params(graph), "without the auxiliary heads")
 
 
 # --- macs --------------------------------------------------------------------------------------------------
@@ -144,22 +144,22 @@ def _of_macs(graph: Graph, true: int) -> Iterator[Recount]:
     elements = sum(numel(n.shape) for n in run if n.inputs and n.op.stored and not _weighted(n))
     heads = sum(n.macs for n in graph.nodes if n.training)
     wide = sum((n.op.groups - 1) * n.macs for n in run if isinstance(n.op, Conv) and not _depthwise(n))
-    yield Recount(2 * true, "FLOPs, two for each multiply-accumulate")
-    yield Recount(true - dense, "of the convolutions alone")
+    yield Recount(2 * true, "FLOPs, two per MAC")
+    yield Recount(true - dense, "of the convolutions only")
     yield Recount(true + heads, "with the auxiliary heads")
-    yield Recount(true + sum(numel(n.shape) for n in biased), "with the additions of biases")
-    yield Recount(true + elements, "with an operation for each element that norms, activations, pools and sums give")
+    yield Recount(true + sum(numel(n.shape) for n in biased), "with the bias additions")
+    yield Recount(true + elements, "with one operation per output element of norms, activations, pools and sums")
     yield Recount(true + wide, "without groups")
 
 
 def _of_sizes(graph: Graph, resized: Resized, ratio: float) -> Iterator[Recount]:
-    """For images of other sizes; the network is built anew for each that may give `ratio` times the operations."""
+    """For images of other sizes; the network is elaborated for each size that may have `ratio` times the MACs."""
     shapes = [graph.nodes[i].shape for i in graph.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 3:
         return
     own = at(shapes[0][1])
     for side in SIZES:
-        # Operations grow with the area, but for rounding at the edges and layers on vectors.
+        # MACs grow with the area, apart from rounding at the borders and layers on vectors.
         close = 0.6 < ratio / (side / own) ** 2 < 1.6
         other = resized(side) if close and side != own else None
         if other is not None:
@@ -178,12 +178,12 @@ def _of_depth(graph: Graph, true: int) -> Iterator[Recount]:
     yield Recount(
         _longest(graph, lambda n: _weighted(n) and not _gate(n, graph)), "without the gates of squeeze-and-excitation"
     )
-    yield Recount(on_path, "convolutions alone, on the longest path")
+    yield Recount(on_path, "convolutions only, on the longest path")
     yield Recount(pools, "with pools, on the longest path")
     yield Recount(_longest(graph, lambda n: _weighted(n) and not _depthwise(n)), "without the depthwise convolutions")
-    yield Recount(convs + dense, "all layers with weights, parallel ones too")
-    yield Recount(convs, "all convolutions, parallel ones too")
-    yield Recount(len([n for n in run if n.inputs]), "all nodes: norms, activations and sums too")
+    yield Recount(convs + dense, "all layers with weights, also parallel ones")
+    yield Recount(convs, "all convolutions, also parallel ones")
+    yield Recount(len([n for n in run if n.inputs]), "all nodes: also norms, activations and sums")
 
 
 def _longest(graph: Graph, counts: Callable[[Node], bool]) -> int:
@@ -194,7 +194,7 @@ def _longest(graph: Graph, counts: Callable[[Node], bool]) -> int:
 
 
 def _gate(node: Node, graph: Graph) -> bool:
-    """Whether a layer reads a single pixel and is not what an output comes of: that of a squeezed image."""
+    """Whether a convolution reads one pixel and is no output of the network: part of a squeeze-and-excitation."""
     ends = {graph.nodes[i].path.partition("/")[0] for i in graph.outputs.values()}
     return isinstance(node.op, Conv) and node.in_shapes[0][1:] == (1, 1) and node.path not in ends
 

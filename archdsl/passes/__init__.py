@@ -1,1 +1,1 @@
-"""Passes over a graph: plain functions, each linear in the number of nodes, none recursive over the graph."""
+"""Passes: functions from graph to graph, linear in the number of nodes and without recursion."""

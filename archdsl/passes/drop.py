@@ -1,4 +1,4 @@
-"""What inference does not need, left out."""
+"""Passes that remove nodes without effect at inference."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from archdsl.passes.edit import Edit, observed
 
 
 def drop_training(graph: Graph) -> Graph:
-    """Without the auxiliary heads, which run in training only."""
+    """Remove auxiliary heads, which run in training only."""
     plain = replace(graph, aux={}) if graph.aux else graph
     needed = _needed(plain)
     edit = Edit(plain)
     for node in graph.nodes:
         if node.training and node.id not in needed:
             edit.drop(node.id)
-    return edit.made()
+    return edit.apply()
 
 
 def drop_identities(graph: Graph) -> Graph:
-    """Without ops that change nothing at inference: dropout, droppath, identity, an `affine` by 1 and 0."""
+    """Remove ops that change nothing at inference: dropout, droppath, identity, an `affine` by 1 and 0."""
     edit = Edit(graph)
     for node in graph.nodes:
         neutral = isinstance(node.op, Affine) and _all(node.op.mul, 1.0) and _all(node.op.add, 0.0)
         if (not node.op.inference or neutral) and not isinstance(node.op, Input):
             edit.bypass(node.id, node.inputs[0])
-    return edit.made()
+    return edit.apply()
 
 
 def drop_dead(graph: Graph) -> Graph:
-    """Without nodes that no output, nor an auxiliary head, depends on. Inputs stay: they are the caller's."""
+    """Remove nodes that no output and no auxiliary head depends on. Inputs stay: callers pass them by name."""
     needed = _needed(graph)
     edit = Edit(graph)
     for node in graph.nodes:
         if node.id not in needed:
             edit.drop(node.id)
-    return edit.made()
+    return edit.apply()
 
 
 def _needed(graph: Graph) -> set[int]:
-    """The ids of the inputs, and of what outputs and auxiliary heads depend on."""
+    """The ids of the inputs and of all nodes that outputs and auxiliary heads depend on."""
     wanted = {*observed(graph), *graph.inputs}
     for node in reversed(graph.nodes):
         if node.id in wanted:

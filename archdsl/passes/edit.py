@@ -1,4 +1,4 @@
-"""Changes to a graph, collected, then made at once: ids stay contiguous, and the tree of scopes goes along."""
+"""Changes of a graph, collected and then applied together, to the ids and the tree of scopes as well."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from archdsl.graph import AuxHead, Graph, Node, Scope
 
 
 class Edit:
-    """What is to become of a graph's nodes. Nothing of the graph itself is changed.
+    """The changes of a graph's nodes; the graph itself stays unchanged.
 
-    `out[id]` is the node as it is now: its op, inputs and recipes may have been replaced. `instead` names the node that
-    readers of a dropped one read; a node dropped without must have no readers left.
+    `nodes[id]` is the current node: its op, inputs and recipes may have been replaced. A bypassed node is replaced by
+    another for its readers; a dropped node must have no readers.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -22,30 +22,30 @@ class Edit:
         self._dropped: set[int] = set()
 
     def source(self, id: int) -> int:
-        """The node whose value stands for that of `id`."""
+        """Return the node that readers of `id` read."""
         while id in self._instead:
             id = self._instead[id]
         return id
 
     def bypass(self, id: int, instead: int) -> None:
-        """Whoever reads the node, outputs among them, reads `instead`."""
+        """Let all readers of the node, including outputs, read `instead`."""
         self._instead[id] = instead
 
     def drop(self, id: int) -> None:
-        """Takes a node away that nobody reads."""
+        """Remove a node that has no readers."""
         self._dropped.add(id)
 
     def readers(self, id: int) -> list[Node]:
-        """The nodes, as they are now, that read the value of `id`, also by way of nodes that are bypassed."""
-        found: list[Node] = []
+        """Return the current nodes that read the value of `id`, also through bypassed nodes."""
+        readers: list[Node] = []
         pending = list(self.graph.consumers[id])
         while pending:
             reader = pending.pop()
             if reader in self._instead:
                 pending += self.graph.consumers[reader]
             else:
-                found.append(self.nodes[reader])
-        return found
+                readers.append(self.nodes[reader])
+        return readers
 
     @property
     def changed(self) -> bool:
@@ -53,14 +53,14 @@ class Edit:
             a is not b for a, b in zip(self.nodes, self.graph.nodes, strict=True)
         )
 
-    def made(self) -> Graph:
-        """The changed graph; the graph itself where nothing was changed."""
+    def apply(self) -> Graph:
+        """Return the changed graph, or the graph itself without changes. The ids of its nodes are contiguous."""
         graph = self.graph
         if not self.changed:
             return graph
         gone = self._dropped | self._instead.keys()
         places = [0, *accumulate(int(node.id not in gone) for node in self.nodes)]
-        """How many of the nodes before each id are kept: its new id, if it is kept itself."""
+        """For each id the number of kept nodes before it, which is its new id if it is kept."""
         root, scopes = _copied(graph.root, places)
         nodes: list[Node] = []
         for node in self.nodes:
@@ -85,7 +85,7 @@ class Edit:
 
 
 def _copied(root: Scope, places: list[int]) -> tuple[Scope, dict[Scope, Scope]]:
-    """The tree of scopes for the nodes that are kept, and the copy of each scope."""
+    """The tree of scopes of the kept nodes, and the copy of each scope."""
     copies: dict[Scope, Scope] = {}
     for scope in root.walk():
         parent = copies[scope.parent] if scope.parent is not None else None
@@ -101,11 +101,11 @@ def _copied(root: Scope, places: list[int]) -> tuple[Scope, dict[Scope, Scope]]:
 
 
 def sole_reader(graph: Graph, id: int) -> Node | None:
-    """The one node that reads the value of `id`, where that is neither an output nor an auxiliary head's."""
+    """Return the only reader of `id`; None if it has several readers or its value leaves the network."""
     readers = graph.consumers[id]
     return graph.nodes[readers[0]] if len(readers) == 1 and id not in observed(graph) else None
 
 
 def observed(graph: Graph) -> frozenset[int]:
-    """The nodes whose values leave the network: outputs, and those of auxiliary heads."""
+    """Return the nodes whose values leave the network: outputs and auxiliary heads."""
     return frozenset((*graph.outputs.values(), *(head.node for head in graph.aux.values())))

@@ -1,4 +1,4 @@
-"""Two nodes said as one, and ops said in the form that runtimes know best."""
+"""Passes that merge two nodes into one, and replace ops by forms that runtimes execute faster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GATES: dict[type[Op], type[Op]] = {Sigmoid: Silu, HardSigmoid: HardSwish}
 
 
 def merge_pads(graph: Graph) -> Graph:
-    """Zeros put around an image that only convolutions read become their padding."""
+    """Merge a zero pad into the padding of the convolutions that read it, if nothing else does."""
     edit, seen = Edit(graph), observed(graph)
     for node in reversed(graph.nodes):
         op, readers = node.op, edit.readers(node.id)
@@ -25,27 +25,27 @@ def merge_pads(graph: Graph) -> Graph:
             pads = tuple(a + b for a, b in zip(reader.op.pads(reader.in_shapes[0]), op.sides, strict=True))
             edit.nodes[reader.id] = replace(reader, op=reader.op.model_copy(update={"pad": pads}))
         edit.bypass(node.id, node.inputs[0])
-    return edit.made()
+    return edit.apply()
 
 
 def fuse_gates(graph: Graph) -> Graph:
-    """`x * sigmoid(x)` as SiLU, `x * hardsigmoid(x)` as hard-swish."""
+    """Replace `x * sigmoid(x)` by SiLU, and `x * hardsigmoid(x)` by hard-swish."""
     edit = Edit(graph)
     for node in graph.nodes:
         if not isinstance(node.op, Mul) or len(node.inputs) != 2:
             continue
         for gate, value in (node.inputs, node.inputs[::-1]):
-            found = graph.nodes[gate]
-            whole = _GATES.get(type(found.op))
-            if whole is not None and found.inputs == (value,) and sole_reader(graph, gate) is node:
-                edit.nodes[node.id] = replace(node, op=whole(), inputs=(value,))
+            gate_node = graph.nodes[gate]
+            fused = _GATES.get(type(gate_node.op))
+            if fused is not None and gate_node.inputs == (value,) and sole_reader(graph, gate) is node:
+                edit.nodes[node.id] = replace(node, op=fused(), inputs=(value,))
                 edit.drop(gate)
                 break
-    return edit.made()
+    return edit.apply()
 
 
 def merge_concats(graph: Graph) -> Graph:
-    """A concatenation that only another one reads joins it."""
+    """Merge a concat into the next concat if nothing else reads it."""
     edit = Edit(graph)
     for node in graph.nodes:
         if not isinstance(node.op, Concat):
@@ -60,16 +60,16 @@ def merge_concats(graph: Graph) -> Graph:
                 inputs.append(source)
         if len(inputs) > len(node.inputs):
             edit.nodes[node.id] = replace(node, inputs=tuple(inputs))
-    return edit.made()
+    return edit.apply()
 
 
 def global_pools(graph: Graph) -> Graph:
-    """An average pool whose one window is the whole image as the global average pool."""
+    """Replace an average pool by the global average pool if its only window is the whole image."""
     edit = Edit(graph)
     for node in graph.nodes:
         if isinstance(node.op, AvgPool) and _covers(node, node.op):
             edit.nodes[node.id] = replace(node, op=Gap())
-    return edit.made()
+    return edit.apply()
 
 
 def _covers(node: Node, op: AvgPool) -> bool:

@@ -1,7 +1,7 @@
-"""The passes that make a network smaller for inference, by name and in their order; each may be left out.
+"""The passes that make a network smaller for inference, by name and in order; each can be skipped.
 
-A graph that they made is for inference only: its folded tensors are recipes, which `archdsl.backends.weights.folded`
-works out. Outputs agree with the untouched graph's up to rounding.
+The resulting graph is for inference only: its folded tensors are recipes, which `archdsl.backends.weights.evaluate`
+evaluates. Its outputs equal those of the original graph up to rounding.
 """
 
 from __future__ import annotations

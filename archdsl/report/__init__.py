@@ -1,1 +1,1 @@
-"""Tables, JSON and the wording of reports."""
+"""Tables, JSON, and the texts of ops and blocks in reports."""

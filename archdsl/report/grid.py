@@ -1,4 +1,4 @@
-"""Rows in aligned columns."""
+"""Tables with aligned columns."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _GAP = "  "
 def grid(
     titles: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], style: Style, drop: Sequence[str] = ()
 ) -> str:
-    """The rows under their titles; the columns named in `right` are flush right.
+    """Return the rows under their titles, with the columns in `right` aligned to the right.
 
-    Where the style has a width, the columns named in `drop` are left out one by one until the rest fits; a last line
-    says which.
+    If the style has a width, the columns in `drop` are omitted one by one until the rest fits, and listed in the
+    last line.
     """
     rows = [[escape_control(cell) for cell in row] for row in rows]
     widths = {title: max([len(title), *(len(row[n]) for row in rows)]) for n, title in enumerate(titles)}
@@ -39,5 +39,5 @@ def grid(
     text += [line(row, "row") for row in rows]
     left_out = [t for t in titles if t not in kept]
     if left_out:
-        text.append(style.paint("quiet", f"left out, to fit the width: {', '.join(left_out)}"))
+        text.append(style.paint("quiet", f"omitted to fit the width: {', '.join(left_out)}"))
     return "\n".join(text) + "\n"

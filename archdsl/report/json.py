@@ -1,4 +1,4 @@
-"""The counts of a network for programs: JSON, CSV; and, for documents, Markdown."""
+"""The counts of a network as JSON, CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _COLUMNS = ("path", "op", "inputs", "output", "params", "macs", "receptive_field
 
 
 def params_json(graph: Graph, batch: int = 1) -> dict[str, Any]:
-    """The contract of `archdsl params --format json`.
+    """Return the data of `archdsl params --format json`.
 
-    Shapes never contain the batch; MACs, FLOPs, activations and peak memory are for `batch` samples. `nodes`
-    are those that run at inference, so that their params and MACs sum to the totals; auxiliary heads are
-    only in `aux_params`. `op` is the kind; `line` the line of the spec (from 1), null where nothing was written.
+    Shapes have no batch axis; MACs, FLOPs, activations and peak memory are for `batch` samples. `nodes` run at
+    inference, and their params and MACs sum to the totals; auxiliary heads are only in `aux_params`. `line` is the line
+    of the spec (from 1), null for a spec without text.
     """
     counts = count_nodes(graph)
     totals = count(graph, batch, counts)
@@ -61,7 +61,7 @@ def _node(graph: Graph, node: Node, counted: NodeCount, field: ReceptiveField | 
 
 
 def params_csv(graph: Graph, batch: int = 1) -> str:
-    """The nodes of `params_json` as CSV with a header; lists are joined by blanks, sizes by `x`."""
+    """Return the nodes of `params_json` as CSV with a header; paths are joined by spaces, sizes by `x`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -83,7 +83,7 @@ def params_csv(graph: Graph, batch: int = 1) -> str:
 
 
 def params_markdown(summary: Summary) -> str:
-    """The collapsed table of a summary as GitHub's Markdown, the totals in its last row, the convention below."""
+    """Return the table of a summary as GitHub Markdown: equal blocks collapsed, totals last, the convention below."""
     totals = summary.totals
     lines = ["| path | op | output | params | MACs |", "| :-- | :-- | --: | --: | --: |"]
     lines += [_markdown_row(summary.graph, row) for row in summary.rows]

@@ -1,4 +1,4 @@
-"""The report of `archdsl params` in each of its formats."""
+"""The report of `archdsl params` in each format."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def params_report(
     share: Share = "macs",
     style: Style = Style(),
 ) -> str:
-    """Layers, shapes, parameters, operations and memory of a network, as text in one of `FORMATS`.
+    """Return layers, shapes, parameters, MACs and memory of a network, as text in one of `FORMATS`.
 
-    `batch`: samples that MACs and memory are for. `depth`: levels of blocks with rows of their own, by default 1;
-    `every_node` gives each node a row instead. JSON and CSV always list every node. `share`: what the percentages of
-    a table are of. `style` applies to a table.
+    `batch`: batch size for MACs and memory. `depth`: levels of nested blocks with rows of their own, by default 1;
+    with `every_node` each node has a row instead. JSON and CSV always list every node. `share`: total that the
+    percentages of a table refer to. `style` applies to a table.
 
     Raises E0001 for an unknown format or share, E0002 for a batch or depth outside its range, E0003 if `depth`,
     `every_node` and the format exclude each other.
@@ -41,17 +41,17 @@ def params_report(
     if depth is not None:
         check_range("depth", depth, 0, MAX_DEPTH)
         if every_node:
-            raise conflict("`all` gives every node a row: `depth` cannot be set with it")
+            raise conflict("`depth` cannot be set with `all`, which prints a row for every node")
     if format in ("json", "csv"):
         if every_node or depth is not None:
-            raise conflict(f"the format {format} always lists every node: leave out `all` and `depth`")
+            raise conflict(f"format {format} always lists every node: remove `all` and `depth`")
         return params_csv(graph, batch) if format == "csv" else _as_json(graph, batch)
     summary = summarize(graph, 1 if depth is None else depth, every_node, batch)
     return params_markdown(summary) if format == "markdown" else params_table(summary, style, share)
 
 
 def _as_json(graph: Graph, batch: int) -> str:
-    """JSON that a person can read as well: one node a line."""
+    """JSON with one node per line."""
     report = params_json(graph, batch)
     head = json.dumps({k: v for k, v in report.items() if k != "nodes"}, indent=2)
     nodes = ",\n    ".join(map(json.dumps, report["nodes"]))

@@ -1,7 +1,7 @@
-"""The table that `archdsl params` prints.
+"""The table of `archdsl params`.
 
-Laid out here rather than by rich, whose import alone costs 55 ms of the 250 that the command may take. In a pipe the
-table is plain and never cut; in a terminal it fits the width and has colours, unless NO_COLOR is set.
+This module lays it out without rich, whose import takes 55 ms of the 250 ms that the command may take. In a pipe the
+table is plain and has its full width; in a terminal it fits the width and has colours, unless NO_COLOR is set.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Share: TypeAlias = Literal["macs", "params"]
 
 _GAP = "  "
 _GOOD, _LEAST = (24, 24), (16, 8)
-"""Widths below which the path and the op are not cut as long as a column can be left out instead, and at all."""
+"""Least widths of path and op: as long as another column can be omitted instead, and after that."""
 
 
 class Style(NamedTuple):
-    """How to print: `width` in columns (None: as wide as it gets), colours, and lines drawn with box characters."""
+    """How to print text: the width in characters (None: unlimited), colours, and box characters for lines."""
 
     width: int | None = None
     color: bool = False
@@ -36,11 +36,11 @@ class Style(NamedTuple):
 
 
 def style_of(stream: TextIO) -> Style:
-    """The style that suits a stream: what it is (terminal or not), NO_COLOR, TERM and its encoding."""
+    """Return the style for a stream, from its type (terminal or not), its encoding, NO_COLOR and TERM."""
     encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
     width = None
     if stream.isatty():
-        import shutil  # 2 ms that a pipe need not wait for
+        import shutil  # 2 ms, which a pipe does not need
 
         width = shutil.get_terminal_size().columns
     return Style(width, takes_color(stream), encoding.startswith("utf"))
@@ -56,12 +56,12 @@ class _TableColumn(NamedTuple):
         return max(len(self.title), max(map(len, self.cells), default=0))
 
     def cut(self, width: int, dots: str) -> _TableColumn:
-        """The column no wider than `width`, longer texts shortened in the middle of a path, at the end of an op."""
+        """The column with at most `width` characters: paths are shortened in the middle, ops at the end."""
         return self._replace(cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
 
 
 def params_table(summary: Summary, style: Style = Style(), share: Share = "macs") -> str:
-    """The table as text that ends with a newline: heading, rows, totals, auxiliary heads, and what was counted how."""
+    """Return the table as text: heading, rows, totals, auxiliary heads, and the convention of counting."""
     columns = _fit(_columns(summary, share), style)
     line = ("─" if style.unicode else "-") * (sum(c.width for c in columns) + len(_GAP) * (len(columns) - 1))
     body = list(zip(*(c.cells for c in columns), strict=True))
@@ -86,7 +86,7 @@ def _columns(summary: Summary, share: Share) -> list[_TableColumn]:
     everything = "100.0 %" if whole else "-"
     rows.append(["total", "", "", _number(totals.params), _number(totals.macs), everything, ""])
     if summary.aux_rows:
-        rows.append(["in training only:", "", "", "", "", "", ""])
+        rows.append(["training only:", "", "", "", "", "", ""])
     rows += [[*_cells(summary, row, 0, 0)[:5], "", ""] for row in summary.aux_rows]
     title = "of MACs" if share == "macs" else "of params"
     titles = ("path", "op", "output", "params", "MACs", title, "receptive field")
@@ -131,7 +131,7 @@ def _shorten(text: str, width: int, dots: str, middle: bool) -> str:
 
 
 def _fit(columns: list[_TableColumn], style: Style) -> list[_TableColumn]:
-    """Columns that fit the width: first the texts are cut, then the last columns left out."""
+    """Columns that fit the width: paths and ops are shortened first, then the last columns are omitted."""
     if style.width is None:
         return columns
     dots = "…" if style.unicode else ".."
@@ -172,7 +172,7 @@ def _heading(summary: Summary, style: Style) -> str:
 
 def _footer(summary: Summary, style: Style) -> list[str]:
     totals, graph = summary.totals, summary.graph
-    at = graph.nodes[summary.peak.node]
+    peak = f"{in_bytes(totals.peak_memory_bytes)} at {escape_control(graph.nodes[summary.peak.node].path)}"
     entries = [
         (
             "params",
@@ -181,13 +181,10 @@ def _footer(summary: Summary, style: Style) -> list[str]:
         ),
     ]
     if totals.aux_params:
-        entries.append(("aux heads", f"{totals.aux_params:,} params more, in training only"))
+        entries.append(("aux heads", f"{totals.aux_params:,} more params, training only"))
     entries += [
         ("work", f"{in_short(totals.macs)}MACs = {in_short(totals.flops)}FLOPs; {totals.depth} weighted layers deep"),
-        (
-            "memory",
-            f"{totals.activations:,} activations; peak {in_bytes(totals.peak_memory_bytes)} at {escape_control(at.path)}",
-        ),
+        ("memory", f"{totals.activations:,} activations; peak {peak}"),
     ]
     sizes = ", ".join(str(size) for size in graph.sizes)
     if sizes:
@@ -205,7 +202,7 @@ def _entry(label: str, text: str, style: Style) -> list[str]:
 
 
 def in_short(value: int) -> str:
-    """A count in thousands, millions ... with four digits and its unit: `4.089 G`, or `832 ` without one."""
+    """Return a count with four digits and a unit: `4.089 G`, or `832 ` without one."""
     scaled, units = float(value), ["", "k", "M", "G", "T", "P", "E"]
     while abs(scaled) >= 999.95 and len(units) > 1:
         scaled /= 1000
@@ -216,5 +213,5 @@ def in_short(value: int) -> str:
 
 
 def in_bytes(value: int) -> str:
-    """Bytes in units of a thousand: `102.4 MB`."""
+    """Return a number of bytes with a decimal unit: `102.4 MB`."""
     return f"{in_short(value)}B"

@@ -1,4 +1,4 @@
-"""Text of a spec on its way into a drawing: shown, never obeyed."""
+"""Escaping of text from a spec, so that a drawing shows it and nothing interprets it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.diagnostics import escape_control
 
 
 def visible(text: str) -> str:
-    """Control, bidirectional and invisible characters, and what XML may not hold, as escapes; lines made one."""
+    """Escape control, bidirectional and invisible characters, line breaks, and characters that XML forbids."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -18,5 +18,5 @@ def visible(text: str) -> str:
 
 
 def xml(text: str) -> str:
-    """Any text as the inside of an element or of a quoted attribute."""
+    """Escape any text for an XML element or a quoted attribute."""
     return escape(visible(text))

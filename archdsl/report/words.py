@@ -1,5 +1,4 @@
-"""Ops and blocks in words: as a spec writes them (`7x7 conv 64 /2`) and as a paper's figure does (`7x7 conv, 64,
-/2`)."""
+"""Texts of ops and blocks: as a spec writes them, `7x7 conv 64 /2`, and as papers do in figures, `7x7 conv, 64, /2`."""
 
 from __future__ import annotations
 
@@ -16,11 +15,14 @@ TIMES = "\u00d7"
 """The multiplication sign, for drawings."""
 _LONG_PATH = 20
 _MAX_VALUE = 24
-"""Longer values (a table of connections, fixed weights) are shown as dots."""
+"""Longer values (a table of connections, fixed weights) are printed as dots."""
 
 
 def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
-    """The short form of an op. `inputs` shapes tell a depthwise convolution; `normed`: a norm follows (no bias)."""
+    """Return the short form of an op.
+
+    `inputs`: the input shapes, which identify a depthwise convolution. `normed`: a norm follows.
+    """
     kind, fields = _kind_and_fields(op, inputs)
     if normed and fields.get("bias") is False:
         del fields["bias"]
@@ -35,7 +37,7 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
 
 
 def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
-    """The label of an op in a drawing: window and kind, then width, stride and what else tells it from others."""
+    """Return the label of an op in a drawing: kernel and kind, then output channels, stride, groups, dilation."""
     kind, fields = _kind_and_fields(op, inputs)
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     if kind == "avgpool" and fields.get("adaptive"):
@@ -56,33 +58,32 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
 
 
 def part_written(graph: Graph, part: Part) -> str:
-    """What a row of a table says of a part: its node as written, or its block's name and arguments."""
+    """Return the text of a part in a table: its node in short form, or its block's name and arguments."""
     if part.scope is not None and part.kind != "node":
         return part_name(graph, part)
     nodes = part.nodes(graph)
     main = head(graph, part)
-    behind = [n.op for n in nodes if n.id > main.id]
-    normed = any(op.role == "norm" for op in behind)
-    return " ".join([node_written(main, normed), *(op.name for op in behind)])
+    followers = [n.op for n in nodes if n.id > main.id]
+    normed = any(op.role == "norm" for op in followers)
+    return " ".join([node_written(main, normed), *(op.name for op in followers)])
 
 
 def node_written(node: Node, normed: bool = False) -> str:
-    """The short form of a node: of its op, or which node it runs again."""
+    """Return the short form of a node: that of its op, or `again` and the node that it repeats."""
     if node.shared_with:
         return escape_control(f"{Again.name} {node.again}")
     return written(node.op, node.in_shapes, normed)
 
 
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
-    """The label of a written node in a drawing, and what follows in it (`bn relu`), apart."""
+    """Return the label of a written node in a drawing, and the norm and activation that follow: `bn relu`."""
     main = head(graph, part)
-    behind = [n.op.name for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
-    return f"{figure(main.op, main.in_shapes)}{', again' if main.shared_with else ''}", " ".join(behind)
+    followers = [n.op.name for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
+    return f"{figure(main.op, main.in_shapes)}{', again' if main.shared_with else ''}", " ".join(followers)
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:
-    """The path of a part within the scope `around`, or the first and last of a run (if they are long, its last
-    word)."""
+    """Return the path of a part within the scope `around`; for a run the first and last path, a long last one cut."""
     first, last = (path.removeprefix(f"{around}.") for path in (part.path, part.last))
     if part.path == part.last:
         return first
@@ -90,13 +91,13 @@ def run_name(part: Part, between: str, around: str = "") -> str:
 
 
 def part_name(graph: Graph, part: Part) -> str:
-    """The block that a part is a call of; its arguments too, if all copies were called with the same."""
+    """Return the block that a part calls, with the arguments if they are the same for all copies."""
     names = list(dict.fromkeys(block_name(graph, scope) for scope in scopes(graph, part)))
     return names[0] if len(names) == 1 else f"{names[0].split('(')[0]}(...)" if names else ""
 
 
 def part_call(graph: Graph, part: Part) -> str:
-    """The same for a drawing: of arguments that differ between the copies only the place (`mbconv(6, 3, 80, 1, …)`)."""
+    """Return the call of a part in a drawing; `…` replaces arguments that differ: `mbconv(6, 3, 80, 1, …)`."""
     calls = [block_name(graph, scope) for scope in scopes(graph, part)]
     if len(set(calls)) <= 1:
         return calls[0] if calls else ""
@@ -110,18 +111,19 @@ def part_call(graph: Graph, part: Part) -> str:
 
 
 def composite_words(graph: Graph, scope: Scope) -> str:
-    """What a block without a name of its own is: `dense block, 6 layers`, `4 branches`."""
+    """Return a description of a composite that is not a block: `dense block, 6 layers`, `4 branches`."""
     inside = [member for member in scope.members if isinstance(member, Scope)]
     if scope.kind == "dense":
         return f"dense block, {len(inside)} layers"
     if scope.kind == "branches":
-        read = [len(graph.nodes[member].inputs) for member in scope.members if isinstance(member, int)]
-        return f"{max(read, default=1)} branches"  # what is merged: a branch of one node, or of none, is no scope
+        # The merge's inputs are counted, since a branch of one node, or of none, is no scope.
+        merged = [len(graph.nodes[member].inputs) for member in scope.members if isinstance(member, int)]
+        return f"{max(merged, default=1)} branches"
     return scope.kind
 
 
 def block_name(graph: Graph, scope: Scope) -> str:
-    """`bottleneck(128, 2)` for a call of a block, as it was called; else what kind of composite it is."""
+    """Return the call of a block as written, `bottleneck(128, 2)`, or the kind of a composite."""
     if scope.block is None:
         return _composite_name(graph, scope)
     call = graph.nodes[scope.first].origin.call if scope.first < scope.end else None
@@ -141,7 +143,7 @@ def _composite_name(graph: Graph, scope: Scope) -> str:
 
 
 def kind_of(node: Node) -> str:
-    """The kind in words of the language: `dwconv` for a convolution with one group per channel."""
+    """Return the op's name in the language: `dwconv` for a convolution with one group per channel."""
     return _kind_and_fields(node.op, node.in_shapes)[0]
 
 
@@ -157,7 +159,7 @@ def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, An
 
 
 def field_text(value: Any) -> str:
-    """A field's value: `2` for a pair of equal numbers, `[1,2]` for others, `...` for what is too long."""
+    """Return a field's value as text: `2` for a pair of equal numbers, `[1,2]` for others, `...` for a long value."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):

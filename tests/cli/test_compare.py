@@ -110,7 +110,7 @@ def test_an_accuracy_says_where_it_stands() -> None:
         (["--max-params", "M"], 2, "a number such as 500k"),
         (["--year", "20142016"], 2, "a year or a range such as"),
         (["--year", "-"], 2, "a year or a range such as"),
-        (["--year", "2016-2014"], 2, "the first year of a range is not after its last"),
+        (["--year", "2016-2014"], 2, "the first year must not be after the last"),
         (["--sort", "colour"], 2, "E0001"),
         (["--max-params", "10k", "--year", "2020-"], 0, "none of "),
     ],
@@ -138,10 +138,10 @@ def on_terminal(columns: int, *args: str) -> list[str]:
 @pytest.mark.parametrize("args", [["list"], ["compare", "vgg16", "alexnet"], ["compare", "resnet*"]], ids=" ".join)
 def test_a_narrow_terminal(args: list[str]) -> None:
     lines = on_terminal(60, *args)
-    body = [line for line in lines if not line.startswith(("left out", "counted"))]
+    body = [line for line in lines if not line.startswith(("omitted", "counted"))]
     assert max(map(len, body)) <= 60
     if args[-1] != "alexnet":
-        assert any(line.startswith("left out, to fit the width: ") for line in lines)
+        assert any(line.startswith("omitted to fit the width: ") for line in lines)
 
 
 # --- compare ---------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_a_page_of_it(here: Path) -> None:
     assert result.exit_code == 0
     page = Path("x.html").read_text(encoding="utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page
-    assert "<title>tiny: top-1 12.5 %" in page and "Not in the chart, no top-1 was published: " in page
+    assert "<title>tiny: top-1 12.5 %" in page and "Not in the chart, no published top-1: " in page
     assert not [word for word in ("src=", 'href="http', "@import", "<link") if word in page], (
         "nothing comes from elsewhere"
     )

@@ -327,7 +327,7 @@ def test_the_library_is_counted_once(here: Path, monkeypatch: pytest.MonkeyPatch
     entries = catalog.catalog()
     expected = run("list", "--format", "json").stdout
     counted: list[int] = []
-    monkeypatch.setattr(catalog, "_counted", lambda progress: counted.append(1) or entries)
+    monkeypatch.setattr(catalog, "_count_all", lambda progress: counted.append(1) or entries)
     monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
     for _ in range(2):
         assert run("list", "--format", "json").stdout == expected

@@ -70,7 +70,7 @@ def test_every_spec_of_a_page_loads(page: str, number: int) -> None:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="commands run in bash")
 @pytest.mark.parametrize("page", docs.PAGES)
 def test_outputs_are_current(page: str) -> None:
-    assert docs.made(page) == text_of(page), "run `python tools/docs.py`"
+    assert docs.generated(page) == text_of(page), "run `python tools/docs.py`"
 
 
 @pytest.mark.parametrize("page", [page for page in docs.PAGES if ">>>" in docs.read(page)])

@@ -40,7 +40,6 @@ NOT_YET: tuple[str, ...] = (
     "archdsl/drawing/theme.py",
     "archdsl/frontends/own.py",
     "archdsl/frontends/to_spec.py",
-    "archdsl/library/claims.py",
     "archdsl/runtime/model.py",
     "archdsl/runtime/quantise.py",
     "archdsl/runtime/session.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import archdsl
-from archdsl.library.claims import agrees, alike, differences, judge
+from archdsl.library.claims import agrees, check_claims, differences, formatted_as
 
 SPEC = """\
 name: tiny
@@ -63,14 +63,14 @@ def test_agrees(text: str, true: int, right: bool) -> None:
         ("0.5M", 999_999, "1.0M"),
     ],
 )
-def test_the_true_number_in_the_claims_own_words(text: str, true: int, written: str) -> None:
-    assert alike(text, true) == written
+def test_the_computed_number_in_the_format_of_the_claim(text: str, true: int, written: str) -> None:
+    assert formatted_as(text, true) == written
     assert agrees(written, true)
 
 
 def test_a_wrong_claim_is_an_error_at_its_value() -> None:
     net = archdsl.loads(SPEC % "{params: 400, macs: 1M, depth: 2}")
-    found = differences(judge(net.document.claims, net.totals))
+    found = differences(check_claims(net.document.claims, net.totals))
     assert [(d.code, d.severity) for d in found] == [("E0902", "error"), ("E0902", "error")]
     assert found[0].span is not None
     assert found[0].span.text == "400"
@@ -82,13 +82,13 @@ def test_a_wrong_claim_is_an_error_at_its_value() -> None:
 
 def test_a_claim_with_a_note_is_known_to_differ() -> None:
     net = archdsl.loads(SPEC % "{params: {value: 400, source: the paper, note: it counts twice}}")
-    (found,) = differences(judge(net.document.claims, net.totals))
+    (found,) = differences(check_claims(net.document.claims, net.totals))
     assert (found.code, found.severity) == ("N0902", "note")
     assert found.notes == ("claimed by the paper", "it counts twice")
 
 
 def test_what_a_verdict_says() -> None:
     net = archdsl.loads(SPEC % "{params: 380, macs: 17.4k, depth: 3, top1: 71.2%}")
-    told = [str(v) for v in judge(net.document.claims, net.totals)]
-    assert told == ["params 380", "macs 17.4k (17,380)", "depth 3 (differs: 2)", "top1 71.2% (unchecked)"]
+    texts = [str(v) for v in check_claims(net.document.claims, net.totals)]
+    assert texts == ["params 380", "macs 17.4k (17,380)", "depth 3 (differs: 2)", "top1 71.2% (unchecked)"]
     assert net.params == PARAMS

@@ -116,8 +116,8 @@ def test_heads_for_training_stand_below_the_totals(net: Callable[..., archdsl.Ne
     text = render(graph)
     _, total = body(text)
     below = text[text.index(total) :]
-    assert "\nin training only:\nside.0 " in below
-    assert "aux heads  15 params more, in training only" in below
+    assert "\ntraining only:\nside.0 " in below
+    assert "aux heads  15 more params, training only" in below
     assert total.split()[1] == f"{3 * 4 * 9 + 4 + 4 * 2 + 2}"
 
 
