@@ -50,8 +50,8 @@ def _with_aux(name: str) -> Callable[[], str]:
     return lambda: f"{net(name).params:,}; {net(name).params + net(name).totals.aux_params:,} with the auxiliary heads"
 
 
-def _op(name: str, kind: str) -> Callable[[], str]:
-    return lambda: str(sum(node.op.name == kind and not node.training for node in net(name).nodes))
+def _op(name: str, op: str) -> Callable[[], str]:
+    return lambda: str(sum(node.op.name == op and not node.training for node in net(name).nodes))
 
 
 def _of(size: str, nodes: str, word: str = "") -> Callable[[], str]:
@@ -181,7 +181,7 @@ def summary() -> str:
 
 
 def picture() -> str:
-    """Return the chart as SVG: the existing file if its balls are current, since matplotlib's output differs by version."""
+    """Return the chart as SVG: the existing file if its balls are current, as matplotlib's output differs by version."""
     old = ROOT / "docs" / "pictures" / "chart.svg"
     if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
         return old.read_text(encoding="utf-8")

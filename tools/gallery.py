@@ -81,9 +81,10 @@ def _section(entry: Entry) -> str:
     graph = archdsl.load(entry.name).graph
     right = [_image(entry.name, "volumes", 550)] if "volumes" in styles(graph) else []
     right.append(_image(entry.name, "article", 400))
+    left = _image(entry.name, "graph", 270)
     return (
         f"\n### {entry.name}\n\n{entry.about}[{entry.path.name}](../specs/{entry.path.name})\n\n<table><tr>\n"
-        f'<td valign="top">{_image(entry.name, "graph", 270)}</td>\n<td valign="top">{"<br>".join(right)}</td>\n</tr></table>\n'
+        f'<td valign="top">{left}</td>\n<td valign="top">{"<br>".join(right)}</td>\n</tr></table>\n'
     )
 
 

@@ -14,10 +14,10 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import GRAPH_OPS, Weighted
 from archdsl.shapes import numel
 
-*_KINDS, _LAST = (op.name for op in GRAPH_OPS if issubclass(op, Weighted))
+*_NAMES, _LAST = (op.name for op in GRAPH_OPS if issubclass(op, Weighted))
 CONVENTION = (
-    f"one sample at inference, fp32; MACs of {', '.join(_KINDS)} and {_LAST}, bias adds not counted; "
-    "FLOPs = 2 * MACs; auxiliary heads apart"
+    f"one sample at inference, fp32; MACs of {', '.join(_NAMES)} and {_LAST}, bias additions not counted; "
+    "FLOPs = 2 * MACs; auxiliary heads separate"
 )
 """How all figures are counted, in one line; each report prints it."""
 

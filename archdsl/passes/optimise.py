@@ -28,24 +28,25 @@ PASSES: Mapping[str, Pass] = {
     "fuse-gates": fuse_gates,
     "global-pools": global_pools,
 }
-"""In this order: nothing that is left out stands between two nodes that could be one, and no pad behind a norm."""
+"""In order of execution: removals come first, so that no removed node separates two nodes that a later pass merges; pads
+are merged before norms are folded."""
 
 
 def check_passes(names: Collection[str]) -> None:
-    """Raises E0001 (status 2) for a name of no pass, E0004 if `names` is no list of names."""
+    """Raise E0001 (status 2) for an unknown pass, E0004 if `names` is not a list of names."""
     check_names("passes", names)
     for name in names:
         check_choice("passes", name, PASSES)
 
 
 def passes_without(disabled: Collection[str]) -> tuple[str, ...]:
-    """The names of all passes but the `disabled` ones. Raises E0001 and E0004 as `check_passes`."""
+    """Return the names of all passes except `disabled`. Raises E0001 and E0004 as `check_passes`."""
     check_passes(disabled)
     return tuple(name for name in PASSES if name not in disabled)
 
 
 def optimise(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> Graph:
-    """The graph after the passes of these names, in the order of `PASSES`. Raises E0001 and E0004 as `check_passes`."""
+    """Run the passes with these names in the order of `PASSES`. Raises E0001 and E0004 as `check_passes`."""
     check_passes(passes)
     for name, function in PASSES.items():
         if name in passes:

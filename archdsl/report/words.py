@@ -23,12 +23,12 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
 
     `inputs`: the input shapes, which identify a depthwise convolution. `normed`: a norm follows.
     """
-    kind, fields = _kind_and_fields(op, inputs)
+    op_name, fields = _name_and_fields(op, inputs)
     if normed and fields.get("bias") is False:
         del fields["bias"]
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     words = [f"{kernel[0]}x{kernel[1]}"] if kernel else []
-    words.append(kind)
+    words.append(op_name)
     words += [field_text(fields.pop(name)) for name in op.positional if name in fields]
     words += [f"/{field_text(stride)}"] if stride else []
     flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
@@ -37,19 +37,19 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
 
 
 def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
-    """Return the label of an op in a drawing: kernel and kind, then output channels, stride, groups, dilation."""
-    kind, fields = _kind_and_fields(op, inputs)
+    """Return the label of an op in a drawing: kernel and op, then output channels, stride, groups, dilation."""
+    op_name, fields = _name_and_fields(op, inputs)
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
-    if kind == "avgpool" and fields.get("adaptive"):
+    if op_name == "avgpool" and fields.get("adaptive"):
         return f"avg pool to {kernel[0]}x{kernel[1]}"
-    name = op.label or kind.replace("_", " ")
-    label = f"{kernel[0]}x{kernel[1]} {name}" if kernel else name
+    title = op.label or op_name.replace("_", " ")
+    label = f"{kernel[0]}x{kernel[1]} {title}" if kernel else title
     if "out" in fields:
-        label += f" {field_text(fields['out'])}" if kind == "fc" else f", {field_text(fields['out'])}"
+        label += f" {field_text(fields['out'])}" if op_name == "fc" else f", {field_text(fields['out'])}"
     label += f", /{field_text(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
     if isinstance(op, Pool) and not stride:
         label += f", /{field_text(kernel)}" if kernel else ""
-    label += f", groups {fields['groups']}" if fields.get("groups") and kind == "conv" else ""
+    label += f", groups {fields['groups']}" if fields.get("groups") and op_name == "conv" else ""
     label += f", dilation {field_text(fields['dilation'])}" if "dilation" in fields else ""
     if op.label_values:
         values = [field_text(v) for k, v in fields.items() if k in op.positional]
@@ -144,10 +144,10 @@ def _composite_name(graph: Graph, scope: Scope) -> str:
 
 def kind_of(node: Node) -> str:
     """Return the op's name in the language: `dwconv` for a convolution with one group per channel."""
-    return _kind_and_fields(node.op, node.in_shapes)[0]
+    return _name_and_fields(node.op, node.in_shapes)[0]
 
 
-def _kind_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, Any]]:
+def _name_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, Any]]:
     fields = op.explicit()
     if not op.inference:
         fields |= {name: getattr(op, name) for name in op.positional}
