@@ -135,8 +135,8 @@ def drawing(name: str) -> str:
     from archdsl.drawing.graph.dot import to_dot
     from archdsl.drawing.model.compose import compose
 
-    graph, view, options = request(name)
-    text = to_dot(compose(graph, view), options, whole=True)
+    drawn = request(name)
+    text = to_dot(compose(drawn.graph, drawn.view), drawn.options, whole=True)
     folder = ROOT / "archdsl" / "drawing"
     return text + "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in _PAINTERS)
 

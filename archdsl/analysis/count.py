@@ -17,7 +17,7 @@ from archdsl.shapes import numel
 *_NAMES, _LAST = (op.name for op in GRAPH_OPS if issubclass(op, Weighted))
 CONVENTION = (
     f"one sample at inference, fp32; MACs of {', '.join(_NAMES)} and {_LAST}, bias additions not counted; "
-    "FLOPs = 2 * MACs; auxiliary heads separate"
+    "FLOPs = 2 * MACs; without auxiliary heads"
 )
 """How all figures are counted, in one line; each report prints it."""
 

@@ -1,4 +1,4 @@
-"""`archdsl compile`: an ONNX file, PyTorch source, or weights, made of a spec."""
+"""`archdsl compile`: write an ONNX file, PyTorch source or weights."""
 
 from __future__ import annotations
 
@@ -37,24 +37,35 @@ if TYPE_CHECKING:
     show_default=True,
     help=f"{', '.join(f'{name}: {target.about}' for name, target in TARGETS.items())}.",
 )
-@click.option("--all-targets", is_flag=True, help="All of them, with the same weights; -o then names a folder.")
-@click.option("--weights", metavar="FILE", help="Weights to put in: .safetensors, or torch's .pth.")
+@click.option("--all-targets", is_flag=True, help="Write all targets, with the same weights; -o names a folder.")
+@click.option("--weights", metavar="FILE", help="Weights: .safetensors, or torch's .pth.")
 @click.option(
-    "--reinit", metavar="PATTERN", multiple=True, help="Of FILE's tensors, start these afresh: 'fc.*'. May be repeated."
+    "--reinit",
+    metavar="PATTERN",
+    multiple=True,
+    help="Initialise these tensors instead of reading them: 'fc.*'. May be repeated.",
 )
-@click.option("--seed", type=Range(0, 2**63 - 1), default=0, help="Where random numbers start from.")
-@click.option("-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - is stdout.")
-@click.option("--external-data", is_flag=True, default=None, help="ONNX weights in a file beside it, as from 2 GB on.")
+@click.option("--seed", type=Range(0, 2**63 - 1), default=0, show_default=True, help="Seed of random weights.")
 @click.option(
-    "--value-info", is_flag=True, help="In an ONNX file the shape of every value, for viewers such as Netron."
+    "-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - means standard output."
+)
+@click.option(
+    "--external-data", is_flag=True, default=None, help="Write ONNX weights to a second file. Always from 2 GB on."
+)
+@click.option(
+    "--value-info", is_flag=True, help="Add the shape of every value to an ONNX file, for viewers such as Netron."
 )
 @click.option(
     "--free-sizes/--fixed-sizes",
     default=None,
-    help="Whether an ONNX file takes images of any size; fixed runs faster. Default: fixed where classes come out.",
+    help="Input sizes of an ONNX file: any, or only one, which runs faster. Default: fixed for classifiers.",
 )
 @click.option(
-    "-O0", "--O0", "untouched", is_flag=True, help="No passes over an ONNX file: a state_dict's names, one to one."
+    "-O0",
+    "--O0",
+    "untouched",
+    is_flag=True,
+    help="Run no passes: the tensors of an ONNX file keep the names of the state_dict.",
 )
 @disable_option
 @click.option(
@@ -62,10 +73,10 @@ if TYPE_CHECKING:
     type=Choice(["fp32", "fp16", "bf16", "int8"]),
     default="fp32",
     show_default=True,
-    help="What an ONNX file computes in; what enters and leaves it is fp32.",
+    help="Number format of an ONNX file. Inputs and outputs are always fp32.",
 )
-@click.option("--calibrate", metavar="DIR", help="Images for int8: some hundred such as the network will see.")
-@click.option("--strict", is_flag=True, help="Odd weights (not finite, all zero) are an error, not a warning.")
+@click.option("--calibrate", metavar="DIR", help="Folder of typical input images for int8, some hundred.")
+@click.option("--strict", is_flag=True, help="Report suspicious weights (not finite, all zero) as errors.")
 @arg_option
 @input_option
 @force_option
@@ -86,10 +97,10 @@ def command(
     format: str,
     **options: Any,
 ) -> None:
-    """An ONNX file, PyTorch source, or weights, made of a network.
+    """Write an ONNX file, PyTorch source or weights of a network.
 
-    Without --weights the numbers are random, and every file says so. A file of ours is replaced, any other only with
-    --force; it is written whole or not at all.
+    Without --weights the weights are random, and every file states that. A file written by archdsl is replaced, any
+    other file only with --force. Files are written completely or not at all.
     """
     from archdsl.network import open_network
     from archdsl.passes.optimise import passes_without
@@ -110,11 +121,11 @@ def command(
 
 
 def _check_stdout(targets: tuple[TargetName, ...], external_data: bool | None) -> None:
-    """Raises click's UsageError for files that standard output cannot take."""
+    """Raise click's UsageError for several files, or a binary file on a terminal."""
     if len(targets) > 1 or external_data:
-        raise click.UsageError("only one file fits standard output")
+        raise click.UsageError("cannot write several files to standard output: name a file or folder with -o")
     if TARGETS[targets[0]].stores_weights and sys.stdout.isatty():
-        raise click.UsageError("a binary file does not belong on a terminal: name a file, or pipe it")
+        raise click.UsageError("cannot write a binary file to a terminal: name a file with -o, or use a pipe")
 
 
 def _as_text(console: Console, compiled: Compiled) -> str:
@@ -136,15 +147,16 @@ def _line(console: Console, file: CompiledFile) -> str:
 
 
 def _in_words(difference: Difference) -> str:
-    """What int8 changes."""
+    """The difference between int8 and fp32 as text."""
     images = difference.images
-    text = f"beside fp32 on {images} image{'s' * (images != 1)}: cosine {difference.cosine:.5f} (least {difference.least:.5f})"
+    text = f"compared with fp32 on {images} image{'s' * (images != 1)}: "
+    text += f"cosine {difference.cosine:.5f} (least {difference.least:.5f})"
     if difference.agreement is None:
         return text
-    text += f", the same best class on {round(difference.agreement * images)}"
+    text += f", same top-1 class on {round(difference.agreement * images)}"
     if difference.classes != 1 or images == 1:
         return text
-    return f"{text}\n           fp32 finds the same class in all of them: that it stays the same says little"
+    return f"{text}\n           fp32 has the same top-1 class for all images, so this agreement means little"
 
 
 def _as_json(compiled: Compiled, seed: int) -> str:

@@ -1,4 +1,4 @@
-"""`archdsl diagram`: a drawing of a network."""
+"""`archdsl diagram`: draw a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TERMINAL = ("auto", "always", "never")
 
 
 def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str:
-    """`--color` of every command is for the terminal; here it also says what the colours of the drawing mean."""
+    """`--color` also selects what the colours of the drawing mean."""
     console = ctx.find_object(Console)
     for value in values:
         if value in _TERMINAL and console is not None:
@@ -28,30 +28,30 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     "-o",
     "--output",
     metavar="FILE",
-    help="x.svg, .png, .pdf, .dot, .mmd, .tex or .html; default: NAME.svg here; - is stdout.",
+    help="FILE.svg, .png, .pdf, .dot, .mmd, .tex or .html. Default: NAME.svg here; - means standard output.",
 )
-@click.option("--format", "format", metavar="FORMAT", help="Where FILE's ending does not say: svg.")
+@click.option("--format", "format", metavar="FORMAT", help="Format. Default: by FILE's ending, else svg.")
 @click.option("--style", default="graph", show_default=True, metavar="STYLE", help="graph, volumes or article.")
 @click.option(
     "--level",
     default="block",
     show_default=True,
     metavar="LEVEL",
-    help="network: stages; block: blocks, equal ones folded; layer: every op.",
+    help="network: stages; block: blocks, equal ones collapsed; layer: every op.",
 )
 @click.option("--focus", default="", metavar="PATH", help="Draw only the block PATH: layer2.0.")
 @click.option(
     "--unfold",
     multiple=True,
     metavar="PATH",
-    help="Open the block PATH, out of its run of equals; '*': fold nothing. May be repeated.",
+    help="Draw the contents of the block PATH; '*': collapse no blocks. May be repeated.",
 )
 @click.option(
     "--theme",
     type=Choice(["auto", "light", "dark", "print"]),
     default="auto",
     show_default=True,
-    help="auto: light, or dark where the reader prefers that; print: greys and patterns.",
+    help="auto: light, or dark if the reader prefers it; print: greys and patterns.",
 )
 @click.option(
     "--color",
@@ -59,11 +59,11 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     is_eager=True,
     callback=_set_colors,
     type=Choice(["kind", "params", "macs", "memory", *_TERMINAL]),
-    help="What colours say: the kind of op, or the share of params, macs or memory. auto, always, never: in the terminal.",
+    help="Colour by op, or by share of params, macs or memory. auto, always, never: colours in the terminal.",
 )
-@click.option("--shapes/--no-shapes", default=True, help="Shapes on the arrows.")
-@click.option("--title", metavar="TEXT", help="Instead of the network's name; '': no heading.")
-@click.option("--legend", is_flag=True, help="Say what the colours mean.")
+@click.option("--shapes/--no-shapes", default=True, help="Print shapes on the arrows.")
+@click.option("--title", metavar="TEXT", help="Replace the network's name; '': no heading.")
+@click.option("--legend", is_flag=True, help="Explain the colours.")
 @click.option(
     "--direction",
     type=Choice(["TB", "LR"]),
@@ -77,7 +77,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     "width_mm",
     type=Range(20, 2000),
     metavar="MM",
-    help="Width on paper: 85 for a column, 170 for a page; volumes break their lines by it.",
+    help="Width on paper: 85 for a column, 170 for a page. Volumes wrap at this width.",
 )
 @arg_option
 @input_option
@@ -93,12 +93,14 @@ def command(
     format: str | None,
     **options: Any,
 ) -> None:
-    """A drawing of a network, equal blocks drawn once, shapes on the arrows.
+    """Draw a network, with equal blocks drawn once and shapes on the arrows.
 
-    Laid out by Graphviz: the system's dot where there is one, else the one that pip installs along.
+    The layout is by Graphviz: the dot program of the system, or else the one that pip installs with archdsl.
     """
     if output == "-" and format in ("png", "pdf") and sys.stdout.isatty():
-        raise click.UsageError(f"a {format.upper()} does not belong on a terminal: name a file, or pipe it")
+        raise click.UsageError(
+            f"cannot write a {format.upper()} file to a terminal: name a file with -o, or use a pipe"
+        )
     from archdsl.diagnostics import escape_control
     from archdsl.network import open_network
     from archdsl.report.table import in_bytes
@@ -106,7 +108,8 @@ def command(
     net = open_network(spec, args, size)
     console.tell(net.graph.notes)
     if output == "-":
-        saved = console.give_file(lambda path: net.save_diagram(path, format or "svg", **options))  # type: ignore[arg-type]
+        format = format or "svg"
+        saved = console.give_file(lambda path: net.save_diagram(path, format, **options))  # type: ignore[arg-type]
         console.tell(saved.notes)
         return
     saved = net.save_diagram(output, format, **options)  # type: ignore[arg-type]

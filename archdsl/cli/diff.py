@@ -83,7 +83,9 @@ def command(
     if len(specs) != 2:
         raise click.UsageError(f"diff compares two networks, not {len(specs)}")
     if output in (None, "-") and format in ("png", "pdf") and sys.stdout.isatty():
-        raise click.UsageError(f"a {format.upper()} does not belong on a terminal: name a file, or pipe it")
+        raise click.UsageError(
+            f"cannot write a {format.upper()} file to a terminal: name a file with -o, or use a pipe"
+        )
     difference = archdsl.diff(
         *specs,
         args=parse_overrides(args),

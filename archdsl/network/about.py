@@ -17,15 +17,15 @@ def paper_line(document: Document) -> str:
 
 
 def label_note(document: Document, classes: int | None, own: bool = False) -> tuple[Diagnostic, ...]:
-    """N0903 if the spec's labels are left out because the output has another number of `classes` (None: no vector).
+    """Return N0903 if the labels are ignored because their number is not `classes` (None: the output is no vector).
 
-    For the network as the spec itself has it (`own`) that is a mistake, and a warning: W0903.
+    If the spec itself sets both (`own`), this is a mistake, and the warning W0903 is returned.
     """
     labels = document.labels
     if labels is None or len(labels) == classes:
         return ()
-    width = "its output is no vector of classes" if classes is None else f"the output has {classes:,} values"
-    message = f"{len(labels):,} labels are left out: {width}"
-    help_ = "`labels: [...]` in your spec names its own classes, `labels: null` none" if own else ""
+    width = "the output is not a vector" if classes is None else f"the output has {classes:,} values"
+    message = f"{len(labels):,} labels are ignored: {width}"
+    help_ = "list the names of the classes under `labels`, or set `labels: null`" if own else ""
     code = "W0903" if own else "N0903"
     return (Diagnostic(code, message, document.labels_span, help=help_, severity="warning" if own else "note"),)

@@ -118,7 +118,7 @@ class Network:
 
     @property
     def notes(self) -> tuple[Diagnostic, ...]:
-        """Notes of the graph, and N0903 if the spec's labels are left out."""
+        """Notes of the graph, and N0903 if the spec's labels are ignored."""
         return (*self.graph.notes, *label_note(self.document, self.classes))
 
     @cached_property

@@ -117,7 +117,7 @@ def test_weights_of_torch(here: Path) -> None:
             ["--to", "torch", "--external-data"],
             "error[E0003]: `passes`, `precision`, `value_info`, `free_sizes` and `external_data` apply",
         ),
-        (["--all-targets", "-o", "-"], "only one file fits standard output"),
+        (["--all-targets", "-o", "-"], "cannot write several files to standard output"),
         (["--to", "tflite"], "error[E0001]: `to` cannot be `tflite`; choose one of: onnx, torch, weights"),
         (["--weights", "missing.pth"], "error[E0607]"),
         (["-o", "missing/x.onnx"], "there is no directory `missing`"),
