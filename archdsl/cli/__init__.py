@@ -187,7 +187,7 @@ def _report(problem: Exception, console: Console) -> int:
     from archdsl.diagnostics.status import status_of
 
     if isinstance(problem, ArchError):
-        console.tell(problem.diagnostics)
+        console.print_diagnostics(problem.diagnostics)
         return status_of(problem)
     if os.environ.get("ARCHDSL_DEBUG") == "1":
         import traceback
@@ -196,7 +196,7 @@ def _report(problem: Exception, console: Console) -> int:
         return 2
     from archdsl.cli.failure import internal
 
-    console.tell([internal(problem)])
+    console.print_diagnostics([internal(problem)])
     return 2
 
 

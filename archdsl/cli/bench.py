@@ -111,10 +111,10 @@ def command(
         input=size,
         watch=console.progress,
     )
-    console.tell((*result.notes, *result.failures))
+    console.print_diagnostics((*result.notes, *result.failures))
     if format == "json":
         text = json.dumps(result.data(), indent=2) + "\n"
     else:
         text = result.markdown(top) if format == "markdown" else result.text(console.style(), top)
-    console.give(text, output, force)
+    console.write_output(text, output, force)
     return int(bool(result.failures))

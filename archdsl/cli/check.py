@@ -37,5 +37,5 @@ def command(
     from archdsl.spec.open import parse_overrides
 
     report = archdsl.check(*specs, input=size, args=parse_overrides(args), progress=console.progress("checking"))
-    console.give(report.text(format, console.style(output)), output, force, inputs=report.files)
+    console.write_output(report.text(format, console.style(output)), output, force, inputs=report.files)
     return max(report.status, int(strict and report.count("warning") > 0))

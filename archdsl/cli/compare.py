@@ -46,10 +46,10 @@ def command(
     if plot is not None and chart is not None:
         chart.check_target(plot, comparison.files, force)
     if plot != "-" or (output and output != "-"):
-        console.give(comparison.text(format, console.style(output)), output, force, inputs=comparison.files)
+        console.write_output(comparison.text(format, console.style(output)), output, force, inputs=comparison.files)
     if plot == "-" and chart is not None:
-        console.give_bytes(chart.data, None)
+        console.write_bytes(chart.data, None)
     elif plot is not None and chart is not None:
-        console.wrote(chart.write(plot, comparison.files, force))
+        console.print_written(chart.write(plot, comparison.files, force))
     for note in chart.notes if chart is not None else ():
-        console.say(f"note: {note}")
+        console.print_note(f"note: {note}")

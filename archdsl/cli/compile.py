@@ -111,13 +111,13 @@ def command(
         _check_stdout(targets, options["external_data"])
         options |= {"external_data": False, "progress": None}
         net = open_network(spec, args, size)
-        compiled = console.give_file(lambda path: net.compile(path, target, **options))
-        console.tell(compiled.notes)
+        compiled = console.stream_file(lambda path: net.compile(path, target, **options))
+        console.print_diagnostics(compiled.notes)
         return
     net = open_network(spec, args, size)
     compiled = net.compile(output, targets, **options, progress=console.progress)
-    console.tell(compiled.notes)
-    console.give(_as_json(compiled, options["seed"]) if format == "json" else _as_text(console, compiled))
+    console.print_diagnostics(compiled.notes)
+    console.write_output(_as_json(compiled, options["seed"]) if format == "json" else _as_text(console, compiled))
 
 
 def _check_stdout(targets: tuple[TargetName, ...], external_data: bool | None) -> None:

@@ -1,4 +1,4 @@
-"""Where a command's words go: results to standard output or a file, everything else to standard error."""
+"""The output of commands: results to standard output or a file, diagnostics and notes to standard error."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ T = TypeVar("T")
 
 _BAR = 24
 _QUIET_S = 0.5
-"""Work that ends sooner shows no progress."""
+"""Shorter work shows no progress."""
 
 
-_STEERING = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""What would steer a terminal, or turn text around, and is never ours. (ESC is: a text of anybody's has it escaped
-already.)"""
+_CONTROL = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that control a terminal or reverse text, which archdsl never prints. ESC is not among them: colours need it,
+and it is escaped in all other text."""
 
 
-def _shown(found: re.Match[str]) -> str:
-    return ascii(found[0])[1:-1]
+def _escaped(match: re.Match[str]) -> str:
+    return ascii(match[0])[1:-1]
 
 
 class Console:
-    """One for each run; `color` is what `--color` says."""
+    """The output streams of one run; `color` is the value of `--color`."""
 
     def __init__(self, color: Color = "auto") -> None:
         self.color: Color = color
 
     def paints(self, stream: TextIO) -> bool:
-        """Whether to colour what goes to the stream. NO_COLOR and TERM=dumb count only for `auto`."""
+        """Return whether to use colours on the stream. NO_COLOR and TERM=dumb apply to `auto` only."""
         if self.color != "auto":
             return self.color == "always"
         from archdsl.diagnostics.color import takes_color
@@ -51,7 +51,7 @@ class Console:
         return takes_color(stream)
 
     def style(self, path: str | None = None) -> Style:
-        """How to lay out text for standard output, or for the file `path`: as wide as needed, without colours."""
+        """Return the style for standard output, or for the file `path`: of any width, without colours."""
         from archdsl.report.table import Style, style_of
 
         if path not in (None, "-"):
@@ -59,8 +59,8 @@ class Console:
         terminal = style_of(sys.stdout)
         return Style(terminal.width, self.paints(sys.stdout), terminal.unicode)
 
-    def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Diagnostics, on standard error."""
+    def print_diagnostics(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Print diagnostics to standard error."""
         from archdsl.diagnostics import render_text
 
         text = render_text(tuple(diagnostics), self.paints(sys.stderr))
@@ -68,34 +68,29 @@ class Console:
             sys.stdout.flush()
             sys.stderr.write(text)
 
-    def say(self, text: str) -> None:
-        """A line beside the result, on standard error."""
+    def print_note(self, text: str) -> None:
+        """Print a line to standard error."""
         sys.stdout.flush()
         sys.stderr.write(f"{text}\n")
 
-    def wrote(self, file: WrittenFile) -> None:
-        """A line about a file that was written, on standard error."""
+    def print_written(self, file: WrittenFile) -> None:
+        """Print path and size of a written file to standard error."""
         from archdsl.diagnostics import escape_control
         from archdsl.report.table import in_bytes
 
-        self.say(f"wrote {escape_control(str(file.path))}  {in_bytes(file.size)}")
+        self.print_note(f"wrote {escape_control(str(file.path))}  {in_bytes(file.size)}")
 
-    def murmur(self, text: str) -> None:
-        """A line that only somebody who waits at a terminal wants to read."""
-        if sys.stderr.isatty():
-            self.say(text)
-
-    def give(self, text: str, path: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> None:
-        """A command's result: to standard output, or whole into the file `path` (`-`: standard output)."""
+    def write_output(self, text: str, path: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> None:
+        """Write a command's result to standard output (None or `-`), or completely or not at all to the file `path`."""
         if path in (None, "-"):
             with writable_stdout():
-                sys.stdout.write(_STEERING.sub(_shown, text) if sys.stdout.isatty() else text)
+                sys.stdout.write(_CONTROL.sub(_escaped, text) if sys.stdout.isatty() else text)
                 sys.stdout.flush()
         else:
-            self.give_bytes(text.encode(), path, force, inputs)
+            self.write_bytes(text.encode(), path, force, inputs)
 
-    def give_bytes(self, data: bytes, path: str | None, force: bool = False, inputs: Sequence[str] = ()) -> None:
-        """The same for bytes."""
+    def write_bytes(self, data: bytes, path: str | None, force: bool = False, inputs: Sequence[str] = ()) -> None:
+        """Write bytes as `write_output` writes text."""
         if path in (None, "-"):
             with writable_stdout():
                 sys.stdout.flush()
@@ -107,8 +102,8 @@ class Console:
         with atomic_write(str(path), inputs=inputs, force=force) as output:
             output.write(data)
 
-    def give_file(self, write: Callable[[Path], T]) -> T:
-        """The file that `write` makes at a temporary path, to standard output; returns what `write` returns."""
+    def stream_file(self, write: Callable[[Path], T]) -> T:
+        """Let `write` write a temporary file, copy it to standard output, and return the result of `write`."""
         import shutil
         import tempfile
         from pathlib import Path
@@ -123,13 +118,13 @@ class Console:
         return result
 
     def progress(self, what: str) -> Progress | None:
-        """Something to call with what is done and what there is in all, where standard error is a terminal."""
+        """Return a progress bar to call with the done and the total number; None if standard error is no terminal."""
         return _Bar(what, sys.stderr) if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
 
 
 @contextmanager
 def writable_stdout() -> Iterator[None]:
-    """A full disk behind standard output, said as for any other file."""
+    """Raise E0701 for a failed write to standard output, such as on a full disk."""
     try:
         yield
     except BrokenPipeError:
@@ -143,17 +138,17 @@ def writable_stdout() -> Iterator[None]:
 
 
 def drop_stdout() -> None:
-    """Nothing more can be written there, and not even the interpreter, when it ends, may try."""
+    """Redirect standard output to the null device, so that the interpreter's last flush does not fail."""
     with suppress(OSError, ValueError, io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Bar:
-    """One line on the terminal, redrawn ten times a second and wiped at the end."""
+    """One line on the terminal, redrawn ten times a second and erased at the end."""
 
     def __init__(self, what: str, stream: TextIO) -> None:
         self.what, self.stream = what, stream
-        self.begun = self.drawn = time.monotonic()
+        self.started = self.drawn = time.monotonic()
         self.shown = False
 
     def __call__(self, done: int, whole: int) -> None:
@@ -164,7 +159,7 @@ class _Bar:
                 self.stream.flush()
             self.shown = False
             return
-        if now - self.begun < _QUIET_S or now - self.drawn < 0.1:
+        if now - self.started < _QUIET_S or now - self.drawn < 0.1:
             return
         self.drawn, self.shown = now, True
         full = _BAR * done // max(whole, 1)

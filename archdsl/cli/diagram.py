@@ -106,13 +106,13 @@ def command(
     from archdsl.report.table import in_bytes
 
     net = open_network(spec, args, size)
-    console.tell(net.graph.notes)
+    console.print_diagnostics(net.graph.notes)
     if output == "-":
         format = format or "svg"
-        saved = console.give_file(lambda path: net.save_diagram(path, format, **options))  # type: ignore[arg-type]
-        console.tell(saved.notes)
+        saved = console.stream_file(lambda path: net.save_diagram(path, format, **options))  # type: ignore[arg-type]
+        console.print_diagnostics(saved.notes)
         return
     saved = net.save_diagram(output, format, **options)  # type: ignore[arg-type]
-    console.tell(saved.notes)
+    console.print_diagnostics(saved.notes)
     path = console.style().paint("name", escape_control(str(saved.path)))
-    console.give(f"wrote {path}  {in_bytes(saved.size)}\n")
+    console.write_output(f"wrote {path}  {in_bytes(saved.size)}\n")

@@ -78,7 +78,7 @@ def command(
     from archdsl.spec.open import parse_overrides
 
     if len(specs) in ARGUMENTS:
-        console.give(git_diff(specs, console.style()))
+        console.write_output(git_diff(specs, console.style()))
         return 0
     if len(specs) != 2:
         raise click.UsageError(f"diff compares two networks, not {len(specs)}")
@@ -102,13 +102,13 @@ def command(
 
 def _print(console: Console, difference: NetworkDifference, format: Format, level: Level, theme: ThemeChoice) -> None:
     if format == "text":
-        console.give(difference.text(console.style()))
+        console.write_output(difference.text(console.style()))
     elif format == "json":
-        console.give(json.dumps(difference.data(), indent=2) + "\n")
+        console.write_output(json.dumps(difference.data(), indent=2) + "\n")
     else:
         drawn = difference.render(format, level=level, theme=theme)
         _note(console, drawn.note)
-        console.give_bytes(drawn.data, None)
+        console.write_bytes(drawn.data, None)
 
 
 def _save(
@@ -125,9 +125,9 @@ def _save(
 
     saved = difference.save(output, format, level=level, theme=theme, force=force)
     _note(console, saved.note)
-    console.give(f"wrote {console.style().paint('name', escape_control(output))}  {in_bytes(saved.size)}\n")
+    console.write_output(f"wrote {console.style().paint('name', escape_control(output))}  {in_bytes(saved.size)}\n")
 
 
 def _note(console: Console, note: str) -> None:
     if note:
-        console.say(f"note: {note}")
+        console.print_note(f"note: {note}")

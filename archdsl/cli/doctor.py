@@ -16,4 +16,4 @@ def command(console: Console, format: str) -> None:
     """Report what is installed, which providers of ONNX Runtime work, and how to install what is missing."""
     from archdsl.runtime.doctor import examine
 
-    console.give(examine().text(format, console.style()))
+    console.write_output(examine().text(format, console.style()))

@@ -28,4 +28,4 @@ def command(
     from archdsl.spec.open import parse_overrides
 
     expanded = expand(spec, flat=flat, input=size, args=parse_overrides(args))
-    console.give(expanded.text, output, force, expanded.files)
+    console.write_output(expanded.text, output, force, expanded.files)

@@ -22,7 +22,7 @@ def command(console: Console, code: str | None) -> None:
     from archdsl import explain
 
     if code is None:
-        console.give(explain.listing())
+        console.write_output(explain.listing())
     else:
         _show(console, explain.page(code).text)
 
@@ -30,7 +30,7 @@ def command(console: Console, code: str | None) -> None:
 def _show(console: Console, text: str) -> None:
     """Print Markdown: formatted on a terminal, unchanged elsewhere."""
     if not sys.stdout.isatty() or not console.paints(sys.stdout):
-        console.give(text)
+        console.write_output(text)
         return
     from rich.console import Console as Terminal
     from rich.markdown import Markdown

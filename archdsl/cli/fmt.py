@@ -38,22 +38,22 @@ def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -
                 raise file.problem
             _report(console, file, check, diff)
         except ArchError as problem:  # the other files are still formatted
-            console.tell(problem.diagnostics)
+            console.print_diagnostics(problem.diagnostics)
             status = max(status, status_of(problem))
         changed += file.changed
     if check and changed:
-        console.say(f"{changed} file{'s' if changed > 1 else ''} would change")
+        console.print_note(f"{changed} file{'s' if changed > 1 else ''} would change")
     return max(status, int(check and changed > 0))
 
 
 def _report(console: Console, file: FormattedFile, check: bool, diff: bool) -> None:
     """Print or write one file, depending on the options."""
     if check and file.changed:
-        console.give(f"{file.name}\n")
+        console.write_output(f"{file.name}\n")
     if diff:
-        console.give(file.difference())
+        console.write_output(file.difference())
     if not check and not diff and file.name == "-":
-        console.give(file.after)
+        console.write_output(file.after)
     elif not check and not diff and file.changed:
         file.write()
-        console.say(f"formatted {file.name}")
+        console.print_note(f"formatted {file.name}")

@@ -58,8 +58,8 @@ def command(
 
         check_target(Path(weights), inputs=read, force=force, replaceable=has_mark("weights"))
         numbers = imported.weights()
-        console.tell(numbers.notes)
-    console.give(imported.text, output, force, read)
+        console.print_diagnostics(numbers.notes)
+    console.write_output(imported.text, output, force, read)
     if weights is not None:
         save(numbers, weights, {"name": imported.graph.name}, inputs=read, force=force)
 

@@ -51,6 +51,6 @@ def command(
         progress=console.progress("counting"),
         **limits,
     )
-    console.give(listing.text(format, console.style(output)), output, force)
+    console.write_output(listing.text(format, console.style(output)), output, force)
     if not listing:
-        console.say(f"none of {listing.total} networks is within these limits")
+        console.print_note(f"none of {listing.total} networks is within these limits")

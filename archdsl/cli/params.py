@@ -63,5 +63,5 @@ def command(
     text = params_report(
         net.graph, format, batch=batch, depth=depth, every_node=every, share=share, style=console.style(output)
     )
-    console.tell(net.graph.notes)
-    console.give(text, output, force, inputs=net.files)
+    console.print_diagnostics(net.graph.notes)
+    console.write_output(text, output, force, inputs=net.files)

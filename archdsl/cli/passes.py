@@ -47,5 +47,5 @@ def command(
 
     net = open_network(spec, args, size)
     report = passes_report(net.graph, passes_without(disable))
-    console.tell(net.graph.notes)
-    console.give(report.text(format, console.style(output)), output, force, inputs=net.files)
+    console.print_diagnostics(net.graph.notes)
+    console.write_output(report.text(format, console.style(output)), output, force, inputs=net.files)

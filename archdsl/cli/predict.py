@@ -89,9 +89,9 @@ def command(
         input=size,
         watch=console.progress,
     )
-    console.tell(result.diagnostics)
+    console.print_diagnostics(result.diagnostics)
     if format == "json":
-        console.give(json_visible(json.dumps(result.data(), indent=2, ensure_ascii=False) + "\n"))
+        console.write_output(json_visible(json.dumps(result.data(), indent=2, ensure_ascii=False) + "\n"))
     else:
-        console.give(result.text(console.style()))
+        console.write_output(result.text(console.style()))
     return result.status

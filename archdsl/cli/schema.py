@@ -20,4 +20,4 @@ def command(console: Console, output: str | None, force: bool) -> None:
     """
     from archdsl.language.schema.json_schema import schema_text
 
-    console.give(schema_text(), output, force)
+    console.write_output(schema_text(), output, force)

@@ -59,8 +59,8 @@ def command(
         progress=console.progress("verifying"),
     )
     if format == "json":
-        console.give(json.dumps(result.data(), indent=2) + "\n")
+        console.write_output(json.dumps(result.data(), indent=2) + "\n")
     else:
-        console.give(result.text(every, console.style()))
-    console.tell(result.problems)
+        console.write_output(result.text(every, console.style()))
+    console.print_diagnostics(result.problems)
     return int(not result.passed)
