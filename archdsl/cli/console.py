@@ -28,8 +28,8 @@ _QUIET_S = 0.5
 
 
 _CONTROL = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Characters that control a terminal or reverse text, which archdsl never prints. ESC is not among them: colours need it,
-and it is escaped in all other text."""
+"""Characters that control a terminal or reverse text. archdsl prints none of them. ESC is not included, since colours
+need it and it is escaped in other texts."""
 
 
 def _escaped(match: re.Match[str]) -> str:
