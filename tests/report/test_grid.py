@@ -25,7 +25,7 @@ def test_columns_are_aligned() -> None:
 def test_a_narrow_grid_leaves_columns_out_and_lists_them() -> None:
     lines = grid(TITLES, ROWS, {"size"}, Style(width=14), ("note", "size")).splitlines()
     assert lines[0] == "name     size"
-    assert lines[-1] == "left out, to fit the width: note"
+    assert lines[-1] == "omitted to fit the width: note"
 
 
 def test_text_is_shown_as_it_is() -> None:
