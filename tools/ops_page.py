@@ -175,7 +175,7 @@ def _type(hint: Any) -> str:
             left = [a for a in left if a not in get_args(Numbers)] + [Numbers]
         return ", or ".join(map(_type, left))
     if origin is tuple:
-        item = re.sub("^list|integer(?!s)|number(?!s)", r"\g<0>s", _type(args[0]))
+        item = re.sub("^list|number(?!s)", r"\g<0>s", _type(args[0]))
         return f"list of {item}" if args[-1] is ... else f"list of {len(args)} {item}"
     return {int: "whole number", float: "number", bool: "true or false", str: "name"}[hint]
 
