@@ -55,6 +55,7 @@ class GraphBuilder:
     training: bool = False
 
     def shape(self, node: int) -> Shape | None:
+        """Return the output shape of a node; None if the node failed."""
         return self.nodes[node].shape
 
     def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
@@ -285,6 +286,7 @@ class GraphBuilder:
         return None
 
     def free_sizes(self, symbols: Sequence[Symbol], pinned: Mapping[str, str]) -> tuple[FreeSize, ...]:
+        """Return the free sizes with their smallest legal values and steps."""
         out = []
         for symbol in symbols:
             step = self.steps.get(symbol, 1)

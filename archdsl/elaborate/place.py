@@ -96,6 +96,7 @@ class ScopePlace:
 
 
 def join(path: str, name: str) -> str:
+    """Return the path of a child."""
     return f"{path}.{name}" if path else name
 
 

@@ -58,6 +58,7 @@ class Walker:
         return at(self.incoming[0])
 
     def receive(self, cursor: int) -> Shape | None:
+        """Set the shape for `in` to the output of `cursor`, and return it; None if it is unknown."""
         self.incoming = (
             self.builder.shape(cursor) if cursor >= 0 else "there are several tensors to read; select one with `<-`"
         )

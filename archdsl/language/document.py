@@ -26,12 +26,16 @@ class InputSize(NamedTuple):
 
 
 class InputDecl(NamedTuple):
+    """One input: its name (None for the only input) and its sizes."""
+
     name: str | None
     sizes: tuple[InputSize, ...]
     span: Span
 
 
 class ArgDecl(NamedTuple):
+    """An argument of the spec, with its default, type and limits."""
+
     name: str
     default: FieldValue
     type: str | None
@@ -41,12 +45,16 @@ class ArgDecl(NamedTuple):
 
 
 class BlockParam(NamedTuple):
+    """An argument of a block."""
+
     name: str
     default: Expr | None
     span: Span
 
 
 class Block(NamedTuple):
+    """A user-defined composite: its arguments, its inputs and its body."""
+
     name: str
     params: tuple[BlockParam, ...]
     inputs: tuple[str, ...]
@@ -63,6 +71,8 @@ class OpDefaults(NamedTuple):
 
 
 class AuxDecl(NamedTuple):
+    """An auxiliary head: the node it reads, its nodes, and its weight in the loss."""
+
     name: str
     source: Ref
     body: SyntaxNode

@@ -13,10 +13,13 @@ from archdsl.language.expressions.values import LIMIT, Env, Lookup, Number, Valu
 
 
 def nothing(name: str) -> Value:
+    """Look up a name in an environment without names."""
     raise KeyError(name)
 
 
 def look_up(name: str, span: Span) -> Callable[[Lookup], Value]:
+    """Return the function that looks up a name. Raises E0304 if the name is unknown."""
+
     def run(env: Lookup) -> Value:
         try:
             return env(name)
@@ -63,6 +66,7 @@ def _placed(problem: ArchError, span: Span) -> ArchError:
 
 
 def is_number(value: Value) -> TypeGuard[Number]:
+    """Return whether the value is a number; booleans are not."""
     number_type = type(value)
     return number_type is int or number_type is float or number_type is Fraction
 
@@ -110,6 +114,8 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 def chained(
     first: Callable[[Lookup], Value], steps: list[Callable[[Value, Lookup], Value]]
 ) -> Callable[[Lookup], Value]:
+    """Return the function that applies the steps to the value of `first`, one after the other."""
+
     def run(env: Lookup) -> Value:
         value = first(env)
         for step in steps:

@@ -193,6 +193,7 @@ class Parser:
     # grammar
 
     def ternary(self) -> ParsedPart:
+        """Read `a if condition else b`, or anything of higher precedence."""
         self.deeper()
         value = self.binary(1)
         if self.token.text == "if":
@@ -314,6 +315,7 @@ class Parser:
         return ParsedPart(look_up(name, self.span(token)), token.start, token.end, False)
 
     def call(self, name: Token) -> ParsedPart:
+        """Read a call of a function. Raises E0303 for an unknown function or a wrong number of values."""
         function = BUILTINS.get(name.text)
         if function is None:
             help_ = did_you_mean(name.text, FUNCTIONS)
@@ -474,6 +476,7 @@ class Parser:
         return tuple(args), self.expect(")", opened)
 
     def argument(self, before: list[Arg]) -> Arg:
+        """Read one argument of a block call: `x`, `name=x` or `*x`."""
         first, name, star = self.token, None, False
         if first.text == "*":
             star = True

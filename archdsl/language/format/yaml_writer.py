@@ -80,6 +80,7 @@ class YamlGroup:
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """The keys of a mapping, in order."""
         return tuple(e.key.text for e in self.entries if e.key is not None)
 
     @property
@@ -102,14 +103,17 @@ YamlLayout: TypeAlias = YamlLeaf | YamlGroup
 
 
 def is_alias(leaf: YamlLeaf) -> bool:
+    """Return whether a leaf is an alias, `*name`."""
     return leaf.verbatim and leaf.text.startswith("*")
 
 
 def mapping(values: Mapping[str, YamlLayout], flow: bool = False) -> YamlGroup:
+    """Return a mapping as a group."""
     return YamlGroup([YamlEntry(value, YamlLeaf(key)) for key, value in values.items()], flow=flow)
 
 
 def listing(values: Sequence[YamlLayout], flow: bool = False) -> YamlGroup:
+    """Return a list as a group."""
     return YamlGroup([YamlEntry(value) for value in values], mapping=False, flow=flow)
 
 
@@ -146,6 +150,7 @@ def quoted(text: str) -> str:
 
 
 def leaf_text(leaf: YamlLeaf, flow: bool, key: bool = False) -> str:
+    """Return a leaf as text, in quotes if it needs them."""
     text = leaf.text if leaf.verbatim or leaf.lines or plain_safe(leaf.text, flow, key) else quoted(leaf.text)
     return f"&{leaf.anchor} {text}" if leaf.anchor else text
 

@@ -18,6 +18,8 @@ Refs: TypeAlias = str | tuple[str, ...]
 
 
 class Common(Form):
+    """The keys that every node can have."""
+
     repeat: Count | None = Field(None, description="number of copies")
     as_: str | None = Field(None, alias="as", description="name of each copy: {0} counts from 0, {1} from 1, and so on")
     from_: Refs | None = Field(None, alias="from", description="the nodes to read; by default the node before")
@@ -76,12 +78,16 @@ COMPOSITES: dict[str, type[Form]] = {
 
 
 class AuxForm(Form):
+    """An auxiliary head under `aux`."""
+
     from_: str = Field(alias="from", description="the node that the head reads")
     do: Node = Field(description="the head")
     weight: float = Field(1.0, description="its weight in the loss")
 
 
 class ClaimForm(Form):
+    """A claim with its own source and note."""
+
     value: int | float | str = Field(description="the published number: `4.09G` allows a difference of 0.005G")
     source: str | None = Field(None, description="where it was published: a table, a section, a file")
     note: str | None = Field(None, description="why it may differ")
@@ -106,6 +112,8 @@ class Defaults(Form):
 
 
 class DocumentForm(Form):
+    """The top level of a spec."""
+
     archdsl: Literal[1] = Field(1, description="version of the language")
     name: str | None = Field(None, description="the network's name, unique over the library")
     family: str | None = Field(
