@@ -1,4 +1,4 @@
-"""`archdsl bench`: how fast networks run."""
+"""`archdsl bench`: time networks."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Time networks: latency, throughput and memory, alone or beside other ways of running them.
+    """Time networks: latency, throughput and memory, alone or against other ways to run them.
 
-    Each contestant is a process of its own; they run in turns on the same random images. The time is that of the
-    network alone, images ready in memory.
+    Each contestant runs in its own process, in turns, on the same random images. The time is that of the network alone,
+    with the images already in memory.
     """
     import archdsl
     from archdsl.files.atomic import check_target

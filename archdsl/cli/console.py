@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from archdsl.diagnostics import Diagnostic
     from archdsl.files.atomic import WrittenFile
+    from archdsl.progress import Progress
     from archdsl.report.table import Style
 
 Color: TypeAlias = Literal["auto", "always", "never"]
-Progress: TypeAlias = Callable[[int, int], None]
 T = TypeVar("T")
 
 _BAR = 24

@@ -1,4 +1,4 @@
-"""`archdsl diff`: what changed between two networks."""
+"""`archdsl diff`: report the changes between two networks."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def command(
     output: str | None,
     force: bool,
 ) -> int:
-    """What changed from network A to network B: blocks, costs, and which weights carry over.
+    """Report the changes from network A to network B: blocks, costs, and which weights can be reused.
 
-    Exits with 0 if they are the same network, whatever their texts look like, and with 1 if not. Also accepts the
+    Exits with 0 if both describe the same network, even in different words, and with 1 if not. Also accepts the
     arguments with which git calls an external diff (docs/diff.md).
     """
     import archdsl
@@ -81,7 +81,7 @@ def command(
         console.write_output(git_diff(specs, console.style()))
         return 0
     if len(specs) != 2:
-        raise click.UsageError(f"diff compares two networks, not {len(specs)}")
+        raise click.UsageError(f"diff compares two networks; got {len(specs)}")
     if output in (None, "-") and format in ("png", "pdf") and sys.stdout.isatty():
         raise click.UsageError(
             f"cannot write a {format.upper()} file to a terminal: name a file with -o, or use a pipe"

@@ -1,4 +1,4 @@
-"""`archdsl predict`: a network run on images."""
+"""`archdsl predict`: run a network on images."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def command(
 ) -> int:
     """Run a network on images with ONNX Runtime; needs no torch.
 
-    Images are prepared as the spec, or the file's metadata, says. Prints the most likely classes, or writes the image
-    that the network outputs. A SPEC is compiled first, without --weights with random ones.
+    Preprocesses images as the spec, or the model's metadata, defines. Prints the most likely classes, or writes the
+    image that the network outputs. A SPEC is compiled first; without --weights, its weights are random.
     """
     import archdsl
     from archdsl.diagnostics import json_visible

@@ -80,7 +80,7 @@ def _weights(model: Model, graph: Graph, passes: list[str], source: str, help: s
 def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, TensorEntry]:
     """What was found for each tensor of the graph. What only training needs is started, as everywhere. E0845 helps with
     `help`."""
-    from archdsl.backends.weights.initial import start
+    from archdsl.backends.weights.initial import initial_entry
 
     entries, missing = {}, []
     for key, param, node in graph.tensors:
@@ -88,7 +88,7 @@ def _entries(graph: Graph, found: Mapping[str, Array], help: str) -> dict[str, T
         if array is not None and array.size == param.numel:
             entries[key] = TensorEntry(param.shape, param.dtype, partial(np.reshape, array, param.shape))
         elif param.dtype == "int64" or node.training or param.init.how == "data":
-            entries[key] = start(key, param, 0)
+            entries[key] = initial_entry(key, param, 0)
         else:
             missing.append(key)
     if missing:

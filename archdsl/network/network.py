@@ -191,10 +191,10 @@ class Network:
         from archdsl.packages import require_package
 
         require_package("numpy")
-        from archdsl.backends.weights.resolve import given, strict_weights
+        from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
         _check_start(source, seed, reinit)
-        values = given(self.graph, source, seed, reinit)
+        values = resolve_weights(self.graph, source, seed, reinit)
         return strict_weights(values) if strict else values
 
     def _fitted(self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool) -> Weights:

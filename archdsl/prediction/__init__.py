@@ -1,1 +1,1 @@
-"""Running a network on images."""
+"""Runs a network on images."""

@@ -1,4 +1,4 @@
-"""`archdsl.predict`: a network run on images."""
+"""`archdsl.predict`: runs a network on images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from archdsl.runtime.session import Device, require
 MAX_TOP = 1000
 MAX_SEED = 2**63 - 1
 _OF_IMAGES = {"E0804", "E0806"}
-"""Errors of one image, which leave the other images their predictions."""
+"""Errors of one image, which do not affect the other images."""
 
 
 def predict(
@@ -50,17 +50,17 @@ def predict(
     `seed` are those of `Network.weights`, `args` and `input` those of `load`, `precision` is `fp32`, `fp16` or `bf16`.
     `device` is `auto`, `cpu`, `cuda` or `tensorrt`; `auto` is the GPU if one works.
 
-    Each image is prepared as the spec, or the model's metadata, says. Of classes the `top` best are returned, 1 to 1,000.
-    A network that outputs images writes them to `output`, a file or a folder that exists; without `output` to `folder`;
-    without both it writes none. `stretch` makes the least value black and the largest white; by default 0 is black and
-    the recipe's scale white. `force` replaces files that archdsl did not write.
+    Each image is preprocessed as the spec, or the model's metadata, defines. For a classifier, the result has the `top`
+    best classes (1 to 1,000). The images that a network outputs are written to `output`, a file or an existing folder,
+    or without `output` to `folder`; without both they are not written. With `stretch` the minimum is black and the
+    maximum white; by default 0 is black and the recipe's scale white. `force` replaces files that archdsl did not write.
 
-    An image that cannot be used is one of the result's `failures`; if no image can be used, their errors are raised.
+    The errors of an image that cannot be used are in the result's `failures`; if no image can be used, they are raised.
 
     Raises E0001 or E0002 for an argument with a wrong value, E0003 for arguments that exclude each other, E0802 for a
     missing ONNX Runtime, E0803 for a device that does not start, E0804 for unreadable images, E0805 for an unusable
-    model, E0806 for a network that takes no image, or outputs none for `output`, E07xx for a file that cannot be written;
-    as `load` and `Network.weights` for a spec.
+    model, E0806 for a network whose input is not an image, or whose output is not one although `output` is set, E07xx
+    for a file that cannot be written; the errors of `load` and `Network.weights` for a spec.
     """
     paths = (images,) if isinstance(images, (str, PathLike)) else tuple(images)
     _check(paths, top, seed, precision, output)
@@ -70,9 +70,9 @@ def predict(
     model = _Source(source, weights, seed, precision, args, input, device)
     with model.opened(watch) as (predictor, notes):
         inputs = (*model.files, *paths)
-        place = folder if output is None else output
-        writer = None if place is None else PictureWriter(Path(place), stretch, force, inputs)
-        run = _Run(predictor, top, writer, output is not None)
+        target = folder if output is None else output
+        writer = None if target is None else PictureWriter(Path(target), stretch, force, inputs)
+        run = _ImageRun(predictor, top, writer, output is not None)
         run.all(paths, watch)
         return run.result(notes)
 
@@ -83,7 +83,7 @@ def _check(images: Sequence[str | Path], top: int, seed: int | None, precision: 
         check_range("seed", seed, 0, MAX_SEED)
     check_choice("precision", precision, DTYPES)
     if not images:
-        raise error("E0804", "there is no image to predict", status=2, help="name at least one image file")
+        raise error("E0804", "no image to predict", status=2, help="name at least one image file")
     check_output(output, images)
 
 
@@ -92,7 +92,7 @@ def _check(images: Sequence[str | Path], top: int, seed: int | None, precision: 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A network, and how it is compiled unless it is a compiled model."""
+    """A network, and how to compile it unless it is a compiled model."""
 
     source: str | Path | Network
     weights: str | Path | Mapping[str, object] | None
@@ -104,13 +104,13 @@ class _Source:
 
     @property
     def files(self) -> tuple[str | Path, ...]:
-        """The files that are read, which no output may replace."""
-        read = self.source.files if isinstance(self.source, Network) else (self.source,)
-        return (*read, *((self.weights,) if isinstance(self.weights, (str, Path)) else ()))
+        """The files that the run reads, which no output may replace."""
+        sources = self.source.files if isinstance(self.source, Network) else (self.source,)
+        return (*sources, *((self.weights,) if isinstance(self.weights, (str, Path)) else ()))
 
     @contextmanager
     def opened(self, watch: Watch | None) -> Iterator[tuple[Predictor, tuple[Diagnostic, ...]]]:
-        """The model, ready to run, and notes on the network and its weights."""
+        """The model, ready to run, and notes on the network and the weights."""
         if not isinstance(self.source, Network) and is_model(self.source):
             check_unchanged(
                 self.source,
@@ -133,19 +133,19 @@ class _Source:
 
 
 def _check_input(network: Network) -> None:
-    """Raises E0806 if the network takes no image."""
+    """Raises E0806 if the network's input is not an image."""
     shape = network.input
     if isinstance(shape, dict):
-        raise error("E0806", f"`{network.name}` has several inputs: an image is one")
+        raise error("E0806", f"`{network.name}` has {len(shape)} inputs; an image fills only one")
     if network.recipe is None or (len(shape) == 3 and shape[0] not in (1, 3)):
-        raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image 1 or 3")
+        raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image has 1 or 3")
 
 
 # --- the images ------------------------------------------------------------------------------------------
 
 
-class _Run:
-    """Runs a network on one image after the other, and collects what comes out."""
+class _ImageRun:
+    """Runs a network on one image after the other, and collects predictions and failures."""
 
     def __init__(self, predictor: Predictor, top: int, writer: PictureWriter | None, must_write: bool) -> None:
         self.predictor, self.top, self.writer, self.must_write = predictor, top, writer, must_write
@@ -171,8 +171,8 @@ class _Run:
         """The prediction with the file of its picture."""
         if prediction.picture is None:
             if self.must_write:
-                message = f"`{self.predictor.name}` outputs no image: leave out `output`"
-                raise error("E0806", message, status=2)
+                message = f"`output` is for images, and `{self.predictor.name}` outputs none"
+                raise error("E0806", message, status=2, help="leave out `output`")
             return prediction
         if self.writer is None:
             return prediction

@@ -1,4 +1,4 @@
-"""A compiled model opened once for many images, and how its outputs are read."""
+"""Runs a compiled model on one image after the other, and interprets its outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archdsl.runtime.session import Device, refused
 
 _MAX_LABELS = 1_000_000
 _MAX_WORD = 20
-"""Characters of a precision that a file states."""
+"""Maximum length of the precision in a file's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Predictor:
 
     @property
     def precision(self) -> str:
-        """The precision that the file states."""
+        """The precision in the file's metadata."""
         return self._metadata.get("precision", "fp32")[:_MAX_WORD]
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, as a file of archdsl states; empty for other files."""
+        """The source of the weights in the metadata of a file that archdsl wrote; empty for other files."""
         return self._metadata.get("weights", "") if self.model.facts.producer == "archdsl" else ""
 
     @property
@@ -50,7 +50,7 @@ class Predictor:
         if self.model.session.note:
             notes.append(Diagnostic("N0803", self.model.session.note, severity="note"))
         if self.weights.startswith("random"):
-            message = f"the weights of `{self.name}` are random: what follows means nothing"
+            message = f"the weights of `{self.name}` are random: its predictions are meaningless"
             help_ = "pass trained weights: `--weights FILE`"
             notes.append(Diagnostic("W0808", message, severity="warning", help=help_))
         return tuple(notes)
@@ -60,7 +60,10 @@ class Predictor:
         return self.model.facts.metadata
 
     def run(self, image: str | Path, top: int = 5) -> Prediction:
-        """The prediction for one image file. Raises E0804 and E0806 (the image), E0805 (the model fails)."""
+        """Return the prediction for one image file.
+
+        Raises E0804 or E0806 if the image cannot be used, E0805 if the model fails.
+        """
         prepared = self.model.prepare(image)
         session = self.model.session
         start = time.perf_counter()
@@ -72,7 +75,7 @@ class Predictor:
         outputs = dict(zip(session.outputs, map(np.asarray, arrays), strict=True))
         notes = [Diagnostic("N0804", f"{Path(image).name}: {note}", severity="note") for note in prepared.notes]
         if not np.isfinite(next(iter(outputs.values()))).all():
-            message = f"{Path(image).name}: the output holds numbers that are not finite"
+            message = f"{Path(image).name}: the output contains infinities or NaN"
             notes.append(Diagnostic("W0809", message, severity="warning"))
         return self._read(str(image), outputs, top, latency, tuple(notes))
 
@@ -84,10 +87,10 @@ class Predictor:
         latency: float,
         notes: tuple[Diagnostic, ...],
     ) -> Prediction:
-        """The first output as classes, as an image, or as a range; the others as ranges."""
+        """Interprets the first output as classes, an image, or a range; the others as ranges."""
         first = next(iter(outputs.values()))
         ranges = tuple(_range(name, value) for name, value in outputs.items())
-        is_image = self._metadata.get("output") == "image"  # even if it has one pixel
+        is_image = self._metadata.get("output") == "image"  # even with a single pixel
         if first.ndim >= 2 and first.size == first.shape[1] and not is_image:
             measure, values = self._measured(first.reshape(-1).astype(np.float64))
             classes = tuple(self._score(index, float(values[index])) for index in _best(values, top, measure))
@@ -101,7 +104,7 @@ class Predictor:
         return ClassScore(index, labels[index] if labels is not None and index < len(labels) else None, value)
 
     def _measured(self, values: npt.NDArray[np.float64]) -> tuple[Measure, npt.NDArray[np.float64]]:
-        """The values in their measure. A model that states none gives logits, unless its values sum to 1."""
+        """The values and their measure. Without metadata the output is logits, unless its values sum to 1."""
         reading = self._metadata.get("output", "")
         if reading == "distances":
             return "distance", values
@@ -120,14 +123,14 @@ def _best(values: npt.NDArray[np.float64], top: int, measure: Measure) -> Sequen
 
 
 def _range(name: str, value: npt.NDArray[np.generic]) -> OutputRange:
-    numbers = value.astype(np.float64)
-    if not numbers.size:
+    exact = value.astype(np.float64)
+    if not exact.size:
         return OutputRange(name, value.shape, 0.0, 0.0, 0.0)
-    return OutputRange(name, value.shape, float(numbers.min()), float(numbers.max()), float(numbers.mean()))
+    return OutputRange(name, value.shape, float(exact.min()), float(exact.max()), float(exact.mean()))
 
 
 def open_predictor(path: str | Path, device: Device = "auto") -> Predictor:
-    """Opens a model file on a device. Raises E0802 to E0806."""
+    """Open a model file on a device. Raises E0802 to E0806."""
     model = open_image_model(path, device)
     return Predictor(model, _labels(model.facts))
 

@@ -1,4 +1,4 @@
-"""What `predict` returns: predictions as data and as text."""
+"""The result of `predict`, as data and as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array: TypeAlias = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class: its index, its label if the network has labels, and its value."""
+    """A class: its index, its label if the network has labels, and its value."""
 
     index: int
     label: str | None
@@ -29,7 +29,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class OutputRange:
-    """An output that is neither classes nor an image: its shape, batch first, and the range of its values."""
+    """An output that is neither classes nor an image: its shape, batch first, and minimum, maximum and mean."""
 
     name: str
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class OutputRange:
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """An image that was written; `pixels` says how values became pixels."""
+    """An image that was written; `pixels` describes how values became pixels."""
 
     path: Path
     pixels: str
@@ -50,9 +50,9 @@ class PictureFile:
 class Prediction:
     """The outputs for one image.
 
-    `classes` are the best, best first, in the unit `measure`; a network that outputs an image has a `picture` instead,
-    `(C, H, W)` float32, and `file` if it was written. `outputs` are all other outputs. `latency_ms` is the time of the
-    network alone.
+    `classes` are the best classes, best first, with values of the kind `measure`; a network that outputs an image has a
+    `picture` instead, `(C, H, W)` float32, and `file` if it was written. `outputs` are all other outputs. `latency_ms`
+    is the time of the network alone.
     """
 
     image: str
@@ -67,11 +67,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictResult:
-    """The predictions of one network for all images, in their order.
+    """The predictions of one network for all images, in order.
 
-    `weights` says where the weights come from, empty if the model does not state it. `provider` is the part of ONNX
-    Runtime that ran the network, `onnxruntime` its version. `failures` are errors of images that have no prediction,
-    `status` the exit status that fits them, 0 without any. `notes` are those of the network.
+    `weights` is the source of the weights, empty if the model does not state it. `provider` is ONNX Runtime's provider
+    that ran the network, `onnxruntime` the version. `failures` are errors of images without a prediction, `status` is
+    the exit status for them, 0 without failures. `notes` are those of the network.
     """
 
     model: str
@@ -90,11 +90,11 @@ class PredictResult:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """All notes, of the network and of the images, and the failures."""
+        """All notes on the network and the images, and the failures."""
         return (*self.notes, *(note for image in self.images for note in image.notes), *self.failures)
 
     def data(self) -> dict[str, object]:
-        """Everything as JSON data; the values of pictures lie in their files."""
+        """Return JSON data; the values of pictures are in their files only."""
         return {
             "model": self.model,
             "precision": self.precision,
@@ -107,14 +107,14 @@ class PredictResult:
         }
 
     def text(self, style: Style) -> str:
-        """The classes, pictures and outputs of each image, and what ran them."""
+        """Return the classes, pictures and outputs of each image, and the runtime, as text."""
         lines: list[str] = []
         for image in self.images:
             lines += [style.paint("name", escape_control(image.image)), *_image_lines(image), ""]
         latency = median_high([image.latency_ms for image in self.images])
         weights = f", weights {self.weights}" if self.weights else ""
         precision = f", {self.precision}" if self.precision != "fp32" else ""
-        each = " an image" if len(self.images) > 1 else ""
+        each = " per image" if len(self.images) > 1 else ""
         lines.append(style.paint("quiet", escape_control(f"{self.model}{precision}{weights}")))
         ran = f"ran on {self.provider} (onnxruntime {self.onnxruntime}), {latency:.1f} ms{each}"
         lines.append(style.paint("quiet", ran))

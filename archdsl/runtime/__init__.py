@@ -1,1 +1,1 @@
-"""Running a compiled network: sessions, preprocessing, predictions, and what the machine can do."""
+"""Runs compiled networks: sessions, image preprocessing, quantisation, and a report on the installation."""

@@ -1,4 +1,4 @@
-"""What is installed, what of it works, and how to get what is missing."""
+"""`archdsl doctor`: reports what is installed, what works, and how to install what is missing."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from archdsl.version import __version__
 
 FORMATS = ("text", "json")
 PROBE_LIMIT_S = 60.0
-"""TensorRT builds an engine before it runs anything."""
+"""This long because TensorRT builds an engine before it runs a model."""
 _OPTIONAL = {
     "torch": ("torch", "PyTorch modules, .pth weights"),
     "onnxruntime": ("cpu", "archdsl predict"),
     "svg2pdf-py": ("pdf", "drawings as PDF"),
 }
-"""The extra that installs a package, and what the package is used for."""
+"""For each optional package, the extra that installs it and its use."""
 _RUNTIMES = re.compile(r"(onnxruntime|ort)[-_.].*|onnxruntime", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package that is needed, or that `used_for` wants; `version` is None where it is missing."""
+    """A required package, or an optional one and what it is `used_for`; `version` is None if it is not installed."""
 
     name: str
     version: str | None
@@ -43,7 +43,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider of ONNX Runtime, and whether a tiny model really ran on it."""
+    """A provider of ONNX Runtime, and whether it ran a tiny model correctly."""
 
     name: str
     works: bool
@@ -52,7 +52,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A Graphviz program, and whether it draws."""
+    """A Graphviz program, and whether it drew a graph."""
 
     path: str
     works: bool
@@ -60,7 +60,9 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Installation:
+    """The result of `examine`: packages, providers and engines with their state, and `advice` for each problem."""
+
     archdsl: str
     python: str
     executable: str
@@ -68,29 +70,29 @@ class Findings:
     library: str
     packages: tuple[Package, ...]
     runtimes: tuple[str, ...]
-    """Installed packages of ONNX Runtime, with versions; more than one hide one another."""
+    """Installed packages of ONNX Runtime, with versions; several overwrite each other's files."""
     providers: tuple[Provider, ...]
     engines: tuple[Engine, ...]
     advice: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """The data of `archdsl doctor --format json`."""
+        """Return the data of `archdsl doctor --format json`."""
         return asdict(self)
 
     def text(self, format: str = "text", style: Style = Style()) -> str:
-        """The findings as `text` or `json`; `style` applies to text. Raises E0001 for another format."""
+        """Return the report as `text` or `json`; `style` applies to text. Raises E0001 for another format."""
         check_choice("format", format, FORMATS)
         return json.dumps(self.to_json(), indent=2) + "\n" if format == "json" else _as_text(self, style)
 
 
-def examine() -> Findings:
-    """Looks at everything. Nothing is imported into this process that could end it."""
+def examine() -> Installation:
+    """Examine the installation. Whatever could crash the process runs in a subprocess."""
     packages = tuple(_packages())
     runtimes = tuple(_runtimes())
     providers = tuple(_providers()) if runtimes else ()
     engines = tuple(_engines())
     advice = tuple(_advice(packages, runtimes, providers, engines))
-    return Findings(
+    return Installation(
         archdsl=__version__,
         python=platform.python_version(),
         executable=sys.executable,
@@ -122,7 +124,7 @@ def _packages() -> Iterator[Package]:
 
 
 def _required() -> list[str]:
-    """What the installed archdsl declares that it needs, extras left out."""
+    """The packages that the installed archdsl requires, without extras."""
     try:
         declared = metadata.requires("archdsl") or []
     except metadata.PackageNotFoundError:
@@ -140,12 +142,12 @@ def _version(name: str) -> str | None:
 
 
 def _runtimes() -> Iterator[str]:
-    found = {}
+    versions = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"] or ""
         if _RUNTIMES.fullmatch(name) and "extensions" not in name:
-            found[name.lower().replace("_", "-")] = distribution.version
-    yield from (f"{name} {version}" for name, version in sorted(found.items()))
+            versions[name.lower().replace("_", "-")] = distribution.version
+    yield from (f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 # --- what works ------------------------------------------------------------------------------------------
@@ -155,26 +157,26 @@ def _providers() -> Iterator[Provider]:
     names, problem = _available()
     if problem:
         yield Provider("onnxruntime", False, problem)
-    yield from map(tried, names)
+    yield from map(probe_provider, names)
 
 
-def tried(provider: str) -> Provider:
-    """The provider, after a model has run on it, or has not, in a process of its own."""
-    found, problem = _child(["-m", "archdsl.runtime.probe", provider])
-    if isinstance(found, dict):
-        return Provider(provider, bool(found.get("works")), str(found.get("detail", "")))
+def probe_provider(provider: str) -> Provider:
+    """Run a tiny model on a provider of ONNX Runtime, in a subprocess."""
+    result, problem = _child(["-m", "archdsl.runtime.probe", provider])
+    if isinstance(result, dict):
+        return Provider(provider, bool(result.get("works")), str(result.get("detail", "")))
     return Provider(provider, False, problem)
 
 
 def _available() -> tuple[list[str], str]:
-    found, problem = _child(["-c", "import json, onnxruntime as o; print(json.dumps(o.get_available_providers()))"])
-    names = [str(name) for name in found] if isinstance(found, list) else []
-    # Azure's provider calls a web service: nothing that a network of ours runs on.
+    result, problem = _child(["-c", "import json, onnxruntime as o; print(json.dumps(o.get_available_providers()))"])
+    names = [str(name) for name in result] if isinstance(result, list) else []
+    # Azure's provider calls a web service and runs no local model.
     return [name for name in names if name != "AzureExecutionProvider"], "" if names else problem
 
 
 def _child(arguments: list[str]) -> tuple[Any, str]:
-    """What a Python of its own prints as JSON in its last line, or why it does not."""
+    """The JSON in the last line that a Python subprocess prints, or the reason why there is none."""
     try:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PROBE_LIMIT_S)
         lines = done.stdout.strip().splitlines()
@@ -184,18 +186,18 @@ def _child(arguments: list[str]) -> tuple[Any, str]:
         return None, f"no answer within {PROBE_LIMIT_S:.0f} s"
     except (OSError, ValueError) as problem:
         return None, str(problem)[:300]
-    said = done.stderr.strip().splitlines()
-    return None, (said[-1] if said else f"ended with status {done.returncode}")[:300]
+    messages = done.stderr.strip().splitlines()
+    return None, (messages[-1] if messages else f"exited with status {done.returncode}")[:300]
 
 
 def _engines() -> Iterator[Engine]:
     from archdsl.drawing.graph import engine
 
     for path in engine.engines():
-        yield _drawn(path)
+        yield _test_engine(path)
 
 
-def _drawn(path: Path) -> Engine:
+def _test_engine(path: Path) -> Engine:
     try:
         done = subprocess.run([str(path), "-Tsvg"], input=b"digraph { a -> b }", capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired) as problem:
@@ -206,7 +208,7 @@ def _drawn(path: Path) -> Engine:
     return Engine(str(path), works, f"Graphviz {detail}" if works and version else detail)
 
 
-# --- what to do ------------------------------------------------------------------------------------------
+# --- advice ----------------------------------------------------------------------------------------------
 
 
 def _advice(
@@ -217,36 +219,40 @@ def _advice(
 ) -> Iterator[str]:
     missing = [p.name for p in packages if p.required and p.version is None]
     if missing:
-        yield f"archdsl is not whole ({', '.join(missing)} missing): {install_command()}"
+        yield f"archdsl is incomplete ({', '.join(missing)} missing): {install_command()}"
     if len(runtimes) > 1:
         names = " and ".join(r.split()[0] for r in runtimes)
         yield (
-            f"{names} overwrite one another's files, and the CUDA provider may vanish: "
-            f"pip uninstall {' '.join(r.split()[0] for r in runtimes)}, then install the one you want"
+            f"{names} overwrite each other's files, and the CUDA provider may be lost: "
+            f"pip uninstall {' '.join(r.split()[0] for r in runtimes)}, then install only one"
         )
     for package in packages:
         if not package.required and package.version is None:
             yield f"for {package.used_for}: {package.install}"
     for provider in providers:
         if not provider.works and provider.name.startswith(("CUDA", "Tensorrt")):
-            yield f"{provider.name} is installed but does not work: it needs NVIDIA's driver, and CUDA and cuDNN of its version"
+            yield (
+                f"{provider.name} is installed but does not work: "
+                "it needs NVIDIA's driver, and CUDA and cuDNN of matching versions"
+            )
     if runtimes and not any(p.name == "CUDAExecutionProvider" for p in providers):
         yield f"for an NVIDIA GPU: pip uninstall onnxruntime, then {install_command('gpu')}"
     if not any(e.works for e in engines):
-        yield "for drawings as SVG and PNG: pip install graphviz-pure, or Graphviz from your system"
+        yield "for drawings as SVG and PNG: pip install graphviz-pure, or install Graphviz"
 
 
-# --- as text ---------------------------------------------------------------------------------------------
+# --- text ------------------------------------------------------------------------------------------------
 
 _MARKS = {True: ("ok", "fine"), False: ("no", "error"), None: ("--", "quiet")}
-"""The mark of a state, and the role that it is painted in."""
+"""The mark of a state, and its role in the style."""
 
 
-def _as_text(findings: Findings, style: Style) -> str:
+def _as_text(installation: Installation, style: Style) -> str:
+    python = f"Python {installation.python}, {installation.platform}"
     lines = [
-        f"{style.paint('name', 'archdsl')} {findings.archdsl}   Python {findings.python}, {findings.platform}",
-        style.paint("quiet", f"  {findings.executable}"),
-        style.paint("quiet", f"  {findings.library}"),
+        f"{style.paint('name', 'archdsl')} {installation.archdsl}   {python}",
+        style.paint("quiet", f"  {installation.executable}"),
+        style.paint("quiet", f"  {installation.library}"),
     ]
     packages = [
         (
@@ -255,15 +261,15 @@ def _as_text(findings: Findings, style: Style) -> str:
             (p.version or "not installed").removeprefix("onnxruntime "),
             "" if p.version else p.install,
         )
-        for p in findings.packages
+        for p in installation.packages
     ]
-    providers = [(p.works, p.name, p.detail or "ran a model", "") for p in findings.providers]
-    engines = [(e.works, e.path, e.detail, "") for e in findings.engines]
+    providers = [(p.works, p.name, p.detail or "ran a model", "") for p in installation.providers]
+    engines = [(e.works, e.path, e.detail, "") for e in installation.engines]
     lines += _section("packages", packages, style)
-    lines += _section("ONNX Runtime's providers", providers or [(None, "none", "", "")], style)
+    lines += _section("ONNX Runtime providers", providers or [(None, "none", "", "")], style)
     lines += _section("drawing", engines or [(False, "Graphviz", "not found", "")], style)
-    if findings.advice:
-        lines += ["", style.paint("name", "what to do"), *(f"  {line}" for line in findings.advice)]
+    if installation.advice:
+        lines += ["", style.paint("name", "what to do"), *(f"  {line}" for line in installation.advice)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""What an ONNX file says of itself, read before anything loads or runs it.
+"""Reads the metadata of an ONNX file, and checks the file before ONNX Runtime loads it.
 
-An ONNX file is a protobuf message. Of the graph, which may have gigabytes, only the nodes are looked at; its weights are
+An ONNX file is a protobuf message. Of the graph, which may have gigabytes, only the nodes are read; the weights are
 skipped.
 """
 
@@ -23,7 +23,7 @@ _IR_VERSION, _PRODUCER, _GRAPH, METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
 _KNOWN = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 """Wire type of each field of ModelProto (onnx.proto3, IR version 13)."""
 _NODE, _ATTRIBUTE, _GRAPHS = 1, 5, (6, 11)
-"""Of GraphProto, NodeProto and AttributeProto."""
+"""Field numbers of GraphProto, NodeProto and AttributeProto."""
 _MAX_FIELDS = 100_000
 MAX_NODES = 100_000
 MAX_TEXT = 4 << 20
@@ -31,7 +31,7 @@ MAX_TEXT = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model file says of itself. `metadata` are its properties, of ours and of anybody's."""
+    """The producer and the metadata of a model file, whether archdsl wrote it or not; `size` is in bytes."""
 
     path: Path
     size: int
@@ -40,7 +40,10 @@ class ModelFacts:
 
 
 def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
-    """Raises E0805: no such file (status 2), not an ONNX model, or one with functions of its own."""
+    """Read the facts of a model file.
+
+    Raises E0805 if the file does not exist (status 2), is not an ONNX model, or defines functions.
+    """
     file = Path(path)
     try:
         with open_regular(file) as opened:
@@ -55,12 +58,12 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
 
 
 def is_model(source: object) -> bool:
-    """Whether a source is the path of a compiled model, and not a SPEC."""
+    """Return whether a source is the path of a compiled model, not a SPEC."""
     return isinstance(source, (str, os.PathLike)) and os.fspath(source).lower().endswith(".onnx")
 
 
 def check_unchanged(model: str | os.PathLike[str], **used: bool) -> None:
-    """Raises E0003 if a parameter is used that a compiled model cannot follow."""
+    """Raise E0003 if a parameter is used that does not apply to a compiled model."""
     for parameter, is_used in used.items():
         if is_used:
             name = _short(Path(model))
@@ -68,6 +71,7 @@ def check_unchanged(model: str | os.PathLike[str], **used: bool) -> None:
 
 
 def not_a_model(path: Path, why: str, help: str = "") -> ArchError:
+    """E0805 for a file that cannot be used as a model, and the reason."""
     return error("E0805", f"`{_short(path)}` is not a usable ONNX model: {why}", help=help)
 
 
@@ -80,8 +84,8 @@ def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
     for field in model_fields(file, size):
         seen.add(field.number)
         if field.number == _FUNCTIONS:
-            # Functions that call one another can make a small file run for ever.
-            raise Malformed("it has functions of its own, which are not run")
+            # Functions that call each other can make a small file run for ever.
+            raise Malformed("it defines functions, which archdsl does not run")
         if field.number in (_PRODUCER, METADATA):
             length = field.end - field.begin
             left -= length
@@ -94,12 +98,12 @@ def _facts(path: Path, file: BinaryIO, size: int) -> ModelFacts:
                 key, value = protobuf.read_pair(content)
                 metadata[key] = value
     if not {_IR_VERSION, _GRAPH} <= seen:
-        raise Malformed("it is empty" if not size else "it holds no graph")
+        raise Malformed("it is empty" if not size else "it contains no graph")
     return ModelFacts(path, size, producer, metadata)
 
 
 def check_runnable(path: str | os.PathLike[str]) -> None:
-    """Raises E0805 for a model with control flow: how long a loop runs, nobody can say beforehand."""
+    """Raise E0805 for a model with control flow: nobody can know in advance how long a loop runs."""
     try:
         with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for field in model_fields(data, len(data)):
@@ -121,15 +125,15 @@ def _check_nodes(source: protobuf.ByteSource, end: int) -> None:
             if attribute.number != _ATTRIBUTE:
                 continue
             if any(field.number in _GRAPHS for field in protobuf.fields(source, attribute.end)):
-                raise Malformed("one of its nodes holds a graph: control flow is not run")
+                raise Malformed("one of its nodes contains a graph: archdsl runs no control flow")
 
 
 def model_fields(source: protobuf.ByteSource, size: int) -> Iterator[protobuf.Field]:
-    """The fields of an onnx.ModelProto of `size` bytes; at each, the source stands at the field's value.
+    """Yield the fields of an onnx.ModelProto of `size` bytes; the position of the source is then the field's value.
 
     Raises `Malformed` for other bytes.
     """
     for count, field in enumerate(protobuf.fields(source, size, _KNOWN)):
         if count == _MAX_FIELDS:
-            raise Malformed("it has too many parts")
+            raise Malformed(f"it has more than {_MAX_FIELDS:,} fields")
         yield field

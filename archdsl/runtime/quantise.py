@@ -1,10 +1,10 @@
-"""Eight bits instead of thirty-two: static quantisation by ONNX Runtime's own quantiser, calibrated on the user's
-images.
+"""Quantises a model to int8: static quantisation by ONNX Runtime, calibrated on the user's images.
 
-Weights become int8 with a scale for each channel, activations uint8 with one for each value, from the least and the
-largest number seen (QuantizeLinear and DequantizeLinear around every op that has an int8 form). ONNX Runtime's kernels
-for x86 take uint8 beside int8; signed activations it turns into unsigned ones only where one op reads them, so that a
-network with skips would run slower than in float32 (1.32). What int8 costs is told on the same images.
+Weights become int8 with one scale per channel, activations uint8 with one scale per tensor, from their minimum and
+maximum over the images (QuantizeLinear and DequantizeLinear around every op that has an int8 form). Activations are
+unsigned because ONNX Runtime's kernels for x86 multiply uint8 by int8: it converts signed activations only if a single
+op reads them, so a network with skip connections would run slower than in float32 (1.32). The result reports the
+difference between int8 and float32 on the same images.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,23 +25,26 @@ from onnx import helper
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.files.marks import has_mark
+from archdsl.progress import Progress
 from archdsl.runtime.image_model import ImageModel, open_image_model
 from archdsl.runtime.session import onnxruntime, open_session, refused
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
-MAX_TOLD = 10
+MAX_ERRORS = 10
 FEW = 32
-"""Fewer images than this are told of: the ranges are those of what was seen, and what is beyond them is cut off."""
+"""Fewer images cause a warning: values outside the ranges of these images are clipped."""
 
 AnyPath: TypeAlias = str | os.PathLike[str]
-Progress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What int8 changes, over the calibration images: the cosine between the outputs, 1 where they point the same way,
-    as mean and least; and for classes the share of images whose best one is the same, and how many best ones there are
-    before."""
+    """The difference between the int8 and the float32 outputs over the calibration images.
+
+    `cosine` is the mean and `least` the minimum cosine between the two outputs; 1 means the same direction. For a
+    classifier, `agreement` is the share of images with the same top-1 class, and `classes` the number of different
+    top-1 classes of the float32 model.
+    """
 
     images: int
     cosine: float
@@ -52,14 +55,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class QuantisedModel(WrittenFile):
-    """The int8 file, what int8 changes, and notes: W0862 if there were few images."""
+    """The int8 file, its difference from the float32 model, and notes: W0862 if there were few images."""
 
     difference: Difference
     notes: tuple[Diagnostic, ...]
 
 
 def calibration_images(source: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
-    """The images to calibrate on: all in a folder and the folders in it, sorted by name, or the files of a list.
+    """Return the images to calibrate on: all in a folder and its subfolders, sorted by name, or the files of a list.
 
     Raises E0802 if ONNX Runtime is not installed, E0861 if there is no image.
     """
@@ -80,22 +83,22 @@ def _not_empty(images: tuple[Path, ...], place: str) -> tuple[Path, ...]:
             "E0861",
             f"there is no image in {place}",
             status=2,
-            help=f"some hundred pictures such as the network will see, with names that end in {names}, ...",
+            help=f"use some hundred images like those the network will see, with names that end in {names}, ...",
         )
     return images
 
 
 def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
-    """W0862 where they are few."""
+    """Return W0862 if there are few images."""
     if len(images) >= FEW:
         return ()
     count = f"{len(images)} image{'s' * (len(images) != 1)}"
     return (
         Diagnostic(
             "W0862",
-            f"calibrated on {count}: numbers beyond what they show are cut off",
+            f"calibrated on {count}: values outside their ranges are clipped",
             severity="warning",
-            help="some hundred pictures such as the network will see",
+            help="use some hundred images like those the network will see",
         ),
     )
 
@@ -114,8 +117,8 @@ def quantise(
     `images` are those of `calibration_images`; `inputs` are files that `target` must not replace. `progress` is called
     with the number of finished steps and of all steps. The input and the output of the int8 model stay float32.
 
-    Raises E0804 and E0806 for images that cannot be used (before the work begins), E0805 for a model that the
-    quantiser refuses, E07xx as `atomic_write`.
+    Raises E0804 or E0806 for images that cannot be used, before it starts; E0805 for a model that ONNX Runtime cannot
+    quantise; E07xx as `atomic_write`.
     """
     opened = open_image_model(model, "cpu")
     steps = _Steps(3 * len(images), progress)
@@ -132,12 +135,12 @@ def quantise(
 
 
 class _Steps:
-    """Counts what is done: every image is looked at three times."""
+    """Counts finished steps: every image is read three times."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self.done, self.total, self.progress = 0, total, progress
 
-    def one(self) -> None:
+    def advance(self) -> None:
         self.done += 1
         if self.progress is not None:
             self.progress(self.done, self.total)
@@ -148,18 +151,18 @@ def _sample(path: Path, model: ImageModel) -> dict[str, Any]:
 
 
 def _check(images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
-    """Raises what is wrong with any of the images."""
+    """Raises the errors of all images."""
     problems: list[Diagnostic] = []
     for path in images:
         try:
             model.prepare(path)
         except ArchError as problem:
             problems += problem.diagnostics
-        steps.one()
+        steps.advance()
     if problems:
-        more = len(problems) - MAX_TOLD
-        rest = [Diagnostic("E0861", f"{more} more of the calibration images cannot be used")] if more > 0 else []
-        raise ArchError([*problems[:MAX_TOLD], *rest])
+        more = len(problems) - MAX_ERRORS
+        rest = [Diagnostic("E0861", f"{more} more calibration images cannot be used")] if more > 0 else []
+        raise ArchError([*problems[:MAX_ERRORS], *rest])
 
 
 def _run(model: ImageModel, quantised: Path, reader: _Images) -> None:
@@ -178,7 +181,7 @@ def _run(model: ImageModel, quantised: Path, reader: _Images) -> None:
             )
     except (ArchError, MemoryError):
         raise
-    except Exception as problem:  # the quantiser raises of every kind
+    except Exception as problem:  # the quantiser raises exceptions of any type
         raise error(
             "E0805", f"ONNX Runtime cannot quantise the model: {type(problem).__name__}: {str(problem)[:200]}"
         ) from None
@@ -186,7 +189,7 @@ def _run(model: ImageModel, quantised: Path, reader: _Images) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without advice meant for whoever wrote the call."""
+    """Suppresses log messages meant for the programmer."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -196,7 +199,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Images:
-    """What ONNX Runtime calls a CalibrationDataReader: one sample after the other, then None."""
+    """ONNX Runtime's CalibrationDataReader: returns one sample after the other, then None."""
 
     def __init__(self, images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
         self._left, self._model, self._steps = iter(images), model, steps
@@ -205,12 +208,12 @@ class _Images:
         path = next(self._left, None)
         if path is None:
             return None
-        self._steps.one()
+        self._steps.advance()
         return _sample(path, self._model)
 
 
 def _with_facts(proto: onnx.ModelProto, model: ImageModel) -> onnx.ModelProto:
-    """What the model said of itself; no fold map, as no tensor is what it was."""
+    """Copies the model's metadata, except the fold map: no tensor is unchanged."""
     facts = {key: value for key, value in model.facts.metadata.items() if key != "folded"}
     del proto.metadata_props[:]
     helper.set_model_props(proto, {**facts, "precision": "int8"})
@@ -226,13 +229,13 @@ def _difference(proto: onnx.ModelProto, images: Sequence[Path], model: ImageMode
         sample = _sample(path, model)
         try:
             was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (model.session, session))
-        except Exception as problem:  # of numbers so large that ONNX Runtime takes no scale for them
+        except Exception as problem:  # ONNX Runtime rejects the scale of very large values
             raise refused(problem, model.facts.path) from None
         norms = float(np.linalg.norm(was) * np.linalg.norm(now))
         cosines.append(float((was * now).sum()) / norms if norms else float(np.array_equal(was, now)))
         if was.size == was.shape[1] > 1:
             same.append(bool(best(was) == best(now)))
             seen.add(int(best(was)))
-        steps.one()
+        steps.advance()
     agreement = sum(same) / len(same) if same else None
     return Difference(len(images), sum(cosines) / len(cosines), min(cosines), agreement, len(seen) or None)

@@ -1,4 +1,4 @@
-"""How an image becomes the network's input, settled: what travels with a compiled network. Needs no numpy."""
+"""The preprocessing recipe of a network, which is also written into compiled files; needs no numpy."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Layout: TypeAlias = Literal["RGB", "BGR", "L"]
 Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
 
 _WHOLE = 256 / 224
-"""The ImageNet convention of 2012 to today: the shorter side becomes 256 for a centre crop of 224, and so in
-proportion."""
+"""The ImageNet convention since 2012: resize the shorter of height and width to 256 for a centre crop of 224, and in
+proportion for other sizes."""
 _CHANNELS: dict[str, int] = {"RGB": 3, "BGR": 3, "L": 1}
 
 
 class Unfit(Exception):
-    """What is written under `preprocess` does not go with the network's input."""
+    """The `preprocess` of a spec does not fit the network's input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The steps in order. Sizes are in pixels; values are in [0, 1] before the scale.
+    """The preprocessing steps in order. Sizes are in pixels; values are in [0, 1] before the scale.
 
-    `resize`: a number (the shorter side becomes that), `(height, width)` (stretched to that), None (left alone).
-    `crop`: `(height, width)` of the centre, None: all. Then `(values * scale - mean) / std` per channel.
+    `resize` is the new size of the shorter of height and width, or `(height, width)` to stretch to, or None. `crop` is
+    `(height, width)` of the centre, or None. Then `(values * scale - mean) / std` per channel.
     """
 
     resize: int | tuple[int, int] | None = None
@@ -43,7 +43,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Raises ValueError for what is not a recipe: the text may come from a file of anybody's."""
+        """Parse a recipe. Raises ValueError for other text, which may come from anyone's file."""
         data = json.loads(text)
         if not isinstance(data, dict) or set(data) - set(cls.__dataclass_fields__):
             raise ValueError("not a recipe")
@@ -65,11 +65,12 @@ class Recipe:
 
 
 def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free: bool) -> Recipe:
-    """The recipe of a network whose input is `shape`.
+    """Return the recipe of a network with the input `shape`.
 
-    `preset`: a name such as `imagenet` was written, which stands for ImageNet's resize and crop as well. `free`: the
-    network takes and gives images of any size, so that an image need not be resized if nothing is said. A `crop` that
-    is not the input's size (which was overridden) is scaled to it, and the resize with it. Raises `Unfit`.
+    `preset` means that the spec names a preset such as `imagenet`, which includes ImageNet's resize and crop. `free`
+    means that the network maps images of any size to images, so that the default is not to resize. A `crop` of another
+    size than the input (which was overridden) is scaled to the input, and the resize with it. Raises `Unfit` if
+    `written` does not fit the input.
     """
     if len(shape) != 3:
         plain = written or Preprocess()
@@ -106,12 +107,12 @@ def _geometry(
 
 
 def _layout(written: Layout | None, channels: int) -> Layout:
-    found: Layout | None = written or ("RGB" if channels == 3 else "L" if channels == 1 else None)
-    if found is None:
-        raise Unfit(f"the input has {channels} channels, an image 1 or 3")
-    if _CHANNELS[found] != channels:
-        raise Unfit(f"`layout: {found}` has {_CHANNELS[found]} channels, the input {channels}")
-    return found
+    layout: Layout | None = written or ("RGB" if channels == 3 else "L" if channels == 1 else None)
+    if layout is None:
+        raise Unfit(f"the input has {channels} channels, an image has 1 or 3")
+    if _CHANNELS[layout] != channels:
+        raise Unfit(f"`layout: {layout}` has {_CHANNELS[layout]} channels, the input has {channels}")
+    return layout
 
 
 def _size(value: object) -> int | None:
@@ -138,6 +139,6 @@ def _numbers(value: object) -> tuple[float, ...]:
 
 
 def _number(value: object) -> float:
-    if type(value) not in (int, float) or not abs(value) < 1e30:  # type: ignore[arg-type]  # nan is not less, either
-        raise ValueError("not a number of use")
+    if type(value) not in (int, float) or not abs(value) < 1e30:  # type: ignore[arg-type]  # also rejects NaN
+        raise ValueError("not a usable number")
     return float(value)  # type: ignore[arg-type]

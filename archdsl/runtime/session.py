@@ -1,4 +1,4 @@
-"""An ONNX Runtime session on the device that was asked for, or an error: never quietly on another."""
+"""Opens ONNX Runtime sessions on the requested device; raises an error instead of silently using another one."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 FATAL_ONLY = 4
-"""ONNX Runtime prints its own errors beside raising them; once is enough."""
+"""ONNX Runtime logs the errors that it also raises; this level silences the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a session runs, beside where. `threads` of the CPU (None: ONNX Runtime's choice, one a core); `search` every
-    algorithm of cuDNN for the fastest, which takes seconds at the first run; `replay` the GPU's work as one recorded
-    graph where it can (and by `Session.bound` only); `half` lets TensorRT use float16; `profile` is where a profile is
-    written to."""
+    """Options of a session.
+
+    `threads` is the number of CPU threads (None: one per core, ONNX Runtime's default). `search` tries all algorithms
+    of cuDNN, which takes seconds at the first run. `replay` records the GPU's work as a CUDA graph if possible, for
+    `Session.bound` only. `half` lets TensorRT use float16. `profile` is the path prefix of a profile to write.
+    """
 
     threads: int | None = None
     search: bool = False
@@ -44,18 +46,21 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`provider` is what really runs the model, `version` ONNX Runtime's; `note` says what had to be given up, `said`
-    what ONNX Runtime told of a provider that does not start."""
+    """A model loaded in ONNX Runtime.
+
+    `provider` is the one that runs the model, `version` that of ONNX Runtime. `note` reports an option that could not
+    be used, `failure` ONNX Runtime's reason for a provider that did not start.
+    """
 
     inference: Any
     provider: str
     version: str
     note: str = ""
-    said: str = ""
+    failure: str = ""
 
     @property
     def inputs(self) -> dict[str, tuple[int | str | None, ...]]:
-        """Shapes by name, batch first; open sizes are names or None."""
+        """Shapes by name, batch first; free sizes are names or None."""
         return {i.name: tuple(i.shape) for i in self.inference.get_inputs()}
 
     @property
@@ -71,48 +76,47 @@ class Session:
         return self.provider != PROVIDERS["cpu"]
 
     def run(self, values: Mapping[str, Any]) -> list[Any]:
-        """The outputs, as arrays in their order, for inputs by name. Copies once to the GPU and once back."""
-        found: list[Any] = self.inference.run(None, dict(values), _unrecorded())
-        return found
+        """Return the outputs in order, as arrays, for inputs by name. Copies inputs to the GPU and outputs back."""
+        outputs: list[Any] = self.inference.run(None, dict(values), _unrecorded())
+        return outputs
 
     def bound(self, values: Mapping[str, Any]) -> Binding:
-        """The model on these inputs, which lie where it runs, as they would between two models."""
+        """Return the model bound to these inputs, in the memory of the device that runs it."""
         import onnxruntime as ort
 
         device = "cuda" if self.on_gpu else "cpu"
         binding = self.inference.io_binding()
         for name, value in values.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, device, 0))
-        # A recorded graph writes to the places that it was recorded with: outputs need theirs before the first recorded
-        # run.
+        # A recorded graph writes to the buffers of its recording: bind the outputs before the first recorded run.
         for name, value in zip(self.outputs, self.run(values), strict=True):
-            place = ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, device, 0)
-            binding.bind_ortvalue_output(name, place)
+            buffer = ort.OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, device, 0)
+            binding.bind_ortvalue_output(name, buffer)
         return Binding(self.inference, binding)
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A model with inputs and outputs in fixed places of the memory of the device that runs it."""
+    """A model with its inputs and outputs in fixed buffers on the device that runs it."""
 
     inference: Any
-    places: Any
+    buffers: Any
 
     def run(self) -> None:
-        """Runs it once and returns when the work is done; the outputs stay where they are made."""
-        self.inference.run_with_iobinding(self.places)
-        self.places.synchronize_outputs()
+        """Run the model once and wait until it is done; the outputs stay on the device."""
+        self.inference.run_with_iobinding(self.buffers)
+        self.buffers.synchronize_outputs()
 
     def outputs(self) -> list[Any]:
-        """What comes out of such a run, as arrays in their order."""
+        """Run the model once and return its outputs in order, as arrays."""
         self.run()
-        found: list[Any] = self.places.copy_outputs_to_cpu()
-        return found
+        outputs: list[Any] = self.buffers.copy_outputs_to_cpu()
+        return outputs
 
 
 def _unrecorded() -> Any:
-    """Options of a run that neither records the GPU's work nor replays a record, which would read and write the places
-    of the inputs and outputs that it was made with (onnxruntime_run_options_config_keys.h)."""
+    """Options of a run that neither records nor replays a CUDA graph, which would use the buffers of its recording
+    (onnxruntime_run_options_config_keys.h)."""
     import onnxruntime as ort
 
     options = ort.RunOptions()
@@ -121,7 +125,7 @@ def _unrecorded() -> Any:
 
 
 def onnxruntime() -> ModuleType:
-    """The module. Raises E0802 where it is not installed, or cannot be loaded."""
+    """Import and return the module onnxruntime. Raises E0802 if it is not installed or cannot be loaded."""
     try:
         import onnxruntime as ort
     except ImportError as problem:
@@ -139,10 +143,10 @@ def onnxruntime() -> ModuleType:
 
 
 def open_session(model: Path | bytes, device: Device = "auto", tuning: Tuning = Tuning()) -> Session:
-    """A session for the model. `auto` takes the GPU where one works, else the CPU.
+    """Open a session for the model. `auto` is the GPU if one works, else the CPU.
 
-    Raises E0802 (no ONNX Runtime), E0803 (the device asked for is not there or does not start), E0805 (a model that
-    cannot be run).
+    Raises E0802 if ONNX Runtime is missing, E0803 if the device is missing or does not start, E0805 if the model cannot
+    be loaded.
     """
     ort = require(device)
     if device != "auto":
@@ -151,23 +155,23 @@ def open_session(model: Path | bytes, device: Device = "auto", tuning: Tuning = 
         session = _started(ort, model, "cuda", tuning)
         if session.provider == PROVIDERS["cuda"]:
             return session
-        why = f" ({session.said})" if session.said else ""
+        why = f" ({session.failure})" if session.failure else ""
         return replace(
-            session, note=f"{PROVIDERS['cuda']} is installed but does not start{why}: `archdsl doctor` tells more"
+            session, note=f"{PROVIDERS['cuda']} is installed but does not start{why}; run `archdsl doctor` for details"
         )
     return _started(ort, model, "cpu", tuning)
 
 
 def require(device: Device) -> ModuleType:
-    """ONNX Runtime, if it knows the device. Raises E0001, E0802 and E0803 before any model is made or read."""
+    """Return the module onnxruntime if it supports the device. Raises E0001, E0802 or E0803."""
     check_choice("device", device, DEVICES)
     ort = onnxruntime()
     available: Sequence[str] = ort.get_available_providers()
     if device != "auto" and PROVIDERS[device] not in available:
-        there = ", ".join(name for name in available if name != "AzureExecutionProvider")
+        names = ", ".join(name for name in available if name != "AzureExecutionProvider")
         raise error(
             "E0803",
-            f"the device `{device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {there}",
+            f"the device `{device}` needs {PROVIDERS[device]}; onnxruntime {ort.__version__} has {names}",
             status=2,
             help=f"pip uninstall onnxruntime, then {install_command('gpu')} (one hides the other);\n"
             "`archdsl doctor` reports what works",
@@ -180,19 +184,19 @@ def _on(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Se
     session = _started(ort, model, device, tuning)
     if session.provider != wanted:
         raise not_started(
-            wanted, session.said, f"ONNX Runtime would have run the model with {session.provider} instead"
+            wanted, session.failure, f"ONNX Runtime would have run the model on {session.provider} instead"
         )
     return session
 
 
 def not_started(provider: str, *notes: str) -> ArchError:
-    """E0803 for a provider that is there and does not run."""
+    """E0803 for a provider that is installed but does not start."""
     return error(
         "E0803",
         f"{provider} is installed but does not start",
         status=2,
         notes=tuple(filter(None, notes)),
-        help="is there a GPU, its driver, and CUDA's libraries? `archdsl doctor` tells more",
+        help="check the GPU, its driver and the CUDA libraries; run `archdsl doctor` for details",
     )
 
 
@@ -202,9 +206,9 @@ def _started(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) 
     except ArchError:
         if not tuning.replay:
             raise
-    # A graph with a node on the processor cannot be recorded.
+    # A model with a node on the CPU cannot be recorded.
     session = _start(ort, model, device, replace(tuning, replay=False))
-    return replace(session, note="its work on the GPU cannot be recorded as one graph")
+    return replace(session, note="its work on the GPU cannot be recorded as a CUDA graph")
 
 
 def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) -> Session:
@@ -217,41 +221,41 @@ def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) ->
         options.enable_profiling, options.profile_file_prefix = True, tuning.profile
     source = model if isinstance(model, bytes) else str(model)
     providers = _providers(device, tuning)
-    with prints() as printed:
+    with capture_stdout() as printed:
         if device != "cpu":
             load_libraries(ort)
         inference = _guarded(lambda: ort.InferenceSession(source, options, providers=providers), model)
-    return Session(inference, inference.get_providers()[0], ort.__version__, said=told(printed.getvalue()))
+    return Session(inference, inference.get_providers()[0], ort.__version__, failure=start_failure(printed.getvalue()))
 
 
-def prints() -> redirect_stdout[io.StringIO]:
-    """Keeps what ONNX Runtime's Python prints away from standard output, where results go."""
+def capture_stdout() -> redirect_stdout[io.StringIO]:
+    """Capture what ONNX Runtime's Python code prints; standard output is for results."""
     return redirect_stdout(io.StringIO())
 
 
 def load_libraries(ort: ModuleType) -> None:
-    """Loads the CUDA libraries that pip installed; what it does not find it prints, and the provider will not start."""
+    """Load the CUDA libraries that pip installed; ONNX Runtime prints those that are missing."""
     with suppress(Exception):
         ort.preload_dlls()
 
 
-def told(printed: str) -> str:
-    """In a line, what such prints say of why a provider does not start."""
+def start_failure(printed: str) -> str:
+    """Return in one line the reason in ONNX Runtime's output why a provider did not start; empty if there is none."""
     missing = dict.fromkeys(Path(name).name for name in re.findall(r"Failed to load (\S+?):", printed))
-    wrong = re.search(r"^EP Error (.+)", printed, re.MULTILINE)
-    parts = [f"libraries that cannot be loaded: {', '.join(missing)}"] if missing else []
-    if wrong:
-        parts.append(wrong[1].rpartition(") ")[2].strip()[:300])
+    problem = re.search(r"^EP Error (.+)", printed, re.MULTILINE)
+    parts = [f"cannot load libraries: {', '.join(missing)}"] if missing else []
+    if problem:
+        parts.append(problem[1].rpartition(") ")[2].strip()[:300])
     return "; ".join(parts)
 
 
 def _providers(device: str, tuning: Tuning) -> list[Any]:
-    """ONNX Runtime's providers with their options, the wanted one first
-    (onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, and TensorRT's page beside it)."""
+    """ONNX Runtime's providers with their options, the requested one first
+    (onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, and the page on TensorRT)."""
     providers: list[Any] = [PROVIDERS["cpu"]]
     if device != "cpu":
         cuda = {
-            "use_tf32": "0",  # TensorFloat-32 rounds to 10 bits: outputs would differ from the CPU's in the third digit
+            "use_tf32": "0",  # TensorFloat-32 has 10 bits: outputs would differ from the CPU's in the third digit
             "cudnn_conv_algo_search": "EXHAUSTIVE" if tuning.search else "HEURISTIC",
             "cudnn_conv_use_max_workspace": "1",
             "enable_cuda_graph": str(int(tuning.replay and device == "cuda")),
@@ -275,10 +279,10 @@ def _guarded(make: Callable[[], Any], model: Path | bytes) -> Any:
 
 
 def refused(problem: Exception, model: Path | bytes) -> ArchError:
-    """What ONNX Runtime says of a model that it cannot load or run: E0805."""
+    """Return E0805 with ONNX Runtime's reason for a model that it cannot load or run."""
     if isinstance(problem, MemoryError):
         raise problem
     path = model if isinstance(model, Path) else Path("model")
-    said = " ".join(str(problem).split())
-    _, _, rest = said.partition(" : ")
-    return not_a_model(path, f"ONNX Runtime refuses it: {(rest or said)[:300]}")
+    reason = " ".join(str(problem).split())
+    _, _, rest = reason.partition(" : ")
+    return not_a_model(path, f"ONNX Runtime rejects it: {(rest or reason)[:300]}")

@@ -1,1 +1,1 @@
-"""How fast a network runs: contestants in processes of their own, timed in turns, and what each node takes."""
+"""Measures the speed of networks: runs each contestant in its own process, in turns, and profiles nodes."""

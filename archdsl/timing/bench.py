@@ -1,4 +1,4 @@
-"""`archdsl.bench`: how fast networks run, alone or beside other ways of running them."""
+"""`archdsl.bench`: times networks in ONNX Runtime, alone or against other runtimes and exporters."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def bench(
 ) -> BenchResult:
     """Time networks, each as an ONNX file in ONNX Runtime and in every contestant of `against`.
 
-    A source is a SPEC, the path of a compiled model (`.onnx`), or a `Network`. Each contestant is a process of its own;
-    all of them run in turns, `seconds` each, on the same standard normal samples that already lie in the memory of the
-    device. `against` names contestants (`torch`, `channels_last`, `compile`, `traced`, `slimmed`, `openvino`); `batch`
-    is the number of samples of a run (1 to 4,096), `device` is `cpu`, `cuda` or `tensorrt`, `precision` is `fp32`, `fp16`
-    or `bf16`. `threads` are those of the processor, by default one for each core. `weights` are those of
-    `Network.weights`, by default random; `args` and `input` are those of `load`, and `input` also fixes the free sizes
-    of a compiled model (`3x224x224`).
+    A source is a SPEC, the path of a compiled model (`.onnx`), or a `Network`. Each contestant runs in its own process;
+    they take turns, `seconds` each, on the same standard normal samples in the memory of the device. `against` names
+    contestants (`torch`, `channels_last`, `compile`, `traced`, `slimmed`, `openvino`); `batch` is the number of samples
+    per run (1 to 4,096), `device` is `cpu`, `cuda` or `tensorrt`, `precision` is `fp32`, `fp16` or `bf16`. `threads` is
+    the number of CPU threads, by default one per core. `weights` is the source of `Network.weights`, by default random;
+    `args` and `input` are those of `load`, and `input` also sets the free sizes of a compiled model (`3x224x224`).
 
-    With `profile` the result has no timings, but the time of each node on the processor beside its roofline.
+    With `profile` the result has no timings, but the time and the roofline of each node on the CPU.
 
     A contestant that cannot run is one of the result's `failures` (E0810); the others are timed.
 
-    Raises E0001 or E0002 for an argument with a wrong value, E0003 for arguments that exclude each other, E0801, E0802 or
-    E0807 for a missing package, E0803 for a device that does not start, E0805 or E0806 for a compiled model that cannot
-    be timed, E0810 if archdsl's own file cannot run; as `load`, `Network.weights` and `Network.to_onnx` for a spec.
+    Raises E0001 or E0002 for an argument with a wrong value, E0003 for arguments that exclude each other, E0801, E0802
+    or E0807 for a missing package, E0803 for a device that does not start, E0805 or E0806 for a compiled model that
+    cannot be timed, E0810 if archdsl's own file cannot run; the errors of `load`, `Network.weights` and
+    `Network.to_onnx` for a spec.
     """
     batches: tuple[int, ...] = _values(batch)
     devices: tuple[DeviceName, ...] = _values(device)
@@ -73,7 +73,7 @@ def bench(
     sources = (source, *more)
     _check_together(sources, settings, devices, others, profile)
     _require(devices, others)
-    run = _Run(settings, batches, devices, watch)
+    run = _Benchmark(settings, batches, devices, watch)
     if profile:
         run.profile(sources)
     else:
@@ -89,11 +89,11 @@ def _cores() -> int:
 
 
 def _values(value: object) -> tuple[Any, ...]:
-    """The values of a parameter that takes one or several, each once."""
+    """The distinct values of a parameter that accepts one or several."""
     if isinstance(value, str) or not isinstance(value, Collection):
         return (value,)
-    several = list(value)
-    return tuple(one for number, one in enumerate(several) if one not in several[:number])
+    values = list(value)
+    return tuple(one for number, one in enumerate(values) if one not in values[:number])
 
 
 def _check_values(
@@ -121,35 +121,35 @@ def _check_together(
 ) -> None:
     """Raises E0003 for arguments that exclude each other."""
     if profile and (others or tuple(devices) != ("cpu",)):
-        raise conflict("`profile` times the nodes of one file on the processor", "leave out `against` and `device`")
+        raise conflict("`profile` times the nodes of one file on the CPU", "leave out `against` and `device`")
     if settings.weights is not None and len(sources) > 1:
-        raise conflict("`weights` are those of one network", help="time one network at a time")
+        raise conflict("`weights` belong to one network", help="time one network at a time")
     for name in others:
         if not CONTESTANTS[name].gpu and tuple(devices) != ("cpu",):
-            raise conflict(f"`{name}` runs on the processor only", help="leave out `device`")
+            raise conflict(f"`{name}` runs on the CPU only", help="leave out `device`")
     for source in sources:
         check_source(source, settings)
 
 
 def _require(devices: Sequence[DeviceName], others: Sequence[str]) -> None:
-    """Raises E0801, E0802, E0803 or E0807 for what is missing, before any work."""
+    """Raises E0801, E0802, E0803 or E0807 for missing packages and devices, before any work starts."""
     require_package("numpy")
     require_package("onnx")
     for device in devices:
         require(device)
-        if device != "cpu" and not (provider := doctor.tried(PROVIDERS[device])).works:
+        if device != "cpu" and not (provider := doctor.probe_provider(PROVIDERS[device])).works:
             raise not_started(provider.name, provider.detail.removeprefix("does not start: "))
     for name in others:
         for package in CONTESTANTS[name].packages:
             code = "E0801" if package == "torch" else "E0807"
-            require_package(package, code, f"`{name}` needs it: pip install {package}")
+            require_package(package, code, f"pip install {package}, for the contestant `{name}`")
 
 
 # --- the run ---------------------------------------------------------------------------------------------
 
 
-class _Run:
-    """Times or profiles one network after the other, and collects what comes out."""
+class _Benchmark:
+    """Times or profiles one network after the other, and collects the results."""
 
     def __init__(self, settings: Settings, batches: Sequence[int], devices: Sequence[str], watch: Watch | None) -> None:
         self.settings, self.batches, self.devices, self.watch = settings, batches, devices, watch

@@ -1,7 +1,7 @@
-"""The contestants of `bench`: each makes, of a task, a runner that runs the network once on fixed inputs.
+"""The contestants of `bench`: each prepares a task and returns a runner, which runs the network once on fixed inputs.
 
-What a library's own guide recommends for inference is done for it: no gradients, frozen weights for `torch.compile`,
-static sizes for OpenVINO, inputs that already lie on the GPU.
+Each library is set up as its own guide recommends for inference: no gradients, frozen weights for `torch.compile`,
+fixed sizes for OpenVINO, inputs in the memory of the GPU.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """A network ready to run: `run` runs it once and returns when the work is done, `outputs` returns its outputs, and
-    `version` names the library."""
+    """A network ready to run: `run` runs it once and waits until it is done, `outputs` returns the outputs, `version`
+    is the name and version of the library."""
 
     run: Callable[[], None]
     outputs: Callable[[], Sequence[Array]]
@@ -47,15 +47,15 @@ def _in_onnxruntime(task: Task, model: Path) -> Runner:
     session = open_session(model, task.device, tuning)  # type: ignore[arg-type]
     arrays: dict[str, Array] = dict(zip(session.inputs, inputs(task).values(), strict=True))
     for name, kind in session.input_types.items():
-        if kind == "tensor(float16)":  # as PyTorch's export of a halved module has it; ours takes float32
+        if kind == "tensor(float16)":  # a float16 module exported by PyTorch; archdsl's file has float32 inputs
             arrays[name] = arrays[name].astype(np.float16)
-    where = session.provider.removesuffix("ExecutionProvider")
+    provider = session.provider.removesuffix("ExecutionProvider")
     bound = session.bound(arrays)
-    return Runner(bound.run, bound.outputs, f"onnxruntime {session.version}, {where}")
+    return Runner(bound.run, bound.outputs, f"onnxruntime {session.version}, {provider}")
 
 
 def exported(task: Task) -> Runner:
-    """torch.onnx.export's file, of the module, in ONNX Runtime: as it is, or through onnxslim."""
+    """The file that torch.onnx.export writes for the module, or onnxslim's version of it, in ONNX Runtime."""
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         return _in_onnxruntime(task, export(task, Path(folder) / "model.onnx"))
 
@@ -64,12 +64,12 @@ def exported(task: Task) -> Runner:
 
 
 def torch_eager(task: Task) -> Runner:
-    """The module, in PyTorch."""
+    """The module in PyTorch."""
     return _in_torch(task, module(task), tensors(task))
 
 
 def channels_last(task: Task) -> Runner:
-    """The module with channels innermost in memory, as PyTorch recommends for convolutions."""
+    """The module in the memory format channels_last, which PyTorch recommends for convolutions."""
     import torch
 
     samples = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in tensors(task)]
@@ -77,8 +77,7 @@ def channels_last(task: Task) -> Runner:
 
 
 def compiled(task: Task) -> Runner:
-    """torch.compile with the weights frozen, and on a GPU with its work recorded as one graph, as ONNX Runtime has
-    it."""
+    """torch.compile with frozen weights, and with CUDA graphs on a GPU, as for ONNX Runtime."""
     import torch
     import torch._inductor.config as inductor
 
@@ -92,9 +91,9 @@ def _in_torch(task: Task, net: Any, samples: Sequence[Any]) -> Runner:
 
     def outputs() -> list[Array]:
         with torch.no_grad():
-            found = net(*samples)
-        several = [found] if isinstance(found, torch.Tensor) else [*found]
-        return [tensor.float().cpu().numpy() for tensor in several]
+            result = net(*samples)
+        results = [result] if isinstance(result, torch.Tensor) else [*result]
+        return [tensor.float().cpu().numpy() for tensor in results]
 
     def run() -> None:
         with torch.no_grad():
@@ -109,7 +108,7 @@ def _in_torch(task: Task, net: Any, samples: Sequence[Any]) -> Runner:
 
 
 def openvino(task: Task) -> Runner:
-    """archdsl's ONNX file in OpenVINO, sizes fixed, float32."""
+    """archdsl's ONNX file in OpenVINO, with fixed sizes, in float32."""
     import openvino as ov
 
     core = ov.Core()
@@ -129,7 +128,7 @@ def openvino(task: Task) -> Runner:
 
 
 class Contestant(NamedTuple):
-    """A way of running a network: makes its runner, needs these packages, and runs on a GPU as well or not."""
+    """A way to run a network: the function that makes a runner, the packages it needs, whether it can run on a GPU."""
 
     make: Callable[[Task], Runner]
     packages: tuple[str, ...]
@@ -139,7 +138,7 @@ class Contestant(NamedTuple):
 OtherName: TypeAlias = Literal["torch", "channels_last", "compile", "traced", "slimmed", "openvino"]
 OURS = "archdsl"
 OTHERS: tuple[OtherName, ...] = get_args(OtherName)
-"""What archdsl's own file can be compared with."""
+"""The contestants that archdsl's own file can be compared with."""
 CONTESTANTS: Mapping[str, Contestant] = {
     OURS: Contestant(archdsl, ("onnxruntime",)),
     "torch": Contestant(torch_eager, ("torch",)),

@@ -1,5 +1,5 @@
-"""torch.onnx.export's file of a task's module, in a process of its own: `python -m archdsl.timing.export FILE`, the task
-as JSON on standard input. PyTorch in the process that is timed would count as its memory, and leave it another
+"""Exports a task's module with torch.onnx.export: `python -m archdsl.timing.export FILE`, with the task as JSON on
+standard input. It is a separate process because PyTorch would add memory to the timed process and change its
 allocator."""
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from archdsl.timing.torch_module import module, tensors
 
 
 def export(task: Task, path: Path) -> Path:
-    """Writes the file; of the contestant `slimmed` it goes through onnxslim. Raises RuntimeError with the last line that
-    the process printed if it fails."""
+    """Write the exported file to `path`, through onnxslim for the contestant `slimmed`, and return the path.
+
+    Raises RuntimeError with the last line on standard error if the export fails.
+    """
     command = [sys.executable, "-m", "archdsl.timing.export", str(path)]
     done = subprocess.run(command, input=json.dumps(task.to_json()), capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise RuntimeError(lines[-1] if lines else f"torch.onnx.export ended with status {done.returncode}")
+        raise RuntimeError(lines[-1] if lines else f"torch.onnx.export exited with status {done.returncode}")
     return path
 
 

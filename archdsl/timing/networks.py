@@ -1,4 +1,4 @@
-"""The networks that `bench` runs, as tasks: compiled specs and compiled models."""
+"""Makes the tasks of `bench` from specs, networks and compiled models."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Source: TypeAlias = str | Path | Network
 """A SPEC, the path of a compiled model (`.onnx`), or a network."""
 
 _MAX_VALUES = 1 << 26
-"""Of one sample of a compiled model's input."""
+"""Maximum values of one sample of a compiled model's input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the networks are made: `args` and `input` as for `load`, `weights` as for `Network.weights`; `modules` if a
-    contestant needs the PyTorch module."""
+    """How to build and run the networks: `args` and `input` as for `load`, `weights` as for `Network.weights`;
+    `modules` if a contestant needs the PyTorch module."""
 
     args: Mapping[str, object]
     input: str | Sequence[int] | None
@@ -39,7 +39,7 @@ class Settings:
 
 
 def check_source(source: Source, settings: Settings) -> None:
-    """Raises E0003 if the source is a compiled model and something is set that only a spec can have."""
+    """Raise E0003 if the source is a compiled model and a setting applies to specs only."""
     if isinstance(source, Network) or not is_model(source):
         return
     check_unchanged(
@@ -54,10 +54,10 @@ def check_source(source: Source, settings: Settings) -> None:
 def task_of(
     source: Source, settings: Settings, folder: Path, watch: Watch | None
 ) -> tuple[Task, tuple[Diagnostic, ...]]:
-    """The task of one sample on the processor, its files written to `folder`; and notes on the weights.
+    """Return the task for one sample on the CPU, and notes on the weights; its files are written to `folder`.
 
-    Raises E0805 and E0806 for a compiled model that cannot be timed; as `load`, `Network.weights` and `Network.to_onnx`
-    for a spec.
+    Raises E0805 or E0806 for a compiled model that cannot be timed, and the errors of `load`, `Network.weights` and
+    `Network.to_onnx` for a spec.
     """
     if not isinstance(source, Network) and is_model(source):
         return _of_model(source, settings), ()
@@ -100,7 +100,7 @@ def _of_network(
 
 
 def _fixed(path: Path, shape: Sequence[int | str | None], input: str | Sequence[int] | None) -> tuple[int, ...]:
-    """The shape of a model's input without its batch, free sizes as `input` sets them.
+    """The shape of a model's input without the batch axis, with the free sizes set by `input`.
 
     Raises E0806 if `input` does not fit, or is missing.
     """
@@ -112,14 +112,16 @@ def _fixed(path: Path, shape: Sequence[int | str | None], input: str | Sequence[
         words = size.split("x")
     if len(words) != len(shape) - 1 or not all(map(_is_size, words)):
         message = (
-            f"`input` {size} is no size for {shown}" if size else f"the input of `{path.name}`, {shown}, has open sizes"
+            f"`input` {size} does not fit {shown}, the input of `{path.name}`"
+            if size
+            else f"the input of `{path.name}`, {shown}, has free sizes"
         )
         raise error("E0806", message, help="set them with `input`: 3x224x224")
     fixed = tuple(map(int, words))
-    if any(isinstance(known, int) and known != asked for known, asked in zip(shape[1:], fixed, strict=True)):
-        raise error("E0806", f"`input` {size} is not {shown}, which `{path.name}` takes")
+    if any(isinstance(known, int) and known != new for known, new in zip(shape[1:], fixed, strict=True)):
+        raise error("E0806", f"`input` {size} does not fit {shown}, the input of `{path.name}`")
     if prod(fixed) > _MAX_VALUES:
-        raise error("E0806", f"the input of `{path.name}` has {prod(fixed):,} values; {_MAX_VALUES:,} are the most")
+        raise error("E0806", f"the input of `{path.name}` has {prod(fixed):,} values; the maximum is {_MAX_VALUES:,}")
     return fixed
 
 

@@ -1,8 +1,8 @@
-"""What each node of a model takes in ONNX Runtime, beside what the machine could do: the roofline.
+"""Profiles each node of a model in ONNX Runtime and compares its time with the machine's roofline.
 
-The roof of a node is the time that its multiply-accumulates take at the machine's rate for large matrix products, or
-that its bytes take at its rate for copying, whichever is longer (Williams, Waterman and Patterson 2009, "Roofline").
-Both rates are measured with ONNX Runtime itself, with the same threads.
+The shortest possible time of a node is that of its multiply-accumulates at the machine's rate for large matrix
+products, or that of its bytes at the rate for copying, whichever is longer (Williams, Waterman and Patterson 2009,
+"Roofline"). Both rates are measured in ONNX Runtime with the same number of threads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from archdsl.timing.torch_module import inputs
 RUNS = 20
 _KERNEL = "_kernel_time"
 _FUSED = ("_nchwc", "_bn", "_fused")
-"""What ONNX Runtime's optimiser puts behind the name of a node that it made of others."""
+"""Suffixes that ONNX Runtime's optimiser appends to the name of a fused node."""
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "ConvInteger", "MatMulInteger")
 _GEMM = 1024
 _COPY = 1 << 25
@@ -37,7 +37,7 @@ _COPY = 1 << 25
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Multiply-accumulates and bytes in a second, as measured."""
+    """The machine's measured rates: multiply-accumulates and bytes per second."""
 
     macs_s: float
     bytes_s: float
@@ -45,10 +45,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class NodeTime:
-    """One node that ran: its path, its op, the middle of its times, and the work in it for the whole batch.
+    """One node: its path, its op, its median time in milliseconds, and its work for the whole batch.
 
     `bytes` are those of its inputs, weights and outputs. `of_gemm` is its rate of multiply-accumulates as a share of
-    the machine's, `of_roof` the shortest possible time as a share of what it took.
+    the machine's, `of_roof` the shortest possible time as a share of its time.
     """
 
     path: str
@@ -62,7 +62,7 @@ class NodeTime:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The nodes of a network in the order in which they ran, on the processor."""
+    """The nodes of a network in execution order, on the CPU."""
 
     network: str
     batch: int
@@ -71,20 +71,20 @@ class Profile:
 
     @property
     def ms(self) -> float:
-        """Milliseconds of a run of the whole batch."""
+        """The time of one run of the whole batch in milliseconds."""
         return sum(node.ms for node in self.nodes)
 
 
 def profile(task: Task, runs: int = RUNS) -> Profile:
-    """The nodes of the task's model on the processor, the median of `runs` runs. Raises E0805 if it cannot run."""
+    """Profile the task's model on the CPU, as medians of `runs` runs. Raises E0805 if it cannot run."""
     machine = _machine(task.threads)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         session = open_session(
             Path(task.model), "cpu", Tuning(threads=task.threads, profile=str(Path(folder) / "profile"))
         )
-        given = dict(zip(session.inputs, inputs(task).values(), strict=True))
+        samples = dict(zip(session.inputs, inputs(task).values(), strict=True))
         for _ in range(runs + 2):
-            session.run(given)
+            session.run(samples)
         events = json.loads(Path(session.inference.end_profiling()).read_text(encoding="utf-8"))
     model = onnx.load(task.model, load_external_data=False)
     return Profile(task.network, task.batch, machine, tuple(_nodes(model, events, machine)))
@@ -105,10 +105,9 @@ def _nodes(model: onnx.ModelProto, events: Iterable[Mapping[str, Any]], machine:
 def _node(name: str, facts: Mapping[str, Any], ms: float, macs: int, machine: Machine) -> NodeTime:
     moved = sum(_bytes(shape) for shape in (*facts["input_type_shape"], *facts["output_type_shape"]))
     roof_ms = 1000 * max(macs / machine.macs_s, moved / machine.bytes_s)
-    took = max(ms, 1e-3)  # the profile counts in microseconds
-    return NodeTime(
-        _plain(name), facts["op_name"], ms, macs, moved, 1000 * macs / took / machine.macs_s, min(roof_ms / took, 1.0)
-    )
+    positive_ms = max(ms, 1e-3)  # the resolution of the profile is a microsecond
+    of_gemm = 1000 * macs / positive_ms / machine.macs_s
+    return NodeTime(_plain(name), facts["op_name"], ms, macs, moved, of_gemm, min(roof_ms / positive_ms, 1.0))
 
 
 def _bytes(typed: Mapping[str, Sequence[int]]) -> int:
@@ -124,34 +123,33 @@ def _plain(name: str) -> str:
 
 
 def _macs(model: onnx.ModelProto, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Multiply-accumulates by event. A node that ONNX Runtime fused with those before it did their work as well."""
+    """Multiply-accumulates by event. A fused node includes those of the nodes before it that it replaces."""
     by_name = {node.name: node for node in model.graph.node}
     producer = {out: node for node in model.graph.node for out in node.output}
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     timed = {_plain(name) for name in facts}
-    found = {}
-    for event, told in facts.items():
+    totals = {}
+    for event, args in facts.items():
         stack = [by_name[name]] if (name := _plain(event)) in by_name else []
         total = 0
         while stack:
             node = stack.pop()
             if node.op_type in _WEIGHTED:
                 shape = next((weights[i] for i in node.input if len(weights.get(i, ())) > 1), ())
-                total += prod(shape) * _places(node.op_type, told) if shape else 0
+                total += prod(shape) * _uses_per_weight(node.op_type, args) if shape else 0
             stack += [p for i in node.input if (p := producer.get(i)) is not None and p.name not in timed]
-        found[event] = total
-    return found
+        totals[event] = total
+    return totals
 
 
-def _places(op: str, told: Mapping[str, Any]) -> int:
-    """How often each weight is used: once for each sample and each place of the output (of the input for
-    ConvTranspose)."""
-    side = told["input_type_shape"] if op == "ConvTranspose" else told["output_type_shape"]
-    ((_, shape),) = side[0].items()
+def _uses_per_weight(op: str, args: Mapping[str, Any]) -> int:
+    """Each weight is used once per sample and output pixel (input pixel for ConvTranspose)."""
+    types = args["input_type_shape"] if op == "ConvTranspose" else args["output_type_shape"]
+    ((_, shape),) = types[0].items()
     return int(shape[0] * prod(shape[2:])) if len(shape) > 2 else int(prod(shape[:-1]))
 
 
-# --- what the machine can do -----------------------------------------------------------------------------
+# --- the rates of the machine ----------------------------------------------------------------------------
 
 
 def _machine(threads: int) -> Machine:
@@ -162,17 +160,17 @@ def _machine(threads: int) -> Machine:
 
 
 def _fastest(op: str, arrays: Sequence[np.ndarray[Any, Any]], threads: int) -> float:
-    """Seconds of the fastest of several runs of one node."""
+    """The time of the fastest of several runs of one node, in seconds."""
     names = [f"x{n}" for n in range(len(arrays))]
-    given = [helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in zip(names, arrays, strict=True)]
-    made = [helper.make_tensor_value_info("y", TensorProto.FLOAT, arrays[0].shape)]
-    graph = helper.make_graph([helper.make_node(op, names, ["y"])], op, given, made)
+    inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in zip(names, arrays, strict=True)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, arrays[0].shape)]
+    graph = helper.make_graph([helper.make_node(op, names, ["y"])], op, inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     session = open_session(model.SerializeToString(), "cpu", Tuning(threads=threads))
     feed = dict(zip(names, arrays, strict=True))
     best = float("inf")
     for _ in range(15):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         session.run(feed)
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.perf_counter() - start)
     return best

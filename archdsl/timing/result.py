@@ -1,4 +1,4 @@
-"""What `bench` measured: as data, as a table, and as Markdown."""
+"""The result of `bench`, as data, as a table and as Markdown."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _RATIO_TITLES = ("time / ours", "from .. to", "difference")
 _TIMING_WORDS = ("network", "device", "contestant")
 _NODE_TITLES = ("node", "op", "ms", "share", "MACs", "GMAC/s", "of GEMM", "of roof")
 _NODE_WORDS = ("node", "op")
-"""Columns of words, flush left; the others are numbers."""
+"""Columns of text, aligned left; the others contain numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """The timings of all networks, or their profiles; `threads` are those of the processor.
+    """The timings of all networks, or their profiles; `threads` is the number of CPU threads.
 
     `timings` and `profiles` are in the order of the sources, devices and batches; the first timing of each is that of
-    archdsl's own file. `failures` are contestants that could not run (E0810), `notes` those of the weights.
+    archdsl's own file. `failures` are contestants that could not run (E0810), `notes` are about the weights.
     """
 
     threads: int
@@ -36,7 +36,7 @@ class BenchResult:
     notes: tuple[Diagnostic, ...]
 
     def data(self) -> dict[str, object]:
-        """Everything as JSON data; `ms` are milliseconds, `macs_s` and `bytes_s` the machine's rates per second."""
+        """Return JSON data; `ms` are milliseconds, `macs_s` and `bytes_s` the machine's rates per second."""
         return {
             "threads": self.threads,
             "timings": [asdict(timing) for timing in self.timings],
@@ -46,7 +46,7 @@ class BenchResult:
         }
 
     def text(self, style: Style, top: int = 20) -> str:
-        """The timings as one table, or each profile as a table of its `top` slowest nodes."""
+        """Return the timings as one table, or each profile as a table of its `top` slowest nodes."""
         if self.profiles:
             return "\n".join(_profile_text(one, top, style) for one in self.profiles)
         titles, rows = self._table()
@@ -55,19 +55,19 @@ class BenchResult:
         return (
             f"{grid(titles, rows, {*titles} - {*_TIMING_WORDS}, style)}\n"
             f"{self.threads} thread{'s' if self.threads > 1 else ''}; {'; '.join(versions)}\n"
-            f"at least {runs} runs in {ROUNDS} turns after {warm} to warm up; spread: 90 % of the runs, by p50; "
-            "memory: the whole process\n"
+            f"at least {runs} runs in {ROUNDS} turns after {warm} warm-up runs; "
+            "spread: range of 90 % of the runs, by p50; memory: peak of the process\n"
         )
 
     def markdown(self, top: int = 20) -> str:
-        """The same tables in Markdown."""
+        """Return the same tables in Markdown."""
         if self.profiles:
             return "\n".join(_profile_markdown(one, top) for one in self.profiles)
         titles, rows = self._table()
         return _markdown(titles, rows, _TIMING_WORDS)
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Titles and rows; without other contestants no columns that compare."""
+        """Titles and rows; the columns that compare only if there are other contestants."""
         compared = any(timing.contestant != OURS for timing in self.timings)
         titles = (*_TIMING_TITLES, *(_RATIO_TITLES if compared else ()))
         return titles, [_timing_row(timing)[: len(titles)] for timing in self.timings]
@@ -144,6 +144,6 @@ def _total(profile: Profile) -> str:
     share = macs / max(profile.ms, 1e-3) * 1000 / machine.macs_s
     return (
         f"{len(profile.nodes)} nodes take {profile.ms:.2f} ms for {macs:,} MACs: {100 * share:.0f} % of the rate of "
-        f"large matrix products\n(measured here: {machine.macs_s / 1e9:.1f} GMAC/s, and {machine.bytes_s / 1e9:.1f} GB/s "
-        "for copying)\n"
+        "large matrix products\n"
+        f"(measured: {machine.macs_s / 1e9:.1f} GMAC/s; copying {machine.bytes_s / 1e9:.1f} GB/s)\n"
     )

@@ -1,4 +1,4 @@
-"""What one contestant has to run."""
+"""The task of one contestant, as data that can be sent to its process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Task:
 
     `contestant` is a name of `contestants.CONTESTANTS`; `model` is the ONNX file, `spec` and `weights` the files from
     which PyTorch builds its module (empty for a compiled model); `shapes` are those of the inputs, batch first;
-    `threads` are those of the processor; `half` asks for float16 if the contestant supports it; `seed` draws the inputs;
-    `network` is the name in reports.
+    `threads` is the number of CPU threads; `half` selects float16 if the contestant supports it; `seed` is that of the
+    random inputs; `network` is the name in reports.
     """
 
     contestant: str

@@ -1,5 +1,6 @@
-"""The PyTorch module and the inputs of a task. PyTorch is imported when a module or a tensor is made, not before:
-in the process that is timed it would count as that process's memory."""
+"""The PyTorch module and the inputs of a task.
+
+PyTorch is imported only when a module or a tensor is made: it adds memory to the process that is timed."""
 
 from __future__ import annotations
 
@@ -12,13 +13,13 @@ from archdsl.timing.task import Task
 
 
 def inputs(task: Task) -> dict[str, npt.NDArray[np.float32]]:
-    """Standard normal numbers from the task's seed, by input name, batch first."""
+    """Return standard normal arrays from the task's seed, by input name, batch first."""
     rng = np.random.default_rng(task.seed)
     return {name: rng.standard_normal(shape, np.float32) for name, shape in task.shapes.items()}
 
 
 def module(task: Task) -> Any:
-    """The PyTorch module in evaluation mode, on the task's device and in its precision."""
+    """Return the PyTorch module in evaluation mode, on the task's device and in its precision."""
     import torch
 
     from archdsl.network import load
@@ -27,15 +28,15 @@ def module(task: Task) -> Any:
     network = load(task.spec).to_torch(task.weights).eval().requires_grad_(False)
     if task.device == "cpu":
         return network
-    torch.backends.cudnn.benchmark = True  # searches for the fastest algorithm, as ONNX Runtime does here
-    # Convolutions would round float32 to 10 bits, which ONNX Runtime does not do here.
+    torch.backends.cudnn.benchmark = True  # searches for the fastest algorithm, as this ONNX Runtime session does
+    # Convolutions would round float32 to 10 bits, which this ONNX Runtime session does not.
     torch.backends.cudnn.allow_tf32 = False
     network = network.to("cuda")
     return network.half() if task.half else network
 
 
 def tensors(task: Task) -> list[Any]:
-    """The inputs as tensors, on the task's device and in its precision."""
+    """Return the inputs as tensors, on the task's device and in its precision."""
     import torch
 
     arrays = [torch.from_numpy(value) for value in inputs(task).values()]

@@ -1,4 +1,4 @@
-"""Contestants timed in turns, so that a machine that is busy is equally busy for all."""
+"""Times contestants in turns, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from archdsl.progress import Progress
 from archdsl.timing.task import Task
 
 ROUNDS = 10
-"""Turns of each contestant. The ratio of two is taken turn by turn."""
+"""Turns of each contestant. The ratio of two contestants is computed for each turn."""
 _WARM_RUNS, _WARM_S = 3, 0.5
 _HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Every process asks the system for large pages. With small ones it gets those that are free, scattered over the memory
-and its caches: of four processes with one file the first was slower by 14 % in run after run, with large ones all took
-the same."""
+"""Every process requests large memory pages. Small pages are scattered over the memory and its caches: of four
+processes with the same file the first was always slower by 14 %; with large pages all took the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of one contestant on one network. Times are in milliseconds, for a run of the whole batch.
+    """The measurements of one contestant on one network. Times are in milliseconds, for a run of the whole batch.
 
-    `p50_ms` is the median of the runs, `p95_ms` their 95th percentile, `spread` the width that holds 90 % of them as a
-    share of the median; `images_s` are samples per second at the median. `ratio` is the time divided by that of the
-    first contestant, turn by turn: the median, the least and the largest. `difference` is `max|a - b| / max|b|` of the
-    outputs, `b` those of the first contestant. `peak_bytes` is the most memory of the whole process, libraries included;
-    `ready_s` the seconds for loading, compiling and the first run. `version` names the library.
+    `p50_ms` is the median of the runs, `p95_ms` the 95th percentile, `spread` the range from the 5th to the 95th
+    percentile as a share of the median; `images_s` is samples per second at the median. `ratio` is the time divided by
+    that of the first contestant in the same turn: median, minimum and maximum over the turns. `difference` is
+    `max|a - b| / max|b|` of the outputs, `b` those of the first contestant. `peak_bytes` is the peak memory of the
+    whole process, libraries included; `ready_s` is the time for loading, compiling and the first run in seconds.
+    `version` is the name and version of the library.
     """
 
     network: str
@@ -71,32 +71,33 @@ class _Worker:
         self.turns: list[list[float]] = []
         self.peak_bytes = 0
         try:
-            self.facts = self.ask(task.to_json())
+            self.facts = self.send(task.to_json())
         except BaseException:
             self.close()
             raise
 
-    def ask(self, what: dict[str, Any]) -> dict[str, Any]:
+    def send(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Sends a message and returns the answer. Raises E0810 if the process failed."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            self.process.stdin.write(json.dumps(what) + "\n")
+            self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         except OSError:
             line = ""
-        facts: dict[str, Any] = json.loads(line) if line else {"failed": self._last_words()}
+        facts: dict[str, Any] = json.loads(line) if line else {"failed": self._exit_message()}
         if "failed" in facts:
             raise error("E0810", f"`{self.task.contestant}` cannot run this network: {facts['failed']}", status=1)
         return facts
 
     def run(self, times: int) -> list[float]:
-        facts = self.ask({"times": times})
+        facts = self.send({"times": times})
         self.peak_bytes = facts["peak_bytes"]
         times_ms: list[float] = facts["ms"]
         return times_ms
 
-    def warm(self) -> int:
-        """Runs until it is warm, and returns how many runs that took."""
+    def warm_up(self) -> int:
+        """Runs until caches are warm, and returns the number of runs."""
         runs, spent = 1, 0.0
         while runs < _WARM_RUNS or spent < 1000 * _WARM_S:
             spent += sum(self.run(1))
@@ -115,15 +116,15 @@ class _Worker:
             self.process.stdout.close()
         self.stderr.close()
 
-    def _last_words(self) -> str:
+    def _exit_message(self) -> str:
         status = self.process.wait()
         self.stderr.seek(0)
         lines = self.stderr.read().decode("utf-8", "replace").strip().splitlines()
-        return f"its process ended with status {status}" + (f": {lines[-1][:300]}" if lines else "")
+        return f"its process exited with status {status}" + (f": {lines[-1][:300]}" if lines else "")
 
 
 class Contest:
-    """Contestants on the same inputs, started one after the other; the first is what the others are compared with."""
+    """Contestants on the same inputs, started one after the other; the others are compared with the first."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -140,8 +141,7 @@ class Contest:
             worker.close()
 
     def add(self, task: Task) -> None:
-        """Starts a contestant. One that cannot run is kept in `failed`, unless it is the first: then it raises
-        E0810."""
+        """Start a contestant. If it cannot run, its error is added to `failed`; for the first one, E0810 is raised."""
         try:
             self.workers.append(_Worker(task, self.folder))
         except ArchError as problem:
@@ -150,14 +150,14 @@ class Contest:
             self.failed.append(problem)
 
     def timings(self, seconds: float, progress: Progress | None = None) -> list[Timing]:
-        """Times all of them in turns, `seconds` for each."""
-        warm = [worker.warm() for worker in self.workers]
+        """Time all contestants in turns, `seconds` for each."""
+        warm = [worker.warm_up() for worker in self.workers]
         times = [_times(worker, seconds) for worker in self.workers]
         for number in range(ROUNDS):
             order = range(len(self.workers))
             for at in [*order[number % len(order) :], *order[: number % len(order)]]:
                 worker = self.workers[at]
-                worker.run(1)  # caches hold what the one before left
+                worker.run(1)  # the previous contestant's data is in the caches
                 worker.turns.append(worker.run(times[at]))
             if progress is not None:
                 progress(number + 1, ROUNDS)
@@ -165,13 +165,13 @@ class Contest:
 
 
 def _times(worker: _Worker, seconds: float) -> int:
-    """How many runs fill a turn."""
+    """The number of runs that fill a turn."""
     return max(1, round(1000 * seconds / ROUNDS / median(worker.run(3))))
 
 
 def _timing(worker: _Worker, first: _Worker, warm: int) -> Timing:
     runs = sorted(ms for turn in worker.turns for ms in turn)
-    middle = median(runs)
+    p50 = median(runs)
     ratios = [median(a) / median(b) for a, b in zip(worker.turns, first.turns, strict=True)]
     return Timing(
         worker.task.network,
@@ -181,10 +181,10 @@ def _timing(worker: _Worker, first: _Worker, warm: int) -> Timing:
         worker.task.batch,
         len(runs),
         warm,
-        middle,
-        _at(runs, 0.95),
-        (_at(runs, 0.95) - _at(runs, 0.05)) / middle,
-        1000 * worker.task.batch / middle,
+        p50,
+        _percentile(runs, 0.95),
+        (_percentile(runs, 0.95) - _percentile(runs, 0.05)) / p50,
+        1000 * worker.task.batch / p50,
         (median(ratios), min(ratios), max(ratios)),
         _difference(worker.facts["outputs"], first.facts["outputs"]),
         worker.peak_bytes,
@@ -192,12 +192,12 @@ def _timing(worker: _Worker, first: _Worker, warm: int) -> Timing:
     )
 
 
-def _at(ordered: Sequence[float], share: float) -> float:
+def _percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
 def _difference(mine: str, first: str) -> float:
-    """`max|a - b| / max|b|`, the largest over the outputs; infinite where their shapes differ."""
+    """`max|a - b| / max|b|`, the maximum over the outputs; infinite if their shapes differ."""
     import numpy as np
 
     with np.load(mine) as a, np.load(first) as b:

@@ -1,8 +1,8 @@
-"""One contestant in a process of its own: `python -m archdsl.timing.worker`.
+"""The process of one contestant: `python -m archdsl.timing.worker`.
 
-A line of JSON comes in, one goes out. The first is the task, whose answer comes when it can run; then `{"times": n}`
-runs it n times and answers with the milliseconds of each; the end of input ends it. What libraries print goes to
-standard error.
+It answers each line of JSON on standard input with one line. The first line is the task; the answer follows when the
+network is ready. Then `{"times": n}` runs the network n times, and the answer has the milliseconds of each run. The end
+of input ends the process. Output that libraries print goes to standard error.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def main() -> None:
     except Exception as problem:
         from archdsl.diagnostics import ArchError
 
-        said = (
-            problem.diagnostics[0].message if isinstance(problem, ArchError) else f"{type(problem).__name__}: {problem}"
-        )
-        answer(failed=" ".join(said.split())[:500])
+        if isinstance(problem, ArchError):
+            message = problem.diagnostics[0].message
+        else:
+            message = f"{type(problem).__name__}: {problem}"
+        answer(failed=" ".join(message.split())[:500])
 
 
 def _serve(first: dict[str, Any], folder: str, answer: Any) -> None:
@@ -58,7 +59,7 @@ def _serve(first: dict[str, Any], folder: str, answer: Any) -> None:
 
 
 def _peak() -> int:
-    """The most memory that this process has had, in bytes; 0 where the system does not tell."""
+    """The peak memory of this process in bytes; 0 if the system does not report it."""
     try:
         with open("/proc/self/status", encoding="ascii") as status:
             line = next(line for line in status if line.startswith("VmHWM:"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_range, conflict
@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 
     from archdsl.backends.weights import Array, Weights
     from archdsl.graph import Graph
+    from archdsl.progress import Progress
     from archdsl.verification.compare import NodeComparison
     from archdsl.verification.observe import NodeValues
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of finished nodes and the number of all nodes."""
 
 MAX_SEED = 2**63 - 1
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

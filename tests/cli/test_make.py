@@ -85,7 +85,7 @@ def test_a_new_head_on_old_weights(here: Path) -> None:
     assert made(here) == ["tiny.safetensors"], "nothing is written on an error"
     fits = run("compile", "tiny.yaml", "-a", "classes=3", "--weights", "tiny.safetensors", "--reinit", "fc.*")
     assert fits.exit_code == 0
-    assert "started afresh with seed 0: fc.bias, fc.weight" in fits.stderr
+    assert "initialised with seed 0: fc.bias, fc.weight" in fits.stderr
     typo = run("compile", "tiny.yaml", "--weights", "tiny.safetensors", "--reinit", "fcc.*")
     assert (typo.exit_code, "E0604" in typo.stderr) == (1, True)
 
@@ -190,7 +190,7 @@ def test_odd_weights(here: Path) -> None:
     save_file(arrays, "odd.safetensors")
     result = run("compile", "tiny.yaml", "--weights", "odd.safetensors")
     assert result.exit_code == 0
-    assert "warning[W0606]: `fc.weight` holds numbers that are not finite" in result.stderr
+    assert "warning[W0606]: `fc.weight` contains infinities or NaN" in result.stderr
     strict = run("compile", "tiny.yaml", "--weights", "odd.safetensors", "--strict", "-o", "strict.onnx")
     assert (strict.exit_code, Path("strict.onnx").exists()) == (1, False)
     assert "error[W0606]" in strict.stderr

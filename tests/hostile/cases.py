@@ -132,12 +132,18 @@ def crossing(count: int) -> bytes:
 
 
 MODELS: Mapping[str, Case] = {
-    "I1 functions": Case(partial(on, IMPORT, lambda: _functions()), 1, "functions of its own"),
-    "I1 functions, run": Case(partial(on, PREDICT, lambda: _functions()), 1, "functions of its own"),
+    "I1 functions": Case(
+        partial(on, IMPORT, lambda: _functions()), 1, "it defines functions, which archdsl does not run"
+    ),
+    "I1 functions, run": Case(
+        partial(on, PREDICT, lambda: _functions()), 1, "it defines functions, which archdsl does not run"
+    ),
     "I3 150 Ifs in one another": Case(partial(on, IMPORT, partial(nested, 12)), 1, "E0841"),
-    "I3 150 Ifs in one another, run": Case(partial(on, PREDICT, partial(nested, 12)), 1, "control flow is not run"),
-    "I3 a loop without end": Case(partial(on, PREDICT, endless), 1, "control flow is not run"),
-    "I3 a loop without end, timed": Case(partial(on, BENCH, endless), 1, "control flow is not run"),
+    "I3 150 Ifs in one another, run": Case(
+        partial(on, PREDICT, partial(nested, 12)), 1, "archdsl runs no control flow"
+    ),
+    "I3 a loop without end": Case(partial(on, PREDICT, endless), 1, "archdsl runs no control flow"),
+    "I3 a loop without end, timed": Case(partial(on, BENCH, endless), 1, "archdsl runs no control flow"),
     "I3 a loop without end, imported": Case(partial(on, IMPORT, endless), 1, "E0841"),
     "I5 more numbers than bytes": Case(
         partial(on, IMPORT, lambda: model([SIGNED], [liar([10**5, 10**5])])), 1, "E0805"
@@ -401,16 +407,18 @@ def seen(data: Callable[[], bytes], folder: Path, free: bool = False) -> Sequenc
 IMAGES: Mapping[str, Case] = {
     "I13 empty": Case(partial(seen, lambda: b""), 1, "it is empty"),
     "I13 a script": Case(
-        partial(seen, lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), 1, "it is none of"
+        partial(seen, lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), 1, "it is not one of"
     ),
     "I14 60,000 x 60,000": Case(partial(seen, lambda: png(60_000, 60_000)), 1, "E0804"),
     "I14 13,000 x 13,000": Case(partial(seen, lambda: png(13_000, 13_000)), 1, "E0804"),
     "I14 64 million pixels, with transparency": Case(
-        partial(seen, lambda: png(8000, 8000, 6)), 1, "at most 32 million"
+        partial(seen, lambda: png(8000, 8000, 6)), 1, "the maximum for its pixel format is 32 million"
     ),
-    "I14 64 million pixels, of 16 bits": Case(partial(seen, lambda: png(8000, 8000, 0, 16)), 1, "at most 25 million"),
+    "I14 64 million pixels, of 16 bits": Case(
+        partial(seen, lambda: png(8000, 8000, 0, 16)), 1, "the maximum for its pixel format is 25 million"
+    ),
     "I14 25 million pixels for a network that takes any": Case(
-        partial(seen, lambda: png(5000, 5000, whole=True), free=True), 1, "16 million are the most"
+        partial(seen, lambda: png(5000, 5000, whole=True), free=True), 1, "the maximum is 16 million"
     ),
     "I14 a text of 200 MB": Case(
         partial(seen, lambda: png(8, 8, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9)))),
@@ -519,7 +527,7 @@ WEIGHTS: Mapping[str, Case] = {
         "E0603",
     ),
     "W7 a header of 16 MB": Case(
-        partial(weighed, lambda: packed(b'{"a":[' + b"{}," * (5 << 20) + b"0]}")), 1, "at most"
+        partial(weighed, lambda: packed(b'{"a":[' + b"{}," * (5 << 20) + b"0]}")), 1, "the maximum is"
     ),
     "W7 a header of 4 MB, of nothing": Case(
         partial(weighed, lambda: packed(b'{"a":[' + b"{}," * 1_390_000 + b"0]}")), 1, "E0601"

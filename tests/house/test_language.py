@@ -27,8 +27,6 @@ NOT_YET: tuple[str, ...] = (
     "archdsl/backends/onnx/records.py",
     "archdsl/backends/onnx/splits.py",
     "archdsl/backends/onnx/write.py",
-    "archdsl/backends/spec/flat.py",
-    "archdsl/backends/spec/rewrite.py",
     "archdsl/backends/torch/options.py",
     "archdsl/backends/torch/source.py",
     "archdsl/cli/import_.py",

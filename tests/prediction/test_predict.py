@@ -25,11 +25,11 @@ from archdsl.packages import install_command
 from archdsl.prediction.predictor import open_predictor
 from archdsl.runtime import session
 from archdsl.runtime.model import read_facts
-from archdsl.runtime.preprocess import MAX_PIXELS, Limits, prepare
+from archdsl.runtime.preprocess import MAX_PIXELS, LegalSizes, prepare
 from archdsl.runtime.recipe import Recipe, Unfit, settle
 from tests.support.places import CAT
 
-FREE = (Limits(), Limits())
+FREE = (LegalSizes(), LegalSizes())
 
 Make = Callable[[str, str], Path]
 
@@ -86,7 +86,7 @@ def test_another_input_size_scales_resize_and_crop() -> None:
         (Preprocess(mean=(0.1, 0.2, 0.3)), 1, "`mean` has 3 values; the input has 1 channel"),
         (Preprocess(std=(0.0,)), 3, "`std` is a divisor"),
         (Preprocess(layout="L"), 3, "`layout: L` has 1 channels"),
-        (Preprocess(), 6, "the input has 6 channels, an image 1 or 3"),
+        (Preprocess(), 6, "the input has 6 channels, an image has 1 or 3"),
     ],
 )
 def test_preprocessing_that_does_not_fit(written: Preprocess, channels: int, why: str) -> None:
@@ -132,7 +132,7 @@ def test_prepared_as_torchvision_does_it(tmp_path: Path, size: tuple[int, int]) 
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 
 
-def pixels(path: Path, recipe: Recipe, sizes: tuple[Limits, ...] = FREE) -> np.ndarray:
+def pixels(path: Path, recipe: Recipe, sizes: tuple[LegalSizes, ...] = FREE) -> np.ndarray:
     return prepare(path, recipe, sizes).values
 
 
@@ -209,7 +209,7 @@ def test_transparency_is_seen_on_white(tmp_path: Path) -> None:
     path = save(tmp_path, Image.new("RGBA", (2, 2), (0, 0, 0, 0)))
     found = prepare(path, Recipe(layout="RGB"), FREE)
     assert found.values.min() == 1.0
-    assert found.notes == ("its transparent parts are seen on white",)
+    assert found.notes == ("its transparent parts were put on white",)
 
 
 def test_the_first_of_several_frames(tmp_path: Path) -> None:
@@ -217,19 +217,19 @@ def test_the_first_of_several_frames(tmp_path: Path) -> None:
     path = save(tmp_path, frames[0], "moving.gif", save_all=True, append_images=frames[1:])
     found = prepare(path, Recipe(layout="L"), FREE)
     assert found.values.min() == 1.0
-    assert found.notes == ("it has several frames: the first is used",)
+    assert found.notes == ("it has several frames; only the first is used",)
 
 
 def test_sizes_a_network_takes(tmp_path: Path) -> None:
-    assert [Limits(None, 33, 32).nearest(n) for n in (1, 33, 64, 65, 100)] == [33, 33, 33, 65, 97]
-    assert Limits(7).nearest(100) == 7
+    assert [LegalSizes(None, 33, 32).nearest(n) for n in (1, 33, 64, 65, 100)] == [33, 33, 33, 65, 97]
+    assert LegalSizes(7).nearest(100) == 7
     path = save(tmp_path, Image.new("L", (100, 70)))
-    found = prepare(path, Recipe(layout="L"), (Limits(None, 32, 32), Limits(None, 32, 32)))
+    found = prepare(path, Recipe(layout="L"), (LegalSizes(None, 32, 32), LegalSizes(None, 32, 32)))
     assert found.values.shape == (1, 1, 64, 96)
     assert "resized from 100 x 70 to 96 x 64" in found.notes[0]
     small = prepare(path, Recipe(None, (80, 80), layout="L"), FREE)
     assert small.values.shape == (1, 1, 80, 80)
-    assert "black was put around it" in small.notes[0]
+    assert "padded with black" in small.notes[0]
 
 
 # --- images that must not hurt ---------------------------------------------------------------------------
@@ -259,12 +259,12 @@ def test_too_many_pixels(tmp_path: Path, width: int, height: int) -> None:
     ("data", "why"),
     [
         (b"", "it is empty"),
-        (b"hello", "it is none of PNG, JPEG"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is none of"),
-        (CAT.read_bytes()[:9000], "it is cut off or damaged"),
-        (CAT.read_bytes()[:20], "it is none of"),
+        (b"hello", "it is not one of PNG, JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is not one of"),
+        (CAT.read_bytes()[:9000], "it is truncated or damaged"),
+        (CAT.read_bytes()[:20], "it is not one of"),
         (png(50, 50)[:60], "it is"),
-        (png(400, 400), "it is cut off or damaged"),
+        (png(400, 400), "it is truncated or damaged"),
         (b"GIF89a" + bytes(20), "it is"),
         (b"II*\0" + b"\xff" * 100, "it is"),
     ],
@@ -292,9 +292,9 @@ def test_floats_of_unknown_meaning(tmp_path: Path) -> None:
 
 def test_a_vector_takes_exactly_as_many_pixels(tmp_path: Path) -> None:
     path = save(tmp_path, Image.fromarray(np.array([[0, 51], [102, 255]], np.uint8)))
-    assert pixels(path, Recipe(), (Limits(4),)).tolist() == [pytest.approx([0, 0.2, 0.4, 1])]
-    assert pixels(path, Recipe(), (Limits(12),)).shape == (1, 12)
-    found = refusal(lambda: pixels(path, Recipe(), (Limits(5),)))
+    assert pixels(path, Recipe(), (LegalSizes(4),)).tolist() == [pytest.approx([0, 0.2, 0.4, 1])]
+    assert pixels(path, Recipe(), (LegalSizes(12),)).shape == (1, 12)
+    found = refusal(lambda: pixels(path, Recipe(), (LegalSizes(5),)))
     assert (found.code, "4 pixels" in found.message) == ("E0806", True)
 
 
@@ -348,7 +348,7 @@ def test_functions_are_refused(make: Make, tmp_path: Path) -> None:
     model.functions.append(onnx.helper.make_function("mine", "f", ["x"], ["y"], [node], opsets))
     path = tmp_path / "functions.onnx"
     onnx.save(model, path)
-    assert "functions of its own" in refusal(lambda: read_facts(path)).message
+    assert "it defines functions, which archdsl does not run" in refusal(lambda: read_facts(path)).message
 
 
 def test_a_model_that_onnx_runtime_refuses(make: Make, tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_a_quiet_fall_to_the_cpu_is_noticed(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(session, "onnxruntime", _Falls)
     found = refusal(lambda: session.open_session(model, "cuda"))
     assert (found.code, found.message) == ("E0803", "CUDAExecutionProvider is installed but does not start")
-    lacking = "libraries that cannot be loaded: libcublas.so.13"
+    lacking = "cannot load libraries: libcublas.so.13"
     assert found.notes[0] == lacking
     assert refusal(lambda: session.open_session(model, "tensorrt")).notes[0] == f"{lacking}; Please install TensorRT."
     opened = session.open_session(model, "auto")
@@ -465,7 +465,7 @@ def test_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_random_weights_never_pass_for_trained_ones(tmp_path: Path) -> None:
-    warning = "the weights of `lenet5` are random: what follows means nothing"
+    warning = "the weights of `lenet5` are random: its predictions are meaningless"
     assert warning in run("predict", "lenet5", CAT).stderr
     weights = tmp_path / "w.safetensors"
     assert run("compile", "lenet5", "--to", "weights", "-o", weights).exit_code == 0
@@ -596,12 +596,15 @@ def test_not_for_images(tmp_path: Path, make: Make) -> None:
     spec.write_text("input: {a: 3x8x8, b: 3x8x8}\nnet: {sum: 'add <- a, b', pool: gap, fc: fc 2}\n")
     six = tmp_path / "six.yaml"
     six.write_text("input: 6x8x8\nnet: [gap, fc 2]\n")
-    for path, why in ((spec, "has several inputs"), (six, "has 6 channels")):
+    for path, why in ((spec, "has 2 inputs; an image fills only one"), (six, "has 6 channels")):
         result = run("predict", path, CAT)
         assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
     assert "has 2 inputs" in refusal(lambda: open_predictor(make(spec.read_text(), "s"))).message
-    assert "no image of 1 or 3 channels" in refusal(lambda: open_predictor(make(six.read_text(), "x"))).message
-    assert "outputs no image" in run("predict", "lenet5", CAT, "-o", "x.png").stderr
+    assert (
+        "is not an image: N x 1 x H x W or N x 3 x H x W"
+        in refusal(lambda: open_predictor(make(six.read_text(), "x"))).message
+    )
+    assert "`output` is for images, and `lenet5` outputs none" in run("predict", "lenet5", CAT, "-o", "x.png").stderr
 
 
 def test_an_output_that_is_not_finite(make: Make, tmp_path: Path) -> None:
@@ -613,7 +616,7 @@ def test_an_output_that_is_not_finite(make: Make, tmp_path: Path) -> None:
     net.to_onnx(tmp_path / "nan.onnx", tmp_path / "nan.safetensors")
     result = run("predict", tmp_path / "nan.onnx", CAT)
     assert result.exit_code == 0
-    assert "warning[W0809]: cat.jpg: the output holds numbers that are not finite" in result.stderr
+    assert "warning[W0809]: cat.jpg: the output contains infinities or NaN" in result.stderr
 
 
 def test_one_broken_image_among_others(tmp_path: Path) -> None:
@@ -750,7 +753,7 @@ def test_an_image_that_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
         ({"images": []}, "E0804", "no image to predict"),
         ({"output": "edges.txt"}, "E0001", ".png, .jpg"),
         ({"images": [CAT, CAT], "output": "edges.png"}, "E0003", "folder"),
-        ({"output": "edges.png"}, "E0806", "outputs no image"),
+        ({"output": "edges.png"}, "E0806", "`output` is for images, and `lenet5` outputs none"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], code: str, says: str) -> None:

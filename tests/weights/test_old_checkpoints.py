@@ -79,7 +79,7 @@ def test_an_old_file_compiles(tmp_path: Path) -> None:
     )
     assert told.exit_code == 0, told.output
     assert (tmp_path / "new.onnx").is_file()
-    assert "tensors have DenseNet's old names: renamed" in told.output
+    assert "tensors that have the old names of torchvision's DenseNet" in told.output
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])

@@ -22,7 +22,7 @@ import pytest
 
 import archdsl
 from archdsl import ops
-from archdsl.backends.weights import Array, fit, given, initial, load, save
+from archdsl.backends.weights import Array, as_weights, fit, initial, load, save
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import Graph
 from archdsl.packages import install_command
@@ -235,8 +235,8 @@ def test_wrappers_and_prefixes(tmp_path: Path) -> None:
     path = torch_file(tmp_path / "a.pt", {"epoch": 3, "state_dict": state, "optimizer": {}})
     loaded = load(path)
     assert [note.message for note in loaded.notes] == [
-        "read from its `state_dict`; left aside: epoch, optimizer",
-        "every name began with `module.`: left off",
+        "read the tensors in `state_dict`; ignored: epoch, optimizer",
+        "removed the prefix `module.` from every name",
     ]
     again = fit(loaded, net())
     assert np.array_equal(again["fc.weight"], weights["fc.weight"])
@@ -352,7 +352,7 @@ def test_names_and_shapes_must_be_exact() -> None:
     state["conv_1.weight"] = state.pop("conv1.weight")
     state["other"] = np.ones(3, np.float32)
     del state["norm1.bias"]
-    diagnostic = refused("E0603", fit, given(state), net())
+    diagnostic = refused("E0603", fit, as_weights(state), net())
     assert diagnostic.message == "the weights do not fit `net`: 2 missing, 2 unexpected, 2 of another shape"
     (table,) = diagnostic.notes
     assert table.split("\n") == [
@@ -366,7 +366,7 @@ def test_names_and_shapes_must_be_exact() -> None:
 
 def test_the_table_is_short(tmp_path: Path) -> None:
     state = {f"layer{number}.weight": np.ones(3, np.float32) for number in range(5000)}
-    diagnostic = refused("E0603", fit, given(state), net())
+    diagnostic = refused("E0603", fit, as_weights(state), net())
     (table,) = diagnostic.notes
     assert len(table.split("\n")) == 11
     assert table.endswith("... and 4,994 more"), "three of the ten are pairs"
@@ -375,19 +375,19 @@ def test_the_table_is_short(tmp_path: Path) -> None:
 def test_integers_are_no_weights() -> None:
     state = arrays(net())
     state["fc.bias"] = np.ones(10, np.int64)
-    assert "10 (int64) in the file" in refused("E0603", fit, given(state), net()).notes[0]
+    assert "10 (int64) in the file" in refused("E0603", fit, as_weights(state), net()).notes[0]
 
 
 def test_reinit_starts_afresh() -> None:
     state = arrays(net(12))
-    assert "--reinit 'fc.*'" in refused("E0603", fit, given(state), net()).help
+    assert "--reinit 'fc.*'" in refused("E0603", fit, as_weights(state), net()).help
     for patterns in (["fc.*"], ["fc"], ["fc.weight", "*.bias"]):
-        weights = fit(given(state), net(), patterns, seed=4)
+        weights = fit(as_weights(state), net(), patterns, seed=4)
         assert np.array_equal(weights["fc.weight"], initial(net(), 4)["fc.weight"])
         assert np.array_equal(weights["conv1.weight"], state["conv1.weight"])
         assert weights.source == f"given; with seed 4: {', '.join(patterns)}"
         assert "fc.weight" in weights.notes[0].message
-    diagnostic = refused("E0604", fit, given(state), net(), ["fcc.*"])
+    diagnostic = refused("E0604", fit, as_weights(state), net(), ["fcc.*"])
     assert diagnostic.help == "did you mean `fc`?"
 
 
@@ -396,22 +396,22 @@ def test_what_may_be_missing() -> None:
     state = arrays(graph)
     for key in ("norm1.num_batches_tracked", "edge.weight", "side.weight", "side.bias"):
         del state[key]
-    weights = fit(given(state), graph)
+    weights = fit(as_weights(state), graph)
     assert list(weights) == [tensor.key for tensor in graph.tensors]
     (note,) = weights.notes
-    assert note.message == "not among the weights, started with seed 0: edge.weight, side.weight, side.bias"
+    assert note.message == "missing in the weights, initialised with seed 0: edge.weight, side.weight, side.bias"
     assert weights["norm1.num_batches_tracked"] == 0
 
 
 def test_unknown_heads_are_errors() -> None:
-    refused("E0603", fit, given(arrays(net(aux=True))), net())
+    refused("E0603", fit, as_weights(arrays(net(aux=True))), net())
 
 
 def test_old_densenet_names() -> None:
     graph = net(prefix="features.denseblock1.denselayer1.")
     state = {key.replace("norm1", "norm.1").replace("conv1", "conv.1"): value for key, value in arrays(graph).items()}
-    weights = fit(given(state), graph)
-    assert weights.notes[0].message == "6 tensors have DenseNet's old names: renamed"
+    weights = fit(as_weights(state), graph)
+    assert weights.notes[0].message == "renamed 6 tensors that have the old names of torchvision's DenseNet"
     assert np.array_equal(
         weights["features.denseblock1.denselayer1.conv1.weight"],
         initial(graph, 5)["features.denseblock1.denselayer1.conv1.weight"],
@@ -425,13 +425,13 @@ def test_numbers_that_cannot_be_right() -> None:
     state["norm1.bias"] = np.array([1, 2, np.inf, 1], np.float32)
     state["edge.weight"] = state["edge.weight"] + 1
     state["fc.weight"] = np.zeros((10, 64), np.float32)
-    found = fit(given(state), net()).notes
+    found = fit(as_weights(state), net()).notes
     assert {note.code for note in found} == {"W0606"}
     assert [note.message for note in found] == [
-        "`conv1.weight` holds numbers that are not finite",
-        "`norm1.bias` holds numbers that are not finite",
-        "`norm1.running_var` holds a variance of 0",
-        "`edge.weight` differs from the fixed numbers of the spec",
+        "`conv1.weight` contains infinities or NaN",
+        "`norm1.bias` contains infinities or NaN",
+        "`norm1.running_var` contains a variance of 0",
+        "`edge.weight` differs from the values in the spec",
         "`fc.weight` is all zeros",
     ]
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from archdsl.backends.onnx import absorbed, encode, protobuf
 from archdsl.backends.onnx.numbers import Numbers
@@ -31,6 +31,8 @@ from archdsl.version import __version__
 if TYPE_CHECKING:
     import onnx
 
+    from archdsl.progress import Progress
+
 IR_VERSION, OPSET = 10, 20
 _OPSET_BF16 = 22
 """The first whose Conv takes bfloat16."""
@@ -44,9 +46,6 @@ _PRODUCER = protobuf.text(2, "archdsl")
 """`producer_name` of onnx.ModelProto."""
 _LOCATION = 2
 """The value of an entry that says where external data lies."""
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the bytes written so far and in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""A spec as text, long, flat or short: a target like the others."""
+"""Writes a network as the text of a spec: short, long or flat."""

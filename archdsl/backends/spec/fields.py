@@ -1,4 +1,4 @@
-"""The fields of an op as a spec writes them in long form, what was inferred among them."""
+"""The fields of an op in the long form of a spec, inferred ones included."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from archdsl.shapes import Shape
 
 
 def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[str, YamlLayout]:
-    """Every field that was written, or `inferred`; those at their plain defaults (`dilation: 1`) are left out."""
+    """Return every field that is written in the spec, and, with `inferred`, those that depend on the input shapes.
+
+    Fields at their defaults (`dilation: 1`) are left out.
+    """
     values = {**op.explicit(), **(op.resolved(inputs) if inferred else {})}
     order = type(op).model_fields
     return {name: _layout(name, values[name]) for name in order if name in values}
 
 
 def _layout(name: str, value: Any) -> YamlLayout:
-    """`stride: 2` for both axes, `pad: 3` for all sides, but `kernel: [7, 7]`."""
+    """`stride: 2` for both axes, `pad: 3` for all four, but `kernel: [7, 7]`."""
     if isinstance(value, tuple) and name in ("stride", "pad", "dilation", "scale", "pixels") and len(set(value)) == 1:
         value = value[0]
     return value_layout(value)
 
 
 def value_layout(value: Any) -> YamlLayout:
-    """A number, word, truth or list of them."""
+    """Return the layout of a number, a string, a bool, None, or a tuple of them."""
     if isinstance(value, tuple):
         return listing([value_layout(v) for v in value], flow=True)
     if isinstance(value, str):

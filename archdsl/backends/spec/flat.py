@@ -1,8 +1,7 @@
-"""A graph as a spec without blocks, repeats, arguments or defaults: every op a mapping of its own, every inferred
-value written down.
+"""Writes a graph as a flat spec: one mapping per op with every inferred value, and no blocks, repeats or arguments.
 
-The scopes stay, so that every path stays; what reads anything but the node before it says so with `from`. A tensor
-that has no name where it is read gets one, `entry: {_: {op: identity}}`, which adds no node.
+The scopes remain, so paths do not change. A node that reads anything but the previous node has a `from`. A tensor
+without a name at the place where it is read gets an alias, `entry: {_: {op: identity}}`, which adds no node.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.ops import Again
 
 _WORDS = frozenset((*HEADS, *COMMON_KEYS, "then"))
-"""A node that bears such a name has a dot before its key."""
+"""A node with such a name gets a dot before its key."""
 
 
 @dataclass(slots=True, eq=False)
-class _Known:
-    """What a name stands for: the node it gives, and the names inside."""
+class _Binding:
+    """A name's node, and the names inside it."""
 
-    value: int
-    inner: dict[str, _Known] = field(default_factory=dict)
+    node: int
+    inner: dict[str, _Binding] = field(default_factory=dict)
 
 
-def _nest(names: dict[str, _Known], name: str, known: _Known) -> None:
-    """Makes a name known, one with dots as what lies in others."""
-    *around, last = name.split(".")
-    for part in around:
-        names = names.setdefault(part, _Known(-1)).inner
-    names[last] = known
+def _bind(names: dict[str, _Binding], name: str, binding: _Binding) -> None:
+    """Binds a dotted name, and the names before its dots if they are new."""
+    *outer, last = name.split(".")
+    for part in outer:
+        names = names.setdefault(part, _Binding(-1)).inner
+    names[last] = binding
 
 
 @dataclass(slots=True, eq=False)
 class _Element:
-    """An entry of a sequence. `names`: those that it takes, none for an implied node."""
+    """An entry of a sequence. `names` are those it binds; an implied node has none."""
 
     names: tuple[str, ...]
     kind: str
     layout: YamlLayout
-    known: _Known
+    binding: _Binding
 
     @property
     def numbered(self) -> bool:
@@ -54,36 +53,36 @@ class _Element:
 
 @dataclass(slots=True, eq=False)
 class _Sequence:
-    """A scope being written. `cursors[k]` is the node that element k would read if it said nothing.
+    """A scope being written. `cursors[k]` is the node that element k reads without `from`.
 
-    `names` can be read from inside, `inner` from outside; `aliases` stand before the element of their number.
+    `names` are visible inside the scope, `inner` outside; `aliases[k]` is written before element k.
     """
 
     path: str
     outer: _Sequence | None
     cursors: list[int]
-    names: dict[str, _Known] = field(default_factory=dict)
-    inner: dict[str, _Known] = field(default_factory=dict)
+    names: dict[str, _Binding] = field(default_factory=dict)
+    inner: dict[str, _Binding] = field(default_factory=dict)
     elements: list[_Element] = field(default_factory=list)
     aliases: dict[int, str] = field(default_factory=dict)
 
     def add(self, element: _Element) -> None:
         self.elements.append(element)
-        self.cursors.append(element.known.value)
+        self.cursors.append(element.binding.node)
         for name in element.names[:1]:
-            _nest(self.inner, name, element.known)
+            _bind(self.inner, name, element.binding)
             if not element.numbered:
-                _nest(self.names, name, element.known)
+                _bind(self.names, name, element.binding)
 
-    def gap(self, at: int) -> bool:
-        """Whether something can be put before element `at`: not between two items of a list."""
+    def accepts_alias(self, at: int) -> bool:
+        """Whether an alias can be written before element `at`: not between two items of a list."""
         between = 0 < at < len(self.elements)
         return not between or not (self.elements[at - 1].numbered and self.elements[at].numbered)
 
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """The sections of a flat spec. `outputs` is empty where the last node is the only one."""
+    """The sections of a flat spec. `outputs` is empty if the last node is the only output."""
 
     net: YamlLayout
     aux: YamlGroup
@@ -91,9 +90,9 @@ class Flat:
 
 
 def flat(graph: Graph, inferred: bool = True) -> Flat:
-    """The net, aux heads and outputs of a graph; without `inferred` only the fields that are not at their defaults.
+    """Return the net, auxiliary heads and outputs of a graph; without `inferred` only fields that differ from defaults.
 
-    Errors: E0317 a list in whose middle a tensor would have to be named.
+    Raises E0317 if a tensor between two items of a list would need a name.
     """
     return _Writer(graph, inferred).write()
 
@@ -105,7 +104,7 @@ class _Writer:
 
     def write(self) -> Flat:
         graph = self.graph
-        inputs = {graph.nodes[i].path: _Known(i) for i in graph.inputs}
+        inputs = {graph.nodes[i].path: _Binding(i) for i in graph.inputs}
         root = _Sequence("", None, [graph.inputs[0] if len(inputs) == 1 else -1], dict(inputs))
         heads: list[Scope | WrittenOp] = []
         for part in written_ops(graph.root, graph.nodes):
@@ -114,7 +113,7 @@ class _Writer:
             else:
                 self.put(part, "", root)
         last = root.cursors[-1]
-        root.names |= root.inner  # what stands behind the net sees its numbered items, too
+        root.names |= root.inner  # sections after the net can refer to its numbered items
         aux = self.aux(heads, root)
         single = [*graph.outputs.items()] == [("output", last)]
         outputs = {} if single else {name: self.reference(node, root) for name, node in graph.outputs.items()}
@@ -127,40 +126,40 @@ class _Writer:
         out = YamlGroup()
         for part in heads:
             source = self.first(part).inputs[0]
-            (name,), layout, known = self.element(part, "", source, root)
-            root.names[name] = known
+            (name,), layout, binding = self.element(part, "", source, root)
+            root.names[name] = binding
             weight = value_layout(self.graph.aux[name].weight)
             out.put(name, mapping({"from": YamlLeaf(self.reference(source, root)), "do": layout, "weight": weight}))
         return out
 
     def put(self, part: Scope | WrittenOp, path: str, into: _Sequence) -> None:
-        """Adds a part to a sequence; an implied flatten as a node of its own, where a list's numbers allow it."""
+        """Adds a part to a sequence; an implied flatten becomes a separate element unless the part is numbered."""
         if isinstance(part, WrittenOp) and part.flatten is not None and not part.numbered(path):
             self.put(WrittenOp((part.flatten,)), path, into)
             part = WrittenOp(part.nodes)
-        names, layout, known = self.element(part, path, into.cursors[-1], into)
+        names, layout, binding = self.element(part, path, into.cursors[-1], into)
         kind = part.main.op.name if isinstance(part, WrittenOp) else ""
-        into.add(_Element(names, kind, layout, known))
+        into.add(_Element(names, kind, layout, binding))
 
     def element(
         self, part: Scope | WrittenOp, path: str, cursor: int, outer: _Sequence
-    ) -> tuple[tuple[str, ...], YamlLayout, _Known]:
-        """The names that a part takes in the scope `path`, its layout, and what its name stands for."""
+    ) -> tuple[tuple[str, ...], YamlLayout, _Binding]:
+        """The names that a part binds in the scope `path`, its layout, and the node and names behind its name."""
         if isinstance(part, Scope):
             own = _Sequence(part.path, outer, [cursor])
             for inner in written_ops(part, self.graph.nodes):
                 self.put(inner, part.path, own)
-            return (str(part.name),), _assembled(own), _Known(own.cursors[-1], own.inner)
+            return (str(part.name),), _assembled(own), _Binding(own.cursors[-1], own.inner)
         sources = (part.flatten or part.main).inputs
         layout = _op_layout(part, self.inferred, self.again(part.main, outer))
         if sources != (cursor,):
             refs = [YamlLeaf(self.reference(source, outer)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
-        parts = {name: _Known(node) for name, node in part.inner(path).items()}
-        return part.names(path), layout, _Known(part.nodes[-1].id, parts)
+        parts = {name: _Binding(node) for name, node in part.inner(path).items()}
+        return part.names(path), layout, _Binding(part.nodes[-1].id, parts)
 
     def again(self, node: Node, at: _Sequence) -> str:
-        """The name of the node that this one runs again, if it does."""
+        """The name of the node that this one runs again; empty if it does not."""
         here: _Sequence | None = at
         while node.shared_with and here is not None:
             name = node.shared_with[len(here.path) :].lstrip(".")
@@ -174,20 +173,20 @@ class _Writer:
     # --- references ----------------------------------------------------------------------------------------
 
     def reference(self, node: int, at: _Sequence) -> str:
-        """A name for a node where it is read; made on the way if there is none."""
+        """The name of a node at the place where it is read; adds an alias if it has none."""
         name = _visible(node, at)
         if name is not None:
             return name
         here: _Sequence | None = at
         while here is not None:
-            spots = [k for k, cursor in enumerate(here.cursors) if cursor == node and here.gap(k)]
+            spots = [k for k, cursor in enumerate(here.cursors) if cursor == node and here.accepts_alias(k)]
             if spots:
                 return self.alias(node, here, spots[0], at)
             here = here.outer
         raise _unnameable(at.path, self.graph.nodes[node].origin.span)
 
     def alias(self, node: int, here: _Sequence, spot: int, at: _Sequence) -> str:
-        """A name for the tensor that arrives at a spot, unlike all that can be read there or from inside."""
+        """A new name for the tensor that the element at `spot` reads, unlike all names visible there or inside."""
         implied = self.graph.nodes[node].path.partition("/")[2]
         name = stem = f"after_{implied}" if implied and spot else "entry"
         number, taken = 1, set(self.taken)
@@ -199,39 +198,38 @@ class _Writer:
             number += 1
             name = f"{stem}{number}"
         here.aliases[spot] = name
-        here.names[name] = here.inner[name] = _Known(node)
+        here.names[name] = here.inner[name] = _Binding(node)
         return name
 
 
 def _unnameable(path: str, span: Span | None = None) -> ArchError:
     return error(
         "E0317",
-        f"{f'`{path}`' if path else 'the net'} cannot be written flat: between the items of a list there is "
-        "something else",
+        f"{f'`{path}`' if path else 'the net'} cannot be written flat: its list mixes numbered and unnumbered nodes",
         span,
-        help="name all that stands in it, repeats with `as layer{1}`, or nothing",
+        help="name all of its nodes, or none; name repeats with `as layer{1}`",
     )
 
 
 def _visible(node: int, at: _Sequence) -> str | None:
-    """The name that a node has there, the nearest sequence first."""
+    """The name of a node that is visible at `at`, the nearest sequence first."""
     seen: set[str] = set()
     here: _Sequence | None = at
     while here is not None:
-        for name, known in here.names.items():
-            found = _within(node, name, known) if name not in seen else None
-            if found is not None:
-                return found
+        for name, binding in here.names.items():
+            path = _path_inside(node, name, binding) if name not in seen else None
+            if path is not None:
+                return path
         seen |= here.names.keys()
         here = here.outer
     return None
 
 
-def _within(node: int, name: str, known: _Known) -> str | None:
-    stack = [(name, known)]
+def _path_inside(node: int, name: str, binding: _Binding) -> str | None:
+    stack = [(name, binding)]
     while stack:
         path, here = stack.pop()
-        if here.value == node:
+        if here.node == node:
             return path
         stack += [(f"{path}.{part}", inner) for part, inner in here.inner.items()]
     return None
@@ -253,7 +251,7 @@ def _op_layout(part: WrittenOp, inferred: bool, again: str) -> YamlGroup:
 
 
 def _assembled(sequence: _Sequence) -> YamlLayout:
-    """A list where all is numbered; else a mapping, in which a list without a name holds what is numbered."""
+    """A list if all elements are numbered; else a mapping, with the numbered elements in an unnamed list."""
     elements, aliases = sequence.elements, sequence.aliases
     if not aliases and all(e.numbered for e in elements):
         return listing([e.layout for e in elements])
@@ -266,7 +264,7 @@ def _assembled(sequence: _Sequence) -> YamlLayout:
             out.put(_key(element, kinds), element.layout)
             continue
         if not k or not elements[k - 1].numbered:
-            if items is not None:  # numbers begin anew in every list
+            if items is not None:  # each list numbers its items from 0
                 raise _unnameable(sequence.path)
             items = listing([])
             out.put("_items", items)

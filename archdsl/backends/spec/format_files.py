@@ -1,4 +1,4 @@
-"""Spec files in canonical form, each in its place."""
+"""`archdsl fmt`: spec files in canonical form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from archdsl.spec.find import spec_files
 
 @dataclass(frozen=True, slots=True)
 class FormattedFile:
-    """A spec file's text `before` and `after`; `-` is standard input. A wrong spec has a `problem` and is unchanged."""
+    """The text of a spec file `before` and `after` formatting; `-` is standard input.
+
+    An invalid spec has a `problem`, and is not changed.
+    """
 
     name: str
     before: str
@@ -28,7 +31,7 @@ class FormattedFile:
         return self.before != self.after
 
     def difference(self) -> str:
-        """What changes, as a unified diff; empty if nothing does."""
+        """Return the changes as a unified diff; empty if there are none."""
         from difflib import unified_diff
 
         lines = unified_diff(
@@ -37,19 +40,19 @@ class FormattedFile:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def write(self) -> None:
-        """Replace the file as a whole; a link stays, and its target is replaced. Raises E0701, E0704."""
+        """Replace the file atomically; of a link, the target. Raises E0701 or E0704 if it cannot be written."""
         with atomic_write(Path(self.name).resolve(), replaceable=lambda path: True) as output:
             output.write(self.after.encode())
 
 
 def format_files(files: Sequence[str | Path]) -> tuple[FormattedFile, ...]:
-    """The canonical form of spec files; a folder is replaced by its spec files, `-` is standard input. Writes nothing.
+    """Return the canonical form of spec files; writes nothing. A folder means its spec files, `-` standard input.
 
-    What is wrong with a file is in its `problem`. Raises E0003 for `-` beside other files, E0114 for a folder without
+    Errors in a spec are in its `problem`. Raises E0003 for `-` together with other files, E0114 for a folder without
     specs.
     """
     if "-" in files and len(files) > 1:
-        raise conflict("`-` formats standard input to standard output: no other file can be given with it")
+        raise conflict("`-` formats standard input to standard output: it cannot be combined with files")
     return tuple(_formatted(str(name)) for name in spec_files(files))
 
 
@@ -62,9 +65,9 @@ def _formatted(name: str) -> FormattedFile:
 
 
 def _read(name: str) -> tuple[Source, str]:
-    """A file as a source, and its text with the byte order mark that reading drops.
+    """A file as a source, and its text including a byte order mark.
 
-    Files that standard input names (`labels`, `extends`) are relative to the working directory.
+    Paths in a spec from standard input (`labels`, `extends`) are relative to the working directory.
     """
     source = read(name)
     if name == "-":

@@ -1,5 +1,4 @@
-"""A spec written another way, and held against what it was: expanded, flat, or formatted. What comes out means the
-same."""
+"""Rewrites a spec as expanded, flat or formatted text, and checks that the new text describes the same network."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ from archdsl.source import Map, Scalar, Seq
 from archdsl.spec.open import Spec, document_of, from_source, open_spec
 
 _KEPT = {"archdsl", "name", "family", "doc", "paper", "preprocess", "claims", "labels"}
-"""The sections that a flat spec takes over as they are."""
+"""The sections that a flat spec copies unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class ExpandedSpec:
 
 
 class Unfaithful(RuntimeError):
-    """What was written means something else than what was read. The fault is archdsl's: nothing is given out."""
+    """The rewritten text would describe another network: a bug in archdsl. No text is returned."""
 
 
 def expand(
@@ -45,10 +44,10 @@ def expand(
     input: str | None = None,
     args: Mapping[str, object] | None = None,
 ) -> ExpandedSpec:
-    """The long form of a SPEC: blocks and repeats kept, or `flat`, unrolled with every inferred value.
+    """Return the long form of a SPEC, with its blocks and repeats, or `flat`: unrolled, with every inferred value.
 
     `input` and `args` override those of the spec. The text is a spec of the same network. Raises all errors of the
-    spec; E0317 for a list that cannot be unrolled.
+    spec, and E0317 if a list cannot be written flat.
     """
     opened = open_spec(spec)
     text = (flat_text if flat else long_text)(opened, input, args or {})
@@ -57,18 +56,18 @@ def expand(
 
 
 def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
-    """The long form of a spec, its input and arguments overridden: blocks and repeats kept, variants merged in.
+    """Return the long form of a spec, with `input` and `args` overridden: keeps blocks and repeats, merges the variant.
 
-    Errors: all that is wrong with the spec.
+    Raises all errors of the spec.
     """
     document, graph = _network(spec, input, args)
     text = standalone_text(document, args)
-    _hold(graph, _read(text, document), _row)
+    _check_same(graph, _read(text, document), _row)
     return text
 
 
 def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
-    """A document as a spec that needs no other file, its arguments' defaults replaced by `args`."""
+    """Return a document as a spec that needs no other file; `args` replace the defaults of its arguments."""
     root = long_layout(document.tree)
     _head(root, document, bool(args))
     declared = root.get("args")
@@ -79,39 +78,40 @@ def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
 
 
 def short_text(document: Document, args: Mapping[str, Any]) -> str:
-    """The same in short strings, where they mean the same."""
+    """Return the same as `standalone_text` in short strings, if they mean the same."""
     source = Source(document.name, standalone_text(document, args), document.source.path)
     text = format_source(source)
     return text if same_meaning(source, Source(document.name, text, document.source.path)) else source.text
 
 
 def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
-    """A spec unrolled: no blocks, repeats, arguments or defaults, every inferred value filled in.
+    """Return a spec unrolled: no blocks, repeats, arguments or defaults, and every inferred value written.
 
-    Errors: all that is wrong with the spec; E0317 a list that cannot be unrolled.
+    Raises all errors of the spec, and E0317 if a list cannot be written flat.
     """
     document, graph = _network(spec, input, args)
-    made = flat(graph)
+    sections = flat(graph)
     root = YamlGroup([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
     _head(root, document, bool(args))
     root.put("input", _inputs(document, graph))
     if document.naming != "nested":
         root.put("defaults", mapping({"naming": YamlLeaf(document.naming)}, flow=True))
-    root.put("net", made.net)
-    if made.aux.entries:
-        root.put("aux", made.aux)
-    if made.outputs:
-        root.put("outputs", mapping({name: YamlLeaf(reference) for name, reference in made.outputs.items()}, flow=True))
+    root.put("net", sections.net)
+    if sections.aux.entries:
+        root.put("aux", sections.aux)
+    if sections.outputs:
+        references = {name: YamlLeaf(reference) for name, reference in sections.outputs.items()}
+        root.put("outputs", mapping(references, flow=True))
     root.entries.sort(key=lambda e: TOP_LEVEL.index(e.key.text) if e.key else 0)
     text = write(root)
-    _hold(graph, _read(text, document), _flat_row)
+    _check_same(graph, _read(text, document), _flat_row)
     return text
 
 
 def formatted(source: Source) -> str:
-    """The canonical text of a spec: short strings, one layout, comments kept.
+    """Return the canonical text of a spec: short strings, one layout, all comments.
 
-    Errors: all that is wrong with the spec or one of its variants; `Unfaithful`.
+    Raises all errors of the spec and its variants; `Unfaithful` for a bug in archdsl.
     """
     before = _all_networks(source)
     for shorten in (True, False):
@@ -119,7 +119,7 @@ def formatted(source: Source) -> str:
         after = Source(source.name, text, source.path)
         if same_meaning(source, after) and _all_networks(after) == before:
             return text
-    raise Unfaithful("formatting would change what this spec means")
+    raise Unfaithful("formatting would change the meaning of this spec")
 
 
 # --- networks ----------------------------------------------------------------------------------------------
@@ -133,13 +133,13 @@ def _network(spec: Spec, input: str | None, args: Mapping[str, Any]) -> tuple[Do
 
 
 def _read(text: str, document: Document) -> Graph:
-    """The graph of a text that stands where the document does."""
+    """The graph of a text at the path of the document."""
     source = Source(f"{document.name} (rewritten)", text, document.source.path)
     return elaborate(document_of(from_source(source)))
 
 
 def _all_networks(source: Source) -> dict[str, list[Row]]:
-    """What the file's own network and each of its variants is."""
+    """All nodes and outputs of the file's own network and of each variant."""
     own = from_source(source).tree
     variants = own.get("variants") if isinstance(own, Map) else None
     names = [None, *variants.entries] if isinstance(variants, Map) else [None]
@@ -155,7 +155,7 @@ def _row(node: Node) -> Row:
 
 
 def _flat_row(node: Node) -> Row:
-    """The same, but that padding may have been written out, and that implied nodes may be called otherwise."""
+    """As `_row`, but independent of how padding is written and of the names of implied nodes."""
     path = "" if node.implied else node.path
     own = (node.params, node.shared_with, node.op.window(node.in_shapes))
     return path, node.op.name, node.inputs, concrete(node.shape), node.training, *own
@@ -166,19 +166,19 @@ def _ends(graph: Graph) -> Row:
     return dict(graph.outputs), {name: (head.node, head.weight) for name, head in graph.aux.items()}, sizes
 
 
-def _hold(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
-    """Raises Unfaithful where the two networks differ."""
+def _check_same(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None:
+    """Raises Unfaithful if the two networks differ."""
     differ = next((a for a, b in zip(before.nodes, after.nodes, strict=False) if row(a) != row(b)), None)
     if differ is not None or len(before.nodes) != len(after.nodes) or _ends(before) != _ends(after):
-        what = f"`{differ.path}` is not what it was" if differ is not None else "its nodes or outputs are others"
-        raise Unfaithful(f"rewriting this spec would change what it means: {what}")
+        what = f"`{differ.path}` differs" if differ is not None else "its nodes or outputs differ"
+        raise Unfaithful(f"rewriting would change the meaning of this spec: {what}")
 
 
 # --- sections ----------------------------------------------------------------------------------------------
 
 
 def _head(root: YamlGroup, document: Document, overridden: bool) -> None:
-    """What a text needs that stands alone: its name, and its labels; claims are for the default arguments."""
+    """Adds the name and labels, which a standalone text needs; drops claims, which are for default arguments only."""
     if "name" in root.keys or document.name != document.own or document.source.path is not None:
         rename(root, document.name)
     if overridden:
@@ -196,7 +196,7 @@ def _set_default(declared: YamlGroup, name: str, value: YamlLayout) -> None:
 
 
 def _value(value: Any) -> YamlLayout:
-    """An argument's value: a located tree of the command line, or one of Python's."""
+    """An argument's value: a located tree from the command line, or a Python value."""
     if isinstance(value, (Scalar, Seq, Map)):
         return layout_of(value)
     return value_layout(tuple(value) if isinstance(value, list) else value)

@@ -1,10 +1,11 @@
-"""A network's tensors by name: started at random, read from a file, fitted to a graph, written.
+"""The weights of a network, tensors by name: initialised, read from a file, matched to a graph, written.
 
     weights = initial(graph, seed=0)
     weights = fit(load("resnet50.pth"), graph, reinit=["fc.*"])
     save(weights, "resnet50.safetensors", {"name": "resnet50"})
 
-Every tensor is made when it is asked for and not kept: a network of many gigabytes is copied tensor by tensor.
+An array is computed or read each time it is accessed, and not cached: a network of many gigabytes is copied tensor by
+tensor.
 """
 
 from __future__ import annotations
@@ -14,6 +15,6 @@ from archdsl.backends.weights.fit import fit
 from archdsl.backends.weights.initial import initial
 from archdsl.backends.weights.read import load
 from archdsl.backends.weights.safetensors import save
-from archdsl.backends.weights.tensors import Array, TensorEntry, Weights, given
+from archdsl.backends.weights.tensors import Array, TensorEntry, Weights, as_weights
 
-__all__ = ["Array", "TensorEntry", "Weights", "fit", "folded", "given", "initial", "load", "save"]
+__all__ = ["Array", "TensorEntry", "Weights", "fit", "folded", "as_weights", "initial", "load", "save"]

@@ -1,4 +1,4 @@
-"""The numbers of folded tensors: worked out in double precision, one tensor at a time, and rounded once."""
+"""Evaluates the recipes of folded tensors in double precision, one tensor at a time, and rounds once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from archdsl.graph import Graph
 from archdsl.graph_recipes import ChannelMap, Folded
 
 CHUNK = 1 << 20
-"""Numbers held in double precision at a time."""
+"""Values converted to double precision at a time."""
 
 
 def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
-    """The tensors of a graph that passes changed, from those of the graph that it was.
+    """Return the tensors of `graph`, a graph that passes changed, given the weights of the original graph.
 
-    Nothing is worked out before it is asked for. Raises KeyError there for a tensor that is missing.
+    Each array is evaluated when it is accessed; that raises KeyError if `weights` lacks a tensor.
     """
     entries = {}
     for tensor in graph.tensors:
@@ -34,13 +34,13 @@ def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
 
 
 def evaluate(recipe: Folded, weights: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
-    """The tensor's numbers, float32 of the given shape. Of the weights only what they need is made."""
+    """Return the recipe's tensor as a float32 array of shape `shape`; accesses only the weights that it needs."""
     if recipe.part == "weight":
         return _weight(recipe, weights).reshape(shape)
     gain, shift = gain_and_shift(recipe.after, weights, shape[0])
     bias = np.zeros(shape[0]) if recipe.bias is None else np.asarray(weights[recipe.bias], np.float64).reshape(-1)
     if any(m.shifts for m in recipe.before):
-        bias = bias + _pushed(recipe, weights)
+        bias = bias + _shift_through_weight(recipe, weights)
     return (gain * bias + shift).astype(np.float32)
 
 
@@ -54,16 +54,16 @@ def _weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
 
 
 def gain_and_shift(maps: Iterable[ChannelMap], weights: Mapping[str, Array], channels: int) -> tuple[Array, Array]:
-    """All maps as one, each applied to what the one before it gives: `gain * x + shift`, in double precision."""
+    """Return the composition of all maps as `gain * x + shift`, in double precision, one value per channel."""
 
-    def numbers(key: str | None, missing: float) -> Array:
+    def values(key: str | None, missing: float) -> Array:
         return np.full((), missing) if key is None else np.asarray(weights[key], np.float64).reshape(-1)
 
     gain, shift = np.ones(channels), np.zeros(channels)
     for one in maps:
-        spread = np.sqrt(numbers(one.var, 1.0) + one.eps)
-        times = numbers(one.weight, 1.0) / spread * np.asarray(one.mul, np.float64)
-        plus = numbers(one.bias, 0.0) + np.asarray(one.add, np.float64) - numbers(one.mean, 0.0) * times
+        spread = np.sqrt(values(one.var, 1.0) + one.eps)
+        times = values(one.weight, 1.0) / spread * np.asarray(one.mul, np.float64)
+        plus = values(one.bias, 0.0) + np.asarray(one.add, np.float64) - values(one.mean, 0.0) * times
         gain, shift = gain * times, shift * times + plus
     return gain, shift
 
@@ -75,8 +75,8 @@ def _grouped(recipe: Folded, stored: Array) -> Array:
 
 
 def _scaled(recipe: Folded, stored: Array, rows: Array, columns: Array) -> Array:
-    """Each number times the gain of its output and of its input channel. Rounds once: numpy multiplies in double
-    precision here, a buffer at a time."""
+    """Each weight times the gains of its output and its input channel. Rounds once: numpy multiplies in double
+    precision here, one buffer at a time."""
     grouped = _grouped(recipe, stored)
     out = np.empty(grouped.shape, np.float32)
     outputs, inputs = rows.reshape(recipe.groups, -1), columns.reshape(recipe.groups, -1)
@@ -100,8 +100,8 @@ def _scaled(recipe: Folded, stored: Array, rows: Array, columns: Array) -> Array
     return out
 
 
-def _pushed(recipe: Folded, weights: Mapping[str, Array]) -> Array:
-    """What shifts of the input channels add to each output channel: their sum over the weights, no padding between."""
+def _shift_through_weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
+    """The amount that shifts of the input channels add to each output channel, if there is no padding."""
     stored = np.asarray(weights[recipe.weight])
     grouped = _grouped(recipe, stored)
     _, shift = gain_and_shift(recipe.before, weights, stored.shape[1] * recipe.groups)

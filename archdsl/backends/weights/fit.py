@@ -1,4 +1,4 @@
-"""Weights matched to a graph by name and shape: exactly, or an error that shows what differs."""
+"""Matches weights to a graph by name and shape, exactly; an error lists the differences."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from archdsl.backends.weights.initial import start
-from archdsl.backends.weights.tensors import TensorEntry, Weights, given
+from archdsl.backends.weights.initial import initial_entry
+from archdsl.backends.weights.tensors import TensorEntry, Weights, as_weights
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
 from archdsl.shapes import format_shape
 
 SHOWN = 10
-"""Rows of the table in an error, and names in a note."""
+"""Maximum rows of the table in an error, and names in a note."""
 _OLD_DENSENET = re.compile(r"\b(norm|relu|conv)\.(\d+)\.")
 
 
 @dataclass
 class _Match:
-    """What was found for the graph's tensors, and what was not."""
+    """The entries of the graph's tensors, and everything that does not match."""
 
     entries: dict[str, TensorEntry] = field(default_factory=dict)
     missing: list[Tensor] = field(default_factory=list)
@@ -35,18 +35,18 @@ class _Match:
 
 
 def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), seed: int = 0) -> Weights:
-    """The weights in the graph's order, every tensor of `graph.tensors` present and of its shape.
+    """Return the weights in the graph's order, with every tensor of `graph.tensors` in its shape.
 
-    `weights` is what `load` gives, or any mapping of arrays or torch tensors, a `state_dict()`.
+    `weights` is the result of `load`, or a mapping of names to arrays or torch tensors, such as a `state_dict()`.
 
-    `reinit` names tensors (`fc.*`, or a node's path `fc`) that start afresh whatever the file holds of them. So do,
-    where the file lacks them, `num_batches_tracked`, fixed numbers and auxiliary heads. Old DenseNet names
-    (`norm.1.weight`) are understood. The result's `notes` tell all of this, and warn (W0606) of numbers that
-    cannot be right.
+    `reinit` names tensors to initialise with `seed` (`fc.*`, or a node's path `fc`), even if `weights` contains them.
+    Missing `num_batches_tracked`, values given in the spec and auxiliary heads are initialised as well. Old DenseNet
+    names (`norm.1.weight`) are accepted. The result's `notes` report all of this, and warn (W0606) about suspicious
+    values.
 
-    Errors: E0603 the tensors do not fit; E0604 a pattern of `reinit` that matches nothing.
+    Raises E0603 if tensors are missing, unexpected or of another shape, E0604 if a pattern of `reinit` matches nothing.
     """
-    weights = given(weights)
+    weights = as_weights(weights)
     fresh = _fresh_keys(graph, reinit)
     entries, renamed = _renamed(weights.entries, graph)
     match = _match(entries, graph, fresh, seed)
@@ -54,35 +54,34 @@ def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), se
         raise _misfit(graph, entries, match)
     notes = list(weights.notes)
     if renamed:
-        notes.append(_note(f"{renamed} tensors have DenseNet's old names: renamed"))
+        notes.append(_note(f"renamed {renamed} tensors that have the old names of torchvision's DenseNet"))
     if fresh:
-        notes.append(_note(f"started afresh with seed {seed}: {_listed(sorted(fresh))}"))
+        notes.append(_note(f"initialised with seed {seed}: {_listed(sorted(fresh))}"))
     if match.filled:
-        notes.append(_note(f"not among the weights, started with seed {seed}: {_listed(match.filled)}"))
+        notes.append(_note(f"missing in the weights, initialised with seed {seed}: {_listed(match.filled)}"))
     suffix = f"; with seed {seed}: {', '.join(reinit)}" if fresh else ""
-    looked_at = [tensor for tensor in graph.tensors if tensor.key in entries and tensor.key not in fresh]
-    oddities = partial(_with_oddities, tuple(notes), looked_at, entries)
-    return Weights(match.entries, lambda: weights.source + suffix, oddities)
+    used = [tensor for tensor in graph.tensors if tensor.key in entries and tensor.key not in fresh]
+    return Weights(match.entries, lambda: weights.source + suffix, partial(_with_warnings, tuple(notes), used, entries))
 
 
 def _fresh_keys(graph: Graph, patterns: Iterable[str]) -> set[str]:
     keys = [tensor.key for tensor in graph.tensors]
     fresh: set[str] = set()
     for pattern in patterns:
-        found = {key for key in keys if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
-        if not found:
+        matching = {key for key in keys if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
+        if not matching:
             paths = [tensor.node.path for tensor in graph.tensors]
             raise error(
                 "E0604",
                 f"no tensor of `{graph.name}` is named `{pattern[:100]}`",
                 help=did_you_mean(pattern.removesuffix(".*"), dict.fromkeys([*reversed(paths), *keys])),
             )
-        fresh |= found
+        fresh |= matching
     return fresh
 
 
 def _renamed(entries: Mapping[str, TensorEntry], graph: Graph) -> tuple[Mapping[str, TensorEntry], int]:
-    """torchvision's DenseNet checkpoints say `norm.1.weight` where every network since says `norm1.weight`."""
+    """torchvision's DenseNet checkpoints name a tensor `norm.1.weight`, the modules of today `norm1.weight`."""
     known = {tensor.key for tensor in graph.tensors}
     out: dict[str, TensorEntry] = {}
     count = 0
@@ -102,9 +101,9 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
         key, param = tensor.key, tensor.param
         entry = entries.get(key)
         if key in fresh:
-            match.entries[key] = start(key, param, seed)
+            match.entries[key] = initial_entry(key, param, seed)
         elif entry is None:
-            match.entries[key] = start(key, param, seed)
+            match.entries[key] = initial_entry(key, param, seed)
             if param.name == "num_batches_tracked":
                 continue
             if tensor.node.training or param.init.how == "data":
@@ -120,7 +119,7 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
     return match
 
 
-# --- what is said ----------------------------------------------------------------------------------------
+# --- messages --------------------------------------------------------------------------------------------
 
 
 def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match) -> ArchError:
@@ -129,38 +128,37 @@ def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match) -> 
         (len(match.unexpected), "unexpected"),
         (len(match.misshaped), "of another shape"),
     )
-    told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    rows, told_of = _rows(entries, match)
+    summary = ", ".join(f"{count:,} {problem}" for count, problem in counts if count)
+    rows, covered = _rows(entries, match)
     width = max(len(row[1]) for row in rows)
-    table = "\n".join(f"{kind:<12}{key:<{width}}  {what}" for kind, key, what in rows)
-    more = sum(count for count, _ in counts) - told_of
+    table = "\n".join(f"{problem:<12}{key:<{width}}  {detail}" for problem, key, detail in rows)
+    more = sum(count for count, _ in counts) - covered
     notes = (table + (f"\n... and {more:,} more" if more > 0 else ""),)
-    return error("E0603", f"the weights do not fit `{graph.name}`: {told}", notes=notes, help=_advice(match))
+    return error("E0603", f"the weights do not fit `{graph.name}`: {summary}", notes=notes, help=_advice(match))
 
 
 def _rows(entries: Mapping[str, TensorEntry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
-    """The first rows, and how many tensors they tell of: a missing one may be paired with an unexpected one."""
+    """The first rows, and the number of tensors that they cover: a row may pair a missing and an unexpected one."""
     rows, pairs = [], 0
     for tensor, entry in match.misshaped[:SHOWN]:
         want, have = _shape(tensor.param.shape, tensor.param.dtype), _shape(entry.shape, entry.dtype)
         rows.append(("shape", tensor.key, f"{want} in the network, {have} in the file"))
     left = dict.fromkeys(match.unexpected)
     for tensor in match.missing[: SHOWN - len(rows)]:
-        near = _likeness(tensor, left, entries)
+        near = _most_similar(tensor, left, entries)
         left.pop(near, None)
         pairs += near != ""
-        said = f"; the file has `{near[:100]}`, {_shape(entries[near].shape)}" if near else ""
-        rows.append(("missing", tensor.key, _shape(tensor.param.shape) + said))
+        similar = f"; the file has `{near[:100]}`, {_shape(entries[near].shape)}" if near else ""
+        rows.append(("missing", tensor.key, _shape(tensor.param.shape) + similar))
     for key in list(left)[: SHOWN - len(rows)]:
         rows.append(("unexpected", key[:100], _shape(entries[key].shape)))
     return rows, len(rows) + pairs
 
 
-def _likeness(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str, TensorEntry]) -> str:
-    """The unexpected name that was probably meant: of the same shape if there is one."""
+def _most_similar(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str, TensorEntry]) -> str:
+    """The most similar unexpected name, of the same shape if there is one; empty if none is similar."""
     names = [key for key in left if entries[key].shape == tensor.param.shape][:500] or list(left)[:500]
-    found = difflib.get_close_matches(tensor.key, names, n=1, cutoff=0.5)
-    return found[0] if found else ""
+    return next(iter(difflib.get_close_matches(tensor.key, names, n=1, cutoff=0.5)), "")
 
 
 def _advice(match: _Match) -> str:
@@ -169,13 +167,13 @@ def _advice(match: _Match) -> str:
         if len(paths) <= 3:
             options = " ".join(f"--reinit '{path}.*'" for path in paths)
             widths = {entry.shape[:1] for _, entry in match.misshaped}
-            same = f"`-a classes={widths.pop()[0]}` gives the network as many; " if len(widths) == 1 else ""
-            return f"other classes than the file's? {same}`{options}` starts them afresh"
-    return "is it the file of another variant? names and shapes must be exactly those of the network"
+            same = f"`-a classes={widths.pop()[0]}` matches the file; " if len(widths) == 1 else ""
+            return f"if the number of classes differs: {same}`{options}` initialises these tensors"
+    return "are these the weights of another variant? names and shapes must be exactly those of the network"
 
 
 def _shape(shape: tuple[int, ...], dtype: str = "float32") -> str:
-    return (format_shape(shape) or "one number") + ("" if dtype == "float32" else f" ({dtype})")
+    return (format_shape(shape) or "scalar") + ("" if dtype == "float32" else f" ({dtype})")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -186,29 +184,32 @@ def _note(message: str) -> Diagnostic:
     return Diagnostic("N0601", message, severity="note")
 
 
-def _with_oddities(
+def _with_warnings(
     notes: tuple[Diagnostic, ...], tensors: Iterable[Tensor], entries: Mapping[str, TensorEntry]
 ) -> tuple[Diagnostic, ...]:
-    return (*notes, *(note for tensor in tensors for note in _oddities(tensor, entries[tensor.key])))
+    return (*notes, *(note for tensor in tensors for note in _warnings(tensor, entries[tensor.key])))
 
 
-def _oddities(tensor: Tensor, entry: TensorEntry) -> list[Diagnostic]:
-    """Numbers that no training leaves behind. Of most tensors the sum says that there are none; else the least and the
-    largest number do. Neither needs memory."""
+def _warnings(tensor: Tensor, entry: TensorEntry) -> list[Diagnostic]:
+    """W0606 if the tensor has values that no training produces.
+
+    A sum that is finite and not 0 excludes them for most tensors; otherwise the minimum and the maximum decide. Neither
+    allocates memory.
+    """
     if entry.dtype != "float32" or not entry.nbytes:
         return []
-    numbers, param, why = entry.make(), tensor.param, ""
+    values, param, why = entry.make(), tensor.param, ""
     with np.errstate(invalid="ignore", over="ignore"):
         plain = param.name != "running_var" and param.init.how != "data"
-        if plain and (total := float(numbers.sum())) and np.isfinite(total):
+        if plain and (total := float(values.sum())) and np.isfinite(total):
             return []
-        least, most = float(numbers.min()), float(numbers.max())
+        least, most = float(values.min()), float(values.max())
     if not (np.isfinite(least) and np.isfinite(most)):
-        why = "holds numbers that are not finite"
+        why = "contains infinities or NaN"
     elif param.name == "running_var" and least <= 0:
-        why = f"holds a variance of {least:g}"
+        why = f"contains a variance of {least:g}"
     elif param.init.how in ("kaiming", "uniform") and least == most == 0:
         why = "is all zeros"
-    elif param.init.how == "data" and not np.array_equal(numbers, start(tensor.key, param, 0).make()):
-        why = "differs from the fixed numbers of the spec"
+    elif param.init.how == "data" and not np.array_equal(values, initial_entry(tensor.key, param, 0).make()):
+        why = "differs from the values in the spec"
     return [Diagnostic("W0606", f"`{tensor.key}` {why}", severity="warning")] if why else []

@@ -1,4 +1,4 @@
-"""How a network starts: the same numbers in every target, with or without torch."""
+"""Initial weights: the same values for every target, with or without torch."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from archdsl.graph import Graph
 from archdsl.ops.base import Param
 
 CHUNK = 1 << 16
-"""Numbers drawn at a time."""
+"""Values drawn at a time."""
 
 
 def initial(graph: Graph, seed: int = 0) -> Weights:
-    """All of `graph.tensors`, aux heads included, each drawn from a stream of its own.
+    """Return initial values for all of `graph.tensors`, auxiliary heads included, each from its own random stream.
 
-    The stream is keyed by the seed and the tensor's name, so neither the order in which tensors are made nor
-    a change elsewhere in the network changes them. Nothing is allocated before a tensor is asked for.
+    The stream is keyed by the seed and the tensor's name, so the values do not depend on the order of evaluation or on
+    other parts of the network. Nothing is allocated before an array is accessed.
     """
-    entries = {key: start(key, param, seed) for key, param, _ in graph.tensors}
+    entries = {key: initial_entry(key, param, seed) for key, param, _ in graph.tensors}
     return Weights(entries, f"random, seed {seed}")
 
 
-def start(key: str, param: Param, seed: int) -> TensorEntry:
-    """The first numbers of one tensor."""
+def initial_entry(key: str, param: Param, seed: int) -> TensorEntry:
+    """Return the initial values of one tensor."""
     return TensorEntry(param.shape, param.dtype, partial(_draw, key, param, seed))
 
 
@@ -38,18 +38,18 @@ def _draw(key: str, param: Param, seed: int) -> Array:
     if init.how == "data":
         return np.array(init.value, param.dtype).reshape(param.shape)
     stream = _stream(key, seed)
-    numbers = np.empty(param.shape, np.float32)
-    flat = numbers.reshape(-1)
-    for start in range(0, flat.size, CHUNK):  # what is drawn is scaled before it leaves the cache
-        piece = flat[start : start + CHUNK]
+    values = np.empty(param.shape, np.float32)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, CHUNK):  # scale each chunk while it is still in the cache
+        chunk = flat[start : start + CHUNK]
         if init.how == "kaiming":
-            stream.standard_normal(out=piece, dtype=np.float32)
-            piece *= np.float32(sqrt(2 / init.fan))
+            stream.standard_normal(out=chunk, dtype=np.float32)
+            chunk *= np.float32(sqrt(2 / init.fan))
         else:
-            stream.random(out=piece, dtype=np.float32)
-            piece -= np.float32(0.5)
-            piece *= 2 * np.float32(1 / sqrt(init.fan))
-    return numbers
+            stream.random(out=chunk, dtype=np.float32)
+            chunk -= np.float32(0.5)
+            chunk *= 2 * np.float32(1 / sqrt(init.fan))
+    return values
 
 
 def _stream(key: str, seed: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Weights files: .safetensors, and torch's .pth without ever running what a pickle asks for."""
+"""Reads weights files: .safetensors, and torch's .pth without executing anything from the pickle."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MAX_PICKLE = 1 << 26
 
 
 def load(path: str | os.PathLike[str]) -> Weights:
-    """The tensors of a .safetensors or torch file, mapped where the format allows, converted when asked for.
+    """Read a .safetensors or torch file, memory-mapped if the format allows; arrays are converted when accessed.
 
-    A wrapper around the tensors (`{"state_dict": ...}`) and the prefix of a parallel model (`module.`) are taken
-    off, with a note.
+    A wrapper around the tensors (`{"state_dict": ...}`) and the prefix of a parallel model (`module.`) are removed,
+    with a note.
 
-    Errors: E0601 broken, or no weights; E0602 a tensor larger than its bytes; E0605 torch is needed; E0607 the file
-    cannot be read.
+    Raises E0601 if the file is damaged or contains no weights, E0602 if a tensor is larger than its data, E0605 if
+    torch is missing, E0607 if the file cannot be read.
     """
     file = Path(path)
     notes: list[Diagnostic] = []
@@ -47,13 +47,13 @@ def load(path: str | os.PathLike[str]) -> Weights:
             entries = _read_torch(file, notes)
         else:
             known = ", ".join((".safetensors", *TORCH_SUFFIXES))
-            raise Broken(f"its name ends in none of {known}")
+            raise Broken(f"its name must end in one of {known}")
     except Broken as failure:
         raise _broken(file, str(failure)) from failure
     except (OSError, ValueError) as failure:
         raise _unreadable(file, failure) from failure
     if not entries:
-        raise _broken(file, "it holds no tensors")
+        raise _broken(file, "it contains no tensors")
     return Weights(_without_prefix(entries, notes), partial(_fingerprint, file), tuple(notes))
 
 
@@ -78,7 +78,7 @@ def _unreadable(file: Path, failure: OSError | ValueError) -> ArchError:
 def _without_prefix(entries: dict[str, TensorEntry], notes: list[Diagnostic]) -> dict[str, TensorEntry]:
     for prefix in PREFIXES:
         if all(key.startswith(prefix) and key != prefix for key in entries):
-            notes.append(_note(f"every name began with `{prefix}`: left off"))
+            notes.append(_note(f"removed the prefix `{prefix}` from every name"))
             entries = {key.removeprefix(prefix): entry for key, entry in entries.items()}
     return entries
 
@@ -104,15 +104,15 @@ def _read_torch(file: Path, notes: list[Diagnostic]) -> dict[str, TensorEntry]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
-    except Exception as failure:  # the unpickler raises whatever a broken file leads it to, KeyError(101) included
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+    except Exception as failure:  # the unpickler raises anything for a damaged file, even KeyError(101)
         raise _torch_refusal(file, failure) from None
-    tensors = _tensors(found, torch.Tensor, notes)
+    tensors = _tensors(content, torch.Tensor, notes)
     return {key: _torch_entry(key, tensor) for key, tensor in tensors.items()}
 
 
 def _check_zip(file: Path) -> bool:
-    """Whether the file is of torch's present, zipped format. Refuses what would grow when unpacked."""
+    """Whether the file has torch's current, zipped format. Raises `Broken` if its content would grow when unpacked."""
     with open(file, "rb") as opened:
         magic = opened.read(4)
     if not magic:
@@ -123,55 +123,54 @@ def _check_zip(file: Path) -> bool:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except Exception as failure:
-        raise Broken("it is cut off, or its directory is damaged") from failure
+        raise Broken("it is truncated, or its directory is damaged") from failure
     size = file.stat().st_size
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
-            raise Broken("it is compressed; torch writes its parts as they are")
+            raise Broken("it is compressed; torch writes no compressed files")
         if member.filename.endswith(".pkl") and member.file_size > MAX_PICKLE:
-            raise Broken(f"its index has {member.file_size:,} bytes; at most {MAX_PICKLE:,} are read")
+            raise Broken(f"its index has {member.file_size:,} bytes; the maximum is {MAX_PICKLE:,}")
     return True
 
 
 def _torch_refusal(file: Path, failure: Exception) -> ArchError:
-    named = re.search(r"GLOBAL ([\w.]{1,80})", str(failure))
-    if named is None:
-        return _broken(file, f"torch cannot read it ({type(failure).__name__}); it may be cut off")
-    help = "write it again from the model: `torch.save(model.state_dict(), path)`, or as .safetensors"
+    function = re.search(r"GLOBAL ([\w.]{1,80})", str(failure))
+    if function is None:
+        return _broken(file, f"torch cannot read it ({type(failure).__name__}); it may be truncated")
     return error(
         "E0601",
-        f"`{file.name[:120]}` is not a usable weights file: it asks for Python's `{named[1]}`",
-        notes=("only tensors are read from a weights file; nothing of it was executed",),
-        help=help,
+        f"`{file.name[:120]}` is not a usable weights file: its pickle refers to Python's `{function[1]}`",
+        notes=("archdsl reads only tensors from a weights file; it executed nothing from this one",),
+        help="save it again from the model: `torch.save(model.state_dict(), path)`, or as .safetensors",
     )
 
 
-def _tensors(found: Any, kind: type, notes: list[Diagnostic]) -> Mapping[str, Any]:
-    """The mapping of names to tensors inside what the file holds."""
-    if not isinstance(found, Mapping):
-        raise Broken(f"it holds a {type(found).__name__}, not tensors by name")
+def _tensors(content: Any, kind: type, notes: list[Diagnostic]) -> Mapping[str, Any]:
+    """The mapping of names to tensors inside the file's content."""
+    if not isinstance(content, Mapping):
+        raise Broken(f"it contains a {type(content).__name__}, not a mapping of names to tensors")
     tensors = {}
-    for key, value in _unwrapped(found, kind, notes).items():
+    for key, value in _unwrapped(content, kind, notes).items():
         if not isinstance(key, str):
-            raise Broken("a tensor's name is not text")
+            raise Broken("the name of a tensor is not a string")
         if isinstance(value, kind):
             tensors[key] = value
         else:
-            notes.append(_note(f"`{key[:100]}` is no tensor: left aside"))
+            notes.append(_note(f"ignored `{key[:100]}`: not a tensor"))
     return tensors
 
 
-def _unwrapped(found: Mapping[Any, Any], kind: type, notes: list[Diagnostic]) -> Mapping[Any, Any]:
+def _unwrapped(content: Mapping[Any, Any], kind: type, notes: list[Diagnostic]) -> Mapping[Any, Any]:
     for _ in range(3):
-        if any(isinstance(value, kind) for value in found.values()):
-            return found
-        inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)
+        if any(isinstance(value, kind) for value in content.values()):
+            return content
+        inner = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
-        rest = sorted(str(key)[:40] for key in found if key != inner)
-        notes.append(_note(f"read from its `{inner}`" + (f"; left aside: {', '.join(rest[:10])}" if rest else "")))
-        found = found[inner]
-    raise Broken("it holds no tensors by name")
+        rest = sorted(str(key)[:40] for key in content if key != inner)
+        notes.append(_note(f"read the tensors in `{inner}`" + (f"; ignored: {', '.join(rest[:10])}" if rest else "")))
+        content = content[inner]
+    raise Broken("it contains no mapping of names to tensors")
 
 
 def _torch_entry(key: str, tensor: torch.Tensor) -> TensorEntry:
@@ -192,13 +191,13 @@ def _torch_entry(key: str, tensor: torch.Tensor) -> TensorEntry:
         shape = " x ".join(map(str, tensor.shape))
         raise error(
             "E0602",
-            f"tensor `{key[:100]}` says it is {shape}, {need:,} bytes, but the file holds {have:,} of it",
-            notes=("its numbers would be made up by repetition",),
+            f"tensor `{key[:100]}` has shape {shape} and needs {need:,} bytes, but the file contains {have:,}",
+            notes=("torch would repeat the stored values",),
         )
     real = tensor.is_floating_point()
-    make: Callable[[], Array] = partial(_torch_numbers, tensor, torch.float32 if real else torch.int64)
+    make: Callable[[], Array] = partial(_torch_values, tensor, torch.float32 if real else torch.int64)
     return TensorEntry(tuple(tensor.shape), "float32" if real else "int64", make)
 
 
-def _torch_numbers(tensor: torch.Tensor, dtype: torch.dtype) -> Array:
+def _torch_values(tensor: torch.Tensor, dtype: torch.dtype) -> Array:
     return tensor.detach().to(dtype).contiguous().numpy()

@@ -1,4 +1,4 @@
-"""What a user hands in as weights, as tensors that fit a graph."""
+"""Resolves the `weights` argument of the verbs: a file, arrays by name, or None, as tensors that fit a graph."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WeightsSource: TypeAlias = str | os.PathLike[str] | Mapping[str, object]
 """A file (.safetensors, .pth), or arrays or torch tensors by name: a `state_dict()`."""
 
 
-def given(graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> Weights:
-    """The graph's tensors: from a file, from arrays or torch tensors by name, or (None) started from `seed`.
+def resolve_weights(graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> Weights:
+    """Return the graph's tensors from a file, from arrays or torch tensors by name, or (None) initialised with `seed`.
 
-    `reinit` names tensors that start afresh whatever the source holds of them. Raises E06xx; E0004 for a source of
-    another type.
+    `reinit` names tensors to initialise even if the source contains them. Raises E06xx if the source cannot be used,
+    E0004 if it has another type.
     """
     if source is None:
         return initial(graph, seed)
@@ -32,17 +32,17 @@ def given(graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequenc
 
 
 def strict_weights(weights: Weights) -> Weights:
-    """The weights. Raises W0606 as an error for tensors that are not finite, or all zero."""
+    """Return the weights. Raises their warnings W0606, suspicious values, as errors."""
     if any(note.severity == "warning" for note in weights.notes):
         raise ArchError(replace(n, severity="error") if n.severity == "warning" else n for n in weights.notes)
     return weights
 
 
 def _loaded(path: Path) -> Weights:
-    """The weights of a file. What archdsl itself wrote there at random stays known as random."""
-    found = load(path)
-    noted = safetensors.metadata(path).get("weights", "") if path.suffix.lower() == ".safetensors" else ""
-    if not noted.startswith("random"):
-        return found
-    said = escape_control(noted[:100])
-    return Weights(found.entries, lambda: f"{said} ({found.source})", found.notes)
+    """The weights of a file. Random weights that archdsl wrote keep `random` in their source."""
+    weights = load(path)
+    source = safetensors.metadata(path).get("weights", "") if path.suffix.lower() == ".safetensors" else ""
+    if not source.startswith("random"):
+        return weights
+    origin = escape_control(source[:100])
+    return Weights(weights.entries, lambda: f"{origin} ({weights.source})", weights.notes)

@@ -1,6 +1,6 @@
-"""The safetensors format: a length, a JSON header, then the tensors' bytes one after the other.
+"""Reads and writes safetensors files: a length, a JSON header, then the bytes of the tensors.
 
-Read through a mapping of the file and written as a stream, so neither needs memory for the whole.
+Reading maps the file and writing streams it, so neither needs memory for all tensors.
 (Format: https://huggingface.co/docs/safetensors.)
 """
 
@@ -22,7 +22,7 @@ from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.version import __version__
 
 MAX_HEADER = 1 << 22
-"""Real headers have some hundred kilobytes."""
+"""Headers of real files have some hundred kilobytes."""
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _INTEGERS = {
     "I64": "<i8",
@@ -39,7 +39,7 @@ _STORED = {**_FLOATS, **_INTEGERS}
 
 
 class Broken(Exception):
-    """The file is not what it says to be."""
+    """A file that is not a valid weights file."""
 
 
 class _Slot(NamedTuple):
@@ -50,19 +50,19 @@ class _Slot(NamedTuple):
 
 
 def read(path: Path) -> dict[str, TensorEntry]:
-    """The tensors of the file, floats as float32 and integers as int64, converted only when asked for.
+    """Return the tensors of the file, floats as float32 and integers as int64, converted when accessed.
 
-    Raises `Broken`, or OSError where the file cannot be read.
+    Raises `Broken` for an invalid file, OSError if it cannot be read.
     """
     size = os.stat(path).st_size
     if size < 8:
         raise Broken(f"it has {size} bytes; a safetensors file has at least 8")
     slots, start = _header(path, size)
     _check_layout(slots, size - start)
-    data = np.memmap(path, np.uint8, "c")  # private pages: torch takes no array that may not be written
+    data = np.memmap(path, np.uint8, "c")  # copy on write: torch accepts no read-only array
     return {
         key: TensorEntry(
-            slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_numbers, data, start, slot)
+            slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_values, data, start, slot)
         )
         for key, slot in slots.items()
     }
@@ -72,9 +72,9 @@ def _header(path: Path, size: int) -> tuple[dict[str, _Slot], int]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MAX_HEADER:
-            raise Broken(f"its header claims {length:,} bytes; at most {MAX_HEADER:,} are read")
+            raise Broken(f"its header claims {length:,} bytes; the maximum is {MAX_HEADER:,}")
         if 8 + length > size:
-            raise Broken(f"its header claims {length:,} bytes, the file has {size:,}: it is cut off")
+            raise Broken(f"its header claims {length:,} bytes, the file has {size:,}: it is truncated")
         text = file.read(length)
     try:
         header = json.loads(text, object_pairs_hook=_unique)
@@ -87,10 +87,10 @@ def _header(path: Path, size: int) -> tuple[dict[str, _Slot], int]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key twice")
-    return found
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("duplicate key")
+    return mapping
 
 
 def _slot(key: str, value: Any) -> _Slot:
@@ -98,7 +98,7 @@ def _slot(key: str, value: Any) -> _Slot:
         raise Broken(f"tensor `{key[:100]}`: {why}")
 
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        bad("it has no dtype, shape and data_offsets")
+        bad("its keys must be dtype, shape and data_offsets")
     shape, offsets = value["shape"], value["data_offsets"]
     if not _counts(shape) or len(shape) > 8:
         bad("its shape is not a list of sizes")
@@ -106,9 +106,9 @@ def _slot(key: str, value: Any) -> _Slot:
         bad("its data_offsets are not two positions")
     dtype = value["dtype"]
     if not isinstance(dtype, str) or dtype not in _STORED:
-        bad(f"its type is {str(dtype)[:40]}; known are {', '.join(_STORED)}")
+        bad(f"its dtype is {str(dtype)[:40]}, not one of {', '.join(_STORED)}")
     if offsets[1] - offsets[0] != prod(shape) * np.dtype(_STORED[dtype]).itemsize:
-        bad("its bytes are not as many as its shape needs")
+        bad("its data_offsets do not match its shape and dtype")
     return _Slot(offsets[0], offsets[1], dtype, tuple(shape))
 
 
@@ -117,17 +117,17 @@ def _counts(value: Any) -> bool:
 
 
 def _check_layout(slots: Mapping[str, _Slot], room: int) -> None:
-    """The tensors must fill the file without overlap or gap, so that no byte means two things or nothing."""
+    """Raises `Broken` if the tensors overlap or leave gaps: each byte must belong to one tensor."""
     at = 0
     for key, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
         if slot.begin != at:
-            raise Broken(f"tensor `{key[:100]}` begins at {slot.begin:,}, the one before it ends at {at:,}")
+            raise Broken(f"tensor `{key[:100]}` begins at {slot.begin:,}, the previous one ends at {at:,}")
         at = slot.end
     if at != room:
-        raise Broken(f"its tensors need {at:,} bytes, the file holds {room:,}")
+        raise Broken(f"its tensors need {at:,} bytes, the file has {room:,}")
 
 
-def _numbers(data: Array, start: int, slot: _Slot) -> Array:
+def _values(data: Array, start: int, slot: _Slot) -> Array:
     raw = data[start + slot.begin : start + slot.end].view(_STORED[slot.dtype]).reshape(slot.shape)
     if slot.dtype == "BF16":  # the upper half of a float32
         return (raw.astype("<u4") << 16).view("<f4")
@@ -135,13 +135,12 @@ def _numbers(data: Array, start: int, slot: _Slot) -> Array:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """The file's `__metadata__`; empty where there is none or the file is no safetensors file."""
+    """Return the file's `__metadata__`; empty if it has none or is not a safetensors file."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if length <= MAX_HEADER else {}
-        found = header.get("__metadata__", {})
-        return {str(k): str(v) for k, v in found.items()}
+        return {str(k): str(v) for k, v in header.get("__metadata__", {}).items()}
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
@@ -154,14 +153,14 @@ def save(
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
 ) -> WrittenFile:
-    """Writes the tensors as safetensors, one by one, with `meta` (the spec's name and hash) and their source.
+    """Write the tensors as safetensors, one by one, with `meta` (the spec's name and hash) and their source.
 
-    Errors: those of `archdsl.files.atomic_write`.
+    Raises E07xx as `archdsl.files.atomic_write`.
     """
     dtypes: dict[str, Literal["I64", "F32"]] = {
         key: "I64" if entry.dtype == "int64" else "F32" for key, entry in weights.entries.items()
     }
-    order = sorted(weights, key=lambda key: dtypes[key] != "I64")  # the widest first keeps every tensor aligned
+    order = sorted(weights, key=lambda key: dtypes[key] != "I64")  # int64 first keeps every tensor aligned
     facts = {"producer": "archdsl", "version": __version__, "weights": weights.source, **(meta or {})}
     header: dict[str, Any] = {"__metadata__": facts}
     at = 0
@@ -180,7 +179,7 @@ def save(
 
 
 def bytes_of(array: Array) -> memoryview:
-    """The numbers in little-endian order, without a copy where they lie so already."""
+    """Return the values in little-endian order, without a copy if they already are."""
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return plain.reshape(-1).view(np.uint8).data
 

@@ -1,4 +1,4 @@
-"""Named tensors that are made when asked for."""
+"""Tensors by name, whose arrays are computed or read when they are accessed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One tensor: its shape and type (`float32` or `int64`) are known, its numbers are made by `make`."""
+    """One tensor: its shape, its dtype (`float32` or `int64`), and `make`, which returns its array."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -31,11 +31,10 @@ class TensorEntry:
 
 
 class Weights(Mapping[str, Array]):
-    """Tensors by name. `weights[key]` makes the array anew each time; `entries[key]` tells its shape without.
+    """Tensors by name. `weights[key]` returns a new array each time; `entries[key]` has its shape without the array.
 
-    `source` says where the numbers come from (`random, seed 0`, or `sha256:...` of the file they were read from);
-    `notes` holds what was noticed on the way; both may need all the numbers, and are worked out when they are asked
-    for.
+    `source` names the origin (`random, seed 0`, or `sha256:...` of the file); `notes` are diagnostics. Both may need
+    all the values, and are computed on first access.
     """
 
     def __init__(
@@ -75,10 +74,11 @@ class Weights(Mapping[str, Array]):
         return f"<Weights {len(self)} tensors, {self.nbytes:,} bytes>"
 
 
-def given(tensors: Mapping[str, Any], source: str = "given") -> Weights:
-    """Weights of arrays, or of torch tensors, that are in memory already: a `state_dict()`.
+def as_weights(tensors: Mapping[str, Any], source: str = "given") -> Weights:
+    """Return arrays or torch tensors by name, such as a `state_dict()`, as `Weights`; `Weights` stay as they are.
 
-    Raises E0004 (status 2) for a value of another type, or a key that is no string.
+    Floats become float32, integers int64. Raises E0004 (status 2) for a value of another type, or a key that is not a
+    string.
     """
     if isinstance(tensors, Weights):
         return tensors
