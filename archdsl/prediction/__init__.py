@@ -1,1 +1,1 @@
-"""Runs a network on images."""
+"""Run a network on images."""

@@ -1,4 +1,4 @@
-"""Writes the images that a network outputs as files."""
+"""Write the images that a network outputs as files."""
 
 from __future__ import annotations
 

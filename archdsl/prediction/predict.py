@@ -1,4 +1,4 @@
-"""`archdsl.predict`: runs a network on images."""
+"""`archdsl.predict`: run a network on images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a compiled model on one image after the other, and interprets its outputs."""
+"""Run a compiled model on one image after the other, and interpret its outputs."""
 
 from __future__ import annotations
 

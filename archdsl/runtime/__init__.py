@@ -1,1 +1,1 @@
-"""Runs compiled networks: sessions, image preprocessing, quantisation, and a report on the installation."""
+"""Run compiled networks: sessions, image preprocessing, quantisation, and a report on the installation."""

@@ -1,4 +1,4 @@
-"""`archdsl doctor`: reports what is installed, what works, and how to install what is missing."""
+"""`archdsl doctor`: report what is installed, what works, and how to install what is missing."""
 
 from __future__ import annotations
 

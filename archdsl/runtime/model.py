@@ -1,4 +1,4 @@
-"""Reads the metadata of an ONNX file, and checks the file before ONNX Runtime loads it.
+"""Read the metadata of an ONNX file, and check the file before ONNX Runtime loads it.
 
 An ONNX file is a protobuf message. Of the graph, which may have gigabytes, only the nodes are read; the weights are
 skipped.

@@ -1,4 +1,4 @@
-"""Converts image files to network inputs with the steps of torchvision's transforms, without torch.
+"""Convert image files to network inputs with the steps of torchvision's transforms, without torch.
 
 Images may come from anyone: their size is checked before a pixel is decoded, and only formats that Pillow decodes
 itself are opened.

@@ -1,4 +1,4 @@
-"""Tests whether one provider of ONNX Runtime runs a model; a subprocess, because a broken driver may crash it.
+"""Test whether one provider of ONNX Runtime runs a model; a subprocess, because a broken driver may crash it.
 
 `python -m archdsl.runtime.probe CUDAExecutionProvider` prints one line of JSON: `{"works": ..., "detail": ...}`.
 """

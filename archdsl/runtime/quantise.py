@@ -1,4 +1,4 @@
-"""Quantises a model to int8: static quantisation by ONNX Runtime, calibrated on the user's images.
+"""Quantise a model to int8: static quantisation by ONNX Runtime, calibrated on the user's images.
 
 Weights become int8 with one scale per channel, activations uint8 with one scale per tensor, from their minimum and
 maximum over the images (QuantizeLinear and DequantizeLinear around every op that has an int8 form). Activations are

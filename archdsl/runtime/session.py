@@ -1,4 +1,4 @@
-"""Opens ONNX Runtime sessions on the requested device; raises an error instead of silently using another one."""
+"""Open ONNX Runtime sessions on the requested device; raise an error instead of silently using another one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measures the speed of networks: runs each contestant in its own process, in turns, and profiles nodes."""
+"""Measure the speed of networks: run each contestant in its own process, in turns, and profile the nodes."""

@@ -1,4 +1,4 @@
-"""`archdsl.bench`: times networks in ONNX Runtime, alone or against other runtimes and exporters."""
+"""`archdsl.bench`: time networks in ONNX Runtime, alone or against other runtimes and exporters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports a task's module with torch.onnx.export: `python -m archdsl.timing.export FILE`, with the task as JSON on
+"""Export a task's module with torch.onnx.export: `python -m archdsl.timing.export FILE`, with the task as JSON on
 standard input. It is a separate process because PyTorch would add memory to the timed process and change its
 allocator."""
 

@@ -1,4 +1,4 @@
-"""Makes the tasks of `bench` from specs, networks and compiled models."""
+"""Make the tasks of `bench` from specs, networks and compiled models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiles each node of a model in ONNX Runtime and compares its time with the machine's roofline.
+"""Profile each node of a model in ONNX Runtime and compare its time with the machine's roofline.
 
 The shortest possible time of a node is that of its multiply-accumulates at the machine's rate for large matrix
 products, or that of its bytes at the rate for copying, whichever is longer (Williams, Waterman and Patterson 2009,

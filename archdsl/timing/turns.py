@@ -1,4 +1,4 @@
-"""Times contestants in turns, so that other load on the machine affects all of them equally."""
+"""Time contestants in turns, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Writes a network as the text of a spec: short, long or flat."""
+"""Write a network as the text of a spec: short, long or flat."""

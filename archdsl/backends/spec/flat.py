@@ -1,4 +1,4 @@
-"""Writes a graph as a flat spec: one mapping per op with every inferred value, and no blocks, repeats or arguments.
+"""Write a graph as a flat spec: one mapping per op with every inferred value, and no blocks, repeats or arguments.
 
 The scopes remain, so paths do not change. A node that reads anything but the previous node has a `from`. A tensor
 without a name at the place where it is read gets an alias, `entry: {_: {op: identity}}`, which adds no node.

@@ -1,4 +1,4 @@
-"""Rewrites a spec as expanded, flat or formatted text, and checks that the new text describes the same network."""
+"""Rewrite a spec as expanded, flat or formatted text, and check that the new text describes the same network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluates the recipes of folded tensors in double precision, one tensor at a time, and rounds once."""
+"""Evaluate the recipes of folded tensors in double precision, one tensor at a time, and round once."""
 
 from __future__ import annotations
 

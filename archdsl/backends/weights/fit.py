@@ -1,4 +1,4 @@
-"""Matches weights to a graph by name and shape, exactly; an error lists the differences."""
+"""Match weights to a graph by name and shape, exactly; an error lists the differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads weights files: .safetensors, and torch's .pth without executing anything from the pickle."""
+"""Read weights files: .safetensors, and torch's .pth without executing anything from the pickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolves the `weights` argument of the verbs: a file, arrays by name, or None, as tensors that fit a graph."""
+"""Resolve the `weights` argument of the verbs: a file, arrays by name, or None, as tensors that fit a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and writes safetensors files: a length, a JSON header, then the bytes of the tensors.
+"""Read and write safetensors files: a length, a JSON header, then the bytes of the tensors.
 
 Reading maps the file and writing streams it, so neither needs memory for all tensors.
 (Format: https://huggingface.co/docs/safetensors.)
