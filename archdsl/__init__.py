@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError as ArchError
     from archdsl.diagnostics import Diagnostic as Diagnostic
     from archdsl.differences.diff import diff as diff
+    from archdsl.frontends.importing import import_model as import_model
     from archdsl.graph import Graph as Graph
     from archdsl.graph import Node as Node
     from archdsl.library.check import check as check
@@ -46,6 +47,7 @@ _PLACES = {
     "compare": "library.compare",
     "diff": "differences.diff",
     "verify": "verification.job",
+    "import_model": "frontends.importing",
     "predict": "prediction.predict",
     "bench": "timing.bench",
 }

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import onnx
@@ -43,15 +44,20 @@ def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def trace(module: nn.Module, size: Sequence[int]) -> Model:
-    """The module as ONNX, its batch norms and the names of its tensors kept. Raises E0844 where torch cannot export
-    it."""
+    """The module in evaluation mode as ONNX, its batch norms and the names of its tensors kept.
+
+    The module is left in the mode that it was in. Raises E0844 if torch cannot export it.
+    """
     target: Any = io.BytesIO()
+    first = next(chain(module.parameters(), module.buffers()), None)
+    modes = {inner: inner.training for inner in module.modules()}
     try:
+        module.eval()
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
-                (torch.zeros(1, *size),),
+                (torch.zeros(1, *size, device=None if first is None else first.device),),
                 target,
                 dynamo=False,
                 opset_version=_OPSET,
@@ -61,4 +67,7 @@ def trace(module: nn.Module, size: Sequence[int]) -> Model:
     except Exception as problem:  # torch raises of every kind here
         why = str(problem).strip().splitlines() or [""]
         raise error("E0844", f"torch cannot export the module: {type(problem).__name__}: {why[0][:300]}") from None
+    finally:
+        for inner, training in modes.items():
+            inner.training = training
     return from_proto(onnx.ModelProto.FromString(target.getvalue()))

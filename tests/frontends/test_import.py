@@ -22,9 +22,11 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 from torch import nn
 
+import archdsl
 from archdsl import load, loads
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
+from archdsl.frontends.importing import ImportedModel
 from archdsl.frontends.limits import limited
 from archdsl.frontends.onnx_model import Model, from_proto, read
 from archdsl.frontends.to_spec import to_spec
@@ -335,12 +337,85 @@ def test_bad_usage(tmp_path: Path) -> None:
         (["import", "torchvision.models:resnet51", "--input", "3x64x64"], 2, "E0844"),
         (["import", "builtins:dict", "--input", "3x64x64"], 2, "E0844"),
         (["import", "no_such_package.models:net", "--input", "3x64x64"], 2, "E0844"),
-        (["import", "torchvision.models:resnet18"], 2, "--input"),
+        (["import", "torchvision.models:resnet18"], 2, "E0846"),
         (["import", "torchvision.models:resnet18", "--input", "3x"], 2, "3x224x224"),
     ]:
         done = cli(*arguments)
         assert done.exit_code == code, done.output
         assert word in done.output
+
+
+class Small(nn.Module):
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, padding=1)
+        self.bn = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.bn(self.conv(x)))
+
+
+def test_a_module_as_an_object() -> None:
+    """Imported from Python, in the mode that it was in afterwards, with the same keys and outputs."""
+    torch.manual_seed(0)
+    module = scattered(Small()).train()
+    imported = archdsl.import_model(module, input=(3, 8, 8), name="small")
+    assert module.training and module.bn.training
+    assert (imported.graph.name, imported.carried, imported.files) == ("small", False, ())
+    assert set(imported.weights) == set(module.state_dict())
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        assert distance(imported.network.to_torch(imported.weights)(x), module.eval()(x)) == 0
+
+
+def test_a_file_from_python(tmp_path: Path) -> None:
+    """What the command writes, the method writes; and nothing if one of the files cannot be written."""
+    model = tmp_path / "a.onnx"
+    load("lenet5").to_onnx(model, seed=1)
+    imported = archdsl.import_model(model)
+    assert isinstance(imported, ImportedModel)
+    assert imported.carried and not archdsl.import_model(model, flat=True).carried
+    assert imported.network.fingerprint == load("lenet5").fingerprint
+    files = imported.save(tmp_path / "p.yaml", tmp_path / "p.safetensors")
+    assert [file.path.name for file in files] == ["p.yaml", "p.safetensors"]
+    done = cli("import", str(model), "-o", str(tmp_path / "c.yaml"), "--weights", str(tmp_path / "c.safetensors"))
+    assert done.exit_code == 0, done.output
+    for suffix in ("yaml", "safetensors"):
+        assert (tmp_path / f"p.{suffix}").read_bytes() == (tmp_path / f"c.{suffix}").read_bytes()
+    (tmp_path / "other.safetensors").write_text("somebody's")
+    for path, weights, code in (
+        ("q.yaml", "other.safetensors", "E0703"),
+        ("q.yaml", "a.onnx", "E0702"),
+        ("q.yaml", "q.yaml", "E0003"),
+        ("no/q.yaml", "q.safetensors", "E0701"),
+    ):
+        with pytest.raises(ArchError) as caught:
+            imported.save(tmp_path / path, tmp_path / weights)
+        assert caught.value.diagnostics[0].code == code
+        assert not (tmp_path / "q.yaml").exists() and not (tmp_path / "q.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        ("E0004", {"source": 7}),
+        ("E0002", {"source": "a.onnx", "name": "my net"}),
+        ("E0002", {"source": "a.onnx", "input": "3x"}),
+        ("E0004", {"source": "a.onnx", "input": 3.5}),
+        ("E0003", {"source": "a.onnx", "args": {"n": 1}}),
+        ("E0003", {"source": "torchvision.models:resnet18", "flat": True}),
+        ("E0003", {"source": Small(), "args": {"n": 1}}),
+        ("E0003", {"source": Small(), "flat": True}),
+        ("E0844", {"source": Small(), "input": (4, 8, 8)}),
+        ("E0846", {"source": Small()}),
+        ("E0846", {"source": "torchvision.models:resnet18"}),
+        ("E0805", {"source": "missing.onnx"}),
+    ],
+)
+def test_wrong_arguments_from_python(code: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.import_model(**arguments)
+    assert caught.value.diagnostics[0].code == code
 
 
 def test_open_sizes(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ WRITERS = {
     "plot": (["compare", "s.yaml", "alexnet", "--plot"], ".svg"),
     "list": (["list", "vgg16", "-o"], ".txt"),
     "import": (["import", "torchless.onnx", "-o"], ".yaml"),
-    "predict": (["predict", "s.yaml", CAT, "-o"], ".png"),
+    "predict": (["predict", "s.yaml", str(CAT), "-o"], ".png"),
 }
 BAD = [
     "directory",

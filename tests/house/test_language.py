@@ -29,7 +29,6 @@ NOT_YET: tuple[str, ...] = (
     "archdsl/backends/onnx/write.py",
     "archdsl/backends/torch/options.py",
     "archdsl/backends/torch/source.py",
-    "archdsl/cli/import_.py",
     "archdsl/drawing/chart/chart.py",
     "archdsl/drawing/page/origins.py",
     "archdsl/drawing/page/outline.py",

@@ -1,0 +1,271 @@
+"""`archdsl.import_model`: a spec from a model of another tool."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archdsl.backends.weights import Weights, save
+from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics.arguments import check_type, conflict
+from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.marks import has_mark
+from archdsl.graph import Graph
+from archdsl.network import InputSize, Network, loads, size_text
+from archdsl.packages import require_package
+from archdsl.shapes import Shape, concrete
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archdsl.frontends.onnx_model import Model
+    from archdsl.frontends.to_spec import Imported
+
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}", re.ASCII)
+_SIZE = re.compile(r"[1-9][0-9]{0,8}(?:(?:x[1-9][0-9]{0,8}){2})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A model of another tool as a spec.
+
+    `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
+    says that the file was written by archdsl and that the spec is the one it contains; any other spec is flat. `files`
+    are those that were read.
+    """
+
+    text: str
+    graph: Graph
+    carried: bool
+    files: tuple[str, ...]
+    _weights: Callable[[], Weights]
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The model's weights under the names of the spec. Raises E0845 if they cannot be separated any more."""
+        return self._weights()
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """Notes on the weights: N0601 if norms were folded into layers. Raises as `weights` does."""
+        return self.weights.notes
+
+    @property
+    def network(self) -> Network:
+        """The network of the spec, as `archdsl.loads` opens it."""
+        return loads(self.text, name=f"{self.graph.name}.yaml")
+
+    def save(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        force: bool = False,
+    ) -> tuple[WrittenFile, ...]:
+        """Writes the spec to `path`, and the weights to the safetensors file `weights`; None: not written.
+
+        Everything is checked before the first file is written. Raises E0701 to E0704, E0003 if both are one file, E0845
+        as `weights` does.
+        """
+        if path is not None and weights is not None and os.path.abspath(path) == os.path.abspath(weights):
+            raise conflict("`weights` and the spec are one file", "give the weights another name")
+        if path is not None:
+            check_target(path, inputs=self.files, force=force)
+        if weights is not None:
+            check_target(weights, inputs=self.files, force=force, replaceable=has_mark("weights"))
+            values = self.weights
+        written = []
+        if path is not None:
+            with atomic_write(path, inputs=self.files, force=force) as output:
+                output.write(self.text.encode())
+            written.append(output.written)
+        if weights is not None:
+            written.append(save(values, weights, {"name": self.graph.name}, inputs=self.files, force=force))
+        return tuple(file for file in written if file is not None)
+
+
+def import_model(
+    source: str | os.PathLike[str] | nn.Module,
+    *,
+    name: str | None = None,
+    input: InputSize | None = None,
+    args: Mapping[str, object] | None = None,
+    flat: bool = False,
+) -> ImportedModel:
+    """A spec of a model: of an ONNX file, of `package.module:factory` (a function that returns a PyTorch module, or the
+    module itself), or of a PyTorch module.
+
+    `name` is the network's, by default that of the file or factory. `input` is the size of the one input, without the
+    batch: `(3, 224, 224)`; a module needs it, a file only if it leaves sizes open. The factory is called with `args`;
+    this runs its code. `flat` reads the nodes of a file that archdsl wrote too, not the spec that it contains.
+
+    Raises E0805 for a file that is no ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a factory or
+    module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0801 without
+    torch; E0002 for a wrong `name` or `input`, E0003 for `args` or `flat` where they do not apply, E0004 for an
+    argument of another type.
+    """
+    require_package("onnx")
+    shape = _shape(input)
+    if name is not None:
+        _check_name(name)
+    module = _as_module(source)
+    if module is not None:
+        _only_for(args, flat, "a module")
+        return _from_module(module, name or type(module).__name__, shape, f"made of {type(module).__name__}")
+    check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
+    path = os.fspath(source)  # type: ignore[arg-type]
+    if _FACTORY.fullmatch(path) and not os.path.exists(path):
+        _only_for(None, flat, "a factory")
+        return _from_factory(path, name, args or {}, shape)
+    _only_for(args, False, "a file")
+    return _from_file(Path(path), name, flat, shape)
+
+
+def _only_for(args: Mapping[str, object] | None, flat: bool, source: str) -> None:
+    if args:
+        raise conflict(f"`args` are passed to a factory; the model is {source}", "a factory is package.module:function")
+    if flat:
+        raise conflict(f"`flat` applies to an ONNX file; the model is {source}")
+
+
+def _check_name(name: object) -> None:
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return
+    raise error(
+        "E0002",
+        f"`name` cannot be `{str(name)[:60]}`: 1 to 60 letters, digits and underscores, the first a letter",
+        status=2,
+        help=f"`{_word(str(name))}` is possible",
+    )
+
+
+def _shape(size: InputSize | None) -> Shape | None:
+    text = size_text(size)
+    if text is None:
+        return None
+    if not _SIZE.fullmatch(text):
+        raise error("E0002", f"`input` cannot be `{text[:60]}`: a size such as 3x224x224, or one number", status=2)
+    return tuple(map(int, text.split("x")))
+
+
+# --- a file ----------------------------------------------------------------------------------------------
+
+
+def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) -> ImportedModel:
+    from archdsl.frontends.limits import limited
+    from archdsl.frontends.onnx_model import read
+    from archdsl.frontends.own import own_spec
+    from archdsl.frontends.to_spec import to_spec
+    from archdsl.runtime.model import read_facts
+
+    facts = read_facts(path)
+    with limited(facts.size):
+        model = read(facts.path)
+        source = f"read from {facts.path.name}"
+        if "spec" in facts.metadata and facts.producer == "archdsl":
+            try:
+                own = own_spec(model, facts.metadata, source)
+            except ArchError:
+                if not flat:
+                    raise
+            else:
+                if not flat:
+                    return _imported(own, True, (str(path),))
+                shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
+        title = name or _word(facts.metadata.get("name") or facts.path.stem)
+        return _imported(to_spec(model, title, _sizes(model, shape), source), False, (str(path),))
+
+
+def _imported(imported: Imported, carried: bool, files: tuple[str, ...] = ()) -> ImportedModel:
+    return ImportedModel(imported.text, imported.graph, carried, files, imported.weights)
+
+
+def _word(text: str) -> str:
+    """A name for the network, as near to `text` as a name can be."""
+    word = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:60]
+    return word if word[:1].isalpha() else f"net_{word}"[:60].rstrip("_")
+
+
+def _sizes(model: Model, shape: Shape | None) -> dict[str, Shape]:
+    """The inputs' shapes without the batch, from the file or from `shape`. Raises E0846 for a size left open, E0003 for
+    one shape of several inputs."""
+    if shape is not None:
+        if len(model.shapes) != 1:
+            raise conflict(f"`input` is the size of one input; the model has {len(model.shapes)}")
+        return dict.fromkeys(model.shapes, shape)
+    sizes: dict[str, Shape] = {}
+    for name, written in model.shapes.items():
+        inner = tuple(size for size in written[1:] if size is not None)
+        if len(inner) != len(written) - 1 or len(inner) not in (1, 3):
+            text = "x".join("?" if size is None else str(size) for size in written[:9])
+            raise _unknown_size(
+                f"the input `{name[:80]}` is {text or 'of no shape'}: not one image, or vector, of known size"
+            )
+        sizes[name] = inner
+    return sizes
+
+
+def _unknown_size(message: str) -> ArchError:
+    return error("E0846", message, status=2, help="set `input` to its size: 3x224x224")
+
+
+# --- a module --------------------------------------------------------------------------------------------
+
+
+def _as_module(source: object) -> nn.Module | None:
+    """The source, if it is a PyTorch module. Does not load torch: whoever has a module did."""
+    torch = sys.modules.get("torch")
+    return source if torch is not None and isinstance(source, torch.nn.Module) else None
+
+
+def _from_factory(factory: str, name: str | None, args: Mapping[str, object], shape: Shape | None) -> ImportedModel:
+    _require_size(shape)
+    _require_module(factory)
+    require_package("torch", "E0801")
+    from archdsl.frontends.torch_module import call
+
+    title = name or factory.rpartition(":")[2].rpartition(".")[2]
+    return _from_module(call(factory, args), title, shape, f"made by {factory}")
+
+
+def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str) -> ImportedModel:
+    size = _require_size(shape)
+    from archdsl.frontends.to_spec import to_spec
+    from archdsl.frontends.torch_module import trace
+
+    model = trace(module, concrete(size))
+    return _imported(to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source), False)
+
+
+def _require_size(shape: Shape | None) -> Shape:
+    if shape is None:
+        raise _unknown_size("a module does not state the size of its input")
+    return shape
+
+
+def _require_module(factory: str) -> None:
+    """Raises E0844 if Python finds no such package: before torch is loaded, which takes seconds."""
+    from importlib.util import find_spec
+
+    package = factory.partition(":")[0].partition(".")[0]
+    sys.path.insert(0, os.getcwd())
+    try:
+        exists = package in sys.modules or find_spec(package) is not None
+    except (ImportError, ValueError):
+        exists = False
+    finally:
+        sys.path.pop(0)
+    if not exists:
+        raise error(
+            "E0844",
+            f"`{factory[:120]}` cannot be called: Python finds no package `{package[:120]}`",
+            status=2,
+            help="package.module:factory names a package of the current folder, or an installed one",
+        )
