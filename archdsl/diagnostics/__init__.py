@@ -1,7 +1,7 @@
-"""What is wrong, where, and what to do: diagnostics as data, and how they are printed.
+"""Diagnostics: what is wrong, where, and how to repair it; as data, text, JSON and SARIF.
 
-A `Diagnostic` has a stable code, a severity, one short message, the place it points at, further places that explain it,
-notes and a help line. `text` and `machine` print the same data.
+A `Diagnostic` has a stable code, a severity, a short message, a span, labels for further spans, notes and a help line.
+`text` and `machine` print the same data.
 """
 
 from archdsl.diagnostics.diagnostic import Diagnostic as Diagnostic
@@ -13,8 +13,8 @@ from archdsl.diagnostics.place import Label as Label
 from archdsl.diagnostics.place import Origin as Origin
 from archdsl.diagnostics.place import Source as Source
 from archdsl.diagnostics.place import Span as Span
-from archdsl.diagnostics.report import Enough as Enough
 from archdsl.diagnostics.report import Report as Report
+from archdsl.diagnostics.report import TooManyErrors as TooManyErrors
 from archdsl.diagnostics.suggest import closest as closest
 from archdsl.diagnostics.suggest import did_you_mean as did_you_mean
 from archdsl.diagnostics.text import escape_control as escape_control

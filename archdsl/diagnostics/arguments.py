@@ -1,4 +1,4 @@
-"""Checks of the arguments that commands and functions share: one check, in the function; the command passes values on.
+"""Checks of arguments. Functions check their arguments; the commands pass values on without checks of their own.
 
 Messages name the parameter, which is also the name of the command's option: `device` and `--device`.
 """
@@ -14,14 +14,14 @@ _SHOWN = 60
 
 
 def check_choice(parameter: str, value: object, known: Iterable[str]) -> None:
-    """Raises E0001 (status 2) if `value` is not one of `known`; the message lists them."""
+    """Raise E0001 (status 2) if `value` is not one of `known`; the message lists them."""
     choices = tuple(known)
     if not isinstance(value, str) or value not in choices:
         raise unknown_choice(parameter, value, choices)
 
 
 def unknown_choice(parameter: str, value: object, known: Iterable[str]) -> ArchError:
-    """E0001 (status 2): `value` is not one of `known`."""
+    """Return E0001 (status 2): `value` is not one of `known`."""
     choices = tuple(known)
     best = closest(value, choices) if isinstance(value, str) else None
     return error(
@@ -33,7 +33,7 @@ def unknown_choice(parameter: str, value: object, known: Iterable[str]) -> ArchE
 
 
 def check_range(parameter: str, value: object, least: float, most: float, *, whole: bool = True) -> None:
-    """Raises E0002 (status 2) if `value` is not a number from `least` to `most`, with `whole` an integer."""
+    """Raise E0002 (status 2) if `value` is not a number from `least` to `most`, with `whole` an integer."""
     kinds = (int,) if whole else (int, float)
     if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most:
         return
@@ -42,19 +42,19 @@ def check_range(parameter: str, value: object, least: float, most: float, *, who
 
 
 def check_type(parameter: str, value: object, expected: str, *types: type) -> None:
-    """Raises E0004 (status 2) if `value` is an instance of none of `types`; `expected` describes them."""
+    """Raise E0004 (status 2) if `value` has none of the `types`; `expected` describes them."""
     if not isinstance(value, types):
         raise _wrong_type(parameter, value, expected)
 
 
 def check_names(parameter: str, value: object) -> None:
-    """Raises E0004 (status 2) if `value` is not a collection of strings; a single string is none."""
+    """Raise E0004 (status 2) if `value` is not a collection of strings; a single string is not one."""
     if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(x, str) for x in value):
         raise _wrong_type(parameter, value, "a list of names")
 
 
 def conflict(message: str, help: str = "") -> ArchError:
-    """E0003 (status 2): each argument is valid, but not together with the others."""
+    """Return E0003 (status 2): each argument is valid, but not together with the others."""
     return error("E0003", message, status=2, help=help)
 
 

@@ -1,4 +1,4 @@
-"""Colours on a terminal: the role of a text, and how it looks."""
+"""Colours in a terminal: escape sequences by the role of a text."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SGR: Mapping[str, str] = {
     "changed": "1;33",
     "moved": "1;35",
 }
-"""Parameters of the escape sequence that selects a look (ECMA-48, SGR), by role."""
+"""Parameters of the escape sequence (ECMA-48, SGR), by role."""
 
 
 def painted(role: str, text: str, color: bool = True) -> str:
-    """The text in the colour of its role; as it is without `color`, or where it is blank."""
+    """Return the text in the colour of its role; unchanged without `color` or if it is blank."""
     return f"\x1b[{_SGR[role]}m{text}\x1b[0m" if color and text.strip() else text
 
 
 def takes_color(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that shows colours, and its user wants them: NO_COLOR, TERM=dumb."""
+    """Return whether the stream is a terminal with colours, and neither NO_COLOR nor TERM=dumb is set."""
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not plain

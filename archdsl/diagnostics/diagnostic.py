@@ -1,4 +1,4 @@
-"""A diagnostic as data, and the error that carries diagnostics."""
+"""A diagnostic as data."""
 
 from __future__ import annotations
 

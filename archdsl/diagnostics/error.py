@@ -1,4 +1,4 @@
-"""The error that carries diagnostics."""
+"""`ArchError`, the exception that contains diagnostics."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from archdsl.diagnostics.text import render_text
 
 
 class ArchError(Exception):
-    """One or more diagnostics, at least one of them an error. `str()` is what the command line prints.
+    """One or more diagnostics, at least one of them an error. `str()` is the text that the command line prints.
 
-    `status` is the exit status that fits: 1 the spec, weights or model are wrong, 2 usage or environment.
+    `status` is the exit status: 1 for an error in the spec, weights or model, 2 for wrong usage or environment.
     """
 
     def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic], status: int = 1) -> None:
@@ -27,5 +27,5 @@ class ArchError(Exception):
 
 
 def error(code: str, message: str, span: Span | None = None, *, status: int = 1, **more: Any) -> ArchError:
-    """An `ArchError` of one diagnostic, to be raised."""
+    """Return an `ArchError` with one diagnostic."""
     return ArchError(Diagnostic(code, message, span, **more), status)

@@ -23,7 +23,7 @@ class DiagnosticJson(TypedDict):
 
 
 def to_json(diagnostics: Sequence[Diagnostic]) -> list[DiagnosticJson]:
-    """The contract of `archdsl check --format json`: lines and columns from 1, the end exclusive."""
+    """Return the data of `archdsl check --format json`: lines and columns from 1, ends exclusive."""
     out: list[DiagnosticJson] = []
     for d in diagnostics:
         line = column = end_line = end_column = None
@@ -49,7 +49,7 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> list[DiagnosticJson]:
 
 
 def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
-    """SARIF 2.1.0, one run, for code-scanning services."""
+    """Return a SARIF 2.1.0 log with one run, for code-scanning services."""
     results = []
     for d in diagnostics:
         text = "\n".join(

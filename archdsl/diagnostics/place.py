@@ -1,4 +1,4 @@
-"""Where something was written: sources, spans, and the block calls that led to a node."""
+"""Positions in specs: sources, spans, labels, and the block calls that created a node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A text that was read: `name` is how it is shown, `path` where it lies (None for standard input)."""
+    """A text that was read: `name` is for messages, `path` is its file (None for standard input)."""
 
     name: str
     text: str
@@ -28,7 +28,7 @@ class Source:
         return starts
 
     def line_column(self, offset: int) -> tuple[int, int]:
-        """Line and column, both from 1, of a character offset."""
+        """Return line and column, both from 1, of a character offset."""
         line = bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
 
@@ -58,7 +58,7 @@ class Span(NamedTuple):
         return self.source.text[self.start : self.end]
 
     def to(self, other: Span) -> Span:
-        """The span from the start of this one to the end of `other`."""
+        """Return the span from the start of this one to the end of `other`."""
         return Span(self.source, self.start, max(self.end, other.end))
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Span(NamedTuple):
 
 
 class CallSite(NamedTuple):
-    """A block call that led to a node: `text` as written with its values, e.g. `basic(128, 2)`."""
+    """A block call that created a node: `text` is the call with its values, as in `basic(128, 2)`."""
 
     text: str
     span: Span
@@ -79,14 +79,14 @@ class CallSite(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a node was written, and the chain of block calls (innermost first) that led there."""
+    """The span of a node in the spec, and the chain of block calls that created it, innermost first."""
 
     span: Span
     call: CallSite | None = None
 
 
 class Label(NamedTuple):
-    """A further place in the source with a word on what it has to do with the matter."""
+    """A further span in a source, with a text that explains it."""
 
     span: Span
     text: str

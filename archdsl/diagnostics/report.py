@@ -1,4 +1,4 @@
-"""Collects diagnostics: the same mistake at the same place once, and not more than a reader reads."""
+"""Collect diagnostics: each error at each position once, and a limited number of them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from archdsl.diagnostics.error import ArchError
 from archdsl.diagnostics.place import Span
 
 MAX_DIFFERENT, MAX_COPIES = 200, 5_000
-"""Diagnostics that one report holds, and errors that it counts."""
+"""The largest number of different diagnostics in a report, and of errors that it counts."""
 
 
-class Enough(Exception):
-    """More errors than anybody reads: what collects them shall stop, and tell those that it has."""
+class TooManyErrors(Exception):
+    """The report is full: stop, and print the errors collected so far."""
 
 
 @dataclass
 class Report:
-    """Collects diagnostics. The same mistake at the same place (36 copies of a block) is kept once, counted."""
+    """Collects diagnostics. The same error at the same position (36 copies of a block) is kept once, with a count."""
 
     items: dict[tuple[str, Span | None, str], tuple[Diagnostic, int]] = field(default_factory=dict)
-    told: int = 0
+    errors: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Raises Enough after 200 different errors, or 5,000 copies; further warnings are dropped."""
+        """Add a diagnostic. Raises TooManyErrors after 200 different errors or 5,000 copies; drops further warnings."""
         key = (diagnostic.code, diagnostic.span, "" if diagnostic.span else diagnostic.message)
         first, count = self.items.get(key, (diagnostic, 0))
         if diagnostic.severity == "error":
-            self.told += 1
-            if self.told > MAX_COPIES or (not count and len(self.items) >= MAX_DIFFERENT):
-                raise Enough
+            self.errors += 1
+            if self.errors > MAX_COPIES or (not count and len(self.items) >= MAX_DIFFERENT):
+                raise TooManyErrors
         if count or len(self.items) < MAX_DIFFERENT:
             self.items[key] = (first, count + 1)
 
@@ -44,23 +44,24 @@ class Report:
         return any(d.severity == "error" for d, _ in self.items.values())
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """In the order of the source; copies collapsed into a note `and N more like it`."""
-        told = sorted((_collapsed(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key)
-        if len(told) >= MAX_DIFFERENT:
-            told[-1] = replace(told[-1], notes=(*told[-1].notes, f"these are the first {MAX_DIFFERENT}; there is more"))
-        return tuple(told)
+        """Return the diagnostics in the order of the source; copies become a note `and N more like it`."""
+        ordered = sorted((_with_copies(d, n) for d, n in self.items.values()), key=Diagnostic.sort_key)
+        if len(ordered) >= MAX_DIFFERENT:
+            note = f"only the first {MAX_DIFFERENT} are listed"
+            ordered[-1] = replace(ordered[-1], notes=(*ordered[-1].notes, note))
+        return tuple(ordered)
 
     def raise_errors(self) -> None:
         if self.failed:
             raise ArchError(self.diagnostics())
 
 
-def _collapsed(d: Diagnostic, copies: int) -> Diagnostic:
-    """The diagnostic, saying how many copies it stands for: behind the first block call, or in a note of its own."""
+def _with_copies(d: Diagnostic, copies: int) -> Diagnostic:
+    """The diagnostic with the number of its copies, after the first block call or in a separate note."""
     if copies == 1:
         return d
     more = f"and {copies - 1:,} more like it"
-    called = next((n for n, note in enumerate(d.notes) if note.startswith("in ")), None)
-    if called is None:
+    call = next((n for n, note in enumerate(d.notes) if note.startswith("in ")), None)
+    if call is None:
         return replace(d, notes=(*d.notes, more))
-    return replace(d, notes=tuple(f"{note} ({more})" if n == called else note for n, note in enumerate(d.notes)))
+    return replace(d, notes=tuple(f"{note} ({more})" if n == call else note for n, note in enumerate(d.notes)))

@@ -1,4 +1,4 @@
-"""The known word that a misspelt one was probably meant to be."""
+"""Suggest a known word for a misspelt one."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from functools import lru_cache
 from itertools import islice
 
 MAX_COMPARED = 500
-"""Known words that one is compared with to find what was meant."""
+"""The largest number of known words that a misspelt one is compared with."""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` was probably meant to be."""
+    """Return the known word that is most similar to `word`; None if none is similar."""
     return _closest(word[:64], tuple(islice(known, MAX_COMPARED)))
 
 
 @lru_cache(maxsize=256)
 def _closest(word: str, known: tuple[str, ...]) -> str | None:
     lowered = {k.lower(): k for k in reversed(known)}
-    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.65)
-    return lowered[found[0]] if found else None
+    matches = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.65)
+    return lowered[matches[0]] if matches else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A help line: `did you mean ...?`, or the list of what there is when nothing is near."""
+    """Return a help line: `did you mean ...?`, or the known words if none is similar."""
     known = list(known)
     best = closest(word, known)
     if best is not None:

@@ -1,4 +1,4 @@
-"""Diagnostics as text for a terminal: source lines with carets, control characters escaped."""
+"""Print diagnostics for a terminal: source lines with carets, control characters escaped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archdsl.diagnostics.diagnostic import Diagnostic
 from archdsl.diagnostics.place import Label, Span
 
 MAX_SHOWN_COLUMNS = 160
-"""Source lines are cut to this many columns around the caret, so a 1 MB line prints as one line."""
+"""Longer source lines are cut to this many columns around the caret, so a line of 1 MB prints as one line."""
 
 
 def escape_control(text: str) -> str:
-    """Control, bidirectional and other invisible characters made visible: a spec never steers a terminal."""
+    """Escape control, bidirectional and other invisible characters, so a spec cannot control a terminal."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -25,7 +25,7 @@ def escape_control(text: str) -> str:
 
 
 def json_visible(text: str) -> str:
-    """JSON with the same characters as JSON escapes them: a terminal may be what reads it first."""
+    """Escape the same characters as JSON escapes: a terminal may print the JSON."""
     import json
 
     return "".join(
@@ -35,7 +35,7 @@ def json_visible(text: str) -> str:
 
 
 def render_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """Every diagnostic with its source lines and carets, as DESIGN's example shows."""
+    """Return every diagnostic with its source lines and carets, in the layout of rustc."""
 
     def paint(style: str, text: str) -> str:
         return painted(style, text, color)
@@ -65,7 +65,7 @@ def escape_control_lines(text: str) -> list[str]:
 
 
 def _excerpts(d: Diagnostic, marks: list[Label], width: int, paint: Any) -> list[str]:
-    """The marked lines, grouped by file, in the order of their lines; the primary mark's file first."""
+    """The marked lines by file, in the order of the lines; the file of the primary mark first."""
     assert d.span is not None
     gutter = " " * width
     lines: list[str] = []
@@ -92,7 +92,7 @@ def _excerpts(d: Diagnostic, marks: list[Label], width: int, paint: Any) -> list
 
 
 def _shift(text: str, column: int) -> int:
-    """How many characters to cut on the left, so that `column` can be seen in a long line."""
+    """How many characters to cut on the left so that `column` of a long line is visible."""
     return 0 if len(text) <= MAX_SHOWN_COLUMNS else max(0, column - MAX_SHOWN_COLUMNS // 2)
 
 
@@ -101,14 +101,14 @@ def _fits(span: Span, shift: int) -> bool:
 
 
 def _cut(text: str, shift: int) -> str:
-    """A window of a line, control characters escaped, `...` where something was cut off."""
+    """A part of a line, control characters escaped, with `...` where it was cut."""
     end = shift + MAX_SHOWN_COLUMNS
     shown = escape_control(text[shift:end]).replace("\t", " ")
     return ("..." if shift else "") + shown + ("..." if end < len(text) else "")
 
 
 def _columns(text: str) -> int:
-    """Terminal columns of a text as shown: wide East Asian characters take two, combining marks none."""
+    """The terminal columns of a text: wide East Asian characters take two, combining marks none."""
     if text.isascii():
         return len(escape_control(text))
     shown = escape_control(text)

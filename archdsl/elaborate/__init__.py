@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from archdsl.diagnostics import ArchError, Diagnostic, Enough, Origin, Report, error
+from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyErrors, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.limits import MAX_ATTEMPTS
@@ -47,7 +47,7 @@ def _elaborated(document: Document, overrides: Mapping[str, Any]) -> Graph:
         free: dict[str, Symbol] = {}
         try:
             return _attempt(document, values, symbols, pinned, report, free)
-        except Enough:
+        except TooManyErrors:
             raise ArchError(report.diagnostics()) from None
         except Restart as r:
             symbols_to_pin = r.symbols if attempt < MAX_ATTEMPTS else free.values()
@@ -58,7 +58,7 @@ def _elaborated(document: Document, overrides: Mapping[str, Any]) -> Graph:
 
 
 def _all_of(report: Report, diagnostics: Iterable[Diagnostic], status: int = 1) -> ArchError:
-    with suppress(Enough):
+    with suppress(TooManyErrors):
         report.extend(diagnostics)
     return ArchError(report.diagnostics(), status)
 

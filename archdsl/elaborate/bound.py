@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from archdsl.diagnostics import ArchError, Diagnostic, Enough, Report, error
+from archdsl.diagnostics import ArchError, Diagnostic, Report, TooManyErrors, error
 from archdsl.elaborate.limits import MAX_DEPTH, MAX_NODES, MAX_STEPS, too_deep
 from archdsl.elaborate.make import OpMaker
 from archdsl.elaborate.repeat import COPY_NAMES, copy_envs
@@ -91,7 +91,7 @@ class Bound:
         values = self.file_env.values.values()
         self.longest = max((_items_in(v) for v in values), default=0)
         total = 0
-        with suppress(Enough):
+        with suppress(TooManyErrors):
             for syntax in (self.document.net, *(head.body for head in self.document.aux)):
                 total += self.size(syntax, self.file_env)
                 self._need_room(total, syntax)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Label, Report, Source, Span, TooManyErrors, did_you_mean, error
 from archdsl.language.expressions import Env, Expr, Value, show
 from archdsl.language.forms import PaperForm, Preprocess
 from archdsl.language.read_nodes import written
@@ -141,7 +141,7 @@ class Document:
         values: dict[str, Value] = {}
         env = Env(values, Env(self.symbols()))
         report = Report()
-        with suppress(Enough):
+        with suppress(TooManyErrors):
             for name, decl in self.args.items():
                 try:
                     values[name] = _argument(decl, overrides.get(name), name in overrides, env)

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from archdsl.diagnostics import ArchError, Diagnostic, Enough, Label, Report, Source, Span, closest, did_you_mean, error
+from archdsl.diagnostics import (
+    ArchError,
+    Diagnostic,
+    Label,
+    Report,
+    Source,
+    Span,
+    TooManyErrors,
+    closest,
+    did_you_mean,
+    error,
+)
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.forms import PaperForm
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
@@ -49,7 +60,7 @@ def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
     with collector_paused():
         try:
             return builder.build(name, own)
-        except Enough:
+        except TooManyErrors:
             raise ArchError(
                 sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)
             ) from None

@@ -1,9 +1,9 @@
-"""YAML text to a tree in which every key and every value knows its place.
+"""Parse YAML text into a tree in which every key and value has its position.
 
-The tree is built from the events of PyYAML's C parser, never from its nodes: the C composer overflows its
-stack on deeply nested text, forgets positions, and lets the last of two equal keys win. Only the core
-types of YAML 1.2 exist here (`on` and `1_000` are strings, `1e-4` is a number); tags, merge keys, duplicate
-keys and further documents are errors, and everything that can grow has a limit.
+The tree is built from the events of PyYAML's C parser, not from its nodes: the C composer overflows its stack on deeply
+nested text, loses positions, and accepts duplicate keys. Plain scalars have the core types of YAML 1.2 (`on` and
+`1_000` are strings, `1e-4` is a number). Tags, merge keys, duplicate keys and further documents are errors, and sizes
+have limits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Brackets of a text: how deep each character lies, and where they do not match."""
+"""Brackets in a text: nesting depth, and brackets that do not match."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ OPENING, CLOSING = "([{", ")]}"
 
 
 def depths(text: str, opening: str = OPENING, closing: str = CLOSING) -> Iterator[tuple[int, str, int]]:
-    """Index and character of a text, and the number of brackets that are open behind it; below 0 where one too many
-    closes."""
+    """Yield each index and character, and the number of open brackets after it; negative after an unmatched closing
+    bracket."""
     depth = 0
     for at, char in enumerate(text):
         depth += (char in opening) - (char in closing)
@@ -17,12 +17,12 @@ def depths(text: str, opening: str = OPENING, closing: str = CLOSING) -> Iterato
 
 
 def outside(text: str, separators: str, opening: str = OPENING, closing: str = CLOSING) -> list[int]:
-    """Where the separators stand that no bracket holds."""
+    """Return the indices of the separators outside all brackets."""
     return [at for at, char, depth in depths(text, opening, closing) if not depth and char in separators]
 
 
 def balanced(text: str, opening: str = "(", closing: str = ")") -> bool:
-    """Whether every bracket is closed, and none closes nothing; one kind of bracket is looked at."""
+    """Return whether all brackets of this kind match."""
     depth = 0
     for _, _, depth in depths(text, opening, closing):
         if depth < 0:
@@ -31,7 +31,7 @@ def balanced(text: str, opening: str = "(", closing: str = ")") -> bool:
 
 
 def unmatched(text: str) -> int | None:
-    """The first bracket that closes nothing, else the last that is never closed; None where all match."""
+    """Return the index of the first unmatched closing bracket, else of the last unclosed one; None if all match."""
     opened: list[int] = []
     for at, char in enumerate(text):
         if char in OPENING:

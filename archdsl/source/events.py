@@ -1,4 +1,4 @@
-"""PyYAML's events to a located tree."""
+"""Build the located tree from the events of PyYAML."""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ import yaml
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, did_you_mean, error
 from archdsl.source.brackets import balanced
-from archdsl.source.faults import lonely_key, short, tag_error, too_deep, unbalanced, word_span
-from archdsl.source.files import FORBIDDEN, check_text, forbidden, lines
+from archdsl.source.faults import missing_value, short, tag_error, too_deep, unbalanced, word_span
+from archdsl.source.files import FORBIDDEN, check_text, forbidden_character, lines
 from archdsl.source.limits import MAX_ALIASED, MAX_DEPTH, MAX_NODES
 from archdsl.source.syntax import Syntax
 from archdsl.source.tree import Entry, Map, Scalar, Seq, Tree
 from archdsl.source.values import WORDS, plain_value
 
 Event: TypeAlias = Any
-"""An event of PyYAML; its stubs call the marks optional, which they are not on what a parser returns."""
+"""An event of PyYAML. Its stubs declare the marks as optional, but the events of a parser always have them."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(source: Source) -> Tree:
-    """The tree of the one YAML document of `source`.
-
-    Errors: E0101 to E0113, each at its place; see the names of the functions that raise them.
-    """
+    """Return the tree of the YAML document in `source`. Raises E0101 to E0113 at the position of the error."""
     if source.text.startswith("\ufeff"):
         source = Source(source.name, source.text[1:], source.path)
     check_text(source)
@@ -48,7 +45,7 @@ def parse(source: Source) -> Tree:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Trees and graphs only grow while they are made; collections meanwhile would double the time for a large one."""
+    """Pause garbage collection while a tree or graph is built, which only grows: collections would double the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -60,7 +57,7 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass(slots=True, eq=False)
 class _OpenNode:
-    """A collection being read. `items` is None for a mapping; `height` is that of its highest child so far."""
+    """A collection being read. `items` is None for a mapping; `height` is the largest height of its children so far."""
 
     start: int
     flow: bool
@@ -80,7 +77,7 @@ class _Anchored:
 
 
 class _TreeBuilder:
-    """Takes the events in turn. `end` is where the last thing read ended, `nodes` counts with aliases expanded."""
+    """Builds the tree event by event. `end` is the end of the last token; `nodes` counts with aliases expanded."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -91,7 +88,7 @@ class _TreeBuilder:
         self.nodes = 0
         self.aliased = 0
         self.end = 0
-        self.done = False
+        self.finished = False
         self.handlers: dict[type, Callable[[Any], None]] = {
             yaml.ScalarEvent: self.scalar,
             yaml.SequenceStartEvent: self.open_sequence,
@@ -113,7 +110,7 @@ class _TreeBuilder:
         handlers = self.handlers
         for event in yaml.parse(self.text, Loader=LOADER):
             handlers[event.__class__](event)
-            if self.done:
+            if self.finished:
                 break
 
     def ignore(self, event: Event) -> None:
@@ -136,7 +133,7 @@ class _TreeBuilder:
             self.end = max(self.end, end)
             offset = None
             begin = end - len(text)
-            if begin >= start and self.text[begin:end] == text:  # the mark of an anchored one begins at its anchor
+            if begin >= start and self.text[begin:end] == text:  # the mark of an anchored scalar starts at its anchor
                 start = offset = begin
             node = Scalar(text, text, Span(self.source, start, end), True, offset)
             if top is not None and top.flow:
@@ -152,7 +149,7 @@ class _TreeBuilder:
             self.anchors[event.anchor] = _Anchored(node, 1, 0)
 
     def quoted(self, event: Event, text: str) -> Scalar:
-        """A scalar in quotes, or a block scalar (`|`, `>`), whose mark goes on to the next line."""
+        """A scalar in quotes, or a block scalar (`|`, `>`), whose mark extends to the next line."""
         start: int = event.start_mark.index
         end: int = event.end_mark.index
         style = event.style
@@ -160,8 +157,8 @@ class _TreeBuilder:
         if style in "|>":
             end = start + len(self.text[start:end].rstrip())
         else:
-            if style == '"' and (found := FORBIDDEN.search(text)):
-                raise forbidden(found.group(), Span(self.source, start, end))
+            if style == '"' and (match := FORBIDDEN.search(text)):
+                raise forbidden_character(match.group(), Span(self.source, start, end))
             begin = end - len(text) - 1
             if begin > start and self.text[begin : end - 1] == text and self.text[begin - 1] == style:
                 start, offset = begin - 1, begin
@@ -171,14 +168,14 @@ class _TreeBuilder:
     def set_key(self, top: _OpenNode, key: Scalar) -> None:
         text = key.text
         if text == "<<" and key.plain:
-            help_ = "write the keys out; a variant, `defaults` or a block shares what is common"
+            help_ = "write the keys out, or use `defaults`, a block or a variant for common parts"
             raise error("E0104", "merge keys (`<<`) are not part of YAML 1.2", key.span, help=help_)
         if not text or (key.plain and WORDS.get(text, text) is None):
             raise error("E0112", "this key is empty", key.span, help="a key is a word or a quoted string")
         if text in top.entries:
-            first = Label(top.entries[text].key.span, "first written here")
+            first = Label(top.entries[text].key.span, "first used here")
             raise error(
-                "E0102", f"the key `{short(text)}` appears twice", key.span, label="again here", labels=(first,)
+                "E0102", f"the key `{short(text)}` appears twice", key.span, label="used again here", labels=(first,)
             )
         top.key = key
 
@@ -194,11 +191,11 @@ class _TreeBuilder:
             top.key = None
 
     def check_flow(self, top: _OpenNode, node: Scalar) -> None:
-        """Errors: E0113 where YAML has split something at a comma or bracket."""
+        """Raise E0113 if YAML split a value at a comma or bracket."""
         text = node.text
         if not text:
             if top.items is None and top.key is not None:
-                raise lonely_key(top.key, node.span)
+                raise missing_value(top.key, node.span)
         elif ("(" in text or ")" in text) and not balanced(text):
             raise unbalanced(node)
 
@@ -215,7 +212,7 @@ class _TreeBuilder:
         start, end = event.start_mark.index, event.end_mark.index
         if event.tag is not None:
             raise self.tag(event)
-        if event.flow_style and end > start:  # not the pair `a: b` of `[a: b]`, which has no bracket of its own
+        if event.flow_style and end > start:  # not the pair `a: b` in `[a: b]`, which has no bracket of its own
             end -= 1
         span = Span(self.source, end, min(end + 1, len(self.text)))
         if len(self.stack) >= MAX_DEPTH:
@@ -230,18 +227,18 @@ class _TreeBuilder:
         self.stack.append(_OpenNode(end, event.flow_style, items, event.anchor, self.nodes - 1))
 
     def close(self, event: Event) -> None:
-        done = self.stack.pop()
-        if done.flow and event.end_mark.index > event.start_mark.index:
+        closed = self.stack.pop()
+        if closed.flow and event.end_mark.index > event.start_mark.index:
             self.end = event.end_mark.index
-        span = Span(self.source, done.start, max(self.end, done.start))
+        span = Span(self.source, closed.start, max(self.end, closed.start))
         node: Tree
-        if done.items is None:
-            node = Map(done.entries, span, done.flow)
+        if closed.items is None:
+            node = Map(closed.entries, span, closed.flow)
         else:
-            node = Seq(tuple(done.items), span, done.flow)
-        height = done.height + 1
-        if done.anchor is not None:
-            self.anchors[done.anchor] = _Anchored(node, self.nodes - done.nodes_before, height)
+            node = Seq(tuple(closed.items), span, closed.flow)
+        height = closed.height + 1
+        if closed.anchor is not None:
+            self.anchors[closed.anchor] = _Anchored(node, self.nodes - closed.nodes_before, height)
         top = None
         if self.stack:
             top = self.stack[-1]
@@ -253,25 +250,25 @@ class _TreeBuilder:
         self.end = event.end_mark.index
         span = Span(self.source, event.start_mark.index, self.end)
         if name not in self.anchors:
-            help_ = did_you_mean(name, self.anchors) or "a value that starts with `*` is a YAML alias: quote it"
-            raise error("E0101", f"no anchor `&{short(name)}` stands before this alias", span, help=help_)
+            help_ = did_you_mean(name, self.anchors) or "a value that begins with `*` is a YAML alias: quote it"
+            raise error("E0101", f"there is no anchor `&{short(name)}` before this alias", span, help=help_)
         target = self.anchors[name]
         if target is None:
-            raise error("E0105", f"`*{short(name)}` stands inside the node that it refers to: a cycle", span)
-        top = self.stack[-1]  # an alias cannot be the root: nothing stands before it
+            raise error("E0105", f"`*{short(name)}` refers to a node that contains it: a cycle", span)
+        top = self.stack[-1]  # an alias cannot be the root: its anchor comes first
         if top.items is None and top.key is None:
             raise error("E0112", "a key must be a word, not an alias", span)
         self.aliased += target.size
         self.nodes += target.size
         if self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
-            raise error("E0105", f"the aliases up to here stand for more than {MAX_ALIASED:,} nodes", span)
+            raise error("E0105", f"the aliases up to here expand to more than {MAX_ALIASED:,} nodes", span)
         if len(self.stack) + target.height > MAX_DEPTH:
             raise too_deep(span)
         top.height = max(top.height, target.height)
         self.attach(top, target.tree)
 
     def finish(self, event: Event) -> None:
-        """Looks at what follows the document: the parser's own look at it takes quadratic time in bad cases."""
+        """Check the text after the document: PyYAML's own check takes quadratic time in bad cases."""
         at: int = event.end_mark.index
         ended: bool = event.explicit
         for line in lines(self.text, at):
@@ -282,10 +279,10 @@ class _TreeBuilder:
                 if ended or line.startswith(("---", "%")):
                     at = at + line.index(word[0])
                     span = Span(self.source, at, at + min(len(word), 3))
-                    raise error("E0110", "a second document begins here", span, help="one file holds one spec")
-                return  # the parser says what is wrong with it
+                    raise error("E0110", "a second document begins here", span, help="a file contains one spec")
+                return  # PyYAML reports the error in it
             at += len(line)
-        self.done = True
+        self.finished = True
 
     def tag(self, event: Event) -> ArchError:
         at = self.text.index("!", event.start_mark.index)
@@ -293,4 +290,4 @@ class _TreeBuilder:
 
     def too_many_nodes(self, event: Event) -> ArchError:
         at: int = event.start_mark.index
-        return error("E0107", f"more than {MAX_NODES:,} keys and values", Span(self.source, at, at + 1))
+        return error("E0107", f"the spec has more than {MAX_NODES:,} keys and values", Span(self.source, at, at + 1))

@@ -1,4 +1,4 @@
-"""Errors that the events alone show: nesting, tags, and the traps of the flow style."""
+"""Errors in valid YAML: deep nesting, tags, and values that flow style splits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archdsl.source.tree import Scalar
 
 
 def quote_help(text: str = "f(1, 2)", part: bool = False) -> str:
-    """What to do with a text that YAML takes apart; `part` where the value goes on before or behind it."""
+    """The help for a text that YAML splits; `part` if the text is only a part of the value."""
     text = text if len(text) <= 40 and text.isprintable() and '"' not in text else "f(1, 2)"
     if part:
-        return f'quote it with all of its value: "... {text} ...", or use block style, each value on a line of its own'
-    return f'quote it: "{text}", or use block style: `- - {text}` is a list of one without quotes'
+        return f'quote the whole value: "... {text} ...", or use block style, one value per line'
+    return f'quote it: "{text}", or use block style, which needs no quotes: `- - {text}` is a list in a list'
 
 
 def too_deep(span: Span) -> ArchError:
@@ -24,26 +24,26 @@ def too_deep(span: Span) -> ArchError:
 
 def tag_error(span: Span) -> ArchError:
     help_ = "remove it, or quote the value if the `!` belongs to it"
-    note = "a tag is never executed, whatever it names"
+    note = "archdsl never executes a tag"
     return error("E0103", f"YAML tags such as `{span.text}` are not allowed", span, notes=(note,), help=help_)
 
 
 def short(text: str) -> str:
-    """For a message: at most 80 characters."""
+    """Shorten a text to at most 80 characters."""
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def word_span(source: Source, at: int) -> Span:
-    """The characters from `at` up to white space or a comma; at least one, at most 80."""
-    found = re.compile(r"[^\s,]{1,80}").match(source.text, at)
-    return Span(source, at, found.end() if found else min(at + 1, len(source.text)))
+    """Return the span from `at` to white space or a comma; at least one, at most 80 characters."""
+    match = re.compile(r"[^\s,]{1,80}").match(source.text, at)
+    return Span(source, at, match.end() if match else min(at + 1, len(source.text)))
 
 
-# --- traps of the flow style -------------------------------------------------------------------------------
+# --- flow style --------------------------------------------------------------------------------------------
 
 
 def unbalanced(node: Scalar) -> ArchError:
-    """`[f(1, 2)]`: the scalar is `f(1`, and what was meant goes on behind the comma."""
+    """E0113 for `[f(1, 2)]`, where the scalar is `f(1` and the rest of the value follows the comma."""
     text, start = node.span.source.text, node.span.start
     line_end = text.find("\n", start)
     rest = text[start : min(len(text) if line_end < 0 else line_end, start + 400)]
@@ -51,15 +51,16 @@ def unbalanced(node: Scalar) -> ArchError:
     if ends and "," in rest[: ends[0]]:
         span = Span(node.span.source, start, start + ends[0] + 1)
         return error(
-            "E0113", f"YAML splits `{span.text}` at its comma here, inside brackets", span, help=quote_help(span.text)
+            "E0113", f"inside brackets YAML splits `{span.text}` at its comma", span, help=quote_help(span.text)
         )
     message = f"the parentheses of `{short(node.text)}` do not match; YAML splits at every comma inside brackets"
     return error("E0113", message, node.span, help=quote_help())
 
 
-def lonely_key(key: Scalar, value: Span) -> ArchError:
+def missing_value(key: Scalar, value: Span) -> ArchError:
+    """E0113 for a key without a value inside `{}`."""
     if ":" in key.span.source.text[key.span.end : value.start]:
-        message, help_ = f"the key `{short(key.text)}` has no value", "write `null` for none, or leave the key out"
+        message, help_ = f"the key `{short(key.text)}` has no value", "write `null`, or remove the key"
     else:
         message = f"`{short(key.text)}` has no value: inside `{{}}` every part between commas is `key: value`"
         help_ = quote_help("add <- a, b")

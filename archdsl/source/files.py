@@ -1,4 +1,4 @@
-"""Bytes to text: regular files and standard input, their encoding and characters checked."""
+"""Read the text of a file or of standard input; check its encoding and characters."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from archdsl.source.limits import MAX_BYTES
 
 
 def read(path: Path | str) -> Source:
-    """The text of a regular file, or of standard input for `-`.
+    """Return the text of a regular file, or of standard input for `-`.
 
-    Errors: E0114 it cannot be read, E0107 it is too large, E0108 it is not UTF-8.
+    Raises E0114 if it cannot be read, E0107 if it is too large, E0108 if it is not UTF-8.
     """
     if str(path) == "-":
         try:
@@ -34,19 +34,19 @@ def read(path: Path | str) -> Source:
 
 def _read_regular(path: Path | str) -> bytes:
     _refuse_special(Path(path).stat().st_mode, str(path))
-    # What was looked at may have been replaced: without O_NONBLOCK, opening a FIFO waits for ever.
+    # The file may have been replaced since the check: without O_NONBLOCK, opening a FIFO would block.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        _refuse_special(found.st_mode, str(path))
-        if found.st_size > MAX_BYTES:
-            raise too_large(str(path), f"{found.st_size:,} bytes")
+        status = os.fstat(handle)
+        _refuse_special(status.st_mode, str(path))
+        if status.st_size > MAX_BYTES:
+            raise too_large(str(path), f"{status.st_size:,} bytes")
         return file.read(MAX_BYTES + 1)
 
 
 def _refuse_special(mode: int, name: str) -> None:
     if stat.S_ISDIR(mode):
-        raise error("E0114", f"cannot read {name}: it is a directory", status=2, help="name a file inside it")
+        raise error("E0114", f"cannot read {name}: it is a directory", status=2, help="give a file in it")
     if not stat.S_ISREG(mode):
         raise error("E0114", f"cannot read {name}: it is not a regular file", status=2)
 
@@ -54,7 +54,7 @@ def _refuse_special(mode: int, name: str) -> None:
 def _unreadable(name: str, problem: OSError | ValueError) -> ArchError:
     help_ = ""
     if isinstance(problem, FileNotFoundError | NotADirectoryError):
-        why, help_ = "there is no such file", "name a file with .yaml, or a network of the library"
+        why, help_ = "there is no such file", "give a .yaml file or the name of a network in the library"
     elif isinstance(problem, PermissionError):
         why = "permission denied"
     else:
@@ -67,9 +67,9 @@ def too_large(name: str, size: str, span: Span | None = None) -> ArchError:
 
 
 def decode(data: bytes, name: str, path: Path | None = None) -> Source:
-    """The bytes of a spec as text; a byte order mark is dropped.
+    """Decode the bytes of a spec; a byte order mark is removed.
 
-    Errors: E0107 more than 4 MiB, E0108 not UTF-8 (with the place).
+    Raises E0107 for more than 4 MiB, E0108 (with the position) for bytes that are not UTF-8.
     """
     if len(data) > MAX_BYTES:
         raise too_large(name, f"more than {MAX_BYTES:,} bytes")
@@ -85,19 +85,19 @@ def decode(data: bytes, name: str, path: Path | None = None) -> Source:
         raise error("E0108", message, Span(source, at, at + 1), help="save the file as UTF-8") from None
 
 
-# Characters that no spec needs. Lone carriage returns, NEL, LS and PS are line breaks to YAML 1.1 but not to
-# an editor: allowing them would make line numbers ambiguous.
+# Characters that no spec needs. Lone carriage returns, NEL, LS and PS are line breaks in YAML 1.1 but not in editors:
+# with them, line numbers would be ambiguous.
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)")
 
 
 def check_text(source: Source) -> None:
-    """Errors: E0107 too long, E0108 a forbidden character, E0103 a %TAG directive."""
+    """Raise E0107 for a text that is too long, E0108 for a forbidden character, E0103 for a %TAG directive."""
     if len(source.text) > MAX_BYTES:
         raise too_large(source.name, f"{len(source.text):,} characters", Span(source, 0, 0))
-    found = FORBIDDEN.search(source.text)
-    if found:
-        raise forbidden(found.group(), Span(source, found.start(), found.end()))
-    # libyaml compares every %TAG with all before it, which takes minutes for a file full of them.
+    match = FORBIDDEN.search(source.text)
+    if match:
+        raise forbidden_character(match.group(), Span(source, match.start(), match.end()))
+    # libyaml compares every %TAG with all earlier ones, which takes minutes for a file full of them.
     at = 0
     for line in lines(source.text, 0):
         if line.strip() and not line.startswith(("#", "%")):
@@ -107,13 +107,13 @@ def check_text(source: Source) -> None:
         at += len(line)
 
 
-def forbidden(char: str, span: Span) -> ArchError:
+def forbidden_character(char: str, span: Span) -> ArchError:
     help_ = "is this a text file in UTF-8?" if char == "\0" else ""
     return error("E0108", f"the character U+{ord(char):04X} is not allowed in a spec", span, help=help_)
 
 
 def lines(text: str, start: int) -> Iterator[str]:
-    """The lines from `start` on, one at a time, line ends kept."""
+    """Yield the lines from `start` on, with their line ends."""
     while start < len(text):
         end = text.find("\n", start) + 1 or len(text)
         yield text[start:end]

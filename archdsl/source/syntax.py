@@ -1,4 +1,4 @@
-"""What PyYAML's parser says of faulty text, said clearly and at the right place."""
+"""Clear messages, at the right position, for the syntax errors of PyYAML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archdsl.source.limits import MAX_DEPTH
 
 
 class Syntax:
-    """Turns an error of PyYAML into one message at the place where a reader would look."""
+    """Turns an error of PyYAML into one message at the position where a reader expects it."""
 
     def __init__(self, source: Source, problem: yaml.MarkedYAMLError, in_flow: bool, end: int) -> None:
         self.source = source
@@ -22,7 +22,7 @@ class Syntax:
         self.problem: str = problem.problem or "this is not YAML"
         self.context: str = problem.context or ""
         self.in_flow = in_flow
-        self.end = end  # of the last thing that was understood: the parser looks far ahead of it
+        self.end = end  # the end of the last complete token: the parser reads far ahead of it
         mark, opened = problem.problem_mark, problem.context_mark
         self.at = min(mark.index if mark else 0, len(self.text))
         self.opened = min(opened.index if opened else self.at, len(self.text))
@@ -30,20 +30,20 @@ class Syntax:
         self.shown = f"`{self.char}`" if self.char.strip() else "the end of the line"
 
     def error(self) -> ArchError:
-        """Errors: E0101; E0103 an unknown tag, E0106 too deep, E0108 an impossible character, E0113 brackets inside
-        brackets."""
-        if "nesting depth" in self.problem:  # from 0.2.6 on libyaml looks no deeper than 1,000 levels ahead
+        """Return E0101, or E0103 for an unknown tag, E0106 for deep nesting, E0108 for an invalid character, E0113 for
+        brackets inside brackets."""
+        if "nesting depth" in self.problem:  # since 0.2.6 libyaml reads at most 1,000 levels ahead
             raise too_deep(word_span(self.source, self.first_too_deep()))
         if "\t" in self.indentation() and (self.first_on_line() or self.char == "\t"):
             self.fail("a tab in the indentation", self.at, help="use spaces")
         self.nested()
         if "unexpected ':'" in self.problem:
-            self.fail("a `:` needs a space behind it", self.opened)
+            self.fail("a `:` needs a space after it", self.opened)
         if "tag handle" in self.problem or "a tag" in self.context:
             raise tag_error(word_span(self.source, self.text.find("!", self.opened)))
         if "Unicode character escape" in self.problem:
             span = Span(self.source, self.at, self.at + 4)
-            raise error("E0108", "this escape stands for a character that does not exist", span)
+            raise error("E0108", "this escape is not a valid character", span)
         if "quoted scalar" in self.context:
             self.quoted()
         if "alias" in self.context or "anchor" in self.context:
@@ -56,8 +56,7 @@ class Syntax:
         self.block()
 
     def first_too_deep(self) -> int:
-        """Of the brackets behind what was understood, the first that is too deep; where the parser gave up if there is
-        none."""
+        """The first bracket after `end` that is nested too deeply, else the position of the error."""
         flow = depths(self.text[self.end : self.at], "[{", "]}")
         return next((self.end + at for at, _, depth in flow if depth > MAX_DEPTH), self.at)
 
@@ -76,29 +75,29 @@ class Syntax:
         span = Span(self.source, self.opened, self.opened + 1)
         if "end of stream" in self.problem or "document indicator" in self.problem:
             raise error("E0101", "this quote is never closed", span, label="opened here")
-        found = re.compile(r"\\(?:[xuU][0-9a-fA-F]*)?.?").match(self.text, self.text.find("\\", self.at))
-        escape = found.group() if found else "\\"
-        at = found.start() if found else self.at
-        help_ = "inside single quotes a backslash is just a backslash"
-        raise error("E0101", f"`{escape}` is not an escape", Span(self.source, at, at + len(escape)), help=help_)
+        match = re.compile(r"\\(?:[xuU][0-9a-fA-F]*)?.?").match(self.text, self.text.find("\\", self.at))
+        escape = match.group() if match else "\\"
+        at = match.start() if match else self.at
+        help_ = "use single quotes, in which a backslash has no special meaning"
+        raise error("E0101", f"`{escape}` is not a valid escape", Span(self.source, at, at + len(escape)), help=help_)
 
     def alias(self) -> NoReturn:
         sign = self.text[self.opened : self.opened + 1]
         help_ = "quote the whole value" + (', as in `"*rows[i]"`' if sign == "*" else "")
         kind = "alias" if sign == "*" else "anchor"
-        self.fail(f"a value that begins with `{sign}` is a YAML {kind}, and this is not one", self.opened, help=help_)
+        self.fail(f"a value that begins with `{sign}` is a YAML {kind}; this one is invalid", self.opened, help=help_)
 
     def nested(self) -> None:
-        """`[n[0] * block(64)]`: inside brackets YAML ends the word `n` at its bracket.
+        """Raise E0113 for `[n[0] * block(64)]`: inside brackets YAML ends the word `n` at its bracket.
 
-        The parser complains there, or further on in the line, where it takes `*` for an alias.
+        PyYAML reports an error there, or later in the line, where it reads `*` as an alias.
         """
         start = max(self.text.rfind("\n", 0, self.at) + 1, self.end - 1)
         between = self.text[start : self.at + 1]
-        found = re.search(r"[^\s,:'\"\[\]{}][\[{]", between)
-        if not found or (not self.in_flow and not re.search(r"(?:^|[\s,\[{])[\[{]", between)):
+        match = re.search(r"[^\s,:'\"\[\]{}][\[{]", between)
+        if not match or (not self.in_flow and not re.search(r"(?:^|[\s,\[{])[\[{]", between)):
             return
-        begin = bracket = start + found.end() - 1
+        begin = bracket = start + match.end() - 1
         while begin > bracket - 60 and self.text[begin - 1 : begin] not in ("", " ", "\t", "\n", ",", "[", "{"):
             begin -= 1
         whole = re.compile(r".[^\[\]{}\n]{,60}[\]}]").match(self.text, bracket)
@@ -118,8 +117,10 @@ class Syntax:
             line_start = self.text.rfind("\n", 0, self.at) + 1
             if self.char == ":" and line_start > self.opened:
                 at = line_start + len(self.indentation())
-                self.fail(f"{expected} before this key", at, labels=(label,), help="close the line above")
-            help_ = "quote a value that holds brackets or `: `"
+                self.fail(
+                    f"{expected} before this key", at, labels=(label,), help="close the bracket on the line above"
+                )
+            help_ = "quote values that contain brackets or `: `"
             self.fail(f"{expected}, found {self.shown}", self.at, labels=(label,), help=help_)
         self.fail(f"something is missing before {self.shown}", self.at)
 
@@ -128,14 +129,14 @@ class Syntax:
             self.second_colon()
         if "sequence entries" in self.problem:
             if self.first_on_line():
-                self.fail("a list cannot begin here", self.at, help="the line above has a value already")
+                self.fail("a list cannot begin here", self.at, help="the line above already has a value")
             self.fail("a list cannot begin here", self.at, help="put `- ` on a line of its own, below its key")
         if "expected ':'" in self.problem:
-            self.fail("a key without `:`", self.opened, help="write `key: value`, or `- value` in a list")
+            self.fail("this key has no `:`", self.opened, help="write `key: value`, or `- value` in a list")
         if "mapping keys" in self.problem:
             self.fail("a key cannot begin here", self.at)
         if "directive" in self.context or "YAML document" in self.problem:
-            self.fail("only `%YAML 1.2` may stand before a spec", self.text.rfind("\n", 0, self.at) + 1)
+            self.fail("only `%YAML 1.2` is allowed before a spec", self.text.rfind("\n", 0, self.at) + 1)
         if self.char and self.char in "]},":
             self.fail("a value cannot begin with `,`" if self.char == "," else f"{self.shown} closes nothing", self.at)
         if self.char == ":" and self.first_on_line():
@@ -143,7 +144,7 @@ class Syntax:
         if "parsing a block" in self.context:
             self.misfit()
         if "document start" in self.problem:
-            self.fail("this belongs to nothing", self.at, help="check the indentation")
+            self.fail("this line belongs to no mapping or list", self.at, help="check the indentation")
         self.fail(f"this is not YAML: {self.problem}", self.at)
 
     def second_colon(self) -> NoReturn:
@@ -152,13 +153,13 @@ class Syntax:
             self.fail("a second `:` in one line", self.at, help="quote the value, or put it on a line of its own")
         if len(line) > 1024:
             raise error("E0101", "a key has at most 1,024 characters", Span(self.source, self.at - len(line), self.at))
-        help_ = "the line above has a value already: check the indentation"
-        self.fail("this `:` makes a key where none can stand", self.at, help=help_)
+        help_ = "the line above already has a value: check the indentation"
+        self.fail("a key is not allowed here", self.at, help=help_)
 
     def misfit(self) -> NoReturn:
-        """A token that continues neither the collection it stands in nor one around it."""
+        """E0101 for a token that continues neither the collection around it nor an outer one."""
         if not self.first_on_line():
-            self.fail("more text after a complete value", self.at, help="quote the whole value")
+            self.fail("unexpected text after a value", self.at, help="quote the whole value")
         what = "mapping" if "mapping" in self.context else "list"
         label = Label(word_span(self.source, self.opened), f"the {what} begins here")
         message = f"this line does not fit the {what} around it"

@@ -1,4 +1,4 @@
-"""The located tree: every key and every value knows its place in the source."""
+"""The located tree: mappings, lists and scalars with their spans in the source."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PlainValue: TypeAlias = bool | int | float | str | None
 
 
 class Scalar(NamedTuple):
-    """A word, number or string. `value` is typed by YAML 1.2's core schema; a quoted one and a key are strings.
+    """A word, number or string. `value` has a type of YAML 1.2's core schema; quoted scalars and keys are strings.
 
-    `text` is the scalar's own text (`1409.1550` keeps its last 0); `offset` is where `text[0]` stands in
-    the source, None where the text does not stand there verbatim (escapes, several lines).
+    `text` is the scalar as written (`1409.1550` keeps its last 0); `offset` is the position of `text[0]` in the source,
+    None if the source does not contain the text verbatim (escapes, several lines).
     """
 
     value: PlainValue
@@ -24,13 +24,13 @@ class Scalar(NamedTuple):
     offset: int | None = None
 
     def part(self, start: int, end: int) -> Span:
-        """The place of `text[start:end]`; the whole scalar's where the text does not stand verbatim."""
+        """Return the span of `text[start:end]`, or of the whole scalar if the source does not contain it verbatim."""
         if self.offset is None:
             return self.span
         return Span(self.span.source, self.offset + start, self.offset + end)
 
     def piece(self, start: int, end: int, value: PlainValue | EllipsisType = ...) -> Scalar:
-        """A scalar of `text[start:end]`; its value is that text unless one is given."""
+        """Return the scalar `text[start:end]`; its value is this text unless `value` is set."""
         text = self.text[start:end]
         offset = None if self.offset is None else self.offset + start
         return Scalar(text if value is ... else value, text, self.part(start, end), self.plain, offset)
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 class Map(NamedTuple):
-    """`entries` in written order, by the text of their keys."""
+    """A mapping: `entries` in written order, by the text of their keys."""
 
     entries: dict[str, Entry]
     span: Span

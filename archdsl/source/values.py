@@ -1,4 +1,4 @@
-"""What a plain scalar means: the core schema of YAML 1.2."""
+"""The value of a plain scalar in the core schema of YAML 1.2."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]++|[0-9]++(?:\.[0-9]*+)?)(?:[eE][-+]?[0-9]+
 
 
 def plain_value(text: str, span: Span | None = None) -> PlainValue:
-    """What a plain scalar means in YAML 1.2's core schema.
+    """Return the value of a plain scalar in YAML 1.2's core schema.
 
-    Errors: E0111 a number of more than 100 digits, or beyond a float's range.
+    Raises E0111 for a number with more than 100 digits or outside the range of a float.
     """
     if text[:1] not in _NUMERIC_START:
         return WORDS.get(text, text)
@@ -36,7 +36,7 @@ def plain_value(text: str, span: Span | None = None) -> PlainValue:
         _check_length(text, span)
         number = float(text)
         if number in (float("inf"), float("-inf")):
-            raise error("E0111", f"{text} is beyond the range of a float", span)
+            raise error("E0111", f"{text} is outside the range of a float", span)
         return number
     if _BASED.match(text):
         _check_length(text, span)
@@ -46,4 +46,4 @@ def plain_value(text: str, span: Span | None = None) -> PlainValue:
 
 def _check_length(text: str, span: Span | None) -> None:
     if len(text) > MAX_DIGITS:
-        raise error("E0111", f"a number of {len(text):,} digits; the limit is {MAX_DIGITS}", span)
+        raise error("E0111", f"the number has {len(text):,} digits; the limit is {MAX_DIGITS}", span)

@@ -271,16 +271,16 @@ WRONG = [
     ("- a\nb: c", "E0101", (2, 1), "does not fit the list"),
     ("- - x\n - y", "E0101", (2, 2), "does not fit the list"),
     ("a: - b", "E0101", (1, 4), "line of its own"),
-    ("a: 1\nfoo\nb: 2", "E0101", (2, 1), "without `:`"),
+    ("a: 1\nfoo\nb: 2", "E0101", (2, 1), "has no `:`"),
     (": b", "E0101", (1, 1), "key is missing"),
     ('a: "x" y', "E0101", (1, 8), "quote the whole value"),
-    ('a: "\\q"', "E0101", (1, 5), "not an escape"),
+    ('a: "\\q"', "E0101", (1, 5), "not a valid escape"),
     ("a: *rows[i]", "E0101", (1, 4), "alias"),
     ("a: *", "E0101", (1, 4), "alias"),
     ("a: *nope", "E0101", (1, 4), "no anchor"),
     ("a: &node 1\nb: *nod", "E0101", (2, 4), "`node`"),
     ("[a, , b]", "E0101", (1, 5), "missing"),
-    ("{a:, b: 1}", "E0101", (1, 2), "space behind"),
+    ("{a:, b: 1}", "E0101", (1, 2), "space after"),
     ("a: 1\nb: 2\na: 3\n", "E0102", (3, 1), "`a` appears twice"),
     ("1: a\n'1': b", "E0102", (2, 1), "`1` appears twice"),
     ("{b: {a: 1, c: 2, a: 3}}", "E0102", (1, 18), "`a` appears twice"),
@@ -302,7 +302,7 @@ WRONG = [
     ("a: b\ufeffc", "E0108", (1, 5), "U+FEFF"),
     ("a: \ud800", "E0108", (1, 4), "U+D800"),
     ("a: \x00", "E0108", (1, 4), "text file"),
-    ('a: "\\uD800"', "E0108", (1, 7), "does not exist"),
+    ('a: "\\uD800"', "E0108", (1, 7), "not a valid character"),
     ('a: "\\e[31m"', "E0108", (1, 4), "U+001B"),
     ("", "E0109", (1, 1), "empty"),
     ("# only\n# comments\n", "E0109", (1, 1), "empty"),
@@ -347,7 +347,7 @@ def test_wrong(text: str, code: str, where: tuple[int, int], says: str) -> None:
     assert (found.code, place(found)) == (code, where), found.message
     assert says in found.message + found.help
     if code == "E0103":
-        assert "never executed" in found.notes[0]
+        assert "never executes" in found.notes[0]
 
 
 @BOTH_PARSERS
