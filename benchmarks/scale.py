@@ -24,8 +24,8 @@ import archdsl
 SPECS = {
     "chain": "input: 8x32x32\ndefaults: {{conv: bn relu}}\nnet:\n  body: {} * 3x3 conv 8\n",
     "residual": (
-        "input: 8x32x32\ndefaults: {{conv: bn relu}}\nblocks:\n  basic(w):\n    residual: [3x3 conv w, 3x3 conv w linear]\n"
-        "    then: relu\nnet:\n  body: {} * basic(8)\n"
+        "input: 8x32x32\ndefaults: {{conv: bn relu}}\nblocks:\n  basic(w):\n    residual: [3x3 conv w, 3x3 conv w"
+        " linear]\n    then: relu\nnet:\n  body: {} * basic(8)\n"
     ),
     "dense": "input: 8x8x8\nnet:\n  body: dense {} * 1x1 conv 1\n",
     "written out": "input: 8x32x32\nnet:\n{}",

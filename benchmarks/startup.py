@@ -20,7 +20,10 @@ COMMANDS = {
     TORCHINFO: [
         sys.executable,
         "-c",
-        "import torchvision, torchinfo; print(torchinfo.summary(torchvision.models.vgg16(), (1, 3, 224, 224), verbose=0))",
+        (
+            "import torchvision, torchinfo; print(torchinfo.summary(torchvision.models.vgg16(), (1, 3, 224, 224),"
+            " verbose=0))"
+        ),
     ],
 }
 TARGETS = {LIBRARIES: 2.0, TORCHINFO: 1 / 20}

@@ -181,7 +181,8 @@ def summary() -> str:
 
 
 def picture() -> str:
-    """Return the chart as SVG: the existing file if its balls are current, as matplotlib's output differs by version."""
+    """Return the chart as SVG: the existing file if its balls are current, as matplotlib's output differs by
+    version."""
     old = ROOT / "docs" / "pictures" / "chart.svg"
     if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
         return old.read_text(encoding="utf-8")
@@ -195,6 +196,6 @@ def titles(svg: str) -> list[str]:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    **{f"article_{name}": (lambda name=name: part(name)) for name in ROWS},  # type: ignore[misc]
+    **{f"article_{name}": lambda name=name: part(name) for name in ROWS},  # type: ignore[misc]
     "article_summary": summary,
 }

@@ -30,7 +30,8 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "googlenet-inception3a": ("", "googlenet", {"focus": "inception3a"}, {}),
     "googlenet-print": ("", "googlenet", {"focus": "inception3a"}, {"theme": "print", "title": "", "legend": True}),
 }
-"""By name of the picture: the page with the spec (empty: the library), the spec, and the arguments of View and Options."""
+"""By name of the picture: the page with the spec (empty: the library), the spec, and the arguments of View and
+Options."""
 
 _PAINTERS = (
     *(f"graph/{name}" for name in ("layout", "places", "scene", "labels", "legend")),
@@ -214,7 +215,8 @@ def commands() -> str:
 
 
 def lengths() -> str:
-    """Return the lengths of specs and references; the existing table if other versions of the references are installed."""
+    """Return the lengths of specs and references; the existing table if other versions of the references are
+    installed."""
     sys.path.insert(0, str(Path(__file__).parent))
     from lengths import table, versions
 

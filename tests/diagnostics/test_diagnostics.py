@@ -85,8 +85,8 @@ def test_no_golden_is_left_over() -> None:
 def test_the_shape_conflict_of_the_design() -> None:
     """Both ends of the conflict, the place where the size was halved, the call, its copies, and what to do."""
     text = (FOLDER / "residual_shortcut_identity.txt").read_text(encoding="utf-8")
-    assert text == (
-        "error[E0412]: the two inputs of `add` have different shapes\n"
+    assert (
+        text == "error[E0412]: the two inputs of `add` have different shapes\n"
         "  --> residual_shortcut_identity.yaml:10:15\n"
         "   |\n"
         " 8 |       conv1: 3x3 conv w /s\n"
@@ -154,7 +154,10 @@ net:
         "input: 3x8x8\nnet: {a: {residual: {c: 3x3 cnov 8}}, b: 3x3 conv 8, c: 'add <- a, b', d: 'concat <- c, a'}\n",
         "input: 3x8x8\nblocks:\n  f: 3x3 cnov 8\nnet: {a: 3 * f, b: relu <- a, c: relu <- a.0}\n",
         "input: 3x8x8\nnet: {a: 3x3 conv in//0, b: 3x3 conv in*2, c: fc 2*in}\n",
-        "input: 3x8x8\nnet: {trunk: {x: 3x3 cnov 8, y: relu}, b: relu <- trunk.y, c: relu <- trunk.x}\noutputs: {o: trunk.x}\n",
+        (
+            "input: 3x8x8\nnet: {trunk: {x: 3x3 cnov 8, y: relu}, b: relu <- trunk.y, c: relu <- trunk.x}\noutputs: {o:"
+            " trunk.x}\n"
+        ),
         "input: 3x8x8\nnet: {a: 5 * 9x9 conv 8 valid}\n",
         "input: 3x8x8\nblocks:\n  f(w: [relu]\nnet: {a: f(3), b: f(4, 5)}\n",
     ],
@@ -317,8 +320,8 @@ def test_the_end_of_the_file_has_a_place() -> None:
 def test_marks_in_two_files() -> None:
     a, b = source("extends: b.yaml\n", "a.yaml"), source("# x\nnet: 3\n", "b.yaml")
     text = render_text([Diagnostic("E0202", "m", at(b, "3"), labels=(Label(at(a, "b.yaml"), "extended here"),))])
-    assert text == (
-        "error[E0202]: m\n --> b.yaml:2:6\n  |\n2 | net: 3\n  |      ^\n"
+    assert (
+        text == "error[E0202]: m\n --> b.yaml:2:6\n  |\n2 | net: 3\n  |      ^\n"
         " ::: a.yaml:1:10\n  |\n1 | extends: b.yaml\n  |          ------ extended here\n"
     )
 

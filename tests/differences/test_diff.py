@@ -1,6 +1,7 @@
 """`archdsl diff`: what is told of two networks, by people and programs, and to git.
 
-Tests `differences/align.py`, `cli/diff.py`, `differences/git.py`, `differences/report.py` and `differences/settings.py`.
+Tests `differences/align.py`, `cli/diff.py`, `differences/git.py`, `differences/report.py` and
+`differences/settings.py`.
 """
 
 from __future__ import annotations

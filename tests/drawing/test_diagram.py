@@ -174,7 +174,10 @@ def test_heads_for_training_are_dashed() -> None:
 
 
 def test_an_encoder_and_decoder_have_no_stages(net: Callable[..., archdsl.Network]) -> None:
-    text = "net: {a: 3x3 conv 4, b: 3x3 conv 4, p: 2x2 maxpool, c: 3x3 conv 4, d: 3x3 conv 8, u: upsample 2, e: concat <- u, b, f: 1x1 conv 2}"
+    text = (
+        "net: {a: 3x3 conv 4, b: 3x3 conv 4, p: 2x2 maxpool, c: 3x3 conv 4, d: 3x3 conv 8, u: upsample 2, e: concat <-"
+        " u, b, f: 1x1 conv 2}"
+    )
     graph = net(text.replace("concat <- u, b", "'concat <- u, b'")).graph
     assert frames(drawn(graph)) == []
     assert [box.look for box in drawn(graph).boxes()][-1] == "output"
@@ -384,9 +387,10 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
     with pytest.raises(ArchError) as caught:
         call()
     assert caught.value.status == 2
-    return caught.value.diagnostics[0].code, caught.value.diagnostics[0].message + " " + caught.value.diagnostics[
-        0
-    ].help
+    return (
+        caught.value.diagnostics[0].code,
+        caught.value.diagnostics[0].message + " " + caught.value.diagnostics[0].help,
+    )
 
 
 @pytest.mark.parametrize(

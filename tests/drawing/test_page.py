@@ -425,9 +425,8 @@ def test_everything_by_keyboard(visit: Callable[..., Any]) -> None:
 @in_browser
 def test_several_inputs_and_outputs(visit: Callable[..., Any]) -> None:
     made = archdsl.loads(
-        "input: {photo: 3x64x48, meta: 10}\n"
-        'net: {a: {op: conv, kernel: 3, out: 8, from: photo}, b: gap, c: flatten, d: {op: fc, out: 8, from: meta}, e: "add <- c, d"}\n'
-        "outputs: {map: a, total: e}\n",
+        "input: {photo: 3x64x48, meta: 10}\nnet: {a: {op: conv, kernel: 3, out: 8, from: photo}, b: gap, c: flatten, d:"
+        ' {op: fc, out: 8, from: meta}, e: "add <- c, d"}\noutputs: {map: a, total: e}\n',
         name="two.yaml",
     )
     tab = visit(made.graph)

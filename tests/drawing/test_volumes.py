@@ -40,7 +40,8 @@ from archdsl.spec.find import library_files, names_of
 from tests.support import random_specs
 
 TELLING = frozenset(
-    "lenet5 vgg16 resnet20 resnet50 googlenet densenet121 unet inception_v3 mobilenet_v2 nasnetalarge dpn68 efficientnet_b0 perceptron".split()
+    "lenet5 vgg16 resnet20 resnet50 googlenet densenet121 unet inception_v3 mobilenet_v2 nasnetalarge dpn68"
+    " efficientnet_b0 perceptron".split()
 )
 NETWORKS = [
     pytest.param(name, marks=[] if name in TELLING else [pytest.mark.slow])

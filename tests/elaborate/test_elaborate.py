@@ -161,14 +161,12 @@ def test_when_passes_on_what_came(net: Net) -> None:
 
 
 def test_references_reach_back_out_and_in(net: Net) -> None:
-    network = net(
-        """
+    network = net("""
         net:
           stem: 3x3 conv 8
           trunk: {a: 3x3 conv 8, b: 3x3 conv 8 <- stem}
           join: concat <- trunk.a, trunk, input
-        """
-    )
+        """)
     assert wires(network, "trunk.b") == ["stem"]
     assert wires(network, "join") == ["trunk.a", "trunk.b", "input"]
 
@@ -179,8 +177,7 @@ def test_a_block_sees_its_arguments_and_inputs_only(net: Net) -> None:
 
 
 def test_a_block_of_several_inputs(net: Net) -> None:
-    network = net(
-        """
+    network = net("""
         blocks:
           up(c) <- x, skip:
             up: 2x2 deconv c /2
@@ -189,8 +186,7 @@ def test_a_block_of_several_inputs(net: Net) -> None:
           a: 3x3 conv 4
           p: 2x2 maxpool
           u: up(8) <- p, a
-        """
-    )
+        """)
     assert wires(network, "u.cat") == ["a", "u.up"]
     assert concrete(network.nodes[-1].shape) == (12, 32, 32)
 
@@ -202,8 +198,7 @@ def test_split_names_its_parts(net: Net) -> None:
 
 
 def test_several_inputs_and_outputs(net: Net) -> None:
-    network = net(
-        """
+    network = net("""
         input: {image: 3x16x16, meta: 10}
         net:
           a: 3x3 conv 4 <- image
@@ -211,8 +206,7 @@ def test_several_inputs_and_outputs(net: Net) -> None:
           f: fc 10
           m: add <- f, meta
         outputs: {logits: m, features: a}
-        """
-    )
+        """)
     assert network.input == {"image": (3, 16, 16), "meta": (10,)}
     assert {k: network.nodes[v].path for k, v in network.graph.outputs.items()} == {"logits": "m", "features": "a"}
 
@@ -299,13 +293,19 @@ def test_a_name_that_adds_nothing_to_the_path_can_be_read(net: Net) -> None:
 
 
 def test_a_node_left_out_stands_for_what_it_would_have_read(net: Net) -> None:
-    text = "args: {n: 0}\nnet:\n  a: 3x3 conv 8\n  b: 3x3 conv 8\n  c: 3x3 conv 8 <- a when n > 0\n  _d: relu when n > 0\n  s: add <- c, _d"
+    text = (
+        "args: {n: 0}\nnet:\n  a: 3x3 conv 8\n  b: 3x3 conv 8\n  c: 3x3 conv 8 <- a when n > 0\n  _d: relu when n > 0\n"
+        "  s: add <- c, _d"
+    )
     assert wires(net(text), "s") == ["a", "b"]
     assert wires(net(text, n=1), "s") == ["c", "/relu"]
 
 
 def test_what_stands_behind_may_be_left_out(net: Net) -> None:
-    text = "args: {x: false}\nnet:\n  a: 3x3 conv 8\n  r:\n    residual: {conv: 3x3 conv 8}\n    then: relu when x\n  b: 3x3 conv 8"
+    text = (
+        "args: {x: false}\nnet:\n  a: 3x3 conv 8\n  r:\n    residual: {conv: 3x3 conv 8}\n    then: relu when x\n  b:"
+        " 3x3 conv 8"
+    )
     assert wires(net(text), "b") == ["r/add"]
     assert wires(net(text, x=True), "b") == ["r/relu"]
 

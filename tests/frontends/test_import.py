@@ -517,7 +517,8 @@ def test_time_and_memory_are_limited() -> None:
 def test_pads_of_ours(tmp_path: Path) -> None:
     """One that moves the image is two in the file; what comes back is the same file again."""
     net = loads(
-        "input: 3x8x8\nnet: {a: 'pad [-1,-1,1,1]', b: pad 2, c: 3x3 conv 4, d: 'pad [1,0,0,2] channels=[1,2] value=0.5', g: gap, f: fc 4}"
+        "input: 3x8x8\nnet: {a: 'pad [-1,-1,1,1]', b: pad 2, c: 3x3 conv 4, d: 'pad [1,0,0,2] channels=[1,2]"
+        " value=0.5', g: gap, f: fc 4}"
     )
     net.to_onnx(tmp_path / "a.onnx", seed=1)
     made = spec_of(read(tmp_path / "a.onnx"), net.input)

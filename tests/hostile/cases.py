@@ -1,7 +1,8 @@
 """Files that a stranger may have sent, and what `archdsl` says of them: weights, models, images, metadata.
 
-Each case makes its files in an empty folder and gives the command line that meets them there. `tests/hostile/test_files.py`
-runs all of them, in its own process by default, and with `--all` each in a process whose time and memory are measured.
+Each case makes its files in an empty folder and gives the command line that meets them there.
+`tests/hostile/test_files.py` runs all of them, in its own process by default, and with `--all` each in a process whose
+time and memory are measured.
 """
 
 from __future__ import annotations

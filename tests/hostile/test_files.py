@@ -103,7 +103,10 @@ def test_the_page_says_the_limits() -> None:
 
     page = (DOCS / "trust.md").read_text()
     for said in (
-        f"{limits.MAX_BYTES >> 20} MiB, {limits.MAX_NODES:,} keys and values, {limits.MAX_DEPTH} levels; aliases stand for {limits.MAX_ALIASED:,}",
+        (
+            f"{limits.MAX_BYTES >> 20} MiB, {limits.MAX_NODES:,} keys and values, {limits.MAX_DEPTH} levels; aliases"
+            f" stand for {limits.MAX_ALIASED:,}"
+        ),
         f"{networks.MAX_NODES:,} nodes; {networks.MAX_DEPTH} blocks",
         f"{MAX_EXTENDS} files in a chain; {MAX_VARIANTS} variants",
         f"| {MAX_DEPTH} levels, whole numbers",

@@ -355,7 +355,8 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "L35 a long list handed to many copies": (
         lambda: (
             HEAD
-            + f"args: {{n: [{'1, ' * 9000}1]}}\nblocks:\n  f(r, k):\n    c: 3x3 conv r[0]+k*0\nnet:\n  a: 2000 * f(n, i)\n"
+            + f"args: {{n: [{'1, ' * 9000}1]}}\nblocks:\n  f(r, k):\n    c: 3x3 conv r[0]+k*0\nnet:\n  a: 2000 * f(n,"
+            " i)\n"
         ),
         0,
         (),
@@ -401,7 +402,10 @@ NUMBERS: dict[str, tuple[Any, int, tuple[str, ...]]] = {
     "N7 a dilated window in the padding": (net("a: 2x2 maxpool /1 pad=40 dilation=40"), 1, ("E0416",)),
     "N7 two billion pixels of padding": (net("a: 3x3 maxpool /1 pad=2000000000"), 1, ("E0416",)),
     "N7 two billion taps": (
-        "input: 1x1x2147483647\nnet: [{op: maxpool, kernel: [1, 1000000], stride: 1, dilation: [1, 2], pad: 1000000}]\n",
+        (
+            "input: 1x1x2147483647\nnet: [{op: maxpool, kernel: [1, 1000000], stride: 1, dilation: [1, 2], pad:"
+            " 1000000}]\n"
+        ),
         1,
         ("E0416",),
     ),
@@ -426,8 +430,10 @@ NUMBERS: dict[str, tuple[Any, int, tuple[str, ...]]] = {
         ("E0404",),
     ),
     "N23 many pairs of sizes that must agree": (
-        "input: 1x60000x60000\nblocks:\n  f <- x:\n    a: 2x2 maxpool /2 ceil <- x\n    b: 2x2 maxpool /2 pad=[0,0,1,1] <- x\n    c: concat <- a, b\n"
-        "    t: pad [-1,-1,-1,-1] <- x\nnet: {a: 500 * f}\n",
+        (
+            "input: 1x60000x60000\nblocks:\n  f <- x:\n    a: 2x2 maxpool /2 ceil <- x\n    b: 2x2 maxpool /2"
+            " pad=[0,0,1,1] <- x\n    c: concat <- a, b\n    t: pad [-1,-1,-1,-1] <- x\nnet: {a: 500 * f}\n"
+        ),
         0,
         ("W0901",),
     ),
@@ -599,8 +605,8 @@ def test_labels_are_a_small_text(data: bytes, code: str, tmp_path: Path) -> None
 LARGE = {
     "repeats": lambda n: f"input: 3x32x32\nnet: [{n} * 3x3 conv 8]\n",
     "residuals": lambda n: (
-        "input: 8x32x32\ndefaults: {conv: bn relu}\nblocks:\n  basic(w, s=1):\n    residual: {c1: 3x3 conv w /s, c2: 3x3 conv w linear}\n"
-        f"    then: relu\nnet:\n  l: {n // 7} * basic(8, 1 if i else 1)\n"
+        "input: 8x32x32\ndefaults: {conv: bn relu}\nblocks:\n  basic(w, s=1):\n    residual: {c1: 3x3 conv w /s,"
+        f" c2: 3x3 conv w linear}}\n    then: relu\nnet:\n  l: {n // 7} * basic(8, 1 if i else 1)\n"
     ),
     "a list": lambda n: "input: 3x32x32\nnet:\n" + "".join(f"  - 3x3 conv {8 + k % 3}\n" for k in range(n)),
     "skips": lambda n: (
@@ -631,9 +637,9 @@ def test_ten_times_the_nodes_take_ten_times_the_calls(kind: str, tmp_path: Path)
 
 WORDS = re.compile(r"[A-Za-z_]\w*|\d+|[^\w\s]|\s+")
 JUNK = (
-    "\t \0 \u200b \ufb01 \x1b[31m { } [ ] ( ) * &a *a <<: !!x | > ' \" @ % ` -1 0 99999999999999999999 1e309 .5 3.0 in i first "
-    "when as <- dense null ~ true 2**3 /0 %2 input 0x10 1_000 \u0661\u0662 \u2028 \r op: do: residual: branches: split: "
-    "merge: shortcut: then: from: extends: variants: labels: ..."
+    "\t \0 \u200b \ufb01 \x1b[31m { } [ ] ( ) * &a *a <<: !!x | > ' \" @ % ` -1 0 99999999999999999999 1e309 .5 3.0 in"
+    " i first when as <- dense null ~ true 2**3 /0 %2 input 0x10 1_000 \u0661\u0662 \u2028 \r op: do: residual:"
+    " branches: split: merge: shortcut: then: from: extends: variants: labels: ..."
 ).split(" ")
 NUMBERS_TO_TRY = ("0", "1", "2", "3", "7", "64", "1000", "65536", "2147483648", "-1", "0.5", "n[0]", "in", "w")
 

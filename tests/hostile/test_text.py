@@ -46,10 +46,10 @@ def spec(text: str) -> str:
     """A spec that says the text wherever it may say anything."""
     q = json.dumps(text)
     return (
-        f"name: evil\ndoc: {q}\npaper: {{title: {q}, authors: [{q}], year: 2015}}\ninput: 3x32x32\n"
-        f"blocks:\n  basic(w):\n    c1: {{op: conv, out: w, kernel: 1, doc: {q}}}\n    c2: 3x3 conv w\n"
-        f"net:\n  a: {{op: conv, out: 8, kernel: 3, doc: {q}}}\n  l: 3 * basic(8)\n  p: gap\n  f: {{op: fc, out: 2, doc: {q}}}\n"
-        f"labels: [{q}, b]\nclaims: {{top1: {{value: 70.1, source: {q}}}}}\n"
+        f"name: evil\ndoc: {q}\npaper: {{title: {q}, authors: [{q}], year: 2015}}\ninput: 3x32x32\nblocks:\n "
+        f" basic(w):\n    c1: {{op: conv, out: w, kernel: 1, doc: {q}}}\n    c2: 3x3 conv w\nnet:\n  a: {{op: conv,"
+        f" out: 8, kernel: 3, doc: {q}}}\n  l: 3 * basic(8)\n  p: gap\n  f: {{op: fc, out: 2, doc: {q}}}\nlabels: [{q},"
+        f" b]\nclaims: {{top1: {{value: 70.1, source: {q}}}}}\n"
     )
 
 

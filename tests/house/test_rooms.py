@@ -1,7 +1,7 @@
 """Each file of the package is named by a test of its room, so that its tests can be found from it.
 
-A test file names `archdsl.drawing.theme` by importing from it, or by writing that name or `drawing/theme.py` in a string,
-for example in its docstring.
+A test file names `archdsl.drawing.theme` by importing from it, or by writing that name or `drawing/theme.py` in a
+string, for example in its docstring.
 """
 
 from __future__ import annotations

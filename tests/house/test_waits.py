@@ -36,5 +36,8 @@ def test_every_wait_has_a_limit(path: Path) -> None:
 
 
 def test_the_test_above_can_fail() -> None:
-    text = "import subprocess\nsubprocess.run(a)\nchild.wait()\nchild.communicate()\nsubprocess.run(a, timeout=1)\nchild.wait(1)"
+    text = (
+        "import subprocess\nsubprocess.run(a)\nchild.wait()\nchild.communicate()\nsubprocess.run(a,"
+        " timeout=1)\nchild.wait(1)"
+    )
     assert sorted(unbounded(ast.parse(text))) == [2, 3, 4]

@@ -1,8 +1,9 @@
 """`archdsl expand`: the long form and the flat one are specs of the same network.
 
-Tests `language/document.py`, `cli/expand.py`, `language/read_document.py`, `language/read_nodes.py`, `language/read_sections.py`,
-`language/shorthand.py`, `language/syntax.py`, `language/names.py`, `language/merge.py`, `language/validate.py`,
-`language/hints.py`, `language/format/expand.py`, `backends/spec/fields.py` and `backends/spec/flat.py`.
+Tests `language/document.py`, `cli/expand.py`, `language/read_document.py`, `language/read_nodes.py`,
+`language/read_sections.py`, `language/shorthand.py`, `language/syntax.py`, `language/names.py`, `language/merge.py`,
+`language/validate.py`, `language/hints.py`, `language/format/expand.py`, `backends/spec/fields.py` and
+`backends/spec/flat.py`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ LONG = {
     "3x3 maxpool /2 pad=1 ceil": "{op: maxpool, kernel: [3, 3], stride: 2, pad: 1, ceil: true}",
     "7x7 avgpool adaptive": "{op: avgpool, kernel: [7, 7], adaptive: true}",
     "3x3 conv 1 weight=[[-1,8],[0,1]] bias=0": "{op: conv, out: 1, kernel: [3, 3], bias: 0, weight: [[-1, 8], [0, 1]]}",
-    "3x3 conv (2 if first else 1) nobias pad=same": "{op: conv, out: 2 if first else 1, kernel: [3, 3], pad: same, bias: false}",
+    "3x3 conv (2 if first else 1) nobias pad=same": (
+        "{op: conv, out: 2 if first else 1, kernel: [3, 3], pad: same, bias: false}"
+    ),
     "upsample 2 bilinear": "{op: upsample, scale: 2, mode: bilinear}",
     "gap": "{op: gap}",
     "concat <- skip, up": "{op: concat, from: [skip, up]}",

@@ -104,7 +104,10 @@ def test_nodes_become_short(before: str, after: str) -> None:
 
 
 def test_calls_get_one_blank_behind_each_comma() -> None:
-    text = f"{HEAD}blocks: {{'f(a, b=1)': 3x3 conv a}}\nnet:\n- ['f( 4,b=2 )']\n- {{call: f(4)}}\n- {{call: 'f(4, 1)', repeat: 2}}\n"
+    text = (
+        f"{HEAD}blocks: {{'f(a, b=1)': 3x3 conv a}}\nnet:\n- ['f( 4,b=2 )']\n- {{call: f(4)}}\n- {{call: 'f(4, 1)',"
+        " repeat: 2}\n"
+    )
     assert fmt(text) == f'{HEAD}blocks: {{"f(a, b=1)": 3x3 conv a}}\nnet:\n  - - f(4, b=2)\n  - f(4)\n  - 2 * f(4, 1)\n'
 
 
@@ -281,8 +284,9 @@ def test_anchors_stay() -> None:
           other: {paper: *p}
     """
     assert fmt(text) == textwrap.dedent(text)
-    assert net("a: &x # why\n  3x3   conv 4\nb: *x\nc: &y   # how\n  d: relu") == (
-        "a: &x 3x3   conv 4 # why\nb: *x\nc: &y # how\n  d: relu"
+    assert (
+        net("a: &x # why\n  3x3   conv 4\nb: *x\nc: &y   # how\n  d: relu")
+        == "a: &x 3x3   conv 4 # why\nb: *x\nc: &y # how\n  d: relu"
     )
 
 

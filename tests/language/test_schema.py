@@ -112,17 +112,26 @@ RIGHT = [
     "input: [3, H=64, W=64]\nnet: relu",
     "input: {a: 3x8x8, b: 4}\nnet: {x: gap <- a}",
     "archdsl: 1\ninput: 3x8x8\nnet: [relu]",
-    "input: 3x8x8\nargs: {k: {type: int, default: 4, min: 1, max: 9, doc: width}, n: [1, [2]], f: relu, t: true}\nnet: relu",
+    (
+        "input: 3x8x8\nargs: {k: {type: int, default: 4, min: 1, max: 9, doc: width}, n: [1, [2]], f: relu, t:"
+        " true}\nnet: relu"
+    ),
     "input: 3x8x8\nnet: {.branches: relu, _x: relu}",
     "input: 3x8x8\nnet: {a: {op: conv, out: 4, kernel: 3, pad: same, norm: {op: bn, eps: 0.01}, act: none}}",
     "input: 3x8x8\nnet: {a: {op: conv, out: 1, kernel: [2, 2], weight: [[1, 0.5], [x, 1]], bias: [0]}}",
     "input: 3x8x8\nnet: {a: {op: fc, out: 4, repeat: n, as: 'x{0}', from: [a.b, c], when: a > b, doc: text}}",
     "input: 3x8x8\nnet: {a: {inception: [relu, {x: relu}], merge: m, split: 2, then: relu}}",
     "input: 3x8x8\nnet: relu\npreprocess: {resize: 256, crop: [224, 224], mean: 0.5, std: [0.2], layout: L}",
-    "input: 3x8x8\nnet: relu\noutputs: x\nlabels: labels.txt\nclaims: {params: {value: 1.0M, source: x}, macs: 4, top1: 78.1%}",
+    (
+        "input: 3x8x8\nnet: relu\noutputs: x\nlabels: labels.txt\nclaims: {params: {value: 1.0M, source: x}, macs: 4,"
+        " top1: 78.1%}"
+    ),
     "input: 3x8x8\nnet: relu\noutputs: [x, y.0]\nlabels: [a, 1]\npaper: {title: x, authors: [a, b], arxiv: 1409.1550}",
     "extends: vgg16\nclasses: 3\nnet: {classifier: null}",
-    "input: 3x8x8\nnet: relu\nvariants: {a: {k: 3, net: {x: {out: 3}}, blocks: {f(x): null}, aux: null, defaults: null}}",
+    (
+        "input: 3x8x8\nnet: relu\nvariants: {a: {k: 3, net: {x: {out: 3}}, blocks: {f(x): null}, aux: null, defaults:"
+        " null}}"
+    ),
 ]
 
 

@@ -24,8 +24,20 @@ from archdsl.source import read
 from archdsl.spec.find import find_spec, library_files, library_folder, library_networks
 
 DEMANDED = {
-    "the article's, historic and modern": "lenet5 lenet5_1998 alexnet alexnet_2012 vgg11 vgg13 vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn googlenet googlenet_2014 inception_v3 inception_v4 inception_resnet_v1 inception_resnet_v2_paper inception_resnet_v2 resnet18 resnet34 resnet50 resnet101 resnet152 resnet50_v1 resnet101_v1 resnet152_v1 resnet20 resnet32 resnet44 resnet56 resnet110 resnext50_32x4d wide_resnet50_2 wide_resnet101_2 densenet121 densenet169 densenet201 densenet161 densenet264 densenet_bc100_k12",
-    "Bianco et al. 2018, figure 1": "alexnet bninception cafferesnet101 densenet121 densenet161 densenet169 densenet201 dpn131 dpn68 dpn98 fbresnet152 googlenet_2014 inception_resnet_v2 inception_v3 inception_v4 mobilenet_v1 mobilenet_v2 nasnetalarge nasnetamobile resnet101 resnet152 resnet18 resnet34 resnet50 resnext101_32x4d resnext101_64x4d se_resnet101 se_resnet152 se_resnet50 se_resnext101_32x4d se_resnext50_32x4d senet154 shufflenet squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn xception",
+    "the article's, historic and modern": (
+        "lenet5 lenet5_1998 alexnet alexnet_2012 vgg11 vgg13 vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn googlenet"
+        " googlenet_2014 inception_v3 inception_v4 inception_resnet_v1 inception_resnet_v2_paper inception_resnet_v2"
+        " resnet18 resnet34 resnet50 resnet101 resnet152 resnet50_v1 resnet101_v1 resnet152_v1 resnet20 resnet32"
+        " resnet44 resnet56 resnet110 resnext50_32x4d wide_resnet50_2 wide_resnet101_2 densenet121 densenet169"
+        " densenet201 densenet161 densenet264 densenet_bc100_k12"
+    ),
+    "Bianco et al. 2018, figure 1": (
+        "alexnet bninception cafferesnet101 densenet121 densenet161 densenet169 densenet201 dpn131 dpn68 dpn98"
+        " fbresnet152 googlenet_2014 inception_resnet_v2 inception_v3 inception_v4 mobilenet_v1 mobilenet_v2"
+        " nasnetalarge nasnetamobile resnet101 resnet152 resnet18 resnet34 resnet50 resnext101_32x4d resnext101_64x4d"
+        " se_resnet101 se_resnet152 se_resnet50 se_resnext101_32x4d se_resnext50_32x4d senet154 shufflenet"
+        " squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn xception"
+    ),
     "Cadene's collection beyond it": "dpn68b dpn92 dpn107 pnasnet5large polynet",
     "for readers of the article": "unet chest_xray",
 }

@@ -216,7 +216,10 @@ def test_few_images_are_told_of() -> None:
 def test_int8_is_int8_throughout(here: Path) -> None:
     """ONNX Runtime runs all of it in int8, behind skips as well, and knows every attribute of our pools."""
     body = "{residual: [3x3 conv 8, 3x3 conv 8 linear], then: relu}"
-    net = f"[3x3 conv 8, 3x3 maxpool /2, {body}, {body}, 2x2 avgpool /2, {{inception: {{a: 1x1 conv 8, b: 3x3 conv 8}}}}, gap, fc 10]"
+    net = (
+        f"[3x3 conv 8, 3x3 maxpool /2, {body}, {body}, 2x2 avgpool /2, {{inception: {{a: 1x1 conv 8, b: 3x3 conv 8}}}},"
+        " gap, fc 10]"
+    )
     Path("skips.yaml").write_text(f"name: skips\ninput: 3x32x32\ndefaults: {{conv: bn relu}}\nnet: {net}\n")
     done = cli("compile", "skips.yaml", "--precision", "int8", "--calibrate", "photos", "-o", "q.onnx")
     assert done.exit_code == 0, done.output

@@ -488,7 +488,10 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
 
 
 def test_planning_needs_no_heavy_library() -> None:
-    text = "import sys, archdsl.backends.onnx.plan; print(sorted({'onnx', 'torch', 'numpy', 'onnxruntime'} & {*sys.modules}))"
+    text = (
+        "import sys, archdsl.backends.onnx.plan; print(sorted({'onnx', 'torch', 'numpy', 'onnxruntime'} &"
+        " {*sys.modules}))"
+    )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 

@@ -1,6 +1,7 @@
 """Images into networks: preparation, sessions, and `archdsl predict`.
 
-Tests `prediction/picture.py`, `cli/predict.py`, `prediction/predict.py`, `prediction/result.py` and `runtime/image_model.py`.
+Tests `prediction/picture.py`, `cli/predict.py`, `prediction/predict.py`, `prediction/result.py` and
+`runtime/image_model.py`.
 """
 
 from __future__ import annotations

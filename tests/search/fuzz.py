@@ -186,9 +186,10 @@ def without(name: str, seconds: float, seed: int, folder: Path, most: float = fl
 TOKENS = [
     t.encode()
     for t in (
-        "conv maxpool fc bn relu add concat residual: inception: branches: dense do: op: out: kernel: stride: from: when repeat: as then: "
-        "net: input: args: blocks: defaults: aux: outputs: variants: extends: <- / // * ** ( ) [ ] { } , : - & ! | > ' \" # % = == <= if else "
-        "and or not in i first last k n[0] 3x3 0x0 99999999999 1e999 -1 0.5 nan inf true null ~ x.0 {0} {1} \\x00 é ﬁ ... --- ?"
+        "conv maxpool fc bn relu add concat residual: inception: branches: dense do: op: out: kernel: stride: from:"
+        " when repeat: as then: net: input: args: blocks: defaults: aux: outputs: variants: extends: <- / // * ** ( ) ["
+        " ] { } , : - & ! | > ' \" # % = == <= if else and or not in i first last k n[0] 3x3 0x0 99999999999 1e999 -1"
+        " 0.5 nan inf true null ~ x.0 {0} {1} \\x00 é ﬁ ... --- ?"
     ).split()
 ]
 

@@ -1,5 +1,5 @@
-"""Mutation testing: small changes to the code, each of which a test must notice: `python -m tests.search.mutants --sample
-400`.
+"""Mutation testing: small changes to the code, each of which a test must notice: `python -m tests.search.mutants
+--sample 400`.
 
 A mutant is one change of an operator, comparison, condition, constant or statement in ops, passes, elaborate or the
 lowerings. Texts, docstrings and annotations are left alone. Each is tried in a fork of a process that has torch loaded,
@@ -398,7 +398,8 @@ def report(folder: Path, sample: list[Mutant], reach: Reach, end: float) -> int:
     total = counts.total()
     noticed = counts["killed"] + counts["hangs"]
     print(
-        f"{total} tried: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))} ({100 * noticed / max(total, 1):.0f} % noticed)"
+        f"{total} tried: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))}"
+        f" ({100 * noticed / max(total, 1):.0f} % noticed)"
     )
     return 0
 

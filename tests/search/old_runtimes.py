@@ -1,5 +1,5 @@
-"""The random networks' ONNX files on another ONNX Runtime: `python -m tests.search.old_runtimes --version 1.20.* --count
-1000`.
+"""The random networks' ONNX files on another ONNX Runtime: `python -m tests.search.old_runtimes --version 1.20.*
+--count 1000`.
 
 Models, inputs, and the reference's outputs with their bounds are written once; then a virtual environment is made that
 holds only numpy and that runtime, and runs them. Each network is tried as it is and optimised.

@@ -4,8 +4,8 @@
     python tests/search/pixels.py compare before
 
 For every network of the library at three levels: the themes `auto`, `light`, `dark` and `print`, two of them with a
-legend, and the heat of the MACs. `auto` as a reader with dark settings sees it is compared with the recorded `dark`. The
-program only calls the public API of the archdsl that is imported, so that trees with other modules inside are
+legend, and the heat of the MACs. `auto` as a reader with dark settings sees it is compared with the recorded `dark`.
+The program only calls the public API of the archdsl that is imported, so that trees with other modules inside are
 comparable. resvg renders at one pixel per point. Anti-aliased edges may differ by `TOLERANCE` grey levels of 255; any
 larger difference fails the comparison.
 """
@@ -134,8 +134,8 @@ def report(results: list[Difference]) -> int:
     over = sum(result.largest > TOLERANCE for result in results)
     largest = different[0].largest if different else 0
     print(
-        f"{len(results)} drawings compared: {len(results) - len(different)} equal in every pixel, {len(different)} differ"
-        f" by at most {largest} of 255 grey levels, {over} by more than {TOLERANCE}"
+        f"{len(results)} drawings compared: {len(results) - len(different)} equal in every pixel, {len(different)}"
+        f" differ by at most {largest} of 255 grey levels, {over} by more than {TOLERANCE}"
     )
     return int(over > 0)
 

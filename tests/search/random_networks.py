@@ -1,5 +1,5 @@
-"""Random networks, each held against an independent reference: `python -m tests.search.random_networks --count 10000 --seed
-0`.
+"""Random networks, each held against an independent reference: `python -m tests.search.random_networks --count 10000
+--seed 0`.
 
 One line for each mismatch, the spec made small at the end. A network is drawn from its own number alone:
 `--count 1 --seed 4711` repeats the one numbered 4711.

@@ -1,5 +1,5 @@
-"""Sound specs with one mistake each, and what archdsl says of it: `python -m tests.search.wrong_specs --count 2000 --seed
-0`."""
+"""Sound specs with one mistake each, and what archdsl says of it: `python -m tests.search.wrong_specs --count 2000
+--seed 0`."""
 
 from __future__ import annotations
 

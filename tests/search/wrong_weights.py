@@ -4,8 +4,8 @@ A random value of a random tensor is increased by 1e-3, or by 1e-3 of itself. Th
 inputs of the correct module, is compared with the reference, as in `archdsl verify`.
 
 An error counts if float32 can show it: if, in float64, it changes a value of a channel by more than rounding changes
-any value of that channel in the correct module. The others are listed too: errors that change no value at all (a relu hides
-them), and errors below rounding, which no tolerance can detect without failing correct networks.
+any value of that channel in the correct module. The others are listed too: errors that change no value at all (a relu
+hides them), and errors below rounding, which no tolerance can detect without failing correct networks.
 """
 
 from __future__ import annotations

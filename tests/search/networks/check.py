@@ -461,7 +461,8 @@ def check_sizes(case: Case, module: Any, result: Result) -> None:
             if tuple(want.outputs[name].shape[1:]) != concrete(case.graph.nodes[i].shape, sizes):
                 result.miss(
                     "sizes",
-                    f"at {sizes} `{name}` is {tuple(want.outputs[name].shape[1:])}, not {concrete(case.graph.nodes[i].shape, sizes)}",
+                    f"at {sizes} `{name}` is {tuple(want.outputs[name].shape[1:])}, not"
+                    f" {concrete(case.graph.nodes[i].shape, sizes)}",
                 )
         made = named(module(*(torch.from_numpy(x).double() for x in feeds.values())), want.outputs)
         compare(result, "module at another size", made, want, want.outputs, 64 * DOUBLE)

@@ -1,4 +1,5 @@
-"""Bugs put into archdsl on purpose, to see that the random networks catch them: `python -m tests.search.networks.planted`.
+"""Bugs put into archdsl on purpose, to see that the random networks catch them: `python -m
+tests.search.networks.planted`.
 
 Each is a patch of one function or table, with a word that the text of a spec must hold to be worth a try.
 """
@@ -305,8 +306,9 @@ def main() -> int:
     seen = [m for m in map(misses_of_a_weight, range(60_000, 60_300)) if m is not None]
     told = [m for m in seen if m[0] > 1e-5]
     print(
-        f"one weight off by 1e-3: {len(seen)} networks, {len(told)} where an output moves by more than 1e-5 of itself, "
-        f"{sum(caught for _, caught in told)} of these told; of the others {sum(c for e, c in seen if e <= 1e-5)} of {len(seen) - len(told)}"
+        f"one weight off by 1e-3: {len(seen)} networks, {len(told)} where an output moves by more than 1e-5 of itself,"
+        f" {sum(caught for _, caught in told)} of these told; of the others {sum(c for e, c in seen if e <= 1e-5)} of"
+        f" {len(seen) - len(told)}"
     )
     return 1 if missed else 0
 
