@@ -23,7 +23,6 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 NOT_YET: tuple[str, ...] = (
     "docs/page.md",
-    "docs/trust.md",
     "archdsl/backends/onnx/plan.py",
     "archdsl/backends/onnx/records.py",
     "archdsl/backends/onnx/splits.py",

@@ -1,11 +1,10 @@
-"""Mutation testing: small changes to the code, each of which a test must notice: `python -m tests.search.mutants
---sample 400`.
+"""Mutation testing, `python -m tests.search.mutants --sample 400`: a test must detect each small change of the code.
 
 A mutant is one change of an operator, comparison, condition, constant or statement in ops, passes, elaborate or the
-lowerings. Texts, docstrings and annotations are left alone. Each is tried in a fork of a process that has torch loaded,
-on a copy of the sources, until the first test fails; those run that reach its line, the quickest first. Which these are
-is measured before (`coverage`, which has to be installed; `--map FILE` keeps it). A mutant that uses up its processor
-time is counted apart: it hangs, or the tests need more.
+lowerings. Texts, docstrings and annotations stay. Each mutant runs in a fork of a process that has torch loaded, on a
+copy of the sources, until the first test fails. Only the tests that reach its line run, the fastest first; coverage
+measures which these are (`pip install coverage`; `--map FILE` keeps the measurement). A mutant that exceeds its
+processor time is counted separately.
 """
 
 from __future__ import annotations
@@ -41,39 +40,40 @@ TARGETS = (
     "archdsl/backends/onnx/pools.py",
     "archdsl/backends/torch/lower.py",
 )
-"""What is mutated."""
+"""The files and folders that are mutated."""
 TESTS = (
-    "test_shapes",
-    "test_counts",
-    "test_elaborate",
-    "test_onnx_ops",
-    "test_torch_ops",
-    "test_random_found",
-    "test_diagnostics",
-    "test_passes",
-    "test_precision",
-    "test_diff",
-    "test_compare",
-    "test_names",
-    "test_expand",
-    "test_torch_structure",
-    "test_torch_source",
-    "test_wrong_specs",
-    "test_random_networks",
-    "test_explain",
-    "test_library",
-    "test_again",
-    "test_onnx_write",
-    "test_source",
-    "test_views_table",
-    "test_polynet",
-    "test_verify",
-    "test_judge",
+    "analysis/test_counts",
+    "diagnostics/test_diagnostics",
+    "diagnostics/test_explain",
+    "differences/test_diff",
+    "elaborate/test_again",
+    "elaborate/test_elaborate",
+    "elaborate/test_names",
+    "language/test_expand",
+    "language/test_source",
+    "library/test_listing",
+    "library/test_polynet",
+    "library/test_specs",
+    "onnx/test_precision",
+    "onnx/test_write",
+    "ops/test_cases",
+    "ops/test_facts",
+    "ops/test_onnx",
+    "ops/test_shapes",
+    "ops/test_torch",
+    "passes/test_passes",
+    "report/test_table",
+    "search/test_found",
+    "search/test_random_networks",
+    "search/test_wrong_specs",
+    "torch/test_source",
+    "torch/test_structure",
+    "verification/test_reference",
+    "verification/test_verify",
 )
-"""What may notice: those that run in one process."""
+"""The test files that run, all in one process."""
 SECONDS = 600
-"""Of the processor for one mutant, some times what all the tests need; the time by the clock depends on who else is at
-work."""
+"""Processor time for one mutant: several times what all tests need. Wall time would depend on other processes."""
 
 
 class Mutant(NamedTuple):
@@ -81,10 +81,10 @@ class Mutant(NamedTuple):
     line: int
     what: str
     number: int
-    """Among those of its file."""
+    """The index among the mutants of the file."""
     first: int
     last: int
-    """The lines from where its statement begins to where it ends."""
+    """The first and last line of its statement."""
 
 
 # --- mutants --------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ _ARITHMETIC = {
 
 
 def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """The node in other words: each changed node with what was done."""
+    """Yield each changed version of the node, with a description."""
     if isinstance(node, ast.Compare):
         for n, op in enumerate(node.ops):
             other = copy.deepcopy(node)
@@ -151,15 +151,15 @@ def _text(node: ast.AST) -> bool:
 
 
 class _Places(ast.NodeVisitor):
-    """Nodes that may be changed: not in annotations, messages, or what types a field."""
+    """Nodes that may be changed: not in annotations, messages or decorators."""
 
     def __init__(self) -> None:
-        self.found: list[ast.AST] = []
+        self.nodes: list[ast.AST] = []
 
     def visit(self, node: ast.AST) -> None:
         if isinstance(node, ast.JoinedStr):
             return
-        self.found.append(node)
+        self.nodes.append(node)
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list") or (
                 isinstance(node, ast.keyword) and node.arg in ("help", "description", "label", "notes", "message")
@@ -171,10 +171,10 @@ class _Places(ast.NodeVisitor):
 
 
 def places(tree: ast.Module) -> Iterator[tuple[ast.AST, str, ast.AST]]:
-    """Each node that is changed, what is done, and the changed one."""
-    found = _Places()
-    found.visit(tree)
-    for node in found.found:
+    """Yield each node that can be changed, the description of the change, and the changed node."""
+    visitor = _Places()
+    visitor.visit(tree)
+    for node in visitor.nodes:
         if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
             for what, other in changes(node):
                 yield node, what, other
@@ -185,7 +185,7 @@ def mutants(path: Path, root: Path) -> list[Mutant]:
     file = str(path.relative_to(root))
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]  # outer before inner
 
-    def made(number: int, node: Any, what: str) -> Mutant:
+    def mutant(number: int, node: Any, what: str) -> Mutant:
         begin = max(
             (s.lineno for s in statements if s.lineno <= node.lineno and node.end_lineno <= (s.end_lineno or 0)),
             default=node.lineno,
@@ -193,11 +193,11 @@ def mutants(path: Path, root: Path) -> list[Mutant]:
         head = node.test if isinstance(node, ast.If) else node
         return Mutant(file, node.lineno, what, number, begin, head.end_lineno)
 
-    return [made(number, node, what) for number, (node, what, _) in enumerate(places(tree))]
+    return [mutant(number, node, what) for number, (node, what, _) in enumerate(places(tree))]
 
 
 def changed(text: str, mutant: Mutant) -> str:
-    """The whole file with the change. `text` is what the mutant was made of."""
+    """Return the file with the change; `text` is the unchanged file."""
     tree = ast.parse(text)
     node, _, other = next(islice(places(tree), mutant.number, None))
 
@@ -221,26 +221,28 @@ def all_mutants(root: Path) -> list[Mutant]:
 
 
 class Reach(NamedTuple):
-    """The tests that run each line, `file -> line -> tests`, and the seconds of each test. A line that runs when its
-    module is imported is reached by all."""
+    """The tests that run each line, `file -> line -> tests`, and the duration of each test in seconds.
+
+    All tests reach a line that runs when its module is imported.
+    """
 
     lines: Mapping[str, Mapping[str, Sequence[str]]]
     seconds: Mapping[str, float]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """The quickest first; the seldom ones that no clock was read of last."""
-        told = self.lines.get(mutant.file, {})
-        found = {test for line in range(mutant.first, mutant.last + 1) for test in told.get(str(line), ())}
-        if "" in found:
-            found |= {test for names in told.values() for test in names} - {""} or {*self.seconds}
-        return sorted(found - {""}, key=lambda test: (self.seconds.get(test, 1e9), test))
+        """Return the tests that reach a mutant: the fastest first, those without a measured duration last."""
+        by_line = self.lines.get(mutant.file, {})
+        tests = {test for line in range(mutant.first, mutant.last + 1) for test in by_line.get(str(line), ())}
+        if "" in tests:
+            tests |= {test for names in by_line.values() for test in names} - {""} or {*self.seconds}
+        return sorted(tests - {""}, key=lambda test: (self.seconds.get(test, 1e9), test))
 
 
 def measured(folder: Path, names: Sequence[str]) -> Reach:
-    """Runs the tests once and looks. Exits where one fails: then nothing can be told of mutants."""
+    """Run the tests once with coverage. Exits if one fails: then mutants have no meaning."""
     import coverage
 
-    data, said, settings = (folder / name for name in ("reach.data", "reach.xml", "reach.ini"))
+    data, report_file, settings = (folder / name for name in ("reach.data", "reach.xml", "reach.ini"))
     settings.write_text(f"[run]\ndynamic_context = test_function\nsource = archdsl\ndata_file = {data}\n")
     done = subprocess.run(
         [
@@ -257,7 +259,7 @@ def measured(folder: Path, names: Sequence[str]) -> Reach:
             "0",
             "-p",
             "no:cacheprovider",
-            f"--junitxml={said}",
+            f"--junitxml={report_file}",
             *names,
         ],
         cwd=folder,
@@ -267,15 +269,15 @@ def measured(folder: Path, names: Sequence[str]) -> Reach:
     if done.returncode:
         raise SystemExit("the tests fail without a mutant")
     seconds: Counter[str] = Counter()
-    for case in ElementTree.parse(said).iter("testcase"):
+    for case in ElementTree.parse(report_file).iter("testcase"):
         seconds[_test(f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}")] += float(
             case.attrib["time"]
         )  # type: ignore[assignment]
-    found = coverage.CoverageData(str(data))
-    found.read()
+    coverage_data = coverage.CoverageData(str(data))
+    coverage_data.read()
     lines: dict[str, Any] = {}
-    for file in found.measured_files():
-        by_line = found.contexts_by_lineno(file)
+    for file in coverage_data.measured_files():
+        by_line = coverage_data.contexts_by_lineno(file)
         lines[str(Path(file).relative_to(folder))] = {
             str(line): sorted(map(_test, tests)) for line, tests in by_line.items()
         }
@@ -283,11 +285,12 @@ def measured(folder: Path, names: Sequence[str]) -> Reach:
 
 
 def _test(context: str) -> str:
-    """`tests.test_shapes.test_pads` as pytest names it."""
+    """The pytest name of `tests.ops.test_shapes.test_pads`: `tests/ops/test_shapes.py::test_pads`."""
     if not context:
         return ""
-    module, _, function = context.removeprefix("tests.").partition(".")
-    return f"tests/{module}.py::{function.replace('.', '::')}"
+    parts = context.removeprefix("tests.").split(".")
+    module = next(n for n, part in enumerate(parts) if part.startswith("test_"))
+    return f"tests/{'/'.join(parts[: module + 1])}.py::{'::'.join(parts[module + 1 :])}"
 
 
 # --- trying one -----------------------------------------------------------------------------------------------
@@ -297,20 +300,20 @@ Verdict: TypeAlias = Literal["killed", "survives", "hangs", "not reached"]
 
 
 def tried(folder: Path, mutant: Mutant, names: Sequence[str]) -> Verdict:
-    """What the tests say to it."""
+    """Run the tests on the mutant."""
     if not names:
         return "not reached"
     file = folder / mutant.file
     right = file.read_text(encoding="utf-8")
     file.write_text(changed(right, mutant), encoding="utf-8")
     try:
-        return said(folder, names)
+        return run_tests(folder, names)
     finally:
         file.write_text(right, encoding="utf-8")
 
 
-def said(folder: Path, names: Sequence[str]) -> Verdict:
-    """What the tests say to the code as it stands. They run in a fork."""
+def run_tests(folder: Path, names: Sequence[str]) -> Verdict:
+    """Run the tests on the current code, in a fork."""
     child = os.fork()
     if child == 0:
         _run(folder, names)
@@ -348,16 +351,22 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--seconds", type=float, default=float("inf"), help="stop when the time is over, and say how many were tried"
+        "--seconds", type=float, default=float("inf"), help="stop after this time, and print how many were tried"
     )
-    parser.add_argument("--only", default="", help="files in whose path this regular expression is found")
+    parser.add_argument("--only", default="", help="only files whose path matches this regular expression")
     parser.add_argument(
-        "--part", default="0/1", metavar="K/N", help="every Nth of the sample, from the Kth on: for several processes"
+        "--part",
+        default="0/1",
+        metavar="K/N",
+        help="every Nth mutant of the sample, starting at K: for several processes",
     )
     parser.add_argument(
-        "--map", type=Path, metavar="FILE", help="which tests reach a line: read from there, or kept there"
+        "--map",
+        type=Path,
+        metavar="FILE",
+        help="file with the tests that reach each line: read if it exists, else written",
     )
-    parser.add_argument("--list", action="store_true", help="only name the mutants")
+    parser.add_argument("--list", action="store_true", help="only list the mutants")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
@@ -380,12 +389,12 @@ def main() -> int:
 
 
 def report(folder: Path, sample: list[Mutant], reach: Reach, end: float) -> int:
-    """Tries them until `end`; the exit status. What they all need is imported once, before the forks."""
+    """Try the mutants until `end`; return the exit status. Heavy packages are imported once, before the forks."""
     import onnxruntime  # noqa: F401
     import torch  # noqa: F401
     import torchvision  # noqa: F401
 
-    if said(folder, sorted(reach.seconds)) != "survives":
+    if run_tests(folder, sorted(reach.seconds)) != "survives":
         print("the tests fail without a mutant")
         return 2
     counts: Counter[str] = Counter()
@@ -396,11 +405,9 @@ def report(folder: Path, sample: list[Mutant], reach: Reach, end: float) -> int:
         counts[verdict] += 1
         print(f"{verdict}: {mutant.file}:{mutant.line}: {mutant.what}", flush=True)
     total = counts.total()
-    noticed = counts["killed"] + counts["hangs"]
-    print(
-        f"{total} tried: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))}"
-        f" ({100 * noticed / max(total, 1):.0f} % noticed)"
-    )
+    detected = counts["killed"] + counts["hangs"]
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+    print(f"{total} tried: {verdicts} ({100 * detected / max(total, 1):.0f} % detected)")
     return 0
 
 
