@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from archdsl.network import loads as loads
     from archdsl.prediction.predict import predict as predict
     from archdsl.timing.bench import bench as bench
-    from archdsl.verification.job import verify as verify
+    from archdsl.verification.verify import verify as verify
 
 _PLACES = {
     "ArchError": "diagnostics",
@@ -46,7 +46,7 @@ _PLACES = {
     "check": "library.check",
     "compare": "library.compare",
     "diff": "differences.diff",
-    "verify": "verification.job",
+    "verify": "verification.verify",
     "import_model": "frontends.importing",
     "predict": "prediction.predict",
     "bench": "timing.bench",

@@ -22,7 +22,7 @@ has drawings of every file. `tools/docs.py` generates this page from the specs.
 column *published* has the figures of the paper or the release. A figure in **bold** differs; the computed value and the
 reason follow. Accuracies are the published ones; archdsl does not measure them.
 
-"""  # noqa: E501
+"""
 
 
 def library_page() -> str:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from archdsl.cli.console import Console, drop_stdout
-from archdsl.cli.examples import epilog
+from archdsl.cli.help_examples import epilog
 from archdsl.cli.options import color_option
 from archdsl.version import __version__
 

@@ -9,6 +9,7 @@ import click
 
 from archdsl.cli.console import Console
 from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option, spec_argument
+from archdsl.drawing.diagram import STYLES
 
 _TERMINAL = ("auto", "always", "never")
 
@@ -31,7 +32,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     help="FILE.svg, .png, .pdf, .dot, .mmd, .tex or .html. Default: NAME.svg here; - means standard output.",
 )
 @click.option("--format", "format", metavar="FORMAT", help="Format. Default: by FILE's ending, else svg.")
-@click.option("--style", default="graph", show_default=True, metavar="STYLE", help="graph, volumes or article.")
+@click.option("--style", default="graph", show_default=True, metavar="STYLE", help=", ".join(STYLES) + ".")
 @click.option(
     "--level",
     default="block",

@@ -18,7 +18,7 @@ from archdsl.compilation.options import AnyPath, OnnxOptions, OnnxPrecision
 from archdsl.compilation.targets import TARGETS, TargetName
 from archdsl.diagnostics import Diagnostic
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
-from archdsl.files.marks import has_mark
+from archdsl.files.overwrite_marks import has_mark
 from archdsl.graph import Graph
 from archdsl.progress import Progress, Watch
 

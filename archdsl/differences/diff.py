@@ -17,7 +17,7 @@ from archdsl.differences.settings import settings
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Diagram, Options, ThemeChoice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
-from archdsl.files.marks import has_mark, marked
+from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.network import Network, as_network
 from archdsl.report.table import Style
 

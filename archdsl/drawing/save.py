@@ -14,7 +14,7 @@ from archdsl.drawing.diagram import FORMATS, check, diagram
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.request import Options
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
-from archdsl.files.marks import has_mark, marked
+from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.graph import Graph
 
 Format: TypeAlias = Literal["svg", "png", "pdf", "dot", "mmd", "tex", "html"]

@@ -13,10 +13,10 @@ from typing import Any
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyErrors, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
+from archdsl.elaborate.expanders import RULES
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
-from archdsl.elaborate.rules import RULES
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, Graph, Node, Scope
 from archdsl.language import expressions

@@ -15,7 +15,7 @@ from archdsl.backends.weights import Weights, save
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_type, conflict
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
-from archdsl.files.marks import has_mark
+from archdsl.files.overwrite_marks import has_mark
 from archdsl.graph import Graph
 from archdsl.network import InputSize, Network, loads, size_text
 from archdsl.packages import require_package

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Report, Source, Span, TooManyErrors, did_you_mean, error
 from archdsl.language.expressions import Env, Expr, Value, show
-from archdsl.language.forms import PaperForm, Preprocess
 from archdsl.language.read_nodes import written
+from archdsl.language.section_models import PaperForm, Preprocess
 from archdsl.language.syntax import FieldValue, NormOrAct, Ref, SyntaxNode
 from archdsl.language.validate import frozen
 from archdsl.ops import OPS_BY_NAME

@@ -20,9 +20,8 @@ from archdsl.diagnostics import (
     error,
 )
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
-from archdsl.language.forms import PaperForm
+from archdsl.language.inheritance import block_name, with_bare_args
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
-from archdsl.language.merge import block_name, with_bare_args
 from archdsl.language.names import check_argument, check_key
 from archdsl.language.read_nodes import Reader, reference
 from archdsl.language.read_sections import (
@@ -38,6 +37,7 @@ from archdsl.language.read_sections import (
     read_signature,
     text_of,
 )
+from archdsl.language.section_models import PaperForm
 from archdsl.language.syntax import BrokenSyntax, Ref, SyntaxNode
 from archdsl.language.validate import plain, validate
 from archdsl.ops import OPS_BY_NAME

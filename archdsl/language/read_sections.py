@@ -9,9 +9,9 @@ from pathlib import Path
 from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, BlockParam, Claim, InputDecl, InputSize, OpDefaults
-from archdsl.language.forms import ArgForm, Preprocess
 from archdsl.language.names import check_argument
 from archdsl.language.read_nodes import op_fields, part, written
+from archdsl.language.section_models import ArgForm, Preprocess
 from archdsl.language.shorthand import desugar_defaults, pieces
 from archdsl.language.validate import plain, validate
 from archdsl.ops import OPS_BY_NAME

@@ -10,7 +10,7 @@ from pathlib import Path
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
-from archdsl.files.marks import has_mark, marked
+from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, COMPARED, table
 from archdsl.packages import require_package

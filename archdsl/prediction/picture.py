@@ -14,7 +14,7 @@ import numpy as np
 
 from archdsl.diagnostics.arguments import check_choice, conflict
 from archdsl.files.atomic import atomic_write
-from archdsl.files.marks import has_mark
+from archdsl.files.overwrite_marks import has_mark
 from archdsl.prediction.result import Array, PictureFile
 
 FORMATS = {

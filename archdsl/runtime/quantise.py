@@ -24,7 +24,7 @@ from onnx import helper
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.files.atomic import WrittenFile, atomic_write
-from archdsl.files.marks import has_mark
+from archdsl.files.overwrite_marks import has_mark
 from archdsl.progress import Progress
 from archdsl.runtime.image_model import ImageModel, open_image_model
 from archdsl.runtime.session import onnxruntime, open_session, refused

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-from archdsl.language.forms import Preprocess
+from archdsl.language.section_models import Preprocess
 
 Layout: TypeAlias = Literal["RGB", "BGR", "L"]
 Interpolation: TypeAlias = Literal["bilinear", "bicubic"]

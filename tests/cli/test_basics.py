@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import archdsl
 from archdsl.cli import SECTIONS, main
-from archdsl.cli.examples import EXAMPLES
+from archdsl.cli.help_examples import EXAMPLES
 from archdsl.diagnostics import ArchError
 from tests.support.places import CAT
 from tests.support.terminal import on_a_terminal
@@ -60,7 +60,7 @@ def test_help_names_every_command_and_loads_none() -> None:
     code = "import sys; from archdsl.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(sorted(m for m in sys.modules if m.startswith('archdsl.cli.')), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stderr.strip() == "['archdsl.cli.console', 'archdsl.cli.examples', 'archdsl.cli.options']"
+    assert done.stderr.strip() == "['archdsl.cli.console', 'archdsl.cli.help_examples', 'archdsl.cli.options']"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

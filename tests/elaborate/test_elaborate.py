@@ -2,7 +2,7 @@
 
 Tests `elaborate/__init__.py`, `elaborate/walk.py`, `elaborate/make.py`, `elaborate/op_nodes.py`,
 `elaborate/composites.py`, `elaborate/calls.py`, `elaborate/references.py`, `elaborate/repeat.py`, `elaborate/bound.py`
-and `elaborate/rules.py`.
+and `elaborate/expanders.py`.
 """
 
 from __future__ import annotations

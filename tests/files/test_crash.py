@@ -3,7 +3,7 @@
 The steps are the calls that change a directory or a file. A child process dies before the first of them, before the
 second, and so on, which no kill at a random instant (`python -m tests.search.kill`) can promise.
 
-Tests `files/marks.py`.
+Tests `files/overwrite_marks.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OutputFile files: complete or not there, and never at the cost of another file."""
+"""Output files: complete or not there, and never at the cost of another file."""
 
 from __future__ import annotations
 

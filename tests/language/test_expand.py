@@ -1,7 +1,7 @@
 """`archdsl expand`: the long form and the flat one are specs of the same network.
 
 Tests `language/document.py`, `cli/expand.py`, `language/read_document.py`, `language/read_nodes.py`,
-`language/read_sections.py`, `language/shorthand.py`, `language/syntax.py`, `language/names.py`, `language/merge.py`,
+`language/read_sections.py`, `language/shorthand.py`, `language/syntax.py`, `language/names.py`, `language/inheritance.py`,
 `language/validate.py`, `language/hints.py`, `language/format/expand.py`, `backends/spec/fields.py` and
 `backends/spec/flat.py`.
 """

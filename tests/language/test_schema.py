@@ -1,6 +1,6 @@
 """The JSON Schema: right specs validate, wrong ones fail where the mistake is, and the committed copy is current.
 
-Tests `language/forms.py`, `cli/schema.py`, `language/schema/sections.py` and `language/schema/values.py`.
+Tests `language/section_models.py`, `cli/schema.py`, `language/schema/sections.py` and `language/schema/values.py`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from PIL import Image
 import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.language.forms import Preprocess
+from archdsl.language.section_models import Preprocess
 from archdsl.packages import install_command
 from archdsl.prediction.predictor import open_predictor
 from archdsl.runtime import session

@@ -1,6 +1,6 @@
 """`archdsl verify`: right artefacts pass, an error of 1e-3 in one weight does not, and the file carries the result.
 
-Tests `verification/compare.py`, `cli/verify.py`, `verification/job.py`, `verification/observe.py` and
+Tests `verification/compare.py`, `cli/verify.py`, `verification/verify.py`, `verification/observe.py` and
 `verification/stored.py`.
 """
 
@@ -45,7 +45,7 @@ net:
   drop: dropout 0.1
   average: 2x2 avgpool /1
   fc: fc 10 softmax
-"""  # noqa: E501
+"""
 
 
 def run(*args: object) -> Result:

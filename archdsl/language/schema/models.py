@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from archdsl.language.forms import Form, PaperForm, Preprocess
+from archdsl.language.section_models import Form, PaperForm, Preprocess
 
 Node: TypeAlias = Any
 """A short string, a list, a mapping of named nodes, or a mapping with a head word."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from archdsl.language.forms import ArgForm, PaperForm, Preprocess
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
+from archdsl.language.section_models import ArgForm, PaperForm, Preprocess
 from archdsl.ops import OPS_BY_NAME, Split
 
 KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
