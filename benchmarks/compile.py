@@ -1,8 +1,7 @@
-"""What it costs to make an ONNX file: `archdsl compile` beside torchvision's network through both ways of
-torch.onnx.export.
+"""Compare the CPU time to write an ONNX file: `archdsl compile`, and torch.onnx.export of torchvision's network.
 
-Whole processes, run in turns; medians; processor time, as the disk makes wall time swing. Then the writer alone beside
-a copy of the same bytes, and networks of 100, 500 and 1,000 residual blocks.
+Medians of whole processes, run in turns, in CPU time because wall time depends on the disk. Then the writer alone,
+compared with copying the same bytes, and networks of 100, 500 and 1,000 residual blocks.
 
     python benchmarks/compile.py [--rounds 3] [--json] [--skip-export] [--skip-blocks] [NETWORK ...]
 """
@@ -22,7 +21,7 @@ from typing import Any
 from measure import ROOT, Run, interleaved, machine, missing, run, table
 
 NETWORKS = ["vgg16", "resnet50", "densenet121", "inception_v3", "googlenet"]
-WAYS = {
+EXPORTERS = {
     "TorchScript": "dynamo=False, dynamic_axes={'x': {0: 'N'}}, input_names=['x']",
     "dynamo": "dynamo=True, verbose=False, dynamic_shapes=({0: torch.export.Dim('N')},)",
 }
@@ -34,7 +33,7 @@ model = torchvision.models.get_model(name, weights=None, **extra)
 if weights:
     from safetensors.torch import load_file
     model.load_state_dict(load_file(weights))
-torch.onnx.export(model.eval(), (torch.zeros(2, 3, 224, 224),), file, {way})
+torch.onnx.export(model.eval(), (torch.zeros(2, 3, 224, 224),), file, {arguments})
 """
 EMIT = """
 import json, os, resource, sys, numpy, onnx, archdsl, archdsl.backends.onnx.write
@@ -45,17 +44,17 @@ def seconds(work):
     after = resource.getrusage(resource.RUSAGE_SELF)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 net = archdsl.load(name)
-numbers = net.weights(weights)
-numbers.source
+tensors = net.weights(weights)
+tensors.source
 def emit():
-    net.to_onnx("emitted.onnx", numbers, force=True)
+    net.to_onnx("emitted.onnx", tensors, force=True)
 def copy():
     with open(weights, "rb") as source, open("copied.tmp", "wb") as target:
         while piece := source.read(1 << 23):
             target.write(piece)
     os.replace("copied.tmp", "copied")
-found = [(seconds(emit), seconds(copy)) for _ in range(rounds + 1)][1:]
-print(json.dumps(found))
+times = [(seconds(emit), seconds(copy)) for _ in range(rounds + 1)][1:]
+print(json.dumps(times))
 """
 BLOCKS = """
 name: blocks
@@ -89,28 +88,29 @@ def archdsl(*arguments: str) -> list[str]:
 
 
 def processes(name: str, weights: str, export: bool) -> dict[str, list[str]]:
-    given = ["--weights", weights] if weights else []
-    commands = {"archdsl": archdsl("compile", name, *given, "-o", f"{name}.onnx", "--force")}
+    options = ["--weights", weights] if weights else []
+    commands = {"archdsl": archdsl("compile", name, *options, "-o", f"{name}.onnx", "--force")}
     if export:
-        for way, options in WAYS.items():
-            commands[way] = [sys.executable, "-c", EXPORT.format(way=options), name, f"{way}.onnx", weights]
+        for exporter, arguments in EXPORTERS.items():
+            script = EXPORT.format(arguments=arguments)
+            commands[exporter] = [sys.executable, "-c", script, name, f"{exporter}.onnx", weights]
     return commands
 
 
 def whole(names: list[str], rounds: int, export: bool, folder: Path) -> dict[str, dict[str, Run]]:
-    """By network and where its weights come from, the medians of each process."""
-    found = {}
+    """The medians of each process, by network and source of its weights."""
+    results = {}
     for name in names:
         file = folder / f"{name}.safetensors"
         run(archdsl("compile", name, "--to", "weights", "-o", str(file), "--force"), folder)
         for what, weights in (("random", ""), ("safetensors", str(file))):
-            found[f"{name}, {what}"] = interleaved(processes(name, weights, export), rounds, folder)
-    return found
+            results[f"{name}, {what}"] = interleaved(processes(name, weights, export), rounds, folder)
+    return results
 
 
-def whole_table(found: dict[str, dict[str, Run]]) -> str:
+def whole_table(results: dict[str, dict[str, Run]]) -> str:
     rows = []
-    for name, runs in found.items():
+    for name, runs in results.items():
         ours, others = runs["archdsl"], {k: v for k, v in runs.items() if k != "archdsl"}
         row = [name, f"{ours.cpu_s:.2f} s", f"{ours.peak_bytes / 2**20:,.0f} MiB"]
         for other in others.values():
@@ -121,8 +121,8 @@ def whole_table(found: dict[str, dict[str, Run]]) -> str:
                 f"{min(o.peak_bytes for o in others.values()) / ours.peak_bytes:.1f}",
             ]
         rows.append(row)
-    ways = [title for way in WAYS for title in (way, "peak")]
-    head = ["network, weights", "archdsl", "peak", *ways, "times less", "memory"]
+    exporters = [title for exporter in EXPORTERS for title in (exporter, "peak")]
+    head = ["network, weights", "archdsl", "peak", *exporters, "exporter / archdsl", "memory"]
     return table(head[: len(rows[0])], rows)
 
 
@@ -130,48 +130,48 @@ def whole_table(found: dict[str, dict[str, Run]]) -> str:
 
 
 def emission(name: str, rounds: int, folder: Path) -> list[tuple[float, float]]:
-    """Processor seconds of writing the file and of copying its weights, in turns in one process."""
+    """CPU seconds for writing the file and for copying its weights, in turns in one process."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", EMIT, name, str(folder / f"{name}.safetensors"), str(rounds)]
     done = subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, text=True)
-    found: list[tuple[float, float]] = json.loads(done.stdout)
-    return found
+    times: list[tuple[float, float]] = json.loads(done.stdout)
+    return times
 
 
 # --- many blocks ------------------------------------------------------------------------------------------------
 
 
 def blocks(rounds: int, export: bool, folder: Path) -> dict[str, Run]:
-    """Networks of 100, 500, 1,000 blocks; nothing at all, for what every start costs; and 500 through the exporter."""
+    """Networks of 1 (for the cost of the start), 100, 500 and 1,000 blocks, and 500 blocks through the exporter."""
     commands = {}
     for count in (1, 100, 500, 1000):
         (folder / f"b{count}.yaml").write_text(BLOCKS.format(count=count), encoding="utf-8")
         commands[f"{count:,} blocks"] = archdsl("compile", f"b{count}.yaml", "-o", f"b{count}.onnx", "--force")
-    found = interleaved(commands, rounds, folder)
+    results = interleaved(commands, rounds, folder)
     if export:
         run(archdsl("compile", "b500.yaml", "--to", "torch", "-o", "blocks.py", "--force"), folder)
-        found["500 blocks, dynamo"] = run([sys.executable, "-c", BLOCKS_EXPORT], folder)
-    return found
+        results["500 blocks, dynamo"] = run([sys.executable, "-c", BLOCKS_EXPORT], folder)
+    return results
 
 
-def blocks_lines(found: dict[str, Run]) -> list[str]:
-    start = found["1 blocks"].cpu_s
+def blocks_lines(results: dict[str, Run]) -> list[str]:
+    start = results["1 blocks"].cpu_s
     rows = []
-    for name, one in found.items():
+    for name, one in results.items():
         count = int(name.split()[0].replace(",", ""))
         more = f"{1000 * (one.cpu_s - start) / (count - 1):.2f} ms" if count > 1 and "dynamo" not in name else ""
         rows.append([name, f"{one.wall_s:.2f} s", f"{one.cpu_s:.2f} s", more])
-    return [table(["network", "time", "processor time", "for each block"], rows)]
+    return [table(["network", "time", "CPU time", "per block"], rows)]
 
 
-def _plain(found: Any) -> Any:
-    """Runs as mappings: JSON knows no named tuples."""
-    if isinstance(found, Run):
-        return found._asdict()
-    return {key: _plain(value) for key, value in found.items()} if isinstance(found, dict) else found
+def _plain(value: Any) -> Any:
+    """Converts each `Run` to a mapping: JSON has no named tuples."""
+    if isinstance(value, Run):
+        return value._asdict()
+    return {key: _plain(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
-# --- all of it --------------------------------------------------------------------------------------------------
+# --- main -------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
@@ -179,27 +179,27 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each process (3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--skip-export", action="store_true", help="archdsl alone")
+    parser.add_argument("--skip-export", action="store_true", help="time archdsl only")
     parser.add_argument(
-        "--skip-blocks", action="store_true", help="no networks of many blocks, whose export takes minutes"
+        "--skip-blocks", action="store_true", help="skip the networks of many blocks, whose export takes minutes"
     )
     options = parser.parse_args()
     lacking = missing("torchvision", "onnxscript", "safetensors")
     export = not lacking and not options.skip_export
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found: dict[str, Any] = {"whole": whole(options.networks, options.rounds, export, folder)}
+        results: dict[str, Any] = {"whole": whole(options.networks, options.rounds, export, folder)}
         first = options.networks[0]
-        found["emission"] = emission(first, max(options.rounds, 5), folder)
-        found["blocks"] = {} if options.skip_blocks else blocks(options.rounds, export, folder)
+        results["emission"] = emission(first, max(options.rounds, 5), folder)
+        results["blocks"] = {} if options.skip_blocks else blocks(options.rounds, export, folder)
     where = machine("numpy", "onnx", "torch", "torchvision", "onnxscript")
     if options.json:
-        print(json.dumps({"machine": where, "rounds": options.rounds, **_plain(found)}))
+        print(json.dumps({"machine": where, "rounds": options.rounds, **_plain(results)}))
         return
-    ratio = median(ours / copied for ours, copied in found["emission"])
-    print(whole_table(found["whole"]))
-    print(f"\n{first} with given weights, written beside its bytes copied: {ratio:.2f} times the processor time\n")
-    print("\n".join(blocks_lines(found["blocks"]) if found["blocks"] else []))
+    ratio = median(ours / copied for ours, copied in results["emission"])
+    print(whole_table(results["whole"]))
+    print(f"\n{first} with weights from a file: writing takes {ratio:.2f} times the CPU time of copying the bytes\n")
+    print("\n".join(blocks_lines(results["blocks"]) if results["blocks"] else []))
     print(f"\n{where}; medians of {options.rounds} runs")
     if lacking:
         print(f"not compared with torch.onnx.export: pip install {' '.join(lacking)}")

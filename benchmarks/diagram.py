@@ -1,8 +1,8 @@
-"""What it costs to draw a network: `archdsl diagram` beside torchview (with Graphviz) and the layout that Netron runs.
+"""Compare the time to draw a network: `archdsl diagram`, torchview (with Graphviz), and Netron's layout.
 
-Whole processes, run in turns; medians. `python benchmarks/diagram.py [--rounds 3] [--json] [NETWORK ...]`. With
-`--library` instead every network of the library at every level, in one process: processor time after start-up,
-Graphviz's included.
+Medians of whole processes, run in turns. `python benchmarks/diagram.py [--rounds 3] [--json] [NETWORK ...]`. With
+`--library`, it draws every network of the library at every level in one process, and prints the CPU time after
+start-up, Graphviz included.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ import {{ layout }} from './dagre.mjs';
 const {{ nodes, edges }} = JSON.parse(readFileSync('{name}.json'));
 layout(nodes, edges, {{ nodesep: 20, ranksep: 20 }}, {{}});
 """
-"""As Netron's grapher.js calls it."""
+"""Netron's grapher.js calls the layout like this."""
 
 
 def netron_files(name: str, folder: Path) -> list[str]:
-    """The command that runs Netron's layout on a network's ONNX nodes, as boxes of 100 by 40; empty: it is not here."""
+    """The command that runs Netron's layout on a network's nodes, as boxes of 100 by 40; empty if not installed."""
     import archdsl
 
-    found = find_spec("netron")
+    netron = find_spec("netron")
     node = shutil.which("node")
-    if found is None or not found.submodule_search_locations or node is None:
+    if netron is None or not netron.submodule_search_locations or node is None:
         return []
-    source = Path(found.submodule_search_locations[0]) / "dagre.js"
+    source = Path(netron.submodule_search_locations[0]) / "dagre.js"
     shutil.copy(source, folder / "dagre.mjs")
     graph = archdsl.load(name).graph
     nodes = [{"v": str(n.id), "width": 100, "height": 40} for n in graph.nodes]
@@ -59,20 +59,20 @@ def netron_files(name: str, folder: Path) -> list[str]:
 def commands(name: str, folder: Path) -> dict[str, list[str]]:
     ours = [sys.executable, "-m", "archdsl", "diagram", name, "--force", "-o"]
     size = 299 if name == "inception_v3" else 224
-    found = {
+    processes = {
         "archdsl, block": [*ours, "block.svg"],
         "archdsl, layer": [*ours, "layer.svg", "--level", "layer"],
-        "archdsl, layer, nothing folded": [*ours, "all.svg", "--level", "layer", "--unfold", "*"],
+        "archdsl, layer, nothing collapsed": [*ours, "all.svg", "--level", "layer", "--unfold", "*"],
     }
     if not missing("torchview", "torchvision"):
-        found["torchview"] = [sys.executable, "-c", TORCHVIEW.format(name=name, size=size)]
+        processes["torchview"] = [sys.executable, "-c", TORCHVIEW.format(name=name, size=size)]
     if netron := netron_files(name, folder):
-        found["Netron's layout"] = netron
-    return found
+        processes["Netron's layout"] = netron
+    return processes
 
 
 def timed(name: str, rounds: int, folder: Path) -> Iterator[tuple[str, Run | None]]:
-    """Each process in turns; None: over the limit."""
+    """The median run of each process, in turns; None if it exceeds the time limit."""
     wanted = commands(name, folder)
     runs: dict[str, list[Run | None]] = {what: [] for what in wanted}
     for _ in range(rounds):
@@ -84,32 +84,32 @@ def timed(name: str, rounds: int, folder: Path) -> Iterator[tuple[str, Run | Non
                     raise
                 runs[what].append(None)
     for what, many in runs.items():
-        found = sorted((one for one in many if one is not None), key=lambda one: one.cpu_s)
-        yield what, found[len(found) // 2] if len(found) > len(many) // 2 else None
+        ended = sorted((one for one in many if one is not None), key=lambda one: one.cpu_s)
+        yield what, ended[len(ended) // 2] if len(ended) > len(many) // 2 else None
 
 
 def spent() -> float:
-    """Processor time of this process and of what it ran, in seconds."""
+    """The CPU time of this process and its child processes in seconds."""
     below = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + below.ru_utime + below.ru_stime
 
 
 def library() -> list[list[str]]:
-    """For each level the slowest networks, and how long all took."""
+    """A row for each level: the time for all networks, and the slowest ones."""
     import archdsl
     from archdsl.drawing.diagram import diagram
     from archdsl.drawing.model.drawing import LEVELS, View
 
     graphs = {name: archdsl.load(name).graph for name in archdsl.list()}
-    diagram(next(iter(graphs.values())))  # what is imported once
+    diagram(next(iter(graphs.values())))  # imports modules once
     rows = []
     for level in LEVELS:
         took = {}
         for name, graph in graphs.items():
             begin = spent()
-            made = diagram(graph, view=View(level))
+            drawn = diagram(graph, view=View(level))
             took[name] = spent() - begin
-            assert not made.note, (name, made.note)
+            assert not drawn.note, (name, drawn.note)
         slowest = sorted(took, key=took.__getitem__)[-3:][::-1]
         rows.append([level, f"{sum(took.values()):.1f} s", ", ".join(f"{name} {took[name]:.2f} s" for name in slowest)])
     return rows
@@ -132,18 +132,18 @@ def main() -> None:
         )
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: dict(timed(name, options.rounds, Path(folder))) for name in options.networks}
+        results = {name: dict(timed(name, options.rounds, Path(folder))) for name in options.networks}
     if options.json:
-        runs = {name: {what: one and one._asdict() for what, one in each.items()} for name, each in found.items()}
+        runs = {name: {what: one and one._asdict() for what, one in each.items()} for name, each in results.items()}
         print(json.dumps({"machine": where, "runs": runs}))
         return
     over = f"over {LIMIT_S} s"
     rows = [
         [f"{name}, {what}", *((f"{one.wall_s:.2f} s", f"{one.cpu_s:.2f} s") if one else (over, over))]
-        for name, each in found.items()
+        for name, each in results.items()
         for what, one in each.items()
     ]
-    print(table(["", "time", "processor time"], rows))
+    print(table(["", "time", "CPU time"], rows))
     print(f"\n{where}; medians of {options.rounds} runs")
 
 

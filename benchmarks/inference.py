@@ -1,11 +1,11 @@
-"""How fast compiled networks run on the processor: our file beside other ways of running the same network.
+"""Compare the inference time of archdsl's ONNX file on the CPU with other ways to run the same network.
 
 `python benchmarks/inference.py [--seconds 4] [--batch 1,8] [--json FILE] [--int8] [NETWORK ...]`.
 
-Every way runs in a process of its own, in turns (`archdsl bench`); a ratio is the middle of the turns' ratios. Weights
-are random, the same for all, norms and biases as if trained: the exporter leaves out a bias that is all zero. The
-outputs are compared as well. `--int8` instead times a file of `--precision int8` beside that of float32, calibrated on
-random images: its time does not depend on them.
+Each contestant runs in its own process, in turns (`archdsl bench`); a ratio is the median over the turns. All have the
+same random weights, with norms and biases as after training: the exporter leaves out a bias that is all zero. The
+outputs are compared as well. With `--int8`, it times the file of `--precision int8` against that of float32, calibrated
+on random images, which do not affect the time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NETWORKS = (
     "mobilenet_v2",
     "efficientnet_b0",
 )
-WAYS = ("traced", "slimmed", "openvino", "channels_last", "compile")
+OTHERS = ("traced", "slimmed", "openvino", "channels_last", "compile")
 INT8 = ("resnet50", "googlenet", "alexnet")
 
 
@@ -45,9 +45,9 @@ def weights(name: str, folder: Path) -> Path:
     return path
 
 
-def bench(name: str, given: Path, batch: int, seconds: float, ways: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The timings of one network: archdsl's first."""
-    against = [word for way in ways for word in ("--against", way)]
+def bench(name: str, file: Path, batch: int, seconds: float, others: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The timings of one network, archdsl first."""
+    against = [word for other in others for word in ("--against", other)]
     command = [
         sys.executable,
         "-m",
@@ -55,7 +55,7 @@ def bench(name: str, given: Path, batch: int, seconds: float, ways: tuple[str, .
         "bench",
         name,
         "--weights",
-        str(given),
+        str(file),
         "--batch",
         str(batch),
         "--seconds",
@@ -67,24 +67,24 @@ def bench(name: str, given: Path, batch: int, seconds: float, ways: tuple[str, .
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if not done.stdout:
         raise SystemExit(f"{name}: {done.stderr.strip()[-500:]}")
-    found: list[dict[str, Any]] = json.loads(done.stdout)["timings"]
-    return found
+    timings: list[dict[str, Any]] = json.loads(done.stdout)["timings"]
+    return timings
 
 
-def row(found: list[dict[str, Any]], ways: tuple[str, ...]) -> list[str]:
-    """Our time by that of each other way: below 1 we are faster."""
-    times = {one["contestant"]: one for one in found}
+def row(timings: list[dict[str, Any]], others: tuple[str, ...]) -> list[str]:
+    """The time of archdsl's file divided by that of each other contestant: below 1 archdsl is faster."""
+    times = {one["contestant"]: one for one in timings}
     ours = times["archdsl"]
     cells = [ours["network"], str(ours["batch"]), f"{ours['p50_ms']:.1f}"]
-    for way in ways:
-        cells.append(f"{1 / times[way]['ratio'][0]:.2f}" if way in times else "failed")
-    ran = [1 / times[way]["ratio"][0] for way in ways if way in times]
-    worst = max(one["difference"] for one in found)
+    for other in others:
+        cells.append(f"{1 / times[other]['ratio'][0]:.2f}" if other in times else "failed")
+    ran = [1 / times[other]["ratio"][0] for other in others if other in times]
+    worst = max(one["difference"] for one in timings)
     return [*cells, f"{max(ran):.2f}" if ran else "-", f"{worst:.0e}"]
 
 
 def int8(name: str, batch: int, seconds: float) -> list[str]:
-    """The time of the int8 file by that of the float32 one, in turns, and how far their outputs lie apart."""
+    """The time of the int8 file divided by that of the float32 file, in turns, and the difference of their outputs."""
     import numpy as np
     from PIL import Image
 
@@ -102,10 +102,8 @@ def int8(name: str, batch: int, seconds: float) -> list[str]:
             smooth = rng.integers(0, 256, (8, 8, 3), np.uint8)
             Image.fromarray(smooth).resize((256, 256), Image.Resampling.BICUBIC).save(images / f"{number}.png")
         base = [sys.executable, "-m", "archdsl", "compile", name]
-        told = subprocess.run(
-            [*base, "-o", f"{folder}/fp32.onnx"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        told = subprocess.run(
+        subprocess.run([*base, "-o", f"{folder}/fp32.onnx"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
             [*base, "--precision", "int8", "--calibrate", str(images), "-o", f"{folder}/int8.onnx"],
             cwd=ROOT,
             capture_output=True,
@@ -118,8 +116,8 @@ def int8(name: str, batch: int, seconds: float) -> list[str]:
                     Task("archdsl", f"{folder}/{precision}.onnx", "", "", {"input": (batch, *shape)}, threads=2)
                 )
             first, second = contest.timings(seconds)
-    said = " ".join(line.strip() for line in told.stdout.splitlines() if "cosine" in line or "top-1" in line)
-    return [name, str(batch), f"{first.p50_ms:.1f}", f"{second.p50_ms:.1f}", f"{second.ratio[0]:.2f}", said]
+    report = " ".join(line.strip() for line in done.stdout.splitlines() if "cosine" in line or "top-1" in line)
+    return [name, str(batch), f"{first.p50_ms:.1f}", f"{second.p50_ms:.1f}", f"{second.ratio[0]:.2f}", report]
 
 
 def main() -> None:
@@ -127,11 +125,11 @@ def main() -> None:
     parser.add_argument("networks", nargs="*")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each timing (4)")
     parser.add_argument("--batch", default="1,8", help="samples at once (1,8)")
-    parser.add_argument("--json", metavar="FILE", help="keep all that was measured")
-    parser.add_argument("--int8", action="store_true", help="int8 beside float32")
-    parser.add_argument("--ways", default=",".join(WAYS), help="what to compare with (all)")
+    parser.add_argument("--json", metavar="FILE", help="write all timings to FILE")
+    parser.add_argument("--int8", action="store_true", help="compare int8 with float32")
+    parser.add_argument("--against", default=",".join(OTHERS), help="the other contestants (all)")
     options = parser.parse_args()
-    ways = tuple(options.ways.split(","))
+    others = tuple(options.against.split(","))
     batches = [int(size) for size in options.batch.split(",")]
     where = machine("numpy", "onnxruntime", "torch", "onnxslim", "openvino")
     if options.int8:
@@ -142,18 +140,18 @@ def main() -> None:
     kept, rows = [], []
     for name in options.networks or NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
-            given = weights(name, Path(folder))
+            file = weights(name, Path(folder))
             for batch in batches:
-                found = bench(name, given, batch, options.seconds, ways)
-                kept += found
-                rows.append(row(found, ways))
+                timings = bench(name, file, batch, options.seconds, others)
+                kept += timings
+                rows.append(row(timings, others))
                 print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
                 if options.json:
                     Path(options.json).write_text(
                         json.dumps({"machine": where, "timings": kept}, indent=1), encoding="utf-8"
                     )
-    head = ["network", "batch", "ours, ms", *(f"/ {way}" for way in ways), "/ best", "difference"]
-    print(f"{table(head, rows)}\n\n{where}; our time by theirs")
+    head = ["network", "batch", "archdsl, ms", *(f"/ {other}" for other in others), "/ best", "difference"]
+    print(f"{table(head, rows)}\n\n{where}; time of archdsl's file / time of the other")
 
 
 if __name__ == "__main__":

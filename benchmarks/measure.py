@@ -1,4 +1,4 @@
-"""Whole processes, timed: wall time, processor time, peak memory. Needs a Unix (`os.wait4`)."""
+"""Measure whole processes: wall time, CPU time, peak memory. Needs a Unix (`os.wait4`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Run(NamedTuple):
-    """One process from start to end. `cpu_s` is the time of all its threads, user and system."""
+    """One process from start to end. `cpu_s` is the CPU time of all its threads, user and system."""
 
     wall_s: float
     cpu_s: float
@@ -25,7 +25,7 @@ class Run(NamedTuple):
 
 
 def run(command: Sequence[str], cwd: Path | None = None) -> Run:
-    """Runs a command once, what it prints thrown away. Raises RuntimeError where it fails."""
+    """Run a command once and discard its output. Raises RuntimeError if it fails."""
     import time
 
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
@@ -41,7 +41,7 @@ def run(command: Sequence[str], cwd: Path | None = None) -> Run:
 
 
 def interleaved(commands: Mapping[str, Sequence[str]], rounds: int, cwd: Path | None = None) -> dict[str, Run]:
-    """The medians of `rounds` runs of each command, taken in turns, after one that warms the caches."""
+    """Return the medians of `rounds` runs of each command, in turns, after one run that warms the caches."""
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     for number in range(rounds + 1):
         for name, command in commands.items():
@@ -51,21 +51,21 @@ def interleaved(commands: Mapping[str, Sequence[str]], rounds: int, cwd: Path | 
 
 
 def missing(*packages: str) -> list[str]:
-    """Those of the packages that are not installed."""
+    """Return the packages that are not installed."""
     from importlib.util import find_spec
 
     return [name for name in packages if find_spec(name) is None]
 
 
 def machine(*packages: str) -> str:
-    """Where this was measured, in a line: processors, Python, versions of packages."""
-    found = [f"{name} {metadata.version(name)}" for name in packages if not missing(name.replace("pyyaml", "yaml"))]
+    """Return the environment in one line: system, cores, Python, versions of packages."""
+    versions = [f"{name} {metadata.version(name)}" for name in packages if not missing(name.replace("pyyaml", "yaml"))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()}, {cores} cores, Python {platform.python_version()}, {', '.join(found)}"
+    return f"{platform.system()}, {cores} cores, Python {platform.python_version()}, {', '.join(versions)}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column to the left and the others to the right."""
+    """Return a Markdown table, the first column aligned left and the others right."""
     widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
     lines = [
         [cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))]

@@ -1,7 +1,7 @@
-"""A PyTorch module ready with weights from a safetensors file, beside torchvision's constructor.
+"""Compare the time to build a PyTorch module with weights from a safetensors file and torchvision's constructor.
 
-`python benchmarks/module.py [--rounds 7] [--json] [NETWORK ...]`. Within one process, in processor time, in turns. Ours
-reads the spec, checks it and maps the file; torchvision's draws its numbers at random and has yet to load any.
+`python benchmarks/module.py [--rounds 7] [--json] [NETWORK ...]`. CPU time within one process, in turns. archdsl reads
+and checks the spec and maps the file; torchvision initialises random weights and has not loaded any file yet.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from measure import machine, missing, table
 
 
 def cpu_s(make: Callable[[], Any]) -> float:
-    begun = time.process_time()
+    start = time.process_time()
     make()
-    return time.process_time() - begun
+    return time.process_time() - start
 
 
 def ours(name: str, file: str) -> Any:
@@ -33,7 +33,7 @@ def ours(name: str, file: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=["resnet50", "vgg16"])
-    parser.add_argument("--rounds", type=int, default=7, help="times that each is made (7)")
+    parser.add_argument("--rounds", type=int, default=7, help="runs of each (7)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     if lacking := missing("torchvision"):
@@ -45,29 +45,29 @@ def main() -> None:
     from archdsl.backends.weights.safetensors import save
 
     torch.set_num_threads(1)
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks:
             file = f"{folder}/{name}.safetensors"
             save(archdsl.load(name).weights(), file)
-            ways = {"ours": partial(ours, name, file), "theirs": getattr(torchvision.models, name)}
-            times: dict[str, list[float]] = {way: [] for way in ways}
+            builders = {"ours": partial(ours, name, file), "theirs": getattr(torchvision.models, name)}
+            times: dict[str, list[float]] = {side: [] for side in builders}
             for number in range(options.rounds + 1):
-                for way, make in ways.items():
+                for side, make in builders.items():
                     spent = cpu_s(make)
-                    times[way] += [spent] if number else []
+                    times[side] += [spent] if number else []
             ratio = median(a / b for a, b in zip(times["ours"], times["theirs"], strict=True))
-            found[name] = {**{way: median(spent) for way, spent in times.items()}, "ratio": ratio}
+            results[name] = {**{side: median(spent) for side, spent in times.items()}, "ratio": ratio}
     where = machine("torch", "torchvision", "numpy")
     if options.json:
-        print(json.dumps({"machine": where, "cpu_s": found}))
+        print(json.dumps({"machine": where, "cpu_s": results}))
         return
     rows = [
         [name, f"{1000 * one['ours']:.0f} ms", f"{1000 * one['theirs']:.0f} ms", f"{one['ratio']:.3f}"]
-        for name, one in found.items()
+        for name, one in results.items()
     ]
     print(table(["network", "archdsl, with weights", "torchvision, at random", "ratio"], rows))
-    print(f"\n{where}; processor time, medians of {options.rounds} rounds")
+    print(f"\n{where}; CPU time, medians of {options.rounds} rounds")
 
 
 if __name__ == "__main__":

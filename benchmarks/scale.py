@@ -1,7 +1,7 @@
-"""How the time of a check grows with the network: 10,000 nodes against 100,000.
+"""Measure how the time of a check grows with the network: 10,000 and 100,000 nodes.
 
-Checked within one process, so that start-up does not count, and in processor time (there is one thread). `python
-benchmarks/scale.py [--rounds 5] [--json]`.
+All checks run in one process, without start-up, in CPU time of one thread. `python benchmarks/scale.py [--rounds 5]
+[--json]`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SPECS = {
     "written out": "input: 8x32x32\nnet:\n{}",
 }
 PER_UNIT = {"chain": 3, "residual": 7, "dense": 2, "written out": 1}
-"""Nodes that one repeat (or one written line) becomes."""
+"""Nodes per repeat (or per written line)."""
 SIZES = (10_000, 100_000)
 TARGET = 12.0
 
@@ -42,8 +42,8 @@ def spec(shape: str, nodes: int) -> str:
 
 
 def check(path: Path) -> None:
-    found = archdsl.check(path)
-    assert not [d for d in found.diagnostics if d.severity == "error"]
+    report = archdsl.check(path)
+    assert not [d for d in report.diagnostics if d.severity == "error"]
 
 
 def count(path: Path) -> None:
@@ -51,7 +51,7 @@ def count(path: Path) -> None:
 
 
 def seconds(work: Callable[[Path], None], path: Path, rounds: int) -> float:
-    """The median processor time."""
+    """The median CPU time."""
     times = []
     for _ in range(rounds):
         begin = time.process_time()
@@ -65,17 +65,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="checks of each network (5)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    found: dict[str, list[float]] = {}
+    results: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for shape in SPECS:
             for name, work in (("check", check), ("check and count", count)):
                 for nodes in SIZES:
                     path = Path(folder) / f"n{nodes}.yaml"
                     path.write_text(spec(shape, nodes), encoding="utf-8")
-                    found.setdefault(f"{shape}, {name}", []).append(seconds(work, path, options.rounds))
+                    results.setdefault(f"{shape}, {name}", []).append(seconds(work, path, options.rounds))
     where = machine("pyyaml", "pydantic")
     if options.json:
-        print(json.dumps({"machine": where, "seconds": found, "sizes": SIZES, "target": TARGET}))
+        print(json.dumps({"machine": where, "seconds": results, "sizes": SIZES, "target": TARGET}))
         return
     rows = [
         [
@@ -84,7 +84,7 @@ def main() -> None:
             f"{times[1] / times[0]:.1f}",
             f"{TARGET:g}" if name.endswith(" check") else "",
         ]
-        for name, times in found.items()
+        for name, times in results.items()
     ]
     print(table(["network", *(f"{n:,} nodes" for n in SIZES), "ratio", "at most"], rows))
     print(f"\n{where}; medians of {options.rounds}")

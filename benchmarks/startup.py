@@ -1,6 +1,6 @@
-"""How long `archdsl params` takes from start to end, beside what it cannot do without and what else one would use.
+"""Compare the time of `archdsl params` with importing its two required libraries, and with torchinfo.
 
-Whole processes, run in turns; medians. `python benchmarks/startup.py [--rounds 21] [--json]`.
+Medians of whole processes, run in turns. `python benchmarks/startup.py [--rounds 21] [--json]`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMMANDS = {
     ],
 }
 TARGETS = {LIBRARIES: 2.0, TORCHINFO: 1 / 20}
-"""The time of `archdsl params` is to be at most this many times that of the other."""
+"""Target: the maximum time of `archdsl params`, divided by that of the other process."""
 
 
 def measure(rounds: int) -> dict[str, Run]:
@@ -40,15 +40,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21, help="runs of each process (21)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    found = measure(options.rounds)
-    ratios = {name: found[PARAMS].wall_s / found[name].wall_s for name in TARGETS if name in found}
+    runs = measure(options.rounds)
+    ratios = {name: runs[PARAMS].wall_s / runs[name].wall_s for name in TARGETS if name in runs}
     where = machine("pyyaml", "pydantic", "torch", "torchvision", "torchinfo")
     if options.json:
         print(
             json.dumps(
                 {
                     "machine": where,
-                    "runs": {k: v._asdict() for k, v in found.items()},
+                    "runs": {k: v._asdict() for k, v in runs.items()},
                     "ratios": ratios,
                     "targets": TARGETS,
                 }
@@ -64,11 +64,11 @@ def main() -> None:
             f"{ratios[name]:.3f}" if name in ratios else "",
             f"{TARGETS[name]:g}" if name in ratios else "",
         ]
-        for name, one in found.items()
+        for name, one in runs.items()
     ]
-    print(table(["process", "time", "processor time", "peak memory", "params / this", "at most"], rows))
+    print(table(["process", "time", "CPU time", "peak memory", "params / this", "at most"], rows))
     print(f"\n{where}; medians of {options.rounds} runs")
-    if TORCHINFO not in found:
+    if TORCHINFO not in runs:
         print(f"not compared with torchinfo: pip install {' '.join(missing('torchvision', 'torchinfo'))}")
 
 

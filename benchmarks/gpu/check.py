@@ -1,9 +1,9 @@
-"""The checks that need a GPU, in one command: `python benchmarks/gpu/check.py [--seconds 3] [-o gpu.md] [NETWORK ...]`.
+"""Run the checks that need a GPU: `python benchmarks/gpu/check.py [--seconds 3] [-o gpu.md] [NETWORK ...]`.
 
-For each network and batch our ONNX file in ONNX Runtime (CUDA, and TensorRT where it is installed) beside torch eager,
-channels_last, torch.compile and the traced ONNX file, in turns on the same GPU, in float32; then our file in float16.
-Before that, every output on the GPU is held against the processor's. Writes a Markdown table that says what it ran on;
-exits with 1 where an output differs by more than its bound, and with 2 where there is no GPU.
+Compares every output on the GPU with that on the CPU. Then times, for each network and batch, archdsl's ONNX file in
+ONNX Runtime (CUDA, and TensorRT if it is installed) against PyTorch eager, channels_last, torch.compile and the traced
+ONNX file, in turns on the same GPU, in float32; then archdsl's file in float16. Prints Markdown tables and the
+environment. Exits with 1 if a difference exceeds its tolerance, and with 2 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from measure import ROOT, machine, missing, table
 
 NETWORKS = ("resnet50", "vgg16", "googlenet", "densenet121", "inception_v3", "mobilenet_v2")
-WAYS = ("torch", "channels_last", "compile", "traced")
-BOUNDS = {"fp32": 1e-4, "fp16": 3e-2}
-"""`max|a - b| / max|b|` against the processor. float32 without TensorFloat-32 has 24 bits, and sums in another order;
-float16 has 11."""
+OTHERS = ("torch", "channels_last", "compile", "traced")
+TOLERANCES = {"fp32": 1e-4, "fp16": 3e-2}
+"""Tolerance of `max|a - b| / max|b|`, `b` from the CPU. float32 without TensorFloat-32 has 24 bits, and the GPU sums in
+another order; float16 has 11 bits."""
 
 
 def archdsl(*args: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +33,7 @@ def archdsl(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def difference(folder: str, name: str, precision: str, device: str) -> float:
-    """Of our file on the GPU, to the float32 file on the processor, on one batch of random images."""
+    """The difference between archdsl's file on the GPU and the float32 file on the CPU, on a batch of random images."""
     import numpy as np
 
     from archdsl.network import load
@@ -55,8 +55,8 @@ def difference(folder: str, name: str, precision: str, device: str) -> float:
     return float(np.abs(second - first).max() / np.abs(first).max())
 
 
-def timings(name: str, batch: int, seconds: float, device: str, ways: tuple[str, ...]) -> list[dict[str, Any]]:
-    against = [word for way in ways for word in ("--against", way)]
+def timings(name: str, batch: int, seconds: float, device: str, others: tuple[str, ...]) -> list[dict[str, Any]]:
+    against = [word for other in others for word in ("--against", other)]
     done = archdsl(
         "bench",
         name,
@@ -73,14 +73,14 @@ def timings(name: str, batch: int, seconds: float, device: str, ways: tuple[str,
     if not done.stdout:
         print(f"{name}, {device}: {done.stderr.strip()[-400:]}", file=sys.stderr)
         return []
-    found: list[dict[str, Any]] = json.loads(done.stdout)["timings"]
-    return found
+    results: list[dict[str, Any]] = json.loads(done.stdout)["timings"]
+    return results
 
 
-def row(found: list[dict[str, Any]]) -> list[str]:
-    times = {one["contestant"]: one for one in found}
+def row(results: list[dict[str, Any]]) -> list[str]:
+    times = {one["contestant"]: one for one in results}
     ours = times["archdsl"]
-    ratios = [f"{1 / times[way]['ratio'][0]:.2f}" if way in times else "-" for way in WAYS]
+    ratios = [f"{1 / times[other]['ratio'][0]:.2f}" if other in times else "-" for other in OTHERS]
     return [
         ours["network"],
         ours["device"],
@@ -92,7 +92,7 @@ def row(found: list[dict[str, Any]]) -> list[str]:
 
 
 def half(name: str, batch: int, seconds: float, folder: str) -> list[str]:
-    """Our float16 file beside our float32 one."""
+    """The time of archdsl's float16 file divided by that of its float32 file."""
     from archdsl.network import load
     from archdsl.timing.task import Task
     from archdsl.timing.turns import Contest
@@ -112,7 +112,7 @@ def main() -> int:
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each timing (3)")
     parser.add_argument("--batch", default="1,8,64", help="samples at once (1,8,64)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the tables there as well")
+    parser.add_argument("-o", "--output", metavar="FILE", help="also write the tables to FILE")
     options = parser.parse_args()
     lacking = missing("torch", "onnxruntime", "onnxscript")
     if lacking:
@@ -131,20 +131,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for name in options.networks:
-            for precision, bound in BOUNDS.items():
-                found = difference(folder, name, precision, "cuda")
-                worst = max(worst, found / bound)
-                rows.append([name, precision, f"{found:.1e}", f"{bound:.0e}", "yes" if found <= bound else "NO"])
-        parts.append(table(["network", "precision", "difference to the processor", "bound", "within"], rows))
+            for precision, tolerance in TOLERANCES.items():
+                error = difference(folder, name, precision, "cuda")
+                worst = max(worst, error / tolerance)
+                rows.append(
+                    [name, precision, f"{error:.1e}", f"{tolerance:.0e}", "yes" if error <= tolerance else "NO"]
+                )
+        parts.append(table(["network", "precision", "difference from the CPU", "tolerance", "within"], rows))
         rows = []
         for name in options.networks:
             for batch in batches:
                 for device in devices:
-                    timed = timings(name, batch, options.seconds, device, WAYS if device == "cuda" else ())
+                    timed = timings(name, batch, options.seconds, device, OTHERS if device == "cuda" else ())
                     rows += [row(timed)] if timed else []
                 print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
-        head = ["network", "device", "batch", "ours, ms", "images/s", *(f"/ {way}" for way in WAYS)]
-        parts.append(table(head, rows) + "\n\nOur time by theirs: below 1 we are faster.")
+        head = ["network", "device", "batch", "archdsl, ms", "images/s", *(f"/ {other}" for other in OTHERS)]
+        parts.append(table(head, rows) + "\n\nTime of archdsl's file / time of the other: below 1 archdsl is faster.")
         rows = [half(name, batch, options.seconds, folder) for name in options.networks for batch in batches]
         parts.append(table(["network", "batch", "float32 ms", "float16 ms", "float16 / float32"], rows))
     text = "\n\n".join(parts) + "\n"

@@ -365,7 +365,7 @@ def test_what_the_doctor_advises() -> None:
     told = "\n".join(doctor._advice((numpy, torch), both, (cuda,), ()))
     for said in (
         "numpy missing",
-        "onnxruntime and onnxruntime-gpu overwrite one another's files",
+        "onnxruntime and onnxruntime-gpu overwrite each other's files",
         "archdsl[torch]",
         "NVIDIA's driver",
         "graphviz-pure",
