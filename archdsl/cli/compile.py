@@ -135,7 +135,7 @@ def _as_text(console: Console, compiled: Compiled) -> str:
         if TARGETS[target].stores_weights:
             lines.append(f"  weights  {compiled.weights}{': NOT trained' if compiled.random else ''}")
     if compiled.difference is not None:
-        lines.append(f"  int8     {_in_words(compiled.difference)}")
+        lines.append(f"  int8     {_difference_text(compiled.difference)}")
     return "\n".join(lines) + "\n"
 
 
@@ -146,7 +146,7 @@ def _line(console: Console, file: CompiledFile) -> str:
     return f"wrote {console.style().paint('name', escape_control(str(file.path)))}  {in_bytes(file.size)}"
 
 
-def _in_words(difference: Difference) -> str:
+def _difference_text(difference: Difference) -> str:
     """The difference between int8 and fp32 as text."""
     images = difference.images
     text = f"compared with fp32 on {images} image{'s' * (images != 1)}: "

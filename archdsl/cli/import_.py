@@ -1,4 +1,4 @@
-"""`archdsl import`: a spec from a model of another tool."""
+"""`archdsl import`: convert a model of another tool to a spec."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def command(
 
 
 def _literal(text: str) -> object:
-    """A value as Python writes it, else the word itself."""
+    """The value of a Python literal, or the text itself."""
     import ast
 
     try:

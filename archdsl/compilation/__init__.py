@@ -1,1 +1,1 @@
-"""Compilation: a network as files, one for each target, all of them or none."""
+"""Compile a network to the files of its targets: all of them or none."""

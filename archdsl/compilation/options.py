@@ -1,4 +1,4 @@
-"""The options of an ONNX file: which passes, which precision, which sizes."""
+"""Checks the options of an ONNX file: passes, precision, sizes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Calibration: TypeAlias = AnyPath | Sequence[AnyPath]
 
 @dataclass(frozen=True, slots=True)
 class OnnxOptions:
-    """What `checked_options` accepts: combinations that an ONNX file can have."""
+    """A valid combination of options of an ONNX file, made by `checked_options`."""
 
     passes: tuple[str, ...] = tuple(PASSES)
     precision: OnnxPrecision = "fp32"
     images: tuple[Path, ...] = ()
-    """Those that int8 is calibrated on."""
+    """Images to calibrate int8 on."""
     value_info: bool = False
     free_sizes: bool | None = None
     external_data: bool | None = None
@@ -42,16 +42,16 @@ def checked_options(
     free_sizes: bool | None,
     external_data: bool | None,
 ) -> OnnxOptions:
-    """The options of an ONNX file. `passes` None: all.
+    """Return the options of an ONNX file. `passes` None: all.
 
-    Raises E0001 for an unknown precision or pass, E0003 for options that exclude each other, E0004 if `passes` is no
-    list of names, E0802 without ONNX Runtime and E0861 without images if the precision is int8.
+    Raises E0001 for an unknown precision or pass, E0003 for options that exclude each other, E0004 if `passes` is
+    not a list of names, E0802 without ONNX Runtime and E0861 without images if the precision is int8.
     """
     check_choice("precision", precision, PRECISIONS)
     if passes is not None:
         check_passes(passes)
     if calibrate is not None and precision != "int8":
-        raise conflict(f"`calibrate` applies to precision int8; it is {precision}", "set precision to int8")
+        raise conflict(f"`calibrate` applies to precision int8; the precision is {precision}", "set precision to int8")
     if precision == "int8":
         _check_int8(calibrate, value_info, external_data)
     names = tuple(PASSES) if passes is None else tuple(name for name in PASSES if name in passes)
@@ -65,12 +65,12 @@ def _check_int8(calibrate: Calibration | None, value_info: bool, external_data: 
             "E0861",
             "precision int8 needs images to calibrate on",
             status=2,
-            help="set `calibrate` to a folder of a few hundred images such as the network will see",
+            help="set `calibrate` to a folder of a few hundred images like those that the network will see",
         )
     if external_data:
-        raise conflict("an int8 file stores its weights itself: `external_data` does not apply")
+        raise conflict("an int8 file contains its weights: `external_data` does not apply")
     if value_info:
-        raise conflict("an int8 file has no shapes: `value_info` does not apply")
+        raise conflict("an int8 file has no shapes of values: `value_info` does not apply")
 
 
 def _images(calibrate: Calibration) -> tuple[Path, ...]:
@@ -80,7 +80,7 @@ def _images(calibrate: Calibration) -> tuple[Path, ...]:
 
 
 def check_targets_have(targets: Sequence[TargetName], onnx: OnnxOptions, weights: bool) -> None:
-    """Raises E0003 for weights, or options of an ONNX file, where no target has a place for them."""
+    """Raises E0003 for weights if no target stores them, and for options of an ONNX file without the target onnx."""
     if weights and not stores_weights(targets):
         raise conflict(
             f"{TARGETS[targets[0]].about} stores no weights: `weights` does not apply",

@@ -1,4 +1,4 @@
-"""The targets of `compile`, and what writes each."""
+"""The table of `compile` targets: suffix, description and writer of each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ TargetName: TypeAlias = Literal["onnx", "torch", "weights"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A kind of file that a network is compiled to."""
+    """A target: a type of file that `compile` writes."""
 
     suffix: str
-    """Of a file without another name."""
+    """The suffix of the default path."""
     about: str
     stores_weights: bool
     writer: str
@@ -31,7 +31,7 @@ TARGETS: Mapping[TargetName, Target] = {
 
 
 def checked_targets(names: str | Sequence[str]) -> tuple[TargetName, ...]:
-    """The targets of these names, each once. Raises E0001 for an unknown name, or for none."""
+    """Return the targets with these names, each once. Raises E0001 for an unknown name, or for none."""
     listed = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     for name in listed or ((),):
         check_choice("target", name, TARGETS)
@@ -39,5 +39,5 @@ def checked_targets(names: str | Sequence[str]) -> tuple[TargetName, ...]:
 
 
 def stores_weights(targets: Sequence[TargetName]) -> bool:
-    """Whether a file of these targets stores weights."""
+    """Whether one of these targets stores weights."""
     return any(TARGETS[target].stores_weights for target in targets)

@@ -1,4 +1,4 @@
-"""Writes a network as the files of its targets: all of them, or none if one fails."""
+"""Writes the files of each target, and removes them if a later target fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Compilable(Protocol):
-    """What a network offers to be compiled."""
+    """The properties of a network that a compilation uses."""
 
     @property
     def name(self) -> str: ...
@@ -49,7 +49,7 @@ class Compilable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel(WrittenModel):
-    """An ONNX file; `difference` is what int8 changes, None for any other precision."""
+    """An ONNX file. `difference` is that between int8 and fp32, None for any other precision."""
 
     difference: Difference | None = None
 
@@ -65,8 +65,8 @@ class CompiledFile(WrittenFile):
 class Compiled:
     """The files of a compiled network.
 
-    `weights` says where the weights come from, None if no file stores any; `random` that they were drawn at random.
-    `difference` is what int8 changes. `notes` are those of the network, of the weights and of the files.
+    `weights` is the source of the weights, None if no file stores any; `random` is True if they are random.
+    `difference` is that between int8 and fp32. `notes` are those of the network, of the weights and of the files.
     """
 
     name: str
@@ -81,28 +81,30 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """A network, its weights (None if no target stores them), and how its files are written."""
+    """The inputs of a compilation: a network, its weights (None if no target stores them), and options."""
 
     network: Compilable
     weights: Weights | None
     onnx: OnnxOptions
     inputs: tuple[AnyPath, ...] = ()
-    """Files that are read, which no target may replace."""
+    """Files that the compilation reads, which no target may replace."""
     force: bool = False
     watch: Watch | None = None
 
     def progress(self, work: str) -> Progress | None:
+        """The function to call as `work` proceeds; None without `watch`."""
         return None if self.watch is None else self.watch(work)
 
     @property
     def stored(self) -> Weights:
+        """The weights, for a target that stores them."""
         assert self.weights is not None, "a target that stores weights has them"
         return self.weights
 
 
 @dataclass(frozen=True, slots=True)
 class TargetFiles:
-    """What one target wrote."""
+    """The files of one target, with their notes."""
 
     files: tuple[WrittenFile, ...]
     notes: tuple[Diagnostic, ...] = ()
@@ -110,9 +112,9 @@ class TargetFiles:
 
 
 def compile_network(work: Compilation, paths: Mapping[TargetName, Path]) -> Compiled:
-    """Writes a file for each target. Files that this call created are removed if a later one fails.
+    """Write the files of each target. Files that this call created are removed if a later target fails.
 
-    Raises E07xx for a path that cannot be written, before anything is; E0603 to E0705 as the targets do.
+    Raises E07xx for a path that cannot be written, before any file is; E0603 to E0705 as the targets do.
     """
     for target, path in paths.items():
         check_target(path, inputs=work.inputs, force=work.force, replaceable=has_mark(target))
@@ -122,7 +124,7 @@ def compile_network(work: Compilation, paths: Mapping[TargetName, Path]) -> Comp
         for target, path in paths.items():
             written[target] = _writer(target)(work, path)
     except BaseException:
-        for file in (file for one in written.values() for file in one.files if one.files[0].path in fresh):
+        for file in (file for row in written.values() for file in row.files if row.files[0].path in fresh):
             with suppress(OSError):
                 file.path.unlink()
         raise
@@ -145,18 +147,18 @@ def _compiled(work: Compilation, written: Mapping[TargetName, TargetFiles]) -> C
     return Compiled(
         network.name,
         network.fingerprint,
-        tuple(CompiledFile(f.path, f.size, target) for target, one in written.items() for f in one.files),
+        tuple(CompiledFile(file.path, file.size, target) for target, row in written.items() for file in row.files),
         source,
         random,
         work.onnx.precision,
-        next((one.difference for one in written.values() if one.difference is not None), None),
-        (*notes, *(note for one in written.values() for note in one.notes)),
+        next((row.difference for row in written.values() if row.difference is not None), None),
+        (*notes, *(note for row in written.values() for note in row.notes)),
     )
 
 
 def paths_of(network: str, targets: Sequence[TargetName], output: AnyPath | None) -> dict[TargetName, Path]:
-    """The path of each target: `output` itself for one, NAME with the target's suffix in the folder `output` for
-    several; here without `output`."""
+    """Return the path of each target: `output` for one target; for several NAME with the target's suffix in the folder
+    `output`, by default the current one."""
     if output is not None and len(targets) == 1:
         return {targets[0]: Path(output)}
     return {target: Path(output or "") / f"{network}{TARGETS[target].suffix}" for target in targets}
@@ -166,7 +168,7 @@ def paths_of(network: str, targets: Sequence[TargetName], output: AnyPath | None
 
 
 def write_source(work: Compilation, path: Path) -> TargetFiles:
-    """PyTorch source. Raises E0701 to E0704 as `atomic_write`."""
+    """Write PyTorch source. Raises E0701 to E0704 as `atomic_write`."""
     with atomic_write(path, inputs=work.inputs, force=work.force, replaceable=has_mark("torch")) as file:
         file.write(work.network.to_source().encode())
     assert file.written is not None
@@ -174,7 +176,7 @@ def write_source(work: Compilation, path: Path) -> TargetFiles:
 
 
 def write_weights(work: Compilation, path: Path) -> TargetFiles:
-    """A safetensors file. Raises E0701 to E0704 as `atomic_write`."""
+    """Write a safetensors file. Raises E0701 to E0704 as `atomic_write`."""
     from archdsl.backends.weights import save
 
     weights = _watched(work.stored, work.progress(f"writing {path.name}"))
@@ -182,13 +184,13 @@ def write_weights(work: Compilation, path: Path) -> TargetFiles:
 
 
 def write_onnx(work: Compilation, path: Path) -> TargetFiles:
-    """An ONNX file, and that of its external data. Raises E0603, E0701 to E0705; for int8 E0804 to E0806."""
+    """Write an ONNX file, and that of its external data. Raises E0603, E0701 to E0705; for int8 E0804 to E0806."""
     model = compile_onnx(work, path)
     return TargetFiles((model, *([model.data] if model.data is not None else [])), model.notes, model.difference)
 
 
 def compile_onnx(work: Compilation, path: Path) -> CompiledModel:
-    """As `write_onnx`, with what there is to say of the file."""
+    """Write an ONNX file as `write_onnx` does, and return it with its notes and int8 difference."""
     if work.onnx.precision == "int8":
         return _write_int8(work, path)
     return _write_float(work, path, work.onnx.precision, work.progress(f"writing {path.name}"))
@@ -223,7 +225,7 @@ def _write_float(
 
 
 def _write_int8(work: Compilation, path: Path) -> CompiledModel:
-    """By way of a float32 file, which is deleted."""
+    """Write a temporary float32 file and quantise it."""
     from archdsl.runtime.quantise import quantise
 
     check_target(path, inputs=work.inputs, force=work.force, replaceable=has_mark("onnx"))
@@ -238,16 +240,16 @@ def _write_int8(work: Compilation, path: Path) -> CompiledModel:
 
 
 def _watched(weights: Weights, progress: Progress | None) -> Weights:
-    """The weights; `progress` is called as they are read."""
+    """The weights; reading them calls `progress`."""
     if progress is None:
         return weights
-    read = 0
+    finished = 0
 
     def make(entry: TensorEntry) -> Array:
-        nonlocal read
+        nonlocal finished
         array = entry.make()
-        read += entry.nbytes
-        progress(read, weights.nbytes)
+        finished += entry.nbytes
+        progress(finished, weights.nbytes)
         return array
 
     entries = {key: TensorEntry(e.shape, e.dtype, partial(make, e)) for key, e in weights.entries.items()}

@@ -1,5 +1,5 @@
-"""The way back: from a model of another tool to a spec.
+"""Import: convert a model of another tool to a spec.
 
-`importing` is the verb, `onnx_model` reads a file, `steps` say what its nodes are in our ops, `arrange` gives them names and order,
-`to_spec` builds the graph and writes it down.
+`importing` has the verb, `onnx_model` reads a file, the rules in `steps` convert its nodes to ops, `arrange` gives the
+ops paths and an order, `to_spec` builds the graph and writes the spec.
 """

@@ -1,4 +1,4 @@
-"""`archdsl.import_model`: a spec from a model of another tool."""
+"""`archdsl.import_model`: convert a model of another tool to a spec."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from archdsl.shapes import Shape, concrete
 if TYPE_CHECKING:
     from torch import nn
 
-    from archdsl.frontends.onnx_model import Model
-    from archdsl.frontends.to_spec import Imported
+    from archdsl.frontends.onnx_model import SourceModel
+    from archdsl.frontends.to_spec import ImportedSpec
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}", re.ASCII)
@@ -37,8 +37,8 @@ class ImportedModel:
     """A model of another tool as a spec.
 
     `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
-    says that the file was written by archdsl and that the spec is the one it contains; any other spec is flat. `files`
-    are those that were read.
+    is True if the file was written by archdsl and contains this spec; any other spec is flat. `files` are those that
+    were read.
     """
 
     text: str
@@ -69,7 +69,7 @@ class ImportedModel:
         *,
         force: bool = False,
     ) -> tuple[WrittenFile, ...]:
-        """Writes the spec to `path`, and the weights to the safetensors file `weights`; None: not written.
+        """Write the spec to `path`, and the weights to the safetensors file `weights`; None: not written.
 
         Everything is checked before the first file is written. Raises E0701 to E0704, E0003 if both are one file, E0845
         as `weights` does.
@@ -99,16 +99,16 @@ def import_model(
     args: Mapping[str, object] | None = None,
     flat: bool = False,
 ) -> ImportedModel:
-    """A spec of a model: of an ONNX file, of `package.module:factory` (a function that returns a PyTorch module, or the
-    module itself), or of a PyTorch module.
+    """Convert a model to a spec: an ONNX file, a PyTorch module, or `package.module:factory` (a function that returns a
+    module, or the module itself).
 
     `name` is the network's, by default that of the file or factory. `input` is the size of the one input, without the
     batch: `(3, 224, 224)`; a module needs it, a file only if it leaves sizes open. The factory is called with `args`;
     this runs its code. `flat` reads the nodes of a file that archdsl wrote too, not the spec that it contains.
 
-    Raises E0805 for a file that is no ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a factory or
-    module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0801 without
-    torch; E0002 for a wrong `name` or `input`, E0003 for `args` or `flat` where they do not apply, E0004 for an
+    Raises E0805 for a file that is not an ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a
+    factory or module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0801
+    without torch; E0002 for a wrong `name` or `input`, E0003 for `args` or `flat` that do not apply, E0004 for an
     argument of another type.
     """
     require_package("onnx")
@@ -118,7 +118,7 @@ def import_model(
     module = _as_module(source)
     if module is not None:
         _only_for(args, flat, "a module")
-        return _from_module(module, name or type(module).__name__, shape, f"made of {type(module).__name__}")
+        return _from_module(module, name or type(module).__name__, shape, f"imported from {type(module).__name__}")
     check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
     path = os.fspath(source)  # type: ignore[arg-type]
     if _FACTORY.fullmatch(path) and not os.path.exists(path):
@@ -168,7 +168,7 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) ->
     facts = read_facts(path)
     with limited(facts.size):
         model = read(facts.path)
-        source = f"read from {facts.path.name}"
+        source = f"imported from {facts.path.name}"
         if "spec" in facts.metadata and facts.producer == "archdsl":
             try:
                 own = own_spec(model, facts.metadata, source)
@@ -183,7 +183,7 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) ->
         return _imported(to_spec(model, title, _sizes(model, shape), source), False, (str(path),))
 
 
-def _imported(imported: Imported, carried: bool, files: tuple[str, ...] = ()) -> ImportedModel:
+def _imported(imported: ImportedSpec, carried: bool, files: tuple[str, ...] = ()) -> ImportedModel:
     return ImportedModel(imported.text, imported.graph, carried, files, imported.weights)
 
 
@@ -193,9 +193,9 @@ def _word(text: str) -> str:
     return word if word[:1].isalpha() else f"net_{word}"[:60].rstrip("_")
 
 
-def _sizes(model: Model, shape: Shape | None) -> dict[str, Shape]:
-    """The inputs' shapes without the batch, from the file or from `shape`. Raises E0846 for a size left open, E0003 for
-    one shape of several inputs."""
+def _sizes(model: SourceModel, shape: Shape | None) -> dict[str, Shape]:
+    """The inputs' shapes without the batch, from the file or from `shape`. Raises E0846 for an open size, E0003 if
+    `shape` is set and there are several inputs."""
     if shape is not None:
         if len(model.shapes) != 1:
             raise conflict(f"`input` is the size of one input; the model has {len(model.shapes)}")
@@ -205,9 +205,8 @@ def _sizes(model: Model, shape: Shape | None) -> dict[str, Shape]:
         inner = tuple(size for size in written[1:] if size is not None)
         if len(inner) != len(written) - 1 or len(inner) not in (1, 3):
             text = "x".join("?" if size is None else str(size) for size in written[:9])
-            raise _unknown_size(
-                f"the input `{name[:80]}` is {text or 'of no shape'}: not one image, or vector, of known size"
-            )
+            shown = f"the shape {text}" if text else "no shape"
+            raise _unknown_size(f"the input `{name[:80]}` has {shown}: not an image or vector of known size")
         sizes[name] = inner
     return sizes
 
@@ -220,7 +219,7 @@ def _unknown_size(message: str) -> ArchError:
 
 
 def _as_module(source: object) -> nn.Module | None:
-    """The source, if it is a PyTorch module. Does not load torch: whoever has a module did."""
+    """The source if it is a PyTorch module. Does not import torch: whoever has a module already did."""
     torch = sys.modules.get("torch")
     return source if torch is not None and isinstance(source, torch.nn.Module) else None
 
@@ -232,7 +231,7 @@ def _from_factory(factory: str, name: str | None, args: Mapping[str, object], sh
     from archdsl.frontends.torch_module import call
 
     title = name or factory.rpartition(":")[2].rpartition(".")[2]
-    return _from_module(call(factory, args), title, shape, f"made by {factory}")
+    return _from_module(call(factory, args), title, shape, f"imported from {factory}")
 
 
 def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str) -> ImportedModel:
@@ -246,12 +245,12 @@ def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str)
 
 def _require_size(shape: Shape | None) -> Shape:
     if shape is None:
-        raise _unknown_size("a module does not state the size of its input")
+        raise _unknown_size("a module does not define the size of its input")
     return shape
 
 
 def _require_module(factory: str) -> None:
-    """Raises E0844 if Python finds no such package: before torch is loaded, which takes seconds."""
+    """Raises E0844 if Python finds no such package; checked before importing torch, which takes seconds."""
     from importlib.util import find_spec
 
     package = factory.partition(":")[0].partition(".")[0]

@@ -1,4 +1,4 @@
-"""A stranger's file may cost so much time and memory, and no more."""
+"""Limits of time and memory for reading a file from a stranger."""
 
 from __future__ import annotations
 
@@ -12,51 +12,55 @@ from types import FrameType
 from archdsl.diagnostics import ArchError, error
 
 SECONDS = 120
-"""Of processor time; the largest networks of torchvision need five."""
+"""Limit of processor time; the largest networks of torchvision need 5 s."""
 MEMORY = 4 << 30
-"""Bytes beyond what is taken already, and eight times the file."""
+"""Limit in bytes, beyond the memory in use already and eight times the size of the file."""
 
 
 @contextmanager
 def limited(size: int, seconds: int = SECONDS, memory: int = MEMORY) -> Iterator[None]:
-    """Raises E0847 where what is done inside, for a file of `size` bytes, needs more. Elsewhere than on Unix, and
-    outside of the main thread, nothing is limited."""
+    """Limit the time and memory of a `with` block that reads a file of `size` bytes. Raises E0847 if it needs more.
+
+    On Windows, and outside the main thread, nothing is limited.
+    """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return
     import resource
 
-    def over(number: int, frame: FrameType | None) -> None:
-        raise _refused(f"{seconds} seconds of processor time")
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _too_expensive(f"{seconds} seconds of processor time")
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    wanted = {
+    limits = {
         resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds,
-        resource.RLIMIT_AS: _taken() + memory + 8 * size,
+        resource.RLIMIT_AS: _memory_in_use() + memory + 8 * size,
     }
-    before = {kind: resource.getrlimit(kind) for kind in wanted}
-    handler = signal.signal(signal.SIGXCPU, over)
+    before = {kind: resource.getrlimit(kind) for kind in limits}
+    handler = signal.signal(signal.SIGXCPU, stop)
     try:
         for kind, (soft, hard) in before.items():
-            room = [limit for limit in (wanted[kind], soft, hard) if limit != resource.RLIM_INFINITY]
-            resource.setrlimit(kind, (min(room), hard))
+            finite = [limit for limit in (limits[kind], soft, hard) if limit != resource.RLIM_INFINITY]
+            resource.setrlimit(kind, (min(finite), hard))
         yield
     except MemoryError:
-        raise _refused(f"{memory >> 30} GiB of memory") from None
+        raise _too_expensive(f"{memory >> 30} GiB of memory") from None
     finally:
-        for kind, limits in before.items():
-            resource.setrlimit(kind, limits)
+        for kind, old in before.items():
+            resource.setrlimit(kind, old)
         signal.signal(signal.SIGXCPU, handler)
 
 
-def _refused(what: str) -> ArchError:
+def _too_expensive(limit: str) -> ArchError:
     return error(
-        "E0847", f"the model needs more than {what} to be read: it is refused", help="is it what it says it is?"
+        "E0847",
+        f"reading the model needs more than {limit}, the limit",
+        help="no network needs so much: check the file",
     )
 
 
-def _taken() -> int:
-    """Bytes of address space in use; where the system does not tell, many."""
+def _memory_in_use() -> int:
+    """Bytes of address space in use; 64 GiB if the system does not report it."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[0]) * 4096

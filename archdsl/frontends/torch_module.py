@@ -1,6 +1,6 @@
-"""A PyTorch module, given as `package.module:factory`, as an ONNX model with its names kept.
+"""Conversion of a PyTorch module, or of `package.module:factory`, to an ONNX model with its names kept.
 
-This runs the code that it names: only what the user types gets here, never what stands in a file.
+Calling a factory runs its code: the name comes from the user alone, never from a file.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ import torch
 from torch import nn
 
 from archdsl.diagnostics import error
-from archdsl.frontends.onnx_model import Model, from_proto
+from archdsl.frontends.onnx_model import SourceModel, from_proto
 
 _OPSET = 17
 
 
 def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """The module that a factory makes. Raises E0844."""
-    where, _, name = factory.partition(":")
+    """Call a factory and return its module in evaluation mode. Raises E0844 if it fails or returns something else."""
+    package, _, name = factory.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        found: Any = import_module(where)
+        target: Any = import_module(package)
         for part in name.split("."):
-            found = getattr(found, part)
-        made = found if isinstance(found, nn.Module) else found(**arguments)
-    except Exception as problem:  # the user's own code: whatever it raises
+            target = getattr(target, part)
+        module = target if isinstance(target, nn.Module) else target(**arguments)
+    except Exception as problem:  # the user's own code can raise anything
         raise error("E0844", f"`{factory}` cannot be called: {type(problem).__name__}: {problem}", status=2) from None
     finally:
         sys.path.pop(0)
-    if not isinstance(made, nn.Module):
-        raise error("E0844", f"`{factory}` gives a {type(made).__name__}, no `torch.nn.Module`", status=2)
-    return made.eval()
+    if not isinstance(module, nn.Module):
+        raise error("E0844", f"`{factory}` returns a {type(module).__name__}, not a `torch.nn.Module`", status=2)
+    return module.eval()
 
 
-def trace(module: nn.Module, size: Sequence[int]) -> Model:
-    """The module in evaluation mode as ONNX, its batch norms and the names of its tensors kept.
+def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
+    """Export the module in evaluation mode, with its batch norms and the names of its tensors.
 
-    The module is left in the mode that it was in. Raises E0844 if torch cannot export it.
+    Its own mode is restored afterwards. Raises E0844 if torch cannot export it.
     """
-    target: Any = io.BytesIO()
+    output: Any = io.BytesIO()
     first = next(chain(module.parameters(), module.buffers()), None)
     modes = {inner: inner.training for inner in module.modules()}
     try:
@@ -58,16 +58,16 @@ def trace(module: nn.Module, size: Sequence[int]) -> Model:
             torch.onnx.export(
                 module,
                 (torch.zeros(1, *size, device=None if first is None else first.device),),
-                target,
+                output,
                 dynamo=False,
                 opset_version=_OPSET,
                 do_constant_folding=False,
                 training=torch.onnx.TrainingMode.PRESERVE,
             )
-    except Exception as problem:  # torch raises of every kind here
-        why = str(problem).strip().splitlines() or [""]
-        raise error("E0844", f"torch cannot export the module: {type(problem).__name__}: {why[0][:300]}") from None
+    except Exception as problem:  # torch raises exceptions of many types
+        lines = str(problem).strip().splitlines() or [""]
+        raise error("E0844", f"torch cannot export the module: {type(problem).__name__}: {lines[0][:300]}") from None
     finally:
         for inner, training in modes.items():
             inner.training = training
-    return from_proto(onnx.ModelProto.FromString(target.getvalue()))
+    return from_proto(onnx.ModelProto.FromString(output.getvalue()))

@@ -1,8 +1,8 @@
-"""What `archdsl.load` gives: a network as an object, from which every artefact is made."""
+"""`Network`, which `archdsl.load` returns: properties of a checked network, and methods that write each artefact."""
 
 from archdsl.network.about import label_note as label_note
 from archdsl.network.network import Network as Network
-from archdsl.network.network import Reading as Reading
+from archdsl.network.network import OutputKind as OutputKind
 from archdsl.network.open import ArgValue as ArgValue
 from archdsl.network.open import InputSize as InputSize
 from archdsl.network.open import as_network as as_network

@@ -1,4 +1,4 @@
-"""What a spec states beside its network: the paper, and the labels of the classes."""
+"""The paper and the class labels of a spec, as text and as diagnostics."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from archdsl.language.document import Document
 
 
 def paper_line(document: Document) -> str:
-    """Authors, title, year and identifier of the paper in one line; empty without a paper."""
+    """Return authors, title, year and identifier of the paper in one line; empty without a paper."""
     paper = document.paper
     if paper is None:
         return ""
     authors = paper.authors if isinstance(paper.authors, str) else ", ".join(paper.authors or ())
-    where = f"arXiv {paper.arxiv}" if paper.arxiv else f"doi {paper.doi}" if paper.doi else ""
-    return ", ".join(str(part) for part in (authors, paper.title, paper.year, where) if part)
+    identifier = f"arXiv {paper.arxiv}" if paper.arxiv else f"doi {paper.doi}" if paper.doi else ""
+    return ", ".join(str(part) for part in (authors, paper.title, paper.year, identifier) if part)
 
 
 def label_note(document: Document, classes: int | None, own: bool = False) -> tuple[Diagnostic, ...]:

@@ -1,4 +1,4 @@
-"""A network as an object, from which every artefact is made."""
+"""`Network`: properties of a checked network, and methods that write each artefact."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from archdsl.progress import Progress, Watch
     from archdsl.runtime.recipe import Recipe
 
-_UNFIT = "`preprocess: {mean: [...], std: [...]}` in your spec, a number for each channel; `preprocess: null` says nothing of images"
+_UNFIT_HELP = "set `preprocess: {mean: [...], std: [...]}` with one value per channel, or `preprocess: null`"
 
-Reading: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
-"""How the numbers of an output are to be read. `distances`: the least is the best (rbf); `map`: an image of
-neither 1 nor 3 channels."""
+OutputKind: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
+"""What the values of an output mean. `distances`: the lowest is the best (rbf); `map`: an image without 1 or 3
+channels."""
 
 MAX_SEED = 2**63 - 1
 
 
 class Network:
-    """A checked network. Immutable; everything is worked out when it is asked for.
+    """A checked network. Immutable; properties are computed at their first use.
 
-    `args` are the overrides that it was loaded with, `document` the spec, `graph` the network itself.
+    `args` are the overrides that it was loaded with, `document` is the spec, `graph` has the nodes.
     """
 
     def __init__(self, document: Document, graph: Graph, args: Mapping[str, object]) -> None:
@@ -53,7 +53,7 @@ class Network:
         self.graph = graph
         self.args = cast("dict[str, Tree | Value]", dict(args))
 
-    # --- what it is --------------------------------------------------------------------------------------
+    # --- properties --------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
@@ -61,30 +61,31 @@ class Network:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """All nodes in the order they run, auxiliary heads last."""
+        """All nodes in execution order, auxiliary heads last."""
         return self.graph.nodes
 
     @property
     def input(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
-        """The input's shape without the batch, `(3, 224, 224)`; of several inputs, by name."""
+        """The shape of the input without the batch, `(3, 224, 224)`; with several inputs, the shapes by name."""
         shapes = {self.graph.nodes[i].path: concrete(self.graph.nodes[i].shape) for i in self.graph.inputs}
         return next(iter(shapes.values())) if len(shapes) == 1 else shapes
 
     @property
     def output(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
-        """The output's shape without the batch; of several outputs, by name."""
+        """The shape of the output without the batch; with several outputs, the shapes by name."""
         shapes = {name: concrete(self.graph.nodes[i].shape) for name, i in self.graph.outputs.items()}
         return next(iter(shapes.values())) if len(shapes) == 1 else shapes
 
     @cached_property
     def totals(self) -> Totals:
+        """Parameters, MACs and FLOPs of the network."""
         from archdsl.analysis.count import count
 
         return count(self.graph)
 
     @property
     def params(self) -> int:
-        """Trained numbers, auxiliary heads not counted."""
+        """Number of parameters, without auxiliary heads."""
         return self.totals.params
 
     @property
@@ -99,7 +100,7 @@ class Network:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the graph itself: ops, fields, wiring and names; formatting and comments do not count."""
+        """SHA-256 of the graph: ops, fields, connections and names; formatting and comments do not change it."""
         import hashlib
         import json
 
@@ -112,7 +113,7 @@ class Network:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The spec's own file, where it has one."""
+        """The path of the spec's file; empty for a spec from text."""
         path = self.document.source.path
         return () if path is None else (str(path),)
 
@@ -123,29 +124,29 @@ class Network:
 
     @cached_property
     def labels(self) -> tuple[str, ...] | None:
-        """Names of the classes, where they fit the output's width."""
+        """Names of the classes; None if the spec has none or their number differs from the output's."""
         labels = self.document.labels
         return labels if labels is not None and len(labels) == self.classes else None
 
     @property
     def classes(self) -> int | None:
-        """The width of the (first) output where it is a vector."""
+        """The length of the first output; None if it is not a vector."""
         shape = concrete(self._output_node.shape)
         return shape[0] if len(shape) == 1 or set(shape[1:]) == {1} else None
 
     @property
-    def reading(self) -> Reading:
-        """How the (first) output is to be read, told by the op that makes it."""
+    def output_kind(self) -> OutputKind:
+        """What the values of the first output mean, from its shape and the op that computes it."""
         node = self._output_node
         if self.classes is None:
             return "image" if concrete(node.shape)[0] in (1, 3) else "map"
-        while not node.op.stored and node.inputs:  # a flatten, or a dropout, changes no number
+        while not node.op.stored and node.inputs:  # a flatten or a dropout changes no value
             node = self.graph.nodes[node.inputs[0]]
         return node.op.score
 
     @cached_property
     def recipe(self) -> Recipe | None:
-        """How an image becomes its input; None where it has not just one for images. Raises E0806."""
+        """The preprocessing of an image; None unless just one input is an image. Raises E0806 if it does not match."""
         from archdsl.diagnostics import error
         from archdsl.runtime.recipe import Unfit, settle
 
@@ -153,18 +154,20 @@ class Network:
         images = [shape for shape in shapes if len(shape) == 3] if len(shapes) > 1 else shapes
         if len(images) != 1:
             return None
-        written = self.document.tree.get("preprocess")
-        free = self.reading == "image" and bool(self.graph.sizes) and not any(s.pinned for s in self.graph.sizes)
+        tree = self.document.tree.get("preprocess")
+        free = self.output_kind == "image" and bool(self.graph.sizes) and not any(s.pinned for s in self.graph.sizes)
         try:
-            return settle(self.document.preprocess, isinstance(written, Scalar), images[0], free)
+            return settle(self.document.preprocess, isinstance(tree, Scalar), images[0], free)
         except Unfit as problem:
-            if written is None:  # nothing was said of images: only `predict` minds
+            if tree is None:  # the spec sets no preprocessing: only `predict` needs it
                 return None
-            raise error("E0806", f"the preprocessing does not fit: {problem}", written.span, help=_UNFIT) from None
+            raise error(
+                "E0806", f"`preprocess` does not match the input: {problem}", tree.span, help=_UNFIT_HELP
+            ) from None
 
     @property
     def starts_at_random(self) -> bool:
-        """Whether any number that inference uses is drawn at random when no weights are given."""
+        """Whether weights that inference uses are random unless `weights` is set."""
         tensors = self.graph.tensors
         return any(t.param.init.how in ("kaiming", "uniform") and not t.node.training for t in tensors)
 
@@ -172,7 +175,7 @@ class Network:
     def _output_node(self) -> Node:
         return self.graph.nodes[next(iter(self.graph.outputs.values()))]
 
-    # --- what is made of it ------------------------------------------------------------------------------
+    # --- artefacts ---------------------------------------------------------------------------------------
 
     def weights(
         self,
@@ -181,56 +184,55 @@ class Network:
         reinit: Sequence[str] = (),
         strict: bool = False,
     ) -> Weights:
-        """Its tensors by name: initialised from `seed`, or those of `source`, fitted to it.
+        """Return the network's tensors by name: initialised from `seed`, or those of `source`.
 
         `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
-        names tensors (`fc.*`) that start afresh all the same. `strict` makes weights that are not finite, or all zero,
-        an error, W0606. Raises E06xx where they do not fit; E0002 for a seed outside 0 to 2^63 - 1, E0003 for `reinit`
-        without `source`, E0004 for a `source` or `reinit` of another type.
+        names tensors (`fc.*`) that are initialised anyway. `strict` makes weights that are not finite, or all zero, an
+        error, W0606. Raises E06xx if they do not match the network; E0002 for a seed outside 0 to 2^63 - 1, E0003 for
+        `reinit` without `source`, E0004 for a `source` or `reinit` of another type.
         """
         from archdsl.packages import require_package
 
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
-        _check_start(source, seed, reinit)
+        _check_weight_options(source, seed, reinit)
         values = resolve_weights(self.graph, source, seed, reinit)
         return strict_weights(values) if strict else values
 
     def _fitted(self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool) -> Weights:
-        """As `weights`; `Weights` that fit already are not fitted again, which would repeat their notes."""
+        """As `weights`, but `Weights` are returned as they are: matching them again would repeat their notes."""
         from archdsl.backends.weights import Weights
         from archdsl.backends.weights.resolve import strict_weights
 
         if not isinstance(source, Weights) or reinit:
             return self.weights(source, seed, reinit, strict)
-        _check_start(source, seed, reinit)
+        _check_weight_options(source, seed, reinit)
         return strict_weights(source) if strict else source
 
     def to_torch(
         self, weights: WeightsSource | None = None, seed: int = 0, device: str | torch.device | None = None
     ) -> nn.Module:
-        """A PyTorch module in evaluation mode, whose state_dict keys are the node paths.
+        """Return a PyTorch module in evaluation mode; its state_dict keys are the node paths.
 
-        `weights` and `seed` as for `weights()`. The tensors of a file are not copied: they lie in it until they are
-        written to, so do not change the file in place meanwhile. On the device `meta` there are shapes only, and
-        nothing is allocated. Raises E06xx where the weights do not fit, E0801 where torch is not installed, E0803 for a
-        device that torch cannot use.
+        `weights` and `seed` as for `weights()`. The tensors of a file are mapped, not copied: do not change the file in
+        place while the module is in use. On the device `meta` the module has shapes only, and nothing is allocated.
+        Raises E06xx if the weights do not match, E0801 without torch, E0803 for a device that torch cannot use.
         """
         from archdsl.packages import install_command, require_package
 
         require_package("torch", "E0801", f"{install_command('torch')}; `to_source` and `to_onnx` do not need it")
         from archdsl.backends.torch.module import build, to_torch, usable_device
 
-        place = None if device is None else usable_device(device)
+        target = None if device is None else usable_device(device)
         values = self.weights(weights, seed)
-        if weights is None and place is not None and place.type == "meta":
+        if weights is None and target is not None and target.type == "meta":
             return build(self.graph)
         module = to_torch(self.graph, values, own=weights is None or isinstance(weights, (str, os.PathLike)))
-        return module if place is None else module.to(place)
+        return module if target is None else module.to(target)
 
     def to_source(self) -> str:
-        """A Python file that imports only torch and defines this network. Needs no torch."""
+        """Return a Python file that defines this network and imports only torch. Does not need torch itself."""
         from archdsl.backends.torch import to_source
 
         return to_source(self.graph, paper=paper_line(self.document), fingerprint=self.fingerprint)
@@ -252,17 +254,17 @@ class Network:
         force: bool = False,
         progress: Progress | None = None,
     ) -> CompiledModel:
-        """Writes an ONNX file; without `weights` they are random, and the file's metadata says so.
+        """Write an ONNX file. Without `weights` they are random, and the file's metadata records that.
 
-        `passes` are the names of those that make it smaller (`archdsl.passes.optimise.PASSES`), by default all; with
-        none every tensor lies there under its state_dict's name. `precision` may be `fp16`, `bf16`, or `int8`, which
-        needs images to `calibrate` on: a folder, or a list of paths. `value_info` adds the shape of every value, for
-        viewers. The batch is always free, height and width are as `free_sizes` says, by default for a network that
-        gives maps and not for one that gives classes: fixed they run faster. Weights lie in `<path>.data` beside it
-        from 2 GB on, or as `external_data` says. `weights`, `seed`, `reinit` and `strict` as for `weights()`.
+        `passes` names the optimisations to run (`archdsl.passes.optimise.PASSES`), by default all; with an empty list
+        the file has every tensor of the state_dict under the same name. `precision` may be `fp16`, `bf16`, or `int8`,
+        which needs images to `calibrate` on: a folder, or a list of paths. `value_info` adds the shape of every value,
+        for viewers. The batch size is always free; `free_sizes` frees height and width too, by default unless the
+        output is a vector of classes: fixed sizes run faster. `external_data` writes the weights to `<path>.data`, by
+        default from 2 GB on. `weights`, `seed`, `reinit` and `strict` as for `weights()`.
 
-        Raises E06xx where the weights do not fit, E07xx where the file cannot be written, E0001 for an unknown
-        precision or pass, E0003 for options that exclude each other, E0802 to E0806 and E0861 for int8.
+        Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or
+        pass, E0003 for options that exclude each other, E0802 to E0806 and E0861 for int8.
         """
         from archdsl.compilation.options import checked_options
         from archdsl.compilation.write import Compilation, compile_onnx
@@ -270,7 +272,7 @@ class Network:
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         values = self._fitted(weights, seed, reinit, strict)
         return compile_onnx(
-            Compilation(self, values, options, self._read(weights), force, lambda _: progress), Path(path)
+            Compilation(self, values, options, self._inputs(weights), force, lambda _: progress), Path(path)
         )
 
     def compile(
@@ -291,13 +293,13 @@ class Network:
         force: bool = False,
         progress: Watch | None = None,
     ) -> Compiled:
-        """Writes the files of one or several targets, `onnx`, `torch` and `weights`, all of them or none.
+        """Write the files of one or several targets, `onnx`, `torch` and `weights`: all of them or none.
 
-        `output` is the file, of several targets the folder; by default NAME with the target's suffix, here. `progress`
-        is called with the name of a piece of work, and returns None or what is called with its finished and whole
-        amount. The rest is as for `to_onnx`.
+        `output` is the file, for several targets the folder; by default NAME with the target's suffix in the current
+        folder. `progress` is called with the name of each step; it returns None, or a function that is called with the
+        finished and the total amount of that step. The other parameters are those of `to_onnx`.
 
-        Raises what `to_onnx` raises; E0001 for an unknown target, E0003 for an option that no target has.
+        Raises as `to_onnx` does; E0001 for an unknown target, E0003 for an option that no target has.
         """
         from archdsl.compilation.options import check_targets_have, checked_options
         from archdsl.compilation.targets import checked_targets, stores_weights
@@ -306,29 +308,29 @@ class Network:
         targets = checked_targets(target)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         check_targets_have(targets, options, weights is not None)
-        _check_start(weights, seed, reinit)
+        _check_weight_options(weights, seed, reinit)
         self.recipe  # noqa: B018 - wrong preprocessing is an error before anything is written
         values = self._fitted(weights, seed, reinit, strict) if stores_weights(targets) else None
-        work = Compilation(self, values, options, self._read(weights), force, progress)
+        work = Compilation(self, values, options, self._inputs(weights), force, progress)
         return compile_network(work, paths_of(self.name, targets, output))
 
-    def _read(self, weights: WeightsSource | None) -> tuple[AnyPath, ...]:
-        """The files that it is made from, which no output may replace."""
+    def _inputs(self, weights: WeightsSource | None) -> tuple[AnyPath, ...]:
+        """The files that a compilation reads, which no output may replace."""
         return (*self.files, *([weights] if isinstance(weights, (str, os.PathLike)) else []))
 
     def optimised(self, passes: Sequence[str] | None = None) -> Graph:
-        """The graph for inference, after `passes` (all, unless they are named).
+        """Return the graph for inference after `passes`, by default all.
 
-        Its tensors are those of `archdsl.backends.weights.folded(weights, graph)`. Raises E0001 for a name of no pass,
-        E0004 if `passes` is no list of names.
+        Its tensors are those of `archdsl.backends.weights.folded(weights, graph)`. Raises E0001 for an unknown pass,
+        E0004 if `passes` is not a list of names.
         """
         from archdsl.passes.optimise import PASSES, optimise
 
         return optimise(self.graph, tuple(PASSES) if passes is None else passes)
 
     def metadata(self) -> dict[str, str]:
-        """What travels with a compiled network: the spec, its name and hash, preprocessing, labels, paper, how to read
-        its output."""
+        """Return the metadata of a compiled network: its spec, name and hash, preprocessing, labels, paper and the kind
+        of its output."""
         import json
 
         from archdsl.backends.spec.rewrite import short_text
@@ -338,7 +340,7 @@ class Network:
             "spec_sha256": self.fingerprint,
             "params": str(self.params),
             "macs": str(self.macs),
-            "output": self.reading,
+            "output": self.output_kind,
             "spec": short_text(self.document, self.args),
         }
         if self.args:
@@ -368,11 +370,11 @@ class Network:
         direction: Direction = "TB",
         width_mm: int | None = None,
     ) -> str:
-        """The drawing as SVG text.
+        """Return the drawing as SVG text.
 
-        `level`: network, block or layer; `focus` a block's path, drawn alone; `unfold` paths to open. The others are
-        those of `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for a name that does not exist, E0002
-        for a width outside 20 to 2000, E0004 for an argument of another type.
+        `level`: network, block or layer; `focus`: the path of the one block to draw; `unfold`: paths of collapsed
+        blocks to expand. The others are those of `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an
+        unknown name, E0002 for a width outside 20 to 2000, E0004 for an argument of another type.
         """
         from archdsl.drawing.diagram import diagram
         from archdsl.drawing.model.drawing import View
@@ -396,8 +398,8 @@ class Network:
         legend: bool = False,
         direction: Direction = "TB",
     ) -> str:
-        """The interactive page as HTML text, one file that works offline; the parameters, as in `diagram`, say how it
-        starts. Raises as `diagram` does."""
+        """Return the interactive page as HTML text, one file that works offline. The parameters are those of `diagram`
+        and set its first view. Raises as `diagram` does."""
         from archdsl.drawing.diagram import diagram
         from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
@@ -425,11 +427,12 @@ class Network:
         width_mm: int | None = None,
         force: bool = False,
     ) -> SavedDiagram:
-        """Writes the drawing as svg, png, pdf, dot, mmd, tex or html.
+        """Write the drawing as svg, png, pdf, dot, mmd, tex or html.
 
-        `path` is by default NAME with the format's suffix, here; `format` by default what the suffix of `path` says.
-        `dpi` are the pixels per inch of a PNG, from 10 to 1200. The rest is as for `diagram`. Raises as `diagram` does,
-        E0701 to E0704 where the file cannot be written, E0714 for a format that the style is not drawn in.
+        `path` is by default NAME with the suffix of the format in the current folder; `format` is by default that of
+        the suffix of `path`. `dpi` is the resolution of a PNG, from 10 to 1200. The other parameters are those of
+        `diagram`. Raises as `diagram` does, E0701 to E0704 if the file cannot be written, E0714 for a format that the
+        style does not have.
         """
         from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
@@ -441,7 +444,7 @@ class Network:
         return save(self.graph, path, format, view, options, style, inputs=self.files, force=force)
 
     def summary(self, depth: int = 1, batch: int = 1) -> str:
-        """The table of `archdsl params` as text: rows for `depth` levels of blocks, MACs of `batch` samples.
+        """Return the table of `archdsl params` as text: rows for `depth` levels of blocks, MACs of `batch` samples.
 
         Raises E0002 for a depth outside 0 to 64, or a batch outside 1 to 2^31 - 1.
         """
@@ -452,7 +455,7 @@ class Network:
         check_range("batch", batch, 1, 2**31 - 1)
         return params_table(summarize(self.graph, depth, batch=batch))
 
-    # --- how it shows itself -----------------------------------------------------------------------------
+    # --- display -----------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         args = "".join(f", {k}={v.span.text if isinstance(v, _TREES) else show(v)}" for k, v in self.args.items())
@@ -463,8 +466,10 @@ class Network:
     ) -> dict[str, str]:
         bundle = {"text/plain": repr(self)}
         try:
-            bundle["image/svg+xml"] = self.diagram(theme="light")  # a notebook's own theme is not the system's
-        except Exception:  # a notebook must show the text even where nothing can draw
+            bundle["image/svg+xml"] = self.diagram(
+                theme="light"
+            )  # the theme of a notebook can differ from the system's
+        except Exception:  # a notebook must show the text even if drawing fails
             return bundle
         return bundle
 
@@ -476,8 +481,8 @@ def _jsonable(value: object) -> object:
     return value.span.text if isinstance(value, _TREES) else value
 
 
-def _check_start(source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> None:
+def _check_weight_options(source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> None:
     check_range("seed", seed, 0, MAX_SEED)
     check_names("reinit", reinit)
     if reinit and source is None:
-        raise conflict("`reinit` chooses among the tensors of `weights`, which are missing", "set `weights`")
+        raise conflict("`reinit` selects tensors of `weights`, which is not set", "set `weights`")

@@ -1,4 +1,4 @@
-"""From a SPEC, or a text, to a network."""
+"""Loads a network from a SPEC or from text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from archdsl.spec.open import document_of, from_source, open_spec, parse_overrid
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 ArgValue: TypeAlias = "bool | int | float | str | Sequence[ArgValue] | None"
-"""A value of an argument of a spec."""
+"""A value for an argument of a spec."""
 InputSize: TypeAlias = str | int | Sequence[int]
-"""Channels, height and width, `"3x224x224"` or `(3, 224, 224)`; or one number, of a vector."""
+"""Channels, height and width, `"3x224x224"` or `(3, 224, 224)`; for a vector, its length."""
 
 
 def load(spec: AnyPath, /, *, input: InputSize | None = None, **args: ArgValue) -> Network:
-    """The network of a SPEC: a path, `path#variant`, or a name of the library (`resnet101`).
+    """Load the network of a SPEC: a path, `path#variant`, or a name of the library (`resnet101`).
 
     `input` overrides the input's size (`"3x320x320"`, `(3, 320, 320)`), `args` the spec's own arguments
-    (`classes=3`). Raises ArchError with all that is wrong; E0004 for a `spec` or `input` of another type.
+    (`classes=3`). Raises ArchError with all errors of the spec; E0004 for a `spec` or `input` of another type.
     """
     check_type("spec", spec, "a path or a name", str, os.PathLike)
     return _sized(spec, args, size_text(input))
 
 
 def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", **args: ArgValue) -> Network:
-    """The network of a spec given as text. Raises as `load` does."""
+    """Load the network of a spec from text. Raises as `load` does."""
     from archdsl.source import decode
 
     check_type("text", text, "a spec as text", str)
@@ -43,7 +43,7 @@ def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", *
 def as_network(
     source: AnyPath | Network, args: Mapping[str, object] | None = None, input: InputSize | None = None
 ) -> Network:
-    """The network of a SPEC, loaded with `args` and `input` as `load` does; a `Network` is returned as it is.
+    """Return the network of a SPEC, loaded with `args` and `input` as `load` does; a `Network` is returned as it is.
 
     Raises ArchError as `load` does; E0003 if a `Network` comes with `args` or `input`.
     """
@@ -58,12 +58,12 @@ def as_network(
 
 
 def open_network(spec: AnyPath, args: Mapping[str, str], size: str | None = None) -> Network:
-    """As `load`, the arguments given as text in the words of a spec: `{"n": "[3, 4, 6, 3]"}`."""
+    """Load a network as `load` does, with arguments as a spec writes them: `{"n": "[3, 4, 6, 3]"}`."""
     return _sized(spec, parse_overrides(args), size)
 
 
 def size_text(size: InputSize | None) -> str | None:
-    """An input's size as a spec writes it, `3x224x224`. Raises E0004 for another type."""
+    """Return an input size as a spec writes it, `3x224x224`. Raises E0004 for another type."""
     if size is None or isinstance(size, str):
         return size
     sizes = (size,) if isinstance(size, int) else size

@@ -161,7 +161,8 @@ def test_preprocessing_and_labels(tmp_path: Path) -> None:
     result = run(path)
     assert result.exit_code == 1
     assert (
-        "error[E0806]: the preprocessing does not fit: `mean` has 2 values; the input has 3 channels" in result.stdout
+        "error[E0806]: `preprocess` does not match the input: `mean` has 2 values; the input has 3 channels"
+        in result.stdout
     )
     assert "warning[W0903]: 2 labels are ignored: the output has 10 values" in result.stdout
     assert "`preprocess: null`" in result.stdout and "`labels: null`" in result.stdout

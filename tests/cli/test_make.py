@@ -111,7 +111,7 @@ def test_weights_of_torch(here: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--reinit", "fc.*"], "error[E0003]: `reinit` chooses among the tensors of `weights`"),
+        (["--reinit", "fc.*"], "error[E0003]: `reinit` selects tensors of `weights`, which is not set"),
         (["--to", "torch", "--weights", "x.safetensors"], "error[E0003]: PyTorch source stores no weights"),
         (
             ["--to", "torch", "--external-data"],

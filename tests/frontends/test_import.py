@@ -1,6 +1,6 @@
-"""The way back: specs from ONNX files and PyTorch modules, judged by the outputs of what they were made from.
+"""Specs imported from ONNX files and PyTorch modules, compared with the outputs of the original models.
 
-Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `frontends/own.py`, `frontends/reading.py`,
+Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `frontends/own.py`, `frontends/state.py`,
 `frontends/steps/__init__.py`, `frontends/steps/layers.py`, `frontends/steps/pools.py`, `frontends/steps/shapes.py` and
 `frontends/steps/values.py`.
 """
@@ -28,7 +28,7 @@ from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.importing import ImportedModel
 from archdsl.frontends.limits import limited
-from archdsl.frontends.onnx_model import Model, from_proto, read
+from archdsl.frontends.onnx_model import SourceModel, from_proto, read
 from archdsl.frontends.to_spec import to_spec
 from archdsl.frontends.torch_module import trace
 
@@ -58,7 +58,7 @@ def cli(*arguments: str) -> Any:
 
 
 def scattered(module: nn.Module) -> nn.Module:
-    """Batch statistics that are no identity."""
+    """The module with random batch statistics."""
     for inner in module.modules():
         if isinstance(inner, nn.BatchNorm2d):
             inner.running_mean.normal_(0, 0.1)
@@ -70,7 +70,7 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).abs().max() / b.abs().max())
 
 
-def spec_of(model: Model, size: tuple[int, ...]) -> Any:
+def spec_of(model: SourceModel, size: tuple[int, ...]) -> Any:
     return to_spec(model, "net", dict.fromkeys(model.shapes, size), "test")
 
 
@@ -85,21 +85,21 @@ def test_torchvision_modules(name: str, request: pytest.FixtureRequest) -> None:
         warnings.simplefilter("ignore")
         module = scattered(torchvision.models.get_model(name, weights=None, **extra))
     size = TORCHVISION[name]
-    made = spec_of(trace(module, (3, size, size)), (3, size, size))
-    weights = made.weights()
+    imported = spec_of(trace(module, (3, size, size)), (3, size, size))
+    weights = imported.weights()
     heads = {key for key in module.state_dict() if key.lower().startswith("aux")}
     assert set(weights) == set(module.state_dict()) - heads
     x = torch.randn(1, 3, size, size)
     with torch.no_grad():
-        assert distance(loads(made.text).to_torch(dict(weights))(x), module(x)) == 0
+        assert distance(loads(imported.text).to_torch(dict(weights))(x), module(x)) == 0
 
 
 @pytest.mark.parametrize(
     "spec", ["resnet18", "lenet5", "alexnet_2012", "mobilenet_v3_small", "unet", "densenet_bc100_k12"]
 )
 @pytest.mark.parametrize("flat", [False, True], ids=["own", "flat"])
-def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
-    """A file of ours gives back its spec; read node by node, a spec with the same outputs."""
+def test_files_by_archdsl(spec: str, flat: bool, tmp_path: Path) -> None:
+    """A file by archdsl gives back its spec; with `--flat`, a spec with the same outputs."""
     size = {"unet": "1x64x64", "resnet18": "3x64x64", "mobilenet_v3_small": "3x64x64"}.get(spec)
     net = load(spec, input=size)
     model = tmp_path / "a.onnx"
@@ -116,21 +116,21 @@ def test_files_of_ours(spec: str, flat: bool, tmp_path: Path) -> None:
         before, after = (onnx.load(tmp_path / f"{n}.onnx").graph for n in "ab")
         assert before == after, "the same file again, to the last bit of every number"
         return
-    made = spec_of(read(model), net.input)
-    made.text and loads(made.text).to_onnx(tmp_path / "b.onnx", dict(made.weights()))
+    imported = spec_of(read(model), net.input)
+    imported.text and loads(imported.text).to_onnx(tmp_path / "b.onnx", dict(imported.weights()))
     x = np.random.default_rng(0).normal(size=(2, *net.input)).astype(np.float32)
     outputs = [ort.InferenceSession(tmp_path / f"{n}.onnx").run(None, {"input": x})[0] for n in "ab"]
     assert np.abs(outputs[0] - outputs[1]).max() <= 1e-6 * np.abs(outputs[0]).max()
 
 
-def test_layer_norms_of_ours(tmp_path: Path) -> None:
-    """Each with the mean that is taken off before it: one `ln`."""
+def test_layer_norms_by_archdsl(tmp_path: Path) -> None:
+    """Each, with the mean that is subtracted before it, is one `ln`."""
     net = loads("input: 3x8x8\nnet: {c: 3x3 conv 4, n: ln, g: gap, f: flatten, m: ln}")
     net.to_onnx(tmp_path / "a.onnx", seed=1)
-    made = spec_of(read(tmp_path / "a.onnx"), net.input)
-    again = loads(made.text)
+    imported = spec_of(read(tmp_path / "a.onnx"), net.input)
+    again = loads(imported.text)
     assert [node.op.name for node in again.graph.nodes] == [node.op.name for node in net.graph.nodes]
-    again.to_onnx(tmp_path / "b.onnx", dict(made.weights()))
+    again.to_onnx(tmp_path / "b.onnx", dict(imported.weights()))
     before, after = (onnx.load(tmp_path / f"{n}.onnx").graph for n in "ab")
     assert [n.op_type for n in before.node] == [n.op_type for n in after.node]
 
@@ -155,7 +155,7 @@ net:
 
 
 def test_folded_norms_come_back_neutral(tmp_path: Path) -> None:
-    """Other numbers, the same outputs, and compiled again the same file."""
+    """Other weights, the same outputs, and compiled again the same file."""
     net = loads(FOLDS)
     rng = np.random.default_rng(0)
     numbers = {t.key: rng.uniform(0.5, 1.5, t.param.shape).astype(t.param.dtype) for t in net.graph.tensors}
@@ -186,23 +186,23 @@ def test_folded_norms_come_back_neutral(tmp_path: Path) -> None:
     ],
 )
 def test_constants_are_divided_out(net: str, tmp_path: Path) -> None:
-    made = loads(f"input: 3x8x8\nnet: {{{net}}}")
+    imported = loads(f"input: 3x8x8\nnet: {{{net}}}")
     rng = np.random.default_rng(0)
-    numbers = {t.key: rng.uniform(0.5, 1.5, t.param.shape).astype(t.param.dtype) for t in made.graph.tensors}
-    made.to_onnx(tmp_path / "a.onnx", numbers)
+    numbers = {t.key: rng.uniform(0.5, 1.5, t.param.shape).astype(t.param.dtype) for t in imported.graph.tensors}
+    imported.to_onnx(tmp_path / "a.onnx", numbers)
     weights = tmp_path / "w.safetensors"
     done = cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(weights))
     assert done.exit_code == 0, done.output
     x = torch.rand(1, 3, 8, 8)
     with torch.no_grad():
-        assert distance(load(tmp_path / "b.yaml").to_torch(weights)(x), made.to_torch(numbers)(x)) <= 2e-6
+        assert distance(load(tmp_path / "b.yaml").to_torch(weights)(x), imported.to_torch(numbers)(x)) <= 2e-6
 
 
 @pytest.mark.parametrize("net", ["p: relu, b: bn, c: 1x1 conv 4 nobias", "c: 3x3 conv 4, a: affine 0"])
-def test_what_cannot_be_told_apart(net: str, tmp_path: Path) -> None:
-    made = loads(f"input: 3x8x8\nnet: {{{net}}}")
-    numbers = {t.key: np.ones(t.param.shape, t.param.dtype) for t in made.graph.tensors}
-    made.to_onnx(tmp_path / "a.onnx", numbers)
+def test_tensors_that_cannot_be_separated(net: str, tmp_path: Path) -> None:
+    imported = loads(f"input: 3x8x8\nnet: {{{net}}}")
+    numbers = {t.key: np.ones(t.param.shape, t.param.dtype) for t in imported.graph.tensors}
+    imported.to_onnx(tmp_path / "a.onnx", numbers)
     done = cli(
         "import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml"), "--weights", str(tmp_path / "w.safetensors")
     )
@@ -234,7 +234,7 @@ def test_factory_arguments() -> None:
     assert "conv 7\n" in done.output
 
 
-def made_of(*nodes: Any, size: tuple[int, ...] = (4, 8, 8), constants: dict[str, Any] | None = None) -> Model:
+def onnx_model(*nodes: Any, size: tuple[int, ...] = (4, 8, 8), constants: dict[str, Any] | None = None) -> SourceModel:
     """A model of the given nodes, from `x` to `y`."""
     tensors = [onnx.numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (constants or {}).items()]
     graph = helper.make_graph(
@@ -247,8 +247,8 @@ def made_of(*nodes: Any, size: tuple[int, ...] = (4, 8, 8), constants: dict[str,
     return from_proto(helper.make_model(graph))
 
 
-def test_what_is_not_understood_is_told_once() -> None:
-    model = made_of(
+def test_each_unsupported_node_is_one_error() -> None:
+    model = onnx_model(
         helper.make_node("Nonsense", ["x"], ["a"], name="odd"),
         helper.make_node("Relu", ["a"], ["b"]),
         helper.make_node("Det", ["b"], ["y"]),
@@ -273,34 +273,34 @@ def test_what_is_not_understood_is_told_once() -> None:
 )
 def test_no_guess(node: Any, why: str) -> None:
     with pytest.raises(ArchError) as caught:
-        spec_of(made_of(node), (4, 8, 8))
+        spec_of(onnx_model(node), (4, 8, 8))
     assert why in caught.value.diagnostics[0].message
 
 
 def test_control_flow_is_refused() -> None:
     inner = helper.make_graph([], "inner", [], [])
     with pytest.raises(ArchError) as caught:
-        made_of(helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner))
+        onnx_model(helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner))
     assert caught.value.diagnostics[0].code == "E0841"
     with pytest.raises(ArchError) as caught:
-        made_of(helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft"))
+        onnx_model(helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft"))
     assert caught.value.diagnostics[0].code == "E0841"
 
 
 def test_hostile_names_and_numbers() -> None:
-    """Names become harmless words; constants that do not fit are told, not raised."""
+    """Names become harmless words; constants of a wrong shape are an error."""
     name = 'a"b\n: {x} <script>'
-    model = made_of(
+    model = onnx_model(
         helper.make_node(
             "Conv", ["x", name], ["h"], name="/forward/train.0/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]
         ),
         helper.make_node("Relu", ["h"], ["y"], name="/../../etc/Relu"),
         constants={name: np.zeros((2, 4, 3, 3))},
     )
-    made = spec_of(model, (4, 8, 8))
-    assert "<script>" not in made.text
-    assert loads(made.text).output == (2, 8, 8)
-    bad = made_of(
+    imported = spec_of(model, (4, 8, 8))
+    assert "<script>" not in imported.text
+    assert loads(imported.text).output == (2, 8, 8)
+    bad = onnx_model(
         helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[3, 3]), constants={"w": np.zeros((2, 5, 3, 3))}
     )
     with pytest.raises(ArchError):
@@ -311,10 +311,10 @@ def test_channels_picked_by_constants() -> None:
     """A shuffle as archdsl writes it, PyTorch's `as_strided` where it changes nothing, and nothing else."""
     shuffled = np.arange(4).reshape(2, 2).T.reshape(-1)
     order = helper.make_node("Gather", ["x", "order"], ["y"], axis=1)
-    assert "shuffle 2" in spec_of(made_of(order, constants={"order": shuffled}), (4, 8, 8)).text
+    assert "shuffle 2" in spec_of(onnx_model(order, constants={"order": shuffled}), (4, 8, 8)).text
     for other in (np.array([0, 2, 3, 1]), np.array([0, 2]), np.array([0, 0, 0, 0])):
         with pytest.raises(ArchError) as caught:
-            spec_of(made_of(order, constants={"order": other}), (4, 8, 8))
+            spec_of(onnx_model(order, constants={"order": other}), (4, 8, 8))
         assert {d.code for d in caught.value.diagnostics} == {"E0842"}
     nodes = [
         helper.make_node("Reshape", ["x", "row"], ["r"]),
@@ -322,10 +322,10 @@ def test_channels_picked_by_constants() -> None:
         helper.make_node("Relu", ["g"], ["y"]),
     ]
     places = np.arange(256).reshape(1, 4, 8, 8)
-    same = spec_of(made_of(*nodes, constants={"row": np.array([-1]), "places": places}), (4, 8, 8))
+    same = spec_of(onnx_model(*nodes, constants={"row": np.array([-1]), "places": places}), (4, 8, 8))
     assert [node.op.name for node in same.graph.nodes] == ["input", "relu"]
     with pytest.raises(ArchError) as caught:
-        spec_of(made_of(*nodes, constants={"row": np.array([-1]), "places": places[:, ::-1]}), (4, 8, 8))
+        spec_of(onnx_model(*nodes, constants={"row": np.array([-1]), "places": places[:, ::-1]}), (4, 8, 8))
     assert {d.code for d in caught.value.diagnostics} == {"E0842"}
 
 
@@ -369,7 +369,7 @@ def test_a_module_as_an_object() -> None:
 
 
 def test_a_file_from_python(tmp_path: Path) -> None:
-    """What the command writes, the method writes; and nothing if one of the files cannot be written."""
+    """The method writes the same files as the command, and none if one of them cannot be written."""
     model = tmp_path / "a.onnx"
     load("lenet5").to_onnx(model, seed=1)
     imported = archdsl.import_model(model)
@@ -430,13 +430,13 @@ def test_open_sizes(tmp_path: Path) -> None:
     assert cli("import", str(tmp_path / "open.onnx"), "--input", "3x8x8").exit_code == 0
 
 
-def test_what_no_spec_says() -> None:
+def test_a_model_without_nodes_has_no_spec() -> None:
     with pytest.raises(ArchError) as caught:
-        spec_of(made_of(helper.make_node("Identity", ["x"], ["y"])), (4, 8, 8))
+        spec_of(onnx_model(helper.make_node("Identity", ["x"], ["y"])), (4, 8, 8))
     assert caught.value.diagnostics[0].code == "E0843"
 
 
-def test_numbers_that_are_gone(tmp_path: Path) -> None:
+def test_missing_weights(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     load("lenet5").to_onnx(path)
     model = onnx.load(path)
@@ -448,22 +448,22 @@ def test_numbers_that_are_gone(tmp_path: Path) -> None:
     assert not (tmp_path / "w.safetensors").exists()
 
 
-# --- files that must not hurt -----------------------------------------------------------------------------------
+# --- hostile files -----------------------------------------------------------------------------------
 
 
-def test_everything_that_is_foreign_is_told_at_once(tmp_path: Path) -> None:
+def test_all_unsupported_nodes_are_reported_together(tmp_path: Path) -> None:
     inner = helper.make_graph([], "inner", [], [])
     nodes = [
         helper.make_node("If", ["x"], [f"i{n}"], name=f"if{n}", then_branch=inner, else_branch=inner) for n in range(7)
     ]
     nodes += [helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft", name="fused")]
     with pytest.raises(ArchError) as caught:
-        made_of(*nodes)
+        onnx_model(*nodes)
     first, second = (d.message for d in caught.value.diagnostics)
     assert "`If` `if0`, `if1`, `if2`, `if3`, `if4` and 2 more" in first and "`FusedConv` `fused`" in second
     odd = [helper.make_node("Nonsense", ["x"], [f"a{n}"], name=f"odd{n}") for n in range(30)]
     with pytest.raises(ArchError) as caught:
-        spec_of(made_of(*odd, helper.make_node("Det", ["a1"], ["y"])), (4, 8, 8))
+        spec_of(onnx_model(*odd, helper.make_node("Det", ["a1"], ["y"])), (4, 8, 8))
     assert [d.code for d in caught.value.diagnostics] == ["E0842", "E0842"]
     assert "and 25 more" in caught.value.diagnostics[0].message
 
@@ -471,7 +471,7 @@ def test_everything_that_is_foreign_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dims", "raw"), [([10**5, 10**5], b"12345678"), ([-4, 2], b""), ([2, 2], b"1234567"), ([3], b"")]
 )
-def test_shapes_that_lie(dims: list[int], raw: bytes, tmp_path: Path) -> None:
+def test_wrong_tensor_sizes(dims: list[int], raw: bytes, tmp_path: Path) -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=raw)
     graph = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["y"])],
@@ -514,18 +514,18 @@ def test_time_and_memory_are_limited() -> None:
     assert before == [resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]
 
 
-def test_pads_of_ours(tmp_path: Path) -> None:
-    """One that moves the image is two in the file; what comes back is the same file again."""
+def test_pads_by_archdsl(tmp_path: Path) -> None:
+    """A pad that shifts the image is two nodes in the file; compiled again, the file is the same."""
     net = loads(
         "input: 3x8x8\nnet: {a: 'pad [-1,-1,1,1]', b: pad 2, c: 3x3 conv 4, d: 'pad [1,0,0,2] channels=[1,2]"
         " value=0.5', g: gap, f: fc 4}"
     )
     net.to_onnx(tmp_path / "a.onnx", seed=1)
-    made = spec_of(read(tmp_path / "a.onnx"), net.input)
-    again = loads(made.text)
-    again.to_onnx(tmp_path / "b.onnx", dict(made.weights()))
+    imported = spec_of(read(tmp_path / "a.onnx"), net.input)
+    again = loads(imported.text)
+    again.to_onnx(tmp_path / "b.onnx", dict(imported.weights()))
     before, after = (onnx.load(tmp_path / f"{n}.onnx").graph for n in "ab")
     assert [n.op_type for n in before.node] == [n.op_type for n in after.node]
     x = torch.rand(2, 3, 8, 8)
     with torch.no_grad():
-        assert distance(again.to_torch(dict(made.weights()))(x), net.to_torch(seed=1)(x)) <= 1e-6
+        assert distance(again.to_torch(dict(imported.weights()))(x), net.to_torch(seed=1)(x)) <= 1e-6

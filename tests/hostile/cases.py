@@ -174,8 +174,8 @@ MODELS: Mapping[str, Case] = {
     "I6 a constant for nobody": Case(
         partial(on, IMPORT, lambda: model([node("Constant", [], [], value=constant("c", 1.0)), RELU])), 1, "no output"
     ),
-    "I6 made twice": Case(partial(on, IMPORT, lambda: model([RELU, RELU])), 1, "made twice"),
-    "I6 its own input": Case(partial(on, IMPORT, lambda: model([node("Relu", ["x"], ["x"])])), 1, "made twice"),
+    "I6 made twice": Case(partial(on, IMPORT, lambda: model([RELU, RELU])), 1, "written twice"),
+    "I6 its own input": Case(partial(on, IMPORT, lambda: model([node("Relu", ["x"], ["x"])])), 1, "written twice"),
     "I6 a circle": Case(
         partial(
             on, IMPORT, lambda: model([node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Relu", ["b"])])
@@ -201,8 +201,8 @@ MODELS: Mapping[str, Case] = {
         1,
         "E0842",
     ),
-    "I8 sums that grow": Case(partial(on, IMPORT, partial(sums, 300)), 1, "more constants than can be held"),
-    "I8 casts that grow": Case(partial(on, IMPORT, partial(casts, 300)), 1, "more constants than can be held"),
+    "I8 sums that grow": Case(partial(on, IMPORT, partial(sums, 300)), 1, "more constants than memory can hold"),
+    "I8 casts that grow": Case(partial(on, IMPORT, partial(casts, 300)), 1, "more constants than memory can hold"),
     "I8 modules in the other order": Case(partial(on, IMPORT, partial(crossing, 300)), 0, "net:"),
 }
 

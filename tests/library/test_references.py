@@ -246,7 +246,7 @@ def test_the_outputs_of_1998_are_distances_to_drawn_digits() -> None:
     assert [int(n) for n in (one > 0).sum(1)] == [2, 3, 4, 2, 2, 2, 2, 2, 2, 6, 0, 0]
     assert float(model.output(centers[3:4])[0, 3]) == 0
     assert int(model.output(centers).argmin(1)[7]) == 7
-    assert archdsl.load("lenet5_1998").reading == "distances"
+    assert archdsl.load("lenet5_1998").output_kind == "distances"
 
 
 def test_googlenet_of_2014_module_by_module() -> None:

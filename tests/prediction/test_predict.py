@@ -506,7 +506,7 @@ def test_the_best_classes(make: Make, tmp_path: Path) -> None:
 )
 def test_how_numbers_are_read(make: Make, end: str, reading: str, measure: str) -> None:
     spec = f"input: 3x8x8\nnet: [gap, flatten, {end}, dropout 0.5]"
-    assert archdsl.loads(spec).reading == reading
+    assert archdsl.loads(spec).output_kind == reading
     made = open_predictor(make(spec, "net")).run(CAT)
     assert made.measure == measure
     values = [score.value for score in made.classes]

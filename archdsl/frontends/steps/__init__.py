@@ -1,8 +1,7 @@
-"""What the nodes of an ONNX file are in our ops: the table `{op type: function}`.
+"""Rules that convert ONNX nodes to ops: the table `{op type: rule}`.
 
-A function looks at its step, and at the one behind where several say one thing together (a Sigmoid and the Mul that
-makes it a SiLU), and gives an op with its numbers. Values that lie with their channels last, between two transposes,
-are followed as such: a MatMul there is a fully connected layer at every place.
+A rule reads its node, and the next nodes if several together are one op (a Sigmoid and a Mul are a SiLU), and adds the
+op with its tensors. Between two transposes values have their channels last: a MatMul there is a 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Mapping
 
 from archdsl import ops
 from archdsl.diagnostics import ArchError
-from archdsl.frontends.constants import folded
-from archdsl.frontends.onnx_model import Model, Step, told
-from archdsl.frontends.reading import Reading, Recogniser, Unknown
+from archdsl.frontends.constants import evaluate_constant
+from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
+from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.frontends.steps.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
 from archdsl.frontends.steps.pools import avgpool, gap, maxpool, reduce_mean
 from archdsl.frontends.steps.shapes import (
@@ -31,67 +30,67 @@ from archdsl.frontends.steps.shapes import (
     sub,
     transpose,
 )
-from archdsl.frontends.steps.values import act, attribute, clip, div, gated, gelu, hardsigmoid, nothing, softmax
+from archdsl.frontends.steps.values import act, attribute, clip, div, gated, gelu, hardsigmoid, identity, softmax
 from archdsl.shapes import Shape
 
-_ROOM = 1 << 26
-"""Bytes for the constants that a file works out, beside four times those of its own."""
+_BUDGET = 1 << 26
+"""Bytes that computed constants may take, beyond four times the bytes of the file's own constants."""
 
 
-def recognise(model: Model, shapes: Mapping[str, Shape]) -> Reading:
-    """The model in our ops, given its inputs' shapes without the batch.
+def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:
+    """Convert all nodes of the model to ops. `shapes` are those of its inputs, without the batch.
 
-    Errors: E0842 steps that are not understood: all of them, those of one kind and reason together.
+    Raises E0842 for unsupported nodes, with one error for each op type and reason.
     """
-    reading = Reading(model, dict(shapes), dict(model.constants))
-    reading.room = _ROOM + 4 * sum(array.nbytes for array in model.constants.values())
-    for number, step in enumerate(model.steps):
-        for name in step.inputs:
-            reading.readers.setdefault(name, []).append(number)
+    state = ImportState(model, dict(shapes), dict(model.constants))
+    state.budget = _BUDGET + 4 * sum(array.nbytes for array in model.constants.values())
+    for index, node in enumerate(model.nodes):
+        for name in node.inputs:
+            state.readers.setdefault(name, []).append(index)
     problems: dict[tuple[str, str], list[str]] = {}
-    for number, step in enumerate(model.steps):
-        if number in reading.done:
+    for index, node in enumerate(model.nodes):
+        if index in state.consumed:
             continue
         try:
-            _recognised(reading, step)
-        except Unknown as problem:
-            problems.setdefault((step.op_type, str(problem)), []).append(step.name)
-            _guess(reading, step)
+            _convert(state, node)
+        except Unsupported as problem:
+            problems.setdefault((node.op_type, str(problem)), []).append(node.name)
+            _skip(state, node)
     if problems:
-        raise ArchError(told("E0842", problems))
-    return reading
+        raise ArchError(problem_diagnostics("E0842", problems))
+    return state
 
 
-def _recognised(reading: Reading, step: Step) -> None:
-    """Raises Unknown, whatever a stranger's numbers lead a recogniser or an op's own fields to raise."""
+def _convert(state: ImportState, node: SourceNode) -> None:
+    """Raises `Unsupported`, also if wrong values in the file make a rule or an op's own check fail otherwise."""
     try:
-        _recognise(reading, step)
-    except (Unknown, ArchError, MemoryError):
+        _apply_rule(state, node)
+    except (Unsupported, ArchError, MemoryError):
         raise
     except Exception as problem:
-        raise Unknown(
-            f"its inputs or attributes are not those of a {step.op_type[:40]} ({type(problem).__name__})"
+        raise Unsupported(
+            f"its inputs or attributes are not valid for {node.op_type[:40]} ({type(problem).__name__})"
         ) from None
 
 
-def _recognise(reading: Reading, step: Step) -> None:
-    if folded(reading, step):
+def _apply_rule(state: ImportState, node: SourceNode) -> None:
+    if evaluate_constant(state, node):
         return
-    found = TABLE.get(step.op_type)
-    if found is None:
-        raise Unknown("archdsl has no op for it")
-    found(reading, step)
+    rule = TABLE.get(node.op_type)
+    if rule is None:
+        raise Unsupported("archdsl has no op for it")
+    rule(state, node)
 
 
-def _guess(reading: Reading, step: Step) -> None:
-    """Behind a step that was not understood: as if it changed nothing, so that one mistake is told once."""
-    for output in step.outputs:
-        source = next((i for i in step.inputs if reading.value(i) in reading.shapes), None)
+def _skip(state: ImportState, node: SourceNode) -> None:
+    """Treat an unsupported node as an identity, so that one problem is one error."""
+    for output in node.outputs:
+        source = next((i for i in node.inputs if state.value(i) in state.shapes), None)
         if source is not None:
-            reading.same[output] = reading.value(source)
+            state.aliases[output] = state.value(source)
 
 
-TABLE: Mapping[str, Recogniser] = {
+TABLE: Mapping[str, ImportRule] = {
     "Conv": conv,
     "ConvTranspose": deconv,
     "Gemm": gemm,
@@ -105,19 +104,19 @@ TABLE: Mapping[str, Recogniser] = {
     "AveragePool": avgpool,
     "GlobalAveragePool": gap,
     "ReduceMean": reduce_mean,
-    "Relu": act(lambda step: ops.Relu()),
+    "Relu": act(lambda node: ops.Relu()),
     "Clip": clip,
-    "LeakyRelu": act(lambda step: ops.LeakyRelu(slope=attribute(step, "alpha", 0.01))),
-    "Elu": act(lambda step: ops.Elu(alpha=attribute(step, "alpha", 1.0))),
-    "Tanh": act(lambda step: ops.Tanh()),
+    "LeakyRelu": act(lambda node: ops.LeakyRelu(slope=attribute(node, "alpha", 0.01))),
+    "Elu": act(lambda node: ops.Elu(alpha=attribute(node, "alpha", 1.0))),
+    "Tanh": act(lambda node: ops.Tanh()),
     "Sigmoid": gated(ops.Sigmoid(), ops.Silu()),
     "HardSigmoid": hardsigmoid,
-    "HardSwish": act(lambda step: ops.HardSwish()),
+    "HardSwish": act(lambda node: ops.HardSwish()),
     "Gelu": gelu,
     "Div": div,
     "Softmax": softmax,
-    "Identity": nothing,
-    "Dropout": nothing,
+    "Identity": identity,
+    "Dropout": identity,
     "Add": add,
     "Sub": sub,
     "Mul": mul,

@@ -1,4 +1,4 @@
-"""Layers with weights."""
+"""Import rules of ops with weights."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 import numpy as np
 
 from archdsl import ops
-from archdsl.frontends.onnx_model import Array, Step
-from archdsl.frontends.reading import Reading, Unknown, single
+from archdsl.frontends.onnx_model import Array, SourceNode
+from archdsl.frontends.state import ImportState, Unsupported, single
 
 
-def module_of(step: Step, index: int = 1) -> str | None:
-    """The module that a weight belongs to by its name: `layer1.0.conv1.weight`."""
-    module, _, last = step.inputs[index].rpartition(".")
-    return module if last in ("weight", "bias", "running_mean") else step.module
+def module_of(node: SourceNode, index: int = 1) -> str | None:
+    """The module that owns a weight, from the weight's name: `layer1.0.conv1.weight`."""
+    module, _, last = node.inputs[index].rpartition(".")
+    return module if last in ("weight", "bias", "running_mean") else node.module
 
 
-def bias_of(reading: Reading, step: Step, index: int) -> dict[str, Array]:
-    if len(step.inputs) <= index or not step.inputs[index]:
+def bias_of(state: ImportState, node: SourceNode, index: int) -> dict[str, Array]:
+    if len(node.inputs) <= index or not node.inputs[index]:
         return {}
-    return {"bias": reading.numbers(step, index, "bias")}
+    return {"bias": state.require_constant(node, index, "bias")}
 
 
-def pads_of(step: Step) -> tuple[int, int, int, int]:
-    if step.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise Unknown("its padding is left to the runtime (auto_pad)")
-    top, left, bottom, right = step.attributes.get("pads", (0, 0, 0, 0))
+def pads_of(node: SourceNode) -> tuple[int, int, int, int]:
+    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise Unsupported("its padding depends on the runtime (auto_pad)")
+    top, left, bottom, right = node.attributes.get("pads", (0, 0, 0, 0))
     return top, left, bottom, right
 
 
-def pair_of(step: Step, name: str, default: tuple[int, int] = (1, 1)) -> tuple[int, int]:
-    value = tuple(step.attributes.get(name, default))
+def pair_of(node: SourceNode, name: str, default: tuple[int, int] = (1, 1)) -> tuple[int, int]:
+    value = tuple(node.attributes.get(name, default))
     if len(value) != 2:
-        raise Unknown("it is not two-dimensional")
+        raise Unsupported("it is not 2-D")
     return value[0], value[1]
 
 
@@ -41,139 +41,148 @@ def pad_field(pads: tuple[int, int, int, int]) -> Any:
     return pads[0] if len(set(pads)) == 1 else pads
 
 
-def conv(r: Reading, step: Step) -> None:
-    weight = r.numbers(step, 1, "weight")
+def conv(state: ImportState, node: SourceNode) -> None:
+    weight = state.require_constant(node, 1, "weight")
     if weight.ndim != 4:
-        raise Unknown("it is not two-dimensional")
-    bias = bias_of(r, step, 2)
+        raise Unsupported("it is not 2-D")
+    bias = bias_of(state, node, 2)
     op = ops.Conv(
         out=weight.shape[0],
         kernel=weight.shape[2:],
-        stride=pair_of(step, "strides"),
-        dilation=pair_of(step, "dilations"),
-        groups=step.attributes.get("group", 1),
+        stride=pair_of(node, "strides"),
+        dilation=pair_of(node, "dilations"),
+        groups=node.attributes.get("group", 1),
         bias=bool(bias),
     )
-    pads = pads_of(step)
-    if pads != op.pads(r.shape(step.inputs[0])):
+    pads = pads_of(node)
+    if pads != op.pads(state.shape(node.inputs[0])):
         op = op.model_copy(update={"pad": pad_field(pads)})
-    r.add(step, op, step.outputs[0], {"weight": weight, **bias}, module=module_of(step))
+    state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(node))
 
 
-def deconv(r: Reading, step: Step) -> None:
-    weight = r.numbers(step, 1, "weight")
-    pads, extra = pads_of(step), pair_of(step, "output_padding", (0, 0))
-    if len(set(pads)) != 1 or extra[0] != extra[1] or "output_shape" in step.attributes:
-        raise Unknown("its padding is uneven")
-    groups = step.attributes.get("group", 1)
-    bias = bias_of(r, step, 2)
+def deconv(state: ImportState, node: SourceNode) -> None:
+    weight = state.require_constant(node, 1, "weight")
+    pads, extra = pads_of(node), pair_of(node, "output_padding", (0, 0))
+    if len(set(pads)) != 1 or extra[0] != extra[1] or "output_shape" in node.attributes:
+        raise Unsupported("its padding is not the same on all edges")
+    groups = node.attributes.get("group", 1)
+    bias = bias_of(state, node, 2)
     op = ops.Deconv(
         out=weight.shape[1] * groups,
         kernel=weight.shape[2:],
-        stride=pair_of(step, "strides"),
+        stride=pair_of(node, "strides"),
         groups=groups,
-        dilation=pair_of(step, "dilations"),
+        dilation=pair_of(node, "dilations"),
         pad=pads[0],
         extra=extra[0],
         bias=bool(bias),
     )
-    r.add(step, op, step.outputs[0], {"weight": weight, **bias}, module=module_of(step))
+    state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(node))
 
 
-def gemm(r: Reading, step: Step) -> None:
-    facts = step.attributes
-    if facts.get("transA", 0) or facts.get("alpha", 1.0) != 1.0 or facts.get("beta", 1.0) != 1.0:
-        raise Unknown("it is more than a fully connected layer (alpha, beta, transA)")
-    weight = r.numbers(step, 1, "weight")
-    fully_connected(r, step, weight if facts.get("transB", 0) else weight.T, bias_of(r, step, 2), step.outputs[0])
+def gemm(state: ImportState, node: SourceNode) -> None:
+    attributes = node.attributes
+    if attributes.get("transA", 0) or attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0:
+        raise Unsupported("it is not a plain fully connected layer (alpha, beta, transA)")
+    weight = state.require_constant(node, 1, "weight")
+    fully_connected(
+        state, node, weight if attributes.get("transB", 0) else weight.T, bias_of(state, node, 2), node.outputs[0]
+    )
 
 
-def matmul(r: Reading, step: Step) -> None:
-    """A product with a matrix, and the bias that is added behind."""
-    weight = r.numbers(step, 1, "matrix")
+def matmul(state: ImportState, node: SourceNode) -> None:
+    """A product with a matrix, and the Add of a bias after it."""
+    weight = state.require_constant(node, 1, "matrix")
     if weight.ndim != 2:
-        raise Unknown("its matrix has more than two axes")
-    output, bias = step.outputs[0], {}
-    found = r.behind(output, "Add")
-    if found is not None:
-        number, adding = found
-        numbers = next((r.constants[i] for i in adding.inputs if i in r.constants), None)
-        if numbers is not None and numbers.shape in ((weight.shape[1],), (1, weight.shape[1])):
-            r.done.add(number)
-            output, bias = adding.outputs[0], {"bias": numbers.reshape(-1)}
-    fully_connected(r, step, weight.T, bias, output)
+        raise Unsupported("its matrix has more than two axes")
+    output, bias = node.outputs[0], {}
+    reader = state.only_reader(output, "Add")
+    if reader is not None:
+        index, add = reader
+        constant = next((state.constants[i] for i in add.inputs if i in state.constants), None)
+        if constant is not None and constant.shape in ((weight.shape[1],), (1, weight.shape[1])):
+            state.consumed.add(index)
+            output, bias = add.outputs[0], {"bias": constant.reshape(-1)}
+    fully_connected(state, node, weight.T, bias, output)
 
 
-def fully_connected(r: Reading, step: Step, weight: Array, bias: dict[str, Array], output: str) -> None:
-    last = step.inputs[0] in r.last
-    kernel = (1, 1) if last else None
-    if not last and len(r.shape(step.inputs[0])) != 1:
-        raise Unknown("it works on the last axis of an image whose channels come first")
+def fully_connected(state: ImportState, node: SourceNode, weight: Array, bias: dict[str, Array], output: str) -> None:
+    channels_last = node.inputs[0] in state.channels_last
+    kernel = (1, 1) if channels_last else None
+    if not channels_last and len(state.shape(node.inputs[0])) != 1:
+        raise Unsupported("it multiplies the last axis of an image with channels first")
     op = ops.Fc(out=weight.shape[0], kernel=kernel, bias=bool(bias))
-    bias = {name: numbers.reshape(-1) for name, numbers in bias.items()}
-    r.add(step, op, output, {"weight": weight, **bias}, module=module_of(step))
+    bias = {name: array.reshape(-1) for name, array in bias.items()}
+    state.add(node, op, output, {"weight": weight, **bias}, module=module_of(node))
 
 
-def bn(r: Reading, step: Step) -> None:
-    if step.attributes.get("training_mode", 0):
-        raise Unknown("it was exported for training")
+def bn(state: ImportState, node: SourceNode) -> None:
+    if node.attributes.get("training_mode", 0):
+        raise Unsupported("it was exported in training mode")
     names = ("weight", "bias", "running_mean", "running_var")
-    tensors = {name: r.numbers(step, n + 1, name) for n, name in enumerate(names)}
+    tensors = {name: state.require_constant(node, n + 1, name) for n, name in enumerate(names)}
     tensors["num_batches_tracked"] = np.zeros((), np.int64)
-    r.add(
-        step, ops.Bn(eps=single(step.attributes.get("epsilon", 1e-5))), step.outputs[0], tensors, module=module_of(step)
+    state.add(
+        node, ops.Bn(eps=single(node.attributes.get("epsilon", 1e-5))), node.outputs[0], tensors, module=module_of(node)
     )
 
 
-def instancenorm(r: Reading, step: Step) -> None:
-    """Without tensors of its own where it multiplies by ones and adds zeros that no module calls its weight."""
-    tensors = {"weight": r.numbers(step, 1, "scale"), "bias": r.numbers(step, 2, "shift")}
-    affine = step.inputs[1].endswith(".weight") or bool((tensors["weight"] != 1).any() or tensors["bias"].any())
-    op = ops.InstanceNorm(eps=single(step.attributes.get("epsilon", 1e-5)), affine=affine)
-    r.add(step, op, step.outputs[0], tensors if affine else {}, module=module_of(step))
+def instancenorm(state: ImportState, node: SourceNode) -> None:
+    """An op with `affine` unless the scale is 1 and the shift 0 and no module owns them."""
+    tensors = {"weight": state.require_constant(node, 1, "scale"), "bias": state.require_constant(node, 2, "shift")}
+    affine = node.inputs[1].endswith(".weight") or bool((tensors["weight"] != 1).any() or tensors["bias"].any())
+    op = ops.InstanceNorm(eps=single(node.attributes.get("epsilon", 1e-5)), affine=affine)
+    state.add(node, op, node.outputs[0], tensors if affine else {}, module=module_of(node))
 
 
-def ln(r: Reading, step: Step) -> None:
-    value, axis = step.inputs[0], step.attributes.get("axis", -1)
-    if axis not in ((-1, 3) if value in r.last else (-1, 1)) or (value not in r.last and len(r.shape(value)) != 1):
-        raise Unknown("it is not over the channels alone")
-    weight = r.numbers(step, 1, "scale")
-    bias = r.constant(step, 2)
+def ln(state: ImportState, node: SourceNode) -> None:
+    value, axis = node.inputs[0], node.attributes.get("axis", -1)
+    if axis not in ((-1, 3) if value in state.channels_last else (-1, 1)) or (
+        value not in state.channels_last and len(state.shape(value)) != 1
+    ):
+        raise Unsupported("it does not normalise the channel axis alone")
+    weight = state.require_constant(node, 1, "scale")
+    bias = state.constant(node, 2)
     tensors = {"weight": weight, "bias": bias if bias is not None else np.zeros_like(weight)}
-    r.add(
-        step, ops.Ln(eps=single(step.attributes.get("epsilon", 1e-5))), step.outputs[0], tensors, module=module_of(step)
+    state.add(
+        node, ops.Ln(eps=single(node.attributes.get("epsilon", 1e-5))), node.outputs[0], tensors, module=module_of(node)
     )
 
 
-def lrn(r: Reading, step: Step) -> None:
-    facts = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0, **step.attributes}
-    r.add(
-        step,
-        ops.Lrn(size=facts["size"], alpha=single(facts["alpha"]), beta=single(facts["beta"]), k=single(facts["bias"])),
-        step.outputs[0],
+def lrn(state: ImportState, node: SourceNode) -> None:
+    attributes = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0, **node.attributes}
+    state.add(
+        node,
+        ops.Lrn(
+            size=attributes["size"],
+            alpha=single(attributes["alpha"]),
+            beta=single(attributes["beta"]),
+            k=single(attributes["bias"]),
+        ),
+        node.outputs[0],
     )
 
 
-def lrn_by_pool(r: Reading, step: Step) -> bool:
-    """LRN as archdsl writes it: from x*x on, a mean over channels by an average pool, and the division of x."""
-    chain = [step]
-    numbers: list[int] = []
+def lrn_by_pool(state: ImportState, node: SourceNode) -> bool:
+    """The nodes that archdsl writes for an LRN: x*x, a mean over channels by an average pool, the division of x."""
+    chain = [node]
+    indices: list[int] = []
     for op_type in ("Reshape", "Pad", "AveragePool", "Reshape", "Mul", "Add", "Pow", "Div"):
-        found = r.behind(chain[-1].outputs[0], op_type)
-        if found is None:
+        reader = state.only_reader(chain[-1].outputs[0], op_type)
+        if reader is None:
             return False
-        numbers.append(found[0])
-        chain.append(found[1])
-    _, _, padding, pool, _, times, plus, power, division = chain
-    (size, across), pads = pool.attributes["kernel_shape"], r.numbers(padding, 1, "padding")
-    if across != 1 or division.inputs[0] != step.inputs[0] or [*pads] != [0, 0, size // 2, 0, 0, 0, (size - 1) // 2, 0]:
+        indices.append(reader[0])
+        chain.append(reader[1])
+    _, _, pad, pool, _, mul, add, power, div = chain
+    (size, width), pads = pool.attributes["kernel_shape"], state.require_constant(pad, 1, "padding")
+    if width != 1 or div.inputs[0] != node.inputs[0] or [*pads] != [0, 0, size // 2, 0, 0, 0, (size - 1) // 2, 0]:
         return False
-    alpha, k, beta = (single(float(r.numbers(s, 1, "constant").reshape(()))) for s in (times, plus, power))
-    r.done.update(numbers)
-    r.add(step, ops.Lrn(size=size, alpha=alpha, beta=beta, k=k), division.outputs[0])
+    alpha, k, beta = (single(float(state.require_constant(s, 1, "constant").reshape(()))) for s in (mul, add, power))
+    state.consumed.update(indices)
+    state.add(node, ops.Lrn(size=size, alpha=alpha, beta=beta, k=k), div.outputs[0])
     return True
 
 
-def prelu(r: Reading, step: Step) -> None:
-    slopes = r.numbers(step, 1, "slope").reshape(-1)
-    r.add(step, ops.PRelu(shared=slopes.size == 1), step.outputs[0], {"weight": slopes}, module=module_of(step))
+def prelu(state: ImportState, node: SourceNode) -> None:
+    slopes = state.require_constant(node, 1, "slope").reshape(-1)
+    state.add(node, ops.PRelu(shared=slopes.size == 1), node.outputs[0], {"weight": slopes}, module=module_of(node))

@@ -1,67 +1,67 @@
-"""Pools."""
+"""Import rules of pooling ops."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from archdsl import ops
-from archdsl.frontends.onnx_model import Step
-from archdsl.frontends.reading import Reading, Unknown
+from archdsl.frontends.onnx_model import SourceNode
+from archdsl.frontends.state import ImportState, Unsupported
 from archdsl.frontends.steps.layers import pad_field, pads_of, pair_of
 
 
-def pool_fields(step: Step) -> dict[str, Any]:
-    kernel, stride = pair_of(step, "kernel_shape"), pair_of(step, "strides")
+def pool_fields(node: SourceNode) -> dict[str, Any]:
+    kernel, stride = pair_of(node, "kernel_shape"), pair_of(node, "strides")
     return {
         "kernel": kernel,
         "stride": stride if stride != kernel else None,
-        "pad": pad_field(pads_of(step)),
-        "ceil": bool(step.attributes.get("ceil_mode", 0)),
+        "pad": pad_field(pads_of(node)),
+        "ceil": bool(node.attributes.get("ceil_mode", 0)),
     }
 
 
-def maxpool(r: Reading, step: Step) -> None:
-    if len(step.outputs) > 1 and step.outputs[1]:
-        raise Unknown("its indices are used")
-    r.add(step, ops.MaxPool(**pool_fields(step), dilation=pair_of(step, "dilations")), step.outputs[0])
+def maxpool(state: ImportState, node: SourceNode) -> None:
+    if len(node.outputs) > 1 and node.outputs[1]:
+        raise Unsupported("another node reads its indices")
+    state.add(node, ops.MaxPool(**pool_fields(node), dilation=pair_of(node, "dilations")), node.outputs[0])
 
 
-def avgpool(r: Reading, step: Step) -> None:
-    fields = pool_fields(step)
-    inside = not step.attributes.get("count_include_pad", 0) and fields["pad"] != 0
-    r.add(step, ops.AvgPool(**fields, inside=inside), step.outputs[0])
+def avgpool(state: ImportState, node: SourceNode) -> None:
+    fields = pool_fields(node)
+    inside = not node.attributes.get("count_include_pad", 0) and fields["pad"] != 0
+    state.add(node, ops.AvgPool(**fields, inside=inside), node.outputs[0])
 
 
-def gap(r: Reading, step: Step) -> None:
-    r.add(step, ops.Gap(), step.outputs[0])
+def gap(state: ImportState, node: SourceNode) -> None:
+    state.add(node, ops.Gap(), node.outputs[0])
 
 
-def reduce_mean(r: Reading, step: Step) -> None:
-    given = r.constant(step, 1)
-    axes = tuple(int(a) for a in (given if given is not None else step.attributes.get("axes", ())))
-    last = step.inputs[0] in r.last
-    if axes == (1,) and not last and centred(r, step):
+def reduce_mean(state: ImportState, node: SourceNode) -> None:
+    axes_input = state.constant(node, 1)
+    axes = tuple(int(a) for a in (axes_input if axes_input is not None else node.attributes.get("axes", ())))
+    channels_last = node.inputs[0] in state.channels_last
+    if axes == (1,) and not channels_last and mean_of_layer_norm(state, node):
         return
-    if sorted(a % 4 for a in axes) != ([1, 2] if last else [2, 3]):
-        raise Unknown("it is not the mean over height and width")
-    if step.attributes.get("keepdims", 1):
-        gap(r, step)
+    if sorted(a % 4 for a in axes) != ([1, 2] if channels_last else [2, 3]):
+        raise Unsupported("it is not the mean over height and width")
+    if node.attributes.get("keepdims", 1):
+        gap(state, node)
         return
-    middle = f"{step.outputs[0]}/mean"
-    r.add(step, ops.Gap(), middle)
-    r.add(step, ops.Flatten(), step.outputs[0], inputs=[middle])
-    r.last -= {middle, step.outputs[0]}
+    middle = f"{node.outputs[0]}/mean"
+    state.add(node, ops.Gap(), middle)
+    state.add(node, ops.Flatten(), node.outputs[0], inputs=[middle])
+    state.channels_last -= {middle, node.outputs[0]}
 
 
-def centred(r: Reading, step: Step) -> bool:
-    """The mean over channels that is taken off before a layer norm, as archdsl writes it: the norm does it itself."""
-    found = r.behind(step.outputs[0], "Sub")
-    if found is None or found[1].inputs != (step.inputs[0], step.outputs[0]):
+def mean_of_layer_norm(state: ImportState, node: SourceNode) -> bool:
+    """The mean that archdsl subtracts before a layer norm; dropped, because the norm subtracts it as well."""
+    reader = state.only_reader(node.outputs[0], "Sub")
+    if reader is None or reader[1].inputs != (node.inputs[0], node.outputs[0]):
         return False
-    value = found[1].outputs[0]
-    turned = r.behind(value, "Transpose")
-    if r.behind(turned[1].outputs[0] if turned else value, "LayerNormalization") is None:
+    value = reader[1].outputs[0]
+    transpose = state.only_reader(value, "Transpose")
+    if state.only_reader(transpose[1].outputs[0] if transpose else value, "LayerNormalization") is None:
         return False
-    r.done.add(found[0])
-    r.same[value] = r.value(step.inputs[0])
+    state.consumed.add(reader[0])
+    state.aliases[value] = state.value(node.inputs[0])
     return True

@@ -1,4 +1,4 @@
-"""Merges, and what moves values about."""
+"""Import rules of merges, slices, reshapes, pads and resizes."""
 
 from __future__ import annotations
 
@@ -7,221 +7,235 @@ from collections.abc import Sequence
 import numpy as np
 
 from archdsl import ops
-from archdsl.frontends.onnx_model import Array, Step
-from archdsl.frontends.reading import Reading, Unknown
+from archdsl.frontends.onnx_model import Array, SourceNode
+from archdsl.frontends.state import ImportState, Unsupported
 from archdsl.frontends.steps.layers import lrn_by_pool
-from archdsl.frontends.steps.values import affine, nothing, per_channel
+from archdsl.frontends.steps.values import affine, identity, per_channel
 from archdsl.shapes import concrete, numel
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-"""The transposes that put channels first and last."""
+"""The `perm` of the Transpose to channels first, and to channels last."""
 
 
-def operands(r: Reading, step: Step) -> Array | None:
-    return next((r.constants[i] for i in step.inputs if i in r.constants), None)
+def constant_operand(state: ImportState, node: SourceNode) -> Array | None:
+    return next((state.constants[i] for i in node.inputs if i in state.constants), None)
 
 
-def add(r: Reading, step: Step) -> None:
-    numbers = operands(r, step)
-    if numbers is not None:
-        affine(r, step, None, numbers)
+def add(state: ImportState, node: SourceNode) -> None:
+    constant = constant_operand(state, node)
+    if constant is not None:
+        affine(state, node, None, constant)
         return
-    r.add(step, ops.Add(), step.outputs[0], inputs=step.inputs)
+    state.add(node, ops.Add(), node.outputs[0], inputs=node.inputs)
 
 
-def sub(r: Reading, step: Step) -> None:
-    affine(r, step, None, -r.numbers(step, 1, "subtrahend"))
+def sub(state: ImportState, node: SourceNode) -> None:
+    affine(state, node, None, -state.require_constant(node, 1, "subtrahend"))
 
 
-def mul(r: Reading, step: Step) -> None:
-    if step.inputs[0] == step.inputs[1] and lrn_by_pool(r, step):
+def mul(state: ImportState, node: SourceNode) -> None:
+    if node.inputs[0] == node.inputs[1] and lrn_by_pool(state, node):
         return
-    numbers = operands(r, step)
-    if numbers is None:
-        first, second = sorted(step.inputs, key=lambda i: -numel(r.shape(i)))
-        r.add(step, ops.Mul(), step.outputs[0], inputs=[first, second])
+    factor = constant_operand(state, node)
+    if factor is None:
+        first, second = sorted(node.inputs, key=lambda i: -numel(state.shape(i)))
+        state.add(node, ops.Mul(), node.outputs[0], inputs=[first, second])
         return
-    name = next(i for i in step.inputs if i in r.constants)
-    (source,) = (i for i in step.inputs if i != name)
-    channels = concrete(r.shape(source))[0]
-    if numbers.size == channels > 1 and "." in name:
-        per_channel(r, source, numbers)
-        shape = (channels,) + (1,) * (len(r.shape(source)) - 1)
-        r.add(step, ops.Scale(), step.outputs[0], {"": numbers.reshape(shape)}, inputs=[source], module=name)
+    name = next(i for i in node.inputs if i in state.constants)
+    (source,) = (i for i in node.inputs if i != name)
+    channels = concrete(state.shape(source))[0]
+    if factor.size == channels > 1 and "." in name:
+        per_channel(state, source, factor)
+        shape = (channels,) + (1,) * (len(state.shape(source)) - 1)
+        state.add(node, ops.Scale(), node.outputs[0], {"": factor.reshape(shape)}, inputs=[source], module=name)
     else:
-        affine(r, step, numbers, None)
+        affine(state, node, factor, None)
 
 
-def concat(r: Reading, step: Step) -> None:
-    if len(step.inputs) == 1:  # DenseNet's first layer reads the concatenation of one
-        nothing(r, step)
+def concat(state: ImportState, node: SourceNode) -> None:
+    if len(node.inputs) == 1:  # DenseNet's first layer concatenates one tensor
+        identity(state, node)
         return
-    if step.attributes.get("axis") not in (1, -3):
-        raise Unknown("it does not join channels")
-    r.add(step, ops.Concat(), step.outputs[0], inputs=step.inputs)
+    if node.attributes.get("axis") not in (1, -3):
+        raise Unsupported("it does not concatenate channels")
+    state.add(node, ops.Concat(), node.outputs[0], inputs=node.inputs)
 
 
-def slices(r: Reading, step: Step, bounds: Sequence[tuple[str, int, int]]) -> None:
-    for name, start, end in bounds:
-        r.add(step, ops.Slice(start=start, end=end), name)
+def slices(state: ImportState, node: SourceNode, ranges: Sequence[tuple[str, int, int]]) -> None:
+    for name, start, end in ranges:
+        state.add(node, ops.Slice(start=start, end=end), name)
 
 
-def split(r: Reading, step: Step) -> None:
-    channels = concrete(r.shape(step.inputs[0]))[0]
-    given = r.constant(step, 1)
-    sizes = [int(n) for n in given] if given is not None else [channels // len(step.outputs)] * len(step.outputs)
-    if step.attributes.get("axis", 0) not in (1, -3) or sum(sizes) != channels:
-        raise Unknown("it does not split channels")
+def split(state: ImportState, node: SourceNode) -> None:
+    channels = concrete(state.shape(node.inputs[0]))[0]
+    split_input = state.constant(node, 1)
+    sizes = (
+        [int(n) for n in split_input]
+        if split_input is not None
+        else [channels // len(node.outputs)] * len(node.outputs)
+    )
+    if node.attributes.get("axis", 0) not in (1, -3) or sum(sizes) != channels:
+        raise Unsupported("it does not split channels")
     starts = [sum(sizes[:n]) for n in range(len(sizes))]
     slices(
-        r, step, [(out, s, s + n) for out, s, n in zip(step.outputs, starts, sizes, strict=True) if r.readers.get(out)]
+        state,
+        node,
+        [(out, s, s + n) for out, s, n in zip(node.outputs, starts, sizes, strict=True) if state.readers.get(out)],
     )
 
 
-def slice_(r: Reading, step: Step) -> None:
-    starts, ends, axes, steps = (r.constant(step, n) for n in (1, 2, 3, 4))
+def slice_(state: ImportState, node: SourceNode) -> None:
+    starts, ends, axes, steps = (state.constant(node, n) for n in (1, 2, 3, 4))
     if starts is None or ends is None or axes is None or starts.size != 1:
-        raise Unknown("it does not cut one axis by constants")
+        raise Unsupported("it does not slice one axis at constant positions")
     if int(axes.reshape(())) not in (1, -3) or (steps is not None and int(steps.reshape(())) != 1):
-        raise Unknown("it does not cut channels")
-    channels = concrete(r.shape(step.inputs[0]))[0]
+        raise Unsupported("it does not slice channels")
+    channels = concrete(state.shape(node.inputs[0]))[0]
     start, end, _ = slice(int(starts.reshape(())), int(ends.reshape(()))).indices(channels)
-    slices(r, step, [(step.outputs[0], start, end)])
+    slices(state, node, [(node.outputs[0], start, end)])
 
 
-def flatten(r: Reading, step: Step) -> None:
-    if step.attributes.get("axis", 1) != 1:
-        raise Unknown("it does not keep the batch alone")
-    to_vector(r, step)
+def flatten(state: ImportState, node: SourceNode) -> None:
+    if node.attributes.get("axis", 1) != 1:
+        raise Unsupported("it does not flatten all axes but the batch")
+    to_vector(state, node)
 
 
-def to_vector(r: Reading, step: Step) -> None:
-    value = step.inputs[0]
-    shape = concrete(r.shape(value))
-    if value in r.last and len(shape) == 3 and shape[1:] != (1, 1):
-        raise Unknown("it flattens an image whose channels come last")
+def to_vector(state: ImportState, node: SourceNode) -> None:
+    value = node.inputs[0]
+    shape = concrete(state.shape(value))
+    if value in state.channels_last and len(shape) == 3 and shape[1:] != (1, 1):
+        raise Unsupported("it flattens an image with channels last")
     if len(shape) == 1:
-        nothing(r, step)
+        identity(state, node)
         return
-    r.add(step, ops.Flatten(), step.outputs[0])
-    r.last.discard(step.outputs[0])
+    state.add(node, ops.Flatten(), node.outputs[0])
+    state.channels_last.discard(node.outputs[0])
 
 
-def reshape(r: Reading, step: Step) -> None:
-    """To a vector; or, with the Transpose and Reshape behind, a shuffle of channels."""
-    target = r.numbers(step, 1, "target")
-    size = numel(r.shape(step.inputs[0]))
+def reshape(state: ImportState, node: SourceNode) -> None:
+    """A flatten; or, with the Transpose and Reshape after it, a channel shuffle."""
+    target = state.require_constant(node, 1, "target")
+    size = numel(state.shape(node.inputs[0]))
     if len(target) == 2 and (int(target[1]) in (-1, size)):
-        to_vector(r, step)
-    elif (len(target) == 5 and shuffle(r, step, target)) or (len(target) == 1 and restored(r, step)):
+        to_vector(state, node)
+    elif (len(target) == 5 and shuffle(state, node, target)) or (len(target) == 1 and undone_by_gather(state, node)):
         return
     else:
-        raise Unknown(f"to {[int(t) for t in target]} it is neither a flatten nor a shuffle of channels")
+        raise Unsupported(f"the shape {[int(t) for t in target]} is neither a flatten nor a channel shuffle")
 
 
-def restored(r: Reading, step: Step) -> bool:
-    """All numbers in a row, then each picked to where it was: `as_strided` as PyTorch exports it, for a mean over an
+def undone_by_gather(state: ImportState, node: SourceNode) -> bool:
+    """A Reshape to one axis and a Gather that restores the shape: PyTorch exports `as_strided` so, in a mean over an
     image."""
-    found = r.behind(step.outputs[0], "Gather")
-    order = r.constant(found[1], 1) if found is not None else None
-    shape = (1, *concrete(r.shape(step.inputs[0])))
-    here = order is not None and order.shape == shape and np.array_equal(order.reshape(-1), np.arange(order.size))
-    if found is None or not here or step.inputs[0] in r.last or found[1].attributes.get("axis", 0) != 0:
+    reader = state.only_reader(node.outputs[0], "Gather")
+    order = state.constant(reader[1], 1) if reader is not None else None
+    shape = (1, *concrete(state.shape(node.inputs[0])))
+    unchanged = order is not None and order.shape == shape and np.array_equal(order.reshape(-1), np.arange(order.size))
+    if (
+        reader is None
+        or not unchanged
+        or node.inputs[0] in state.channels_last
+        or reader[1].attributes.get("axis", 0) != 0
+    ):
         return False
-    r.done.add(found[0])
-    r.same[found[1].outputs[0]] = r.value(step.inputs[0])
+    state.consumed.add(reader[0])
+    state.aliases[reader[1].outputs[0]] = state.value(node.inputs[0])
     return True
 
 
-def shuffle(r: Reading, step: Step, target: Array) -> bool:
-    turned = r.behind(step.outputs[0], "Transpose")
-    if turned is None or tuple(turned[1].attributes.get("perm", ())) != (0, 2, 1, 3, 4):
+def shuffle(state: ImportState, node: SourceNode, target: Array) -> bool:
+    transpose = state.only_reader(node.outputs[0], "Transpose")
+    if transpose is None or tuple(transpose[1].attributes.get("perm", ())) != (0, 2, 1, 3, 4):
         return False
-    restored = r.behind(turned[1].outputs[0], "Reshape")
-    if restored is None:
+    second_reshape = state.only_reader(transpose[1].outputs[0], "Reshape")
+    if second_reshape is None:
         return False
-    r.done.update((turned[0], restored[0]))
-    r.add(step, ops.Shuffle(groups=int(target[1])), restored[1].outputs[0])
+    state.consumed.update((transpose[0], second_reshape[0]))
+    state.add(node, ops.Shuffle(groups=int(target[1])), second_reshape[1].outputs[0])
     return True
 
 
-def gather(r: Reading, step: Step) -> None:
-    """Channels in the order of a shuffle, as archdsl writes it: its second is the first of the second group."""
-    order = r.numbers(step, 1, "order").reshape(-1)
-    channels = concrete(r.shape(step.inputs[0]))[0]
-    size = int(order[1]) if step.attributes.get("axis", 0) in (1, -3) and order.size == channels > 1 else 0
+def gather(state: ImportState, node: SourceNode) -> None:
+    """A channel shuffle as archdsl writes it: the second index is the size of a group."""
+    order = state.require_constant(node, 1, "order").reshape(-1)
+    channels = concrete(state.shape(node.inputs[0]))[0]
+    size = int(order[1]) if node.attributes.get("axis", 0) in (1, -3) and order.size == channels > 1 else 0
     if size < 1 or channels % size or not np.array_equal(order, np.arange(channels).reshape(-1, size).T.reshape(-1)):
-        raise Unknown("it does not shuffle channels")
-    r.add(step, ops.Shuffle(groups=channels // size), step.outputs[0])
+        raise Unsupported("it is not a channel shuffle")
+    state.add(node, ops.Shuffle(groups=channels // size), node.outputs[0])
 
 
-def squeeze(r: Reading, step: Step) -> None:
-    if concrete(r.shape(step.inputs[0]))[1:] != (1, 1):
-        raise Unknown("it takes away more than height and width of 1")
-    to_vector(r, step)
+def squeeze(state: ImportState, node: SourceNode) -> None:
+    if concrete(state.shape(node.inputs[0]))[1:] != (1, 1):
+        raise Unsupported("it removes axes other than a height and width of 1")
+    to_vector(state, node)
 
 
-def transpose(r: Reading, step: Step) -> None:
-    value, turn = r.value(step.inputs[0]), tuple(step.attributes.get("perm", ()))
-    last = step.inputs[0] in r.last
-    if turn != (FIRST if last else LAST):
-        raise Unknown("only channels put last, and back first, are understood")
-    r.same[step.outputs[0]] = value
-    if not last:
-        r.last.add(step.outputs[0])
+def transpose(state: ImportState, node: SourceNode) -> None:
+    value, perm = state.value(node.inputs[0]), tuple(node.attributes.get("perm", ()))
+    channels_last = node.inputs[0] in state.channels_last
+    if perm != (FIRST if channels_last else LAST):
+        raise Unsupported("only a transpose to channels last, and back, is supported")
+    state.aliases[node.outputs[0]] = value
+    if not channels_last:
+        state.channels_last.add(node.outputs[0])
 
 
-def pad(r: Reading, step: Step) -> None:
-    if step.attributes.get("mode", "constant") != "constant":
-        raise Unknown("it does not pad with a constant")
-    given = r.constant(step, 1)
-    pads = [int(p) for p in (given if given is not None else step.attributes.get("pads", ()))]
-    named = r.constant(step, 3)
-    axes = [0, 1, 2, 3] if named is None else [int(axis) % 4 for axis in named]
-    if len(pads) != 2 * len(axes) or len(r.shape(step.inputs[0])) != 3:
-        raise Unknown("it does not pad an image")
+def pad(state: ImportState, node: SourceNode) -> None:
+    if node.attributes.get("mode", "constant") != "constant":
+        raise Unsupported("it does not pad with a constant value")
+    pads_input = state.constant(node, 1)
+    pads = [int(p) for p in (pads_input if pads_input is not None else node.attributes.get("pads", ()))]
+    axes_input = state.constant(node, 3)
+    axes = [0, 1, 2, 3] if axes_input is None else [int(axis) % 4 for axis in axes_input]
+    if len(pads) != 2 * len(axes) or len(state.shape(node.inputs[0])) != 3:
+        raise Unsupported("it does not pad an image")
     begin, end = (
         {**dict.fromkeys(range(4), 0), **dict(zip(axes, half, strict=True))}
         for half in (pads[: len(axes)], pads[len(axes) :])
     )
     if begin[0] or end[0]:
-        raise Unknown("it pads the batch")
-    value = r.constant(step, 2)
+        raise Unsupported("it pads the batch")
+    value = state.constant(node, 2)
     op = ops.Pad(
         pixels=(begin[2], begin[3], end[2], end[3]),
         channels=(begin[1], end[1]),
         value=float(value.reshape(())) if value is not None else 0.0,
     )
-    r.add(step, op, step.outputs[0])
+    state.add(node, op, node.outputs[0])
 
 
-def resize(r: Reading, step: Step) -> None:
-    scales, sizes = r.constant(step, 2), r.constant(step, 3)
-    shape = concrete(r.shape(step.inputs[0]))
+def resize(state: ImportState, node: SourceNode) -> None:
+    scales, sizes = state.constant(node, 2), state.constant(node, 3)
+    shape = concrete(state.shape(node.inputs[0]))
     if sizes is not None and sizes.size == 4:
         scales = np.array([1, 1, *(int(s) / n for s, n in zip(sizes[2:], shape[1:], strict=True))])
     if scales is None or scales.size != 4 or any(s != int(s) or s < 1 for s in scales) or tuple(scales[:2]) != (1, 1):
-        raise Unknown("it does not enlarge by whole numbers")
-    facts = {
+        raise Unsupported("its scale is not an integer")
+    attributes = {
         "mode": "nearest",
         "coordinate_transformation_mode": "half_pixel",
         "nearest_mode": "round_prefer_floor",
-        **step.attributes,
+        **node.attributes,
     }
-    nearest = facts["mode"] == "nearest" and (facts["coordinate_transformation_mode"], facts["nearest_mode"]) in (
+    nearest = attributes["mode"] == "nearest" and (
+        attributes["coordinate_transformation_mode"],
+        attributes["nearest_mode"],
+    ) in (
         ("asymmetric", "floor"),
         ("half_pixel", "round_prefer_floor"),
         ("half_pixel", "round_prefer_ceil"),
         ("pytorch_half_pixel", "floor"),
     )
-    linear = facts["mode"] == "linear" and facts["coordinate_transformation_mode"] in (
+    linear = attributes["mode"] == "linear" and attributes["coordinate_transformation_mode"] in (
         "half_pixel",
         "pytorch_half_pixel",
     )
     if not nearest and not linear:
-        raise Unknown("its way of counting pixels is another")
-    r.add(
-        step,
+        raise Unsupported("archdsl has no such interpolation: supported are nearest and half-pixel bilinear")
+    state.add(
+        node,
         ops.Upsample(scale=(int(scales[2]), int(scales[3])), mode="nearest" if nearest else "bilinear"),
-        step.outputs[0],
+        node.outputs[0],
     )

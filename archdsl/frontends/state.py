@@ -1,0 +1,117 @@
+"""The state of an import: the ops converted so far, and the shapes, aliases and channel order of the model's values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from archdsl.frontends.onnx_model import Array, SourceModel, SourceNode
+from archdsl.ops.base import Op, OpError
+from archdsl.shapes import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedOp:
+    """An op with the names of the values that it reads and writes, and its tensors by parameter name.
+
+    `module` is the path of the module that it comes from; None if the file does not record it.
+    """
+
+    op: Op
+    inputs: tuple[str, ...]
+    output: str
+    module: str | None
+    tensors: Mapping[str, Array]
+    shape: Shape
+
+
+class Unsupported(Exception):
+    """A node that archdsl does not support; the message is the reason."""
+
+
+@dataclass
+class ImportState:
+    """What the import rules read and extend. Shapes are without the batch, channels first."""
+
+    model: SourceModel
+    shapes: dict[str, Shape]
+    constants: dict[str, Array]
+    ops: list[ImportedOp] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """For the output of an identity, the value that it equals."""
+    channels_last: set[str] = field(default_factory=set)
+    """Values with their channels last."""
+    consumed: set[int] = field(default_factory=set)
+    """Indices of nodes that a rule converted together with an earlier node."""
+    readers: dict[str, list[int]] = field(default_factory=dict)
+    """For each value, the indices of the nodes that read it."""
+    budget: int = 0
+    """Bytes that constants computed from now on may take."""
+
+    def value(self, name: str) -> str:
+        """The value that `name` is an alias of, or `name` itself."""
+        return self.aliases.get(name, name)
+
+    def constant(self, node: SourceNode, index: int) -> Array | None:
+        """The constant input at `index`; None if the input is absent or not constant."""
+        return self.constants.get(node.inputs[index]) if index < len(node.inputs) and node.inputs[index] else None
+
+    def require_constant(self, node: SourceNode, index: int, role: str) -> Array:
+        """The constant input at `index`. Raises `Unsupported` if there is none; the message names its `role`."""
+        constant = self.constant(node, index)
+        if constant is None:
+            raise Unsupported(f"its {role} is not a constant")
+        return constant
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a value. Raises `Unsupported` if it is unknown."""
+        shape = self.shapes.get(self.value(name))
+        if shape is None:
+            raise Unsupported("the shape of its input is unknown")
+        return shape
+
+    def add(
+        self,
+        node: SourceNode,
+        op: Op,
+        output: str,
+        tensors: Mapping[str, Array] = {},
+        inputs: Sequence[str] | None = None,
+        module: str | None = None,
+    ) -> None:
+        """Add an op. It reads the node's first input unless `inputs` is set. Raises `Unsupported` for wrong shapes."""
+        names = tuple(inputs if inputs is not None else node.inputs[:1])
+        values = tuple(self.value(name) for name in names)
+        shapes = [self.shape(value) for value in values]
+        settled = op.settle(shapes)
+        try:
+            shape = settled.infer(shapes)
+        except OpError as problem:
+            raise Unsupported(problem.message) from None
+        for param in settled.params(shapes):
+            if param.name in tensors and tuple(tensors[param.name].shape) != param.shape:
+                raise Unsupported(f"its `{param.name or 'factor'}` is {tensors[param.name].shape}, not {param.shape}")
+        self.ops.append(ImportedOp(settled, values, output, node.module if module is None else module, tensors, shape))
+        self.shapes[output] = shape
+        if any(name in self.channels_last for name in names):
+            self.channels_last.add(output)
+
+    def only_reader(self, value: str, op_type: str) -> tuple[int, SourceNode] | None:
+        """The only node that reads a value, with its index; None if there are several, or it has another op type."""
+        readers = self.readers.get(value, [])
+        if len(readers) != 1 or value in self.model.outputs:
+            return None
+        node = self.model.nodes[readers[0]]
+        return (readers[0], node) if node.op_type == op_type else None
+
+
+ImportRule: TypeAlias = Callable[[ImportState, SourceNode], None]
+"""Converts a node to ops and adds them to the state. Raises `Unsupported`."""
+
+
+def single(value: float) -> float:
+    """The shortest decimal number with the same float32 value."""
+    return float(str(np.float32(value)))
