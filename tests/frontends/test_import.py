@@ -263,7 +263,7 @@ def test_each_unsupported_node_is_one_error() -> None:
     ("node", "why"),
     [
         (helper.make_node("Concat", ["x", "x"], ["y"], axis=2), "channels"),
-        (helper.make_node("Softmax", ["x"], ["y"], axis=3), "over the channels"),
+        (helper.make_node("Softmax", ["x"], ["y"], axis=3), "not the channel axis"),
         (helper.make_node("HardSigmoid", ["x"], ["y"], alpha=0.2), "1/6"),
         (helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], auto_pad="SAME_UPPER"), "auto_pad"),
         (helper.make_node("ReduceMean", ["x"], ["y"], axes=[1]), "mean over height"),

@@ -59,7 +59,7 @@ def hardsigmoid(state: ImportState, node: SourceNode) -> None:
 def softmax(state: ImportState, node: SourceNode) -> None:
     axis = node.attributes.get("axis", -1)
     if axis not in (1, -1 if len(state.shape(node.inputs[0])) == 1 else 1):
-        raise Unsupported("its axis is not that of the channels")
+        raise Unsupported("its axis is not the channel axis")
     state.add(node, ops.Softmax(), node.outputs[0])
 
 
