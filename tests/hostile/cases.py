@@ -324,7 +324,7 @@ CARRIED: Mapping[str, Case] = {
         partial(telling, VERIFY, {"verified": CERTIFICATE % (1, 1, '"3x8x8"')}), 1, "E0822"
     ),
     "I9 a map of folds that is none": Case(
-        partial(telling, VERIFY, {"weights": "given", "folded": "[" * 9999}), 1, "not understood"
+        partial(telling, VERIFY, {"weights": "given", "folded": "[" * 9999}), 1, "`folded` is malformed"
     ),
     "I9 a seed of 5,000 digits": Case(
         partial(telling, VERIFY, {"weights": f"random, seed {'9' * 5000}"}), 0, "every node is within"
