@@ -150,11 +150,11 @@ def _as_table(comparison: Comparison, style: Style) -> str:
     from archdsl.report.grid import grid
 
     titles, rows = table(comparison.entries, comparison.columns)
-    beside = ["", *(row[0] for row in rows)]
+    names = ["", *(row[0] for row in rows)]
     turned = [[title, *(row[n] for row in rows)] for n, title in enumerate(titles) if n]
-    width = sum(max(map(len, column)) + 2 for column in zip(beside, *turned, strict=True)) - 2
+    width = sum(max(map(len, column)) + 2 for column in zip(names, *turned, strict=True)) - 2
     if width <= (style.width or _PAGE_WIDTH):
-        text = grid(beside, turned, set(beside[1:]), style)
+        text = grid(names, turned, set(names[1:]), style)
     else:
         text = grid(titles, rows, {c.title for c in COLUMNS.values() if c.right}, style, _DROPPED)
     note = f"counted   {CONVENTION}; the receptive field is that of the last feature map"
