@@ -15,8 +15,8 @@ HEAD = """\
 # The library
 
 All networks of the library by family, the oldest first. `archdsl list` prints and filters the same figures,
-`archdsl compare` compares networks, `archdsl check NAME` prints the reason if a claim differs. [The gallery](gallery.md)
-has drawings of every file. `tools/docs.py` generates this page from the specs.
+`archdsl compare` compares networks, `archdsl check NAME` prints the reason if a claim differs.
+[The gallery](gallery.md) has drawings of every file. `tools/docs.py` generates this page from the specs.
 
 [Decision 5](decisions/05-counting.md) defines params and MACs: one image at inference, auxiliary heads separate. The
 column *published* has the figures of the paper or the release. A figure in **bold** differs; the computed value and the

@@ -28,8 +28,8 @@ PASSES: Mapping[str, Pass] = {
     "fuse-gates": fuse_gates,
     "global-pools": global_pools,
 }
-"""In order of execution: removals come first, so that no removed node separates two nodes that a later pass merges; pads
-are merged before norms are folded."""
+"""In order of execution. Removals come first, so that no removed node separates two nodes that a later pass merges.
+Pads are merged before norms are folded."""
 
 
 def check_passes(names: Collection[str]) -> None:
