@@ -1,4 +1,4 @@
-"""A process that dies at any step of writing: the old artefact or the new one stands, and the next run cleans up.
+"""A process that is killed at any step of writing leaves the old or the new artefact, and the next run cleans up.
 
 The steps are the calls that change a directory or a file. A child process dies before the first of them, before the
 second, and so on, which no kill at a random instant (`python -m tests.search.kill`) can promise.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.kill import KINDS, SPEC, before, judge, run, start, whole
+from tests.search.kill import KINDS, SPEC, before, state_of, run, start, whole
 
 DYING = """
 import builtins, io, os, sys
@@ -59,13 +59,13 @@ def test_dead_at_every_step(kind: str, tmp_path: Path) -> None:
         dying = [sys.executable, "-c", DYING, f"{step}", *command]
         done = subprocess.run(dying, cwd=folder, capture_output=True, timeout=120)
         assert done.returncode in (0, 77), done.stderr.decode()
-        state = judge(folder, old, new, KINDS[kind])
+        state = state_of(folder, old, new, KINDS[kind])
         assert state in (("new",) if done.returncode == 0 else ("old", "new")), f"step {step}: {state}"
         if done.returncode == 0:
             assert step > 1
             return
         run(folder, command)
-        assert judge(folder, old, new, KINDS[kind]) == "new"
+        assert state_of(folder, old, new, KINDS[kind]) == "new"
         assert len([*folder.iterdir()]) == len([*new.iterdir()])
     pytest.fail(f"not done after {MOST_STEPS} steps")
 
@@ -89,8 +89,8 @@ def test_several_runs_at_once_all_end_well(kind: str, tmp_path: Path) -> None:
             start(folder, [part.replace("net.yaml", f"net{width}.yaml") for part in command]) for _ in range(2)
         ]
     for child in children:
-        _, said = child.communicate(timeout=120)
-        assert child.returncode == 0, said.decode()
+        _, output = child.communicate(timeout=120)
+        assert child.returncode == 0, output.decode()
     assert whole(folder / file) in wholes
     assert not [*folder.glob(".archdsl-*")]
     assert len([*folder.glob("*.data")]) == (kind == "onnx and its data")

@@ -219,26 +219,26 @@ def _functions() -> bytes:
 # --- what a file says of itself, and where its numbers lie ---------------------------------------------------------
 
 
-def ours(folder: Path, **told: str) -> None:
+def ours(folder: Path, **metadata: str) -> None:
     """`m.onnx`, made by archdsl of SPEC, whose metadata then says something else."""
     archdsl.loads(SPEC).to_onnx(folder / "m.onnx", force=True, passes=())
     made = onnx.load(folder / "m.onnx")
-    facts = {item.key: item.value for item in made.metadata_props} | told
+    facts = {item.key: item.value for item in made.metadata_props} | metadata
     del made.metadata_props[:]
     for key, value in facts.items():
         made.metadata_props.add(key=key, value=value)
     (folder / "m.onnx").write_bytes(made.SerializeToString())
 
 
-def telling(command: Sequence[str], told: Mapping[str, str], folder: Path) -> Sequence[str]:
-    ours(folder, **told)
+def telling(command: Sequence[str], metadata: Mapping[str, str], folder: Path) -> Sequence[str]:
+    ours(folder, **metadata)
     (folder / "secret.yaml").write_text("password: hunter2\ninput: 3x8x8\nnet: [gap]\n")
     (folder / "labels.txt").write_text("hunter2\nhunter3\n")
     os.mkfifo(folder / "pipe.yaml")
     return [word.replace("MODEL", "m.onnx") for word in command]
 
 
-def outside(command: Sequence[str], location: str, told: Mapping[str, str], folder: Path) -> Sequence[str]:
+def outside(command: Sequence[str], location: str, metadata: Mapping[str, str], folder: Path) -> Sequence[str]:
     """A model whose numbers, it says, lie somewhere else."""
     inside = folder / "inside"
     inside.mkdir()
@@ -251,7 +251,7 @@ def outside(command: Sequence[str], location: str, told: Mapping[str, str], fold
         facts = {item.key: item.value for item in tensor.external_data}
         if facts:
             del tensor.external_data[:]
-            for key, value in {**facts, "location": location or facts["location"], **told}.items():
+            for key, value in {**facts, "location": location or facts["location"], **metadata}.items():
                 tensor.external_data.add(key=key, value=value)
     (inside / "m.onnx").write_bytes(made.SerializeToString())
     return [word.replace("MODEL", "inside/m.onnx") for word in command]
@@ -330,11 +330,11 @@ CARRIED: Mapping[str, Case] = {
         partial(telling, VERIFY, {"weights": f"random, seed {'9' * 5000}"}), 0, "every node is within"
     ),
     **{
-        f"F11 numbers in {location[:9] or 'place'}, {told or command[0]}": Case(
-            partial(outside, command, location, told), 1, "E0805"
+        f"F11 numbers in {location[:9] or 'place'}, {metadata or command[0]}": Case(
+            partial(outside, command, location, metadata), 1, "E0805"
         )
         for command in (IMPORT, PREDICT, VERIFY)
-        for location, told in (
+        for location, metadata in (
             ("../secret", {}),
             ("/dev/zero", {}),
             ("link", {}),

@@ -51,9 +51,9 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
 )
 def test_streams(command: str, status: int, word: str, tmp_path: Path) -> None:
     done = shell(command, tmp_path)
-    said = done.stdout + done.stderr
-    assert "Traceback" not in said and "internal error" not in said, said
-    assert (done.returncode, word in said) == (status, True), said
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output and "internal error" not in output, output
+    assert (done.returncode, word in output) == (status, True), output
 
 
 def test_a_file_is_not_taken_for_a_closed_stream(tmp_path: Path) -> None:
@@ -130,26 +130,26 @@ def row(**changed: object) -> dict[str, object]:
 )
 def test_a_cache_that_is_none_is_counted_anew(text: str, place: Path) -> None:
     place.write_text(text)
-    assert catalog._remembered("key") is None
+    assert catalog._read_cache("key") is None
 
 
 def test_a_cache_that_cannot_be_read_or_written(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(place)
-    assert catalog._remembered("key") is None, "and it is not waited for"
-    catalog._remember("key", (ENTRY,))
+    assert catalog._read_cache("key") is None, "and it is not waited for"
+    catalog._write_cache("key", (ENTRY,))
     assert place.is_fifo()
     place.unlink()
     victim = tmp_path / "victim"
     victim.write_text("precious")
     place.symlink_to(victim)
-    catalog._remember("key", (ENTRY,))
+    catalog._write_cache("key", (ENTRY,))
     assert victim.read_text() == "precious"
-    assert catalog._remembered("key") == (ENTRY,)
+    assert catalog._read_cache("key") == (ENTRY,)
     for value in ("relative", ""):
         monkeypatch.setenv("XDG_CACHE_HOME", value)
         monkeypatch.setenv("HOME", "")
-        catalog._remember("key", (ENTRY,))
-        assert catalog._remembered("key") is None
+        catalog._write_cache("key", (ENTRY,))
+        assert catalog._read_cache("key") is None
 
 
 def test_a_cache_of_somebody_else_steers_no_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_a_cache_of_somebody_else_steers_no_terminal(place: Path, monkeypatch: p
 
     from archdsl.cli import main
 
-    catalog._remember("key", (ENTRY,))
+    catalog._write_cache("key", (ENTRY,))
     for format in ("table", "json", "csv", "markdown"):
         done = CliRunner().invoke(main, ["list", "--format", format])
         assert done.exit_code == 0

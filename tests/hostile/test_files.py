@@ -28,10 +28,10 @@ def ids() -> list[str]:
     return [name.replace(" ", "-") for name in CASES]
 
 
-def judge(text: str, status: int, case: Case) -> None:
+def check_result(text: str, status: int, case: Case) -> None:
     assert "internal error" not in text and "Traceback" not in text, text[-2000:]
     assert (status, case.word in text) == (case.status, True), text[:2000]
-    assert "hunter2" not in text and "root:" not in text, "another file's content is told"
+    assert "hunter2" not in text and "root:" not in text, "the output contains another file"
     assert not ANYONE.search(text), "a control character is printed"
     assert len(text) < 100_000
 
@@ -42,7 +42,7 @@ def test_refused_or_read(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyP
     args = case.make(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     done = CliRunner().invoke(main, list(args))
-    judge(done.output, done.exit_code, case)
+    check_result(done.output, done.exit_code, case)
     made = {path.name for path in set(tmp_path.rglob("*")) - set(before)}
     assert made <= ({"o.onnx"} if case.status == 0 else set()), "something was written"
 
@@ -85,7 +85,7 @@ def test_the_cost(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     args = list(case.make(tmp_path))
     done = run(tmp_path, *args, time_s=60, memory_gb=64)
-    judge(done.text, done.status, case)
+    check_result(done.text, done.status, case)
     torch_too = 250 if any(arg.endswith(".pth") for arg in args) else 0
     assert done.memory_mb < beginning(args[0]) + MEMORY_MB + torch_too
     assert done.time_s < CHEAP_S
@@ -102,10 +102,10 @@ def test_the_page_says_the_limits() -> None:
     from archdsl.spec.open import MAX_EXTENDS, MAX_VARIANTS
 
     page = (DOCS / "trust.md").read_text()
-    for said in (
+    for phrase in (
         (
             f"{limits.MAX_BYTES >> 20} MiB, {limits.MAX_NODES:,} keys and values, {limits.MAX_DEPTH} levels; aliases"
-            f" stand for {limits.MAX_ALIASED:,}"
+            f" expand to {limits.MAX_ALIASED:,}"
         ),
         f"{networks.MAX_NODES:,} nodes; {networks.MAX_DEPTH} blocks",
         f"{MAX_EXTENDS} files in a chain; {MAX_VARIANTS} variants",
@@ -117,4 +117,4 @@ def test_the_page_says_the_limits() -> None:
         f"{preprocess.MAX_PIXELS // 10**6} million pixels; 32 million",
         f"{preprocess.MAX_FED // 10**6} million pixels",
     ):
-        assert said in page, said
+        assert phrase in page, phrase

@@ -50,10 +50,10 @@ calls = 0
 def seen(frame, event, arg):
     global calls
     calls += event in ("call", "c_call")
-def told():
+def write_calls():
     sys.setprofile(None)
     open(sys.argv[1].removesuffix(".used") + ".calls", "w").write(str(calls))
-atexit.register(told)
+atexit.register(write_calls)
 sys.setprofile(seen)
 """
 
@@ -98,10 +98,10 @@ def check(folder: Path, spec: str | bytes, status: int, *codes: str) -> Run:
     """Checks a spec and what came of it: the status, the codes, no traceback, little time and memory."""
     path = folder / "spec.yaml"
     path.write_bytes(spec if isinstance(spec, bytes) else spec.encode("utf-8", "surrogatepass"))
-    return judged(run(folder, "check", str(path)), status, *codes)
+    return checked(run(folder, "check", str(path)), status, *codes)
 
 
-def judged(done: Run, status: int, *codes: str) -> Run:
+def checked(done: Run, status: int, *codes: str) -> Run:
     assert "Traceback" not in done.text and "internal error" not in done.text, done.text[-2000:]
     assert done.status == status, done.text[:2000]
     found = re.findall(r"^(?:error|warning|note)\[([EWN]\d{4})\]", done.text, re.MULTILINE)
@@ -469,12 +469,12 @@ def test_refused_or_checked(spec: Any, status: int, codes: tuple[str, ...], tmp_
 
 def test_a_directory(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
-    judged(run(tmp_path, "params", str(tmp_path / "folder.yaml")), 2, "E0114")
+    checked(run(tmp_path, "params", str(tmp_path / "folder.yaml")), 2, "E0114")
 
 
 def test_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
-    judged(run(tmp_path, "check", str(tmp_path / "pipe.yaml")), 2, "E0114")
+    checked(run(tmp_path, "check", str(tmp_path / "pipe.yaml")), 2, "E0114")
 
 
 def test_a_socket(tmp_path: Path) -> None:
@@ -485,19 +485,19 @@ def test_a_socket(tmp_path: Path) -> None:
             server.bind("socket.yaml")
         finally:
             os.chdir(here)
-        judged(run(tmp_path, "check", str(tmp_path / "socket.yaml")), 2, "E0114")
+        checked(run(tmp_path, "check", str(tmp_path / "socket.yaml")), 2, "E0114")
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/tty", "/dev/null"])
 def test_a_device(device: str, tmp_path: Path) -> None:
-    judged(run(tmp_path, "check", device), 2, "E0114")
+    checked(run(tmp_path, "check", device), 2, "E0114")
 
 
 @pytest.mark.parametrize(
     "name", ["missing.yaml", "no/such/folder.yaml", "a" * 300 + ".yaml", "a" * 5000 + ".yaml", "../" * 2000 + "x.yaml"]
 )
 def test_a_file_that_is_not_there(name: str, tmp_path: Path) -> None:
-    judged(run(tmp_path, "check", str(tmp_path / name)), 2, "E0114")
+    checked(run(tmp_path, "check", str(tmp_path / name)), 2, "E0114")
 
 
 @pytest.mark.parametrize("name", ["resnet", "resnet5O", "..", "RESNET50 ", "a\x1b[31m", "x" * 5000, "%s%n", "'; ls"])
@@ -520,11 +520,11 @@ def test_a_name_that_nobody_bears(name: str, tmp_path: Path) -> None:
     ids=["empty", "nul", "0xff", "brackets", "braces", "newlines"],
 )
 def test_garbage_on_standard_input(data: bytes, code: str, tmp_path: Path) -> None:
-    judged(run(tmp_path, "check", "-", data=data), 1, code)
+    checked(run(tmp_path, "check", "-", data=data), 1, code)
 
 
 def test_standard_input_without_end(tmp_path: Path) -> None:
-    judged(run(tmp_path, "check", "-", data=b"#" * 9_000_000), 1, "E0107")
+    checked(run(tmp_path, "check", "-", data=b"#" * 9_000_000), 1, "E0107")
 
 
 def extending(folder: Path, name: str) -> Run:
@@ -551,7 +551,7 @@ def test_extends_stays_inside(name: str, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "link.yaml").symlink_to(tmp_path / "secret.yaml")
     (tmp_path / "below" / "folder").symlink_to(tmp_path)
-    done = judged(extending(tmp_path, name), 1, "E0207")
+    done = checked(extending(tmp_path, name), 1, "E0207")
     assert "hunter2" not in done.text and "root:" not in done.text
 
 
@@ -562,19 +562,19 @@ def test_extends_needs_a_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "below" / "folder.yaml").mkdir(parents=True)
     os.mkfifo(tmp_path / "below" / "pipe.yaml")
     done = extending(tmp_path, name)
-    judged(done, 1, "E0114" if "E0114" in done.text else "E0207")
+    checked(done, 1, "E0114" if "E0114" in done.text else "E0207")
 
 
 def test_extends_in_a_circle(tmp_path: Path) -> None:
     for n in range(3):
         (tmp_path / f"s{n}.yaml").write_text(f"extends: s{(n + 1) % 3}.yaml\n")
-    judged(run(tmp_path, "check", str(tmp_path / "s0.yaml")), 1, "E0206")
+    checked(run(tmp_path, "check", str(tmp_path / "s0.yaml")), 1, "E0206")
 
 
 def test_extends_without_end(tmp_path: Path) -> None:
     for n in range(100):
         (tmp_path / f"s{n}.yaml").write_text(f"extends: s{n + 1}.yaml\n")
-    judged(run(tmp_path, "check", str(tmp_path / "s0.yaml")), 1, "E0206")
+    checked(run(tmp_path, "check", str(tmp_path / "s0.yaml")), 1, "E0206")
 
 
 @pytest.mark.parametrize(
@@ -588,7 +588,7 @@ def test_labels_stay_inside(name: str, tmp_path: Path) -> None:
     os.mkfifo(below / "pipe.txt")
     path = below / "spec.yaml"
     path.write_text(f'{HEAD}net: [gap, fc 2]\nlabels: "{name}"\n')
-    done = judged(run(tmp_path, "check", str(path)), 1, "E0207")
+    done = checked(run(tmp_path, "check", str(path)), 1, "E0207")
     assert "hunter2" not in done.text
 
 

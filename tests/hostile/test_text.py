@@ -54,7 +54,7 @@ def spec(text: str) -> str:
 
 
 @pytest.fixture(params=TEXTS)
-def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def hostile(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "e.yaml").write_text(spec(TEXTS[request.param]))
     name: str = request.param
@@ -90,10 +90,10 @@ def harmless(tag: str, attributes: dict[str, str | None]) -> bool:
 
 
 @pytest.mark.parametrize(("style", "format"), DRAWN, ids=lambda value: value)
-def test_drawings(style: str, format: str, told: str, tmp_path: Path) -> None:
+def test_drawings(style: str, format: str, hostile: str, tmp_path: Path) -> None:
     """Well-formed, without scripts, links or handlers of the text's; a page keeps to its policy."""
     path = tmp_path / f"x.{format}"
-    run("diagram", "e.yaml", "--style", style, "-o", str(path), "--title", TEXTS[told], "--legend")
+    run("diagram", "e.yaml", "--style", style, "-o", str(path), "--title", TEXTS[hostile], "--legend")
     data = path.read_bytes()
     assert len(data) < 3_000_000
     if format in ("png", "pdf"):
@@ -120,7 +120,7 @@ def test_drawings(style: str, format: str, told: str, tmp_path: Path) -> None:
         assert all(harmless(e.tag, dict(e.attrib)) for e in ElementTree.fromstring(drawn).iter())  # type: ignore[arg-type]
 
 
-def test_charts_and_tables(told: str, tmp_path: Path) -> None:
+def test_charts_and_tables(hostile: str, tmp_path: Path) -> None:
     run("compare", "e.yaml", "--plot", "x.svg", "--format", "json")
     assert all(harmless(e.tag, dict(e.attrib)) for e in ElementTree.parse("x.svg").iter())  # type: ignore[arg-type]
     run("compare", "e.yaml", "resnet18", "--plot", "x.html")
@@ -134,18 +134,18 @@ def test_charts_and_tables(told: str, tmp_path: Path) -> None:
     assert {line.count("|") - line.count("\\|") for line in markdown.splitlines()} == {
         markdown.splitlines()[0].count("|")
     }
-    assert json.loads(run("compare", "e.yaml", "--format", "json"))[0]["title"] == TEXTS[told]
+    assert json.loads(run("compare", "e.yaml", "--format", "json"))[0]["title"] == TEXTS[hostile]
 
 
-def test_what_is_printed_and_written_back(told: str) -> None:
+def test_what_is_printed_and_written_back(hostile: str) -> None:
     for args in (["params"], ["params", "--format", "json"], ["passes"], ["check"], ["expand"], ["expand", "--flat"]):
         run(*args, "e.yaml")
-    assert yaml.safe_load(run("expand", "e.yaml"))["paper"]["title"] == TEXTS[told]
+    assert yaml.safe_load(run("expand", "e.yaml"))["paper"]["title"] == TEXTS[hostile]
     CliRunner().invoke(main, ["fmt", "e.yaml"])
-    assert yaml.safe_load(Path("e.yaml").read_text())["doc"] == TEXTS[told]
+    assert yaml.safe_load(Path("e.yaml").read_text())["doc"] == TEXTS[hostile]
 
 
-def test_source_is_the_same_program(told: str) -> None:
+def test_source_is_the_same_program(hostile: str) -> None:
     """The text is in comments and docstrings only: without them, the source is that of a spec that says nothing."""
     import ast
 

@@ -1,8 +1,8 @@
-"""Kills commands that write files, at random instants: `python -m tests.search.kill --times 100`.
+"""Kill commands that write files at random times: `python -m tests.search.kill --times 100`.
 
-For each kind of output a finished old file stands there; the command that would replace it is killed; the file must
-then be the old one or the new one, byte for byte, and the command run once more must leave nothing temporary behind.
-Half of the kills fall anywhere in the run, half after the command has begun to write.
+For each kind of output, a command that replaces an old file is killed. Then the file must be the old or the new one,
+byte for byte, and a second run of the command must leave no temporary file. Half of the kills happen at any time, half
+after the command started to write.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ def attempt(kind: Kind, times: int, seed: int) -> Outcome:
             folder = Path(name) / f"{number}"
             shutil.copytree(old, folder)
             _killed(folder, kind, took, rng, begun=number % 2 == 1)
-            state = judge(folder, old, new, kind)
+            state = state_of(folder, old, new, kind)
             found[state] += 1
             wrong += [state] if state not in ("old", "new") else []
             run(folder, kind.command)
-            if judge(folder, old, new, kind) != "new":
+            if state_of(folder, old, new, kind) != "new":
                 wrong.append("the next run did not make what it should")
             if len([*folder.iterdir()]) != len([*new.iterdir()]):
                 wrong.append(f"left after the next run: {', '.join(sorted(p.name for p in folder.iterdir()))}")
@@ -112,9 +112,9 @@ def run(folder: Path, command: Sequence[str]) -> float:
     """Runs a command to its end, and returns the seconds that it took."""
     begin = time.perf_counter()
     process = start(folder, command)
-    _, said = process.communicate(timeout=300)
+    _, output = process.communicate(timeout=300)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {said.decode(errors='replace')[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)}: {output.decode(errors='replace')[-2000:]}")
     return time.perf_counter() - begin
 
 
@@ -132,8 +132,8 @@ def _killed(folder: Path, kind: Kind, took: float, rng: random.Random, begun: bo
     process.communicate(timeout=300)
 
 
-def judge(folder: Path, old: Path, new: Path, kind: Kind) -> str:
-    """`old` or `new`, whatever stands in the folder; or what is wrong with it."""
+def state_of(folder: Path, old: Path, new: Path, kind: Kind) -> str:
+    """Return `old` or `new`, the file that is in the folder, or what is wrong with it."""
     try:
         found = whole(folder / kind.file)
     except Exception as problem:
@@ -143,7 +143,7 @@ def judge(folder: Path, old: Path, new: Path, kind: Kind) -> str:
 
 
 def whole(path: Path) -> bytes:
-    """The artefact as one piece: a model together with the weights that lie beside it."""
+    """Return the artefact as bytes; a model together with its external data."""
     if path.suffix != ".onnx":
         return path.read_bytes()
     import onnx
