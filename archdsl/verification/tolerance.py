@@ -45,7 +45,7 @@ SCALE: Mapping[str, float] = {
 """The smallest scale of a channel: differences in channels with smaller values are relative to this, because the type
 has only few digits for such values."""
 SAFETY = 2.0
-"""One run is one sample of the errors; another may have larger ones. A factor of 1 was too small for correct runs of the
+"""One run is one sample of the errors; another may have larger ones. 1 was too small for correct runs of the
 library and of random networks."""
 LEAST = 32
 """The smallest number of values in a channel that is compared by itself; vectors and smaller channels are compared as a
