@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.kill import KINDS, SPEC, before, state_of, run, start, whole
+from tests.search.kill import KINDS, SPEC, before, run, start, state_of, whole
 
 DYING = """
 import builtins, io, os, sys
