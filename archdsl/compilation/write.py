@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from archdsl.backends.onnx.write import WrittenModel, write
 from archdsl.backends.weights import Array, TensorEntry, Weights
-from archdsl.compilation.options import AnyPath, OnnxOptions, OnnxPrecision
+from archdsl.compilation.onnx_options import AnyPath, OnnxOptions, OnnxPrecision
 from archdsl.compilation.targets import TARGETS, TargetName
 from archdsl.diagnostics import Diagnostic
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target

@@ -159,9 +159,9 @@ def _shape(size: InputSize | None) -> Shape | None:
 
 
 def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) -> ImportedModel:
+    from archdsl.frontends.archdsl_files import own_spec
     from archdsl.frontends.limits import limited
     from archdsl.frontends.onnx_model import read
-    from archdsl.frontends.own import own_spec
     from archdsl.frontends.to_spec import to_spec
     from archdsl.runtime.model import read_facts
 

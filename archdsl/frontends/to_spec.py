@@ -19,7 +19,7 @@ from archdsl.elaborate import elaborate
 from archdsl.elaborate.build import GraphBuilder
 from archdsl.frontends.arrange import NAMINGS, ModuleCycle, PlacedOp, arrange, fill_lists
 from archdsl.frontends.onnx_model import Array, SourceModel
-from archdsl.frontends.steps import recognise
+from archdsl.frontends.onnx_ops import recognise
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, mapping, write
 from archdsl.language.names import is_key

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from archdsl.analysis.count import Totals
     from archdsl.backends.weights import Weights
     from archdsl.backends.weights.resolve import WeightsSource
-    from archdsl.compilation.options import AnyPath, Calibration, OnnxPrecision
+    from archdsl.compilation.onnx_options import AnyPath, Calibration, OnnxPrecision
     from archdsl.compilation.targets import TargetName
     from archdsl.compilation.write import Compiled, CompiledModel
     from archdsl.drawing.model.drawing import Level
@@ -266,7 +266,7 @@ class Network:
         Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or
         pass, E0003 for options that exclude each other, E0802 to E0806 and E0861 for int8.
         """
-        from archdsl.compilation.options import checked_options
+        from archdsl.compilation.onnx_options import checked_options
         from archdsl.compilation.write import Compilation, compile_onnx
 
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
@@ -301,7 +301,7 @@ class Network:
 
         Raises as `to_onnx` does; E0001 for an unknown target, E0003 for an option that no target has.
         """
-        from archdsl.compilation.options import check_targets_have, checked_options
+        from archdsl.compilation.onnx_options import check_targets_have, checked_options
         from archdsl.compilation.targets import checked_targets, stores_weights
         from archdsl.compilation.write import Compilation, compile_network, paths_of
 

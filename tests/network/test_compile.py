@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import archdsl
 from archdsl.cli import main
-from archdsl.compilation.options import PRECISIONS
+from archdsl.compilation.onnx_options import PRECISIONS
 from archdsl.compilation.targets import TARGETS
 from archdsl.diagnostics import ArchError
 from archdsl.network import Network

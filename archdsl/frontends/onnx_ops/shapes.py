@@ -8,9 +8,9 @@ import numpy as np
 
 from archdsl import ops
 from archdsl.frontends.onnx_model import Array, SourceNode
+from archdsl.frontends.onnx_ops.layers import lrn_by_pool
+from archdsl.frontends.onnx_ops.values import affine, identity, per_channel
 from archdsl.frontends.state import ImportState, Unsupported
-from archdsl.frontends.steps.layers import lrn_by_pool
-from archdsl.frontends.steps.values import affine, identity, per_channel
 from archdsl.shapes import concrete, numel
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)

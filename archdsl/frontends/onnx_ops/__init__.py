@@ -12,10 +12,9 @@ from archdsl import ops
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
-from archdsl.frontends.state import ImportRule, ImportState, Unsupported
-from archdsl.frontends.steps.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
-from archdsl.frontends.steps.pools import avgpool, gap, maxpool, reduce_mean
-from archdsl.frontends.steps.shapes import (
+from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
+from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduce_mean
+from archdsl.frontends.onnx_ops.shapes import (
     add,
     concat,
     flatten,
@@ -30,7 +29,8 @@ from archdsl.frontends.steps.shapes import (
     sub,
     transpose,
 )
-from archdsl.frontends.steps.values import act, attribute, clip, div, gated, gelu, hardsigmoid, identity, softmax
+from archdsl.frontends.onnx_ops.values import act, attribute, clip, div, gated, gelu, hardsigmoid, identity, softmax
+from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.shapes import Shape
 
 _BUDGET = 1 << 26

@@ -6,8 +6,8 @@ from typing import Any
 
 from archdsl import ops
 from archdsl.frontends.onnx_model import SourceNode
+from archdsl.frontends.onnx_ops.layers import pad_field, pads_of, pair_of
 from archdsl.frontends.state import ImportState, Unsupported
-from archdsl.frontends.steps.layers import pad_field, pads_of, pair_of
 
 
 def pool_fields(node: SourceNode) -> dict[str, Any]:
