@@ -68,7 +68,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "perceptron": (
         Row("parameters of four pixels, five neurons, two classes", "drawn, not counted", _params("perceptron"), ""),
         Row(
-            "numbers in a colour image of 300 x 300",
+            "values of a colour image of 300 x 300",
             "90,000 pixels, multiplied by 3",
             lambda: f"{3 * 300 * 300:,}",
             "right",
@@ -110,7 +110,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "alexnet": (
         Row(
             "parameters",
-            "about 12 millions",
+            "about 12 million",
             _params("alexnet_2012"),
             "**wrong**: the paper's abstract says 60 million",
         ),
@@ -123,12 +123,12 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "inception": (
         Row(
             "Inception-v1, parameters",
-            "only 5 millions",
+            "only 5 million",
             _with_aux("googlenet_2014"),
             "loose: the v3 paper's round number",
         ),
         Row("as released by torchvision", "", _with_aux("googlenet"), "another network: 3x3 for 5x5, batch norm"),
-        Row("Inception-v3, parameters", "25 millions", _with_aux("inception_v3"), "loose: the paper says less than 25"),
+        Row("Inception-v3, parameters", "25 million", _with_aux("inception_v3"), "loose: the paper says less than 25"),
         Row("its filters", "n x n becomes 1 x n and n x 1", lambda: _kernels("inception_v3"), "right"),
     ),
     "resnet": (

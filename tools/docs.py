@@ -26,7 +26,7 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "tiny": ("docs/tour.md", "tiny.yaml", {"level": "layer"}, {}),
     "resnet50": ("", "resnet50", {}, {"legend": True}),
     "resnet50-stages": ("", "resnet50", {"level": "network"}, {"direction": "LR"}),
-    "resnet50-macs": ("", "resnet50", {"unfold": ("layer2.0",)}, {"color": "macs", "legend": True}),
+    "resnet50-macs": ("", "resnet50", {"expand": ("layer2.0",)}, {"color": "macs", "legend": True}),
     "googlenet-inception3a": ("", "googlenet", {"focus": "inception3a"}, {}),
     "googlenet-print": ("", "googlenet", {"focus": "inception3a"}, {"theme": "print", "title": "", "legend": True}),
 }
@@ -34,7 +34,7 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 Options."""
 
 _PAINTERS = (
-    *(f"graph/{name}" for name in ("layout", "places", "scene", "labels", "legend")),
+    *(f"graph/{name}" for name in ("layout", "positions", "scene", "labels", "legend")),
     *("scene/__init__", "scene/svg", "scene/write", "heat", "theme", "metrics"),
 )
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)

@@ -42,10 +42,10 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 )
 @click.option("--focus", default="", metavar="PATH", help="Draw only the block PATH: layer2.0.")
 @click.option(
-    "--unfold",
+    "--expand",
     multiple=True,
     metavar="PATH",
-    help="Draw the contents of the block PATH; '*': collapse no blocks. May be repeated.",
+    help="Expand the block PATH; '*': collapse nothing. May be repeated.",
 )
 @click.option(
     "--theme",

@@ -1,7 +1,7 @@
-"""A drawing of a network in any style and format: two tables, and the one function that looks things up in them.
+"""Draw a network in any style and format, from one table of styles and one of converters.
 
-A style or a format is one file, with a function here: `Request -> Diagram`, named `module:function` so that only what
-is asked for is loaded.
+Each entry is a function `Request -> Diagram`. It is named as `module:function`, so that only the module that a drawing
+needs is imported.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ STYLES: Mapping[str, Mapping[str, str]] = {
     "volumes": {"svg": "archdsl.drawing.volumes:svg", "tex": "archdsl.drawing.volumes:tex"},
     "article": {"svg": "archdsl.drawing.article:svg", "tex": "archdsl.drawing.article:tex"},
 }
-"""Style -> format -> what writes it."""
+"""Style -> format -> the function that writes it."""
 
 CONVERTED: Mapping[str, str] = {"png": "archdsl.drawing.picture:png", "pdf": "archdsl.drawing.picture:pdf"}
-"""Formats that are made of a style's SVG: `(SVG, Options) -> bytes`."""
+"""Formats that are converted from a style's SVG: `(SVG, Options) -> bytes`."""
 
 FORMATS = tuple(dict.fromkeys([*CONVERTED, *(format for own in STYLES.values() for format in own)]))
 
 
 def formats(style: str) -> tuple[str, ...]:
-    """The formats that a style can be had in."""
+    """Return the formats of a style."""
     own = tuple(STYLES[style])
     return own + tuple(CONVERTED) if "svg" in own else own
 
@@ -49,42 +49,43 @@ def diagram(
     style: str = "graph",
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Diagram:
-    """A network drawn.
+    """Draw a network.
 
-    What is too large, or cannot be laid out in `time_limit_s` seconds, is drawn more simply, and `note` says so.
-    Errors, all of status 2: E0711 nothing here can draw, E0712 even the simplest drawing takes too long, E0713 the
-    network has no such path, E0714 the style is not drawn in this format, and those of `check`.
+    A network that is too large, or whose layout takes longer than `time_limit_s` seconds, is drawn in less detail;
+    `Diagram.note` says so. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the simplest
+    drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large, E0716 if
+    the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, and the errors of `check`.
     """
     check(style, format, view)
-    own = STYLES[style].get(format)
+    writer = STYLES[style].get(format)
     request = Request(graph, view, options, time_limit_s)
-    if own is not None:
-        made: Diagram = load(own)(request)
-        return made
-    drawn: Diagram = load(STYLES[style]["svg"])(request)
-    return Diagram(load(CONVERTED[format])(drawn.data, options), drawn.note)
+    drawn: Diagram = load(writer or STYLES[style]["svg"])(request)
+    return drawn if writer else Diagram(load(CONVERTED[format])(drawn.data, options), drawn.note)
 
 
 def check(style: str, format: str, view: View = View()) -> None:
-    """Raises E0001 for an unknown style, format or level, E0004 for paths that are no strings, E0714 for a format that
-    the style is not drawn in; all of status 2."""
+    """Check the arguments of a drawing.
+
+    Raises, all with status 2, E0001 for an unknown style, format or level, E0004 for a path that is not a string, E0714
+    for a format that the style does not have.
+    """
     check_choice("style", style, STYLES)
     check_choice("level", view.level, LEVELS)
     check_choice("format", format, FORMATS)
     check_type("focus", view.focus, "the path of a block", str)
-    check_names("unfold", view.unfold)
+    check_names("expand", view.expand)
     if format not in formats(style):
         others = [name for name in STYLES if format in formats(name)]
         raise error(
             "E0714",
-            f"the style `{style}` is not drawn as {format}",
+            f"the style `{style}` has no {format} output",
             status=2,
-            help=f"its formats: {', '.join(formats(style))}; {format} can be had of: {', '.join(others)}",
+            help=f"formats of `{style}`: {', '.join(formats(style))}; styles with {format} output: {', '.join(others)}",
         )
 
 
-def load(place: str) -> Callable[..., Any]:
-    """What a place of the tables names: `module:function`."""
-    module, _, function = place.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+def load(entry: str) -> Callable[..., Any]:
+    """Import the function of a table entry: `module:function`."""
+    module, _, name = entry.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

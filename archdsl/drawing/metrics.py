@@ -1,6 +1,6 @@
-"""How wide a text is in Helvetica, Arial, Arimo or Liberation Sans, which agree in their widths.
+"""Text widths in Helvetica, Arial, Arimo and Liberation Sans, which have equal widths.
 
-So a drawing is laid out alike on every machine, whatever fonts it has; Arimo itself lies in `fonts/`.
+The layout of a drawing therefore does not depend on the fonts of the machine. `fonts/` contains Arimo.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from unicodedata import combining, east_asian_width
 
 FAMILY = "Helvetica, Arial, Arimo, 'Liberation Sans', sans-serif"
 FONTS = Path(__file__).resolve().parent / "fonts"
-"""Arimo, regular and bold, cut down to Latin, Greek and Cyrillic: what is drawn here as PNG or PDF has it."""
+"""Arimo, regular and bold, reduced to Latin, Greek and Cyrillic: the font of PNG and PDF files."""
 
 
 def _widths(text: str) -> tuple[int, ...]:
-    """Thousandths of the size, of the characters from space to ~."""
+    """Widths of the characters from space to ~, in thousandths of the font size."""
     return tuple(map(int, text.split()))
 
 
@@ -41,7 +41,7 @@ _WIDE, _UNKNOWN = 1000, 620
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """In points, at a size in points."""
+    """Return the width of a text in points, at a font size in points."""
     table = _BOLD if bold else _REGULAR
     return sum(table[ord(c) - 32] if " " <= c <= "~" else _other(c) for c in text) * size / 1000
 

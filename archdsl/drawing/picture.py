@@ -1,6 +1,6 @@
-"""SVG to PNG and PDF, with no system package: resvg and svg2pdf, and the font that our drawings are measured with.
+"""Convert SVG to PNG and PDF with resvg and svg2pdf, without a system package.
 
-Fonts of the system only serve for what Arimo lacks.
+Text is set in Arimo, whose widths the layout uses. System fonts are used only for characters that Arimo lacks.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ _GLYPHS = (
     ("\u2010", "\u2026"),
     ("\u2190", "\u2193"),
 )
-"""First and last of the characters that are in them."""
+"""Ranges of characters (first, last) in these files."""
 _POINTS = 72
 _MAX_PIXELS = 150_000_000
 
 
 def png(svg: bytes, options: Options) -> bytes:
-    """A PNG of `options.dpi` pixels per inch. Raises E0715 (status 2) for one that would be too large."""
-    require_package("resvg_py", "E0711")
+    """Convert an SVG to a PNG of `options.dpi` pixels per inch.
+
+    Raises, with status 2, E0715 for more than 150 million pixels and E0716 if resvg is not installed.
+    """
+    require_package("resvg_py", "E0716")
     import resvg_py
 
     zoom = options.dpi / _POINTS
@@ -36,9 +39,9 @@ def png(svg: bytes, options: Options) -> bytes:
             "E0715",
             f"the picture would have {width * zoom:.0f} x {height * zoom:.0f} pixels",
             status=2,
-            help="a smaller `--dpi`, `--level block`, or a PDF",
+            help="use a smaller `--dpi`, `--level block`, or write a PDF",
         )
-    text = _ours(svg)
+    text = _with_arimo(svg)
     return bytes(
         resvg_py.svg_to_bytes(
             svg_string=text,
@@ -51,35 +54,38 @@ def png(svg: bytes, options: Options) -> bytes:
 
 
 def pdf(svg: bytes, options: Options) -> bytes:
-    """A PDF of one page: vectors, and text with its font embedded."""
-    require_package("svg2pdf_py", "E0711")
+    """Convert an SVG to a PDF of one page, its text with embedded fonts.
+
+    Raises E0716 (status 2) if svg2pdf is not installed.
+    """
+    require_package("svg2pdf_py", "E0716")
     import svg2pdf_py
 
     fonts = svg2pdf_py.FontDatabase()
     for name in _FILES:
         fonts.load_font_file(str(FONTS / name))
-    text = _ours(svg)
+    text = _with_arimo(svg)
     if not _has_glyphs(text):
         fonts.load_system_fonts()
     return bytes(svg2pdf_py.svg_to_pdf(text, fonts))
 
 
 def size(svg: bytes) -> tuple[float, float]:
-    """Width and height of an SVG, by its root."""
+    """Return the width and height in points that the root element of an SVG states."""
     import re
 
-    found = re.search(rb'<svg[^>]*? width="([0-9.]+)[a-z]*"[^>]*? height="([0-9.]+)', svg)
-    assert found is not None
-    return float(found[1]), float(found[2])
+    match = re.search(rb'<svg[^>]*? width="([0-9.]+)[a-z]*"[^>]*? height="([0-9.]+)', svg)
+    assert match is not None
+    return float(match[1]), float(match[2])
 
 
 def _has_glyphs(text: str) -> bool:
-    """Whether Arimo, as we have it, can write the text: those of other scripts need a font of the system."""
+    """Whether the bundled Arimo has every character of the text."""
     return all(any(low <= char <= high for low, high in _GLYPHS) for char in set(text))
 
 
-def _ours(svg: bytes) -> str:
-    """Arimo first: Helvetica may be anything."""
+def _with_arimo(svg: bytes) -> str:
+    """Put Arimo first: a system's Helvetica may be any font."""
     from archdsl.drawing.metrics import FAMILY
 
     return svg.decode().replace(FAMILY, f"Arimo, {FAMILY}")

@@ -1,4 +1,4 @@
-"""What a user asks of a drawing, apart from which part of the network it shows."""
+"""The request for a drawing: its options and its result."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Style: TypeAlias = Literal["graph", "volumes", "article"]
 
 TIME_LIMIT_S = 10.0
 DPI = 144
-"""Of a PNG: twice the 72 points per inch of an SVG, sharp on today's screens."""
+"""Pixels per inch of a PNG: twice the 72 points per inch of an SVG, sharp on high-resolution screens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a drawing looks. Theme `auto`: light, and dark where whoever looks prefers that (SVG and HTML only).
+    """The options of a drawing. The theme `auto` is light, or dark if the reader prefers dark (SVG and HTML only).
 
     Raises E0001 for an unknown theme, color or direction, E0002 for `dpi` or `width_mm` out of range, E0004 for an
     argument of another type; all of status 2.
@@ -30,18 +30,17 @@ class Options:
 
     theme: ThemeChoice = "auto"
     color: Heat = "kind"
-    """What the colours of boxes say: the kind of op, or how large a share of the params, MACs or memory it has."""
+    """What colours mean: `kind` is the category of the op, the others the share of the params, MACs or memory."""
     shapes: bool = True
-    """Shapes on the arrows."""
+    """Whether arrows are labelled with shapes."""
     title: str | None = None
-    """Instead of the network's name; empty: none, nor the totals."""
+    """The title, by default the network's name. An empty title also removes the totals."""
     legend: bool = False
     direction: Direction = "TB"
     dpi: int = DPI
-    """Of a PNG, in pixels per inch, at 72 points per inch."""
+    """Resolution of a PNG in pixels per inch."""
     width_mm: int | None = None
-    """Of the picture on paper (a column has about 85, a page 170); None: as large as it is, but no larger than a
-    page."""
+    """Width on paper (a column is about 85, a page 170). None: the drawing's own size, at most a page."""
 
     def __post_init__(self) -> None:
         check_choice("theme", self.theme, get_args(ThemeChoice))
@@ -49,7 +48,7 @@ class Options:
         check_choice("direction", self.direction, get_args(Direction))
         for name, value in (("shapes", self.shapes), ("legend", self.legend)):
             check_type(name, value, "True or False", bool)
-        check_type("title", self.title, "a text, or None", str, type(None))
+        check_type("title", self.title, "a string, or None", str, type(None))
         check_range("dpi", self.dpi, 10, 1200)
         if self.width_mm is not None:
             check_range("width_mm", self.width_mm, 20, 2000)
@@ -61,17 +60,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A drawing as it was asked for: what every style and every format is given."""
+    """The input of every style and format."""
 
     graph: Graph
     view: View = field(default_factory=View)
     options: Options = field(default_factory=Options)
     time_limit_s: float = TIME_LIMIT_S
-    """For each run of the layout engine."""
+    """Time limit of each run of the layout engine."""
 
 
 class Diagram(NamedTuple):
-    """A finished drawing, and what had to be left out of it (empty: nothing)."""
+    """A finished drawing; `note` says how it was simplified (empty if it was not)."""
 
     data: bytes
     note: str = ""

@@ -1,4 +1,4 @@
-"""A drawing of a network as a file."""
+"""Write a drawing of a network to a file."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SUFFIXES = {f".{format}": format for format in FORMATS} | {
 
 @dataclass(frozen=True, slots=True)
 class SavedDiagram(WrittenFile):
-    """A file with a drawing; `notes` hold N0719 if the drawing was simplified."""
+    """A written drawing; `notes` contains N0719 if the drawing was simplified."""
 
     format: str
     notes: tuple[Diagnostic, ...]
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
-    """The format that is asked for, else that of the path's suffix, else SVG. Raises E0001 for an unknown one."""
+    """Return `format`, or by default that of the path's suffix, or SVG. Raises E0001 for an unknown suffix."""
     suffix = "" if path is None else Path(path).suffix.lower()
     if format is None and suffix:
         check_choice("format", suffix[1:], (known[1:] for known in SUFFIXES))
@@ -55,9 +55,9 @@ def save(
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
 ) -> SavedDiagram:
-    """Draws the network and writes the drawing to `path`, by default NAME with the suffix of its format, here.
+    """Draw a network and write the drawing to `path`, by default NAME.FORMAT in the current folder.
 
-    Raises what `diagram` raises; E0701 to E0704 for a path that cannot be written.
+    Raises the errors of `diagram`, and E0701 to E0704 for a path that cannot be written.
     """
     format = format_of(path, format)
     check(style, format, view)

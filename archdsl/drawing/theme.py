@@ -1,7 +1,7 @@
-"""The colours of every drawing: light, dark, and for print in grey.
+"""The colours of all drawings: light, dark, and grey for print.
 
-Okabe and Ito's palette (2008), which colour-blind readers can tell apart: lines in full, fills as tints. No drawing
-says by colour alone what it says: words stand in the boxes too.
+The palette is Okabe and Ito's (2008), which colour-blind readers can distinguish: full colours for lines, tints for
+fills. Colour is never the only information: each box also has text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
-"""What a drawn thing is, by its op's kind."""
+"""The category of a box, which selects its colour."""
 
 LOOK_WORDS: Mapping[Look, str] = {
     "conv": "convolution",
@@ -23,11 +23,11 @@ LOOK_WORDS: Mapping[Look, str] = {
     "merge": "merge",
     "other": "other",
 }
-"""The words of a legend."""
+"""The legend's text for each category."""
 
 
 class Color(NamedTuple):
-    """Fill and line of a box."""
+    """Fill and line colour of a box."""
 
     fill: str
     line: str
@@ -35,7 +35,7 @@ class Color(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """`ink` writes, `quiet` says what matters less, `arrow` leads, `stage` lies behind a stage's boxes."""
+    """The colours of a drawing: `ink` for text, `quiet` for secondary text, `stage` for the area behind a stage."""
 
     name: str
     background: str
@@ -45,9 +45,9 @@ class Theme:
     stage: str
     colors: Mapping[Look, Color]
     heat: tuple[str, str]
-    """From little to much."""
+    """The colours of the smallest and the largest share."""
     patterns: bool = False
-    """Kinds are told apart by hatching: for print."""
+    """Whether categories are hatched, for print."""
 
 
 _LINES: Mapping[Look, str] = {

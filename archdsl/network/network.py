@@ -360,7 +360,7 @@ class Network:
         level: Level = "block",
         style: Style = "graph",
         focus: str = "",
-        unfold: Sequence[str] = (),
+        expand: Sequence[str] = (),
         *,
         theme: ThemeChoice = "auto",
         color: Heat = "kind",
@@ -372,7 +372,7 @@ class Network:
     ) -> str:
         """Return the drawing as SVG text.
 
-        `level`: network, block or layer; `focus`: the path of the one block to draw; `unfold`: paths of collapsed
+        `level`: network, block or layer; `focus`: the path of the one block to draw; `expand`: paths of collapsed
         blocks to expand. The others are those of `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an
         unknown name, E0002 for a width outside 20 to 2000, E0004 for an argument of another type.
         """
@@ -380,8 +380,8 @@ class Network:
         from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
 
-        check_names("unfold", unfold)
-        view = View(level, focus, tuple(unfold))
+        check_names("expand", expand)
+        view = View(level, focus, tuple(expand))
         options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
         return diagram(self.graph, "svg", view, options, style).data.decode()
 
@@ -389,7 +389,7 @@ class Network:
         self,
         level: Level = "block",
         focus: str = "",
-        unfold: Sequence[str] = (),
+        expand: Sequence[str] = (),
         *,
         theme: ThemeChoice = "auto",
         color: Heat = "kind",
@@ -404,8 +404,8 @@ class Network:
         from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
 
-        check_names("unfold", unfold)
-        view, options = View(level, focus, tuple(unfold)), Options(theme, color, shapes, title, legend, direction)
+        check_names("expand", expand)
+        view, options = View(level, focus, tuple(expand)), Options(theme, color, shapes, title, legend, direction)
         return diagram(self.graph, "html", view, options).data.decode()
 
     def save_diagram(
@@ -415,7 +415,7 @@ class Network:
         level: Level = "block",
         style: Style = "graph",
         focus: str = "",
-        unfold: Sequence[str] = (),
+        expand: Sequence[str] = (),
         *,
         theme: ThemeChoice = "auto",
         color: Heat = "kind",
@@ -438,8 +438,8 @@ class Network:
         from archdsl.drawing.request import Options
         from archdsl.drawing.save import save
 
-        check_names("unfold", unfold)
-        view = View(level, focus, tuple(unfold))
+        check_names("expand", expand)
+        view = View(level, focus, tuple(expand))
         options = Options(theme, color, shapes, title, legend, direction, dpi, width_mm)
         return save(self.graph, path, format, view, options, style, inputs=self.files, force=force)
 

@@ -251,7 +251,7 @@ def test_the_options_of_a_drawing(here: Path) -> None:
         ["--title", "Mine"],
         ["--level", "layer"],
         ["--level", "network"],
-        ["--unfold", "*"],
+        ["--expand", "*"],
         ["--focus", "layer2.0"],
     ):
         drawn = run(*drawing, *options, "--color", "never")
@@ -267,8 +267,8 @@ def test_the_options_of_a_drawing(here: Path) -> None:
         (["--style", "cubes"], "choose one of: graph"),
         (["--level", "blocks"], "choose one of: network, block, layer"),
         (["--focus", "layer2.9"], "`layer2` has: layer2.0, layer2.1"),
-        (["--unfold", "<b>"], "it has: "),
-        (["--style", "article", "--format", "dot"], "its formats: svg"),
+        (["--expand", "<b>"], "it has: "),
+        (["--style", "article", "--format", "dot"], "formats of `article`: svg"),
         (["--theme", "blue"], "auto"),
         (["-o", "nowhere/x.svg"], "there is no directory"),
     ],

@@ -102,6 +102,6 @@ def test_every_figure_in_every_theme(theme: str) -> None:
 
 
 def test_where_there_is_no_figure() -> None:
-    with pytest.raises(ArchError, match="no figure for `avgpool` of `vgg16`") as caught:
+    with pytest.raises(ArchError, match="`avgpool` of `vgg16` has no figure in the style `article`") as caught:
         figure("vgg16", "avgpool")
     assert caught.value.diagnostics[0].code == "E0717" and caught.value.status == 2

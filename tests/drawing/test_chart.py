@@ -1,4 +1,4 @@
-"""The chart of networks: sizes, places, colours and names, and its page.
+"""The chart of networks: sizes, positions, colours and names, and its page.
 
 Tests `drawing/chart/chart.py`, `drawing/chart/names.py` and `drawing/chart/page.py`.
 """
@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from archdsl.drawing.chart.chart import COLORS, OTHERS, ChartPoint, chart, family_colors, reference_sizes
-from archdsl.drawing.chart.names import Ball, Place, place
+from archdsl.drawing.chart.names import Ball, NamePosition, place_names
 from archdsl.drawing.chart.page import chart_page
 from archdsl.library.catalog import catalog
 
@@ -28,7 +28,7 @@ def points() -> list[ChartPoint]:
     ]
 
 
-def box(ball: Ball, at: Place) -> tuple[float, float, float, float]:
+def box(ball: Ball, at: NamePosition) -> tuple[float, float, float, float]:
     return at.x - ball.width / 2, at.y - ball.height / 2, at.x + ball.width / 2, at.y + ball.height / 2
 
 
@@ -39,8 +39,8 @@ def test_names_do_not_overlap(count: int) -> None:
         Ball(random.uniform(30, 700), random.uniform(30, 500), random.uniform(1, 24), random.uniform(20, 90), 8)
         for _ in range(count)
     ]
-    places = place(balls, 730, 530)
-    boxes = [box(ball, at) for ball, at in zip(balls, places, strict=True) if at is not None]
+    positions = place_names(balls, 730, 530)
+    boxes = [box(ball, at) for ball, at in zip(balls, positions, strict=True) if at is not None]
     assert len(boxes) == count
     for a, b in combinations(boxes, 2):
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]

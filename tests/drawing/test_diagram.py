@@ -46,8 +46,8 @@ def painted(drawing: Drawing, layout: GraphLayout, options: Options = Options())
     return write.svg(painter(drawing, layout, options), options).data.decode()
 
 
-def drawn(graph: Graph, level: str = "block", focus: str = "", *unfold: str) -> Drawing:
-    return compose(graph, View(level, focus, unfold))  # type: ignore[arg-type]
+def drawn(graph: Graph, level: str = "block", focus: str = "", *expand: str) -> Drawing:
+    return compose(graph, View(level, focus, expand))  # type: ignore[arg-type]
 
 
 def titles(drawing: Drawing) -> list[str]:
@@ -295,10 +295,13 @@ def test_a_slow_layout_is_ended_and_drawn_more_simply(tmp_path: Path, monkeypatc
     made = diagram(archdsl.load("resnet50").graph, view=View("layer"), time_limit_s=1)
     assert time.monotonic() - start < 8
     assert b"layer3.1" in made.data
-    assert made.note == "too large to draw as asked: drawn at the level `block`, equal blocks collapsed"
+    assert (
+        made.note
+        == "the network is too large for the requested drawing: drawn at the level `block`, equal blocks collapsed"
+    )
 
 
-def test_without_any_engine_the_text_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_dot_text_is_still_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "engines", list)
     graph = archdsl.load("lenet5").graph
     with pytest.raises(ArchError) as caught:
@@ -316,7 +319,10 @@ def test_a_long_chain_and_a_web_of_shortcuts_are_drawn_in_time() -> None:
         web.add(Add(), *range(max(0, number - 40), number + 1)) if number else web.add(Relu())
     start = time.monotonic()
     made = diagram(chain.graph())
-    assert made.note == "too large to draw as asked: drawn at the level `network`, equal blocks collapsed"
+    assert (
+        made.note
+        == "the network is too large for the requested drawing: drawn at the level `network`, equal blocks collapsed"
+    )
     assert diagram(web.graph(), time_limit_s=2).data
     assert time.monotonic() - start < 20
 
@@ -367,7 +373,7 @@ def test_a_missing_converter_is_named_with_the_command_that_installs_it(
     with pytest.raises(ArchError) as caught:
         diagram(graph, format)
     problem = caught.value.diagnostics[0]
-    assert (caught.value.status, problem.code, problem.message) == (2, "E0711", f"{package} is not installed")
+    assert (caught.value.status, problem.code, problem.message) == (2, "E0716", f"{package} is not installed")
     assert problem.help == packages.install_command(extra.strip("[]")) and extra in problem.help
     assert diagram(graph, "svg").data
 
@@ -397,9 +403,9 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
     ("view", "expected"),
     [
         (View(focus="layer2.7"), "layer2.0, layer2.1, layer2.2, layer2.3"),
-        (View(unfold=("layr3",)), "did you mean `layer3`?"),
+        (View(expand=("layr3",)), "did you mean `layer3`?"),
         (View(focus="\x1b[31m<b>"), "has no `\\x1b[31m<b>`"),
-        (View(unfold=("x" * 20_000,)), "it has: "),
+        (View(expand=("x" * 20_000,)), "it has: "),
     ],
 )
 def test_an_unknown_path_says_what_there_is(view: View, expected: str) -> None:
@@ -415,7 +421,7 @@ def test_an_unknown_path_says_what_there_is(view: View, expected: str) -> None:
         ({"style": "graphh"}, "E0001", "did you mean `graph`?"),
         ({"view": View("blocks")}, "E0001", "network, block, layer"),  # type: ignore[arg-type]
         ({"format": "x" * 20_000}, "E0001", "`format` cannot be `xxx"),
-        ({"style": "article", "format": "dot"}, "E0714", "its formats: svg"),
+        ({"style": "article", "format": "dot"}, "E0714", "formats of `article`: svg"),
     ],
 )
 def test_an_unknown_style_level_or_format_says_what_there_is(

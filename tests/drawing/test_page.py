@@ -117,7 +117,7 @@ def test_one_file_that_loads_nothing_and_names_each_script_by_its_hash(tiny: Gra
 
 
 def test_no_name_breaks_out(tiny: Graph) -> None:
-    text = page(hostile(tiny), View(unfold=(HOSTILE,)), Options(title=HOSTILE))
+    text = page(hostile(tiny), View(expand=(HOSTILE,)), Options(title=HOSTILE))
     found = _Elements(text)
     assert [named.get("type", "") for named, _ in found.of("script")] == [
         "application/json",
@@ -138,7 +138,7 @@ def test_the_scripts_set_text_and_never_markup() -> None:
         ), name
 
 
-def test_where_a_spec_lies_is_not_told(tmp_path: Path) -> None:
+def test_the_folder_of_a_spec_is_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "secret_place.yaml"
     path.write_text("input: 3x8x8\nnet: [3x3 conv 4]\n", encoding="utf-8")
     assert str(tmp_path) not in page(archdsl.load(path).graph)
@@ -183,13 +183,13 @@ def test_a_long_flat_network_stands_in_groups(net: Callable[..., archdsl.Network
         pending += [item["items"] for item in here if "items" in item]
 
 
-def test_a_block_call_is_told_with_its_chain(tiny: Graph) -> None:
+def test_a_block_call_is_shown_with_its_chain(tiny: Graph) -> None:
     data = network(tiny)["origins"]
     node = next(n for n in tiny.nodes if n.path.startswith("b.1"))
-    place, call = data["nodes"][node.id]
+    span, call = data["nodes"][node.id]
     assert data["calls"][call]["text"] == "b(8)" and data["calls"][call]["path"] == "b.1"
-    assert data["places"][place]["lines"] == [2, 2]
-    start, stop = data["places"][place]["columns"]
+    assert data["spans"][span]["lines"] == [2, 2]
+    start, stop = data["spans"][span]["columns"]
     assert data["sources"][0]["lines"][2][start:stop] == "3x3 conv w bn relu"
 
 
@@ -292,7 +292,7 @@ def test_sliders_give_the_figures_of_python(visit: Callable[..., Any]) -> None:
     compare(tab, "resnet50", "3x321x200", 7)
     assert "64 \u00d7 161 \u00d7 100" in tab.locator("#drawing").text_content()
     assert "H=321" in tab.url and "N=7" in tab.url
-    tab.get_by_role("button", name="Back to the default").click()
+    tab.get_by_role("button", name="Reset").click()
     compare(tab, "resnet50", "3x224x224", 1)
     tab.locator("#batch-slider").fill("3")
     assert figure(tab, "macs") == 8 * archdsl.load("resnet50").macs
@@ -385,12 +385,12 @@ def test_search_leads_to_a_node_and_its_lines(visit: Callable[..., Any]) -> None
     details.get_by_text("layer3.4.conv2", exact=True).first.wait_for()
     node = archdsl.load("resnet50").graph.by_path["layer3.4.conv2"]
     assert int(tab.locator("#its-macs").text_content().replace(",", "")) == node.macs
-    assert tab.locator("#gives").text_content() == "256 \u00d7 14 \u00d7 14"
+    assert tab.locator("#output-shape").text_content() == "256 \u00d7 14 \u00d7 14"
     assert details.locator("mark").first.text_content() == node.origin.span.text
     assert "layer3.4 = bottleneck(256, 1)" in details.text_content()
     tab.keyboard.press("/")
     tab.keyboard.type("no such thing")
-    assert "nothing is named so" in tab.locator("#results").text_content()
+    assert "no node or block matches" in tab.locator("#results").text_content()
 
 
 @in_browser
@@ -446,7 +446,7 @@ def test_it_says_so_where_no_worker_can_start(tiny: Graph, browser: Any, tmp_pat
     tab.add_init_script("window.Worker = class { constructor() { throw new Error('refused'); } }")
     tab.goto(path.as_uri())
     tab.wait_for_selector("html[data-ready]")
-    assert "no worker" in tab.locator("#said").text_content()
+    assert "does not allow workers" in tab.locator("#message").text_content()
     assert figure(tab, "macs") == count(tiny).macs
     context.close()
 
@@ -456,7 +456,7 @@ def test_hostile_names_stay_text(tiny: Graph, visit: Callable[..., Any]) -> None
     tab = visit(hostile(tiny), "#open=<img>&at=%3Cscript%3E&H=NaN&N=1e99&apart=0&colour=<b>")
     assert tab.title().startswith("</script><script>") and tab.title() != "broken"
     assert tab.locator("img").count() == 0
-    tab.locator("#fold").click()
+    tab.locator("#collapse").click()
     box(tab, "3x3 conv").click()
     assert "</script>" in tab.locator("#details .path").first.text_content()
 
@@ -503,8 +503,8 @@ def test_it_starts_as_it_was_asked_to(visit: Callable[..., Any]) -> None:
 def test_the_largest_networks_can_be_used(visit: Callable[..., Any], name: str) -> None:
     tab = visit(archdsl.load(name).graph)
     for _ in range(4):
-        tab.locator("#unfold").click()
+        tab.locator("#expand").click()
         tab.locator("#drawing[aria-busy=false]").wait_for()
     assert 10 < tab.locator("#drawing .box").count() <= 800
-    everything = visit(archdsl.load(name).graph, view=View(unfold=("*",)))
+    everything = visit(archdsl.load(name).graph, view=View(expand=("*",)))
     assert 5 < everything.locator("#drawing .box").count() <= 800

@@ -1,6 +1,6 @@
 """Drawings read back from their SVG, and held against the graph by code that knows nothing of how they are made.
 
-Tests `drawing/graph/places.py`.
+Tests `drawing/graph/positions.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SAMPLE = (
     "lenet5_1998",
     "dpn68",
 )
-VIEWS = [*map(View, LEVELS), View("block", unfold=("*",))]  # type: ignore[arg-type]
+VIEWS = [*map(View, LEVELS), View("block", expand=("*",))]  # type: ignore[arg-type]
 
 
 NETWORKS = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in library_networks()]
@@ -130,7 +130,7 @@ def output_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) -> s
     return {(boxes[paths[box.path]], box.number) for box in ends}
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.level + "*" * bool(view.unfold))
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.level + "*" * bool(view.expand))
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_svg_holds_exactly_the_collapsed_graph(name: str, view: View) -> None:
     graph = graph_of(name)
@@ -202,8 +202,8 @@ def test_what_is_collapsed_is_equal(name: str) -> None:
 def test_random_networks_are_drawn_exactly(text: str, number: int) -> None:
     graph = archdsl.loads(text).graph
     paths = [scope.path for scope in graph.root.walk() if scope.path] or ["*"]
-    unfolded = [View(level, unfold=(path,)) for level in LEVELS for path in ("*", paths[number % len(paths)])]  # type: ignore[arg-type]
-    for view in [*VIEWS, *unfolded]:
+    expanded = [View(level, expand=(path,)) for level in LEVELS for path in ("*", paths[number % len(paths)])]  # type: ignore[arg-type]
+    for view in [*VIEWS, *expanded]:
         drawing = compose(graph, view)
         boxes = with_frames(graph, drawing)
         assert sorted(boxes) == list(range(len(graph.nodes)))

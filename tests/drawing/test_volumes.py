@@ -203,6 +203,15 @@ def test_a_block_without_a_volume_has_no_plate() -> None:
     ET.fromstring(diagram(graph, style="volumes").data)
 
 
+def test_a_flatten_after_a_run_of_blocks_has_a_shape() -> None:
+    graph = archdsl.loads(
+        "input: 3x8x8\nblocks: {b(): {residual: [3x3 conv 3]}}\nnet: {a: 2 * b(), f: flatten, g: fc 2}"
+    ).graph
+    shapes = {stage.path: stage.shape for stage in staged_for(graph, View("layer")).root.stages()}
+    assert (shapes["f"], shapes["g"]) == ((192,), (2,))
+    ET.fromstring(diagram(graph, view=View("layer"), style="volumes").data)
+
+
 @settings(max_examples=25, deadline=None)
 @given(random_specs.texts())
 def test_random_networks_are_drawn(text: str) -> None:
@@ -277,11 +286,11 @@ def test_an_encoder_and_its_decoder_are_a_u() -> None:
     assert all(max(ys) - min(ys) <= 1 for ys in heights.values()) and levels == sorted(levels)
 
 
-def test_views_open_close_and_unfold() -> None:
+def test_views_collapse_and_expand() -> None:
     graph = graph_of("resnet50")
     count = {level: len(marks(svg_of(graph, View(level)), "stage")) for level in ("network", "block", "layer")}  # type: ignore[arg-type]
     assert count["network"] == 13 < count["block"] == count["layer"] == 41
-    apart = svg_of(graph, View(unfold=("layer2",)))
+    apart = svg_of(graph, View(expand=("layer2",)))
     assert {g.get("data-path") for g in marks(apart, "group")} >= {f"layer2.{n}" for n in range(4)}
     alone = svg_of(graph, View(focus="layer3.1"))
     assert [g.get("data-name") for g in marks(alone, "stage")] == [
@@ -379,7 +388,7 @@ def test_tex_compiles(title: str | None, tmp_path: Path) -> None:
 
 def test_what_cannot_be_had_is_said() -> None:
     for style, format in (("volumes", "dot"), ("volumes", "mmd"), ("article", "dot")):
-        with pytest.raises(ArchError, match="is not drawn as"):
+        with pytest.raises(ArchError, match=f"`{style}` has no {format} output"):
             diagram(graph_of("lenet5"), format, style=style)
     for style in ("volumes", "article"):
         with pytest.raises(ArchError, match="has no `nothing`"):

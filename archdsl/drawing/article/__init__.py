@@ -1,5 +1,4 @@
-"""The figures by which articles explain networks: neurons, a convolution, an inception, a residual and a dense
-block."""
+"""The style `article`: figures that explain neurons, a convolution, and inception, residual and dense blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from archdsl.drawing.article.dense import dense_figure
 from archdsl.drawing.article.figure import Figure
 from archdsl.drawing.article.perceptron import perceptron
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.model.focus import known, need_path
+from archdsl.drawing.model.focus import known_paths, require_path
 from archdsl.drawing.request import Diagram, Request
 from archdsl.drawing.scene import Point, Scene, Text, moved, shorten, write
 from archdsl.drawing.theme import Theme
@@ -27,30 +26,30 @@ Subject: TypeAlias = Scope | Node
 
 
 def svg(request: Request) -> Diagram:
-    """The figure as SVG."""
+    """Draw the figure as SVG."""
     return write.svg(painter(request), request.options)
 
 
 def tex(request: Request) -> Diagram:
-    """The figure as a LaTeX document that draws it with TikZ."""
+    """Draw the figure as a LaTeX document with TikZ."""
     return write.tex(painter(request), request.options)
 
 
 def painter(request: Request) -> Callable[[Theme], Scene]:
-    """The figure of the focus, the path of a block or a layer; else of the first that there is a figure for.
+    """Return a function from the theme to the figure of the focus, or of the first part that has a figure.
 
-    Fully connected layers alone are drawn as neurons; else the first dense, residual or inception block is drawn, else
-    the first convolution. Of the options only theme and title mean something here. Raises, with status 2, E0713 for a
-    path that the network has not, and E0717 where there is no figure for the focus, or for anything in the network.
+    Without a focus, a network of fully connected layers is drawn as neurons; otherwise the figure shows the first dense,
+    residual or inception block, or the first convolution. Only the options `theme`, `title` and `width_mm` have an
+    effect. Raises, with status 2, E0713 for a path that the network does not have, and E0717 if there is no figure.
     """
     graph, focus = request.graph, request.view.focus
     if focus:
-        need_path(graph.name, known(graph), focus)
-    subject = _under(graph, focus) if focus else _first(graph)
+        require_path(graph.name, known_paths(graph), focus)
+    subject = _focused(graph, focus) if focus else _first(graph)
     if subject is None:
-        raise _nothing(graph, focus)
-    found = subject
-    return lambda theme: _framed(graph, found, _figure(graph, found, theme), theme, request.options.title)
+        raise _no_figure(graph, focus)
+    chosen = subject
+    return lambda theme: _framed(graph, chosen, _figure(graph, chosen, theme), theme, request.options.title)
 
 
 def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
@@ -64,19 +63,19 @@ def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
 
 
 def _first(graph: Graph) -> Subject | None:
-    """The default: neurons where there is nothing else, a block, a convolution."""
+    """The default subject: neurons if there is nothing else, a block, or a convolution."""
     kinds = {type(node.op) for node in graph.nodes if not node.op.role and node.op.inference} - {Input, Flatten}
     neurons = next(filter(_is_neurons, graph.nodes), None)
     if kinds == {Fc} and neurons is not None:
         return neurons
     blocks = [scope for scope in graph.root.walk() if _has_figure(graph, scope)]
-    telling = (scope for scope in blocks if scope.kind != "branches" or len(_branches(scope)) > 2)
+    typical = (scope for scope in blocks if scope.kind != "branches" or len(_branches(scope)) > 2)
     layers = (node for node in graph.nodes if type(node.op) is Conv)
-    return next(telling, None) or next(iter(blocks), None) or next(layers, None) or neurons
+    return next(typical, None) or next(iter(blocks), None) or next(layers, None) or neurons
 
 
 def _is_neurons(node: Node) -> bool:
-    """Whether it is a fully connected layer of a vector, not one at every place of an image."""
+    """Whether a node is a fully connected layer of a vector, not of every pixel of an image."""
     return isinstance(node.op, Fc) and node.op.kernel is None
 
 
@@ -84,8 +83,8 @@ def _branches(scope: Scope) -> list[Scope]:
     return [m for m in scope.members if isinstance(m, Scope) and m.role == "branch"]
 
 
-def _under(graph: Graph, path: str) -> Subject | None:
-    """The block or layer that a path names, or the first in it that there is a figure for."""
+def _focused(graph: Graph, path: str) -> Subject | None:
+    """The block or layer with a path, or the first part in it that has a figure."""
     scopes = [scope for scope in graph.root.walk() if scope.path == path]
     for scope in scopes:
         for inner in scope.walk():
@@ -97,27 +96,27 @@ def _under(graph: Graph, path: str) -> Subject | None:
 
 
 def _has_figure(graph: Graph, scope: Scope) -> bool:
-    """Whether a scope is a dense block, a residual one that adds, or branches that are concatenated."""
+    """Whether a scope is a dense block, a residual block that adds, or branches that are concatenated."""
     merge = {"residual": Add, "branches": Concat, "dense": Concat}.get(scope.kind)
     own = [graph.nodes[m] for m in scope.members if isinstance(m, int)]
     return merge is not None and any(type(node.op) is merge for node in own)
 
 
 def _call(scope: Scope) -> Scope:
-    """The call of a block that branches are the inside of; themselves where they are written in the net."""
+    """The block call around branches, or the branches themselves if they are written in the net."""
     around: Scope | None = scope
     while around is not None and around.block is None:
         around = around.parent
     return around or scope
 
 
-def _nothing(graph: Graph, focus: str) -> ArchError:
+def _no_figure(graph: Graph, focus: str) -> ArchError:
     where = f"`{focus}` of `{graph.name}`" if focus else f"`{graph.name}`"
-    return error("E0717", f"there is no figure for {where}", status=2, help=f"the style `article` draws {DRAWS}")
+    return error("E0717", f"{where} has no figure in the style `article`", status=2, help=f"the style draws {DRAWS}")
 
 
 def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title: str | None) -> Scene:
-    """The figure with the network's name above (or `title`; empty: nothing), and below it what it shows."""
+    """The figure with the network's name or `title` above (empty: none) and notes below."""
     name = shorten(graph.name if title is None else title, 48)
     called = subject.path
     if isinstance(subject, Scope) and subject.block is not None:

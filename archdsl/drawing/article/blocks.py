@@ -1,4 +1,4 @@
-"""Inception and residual blocks as papers draw them: from top to bottom, branches side by side, shortcuts around."""
+"""Figures of inception and residual blocks: from top to bottom, branches side by side, shortcuts around them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from archdsl.shapes import format_shape
 
 GAP = 17.0
 APART = 13.0
-"""Between branches."""
+"""Space between branches."""
 RADIUS = 7.0
 
 
 @dataclass(slots=True)
 class _BoxSpot:
-    """A stage's box: its middle, its top, its size."""
+    """A placed stage: the x of its middle, the y of its top, its size."""
 
     stage: Stage
     width: float
@@ -38,7 +38,7 @@ class _BoxSpot:
 
 @dataclass(slots=True)
 class _BoxColumn:
-    """Boxes below one another, with `left` and `right` of the axis at x = 0."""
+    """Boxes below one another, extending `left` and `right` of the axis at x = 0."""
 
     left: float = 0.0
     right: float = 0.0
@@ -54,7 +54,7 @@ class _BoxColumn:
 
 
 def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
-    """A residual block, or branches that are concatenated."""
+    """Return the figure of a residual block, or of branches that are concatenated."""
     part = Part(scope.path, scope.path, "block", (range(scope.first, scope.end),), scope)
     staged = stage(graph, signatures(graph, fields=False), 9, part)
     series = arrange(staged)
@@ -70,7 +70,7 @@ def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     direct = links(series)
     for edge in staged.edges:
         if edge in direct:
-            figure.members.append(_way(spots[edge[0]], spots[edge[1]], edge, theme))
+            figure.members.append(_arrow(spots[edge[0]], spots[edge[1]], edge, theme))
     lanes: dict[tuple[int, int], float] = {}
     for edge in bypass:
         lanes[edge] = _lane(spots, edge, lanes)
@@ -79,12 +79,12 @@ def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     if residual:
         figure.members += _formula(column.spots, any(spots[target].stage.sign == "+" for _, target in bypass), theme)
     figure.width, figure.height = left + right, column.height
-    _leaving(figure, graph, scope, spots[max(spots)], theme)
+    _add_output(figure, graph, scope, spots[max(spots)], theme)
     return figure
 
 
 def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[Item]:
-    """What flows in the words of He et al. 2015, Figure 2: x, F(x), and their sum."""
+    """The labels of He et al. 2015, Figure 2: x, F(x), and their sum."""
     first = spots[0]
     merges = [spot for spot in spots if spot.stage.sign == "+"]
     items: list[Item] = [Text(Point(first.x - 5, first.y + first.height + 11), "x", WORDS, theme.ink, "end")]
@@ -119,7 +119,7 @@ def _piece(piece: Piece, level: int) -> _BoxColumn:
 
 
 def _parallel(parallel: Parallel, level: int) -> _BoxColumn:
-    """Branches side by side; a residual's body stays on the axis, its shortcut to the right of it."""
+    """Branches side by side; a residual block's body stays on the axis, its shortcut is to the right."""
     rows = [_series(row, level) for row in parallel.rows]
     column = _BoxColumn()
     tallest = max(row.height for row in rows)
@@ -169,8 +169,8 @@ def _drawn(spot: _BoxSpot, theme: Theme) -> Cluster:
     return Cluster("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
 
 
-def _way(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], theme: Theme) -> Cluster:
-    """Straight down, or with an S in the gap next to where rows part or meet."""
+def _arrow(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], theme: Theme) -> Cluster:
+    """An arrow straight down, or with an S in the gap where rows split or join."""
     start, end = Point(a.x, a.y + a.height), Point(b.x, b.y)
     items: list[Item]
     if abs(a.x - b.x) < 0.5:
@@ -194,7 +194,7 @@ def _way(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], theme: Theme) -> Clust
 
 
 def _lane(spots: dict[int, _BoxSpot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
-    """A place to the right of all that a bypass leads past, and of the bypasses inside of it."""
+    """The x of a bypass: to the right of the boxes that it skips and of the bypasses inside it."""
     past = [spot.x + spot.width / 2 for number, spot in spots.items() if edge[0] < number < edge[1]]
     past += [x for (source, target), x in lanes.items() if edge[0] <= source and target <= edge[1]]
     return max(past, default=spots[edge[0]].x) + 14
@@ -203,7 +203,7 @@ def _lane(spots: dict[int, _BoxSpot], edge: tuple[int, int], lanes: dict[tuple[i
 def _around(
     spots: dict[int, _BoxSpot], edge: tuple[int, int], x: float, named: bool, theme: Theme
 ) -> list[Cluster | Item]:
-    """A bypass, on the right of everything between."""
+    """A bypass at x, to the right of the boxes between."""
     a, b = spots[edge[0]], spots[edge[1]]
     out = a.y + a.height + 5
     side = Point(b.x + b.width / 2, b.y + b.height / 2)
@@ -215,8 +215,8 @@ def _around(
     return [mark, Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start")]
 
 
-def _leaving(figure: Figure, graph: Graph, scope: Scope, last: _BoxSpot, theme: Theme) -> None:
-    """The shape that leaves, below an arrow."""
+def _add_output(figure: Figure, graph: Graph, scope: Scope, last: _BoxSpot, theme: Theme) -> None:
+    """Add the output shape below an arrow."""
     words = format_shape(graph.nodes[scope.end - 1].shape, times=f" {TIMES} ")
     below = last.y + last.height
     figure.members += [

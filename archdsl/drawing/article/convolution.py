@@ -1,6 +1,6 @@
-"""One convolution: a window slides over the input, and gives one number of the output at each place.
+"""The figure of a convolution: a window slides over the input and computes one output value at each position.
 
-Where the filter's numbers are written in the spec, one window is worked out. The pixels are made up: a bright corner.
+If the filter's weights are in the spec, one window is computed. The pixels are an example: a bright corner.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from archdsl.report.words import TIMES
 from archdsl.shapes import Pads, concrete
 
 PLACES = 4
-"""Rows and columns of the output that are shown."""
+"""Number of output rows and columns in the figure."""
 DARK_PIXEL, BRIGHT_PIXEL = 1, 9
 
 
 def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
-    """The input's top left corner with its padding, the filter, the output's top left corner."""
+    """Return the figure: the top left corner of the input with its padding, the filter, that of the output."""
     op = node.op
     assert isinstance(op, Conv)
     view = _Corner(node)
@@ -56,7 +56,7 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
 
 
 class _Corner:
-    """The corner of a convolution that is shown."""
+    """The part of a convolution in the figure."""
 
     def __init__(self, node: Node) -> None:
         op = node.op
@@ -78,16 +78,16 @@ class _Corner:
         self.cell = min(15.0, 150.0 / max(self.rows, self.columns))
         self.out_cell = max(self.cell, 17.0)
         self.at = min(1, self.places - 1)
-        """Row and column of the output number that is worked out."""
+        """Row and column of the output value that is computed."""
         self.channels = shape[0] // op.groups
         size = self.kernel[0] * self.kernel[1]
-        numbers = op.fixed_weight(shape[0]) if op.weight is not None else ()
-        self.weight = numbers[:size] or None
-        """The kernel of the first filter and channel, if it is written in the spec."""
-        self.alike = len({numbers[n * size : (n + 1) * size] for n in range(self.channels)}) == 1
+        weights = op.fixed_weight(shape[0]) if op.weight is not None else ()
+        self.weight = weights[:size] or None
+        """The weights of the first filter and channel, if they are in the spec."""
+        self.alike = len({weights[n * size : (n + 1) * size] for n in range(self.channels)}) == 1
 
     def pixel(self, row: int, column: int) -> int | None:
-        """A made-up pixel: bright to the lower right; None: padding."""
+        """The example pixel: bright to the lower right; None for padding."""
         row, column = row - self.pads.top, column - self.pads.left
         if row < 0 or column < 0 or row >= self.shape[1] or column >= self.shape[2]:
             return None
@@ -99,7 +99,7 @@ class _Corner:
         return top <= row < top + self.kernel[0] and left <= column < left + self.kernel[1]
 
     def sum_at(self, out_row: int, out_column: int) -> float:
-        """What one channel adds to the output at a place, bias apart."""
+        """The sum of one channel at an output position, without bias."""
         assert self.weight is not None
         total = 0.0
         for n, weight in enumerate(self.weight):
@@ -113,7 +113,7 @@ class _Corner:
         return float(bias[0]) if isinstance(bias, tuple) else 0.0 if isinstance(bias, bool) else float(bias)
 
     def input(self, x: float, y: float, theme: Theme) -> list[Item]:
-        """The input's corner: its channels as sheets, the padding grey, the window coloured."""
+        """The input's corner: channels as sheets, padding grey, the window coloured."""
         window = mix(theme.colors["conv"].fill, theme.colors["conv"].line, 0.35)
         grey = mix(theme.background, theme.ink, 0.10)
 
@@ -132,7 +132,7 @@ class _Corner:
         return items + grid(x, y, self.rows, self.columns, self.cell, theme, "input", text, fill)
 
     def filter(self, x: float, y: float, theme: Theme) -> list[Item]:
-        """The filter: its numbers where the spec has them, else their names."""
+        """The filter: its weights if the spec has them, else their names."""
 
         def text(row: int, column: int) -> str:
             n = row * self.kernel[1] + column
@@ -145,7 +145,7 @@ class _Corner:
         return items + grid(x, y, *self.kernel, self.cell, theme, "conv", text, lambda row, column: fill)
 
     def output(self, x: float, y: float, theme: Theme) -> list[Item]:
-        """The output's corner, the place of the window coloured."""
+        """The output's corner, the value of the window coloured."""
         window = mix(theme.colors["fc"].fill, theme.colors["fc"].line, 0.35)
 
         def text(row: int, column: int) -> str:
@@ -169,7 +169,7 @@ class _Corner:
         )
 
     def settings(self) -> str:
-        """Stride and padding in words."""
+        """Stride and padding as text."""
         stride = (
             f"stride {self.stride[0]}"
             if self.stride[0] == self.stride[1]
@@ -179,7 +179,7 @@ class _Corner:
         return f"{stride}, {pads}" if any(self.pads) else f"{stride}, no padding"
 
     def arithmetic(self) -> list[str]:
-        """One window worked out, where the numbers are known; else what the filter's parameters are."""
+        """The computation of one window if the weights are in the spec, else the count of parameters."""
         height, width = self.kernel
         weights = f"{height} {TIMES} {width} {TIMES} {self.channels}"
         own = height * width * self.channels
@@ -192,7 +192,7 @@ class _Corner:
                 f"{each} weights for one filter, {self.op.out} filter{'s' * (self.op.out != 1)}: {total:,} parameters.",
             ]
         if not self.alike:
-            return [f"The filter is written in the spec: {weights} numbers for each of {self.op.out} outputs."]
+            return [f"The filter is written in the spec: {weights} weights for each of {self.op.out} outputs."]
         return self._worked_out()
 
     def _worked_out(self) -> list[str]:
@@ -213,7 +213,7 @@ class _Corner:
 
 
 def _rays(view: _Corner, x: float, y: float, kx: float, ky: float, ox: float, oy: float, theme: Theme) -> list[Item]:
-    """Lines from the window's corners to the filter's, and from those to the number that comes of it."""
+    """Lines from the corners of the window to those of the filter, and from there to the output value."""
     top, left = view.at * view.stride[0] * view.cell, view.at * view.stride[1] * view.cell
     height, width = view.kernel[0] * view.cell, view.kernel[1] * view.cell
     place = view.at * view.out_cell

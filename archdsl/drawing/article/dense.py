@@ -13,39 +13,39 @@ from archdsl.report.words import TIMES, part_figure
 from archdsl.shapes import concrete
 
 MOST = 5
-"""Layers that are shown: of more the first ones, dots, and the last."""
+"""Number of layers in the figure; of more layers the first ones, dots, and the last."""
 PITCH = 84.0
 LAYER = 30.0
 
 
 def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
-    """The layers of a dense block from left to right, and an arc for every output that a later layer reads."""
+    """Return the figure: the layers from left to right, and an arc for every output that a later layer reads."""
     layers = layers_of(graph, scope)
     count = len(layers)
     shown = list(range(count)) if count <= MOST else [*range(MOST - 1), count - 1]
     source = next(n for node in graph.nodes[scope.first : scope.end] for n in node.inputs if n < scope.first)
-    inflow = concrete(graph.nodes[source].shape)
+    in_shape = concrete(graph.nodes[source].shape)
     grown = [concrete(graph.nodes[graph.nodes[layer.stop].inputs[-1]].shape)[0] for layer in layers]
     figure = Figure("a dense block")
     gap = 26.0 if count > MOST else 0.0
     spots = [24 + PITCH * n + (gap if n == len(shown) else 0) for n in range(len(shown) + 1)]
     axis = 22 + 13 * len(shown) / 1.15
     _arcs(figure, spots, shown, axis, theme)
-    _values(figure, spots, shown, [inflow[0], *(grown[n] for n in shown)], axis, theme)
+    _values(figure, spots, shown, [in_shape[0], *(grown[n] for n in shown)], axis, theme)
     for n, number in enumerate(shown):
         x = (spots[n] + spots[n + 1]) / 2 + (gap / 2 if n == len(shown) - 1 else 0)
         figure.members.append(
-            _layer(x, axis, number, graph.nodes[layers[number].start].path, inflow[0] + sum(grown[:number]), theme)
+            _layer(x, axis, number, graph.nodes[layers[number].start].path, in_shape[0] + sum(grown[:number]), theme)
         )
     if count > MOST:
         x = spots[-2] + 20
         figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in (0, 1, 2)]
-    total = inflow[0] + sum(grown)
+    total = in_shape[0] + sum(grown)
     figure.width = spots[-1] + 24
     figure.height = axis + 44
     last = graph.nodes[scope.end - 1]
     leaving = f" {TIMES} ".join(map(str, concrete(last.shape)))
-    sums = f"{inflow[0]} + {count} {TIMES} {grown[0]} = {total}" if len(set(grown)) == 1 else f"{total}"
+    sums = f"{in_shape[0]} + {count} {TIMES} {grown[0]} = {total}" if len(set(grown)) == 1 else f"{total}"
     inside = "; ".join(_words(graph, scope, layers[0]))
     figure.notes = [
         f"{count} layers; each reads everything before it, concatenated, and adds {grown[0]} channels of its own.",
@@ -55,18 +55,18 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
 
 
 def layers_of(graph: Graph, scope: Scope) -> list[range]:
-    """The ids of each layer's nodes: what stands before each concat."""
+    """Return the node ids of each layer: the nodes before each concat."""
     starts = scope.first
-    found = []
+    layers = []
     for member in scope.members:
         if isinstance(member, int) and type(graph.nodes[member].op) is Concat:
-            found.append(range(starts, member))
+            layers.append(range(starts, member))
             starts = member + 1
-    return found
+    return layers
 
 
 def _words(graph: Graph, scope: Scope, layer: range) -> list[str]:
-    """What a layer consists of."""
+    """The ops of a layer as text."""
     parts = [part for part in split(graph, scope) if part.ids.start in layer]
     parts = [
         inner
@@ -79,7 +79,7 @@ def _words(graph: Graph, scope: Scope, layer: range) -> list[str]:
 def _values(
     figure: Figure, spots: list[float], shown: list[int], channels: list[int], axis: float, theme: Theme
 ) -> None:
-    """What flows: the input and each layer's output, as a slab with its channels below."""
+    """Add the input and each layer's output as a slab with its channels below."""
     for n, x in enumerate(spots):
         color = theme.colors["input" if n == 0 else "conv"]
         fill = color.fill if n == 0 else mix(color.fill, color.line, 0.25)
@@ -102,17 +102,17 @@ def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: The
 
 
 def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, theme: Theme) -> None:
-    """From each value to the layer behind it, and above the row to all later ones."""
+    """Add an arrow from each value to the next layer, and arcs above the row to all later ones."""
     hues = [theme.colors[look].line for look in ("other", "conv", "pool", "fc", "act", "merge", "block")]
     for n in range(len(shown)):
         gap = spots[n + 1] - spots[n] - PITCH
         x = (spots[n] + spots[n + 1]) / 2 + gap / 2
         start = spots[n] + gap + (8 if gap else 0)
-        ways: list[Item] = [
+        arrows: list[Item] = [
             Path((Point(start + 4, axis), Point(x - LAYER / 2, axis)), theme.arrow, 0.8, head=True),
             Path((Point(x + LAYER / 2, axis), Point(spots[n + 1] - 4, axis)), theme.arrow, 0.8, head=True),
         ]
-        figure.members.append(Cluster("edge", f"x{shown[n]}", "", ways, {}))
+        figure.members.append(Cluster("edge", f"x{shown[n]}", "", arrows, {}))
     for source in range(len(spots)):
         for target in range(source + 1, len(shown)):
             gap = spots[target + 1] - spots[target] - PITCH
@@ -125,5 +125,5 @@ def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, the
                 Point(end, axis - 9),
             )
             name = f"{source}-{target + 1}"
-            way = Path(points, hues[source % len(hues)], 0.9, head=True, curved=True)
-            figure.members.append(Cluster("arc", name, "", [way], {"source": str(source), "target": str(target + 1)}))
+            arc = Path(points, hues[source % len(hues)], 0.9, head=True, curved=True)
+            figure.members.append(Cluster("arc", name, "", [arc], {"source": str(source), "target": str(target + 1)}))

@@ -1,4 +1,4 @@
-"""What the figures of articles share: the figure as data, boxes with words, grids of cells."""
+"""Shared parts of the article figures: the figure as data, boxes with text, grids of cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS, SMALL = 8.5, 7.0
 
 @dataclass(slots=True)
 class Figure:
-    """A figure without its frame, its origin at the top left: what it is, and lines that stand below it."""
+    """A figure with its origin at the top left, its kind for the title, and notes for below it."""
 
     kind: str
     members: list[Cluster | Item] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Figure:
 def label_box(
     x: float, y: float, width: float, height: float, look: Look, lines: tuple[str, str], theme: Theme
 ) -> list[Item]:
-    """A rounded box around the middle x, its top at y: what it is, and smaller what follows in it."""
+    """Return a rounded box centred at x with its top at y, with a line of text and a smaller one."""
     color = theme.colors[look]
     items: list[Item] = [Polygon(rectangle(x - width / 2, y, width, height), color.fill, color.line, 0.8, round=4)]
     title, tail = lines
@@ -55,7 +55,7 @@ def grid(
     text: Callable[[int, int], str] = lambda row, column: "",
     fill: Callable[[int, int], str] = lambda row, column: "",
 ) -> list[Item]:
-    """A grid of cells, each with what `text` says and in the colour that `fill` says (none: paper)."""
+    """Return a grid of cells with the texts and fill colours of two functions (empty colour: the background)."""
     line = theme.colors[look].line
     items: list[Item] = []
     for row in range(rows):
@@ -74,7 +74,7 @@ def grid(
 
 
 def sheets(x: float, y: float, width: float, height: float, count: int, theme: Theme, look: Look) -> list[Item]:
-    """The edges of further channels behind a grid, at most two."""
+    """Return at most two sheets behind a grid, for further channels."""
     color = theme.colors[look]
     behind = min(count, 3) - 1
     fill = mix(color.fill, theme.background, 0.4)

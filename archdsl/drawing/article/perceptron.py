@@ -1,4 +1,4 @@
-"""Fully connected layers as neurons and links: every neuron of a layer reads every one of the layer before it."""
+"""The figure of fully connected layers: neurons, each with links to all neurons of the layer before."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from archdsl.report.words import TIMES
 from archdsl.shapes import numel
 
 MOST = 8
-"""Of a wider layer the first and the last neurons are shown, and between them dots."""
+"""A wider layer is drawn as its first and last neurons with dots between."""
 RADIUS, PITCH, COLUMN = 7.0, 20.0, 92.0
 
 
 def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
-    """The chain of fully connected layers that a layer belongs to, from what the first one reads."""
+    """Return the figure of the chain of fully connected layers around a layer, with the input of the chain."""
     layers = _chain(graph, node)
     widths = [numel(layers[0].in_shapes[0]), *(numel(layer.shape) for layer in layers)]
     figure = Figure(
@@ -49,7 +49,9 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
         figure.members.append(_neurons(column, names[n], kind, width, theme))
         x = 30 + n * COLUMN
         figure.members.append(Text(Point(x, bottom), names[n].rpartition(".")[2][:16], WORDS, theme.ink))
-        words = f"{'flattened: ' * flat}{width}" if n == 0 else " ".join((str(width), *_behind(graph, layers[n - 1])))
+        words = (
+            f"{'flattened: ' * flat}{width}" if n == 0 else " ".join((str(width), *_activation(graph, layers[n - 1])))
+        )
         figure.members.append(Text(Point(x, bottom + 10), words, SMALL, theme.quiet))
     _count(figure, layers, widths, bottom + 24, theme)
     figure.width = 60 + COLUMN * len(layers)
@@ -58,7 +60,7 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
 
 
 def _chain(graph: Graph, node: Node) -> list[Node]:
-    """The fully connected layers around a node that read one another, but for activations and dropout between."""
+    """The chain of fully connected layers around a node, with only activations and dropout between."""
     chain = [node]
     while (before := _layer_before(graph, chain[0])) is not None:
         chain.insert(0, before)
@@ -79,14 +81,14 @@ def _layer_before(graph: Graph, node: Node) -> Node | None:
     return source if isinstance(source.op, Fc) and source.op.kernel is None else None
 
 
-def _behind(graph: Graph, layer: Node) -> list[str]:
-    """The activation behind a layer."""
+def _activation(graph: Graph, layer: Node) -> list[str]:
+    """The activation after a layer."""
     readers = graph.consumers[layer.id]
     return [graph.nodes[n].op.name for n in readers[:1] if graph.nodes[n].op.role]
 
 
 def _shown(width: int) -> list[int | None]:
-    """The numbers of the neurons that are shown; None: dots."""
+    """The indices of the neurons in the figure; None stands for dots."""
     if width <= MOST:
         return list(range(width))
     return [*range(MOST // 2), None, *range(width - MOST // 2 + 2, width)]
@@ -116,7 +118,7 @@ def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme
 
 
 def _count(figure: Figure, layers: list[Node], widths: list[int], y: float, theme: Theme) -> None:
-    """Below the links, how many numbers they are: weights and biases."""
+    """Add the counts of weights and biases below the links."""
     total = 0
     for n, layer in enumerate(layers):
         params = sum(param.numel for param in layer.reads)

@@ -1,8 +1,8 @@
-"""The ball chart: accuracy against multiply-accumulates, a ball's area the parameters.
+"""The ball chart: accuracy against multiply-accumulates; the area of a ball shows the parameters.
 
-After figure 1 of Bianco et al. 2018, "Benchmark Analysis of Representative Deep Neural Network Architectures". Drawn by
-matplotlib, which is imported when a chart is. Colours (Okabe and Ito's) go by family; every ball has its name beside
-it, so none is told by its colour alone. In SVG and PDF text stays text.
+The chart follows figure 1 of Bianco et al. 2018, "Benchmark Analysis of Representative Deep Neural Network
+Architectures". matplotlib draws it and is imported only for that. Colours (Okabe and Ito's) show families; every ball
+also has its name beside it. In SVG and PDF text stays text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from archdsl.diagnostics import escape_control
-from archdsl.drawing.chart.names import Ball, Place, place
+from archdsl.drawing.chart.names import Ball, NamePosition, place_names
 from archdsl.packages import require_package
 from archdsl.report.table import in_short
 
@@ -30,19 +30,19 @@ COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8
 OTHERS = "#888888"
 _FONT = 8.0
 _NOTE_WIDTH = 3.9
-"""Points that a letter of a note takes."""
+"""Average width of a letter of a note, in points."""
 _SIDE, _LEFT, _BOTTOM, _TOP = 138.0, 46.0, 62.0, 34.0
-"""Points around the plot: the legend's column, and room for the axes' words."""
+"""Margins of the plot in points: the legend's column, and space for the axis labels."""
 _SIZES = ((12, 600, 440, 30), (30, 760, 540, 26), (70, 1060, 740, 24), (1_000_000, 1300, 900, 26))
-"""Up to how many networks: width and height, and the radius of the largest ball, in points."""
+"""Largest number of networks, then width, height and radius of the largest ball, in points."""
 _GROWN = 3
-"""How often a chart may grow by a quarter until each name has a place."""
+"""How often a chart may grow by a quarter until each name has a position."""
 _LOG_FROM = 12.0
-"""Where the most costly network costs this many times the least, the axis is logarithmic."""
+"""The axis is logarithmic if the highest cost is at least this many times the lowest."""
 
 
 class ChartPoint(NamedTuple):
-    """One network: `top1` in percent."""
+    """One network; `top1` is in percent."""
 
     name: str
     family: str
@@ -57,8 +57,10 @@ class ChartPoint(NamedTuple):
 
 
 def chart(points: Sequence[ChartPoint], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
-    """The chart of at least one point; `notes` stand below it, a line each. Raises E0851 (status 2) where matplotlib is
-    missing."""
+    """Draw a chart of at least one point, with `notes` below it, one line each.
+
+    Raises E0851 (status 2) if matplotlib is not installed.
+    """
     require_package("matplotlib", "E0851")
     from matplotlib import rc_context
 
@@ -99,8 +101,7 @@ def _figure(points: Sequence[ChartPoint], notes: Sequence[str]) -> Figure:
 def _drawn(
     points: Sequence[ChartPoint], width: float, height: float, scale: float, notes: Sequence[str]
 ) -> tuple[Figure, int]:
-    """The chart at a size in points, and how many names found no place in it. A ball's radius is `scale *
-    sqrt(params)`."""
+    """The chart at a size in points, and the number of names without a position. Radius: `scale * sqrt(params)`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="white")
@@ -109,10 +110,10 @@ def _drawn(
     _scales(axes, points, inner, scale)
     colors = family_colors(points)
     balls = _balls(axes, points, scale)
-    places = place(balls, *inner)
+    positions = place_names(balls, *inner)
     for number in sorted(range(len(points)), key=lambda n: -points[n].params):
         _ball(axes, number, points[number], scale, colors)
-    for point, ball, at in zip(points, balls, places, strict=True):
+    for point, ball, at in zip(points, balls, positions, strict=True):
         if at is not None:
             _name(figure, point, ball, at)
     _legend(figure, points, colors, scale, (width, height))
@@ -127,14 +128,14 @@ def _drawn(
     for row, note in enumerate(map(escape_control, reversed(notes))):
         short = note if len(note) <= fitting else f"{note[: fitting - 4]} ..."
         figure.text(_LEFT / width, (7 + 9 * row) / height, short, fontsize=7, color="#444444")
-    return figure, sum(at is None for at in places)
+    return figure, sum(at is None for at in positions)
 
 
 # --- the plot --------------------------------------------------------------------------------------------
 
 
 def _scales(axes: Axes, points: Sequence[ChartPoint], inner: tuple[float, float], scale: float) -> None:
-    """Limits that leave room for the balls at the edge; a logarithmic axis where costs lie far apart."""
+    """Set axis limits with space for the balls at the edge, and a logarithmic axis for a wide range of costs."""
     from math import log10
 
     costs, tops = [max(p.macs, 1) / 1e9 for p in points], [p.top1 for p in points]
@@ -170,7 +171,7 @@ def _scales(axes: Axes, points: Sequence[ChartPoint], inner: tuple[float, float]
 
 
 def family_colors(points: Sequence[ChartPoint]) -> Mapping[str, str]:
-    """A colour for the families with the most networks, in the order of that; the rest share a grey."""
+    """Return a colour for each family: one each for the families with the most networks, grey for the others."""
     sizes = Counter(p.family for p in points)
     most = [family for family, _ in sizes.most_common(len(COLORS))]
     return {family: COLORS[most.index(family)] if family in most else OTHERS for family in sizes}
@@ -197,7 +198,7 @@ def _rgb(color: str) -> tuple[float, float, float]:
 
 
 def _balls(axes: Axes, points: Sequence[ChartPoint], scale: float) -> list[Ball]:
-    """Where the balls lie, in points from the plot's lower left corner, and how large their names are."""
+    """The balls, in points from the lower left corner of the plot, with the sizes of their names."""
     from matplotlib.textpath import TextPath
 
     left, bottom = axes.transAxes.transform((0, 0))
@@ -209,8 +210,8 @@ def _balls(axes: Axes, points: Sequence[ChartPoint], scale: float) -> list[Ball]
     return out
 
 
-def _name(figure: Figure, point: ChartPoint, ball: Ball, at: Place) -> None:
-    """A name, and the line that leads to it."""
+def _name(figure: Figure, point: ChartPoint, ball: Ball, at: NamePosition) -> None:
+    """Draw a name and its leader line."""
     from matplotlib.lines import Line2D
 
     inches = figure.dpi_scale_trans
@@ -240,7 +241,7 @@ def _name(figure: Figure, point: ChartPoint, ball: Ball, at: Place) -> None:
 def _legend(
     figure: Figure, points: Sequence[ChartPoint], colors: Mapping[str, str], scale: float, size: tuple[float, float]
 ) -> None:
-    """In a column of its own at the right: the families' colours, and what area means how many parameters."""
+    """Draw the legend in a column at the right: the colours of families, and areas with their parameters."""
     width, height = size
     column = figure.add_axes((1 - (_SIDE - 14) / width, 0, (_SIDE - 14) / width, 1))
     column.set_xlim(0, _SIDE - 14)
@@ -269,13 +270,13 @@ def _legend(
 
 
 def _round(value: int) -> str:
-    """A round number in few letters: `20M`."""
+    """A round number in short form: `20M`."""
     power, letter = next((p, c) for p, c in ((10**9, "G"), (10**6, "M"), (10**3, "k"), (1, "")) if value >= p)
     return f"{value // power}{letter}"
 
 
 def reference_sizes(largest: int) -> tuple[int, ...]:
-    """Up to three round numbers, each about a fifth of the one before: 100M, 20M, 5M."""
+    """Return up to three round numbers, each about a fifth of the one before: 100M, 20M, 5M."""
     out: list[int] = []
     step = largest
     while step >= 1 and len(out) < 3:
@@ -286,7 +287,7 @@ def reference_sizes(largest: int) -> tuple[int, ...]:
 
 
 def _titled(svg: bytes, points: Sequence[ChartPoint]) -> bytes:
-    """With a title in each ball, which a browser shows where the pointer rests."""
+    """Add a title to each ball, which a browser shows as a tooltip."""
     text = svg.decode()
     for number, point in enumerate(points):
         head = f'<g id="ball-{number}">'

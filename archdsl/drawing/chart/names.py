@@ -1,7 +1,7 @@
-"""Where the names in a chart go: beside what they name, and over nothing else.
+"""Place the names of a chart beside their balls, with little overlap.
 
-Those with the most neighbours choose first, the cheapest among places on rings around their ball. A name may send
-others away, which then choose anew; it costs the more the oftener they were sent. All lengths are in points.
+Names with the most neighbours choose first: the cheapest position on rings around their ball. A name may displace
+others, which then choose again; each displacement of the same name costs more. All lengths are in points.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ _RINGS = (2.0, 7.0, 13.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0, 125.0, 155.
 """Distances from a ball's edge to its name."""
 _ANGLES = 24
 _STEPS = 14
-"""Choices for each name, on average, before the search ends."""
+"""Average number of choices for each name before the search ends."""
 _ROUNDS = 5
-"""How often each name, the worst placed first, chooses again among what is free once all have a place."""
+"""How often each name, the most expensive first, chooses again among the free positions at the end."""
 _EVICTED = 60.0
-"""What it costs to send another name away; more each time it is sent."""
+"""Cost of displacing another name, multiplied by the number of its displacements."""
 _CROSSING = 25.0
 _MARGIN = 1.5
-"""Room around a name."""
+"""Space around a name."""
 _NEAR = 40.0
 _LEADER_FROM = 5.0
-"""A name farther away from its ball has a line to it."""
+"""A name farther away from its ball has a leader line."""
 
 
 class Ball(NamedTuple):
-    """A disc, and the size of the name that belongs to it."""
+    """A disc and the size of its name."""
 
     x: float
     y: float
@@ -38,8 +38,8 @@ class Ball(NamedTuple):
     height: float
 
 
-class Place(NamedTuple):
-    """The middle of a name; `leader` is a line from the ball's middle to the name's edge, where one is needed."""
+class NamePosition(NamedTuple):
+    """The middle of a name; `leader` is the end of a line from the middle of the ball, if one is needed."""
 
     x: float
     y: float
@@ -49,19 +49,19 @@ class Place(NamedTuple):
 _Segment: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 
-class _Box(NamedTuple):
+class _Rectangle(NamedTuple):
     left: float
     bottom: float
     right: float
     top: float
 
 
-def place(balls: Sequence[Ball], width: float, height: float) -> list[Place | None]:
-    """A place for each ball's name inside of `width` x `height`; None where the search ends before there is one."""
+def place_names(balls: Sequence[Ball], width: float, height: float) -> list[NamePosition | None]:
+    """Return a position for each ball's name within `width` x `height`; None if the search found none."""
     crowd = [sum(hypot(a.x - b.x, a.y - b.y) < _NEAR + a.radius + b.radius for b in balls) for a in balls]
     waiting = deque(sorted(range(len(balls)), key=lambda n: (-crowd[n], balls[n].radius)))
-    frame = _Box(0.0, 0.0, width, height)
-    names = _Names(balls, [_options(balls, n, frame) for n in range(len(balls))], {}, Counter())
+    frame = _Rectangle(0.0, 0.0, width, height)
+    names = _Names(balls, [_candidates(balls, n, frame) for n in range(len(balls))], {}, Counter())
     for _ in range(_STEPS * len(balls)):
         if not waiting:
             break
@@ -76,43 +76,43 @@ def place(balls: Sequence[Ball], width: float, height: float) -> list[Place | No
         names.placed[n] = best
     for n in sorted(names.placed, key=lambda n: -names.placed[n].cost) * _ROUNDS:
         names.placed[n] = names.cheapest(n, polite=True) or names.placed[n]
-    return [names.placed[n].place if n in names.placed else None for n in range(len(balls))]
+    return [names.placed[n].position if n in names.placed else None for n in range(len(balls))]
 
 
-class _Option(NamedTuple):
-    """A place that a name may take, and what it costs whatever else is there."""
+class _Candidate(NamedTuple):
+    """A possible position of a name, and its cost without regard to other names."""
 
     cost: float
-    box: _Box
-    place: Place
+    box: _Rectangle
+    position: NamePosition
     line: _Segment | None
 
 
 class _Names(NamedTuple):
-    """Each name's options, the cheapest first; those that have a place; how often each had to give one up."""
+    """The candidates of each name, the cheapest first; the placed names; the number of displacements of each."""
 
     balls: Sequence[Ball]
-    options: Sequence[Sequence[_Option]]
-    placed: dict[int, _Option]
+    candidates: Sequence[Sequence[_Candidate]]
+    placed: dict[int, _Candidate]
     moved: Counter[int]
 
-    def cheapest(self, n: int, polite: bool = False) -> _Option | None:
-        """The best place for a name: cheap itself, and in the way of few; `polite`: of none."""
+    def cheapest(self, n: int, polite: bool = False) -> _Candidate | None:
+        """The cheapest candidate of a name, including displacements; `polite` allows no displacement."""
         best, least = None, inf
-        for option in self.options[n]:
-            if option.cost >= least:
+        for candidate in self.candidates[n]:
+            if candidate.cost >= least:
                 break
-            cost = option.cost + _CROSSING * self.crossings(n, option)
+            cost = candidate.cost + _CROSSING * self.crossings(n, candidate)
             if cost < least:
-                others = self.in_the_way(n, option)
+                others = self.in_the_way(n, candidate)
                 cost += sum(_EVICTED * (1 + self.moved[m]) for m in others)
                 if cost < least and not (polite and others):
-                    best, least = option, cost
+                    best, least = candidate, cost
         return best
 
-    def in_the_way(self, n: int, option: _Option) -> list[int]:
-        """The names that would lie under this one, or whose line would meet it, or that its line would meet."""
-        _, box, _, line = option
+    def in_the_way(self, n: int, candidate: _Candidate) -> list[int]:
+        """The placed names that overlap a candidate, or whose leader line or box its box or leader line meets."""
+        _, box, _, line = candidate
         return [
             m
             for m, other in self.placed.items()
@@ -124,15 +124,15 @@ class _Names(NamedTuple):
             )
         ]
 
-    def crossings(self, n: int, option: _Option) -> int:
-        """How many lines to names the line to this one would cross."""
-        if option.line is None:
+    def crossings(self, n: int, candidate: _Candidate) -> int:
+        """The number of leader lines that the leader line of a candidate crosses."""
+        if candidate.line is None:
             return 0
         lines = (other.line for m, other in self.placed.items() if m != n)
-        return sum(line is not None and _cross(option.line, line) for line in lines)
+        return sum(line is not None and _cross(candidate.line, line) for line in lines)
 
 
-def _options(balls: Sequence[Ball], n: int, frame: _Box) -> list[_Option]:
+def _candidates(balls: Sequence[Ball], n: int, frame: _Rectangle) -> list[_Candidate]:
     ball = balls[n]
     reach = ball.radius + _RINGS[-1] + ball.width
     near = [
@@ -141,30 +141,30 @@ def _options(balls: Sequence[Ball], n: int, frame: _Box) -> list[_Option]:
         if m != n and abs(b.x - ball.x) < reach + b.radius and abs(b.y - ball.y) < reach + b.radius
     ]
     out = []
-    for place, distance in _choices(ball):
-        box = _box(ball, place)
+    for position, distance in _positions(ball):
+        box = _box(ball, position)
         if _within(box, frame):
-            line = ((ball.x, ball.y), place.leader) if place.leader is not None else None
-            out.append(_Option(_cost(near, box, distance, place), box, place, line))
-    return sorted(out, key=lambda option: option.cost)
+            line = ((ball.x, ball.y), position.leader) if position.leader is not None else None
+            out.append(_Candidate(_cost(near, box, distance, position), box, position, line))
+    return sorted(out, key=lambda candidate: candidate.cost)
 
 
-def _choices(ball: Ball) -> list[tuple[Place, float]]:
-    """Places around a ball, each with its distance; in the ball itself, where the name fits."""
+def _positions(ball: Ball) -> list[tuple[NamePosition, float]]:
+    """Positions around a ball, each with its distance, and one in the ball if the name fits."""
     out = []
     if hypot(ball.width, ball.height) < 2 * ball.radius - 2:
-        out.append((Place(ball.x, ball.y, None), 0.0))
+        out.append((NamePosition(ball.x, ball.y, None), 0.0))
     for ring in _RINGS:
         for step in range(_ANGLES):
             across, up = cos(2 * pi * step / _ANGLES), sin(2 * pi * step / _ANGLES)
             edge = ball.radius + ring
-            # The name's box touches the ring from outside, at the side that faces the ball.
+            # The name touches the ring from outside.
             x = ball.x + across * edge + _sign(across) * ball.width / 2
             y = ball.y + up * edge + _sign(up) * ball.height / 2
             leader = None
             if ring > _LEADER_FROM:
                 leader = (x - _sign(across) * ball.width / 2, y - _sign(up) * ball.height / 2)
-            out.append((Place(x, y, leader), ring))
+            out.append((NamePosition(x, y, leader), ring))
     return out
 
 
@@ -172,29 +172,29 @@ def _sign(value: float) -> float:
     return max(-1.0, min(1.0, 3 * value))
 
 
-def _box(ball: Ball, at: Place) -> _Box:
+def _box(ball: Ball, at: NamePosition) -> _Rectangle:
     across, up = ball.width / 2 + _MARGIN, ball.height / 2 + _MARGIN / 2
-    return _Box(at.x - across, at.y - up, at.x + across, at.y + up)
+    return _Rectangle(at.x - across, at.y - up, at.x + across, at.y + up)
 
 
-def _within(box: _Box, frame: _Box) -> bool:
+def _within(box: _Rectangle, frame: _Rectangle) -> bool:
     return box.left >= frame.left and box.bottom >= frame.bottom and box.right <= frame.right and box.top <= frame.top
 
 
-def _overlap(a: _Box, b: _Box) -> bool:
+def _overlap(a: _Rectangle, b: _Rectangle) -> bool:
     return a.left < b.right and b.left < a.right and a.bottom < b.top and b.bottom < a.top
 
 
-def _cuts(line: _Segment, box: _Box) -> bool:
-    """Whether a line runs through a box: the test of Liang and Barsky."""
+def _cuts(line: _Segment, box: _Rectangle) -> bool:
+    """Whether a line crosses a rectangle: the test of Liang and Barsky."""
     (x0, y0), (x1, y1) = line
     if max(x0, x1) < box.left or min(x0, x1) > box.right or max(y0, y1) < box.bottom or min(y0, y1) > box.top:
         return False
     low, high = 0.0, 1.0
     for a, b, least, most in ((x0, x1, box.left, box.right), (y0, y1, box.bottom, box.top)):
-        way = b - a
-        if way != 0:
-            first, last = sorted(((least - a) / way, (most - a) / way))
+        delta = b - a
+        if delta != 0:
+            first, last = sorted(((least - a) / delta, (most - a) / delta))
             low, high = max(low, first), min(high, last)
     return low <= high
 
@@ -207,9 +207,8 @@ def _cross(a: _Segment, b: _Segment) -> bool:
     return side(a, b[0]) * side(a, b[1]) < 0 and side(b, a[0]) * side(b, a[1]) < 0
 
 
-def _cost(near: Sequence[Ball], box: _Box, distance: float, at: Place) -> float:
-    """Distance, and what lies beneath the name: another ball's middle costs most, as then it is not seen whose it
-    is."""
+def _cost(near: Sequence[Ball], box: _Rectangle, distance: float, at: NamePosition) -> float:
+    """The distance, plus a cost for balls beneath the name: most for another ball's middle, which would be ambiguous."""
     cost = distance + (4.0 if at.leader else 0.0)
     for ball in near:
         across = max(box.left - ball.x, 0.0, ball.x - box.right)

@@ -1,5 +1,4 @@
-"""The ball chart as one HTML page that needs nothing from elsewhere: the drawing, what was left out of it, and a
-table."""
+"""The ball chart as one HTML page without external resources: the drawing, notes and a table."""
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left
 def chart_page(
     svg: bytes, title: str, notes: Sequence[str], columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]
 ) -> bytes:
-    """`columns` are titles, each with whether it is flush right."""
+    """Return the HTML page; `columns` are titles, each with whether the column is right-aligned."""
     drawing = svg.decode()
 
     def line(tag: str, cells: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""The style `graph`: laid out by Graphviz, painted here."""
+"""The style `graph`: boxes and arrows, with Graphviz's layout and archdsl's own painter."""

@@ -1,7 +1,7 @@
-"""A drawing as DOT: what Graphviz lays out, and a format of its own.
+"""A drawing as DOT: the input of Graphviz, and an output format.
 
-Whatever a spec names reaches DOT only through `quote`; nodes are `n0`, `n1`, ..., and nothing carries a URL. Every box
-and label has a size of its own, so what comes of it depends on no machine's fonts.
+Every text of a spec is quoted by `quote`. Nodes are `n0`, `n1`, ..., and there are no URLs. Every box and label has an
+explicit size, so the layout does not depend on the fonts of the machine.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _TITLE_SAVED = 7.0
 
 
 def write(request: Request) -> Diagram:
-    """The DOT text of a drawing, with its heading."""
+    """Write the DOT text of a drawing, with its heading."""
     drawing = compose(request.graph, request.view)
     return Diagram(to_dot(drawing, request.options, whole=True).encode())
 
 
 def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) -> str:
-    """DOT text, the same for the same drawing on every machine; boxes are nodes `n0`, frames clusters in their order.
+    """Return the DOT text of a drawing: boxes are nodes `n0`, `n1`, ..., frames are clusters in their order.
 
-    Only what is `whole` has words in it: where we paint, Graphviz need not know them, but how much room they take.
+    The text contains the words of the drawing only if `whole`. The layout for SVG and TikZ needs only their sizes.
     """
     theme = THEMES.get(options.theme, LIGHT)
     heat = scale(drawing, options.color)
@@ -60,7 +60,7 @@ def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) 
 
 
 def _between(drawing: Drawing, options: Options, whole: bool) -> float:
-    """Inches between ranks: room for a shape beside a downward arrow, or above one that runs across."""
+    """Inches between ranks: room for a shape beside a vertical arrow, or above a horizontal one."""
     if whole:
         return 0.16
     if options.direction == "LR" and options.shapes:
@@ -70,7 +70,7 @@ def _between(drawing: Drawing, options: Options, whole: bool) -> float:
 
 
 def quote(text: str) -> str:
-    """Any text as the inside of an HTML-like DOT label: markup, quotes, backslashes and control characters harmless."""
+    """Escape a text for an HTML-like DOT label: markup, quotes, backslashes and control characters."""
     return escape(visible(text)).replace("\\", "&#92;")
 
 
@@ -98,10 +98,10 @@ def _members(drawing: Drawing, theme: Theme, heat: HeatScale | None, whole: bool
 
 
 def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
-    """A frame's attributes. A block's title stands below, as on the plates of graphical models: arrows come from
-    above."""
+    """A frame's attributes. A block's title is at the bottom, as on the plates of graphical models: arrows enter at the
+    top."""
     inside = frame_content(frame)
-    if frame.stage and not whole:  # its title may stand beside the arrow that comes in
+    if frame.stage and not whole:  # its title may be beside the incoming arrow
         inside = inside._replace(height=inside.height - _TITLE_SAVED)
     label = _sized_label(inside, theme, whole, "left")
     line = theme.stage if frame.stage else theme.colors["block"].line
@@ -130,7 +130,7 @@ def _box(box: Box, theme: Theme, heat: HeatScale | None, whole: bool) -> str:
 
 
 def _rows(lines: tuple[TextLine, ...], theme: Theme) -> str:
-    """Lines of text, each centred on its own."""
+    """Lines of text, each centred."""
     return "<br/>".join(
         GAP.join(
             _font(run.text, run.size, run.bold, theme.quiet if run.tone == "quiet" else theme.ink) for run in line.runs
@@ -145,7 +145,7 @@ def _font(text: str, size: float, bold: bool, color: str) -> str:
 
 
 def _sized_label(inside: Content, theme: Theme, whole: bool, align: str = "center") -> str:
-    """A cell of the size that its text has in our fonts, with the text where the DOT is to be `whole`."""
+    """A cell of the size of its text in Arimo, with the text if the DOT is `whole`."""
     end = f'<br align="{align}"/>'
     rows = _rows(inside.lines, theme).replace("<br/>", end) + end * (align != "center") if whole else ""
     size = f'width="{inside.width:.0f}" height="{inside.height:.0f}"'
@@ -161,11 +161,10 @@ def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: boo
 
 
 def _weights(drawing: Drawing) -> list[int]:
-    """How much each arrow wants to be short and straight.
+    """The weight of each arrow: Graphviz draws an arrow of high weight short and straight.
 
-    The trunk, the longest spline through a chain of stages, runs straight down, and shortcuts go around it; branches begin
-    at the top. Where the spline parts in more than two there is no trunk; nor in an encoder and decoder, which is left to
-    fall into its U.
+    The trunk, the longest path through a chain of stages, runs straight down, and shortcuts go around it. It ends where
+    more than two arrows leave a box. An encoder with a decoder has no trunk, so that it can form a U.
     """
     staged = any(member.stage if isinstance(member, Frame) else member.kind == "stage" for member in drawing.members)
     if not staged and not drawing.view.focus:

@@ -1,4 +1,4 @@
-"""The words in a box as lines of text, and how large the box must be for them."""
+"""The text of boxes, frames and arrows as lines, and the size of a box that holds them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BODY, SMALL, TINY, HEAD = 11.0, 9.0, 8.5, 15.0
 _PAD_X, _PAD_Y, _LEADING = 8.0, 4.0, 1.24
 _SIGN = 17.0
 GAP = "\u00a0\u00a0"
-"""Between the runs of a line."""
+"""Separates the runs of a line."""
 _MAX_CHARS = 64
-"""Longer texts (a name may have 20,000 characters) are cut."""
+"""Longer texts are shortened: a name may have 20,000 characters."""
 
 
 class TextRun(NamedTuple):
-    """Some text in one font."""
+    """A text in one font."""
 
     text: str
     size: float
@@ -35,12 +35,12 @@ class TextRun(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """The room before it, if it is not the first of its line."""
+        """The space before it, unless it is the first of its line."""
         return text_width(GAP, self.size, self.bold)
 
 
 class TextLine(NamedTuple):
-    """`y`: the baseline, downwards from the middle of the box."""
+    """A line of runs; `y` is its baseline, downwards from the middle of the box."""
 
     runs: tuple[TextRun, ...]
     y: float = 0.0
@@ -55,19 +55,20 @@ class TextLine(NamedTuple):
 
 
 class Content(NamedTuple):
+    """Lines of text and the size of the box around them."""
+
     lines: tuple[TextLine, ...]
     width: float
     height: float
 
 
 def short(text: str, limit: int = _MAX_CHARS) -> str:
-    """A text, its middle left out where it is too long."""
+    """Shorten a long text: an ellipsis replaces its middle."""
     return text if len(text) <= limit else f"{text[: limit - 12]}…{text[-11:]}"
 
 
 def content(box: Box, scale: HeatScale | None = None) -> Content:
-    """What stands in a box. A block: its title above its path. A node: its op, how often it comes, what follows in
-    it."""
+    """Return the text of a box. A block: its title above its path. A node: its op, its count, the ops after it."""
     if box.sign:
         return Content(_placed([TextLine((TextRun(box.sign, 13, True),))]), _SIGN, _SIGN)
     count = TextRun(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None
@@ -82,7 +83,7 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
         lines += [_line(title, count, TextRun(short(box.tail), BODY, False, "quiet") if box.tail else None)]
     lines += [_line(TextRun(short(text), SMALL, False, "quiet")) for text in box.lines]
     if scale is not None and scale.value(box.cost):
-        lines.append(_line(TextRun(scale.said(box.cost), SMALL)))
+        lines.append(_line(TextRun(scale.label(box.cost), SMALL)))
     return _sized([line for line in lines if line.runs], (_PAD_X, _PAD_Y))
 
 
@@ -96,7 +97,7 @@ def _sized(lines: Sequence[TextLine], pads: tuple[float, float]) -> Content:
 
 
 def _placed(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
-    """Lines one below the other around the middle."""
+    """Lines below one another, centred around y = 0."""
     top = -sum(line.height for line in lines) / 2
     out = []
     for line in lines:
@@ -107,7 +108,7 @@ def _placed(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
 
 
 def frame_content(frame: Frame) -> Content:
-    """A frame's title: its path and how often it comes, and the call below."""
+    """Return a frame's title: its path and count, and the call below."""
     count = TextRun(f"{TIMES}\u00a0{frame.count}", SMALL, True) if frame.count > 1 else None
     lines = [_line(TextRun(short(frame.name), SMALL, False, "quiet"), count)]
     if frame.title:
@@ -120,7 +121,7 @@ def arrow_content(label: str) -> Content:
 
 
 def head_content(drawing: Drawing, title: str | None) -> tuple[TextLine, ...]:
-    """The lines above a drawing; an empty title: none."""
+    """Return the lines above a drawing; none if `title` is empty."""
     if title == "":
         return ()
     lines = [TextLine((TextRun(short(drawing.title if title is None else title, 110), HEAD, True),))]

@@ -1,4 +1,4 @@
-"""Where everything lies: Graphviz's answer to a drawing's DOT text, as numbers. Points; y grows downwards."""
+"""The layout of a drawing, read from Graphviz's JSON. Lengths are in points; y grows downwards."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from archdsl.drawing.graph.dot import to_dot
 from archdsl.drawing.graph.engine import TooSlow, run
 from archdsl.drawing.graph.labels import arrow_content, frame_content
-from archdsl.drawing.graph.places import XY, Rect, along, find_places
+from archdsl.drawing.graph.positions import XY, Rect, along, find_positions
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Drawing, View
 from archdsl.drawing.request import Request
 
 MAX_BOXES = 1500
-"""A drawing of more boxes is not attempted: nobody could read it."""
+"""A drawing with more boxes is not readable and is not attempted."""
 
 
 class Spline(NamedTuple):
-    """An arrow: the points of a cubic spline, where its tip is, and where the middle of its label is."""
+    """The route of an arrow: the points of a cubic spline, its tip, and the middle of its label."""
 
     points: tuple[XY, ...]
     tip: XY
@@ -27,7 +27,7 @@ class Spline(NamedTuple):
 
 
 class GraphLayout(NamedTuple):
-    """`boxes` by number, `frames` in the drawing's order with the middle of each title, `splines` in the arrows' order."""
+    """`boxes` by number; `frames`, each with the middle of its title, and `splines` in the order of the drawing."""
 
     width: float
     height: float
@@ -37,10 +37,9 @@ class GraphLayout(NamedTuple):
 
 
 def laid_out(request: Request) -> tuple[Drawing, GraphLayout, str]:
-    """The drawing that was asked for, and where it lies; or a simpler one, and a note that says so.
+    """Return the requested drawing, its layout and an empty note; or a simpler drawing, and a note that says so.
 
-    Raises E0711 (status 2) where nothing here can draw, E0712 (status 2) where even the simplest drawing takes too
-    long.
+    Raises, with status 2, E0711 if there is no layout engine and E0712 if even the simplest drawing takes too long.
     """
     from archdsl.diagnostics import error
 
@@ -50,22 +49,22 @@ def laid_out(request: Request) -> tuple[Drawing, GraphLayout, str]:
         if attempt is not None and sum(1 for _ in drawing.boxes()) > MAX_BOXES:
             continue
         try:
-            found = place(drawing, request)
+            layout = place(drawing, request)
         except TooSlow:
             continue
-        return drawing, found, _note(view, attempt)
+        return drawing, layout, _note(view, attempt)
     raise error(
         "E0712",
-        f"`{graph.name[:80]}` cannot be laid out in {request.time_limit_s:g} s",
+        f"the layout of `{graph.name[:80]}` takes more than {request.time_limit_s:g} s",
         status=2,
-        help="`--format dot` writes the drawing as text",
+        help="`--format dot` writes the drawing without a layout",
     )
 
 
 def attempts(view: View) -> list[View | None]:
-    """The view, then simpler ones; None: a few lumps, whatever the network is."""
+    """Return the view, then simpler ones; None stands for a drawing of a few boxes, which any network has."""
     simpler: list[View | None] = [view]
-    if "*" in view.unfold:
+    if "*" in view.expand:
         simpler.append(View(view.level, view.focus))
     simpler += [View(level, view.focus) for level in ("block", "network") if level != view.level]
     return [*simpler, None]
@@ -74,44 +73,44 @@ def attempts(view: View) -> list[View | None]:
 def _note(view: View, drawn: View | None) -> str:
     if drawn == view:
         return ""
-    how = "by a few of its parts" if drawn is None else f"at the level `{drawn.level}`, equal blocks collapsed"
-    return f"too large to draw as asked: drawn {how}"
+    how = "as a few boxes" if drawn is None else f"at the level `{drawn.level}`, equal blocks collapsed"
+    return f"the network is too large for the requested drawing: drawn {how}"
 
 
 def place(drawing: Drawing, request: Request) -> GraphLayout:
-    """Where Graphviz puts the drawing, and where the shapes stand beside its arrows. Raises `TooSlow`, and E0711."""
+    """Return the layout of a drawing: Graphviz places its boxes, `positions` its labels. Raises `TooSlow` and E0711."""
     text = to_dot(drawing, request.options)
-    found = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
-    return _with_words(drawing, found, request.options.shapes)
+    layout = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
+    return _with_words(drawing, layout, request.options.shapes)
 
 
 def read(drawing: Drawing, answer: Mapping[str, Any]) -> GraphLayout:
-    """Graphviz's JSON as a GraphLayout."""
+    """Convert Graphviz's JSON to a GraphLayout."""
     left, low, right, high = map(float, answer["bb"].split(","))
 
     def point(text: str) -> XY:
         x, y = text.split(",")[-2:]
         return float(x) - left, high - float(y)
 
-    names = {thing["_gvid"]: thing["name"] for thing in answer.get("objects", ())}
-    objects = {thing["name"]: thing for thing in answer.get("objects", ())}
+    names = {entry["_gvid"]: entry["name"] for entry in answer.get("objects", ())}
+    objects = {entry["name"]: entry for entry in answer.get("objects", ())}
     boxes = {}
     for box in drawing.boxes():
-        thing = objects[f"n{box.number}"]
-        (x, y), width, height = point(thing["pos"]), 72 * float(thing["width"]), 72 * float(thing["height"])
+        entry = objects[f"n{box.number}"]
+        (x, y), width, height = point(entry["pos"]), 72 * float(entry["width"]), 72 * float(entry["height"])
         boxes[box.number] = Rect(x - width / 2, y - height / 2, width, height)
     frames = []
     for number, _ in enumerate(drawing.frames()):
-        thing = objects[f"cluster_{number}"]
-        x0, y0, x1, y1 = map(float, thing["bb"].split(","))
-        frames.append((Rect(x0 - left, high - y1, x1 - x0, y1 - y0), point(thing["lp"])))
+        entry = objects[f"cluster_{number}"]
+        x0, y0, x1, y1 = map(float, entry["bb"].split(","))
+        frames.append((Rect(x0 - left, high - y1, x1 - x0, y1 - y0), point(entry["lp"])))
     drawn = {(names[edge["tail"]], names[edge["head"]]): edge["pos"] for edge in answer.get("edges", ())}
     splines = [_spline(drawn[f"n{arrow.source}", f"n{arrow.target}"], point) for arrow in drawing.arrows]
     return GraphLayout(right - left, high - low, boxes, tuple(frames), tuple(splines))
 
 
 def _spline(text: str, point: Callable[[str], XY]) -> Spline:
-    """`e,x,y x,y x,y ...`: the tip, then the spline's points from the tail on."""
+    """Parse `e,x,y x,y x,y ...`: the tip, then the points of the spline from its tail."""
     words = text.split()
     tips = [point(word) for word in words if word.startswith("e,")]
     points = tuple(point(word) for word in words if not word.startswith(("e,", "s,")))
@@ -119,7 +118,7 @@ def _spline(text: str, point: Callable[[str], XY]) -> Spline:
 
 
 def _with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> GraphLayout:
-    """The layout with a place for each frame's title and each arrow's label, made wider where one sticks out."""
+    """The layout with positions of the frame titles and arrow labels, widened if one of them sticks out."""
     sizes = {n: arrow_content(arrow.label)[1:] for n, arrow in enumerate(drawing.arrows) if arrow.label and shapes}
     titles = [frame_content(frame)[1:] for frame in drawing.frames()]
     bands = [
@@ -127,13 +126,16 @@ def _with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> GraphLay
         for (rect, middle), (_, height) in zip(layout.frames, titles, strict=True)
     ]
     lines = [along(spline.points, spline.tip) for spline in layout.splines]
-    named, places = find_places(lines, layout.boxes.values(), [rect for rect, _ in layout.frames], bands, titles, sizes)
+    named, positions = find_positions(
+        lines, layout.boxes.values(), [rect for rect, _ in layout.frames], bands, titles, sizes
+    )
     frames = tuple((rect, _middle(title)) for (rect, _), title in zip(layout.frames, named, strict=True))
     splines = tuple(
-        spline._replace(label=_middle(places[n]) if n in places else None) for n, spline in enumerate(layout.splines)
+        spline._replace(label=_middle(positions[n]) if n in positions else None)
+        for n, spline in enumerate(layout.splines)
     )
-    left = max(0.0, -min((rect.x for rect in places.values()), default=0.0))
-    right = max([layout.width, *(rect.x + rect.width for rect in places.values())])
+    left = max(0.0, -min((rect.x for rect in positions.values()), default=0.0))
+    right = max([layout.width, *(rect.x + rect.width for rect in positions.values())])
     return _moved(layout._replace(width=right + left, frames=frames, splines=splines), left)
 
 
@@ -142,7 +144,7 @@ def _middle(rect: Rect) -> XY:
 
 
 def _moved(layout: GraphLayout, by: float) -> GraphLayout:
-    """The layout to the right of where it was."""
+    """The layout shifted to the right."""
 
     def moved(points: Sequence[XY]) -> tuple[XY, ...]:
         return tuple((x + by, y) for x, y in points)

@@ -1,4 +1,4 @@
-"""What the colours of a drawing mean: swatches of the kinds that occur, or the scale of the heat."""
+"""The legend of a drawing: a swatch for each category, or the colour scale."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ HATCHES: Mapping[Look, Hatch] = {
     "norm": _hatch((2.5, 0, 2.5, 5)),
     "act": _hatch((-1, 4, 1, 6), (0, 0, 5, 5), (4, -1, 6, 1)),
 }
-"""How the kinds are hatched in print; the others are not."""
+"""The hatches of the theme `print`, by category; other categories have none."""
 
 
 def legend(drawing: Drawing, theme: Theme, heat: HeatScale | None) -> tuple[float, list[Element]]:
-    """The width of the legend, and what is in it, from (0, 0) on."""
+    """Return the width of the legend and its elements, from (0, 0)."""
     if heat is not None:
         return _heat(heat, theme)
     used = {box.look for box in drawing.boxes()}
     x, members = 0.0, list[Element]()
     for look, word in LOOK_WORDS.items():
         if look in used:
-            members.append(Cluster(look, members=[_swatch(x, look, theme), _word(x + 16, word, theme)]))
+            members.append(Cluster(look, members=[_swatch(x, look, theme), _text(x + 16, word, theme)]))
             x += 16 + text_width(word, SMALL) + _GAP
     return x - _GAP, members
 
@@ -47,13 +47,13 @@ def _swatch(x: float, look: Look, theme: Theme) -> Polygon:
     return Polygon(rectangle(x, 0, 12, 10), fill, theme.colors[look].line, 1.0, round=2.5)
 
 
-def _word(x: float, word: str, theme: Theme) -> Text:
+def _text(x: float, word: str, theme: Theme) -> Text:
     return Text(Point(x, 8.4), word, SMALL, theme.quiet, "start")
 
 
 def _heat(heat: HeatScale, theme: Theme) -> tuple[float, list[Element]]:
     colors = [mix(*theme.heat, (n / (_STEPS - 1)) ** 0.5) for n in range(_STEPS)]
     bars = (Polygon(rectangle(12 + _STEP * n, 0, _STEP + 0.4, 10), color) for n, color in enumerate(colors))
-    word = heat.said(Cost(heat.most, heat.most, heat.most))
+    label = heat.label(Cost(heat.most, heat.most, heat.most))
     end = 12 + _STEPS * _STEP + 6
-    return end + text_width(word, SMALL), [_word(2, "0", theme), *bars, _word(end, word, theme)]
+    return end + text_width(label, SMALL), [_text(2, "0", theme), *bars, _text(end, label, theme)]

@@ -14,12 +14,12 @@ _SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "r
 
 
 def write(request: Request) -> Diagram:
+    """Write a drawing as a Mermaid flowchart."""
     return Diagram(mermaid(compose(request.graph, request.view), request.options).encode())
 
 
 def mermaid(drawing: Drawing, options: Options = Options()) -> str:
-    """Flowchart text. Nodes are `n0`, `n1`, ...; every text stands in quotes, what could mean something in it
-    escaped."""
+    """Return the flowchart text: nodes are `n0`, `n1`, ..., and every text is quoted and escaped."""
     lines = [_SETTINGS, f"flowchart {options.direction}"]
     frames = 0
     pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(drawing.members)]
@@ -44,7 +44,7 @@ def mermaid(drawing: Drawing, options: Options = Options()) -> str:
 
 
 def quote(text: str) -> str:
-    """Text for between double quotes: Mermaid reads `#NN;` as a character, and Markdown and HTML in what is left."""
+    """Escape a text for double quotes: Mermaid reads `#NN;` as a character, and other text as Markdown and HTML."""
     return "".join(
         c if c.isalnum() or c in " ,./()+-=\u00d7\u2026\u00b7\u00a0" else f"#{ord(c)};" for c in visible(text)
     )
@@ -59,7 +59,7 @@ def _box(box: Box) -> str:
 
 
 def _classes(drawing: Drawing, options: Options) -> list[str]:
-    """The colours, by kind."""
+    """The colours of each category, as classes."""
     theme = THEMES.get(options.theme, LIGHT)
     looks = {look: [f"n{box.number}" for box in drawing.boxes() if box.look == look] for look in theme.colors}
     rows: list[tuple[str, str, str, str, list[str]]] = [

@@ -1,6 +1,6 @@
-"""A drawing as a scene: Graphviz's places, our own pen.
+"""Convert a drawing and its layout to a scene.
 
-Every box, frame and arrow is a cluster, whose facts say for programs what it stands for.
+Every box, frame and arrow is a cluster; its facts identify it for programs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from archdsl.drawing.graph.labels import Content, TextLine, arrow_content, content, frame_content, head_content
 from archdsl.drawing.graph.layout import GraphLayout, Spline, laid_out
 from archdsl.drawing.graph.legend import HATCHES, legend
-from archdsl.drawing.graph.places import XY, Rect
+from archdsl.drawing.graph.positions import XY, Rect
 from archdsl.drawing.heat import HeatScale, scale
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
 from archdsl.drawing.request import Diagram, Options, Request
@@ -38,7 +38,7 @@ from archdsl.shapes import format_shape
 _MARGIN = 8.0
 _TIP = 5.0
 _CARD = 2.6
-"""How far the card shows that lies behind a box which stands for several."""
+"""Visible part of the card behind a box that represents several parts."""
 _RADIUS = 5.0
 _LEGEND_HEIGHT = 20.0
 _DASHES: Dashes = (4.0, 2.5)
@@ -46,24 +46,24 @@ _MAX_WORDS = 300
 
 
 def svg(request: Request) -> Diagram:
-    """The drawing as SVG, and a note where it had to be simpler. Raises as `laid_out`."""
+    """Draw a network as SVG, with a note if the drawing was simplified. Raises as `laid_out`."""
     drawing, layout, note = laid_out(request)
     return write.svg(painter(drawing, layout, request.options), request.options)._replace(note=note)
 
 
 def tex(request: Request) -> Diagram:
-    """The drawing as a LaTeX document that draws it with TikZ, and a note as in `svg`. Raises as `laid_out`."""
+    """Draw a network as a LaTeX document with TikZ, with a note as in `svg`. Raises as `laid_out`."""
     drawing, layout, note = laid_out(request)
     return write.tex(painter(drawing, layout, request.options), request.options)._replace(note=note)
 
 
 def painter(drawing: Drawing, layout: GraphLayout, options: Options) -> Callable[[Theme], Scene]:
-    """The scene of a drawing in the colours of each theme."""
+    """Return a function from the theme to the scene."""
     return lambda theme: draw(drawing, layout, options, theme)
 
 
 def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) -> Scene:
-    """The scene of a drawing: its head, its legend, and a cluster `drawing` with the rest of it."""
+    """Return the scene of a drawing: its heading, its legend, and a cluster `drawing` with all other elements."""
     pen = _Pen(theme, options, scale(drawing, options.color))
     head = head_content(drawing, options.title)
     key_width, key = legend(drawing, theme, pen.heat) if options.legend else (0.0, [])
@@ -93,14 +93,14 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
 
 
 def _drawn(drawing: Drawing, layout: GraphLayout, pen: _Pen) -> Iterator[Cluster]:
-    """Frames, cards, arrows and boxes, in the order they are painted."""
+    """Frames, cards, arrows and boxes, in the order in which they are painted."""
     for n, frame in enumerate(drawing.frames()):
         yield _frame(n, frame, *layout.frames[n], pen)
     for box in drawing.boxes():
         if box.count > 1:
             yield _card(box, layout.boxes[box.number], pen)
     for arrow, spline in zip(drawing.arrows, layout.splines, strict=True):
-        yield _arrow(arrow, spline, _ground(spline.label, drawing, layout, pen.theme), pen)
+        yield _arrow(arrow, spline, _background(spline.label, drawing, layout, pen.theme), pen)
     for box in drawing.boxes():
         yield _box(box, layout.boxes[box.number], pen)
 
@@ -112,13 +112,13 @@ class _Pen:
         self.theme, self.options, self.heat = theme, options, heat
 
     def fill(self, box: Box) -> Fill:
-        """The fill of a box: the colour of its share, its hatch or the colour of its kind."""
+        """The fill of a box: the colour of its share, or the hatch or colour of its category."""
         if self.heat is not None and box.copies:
             return self.heat.fill(box.cost, self.theme)
         return HATCHES[box.look] if self.hatched(box) else self.theme.colors[box.look].fill
 
     def ink(self, box: Box) -> str:
-        """The colour of all text in a heated box; empty: that of the theme."""
+        """The text colour of a box that is coloured by share; empty: the colour of the theme."""
         return self.heat.ink(box.cost, self.theme) if self.heat is not None and box.copies else ""
 
     def hatched(self, box: Box) -> bool:
@@ -129,7 +129,7 @@ class _Pen:
 
 
 def _text(line: TextLine, x: float, y: float, pen: _Pen, ink: str = "", halo: str = "") -> Iterator[Text]:
-    """A line around the middle `x`, its baseline at `y`: each run a text, as programs differ on spaces between runs."""
+    """A line centred at `x`, its baseline at `y`. Each run is a text, because viewers differ on spaces between runs."""
     left = x - line.width / 2
     for number, run in enumerate(line.runs):
         left += run.gap if number else 0
@@ -167,7 +167,7 @@ def _frame(number: int, frame: Frame, rect: Rect, title: XY, pen: _Pen) -> Clust
 
 
 def _box(box: Box, rect: Rect, pen: _Pen) -> Cluster:
-    """A box with its words."""
+    """A box with its text."""
     middle = Point(rect.x + rect.width / 2, rect.y + rect.height / 2)
     halo = pen.theme.background if pen.hatched(box) else ""
     words = _texts(content(box, pen.heat), middle, pen, pen.ink(box), halo)
@@ -184,7 +184,7 @@ def _body(box: Box, rect: Rect, pen: _Pen) -> list[Item]:
 def outline(
     box: Box, rect: Rect, fill: Fill, line: str, width: float, dashes: Dashes, grown: float = 0.0
 ) -> Polygon | Circle:
-    """The shape of a box, larger by `grown` points on each side: a circle for a sign, else a rounded rectangle."""
+    """Return the outline of a box, `grown` points larger on each side: a circle for a sign, else a rounded rectangle."""
     if box.sign:
         middle = Point(rect.x + rect.width / 2, rect.y + rect.height / 2)
         return Circle(middle, rect.width / 2 + grown, fill, line, width, dashes)
@@ -199,7 +199,7 @@ def _line(box: Box, pen: _Pen) -> tuple[str, float, Dashes]:
 
 
 def _card(box: Box, rect: Rect, pen: _Pen) -> Cluster:
-    """What lies behind a box that stands for several, and behind the arrows that lead to it."""
+    """The card behind a box that represents several parts, and behind the arrows that lead to it."""
     line, width, dashes = _line(box, pen)
     corners = rectangle(*rect._replace(x=rect.x + _CARD, y=rect.y - _CARD))
     behind = Polygon(corners, pen.fill(box), line, width, _RADIUS, dashes)
@@ -207,7 +207,7 @@ def _card(box: Box, rect: Rect, pen: _Pen) -> Cluster:
 
 
 def tooltip(box: Box) -> str:
-    """A box in words, for who cannot see it, and for a pointer that rests on it."""
+    """Return the description of a box for screen readers and tooltips."""
     words = [f"{box.path}: {box.title}" if box.path and box.path != box.title else box.title, box.tail]
     words += [f"{box.count} times"] if box.count > 1 else []
     words += [f"gives {format_shape(box.shape, times=f' {TIMES} ')}"] if box.shape else []
@@ -216,8 +216,8 @@ def tooltip(box: Box) -> str:
     return ", ".join(filter(None, words))[:_MAX_WORDS]
 
 
-def _ground(point: XY | None, drawing: Drawing, layout: GraphLayout, theme: Theme) -> str:
-    """The colour behind a point: that of the innermost frame, the last that holds it."""
+def _background(point: XY | None, drawing: Drawing, layout: GraphLayout, theme: Theme) -> str:
+    """The colour behind a point: that of the innermost frame around it, the last in drawing order."""
     around = [
         frame.stage
         for frame, (rect, _) in zip(drawing.frames(), layout.frames, strict=True)
@@ -237,7 +237,7 @@ def _arrow(arrow: Arrow, spline: Spline, ground: str, pen: _Pen) -> Cluster:
 
 
 def _tip(spline: Spline) -> tuple[Point, ...]:
-    """A slim triangle that ends at the tip."""
+    """The arrowhead: a triangle that ends at the tip."""
     (x0, y0), (x1, y1) = spline.points[-1], spline.tip
     length = max(((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5, 0.1)
     dx, dy = (x1 - x0) / length, (y1 - y0) / length

@@ -1,1 +1,1 @@
-"""A drawing as data: boxes, frames and arrows, before anything is laid out."""
+"""A drawing as data before its layout: boxes, frames and arrows."""

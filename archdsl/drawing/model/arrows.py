@@ -1,4 +1,4 @@
-"""The arrows of a drawing, from the edges of the graph and the box that stands for each node."""
+"""The arrows of a drawing, from the edges of the graph and the box of each node."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from archdsl.shapes import Shape, concrete, format_shape
 def edges(
     graph: Graph, box_of: Mapping[int, int], runs: Iterable[Sequence[range]]
 ) -> Iterator[tuple[int, int, Shape, bool]]:
-    """(from box, to box, shape, in training only) of every edge of the graph that is drawn.
+    """Yield (from box, to box, shape, training only) of each edge of the graph that is drawn.
 
-    Not drawn are edges within a box, and those from one copy of a run to another: only one copy is drawn.
+    Edges within a box are not drawn, nor edges between the copies of a run, of which only one copy is drawn.
     """
     between = set(_between_copies(graph, runs))
     for node in graph.nodes:
@@ -38,20 +38,20 @@ def _between_copies(graph: Graph, runs: Iterable[Sequence[range]]) -> Iterator[t
 
 def arrows(
     members: Sequence[Box | Frame],
-    found: Iterable[tuple[int, int, Shape, bool]],
+    connections: Iterable[tuple[int, int, Shape, bool]],
     ends: Iterable[tuple[Shape, int, int]],
 ) -> tuple[Arrow, ...]:
-    """One arrow for each pair of boxes, in the order of first use, those to the outputs last."""
+    """Return one arrow for each pair of boxes, in the order of first use; those to the outputs come last."""
     boxes = {box.number: box for box in _boxes(members)}
-    made: dict[tuple[int, int], Arrow] = {}
-    said: set[tuple[int, Shape]] = set()
-    for source, target, shape, training in found:
-        if (source, target) not in made:
-            made[source, target] = Arrow(source, target, shape, _label(boxes[source], shape, said), training)
+    drawn: dict[tuple[int, int], Arrow] = {}
+    labelled: set[tuple[int, Shape]] = set()
+    for source, target, shape, training in connections:
+        if (source, target) not in drawn:
+            drawn[source, target] = Arrow(source, target, shape, _label(boxes[source], shape, labelled), training)
     for shape, source, target in ends:
-        made[source, target] = Arrow(source, target, shape)
-    skips = _skips(made)
-    return tuple(Arrow(a.source, a.target, a.shape, a.label, a.training, pair in skips) for pair, a in made.items())
+        drawn[source, target] = Arrow(source, target, shape)
+    skips = _skips(drawn)
+    return tuple(Arrow(a.source, a.target, a.shape, a.label, a.training, pair in skips) for pair, a in drawn.items())
 
 
 def _boxes(members: Sequence[Box | Frame]) -> Iterator[Box]:
@@ -64,30 +64,29 @@ def _boxes(members: Sequence[Box | Frame]) -> Iterator[Box]:
             pending += member.members
 
 
-def _label(box: Box, shape: Shape, said: set[tuple[int, Shape]]) -> str:
-    """The shape, where a box gives another than it receives, and it was not yet said."""
+def _label(box: Box, shape: Shape, labelled: set[tuple[int, Shape]]) -> str:
+    """Return the output shape of a box if it differs from its input shape and no arrow has this label yet."""
     changes = box.look != "input" and (not box.in_shapes or concrete(box.in_shapes[0]) != concrete(shape))
-    if not changes or (box.number, shape) in said:
+    if not changes or (box.number, shape) in labelled:
         return ""
-    said.add((box.number, shape))
+    labelled.add((box.number, shape))
     return format_shape(shape, times=f" {TIMES} ")
 
 
 def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The arrows beside which a longer way leads to the same box. Boxes are numbered in an order of their own: no
-    cycles."""
+    """Return the arrows for which a longer route leads to the same box. Box numbers increase along arrows: no cycles."""
     before: dict[int, list[int]] = {}
     for source, target in pairs:
         before.setdefault(target, []).append(source)
-    behind: dict[int, int] = {}
-    """For each box all that lead to it, as bits."""
+    ancestors: dict[int, int] = {}
+    """For each box, all boxes that lead to it, as bits."""
     for target in sorted(before):
-        behind[target] = 0
+        ancestors[target] = 0
         for source in before[target]:
-            behind[target] |= behind.get(source, 0) | 1 << source
+            ancestors[target] |= ancestors.get(source, 0) | 1 << source
     return {
         (source, target)
         for target, sources in before.items()
         for source in sources
-        if any(behind.get(other, 0) >> source & 1 for other in sources if other != source)
+        if any(ancestors.get(other, 0) >> source & 1 for other in sources if other != source)
     }

@@ -1,4 +1,4 @@
-"""The boxes of a drawing: what stands in each, from the part of the graph that it is drawn for."""
+"""The boxes of a drawing, each made from a part of the graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_LINES = 4
 
 
 def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
-    """A written node: its op, how often it comes, what follows in it."""
+    """Return the box of a written node: its main op, then the ops that follow in the same node."""
     main = head(graph, part)
     title, tail = part_figure(graph, part)
     sign = main.op.sign
@@ -46,7 +46,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
 
 
 def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) -> Box:
-    """A block: its call above its path."""
+    """Return the box of a block: its call above its path."""
     assert part.scope is not None
     name, title = block_words(graph, part, around)
     tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
@@ -72,7 +72,7 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) ->
 
 
 def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
-    """A block's name within `around`, and its title: its call; a composite goes by its path, if that is a word."""
+    """Return a block's name within `around` and its title: its call, or a composite's path if that is a word."""
     assert part.scope is not None
     name = run_name(part, " … ", around)
     if part.scope.block is not None:
@@ -84,7 +84,7 @@ def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
 
 
 def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost: Cost) -> Box:
-    """A stage as one box, with a line for each kind of thing in it."""
+    """Return the box of a stage, with a line for each kind of part in it."""
     ids = range(parts[0].ids.start, parts[-1].ids.stop)
     looks = {look_of(head(graph, part)) if part.kind == "node" else "block" for part in parts}
     look: Look = next(look for look in ("block", "conv", *sorted(looks)) if look in looks)
@@ -108,7 +108,7 @@ def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost
 
 
 def input_box(node: Node, number: int, alone: bool) -> Box:
-    """What a block that alone is drawn receives."""
+    """Return the box of a node that a focused block reads."""
     name = "input" if alone else node.written_path
     return Box(
         number,
@@ -150,18 +150,18 @@ def frame_title(graph: Graph, part: Part) -> str:
 
 
 def look_of(node: Node) -> Look:
-    """What a node is drawn as, by its op's kind."""
+    """Return the category of a node, which selects its colour."""
     return node.op.look
 
 
 def _received(graph: Graph, ids: range) -> tuple[Shape, ...]:
-    """The shapes of what is read from outside, in the order of first use."""
+    """Shapes of the inputs from outside, in the order of first use."""
     outside = dict.fromkeys(i for node in graph.nodes[ids.start : ids.stop] for i in node.inputs if i not in ids)
     return tuple(graph.nodes[i].shape for i in outside)
 
 
 def _contents(graph: Graph, parts: Sequence[Part]) -> tuple[str, ...]:
-    """`bottleneck x 3`, `3x3 max pool, /2`: neighbours of one word counted together."""
+    """Lines such as `bottleneck x 3` and `3x3 max pool, /2`: equal neighbours are counted in one line."""
     counted: list[tuple[str, int]] = []
     for part in parts:
         word = part_figure(graph, part)[0] if part.kind == "node" else block_words(graph, part, "")[1].split("(")[0]

@@ -1,7 +1,7 @@
-"""Graph to Drawing: which boxes, frames and arrows there are.
+"""Graph to Drawing: choose the boxes, frames and arrows.
 
-Parts of the graph (see `analysis.parts`) become boxes; a block that is opened becomes a frame with its own parts inside.
-Of a run of equal blocks one is drawn. At the top level neighbours of one resolution stand in a frame, a stage.
+Parts of the graph (see `analysis.parts`) become boxes. An expanded block becomes a frame around the boxes of its parts.
+A run of equal blocks is collapsed: drawn once. At the top level, neighbours of one resolution form a frame, a stage.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, spli
 from archdsl.drawing.model.arrows import arrows, edges
 from archdsl.drawing.model.boxes import block_box, frame_title, input_box, node_box, output_box, stage_box
 from archdsl.drawing.model.drawing import EVERYTHING, Box, Cost, Drawing, Frame, View
-from archdsl.drawing.model.focus import Focus, crossing, focus_on, known, need_path
+from archdsl.drawing.model.focus import Focus, crossing, focus_on, known_paths, require_path
 from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.model.stages import collapse_nodes, lumps, stages
 from archdsl.graph import Graph, Scope
@@ -24,14 +24,14 @@ from archdsl.shapes import Shape
 
 
 def compose(graph: Graph, view: View = View(), lumped: bool = False) -> Drawing:
-    """The drawing of a graph, as the view says; `lumped`: a few boxes for whatever network.
+    """Return the drawing of a graph for a view; `lumped` draws any network with a few boxes.
 
-    Raises E0713 (status 2) for a path that the network has not.
+    Raises E0713 (status 2) for a path that the network does not have.
     """
-    paths = known(graph)
-    for path in (view.focus, *view.unfold):
+    paths = known_paths(graph)
+    for path in (view.focus, *view.expand):
         if path and path != EVERYTHING:
-            need_path(graph.name, paths, path)
+            require_path(graph.name, paths, path)
     focus = focus_on(graph, view.focus) if view.focus else None
     return _Composer(graph, view, focus).drawing(lumped)
 
@@ -40,14 +40,14 @@ class _Composer:
     def __init__(self, graph: Graph, view: View, focus: Focus | None) -> None:
         self.graph, self.view, self.focus = graph, view, focus
         self.same: Signatures = signatures(graph, fields=False)
-        self.unfold = frozenset(view.unfold) - {EVERYTHING}
-        self.all_apart = EVERYTHING in view.unfold
+        self.expand = frozenset(view.expand) - {EVERYTHING}
+        self.all_apart = EVERYTHING in view.expand
         self.apart: set[int] = set()
-        """First nodes of the parts that are not drawn together with others."""
+        """First nodes of the parts that are not collapsed with others."""
         self.costs = [Cost(c.params, c.macs, c.activations * BYTES_PER_VALUE) for c in count_nodes(graph)]
         self.box_of: dict[int, int] = {}
         self.runs: list[tuple[range, ...]] = []
-        """The copies of what is drawn once for several."""
+        """The copies of each collapsed part."""
         self.count = 0
 
     def drawing(self, lumped: bool) -> Drawing:
@@ -60,32 +60,31 @@ class _Composer:
             groups = lumps(self.graph, top) if lumped else stages(self.graph, top)
             members = [member for parts, title in groups for member in self._group(parts, title)]
         members, ends = self._with_outputs(members)
-        found = arrows(members, edges(self.graph, self.box_of, self.runs), ends)
+        drawn = arrows(members, edges(self.graph, self.box_of, self.runs), ends)
         return Drawing(
             self.graph.name,
             heading(self.graph, self.focus),
             facts(self.graph, self.focus),
             self.view,
             tuple(members),
-            found,
+            drawn,
         )
 
     # --- which parts -------------------------------------------------------------------------------------
 
-    def _opened_here(self, path: str) -> bool:
-        """Whether something within the path, or it itself, is to be unfolded."""
-        return path in self.unfold or any(inner.startswith(f"{path}.") for inner in self.unfold)
+    def _is_expanded(self, path: str) -> bool:
+        """Whether the path, or a path in it, is to be expanded."""
+        return path in self.expand or any(inner.startswith(f"{path}.") for inner in self.expand)
 
-    def _fold(self, parts: Sequence[Part], around: str) -> list[Part]:
-        """Equal neighbours as one part; those that are to be unfolded, and what stands in an unfolded sequence,
-        alone."""
-        if self.all_apart or around in self.unfold:
+    def _collapse(self, parts: Sequence[Part], around: str) -> list[Part]:
+        """Collapse equal neighbours, except expanded parts and the members of an expanded sequence."""
+        if self.all_apart or around in self.expand:
             self.apart |= {part.ids.start for part in parts}
             return list(parts)
         out: list[Part] = []
         together: list[Part] = []
         for part in parts:
-            if self._opened_here(part.path):
+            if self._is_expanded(part.path):
                 out += [*collapse_runs(self.graph, together, self.same), part]
                 together = []
                 self.apart.add(part.ids.start)
@@ -94,18 +93,18 @@ class _Composer:
         return [*out, *collapse_runs(self.graph, together, self.same)]
 
     def _split(self, scope: Scope) -> list[Part]:
-        return self._fold(split(self.graph, scope), scope.path if scope.kind in ("sequence", "repeat") else "/")
+        return self._collapse(split(self.graph, scope), scope.path if scope.kind in ("sequence", "repeat") else "/")
 
     def _inside(self, part: Part) -> list[Part]:
         apart = part.path if part.kind == "sequence" else "/"
-        return self._fold(inside(self.graph, part), apart)
+        return self._collapse(inside(self.graph, part), apart)
 
     def _top_parts(self) -> list[Part]:
-        """The parts of the net, its named sequences opened, equal written nodes in a row collapsed."""
+        """The parts of the net: named sequences are replaced by their members, equal neighbouring nodes are collapsed."""
         return self._flat(self._split(self.graph.root), aux=False)
 
     def _within(self, part: Part) -> list[Part]:
-        """The parts of an opened one, named sequences within it (a branch of two layers) opened as well."""
+        """The parts of an expanded part; named sequences in it (a branch of two layers) are replaced by their members."""
         return self._flat(self._inside(part), aux=True)
 
     def _flat(self, parts: Sequence[Part], aux: bool) -> list[Part]:
@@ -122,15 +121,15 @@ class _Composer:
     # --- boxes -------------------------------------------------------------------------------------------
 
     def _cost(self, copies: Sequence[range]) -> Cost:
-        found = [self.costs[i] for ids in copies for i in ids]
-        return Cost(sum(c.params for c in found), sum(c.macs for c in found), sum(c.memory for c in found))
+        costs = [self.costs[i] for ids in copies for i in ids]
+        return Cost(sum(c.params for c in costs), sum(c.macs for c in costs), sum(c.memory for c in costs))
 
     def _group(self, parts: list[Part], title: str) -> list[Box | Frame]:
-        """A stage: one box at the level of the network, else a frame; without a title just its members."""
+        """A stage: one box at the level `network`, else a frame; without a title only its members."""
         if not title:
             return self._members(parts, "")
         ids = (range(parts[0].ids.start, parts[-1].ids.stop),)
-        if self.view.level == "network" and not any(self._opened_here(part.path) for part in parts):
+        if self.view.level == "network" and not any(self._is_expanded(part.path) for part in parts):
             box = stage_box(self.graph, self._number(ids), parts, title, self._cost(ids))
             return [box]
         members = tuple(self._members(parts, ""))
@@ -140,9 +139,8 @@ class _Composer:
         return [member for part in parts for member in self._placed(part, around)]
 
     def _placed(self, part: Part, around: str) -> list[Box | Frame]:
-        """A part as a box, or as a frame with its own parts. Blocks hold blocks only as deep as a spec may nest
-        them."""
-        closed = self.view.level != "layer" and not self._opened_here(part.path)
+        """A part as a box, or as a frame around its parts. The recursion is as deep as blocks are nested."""
+        closed = self.view.level != "layer" and not self._is_expanded(part.path)
         if part.scope is None or part.kind == "node" or not part.path or closed:
             return self._closed(part, around)
         before = len(self.runs)
@@ -165,8 +163,7 @@ class _Composer:
         return [frame]
 
     def _copy_inside(self, copies: tuple[range, ...], runs: list[tuple[range, ...]]) -> None:
-        """Notes that the boxes in the first copy of an opened part, and the `runs` in it, stand for the other copies
-        too."""
+        """Record that the boxes and `runs` of the first copy of an expanded part also represent the other copies."""
         for copy in copies[1:]:
             by = copy.start - copies[0].start
             self.box_of.update({first + by: self.box_of[first] for first in copies[0]})
@@ -175,7 +172,7 @@ class _Composer:
             self.runs.append(copies)
 
     def _closed(self, part: Part, around: str) -> list[Box | Frame]:
-        """A part as one box; the concat behind the layers of a dense block is a box of its own."""
+        """A part as one box; the concat after the layers of a dense block is a separate box."""
         if part.scope is None or part.kind == "node":
             return [node_box(self.graph, self._number(part.copies), part, self._cost(part.copies))]
         length = part.scope.end - part.scope.first
@@ -190,28 +187,30 @@ class _Composer:
         return [box, node_box(self.graph, self._number(tails), merge, self._cost(tails))]
 
     def _number(self, copies: Sequence[range]) -> int:
-        """The next box's number, noted for the nodes that it stands for."""
+        """Return the next box's number and record it for the nodes of the box."""
         for ids in copies:
             self.box_of.update(dict.fromkeys(ids, self.count))
         self.count += 1
         return self.count - 1
 
-    # --- what comes from outside, and what leaves --------------------------------------------------------
+    # --- inputs and outputs ------------------------------------------------------------------------------
 
     def _sources(self) -> list[Box]:
         if self.focus is None:
             return []
-        given = crossing(self.graph, self.focus.part.copies[0])[0]
-        boxes = [input_box(self.graph.nodes[i], self._number(()), alone=len(given) == 1) for i in given]
-        self.box_of.update({node: box.number for node, box in zip(given, boxes, strict=True)})
+        inputs = crossing(self.graph, self.focus.part.copies[0])[0]
+        boxes = [input_box(self.graph.nodes[i], self._number(()), alone=len(inputs) == 1) for i in inputs]
+        self.box_of.update({node: box.number for node, box in zip(inputs, boxes, strict=True)})
         return boxes
 
     def _with_outputs(self, members: list[Box | Frame]) -> tuple[list[Box | Frame], list[tuple[Shape, int, int]]]:
-        """The members with a box for each output that is an image, or one of several; and (shape, from, to) of each."""
+        """The members with a box for each output that is an image or one of several, and (shape, from, to) of each."""
         outputs = dict(self.graph.outputs)
         if self.focus is not None:
-            found = crossing(self.graph, self.focus.part.copies[0])[1]
-            outputs = {"output" if len(found) == 1 else self.graph.nodes[i].written_path: i for i in found}
+            read_outside = crossing(self.graph, self.focus.part.copies[0])[1]
+            outputs = {
+                "output" if len(read_outside) == 1 else self.graph.nodes[i].written_path: i for i in read_outside
+            }
         boxes: list[Box] = []
         ends: list[tuple[Shape, int, int]] = []
         for name, node in outputs.items():

@@ -1,6 +1,6 @@
-"""What a drawing shows: boxes, frames around them, and arrows. Plain data, without a word of SVG, DOT or TikZ.
+"""The content of a drawing: boxes, frames around them, and arrows, independent of SVG, DOT and TikZ.
 
-`compose` makes one of a graph; every style of drawing and every format reads it.
+`compose` creates it from a graph; the formats of the style `graph` read it.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from archdsl.shapes import Shape
 Level: TypeAlias = Literal["network", "block", "layer"]
 LEVELS: tuple[Level, ...] = ("network", "block", "layer")
 EVERYTHING = "*"
-"""As a path to unfold: no two equal things are drawn as one."""
+"""As a path to expand: nothing is collapsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What of a network is shown.
+    """The part of a network that is drawn, and its level of detail.
 
-    `network`: a box for each stage. `block`: a box for each outermost block. `layer`: every op, blocks as frames.
-    `focus` is the path of the block that alone is drawn. A path in `unfold` is opened, and out of the run of equals
-    that it stands in; that of a sequence (`layer3`) has all its members drawn one by one; `*` means all of them.
+    The level `network` draws a box for each stage, `block` a box for each outermost block, `layer` every op, with blocks
+    as frames. `focus` is the path of the only block that is drawn. Each block in `expand` is drawn as a frame, apart
+    from the run of equal blocks that it belongs to. The members of a sequence in it (`layer3`) are drawn one by one.
+    With `*` nothing is collapsed.
     """
 
     level: Level = "block"
     focus: str = ""
-    unfold: tuple[str, ...] = ()
+    expand: tuple[str, ...] = ()
 
 
 class Cost(NamedTuple):
-    """Sums over all nodes and copies: trained numbers, MACs of one sample, bytes of the stored outputs (fp32)."""
+    """Sums over all nodes and copies: parameters, MACs of one sample, bytes of the stored outputs (fp32)."""
 
     params: int
     macs: int
@@ -49,10 +50,10 @@ NOTHING = Cost(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One thing drawn: a written node, a block, a stage, or an input or output that is drawn beside them.
+    """A box: a written node, a block, a stage, an input or an output.
 
-    `title` says what it is (`3x3 conv, 64, /2`, `bottleneck(64)`), `tail` what follows in it (`bn relu`), `name` is the
-    path as it is shown (`layer1.1 … layer1.2`), `lines` what a stage holds.
+    `title` is the op or call (`3x3 conv, 64, /2`, `bottleneck(64)`), `tail` lists the ops after the main one (`bn relu`),
+    `name` is the path as shown (`layer1.1 … layer1.2`), `lines` list the content of a stage.
     """
 
     number: int
@@ -62,34 +63,34 @@ class Box:
     name: str = ""
     lines: tuple[str, ...] = ()
     path: str = ""
-    """The whole path of the (first) thing, `last` that of the last copy."""
+    """The full path of the first copy; `last` is that of the last copy."""
     last: str = ""
     kind: str = ""
     """The op's kind (`conv`, `maxpool`), or `block`, `stage`, `output`."""
     block: str = ""
     """The name of the user's block, or of the composite."""
     copies: tuple[range, ...] = ()
-    """The node ids of each copy: those that the box stands for (within the first copy of the frames around it)."""
+    """The node ids of each copy, within the first copy of the frames around the box."""
     in_shapes: tuple[Shape, ...] = ()
-    """What it receives (its first copy does)."""
+    """The input shapes of the first copy."""
     shape: Shape = ()
-    """What leaves it (its last copy)."""
+    """The output shape of the last copy."""
     cost: Cost = NOTHING
     origin: Origin | None = None
-    """Where it was written."""
+    """The place in the spec."""
     sign: str = ""
     """`+` or `x`: drawn as a small circle."""
     training: bool = False
 
     @property
     def count(self) -> int:
-        """How many equal things it stands for: the N of `x N`."""
+        """The number of equal parts that the box represents: the N of `x N`."""
         return max(len(self.copies), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame around boxes and frames: a block that is opened, or (`stage`) a group of one resolution."""
+    """A frame around boxes and frames: an expanded block, or (`stage`) a group of one resolution."""
 
     name: str
     title: str
@@ -99,23 +100,23 @@ class Frame:
     last: str = ""
     block: str = ""
     copies: tuple[range, ...] = ()
-    """The node ids of each copy. What is inside holds the nodes, and the cost, of the first copy alone."""
+    """The node ids of each copy. The members have the nodes and the cost of the first copy only."""
     cost: Cost = NOTHING
     origin: Origin | None = None
     training: bool = False
 
     @property
     def count(self) -> int:
-        """How many equal things it stands for."""
+        """The number of equal parts that the frame represents."""
         return max(len(self.copies), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """From box to box by number; `shape` is what flows.
+    """An arrow between two boxes, by number; `shape` is the shape of the tensor.
 
-    `label` says it (`64 x 56 x 56`), once for each box that changes it. `skip`: it passes by at least one box that lies
-    on another way between the two, as a shortcut does.
+    `label` is that shape as text (`64 x 56 x 56`), once for each box that changes the shape. `skip`: a longer route leads
+    to the same box, as beside a shortcut.
     """
 
     source: int
@@ -128,7 +129,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """`name` is the network's, `title` what stands above the picture, `facts` below that."""
+    """A whole drawing: `name` is the network's name, `title` the line above the picture, `facts` the line below it."""
 
     name: str
     title: str
@@ -138,11 +139,11 @@ class Drawing:
     arrows: tuple[Arrow, ...]
 
     def boxes(self) -> Iterator[Box]:
-        """All boxes, in the order they are drawn; box number n is the n-th."""
+        """Return all boxes in drawing order; box number n is the n-th."""
         return (member for member in self.walk() if isinstance(member, Box))
 
     def frames(self) -> Iterator[Frame]:
-        """All frames, each before those inside it."""
+        """Return all frames, each before the frames in it."""
         return (member for member in self.walk() if isinstance(member, Frame))
 
     def walk(self) -> Iterator[Box | Frame]:

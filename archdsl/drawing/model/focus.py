@@ -1,4 +1,4 @@
-"""One block of a network drawn alone: finding it by its path, and what goes in and out of it."""
+"""A drawing of one block: find it by its path, and find its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ _SHOWN = 12
 
 
 class Focus(NamedTuple):
+    """The only part that is drawn."""
+
     part: Part
 
 
-def known(graph: Graph) -> frozenset[str]:
-    """Every path that can be named: of blocks, sequences and written nodes."""
+def known_paths(graph: Graph) -> frozenset[str]:
+    """Return the paths of all blocks, sequences and written nodes."""
     return frozenset({s.path for s in graph.root.walk() if s.path} | {n.path for n in graph.nodes if not n.implied})
 
 
-def need_path(name: str, paths: Collection[str], path: str) -> None:
-    """Raises E0713 (status 2) unless the path is one of the network's."""
+def require_path(name: str, paths: Collection[str], path: str) -> None:
+    """Raises E0713 (status 2) if the network does not have the path."""
     if path in paths:
         return
     parent = path.rpartition(".")[0]
@@ -37,12 +39,12 @@ def need_path(name: str, paths: Collection[str], path: str) -> None:
 
 
 def _order(path: str) -> list[tuple[int, str]]:
-    """Numbers in paths by their value."""
+    """Sort key of a path: its numbers by value."""
     return [(int(word), "") if word.isdigit() else (-1, word) for word in path.split(".")]
 
 
 def focus_on(graph: Graph, path: str) -> Focus:
-    """What has the path: the outermost scope, or the node."""
+    """Return the focus on a path: that of the outermost scope, or of the node."""
     for scope in graph.root.walk():
         if scope.path == path and scope.name is not None:
             return Focus(scope_part(graph, scope))
@@ -50,9 +52,9 @@ def focus_on(graph: Graph, path: str) -> Focus:
 
 
 def crossing(graph: Graph, ids: range) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The nodes outside that are read inside, and those inside that are read outside or are outputs."""
+    """Return the outside nodes that the range reads, and its nodes that are read outside or are outputs."""
     nodes = graph.nodes[ids.start : ids.stop]
-    given = dict.fromkeys(i for node in nodes for i in node.inputs if i not in ids)
+    inputs = dict.fromkeys(i for node in nodes for i in node.inputs if i not in ids)
     ends = {*graph.outputs.values(), *(head.node for head in graph.aux.values())}
-    left = [i for i in ids if i in ends or any(reader not in ids for reader in graph.consumers[i])]
-    return tuple(given), tuple(left)
+    outputs = [i for i in ids if i in ends or any(reader not in ids for reader in graph.consumers[i])]
+    return tuple(inputs), tuple(outputs)

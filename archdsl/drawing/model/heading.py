@@ -1,4 +1,4 @@
-"""What stands above a drawing: the network's name, its input and its totals, or those of the block that is drawn."""
+"""The heading of a drawing: the name, input and totals of the network or of the focused block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archdsl.shapes import format_shape
 
 
 def heading(graph: Graph, focus: Focus | None) -> str:
-    """`resnet50`, or `resnet50: layer2.0 = bottleneck(128, 2)`."""
+    """Return the title: `resnet50`, or `resnet50: layer2.0 = bottleneck(128, 2)`."""
     if focus is None:
         return escape_control(graph.name)
     scope = focus.part.scope
@@ -30,7 +30,7 @@ def heading(graph: Graph, focus: Focus | None) -> str:
 
 
 def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
-    """`input 3 x 224 x 224`, `25.56 M params`, `4.089 GMACs`, `50 layers deep`."""
+    """Return the facts below it: `input 3 x 224 x 224`, `25.56 M params`, `4.089 GMACs`, `50 layers deep`."""
     if focus is None:
         totals = count(graph)
         size = (f"input {graph.input_spec.replace('x', f' {TIMES} ')}",) if len(graph.inputs) == 1 else ()
@@ -40,10 +40,10 @@ def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
             f"{totals.depth} layer{'s' if totals.depth != 1 else ''} deep",
         )
     ids = focus.part.copies[0]
-    found = count_nodes(graph)[ids.start : ids.stop]
-    given = crossing(graph, ids)[0]
-    size = (f"input {format_shape(graph.nodes[given[0]].shape, times=f' {TIMES} ')}",) if len(given) == 1 else ()
-    return (*size, *_costs(sum(c.params for c in found), sum(c.macs for c in found)))
+    counts = count_nodes(graph)[ids.start : ids.stop]
+    inputs = crossing(graph, ids)[0]
+    size = (f"input {format_shape(graph.nodes[inputs[0]].shape, times=f' {TIMES} ')}",) if len(inputs) == 1 else ()
+    return (*size, *_costs(sum(c.params for c in counts), sum(c.macs for c in counts)))
 
 
 def _costs(params: int, macs: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""How the parts of a drawing are grouped: into stages of one resolution, runs of equal nodes, or plain lumps."""
+"""Group the parts of a drawing into stages of one resolution, runs of equal nodes, or lumps."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FEW = 20
 
 
 def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
-    """Neighbouring parts of one resolution, with the title of their frame; no title: no frame.
+    """Group neighbouring parts of one resolution, each group with the title of its frame (empty: no frame).
 
-    Where a resolution comes again (an encoder and its decoder) there are no frames: they would be no stages.
+    If a resolution occurs again later (an encoder and its decoder), there are no frames.
     """
     runs: list[tuple[tuple[int, ...], list[Part]]] = []
     for part in parts:
@@ -36,7 +36,7 @@ def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
 
 
 def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
-    """Height and width of a part's output; a pool at its end belongs to the size that it ends."""
+    """Height and width of a part's output, or of the input of a pool, which belongs to the stage before it."""
     node = graph.nodes[part.ids.stop - 1]
     if type(node.op) is Input:
         return ()
@@ -47,7 +47,7 @@ def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
 
 
 def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
-    """The name that all parts of a stage share and no other part has: `layer1`."""
+    """The longest path prefix that all parts of a stage have, and no other part: `layer1`."""
     split_paths = [part.path.split("/")[0].split(".") for part in run]
     common: list[str] = []
     for words in zip(*split_paths, strict=False):
@@ -60,9 +60,9 @@ def _common_name(run: Sequence[Part], parts: Sequence[Part]) -> str:
 
 
 def collapse_nodes(graph: Graph, parts: Sequence[Part], apart: Container[int] = ()) -> list[Part]:
-    """Equal written nodes that follow one another as one part (`3x3 conv, 64` twice); dropout joins what it follows.
+    """Collapse equal neighbouring written nodes (`3x3 conv, 64` twice); dropout joins the node before it.
 
-    Parts whose first node is in `apart` stay by themselves.
+    Parts whose first node is in `apart` are not collapsed.
     """
     collapsed: list[Part] = []
     for part in _with_dropout(graph, parts):
@@ -76,7 +76,7 @@ def collapse_nodes(graph: Graph, parts: Sequence[Part], apart: Container[int] = 
 
 
 def _with_dropout(graph: Graph, parts: Sequence[Part]) -> list[Part]:
-    """Nodes that do nothing at inference become part of the written node that they follow."""
+    """Nodes without effect at inference join the written node before them."""
     out: list[Part] = []
     for part in parts:
         node, last = graph.nodes[part.ids.start], out[-1] if out else None
@@ -107,14 +107,14 @@ def _same_written(graph: Graph, run: Part, part: Part) -> bool:
 
 
 def lumps(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
-    """Neighbours as one part each, few enough to be drawn at once."""
+    """Merge neighbours into at most about 20 parts."""
     size = -(-len(parts) // _FEW)
     groups = [list(parts[n : n + size]) for n in range(0, len(parts), size)]
     return [([_lump(graph, group)] if len(group) > 1 else group, "") for group in groups]
 
 
 def _lump(graph: Graph, parts: Sequence[Part]) -> Part:
-    """Several parts as one block without a name of its own."""
+    """Several parts as one block without a name."""
     ids = range(parts[0].ids.start, parts[-1].ids.stop)
     scope = Scope("", None, "sequence", graph.root.origin, graph.root, first=ids.start, end=ids.stop)
     return Part(parts[0].path, parts[-1].last, "block", (ids,), scope, all(part.training for part in parts))

@@ -1,11 +1,11 @@
-"""The interactive page: one HTML file that needs no server and no network, and that no spec can make do anything.
+"""The interactive page: one HTML file that works offline and cannot execute anything from a spec.
 
-The page is data and one set of scripts, the same for every network. The data stands in a `<script
-type="application/json">` in which no `<` occurs; the scripts only ever set text. The Content-Security-Policy names each
-script and style by its hash, allows the layout's worker and WebAssembly, and forbids everything else.
+The page consists of data and of scripts that are the same for every network. The data is in a `<script
+type="application/json">` without any `<`; the scripts only set text. The Content-Security-Policy lists each script and
+style by its hash, allows the layout's worker and WebAssembly, and forbids everything else.
 
-Its scripts, in the order they run: `counts` (figures at any size), `compose` (boxes and arrows), `layout`, `paint`,
-`view`, `panel`, `search`, `save`, `main`. What it is built on lies in `vendor/`; `tools/page` builds that anew.
+The scripts in running order are `counts` (counts at any size), `compose` (boxes and arrows), `layout`, `paint`, `view`,
+`panel`, `search`, `save`, `main`. Third-party code is in `vendor/`; `tools/page` builds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from archdsl.diagnostics import escape_control
 from archdsl.drawing.model.drawing import EVERYTHING, View
-from archdsl.drawing.model.focus import known, need_path
+from archdsl.drawing.model.focus import known_paths, require_path
 from archdsl.drawing.page import figures
 from archdsl.drawing.page.origins import Origins
 from archdsl.drawing.page.outline import outline
@@ -31,20 +31,20 @@ from archdsl.version import __version__
 
 SCRIPTS = ("vendor/d3", "counts", "compose", "layout", "paint", "view", "panel", "search", "save", "main")
 MAX_TITLE = 200
-"""Characters of a name in the window's title."""
+"""Largest number of characters in the window's title."""
 
 
 def write(request: Request) -> Diagram:
-    """The page as a drawing's format. It has its own layout engine, which runs in the browser. Raises E0713."""
-    paths = known(request.graph)
-    for path in filter(None, (request.view.focus, *request.view.unfold)):
+    """Write the page. Its layout engine runs in the browser. Raises E0713 for a path that the network does not have."""
+    paths = known_paths(request.graph)
+    for path in filter(None, (request.view.focus, *request.view.expand)):
         if path != EVERYTHING:
-            need_path(request.graph.name, paths, path)
+            require_path(request.graph.name, paths, path)
     return Diagram(page(request.graph, request.view, request.options).encode())
 
 
 def page(graph: Graph, view: View = View(), options: Options = Options()) -> str:
-    """A network's page as HTML text. It starts with what `view` and `options` say; the reader may change all of it."""
+    """Return a network's page as HTML text; `view` and `options` set its initial state."""
     styles = [_colors(), _asset("page.css")]
     scripts = [_asset(f"{name}.js") for name in SCRIPTS]
     head = [
@@ -67,7 +67,7 @@ def page(graph: Graph, view: View = View(), options: Options = Options()) -> str
 
 
 def network(graph: Graph, view: View = View(), options: Options = Options()) -> dict[str, Any]:
-    """All that the page knows of a network, as JSON's types."""
+    """Return the page's data of a network as JSON types."""
     origins = Origins()
     written = origins.of(graph)
     return {
@@ -97,7 +97,7 @@ def _name(graph: Graph, options: Options) -> str:
 def _start(view: View, options: Options) -> dict[str, Any]:
     return {
         "level": view.level,
-        "unfold": view.unfold,
+        "expand": view.expand,
         "focus": view.focus,
         "colour": options.color,
         "direction": options.direction,
@@ -111,7 +111,7 @@ def _asset(name: str) -> str:
 
 
 def _as_json(data: dict[str, Any]) -> str:
-    """JSON that can stand in a script element: in ASCII, and without the characters that HTML minds."""
+    """JSON for a script element: in ASCII, without the characters that are special in HTML."""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -129,7 +129,7 @@ def _hash(text: str) -> str:
 
 
 def _colors() -> str:
-    """The themes as variables: light, or dark where the system or the reader asks for it."""
+    """The themes as CSS variables: light, or dark if the system or the reader prefers it."""
     looks = "".join(f".look-{look}{{--fill:var(--{look}-fill);--line:var(--{look}-line)}}" for look in LIGHT.colors)
     dark = _variables(DARK)
     return (

@@ -1,8 +1,8 @@
 "use strict";
-// What is drawn: boxes, frames and arrows, from the tree of the network and from what is open in it.
+// Composes the boxes, frames and arrows of a drawing from the tree of the network and the set of expanded items.
 //
-// An item of the tree is known by its key, the places on the way to it: "4.0.2". Of a run of equal items either one
-// stands for all, or they are shown apart: then "4.0#3" is the copy number 3.
+// The key of an item lists the indices on the path to it: "4.0.2". A run of equal items is collapsed to one item, or its
+// copies are shown apart: then "4.0#3" is copy number 3.
 
 const TIMES = "\u00d7";
 const SAME = (path) => path;
@@ -52,32 +52,32 @@ function compose(network, open, apart) {
   return drawing;
 }
 
-/** The concat behind the layers of a dense block, which is a box of its own. */
+/** The concat after the layers of a dense block, which is a separate box. */
 function restOf(about) {
   return { ...about, key: `${about.key}+`, rest: true, item: about.item.items.at(-1) };
 }
 
-/** Arrows between boxes. Those back to an earlier box lead from one copy of a run to the next: left out. */
+/** Arrows between boxes, except arrows to an earlier box: they lead from one copy of a run to the next. */
 function arrowsOf(nodes, boxOf, boxes) {
-  const found = new Map();
-  const said = new Set();
+  const arrows = new Map();
+  const labelled = new Set();
   for (const [id, node] of nodes.entries()) {
     for (const source of node.inputs ?? []) {
       const [from, to] = [boxOf[source], boxOf[id]];
-      if (from >= to || found.has(`${from} ${to}`)) continue;
+      if (from >= to || arrows.has(`${from} ${to}`)) continue;
       const arrow = { from, to, node: -1, training: node.training };
       const about = `${from} ${JSON.stringify(nodes[source].shape)}`;
-      if (!said.has(about) && changes(nodes, boxes[from], nodes[source])) {
-        said.add(about);
+      if (!labelled.has(about) && changes(nodes, boxes[from], nodes[source])) {
+        labelled.add(about);
         arrow.node = source;
       }
-      found.set(`${from} ${to}`, arrow);
+      arrows.set(`${from} ${to}`, arrow);
     }
   }
-  return [...found.values()];
+  return [...arrows.values()];
 }
 
-/** Whether a box gives another shape than it receives: then its arrow says it. */
+/** Whether the output shape of a box differs from its input shape: then its arrow is labelled. */
 function changes(nodes, box, source) {
   const first = nodes[box.ranges[0][0]];
   return Boolean(first.inputs) && JSON.stringify(nodes[first.inputs[0]].shape) !== JSON.stringify(source.shape);
@@ -95,7 +95,7 @@ function addOutputs(network, boxOf, drawing) {
   }
 }
 
-/** How much each arrow wants to be straight: the trunk, the longest way through, runs down and shortcuts go around. */
+/** The weight of each arrow: the trunk, the longest path, runs straight down, and shortcuts go around it. */
 function weights({ boxes, arrows, members }) {
   if (!members.some((member) => member.item.kind === "stage")) return arrows.map(() => 1);
   const degree = { from: boxes.map(() => 0), to: boxes.map(() => 0) };
@@ -122,42 +122,42 @@ function weights({ boxes, arrows, members }) {
 }
 
 /**
- * The way to a node: what must be open, and which runs shown apart, for it to have a box of its own. `levels` stops
- * earlier, at a block around it. Runs that `apart` has are apart already.
+ * The route to a node: the items to expand and the runs to show apart so that the node has its own box. `levels` stops
+ * earlier, at a block around the node. The runs in `apart` are already shown apart.
  */
-function wayTo(network, id, apart, levels = Infinity) {
-  const way = { open: [], apart: [], key: "" };
+function routeTo(network, id, apart, levels = Infinity) {
+  const route = { open: [], apart: [], key: "" };
   let [items, prefix, shift] = [network.items, "", 0];
   const holds = ([start, stop]) => id >= start + shift && id < stop + shift;
   for (let level = 1; ; level += 1) {
     const number = items.findIndex((item) => item.copies.some(holds));
-    if (number < 0) return way;
+    if (number < 0) return route;
     const item = items[number];
     const copy = item.copies.findIndex(holds);
-    way.key = prefix + number;
-    if (copy > 0 || apart.has(way.key)) {
-      way.apart.push(way.key);
-      way.key += `#${copy}`;
+    route.key = prefix + number;
+    if (copy > 0 || apart.has(route.key)) {
+      route.apart.push(route.key);
+      route.key += `#${copy}`;
       shift += item.copies[copy][0] - item.copies[0][0];
     }
-    if (!item.items || item.kind === "node" || level === levels) return way;
-    way.open.push(way.key);
-    [items, prefix] = [item.items, `${way.key}.`];
+    if (!item.items || item.kind === "node" || level === levels) return route;
+    route.open.push(route.key);
+    [items, prefix] = [item.items, `${route.key}.`];
   }
 }
 
-/** Every block and node by name, for the search: {path, text, id, levels}. */
+/** Every block and node for the search: {path, text, id, levels}. */
 function namesOf(network) {
-  const found = [];
+  const blocks = [];
   const visit = (item, level, shift, rename) => {
     for (const copy of item.kind === "node" ? [] : item.copies) {
       const renamed = (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
       const moved = shift + copy[0] - item.copies[0][0];
-      if (item.kind === "block" && copy[2]) found.push({ path: renamed(item.copies[0][2]), text: item.title, id: copy[0] + shift, levels: level });
+      if (item.kind === "block" && copy[2]) blocks.push({ path: renamed(item.copies[0][2]), text: item.title, id: copy[0] + shift, levels: level });
       item.items.forEach((inner) => visit(inner, level + 1, moved, renamed));
     }
   };
   network.items.forEach((item) => visit(item, 1, 0, SAME));
   const nodes = network.nodes.map(({ path, text }, id) => ({ path, text, id, levels: Infinity }));
-  return [...found, ...nodes];
+  return [...blocks, ...nodes];
 }

@@ -1,6 +1,6 @@
 "use strict";
-// Counts at any input size and batch, in whole numbers of any length, from the formulas that the page was given.
-// They are the same as those of `archdsl params --input SIZE --batch N`.
+// Counts at any input size and batch, computed from the formulas in the page with integers of any length.
+// They are equal to those of `archdsl params --input SIZE --batch N`.
 
 const BYTES_PER_VALUE = 4n;
 
@@ -11,7 +11,7 @@ function sizeAt(size, values) {
   return BigInt(m) * ((BigInt(values[symbol]) + BigInt(p)) / BigInt(q)) + BigInt(r);
 }
 
-/** The formula of a size as a person would write it: (H + 3)//4. */
+/** The formula of a size as text: (H + 3)//4. */
 function sizeFormula(size) {
   if (!Array.isArray(size)) return String(size);
   const [symbol, m, p, q, r] = size;
@@ -24,7 +24,7 @@ function sizeFormula(size) {
 const product = (numbers) => numbers.reduce((a, b) => a * b, 1n);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0n);
 
-/** Everything that depends on the input's size: for each node its shape, values, MACs and the bytes alive at its step. */
+/** The counts that depend on the input's size: for each node its shape, elements, MACs and the bytes alive at its step. */
 function countAt(nodes, values, batch) {
   const shapes = nodes.map((node) => (node.shape ?? []).map((size) => sizeAt(size, values)));
   const elements = shapes.map(product);
@@ -52,7 +52,7 @@ function countAt(nodes, values, batch) {
   };
 }
 
-/** For each node the values alive while it is computed: outputs live to their last read, views take nothing. */
+/** The values alive while each node is computed: outputs live until their last read, views need no memory. */
 function aliveAt(nodes, elements) {
   const own = nodes.map((node, id) => ((node.memory ?? 0) === id && !node.training ? elements[id] : 0n));
   const freed = nodes.map(() => []);
@@ -66,7 +66,7 @@ function aliveAt(nodes, elements) {
   });
 }
 
-/** The legal size that is nearest: from the least on in steps; a pinned one never changes. */
+/** The nearest legal size: the minimum plus a multiple of the step; a pinned size never changes. */
 function legalSize({ default: usual, minimum, step, pinned }, wanted) {
   if (pinned || !Number.isFinite(wanted)) return usual;
   return Math.max(minimum, minimum + Math.round((wanted - minimum) / step) * step);

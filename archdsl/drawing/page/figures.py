@@ -1,7 +1,7 @@
-"""What the page's script needs to work out every figure by itself, as data: sizes as formulas, counts, lifetimes.
+"""Data from which the page's scripts compute all counts: sizes as formulas, counts, lifetimes.
 
-A size is a number, or ``[symbol, m, p, q, r]`` for ``m * ((symbol + p) // q) + r``. Whole numbers that a float cannot
-hold are strings; the script counts in whole numbers of any length.
+A size is a number, or ``[symbol, m, p, q, r]`` for ``m * ((symbol + p) // q) + r``. Integers that a float cannot
+represent are strings; the scripts compute with integers of any length.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from archdsl.shapes import Dim, Shape, Size, concrete
 
 Data: TypeAlias = dict[str, Any]
 _EXACT = 2**53
-"""From here on a float no longer holds every whole number."""
+"""From here on a float cannot represent every integer."""
 
 
 class Work(NamedTuple):
-    """MACs of a node as a formula: `each` for every value of its `of` (input or output), or, without, in all."""
+    """A node's MACs as a formula: `each` for every value of `of` (input or output), or in total if `of` is empty."""
 
     each: int
     of: Literal["", "input", "output"]
@@ -36,12 +36,12 @@ class Work(NamedTuple):
 
 
 def sizes(graph: Graph) -> list[Data]:
-    """The free sizes of the inputs, and which are legal."""
+    """Return the free sizes of the inputs with their legal values."""
     return [{**size._asdict(), "pinned": escape_control(size.pinned)} for size in graph.sizes]
 
 
 def nodes(graph: Graph) -> list[Data]:
-    """A row for each node, by id."""
+    """Return the data of each node, by id."""
     samples = sample_sizes(graph)
     owner, last = storages(graph), last_reads(graph)
     adapted = _adapted(graph)
@@ -54,20 +54,20 @@ def nodes(graph: Graph) -> list[Data]:
 
 
 def totals(graph: Graph) -> Data:
-    """What does not depend on the input's size, and how it is counted."""
-    found = count(graph)
+    """Return the counts that do not depend on the input's size, and the counting convention."""
+    counts = count(graph)
     return {
-        "params": number(found.params),
-        "buffers": number(found.buffers),
-        "aux": number(found.aux_params),
-        "weights": number(found.weight_bytes),
-        "depth": found.depth,
+        "params": number(counts.params),
+        "buffers": number(counts.buffers),
+        "aux": number(counts.aux_params),
+        "weights": number(counts.weight_bytes),
+        "depth": counts.depth,
         "convention": CONVENTION.replace("one sample", "Counted for the batch", 1),
     }
 
 
 def sample_sizes(graph: Graph) -> list[dict[str, int]]:
-    """A few legal sizes of the inputs, on which a formula is tried."""
+    """Return a few legal input sizes on which formulas are tested."""
     free = graph.sizes
     return [
         {
@@ -79,7 +79,7 @@ def sample_sizes(graph: Graph) -> list[dict[str, int]]:
 
 
 def work(node: Node, samples: Sequence[Mapping[str, int]]) -> Work:
-    """The formula of a node's MACs, tried on every sample against the op's own count."""
+    """Return the formula of a node's MACs, tested on every sample against the op's count."""
     if not node.macs:
         return Work(0, "")
     free = any(isinstance(size, Dim) for shape in (*node.in_shapes, node.shape) for size in shape)
@@ -92,11 +92,12 @@ def work(node: Node, samples: Sequence[Mapping[str, int]]) -> Work:
 
 
 def number(value: int) -> int | str:
+    """Return an integer as data."""
     return value if abs(value) < _EXACT else str(value)
 
 
 def size(value: Size) -> int | str | list[Any]:
-    """A size as data."""
+    """Return a size as data."""
     return (
         number(value)
         if isinstance(value, int)
@@ -137,9 +138,9 @@ def _field(field: ReceptiveField | None, adapted: bool) -> list[int | bool]:
 
 
 def _adapted(graph: Graph) -> list[bool]:
-    """Whether a node's receptive field depends on the input's size: it lies behind an adaptive pool of a free size."""
-    found: list[bool] = []
+    """Whether a node's receptive field depends on the input's size: it comes after an adaptive pool of a free size."""
+    adapted: list[bool] = []
     for node in graph.nodes:
         own = isinstance(node.op, AvgPool) and node.op.adaptive and any(isinstance(s, Dim) for s in node.in_shapes[0])
-        found.append(own or any(found[i] for i in node.inputs))
-    return found
+        adapted.append(own or any(adapted[i] for i in node.inputs))
+    return adapted

@@ -1,11 +1,11 @@
 "use strict";
-// Where everything stands: Graphviz, in a worker, is given sizes and wiring as numbers, and gives back positions.
+// The layout: Graphviz runs in a worker, reads sizes and connections as numbers, and returns positions.
 
 const MAX_BOXES = 800;
 const LAYOUT_LIMIT_MS = 8000;
 const POINTS_PER_INCH = 72;
 
-/** The DOT text of a drawing. Nothing that a spec names is in it. */
+/** The DOT text of a drawing, which contains no text of the spec. */
 function toDot(drawing, direction) {
   const inches = (pixels) => (pixels / POINTS_PER_INCH).toFixed(4);
   const room = ({ width, height, room: reserved = width }) =>
@@ -31,7 +31,7 @@ function toDot(drawing, direction) {
   const weight = weights(drawing);
   drawing.members.forEach(put);
   drawing.arrows.forEach((arrow, number) => {
-    // The trunk's labels stand beside it, where shortcuts pass further out anyway: room for them would bend it.
+    // The trunk's labels are placed beside it later: space for them in the layout would bend the trunk.
     if (arrow.label && arrow.trunk && direction === "TB") arrow.label.room = 2;
     const label = arrow.label ? `, label=${room(arrow.label)}` : "";
     lines.push(`n${arrow.from} -> n${arrow.to} [weight=${weight[number]}, comment=${number}${label}]`);
@@ -67,7 +67,7 @@ function placed(drawing, json) {
   return Object.assign(drawing, { width: wide, height: high });
 }
 
-/** Labels for which no room was kept stand to the right of their arrow, or to the left where another arrow passes there. */
+/** Place the trunk's labels to the right of their arrows, or to the left if another arrow passes there. */
 function besideTheTrunk(arrows) {
   const marks = arrows.flatMap((arrow) => along(arrow).map((mark) => ({ ...mark, arrow })));
   for (const arrow of arrows) {
@@ -82,20 +82,20 @@ function besideTheTrunk(arrows) {
 
 /** Points on the curve of an arrow, close enough together that no label slips between them. */
 function along({ points }) {
-  const found = [];
+  const curve = [];
   for (let n = 0; n + 3 < points.length; n += 3) {
     const [a, b, c, d] = points.slice(n, n + 4);
     const steps = Math.max(4, Math.ceil(Math.hypot(d.x - a.x, d.y - a.y) / 5));
     for (let step = 0; step <= steps; step += 1) {
       const [t, s] = [step / steps, 1 - step / steps];
       const mix = (axis) => s * s * s * a[axis] + 3 * s * s * t * b[axis] + 3 * s * t * t * c[axis] + t * t * t * d[axis];
-      found.push({ x: mix("x"), y: mix("y") });
+      curve.push({ x: mix("x"), y: mix("y") });
     }
   }
-  return found;
+  return curve;
 }
 
-/** Runs Graphviz; one layout at a time, ended when it takes too long or when another is asked for. */
+/** Runs Graphviz, one layout at a time; a time limit or the next layout ends it. */
 class Layouter {
   #source;
   #worker = null;
@@ -107,13 +107,13 @@ class Layouter {
     this.#start();
   }
 
-  /** Graphviz's JSON for a DOT text. Rejects with "slow", with "replaced" by a later call, or with what went wrong. */
+  /** Returns Graphviz's JSON for a DOT text. Rejects with "slow", with "replaced" by a later call, or with an error. */
   run(dot) {
     if (this.#waiting) this.#restart("replaced");
     return new Promise((resolve, reject) => {
       this.#waiting = { id: ++this.#count, resolve, reject, timer: 0 };
       if (this.#worker) this.#worker.postMessage({ id: this.#count, dot });
-      else this.#settle("reject", new Error("this browser, or the frame that the page stands in, lets it start no worker"));
+      else this.#settle("reject", new Error("this browser, or the frame around the page, does not allow workers"));
     });
   }
 
@@ -126,7 +126,7 @@ class Layouter {
     }
     this.#worker.onmessage = ({ data }) => {
       if (this.#waiting?.id !== data.id) return;
-      // Its own start is not counted: only then does it begin to lay out.
+      // The time limit does not include the start of the worker.
       if (data.begun) this.#waiting.timer = setTimeout(() => this.#restart("slow"), LAYOUT_LIMIT_MS);
       else if (data.problem) this.#settle("reject", new Error(data.problem));
       else this.#settle("resolve", JSON.parse(data.drawn));

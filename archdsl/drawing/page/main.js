@@ -1,5 +1,5 @@
 "use strict";
-// The page: one state, told to the drawing, the panel and the address.
+// The page: its state, and the updates of the drawing, the panel and the address.
 
 const at = (id) => document.getElementById(id);
 const network = JSON.parse(at("network").textContent);
@@ -7,21 +7,21 @@ const state = { values: Object.fromEntries(network.sizes.map((size) => [size.nam
 const first = {};
 let counts = countAt(network.nodes, state.values, state.batch);
 
-function say(text) {
-  at("said").textContent = text;
+function report(text) {
+  at("message").textContent = text;
 }
 
 const layouter = new Layouter(at("layouter").textContent);
-const view = new View(network, at("drawing"), layouter, {
+const view = new DrawingView(network, at("drawing"), layouter, {
   selected: () => showSelected(),
   changed: () => (recolour(), keepAddress()),
-  say,
+  report,
   hovered: showTip,
   toggle: (key, how) => view.toggle(key, counts, how),
 });
 const sliders = new Sliders(at("sliders"), network.sizes, state, () => recount());
 new Search(at("search"), at("results"), network, {
-  found: (ids) => view.mark(ids),
+  matched: (ids) => view.mark(ids),
   go: ({ id, levels }) => go(id, levels),
 });
 const actions = { go, toggle: (key, how) => view.toggle(key, counts, how) };
@@ -50,7 +50,7 @@ function showSelected() {
 
 // --- colours ---------------------------------------------------------------------------------------------
 
-/** The shares that colour the boxes: of params, MACs or memory; by kind there are none. */
+/** Colours the boxes by their share of params, MACs or memory; by kind the style sheet does. */
 function recolour() {
   view.root.classList.toggle("heat", state.colour !== "kind");
   if (!view.drawing) return;
@@ -73,7 +73,7 @@ function recolour() {
 
 const UNITS = { params: "", macs: " MACs", memory: "B" };
 
-/** What the colours mean: the kinds that occur, or, with `most` for the fullest colour, how much. */
+/** The legend: the categories in the drawing, or a colour scale up to `most`. */
 function showLegend(most) {
   if (state.colour !== "kind") {
     const full = `${inShort(Math.round(most))}${UNITS[state.colour]}`.replace("  ", " ");
@@ -92,16 +92,16 @@ function showTip(member, event) {
   if (tip.hidden) return;
   if (tip.dataset.key !== member.key || tip.dataset.at !== at("macs").value) {
     Object.assign(tip.dataset, { key: member.key, at: at("macs").value });
-    const found = figuresOf(network, counts, member);
+    const figures = figuresOf(network, counts, member);
     const words = wordsOf(member, counts);
     const row = (label, text) => html("div", {}, html("span", { class: "tail" }, label), text);
     tip.replaceChildren(
       html("strong", {}, [words.title, words.count].filter(Boolean).join(" ")),
       html("div", { class: "path" }, member.path === member.last ? member.path : `${member.path} \u2026 ${member.last}`),
-      row("gives ", shapeText(counts.shapes[found.last])),
-      found.params ? row("params ", inFull(found.params)) : "",
-      found.macs ? row("MACs ", inShort(found.macs).trim()) : "",
-      member.item.look === "input" || member.output ? "" : row("sees ", found.field),
+      row("output ", shapeText(counts.shapes[figures.last])),
+      figures.params ? row("params ", inFull(figures.params)) : "",
+      figures.macs ? row("MACs ", inShort(figures.macs).trim()) : "",
+      member.item.look === "input" || member.output ? "" : row("receptive field ", figures.field),
     );
   }
   const { clientX: x, clientY: y } = event;
@@ -111,67 +111,67 @@ function showTip(member, event) {
 
 // --- the address -----------------------------------------------------------------------------------------
 
-/** What is open, selected and set, so that a link leads back to it. */
+/** Stores what is expanded, selected and set in the address, so that a link restores it. */
 function keepAddress() {
   if (!document.documentElement.dataset.ready) return;
-  const told = new URLSearchParams();
-  for (const { name, default: usual } of network.sizes) if (state.values[name] !== usual) told.set(name, state.values[name]);
-  if (state.batch !== 1) told.set("N", state.batch);
+  const params = new URLSearchParams();
+  for (const { name, default: usual } of network.sizes) if (state.values[name] !== usual) params.set(name, state.values[name]);
+  if (state.batch !== 1) params.set("N", state.batch);
   const [open, apart] = [view.open, view.apart].map((keys) => [...keys].sort().join("_"));
-  if (open !== first.open) told.set("open", open);
-  if (apart !== first.apart) told.set("apart", apart);
-  if (view.selected) told.set("at", view.selected);
-  if (view.direction !== network.start.direction) told.set("direction", view.direction);
-  if (state.colour !== network.start.colour) told.set("colour", state.colour);
-  const hash = told.toString();
+  if (open !== first.open) params.set("open", open);
+  if (apart !== first.apart) params.set("apart", apart);
+  if (view.selected) params.set("at", view.selected);
+  if (view.direction !== network.start.direction) params.set("direction", view.direction);
+  if (state.colour !== network.start.colour) params.set("colour", state.colour);
+  const hash = params.toString();
   if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
 }
 
-/** What is open at first, as it was asked for when the page was made. */
-function openAtFirst() {
-  const { level, unfold, focus } = network.start;
+/** Expands what `archdsl diagram` requested when it wrote the page. */
+function openInitially() {
+  const { level, expand, focus } = network.start;
   view.open = level === "network" ? new Set() : initiallyOpen(network);
   view.apart = new Set();
-  if (level === "layer" || unfold.includes("*")) openAll(network, view.open, unfold.includes("*") ? view.apart : null);
+  if (level === "layer" || expand.includes("*")) openAll(network, view.open, expand.includes("*") ? view.apart : null);
   const names = new Map(namesOf(network).map((entry) => [entry.path, entry]));
-  for (const path of [...unfold, focus].filter(Boolean)) {
+  for (const path of [...expand, focus].filter(Boolean)) {
     const entry = names.get(path);
     if (!entry) continue;
-    const way = wayTo(network, entry.id, view.apart, entry.levels);
-    for (const key of [...way.open, way.key]) view.open.add(key);
-    for (const key of way.apart) view.apart.add(key);
-    if (path === focus) view.selected = way.key;
+    const route = routeTo(network, entry.id, view.apart, entry.levels);
+    for (const key of [...route.open, route.key]) view.open.add(key);
+    for (const key of route.apart) view.apart.add(key);
+    if (path === focus) view.selected = route.key;
   }
 }
 
 function readAddress() {
-  const told = new URLSearchParams(location.hash.slice(1));
-  openAtFirst();
+  const params = new URLSearchParams(location.hash.slice(1));
+  openInitially();
   for (const size of network.sizes) {
-    if (told.has(size.name)) state.values[size.name] = legalSize(size, Math.min(Number(told.get(size.name)), Math.max(MAX_SIZE, size.default)));
+    if (params.has(size.name)) state.values[size.name] = legalSize(size, Math.min(Number(params.get(size.name)), Math.max(MAX_SIZE, size.default)));
   }
-  if (told.has("N")) state.batch = clamp(Math.round(Number(told.get("N"))) || 1, 1, MAX_BATCH);
-  const keys = (name) => (told.get(name) ?? "").split("_").filter((key) => /^[0-9.#]+$/.test(key));
-  if (told.has("open")) view.open = new Set(keys("open"));
-  if (told.has("apart")) view.apart = new Set(keys("apart"));
-  const oneOf = (name, known) => (known.includes(told.get(name)) ? told.get(name) : network.start[name]);
+  if (params.has("N")) state.batch = clamp(Math.round(Number(params.get("N"))) || 1, 1, MAX_BATCH);
+  const keys = (name) => (params.get(name) ?? "").split("_").filter((key) => /^[0-9.#]+$/.test(key));
+  if (params.has("open")) view.open = new Set(keys("open"));
+  if (params.has("apart")) view.apart = new Set(keys("apart"));
+  const oneOf = (name, known) => (known.includes(params.get(name)) ? params.get(name) : network.start[name]);
   view.direction = oneOf("direction", ["TB", "LR"]);
   state.colour = oneOf("colour", ["kind", "params", "macs", "memory"]);
-  view.selected = told.get("at") ?? view.selected;
+  view.selected = params.get("at") ?? view.selected;
 }
 
 // --- buttons and keys ------------------------------------------------------------------------------------
 
-/** Opens every block one level further. */
-function unfoldMore() {
+/** Expands every block by one level. */
+function expandMore() {
   const more = [...view.members.values()].filter((member) => !member.members && member.item.items && member.item.kind !== "node" && !member.rest);
-  if (!more.length) return say("Every block is open.");
+  if (!more.length) return report("Every block is expanded.");
   return view.replace([...view.open, ...more.map((member) => member.key)], view.apart, counts);
 }
 
 const BUTTONS = {
-  unfold: unfoldMore,
-  fold: () => view.replace(initiallyOpen(network), [], counts),
+  expand: expandMore,
+  collapse: () => view.replace(initiallyOpen(network), [], counts),
   "zoom-in": () => view.magnify(1.3),
   "zoom-out": () => view.magnify(1 / 1.3),
   fit: () => view.fitAll(),
@@ -214,7 +214,7 @@ async function start() {
   at("colour").value = state.colour;
   sliders.show();
   recount();
-  // What cannot be drawn is folded: to blocks, and at last to stages.
+  // A drawing that is too large is collapsed: first to blocks, then to stages.
   for (const open of [view.open, initiallyOpen(network), new Set()]) {
     if (open !== view.open) [view.open, view.apart] = [open, new Set()];
     if (await view.redraw(counts)) break;
@@ -225,9 +225,9 @@ async function start() {
 }
 
 if (network.start.theme !== "auto") document.documentElement.dataset.theme = network.start.theme === "dark" ? "dark" : "light";
-openAtFirst();
+openInitially();
 [first.open, first.apart] = [view.open, view.apart].map((keys) => [...keys].sort().join("_"));
 at("name").textContent = network.name;
 at("about").textContent = `input ${network.input}`;
-at("convention").textContent = `${network.totals.convention}. Peak memory: the most bytes of activations alive at once, fp32, nothing in place, weights apart.`;
+at("convention").textContent = `${network.totals.convention}. Peak memory: the largest number of bytes of activations alive at the same time, in fp32, without in-place ops and without weights.`;
 start();

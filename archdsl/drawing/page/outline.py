@@ -1,7 +1,7 @@
-"""The network as a tree of what the page can draw: stages, blocks, runs of equal ones, written nodes, single ops.
+"""The network as a tree for the page: stages, blocks, runs of equal blocks, written nodes, single ops.
 
-The tree is what `views.drawing` draws a level of. Here all of it is told, so that the page's script can open and close
-any part; of a run of equal parts only the first copy is told, the others are the same with their ids moved on.
+The tree contains all levels, so that the page's scripts can expand and collapse any part. Of a run of equal parts it
+contains only the first copy; the others differ in the node ids.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from archdsl.shapes import format_shape
 Data: TypeAlias = dict[str, Any]
 _BETWEEN = " \u2026 "
 MANY, GROUP = 120, 40
-"""More items than this stand in groups of so many: a drawing is for the eye."""
+"""More items than the first number are divided into groups of the second, so that the drawing stays readable."""
 
 
 def outline(graph: Graph) -> list[Data]:
-    """The items of the whole network, in written order, each with the items in it.
+    """Return the items of the whole network in written order, each with its inner items.
 
-    `copies` are `[first id, id behind the last, path]`, one for each copy; the last `rest` nodes of a copy are a box of
-    their own when the item is closed (the concat behind a layer of a dense block).
+    `copies` are `[first id, id after the last, path]`, one for each copy; the last `rest` nodes of a copy are a separate
+    box while the item is collapsed (the concat after a layer of a dense block).
     """
     same = signatures(graph, fields=False)
-    top = collapse_nodes(graph, _opened(graph, split(graph, graph.root, same), same))
+    top = collapse_nodes(graph, _flattened(graph, split(graph, graph.root, same), same))
     items: list[Data] = []
     for parts, title in stages(graph, top):
         inner = _grouped([_item(graph, part, same, "") for part in parts])
@@ -40,22 +40,21 @@ def outline(graph: Graph) -> list[Data]:
     return _grouped(items)
 
 
-def _opened(graph: Graph, parts: Sequence[Part], same: Signatures) -> list[Part]:
-    """Parts with the named sequences among them opened: a sequence is no more than a name."""
-    found: list[Part] = []
+def _flattened(graph: Graph, parts: Sequence[Part], same: Signatures) -> list[Part]:
+    """Replace named sequences by their members."""
+    flat: list[Part] = []
     pending = list(reversed(parts))
     while pending:
         part = pending.pop()
         if part.kind == "sequence" and part.scope is not None and part.scope.role != "aux":
             pending += reversed(inside(graph, part, same))
         else:
-            found.append(part)
-    return found
+            flat.append(part)
+    return flat
 
 
 def _grouped(items: list[Data]) -> list[Data]:
-    """Neighbours in groups, and these in groups again, until there are few enough to be drawn: a flat list may be
-    long."""
+    """Divide a long list of items into groups, repeatedly, until it is short enough to be drawn."""
     while len(items) > MANY:
         items = [_group(items[n : n + GROUP]) for n in range(0, len(items), GROUP)]
     return items
@@ -75,7 +74,7 @@ def _group(items: list[Data]) -> Data:
 
 
 def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
-    """Neighbours of one resolution. One that is named after its size tells a node of that size: the size is free."""
+    """A stage: neighbours of one resolution. If its title is a size, `resolution` is a node of that size."""
     start, stop = items[0]["copies"][0][0], items[-1]["copies"][-1][1]
     stage: Data = {
         "kind": "stage",
@@ -90,32 +89,32 @@ def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
 
 
 def _item(graph: Graph, part: Part, same: Signatures, around: str) -> Data:
-    """A part and what is in it; nothing recurses deeper than blocks may be nested."""
+    """A part with its inner items. The recursion is as deep as blocks are nested."""
     if part.scope is None or part.kind == "node":
         return _node(graph, part)
-    parts = collapse_nodes(graph, _opened(graph, inside(graph, part, same), same))
+    parts = collapse_nodes(graph, _flattened(graph, inside(graph, part, same), same))
     inner = _grouped([_item(graph, each, same, part.path) for each in parts])
     paths = [scope.path for scope in scopes(graph, part)]
-    return _told(block_box(graph, 0, part, around, NOTHING), "block", part, paths) | {
+    return _item_data(block_box(graph, 0, part, around, NOTHING), "block", part, paths) | {
         "rest": part.copies[0].stop - part.scope.end,
         "items": inner,
     }
 
 
 def _node(graph: Graph, part: Part) -> Data:
-    """A written node; the ops that it stands for, one by one, are in it."""
+    """A written node with its ops as inner items."""
     at = head(graph, part).id - part.copies[0].start
     paths = [graph.nodes[copy.start + at].path for copy in part.copies]
-    item = _told(node_box(graph, 0, part, NOTHING), "node", part, paths)
+    item = _item_data(node_box(graph, 0, part, NOTHING), "node", part, paths)
     if len(part.copies[0]) > 1:
         item["items"] = [_node(graph, node_part(node)) for node in part.nodes(graph)]
     return item
 
 
-def _told(box: Box, kind: str, part: Part, paths: Iterable[str]) -> Data:
-    """What the page draws of a box; what is empty is left out. The shape of an input is told by the script."""
+def _item_data(box: Box, kind: str, part: Part, paths: Iterable[str]) -> Data:
+    """The data of a box without empty values. The page computes the shape of an input itself."""
     texts = {"title": box.title, "name": box.name, "tail": "" if box.look == "input" else box.tail}
-    told = {name: escape_control(text) for name, text in texts.items()}
-    item = {"kind": kind, "look": box.look, **told, "sign": bool(box.sign), "training": box.training}
+    escaped = {name: escape_control(text) for name, text in texts.items()}
+    item = {"kind": kind, "look": box.look, **escaped, "sign": bool(box.sign), "training": box.training}
     copies = [[ids.start, ids.stop, escape_control(path)] for ids, path in zip(part.copies, paths, strict=True)]
     return {name: value for name, value in item.items() if value} | {"copies": copies}

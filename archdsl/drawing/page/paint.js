@@ -1,5 +1,5 @@
 "use strict";
-// The drawing as SVG elements. Text of the spec is only ever set as text.
+// Paints the drawing as SVG elements. Text of the spec is only set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const FONT = '"Helvetica Neue", Helvetica, Arial, sans-serif';
@@ -34,7 +34,7 @@ const shapeText = (shape) => shape.join(` ${TIMES} `);
 
 const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}\u2026` : text);
 
-/** What stands in a box or on a frame. Shapes are those of the moment. */
+/** The text of a box or frame, with the current shapes. */
 function wordsOf(member, counts) {
   const { item, count } = member;
   const words = { title: cut(item.title), tail: cut(item.tail ?? ""), name: "", count: count > 1 ? `${TIMES}${count}` : "" };
@@ -44,21 +44,21 @@ function wordsOf(member, counts) {
   return words;
 }
 
-/** The name of a block within the one around it; of a run the first and the last, of one of its copies its own. */
+/** The name of a block within the block around it: of a run the first and last name, of a copy its own. */
 function nameOf({ item, only }) {
   if (!item.name || only < 0) return item.name ?? "";
   const [first] = item.name.split(" ");
   return item.copies[only][2].slice(item.copies[0][2].length - first.length);
 }
 
-/** Gives every box, frame and arrow the room that it needs, before the layout. */
+/** Sets the sizes of boxes, frame titles and arrow labels before the layout. */
 function measure(drawing, counts, shapes) {
   for (const box of drawing.boxes) Object.assign(box, roomOf(box, wordsOf(box, counts)));
   const frame = (member) => {
     if (!member.members) return;
     const { title, name, count } = wordsOf(member, counts);
     const width = textWidth(`\u25be ${[name || title, count, name ? title : ""].filter(Boolean).join("   ")}`, SIZES.frame, 600);
-    // A stage is twice as wide as its name: the arrow that comes in from above stays beside it.
+    // A stage is twice as wide as its name, so that the arrow from above stays beside the name.
     member.label = { width: width + 14, room: member.item.kind === "stage" ? 2 * width : width + 14, height: 17 };
     member.members.forEach(frame);
   };
@@ -82,7 +82,7 @@ function roomOf(box, { title, tail, name, count }) {
   return { width: widths.reduce((a, b) => a + (b || 0), 0) + 22, height: 25 };
 }
 
-/** Draws everything; gives the elements of boxes and frame headers by key. */
+/** Paints everything and returns the elements of boxes and frame headers by key. */
 function paint(root, drawing, counts) {
   const layers = { frames: svg("g"), arrows: svg("g", { class: "arrows" }), heads: svg("g"), boxes: svg("g") };
   const elements = new Map();
@@ -105,7 +105,7 @@ function paint(root, drawing, counts) {
   return elements;
 }
 
-/** Shapes written anew after the input's size changed; nothing moves. */
+/** Updates the shapes after a change of the input's size; nothing moves. */
 function repaint(drawing, elements, counts) {
   for (const arrow of drawing.arrows) {
     if (arrow.label) arrow.element.textContent = shapeText(counts.shapes[arrow.node]);
@@ -121,11 +121,11 @@ function repaint(drawing, elements, counts) {
   drawing.members.forEach(visit);
 }
 
-/** What a screen reader says: the words that are seen, in their order, and the shape. */
+/** The label for screen readers: the visible text in order, and the output shape. */
 function spoken(member, { title, name, count, tail }, counts) {
   const seen = member.members ? [name || title, count, name && name !== title && title] : [title, count, [name, tail].filter(Boolean).join(" \u00b7 ")];
   const shape = shapeText(counts.shapes[member.ranges.at(-1)[1] - 1]);
-  return [seen.filter(Boolean).join(" "), member.output || member.item.look === "input" ? "" : `gives ${shape}`].filter(Boolean).join(", ");
+  return [seen.filter(Boolean).join(" "), member.output || member.item.look === "input" ? "" : `output ${shape}`].filter(Boolean).join(", ");
 }
 
 function frameElement(member) {
@@ -136,10 +136,10 @@ function frameElement(member) {
   return svg("g", { class: classes, "data-frame": key, transform: `translate(${round(x)} ${round(y)})` }, ...plates);
 }
 
-/** The name of a frame, which folds it. It lies above the arrows. */
+/** The header of a frame, which collapses it. It is painted above the arrows. */
 function headElement(member, { title, name, count }) {
   const text = write("", 10, 15.5, { "font-size": SIZES.frame });
-  text.append(span("\u25be", "fold", 600), span(name || title, "title", 600, 1));
+  text.append(span("\u25be", "collapse", 600), span(name || title, "title", 600, 1));
   if (count) text.append(span(count, "count", 600, 6));
   if (name && title !== name) text.append(span(title, "tail", 400, 6));
   const hit = svg("rect", { class: "hit", x: 4, y: 3, width: Math.max(24, member.label.width), height: 18, rx: 4 });
@@ -158,15 +158,15 @@ function arrowElements(arrow) {
   const [ux, uy] = [dx / length, dy / length];
   const wing = (side) => `${round(arrow.tip.x - 6.5 * ux + side * 2.6 * uy)} ${round(arrow.tip.y - 6.5 * uy - side * 2.6 * ux)}`;
   const classes = `arrow${arrow.training ? " training" : ""}`;
-  const found = [
+  const elements = [
     svg("path", { class: classes, d: `M${round(start.x)} ${round(start.y)}C${curve}L${round(end.x)} ${round(end.y)}`, "data-arrow": `${arrow.from} ${arrow.to}` }),
     svg("path", { class: "tip", d: `M${round(arrow.tip.x)} ${round(arrow.tip.y)}L${wing(1)}L${wing(-1)}Z` }),
   ];
   if (arrow.label) {
     arrow.element = write(arrow.label.text, round(arrow.label.x - arrow.label.width / 2 + 6), round(arrow.label.y + 3.5), { class: "shape", "font-size": SIZES.label });
-    found.push(arrow.element);
+    elements.push(arrow.element);
   }
-  return found;
+  return elements;
 }
 
 const round = (number) => Math.round(number * 100) / 100;
@@ -212,14 +212,14 @@ function lineOf({ title, count, tail }, strong) {
   return line;
 }
 
-/** A piece of a line, a blank and `gap` pixels behind the one before. */
+/** A piece of a line, after a space and `gap` pixels. */
 function span(text, classes, weight, gap, size) {
   const element = svg("tspan", { class: classes, "font-weight": weight, "font-size": size, dx: gap });
   element.textContent = gap === undefined ? text : ` ${text}`;
   return element;
 }
 
-/** The plus that opens a block. A written node has one too, in its corner, seen only when it is pointed at. */
+/** The plus that expands a block. That of a written node is in its corner and visible only under the pointer. */
 function opener(width, height, small) {
   const [x, y, r] = small ? [width / 2 - 2, -height / 2 + 2, 7] : [width / 2 - 13, 0, 7.5];
   return svg("g", { class: `opener${small ? " small" : ""}`, transform: `translate(${x} ${y})`, "data-opens": "yes" },

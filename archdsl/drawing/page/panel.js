@@ -1,5 +1,5 @@
 "use strict";
-// Beside the drawing: the sliders, the totals, memory over time, and all that is known of what is selected.
+// The panel: the sliders, the totals, the memory chart, and the details of the selected item.
 
 const MAX_BATCH_POWER = 10;
 const MAX_SIZE = 16384;
@@ -24,7 +24,7 @@ const bytes = (count) => `${inShort(count)}B`;
 
 // --- sliders ---------------------------------------------------------------------------------------------
 
-/** Controls for the input's sizes and the batch. `change` is called with what was set. */
+/** Controls for the input's sizes and the batch. They call `change` after each change. */
 class Sliders {
   constructor(place, sizes, state, change) {
     Object.assign(this, { place, sizes, state, change, rows: new Map() });
@@ -35,7 +35,7 @@ class Sliders {
     else for (const size of sizes) this.#size(size.name, size.name, size, [size.name]);
     if (this.linked) this.#separately();
     this.#batch();
-    this.reset = html("button", { type: "button", class: "quiet", onclick: () => this.#reset() }, "Back to the default");
+    this.reset = html("button", { type: "button", class: "quiet", onclick: () => this.#reset() }, "Reset");
     place.append(this.reset);
     this.show();
   }
@@ -66,7 +66,7 @@ class Sliders {
       this.#changed();
     });
     this.square = box;
-    this.place.append(html("label", { class: "check", for: "square" }, box, "height and width alike"));
+    this.place.append(html("label", { class: "check", for: "square" }, box, "equal height and width"));
   }
 
   #batch() {
@@ -75,7 +75,7 @@ class Sliders {
       this.#changed();
     };
     const powers = { from: (power) => 2 ** power, to: (batch) => Math.round(Math.log2(batch)) };
-    this.#row("batch", "batch", { min: 0, max: MAX_BATCH_POWER, step: 1, powers }, set, () => this.state.batch, "images at once");
+    this.#row("batch", "batch", { min: 0, max: MAX_BATCH_POWER, step: 1, powers }, set, () => this.state.batch, "number of images");
   }
 
   #row(id, label, { min, max, step, disabled, powers }, set, get, about) {
@@ -108,7 +108,7 @@ class Sliders {
     this.change();
   }
 
-  /** Shows what the state says. */
+  /** Shows the values of the state. */
   show() {
     const [first, second] = this.sizes;
     if (this.square?.checked && this.state.values[first.name] !== this.state.values[second.name]) {
@@ -123,7 +123,7 @@ class Sliders {
 
 // --- totals ----------------------------------------------------------------------------------------------
 
-/** The network's figures, each with its id for whoever reads the page by a program. */
+/** The totals of the network, each with an id for programs that read the page. */
 function showTotals(place, network, counts, batch, go) {
   const { params, buffers, aux, weights, depth } = network.totals;
   const { macs, activations, memory } = counts.totals;
@@ -141,7 +141,7 @@ function showTotals(place, network, counts, batch, go) {
   );
 }
 
-/** Bytes alive while each node is computed, from left to right as the network runs. */
+/** The chart of the bytes alive while each node is computed, in running order from left to right. */
 function showMemory(place, network, counts, member, go) {
   const runs = network.nodes.map((_, id) => id).filter((id) => !network.nodes[id].training);
   const columns = Math.min(runs.length, CHART.columns);
@@ -169,7 +169,7 @@ function showMemory(place, network, counts, member, go) {
 
 // --- what is selected ------------------------------------------------------------------------------------
 
-/** Figures of a member: sums over its nodes, what it receives and gives. */
+/** Figures of a member: sums over its nodes, its inputs and its output. */
 function figuresOf(network, counts, member) {
   const ids = member.ranges.flatMap(([start, stop]) => Array.from({ length: stop - start }, (_, n) => start + n));
   const inside = new Set(ids);
@@ -189,7 +189,7 @@ function fieldText(network, { field }) {
   return `${inFull(height)} ${TIMES} ${inFull(width)} pixels${adapted ? ` (at ${usual})` : ""}`;
 }
 
-/** Where the cost lies: the boxes with the largest shares. */
+/** The boxes with the largest shares of the cost. */
 function showOverview(place, network, counts, boxes, select) {
   const costs = boxes.filter((box) => !box.output && !box.item.training).map((box) => ({ box, ...figuresOf(network, counts, box) }));
   const ranking = (label, what, total) => {
@@ -203,14 +203,14 @@ function showOverview(place, network, counts, boxes, select) {
     return rows.length ? [html("h2", { class: "ranking-of" }, label), html("ol", { class: "ranking" }, ...rows)] : [];
   };
   place.replaceChildren(
-    html("p", { class: "hint" }, "Select a box to see its shapes, its cost, and the lines of the spec that made it."),
+    html("p", { class: "hint" }, "Select a box to see its shapes, its cost, and its lines in the spec."),
     ...ranking("most MACs", "macs", counts.totals.macs), ...ranking("most parameters", "params", network.totals.params),
   );
 }
 
 function showDetails(place, network, counts, member, actions) {
   const words = wordsOf(member, counts);
-  const found = figuresOf(network, counts, member);
+  const figures = figuresOf(network, counts, member);
   const { item } = member;
   const run = member.count > 1 && !member.rest;
   const path = member.path === member.last ? member.path : `${member.path} \u2026 ${member.last}`;
@@ -218,8 +218,8 @@ function showDetails(place, network, counts, member, actions) {
     html("h2", {}, html("span", { class: `chip look-${item.look}` }), [item.resolution === undefined ? item.title : words.title, words.count].filter(Boolean).join(" ")),
     path && path !== item.title ? html("p", { class: "path" }, path) : null,
     buttonsOf(member, run, actions),
-    figureTable(network, counts, member, found, actions),
-    tensorTable(network, found.ids, item),
+    figureTable(network, counts, member, figures, actions),
+    tensorTable(network, figures.ids, item),
     run ? copyList(network, member, actions) : null,
     ...writtenAt(network, member, item),
   ].filter(Boolean));
@@ -227,34 +227,34 @@ function showDetails(place, network, counts, member, actions) {
 
 function buttonsOf(member, run, { toggle }) {
   const button = (text, how) => html("button", { type: "button", onclick: () => toggle(member.key, how) }, text);
-  const found = [];
-  if (member.members) found.push(button(member.apart ? "Fold together" : "Fold", ""));
-  else if (member.item.items && !member.rest) found.push(button(member.item.kind === "node" ? "Show each op" : "Unfold", ""));
-  if (run && !member.apart) found.push(button(`Show all ${member.count}`, "apart"));
-  return found.length ? html("p", { class: "buttons" }, ...found) : null;
+  const buttons = [];
+  if (member.members) buttons.push(button(member.apart ? "Collapse copies" : "Collapse", ""));
+  else if (member.item.items && !member.rest) buttons.push(button(member.item.kind === "node" ? "Show each op" : "Expand", ""));
+  if (run && !member.apart) buttons.push(button(`Show all ${member.count}`, "apart"));
+  return buttons.length ? html("p", { class: "buttons" }, ...buttons) : null;
 }
 
-function figureTable(network, counts, member, found, { go }) {
+function figureTable(network, counts, member, figures, { go }) {
   const { nodes, sizes } = network;
   const rows = [];
   const row = (label, ...cells) => rows.push(html("tr", {}, html("th", { scope: "row" }, label), html("td", {}, ...cells)));
-  for (const id of found.inputs.slice(0, 6)) {
-    row(rows.length ? "and" : "receives", shapeText(counts.shapes[id]), " ", html("button", { type: "button", class: "link", onclick: () => go(id) }, nodes[id].path));
+  for (const id of figures.inputs.slice(0, 6)) {
+    row("input", shapeText(counts.shapes[id]), " ", html("button", { type: "button", class: "link", onclick: () => go(id) }, nodes[id].path));
   }
-  row("gives", html("output", { id: "gives" }, shapeText(counts.shapes[found.last])), html("span", { class: "share" }, bytes(counts.elements[found.last] * BYTES_PER_VALUE)));
-  const formula = nodes[found.last].shape.map(sizeFormula).join(` ${TIMES} `);
+  row("output", html("output", { id: "output-shape" }, shapeText(counts.shapes[figures.last])), html("span", { class: "share" }, bytes(counts.elements[figures.last] * BYTES_PER_VALUE)));
+  const formula = nodes[figures.last].shape.map(sizeFormula).join(` ${TIMES} `);
   if (sizes.length && /[A-Za-z]/.test(formula)) row("at any size", html("span", { class: "formula" }, formula));
   const each = (value) => (member.count > 1 ? ` (${inFull(value / BigInt(member.count))} each)` : "");
   const even = (what) => member.count < 2 || member.ranges.every(([start, stop]) => sumOver(what, start, stop) * BigInt(member.count) === sumAll(what));
   const sumOver = (what, start, stop) => sum(Array.from({ length: stop - start }, (_, n) => (what === "macs" ? counts.macs[start + n] : BigInt(nodes[start + n][what] ?? 0))));
   const sumAll = (what) => sum(member.ranges.map(([start, stop]) => sumOver(what, start, stop)));
-  const cost = (label, id, what, total) => found[what] && row(label, html("output", { id }, inFull(found[what])), even(what) ? each(found[what]) : "", html("span", { class: "share" }, share(found[what], total)));
+  const cost = (label, id, what, total) => figures[what] && row(label, html("output", { id }, inFull(figures[what])), even(what) ? each(figures[what]) : "", html("span", { class: "share" }, share(figures[what], total)));
   cost("parameters", "its-params", "params", member.item.training ? 0 : network.totals.params);
   cost("buffers", "its-buffers", "buffers", 0);
   cost("MACs", "its-macs", "macs", member.item.training ? 0 : counts.totals.macs);
-  if (!member.item.training) row("memory", `${bytes(found.alive)} alive`, member.ranges.length > 1 || found.ids.length > 1 ? " at most" : "");
-  if (nodes[found.last].kind !== "input" && member.item.look !== "output") row("sees", found.field);
-  if (member.item.training) row("when", "in training only");
+  if (!member.item.training) row("memory", `${bytes(figures.alive)} alive`, member.ranges.length > 1 || figures.ids.length > 1 ? " at most" : "");
+  if (nodes[figures.last].kind !== "input" && member.item.look !== "output") row("receptive field", figures.field);
+  if (member.item.training) row("used", "in training only");
   return html("table", {}, html("tbody", {}, ...rows));
 }
 
@@ -277,22 +277,22 @@ function copyList(network, member, { go }) {
   return html("details", {}, html("summary", {}, `${member.count} copies`), html("p", { class: "copies" }, ...links.flatMap((link) => [link, " "]), more));
 }
 
-/** The lines of the spec that made it, and the block calls that led there, innermost first. */
+/** The lines of the spec for a member, and the block calls around it, the innermost first. */
 function writtenAt(network, member, item) {
   if (item.kind === "stage" || item.look === "output") return [];
-  const { nodes, calls, places } = network.origins;
+  const { nodes, calls, spans } = network.origins;
   const id = item.kind === "node" ? Math.max(0, network.nodes.findIndex(({ path }) => path === member.path)) : member.ranges[0][0];
   const [own, innermost] = nodes[id] ?? [-1, -1];
   const chain = [];
   for (let call = innermost; call >= 0; call = calls[call].parent) chain.push(calls[call]);
   const from = item.kind === "node" ? -1 : chain.findIndex((call) => call.path === member.path);
-  const found = [];
-  if (from < 0 && own >= 0) found.push(html("h3", {}, "written at"), excerpt(network, places[own]));
+  const sections = [];
+  if (from < 0 && own >= 0) sections.push(html("h3", {}, "written at"), excerpt(network, spans[own]));
   for (const call of chain.slice(Math.max(from, 0))) {
-    if (call.place < 0) continue;
-    found.push(html("h3", {}, found.length ? "in " : "written at ", found.length ? html("code", {}, `${call.path} = ${call.text}`) : ""), excerpt(network, places[call.place]));
+    if (call.span < 0) continue;
+    sections.push(html("h3", {}, sections.length ? "in " : "written at ", sections.length ? html("code", {}, `${call.path} = ${call.text}`) : ""), excerpt(network, spans[call.span]));
   }
-  return found;
+  return sections;
 }
 
 function excerpt(network, { source, lines, columns }) {

@@ -1,5 +1,5 @@
 "use strict";
-// The current view as an SVG file that looks the same everywhere: every style is written out as an attribute.
+// Saves the current view as an SVG file that looks the same in every viewer: styles become attributes.
 
 const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "font-family", "font-size", "font-weight", "opacity", "display", "paint-order", "stroke-linejoin", "stroke-opacity"];
 
@@ -17,7 +17,7 @@ function asSvg(view, title, about) {
     }
     for (const name of ["role", "tabindex", "data-key", "data-arrow", "data-opens", "data-frame", "aria-expanded", "aria-label", "aria-hidden"]) element.removeAttribute(name);
   });
-  for (const element of copy.querySelectorAll('[display="none"], .opener, .fold')) element.remove();
+  for (const element of copy.querySelectorAll('[display="none"], .opener, .collapse')) element.remove();
   for (const element of copy.querySelectorAll("*")) for (const name of ["display", "class"]) element.removeAttribute(name);
   copy.setAttribute("transform", `translate(${margin} ${margin})`);
   const picture = svg("svg", { xmlns: SVG, viewBox: `0 0 ${width} ${height}`, width, height, role: "img" });
@@ -29,7 +29,7 @@ function asSvg(view, title, about) {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<!-- drawn by archdsl -->\n${new XMLSerializer().serializeToString(picture)}\n`;
 }
 
-/** A mixed colour as every viewer knows it: color(srgb 1 0.5 0) is rgb(255, 128, 0). */
+/** A colour in the syntax that every viewer supports: color(srgb 1 0.5 0) is rgb(255, 128, 0). */
 function plainColour(value) {
   const parts = /^color\(srgb ([\d.e-]+) ([\d.e-]+) ([\d.e-]+)/.exec(value);
   return parts ? `rgb(${parts.slice(1).map((part) => Math.round(255 * Number(part))).join(", ")})` : value;

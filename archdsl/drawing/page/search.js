@@ -1,10 +1,10 @@
 "use strict";
-// The search box: nodes and blocks by name or by what they are.
+// The search box: finds nodes and blocks by path or by op.
 
 const MAX_RESULTS = 40;
 
 class Search {
-  /** `on`: found(ids or null) while typing, go(entry) when one is chosen. */
+  /** `on`: matched(ids or null) while the user types, go(entry) when the user chooses one. */
   constructor(input, list, network, on) {
     Object.assign(this, { input, list, on, results: [], at: -1 });
     this.entries = namesOf(network).map((entry) => ({ ...entry, key: `${entry.path} ${entry.text}`.toLowerCase() }));
@@ -23,19 +23,19 @@ class Search {
     const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean);
     if (!words.length) return this.#close();
     const all = this.entries.filter(({ key }) => words.every((word) => key.includes(word)));
-    // What is named so comes before what is only somewhere within it.
+    // Exact paths come first, then paths that end with the first word.
     const rank = ({ path }) => (path.toLowerCase() === words[0] ? 0 : path.toLowerCase().endsWith(words[0]) ? 1 : 2);
     this.results = all.map((entry, number) => ({ entry, number })).sort((a, b) => rank(a.entry) - rank(b.entry) || a.number - b.number)
       .slice(0, MAX_RESULTS).map(({ entry }) => entry);
     this.at = this.results.length ? 0 : -1;
     this.#show(all.length);
-    this.on.found(all.length ? all.map(({ id }) => id) : null);
+    this.on.matched(all.length ? all.map(({ id }) => id) : null);
   }
 
   #show(count) {
     const options = this.results.map((entry, at) => html("li", { role: "option", id: `result-${at}`, "data-at": at, "aria-selected": at === this.at },
       html("span", { class: "path" }, entry.path), html("span", { class: "tail" }, entry.text)));
-    if (!count) options.push(html("li", { class: "none" }, "nothing is named so"));
+    if (!count) options.push(html("li", { class: "none" }, "no node or block matches"));
     if (count > this.results.length) options.push(html("li", { class: "none" }, `and ${inFull(count - this.results.length)} more`));
     this.list.replaceChildren(...options);
     this.list.hidden = false;
@@ -82,6 +82,6 @@ class Search {
     this.list.replaceChildren();
     this.input.setAttribute("aria-expanded", "false");
     this.input.removeAttribute("aria-activedescendant");
-    this.on.found(null);
+    this.on.matched(null);
   }
 }

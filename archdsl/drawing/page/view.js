@@ -1,11 +1,11 @@
 "use strict";
-// The drawing on the screen: what is open in it, what is selected, where one looks; by mouse, touch and keyboard.
+// The drawing on the screen: its expanded items, its selection, its zoom; controlled by mouse, touch and keyboard.
 
 const MOVE_MS = 260;
 const DIRECTIONS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
-class View {
-  /** `on`: what is told: selected(member), changed(), say(text), hovered(member, event). */
+class DrawingView {
+  /** `on` contains callbacks: selected(member), changed(), report(text), hovered(member, event), toggle(key, how). */
   constructor(network, element, layouter, on) {
     Object.assign(this, { network, element, layouter, on });
     this.open = initiallyOpen(network);
@@ -19,11 +19,11 @@ class View {
     this.#listen();
   }
 
-  /** Composes, lays out and paints; what is known by `anchor` stays where it is. False where that cannot be done. */
+  /** Composes, lays out and paints; the member with the key `anchor` keeps its position. Returns false on failure. */
   async redraw(counts, anchor) {
     const drawing = compose(this.network, this.open, this.apart);
     if (drawing.boxes.length > MAX_BOXES) {
-      this.on.say(`That would be ${inFull(drawing.boxes.length)} boxes; at most ${MAX_BOXES} are drawn. Fold something else first.`);
+      this.on.report(`This would draw ${inFull(drawing.boxes.length)} boxes; the limit is ${MAX_BOXES}. Collapse another block first.`);
       return false;
     }
     measure(drawing, counts, this.network.start.shapes);
@@ -33,7 +33,7 @@ class View {
     } catch (problem) {
       if (problem.message === "replaced") return true;
       const slow = problem.message === "slow";
-      this.on.say(slow ? `The layout takes more than ${LAYOUT_LIMIT_MS / 1000} s: left as it was.` : `It cannot be drawn: ${problem.message}.`);
+      this.on.report(slow ? `The layout takes more than ${LAYOUT_LIMIT_MS / 1000} s. The drawing is unchanged.` : `The layout failed: ${problem.message}.`);
       return false;
     } finally {
       this.element.setAttribute("aria-busy", "false");
@@ -58,14 +58,14 @@ class View {
     this.select(this.selected, focused);
   }
 
-  /** Moves the view so that a member stays where it was on the screen. */
+  /** Moves the view so that a member keeps its position on the screen. */
   #keep(was, member) {
     if (!was || !member) return;
     const is = grip(member);
     this.zoom.translateBy(d3.select(this.element), was.x - is.x, was.y - is.y);
   }
 
-  /** Glides what was there before from where it was; what is new fades in. */
+  /** Moves existing members from their old positions; new members fade in. */
   #move(before, old) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches || !before.size) return;
     const now = this.transform;
@@ -85,9 +85,9 @@ class View {
     this.root.querySelector(".arrows").animate([{ opacity: 0 }, { opacity: 0, offset: 0.6 }, { opacity: 1 }], time);
   }
 
-  // --- what is open ------------------------------------------------------------------------------------
+  // --- expand and collapse -----------------------------------------------------------------------------
 
-  /** Opens or closes a member; `how` may be "apart" or "together" for a run. */
+  /** Expands or collapses a member; `how` may be "apart" or "together" for a run. */
   async toggle(key, counts, how = "") {
     const member = this.members.get(key);
     const run = member?.item.copies?.length > 1;
@@ -102,7 +102,7 @@ class View {
       return;
     }
     const { title, name } = wordsOf(member, counts);
-    this.on.say(`${name || title}: ${this.members.get(key)?.members ? "unfolded" : "folded"}, ${this.drawing.boxes.length} boxes`);
+    this.on.report(`${name || title}: ${this.members.get(key)?.members ? "expanded" : "collapsed"}, ${this.drawing.boxes.length} boxes`);
     this.on.changed();
   }
 
@@ -115,14 +115,14 @@ class View {
     return done;
   }
 
-  /** Opens whatever is around a node (or the block `levels` deep around it) and selects it. */
+  /** Expands the blocks around a node (or around the block at depth `levels`) and selects it. */
   async reveal(id, counts, levels) {
-    const way = wayTo(this.network, id, this.apart, levels);
-    const missing = way.open.some((key) => key !== way.key && !this.open.has(key)) || way.apart.some((key) => !this.apart.has(key));
-    const open = way.open.filter((key) => key !== way.key);
-    if (missing && !(await this.replace([...this.open, ...open], [...this.apart, ...way.apart], counts, "0"))) return;
-    this.select(way.key, true);
-    this.look(way.key);
+    const route = routeTo(this.network, id, this.apart, levels);
+    const missing = route.open.some((key) => key !== route.key && !this.open.has(key)) || route.apart.some((key) => !this.apart.has(key));
+    const open = route.open.filter((key) => key !== route.key);
+    if (missing && !(await this.replace([...this.open, ...open], [...this.apart, ...route.apart], counts, "0"))) return;
+    this.select(route.key, true);
+    this.look(route.key);
     this.on.changed();
   }
 
@@ -156,7 +156,7 @@ class View {
     }
   }
 
-  /** Marks the boxes that hold any of the nodes; null: none are marked. */
+  /** Marks the boxes that contain any of the nodes; null removes all marks. */
   mark(ids) {
     this.root.classList.toggle("searching", ids !== null);
     for (const box of this.drawing?.boxes ?? []) {
@@ -165,7 +165,7 @@ class View {
     }
   }
 
-  /** The next member in a direction: along an arrow if there is one, else the nearest that way. */
+  /** The next member in a direction: along an arrow if there is one, else the nearest one. */
   neighbour(key, [dx, dy]) {
     const here = this.members.get(key);
     if (!here) return [...this.members.keys()].find((other) => !this.members.get(other).members);
@@ -184,13 +184,13 @@ class View {
     return best.cost < Infinity ? best.member.key : key;
   }
 
-  // --- where one looks ---------------------------------------------------------------------------------
+  // --- zoom and position -------------------------------------------------------------------------------
 
   get transform() {
     return d3.zoomTransform(this.element);
   }
 
-  /** All of it, or, where that would be too small to read, its beginning. */
+  /** Shows the whole drawing, or its beginning if the whole would be too small to read. */
   fit() {
     const { width, height } = this.element.getBoundingClientRect();
     const down = this.direction === "TB";
@@ -212,7 +212,7 @@ class View {
     this.zoom.scaleBy(d3.select(this.element), factor);
   }
 
-  /** Moves the view so that a member can be seen. */
+  /** Moves the view so that a member is visible. */
   look(key) {
     const member = this.members.get(key);
     if (!member) return;
@@ -278,12 +278,12 @@ class View {
   }
 }
 
-/** Stages are open at first, blocks are not. */
+/** Initially stages are expanded, and blocks are collapsed. */
 function initiallyOpen(network) {
   return new Set(network.items.flatMap((item, number) => (item.kind === "stage" ? [String(number)] : [])));
 }
 
-/** Opens every block; with `apart` all copies of each run are shown too. */
+/** Expands every block; with `apart` also shows all copies of each run. */
 function openAll(network, open, apart) {
   const visit = (item, key) => {
     if (!item.items || item.kind === "node") return;
@@ -300,16 +300,16 @@ function openAll(network, open, apart) {
 }
 
 function membersOf(drawing) {
-  const found = new Map();
+  const members = new Map();
   const visit = (member) => {
-    found.set(member.key, member);
+    members.set(member.key, member);
     member.members?.forEach(visit);
   };
   drawing.members.forEach(visit);
-  return found;
+  return members;
 }
 
-/** The point of a member that stays in place when it opens or closes: a box's centre, the middle of a frame's head. */
+/** The point of a member that keeps its position on expansion: a box's centre, the middle of a frame's header. */
 function grip({ x, y, width, members }) {
   const frame = Boolean(members);
   return { frame, left: x, top: y, x: frame ? x + width / 2 : x, y: frame ? y + 12 : y };

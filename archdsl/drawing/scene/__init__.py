@@ -1,6 +1,6 @@
-"""A picture as data: polygons, paths, circles and texts in points, painted in order; `svg` and `tikz` write it.
+"""A picture as data: polygons, paths, circles and texts, painted in order. `svg` and `tikz` write it.
 
-Whatever a spec names is in a `Text` or a `Cluster`, as plain text; only the writers know how their language quotes it.
+Lengths are in points. The texts of a spec are plain text in `Text` and `Cluster`; each writer quotes them for its format.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Literal, NamedTuple, TypeAlias
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
 Dashes: TypeAlias = tuple[float, ...]
-"""Lengths in points of a line's dashes and gaps in turn; empty: a solid line."""
+"""Alternating lengths of dashes and gaps, in points; empty: a solid line."""
 
 DASHES: Dashes = (2.5, 2.0)
 
 
 class Point(NamedTuple):
-    """Right and down, in points."""
+    """A point: x to the right and y down, in points."""
 
     x: float
     y: float
@@ -27,20 +27,20 @@ ORIGIN = Point(0.0, 0.0)
 
 
 class Sheet(NamedTuple):
-    """The room that a picture may take, in points."""
+    """The largest size of a picture on paper, in points."""
 
     width: float
     height: float
 
 
 PORTRAIT = Sheet(547.0, 792.0)
-"""A sheet of A4, or of letter paper, without its margins."""
+"""A sheet of A4 or letter paper without margins."""
 LANDSCAPE = Sheet(PORTRAIT.height, PORTRAIT.width)
 
 
 @dataclass(frozen=True, slots=True)
 class Hatch:
-    """A fill of lines on a ground, repeated in square cells: it tells things apart without colour."""
+    """A fill of lines on a background, repeated in square cells: a pattern for print without colour."""
 
     lines: tuple[tuple[Point, Point], ...]
     cell: float = 5.0
@@ -50,7 +50,7 @@ class Hatch:
 
 
 Fill: TypeAlias = str | Hatch
-"""A colour (`#RRGGBB`), a hatch, or nothing (an empty text)."""
+"""A colour (`#RRGGBB`), a hatch, or no fill (an empty string)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Polygon:
     line: str = ""
     width: float = 0.5
     round: float = 0.0
-    """Radius of the corners, for a rectangle along the axes."""
+    """Radius of the corners of an axis-aligned rectangle."""
     dashes: Dashes = ()
 
 
@@ -73,7 +73,7 @@ class Path:
     width: float = 0.7
     dashes: Dashes = ()
     head: bool = False
-    """An arrow head at its end."""
+    """Whether the path ends with an arrowhead."""
     curved: bool = False
     round: float = 0.0
 
@@ -99,7 +99,7 @@ class Text:
     anchor: Anchor = "middle"
     bold: bool = False
     halo: str = ""
-    """The colour of what lies behind it: keeps the letters readable on a line. Empty: no halo."""
+    """The background colour, drawn around the letters so that they stay readable on a line. Empty: no halo."""
 
 
 Item: TypeAlias = Polygon | Path | Circle | Text
@@ -107,16 +107,16 @@ Item: TypeAlias = Polygon | Path | Circle | Text
 
 @dataclass(slots=True)
 class Cluster:
-    """Items that belong together, often one thing of the network: `kind` (`stage`, `arc`, ...), its name, its tooltip."""
+    """Items that belong together, with a `kind` (`stage`, `arc`, ...), a name and a tooltip (`title`)."""
 
     kind: str
     name: str = ""
     title: str = ""
     members: Sequence[Cluster | Item] = ()
     facts: dict[str, str] = field(default_factory=dict)
-    """More about it, for programs: `copies`, `source`, `target`."""
+    """Attributes for programs: `copies`, `source`, `target`, ..."""
     shift: Point = ORIGIN
-    """The origin of its members."""
+    """The origin of the members."""
 
 
 Element: TypeAlias = Cluster | Item
@@ -124,7 +124,7 @@ Element: TypeAlias = Cluster | Item
 
 @dataclass(slots=True)
 class Scene:
-    """A whole picture, `width` by `height` points, its origin at the top left."""
+    """A whole picture of `width` by `height` points, with its origin at the top left."""
 
     title: str
     description: str
@@ -133,20 +133,20 @@ class Scene:
     background: str
     members: list[Element] = field(default_factory=list)
     paper: Sheet | None = PORTRAIT
-    """What it fits on where no width is asked for; None: as large as it is."""
+    """The sheet that the picture is scaled down to if no width is requested; None: its own size."""
     cap: Literal["round", "butt"] = "round"
-    """The ends of lines, and of their dashes."""
+    """The ends of lines and dashes."""
     digits: int = 2
     """Decimals of the coordinates in SVG."""
     key: str = ""
-    """What tells it from another picture with the same title, description and width."""
+    """Distinguishes it from other pictures with the same title, description and width."""
 
     def items(self) -> Iterator[Item]:
-        """All items in the order they are painted, each at its place in the picture."""
+        """Return all items in painting order, with absolute positions."""
         return _items(self.members, ORIGIN)
 
     def factor(self, width: float | None) -> float:
-        """By how much the picture is scaled: to be `width` points wide, else to fit its paper."""
+        """Return the factor that scales the picture to `width` points, or by default down to its paper."""
         if width is not None:
             return width / self.width
         return 1 if self.paper is None else min(1, self.paper.width / self.width, self.paper.height / self.height)
@@ -161,17 +161,17 @@ def _items(members: Sequence[Element], origin: Point) -> Iterator[Item]:
 
 
 def rectangle(x: float, y: float, width: float, height: float) -> tuple[Point, ...]:
-    """The corners of a rectangle, its first the top left one."""
+    """Return the corners of a rectangle, the top left one first."""
     return Point(x, y), Point(x + width, y), Point(x + width, y + height), Point(x, y + height)
 
 
 def shorten(text: str, limit: int) -> str:
-    """A text of at most `limit` letters, its end an ellipsis where it was longer."""
+    """Shorten a text to at most `limit` characters; an ellipsis replaces its end."""
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
 
 
 def scaled(scene: Scene, factor: float) -> Scene:
-    """The scene larger or smaller: all lengths, letters and lines."""
+    """Return the scene with all lengths, letters and line widths scaled by a factor."""
     members = [_scaled(member, factor) for member in scene.members]
     return replace(scene, width=scene.width * factor, height=scene.height * factor, members=members)
 
@@ -200,7 +200,7 @@ def _scaled(member: Element, factor: float) -> Element:
 
 
 def moved(member: Element, x: float, y: float) -> Element:
-    """A member at another place."""
+    """Return a member shifted by (x, y)."""
     if isinstance(member, Cluster):
         return replace(member, members=[moved(inner, x, y) for inner in member.members])
     return _moved(member, x, y)

@@ -1,7 +1,7 @@
-"""A scene as SVG: text stays text, clusters have titles, and each look is a class of the style sheet.
+"""Write a scene as SVG: text stays text, clusters have titles, and each style is a class of the style sheet.
 
-With a second scene, of the same things in dark colours, the style sheet turns dark where the reader prefers that. There
-is no script and no URL.
+With a second scene, the same in dark colours, the style sheet is dark if the reader prefers dark. The SVG contains no
+script and no URL.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ from archdsl.report.text import xml
 
 _HEAD_LENGTH, _HEAD_WIDTH = 4.6, 3.6
 _HALO = 2.6
-"""Width of the line around letters: half of it shows."""
+"""Width of the line around letters; half of it is visible."""
 _MAX_WORDS = 300
 
 
 def to_svg(scene: Scene, dark: Scene | None = None, width: float | None = None) -> str:
-    """The scene as an SVG document, the same on every machine; `width` points wide, else as large as its paper holds."""
-    pen = _Pen(scene)
-    body = list(_members(scene.members, dark.members if dark else None, pen))
+    """Return the scene as an SVG document, `width` points wide, or by default scaled down to its paper."""
+    sheet = _StyleSheet(scene)
+    body = list(_members(scene.members, dark.members if dark else None, sheet))
     factor = scene.factor(width)
     root = _element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",
-        class_=f"archdsl {pen.id}",
+        class_=f"archdsl {sheet.id}",
         width=factor * scene.width,
         height=factor * scene.height,
         viewBox=f"0 0 {scene.width:.1f} {scene.height:.1f}",
         role="img",
-        aria_labelledby=f"{pen.id}-title {pen.id}-desc",
+        aria_labelledby=f"{sheet.id}-title {sheet.id}-desc",
     )
-    ground = pen.name(_Style(scene.background), _Style(dark.background) if dark else None)
+    ground = sheet.name(_ItemStyle(scene.background), _ItemStyle(dark.background) if dark else None)
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
             f'{root[:-2]} font-family="{FAMILY}" stroke-linejoin="round" stroke-linecap="{scene.cap}">',
-            _element("title", xml(scene.title[:_MAX_WORDS]), id=f"{pen.id}-title"),
-            _element("desc", xml(scene.description), id=f"{pen.id}-desc"),
-            _element("style", pen.rules()),
-            *pen.patterns(),
+            _element("title", xml(scene.title[:_MAX_WORDS]), id=f"{sheet.id}-title"),
+            _element("desc", xml(scene.description), id=f"{sheet.id}-desc"),
+            _element("style", sheet.rules()),
+            *sheet.patterns(),
             _element("rect", class_=ground, width="100%", height="100%"),
             *body,
             "</svg>",
@@ -68,8 +68,8 @@ def to_svg(scene: Scene, dark: Scene | None = None, width: float | None = None) 
     )
 
 
-class _Style(NamedTuple):
-    """How an item looks: the properties of its class."""
+class _ItemStyle(NamedTuple):
+    """The CSS properties of an item."""
 
     fill: str = "none"
     line: str = ""
@@ -92,29 +92,29 @@ class _Style(NamedTuple):
         return f"fill:{self.fill}" + (f";stroke:{self.line}" if self.line else "")
 
 
-class _Pen:
-    """The classes that are used, each a pair of looks: in light and in dark; and the hatches."""
+class _StyleSheet:
+    """The classes in use, each a style in light and in dark colours, and the hatches."""
 
     def __init__(self, scene: Scene) -> None:
         facts = (scene.title, scene.description, round(scene.width), *([scene.key] if scene.key else []))
         self.id = f"s{crc32(repr(facts).encode('ascii', 'backslashreplace')):08x}"
         self.digits = scene.digits
-        self.names: dict[tuple[_Style, _Style | None], str] = {}
+        self.names: dict[tuple[_ItemStyle, _ItemStyle | None], str] = {}
         self.hatches: dict[Hatch, str] = {}
 
-    def name(self, style: _Style, dark: _Style | None) -> str:
+    def name(self, style: _ItemStyle, dark: _ItemStyle | None) -> str:
         return self.names.setdefault((style, dark), f"c{len(self.names)}")
 
-    def look(self, item: Item, dark: Item | None) -> str:
-        """The class of an item that is `dark` in dark colours."""
+    def class_of(self, item: Item, dark: Item | None) -> str:
+        """The class of an item and its counterpart in dark colours."""
         return self.name(self.style(item), None if dark is None else self.style(dark))
 
-    def style(self, item: Item) -> _Style:
+    def style(self, item: Item) -> _ItemStyle:
         if isinstance(item, Text):
-            return _Style(item.color, item.halo, _HALO, (), item.size, item.bold, bool(item.halo))
+            return _ItemStyle(item.color, item.halo, _HALO, (), item.size, item.bold, bool(item.halo))
         if isinstance(item, Path):
-            return _Style("none", item.line, item.width, item.dashes)
-        return _Style(self.fill(item.fill), item.line, item.width if item.line else 0.0, item.dashes)
+            return _ItemStyle("none", item.line, item.width, item.dashes)
+        return _ItemStyle(self.fill(item.fill), item.line, item.width if item.line else 0.0, item.dashes)
 
     def fill(self, fill: Fill) -> str:
         if isinstance(fill, Hatch):
@@ -149,67 +149,67 @@ def _pattern(hatch: Hatch, id: str) -> str:
 # --- members ---------------------------------------------------------------------------------------------
 
 
-def _members(members: Sequence[Element], dark: Sequence[Element] | None, pen: _Pen) -> Iterator[str]:
+def _members(members: Sequence[Element], dark: Sequence[Element] | None, sheet: _StyleSheet) -> Iterator[str]:
     others: Iterable[Element | None] = repeat(None) if dark is None else dark
     for member, other in zip(members, others, strict=False):
         if isinstance(member, Cluster):
-            yield _cluster(member, other if isinstance(other, Cluster) else None, pen)
+            yield _cluster(member, other if isinstance(other, Cluster) else None, sheet)
         else:
             assert not isinstance(other, Cluster)
-            yield _item(member, other, pen)
+            yield _item(member, other, sheet)
 
 
-def _cluster(cluster: Cluster, dark: Cluster | None, pen: _Pen) -> str:
+def _cluster(cluster: Cluster, dark: Cluster | None, sheet: _StyleSheet) -> str:
     title = [_element("title", xml(cluster.title[:_MAX_WORDS]))] if cluster.title else []
     facts = {"name": cluster.name} if cluster.name else {}
     shift = f"translate({cluster.shift.x:.1f},{cluster.shift.y:.1f})" if cluster.shift != ORIGIN else None
     return _element(
         "g",
         *title,
-        *_members(cluster.members, dark.members if dark else None, pen),
+        *_members(cluster.members, dark.members if dark else None, sheet),
         class_=cluster.kind,
         transform=shift,
         **{f"data_{key}": value[:_MAX_WORDS] for key, value in (facts | cluster.facts).items()},
     )
 
 
-def _item(item: Item, dark: Item | None, pen: _Pen) -> str:
-    name = pen.look(item, dark)
+def _item(item: Item, dark: Item | None, sheet: _StyleSheet) -> str:
+    name = sheet.class_of(item, dark)
     if isinstance(item, Circle):
-        x, y, radius = map(pen.number, (*item.center, item.radius))
+        x, y, radius = map(sheet.number, (*item.center, item.radius))
         return f'<circle class="{name}" cx="{x}" cy="{y}" r="{radius}"/>'
     if isinstance(item, Text):
         anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
-        x, y = map(pen.number, item.at)
+        x, y = map(sheet.number, item.at)
         return f'<text class="{name}" x="{x}" y="{y}"{anchor}>{xml(item.text)}</text>'
     if isinstance(item, Polygon):
-        return _polygon(item, name, pen)
-    return _path(item, name, dark.line if isinstance(dark, Path) else None, pen)
+        return _polygon(item, name, sheet)
+    return _path(item, name, dark.line if isinstance(dark, Path) else None, sheet)
 
 
-def _polygon(item: Polygon, name: str, pen: _Pen) -> str:
+def _polygon(item: Polygon, name: str, sheet: _StyleSheet) -> str:
     if item.round:
         (left, top), _, (right, bottom), _ = item.points
-        x, y, width, height = map(pen.number, (left, top, right - left, bottom - top))
+        x, y, width, height = map(sheet.number, (left, top, right - left, bottom - top))
         place = f'x="{x}" y="{y}" width="{width}" height="{height}"'
-        return f'<rect class="{name}" {place} rx="{pen.number(item.round)}"/>'
-    return f'<polygon class="{name}" points="{" ".join(map(pen.point, item.points))}"/>'
+        return f'<rect class="{name}" {place} rx="{sheet.number(item.round)}"/>'
+    return f'<polygon class="{name}" points="{" ".join(map(sheet.point, item.points))}"/>'
 
 
-def _path(item: Path, name: str, dark: str | None, pen: _Pen) -> str:
+def _path(item: Path, name: str, dark: str | None, sheet: _StyleSheet) -> str:
     points, head = item.points, ""
     if item.head:
         points, corners = _headed(item)
-        tip = pen.name(_Style(item.line), _Style(dark) if dark else None)
-        head = f'<polygon class="{tip}" points="{" ".join(map(pen.point, corners))}"/>'
+        tip = sheet.name(_ItemStyle(item.line), _ItemStyle(dark) if dark else None)
+        head = f'<polygon class="{tip}" points="{" ".join(map(sheet.point, corners))}"/>'
     if item.curved:
-        start, *rest = map(pen.point, points)
+        start, *rest = map(sheet.point, points)
         return f'<path class="{name}" d="M{start}C{" ".join(rest)}"/>{head}'
-    return f'<path class="{name}" d="{_rounded(points, item.round, pen)}"/>{head}'
+    return f'<path class="{name}" d="{_rounded(points, item.round, sheet)}"/>{head}'
 
 
 def _headed(item: Path) -> tuple[tuple[Point, ...], tuple[Point, Point, Point]]:
-    """The path shortened by its head, and the head: a slim triangle."""
+    """The path without its arrowhead, and the arrowhead, a triangle."""
     *before, tip = item.points
     back = next((p for p in reversed(before) if hypot(tip.x - p.x, tip.y - p.y) > 0.01), Point(tip.x - 1, tip.y))
     neck = _toward(tip, back, _HEAD_LENGTH * 0.7)
@@ -219,18 +219,18 @@ def _headed(item: Path) -> tuple[tuple[Point, ...], tuple[Point, Point, Point]]:
     return (*before, neck), (tip, Point(base.x - dy, base.y + dx), Point(base.x + dy, base.y - dx))
 
 
-def _rounded(points: tuple[Point, ...], radius: float, pen: _Pen) -> str:
-    """A polyline with its corners rounded off."""
-    curve = f"M{pen.point(points[0])}"
+def _rounded(points: tuple[Point, ...], radius: float, sheet: _StyleSheet) -> str:
+    """A polyline with rounded corners."""
+    curve = f"M{sheet.point(points[0])}"
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         into = min(radius, hypot(corner.x - before.x, corner.y - before.y) / 2)
         out = min(radius, hypot(after.x - corner.x, after.y - corner.y) / 2)
         if min(into, out) < 0.01:
-            curve += f"L{pen.point(corner)}"
+            curve += f"L{sheet.point(corner)}"
         else:
             enter, leave = _toward(corner, before, into), _toward(corner, after, out)
-            curve += f"L{pen.point(enter)}Q{pen.point(corner)} {pen.point(leave)}"
-    return f"{curve}L{pen.point(points[-1])}"
+            curve += f"L{sheet.point(enter)}Q{sheet.point(corner)} {sheet.point(leave)}"
+    return f"{curve}L{sheet.point(points[-1])}"
 
 
 def _toward(start: Point, end: Point, length: float) -> Point:
@@ -244,7 +244,7 @@ _NAMES = {"class_": "class", "viewBox": "viewBox", "patternUnits": "patternUnits
 
 
 def _element(tag: str, *inside: str, **attributes: str | float | None) -> str:
-    """`<tag ...>inside</tag>`. `inside` is markup; attributes are texts, or numbers in points; None: left out.
+    """Return `<tag ...>inside</tag>`. `inside` is markup; attributes are texts or numbers; None omits one.
 
     `stroke_width` is `stroke-width`, `class_` is `class`.
     """
@@ -265,5 +265,5 @@ def _point(point: Point) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """Rounded to a hundredth of a point, or to `digits` decimals."""
+    """Format a number with at most `digits` decimals."""
     return f"{round(value, digits):.{digits}f}".rstrip("0").rstrip(".") if value else "0"

@@ -1,4 +1,4 @@
-"""A scene as a TikZ document, which pdflatex compiles with nothing but LaTeX itself and TikZ."""
+"""Write a scene as a LaTeX document that needs only TikZ and compiles with pdflatex."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _SPECIAL = {
     "\u2212": r"\ensuremath{-}",
     "\u221a": r"\ensuremath{\surd}",
 }
-"""What means something to TeX, or is not in the font's encoding."""
+"""Characters that are special in TeX or missing in the font's encoding."""
 _LETTERS = frozenset(
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßŒœŁłŠšŽžČčĆćŃńŚśŹźŽžŐőŰűĞğŞşİĎďĚěŇňŘřŤťŮů"
 )
-"""Letters beyond ASCII that LaTeX's own fonts can write."""
+"""Letters beyond ASCII that LaTeX's default fonts contain."""
 
 _LARGEST = 14_400.0
-"""Points: the largest page of a PDF, and less than TeX's largest length."""
+"""The largest page of a PDF in points, which is less than TeX's largest length."""
 _BEHIND = 0.6
-"""Points by which the ground behind a text is larger than its letters."""
+"""Margin of the background behind a text, in points."""
 
-_HEAD = r"""% Needs only TikZ. In a paper of your own: take the colours and the tikzpicture.
+_HEAD = r"""% Needs only TikZ. For use in another document, copy the colours and the tikzpicture.
 \documentclass{{article}}
 \usepackage[utf8]{{inputenc}}
 \usepackage{{fix-cm}}
@@ -64,30 +64,32 @@ _BEGIN = r"""\begin{{document}}
 \def\atmost#1#2{{\setbox0\hbox{{#2}}\ifdim\wd0>#1\relax\resizebox{{#1}}{{\height}}{{\box0}}\else\box0\fi}}
 \useasboundingbox (0,0) rectangle ({width},{height});
 """
-"""`\\atmost` holds each text in the room that it was given, in whatever font the paper is set."""
+"""`\\atmost` limits each text to its width in the layout, in any font of the document."""
 _END = r"""\end{tikzpicture}
 \end{document}
 """
 
 
 def to_tikz(scene: Scene) -> str:
-    """The scene as a LaTeX document of one page of its size; a scene that TeX cannot hold is scaled down."""
+    """Return the scene as a LaTeX document with one page of its size, scaled down if it exceeds TeX's limits."""
     longest = max(scene.width, scene.height)
     if longest > _LARGEST:
         scene = scaled(scene, _LARGEST / longest)
-    pen = _Pen(scene)
+    palette = _Palette(scene)
     size = {"width": f"{scene.width:.0f}", "height": f"{scene.height:.0f}"}
     lines = [f"% {_comment(scene.title)}\n" + _HEAD.format(**size)]
-    lines += [f"\\definecolor{{{name}}}{{HTML}}{{{color[1:].upper()}}}\n" for color, name in pen.colors.items()]
-    lines += [_pattern(hatch, name) + "\n" for hatch, name in pen.hatches.items()]
+    lines += [f"\\definecolor{{{name}}}{{HTML}}{{{color[1:].upper()}}}\n" for color, name in palette.colors.items()]
+    lines += [_pattern(hatch, name) + "\n" for hatch, name in palette.hatches.items()]
     lines.append(_BEGIN.format(cap=scene.cap, **size))
     if scene.background.upper() != "#FFFFFF":
-        lines.append(f"\\fill[{pen.colors[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n")
-    lines += [_item(item, pen) + "\n" for item in scene.items()]
+        lines.append(
+            f"\\fill[{palette.colors[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n"
+        )
+    lines += [_item(item, palette) + "\n" for item in scene.items()]
     return "".join([*lines, _END])
 
 
-class _Pen:
+class _Palette:
     """The names of the colours and the hatches of a scene."""
 
     def __init__(self, scene: Scene) -> None:
@@ -97,8 +99,8 @@ class _Pen:
         colors = [scene.background, *(color for item in scene.items() for color in _colors(item) if color)]
         self.colors = {color: f"c{number}" for number, color in enumerate(dict.fromkeys(colors))}
 
-    def look(self, fill: Fill, line: str, width: float, dashes: Dashes) -> str:
-        """The options of a path."""
+    def options_of(self, fill: Fill, line: str, width: float, dashes: Dashes) -> str:
+        """The TikZ options of a path."""
         words = []
         if isinstance(fill, Hatch):
             words += [f"preaction={{fill={self.colors[fill.ground]}}}", f"pattern={self.hatches[fill]}"]
@@ -113,8 +115,7 @@ class _Pen:
 
 
 def quote(text: str) -> str:
-    """Any text as text of a node: no command, no comment, no end of the node. Letters the font lacks by their
-    numbers."""
+    """Escape a text for a TikZ node; letters that the font lacks are written as `[U+XXXX]`."""
     return "".join(_SPECIAL.get(c) or (c if _has(c) else f"[U+{ord(c):04X}]") for c in visible(text))
 
 
@@ -123,7 +124,7 @@ def _has(letter: str) -> bool:
 
 
 def _comment(text: str) -> str:
-    """A text that is a comment and nothing else: letters, digits, and what joins them."""
+    """A text for a comment: letters, digits and a few signs; others become `?`."""
     return "".join(c if c.isascii() and (c.isalnum() or c in " _.:=(),-") else "?" for c in text)
 
 
@@ -150,12 +151,12 @@ def _pattern(hatch: Hatch, name: str) -> str:
     return f"\\pgfdeclarepatternformonly{{{name}}}{corners}{{\\pgfsetlinewidth{{{number(hatch.width)}bp}}{lines}}}"
 
 
-def _item(item: Item, pen: _Pen) -> str:
+def _item(item: Item, palette: _Palette) -> str:
     if isinstance(item, Text):
-        return _text(item, pen)
+        return _text(item, palette)
     if isinstance(item, Path):
-        return _path(item, pen)
-    options = pen.look(item.fill, item.line, item.width, item.dashes)
+        return _path(item, palette)
+    options = palette.options_of(item.fill, item.line, item.width, item.dashes)
     if isinstance(item, Circle):
         return f"\\path[{options}] {_p(item.center)} circle[radius={number(item.radius)}];"
     if item.round:
@@ -164,8 +165,8 @@ def _item(item: Item, pen: _Pen) -> str:
     return f"\\path[{options}] {' -- '.join(map(_p, item.points))} -- cycle;"
 
 
-def _path(item: Path, pen: _Pen) -> str:
-    options = pen.look("", item.line, item.width, item.dashes)
+def _path(item: Path, palette: _Palette) -> str:
+    options = palette.options_of("", item.line, item.width, item.dashes)
     options += ",head" if item.head else ""
     if item.curved:
         start, *rest = map(_p, item.points)
@@ -175,14 +176,14 @@ def _path(item: Path, pen: _Pen) -> str:
     return f"\\draw[{options}] {' -- '.join(map(_p, item.points))};"
 
 
-def _text(item: Text, pen: _Pen) -> str:
+def _text(item: Text, palette: _Palette) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
     bold = "\\bfseries" if item.bold else ""
     font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\sffamily{bold}"
     room = number(text_width(item.text, item.size, bold=item.bold))
-    options = f"anchor={anchor},text={pen.colors[item.color]},font={{{font}}}"
+    options = f"anchor={anchor},text={palette.colors[item.color]},font={{{font}}}"
     if item.halo:
-        options += f",fill={pen.colors[item.halo]},inner sep={_BEHIND}bp,outer sep=-{_BEHIND}bp"
+        options += f",fill={palette.colors[item.halo]},inner sep={_BEHIND}bp,outer sep=-{_BEHIND}bp"
     return f"\\node[{options}] at {_p(item.at)} {{\\atmost{{{room}bp}}{{{quote(item.text)}}}}};"
 
 

@@ -1,4 +1,4 @@
-"""From a style's scene to files: the theme that was asked for, `auto` as light with dark beside it."""
+"""Write a style's scene as SVG or TikZ in the requested theme; SVG contains both light and dark for `auto`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from archdsl.drawing.theme import DARK, LIGHT, THEMES, Theme
 
 
 def svg(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
-    """The scene as SVG."""
+    """Write the scene as SVG."""
     light = draw(THEMES.get(options.theme, LIGHT))
     return Diagram(to_svg(light, draw(DARK) if options.theme == "auto" else None, options.width_points).encode())
 
 
 def tex(draw: Callable[[Theme], Scene], options: Options) -> Diagram:
-    """The scene as a LaTeX document."""
+    """Write the scene as a LaTeX document."""
     scene = draw(THEMES.get(options.theme, LIGHT))
     factor = scene.factor(options.width_points)
     return Diagram(to_tikz(scene if factor == 1 else scaled(scene, factor)).encode())

@@ -1,4 +1,4 @@
-"""Where each volume stands: rows from left to right, branches one above the other, long rows broken into lines."""
+"""Place the volumes: rows from left to right, branches above one another, long rows broken into lines."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Placer:
         return self.plate(piece, level, outer)
 
     def plate(self, series: Series, level: int, outer: bool) -> Arrangement:
-        """A group on its plate, with room below for its name (its size, where it is an outer one) and its xN."""
+        """A group on its plate, with its name and xN below, and the size of its maps if it is an outer group."""
         assert series.group is not None
         inner = self.row(series.pieces, level)
         group = series.group
@@ -75,7 +75,7 @@ class Placer:
         return block
 
     def blocks(self, pieces: Sequence[Piece]) -> list[Arrangement]:
-        """The blocks of the net itself, one after the other; below a run of volumes stands the size of its maps."""
+        """Return the top-level blocks; each run of volumes has the size of its maps as a caption."""
         blocks = self._blocks(pieces, 0)
         for block in blocks:
             size = "" if block.plates or not self.shapes else size_of(block.spots[0].stage)
@@ -84,7 +84,7 @@ class Placer:
         return blocks
 
     def row(self, pieces: Sequence[Piece], level: int) -> Arrangement:
-        """Pieces from left to right; volumes of one size touch."""
+        """Pieces from left to right; volumes of equal size touch."""
         block = Arrangement()
         for blocks in self._blocks(pieces, level):
             block.take(blocks, block.width + (GAP if block.spots else 0), 0)
@@ -104,7 +104,7 @@ class Placer:
         return blocks + ([self.run(run, level)] if run else [])
 
     def _touch(self, run: Sequence[Stage], second: Stage) -> bool:
-        """Whether a stage stands at the last of a run without a gap: maps no larger, one path from one to the other."""
+        """Whether a stage touches the last one of a run: its maps are no larger, and it is the only reader."""
         first = run[-1]
         if first.sign or second.sign or first.look == "input" or is_vector(first.shape) or is_vector(second.shape):
             return False
@@ -121,7 +121,7 @@ class Placer:
         return True
 
     def _bars(self, first: Stage, second: Stage) -> bool:
-        """Whether two vectors follow one another: bars stand closer than boxes."""
+        """Whether two vectors are neighbours: bars are closer together than boxes."""
         return (
             not (first.sign or second.sign)
             and is_vector(first.shape)
@@ -130,7 +130,7 @@ class Placer:
         )
 
     def run(self, stages: Sequence[Stage], level: int) -> Arrangement:
-        """Volumes that touch, their labels on one line below them; where a label is wider than its volume, air."""
+        """Volumes that touch, with their labels on one line below; a label wider than its volume adds a gap."""
         spots = [spot_of(stage, self.scale) for stage in stages]
         bars = all(is_vector(stage.shape) and not stage.sign for stage in stages)
         kernels = _kernels(spots)
@@ -159,7 +159,7 @@ class Placer:
         return block
 
     def parallel(self, parallel: Parallel, level: int) -> Arrangement:
-        """Rows one above the other; with a main row that one on the axis, the others above it."""
+        """Rows above one another; a main row is on the axis, the others above it."""
         rows = [self.row(row.pieces, level) for row in parallel.rows]
         width = max(row.width for row in rows)
         block = Arrangement()
@@ -181,7 +181,7 @@ class Placer:
 
 
 def _add_size(block: Arrangement, size: str) -> None:
-    """Writes the size of the maps below the volumes that touch, in their middle."""
+    """Add the size of the maps as a caption below the volumes that touch."""
     first = block.spots[0]
     last = [spot for spot in block.spots if spot.stage.look != "pool" or spot is first][-1]
     middle = (first.left + last.x + last.width - first.depth * DEPTH_X / 2) / 2
@@ -195,8 +195,7 @@ def _add_size(block: Arrangement, size: str) -> None:
 
 
 def _kernels(spots: Sequence[Spot]) -> list[list[Spot]]:
-    """Neighbours that share a kernel, which is written once below them. A pool's is left out where it touches
-    others."""
+    """Runs of neighbours with one kernel, which is written once below them, except for pools that touch others."""
     runs: list[list[Spot]] = []
     for spot in spots:
         kernel = spot.stage.kernel if spot.stage.look != "pool" or spot is spots[0] else ""
@@ -210,7 +209,7 @@ def _kernels(spots: Sequence[Spot]) -> list[list[Spot]]:
 
 
 def _slots(spots: Sequence[Spot]) -> list[float]:
-    """The width that each volume needs for the kernel below it, shared by those that share the kernel."""
+    """The width that each volume needs for the kernel text, which neighbours with the same kernel share."""
     need = {spot.stage.number: 0.0 for spot in spots}
     runs = _kernels(spots)
     if len(runs) > 1:
@@ -221,7 +220,7 @@ def _slots(spots: Sequence[Spot]) -> list[float]:
 
 
 def _widen(block: Arrangement) -> None:
-    """Room for what reaches beyond the volumes on either side: labels, the ends of bars."""
+    """Widen a block for labels and bars that extend beyond its volumes."""
     spans = [(spot.left, spot.right) for spot in block.spots]
     for spot in block.spots:
         front = spot.depth * DEPTH_X / 2
@@ -235,7 +234,7 @@ def _widen(block: Arrangement) -> None:
 
 
 def lines_of(blocks: Sequence[Arrangement], limit: float) -> list[list[Arrangement]]:
-    """Blocks broken into lines of about equal width, as few as fit `limit`; a block wider than that has its own."""
+    """Break blocks into as few lines of about equal width as fit `limit`; a wider block has a line of its own."""
     ends = [0.0, *accumulate(block.width + GAP for block in blocks)]
     count = max(1, -(-int(ends[-1]) // int(limit)))
     best: dict[tuple[int, int], tuple[float, int]] = {(0, 0): (0.0, 0)}

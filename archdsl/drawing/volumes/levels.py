@@ -1,4 +1,4 @@
-"""An encoder and a decoder as the U that papers draw: each size of maps on a level of its own, the largest on top."""
+"""Lay out an encoder and decoder as a U: one level for each size of maps, the largest on top."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from archdsl.drawing.volumes.spots import GAP, Arrangement, is_vector
 from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
 
 STEP = 13.0
-"""Room for a route from level to level."""
+"""Horizontal space for a route between levels."""
 
 
 def is_u(staged: Staged) -> bool:
-    """Whether maps become smaller and larger again, and an edge leads from before to behind the smallest."""
+    """Whether maps become smaller and larger again, with an edge from before the smallest map to after it."""
     areas = [_area(stage.shape) for stage in map(_last, staged.root.members) if not is_vector(stage.shape)]
     if not areas:
         return False
@@ -28,9 +28,9 @@ def is_u(staged: Staged) -> bool:
 
 
 def levels(blocks: Sequence[Arrangement]) -> list[list[Arrangement]]:
-    """The blocks of each level, largest maps first, each block where it belongs from left to right."""
+    """Return the blocks of each level, largest maps first, at their horizontal positions."""
     sizes = sorted({_area(block.spots[-1].stage.shape) for block in blocks}, reverse=True)
-    found: list[list[Arrangement]] = [[] for _ in sizes]
+    rows: list[list[Arrangement]] = [[] for _ in sizes]
     x = 0.0
     before = -1
     for block in blocks:
@@ -41,10 +41,10 @@ def levels(blocks: Sequence[Arrangement]) -> list[list[Arrangement]]:
         if before not in (-1, level):
             first = moved.spots[0]
             first.step = x + STEP / 2
-        found[level].append(moved)
+        rows[level].append(moved)
         x = moved.width
         before = level
-    return found
+    return rows
 
 
 def _last(member: Stage | StageGroup) -> Stage:

@@ -1,4 +1,4 @@
-"""Volumes in colour: three faces each, bands for norm and activation, stripes in print."""
+"""Paint volumes: three faces, bands for norm and activation, stripes in print."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from archdsl.drawing.volumes.stages import Stage
 from archdsl.report.words import TIMES
 
 BAND = 2.4
-"""Width of a band, at most."""
+"""Largest width of a band."""
 
 _APART: dict[Look, float] = {"pool": 3.0, "act": 1.5, "merge": 3.0}
-"""Distance of the lines of a hatching, in points."""
+"""Distance between stripes, in points."""
 
 
 def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]:
-    """Colours of the front, the top and the right face, and of the edges; `heat` is the front's, if it is given."""
+    """Return the colours of the front, top and right face and of the edges; `heat` replaces that of the front."""
     color = theme.colors[look]
     if heat:
         return heat, mix(heat, "#FFFFFF", 0.3), mix(heat, "#000000", 0.15), mix(heat, theme.ink, 0.5)
@@ -32,8 +32,7 @@ def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]
 
 
 def volume(spot: Spot, theme: Theme, heat: str = "") -> list[Item]:
-    """A stage's box, from left to right: its body, then its bands; a circle for a sum or product. With `heat`, no
-    bands."""
+    """Return the items of a stage: its body, then its bands, or a circle for a sum or product. `heat`: no bands."""
     stage = spot.stage
     if stage.sign:
         return _sign(spot, theme)
@@ -59,7 +58,7 @@ def box(
     heat: str = "",
     side: bool = True,
 ) -> list[Item]:
-    """Top, right and front face of a box whose left face has its middle at x, y; a band of it has no `side` face."""
+    """Return the top, right and front face of a box; x, y is the middle of its left face. Bands have no `side` face."""
     front, top, right, line = faces(theme, look, heat)
     fx, fy, bx, by = x - depth * DEPTH_X / 2, y + depth * DEPTH_Y / 2, depth * DEPTH_X, -depth * DEPTH_Y
     up, down = fy - height / 2, fy + height / 2
@@ -74,8 +73,7 @@ def box(
 
 
 def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> list[Item]:
-    """Lines across a face, for what must be told apart without colour: they lie in pools and activations, stand in
-    concats."""
+    """Stripes on a face, for print without colour: horizontal for pools and activations, vertical for concats."""
     if look not in _APART:
         return []
     a, b, c, d = face
@@ -109,7 +107,7 @@ def _sign(spot: Spot, theme: Theme) -> list[Item]:
 
 
 def labels(spot: Spot, theme: Theme, shapes: bool = True) -> list[Item]:
-    """Channels below a volume, and the kernel below them."""
+    """Return the texts below a volume: its channels, then its kernel."""
     items: list[Item] = []
     front = spot.depth * DEPTH_X / 2
     y = spot.y + spot.base
@@ -124,7 +122,7 @@ def labels(spot: Spot, theme: Theme, shapes: bool = True) -> list[Item]:
 
 
 def tooltip(stage: Stage) -> str:
-    """A line about a stage: its path, what it is, what leaves it."""
+    """Return the tooltip of a stage: its path, its op or call, its output shape."""
     words = " ".join((stage.title, *stage.words))
     copies = f", {TIMES}{stage.copies}" if stage.copies > 1 else ""
     return f"{stage.path}: {words}{copies}; gives {f' {TIMES} '.join(map(str, stage.shape))}"

@@ -1,4 +1,4 @@
-"""The routes of the edges: straight between neighbours, curved where rows part and meet, as arcs past what they skip."""
+"""Route the edges: straight between neighbours, curved where rows split and join, as arcs above skipped stages."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from archdsl.drawing.volumes.spots import GAP, LANE, Spot
 
 ROUND = 6.0
 LAST = 1 << 30
-"""Behind every stage."""
+"""A number after that of every stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An edge as drawn: one path, or several that follow one another, the last one with the arrow head."""
+    """The route of an edge: consecutive paths, the last one with the arrowhead."""
 
     source: int
     target: int
     paths: tuple[tuple[Point, ...], ...]
     arc: bool
     line: int
-    """The line of its target."""
+    """The line of the target."""
     curved: tuple[bool, ...] = ()
 
 
 class Router:
-    """Routes the edges of one layout; arcs are kept apart from each other and from what stands below them."""
+    """Routes the edges of one layout; arcs keep a distance from each other and from the volumes below."""
 
     def __init__(self, spots: Mapping[int, Spot], starts: Sequence[Point], ends: Sequence[float]) -> None:
         self.spots, self.starts, self.ends = spots, starts, ends
@@ -37,7 +37,7 @@ class Router:
     def routes(
         self, edges: Sequence[tuple[int, int]], direct: set[tuple[int, int]], touching: set[tuple[int, int]]
     ) -> list[Route]:
-        """A route for each edge but those between volumes that touch. Short arcs lie below long ones."""
+        """Return a route for each edge, except between volumes that touch. Short arcs are below long ones."""
         routes = [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching]
         arcs = sorted((edge for edge in edges if edge not in direct), key=self._span)
         return routes + [self._arc(s, t) for s, t in arcs]
@@ -64,7 +64,7 @@ class Router:
     def _between(
         self, start: Point, end: Point, free: float, near_start: bool
     ) -> tuple[tuple[tuple[Point, ...], ...], tuple[bool, ...]]:
-        """From a right face to a left one; where they differ in height, an S in the gap beside one of them."""
+        """From a right face to a left one; if they differ in height, with an S in the gap beside one of them."""
         if abs(start.y - end.y) < 0.5:
             return ((start, Point(end.x, start.y)),), (False,)
         if near_start:
@@ -81,7 +81,7 @@ class Router:
         return tuple(paths), tuple(path is bend for path in paths)
 
     def _turn(self, a: Spot, line: int) -> tuple[Point, ...]:
-        """From the end of a line around to the start of a later one; each stage that leads there has its own route."""
+        """From the end of a line to the start of a later one; each source stage has its own route."""
         start, right = self.starts[line], self.ends[a.line]
         turns = self.turns.setdefault(line, [])
         if a.stage.number not in turns:
@@ -115,7 +115,7 @@ class Router:
         return Route(source, target, (*before, path), True, b.line, (False,) * (len(before) + 1))
 
     def _lane(self, source: int, target: int, left: float, right: float, line: int) -> float:
-        """A height above everything between two places that the edge leads past, and above the arcs there."""
+        """The height of an arc: above the stages that it skips and above the arcs there."""
         below = [
             spot.y - spot.up
             for number, spot in self.spots.items()

@@ -1,4 +1,4 @@
-"""The picture of a network as volumes: rows of blocks in lines or levels, their routes, and the words around them."""
+"""Compose the picture of a network as volumes: rows of blocks in lines or levels, routes, heading and legend."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from archdsl.drawing.volumes.routes import ROUND, Route, Router
 from archdsl.drawing.volumes.series import arrange, crowded, flat, links
 from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Arrangement, Plate, Spot, scale_of
 from archdsl.drawing.volumes.stages import Staged
-from archdsl.drawing.volumes.words import LEAST, MARGIN, SCALE, Words, add_foot, add_head, head_height
+from archdsl.drawing.volumes.words import LEAST, MARGIN, SCALE, Heading, add_foot, add_head, head_height
 
 BETWEEN = 34.0
-"""Room between two lines, through which the route leads from one to the next."""
+"""Space between two lines, for the route from one to the next."""
 READ = 5.0
-"""The least size of letters on paper, in points: that of an index in a text of ten."""
+"""The smallest font size on paper, in points: that of an index in a text of 10 points."""
 TURN = 30.0
-"""Room beside the lines, for the route to the next one."""
+"""Space beside the lines, for the route to the next line."""
 ONE_LINE, LINE = 690.0, 560.0
-"""A row up to this wide stays one line; a wider one is broken into lines of about the other width."""
+"""A row of at most the first width stays one line; a wider one is broken into lines of about the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a picture of given stages is to look like."""
+    """The appearance of a picture: its heading, its theme and its options."""
 
-    words: Words
+    heading: Heading
     theme: Theme
     shapes: bool = True
-    """Channels and sizes below the volumes."""
+    """Whether channels and sizes are written below the volumes."""
     heat: HeatScale | None = None
     costs: Mapping[int, Cost] | None = None
-    """Of each stage, where there is heat."""
+    """The cost of each stage, if `heat` is set."""
     paper: float | None = None
-    """The width on paper, in points: lines are broken so that letters are read there."""
+    """The width on paper in points: lines are broken so that the text is readable there."""
 
 
 def draw(staged: Staged, look: Appearance) -> Scene:
-    """The scene of given stages."""
+    """Return the scene of the stages."""
     stepped = is_u(staged)
     series = flat(staged) if stepped else arrange(staged)
     direct = links(series)
@@ -53,12 +53,12 @@ def draw(staged: Staged, look: Appearance) -> Scene:
     blocks = layout.blocks(series.pieces)
     rows = _stacked(levels(blocks)) if stepped else _place(_broken(blocks, look.paper))
     width = max(LEAST if look.paper is None else 0.0, max(row.end for row in rows) + MARGIN)
-    routes = _routed(rows, staged, direct, layout.touching, head_height(look.words, width))
+    routes = _routed(rows, staged, direct, layout.touching, head_height(look.heading, width))
     scene = Scene(
-        look.words.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
+        look.heading.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
     )
-    scene.description = ". ".join((", ".join(look.words.facts), SCALE))
-    add_head(scene, look.words, look.theme)
+    scene.description = ". ".join((", ".join(look.heading.facts), SCALE))
+    add_head(scene, look.heading, look.theme)
     _paint(scene, rows, routes, look)
     add_foot(scene, staged, look.heat, look.theme)
     return scene
@@ -67,7 +67,7 @@ def draw(staged: Staged, look: Appearance) -> Scene:
 def _routed(
     rows: list[_PictureRow], staged: Staged, direct: set[tuple[int, int]], touching: set[tuple[int, int]], top: float
 ) -> list[Route]:
-    """The routes of all edges, the rows moved to where there is room for those that lead above them."""
+    """The routes of all edges; the rows are moved down to make space for arcs above them."""
     spots = {spot.stage.number: spot for row in rows for spot in row.block.spots}
     routes: list[Route] = []
     for _ in range(2):
@@ -79,8 +79,7 @@ def _routed(
 
 
 def _broken(blocks: Sequence[Arrangement], paper: float | None) -> list[list[Arrangement]]:
-    """Blocks in lines: so that letters are read on paper of a given width, else that it is not much taller than
-    wide."""
+    """Blocks in lines: readable on paper of a width, or by default not much taller than wide."""
     total = _width(blocks)
     room = ONE_LINE if paper is None else LABEL / READ * paper - 2 * MARGIN
     if total <= room:
@@ -98,13 +97,13 @@ def _broken(blocks: Sequence[Arrangement], paper: float | None) -> list[list[Arr
 
 @dataclass(slots=True)
 class _PictureRow:
-    """A line of the picture: its things, where its axis starts, and where it ends on the right."""
+    """A line of the picture: its block, the start of its axis, and its right end."""
 
     block: Arrangement
     start: Point
     end: float
     gap: float = BETWEEN
-    """Room above it, to the line before."""
+    """Space above it."""
 
 
 def _width(line: Sequence[Arrangement]) -> float:
@@ -130,7 +129,7 @@ def _place(lines: Sequence[Sequence[Arrangement]]) -> list[_PictureRow]:
 
 
 def _stacked(levels: Sequence[Sequence[Arrangement]]) -> list[_PictureRow]:
-    """Levels one below the other."""
+    """Levels below one another."""
     rows: list[_PictureRow] = []
     y = 0.0
     for number, blocks in enumerate(levels):
@@ -151,7 +150,7 @@ def _row(number: int, block: Arrangement, start: Point, end: float, gap: float =
 
 
 def _make_room(rows: list[_PictureRow], routes: Sequence[Route], top: float) -> None:
-    """Moves each line to below the one above it: its things, and the arcs that rise above them."""
+    """Move each line below the one above it, with space for its arcs."""
     for number, row in enumerate(rows):
         high = [
             row.start.y - row.block.up,
@@ -170,7 +169,7 @@ def _make_room(rows: list[_PictureRow], routes: Sequence[Route], top: float) -> 
 
 
 def _paint(scene: Scene, rows: Sequence[_PictureRow], routes: Sequence[Route], look: Appearance) -> None:
-    """Plates, then volumes and straight routes from left to right, then arcs, then words."""
+    """Add plates, then volumes and straight routes from left to right, then arcs, then texts."""
     theme = look.theme
     for row in rows:
         for plate in row.block.plates:

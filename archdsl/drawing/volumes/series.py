@@ -1,8 +1,8 @@
-"""From edges to what stands in a row and what side by side.
+"""Find the series and parallel parts of a network from its edges.
 
-A stage that every path passes is a cut. Between two cuts stands a knot: its connected parts are parallel branches, each
-a row of its own, taken apart in the same way; an edge from cut to cut is a bypass around them. A knot that is neither
-is kept in written order, and arcs lead past what they skip.
+A stage that every path passes through is a cut. The stages between two cuts are a knot. The connected components of a
+knot are parallel branches, each a row that is divided in the same way; an edge from cut to cut is a bypass. A knot with
+one component and no bypass keeps its written order, and its other edges are drawn as arcs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ ENTRY = -1
 
 @dataclass(slots=True)
 class Series:
+    """Pieces in a row."""
+
     pieces: list[Piece] = field(default_factory=list)
     group: StageGroup | None = None
-    """The opened block that it is; None for the net and for branches."""
+    """The expanded block that contains them; None for the net and for branches."""
 
 
 @dataclass(slots=True)
 class Parallel:
-    """Branches between two cuts, in written order; `bypass`: an edge leads past all of them."""
+    """Branches between two cuts, in written order; `bypass`: an edge skips all of them."""
 
     rows: list[Series]
     bypass: bool
     main: bool
-    """The longest row goes straight on, the others stand above it: a residual's body and its shortcut."""
+    """Whether the longest row is on the axis and the others above it: a residual block's body and shortcut."""
 
 
 Piece: TypeAlias = Stage | Series | Parallel
@@ -40,17 +42,17 @@ _Edges: TypeAlias = frozenset[tuple[int, int]]
 
 
 def arrange(staged: Staged) -> Series:
-    """The stages of a network, in series and in parallel."""
+    """Arrange the stages of a network in series and in parallel."""
     return _group(staged.root, staged.edges)
 
 
 def flat(staged: Staged) -> Series:
-    """The same, but the members of the net one after the other whatever leads past them: for levels."""
+    """Arrange the members of the net in one row, whatever edges skip them: for levels."""
     return Series([m if isinstance(m, Stage) else _group(m, staged.edges) for m in staged.root.members])
 
 
 def _group(group: StageGroup, edges: Iterable[tuple[int, int]]) -> Series:
-    """A group, with the groups inside of it; they are as deep as blocks are nested, which the language bounds."""
+    """A group with its inner groups. The recursion is as deep as blocks are nested, which the language limits."""
     members = group.members
     place = {s.number: n for n, m in enumerate(members) for s in ([m] if isinstance(m, Stage) else m.stages())}
     entries = [s for s, t in edges if s not in place and place.get(t) == 0]
@@ -66,14 +68,14 @@ def _group(group: StageGroup, edges: Iterable[tuple[int, int]]) -> Series:
 
 
 def _series(order: Sequence[int], edges: _Edges, pieces: Sequence[Stage | Series]) -> list[Piece]:
-    """The members `order` in a row; edges from ENTRY, and to numbers behind them, lead in and out."""
+    """The members `order` in a row; edges from ENTRY enter it, edges to higher numbers leave it."""
     out: list[Piece] = []
     knot: list[int] = []
     before = ENTRY
     leaps = Counter(source + 1 for source, _ in edges)
     leaps.subtract(target for _, target in edges)
     over = sum(leaps[number] for number in leaps if number < order[0])
-    """How many edges lead past the member at hand."""
+    """Number of edges that skip the current member."""
     passed = order[0]
     for number in order:
         while passed <= number:
@@ -109,7 +111,7 @@ def _knot(knot: list[int], before: int, after: int, edges: _Edges, pieces: Seque
 
 
 def _connected(knot: Sequence[int], edges: _Edges) -> list[list[int]]:
-    """The connected parts of a knot, each in order."""
+    """The connected components of a knot, each in order."""
     root = {n: n for n in knot}
 
     def find(n: int) -> int:
@@ -128,20 +130,20 @@ def _connected(knot: Sequence[int], edges: _Edges) -> list[list[int]]:
 
 
 def links(series: Series) -> set[tuple[int, int]]:
-    """The pairs of stages that stand next to each other, in a row or where rows part and meet; other edges are arcs."""
-    found: set[tuple[int, int]] = set()
+    """Return the pairs of neighbouring stages, in a row or where rows split and join; other edges are arcs."""
+    pairs: set[tuple[int, int]] = set()
     pending = [series]
     while pending:
         row = pending.pop()
         for before, after in pairwise(row.pieces):
-            found |= {(source, target) for source in tails(before) for target in heads(after)}
+            pairs |= {(source, target) for source in tails(before) for target in heads(after)}
         for piece in row.pieces:
             pending += [piece] if isinstance(piece, Series) else piece.rows if isinstance(piece, Parallel) else []
-    return found
+    return pairs
 
 
 def heads(piece: Piece) -> list[int]:
-    """The stages that a piece begins with, by number."""
+    """Return the numbers of the stages that a piece begins with."""
     if isinstance(piece, Stage):
         return [piece.number]
     if isinstance(piece, Series):
@@ -150,7 +152,7 @@ def heads(piece: Piece) -> list[int]:
 
 
 def tails(piece: Piece) -> list[int]:
-    """The stages that a piece ends with, by number."""
+    """Return the numbers of the stages that a piece ends with."""
     if isinstance(piece, Stage):
         return [piece.number]
     if isinstance(piece, Series):
@@ -159,7 +161,7 @@ def tails(piece: Piece) -> list[int]:
 
 
 def crowded(series: Series) -> bool:
-    """Whether anywhere more than two branches stand one above the other."""
+    """Whether there are more than two parallel branches anywhere."""
     pending = [series]
     while pending:
         for piece in pending.pop().pieces:
@@ -170,7 +172,7 @@ def crowded(series: Series) -> bool:
 
 
 def tangled(staged: Staged) -> int:
-    """How many arcs there are that are not the one bypass of parallel branches."""
+    """Count the arcs that are not the bypass of parallel branches."""
     series = arrange(staged)
     plain = 0
     pending = [series]

@@ -1,7 +1,7 @@
-"""The boxes in space: how large a stage is drawn, and things put together at their places.
+"""Sizes and positions of volumes, plates and captions.
 
 A volume is seen from the right and above: x runs to the right, y down, and depth to the upper right by `DEPTH_X`,
-`DEPTH_Y` of its length. Its place is the middle of its left face; the axis of a row is at y = 0.
+`DEPTH_Y` of its length. Its position is the middle of its left face; the axis of a row is at y = 0.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from archdsl.report.words import TIMES
 
 DEPTH_X, DEPTH_Y = 0.34, 0.29
 TALLEST, CROWDED = 108.0, 84.0
-"""Height of the tallest map, in points; where many branches stand one above the other, the second."""
+"""Height of the tallest map in points: normally, and with many parallel branches."""
 LONGEST = 96.0
 """Length of the longest vector."""
 THIN = 3.5
-"""Thickness of what makes no channels: pools, norms, activations."""
+"""Thickness of ops that do not change the channels: pools, norms, activations."""
 BAR = 5.0
 RADIUS = 5.0
 GAP = 15.0
 BAR_GAP = 9.0
 ROW_GAP = 9.0
 LANE = 9.0
-"""Height that an arc takes above what it leads past."""
+"""Height of an arc above the stages that it skips."""
 LABEL, SMALL = 7.5, 6.5
-"""Sizes of the letters under a volume: channels, and kernel."""
+"""Font sizes below a volume: of the channels and of the kernel."""
 PLATE = 5.0
 
 
@@ -44,7 +44,7 @@ class VolumeScale:
 
 @dataclass(slots=True)
 class Spot:
-    """A stage's box: the middle of its left face, its thickness, height and depth in points."""
+    """A placed stage: the middle of its left face, and its thickness, height and depth in points."""
 
     stage: Stage
     width: float
@@ -53,17 +53,17 @@ class Spot:
     x: float = 0.0
     y: float = 0.0
     level: int = 0
-    """How many parallels it is in."""
+    """The number of parallels around it."""
     base: float = 0.0
-    """Where its labels begin, below the axis."""
+    """Distance of its labels below the axis."""
     kernel: str = ""
-    """The kernel to be written below it, at `kernel_x` from its x."""
+    """The kernel text below it, at `kernel_x` from its x."""
     kernel_x: float = 0.0
     kernel_y: float = 0.0
-    """Its baseline, below `base`."""
+    """The baseline of the kernel text, below `base`."""
     line: int = 0
     step: float = 0.0
-    """Where the route from another level rises or falls to it; 0: it stands on the level of the one before."""
+    """The x of the vertical route from another level; 0 if the stage before is on the same level."""
 
     @property
     def up(self) -> float:
@@ -71,7 +71,7 @@ class Spot:
 
     @property
     def left(self) -> float:
-        """The left end of its silhouette: the front face's."""
+        """The left end of its silhouette, that of the front face."""
         return self.x - self.depth * DEPTH_X / 2
 
     @property
@@ -85,7 +85,7 @@ class Spot:
 
     @property
     def into(self) -> Point:
-        """Where an arrow that arrives along its axis meets its silhouette."""
+        """The point where an incoming arrow along its axis meets its silhouette."""
         if self.depth and is_vector(self.stage.shape):
             return Point(self.x - self.height / 2 * DEPTH_X / DEPTH_Y, self.y)
         return Point(self.left, self.y)
@@ -98,7 +98,7 @@ class Spot:
 
 @dataclass(slots=True)
 class Plate:
-    """The ground that a group stands on."""
+    """The background of a group."""
 
     group: StageGroup
     left: float
@@ -109,7 +109,7 @@ class Plate:
 
 @dataclass(slots=True)
 class Caption:
-    """Words below a group or a run: what it is called, how large its maps are, how often it comes."""
+    """A text below a group or a run: its name, the size of its maps, or its count."""
 
     text: str
     size: float
@@ -120,7 +120,7 @@ class Caption:
 
 @dataclass(slots=True)
 class Arrangement:
-    """Things placed: from x = 0 to `width`, `up` above and `down` below the axis."""
+    """Placed spots, plates and captions: from x = 0 to `width`, `up` above and `down` below the axis."""
 
     width: float = 0.0
     up: float = 0.0
@@ -130,7 +130,7 @@ class Arrangement:
     captions: list[Caption] = field(default_factory=list)
 
     def take(self, other: Arrangement, x: float, y: float) -> None:
-        """Puts another block's things at x, y into this one."""
+        """Move the members of another arrangement into this one, shifted by x, y."""
         for spot in other.spots:
             spot.x, spot.y = spot.x + x, spot.y + y
             spot.step += x if spot.step else 0
@@ -147,12 +147,12 @@ class Arrangement:
 
 
 def is_vector(shape: Sequence[int]) -> bool:
-    """Whether a stage is drawn as a bar: a vector, or maps of one pixel."""
+    """Whether a shape is drawn as a bar: a vector, or maps of one pixel."""
     return len(shape) != 3 or shape[1] == shape[2] == 1
 
 
 def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float = 1.1) -> VolumeScale:
-    """The scale at which the largest map, the most channels and the longest vector have their set sizes."""
+    """Return the scale at which the largest map, the most channels and the longest vector have their fixed sizes."""
     shapes = [stage.shape for stage in stages]
     side = max((max(shape[1:]) for shape in shapes if not is_vector(shape)), default=1)
     channels = max((shape[0] for shape in shapes if not is_vector(shape)), default=1)
@@ -161,7 +161,7 @@ def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float
 
 
 def spot_of(stage: Stage, scale: VolumeScale) -> Spot:
-    """The box of a stage, from the shape that leaves it."""
+    """Return the spot of a stage, sized by its output shape."""
     if stage.sign:
         return Spot(stage, 2 * RADIUS, 2 * RADIUS, 0.0)
     if is_vector(stage.shape):
@@ -172,12 +172,12 @@ def spot_of(stage: Stage, scale: VolumeScale) -> Spot:
 
 
 def size_of(stage: Stage) -> str:
-    """Height and width of a stage's maps; nothing for vectors."""
+    """Return height and width of a stage's maps as text; empty for vectors."""
     return "" if is_vector(stage.shape) else f"{stage.shape[1]}{TIMES}{stage.shape[2]}"
 
 
 def label(stage: Stage) -> str:
-    """The number under a volume: channels or units, where it makes new ones."""
+    """Return the label below a volume: its channels or units, if the op sets them."""
     if stage.sign or not stage.shape or (stage.look in ("pool", "norm", "act", "other") and not is_vector(stage.shape)):
         return ""
     return str(stage.shape[0])

@@ -1,7 +1,7 @@
-"""What is drawn as volumes: one stage for each written node or closed block, in groups for opened blocks.
+"""The stages of a network drawn as volumes: one for each written node or collapsed block, in groups by block.
 
-A norm and an activation behind a convolution are bands of its stage. What does nothing to the numbers at inference
-(dropout, flatten, identity) belongs to the stage it follows. Of a run of equal blocks the first is drawn, with its xN.
+A norm and an activation after a convolution are bands of its stage. Ops that do not change values at inference (dropout,
+flatten, identity) belong to the stage before them. A run of equal blocks is drawn once, with its xN.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from archdsl.report.words import TIMES, kind_of, part_figure, part_name
 from archdsl.shapes import concrete
 
 MOST_LETTERS = 28
-"""Of a name in the picture; the whole one is in its tooltip."""
+"""Characters of a name in the picture; the tooltip has the full name."""
 _BANDED: frozenset[Look] = frozenset({"conv", "fc", "merge", "norm", "block", "other"})
 
 
 @dataclass(slots=True)
 class Stage:
-    """One volume. `shape` is what leaves the last copy of it; `bands` are its norm and activation, in order."""
+    """One volume. `shape` is the output shape of its last copy; `bands` are its norm and activation, in order."""
 
     number: int
     look: Look
@@ -43,7 +43,7 @@ class Stage:
 
 @dataclass(slots=True)
 class StageGroup:
-    """An opened block, or a run of equal ones; the net itself has no name."""
+    """An expanded block, or a run of equal blocks; the net itself has no name."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class StageGroup:
     members: list[Stage | StageGroup] = field(default_factory=list)
 
     def stages(self) -> Iterator[Stage]:
-        """All stages in it, in written order."""
+        """Return all stages in it, in written order."""
         pending: list[Stage | StageGroup] = [self]
         while pending:
             member = pending.pop()
@@ -69,24 +69,24 @@ class Staged:
     root: StageGroup
     edges: tuple[tuple[int, int], ...]
     stage_of: tuple[int, ...]
-    """For each node the number of its stage; -1: a node of an auxiliary head."""
+    """The stage number of each node; -1 for nodes of auxiliary heads."""
     aux: tuple[str, ...] = ()
     name: str = ""
 
 
 def stage(graph: Graph, same: Signatures, level: int, focus: Part | None = None) -> Staged:
-    """The stages of a network (or of one part of it), its blocks opened `level` levels deep (0: none)."""
+    """Return the stages of a network or of one part of it, with `level` levels of blocks expanded (0: none)."""
     return _Stager(graph, same, level, focus).staged()
 
 
 class _Stager:
     def __init__(self, graph: Graph, same: Signatures, level: int, focus: Part | None) -> None:
         self.graph, self.same, self.level, self.focus = graph, same, level, focus
-        self.made: list[Stage] = []
+        self.stages: list[Stage] = []
         self.home: list[StageGroup] = []
         self.stage_of = [-1] * len(graph.nodes)
         self.common = ""
-        """The one sequence that holds all blocks, which need not be named."""
+        """The only sequence that contains blocks: names leave it out."""
 
     def staged(self) -> Staged:
         root = StageGroup("", "", "")
@@ -136,11 +136,13 @@ class _Stager:
         return (self.focus,) if self.focus.kind == "node" else inside(self.graph, self.focus, self.same)
 
     def _outside(self, part: Part, root: StageGroup) -> None:
-        """What flows into the part that is drawn alone, as inputs."""
+        """Add the inputs of the focused part as input stages."""
         ids = part.copies[0]
         for number in dict.fromkeys(n for node in part.nodes(self.graph) for n in node.inputs if n not in ids):
             source = self.graph.nodes[number]
-            self._add(Stage(len(self.made), "input", source.path, source.path, ()), root, (range(number, number + 1),))
+            self._add(
+                Stage(len(self.stages), "input", source.path, source.path, ()), root, (range(number, number + 1),)
+            )
 
     def _holds_blocks(self, part: Part) -> bool:
         return part.kind == "sequence" and any(inner.kind == "block" for inner in inside(self.graph, part))
@@ -154,13 +156,13 @@ class _Stager:
         name = _name(part, around or self.common, title)
         title = title or name
         times = f" {TIMES}{len(part.copies)}" if len(part.copies) > 1 else ""
-        stage = Stage(len(self.made), "block", part.path, title, (), f"{name}{times}", copies=len(part.copies))
+        stage = Stage(len(self.stages), "block", part.path, title, (), f"{name}{times}", copies=len(part.copies))
         self._add(stage, group, part.copies)
         if tail:
             self._merge(stage, tail)
 
     def _merge(self, stage: Stage, tail: Sequence[Node]) -> None:
-        """The concat behind a closed layer of a dense block belongs to the layer."""
+        """Add the concat after a collapsed layer of a dense block to the layer."""
         stage.words += tuple(node.op.name for node in tail)
 
     def _node(self, part: Part, group: StageGroup) -> None:
@@ -171,7 +173,7 @@ class _Stager:
             self._take(part, before)
         elif before >= 0 and main.op.role and self._follows(nodes[0], group, before):
             self._take(part, before)
-            self._band(self.made[before], nodes)
+            self._band(self.stages[before], nodes)
         else:
             self._add(self._stage(part, main), group, part.copies)
 
@@ -181,10 +183,10 @@ class _Stager:
 
     def _follows(self, node: Node, group: StageGroup, before: int) -> bool:
         """Whether a norm or activation of its own is the only reader of the stage before it, and can be its band."""
-        stage = self.made[before]
+        stage = self.stages[before]
         if (
             self.home[before] is not group
-            or before != len(self.made) - 1
+            or before != len(self.stages) - 1
             or stage.look not in _BANDED
             or stage.copies > 1
         ):
@@ -195,7 +197,7 @@ class _Stager:
     def _stage(self, part: Part, main: Node) -> Stage:
         title = part.path if isinstance(main.op, Input) else part_figure(self.graph, part)[0]
         stage = Stage(
-            len(self.made), look_of(main), part.path, title, (), _kernel(main), main.op.sign, copies=len(part.copies)
+            len(self.stages), look_of(main), part.path, title, (), _kernel(main), main.op.sign, copies=len(part.copies)
         )
         self._band(stage, [n for n in part.nodes(self.graph) if n.id > main.id and not isinstance(n.op, Flatten)])
         return stage
@@ -207,29 +209,31 @@ class _Stager:
                 stage.words += (node.op.name,)
 
     def _add(self, stage: Stage, group: StageGroup, copies: Sequence[range]) -> None:
-        self.made.append(stage)
+        self.stages.append(stage)
         self.home.append(group)
         group.members.append(stage)
         for ids in copies:
             self.stage_of[ids.start : ids.stop] = [stage.number] * len(ids)
 
     def _last_shapes(self) -> None:
+        """Set the shapes of the stages; a flatten sets one only if it is a stage itself, as after a run of blocks."""
         for node in self.graph.nodes:
-            if self.stage_of[node.id] >= 0 and type(node.op) is not Flatten:
-                self.made[self.stage_of[node.id]].shape = concrete(node.shape)
+            number = self.stage_of[node.id]
+            if number >= 0 and (type(node.op) is not Flatten or not self.stages[number].shape):
+                self.stages[number].shape = concrete(node.shape)
 
     def _edges(self) -> tuple[tuple[int, int], ...]:
-        found: dict[tuple[int, int], None] = {}
+        edges: dict[tuple[int, int], None] = {}
         for node in self.graph.nodes:
             target = self.stage_of[node.id]
             for source in (self.stage_of[n] for n in node.inputs):
                 if 0 <= source < target:
-                    found.setdefault((source, target))
-        return tuple(found)
+                    edges.setdefault((source, target))
+        return tuple(edges)
 
 
 def _drop_empty(root: StageGroup) -> None:
-    """Leaves out groups without a stage: blocks of nothing but what stands with the stage before, as a dropout does."""
+    """Remove groups without a stage: blocks whose ops all belong to the stage before, such as a dropout."""
     pending = [root]
     while pending:
         group = pending.pop()
@@ -238,7 +242,7 @@ def _drop_empty(root: StageGroup) -> None:
 
 
 def _collapsed(member: Stage | StageGroup) -> Stage | StageGroup:
-    """A group that holds but a run of equal ones is that run, by its own name: a dense block is its layers."""
+    """Replace a group that contains only a run of equal blocks by the run, under the name of the group."""
     if (
         isinstance(member, StageGroup)
         and len(member.members) == 1
@@ -251,7 +255,7 @@ def _collapsed(member: Stage | StageGroup) -> Stage | StageGroup:
 
 
 def _name(part: Part, around: str, title: str) -> str:
-    """`layer1.1` and the last of a run; a mere number stands behind its block's name: `bottleneck 5-6`."""
+    """The name of a part or run, such as `layer1.1`; a number follows its block's name: `bottleneck 5-6`."""
     first, last = (path.removeprefix(f"{around}.") for path in (part.path, part.last))
     end = last.rpartition(".")[2] if last.rpartition(".")[0] == first.rpartition(".")[0] else last
     name = first if first == last else f"{first}\u2013{end}"
@@ -260,8 +264,7 @@ def _name(part: Part, around: str, title: str) -> str:
 
 
 def _kernel(node: Node) -> str:
-    """`3x3`, `3x3 /2 d=2 g=32` (dilation, groups) of a windowed op, with the true multiplication sign; empty for
-    others."""
+    """The kernel of a windowed op, such as `3x3 /2 d=2 g=32` (stride, dilation, groups); empty for other ops."""
     kernel = getattr(node.op, "kernel", None)
     if kernel is None or getattr(node.op, "adaptive", False) or isinstance(node.op, Concat):
         return ""

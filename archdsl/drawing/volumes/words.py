@@ -1,4 +1,4 @@
-"""What stands above and below the volumes: the title, what the colours mean, and the scale."""
+"""The texts above and below the volumes: the heading, the legend and the scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archdsl.report.words import TIMES
 
 MARGIN = 16.0
 LEAST = 330.0
-"""The least width, which a legend needs."""
+"""The smallest width of a picture, which its legend needs."""
 HEAD, FACTS = 13.0, 8.5
 SCALE = (
     "Square-root scale: the height and depth of a box are those of its maps, its thickness the channels; the length of a "
@@ -34,43 +34,45 @@ WORDS: Mapping[Look, str] = {
     "merge": "concatenation",
     "other": "other",
 }
-"""The words of the legend, in its order."""
+"""The legend's text for each category, in order."""
 _SIGNS = {"+": "sum"}
 
 
-class Words(NamedTuple):
-    """What is said of a network: its title (empty: nothing above the picture) and the facts below that."""
+class Heading(NamedTuple):
+    """The title of a picture (empty: no heading) and the facts beside or below it."""
 
     title: str
     facts: tuple[str, ...]
 
 
-def head_height(words: Words, width: float) -> float:
-    """The room that the title needs."""
-    if not words.title:
+def head_height(heading: Heading, width: float) -> float:
+    """Return the height of the heading."""
+    if not heading.title:
         return MARGIN
-    return 46.0 if _facts_below(words, width) else 34.0
+    return 46.0 if _facts_below(heading, width) else 34.0
 
 
-def _facts_below(words: Words, width: float) -> bool:
-    return MARGIN + text_width(_title(words), HEAD, bold=True) + 12 + text_width(_facts(words), FACTS) > width - MARGIN
+def _facts_below(heading: Heading, width: float) -> bool:
+    return (
+        MARGIN + text_width(_title(heading), HEAD, bold=True) + 12 + text_width(_facts(heading), FACTS) > width - MARGIN
+    )
 
 
-def _title(words: Words) -> str:
-    return shorten(words.title, 70)
+def _title(heading: Heading) -> str:
+    return shorten(heading.title, 70)
 
 
-def _facts(words: Words) -> str:
-    return "  \u00b7  ".join(words.facts)
+def _facts(heading: Heading) -> str:
+    return "  \u00b7  ".join(heading.facts)
 
 
-def add_head(scene: Scene, words: Words, theme: Theme) -> None:
-    """The title, and the facts beside it or below; a narrow picture grows by them."""
-    if not words.title:
+def add_head(scene: Scene, heading: Heading, theme: Theme) -> None:
+    """Add the title and the facts beside or below it; a narrow picture becomes wider."""
+    if not heading.title:
         return
-    title, facts = _title(words), _facts(words)
+    title, facts = _title(heading), _facts(heading)
     wide = text_width(title, HEAD, bold=True)
-    below = _facts_below(words, scene.width)
+    below = _facts_below(heading, scene.width)
     at = Point(MARGIN, 34) if below else Point(MARGIN + wide + 12, 22)
     scene.members.append(Text(Point(MARGIN, 22), title, HEAD, theme.ink, "start", bold=True))
     scene.members.append(Text(at, facts, FACTS, theme.quiet, "start"))
@@ -78,7 +80,7 @@ def add_head(scene: Scene, words: Words, theme: Theme) -> None:
 
 
 def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme) -> None:
-    """The legend and the scale; the picture grows downwards by them."""
+    """Add the legend and the scale; the picture becomes higher."""
     scene.height += 14
     if heat is None:
         _legend(scene, staged, theme)
@@ -108,7 +110,7 @@ def _wrapped(text: str, width: float) -> list[str]:
 
 
 def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
-    """A small box for each kind that occurs, and the circles."""
+    """Add a small box for each category in the picture, and the circles."""
     stages = list(staged.root.stages())
     used = {s.look for s in stages if not s.sign} | {look for s in stages for look in s.bands}
     others = ", ".join(dict.fromkeys(s.title.partition(" ")[0] for s in stages if s.look == "other"))
@@ -131,12 +133,12 @@ def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
 
 
 def _heat(scene: Scene, heat: HeatScale, theme: Theme) -> None:
-    """The scale of a heat map, from nothing to the most."""
+    """Add the colour scale, from zero to the maximum."""
     y = scene.height + 4
     scene.members.append(Text(Point(MARGIN, y + 5), "0", LABEL, theme.ink, "start"))
     for n in range(24):
         color = mix(*theme.heat, (n / 23) ** 0.5)
         scene.members.append(Polygon(rectangle(MARGIN + 8 + 5 * n, y - 2, 5.3, 8), color))
-    most = heat.said(Cost(heat.most, heat.most, heat.most) if heat.most else NOTHING)
+    most = heat.label(Cost(heat.most, heat.most, heat.most) if heat.most else NOTHING)
     scene.members.append(Text(Point(MARGIN + 134, y + 5), most, LABEL, theme.ink, "start"))
     scene.height = y + 10

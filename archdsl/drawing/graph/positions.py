@@ -1,6 +1,6 @@
-"""Where the shapes stand beside their arrows, and the titles in their frames: on nothing else if that can be.
+"""Place the shapes beside their arrows and the titles in their frames, with little overlap.
 
-Graphviz could place them, but takes a rank of its own for each, which makes a drawing half as long again.
+Graphviz can place them too, but it uses an extra rank for each, which makes a drawing half as long again.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _CELL = 32.0
 _STEP = 5.0
 _GAP = 3.0
 _NEAR = 2.0
-"""So near an arrow is as good as on it."""
+"""A text closer to an arrow than this counts as on the arrow."""
 _ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
-"""Where along the arrow, the middle first."""
+"""Positions along an arrow, the middle first."""
 _STEEP = 0.5
 _ON_TEXT, _ON_LINE, _ON_BORDER, _PER_TRY = 30.0, 3.0, 1.5, 0.1
 
 
 class Rect(NamedTuple):
-    """`x`, `y`: the upper left corner."""
+    """A rectangle; `x`, `y` is its upper left corner."""
 
     x: float
     y: float
@@ -43,7 +43,7 @@ class Rect(NamedTuple):
 
 
 def along(points: Sequence[XY], tip: XY) -> list[XY]:
-    """A cubic spline as points about `_STEP` apart, up to the tip."""
+    """Convert a cubic spline to points about `_STEP` apart, up to the tip."""
     out = [points[0]]
     for start in range(0, len(points) - 3, 3):
         a, b, c, d = points[start : start + 4]
@@ -65,7 +65,7 @@ def _distance(a: XY, b: XY) -> float:
 
 
 class _Grid:
-    """What lies where: boxes and texts, and the points of the arrows."""
+    """Boxes, texts and points of arrows by grid cell."""
 
     def __init__(self) -> None:
         self.rects: dict[tuple[int, int], list[Rect]] = {}
@@ -80,13 +80,13 @@ class _Grid:
             self.points.setdefault((int(point[0] // _CELL), int(point[1] // _CELL)), []).append((number, point))
 
     def cost(self, rect: Rect, own: int) -> float:
-        """How bad it is to write there, beside the arrow `own`."""
-        found = 0.0
+        """The cost of a text at a rectangle, beside the arrow `own`."""
+        total = 0.0
         lines: set[int] = set()
         for cell in _cells(rect):
-            found += _ON_TEXT * sum(rect.meets(other) for other in self.rects.get(cell, ()))
+            total += _ON_TEXT * sum(rect.meets(other) for other in self.rects.get(cell, ()))
             lines |= {number for number, point in self.points.get(cell, ()) if rect.near(point)}
-        return found + sum(_ON_LINE if number >= 0 else _ON_BORDER for number in lines) + _ON_LINE * (own in lines)
+        return total + sum(_ON_LINE if number >= 0 else _ON_BORDER for number in lines) + _ON_LINE * (own in lines)
 
 
 def _cells(rect: Rect) -> Iterator[tuple[int, int]]:
@@ -95,7 +95,7 @@ def _cells(rect: Rect) -> Iterator[tuple[int, int]]:
             yield column, row
 
 
-def find_places(
+def find_positions(
     lines: Sequence[Sequence[XY]],
     boxes: Iterable[Rect],
     frames: Sequence[Rect],
@@ -103,9 +103,9 @@ def find_places(
     titles: Sequence[tuple[float, float]],
     labels: Mapping[int, tuple[float, float]],
 ) -> tuple[list[Rect], dict[int, Rect]]:
-    """Places for the titles of `frames`, each within its band, and for the labels of the arrows by number.
+    """Return the positions of the titles of `frames`, each in its band, and of the arrow labels by arrow number.
 
-    Sizes are (width, height); `lines` are the points of all arrows. A label for which there is no room has no place.
+    Sizes are (width, height); `lines` are the points of all arrows. A label without free space has no position.
     """
     grid = _Grid()
     for rect in boxes:
@@ -118,24 +118,24 @@ def find_places(
     for band, size in zip(bands, titles, strict=True):
         named.append(_best(grid, -1, _within(band, *size)))
         grid.add(named[-1])
-    places: dict[int, Rect] = {}
+    positions: dict[int, Rect] = {}
     for number, size in labels.items():
-        place = _best(grid, number, _candidates(lines[number], *size))
-        if grid.cost(place, number) < _ON_TEXT:
-            places[number] = place
-            grid.add(place)
-    return named, places
+        position = _best(grid, number, _candidates(lines[number], *size))
+        if grid.cost(position, number) < _ON_TEXT:
+            positions[number] = position
+            grid.add(position)
+    return named, positions
 
 
 def _border(rect: Rect) -> Iterator[XY]:
-    """The upper and the lower side of a frame: the others are seldom met."""
+    """Points of the upper and lower edge of a frame; texts rarely touch the other two."""
     for n in range(int(rect.width / _STEP) + 1):
         yield rect.x + n * _STEP, rect.y
         yield rect.x + n * _STEP, rect.y + rect.height
 
 
 def _within(band: Rect, width: float, height: float) -> Iterator[Rect]:
-    """Places in a band, at its left end, at its right end, then between them."""
+    """Positions in a band: at its left end, at its right end, then between."""
     room = max(band.width - width, 0.0)
     for part in (0.0, 1.0, *(n / 12 for n in range(1, 12))):
         yield Rect(band.x + part * room, band.y + (band.height - height) / 2, width, height)
@@ -154,7 +154,7 @@ def _best(grid: _Grid, number: int, candidates: Iterable[Rect]) -> Rect:
 
 
 def _candidates(line: Sequence[XY], width: float, height: float) -> Iterator[Rect]:
-    """Beside the line as near as a straight one leaves room: at its height, where it leads down, and square to it."""
+    """Positions close to a line: left and right of it where it is steep, above and below where it is flat."""
     for part in _ALONG:
         n = min(int(part * (len(line) - 1)), len(line) - 2)
         (x0, y0), (x1, y1) = line[n], line[n + 1]
