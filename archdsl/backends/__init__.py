@@ -1,1 +1,1 @@
-"""Targets: what each op is called there, and how a network is written. No target knows another."""
+"""Targets: how each op and a whole network are written in PyTorch, in ONNX, and as a spec."""

@@ -5,6 +5,8 @@ The mark is in the first or last bytes of the file.
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,8 +15,9 @@ from pathlib import Path
 from archdsl.version import __version__
 
 _SEARCHED_BYTES = 4096
+DATA_MARK = b"archdsl external data\n"
+"""The first bytes of an ONNX file's data file."""
 _MARKS = {
-    "onnx": b"\x12\x07archdsl",  # the field `producer_name`
     "weights": b'"producer":"archdsl"',
     "torch": b"\nMade by archdsl from the spec ",
     "drawing": b"drawn by archdsl",
@@ -29,8 +32,11 @@ _PNG_HEAD = 8 + 25
 def has_mark(kind: str) -> Callable[[Path], bool]:
     """Return a function that checks whether a file has the mark of this kind of output.
 
-    `kind` is `onnx`, `weights`, `torch`, `drawing` or `picture`. A file that only imports archdsl has no mark.
+    `kind` is `onnx`, `onnx data`, `weights`, `torch`, `drawing` or `picture`. A file that only imports archdsl has no
+    mark.
     """
+    if kind in _HEADS:
+        return lambda path: _HEADS[kind](_head(path))
     mark = _MARKS[kind]
 
     def check(path: Path) -> bool:
@@ -44,6 +50,24 @@ def has_mark(kind: str) -> Callable[[Path], bool]:
             return False
 
     return check
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes of a regular file; nothing of anything else."""
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return b""
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError:
+        return b""
+
+
+_HEADS: dict[str, Callable[[bytes], bool]] = {
+    "onnx": lambda head: head[:1] == b"\x08" and b"\x12\x07archdsl" in head[:16],  # `ir_version`, then `producer_name`
+    "onnx data": lambda head: head.startswith(DATA_MARK),
+}
+"""Checks of outputs whose mark has a fixed position at the start of the file."""
 
 
 def marked(data: bytes, format: str) -> bytes:

@@ -21,16 +21,6 @@ BANNED = re.compile(
 )
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
-NOT_YET: tuple[str, ...] = (
-    "archdsl/backends/onnx/plan.py",
-    "archdsl/backends/onnx/records.py",
-    "archdsl/backends/onnx/splits.py",
-    "archdsl/backends/onnx/write.py",
-    "archdsl/backends/torch/options.py",
-    "archdsl/backends/torch/source.py",
-)
-"""Files that still have such a phrase. The list only gets shorter."""
-
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -70,14 +60,9 @@ def phrases(path: Path) -> list[str]:
     return [match[0] for text in texts(path) for match in BANNED.finditer(text)]
 
 
-@pytest.mark.parametrize("path", [path for path in (*PAGES, *FILES) if name_of(path) not in NOT_YET], ids=name_of)
+@pytest.mark.parametrize("path", (*PAGES, *FILES), ids=name_of)
 def test_texts_have_no_banned_phrase(path: Path) -> None:
     assert not phrases(path)
-
-
-@pytest.mark.parametrize("name", NOT_YET)
-def test_the_list_of_exceptions_has_no_clean_file(name: str) -> None:
-    assert phrases(ROOT / name), f"{name} is clean: take it out of NOT_YET"
 
 
 def test_these_tests_can_fail(tmp_path: Path) -> None:

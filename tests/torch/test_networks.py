@@ -24,7 +24,7 @@ nn = torch.nn
 
 from archdsl.backends.torch import to_source  # noqa: E402
 from archdsl.backends.torch.layers import DenseBlock  # noqa: E402
-from archdsl.backends.torch.module import Network, Scope, build, to_torch  # noqa: E402
+from archdsl.backends.torch.module import BlockModule, NetworkModule, build, to_torch  # noqa: E402
 
 FAMILIES = ["vgg16", "resnet50", "googlenet", "densenet121"]
 
@@ -106,10 +106,10 @@ def test_torchvision(name: str) -> None:
 def test_hierarchy() -> None:
     network = build(graph_of(RESIDUAL))
     kinds = {path: type(module) for path, module in network.named_modules()}
-    assert kinds[""] is Network
+    assert kinds[""] is NetworkModule
     assert kinds["stem"] is nn.Sequential
     assert kinds["layer1"] is nn.Sequential
-    assert kinds["layer2.0"] is Scope
+    assert kinds["layer2.0"] is BlockModule
     assert kinds["layer2.0.downsample"] is nn.Sequential
     assert kinds["layer2.0.downsample.0"] is nn.Conv2d
     assert kinds["grown"] is DenseBlock
@@ -318,7 +318,7 @@ def test_given_weights_are_copied() -> None:
     [
         (lambda w: w.pop("fc.bias"), "1 missing (`fc.bias`)"),
         (lambda w: w.update(other=w["fc.bias"]), "1 unknown (`other`)"),
-        (lambda w: w.update({"fc.bias": w["fc.bias"][:3]}), "`fc.bias` is 3; this network's is 10"),
+        (lambda w: w.update({"fc.bias": w["fc.bias"][:3]}), "`fc.bias` has the shape 3; this network needs 10"),
     ],
 )
 def test_weights_that_do_not_fit(change: Any, said: str) -> None:

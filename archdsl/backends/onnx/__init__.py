@@ -1,4 +1,4 @@
-"""Graph to ONNX: `lower` says each op as data, `plan` the whole graph, `encode` its bytes, `write` makes the file.
+"""Graph to ONNX: `lower` translates each op, `plan` the whole graph, `encode` encodes it, `write` writes the file.
 
-Nothing is imported here. None of them needs torch; onnx only `write.build`, which gives its message.
+Nothing is imported here. No module needs torch; only `write.build` needs onnx, whose message it returns.
 """

@@ -1,10 +1,9 @@
-"""The fold map: which nodes each layer of a file took in, as short as names allow, in the file's metadata under
-`folded`.
+"""The metadata entry `folded` of an ONNX file: which nodes were folded into each layer, as a short JSON object.
 
-A layer that took others in has its tensors under names with a slash, `layer1.0.conv1/weight`. The map is a JSON object.
-A key is the last name of such layers, or behind a slash the whole path of one, which goes first; its value says what
-they took in, before it and behind it, in order: names beside the layer, or whole paths behind a slash. `{"conv1":
-"bn1", "/head.fc": "/norm"}`: every `conv1` took in the `bn1` beside it, `head.fc` took in `norm`.
+A layer with folded nodes has its tensors under names with a slash, `layer1.0.conv1/weight`. A key of the object is the
+last name of such layers, or a slash and the whole path of one layer, which takes precedence. The value lists the nodes
+folded into the layer, in order: names in the layer's own scope, or a slash and a whole path. `{"conv1": "bn1",
+"/head.fc": "/norm"}`: `bn1` is folded into the `conv1` beside it everywhere, and `norm` into `head.fc`.
 """
 
 from __future__ import annotations
@@ -14,29 +13,32 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 
-def write(taken: Mapping[str, Iterable[str]]) -> str:
-    """The map of what each layer took in, both by their paths; "" where none took in anything."""
-    said = {layer: " ".join(_short(layer, path) for path in paths) for layer, paths in taken.items()}
+def write(absorbed: Mapping[str, Iterable[str]]) -> str:
+    """Return the entry for the paths of the nodes folded into each layer, by its path; "" if nothing is folded."""
+    texts = {layer: " ".join(_short(layer, path) for path in paths) for layer, paths in absorbed.items()}
     votes: dict[str, Counter[str]] = {}
-    for layer, text in said.items():
+    for layer, text in texts.items():
         votes.setdefault(_last(layer), Counter())[text] += 1
     rules = {name: counter.most_common(1)[0][0] for name, counter in votes.items()}
-    others = {f"/{layer}": text for layer, text in said.items() if text != rules[_last(layer)]}
-    found = {**{name: text for name, text in rules.items() if text}, **others}
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=False) if any(said.values()) else ""
+    exceptions = {f"/{layer}": text for layer, text in texts.items() if text != rules[_last(layer)]}
+    entry = {**{name: text for name, text in rules.items() if text}, **exceptions}
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False) if any(texts.values()) else ""
 
 
 def read(text: str, layers: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """What each of the layers took in, by their paths; nothing where there is no map, "". Raises ValueError."""
+    """Return the paths of the nodes folded into each layer, by its path, from an entry; "" is an absent entry.
+
+    Raises ValueError for a text that `write` does not produce.
+    """
     try:
         rules = json.loads(text or "{}")
     except RecursionError:
-        raise ValueError("too deep") from None
-    if not isinstance(rules, dict) or not all(isinstance(said, str) for said in rules.values()):
-        raise ValueError("not an object of texts")
+        raise ValueError("nested too deeply") from None
+    if not isinstance(rules, dict) or not all(isinstance(value, str) for value in rules.values()):
+        raise ValueError("not an object of strings")
     known: dict[str, str] = rules
-    said = {layer: known.get(f"/{layer}", known.get(_last(layer), "")) for layer in layers}
-    return {layer: tuple(_long(layer, name) for name in names.split()) for layer, names in said.items()}
+    texts = {layer: known.get(f"/{layer}", known.get(_last(layer), "")) for layer in layers}
+    return {layer: tuple(_long(layer, name) for name in names.split()) for layer, names in texts.items()}
 
 
 def _last(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What each pass does to the ONNX file of a network: nodes, bytes of numbers, multiply-accumulates."""
+"""What each pass changes in the ONNX file of a network: nodes, bytes of tensors, multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ _TITLES = ("pass", "nodes", "ONNX nodes", "bytes", "MACs")
 
 
 class Effect(NamedTuple):
-    """The network behind a pass ("": before the first). `nodes` are the graph's own, `onnx_nodes` those of the file,
-    `nbytes` its initializers'; `changed` whether the pass did anything."""
+    """The network after a pass ("": before the first).
+
+    `nodes` are those of the graph, `onnx_nodes` those of the file; `nbytes`: bytes of the file's initializers;
+    `changed`: whether the pass changed the graph.
+    """
 
     name: str
     about: str
@@ -35,13 +38,13 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PassesReport:
-    """What each pass does to the network `name`, in the order of the passes."""
+    """The effect of each pass on the network `name`, in the order of the passes."""
 
     name: str
     effects: tuple[Effect, ...]
 
     def to_json(self) -> dict[str, object]:
-        """The data of `archdsl passes --format json`."""
+        """Return the data of `archdsl passes --format json`."""
         rows = [
             {"pass": effect.name or None, **{k: v for k, v in effect._asdict().items() if k != "name"}}
             for effect in self.effects
@@ -49,7 +52,10 @@ class PassesReport:
         return {"name": self.name, "passes": rows}
 
     def text(self, format: str = "table", style: Style = Style()) -> str:
-        """The report as `table`, `json` or `markdown`; `style` applies to a table. Raises E0001."""
+        """Return the report as `table`, `json` or `markdown`; `style` applies to a table.
+
+        Raises E0001 for another format.
+        """
         check_choice("format", format, FORMATS)
         if format == "json":
             return json.dumps(self.to_json(), indent=2) + "\n"
@@ -57,26 +63,28 @@ class PassesReport:
             lines = [f"| {' | '.join(row)} |" for row in (_TITLES, ("---", *["---:"] * 4), *_cells(self.effects))]
             return "\n".join(lines) + "\n"
         about = "".join(f"  {effect.name:<16} {effect.about}\n" for effect in self.effects[1:])
-        note = style.paint("quiet", "nodes: the graph's own; bytes: of the numbers, in float32; MACs: of one sample")
+        note = style.paint(
+            "quiet", "nodes: those of the graph; bytes: of the weights, in float32; MACs: for one sample"
+        )
         table = grid(_TITLES, _cells(self.effects), _TITLES[1:], style)
         return f"{style.paint('name', self.name)}\n\n{table}\n{note}\n\n{about}"
 
 
 def passes_report(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> PassesReport:
-    """The report of these passes on a network."""
+    """Return the report of these passes on a network."""
     return PassesReport(graph.name, effects(graph, passes))
 
 
 def effects(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> tuple[Effect, ...]:
-    """The network as written, then behind each of the passes, which build on one another."""
-    found = [_effect("", "", graph, False)]
+    """Return the effect of each of the passes, each applied to the result of the one before, after the plain network."""
+    results = [_effect("", "", graph, False)]
     for name, function in PASSES.items():
         if name in passes:
-            made = function(graph)
+            after = function(graph)
             about = (function.__doc__ or "").partition("\n\n")[0]
-            found.append(_effect(name, " ".join(about.split()), made, made is not graph))
-            graph = made
-    return tuple(found)
+            results.append(_effect(name, " ".join(about.split()), after, after is not graph))
+            graph = after
+    return tuple(results)
 
 
 def _effect(name: str, about: str, graph: Graph, changed: bool) -> Effect:
@@ -85,7 +93,7 @@ def _effect(name: str, about: str, graph: Graph, changed: bool) -> Effect:
 
 
 def _cells(effects: tuple[Effect, ...]) -> list[tuple[str, ...]]:
-    """A row for each pass, with a dash for each figure that it leaves as it is."""
+    """Return a row for each pass, with a dash for each figure that it does not change."""
     rows = [("as written", *(f"{n:,}" for n in effects[0][2:6]))]
     for before, after in pairwise(effects):
         figures = zip(before[2:6], after[2:6], strict=True)

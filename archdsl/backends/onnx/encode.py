@@ -1,5 +1,7 @@
-"""ONNX's messages in protobuf's encoding, fields in the order of their numbers in onnx.proto: byte for byte what the
-onnx package writes, without the time that it takes to load."""
+"""ONNX messages in protobuf encoding, byte for byte as the onnx package writes them, without loading that package.
+
+Fields are written in the order of their numbers in onnx.proto.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,11 @@ _IS_FLOAT, _IS_INT, _IS_STRING, _ARE_FLOATS, _ARE_INTS = 1, 2, 3, 6, 7
 _EXTERNAL = 1
 """onnx.TensorProto.DataLocation."""
 GRAPH_INITIALIZER, MODEL_GRAPH, TENSOR_RAW = 5, 7, 9
-"""Fields whose bytes the writer streams, each behind its `protobuf.prefix`."""
+"""Fields whose bytes the writer streams, each after its `protobuf.prefix`."""
 
 
 def model(ir: int, producer: str, version: str, about: str, opset: int, facts: Mapping[str, str]) -> bytes:
-    """onnx.ModelProto without its graph."""
+    """Encode onnx.ModelProto without its graph."""
     return b"".join(
         (
             integer(1, ir),
@@ -39,7 +41,7 @@ def graph(
     outputs: Iterable[ValueInfo],
     values: Iterable[ValueInfo],
 ) -> bytes:
-    """onnx.GraphProto without its initializers."""
+    """Encode onnx.GraphProto without its initializers."""
     return b"".join(
         (
             *(message(1, _node(node)) for node in nodes),
@@ -52,7 +54,7 @@ def graph(
 
 
 def _node(node: OnnxNode) -> bytes:
-    """onnx.NodeProto."""
+    """Encode onnx.NodeProto."""
     return b"".join(
         (
             *(text(1, name) for name in node.inputs),
@@ -65,30 +67,30 @@ def _node(node: OnnxNode) -> bytes:
 
 
 def _attribute(name: str, value: Attribute) -> bytes:
-    """onnx.AttributeProto. Numbers of a list are whole unless one is a float."""
+    """Encode onnx.AttributeProto. A list is a list of ints unless it contains a float."""
     if isinstance(value, int):
-        content, kind = integer(3, value), _IS_INT
+        content, attribute_type = integer(3, value), _IS_INT
     elif isinstance(value, float):
-        content, kind = single(2, value), _IS_FLOAT
+        content, attribute_type = single(2, value), _IS_FLOAT
     elif isinstance(value, str):
-        content, kind = text(4, value), _IS_STRING
+        content, attribute_type = text(4, value), _IS_STRING
     elif any(isinstance(number, float) for number in value):
-        content, kind = b"".join(single(7, number) for number in value), _ARE_FLOATS
+        content, attribute_type = b"".join(single(7, number) for number in value), _ARE_FLOATS
     else:
-        content, kind = b"".join(integer(8, int(number)) for number in value), _ARE_INTS
-    return text(1, name) + content + integer(20, kind)
+        content, attribute_type = b"".join(integer(8, int(number)) for number in value), _ARE_INTS
+    return text(1, name) + content + integer(20, attribute_type)
 
 
 def _value(value: ValueInfo) -> bytes:
-    """onnx.ValueInfoProto."""
+    """Encode onnx.ValueInfoProto."""
     axes = (integer(1, axis) if isinstance(axis, int) else text(2, axis) for axis in value.shape)
     shape = b"".join(message(1, axis) for axis in axes)
     return text(1, value.name) + message(2, message(1, integer(1, ONNX_TYPES[value.dtype]) + message(2, shape)))
 
 
-def tensor(name: str, shape: Iterable[int], kind: int, outside: Mapping[str, str] | None = None) -> bytes:
-    """onnx.TensorProto without its numbers; `outside` says where they lie if that is another file."""
-    here = b"".join((*(integer(1, size) for size in shape), integer(2, kind), text(8, name)))
-    if outside is None:
-        return here
-    return here + b"".join(message(13, pair(key, value)) for key, value in outside.items()) + integer(14, _EXTERNAL)
+def tensor(name: str, shape: Iterable[int], data_type: int, external: Mapping[str, str] | None = None) -> bytes:
+    """Encode onnx.TensorProto without its elements; `external` locates them if they are in another file."""
+    head = b"".join((*(integer(1, size) for size in shape), integer(2, data_type), text(8, name)))
+    if external is None:
+        return head
+    return head + b"".join(message(13, pair(key, value)) for key, value in external.items()) + integer(14, _EXTERNAL)

@@ -1,7 +1,7 @@
-"""Each op in ONNX's terms: the table `{Op class: function}`. Imports neither onnx nor torch.
+"""Ops as ONNX nodes: the table `{Op class: function}`. Imports neither onnx nor torch.
 
-Every attribute that has a default is written out, so no runtime's opinion of a default matters. Where an
-ONNX op means something else than ours in some runtime, the meaning is spelled out with ops that agree.
+Every attribute is written, even if it has its default, so that no runtime can use another default. If some runtime
+computes an ONNX op differently from archdsl, other ops with the same result are used instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Lowering: TypeAlias = Callable[[Emitter, Any], None]
 
 
 def lower(node: Node, inputs: Sequence[str], output: str) -> OnnxLowering:
-    """The node as ONNX nodes that read the values `inputs` and make the value `output`."""
+    """Return the node as ONNX nodes that read the values `inputs` and write the value `output`."""
     emitter = Emitter(node, inputs, output)
     TABLE[type(node.op)](emitter, node.op)
     return emitter.result()
@@ -47,7 +47,7 @@ def _conv(e: Emitter, op: ops.Conv) -> None:
 
 
 def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
-    """A table's kernels put where a full convolution has them, zeros elsewhere."""
+    """Return the name of a dense weight: the table's kernels, and zeros for the other pairs of channels."""
     assert op.table is not None
     rows = tuple(number * channels + source for number, row in enumerate(op.table) for source in row)
     return e.derived("kernels", "weight", (op.out, channels, *op.kernel), rows=rows)
@@ -68,7 +68,8 @@ def _deconv(e: Emitter, op: ops.Deconv) -> None:
             "ConvTranspose", e.x, e.param("weight"), *_bias(e), **facts, pads=pads, output_padding=(extra_h, extra_w)
         )
         return
-    # ONNX Runtime refuses as much as the stride: fewer pixels cropped at the end, then zeros, then the bias.
+    # ONNX Runtime rejects an output padding as large as the stride: crop fewer pixels at the end, then add zeros, then
+    # the bias.
     pads = (pad_h, pad_w, max(pad_h - extra_h, 0), max(pad_w - extra_w, 0))
     short = e.step("cropped", "ConvTranspose", e.x, e.param("weight"), **facts, pads=pads, output_padding=(0, 0))
     ends = Pads(0, 0, max(extra_h - pad_h, 0), max(extra_w - pad_w, 0))
@@ -100,7 +101,7 @@ def _fc(e: Emitter, op: ops.Fc) -> None:
 
 
 def _rbf(e: Emitter, op: ops.Rbf) -> None:
-    """The differences themselves: x^2 - 2xw + w^2 would cancel near a centre."""
+    """Computes the differences, because x^2 - 2xw + w^2 would cancel near a centre."""
     spread = e.step("spread", "Unsqueeze", e.x, e.ints("middle", [1]))
     difference = e.step("difference", "Sub", spread, e.param("weight"))
     square = e.step("square", "Mul", difference, difference)
@@ -115,7 +116,7 @@ def _bias(e: Emitter) -> tuple[str, ...]:
 
 
 def _scale_and_shift(e: Emitter, affine: bool) -> tuple[str, str]:
-    """Learned, or ones and zeros."""
+    """Return the names of the learned scale and shift, or of ones and zeros."""
     channels = (at(e.node.shape[0]),)
     if affine:
         return e.param("weight"), e.param("bias")
@@ -136,7 +137,7 @@ def _bn(e: Emitter, op: ops.Bn) -> None:
 
 
 def _gn(e: Emitter, op: ops.Gn) -> None:
-    """By instance normalisation: ONNX Runtime's own group normalisation loses its digits where the mean is large."""
+    """Uses instance normalisation: ONNX Runtime's group normalisation is inaccurate if the mean is large."""
     channels = at(e.node.shape[0])
     apart = [0, op.groups, -1] if len(e.node.shape) == 1 else [0, op.groups, -1, 0]
     groups = e.step("groups", "Reshape", e.x, e.ints("grouped", apart), allowzero=0)
@@ -154,7 +155,7 @@ def _instancenorm(e: Emitter, op: ops.InstanceNorm) -> None:
 
 
 def _as_before(e: Emitter) -> str:
-    """The target of a Reshape back to the input's shape: numbers where they are known, else asked for."""
+    """Return the target of a Reshape back to the input's shape: a constant, or with two free sizes a Shape node."""
     shape: Shape = e.node.in_shapes[0]
     free = [isinstance(size, Dim) for size in shape]
     if sum(free) > 1:
@@ -163,11 +164,10 @@ def _as_before(e: Emitter) -> str:
 
 
 def _ln(e: Emitter, op: ops.Ln) -> None:
-    """The mean is taken off before the op takes it off again: ONNX Runtime 1.20 has the variance as mean(x^2) -
-    mean(x)^2.
+    """Subtracts the mean before the op does so again: ONNX Runtime 1.20 computes the variance as mean(x^2) - mean(x)^2.
 
-    Where the mean is 1000 times the spread that is off by 0.94, then no number (1.32: 3e-5); so it is 5e-7 in both, and
-    convnext_tiny takes 3 % longer.
+    If the mean is 1000 times the standard deviation, the error of that is 0.94, for larger means the result is NaN
+    (1.32: 3e-5). With the subtraction it is 5e-7 in both versions, and convnext_tiny takes 3 % longer.
     """
     facts: dict[str, Attribute] = {"axis": -1, "epsilon": op.eps, "stash_type": 1}
     mean = e.step("mean", "ReduceMean", e.x, e.ints("channels", [1]), keepdims=1, noop_with_empty_axes=0)
@@ -181,11 +181,10 @@ def _ln(e: Emitter, op: ops.Ln) -> None:
 
 
 def _lrn(e: Emitter, op: ops.Lrn) -> None:
-    """The mean over channels as an average pool over the rows of (1, C, pixels).
+    """Computes the mean over channels as an average pool over the rows of (1, C, pixels).
 
-    ONNX Runtime's own op refuses even sizes, and slides its sum along the channels, so that what a large one leaves
-    behind by rounding stays in the sums of those after it (at 1e6 beside 1 the result is no number); it takes 1.7 times
-    as long.
+    ONNX Runtime's own op rejects even sizes, and uses a running sum along the channels: the rounding error of a large
+    value stays in the sums that follow (with 1e6 beside 1 the result is NaN). It takes 1.7 times as long.
     """
     channels = at(e.node.shape[0])
     square = e.step("square", "Mul", e.x, e.x)
@@ -203,7 +202,7 @@ def _lrn(e: Emitter, op: ops.Lrn) -> None:
 
 
 def _plain(op_type: str) -> Lowering:
-    """An op that ONNX has under another name, with no attributes."""
+    """Return the lowering to one ONNX op without attributes."""
     return lambda e, op: e.last(op_type, e.x)
 
 
@@ -283,8 +282,10 @@ _LISTED = 4096
 
 
 def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
-    """The channels picked in their new order: one node in the place of Reshape, Transpose, Reshape, which take as long
-    in ONNX Runtime. Of very many channels the list would be long."""
+    """Selects the channels in their new order with one Gather instead of Reshape, Transpose, Reshape.
+
+    Both take equally long in ONNX Runtime. With more than `_LISTED` channels the list would be long.
+    """
     channels = at(e.node.shape[0])
     if channels <= _LISTED:
         order = [
@@ -292,7 +293,7 @@ def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
         ]
         e.last("Gather", e.x, e.ints("order", order), axis=1)
         return
-    # Height stands behind width in between: 0 takes the size at its own place, -1 what is left, and so both stay free.
+    # Height comes before width: in a Reshape 0 copies the size of its own axis and -1 is the rest, so both stay free.
     apart = e.ints("grouped", [0, op.groups, channels // op.groups, 0, -1])
     groups = e.step("groups", "Reshape", e.x, apart, allowzero=0)
     turned = e.step("turned", "Transpose", groups, perm=(0, 2, 1, 3, 4))
@@ -318,9 +319,11 @@ def _upsample(e: Emitter, op: ops.Upsample) -> None:
 
 
 def _pad(e: Emitter, op: ops.Pad) -> None:
-    """The axes are named: without them ONNX Runtime 1.20 takes the pad into a max pool behind it, which pads with less
-    than any number. What is cut off is so by a Pad of its own, as to move an image within its size 1.20 writes over
-    what it has yet to read."""
+    """Crops with a separate Pad: a single Pad that moves an image within its size overwrites, in ONNX Runtime 1.20,
+    pixels that it has yet to read.
+
+    The axes are given, because without them 1.20 fuses the pad into a max pool after it, which pads with minus infinity.
+    """
     (top, left, bottom, right), (front, back) = op.sides, op.channels
     ends: tuple[int, ...] = (top, left, bottom, right)
     axes: tuple[int, ...] = (2, 3)

@@ -1,4 +1,4 @@
-"""The numbers of an initializer, made when its bytes are wanted."""
+"""The elements of an initializer, computed when its bytes are written."""
 
 from __future__ import annotations
 
@@ -16,49 +16,52 @@ _LARGEST: Mapping[Dtype, float] = {"float16": 65504.0, "bfloat16": 3.38953138925
 
 @dataclass
 class Numbers:
-    """`beyond` names the initializers with numbers that were finite and have no place in their type."""
+    """Computes initializers from weights. `beyond` names those with finite values too large for their type."""
 
     name: str
     weights: Mapping[str, Array]
     beyond: list[str] = field(default_factory=list)
 
     def of(self, item: Initializer) -> Array:
-        """Raises E0603 where the weights lack the tensor or have it in another shape. bfloat16 comes as its 16 bits."""
-        found = self._constant(item) if isinstance(item, Constant) else self._tensor(item)
+        """Return the elements of an initializer; bfloat16 values as their 16 bits.
+
+        Raises E0603 if the weights lack its tensor or have it in another shape.
+        """
+        array = self._constant(item) if isinstance(item, Constant) else self._tensor(item)
         if item.dtype not in _LARGEST:
-            return found
-        made = _halved(found, item.dtype)
-        finite = np.isfinite(found)
-        if bool((np.abs(found, where=finite, out=np.zeros_like(found)) > _LARGEST[item.dtype]).any()):
+            return array
+        rounded = _halved(array, item.dtype)
+        finite = np.isfinite(array)
+        if bool((np.abs(array, where=finite, out=np.zeros_like(array)) > _LARGEST[item.dtype]).any()):
             self.beyond.append(item.name)
-        return made
+        return rounded
 
     def _constant(self, item: Constant) -> Array:
-        numbers = np.array(item.values, _made_in(item.dtype))
+        numbers = np.array(item.values, _working_type(item.dtype))
         return np.full(item.shape, numbers[0]) if numbers.size == 1 else numbers.reshape(item.shape)
 
     def _tensor(self, item: Stored | Derived) -> Array:
-        dtype = _made_in(item.dtype)
+        dtype = _working_type(item.dtype)
         key = item.name if isinstance(item, Stored) else item.key
         if key not in self.weights:
             raise error("E0603", f"the weights do not fit `{self.name}`: `{key}` is missing")
-        found = np.asarray(self.weights[key])
-        if found.dtype != dtype:
-            found = found.astype(dtype)
-        want = item.shape if isinstance(item, Stored) else item.stored
-        if found.shape != want:
-            raise error("E0603", f"the weights do not fit `{self.name}`: `{key}` is {found.shape}, not {want}")
+        array = np.asarray(self.weights[key])
+        if array.dtype != dtype:
+            array = array.astype(dtype)
+        expected = item.shape if isinstance(item, Stored) else item.stored
+        if array.shape != expected:
+            raise error("E0603", f"the weights do not fit `{self.name}`: `{key}` is {array.shape}, not {expected}")
         if isinstance(item, Stored):
-            return found
+            return array
         if item.rows is not None:
             dense = np.zeros((item.shape[0] * item.shape[1], *item.shape[2:]), dtype)
-            dense[list(item.rows)] = found
+            dense[list(item.rows)] = array
             return dense.reshape(item.shape)
-        return (found if item.factor == 1.0 else found * dtype.type(item.factor)).reshape(item.shape)
+        return (array if item.factor == 1.0 else array * dtype.type(item.factor)).reshape(item.shape)
 
 
-def _made_in(dtype: Dtype) -> np.dtype[np.generic]:
-    """The type that numbers are worked out in, before they are rounded to half of it."""
+def _working_type(dtype: Dtype) -> np.dtype[np.generic]:
+    """Return the type in which elements are computed, before they are rounded to half precision."""
     return np.dtype("int64" if dtype == "int64" else "float32")
 
 

@@ -16,7 +16,7 @@ from archdsl.ops import Slice
 from archdsl.shapes import Shape, Size, at
 
 Axis: TypeAlias = int | str
-"""A number, or a symbol."""
+"""A size, or a symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,10 @@ class ValueInfo:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything but the numbers. `free` are the sizes that stay open; `notes` say which do not, and why."""
+    """The ONNX graph without the elements of its tensors.
+
+    `free` are the sizes that the file leaves free; `notes` report the sizes that it fixes, with the reason.
+    """
 
     inputs: tuple[ValueInfo, ...]
     outputs: tuple[ValueInfo, ...]
@@ -48,11 +51,12 @@ class Plan:
 
 
 def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, free_sizes: bool = True) -> Plan:
-    """What the graph becomes: every node that an output needs, in order, auxiliary heads left out.
+    """Translate a graph: every node that an output needs, in order, without auxiliary heads.
 
-    Nodes bear their paths, initializers the names of the network's tensors. The batch is symbolic; height and width
-    are with `free_sizes`, where the network and each op's translation leave them free. In half precision (`types`)
-    inputs and outputs are cast. Without `value_info` the plan tells of inner values only those that `_summands` finds.
+    Each ONNX node is named after its path in the spec, each initializer after its tensor. The batch is symbolic. With
+    `free_sizes`, height and width are symbolic too, if the network and the translation of each op allow that. In half
+    precision (`types`) inputs and outputs are cast. `value_info` adds the shapes of all inner values; without it the
+    plan has only those that `_summands` returns.
     """
     live, public = _live(graph), _public_names(graph)
     names = _value_names(
@@ -100,7 +104,7 @@ def _add_nodes(
     casts: Casts,
     initializers: dict[str, Initializer],
 ) -> dict[str, list[Node]]:
-    """Lowers every node, and sets the name of its value; returns the nodes that fix a free size, by its symbol."""
+    """Lower every node and set the name of its value. Return the nodes that fix a free size, by its symbol."""
     constants: dict[Constant, str] = {}
     pins: dict[str, list[Node]] = {}
     for node in live:
@@ -117,18 +121,18 @@ def _add_nodes(
 
 
 def _add_outputs(public: Mapping[str, int], names: Mapping[int, str], casts: Casts) -> None:
-    """Gives each output its public name and its type, float32."""
+    """Give each output its public name and its type, float32."""
     for name, number in public.items():
         if casts.types.get(names[number], "float32") != "float32":
             casts.nodes.append(cast(f"output/{name}", names[number], name, "float32"))
-        elif names[number] != name:  # an input, a value with two names, or one that an op passed on unchanged
+        elif names[number] != name:  # an input, a value with two names, or the input of an op that does nothing
             casts.nodes.append(OnnxNode(f"output/{name}", "Identity", (names[number],), (name,), {}))
 
 
 def _sharing(
     lowered: OnnxLowering, initializers: dict[str, Initializer], constants: dict[Constant, str]
 ) -> list[OnnxNode]:
-    """The nodes, their initializers added to those known; constants of equal numbers are one, named by the first."""
+    """Add the initializers and return the nodes. Equal constants become one, which has the name of the first."""
     same: dict[str, str] = {}
     for item in lowered.initializers:
         if isinstance(item, Constant):
@@ -143,24 +147,26 @@ def _sharing(
 
 
 def _summands(nodes: Sequence[OnnxNode]) -> set[str]:
-    """The values that are added to one another. Where their sizes are free, ONNX Runtime adds within the convolution
-    before only if it is told that they are equal; it cannot infer that behind an op that it keeps in another memory
-    layout."""
+    """Return the inputs of additions.
+
+    ONNX Runtime fuses an addition into the convolution before it only if it knows that both shapes are equal. If sizes
+    are free, it cannot infer that after an op that it runs in another memory layout, so the file states these shapes.
+    """
     return {name for node in nodes if node.op_type == "Add" for name in node.inputs}
 
 
 def _live(graph: Graph) -> list[Node]:
-    """The inputs, and the nodes that an output depends on, in their order."""
-    wanted = set(graph.outputs.values())
+    """Return the inputs, and the nodes that an output depends on, in their order."""
+    live = set(graph.outputs.values())
     for node in reversed(graph.nodes):
-        if node.id in wanted:
-            wanted.update(node.inputs)
-    return [node for node in graph.nodes if node.id in wanted or node.id in graph.inputs]
+        if node.id in live:
+            live.update(node.inputs)
+    return [node for node in graph.nodes if node.id in live or node.id in graph.inputs]
 
 
 def _public_names(graph: Graph) -> dict[str, int]:
-    """The outputs as the file names them. A name may stand for one thing only, so one that an input or a tensor
-    has already gets a suffix."""
+    """Return the outputs by their names in the file. Names are unique, so a name of an input or a tensor gets a
+    suffix."""
     taken = {graph.nodes[i].path for i in graph.inputs} | {tensor.key for tensor in graph.tensors}
     return {(f"{name}/out" if name in taken else name): number for name, number in graph.outputs.items()}
 
@@ -168,8 +174,10 @@ def _public_names(graph: Graph) -> dict[str, int]:
 def _value_names(
     graph: Graph, live: list[Node], direct: Mapping[str, int], public: Mapping[str, int]
 ) -> dict[int, str]:
-    """A name for each node's value: its path, an output's public name where it is that output as it stands (`direct`),
-    or where either is taken `path/out`."""
+    """Return a name for each node's value: its path, or its public name if it is an output without a cast (`direct`).
+
+    A path that is taken becomes `path/out`.
+    """
     keys = {tensor.key for tensor in graph.tensors}
     names = {i: graph.nodes[i].path for i in graph.inputs}
     for name, number in direct.items():
@@ -199,7 +207,7 @@ def _pin_notes(graph: Graph, pins: Mapping[str, list[Node]]) -> tuple[Diagnostic
                 "N0701",
                 f"{size.name} is fixed at {size.default} in the ONNX file",
                 first.origin.span,
-                label=f"`{first.path}`{more} can be said there for one size only",
+                label=f"`{first.path}`{more} can be expressed in ONNX for one size only",
                 severity="note",
             )
         )

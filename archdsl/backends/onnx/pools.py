@@ -1,4 +1,4 @@
-"""Pools in ONNX's terms. Runtimes disagree about `ceil_mode` and about averages over uneven pads: neither is used."""
+"""Pools as ONNX nodes, without `ceil_mode` and averages over uneven pads, which runtimes compute differently."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archdsl.shapes import NO_PADS, Dim, Pads, at
 
 def maxpool(e: Emitter, op: ops.MaxPool) -> None:
     x, pads = e.x, _end_pads(e, op)
-    if any(pads[side] >= op.kernel[side % 2] for side in range(4)):  # a dilated window; runtimes refuse such pads
+    if any(pads[side] >= op.kernel[side % 2] for side in range(4)):  # a dilated window; runtimes reject such pads
         lowest = e.floats("lowest", float("-inf"))
         x = e.step("padded", "Pad", x, e.ints("pads", pad_list(pads)), lowest, mode="constant")
         pads = NO_PADS
@@ -28,9 +28,9 @@ def maxpool(e: Emitter, op: ops.MaxPool) -> None:
 
 
 def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
-    """The pads with which floor mode sees the op's windows; runtimes disagree about ONNX's ceil mode.
+    """Return the pads with which floor mode has the op's windows; runtimes disagree about ONNX's ceil mode.
 
-    Pads of a whole kernel and more are cut to what the windows use: some runtimes refuse them.
+    Pads of a whole kernel and more are reduced to what the windows use, because some runtimes reject them.
     """
     shape, reach = e.node.in_shapes[0], reach_of(op.kernel, op.dilations)
     plain, pads = op.pads(shape), list(op.end_pads(shape, e.node.shape))
@@ -42,19 +42,19 @@ def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
                 last = (e.number(e.node.shape[axis + 1]) - 1) * step - plain[axis]
                 pads[axis + 2] = max(last + reach[axis] - e.number(size), 0)
         elif isinstance(size, Dim) and isinstance(op, ops.MaxPool) and end + step <= reach[axis]:
-            pads[axis + 2] = end + step - 1  # for every size as many windows as `ceil` has, the last inside the image
+            pads[axis + 2] = end + step - 1  # as many windows as with `ceil` for every size, the last inside the image
         else:
             e.number(size)
     return Pads(*pads)
 
 
 def _rounds_up(op: ops.MaxPool | ops.AvgPool, plain: Pads, axis: int) -> bool:
-    """Whether `ceil` can make a difference along the axis."""
+    """Whether `ceil` can change the output size along the axis."""
     return op.ceil and (op.steps[axis] > 1 or plain[axis + 2] >= op.kernel[axis])
 
 
 def pad_list(pads: Pads) -> tuple[int, ...]:
-    """The pads of an image as ONNX's Pad takes them: all begins, then all ends."""
+    """Return the pads of an image in the order of ONNX's Pad: all begins, then all ends."""
     return (0, 0, pads.top, pads.left, 0, 0, pads.bottom, pads.right)
 
 
@@ -86,8 +86,8 @@ def avgpool(e: Emitter, op: ops.AvgPool) -> None:
 def averaging(
     kernel: tuple[int, int], strides: tuple[int, int], pads: Pads = NO_PADS, count_include_pad: int = 1
 ) -> dict[str, Attribute]:
-    """All attributes of an AveragePool in floor mode but `dilations`, which ONNX Runtime's int8 form does not know
-    (1.32)."""
+    """Return all attributes of an AveragePool in floor mode except `dilations`, which ONNX Runtime 1.32 does not accept
+    in its int8 form."""
     return {
         "auto_pad": "NOTSET",
         "ceil_mode": 0,
@@ -99,7 +99,8 @@ def averaging(
 
 
 def _factors(e: Emitter, op: ops.AvgPool, pads: Pads) -> list[float] | None:
-    """What turns the mean over whole windows into the mean over the pixels that count; None where all do."""
+    """Return the factors that turn means over whole windows into means over the pixels that count; None if all are
+    1."""
     shape, output = e.node.in_shapes[0], e.node.shape
     axes: list[list[int]] = []
     for axis in (0, 1):
@@ -132,8 +133,8 @@ def _adaptive(e: Emitter, target: tuple[int, int]) -> None:
 
 
 def _means(e: Emitter, what: str, size: int, count: int, across: bool = False) -> str:
-    """The matrix of an adaptive pool along one axis: row i takes the mean of floor(i*size/count) up to
-    ceil((i+1)*size/count). `across`: transposed, to stand on the right."""
+    """Return the name of an adaptive pool's matrix along one axis: row i is the mean of floor(i*size/count) up to
+    ceil((i+1)*size/count). `across`: transposed, for multiplication from the right."""
     table = [[0.0] * size for _ in range(count)]
     for number, row in enumerate(table):
         start, end = number * size // count, -(-(number + 1) * size // count)
@@ -148,7 +149,7 @@ def gap(e: Emitter, op: ops.Gap) -> None:
 
 
 def subsample(e: Emitter, op: ops.Subsample) -> None:
-    """A mean times the window's size is its sum; the size goes into the coefficient."""
+    """Multiplies the coefficient by the window's size, because the mean times that size is the sum."""
     channels = at(e.node.shape[0])
     mean = e.step("mean", "AveragePool", e.x, **averaging(op.kernel, op.steps))
     weight = e.derived("coefficients", "weight", (channels, 1, 1), factor=float(op.kernel[0] * op.kernel[1]))

@@ -1,8 +1,7 @@
-"""Protobuf's encoding, reader and writer: a message is a row of fields, each a number, a wire type and a value
-(https://protobuf.dev/programming-guides/encoding).
+"""Protobuf encoding, reader and writer: a message is a sequence of fields, each a number, a wire type and a value.
 
-The reader yields where each field lies and reads no value, so a caller may skip gigabytes of weights. It accepts bytes
-from anybody: every length is checked before it is used.
+See https://protobuf.dev/programming-guides/encoding. The reader yields the position of each field and reads no values,
+so a caller can skip gigabytes of weights. It accepts untrusted bytes: every length is checked before it is used.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ _MAX_VARINT = 10
 
 
 class Malformed(Exception):
-    """The bytes are not the message that was expected. The text says why, and its subject is the file."""
+    """The bytes are not the expected message. The text gives the reason, as a sentence about the file ("it ...")."""
 
 
 class ByteSource(Protocol):
-    """What the reader needs of a file; `BinaryIO`, `BytesIO` and `mmap` have it."""
+    """The methods that the reader calls; `BinaryIO`, `BytesIO` and `mmap` have them."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -35,7 +34,7 @@ class ByteSource(Protocol):
 
 
 class Field(NamedTuple):
-    """One field of a message: it starts at `start`, its value lies at `begin:end` (an empty range for a varint)."""
+    """One field of a message: it starts at `start`, its value is at `begin:end` (an empty range for a varint)."""
 
     number: int
     start: int
@@ -47,11 +46,11 @@ class Field(NamedTuple):
 
 
 def fields(source: ByteSource, end: int, known: Mapping[int, int] | None = None) -> Iterator[Field]:
-    """The fields of the message from the source's position to `end`; at each, the source stands at the field's value.
+    """Yield the fields of the message from the source's position to `end`, with the source at each field's value.
 
     The caller may move the source. `known` gives the wire type of each field that the message may have.
 
-    Raises `Malformed` for bytes that are cut off, an unknown wire type, or a field that is not in `known`.
+    Raises `Malformed` for truncated bytes, an unknown wire type, or a field that is not in `known`.
     """
     start = source.tell()
     while start < end:
@@ -77,7 +76,7 @@ def fields(source: ByteSource, end: int, known: Mapping[int, int] | None = None)
 
 
 def read_varint(source: ByteSource) -> int:
-    """The number at the source's position. Raises `Malformed` where the source ends, or the number does not."""
+    """Read the number at the source's position. Raises `Malformed` if the source ends in it or it is too long."""
     number = 0
     for shift in range(0, 7 * _MAX_VARINT, 7):
         byte = source.read(1)
@@ -90,7 +89,7 @@ def read_varint(source: ByteSource) -> int:
 
 
 def read_pair(content: bytes) -> tuple[str, str]:
-    """Key and value of a message written by `pair`. Raises `Malformed` where it has other fields."""
+    """Return key and value of a message written by `pair`. Raises `Malformed` if it has other fields."""
     texts = {1: "", 2: ""}
     for field in fields(io.BytesIO(content), len(content)):
         if field.number not in texts:
@@ -114,7 +113,7 @@ _ONE_BYTE = [bytes([number]) for number in range(0x80)]
 
 
 def varint(number: int) -> bytes:
-    """The number in groups of 7 bits, lowest first; a negative one as the 64 bits that hold it."""
+    """Encode a number in groups of 7 bits, lowest first; a negative one as its 64 bits."""
     if 0 <= number < 0x80:
         return _ONE_BYTE[number]
     out = bytearray()
@@ -127,30 +126,30 @@ def varint(number: int) -> bytes:
 
 
 def prefix(field: int, length: int) -> bytes:
-    """What precedes the `length` bytes of a delimited field."""
+    """Return the bytes before the `length` bytes of a delimited field."""
     return varint(field << 3 | DELIMITED) + varint(length)
 
 
 def message(field: int, content: bytes) -> bytes:
-    """A field that holds a message, or any bytes."""
+    """Encode a field that contains a message, or any bytes."""
     return prefix(field, len(content)) + content
 
 
 def text(field: int, value: str) -> bytes:
-    """A field that holds a text."""
+    """Encode a field that contains a text."""
     return message(field, value.encode())
 
 
 def integer(field: int, number: int) -> bytes:
-    """A field that holds a whole number."""
+    """Encode a field that contains an integer."""
     return varint(field << 3 | VARINT) + varint(number)
 
 
 def single(field: int, number: float) -> bytes:
-    """A field that holds a float of 32 bits."""
+    """Encode a field that contains a float of 32 bits."""
     return varint(field << 3 | _FIXED32) + struct.pack("<f", number)
 
 
 def pair(key: str, value: str) -> bytes:
-    """A message of a key and a value: an entry of a `map`, and onnx.StringStringEntryProto."""
+    """Encode a message of a key and a value: an entry of a `map`, and onnx.StringStringEntryProto."""
     return text(1, key) + text(2, value)

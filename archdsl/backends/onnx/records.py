@@ -1,4 +1,4 @@
-"""What lowering gives: ONNX nodes and initializers as plain data, and the emitter that collects them."""
+"""The result of lowering: ONNX nodes and initializers as plain data, and the emitter that collects them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Dtype: TypeAlias = Literal["float32", "int64", "float16", "bfloat16"]
 
 @dataclass(frozen=True, slots=True)
 class OnnxNode:
-    """One node of an ONNX graph. An empty input name is an optional input left out."""
+    """One node of an ONNX graph. An empty input name is an optional input that is left out."""
 
     name: str
     op_type: str
@@ -37,7 +37,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Numbers that the lowering needs, row by row; a single one fills the whole shape."""
+    """A constant that the lowering needs: its elements, row by row, or a single one that fills the whole shape."""
 
     name: str
     shape: tuple[int, ...]
@@ -47,9 +47,9 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """The tensor `key` of the network, whose shape is `stored`, in another form: times `factor`, row by row in `shape`.
+    """The tensor `key` of the network, of the shape `stored`, multiplied by `factor` and reshaped to `shape`.
 
-    With `rows`, its i-th slice goes to place `rows[i]` of the first two axes taken as one; the rest is 0.
+    With `rows`, its i-th slice goes to index `rows[i]` of the first two axes flattened into one; the rest is 0.
     """
 
     name: str
@@ -73,9 +73,9 @@ def nbytes(item: Initializer) -> int:
 
 @dataclass(frozen=True, slots=True)
 class OnnxLowering:
-    """An op as ONNX says it. `output` is the name of its result: that of its input where there is nothing to do.
+    """An op as ONNX nodes. `output` is the name of its output: that of its input if there is nothing to do.
 
-    `pins` are the symbols whose default the nodes took as a number.
+    `pins` are the symbols of free sizes that the nodes fix at their defaults.
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -85,7 +85,7 @@ class OnnxLowering:
 
 
 class Emitter:
-    """Collects what one node becomes. `x` is its (first) input's name; values between are named `path/what`."""
+    """Collects the ONNX nodes of one node. `x` is the name of its first input; inner values are named `path/what`."""
 
     def __init__(self, node: Node, inputs: Sequence[str], output: str) -> None:
         self.node = node
@@ -101,31 +101,31 @@ class Emitter:
         return self.inputs[0]
 
     def step(self, what: str, op_type: str, *inputs: str, **attributes: Attribute) -> str:
-        """A node on the way; its name, and that of its value, is `path/what`."""
+        """Add an inner node. Return its name, `path/what`, which is that of its value, too."""
         name = f"{self.node.path}/{what}"
         self._nodes.append(OnnxNode(name, op_type, inputs, (name,), attributes))
         return name
 
     def last(self, op_type: str, *inputs: str, **attributes: Attribute) -> None:
-        """The node whose value is the op's: it bears the op's path."""
+        """Add the node whose value is the op's output. It is named after the op's path."""
         self._nodes.append(OnnxNode(self.node.path, op_type, inputs, (self.output,), attributes))
 
     def skip(self) -> None:
-        """The op does nothing: whoever reads it reads its input."""
+        """Add nothing: nodes that would have read the op's output read its input instead."""
         self.output = self.x
 
     def has(self, name: str) -> bool:
         return name in self._params
 
     def param(self, name: str) -> str:
-        """The network's own tensor."""
+        """Add the network's tensor `name`, and return its name in the file."""
         param = self._params[name]
         return self._keep(Stored(self.node.key(param), param.shape, param.dtype))
 
     def derived(
         self, what: str, name: str, shape: tuple[int, ...], factor: float = 1.0, rows: tuple[int, ...] | None = None
     ) -> str:
-        """The network's tensor `name` in another form; itself where the form is its own."""
+        """Add the network's tensor `name`, transformed unless there is nothing to change, and return its name."""
         param: Param = self._params[name]
         if param.shape == shape and factor == 1.0 and rows is None:
             return self.param(name)
@@ -139,7 +139,7 @@ class Emitter:
         return self._keep(Constant(f"{self.node.path}/{what}", (len(values),), tuple(values), "int64"))
 
     def number(self, size: Size) -> int:
-        """The size as a number; one that is free is pinned by this to its default."""
+        """Return the size as a number. This fixes a free size at its default."""
         if isinstance(size, int):
             return size
         self._pins[size.symbol.name] = None

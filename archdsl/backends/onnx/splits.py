@@ -1,4 +1,4 @@
-"""Slices that cut all the channels of a value into pieces, as one Split."""
+"""Slices that together cover all channels of a value, as one Split."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from archdsl.backends.onnx.records import Constant, Initializer, OnnxNode
 def joined(
     nodes: Sequence[OnnxNode], initializers: dict[str, Initializer], channels: Mapping[str, int]
 ) -> list[OnnxNode]:
-    """The nodes with a Split where several Slices of one value, of which `channels` says the channels, leave none out
-    and have none twice. It stands in the place of the first and bears its name; values keep theirs. Adds the sizes to
-    the `initializers`, and takes out the constants that no node reads any more."""
+    """Return the nodes with a Split in place of several Slices of one value that cover each channel exactly once.
+
+    `channels` gives the number of channels of each value. The Split replaces the first Slice and has its name; values
+    keep their names. Adds the sizes to `initializers`, and removes the constants that no node reads any more.
+    """
     cuts: dict[str, list[tuple[int, int, OnnxNode]]] = {}
     for node in nodes:
         if node.op_type == "Slice" and node.inputs[0] in channels:
@@ -24,20 +26,20 @@ def joined(
         for source, pieces in cuts.items()
         if _whole(pieces, channels[source])
     }
-    made: list[OnnxNode] = []
+    result: list[OnnxNode] = []
     for node in nodes:
         pieces = whole.get(node.inputs[0] if node.inputs else "", []) if node.op_type == "Slice" else []
         if not pieces:
-            made.append(node)
+            result.append(node)
         elif node is cuts[node.inputs[0]][0][2]:
             sizes = _sizes(node, tuple(end - start for start, end, _ in pieces), initializers)
             outputs = tuple(piece.outputs[0] for _, _, piece in pieces)
-            made.append(
+            result.append(
                 replace(node, op_type="Split", inputs=(node.inputs[0], sizes), outputs=outputs, attributes={"axis": 1})
             )
     if whole:
-        _drop_unread(made, initializers)
-    return made
+        _drop_unread(result, initializers)
+    return result
 
 
 def _number(item: Initializer) -> int:

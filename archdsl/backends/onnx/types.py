@@ -1,8 +1,8 @@
-"""Half precision by typed emission: each op works in one type, and values are cast where two types meet.
+"""Half precision: each op computes in one type, and values are cast between ops of different types.
 
-Single precision stays where the field keeps it: softmax, sums over groups and across channels, squared distances, the
-statistics of batch norms. Layer norms add up in single precision by their own attribute (`stash_type`). What enters and
-leaves the network is float32.
+Some computations stay in single precision, as is usual: softmax, sums over groups and across channels, squared
+distances, the statistics of batch norms. Layer norms add up in single precision by their own attribute (`stash_type`).
+Inputs and outputs of the network are float32.
 """
 
 from __future__ import annotations
@@ -16,49 +16,49 @@ from archdsl.ops.base import Op
 Precision: TypeAlias = Literal["fp32", "fp16", "bf16"]
 DTYPES: dict[Precision, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 ONNX_TYPES: dict[Dtype, int] = {"float32": 1, "int64": 7, "float16": 10, "bfloat16": 16}
-"""Numbers of onnx.TensorProto.DataType."""
+"""Values of onnx.TensorProto.DataType."""
 
 _SINGLE_INPUTS = {"BatchNormalization": (1, 2, 3, 4), "Resize": (2,)}
-"""Inputs that stay in single precision beside values of half: ONNX has a type of their own for them."""
+"""Inputs that stay in single precision beside half-precision values: they have a separate type in ONNX."""
 
 
 def type_of(op: Op, precision: Precision) -> Dtype:
-    """What the op works in."""
+    """Return the type in which the op computes."""
     return "float32" if op.float32 else DTYPES[precision]
 
 
 def retyped(lowered: OnnxLowering, dtype: Dtype) -> OnnxLowering:
-    """The same with its numbers in the type that its values have."""
+    """Return the lowering with its float initializers in the type of its values."""
     if dtype == "float32":
         return lowered
     kept = {
         node.inputs[i] for node in lowered.nodes for i in _SINGLE_INPUTS.get(node.op_type, ()) if i < len(node.inputs)
     }
-    made = tuple(
+    initializers = tuple(
         item if item.dtype != "float32" or item.name in kept else replace(item, dtype=dtype)
         for item in lowered.initializers
     )
-    return replace(lowered, initializers=made)
+    return replace(lowered, initializers=initializers)
 
 
 class Casts:
-    """The types of values, and the casts between them, each made once and added to `nodes`."""
+    """The types of values, and the casts between them, each added to `nodes` once."""
 
     def __init__(self, nodes: list[OnnxNode]) -> None:
         self.types: dict[str, Dtype] = {}
         self.nodes = nodes
-        self._made: dict[tuple[str, Dtype], str] = {}
+        self._casts: dict[tuple[str, Dtype], str] = {}
 
     def to(self, value: str, dtype: Dtype) -> str:
-        """The value in the type."""
+        """Return the name of the value in the type."""
         if self.types.get(value, "float32") == dtype:
             return value
-        found = self._made.get((value, dtype))
-        if found is None:
-            found = self._made[value, dtype] = f"{value}/{dtype}"
-            self.nodes.append(cast(found, value, found, dtype))
-            self.types[found] = dtype
-        return found
+        name = self._casts.get((value, dtype))
+        if name is None:
+            name = self._casts[value, dtype] = f"{value}/{dtype}"
+            self.nodes.append(cast(name, value, name, dtype))
+            self.types[name] = dtype
+        return name
 
 
 def cast(name: str, value: str, output: str, dtype: Dtype) -> OnnxNode:

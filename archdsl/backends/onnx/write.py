@@ -1,7 +1,7 @@
-"""The ONNX file, written straight from the graph: header first, then tensor after tensor.
+"""Write the ONNX file directly from the graph: first the header, then tensor after tensor.
 
-Everything but the tensors is known before the first of them is made; their bytes follow one after the other (fields may
-come in any order), so no more than one tensor is in memory at a time.
+Everything but the tensors is known before the first one is computed. Their bytes follow one after the other (fields may
+be in any order), so at most one tensor is in memory at a time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error
 from archdsl.files.atomic import OutputFile, WrittenFile, atomic_write, check_target, directory_lock, require_space
 from archdsl.files.disk import BLOCK
+from archdsl.files.overwrite_marks import DATA_MARK, has_mark
 from archdsl.graph import Graph
 from archdsl.version import __version__
 
@@ -37,20 +37,19 @@ IR_VERSION, OPSET = 10, 20
 _OPSET_BF16 = 22
 """The first whose Conv takes bfloat16."""
 MAX_FILE = 2**31 - 1 - 2**24
-"""Protobuf reads no message of 2 GiB; some megabytes are left for the nodes."""
+"""Protobuf cannot read a message of 2 GiB; some megabytes are reserved for the nodes."""
 INLINE = 1024
-"""Initializers up to this many bytes stay in the model even where the others lie outside."""
+"""Initializers up to this many bytes stay in the model even if the others are in a data file."""
 ALIGNMENT = 4096
-_MAGIC = b"archdsl external data\n".ljust(ALIGNMENT, b"\0")
-_PRODUCER = protobuf.text(2, "archdsl")
-"""`producer_name` of onnx.ModelProto."""
+_MAGIC = DATA_MARK.ljust(ALIGNMENT, b"\0")
+_REPLACEABLE, _REPLACEABLE_DATA = has_mark("onnx"), has_mark("onnx data")
 _LOCATION = 2
-"""The value of an entry that says where external data lies."""
+"""The value of an entry that gives the name of the data file."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenModel(WrittenFile):
-    """The model's file, that of its external data if there is one, and what there is to say about it."""
+    """The model's file, its external data file if there is one, and notes about it."""
 
     data: WrittenFile | None
     notes: tuple[Diagnostic, ...]
@@ -65,10 +64,10 @@ def build(
     value_info: bool = False,
     free_sizes: bool = True,
 ) -> onnx.ModelProto:
-    """The model in memory, weights inside; with `value_info` the shapes of all values too, without `free_sizes` for one
-    size.
+    """Return the model in memory, with its weights.
 
-    Errors: E0705 it is too large for that.
+    `value_info` adds the shapes of all values; without `free_sizes` height and width are fixed. Raises E0705 if the
+    model is too large for memory or for a message.
     """
     import onnx
 
@@ -76,7 +75,7 @@ def build(
     if planned.nbytes > MAX_FILE:
         raise error(
             "E0705",
-            f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory holds {MAX_FILE:,}",
+            f"`{graph.name}` needs {planned.nbytes:,} bytes; a model in memory can have at most {MAX_FILE:,}",
             status=2,
             help="write it to a file with external data",
         )
@@ -102,47 +101,47 @@ def write(
     force: bool = False,
     progress: Progress | None = None,
 ) -> WrittenModel:
-    """Writes the network for inference. Shapes and the weights' place are decided before anything is allocated.
+    """Write the network for inference. Shapes and the position of the weights are decided before any allocation.
 
-    `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). Weights lie
-    inside the file unless that would pass 2 GB, or `external_data` says so: then in `<path>.data` beside it
-    (`<path>.2.data` where the model that is replaced uses that name). Half precision (`types`) rounds each number once;
-    what has no place in it is told as W0717. With `value_info` the file states the shape of every value, which viewers
-    show. Without `free_sizes` height and width are numbers.
+    `meta` goes into the file's metadata (`spec_sha256`, and as JSON `paper`, `preprocess`, `labels`). The weights are
+    inside the file unless it would exceed 2 GB or `external_data` is set: then they are in `<path>.data` beside it
+    (`<path>.2.data` if the model that is replaced uses that name). Half precision (`types`) rounds each value once;
+    W0717 reports values too large for it. With `value_info` the file states the shape of every value, which viewers
+    show. Without `free_sizes` height and width are fixed.
 
-    Errors: E0705 more bytes than the disk or the memory has; E0603 weights that are not the graph's; E0701 to E0704
-    as `archdsl.files.atomic_write`.
+    Raises E0705 if the disk or the memory is too small, E0603 if the weights do not fit the graph, E0701 to E0704 as
+    `archdsl.files.atomic_write` does.
     """
     planned = plan(graph, precision, value_info, free_sizes)
-    target = check_target(path, inputs=inputs, force=force, replaceable=_mine)
+    target = check_target(path, inputs=inputs, force=force, replaceable=_REPLACEABLE)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
         raise error(
             "E0705",
-            f"`{graph.name}` needs {planned.nbytes:,} bytes; one ONNX file holds {MAX_FILE:,}",
+            f"`{graph.name}` needs {planned.nbytes:,} bytes; one ONNX file can have at most {MAX_FILE:,}",
             status=2,
-            help="leave its weights in a file of their own",
+            help="write the weights to a separate file",
         )
     require_space(target, planned.nbytes, "E0705", graph.name)
     _require_memory(graph, planned)
     head = _head(graph, weights, meta or {}, planned)
     count, numbers = _Counter(planned.nbytes, progress), Numbers(graph.name, weights)
-    given = [*inputs]
-    with atomic_write(target, inputs=given, force=force, replaceable=_mine) as model:
+    sources = [*inputs]
+    with atomic_write(target, inputs=sources, force=force, replaceable=_REPLACEABLE) as model:
         if external:
-            data = _write_outside(model, planned, given, force, (graph, numbers, head, count))
+            data = _write_outside(model, planned, sources, force, (graph, numbers, head, count))
         else:
             for piece in _stream(graph, planned, numbers, head, None):
                 count(model.write(piece))
     assert model.written is not None
     written = model.written
     return WrittenModel(
-        written.path, written.size, data if external else None, (*planned.notes, *_told(numbers, planned))
+        written.path, written.size, data if external else None, (*planned.notes, *_notes(numbers, planned))
     )
 
 
-def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
-    """What there is to say of half precision: who runs it, and what did not fit."""
+def _notes(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
+    """Return the notes about half precision: which runtimes accept it, and which values did not fit."""
     notes = []
     if planned.precision == "bf16":
         notes.append(
@@ -154,8 +153,8 @@ def _told(numbers: Numbers, planned: Plan) -> tuple[Diagnostic, ...]:
         )
     if numbers.beyond:
         more = f" and {len(numbers.beyond) - 1} more" if len(numbers.beyond) > 1 else ""
-        what = f"`{numbers.beyond[0]}`{more} holds numbers too large for {planned.precision}: they became infinite"
-        notes.append(Diagnostic("W0717", what, severity="warning"))
+        message = f"`{numbers.beyond[0]}`{more} has values too large for {planned.precision}: they became infinite"
+        notes.append(Diagnostic("W0717", message, severity="warning"))
     return tuple(notes)
 
 
@@ -166,50 +165,50 @@ def _write_outside(
     force: bool,
     work: tuple[Graph, Numbers, bytes, _Counter],
 ) -> WrittenFile | None:
-    """The weights into a file beside the model, then the model, which names it.
+    """Write the weights to a file beside the model, then the model, which names that file.
 
-    The old model keeps its own data until the new one has taken its place: at no moment does a model stand there whose
-    weights do not. So the data file has two names, of which the old model uses one.
+    The old model keeps its data until the new one has replaced it: a model never exists without its weights. So the
+    data file has two possible names, of which the old model uses one.
     """
     graph, numbers, head, count = work
     target = model.target
     names = [target.with_name(f"{target.name}{ending}") for ending in (".data", ".2.data")]
-    with atomic_write(names[0], inputs=inputs, force=force, replaceable=_mine_data) as data:
-        _write_data(_Layout.of(planned, ""), numbers, data, count)
+    with atomic_write(names[0], inputs=inputs, force=force, replaceable=_REPLACEABLE_DATA) as data:
+        _write_data(_DataLayout.of(planned, ""), numbers, data, count)
         with directory_lock(target.parent):
             used = _names(target, names[0].name)
-            data.target = check_target(names[used], inputs=inputs, force=force, replaceable=_mine_data)
-            for piece in _stream(graph, planned, numbers, head, _Layout.of(planned, data.target.name)):
+            data.target = check_target(names[used], inputs=inputs, force=force, replaceable=_REPLACEABLE_DATA)
+            for piece in _stream(graph, planned, numbers, head, _DataLayout.of(planned, data.target.name)):
                 count(model.write(piece))
             data.commit()
             model.commit()
-            if _mine_data(names[not used]):
+            if _REPLACEABLE_DATA(names[not used]):
                 names[not used].unlink()
     return data.written
 
 
 def _names(model: Path, data: str) -> bool:
-    """Whether an existing model says that its weights lie in the file of that name."""
+    """Whether an existing model names that file as the one with its weights."""
     try:
-        with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            return held.find(protobuf.message(_LOCATION, os.fsencode(data))) >= 0
+        with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(protobuf.message(_LOCATION, os.fsencode(data))) >= 0
     except (OSError, ValueError):
         return False
 
 
-# --- what is known before the first tensor --------------------------------------------------------------------
+# --- sizes and positions --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where external tensors lie: name of the file, and offset by initializer."""
+class _DataLayout:
+    """The position of external tensors: name of the file, and offset by initializer."""
 
     location: str
     offsets: dict[str, int]
     items: tuple[Initializer, ...]
 
     @classmethod
-    def of(cls, planned: Plan, location: str) -> _Layout:
+    def of(cls, planned: Plan, location: str) -> _DataLayout:
         offsets, at = {}, len(_MAGIC)
         items = tuple(item for item in planned.initializers if nbytes(item) > INLINE and item.dtype != "int64")
         for item in items:
@@ -219,21 +218,20 @@ class _Layout:
 
 
 def _require_memory(graph: Graph, planned: Plan) -> None:
-    """The largest tensor is made in memory, and a converted one twice: refused before it is tried."""
-    need = 2 * max(map(nbytes, planned.initializers), default=0)
-    have = free_memory()
-    if have is not None and need > have:
-        raise error(
-            "E0705", f"the largest tensor of `{graph.name}` needs {need:,} bytes of memory; {have:,} are free", status=2
-        )
+    """Raise E0705 unless the largest tensor fits in memory twice, as a converted tensor does."""
+    needed = 2 * max(map(nbytes, planned.initializers), default=0)
+    free = free_memory()
+    if free is not None and needed > free:
+        message = f"the largest tensor of `{graph.name}` needs {needed:,} bytes of memory; {free:,} are free"
+        raise error("E0705", message, status=2)
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that a process may still take, where the system tells."""
+    """Return the bytes of memory that are available; None if the system does not report them."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
-            found = next((line for line in lines if line.startswith("MemAvailable:")), None)
-        return int(found.split()[1]) * 1024 if found else None
+            available = next((line for line in lines if line.startswith("MemAvailable:")), None)
+        return int(available.split()[1]) * 1024 if available else None
     except (OSError, ValueError):
         return None
 
@@ -242,7 +240,7 @@ def free_memory() -> int | None:
 
 
 def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], planned: Plan) -> bytes:
-    """The model's own fields; its graph comes behind."""
+    """Encode the model's own fields, which precede its graph."""
     facts = {
         "name": graph.name,
         "params": str(sum(t.param.numel for t in graph.tensors if t.param.trained and not t.node.training)),
@@ -257,23 +255,23 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
 
 
 def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
-    """What the layers took in whose tensors stand under names of their own."""
+    """Return the metadata entry with the nodes folded into each layer whose tensors have new names."""
     recipes = {node.path: next(iter(node.folded.values())) for node in graph.nodes if node.folded}
     layers = dict.fromkeys(
         item.name.rpartition("/")[0]
         for item in planned.initializers
         if not isinstance(item, Constant) and "/" in item.name
     )
-    taken = {
+    paths = {
         path: [m.path for m in (*recipes[path].before, *recipes[path].after)] if path in recipes else []
         for path in layers
     }
-    text = absorbed.write(taken)
+    text = absorbed.write(paths)
     return {"folded": text} if text else {}
 
 
 def _doc(graph: Graph, meta: Mapping[str, str]) -> str:
-    """The paper in one line, from its JSON."""
+    """Return the paper in one line, from its JSON."""
     try:
         paper = json.loads(meta.get("paper", "{}"))
         authors = paper.get("authors", "")
@@ -289,9 +287,9 @@ def _doc(graph: Graph, meta: Mapping[str, str]) -> str:
 
 
 def _stream(
-    graph: Graph, planned: Plan, numbers: Numbers, head: bytes, layout: _Layout | None
+    graph: Graph, planned: Plan, numbers: Numbers, head: bytes, layout: _DataLayout | None
 ) -> Iterator[bytes | memoryview]:
-    """The file's bytes in order. Every length is known from the shapes, so none waits for a tensor."""
+    """Yield the file's bytes in order. Every length follows from the shapes, so no tensor is needed in advance."""
     body = encode.graph(graph.name, planned.nodes, planned.inputs, planned.outputs, planned.values)
     records = [(item, *_record(item, layout)) for item in planned.initializers]
     yield head
@@ -302,18 +300,18 @@ def _stream(
             yield bytes_of(numbers.of(item))
 
 
-def _record(item: Initializer, layout: _Layout | None) -> tuple[bytes, int]:
-    """An initializer's field up to its raw bytes, and how many follow."""
-    size, kind = nbytes(item), ONNX_TYPES[item.dtype]
+def _record(item: Initializer, layout: _DataLayout | None) -> tuple[bytes, int]:
+    """Return an initializer's field up to its raw bytes, and the number of bytes that follow."""
+    size, data_type = nbytes(item), ONNX_TYPES[item.dtype]
     if layout is not None and item.name in layout.offsets:
-        place = {"location": layout.location, "offset": str(layout.offsets[item.name]), "length": str(size)}
-        text = encode.tensor(item.name, item.shape, kind, place)
+        position = {"location": layout.location, "offset": str(layout.offsets[item.name]), "length": str(size)}
+        text = encode.tensor(item.name, item.shape, data_type, position)
         return protobuf.prefix(encode.GRAPH_INITIALIZER, len(text)) + text, 0
-    text = encode.tensor(item.name, item.shape, kind) + protobuf.prefix(encode.TENSOR_RAW, size)
+    text = encode.tensor(item.name, item.shape, data_type) + protobuf.prefix(encode.TENSOR_RAW, size)
     return protobuf.prefix(encode.GRAPH_INITIALIZER, len(text) + size) + text, size
 
 
-def _write_data(layout: _Layout, numbers: Numbers, data: OutputFile, count: _Counter) -> None:
+def _write_data(layout: _DataLayout, numbers: Numbers, data: OutputFile, count: _Counter) -> None:
     data.write(_MAGIC)
     for item in layout.items:
         view = bytes_of(numbers.of(item))
@@ -322,35 +320,14 @@ def _write_data(layout: _Layout, numbers: Numbers, data: OutputFile, count: _Cou
 
 
 class _Counter:
-    """Adds up what was written, and tells it at most once a chunk."""
+    """Adds up the written bytes, and reports them at most once per block."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress = total, progress
-        self._done = self._told = 0
+        self._done = self._reported = 0
 
     def __call__(self, size: int) -> None:
         self._done += size
-        if self._progress is not None and (self._done - self._told >= BLOCK or self._done >= self._total):
-            self._told = self._done
+        if self._progress is not None and (self._done - self._reported >= BLOCK or self._done >= self._total):
+            self._reported = self._done
             self._progress(min(self._done, self._total), self._total)
-
-
-# --- what may be overwritten ----------------------------------------------------------------------------------
-
-
-def _mine(path: Path) -> bool:
-    return _starts(path, lambda head: head[:1] == b"\x08" and _PRODUCER in head[:16])
-
-
-def _mine_data(path: Path) -> bool:
-    return _starts(path, lambda head: head.startswith(_MAGIC[:22]))
-
-
-def _starts(path: Path, judge: Callable[[bytes], bool]) -> bool:
-    try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            return False
-        with open(path, "rb") as file:
-            return judge(file.read(64))
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""PyTorch: a graph as a live module (`to_torch`, `build`) and as a Python file (`to_source`, which needs no torch)."""
+"""Graph to PyTorch: as a module (`to_torch`, `build`) and as a Python file (`to_source`, which needs no torch)."""
 
 from __future__ import annotations
 

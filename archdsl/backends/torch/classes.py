@@ -1,4 +1,4 @@
-"""The classes of a printed network: head, children, forward."""
+"""Print the classes of a network: `__init__`, children, `forward`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Classes:
         self.graph, self.program, self.sharing = graph, program, sharing
         self.constructors = Constructors(sharing)
         self.initialised = any(tensor.param.init.how in ("kaiming", "uniform") for tensor in graph.tensors)
-        """Whether some tensor starts at random."""
+        """Whether some tensor has a random initial value."""
         # Inner classes first: the arguments of an outer one depend on theirs.
         for shared in sharing.classes:
             self._choose(shared)
@@ -43,7 +43,7 @@ class Classes:
         shared.options = choose(slots, scopes, received, self.sharing.taken, frozenset(shared.blocks[0].children))
 
     def class_text(self, shared: SharedClass) -> list[str]:
-        """The lines of a class."""
+        """Return the lines of a class."""
         numbered = _numbered(shared)
         base = shared.container or ("nn.ModuleList" if numbered else "nn.Module")
         self.constructors.note(base)
@@ -55,7 +55,7 @@ class Classes:
         return lines if shared.container else [*lines, "", *self._forward(shared, numbered)]
 
     def _listed(self, shared: SharedClass, numbered: bool) -> list[str]:
-        """The children of a container, handed to its constructor."""
+        """Return the lines of a container class: its children are arguments of the constructor."""
         entries = tuple(self.constructors.entries(shared.blocks, shared.options.text))
         call = (
             SourceGroup("(", (SourceGroup("[", entries, "]", spread=True),), comma=False)
@@ -65,20 +65,20 @@ class Classes:
         return lay("super().__init__", call, indent=INDENT * 2)
 
     def _assigned(self, shared: SharedClass) -> list[str]:
-        """The children of a class with a forward, as attributes."""
+        """Return the lines that assign the children of a class with a forward to attributes."""
         lines = [f"{INDENT * 2}super().__init__()"]
-        placed = False
+        contained = False
         for name, first in shared.blocks[0].children.items():
             if "." in name:
-                lines += [] if placed else self._contained(shared)
-                placed = True
+                lines += [] if contained else self._contained(shared)
+                contained = True
                 continue
             child = self.constructors.child([block.children[name] for block in shared.blocks], shared.options.text)
             lines += _assign(name, child, isinstance(first, Parameter))
         return lines
 
     def _contained(self, shared: SharedClass) -> list[str]:
-        """The containers of children with dotted names; parameters, which they do not take, are put in afterwards."""
+        """Return the lines for children with dotted names: plain containers, and parameters registered in them."""
         tree: Tree = {}
         after: list[str] = []
         for name, first in shared.blocks[0].children.items():
@@ -104,18 +104,18 @@ class Classes:
         return lay("def __init__", SourceGroup("(", ("self", *items)), " -> None:", INDENT)
 
     def _about(self, shared: SharedClass) -> list[str]:
-        """What the spec says of it, and what it makes of which shape."""
+        """Return the lines of the class's docstring: the block's comment in the spec, and its shapes."""
         is_main = shared is self.sharing.main
-        made = shapes(self.graph, shared, len(self.program.outputs) if is_main else None)
+        signature = shapes(self.graph, shared, len(self.program.outputs) if is_main else None)
         docs = {block.scope.doc.strip() for block in shared.blocks}
-        said = docs.pop() if len(docs) == 1 else ""
-        if said:
-            return [*wrap(said), "", f"{made}."]
-        word = self.graph.name if is_main else self._kind_words(shared.blocks[0])
-        return [f"{word}: {made}." if word else f"{made}."]
+        doc = docs.pop() if len(docs) == 1 else ""
+        if doc:
+            return [*wrap(doc), "", f"{signature}."]
+        title = self.graph.name if is_main else self._composite(shared.blocks[0])
+        return [f"{title}: {signature}." if title else f"{signature}."]
 
-    def _kind_words(self, block: ModuleBlock) -> str:
-        """What kind of composite a block is."""
+    def _composite(self, block: ModuleBlock) -> str:
+        """Return the name of the composite that a block is; empty for any other block."""
         merged = {type(self.graph.nodes[output].op) for step in block.steps for output in step.outputs}
         if block.scope.kind == "residual" and Add in merged:
             return "Residual block"
@@ -123,17 +123,17 @@ class Classes:
 
     def _forward(self, shared: SharedClass, numbered: bool) -> list[str]:
         block = shared.blocks[0]
-        folder = forward.Folder(
+        nester = forward.Nester(
             block, {n: forward.leaf_kind(c) for n, c in block.children.items() if isinstance(c, Module)}
         )
-        items = folder.fold(forward.statements(shared.blocks, shared.options.forward_text))
+        items = nester.nest(forward.statements(shared.blocks, shared.options.forward_text))
         result = block.outputs[0] if len(block.outputs) == 1 else None
         is_main = shared is self.sharing.main
         namer = forward.Namer(block, items, self._value_names(block), self.sharing.taken, all_named=is_main)
         lines = namer.lines(result, numbered)
-        received = [f"{namer.given[i]}: Tensor" for i in block.inputs]
-        gives = self._given_type(shared)
-        text = lay("def forward", SourceGroup("(", ("self", *received)), f" -> {gives}:", INDENT)
+        arguments = [f"{namer.chosen[i]}: Tensor" for i in block.inputs]
+        returns = self._return_type(shared)
+        text = lay("def forward", SourceGroup("(", ("self", *arguments)), f" -> {returns}:", INDENT)
         for n, line in enumerate(lines):
             indent = INDENT * (3 if line.training else 2)
             if line.training and not (n and lines[n - 1].training):
@@ -141,11 +141,11 @@ class Classes:
             before = "return " if line.targets == ("",) else f"{', '.join(line.targets)} = "
             text += lay(before, line.doc, indent=indent)
         if not lines or lines[-1].targets != ("",):
-            text += self._return(shared, namer.given, bool(lines) and lines[-1].training)
+            text += self._return(shared, namer.chosen, bool(lines) and lines[-1].training)
         return text
 
-    def _return(self, shared: SharedClass, given: Mapping[int, str], in_training: bool) -> list[str]:
-        names = [given[output] for output in shared.blocks[0].outputs]
+    def _return(self, shared: SharedClass, value_names: Mapping[int, str], in_training: bool) -> list[str]:
+        names = [value_names[output] for output in shared.blocks[0].outputs]
         if shared is not self.sharing.main:
             return lay(f"{INDENT * 2}return ", ", ".join(names))
         lines = []
@@ -163,7 +163,7 @@ class Classes:
             *lay("return ", SourceGroup(f"{self.sharing.main.name}Outputs(", tuple(names[:plain])), indent=INDENT * 2),
         ]
 
-    def _given_type(self, shared: SharedClass) -> str:
+    def _return_type(self, shared: SharedClass) -> str:
         count = len(shared.blocks[0].outputs)
         if shared is not self.sharing.main:
             return "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
@@ -171,7 +171,7 @@ class Classes:
         return f"{plain} | {shared.name}TrainingOutputs" if self.program.aux else plain
 
     def _value_names(self, block: ModuleBlock) -> dict[int, str]:
-        """What each value of a forward may be called: after its node, or the child that made it."""
+        """Return a name for each value of a forward, after its node or the child that computes it."""
         names = {source: _local_name(self.graph.nodes[source].path, block.scope.path) for source in block.inputs}
         for step in block.steps:
             for output in step.outputs:
@@ -184,7 +184,7 @@ Tree: TypeAlias = "dict[str, Tree | Doc]"
 
 
 def _container(inner: Tree | Doc) -> Doc:
-    """A list of modules where all have numbers, else a dictionary."""
+    """Return a `ModuleList` if all names are numbers, else a `ModuleDict`."""
     if not isinstance(inner, dict):
         return inner
     items = {name: _container(item) for name, item in inner.items()}
@@ -206,9 +206,9 @@ def _assign(name: str, child: Doc, is_parameter: bool) -> list[str]:
 def _declared(option: Option) -> str:
     types: list[str] = []
     for value in option.column:
-        kind = _type_words(value)
-        if kind not in types:
-            types.append(kind)
+        annotation = _type_words(value)
+        if annotation not in types:
+            types.append(annotation)
     default = f" = {option.default!r}" if option.optional else ""
     return f"{option.name}: {' | '.join(types)}{default}"
 
@@ -225,7 +225,8 @@ def _type_words(value: object) -> str:
 
 
 def _numbered(shared: SharedClass) -> bool:
-    """Whether the class is best a list of modules: a forward of its own over children that have numbers for names."""
+    """Whether the class should be a `ModuleList`: it has a forward, and its children are modules with numbers as
+    names."""
     children = shared.blocks[0].children
     numbers = [str(n) for n in range(len(children))]
     modules = not any(isinstance(child, Parameter) for child in children.values())
@@ -233,7 +234,7 @@ def _numbered(shared: SharedClass) -> bool:
 
 
 def _local_name(path: str, around: str, alone: bool = True) -> str:
-    """The name that a value has within a scope: its node's, or that of the scope's member which made it."""
+    """Return the name of a value within a scope: that of its node, or of the member of the scope that computes it."""
     inside = path[len(around) :].lstrip(".") if path.startswith(around) else path.rpartition(".")[2]
     base, _, op = inside.partition("/")
     if not base:

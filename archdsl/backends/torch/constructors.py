@@ -1,4 +1,4 @@
-"""The constructors of children as text, each written so that it holds for all blocks that share a class."""
+"""Print the constructors of children, each in a form that is correct for all blocks that share a class."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from archdsl.backends.torch.sharing import SharedClass, Sharing
 from archdsl.backends.torch.steps import Literal, Module, Parameter
 
 LONG = 200
-"""Characters of a constant that is printed apart from its use."""
+"""Constants longer than this, in characters, are printed above the classes."""
 Text: TypeAlias = Callable[[Use, Column], str]
-"""Writes a constant, given for each of the blocks."""
+"""Writes a constant, from its value in each block that shares the class."""
 
 
 class Constructors:
-    """Writes constructors, and notes which of our layers and which long constants they need."""
+    """Writes constructors, and collects the classes of `layers` and the long constants that they need."""
 
     def __init__(self, sharing: Sharing) -> None:
         self.sharing = sharing
@@ -29,7 +29,7 @@ class Constructors:
         self.constants: dict[Literal, str] = {}
 
     def child(self, rows: Sequence[Child], text: Text) -> Doc:
-        """The constructor of a child, that is rows[n] in the n-th of the blocks that share the class."""
+        """Return the constructor of a child; rows[n] is the child in the n-th block that shares the class."""
         first = rows[0]
         if isinstance(first, ModuleBlock):
             blocks = [row for row in rows if isinstance(row, ModuleBlock)]
@@ -67,7 +67,7 @@ class Constructors:
         return SourceGroup(f"{first.target}(", tuple(items))
 
     def _apart(self, name: str, column: Column, written: str) -> str:
-        """A long constant (LeNet-5's bitmaps) gets a name of its own, above the classes."""
+        """Return a constant, or the name of one above the classes if it is long (LeNet-5's bitmaps)."""
         value = column[0]
         if varies(column) or len(written) <= LONG or not isinstance(value, tuple):
             return written
@@ -81,14 +81,14 @@ class Constructors:
             self.layers.add(target)
 
     def _container(self, blocks: Sequence[ModuleBlock], text: Text) -> Doc:
-        """A container written in place."""
+        """Return the constructor of a container that is not a class of its own."""
         self.note(blocks[0].container)
         return SourceGroup(
             f"{blocks[0].container}(", tuple(self.entries(blocks, text)), spread=len(blocks[0].children) > 1
         )
 
     def entries(self, blocks: Sequence[ModuleBlock], text: Text) -> list[Doc]:
-        """What a container's constructor receives: its children, or a dictionary of those that have names."""
+        """Return the arguments of a container's constructor: its children, or a dictionary of named children."""
         names = list(blocks[0].children)
         docs = [self.child([block.children[name] for block in blocks], text) for name in names]
         if names == [str(n) for n in range(len(names))]:

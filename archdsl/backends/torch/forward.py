@@ -1,6 +1,6 @@
-"""A block's steps as the statements of a readable `forward`: calls put inside one another, values given names.
+"""Turn a block's steps into the statements of a readable `forward`: nested calls, and names for values.
 
-What runs, and in which order, stays as the program has it. Imports no torch.
+The operations and their order stay those of the program. Imports no torch.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from archdsl.backends.torch.steps import (
 from archdsl.ops.base import Look
 
 Text = Callable[[Use, Column], str]
-"""Writes a constant that is given for each of the blocks that share a class."""
+"""Writes a constant, from its value in each block that shares the class."""
 MAX_STATEMENT = 72
-"""Columns up to which calls are put inside one another."""
+"""Columns up to which calls are nested."""
 MAX_NESTED = 3
 SOON = 4
-"""Statements within which a value that is read again may go by the trunk's name."""
+"""A value that is read again within so many statements may have the trunk's name."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """A statement with its names: the targets ("" for the value to return), and what they are given."""
+    """A statement with names: the targets ("" for the value to return), and the expression assigned to them."""
 
     targets: tuple[str, ...]
     doc: Doc
@@ -57,7 +57,7 @@ class SourceLine:
 
 
 def statements(blocks: Sequence[ModuleBlock], text: Text) -> list[Statement]:
-    """The statements that the blocks share, one per step."""
+    """Return the statements that the blocks share, one per step."""
     use = Use("value", "value")
     return [
         Statement(step.outputs, _written([block.steps[n].expr for block in blocks], text, use), step.training)
@@ -82,7 +82,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 
 def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
-    """The expression of the first block, its constants written so that they hold for all."""
+    """Return the expression of the first block, with constants in a form that is correct for all blocks."""
     first = exprs[0]
     if isinstance(first, (Value, Weight, Training, Argument)):
         return first
@@ -108,18 +108,18 @@ def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
     return Code(text(use, tuple(exprs)))
 
 
-# --- calls inside calls -----------------------------------------------------------------------------------
+# --- nested calls -----------------------------------------------------------------------------------------
 
 
-class Folder:
-    """Puts a call into the next one that is its only reader, where that reads well."""
+class Nester:
+    """Nests a call in the next one if that is its only reader and the result is readable."""
 
     def __init__(self, block: ModuleBlock, kinds: Mapping[str, str]) -> None:
         self.kinds = kinds
         self.uses: Counter[int] = Counter()
         self.outputs = block.outputs
 
-    def fold(self, items: Sequence[Statement]) -> list[Statement]:
+    def nest(self, items: Sequence[Statement]) -> list[Statement]:
         self.uses = Counter(self.outputs)
         for item in items:
             self.uses.update(values(item.expr))
@@ -167,12 +167,12 @@ _READ_AS: Mapping[Look, str] = {"conv": "weighted", "fc": "weighted", "norm": "n
 
 
 def leaf_kind(module: Module) -> str:
-    """What a module is to a reader: `weighted`, `norm`, `act`, `drop` or something else."""
+    """Return the role of a module for a reader: `weighted`, `norm`, `act`, `drop`, or empty for others."""
     return "drop" if module.target == "DropPath" else _READ_AS.get(module.look, "")
 
 
 def _holder(expr: Expr, value: Value) -> Expr:
-    """The call that reads the value itself."""
+    """Return the call that reads the value directly."""
     while isinstance(expr, (Call, Run)) and value not in expr.args:
         expr = next(arg for arg in expr.args if value.id in values(arg))
     return expr
@@ -192,7 +192,7 @@ def _nested(expr: Expr) -> int:
 
 
 def _innermost(expr: Expr) -> str:
-    """The child that is run first in a chain of single calls."""
+    """Return the child that runs first in a chain of single calls."""
     child = ""
     while isinstance(expr, (Run, Call)):
         child = expr.child if isinstance(expr, Run) else child
@@ -207,7 +207,7 @@ def _innermost(expr: Expr) -> str:
 
 
 def attribute(name: str, numbered: bool = False) -> str:
-    """How forward says a child; `numbered`: the class is a list of modules."""
+    """Return a child as forward reads it; `numbered`: the class is a `ModuleList`."""
     if numbered:
         return f"self[{int(name)}]"
     first, *further = name.split(".")
@@ -222,7 +222,7 @@ def _part(holder: str, name: str) -> str:
 
 
 def _reached(name: str, inside: Sequence[str], numbered: bool = False) -> str:
-    """A child, or what lies inside it."""
+    """Return a child, or a module inside it, as forward reads it."""
     text = attribute(name, numbered)
     for part in inside:
         text = _part(text, part)
@@ -230,7 +230,7 @@ def _reached(name: str, inside: Sequence[str], numbered: bool = False) -> str:
 
 
 def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
-    """The expression as text, its values named by `name`."""
+    """Return the expression as text; `name` names its values."""
 
     def write(item: Expr) -> Doc:
         return doc(item, name, numbered)
@@ -258,7 +258,7 @@ def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
 
 
 def _cut(start: str, end: str) -> str:
-    """`2:4`, and with spaces where a bound is more than a number: `self.start : self.end`."""
+    """Return `2:4`, or with spaces around more than a number: `self.start : self.end`."""
     if (start + end).isdigit():
         return f"{start}:{end}"
     return f"{start} : {end}".strip()
@@ -278,7 +278,7 @@ def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
 
 
 class Namer:
-    """Names the values of a forward: `x` for the trunk, `out` for a second line beside it, else after the node."""
+    """Chooses names for the values of a forward: `x` for the trunk, `out` for a branch beside it, else the node's."""
 
     def __init__(
         self, block: ModuleBlock, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str], all_named: bool
@@ -290,26 +290,26 @@ class Namer:
                 self.readers.setdefault(value, []).append(place)
         for value in block.outputs:
             self.readers.setdefault(value, []).append(len(items))
-        self.given: dict[int, str] = {}
-        received = input_names([names[i] for i in block.inputs], taken, all_named)
-        self.given |= zip(block.inputs, received, strict=True)
+        self.chosen: dict[int, str] = {}
+        arguments = input_names([names[i] for i in block.inputs], taken, all_named)
+        self.chosen |= zip(block.inputs, arguments, strict=True)
 
     def lines(self, result: int | None, numbered: bool = False) -> list[SourceLine]:
-        """The statements with names. `result` is the value that the last statement returns at once, if so."""
+        """Return the statements with names. `result` is the value that the last statement may return directly."""
         lines = []
         for place, item in enumerate(self.items):
-            written = doc(item.expr, self.given.__getitem__, numbered)
+            written = doc(item.expr, self.chosen.__getitem__, numbered)
             if place == len(self.items) - 1 and item.outputs == (result,):
                 lines.append(SourceLine(("",), written, item.training))
                 break
             for value in item.outputs:
-                self.given[value] = self._choose(value, place, item)
-            lines.append(SourceLine(tuple(self.given[value] for value in item.outputs), written, item.training))
+                self.chosen[value] = self._choose(value, place, item)
+            lines.append(SourceLine(tuple(self.chosen[value] for value in item.outputs), written, item.training))
         return lines
 
     def _live(self, place: int) -> set[str]:
-        """The names that are still read after a statement."""
-        return {name for value, name in self.given.items() if max(self.readers.get(value, [-1])) > place}
+        """Return the names that are still read after a statement."""
+        return {name for value, name in self.chosen.items() if max(self.readers.get(value, [-1])) > place}
 
     def _choose(self, value: int, place: int, item: Statement) -> str:
         live = self._live(place)
@@ -318,12 +318,12 @@ class Namer:
         if item.training or len(item.outputs) > 1 or any(self._in_training(reader) for reader in readers):
             return own
         if len(readers) != 1:
-            # The trunk keeps its name where nothing else lives beside it: a residual addition soon reads it again.
+            # The trunk keeps its name if no other value is live: a residual addition soon reads it again.
             return "x" if not live and max(readers, default=place) <= place + SOON else own
         before = set(values(item.expr))
         line = next(iter(before)) if len(before) == 1 else None
-        if line is not None and len(self.readers[line]) == 1 and self.given[line] not in {*live, "x"}:
-            return self.given[line]
+        if line is not None and len(self.readers[line]) == 1 and self.chosen[line] not in {*live, "x"}:
+            return self.chosen[line]
         if self._joins_named(value) or (self._branches_off(before) and not self._goes_on(readers[0])):
             return own
         if "x" not in live:
@@ -331,25 +331,25 @@ class Namer:
         return "out" if "out" not in live and self._continues(value) else own
 
     def _branches_off(self, sources: Set[int]) -> bool:
-        """Whether other statements read all of the sources, too."""
+        """Whether each of the sources has another reader."""
         return all(len(self.readers[source]) > 1 for source in sources)
 
     def _goes_on(self, place: int) -> bool:
-        """Whether a statement reads one value only."""
+        """Whether a statement reads only one value."""
         return place < len(self.items) and len(set(values(self.items[place].expr))) == 1
 
     def _in_training(self, place: int) -> bool:
         return place < len(self.items) and self.items[place].training
 
     def _continues(self, value: int) -> bool:
-        """Whether the value is worked on before it meets another."""
+        """Whether the value's only reader reads no other value."""
         (reader,) = self.readers[value]
         if reader >= len(self.items) or len(values(self.items[reader].expr)) != 1:
             return False
         return all(len(self.readers.get(output, [])) == 1 for output in self.items[reader].outputs)
 
     def _joins_named(self, value: int) -> bool:
-        """Whether the value is on its way to a merge of several equal branches."""
+        """Whether the value leads to a merge of several equal branches."""
         place = self._end(value)
         if place >= len(self.items):
             return False
@@ -357,7 +357,7 @@ class Namer:
         return len(set(values(expr))) > (1 if _joins(expr) else 2)
 
     def _end(self, value: int) -> int:
-        """The statement at which the value's line of single readers meets another value, or ends."""
+        """Return the statement at which the value's chain of single readers joins another value, or ends."""
         while True:
             readers = self.readers.get(value, [])
             if len(readers) != 1 or readers[0] >= len(self.items):
@@ -368,11 +368,11 @@ class Namer:
             value = item.outputs[0]
 
     def _thread(self, value: int, item: Statement) -> str:
-        """A name for the line of statements that starts with this value: what their names begin with."""
+        """Return a name for the chain of statements that starts with this value: the common prefix of their names."""
         names = [self.names[value]]
         if isinstance(item.expr, Call) and item.expr.target in ("torch.cat", "+", "*"):
-            # A merge of two branches is called after what those have in common.
-            shared = _shared([self.given[source] for source in values(item.expr)])
+            # A merge of branches is named after their common prefix.
+            shared = _shared([self.chosen[source] for source in values(item.expr)])
             return shared if len(shared) > 3 else names[0]
         while True:
             readers = self.readers.get(value, [])
@@ -388,14 +388,14 @@ class Namer:
 
 
 def _joins(expr: Expr) -> bool:
-    """Whether a concat is in it."""
+    """Whether the expression contains a concat."""
     if isinstance(expr, Call) and expr.target == "torch.cat":
         return True
     return isinstance(expr, (Call, Run)) and any(map(_joins, expr.args))
 
 
 def _shared(names: Sequence[str]) -> str:
-    """What the names begin with."""
+    """Return the common prefix of the names."""
     low, high = min(names), max(names)
     length = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
     return low[:length].rstrip("_-") if low != high else low
@@ -407,7 +407,7 @@ def _word(name: str) -> str:
 
 
 def input_names(sources: Sequence[str], taken: Set[str], all_named: bool) -> list[str]:
-    """Names for what a forward receives: `x`, `y`, `z`; or, with `all_named`, what the sources are called."""
+    """Return names for the arguments of a forward: `x`, `y`, `z`; or, with `all_named`, those of the sources."""
     if len(sources) == 1 or not all_named:
         return list("xyz"[: len(sources)]) + [f"x{n}" for n in range(4, len(sources) + 1)]
     names: list[str] = []

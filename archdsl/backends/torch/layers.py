@@ -1,6 +1,6 @@
-"""The layers that PyTorch lacks. A network's printed source carries the text of those that it uses.
+"""Layers that PyTorch lacks. The printed source of a network contains the text of those that it uses.
 
-Each class stands for itself: it uses `torch`, `nn`, `F`, `Tensor` and nothing else of this file.
+Each class is self-contained: it uses `torch`, `nn`, `F`, `Tensor` and nothing else of this file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class PaddedConv2d(nn.Conv2d):
-    """Convolution with its own padding on each side: `pads` is (left, right, top, bottom)."""
+    """Convolution with different padding on each side: `pads` is (left, right, top, bottom)."""
 
     def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -24,7 +24,7 @@ class PaddedConv2d(nn.Conv2d):
 
 
 class FixedConv2d(nn.Conv2d):
-    """Convolution whose filters, or biases, are given numbers and not trained.
+    """Convolution with fixed filters or biases, which are not trained.
 
     `filters` may be one kernel (kh, kw) for all channels; `pads` is (left, right, top, bottom).
     """
@@ -51,9 +51,9 @@ class FixedConv2d(nn.Conv2d):
 
 
 class TableConv2d(nn.Module):
-    """Convolution whose filters each read the input maps in their row of `table` (LeNet-5's C3).
+    """Convolution in which each filter reads the input maps in its row of `table` (LeNet-5's C3).
 
-    `weight` has a kernel per connection; `pads` is (left, right, top, bottom). Further input maps are read by none.
+    `weight` has one kernel per connection; `pads` is (left, right, top, bottom). Other input maps are not read.
     """
 
     rows: Tensor
@@ -88,7 +88,7 @@ class TableConv2d(nn.Module):
 
 
 class PaddedMaxPool2d(nn.MaxPool2d):
-    """Max pool with its own padding on each side: `pads` is (left, right, top, bottom)."""
+    """Max pool with different padding on each side: `pads` is (left, right, top, bottom)."""
 
     def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,9 +104,9 @@ class PaddedMaxPool2d(nn.MaxPool2d):
 
 
 class PaddedAvgPool2d(nn.AvgPool2d):
-    """Average pool with its own padding on each side: `pads` is (left, right, top, bottom).
+    """Average pool with different padding on each side: `pads` is (left, right, top, bottom).
 
-    Padding counts as zeros, or, with `inside`, not at all.
+    Padding counts as zeros; with `inside` it does not count.
     """
 
     def __init__(
@@ -131,14 +131,14 @@ class PaddedAvgPool2d(nn.AvgPool2d):
 
 
 class PointwiseLinear(nn.Linear):
-    """The same fully connected layer at every place: (N, C, H, W) -> (N, out_features, H, W)."""
+    """The same fully connected layer at every pixel: (N, C, H, W) -> (N, out_features, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Layer normalisation over the channels at each place of an image (N, C, H, W)."""
+    """Layer normalisation over the channels at each pixel of an image (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
@@ -156,7 +156,7 @@ class ScaledTanh(nn.Module):
 
 
 class Subsample(nn.Module):
-    """LeNet-5's trainable pool: the sum of each window times a coefficient plus a bias, per map."""
+    """LeNet-5's trainable pool: the sum of each window times a coefficient plus a bias, per channel."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Subsample(nn.Module):
 
 
 class Rbf(nn.Module):
-    """Squared distances to learned, or given, centres (LeCun et al. 1998, equation 7)."""
+    """Squared distances to learned or fixed centres (LeCun et al. 1998, equation 7)."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class Rbf(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training a sample's whole input becomes 0 with probability `p`."""
+    """Stochastic depth: in training, the whole input of a sample becomes 0 with probability `p`."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class DropPath(nn.Module):
 
 
 class Affine(nn.Module):
-    """`x * mul + add` with constants: one for all channels, or one each."""
+    """`x * mul + add` with constants: one for all channels, or one per channel."""
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class Affine(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.mul, float) and isinstance(self.add, float):
             return x * self.mul + self.add
-        # Channel by channel, because Python's numbers are exact in any precision.
+        # Channel by channel, because Python numbers are not rounded to the precision of a tensor.
         mul = self.mul if isinstance(self.mul, tuple) else (self.mul,) * x.shape[1]
         add = self.add if isinstance(self.add, tuple) else (self.add,) * x.shape[1]
         return torch.cat([x[:, i : i + 1] * mul[i] + add[i] for i in range(x.shape[1])], 1)
@@ -238,7 +238,7 @@ class DenseBlock(nn.Sequential):
 
 
 def init_weights(module: nn.Module) -> None:
-    """He et al.'s normal start, std sqrt(2 / fan out), for convolutions; uniform for Linear."""
+    """Initialise convolutions as He et al. (normal, std sqrt(2 / fan out)), Linear uniformly."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         if module.weight.requires_grad:
             fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups

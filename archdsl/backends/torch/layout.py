@@ -1,5 +1,4 @@
-"""Expressions laid out as Black lays them out: on one line if they fit, else their items on one line of their own, else
-an item a line, with a trailing comma."""
+"""Lay out expressions as Black does: on one line, else with all items on a second line, else with one item per line."""
 
 from __future__ import annotations
 
@@ -16,19 +15,19 @@ Doc: TypeAlias = "str | SourceGroup | Joined | Infix"
 
 @dataclass(frozen=True, slots=True)
 class SourceGroup:
-    """`head`, items with commas between them, `tail`; `spread`: an item a line even where one line would do."""
+    """`head`, items separated by commas, `tail`; `spread`: one item per line even if they fit on one line."""
 
     head: str
     items: tuple[Doc, ...]
     tail: str = ")"
     spread: bool = False
     comma: bool = True
-    """Whether a comma may follow the last item (not behind a generator)."""
+    """Whether a comma may follow the last item (not after a generator)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Parts one after the other; only the last group in it is ever broken."""
+    """Parts one after the other; only the last group in it can be broken into lines."""
 
     parts: tuple[Doc, ...]
 
@@ -42,7 +41,7 @@ class Infix:
 
 
 def flat(doc: Doc) -> str:
-    """The expression on one line."""
+    """Return the expression on one line."""
     if isinstance(doc, str):
         return doc
     if isinstance(doc, Joined):
@@ -53,12 +52,12 @@ def flat(doc: Doc) -> str:
 
 
 def tuple_of(items: tuple[Doc, ...]) -> Doc:
-    """`(a, b)`, and `(a,)` of one."""
+    """Return `(a, b)`, or `(a,)` for one item."""
     return SourceGroup("(", items) if len(items) != 1 else Joined(("(", items[0], ",)"))
 
 
 def fill(name: str, rows: Sequence[str]) -> str:
-    """`name = (row, row, ...)` with rows wrapped, where an item a line would fill pages."""
+    """Return `name = (row, row, ...)` with wrapped rows, for constants with too many items for one per line."""
     lines = []
     for row in rows:
         lines += textwrap.wrap(
@@ -83,7 +82,7 @@ def _spread(doc: Doc) -> bool:
 
 
 def lay(before: str, doc: Doc, after: str = "", indent: str = "") -> list[str]:
-    """The lines of `before`, the expression, `after`."""
+    """Return the lines of `before`, the expression, and `after`."""
     line = f"{indent}{before}{flat(doc)}{after}"
     if isinstance(doc, str) or (len(line) <= WIDTH and not _spread(doc)):
         return [line]
@@ -113,7 +112,7 @@ def _lay_joined(before: str, doc: Joined, after: str, indent: str) -> list[str]:
 
 
 def wrap(text: str) -> list[str]:
-    """Lines of at most WIDTH columns."""
+    """Wrap a text to lines of at most WIDTH columns."""
     lines, line = [], ""
     for word in text.split():
         if line and len(line) + 1 + len(word) > WIDTH - 2:

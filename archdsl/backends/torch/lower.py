@@ -1,6 +1,7 @@
-"""What each op is in PyTorch: one row per op of a graph, as data. Imports no torch.
+"""Ops as PyTorch modules and functions, as data: one row per op of a graph. Imports no torch.
 
-A row gives the module, the functional form, or both (`steps.Lowered`). What PyTorch lacks names a class of `layers`.
+A row gives the module, the functional form, or both (`steps.Lowered`). Modules that PyTorch lacks are classes of
+`layers`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ X = Argument(0)
 
 
 def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
-    """The op over inputs of these shapes (without the batch), in PyTorch's words."""
+    """Return the op for inputs of these shapes (without the batch) as a PyTorch module or function."""
     lowered = TABLE[type(op)](op, in_shapes)
     return replace(lowered, module=lowered.module and replace(lowered.module, look=op.look))
 
 
 def _single(pair: tuple[int, int]) -> Literal:
-    """`3` for `(3, 3)`: what a person writes."""
+    """Return `3` for `(3, 3)`, as a person would write it."""
     return pair[0] if pair[0] == pair[1] else pair
 
 
@@ -52,7 +53,7 @@ def _even(pads: Pads) -> bool:
 
 
 def _sides(pads: Pads) -> tuple[int, int, int, int]:
-    """In the order of `F.pad`."""
+    """Return the pads in the order of `F.pad`."""
     return pads.left, pads.right, pads.top, pads.bottom
 
 
@@ -81,7 +82,7 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     }
     tail: dict[str, Literal] = {"dilation": dilation, "groups": op.groups, "bias": op.bias}
     if op.weight is not None or not isinstance(op.bias, bool):
-        # Always padded apart, so that one class does for even and uneven pads.
+        # Padded separately in all cases, so that one class is enough for even and uneven pads.
         return Lowered(_module("FixedConv2d", **head, stride=stride, pads=_sides(pads), **tail, filters=op.weight))
     if _even(pads):
         return Lowered(_module("nn.Conv2d", **head, stride=stride, padding=_single((pads.top, pads.left)), **tail))
@@ -119,7 +120,7 @@ def _rbf(op: ops.Rbf, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _plain_pool(op: ops.MaxPool | ops.AvgPool, pads: Pads) -> bool:
-    """Whether torch's own pool takes these pads: even, and at most half of the kernel."""
+    """Whether torch's own pool accepts these pads: even, and at most half of the kernel."""
     return _even(pads) and 2 * pads.top <= op.kernel[0] and 2 * pads.left <= op.kernel[1]
 
 
@@ -190,7 +191,7 @@ def _lrn(op: ops.Lrn, shapes: Sequence[Shape]) -> Lowered:
 
 @dataclass(frozen=True, slots=True)
 class _Bare:
-    """The rule of an op without fields: a module that takes no argument, and a function."""
+    """The rule of an op without fields: a module without arguments, and a function."""
 
     module: str
     function: str
@@ -217,8 +218,8 @@ def _scaled_tanh(op: ops.ScaledTanh, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _gelu(op: ops.Gelu, shapes: Sequence[Shape]) -> Lowered:
-    kind = "tanh" if op.approximate else "none"
-    return Lowered(_module("nn.GELU", approximate=kind), _call("F.gelu", X, approximate=kind))
+    approximate = "tanh" if op.approximate else "none"
+    return Lowered(_module("nn.GELU", approximate=approximate), _call("F.gelu", X, approximate=approximate))
 
 
 def _softmax(op: ops.Softmax, shapes: Sequence[Shape]) -> Lowered:
@@ -237,7 +238,7 @@ def _droppath(op: ops.DropPath, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _joined(operator: str) -> Rule:
-    """`a + b + c`, from left to right."""
+    """Return the rule of `a + b + c`, from left to right."""
     return lambda op, shapes: Lowered(call=_call(operator, *(Argument(n) for n in range(len(shapes)))))
 
 
@@ -336,12 +337,11 @@ TABLE: Mapping[type[Op], Rule] = {
 """One row for each of `ops.GRAPH_OPS`."""
 
 BARE: Mapping[str, str] = {rule.module: op.name for op, rule in TABLE.items() if isinstance(rule, _Bare)}
-"""Modules that take no argument, with the word of the language: one may stand for another as a constructor's
-argument."""
+"""Modules without arguments, with the op's name: a constructor may receive such a class as an argument."""
 
 
 class Signature(NamedTuple):
-    """How a constructor or function is written: how many arguments go without a name, and what may be left out."""
+    """How a constructor or function is written: the number of positional arguments, and the defaults."""
 
     positional: int
     defaults: Mapping[str, Literal] = {}
@@ -392,4 +392,4 @@ SIGNATURES: Mapping[str, Signature] = {
     "F.gelu": Signature(1, {"approximate": "none"}),
     "F.pad": Signature(2, {"value": 0.0}),
 }
-"""Of targets without a row every argument is written, named if the data names it."""
+"""For targets without a row, every argument is written, by name if it has one in the data."""

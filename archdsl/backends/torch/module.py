@@ -1,4 +1,4 @@
-"""A graph as a live `nn.Module`: its program, built and run."""
+"""Build a graph as an `nn.Module`, which runs the graph's program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from archdsl.shapes import format_shape
 
 Memory: TypeAlias = dict[int, Tensor]
 Runner: TypeAlias = Callable[[nn.Module, Memory], Any]
-"""An expression made ready: it reads a module's children and the values made so far."""
+"""A compiled expression: it reads a module's children and the values computed so far."""
 
 
 def _channels(x: Tensor, start: int, end: int | None) -> Tensor:
@@ -47,17 +47,17 @@ _SPACES = {"nn": nn, "F": F, "torch": torch}
 
 
 def _resolve(target: str) -> Callable[..., Any]:
-    """What a target of the lowering tables names; these are constants of ours, never a spec's words."""
+    """Return the function or class of a target of the lowering tables. Targets are constants, never texts of a spec."""
     if target in _OPERATORS:
         return _OPERATORS[target]
     space, _, name = target.rpartition(".")
     return cast("Callable[..., Any]", getattr(_SPACES[space] if space else layers, name))
 
 
-class Scope(nn.Module):
+class BlockModule(nn.Module):
     """A module that runs the steps of a block over its children.
 
-    Receives and returns tensors in the order of the block's inputs and outputs; several outputs are a tuple.
+    Its inputs and outputs are in the order of the block's; several outputs are a tuple.
     """
 
     def __init__(self, block: ModuleBlock) -> None:
@@ -69,8 +69,8 @@ class Scope(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         memory = self._run(inputs)
-        made = tuple(memory[output] for output in self._outputs)
-        return made[0] if len(made) == 1 else made
+        outputs = tuple(memory[output] for output in self._outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def _run(self, inputs: tuple[Tensor, ...]) -> Memory:
         if len(inputs) != len(self._inputs):
@@ -92,8 +92,8 @@ class Scope(nn.Module):
         return self._title
 
 
-class Network(Scope):
-    """The whole network. Gives one tensor; with several outputs, or auxiliary heads in training, a named tuple."""
+class NetworkModule(BlockModule):
+    """The whole network. Returns one tensor; with several outputs, or auxiliary heads in training, a named tuple."""
 
     def __init__(self, whole: Program) -> None:
         super().__init__(whole.root)
@@ -105,14 +105,15 @@ class Network(Scope):
     def forward(self, *inputs: Tensor) -> Any:
         memory = self._run(inputs)
         count = len(self._outputs) if self.training else self._plain
-        made = [memory[output] for output in self._outputs[:count]]
+        outputs = [memory[output] for output in self._outputs[:count]]
         if count == 1:
-            return made[0]
-        return (self._evaluated if count == self._plain else self._trained)(*made)
+            return outputs[0]
+        return (self._evaluated if count == self._plain else self._trained)(*outputs)
 
 
 def _ready(block: ModuleBlock) -> tuple[tuple[tuple[int, ...], Runner, bool, tuple[int, ...]], ...]:
-    """The steps with what they make, how, whether in training only, and which values nobody reads after them."""
+    """Return each step as its outputs, its runner, whether it runs in training only, and the values to forget after
+    it."""
     last: dict[int, ForwardStep] = {}
     for step in block.steps:
         last |= dict.fromkeys((*values(step.expr), *step.outputs), step)
@@ -132,7 +133,7 @@ def _runner(expr: Expr) -> Runner:
         number = expr.id
         return lambda module, memory: memory[number]
     if isinstance(expr, Weight):
-        owner, weight = _found((expr.name, *expr.inside))
+        owner, weight = _locate((expr.name, *expr.inside))
         return lambda module, memory: owner(module)._parameters[weight]
     if isinstance(expr, Training):
         return lambda module, memory: module.training
@@ -140,7 +141,7 @@ def _runner(expr: Expr) -> Runner:
         items = tuple(map(_runner, expr))
         return lambda module, memory: tuple([item(module, memory) for item in items])
     if isinstance(expr, Run):
-        owner, child = _found((expr.child, *expr.inside))
+        owner, child = _locate((expr.child, *expr.inside))
         inputs = tuple(map(_runner, expr.args))
         return lambda module, memory: owner(module)._modules[child](*[item(module, memory) for item in inputs])  # type: ignore[misc]
     if isinstance(expr, Call):
@@ -148,8 +149,8 @@ def _runner(expr: Expr) -> Runner:
     return lambda module, memory: expr
 
 
-def _found(names: tuple[str, ...]) -> tuple[Callable[[nn.Module], nn.Module], str]:
-    """How the module that holds a child is found, and the child's own name in it."""
+def _locate(names: tuple[str, ...]) -> tuple[Callable[[nn.Module], nn.Module], str]:
+    """Return a function that finds the module that contains a child, and the child's name in it."""
     *around, last = ".".join(names).split(".")
     if not around:
         return (lambda module: module), last
@@ -173,7 +174,7 @@ def _call_runner(call: Call) -> Runner:
 
 
 def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
-    """The network as a tree of modules, one for each named scope, its tensors allocated on `device` but not set.
+    """Build the network as a tree of modules, one per named scope, with uninitialised tensors on `device`.
 
     `state_dict` has exactly the keys and shapes of `graph.tensors`. On the default device, `meta`, nothing is
     allocated.
@@ -186,17 +187,17 @@ def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
     return network
 
 
-def _assemble(graph: Graph) -> Network:
-    """The modules, with what a state_dict holds on `meta`, and constant buffers for real."""
+def _assemble(graph: Graph) -> NetworkModule:
+    """Build the modules with the tensors of the state_dict on `meta`, and allocated constant buffers."""
     whole = program(graph)
-    network = Network(whole)
+    network = NetworkModule(whole)
     with torch.device("meta"):
         fill(network, whole.root)
     return network
 
 
 def _allocate(module: nn.Module, device: torch.device) -> None:
-    """Gives the module's own tensors memory; buffers that hold constants are only moved."""
+    """Allocate the module's own tensors; buffers that contain constants are only moved."""
     for name, parameter in module._parameters.items():
         if parameter is not None:
             module._parameters[name] = nn.Parameter(torch.empty_like(parameter, device=device), parameter.requires_grad)
@@ -206,7 +207,7 @@ def _allocate(module: nn.Module, device: torch.device) -> None:
 
 
 def fill(module: nn.Module, block: ModuleBlock) -> nn.Module:
-    """Gives the module its children, as modules and parameters; those that need no constants on the device at hand."""
+    """Add the children to the module, as modules and parameters; all but constant buffers on the current device."""
     for dotted, child in block.children.items():
         *around, name = dotted.split(".")
         holder = module
@@ -226,11 +227,11 @@ def fill(module: nn.Module, block: ModuleBlock) -> nn.Module:
 def _empty(block: ModuleBlock) -> nn.Module:
     if block.container:
         return cast("nn.Module", _resolve(block.container)())
-    return Scope(block)
+    return BlockModule(block)
 
 
 _CONSTANT = frozenset({"TableConv2d"})
-"""Classes with buffers that no state_dict holds: made for real, for nothing would fill them afterwards."""
+"""Classes with buffers outside the state_dict: they are allocated, because no weights fill them later."""
 
 
 def _leaf(module: Module) -> nn.Module:
@@ -250,14 +251,14 @@ def to_torch(
     from archdsl.backends.weights import initial
 
     network = _assemble(graph)
-    given = initial(graph, seed or 0) if weights is None else weights
-    _check_keys(graph, given)
+    arrays = initial(graph, seed or 0) if weights is None else weights
+    _check_keys(graph, arrays)
     tensors = network.state_dict(keep_vars=True)
     for key, tensor in tensors.items():
-        value = _tensor(given[key], tensor.dtype, own or weights is None)
+        value = _tensor(arrays[key], tensor.dtype, own or weights is None)
         if tuple(value.shape) != tuple(tensor.shape):
-            was, wanted = format_shape(tuple(value.shape)), format_shape(tuple(tensor.shape))
-            raise error("E0603", f"`{key}` is {was or 'a number'}; this network's is {wanted or 'a number'}")
+            actual, expected = format_shape(tuple(value.shape)), format_shape(tuple(tensor.shape))
+            raise error("E0603", f"`{key}` has the shape {actual or '()'}; this network needs {expected or '()'}")
         tensors[key] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
     network.load_state_dict(tensors, strict=True, assign=True)
     return network.eval()
@@ -278,7 +279,7 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 
 def _tensor(value: Any, dtype: torch.dtype, own: bool) -> Tensor:
-    """A tensor of its own: neither its numbers nor its gradient are shared with what was given."""
+    """Return a separate tensor: it shares neither its memory nor its gradient with `value`, unless it is `own`."""
     if own and isinstance(value, np.ndarray) and value.flags.carray:  # contiguous, aligned, may be written to
         return torch.from_numpy(value).to(dtype)
     if isinstance(value, Tensor):
@@ -286,9 +287,9 @@ def _tensor(value: Any, dtype: torch.dtype, own: bool) -> Tensor:
     return torch.from_numpy(np.array(value)).to(dtype)
 
 
-def _check_keys(graph: Graph, given: Mapping[str, Any]) -> None:
-    wanted = {tensor.key for tensor in graph.tensors}
-    missing, unknown = sorted(wanted - set(given)), sorted(set(given) - wanted)
+def _check_keys(graph: Graph, weights: Mapping[str, Any]) -> None:
+    expected = {tensor.key for tensor in graph.tensors}
+    missing, unknown = sorted(expected - set(weights)), sorted(set(weights) - expected)
     if missing or unknown:
         parts = [
             f"{len(keys)} {what} (`{keys[0]}`)" for keys, what in ((missing, "missing"), (unknown, "unknown")) if keys

@@ -1,7 +1,7 @@
-"""The one place where names and texts of a spec become Python: identifiers, class names, literals, docstrings.
+"""Turn names and texts of a spec into Python: identifiers, class names, literals, docstrings.
 
-Nothing of a spec reaches generated source by another way. Names are ASCII by the language's own rule; here they are
-made so again, so that this file is safe by itself.
+All texts of a spec in generated source pass through this file. The language allows ASCII names only; this file ensures
+that again, so that it is safe by itself.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ RESERVED = frozenset(
         "OrderedDict",
         "NamedTuple",
         "Any",
-        # They look like digits.
+        # These look like digits.
         "l",
         "I",
         "O",
     )
 )
-"""What no name of a generated file may be."""
+"""Names that a generated file must not define."""
 
 
 def identifier(name: str) -> str:
-    """A Python identifier that says the same as `name`: `block1-0` -> `block1_0`, `0` -> `_0`, `in` -> `in_`."""
+    """Return a Python identifier for `name`: `block1-0` -> `block1_0`, `0` -> `_0`, `in` -> `in_`."""
     word = re.sub(r"[^A-Za-z0-9_]", "_", name)
     if not word or word[0].isdigit():
         word = f"_{word}"
@@ -42,14 +42,14 @@ def identifier(name: str) -> str:
 
 
 def is_attribute(name: str) -> bool:
-    """Whether a child may be read as `self.name`. (Python changes names with two leading underscores.)"""
+    """Whether a child can be read as `self.name`. (Python mangles names with two leading underscores.)"""
     return (
         re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and not keyword.iskeyword(name) and name[:2] != "__"
     )
 
 
 def class_name(name: str) -> str:
-    """`inception_v3` -> `InceptionV3`, `squeezenet1_1` -> `Squeezenet1_1`; capitals inside are kept."""
+    """Return a class name: `inception_v3` -> `InceptionV3`, `squeezenet1_1` -> `Squeezenet1_1`."""
     word = ""
     for part in re.split(r"[^A-Za-z0-9]+", name):
         between = "_" if word[-1:].isdigit() and part[:1].isdigit() else ""
@@ -60,7 +60,7 @@ def class_name(name: str) -> str:
 
 
 def unique(word: str, taken: Iterable[str], between: str = "") -> str:
-    """The word, or with the first free number from 2 behind it."""
+    """Return the word, followed by the first free number from 2 if it is taken."""
     taken = set(taken)
     number, free = 2, word
     while free in taken:
@@ -69,7 +69,7 @@ def unique(word: str, taken: Iterable[str], between: str = "") -> str:
 
 
 def field_names(names: Iterable[str]) -> list[str]:
-    """Fields of a named tuple for outputs of these names: identifiers, all different, none with a leading
+    """Return the fields of a named tuple for outputs of these names: different identifiers without a leading
     underscore."""
     fields: list[str] = []
     for name in names:
@@ -80,7 +80,8 @@ def field_names(names: Iterable[str]) -> list[str]:
 
 
 def literal(value: object) -> str:
-    """A constant as Python source. Raises TypeError for anything but None, bool, int, float, str and tuples of them."""
+    """Return a constant as Python source. Raises TypeError unless it is None, bool, int, float, str or a tuple of
+    them."""
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
@@ -93,12 +94,12 @@ def literal(value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """A string literal in double quotes, on one line; what does not print is escaped."""
+    """Return a string literal in double quotes, on one line; characters that are not printable are escaped."""
     return '"' + _escaped(text) + '"'
 
 
 def docstring(lines: Iterable[str], indent: str = "") -> list[str]:
-    """The lines of a docstring. What the lines say stays inside it, whatever they say."""
+    """Return the lines of a docstring. Quotes and backslashes are escaped, so no text can end it."""
     safe = [_escaped(part) for line in lines for part in (line.split("\n") or [""])]
     if len(safe) == 1:
         return [f'{indent}"""{safe[0]}"""']
@@ -106,11 +107,11 @@ def docstring(lines: Iterable[str], indent: str = "") -> list[str]:
 
 
 def comment(text: str) -> str:
-    """Text for behind a `#`."""
+    """Return a text that can follow a `#`."""
     return _escaped(text)
 
 
 def _escaped(text: str) -> str:
-    inner = repr(text + "'\"")[1:-1]  # with both quotes inside, `repr` chooses single ones
+    inner = repr(text + "'\"")[1:-1]  # with both quotes inside, `repr` uses single quotes
     inner = inner[: -len("\\'\"")].replace("\\'", "'")
     return re.sub(r'(?<!\\)((?:\\\\)*)"', r'\1\\"', inner)

@@ -1,4 +1,4 @@
-"""One node of a graph as a module of its own, beside the tree of modules that a network becomes."""
+"""Build one node of a graph as a separate module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from archdsl.backends.torch.lower import lower
-from archdsl.backends.torch.module import Scope, fill
+from archdsl.backends.torch.module import BlockModule, fill
 from archdsl.backends.torch.program import Child, ForwardStep, ModuleBlock
 from archdsl.backends.torch.steps import Argument, Expr, Run, Value, Weight, replace
 from archdsl.graph import Node
@@ -18,9 +18,9 @@ _OP, _RESULT = "op", -1
 
 
 def node_module(node: Node, weights: Mapping[str, Any]) -> nn.Module:
-    """The node alone, in evaluation mode: its forward takes the node's inputs in order.
+    """Build the node as a module in evaluation mode, whose forward takes the node's inputs in order.
 
-    `weights` holds at least the node's own tensors, by their keys in the network; they are copied.
+    `weights` contains at least the node's own tensors, by their keys in the network; they are copied.
     """
     lowered = lower(node.op, node.in_shapes)
     arguments = tuple(range(len(node.inputs)))
@@ -34,7 +34,7 @@ def node_module(node: Node, weights: Mapping[str, Any]) -> nn.Module:
             children[_OP] = lowered.parameter
     block = ModuleBlock(node.scope, "Node", children, arguments, (_RESULT,), (ForwardStep((_RESULT,), expr),))
     with torch.device("meta"):
-        module = fill(Scope(block), block)
+        module = fill(BlockModule(block), block)
     tensors = module.state_dict(keep_vars=True)
     for param in node.reads:
         key = f"{_OP}.{param.name}" if param.name else _OP

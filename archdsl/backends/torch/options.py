@@ -1,8 +1,8 @@
-"""The arguments of a class that several blocks share.
+"""Choose the arguments of a class that several blocks share.
 
-A constant that is the same in all of the blocks is written into the class. One that differs becomes an argument, named
-after the argument of the user's block that has that value, else after the field; or, where that is all there is
-to it, a small formula of another argument: `4 * w`, `kernel_size // 2`. Imports no torch.
+A constant that is equal in all blocks is written into the class. Any other constant becomes an argument, named after
+the argument of the user's block that has the same values, else after the field; or a small formula of another argument,
+if one gives its values: `4 * w`, `kernel_size // 2`. Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_FACTOR = 16
 """`4 * width` and `width // 4` are written for factors up to this."""
 
 Column: TypeAlias = tuple[Any, ...]
-"""What a constant is in each of the blocks that share a class."""
+"""The values of a constant in the blocks that share a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class ClassRef:
 
 
 class Use(NamedTuple):
-    """What a constant is for: the name it has where it is used, and the field of PyTorch that it ends up in."""
+    """The use of a constant: its name there, and the PyTorch field that receives it."""
 
     name: str
     field: str
 
     @property
     def role(self) -> str:
-        """Constants with one role may share an argument: all channel counts, all strides."""
+        """The role of the constant. Constants with the same role may share an argument: channels, strides."""
         return "channels" if self.field in _CHANNELS else self.field
 
 
@@ -48,12 +48,12 @@ _CHANNELS = frozenset(
     "num_parameters num_groups".split()
 )
 _USUAL: Mapping[str, Any] = {"stride": 1, "dilation": 1, "groups": 1, "padding": 0}
-"""Fields with a value that goes without saying: an argument for one has it as its default."""
+"""Fields with a usual value, which is the default of an argument for them."""
 
 
 @dataclass(eq=False)
 class Option:
-    """An argument of a class: its name, what it is for, its value in each block; `optional`: it has a default."""
+    """An argument of a class: its use, and its value in each block; `optional`: it has a default."""
 
     use: Use
     column: Column
@@ -67,23 +67,23 @@ class Option:
 
 @dataclass(eq=False)
 class ClassOptions:
-    """The arguments of a class in order, and how each constant that varies is written in terms of them."""
+    """The arguments of a class in order, and each varying constant as a formula of an argument."""
 
     items: list[Option] = field(default_factory=list)
     formulas: dict[Slot, tuple[str, str]] = field(default_factory=dict)
-    """Of each constant that varies a text with `{}` for an argument, and the name of that argument."""
+    """For each varying constant, a text with `{}` for an argument, and the name of that argument."""
     stored: dict[str, str] = field(default_factory=dict)
-    """Of the arguments that forward reads: the attribute that keeps each."""
+    """For each argument that forward reads, the attribute that stores it."""
 
     def text(self, use: Use, column: Column) -> str:
-        """A constant as the constructor writes it."""
+        """Return a constant as it is written in the constructor."""
         if not varies(column):
             return constant(column[0])
         form, name = self.formulas[slot(use, column)]
         return form.format(name)
 
     def forward_text(self, use: Use, column: Column) -> str:
-        """A constant as forward writes it."""
+        """Return a constant as it is written in forward."""
         if not varies(column):
             return constant(column[0])
         form, name = self.formulas[slot(use, column)]
@@ -91,7 +91,7 @@ class ClassOptions:
 
 
 Slot: TypeAlias = tuple[str, str]
-"""A role and the values, as text: to Python True, 1 and 1.0 are equal, to a constructor they are not."""
+"""A role and the values as text: True, 1 and 1.0 are equal in Python, but different for a constructor."""
 
 
 def slot(use: Use, column: Column) -> Slot:
@@ -104,7 +104,7 @@ def varies(column: Column) -> bool:
 
 
 def constant(value: Any) -> str:
-    """A value as Python source."""
+    """Return a value as Python source."""
     if isinstance(value, ClassRef):
         return value.target
     if isinstance(value, tuple):
@@ -113,20 +113,20 @@ def constant(value: Any) -> str:
 
 
 class Slots:
-    """Collects the constants of a class that vary, in the order in which its text shows them."""
+    """Collects the varying constants of a class, in the order of its text."""
 
     def __init__(self) -> None:
-        self.found: dict[Slot, tuple[Use, Column]] = {}
+        self.varying: dict[Slot, tuple[Use, Column]] = {}
         self.in_forward: set[Slot] = set()
 
     def text(self, use: Use, column: Column) -> str:
-        """Notes a constant of the constructor."""
+        """Collect a constant of the constructor."""
         if varies(column):
-            self.found.setdefault(slot(use, column), (use, column))
+            self.varying.setdefault(slot(use, column), (use, column))
         return ""
 
     def forward_text(self, use: Use, column: Column) -> str:
-        """Notes a constant of the forward."""
+        """Collect a constant of the forward."""
         if varies(column):
             self.in_forward.add(slot(use, column))
         return self.text(use, column)
@@ -135,12 +135,12 @@ class Slots:
 def choose(
     slots: Slots, scopes: Sequence[Scope], received: Column, taken: set[str], children: frozenset[str]
 ) -> ClassOptions:
-    """The arguments of the class whose instances are these scopes.
+    """Return the arguments of the class whose instances are these scopes.
 
-    `received`: the channels that each receives; `taken`: names that an argument may not have.
+    `received`: the number of input channels of each; `taken`: names that an argument must not have.
     """
     chooser = _Chooser(slots, scopes, received, taken)
-    for key, (use, column) in slots.found.items():
+    for key, (use, column) in slots.varying.items():
         chooser.options.formulas[key] = _, name = chooser.formula(use, column)
         if key in slots.in_forward:
             clash = name in children or name in MODULE_NAMES
@@ -153,21 +153,21 @@ class _Chooser:
         self.options = ClassOptions()
         self.received = repr(received)
         self.taken = set(taken)
-        self.given = dict(_block_arguments(scopes))
+        self.arguments = dict(_block_arguments(scopes))
         self.used: dict[str, Option] = {}
         self.own: list[Option] = []
 
     def finish(self) -> ClassOptions:
-        """Channels that come in first, then the block's own arguments as written, then the rest; defaults last."""
+        """Sort the arguments: input channels, the block's own arguments as written, the rest; defaults last."""
         inward = [option for option in self.own if option.name.startswith("in_")]
         others = [option for option in self.own if not option.name.startswith("in_")]
-        ordered = [*inward, *(self.used[name] for name in self.given if name in self.used), *others]
+        ordered = [*inward, *(self.used[name] for name in self.arguments if name in self.used), *others]
         self.options.items = sorted(ordered, key=lambda option: option.optional)
         return self.options
 
     def formula(self, use: Use, column: Column) -> tuple[str, str]:
-        """How a constant is written, as in `Options.formulas`; makes the argument for it where none is there."""
-        for name, values in self.given.items():
+        """Return a constant as in `ClassOptions.formulas`, with a new argument if no existing one gives its values."""
+        for name, values in self.arguments.items():
             if repr(values) == repr(column):
                 return "{}", self._use(name, use.field, column)
         for option in self.own:
@@ -177,19 +177,19 @@ class _Chooser:
 
     def _derived(self, use: Use, column: Column) -> tuple[str, str] | None:
         inward = use.field.startswith("in_")
-        for name, values in self.given.items():
-            found = formula(values, column, use.role, divide=not inward)
-            if found:
-                return found, self._use(name, use.field, values, default=False)
+        for name, values in self.arguments.items():
+            form = formula(values, column, use.role, divide=not inward)
+            if form:
+                return form, self._use(name, use.field, values, default=False)
         for option in self.own:
             if (use.role == "channels") == (option.use.role == "channels"):
-                found = formula(option.column, column, use.role, divide=True)
-                if found:
-                    return found, option.name
+                form = formula(option.column, column, use.role, divide=True)
+                if form:
+                    return form, option.name
         return None
 
     def _use(self, name: str, field: str, column: Column, default: bool = True) -> str:
-        """The argument that is named as the block's own."""
+        """Return the argument that has the name of the block's own."""
         if name not in self.used:
             self.used[name] = self._option(Use(identifier(name), field), column)
         if default:
@@ -218,7 +218,7 @@ def _give_default(option: Option, field: str) -> None:
 
 
 def _block_arguments(scopes: Sequence[Scope]) -> Iterator[tuple[str, Column]]:
-    """The arguments of the user's block whose values differ between these calls of it."""
+    """Yield the arguments of the user's block whose values differ between these calls of it."""
     for name in scopes[0].args:
         column = tuple(_plain(scope.args.get(name)) for scope in scopes)
         if varies(column):
@@ -226,7 +226,7 @@ def _block_arguments(scopes: Sequence[Scope]) -> Iterator[tuple[str, Column]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of the language as the lowering has it: whole fractions are ints, an equal pair one number."""
+    """Return a value of the language as in the lowering: an integer fraction is an int, an equal pair one number."""
     if isinstance(value, Fraction):
         return int(value) if value.denominator == 1 else float(value)
     if isinstance(value, (tuple, list)):
@@ -238,7 +238,7 @@ def _plain(value: Any) -> Any:
 
 
 def formula(base: Column, column: Column, role: str, divide: bool) -> str | None:
-    """`column` as a small formula of `base`, with `{}` for its name; None if there is none."""
+    """Return `column` as a small formula of `base`, with `{}` for its name; None if there is none."""
     if not (_counts(base) and _counts(column, least=0)) or not varies(base):
         return None
     pairs = list(zip(base, column, strict=True))

@@ -1,6 +1,6 @@
-"""A graph as PyTorch modules: for every named scope its children and the statements of its forward. Plain data.
+"""A graph as PyTorch modules, as plain data: the children and the statements of `forward` for each named scope.
 
-`module` builds and runs a program, `source` prints it; so the two cannot drift. Imports no torch.
+`module` builds and runs a program, and `source` prints it, so the two cannot differ. Imports no torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Child: TypeAlias = "ModuleBlock | Module | Parameter"
 
 @dataclass(frozen=True, slots=True)
 class ForwardStep:
-    """One statement of a forward: what it makes, and how. `training`: skipped at inference."""
+    """One statement of a forward: its outputs and its expression. `training`: skipped at inference."""
 
     outputs: tuple[int, ...]
     expr: Expr
@@ -44,17 +44,17 @@ class ForwardStep:
 
 @dataclass(eq=False, slots=True)
 class ModuleBlock:
-    """A module with children: what its forward receives, does, and returns (values are ids of nodes).
+    """A module with children: the inputs, steps and outputs of its forward (values are ids of nodes).
 
-    A child with a dotted name, `path1.conv`, lies in plain containers that run nothing themselves.
+    A child with a dotted name, `path1.conv`, is inside plain containers without a forward.
 
-    With a `container` the children's order alone says what runs: each reads the one before (`nn.Sequential`), or all
-    before it (`DenseBlock`).
+    With a `container`, the order of the children defines the forward: each reads the one before (`nn.Sequential`), or
+    all before it (`DenseBlock`).
     """
 
     scope: Scope
     title: str
-    """What a class for it may be called."""
+    """A name for its class."""
     children: dict[str, Child] = field(default_factory=dict)
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
@@ -62,7 +62,7 @@ class ModuleBlock:
     container: Container = ""
 
     def walk(self) -> Iterator[ModuleBlock]:
-        """This block and all below it, children first."""
+        """Yield this block and all below it, children first."""
         for child in self.children.values():
             if isinstance(child, ModuleBlock):
                 yield from child.walk()
@@ -71,7 +71,7 @@ class ModuleBlock:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A network. `root.outputs` are those of `outputs`, in order, then those of the auxiliary heads `aux`."""
+    """A network. `root.outputs` are the values of `outputs`, in order, then those of the auxiliary heads `aux`."""
 
     name: str
     root: ModuleBlock
@@ -80,7 +80,7 @@ class Program:
 
 
 def program(graph: Graph) -> Program:
-    """The modules of a graph. A tensor's key is the path of children that leads to it, then its own name."""
+    """Return the modules of a graph. A tensor's key is the path of children that leads to it, then its own name."""
     root, _ = _Builder(graph).block(graph.root)
     root.inputs = graph.inputs
     root.container = ""
@@ -94,22 +94,22 @@ class _Builder:
         self.lowered: list[Lowered] = [lower(node.op, node.in_shapes) for node in graph.nodes]
         self.modules = self._module_scopes()
         self.flattened: set[int] = set()
-        """Values that a flatten makes which stood elsewhere."""
+        """Values of a flatten that was moved."""
 
     def _module_scopes(self) -> set[Scope]:
-        """The named scopes that hold a module; one of functions alone (`split`) is written out where it stands."""
-        found = {self.graph.root}
+        """Return the named scopes that contain a module; the others (`split`) become part of their parents."""
+        scopes = {self.graph.root}
         for node, lowered in zip(self.graph.nodes, self.lowered, strict=True):
             scope: Scope | None = node.scope
             if node.shared_with or (lowered.parameter is None and (node.implied or lowered.module is None)):
                 continue
-            while scope is not None and scope not in found:
-                found.add(scope)
+            while scope is not None and scope not in scopes:
+                scopes.add(scope)
                 scope = scope.parent
-        return {scope for scope in found if scope.name is not None or scope is self.graph.root}
+        return {scope for scope in scopes if scope.name is not None or scope is self.graph.root}
 
     def _members(self, scope: Scope) -> Iterator[Scope | Node]:
-        """The nodes and modules of a scope in written order, anonymous scopes spliced in."""
+        """Yield the nodes and modules of a scope in written order, with the members of anonymous scopes inserted."""
         stack: list[Scope | int] = list(reversed(scope.members))
         while stack:
             member = stack.pop()
@@ -121,7 +121,7 @@ class _Builder:
                 stack += reversed(member.members)
 
     def block(self, scope: Scope) -> tuple[ModuleBlock, list[ForwardStep]]:
-        """The block of a scope, and the steps that its caller takes before it."""
+        """Return the block of a scope, and the steps that its caller runs before it."""
         block = ModuleBlock(scope, self._title(scope))
         apart = scope is not self.graph.root and self._training(scope)
         steps: list[ForwardStep] = []
@@ -138,13 +138,13 @@ class _Builder:
                 new = [ForwardStep((member.id,), self._node(member, scope, block))]
                 training = member.training
             steps += [ForwardStep(step.outputs, step.expr, training and not apart) for step in new]
-        # What nobody reads is built, for its tensors, and not run: it gives its last value, and its caller leaves it
-        # out.
+        # A block that nobody reads is built for its tensors, but not run: it returns its last value, and its caller
+        # leaves it out.
         block.outputs = self._outputs(scope) or steps[-1].outputs[:1]
         steps = self._chunked(_read(steps, block.outputs))
         hoisted = [] if scope is self.graph.root else self._hoist(block, steps)
         block.steps = tuple(steps)
-        block.inputs = _received(steps) if scope is not self.graph.root else ()
+        block.inputs = _inputs(steps) if scope is not self.graph.root else ()
         block.container = _container(block)
         return block, hoisted
 
@@ -154,7 +154,7 @@ class _Builder:
         return (*self.graph.outputs.values(), *(head.node for head in self.graph.aux.values()))
 
     def _title(self, scope: Scope) -> str:
-        """After its block; a fused node after its ops; else after its key, or, of an index, after what it is."""
+        """Return a class name: after the block, the ops of a fused node, the key, or for an index the kind of scope."""
         if scope.block:
             return class_name(scope.block)
         if scope is self.graph.root:
@@ -169,7 +169,7 @@ class _Builder:
         return all(node.training for node in self.graph.nodes[scope.first : scope.end])
 
     def _node(self, node: Node, scope: Scope, block: ModuleBlock) -> Expr:
-        """The expression that runs a node; its module or parameter becomes a child of the block."""
+        """Return the expression that runs a node. Its module or parameter becomes a child of the block."""
         lowered = self.lowered[node.id]
         inputs = tuple(map(Value, node.inputs))
         name = node.path[len(scope.path) :].lstrip(".")
@@ -182,20 +182,19 @@ class _Builder:
             block.children[name] = lowered.module
             return Run(name, inputs)
 
-        return _placed(lowered.call, inputs, Weight(name))
+        return _with_inputs(lowered.call, inputs, Weight(name))
 
     def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: ModuleBlock) -> Expr:
-        """The expression that runs an earlier node's module once more, or reads its parameter: of a child, or inside
-        one."""
+        """Return the expression that runs an earlier node's module again, or reads its parameter, in a child."""
         lowered, path = self.lowered[node.id], node.shared_with[len(scope.path) :].lstrip(".")
         child = next(name for name in block.children if f"{path}.".startswith(f"{name}."))
         inside = tuple(path[len(child) + 1 :].split(".")) if path != child else ()
         if lowered.parameter is not None:
-            return _placed(lowered.call, inputs, Weight(child, inside))
+            return _with_inputs(lowered.call, inputs, Weight(child, inside))
         return Run(child, inputs, inside)
 
     def _chunked(self, steps: Sequence[ForwardStep]) -> list[ForwardStep]:
-        """Neighbouring slices that cut a value into equal parts become one `torch.chunk`."""
+        """Merge neighbouring slices that cut a value into equal parts into one `torch.chunk`."""
         done: list[ForwardStep] = []
         for step in steps:
             done.append(step)
@@ -206,7 +205,7 @@ class _Builder:
         return done
 
     def _ends_split(self, steps: Sequence[ForwardStep]) -> tuple[int, int]:
-        """Which value the last steps have cut into how many equal parts; 0 parts if they have not."""
+        """Return the value that the last steps cut into equal parts, and the number of parts; 0 parts if none."""
         last = self.graph.nodes[steps[-1].outputs[0]]
         if not isinstance(last.op, Slice) or len(steps[-1].outputs) != 1:
             return 0, 0
@@ -216,16 +215,16 @@ class _Builder:
         return source, count if cuts == [(source, n * width, (n + 1) * width) for n in range(count)] else 0
 
     def _cut(self, step: ForwardStep) -> tuple[int, int, int] | None:
-        """The source, start and end of a slice."""
+        """Return the source, start and end of a slice."""
         node = self.graph.nodes[step.outputs[0]]
         if len(step.outputs) != 1 or not isinstance(node.op, Slice):
             return None
         return node.inputs[0], node.op.start, node.op.start + at(node.shape[0])
 
     def _hoist(self, block: ModuleBlock, steps: list[ForwardStep]) -> list[ForwardStep]:
-        """Leading flattens and concats, taken out of the block: its caller runs them.
+        """Move leading flattens and concats out of the block: its caller runs them.
 
-        So the fully connected layers behind an implied flatten stay a plain chain, and all copies of a block are alike.
+        Fully connected layers after an implied flatten stay a plain chain, and all copies of a block are equal.
         """
         self._flatten_first(block, steps)
         count = 0
@@ -234,13 +233,13 @@ class _Builder:
         if count:
             moved = steps[:count]
             del steps[:count]
-            made = {output for step in moved for output in step.outputs}
-            block.outputs = tuple(output for output in block.outputs if output not in made)
+            outside = {output for step in moved for output in step.outputs}
+            block.outputs = tuple(output for output in block.outputs if output not in outside)
             return moved
         return []
 
     def _flatten_first(self, block: ModuleBlock, steps: list[ForwardStep]) -> None:
-        """Moves a flatten to the front of leading dropouts: which values are dropped stays the same."""
+        """Move a flatten before leading dropouts, which does not change the values that are dropped."""
         place = 0
         while place < len(steps) and self._is_dropout(block, steps[place]):
             place += 1
@@ -253,7 +252,7 @@ class _Builder:
             return
         flatten, dropouts = chain[-1].expr, chain[:-1]
         assert isinstance(flatten, Call)
-        # The values keep their numbers in order; only what makes them changes.
+        # The values keep their ids in order; only the steps that compute them change.
         moved = [
             ForwardStep(
                 chain[0].outputs, Call(flatten.target, (*map(Value, values(dropouts[0].expr)), *flatten.args[1:]))
@@ -278,8 +277,8 @@ class _Builder:
         return called == "torch.cat" and node.implied
 
 
-def _placed(call: Expr, inputs: Sequence[Value], weight: Weight) -> Expr:
-    """A lowered expression with what it reads in the place of its arguments."""
+def _with_inputs(call: Expr, inputs: Sequence[Value], weight: Weight) -> Expr:
+    """Return a lowered expression with its arguments replaced by the values that it reads."""
 
     def place(leaf: Argument | Value | Weight) -> Expr:
         return inputs[leaf.index] if isinstance(leaf, Argument) else weight if isinstance(leaf, Weight) else leaf
@@ -288,7 +287,7 @@ def _placed(call: Expr, inputs: Sequence[Value], weight: Weight) -> Expr:
 
 
 def _read(steps: Sequence[ForwardStep], outputs: Sequence[int]) -> list[ForwardStep]:
-    """The steps without those that nothing reads, directly or in the end. Their modules stay: they hold tensors."""
+    """Return the steps that an output depends on. The modules of the others stay, because they contain tensors."""
     needed, kept = set(outputs), []
     for step in reversed(steps):
         if not needed.isdisjoint(step.outputs):
@@ -297,15 +296,15 @@ def _read(steps: Sequence[ForwardStep], outputs: Sequence[int]) -> list[ForwardS
     return kept[::-1]
 
 
-def _received(steps: Sequence[ForwardStep]) -> tuple[int, ...]:
-    """The values that steps read and do not make, in the order of their first use."""
-    made = {output for step in steps for output in step.outputs}
+def _inputs(steps: Sequence[ForwardStep]) -> tuple[int, ...]:
+    """Return the values that steps read and do not compute, in the order of their first use."""
+    computed = {output for step in steps for output in step.outputs}
     reads = (source for step in steps for source in values(step.expr))
-    return tuple(dict.fromkeys(source for source in reads if source not in made))
+    return tuple(dict.fromkeys(source for source in reads if source not in computed))
 
 
 def _free_name(name: str, block: ModuleBlock) -> str:
-    """A child's name for an implied node that PyTorch has no function for: it holds no tensors, so it is no key."""
+    """Return a child's name for an implied node without a PyTorch function. It has no tensors, so no key uses it."""
     name = name.replace("/", "_").strip("_")
     while name in block.children:
         name += "_"
@@ -313,7 +312,7 @@ def _free_name(name: str, block: ModuleBlock) -> str:
 
 
 def _container(block: ModuleBlock) -> Container:
-    """Which container says the same as the block's steps, if one does."""
+    """Return the container with the same forward as the block's steps, if there is one."""
     if (
         len(block.inputs) != 1
         or any(step.training for step in block.steps)
@@ -326,20 +325,20 @@ def _container(block: ModuleBlock) -> Container:
 
 
 def _is_chain(block: ModuleBlock) -> bool:
-    given = block.inputs
+    inputs = block.inputs
     for name, step in zip(block.children, block.steps, strict=False):
-        if step.expr != Run(name, tuple(map(Value, given))) or len(step.outputs) != 1:
+        if step.expr != Run(name, tuple(map(Value, inputs))) or len(step.outputs) != 1:
             return False
-        given = step.outputs
-    return len(block.children) == len(block.steps) and block.outputs == given
+        inputs = step.outputs
+    return len(block.children) == len(block.steps) and block.outputs == inputs
 
 
 def _is_dense(block: ModuleBlock) -> bool:
-    given = block.inputs
+    inputs = block.inputs
     layers, joins = block.steps[::2], block.steps[1::2]
     for name, layer, join in zip(block.children, layers, joins, strict=False):
-        both = (Value(given[0]), *map(Value, layer.outputs))
-        if layer.expr != Run(name, tuple(map(Value, given))) or join.expr != Call("torch.cat", (both, 1)):
+        both = (Value(inputs[0]), *map(Value, layer.outputs))
+        if layer.expr != Run(name, tuple(map(Value, inputs))) or join.expr != Call("torch.cat", (both, 1)):
             return False
-        given = join.outputs
-    return len(block.children) == len(layers) == len(joins) and block.outputs == given
+        inputs = join.outputs
+    return len(block.children) == len(layers) == len(joins) and block.outputs == inputs

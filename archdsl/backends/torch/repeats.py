@@ -1,4 +1,4 @@
-"""Repeated constructors as comprehensions: `*[Bottleneck(256) for _ in range(5)]`, `Layer(64 + 32 * i)`."""
+"""Print repeated constructors as comprehensions: `*[Bottleneck(256) for _ in range(5)]`, `Layer(64 + 32 * i)`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]
 
 
 def compact(docs: Sequence[Doc]) -> list[Doc]:
-    """Runs of three or more equal calls, or of calls whose numbers grow evenly, as one comprehension each."""
+    """Replace each run of three or more calls that are equal, or whose numbers grow evenly, by one comprehension."""
     texts = list(map(flat, docs))
     return _runs(docs, lambda start, end: _template(texts[start:end]))
 
 
 def compact_named(names: Sequence[str], docs: Sequence[Doc]) -> list[Doc]:
-    """As `compact`, for pairs of a name and a call: `(f"layer{i + 1}", Layer(64 + 32 * i))`."""
+    """Do the same as `compact` for pairs of a name and a call: `(f"layer{i + 1}", Layer(64 + 32 * i))`."""
     texts = list(map(flat, docs))
 
     def pair(start: int, end: int) -> str | None:
@@ -32,7 +32,10 @@ def compact_named(names: Sequence[str], docs: Sequence[Doc]) -> list[Doc]:
 
 
 def _runs(docs: Sequence[Doc], pattern: Callable[[int, int], str | None]) -> list[Doc]:
-    """The docs, longest runs first come first folded; `pattern` says one text for those from start to end."""
+    """Return the docs with a comprehension for each run, from left to right.
+
+    `pattern` returns one text for the docs from start to end, or None.
+    """
     out: list[Doc] = []
     start = 0
     while start < len(docs):
@@ -54,7 +57,8 @@ def _index(template: str) -> str:
 
 
 def _template(texts: Sequence[str], name: bool = False) -> str | None:
-    """One text that gives all of them for i = 0, 1, ...: equal but for whole numbers that grow evenly."""
+    """Return one text that is equal to each of them for i = 0, 1, ...; None unless they differ only in integers that
+    grow evenly."""
     if not name and (texts[0].startswith("nn.") or re.search(r"\bi\b", texts[0])):
         return None
     pieces, numbers = zip(*(_numbers(text, name) for text in texts), strict=True)
@@ -66,7 +70,7 @@ def _template(texts: Sequence[str], name: bool = False) -> str | None:
         step = column[1] - column[0] if len(column) > 1 else 0
         if any(number != column[0] + step * place for place, number in enumerate(column)):
             return None
-        # A sum may only stand where no operator binds it: between brackets, commas and `=`.
+        # A sum is correct only without an operator beside it: between brackets, commas and `=`.
         alone = pieces[0][n].endswith(("(", ", ", "=")) and piece.startswith((")", ","))
         if step < 0 or (step and not name and not alone):
             return None
@@ -76,7 +80,7 @@ def _template(texts: Sequence[str], name: bool = False) -> str | None:
 
 
 def _numbers(text: str, name: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The whole numbers of a text, and the pieces around them."""
+    """Return the integers of a text, and the pieces around them."""
     pieces, numbers, end = [], [], 0
     for match in re.finditer(r"(\d+)", text) if name else _WORDS.finditer(text):
         if match[1] is not None and str(int(match[1])) == match[1]:

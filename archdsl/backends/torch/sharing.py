@@ -1,6 +1,6 @@
-"""Which blocks of a program are printed as one class: those with the same children, wiring and constructors.
+"""Find the blocks of a program that can share a class: those with the same children, wiring and constructors.
 
-What differs between them are constants only; `options` makes arguments of those. Imports no torch.
+They differ in constants only, which `options` turns into arguments. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,64 +23,64 @@ class SharedClass:
     name: str
     blocks: list[ModuleBlock]
     rows: dict[ModuleBlock, int] = field(default_factory=dict)
-    """Which of `blocks` one is."""
+    """The index of each block in `blocks`."""
     options: ClassOptions = field(default_factory=ClassOptions)
 
     @property
     def container(self) -> str:
-        """The container that the class is a kind of; empty: it has a forward of its own."""
+        """The container that is the base of the class; empty: the class has a forward."""
         first = self.blocks[0]
         return "" if written_out(first) else first.container
 
 
 def written_out(block: ModuleBlock) -> bool:
-    """Whether a block is written as a class with a forward; a chain is, if its children have names."""
+    """Whether a block is printed as a class with a forward, as a chain is whose children have names."""
     if block.container != "nn.Sequential":
         return not block.container
     several = block.scope.block is not None or len(block.children) > 1
     return several and all(map(is_attribute, block.children))
 
 
-# --- which blocks are one class ---------------------------------------------------------------------------
+# --- blocks of one class ----------------------------------------------------------------------------------
 
 
 class Sharing:
-    """The classes of a program, inner ones first; `of` tells a block's class, None for one that is written in place."""
+    """The classes of a program, inner ones first; `of` returns a block's class, or None if it is printed in place."""
 
     def __init__(self, program: Program, taken: frozenset[str]) -> None:
         self.blocks = list(program.root.walk())
-        self.kinds = _structures(self.blocks)
+        self.structures = _structures(self.blocks)
         self.sites = self._sites()
         self.taken = {*RESERVED, *taken}
         self.classes: list[SharedClass] = []
-        self._by_kind: dict[int, SharedClass] = {}
+        self._by_structure: dict[int, SharedClass] = {}
         for block in self.blocks:
             if block is program.root or self._is_class(block):
                 self._add(block)
-        self.main = self._by_kind[self.kinds[program.root]]
+        self.main = self._by_structure[self.structures[program.root]]
         self._name_classes(self.main)
 
     def of(self, block: ModuleBlock) -> SharedClass | None:
-        return self._by_kind.get(self.kinds[block])
+        return self._by_structure.get(self.structures[block])
 
     def _add(self, block: ModuleBlock) -> None:
-        kind = self.kinds[block]
-        if kind not in self._by_kind:
-            self._by_kind[kind] = SharedClass("", [])
-            self.classes.append(self._by_kind[kind])
-        shared = self._by_kind[kind]
+        structure = self.structures[block]
+        if structure not in self._by_structure:
+            self._by_structure[structure] = SharedClass("", [])
+            self.classes.append(self._by_structure[structure])
+        shared = self._by_structure[structure]
         shared.rows[block] = len(shared.blocks)
         shared.blocks.append(block)
 
     def _sites(self) -> Counter[int]:
-        """In how many places of the text each kind of block would stand if it were written in place."""
-        places = {
-            (self.kinds[child], self.kinds[block], name)
+        """Count the positions in the text at which each structure would be printed if it were printed in place."""
+        sites = {
+            (self.structures[child], self.structures[block], name)
             for block in self.blocks
             for name, child in block.children.items()
             if isinstance(child, ModuleBlock)
         }
-        return Counter(kind for kind, _, _ in places)
+        return Counter(structure for structure, _, _ in sites)
 
     def _is_class(self, block: ModuleBlock) -> bool:
         if written_out(block):
@@ -88,11 +88,11 @@ class Sharing:
         if block.container != "nn.Sequential" or len(block.children) < 2:
             return False
         leaves = not any(isinstance(child, ModuleBlock) for child in block.children.values())
-        sites = self.sites[self.kinds[block]]
+        sites = self.sites[self.structures[block]]
         return sites >= 2 if block.scope.block else leaves and sites >= 3
 
     def _name_classes(self, main: SharedClass) -> None:
-        """Names: the block's own; where it has several structures, with what each has more than the plainest."""
+        """Name each class after its block; of several structures of a block, after the features that they add."""
         variants: dict[str, list[SharedClass]] = {}
         for shared in self.classes:
             variants.setdefault(_common_title(shared.blocks), []).append(shared)
@@ -100,17 +100,17 @@ class Sharing:
         self.taken |= {main.name, f"{main.name}Outputs", f"{main.name}TrainingOutputs"}
         for title, group in variants.items():
             features = [_features(shared.blocks[0]) for shared in group]
-            telling = _telling(features)
+            distinctive = _distinctive(features)
             for shared, own in sorted(zip(group, features, strict=True), key=_plainest_first):
-                more = [name for name in own if name in telling]
+                more = [name for name in own if name in distinctive]
                 word = f"{title}With{'And'.join(more)}" if more and len(more) <= 3 else title
                 if shared is not main:
                     shared.name = unique(word, self.taken)
                     self.taken.add(shared.name)
 
 
-def _telling(features: Sequence[list[str]]) -> set[str]:
-    """The features that not all variants have; of several that the same variants have, the shortest."""
+def _distinctive(features: Sequence[list[str]]) -> set[str]:
+    """Return the features that not all variants have; of several that the same variants have, the shortest."""
     patterns: dict[tuple[bool, ...], str] = {}
     for name in dict.fromkeys(name for own in features for name in own):
         pattern = tuple(name in own for own in features)
@@ -124,15 +124,15 @@ def _plainest_first(pair: tuple[SharedClass, list[str]]) -> tuple[int, int]:
 
 
 def _features(block: ModuleBlock) -> list[str]:
-    """What a variant of a block may be told by: its named parts, the user's blocks in it, whether it has a shortcut."""
-    found = [class_name(name) for name in block.children if not name.isdigit()]
-    found += [inner.title for inner in block.walk() if inner is not block and inner.scope.block]
+    """Return features that can name a variant of a block: its named parts, the blocks in it, and a shortcut."""
+    features = [class_name(name) for name in block.children if not name.isdigit()]
+    features += [inner.title for inner in block.walk() if inner is not block and inner.scope.block]
     added = any(isinstance(step.expr, Call) and step.expr.target == "+" for step in block.steps)
-    return list(dict.fromkeys([*found, *(["Shortcut"] if added else [])]))
+    return list(dict.fromkeys([*features, *(["Shortcut"] if added else [])]))
 
 
 def _common_title(blocks: Sequence[ModuleBlock]) -> str:
-    """One name for blocks of equal structure: what their titles begin with."""
+    """Return one name for blocks of equal structure: the common prefix of their titles."""
     titles = list(dict.fromkeys(block.title for block in blocks))
     if len(titles) == 1:
         return titles[0]
@@ -144,34 +144,34 @@ def _common_title(blocks: Sequence[ModuleBlock]) -> str:
 
 
 def _structures(blocks: Sequence[ModuleBlock]) -> dict[ModuleBlock, int]:
-    """A number per block: equal numbers, one program with (perhaps) other constants in it. Children come first."""
-    found: dict[ModuleBlock, int] = {}
+    """Number the blocks by structure: blocks with equal numbers differ in constants only. Children come first."""
+    structures: dict[ModuleBlock, int] = {}
     classes: dict[Hashable, int] = {}
     for block in blocks:
         numbers: dict[int, int] = {}
         for value in (*block.inputs, *(output for step in block.steps for output in step.outputs)):
             numbers.setdefault(value, len(numbers))
-        children = tuple((name, _child_kind(child, found)) for name, child in block.children.items())
+        children = tuple((name, _child_structure(child, structures)) for name, child in block.children.items())
         steps = tuple(
             (tuple(numbers[output] for output in step.outputs), _shape_of(step.expr, numbers), step.training)
             for step in block.steps
         )
         outputs = tuple(numbers[output] for output in block.outputs)
         row = (block.scope.block, block.container, children, len(block.inputs), steps, outputs)
-        found[block] = classes.setdefault(row, len(classes))
-    return found
+        structures[block] = classes.setdefault(row, len(classes))
+    return structures
 
 
-def _child_kind(child: Child, found: Mapping[ModuleBlock, int]) -> Hashable:
+def _child_structure(child: Child, structures: Mapping[ModuleBlock, int]) -> Hashable:
     if isinstance(child, ModuleBlock):
-        return found[child]
+        return structures[child]
     if isinstance(child, Parameter):
         return "parameter", len(child.shape)
     return "bare" if child.target in BARE else child.target, tuple(name for name, _ in child.arguments)
 
 
 def _shape_of(expr: Expr, numbers: Mapping[int, int]) -> Hashable:
-    """An expression without its constants."""
+    """Return the structure of an expression, without its constants."""
     if isinstance(expr, Value):
         return numbers[expr.id]
     if isinstance(expr, (Weight, Training, Argument)):

@@ -1,7 +1,7 @@
-"""A graph as a Python file that imports only torch. Imports no torch itself.
+"""Print a graph as a Python file that imports only torch. Imports no torch itself.
 
-The file is printed from the same program that `module` runs: `sharing` says which blocks are one class, `options`
-what its arguments are, `constructors` and `forward` what stands in it, `classes` puts it together.
+The file is printed from the program that `module` runs: `sharing` finds the blocks of one class, `options` chooses its
+arguments, `constructors` and `forward` print its contents, `classes` prints the whole class.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from archdsl.shapes import concrete
 
 
 def to_source(graph: Graph, *, paper: str = "", fingerprint: str = "") -> str:
-    """The network as a Python module: one class per block, the network's class, `build()`, and a run of it as a script.
+    """Return the network as a Python module: one class per block, the network's class, `build()`, and a short script.
 
-    With the same weights it computes bit for bit what `to_torch` computes; the keys of its state_dict are the same.
-    `paper` and `fingerprint` are told in the file's docstring.
+    With the same weights it computes bit for bit the same as `to_torch`; the keys of its state_dict are equal. The
+    file's docstring contains `paper` and `fingerprint`.
     """
     text = _File(graph).text(paper, fingerprint)
-    ast.parse(text)  # what is handed out is Python, whatever the spec's names are
+    ast.parse(text)  # the result is Python for all names in a spec
     return text
 
 
@@ -71,8 +71,8 @@ class _File:
         facts = f"Input {self._input_words()}; {totals.params:,} parameters"
         facts += f" ({totals.aux_params:,} more in auxiliary heads)" if totals.aux_params else ""
         lines += wrap(f"{facts}; {totals.macs:,} multiply-accumulates per sample.")
-        made = f"Made by archdsl from the spec `{self.graph.name}`"
-        return [*lines, "", f"{made}, {fingerprint[:12]}." if fingerprint else f"{made}."]
+        mark = f"Made by archdsl from the spec `{self.graph.name}`"
+        return [*lines, "", f"{mark}, {fingerprint[:12]}." if fingerprint else f"{mark}."]
 
     def _input_words(self) -> str:
         return " and ".join(shape_words(concrete(self.graph.nodes[i].shape)) for i in self.graph.inputs)
@@ -83,16 +83,20 @@ class _File:
         texts = []
         if plain > 1:
             texts.append(
-                _named_tuple(f"{self.sharing.main.name}Outputs", "What the network gives at inference.", fields[:plain])
+                _named_tuple(
+                    f"{self.sharing.main.name}Outputs", "The outputs of the network at inference.", fields[:plain]
+                )
             )
         if self.program.aux:
             texts.append(
-                _named_tuple(f"{self.sharing.main.name}TrainingOutputs", "What the network gives in training.", fields)
+                _named_tuple(
+                    f"{self.sharing.main.name}TrainingOutputs", "The outputs of the network in training.", fields
+                )
             )
         return texts
 
     def _build(self) -> str:
-        lines = ["def build() -> nn.Module:", *docstring(["The network, freshly initialised."], INDENT)]
+        lines = ["def build() -> nn.Module:", *docstring(["Return the network with initial weights."], INDENT)]
         return "\n".join([*lines, f"{INDENT}return {self.sharing.main.name}()"])
 
     def _script(self) -> str:
@@ -117,7 +121,7 @@ class _File:
 
 
 def _whole(value: Any) -> Any:
-    """Numbers that are whole without their `.0`: what receives them makes float32 of them."""
+    """Return integral floats as ints, without `.0`; the reader converts them to float32."""
     if isinstance(value, tuple):
         return tuple(map(_whole, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -125,14 +129,14 @@ def _whole(value: Any) -> Any:
 
 @cache
 def _layers() -> dict[str, str]:
-    """The text of each class and function of `layers`, in the order of the file."""
+    """Return the text of each class and function of `layers`, in the order of the file."""
     text = resources.files(__package__).joinpath("layers.py").read_text("utf-8")
     parts = (node for node in ast.parse(text).body if isinstance(node, (ast.ClassDef, ast.FunctionDef)))
     return {node.name: ast.get_source_segment(text, node) or "" for node in parts}
 
 
 def _imports(text: str) -> str:
-    """The imports that the text needs."""
+    """Return the imports that the text needs."""
     code = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)
     lines = []
     if re.search(r"\bOrderedDict\b", code):

@@ -1,8 +1,8 @@
-"""What a lowered network consists of: constructors of modules, and expressions over tensors. Plain data.
+"""The parts of a lowered network, as plain data: constructors of modules, and expressions over tensors.
 
-`module` runs this data and `source` prints it; neither knows an op of the language. Targets are written as a PyTorch
-user writes them: `nn.Conv2d`, `F.relu`, `torch.cat`; a bare name is a class of `layers`; `+`, `*` and `slice` (channels
-from, up to) are operators.
+`module` runs this data and `source` prints it; neither depends on the ops of the language. Targets are written as in
+PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `*` and `slice`
+(channels from, up to) are operators.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Expr: TypeAlias = "Literal | Code | Argument | Value | Training | Weight | Call 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A constant already written as source; in printed programs only."""
+    """A constant as source text; in printed programs only."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """The n-th input of the op that is being lowered."""
+    """The n-th input of the lowered op."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The tensor that a node made: its id in the graph."""
+    """The output of a node, by its id in the graph."""
 
     id: int
 
@@ -45,7 +45,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A parameter that the module itself owns, or what lies `inside` it."""
+    """A parameter of the module itself, or of the module `inside` a child."""
 
     name: str
     inside: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A child module applied, or what lies `inside` it, name by name. A child with a dotted name lies in plain
+    """A call of a child module, or of the module `inside` it, name by name. A child with a dotted name is in plain
     containers."""
 
     child: str
@@ -72,17 +72,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """The constructor of a module, all its arguments named."""
+    """The constructor of a module, with names for all arguments."""
 
     target: str
     arguments: tuple[tuple[str, Literal], ...] = ()
     look: Look = "other"
-    """What its op is drawn as, which tells `source` what a reader takes it for."""
+    """The look of its op in drawings, from which `source` derives the module's role for a reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A tensor that the module around the node owns, all values `fill` at the start."""
+    """A parameter of the module that contains the node, with `fill` as its initial value."""
 
     shape: tuple[int, ...]
     fill: float
@@ -90,9 +90,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """What an op becomes: as a module, as an expression over its `Argument`s, or as either.
+    """A lowered op: a module, an expression over its `Argument`s, or both.
 
-    An op with a place in the module tree takes `module` if there is one, an implied one `call`. With `parameter` the
+    A node in the module tree uses `module` if there is one, an implied node uses `call`. With `parameter`, the
     expression reads it as `Weight("")`.
     """
 
@@ -102,7 +102,7 @@ class Lowered:
 
 
 def replace(expr: Expr, change: Callable[[Argument | Value | Weight], Expr]) -> Expr:
-    """The expression with its leaves changed."""
+    """Return the expression with its leaves replaced."""
     if isinstance(expr, (Argument, Value, Weight)):
         return change(expr)
     if isinstance(expr, tuple):
@@ -116,13 +116,13 @@ def replace(expr: Expr, change: Callable[[Argument | Value | Weight], Expr]) -> 
 
 
 def values(expr: Expr) -> tuple[int, ...]:
-    """The ids of the values that an expression reads, in order, repeats included."""
-    found: list[int] = []
+    """Return the ids of the values that an expression reads, in order, with repeats."""
+    ids: list[int] = []
 
-    def note(leaf: Argument | Value | Weight) -> Expr:
+    def collect(leaf: Argument | Value | Weight) -> Expr:
         if isinstance(leaf, Value):
-            found.append(leaf.id)
+            ids.append(leaf.id)
         return leaf
 
-    replace(expr, note)
-    return tuple(found)
+    replace(expr, collect)
+    return tuple(ids)

@@ -1,4 +1,4 @@
-"""What a class's docstring says of it: which shape becomes which, in terms of the class's arguments."""
+"""Describe the shapes of a class in its docstring, in terms of the class's arguments."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from archdsl.ops import Concat
 from archdsl.shapes import at, concrete
 
 MAX_WORDS = 70
-"""Columns of a line of shapes, beyond which channels are not told."""
+"""Columns of a line of shapes, beyond which channels are abbreviated to C."""
 
 
 def shape_words(shape: Sequence[object]) -> str:
-    """`(N, 64, 56, 56)`."""
+    """Return a shape with the batch: `(N, 64, 56, 56)`."""
     return f"({', '.join(['N', *map(str, shape)])})"
 
 
 def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
-    """`(N, 64, 56, 56) -> (N, 128, 28, 28)`: numbers where all blocks agree, else in terms of the arguments."""
-    received = [[graph.nodes[block.inputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].inputs))]
-    given = [[graph.nodes[block.outputs[n]] for block in shared.blocks] for n in range(len(shared.blocks[0].outputs))]
-    before = ", ".join(_tensor_words(graph, shared, nodes, None) for nodes in received)
-    after = ", ".join(_tensor_words(graph, shared, nodes, received[0]) for nodes in given[:outputs])
+    """Return `(N, 64, 56, 56) -> (N, 128, 28, 28)`: numbers that are equal in all blocks, else formulas of arguments."""
+    first = shared.blocks[0]
+    sources = [[graph.nodes[block.inputs[n]] for block in shared.blocks] for n in range(len(first.inputs))]
+    results = [[graph.nodes[block.outputs[n]] for block in shared.blocks] for n in range(len(first.outputs))]
+    before = ", ".join(_tensor_words(graph, shared, nodes, None) for nodes in sources)
+    after = ", ".join(_tensor_words(graph, shared, nodes, sources[0]) for nodes in results[:outputs])
     words = f"{before} -> {after}"
     return words if len(words) <= MAX_WORDS else re.sub(r"\(N, [^,]+,", "(N, C,", words)
 
@@ -49,7 +50,7 @@ def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], rece
 
 
 def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> str:
-    """A number of channels: itself, an argument, a formula of one, or, of a concat, a sum; empty if none says it."""
+    """Return a number of channels: a number, an argument, a formula of one, or a sum for a concat; empty if unknown."""
     column = tuple(at(node.shape[0]) for node in nodes)
     if len(set(column)) == 1:
         return str(column[0])
@@ -71,7 +72,7 @@ def _channel_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node]) -> 
 
 
 def _sum_words(words: Sequence[str]) -> str:
-    """`a + b2 + 96`, `2 * e`; empty if a part is unknown."""
+    """Return `a + b2 + 96` or `2 * e`; empty if a part is unknown."""
     if not all(words):
         return ""
     number = sum(int(word) for word in words if word.isdigit())
@@ -84,7 +85,7 @@ def _sum_words(words: Sequence[str]) -> str:
 
 
 def _size_words(shared: SharedClass, letter: str, before: Sequence[int], after: Sequence[int]) -> str:
-    """A size behind the block, in terms of the one before it: `H`, `H / 2`, `2 * H`, `H / stride`, or else `H'`."""
+    """Return an output size in terms of the input size: `H`, `H / 2`, `2 * H`, `H / stride`, or else `H'`."""
     if list(before) == list(after):
         return letter
     for option in shared.options.items:
