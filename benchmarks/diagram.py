@@ -27,7 +27,7 @@ from torchview import draw_graph
 net = torchvision.models.{name}(weights=None, init_weights=False) if "{name}" in ("googlenet", "inception_v3") else torchvision.models.{name}()
 drawn = draw_graph(net.eval(), input_size=(2, 3, {size}, {size}), device="meta", expand_nested=True, depth=9)
 open("torchview.svg", "wb").write(drawn.visual_graph.pipe(format="svg"))
-"""
+"""  # noqa: E501
 NETRON = """
 import {{ readFileSync }} from 'fs';
 import {{ layout }} from './dagre.mjs';

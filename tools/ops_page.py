@@ -30,7 +30,7 @@ that set a field. An activation may follow every op; after `conv`, `dwconv`, `de
 
 Lines that would be empty (no parameters, multiply-accumulates, errors or source) are left out. MACs are for one sample;
 bias adds are not counted.
-"""
+"""  # noqa: E501
 
 
 def ops_page() -> str:

@@ -52,9 +52,10 @@ def diagram(
     """Draw a network.
 
     A network that is too large, or whose layout takes longer than `time_limit_s` seconds, is drawn in less detail;
-    `Diagram.note` says so. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the simplest
-    drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large, E0716 if
-    the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, and the errors of `check`.
+    `Diagram.note` says so. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the
+    simplest drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large,
+    E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, and the errors of
+    `check`.
     """
     check(style, format, view)
     writer = STYLES[style].get(format)

@@ -53,7 +53,8 @@ def scale(drawing: Drawing, quantity: Heat) -> HeatScale | None:
 
 
 def luminance(color: str) -> float:
-    """Return the relative luminance, from 0 (black) to 1 (white). https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
+    """Return the relative luminance, from 0 (black) to 1 (white).
+    https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
     parts = [value / 255 for value in _rgb(color)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)

@@ -184,7 +184,8 @@ class Upsample(Free):
         return (channels, times(height, self.scale[0]), times(width, self.scale[1]))
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        """Four neighbours, weighted by distances with an error relative to the position if a factor is no power of 2."""
+        """Four neighbours, weighted by distances with an error relative to the position if a factor is no power of
+        2."""
         powers = self.mode == "nearest" or all(factor & (factor - 1) == 0 for factor in self.scale)
         return 4.0 if powers else 4.0 + max(at(size) for size in output[1:]) ** 2
 

@@ -1,7 +1,7 @@
 """What is wrong with a spec, and how it is told.
 
-`tests/diagnostics/goldens/*.yaml` are specs with the mistakes that people make; beside each stands what is printed. After a
-change `pytest --update-goldens` writes it anew: read the difference.
+`tests/diagnostics/goldens/*.yaml` are specs with the mistakes that people make; beside each stands what is printed.
+After a change `pytest --update-goldens` writes it anew: read the difference.
 
 Tests `diagnostics/color.py`, `diagnostics/diagnostic.py`, `diagnostics/error.py`, `diagnostics/place.py`,
 `diagnostics/suggest.py` and `diagnostics/text.py`.

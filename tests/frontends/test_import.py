@@ -1,8 +1,8 @@
 """Specs imported from ONNX files and PyTorch modules, compared with the outputs of the original models.
 
-Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `frontends/archdsl_files.py`, `frontends/state.py`,
-`frontends/onnx_ops/__init__.py`, `frontends/onnx_ops/layers.py`, `frontends/onnx_ops/pools.py`, `frontends/onnx_ops/shapes.py` and
-`frontends/onnx_ops/values.py`.
+Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `frontends/archdsl_files.py`,
+`frontends/state.py`, `frontends/onnx_ops/__init__.py`, `frontends/onnx_ops/layers.py`, `frontends/onnx_ops/pools.py`,
+`frontends/onnx_ops/shapes.py` and `frontends/onnx_ops/values.py`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """`archdsl expand`: the long form and the flat one are specs of the same network.
 
 Tests `language/document.py`, `cli/expand.py`, `language/read_document.py`, `language/read_nodes.py`,
-`language/read_sections.py`, `language/shorthand.py`, `language/syntax.py`, `language/names.py`, `language/inheritance.py`,
-`language/validate.py`, `language/hints.py`, `language/format/expand.py`, `backends/spec/fields.py` and
-`backends/spec/flat.py`.
+`language/read_sections.py`, `language/shorthand.py`, `language/syntax.py`, `language/names.py`,
+`language/inheritance.py`, `language/validate.py`, `language/hints.py`, `language/format/expand.py`,
+`backends/spec/fields.py` and `backends/spec/flat.py`.
 """
 
 from __future__ import annotations

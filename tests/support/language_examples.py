@@ -75,7 +75,7 @@ net:
   inception3a: inception(64, 96, 128, 16, 32, 32)
 aux:
   aux1: {from: inception4a, do: aux, weight: 0.3}
-"""
+"""  # noqa: E501
 GOOGLENET_WHOLE = GOOGLENET.replace("net:\n", "  aux: [gap, fc 10]\nnet:\n").replace(
     "32, 32)\n", "32, 32)\n  inception4a: inception(8, 8, 8, 8, 8, 8)\n"
 )
@@ -109,7 +109,7 @@ net:
     - - 3x3 conv 16 /2
     - len(rows) * bneck(*rows[i])
     - - 1x1 conv 6*in
-"""
+"""  # noqa: E501
 
 UNET = """\
 blocks:                                                        # U-Net

@@ -147,13 +147,13 @@ AWKWARD = {
         net: {F: 3x3 conv 8, nn: 3x3 conv 8, torch: 3x3 conv 8, x: 3x3 conv 8, out: {residual: {Tensor: 3x3 conv 8, self: relu}},
               print: 'add <- F, nn, torch', Net: 'add <- print, x', super: 'add <- Net, torch', NetOutputs: 'add <- super, F'}
         outputs: {Net: NetOutputs, class1: x}
-    """,
+    """,  # noqa: E501
     "block named as a layer": """
         blocks:
           Affine(DropPath): {a: 3x3 conv DropPath}
           affine_(range): {a: 3x3 conv range, b: ln}
         net: {a: Affine(8), b: Affine(4), c: affine_(8), d: affine_(4), e: droppath 0.1, f: {residual: {g: 3x3 conv 4}, scale: 0.1}}
-    """,
+    """,  # noqa: E501
     "activations": """
         blocks:
           unit(c, act): {body: [1x1 conv c, act, 1x1 conv c act=act], tail: act}
@@ -168,20 +168,20 @@ AWKWARD = {
     ),
     "sizes": """
         net: {a: 3x3 conv 4 pad=same /2, b: 2x2 maxpool pad=same, c: upsample 2, d: 'pad [1,-1,0,2]', e: 3x3 deconv 4 /2}
-    """,
+    """,  # noqa: E501
     "regularised": (
         "net: {a: 3x3 conv 8, b: dropout 0.2, c: dropout 0.3, d: fc 8, e: [dropout 0.5, dropout 0.1, fc 4, relu, fc 3]}"
     ),
     "gate": """
         net: {a: {branches: [identity, {gap: gap, f1: 1x1 conv 2 relu, f2: 1x1 conv 8 sigmoid}], merge: mul}, b: prelu, c: elu,
               d: {residual: {g: 3x3 conv 16 /2}, shortcut: pad}, e: lrn, f: gelu, g: gn 4, h: 1x1 fc 5}
-    """,
+    """,  # noqa: E501
     "vectors": "net: {a: fc 8, b: scale 0.5, c: {residual: {d: fc 8, e: scale 1}, then: relu}, f: bn, g: fc 4}",
     "long words": """
         blocks:
           unit(c): {doc: "A unit that is described at length, in words that do not fit into a line of a hundred columns; so they wrap", do: {a: 3x3 conv c}}
         net: {a: unit(8), b: unit(4), c: "concat <- a, b, input, a, b, input, a, b, input, a, b, input", e: 3x3 conv 2}
-    """,
+    """,  # noqa: E501
     "many sums": "net: {{{}, z: 'add <- {}'}}".format(
         ", ".join(f"branch_number_{n}: 3x3 conv 8 <- input" for n in range(12)),
         ", ".join(f"branch_number_{n}" for n in range(12)),

@@ -45,7 +45,7 @@ net:
   drop: dropout 0.1
   average: 2x2 avgpool /1
   fc: fc 10 softmax
-"""
+"""  # noqa: E501
 
 
 def run(*args: object) -> Result:

@@ -38,9 +38,9 @@ def tex(request: Request) -> Diagram:
 def painter(request: Request) -> Callable[[Theme], Scene]:
     """Return a function from the theme to the figure of the focus, or of the first part that has a figure.
 
-    Without a focus, a network of fully connected layers is drawn as neurons; otherwise the figure shows the first dense,
-    residual or inception block, or the first convolution. Only the options `theme`, `title` and `width_mm` have an
-    effect. Raises, with status 2, E0713 for a path that the network does not have, and E0717 if there is no figure.
+    Without a focus, a network of fully connected layers is drawn as neurons; otherwise the figure shows the first
+    dense, residual or inception block, or the first convolution. Only the options `theme`, `title` and `width_mm` have
+    an effect. Raises, with status 2, E0713 for a path that the network does not have, and E0717 if there is no figure.
     """
     graph, focus = request.graph, request.view.focus
     if focus:

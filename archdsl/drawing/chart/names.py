@@ -208,7 +208,8 @@ def _cross(a: _Segment, b: _Segment) -> bool:
 
 
 def _cost(near: Sequence[Ball], box: _Rectangle, distance: float, at: NamePosition) -> float:
-    """The distance, plus a cost for balls beneath the name: most for another ball's middle, which would be ambiguous."""
+    """The distance, plus a cost for balls beneath the name: most for another ball's middle, which would be
+    ambiguous."""
     cost = distance + (4.0 if at.leader else 0.0)
     for ball in near:
         across = max(box.left - ball.x, 0.0, ball.x - box.right)

@@ -39,7 +39,7 @@ th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left
 </table></div>
 </body>
 </html>
-"""
+"""  # noqa: E501
 
 
 def chart_page(

@@ -22,7 +22,7 @@ digraph network {{
   graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep={beside}, ranksep={between}, pad=0.1, bgcolor="{background}"]
   node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fixedsize={fixed}, penwidth=1.1]
   edge [fontname="Helvetica", fontsize=8.5, color="{arrow}", arrowsize=0.55, penwidth=0.9]
-"""
+"""  # noqa: E501
 
 
 _TITLE_SAVED = 7.0
@@ -108,7 +108,8 @@ def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
     style = "rounded,filled,dashed" if frame.training else "rounded,filled"
     fill = theme.stage if frame.stage else theme.background
     place = "t" if frame.stage else "b"
-    return f'graph [label=<{label}>, labeljust=l, labelloc={place}, fillcolor="{fill}", color="{line}", style="{style}", penwidth=1.0, margin=6]'
+    colors = f'fillcolor="{fill}", color="{line}", style="{style}"'
+    return f"graph [label=<{label}>, labeljust=l, labelloc={place}, {colors}, penwidth=1.0, margin=6]"
 
 
 def _box(box: Box, theme: Theme, heat: HeatScale | None, whole: bool) -> str:

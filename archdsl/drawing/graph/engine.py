@@ -1,6 +1,7 @@
 """Run Graphviz: the system's `dot` if it is installed, else `graphviz-pure`, which pip installs with archdsl.
 
-Both read the same text and run through the `graphviz` package in a separate process, which is killed after a time limit.
+Both read the same text and run through the `graphviz` package in a separate process, which is killed after a time
+limit.
 """
 
 from __future__ import annotations

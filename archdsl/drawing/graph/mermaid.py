@@ -10,7 +10,8 @@ from archdsl.drawing.theme import LIGHT, THEMES
 from archdsl.report.text import visible
 from archdsl.report.words import TIMES
 
-_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 30, "rankSpacing": 34, "subGraphTitleMargin": {"bottom": 14}}}}%%'
+_SPACING = '"nodeSpacing": 30, "rankSpacing": 34, "subGraphTitleMargin": {"bottom": 14}'
+_SETTINGS = f'%%{{init: {{"flowchart": {{"wrappingWidth": 420, {_SPACING}}}}}}}%%'
 
 
 def write(request: Request) -> Diagram:

@@ -184,7 +184,8 @@ def _body(box: Box, rect: Rect, pen: _Pen) -> list[Item]:
 def outline(
     box: Box, rect: Rect, fill: Fill, line: str, width: float, dashes: Dashes, grown: float = 0.0
 ) -> Polygon | Circle:
-    """Return the outline of a box, `grown` points larger on each side: a circle for a sign, else a rounded rectangle."""
+    """Return the outline of a box, `grown` points larger on each side: a circle for a sign, else a rounded
+    rectangle."""
     if box.sign:
         middle = Point(rect.x + rect.width / 2, rect.y + rect.height / 2)
         return Circle(middle, rect.width / 2 + grown, fill, line, width, dashes)

@@ -74,7 +74,8 @@ def _label(box: Box, shape: Shape, labelled: set[tuple[int, Shape]]) -> str:
 
 
 def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return the arrows for which a longer route leads to the same box. Box numbers increase along arrows: no cycles."""
+    """Return the arrows for which a longer route leads to the same box. Box numbers increase along arrows: no
+    cycles."""
     before: dict[int, list[int]] = {}
     for source, target in pairs:
         before.setdefault(target, []).append(source)

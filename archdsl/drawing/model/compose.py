@@ -100,11 +100,13 @@ class _Composer:
         return self._collapse(inside(self.graph, part), apart)
 
     def _top_parts(self) -> list[Part]:
-        """The parts of the net: named sequences are replaced by their members, equal neighbouring nodes are collapsed."""
+        """The parts of the net: named sequences are replaced by their members, equal neighbouring nodes are
+        collapsed."""
         return self._flat(self._split(self.graph.root), aux=False)
 
     def _within(self, part: Part) -> list[Part]:
-        """The parts of an expanded part; named sequences in it (a branch of two layers) are replaced by their members."""
+        """The parts of an expanded part; named sequences in it (a branch of two layers) are replaced by their
+        members."""
         return self._flat(self._inside(part), aux=True)
 
     def _flat(self, parts: Sequence[Part], aux: bool) -> list[Part]:

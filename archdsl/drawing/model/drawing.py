@@ -23,10 +23,10 @@ EVERYTHING = "*"
 class View:
     """The part of a network that is drawn, and its level of detail.
 
-    The level `network` draws a box for each stage, `block` a box for each outermost block, `layer` every op, with blocks
-    as frames. `focus` is the path of the only block that is drawn. Each block in `expand` is drawn as a frame, apart
-    from the run of equal blocks that it belongs to. The members of a sequence in it (`layer3`) are drawn one by one.
-    With `*` nothing is collapsed.
+    The level `network` draws a box for each stage, `block` a box for each outermost block, `layer` every op, with
+    blocks as frames. `focus` is the path of the only block that is drawn. Each block in `expand` is drawn as a frame,
+    apart from the run of equal blocks that it belongs to. The members of a sequence in it (`layer3`) are drawn one by
+    one. With `*` nothing is collapsed.
     """
 
     level: Level = "block"
@@ -52,8 +52,8 @@ NOTHING = Cost(0, 0, 0)
 class Box:
     """A box: a written node, a block, a stage, an input or an output.
 
-    `title` is the op or call (`3x3 conv, 64, /2`, `bottleneck(64)`), `tail` lists the ops after the main one (`bn relu`),
-    `name` is the path as shown (`layer1.1 … layer1.2`), `lines` list the content of a stage.
+    `title` is the op or call (`3x3 conv, 64, /2`, `bottleneck(64)`), `tail` lists the ops after the main one (`bn
+    relu`), `name` is the path as shown (`layer1.1 … layer1.2`), `lines` list the content of a stage.
     """
 
     number: int
@@ -115,8 +115,8 @@ class Frame:
 class Arrow:
     """An arrow between two boxes, by number; `shape` is the shape of the tensor.
 
-    `label` is that shape as text (`64 x 56 x 56`), once for each box that changes the shape. `skip`: a longer route leads
-    to the same box, as beside a shortcut.
+    `label` is that shape as text (`64 x 56 x 56`), once for each box that changes the shape. `skip`: a longer route
+    leads to the same box, as beside a shortcut.
     """
 
     source: int

@@ -51,7 +51,8 @@ def page(graph: Graph, view: View = View(), options: Options = Options()) -> str
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><!-- drawn by archdsl {__version__} -->',
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, styles)}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">',
         f"<title>{escape(_name(graph, options)[:MAX_TITLE])}</title>",
         *(f"<style>{style}</style>" for style in styles),
         "</head><body>",

@@ -28,8 +28,8 @@ MANY, GROUP = 120, 40
 def outline(graph: Graph) -> list[Data]:
     """Return the items of the whole network in written order, each with its inner items.
 
-    `copies` are `[first id, id after the last, path]`, one for each copy; the last `rest` nodes of a copy are a separate
-    box while the item is collapsed (the concat after a layer of a dense block).
+    `copies` are `[first id, id after the last, path]`, one for each copy; the last `rest` nodes of a copy are a
+    separate box while the item is collapsed (the concat after a layer of a dense block).
     """
     same = signatures(graph, fields=False)
     top = collapse_nodes(graph, _flattened(graph, split(graph, graph.root, same), same))

@@ -1,6 +1,7 @@
 """A picture as data: polygons, paths, circles and texts, painted in order. `svg` and `tikz` write it.
 
-Lengths are in points. The texts of a spec are plain text in `Text` and `Cluster`; each writer quotes them for its format.
+Lengths are in points. The texts of a spec are plain text in `Text` and `Cluster`; each writer quotes them for its
+format.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The stages of a network drawn as volumes: one for each written node or collapsed block, in groups by block.
 
-A norm and an activation after a convolution are bands of its stage. Ops that do not change values at inference (dropout,
-flatten, identity) belong to the stage before them. A run of equal blocks is drawn once, with its xN.
+A norm and an activation after a convolution are bands of its stage. Ops that do not change values at inference
+(dropout, flatten, identity) belong to the stage before them. A run of equal blocks is drawn once, with its xN.
 """
 
 from __future__ import annotations

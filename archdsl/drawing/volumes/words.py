@@ -20,8 +20,8 @@ LEAST = 330.0
 """The smallest width of a picture, which its legend needs."""
 HEAD, FACTS = 13.0, 8.5
 SCALE = (
-    "Square-root scale: the height and depth of a box are those of its maps, its thickness the channels; the length of a "
-    "bar, the units of a vector."
+    "Square-root scale: the height and depth of a box are those of its maps, its thickness the channels; the length of "
+    "a bar, the units of a vector."
 )
 WORDS: Mapping[Look, str] = {
     "input": "input",
