@@ -21,7 +21,7 @@ from archdsl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from archdsl.backends.onnx.types import Precision
+    from archdsl.backends.onnx.half_precision import Precision
     from archdsl.timing.bench import DeviceName
     from archdsl.timing.contestants import OtherName
 

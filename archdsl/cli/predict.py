@@ -20,7 +20,7 @@ from archdsl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from archdsl.backends.onnx.types import Precision
+    from archdsl.backends.onnx.half_precision import Precision
     from archdsl.runtime.session import Device
 
 

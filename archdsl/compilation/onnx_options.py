@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from archdsl.backends.onnx.types import DTYPES, Precision
+from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.compilation.targets import TARGETS, TargetName, stores_weights
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice, conflict

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from archdsl.backends.onnx.types import DTYPES, Precision
+from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_choice, check_range
 from archdsl.network import Network, as_network, label_note

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from archdsl.backends.onnx.types import DTYPES, Precision
+from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.arguments import check_choice, check_range, conflict
 from archdsl.packages import require_package

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
-from archdsl.backends.onnx.types import Precision
+from archdsl.backends.onnx.half_precision import Precision
 from archdsl.diagnostics import Diagnostic, error
 from archdsl.network import Network, as_network
 from archdsl.progress import Watch, watched

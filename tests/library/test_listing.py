@@ -47,6 +47,6 @@ def test_a_comparison_has_the_costs_of_the_networks(tmp_path: Path) -> None:
         network = archdsl.load(entry.name)
         assert (entry.params, entry.macs) == (network.params, network.macs)
     chart = comparison.chart(chart_format("x.html"))
-    assert chart.notes == ("not in the chart, no top-1 was published: unet",)
+    assert chart.notes == ("not in the chart, no published top-1: unet",)
     chart.write(tmp_path / "x.html")
     assert (tmp_path / "x.html").read_bytes() == chart.data

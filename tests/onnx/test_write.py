@@ -20,9 +20,9 @@ import archdsl
 from archdsl import ops
 from archdsl.backends.onnx import encode
 from archdsl.backends.onnx import write as onnx_write
+from archdsl.backends.onnx.half_precision import ONNX_TYPES
 from archdsl.backends.onnx.plan import ValueInfo, plan
 from archdsl.backends.onnx.records import Dtype, OnnxNode
-from archdsl.backends.onnx.types import ONNX_TYPES
 from archdsl.backends.weights import initial
 from archdsl.diagnostics import ArchError
 from archdsl.graph import FreeSize, Graph

@@ -1,8 +1,8 @@
 """Printed networks: the same as the live ones, safe, well laid out, and readable.
 
 Tests `backends/torch/classes.py`, `backends/torch/constructors.py`, `backends/torch/forward.py`,
-`backends/torch/options.py`, `backends/torch/program.py`, `backends/torch/sharing.py`, `backends/torch/source.py` and
-`backends/torch/words.py`.
+`backends/torch/class_arguments.py`, `backends/torch/program.py`, `backends/torch/sharing.py`,
+`backends/torch/source.py` and `backends/torch/docstrings.py`.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ def passes_report(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> Pass
 
 
 def effects(graph: Graph, passes: Collection[str] = tuple(PASSES)) -> tuple[Effect, ...]:
-    """Return the effect of each of the passes, each applied to the result of the one before, after the plain network."""
+    """Return the effect of each of the passes, each applied to the result of the previous one, after the plain
+    network."""
     results = [_effect("", "", graph, False)]
     for name, function in PASSES.items():
         if name in passes:

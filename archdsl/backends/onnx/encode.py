@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from archdsl.backends.onnx.half_precision import ONNX_TYPES
 from archdsl.backends.onnx.plan import ValueInfo
 from archdsl.backends.onnx.protobuf import integer, message, pair, single, text
 from archdsl.backends.onnx.records import Attribute, OnnxNode
-from archdsl.backends.onnx.types import ONNX_TYPES
 
 _IS_FLOAT, _IS_INT, _IS_STRING, _ARE_FLOATS, _ARE_INTS = 1, 2, 3, 6, 7
 """onnx.AttributeProto.AttributeType."""

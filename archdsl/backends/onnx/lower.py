@@ -322,7 +322,8 @@ def _pad(e: Emitter, op: ops.Pad) -> None:
     """Crops with a separate Pad: a single Pad that moves an image within its size overwrites, in ONNX Runtime 1.20,
     pixels that it has yet to read.
 
-    The axes are given, because without them 1.20 fuses the pad into a max pool after it, which pads with minus infinity.
+    The axes are given, because without them 1.20 fuses the pad into a max pool after it, which pads with minus
+    infinity.
     """
     (top, left, bottom, right), (front, back) = op.sides, op.channels
     ends: tuple[int, ...] = (top, left, bottom, right)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from archdsl.backends.onnx.half_precision import Casts, Precision, cast, retyped, type_of
 from archdsl.backends.onnx.lower import lower
 from archdsl.backends.onnx.records import Constant, Dtype, Initializer, OnnxLowering, OnnxNode, nbytes
 from archdsl.backends.onnx.splits import joined
-from archdsl.backends.onnx.types import Casts, Precision, cast, retyped, type_of
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import FreeSize, Graph, Node
 from archdsl.ops import Slice

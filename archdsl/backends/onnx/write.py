@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.backends.onnx import absorbed, encode, protobuf
+from archdsl.backends.onnx.half_precision import ONNX_TYPES, Precision
 from archdsl.backends.onnx.numbers import Numbers
 from archdsl.backends.onnx.plan import Plan, plan
 from archdsl.backends.onnx.records import Constant, Initializer, nbytes
-from archdsl.backends.onnx.types import ONNX_TYPES, Precision
 from archdsl.backends.weights import Array
 from archdsl.backends.weights.safetensors import bytes_of
 from archdsl.diagnostics import Diagnostic, error

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import TypeAlias, cast
 
 from archdsl.backends.torch import forward
+from archdsl.backends.torch.class_arguments import ClassRef, Option, Slots, choose
 from archdsl.backends.torch.constructors import Constructors
+from archdsl.backends.torch.docstrings import shapes
 from archdsl.backends.torch.layout import INDENT, Doc, Joined, SourceGroup, lay, wrap
 from archdsl.backends.torch.naming import docstring, is_attribute, quoted
-from archdsl.backends.torch.options import ClassRef, Option, Slots, choose
 from archdsl.backends.torch.program import ModuleBlock, Program
 from archdsl.backends.torch.repeats import compact
 from archdsl.backends.torch.sharing import SharedClass, Sharing
 from archdsl.backends.torch.steps import Module, Parameter, Run
-from archdsl.backends.torch.words import shapes
 from archdsl.graph import Graph
 from archdsl.ops import Add
 from archdsl.shapes import at

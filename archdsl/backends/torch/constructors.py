@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from archdsl.backends.torch.class_arguments import ClassRef, Column, Use, varies
 from archdsl.backends.torch.layout import Doc, SourceGroup, tuple_of
 from archdsl.backends.torch.lower import BARE, SIGNATURES, Signature
 from archdsl.backends.torch.naming import unique
-from archdsl.backends.torch.options import ClassRef, Column, Use, varies
 from archdsl.backends.torch.program import Child, ModuleBlock
 from archdsl.backends.torch.repeats import compact, compact_named
 from archdsl.backends.torch.sharing import SharedClass, Sharing

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from archdsl.backends.torch.class_arguments import ClassOptions
 from archdsl.backends.torch.lower import BARE
 from archdsl.backends.torch.naming import RESERVED, class_name, is_attribute, unique
-from archdsl.backends.torch.options import ClassOptions
 from archdsl.backends.torch.program import Child, ModuleBlock, Program
 from archdsl.backends.torch.steps import Argument, Call, Expr, Parameter, Run, Training, Value, Weight
 

@@ -14,13 +14,13 @@ from importlib import resources
 from typing import Any
 
 from archdsl.analysis.count import count
+from archdsl.backends.torch.class_arguments import constant
 from archdsl.backends.torch.classes import Classes
+from archdsl.backends.torch.docstrings import shape_words
 from archdsl.backends.torch.layout import INDENT, SourceGroup, fill, lay, wrap
 from archdsl.backends.torch.naming import docstring, field_names
-from archdsl.backends.torch.options import constant
 from archdsl.backends.torch.program import program
 from archdsl.backends.torch.sharing import Sharing
-from archdsl.backends.torch.words import shape_words
 from archdsl.graph import Graph
 from archdsl.shapes import concrete
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from archdsl.backends.torch.options import formula
+from archdsl.backends.torch.class_arguments import formula
 from archdsl.backends.torch.sharing import SharedClass
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat
@@ -22,7 +22,8 @@ def shape_words(shape: Sequence[object]) -> str:
 
 
 def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
-    """Return `(N, 64, 56, 56) -> (N, 128, 28, 28)`: numbers that are equal in all blocks, else formulas of arguments."""
+    """Return `(N, 64, 56, 56) -> (N, 128, 28, 28)`: numbers that are equal in all blocks, else formulas of
+    arguments."""
     first = shared.blocks[0]
     sources = [[graph.nodes[block.inputs[n]] for block in shared.blocks] for n in range(len(first.inputs))]
     results = [[graph.nodes[block.outputs[n]] for block in shared.blocks] for n in range(len(first.outputs))]
