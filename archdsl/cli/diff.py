@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.command("diff")
 @click.argument("specs", metavar="A B", nargs=-1, required=True)
 @arg_option
-@named_values("--before", "Set an argument of A only: --before g=1. May be repeated.")
-@named_values("--after", "Set an argument of B only: --after g=32. May be repeated.")
+@named_values(("--before",), "Set an argument of A only: --before g=1. May be repeated.")
+@named_values(("--after",), "Set an argument of B only: --after g=32. May be repeated.")
 @input_option
 @click.option(
     "--format",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import arg_option, color_option, force_option, input_option, output_option
+from archdsl.cli.options import color_option, force_option, input_option, named_values, output_option
 
 
 @click.command("import")
@@ -14,7 +14,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, input_op
 @click.option("--weights", metavar="FILE", help="Write the model's weights there: .safetensors.")
 @click.option("--name", help="The network's name; by default that of the file or the factory.")
 @click.option("--flat", is_flag=True, help="Read the nodes of a file by archdsl too, not the spec that it contains.")
-@arg_option
+@named_values(("-a", "--arg", "args"), "Pass an argument to the factory: -a classes=3. May be repeated.")
 @input_option
 @force_option
 @color_option

@@ -73,20 +73,12 @@ color_option = click.option(
 )
 
 
-def named_values(name: str, help: str) -> Callable[[F], F]:
+def named_values(names: tuple[str, ...], help: str) -> Callable[[F], F]:
     """Return an option that takes `NAME=VALUE` and may be repeated."""
-    return click.option(name, metavar="NAME=VALUE", multiple=True, callback=_read_args, help=help)
+    return click.option(*names, metavar="NAME=VALUE", multiple=True, callback=_read_args, help=help)
 
 
-arg_option = click.option(
-    "-a",
-    "--arg",
-    "args",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=_read_args,
-    help="Set an argument of the spec: -a classes=3. May be repeated.",
-)
+arg_option = named_values(("-a", "--arg", "args"), "Set an argument of the spec: -a classes=3. May be repeated.")
 
 input_option = click.option("--input", "size", metavar="SIZE", help="Replace the input size: 3x320x320.")
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.compilation.targets import TARGETS, TargetName, stores_weights
 from archdsl.diagnostics import error
-from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.diagnostics.arguments import check_choice, check_flags, conflict
 from archdsl.passes.optimise import PASSES, check_passes
 
 OnnxPrecision: TypeAlias = Precision | Literal["int8"]
@@ -48,6 +48,7 @@ def checked_options(
     not a list of names, E0802 without ONNX Runtime and E0861 without images if the precision is int8.
     """
     check_choice("precision", precision, PRECISIONS)
+    check_flags(value_info=value_info, free_sizes=free_sizes, external_data=external_data)
     if passes is not None:
         check_passes(passes)
     if calibrate is not None and precision != "int8":

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-from archdsl.diagnostics.arguments import check_choice
+from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import check_choice, check_names
 
 TargetName: TypeAlias = Literal["onnx", "torch", "weights"]
 
@@ -31,9 +32,13 @@ TARGETS: Mapping[TargetName, Target] = {
 
 
 def checked_targets(names: str | Sequence[str]) -> tuple[TargetName, ...]:
-    """Return the targets with these names, each once. Raises E0001 for an unknown name, or for none."""
+    """Return the targets with these names, each once. Raises E0001 for an unknown name, E0002 for none."""
+    if not isinstance(names, str):
+        check_names("target", names)
     listed = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-    for name in listed or ((),):
+    if not listed:
+        raise error("E0002", "`target` is empty: pass at least one target", status=2)
+    for name in listed:
         check_choice("target", name, TARGETS)
     return cast("tuple[TargetName, ...]", listed)
 

@@ -17,6 +17,7 @@ from archdsl.backends.weights import Array, TensorEntry, Weights
 from archdsl.compilation.onnx_options import AnyPath, OnnxOptions, OnnxPrecision
 from archdsl.compilation.targets import TARGETS, TargetName
 from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics.arguments import check_callables, check_flags, check_paths
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.graph import Graph
@@ -91,6 +92,10 @@ class Compilation:
     force: bool = False
     watch: Watch | None = None
 
+    def __post_init__(self) -> None:
+        check_flags(force=self.force)
+        check_callables(progress=self.watch)
+
     def progress(self, work: str) -> Progress | None:
         """The function to call as `work` proceeds; None without `watch`."""
         return None if self.watch is None else self.watch(work)
@@ -159,6 +164,7 @@ def _compiled(work: Compilation, written: Mapping[TargetName, TargetFiles]) -> C
 def paths_of(network: str, targets: Sequence[TargetName], output: AnyPath | None) -> dict[TargetName, Path]:
     """Return the path of each target: `output` for one target; for several NAME with the target's suffix in the folder
     `output`, by default the current one."""
+    check_paths(output=output)
     if output is not None and len(targets) == 1:
         return {targets[0]: Path(output)}
     return {target: Path(output or "") / f"{network}{TARGETS[target].suffix}" for target in targets}

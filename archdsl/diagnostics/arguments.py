@@ -5,7 +5,8 @@ Messages name the parameter, which is also the name of the command's option: `de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Collection, Iterable, Mapping
 
 from archdsl.diagnostics.error import ArchError, error
 from archdsl.diagnostics.suggest import closest
@@ -53,6 +54,34 @@ def check_names(parameter: str, value: object) -> None:
         raise _wrong_type(parameter, value, "a list of names")
 
 
+def check_mappings(**values: object) -> None:
+    """Raise E0004 (status 2) for a parameter that is neither None nor a mapping from names to values."""
+    for parameter, value in values.items():
+        if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+            raise _wrong_type(parameter, value, "a mapping from names to values")
+
+
+def check_paths(**values: object) -> None:
+    """Raise E0004 (status 2) for a parameter that is neither None nor a path."""
+    for parameter, value in values.items():
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise _wrong_type(parameter, value, "a path")
+
+
+def check_callables(**values: object) -> None:
+    """Raise E0004 (status 2) for a parameter that is neither None nor a function."""
+    for parameter, value in values.items():
+        if value is not None and not callable(value):
+            raise _wrong_type(parameter, value, "a function")
+
+
+def check_flags(**values: object) -> None:
+    """Raise E0004 (status 2) for a parameter that is neither None, True nor False."""
+    for parameter, value in values.items():
+        if value is not None and not isinstance(value, bool):
+            raise _wrong_type(parameter, value, "True or False")
+
+
 def conflict(message: str, help: str = "") -> ArchError:
     """Return E0003 (status 2): each argument is valid, but not together with the others."""
     return error("E0003", message, status=2, help=help)
@@ -60,7 +89,7 @@ def conflict(message: str, help: str = "") -> ArchError:
 
 def _wrong_type(parameter: str, value: object, expected: str) -> ArchError:
     return error(
-        "E0004", f"`{parameter}` cannot be {_shown(value)}, a {type(value).__name__}: pass {expected}", status=2
+        "E0004", f"`{parameter}` cannot be {_shown(value)} of type {type(value).__name__}: pass {expected}", status=2
     )
 
 

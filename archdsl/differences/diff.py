@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 from archdsl.analysis.count import Totals
-from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.diagnostics.arguments import check_choice, check_mappings, check_type, conflict
 from archdsl.differences import report
 from archdsl.differences.compare import CarryOver, Change, Fact, GraphDifference, compare_graphs
 from archdsl.differences.settings import settings
@@ -26,6 +26,7 @@ Format: TypeAlias = Literal["text", "json", "svg", "html", "png", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 SUFFIXES: Mapping[str, Format] = {
     ".txt": "text",
+    ".md": "text",
     ".htm": "html",
     **{f".{format}": format for format in FORMATS if format != "text"},
 }
@@ -146,9 +147,12 @@ class NetworkDifference:
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None = None) -> Format:
-    """Return `format`, or the format of the path's suffix, or text. Raises E0001 for an unknown format."""
+    """Return `format`, or the format of the path's suffix, or text without one. Raises E0001 for an unknown format."""
     if format is None:
-        return "text" if path is None else SUFFIXES.get(Path(path).suffix.lower(), "text")
+        suffix = "" if path is None else Path(path).suffix.lower()
+        if suffix:
+            check_choice("format", suffix[1:], (known[1:] for known in SUFFIXES))
+        return SUFFIXES.get(suffix, "text")
     check_choice("format", format, FORMATS)
     return cast("Format", format)
 
@@ -175,6 +179,9 @@ def diff(
     networks in texts and pictures. Raises E0003 for arguments that exclude each other, E0205 for an unknown SPEC, and
     the other errors of specs.
     """
+    check_mappings(args=args, before=before, after=after)
+    if names is not None and not (isinstance(names, tuple) and len(names) == 2):
+        check_type("names", names, "two names")
     if a == b == "-":
         raise conflict("cannot read both networks from standard input", help="give one of them as a file")
     old = as_network(a, {**(args or {}), **(before or {})}, input)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from archdsl.diagnostics import Diagnostic
-from archdsl.diagnostics.arguments import check_choice
+from archdsl.diagnostics.arguments import check_choice, check_paths
 from archdsl.drawing.diagram import FORMATS, check, diagram
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.request import Options
@@ -37,6 +37,7 @@ class SavedDiagram(WrittenFile):
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
     """Return `format`, or by default that of the path's suffix, or SVG. Raises E0001 for an unknown suffix."""
+    check_paths(path=path)
     suffix = "" if path is None else Path(path).suffix.lower()
     if format is None and suffix:
         check_choice("format", suffix[1:], (known[1:] for known in SUFFIXES))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from archdsl.backends.weights import Weights, save
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.diagnostics.arguments import check_type, conflict
+from archdsl.diagnostics.arguments import check_mappings, check_type, conflict
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.graph import Graph
@@ -129,6 +129,7 @@ def import_model(
 
 
 def _only_for(args: Mapping[str, object] | None, flat: bool, source: str) -> None:
+    check_mappings(args=args)
     if args:
         raise conflict(f"`args` are passed to a factory; the model is {source}", "a factory is package.module:function")
     if flat:

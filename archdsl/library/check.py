@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, error
+from archdsl.diagnostics.arguments import check_callables, check_mappings, check_type
 from archdsl.diagnostics.status import in_usage, status_of
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph
@@ -39,9 +41,13 @@ def check(
     Errors of a spec are in the report and not raised, even if the file does not exist. Raises E0002 without any spec,
     E0114 for a folder without specs.
     """
+    for spec in specs:
+        check_type("spec", spec, "a path or a name", str, PathLike)
+    check_mappings(args=args)
+    check_callables(progress=progress)
     files = spec_files(specs)
     if not files:
-        raise error("E0002", "`specs` is empty: at least one SPEC", status=2)
+        raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
     checked = []
     for number, spec in enumerate(files):
         checked.append(_checked(spec, args or {}, size_text(input)))

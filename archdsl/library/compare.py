@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_type, conflict
 from archdsl.diagnostics.status import status_of
 from archdsl.library.catalog import CatalogEntry, entry_of
 from archdsl.library.columns import COLUMNS, COMPARED, FORMATS, Fact, filled, ordered, table, to_json, written
@@ -85,8 +85,12 @@ def compare(
         check_choice("sort", sort, COMPARED)
     if reverse and sort is None:
         raise conflict("`reverse` needs `sort`")
+    for spec in specs:
+        check_type("spec", spec, "a path, a name or a network", str, os.PathLike, Network)
+    check_flags(reverse=reverse)
+    check_callables(progress=progress)
     if not specs:
-        raise error("E0002", "`specs` is empty: at least one SPEC", status=2)
+        raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
     comparison = _counted([name for spec in specs for name in _expanded(spec)], input, progress)
     if sort is None:
         return comparison

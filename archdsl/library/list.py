@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from archdsl.diagnostics import ArchError, did_you_mean, error
-from archdsl.diagnostics.arguments import check_choice
+from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_names
 from archdsl.library.catalog import CatalogEntry, catalog
 from archdsl.library.columns import LISTED, ordered
 from archdsl.library.limits import Amount, Years, limits
@@ -38,12 +38,16 @@ def list(
     Raises E0001 for an unknown column, E0002 for a wrong limit, E0205 for a pattern that matches nothing.
     """
     check_choice("sort", sort, LISTED)
+    check_flags(reverse=reverse)
+    check_callables(progress=progress)
+    check_names("patterns", patterns)
     allowed = limits(
         year,
         {"params": min_params, "macs": min_macs, "top1": min_top1},
         {"params": max_params, "macs": max_macs},
     )
-    families = (family,) if isinstance(family, str) else tuple(family)
+    families = (family,) if isinstance(family, str) else family
+    check_names("family", families)
     if not families and not allowed and sort == "name":
         names = sorted(library_networks(), reverse=reverse)
         return Listing(_matching(names, patterns, "network"), len(names), progress=progress)

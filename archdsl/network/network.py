@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from archdsl.diagnostics import Diagnostic
-from archdsl.diagnostics.arguments import check_names, check_range, conflict
+from archdsl.diagnostics.arguments import (
+    check_callables,
+    check_flags,
+    check_names,
+    check_paths,
+    check_range,
+    check_type,
+    conflict,
+)
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
 from archdsl.language.expressions import Value, show
@@ -205,6 +213,7 @@ class Network:
         from archdsl.backends.weights import Weights
         from archdsl.backends.weights.resolve import strict_weights
 
+        check_flags(strict=strict)
         if not isinstance(source, Weights) or reinit:
             return self.weights(source, seed, reinit, strict)
         _check_weight_options(source, seed, reinit)
@@ -269,10 +278,13 @@ class Network:
         from archdsl.compilation.onnx_options import checked_options
         from archdsl.compilation.write import Compilation, compile_onnx
 
+        check_type("path", path, "a path", str, os.PathLike)
+        check_callables(progress=progress)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         values = self._fitted(weights, seed, reinit, strict)
         return compile_onnx(
-            Compilation(self, values, options, self._inputs(weights), force, lambda _: progress), Path(path)
+            Compilation(self, values, options, self._inputs(weights), force, lambda _: progress),
+            Path(path),
         )
 
     def compile(
@@ -305,6 +317,7 @@ class Network:
         from archdsl.compilation.targets import checked_targets, stores_weights
         from archdsl.compilation.write import Compilation, compile_network, paths_of
 
+        check_paths(output=output)
         targets = checked_targets(target)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         check_targets_have(targets, options, weights is not None)
@@ -329,8 +342,7 @@ class Network:
         return optimise(self.graph, tuple(PASSES) if passes is None else passes)
 
     def metadata(self) -> dict[str, str]:
-        """Return the metadata of a compiled network: its spec, name and hash, preprocessing, labels, paper and the kind
-        of its output."""
+        """Return the metadata that a compiled file stores: spec, hash, preprocessing, labels, paper, kind of output."""
         import json
 
         from archdsl.backends.spec.rewrite import short_text

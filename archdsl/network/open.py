@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import check_type, conflict
 from archdsl.elaborate import elaborate
 from archdsl.language.document import Document
@@ -59,16 +59,18 @@ def as_network(
 
 def open_network(spec: AnyPath, args: Mapping[str, str], size: str | None = None) -> Network:
     """Load a network as `load` does, with arguments as a spec writes them: `{"n": "[3, 4, 6, 3]"}`."""
-    return _sized(spec, parse_overrides(args), size)
+    return _sized(spec, parse_overrides(args), size_text(size))
 
 
 def size_text(size: InputSize | None) -> str | None:
-    """Return an input size as a spec writes it, `3x224x224`. Raises E0004 for another type."""
-    if size is None or isinstance(size, str):
+    """Return an input size as a spec writes it, `3x224x224`. Raises E0002 if it is empty, E0004 for another type."""
+    if size is None or (isinstance(size, str) and size.strip()):
         return size
     sizes = (size,) if isinstance(size, int) else size
     if isinstance(size, (bool, bytes)) or not isinstance(sizes, Sequence):
         check_type("input", size, "a size such as `3x224x224` or (3, 224, 224)")
+    if not sizes or isinstance(size, str):
+        raise error("E0002", "`input` is empty: pass a size such as `3x224x224`", status=2)
     return "x".join(map(str, sizes))
 
 

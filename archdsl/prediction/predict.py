@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -11,7 +11,15 @@ from pathlib import Path
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.diagnostics.arguments import check_choice, check_range
+from archdsl.diagnostics.arguments import (
+    check_callables,
+    check_choice,
+    check_flags,
+    check_mappings,
+    check_paths,
+    check_range,
+    check_type,
+)
 from archdsl.network import Network, as_network, label_note
 from archdsl.packages import require_package
 from archdsl.prediction.picture import PictureWriter, check_output
@@ -63,7 +71,15 @@ def predict(
     model, E0806 for a network whose input is not an image, or whose output is not one although `output` is set, E07xx
     for a file that cannot be written; the errors of `load` and `Network.weights` for a spec.
     """
+    check_mappings(args=args)
+    check_paths(output=output, folder=folder)
+    check_flags(stretch=stretch, force=force)
+    check_callables(watch=watch)
+    if isinstance(images, bytes) or not isinstance(images, (str, PathLike, Iterable)):
+        check_type("images", images, "a path, or several paths")
     paths = (images,) if isinstance(images, (str, PathLike)) else tuple(images)
+    for path in paths:
+        check_type("images", path, "a path, or several paths", str, PathLike)
     _check(paths, top, seed, precision, output)
     require_package("numpy")
     require_package("PIL")

@@ -23,6 +23,7 @@ import onnx
 from onnx import helper
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics.arguments import check_type
 from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.progress import Progress
@@ -68,6 +69,7 @@ def calibration_images(source: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
     """
     onnxruntime()
     if not isinstance(source, (str, os.PathLike)):
+        check_type("calibrate", source, "a folder, or a list of files", Sequence)
         return _not_empty(tuple(map(Path, source)), "the list")
     folder = Path(source)
     if not os.path.isdir(folder):

@@ -12,7 +12,14 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic
-from archdsl.diagnostics.arguments import check_choice, check_range, conflict
+from archdsl.diagnostics.arguments import (
+    check_callables,
+    check_choice,
+    check_flags,
+    check_mappings,
+    check_range,
+    conflict,
+)
 from archdsl.packages import require_package
 from archdsl.progress import Watch, watched
 from archdsl.runtime import doctor
@@ -64,6 +71,9 @@ def bench(
     cannot be timed, E0810 if archdsl's own file cannot run; the errors of `load`, `Network.weights` and
     `Network.to_onnx` for a spec.
     """
+    check_mappings(args=args)
+    check_flags(profile=profile)
+    check_callables(watch=watch)
     batches: tuple[int, ...] = _values(batch)
     devices: tuple[DeviceName, ...] = _values(device)
     others: tuple[OtherName, ...] = _values(against)

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import error
-from archdsl.diagnostics.arguments import check_range, conflict
+from archdsl.diagnostics.arguments import (
+    check_callables,
+    check_flags,
+    check_mappings,
+    check_paths,
+    check_range,
+    check_type,
+    conflict,
+)
 from archdsl.network import Network, as_network
 from archdsl.packages import require_package
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
@@ -64,6 +72,11 @@ def verify(
     for a missing package, E0805 for an unusable model, E0822 for a model of another network, E0823 if the weights or
     the precision cannot be verified.
     """
+    check_type("source", source, "a SPEC, a model or a network", str, Path, Network)
+    check_paths(model=model)
+    check_mappings(args=args)
+    check_callables(progress=progress)
+    check_flags(write=write, renew=renew)
     spec, file = _spec_and_model(source, model, args)
     if seed is not None:
         check_range("seed", seed, 0, MAX_SEED)

@@ -86,7 +86,7 @@ def test_json_data_is_plain() -> None:
     assert json.loads(json.dumps(data)) == data
 
 
-@pytest.mark.parametrize(("suffix", "format"), [*SUFFIXES.items(), ("", "text"), (".SVG", "svg"), (".md", "text")])
+@pytest.mark.parametrize(("suffix", "format"), [*SUFFIXES.items(), ("", "text"), (".SVG", "svg")])
 def test_the_format_of_a_file_is_that_of_its_suffix(suffix: str, format: str) -> None:
     assert format_of(f"x{suffix}") == format and format_of(f"x{suffix}", "json") == "json"
 

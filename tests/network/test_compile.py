@@ -166,7 +166,7 @@ WRONG: dict[str, tuple[str, Callable[[Any], object]]] = {
     "int8 and shapes": ("E0003", lambda net: net.to_onnx("x", precision="int8", calibrate=".", value_info=True)),
     "int8 and data": ("E0003", lambda net: net.compile("x", precision="int8", calibrate=".", external_data=True)),
     "target": ("E0001", lambda net: net.compile(target="tflite")),
-    "no target": ("E0001", lambda net: net.compile(target=[])),
+    "no target": ("E0002", lambda net: net.compile(target=[])),
     "weights in source": ("E0003", lambda net: net.compile(target="torch", weights={})),
     "precision of source": ("E0003", lambda net: net.compile(target="torch", precision="fp16")),
     "sizes of weights": ("E0003", lambda net: net.compile(target="weights", free_sizes=True)),
