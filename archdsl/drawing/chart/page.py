@@ -17,10 +17,15 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 15px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; color: #111; background: #fff; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }}
+body {{
+  font: 15px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; color: #111; background: #fff;
+  margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem;
+}}
 svg {{ width: 100%; height: auto; }}
 g[id^="ball-"] {{ cursor: default; }}
-g[id^="ball-"]:hover path, g[id^="ball-"]:hover use {{ stroke: #000 !important; stroke-width: 2 !important; fill-opacity: .85 !important; }}
+g[id^="ball-"]:hover path, g[id^="ball-"]:hover use {{
+  stroke: #000 !important; stroke-width: 2 !important; fill-opacity: .85 !important;
+}}
 div {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }}
 th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left; white-space: nowrap; }}
@@ -39,7 +44,7 @@ th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left
 </table></div>
 </body>
 </html>
-"""  # noqa: E501
+"""
 
 
 def chart_page(

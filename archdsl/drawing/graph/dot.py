@@ -19,10 +19,11 @@ from archdsl.report.text import visible
 
 _HEAD = """\
 digraph network {{
-  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep={beside}, ranksep={between}, pad=0.1, bgcolor="{background}"]
+  graph [newrank=true, rankdir={direction}, fontname="Helvetica", labelloc=t, nodesep={beside}, ranksep={between}, \
+pad=0.1, bgcolor="{background}"]
   node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fixedsize={fixed}, penwidth=1.1]
   edge [fontname="Helvetica", fontsize=8.5, color="{arrow}", arrowsize=0.55, penwidth=0.9]
-"""  # noqa: E501
+"""
 
 
 _TITLE_SAVED = 7.0
