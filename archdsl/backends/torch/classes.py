@@ -124,7 +124,7 @@ class Classes:
     def _forward(self, shared: SharedClass, numbered: bool) -> list[str]:
         block = shared.blocks[0]
         nester = forward.Nester(
-            block, {n: forward.leaf_kind(c) for n, c in block.children.items() if isinstance(c, Module)}
+            block, {n: forward.module_role(c) for n, c in block.children.items() if isinstance(c, Module)}
         )
         items = nester.nest(forward.statements(shared.blocks, shared.options.forward_text))
         result = block.outputs[0] if len(block.outputs) == 1 else None

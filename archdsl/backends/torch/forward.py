@@ -114,8 +114,8 @@ def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
 class Nester:
     """Nests a call in the next one if that is its only reader and the result is readable."""
 
-    def __init__(self, block: ModuleBlock, kinds: Mapping[str, str]) -> None:
-        self.kinds = kinds
+    def __init__(self, block: ModuleBlock, roles: Mapping[str, str]) -> None:
+        self.roles = roles
         self.uses: Counter[int] = Counter()
         self.outputs = block.outputs
 
@@ -146,27 +146,27 @@ class Nester:
         if isinstance(outer, Call) and outer.target in ("+", "*") and len(values(outer)) > 1:
             # `out + self.downsample(x)`: of several calls, what is evaluated last stays last.
             plain = all(isinstance(arg, (Value, Code)) for arg in outer.args)
-            short = isinstance(inner, Run) and (_nested(inner) == 1 or self.kinds.get(inner.child) == "drop")
+            short = isinstance(inner, Run) and (_nested(inner) == 1 or self.roles.get(inner.child) == "drop")
             return short and (plain or values(outer)[-1] == value)
         if isinstance(outer, Call):
             return len(values(outer)) == 1 and outer.target not in ("torch.flatten", "torch.chunk", "slice")
         if not isinstance(outer, Run) or outer.args != (Value(value),):
             return False
-        kind = self.kinds.get(outer.child, "")
-        if kind == "drop":
+        role = self.roles.get(outer.child, "")
+        if role == "drop":
             return _nested(inner) == 1
-        if kind in ("norm", "act"):
-            return isinstance(inner, (Run, Call)) and self.kinds.get(_innermost(inner), "") == "weighted"
+        if role in ("norm", "act"):
+            return isinstance(inner, (Run, Call)) and self.roles.get(_innermost(inner), "") == "weighted"
         if isinstance(inner, Call) and inner.target in ("torch.flatten", "torch.cat"):
             return _nested(inner) == 1
         # The pre-activation order: `self.conv1(F.relu(self.norm1(x)))`.
-        return kind == "weighted" and _nested(inner) == 2 and self.kinds.get(_innermost(inner), "") == "norm"
+        return role == "weighted" and _nested(inner) == 2 and self.roles.get(_innermost(inner), "") == "norm"
 
 
 _READ_AS: Mapping[Look, str] = {"conv": "weighted", "fc": "weighted", "norm": "norm", "act": "act"}
 
 
-def leaf_kind(module: Module) -> str:
+def module_role(module: Module) -> str:
     """Return the role of a module for a reader: `weighted`, `norm`, `act`, `drop`, or empty for others."""
     return "drop" if module.target == "DropPath" else _READ_AS.get(module.look, "")
 
