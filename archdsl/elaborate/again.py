@@ -10,7 +10,7 @@ from archdsl.elaborate.place import VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.graph import Node, Scope
 from archdsl.language.syntax import Ref
-from archdsl.shapes import Shape, at, format_shape
+from archdsl.shapes import Shape, at, concrete, format_shape
 
 
 def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, scope: Scope) -> Node:
@@ -83,6 +83,7 @@ def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
     if same_rank:
         needed = [(p.name, p.shape) for p in node.op.params(known_shapes)]
         if needed == [(p.name, p.shape) for p in node.reads]:
+            _check_padding(node, known_shapes, span)
             return
     before, here = node.in_shapes[0], known_shapes[0]
     raise error(
@@ -91,6 +92,23 @@ def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
         span,
         labels=(Label(node.origin.span, f"its input is N x {format_shape(before)}"),),
         help="change the number of channels with a `1x1 conv` before this node, or write a new op with its own weights",
+    )
+
+
+def _check_padding(node: Node, shapes: Sequence[Shape], span: Span) -> None:
+    """Raises E0423 if the op pads this input differently: a module has one padding for all its inputs.
+
+    Only `pad=same` with a stride depends on the size, and such a size is fixed, so the default sizes decide.
+    """
+    before, here = ([concrete(shape) for shape in each] for each in (node.in_shapes, shapes))
+    if node.op.padding(before) == node.op.padding(here):
+        return
+    raise error(
+        "E0423",
+        f"cannot run `{node.path}` again: `pad=same` pads this input of N x {format_shape(shapes[0])} differently",
+        span,
+        labels=(Label(node.origin.span, f"its input is N x {format_shape(node.in_shapes[0])}"),),
+        help="write the padding in pixels, such as `pad=1`, or write a new op with its own weights",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from archdsl.shapes import Shape, Size, at, format_shape, numel
+from archdsl.shapes import Pads, Shape, Size, at, format_shape, numel
 
 MAX_SIZE = 2**31 - 1
 MAX_DIVIDED = 2**16
@@ -188,6 +188,10 @@ class Op(BaseModel):
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         """Return the window for the receptive field; None: the whole input. Default: one pixel."""
         return POINT
+
+    def padding(self, inputs: Sequence[Shape]) -> Pads | None:
+        """Return the padding of a module with weights that is fixed when it is built; None if it has none."""
+        return None
 
     def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
         """Return the values of the fields that a spec may leave to the op or its surroundings."""

@@ -207,6 +207,9 @@ class Conv(Weighted):
                 weight = Param("weight", shape, Init("kaiming", fan_out))
         return (weight, *bias_param(self.bias, self.out))
 
+    def padding(self, inputs: Sequence[Shape]) -> Pads:
+        return self.pads(inputs[0])
+
     def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
         pad = {"pad": tuple(self.pads(inputs[0]))} if self.pad is None else {}
         return super().resolved(inputs) | {"stride": self.stride} | pad

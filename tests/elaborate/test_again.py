@@ -376,3 +376,14 @@ def test_verify_tells_the_runs_of_a_module_apart(tmp_path: Path) -> None:
 def test_a_norm_behind_a_norm_that_runs_again_has_tensors_of_its_own(net: Callable[..., Any]) -> None:
     keys = [tensor.key for tensor in net("net: {a: bn, b: again a bn}").graph.tensors]
     assert [key for key in keys if key.endswith("weight")] == ["a.weight", "b.weight"]
+
+
+def test_a_module_has_one_padding() -> None:
+    """`pad=same` with a stride pads 2 rows by 0 and 1 row by 1; found by a random network."""
+    nodes = "a: 4x1 conv 1, dw: {op: dwconv, kernel: 2, stride: [2, 1], pad: same}, b: again dw"
+    spec = f"input: 5x5x12\nnet: {{{nodes}}}\n"
+    with pytest.raises(archdsl.ArchError) as refused:
+        archdsl.loads(spec)
+    assert [d.code for d in refused.value.diagnostics] == ["E0423"]
+    net = archdsl.loads(spec.replace("5x5x12", "5x11x12"))  # 8 rows, then 4: padded alike
+    assert net.to_torch()(torch.zeros(1, 5, 11, 12)).shape[1:] == net.output
