@@ -124,9 +124,10 @@ class NetworkDifference:
         `format` defaults to the format of the suffix, or text. A picture that archdsl wrote is replaced, any other
         file only with `force`. Raises as `picture`, and E0701 to E0704 if the file cannot be written.
         """
+        inputs = [*self.before.files, *self.after.files]
+        check_target(path, inputs=inputs, force=True)  # the name of an input or a folder is worse than its suffix
         format = format_of(path, format)
         _check_look(level, theme)
-        inputs = [*self.before.files, *self.after.files]
         replaceable = None if format in ("text", "json") else has_mark("drawing")
         check_target(path, inputs=inputs, force=force, replaceable=replaceable)
         content = self.render(format, level=level, theme=theme)
