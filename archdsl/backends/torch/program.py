@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from archdsl.analysis.equal_scopes import Boundary, boundaries
@@ -239,13 +240,15 @@ class _Builder:
         return []
 
     def _flatten_first(self, block: ModuleBlock, steps: list[ForwardStep]) -> None:
-        """Move a flatten before leading dropouts, which does not change the values that are dropped."""
+        """Move a flatten before the chain of dropouts that leads to it, which does not change the values dropped."""
         place = 0
         while place < len(steps) and self._is_dropout(block, steps[place]):
             place += 1
-        if not 0 < place < len(steps) - 1 or not self._hoistable(steps[place]):
+        if not 0 < place < len(steps) - 1 or not self._is_flatten(steps[place]):
             return
         chain = steps[: place + 1]
+        if any(values(after.expr) != before.outputs for before, after in pairwise(chain)):
+            return
         reads = [source for step in steps for source in values(step.expr)]
         between = [step.outputs[0] for step in chain[:-1]]
         if any(reads.count(value) > 1 or value in block.outputs for value in between):
@@ -269,12 +272,15 @@ class _Builder:
         child = block.children.get(step.expr.child) if isinstance(step.expr, Run) else None
         return isinstance(child, Module) and child.target == "nn.Dropout"
 
-    def _hoistable(self, step: ForwardStep) -> bool:
-        node = self.graph.nodes[step.outputs[0]]
+    def _is_flatten(self, step: ForwardStep) -> bool:
+        """Whether the step is an implied flatten, or one that was moved before dropouts."""
         called = step.expr.target if isinstance(step.expr, Call) else ""
-        if called == "torch.flatten":
-            return node.implied or step.outputs[0] in self.flattened
-        return called == "torch.cat" and node.implied
+        implied = self.graph.nodes[step.outputs[0]].implied or step.outputs[0] in self.flattened
+        return called == "torch.flatten" and implied
+
+    def _hoistable(self, step: ForwardStep) -> bool:
+        joins = isinstance(step.expr, Call) and step.expr.target == "torch.cat"
+        return self._is_flatten(step) or (joins and self.graph.nodes[step.outputs[0]].implied)
 
 
 def _with_inputs(call: Expr, inputs: Sequence[Value], weight: Weight) -> Expr:
