@@ -15,7 +15,7 @@ HEAD = """\
 # The library
 
 All networks of the library by family, the oldest first. `archdsl list` prints and filters the same figures,
-`archdsl compare` compares networks, `archdsl check NAME` prints the reason if a claim differs.
+`archdsl compare` compares networks, `archdsl check --why NAME` prints the reason if a claim differs.
 [The gallery](gallery.md) has drawings of every file. `tools/docs.py` generates this page from the specs.
 
 [Decision 5](decisions/05-counting.md) defines params and MACs: one image at inference, auxiliary heads separate. The
@@ -31,7 +31,7 @@ def library_page() -> str:
     for entry in catalog():
         families.setdefault(entry.family, []).append(entry)
     ordered = sorted(families, key=lambda f: (min(e.year or 9999 for e in families[f]), f))
-    verdicts = archdsl.check(*library_files()).verdicts
+    verdicts = archdsl.check(*library_files(), why=True).verdicts
     links = " · ".join(f"[{family}](#{family})" for family in ordered)
     return HEAD + links + "\n\n" + "\n".join(_family(name, families[name], verdicts) for name in ordered)
 

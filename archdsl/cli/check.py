@@ -12,6 +12,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @arg_option
 @input_option
+@click.option("--why", is_flag=True, help="Search for the reason of each claim that differs: another way of counting.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @format_option("text", "json", "sarif")
 @output_option
@@ -23,6 +24,7 @@ def command(
     specs: tuple[str, ...],
     args: dict[str, str],
     size: str | None,
+    why: bool,
     strict: bool,
     format: str,
     output: str | None,
@@ -36,6 +38,8 @@ def command(
     import archdsl
     from archdsl.spec.open import parse_overrides
 
-    report = archdsl.check(*specs, input=size, args=parse_overrides(args), progress=console.progress("checking"))
+    report = archdsl.check(
+        *specs, input=size, args=parse_overrides(args), why=why, progress=console.progress("checking")
+    )
     console.write_output(report.text(format, console.style(output)), output, force, inputs=report.files)
     return max(report.status, int(strict and report.count("warning") > 0))

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, error
-from archdsl.diagnostics.arguments import check_callables, check_mappings, check_type
+from archdsl.diagnostics.arguments import check_callables, check_flags, check_mappings, check_type, conflict
 from archdsl.diagnostics.status import in_usage, status_of
 from archdsl.elaborate import elaborate
-from archdsl.graph import Graph
 from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.library.claims import Verdict, check_claims, differences
 from archdsl.library.reasons import likely
 from archdsl.network import Network, label_note, size_text
 from archdsl.progress import Progress
-from archdsl.shapes import concrete
 from archdsl.source import Map, Tree
 from archdsl.spec.find import SpecLocation, find_spec, read_source, spec_files
 from archdsl.spec.open import Spec, document_of, from_source
@@ -30,30 +29,43 @@ def check(
     *specs: str | Path,
     input: str | Sequence[int] | None = None,
     args: Mapping[str, object] | None = None,
+    why: bool = False,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check specs with all their variants and claims, and report every error, warning and note.
 
     A SPEC is a file, a variant in a file, a name of the library, or a folder with all its spec files. `input` and
-    `args` set the input size and arguments of the specs, as in `load`; claims are then not checked. `progress` is
-    called with the number of checked specs and of all.
+    `args` set the input size and arguments of the specs, as in `load`; claims are then not checked. `why` searches for
+    the probable reason why a claim differs: another way of counting. `progress` is called with the number of checked
+    specs and of all.
 
     Errors of a spec are in the report and not raised, even if the file does not exist. Raises E0002 without any spec,
-    E0114 for a folder without specs.
+    E0114 for a folder without specs, E0003 for `why` with `args` or `input`.
     """
     for spec in specs:
         check_type("spec", spec, "a path or a name", str, PathLike)
     check_mappings(args=args)
+    check_flags(why=why)
     check_callables(progress=progress)
+    if why and (args or input is not None):
+        raise conflict("`why` is about claims, which are not checked with `args` or `input`")
     files = spec_files(specs)
     if not files:
         raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
     checked = []
     for number, spec in enumerate(files):
-        checked.append(_checked(spec, args or {}, size_text(input)))
+        checked.append(_checked(spec, _Settings(args or {}, size_text(input), why)))
         if progress is not None:
             progress(number + 1, len(files))
     return CheckReport(tuple(checked))
+
+
+class _Settings(NamedTuple):
+    """The arguments of `check`."""
+
+    args: Mapping[str, object]
+    size: str | None
+    why: bool
 
 
 @dataclass
@@ -82,7 +94,7 @@ class _Findings:
         return CheckedSpec(self.spec, tuple(self.networks), diagnostics, self.verdicts, self.status)
 
 
-def _checked(spec: str | Path, args: Mapping[str, object], size: str | None) -> CheckedSpec:
+def _checked(spec: str | Path, settings: _Settings) -> CheckedSpec:
     """Check a spec with all its variants, or one variant alone."""
     out = _Findings(str(spec))
     try:
@@ -94,10 +106,10 @@ def _checked(spec: str | Path, args: Mapping[str, object], size: str | None) -> 
         return out.result()
     out.spec = source.name
     opened = _opened(out, source, location.variant)
-    _check_network(out, opened, args, size, own=location.variant is None)
+    _check_network(out, opened, settings, own=location.variant is None)
     if location.variant is None and opened is not None:
         for name in _variants(opened.tree):
-            _check_network(out, _opened(out, source, name), args, size, own=False)
+            _check_network(out, _opened(out, source, name), settings, own=False)
     return out.result()
 
 
@@ -109,13 +121,12 @@ def _opened(out: _Findings, source: Source, variant: str | None) -> Spec | None:
         return None
 
 
-def _check_network(
-    out: _Findings, opened: Spec | None, args: Mapping[str, object], size: str | None, own: bool
-) -> None:
+def _check_network(out: _Findings, opened: Spec | None, settings: _Settings, own: bool) -> None:
     """Elaborate one network, and check its preprocessing, labels and claims."""
     if opened is None:
         return
     out.networks.append(opened.name)
+    args, size, why = settings
     try:
         document = document_of(opened, size)
         net = Network(document, elaborate(document, args), args)
@@ -126,22 +137,11 @@ def _check_network(
         out.add(problem.diagnostics, opened.name)
         return
     if not args and size is None and document.claims:
-        out.verdicts[net.name] = _claims_checked(opened, net)
-        out.add(differences(out.verdicts[net.name]), net.name)
-
-
-def _claims_checked(opened: Spec, net: Network) -> tuple[Verdict, ...]:
-    """Compare the claims with the network, and find out how a different figure was probably counted."""
-
-    def resized(side: int) -> Graph | None:
-        channels = concrete(net.graph.nodes[net.graph.inputs[0]].shape)[0]
-        try:
-            return elaborate(document_of(opened, f"{channels}x{side}x{side}"), {})
-        except ArchError:
-            return None
-
-    verdicts = check_claims(net.document.claims, net.totals)
-    return tuple(v if v.holds else replace(v, reason=likely(v, net.graph, resized)) for v in verdicts)
+        verdicts = check_claims(document.claims, net.totals)
+        if why:
+            verdicts = tuple(v if v.holds else replace(v, reason=likely(v, net.graph)) for v in verdicts)
+        out.verdicts[net.name] = verdicts
+        out.add(differences(verdicts), net.name)
 
 
 def _variants(tree: Tree) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from archdsl.diagnostics import Diagnostic
 from archdsl.language.document import Claim
 
 UNCHECKED = ("top1", "top5")
+NO_REASON = "no other way of counting that archdsl knows gives this figure"
 _NUMBER = re.compile(r"(\d[\d,_]*)(?:\.(\d+))?\s*([kKMGTB%]?)", re.ASCII)
 _POWER: dict[str, int] = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
 
@@ -26,8 +27,8 @@ class Verdict:
     claim: Claim
     true: int | None
     holds: bool
-    reason: str = ""
-    """A probable reason for the difference (`reasons.likely`)."""
+    reason: str | None = None
+    """A probable reason for the difference (`reasons.likely`), "" if there is none; None: not searched for."""
 
     def __str__(self) -> str:
         """Return `params 138M (138,357,544)`: the claim, and the computed value if it is written differently."""
@@ -113,10 +114,13 @@ def _difference(verdict: Verdict) -> Diagnostic:
     rounded = "" if right in (str(true), f"{true:,}") else " at this precision"
     notes = (f"claimed by {claim.source}",) if claim.source else ()
     likely = (f"likely: {verdict.reason}",) if verdict.reason else ()
+    percentage = claim.text.endswith("%")
     if claim.note:
         message = f"`{claim.name}` is published as {claim.text}; it is {true:,}"
         return Diagnostic("N0902", message, claim.span, "known to differ", "note", notes=(*notes, claim.note, *likely))
     message = f"`{claim.name}` is claimed to be {claim.text}; it is {true:,}"
-    label = "a percentage is not a count" if claim.text.endswith("%") else f"{right}{rounded}"
+    label = "a percentage is not a count" if percentage else f"{right}{rounded}"
+    if not likely and not percentage:
+        likely = ("run with `--why` to search for the reason" if verdict.reason is None else NO_REASON,)
     help = f"write `{right}`; if {claim.text} was published, add the reason: `{{value: {claim.text}, note: ...}}`"
     return Diagnostic("E0902", message, claim.span, label, notes=(*notes, *likely), help=help)

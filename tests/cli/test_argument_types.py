@@ -20,6 +20,7 @@ CASES: dict[str, tuple[str, Callable[[archdsl.Network], object]]] = {
     "check nothing": ("E0004", lambda net: archdsl.check(None)),
     "check a network": ("E0004", lambda net: archdsl.check(net)),
     "check no spec": ("E0002", lambda net: archdsl.check()),
+    "check why": ("E0004", lambda net: archdsl.check("lenet5", why="macs")),
     "check args": ("E0004", lambda net: archdsl.check("lenet5", args="x")),
     "check a list of args": ("E0004", lambda net: archdsl.check("lenet5", args=[])),
     "compare a list": ("E0004", lambda net: archdsl.compare([])),

@@ -65,6 +65,11 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("list", lambda: archdsl.list("lenet5").text("xml"), ["list", "lenet5", "--format", "xml"]),
     ("check", lambda: archdsl.check("lenet5").text("xml"), ["check", "lenet5", "--format", "xml"]),
     ("check", lambda: archdsl.check(SPECLESS), ["check", SPECLESS]),
+    (
+        "check",
+        lambda: archdsl.check("lenet5", why=True, input="1x32x32"),
+        ["check", "lenet5", "--why", "--input", "1x32x32"],
+    ),
     ("compare", lambda: archdsl.compare("lenet5", sort="colour"), ["compare", "lenet5", "--sort", "colour"]),
     ("compare", lambda: archdsl.compare("lenet5", reverse=True), ["compare", "lenet5", "--reverse"]),
     ("compare", lambda: archdsl.compare("lenet5", input="3x"), ["compare", "lenet5", "--input", "3x"]),

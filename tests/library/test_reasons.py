@@ -1,4 +1,4 @@
-"""Why a claim differs: every way of counting, worked out here by hand, is recognised and told by `archdsl check`.
+"""Why a claim differs: every way of counting, worked out here by hand, is recognised by `archdsl check --why`.
 
 Tests `library/check_report.py` and `library/reasons.py`.
 """
@@ -6,12 +6,16 @@ Tests `library/check_report.py` and `library/reasons.py`.
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
 
+import archdsl
 from archdsl.cli import main
+from archdsl.library import reasons
 from archdsl.library.check import check
+from archdsl.library.claims import NO_REASON
 
 SPEC = """\
 name: tiny
@@ -65,7 +69,7 @@ MACS = CONVS + 80
 def test_a_way_to_count_is_recognised(claim: str, number: int, why: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC % (claim, number))
-    (found,) = check(path).diagnostics
+    (found,) = check(path, why=True).diagnostics
     assert found.code == "E0902"
     (note,) = found.notes
     assert note == f"likely: {why}: {number:,}"
@@ -82,20 +86,57 @@ def test_a_way_to_count_is_recognised(claim: str, number: int, why: str, tmp_pat
 def test_rounding_and_units(text: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC % ("params", text))
-    assert [note for d in check(path).diagnostics for note in d.notes] == [why]
+    assert [note for d in check(path, why=True).diagnostics for note in d.notes] == [why]
 
 
-@pytest.mark.parametrize(("claim", "text"), [("params", "1,234"), ("macs", "7"), ("depth", "40"), ("params", "99%")])
+@pytest.mark.parametrize(("claim", "text"), [("params", "1,234"), ("macs", "7"), ("depth", "40")])
 def test_nothing_is_made_up(claim: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC % (claim, text))
-    (found,) = check(path).diagnostics
-    assert found.notes == ()
+    (found,) = check(path, why=True).diagnostics
+    assert found.notes == (NO_REASON,)
+
+
+@pytest.mark.parametrize(
+    ("text", "notes", "searches"),
+    [("1,234", ["run with `--why` to search for the reason"], 1), (f"{PARAMS:,}", [], 0), ("99%", [], 1)],
+)
+def test_the_search_runs_on_demand(
+    text: str, notes: list[str], searches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Mock(return_value="")
+    monkeypatch.setattr("archdsl.library.check.likely", search)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SPEC % ("params", text))
+    assert [note for d in check(path).diagnostics for note in d.notes] == notes
+    assert search.call_count == 0
+    check(path, why=True)
+    assert search.call_count == searches
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tiny", "googlenet", "efficientnet_b0", "mobilenet_v3_small", "shufflenet", "densenet121", "inception_v3", "unet"],
+)
+def test_the_macs_at_another_size_are_those_of_the_spec_at_that_size(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SPEC % ("params", 1))
+    spec = path if name == "tiny" else name
+    graph = archdsl.load(spec).graph
+    channels = graph.nodes[0].shape[0]
+    for side in (224, 227, 331, 96, 28):
+        try:
+            macs: int | None = archdsl.load(spec, input=f"{channels}x{side}x{side}").macs
+        except archdsl.ArchError:
+            macs = None
+        assert reasons.macs_at(graph, side) == macs, side
 
 
 def test_a_user_is_told_beside_the_specs_own_note() -> None:
     told = CliRunner().invoke(main, ["check", "nasnetalarge"]).stdout
     assert "88.9M; it is 88,753,150" in told
+    assert "likely" not in told and "--why" not in told, "the spec gives a reason"
+    told = CliRunner().invoke(main, ["check", "--why", "nasnetalarge"]).stdout
     assert "likely: with the running statistics of batch norm: 88,949,818" in told
 
 
