@@ -311,6 +311,14 @@ CASES: list[Case] = [
         macs=4 * 63 * 6 * 9,
     ),
     Case(
+        "3x3 deconv 6 /[3,1] pad=0 extra=1 dilation=2 nobias",
+        [B],
+        lambda x, weight: F.conv_transpose2d(x, weight, None, (3, 1), 0, 1, 1, 2),
+        shape=(6, 30, 12),
+        params=4 * 6 * 9,
+        macs=4 * 63 * 6 * 9,
+    ),
+    Case(
         "1x1 fc 5",
         [A],
         lambda x, weight, bias: F.conv2d(x, weight[:, :, None, None], bias),

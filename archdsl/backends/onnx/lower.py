@@ -73,7 +73,7 @@ def _deconv(e: Emitter, op: ops.Deconv) -> None:
     pads = (pad_h, pad_w, max(pad_h - extra_h, 0), max(pad_w - extra_w, 0))
     short = e.step("cropped", "ConvTranspose", e.x, e.param("weight"), **facts, pads=pads, output_padding=(0, 0))
     ends = Pads(0, 0, max(extra_h - pad_h, 0), max(extra_w - pad_w, 0))
-    inputs = (short, e.ints("ends", pad_list(ends)), e.floats("zero", 0.0))
+    inputs = _pad_inputs(e, short, "ends", pad_list(ends), 0.0)
     if op.bias:
         whole = e.step("whole", "Pad", *inputs, mode="constant")
         e.last("Add", whole, e.derived("offsets", "bias", (op.out, 1, 1)))
@@ -320,22 +320,24 @@ def _upsample(e: Emitter, op: ops.Upsample) -> None:
 
 def _pad(e: Emitter, op: ops.Pad) -> None:
     """Crops with a separate Pad: a single Pad that moves an image within its size overwrites, in ONNX Runtime 1.20,
-    pixels that it has yet to read.
-
-    The axes are given, because without them 1.20 fuses the pad into a max pool after it, which pads with minus
-    infinity.
-    """
-    (top, left, bottom, right), (front, back) = op.sides, op.channels
-    ends: tuple[int, ...] = (top, left, bottom, right)
-    axes: tuple[int, ...] = (2, 3)
-    if front or back:
-        ends, axes = (front, top, left, back, bottom, right), (1, 2, 3)
-    value, named = e.floats("value", op.value), e.ints("axes", axes)
+    pixels that it has yet to read."""
+    front, back = op.channels
+    ends = pad_list(Pads(*op.sides), front, back)
     x = e.x
     if min(ends) < 0 < max(ends):
-        x = e.step("larger", "Pad", x, e.ints("more", [max(n, 0) for n in ends]), value, named, mode="constant")
+        x = e.step("larger", "Pad", *_pad_inputs(e, x, "more", [max(n, 0) for n in ends], op.value), mode="constant")
         ends = tuple(min(n, 0) for n in ends)
-    e.last("Pad", x, e.ints("pads", ends), value, named, mode="constant")
+    e.last("Pad", *_pad_inputs(e, x, "pads", ends, op.value), mode="constant")
+
+
+def _pad_inputs(e: Emitter, x: str, what: str, pads: Sequence[int], value: float) -> tuple[str, ...]:
+    """Return the inputs of a Pad whose value other nodes may read: all four axes, and their list.
+
+    ONNX Runtime's transpose optimiser permutes the pads, but not a list of axes: with fewer than all axes the model
+    does not load (1.20 to 1.32). Without a list, 1.20 fuses a Pad into a following max pool, which pads with minus
+    infinity.
+    """
+    return x, e.ints(what, pads), e.floats("value", value), e.ints("axes", (0, 1, 2, 3))
 
 
 # --- factors ------------------------------------------------------------------------------------------------

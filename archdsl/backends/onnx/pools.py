@@ -53,9 +53,9 @@ def _rounds_up(op: ops.MaxPool | ops.AvgPool, plain: Pads, axis: int) -> bool:
     return op.ceil and (op.steps[axis] > 1 or plain[axis + 2] >= op.kernel[axis])
 
 
-def pad_list(pads: Pads) -> tuple[int, ...]:
-    """Return the pads of an image in the order of ONNX's Pad: all begins, then all ends."""
-    return (0, 0, pads.top, pads.left, 0, 0, pads.bottom, pads.right)
+def pad_list(pads: Pads, front: int = 0, back: int = 0) -> tuple[int, ...]:
+    """Return the pads of an image, and of its channels, in the order of ONNX's Pad: all begins, then all ends."""
+    return (0, front, pads.top, pads.left, 0, back, pads.bottom, pads.right)
 
 
 def avgpool(e: Emitter, op: ops.AvgPool) -> None:
