@@ -32,7 +32,8 @@ from archdsl.shapes import Pads
 from archdsl.verification.compare import compare_nodes
 from archdsl.verification.observe import module_values
 from tests.search.networks import check as check_module
-from tests.search.networks.check import apart, case_of, check, module_of, named, reference
+from tests.search.networks.case import apart, case_of, named, reference
+from tests.search.networks.check import check, module_of
 from tests.search.networks.make import specification
 from tests.search.networks.text import written
 

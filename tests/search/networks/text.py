@@ -35,6 +35,21 @@ def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf")
     """The text of a spec. The style is drawn from `seed`, and depends on nothing else; without `flow` in block
     style."""
     rng = random.Random(f"style {seed}")
+    return dumped(spelt(doc, rng), rng, width, flow)
+
+
+def dumped(data: Mapping[str, Any], rng: random.Random, width: float = float("inf"), flow: bool | None = True) -> str:
+    return yaml.dump(
+        data,
+        Dumper=Dumper,
+        sort_keys=False,
+        default_flow_style=flow and rng.choice([False, False, None, True]),
+        width=width,
+    )
+
+
+def spelt(doc: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
+    """The data as it is written: nodes in short or long form."""
     data = dict(doc)
     data["net"] = shortened(doc["net"], rng)
     for name in ("blocks", "aux"):
@@ -45,13 +60,7 @@ def written(doc: Mapping[str, Any], seed: int | str, width: float = float("inf")
             }
     if "defaults" in doc:
         data["defaults"] = {k: default(v, rng) for k, v in doc["defaults"].items()}
-    return yaml.dump(
-        data,
-        Dumper=Dumper,
-        sort_keys=False,
-        default_flow_style=flow and rng.choice([False, False, None, True]),
-        width=width,
-    )
+    return data
 
 
 def default(value: Any, rng: random.Random) -> Any:
@@ -101,7 +110,7 @@ def short(node: Mapping[str, Any], rng: random.Random) -> str | None:
         [
             *out,
             *(
-                [f"when {str(node['when']).lower() if node['when'] is True else node['when']}"]
+                [f"when {str(node['when']).lower() if isinstance(node['when'], bool) else node['when']}"]
                 if "when" in node
                 else []
             ),

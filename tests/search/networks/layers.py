@@ -1,0 +1,147 @@
+"""A spec's data taken apart: a base with something else in it, and what a variant or an extending file sets right.
+
+What is merged over what is written down here once more: mappings by key, null removes, everything else is replaced,
+blocks are known by the name in their head.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from tests.search.networks.held import drawn
+from tests.search.networks.reference import block_name
+
+Data = dict[str, Any]
+JUNK: tuple[Any, ...] = (
+    "relu",
+    "3x3 conv 5",
+    7,
+    "gap",
+    {"op": "conv", "out": 9, "kernel": 3},
+    ["bn", "relu"],
+    {"a": "relu", "b": {"op": "tanh"}},
+)
+"""What a base may hold where the network has something else: nobody runs a base."""
+MERGED = ("args", "defaults", "net", "aux", "outputs", "input")
+
+
+def layered(data: Data, rng: random.Random, depth: int) -> tuple[dict[str, Data], str]:
+    """The files by name, and the SPEC that means `data`."""
+    files: dict[str, Data] = {}
+    content, variant = _hidden({k: v for k, v in data.items() if k != "name"}, rng, depth, files)
+    files["spec.yaml"] = {"name": data.get("name", "spec"), **content}
+    return files, "spec.yaml" + (f"#{variant}" if variant else "")
+
+
+def _hidden(data: Data, rng: random.Random, depth: int, files: dict[str, Data]) -> tuple[Data, str | None]:
+    """A file that means `data`, with a variant or without."""
+    if depth == 0:
+        return data, None
+    base = perturbed(data, rng)
+    over = bare(patch(base, data), base, rng)
+    content, variant = _hidden(base, rng, depth - 1, files)
+    if variant is None and "variants" not in content and rng.random() < 0.5:
+        return {**content, "variants": {f"v{depth}": over}}, f"v{depth}"
+    name = f"base{depth}.yaml"
+    files[name] = {**({"name": f"base{depth}"} if rng.random() < 0.5 else {}), **content}
+    return {"extends": name + (f"#{variant}" if variant else ""), **over}, None
+
+
+def bare(over: Data, base: Data, rng: random.Random) -> Data:
+    """Arguments that the base has, written without `args:`."""
+    names = base.get("args")
+    given = over.get("args", {})
+    known = [name for name in given if isinstance(names, dict) and name in names and given[name] is not None]
+    if not known or rng.random() < 0.5:
+        return over
+    rest = {name: value for name, value in over["args"].items() if name not in known}
+    kept = {key: value for key, value in over.items() if key != "args"} | ({"args": rest} if rest else {})
+    return {**{name: over["args"][name] for name in known}, **kept}
+
+
+# --- the base -------------------------------------------------------------------------------------------------
+
+
+def perturbed(data: Data, rng: random.Random) -> Data:
+    """The same data with something else in a few places of its mappings, and with more or less in them."""
+    base = copy.deepcopy(data)
+    for _ in range(rng.randint(1, 4)):
+        _change(rng.choice([base, *(m for name in MERGED for m in _mappings(base.get(name)))]), base, rng)
+    if base.get("blocks") and rng.random() < 0.5:
+        heads = list(base["blocks"])
+        changed = rng.choice(heads)
+        other = f"{block_name(changed)}(z=1)" if rng.random() < 0.5 else changed
+        base["blocks"] = {other if h == changed else h: "relu" if h == changed else base["blocks"][h] for h in heads}
+    if rng.random() < 0.2:
+        base["blocks"] = {**base.get("blocks", {}), "more(w)": "3x3 conv w"}
+    return base
+
+
+def _mappings(data: Any) -> list[Data]:
+    """The mapping and all that are reached from it by keys alone: those merge."""
+    if not isinstance(data, dict):
+        return []
+    return [data, *(inner for value in data.values() for inner in _mappings(value))]
+
+
+def _change(place: Data, top: Data, rng: random.Random) -> None:
+    keys = [key for key in place if place is not top or key in MERGED]
+    way = rng.randrange(4)
+    if way == 0 or not keys:
+        if place is not top:
+            _put(place, f"more{rng.randrange(100)}", copy.deepcopy(rng.choice(JUNK)), rng)
+        return
+    if way < 3:
+        place[rng.choice(keys)] = copy.deepcopy(rng.choice(JUNK))
+        return
+    anywhere = place is top or drawn("order")
+    del place[rng.choice(keys) if anywhere else keys[-1]]
+
+
+def _put(place: Data, key: str, value: Any, rng: random.Random) -> None:
+    items = list(place.items())
+    items.insert(rng.randrange(len(items) + 1), (key, value))
+    place.clear()
+    place.update(items)
+
+
+# --- what sets it right ---------------------------------------------------------------------------------------
+
+
+def patch(base: Mapping[str, Any], wanted: Mapping[str, Any], blocks: bool = False) -> Data:
+    """What merged over `base` gives `wanted`."""
+    if blocks:
+        return _patched_blocks(base, wanted)
+    out: Data = {key: None for key in base if key not in wanted}
+    anchors = _anchors(base, wanted)
+    for key, value in wanted.items():
+        old = base.get(key)
+        if key not in base or (key in anchors and not isinstance(value, dict)):
+            out[key] = value
+        elif isinstance(old, dict) and isinstance(value, dict):
+            inner = patch(old, value, key == "blocks")
+            out |= {key: inner} if inner or key in anchors else {}
+        elif old != value or type(old) is not type(value):
+            out[key] = value
+    return out
+
+
+def _anchors(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
+    """The keys of the base beside the new ones: they are written again, and say where the new ones belong."""
+    keys = list(wanted)
+    new = [n for n, key in enumerate(keys) if key not in base]
+    if all(key not in base for key in keys[new[0] :]) if new else True:
+        return set()
+    return {keys[m] for n in new for m in (n - 1, n + 1) if 0 <= m < len(keys)} & set(base)
+
+
+def _patched_blocks(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Data:
+    names = {block_name(head) for head in wanted}
+    out: Data = {head: None for head in base if block_name(head) not in names}
+    return out | {head: body for head, body in wanted.items() if head not in base or base[head] != body}
+
+
+__all__ = ["layered", "patch", "perturbed"]
