@@ -21,7 +21,7 @@ from archdsl.ops.base import (
     divisors,
     need_image,
 )
-from archdsl.shapes import Dim, Inexpressible, Shape, at, format_shape, numel, plus, times
+from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape, numel, plus, times
 
 
 class Input(Exact):
@@ -198,12 +198,12 @@ Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
 class Pad(Exact):
-    """Adds rows, columns and channels around the image; negative numbers crop.
+    """Adds rows, columns and channels around the image; negative numbers crop, before others add.
 
     Shape: `C x H x W -> C+front+back x H+top+bottom x W+left+right`.
     Parameters: none.
     MACs: 0.
-    Errors: E0401 a vector, E0409 an empty output.
+    Errors: E0401 a vector, E0409 a crop that leaves no pixel of the image.
     Source: none.
     """
 
@@ -227,7 +227,20 @@ class Pad(Exact):
         need_image(self, inputs[0])
         top, left, bottom, right = self.sides
         channels, height, width = inputs[0]
-        output = (at(channels) + sum(self.channels), plus(height, top + bottom), plus(width, left + right))
-        if min(map(at, output)) < 1:
-            raise OpError("E0409", f"cropping leaves nothing of {format_shape(inputs[0])}", field="pixels")
-        return output
+        if any(at(size) <= cut for size, cut in self._cut(inputs[0])):
+            raise OpError(
+                "E0409",
+                f"cropping leaves nothing of {format_shape(inputs[0])}",
+                field="pixels",
+                help="negative numbers crop the image before positive ones add pixels: crop less",
+            )
+        return (at(channels) + sum(self.channels), plus(height, top + bottom), plus(width, left + right))
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        """A pixel of the image remains after the crop: torch cannot crop more than there is and add pixels to that."""
+        return tuple((size, cut + 1) for size, cut in self._cut(inputs[0]))
+
+    def _cut(self, shape: Shape) -> tuple[tuple[Size, int], tuple[Size, int]]:
+        """Return height and width, each with the pixels that are cropped from it."""
+        top, left, bottom, right = (max(-side, 0) for side in self.sides)
+        return (shape[1], top + bottom), (shape[2], left + right)

@@ -473,7 +473,7 @@ def pad(m: Any, x: Any, f: Fields) -> Any:
     top, left, bottom, right = (pixels,) * 4 if isinstance(pixels, int) else pixels
     front, back = f.get("channels", (0, 0))
     n, c, h, w = x.shape
-    if h + top + bottom < 1 or w + left + right < 1:
+    if h + min(top, 0) + min(bottom, 0) < 1 or w + min(left, 0) + min(right, 0) < 1:
         raise Unsound("E0409", torch=True)
     rows, columns = range(-top, h + bottom), range(-left, w + right)
     out = torch.full((n, front + c + back, len(rows), len(columns)), float(f.get("value", 0.0)), dtype=x.dtype)
