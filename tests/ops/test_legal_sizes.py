@@ -53,7 +53,7 @@ def graph_of(text: str, height: int, width: int) -> Graph | None:
 def ran(graph: Graph, height: int, width: int) -> tuple[int, ...] | str:
     """The shape that the module gives for an image of this size, or its error."""
     try:
-        return tuple(build(graph).eval()(torch.empty(1, 2, height, width, device="meta")).shape[1:])
+        return tuple(build(graph)(torch.empty(1, 2, height, width, device="meta")).shape[1:])
     except (RuntimeError, ValueError) as e:
         return str(e)
 

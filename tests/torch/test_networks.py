@@ -336,4 +336,15 @@ def test_build_on_a_device() -> None:
     assert not any(t.is_meta for t in [*network.parameters(), *network.buffers()])
     network.load_state_dict({key: torch.from_numpy(value) for key, value in initial(graph).items()}, strict=True)
     x = sample(graph)
-    assert torch.equal(network.eval()(*x), to_torch(graph)(*x))
+    assert torch.equal(network(*x), to_torch(graph)(*x))
+
+
+@pytest.mark.parametrize("device", [None, "cpu", "meta"])
+@pytest.mark.parametrize("weights", [False, True])
+def test_every_module_is_in_evaluation_mode(device: str | None, weights: bool) -> None:
+    network = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 4 bn relu, dropout 0.5, gap, fc 2]")
+    source = network.weights() if weights else None
+    modules = [network.to_torch(source, device=device), *([build(network.graph, device)] if device else [])]
+    for module in modules:
+        assert not any(part.training for part in module.modules())
+        assert {tensor.device.type for tensor in module.state_dict().values()} == {device or "cpu"}

@@ -174,7 +174,8 @@ def _call_runner(call: Call) -> Runner:
 
 
 def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
-    """Build the network as a tree of modules, one per named scope, with uninitialised tensors on `device`.
+    """Build the network in evaluation mode: a tree of modules, one per named scope, with uninitialised tensors on
+    `device`.
 
     `state_dict` has exactly the keys and shapes of `graph.tensors`. On the default device, `meta`, nothing is
     allocated.
@@ -187,13 +188,14 @@ def build(graph: Graph, device: str | torch.device = "meta") -> nn.Module:
     return network
 
 
-def _assemble(graph: Graph) -> NetworkModule:
-    """Build the modules with the tensors of the state_dict on `meta`, and allocated constant buffers."""
+def _assemble(graph: Graph) -> nn.Module:
+    """Build the modules, in evaluation mode, with the tensors of the state_dict on `meta`, and allocated constant
+    buffers."""
     whole = program(graph)
     network = NetworkModule(whole)
     with torch.device("meta"):
         fill(network, whole.root)
-    return network
+    return network.eval()
 
 
 def _allocate(module: nn.Module, device: torch.device) -> None:
@@ -261,7 +263,7 @@ def to_torch(
             raise error("E0603", f"`{key}` has the shape {actual or '()'}; this network needs {expected or '()'}")
         tensors[key] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
     network.load_state_dict(tensors, strict=True, assign=True)
-    return network.eval()
+    return network
 
 
 def usable_device(device: str | torch.device) -> torch.device:
