@@ -262,14 +262,20 @@ def _resized(image: Image.Image, size: tuple[int, int], interpolation: Interpola
 
 
 def _cropped(image: Image.Image, crop: tuple[int, int], notes: list[str]) -> Image.Image:
-    """The centre of the image; a smaller image is padded with black."""
+    """The centre of the image; a smaller image is padded with black. Odd pixels are where torchvision has them."""
     height, width = crop
     if height * width > MAX_PIXELS:
         raise _Unusable(f"it would be cropped to {width:,} x {height:,} pixels")
     if image.width < width or image.height < height:
         notes.append(f"it is smaller than {width} x {height}: padded with black")
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    left, top = _start(image.width, width), _start(image.height, height)
     return image.crop((left, top, left + width, top + height))
+
+
+def _start(size: int, crop: int) -> int:
+    """The first pixel of the crop along one axis, as in torchvision's `CenterCrop`: half of an odd pixel is rounded to
+    an even number for a crop, and goes to the end of a pad."""
+    return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)
 
 
 def _vector(image: Image.Image, recipe: Recipe, features: LegalSizes, path: Path) -> Array:
