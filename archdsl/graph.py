@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from archdsl.diagnostics import Diagnostic, Origin
 from archdsl.graph_recipes import Folded
 from archdsl.ops.base import Op, Param
-from archdsl.shapes import Shape
+from archdsl.shapes import UNKNOWN, Shape
 
 _NOTHING: Mapping[str, Folded] = MappingProxyType({})
 
@@ -89,6 +89,11 @@ class Node:
     """The path of the earlier node whose tensors this node uses; empty if it has its own."""
 
     @property
+    def known(self) -> bool:
+        """False for a node that has errors or depends on one that has, in the graph of an incomplete network."""
+        return self.shape != UNKNOWN
+
+    @property
     def implied(self) -> bool:
         return "/" in self.path
 
@@ -99,8 +104,8 @@ class Node:
 
     @property
     def reads(self) -> tuple[Param, ...]:
-        """The tensors that the node uses, its own or an earlier node's."""
-        return self.op.params(self.in_shapes)
+        """The tensors that the node uses, its own or an earlier node's; none if the node is unknown."""
+        return self.op.params(self.in_shapes) if self.known else ()
 
     @property
     def params(self) -> tuple[Param, ...]:
@@ -116,8 +121,8 @@ class Node:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates for one sample at the default input size."""
-        return self.op.macs(self.in_shapes, self.shape)
+        """Multiply-accumulates for one sample at the default input size; 0 if the node is unknown."""
+        return self.op.macs(self.in_shapes, self.shape) if self.known else 0
 
     def key(self, param: Param) -> str:
         """Return the tensor's name in a state_dict, a safetensors file and an ONNX file.
@@ -175,7 +180,10 @@ class AuxHead(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """A network, complete with all shapes: counts, drawings and targets read it."""
+    """A network, complete with all shapes: counts, drawings and targets read it.
+
+    Only `known_graph` creates one that is incomplete: some of its nodes are not `known`, and outputs may be missing.
+    """
 
     name: str
     nodes: tuple[Node, ...]
@@ -187,6 +195,11 @@ class Graph:
     """The inputs' spatial sizes, in written order."""
     notes: tuple[Diagnostic, ...] = ()
     """Warnings and notes from elaboration."""
+
+    @cached_property
+    def unknown(self) -> tuple[Node, ...]:
+        """The nodes that have errors or depend on one that has; empty for the graph of a valid spec."""
+        return tuple(node for node in self.nodes if not node.known)
 
     @cached_property
     def by_path(self) -> dict[str, Node]:

@@ -52,6 +52,10 @@ Size: TypeAlias = int | Dim
 Shape: TypeAlias = tuple[Size, ...]
 
 
+UNKNOWN: Shape = ()
+"""The shape of a node that has errors or depends on one that has, in the graph of an incomplete network."""
+
+
 class Inexpressible(Exception):
     """A size that the closed form cannot express; `dim` is the operand whose symbol must be pinned."""
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -30,37 +30,60 @@ from archdsl.source import collector_paused
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
     """Return the graph of a document, with `overrides` in place of its arguments. Raises ArchError with all errors."""
+    graph, problem = known_graph(document, overrides)
+    if problem is not None:
+        raise problem
+    return graph
+
+
+def known_graph(document: Document, overrides: Mapping[str, Any] = {}) -> tuple[Graph, ArchError | None]:
+    """Return what is known of the graph of a document, and the errors that `elaborate` raises; None if there are none.
+
+    A node with errors, and each node that depends on it, has the shape UNKNOWN. The graph has no nodes if there are too
+    many of them, or too many errors. Raises E0212 for an override of an argument that the document does not have.
+    """
     with collector_paused():
-        return _elaborated(document, overrides)
+        return _known(document, overrides)
 
 
-def _elaborated(document: Document, overrides: Mapping[str, Any]) -> Graph:
+def _known(document: Document, overrides: Mapping[str, Any]) -> tuple[Graph, ArchError | None]:
+    values, problem = document.known_arguments(overrides)
+    symbols = Env(document.symbols())
     try:
-        values = document.arguments(overrides)
-        symbols = Env(document.symbols())
         Bound(document, Env(values, symbols, {"in": unknown})).check()
     except ArchError as e:
-        raise _all_of(Report(), (*document.problems, *e.diagnostics), e.status) from None
+        return _nothing(document), _with_problems(document, problem or e)
     pinned: dict[str, str] = {}
     for attempt in count():
         report = Report()
         free: dict[str, Symbol] = {}
+        graph = _nothing(document)
         try:
-            return _attempt(document, values, symbols, pinned, report, free)
+            graph = _attempt(document, values, symbols, pinned, report, free)
         except TooManyErrors:
-            raise ArchError(report.diagnostics()) from None
+            pass
         except Restart as r:
             symbols_to_pin = r.symbols if attempt < MAX_ATTEMPTS else free.values()
             new = {s.name: r.reason for s in symbols_to_pin if s.name not in pinned}
             assert new, "a pinned size cannot be pinned again"
             pinned |= new
+            continue
+        if problem is not None:
+            return graph, _with_problems(document, problem)
+        return graph, ArchError(report.diagnostics()) if report.failed else None
     raise AssertionError("unreachable")
 
 
-def _all_of(report: Report, diagnostics: Iterable[Diagnostic], status: int = 1) -> ArchError:
+def _nothing(document: Document) -> Graph:
+    root = Scope("", None, "net", Origin(document.net_span))
+    return Graph(document.name, (), (), {}, {}, root, ())
+
+
+def _with_problems(document: Document, problem: ArchError) -> ArchError:
+    report = Report()
     with suppress(TooManyErrors):
-        report.extend(diagnostics)
-    return ArchError(report.diagnostics(), status)
+        report.extend((*document.problems, *problem.diagnostics))
+    return ArchError(report.diagnostics(), problem.status)
 
 
 def _attempt(
@@ -77,42 +100,38 @@ def _attempt(
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
     walker.incoming = "the input of a network has no input channels"
+    inputs: list[int] = []
     try:
-        inputs = [
-            _add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs))
-            for decl in document.inputs
-        ]
+        for decl in document.inputs:
+            inputs.append(_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)))
+            warning = _channels_last_warning(decl, builder.nodes[inputs[-1]].shape)
+            report.extend([warning] if warning is not None else [])
     except ArchError as e:
-        raise _all_of(report, e.diagnostics) from None
-    report.extend(
-        warning
-        for decl, node in zip(document.inputs, inputs, strict=True)
-        if (warning := _channels_last_warning(decl, builder.nodes[node].shape))
-    )
+        report.extend(e.diagnostics)
+        builder.report = Report()  # of a wrong input, only its own errors are reported
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
-    names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=True) if d.name}
+    names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=False) if d.name}
     frame = VisibleNames(None, {**names, "input": Member(None if several else inputs[0])})
     inside = ScopePlace(root, {})
     ctx = Context(frame, walker.file_env)
     last = walker.node(document.net, inside, SEVERAL if several else inputs[0], ctx)
     frame.names = {**frame.names, **inside.inner}
-    outputs = _outputs(document, walker, frame, last, report)
+    outputs = _outputs(document, walker, frame, last, builder.report)
     aux = _aux(document, walker, inside, frame, ctx)
     root.end = len(builder.nodes)
     keep = {*outputs.values(), *(head.node for head in aux.values())}
     if not report.failed:
         report.extend(unread(builder, keep))
-    report.raise_errors()
     return Graph(
         name=document.name,
-        nodes=tuple(builder.nodes),
+        nodes=builder.finished(),
         inputs=tuple(inputs),
         outputs=outputs,
         aux=aux,
         root=root,
         sizes=builder.free_sizes(list(free.values()), pinned),
-        notes=report.diagnostics(),
+        notes=tuple(d for d in report.diagnostics() if d.severity != "error"),
     )
 
 

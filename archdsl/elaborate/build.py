@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
 from typing import Any
@@ -14,8 +14,8 @@ from archdsl.graph import FreeSize, Node, Scope
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
-from archdsl.ops.reshape import Identity
-from archdsl.shapes import Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
+from archdsl.ops.reshape import Unknown
+from archdsl.shapes import UNKNOWN, Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
 
 SEVERAL = -1
 """Used instead of a node's id after a node with several outputs, and at the start of a net with several inputs."""
@@ -42,6 +42,8 @@ class GraphBuilder:
     """The nodes with weights by path; for an `again`, the node whose weights it reuses."""
     faulty: set[int] = field(default_factory=set)
     """Nodes that violate a rule of their op."""
+    misnamed: set[str] = field(default_factory=set)
+    """Paths that two nodes have, or that are invalid."""
     opened: dict[str, int] = field(default_factory=dict)
     """Paths that dotted keys created, with their number of numbered children (-1: the children have names)."""
     strides: dict[int, Span] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class GraphBuilder:
             self.reasons.setdefault(path, why)
         if first is span:
             return
+        self.misnamed.add(path)
         reason = self.reasons.get(path, "")
         shared = "a list of branches and keys that start with `_` add nothing to the path: give the branches names"
         self.report.add(
@@ -155,13 +158,27 @@ class GraphBuilder:
         scope.members.append(node.id)
         return node.id
 
-    def fail(self, scope: Scope, origin: Origin) -> int:
+    def unknown(self, path: str, inputs: Sequence[int], scope: Scope, origin: Origin) -> int:
         """Add a placeholder for a node with errors, and return its id."""
+        shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         nothing: Any = None
-        self.nodes.append(
-            Node(len(self.nodes), "", Identity.model_construct(), (), (), nothing, scope, origin, self.training)
-        )
-        return len(self.nodes) - 1
+        op = Unknown.model_construct(text=beginning(origin.span))
+        node = Node(len(self.nodes), path, op, tuple(inputs), shapes, nothing, scope, origin, self.training)
+        self.nodes.append(node)
+        scope.members.append(node.id)
+        return node.id
+
+    def finished(self) -> tuple[Node, ...]:
+        """Return all nodes; one that has errors, or depends on one that has, gets the shape UNKNOWN."""
+        if not self.report.failed and all(node.shape is not None for node in self.nodes):
+            return tuple(self.nodes)
+        nodes: list[Node] = []
+        for node in self.nodes:
+            failed = node.shape is None or node.id in self.faulty or node.path in self.misnamed
+            shapes = tuple(nodes[i].shape for i in node.inputs)
+            shape = UNKNOWN if failed or UNKNOWN in shapes else node.shape
+            nodes.append(replace(node, in_shapes=shapes, shape=shape))
+        return tuple(nodes)
 
     def _infer(
         self,
@@ -305,6 +322,13 @@ def _resizing(before: Shape, after: Shape) -> str:
     if factor.numerator == 1 and factor != 1:
         return "doubled" if factor == Fraction(1, 2) else f"multiplied by {factor.denominator}"
     return "resized"
+
+
+def beginning(span: Span, limit: int = 40) -> str:
+    """Return the first characters of a span in one line."""
+    text = span.source.text[span.start : min(span.end, span.start + 4 * limit)]
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 def chain_notes(call: CallSite | None) -> tuple[str, ...]:

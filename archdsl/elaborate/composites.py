@@ -70,7 +70,8 @@ def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor:
         return None
     before, after = walker.builder.shape(cursor), walker.builder.shape(body)
     if before is None or after is None:
-        return walker.builder.fail(inside.scope, origin)
+        path = walker.builder.implied_path(inside.scope.path, "add")
+        return walker.builder.add(MERGES["add"], [body, cursor], path, inside.scope, origin)
     if syntax.scale is not None:
         body = _scaled(walker, syntax, inside, body, ctx, origin)
     differ = [at(s) for s in before] != [at(s) for s in after]
@@ -79,6 +80,8 @@ def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor:
     if isinstance(syntax.shortcut, CallSyntax):
         _check_shortcut(walker, syntax.shortcut, ctx)
     short = _shortcut(walker, syntax, inside, cursor, body, ctx) if differ else cursor
+    if differ and short == body:  # an error that is reported already
+        walker.builder.faulty.add(len(walker.builder.nodes))
     path = walker.builder.implied_path(inside.scope.path, "add")
     return walker.builder.add(MERGES["add"], [body, short], path, inside.scope, origin)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archdsl.diagnostics import Origin
+from archdsl.diagnostics import ArchError
 from archdsl.elaborate import composites
 from archdsl.elaborate.calls import call
 from archdsl.elaborate.op_nodes import op
@@ -25,10 +25,9 @@ from archdsl.language.syntax import (
 )
 
 
-def _broken(walker: Walker, syntax: BrokenSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int:
-    """Add a placeholder for a node whose errors are reported already."""
-    place.take()
-    return walker.builder.fail(place.scope, Origin(syntax.span, ctx.call))
+def _broken(walker: Walker, syntax: BrokenSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> None:
+    """Leave a placeholder for a node whose errors are reported already."""
+    raise ArchError(())
 
 
 def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:

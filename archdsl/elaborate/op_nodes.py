@@ -41,7 +41,7 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
             main = main.settle([s for s in shapes if s is not None])
         except OpError as e:
             walker.builder.explain(e, inputs, origin, parts.written)
-            return walker.builder.fail(place.scope, origin)
+            raise ArchError(()) from None
     following = [p for p in (parts.norm, parts.act) if p is not None]
     named = name_parts(
         [parts.main if again else main, *following], place, walker.document.naming, walker.scopes, origin

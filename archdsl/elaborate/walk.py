@@ -6,14 +6,16 @@ The walk recurses over the nesting of the text, which is limited, never over the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, Origin, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
 from archdsl.elaborate.make import OpMaker
-from archdsl.elaborate.place import Context, Counter, Member, ScopePlace, Scopes, drop_if_empty, nest
+from archdsl.elaborate.place import Context, Counter, Member, ScopePlace, Scopes, drop_if_empty, join, nest
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.repeat import copies
 from archdsl.graph import Scope, ScopeKind
@@ -21,6 +23,7 @@ from archdsl.language import expressions
 from archdsl.language.document import Document
 from archdsl.language.expressions import Env, Expr, Value, truth
 from archdsl.language.syntax import DenseSyntax, Key, SyntaxNode
+from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
 Rule: TypeAlias = Callable[..., int | None]
@@ -95,33 +98,64 @@ class Walker:
         ctx: Context,
     ) -> int | None:
         """Report a node's errors and continue after a placeholder, so that one mistake is one error."""
+        members, number = len(place.scope.members), place.counter.next if place.counter is not None else 0
         try:
             return build(syntax, place, cursor, ctx)
         except ArchError as e:
-            origin = Origin(syntax.span, ctx.call)
-            for d in e.diagnostics:
-                at_span = d if d.span is not None else replace(d, span=syntax.span)
-                self.builder.report.add(replace(at_span, notes=(*at_span.notes, *chain_notes(ctx.call))))
-            return self.builder.fail(place.scope, origin)
+            self._report(e, syntax, ctx)
+            return self._unknown(syntax, place, cursor, ctx, members, number)
+
+    def _report(self, problem: ArchError, syntax: SyntaxNode, ctx: Context) -> None:
+        for d in problem.diagnostics:
+            at_span = d if d.span is not None else replace(d, span=syntax.span)
+            self.builder.report.add(replace(at_span, notes=(*at_span.notes, *chain_notes(ctx.call))))
+
+    def _unknown(
+        self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context, members: int, number: int
+    ) -> int:
+        """Add a placeholder for a node with errors: under its name, or in the scope that it has opened.
+
+        `members` and `number` are the members of the scope and the index at the place before the node was expanded.
+        """
+        scope = place.scope
+        if not place.anonymous:
+            scope = next((m for m in scope.members[members:] if isinstance(m, Scope)), scope)
+        if place.anonymous or scope is not place.scope:
+            path = self.builder.implied_path(scope.path, Unknown.name)
+        elif place.key is None and place.counter is not None:
+            place.counter.next = max(place.counter.next, number + 1)
+            path = join(scope.path, str(number))
+        else:
+            path = place.path()
+        inputs = []
+        for ref in syntax.sources or ():
+            with suppress(ArchError):
+                inputs.append(resolve(self.builder, ref, ctx.frame))
+        known = [i for i in inputs or [cursor] if i >= 0]
+        node = self.builder.unknown(path, known, scope, Origin(syntax.span, ctx.call))
+        if scope is not place.scope:
+            scope.end = len(self.builder.nodes)
+        return node
 
     def _repeat(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> int | None:
         assert syntax.repeat is not None
         count = self.count(syntax.repeat, ctx.env)
-        origin = Origin(syntax.span, ctx.call)
-        inside, counter = place, place.counter
-        if place.key is not None or place.counter is None:
-            inside = self.scopes.open(place, "repeat", origin)
-            counter = Counter()
         if syntax.sources is not None and len(syntax.sources) > 1:
             raise error(
                 "E0302",
                 "a repeated node takes one input: the first copy reads it, each further copy reads the copy before",
                 syntax.sources[1].span,
             )
+        origin = Origin(syntax.span, ctx.call)
+        inside, counter = place, place.counter
+        if place.key is not None or place.counter is None:
+            inside = self.scopes.open(place, "repeat", origin)
+            counter = Counter()
         output: int | None = None
         for spot, env in copies(count, syntax.pattern, inside, counter, ctx.env):
             source = cursor if output is None else output
-            result = self._single(syntax, spot, source, ctx._replace(env=env), read=output is None)
+            copy = partial(self._single, read=output is None)
+            result = self._guard(copy, syntax, spot, source, ctx._replace(env=env))
             if result is not None:
                 output = result
         if inside is not place:
@@ -227,7 +261,11 @@ class Walker:
             inside.inner.setdefault(key.name, Member(output if output >= 0 else None))
         self._name(key.name, output, child, cursor, ctx, inside.inner.get(key.name))
         if output is not None and "." in key.name:
-            self.builder.open_path(inside.scope.path, key.name, key.span, Origin(child.span, ctx.call))
+            try:
+                self.builder.open_path(inside.scope.path, key.name, key.span, Origin(child.span, ctx.call))
+            except ArchError as e:
+                self._report(e, child, ctx)
+                self.builder.misnamed.add(join(inside.scope.path, key.name))
             nest(inside.inner, key.name, inside.inner.pop(key.name))
         return output
 

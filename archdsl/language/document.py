@@ -127,8 +127,11 @@ class Document:
         later = d.code == "E0304" and d.span is not None and d.span.text in self.args
         return replace(d, help="a default can only use the arguments before it: move that argument up") if later else d
 
-    def arguments(self, overrides: Mapping[str, Tree | Value] = {}) -> dict[str, Value]:
-        """Return the values of `args`, in order; a default can use earlier arguments. Raises E0212, E0308."""
+    def known_arguments(self, overrides: Mapping[str, Tree | Value] = {}) -> tuple[dict[str, Value], ArchError | None]:
+        """Return the values of `args` that have no error, and the errors (E0308) of the others; None if there are none.
+
+        A default can use earlier arguments. Raises E0212 for an override of an argument that does not exist.
+        """
         unknown = [name for name in overrides if name not in self.args]
         if unknown:
             over = overrides[unknown[0]]
@@ -141,15 +144,19 @@ class Document:
         values: dict[str, Value] = {}
         env = Env(values, Env(self.symbols()))
         report = Report()
+        wrong: set[str] = set()
         with suppress(TooManyErrors):
             for name, decl in self.args.items():
+                if name not in overrides and not wrong.isdisjoint(decl.default.names):
+                    wrong.add(name)
                 try:
                     values[name] = _argument(decl, overrides.get(name), name in overrides, env)
                 except ArchError as e:
                     report.extend(map(self._explain_order, e.diagnostics))
-                    values[name] = 1
-        report.raise_errors()
-        return values
+                    values[name] = 1  # later defaults may use it
+                    wrong.add(name)
+        known = {name: value for name, value in values.items() if name not in wrong}
+        return known, ArchError(report.diagnostics()) if report.failed else None
 
 
 def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> Value:

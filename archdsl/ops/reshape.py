@@ -50,6 +50,16 @@ class Identity(Exact):
     stored: ClassVar[bool] = False
 
 
+class Unknown(Exact):
+    """A node with errors, in the graph of an incomplete network; `text` is what is written."""
+
+    name: ClassVar[str] = "unknown"
+    look: ClassVar[Look] = "other"
+    example: ClassVar[Example] = Example()
+    stored: ClassVar[bool] = False
+    text: str = ""
+
+
 class Flatten(Exact):
     """An image as one vector, channel by channel, row by row. Inserted automatically before `fc`.
 
