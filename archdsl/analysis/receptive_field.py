@@ -1,18 +1,23 @@
 """Receptive fields: the part of the input that one value of each node depends on.
 
-Computed from input to output: a window of reach k and stride s, on a node whose field is r and whose neighbouring
-values are j input pixels apart, covers ``r + (k - 1) * j`` pixels, and its neighbouring values are ``j * s`` apart
-(Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", equations 1 and 2). A stride below 1
-(deconv, upsample) reduces the distance. A merge has the largest field of its inputs. The field is theoretical: it may
-be larger than the image.
+Computed from input to output, in pixels of the input: a window of k values, each of which has a field of r pixels and
+lies j pixels after the one before, has a field of ``r + (k - 1) * j`` pixels (Araujo et al. 2019, "Computing receptive
+fields of convolutional neural networks"). After an upsampling or a transposed convolution, neighbours are not equally
+far apart: the fields then repeat after several values, and each of these is kept. A merge has the smallest field that
+contains those of its inputs, which may be apart if their padding is uneven. The field is theoretical, as in an image
+without edges: it may be larger than the image.
+
+All ops are those of inference: a batch norm reads one pixel, although in training it reads the whole batch.
 """
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Sequence
+from math import ceil, gcd, inf, lcm
 from typing import NamedTuple
 
 from archdsl.graph import Graph, Node
+from archdsl.ops.base import Reads
 from archdsl.shapes import concrete
 
 
@@ -23,43 +28,103 @@ class ReceptiveField(NamedTuple):
     width: int
 
 
-class _Reach(NamedTuple):
-    """Field and distance of neighbours along one axis, in pixels of the input; fractional after fractional strides."""
-
-    size: float
-    jump: float
+_MAX_PHASES = 1024
+"""The most fields of one node that are kept apart."""
+_ONE = Reads()
 
 
-_START = _Reach(1.0, 1.0)
+class _Fields(NamedTuple):
+    """The fields of the values along one axis: the first pixel and the end of each, up to the value after which they
+    repeat, `shift` pixels further."""
+
+    starts: tuple[float, ...] = (0,)
+    ends: tuple[float, ...] = (1,)
+    shift: float = 1
+
+    @property
+    def size(self) -> int:
+        return ceil(max(1, *(end - start for start, end in zip(self.starts, self.ends, strict=True))) - _ROUNDING)
+
+    def start(self, value: int) -> float:
+        return self.starts[value % len(self.starts)] + value // len(self.starts) * self.shift
+
+    def end(self, value: int) -> float:
+        return self.ends[value % len(self.ends)] + value // len(self.ends) * self.shift
+
+    def repeated(self, count: int) -> _Fields:
+        """Return the same fields, as `count` of them, a multiple of their number."""
+        values, shift = range(count), self.shift * count / len(self.starts)
+        return _Fields(tuple(map(self.start, values)), tuple(map(self.end, values)), shift)
+
+    def alike(self) -> _Fields:
+        """Return one field for all values, which contains each of them at its mean distance."""
+        jump = self.shift / len(self.starts)
+        starts = (start - n * jump for n, start in enumerate(self.starts))
+        ends = (end - n * jump for n, end in enumerate(self.ends))
+        return _Fields((min(starts),), (max(ends),), jump)
+
+    def through(self, reads: Reads) -> _Fields:
+        """Return the fields of the values that read these."""
+        if reads == _ONE:
+            return self
+        per, step = (number // gcd(reads.per, reads.step) for number in (reads.per, reads.step))
+        held = len(self.starts)
+        count = per * held // gcd(held, step)
+        if count > _MAX_PHASES:
+            (start,), (end,), jump = self.alike()
+            first, last = (reads.first + 1 - reads.per) / reads.per, reads.last / reads.per
+            return _Fields((start + first * jump,), (end + last * jump,), jump * step / per)
+        starts, ends = [], []
+        for value in range(count):
+            first, last = (
+                (value * reads.step + reads.first) // reads.per,
+                (value * reads.step + reads.last) // reads.per,
+            )
+            # Those of all others follow after these; a value of a transposed convolution may read nothing.
+            starts.append(min(map(self.start, range(first, min(last + 1, first + held))), default=inf))
+            ends.append(max(map(self.end, range(max(first, last + 1 - held), last + 1)), default=-inf))
+        return _Fields(tuple(starts), tuple(ends), self.shift * (step * count // per) / held)
+
+
+def _joined(inputs: Sequence[_Fields]) -> _Fields:
+    """Return the fields that contain those of all inputs."""
+    if len(inputs) == 1:
+        return inputs[0]
+    count = lcm(*(len(fields.starts) for fields in inputs))
+    if count > _MAX_PHASES:
+        return _joined([fields.alike() for fields in inputs])
+    repeated = [fields.repeated(count) for fields in inputs]
+    return _Fields(
+        tuple(map(min, *(fields.starts for fields in repeated))),
+        tuple(map(max, *(fields.ends for fields in repeated))),
+        max(fields.shift for fields in repeated),
+    )
+
+
 _ROUNDING = 1e-6
 
 
 def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
     """Return for each node the height and width of its receptive field; None: the whole image.
 
-    A global op (gap, flatten), every node after it, and a vector input have None.
+    A global op (gap, flatten, a norm over the image, a product with a gate), every node after it, and a vector input
+    have None.
     """
-    known: list[tuple[_Reach, _Reach] | None] = []
+    known: list[tuple[_Fields, _Fields] | None] = []
     for node in graph.nodes:
-        known.append(_reach(node, [known[i] for i in node.inputs]))
-    return tuple(
-        None if pair is None else ReceptiveField(*(ceil(axis.size - _ROUNDING) for axis in pair)) for pair in known
-    )
+        known.append(_fields(node, [known[i] for i in node.inputs]))
+    return tuple(None if pair is None else ReceptiveField(pair[0].size, pair[1].size) for pair in known)
 
 
-def _reach(node: Node, inputs: list[tuple[_Reach, _Reach] | None]) -> tuple[_Reach, _Reach] | None:
+def _fields(node: Node, inputs: list[tuple[_Fields, _Fields] | None]) -> tuple[_Fields, _Fields] | None:
     if not inputs:
-        return (_START, _START) if len(node.shape) == 3 else None
+        return (_Fields(), _Fields()) if len(node.shape) == 3 else None
     window = node.op.window(node.in_shapes)
     pairs = [pair for pair in inputs if pair is not None]
     if window is None or len(pairs) < len(inputs):
         return None
-    axes = []
-    for axis in (0, 1):
-        size = max(pair[axis].size for pair in pairs)
-        jump = max(pair[axis].jump for pair in pairs)
-        axes.append(_Reach(size + (window.reach[axis] - 1) * jump, jump * window.stride[axis]))
-    return axes[0], axes[1]
+    high, wide = (_joined([pair[axis] for pair in pairs]).through(window[axis]) for axis in (0, 1))
+    return high, wide
 
 
 def feature_field(graph: Graph) -> ReceptiveField | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from archdsl.shapes import Pads, Shape, Size, at, format_shape, numel
+from archdsl.shapes import NO_PADS, Pads, Shape, Size, at, format_shape, numel
 
 MAX_SIZE = 2**31 - 1
 MAX_DIVIDED = 2**16
@@ -89,14 +89,20 @@ class Param(NamedTuple):
         return self.numel * (8 if self.dtype == "int64" else 4)
 
 
-class Window(NamedTuple):
-    """The input pixels that one output pixel reads: per axis (height, width) the reach (dilated kernel) and the stride.
+class Reads(NamedTuple):
+    """The input pixels that the output pixel n reads along one axis.
 
-    `stride` may be a fraction (a transposed convolution or upsampling by 2 has 1/2).
+    From ``(n * step + first) // per`` to ``(n * step + last) // per``; negative numbers are in the padding.
     """
 
-    reach: tuple[int, int]
-    stride: tuple[float, float]
+    step: int = 1
+    per: int = 1
+    first: int = 0
+    last: int = 0
+
+
+Window: TypeAlias = tuple[Reads, Reads]
+"""What one output pixel reads of the height and of the width."""
 
 
 class Example(NamedTuple):
@@ -186,7 +192,7 @@ class Op(BaseModel):
         """
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
-        """Return the window for the receptive field; None: the whole input. Default: one pixel."""
+        """Return what an output pixel reads, for the receptive field; None: the whole input. Default: one pixel."""
         return POINT
 
     def padding(self, inputs: Sequence[Shape]) -> Pads | None:
@@ -204,7 +210,19 @@ class Op(BaseModel):
         return {k: v for k, v in self.__dict__.items() if fields[k].is_required() or v != fields[k].default}
 
 
-POINT = Window((1, 1), (1, 1))
+POINT = Reads(), Reads()
+
+
+def whole(shape: Shape) -> Window | None:
+    """Return the window of an op that reads all pixels: None (the whole input), or the pixel if there is only one."""
+    return None if len(shape) == 3 and tuple(map(at, shape[1:])) != (1, 1) else POINT
+
+
+def sliding(reach: tuple[int, int], stride: tuple[int, int], pads: Pads = NO_PADS) -> Window:
+    """Return the window of a convolution or pool: `reach` pixels (the dilated kernel), every `stride` pixels."""
+    axes = zip(reach, stride, pads[:2], strict=True)
+    high, wide = (Reads(step, first=-pad, last=size - 1 - pad) for size, step, pad in axes)
+    return high, wide
 
 
 class Sugar(Op):

@@ -18,12 +18,14 @@ from archdsl.ops.base import (
     Pair,
     Param,
     Positive,
+    Reads,
     Sugar,
     Weighted,
     Window,
     divisors,
     need_image,
     need_windows,
+    sliding,
 )
 from archdsl.shapes import Dim, Inexpressible, Pads, Shape, at, numel, plus, same_pads, times, window
 
@@ -221,7 +223,7 @@ class Conv(Weighted):
         return per_place * self.kernel[0] * self.kernel[1] * at(output[1]) * at(output[2])
 
     def window(self, inputs: Sequence[Shape]) -> Window:
-        return Window(reach_of(self.kernel, self.dilation), self.stride)
+        return sliding(reach_of(self.kernel, self.dilation), self.stride, self.pads(inputs[0]))
 
 
 def bias_param(bias: bool | float | tuple[float, ...], out: int) -> tuple[Param, ...]:
@@ -372,5 +374,7 @@ class Deconv(Weighted):
         return numel(inputs[0]) * self.out // self.groups * self.kernel[0] * self.kernel[1]
 
     def window(self, inputs: Sequence[Shape]) -> Window:
-        (sh, sw), (rh, rw) = self.stride, reach_of(self.kernel, self.dilation)
-        return Window((-(-rh // sh), -(-rw // sw)), (1 / sh, 1 / sw))
+        """The pixels n with ``n * stride`` under the flipped kernel; with a dilation, also those between them."""
+        axes = zip(reach_of(self.kernel, self.dilation), self.stride, self.crops(), strict=True)
+        high, wide = (Reads(1, stride, pad - reach + stride, pad) for reach, stride, (pad, _) in axes)
+        return high, wide

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from archdsl.ops.base import Example, Free, Look, OpError
+from archdsl.ops.base import POINT, Example, Free, Look, OpError, Window
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
 
 
@@ -102,6 +102,10 @@ class Mul(Merge):
             for size in shape if _gate(sizes) else ():
                 if isinstance(size, Dim):
                     raise Inexpressible(size)
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        """A gate that is broadcast has the same value at all pixels, so it does not move with them."""
+        return None if len(set(map(_gate, inputs))) > 1 else POINT
 
     def joined(self, inputs: Sequence[Shape]) -> list[tuple[Size, Size]]:
         images = [shape for shape in inputs if not _gate(shape)]

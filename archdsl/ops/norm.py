@@ -7,6 +7,7 @@ from pydantic import Field
 
 from archdsl.ops.base import (
     ONES,
+    POINT,
     ZEROS,
     Example,
     Free,
@@ -18,6 +19,7 @@ from archdsl.ops.base import (
     Window,
     divisors,
     need_image,
+    whole,
 )
 from archdsl.shapes import Shape, Size, at, numel
 
@@ -41,6 +43,9 @@ class Norm(Free):
         None: each pixel has its own mean, or the means are tensors.
         """
         return None
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return POINT if self.groups_of(at(inputs[0][0])) is None else whole(inputs[0])
 
 
 def two_pixels(shape: Shape) -> tuple[tuple[Size, int], ...]:
@@ -182,9 +187,6 @@ class InstanceNorm(Norm):
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         return scale_and_shift(at(inputs[0][0])) if self.affine else ()
-
-    def window(self, inputs: Sequence[Shape]) -> Window | None:
-        return None
 
 
 class Ln(Norm):

@@ -5,7 +5,22 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import ONES, ZEROS, Example, Free, Look, OpError, Pair, Param, Window, need_image, need_windows
+from archdsl.ops.base import (
+    ONES,
+    ZEROS,
+    Example,
+    Free,
+    Look,
+    OpError,
+    Pair,
+    Param,
+    Reads,
+    Window,
+    need_image,
+    need_windows,
+    sliding,
+    whole,
+)
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
 from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, numel, window
 
@@ -95,7 +110,7 @@ class Pool(Free):
         return super().resolved(inputs) | {"stride": self.steps, "pad": self.pad}
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
-        return Window(reach_of(self.kernel, self.dilations), self.steps)
+        return sliding(reach_of(self.kernel, self.dilations), self.steps, self.pads(inputs[0]))
 
 
 class MaxPool(Pool):
@@ -173,11 +188,11 @@ class AvgPool(Pool):
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         if not self.adaptive:
             return super().window(inputs)
-        height, width = at(inputs[0][1]), at(inputs[0][2])
         if self.kernel == (1, 1):
-            return None
-        (kh, kw) = self.kernel
-        return Window((-(-height // kh), -(-width // kw)), (height / kh, width / kw))
+            return whole(inputs[0])
+        # From the pixel in which the n-th part of the image starts to the pixel in which it ends.
+        high, wide = (Reads(at(s), k, 0, at(s) - 1) for s, k in zip(inputs[0][1:], self.kernel, strict=True))
+        return high, wide
 
 
 class Gap(Free):
@@ -207,7 +222,7 @@ class Gap(Free):
         return (inputs[0][0], 1, 1)
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
-        return None
+        return whole(inputs[0])
 
 
 class Subsample(Free):
@@ -247,4 +262,4 @@ class Subsample(Free):
         return Param("weight", (channels,), ONES), Param("bias", (channels,), ZEROS)
 
     def window(self, inputs: Sequence[Shape]) -> Window:
-        return Window(self.kernel, self.steps)
+        return sliding(self.kernel, self.steps)

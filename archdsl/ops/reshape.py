@@ -16,10 +16,12 @@ from archdsl.ops.base import (
     OpError,
     Pair,
     Positive,
+    Reads,
     Sugar,
     Window,
     divisors,
     need_image,
+    whole,
 )
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape, numel, plus, times
 
@@ -82,7 +84,7 @@ class Flatten(Exact):
         return (numel(inputs[0]),)
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
-        return None if len(inputs[0]) == 3 and tuple(map(at, inputs[0][1:])) != (1, 1) else Window((1, 1), (1, 1))
+        return whole(inputs[0])
 
 
 class Slice(Exact):
@@ -200,8 +202,11 @@ class Upsample(Free):
         return 4.0 if powers else 4.0 + max(at(size) for size in output[1:]) ** 2
 
     def window(self, inputs: Sequence[Shape]) -> Window:
-        reach = (1, 1) if self.mode == "nearest" else (2, 2)
-        return Window(reach, (1 / self.scale[0], 1 / self.scale[1]))
+        if self.mode == "nearest":
+            high, wide = (Reads(per=factor) for factor in self.scale)
+        else:  # the pixels around (n + 0.5) / factor - 0.5
+            high, wide = (Reads(2, 2 * factor, 1 - factor, factor) for factor in self.scale)
+        return high, wide
 
 
 Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
@@ -249,6 +254,10 @@ class Pad(Exact):
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
         """A pixel of the image remains after the crop: torch cannot crop more than there is and add pixels to that."""
         return tuple((size, cut + 1) for size, cut in self._cut(inputs[0]))
+
+    def window(self, inputs: Sequence[Shape]) -> Window:
+        top, left, _, _ = self.sides
+        return Reads(first=-top, last=-top), Reads(first=-left, last=-left)
 
     def _cut(self, shape: Shape) -> tuple[tuple[Size, int], tuple[Size, int]]:
         """Return height and width, each with the pixels that are cropped from it."""

@@ -1,0 +1,210 @@
+"""Receptive fields against numerical ones: which output pixels change if the pixels at one place of the input do.
+
+Tests `analysis/receptive_field.py` and the windows of all ops.
+"""
+
+from __future__ import annotations
+
+import random
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+
+import archdsl
+from archdsl.analysis.receptive_field import receptive_fields
+from archdsl.graph import Graph
+from archdsl.shapes import concrete
+from tests.ops.cases import CASES, Case
+
+torch = pytest.importorskip("torch")
+
+from archdsl.backends.torch.module import to_torch  # noqa: E402
+
+RUNS = 24
+"""A maximum reads one pixel of its window at a time, a clipped activation none: several random images show them all."""
+
+
+def extents(graph: Graph, runs: int = RUNS) -> list[tuple[int, int] | None]:
+    """Per image input, the height and width of the largest field of any output pixel; None for a vector."""
+    generator = torch.Generator().manual_seed(0)
+    network = to_torch(graph).double()
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5)
+    shapes = [concrete(graph.nodes[i].shape) for i in graph.inputs]
+    return [
+        extent(network, shapes, number, generator, runs) if len(shapes[number]) == 3 else None
+        for number in graph.inputs
+    ]
+
+
+def extent(network: Any, shapes: list[tuple[int, ...]], number: int, generator: Any, runs: int) -> tuple[int, int]:
+    _, height, width = shapes[number]
+    depends: Any = False
+    for _ in range(runs):
+        values = [torch.randn(1, *shape, generator=generator, dtype=torch.float64) for shape in shapes]
+        batch = [x.repeat(height * width + 1, *[1] * (x.dim() - 1)) for x in values]
+        for place in range(height * width):
+            row, column = divmod(place, width)
+            batch[number][place, :, row, column] = 3 * torch.randn(
+                shapes[number][0], generator=generator, dtype=torch.float64
+            )
+        with torch.no_grad():
+            y = network(*batch)
+        y = y.reshape(*y.shape[:2], -1)
+        moved = ((y[:-1] - y[-1:]).abs() > 1e-9 * (1 + y[-1:].abs())).any(1)
+        depends = moved.reshape(height, width, -1).numpy() | depends
+    rows, columns = depends.any(1), depends.any(0)
+    return largest(rows), largest(columns)
+
+
+def largest(depends: Any) -> int:
+    """The widest span of places, over all outputs (the last axis), including those between the ones that count."""
+    spans = [np.flatnonzero(column) for column in depends.T]
+    return max((int(span[-1] - span[0]) + 1 for span in spans if len(span)), default=0)
+
+
+def case_graph(case: Case) -> Graph:
+    return archdsl.loads(case.spec).graph
+
+
+def image_cases() -> list[Any]:
+    return [
+        pytest.param(case, id=f"{case.text} {case.inputs[0]}")
+        for case in CASES
+        if all(len(shape) == 3 and shape[1:] != (1, 1) for shape in case.inputs)
+    ]
+
+
+@pytest.mark.parametrize("case", image_cases())
+def test_field_of_one_op(case: Case) -> None:
+    graph = case_graph(case)
+    field = receptive_fields(graph)[-1]
+    found = [size for size in extents(graph) if size is not None]
+    numeric = tuple(max(sizes) for sizes in zip(*found, strict=True))
+    image = tuple(max(shape[axis] for shape in case.inputs) for axis in (1, 2))
+    theory = image if field is None else tuple(map(min, field, image))
+    if (
+        "deconv" in case.text and "dilation" in case.text
+    ):  # of the pixels under the kernel, some outputs skip the outer ones
+        assert all(size <= most for size, most in zip(numeric, theory, strict=True))
+    else:
+        assert numeric == theory
+
+
+WHOLE = ["gn 3", "gn 1", "instancenorm", "gap", "flatten", "1x1 avgpool adaptive"]
+GATED = """
+    net:
+      gate: {branches: [identity, {pool: gap, fc1: 1x1 conv 2 plain relu, fc2: 1x1 conv 3 plain sigmoid}], merge: mul}
+"""
+
+
+@pytest.mark.parametrize("op", WHOLE)
+def test_an_op_that_reads_the_image_has_no_field(op: str) -> None:
+    graph = archdsl.loads(f"input: 3x5x6\nnet: [{op}]").graph
+    assert receptive_fields(graph)[-1] is None
+    assert extents(graph) == [(5, 6)]
+
+
+def test_a_gate_reads_the_image() -> None:
+    graph = archdsl.loads(f"input: 3x5x6\n{textwrap.dedent(GATED)}").graph
+    assert receptive_fields(graph)[-1] is None
+    assert extents(graph) == [(5, 6)]
+
+
+@pytest.mark.parametrize("op", ["gn 1", "gap", "flatten", "1x1 avgpool adaptive"])
+def test_an_image_of_one_pixel_is_not_widened(op: str) -> None:
+    graph = archdsl.loads(f"input: 3x8x8\nnet: [3x3 conv 4 /7 pad=0, {op}]").graph
+    assert receptive_fields(graph)[-1] == (3, 3)
+    assert extents(graph) == [(3, 3)]
+
+
+def test_a_batch_norm_reads_one_pixel_in_evaluation_mode() -> None:
+    graph = archdsl.loads("input: 3x5x6\nnet: [bn]").graph
+    assert receptive_fields(graph)[-1] == (1, 1)
+    assert extents(graph) == [(1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "field"),
+    [
+        ("pad [2,0,-2,0]", "identity", (3, 1)),
+        ("pad [0,1,0,-1]", "pad [0,-1,0,1]", (1, 3)),
+        ("3x3 conv 3", "pad [2,0,-2,0]", (4, 3)),
+        ("3x3 conv 3 pad=[2,1,0,1]", "1x1 conv 3", (3, 3)),
+        ("3x3 maxpool /1 pad=[0,1,2,1]", "3x3 maxpool /1 pad=[2,1,0,1]", (5, 3)),
+        ("2x2 conv 3 same", "2x2 conv 3 pad=[1,1,0,0]", (3, 3)),
+        ("3x3 deconv 3", "pad [3,0,-3,0]", (5, 3)),
+    ],
+)
+def test_a_merge_contains_fields_that_are_apart(one: str, other: str, field: tuple[int, int]) -> None:
+    graph = archdsl.loads(f'input: 3x9x9\nnet: {{a: {{branches: {{p: "{one}", q: "{other}"}}}}}}').graph
+    assert receptive_fields(graph)[-1] == field
+    assert extents(graph) == [field]
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        "2x2 avgpool, upsample 2, 2x2 avgpool /1",
+        "2x2 avgpool, upsample 2 bilinear, 3x3 conv 2",
+        "2x2 avgpool, upsample 3, 2x2 conv 2, upsample 2, 3x3 conv 2",
+        "2x2 avgpool, 2x2 deconv 2 /2, 2x2 conv 2",
+        "3x3 avgpool /2, 1x1 deconv 2 /2, 3x3 conv 2",
+        "5x5 avgpool adaptive, 2x2 conv 2",
+        "2x2 avgpool, upsample 2, 1x1 conv 2 /2",
+    ],
+)
+def test_neighbours_that_are_not_equally_far_apart(chain: str) -> None:
+    graph = archdsl.loads(f"input: 2x12x12\nnet: [{chain}]").graph
+    field = receptive_fields(graph)[-1]
+    assert extents(graph, 3) == [field]
+
+
+def test_many_phases_are_not_kept_apart() -> None:
+    """The fields of a huge upsampling, or of several, are enclosed by one."""
+    for chain, least in (("upsample 100000", 1), ("upsample 40, upsample 40, 41x41 conv 1", 2)):
+        field = receptive_fields(archdsl.loads(f"input: 1x2x2\nnet: [{chain}]").graph)[-1]
+        assert field is not None
+        assert least <= field.height <= least + 2
+
+
+def layer(rng: random.Random) -> str:
+    kernel, pad = rng.choice([(1, 0), (2, 0), (3, 1), (3, 0), (2, "same"), (5, 2)]), rng.choice([0, 1])
+    return rng.choice(
+        [
+            f"{kernel[0]}x{kernel[0]} conv 2 pad={kernel[1]} plain",
+            f"{kernel[0]}x1 avgpool /1",
+            f"2x2 avgpool pad={pad}",
+            "3x3 conv 2 /2 plain",
+            "2x2 deconv 2 /2",
+            "3x3 deconv 2 /2",
+            "upsample 2",
+            "upsample 2 bilinear",
+            "pad [1,-1,0,1]",
+            "4x4 avgpool adaptive",
+            "{branches: [identity, 3x3 conv 2 plain], merge: add}",
+            "{branches: [2x2 conv 2 same plain, 'pad [1,0,-1,0]'], merge: add}",
+            "gn 1",
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_chain_reads_more_than_its_field(seed: int) -> None:
+    """Theory may name more than an image has, or than any phase of an upsampling reads; never less."""
+    rng = random.Random(seed)
+    text = ", ".join(layer(rng) if rng.random() < 0.9 else "relu" for _ in range(rng.randint(1, 4)))
+    text = text.replace("'pad [1,0,-1,0]'", '"pad [1,0,-1,0]"').replace("pad [1,-1,0,1]", '"pad [1,-1,0,1]"')
+    try:
+        graph = archdsl.loads(f"input: 2x14x13\nnet: [{text}]").graph
+    except archdsl.ArchError:
+        pytest.skip("too small")
+    field = receptive_fields(graph)[-1]
+    ((height, width),) = (size for size in extents(graph, 6) if size is not None)
+    if field is not None:
+        assert height <= field.height, text
+        assert width <= field.width, text
