@@ -8,6 +8,7 @@ a few times) so much that float32 says nothing about it: such outputs are counte
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ import numpy as np
 import torch
 
 import archdsl
-from archdsl.graph import Graph
+from archdsl.graph import Graph, Node
 from archdsl.network import Network
 from archdsl.shapes import concrete
-from tests.search.networks.reference import UNIT, Machine, Misfit
+from tests.search.networks.reference import HALF, UNIT, Machine, Misfit
 from tests.search.networks.text import written
 
+SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""Where files that are read at once are written: in memory, if there is such a folder."""
 RUNS, FACTOR, WORTHLESS = 4, 16, 0.01
 TOO_LARGE = 1e17
 """Values whose squares are near what a float32 can hold: outputs are not compared beyond."""
@@ -63,10 +66,9 @@ class Case:
     settled: list[Any] | None = None
     """What the run at the default size has settled: where residuals have a projection, and its stride."""
 
-    def machine(self, noise: int | None = None, weights: Mapping[str, np.ndarray] | None = None) -> Machine:
+    def machine(self, noise: int | None = None, unit: float = UNIT) -> Machine:
         """The reference with the graph's tensors, which it must want in the graph's order."""
         given: Iterator[Any] = iter(self.graph.tensors)
-        numbers = self.weights if weights is None else weights
 
         def take(name: str, shape: tuple[int, ...]) -> Any:
             tensor = next(given, None)
@@ -74,10 +76,10 @@ class Case:
                 raise Misfit(
                     f"the reference wants `{name}` {shape}, the graph has {tensor and (tensor.key, tensor.param.shape)}"
                 )
-            return torch.from_numpy(np.asarray(numbers[tensor.key]))
+            return torch.from_numpy(np.asarray(self.weights[tensor.key]))
 
         errors = None if noise is None else torch.Generator().manual_seed(noise)
-        machine = Machine(self.doc, take, errors, self.variant, settled=self.settled)
+        machine = Machine(self.doc, take, errors, self.variant, settled=self.settled, unit=unit)
         machine.rest = given  # type: ignore[attr-defined]
         return machine
 
@@ -159,9 +161,13 @@ class Wanted:
     aux: dict[str, Any]
     bounds: dict[str, float]
     comparable: bool
+    worthless: float = WORTHLESS
+    """Bounds beyond this share of an output say nothing."""
 
 
-def reference(case: Case, feeds: Mapping[str, np.ndarray]) -> Wanted:
+def reference(case: Case, feeds: Mapping[str, np.ndarray], unit: float = UNIT) -> Wanted:
+    """The outputs, and how far they may be missed where numbers are rounded to `unit`: half precision is not compared
+    where numbers are too large for it, and a bound of a quarter still says something."""
     inputs = {name: torch.from_numpy(x).double() for name, x in feeds.items()}
     exact = case.machine()
     outputs, aux = exact.run(inputs)
@@ -169,13 +175,17 @@ def reference(case: Case, feeds: Mapping[str, np.ndarray]) -> Wanted:
     left = next(exact.rest, None)  # type: ignore[attr-defined]
     if left is not None:
         raise Misfit(f"the graph has `{left.key}`, which the reference never wants")
-    strays = {name: max(4 * UNIT * float(value.abs().max()), SMALLEST) for name, value in (outputs | aux).items()}
+    strays = {name: max(4 * unit * float(value.abs().max()), SMALLEST) for name, value in (outputs | aux).items()}
     for run in range(RUNS):
-        noisy = case.machine(noise=run).run(inputs)
+        machine = case.machine(noise=run, unit=unit)
+        rounded = {name: machine.rounded(x, None, 1) for name, x in inputs.items()} if unit == HALF else inputs
+        noisy = machine.run(rounded)
         for name, value in (noisy[0] | noisy[1]).items():
             strays[name] = max(strays[name], float((value - (outputs | aux)[name]).abs().max()))
     finite = all(np.isfinite(s) for s in strays.values())
-    return Wanted(outputs, aux, {name: FACTOR * s for name, s in strays.items()}, finite and exact.largest < TOO_LARGE)
+    largest, worthless = (TOO_LARGE, WORTHLESS) if unit == UNIT else (1e4, 0.25)
+    bounds = {name: FACTOR * s for name, s in strays.items()}
+    return Wanted(outputs, aux, bounds, finite and exact.largest < largest, worthless)
 
 
 def apart(got: Any, want: Any) -> float:
@@ -199,7 +209,7 @@ def compare(
             result.miss(kind, f"`{name}` is {tuple(got[name].shape)}, not {tuple(value.shape)}")
         elif (
             want.comparable
-            and want.bounds[name] <= WORTHLESS * float(value.abs().max())
+            and want.bounds[name] <= want.worthless * float(value.abs().max())
             and apart(got[name], value) > want.bounds[name] * unit
         ):
             size = float(value.abs().max())
@@ -223,3 +233,21 @@ def named(given: Any, names: Mapping[str, Any]) -> dict[str, Any]:
 
 def flat(given: Any) -> list[Any]:
     return list(given) if isinstance(given, tuple) else [given]
+
+
+def first_difference(one: Graph, other: Graph) -> str:
+    """What differs first in two graphs, down to names, free sizes and outputs; empty if nothing does."""
+    for a, b in zip(map(_row, one.nodes), map(_row, other.nodes), strict=False):
+        if a != b:
+            return f"node {a}, not {b}"
+    if len(one.nodes) != len(other.nodes):
+        return f"{len(one.nodes)} nodes, not {len(other.nodes)}"
+    ends = [
+        (list(g.outputs.items()), list(g.aux.items()), [tuple(size)[:4] for size in g.sizes], g.inputs)
+        for g in (one, other)
+    ]
+    return "" if ends[0] == ends[1] else f"outputs, heads or sizes: {ends[0]}, not {ends[1]}"
+
+
+def _row(node: Node) -> tuple[Any, ...]:
+    return node.path, node.op.name, node.op.explicit(), node.inputs, node.shape, node.training, node.shared_with

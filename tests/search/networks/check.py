@@ -6,7 +6,6 @@ verify`, whose reference is compared as well. `every` has the comparisons that t
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +26,6 @@ from archdsl.backends.torch import to_source
 from archdsl.backends.torch import to_torch as module_of
 from archdsl.backends.torch.module import build as meta_module
 from archdsl.backends.weights import folded
-from archdsl.graph import Graph, Node
 from archdsl.passes.optimise import optimise
 from archdsl.shapes import concrete
 from archdsl.source import decode
@@ -37,6 +35,7 @@ from archdsl.verification.observe import module_values, onnx_values
 from archdsl.verification.reference import reference_outputs
 from tests.search.networks.case import (
     DOUBLE,
+    SCRATCH,
     WORTHLESS,
     Case,
     Result,
@@ -44,33 +43,33 @@ from tests.search.networks.case import (
     case_of,
     compare,
     defaults,
+    first_difference,
     flat,
     named,
     plan_nodes,
     reference,
 )
 from tests.search.networks.disguise import disguised
+from tests.search.networks.every import check_every
 from tests.search.networks.reference import Machine, Misfit, Unsound, blank
-
-SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""Where files that are read at once are written: in memory, if there is such a folder."""
 
 # --- the checks -----------------------------------------------------------------------------------------------
 
 
-def check(doc: Mapping[str, Any], seed: int | str = 0, deep: bool = True) -> Result:
-    """All of it for one spec. Nothing is raised: an exception is a mismatch of its own."""
+def check(doc: Mapping[str, Any], seed: int | str = 0, deep: bool = True, every: bool = False) -> Result:
+    """All comparisons for one spec: `deep` with spellings, `every` with those of `every`. Nothing is raised: an
+    exception is a mismatch of its own."""
     result = Result(seed)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            _check(doc, seed, result, deep)
+            _check(doc, seed, result, deep, every)
     except Exception as e:
         result.miss(f"exception {type(e).__name__}", e)
     return result
 
 
-def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) -> None:
+def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool, every: bool) -> None:
     try:
         case = case_of(doc, seed)
     except archdsl.ArchError as e:
@@ -84,7 +83,7 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
     except (Misfit, Unsound) as e:
         result.miss("reference", f"{type(e).__name__}: {e}")
         return
-    check_disguise(case, seed, result)
+    check_disguise(case, seed, result, deep)
     check_counts(case, result)
     sizes = {name: float(value.abs().max()) for name, value in want.outputs.items()}
     result.facts["not compared"] = sum(
@@ -99,10 +98,12 @@ def _check(doc: Mapping[str, Any], seed: int | str, result: Result, deep: bool) 
     check_sizes(case, module, result)
     if deep:
         check_spellings(case, result)
+    if every:
+        check_every(case, feeds, want, result)
 
 
-def check_disguise(case: Case, seed: int | str, result: Result) -> None:
-    """The network in a roundabout text, in several files, is the same graph, and no difference is reported."""
+def check_disguise(case: Case, seed: int | str, result: Result, deep: bool) -> None:
+    """The network in a roundabout text, in several files, is the same graph, and `diff` reports no difference."""
     disguise = disguised(case.doc, seed, case.variant)
     with TemporaryDirectory(dir=SCRATCH) as folder:
         for name, text in disguise.files.items():
@@ -115,26 +116,8 @@ def check_disguise(case: Case, seed: int | str, result: Result) -> None:
     difference = first_difference(case.graph, other.graph)
     if difference:
         result.miss("disguise", f"{difference}\n{disguise}")
-    elif not archdsl.diff(case.network, other).equal:
+    elif deep and not archdsl.diff(case.network, other).equal:
         result.miss("disguise by diff", f"{archdsl.diff(case.network, other).text()}\n{disguise}")
-
-
-def first_difference(one: Graph, other: Graph) -> str:
-    """What differs first in two graphs, down to names, free sizes and outputs; empty if nothing does."""
-    for a, b in zip(map(_row, one.nodes), map(_row, other.nodes), strict=False):
-        if a != b:
-            return f"node {a}, not {b}"
-    if len(one.nodes) != len(other.nodes):
-        return f"{len(one.nodes)} nodes, not {len(other.nodes)}"
-    ends = [
-        (list(g.outputs.items()), list(g.aux.items()), [tuple(size)[:4] for size in g.sizes], g.inputs)
-        for g in (one, other)
-    ]
-    return "" if ends[0] == ends[1] else f"outputs, heads or sizes: {ends[0]}, not {ends[1]}"
-
-
-def _row(node: Node) -> tuple[Any, ...]:
-    return node.path, node.op.name, node.op.explicit(), node.inputs, node.shape, node.training, node.shared_with
 
 
 def check_counts(case: Case, result: Result) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +53,13 @@ class Hidden:
         self.rng, self.doc, self.number = rng, doc, 0
         self.density = rng.choice([4, 10, 25])
         """Per cent of the places that are changed."""
+        self.stages: dict[str, Any] = {}
+        """Blocks that hold sequences of the net."""
 
     def written(self) -> dict[str, Any]:
-        doc = self.doc
+        doc, blocks = self.doc, dict(self.doc.get("blocks", {}))
         doc["net"] = self.node(doc["net"])
-        for head, body in doc.get("blocks", {}).items():
-            doc["blocks"][head] = self.node(body)
+        doc["blocks"] = {head: self.node(body) for head, body in blocks.items()} | self.stages
         for head in doc.get("aux", {}).values():
             head["do"] = self.node(head["do"])
         if self.chance(self.density) and isinstance(doc["net"], dict):
@@ -86,8 +88,9 @@ class Hidden:
         for part in ("do", "residual", "dense", "then", "shortcut"):
             if isinstance(data.get(part), (dict, list)):
                 data[part] = self.node(data[part])
-        composite = any(head in data for head in HEADS if head not in ("op", "call"))
-        if composite and "then" not in data and self.chance(self.density):
+        composite = any(head in data for head in ("residual", "inception", "branches", "dense"))
+        opened = composite or ("do" in data and is_sequence(data["do"]))  # `then` makes another name of a single op
+        if opened and "then" not in data and self.chance(self.density):
             data["then"] = self.dead()
         if "when" not in data and self.chance(self.density):
             data["when"] = self.rng.choice(TRUE)
@@ -114,7 +117,7 @@ class Hidden:
             out: list[Any] = []
             for item in data:
                 out += [self.dead()] if self.chance(self.density) else []
-                out.append(self.node(item))
+                out.append(self.stage(self.node(item)))
             return out + ([self.dead()] if self.chance(self.density) else [])
         return dict(self.entries(data))
 
@@ -139,10 +142,24 @@ class Hidden:
                 item = {**item, "from": dead}
             elif isinstance(source, list):
                 item = {**item, "from": [stands_for.get(s, s) if self.chance(70) else s for s in source]}
-            yield key, self.node(item)
+            yield key, self.stage(self.node(item))
             before = key
         if self.chance(self.density):
             yield self.key(), self.dead()
+
+    def stage(self, data: Any) -> Any:
+        """A call of a block that holds the sequence, if it reads nothing but its input and arguments of the file."""
+        hidden = isinstance(data, dict) and is_sequence(data) and self.chance(5 * self.density)
+        if not hidden or not self_contained(data):
+            return data
+        self.number += 1
+        name = f"stage{self.number}"
+        head, call = self.rng.choice([(f"{name}", name), (f"{name}(on=k > 0, w=2)", f"{name}(w=k)")])
+        if call != name:
+            condition = self.rng.choice(["on and w < 0", "not on", "w == 99"])
+            data = self.inserted(data, [self.dead() | {"when": condition}])
+        self.stages[head] = data
+        return {"call": call}
 
     # --- nodes -------------------------------------------------------------------------------------------
 
@@ -162,6 +179,35 @@ class Hidden:
             lambda: {"op": "split", "parts": 2},
         ]
         return {**self.rng.choice(forms)(), "when": self.rng.choice(FALSE)}
+
+
+def self_contained(data: dict[str, Any]) -> bool:
+    """Whether nothing in a sequence reads nodes or names around it."""
+    inside = set(keys_of(data))
+    for reads, text in texts_of(data):
+        if reads and text.split(".")[0] not in inside:
+            return False
+        if not reads and re.search(r"\b(i|first|last|c|s|a|e|input)\b", text):
+            return False
+    return True
+
+
+def keys_of(data: Any) -> Iterator[str]:
+    for key, item in data.items() if isinstance(data, dict) else ((None, item) for item in data):
+        yield from [] if key is None else [key]
+        yield from keys_of(item) if isinstance(item, (dict, list)) else ()
+
+
+def texts_of(data: Any, reads: bool = False) -> Iterator[tuple[bool, str]]:
+    """Every string, and whether it names a node to read."""
+    if isinstance(data, str):
+        yield reads, data
+    elif isinstance(data, dict):
+        for key, item in data.items():
+            yield from texts_of(item, key in ("from", "node"))
+    elif isinstance(data, list):
+        for item in data:
+            yield from texts_of(item, reads)
 
 
 def is_single(item: Any) -> bool:

@@ -52,11 +52,10 @@ def _hidden(data: Data, rng: random.Random, depth: int, files: dict[str, Data]) 
 
 def bare(over: Data, base: Data, rng: random.Random) -> Data:
     """Arguments that the base has, written without `args:`."""
-    names = base.get("args")
-    given = over.get("args", {})
-    known = [name for name in given if isinstance(names, dict) and name in names and given[name] is not None]
-    if not known or rng.random() < 0.5:
+    names, given = base.get("args"), over.get("args")
+    if not isinstance(names, dict) or not isinstance(given, dict) or rng.random() < 0.5:
         return over
+    known = [name for name in given if name in names and given[name] is not None]
     rest = {name: value for name, value in over["args"].items() if name not in known}
     kept = {key: value for key, value in over.items() if key != "args"} | ({"args": rest} if rest else {})
     return {**{name: over["args"][name] for name in known}, **kept}

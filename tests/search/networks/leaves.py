@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.ops.cases import KINDS
+from tests.search.networks.held import drawn
 from tests.search.networks.reference import value_of
 
 IMAGE = {
@@ -74,10 +75,13 @@ ACTS = (
 NEVER_KEEP = ("gap", "flatten")
 
 
-def leaf(rng: random.Random, x: Any, env: Mapping[str, Any], keep: bool, act: str) -> dict[str, Any]:
-    """A node in the long form. It may not fit: the caller tries it."""
+def leaf(
+    rng: random.Random, x: Any, env: Mapping[str, Any], keep: bool, act: str, kind: str | None = None
+) -> dict[str, Any]:
+    """A node in the long form, of this kind if it has a row for such an `x`. It may not fit: the caller tries it."""
     table = IMAGE if x.dim() == 4 else VECTOR
-    kind = rng.choices(list(table), list(table.values()))[0]
+    other = rng.choices(list(table), list(table.values()))[0]
+    kind = kind if kind in table else other
     if keep and kind in NEVER_KEEP:
         kind = "conv"
     return Leaf(rng, x, env, keep, act).draw(kind)
@@ -224,7 +228,15 @@ class Leaf:
         node: dict[str, Any] = {"op": "conv", "out": 2, "kernel": 3, "weight": weight, "bias": bias, "norm": "none"}
         if self.chance(30) and self.channels <= 8:
             node |= {"kernel": [1, 3], "weight": [[[[i + 0.5, j, 1]] for j in range(self.channels)] for i in range(2)]}
+        if drawn("constants") and self.chance(20) and self.channels <= 8:
+            node |= {"out": 4, "kernel": 5, "bias": 0.5, "weight": self.numbers(4, self.channels, 5, 5)}
         return node | ({} if self.keep else self.stride() | self.pad())
+
+    def numbers(self, *shape: int) -> Any:
+        """Nested lists of numbers: some hundred are too long for a short string."""
+        if not shape:
+            return round(self.rng.gauss(0, 0.3), 3)
+        return [self.numbers(*shape[1:]) for _ in range(shape[0])]
 
     def _table(self, kind: str) -> dict[str, Any]:
         rows = [
@@ -322,7 +334,9 @@ class Leaf:
     def _pad(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "pad"}
         if not self.keep:
-            node["pixels"] = self.rng.choice([1, 2, -1, [1, 0, 2, 1], [-1, -1, 1, 1], [0, 1, -2, 0]])
+            sides = [self.rng.choice([-3, -2, -1, 0, 0, 1, 2, 3]) for _ in range(4)]
+            moved = [*sides[:2], *(self.rng.choice([0, 0, 1]) - side for side in sides[:2])]
+            node["pixels"] = self.rng.choice([1, 2, -1, [1, 0, 2, 1], sides, sides, moved, moved])
         if self.chance(35):
             node["channels"] = [self.rng.randint(0, 2), self.rng.randint(0, 2)]
         return node | ({"value": self.rng.choice([0.5, -1, 3])} if self.chance(35) else {})

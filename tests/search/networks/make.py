@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.search.networks.kinds import Unsound
 from tests.search.networks.leaves import leaf
+from tests.search.networks.nodes import Drawn, Nodes
 from tests.search.networks.reference import Frame, Machine, Member, blank, value_of
 
 TRIES = 8
@@ -43,8 +44,6 @@ DEFAULTS: list[dict[str, Any]] = [
     {"leaky_relu": {"slope": 0.3}, "conv": {"act": "leaky_relu"}},
 ]
 
-Drawn = tuple[Any, Member | None]
-
 
 def specification(seed: int | str) -> dict[str, Any]:
     """The data of one spec, the same for the same seed."""
@@ -66,15 +65,24 @@ def shape_of(written: Any) -> tuple[int, ...]:
     return tuple(int(str(item).split("=")[-1]) for item in items)
 
 
-class Maker:
+def readable(members: Mapping[str, Member]) -> list[str]:
+    """What `outputs` and heads can name: nodes, and those inside of nodes."""
+    names = []
+    for name, member in members.items():
+        if name.isidentifier() and not name.startswith("_") and member.value is not None:
+            names.append(name)
+            names += [f"{name}.{inner}" for inner in readable(member.inner)]
+    return names
+
+
+class Maker(Nodes):
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.doc: dict[str, Any] = {"name": "random"}
         self.number = 0
         self.machine = Machine(self.doc)
-
-    def chance(self, percent: int) -> bool:
-        return self.rng.randrange(100) < percent
+        self.coming: list[str] = []
+        """Kinds that the next leaves are of: layouts change, and change back."""
 
     # --- the document ------------------------------------------------------------------------------------
 
@@ -122,8 +130,11 @@ class Maker:
         rng = self.rng
         if self.chance(8):
             return rng.choice([12, 7, 24])
-        c, h, w = rng.choice([1, 2, 3, 3, 4, 8]), rng.randint(5, 17), rng.randint(5, 17)
-        form = rng.randrange(6)
+        least = 1 if self.chance(12) else 5
+        c, h, w = rng.choice([1, 2, 3, 3, 4, 8]), rng.randint(least, 17), rng.randint(least, 17)
+        form = rng.randrange(7)
+        if form == 6:
+            return {"left": f"{c}x{h}x{w}", "right": f"2x{h}x{w}", "meta": rng.randint(1, 9)}
         if form == 0:
             return {"image": f"{c}x{h}x{w}", "meta": rng.randint(2, 9)}
         if form == 1:
@@ -134,8 +145,17 @@ class Maker:
         """The first nodes of a net with several inputs, by which they become one."""
         if len(inputs) == 1:
             return []
+        both = ("both", {"op": "concat", "from": ["left", "right"]})
+        if "meta" in inputs and "left" in inputs:
+            gates = {"op": "fc", "out": inputs["left"].shape[1] + 2, "from": "meta", "act": "sigmoid"}
+            return [
+                ("conv_m", gates),
+                both,
+                ("flat", {"op": "flatten"}),
+                ("all", {"op": "concat", "from": ["flat", "conv_m"]}),
+            ]
         if "left" in inputs:
-            return [("both", {"op": "concat", "from": ["left", "right"]})]
+            return [both]
         stem = {"op": "conv", "out": self.rng.randint(2, 6), "kernel": 3, "from": "image"}
         return [
             ("conv_i", stem),
@@ -173,18 +193,24 @@ class Maker:
 
     def ends(self, member: Member, top: Frame) -> None:
         """Several outputs, and auxiliary heads, by name."""
-        names = [
-            n for n, m in member.inner.items() if m.value is not None and n.isidentifier() and not n.startswith("_")
-        ]
+        names = readable(member.inner)
         if len(names) > 1 and self.chance(25):
-            chosen = list(dict.fromkeys([names[-1], *self.rng.sample(names, min(2, len(names)))]))
-            self.doc["outputs"] = {f"out{i}": name for i, name in enumerate(chosen)}
-        if names and self.chance(20):
+            last = [name for name in names if "." not in name][-1:]
+            chosen = [*(last if self.chance(80) else []), *self.rng.sample(names, min(2, len(names)))]
+            self.doc["outputs"] = {f"out{i}": name for i, name in enumerate(dict.fromkeys(chosen))}
+        heads = self.rng.choice([1, 1, 2]) if names and self.chance(20) else 0
+        frame = Frame(None, {**top.names, **member.inner})
+        for number in range(heads):
             source = self.rng.choice(names)
-            frame = Frame(None, {**top.names, **member.inner})
-            body, made = self.sequence(member.inner[source].value, dict(self.machine.args), frame, 0, as_list=False)
+            value = frame.look_up(source)
+            if self.chance(25):
+                body = leaf(self.rng, value, self.machine.args, False, "act0")
+                made = self.tried(body, value, self.machine.args, frame)
+            else:
+                body, made = self.sequence(value, dict(self.machine.args), frame, 0, as_list=False)
             if made is not None:
-                self.doc["aux"] = {"head": {"from": source, "do": body, "weight": 0.5}}
+                head = {"from": source, "do": body, "weight": 0.5}
+                self.doc["aux"] = self.doc.get("aux", {}) | {f"head{number or ''}": head}
 
     def variant(self, inputs: Mapping[str, Any]) -> None:
         override = self.rng.choice([{"k": self.rng.randint(2, 7)}, {"flag": False}, {"n": [2, 1, 2]}, {"act0": "tanh"}])
@@ -323,6 +349,8 @@ class Maker:
         pick = self.rng.randrange(100)
         if x is None:
             return None
+        if self.coming:
+            return self.leaf(x, env, keep)
         if pick < 12 and not as_list:
             return self.merge(frame, x)
         if pick < 15 and not as_list and not keep and x.shape[1] % 2 == 0:
@@ -334,7 +362,7 @@ class Maker:
                 [self.residual, self.branches, self.dense, self.do, self.nested]
             )
             return composite(x, env, frame, depth - 1, keep)
-        data = leaf(self.rng, x, env, keep, "act0")
+        data = self.leaf(x, env, keep)
         names = [n for f in (frame, frame.parent) if f is not None for n, m in f.names.items() if m.value is not None]
         if names and not as_list and self.chance(12):
             data["from"] = self.rng.choice(names)
@@ -361,132 +389,3 @@ class Maker:
         if self.chance(4):
             data["doc"] = "a part of it"
         return data
-
-    # --- nodes -------------------------------------------------------------------------------------------
-
-    def merge(self, frame: Frame, x: Any) -> Any:
-        """Two or three visible values that fit."""
-        seen: dict[str, Any] = {}
-        here: Frame | None = frame
-        while here is not None:
-            for name, member in here.names.items():
-                if member.value is not None:
-                    seen.setdefault(name, member.value)
-                    inner = {} if name.startswith("_") else member.inner
-                    for deeper, inside in inner.items():
-                        if inside.value is not None and deeper.isidentifier() and not deeper.startswith("_"):
-                            seen.setdefault(f"{name}.{deeper}", inside.value)
-            here = here.parent
-        kind = self.rng.choice(["add", "mul", "concat"])
-        if kind == "concat":
-            fitting = [n for n, v in seen.items() if v.dim() == x.dim() and v.shape[2:] == x.shape[2:]]
-        else:
-            gates = kind == "mul" and x.dim() == 4
-            fitting = [n for n, v in seen.items() if v.shape == x.shape or (gates and v.shape == (*x.shape[:2], 1, 1))]
-        if not fitting:
-            return None
-        count = self.rng.choice([2, 2, 3])
-        return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | (
-            {"act": "relu"} if self.chance(20) else {}
-        )
-
-    def call(self, env: Mapping[str, Any], frame: Frame) -> Any:
-        head = self.rng.choice(list(self.doc["blocks"]))
-        name, several = head.split("(")[0], "<-" in head
-        width = self.rng.choice(
-            ["4", "k", "c=k + 1", "2*k", "c=3", *(["", "c=in"] if "c=" in head else []), *(["c"] if "c" in env else [])]
-        )
-        if "s=1" in head and width and "=" not in width:
-            width += self.rng.choice(["", ", s=2", ", s=1"])
-        elif width == "k" and ", " not in head and self.chance(50):
-            width = "rows[1][0]"
-        node: dict[str, Any] = {"call": f"{name}({width})" if width else name}
-        if several:
-            names = [n for n, m in frame.names.items() if m.value is not None]
-            if not names:
-                return None
-            node["from"] = [self.rng.choice(names), self.rng.choice([*names, "input"])]
-        elif ", e=" in head and self.chance(20) and "s=" not in head:
-            return {"call": f"{name}(*rows[i])", "repeat": "len(rows)"}
-        return node
-
-    def then(self) -> dict[str, Any]:
-        if not self.chance(30):
-            return {}
-        self.number += 1
-        choices: list[Any] = [{"op": "relu"}, {"op": "tanh"}, {"call": "act0"}, {f"post{self.number}": {"op": "bn"}}]
-        return {"then": self.rng.choice(choices)}
-
-    def residual(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
-        body, made = self.sequence(x, env, frame, depth, keep)
-        if made is None:
-            return None
-        node: dict[str, Any] = {"residual": body}
-        if self.chance(25):
-            node["scale"] = self.rng.choice([0.5, 1, "p0", "1/4", "1/in", 0.3])
-        short = self.rng.randrange(8)
-        if short < 2:
-            node["shortcut"] = ["none", "pad"][short]
-        elif short == 2 and made.value.dim() == 4 == x.dim():
-            self.number += 1
-            stride = [max(1, -(-(a - 1) // b)) for a, b in zip(x.shape[2:], made.value.shape[2:], strict=True)]
-            projection = {"op": "conv", "out": made.value.shape[1], "kernel": 1, "stride": stride}
-            node["shortcut"] = {f"conv{self.number}s": projection}
-        return node | self.then()
-
-    def branches(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
-        count, merge = self.rng.choice([2, 2, 3]), self.rng.choice(["concat", "concat", "add", "mul"])
-        split = x.shape[1] % count == 0 and x.shape[1] > count and self.chance(25)
-        source = x[:, : x.shape[1] // count] if split else x
-        named = self.chance(60)
-        entries: dict[str, Any] = {}
-        for number in range(count):
-            self.number += 1
-            key = f"branch{self.number}"
-            if number == 1 and self.chance(25) and not split:
-                entries[key] = {"op": self.rng.choice(["identity", "relu"])}
-                continue
-            if merge == "mul" and number == 1 and not split and x.dim() == 4:
-                entries[key] = {
-                    f"gap{self.number}": {"op": "gap"},
-                    f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"},
-                }
-                continue
-            body, made = self.sequence(source, env, frame, depth, keep=True, as_list=None if named else False)
-            if made is None:
-                return None
-            if merge != "concat" and made.value.shape != source.shape and isinstance(body, dict):
-                kind = (
-                    {"op": "conv", "out": source.shape[1], "kernel": 1, "act": "none"}
-                    if x.dim() == 4
-                    else {"op": "fc", "out": source.shape[1]}
-                )
-                self.number += 1
-                body[f"conv{self.number}"] = kind
-            entries[key] = body
-        head = "inception" if merge == "concat" and self.chance(60) else "branches"
-        node: dict[str, Any] = {head: entries if named else list(entries.values())}
-        if merge != "concat" or self.chance(20):
-            node["merge"] = merge
-        if split:
-            node["split"] = self.rng.choice([count, f"n[{count - 1}]", f"{count * 2}//2"])
-        return node | self.then()
-
-    def dense(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
-        self.number += 1
-        if x.dim() == 4 and self.chance(60):
-            layer: Any = {"op": "conv", "out": self.rng.choice([2, 3, "k", "i + 2"]), "kernel": 3}
-        else:
-            layer, made = self.sequence(x, env, frame, 0, keep=True, as_list=False)
-            if made is None:
-                return None
-        node: dict[str, Any] = {"dense": layer, "repeat": self.rng.choice([1, 2, "n[1]", 3])}
-        return node | ({"as": f"conv{self.number}-{{1}}"} if self.chance(50) else {}) | self.then()
-
-    def do(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
-        body, made = self.sequence(x, env, frame, depth, keep, as_list=False)
-        return None if made is None else {"do": body} | self.then()
-
-    def nested(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
-        body, made = self.sequence(x, env, frame, depth, keep)
-        return None if made is None else body

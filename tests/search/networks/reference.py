@@ -22,6 +22,10 @@ from tests.search.networks.kinds import Unsound, pair, plausible
 
 UNIT = 2.0**-24
 """Half a unit in the last place of a float32 near 1."""
+HALF = 2.0**-11
+"""The same of a number in half precision."""
+TINY = 2.0**-24
+"""The smallest number of half precision."""
 HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
 MERGES = ("add", "mul", "concat")
 ABOUT = ("op", "norm", "act", "repeat", "as", "from", "when", "then", "doc")
@@ -129,6 +133,8 @@ class Machine:
     variant: Mapping[str, Any] = field(default_factory=dict)
     seen: Callable[[Any, Any], None] | None = None
     """Told of each node's data and what it receives."""
+    unit: float = UNIT
+    """The relative rounding error of one number, for noise."""
     settled: list[Any] | None = None
     """The strides of the projections, residual by residual (None: no projection), where another size has settled
     them."""
@@ -172,7 +178,7 @@ class Machine:
             return value
         size = value.abs() if magnitude is None else magnitude
         signs = torch.randint(0, 2, value.shape, generator=self.noise).double() * 2 - 1
-        return value + signs * (UNIT * math.sqrt(terms)) * size
+        return value + signs * (self.unit * math.sqrt(terms) * size + (TINY if self.unit == HALF else 0.0))
 
     # --- a document --------------------------------------------------------------------------------------
 

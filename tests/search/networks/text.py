@@ -23,6 +23,8 @@ FLAGS = {
     ("mode", "bilinear"): "bilinear",
 }
 UNKNOWN_FLAGS = {("deconv", "pad")}
+LONGEST = 1900
+"""A string with a longer expression is refused."""
 NODES = ("do", "residual", "shortcut", "then", "dense", "inception", "branches")
 
 
@@ -79,7 +81,7 @@ def shortened(data: Any, rng: random.Random) -> Any:
     if not any(head in data for head in HEADS):
         return {key: shortened(item, rng) for key, item in data.items()}
     text = short(data, rng)
-    if text is not None and rng.random() < 0.65:
+    if text is not None and rng.random() < 0.65 and len(text) <= LONGEST:
         return text
     out = {key: shortened(item, rng) if key in NODES else item for key, item in data.items()}
     if rng.random() < 0.2:

@@ -1,0 +1,198 @@
+"""Draws merges, calls and composites, whose bodies are sequences or single ops."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from tests.search.networks.leaves import IMAGE, NEVER_KEEP, VECTOR, leaf
+from tests.search.networks.reference import Frame, Machine, Member
+
+Drawn = tuple[Any, Member | None]
+LAYOUTS = ("ln", "ln", "gn", "instancenorm", "softmax", "fc", "lrn", "shuffle", "bn", "prelu")
+"""Ops that a runtime may compute in another layout, or between transposes."""
+MOVES = ("pad", "pad", "maxpool", "avgpool", "upsample", "slice", "flatten", "gap", "act", "identity", "dropout")
+PLAIN = ("act", "dropout", "droppath", "identity", "softmax", "lrn", "affine", "shuffle", "pad", "slice", "upsample")
+PLAIN += ("maxpool", "avgpool", "gap", "flatten")
+"""Ops without tensors."""
+
+
+class Nodes:
+    """The part of `make.Maker` that draws nodes which hold others."""
+
+    rng: random.Random
+    doc: dict[str, Any]
+    number: int
+    machine: Machine
+
+    def chance(self, percent: int) -> bool:
+        return self.rng.randrange(100) < percent
+
+    def sequence(
+        self, x: Any, env: Mapping[str, Any], parent: Frame, depth: int, keep: bool = False, as_list: bool | None = None
+    ) -> Drawn:
+        raise NotImplementedError
+
+    def tried(self, data: Any, x: Any, env: Mapping[str, Any], frame: Frame) -> Member | None:
+        raise NotImplementedError
+
+    coming: list[str]
+
+    def leaf(self, x: Any, env: Mapping[str, Any], keep: bool) -> dict[str, Any]:
+        """One op. Now and then it is followed by one that moves values, and one of the same layout."""
+        if not self.coming and self.chance(4):
+            self.coming = [*self.rng.choices(LAYOUTS, k=1), *self.rng.choices(MOVES, k=self.rng.choice([1, 1, 2]))]
+            self.coming += self.rng.choices(LAYOUTS, k=1)
+        kind = self.coming.pop(0) if self.coming else None
+        return leaf(self.rng, x, env, keep, "act0", kind)
+
+    def body(
+        self,
+        x: Any,
+        env: Mapping[str, Any],
+        frame: Frame,
+        depth: int,
+        keep: bool = False,
+        as_list: bool | None = None,
+        named: bool = False,
+    ) -> Drawn:
+        """What a composite holds: a sequence, or one op, which has tensors only where it has a name."""
+        if not self.chance(25):
+            return self.sequence(x, env, frame, depth, keep, as_list)
+        table = IMAGE if x.dim() == 4 else VECTOR
+        plain = [kind for kind in PLAIN if kind in table and not (keep and kind in NEVER_KEEP)]
+        kind = None if named and self.chance(25) else self.rng.choice(plain)
+        node = leaf(self.rng, x, env, keep, "act0", kind)
+        node = node if kind is None else {key: value for key, value in node.items() if key not in ("norm", "act")}
+        return node, self.tried(node, x, env, frame)
+
+    def merge(self, frame: Frame, x: Any) -> Any:
+        """Two or three visible values that fit."""
+        seen: dict[str, Any] = {}
+        here: Frame | None = frame
+        while here is not None:
+            for name, member in here.names.items():
+                if member.value is not None:
+                    seen.setdefault(name, member.value)
+                    inner = {} if name.startswith("_") else member.inner
+                    for deeper, inside in inner.items():
+                        if inside.value is not None and deeper.isidentifier() and not deeper.startswith("_"):
+                            seen.setdefault(f"{name}.{deeper}", inside.value)
+            here = here.parent
+        kind = self.rng.choice(["add", "mul", "concat"])
+        if kind == "concat":
+            fitting = [n for n, v in seen.items() if v.dim() == x.dim() and v.shape[2:] == x.shape[2:]]
+        else:
+            gates = kind == "mul" and x.dim() == 4
+            fitting = [n for n, v in seen.items() if v.shape == x.shape or (gates and v.shape == (*x.shape[:2], 1, 1))]
+        if not fitting:
+            return None
+        count = self.rng.choice([2, 2, 3])
+        return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | (
+            {"act": "relu"} if self.chance(20) else {}
+        )
+
+    def call(self, env: Mapping[str, Any], frame: Frame) -> Any:
+        head = self.rng.choice(list(self.doc["blocks"]))
+        name, several = head.split("(")[0], "<-" in head
+        width = self.rng.choice(
+            ["4", "k", "c=k + 1", "2*k", "c=3", *(["", "c=in"] if "c=" in head else []), *(["c"] if "c" in env else [])]
+        )
+        if "s=1" in head and width and "=" not in width:
+            width += self.rng.choice(["", ", s=2", ", s=1"])
+        elif width == "k" and ", " not in head and self.chance(50):
+            width = "rows[1][0]"
+        node: dict[str, Any] = {"call": f"{name}({width})" if width else name}
+        if several:
+            names = [n for n, m in frame.names.items() if m.value is not None]
+            if not names:
+                return None
+            node["from"] = [self.rng.choice(names), self.rng.choice([*names, "input"])]
+        elif ", e=" in head and self.chance(20) and "s=" not in head:
+            return {"call": f"{name}(*rows[i])", "repeat": "len(rows)"}
+        return node
+
+    def then(self) -> dict[str, Any]:
+        if not self.chance(30):
+            return {}
+        self.number += 1
+        choices: list[Any] = [{"op": "relu"}, {"op": "tanh"}, {"call": "act0"}, {f"post{self.number}": {"op": "bn"}}]
+        choices += [{"op": self.rng.choice(["dropout", "droppath", "identity", "softmax", "flatten", "gap"])}]
+        return {"then": self.rng.choice(choices)}
+
+    def residual(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        body, made = self.body(x, env, frame, depth, keep)
+        if made is None or made.value is None:
+            return None
+        node: dict[str, Any] = {"residual": body}
+        if self.chance(25):
+            node["scale"] = self.rng.choice([0.5, 1, "p0", "1/4", "1/in", 0.3])
+        short = self.rng.randrange(8)
+        if short < 2:
+            node["shortcut"] = ["none", "pad"][short]
+        elif short == 2 and made.value.dim() == 4 == x.dim():
+            self.number += 1
+            stride = [max(1, -(-(a - 1) // b)) for a, b in zip(x.shape[2:], made.value.shape[2:], strict=True)]
+            projection = {"op": "conv", "out": made.value.shape[1], "kernel": 1, "stride": stride}
+            node["shortcut"] = {f"conv{self.number}s": projection}
+        return node | self.then()
+
+    def branches(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        count, merge = self.rng.choice([2, 2, 3]), self.rng.choice(["concat", "concat", "add", "mul"])
+        split = x.shape[1] % count == 0 and x.shape[1] > count and self.chance(25)
+        source = x[:, : x.shape[1] // count] if split else x
+        named = self.chance(60)
+        entries: dict[str, Any] = {}
+        for number in range(count):
+            self.number += 1
+            key = f"branch{self.number}"
+            if number == 1 and self.chance(25) and not split:
+                entries[key] = {"op": self.rng.choice(["identity", "relu"])}
+                continue
+            if merge == "mul" and number == 1 and not split and x.dim() == 4:
+                entries[key] = {
+                    f"gap{self.number}": {"op": "gap"},
+                    f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"},
+                }
+                continue
+            body, made = self.body(source, env, frame, depth, True, None if named else False, named)
+            if made is None or made.value is None:
+                return None
+            if "op" in body and merge != "concat" and made.value.shape != source.shape:
+                return None
+            if merge != "concat" and made.value.shape != source.shape and isinstance(body, dict):
+                kind = (
+                    {"op": "conv", "out": source.shape[1], "kernel": 1, "act": "none"}
+                    if x.dim() == 4
+                    else {"op": "fc", "out": source.shape[1]}
+                )
+                self.number += 1
+                body[f"conv{self.number}"] = kind
+            entries[key] = body
+        head = "inception" if merge == "concat" and self.chance(60) else "branches"
+        node: dict[str, Any] = {head: entries if named else list(entries.values())}
+        if merge != "concat" or self.chance(20):
+            node["merge"] = merge
+        if split:
+            node["split"] = self.rng.choice([count, f"n[{count - 1}]", f"{count * 2}//2"])
+        return node | self.then()
+
+    def dense(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        self.number += 1
+        if x.dim() == 4 and self.chance(60):
+            layer: Any = {"op": "conv", "out": self.rng.choice([2, 3, "k", "i + 2"]), "kernel": 3}
+        else:
+            layer, made = self.body(x, env, frame, 0, keep=True, as_list=False, named=True)
+            if made is None or made.value is None:
+                return None
+        node: dict[str, Any] = {"dense": layer, "repeat": self.rng.choice([1, 2, "n[1]", 3])}
+        return node | ({"as": f"conv{self.number}-{{1}}"} if self.chance(50) else {}) | self.then()
+
+    def do(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        body, made = self.body(x, env, frame, depth, keep, as_list=False)
+        return None if made is None or made.value is None else {"do": body} | self.then()
+
+    def nested(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        body, made = self.sequence(x, env, frame, depth, keep)
+        return None if made is None else body
