@@ -80,16 +80,17 @@ def _weights(model: SourceModel, graph: Graph, passes: list[str], source: str, h
 
 
 def _entries(graph: Graph, arrays: Mapping[str, Array], help: str) -> dict[str, TensorEntry]:
-    """An entry for each tensor of the graph; those that only training needs are initialised. Raises E0845 with `help`
+    """An entry for each tensor of the graph; those that no output depends on are initialised. Raises E0845 with `help`
     if another is missing."""
     from archdsl.backends.weights.initial import initial_entry
 
+    used = {item.key if isinstance(item, Derived) else item.name for item in plan(graph).initializers}
     entries, missing = {}, []
-    for key, param, node in graph.tensors:
+    for key, param, _ in graph.tensors:
         array = arrays.get(key)
         if array is not None and array.size == param.numel:
             entries[key] = TensorEntry(param.shape, param.dtype, partial(np.reshape, array, param.shape))
-        elif param.dtype == "int64" or node.training or param.init.how == "data":
+        elif key not in used or param.init.how == "data":
             entries[key] = initial_entry(key, param, 0)
         else:
             missing.append(key)

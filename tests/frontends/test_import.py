@@ -210,6 +210,15 @@ def test_tensors_that_cannot_be_separated(net: str, tmp_path: Path) -> None:
     assert cli("import", str(tmp_path / "a.onnx"), "-o", str(tmp_path / "b.yaml")).exit_code == 0
 
 
+def test_tensors_that_no_output_needs_start_anew(tmp_path: Path) -> None:
+    """Files do not contain them, not even with `-O0`; it was said that they cannot be restored."""
+    net = loads("input: 3x8x8\nnet: {a: 3x3 conv 4 bn, b: '1x1 conv 2 <- input', c: relu <- a}")
+    net.to_onnx(tmp_path / "a.onnx", seed=3, passes=[])
+    weights = archdsl.import_model(tmp_path / "a.onnx").weights
+    assert set(weights) == {tensor.key for tensor in net.graph.tensors}
+    assert np.array_equal(weights["a.conv.weight"], net.weights(seed=3)["a.conv.weight"])
+
+
 def test_weights_come_along(tmp_path: Path) -> None:
     done = cli(
         "import",
