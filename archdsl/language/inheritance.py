@@ -4,45 +4,10 @@ from __future__ import annotations
 
 from archdsl.diagnostics import Label, Span, did_you_mean, error
 from archdsl.language.keys import TOP_LEVEL
-from archdsl.source import Entry, Map, Scalar
+from archdsl.language.overlay import overlay
+from archdsl.source import Entry, Map
 
 NOT_INHERITED = ("name", "claims", "variants", "extends")
-
-
-def block_name(key: str) -> str:
-    """Return the name of a block signature: `up` of `up(c, s=1) <- x, skip`."""
-    return key.split("(")[0].split("<-")[0].strip()
-
-
-def overlay(base: Map, over: Map, blocks: bool = False) -> Map:
-    """Merge `over` into `base`: mappings merge by key, other values are replaced, null removes, new keys go last.
-
-    With `blocks`, the keys are block signatures: they are matched by name, and blocks are replaced.
-    """
-    entries = dict(base.entries)
-    if blocks:
-        for name, entry in over.entries.items():
-            same = next((k for k in entries if block_name(k) == block_name(name)), None)
-            if same is not None:
-                entries = {name if k == same else k: entry if k == same else e for k, e in entries.items()}
-            else:
-                entries[name] = entry
-            if _is_null(entry):
-                del entries[name]
-        return Map(entries, base.span, base.flow)
-    for name, entry in over.entries.items():
-        old = entries.get(name)
-        if _is_null(entry):
-            entries.pop(name, None)
-        elif old is not None and isinstance(old.value, Map) and isinstance(entry.value, Map):
-            entries[name] = Entry(old.key, overlay(old.value, entry.value, name == "blocks"))
-        else:
-            entries[name] = entry
-    return Map(entries, base.span, base.flow)
-
-
-def _is_null(entry: Entry) -> bool:
-    return isinstance(entry.value, Scalar) and entry.value.value is None
 
 
 def apply_variant(base: Map, name: str, span_name: str, requested_at: Span | None = None) -> Map:

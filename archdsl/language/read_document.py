@@ -20,9 +20,10 @@ from archdsl.diagnostics import (
     error,
 )
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
-from archdsl.language.inheritance import block_name, with_bare_args
+from archdsl.language.inheritance import with_bare_args
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
 from archdsl.language.names import check_argument, check_key
+from archdsl.language.overlay import block_name
 from archdsl.language.read_nodes import Reader, reference
 from archdsl.language.read_sections import (
     check_keys,

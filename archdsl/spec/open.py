@@ -9,7 +9,8 @@ from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.language.document import Document
-from archdsl.language.inheritance import NOT_INHERITED, apply_variant, overlay, with_bare_args
+from archdsl.language.inheritance import NOT_INHERITED, apply_variant, with_bare_args
+from archdsl.language.overlay import overlay
 from archdsl.language.read_document import read_document
 from archdsl.source import Entry, Map, Scalar, Tree, decode, parse
 from archdsl.spec.find import SpecLocation, find_spec, library_folder, read_source

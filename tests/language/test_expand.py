@@ -240,7 +240,7 @@ def test_variants_bases_and_arguments_are_merged_in(tmp_path: Path) -> None:
     child = tmp_path / "child.yaml"
     child.write_text("extends: base.yaml\nvariants: {wide: {k: 9}}\n")
     text = long_text(open_spec(f"{child}#wide"), "3x16x16", {})
-    assert text.startswith("name: wide\ninput: 3x16x16\nargs: {k: 9}\nnet:\n")
+    assert text.startswith("name: wide\ninput: 3x16x16\nargs: {k: {type: int, default: 9}}\nnet:\n")
     assert archdsl.loads(text).params == archdsl.load(f"{child}#wide").params
     text = long_text(open_spec(str(tmp_path / "base.yaml")), None, {"k": 5})
     assert "default: 5" in text and "claims" not in text

@@ -56,7 +56,7 @@ def overlay() -> Schema:
         else:
             properties[name] = {"if": {"type": "null"}, "else": field, **about}
     return {
-        "description": "Overrides: mappings merge by key, other values are replaced, null removes.",
+        "description": "Overrides: mappings merge by key; nodes with a head word and values replace; null removes.",
         "type": "object",
         "properties": properties,
         "additionalProperties": ref("argument_value"),
@@ -77,7 +77,6 @@ def _top_level() -> dict[str, Schema]:
 
 def sections() -> dict[str, Schema]:
     """Return the definitions of the sections by name."""
-    null_or_node = {"if": {"type": "null"}, "else": ref("node")}
     signature = rf"\s*{_ARGUMENT}\s*(\(.*\))?\s*(<-\s*\S.*)?"
     reference: Schema = {"type": ["string", "integer"], "pattern": REFERENCE, "description": "the name of a node"}
     return {
@@ -119,7 +118,7 @@ def sections() -> dict[str, Schema]:
         "overlay_net": {"type": ["string", "array", "object", "null"]},
         "overlay_aux": {"type": ["object", "null"]},
         "overlay_args": _named(ref("argument_value"), _ARGUMENT),
-        "overlay_blocks": _named(null_or_node, signature),
+        "overlay_blocks": _named({"type": ["string", "array", "object", "null"]}, signature),
         **{f"defaults_{op}": _defaults(op) for op in OPS_BY_NAME},
     }
 

@@ -1,23 +1,26 @@
 """A spec's data taken apart: a base with something else in it, and what a variant or an extending file sets right.
 
 What is merged over what is written down here once more: mappings by key, null removes, everything else is replaced,
-blocks are known by the name in their head.
+blocks are known by the name in their head. A node with a head word is replaced, and so mentions every key of the old
+one; without the head word it changes keys.
 """
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from tests.search.networks.held import drawn
-from tests.search.networks.reference import block_name
+from tests.search.networks.reference import HEADS, block_name
 
 Data = dict[str, Any]
+Way = Callable[[Any, Any], Data]
+"""What merged over the first gives the second."""
 JUNK: tuple[Any, ...] = (
     "relu",
-    "3x3 conv 5",
+    "flatten",
     7,
     "gap",
     {"op": "conv", "out": 9, "kernel": 3},
@@ -80,10 +83,11 @@ def perturbed(data: Data, rng: random.Random) -> Data:
 
 
 def _mappings(data: Any) -> list[Data]:
-    """The mapping and all that are reached from it by keys alone: those merge."""
+    """The mapping and all that are reached from it by keys alone, without those of nodes."""
     if not isinstance(data, dict):
         return []
-    return [data, *(inner for value in data.values() for inner in _mappings(value))]
+    own = [] if any(head in data for head in HEADS) else [data]
+    return [*own, *(inner for value in data.values() for inner in _mappings(value))]
 
 
 def _change(place: Data, top: Data, rng: random.Random) -> None:
@@ -94,10 +98,12 @@ def _change(place: Data, top: Data, rng: random.Random) -> None:
             _put(place, f"more{rng.randrange(100)}", copy.deepcopy(rng.choice(JUNK)), rng)
         return
     if way < 3:
-        place[rng.choice(keys)] = copy.deepcopy(rng.choice(JUNK))
+        long = place is top.get("defaults")  # a short string there is a mapping that merges
+        place[rng.choice(keys)] = copy.deepcopy(
+            rng.choice([junk for junk in JUNK if not long or isinstance(junk, list)])
+        )
         return
-    anywhere = place is top or drawn("order")
-    del place[rng.choice(keys) if anywhere else keys[-1]]
+    del place[rng.choice(keys)]
 
 
 def _put(place: Data, key: str, value: Any, rng: random.Random) -> None:
@@ -110,21 +116,54 @@ def _put(place: Data, key: str, value: Any, rng: random.Random) -> None:
 # --- what sets it right ---------------------------------------------------------------------------------------
 
 
-def patch(base: Mapping[str, Any], wanted: Mapping[str, Any], blocks: bool = False) -> Data:
-    """What merged over `base` gives `wanted`."""
-    if blocks:
-        return _patched_blocks(base, wanted)
-    out: Data = {key: None for key in base if key not in wanted}
+def patch(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Data:
+    """What merged over `base` gives `wanted`, both whole specs."""
+    sections = {"net": patched_node, "blocks": _patched_blocks, "aux": lambda *both: by_key(*both, patched_head)}
+    return by_key(base, wanted, patched_values, sections)
+
+
+def patched_values(old: Data, new: Data) -> Data:
+    return by_key(old, new, patched_values)
+
+
+def by_key(
+    base: Mapping[str, Any], wanted: Mapping[str, Any], of: Way, others: Mapping[str, Way] = MappingProxyType({})
+) -> Data:
+    """The keys that differ and those that say where new ones belong; `of` patches two mappings."""
+    out: Data = {}
     anchors = _anchors(base, wanted)
     for key, value in wanted.items():
         old = base.get(key)
-        if key not in base or (key in anchors and not isinstance(value, dict)):
-            out[key] = value
-        elif isinstance(old, dict) and isinstance(value, dict):
-            inner = patch(old, value, key == "blocks")
-            out |= {key: inner} if inner or key in anchors else {}
-        elif old != value or type(old) is not type(value):
-            out[key] = value
+        if key in base and old == value and type(old) is type(value) and key not in anchors:
+            continue
+        both = isinstance(old, dict) and isinstance(value, dict)
+        out[key] = others.get(key, of)(old, value) if both else value
+    return out | {key: None for key in base if key not in wanted}
+
+
+def patched_node(old: Data, new: Data) -> Data:
+    if any(head in new for head in HEADS):
+        return replacement(old, new)
+    if any(head in old for head in HEADS):
+        return new if "op" in old else replacement(old, {"do": new})
+    return by_key(old, new, patched_node)
+
+
+def patched_head(old: Data, new: Data) -> Data:
+    return by_key(old, new, patched_node)
+
+
+def replacement(old: Data, new: Data) -> Data:
+    """An override that makes the node `old` the node `new`: the keys that differ, or the whole node."""
+    heads = [head for head in HEADS if head in new]
+    if all(head in old and old[head] == new[head] for head in heads):
+        nested = ("then", "shortcut", "norm", "act")
+        if not any(isinstance(new.get(key), dict) and new[key] != old.get(key) for key in nested):
+            return {key: None for key in old if key not in new} | {k: v for k, v in new.items() if old.get(k, ...) != v}
+    out = {**{key: None for key in old if key not in new}, **new}
+    for head in heads:
+        if isinstance(old.get(head), dict) and isinstance(new[head], dict) and not any(h in new[head] for h in HEADS):
+            out[head] = {**{key: None for key in old[head] if key not in new[head]}, **new[head]}
     return out
 
 
@@ -132,15 +171,18 @@ def _anchors(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> set[str]:
     """The keys of the base beside the new ones: they are written again, and say where the new ones belong."""
     keys = list(wanted)
     new = [n for n, key in enumerate(keys) if key not in base]
-    if all(key not in base for key in keys[new[0] :]) if new else True:
-        return set()
     return {keys[m] for n in new for m in (n - 1, n + 1) if 0 <= m < len(keys)} & set(base)
 
 
 def _patched_blocks(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Data:
     names = {block_name(head) for head in wanted}
     out: Data = {head: None for head in base if block_name(head) not in names}
-    return out | {head: body for head, body in wanted.items() if head not in base or base[head] != body}
+    known = {block_name(head): head for head in base}
+    for head, body in wanted.items():
+        if head not in base or base[head] != body:
+            bare = head == block_name(head) and known.get(head, head) != head  # it would keep the arguments of the base
+            out[f"{head}()" if bare else head] = body
+    return out
 
 
 __all__ = ["layered", "patch", "perturbed"]

@@ -1,0 +1,337 @@
+"""Merges the overrides of a variant, or of a spec with `extends`, into the base: section by section, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from itertools import pairwise
+
+from archdsl.diagnostics import ArchError, Label, did_you_mean, error
+from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
+from archdsl.language.section_models import ArgForm, Preprocess
+from archdsl.language.shorthand import desugar, desugar_defaults
+from archdsl.ops import OPS_BY_NAME
+from archdsl.source import Entry, Map, Scalar, Seq, Tree
+
+_BODIES = ("do", "residual", "branches", "inception", "dense")
+"""Head words whose value can be a mapping of named nodes."""
+
+
+def block_name(key: str) -> str:
+    """Return the name of a block signature: `up` of `up(c, s=1) <- x, skip`."""
+    return key.split("(")[0].split("<-")[0].strip()
+
+
+def overlay(base: Map, over: Map) -> Map:
+    """Merge `over` into `base`, both whole specs. Raises E0215 and E0216."""
+    absent = [name for name, entry in over.entries.items() if _is_null(entry) and name not in base.entries]
+    over = Map({name: entry for name, entry in over.entries.items() if name not in absent}, over.span, over.flow)
+    return _merged(base, over, lambda name, old, new: _SECTIONS.get(name, _value)(old, new))
+
+
+Combine = Callable[[str, Tree, Tree], Tree]
+"""Merges the values of one key: (key, value of the base, value of the override)."""
+
+
+def _merged(base: Map, over: Map, combine: Combine) -> Map:
+    """Merge two mappings by key: null removes, new keys go last. Raises E0216 for a null that removes nothing."""
+    entries = dict(base.entries)
+    for name, entry in over.entries.items():
+        old = entries.get(name)
+        if _is_null(entry):
+            _check_removed(name, entry, base.entries)
+            del entries[name]
+        else:
+            entries[name] = entry if old is None else Entry(old.key, combine(name, old.value, entry.value))
+    return Map(entries, base.span, base.flow)
+
+
+def _is_null(entry: Entry) -> bool:
+    return isinstance(entry.value, Scalar) and entry.value.value is None
+
+
+def _check_removed(name: str, entry: Entry, names: Collection[str]) -> None:
+    """Raises E0216 if the base does not have what `null` removes."""
+    if name not in names:
+        raise error(
+            "E0216",
+            f"`null` removes `{name[:60]}`, but the base has none",
+            entry.key.span,
+            help=did_you_mean(name, names),
+        )
+
+
+def _value(base: Tree, over: Tree) -> Tree:
+    if isinstance(base, Map) and isinstance(over, Map):
+        return _merged(base, over, lambda _, old, new: _value(old, new))
+    return over
+
+
+# --- sections whose order has a meaning ------------------------------------------------------------------
+
+
+def _in_order(base: Map, over: Map, combine: Combine) -> Map:
+    """Merge two mappings whose order has a meaning.
+
+    A new key goes after the key that the override writes before it, or else before the next key of the base; keys go
+    last if the override has no key of the base. Raises E0215 if the override has keys of the base in another order; a
+    removed key only counts if a new one takes its place.
+    """
+    places = {name: n for n, name in enumerate(base.entries)}
+    follows = dict(pairwise(over.entries))
+    kept = [
+        name
+        for name, entry in over.entries.items()
+        if name in places and not (_is_null(entry) and follows.get(name, name) in places)
+    ]
+    for before, after in pairwise(kept):
+        if places[before] > places[after]:
+            raise error(
+                "E0215",
+                f"`{after[:60]}` comes after `{before[:60]}` here, but before it in the base",
+                over.entries[after].key.span,
+                labels=(
+                    Label(base.entries[after].key.span, f"`{after[:60]}` in the base"),
+                    Label(base.entries[before].key.span, f"`{before[:60]}` in the base"),
+                ),
+                help="an override cannot move nodes: write them in the order of the base, "
+                "or remove one with `null` and add it under a new name",
+            )
+    lead: list[str] = []
+    after_key: dict[str, list[str]] = {}
+    new = lead
+    for name in over.entries:
+        if name not in places:
+            new.append(name)
+        elif name in kept:
+            new = after_key[name] = []
+    order: list[str] = []
+    for name in base.entries:
+        order += (*(lead if kept and name == kept[0] else ()), name, *after_key.get(name, ()))
+    merged = _merged(base, over, combine).entries
+    return Map({name: merged[name] for name in (*order, *lead) if name in merged}, base.span, base.flow)
+
+
+def _replaced(_: str, base: Tree, over: Tree) -> Tree:
+    return over
+
+
+def _ordered_section(base: Tree, over: Tree) -> Tree:
+    """`input` or `outputs`: mappings merge in order, the values of their keys are replaced."""
+    return _in_order(base, over, _replaced) if isinstance(base, Map) and isinstance(over, Map) else over
+
+
+def _aux(base: Tree, over: Tree) -> Tree:
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        return over
+    return _in_order(base, over, lambda _, old, new: _head(old, new))
+
+
+def _head(base: Tree, over: Tree) -> Tree:
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        return over
+    return _merged(base, over, lambda name, old, new: _node(old, new) if name == "do" else new)
+
+
+# --- sections whose values have a short form -------------------------------------------------------------
+
+
+def _args(base: Tree, over: Tree) -> Tree:
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        return over
+    return _merged(base, over, lambda _, old, new: _arg(old, new))
+
+
+def _arg(base: Tree, over: Tree) -> Tree:
+    """A value without limits sets the default of a declaration; a declaration without a default keeps the value."""
+    if isinstance(base, Map) and "default" in base.entries and not isinstance(over, Map):
+        return Map({**base.entries, "default": _entry("default", over)}, base.span, base.flow)
+    if isinstance(base, Scalar) and isinstance(over, Map) and {*over.entries} <= {*ArgForm.model_fields}:
+        base = Map({"default": _entry("default", base)}, base.span, True)
+    return _value(base, over)
+
+
+def _entry(key: str, value: Tree) -> Entry:
+    return Entry(Scalar(key, key, value.span), value)
+
+
+def _defaults(base: Tree, over: Tree) -> Tree:
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        return over
+    return _merged(base, over, _op_defaults)
+
+
+def _op_defaults(name: str, base: Tree, over: Tree) -> Tree:
+    if isinstance(base, Scalar) and isinstance(over, Map) and name in OPS_BY_NAME:
+        try:
+            base = desugar_defaults(base, OPS_BY_NAME[name])
+        except ArchError:
+            return over
+    return _keys(base, over) if isinstance(base, Map) and isinstance(over, Map) else over
+
+
+def _paper(base: Tree, over: Tree) -> Tree:
+    """A paper with a title is another paper."""
+    return over if isinstance(over, Map) and "title" in over.entries else _value(base, over)
+
+
+def _preprocess(base: Tree, over: Tree) -> Tree:
+    """The name of a preset is short for its values."""
+    if isinstance(base, Scalar) and isinstance(over, Map) and base.text in Preprocess.presets:
+        span = base.span
+        values = {
+            key: Seq(tuple(Scalar(number, str(number), span) for number in numbers), span, True)
+            for key, numbers in Preprocess.presets[base.text].items()
+        }
+        base = Map({key: _entry(key, value) for key, value in values.items()}, span, True)
+    return _value(base, over)
+
+
+# --- nodes -----------------------------------------------------------------------------------------------
+
+
+def _node(base: Tree, over: Tree) -> Tree:
+    """Merge the override of a node: names add or change nodes of a sequence, keys change a node, all else replaces."""
+    if isinstance(base, Map) and isinstance(over, Map) and _head_of(base) is None and _head_of(over) is None:
+        return _in_order(base, over, lambda _, old, new: _node(old, new))
+    return _definition(base, over)
+
+
+def _definition(base: Tree, over: Tree) -> Tree:
+    """Merge the override of a node that is not a sequence, or of the body of a block. Raises E0216."""
+    if not isinstance(over, Map):
+        return over
+    base = _long(base)
+    head = _head_of(base) if isinstance(base, Map) else None
+    if isinstance(base, Map) and head is not None and _head_of(over) is None:
+        known = _known_keys(base, head)
+        other = [entry for name, entry in over.entries.items() if name not in known and name not in base.entries]
+        if not other:
+            return _keys(base, over)
+        if head != "op" or len(other) < len(over.entries):
+            raise _not_a_key(base, other[0], head)
+    if isinstance(base, Map):
+        _check_complete(base, over)
+    return _without_nulls(over)
+
+
+def _keys(base: Map, over: Map) -> Map:
+    """Change the keys of a node that the override names."""
+    return _merged(base, over, _key)
+
+
+def _key(name: str, base: Tree, over: Tree) -> Tree:
+    if name in ("then", "shortcut"):
+        return _node(base, over)
+    if name in ("norm", "act") and isinstance(over, Map):
+        return _keys(base, over) if isinstance(base, Map) and "op" not in over.entries else _without_nulls(over)
+    return over
+
+
+def _head_of(tree: Map) -> str | None:
+    return next((head for head in HEADS if head in tree.entries and not _is_null(tree.entries[head])), None)
+
+
+def _long(tree: Tree) -> Tree:
+    """The long form of a node; the node itself if its short form has an error, which is reported later."""
+    if not isinstance(tree, Scalar) or not isinstance(tree.value, str):
+        return tree
+    try:
+        return desugar(tree)
+    except ArchError:
+        return tree
+
+
+def _known_keys(base: Map, head: str) -> Collection[str]:
+    """The keys that a node with this head word can have, without the head word."""
+    if head != "op":
+        return [name for name in COMPOSITE_KEYS[head] if name != head]
+    op = base.entries["op"].value
+    fields = OPS_BY_NAME[op.text].model_fields if isinstance(op, Scalar) and op.text in OPS_BY_NAME else {}
+    return [*COMMON_KEYS, *fields, "norm", "act"]
+
+
+def _not_a_key(base: Map, other: Entry, head: str) -> ArchError:
+    node = base.entries[head].value
+    what = node.text.split("(")[0][:60] if head in ("op", "call") and isinstance(node, Scalar) else head
+    return error(
+        "E0216",
+        f"`{other.key.text[:60]}` is not a key of this `{what}`",
+        other.key.span,
+        labels=(Label(base.span, "the node in the base"),),
+        help="an override without a head word changes the keys of the node: "
+        f"{', '.join(_known_keys(base, head))}\nto replace the node by a sequence, write `do: {{...}}`",
+    )
+
+
+def _check_complete(base: Map, over: Map) -> None:
+    """Raises E0216 if a whole new node does not mention a key, or some of the nodes, of the one that it replaces."""
+    head = _head_of(over)
+    if head is not None and _head_of(base) is not None:
+        known = _known_keys(over, head)
+        missing = [name for name in base.entries if name in known and name not in over.entries and name != "doc"]
+        if missing:
+            raise _incomplete(base, over, head, missing)
+    body, new = (tree if head is None else tree.get(head) for tree in (base, over))
+    if head is not None and head not in _BODIES:
+        return
+    if isinstance(body, Map) and isinstance(new, Map) and not _head_of(body) and not _head_of(new):
+        missing = [name for name in body.entries if name not in new.entries]
+        if missing and all(name in body.entries for name in new.entries):
+            raise _incomplete(body, new, head, missing)
+
+
+def _incomplete(base: Map, over: Map, head: str | None, missing: list[str]) -> ArchError:
+    names = " and ".join(f"`{name[:60]}`" for name in missing[:4])
+    return error(
+        "E0216",
+        f"this replaces the node of the base, and does not mention its {names}",
+        next(iter(over.entries.values())).key.span if over.entries else over.span,
+        labels=tuple(Label(base.entries[name].key.span, "in the base") for name in missing[:4]),
+        help="write what the new node needs, and `null` for what goes: "
+        + ", ".join(f"`{name[:60]}: null`" for name in missing[:4])
+        + (f"; to change only keys of the node, leave out `{head}`" if head is not None else ""),
+    )
+
+
+def _without_nulls(over: Map) -> Map:
+    """A new node without the keys, and the nodes of its body, that are `null`."""
+    kept = {name: entry for name, entry in over.entries.items() if not _is_null(entry)}
+    for head in _BODIES:
+        body = kept[head].value if head in kept else None
+        if isinstance(body, Map):
+            kept[head] = Entry(kept[head].key, _without_nulls(body))
+    return Map(kept, over.span, over.flow)
+
+
+def _blocks(base: Tree, over: Tree) -> Tree:
+    """Merge blocks by name: bodies are replaced as a whole, and a name without arguments keeps the signature."""
+    if not isinstance(base, Map) or not isinstance(over, Map):
+        return over
+    keys = {block_name(key): key for key in base.entries}
+    blocks: dict[str, Entry | None] = dict(base.entries)
+    for name, entry in over.entries.items():
+        key = keys.pop(block_name(name), None)
+        old = base.entries[key] if key is not None else None
+        if _is_null(entry):
+            _check_removed(block_name(name), entry, [*map(block_name, base.entries)])
+            blocks[key or name] = None
+        elif key is None or old is None:
+            blocks[name] = entry
+        else:
+            body = _definition(old.value, entry.value)
+            blocks[key] = Entry(old.key if name == block_name(name) else entry.key, body)
+    return Map({e.key.text: e for e in blocks.values() if e is not None}, base.span, base.flow)
+
+
+_SECTIONS: dict[str, Callable[[Tree, Tree], Tree]] = {
+    "net": _node,
+    "blocks": _blocks,
+    "aux": _aux,
+    "input": _ordered_section,
+    "outputs": _ordered_section,
+    "args": _args,
+    "defaults": _defaults,
+    "paper": _paper,
+    "preprocess": _preprocess,
+}
+"""How each section merges; the others merge by key."""

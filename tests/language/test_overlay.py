@@ -1,0 +1,216 @@
+"""What a variant, or a spec with `extends`, does to its base.
+
+Tests `language/overlay.py` and `language/inheritance.py`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import archdsl
+from archdsl import ArchError
+
+BASE = """\
+name: base
+input: 3x32x32
+args: {k: {type: int, default: 4, max: 8}, n: 2}
+defaults: {fc: tanh}
+blocks:
+  basic(w, s=1):
+    residual: {conv1: 3x3 conv w /s, conv2: 3x3 conv w}
+    then: relu
+  pair(w): {one: 3x3 conv w, two: 3x3 conv w}
+net:
+  stem: 7x7 conv 8 /2 bn relu
+  pool: 2x2 maxpool
+  res:
+    residual: {conv1: 3x3 conv 8, conv2: 3x3 conv 8}
+    then: relu
+  body: basic(8)
+  tail: pair(8)
+  head: {gap: gap, fc: fc 10}
+aux: {side: {from: pool, do: {gap: gap, fc: fc 3}, weight: 0.5}}
+preprocess: imagenet
+"""
+
+
+def written(over: str) -> str:
+    text = textwrap.dedent(over)
+    return f"{BASE}variants:\n  other:\n{textwrap.indent(text, '    ')}\n"
+
+
+def other(over: str) -> archdsl.Network:
+    return archdsl.loads(written(over), variant="other")
+
+
+def refused(over: str) -> archdsl.Diagnostic:
+    with pytest.raises(ArchError) as caught:
+        other(over)
+    (d,) = caught.value.diagnostics
+    return d
+
+
+def nodes(network: archdsl.Network) -> list[str]:
+    """The written nodes by path, without the input."""
+    return [node.path for node in network.graph.nodes[1:] if "/" not in node.path]
+
+
+PLAIN = nodes(archdsl.loads(BASE))
+TOP = ["stem", "pool", "res", "body", "tail", "head"]
+
+
+def order(over: str) -> list[str]:
+    """The keys of the top sequence, in the order in which they run."""
+    return [*dict.fromkeys(path.split(".")[0] for path in nodes(other(over)) if not path.startswith("side"))]
+
+
+# --- insert -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("over", "keys"),
+    [
+        ("{stem: 3x3 conv 8, stem2: 3x3 conv 8, stem3: 3x3 conv 8}", ["stem", "stem2", "stem3", *TOP[1:]]),
+        ("{first: 3x3 conv 8, stem: 3x3 conv 8}", ["first", *TOP]),
+        ("{first: relu, second: relu, pool: 3x3 maxpool /2}", ["stem", "first", "second", *TOP[1:]]),
+        ("{last: relu}", [*TOP, "last"]),
+        ("{pool: null, conv: 3x3 conv 8 /2}", ["stem", "conv", *TOP[2:]]),
+        ("{head: null, stem: 3x3 conv 8, new: relu}", ["stem", "new", *TOP[1:-1]]),
+        ("{a: relu, stem: 3x3 conv 8, b: relu, tail: relu, c: relu}", ["a", "stem", "b", *TOP[1:5], "c", "head"]),
+        ("{stem: 3x3 conv 8, head: [gap, fc 3]}", TOP),
+    ],
+)
+def test_new_nodes_go_where_the_override_writes_them(over: str, keys: list[str]) -> None:
+    assert order(f"net: {over}\naux: null") == keys
+
+
+def test_new_nodes_of_nested_sequences(tmp_path: Path) -> None:
+    network = other("net: {head: {gap: gap, drop: dropout 0.5}}\naux: {side: {do: {act: relu, gap: gap}}}")
+    assert [p for p in nodes(network) if p.startswith("head")] == ["head.gap", "head.drop", "head.fc"]
+    assert [p for p in nodes(network) if p.startswith("side")] == ["side.act", "side.gap", "side.fc"]
+    (tmp_path / "base.yaml").write_text(BASE)
+    (tmp_path / "child.yaml").write_text("extends: base.yaml\nnet: {head: {before: relu, fc: fc 5}}\n")
+    child = archdsl.load(tmp_path / "child.yaml")
+    assert [p for p in nodes(child) if p.startswith("head")] == ["head.gap", "head.before", "head.fc"]
+
+
+def test_two_orders_contradict_each_other() -> None:
+    d = refused("net: {pool: relu, stem: 3x3 conv 8}")
+    assert d.code == "E0215" and d.span is not None and d.span.text == "stem"
+    assert [label.span.text for label in d.labels] == ["stem", "pool"]
+    assert refused("net: {head: {fc: fc 3, gap: gap}}").code == "E0215"
+    assert refused("net: {head: null, new: relu, stem: 3x3 conv 8}").code == "E0215"
+
+
+def test_inputs_and_outputs_keep_their_order() -> None:
+    text = "input: {a: 3x8x8, b: 3x8x8}\nnet: {c: 'concat <- a, b', d: relu}\noutputs: {x: c, y: d}\n"
+    text += "variants: {v: %s}\n"
+    network = archdsl.loads(text % "{input: {a: 3x8x8, m: 3x8x8}, outputs: {z: d, y: c}}", variant="v")
+    assert [network.graph.nodes[i].path for i in network.graph.inputs] == ["a", "m", "b"]
+    assert list(network.graph.outputs) == ["x", "z", "y"]
+    with pytest.raises(ArchError, match="E0215"):
+        archdsl.loads(text % "{outputs: {y: c, x: d}}", variant="v")
+
+
+# --- change -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("over", "same"),
+    [
+        ("net: {stem: {stride: 1}}", "net: {stem: 7x7 conv 8 bn relu}"),
+        ("net: {stem: {stride: null, act: null}}", "net: {stem: 7x7 conv 8 bn}"),
+        ("net: {stem: {when: 1 == 1, out: 6}}", "net: {stem: 7x7 conv 6 /2 bn relu}"),
+        ("net: {res: {then: null}}", "net: {res: {residual: {conv1: 3x3 conv 8, conv2: 3x3 conv 8}, then: null}}"),
+        (
+            "net: {res: {scale: 0.5}}",
+            "net: {res: {residual: {conv1: 3x3 conv 8, conv2: 3x3 conv 8}, scale: 0.5, then: relu}}",
+        ),
+        (
+            "blocks: {basic: {then: tanh}}",
+            "blocks: {'basic(w, s=1)': {residual: {conv1: 3x3 conv w /s, conv2: 3x3 conv w}, then: tanh}}",
+        ),
+        ("blocks: {'basic(w)': {residual: null, do: relu, then: null}}", "blocks: {'basic(w, s=1)': relu}"),
+        ("defaults: {fc: {bias: false}}", "defaults: {fc: nobias tanh}"),
+        ("aux: {side: {do: {fc: {out: 4}}}}", "aux: {side: {do: {fc: fc 4}}}"),
+        ("net: {tail: {when: n == 2}}", "{}"),
+    ],
+)
+def test_keys_of_a_node_change_alone(over: str, same: str) -> None:
+    a, b = other(over), other(same)
+    assert a.fingerprint == b.fingerprint
+    assert [n.path for n in a.graph.nodes] == [n.path for n in b.graph.nodes]
+
+
+def test_values_of_sections() -> None:
+    assert other("k: 6").document.args["k"].most == 8
+    with pytest.raises(ArchError, match="E0308"):
+        other("k: 9")
+    assert other("args: {n: {max: 3}}").document.arguments()["n"] == 2
+    preprocess = other("preprocess: {resize: 40}").document.preprocess
+    assert preprocess is not None and preprocess.resize == 40 and preprocess.mean == (0.485, 0.456, 0.406)
+
+
+def test_another_paper(tmp_path: Path) -> None:
+    text = BASE + "paper: {title: A, doi: 10.1/a}\nvariants: {b: {paper: {title: B}}, c: {paper: {year: 2000}}}\n"
+    b, c = (archdsl.loads(text, variant=name).document.paper for name in "bc")
+    assert b is not None and (b.title, b.doi) == ("B", None)
+    assert c is not None and (c.title, c.doi, c.year) == ("A", "10.1/a", 2000)
+
+
+# --- replace, remove ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("over", "paths"),
+    [
+        ("net: {stem: {a: 3x3 conv 8 /2, b: 3x3 conv 8}}", {"stem.a", "stem.b"}),
+        ("net: {res: {do: {a: 3x3 conv 8}, then: null}}", {"res.a"}),
+        ("net: {res: {residual: {a: 3x3 conv 8}, then: null}}", {"res.a"}),
+        ("net: {res: {residual: {conv1: 3x3 conv 8, conv2: null}, then: relu}}", {"res.conv1"}),
+        ("blocks: {pair(w): {one: 5x5 conv w, three: 3x3 conv w}}", {"tail.one", "tail.three"}),
+        ("blocks: {pair: {one: 5x5 conv w, two: null}}", {"tail.one"}),
+        ("net: {head: [gap, fc 3]}", {"head.0", "head.1"}),
+        ("net: {stem: null}", set()),
+        ("net: {res: gap}", {"res"}),
+    ],
+)
+def test_a_whole_new_node(over: str, paths: set[str]) -> None:
+    key = next(iter(paths)).split(".")[0] if paths else "stem"
+    assert {p for p in nodes(other(f"{over}\naux: null")) if p.split(".")[0] == key} == paths
+
+
+@pytest.mark.parametrize(
+    ("over", "marked", "word"),
+    [
+        ("net: {res: {residual: {a: 3x3 conv 8}}}", "residual", "`then`"),
+        ("net: {res: {branches: [relu, tanh]}}", "branches", "`then`"),
+        ("net: {res: {residual: {conv1: 3x3 conv 8}, then: relu}}", "conv1", "`conv2`"),
+        ("net: {stem: {op: conv, out: 8, kernel: 3}}", "op", "`stride` and `norm` and `act`"),
+        ("blocks: {basic(w): {residual: {a: 3x3 conv w}}}", "residual", "`then`"),
+        ("blocks: {pair(w): {one: 5x5 conv w}}", "one", "`two`"),
+        ("net: {stem: {stride: 1, strides: 2}}", "strides", "`conv`"),
+        ("net: {res: {conv1: 5x5 conv 8}}", "conv1", "`residual`"),
+        ("net: {body: {conv1: 5x5 conv 8}}", "conv1", "`basic`"),
+        ("net: {poool: null}", "poool", "removes `poool`"),
+        ("net: {res: {scale: null}}", "scale", "removes `scale`"),
+        ("blocks: {bsic: null}", "bsic", "removes `bsic`"),
+        ("args: {m: null}", "m", "removes `m`"),
+    ],
+)
+def test_nothing_disappears_unseen(over: str, marked: str, word: str) -> None:
+    d = refused(over)
+    assert d.code == "E0216" and d.span is not None and d.span.text == marked
+    assert word in d.message
+
+
+def test_two_blocks_of_one_name_are_still_an_error() -> None:
+    assert refused("blocks: {pair(a): {x: relu}, pair(b): {y: relu}}").code == "E0210"
+
+
+def test_nothing_to_override() -> None:
+    assert nodes(other("{}")) == PLAIN
+    assert nodes(other("labels: null\nclaims: null")) == PLAIN
