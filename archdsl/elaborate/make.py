@@ -49,6 +49,8 @@ class OpMaker:
     """Makes the ops of nodes, each distinct op once."""
 
     defaults: Mapping[str, OpDefaults]
+    has_defaults: bool = True
+    """False if the defaults have errors, which are reported already: no op can be made."""
     plans: dict[int, _DefaultedOp] = field(default_factory=dict)
     constant_parts: dict[int, Parts] = field(default_factory=dict)
     ops: dict[object, Op] = field(default_factory=dict)
@@ -74,6 +76,8 @@ class OpMaker:
         return parts
 
     def _plan(self, syntax: OpSyntax) -> _DefaultedOp:
+        if not self.has_defaults:
+            raise ArchError(())
         under = self.under(syntax.op)
         fields = syntax.fields
         if under.fields:

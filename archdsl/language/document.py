@@ -1,4 +1,4 @@
-"""The content of a spec as plain data: a `Document`, which `read_document` creates and `elaborate` expands."""
+"""The content of a spec as plain data: a `Document`, which `known_document` creates and `elaborate` expands."""
 
 from __future__ import annotations
 
@@ -115,6 +115,8 @@ class Document:
     labels_span: Span | None
     claims: tuple[Claim, ...]
     variants: tuple[str, ...]
+    has_defaults: bool = True
+    """False if `defaults` has errors, so that no op is known."""
     problems: tuple[Diagnostic, ...] = ()
     """Errors of single nodes. `BrokenSyntax` replaces these nodes, so that elaboration can report all errors."""
 

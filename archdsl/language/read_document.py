@@ -39,7 +39,7 @@ from archdsl.language.read_sections import (
     text_of,
 )
 from archdsl.language.section_models import PaperForm
-from archdsl.language.syntax import BrokenSyntax, Ref, SyntaxNode
+from archdsl.language.syntax import BrokenSyntax, ListSyntax, Ref
 from archdsl.language.validate import plain, validate
 from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
@@ -50,27 +50,30 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-def read_document(tree: Tree, source: Source, name: str, own: str) -> Document:
-    """Return the document of a (merged) tree. Raises ArchError with all errors of its structure.
+def known_document(tree: Tree, source: Source, name: str, own: str) -> tuple[Document, ArchError | None]:
+    """Return the document of a (merged) tree, and all errors of its structure; None if there are none.
 
-    Errors of single nodes are collected in `problems`, so that elaboration can add its errors.
+    Errors of single nodes are collected in `problems`, so that elaboration can add its errors. A section or a node with
+    errors is left out or replaced; after too many errors, the document is empty.
     """
     if not isinstance(tree, Map):
         raise error("E0202", "a spec must be a mapping with `input:` and `net:`", tree.span)
     builder = _DocumentBuilder(tree, source, Report())
     with collector_paused():
         try:
-            return builder.build(name, own)
+            document = builder.build(name, own)
         except TooManyErrors:
-            raise ArchError(
-                sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)
-            ) from None
+            found = sorted((*builder.report.diagnostics(), *builder.faults.diagnostics()), key=Diagnostic.sort_key)
+            return known_document(Map({}, tree.span, False), source, name, own)[0], ArchError(found)
+    return document, ArchError(builder.report.diagnostics()) if builder.report.failed else None
 
 
 class _DocumentBuilder:
     def __init__(self, tree: Map, source: Source, report: Report) -> None:
         self.tree, self.source, self.report = tree, source, report
         self.faults = Report()
+        self.meant: set[str | None] = set()
+        """The sections that misspelt keys mean."""
         blocks = tree.get("blocks")
         names = frozenset(map(block_name, blocks.entries)) if isinstance(blocks, Map) else frozenset()
         self.reader = Reader(self.faults, names)
@@ -98,7 +101,7 @@ class _DocumentBuilder:
         self._known_keys()
         self._check_name()
         net = self.tree.get("net")
-        nothing = SyntaxNode(span=self.tree.span)
+        nothing = ListSyntax(span=self.tree.span, items=())
         document = Document(
             source=self.source,
             tree=self.tree,
@@ -123,11 +126,12 @@ class _DocumentBuilder:
             variants=self.section("variants", self._variants, ()),
         )
         no_defaults: tuple[dict[str, OpDefaults], str] = ({}, "nested")
+        errors = self.report.errors
         document.defaults, document.naming = self.section("defaults", self._defaults, no_defaults)
+        document.has_defaults = self.report.errors == errors and "defaults" not in self.meant
         self._no_clashes(document)
         if self.report.failed:
             self.report.extend(self.faults.diagnostics())
-            self.report.raise_errors()
         document.problems = self.faults.diagnostics()
         return document
 
@@ -160,8 +164,8 @@ class _DocumentBuilder:
                     )
                 )
         missing = [name for name in ("input", "net") if name not in self.tree.entries]
-        meant = {closest(_own_key(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
-        missing = [name for name in missing if name not in meant]
+        self.meant = {closest(_own_key(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
+        missing = [name for name in missing if name not in self.meant]
         if missing:
             examples = {"input": "`input: 3x224x224`", "net": "`net:` with its nodes"}
             self.report.add(
@@ -244,6 +248,7 @@ class _DocumentBuilder:
                         labels=(Label(out[block.name].span, "first defined here"),),
                     )
                 )
+                block = broken._replace(name=block.name)
             out[block.name] = block
         return out
 

@@ -1,9 +1,18 @@
-"""The paper and the class labels of a spec, as text and as diagnostics."""
+"""The paper, the class labels and the preprocessing of a spec, as text, as diagnostics and for its input."""
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Diagnostic
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Diagnostic, error
 from archdsl.language.document import Document
+from archdsl.source import Scalar
+
+if TYPE_CHECKING:
+    from archdsl.runtime.recipe import Recipe
+
+_UNFIT_HELP = "set `preprocess: {mean: [...], std: [...]}` with one value per channel, or `preprocess: null`"
 
 
 def paper_line(document: Document) -> str:
@@ -29,3 +38,22 @@ def label_note(document: Document, classes: int | None, own: bool = False) -> tu
     help_ = "list the names of the classes under `labels`, or set `labels: null`" if own else ""
     code = "W0903" if own else "N0903"
     return (Diagnostic(code, message, document.labels_span, help=help_, severity="warning" if own else "note"),)
+
+
+def preprocessing(document: Document, shapes: Sequence[tuple[int, ...]], free: bool) -> Recipe | None:
+    """Return the preprocessing for inputs of these shapes; None unless just one is an image. `free`: keep its size.
+
+    Raises E0806 if that of the spec does not match.
+    """
+    from archdsl.runtime.recipe import Unfit, settle
+
+    images = [shape for shape in shapes if len(shape) == 3] if len(shapes) > 1 else shapes
+    if len(images) != 1:
+        return None
+    tree = document.tree.get("preprocess")
+    try:
+        return settle(document.preprocess, isinstance(tree, Scalar), images[0], free)
+    except Unfit as problem:
+        if tree is None:  # the spec sets no preprocessing: only `predict` needs it
+            return None
+        raise error("E0806", f"`preprocess` does not match the input: {problem}", tree.span, help=_UNFIT_HELP) from None

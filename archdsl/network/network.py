@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.diagnostics.arguments import (
     check_callables,
     check_flags,
@@ -16,12 +16,12 @@ from archdsl.diagnostics.arguments import (
     check_paths,
     check_range,
     check_type,
-    conflict,
 )
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
 from archdsl.language.expressions import Value, show
-from archdsl.network.about import label_note, paper_line
+from archdsl.network.about import label_note, paper_line, preprocessing
+from archdsl.network.checks import check_complete, check_weight_options
 from archdsl.shapes import concrete
 from archdsl.source import Map, Scalar, Seq, Tree
 
@@ -41,27 +41,45 @@ if TYPE_CHECKING:
     from archdsl.progress import Progress, Watch
     from archdsl.runtime.recipe import Recipe
 
-_UNFIT_HELP = "set `preprocess: {mean: [...], std: [...]}` with one value per channel, or `preprocess: null`"
-
 OutputKind: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
 """What the values of an output mean. `distances`: the lowest is the best (rbf); `map`: an image without 1 or 3
 channels."""
-
-MAX_SEED = 2**63 - 1
 
 
 class Network:
     """A checked network. Immutable; properties are computed at their first use.
 
-    `args` are the overrides that it was loaded with, `document` is the spec, `graph` has the nodes.
+    `args` are the overrides that it was loaded with, `document` is the spec, `graph` has the nodes. A network loaded
+    with `partial` may be incomplete: its totals then count the known nodes only, its table and its drawings mark the
+    others, and all that needs the whole graph raises E0005.
     """
 
-    def __init__(self, document: Document, graph: Graph, args: Mapping[str, object]) -> None:
+    def __init__(
+        self, document: Document, graph: Graph, args: Mapping[str, object], problem: ArchError | None = None
+    ) -> None:
         self.document = document
         self.graph = graph
         self.args = cast("dict[str, Tree | Value]", dict(args))
+        self.problem = problem
+        """What `load` raises without `partial`."""
 
     # --- properties --------------------------------------------------------------------------------------
+
+    @property
+    def complete(self) -> bool:
+        """Whether the spec has no errors, so that all nodes are known."""
+        return self.problem is None
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The errors of the spec; empty if it is complete."""
+        return tuple(d for d in (self.problem.diagnostics if self.problem else ()) if d.severity == "error")
+
+    @property
+    def whole(self) -> Graph:
+        """The graph of a complete network. Raises E0005 if it is incomplete."""
+        check_complete(self.graph, self.errors)
+        return self.graph
 
     @property
     def name(self) -> str:
@@ -81,7 +99,8 @@ class Network:
     @property
     def output(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
         """The shape of the output without the batch; with several outputs, the shapes by name."""
-        shapes = {name: concrete(self.graph.nodes[i].shape) for name, i in self.graph.outputs.items()}
+        graph = self.whole
+        shapes = {name: concrete(graph.nodes[i].shape) for name, i in graph.outputs.items()}
         return next(iter(shapes.values())) if len(shapes) == 1 else shapes
 
     @cached_property
@@ -113,7 +132,7 @@ class Network:
         import json
 
         digest = hashlib.sha256()
-        for node in self.graph.nodes:
+        for node in self.whole.nodes:
             row = [node.path, node.op.name, node.op.explicit(), node.inputs, concrete(node.shape)]
             digest.update(json.dumps(row, default=str).encode())
         digest.update(json.dumps([dict(self.graph.outputs), {k: v.node for k, v in self.graph.aux.items()}]).encode())
@@ -128,7 +147,7 @@ class Network:
     @property
     def notes(self) -> tuple[Diagnostic, ...]:
         """Notes of the graph, and N0903 if the spec's labels are ignored."""
-        return (*self.graph.notes, *label_note(self.document, self.classes))
+        return (*self.graph.notes, *(label_note(self.document, self.classes) if self.complete else ()))
 
     @cached_property
     def labels(self) -> tuple[str, ...] | None:
@@ -155,33 +174,19 @@ class Network:
     @cached_property
     def recipe(self) -> Recipe | None:
         """The preprocessing of an image; None unless just one input is an image. Raises E0806 if it does not match."""
-        from archdsl.diagnostics import error
-        from archdsl.runtime.recipe import Unfit, settle
-
-        shapes = [concrete(self.graph.nodes[i].shape) for i in self.graph.inputs]
-        images = [shape for shape in shapes if len(shape) == 3] if len(shapes) > 1 else shapes
-        if len(images) != 1:
-            return None
-        tree = self.document.tree.get("preprocess")
+        shapes = [concrete(self.whole.nodes[i].shape) for i in self.graph.inputs]
         free = self.output_kind == "image" and bool(self.graph.sizes) and not any(s.pinned for s in self.graph.sizes)
-        try:
-            return settle(self.document.preprocess, isinstance(tree, Scalar), images[0], free)
-        except Unfit as problem:
-            if tree is None:  # the spec sets no preprocessing: only `predict` needs it
-                return None
-            raise error(
-                "E0806", f"`preprocess` does not match the input: {problem}", tree.span, help=_UNFIT_HELP
-            ) from None
+        return preprocessing(self.document, shapes, free)
 
     @property
     def starts_at_random(self) -> bool:
         """Whether weights that inference uses are random unless `weights` is set."""
-        tensors = self.graph.tensors
+        tensors = self.whole.tensors
         return any(t.param.init.how in ("kaiming", "uniform") and not t.node.training for t in tensors)
 
     @property
     def _output_node(self) -> Node:
-        return self.graph.nodes[next(iter(self.graph.outputs.values()))]
+        return self.whole.nodes[next(iter(self.graph.outputs.values()))]
 
     # --- artefacts ---------------------------------------------------------------------------------------
 
@@ -204,8 +209,8 @@ class Network:
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
-        _check_weight_options(source, seed, reinit)
-        values = resolve_weights(self.graph, source, seed, reinit)
+        check_weight_options(source, seed, reinit)
+        values = resolve_weights(self.whole, source, seed, reinit)
         return strict_weights(values) if strict else values
 
     def _fitted(self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool) -> Weights:
@@ -216,7 +221,7 @@ class Network:
         check_flags(strict=strict)
         if not isinstance(source, Weights) or reinit:
             return self.weights(source, seed, reinit, strict)
-        _check_weight_options(source, seed, reinit)
+        check_weight_options(source, seed, reinit)
         return strict_weights(source) if strict else source
 
     def to_torch(
@@ -244,7 +249,7 @@ class Network:
         """Return a Python file that defines this network and imports only torch. Does not need torch itself."""
         from archdsl.backends.torch import to_source
 
-        return to_source(self.graph, paper=paper_line(self.document), fingerprint=self.fingerprint)
+        return to_source(self.whole, paper=paper_line(self.document), fingerprint=self.fingerprint)
 
     def to_onnx(
         self,
@@ -278,6 +283,7 @@ class Network:
         from archdsl.compilation.onnx_options import checked_options
         from archdsl.compilation.write import Compilation, compile_onnx
 
+        check_complete(self.graph, self.errors)
         check_type("path", path, "a path", str, os.PathLike)
         check_callables(progress=progress)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
@@ -321,7 +327,7 @@ class Network:
         targets = checked_targets(target)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         check_targets_have(targets, options, weights is not None)
-        _check_weight_options(weights, seed, reinit)
+        check_weight_options(weights, seed, reinit)
         self.recipe  # noqa: B018 - wrong preprocessing is an error before anything is written
         values = self._fitted(weights, seed, reinit, strict) if stores_weights(targets) else None
         work = Compilation(self, values, options, self._inputs(weights), force, progress)
@@ -339,7 +345,7 @@ class Network:
         """
         from archdsl.passes.optimise import PASSES, optimise
 
-        return optimise(self.graph, tuple(PASSES) if passes is None else passes)
+        return optimise(self.whole, tuple(PASSES) if passes is None else passes)
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata that a compiled file stores: spec, hash, preprocessing, labels, paper, kind of output."""
@@ -471,7 +477,8 @@ class Network:
 
     def __repr__(self) -> str:
         args = "".join(f", {k}={v.span.text if isinstance(v, _TREES) else show(v)}" for k, v in self.args.items())
-        return f"<Network {self.name}{args}: {self.graph.input_spec}, {self.params:,} params, {self.macs:,} MACs>"
+        counts = f"{self.params:,} params, {self.macs:,} MACs" if self.complete else "incomplete"
+        return f"<Network {self.name}{args}: {self.graph.input_spec}, {counts}>"
 
     def _repr_mimebundle_(
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
@@ -491,10 +498,3 @@ _TREES = (Scalar, Seq, Map)
 
 def _jsonable(value: object) -> object:
     return value.span.text if isinstance(value, _TREES) else value
-
-
-def _check_weight_options(source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> None:
-    check_range("seed", seed, 0, MAX_SEED)
-    check_names("reinit", reinit)
-    if reinit and source is None:
-        raise conflict("`reinit` selects tensors of `weights`, which is not set", "set `weights`")

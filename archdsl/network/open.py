@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.diagnostics.arguments import check_type, conflict
-from archdsl.elaborate import elaborate
-from archdsl.language.document import Document
+from archdsl.diagnostics.arguments import check_flags, check_type, conflict
+from archdsl.diagnostics.status import status_of
+from archdsl.elaborate import known_graph
+from archdsl.network.checks import check_complete
 from archdsl.network.network import Network
-from archdsl.spec.open import document_of, from_source, open_spec, parse_overrides, resized
+from archdsl.spec.open import Spec, from_known_source, known_document_of, known_spec, parse_overrides, resized
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 ArgValue: TypeAlias = "bool | int | float | str | Sequence[ArgValue] | None"
@@ -21,23 +22,32 @@ InputSize: TypeAlias = str | int | Sequence[int]
 """Channels, height and width, `"3x224x224"` or `(3, 224, 224)`; for a vector, its length."""
 
 
-def load(spec: AnyPath, /, *, input: InputSize | None = None, **args: ArgValue) -> Network:
+def load(spec: AnyPath, /, *, input: InputSize | None = None, partial: bool = False, **args: ArgValue) -> Network:
     """Load the network of a SPEC: a path, `path#variant`, or a name of the library (`resnet101`).
 
     `input` overrides the input's size (`"3x320x320"`, `(3, 320, 320)`), `args` the spec's own arguments
-    (`classes=3`). Raises ArchError with all errors of the spec; E0004 for a `spec` or `input` of another type.
+    (`classes=3`). With `partial`, a spec with errors gives an incomplete network, with these `errors` and a graph of
+    what is known.
+
+    Raises ArchError with all errors of the spec, with `partial` only if the file cannot be read, `input` is wrong, or
+    the spec has no argument of a name in `args`; E0004 for a `spec` or `input` of another type.
     """
     check_type("spec", spec, "a path or a name", str, os.PathLike)
-    return _sized(spec, args, size_text(input))
+    check_flags(partial=partial)
+    return _opened(spec, args, size_text(input), partial)
 
 
-def loads(text: str, /, *, variant: str | None = None, name: str = "<string>", **args: ArgValue) -> Network:
-    """Load the network of a spec from text. Raises as `load` does."""
+def loads(
+    text: str, /, *, variant: str | None = None, name: str = "<string>", partial: bool = False, **args: ArgValue
+) -> Network:
+    """Load the network of a spec from text. `partial` as for `load`. Raises as `load` does."""
     from archdsl.source import decode
 
     check_type("text", text, "a spec as text", str)
     check_type("variant", variant, "a name", str, type(None))
-    return _network(document_of(from_source(decode(text.encode(errors="surrogatepass"), name), variant)), args)
+    check_flags(partial=partial)
+    source = decode(text.encode(errors="surrogatepass"), name)
+    return _network(*from_known_source(source, variant), args, None, partial)
 
 
 def as_network(
@@ -45,11 +55,12 @@ def as_network(
 ) -> Network:
     """Return the network of a SPEC, loaded with `args` and `input` as `load` does; a `Network` is returned as it is.
 
-    Raises ArchError as `load` does; E0003 if a `Network` comes with `args` or `input`.
+    Raises ArchError as `load` does; E0003 if a `Network` comes with `args` or `input`, E0005 if it is incomplete.
     """
     if not isinstance(source, Network):
         check_type("spec", source, "a path, a name or a network", str, os.PathLike)
-        return _sized(source, args or {}, size_text(input))
+        return _opened(source, args or {}, size_text(input))
+    check_complete(source.graph, source.errors)
     if args or input is not None:
         raise conflict(
             f"`{source.name}` is already loaded: `args` and `input` apply to a spec", help="pass them to `archdsl.load`"
@@ -57,9 +68,9 @@ def as_network(
     return source
 
 
-def open_network(spec: AnyPath, args: Mapping[str, str], size: str | None = None) -> Network:
+def open_network(spec: AnyPath, args: Mapping[str, str], size: str | None = None, partial: bool = False) -> Network:
     """Load a network as `load` does, with arguments as a spec writes them: `{"n": "[3, 4, 6, 3]"}`."""
-    return _sized(spec, parse_overrides(args), size_text(size))
+    return _opened(spec, parse_overrides(args), size_text(size), partial)
 
 
 def size_text(size: InputSize | None) -> str | None:
@@ -74,13 +85,27 @@ def size_text(size: InputSize | None) -> str | None:
     return "x".join(map(str, sizes))
 
 
-def _sized(spec: AnyPath, args: Mapping[str, object], size: str | None) -> Network:
-    opened = open_spec(spec if isinstance(spec, str) else Path(spec))
+def _opened(spec: AnyPath, args: Mapping[str, object], size: str | None, partial: bool = False) -> Network:
+    return _network(*known_spec(spec if isinstance(spec, str) else Path(spec)), args, size, partial)
+
+
+def _network(
+    spec: Spec, unread: ArchError | None, args: Mapping[str, object], size: str | None, partial: bool
+) -> Network:
+    """The network of a spec. Raises the errors of the first stage that has some: reading, structure, elaboration; if
+    `partial`, only those of the command line."""
+    if unread is not None and not partial:
+        raise unread
     try:
-        return _network(document_of(opened, size), args)
-    except ArchError as problem:
-        raise problem if size is None else resized(problem, opened, size) from None
-
-
-def _network(document: Document, args: Mapping[str, object]) -> Network:
-    return Network(document, elaborate(document, args), args)
+        document, malformed = known_document_of(spec, size)
+        if malformed is not None and not partial:
+            raise malformed
+        graph, wrong = known_graph(document, args)
+        problem = unread or malformed or wrong
+        if problem is not None and size is not None:
+            problem = resized(problem, spec, size)
+        if problem is not None and (not partial or status_of(problem) != 1):
+            raise problem
+    except ArchError as e:
+        raise e if size is None else resized(e, spec, size) from None
+    return Network(document, graph, args, problem)

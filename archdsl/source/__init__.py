@@ -8,13 +8,14 @@ have limits.
 
 from __future__ import annotations
 
-from archdsl.source.events import collector_paused, parse
+from archdsl.source.events import CUT, collector_paused, parse, parse_known
 from archdsl.source.files import decode, read
 from archdsl.source.limits import MAX_ALIASED, MAX_BYTES, MAX_DEPTH, MAX_NODES
 from archdsl.source.tree import Entry, Map, PlainValue, Scalar, Seq, Tree
 from archdsl.source.values import plain_value
 
 __all__ = [
+    "CUT",
     "MAX_ALIASED",
     "MAX_BYTES",
     "MAX_DEPTH",
@@ -28,6 +29,7 @@ __all__ = [
     "collector_paused",
     "decode",
     "parse",
+    "parse_known",
     "plain_value",
     "read",
 ]

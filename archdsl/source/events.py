@@ -27,20 +27,44 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def parse(source: Source) -> Tree:
     """Return the tree of the YAML document in `source`. Raises E0101 to E0113 at the position of the error."""
+    tree, problem = parse_known(source)
+    if problem is not None:
+        raise problem
+    assert tree is not None
+    return tree
+
+
+def parse_known(source: Source) -> tuple[Tree | None, ArchError | None]:
+    """Return the tree up to the first error, and the error that `parse` raises; None if there is none.
+
+    In each collection that contains the error, an entry `CUT` takes the place of everything after it.
+    """
     if source.text.startswith("\ufeff"):
         source = Source(source.name, source.text[1:], source.path)
-    check_text(source)
     builder = _TreeBuilder(source)
     try:
+        check_text(source)
         with collector_paused():
-            builder.read()
+            _read(builder)
+        if builder.root is None or (isinstance(builder.root, Scalar) and builder.root.value is None):
+            raise error("E0109", "this spec is empty", Span(source, 0, 0), help="a spec begins with `net:`")
+    except ArchError as problem:
+        builder.cut()
+        return builder.root, problem
+    return builder.root, None
+
+
+def _read(builder: _TreeBuilder) -> None:
+    try:
+        builder.read()
     except yaml.MarkedYAMLError as problem:
-        raise Syntax(source, problem, builder.in_flow, builder.end).error() from None
+        raise Syntax(builder.source, problem, builder.in_flow, builder.end).error() from None
     except (yaml.YAMLError, ValueError, OverflowError) as problem:  # the pure parser: `"\U00110000"`
-        raise error("E0101", f"this is not YAML: {problem}", Span(source, builder.end, builder.end)) from None
-    if builder.root is None or (isinstance(builder.root, Scalar) and builder.root.value is None):
-        raise error("E0109", "this spec is empty", Span(source, 0, 0), help="a spec begins with `net:`")
-    return builder.root
+        raise error("E0101", f"this is not YAML: {problem}", Span(builder.source, builder.end, builder.end)) from None
+
+
+CUT = "?"
+"""The key of the entry that replaces everything after an error; no name of the language."""
 
 
 @contextmanager
@@ -244,6 +268,26 @@ class _TreeBuilder:
             top = self.stack[-1]
             top.height = max(top.height, height)
         self.attach(top, node)
+
+    def cut(self) -> None:
+        """Close all open collections after an error, each with an entry `CUT` for what is missing."""
+        here = Span(self.source, min(self.end, len(self.text)), min(self.end, len(self.text)))
+        missing = Scalar(None, "", here)
+        while self.stack:
+            top = self.stack[-1]
+            if top.items is not None:
+                top.items.append(missing)
+            else:
+                if top.key is not None:
+                    self.attach(top, missing)
+                top.entries.setdefault(CUT, Entry(Scalar(CUT, CUT, here), missing))
+            self.stack.pop()
+            span = Span(self.source, top.start, max(here.end, top.start))
+            entries, items = top.entries, top.items
+            self.attach(
+                self.stack[-1] if self.stack else None,
+                Map(entries, span, top.flow) if items is None else Seq(tuple(items), span, top.flow),
+            )
 
     def alias(self, event: Event) -> None:
         name: str = event.anchor

@@ -11,8 +11,8 @@ from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.language.document import Document
 from archdsl.language.inheritance import NOT_INHERITED, apply_variant, with_bare_args
 from archdsl.language.overlay import overlay
-from archdsl.language.read_document import read_document
-from archdsl.source import Entry, Map, Scalar, Tree, decode, parse
+from archdsl.language.read_document import known_document
+from archdsl.source import CUT, Entry, Map, Scalar, Tree, decode, parse, parse_known
 from archdsl.spec.find import SpecLocation, find_spec, library_folder, read_source
 
 MAX_EXTENDS = 8
@@ -32,13 +32,59 @@ class Spec:
 
 def open_spec(spec: str | Path) -> Spec:
     """Read the spec that a SPEC refers to. Raises E01xx (reading), E0204 to E0207 (names, variants, extends)."""
+    found, problem = known_spec(spec)
+    if problem is not None:
+        raise problem
+    return found
+
+
+def known_spec(spec: str | Path) -> tuple[Spec, ArchError | None]:
+    """Return what is known of the spec that a SPEC refers to, as `from_known_source`. Raises if it cannot be read."""
     location = find_spec(str(spec)) if not isinstance(spec, Path) else SpecLocation(spec, None)
-    return from_source(read_source(location), location.variant)
+    return from_known_source(read_source(location), location.variant)
 
 
 def from_source(source: Source, variant: str | None = None) -> Spec:
     """Parse a spec and merge its base and variant. Raises as `open_spec`."""
-    tree = parse(source)
+    spec, problem = from_known_source(source, variant)
+    if problem is not None:
+        raise problem
+    return spec
+
+
+def from_known_source(source: Source, variant: str | None = None) -> tuple[Spec, ArchError | None]:
+    """Return what is known of a spec, and the errors that `from_source` raises; None if there are none.
+
+    After an error of YAML this is the text before it, but of a spec with a base or a variant it is nothing. Nothing is
+    known either if the base or the variant has an error.
+    """
+    tree, problem = parse_known(source)
+    nothing = Map({}, Span(source, 0, 0), False)
+    if problem is not None and isinstance(tree, Map):
+        based = variant is not None or _key_in("extends", source) is not None
+        tree = nothing if based else _without_later_defaults(tree, source)
+    try:
+        return _merged(tree or nothing, source, variant), problem
+    except ArchError as e:
+        own = source.path.stem if source.path is not None else "network"
+        return Spec(source, nothing, own, own), problem or e
+
+
+def _without_later_defaults(tree: Map, source: Source) -> Map:
+    """The part of a spec before an error of YAML; `defaults` is invalid if it may follow, as it changes these nodes."""
+    span = _key_in("defaults", source)
+    if span is None or "defaults" in tree.entries:
+        return tree
+    later = Entry(Scalar("defaults", "defaults", span), Scalar(CUT, CUT, span))
+    return Map({**tree.entries, "defaults": later}, tree.span, tree.flow)
+
+
+def _key_in(name: str, source: Source) -> Span | None:
+    match = re.search(rf"\b{name}[\"']?\s*:", source.text)
+    return None if match is None else Span(source, *match.span())
+
+
+def _merged(tree: Tree, source: Source, variant: str | None) -> Spec:
     own = source.path.stem if source.path is not None else "network"
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
@@ -119,6 +165,17 @@ def read_spec(spec: str | Path, input: str | None = None) -> Document:
 
 def document_of(spec: Spec, input: str | None = None) -> Document:
     """Return the document of a spec; `input` replaces its input size. Raises E0212 if the spec has several inputs."""
+    document, problem = known_document_of(spec, input)
+    if problem is not None:
+        raise problem
+    return document
+
+
+def known_document_of(spec: Spec, input: str | None = None) -> tuple[Document, ArchError | None]:
+    """Return what is known of a document, and the errors that `document_of` raises; None if there are none.
+
+    Raises E0212, and the errors of `input` itself.
+    """
     tree = spec.tree
     if input is not None and isinstance(tree, Map):
         old = tree.entries.get("input")
@@ -126,7 +183,7 @@ def document_of(spec: Spec, input: str | None = None) -> Document:
         if old is not None and isinstance(old.value, Map):
             raise error("E0212", f"cannot set one input size: `{spec.name}` has several inputs", new.span)
         tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
-    return read_document(tree, spec.source, spec.name, spec.own)
+    return known_document(tree, spec.source, spec.name, spec.own)
 
 
 def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
