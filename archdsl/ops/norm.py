@@ -49,7 +49,10 @@ class Norm(Free):
 
 
 def two_pixels(shape: Shape) -> tuple[tuple[Size, int], ...]:
-    """Return `Op.least` of a norm over single channels: the first axis with two pixels or more must keep two."""
+    """Return `Op.least` of a norm over single channels: the first axis with two pixels or more must keep two.
+
+    It leaves out legal sizes, such as 1 x 16 beside 16 x 16: a `FreeSize` cannot say that either axis is enough.
+    """
     return next((((size, 2),) for size in shape[1:] if at(size) > 1), ())
 
 
@@ -147,7 +150,7 @@ class Gn(Norm):
 class InstanceNorm(Norm):
     """Instance normalisation: per sample and channel, over the pixels.
 
-    Shape: `C x H x W`, unchanged.
+    Shape: `C x H x W`, unchanged, of two pixels or more.
     Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0401 a vector, E0417 one value per channel.

@@ -7,6 +7,7 @@ Tests `ops/reshape.py`, `ops/pool.py`, `ops/conv.py` and `ops/norm.py`.
 from __future__ import annotations
 
 import random
+from itertools import product
 
 import pytest
 import torch
@@ -95,3 +96,19 @@ def test_a_crop_leaves_a_pixel_before_others_are_added(text: str, least: int) ->
     assert graph is not None
     assert [size.minimum for size in graph.sizes] == [least, 1]
     assert graph_of(text, least - 1, LARGEST) is None
+
+
+@pytest.mark.parametrize("op", ["instancenorm", "gn 2"])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (1, 8), (8, 1)])
+def test_a_norm_over_single_channels_needs_two_pixels(op: str, height: int, width: int) -> None:
+    """All sizes that are named are legal; those left out have one row, or one column if the default has one row."""
+    graph = graph_of(op, height, width)
+    assert graph is not None
+    least = {size.name: size.minimum for size in graph.sizes}
+    assert least == ({"H": 2, "W": 1} if height > 1 else {"H": 1, "W": 2})
+    for rows, columns in product(range(1, LARGEST + 1), repeat=2):
+        accepted = graph_of(op, rows, columns) is not None
+        assert accepted == (rows * columns > 1)
+        named = rows >= least["H"] and columns >= least["W"]
+        assert not named or accepted
+        assert named or (rows if height > 1 else columns) == 1
