@@ -202,6 +202,18 @@ class Graph:
         return tuple(node for node in self.nodes if not node.known)
 
     @cached_property
+    def unread(self) -> frozenset[int]:
+        """The nodes that no output and no auxiliary head depends on: nothing runs them. Inputs are not among them.
+
+        Empty if the graph is incomplete, as its outputs may be missing.
+        """
+        needed = {*self.outputs.values(), *(head.node for head in self.aux.values()), *self.inputs}
+        for node in reversed(self.nodes):
+            if node.id in needed:
+                needed.update(node.inputs)
+        return frozenset() if self.unknown else frozenset(range(len(self.nodes))) - needed
+
+    @cached_property
     def by_path(self) -> dict[str, Node]:
         return {node.path: node for node in self.nodes}
 

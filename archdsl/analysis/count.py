@@ -74,8 +74,13 @@ def count_node(node: Node) -> NodeCount:
 
 
 def count_nodes(graph: Graph) -> tuple[NodeCount, ...]:
-    """Return the figures of every node by id, including auxiliary heads."""
-    return tuple(map(count_node, graph.nodes))
+    """Return the figures of every node by id, including auxiliary heads.
+
+    A node that no output depends on has parameters, because the PyTorch module holds them, but costs no work and no
+    memory, because nothing runs it.
+    """
+    counts = map(count_node, graph.nodes)
+    return tuple(c._replace(macs=0, activations=0) if n in graph.unread else c for n, c in enumerate(counts))
 
 
 def depth(graph: Graph) -> int:

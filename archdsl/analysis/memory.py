@@ -40,7 +40,7 @@ def last_reads(graph: Graph) -> tuple[int, ...]:
     owner = storages(graph)
     last = list(range(len(graph.nodes)))
     for node in graph.nodes:
-        if not node.training:
+        if not node.training and node.id not in graph.unread:
             for source in node.inputs:
                 last[owner[source]] = node.id
     for output in graph.outputs.values():
@@ -55,7 +55,8 @@ def live_values(graph: Graph) -> tuple[int, ...]:
     """
     owner, last = storages(graph), last_reads(graph)
     freed: list[list[int]] = [[] for _ in range(len(graph.nodes) + 1)]
-    sizes = [numel(n.shape) if owner[n.id] == n.id and not n.training else 0 for n in graph.nodes]
+    idle = [node.training or node.id in graph.unread for node in graph.nodes]
+    sizes = [numel(n.shape) if owner[n.id] == n.id and not idle[n.id] else 0 for n in graph.nodes]
     for storage, step in enumerate(last):
         freed[step].append(storage)
     inputs = set(graph.inputs)
@@ -63,7 +64,7 @@ def live_values(graph: Graph) -> tuple[int, ...]:
     steps: list[int] = []
     for node in graph.nodes:
         alive += 0 if node.id in inputs else sizes[node.id]
-        steps.append(0 if node.training else alive)
+        steps.append(0 if idle[node.id] else alive)
         alive -= sum(sizes[storage] for storage in freed[node.id])
     return tuple(steps)
 

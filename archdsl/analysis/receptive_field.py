@@ -133,7 +133,8 @@ def feature_field(graph: Graph) -> ReceptiveField | None:
     None: the whole image, or a network without feature maps.
     """
     fields = receptive_fields(graph)
-    maps = [n.id for n in graph.nodes if not n.training and len(n.shape) == 3 and not _pooled(n)]
+    run = [node for node in graph.nodes if not node.training and node.id not in graph.unread]
+    maps = [node.id for node in run if len(node.shape) == 3 and not _pooled(node)]
     return fields[maps[-1]] if maps else None
 
 

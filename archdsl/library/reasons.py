@@ -136,11 +136,11 @@ def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Recount]:
 
 
 def _of_macs(graph: Graph, true: int) -> Iterator[Recount]:
-    run = [node for node in graph.nodes if not node.training]
+    run = [node for node in graph.nodes if not node.training and node.id not in graph.unread]
     biased = [n for n in run if _weighted(n) and any(p.name == "bias" for p in n.params)]
     dense = sum(n.macs for n in run if isinstance(n.op, Fc))
     elements = sum(numel(n.shape) for n in run if n.inputs and n.op.stored and not _weighted(n))
-    heads = sum(n.macs for n in graph.nodes if n.training)
+    heads = sum(n.macs for n in graph.nodes if n.training and n.id not in graph.unread)
     wide = sum((n.op.groups - 1) * n.macs for n in run if isinstance(n.op, Conv) and not _depthwise(n))
     yield Recount(2 * true, "FLOPs, two per MAC")
     yield Recount(true - dense, "of the convolutions only")
@@ -177,7 +177,7 @@ def macs_at(graph: Graph, side: int) -> int | None:
             shapes.append(node.op.infer(inputs) if inputs else (node.shape[0], side, side))
         except OpError:
             return None
-        macs += 0 if node.training else node.op.macs(inputs, shapes[-1])
+        macs += 0 if node.training or node.id in graph.unread else node.op.macs(inputs, shapes[-1])
     return macs
 
 

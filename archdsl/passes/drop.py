@@ -6,16 +6,15 @@ from dataclasses import replace
 
 from archdsl.graph import Graph
 from archdsl.ops import Affine, Input
-from archdsl.passes.edit import Edit, observed
+from archdsl.passes.edit import Edit
 
 
 def drop_training(graph: Graph) -> Graph:
     """Remove auxiliary heads, which run in training only."""
     plain = replace(graph, aux={}) if graph.aux else graph
-    needed = _needed(plain)
     edit = Edit(plain)
     for node in graph.nodes:
-        if node.training and node.id not in needed:
+        if node.training and node.id in plain.unread:
             edit.drop(node.id)
     return edit.apply()
 
@@ -32,21 +31,10 @@ def drop_identities(graph: Graph) -> Graph:
 
 def drop_dead(graph: Graph) -> Graph:
     """Remove nodes that no output and no auxiliary head depends on. Inputs stay: callers pass them by name."""
-    needed = _needed(graph)
     edit = Edit(graph)
-    for node in graph.nodes:
-        if node.id not in needed:
-            edit.drop(node.id)
+    for node in graph.unread:
+        edit.drop(node)
     return edit.apply()
-
-
-def _needed(graph: Graph) -> set[int]:
-    """The ids of the inputs and of all nodes that outputs and auxiliary heads depend on."""
-    wanted = {*observed(graph), *graph.inputs}
-    for node in reversed(graph.nodes):
-        if node.id in wanted:
-            wanted.update(node.inputs)
-    return wanted
 
 
 def _all(value: float | tuple[float, ...], number: float) -> bool:

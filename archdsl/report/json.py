@@ -20,8 +20,9 @@ def params_json(graph: Graph, batch: int = 1) -> dict[str, Any]:
     """Return the data of `archdsl params --format json`.
 
     Shapes have no batch axis; MACs, FLOPs, activations and peak memory are for `batch` samples. `nodes` run at
-    inference, and their params and MACs sum to the totals; auxiliary heads are only in `aux_params`. `line` is the line
-    of the spec (from 1), null for a spec without text.
+    inference, and their params and MACs sum to the totals; auxiliary heads are only in `aux_params`. `unread` are the
+    paths of those that no output depends on: they have params, but nothing runs them. `line` is the line of the spec
+    (from 1), null for a spec without text.
     """
     counts = count_nodes(graph)
     totals = count(graph, batch, counts)
@@ -39,6 +40,7 @@ def params_json(graph: Graph, batch: int = 1) -> dict[str, Any]:
             "peak_memory_bytes": totals.peak_memory_bytes,
             "weight_bytes": totals.weight_bytes,
         },
+        "unread": [node.path for node in graph.nodes if node.id in graph.unread],
         "nodes": [
             _node(graph, node, counted, field, batch)
             for node, counted, field in zip(graph.nodes, counts, receptive_fields(graph), strict=True)

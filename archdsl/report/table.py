@@ -22,6 +22,8 @@ Share: TypeAlias = Literal["macs", "params"]
 _GAP = "  "
 _GOOD, _LEAST = (24, 24), (16, 8)
 """Least widths of path and op: as long as another column can be omitted instead, and after that."""
+_NAMED = 5
+"""The most nodes that a line below the table names."""
 
 
 class Style(NamedTuple):
@@ -186,12 +188,25 @@ def _footer(summary: Summary, style: Style) -> list[str]:
         ("work", f"{in_short(totals.macs)}MACs = {in_short(totals.flops)}FLOPs; {totals.depth} weighted layers deep"),
         ("memory", f"{totals.activations:,} activations; peak {peak}"),
     ]
+    if graph.unread:
+        entries.append(("not run", _unread(summary)))
     sizes = ", ".join(str(size) for size in graph.sizes)
     if sizes:
         reasons = dict.fromkeys(size.pinned for size in graph.sizes if size.pinned)
         entries.append(("sizes", sizes + "".join(f" ({escape_control(reason)})" for reason in reasons)))
     entries.append(("counted", summary.convention))
     return [line for label, text in entries for line in _entry(label, text, style)]
+
+
+def _unread(summary: Summary) -> str:
+    """Name the nodes that no output depends on, and the parameters that the PyTorch module holds for them."""
+    graph = summary.graph
+    nodes = [graph.nodes[number] for number in sorted(graph.unread)]
+    names = [escape_control(node.path) for node in nodes[:_NAMED]]
+    names += [f"{len(nodes) - _NAMED} more"] if len(nodes) > _NAMED else []
+    params = sum(param.numel for node in nodes for param in node.params if param.trained)
+    held = f"; their {params:,} params are counted, because the PyTorch module holds them" if params else ""
+    return f"{', '.join(names)}: no output depends on them, so their MACs and activations are not counted{held}"
 
 
 def _entry(label: str, text: str, style: Style) -> list[str]:

@@ -151,21 +151,21 @@ def test_concat_copies_and_so_does_a_slice() -> None:
     assert live_values(net.graph()) == (32, 32 + 48, 32 + 48 + 16, 48 + 16 + 64, 64 + 16)
 
 
-def test_outputs_stay_and_unread_nodes_go_at_once() -> None:
+def test_outputs_stay_and_nothing_runs_unread_nodes() -> None:
     net = Hand((1, 4, 4))
     first = net.add(Relu(), 0)
     net.add(Relu(), first)
     last = net.add(Gap(), first)
     graph = net.graph({"output": first, "output1": last})
-    assert live_values(graph) == (16, 32, 32, 17)
+    assert live_values(graph) == (16, 32, 0, 17)
 
 
 def test_all_inputs_are_alive_from_the_start() -> None:
     net = Hand((1, 4, 4), (10,))
     net.add(Gap(), 0)
-    net.add(Flatten())
-    net.add(Fc(out=2), 1)
-    assert live_values(net.graph()) == (26, 26, 27, 11, 12)
+    flat = net.add(Flatten())
+    fc = net.add(Fc(out=2), 1)
+    assert live_values(net.graph({"a": flat, "b": fc})) == (26, 26, 27, 11, 13)
 
 
 def test_training_nodes_need_no_memory() -> None:
@@ -174,6 +174,41 @@ def test_training_nodes_need_no_memory() -> None:
     head = net.add(Gap(), trunk, training=True)
     out = net.add(Relu(), 0)
     assert live_values(net.graph({"output": out}, aux={"aux": head})) == (16, 32, 0, 32)
+
+
+# --- nodes that nothing runs ---------------------------------------------------------------------------
+
+UNREAD = """
+input: 3x8x8
+net:
+  stem: 3x3 conv 4
+  lost: {a: 3x3 conv 8 <- stem, b: 5x5 conv 16}
+  pool: gap <- stem
+  fc: fc 2
+"""
+
+
+def test_a_node_that_nothing_runs_costs_parameters_only() -> None:
+    """As torch counts it: parameters of the module, multiply-accumulates as it runs."""
+    torch = pytest.importorskip("torch")
+    flop_counter = pytest.importorskip("torch.utils.flop_counter")
+    network, without = (
+        archdsl.loads(UNREAD),
+        archdsl.loads(UNREAD.replace("  lost: {a: 3x3 conv 8 <- stem, b: 5x5 conv 16}\n", "")),
+    )
+    module, totals, kept = network.to_torch(), network.totals, without.totals
+    with flop_counter.FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, 3, 8, 8))
+    assert totals.flops == counter.get_total_flops()
+    assert totals.params == sum(p.numel() for p in module.parameters())
+    assert totals.params == kept.params + (8 * 4 * 9 + 8) + (16 * 8 * 25 + 16)
+    assert totals._replace(params=0, weight_bytes=0) == kept._replace(params=0, weight_bytes=0)
+    assert [n.path for n in network.graph.nodes if n.id in network.graph.unread] == ["lost.a", "lost.b"]
+
+
+def test_an_auxiliary_head_is_no_unread_node() -> None:
+    network = archdsl.loads("input: 3x8x8\nnet: {a: 3x3 conv 4, b: gap}\naux: {head: {from: a, do: gap}}")
+    assert not network.graph.unread
 
 
 # --- receptive field -------------------------------------------------------------------------------------
@@ -308,6 +343,9 @@ def test_peak_memory_matches_a_simulation(seed: int) -> None:
         inputs = (source, random.choice(same)) if isinstance(op, (Add, Concat)) else (source,)
         net.add(op, *inputs)
     graph = net.graph({"output": len(net.nodes) - 1, "output1": random.randrange(len(net.nodes))})
+    run: set[int] = set(graph.outputs.values())
+    for node in reversed(graph.nodes):
+        run |= set(node.inputs) if node.id in run else set()
     holder = {n.id: n.id for n in graph.nodes}
     for node in graph.nodes:
         if isinstance(node.op, Dropout):
@@ -315,10 +353,10 @@ def test_peak_memory_matches_a_simulation(seed: int) -> None:
     kept = {holder[i] for i in graph.outputs.values()}
     alive: set[int] = set()
     most = 0
-    for node in graph.nodes:
+    for node in (n for n in graph.nodes if n.id in {*run, 0}):
         alive.add(holder[node.id])
         most = max(most, sum(int(str(graph.nodes[i].shape[0])) * 36 for i in alive))
-        later = {holder[i] for n in graph.nodes[node.id + 1 :] for i in n.inputs}
+        later = {holder[i] for n in graph.nodes[node.id + 1 :] if n.id in run for i in n.inputs}
         alive &= later | kept
     assert peak_memory(graph).bytes == 4 * most
 

@@ -42,9 +42,10 @@ def small() -> Graph:
 
 def test_the_contract() -> None:
     data = params_json(small())
-    assert list(data) == ["name", "input", "convention", "totals", "nodes"]
+    assert list(data) == ["name", "input", "convention", "totals", "unread", "nodes"]
     assert set(data["totals"]) == TOTALS
     assert data["input"] == "3x8x8"
+    assert data["unread"] == []
     assert [node["path"] for node in data["nodes"]] == ["input", "conv", "pool", "fc/flatten", "fc"]
     assert all(set(node) == NODE for node in data["nodes"])
     assert data["nodes"][1] == {
@@ -69,6 +70,18 @@ def test_nodes_sum_to_the_totals(batch: int) -> None:
     assert sum(node["macs"] for node in data["nodes"]) == data["totals"]["macs"] == batch * 1_498_376_192
     assert data["totals"]["flops"] == 2 * data["totals"]["macs"]
     assert data["nodes"][0]["output"] == [3, 224, 224]
+
+
+def test_a_node_that_nothing_runs_is_named_and_has_no_macs() -> None:
+    data = params_json(archdsl.loads("input: 3x8x8\nnet: {a: 3x3 conv 4, lost: 3x3 conv 8, b: 3x3 conv 2 <- a}").graph)
+    assert data["unread"] == ["lost"]
+    assert [(node["params"], node["macs"] > 0) for node in data["nodes"]] == [
+        (0, False),
+        (112, True),
+        (296, False),
+        (74, True),
+    ]
+    assert sum(node["macs"] for node in data["nodes"]) == data["totals"]["macs"] == 64 * (108 + 72)
 
 
 def test_lines_point_into_the_spec() -> None:

@@ -253,3 +253,11 @@ def test_one_sample_is_the_convention() -> None:
 def test_a_level_of_blocks_is_the_default() -> None:
     graph = archdsl.load("resnet18").graph
     assert summarize(graph).rows == summarize(graph, depth=1).rows != summarize(graph, depth=2).rows
+
+
+def test_the_foot_names_nodes_that_nothing_runs() -> None:
+    lost = ", ".join(f"n{n}: 3x3 conv 4" for n in range(7))
+    text = params_table(summarize(archdsl.loads(f"input: 4x8x8\nnet: {{a: relu, {lost}, b: gap <- a}}").graph))
+    assert "not run    n0, n1, n2, n3, n4, 2 more: no output depends on them" in text
+    assert f"their {7 * (4 * 4 * 9 + 4):,} params are counted" in text
+    assert "not run" not in params_table(summarize(archdsl.load("vgg16").graph))

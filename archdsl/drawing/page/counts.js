@@ -24,6 +24,9 @@ function sizeFormula(size) {
 const product = (numbers) => numbers.reduce((a, b) => a * b, 1n);
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0n);
 
+/** Whether nothing runs the node at inference: it is of an auxiliary head, or no output depends on it. */
+const idle = (node) => Boolean(node.training || node.unread);
+
 /** The counts that depend on the input's size: for each node its shape, elements, MACs and the bytes alive at its step. */
 function countAt(nodes, values, batch) {
   const shapes = nodes.map((node) => (node.shape ?? []).map((size) => sizeAt(size, values)));
@@ -35,7 +38,7 @@ function countAt(nodes, values, batch) {
     return BigInt(batch) * BigInt(each) * times;
   });
   const alive = aliveAt(nodes, elements).map((count) => count * BigInt(batch) * BYTES_PER_VALUE);
-  const runs = nodes.map((node, id) => id).filter((id) => !nodes[id].training);
+  const runs = nodes.map((node, id) => id).filter((id) => !idle(nodes[id]));
   const peak = runs.reduce((best, id) => (alive[id] > alive[best] ? id : best), 0);
   const stored = runs.filter((id) => nodes[id].inputs && !nodes[id].view);
   return {
@@ -54,13 +57,13 @@ function countAt(nodes, values, batch) {
 
 /** The values alive while each node is computed: outputs live until their last read, views need no memory. */
 function aliveAt(nodes, elements) {
-  const own = nodes.map((node, id) => ((node.memory ?? 0) === id && !node.training ? elements[id] : 0n));
+  const own = nodes.map((node, id) => ((node.memory ?? 0) === id && !idle(node) ? elements[id] : 0n));
   const freed = nodes.map(() => []);
   nodes.forEach((node, id) => freed[node.until ?? 0]?.push(id));
   let alive = sum(own.filter((_, id) => nodes[id].kind === "input"));
   return nodes.map((node, id) => {
     if (node.kind !== "input") alive += own[id];
-    const here = node.training ? 0n : alive;
+    const here = idle(node) ? 0n : alive;
     for (const done of freed[id]) alive -= own[done];
     return here;
   });

@@ -47,7 +47,8 @@ def nodes(graph: Graph) -> list[Data]:
     adapted = _adapted(graph)
     rows = []
     for node, counted, field in zip(graph.nodes, count_nodes(graph), receptive_fields(graph), strict=True):
-        row = _row(graph, node, counted, work(node, samples))
+        macs = Work(0, "") if node.id in graph.unread else work(node, samples)
+        row = _row(graph, node, counted, macs) | {"unread": node.id in graph.unread}
         row |= {"memory": owner[node.id], "until": last[node.id], "field": _field(field, adapted[node.id])}
         rows.append({name: value for name, value in row.items() if value not in (0, "", [], False)})
     return rows

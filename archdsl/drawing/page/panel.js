@@ -143,7 +143,7 @@ function showTotals(place, network, counts, batch, go) {
 
 /** The chart of the bytes alive while each node is computed, in running order from left to right. */
 function showMemory(place, network, counts, member, go) {
-  const runs = network.nodes.map((_, id) => id).filter((id) => !network.nodes[id].training);
+  const runs = network.nodes.map((_, id) => id).filter((id) => !idle(network.nodes[id]));
   const columns = Math.min(runs.length, CHART.columns);
   const wide = CHART.width / columns;
   const most = Number(counts.totals.memory) || 1;
