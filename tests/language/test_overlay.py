@@ -149,7 +149,8 @@ def test_values_of_sections() -> None:
     assert other("k: 6").document.args["k"].most == 8
     with pytest.raises(ArchError, match="E0308"):
         other("k: 9")
-    assert other("args: {n: {max: 3}}").document.arguments()["n"] == 2
+    declared = other("args: {n: {max: 3}}").document.args["n"]
+    assert (declared.default.span.text, declared.most) == ("2", 3)
     preprocess = other("preprocess: {resize: 40}").document.preprocess
     assert preprocess is not None and preprocess.resize == 40 and preprocess.mean == (0.485, 0.456, 0.406)
 
