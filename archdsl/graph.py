@@ -195,6 +195,8 @@ class Graph:
     """The inputs' spatial sizes, in written order."""
     notes: tuple[Diagnostic, ...] = ()
     """Warnings and notes from elaboration."""
+    complete: bool = True
+    """False if the spec has errors: nodes may be unknown, or missing."""
 
     @cached_property
     def unknown(self) -> tuple[Node, ...]:
@@ -211,7 +213,7 @@ class Graph:
         for node in reversed(self.nodes):
             if node.id in needed:
                 needed.update(node.inputs)
-        return frozenset() if self.unknown else frozenset(range(len(self.nodes))) - needed
+        return frozenset() if self.unknown or not self.complete else frozenset(range(len(self.nodes))) - needed
 
     @cached_property
     def by_path(self) -> dict[str, Node]:

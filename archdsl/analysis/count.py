@@ -69,7 +69,7 @@ def count_node(node: Node) -> NodeCount:
         buffers=sum(p.numel for p in params if not p.trained),
         weight_bytes=sum(p.nbytes for p in params),
         macs=node.macs,
-        activations=numel(node.shape) if node.op.stored and node.inputs else 0,
+        activations=numel(node.shape) if node.op.stored and node.inputs and node.known else 0,
     )
 
 

@@ -56,7 +56,7 @@ def live_values(graph: Graph) -> tuple[int, ...]:
     owner, last = storages(graph), last_reads(graph)
     freed: list[list[int]] = [[] for _ in range(len(graph.nodes) + 1)]
     idle = [node.training or node.id in graph.unread for node in graph.nodes]
-    sizes = [numel(n.shape) if owner[n.id] == n.id and not idle[n.id] else 0 for n in graph.nodes]
+    sizes = [numel(n.shape) if owner[n.id] == n.id and n.known and not idle[n.id] else 0 for n in graph.nodes]
     for storage, step in enumerate(last):
         freed[step].append(storage)
     inputs = set(graph.inputs)
@@ -71,6 +71,6 @@ def live_values(graph: Graph) -> tuple[int, ...]:
 
 def peak_memory(graph: Graph, batch: int = 1) -> Peak:
     """Return the peak activation memory in bytes (fp32), at the default input size for `batch` samples."""
-    steps = live_values(graph)
+    steps = live_values(graph) or (0,)
     at = max(range(len(steps)), key=steps.__getitem__)
     return Peak(steps[at] * batch * BYTES_PER_VALUE, at)

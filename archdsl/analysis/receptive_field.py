@@ -117,6 +117,8 @@ def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
 
 
 def _fields(node: Node, inputs: list[tuple[_Fields, _Fields] | None]) -> tuple[_Fields, _Fields] | None:
+    if not node.known:
+        return None
     if not inputs:
         return (_Fields(), _Fields()) if len(node.shape) == 3 else None
     window = node.op.window(node.in_shapes)

@@ -21,6 +21,8 @@ class Row(NamedTuple):
     macs: int
     field: ReceptiveField | None
     """Receptive field of the part's output; None: the whole image."""
+    known: bool = True
+    """Whether all its nodes are known, so that the sums are exact."""
 
 
 class Summary(NamedTuple):
@@ -87,4 +89,5 @@ def _row(
         params=sum(c.params for c in own),
         macs=batch * sum(c.macs for c in own),
         field=fields[part.ids.stop - 1],
+        known=all(node.known for node in graph.nodes[part.ids.start : part.ids.stop]),
     )

@@ -51,17 +51,29 @@ def command(
     format: str,
     output: str | None,
     force: bool,
-) -> None:
+) -> int:
     """Print layers, shapes, parameters, MACs and memory of a network.
 
-    Consecutive equal blocks share a row. Builds and traces no model, and needs no weights.
+    Consecutive equal blocks share a row. Builds and traces no model, and needs no weights. If the spec has errors,
+    prints them, then what is known: `?` marks what is not, and totals are lower bounds. Exits with 1 then.
     """
     from archdsl.network import open_network
     from archdsl.report.params import params_report
 
-    net = open_network(spec, args, size)
+    net = open_network(spec, args, size, partial=True)
     text = params_report(
-        net.graph, format, batch=batch, depth=depth, every_node=every, share=share, style=console.style(output)
+        net.graph,
+        format,
+        batch=batch,
+        depth=depth,
+        every_node=every,
+        share=share,
+        style=console.style(output),
+        errors=net.errors,
     )
-    console.print_diagnostics(net.graph.notes)
-    console.write_output(text, output, force, inputs=net.files)
+    console.print_diagnostics(net.graph.notes if net.problem is None else net.problem.diagnostics)
+    if net.nodes or format in ("json", "csv"):
+        console.write_output(text, output, force, inputs=net.files)
+    else:
+        console.print_note("nothing is known of this network, so there is no table")
+    return 0 if net.complete else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archdsl.diagnostics import CallSite, Label, did_you_mean, error
+from archdsl.diagnostics import ArchError, CallSite, Label, did_you_mean, error
 from archdsl.elaborate.op_nodes import op
 from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
 from archdsl.elaborate.walk import Walker
@@ -25,7 +25,7 @@ def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence
         return op(walker, _op_call(syntax, OPS_BY_NAME[target]), place, inputs, ctx)
     block = walker.blocks[target]
     if isinstance(block.body, BrokenSyntax):
-        return walker.node(block.body, place, inputs[0], ctx)
+        raise ArchError(())  # its errors are reported already
     if target in ctx.active:
         chain = " -> ".join([*ctx.active[ctx.active.index(target) :], target])
         raise error(

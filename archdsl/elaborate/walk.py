@@ -22,7 +22,7 @@ from archdsl.graph import Scope, ScopeKind
 from archdsl.language import expressions
 from archdsl.language.document import Document
 from archdsl.language.expressions import Env, Expr, Value, truth
-from archdsl.language.syntax import DenseSyntax, Key, SyntaxNode
+from archdsl.language.syntax import BrokenSyntax, DenseSyntax, Key, SyntaxNode
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
@@ -128,7 +128,7 @@ class Walker:
         else:
             path = place.path()
         inputs = []
-        for ref in syntax.sources or ():
+        for ref in syntax.read if isinstance(syntax, BrokenSyntax) else syntax.sources or ():
             with suppress(ArchError):
                 inputs.append(resolve(self.builder, ref, ctx.frame))
         known = [i for i in inputs or [cursor] if i >= 0]

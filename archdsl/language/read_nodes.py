@@ -101,7 +101,11 @@ class Reader:
 
     def child(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
         """Read any node; report one with errors and return a `BrokenSyntax`."""
-        return self.attempt(partial(self.node, tree, fallback), BrokenSyntax(span=tree.span))
+        try:
+            return self.node(tree, fallback)
+        except ArchError as e:
+            self.report.extend(e.diagnostics)
+            return BrokenSyntax(span=tree.span, read=_legible_references(tree))
 
     def node(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
         """Read any node. Raises ArchError for errors of the node itself; errors of its children are reported."""
@@ -336,6 +340,19 @@ def reference(tree: Tree) -> Ref:
     if not all(re.fullmatch(r"[A-Za-z0-9_-]+", part, re.ASCII) for part in ref.parts):
         raise error("E0302", "a reference must be the name of an earlier node, e.g. `layer1.0`", tree.span)
     return ref
+
+
+def _legible_references(tree: Tree) -> tuple[Ref, ...]:
+    """The references of a node that has errors."""
+    after = tree.text.partition("<-")[2] if isinstance(tree, Scalar) else ""
+    sources = tree.get("from") if isinstance(tree, Map) else None
+    try:
+        if sources is not None:
+            return references(sources)
+        names = re.match(r"\s*[\w.-]+(?:\s*,\s*[\w.-]+)*", after, re.ASCII)
+        return () if names is None else tuple(Ref.of(name.strip(), tree.span) for name in names[0].split(","))
+    except ArchError:
+        return ()
 
 
 _NEAR = {"r": ("residual",), "i": ("inception",), "b": ("branches",), "d": ("dense",)}

@@ -206,4 +206,9 @@ class DenseSyntax(SyntaxNode):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class BrokenSyntax(SyntaxNode):
-    """Replaces a node with errors, so that the rest can be checked. Its errors are reported already."""
+    """Replaces a node with errors, so that the rest can be checked. Its errors are reported already.
+
+    `read` are the nodes that it names after `<-` or `from`, as far as they can be read.
+    """
+
+    read: tuple[Ref, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -108,4 +109,4 @@ def _network(
             raise problem
     except ArchError as e:
         raise e if size is None else resized(e, spec, size) from None
-    return Network(document, graph, args, problem)
+    return Network(document, graph if problem is None else replace(graph, complete=False), args, problem)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from archdsl.analysis.summary import summarize
+from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.arguments import check_choice, check_range, conflict
 from archdsl.graph import Graph
 from archdsl.report.json import params_csv, params_json, params_markdown
@@ -25,12 +27,13 @@ def params_report(
     every_node: bool = False,
     share: Share = "macs",
     style: Style = Style(),
+    errors: Sequence[Diagnostic] = (),
 ) -> str:
     """Return layers, shapes, parameters, MACs and memory of a network, as text in one of `FORMATS`.
 
     `batch`: batch size for MACs and memory. `depth`: levels of nested blocks with rows of their own, by default 1;
     with `every_node` each node has a row instead. JSON and CSV always list every node. `share`: total that the
-    percentages of a table refer to. `style` applies to a table.
+    percentages of a table refer to. `style` applies to a table. `errors`: those of the spec, for JSON.
 
     Raises E0001 for an unknown format or share, E0002 for a batch or depth outside its range, E0003 if `depth`,
     `every_node` and the format exclude each other.
@@ -45,14 +48,14 @@ def params_report(
     if format in ("json", "csv"):
         if every_node or depth is not None:
             raise conflict(f"format {format} always lists every node: remove `all` and `depth`")
-        return params_csv(graph, batch) if format == "csv" else _as_json(graph, batch)
+        return params_csv(graph, batch) if format == "csv" else _as_json(graph, batch, errors)
     summary = summarize(graph, 1 if depth is None else depth, every_node, batch)
     return params_markdown(summary) if format == "markdown" else params_table(summary, style, share)
 
 
-def _as_json(graph: Graph, batch: int) -> str:
+def _as_json(graph: Graph, batch: int, errors: Sequence[Diagnostic]) -> str:
     """JSON with one node per line."""
-    report = params_json(graph, batch)
+    report = params_json(graph, batch, errors)
     head = json.dumps({k: v for k, v in report.items() if k != "nodes"}, indent=2)
     nodes = ",\n    ".join(map(json.dumps, report["nodes"]))
     return f'{head[:-2]},\n  "nodes": [\n    {nodes}\n  ]\n}}\n'

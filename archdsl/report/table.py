@@ -83,10 +83,11 @@ def params_table(summary: Summary, style: Style = Style(), share: Share = "macs"
 
 def _columns(summary: Summary, share: Share) -> list[_TableColumn]:
     totals = summary.totals
-    whole = totals.macs if share == "macs" else totals.params
+    whole = (totals.macs if share == "macs" else totals.params) if summary.graph.complete else 0
     rows = [_cells(summary, row, getattr(row, share), whole) for row in summary.rows]
     everything = "100.0 %" if whole else "-"
-    rows.append(["total", "", "", _number(totals.params), _number(totals.macs), everything, ""])
+    total = "total" if summary.graph.complete else "at least"
+    rows.append([total, "", "", _number(totals.params), _number(totals.macs), everything, ""])
     if summary.aux_rows:
         rows.append(["training only:", "", "", "", "", "", ""])
     rows += [[*_cells(summary, row, 0, 0)[:5], "", ""] for row in summary.aux_rows]
@@ -102,18 +103,23 @@ def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
     return [
         escape_control(path),
         part_written(summary.graph, part),
-        format_shape(row.shape),
-        _number(row.params),
-        _number(row.macs),
+        format_shape(row.shape) or "?",
+        _number(row.params) if row.known else at_least(row.params, False),
+        _number(row.macs) if row.known else at_least(row.macs, False),
         share,
-        _field(row.field, len(row.shape)),
+        _field(row.field) if row.shape else "?",
     ]
 
 
-def _field(field: ReceptiveField | None, rank: int) -> str:
+def _field(field: ReceptiveField | None) -> str:
     if field is None:
         return "all"
     return str(field.height) if field.height == field.width else f"{field.height} x {field.width}"
+
+
+def at_least(value: int, known: bool) -> str:
+    """Return a sum as text; if some of its terms are unknown, `>= 1,234`, or `?` if the others are 0."""
+    return f"{value:,}" if known else f">= {value:,}" if value else "?"
 
 
 def _number(value: int) -> str:
@@ -169,31 +175,42 @@ def _cell_role(columns: Sequence[_TableColumn], cells: Sequence[str]) -> Callabl
 def _heading(summary: Summary, style: Style) -> str:
     graph = summary.graph
     batch = f", batch {summary.batch}" if summary.batch > 1 else ""
-    return f"{style.paint('name', escape_control(graph.name))}  input {escape_control(graph.input_spec)}{batch}"
+    inputs = escape_control(graph.input_spec) or "?"
+    return f"{style.paint('name', escape_control(graph.name))}  input {inputs}{batch}"
 
 
 def _footer(summary: Summary, style: Style) -> list[str]:
     totals, graph = summary.totals, summary.graph
-    peak = f"{in_bytes(totals.peak_memory_bytes)} at {escape_control(graph.nodes[summary.peak.node].path)}"
+    least = "" if graph.complete else "at least "
+    peak = in_bytes(totals.peak_memory_bytes)
+    peak += f" at {escape_control(graph.nodes[summary.peak.node].path)}" if totals.peak_memory_bytes else ""
+    deep = f"; {totals.depth} weighted layers deep" if graph.complete else ""
     entries = [
         (
             "params",
-            f"{totals.params:,} trained{f', {totals.buffers:,} in buffers' if totals.buffers else ''}; "
+            f"{least}{totals.params:,} trained{f', {totals.buffers:,} in buffers' if totals.buffers else ''}; "
             f"{in_bytes(totals.weight_bytes)} of weights",
         ),
     ]
     if totals.aux_params:
-        entries.append(("aux heads", f"{totals.aux_params:,} more params, training only"))
+        entries.append(("aux heads", f"{least}{totals.aux_params:,} more params, training only"))
     entries += [
-        ("work", f"{in_short(totals.macs)}MACs = {in_short(totals.flops)}FLOPs; {totals.depth} weighted layers deep"),
-        ("memory", f"{totals.activations:,} activations; peak {peak}"),
+        (
+            "work",
+            f"{least}{in_short(totals.macs)}MACs = {in_short(totals.flops)}FLOPs{deep}",
+        ),
+        ("memory", f"{least}{totals.activations:,} activations; peak {peak}"),
     ]
     if graph.unread:
         entries.append(("not run", _unread(summary)))
     sizes = ", ".join(str(size) for size in graph.sizes)
-    if sizes:
+    if sizes and graph.complete:
         reasons = dict.fromkeys(size.pinned for size in graph.sizes if size.pinned)
         entries.append(("sizes", sizes + "".join(f" ({escape_control(reason)})" for reason in reasons)))
+    if not graph.complete:
+        entries.append(
+            ("incomplete", f"the spec has errors; {len(graph.unknown)} of {len(graph.nodes)} nodes unknown: ?")
+        )
     entries.append(("counted", summary.convention))
     return [line for label, text in entries for line in _entry(label, text, style)]
 

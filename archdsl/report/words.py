@@ -9,6 +9,7 @@ from archdsl.analysis.parts import Part, head, is_block, scopes
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Again, Conv, Identity, Op, Pool
+from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
 TIMES = "\u00d7"
@@ -23,6 +24,8 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
 
     `inputs`: the input shapes, which identify a depthwise convolution. `normed`: a norm follows.
     """
+    if isinstance(op, Unknown):
+        return escape_control(op.text)
     op_name, fields = _name_and_fields(op, inputs)
     if normed and fields.get("bias") is False:
         del fields["bias"]
@@ -38,6 +41,8 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
 
 def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     """Return the label of an op in a drawing: kernel and op, then output channels, stride, groups, dilation."""
+    if isinstance(op, Unknown):
+        return escape_control(op.text)
     op_name, fields = _name_and_fields(op, inputs)
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     if op_name == "avgpool" and fields.get("adaptive"):
@@ -151,7 +156,7 @@ def _name_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, An
     fields = op.explicit()
     if not op.inference:
         fields |= {name: getattr(op, name) for name in op.positional}
-    if type(op) is Conv and inputs and op.groups > 1 and op.groups == at(inputs[0][0]):
+    if type(op) is Conv and inputs and inputs[0] and op.groups > 1 and op.groups == at(inputs[0][0]):
         multiplier = op.out // op.groups
         fields = {k: v for k, v in fields.items() if k not in ("out", "groups")}
         return "dwconv", fields | ({"multiplier": multiplier} if multiplier > 1 else {})

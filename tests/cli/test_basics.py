@@ -170,7 +170,7 @@ def test_standard_input() -> None:
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def fail(*args: object) -> None:
+    def fail(*args: object, **more: object) -> None:
         raise ZeroDivisionError("a mistake of ours")
 
     monkeypatch.setattr("archdsl.network.open_network", fail)
@@ -354,7 +354,7 @@ def test_params_as_a_table(tiny: Path) -> None:
 
 def test_params_as_json_is_a_contract(tiny: Path) -> None:
     report = json.loads(run("params", tiny, "--format", "json", "--batch", 8, "-a", "classes=3").stdout)
-    assert list(report) == ["name", "input", "convention", "totals", "nodes"]
+    assert list(report) == ["name", "input", "complete", "errors", "convention", "totals", "unread", "nodes"]
     assert list(report["totals"]) == [
         "params",
         "buffers",
@@ -421,3 +421,38 @@ def test_names_no_file_can_have(name: str, tmp_path: Path, monkeypatch: pytest.M
         assert "error[E0999]" not in result.output
         assert "\x1b" not in result.output
         assert not list(tmp_path.iterdir())
+
+
+# --- params of a spec with errors -------------------------------------------------------------------------
+
+
+def test_params_prints_the_errors_and_then_what_is_known(tiny: Path) -> None:
+    tiny.write_text(TINY.replace("pool: gap", "pool: gp"))
+    result = run("params", tiny)
+    assert result.exit_code == 1
+    with pytest.raises(ArchError) as caught:
+        archdsl.load(tiny)
+    assert result.stderr == f"{caught.value}\n"
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["conv", "3x3", "conv", "4", "bn", "relu", "4", "x", "8", "x", "8", "116", "6,912", "-", "3"] in rows
+    assert ["pool", "gp", "?", "?", "?", "-", "?"] in rows
+    assert ["fc", "fc", "10", "?", "?", "?", "-", "?"] in rows
+    assert ["at", "least", "116", "6,912", "-"] in rows
+    assert "the spec has errors; 2 of 6 nodes unknown: ?" in result.stdout
+    assert "sizes" not in result.stdout
+    data = json.loads(run("params", tiny, "--format", "json").stdout)
+    assert (data["complete"], [e["code"] for e in data["errors"]]) == (False, ["E0301"])
+
+
+@pytest.mark.parametrize("text", ["net", "input: [", "input: 3x8x8\nnet: {a: 99999999 * relu}"])
+def test_params_says_that_nothing_is_known(text: str) -> None:
+    result = run("params", "-", stdin=text)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("nothing is known of this network, so there is no table\n")
+    assert json.loads(run("params", "-", "--format", "json", stdin=text).stdout)["nodes"] == []
+
+
+def test_wrong_arguments_print_no_table(tiny: Path) -> None:
+    for option in (["-a", "klasses=3"], ["-a", "classes=x"], ["--input", "7"], ["--input", "3x"]):
+        result = run("params", tiny, *option)
+        assert (result.exit_code, result.stdout) == (2, ""), option

@@ -13,6 +13,7 @@ from archdsl.analysis.summary import summarize
 from archdsl.graph import Graph
 from archdsl.ops import Conv, Fc, Flatten, Gap
 from archdsl.report.json import params_csv, params_json, params_markdown
+from archdsl.report.params import params_report
 from tests.support.handmade import Hand
 
 TOTALS = {
@@ -42,10 +43,11 @@ def small() -> Graph:
 
 def test_the_contract() -> None:
     data = params_json(small())
-    assert list(data) == ["name", "input", "convention", "totals", "unread", "nodes"]
+    assert list(data) == ["name", "input", "complete", "errors", "convention", "totals", "unread", "nodes"]
     assert set(data["totals"]) == TOTALS
     assert data["input"] == "3x8x8"
     assert data["unread"] == []
+    assert (data["complete"], data["errors"]) == (True, [])
     assert [node["path"] for node in data["nodes"]] == ["input", "conv", "pool", "fc/flatten", "fc"]
     assert all(set(node) == NODE for node in data["nodes"])
     assert data["nodes"][1] == {
@@ -106,3 +108,33 @@ def test_markdown_is_a_table() -> None:
     assert len({line.count("|") for line in table}) == 1
     assert "| `layer1.1` .. `layer1.2` x2 |" in text
     assert "| **total** | | | **25,557,032** | **4,089,184,256** |" in table
+
+
+PARTIAL = "input: 3x8x8\nnet:\n  a: 1x1 conv 4\n  b: [1x1 conv 8, relu 3]\n  c: 3x3 cov 2 <- a\n  d: 3x3 conv 2 bn"
+
+
+def test_unknown_values_of_an_incomplete_network_are_null_in_json_and_marked_in_tables() -> None:
+    net = archdsl.loads(PARTIAL, partial=True)
+    data = json.loads(params_report(net.graph, "json", errors=net.errors))
+    assert data["complete"] is False
+    assert [(e["code"], e["line"]) for e in data["errors"]] == [("E0310", 4), ("E0301", 5)]
+    assert data["totals"]["params"] == 16 + 40
+    nodes = {node["path"]: node for node in data["nodes"]}
+    assert (nodes["b.0"]["output"], nodes["b.0"]["params"]) == ([8, 8, 8], 40)
+    assert nodes["c"] == {
+        "path": "c",
+        "op": "unknown",
+        "inputs": ["a"],
+        "output": None,
+        "params": None,
+        "macs": None,
+        "receptive_field": None,
+        "line": 5,
+    }
+    assert [nodes["d.conv"][name] for name in ("op", "output", "params")] == ["conv", None, None]
+    rows = {row["path"]: row for row in csv.DictReader(io.StringIO(params_csv(net.graph)))}
+    assert [rows["d.conv"][name] for name in ("output", "params", "macs", "receptive_field")] == ["?"] * 4
+    markdown = params_markdown(summarize(net.graph, depth=0))
+    assert "| `b` |  | ? | >= 40 | >= 2,048 |" in markdown
+    assert "| `d` | `3x3 conv 2 bn` | ? | ? | ? |" in markdown
+    assert "| **at least** | | | **56** | **2,816** |" in markdown
