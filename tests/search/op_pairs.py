@@ -139,8 +139,11 @@ def faults(chain: Chain, graph: Graph, passes: bool = True, free_sizes: bool = T
     listed = 0 if "shuffle 2" in chain[1:-1] or chain[0] == "shuffle 2" else 4096  # 0: shuffles with a Transpose
     with patch("archdsl.backends.onnx.lower._LISTED", listed):
         model = onnx_write.build(smaller, folded(weights, smaller) if passes else weights, free_sizes=free_sizes)
-    with torch.no_grad():
-        module = to_torch(graph, weights)(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+    try:
+        with torch.no_grad():
+            module = to_torch(graph, weights)(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+    except RuntimeError as problem:
+        return [Fault(chain, "PyTorch", str(problem))]
     outputs = outputs_by_level(model.SerializeToString(), inputs)
     return [
         Fault(chain, level, what)
