@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,8 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import Affine
 from archdsl.passes.edit import sole_reader
 from archdsl.verification.observe import NodeValues
-from archdsl.verification.reference import reference_values
-from archdsl.verification.tolerance import Deviation
+from archdsl.verification.reference import Reference, reference_values
+from archdsl.verification.tolerance import LARGEST, Deviation
 
 BYTES = 4
 
@@ -32,6 +32,14 @@ class NodeResult(NamedTuple):
     def failing(self) -> tuple[str, ...]:
         """The artefacts whose difference exceeds the tolerance."""
         return tuple(name for name, deviation in self.deviations.items() if deviation.exceeded)
+
+
+class Overflow(NamedTuple):
+    """The first node of an artefact whose values do not fit into its type: its path, and its largest absolute value."""
+
+    path: str
+    largest: float
+    dtype: str
 
 
 class ArtefactResult(NamedTuple):
@@ -53,15 +61,22 @@ class NodeComparison:
     """The result of every node that at least one artefact has.
 
     `absent` are the paths of nodes that the ONNX file does not have: folded into others or without effect at inference.
+    `overflows` are the first overflows of each artefact; an artefact is not compared where a node reads such values.
     """
 
     nodes: tuple[NodeResult, ...]
     absent: tuple[str, ...]
+    overflows: Mapping[str, Overflow] = field(default_factory=dict)
+
+    @property
+    def within(self) -> bool:
+        """Whether every node that was compared is within its tolerance, in every artefact."""
+        return not any(node.failing for node in self.nodes)
 
     @property
     def passed(self) -> bool:
-        """Whether every node of every artefact is within its tolerance."""
-        return not any(node.failing for node in self.nodes)
+        """Whether every node of every artefact was compared and is within its tolerance."""
+        return self.within and not self.overflows
 
     def worst(self, artefact: str) -> ArtefactResult | None:
         """Return the worst node of one artefact; None if no node of it was compared."""
@@ -95,24 +110,54 @@ def compare_nodes(
     equal: dict[str, str] = {}
     rounds = [name for name, values in artefacts.items() if not _note_equal(name, values, artefacts, equal)]
     deviations: dict[str, dict[str, Deviation]] = {}
+    overflows: dict[str, Overflow] = {}
     for number, name in enumerate(rounds):
-        deviations[name] = {}
         dtype = (dtypes or {}).get(name, "float32")
-        for reference in reference_values(graph, weights, inputs, dtype, seed, artefacts[name]):
-            node = reference.node
-            if node.path in artefacts[name] and node.id not in graph.inputs:
-                value = artefacts[name][node.path]
-                if not node.op.stored and value.size == reference.value.size:
-                    value = value.reshape(reference.value.shape)  # a dropout may come before or after a flatten
-                deviations[name][node.path] = reference.deviation(value)
-            if progress is not None:
-                progress(number * len(graph.nodes) + node.id + 1, len(rounds) * len(graph.nodes))
+        references = reference_values(graph, weights, inputs, dtype, seed, artefacts[name])
+        if progress is not None:
+            references = _watched(references, progress, number * len(graph.nodes), len(rounds) * len(graph.nodes))
+        deviations[name], overflow = _deviations(graph, artefacts[name], references)
+        overflows |= {} if overflow is None else {name: overflow}
+    if progress is not None:
+        progress(len(rounds) * len(graph.nodes), len(rounds) * len(graph.nodes))
     deviations |= {name: deviations[other] for name, other in equal.items()}
+    overflows |= {name: overflows[other] for name, other in equal.items() if other in overflows}
     nodes = [node for node in graph.nodes if not node.training and node.id not in graph.inputs]
     results = [NodeResult(node.path, node.op.name, _of_node(node, artefacts, deviations)) for node in nodes]
     in_file = artefacts.get("onnx", {})
     absent = tuple(node.path for node in nodes if in_file and node.path not in in_file)
-    return NodeComparison(tuple(result for result in results if result.deviations), absent)
+    return NodeComparison(tuple(result for result in results if result.deviations), absent, overflows)
+
+
+def _watched(
+    references: Iterator[Reference], progress: Callable[[int, int], None], done: int, total: int
+) -> Iterator[Reference]:
+    for reference in references:
+        yield reference
+        progress(done + reference.node.id + 1, total)
+
+
+def _deviations(
+    graph: Graph, values: NodeValues, references: Iterable[Reference]
+) -> tuple[dict[str, Deviation], Overflow | None]:
+    """The deviation of each node of one artefact, and its first overflow."""
+    deviations: dict[str, Deviation] = {}
+    overflow, unobserved = None, None
+    for reference in references:
+        node = reference.node
+        here = Overflow(node.path, reference.largest, reference.dtype)
+        if node.id in graph.inputs:
+            continue
+        if reference.overflow:
+            overflow = overflow or unobserved or here
+        elif node.path in values:
+            value = values[node.path]
+            if not node.op.stored and value.size == reference.value.size:
+                value = value.reshape(reference.value.shape)  # a dropout may come before or after a flatten
+            deviations[node.path] = reference.deviation(value)
+        elif reference.largest > LARGEST[reference.dtype]:
+            unobserved = unobserved or here
+    return deviations, overflow
 
 
 def _of_node(

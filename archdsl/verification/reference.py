@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
-from archdsl.ops import Norm
+from archdsl.ops import Bn, Lrn, Norm
 from archdsl.shapes import concrete
 from archdsl.verification.tolerance import (
+    LARGEST,
     ROUNDOFF,
     SMALLEST,
     Deviation,
@@ -34,12 +36,21 @@ _SINGLE_THREAD = 1 << 24
 
 
 class Reference(NamedTuple):
-    """A node's value in float64, and the tolerance of each channel for a run in `dtype` (`tolerance.tolerances`)."""
+    """A node's value in float64, and the tolerance of each channel for a run in `dtype` (`tolerance.tolerances`).
+
+    `overflow`: the node's known value is wrong or not finite because values do not fit into `dtype`.
+    """
 
     node: Node
     value: Array
     tolerances: Float64Array
     dtype: str
+    overflow: bool = False
+
+    @property
+    def largest(self) -> float:
+        """The largest absolute value."""
+        return float(np.abs(self.value).max(initial=0.0))
 
     def deviation(self, value: Array) -> Deviation:
         """Return the difference of another value of the node from this one."""
@@ -54,11 +65,15 @@ def reference_values(
     dtype: str = "float32",
     seed: int = 0,
     known: Mapping[str, Array] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    copies: int = 1,
 ) -> Iterator[Reference]:
     """Yield the reference of every node that runs at inference, in order.
 
     `inputs` are by the path of the input, batch first; `weights` as for `to_torch`. `known` are values of nodes by
     path: the nodes that read one of them are computed from the known value, so errors of earlier nodes do not count.
+    Nodes that read a known value that is not finite are left out. `sizes` are the free sizes of the inputs, if they are
+    not the default ones; `copies` is the number of perturbed runs.
 
     Values are released after their last reader; `tolerance.py` defines the tolerances.
     """
@@ -70,21 +85,56 @@ def reference_values(
     for node in graph.nodes:
         if node.training:
             continue
+        observed = None if known is None else known.get(node.path)
         if node.id in graph.inputs:
             tensor = torch.tensor(inputs[node.path]).double()
-            exact[node.id], perturbed[node.id] = tensor, [_perturbed(tensor, ROUNDOFF[dtype], 0.0, errors)]
-        else:
-            _run(node, weights, exact, perturbed, dtype, errors, threads)
+            exact[node.id] = tensor
+            perturbed[node.id] = [_perturbed(tensor, ROUNDOFF[dtype], 0.0, errors) for _ in range(copies)]
+        elif exact.keys() >= set(node.inputs):
+            _run(
+                node, weights, exact, perturbed, _Errors(dtype, error_size(node, dtype, sizes), copies, errors), threads
+            )
         torch.set_num_threads(threads)
-        value = exact[node.id].numpy()
-        spread = np.maximum.reduce([channel_differences(run.numpy(), value, dtype) for run in perturbed[node.id]])
-        yield Reference(node, value, tolerances(steady_spread(spread, value), dtype), dtype)
-        if known is not None and node.path in known and known[node.path].size == value.size:
-            exact[node.id] = torch.tensor(known[node.path]).double().reshape(exact[node.id].shape)
-            perturbed[node.id] = [exact[node.id]]
+        if node.id in exact:
+            value = exact[node.id].numpy()
+            spread = np.maximum.reduce([channel_differences(run.numpy(), value, dtype) for run in perturbed[node.id]])
+            overflow = observed is not None and _overflows(node, weights, exact, observed, dtype)
+            yield Reference(node, value, tolerances(steady_spread(spread, value), dtype), dtype, overflow)
+        if observed is not None:
+            _keep_observed(node, observed, exact, perturbed)
         for source in {*node.inputs, node.id}:
             if last[source] <= node.id:
-                del exact[source], perturbed[source]
+                exact.pop(source, None)
+                perturbed.pop(source, None)
+
+
+def _keep_observed(node: Node, observed: Array, exact: dict[int, Tensor], perturbed: dict[int, list[Tensor]]) -> None:
+    """Let the readers of a node read its observed value; if it is not finite, they are not computed."""
+    shape = exact[node.id].shape if node.id in exact else (len(observed), *concrete(node.shape))
+    if not np.isfinite(observed).all():
+        exact.pop(node.id, None)
+    elif observed.size == prod(shape):
+        exact[node.id] = torch.tensor(observed).double().reshape(shape)
+        perturbed[node.id] = [exact[node.id]]
+
+
+def _overflows(
+    node: Node, weights: Mapping[str, Array], exact: Mapping[int, Tensor], observed: Array, dtype: str
+) -> bool:
+    """Whether an observed value is wrong because the node's values or its intermediate results are too large.
+
+    They are if a variance overflows: the value may be 0 then. If the observed value is not finite, they are if the
+    reference is too large for the type, or if the node alone in float32 is not finite, either.
+    """
+    squares = isinstance(node.op, Norm | Lrn) and not isinstance(node.op, Bn)
+    if squares and float(exact[node.inputs[0]].abs().max()) ** 2 > LARGEST["float32"]:
+        return True
+    if np.isfinite(observed).all() or not exact[node.id].isfinite().all():
+        return False
+    if float(exact[node.id].abs().max()) > LARGEST[dtype]:
+        return True
+    single = node_module(node, weights)(*(exact[i].float() for i in node.inputs))
+    return not bool(single.isfinite().all())
 
 
 def reference_outputs(
@@ -97,11 +147,16 @@ def reference_outputs(
     return {name: outputs[number] for name, number in graph.outputs.items()}
 
 
-def seeded_inputs(graph: Graph, batch: int = 2, seed: int = 0) -> dict[str, Array]:
-    """Draw every input of the network from a standard normal distribution, in its default size; by path."""
+def seeded_inputs(
+    graph: Graph, batch: int = 2, seed: int = 0, sizes: Mapping[str, int] | None = None
+) -> dict[str, Array]:
+    """Draw every input of the network from a standard normal distribution, by path.
+
+    `sizes` are the free sizes of the inputs, if they are not the default ones.
+    """
     draw = np.random.default_rng(seed)
     return {
-        graph.nodes[i].path: draw.standard_normal((batch, *concrete(graph.nodes[i].shape)), np.float32)
+        graph.nodes[i].path: draw.standard_normal((batch, *concrete(graph.nodes[i].shape, sizes)), np.float32)
         for i in graph.inputs
     }
 
@@ -115,33 +170,43 @@ def _last_readers(graph: Graph) -> list[int]:
     return last
 
 
+class _Errors(NamedTuple):
+    """The type, the relative error of a node, the least number of perturbed runs, and the source of random signs."""
+
+    dtype: str
+    size: float
+    copies: int
+    generator: torch.Generator
+
+
 def _run(
     node: Node,
     weights: Mapping[str, Array],
     exact: dict[int, Tensor],
     perturbed: dict[int, list[Tensor]],
-    dtype: str,
-    errors: torch.Generator,
+    errors: _Errors,
     threads: int,
 ) -> None:
     """Compute the node's value, and its values from perturbed inputs and tensors."""
-    size = error_size(node, dtype)
+    dtype, size, copies, generator = errors
     single_thread = node.macs < _SINGLE_THREAD or getattr(node.op, "groups", 1) > 1
     torch.set_num_threads(1 if single_thread else threads)
     module = node_module(node, weights).double()
     value = exact[node.id] = module(*(exact[i] for i in node.inputs))
     few = value.numel() <= FEW and node.macs <= CHEAP
-    tensors = {key: tensor.clone() for key, tensor in module.state_dict().items()} if size and few else {}
+    again = size and (few or copies > 1)
+    tensors = {key: tensor.clone() for key, tensor in module.state_dict().items()} if again else {}
     runs = perturbed[node.id] = []
-    copies = max(COPIES if size else 1, *(len(perturbed[i]) for i in node.inputs)) if few else 1
+    if few:
+        copies = max(copies, COPIES if size else 1, *(len(perturbed[i]) for i in node.inputs))
     for copy in range(copies):
         inputs = [perturbed[i][copy % len(perturbed[i])] for i in node.inputs]
         if size and not isinstance(node.op, Norm):
-            inputs = [_perturbed(tensor, size, SMALLEST[dtype], errors) for tensor in inputs]
-            _perturb_tensors(module, size, errors)
+            inputs = [_perturbed(tensor, size, SMALLEST[dtype], generator) for tensor in inputs]
+            _perturb_tensors(module, size, generator)
         output = module(*inputs)
         scale = _scale(node, module, inputs) if size else None
-        runs.append(_perturbed(output, size, _least(node, dtype), errors, scale) if size else output)
+        runs.append(_perturbed(output, size, _least(node, dtype), generator, scale) if size else output)
         if tensors:
             module.load_state_dict(tensors)
 
@@ -159,10 +224,11 @@ def _scale(node: Node, module: nn.Module, inputs: list[Tensor]) -> Tensor | None
 
 
 def _norm_terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """The absolute values of the terms that a norm adds: ``(|x| + |mean|) / std * |weight| + |bias|``.
+    """The absolute values of the terms that a norm adds: ``(|x| + m) / std * |weight| + |bias|``.
 
-    PyTorch computes the variance of a group as the difference of two squares for some memory layouts; its error is then
-    ``mean**2 / var`` times as large.
+    m is |mean| if the mean is stored. A mean over x is itself a sum, whose error is relative to the mean of |x|: where
+    values cancel, the mean may be 0 and its error is not. PyTorch computes the variance of a group as the difference of
+    two squares for some memory layouts; its error is then ``mean**2 / var`` times as large.
     """
     one_each = (-1, *(1 for _ in x.shape[2:]))
     named = {key: tensor.reshape(one_each) for key, tensor in tensors.items() if tensor.ndim}
@@ -174,7 +240,7 @@ def _norm_terms(op: Any, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
         var, mean = torch.var_mean(parts, 2, correction=0, keepdim=True)
         var += op.eps
         squares = (parts - mean).abs() * (mean.square() / var) * (groups is not None)
-        sizes = ((parts.abs() + mean.abs() + squares) / var.sqrt()).reshape(x.shape)
+        sizes = ((parts.abs() + parts.abs().mean(2, keepdim=True) + squares) / var.sqrt()).reshape(x.shape)
     terms: Tensor = sizes * named["weight"].abs() + named["bias"].abs() if "weight" in named else sizes
     return terms
 

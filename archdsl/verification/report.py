@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from archdsl.report.table import Style
 
 if TYPE_CHECKING:
     from archdsl.verification.certificate import Certificate
-    from archdsl.verification.compare import ArtefactResult, NodeComparison, NodeResult
+    from archdsl.verification.compare import ArtefactResult, NodeComparison, NodeResult, Overflow
+    from archdsl.verification.file_runs import FileRun, OutputDeviation
     from archdsl.verification.tolerance import Deviation
 
 ARTEFACTS: Mapping[str, str] = {"module": "PyTorch module", "source": "generated source", "onnx": "ONNX file"}
@@ -43,8 +44,9 @@ class Verification:
     """The result of `archdsl.verify`.
 
     `model` is the ONNX file, None if it was compiled for this run only; `certificate` is the check of its certificate,
-    None without a file. `weights` names the source of the weights. `problems` are a diagnostic for each artefact with a
-    node that exceeds its tolerance (E0821), and one for a certificate that does not match (E0822).
+    None without a file. `weights` names the source of the weights. `file_runs` are runs of the unchanged ONNX file at
+    several batch and input sizes. `problems` are a diagnostic for each artefact with a node or an output that exceeds
+    its tolerance (E0821), for a certificate that does not match (E0822), and for values that overflow (E0824).
     """
 
     network: Network
@@ -53,6 +55,7 @@ class Verification:
     batch: int
     weights: str
     comparison: NodeComparison
+    file_runs: tuple[FileRun, ...]
     certificate: CertificateCheck | None
     problems: tuple[Diagnostic, ...]
     versions: Mapping[str, str]
@@ -60,7 +63,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every node is within its tolerance, and the certificate, if there is one, matches the file."""
+        """Whether every node and output is within its tolerance, and the certificate, if there is one, matches."""
         return not self.problems
 
     @property
@@ -114,6 +117,65 @@ def _difference(deviation: Deviation) -> str:
     return f"differs by {deviation.difference:.1e}{channel}; the tolerance is {deviation.tolerance:.1e}"
 
 
+def run_problems(network: Network, comparison: NodeComparison, runs: Sequence[FileRun]) -> list[Diagnostic]:
+    """Return E0821 for each artefact that cannot be run, or with an output that exceeds its tolerance.
+
+    An output is not reported if a node of the artefact exceeds its tolerance: the node is the reason.
+    """
+    problems = []
+    for artefact, title in ARTEFACTS.items():
+        run = next((run for run in runs if artefact in run.outputs and run.outputs[artefact].exceeded), None)
+        if run is not None and (run.outputs[artefact].failure or comparison.first_failing(artefact) is None):
+            how = "the unchanged ONNX file" if artefact == "onnx" else f"the {title}"
+            problems.append(_run_problem(network, run, run.outputs[artefact], how))
+    return problems
+
+
+def _run_problem(network: Network, run: FileRun, output: OutputDeviation, how: str) -> Diagnostic:
+    if output.failure:
+        return Diagnostic("E0821", f"{how} fails at {run.title}", notes=(output.failure,))
+    span = network.graph.nodes[network.graph.outputs[output.output]].origin.span
+    named = "the output" if len(network.graph.outputs) == 1 else f"the output `{output.output}`"
+    message = f"{named} of {how} at {run.title} is not what the spec says"
+    return Diagnostic("E0821", message, span, label=_difference(output.deviation))
+
+
+def overflow_problems(
+    network: Network, comparison: NodeComparison, runs: Sequence[FileRun], weights: str
+) -> list[Diagnostic]:
+    """Return E0824 for the first overflow of each type. `weights` is the source of the weights."""
+    overflows = [*comparison.overflows.values(), *(run.overflow for run in runs if run.overflow is not None)]
+    first = {overflow.dtype: overflow for overflow in reversed(overflows)}
+    return [_overflow_problem(network, overflow, weights) for overflow in first.values()]
+
+
+def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Diagnostic:
+    from archdsl.verification.tolerance import LARGEST
+
+    dtype, random = overflow.dtype, weights.startswith("random")
+    limit = f"the largest {dtype} number is {LARGEST[dtype]:.1e}"
+    too_large = overflow.largest > LARGEST[dtype]
+    reach = f"its values reach {overflow.largest:.1e}" if too_large else "an intermediate result is too large"
+    if dtype != "float32":
+        help = "compile and verify the network in fp32"
+    elif random:
+        smaller = "{key: value / 2 if value.ndim > 1 else value for key, value in net.weights().items()}"
+        help = (
+            "verify with trained weights, `--weights FILE`, or with smaller random ones, in Python:\n"
+            f"archdsl.verify(net, weights={smaller})"
+        )
+    else:
+        help = "verify with smaller weights"
+    return Diagnostic(
+        "E0824",
+        f"the {'random ' if random else ''}weights overflow {dtype} at `{overflow.path}`",
+        network.graph.by_path[overflow.path].origin.span,
+        label=f"{reach}; {limit}",
+        notes=("nodes that read infinite values cannot be compared",),
+        help=help,
+    )
+
+
 def certificate_problem(model: Path, mismatches: tuple[str, ...]) -> Diagnostic:
     """Return E0822: the certificate does not match."""
     return Diagnostic(
@@ -133,7 +195,7 @@ def _lines(result: Verification, every: bool, style: Style) -> list[str]:
     if every:
         lines += [*_node_lines(result.nodes, style), ""]
     lines.append(style.paint("head", f"{'':<16}{'nodes':>6}  {'largest':>9}  {'tolerance':>9}  at"))
-    lines += [_artefact_line(title, result.worst.get(name)) for name, title in ARTEFACTS.items()]
+    lines += [_artefact_line(title, result, name) for name, title in ARTEFACTS.items()]
     lines.append("")
     if result.absent:
         named = ", ".join(map(escape_control, result.absent[:3])) + (" .." if len(result.absent) > 3 else "")
@@ -141,11 +203,45 @@ def _lines(result: Verification, every: bool, style: Style) -> list[str]:
             f"{len(result.absent)} nodes are not in the ONNX file: folded into others, or without effect at inference: "
             f"{named}"
         )
-    within = "every node is" if result.comparison.passed else "not every node is"
-    return [*lines, f"{within} within its tolerance", *_certificate_lines(result)]
+    if result.file_runs:
+        lines += ["", *_run_lines(result.file_runs, style), ""]
+    return [*lines, _verdict(result), *_certificate_lines(result)]
 
 
-def _artefact_line(title: str, worst: ArtefactResult | None) -> str:
+def _run_lines(runs: Sequence[FileRun], style: Style) -> list[str]:
+    """A line for each run of the whole network."""
+    width = max(len("outputs"), *(len(run.title) for run in runs))
+    titles = ("PyTorch module", "ONNX file unchanged")
+    lines = [style.paint("head", "  ".join([f"{'outputs':<{width}}", *(f"{title:>19}" for title in titles)]))]
+    for run in runs:
+        cells = [_output_cell(run, artefact) for artefact in ("module", "onnx")]
+        lines.append("  ".join([f"{escape_control(run.title):<{width}}", *(f"{cell:>19}" for cell in cells)]))
+    return lines
+
+
+def _output_cell(run: FileRun, artefact: str) -> str:
+    if run.overflow is not None:
+        return "overflow"
+    output = run.outputs.get(artefact)
+    if output is None:
+        return "-"
+    return "FAILS" if output.failure else _cell(output.deviation) + (" OVER" if output.exceeded else "")
+
+
+def _verdict(result: Verification) -> str:
+    if not result.comparison.within:
+        return "not every node is within its tolerance"
+    if any(output.exceeded for run in result.file_runs for output in run.outputs.values()):
+        return "every node is within its tolerance, but not every output of the whole network"
+    if overflow := next(iter(result.comparison.overflows.values()), None):
+        return f"every node before the overflow at `{escape_control(overflow.path)}` is within its tolerance"
+    return "every node is within its tolerance" + (", and every output" if result.file_runs else "")
+
+
+def _artefact_line(title: str, result: Verification, artefact: str) -> str:
+    worst = result.worst.get(artefact)
+    if worst is None and artefact in result.comparison.overflows:
+        return f"{title:<16}{'-':>6}  not compared: its first node overflows"
     if worst is None:
         return f"{title:<16}{'-':>6}  not compared: the file has only folded weights; add --weights"
     channel = "" if worst.channel is None else f", channel {worst.channel}"
@@ -158,7 +254,7 @@ def _certificate_lines(result: Verification) -> list[str]:
     check = result.certificate
     if check is not None and check.written:
         return [f"certificate written into {escape_control(str(result.model))}"]
-    return ["the certificate matches"] if check is not None and check.matches and result.comparison.passed else []
+    return ["the certificate matches"] if check is not None and check.matches and result.passed else []
 
 
 def _node_lines(nodes: tuple[NodeResult, ...], style: Style) -> list[str]:
@@ -191,6 +287,8 @@ def _data(result: Verification) -> dict[str, Any]:
         "spec_sha256": result.network.fingerprint,
         "worst": {name: worst._asdict() for name, worst in result.worst.items()},
         "first_exceeded": {name: node.path for name, node in first.items() if node is not None},
+        "file_runs": [run_data(run) for run in result.file_runs],
+        "overflows": {name: overflow._asdict() for name, overflow in result.comparison.overflows.items()},
         "certificate": None
         if check is None
         else {
@@ -211,3 +309,21 @@ def _node_data(node: NodeResult) -> dict[str, Any]:
         "op": node.op,
         **{name: None if deviation is None else deviation._asdict() for name, deviation in cells.items()},
     }
+
+
+def run_data(run: FileRun) -> dict[str, Any]:
+    """Return the JSON data of a run of the whole network, also for the certificate."""
+    return {
+        "batch": run.batch,
+        "input": run.input,
+        **{name: _output_data(run.outputs.get(name)) for name in ("module", "onnx")},
+        "overflow": None if run.overflow is None else run.overflow._asdict(),
+    }
+
+
+def _output_data(output: OutputDeviation | None) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    if output.failure:
+        return {"failure": output.failure}
+    return {"output": output.output, **output.deviation._asdict()}

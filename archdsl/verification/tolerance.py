@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archdsl.graph import Node
+from archdsl.shapes import concrete
 
 ROUNDOFF: Mapping[str, float] = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """The unit roundoff u: half the distance from 1 to the next larger number of the type."""
@@ -36,6 +37,13 @@ SMALLEST: Mapping[str, float] = {
     "bfloat16": 2.0**-126,
 }
 """The smallest normal number of the type; smaller values may be flushed to 0."""
+LARGEST: Mapping[str, float] = {
+    "float64": (2.0 - 2.0**-52) * 2.0**1023,
+    "float32": (2.0 - 2.0**-23) * 2.0**127,
+    "float16": 65504.0,
+    "bfloat16": (2.0 - 2.0**-7) * 2.0**127,
+}
+"""The largest finite number of the type; larger values overflow to infinity."""
 SCALE: Mapping[str, float] = {
     "float64": 2.0**-969,
     "float32": 2.0**-102,
@@ -121,6 +129,12 @@ def worst_channel(differences: Float64Array, allowed: Float64Array) -> Deviation
     return Deviation(float(differences[at]), float(allowed[at]), at if len(allowed) > 1 else None)
 
 
-def error_size(node: Node, dtype: str = "float32") -> float:
-    """Return the relative rounding error of one node, ``sqrt(n) * u``; 0 if the op only moves values."""
-    return sqrt(node.op.terms(node.in_shapes, node.shape)) * ROUNDOFF[dtype]
+def error_size(node: Node, dtype: str = "float32", sizes: Mapping[str, int] | None = None) -> float:
+    """Return the relative rounding error of one node, ``sqrt(n) * u``; 0 if the op only moves values.
+
+    `sizes` are the free sizes of the input, if they are not the default ones.
+    """
+    inputs, output = node.in_shapes, node.shape
+    if sizes:
+        inputs, output = tuple(concrete(shape, sizes) for shape in inputs), concrete(output, sizes)
+    return sqrt(node.op.terms(inputs, output)) * ROUNDOFF[dtype]

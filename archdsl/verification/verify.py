@@ -31,6 +31,9 @@ from archdsl.verification.report import (
     Verification,
     certificate_problem,
     node_problems,
+    overflow_problems,
+    run_data,
+    run_problems,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from archdsl.graph import Graph
     from archdsl.progress import Progress
     from archdsl.verification.compare import NodeComparison
+    from archdsl.verification.file_runs import FileRun
     from archdsl.verification.observe import NodeValues
 
 MAX_SEED = 2**63 - 1
@@ -61,6 +65,8 @@ def verify(
 ) -> Verification:
     """Compare every node of the PyTorch module, the generated source and the ONNX file with a float64 reference.
 
+    Then run the ONNX file unchanged, at several batch and input sizes, and compare its outputs.
+
     `source` is a SPEC, a `Network`, or a compiled model (`.onnx`), which contains its spec; `model` is a compiled model
     of the SPEC. Without a model, one is compiled for the run. `args` and `input` are those of `load`, `weights` and
     `seed` those of `Network.weights`; `seed` (default 0) also draws the input of `batch` (default 1) samples. The
@@ -70,7 +76,7 @@ def verify(
     Raises E0002 for a seed or batch out of range, E0003 for arguments that exclude each other, E0205 for an unknown
     SPEC and other errors of specs, E06xx for weights that do not fit, E0705 if memory is short, E0801, E0802 or E0807
     for a missing package, E0805 for an unusable model, E0822 for a model of another network, E0823 if the weights or
-    the precision cannot be verified.
+    the precision cannot be verified. Differences and overflows are no errors: they are in `problems`.
     """
     check_type("source", source, "a SPEC, a model or a network", str, Path, Network)
     check_paths(model=model)
@@ -95,8 +101,8 @@ def verify(
     _dtype(facts)
     job = _job(network, facts, weights, seed or 0, batch or 1)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
-        comparison = _comparison(job, Path(folder), progress)
-    return _result(job, comparison, previous, write, renew)
+        results = _results(job, Path(folder), progress)
+    return _result(job, *results, previous, write, renew)
 
 
 def _spec_and_model(
@@ -205,25 +211,33 @@ def _passes(metadata: Mapping[str, str]) -> list[str] | None:
 # --- the comparison -------------------------------------------------------------------------------------------
 
 
-def _comparison(job: _Job, folder: Path, progress: Progress | None) -> NodeComparison:
-    """Run every artefact and compare it with the reference."""
+def _results(job: _Job, folder: Path, progress: Progress | None) -> tuple[NodeComparison, tuple[FileRun, ...]]:
+    """Run every artefact and compare it with the reference: node by node, then the unchanged file."""
     from archdsl.backends.torch.module import to_torch
     from archdsl.verification.compare import compare_nodes
+    from archdsl.verification.file_runs import FileRuns
     from archdsl.verification.observe import load_weights, module_values, source_module
     from archdsl.verification.reference import seeded_inputs
 
     _require_memory(job)
     inputs = seeded_inputs(job.graph, job.batch, job.seed)
     artefacts: dict[str, NodeValues] = {}
-    if job.whole:
-        artefacts["module"] = module_values(to_torch(job.graph, job.weights), job.graph, inputs)
+    module = to_torch(job.graph, job.weights) if job.whole else None
+    if module is not None:
+        artefacts["module"] = module_values(module, job.graph, inputs)
         generated = source_module(job.network.to_source())
         load_weights(generated, job.weights)
         artefacts["source"] = module_values(generated, job.graph, inputs)
         del generated
-    artefacts["onnx"] = _onnx(job, inputs, folder)
-    dtypes = {"onnx": _dtype(job.facts)}
-    return compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, dtypes)
+    file = job.model or folder / "model.onnx"
+    if job.model is None:
+        job.network.to_onnx(file, job.weights)
+    artefacts["onnx"] = _onnx(job, inputs, file)
+    dtype = _dtype(job.facts)
+    comparison = compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, {"onnx": dtype})
+    if comparison.overflows:
+        return comparison, ()
+    return comparison, FileRuns(file, job.graph, job.weights, module, job.seed, dtype).run(job.batch)
 
 
 def _require_memory(job: _Job) -> None:
@@ -252,15 +266,11 @@ def _dtype(facts: ModelFacts | None) -> str:
     return _DTYPES[precision]
 
 
-def _onnx(job: _Job, inputs: Mapping[str, Array], folder: Path) -> NodeValues:
+def _onnx(job: _Job, inputs: Mapping[str, Array], path: Path) -> NodeValues:
     """The values of the file's nodes, by the paths of the nodes of the graph."""
     from archdsl.verification.compare import computed_nodes
     from archdsl.verification.observe import onnx_values
 
-    path = job.model
-    if path is None:
-        path = folder / "model.onnx"
-        job.network.to_onnx(path, job.weights)
     model = _loaded(path)
     _require_same(job.network, job.graph, job.facts, {node.name for node in model.graph.node})
     values = onnx_values(model, path, inputs, job.graph.by_path)
@@ -307,15 +317,24 @@ def _require_same(network: Network, graph: Graph, facts: ModelFacts | None, name
 
 
 def _result(
-    job: _Job, comparison: NodeComparison, previous: Certificate | None, write: bool, renew: bool
+    job: _Job,
+    comparison: NodeComparison,
+    runs: tuple[FileRun, ...],
+    previous: Certificate | None,
+    write: bool,
+    renew: bool,
 ) -> Verification:
     """The result; writes the certificate if the model passed and has none, or it is renewed."""
     versions = _versions()
-    problems = node_problems(job.network, comparison)
+    problems = [
+        *node_problems(job.network, comparison),
+        *run_problems(job.network, comparison, runs),
+        *overflow_problems(job.network, comparison, runs, job.weights.source),
+    ]
     check = None
     if job.model is not None:
-        written = write and comparison.passed and (previous is None or renew)
-        facts = _facts(job, comparison, versions, job.model) if written or previous is not None else {}
+        written = write and not problems and (previous is None or renew)
+        facts = _facts(job, comparison, runs, versions, job.model) if written or previous is not None else {}
         mismatches = () if previous is None else _mismatches(previous, facts)
         if mismatches and not renew:
             problems.append(certificate_problem(job.model, mismatches))
@@ -329,13 +348,16 @@ def _result(
         job.batch,
         job.weights.source,
         comparison,
+        runs,
         check,
         tuple(problems),
         versions,
     )
 
 
-def _facts(job: _Job, comparison: NodeComparison, versions: Mapping[str, str], model: Path) -> dict[str, Any]:
+def _facts(
+    job: _Job, comparison: NodeComparison, runs: Sequence[FileRun], versions: Mapping[str, str], model: Path
+) -> dict[str, Any]:
     """The contents of the certificate of this run."""
     from archdsl.verification import tolerance
     from archdsl.verification.compare import weights_sha256
@@ -355,6 +377,7 @@ def _facts(job: _Job, comparison: NodeComparison, versions: Mapping[str, str], m
         "worst": {name: result._asdict() for name, result in worst.items() if result is not None},
         "nodes": len(comparison.nodes),
         "absent": len(comparison.absent),
+        "file_runs": [run_data(run) for run in runs],
         "versions": dict(versions),
     }
 

@@ -1,0 +1,176 @@
+"""Values that cancel have a sound tolerance, values that overflow are reported as such, and faults are still found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import archdsl
+from archdsl.backends.torch.module import to_torch
+from archdsl.backends.weights import Array, load, save
+from archdsl.cli import main
+from archdsl.verification.compare import NodeComparison, compare_nodes
+from archdsl.verification.observe import module_values
+from archdsl.verification.reference import reference_values, seeded_inputs
+
+
+def network(*lines: str, input: str = "5x9x7") -> archdsl.Network:
+    nodes = "".join(f"  n{number}: {line}\n" for number, line in enumerate(lines))
+    return archdsl.loads(f"name: net\ninput: {input}\nnet:\n{nodes}")
+
+
+def compared(net: archdsl.Network, weights: Mapping[str, Array], wrong: Mapping[str, Array]) -> NodeComparison:
+    """The module with the wrong weights against the reference with the right ones."""
+    inputs = seeded_inputs(net.graph)
+    values = module_values(to_torch(net.graph, wrong), net.graph, inputs)
+    return compare_nodes(net.graph, weights, inputs, {"module": values})
+
+
+# --- cancellation ---------------------------------------------------------------------------------------------
+
+CANCEL = [
+    ("ln", "pad 2 channels=[2,2]", "ln"),  # the mean is 0 but for rounding, and so are the channels of zeros
+    ("ln", "pad 0 channels=[2,2]", "gn 3"),
+    ("instancenorm", "gap", "ln"),
+    ("instancenorm", "pad 1 channels=[0,3]", "gn 2"),
+    ("affine 0 5", "instancenorm"),  # a constant: its variance is 0
+    ("affine 0 0.1", "ln", "ln"),
+    ("affine -1 1e4", "gn 1"),
+]
+
+
+@pytest.mark.parametrize("lines", CANCEL, ids=" | ".join)
+def test_values_that_cancel_are_within_their_tolerance(lines: tuple[str, ...]) -> None:
+    for seed in range(3):
+        result = archdsl.verify(network(*lines), seed=seed, batch=2)
+        assert result.passed, result.text(every=True)
+
+
+def test_the_tolerance_of_a_mean_follows_from_the_values_that_it_adds() -> None:
+    """Channel 0 holds zeros minus the mean: its values are rounding, their tolerance is that of the other channels."""
+    net = network("ln", "pad 0 channels=[2,2]", "ln")
+    inputs = seeded_inputs(net.graph)
+    known = module_values(net.to_torch(), net.graph, inputs)
+    *_, last = reference_values(net.graph, net.weights(), inputs, known=known)
+    size = np.abs(last.value).max((0, 2, 3))
+    absolute = size * last.tolerances
+    assert size[0] < 1e-6 < 1 < size[4] and last.tolerances[0] > 0.1 > 1e-5 > last.tolerances[4]
+    assert 1e-8 < absolute[0] < absolute[4] < 5e-6
+
+
+@pytest.mark.parametrize("channel", range(5))
+@pytest.mark.parametrize("key", ["n2.weight", "n2.bias"])
+def test_a_wrong_weight_of_a_norm_is_found_beside_values_that_cancel(key: str, channel: int) -> None:
+    net = network("ln", "pad 0 channels=[2,2]", "ln")
+    weights = dict(net.weights())
+    wrong = {**weights, key: weights[key].copy()}
+    wrong[key][channel + 2] += 1e-4
+    (*_, last) = compared(net, weights, wrong).nodes
+    assert last.path == "n2" and last.failing == ("module",) and last.deviations["module"].channel == channel + 2
+
+
+def test_a_wrong_bias_is_found_in_a_channel_of_zeros() -> None:
+    """All its values are rounding; a bias of 1e-5 is more than that."""
+    net = network("ln", "pad 0 channels=[2,2]", "ln")
+    weights = dict(net.weights())
+    wrong = {**weights, "n2.bias": weights["n2.bias"].copy()}
+    wrong["n2.bias"][0] += 1e-5
+    (*_, last) = compared(net, weights, wrong).nodes
+    assert last.failing == ("module",) and last.deviations["module"].channel == 0
+
+
+# --- overflow -------------------------------------------------------------------------------------------------
+
+OVERFLOW = [
+    (("affine 1e20", "affine 1e20", "relu", "gap"), "n1", "its values reach"),
+    (("affine 1e38", "3x3 conv 4 relu", "gap"), "n0", "its values reach"),
+    (("affine 1e25", "ln", "relu"), "n1", "an intermediate result is too large"),  # ONNX Runtime gives 0
+    (("affine 1e25", "gn 1", "relu"), "n1", "an intermediate result is too large"),
+    (("affine 1e25", "instancenorm", "relu"), "n1", "an intermediate result is too large"),
+    (("affine 1e25", "lrn", "relu"), "n1", "an intermediate result is too large"),
+]
+
+
+@pytest.mark.parametrize(("lines", "node", "why"), OVERFLOW)
+def test_an_overflow_is_no_difference(lines: tuple[str, ...], node: str, why: str) -> None:
+    result = archdsl.verify(network(*lines), batch=2)
+    (problem,) = result.problems
+    assert not result.passed and problem.code == "E0824"
+    assert problem.message == f"the random weights overflow float32 at `{node}`"
+    assert problem.label.startswith(why) and "3.4e+38" in problem.label
+    assert {name: overflow.path for name, overflow in result.comparison.overflows.items()} == dict.fromkeys(
+        ("module", "source", "onnx"), node
+    )
+    assert result.comparison.within and result.file_runs == ()
+    paths, before = [compared.path for compared in result.nodes], [f"n{n}" for n in range(int(node[1:]))]
+    assert paths[: len(before)] == before and node not in paths
+    assert f"every node before the overflow at `{node}` is within its tolerance" in result.text()
+    assert result.data()["overflows"]["onnx"]["path"] == node  # type: ignore[index]
+
+
+DEEP = """
+name: deep
+input: 3x8x8
+defaults: {conv: nobias}
+blocks:
+  block: {residual: {bn: bn relu, conv: 3x3 conv 8}, scale: 8}
+net:
+  stem: 3x3 conv 8
+  body: 50 * block
+  pool: gap
+  fc: fc 10
+"""
+
+
+def test_random_weights_of_a_deep_preactivation_network_and_smaller_ones() -> None:
+    net = archdsl.loads(DEEP)
+    result = archdsl.verify(net)
+    (problem,) = result.problems
+    assert problem.code == "E0824" and problem.message.startswith("the random weights overflow float32 at `body.")
+    assert "--weights FILE" in problem.help and "value / 2 if value.ndim > 1" in problem.help
+    assert len(result.nodes) > 100 and result.comparison.within
+    smaller = {key: value / 2 if value.ndim > 1 else value for key, value in net.weights().items()}
+    assert archdsl.verify(net, weights=smaller).passed, "as the help says"
+
+
+def test_an_overflow_of_given_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("n.yaml").write_text("name: n\ninput: 3x8x8\nnet: {c: 3x3 conv 4, d: 3x3 conv 4, g: gap}\n")
+    net = archdsl.load("n.yaml")
+    save(net.weights({key: value * 1e25 for key, value in net.weights().items()}), "w.safetensors")
+    assert max(np.abs(value).max() for value in load("w.safetensors").values()) > 1e23
+    ran = CliRunner().invoke(main, ["verify", "n.yaml", "--weights", "w.safetensors"])
+    assert ran.exit_code == 1 and "error[E0824]: the weights overflow float32 at `d`" in ran.stderr
+    assert "E0821" not in ran.stderr
+
+
+def test_half_precision_overflows_earlier(tmp_path: Path) -> None:
+    net = network("3x3 conv 4", "affine 1e5", "relu", input="3x8x8")
+    model = net.to_onnx(tmp_path / "m.onnx", precision="fp16").path
+    result = archdsl.verify(model, write=False)
+    assert [problem.code for problem in result.problems] == ["E0824"] and "float16 at `n1`" in result.problems[
+        0
+    ].message
+    assert result.comparison.overflows.keys() == {"onnx"} and "fp32" in result.problems[0].help
+
+
+def test_infinite_values_of_an_artefact_alone_are_a_difference() -> None:
+    net = network("3x3 conv 4", "1x1 conv 4", "relu", input="3x8x8")
+    weights = dict(net.weights())
+    result = compared(net, weights, {**weights, "n0.weight": weights["n0.weight"] * np.float32(1e38)})
+    assert [node.path for node in result.nodes if node.failing] == ["n0"], "what reads it cannot be compared"
+    assert not result.overflows
+
+
+def test_a_fault_before_an_overflow_is_found() -> None:
+    net = network("3x3 conv 4", "affine 1e30", "affine 1e30", input="3x8x8")
+    weights = dict(net.weights())
+    wrong = {**weights, "n0.weight": weights["n0.weight"].copy()}
+    wrong["n0.weight"][1, 1, 1, 1] += 1e-3
+    result = compared(net, weights, wrong)
+    assert [node.path for node in result.nodes if node.failing] == ["n0"] and not result.within
+    assert result.overflows["module"].path == "n2"
