@@ -15,7 +15,7 @@ from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.expanders import RULES
 from archdsl.elaborate.limits import MAX_ATTEMPTS
-from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
+from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, Graph, Node, Scope
@@ -180,9 +180,7 @@ def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
     )
 
 
-def _outputs(
-    document: Document, walker: Walker, frame: VisibleNames, last: int | None, report: Report
-) -> dict[str, int]:
+def _outputs(document: Document, walker: Walker, frame: VisibleNames, last: Output, report: Report) -> dict[str, int]:
     if document.outputs is not None:
         out: dict[str, int] = {}
         for name, ref in document.outputs:
@@ -191,9 +189,10 @@ def _outputs(
             except ArchError as e:
                 report.extend(e.diagnostics)
         return out
-    if last is None or last == SEVERAL:
-        message = "the net is empty" if last is None else "the net ends with several tensors"
-        help_ = "add nodes" if last is None else "list the outputs under `outputs:`"
+    if isinstance(last, LeftOut) or last == SEVERAL:
+        empty = isinstance(last, LeftOut)
+        message = "the net is empty" if empty else "the net ends with several tensors"
+        help_ = "add nodes" if empty else "list the outputs under `outputs:`"
         report.add(Diagnostic("E0422", message, document.net_span, help=help_))
         return {}
     return {"output": last}
@@ -215,7 +214,7 @@ def _aux(
         for member in inside.scope.members[before:]:
             if isinstance(member, Scope):
                 member.role = "aux"
-        if node is not None and node != SEVERAL:
+        if not isinstance(node, LeftOut) and node != SEVERAL:
             heads[decl.name] = AuxHead(node, decl.weight)
     walker.builder.training = False
     return heads

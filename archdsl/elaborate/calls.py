@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import ArchError, CallSite, Label, did_you_mean, error
 from archdsl.elaborate.op_nodes import op
-from archdsl.elaborate.place import Context, Member, ScopePlace, VisibleNames
+from archdsl.elaborate.place import Context, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.walk import Walker
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
@@ -16,7 +16,7 @@ from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
 
-def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
+def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> Output:
     """Expand a block call. Raises E0211 for recursion, E0301, E0307 and E0414 for wrong arguments and inputs."""
     call = syntax.call
     walker.receive(inputs[0])

@@ -8,7 +8,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, er
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
 from archdsl.elaborate.op_nodes import slices
-from archdsl.elaborate.place import Context, Counter, ScopePlace, VisibleNames
+from archdsl.elaborate.place import Context, Counter, LeftOut, Output, ScopePlace, VisibleNames, value_of
 from archdsl.elaborate.repeat import copies
 from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
@@ -33,41 +33,41 @@ from archdsl.shapes import Shape, at, format_shape
 MERGES: dict[str, Op] = {op.name: op.model_construct() for op in (Concat, Add, Mul)}
 
 
-def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand a list: each node reads the one before."""
     ctx = ctx._replace(frame=VisibleNames(ctx.frame))
-    counter, last = Counter(), None
+    counter, built = Counter(), False
     for child in syntax.items:
         output = walker.node(child, ScopePlace(inside.scope, inside.inner, None, counter), cursor, ctx)
-        if output is not None:
-            cursor = last = output
-    return last
+        built = built or not isinstance(output, LeftOut)
+        cursor = value_of(output)
+    return cursor if built else LeftOut(cursor)
 
 
-def mapping(walker: Walker, syntax: MapSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+def mapping(walker: Walker, syntax: MapSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand named nodes: each reads the one before, unless it has a reference."""
     later = {key.text if key.name is None else key.name: child for key, child in syntax.entries}
     ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later))
-    last = None
+    built = False
     for key, child in syntax.entries:
         output = walker.keyed(key, child, inside, "", cursor, ctx)
-        if output is not None:
-            cursor = last = output
-    return last
+        built = built or not isinstance(output, LeftOut)
+        cursor = value_of(output)
+    return cursor if built else LeftOut(cursor)
 
 
-def do(walker: Walker, syntax: DoSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+def do(walker: Walker, syntax: DoSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand the body of a `do` that has a `then`."""
     return walker.role(syntax.body, inside, "body", cursor, ctx)
 
 
-def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand a residual block. Raises E0412 or E0415 if the shortcut does not match the output of the body."""
     origin = Origin(syntax.span, ctx.call)
     walker.require_one(cursor, syntax)
     body = walker.role(syntax.body, inside, "body", cursor, ctx)
-    if body is None:
-        return None
+    if isinstance(body, LeftOut):
+        return LeftOut(cursor)
     before, after = walker.builder.shape(cursor), walker.builder.shape(body)
     if before is None or after is None:
         path = walker.builder.implied_path(inside.scope.path, "add")
@@ -111,8 +111,7 @@ def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor
     """The other input of the addition. If none matches, the error is reported and the body is used instead."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if isinstance(syntax.shortcut, SyntaxNode):
-        output = walker.role(syntax.shortcut, inside, "shortcut", cursor, ctx)
-        output = cursor if output is None else output
+        output = value_of(walker.role(syntax.shortcut, inside, "shortcut", cursor, ctx))
         shape = walker.builder.shape(output)
         if shape is not None and [at(s) for s in shape] != [at(s) for s in after]:
             _report_conflict(walker, syntax, cursor, body, output, ctx)
@@ -140,9 +139,7 @@ def _projection(
     body = MapSyntax(
         span=span, entries=((Key("downsample", "downsample", span), ListSyntax(span=span, items=(conv,))),)
     )
-    output = walker.role(body, inside, "shortcut", cursor, ctx)
-    assert output is not None
-    return output
+    return value_of(walker.role(body, inside, "shortcut", cursor, ctx))
 
 
 def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: tuple[int, int], origin: Origin) -> int:
@@ -207,20 +204,22 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
     )
 
 
-def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand parallel branches and their merge. Raises E0308 for a wrong `merge` or `split`."""
     origin = Origin(syntax.merge.span if syntax.merge is not None else syntax.span, ctx.call)
     walker.require_one(cursor, syntax)
-    cursors = [cursor] * len(syntax.branches)
+    sources = [cursor] * len(syntax.branches)
     if syntax.split is not None:
-        cursors = _split_branches(walker, syntax, inside, cursor, ctx, origin)
-    outputs = []
-    for (key, child), source in zip(syntax.branches, cursors, strict=True):
-        output = walker.keyed(key, child, inside, "branch", source, ctx)
-        if output is not None:
+        sources = _split_branches(walker, syntax, inside, cursor, ctx, origin)
+    outputs: list[int] = []
+    for key, child in syntax.branches:
+        output = walker.keyed(key, child, inside, "branch", sources[min(len(outputs), len(sources) - 1)], ctx)
+        if not isinstance(output, LeftOut):
             outputs.append(output)
+    if syntax.split is not None and len(outputs) != len(sources):
+        raise _uneven(syntax, syntax.split.span, len(sources), len(outputs))
     if len(outputs) < 2:
-        return outputs[0] if outputs else None
+        return outputs[0] if outputs else LeftOut(cursor)
     merge = _merge_of(walker, syntax, ctx)
     path = walker.builder.implied_path(inside.scope.path, merge.name)
     return walker.builder.add(merge, outputs, path, inside.scope, origin)
@@ -247,8 +246,8 @@ def _split_branches(
 ) -> list[int]:
     assert syntax.split is not None
     count = walker.count(syntax.split, ctx.env, "`split`")
-    if count != len(syntax.branches):
-        raise error("E0308", f"`split` is {count}, but there are {len(syntax.branches)} branches", syntax.split.span)
+    if not 1 <= count <= len(syntax.branches):
+        raise _uneven(syntax, syntax.split.span, count, len(syntax.branches))
     out = []
     for part in slices(walker, count, cursor, syntax.split.span):
         path = walker.builder.implied_path(inside.scope.path, "slice")
@@ -256,20 +255,26 @@ def _split_branches(
     return out
 
 
-def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> int | None:
+def _uneven(syntax: BranchesSyntax, span: Span, parts: int, branches: int) -> ArchError:
+    left_out = len(syntax.branches) - branches
+    rest = f", as `when` leaves out {left_out}" if left_out > 0 else ""
+    return error("E0308", f"`split` is {parts}, but there are {branches} branches{rest}", span)
+
+
+def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand a dense block as a chain of concatenations."""
     assert syntax.repeat is not None
     walker.require_one(cursor, syntax)
     count = walker.count(syntax.repeat, ctx.env)
     origin = Origin(syntax.span, ctx.call)
-    last: int | None = None
+    output: Output = LeftOut(cursor)
     for spot, env in copies(count, syntax.pattern, inside, Counter(), ctx.env):
         new = walker.node(syntax.layer, spot, cursor, ctx._replace(env=env, frame=VisibleNames(ctx.frame)))
-        if new is None:
+        if isinstance(new, LeftOut):
             continue
         path = walker.builder.implied_path(inside.scope.path, "concat")
-        last = cursor = walker.builder.add(MERGES["concat"], [cursor, new], path, inside.scope, origin)
-    return last
+        output = cursor = walker.builder.add(MERGES["concat"], [cursor, new], path, inside.scope, origin)
+    return output
 
 
 def fitting_stride(before: Shape, after: Shape) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.elaborate import composites
 from archdsl.elaborate.calls import call
 from archdsl.elaborate.op_nodes import op
-from archdsl.elaborate.place import Context, ScopePlace
+from archdsl.elaborate.place import Context, Output, ScopePlace
 from archdsl.elaborate.walk import Fill, Rule, Walker
 from archdsl.graph import ScopeKind
 from archdsl.language.syntax import (
@@ -25,12 +25,12 @@ from archdsl.language.syntax import (
 )
 
 
-def _broken(walker: Walker, syntax: BrokenSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> None:
+def _broken(walker: Walker, syntax: BrokenSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> Output:
     """Leave a placeholder for a node whose errors are reported already."""
     raise ArchError(())
 
 
-def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
+def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> Output:
     """Expand the node in `do` at the place of the `do`; with a `then`, as a sequence of both."""
     if syntax.then is None:
         return walker.node(syntax.body, place, walker.one(syntax, inputs), ctx)

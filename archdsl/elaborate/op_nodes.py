@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
-from archdsl.elaborate.place import Context, Member, ScopePlace, join, name_parts
+from archdsl.elaborate.place import Context, Member, Output, ScopePlace, join, name_parts
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
 from archdsl.language.syntax import FieldValue, OpSyntax
@@ -17,7 +17,7 @@ from archdsl.ops.reshape import Identity, Split
 from archdsl.shapes import at
 
 
-def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> int | None:
+def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> Output:
     """Expand an op with its norm and activation, and the flatten before an `fc`. Raises E0414, E0420."""
     for i in inputs:
         walker.require_one(i, syntax)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from archdsl.diagnostics import CallSite, Origin, error
 from archdsl.elaborate.build import GraphBuilder
@@ -31,6 +31,8 @@ class Member:
 
     value: int | None
     inner: dict[str, Member] = field(default_factory=dict)
+    left_out: bool = False
+    """`when` left the node out. `value` is what stands for it; None if it has several inputs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,12 +43,26 @@ class VisibleNames:
     names: dict[str, Member] = field(default_factory=dict)
     later: Mapping[str, SyntaxNode] = field(default_factory=dict)
     """All nodes of the sequence by name, including those not built yet."""
-    left_out: set[str] = field(default_factory=set)
-    """Nodes with several inputs that `when` left out: nothing takes their place."""
     current: str = ""
     """The name of the node that is being built."""
     block: str = ""
     """The name of the block whose body this sequence is."""
+
+
+class LeftOut(NamedTuple):
+    """The result of a node that `when` leaves out, or of a composite of which nothing is left."""
+
+    stands_for: int
+    """What nodes read that would have read it; `SEVERAL` if it has several inputs."""
+
+
+Output: TypeAlias = "int | LeftOut"
+"""The result of a node: the id of its output node, or what stands for it."""
+
+
+def value_of(output: Output) -> int:
+    """Return what the next node reads."""
+    return output.stands_for if isinstance(output, LeftOut) else output
 
 
 class Context(NamedTuple):

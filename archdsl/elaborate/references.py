@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from archdsl.diagnostics import ArchError, closest, did_you_mean, error
-from archdsl.elaborate.build import GraphBuilder
+from archdsl.elaborate.build import SEVERAL, GraphBuilder
 from archdsl.elaborate.place import Member, VisibleNames
 from archdsl.language.syntax import Ref
 
 
 def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
     """Return the node that a reference names. Raises E0410 (unknown), E0411 (later) or E0421 (several outputs)."""
+    member = _member(builder, ref, frame)
+    if member.value is not None:
+        return member.value
+    if member.left_out:
+        raise error(
+            "E0410",
+            f"`{ref.text}` is left out here, and it has several inputs, so none of them takes its place",
+            ref.span,
+            help="give this node the same `when`, or read another node",
+        )
+    raise error(
+        "E0421",
+        f"`{ref.text}` has several outputs",
+        ref.span,
+        help="select one: " + ", ".join(f"`{ref.text}.{n}`" for n in list(member.inner)[:4]),
+    )
+
+
+def stand_in(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
+    """Return what stands for a node that is left out and reads `ref`: the node that it names, or `SEVERAL`."""
+    value = _member(builder, ref, frame).value
+    return SEVERAL if value is None else value
+
+
+def _member(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> Member:
     member: Member | None = None
     at_frame: VisibleNames | None = frame
     while at_frame is not None and member is None:
@@ -21,25 +46,20 @@ def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
         inner = member.inner.get(part)
         if inner is None:
             if member.value is not None and builder.shape(member.value) is None:
-                return member.value  # its error is reported already
+                return Member(member.value)  # its error is reported already
             if "." in ref.text and (later := _holding(ref, frame)):
                 raise _later(ref, ref.text, later)
+            name = ".".join(ref.parts[:n])
             raise error(
                 "E0410",
-                f"`{'.'.join(ref.parts[:n])}` has no node `{part}`",
+                f"`{name}` is left out here, so it has no `{part}`"
+                if member.left_out
+                else f"`{name}` has no node `{part}`",
                 ref.span,
-                help=did_you_mean(part, member.inner),
+                help="give this node the same `when`" if member.left_out else did_you_mean(part, member.inner),
             )
         member = inner
-    if member.value is None:
-        name = ".".join(ref.parts)
-        raise error(
-            "E0421",
-            f"`{name}` has several outputs",
-            ref.span,
-            help="select one: " + ", ".join(f"`{name}.{n}`" for n in list(member.inner)[:4]),
-        )
-    return member.value
+    return member
 
 
 def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
@@ -48,13 +68,6 @@ def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
     block = ""
     at_frame: VisibleNames | None = frame
     while at_frame is not None:
-        if name in at_frame.left_out:
-            return error(
-                "E0410",
-                f"`{name}` is left out here, and it has several inputs, so none of them takes its place",
-                ref.span,
-                help="give this node the same `when`, or read another node",
-            )
         if name in at_frame.later:
             return _later(ref, name, at_frame)
         visible += at_frame.names

@@ -15,8 +15,20 @@ from archdsl.diagnostics import ArchError, Origin, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
 from archdsl.elaborate.make import OpMaker
-from archdsl.elaborate.place import Context, Counter, Member, ScopePlace, Scopes, drop_if_empty, join, nest
-from archdsl.elaborate.references import resolve
+from archdsl.elaborate.place import (
+    Context,
+    Counter,
+    LeftOut,
+    Member,
+    Output,
+    ScopePlace,
+    Scopes,
+    drop_if_empty,
+    join,
+    nest,
+    value_of,
+)
+from archdsl.elaborate.references import resolve, stand_in
 from archdsl.elaborate.repeat import copies
 from archdsl.graph import Scope, ScopeKind
 from archdsl.language import expressions
@@ -26,10 +38,10 @@ from archdsl.language.syntax import BrokenSyntax, DenseSyntax, Key, SyntaxNode
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
-Rule: TypeAlias = Callable[..., int | None]
-"""Expands a syntax node of one class: (walker, syntax, place, inputs, ctx) to the output node, None if left out."""
-Fill: TypeAlias = Callable[..., int | None]
-"""Expands a composite into its open scope: (walker, syntax, inside, cursor, ctx) to the output node or None."""
+Rule: TypeAlias = Callable[..., Output]
+"""Expands a syntax node of one class: (walker, syntax, place, inputs, ctx) to its output."""
+Fill: TypeAlias = Callable[..., Output]
+"""Expands a composite into its open scope: (walker, syntax, inside, cursor, ctx) to its output."""
 
 
 @dataclass
@@ -83,20 +95,20 @@ class Walker:
 
     # --- any node ----------------------------------------------------------------------------------------
 
-    def node(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> int | None:
-        """Expand one node at a place and return its output node, or None if it is left out."""
+    def node(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> Output:
+        """Expand one node at a place and return its output."""
         if syntax.repeat is not None and not isinstance(syntax, DenseSyntax):
             return self._guard(self._repeat, syntax, place, cursor, ctx)
         return self._guard(self._single, syntax, place, cursor, ctx)
 
     def _guard(
         self,
-        build: Callable[[SyntaxNode, ScopePlace, int, Context], int | None],
+        build: Callable[[SyntaxNode, ScopePlace, int, Context], Output],
         syntax: SyntaxNode,
         place: ScopePlace,
         cursor: int,
         ctx: Context,
-    ) -> int | None:
+    ) -> Output:
         """Report a node's errors and continue after a placeholder, so that one mistake is one error."""
         members, number = len(place.scope.members), place.counter.next if place.counter is not None else 0
         try:
@@ -137,7 +149,7 @@ class Walker:
             scope.end = len(self.builder.nodes)
         return node
 
-    def _repeat(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> int | None:
+    def _repeat(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> Output:
         assert syntax.repeat is not None
         count = self.count(syntax.repeat, ctx.env)
         if syntax.sources is not None and len(syntax.sources) > 1:
@@ -151,60 +163,70 @@ class Walker:
         if place.key is not None or place.counter is None:
             inside = self.scopes.open(place, "repeat", origin)
             counter = Counter()
-        output: int | None = None
+        output: Output | None = None
         for spot, env in copies(count, syntax.pattern, inside, counter, ctx.env):
-            source = cursor if output is None else output
-            copy = partial(self._single, read=output is None)
+            first = output is None or isinstance(output, LeftOut)
+            copy = partial(self._single, read=first)
+            source = cursor if output is None or first else value_of(output)
             result = self._guard(copy, syntax, spot, source, ctx._replace(env=env))
-            if result is not None:
-                output = result
+            output = result if first or not isinstance(result, LeftOut) else output
+        if output is None:
+            output = self._left_out(syntax, cursor, ctx)
         if inside is not place:
             self._finish(place, inside, output)
             self._remember(place, place.key, output)
         return output
 
-    def _single(
-        self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context, read: bool = True
-    ) -> int | None:
+    def _single(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context, read: bool = True) -> Output:
         if ctx.depth > MAX_DEPTH:
             raise too_deep(syntax)
-        inputs = (
-            [resolve(self.builder, ref, ctx.frame) for ref in syntax.sources] if syntax.sources and read else [cursor]
-        )
+        sources = syntax.sources if read and syntax.sources else ()
         if syntax.when is not None:
-            self.receive(inputs[0])
+            if "in" in syntax.when.names:
+                self.receive(resolve(self.builder, sources[0], ctx.frame) if sources else cursor)
             if not truth(syntax.when.evaluate(ctx.env), syntax.when.span):
-                return None
+                return self._left_out(syntax, cursor, ctx) if read else LeftOut(cursor)
+        inputs = [resolve(self.builder, ref, ctx.frame) for ref in sources] or [cursor]
         name = place.key if place.key is not None else str(place.counter.next) if place.counter is not None else None
         output = self.rules[type(syntax)](self, syntax, place, inputs, ctx._replace(depth=ctx.depth + 1))
         self._remember(place, name, output)
         return output
 
-    def _remember(self, place: ScopePlace, name: str | None, output: int | None) -> None:
+    def _left_out(self, syntax: SyntaxNode, cursor: int, ctx: Context) -> LeftOut:
+        """What stands for a node that is left out: its input, or several tensors."""
+        sources = syntax.sources or ()
+        stands_for = cursor if not sources else SEVERAL
+        if len(sources) == 1:
+            stands_for = stand_in(self.builder, sources[0], ctx.frame)
+        elif sources:
+            self.several = tuple(ref.text for ref in sources[:4])
+        return LeftOut(stands_for)
+
+    def _remember(self, place: ScopePlace, name: str | None, output: Output) -> None:
         """Add the node at a place to the visible names, for references into it.
 
         A call's body is expanded at a copy of the place, which has added the names inside already.
         """
-        if output is not None and name is not None and (place.opened is not None or name not in place.inner):
-            place.inner[name] = Member(
-                output if output >= 0 else None, place.opened if place.opened is not None else {}
-            )
+        if isinstance(output, LeftOut) or name is None:
+            return
+        if place.opened is not None or name not in place.inner:
+            inner = place.opened if place.opened is not None else {}
+            place.inner[name] = Member(output if output >= 0 else None, inner)
 
     def composite(
         self, kind: ScopeKind, fill: Fill, syntax: SyntaxNode, place: ScopePlace, inputs: Sequence[int], ctx: Context
-    ) -> int | None:
+    ) -> Output:
         """Expand a node with its own scope, which `fill` fills, and the `then` after it."""
         cursor = self.one(syntax, inputs)
         inside = self.scopes.open(place, kind, Origin(syntax.span, ctx.call), syntax.doc)
         output = fill(self, syntax, inside, cursor, ctx)
-        if output is not None and syntax.then is not None:
-            then = self.role(syntax.then, inside, "then", output, ctx)
-            output = then if then is not None else output
+        if not isinstance(output, LeftOut) and syntax.then is not None:
+            output = value_of(self.role(syntax.then, inside, "then", output, ctx))
         self._finish(place, inside, output)
         return output
 
-    def _finish(self, place: ScopePlace, inside: ScopePlace, output: int | None) -> None:
-        if output is None:
+    def _finish(self, place: ScopePlace, inside: ScopePlace, output: Output) -> None:
+        if isinstance(output, LeftOut):
             self.scopes.undo(place, inside)
         self.scopes.close(inside)
 
@@ -229,7 +251,7 @@ class Walker:
             )
         return inputs[0]
 
-    def role(self, syntax: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context) -> int | None:
+    def role(self, syntax: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context) -> Output:
         """Expand a body, shortcut, branch or `then` in an anonymous scope."""
         part = self.scopes.anonymous(inside, role, Origin(syntax.span, ctx.call))
         output = self.node(syntax, part, cursor, ctx)
@@ -241,14 +263,12 @@ class Walker:
 
     def keyed(
         self, key: Key | None, child: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context
-    ) -> int | None:
+    ) -> Output:
         """Expand a child under a key; `_x` is a name for references only and adds nothing to the path."""
         if key is None or key.name is None:
             output = self.role(child, inside, role, cursor, ctx)
             if key is not None:
-                self._name(key.text, output, child, cursor, ctx)
-                if output is not None:
-                    inside.inner.setdefault(key.text, Member(output if output >= 0 else None))
+                self._name(key.text, output, inside, ctx)
             return output
         spot = ScopePlace(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)
@@ -257,26 +277,20 @@ class Walker:
         for member in inside.scope.members[before:]:
             if role and isinstance(member, Scope):
                 member.role = "branch"
-        if output is not None:
-            inside.inner.setdefault(key.name, Member(output if output >= 0 else None))
-        self._name(key.name, output, child, cursor, ctx, inside.inner.get(key.name))
-        if output is not None and "." in key.name:
+        if not isinstance(output, LeftOut) and "." in key.name:
             try:
                 self.builder.open_path(inside.scope.path, key.name, key.span, Origin(child.span, ctx.call))
             except ArchError as e:
                 self._report(e, child, ctx)
                 self.builder.misnamed.add(join(inside.scope.path, key.name))
-            nest(inside.inner, key.name, inside.inner.pop(key.name))
+        self._name(key.name, output, inside, ctx)
         return output
 
-    def _name(
-        self, name: str, output: int | None, child: SyntaxNode, cursor: int, ctx: Context, member: Member | None = None
-    ) -> None:
+    def _name(self, name: str, output: Output, inside: ScopePlace, ctx: Context) -> None:
         """Add a node to the visible names. If it is left out, nodes that would read it read its input instead."""
-        if output is None and child.sources:
-            if len(child.sources) > 1:
-                ctx.frame.left_out.add(name)
-                return
-            cursor = resolve(self.builder, child.sources[0], ctx.frame)
-        value = cursor if output is None else output
-        nest(ctx.frame.names, name, member or Member(value if value >= 0 else None))
+        value = value_of(output)
+        member = inside.inner.pop(name, None)
+        if member is None or isinstance(output, LeftOut):
+            member = Member(value if value >= 0 else None, left_out=isinstance(output, LeftOut))
+        nest(inside.inner, name, member)
+        nest(ctx.frame.names, name, member)

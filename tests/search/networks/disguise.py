@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.search.networks.held import drawn
 from tests.search.networks.layers import layered
 from tests.search.networks.reference import HEADS
 from tests.search.networks.text import dumped, spelt
@@ -131,7 +130,9 @@ class Hidden:
                 if is_single(data.get(before)):
                     stands_for[before] = dead
                 yield dead, self.dead()
-            if drawn("left out") and is_single(data.get(before)) and self.chance(self.density):
+            plain = isinstance(item, dict) and not is_sequence(item) and "from" not in item
+            if plain and is_single(data.get(before)) and self.chance(self.density):
+                item = {**item, "from": before}  # the inputs of a merge stand for it: the next node names one
                 merge, other = self.key(), merge or before
                 yield merge, {"op": "add", "from": [other, before], "when": self.rng.choice(FALSE)}
                 yield self.key(), self.dead() | {"from": merge}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-HELD = frozenset() if os.environ.get("DRAW_HELD") else frozenset({"left out", "constants"})
-"""`left out`: nodes that `when` leaves out and that read something else than the node before; `constants`: weights too
-long for a short string."""
+HELD = frozenset() if os.environ.get("DRAW_HELD") else frozenset({"constants"})
+"""`constants`: weights too long for a short string."""
 
 
 def drawn(kind: str) -> bool:

@@ -258,14 +258,16 @@ class Maker(Nodes):
                 key = self.key(child)
             if child is None:
                 continue
-            data[key] = child
             if made is None and isinstance(child.get("from"), list):
-                continue  # left out by `when`, and nothing stands for a merge
+                continue  # left out by `when`: the next node would read several tensors
             if made is None:
                 made = Member(x) if not isinstance(child.get("from"), str) else Member(frame.look_up(child["from"]))
+                if keep and made.value is not None and made.value.shape[2:] != x.shape[2:]:
+                    continue
             else:
-                x, last, inner[key] = made.value, made, made
-            frame.names[key] = made
+                last = inner[key] = made
+            data[key] = child
+            x = frame.names.setdefault(key, made).value
             if (
                 isinstance(child, dict)
                 and child.get("op") in ("bn", "affine", "scale")
@@ -298,9 +300,10 @@ class Maker(Nodes):
             last = inner["last"] = (
                 Member(self.machine.item(data["last"], x, frame, env).value) if x is not None else None
             )  # type: ignore[union-attr]
-        if last is None or last.value is None:
+            x = last and last.value
+        if last is None or x is None:
             return {}, None
-        return list(data.values()) if as_list else data, Member(last.value, inner)
+        return list(data.values()) if as_list else data, Member(x, inner)
 
     def again(
         self, key: str, child: Any, made: Member, x: Any, env: Mapping[str, Any], frame: Frame

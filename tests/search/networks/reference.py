@@ -253,16 +253,18 @@ class Machine:
             name = str(key).removeprefix(".")
             if given is None:
                 sources = child.get("from") if isinstance(child, dict) else None
-                if isinstance(sources, list) and len(sources) > 1:  # nothing stands for a merge
+                if isinstance(sources, list) and len(sources) > 1:  # its inputs stand for a merge
+                    x = None
                     continue
                 given = Member(
                     x if sources is None else inside.look_up(sources if isinstance(sources, str) else sources[0])
                 )
             else:
-                x, last, inner[name] = given.value, given, given
+                last = inner[name] = given
+            x = given.value
             if not isinstance(data, list):
                 inside.names[name] = given
-        return None if last is None else Member(last.value, inner)
+        return None if last is None else Member(x, inner)
 
     # --- composites --------------------------------------------------------------------------------------
 
