@@ -79,8 +79,16 @@ def count_nodes(graph: Graph) -> tuple[NodeCount, ...]:
     A node that no output depends on has parameters, because the PyTorch module holds them, but costs no work and no
     memory, because nothing runs it.
     """
-    counts = map(count_node, graph.nodes)
-    return tuple(c._replace(macs=0, activations=0) if n in graph.unread else c for n, c in enumerate(counts))
+    known: dict[object, NodeCount] = {}
+    counts = []
+    for node in graph.nodes:
+        # Elaboration gives equal layers the same op, whose shapes decide everything else.
+        key = (id(node.op), node.in_shapes, node.shared_with, id(node.folded))
+        if key not in known:
+            known[key] = count_node(node)
+        idle = node.id in graph.unread
+        counts.append(known[key]._replace(macs=0, activations=0) if idle else known[key])
+    return tuple(counts)
 
 
 def depth(graph: Graph) -> int:

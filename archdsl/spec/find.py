@@ -62,7 +62,8 @@ def _by_name(name: str) -> SpecLocation | None:
     mark = re.compile(rf"^name\s*:\s*{quoted}\s*(#.*)?$|(?<![\w.-]){quoted}\s*:", re.MULTILINE)
     networks: dict[str, tuple[SpecLocation, Span]] = {}
     for path in library_files():
-        if path.stem == name or mark.search(path.read_text(encoding="utf-8", errors="replace")):
+        text = "" if path.stem == name else path.read_text(encoding="utf-8", errors="replace")
+        if path.stem == name or (name in text and mark.search(text)):
             _add(networks, path, name)
     return networks[name][0] if name in networks else None
 

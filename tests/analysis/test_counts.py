@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from random import Random
+from unittest.mock import Mock
 
 import pytest
 
 import archdsl
+from archdsl.analysis import count as counts
 from archdsl.analysis.count import count, count_nodes, flops
 from archdsl.analysis.memory import live_values, peak_memory, storages
 from archdsl.analysis.receptive_field import ReceptiveField, feature_field, receptive_fields
@@ -59,6 +61,18 @@ def test_totals_by_hand() -> None:
     assert totals.weight_bytes == 4 * (totals.params + 16) + 8
     assert totals.depth == 2
     assert totals.aux_params == 0
+
+
+def test_equal_layers_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = archdsl.loads(
+        "input: 8x6x6\nnet:\n  a: 4 * 3x3 conv 8 bn\n  d: 3x3 conv 16\n  e: 3x3 conv 8\n  f: 3x3 conv 16"
+        "\n  g: 3x3 conv 8\n  x: 3x3 conv 8\n  y: again x\n"
+    )
+    apart = tuple(map(counts.count_node, net.graph.nodes))
+    counted = Mock(wraps=counts.count_node)
+    monkeypatch.setattr(counts, "count_node", counted)
+    assert count_nodes(net.graph) == apart
+    assert counted.call_count == 7, "input, conv and bn of a, d, e, x, y; f equals d, g equals e"
 
 
 def test_a_batch_multiplies_work_and_memory_only() -> None:
