@@ -148,7 +148,8 @@ def written_together(before: Sequence[Node], node: Node) -> bool:
         return False
     if len(before) == 1 and previous.implied and isinstance(previous.op, Flatten):
         return True
-    roles = {earlier.op.role for earlier in before}
+    main = 1 if isinstance(before[0].op, Flatten) and len(before) > 1 else 0
+    roles = {earlier.op.role for earlier in before[main + 1 :]}  # the op itself can be a norm, as in `again norm1 relu`
     return bool(node.op.role) and "act" not in roles and (node.op.role == "act" or "norm" not in roles)
 
 

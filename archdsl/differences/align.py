@@ -95,6 +95,8 @@ def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
         values["pad"] = tuple(op.pads(inputs[0]))
     if "stride" in values and hasattr(op, "steps") and not getattr(op, "adaptive", False):
         values["stride"] = op.steps
+    if hasattr(op, "sides"):
+        values["pixels"] = op.sides
     if hasattr(op, "crops"):
         values["pad"], values["extra"] = zip(*op.crops(), strict=True)
     return values

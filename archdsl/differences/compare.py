@@ -124,9 +124,19 @@ def compare_graphs(before: Graph, after: Graph) -> GraphDifference:
 
 
 def identity(graph: Graph) -> Hashable:
-    """Return a key that is equal for equal networks: names, ops, wiring, shapes, outputs."""
+    """Return a key that is equal for equal networks: names, ops, wiring, shapes, outputs.
+
+    An implied node has no name of its own; the path of its module stands for it.
+    """
     rows = tuple(
-        (n.path, meaning(n.op, n.in_shapes), n.shared_with, n.inputs, concrete(n.shape), n.training)
+        (
+            f"{n.written_path}/" if n.implied else n.path,
+            meaning(n.op, n.in_shapes),
+            n.shared_with,
+            n.inputs,
+            concrete(n.shape),
+            n.training,
+        )
         for n in graph.nodes
     )
     heads = tuple((name, head.node, head.weight) for name, head in graph.aux.items())
@@ -369,9 +379,16 @@ def _paths(graph: Graph, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(graph.nodes[i].path for i in ids)
 
 
+def _place(node: Node) -> str:
+    """The path of a node; for an implied node that of its module, with a slash."""
+    return f"{node.written_path}/" if node.implied else node.path
+
+
 def _alike(a: Node, b: Node) -> bool:
     return (
-        a.path == b.path and a.shared_with == b.shared_with and meaning(a.op, a.in_shapes) == meaning(b.op, b.in_shapes)
+        _place(a) == _place(b)
+        and a.shared_with == b.shared_with
+        and meaning(a.op, a.in_shapes) == meaning(b.op, b.in_shapes)
     )
 
 

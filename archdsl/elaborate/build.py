@@ -44,8 +44,8 @@ class GraphBuilder:
     """Nodes that violate a rule of their op."""
     misnamed: set[str] = field(default_factory=set)
     """Paths that two nodes have, or that are invalid."""
-    opened: dict[str, int] = field(default_factory=dict)
-    """Paths that dotted keys created, with their number of numbered children (-1: the children have names)."""
+    opened: set[str] = field(default_factory=set)
+    """Paths that dotted keys created."""
     strides: dict[int, Span] = field(default_factory=dict)
     """The spans of written strides, by node."""
     met: set[tuple[Size, Size]] = field(default_factory=set)
@@ -90,30 +90,14 @@ class GraphBuilder:
         )
 
     def open_path(self, around: str, name: str, span: Span, origin: Origin) -> None:
-        """Claim the parents of the dotted key `path1.norms.0`. Raises E0501 if its numbers do not count up from 0."""
-        node = self.tensors.get(f"{around}.{name}" if around else name)
-        numbered = name.rpartition(".")[2].isdigit() and node is not None and None not in node.in_shapes
-        if node is not None and numbered and any(not param.name for param in node.reads):
-            raise error("E0501", f"`{node.op.name}` cannot have a number as its name", span, help="use a name")
+        """Claim the parents of the dotted key `path1.norms.0`."""
         holder, *further = name.split(".")
         holder = f"{around}.{holder}" if around else holder
         for part in further:
             if holder not in self.opened:
                 self.claim_path(holder, span, origin, f"`{name}` creates it")
-                self.opened[holder] = 0
-            inside = f"{holder}.{part}"
-            if inside not in self.opened:
-                count = self.opened[holder]
-                if (part.isdigit() and int(part) != count) or (not part.isdigit() and count > 0):
-                    raise error(
-                        "E0501",
-                        f"`{holder}` cannot have a child `{part}` here",
-                        span,
-                        notes=chain_notes(origin.call),
-                        help="its children are all names, or numbers that count up from 0 in written order",
-                    )
-                self.opened[holder] = count + 1 if part.isdigit() else -1
-            holder = inside
+                self.opened.add(holder)
+            holder = f"{holder}.{part}"
 
     def implied_path(self, base: str, op: str) -> str:
         """The path of an implied node: `layer1.0/add`, then `layer1.0/add2`."""

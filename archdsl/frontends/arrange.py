@@ -8,24 +8,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Literal, TypeAlias
 
 from archdsl.frontends.state import ImportedOp
-from archdsl.language.names import is_key
-from archdsl.ops import Identity
+from archdsl.language.names import is_key, is_number
 
-Naming: TypeAlias = Literal["exact", "worded", "joined"]
-"""How paths are written: `layer1.0.conv1`; `layer1.n0.conv1` if numbers are not list indices; `layer1_0_conv1`."""
-NAMINGS: Sequence[Naming] = ("exact", "worded", "joined")
+Naming: TypeAlias = Literal["exact", "joined"]
+"""How paths are written: `layer1.0.conv1`, or `layer1_0_conv1` if the modules read each other in a cycle."""
+NAMINGS: Sequence[Naming] = ("exact", "joined")
 
 MAX_DEPTH = 32
-MAX_MISSING = 8
 
 
 class ModuleCycle(Exception):
-    """The modules read each other in a cycle, or their numbers are not list indices."""
+    """The modules read each other in a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,14 @@ def _named(ops: Sequence[ImportedOp], naming: Naming) -> list[PlacedOp]:
 
 def _module_path(module: str, naming: Naming) -> tuple[str, ...]:
     words = [re.sub(r"[^A-Za-z0-9_-]", "_", word) for word in module.split(".") if word][:MAX_DEPTH]
-    if naming == "joined":
-        joined = "_".join(words)
-        words = [joined] if joined else []
-    if naming != "exact":
-        words = [f"n{word}" if word[0].isdigit() else word for word in words]
-    return tuple(word if word.isdigit() or is_key(word) else f"{word[:90]}_" for word in words)
+    return tuple(map(_name, ["_".join(words)] if naming == "joined" and words else words))
+
+
+def _name(word: str) -> str:
+    """The nearest name that a node can have: a key that starts with `_` adds nothing to a path."""
+    if is_number(word) or (is_key(word) and not word.startswith("_")):
+        return word
+    return f"{word[:90]}_" if word[0].isalpha() else f"n{word[:90]}"
 
 
 # --- order -----------------------------------------------------------------------------------------------------
@@ -122,46 +122,3 @@ def _sorted(groups: Mapping[object, list[PlacedOp]]) -> Iterable[object]:
                 heappush(ready, position[reader])
     if count < len(keys):
         raise ModuleCycle
-
-
-# --- lists -----------------------------------------------------------------------------------------------------
-
-
-def fill_lists(placed: Sequence[PlacedOp]) -> list[PlacedOp]:
-    """Return the ops with an identity for each missing index of a list, such as a dropout that the exporter removed.
-
-    Raises `ModuleCycle` if indices are out of order, or mixed with names.
-    """
-    filled: list[PlacedOp] = []
-    counts: dict[tuple[str, ...], int] = {}
-    for one in placed:
-        for path in _missing(one, counts):
-            source = one.imported.inputs[0]
-            output = f"{source} as {'.'.join(path)}"
-            identity = ImportedOp(Identity(), (source,), output, "", {}, one.imported.shape)
-            filled.append(PlacedOp(identity, path, False))
-            inputs = tuple(output if name == source else name for name in one.imported.inputs)
-            one = replace(one, imported=replace(one.imported, inputs=inputs))
-        filled.append(one)
-    return filled
-
-
-def _missing(one: PlacedOp, counts: dict[tuple[str, ...], int]) -> list[tuple[str, ...]]:
-    """Paths that lists lack before this op. `counts` has the length of each list, -1 for a scope with names."""
-    missing: list[tuple[str, ...]] = []
-    for depth, word in enumerate(one.path):
-        scope = one.path[:depth]
-        count = counts.get(scope, 0)
-        if not word.isdigit():
-            if count > 0:
-                raise ModuleCycle
-            counts[scope] = -1
-            continue
-        number = int(word)
-        if str(number) != word or count < 0 or not count - 1 <= number <= count + MAX_MISSING:
-            raise ModuleCycle
-        missing += [(*scope, str(n)) for n in range(count, number)]
-        counts[scope] = number + 1
-    if one.implied and counts.setdefault(one.path, -1) > 0:
-        raise ModuleCycle
-    return missing

@@ -131,6 +131,8 @@ def _values(tensor: onnx.TensorProto) -> Array:
         values: Array = numpy_helper.to_array(tensor)
     except Exception as problem:  # onnx raises exceptions of several types
         raise error("E0805", f"the tensor `{tensor.name[:80]}` cannot be read: {str(problem)[:200]}") from None
+    if tensor.data_type == onnx.TensorProto.BFLOAT16:  # NumPy has no such type
+        return values.astype(np.float32)
     if values.dtype.kind not in "fiub":
         raise error("E0805", f"the tensor `{tensor.name[:80]}` does not contain numbers")
     return values

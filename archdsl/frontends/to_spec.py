@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from archdsl.backends.weights.tensors import TensorEntry
 from archdsl.diagnostics import ArchError, Origin, Report, Source, Span, error
 from archdsl.elaborate import elaborate
 from archdsl.elaborate.build import GraphBuilder
-from archdsl.frontends.arrange import NAMINGS, ModuleCycle, PlacedOp, arrange, fill_lists
+from archdsl.frontends.arrange import NAMINGS, ModuleCycle, PlacedOp, arrange
 from archdsl.frontends.onnx_model import Array, SourceModel
 from archdsl.frontends.onnx_ops import recognise
 from archdsl.graph import Graph, Node, Scope
@@ -51,7 +52,7 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
     # A spec cannot share a tensor between any two modules; where it cannot, each module gets a copy.
     for sharing, naming in product((True, False), NAMINGS):
         try:
-            graph, tensors = _graph(fill_lists(arrange(state.ops, naming)), name, sizes, outputs, sharing)
+            graph, tensors = _graph(arrange(state.ops, naming), name, sizes, outputs, sharing)
             text = _text(graph)
             again = elaborate(document_of(from_source(Source(f"{name}.yaml", text))))
         except (ModuleCycle, ArchError) as problem:
@@ -73,10 +74,12 @@ def _graph(
 ) -> tuple[Graph, dict[str, Array]]:
     """The graph of the ops that the outputs need, and its tensors by key. `sharing`: a tensor used twice becomes
     `again`."""
-    builder = _SpecGraphBuilder(name, sharing)
+    needed = _needed(placed, outputs.values())
+    readers = Counter([*outputs.values(), *(value for one in needed for value in one.imported.inputs)])
+    builder = _SpecGraphBuilder(name, sharing, readers)
     for index, (value, shape) in enumerate(sizes.items()):
         builder.input(value, "input" if len(sizes) == 1 else _word(value, index), shape)
-    for one in _needed(placed, outputs.values()):
+    for one in needed:
         builder.add(one)
     return builder.graph(outputs), builder.tensors
 
@@ -94,8 +97,8 @@ def _needed(placed: Sequence[PlacedOp], outputs: Iterable[str]) -> list[PlacedOp
 class _SpecGraphBuilder:
     """Builds a graph from ops; the nodes of each scope are in a row."""
 
-    def __init__(self, name: str, sharing: bool) -> None:
-        self.name, self.sharing = name, sharing
+    def __init__(self, name: str, sharing: bool, readers: Mapping[str, int]) -> None:
+        self.name, self.sharing, self.readers = name, sharing, readers
         self.source = Source(name, "")
         self.builder = GraphBuilder(Report())
         self.root = Scope("", None, "net", self.origin())
@@ -144,7 +147,9 @@ class _SpecGraphBuilder:
         listed = not one.implied and one.path[-1].isdigit()
         alone = isinstance(before.op, Input) or before.op.role == "act" or before.implied
         imported = one.imported
-        return imported.op.role == "act" and not imported.tensors and not listed and not alone and inputs == [before.id]
+        read_again = any(self.readers[value] > 1 for value in imported.inputs)
+        ready = imported.op.role == "act" and not imported.tensors and not read_again
+        return ready and not listed and not alone and inputs == [before.id]
 
     def _scope(self, path: tuple[str, ...]) -> Scope:
         scope = self.scopes.get(path)

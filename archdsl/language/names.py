@@ -10,9 +10,10 @@ from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Scalar, Tree
 
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}$", re.ASCII)
-_ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}$", re.ASCII)
-_PATTERN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*)?(?:\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$", re.ASCII)
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", re.ASCII)
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,4})", re.ASCII)
+_ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+_PATTERN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*)?(?:\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+", re.ASCII)
 
 LANGUAGE_WORDS = frozenset(
     "and or not if else in i first last true false none when as dense input linear plain bias nobias "
@@ -38,25 +39,29 @@ CONTAINER_NAMES = frozenset("keys values items update clear pop".split())
 """Attributes of `ModuleDict` in PyTorch: a later part of a dotted key cannot have these names."""
 
 
-def check_dotted(scalar: Scalar) -> str:
-    """Return the name of a node, for its key; `path1.conv` puts the node two levels down. Raises E0501, E0502."""
-    first, *further = scalar.text.split(".")
-    if not first or not further or scalar.text.startswith("_"):
-        return check_key(scalar)
+def check_path(scalar: Scalar) -> str:
+    """Return the name of a node, for its key: a name, a number, or both with dots: `path1.norms.0`.
+
+    Raises E0501, E0502.
+    """
+    text = scalar.text
+    if "." not in text or text.startswith((".", "_")):
+        return text if is_number(text) else check_key(scalar)
     start = 0
-    for name in (first, *further):
+    for name in text.split("."):
         part = scalar.part(start, start + len(name))
+        inner = start > 0
         start += len(name) + 1
-        if name.isdigit() and name.isascii() and len(name) < 6 and str(int(name)) == name and name is not first:
+        if is_number(name):
             continue
-        if not is_key(name) or name.startswith("_") or (name is not first and name in CONTAINER_NAMES):
+        if not is_key(name) or name.startswith("_") or (inner and name in CONTAINER_NAMES):
             raise error(
                 "E0501",
                 f"`{name[:60]}` is not valid in a dotted name",
                 part,
-                help="write names that do not start with `_`, or numbers after the first dot: `path1.conv`, `norms.0`",
+                help="write numbers, or names that do not start with `_`: `path1.conv`, `norms.0`",
             )
-    return scalar.text
+    return text
 
 
 def check_key(scalar: Scalar) -> str:
@@ -64,7 +69,7 @@ def check_key(scalar: Scalar) -> str:
     name = scalar.text
     if name.startswith(".") and name[1:] in (*HEADS, *COMMON_KEYS, "then"):
         return name[1:]
-    if not _KEY.match(name):
+    if not _KEY.fullmatch(name):
         raise error(
             "E0501",
             f"`{name[:60]}` is not a valid name",
@@ -78,9 +83,14 @@ def check_key(scalar: Scalar) -> str:
     return name
 
 
+def is_number(name: str) -> bool:
+    """Whether the name is a number as PyTorch writes it: `0`, `12`, not `012`."""
+    return bool(_NUMBER.fullmatch(name))
+
+
 def is_key(name: str) -> bool:
-    """Whether a node can have the name."""
-    return bool(_KEY.match(name)) and not _reserved(name)
+    """Whether a node can have the name; numbers are names as well (`is_number`)."""
+    return bool(_KEY.fullmatch(name)) and not _reserved(name)
 
 
 def _reserved(name: str) -> str:
@@ -97,12 +107,12 @@ def _reserved(name: str) -> str:
 def _instead(name: str) -> str:
     """A valid name similar to an invalid one, as part of a help."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789-")
-    return f"; e.g. `{plain}`" if _KEY.match(plain) and len(plain) < 40 else ""
+    return f"; e.g. `{plain}`" if _KEY.fullmatch(plain) and len(plain) < 40 else ""
 
 
 def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
     """Return the name of an argument or block. Raises E0501 (not a name) or E0502 (reserved)."""
-    if not _ARGUMENT.match(name):
+    if not _ARGUMENT.fullmatch(name):
         raise error(
             "E0501",
             f"`{name[:60]}` is not a valid name for {what}",
@@ -119,7 +129,7 @@ def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
 
 def check_pattern(tree: Tree) -> str:
     """Return the pattern of the copies' names, `denselayer{1}`. Raises E0501 if it does not name each copy."""
-    if not isinstance(tree, Scalar) or not _PATTERN.match(tree.text):
+    if not isinstance(tree, Scalar) or not _PATTERN.fullmatch(tree.text):
         raise error(
             "E0501",
             "a name pattern must contain `{0}` or `{1}`, the number of the copy",

@@ -17,7 +17,7 @@ from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
-from archdsl.language.names import check_dotted, check_pattern
+from archdsl.language.names import check_path, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.language.syntax import (
     BranchesSyntax,
@@ -167,7 +167,7 @@ class Reader:
 
     def key(self, scalar: Scalar) -> Key:
         """Read the key of a named node. Raises E0501, E0502."""
-        name = check_dotted(scalar)
+        name = check_path(scalar)
         return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
 
     def headed(self, tree: Map) -> SyntaxNode:

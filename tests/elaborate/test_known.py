@@ -66,7 +66,7 @@ WRONG = [
         ["res.b", "res/add", "res/relu", *ON[2:]],
     ),
     ("side: 3x3 conv 8 <- stem", "side: 3x3 conv 8 <- mid.2", ["side", "x", "head"]),
-    ("x.norm: bn", "x.3: bn", ["x.3", "x.norm", "head"]),
+    ("x.norm: bn", "x.03: bn", ["x.03", "x.norm", "head"]),
     ("x.conv: 3x3 conv 8 plain", "x.conv: 3x3 conv 8 plan", ["x", "head"]),
 ]
 

@@ -118,6 +118,40 @@ def test_the_flatten_before_fc_takes_no_index(net: Net) -> None:
     assert paths(net("net: {c: [fc 8, fc 4]}")) == ["c.0/flatten", "c.0", "c.1"]
 
 
+NUMBERED = """
+net:
+  0: 3x3 conv 8 bn relu
+  3: relu
+  7: 3x3 conv 8
+  a.5: 3x3 conv 8
+  a.2: 3x3 conv 8
+  a.3: scale 0.5
+  b.0: 3x3 conv 8 bn
+  b.1: scale 0.3
+  c.1: [3x3 conv 8, relu]
+  d: {branches: {1: 1x1 conv 4, 0: 3x3 conv 4}}
+  9.1: 3x3 conv 8
+  9.0: again 9.1 relu
+  sum: add <- 9.0, a.2, 7, c.1.0
+"""
+
+
+def test_numbers_are_names_in_any_order(net: Net) -> None:
+    """As in the state_dict of a ModuleDict, or of a ModuleList from which modules are missing; also in the source."""
+    network = net(NUMBERED)
+    assert keys(network) == [
+        *("0.conv", "0.bn", "7", "a.5", "a.2", "a.3", "b.0.conv", "b.0.bn", "b.1", "c.1.0", "d.1", "d.0", "9.1")
+    ]
+    module = network.to_torch(seed=1)
+    assert isinstance(module.get_submodule("a.5"), torch.nn.Conv2d)
+    space: dict[str, object] = {"__name__": "made"}
+    exec(network.to_source(), space)
+    made = space["build"]()  # type: ignore[operator]
+    made.load_state_dict(module.state_dict())
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(made.eval()(x), module(x))
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -127,9 +161,13 @@ def test_the_flatten_before_fc_takes_no_index(net: Net) -> None:
         ("net: {input: 3x3 conv 8}", "E0502"),
         ("net: {'a b': 3x3 conv 8}", "E0501"),
         ("net: {a..b: 3x3 conv 8}", "E0501"),
-        ("net: {a.1: 3x3 conv 8}", "E0501"),
+        ("net: {01: 3x3 conv 8}", "E0501"),
+        ("net: {a.01: 3x3 conv 8}", "E0501"),
+        ("net: {100000: 3x3 conv 8}", "E0501"),
+        ("net: {a._b: 3x3 conv 8}", "E0501"),
+        ('net: {"a\\n": 3x3 conv 8}', "E0501"),
+        ("net: [3x3 conv 8, {1: 3x3 conv 8, 1.conv: 3x3 conv 8}]", "E0503"),
         ("net: {a.keys: 3x3 conv 8}", "E0501"),
-        ("net: {a.0: scale}", "E0501"),
         ("net: {a: 3x3 conv 8, a.b: 3x3 conv 8}", "E0503"),
         ("net: {a.b: 3x3 conv 8, a: 3x3 conv 8}", "E0503"),
         ("net: {ﬁ: 3x3 conv 8}", "E0501"),

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 import archdsl
 from archdsl.backends.spec import rewrite
-from archdsl.backends.spec.rewrite import formatted
+from archdsl.backends.spec.rewrite import formatted, long_text, short_text
 from archdsl.cli import main
 from archdsl.diagnostics import Source
 from archdsl.language.format.format import format_source, same_meaning
 from archdsl.language.format.yaml_writer import WIDTH, YamlEntry, YamlGroup, YamlLeaf, leaf_text, plain_safe, write
 from archdsl.source import decode, parse, plain_value, read
 from archdsl.spec.find import library_files
+from archdsl.spec.open import from_source
 from tests.support.random_specs import texts
 
 HEAD = "input: 3x8x8\n"
@@ -55,6 +56,32 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
         main(args)
     out, err = capsys.readouterr()
     return int(done.value.code or 0), out, err
+
+
+# --- limits of the reader ---------------------------------------------------------------------------------
+
+LONG = [[[[0.5] * 7] * 7] * 12] * 3
+
+
+def test_a_node_stays_long_if_the_reader_refuses_its_short_string() -> None:
+    """An expression has at most 2,000 characters and 32 levels, a YAML list has other limits."""
+    node = f"{{op: conv, out: 3, kernel: 7, weight: {LONG}}}"
+    assert "weight:" in fmt(f"input: 12x9x9\nnet:\n  a: {node}\n")
+    short = f"input: 12x9x9\nnet:\n  a: {{op: conv, out: 3, kernel: 1, weight: {[[[[0.5]]] * 12] * 3}}}\n"
+    assert "a: 1x1 conv 3 weight=[[[[0.5]],[[0.5]]," in fmt(short)
+    long_bias = [0.125] * 400
+    text = f"input: 3x9x9\ndefaults: {{conv: {{bias: {long_bias}}}}}\nnet:\n  a: 3x3 conv 400\n"
+    assert "bias: [0.125" in fmt(text)
+
+
+@pytest.mark.parametrize("style", ["|-", "|", ">"])
+def test_a_drawn_table_keeps_its_lines(style: str) -> None:
+    rows = "###\n#.#\n###".replace("\n", "\n\n" if style == ">" else "\n")
+    centers = textwrap.indent(rows, "      ")
+    text = f"input: 9\nnet:\n  a:\n    op: rbf\n    out: 1\n    centers: {style}\n{centers}\n"
+    assert archdsl.loads(fmt(text)).fingerprint == archdsl.loads(long_text(from_source(source(text)))).fingerprint
+    again = short_text(archdsl.loads(text).document, {})
+    assert archdsl.loads(again).fingerprint == archdsl.loads(text).fingerprint
 
 
 # --- nodes ---------------------------------------------------------------------------------------------------

@@ -1,19 +1,21 @@
 """Write a graph as a flat spec: one mapping per op with every inferred value, and no blocks, repeats or arguments.
 
 The scopes remain, so paths do not change. A node that reads anything but the previous node has a `from`. A tensor
-without a name at the place where it is read gets an alias, `entry: {_: {op: identity}}`, which adds no node.
+without a name at the place where it is read gets an alias, `entry: {_: {op: identity}}`, which adds no node. A list
+with anything between its items, or whose items are read by their numbers, becomes a mapping with numbers as keys.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from archdsl.analysis.parts import WrittenOp, written_ops
 from archdsl.backends.spec.fields import fields_of, value_layout
-from archdsl.diagnostics import ArchError, Span, error
+from archdsl.diagnostics import error
 from archdsl.graph import Graph, Node, Scope
-from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf, listing, mapping
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, listing, mapping
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.ops import Again
 
@@ -37,47 +39,80 @@ def _bind(names: dict[str, _Binding], name: str, binding: _Binding) -> None:
     names[last] = binding
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Element:
-    """An entry of a sequence. `names` are those it binds; an implied node has none."""
+    """An entry of a sequence: its layout as an item of a list, and its entries in a mapping, with the node of each.
 
-    names: tuple[str, ...]
-    kind: str
+    There are several entries if the item takes several numbers, one for each op. `keys` are the names in the path;
+    an implied node has none.
+    """
+
+    keys: tuple[str, ...]
     layout: YamlLayout
-    binding: _Binding
+    entries: tuple[tuple[str, YamlLayout, _Binding], ...]
 
     @property
-    def numbered(self) -> bool:
-        return bool(self.names) and self.names[0].isdigit()
+    def node(self) -> int:
+        return self.entries[-1][2].node
 
 
 @dataclass(slots=True, eq=False)
 class _Sequence:
     """A scope being written. `cursors[k]` is the node that element k reads without `from`.
 
-    `names` are visible inside the scope, `inner` outside; `aliases[k]` is written before element k.
+    `names` are visible inside the scope; `aliases[k]` are written before element k. `keyed`: it must be a mapping.
+    `closed`: it is complete.
     """
 
     path: str
     outer: _Sequence | None
     cursors: list[int]
     names: dict[str, _Binding] = field(default_factory=dict)
-    inner: dict[str, _Binding] = field(default_factory=dict)
     elements: list[_Element] = field(default_factory=list)
-    aliases: dict[int, str] = field(default_factory=dict)
+    aliases: dict[int, list[tuple[str, YamlLayout]]] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+    keyed: bool = False
+    closed: bool = False
 
     def add(self, element: _Element) -> None:
         self.elements.append(element)
-        self.cursors.append(element.binding.node)
-        for name in element.names[:1]:
-            _bind(self.inner, name, element.binding)
-            if not element.numbered:
-                _bind(self.names, name, element.binding)
+        self.cursors.append(element.node)
+        for key, _, binding in element.entries:
+            _bind(self.names, key, binding)
+
+    def free_key(self, kind: str) -> str:
+        """The key of an implied node, `_add`, `_add2`."""
+        self.kinds[kind] += 1
+        count = self.kinds[kind]
+        return f"_{kind}{count if count > 1 else ''}"
+
+    def close(self) -> None:
+        """Choose between list and mapping. The names of a list's items are those of its first numbers."""
+        self.closed = True
+        numbers = [key for element in self.elements for key in element.keys]
+        counted = all(e.keys for e in self.elements) and numbers == [str(n) for n in range(len(numbers))]
+        self.keyed = self.keyed or bool(self.aliases) or not counted
+        if not self.keyed:
+            self.names = {e.keys[0]: e.entries[-1][2] for e in self.elements}
 
     def accepts_alias(self, at: int) -> bool:
-        """Whether an alias can be written before element `at`: not between two items of a list."""
-        between = 0 < at < len(self.elements)
-        return not between or not (self.elements[at - 1].numbered and self.elements[at].numbered)
+        """Whether an alias can be written before element `at`: the sequence is open, and need not become a mapping
+        for it."""
+        items = self.elements[max(at - 1, 0) : at + 1]
+        return not self.closed and not (
+            0 < at < len(self.elements) and all(e.keys and e.keys[0].isdigit() for e in items)
+        )
+
+    def layout(self) -> YamlLayout:
+        if not self.keyed:
+            return listing([e.layout for e in self.elements])
+        out = YamlGroup()
+        for k in range(len(self.elements) + 1):
+            for name, alias in self.aliases.get(k, ()):
+                out.put(name, alias)
+            for key, layout, _ in self.elements[k].entries if k < len(self.elements) else ():
+                out.put(f".{key}" if key in _WORDS else key, layout)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +127,7 @@ class Flat:
 def flat(graph: Graph, inferred: bool = True) -> Flat:
     """Return the net, auxiliary heads and outputs of a graph; without `inferred` only fields that differ from defaults.
 
-    Raises E0317 if a tensor between two items of a list would need a name.
+    Raises E0420 for an `again` that no spec can write: it runs a node of another module.
     """
     return _Writer(graph, inferred).write()
 
@@ -111,84 +146,113 @@ class _Writer:
             if self.first(part).training:
                 heads.append(part)
             else:
-                self.put(part, "", root)
+                self.put(part, root)
         last = root.cursors[-1]
-        root.names |= root.inner  # sections after the net can refer to its numbered items
+        root.close()
+        root.names |= inputs
         aux = self.aux(heads, root)
         single = [*graph.outputs.items()] == [("output", last)]
         outputs = {} if single else {name: self.reference(node, root) for name, node in graph.outputs.items()}
-        return Flat(_assembled(root), aux, outputs)
+        return Flat(root.layout(), aux, outputs)
 
     def first(self, part: Scope | WrittenOp) -> Node:
         return self.graph.nodes[part.first] if isinstance(part, Scope) else part.flatten or part.main
 
     def aux(self, heads: list[Scope | WrittenOp], root: _Sequence) -> YamlGroup:
+        """The auxiliary heads. The cursor of a head is the node that it starts from."""
         out = YamlGroup()
         for part in heads:
             source = self.first(part).inputs[0]
-            (name,), layout, binding = self.element(part, "", source, root)
-            root.names[name] = binding
+            at = _Sequence("", root, [source])
+            name, *_ = part.names("") if isinstance(part, WrittenOp) else (str(part.name),)
+            self.put(part, at)
             weight = value_layout(self.graph.aux[name].weight)
-            out.put(name, mapping({"from": YamlLeaf(self.reference(source, root)), "do": layout, "weight": weight}))
+            start = YamlLeaf(self.reference(source, root))
+            out.put(name, mapping({"from": start, "do": at.elements[0].layout, "weight": weight}))
         return out
 
-    def put(self, part: Scope | WrittenOp, path: str, into: _Sequence) -> None:
-        """Adds a part to a sequence; an implied flatten becomes a separate element unless the part is numbered."""
-        if isinstance(part, WrittenOp) and part.flatten is not None and not part.numbered(path):
-            self.put(WrittenOp((part.flatten,)), path, into)
-            part = WrittenOp(part.nodes)
-        names, layout, binding = self.element(part, path, into.cursors[-1], into)
-        kind = part.main.op.name if isinstance(part, WrittenOp) else ""
-        into.add(_Element(names, kind, layout, binding))
-
-    def element(
-        self, part: Scope | WrittenOp, path: str, cursor: int, outer: _Sequence
-    ) -> tuple[tuple[str, ...], YamlLayout, _Binding]:
-        """The names that a part binds in the scope `path`, its layout, and the node and names behind its name."""
+    def put(self, part: Scope | WrittenOp, into: _Sequence) -> None:
+        """Add a part to a sequence."""
         if isinstance(part, Scope):
-            own = _Sequence(part.path, outer, [cursor])
-            for inner in written_ops(part, self.graph.nodes):
-                self.put(inner, part.path, own)
-            return (str(part.name),), _assembled(own), _Binding(own.cursors[-1], own.inner)
+            own = _Sequence(part.path, into, into.cursors[-1:])
+            for member in written_ops(part, self.graph.nodes):
+                self.put(member, own)
+            own.close()
+            key, layout = str(part.name), own.layout()
+            into.add(_Element((key,), layout, ((key, layout, _Binding(own.cursors[-1], own.names)),)))
+            return
+        keys = part.names(into.path)
+        into.keyed = into.keyed or not part.numbered(into.path)
+        layout = _op_layout(part, self.inferred, self.again(part.main, into))
         sources = (part.flatten or part.main).inputs
-        layout = _op_layout(part, self.inferred, self.again(part.main, outer))
-        if sources != (cursor,):
-            refs = [YamlLeaf(self.reference(source, outer)) for source in sources]
+        if sources != (into.cursors[-1],):
+            refs = [YamlLeaf(self.reference(source, into)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
-        parts = {name: _Binding(node) for name, node in part.inner(path).items()}
-        return part.names(path), layout, _Binding(part.nodes[-1].id, parts)
+        if len(keys) > 1 and part.numbered(into.path):
+            into.add(_Element(keys, layout, self.separate(part, keys, layout)))
+            return
+        inner = {name: _Binding(node) for name, node in part.inner(into.path).items()}
+        key = keys[0] if keys else into.free_key(part.main.op.name)
+        into.add(_Element(keys, layout, ((key, layout, _Binding(part.nodes[-1].id, inner)),)))
+
+    def separate(
+        self, part: WrittenOp, keys: tuple[str, ...], layout: YamlGroup
+    ) -> tuple[tuple[str, YamlLayout, _Binding], ...]:
+        """The entries of an item that takes several numbers, in a mapping: one for each op."""
+        ops = [_op_layout(WrittenOp((node,)), self.inferred, "") for node in part.nodes]
+        ops[0] = YamlGroup([e for e in layout.entries if e.key and e.key.text not in ("norm", "act")], flow=True)
+        return tuple(zip(keys, ops, (_Binding(node.id) for node in part.nodes), strict=True))
 
     def again(self, node: Node, at: _Sequence) -> str:
-        """The name of the node that this one runs again; empty if it does not."""
-        here: _Sequence | None = at
-        while node.shared_with and here is not None:
-            name = node.shared_with[len(here.path) :].lstrip(".")
-            if node.shared_with.startswith(here.path) and name.partition(".")[0] in here.names:
-                return name
-            here = here.outer
-        if node.shared_with:
-            raise _unnameable(at.path, node.origin.span)
-        return ""
+        """The name of the node that this one runs again; empty if it does not. Raises E0420 if another module owns
+        it."""
+        if not node.shared_with:
+            return ""
+        inside = f"{at.path}." if at.path else ""
+        if not node.shared_with.startswith(inside):
+            raise error(
+                "E0420", f"`{node.shared_with}` is outside `{at.path}`: a module can only reuse its own weights"
+            )
+        name = node.shared_with[len(inside) :]
+        at.keyed = at.keyed or name.partition(".")[0].isdigit()
+        return name
 
     # --- references ----------------------------------------------------------------------------------------
 
     def reference(self, node: int, at: _Sequence) -> str:
         """The name of a node at the place where it is read; adds an alias if it has none."""
-        name = _visible(node, at)
+        sequences = [at]
+        while sequences[-1].outer is not None:
+            sequences.append(sequences[-1].outer)
+        name = _visible(node, sequences, keyed=True)
         if name is not None:
             return name
-        here: _Sequence | None = at
-        while here is not None:
+        for here in sequences:
             spots = [k for k, cursor in enumerate(here.cursors) if cursor == node and here.accepts_alias(k)]
             if spots:
                 return self.alias(node, here, spots[0], at)
-            here = here.outer
-        raise _unnameable(at.path, self.graph.nodes[node].origin.span)
+        return _visible(node, sequences, keyed=False) or self.shadowed(node, sequences)
 
-    def alias(self, node: int, here: _Sequence, spot: int, at: _Sequence) -> str:
-        """A new name for the tensor that the element at `spot` reads, unlike all names visible there or inside."""
+    def shadowed(self, node: int, sequences: Sequence[_Sequence]) -> str:
+        """An alias for a node that is visible in an outer sequence only: its name means another node further inside.
+
+        The alias reads the node, and a second one returns to the node that the next element reads.
+        """
+        at, places = sequences[0], range(1, len(sequences))
+        number = next(n for n in places if _visible(node, sequences[n:], keyed=False) is not None)
+        here = sequences[number]
+        spot, before = len(here.elements), here.cursors[-1]
+        name, back = self.reference(node, here), self.reference(before, here) if before >= 0 else ""
+        alias = self.alias(node, here, spot, at, name)
+        if back:
+            self.alias(before, here, spot, at, back)
+        return alias
+
+    def alias(self, node: int, here: _Sequence, spot: int, at: _Sequence, source: str = "") -> str:
+        """A new name for a node: the one that the element at `spot` reads, or `source`. Unlike all names visible there
+        or inside."""
         implied = self.graph.nodes[node].path.partition("/")[2]
-        name = stem = f"after_{implied}" if implied and spot else "entry"
+        name = stem = f"after_{implied}" if implied and spot and not source else "entry"
         number, taken = 1, set(self.taken)
         sequence: _Sequence | None = at
         while sequence is not None:
@@ -197,31 +261,27 @@ class _Writer:
         while name in taken:
             number += 1
             name = f"{stem}{number}"
-        here.aliases[spot] = name
-        here.names[name] = here.inner[name] = _Binding(node)
+        identity = mapping({"op": YamlLeaf("identity"), **({"from": YamlLeaf(source)} if source else {})}, flow=True)
+        here.aliases.setdefault(spot, []).append((name, mapping({"_": identity}, flow=True)))
+        here.names[name] = _Binding(node)
         return name
 
 
-def _unnameable(path: str, span: Span | None = None) -> ArchError:
-    return error(
-        "E0317",
-        f"{f'`{path}`' if path else 'the net'} cannot be written flat: its list mixes numbered and unnumbered nodes",
-        span,
-        help="name all of its nodes, or none; name repeats with `as layer{1}`",
-    )
+def _visible(node: int, sequences: Sequence[_Sequence], keyed: bool) -> str | None:
+    """The name of a node that is visible in the first of the sequences, the nearest first.
 
-
-def _visible(node: int, at: _Sequence) -> str | None:
-    """The name of a node that is visible at `at`, the nearest sequence first."""
+    With `keyed`, the numbers of a sequence that may become a list are not names; without, they are, and it becomes a
+    mapping.
+    """
     seen: set[str] = set()
-    here: _Sequence | None = at
-    while here is not None:
+    for here in sequences:
         for name, binding in here.names.items():
-            path = _path_inside(node, name, binding) if name not in seen else None
+            number = name.isdigit() and not (here.keyed or here.closed)
+            path = _path_inside(node, name, binding) if name not in seen and not (keyed and number) else None
             if path is not None:
+                here.keyed = here.keyed or number
                 return path
         seen |= here.names.keys()
-        here = here.outer
     return None
 
 
@@ -248,40 +308,3 @@ def _op_layout(part: WrittenOp, inferred: bool, again: str) -> YamlGroup:
         kind = YamlLeaf(node.op.name)
         out.put(node.op.role, mapping({"op": kind, **fields}, flow=True) if fields else kind)
     return out
-
-
-def _assembled(sequence: _Sequence) -> YamlLayout:
-    """A list if all elements are numbered; else a mapping, with the numbered elements in an unnamed list."""
-    elements, aliases = sequence.elements, sequence.aliases
-    if not aliases and all(e.numbered for e in elements):
-        return listing([e.layout for e in elements])
-    out, kinds = YamlGroup(), Counter[str]()
-    items: YamlGroup | None = None
-    for k, element in enumerate(elements):
-        if k in aliases:
-            out.put(aliases[k], _alias())
-        if not element.numbered:
-            out.put(_key(element, kinds), element.layout)
-            continue
-        if not k or not elements[k - 1].numbered:
-            if items is not None:  # each list numbers its items from 0
-                raise _unnameable(sequence.path)
-            items = listing([])
-            out.put("_items", items)
-        assert items is not None
-        items.entries.append(YamlEntry(element.layout))
-    if len(elements) in aliases:
-        out.put(aliases[len(elements)], _alias())
-    return out
-
-
-def _alias() -> YamlGroup:
-    return mapping({"_": mapping({"op": YamlLeaf("identity")}, flow=True)}, flow=True)
-
-
-def _key(element: _Element, kinds: Counter[str]) -> str:
-    if element.names:
-        return f".{element.names[0]}" if element.names[0] in _WORDS else element.names[0]
-    kinds[element.kind] += 1
-    count = kinds[element.kind]
-    return f"_{element.kind}{count if count > 1 else ''}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from archdsl.backends.spec.fields import value_layout
 from archdsl.backends.spec.flat import flat
-from archdsl.diagnostics import Source
+from archdsl.diagnostics import ArchError, Source
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
@@ -47,7 +48,7 @@ def expand(
     """Return the long form of a SPEC, with its blocks and repeats, or `flat`: unrolled, with every inferred value.
 
     `input` and `args` override those of the spec. The text is a spec of the same network. Raises all errors of the
-    spec, and E0317 if a list cannot be written flat.
+    spec.
     """
     opened = open_spec(spec)
     text = (flat_text if flat else long_text)(opened, input, args or {})
@@ -87,7 +88,7 @@ def short_text(document: Document, args: Mapping[str, Any]) -> str:
 def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
     """Return a spec unrolled: no blocks, repeats, arguments or defaults, and every inferred value written.
 
-    Raises all errors of the spec, and E0317 if a list cannot be written flat.
+    Raises all errors of the spec.
     """
     document, graph = _network(spec, input, args)
     sections = flat(graph)
@@ -117,8 +118,9 @@ def formatted(source: Source) -> str:
     for shorten in (True, False):
         text = format_source(source, shorten)
         after = Source(source.name, text, source.path)
-        if same_meaning(source, after) and _all_networks(after) == before:
-            return text
+        with suppress(ArchError):  # the reader refuses the text: it stays longer
+            if same_meaning(source, after) and _all_networks(after) == before:
+                return text
     raise Unfaithful("formatting would change the meaning of this spec")
 
 

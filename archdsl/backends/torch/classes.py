@@ -80,6 +80,7 @@ class Classes:
     def _contained(self, shared: SharedClass) -> list[str]:
         """Return the lines for children with dotted names: plain containers, and parameters registered in them."""
         tree: Tree = {}
+        lists = forward.module_lists(shared.blocks[0], numbered=False)
         after: list[str] = []
         for name, first in shared.blocks[0].children.items():
             if "." not in name:
@@ -90,7 +91,7 @@ class Classes:
             for part in around:
                 holder = cast("Tree", holder.setdefault(part, {}))
             if isinstance(first, Parameter):
-                holder_text = forward.attribute(".".join(around))
+                holder_text = forward.attribute(".".join(around), lists)
                 after += lay(
                     "", SourceGroup(f"{holder_text}.register_parameter(", (quoted(last), child)), indent=INDENT * 2
                 )
@@ -130,7 +131,7 @@ class Classes:
         result = block.outputs[0] if len(block.outputs) == 1 else None
         is_main = shared is self.sharing.main
         namer = forward.Namer(block, items, self._value_names(block), self.sharing.taken, all_named=is_main)
-        lines = namer.lines(result, numbered)
+        lines = namer.lines(result, forward.module_lists(block, numbered))
         arguments = [f"{namer.chosen[i]}: Tensor" for i in block.inputs]
         returns = self._return_type(shared)
         text = lay("def forward", SourceGroup("(", ("self", *arguments)), f" -> {returns}:", INDENT)
@@ -184,11 +185,11 @@ Tree: TypeAlias = "dict[str, Tree | Doc]"
 
 
 def _container(inner: Tree | Doc) -> Doc:
-    """Return a `ModuleList` if all names are numbers, else a `ModuleDict`."""
+    """Return a `ModuleList` if the names are its indices, else a `ModuleDict`."""
     if not isinstance(inner, dict):
         return inner
     items = {name: _container(item) for name, item in inner.items()}
-    if items and all(name.isdigit() for name in items):
+    if forward.counts_up(list(items)):
         return SourceGroup(
             "nn.ModuleList(", (SourceGroup("[", tuple(compact(list(items.values()))), "]"),), comma=False
         )
@@ -228,9 +229,8 @@ def _numbered(shared: SharedClass) -> bool:
     """Whether the class should be a `ModuleList`: it has a forward, and its children are modules with numbers as
     names."""
     children = shared.blocks[0].children
-    numbers = [str(n) for n in range(len(children))]
     modules = not any(isinstance(child, Parameter) for child in children.values())
-    return not shared.container and bool(children) and modules and list(children) == numbers
+    return not shared.container and modules and forward.counts_up(list(children))
 
 
 def _local_name(path: str, around: str, alone: bool = True) -> str:

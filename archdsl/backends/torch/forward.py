@@ -20,6 +20,7 @@ from archdsl.backends.torch.steps import (
     Code,
     Expr,
     Module,
+    Parameter,
     Run,
     Training,
     Value,
@@ -206,14 +207,35 @@ def _innermost(expr: Expr) -> str:
 # --- expressions as text ----------------------------------------------------------------------------------
 
 
-def attribute(name: str, numbered: bool = False) -> str:
-    """Return a child as forward reads it; `numbered`: the class is a `ModuleList`."""
-    if numbered:
+def module_lists(block: ModuleBlock, numbered: bool) -> frozenset[str]:
+    """Return the dotted names of the block's containers that are `ModuleList`s; "" is the class itself (`numbered`).
+
+    A container is one if its modules are 0, 1, 2 and so on, in this order; otherwise it is a `ModuleDict`.
+    """
+    inside: dict[str, dict[str, None]] = {}
+    for name, child in block.children.items():
+        parts = name.split(".")
+        for n in range(1, len(parts) - isinstance(child, Parameter)):
+            inside.setdefault(".".join(parts[:n]), {})[parts[n]] = None
+    return frozenset(
+        [*([""] if numbered else []), *(holder for holder, names in inside.items() if counts_up(list(names)))]
+    )
+
+
+def counts_up(names: Sequence[str]) -> bool:
+    """Return whether the names are the indices of a list: 0, 1, 2 and so on."""
+    return bool(names) and list(names) == [str(n) for n in range(len(names))]
+
+
+def attribute(name: str, lists: Set[str] = frozenset()) -> str:
+    """Return a child as forward reads it; `lists` are the containers that are `ModuleList`s."""
+    if "" in lists:
         return f"self[{int(name)}]"
     first, *further = name.split(".")
-    text = _part("self", first)
+    text, path = _part("self", first), first
     for part in further:  # of a dotted name: containers, and in them names or numbers
-        text = f"{text}[{part}]" if part.isdigit() else _part(text, part)
+        index = part if path in lists else quoted(part)
+        text, path = f"{text}[{index}]" if part.isdigit() else _part(text, part), f"{path}.{part}"
     return text
 
 
@@ -221,30 +243,38 @@ def _part(holder: str, name: str) -> str:
     return f"{holder}.{name}" if is_attribute(name) else f"getattr({holder}, {quoted(name)})"
 
 
-def _reached(name: str, inside: Sequence[str], numbered: bool = False) -> str:
+def _reached(name: str, inside: Sequence[str], lists: Set[str]) -> str:
     """Return a child, or a module inside it, as forward reads it."""
-    text = attribute(name, numbered)
+    text = attribute(name, lists)
     for part in inside:
         text = _part(text, part)
     return text
 
 
-def doc(expr: Expr, name: Callable[[int], str], numbered: bool = False) -> Doc:
+def _parameter(weight: Weight, lists: Set[str]) -> str:
+    """Return a parameter as forward reads it: it is an attribute of its module, also in a `ModuleList`."""
+    if weight.inside:
+        return _reached(weight.name, weight.inside, lists)
+    holder, _, name = weight.name.rpartition(".")
+    return _part(attribute(holder, lists) if holder else "self", name)
+
+
+def doc(expr: Expr, name: Callable[[int], str], lists: Set[str] = frozenset()) -> Doc:
     """Return the expression as text; `name` names its values."""
 
     def write(item: Expr) -> Doc:
-        return doc(item, name, numbered)
+        return doc(item, name, lists)
 
     if isinstance(expr, Code):
         return expr.text
     if isinstance(expr, Value):
         return name(expr.id)
     if isinstance(expr, Weight):
-        return _reached(expr.name, expr.inside)
+        return _parameter(expr, lists)
     if isinstance(expr, Training):
         return "self.training"
     if isinstance(expr, Run):
-        return SourceGroup(f"{_reached(expr.child, expr.inside, numbered)}(", tuple(map(write, expr.args)))
+        return SourceGroup(f"{_reached(expr.child, expr.inside, lists)}(", tuple(map(write, expr.args)))
     if isinstance(expr, tuple):
         return tuple_of(tuple(map(write, expr)))
     assert isinstance(expr, Call)
@@ -294,11 +324,11 @@ class Namer:
         arguments = input_names([names[i] for i in block.inputs], taken, all_named)
         self.chosen |= zip(block.inputs, arguments, strict=True)
 
-    def lines(self, result: int | None, numbered: bool = False) -> list[SourceLine]:
+    def lines(self, result: int | None, lists: Set[str] = frozenset()) -> list[SourceLine]:
         """Return the statements with names. `result` is the value that the last statement may return directly."""
         lines = []
         for place, item in enumerate(self.items):
-            written = doc(item.expr, self.chosen.__getitem__, numbered)
+            written = doc(item.expr, self.chosen.__getitem__, lists)
             if place == len(self.items) - 1 and item.outputs == (result,):
                 lines.append(SourceLine(("",), written, item.training))
                 break

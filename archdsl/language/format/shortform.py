@@ -1,11 +1,12 @@
 """Turns the long mapping of a node into a short string, if a short form exists.
 
-Every short string is read back and used only if it has the same meaning.
+Every short string is read back and used only if the reader accepts it and it has the same meaning: the text of an
+expression is limited, a YAML list is not.
 """
 
 from __future__ import annotations
 
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, Report
 from archdsl.language.format.longform import (
     call_text,
     head_of,
@@ -13,9 +14,12 @@ from archdsl.language.format.longform import (
     long_form,
     node_meaning,
     one_line,
+    scalar_of,
     value_of,
 )
 from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf
+from archdsl.language.read_nodes import Reader
+from archdsl.language.read_sections import read_defaults
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source.brackets import outside
@@ -35,7 +39,8 @@ def short_form(group: YamlGroup) -> str | None:
         return None
     try:
         text = _compose(group, head)
-        return text if node_meaning(long_form(text)) == node_meaning(group) else None
+        same = node_meaning(long_form(text)) == node_meaning(group)
+        return text if same and _is_read(text) else None
     except (_NoShortForm, ArchError):
         return None
 
@@ -48,9 +53,17 @@ def short_defaults(group: YamlGroup, op: type[Op], fields: bool = False) -> str 
         words = _words(group, op)
         text = " ".join(words)
         same = node_meaning(long_defaults(text, op)) == node_meaning(group)
+        read_defaults(op.name, scalar_of(text))
     except (_NoShortForm, ArchError):
         return None
     return text if same and (fields or not any("=" in word for word in words)) else None
+
+
+def _is_read(text: str) -> bool:
+    """Whether the reader accepts the text as a node. Raises ArchError for errors of the node itself."""
+    report = Report()
+    Reader(report).node(scalar_of(text))
+    return not report.failed
 
 
 def _compose(group: YamlGroup, head: str) -> str:
@@ -108,7 +121,7 @@ def _words(group: YamlGroup, op: type[Op]) -> list[str]:
     for name in op.positional:
         if name not in written:
             break
-        first.append(_word(written.pop(name).value))
+        first.append(_drawn_word(name, written.pop(name), op))
     if "kernel" in written:
         first.append("kernel=" + _word(written.pop("kernel").value))
     if "stride" in written:
@@ -117,8 +130,15 @@ def _words(group: YamlGroup, op: type[Op]) -> list[str]:
     return [*first, *(_field(name, e, op) for name, e in written.items()), *_roles(roles)]
 
 
+def _drawn_word(name: str, entry: YamlEntry, op: type[Op]) -> str:
+    """The word of a field. A drawn table has lines, which a word does not."""
+    if name in op.drawn and isinstance(entry.value, YamlLeaf) and "\n" in entry.value.text:
+        raise _NoShortForm
+    return _word(entry.value)
+
+
 def _field(name: str, entry: YamlEntry, op: type[Op]) -> str:
-    word = _word(entry.value)
+    word = _drawn_word(name, entry, op)
     for flag, (key, value) in op.flags.items():
         flag_word = str(value).lower() if isinstance(value, bool) else value
         if key == name and word == flag_word and flag not in _NOT_AS_FLAG:

@@ -11,7 +11,7 @@ import json
 
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.schema.models import COMPOSITES, Common
-from archdsl.language.schema.sections import KEY, REFERENCE, document, form_fields, overlay, sections
+from archdsl.language.schema.sections import KEY, NUMBER, REFERENCE, document, form_fields, overlay, sections
 from archdsl.language.schema.values import Schema, op_fields, ops_of, ref, summary
 from archdsl.ops import OPS_BY_NAME, Split
 
@@ -85,7 +85,9 @@ def _nodes() -> dict[str, Schema]:
         "sequence": {
             "description": "named nodes, each reads the one before",
             "type": "object",
-            "propertyNames": {"pattern": rf"^((?!({words})$){KEY}(\.[A-Za-z0-9][A-Za-z0-9_-]*)*|\.({words}))$"},
+            "propertyNames": {
+                "pattern": rf"^((?!({words})$)({KEY}|{NUMBER})(\.[A-Za-z0-9][A-Za-z0-9_-]*)*|\.({words}))$"
+            },
             "additionalProperties": ref("node"),
         },
         "node_op": {

@@ -10,6 +10,7 @@ from archdsl.language.section_models import ArgForm, PaperForm, Preprocess
 from archdsl.ops import OPS_BY_NAME, Split
 
 KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
+NUMBER = r"(0|[1-9][0-9]{0,4})"
 REFERENCE = r"^\s*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
 _ARGUMENT = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 _CLAIM = r"^\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$"
