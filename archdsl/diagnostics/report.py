@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from archdsl.diagnostics.diagnostic import Diagnostic
 from archdsl.diagnostics.error import ArchError
@@ -38,6 +39,21 @@ class Report:
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
             self.add(diagnostic)
+
+    def mark(self) -> tuple[int, int]:
+        """Return the present state, for `errors_since` and `revert`."""
+        return len(self.items), self.errors
+
+    def errors_since(self, mark: tuple[int, int]) -> list[Diagnostic]:
+        """Return the errors that were added after `mark`."""
+        if self.errors == mark[1]:
+            return []
+        return [d for d, _ in islice(self.items.values(), mark[0], None) if d.severity == "error"]
+
+    def revert(self, mark: tuple[int, int]) -> None:
+        """Remove what was added after `mark`."""
+        self.items = dict(islice(self.items.items(), mark[0]))
+        self.errors = mark[1]
 
     @property
     def failed(self) -> bool:

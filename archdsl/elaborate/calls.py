@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from archdsl.diagnostics import ArchError, CallSite, Label, did_you_mean, error
 from archdsl.elaborate.op_nodes import op
@@ -11,18 +12,24 @@ from archdsl.elaborate.walk import Walker
 from archdsl.language.document import Block
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import suggest_op
-from archdsl.language.syntax import BrokenSyntax, CallSyntax, FieldValue, OpSyntax
-from archdsl.ops import OPS_BY_NAME
+from archdsl.language.read_nodes import readable
+from archdsl.language.syntax import BrokenSyntax, CallSyntax, FieldValue, NormOrAct, OpSyntax
+from archdsl.ops import OPS_BY_NAME, Split
 from archdsl.ops.base import Op
+from archdsl.source import Scalar
 
 
 def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence[int], ctx: Context) -> Output:
     """Expand a block call. Raises E0211 for recursion, E0301, E0307 and E0414 for wrong arguments and inputs."""
     call = syntax.call
     walker.receive(inputs[0])
-    target = callee(walker, syntax, ctx)
-    if target in OPS_BY_NAME:
-        return op(walker, _op_call(syntax, OPS_BY_NAME[target]), place, inputs, ctx)
+    try:
+        target = callee(walker, syntax, ctx)
+        of_op = _op_call(syntax, OPS_BY_NAME[target]) if target in OPS_BY_NAME else None
+    except ArchError as problem:
+        raise _answered(walker, problem, syntax) from None
+    if of_op is not None:
+        return op(walker, of_op, place, inputs, ctx)
     block = walker.blocks[target]
     if isinstance(block.body, BrokenSyntax):
         raise ArchError(())  # its errors are reported already
@@ -41,6 +48,16 @@ def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence
     return walker.node(block.body, place.called(target, values), inputs[0], inner)
 
 
+def _answered(walker: Walker, problem: ArchError, syntax: CallSyntax) -> ArchError:
+    """The error of a call that is written as in another tool, with the node that it stands for."""
+    from archdsl.language.foreign import Context, answered
+
+    span = syntax.call.span
+    call = Scalar(span.text, span.text, span, offset=span.start)
+    blocks = walker.blocks
+    return answered(problem.diagnostics, call, Context(partial(readable, blocks=blocks), blocks)) or problem
+
+
 def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
     """Return the name of the block or op that is called. Raises E0301."""
     name = syntax.call.name
@@ -50,6 +67,13 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
     try:
         value = ctx.env(name)
     except KeyError:
+        if _is_node(name, ctx.frame):
+            raise error(
+                "E0301",
+                f"`{name}` is a node of this network, not an op or a block",
+                syntax.call.name_span,
+                help=f"to read it, write `<- {name}` after an op; to run it once more, write `again {name}`",
+            ) from None
         raise error(
             "E0301", f"unknown op or block `{name[:60]}`", syntax.call.name_span, help=suggest_op(name, walker.blocks)
         ) from None
@@ -63,12 +87,25 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
     return value
 
 
+def _is_node(name: str, frame: VisibleNames | None) -> bool:
+    """Whether a name is that of an earlier node."""
+    while frame is not None:
+        if name in frame.names and name != "input":
+            return True
+        frame = frame.parent
+    return False
+
+
 def _op_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
     """A call of an argument whose value is the name of an op, `act` or `pool(2)`, as the syntax of that op."""
     fields: dict[str, FieldValue] = {}
+    parts: dict[str, NormOrAct] = {}
     positional = list(op.positional)
     for arg in syntax.call.args:
         name = arg.name or (positional.pop(0) if positional and not arg.star else None)
+        if name in ("norm", "act") and op is not Split:
+            parts[name] = NormOrAct(FieldValue(arg.value.span, arg.value))
+            continue
         if name is None or name not in op.model_fields:
             what = f"has no field `{name}`" if arg.name else "does not take this value"
             fields_help = f"its fields are {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
@@ -79,7 +116,7 @@ def _op_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:
                 help=did_you_mean(arg.name, op.model_fields) if arg.name else fields_help,
             )
         fields[name] = FieldValue(arg.value.span, arg.value)
-    return OpSyntax(span=syntax.span, op=op, fields=fields)
+    return OpSyntax(span=syntax.span, op=op, fields=fields, norm=parts.get("norm"), act=parts.get("act"))
 
 
 def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> VisibleNames:

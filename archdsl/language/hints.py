@@ -13,30 +13,38 @@ ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhe
 """Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_`."""
 
 FIELDS_ELSEWHERE = {
-    "out": "filters channels out_channels units features out_features width",
+    "out": "filters channels out_channels units features out_features width num_output output nb_filter num_filters",
     "kernel": "kernel_size ksize size window pool_size",
     "stride": "strides",
     "pad": "padding",
     "dilation": "dilation_rate dilations",
-    "bias": "use_bias",
+    "bias": "use_bias bias_term",
     "eps": "epsilon",
-    "p": "rate prob drop_rate drop_prob",
+    "p": "rate prob drop_rate drop_prob dropout_ratio probability",
     "slope": "negative_slope alpha",
     "groups": "num_groups group",
     "scale": "scale_factor",
+    "act": "activation activation_fn act_fn nonlinearity",
+    "norm": "batchnorm batch_norm batch_normalize normalization",
 }
 _AFTER_OP = ("plain", "bias", "nobias", "valid", "same", "ceil", "inside", "adaptive")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_LOOKALIKE = {
+LOOKALIKE = {
     "\N{MULTIPLICATION SIGN}": "x",
     "\N{FULLWIDTH COLON}": ":",
     "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
     "\N{NO-BREAK SPACE}": " ",
 }
 
 
 def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     """Return `did you mean ...?` for a word that is neither an op nor a block, or else a list of the ops."""
+    from archdsl.language.foreign.missing import why_missing
+
+    reason = why_missing(name)
+    if reason:
+        return reason
     best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *OPS_BY_NAME])
     if best is not None:
         return f"did you mean `{best}`?"
@@ -56,7 +64,7 @@ def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], 
     head = name.split("(")[0]
     odd = next((c for c in name if not c.isascii()), "")
     if odd:
-        write = f"; write `{_LOOKALIKE[odd]}`" if odd in _LOOKALIKE else ""
+        write = f"; write `{LOOKALIKE[odd]}`" if odd in LOOKALIKE else ""
         return f"`{odd}` is U+{ord(odd):04X}, {unicodedata.name(odd, 'an unnamed character')}{write}"
     if head in blocks:
         return _block_hint(head, name, rest, window)

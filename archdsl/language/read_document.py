@@ -100,7 +100,7 @@ class _DocumentBuilder:
     def build(self, name: str, own: str) -> Document:
         self._known_keys()
         self._check_name()
-        net = self.tree.get("net")
+        net = self.tree.get("net") if not self._not_indented() else None
         nothing = ListSyntax(span=self.tree.span, items=())
         document = Document(
             source=self.source,
@@ -152,19 +152,34 @@ class _DocumentBuilder:
                 )
             )
 
+    def _not_indented(self) -> list[str]:
+        """The keys after an empty `net:` that are no keys of a spec: they are its nodes."""
+        names = list(self.tree.entries)
+        net = self.tree.get("net")
+        if not isinstance(net, Scalar) or net.value is not None:
+            return []
+        return [name for name in names[names.index("net") :] if name not in TOP_LEVEL]
+
     def _known_keys(self) -> None:
+        nodes = self._not_indented()
+        if nodes:
+            listed = ", ".join(f"`{name}:`" for name in nodes[:4]) + (", ..." if len(nodes) > 4 else "")
+            key = self.tree.entries["net"].key.span
+            help_ = f"write two spaces before {listed}"
+            self.report.add(Diagnostic("E0202", "`net` is empty: its nodes are not indented", key, help=help_))
         for name, entry in self.tree.entries.items():
-            if name not in TOP_LEVEL:
+            if name not in TOP_LEVEL and name not in nodes:
                 self.report.add(
                     Diagnostic(
                         "E0201",
                         f"`{name}` is not a key of a spec",
                         entry.key.span,
-                        help=did_you_mean(_own_key(name), TOP_LEVEL),
+                        help=_key_help(name, entry),
                     )
                 )
         missing = [name for name in ("input", "net") if name not in self.tree.entries]
-        self.meant = {closest(_own_key(name), TOP_LEVEL) for name in self.tree.entries if name not in TOP_LEVEL}
+        others = [name for name in self.tree.entries if name not in TOP_LEVEL and name not in nodes]
+        self.meant = {closest(_own_key(name), TOP_LEVEL) for name in others}
         missing = [name for name in missing if name not in self.meant]
         if missing:
             examples = {"input": "`input: 3x224x224`", "net": "`net:` with its nodes"}
@@ -292,6 +307,10 @@ class _DocumentBuilder:
     def _labels(self, tree: Tree) -> tuple[str, ...]:
         if isinstance(tree, Seq):
             return tuple(text_of(item) for item in tree.items)
+        if isinstance(tree, Map) or "," in tree.text:
+            from archdsl.language.foreign.sections import labels_help
+
+            raise error("E0202", "`labels` must be a list, or the name of a file", tree.span, help=labels_help(tree))
         return read_labels(self.source, text_of(tree), tree.span)
 
     def _claims(self, tree: Tree) -> tuple[Claim, ...]:
@@ -352,11 +371,22 @@ def _own_key(name: str) -> str:
     return KEYS_ELSEWHERE.get(name.lower(), name)
 
 
+def _key_help(name: str, entry: Entry) -> str:
+    from archdsl.language.foreign.sections import key_help
+
+    return key_help(name, entry) or did_you_mean(_own_key(name), TOP_LEVEL)
+
+
 def _first_key(tree: Map) -> Span:
     return next(iter(tree.entries.values())).key.span if tree.entries else tree.span
 
 
 def _entries(tree: Tree, what: str) -> list[tuple[str, Entry]]:
     if not isinstance(tree, Map):
-        raise error("E0202", f"`{what}` must be a mapping", tree.span)
+        help_ = ""
+        if what == "blocks":
+            from archdsl.language.foreign.sections import blocks_help
+
+            help_ = blocks_help(tree)
+        raise error("E0202", f"`{what}` must be a mapping", tree.span, help=help_)
     return list(tree.entries.items())

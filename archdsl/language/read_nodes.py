@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from archdsl.diagnostics import ArchError, Diagnostic, Report, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Report, Source, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op
@@ -38,7 +38,7 @@ from archdsl.language.syntax import (
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.ops.reshape import Split
-from archdsl.source import Map, Scalar, Seq, Tree
+from archdsl.source import Map, Scalar, Seq, Tree, parse
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -85,11 +85,15 @@ def text(tree: Tree, what: str) -> str:
 
 
 class Reader:
-    """Reads trees into syntax nodes and collects errors. A node with errors becomes a `BrokenSyntax`."""
+    """Reads trees into syntax nodes and collects errors. A node with errors becomes a `BrokenSyntax`.
 
-    def __init__(self, report: Report, blocks: Collection[str] = ()) -> None:
+    With `answers`, the errors of a node in the notation of another tool are replaced by one, with the node to write.
+    """
+
+    def __init__(self, report: Report, blocks: Collection[str] = (), answers: bool = True) -> None:
         self.report = report
         self.blocks = blocks
+        self.answers = answers
 
     def attempt(self, make: Callable[[], T], fallback: D) -> T | D:
         """Return the result of `make`; if it raises, report its errors and return the fallback."""
@@ -101,11 +105,25 @@ class Reader:
 
     def child(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
         """Read any node; report one with errors and return a `BrokenSyntax`."""
+        mark = self.report.mark()
+        syntax: SyntaxNode
         try:
-            return self.node(tree, fallback)
+            syntax = self.node(tree, fallback)
         except ArchError as e:
             self.report.extend(e.diagnostics)
-            return BrokenSyntax(span=tree.span, read=_legible_references(tree))
+            syntax = BrokenSyntax(span=tree.span, read=_legible_references(tree))
+        problems = self.report.errors_since(mark)
+        if not problems or not self.answers:
+            return syntax
+        from archdsl.language.foreign import Context, answered
+
+        key = fallback.text if fallback is not None else ""
+        answer = answered(problems, tree, Context(partial(readable, blocks=self.blocks), self.blocks, key))
+        if answer is None:
+            return syntax
+        self.report.revert(mark)
+        self.report.extend(answer.diagnostics)
+        return BrokenSyntax(span=tree.span, read=_legible_references(tree))
 
     def node(self, tree: Tree, fallback: Span | None = None) -> SyntaxNode:
         """Read any node. Raises ArchError for errors of the node itself; errors of its children are reported."""
@@ -285,6 +303,16 @@ class Reader:
             split=expression(split, "split") if split is not None else None,
             **common,
         )
+
+
+def readable(text: str, blocks: Collection[str] = ()) -> bool:
+    """Return whether a text can be read as a node."""
+    report = Report()
+    try:
+        Reader(report, blocks, answers=False).child(parse(Source("node", text)))
+    except ArchError:
+        return False
+    return not report.failed
 
 
 def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> dict[str, FieldValue]:

@@ -148,6 +148,11 @@ def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
         return (InputDecl(None, _input_sizes(tree), tree.span),)
     if not tree.entries:
         raise error("E0202", "`input` is empty", tree.span)
+    if "channels" in tree.entries or "c" in tree.entries:
+        from archdsl.language.foreign.sections import input_of_fields
+
+        if help_ := input_of_fields(tree):
+            raise error("E0202", "these are the sizes of one input, and not several inputs", tree.span, help=help_)
     out = []
     for name, entry in tree.entries.items():
         check_argument(name, entry.key, "an input")
@@ -172,16 +177,22 @@ def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
             "E0202",
             f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input shape",
             tree.span,
-            help=_INPUT_HELP,
+            help=_input_help(tree),
         )
     if len(sizes) not in (1, 3):
         raise error(
             "E0202",
             f"an input has 1 size (a vector) or 3 (channels, height, width), not {len(sizes)}",
             tree.span,
-            help=_INPUT_HELP,
+            help=_input_help(tree),
         )
     return sizes
+
+
+def _input_help(tree: Tree) -> str:
+    from archdsl.language.foreign.sections import input_help
+
+    return input_help(tree.span.text) or _INPUT_HELP
 
 
 def _input_size(tree: Tree) -> InputSize:

@@ -83,7 +83,7 @@ class Conv(Weighted):
     name: ClassVar[str] = "conv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("3x224x224", "7x7 conv 64 /2")
-    elsewhere: ClassVar[str] = "conv2d convolution convolution2d"
+    elsewhere: ClassVar[str] = "conv2d convolution convolution2d convolutional"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         "bias": ("bias", True),

@@ -12,6 +12,9 @@ from archdsl.source.brackets import depths
 from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
 from archdsl.source.limits import MAX_DEPTH
 
+_NODE_KEYS = ("repeat", "as", "from", "when", "then")
+"""Keys that people write below a node that is one line already."""
+
 
 class Syntax:
     """Turns an error of PyYAML into one message at the position where a reader expects it."""
@@ -153,8 +156,31 @@ class Syntax:
             self.fail("a second `:` in one line", self.at, help="quote the value, or put it on a line of its own")
         if len(line) > 1024:
             raise error("E0101", "a key has at most 1,024 characters", Span(self.source, self.at - len(line), self.at))
+        self.line_above(line)
         help_ = "the line above already has a value: check the indentation"
         self.fail("a key is not allowed here", self.at, help=help_)
+
+    def line_above(self, line: str) -> None:
+        """Raise E0101 at the line above if that one is wrong: it is a comment, has no `:`, or has a value already."""
+        end = self.text.rfind("\n", 0, self.at)
+        start = self.text.rfind("\n", 0, max(end, 0)) + 1
+        above = self.text[start : max(end, 0)]
+        indent = len(above) - len(above.lstrip())
+        words = above.split()
+        further = len(line) - len(line.lstrip()) - indent
+        if not words or len(above) > 200:
+            return
+        if words[0].startswith("//"):
+            help_ = f"write `# {above.strip().lstrip('/ ')}`"
+            self.fail("a comment begins with `#`", start + indent, help=help_)
+        name, colon, value = above.strip().removeprefix("- ").partition(": ")
+        if not colon and further == 0 and len(words) > 1 and words[0] != "-" and not above.rstrip().endswith(":"):
+            help_ = f"write `{words[0]}: {' '.join(words[1:])}`"
+            self.fail("this key has no `:`", start + indent, help=help_)
+        if further > 0 and (words[0] == "-" or colon) and line.strip() in _NODE_KEYS:
+            prefix, node = (f"{name}: ", value) if colon else ("", name)
+            help_ = f"to add keys to a node, write `{prefix}{{do: {node.strip()}, {line.strip()}: ...}}`"
+            self.fail("a key is not allowed here: the line above already has a value", self.at, help=help_)
 
     def misfit(self) -> NoReturn:
         """E0101 for a token that continues neither the collection around it nor an outer one."""
@@ -163,4 +189,11 @@ class Syntax:
         what = "mapping" if "mapping" in self.context else "list"
         label = Label(word_span(self.source, self.opened), f"the {what} begins here")
         message = f"this line does not fit the {what} around it"
-        self.fail(message, self.at, labels=(label,), help="check the indentation")
+        help_ = "check the indentation"
+        item = self.text[self.at : self.text.find("\n", self.at)].removeprefix("- ").strip()
+        if what == "mapping" and self.char == "-" and re.fullmatch(r"[^:#]{1,80}", item):
+            names = re.findall(r"[A-Za-z_]\w*", item)
+            help_ = f"a mapping of nodes has names: write `{names[-1] if names else 'name'}: {item}`"
+        elif what == "list" and re.match(r"[\w.-]+:\s", item):
+            help_ = f"write `- {item.partition(': ')[2]}`, or a name before every node above instead of `- `"
+        self.fail(message, self.at, labels=(label,), help=help_)

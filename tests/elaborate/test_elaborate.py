@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import archdsl
 from archdsl import ArchError
 from archdsl.shapes import concrete
 
@@ -320,3 +321,25 @@ def test_centres_may_be_drawn(net: Net) -> None:
     assert network.nodes[-1].op.centers == ((1, -1, -1, 1), (1, 1, -1, -1))
     assert codes(lambda: net(text.replace("#. ##", "#. #"), input="1x2x2")) == ["E0308"]
     assert codes(lambda: net(text.replace("#. ##", "#x ##"), input="1x2x2")) == ["E0308"]
+
+
+@pytest.mark.parametrize(
+    ("called", "short"),
+    [
+        ("fc(128, act=relu)", "fc 128 relu"),
+        ("conv(8, kernel=3, norm=bn, act=act)", "3x3 conv 8 bn gelu"),
+        ("conv(8, kernel=3, norm=none)", "3x3 conv 8"),
+    ],
+)
+def test_a_call_of_an_op_takes_a_norm_and_an_activation(called: str, short: str) -> None:
+    def nodes(node: str) -> list[object]:
+        network = archdsl.loads(f"input: 3x8x8\nargs: {{act: gelu}}\nnet: {{a: '{node}'}}\n")
+        return [(n.path, n.op, n.shape) for n in network.graph.nodes]
+
+    assert nodes(called) == nodes(short)
+
+
+def test_a_call_of_split_takes_no_activation() -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads("input: 4x8x8\nnet: {a: 'split(2, act=relu)', b: relu <- a.0}\n")
+    assert caught.value.diagnostics[0].code == "E0309"

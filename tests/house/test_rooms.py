@@ -52,6 +52,7 @@ ROOMS = {
     "archdsl.graph": "elaborate",
     "archdsl.graph_recipes": "elaborate",
     "archdsl.language": "language",
+    "archdsl.language.foreign": "diagnostics",
     "archdsl.library": "library",
     "archdsl.network": "network",
     "archdsl.ops": "ops",

@@ -1,0 +1,65 @@
+"""Layers and words that archdsl knows of but does not have, with the reason or what to write instead."""
+
+from __future__ import annotations
+
+_POSITIONS = "attention over positions (matrix products of tensors, reshape, transpose) is not part of the language"
+_AXES = "signals and volumes are not part of the language: an input is a vector or an image"
+_STEPS = "recurrent layers are not part of the language"
+_BLOCK = "it is not an op: define it under `blocks:`; `archdsl expand {}` prints a network that has it"
+_SKIP = "a skip connection is `add <- a, b` or the head word `residual:`"
+
+_REASONS: dict[str, str] = {
+    "attention multiheadattention mha selfattention crossattention transformer transformerencoderlayer "
+    "transformerencoder vit swin matmul mm bmm einsum dot reshape view permute transpose rearrange squeeze unsqueeze "
+    "expand patchembed positionalencoding scaleddotproductattention": _POSITIONS,
+    "conv1d conv3d maxpool1d maxpool3d avgpool1d avgpool3d maxpooling1d maxpooling3d averagepooling1d "
+    "averagepooling3d convtranspose1d convtranspose3d conv1dtranspose conv3dtranspose conv3dlstm batchnorm3d "
+    "instancenorm1d instancenorm3d adaptiveavgpool1d adaptiveavgpool3d globalaveragepooling1d "
+    "globalaveragepooling3d upsampling1d upsampling3d": _AXES,
+    "lstm gru rnn lstmcell grucell simplernn bidirectional convlstm convlstm2d timedistributed": _STEPS,
+    "embedding embeddingbag tokenizer textvectorization": "indices of words are not part of the language: "
+    "an input is a vector or an image",
+    "grn globalresponsenorm": "global response norm is not part of the language",
+    "globalmaxpool globalmaxpooling globalmaxpool2d globalmaxpooling2d gmp adaptivemaxpool2d": "a maximum over "
+    "the image needs a window of the image's size: `7x7 maxpool`",
+    "pixelshuffle pixelunshuffle depthtospace spacetodepth": "moving channels into pixels is not part of the "
+    "language; `upsample 2` or `2x2 deconv 64 /2` enlarge an image",
+    "mish selu softplus softsign celu hardtanh logsoftmax glu swiglu maxout threshold softmin softshrink clip "
+    "thresholdedrelu rrelu logsigmoid tanhshrink": "this activation is not part of the language; similar ones are "
+    "`silu`, `elu`, `gelu` and `relu6`",
+    "sub subtract minus div divide pow sqrt exp log": "the elementwise merges are `add` and `mul`; "
+    "`affine -1` negates a tensor",
+    "maximum minimum": "the elementwise merges are `add` and `mul`",
+    "mean reducemean globalaverage": "the mean over the image is `gap`",
+    "reflectionpad2d replicationpad2d circularpad2d constantpad2d reflectpad": "`pad` adds pixels of one value, "
+    "e.g. `pad 3`; reflected and repeated pixels are not part of the language",
+    "dropout2d spatialdropout2d alphadropout gaussiannoise gaussiandropout dropblock": "it acts in training only, and "
+    "the language has `dropout` (single values) and `droppath` (whole branches)",
+    "spectralnorm weightnorm weightstandardization": "norms of weights are not part of the language",
+    "fold unfold im2col deformconv deformconv2d dcn gridsample roialign roipool nms upsamplelike": (
+        "this op is not part of the language"
+    ),
+    "lambda function custom autograd": "a spec contains ops and blocks, and no code",
+    "resblock residualblock basicblock bottleneck bottleneckblock resnetblock identityblock convblock": _BLOCK.format(
+        "resnet18"
+    ),
+    "mbconv invertedresidual fusedmbconv sepconv": _BLOCK.format("efficientnet_b0"),
+    "seblock squeezeexcite squeezeexcitation selayer se": _BLOCK.format("se_resnet50"),
+    "denseblock denselayer transitionlayer": _BLOCK.format("densenet121"),
+    "inceptionblock inceptionmodule fire firemodule": _BLOCK.format("googlenet"),
+    "convnextblock cnblock": _BLOCK.format("convnext_tiny"),
+    "doubleconv unetblock upblock downblock": _BLOCK.format("unet"),
+    "c2f c3 c3k2 sppf spp c2psa detect segment bottleneckcsp yolo elan": "it is not an op: define it under `blocks:`",
+    "skip skipconnection shortcut": _SKIP,
+    "route": "`concat <- a, b` joins the channels of the nodes `a` and `b`",
+    "loss crossentropy crossentropyloss mseloss softmaxwithloss optimizer adam sgd": "a spec describes a network, and "
+    "not how it is trained",
+}
+MISSING = {word: reason for words, reason in _REASONS.items() for word in words.split()}
+"""Words, in lower case without `_` and `-`, and the reason or the workaround."""
+
+
+def why_missing(word: str) -> str:
+    """Return why there is no such op, or what to write instead; empty for other words."""
+    key = word.rpartition(".")[2].lower().replace("_", "").replace("-", "")
+    return MISSING.get(key, "")

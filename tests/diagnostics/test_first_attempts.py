@@ -1,0 +1,156 @@
+"""What people write first, coming from Keras, PyTorch, Ultralytics, Caffe, Darknet and papers, and the answers.
+
+`first_attempts.txt` has one section for each attempt: the spec, one line `=> proposal` for each of its errors, and the
+printed messages. `=> -` stands for an error without a node to propose: its help has the reason. Lines that begin with
+`|` are the mended spec, where it is not the attempt with each wrong node replaced. `pytest --update-goldens` writes the
+messages anew; proposals are written by hand, and the tests build every one of them.
+
+Tests `language/foreign/__init__.py`, `language/foreign/calls.py`, `language/foreign/convert.py`,
+`language/foreign/files.py`, `language/foreign/layers.py`, `language/foreign/missing.py`,
+`language/foreign/sections.py`, `language/foreign/words.py` and `language/foreign/write.py`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import archdsl
+from archdsl.diagnostics import ArchError, Diagnostic, render_text
+from archdsl.language.read_nodes import readable
+
+FILE = Path(__file__).with_name("first_attempts.txt")
+
+
+class Attempt(NamedTuple):
+    name: str
+    spec: str
+    proposals: list[str]
+    mended: str
+    messages: str
+
+
+def read() -> list[Attempt]:
+    attempts = []
+    for section in re.split(r"(?m)^## ", FILE.read_text(encoding="utf-8"))[1:]:
+        name, _, rest = section.partition("\n")
+        spec, _, rest = rest.partition("=> ")
+        lines = f"=> {rest}".splitlines(keepends=True)
+        proposals = [line[3:-1] for line in lines if line.startswith("=> ")]
+        own = [line for line in lines if line.startswith("|")]
+        messages = "".join(lines[len(proposals) + len(own) :])
+        attempts.append(Attempt(name, spec, proposals, "".join(line[2:] for line in own), messages))
+    return attempts
+
+
+ATTEMPTS = read()
+
+
+def told(spec: str) -> tuple[Diagnostic, ...]:
+    try:
+        return archdsl.loads(spec, name="spec.yaml").graph.notes
+    except ArchError as problem:
+        return problem.diagnostics
+
+
+def mended(attempt: Attempt, found: tuple[Diagnostic, ...]) -> str:
+    """The spec with every wrong node replaced by what is proposed for it."""
+    if attempt.mended:
+        return attempt.mended
+    text = attempt.spec
+    for d, proposal in reversed(list(zip(found, attempt.proposals, strict=True))):
+        assert d.span is not None
+        start, end = d.span.start, d.span.end
+        if d.code != "E0318":  # a word of the node: the node is the rest of its line
+            line = text.rfind("\n", 0, start) + 1
+            match = re.compile(r"\s*(?:- |[\w.]+: )").match(text, line)
+            assert match is not None
+            start, end = match.end(), text.find("\n", start)
+        text = text[:start] + proposal + text[end:]
+    return text
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name)
+def test_every_proposal_is_a_valid_node(attempt: Attempt) -> None:
+    found = told(attempt.spec)
+    assert len(found) == len(attempt.proposals), [d.message for d in found]
+    for d, proposal in zip(found, attempt.proposals, strict=True):
+        assert d.help, d.message
+        assert proposal == "-" or f"`{proposal}`" in d.help, d.help
+    if attempt.mended or "-" not in attempt.proposals:
+        text = mended(attempt, found)
+        try:
+            archdsl.loads(text)
+        except ArchError as problem:
+            pytest.fail(f"{text}\n{problem}")
+
+
+def test_messages(request: pytest.FixtureRequest) -> None:
+    printed = [
+        "".join(
+            (
+                f"## {a.name}\n{a.spec}",
+                *(f"=> {proposal}\n" for proposal in a.proposals),
+                *(f"| {line}" for line in a.mended.splitlines(keepends=True)),
+                f"{render_text(told(a.spec)).rstrip()}\n\n",
+            )
+        )
+        for a in ATTEMPTS
+    ]
+    if request.config.getoption("--update-goldens"):
+        FILE.write_text("".join(printed), encoding="utf-8")
+    assert FILE.read_text(encoding="utf-8") == "".join(printed)
+
+
+def test_no_attempt_is_there_twice() -> None:
+    assert len({a.name for a in ATTEMPTS}) == len({a.spec for a in ATTEMPTS}) == len(ATTEMPTS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_attempts_with_typing_errors_are_answered_without_a_traceback(seed: int) -> None:
+    """Characters of each attempt are removed, doubled or replaced; nothing but diagnostics may come of it."""
+    source = random.Random(seed)
+    for attempt in ATTEMPTS:
+        text = list(attempt.spec)
+        for _ in range(source.randint(1, 4)):
+            at = source.randrange(len(text))
+            text[at] = source.choice(["", text[at] * 2, *"()[]{}=,:-/x@*'\" 0"])
+        told("".join(text))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "f(" * 400 + ")" * 400,
+        "-" * 900 + "1",
+        "a" + ".b" * 400,
+        "[" * 60 + "]" * 60,
+        "Conv2D(" + "1," * 450,
+        "3x" * 450,
+    ],
+)
+def test_long_calls_are_answered_without_a_traceback(node: str) -> None:
+    assert told(f'input: 3x8x8\nnet:\n  a: "{node}"\n')
+
+
+def test_the_table_for_people_from_other_tools_has_valid_nodes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page.partition("## Coming from other tools")[2].partition("## The top level")[0]
+    nodes = [node for row in re.findall(r"(?m)^\|.*\|(.*)\|$", table) for node in re.findall(r"`([^`]+)`", row)]
+    assert len(nodes) > 15
+    assert [node for node in nodes if not readable(node)] == []
+
+
+def test_a_network_without_errors_does_not_load_the_answers() -> None:
+    code = (
+        "import sys, archdsl; archdsl.load('resnet18').graph;"
+        "print([name for name in sys.modules if name.startswith('archdsl.language.foreign')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

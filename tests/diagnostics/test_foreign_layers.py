@@ -1,0 +1,203 @@
+"""The node that is proposed for a layer of PyTorch computes what that layer computes: both run on the same values.
+
+Tests `language/foreign/convert.py`, `language/foreign/layers.py` and `language/foreign/write.py`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import archdsl
+from archdsl.diagnostics import ArchError
+from archdsl.language.expressions import FUNCTIONS
+from archdsl.language.foreign.layers import IGNORED, ROWS, find
+from archdsl.language.foreign.missing import MISSING
+from archdsl.language.read_nodes import readable
+from archdsl.ops import OPS_BY_NAME
+
+MODULES = [
+    "nn.Conv2d(8, 12, 3)",
+    "nn.Conv2d(8, 12, 3, 2, 1)",
+    "nn.Conv2d(8, 12, 1)",
+    "nn.Conv2d(8, 12, kernel_size=(1, 7), padding=(0, 3), bias=False)",
+    "nn.Conv2d(8, 12, (3, 5), stride=(1, 2))",
+    "nn.Conv2d(8, 12, 2, stride=2)",
+    "nn.Conv2d(8, 12, 4, padding=1)",
+    "nn.Conv2d(8, 12, 3, padding=2, dilation=2)",
+    "nn.Conv2d(8, 12, 3, padding=1, dilation=2)",
+    "nn.Conv2d(8, 12, 3, padding='same')",
+    "nn.Conv2d(8, 12, 3, padding='valid')",
+    "nn.Conv2d(8, 12, 3, groups=4)",
+    "nn.Conv2d(8, 8, 3, padding=1, groups=8)",
+    "nn.ConvTranspose2d(8, 12, 2, stride=2)",
+    "nn.ConvTranspose2d(8, 12, 4, 2, 1)",
+    "nn.ConvTranspose2d(8, 12, 3, stride=2, padding=1, output_padding=1)",
+    "nn.ConvTranspose2d(8, 12, 3)",
+    "nn.MaxPool2d(2)",
+    "nn.MaxPool2d(3, 2, 1)",
+    "nn.MaxPool2d(3, stride=2, ceil_mode=True)",
+    "nn.MaxPool2d(kernel_size=2, stride=1)",
+    "nn.AvgPool2d(2)",
+    "nn.AvgPool2d(3, 2, padding=1)",
+    "nn.AvgPool2d(3, 2, padding=1, count_include_pad=False)",
+    "nn.AdaptiveAvgPool2d(1)",
+    "nn.AdaptiveAvgPool2d((4, 4))",
+    "nn.BatchNorm2d(8)",
+    "nn.BatchNorm2d(8, eps=1e-3, momentum=0.01)",
+    "nn.BatchNorm2d(8, affine=False)",
+    "nn.GroupNorm(4, 8)",
+    "nn.InstanceNorm2d(8)",
+    "nn.InstanceNorm2d(8, affine=True)",
+    "nn.LocalResponseNorm(5, alpha=1e-3, k=2)",
+    "nn.ReLU(inplace=True)",
+    "nn.ReLU6()",
+    "nn.LeakyReLU(0.2)",
+    "nn.LeakyReLU()",
+    "nn.ELU(0.5)",
+    "nn.SiLU()",
+    "nn.GELU()",
+    "nn.Hardswish()",
+    "nn.Hardsigmoid()",
+    "nn.Sigmoid()",
+    "nn.Tanh()",
+    "nn.Softmax(dim=1)",
+    "nn.Dropout(0.3)",
+    "nn.Upsample(scale_factor=2)",
+    "nn.Upsample(scale_factor=2, mode='bilinear')",
+    "nn.ZeroPad2d(2)",
+    "nn.ZeroPad2d((1, 2, 3, 4))",
+    "nn.ChannelShuffle(4)",
+    "nn.Flatten()",
+    "nn.Identity()",
+    "nn.Sequential(nn.Conv2d(8, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))",
+    "nn.Sequential(nn.Flatten(), nn.Linear(8 * 9 * 9, 10))",
+]
+FUNCTIONAL = {
+    "F.relu(x)": lambda x: functional.relu(x),
+    "F.max_pool2d(x, 2)": lambda x: functional.max_pool2d(x, 2),
+    "F.avg_pool2d(x, 3, stride=2)": lambda x: functional.avg_pool2d(x, 3, stride=2),
+    "F.leaky_relu(x, 0.1)": lambda x: functional.leaky_relu(x, 0.1),
+    "F.interpolate(x, scale_factor=3)": lambda x: functional.interpolate(x, scale_factor=3),
+    "F.adaptive_avg_pool2d(x, 1)": lambda x: functional.adaptive_avg_pool2d(x, 1),
+    "torch.flatten(x, 1)": lambda x: torch.flatten(x, 1),
+    "torch.softmax(x, dim=1)": lambda x: torch.softmax(x, dim=1),
+    "torch.add(x, x)": None,
+}
+
+
+def proposal(call: str, net: str = "input: 8x9x9\nnet:\n  a: ") -> str:
+    """The node that the error for a call proposes."""
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"{net}{call}\n")
+    (d,) = caught.value.diagnostics
+    match = re.match(r"write `([^`]*)`$", d.help)
+    assert match, d
+    return match[1]
+
+
+def network(node: str) -> nn.Module:
+    return archdsl.loads(f"input: 8x9x9\nnet:\n  a: {node}\n").to_torch(seed=1).eval()
+
+
+def assert_equal(module: nn.Module, theirs: nn.Module) -> None:
+    image = torch.rand(2, 8, 9, 9) - 0.5
+    ours = dict(zip(module.state_dict(), theirs.state_dict().values(), strict=True))
+    module.load_state_dict(ours)
+    with torch.no_grad():
+        expected, found = theirs.eval()(image), module(image)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("call", MODULES)
+def test_a_module_and_its_node_compute_the_same(call: str) -> None:
+    torch.manual_seed(0)
+    theirs = eval(call, {"nn": nn})
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter)
+    assert_equal(network(proposal(call)), theirs)
+
+
+@pytest.mark.parametrize("call", [call for call, function in FUNCTIONAL.items() if function is not None])
+def test_a_function_and_its_node_compute_the_same(call: str) -> None:
+    class Function(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = FUNCTIONAL[call](x)  # type: ignore[misc]
+            return result
+
+    assert_equal(network(proposal(call)), Function())
+
+
+def test_the_comparison_can_fail() -> None:
+    with pytest.raises((AssertionError, RuntimeError)):
+        assert_equal(network("3x3 conv 12"), nn.Conv2d(8, 12, 3))
+    with pytest.raises((AssertionError, RuntimeError)):
+        assert_equal(network("leaky_relu 0.1"), nn.LeakyReLU(0.2))
+
+
+@pytest.mark.parametrize(
+    ("call", "node"),
+    [
+        ("Conv2D(8, 3)", "3x3 conv 8 valid"),
+        ("Conv2D(8, 3, padding='same')", "3x3 conv 8"),
+        ("Conv2D(8, 2, padding='same')", "2x2 conv 8 same"),
+        ("Conv2D(8, 3, 2, 'same')", "3x3 conv 8 /2 same"),
+        ("Conv2D(8, (3, 3), kernel_initializer='he_normal')", "3x3 conv 8 valid"),
+        ("Conv2D(8, 1, use_bias=False)", "1x1 conv 8 nobias"),
+        ("Conv2DTranspose(8, 4, strides=2, padding='same')", "4x4 deconv 8 /2"),
+        ("Conv2DTranspose(8, 4, strides=2)", "4x4 deconv 8 /2 pad=0"),
+        ("DepthwiseConv2D(3, padding='same')", "3x3 dwconv"),
+        ("AveragePooling2D()", "2x2 avgpool"),
+        ("AveragePooling2D(3, 2, 'same')", "3x3 avgpool /2 same inside"),
+        ("BatchNormalization()", "bn eps=0.001 momentum=0.01"),
+        ("BatchNormalization(momentum=0.9, epsilon=1e-5)", "bn"),
+        ("layers.LeakyReLU()", "leaky_relu 0.3"),
+        ("Activation(swish)", "silu"),
+        ("ZeroPadding2D(((1, 2), (3, 4)))", "pad [1,3,2,4]"),
+        ("ZeroPadding2D(3)", "pad 3"),
+        ("UpSampling2D(2, interpolation='bilinear')", "upsample 2 bilinear"),
+        ("Dense(10, 'relu')", "fc 10 relu"),
+    ],
+)
+def test_layers_of_keras(call: str, node: str) -> None:
+    """Defaults of Keras 3: no padding, eps 1e-3, and a momentum that is the weight of the old statistics."""
+    assert proposal(call) == node
+    network(node)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_table_names_fields_that_exist(name: str) -> None:
+    row = ROWS[name]
+    if row.op not in OPS_BY_NAME:
+        from archdsl.language.foreign.convert import SPECIAL
+
+        assert row.op in SPECIAL
+        return
+    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "size"}
+    for param in (*row.params, *row.defaults):
+        assert param.removeprefix("!").removeprefix("1-") in known, param
+
+
+def test_words_that_are_missing_are_missing() -> None:
+    assert not set(MISSING) & ({*OPS_BY_NAME} | {op.replace("_", "") for op in OPS_BY_NAME} | {*FUNCTIONS})
+    assert not [word for word in MISSING if find(word) is not None]
+    for reason in set(MISSING.values()):
+        for part in re.findall(r"`([^`]+)`", reason):
+            if not part.endswith(":"):
+                assert part.startswith("archdsl ") or readable(part), part
+
+
+@pytest.mark.parametrize("word", ["attention", "conv1d", "grn", "lstm", "matmul", "nn.MultiheadAttention(64, 8)"])
+@pytest.mark.parametrize("where", ["net:\n  a: {}", "net:\n  - {}", "net: {{a: {{op: {}}}}}"])
+def test_a_missing_op_is_not_guessed_by_spelling(word: str, where: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: 8x9x9\n{where.format(word)}\n")
+    if "(" in word and "op:" in where:
+        return  # not YAML of one node: brackets in brackets
+    (d,) = caught.value.diagnostics
+    assert d.code == "E0301" and "did you mean" not in d.help and "the ops are" not in d.help
