@@ -80,6 +80,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     metavar="MM",
     help="Width on paper: 85 for a column, 170 for a page. Volumes wrap at this width.",
 )
+@click.option("--partial", is_flag=True, help="If the spec has errors, draw what is known. Exits with 1 anyway.")
 @arg_option
 @input_option
 @force_option
@@ -92,8 +93,9 @@ def command(
     size: str | None,
     output: str | None,
     format: str | None,
+    partial: bool,
     **options: Any,
-) -> None:
+) -> int:
     """Draw a network, with equal blocks drawn once and shapes on the arrows.
 
     The layout is by Graphviz: the dot program of the system, or else the one that pip installs with archdsl.
@@ -106,14 +108,19 @@ def command(
     from archdsl.network import open_network
     from archdsl.report.table import in_bytes
 
-    net = open_network(spec, args, size)
-    console.print_diagnostics(net.graph.notes)
+    net = open_network(spec, args, size, partial=True)
+    console.print_diagnostics(net.graph.notes if net.problem is None else net.problem.diagnostics)
+    if not net.complete and not (partial and net.nodes):
+        hint = "`--partial` draws what is known" if net.nodes else "nothing is known of this network to draw"
+        console.print_note(hint)
+        return 1
     if output == "-":
         format = format or "svg"
         saved = console.stream_file(lambda path: net.save_diagram(path, format, **options))  # type: ignore[arg-type]
         console.print_diagnostics(saved.notes)
-        return
+        return int(not net.complete)
     saved = net.save_diagram(output, format, **options)  # type: ignore[arg-type]
     console.print_diagnostics(saved.notes)
     path = console.style().paint("name", escape_control(str(saved.path)))
     console.write_output(f"wrote {path}  {in_bytes(saved.size)}\n")
+    return int(not net.complete)

@@ -52,12 +52,14 @@ def diagram(
     """Draw a network.
 
     A network that is too large, or whose layout takes longer than `time_limit_s` seconds, is drawn in less detail;
-    `Diagram.note` says so. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the
+    `Diagram.note` says so. An incomplete network is drawn with marks at its unknown nodes; raises E0720 in a style or
+    format that has no marks. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the
     simplest drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large,
     E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, and the errors of
     `check`.
     """
     check(style, format, view)
+    _check_marks(graph, style, format)
     writer = STYLES[style].get(format)
     request = Request(graph, view, options, time_limit_s)
     drawn: Diagram = load(writer or STYLES[style]["svg"])(request)
@@ -83,6 +85,20 @@ def check(style: str, format: str, view: View = View()) -> None:
             status=2,
             help=f"formats of `{style}`: {', '.join(formats(style))}; styles with {format} output: {', '.join(others)}",
         )
+
+
+def _check_marks(graph: Graph, style: str, format: str) -> None:
+    """Raise E0720 for a drawing of an incomplete network that cannot mark what is unknown."""
+    if graph.complete or (style == "graph" and format != "html"):
+        return
+    what = f"the style `{style}`" if style != "graph" else "the interactive page"
+    marked = [name for name in formats("graph") if name != "html"]
+    raise error(
+        "E0720",
+        f"{what} cannot draw `{graph.name}`, because its spec has errors: unknown sizes have no place in it",
+        help=f"correct the spec, or use the style `graph` with {', '.join(marked[:-1])} or {marked[-1]}, "
+        "which marks unknown nodes",
+    )
 
 
 def load(entry: str) -> Callable[..., Any]:

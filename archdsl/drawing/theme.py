@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other"]
-"""The category of a box, which selects its colour."""
+Look: TypeAlias = Literal["input", "output", "conv", "block", "pool", "fc", "norm", "act", "merge", "other", "unknown"]
+"""The category of a box, which selects its colour. `unknown`: it contains unknown nodes of an incomplete network."""
 
 LOOK_WORDS: Mapping[Look, str] = {
     "conv": "convolution",
@@ -22,6 +22,7 @@ LOOK_WORDS: Mapping[Look, str] = {
     "act": "activation",
     "merge": "merge",
     "other": "other",
+    "unknown": "unknown: errors in the spec",
 }
 """The legend's text for each category."""
 
@@ -59,6 +60,7 @@ _LINES: Mapping[Look, str] = {
     "act": "#D55E00",
     "merge": "#CC79A7",
     "other": "#888888",
+    "unknown": "#E0301E",
 }
 _LIGHT: Mapping[Look, str] = {
     "conv": "#DDF0FB",
@@ -69,6 +71,7 @@ _LIGHT: Mapping[Look, str] = {
     "act": "#F7DFCC",
     "merge": "#F5E4ED",
     "other": "#EEEEEE",
+    "unknown": "#FFFFFF",
 }
 _DARK: Mapping[Look, str] = {
     "conv": "#1D3B4D",
@@ -79,6 +82,7 @@ _DARK: Mapping[Look, str] = {
     "act": "#4A230A",
     "merge": "#452A3A",
     "other": "#333333",
+    "unknown": "#14171A",
 }
 _GREYS: Mapping[Look, str] = {
     "conv": "#FFFFFF",
@@ -89,6 +93,7 @@ _GREYS: Mapping[Look, str] = {
     "act": "#F2F2F2",
     "merge": "#FFFFFF",
     "other": "#FFFFFF",
+    "unknown": "#FFFFFF",
 }
 
 

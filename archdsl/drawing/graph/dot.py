@@ -126,7 +126,8 @@ def _box(box: Box, theme: Theme, heat: HeatScale | None, whole: bool) -> str:
         fields.append('shape=plaintext, style=""')
     elif box.sign:
         fields.append("shape=circle")
-    elif box.training:
+        fields += ['style="filled,dashed"'] if box.look == "unknown" else []
+    elif box.training or box.look == "unknown":
         fields.append('style="rounded,filled,dashed"')
     return f"n{box.number} [{', '.join(fields)}]"
 

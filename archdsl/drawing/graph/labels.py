@@ -72,9 +72,9 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
     if box.sign:
         return Content(_placed([TextLine((TextRun(box.sign, 13, True),))]), _SIGN, _SIGN)
     count = TextRun(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None
-    title = TextRun(short(box.title), BODY, box.look == "block" or box.kind == "stage")
+    title = TextRun(short(box.title), BODY, box.kind in ("block", "stage"))
     lines = []
-    if box.look == "block" or box.kind == "stage":
+    if box.kind in ("block", "stage"):
         lines += [
             _line(title, count),
             _line(*(TextRun(short(t), SMALL, False, "quiet") for t in (box.name, box.tail) if t)),

@@ -44,7 +44,8 @@ def legend(drawing: Drawing, theme: Theme, heat: HeatScale | None) -> tuple[floa
 
 def _swatch(x: float, look: Look, theme: Theme) -> Polygon:
     fill = HATCHES[look] if theme.patterns and look in HATCHES else theme.colors[look].fill
-    return Polygon(rectangle(x, 0, 12, 10), fill, theme.colors[look].line, 1.0, round=2.5)
+    dashes = (2.5, 1.5) if look == "unknown" else ()
+    return Polygon(rectangle(x, 0, 12, 10), fill, theme.colors[look].line, 1.0, round=2.5, dashes=dashes)
 
 
 def _text(x: float, word: str, theme: Theme) -> Text:

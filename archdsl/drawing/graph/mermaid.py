@@ -73,6 +73,7 @@ def _classes(drawing: Drawing, options: Options) -> list[str]:
     lines = []
     for name, fill, line, ink, members in rows:
         if members:
-            lines.append(f"  classDef {name} fill:{fill},stroke:{line},color:{ink}")
+            dashes = ",stroke-dasharray:4 2.5" if name == "unknown" else ""
+            lines.append(f"  classDef {name} fill:{fill},stroke:{line},color:{ink}{dashes}")
             lines.append(f"  class {','.join(members)} {name}")
     return lines

@@ -196,7 +196,8 @@ def outline(
 def _line(box: Box, pen: _Pen) -> tuple[str, float, Dashes]:
     """Colour, width and dashes of a box's outline."""
     heavy = box.look == "block" and pen.theme.patterns
-    return pen.theme.colors[box.look].line, 1.7 if heavy else 1.1, _DASHES if box.training else ()
+    dashed = box.training or box.look == "unknown"
+    return pen.theme.colors[box.look].line, 1.7 if heavy else 1.1, _DASHES if dashed else ()
 
 
 def _card(box: Box, rect: Rect, pen: _Pen) -> Cluster:

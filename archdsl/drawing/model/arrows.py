@@ -70,7 +70,7 @@ def _label(box: Box, shape: Shape, labelled: set[tuple[int, Shape]]) -> str:
     if not changes or (box.number, shape) in labelled:
         return ""
     labelled.add((box.number, shape))
-    return format_shape(shape, times=f" {TIMES} ")
+    return format_shape(shape, times=f" {TIMES} ") or "?"
 
 
 def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:

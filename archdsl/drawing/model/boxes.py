@@ -24,10 +24,11 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
     if isinstance(main.op, Input):
         title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
     first = graph.nodes[part.ids.start]
+    known = _known(graph, part.copies)
     return Box(
         number,
-        look_of(main),
-        sign or title,
+        look_of(main) if known else "unknown",
+        sign or _marked(title, known),
         tail,
         "",
         (),
@@ -50,10 +51,11 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) ->
     assert part.scope is not None
     name, title = block_words(graph, part, around)
     tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
+    known = _known(graph, part.copies)
     return Box(
         number,
-        "block",
-        title,
+        "block" if known else "unknown",
+        _marked(title, known),
         tail,
         name,
         (),
@@ -88,10 +90,11 @@ def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost
     ids = range(parts[0].ids.start, parts[-1].ids.stop)
     looks = {look_of(head(graph, part)) if part.kind == "node" else "block" for part in parts}
     look: Look = next(look for look in ("block", "conv", *sorted(looks)) if look in looks)
+    known = _known(graph, (ids,))
     return Box(
         number,
-        look,
-        title,
+        look if known else "unknown",
+        _marked(title, known),
         "",
         "",
         _contents(graph, parts),
@@ -152,6 +155,15 @@ def frame_title(graph: Graph, part: Part) -> str:
 def look_of(node: Node) -> Look:
     """Return the category of a node, which selects its colour."""
     return node.op.look
+
+
+def _known(graph: Graph, copies: Sequence[range]) -> bool:
+    return all(graph.nodes[i].known for ids in copies for i in ids)
+
+
+def _marked(title: str, known: bool) -> str:
+    """The title of a box, which begins with `?` if it contains unknown nodes."""
+    return title if known else f"? {title}".rstrip()
 
 
 def _received(graph: Graph, ids: range) -> tuple[Shape, ...]:

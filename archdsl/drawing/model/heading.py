@@ -34,6 +34,8 @@ def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
     if focus is None:
         totals = count(graph)
         size = (f"input {graph.input_spec.replace('x', f' {TIMES} ')}",) if len(graph.inputs) == 1 else ()
+        if not graph.complete:
+            return (*size, *_at_least(totals.params, totals.macs), f"{len(graph.unknown)} nodes unknown")
         return (
             *size,
             *_costs(totals.params, totals.macs),
@@ -43,8 +45,14 @@ def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
     counts = count_nodes(graph)[ids.start : ids.stop]
     inputs = crossing(graph, ids)[0]
     size = (f"input {format_shape(graph.nodes[inputs[0]].shape, times=f' {TIMES} ')}",) if len(inputs) == 1 else ()
-    return (*size, *_costs(sum(c.params for c in counts), sum(c.macs for c in counts)))
+    costs = _costs if all(node.known for node in graph.nodes[ids.start : ids.stop]) else _at_least
+    return (*size, *costs(sum(c.params for c in counts), sum(c.macs for c in counts)))
 
 
 def _costs(params: int, macs: int) -> tuple[str, str]:
     return f"{in_short(params).rstrip()} params", f"{in_short(macs)}MACs"
+
+
+def _at_least(params: int, macs: int) -> tuple[str, str]:
+    first, second = _costs(params, macs)
+    return f"at least {first}", f"at least {second}"

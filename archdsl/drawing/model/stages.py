@@ -38,7 +38,7 @@ def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
 def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
     """Height and width of a part's output, or of the input of a pool, which belongs to the stage before it."""
     node = graph.nodes[part.ids.stop - 1]
-    if type(node.op) is Input:
+    if type(node.op) is Input or not node.known:
         return ()
     shape = node.in_shapes[0] if node.op.look == "pool" else node.shape
     if isinstance(node.op, Gap) or (isinstance(node.op, AvgPool) and node.op.adaptive):
