@@ -121,16 +121,20 @@ def check_disguise(case: Case, seed: int | str, result: Result, deep: bool) -> N
 
 
 def check_counts(case: Case, result: Result) -> None:
-    """Multiply-accumulates against torch's counter, which sees the reference run; auxiliary heads left out."""
-    doc = {k: v for k, v in case.doc.items() if k not in ("aux", "outputs")}
-    live = set(plan_nodes(case.graph))
-    machine = Machine(doc, None, None, case.variant)
+    """Parameters and multiply-accumulates without auxiliary heads, against the reference and torch's counter: those of
+    nodes that neither an output nor a head depends on are not counted."""
     shapes = {case.graph.nodes[i].path: concrete(case.graph.nodes[i].shape) for i in case.graph.inputs}
-    with FlopCounterMode(display=False) as counter:
-        machine.run({name: blank(shape) for name, shape in shapes.items()})
-    ours = sum(node.macs for node in case.graph.nodes if not node.training)
-    if ours != counter.get_total_flops() // 2 + machine.macs:
-        result.miss("macs", f"{ours}, torch counts {counter.get_total_flops() // 2} + {machine.macs}")
+    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+        machine = Machine(case.doc, None, None, case.variant, spent=counter.get_total_flops)
+        ends = machine.run({name: blank(shape).requires_grad_() for name, shape in shapes.items()})
+        sum(value.sum() for part in ends for value in part.values()).backward()
+    costs, trained = machine.trunk
+    macs = sum(macs for value, macs in machine.costs[:costs] if value.grad is not None)
+    if case.network.macs != macs:
+        result.miss("macs", f"{case.network.macs}, torch counts {macs}")
+    if case.network.params != trained:
+        result.miss("params", f"{case.network.params}, the reference trains {trained}")
+    live = set(plan_nodes(case.graph))
     result.facts["unread"] = int(len(live) < len([n for n in case.graph.nodes if not n.training]))
 
 

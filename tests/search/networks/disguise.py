@@ -83,7 +83,7 @@ class Hidden:
             return self.sequence(data)
         for head in ("inception", "branches"):
             if head in data:
-                data[head] = self.branches(data[head], "split" in data)
+                data[head] = self.branches(data[head])
         for part in ("do", "residual", "dense", "then", "shortcut"):
             if isinstance(data.get(part), (dict, list)):
                 data[part] = self.node(data[part])
@@ -95,9 +95,8 @@ class Hidden:
             data["when"] = self.rng.choice(TRUE)
         return data
 
-    def branches(self, data: Any, split: bool) -> Any:
-        """Dead branches count for `split`, so there are none with it."""
-        dead = [] if split or not self.chance(2 * self.density) else [self.dead()]
+    def branches(self, data: Any) -> Any:
+        dead = [self.dead()] if self.chance(2 * self.density) else []
         if isinstance(data, list):
             out = [self.node(item) for item in data]
             for node in dead:
@@ -141,6 +140,8 @@ class Hidden:
                 dead = self.key()
                 yield dead, self.dead() | {"from": source}
                 item = {**item, "from": dead}
+                if self.chance(50):
+                    del item["from"]  # what a left-out node reads stands for it, also where nothing names it
             elif isinstance(source, list):
                 item = {**item, "from": [stands_for.get(s, s) if self.chance(70) else s for s in source]}
             yield key, self.stage(self.node(item))

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.ops.cases import KINDS
-from tests.search.networks.held import drawn
 from tests.search.networks.reference import value_of
 
 IMAGE = {
@@ -228,7 +227,7 @@ class Leaf:
         node: dict[str, Any] = {"op": "conv", "out": 2, "kernel": 3, "weight": weight, "bias": bias, "norm": "none"}
         if self.chance(30) and self.channels <= 8:
             node |= {"kernel": [1, 3], "weight": [[[[i + 0.5, j, 1]] for j in range(self.channels)] for i in range(2)]}
-        if drawn("constants") and self.chance(20) and self.channels <= 8:
+        if self.chance(20) and self.channels <= 8:
             node |= {"out": 4, "kernel": 5, "bias": 0.5, "weight": self.numbers(4, self.channels, 5, 5)}
         return node | ({} if self.keep else self.stride() | self.pad())
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.search.networks.kinds import Unsound
 from tests.search.networks.leaves import leaf
-from tests.search.networks.nodes import Drawn, Nodes
+from tests.search.networks.nodes import PLAIN, Drawn, Nodes
 from tests.search.networks.reference import Frame, Machine, Member, blank, value_of
 
 TRIES = 8
@@ -204,7 +204,10 @@ class Maker(Nodes):
             source = self.rng.choice(names)
             value = frame.look_up(source)
             if self.chance(25):
-                body = leaf(self.rng, value, self.machine.args, False, "act0")
+                siblings = self.doc["defaults"].get("naming") == "sibling"  # a norm needs a key with `conv` there
+                kind = self.rng.choice(PLAIN) if siblings else None
+                body = leaf(self.rng, value, self.machine.args, False, "act0", kind)
+                body.pop("norm", None)
                 made = self.tried(body, value, self.machine.args, frame)
             else:
                 body, made = self.sequence(value, dict(self.machine.args), frame, 0, as_list=False)

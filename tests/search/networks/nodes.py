@@ -10,9 +10,9 @@ from tests.search.networks.leaves import IMAGE, NEVER_KEEP, VECTOR, leaf
 from tests.search.networks.reference import Frame, Machine, Member
 
 Drawn = tuple[Any, Member | None]
-LAYOUTS = ("ln", "ln", "gn", "instancenorm", "softmax", "fc", "lrn", "shuffle", "bn", "prelu")
+LAYOUTS = ("ln", "ln", "ln", "gn", "instancenorm", "softmax", "fc", "lrn", "shuffle", "bn", "prelu")
 """Ops that a runtime may compute in another layout, or between transposes."""
-MOVES = ("pad", "pad", "maxpool", "avgpool", "upsample", "slice", "flatten", "gap", "act", "identity", "dropout")
+MOVES = ("pad", "pad", "pad", "maxpool", "avgpool", "upsample", "slice", "flatten", "gap", "act", "identity", "dropout")
 PLAIN = ("act", "dropout", "droppath", "identity", "softmax", "lrn", "affine", "shuffle", "pad", "slice", "upsample")
 PLAIN += ("maxpool", "avgpool", "gap", "flatten")
 """Ops without tensors."""
@@ -41,9 +41,10 @@ class Nodes:
 
     def leaf(self, x: Any, env: Mapping[str, Any], keep: bool) -> dict[str, Any]:
         """One op. Now and then it is followed by one that moves values, and one of the same layout."""
-        if not self.coming and self.chance(4):
-            self.coming = [*self.rng.choices(LAYOUTS, k=1), *self.rng.choices(MOVES, k=self.rng.choice([1, 1, 2]))]
-            self.coming += self.rng.choices(LAYOUTS, k=1)
+        if not self.coming and self.chance(8):
+            first = self.rng.choice(LAYOUTS)
+            last = first if self.chance(60) else self.rng.choice(LAYOUTS)
+            self.coming = [first, *self.rng.choices(MOVES, k=self.rng.choice([1, 1, 1, 2])), last]
         kind = self.coming.pop(0) if self.coming else None
         return leaf(self.rng, x, env, keep, "act0", kind)
 

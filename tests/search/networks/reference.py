@@ -135,6 +135,9 @@ class Machine:
     """Told of each node's data and what it receives."""
     unit: float = UNIT
     """The relative rounding error of one number, for noise."""
+    spent: Callable[[], int] | None = None
+    """The operations so far by a counter of the caller: each op that has some notes them in `costs`, with its output,
+    which has a gradient where an output depends on it."""
     settled: list[Any] | None = None
     """The strides of the projections, residual by residual (None: no projection), where another size has settled
     them."""
@@ -145,7 +148,10 @@ class Machine:
         self.defaults: Mapping[str, Any] = self.doc.get("defaults", {})
         self.blocks = {block_name(head): (head, body) for head, body in self.doc.get("blocks", {}).items()}
         self.exact = self.noise is None
-        self.macs = 0
+        self.macs, self.trained = 0, 0
+        self.costs: list[tuple[Any, int]] = []
+        self.trunk = (0, 0)
+        """How many of the costs, and how much of what is trained, are not of auxiliary heads."""
         self.strides: list[Any] = []
         self.largest = 0.0
         self.taken: list[Any] = []
@@ -162,7 +168,9 @@ class Machine:
                 raise Unsound("E0423", torch=True)
             return known
         if self.tensors is None:
-            self.taken.append(torch.zeros(shape, dtype=torch.float64))
+            trained = fixed is None and not name.startswith(("running", "num_"))
+            self.taken.append(torch.zeros(shape, dtype=torch.float64, requires_grad=trained and self.spent is not None))
+            self.trained += self.taken[-1].numel() if trained else 0
             return self.taken[-1]
         found = self.tensors(name, shape).double()
         if fixed is not None:
@@ -192,7 +200,7 @@ class Machine:
         top.names |= made.inner
         outputs = self.doc.get("outputs")
         wanted = {"output": made.value} if outputs is None else {k: top.look_up(v) for k, v in outputs.items()}
-        aux = {}
+        aux, self.trunk = {}, (len(self.costs), self.trained)
         for name, head in self.doc.get("aux", {}).items():
             given = self.item(head["do"], top.look_up(head["from"]), top, self.args)
             if given is not None:  # else `when` leaves out all of it
@@ -368,11 +376,14 @@ class Machine:
             if first is None:
                 raise Unsound("E0419", torch=True)
             kind, fields, self.again = first[0], first[1], list(first[2])
-        start = len(self.taken)
+        start, before = len(self.taken), self.macs + self.spent() // 2 if self.spent is not None else 0
         try:
             x = KINDS[kind].run(self, x, fields)
         finally:
             self.again = []
+        if self.spent is not None and self.macs + self.spent() // 2 > before:
+            x.retain_grad()
+            self.costs.append((x, self.macs + self.spent() // 2 - before))
         ran = (kind, fields, self.taken[start:]) if norm is None and len(self.taken) > start else None
         for part in (norm, act):
             if part is not None:
