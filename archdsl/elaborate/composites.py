@@ -14,6 +14,7 @@ from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
 from archdsl.language.expressions import show
 from archdsl.language.hints import suggest_op
+from archdsl.language.keys import SHORTCUTS
 from archdsl.language.syntax import (
     BranchesSyntax,
     CallSyntax,
@@ -70,12 +71,14 @@ def residual(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor:
         return LeftOut(cursor)
     before, after = walker.builder.shape(cursor), walker.builder.shape(body)
     if before is None or after is None:
+        if syntax.shortcut == "none":
+            return body
         path = walker.builder.implied_path(inside.scope.path, "add")
         return walker.builder.add(MERGES["add"], [body, cursor], path, inside.scope, origin)
     if syntax.scale is not None:
         body = _scaled(walker, syntax, inside, body, ctx, origin)
     differ = [at(s) for s in before] != [at(s) for s in after]
-    if differ and syntax.shortcut == "none":
+    if syntax.shortcut == "none" or (differ and syntax.shortcut == "if_same_shape"):
         return body
     if isinstance(syntax.shortcut, CallSyntax):
         _check_shortcut(walker, syntax.shortcut, ctx)
@@ -99,11 +102,11 @@ def _scaled(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, body: in
 
 
 def _check_shortcut(walker: Walker, shortcut: CallSyntax, ctx: Context) -> None:
-    """Report a misspelt `pad` or `none` even if the shapes agree and no shortcut is needed."""
+    """Report a misspelt word even if the shapes agree and no shortcut is needed."""
     try:
         callee(walker, shortcut, ctx)
     except ArchError as e:
-        near = closest(shortcut.call.name, ("none", "pad"))
+        near = closest(shortcut.call.name, SHORTCUTS)
         raise ArchError([replace(d, help=f"did you mean `{near}`?") if near else d for d in e.diagnostics]) from None
 
 
@@ -190,7 +193,7 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
         shapes = f"the input (N x {format_shape(before)}) to the output of the body (N x {format_shape(after)})"
         message = f"no projection maps {shapes}"
         help_ = (
-            "keep the size in the body (check its padding), write a shortcut, or skip the addition: `shortcut: none`"
+            "keep the size in the body (check its padding), write a shortcut, or add nothing: `shortcut: if_same_shape`"
         )
     walker.builder.report.add(
         Diagnostic(

@@ -89,6 +89,8 @@ class ScopePlace:
     block: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     opened: dict[str, Member] | None = None
+    base: str | None = None
+    """The path whose implied nodes are placed here, if it is not that of the scope: the node before a `then`."""
 
     @property
     def anonymous(self) -> bool:
@@ -186,7 +188,7 @@ def _remove_last(parent: Scope, scope: Scope) -> None:
 
 
 _NAMELESS = {
-    "body": "put it under a key: `residual: {conv1: ...}`",
+    "body": "put it under a key: `{conv1: ...}`",
     "shortcut": "put it under a key: `shortcut: {downsample: ...}`",
     "branch": "name the branches: `{branch1: ..., branch2: ...}`",
     "then": "put it under a key: `then: {conv1: ...}`",
@@ -211,9 +213,10 @@ def name_parts(
                 "E0504",
                 f"`{parametric[0].name}` has parameters, so it needs a name",
                 origin.span,
-                help=_NAMELESS.get(place.scope.role, "write it under a key: `conv1: ...`"),
+                help=_NAMELESS.get("then" if place.base else place.scope.role, "write it under a key: `conv1: ...`"),
             )
-        return [(builder.implied_path(place.scope.path, p.name), here) for p in parts]
+        base = place.scope.path if place.base is None else place.base
+        return [(builder.implied_path(base, p.name), here) for p in parts]
     if len(parametric) <= 1:
         path = place.path()
         place.take()

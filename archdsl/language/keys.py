@@ -18,6 +18,8 @@ COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
     "inception": (*COMMON_KEYS, "then", "inception", "merge", "split"),
     "dense": (*COMMON_KEYS, "then", "dense"),
 }
+SHORTCUTS = ("project", "pad", "if_same_shape", "none")
+"""Words for the shortcut of a residual block."""
 TOP_LEVEL = (
     "archdsl",
     "name",

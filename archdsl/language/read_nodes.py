@@ -16,7 +16,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Report, Source, Span, did
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op
-from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
+from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS, SHORTCUTS
 from archdsl.language.names import check_path, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.language.syntax import (
@@ -277,9 +277,7 @@ class Reader:
         if shortcut is not None:
             result.shortcut_span = shortcut.span
             plain = shortcut.value if isinstance(shortcut, Scalar) else ""
-            result.shortcut = (
-                plain if plain in ("pad", "none") else self.child(shortcut, tree.entries["shortcut"].key.span)
-            )
+            result.shortcut = plain if plain in SHORTCUTS else self.child(shortcut, tree.entries["shortcut"].key.span)
         return result
 
     def _branches(self, tree: Map, head: str, value: Tree, common: dict[str, Any]) -> BranchesSyntax:

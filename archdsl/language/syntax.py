@@ -159,7 +159,7 @@ class ResidualSyntax(SyntaxNode):
 
     body: SyntaxNode
     shortcut: SyntaxNode | str = "project"
-    """A node, or one of the words `project`, `pad`, `none`."""
+    """A node, or one of the words in `keys.SHORTCUTS`."""
     shortcut_span: Span | None = None
     scale: Expr | None = None
 

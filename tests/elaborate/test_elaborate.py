@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 import archdsl
 from archdsl import ArchError
@@ -125,12 +126,41 @@ def test_the_projections_stride_fits_odd_sizes(net: Net, size: int, stride: int)
 def test_shortcut_words(net: Net) -> None:
     padded = net("net: {r: {residual: {c: 3x3 conv 8 /2}, shortcut: pad}}")
     assert [n.path for n in padded.nodes[1:]] == ["r.c", "r/subsample", "r/pad", "r/add"]
-    none = net("net: {r: {residual: {c: 3x3 conv 8 /2}, shortcut: none}}")
-    assert [n.path for n in none.nodes[1:]] == ["r.c"]
-    same = net("net: {r: {residual: {c: 3x3 conv 3}, shortcut: none}}")
-    assert wires(same, "r/add") == ["r.c", "input"]
+    for word, sources in (("project", ["r.c", "r.downsample.0"]), ("if_same_shape", None), ("none", None)):
+        changed = net(f"net: {{r: {{residual: {{c: 3x3 conv 8 /2}}, shortcut: {word}}}}}")
+        assert sources == (wires(changed, "r/add") if "r/add" in changed.graph.by_path else None)
+    for word in ("project", "pad", "if_same_shape", "{x: 1x1 conv 3}"):
+        same = net(f"net: {{r: {{residual: {{c: 3x3 conv 3}}, shortcut: {word}}}}}")
+        assert wires(same, "r/add") == ["r.c", "input"]
+    never = net("net: {r: {residual: {c: 3x3 conv 3}, shortcut: none, scale: 0.5, then: relu}}")
+    assert [n.path for n in never.nodes[1:]] == ["r.c", "r/scale", "r/relu"]
     own = net("net: {r: {residual: {c: 3x3 conv 8 /2}, shortcut: {p: 2x2 avgpool, q: 1x1 conv 8}}}")
     assert wires(own, "r/add") == ["r.c", "r.q"]
+
+
+def test_a_then_after_a_single_op_is_named_like_its_activation(net: Net) -> None:
+    network = net("""
+        args: {act: tanh, on: false}
+        blocks: {b(c): 1x1 conv c bn}
+        net:
+          x: {do: 1x1 conv 5, then: tanh}
+          y: {do: b(4), then: act}
+          z: [{do: 1x1 conv 3 relu, then: 2x2 maxpool}, {do: {do: relu, then: elu}, then: tanh when on}]
+          off: {do: 1x1 conv 3 when on, then: tanh}
+          body: {residual: {c: {do: 3x3 conv 3, then: relu}}}
+        """)
+    paths = "x x/tanh y.conv y.bn y/tanh z.0 z.0/relu z.0/maxpool z.1 z.1/elu body.c body.c/relu body/add"
+    assert [n.path for n in network.nodes[1:]] == paths.split()
+    assert codes(lambda: net("net: {x: {do: 1x1 conv 5, then: bn}}")) == ["E0504"]
+    assert codes(lambda: net("net: {x: {do: split 3, then: relu}}")) == ["E0421"]
+    module, plain = (
+        net(f"net: {{x: {node}, y: {node}}}").to_torch()
+        for node in ("{do: 1x1 conv 5 bn, then: tanh}", "1x1 conv 5 bn tanh")
+    )
+    assert list(module.state_dict()) == list(plain.state_dict())
+    plain.load_state_dict(module.state_dict())
+    image = torch.rand(2, 3, 32, 32)
+    assert torch.equal(module.eval()(image), plain.eval()(image))
 
 
 def test_residual_scale_is_a_constant(net: Net) -> None:

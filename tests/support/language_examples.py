@@ -103,7 +103,7 @@ blocks:                                                        # MobileNetV3; ro
         - - dwconv kernel=k /s act=a
         - excite(divisible(e//4, 8)) when se
         - - 1x1 conv c linear
-    shortcut: none
+    shortcut: if_same_shape
 net:
   features:
     - - 3x3 conv 16 /2
@@ -170,7 +170,8 @@ NODES = {
     "dense1": "dense 2 * layer as denselayer{1}",
     "dense2": '{dense: layer, repeat: 2, as: "denselayer{1}"}',
     "shortened": "{residual: {a: 3x3 conv 32 /2}, shortcut: pad, scale: 0.5, then: relu}",
-    "none": "{residual: {a: 3x3 conv 9 /2}, shortcut: none}",
+    "same": "{residual: {a: 3x3 conv 9 /2}, shortcut: if_same_shape}",
+    "none": "{residual: {a: 3x3 conv 9}, shortcut: none}",
     "groups": "{branches: {a: 3x3 conv 2, b: 3x3 conv 2, c: 3x3 conv 2}, split: 3, then: shuffle 3}",
     "up": "2x2 deconv 4 /2",
     "resized": "upsample 2 bilinear",

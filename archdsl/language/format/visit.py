@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from archdsl.language.format.longform import head_of
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf
+from archdsl.language.keys import SHORTCUTS
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
@@ -61,7 +62,7 @@ class Walk:
 
     def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
         if isinstance(layout, YamlLeaf):
-            word = path[-1] == "shortcut" and layout.text in ("pad", "none")
+            word = path[-1] == "shortcut" and layout.text in SHORTCUTS
             return layout if layout.verbatim or layout.anchor or word else self.change.node(layout, path)
         if layout.anchor:  # an alias may repeat it: leave it unchanged
             return layout

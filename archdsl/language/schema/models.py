@@ -42,7 +42,9 @@ class DoForm(_Composite):
 class ResidualForm(_Composite):
     residual: Node = Field(description="the body, whose output is added to its input")
     shortcut: Node = Field(
-        None, description="used if the shapes differ: a node, `pad` or `none`; by default a 1x1 projection"
+        None,
+        description="what is added if the body changes the shape: a node, `project` (a 1x1 convolution, the default), "
+        "`pad`, or nothing (`if_same_shape`); `none` never adds anything",
     )
     scale: Expression | None = Field(None, description="constant factor of the output of the body")
 

@@ -131,7 +131,7 @@ class Nodes:
             node["scale"] = self.rng.choice([0.5, 1, "p0", "1/4", "1/in", 0.3])
         short = self.rng.randrange(8)
         if short < 2:
-            node["shortcut"] = ["none", "pad"][short]
+            node["shortcut"] = [self.rng.choice(["none", "if_same_shape", "project"]), "pad"][short]
         elif short == 2 and made.value.dim() == 4 == x.dim():
             self.number += 1
             stride = [max(1, -(-(a - 1) // b)) for a, b in zip(x.shape[2:], made.value.shape[2:], strict=True)]

@@ -288,14 +288,14 @@ class Machine:
         number = len(self.strides)
         differ = x.shape[1:] != before[1:] if self.settled is None else self.settled[number] is not None
         self.strides.append(() if differ else None)
+        if shortcut == "none" or (differ and shortcut == "if_same_shape"):
+            return Member(y, body.inner)
         if differ:
-            if shortcut == "none":
-                return Member(y, body.inner)
             short = self.shortcut(shortcut, x, before, number, frame, env)
         return Member(KINDS["add"].run(self, [y, short], {}), body.inner)
 
     def shortcut(self, written: Any, x: Any, wanted: Any, number: int, frame: Frame, env: Mapping[str, Any]) -> Any:
-        if written is not None and written != "pad":
+        if written not in (None, "project", "pad"):
             given = self.item(written, x, frame, env)
             return x if given is None else given.value
         if len(wanted) != 4 or x.dim() != 4:
@@ -308,7 +308,7 @@ class Machine:
             strides.append(stride)
         strides = strides if self.settled is None else self.settled[number]
         self.strides[number] = strides
-        if written is None:
+        if written != "pad":
             node = {"op": "conv", "out": wanted[1], "kernel": 1, "stride": strides, "act": "none"}
             return self.op(node, [x], env).value
         if x.shape[1] > wanted[1]:
