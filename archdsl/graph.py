@@ -192,11 +192,15 @@ class Graph:
     aux: Mapping[str, AuxHead]
     root: Scope
     sizes: tuple[FreeSize, ...]
-    """The inputs' spatial sizes, in written order."""
+    """The inputs' spatial sizes that are legal at inference, in written order."""
     notes: tuple[Diagnostic, ...] = ()
     """Warnings and notes from elaboration."""
     complete: bool = True
     """False if the spec has errors: nodes may be unknown, or missing."""
+    training_sizes: tuple[FreeSize, ...] = ()
+    """The sizes at which the auxiliary heads run, too; empty if there are none."""
+    unfit_heads: tuple[str, ...] = ()
+    """The auxiliary heads of the spec that the graph does not have, because they need a larger input."""
 
     @cached_property
     def unknown(self) -> tuple[Node, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -14,11 +15,12 @@ from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyEr
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.expanders import RULES
+from archdsl.elaborate.heads import without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.walk import Walker
-from archdsl.graph import AuxHead, Graph, Node, Scope
+from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
 from archdsl.language import expressions
 from archdsl.language.document import Document, InputDecl
 from archdsl.language.expressions import Env, Value
@@ -40,13 +42,29 @@ def known_graph(document: Document, overrides: Mapping[str, Any] = {}) -> tuple[
     """Return what is known of the graph of a document, and the errors that `elaborate` raises; None if there are none.
 
     A node with errors, and each node that depends on it, has the shape UNKNOWN. The graph has no nodes if there are too
-    many of them, or too many errors. Raises E0212 for an override of an argument that the document does not have.
+    many of them, or too many errors. An auxiliary head that needs a larger input is left out, with a note. Raises E0212
+    for an override of an argument that the document does not have.
     """
     with collector_paused():
-        return _known(document, overrides)
+        graph, problem = _known(document, overrides, 1)
+        if problem is not None:
+            fitting = without_unfit_heads(document, problem, lambda other, factor: _known(other, overrides, factor))
+            return (graph, problem) if fitting is None else (fitting, None)
+        return graph, None
 
 
-def _known(document: Document, overrides: Mapping[str, Any]) -> tuple[Graph, ArchError | None]:
+@dataclass
+class _Sizes:
+    """The spatial sizes of the inputs in one attempt, by name, and the reasons of those that are pinned."""
+
+    factor: int
+    """How many times larger they are than the spec says."""
+    pinned: Mapping[str, str]
+    pinned_in_heads: Mapping[str, str]
+    free: dict[str, Symbol] = field(default_factory=dict)
+
+
+def _known(document: Document, overrides: Mapping[str, Any], factor: int) -> tuple[Graph, ArchError | None]:
     values, problem = document.known_arguments(overrides)
     symbols = Env(document.symbols())
     try:
@@ -54,19 +72,20 @@ def _known(document: Document, overrides: Mapping[str, Any]) -> tuple[Graph, Arc
     except ArchError as e:
         return _nothing(document), _with_problems(document, problem or e)
     pinned: dict[str, str] = {}
+    pinned_in_heads: dict[str, str] = {}
     for attempt in count():
-        report = Report()
-        free: dict[str, Symbol] = {}
+        report, sizes = Report(), _Sizes(factor, pinned, pinned_in_heads)
         graph = _nothing(document)
         try:
-            graph = _attempt(document, values, symbols, pinned, report, free)
+            graph = _attempt(document, values, symbols, sizes, report)
         except TooManyErrors:
             pass
         except Restart as r:
-            symbols_to_pin = r.symbols if attempt < MAX_ATTEMPTS else free.values()
-            new = {s.name: r.reason for s in symbols_to_pin if s.name not in pinned}
+            symbols_to_pin = r.symbols if attempt < MAX_ATTEMPTS else sizes.free.values()
+            known = pinned_in_heads if r.training else pinned
+            new = {s.name: r.reason for s in symbols_to_pin if s.name not in known}
             assert new, "a pinned size cannot be pinned again"
-            pinned |= new
+            known |= new
             continue
         if problem is not None:
             return graph, _with_problems(document, problem)
@@ -90,12 +109,11 @@ def _attempt(
     document: Document,
     values: Mapping[str, Value],
     symbols: Env,
-    pinned: Mapping[str, str],
+    sizes: _Sizes,
     report: Report,
-    free: dict[str, Symbol],
 ) -> Graph:
     report.extend(document.problems)
-    builder = GraphBuilder(report)
+    builder = GraphBuilder(report, pinned_in_heads=frozenset(sizes.pinned_in_heads))
     walker = Walker(document, builder, RULES)
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
@@ -103,7 +121,7 @@ def _attempt(
     inputs: list[int] = []
     try:
         for decl in document.inputs:
-            inputs.append(_add_input(builder, decl, walker.file_env, root, free, pinned, len(document.inputs)))
+            inputs.append(_add_input(builder, decl, walker.file_env, root, sizes, len(document.inputs)))
             warning = _channels_last_warning(decl, builder.nodes[inputs[-1]].shape)
             report.extend([warning] if warning is not None else [])
     except ArchError as e:
@@ -130,9 +148,16 @@ def _attempt(
         outputs=outputs,
         aux=aux,
         root=root,
-        sizes=builder.free_sizes(list(free.values()), pinned),
+        sizes=builder.limits.free_sizes(list(sizes.free.values()), sizes.pinned),
+        training_sizes=_training_sizes(builder, sizes) if aux else (),
         notes=tuple(d for d in report.diagnostics() if d.severity != "error"),
     )
+
+
+def _training_sizes(builder: GraphBuilder, sizes: _Sizes) -> tuple[FreeSize, ...]:
+    """The sizes that are legal for the network and its auxiliary heads."""
+    limits = builder.limits.joined(builder.head_limits)
+    return limits.free_sizes(list(sizes.free.values()), {**sizes.pinned_in_heads, **sizes.pinned})
 
 
 def _add_input(
@@ -140,8 +165,7 @@ def _add_input(
     decl: InputDecl,
     env: Env,
     root: Scope,
-    free: dict[str, Symbol],
-    pinned: Mapping[str, str],
+    sizes: _Sizes,
     count: int,
 ) -> int:
     shape: list[int | Dim] = []
@@ -151,11 +175,12 @@ def _add_input(
         if not 1 <= number <= MAX_SIZE:
             raise error("E0308", f"an input size must be between 1 and {MAX_SIZE}, not {number}", size.expr.span)
         if len(decl.sizes) == 3 and axis:
+            number *= sizes.factor
             symbol = size.symbol or ("H", "W")[axis - 1] if count == 1 else size.symbol or f"{name}_{'HW'[axis - 1]}"
-            known = free.setdefault(symbol, Symbol(symbol, number))
+            known = sizes.free.setdefault(symbol, Symbol(symbol, number))
             if known.default != number:
                 raise error("E0308", f"`{symbol}` has two values: {known.default} and {number}", size.expr.span)
-            shape.append(number if symbol in pinned else Dim(known))
+            shape.append(number if symbol in sizes.pinned else Dim(known))
         else:
             shape.append(number)
     origin = Origin(decl.span)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import lcm
 from typing import Any
 
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
-from archdsl.graph import FreeSize, Node, Scope
+from archdsl.elaborate.size_limits import SizeLimits
+from archdsl.graph import Node, Scope
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
@@ -22,10 +22,13 @@ SEVERAL = -1
 
 
 class Restart(Exception):
-    """Free sizes must be pinned to their defaults, for this reason: elaboration starts again."""
+    """Free sizes must be pinned to their defaults, for this reason: elaboration starts again.
 
-    def __init__(self, symbols: Sequence[Symbol], reason: str) -> None:
-        self.symbols, self.reason = symbols, reason
+    `training`: in auxiliary heads only.
+    """
+
+    def __init__(self, symbols: Sequence[Symbol], reason: str, training: bool) -> None:
+        self.symbols, self.reason, self.training = symbols, reason, training
 
 
 @dataclass
@@ -52,9 +55,13 @@ class GraphBuilder:
     """Pairs of different sizes that a merge joined, and that must be equal."""
     inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
     """Output shapes by the op's id (the nodes keep it alive) and input shapes, so that copies are inferred once."""
-    least: dict[Symbol, int] = field(default_factory=dict)
-    steps: dict[Symbol, int] = field(default_factory=dict)
+    limits: SizeLimits = field(default_factory=SizeLimits)
+    head_limits: SizeLimits = field(default_factory=SizeLimits)
+    """The limits that auxiliary heads add."""
     training: bool = False
+    """The nodes that are added belong to an auxiliary head."""
+    pinned_in_heads: Set[str] = frozenset()
+    """Sizes that are free, except in auxiliary heads."""
 
     def shape(self, node: int) -> Shape | None:
         """Return the output shape of a node; None if the node failed."""
@@ -119,6 +126,8 @@ class GraphBuilder:
         """Add a node and return its id. `written`: the fields in its text; `again`: the node whose weights it uses."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
         shape: Any = None
+        if self.training and self.pinned_in_heads:
+            shapes = tuple(known and self._pinned(known) for known in shapes)
         if None not in shapes:
             shape = self._infer(op, shapes, inputs, origin, written)
         if "stride" in written:
@@ -184,13 +193,15 @@ class GraphBuilder:
             return e.shape
         except Inexpressible as e:
             free = {s.symbol for shape in shapes for s in shape if isinstance(s, Dim)} | {e.dim.symbol}
-            raise Restart(sorted(free, key=lambda s: s.name), f"`{op.name}` at line {origin.span.line}") from None
+            names = sorted(free, key=lambda s: s.name)
+            raise Restart(names, f"`{op.name}` at line {origin.span.line}", self.training) from None
         elements = 1
+        limits = self.head_limits if self.training else self.limits
         for size in shape:
             elements *= size if isinstance(size, int) else size.default
-            self._at_least(size, 1)
+            limits.at_least(size, 1)
         for size, number in op.least(shapes):
-            self._at_least(size, number)
+            limits.at_least(size, number)
         if elements > MAX_ELEMENTS:
             self.explain(
                 OpError("E0306", f"the output of `{op.name}` would have {elements:,} elements; the limit is 2^62"),
@@ -200,17 +211,16 @@ class GraphBuilder:
             )
             return None
         if isinstance(op, Merge):
-            self._constrain(op, shapes, origin)
+            self._constrain(op, shapes, origin, limits)
         self.inferred[key] = shape
         return shape
 
-    def _at_least(self, size: Size, number: int) -> None:
-        """Limit the input size from below, so that `size` is at least `number`."""
-        if isinstance(size, Dim):
-            need = size.q * -(-(number - size.r) // size.m) - size.p
-            self.least[size.symbol] = max(need, self.least.get(size.symbol, 1))
+    def _pinned(self, shape: Shape) -> Shape:
+        """The shape as an auxiliary head reads it."""
+        names = self.pinned_in_heads
+        return tuple(s.default if isinstance(s, Dim) and s.symbol.name in names else s for s in shape)
 
-    def _constrain(self, op: Merge, shapes: tuple[Shape, ...], origin: Origin) -> None:
+    def _constrain(self, op: Merge, shapes: tuple[Shape, ...], origin: Origin, limits: SizeLimits) -> None:
         """Restrict the input size to values for which joined sizes are equal; pin it if these have no closed form."""
         for a, b in op.joined(shapes):
             if a == b:
@@ -219,9 +229,10 @@ class GraphBuilder:
             when = agree(a, b) if len(self.met) <= MAX_MET else None
             if when is None:
                 free = sorted({s.symbol for s in (a, b) if isinstance(s, Dim)}, key=lambda s: s.name)
-                raise Restart(free, f"`{op.name}` at line {origin.span.line} joins sizes that are equal by chance")
+                reason = f"`{op.name}` at line {origin.span.line} joins sizes that are equal by chance"
+                raise Restart(free, reason, self.training)
             assert isinstance(a, Dim)
-            self.steps[a.symbol] = lcm(self.steps.get(a.symbol, 1), when[0])
+            limits.in_steps(a.symbol, when[0])
 
     def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, FieldValue]) -> None:
         """Report a violated rule, at the wrong field if it is written; a shape conflict labels both inputs."""
@@ -285,16 +296,6 @@ class GraphBuilder:
                 return node
             node = self.nodes[node].inputs[0]
         return None
-
-    def free_sizes(self, symbols: Sequence[Symbol], pinned: Mapping[str, str]) -> tuple[FreeSize, ...]:
-        """Return the free sizes with their smallest legal values and steps."""
-        out = []
-        for symbol in symbols:
-            step = self.steps.get(symbol, 1)
-            least = max(self.least.get(symbol, 1), 1)
-            least += (symbol.default - least) % step
-            out.append(FreeSize(symbol.name, symbol.default, least, step, pinned.get(symbol.name, "")))
-        return tuple(out)
 
 
 def _resizing(before: Shape, after: Shape) -> str:

@@ -173,11 +173,14 @@ def macs_at(graph: Graph, side: int) -> int | None:
     macs = 0
     for node in graph.nodes:
         inputs = tuple(shapes[i] for i in node.inputs)
+        if node.training:
+            shapes.append(node.shape)
+            continue
         try:
             shapes.append(node.op.infer(inputs) if inputs else (node.shape[0], side, side))
         except OpError:
             return None
-        macs += 0 if node.training or node.id in graph.unread else node.op.macs(inputs, shapes[-1])
+        macs += 0 if node.id in graph.unread else node.op.macs(inputs, shapes[-1])
     return macs
 
 

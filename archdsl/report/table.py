@@ -14,6 +14,7 @@ from archdsl.analysis.receptive_field import ReceptiveField
 from archdsl.analysis.summary import Row, Summary
 from archdsl.diagnostics import escape_control
 from archdsl.diagnostics.color import painted, takes_color
+from archdsl.graph import FreeSize
 from archdsl.report.words import part_written, run_name
 from archdsl.shapes import format_shape
 
@@ -203,16 +204,23 @@ def _footer(summary: Summary, style: Style) -> list[str]:
     ]
     if graph.unread:
         entries.append(("not run", _unread(summary)))
-    sizes = ", ".join(str(size) for size in graph.sizes)
-    if sizes and graph.complete:
-        reasons = dict.fromkeys(size.pinned for size in graph.sizes if size.pinned)
-        entries.append(("sizes", sizes + "".join(f" ({escape_control(reason)})" for reason in reasons)))
+    if graph.sizes and graph.complete:
+        sizes = _legal(graph.sizes)
+        if graph.training_sizes not in ((), graph.sizes):
+            heads = ", ".join(f"`{escape_control(name)}`" for name in graph.aux)
+            sizes += f"; to train with {heads}: {_legal(graph.training_sizes)}"
+        entries.append(("sizes", sizes))
     if not graph.complete:
         entries.append(
             ("incomplete", f"the spec has errors; {len(graph.unknown)} of {len(graph.nodes)} nodes unknown: ?")
         )
     entries.append(("counted", summary.convention))
     return [line for label, text in entries for line in _entry(label, text, style)]
+
+
+def _legal(sizes: Sequence[FreeSize]) -> str:
+    reasons = dict.fromkeys(size.pinned for size in sizes if size.pinned)
+    return ", ".join(map(str, sizes)) + "".join(f" ({escape_control(reason)})" for reason in reasons)
 
 
 def _unread(summary: Summary) -> str:

@@ -261,3 +261,10 @@ def test_the_foot_names_nodes_that_nothing_runs() -> None:
     assert "not run    n0, n1, n2, n3, n4, 2 more: no output depends on them" in text
     assert f"their {7 * (4 * 4 * 9 + 4):,} params are counted" in text
     assert "not run" not in params_table(summarize(archdsl.load("vgg16").graph))
+
+
+def test_sizes_for_training_stand_apart() -> None:
+    sizes = "sizes      H >= 75, W >= 75; to train with `AuxLogits`: H >= 299, W >= 299\n"
+    assert sizes in params_table(summarize(archdsl.load("inception_v3").graph))
+    small = params_table(summarize(archdsl.load("inception_v3", input="3x224x224").graph))
+    assert "sizes      H >= 75, W >= 75\n" in small

@@ -32,6 +32,7 @@ class _Match:
     misshaped: list[tuple[Tensor, TensorEntry]] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), seed: int = 0) -> Weights:
@@ -40,9 +41,9 @@ def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), se
     `weights` is the result of `load`, or a mapping of names to arrays or torch tensors, such as a `state_dict()`.
 
     `reinit` names tensors to initialise with `seed` (`fc.*`, or a node's path `fc`), even if `weights` contains them.
-    Missing `num_batches_tracked`, values given in the spec and auxiliary heads are initialised as well. Old DenseNet
-    names (`norm.1.weight`) are accepted. The result's `notes` report all of this, and warn (W0606) about suspicious
-    values.
+    Missing `num_batches_tracked`, values given in the spec and auxiliary heads are initialised as well. Tensors of
+    auxiliary heads that the graph left out are skipped. Old DenseNet names (`norm.1.weight`) are accepted. The result's
+    `notes` report all of this, and warn (W0606) about suspicious values.
 
     Raises E0603 if tensors are missing, unexpected or of another shape, E0604 if a pattern of `reinit` matches nothing.
     """
@@ -53,6 +54,8 @@ def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), se
     if match.missing or match.misshaped or match.unexpected:
         raise _misfit(graph, entries, match)
     notes = list(weights.notes)
+    if match.skipped:
+        notes.append(_note(f"skipped, because the input is too small for their head: {_listed(match.skipped)}"))
     if renamed:
         notes.append(_note(f"renamed {renamed} tensors that have the old names of torchvision's DenseNet"))
     if fresh:
@@ -115,7 +118,10 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
         else:
             match.entries[key] = entry
     known = {tensor.key for tensor in graph.tensors}
-    match.unexpected = [key for key in entries if key not in known]
+    for key in entries:
+        if key not in known:
+            of_head = any(key == name or key.startswith(f"{name}.") for name in graph.unfit_heads)
+            (match.skipped if of_head else match.unexpected).append(key)
     return match
 
 

@@ -14,7 +14,7 @@ from archdsl.analysis.count import CONVENTION, NodeCount, count, count_nodes
 from archdsl.analysis.memory import last_reads, storages
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.diagnostics import escape_control
-from archdsl.graph import Graph, Node, Tensor
+from archdsl.graph import FreeSize, Graph, Node, Tensor
 from archdsl.ops import AvgPool
 from archdsl.report.words import node_written
 from archdsl.shapes import Dim, Shape, Size, concrete
@@ -37,7 +37,12 @@ class Work(NamedTuple):
 
 def sizes(graph: Graph) -> list[Data]:
     """Return the free sizes of the inputs with their legal values."""
-    return [{**size._asdict(), "pinned": escape_control(size.pinned)} for size in graph.sizes]
+    return [{**size._asdict(), "pinned": escape_control(size.pinned)} for size in _sizes(graph)]
+
+
+def _sizes(graph: Graph) -> tuple[FreeSize, ...]:
+    """The sizes at which everything that is drawn runs, auxiliary heads as well."""
+    return graph.training_sizes or graph.sizes
 
 
 def nodes(graph: Graph) -> list[Data]:
@@ -69,7 +74,7 @@ def totals(graph: Graph) -> Data:
 
 def sample_sizes(graph: Graph) -> list[dict[str, int]]:
     """Return a few legal input sizes on which formulas are tested."""
-    free = graph.sizes
+    free = _sizes(graph)
     return [
         {
             size.name: size.default if size.pinned else max(size.minimum, size.default + size.step * steps[axis % 2])
