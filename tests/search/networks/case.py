@@ -99,6 +99,15 @@ class Case:
         return out
 
 
+def trains(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    """Whether auxiliary heads run at these sizes, too."""
+    return all(
+        sizes[s.name] == s.default
+        or (not s.pinned and sizes[s.name] >= s.minimum and (sizes[s.name] - s.default) % s.step == 0)
+        for s in graph.training_sizes
+    )
+
+
 def defaults(graph: Graph) -> dict[str, int]:
     return {size.name: size.default for size in graph.sizes}
 
@@ -165,21 +174,21 @@ class Wanted:
     """Bounds beyond this share of an output say nothing."""
 
 
-def reference(case: Case, feeds: Mapping[str, np.ndarray], unit: float = UNIT) -> Wanted:
+def reference(case: Case, feeds: Mapping[str, np.ndarray], unit: float = UNIT, heads: bool = True) -> Wanted:
     """The outputs, and how far they may be missed where numbers are rounded to `unit`: half precision is not compared
     where numbers are too large for it, and a bound of a quarter still says something."""
     inputs = {name: torch.from_numpy(x).double() for name, x in feeds.items()}
     exact = case.machine()
-    outputs, aux = exact.run(inputs)
+    outputs, aux = exact.run(inputs, heads)
     case.settled = exact.strides
     left = next(exact.rest, None)  # type: ignore[attr-defined]
-    if left is not None:
+    if left is not None and heads:
         raise Misfit(f"the graph has `{left.key}`, which the reference never wants")
     strays = {name: max(4 * unit * float(value.abs().max()), SMALLEST) for name, value in (outputs | aux).items()}
     for run in range(RUNS):
         machine = case.machine(noise=run, unit=unit)
         rounded = {name: machine.rounded(x, None, 1) for name, x in inputs.items()} if unit == HALF else inputs
-        noisy = machine.run(rounded)
+        noisy = machine.run(rounded, heads)
         for name, value in (noisy[0] | noisy[1]).items():
             strays[name] = max(strays[name], float((value - (outputs | aux)[name]).abs().max()))
     finite = all(np.isfinite(s) for s in strays.values())

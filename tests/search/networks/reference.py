@@ -190,8 +190,8 @@ class Machine:
 
     # --- a document --------------------------------------------------------------------------------------
 
-    def run(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The outputs and the auxiliary heads' outputs by name."""
+    def run(self, inputs: Mapping[str, Any], heads: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The outputs and the auxiliary heads' outputs by name; without `heads`, those of inference only."""
         lone = next(iter(inputs.values())) if len(inputs) == 1 else None
         top = Frame(None, {**{k: Member(v) for k, v in inputs.items()}, "input": Member(lone)})
         made = self.item(self.doc["net"], lone, top, self.args)
@@ -201,7 +201,7 @@ class Machine:
         outputs = self.doc.get("outputs")
         wanted = {"output": made.value} if outputs is None else {k: top.look_up(v) for k, v in outputs.items()}
         aux, self.trunk = {}, (len(self.costs), self.trained)
-        for name, head in self.doc.get("aux", {}).items():
+        for name, head in self.doc.get("aux", {}).items() if heads else ():
             given = self.item(head["do"], top.look_up(head["from"]), top, self.args)
             if given is not None:  # else `when` leaves out all of it
                 aux[name] = given.value
