@@ -13,20 +13,28 @@ ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhe
 """Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_`."""
 
 FIELDS_ELSEWHERE = {
-    "out": "filters channels out_channels units features out_features width num_output output nb_filter num_filters",
-    "kernel": "kernel_size ksize size window pool_size",
-    "stride": "strides",
-    "pad": "padding",
-    "dilation": "dilation_rate dilations",
+    "out": "filters channels out_channels units features out_features width num_output nb_filter num_filters f n c",
+    "kernel": "kernel_size ksize size window pool_size k",
+    "stride": "strides s",
+    "pad": "padding p",
+    "dilation": "dilation_rate dilations d",
     "bias": "use_bias bias_term",
     "eps": "epsilon",
     "p": "rate prob drop_rate drop_prob dropout_ratio probability",
     "slope": "negative_slope alpha",
-    "groups": "num_groups group",
-    "scale": "scale_factor",
-    "act": "activation activation_fn act_fn nonlinearity",
-    "norm": "batchnorm batch_norm batch_normalize normalization",
+    "groups": "num_groups group g",
+    "multiplier": "depth_multiplier",
+    "extra": "output_padding",
+    "ceil": "ceil_mode",
+    "inside": "count_include_pad",
+    "scale": "scale_factor size stride",
+    "mode": "interpolation",
+    "size": "local_size",
+    "act": "activation activation_fn act_fn nonlinearity nonlin",
+    "norm": "batchnorm batch_norm batch_normalize batch_normalization bn normalization use_bn",
+    "in": "in_channels in_features num_features normalized_shape num_channels input_channels input_size in_planes",
 }
+"""Names of fields in other tools. `in` is no field: an op knows the channels of its input."""
 _AFTER_OP = ("plain", "bias", "nobias", "valid", "same", "ceil", "inside", "adaptive")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 LOOKALIKE = {

@@ -154,3 +154,29 @@ def test_a_network_without_errors_does_not_load_the_answers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("net", "word"),
+    [
+        ("{conv: [3x3 cnov 8]}", "cnov"),
+        ("{conv: [3x3 cnov 8, relu], act: relu}", "cnov"),
+        ("{conv: {a: 3x3 cnov 8}, norm: bn}", "cnov"),
+        ("{relu: [relu, tnah]}", "tnah"),
+        ("[{conv: 3x3 conv 8, bn: bnx}]", "bnx"),
+        ("{layer: 3x3 cnov 8, kind: relu}", "cnov"),
+        ("{Conv2D: 3x3 conv 8, b: 3x3 cnov 8}", "cnov"),
+        ("{a: 3x3 conv 8 gruops=2}", "gruops=2"),
+        ("{a: 3x3 conv 8 rleu}", "rleu"),
+        ("{a: 3x3 conv 8 relu bn}", "bn"),
+        ("{a: 3x3 conv 8 relu gelu}", "relu gelu"),
+        ("{a: 'conv(16, kernel=3, strid=2)'}", "strid=2"),
+        ("{a: relu(3)}", "3"),
+        ("{a: 'conv(3, 64, 3)'}", "64"),
+    ],
+)
+def test_a_mistake_in_our_own_notation_keeps_its_error(net: str, word: str) -> None:
+    """A misspelt word, or a call whose arguments may have another order, is not answered with a node without it."""
+    (d,) = told(f"input: 3x8x8\nnet: {net}\n")
+    assert d.code != "E0318"
+    assert d.span is not None and d.span.text == word

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.language.foreign.calls import Call, NotACall, parse_call
-from archdsl.language.foreign.convert import CURRENT, Converted, Hint, Unknown, convert, convert_call
+from archdsl.language.foreign.convert import CURRENT, NEITHER, Converted, Hint, Unknown, convert, convert_call
 from archdsl.language.foreign.layers import ROWS, Row, field_of, find
 from archdsl.language.foreign.missing import why_missing
 from archdsl.language.foreign.words import op_of, read_words, repeated
@@ -44,8 +44,8 @@ class Answer(NamedTuple):
 MAX_TEXT = 1_000
 _KEPT = frozenset(("E0302", "E0309", "E0310"))
 """Errors about one word of a node that is otherwise ours: they keep their message and get a proposal."""
-_TYPE_KEYS = ("type", "class_name", "layer_type", "module", "op", "layer", "kind", "_target_")
-_NESTED = ("config", "params", "kwargs", "attrs", "arguments", "parameters", "args")
+_TYPE_KEYS = ("type", "class_name", "op_type", "layer_type", "module", "op", "layer", "kind", "_target_")
+_NESTED = ("config", "params", "kwargs", "attrs", "attributes", "arguments", "parameters", "args")
 _TAIL = re.compile(r"(?P<head>(?:\d{1,4} \* )?)(?P<node>.*?)(?P<tail>(?:\s+(?:as|<-|when)\s.*)?)", re.DOTALL)
 _NAMES = r"[A-Za-z_][\w.]*"
 
@@ -56,7 +56,8 @@ def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> Ar
     try:
         answer = _answer(tree, context)
     except Hint as problem:
-        return error("E0318", f"`{_short(tree)}` is not the notation of a spec", tree.span, help=problem.help)
+        what = f"`{_short(tree)}` is not the notation of a spec"
+        return _missing(first, tree) or error("E0318", what, tree.span, help=problem.help)
     except (Unknown, NotACall, ValueError, TypeError, ArithmeticError):
         answer = None
     if answer is None or not context.readable(answer.write):
@@ -106,9 +107,13 @@ def _answer(tree: Tree, context: Context) -> Answer | None:
         return _of_row(tree, context)
     if len(tree.text) > MAX_TEXT:
         return None
-    if isinstance(tree.value, str):
-        return _of_text(tree.text, context)
     name = re.sub(r"_?\d+$", "", context.key)
+    if isinstance(tree.value, str):
+        try:
+            return _of_text(tree.text, context)
+        except (NotACall, Unknown):
+            if not tree.text[:1].isdigit() or not op_of(name.lower()):
+                raise
     return _of_words(f"{name} {tree.text if tree.value is not None else ''}") if op_of(name.lower()) else None
 
 
@@ -211,10 +216,11 @@ def number(text: str) -> Any:
 def _of_mapping(tree: Map, context: Context) -> Answer | None:
     """The answer to `{type: Conv2D, filters: 32}`, `{Conv2D: {filters: 32}}` and, below a key, `{filters: 32}`."""
     name_key = next((k for k in _TYPE_KEYS if isinstance(tree.get(k), Scalar)), None)
-    if name_key is None and len(tree.entries) == 1:
-        ((name, entry),) = tree.entries.items()
-        row = None if isinstance(entry.value, Scalar) and isinstance(entry.value.value, str) else find(name)
-        return said(_with_arguments(row, entry.value)) if row is not None else None
+    if name_key is None and tree.entries:
+        (name, entry), *others = tree.entries.items()
+        row = None if _has_nodes(entry.value) else find(name)
+        if row is not None and all(field_of(k, row) for k, _ in others):
+            return said(_with_arguments(row, entry.value, Map(dict(others), tree.span, tree.flow)))
     if name_key is None:
         row = find(re.sub(r"_?\d+$", "", context.key))
         if row is None or not all(field_of(k, row) for k in tree.entries):
@@ -223,16 +229,32 @@ def _of_mapping(tree: Map, context: Context) -> Answer | None:
     named = tree.entries[name_key].value
     row = find(named.value) if isinstance(named, Scalar) and isinstance(named.value, str) else None
     rest = {k: e for k, e in tree.entries.items() if k != name_key}
-    if row is None or any(k in COMMON_KEYS for k in rest):
-        return None
-    return said(_with_arguments(row, Map(rest, tree.span, tree.flow)))
+    try:
+        if row is None or any(k in COMMON_KEYS for k in rest):
+            raise Unknown
+        return said(_with_arguments(row, Map(rest, tree.span, tree.flow)))
+    except Unknown as problem:
+        if isinstance(problem, Hint) or name_key not in _TYPE_KEYS[:3]:
+            raise
+        raise Hint(NEITHER.format(named.span.text[:40])) from None
 
 
-def _with_arguments(row: Row, tree: Tree) -> Converted:
-    """The layer of a row with the arguments that a mapping, a list or a single value writes."""
-    args, keywords = _arguments(tree)
+def _has_nodes(tree: Tree) -> bool:
+    """Whether a value may be that of a named node: a text, or a list of more than the names of tensors."""
+    if isinstance(tree, Seq):
+        return any(isinstance(item, Scalar) and " " in item.text for item in tree.items)
+    return isinstance(tree, Scalar) and isinstance(tree.value, str)
+
+
+def _with_arguments(row: Row, *trees: Tree) -> Converted:
+    """The layer of a row with the arguments that mappings, lists and single values write."""
+    args: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = {}
+    for tree in trees:
+        more, named = _arguments(tree)
+        args, keywords = (*args, *more), {**keywords, **named}
     own = OPS_BY_NAME[row.op].model_fields if row.op in OPS_BY_NAME else {}
-    if isinstance(tree, Map) and not args and all(k in (*own, "norm", "act") for k in keywords):
+    if not args and all(k in (*own, "norm", "act") for k in keywords):
         row = Row("", row.op, (), {})
     inputs = keywords.get("bottom") or keywords.get("inputs")
     op = OPS_BY_NAME.get(row.op)

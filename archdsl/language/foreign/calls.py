@@ -91,6 +91,8 @@ def _call(node: ast.Call) -> Call:
     keywords = {k.arg: _value(k.value) for k in node.keywords if k.arg is not None}
     if len(keywords) < len(node.keywords):
         raise NotACall
+    if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):  # `Conv2d(3, 8, 3).relu()`
+        return Call(node.func.attr, (_call(node.func.value), *args), keywords)
     if isinstance(node.func, ast.Call):  # `Add()([a, b])`
         return replace(_call(node.func), inputs=args)
     return Call(_dotted(node.func).removeprefix("self."), args, keywords)

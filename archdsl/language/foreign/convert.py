@@ -22,6 +22,9 @@ class Hint(Unknown):
         self.help = help
 
 
+NEITHER = "a node begins with an op, as in `3x3 conv 64`, or calls a block: `{}` is neither"
+
+
 class Converted(NamedTuple):
     """The ops that a layer stands for, the tool it is from, and its arguments without an equivalent."""
 
@@ -44,7 +47,7 @@ def convert_call(call: Call) -> Converted:
         return Converted((Layer("flatten", {}, _names(Name(module))),), "PyTorch")
     row = find(call.name)
     if row is None:
-        raise Unknown
+        raise Hint(NEITHER.format(call.name[:40])) if "." in call.name else Unknown
     return convert(row, call.args, call.keywords, call.inputs)
 
 
@@ -143,6 +146,9 @@ def _with_parts(layer: Layer) -> list[Layer]:
     if any(f.is_required() and fields.get(name) is None for name, f in known.items()):
         needed = " and ".join(f"`{name}`" for name, f in known.items() if f.is_required())
         raise Hint(f"`{op}` needs {needed}, e.g. `{OPS_BY_NAME[op].example.text}`")
+    kernel, out = fields.get("kernel"), fields.get("out")
+    if op == "conv" and isinstance(kernel, int) and isinstance(out, int) and kernel > max(out, 11):
+        raise Unknown  # probably the order of another tool: input channels, output channels, window
     if op == "fc":
         fields.pop("kernel", None)
     parts = {k: v for k, v in (("norm", norm), ("act", act.op if act and not act.fields else None)) if v}

@@ -39,8 +39,10 @@ def of_tree(tree: Map) -> ArchError | None:
     if not isinstance(rows, Seq) or not rows.items or "net" in tree.entries:
         return None
     problem = answered(error("E0202", "", rows.items[0].span).diagnostics, rows.items[0], Context(readable))
-    key = tree.entries["backbone"].key.span
-    return problem and _file("Ultralytics", key, "row", f"the first {problem.diagnostics[0].help}")
+    if problem is None:
+        return None
+    node = problem.diagnostics[0].help.removeprefix("write ")
+    return _file("Ultralytics", tree.entries["backbone"].key.span, "row", f"the first is {node}")
 
 
 def _file(tool: str, span: Span, what: str, example: str) -> ArchError:

@@ -103,20 +103,6 @@ IGNORED = frozenset(
     """.split()
 )
 """Arguments that change nothing that a spec states: they are left out without a note."""
-_MORE_FIELDS = {
-    "in": "in_channels in_features num_features normalized_shape num_channels input_channels input_size in_planes",
-    "act": "activation activation_fn act_fn nonlinearity nonlin",
-    "norm": "batchnorm batch_norm batch_normalize batch_normalization bn normalization use_bn",
-    "inside": "count_include_pad",
-    "ceil": "ceil_mode",
-    "extra": "output_padding",
-    "multiplier": "depth_multiplier",
-    "scale": "size stride",
-    "mode": "interpolation",
-    "size": "local_size",
-}
-
-_SHORT = {"kernel": "k", "stride": "s", "pad": "p", "dilation": "d", "groups": "g", "out": "f n c"}
 
 
 def value(text: str) -> Any:
@@ -148,7 +134,10 @@ def _table() -> dict[str, Row]:
 ROWS = _table()
 """`=` before a name: a row of an Ultralytics file; brackets: a section of a Darknet file."""
 _BY_LOWER = {name.lower(): name for name in reversed(ROWS)}
-_PREFIX = {"keras": "Keras", "layers": "Keras", "tf": "Keras", "caffe": "Caffe", "nn": "PyTorch", "F": "PyTorch"}
+_PREFIX = {
+    **dict.fromkeys(("tf", "tensorflow", "keras", "layers", "activations"), "Keras"),
+    **dict.fromkeys(("torch", "nn", "F", "functional"), "PyTorch"),
+}
 _KERAS = {"LeakyReLU": {"slope": 0.3}}
 """Defaults of Keras for layers of which PyTorch has one with the same name."""
 
@@ -156,14 +145,14 @@ _KERAS = {"LeakyReLU": {"slope": 0.3}}
 def find(dotted: str) -> Row | None:
     """Return the row of a layer's name, with its prefix if it has one: `nn.Conv2d`, `Conv2D`, `conv2d`; or of an op."""
     *prefix, name = dotted.split(".")
+    if not set(prefix) <= set(_PREFIX):
+        return None  # another library, with other arguments
     row = ROWS.get(name) or ROWS.get(_BY_LOWER.get(name.lower(), ""))
-    tool = next((_PREFIX[p] for p in prefix if p in _PREFIX), "")
+    tool = next((_PREFIX[p] for p in prefix), "")
     if row is not None and (prefix or name not in OPS_BY_NAME):
         if tool == "Keras" and row.tool == "PyTorch":
             return row._replace(tool=tool, defaults={**row.defaults, **_KERAS.get(name, {})})
         return row
-    if prefix and not tool:
-        return None
     plain = name.lower().replace("_", "")
     own = next((op for op in (name, plain, ELSEWHERE.get(plain)) if op in OPS_BY_NAME), None)
     if own is None:
@@ -177,12 +166,12 @@ def field_of(keyword: str, row: Row) -> str | None:
     op = OPS_BY_NAME.get(row.op)
     known = {*(op.model_fields if op else ()), *row.params, *row.defaults, "in", "act", "norm"}
     changed = {param.lstrip("!1-"): param for param in row.params if param[0] in "!1"}
-    if keyword in changed or keyword in known or keyword in IGNORED:
+    if keyword in changed or keyword in known or (keyword in IGNORED and keyword != "x"):
         return changed.get(keyword, keyword)
     if op is None:
         known |= {"out", "kernel", "stride", "pad", "dilation", "groups", "bias", "multiplier", "operation", "size"}
-    for table in (FIELDS_ELSEWHERE, _MORE_FIELDS, _SHORT):
-        own = next((f for f, names in table.items() if keyword in names.split() and f in known | {*changed}), None)
-        if own is not None:
-            return changed.get(own, own)
-    return keyword if keyword in known else None
+    known |= {*changed}
+    own = next((f for f, names in FIELDS_ELSEWHERE.items() if keyword in names.split() and f in known), None)
+    if own is None:
+        return keyword if keyword in known else None
+    return changed.get(own, own)

@@ -37,7 +37,7 @@ _REWRITES = tuple(
         (r"\bdrop-out\b", "dropout"),
         (r"\bleaky[- ]relu\b", "leaky_relu"),
         (r"\bdepth-?wise(?: separable)?(?: conv(?:olution)?)?\b", "dwconv"),
-        (r"\b(?:transposed?|up) ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
+        (r"\btransposed? ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
         (r"\bconv(?:2d|olution(?:al)?(?: layer)?)\b", "conv"),
         (r"\bconv(\d{1,2})x(\d{1,2})", r"\1x\2 conv"),
         (r"\bconv-?(\d{1,2})-(\d+)\b", r"\1x\1 conv \2"),
@@ -85,7 +85,7 @@ class _Draft:
 
 def read_words(text: str) -> tuple[list[Layer], str]:
     """Return the ops that a text in a loose notation stands for, and a note if a window is assumed. Raises Unknown."""
-    text = text.strip().lower()
+    text = re.sub(r"(\d{1,2}) ?%", lambda match: str(int(match[1]) / 100), text.strip().lower())
     for pattern, new in _REWRITES:
         text = pattern.sub(new, text)
     if not text.isascii():
