@@ -37,7 +37,8 @@ def parse(source: Source) -> Tree:
 def parse_known(source: Source) -> tuple[Tree | None, ArchError | None]:
     """Return the tree up to the first error, and the error that `parse` raises; None if there is none.
 
-    In each collection that contains the error, an entry `CUT` takes the place of everything after it.
+    In each collection that contains the error, an entry `CUT` takes the place of everything after it. The tree is None
+    if the text is too large.
     """
     if source.text.startswith("\ufeff"):
         source = Source(source.name, source.text[1:], source.path)
@@ -50,7 +51,8 @@ def parse_known(source: Source) -> tuple[Tree | None, ArchError | None]:
             raise error("E0109", "this spec is empty", Span(source, 0, 0), help="a spec begins with `net:`")
     except ArchError as problem:
         builder.cut()
-        return builder.root, problem
+        too_large = builder.nodes > MAX_NODES
+        return None if too_large else builder.root, problem
     return builder.root, None
 
 

@@ -115,6 +115,14 @@ def test_a_variant_with_an_error_of_yaml_is_not_known() -> None:
     assert [node.path for node in archdsl.loads(text, partial=True).nodes] == ["input", "a"]
 
 
+def test_nothing_is_known_of_a_text_that_is_too_large() -> None:
+    text = "input: 3x8x8\nnet:\n" + "".join(f"  n{i}: [relu, relu]\n" for i in range(100_001))
+    start = time.perf_counter()
+    network = archdsl.loads(text, partial=True)
+    assert [d.code for d in network.errors] == ["E0107"] and network.nodes == ()
+    assert time.perf_counter() - start < 60
+
+
 def test_an_unknown_key_of_the_top_level_changes_no_node() -> None:
     network = archdsl.loads("input: 3x8x8\nthing: 1\nnet: {a: 1x1 conv 4}", partial=True)
     assert [d.code for d in network.errors] == ["E0201"]
