@@ -190,9 +190,28 @@ def write_weights(work: Compilation, path: Path) -> TargetFiles:
 
 
 def write_onnx(work: Compilation, path: Path) -> TargetFiles:
-    """Write an ONNX file, and that of its external data. Raises E0603, E0701 to E0705; for int8 E0804 to E0806."""
+    """Write an ONNX file, and that of its external data; its notes include W0706 if random weights overflow.
+
+    Raises E0603, E0701 to E0705; for int8 E0804 to E0806.
+    """
     model = compile_onnx(work, path)
-    return TargetFiles((model, *([model.data] if model.data is not None else [])), model.notes, model.difference)
+    warning = _overflow_warning(work, path)
+    notes = model.notes if warning is None else (*model.notes, warning)
+    return TargetFiles((model, *([model.data] if model.data is not None else [])), notes, model.difference)
+
+
+def _overflow_warning(work: Compilation, path: Path) -> Diagnostic | None:
+    from archdsl.compilation.overflow import overflow_warning
+    from archdsl.passes.optimise import optimise
+
+    precision, options = work.onnx.precision, work.onnx
+    if precision == "int8" or not (work.stored.source.startswith("random") and work.network.starts_at_random):
+        return None
+    return overflow_warning(path, optimise(work.network.graph, options.passes), precision, _free_sizes(work))
+
+
+def _free_sizes(work: Compilation) -> bool:
+    return work.network.classes is None if work.onnx.free_sizes is None else work.onnx.free_sizes
 
 
 def compile_onnx(work: Compilation, path: Path) -> CompiledModel:
@@ -221,7 +240,7 @@ def _write_float(
         meta=meta,
         precision=precision,
         value_info=options.value_info,
-        free_sizes=network.classes is None if options.free_sizes is None else options.free_sizes,
+        free_sizes=_free_sizes(work),
         external_data=options.external_data,
         inputs=work.inputs,
         force=work.force,

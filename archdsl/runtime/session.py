@@ -35,6 +35,7 @@ class Tuning:
     `threads` is the number of CPU threads (None: one per core, ONNX Runtime's default). `search` tries all algorithms
     of cuDNN, which takes seconds at the first run. `replay` records the GPU's work as a CUDA graph if possible, for
     `Session.bound` only. `half` lets TensorRT use float16. `profile` is the path prefix of a profile to write.
+    `data_folder` has the external data of a model that is given as bytes.
     """
 
     threads: int | None = None
@@ -42,6 +43,7 @@ class Tuning:
     replay: bool = False
     half: bool = False
     profile: str = ""
+    data_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ def _start(ort: ModuleType, model: Path | bytes, device: str, tuning: Tuning) ->
         options.inter_op_num_threads = 1
     if tuning.profile:
         options.enable_profiling, options.profile_file_prefix = True, tuning.profile
+    if tuning.data_folder:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", tuning.data_folder)
     source = model if isinstance(model, bytes) else str(model)
     providers = _providers(device, tuning)
     with capture_stdout() as printed:

@@ -11,16 +11,16 @@ from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
 from archdsl.runtime.session import Session, open_session, refused
-from archdsl.shapes import concrete
+from archdsl.shapes import concrete, numel
 from archdsl.verification.compare import Overflow
 from archdsl.verification.reference import Reference, reference_values, seeded_inputs
-from archdsl.verification.tolerance import LARGEST, Deviation
+from archdsl.verification.tolerance import LARGEST, LEAST, Deviation
 
 if TYPE_CHECKING:
     from torch import nn
 
-COPIES = 2
-"""Perturbed runs of the whole network, from which the tolerance of its outputs follows."""
+MAX_COPIES = 4
+"""The largest number of perturbed runs of the whole network, from which the tolerance of its outputs follows."""
 
 
 class OutputDeviation(NamedTuple):
@@ -110,12 +110,21 @@ class FileRuns:
         """The reference of each output, and the first overflow before one."""
         numbers = list(self.graph.outputs.values())
         found: dict[int, Reference] = {}
-        for one in reference_values(self.graph, self.weights, inputs, dtype, self.seed, sizes=sizes, copies=COPIES):
+        for one in reference_values(
+            self.graph, self.weights, inputs, dtype, self.seed, sizes=sizes, copies=copies_of(self.graph)
+        ):
             if one.largest > LARGEST[dtype]:
                 return [], Overflow(one.node.path, one.largest, dtype)
             if one.node.id in numbers:
                 found[one.node.id] = one
         return [found[number] for number in numbers], None
+
+
+def copies_of(graph: Graph) -> int:
+    """Return the number of perturbed runs: enough for LEAST values of the smallest output, because fewer are a small
+    sample, but at most MAX_COPIES."""
+    fewest = min(numel(graph.nodes[number].shape) for number in graph.outputs.values())
+    return min(MAX_COPIES, -(-LEAST // fewest))
 
 
 def run_sizes(graph: Graph, session: Session, batch: int) -> list[tuple[int, dict[str, int]]]:

@@ -19,7 +19,7 @@ from archdsl.backends.onnx.pools import averaging
 from archdsl.cli import main
 from archdsl.runtime.session import open_session
 from archdsl.shapes import at
-from archdsl.verification.file_runs import FileRuns, input_text, run_sizes
+from archdsl.verification.file_runs import FileRuns, copies_of, input_text, run_sizes
 
 FREE = "name: free\ninput: 5x9x7\nnet:\n  a: ln\n  b: pad 1\n  c: ln\n"
 CLASSES = "name: classes\ninput: 3x8x8\nnet: {c: 3x3 conv 4 bn relu, p: gap, f: fc 5}\n"
@@ -70,6 +70,17 @@ def test_several_inputs_and_outputs() -> None:
     assert result.passed and titles(result) == ["1 x x: 3x8x8, y: 4", "2 x x: 3x8x8, y: 4"]
     assert {run.outputs["onnx"].output for run in result.file_runs} <= {"total", "image"}
     assert input_text(net.graph, {"x_H": 2, "x_W": 3}) == "x: 3x2x3, y: 4"
+
+
+def test_small_outputs_have_more_perturbed_runs() -> None:
+    """One value of one run may be close to 0, and would leave no tolerance."""
+
+    def copies(classes: int) -> int:
+        return copies_of(archdsl.loads(f"name: n\ninput: 3x8x8\nnet: [3x3 conv 4, gap, fc {classes}]\n").graph)
+
+    assert [copies(classes) for classes in (1, 2, 10, 20, 31, 32, 1000)] == [4, 4, 4, 2, 2, 1, 1]
+    net = archdsl.loads("name: n\ninput: 3x8x8\nnet: [3x3 conv 4 relu, 3x3 conv 8 bn relu, gap, fc 1]\n")
+    assert all(archdsl.verify(net, seed=seed).passed for seed in range(12))
 
 
 def test_without_the_networks_own_weights_the_module_does_not_run(here: Path) -> None:
