@@ -95,11 +95,6 @@ def _explain_typing_error(head: str, rest: Sequence[str]) -> str:
         return "write a space after `:`"
     if head[:1] in ("[", "{"):
         return "to repeat a list or a mapping, write `{repeat: 2, do: [...]}`"
-    sizes = re.fullmatch(r"[(\[]?(\d+)[*,.X](\d+)[)\]]?", head)
-    if sizes:
-        return f"write the window as `{sizes[1]}x{sizes[2]}`"
     if head.endswith("*"):
         return f"write spaces around `*`: `{head[:-1]} * ...`"
-    if head.isdigit() and rest:
-        return f"write a window as `{head}x{head}`, a repeat as `{head} * ...`"
     return "a node is an op, e.g. `3x3 conv 64`, or a call, e.g. `block(64)`"

@@ -172,6 +172,8 @@ def test_a_network_without_errors_does_not_load_the_answers() -> None:
         ("{a: 3x3 conv 8 relu gelu}", "relu gelu"),
         ("{a: 'conv(16, kernel=3, strid=2)'}", "strid=2"),
         ("{a: relu(3)}", "3"),
+        ("{a: 3x3 conv W filters=3 activation=relu}", "filters=3"),
+        ("{a: 3x3 conv out_channels=W}", "out_channels=W"),
         ("{a: 'conv(3, 64, 3)'}", "64"),
     ],
 )
@@ -180,3 +182,20 @@ def test_a_mistake_in_our_own_notation_keeps_its_error(net: str, word: str) -> N
     (d,) = told(f"input: 3x8x8\nnet: {net}\n")
     assert d.code != "E0318"
     assert d.span is not None and d.span.text == word
+
+
+@pytest.mark.parametrize(
+    ("node", "proposal"),
+    [
+        ("3x3 conv w, relu", "3x3 conv w relu"),
+        ("conv 3x3 w stride 2", "3x3 conv w /2"),
+        ("3x3 conv w dropout 0.3", "[3x3 conv w, dropout 0.3]"),
+        ("fc n_classes, softmax", "fc n_classes softmax"),
+        ("2 * conv 3x3 w when true", "2 * 3x3 conv w when true"),
+        ("Conv2D(w, 3)", "3x3 conv w valid"),
+        ("Conv2D(2*w, 3, strides=2)", "3x3 conv 2*w /2 valid"),
+    ],
+)
+def test_names_of_arguments_stay(node: str, proposal: str) -> None:
+    (d,) = told(f"input: 3x8x8\nargs: {{w: 8, n_classes: 3}}\nnet:\n  - {node}\n")
+    assert f"`{proposal}`" in d.help

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from archdsl.diagnostics import closest
 from archdsl.language.foreign.convert import Unknown, convert
 from archdsl.language.foreign.layers import Row, field_of, value
 from archdsl.language.foreign.write import Layer
@@ -85,6 +86,7 @@ class _Draft:
 
 def read_words(text: str) -> tuple[list[Layer], str]:
     """Return the ops that a text in a loose notation stands for, and a note if a window is assumed. Raises Unknown."""
+    written = frozenset(re.findall(r"[A-Za-z_]\w*", text))
     text = re.sub(r"(\d{1,2}) ?%", lambda match: str(int(match[1]) / 100), text.strip().lower())
     for pattern, new in _REWRITES:
         text = pattern.sub(new, text)
@@ -93,6 +95,9 @@ def read_words(text: str) -> tuple[list[Layer], str]:
     drafts = [_Draft()]
     for word in filter(None, _SPLIT.split(text)):
         _add(drafts, word)
+    values = [item for draft in drafts for item in (*draft.numbers, *draft.fields.values())]
+    if any(isinstance(item, str) and not op_of(item) and item not in written for item in values):
+        raise Unknown  # the name of an argument in capitals, which are lost here
     layers = [layer for draft in drafts for layer in _layers(draft)]
     assumed = next((op for op in (_without_window(draft) for draft in drafts) if op), "")
     return layers, f"; `{assumed}` needs a window: choose its size" if assumed else ""
@@ -158,8 +163,18 @@ def _add(drafts: list[_Draft], word: str) -> None:
         draft.op = op
     elif word in ("valid", "same", "ceil", "nobias", "bias", "bilinear", "nearest", "adaptive", "inside"):
         draft.set(*_flag(draft, word))
+    elif _is_argument(draft, word):
+        draft.numbers.append(word)
     elif word not in _FILLER:
         raise Unknown
+
+
+def _is_argument(draft: _Draft, word: str) -> bool:
+    """Whether a word after an op may be the name of an argument: it resembles no word of the language."""
+    if not draft.op or not OPS_BY_NAME[draft.op].positional or draft.numbers or word in _FILLER:
+        return False
+    known = (*OPS_BY_NAME, *ELSEWHERE, *OPS_BY_NAME[draft.op].flags, *OPS_BY_NAME[draft.op].model_fields)
+    return re.fullmatch(r"[a-z_]\w*", word) is not None and closest(word, known) is None
 
 
 def _next(drafts: list[_Draft]) -> _Draft:
