@@ -28,7 +28,8 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
     if None not in shapes:  # a failed node may have another number of outputs
         _check_arity(syntax, parts.main, inputs)
     if isinstance(parts.main, Split):
-        return _split(walker, parts.main, place, inputs[0], origin, parts.span("parts", syntax.span))
+        span = parts.span("parts", syntax.span)
+        return _split(walker, parts.main, place, inputs[0], origin, span, ctx.frame.current)
     if isinstance(parts.main, Identity) and place.anonymous and not (parts.norm or parts.act):
         return inputs[0]
     main, again = parts.main, None
@@ -106,20 +107,25 @@ def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
         )
 
 
-def _split(walker: Walker, split: Split, place: ScopePlace, cursor: int, origin: Origin, span: Span) -> int:
-    if place.anonymous:
+def _split(walker: Walker, split: Split, place: ScopePlace, cursor: int, origin: Origin, span: Span, name: str) -> int:
+    """Add a slice for each part of a `split`; under a key that starts with `_` they add nothing to the path."""
+    if place.anonymous and place.opened is None:
         raise error(
             "E0504",
             "`split` needs a name, so that other nodes can read its parts",
             origin.span,
             help="write `parts: split 2`, then `<- parts.0`",
         )
-    inside = walker.scopes.open(place, "sequence", origin)
-    walker.several = tuple(f"{place.key}.{n}" for n in range(min(split.parts, 4)))
+    hidden = place.anonymous
+    inside = place if hidden else walker.scopes.open(place, "sequence", origin)
+    names = place.opened if hidden and place.opened is not None else inside.inner
+    walker.several = tuple(f"{name}.{n}" for n in range(min(split.parts, 4))) if name else ()
     for n, part in enumerate(slices(walker, split.parts, cursor, span)):
-        path = join(inside.scope.path, str(n))
-        inside.inner[str(n)] = Member(walker.builder.add(part, [cursor], path, inside.scope, origin))
-    walker.scopes.close(inside)
+        own = join(inside.scope.path, str(n))
+        path = walker.builder.implied_path(inside.scope.path, "slice") if hidden else own
+        names[str(n)] = Member(walker.builder.add(part, [cursor], path, inside.scope, origin))
+    if not hidden:
+        walker.scopes.close(inside)
     return SEVERAL
 
 

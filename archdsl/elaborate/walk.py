@@ -251,9 +251,18 @@ class Walker:
             )
         return inputs[0]
 
-    def role(self, syntax: SyntaxNode, inside: ScopePlace, role: str, cursor: int, ctx: Context) -> Output:
-        """Expand a body, shortcut, branch or `then` in an anonymous scope."""
+    def role(
+        self,
+        syntax: SyntaxNode,
+        inside: ScopePlace,
+        role: str,
+        cursor: int,
+        ctx: Context,
+        parts: dict[str, Member] | None = None,
+    ) -> Output:
+        """Expand a body, shortcut, branch or `then` in an anonymous scope. `parts` receives those of a `split`."""
         part = self.scopes.anonymous(inside, role, Origin(syntax.span, ctx.call))
+        part.opened = parts
         output = self.node(syntax, part, cursor, ctx)
         self.scopes.close(part)
         drop_if_empty(part)
@@ -266,9 +275,14 @@ class Walker:
     ) -> Output:
         """Expand a child under a key; `_x` is a name for references only and adds nothing to the path."""
         if key is None or key.name is None:
-            output = self.role(child, inside, role, cursor, ctx)
-            if key is not None:
-                self._name(key.text, output, inside, ctx)
+            if key is None:
+                return self.role(child, inside, role, cursor, ctx)
+            parts: dict[str, Member] = {}
+            ctx.frame.current = key.text
+            output = self.role(child, inside, role, cursor, ctx, parts)
+            if parts:
+                inside.inner[key.text] = Member(None, parts)
+            self._name(key.text, output, inside, ctx)
             return output
         spot = ScopePlace(inside.scope, inside.inner, key.name)
         before = len(inside.scope.members)

@@ -300,7 +300,7 @@ class Deconv(Weighted):
     """Transposed convolution: the gradient of a convolution with respect to its input, used to upsample.
 
     Shape: `C x H x W -> out x stride*H x stride*W` by default; with `pad` p, `(H-1)*stride - 2p + dilation*(k-1) +
-        extra + 1`.
+        extra + 1`. An even kernel with stride 1 is not cropped: `4x4 deconv` turns 1 x 1 into 4 x 4.
     Parameters: `weight` (C, out/groups, kh, kw), `bias` (out).
     MACs: C * H * W * out/groups * kh * kw.
     Errors: E0401 a vector, E0402 nothing left after cropping, E0403 groups, E0406 `extra` too large.
@@ -328,6 +328,9 @@ class Deconv(Weighted):
         out = []
         for kernel, stride, dilation in zip(self.kernel, self.stride, self.dilation, strict=True):
             surplus = dilation * (kernel - 1) + 1 - stride
+            if self.pad is None and self.extra is None and surplus % 2 and max(stride, dilation) == 1:
+                out.append((0, 0))  # no crop of both sides keeps the size
+                continue
             pad = self.pad if self.pad is not None else max(0, (surplus + 1) // 2)
             extra = self.extra if self.extra is not None else (0 if self.pad is not None else 2 * pad - surplus)
             out.append((pad, extra))

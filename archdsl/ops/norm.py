@@ -97,7 +97,7 @@ class Gn(Norm):
     """Group normalisation: per sample, over the pixels and channels of each group.
 
     Shape: unchanged, an image or a vector.
-    Parameters: `weight`, `bias` (C).
+    Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0403 groups that do not divide the channels, E0417 a group of one value.
     Source: Wu and He 2018, arXiv 1803.08494.
@@ -113,6 +113,7 @@ class Gn(Norm):
 
     groups: Positive = Field(32, description="groups of channels")
     eps: Epsilon = Field(1e-5, description="added to the variance")
+    affine: bool = Field(True, description="learned scale and shift")
 
     def groups_of(self, channels: int) -> int | None:
         return self.groups
@@ -144,7 +145,7 @@ class Gn(Norm):
         return two_pixels(inputs[0]) if at(inputs[0][0]) == self.groups else ()
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        return scale_and_shift(at(inputs[0][0]))
+        return scale_and_shift(at(inputs[0][0])) if self.affine else ()
 
 
 class InstanceNorm(Norm):
@@ -196,7 +197,7 @@ class Ln(Norm):
     """Layer normalisation over the channels, at each pixel.
 
     Shape: unchanged, an image or a vector.
-    Parameters: `weight`, `bias` (C).
+    Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0417 one channel.
     Source: Ba et al. 2016, arXiv 1607.06450; per pixel: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545.
@@ -209,6 +210,7 @@ class Ln(Norm):
     parametric: ClassVar[bool] = True
 
     eps: Epsilon = Field(1e-5, description="added to the variance")
+    affine: bool = Field(True, description="learned scale and shift")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return at(inputs[0][0]) + 8.0
@@ -219,7 +221,7 @@ class Ln(Norm):
         return inputs[0]
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        return scale_and_shift(at(inputs[0][0]))
+        return scale_and_shift(at(inputs[0][0])) if self.affine else ()
 
 
 class Lrn(Free):

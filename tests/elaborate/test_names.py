@@ -5,6 +5,7 @@ Tests `elaborate/place.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,30 @@ def test_scale_is_its_own_key(net: Net) -> None:
 
 def test_the_flatten_before_fc_takes_no_index(net: Net) -> None:
     assert paths(net("net: {c: [fc 8, fc 4]}")) == ["c.0/flatten", "c.0", "c.1"]
+
+
+def test_a_split_under_an_underscore_adds_nothing(net: Net) -> None:
+    network = net(
+        "net: {c: 3x3 conv 8, _x: split 2, d: {_y: 'split 2 <- _x.1', e: 'concat <- _y.1, _y.0'}, "
+        "f: 'concat <- d._y.0, _x.0, d'}"
+    )
+    assert paths(network) == ["c", "/slice", "/slice2", "d/slice", "d/slice2", "d.e", "f"]
+    module, x = network.to_torch(seed=1), torch.randn(2, 3, 16, 16)
+    first, second = module.c(x).chunk(2, 1)
+    halves = second.chunk(2, 1)
+    assert torch.equal(module(x), torch.cat([halves[0], first, halves[1], halves[0]], 1))
+
+
+@pytest.mark.parametrize("tail", ["[split 2, relu]", "{_x: split 2, b: relu}", "{x: split 2, b: relu}"])
+def test_what_reads_all_parts_of_a_split_is_told_their_names(net: Net, tail: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        net(f"net: {{c: 3x3 conv 8, t: {tail}}}")
+    (found,) = caught.value.diagnostics
+    names = re.findall(r"`<- ([^`]*)`", found.help)
+    assert (
+        found.code == "E0421"
+        and names == {"[": ["name"], "{_": ["_x.0", "_x.1"], "{x": ["x.0", "x.1"]}[tail[: 1 + (tail[0] == "{")]]
+    )
 
 
 NUMBERED = """

@@ -538,3 +538,49 @@ def test_pads_by_archdsl(tmp_path: Path) -> None:
     x = torch.rand(2, 3, 8, 8)
     with torch.no_grad():
         assert distance(again.to_torch(dict(imported.weights()))(x), net.to_torch(seed=1)(x)) <= 1e-6
+
+
+def test_norms_without_learned_tensors_stay_so(tmp_path: Path) -> None:
+    """ONNX has a scale and a shift for every norm: ones and zeros that nobody trains, and no key in the state_dict."""
+
+    class Norms(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, padding=1)
+            self.plain, self.learned = nn.BatchNorm2d(8, affine=False, eps=1e-3), nn.BatchNorm2d(8)
+            self.head, self.norm = nn.Linear(8, 6), nn.LayerNorm(6, elementwise_affine=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.learned(self.plain(torch.relu(self.conv(x))))
+            return self.norm(self.head(x.mean((2, 3))))
+
+    module = Norms()
+    module(torch.randn(4, 3, 8, 8))
+    made = archdsl.import_model(module.eval(), input=(3, 8, 8))
+    assert made.network.params == sum(p.numel() for p in module.parameters())
+    again = made.network.to_torch(made.weights)
+    assert set(again.state_dict()) == set(module.state_dict())
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(again(x), module(x), atol=1e-5)
+
+
+def test_numbers_of_modules_and_nodes_that_are_read_twice() -> None:
+    """Modules that the exporter removes leave gaps; an activation is its own node if its input is read again."""
+
+    class Gaps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self._stem = nn.Conv2d(3, 8, 1)
+            self.body = nn.Sequential(nn.Dropout(), nn.Conv2d(8, 8, 1), nn.Dropout(), nn.ReLU(), nn.Conv2d(8, 8, 1))
+            self.parts = nn.ModuleDict({"5": nn.Conv2d(8, 8, 1), "2": nn.Conv2d(8, 8, 1)})
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.parts["2"](self.parts["5"](self.body(self._stem(x))))
+            return torch.relu(x) + x
+
+    module = Gaps().eval()
+    made = archdsl.import_model(module, input=(3, 8, 8))
+    keys = [key.replace("_stem", "n_stem") for key in module.state_dict()]
+    assert [t.key for t in made.graph.tensors] == keys
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(made.network.to_torch(made.weights)(x), module(x))

@@ -114,8 +114,8 @@ def of_docs() -> Iterator[tuple[str, str]]:
 
 def of_library(pattern: str) -> Iterator[tuple[str, str]]:
     """Yield the library's networks by name, each as a spec of its own."""
-    for entry in archdsl.list(pattern):
-        yield entry.name, long_text(open_spec(entry.name))
+    for name in archdsl.list(pattern):
+        yield name, long_text(open_spec(name))
 
 
 def random_spec(seed: int) -> str:

@@ -144,6 +144,9 @@ def _gn(e: Emitter, op: ops.Gn) -> None:
     ones, zeros = e.floats("ones", 1.0, (op.groups,)), e.floats("zeros", 0.0, (op.groups,))
     normal = e.step("normal", "InstanceNormalization", groups, ones, zeros, epsilon=op.eps)
     together = [0, channels] if len(e.node.shape) == 1 else [0, channels, -1, 0]
+    if not op.affine:
+        e.last("Reshape", normal, e.ints("together", together), allowzero=0)
+        return
     restored = e.step("restored", "Reshape", normal, e.ints("together", together), allowzero=0)
     shape = (channels,) + (1,) * (len(e.node.shape) - 1)
     scaled = e.step("scaled", "Mul", restored, e.derived("gains", "weight", shape))
@@ -172,11 +175,12 @@ def _ln(e: Emitter, op: ops.Ln) -> None:
     facts: dict[str, Attribute] = {"axis": -1, "epsilon": op.eps, "stash_type": 1}
     mean = e.step("mean", "ReduceMean", e.x, e.ints("channels", [1]), keepdims=1, noop_with_empty_axes=0)
     centred = e.step("centred", "Sub", e.x, mean)
+    learned = _scale_and_shift(e, op.affine)
     if len(e.node.shape) == 1:
-        e.last("LayerNormalization", centred, e.param("weight"), e.param("bias"), **facts)
+        e.last("LayerNormalization", centred, *learned, **facts)
         return
     channels_last = e.step("channels_last", "Transpose", centred, perm=(0, 2, 3, 1))
-    normal = e.step("normal", "LayerNormalization", channels_last, e.param("weight"), e.param("bias"), **facts)
+    normal = e.step("normal", "LayerNormalization", channels_last, *learned, **facts)
     e.last("Transpose", normal, perm=(0, 3, 1, 2))
 
 

@@ -169,7 +169,8 @@ def _bn(op: ops.Bn, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _gn(op: ops.Gn, shapes: Sequence[Shape]) -> Lowered:
-    return Lowered(_module("nn.GroupNorm", num_groups=op.groups, num_channels=at(shapes[0][0]), eps=op.eps))
+    channels = at(shapes[0][0])
+    return Lowered(_module("nn.GroupNorm", num_groups=op.groups, num_channels=channels, eps=op.eps, affine=op.affine))
 
 
 def _instancenorm(op: ops.InstanceNorm, shapes: Sequence[Shape]) -> Lowered:
@@ -178,7 +179,7 @@ def _instancenorm(op: ops.InstanceNorm, shapes: Sequence[Shape]) -> Lowered:
 
 def _ln(op: ops.Ln, shapes: Sequence[Shape]) -> Lowered:
     target = "LayerNorm2d" if len(shapes[0]) == 3 else "nn.LayerNorm"
-    return Lowered(_module(target, normalized_shape=at(shapes[0][0]), eps=op.eps))
+    return Lowered(_module(target, normalized_shape=at(shapes[0][0]), eps=op.eps, elementwise_affine=op.affine))
 
 
 def _lrn(op: ops.Lrn, shapes: Sequence[Shape]) -> Lowered:
@@ -368,10 +369,10 @@ SIGNATURES: Mapping[str, Signature] = {
     "Subsample": Signature(3),
     "nn.BatchNorm1d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
     "nn.BatchNorm2d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
-    "nn.GroupNorm": Signature(2, {"eps": 1e-5}),
+    "nn.GroupNorm": Signature(2, {"eps": 1e-5, "affine": True}),
     "nn.InstanceNorm2d": Signature(1, {"eps": 1e-5, "affine": False}),
-    "nn.LayerNorm": Signature(1, {"eps": 1e-5}),
-    "LayerNorm2d": Signature(1, {"eps": 1e-5}),
+    "nn.LayerNorm": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
+    "LayerNorm2d": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
     "nn.LocalResponseNorm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
     "nn.PReLU": Signature(1),
     "nn.LeakyReLU": Signature(1),

@@ -119,20 +119,28 @@ def fully_connected(state: ImportState, node: SourceNode, weight: Array, bias: d
 def bn(state: ImportState, node: SourceNode) -> None:
     if node.attributes.get("training_mode", 0):
         raise Unsupported("it was exported in training mode")
-    names = ("weight", "bias", "running_mean", "running_var")
-    tensors = {name: state.require_constant(node, n + 1, name) for n, name in enumerate(names)}
-    tensors["num_batches_tracked"] = np.zeros((), np.int64)
-    state.add(
-        node, ops.Bn(eps=single(node.attributes.get("epsilon", 1e-5))), node.outputs[0], tensors, module=module_of(node)
-    )
+    statistics = {name: state.require_constant(node, n + 3, name) for n, name in enumerate(_STATISTICS)}
+    learned = learned_scale_and_shift(state, node)
+    tensors = {**learned, **statistics, "num_batches_tracked": np.zeros((), np.int64)}
+    op = ops.Bn(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
+    state.add(node, op, node.outputs[0], tensors, module=module_of(node, 1 if learned else 3))
+
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+def learned_scale_and_shift(state: ImportState, node: SourceNode) -> dict[str, Array]:
+    """The learned tensors of a norm; none if the scale is 1 and the shift 0, and no module owns them."""
+    weight, shift = state.require_constant(node, 1, "scale"), state.constant(node, 2)
+    tensors = {"weight": weight, "bias": shift if shift is not None else np.zeros_like(weight)}
+    owned = node.inputs[1].endswith(".weight")
+    return tensors if owned or (tensors["weight"] != 1).any() or tensors["bias"].any() else {}
 
 
 def instancenorm(state: ImportState, node: SourceNode) -> None:
-    """An op with `affine` unless the scale is 1 and the shift 0 and no module owns them."""
-    tensors = {"weight": state.require_constant(node, 1, "scale"), "bias": state.require_constant(node, 2, "shift")}
-    affine = node.inputs[1].endswith(".weight") or bool((tensors["weight"] != 1).any() or tensors["bias"].any())
-    op = ops.InstanceNorm(eps=single(node.attributes.get("epsilon", 1e-5)), affine=affine)
-    state.add(node, op, node.outputs[0], tensors if affine else {}, module=module_of(node))
+    learned = learned_scale_and_shift(state, node)
+    op = ops.InstanceNorm(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
+    state.add(node, op, node.outputs[0], learned, module=module_of(node))
 
 
 def ln(state: ImportState, node: SourceNode) -> None:
@@ -141,12 +149,9 @@ def ln(state: ImportState, node: SourceNode) -> None:
         value not in state.channels_last and len(state.shape(value)) != 1
     ):
         raise Unsupported("it does not normalise the channel axis alone")
-    weight = state.require_constant(node, 1, "scale")
-    bias = state.constant(node, 2)
-    tensors = {"weight": weight, "bias": bias if bias is not None else np.zeros_like(weight)}
-    state.add(
-        node, ops.Ln(eps=single(node.attributes.get("epsilon", 1e-5))), node.outputs[0], tensors, module=module_of(node)
-    )
+    learned = learned_scale_and_shift(state, node)
+    op = ops.Ln(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
+    state.add(node, op, node.outputs[0], learned, module=module_of(node))
 
 
 def lrn(state: ImportState, node: SourceNode) -> None:
