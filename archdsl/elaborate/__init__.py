@@ -19,6 +19,7 @@ from archdsl.elaborate.heads import without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
+from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
 from archdsl.language import expressions
@@ -140,7 +141,7 @@ def _attempt(
     root.end = len(builder.nodes)
     keep = {*outputs.values(), *(head.node for head in aux.values())}
     if not report.failed:
-        report.extend(unread(builder, keep))
+        report.extend((*unread(builder, keep), *unknown_names(document), *idle_defaults(document, walker.maker)))
     return Graph(
         name=document.name,
         nodes=builder.finished(),

@@ -19,6 +19,8 @@ from archdsl.language.validate import pydantic_message
 from archdsl.ops import OPS_BY_NAME, Conv, Deconv, DwConv
 from archdsl.ops.base import Op
 
+OTHER_MEANING = ("stride", "pad")
+"""Fields of `deconv` that mean something else than those of `conv`."""
 _PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
 
 
@@ -55,6 +57,8 @@ class OpMaker:
     constant_parts: dict[int, Parts] = field(default_factory=dict)
     ops: dict[object, Op] = field(default_factory=dict)
     """Ops by their fields: a spec repeats the same op many times, and validation takes most of the time."""
+    applied: set[tuple[str, str]] = field(default_factory=set)
+    """Ops of the network, and the fields that a default can set in at least one of them."""
     keep: list[OpSyntax] = field(default_factory=list)
     """The nodes whose ids are keys above: an id is only unique while its object is alive."""
 
@@ -68,6 +72,8 @@ class OpMaker:
         act = self._part(plan.act, "act", env)
         fields = plan.fields
         values = {name: _evaluate(syntax.op, name, w, env) for name, w in fields.items()}
+        _apply_form(syntax, values)
+        self.applied.update((syntax.op.name, name) for name in values)
         if "bias" in syntax.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
         parts = Parts(self._make(syntax.op, values, fields, syntax.span), norm, act, syntax.fields)
@@ -79,6 +85,7 @@ class OpMaker:
         if not self.has_defaults:
             raise ArchError(())
         under = self.under(syntax.op)
+        self.applied.add((syntax.op.name, ""))
         fields = syntax.fields
         if under.fields:
             fields = {**{k: w for k, w in under.fields.items() if k in syntax.op.model_fields}, **syntax.fields}
@@ -101,7 +108,9 @@ class OpMaker:
         if op not in (DwConv, Deconv):
             return own
         conv = self.defaults.get(Conv.name, OpDefaults())
-        return OpDefaults({**conv.fields, **own.fields}, own.norm or conv.norm, own.act or conv.act)
+        other = OTHER_MEANING if op is Deconv else ()
+        fields = {name: value for name, value in conv.fields.items() if name not in other}
+        return OpDefaults({**fields, **own.fields}, own.norm or conv.norm, own.act or conv.act)
 
     def _part(self, part: NormOrAct | None, role: str, env: Env) -> Op | None:
         if part is None:
@@ -118,6 +127,7 @@ class OpMaker:
                 help=did_you_mean(name if isinstance(name, str) else "", known),
             )
         op = OPS_BY_NAME[name]
+        self.applied.update(((name, ""), *((name, field) for field in op.model_fields)))
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
         return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
 
@@ -136,6 +146,18 @@ class OpMaker:
         return OpSyntax(
             span=span, op=op, fields=fields, act=NormOrAct(FieldValue(span, expressions.literal(None, span)))
         )
+
+
+def _apply_form(syntax: OpSyntax, values: dict[str, Value]) -> None:
+    """Remove defaults that the form of an op excludes: an adaptive pool has no stride."""
+    for form, names in syntax.op.excludes.items():
+        written = [name for name in names if name in syntax.fields]
+        if form not in syntax.fields and written:
+            values.pop(form, None)
+        elif values.get(form):
+            for name in names:
+                if name not in written:
+                    values.pop(name, None)
 
 
 def _mark(value: Any) -> object:

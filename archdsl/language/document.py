@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -68,6 +68,14 @@ class OpDefaults(NamedTuple):
     fields: Mapping[str, FieldValue] = MappingProxyType({})
     norm: NormOrAct | None = None
     act: NormOrAct | None = None
+
+    def values(self) -> Iterator[FieldValue]:
+        """Yield the written values, including those of the norm and the activation."""
+        yield from self.fields.values()
+        for part in (self.norm, self.act):
+            if part is not None:
+                yield part.name
+                yield from part.fields.values()
 
 
 class AuxDecl(NamedTuple):

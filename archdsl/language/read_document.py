@@ -19,6 +19,7 @@ from archdsl.diagnostics import (
     did_you_mean,
     error,
 )
+from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.inheritance import with_bare_args
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
@@ -74,6 +75,8 @@ class _DocumentBuilder:
         self.faults = Report()
         self.meant: set[str | None] = set()
         """The sections that misspelt keys mean."""
+        self.names: frozenset[str] | None = None
+        """The names that defaults can use; None if they are not known, as a section has errors."""
         blocks = tree.get("blocks")
         names = frozenset(map(block_name, blocks.entries)) if isinstance(blocks, Map) else frozenset()
         self.reader = Reader(self.faults, names)
@@ -127,6 +130,8 @@ class _DocumentBuilder:
         )
         no_defaults: tuple[dict[str, OpDefaults], str] = ({}, "nested")
         errors = self.report.errors
+        unknown = any(isinstance(b.body, BrokenSyntax) and b.body.span is b.span for b in document.blocks.values())
+        self.names = None if self.report.failed or unknown else _names(document)
         document.defaults, document.naming = self.section("defaults", self._defaults, no_defaults)
         document.has_defaults = self.report.errors == errors and "defaults" not in self.meant
         self._no_clashes(document)
@@ -245,7 +250,7 @@ class _DocumentBuilder:
                     )
                 )
             else:
-                out[name] = self.attempt(partial(read_defaults, name, entry.value), OpDefaults())
+                out[name] = self.attempt(partial(read_defaults, name, entry.value, self.names), OpDefaults())
         return out, naming
 
     def _blocks(self, tree: Tree) -> dict[str, Block]:
@@ -364,6 +369,12 @@ class _DocumentBuilder:
                             parameter.span,
                         )
                     )
+
+
+def _names(document: Document) -> frozenset[str]:
+    """The names that the expressions of any node can use, except those of ops."""
+    params = (p.name for block in document.blocks.values() for p in block.params)
+    return frozenset((*document.args, *params, *document.blocks, *expressions.CONSTANTS, "in", "i", "first", "last"))
 
 
 def _own_key(name: str) -> str:

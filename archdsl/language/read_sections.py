@@ -58,18 +58,30 @@ def read_arg(name: str, entry: Entry) -> ArgDecl:
     return ArgDecl(name, written(default), form.type, form.min, form.max, entry.key.span)
 
 
-def read_defaults(name: str, tree: Tree) -> OpDefaults:
-    """Read the defaults of the op `name`. Raises E0202, E0301, E0302, E0309, E0310."""
+def read_defaults(name: str, tree: Tree, names: Collection[str] | None) -> OpDefaults:
+    """Read the defaults of the op `name`, whose expressions can use `names`; None if they are not known.
+
+    Raises E0202, E0301, E0302, E0304, E0309, E0310.
+    """
     op = OPS_BY_NAME[name]
     if isinstance(tree, Scalar):
         if tree.value is None or isinstance(tree.value, bool):
             raise error("E0202", f"expected the defaults of `{name}`, e.g. `bn relu`", tree.span)
-        tree = desugar_defaults(tree, op)
+        tree = desugar_defaults(tree, op, names)
     if not isinstance(tree, Map):
         raise error("E0202", f"the defaults of `{name}` must be a string or a mapping", tree.span)
     own = {k: e for k, e in tree.entries.items() if k not in ("norm", "act")}
     fields = op_fields(op, {k: e.value for k, e in own.items()}, {k: e.key.span for k, e in own.items()})
-    return OpDefaults(fields, part(tree, "norm"), part(tree, "act"))
+    defaults = OpDefaults(fields, part(tree, "norm"), part(tree, "act"))
+    for value in defaults.values() if names is not None else ():
+        for unknown in sorted(value.names - {*(names or ()), *OPS_BY_NAME}):
+            raise error(
+                "E0304",
+                f"unknown name `{unknown[:60]}`",
+                value.span,
+                help=did_you_mean(unknown, [*(names or ()), *OPS_BY_NAME]),
+            )
+    return defaults
 
 
 # --- block signatures ------------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
         )
 
 
-def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -> ArchError:
+def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word], why: str = "") -> ArchError:
     """The error for an unexpected word: it is misspelt, or a misspelt word before it became a value."""
     known = [*op.flags, "linear", "plain", *(k for k, o in OPS_BY_NAME.items() if o.role)]
     labels = tuple(
@@ -282,7 +282,7 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word]) -
     help_ = _surplus_help(word, op, values, known)
     return error(
         "E0310",
-        f"unexpected `{word.text[:60]}`: `{op.name}` takes no{more} values",
+        f"unexpected `{word.text[:60]}`: {why or f'`{op.name}` takes no{more} values'}",
         scalar.part(word.start, word.end),
         labels=labels,
         help=help_,
@@ -324,12 +324,21 @@ def _value(scalar: Scalar, start: int, end: int) -> Scalar:
     return scalar.piece(start, end, int(text) if _NUMBER.match(text) else text)
 
 
-def desugar_defaults(scalar: Scalar, op: type[Op]) -> Map:
-    """Return the long form of the words after an op under `defaults`, such as `bn relu`."""
+def desugar_defaults(scalar: Scalar, op: type[Op], names: Collection[str] | None = None) -> Map:
+    """Return the long form of the words after an op under `defaults`, such as `bn relu`.
+
+    With `names`, those that an expression can use, E0310 is raised for any other word that would be a value: `gelux`.
+    """
     entries: dict[str, Entry] = {}
 
     def put(key: str, start: int, end: int, value: Tree | None = None) -> None:
         entries[key] = Entry(scalar.piece(start, end, key), value if value is not None else _value(scalar, start, end))
 
-    add_words(scalar, words(scalar), op, put)
+    written = words(scalar)
+    add_words(scalar, written, op, put)
+    values = {entries[name].value for name in op.positional if name in entries and name not in op.references}
+    for word in written if names is not None else ():
+        known = names is None or word.text in names
+        if _NAME.fullmatch(word.text) and not known and _value(scalar, word.start, word.end) in values:
+            raise _surplus(scalar, word, op, [], f"not a field, norm or activation of `{op.name}`, nor an argument")
     return Map(entries, scalar.span, False)

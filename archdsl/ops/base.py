@@ -5,7 +5,7 @@ source), from which `docs/ops.md` is generated. Each target has its own table of
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd, isqrt, prod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -125,6 +125,8 @@ class Op(BaseModel):
     """The look of its box in drawings."""
     example: ClassVar[Example]
     """Its example in `docs/ops.md`."""
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Fields that cannot be set if another one is: `{form: fields}`."""
     positional: ClassVar[tuple[str, ...]] = ()
     """Fields that receive the values without a key, in order."""
     flags: ClassVar[dict[str, tuple[str, Any]]] = {}

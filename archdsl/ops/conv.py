@@ -1,6 +1,6 @@
 """Convolutions: conv, dwconv (one filter per channel), deconv (transposed)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -84,6 +84,7 @@ class Conv(Weighted):
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("3x224x224", "7x7 conv 64 /2")
     elsewhere: ClassVar[str] = "conv2d convolution convolution2d convolutional"
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"table": ("groups", "weight")}
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         "bias": ("bias", True),

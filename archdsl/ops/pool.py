@@ -1,6 +1,6 @@
 """Pools: maxpool, avgpool (also adaptive), gap, and LeNet-5's trainable subsample."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -162,13 +162,15 @@ class AvgPool(Pool):
         "adaptive": ("adaptive", True),
     }
 
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"adaptive": ("stride", "pad", "ceil", "inside")}
+
     inside: bool = Field(False, description="divide by the number of pixels inside the image")
     adaptive: bool = Field(False, description="the kernel is the size of the output")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if not self.adaptive:
             return super().infer(inputs)
-        for name in ("stride", "pad", "ceil", "inside"):
+        for name in self.excludes["adaptive"]:
             if getattr(self, name):
                 raise OpError(
                     "E0407", f"an adaptive pool cannot have `{name}`: its windows follow from the sizes", field=name

@@ -53,7 +53,7 @@ def short_defaults(group: YamlGroup, op: type[Op], fields: bool = False) -> str 
         words = _words(group, op)
         text = " ".join(words)
         same = node_meaning(long_defaults(text, op)) == node_meaning(group)
-        read_defaults(op.name, scalar_of(text))
+        read_defaults(op.name, scalar_of(text), None)
     except (_NoShortForm, ArchError):
         return None
     return text if same and (fields or not any("=" in word for word in words)) else None
