@@ -326,17 +326,37 @@ def chain_notes(call: CallSite | None) -> tuple[str, ...]:
 
 
 def unread(builder: GraphBuilder, keep: set[int]) -> list[Diagnostic]:
-    """Return a warning (W0901) for each node whose output nothing reads."""
-    read = {i for node in builder.nodes for i in node.inputs} | keep
+    """Return a warning (W0901) for each node whose output nothing reads, with the nodes that only it depends on."""
+    nodes = builder.nodes
+    read = {i for node in nodes for i in node.inputs} | keep
+    needed = keep | {node.id for node in nodes if node.op.name == "input"}
+    for node in reversed(nodes):
+        needed |= set(node.inputs) if node.id in needed else set()
     return [
         Diagnostic(
             "W0901",
             f"nothing reads `{node.path}`",
             node.origin.span,
             severity="warning",
-            notes=chain_notes(node.origin.call),
+            notes=(*_useless(nodes, node, needed), *chain_notes(node.origin.call)),
             help="read it with `<-`, list it under `outputs`, or remove it",
         )
-        for node in builder.nodes
+        for node in nodes
         if node.id not in read and node.op.name != "input"
     ]
+
+
+def _useless(nodes: Sequence[Node], last: Node, done: set[int]) -> tuple[str, ...]:
+    """A note on the written nodes that `last` depends on, apart from those in `done`, to which they are added."""
+    pending, before = [last.id], set[int]()
+    while pending:
+        sources = set(nodes[pending.pop()].inputs) - done
+        pending += sources
+        before |= sources
+        done |= sources
+    written = {nodes[i].origin: nodes[i].written_path for i in sorted(before) if nodes[i].origin is not last.origin}
+    if not written:
+        return ()
+    shown = ", ".join(f"`{path}`" for path in [*written.values()][-3:])
+    more = f" and {len(written) - 3} before them" if len(written) > 3 else ""
+    return (f"no output depends on {shown}{more} either",)

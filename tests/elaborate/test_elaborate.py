@@ -373,3 +373,19 @@ def test_a_call_of_split_takes_no_activation() -> None:
     with pytest.raises(ArchError) as caught:
         archdsl.loads("input: 4x8x8\nnet: {a: 'split(2, act=relu)', b: relu <- a.0}\n")
     assert caught.value.diagnostics[0].code == "E0309"
+
+
+def test_a_node_that_nothing_reads_is_named_with_those_before_it() -> None:
+    graph = archdsl.loads(
+        "input: 3x8x8\nnet:\n  stem: 3x3 conv 4\n  lost: {a: 3x3 conv 8 bn relu <- stem, b: 5x5 conv 16 bn relu}\n"
+        "  long: [relu <- stem, tanh, sigmoid, relu, 3x3 conv 4]\n  one: tanh <- stem\n  pool: gap <- stem\n"
+    ).graph
+    assert [(note.code, note.message, note.notes) for note in graph.notes] == [
+        ("W0901", "nothing reads `lost.b/relu`", ("no output depends on `lost.a` either",)),
+        (
+            "W0901",
+            "nothing reads `long.4`",
+            ("no output depends on `long.1`, `long.2`, `long.3` and 1 before them either",),
+        ),
+        ("W0901", "nothing reads `one`", ()),
+    ]
