@@ -32,9 +32,10 @@ FIELDS_ELSEWHERE = {
     "size": "local_size",
     "act": "activation activation_fn act_fn nonlinearity nonlin",
     "norm": "batchnorm batch_norm batch_normalize batch_normalization bn normalization use_bn",
+    "axis": "dim start_dim",
     "in": "in_channels in_features num_features normalized_shape num_channels input_channels input_size in_planes",
 }
-"""Names of fields in other tools. `in` is no field: an op knows the channels of its input."""
+"""Names of fields in other tools. `in` and `axis` are no fields: an op knows its channels."""
 _AFTER_OP = ("plain", "bias", "nobias", "valid", "same", "ceil", "inside", "adaptive")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 LOOKALIKE = {

@@ -178,7 +178,7 @@ def test_the_table_names_fields_that_exist(name: str) -> None:
 
         assert row.op in SPECIAL
         return
-    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "size"}
+    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "size", "axis"}
     for param in (*row.params, *row.defaults):
         assert param.removeprefix("!").removeprefix("1-") in known, param
 
@@ -201,3 +201,41 @@ def test_a_missing_op_is_not_guessed_by_spelling(word: str, where: str) -> None:
         return  # not YAML of one node: brackets in brackets
     (d,) = caught.value.diagnostics
     assert d.code == "E0301" and "did you mean" not in d.help and "the ops are" not in d.help
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "torch.cat([a, input], dim=2)",
+        "torch.cat([a, input], 0)",
+        "Concatenate(axis=2)([a, input])",
+        "nn.Softmax(dim=2)",
+        "torch.flatten(a, 2)",
+        "F.softmax(a, dim=0)",
+    ],
+)
+def test_an_axis_other_than_the_channels_is_not_left_out(call: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: 8x9x9\nnet:\n  a: relu\n  b: {call}\n")
+    (d,) = caught.value.diagnostics
+    assert "works over the channels" in d.help
+
+
+@pytest.mark.parametrize(
+    ("call", "node"),
+    [
+        ("torch.cat((a, input), 1)", "concat <- a, input"),
+        ("torch.cat([a, input], dim=-3)", "concat <- a, input"),
+        ("Concatenate(axis=-1)([a, input])", "concat <- a, input"),
+        ("F.softmax(a, dim=-1)", "softmax <- a"),
+    ],
+)
+def test_the_axis_of_the_channels_is_implied(call: str, node: str) -> None:
+    assert proposal(call, "input: 8x9x9\nnet:\n  a: relu\n  b: ") == node
+
+
+def test_a_layer_norm_over_the_image_is_not_one_over_the_channels() -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads("input: 8x9x9\nnet:\n  a: nn.LayerNorm([8, 9, 9])\n")
+    (d,) = caught.value.diagnostics
+    assert "`gn 1`" in d.help

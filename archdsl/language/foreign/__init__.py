@@ -228,11 +228,14 @@ def _of_mapping(tree: Map, context: Context) -> Answer | None:
         return said(_with_arguments(row, tree))
     named = tree.entries[name_key].value
     row = find(named.value) if isinstance(named, Scalar) and isinstance(named.value, str) else None
-    rest = {k: e for k, e in tree.entries.items() if k != name_key}
+    rest = {k: e for k, e in tree.entries.items() if k not in (name_key, "from")}
+    sources = _plain(tree.entries["from"].value) if "from" in tree.entries else ()
     try:
         if row is None or any(k in COMMON_KEYS for k in rest):
             raise Unknown
-        return said(_with_arguments(row, Map(rest, tree.span, tree.flow)))
+        answer = said(_with_arguments(row, Map(rest, tree.span, tree.flow)))
+        names = ", ".join(map(str, sources if isinstance(sources, tuple) else (sources,)))
+        return answer._replace(write=f"{answer.write} <- {names}") if names else answer
     except Unknown as problem:
         if isinstance(problem, Hint) or name_key not in _TYPE_KEYS[:3]:
             raise

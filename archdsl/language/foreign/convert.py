@@ -67,6 +67,8 @@ def convert(row: Row, args: Sequence[Any], keywords: Mapping[str, Any], inputs: 
     op = OPS_BY_NAME.get(row.op)
     if op is not None and op.arity[1] is None:
         names += [name for arg in args for name in _names(arg)] if not names else []
+        numbers = [arg for arg in args if isinstance(arg, int)]
+        keywords = {**keywords, "axis": numbers[0]} if numbers else keywords
         args = ()
     elif args and (row.params[:1] == ("x",) or (row.tool == "" and not row.params)):
         if isinstance(args[0], Call):
@@ -119,9 +121,18 @@ def _bound(row: Row, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[
             fields[name[1:]] = not item
         elif name.startswith("1-"):
             fields[name[2:]] = round(1 - item, 6) if isinstance(item, (int, float)) else None
+        elif name == "axis":
+            _check_axis(row, item)
         elif name not in IGNORED or name == "in":
             fields[name] = item
     return fields, tuple(left_out)
+
+
+def _check_axis(row: Row, axis: Any) -> None:
+    """Raises Hint for an axis that is not that of the channels, in the order of the axes of the tool."""
+    channels = (1, -1, 3) if row.tool == "Keras" else (1, -3, -1) if row.op == "softmax" else (1, -3)
+    if axis not in channels:
+        raise Hint(f"`{row.op}` works over the channels, and not over axis {axis}")
 
 
 def _with_parts(layer: Layer) -> list[Layer]:
@@ -132,6 +143,8 @@ def _with_parts(layer: Layer) -> list[Layer]:
     channels = fields.pop("in", None)
     groups, out = fields.get("groups"), fields.get("out")
     op = layer.op
+    if op == "ln" and isinstance(channels, tuple) and len(channels) > 1:
+        raise Hint("`ln` works over the channels of each pixel; `gn 1` works over the whole image")
     if op == "conv" and groups not in (None, 1) and groups == channels and out == channels:
         op = "dwconv"
         fields.pop("groups")

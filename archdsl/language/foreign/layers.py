@@ -1,8 +1,8 @@
 """The layers of other tools: for each, the op that it stands for, its arguments, and defaults that differ from ours.
 
 An argument is named after the field of the op that it sets. Further names: `in` (input channels, which a spec
-implies), `x` (the input itself), `act` and `norm`, `_` (an argument without influence here), `!field` (a boolean with
-the opposite meaning), `1-field` (the weight of the other term: Keras' momentum).
+implies), `x` (the input itself), `axis`, `act` and `norm`, `_` (an argument without influence here), `!field` (a
+boolean with the opposite meaning), `1-field` (the weight of the other term: Keras' momentum).
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ PyTorch     LeakyReLU                       leaky_relu   slope _
 PyTorch     leaky_relu                      leaky_relu   x slope
 PyTorch     ELU                             elu          alpha _
 PyTorch     elu                             elu          x alpha
-PyTorch     Softmax                         softmax      _
-PyTorch     softmax                         softmax      x _
+PyTorch     Softmax                         softmax      axis
+PyTorch     softmax                         softmax      x axis
 PyTorch     Upsample                        upsample     size scale mode
 PyTorch     UpsamplingNearest2d             upsample     size scale
 PyTorch     interpolate                     upsample     x size scale mode
-PyTorch     Flatten                         flatten      _ _
-PyTorch     flatten                         flatten      x _ _
+PyTorch     Flatten                         flatten      axis _
+PyTorch     flatten                         flatten      x axis _
 PyTorch     Identity                        identity
 PyTorch     ZeroPad2d                       torch_pad    pixels
 PyTorch     ChannelShuffle                  shuffle      groups
-PyTorch     cat,concat                      concat       x
+PyTorch     cat,concat                      concat       x axis
 PyTorch     add                             add          x
 PyTorch     mul                             mul          x
 Keras       Conv2D                          conv         out kernel stride pad _ dilation groups act bias  pad=0
@@ -68,14 +68,14 @@ Keras       Dense                           fc           out act bias
 Keras       MaxPooling2D,MaxPool2D          maxpool      kernel stride pad                                 kernel=2
 Keras       AveragePooling2D,AvgPool2D      avgpool      kernel stride pad                      kernel=2 inside=True
 Keras       GlobalAveragePooling2D,GlobalAvgPool2D gap   _ _
-Keras       BatchNormalization              bn           _ 1-momentum eps             eps=0.001 momentum=0.01
-Keras       LayerNormalization              ln           _ eps                                  eps=0.001
-Keras       GroupNormalization              gn           groups _ eps                           eps=0.001
+Keras       BatchNormalization              bn           axis 1-momentum eps             eps=0.001 momentum=0.01
+Keras       LayerNormalization              ln           axis eps                                  eps=0.001
+Keras       GroupNormalization              gn           groups axis eps                           eps=0.001
 Keras       Activation                      activation   act
 Keras       ZeroPadding2D                   keras_pad    pixels                                 pixels=1
 Keras       UpSampling2D                    upsample     scale _ mode                           scale=2
-Keras       Add,Concatenate,Multiply        merge        _
-Keras       concatenate                     concat       x _
+Keras       Add,Concatenate,Multiply        merge        axis
+Keras       concatenate                     concat       x axis
 Keras       multiply                        mul          x
 Caffe       Convolution                     conv         _                                      pad=0
 Caffe       Deconvolution                   deconv       _                                      pad=0
@@ -97,7 +97,7 @@ Ultralytics =Concat                         concat       _
 """
 IGNORED = frozenset(
     """
-    _ x in name id inplace trainable dtype device axis dim data_format track_running_stats return_indices input_shape
+    _ x in name id inplace trainable dtype device data_format return_indices input_shape
     weight_filler bias_filler kernel_initializer bias_initializer depthwise_initializer pointwise_initializer
     lr_mult decay_mult param top bottom inputs batch_input_shape stop_backward engine phase include
     """.split()
@@ -164,7 +164,7 @@ def find(dotted: str) -> Row | None:
 def field_of(keyword: str, row: Row) -> str | None:
     """Return the argument that a keyword sets; None if the op has nothing like it."""
     op = OPS_BY_NAME.get(row.op)
-    known = {*(op.model_fields if op else ()), *row.params, *row.defaults, "in", "act", "norm"}
+    known = {*(op.model_fields if op else ()), *row.params, *row.defaults, "in", "act", "norm", "axis"}
     changed = {param.lstrip("!1-"): param for param in row.params if param[0] in "!1"}
     if keyword in changed or keyword in known or (keyword in IGNORED and keyword != "x"):
         return changed.get(keyword, keyword)
