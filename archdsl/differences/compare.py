@@ -126,11 +126,11 @@ def compare_graphs(before: Graph, after: Graph) -> GraphDifference:
 def identity(graph: Graph) -> Hashable:
     """Return a key that is equal for equal networks: names, ops, wiring, shapes, outputs.
 
-    An implied node has no name of its own; the path of its module stands for it.
+    An implied node has no name of its own.
     """
     rows = tuple(
         (
-            f"{n.written_path}/" if n.implied else n.path,
+            _place(n),
             meaning(n.op, n.in_shapes),
             n.shared_with,
             n.inputs,
@@ -161,6 +161,7 @@ class _Comparing:
         same = sum(_alike(a, b) and concrete(a.shape) == concrete(b.shape) for a, b in nodes)
         totals = count(self.before, 1, self.counts[0]), count(self.after, 1, self.counts[1])
         equal = identity(self.before) == identity(self.after)
+        changes = () if equal else changes
         return GraphDifference(
             self.before, self.after, equal, changes, totals, self._weights(), self._whole(), same, resized
         )
@@ -380,8 +381,8 @@ def _paths(graph: Graph, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def _place(node: Node) -> str:
-    """The path of a node; for an implied node that of its module, with a slash."""
-    return f"{node.written_path}/" if node.implied else node.path
+    """The path of a node; an implied node has no place in the module tree."""
+    return "" if node.implied else node.path
 
 
 def _alike(a: Node, b: Node) -> bool:

@@ -127,3 +127,12 @@ def test_wrong_arguments_raise_their_code(
         call()
     assert [problem.code for problem in caught.value.diagnostics] == [code]
     assert not list(tmp_path.iterdir())
+
+
+def test_equal_networks_have_no_changes_whatever_their_scopes() -> None:
+    """The blocks of a flat spec are plain sequences, and its implied nodes are written beside them."""
+    residual = "input: 8x9x9\nnet: {a: {residual: {c: 3x3 conv 8 bn}, then: relu}, p: gap, f: fc 3}"
+    plain = "input: 8x9x9\nnet: {a: {c: 3x3 conv 8 bn, _s: 'add <- c, input'}, _r: relu, p: gap, f: fc 3}"
+    difference = archdsl.diff(archdsl.loads(residual), archdsl.loads(plain))
+    assert difference.equal and difference.changes == () and "no difference" in difference.text()
+    assert difference.weights.fit == difference.weights.all

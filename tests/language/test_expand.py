@@ -260,6 +260,7 @@ FLAT = {
     "an implied node, read from outside": "net: {t: {_x: {c: 3x3 conv 4, _y: relu}, d: gap}, e: 'mul <- t._x, t'}",
     "a norm run again, and a norm after it": "net: {t: {c: 3x3 conv 4, g: gn 2, h: {op: again, node: g, norm: bn}}}",
     "a list whose first item runs again": "net: {x: {0: 3x3 conv 3, 1: relu, 2: {op: again, node: 0}}}",
+    "an op with a then": "net: {a: {do: 'pad 1', then: relu}, b: tanh}",
     "a crop of all sides": "net: {a: 'pad [-1,-1,-1,-1]', b: upsample 2}",
     "two layers in an auxiliary head": (
         "defaults: {naming: sibling}\nnet: {a: 3x3 conv 4, b: 3x3 conv 4}\n"
