@@ -90,7 +90,7 @@ def read_words(text: str) -> tuple[list[Layer], str]:
     text = re.sub(r"(\d{1,2}) ?%", lambda match: str(int(match[1]) / 100), text.strip().lower())
     for pattern, new in _REWRITES:
         text = pattern.sub(new, text)
-    if not text.isascii():
+    if not text.isascii() or re.search(r"\+\s*\d", text):  # a sum of numbers
         raise Unknown
     drafts = [_Draft()]
     for word in filter(None, _SPLIT.split(text)):
@@ -109,7 +109,7 @@ def repeated(text: str) -> tuple[str, str, bool]:
     for pattern in (
         r"\[(?P<inner>.+)\]\s*[x*]\s*(?P<count>\d{1,3})",
         r"(?P<count>\d{1,3})\s*[x*]?\s*\[(?P<inner>.+)\]",
-        r"\(?(?P<body>.+?)\)?\s+[x*]\s*(?P<count>\d{1,3})",
+        r"\(?(?P<body>.+?)\)?\s+x\s*(?P<count>\d{1,3})",
         r"(?P<count>\d{1,3})\s?x?\s*\((?P<body>.+)\)",
         r"(?P<count>\d{1,3})\*\s?(?P<body>.+)",
         r"(?:x(?P<before>\d{1,3})|(?P<count>\d{1,3})x)\s+(?P<body>.+)",
