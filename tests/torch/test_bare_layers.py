@@ -100,7 +100,7 @@ def dense(f: Run, x: Any, count: int = 2) -> Any:
 
 
 def residual(f: Run, x: Any, scale: float = 1.0) -> Any:
-    """With `shortcut: none`."""
+    """With `shortcut: if_same_shape`."""
     y = f(x)
     return y * scale + x if y.shape == x.shape else y * scale
 
@@ -164,16 +164,19 @@ COMPOSITES: dict[str, Composite] = {
     'net: {a: {dense: "%s", repeat: 3, as: "l{1}"}}': partial(dense, count=3),
     'net: {a: {dense: ["%s", "%s"], repeat: 2}}': lambda f, x: dense(partial(times, 2, f), x),
     'net: {a: {dense: {p: "%s", q: "%s"}, repeat: 2}}': lambda f, x: dense(partial(times, 2, f), x),
-    'net: {a: {dense: {residual: "%s", shortcut: none}, repeat: 2}}': lambda f, x: dense(partial(residual, f), x),
+    'net: {a: {dense: {residual: "%s", shortcut: if_same_shape}, repeat: 2}}': lambda f, x: dense(
+        partial(residual, f), x
+    ),
     'net: {a: {dense: {branches: ["%s", "%s"], merge: add}, repeat: 2}}': lambda f, x: dense(
         lambda y: added(f(y), f(y)), x
     ),
     'net: {r: relu, a: "dense 2 * %s", b: "dense 1 * %s"}': lambda f, x: dense(f, dense(f, torch.relu(x)), 1),
-    'net: {a: {residual: "%s", shortcut: none}}': residual,
-    'net: {a: {residual: {p: "%s"}, shortcut: none, scale: 0.5}}': partial(residual, scale=0.5),
-    'net: {a: {residual: ["%s", "%s"], shortcut: none, then: relu}}': lambda f, x: torch.relu(
+    'net: {a: {residual: "%s", shortcut: if_same_shape}}': residual,
+    'net: {a: {residual: {p: "%s"}, shortcut: if_same_shape, scale: 0.5}}': partial(residual, scale=0.5),
+    'net: {a: {residual: ["%s", "%s"], shortcut: if_same_shape, then: relu}}': lambda f, x: torch.relu(
         residual(partial(times, 2, f), x)
     ),
+    'net: {a: {residual: "%s", shortcut: none}}': partial(times, 1),
     'net: {a: {residual: "%s", shortcut: pad}}': padded,
     'net: {a: {residual: tanh, then: "%s"}}': lambda f, x: f(torch.tanh(x) + x),
     'net: {a: {inception: ["%s", identity]}}': lambda f, x: joined(f(x), x),
@@ -203,8 +206,9 @@ COMPOSITES: dict[str, Composite] = {
     BLOCKS + "net: {a: dense 2 * one}": dense,
     BLOCKS + "net: {a: dense 2 * two}": lambda f, x: dense(partial(times, 2, f), x),
     BLOCKS + "net: {a: thick, b: thick}": lambda f, x: dense(f, dense(f, x)),
-    BLOCKS + "net: {a: {residual: one, shortcut: none}, b: {residual: two, shortcut: none}}": lambda f, x: residual(
-        partial(times, 2, f), residual(f, x)
+    BLOCKS
+    + "net: {a: {residual: one, shortcut: if_same_shape}, b: {residual: two, shortcut: if_same_shape}}": lambda f, x: (
+        residual(partial(times, 2, f), residual(f, x))
     ),
     BLOCKS + "net: {a: {inception: [one, two]}}": lambda f, x: joined(f(x), times(2, f, x)),
 }
