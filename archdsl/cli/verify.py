@@ -40,8 +40,9 @@ def command(
 ) -> int:
     """Compare the PyTorch module, the generated source and the ONNX file with a float64 reference, node by node.
 
-    Exits with 1 if the difference of a node exceeds its tolerance (docs/verify.md). If a file passes, the result
-    is written into it as a certificate, which `archdsl verify MODEL.onnx` checks again.
+    Then run the ONNX file unchanged, at several batch and input sizes, and compare its outputs. Exits with 1 if the
+    difference of a node or an output exceeds its tolerance (docs/verify.md). If a file passes, the result is written
+    into it as a certificate, which `archdsl verify MODEL.onnx` checks again.
     """
     import archdsl
     from archdsl.spec.open import parse_overrides

@@ -65,6 +65,9 @@ def test_an_error_grows_with_the_root_of_the_sum(net: Callable[..., Any]) -> Non
     assert error_size(graph.by_path["c"]) == pytest.approx((3 * 9 + 1) ** 0.5 * u)
     assert error_size(graph.by_path["f"]) == pytest.approx((8 * 16 * 16 + 1) ** 0.5 * u)
     assert error_size(graph.by_path["r"]) == error_size(graph.by_path["p"]) == 0
+    pooled = net("net: {a: 3x3 conv 8, b: gn 2, c: relu}").graph.by_path["b"]
+    assert error_size(pooled) == pytest.approx((4 * 32 * 32 + 8) ** 0.5 * u)
+    assert error_size(pooled, sizes={"H": 3, "W": 2}) == pytest.approx((4 * 3 * 2 + 8) ** 0.5 * u)
     assert tolerances(np.zeros(1)) == SAFETY * u
 
 
