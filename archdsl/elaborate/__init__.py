@@ -131,7 +131,7 @@ def _attempt(
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=False) if d.name}
-    frame = VisibleNames(None, {**names, "input": Member(None if several else inputs[0])})
+    frame = VisibleNames(None, {**names, "input": Member(None if several else inputs[0])}, named=True)
     inside = ScopePlace(root, {})
     ctx = Context(frame, walker.file_env)
     last = walker.node(document.net, inside, SEVERAL if several else inputs[0], ctx)

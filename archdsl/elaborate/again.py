@@ -19,7 +19,9 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
     Raises E0410 or E0411 if there is no such earlier node, E0419 if it has no weights or several ops with weights,
     and E0420 if it is in another module.
     """
-    named = builder.nodes[resolve(builder, Ref.of(name, span), frame)]
+    ref = Ref.of(name, span)
+    named = builder.nodes[resolve(builder, ref, frame)]
+    name = ".".join(ref.parts)
     if named.shape is None:
         raise ArchError(())  # its error is reported already
     path = _path(named, name)

@@ -131,7 +131,9 @@ def _block_frame(syntax: CallSyntax, block: Block, inputs: Sequence[int]) -> Vis
             help=f"write `{block.name}(...) <- {', '.join(block.inputs or ('x',))}`",
         )
     names = {name: Member(node) for name, node in zip(block.inputs, inputs, strict=False)}
-    return VisibleNames(None, {**names, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name)
+    return VisibleNames(
+        None, {**names, "input": Member(inputs[0] if inputs[0] >= 0 else None)}, block=block.name, named=True
+    )
 
 
 def _bind(walker: Walker, syntax: CallSyntax, block: Block, ctx: Context) -> tuple[dict[str, Value], list[str]]:

@@ -48,7 +48,7 @@ def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int
 def mapping(walker: Walker, syntax: MapSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand named nodes: each reads the one before, unless it has a reference."""
     later = {key.text if key.name is None else key.name: child for key, child in syntax.entries}
-    ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later))
+    ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later, named=True))
     built = False
     for key, child in syntax.entries:
         output = walker.keyed(key, child, inside, "", cursor, ctx)
@@ -215,6 +215,8 @@ def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor:
     if syntax.split is not None:
         sources = _split_branches(walker, syntax, inside, cursor, ctx, origin)
     outputs: list[int] = []
+    later = {key.text if key.name is None else key.name: child for key, child in syntax.branches if key is not None}
+    ctx = ctx._replace(frame=VisibleNames(ctx.frame, {}, later, named=bool(later)))
     for key, child in syntax.branches:
         output = walker.keyed(key, child, inside, "branch", sources[min(len(outputs), len(sources) - 1)], ctx)
         if not isinstance(output, LeftOut):

@@ -47,6 +47,8 @@ class VisibleNames:
     """The name of the node that is being built."""
     block: str = ""
     """The name of the block whose body this sequence is."""
+    named: bool = False
+    """Whether its nodes have names: `..x` counts these."""
 
 
 class LeftOut(NamedTuple):

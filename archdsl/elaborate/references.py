@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import ArchError, closest, did_you_mean, error
+from collections.abc import Iterator, Mapping, Sequence
+
+from archdsl.diagnostics import ArchError, Diagnostic, Label, closest, did_you_mean, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder
 from archdsl.elaborate.place import Member, VisibleNames
 from archdsl.language.syntax import Ref
@@ -35,13 +37,13 @@ def stand_in(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
 
 
 def _member(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> Member:
-    member: Member | None = None
-    at_frame: VisibleNames | None = frame
-    while at_frame is not None and member is None:
-        member = at_frame.names.get(ref.parts[0])
-        at_frame = at_frame.parent
+    name = ref.parts[0]
+    around = [(level, found) for level, names in _levels(frame) if (found := names.get(name)) is not None]
+    member = next((found for level, found in around if ref.level in (0, level)), None)
     if member is None:
-        raise _unknown(ref, frame)
+        raise _elsewhere(ref, around) if ref.level and around else _unknown(ref, frame)
+    if not ref.level and len(around) > 1:
+        _warn_hidden(builder, ref, around)
     for n, part in enumerate(ref.parts[1:], 1):
         inner = member.inner.get(part)
         if inner is None:
@@ -60,6 +62,48 @@ def _member(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> Member:
             )
         member = inner
     return member
+
+
+def _levels(frame: VisibleNames) -> Iterator[tuple[int, Mapping[str, Member]]]:
+    """The names of the sequences around a node, innermost first, with the number of dots that select each."""
+    at_frame: VisibleNames | None = frame
+    level = 0
+    while at_frame is not None:
+        level += at_frame.named
+        yield level, at_frame.names
+        at_frame = at_frame.parent
+
+
+def _elsewhere(ref: Ref, around: Sequence[tuple[int, Member]]) -> ArchError:
+    name = ".".join(ref.parts)
+    choices = " or ".join("`" + "." * level + name + "`" for level, _ in around)
+    return error(
+        "E0410",
+        f"no node `{ref.parts[0]}` in the mapping that `{ref.text}` names",
+        ref.span,
+        help=f"write {choices}",
+    )
+
+
+def _warn_hidden(builder: GraphBuilder, ref: Ref, around: Sequence[tuple[int, Member]]) -> None:
+    """Report a reference that names nodes of two sequences (W0425)."""
+    (level, read), (outer, hidden) = around[:2]
+    name = ".".join(ref.parts)
+    labels = [
+        Label(builder.nodes[member.value].origin.span, f"`{dots * '.'}{name}`: {what}")
+        for dots, member, what in ((level, read, "this one is read"), (outer, hidden, "this one is hidden"))
+        if member.value is not None
+    ]
+    builder.report.add(
+        Diagnostic(
+            "W0425",
+            f"`{name}` is the name of two nodes here",
+            ref.span,
+            severity="warning",
+            labels=tuple(labels),
+            help=f"write `{level * '.'}{name}` or `{outer * '.'}{name}`, or rename one of them",
+        )
+    )
 
 
 def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:

@@ -38,15 +38,18 @@ class Ref(NamedTuple):
 
     parts: tuple[str, ...]
     span: Span
+    level: int = 0
+    """Dots before the name: `.a` is in the same mapping, `..a` in the mapping around it. Without dots: the nearest."""
 
     @classmethod
     def of(cls, text: str, span: Span) -> Ref:
         """Return the reference that a dotted name writes."""
-        return cls(tuple(text.split(".")), span)
+        name = text.lstrip(".")
+        return cls(tuple(name.split(".")), span, len(text) - len(name))
 
     @property
     def text(self) -> str:
-        return ".".join(self.parts)
+        return "." * self.level + ".".join(self.parts)
 
 
 class NormOrAct(NamedTuple):

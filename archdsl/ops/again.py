@@ -26,6 +26,6 @@ class Again(Sugar):
     positional: ClassVar[tuple[str, ...]] = ("node",)
     references: ClassVar[frozenset[str]] = frozenset(("node",))
 
-    node: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=400)] = Field(
+    node: Annotated[str, Field(pattern=r"^\.*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=400)] = Field(
         description="the earlier node that runs again, in the same module"
     )

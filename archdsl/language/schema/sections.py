@@ -11,7 +11,7 @@ from archdsl.ops import OPS_BY_NAME, Split
 
 KEY = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
 NUMBER = r"(0|[1-9][0-9]{0,4})"
-REFERENCE = r"^\s*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
+REFERENCE = r"^\s*\.*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
 _ARGUMENT = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 _CLAIM = r"^\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$"
 _SIZE = r"^\d{1,10}(x\d{1,10}x\d{1,10})?$"
