@@ -175,8 +175,10 @@ def _paper(base: Tree, over: Tree) -> Tree:
 
 
 def _preprocess(base: Tree, over: Tree) -> Tree:
-    """The name of a preset is short for its values."""
-    if isinstance(base, Scalar) and isinstance(over, Map) and base.text in Preprocess.presets:
+    """The name of a preset is short for its mean and std, which belong together: one of them replaces both."""
+    if not isinstance(over, Map) or not isinstance(base, Scalar):
+        return _value(base, over)
+    if base.text in Preprocess.presets and not {"mean", "std"} & {*over.entries}:
         span = base.span
         values = {
             key: Seq(tuple(Scalar(number, str(number), span) for number in numbers), span, True)

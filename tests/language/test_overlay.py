@@ -153,6 +153,8 @@ def test_values_of_sections() -> None:
     assert (declared.default.span.text, declared.most) == ("2", 3)
     preprocess = other("preprocess: {resize: 40}").document.preprocess
     assert preprocess is not None and preprocess.resize == 40 and preprocess.mean == (0.485, 0.456, 0.406)
+    preprocess = other("preprocess: {mean: 0.4}").document.preprocess
+    assert preprocess is not None and (preprocess.mean, preprocess.std) == ((0.4,), (1.0,)), "not the std of the preset"
 
 
 def test_another_paper(tmp_path: Path) -> None:
