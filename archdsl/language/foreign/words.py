@@ -87,10 +87,10 @@ class _Draft:
 def read_words(text: str) -> tuple[list[Layer], str]:
     """Return the ops that a text in a loose notation stands for, and a note if a window is assumed. Raises Unknown."""
     written = frozenset(re.findall(r"[A-Za-z_]\w*", text))
-    text = re.sub(r"(\d{1,2}) ?%", lambda match: str(int(match[1]) / 100), text.strip().lower())
+    text = re.sub(r"(\d{1,2}) ?%(?! ?\w)", lambda match: str(int(match[1]) / 100), text.strip().lower())
     for pattern, new in _REWRITES:
         text = pattern.sub(new, text)
-    if not text.isascii() or re.search(r"\+\s*\d", text):  # a sum of numbers
+    if not text.isascii() or re.search(r"[+|&]\s*(?:[^a-z\s]|$)|\d\+\s", text):  # an expression
         raise Unknown
     drafts = [_Draft()]
     for word in filter(None, _SPLIT.split(text)):
