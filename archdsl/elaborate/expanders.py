@@ -41,10 +41,11 @@ def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[in
         return walker.node(syntax.body, place, walker.one(syntax, inputs), ctx)
     if place.anonymous or not (_is_op(walker, syntax.body, ctx) and _is_op(walker, syntax.then, ctx)):
         return walker.composite("sequence", composites.do, syntax, place, inputs, ctx)
-    base = place.path()
+    base, name = place.path(), str(place.name)
     output = walker.node(syntax.body, place, walker.one(syntax, inputs), ctx)
     if isinstance(output, LeftOut):
         return output
+    place.inner.pop(name, None)  # the name is that of the `then`
     return value_of(walker.node(syntax.then, ScopePlace(place.scope, place.inner, base=base), output, ctx))
 
 

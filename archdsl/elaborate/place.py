@@ -98,6 +98,11 @@ class ScopePlace:
     def anonymous(self) -> bool:
         return self.key is None and self.counter is None
 
+    @property
+    def name(self) -> str | None:
+        """The key, or the next number; None if the place is the scope itself."""
+        return self.key if self.key is not None or self.counter is None else str(self.counter.next)
+
     def called(self, block: str, args: Mapping[str, Any]) -> ScopePlace:
         """Return this place for the body of a block; of nested calls, the outermost one names the scope."""
         return self if self.block else replace(self, block=block, args=args)

@@ -187,7 +187,7 @@ class Walker:
             if not truth(syntax.when.evaluate(ctx.env), syntax.when.span):
                 return self._left_out(syntax, cursor, ctx) if read else LeftOut(cursor)
         inputs = [resolve(self.builder, ref, ctx.frame) for ref in sources] or [cursor]
-        name = place.key if place.key is not None else str(place.counter.next) if place.counter is not None else None
+        name = place.name
         output = self.rules[type(syntax)](self, syntax, place, inputs, ctx._replace(depth=ctx.depth + 1))
         self._remember(place, name, output)
         return output

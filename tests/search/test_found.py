@@ -152,3 +152,15 @@ def test_pads_that_older_runtimes_understand(pixels: str, steps: int) -> None:
     top, left, bottom, right = archdsl.ops.Pad(pixels=found.by_path["p"].op.pixels).sides  # type: ignore[attr-defined]
     want = F.max_pool2d(F.pad(torch.from_numpy(x).tanh(), (left, right, top, bottom)), 3, 1)
     assert np.allclose(made, want.numpy(), atol=1e-6)
+
+
+def test_the_name_of_a_node_with_a_then_is_that_of_the_then() -> None:
+    """Outputs and references read the op before it, without a word."""
+    found = graph("""
+        input: 3x8x8
+        net: {p: {do: relu, then: tanh}, q: gap, r: 'add <- p, p', s: [{do: {do: relu, then: elu}, then: relu6}]}
+        outputs: {one: p, two: s.0}
+    """)
+    tanh = found.by_path["p/tanh"].id
+    assert found.outputs == {"one": tanh, "two": found.by_path["s.0/relu6"].id}
+    assert found.by_path["r"].inputs == (tanh, tanh)
