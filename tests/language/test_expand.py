@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import archdsl
-from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
+from archdsl.backends.spec.rewrite import flat_text, formatted, long_text, short_text
 from archdsl.cli import main
 from archdsl.language.format.longform import long_form, node_meaning, ordered, value_of
 from archdsl.language.format.shortform import short_form
@@ -275,6 +275,16 @@ def test_the_flat_form_is_the_same_network(name: str) -> None:
     again = archdsl.loads(flat_text(spec(text)))
     assert archdsl.diff(archdsl.loads(text), again).equal
     assert not again.document.blocks
+
+
+@pytest.mark.parametrize("levels", [40, 57, 58, 59, 60])
+def test_a_node_at_the_deepest_level_stays_short(levels: int) -> None:
+    """The long form has more levels than the short one, and the reader allows 64."""
+    node = '"1x1 conv 1 bn weight=[[[[1]],[[1]],[[1]]]]"'
+    text = f"input: 3x8x8\nnet: {'{a: ' * levels}{node}{'}' * levels}\n"
+    network = archdsl.loads(text)
+    for written in (long_text(spec(text)), flat_text(spec(text)), short_text(network.document, {})):
+        assert archdsl.diff(network, archdsl.loads(written)).equal
 
 
 def test_variants_bases_and_arguments_are_merged_in(tmp_path: Path) -> None:

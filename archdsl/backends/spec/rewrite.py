@@ -14,7 +14,7 @@ from archdsl.diagnostics import ArchError, Source
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
-from archdsl.language.format.expand import layout_of, long_layout, rename
+from archdsl.language.format.expand import fit, layout_of, long_layout, rename
 from archdsl.language.format.format import format_source, same_meaning
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, listing, mapping, write
 from archdsl.language.keys import TOP_LEVEL
@@ -104,6 +104,7 @@ def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
         references = {name: YamlLeaf(reference) for name, reference in sections.outputs.items()}
         root.put("outputs", mapping(references, flow=True))
     root.entries.sort(key=lambda e: TOP_LEVEL.index(e.key.text) if e.key else 0)
+    fit(root)
     text = write(root)
     _check_same(graph, _read(text, document), _flat_row)
     return text

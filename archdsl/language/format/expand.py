@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from archdsl.language.format.longform import head_of, long_defaults, long_form, ordered
+from archdsl.language.format.shortform import short_form
 from archdsl.language.format.visit import Path, Walk
 from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf
 from archdsl.ops.base import Op
 from archdsl.source import Map, Scalar, Seq, Tree
+from archdsl.source.limits import MAX_DEPTH
 
 _MERGED = ("extends", "variants")
 """Keys that are removed from a merged spec: its variants would merge into long nodes key by key."""
@@ -19,7 +21,13 @@ def long_layout(tree: Map) -> YamlGroup:
     root.flow = False
     root.entries = [e for e in root.entries if e.key is not None and e.key.text not in _MERGED]
     Walk(_Long()).document(root)
+    fit(root)
     return root
+
+
+def fit(root: YamlGroup) -> None:
+    """Shorten the nodes that would be nested deeper than the reader allows, such as one with lists as fields."""
+    Walk(_Fit()).document(root)
 
 
 def rename(root: YamlGroup, name: str) -> None:
@@ -70,3 +78,26 @@ class _Long:
 
     def input(self, layout: YamlLayout, path: Path) -> YamlLayout:
         return layout
+
+
+class _Fit:
+    """Turns a long node into a short string where it would be nested too deeply."""
+
+    def node(self, layout: YamlLayout, path: Path) -> YamlLayout:
+        if isinstance(layout, YamlLeaf) or head_of(layout) not in ("op", "call", "dense"):
+            return layout
+        text = short_form(layout) if len(path) + _height(layout) > MAX_DEPTH else None
+        return layout if text is None else YamlLeaf(text)
+
+    def defaults(self, layout: YamlLayout, op: type[Op], path: Path) -> YamlLayout:
+        return layout
+
+    def input(self, layout: YamlLayout, path: Path) -> YamlLayout:
+        return layout
+
+
+def _height(layout: YamlLayout) -> int:
+    """The number of levels of lists and mappings."""
+    if isinstance(layout, YamlLeaf):
+        return 0
+    return 1 + max((_height(entry.value) for entry in layout.entries), default=0)
