@@ -1,7 +1,7 @@
 """Factors and offsets: scale (learned, per channel), affine (constant)."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -13,7 +13,8 @@ class Scale(Free):
     """A learned factor per channel, initialised to `init`.
 
     Shape: unchanged.
-    Parameters: one tensor, whose key is the node's own path, (C, 1, 1); (C) for a vector.
+    Parameters: one tensor, whose key is the node's own path: (C, 1, 1) for an image, as in torchvision; (C) for a
+        vector, and with `flat` for an image too, as in timm.
     MACs: 0.
     Errors: none.
     Source: Touvron et al. 2021 (LayerScale), arXiv 2103.17239.
@@ -25,14 +26,17 @@ class Scale(Free):
     elsewhere: ClassVar[str] = "layerscale"
     parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("init",)
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {"flat": ("flat", True)}
 
     init: Number = Field(1.0, description="initial value")
+    flat: bool = Field(False, description="the tensor has the shape (C), also for an image: the layer scale of timm")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 1.0
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        return (Param("", (at(inputs[0][0]),) + (1,) * (len(inputs[0]) - 1), Init("constant", value=self.init)),)
+        axes = 0 if self.flat else len(inputs[0]) - 1
+        return (Param("", (at(inputs[0][0]),) + (1,) * axes, Init("constant", value=self.init)),)
 
 
 class Affine(Free):

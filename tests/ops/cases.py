@@ -571,6 +571,8 @@ CASES: list[Case] = [
     Case("scale", [(6,)], lambda x, n: x * n, params=6),
     Case("scale 0.1", [B], lambda x, n: x * n, params=4),
     Case("scale", [(12,)], lambda x, n: x * n, params=12),
+    Case("scale 0.1 flat", [A], lambda x, n: torch.einsum("nchw,c->nchw", x, n), params=6),
+    Case("scale flat", [(12,)], lambda x, n: x * n, params=12),
     Case("affine 0.3", [A], lambda x: x * 0.3),
     Case("affine 0.3 -1", [(6,)], lambda x: x * 0.3 - 1),
     Case("affine", [(6,)], lambda x: x, imports=False),

@@ -348,7 +348,8 @@ def _pad_inputs(e: Emitter, x: str, what: str, pads: Sequence[int], value: float
 
 
 def _scale(e: Emitter, op: ops.Scale) -> None:
-    e.last("Mul", e.x, e.param(""))
+    channels, *axes = e.node.shape
+    e.last("Mul", e.x, e.derived("factors", "", (at(channels), *[1] * len(axes))))
 
 
 def _affine(e: Emitter, op: ops.Affine) -> None:

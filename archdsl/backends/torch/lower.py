@@ -279,7 +279,9 @@ def _pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
 
 def _scale(op: ops.Scale, shapes: Sequence[Shape]) -> Lowered:
     (param,) = op.params(shapes)
-    return Lowered(call=_call("*", X, Weight("")), parameter=Parameter(param.shape, float(op.init)))
+    axes = len(shapes[0]) - len(param.shape)
+    factors = _call("torch.reshape", Weight(""), (-1, *[1] * axes)) if axes else Weight("")
+    return Lowered(call=_call("*", X, factors), parameter=Parameter(param.shape, float(op.init)))
 
 
 def _affine(op: ops.Affine, shapes: Sequence[Shape]) -> Lowered:
