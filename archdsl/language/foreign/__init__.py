@@ -237,7 +237,9 @@ def _of_mapping(tree: Map, context: Context) -> Answer | None:
         names = ", ".join(map(str, sources if isinstance(sources, tuple) else (sources,)))
         return answer._replace(write=f"{answer.write} <- {names}") if names else answer
     except Unknown as problem:
-        if isinstance(problem, Hint) or name_key not in _TYPE_KEYS[:3]:
+        # The name of a node may be `type`, too.
+        is_name = not OPS_BY_NAME.keys().isdisjoint(named.span.text.split())  # A node may have the name `type`.
+        if isinstance(problem, Hint) or name_key not in _TYPE_KEYS[:3] or is_name:
             raise
         raise Hint(NEITHER.format(named.span.text[:40])) from None
 
