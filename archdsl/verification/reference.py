@@ -17,6 +17,7 @@ from archdsl.ops import Bn, Lrn, Norm
 from archdsl.shapes import concrete
 from archdsl.verification.tolerance import (
     LARGEST,
+    LEAST,
     ROUNDOFF,
     SMALLEST,
     Deviation,
@@ -31,6 +32,9 @@ from archdsl.verification.tolerance import (
 COPIES, FEW, CHEAP = 4, 1024, 1 << 22
 """Number of perturbed runs of a node with at most FEW output values and CHEAP MACs: one run of so few values is a small
 sample."""
+SPARSE_COPIES, SMALL = 16, 1 << 16
+"""The same for a cheap node with a channel of fewer than LEAST nonzero values, and for nodes of at most SMALL values
+that read it: where the terms of one value cancel, a single run may have no error by chance."""
 _SINGLE_THREAD = 1 << 24
 """With fewer MACs than this, and in grouped convolutions, threads only wait for each other."""
 
@@ -193,12 +197,10 @@ def _run(
     torch.set_num_threads(1 if single_thread else threads)
     module = node_module(node, weights).double()
     value = exact[node.id] = module(*(exact[i] for i in node.inputs))
-    few = value.numel() <= FEW and node.macs <= CHEAP
-    again = size and (few or copies > 1)
+    copies = _copies(node, value, size, copies, max(len(perturbed[i]) for i in node.inputs))
+    again = size and copies > 1
     tensors = {key: tensor.clone() for key, tensor in module.state_dict().items()} if again else {}
     runs = perturbed[node.id] = []
-    if few:
-        copies = max(copies, COPIES if size else 1, *(len(perturbed[i]) for i in node.inputs))
     for copy in range(copies):
         inputs = [perturbed[i][copy % len(perturbed[i])] for i in node.inputs]
         if size and not isinstance(node.op, Norm):
@@ -209,6 +211,17 @@ def _run(
         runs.append(_perturbed(output, size, _least(node, dtype), generator, scale) if size else output)
         if tensors:
             module.load_state_dict(tensors)
+
+
+def _copies(node: Node, value: Tensor, size: float, least: int, inherited: int) -> int:
+    """The number of perturbed runs: more for few values, and for channels with few nonzero values."""
+    if node.macs <= CHEAP and size and value.ndim == 4:
+        nonzero = (value != 0).sum((0, 2, 3))
+        if bool(((nonzero > 0) & (nonzero < LEAST)).any()):
+            return max(least, SPARSE_COPIES, inherited)
+    if value.numel() <= FEW and node.macs <= CHEAP:
+        return max(least, COPIES if size else 1, inherited)
+    return max(least, inherited) if value.numel() <= SMALL and node.macs <= CHEAP else least
 
 
 def _least(node: Node, dtype: str) -> float:

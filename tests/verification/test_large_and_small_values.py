@@ -16,6 +16,7 @@ from archdsl.cli import main
 from archdsl.verification.compare import NodeComparison, compare_nodes
 from archdsl.verification.observe import module_values
 from archdsl.verification.reference import reference_values, seeded_inputs
+from archdsl.verification.tolerance import ROUNDOFF
 
 
 def network(*lines: str, input: str = "5x9x7") -> archdsl.Network:
@@ -60,6 +61,24 @@ def test_the_tolerance_of_a_mean_follows_from_the_values_that_it_adds() -> None:
     absolute = size * last.tolerances
     assert size[0] < 1e-6 < 1 < size[4] and last.tolerances[0] > 0.1 > 1e-5 > last.tolerances[4]
     assert 1e-8 < absolute[0] < absolute[4] < 5e-6
+
+
+def test_a_single_value_whose_terms_cancel_is_within_its_tolerance() -> None:
+    """Three products of about 1 leave 0.02; the other values of the channel are 0, and say nothing of rounding."""
+    net = network("3x3 dwconv /2 nobias", "bn", "relu", input="40x14x14")
+    draw = np.random.default_rng(0)
+    weights = {key: value.copy() for key, value in net.weights().items()}
+    image = np.zeros((1, 40, 14, 14), np.float32)
+    for channel in range(40):
+        image[0, channel, 12, 12:], image[0, channel, 13, 13] = draw.uniform(0.5, 3.5, 2), draw.uniform(0.5, 3.5)
+        kernel = draw.uniform(0.2, 1, (3, 3)).astype(np.float32)
+        if channel < 10:  # the tolerances of the others are smaller, and their median, too
+            kernel[2, 2] = (0.02 - (kernel[1, 1:] * image[0, channel, 12, 12:]).sum()) / image[0, channel, 13, 13]
+        weights["n0.weight"][channel, 0] = kernel
+    _, conv, norm, _ = reference_values(net.graph, weights, {"input": image})
+    for reference in (conv, norm):
+        absolute = (reference.tolerances * np.abs(reference.value).max((0, 2, 3)))[:10]
+        assert absolute.min() > 8 * ROUNDOFF["float32"], "the terms are about 3, and so are their partial sums"
 
 
 @pytest.mark.parametrize("channel", range(5))
