@@ -9,7 +9,9 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 from tests.search.networks.check import check
+from tests.search.networks.known import KNOWN
 from tests.search.networks.make import specification
+from tests.search.networks.planted import Bug, mismatches
 
 EACH = 20
 """Networks of one test: workers share them in parts."""
@@ -24,6 +26,35 @@ def run(first: int) -> None:
         rejected += bool(result.rejected)
     assert not failed, f"repeat with `python -m tests.search.random_networks --count 1 --seed {failed[0][0]}`"
     assert rejected <= 1, "archdsl refuses sound specs"
+
+
+@pytest.mark.parametrize("first", range(100_000, 100_012, 4))
+def test_every_comparison(first: int) -> None:
+    """A few networks with the comparisons of `--all`."""
+    for seed in range(first, first + 4):
+        result = check(specification(seed), seed, every=True)
+        assert not result.mismatches, f"`python -m tests.search.random_networks --all --count 1 --seed {seed}`"
+
+
+CAUGHT = {
+    "onnx: a pad lists the axes that it changes": 50_050,
+    "torch: a concat moves before the dropouts that lead to it": 50_083,
+    "ops: a crop may leave nothing before other sides add": 50_054,
+    "ops: a group norm reads one pixel": 50_030,
+    "torch: a module on meta is in training mode": 50_000,
+    "language: a constant that is too long for it is written in the short form": 50_065,
+    "differences: implied nodes have names of their own": 50_016,
+    "elaborate: the node before a left-out one stands for it": 50_008,
+    "elaborate: what a left-out node reads must exist": 50_001,
+    "language: new nodes of a variant go last": 50_019,
+    "analysis: nodes that nothing reads are work": 50_019,
+}
+"""A network that finds the bug. If networks are drawn in another way: `python -m tests.search.networks.planted`."""
+
+
+@pytest.mark.parametrize("bug", [bug for bug in KNOWN if bug.name in CAUGHT], ids=lambda bug: bug.name)
+def test_a_fault_that_archdsl_once_had_is_found_again(bug: Bug) -> None:
+    assert mismatches(bug, CAUGHT[bug.name])
 
 
 @pytest.mark.parametrize("first", range(0, 80, EACH))

@@ -19,6 +19,10 @@ import torch.nn.functional as F
 Fields = dict[str, Any]
 
 
+MOST = 20_000_000
+"""Values of one tensor: a window of millions of pixels is not tried."""
+
+
 class Unsound(Exception):
     """The language refuses this, with this code; `torch` tells whether torch refuses it, too."""
 
@@ -258,6 +262,8 @@ def _windows(x: Any, f: Fields, kernel: Any, fill: float) -> tuple[Any, list[lis
     taps = [[s + n * dilation[a] for s in starts[a] for n in range(kernel[a])] for a in (0, 1)]
     before = [max(0, -min(t)) for t in taps]
     behind = [max(0, max(t) + 1 - size) for t, size in zip(taps, x.shape[2:], strict=True)]
+    if x[..., 0, 0].numel() * len(taps[0]) * len(taps[1]) > MOST:
+        raise Unsound("E0316", torch=True)
     padded = F.pad(x, (before[1], behind[1], before[0], behind[0]), value=fill)
     rows, columns = (torch.tensor([t + before[a] for t in taps[a]]) for a in (0, 1))
     taken = padded[:, :, rows][..., columns]

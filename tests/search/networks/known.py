@@ -11,6 +11,13 @@ from archdsl.backends.onnx import lower as onnx_lower
 from archdsl.backends.torch import module as torch_module
 from archdsl.backends.torch import program as torch_program
 from archdsl.backends.torch.steps import Call
+from archdsl.differences import compare
+from archdsl.elaborate.place import LeftOut
+from archdsl.elaborate.references import resolve
+from archdsl.elaborate.walk import Walker
+from archdsl.graph import Graph
+from archdsl.language import overlay
+from archdsl.language.format import shortform
 from archdsl.ops import norm
 from archdsl.ops.base import POINT
 from tests.search.networks.planted import Bug, method, together
@@ -28,8 +35,22 @@ def _joins_too(right: Callable[..., Any], builder: Any, step: Any) -> bool:
     return right(builder, step) or (joins and builder.graph.nodes[step.outputs[0]].implied)
 
 
+def _with_implied_names(right: Callable[..., Any], graph: Graph) -> Any:
+    return right(graph), tuple(node.path for node in graph.nodes)
+
+
+def _resolved(right: Callable[..., Any], walker: Any, syntax: Any, cursor: int, ctx: Any) -> Any:
+    for source in syntax.sources or ():
+        resolve(walker.builder, source, ctx.frame)
+    return right(walker, syntax, cursor, ctx)
+
+
+def _last(right: Callable[..., Any], base: Any, over: Any, combine: Any) -> Any:
+    return overlay._merged(base, over, combine)
+
+
 KNOWN = [
-    Bug("onnx: a pad lists the axes that it changes", "pad", method(onnx_lower, "_pad_inputs", _some_axes)),
+    Bug("onnx: a pad lists the axes that it changes", "ln", method(onnx_lower, "_pad_inputs", _some_axes), every=True),
     Bug(
         "torch: a concat moves before the dropouts that lead to it",
         "drop",
@@ -46,4 +67,24 @@ KNOWN = [
         method(torch_module, "build", lambda right, *args: right(*args).train()),
         every=True,
     ),
+    Bug(
+        "language: a constant that is too long for it is written in the short form",
+        "weight",
+        method(shortform, "_is_read", lambda *args: True),
+        every=True,
+    ),
+    Bug(
+        "differences: implied nodes have names of their own",
+        "",
+        method(compare, "identity", _with_implied_names),
+        every=True,
+    ),
+    Bug(
+        "elaborate: the node before a left-out one stands for it",
+        "when",
+        method(Walker, "_left_out", lambda right, walker, syntax, cursor, ctx: LeftOut(cursor)),
+    ),
+    Bug("elaborate: what a left-out node reads must exist", "when", method(Walker, "_left_out", _resolved)),
+    Bug("language: new nodes of a variant go last", "", method(overlay, "_in_order", _last)),
+    Bug("analysis: nodes that nothing reads are work", "", lambda: patch.object(Graph, "unread", frozenset())),
 ]

@@ -81,8 +81,6 @@ class Maker(Nodes):
         self.doc: dict[str, Any] = {"name": "random"}
         self.number = 0
         self.machine = Machine(self.doc)
-        self.coming: list[str] = []
-        """Kinds that the next leaves are of: layouts change, and change back."""
 
     # --- the document ------------------------------------------------------------------------------------
 
@@ -355,8 +353,6 @@ class Maker(Nodes):
         pick = self.rng.randrange(100)
         if x is None:
             return None
-        if self.coming:
-            return self.leaf(x, env, keep)
         if pick < 12 and not as_list:
             return self.merge(frame, x)
         if pick < 15 and not as_list and not keep and x.shape[1] % 2 == 0:
@@ -365,10 +361,10 @@ class Maker(Nodes):
             return self.call(env, frame)
         if pick < 62 and depth > 0:
             composite: Callable[..., Any] = self.rng.choice(
-                [self.residual, self.branches, self.dense, self.do, self.nested]
+                [self.residual, self.branches, self.dense, self.do, self.nested, self.between]
             )
             return composite(x, env, frame, depth - 1, keep)
-        data = self.leaf(x, env, keep)
+        data = leaf(self.rng, x, env, keep, "act0")
         names = [n for f in (frame, frame.parent) if f is not None for n, m in f.names.items() if m.value is not None]
         if names and not as_list and self.chance(12):
             data["from"] = self.rng.choice(names)

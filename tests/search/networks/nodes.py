@@ -13,7 +13,20 @@ Drawn = tuple[Any, Member | None]
 LAYOUTS = ("ln", "ln", "ln", "gn", "instancenorm", "softmax", "fc", "lrn", "shuffle", "bn", "prelu")
 """Ops that a runtime may compute in another layout, or between transposes."""
 MOVES = ("pad", "pad", "pad", "maxpool", "avgpool", "upsample", "slice", "flatten", "gap", "act", "identity", "dropout")
-PLAIN = ("act", "dropout", "droppath", "identity", "softmax", "lrn", "affine", "shuffle", "pad", "slice", "upsample")
+PLAIN = (
+    "act",
+    "dropout",
+    "dropout",
+    "droppath",
+    "identity",
+    "softmax",
+    "lrn",
+    "affine",
+    "shuffle",
+    "pad",
+    "slice",
+    "upsample",
+)
 PLAIN += ("maxpool", "avgpool", "gap", "flatten")
 """Ops without tensors."""
 
@@ -34,19 +47,11 @@ class Nodes:
     ) -> Drawn:
         raise NotImplementedError
 
-    def tried(self, data: Any, x: Any, env: Mapping[str, Any], frame: Frame) -> Member | None:
+    def key(self, data: Any) -> str:
         raise NotImplementedError
 
-    coming: list[str]
-
-    def leaf(self, x: Any, env: Mapping[str, Any], keep: bool) -> dict[str, Any]:
-        """One op. Now and then it is followed by one that moves values, and one of the same layout."""
-        if not self.coming and self.chance(8):
-            first = self.rng.choice(LAYOUTS)
-            last = first if self.chance(60) else self.rng.choice(LAYOUTS)
-            self.coming = [first, *self.rng.choices(MOVES, k=self.rng.choice([1, 1, 1, 2])), last]
-        kind = self.coming.pop(0) if self.coming else None
-        return leaf(self.rng, x, env, keep, "act0", kind)
+    def tried(self, data: Any, x: Any, env: Mapping[str, Any], frame: Frame) -> Member | None:
+        raise NotImplementedError
 
     def body(
         self,
@@ -193,6 +198,20 @@ class Nodes:
     def do(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
         body, made = self.body(x, env, frame, depth, keep, as_list=False)
         return None if made is None or made.value is None else {"do": body} | self.then()
+
+    def between(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
+        """Ops that move values between two that a runtime may compute in another layout."""
+        first = self.rng.choice(LAYOUTS)
+        last = first if self.chance(60) else self.rng.choice(LAYOUTS)
+        body: dict[str, Any] = {}
+        for kind in (first, *self.rng.choices(MOVES, k=self.rng.choice([1, 1, 1, 2])), last):
+            node = leaf(self.rng, x, env, keep, "act0", kind)
+            if self.chance(70):
+                node = {key: value for key, value in node.items() if key not in ("norm", "act")}
+            made = self.tried(node, x, env, frame)
+            if made is not None and made.value is not None:
+                body[self.key(node)], x = node, made.value
+        return (list(body.values()) if self.chance(50) else body) or None
 
     def nested(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
         body, made = self.sequence(x, env, frame, depth, keep)

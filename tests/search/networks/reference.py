@@ -333,6 +333,8 @@ class Machine:
             if made is not None:
                 given.append(made.value)
                 inner[str(key)] = made
+        if any(value is None for value in given):
+            raise Unsound("E0421", torch=True)
         if len(given) < 2:
             return Member(given[0], inner) if given else None
         merge = value_of(data.get("merge", "concat"), env)
