@@ -251,7 +251,7 @@ BUGS = [
         "passes: a shift is folded into padding",
         "bn",
         lambda: patch.object(
-            fold_norms, "_takes_before", lambda graph, node, found, right=fold_norms._foldable: right(graph, node)
+            fold_norms, "_foldable_before", lambda graph, node, found, right=fold_norms._foldable: right(graph, node)
         ),
     ),
 ]
