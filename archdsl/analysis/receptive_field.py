@@ -4,8 +4,8 @@ Computed from input to output, in pixels of the input: a window of k values, eac
 lies j pixels after the one before, has a field of ``r + (k - 1) * j`` pixels (Araujo et al. 2019, "Computing receptive
 fields of convolutional neural networks"). After an upsampling or a transposed convolution, neighbours are not equally
 far apart: the fields then repeat after several values, and each of these is kept. A merge has the smallest field that
-contains those of its inputs, which may be apart if their padding is uneven. The field is theoretical, as in an image
-without edges: it may be larger than the image.
+contains those of its inputs, which may be apart if their padding is uneven or their strides differ. The field is
+theoretical, as in an image without edges: it may be larger than the image.
 
 All ops are those of inference: a batch norm reads one pixel, although in training it reads the whole batch.
 """
@@ -86,19 +86,31 @@ class _Fields(NamedTuple):
         return _Fields(tuple(starts), tuple(ends), self.shift * (step * count // per) / held)
 
 
-def _joined(inputs: Sequence[_Fields]) -> _Fields:
-    """Return the fields that contain those of all inputs."""
+def _joined(inputs: Sequence[_Fields], size: int) -> _Fields:
+    """Return the fields of `size` values that contain those of all inputs.
+
+    Inputs of different strides drift apart from value to value: each value has a field of its own then.
+    """
     if len(inputs) == 1:
         return inputs[0]
-    count = lcm(*(len(fields.starts) for fields in inputs))
+    jumps = {round(fields.shift / len(fields.starts), 6) for fields in inputs}
+    count = lcm(*(len(fields.starts) for fields in inputs)) if len(jumps) == 1 else size
     if count > _MAX_PHASES:
-        return _joined([fields.alike() for fields in inputs])
+        return _enclosing([fields.alike() for fields in inputs], size)
     repeated = [fields.repeated(count) for fields in inputs]
     return _Fields(
         tuple(map(min, *(fields.starts for fields in repeated))),
         tuple(map(max, *(fields.ends for fields in repeated))),
         max(fields.shift for fields in repeated),
     )
+
+
+def _enclosing(inputs: Sequence[_Fields], size: int) -> _Fields:
+    """Return one field for all values: as inputs with one field each drift apart evenly, the ends show the largest."""
+    jump = max(fields.shift for fields in inputs)
+    places = [(fields, value) for fields in inputs for value in (0, size - 1)]
+    starts, ends = zip(*((f.start(n) - n * jump, f.end(n) - n * jump) for f, n in places), strict=True)
+    return _Fields((min(starts),), (max(ends),), jump)
 
 
 _ROUNDING = 1e-6
@@ -125,7 +137,8 @@ def _fields(node: Node, inputs: list[tuple[_Fields, _Fields] | None]) -> tuple[_
     pairs = [pair for pair in inputs if pair is not None]
     if window is None or len(pairs) < len(inputs):
         return None
-    high, wide = (_joined([pair[axis] for pair in pairs]).through(window[axis]) for axis in (0, 1))
+    sizes = concrete(node.in_shapes[0])[1:]
+    high, wide = (_joined([pair[axis] for pair in pairs], sizes[axis]).through(window[axis]) for axis in (0, 1))
     return high, wide
 
 

@@ -95,6 +95,24 @@ def test_field_of_one_op(case: Case) -> None:
         assert numeric == theory
 
 
+DRIFTING = [
+    ("3x16x17", "{residual: {p: pad -1, q: '3x3 avgpool pad=[2,1,2,1]'}}"),
+    ("3x17x17", "{branches: [1x1 avgpool /4, ['pad -1', 3x3 avgpool /3]], merge: add}"),
+    ("3x15x15", "{branches: [8x8 avgpool /1, [3x3 avgpool /4, upsample 2]], merge: add}"),
+]
+
+
+@pytest.mark.parametrize(("size", "node"), DRIFTING)
+def test_inputs_of_different_strides_drift_apart(size: str, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = archdsl.loads(f"input: {size}\nnet: {{a: {node}}}").graph
+    field = receptive_fields(graph)[-1]
+    assert [field] == extents(graph)
+    monkeypatch.setattr("archdsl.analysis.receptive_field._MAX_PHASES", 1)
+    enclosing = receptive_fields(graph)[-1]
+    assert field is not None and enclosing is not None
+    assert all(most >= size for most, size in zip(enclosing, field, strict=True))
+
+
 WHOLE = ["gn 3", "gn 1", "instancenorm", "gap", "flatten", "1x1 avgpool adaptive"]
 GATED = """
     net:
