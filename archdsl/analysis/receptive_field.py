@@ -137,7 +137,7 @@ def _fields(node: Node, inputs: list[tuple[_Fields, _Fields] | None]) -> tuple[_
     pairs = [pair for pair in inputs if pair is not None]
     if window is None or len(pairs) < len(inputs):
         return None
-    sizes = concrete(node.in_shapes[0])[1:]
+    sizes = (*concrete(node.in_shapes[0]), 1, 1)[1:3]  # a vector is read through a window of one pixel
     high, wide = (_joined([pair[axis] for pair in pairs], sizes[axis]).through(window[axis]) for axis in (0, 1))
     return high, wide
 

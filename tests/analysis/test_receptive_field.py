@@ -226,3 +226,16 @@ def test_no_chain_reads_more_than_its_field(seed: int) -> None:
     if field is not None:
         assert height <= field.height, text
         assert width <= field.width, text
+
+
+def test_a_vector_after_an_image_of_one_pixel_keeps_its_field() -> None:
+    graph = archdsl.loads("input: 2x5x4\nnet: [5x4 conv 3 valid, fc 4 relu, fc 2]").graph
+    assert [tuple(field) for field in receptive_fields(graph)[1:] if field] == [(5, 4)] * 5
+
+
+def test_a_slice_of_a_concat_has_the_field_of_all_channels() -> None:
+    """An upper bound, as decision 5 says: all channels of a node have one field."""
+    text = "input: 2x9x9\nnet: {c: {branches: [3x3 conv 2, 5x5 conv 2]}, s: slice start=0 end=2}"
+    graph = archdsl.loads(text).graph
+    assert extents(graph) == [(3, 3)]
+    assert receptive_fields(graph)[-1] == (5, 5)
