@@ -235,7 +235,7 @@ def test_a_vector_after_an_image_of_one_pixel_keeps_its_field() -> None:
 
 def test_a_slice_of_a_concat_has_the_field_of_all_channels() -> None:
     """An upper bound, as decision 5 says: all channels of a node have one field."""
-    text = "input: 2x9x9\nnet: {c: {branches: [3x3 conv 2, 5x5 conv 2]}, s: slice start=0 end=2}"
+    text = "input: 2x9x9\nnet: {c: {branches: {a: 3x3 conv 2, b: 5x5 conv 2}}, s: slice start=0 end=2}"
     graph = archdsl.loads(text).graph
     assert extents(graph) == [(3, 3)]
     assert receptive_fields(graph)[-1] == (5, 5)
