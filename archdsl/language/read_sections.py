@@ -61,7 +61,7 @@ def read_arg(name: str, entry: Entry) -> ArgDecl:
 def read_defaults(name: str, tree: Tree, names: Collection[str] | None) -> OpDefaults:
     """Read the defaults of the op `name`, whose expressions can use `names`; None if they are not known.
 
-    Raises E0202, E0301, E0302, E0304, E0309, E0310.
+    Raises E0202, E0301, E0302, E0304, E0309, E0310, E0319.
     """
     op = OPS_BY_NAME[name]
     if isinstance(tree, Scalar):

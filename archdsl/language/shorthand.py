@@ -48,7 +48,7 @@ def words(scalar: Scalar) -> list[Word]:
 def desugar(scalar: Scalar, blocks: Collection[str] = ()) -> Map:
     """Return the long form of a short form: a mapping with `op`, `call` or `dense`. `blocks` are names for the help.
 
-    Raises E0301, E0302, E0309, E0310.
+    Raises E0301, E0302, E0309, E0310, E0319.
     """
     node = words(scalar)
     entries: dict[str, Entry] = {}
@@ -209,6 +209,7 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
 
     for word in rest:
         _check_word(scalar, word, op, written)
+        _check_owner(scalar, word, op, written)
         start, end = word.start, word.end
         field = _FIELD.match(word.text)
         if _is_stride(word):
@@ -258,6 +259,46 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
         )
 
 
+def _check_owner(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, Word]) -> None:
+    """Raises an error for a value after a norm or activation: E0319 if it may be meant for that, else E0310."""
+    before = written.get("act", written.get("norm"))
+    if before is None or before.text == "linear":
+        return
+    other = OPS_BY_NAME.get(before.text.partition("=")[2] or before.text)
+    field = _FIELD.match(word.text)
+    if field:
+        name = field[1] if other is not None and field[1] in other.model_fields else ""
+    elif _is_stride(word) or word.text in _words(op):
+        return
+    elif other is None or not other.positional or word.text in _OPERATORS or closest(word.text, _words(op)):
+        why = f"values of `{op.name}` come before its norm and activation"
+        if _NAME.fullmatch(word.text):
+            why = f"not a flag, norm or activation of `{op.name}`"
+        raise _surplus(scalar, word, op, [], why)
+    else:
+        name = other.positional[0]
+    if name and other is not None:
+        raise _unclear(scalar, before, word, op, other, name)
+
+
+def _unclear(scalar: Scalar, before: Word, word: Word, op: type[Op], other: type[Op], name: str) -> ArchError:
+    field = _FIELD.match(word.text)
+    value = (word.text[field.end() :] if field else word.text)[:60]
+    role = f"`{other.role}: {{op: {other.name}, {name}: {value}}}` in the long form"
+    return error(
+        "E0319",
+        f"is `{word.text[:60]}` a value of `{other.name}` or of `{op.name}`?",
+        scalar.part(before.start, word.end),
+        help=f"for `{other.name}`, write {role}, or `{other.name}: {{{name}: {value}}}` under `defaults`; "
+        f"values of `{op.name}` come before its norm and activation",
+    )
+
+
+def _words(op: type[Op]) -> list[str]:
+    """The words that can follow an op: its flags, and the norms and activations."""
+    return [*op.flags, "linear", "plain", *(name for name, other in OPS_BY_NAME.items() if other.role)]
+
+
 def _is_norm(word: Word, op: type[Op]) -> bool:
     return word.text not in op.flags and word.text in OPS_BY_NAME and OPS_BY_NAME[word.text].role == "norm"
 
@@ -274,12 +315,12 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
 
 def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word], why: str = "") -> ArchError:
     """The error for an unexpected word: it is misspelt, or a misspelt word before it became a value."""
-    known = [*op.flags, "linear", "plain", *(k for k, o in OPS_BY_NAME.items() if o.role)]
+    known = _words(op)
     labels = tuple(
         Label(scalar.part(w.start, w.end), f"`{name}`") for w, name in zip(values, op.positional, strict=False)
     )
     more = " more" if values else ""
-    help_ = _surplus_help(word, op, values, known)
+    help_ = _surplus_help(word, op, values, known, why)
     return error(
         "E0310",
         f"unexpected `{word.text[:60]}`: {why or f'`{op.name}` takes no{more} values'}",
@@ -289,7 +330,7 @@ def _surplus(scalar: Scalar, word: Word, op: type[Op], values: Sequence[Word], w
     )
 
 
-def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Collection[str]) -> str:
+def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Collection[str], why: str) -> str:
     near = next((w.text for w in (word, *values) if _NAME.fullmatch(w.text) and closest(w.text, known)), None)
     if word.text in ("<", "->") or word.text.startswith("<-"):
         return "write the inputs of a node as `<- name`, with spaces"
@@ -314,7 +355,7 @@ def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Colle
             f"write `{word.text}` as a separate node, `[{op.name} ..., {word.text} ...]`: "
             "only a norm and an activation can follow an op"
         )
-    if word.text.isdigit() and "kernel" in op.model_fields and not values:
+    if word.text.isdigit() and "kernel" in op.model_fields and not values and not why:
         return f"write the window before the op: `{word.text}x{word.text} {op.name}`"
     return f"write fields as `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
 

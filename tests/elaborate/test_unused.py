@@ -146,3 +146,26 @@ def test_blocks_that_are_not_called() -> None:
     with pytest.raises(ArchError) as caught:
         archdsl.loads(text.replace("c a,", "c act=a,") + "net: {a: used(2)}")
     assert [(d.code, d.span.text) for d in caught.value.diagnostics if d.span] == [("E0304", "cc"), ("E0301", "usd")]
+
+
+@pytest.mark.parametrize(
+    "words", ["gn 8", "gn 8 relu", "bn leaky_relu 0.1", "lrn 3 relu", "elu 2", "norm=gn 8", "gn groups=8"]
+)
+def test_a_value_after_a_norm_or_activation_is_an_error_in_defaults_and_on_a_node(words: str) -> None:
+    defaults = f"input: 16x32x32\ndefaults: {{conv: {words}}}\nnet: {{a: 3x3 conv 64}}\n"
+    for spec in (defaults, f"input: 16x32x32\nnet: {{a: 3x3 conv {words}}}\n"):
+        with pytest.raises(ArchError) as caught:
+            archdsl.loads(spec)
+        assert [d.code for d in caught.value.diagnostics] == ["E0319"]
+
+
+def test_the_help_of_a_value_after_a_norm_can_be_written() -> None:
+    net = archdsl.loads(
+        "input: 16x32x32\ndefaults: {conv: gn leaky_relu, gn: 8, leaky_relu: 0.1}\nnet: {a: 3x3 conv 64}\n"
+    )
+    long = archdsl.loads(
+        "input: 16x32x32\ndefaults: {conv: {norm: {op: gn, groups: 8}, act: {op: leaky_relu, slope: 0.1}}}\n"
+        "net: {a: 3x3 conv 64}\n"
+    )
+    assert [node.op for node in net.graph.nodes] == [node.op for node in long.graph.nodes]
+    assert net.graph.nodes[2].op.explicit() == {"groups": 8}

@@ -53,6 +53,8 @@ _NAMES = r"[A-Za-z_][\w.]*"
 def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> ArchError | None:
     """Return one error that answers a node with these errors; None if its notation is not known."""
     first = problems[0]
+    if first.code == "E0319":  # both readings are in its help
+        return None
     try:
         answer = _answer(tree, context)
     except Hint as problem:
