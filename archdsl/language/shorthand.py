@@ -54,7 +54,7 @@ def desugar(scalar: Scalar, blocks: Collection[str] = ()) -> Map:
     entries: dict[str, Entry] = {}
 
     def put(key: str, start: int, end: int, value: Tree | None = None) -> None:
-        entries[key] = Entry(scalar.piece(start, end, key), value if value is not None else _value(scalar, start, end))
+        entries[key] = Entry(scalar.meant(start, end, key), value if value is not None else _value(scalar, start, end))
 
     node = _cut_tail(scalar, node, put)
     if node and node[0].text == "dense" and len(node) > 1:
@@ -218,12 +218,12 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
             put_once(field[1], word, start + field.end(), end)
         elif word.text in op.flags:
             key, value = op.flags[word.text]
-            put_once(key, word, start, end, scalar.piece(start, end, value))
+            put_once(key, word, start, end, scalar.meant(start, end, value))
         elif word.text == "linear":
-            put_once("act", word, start, end, scalar.piece(start, end, None))
+            put_once("act", word, start, end, scalar.meant(start, end, None))
         elif word.text == "plain":
-            put("norm", start, end, scalar.piece(start, end, None))
-            put("act", start, end, scalar.piece(start, end, None))
+            put("norm", start, end, scalar.meant(start, end, None))
+            put("act", start, end, scalar.meant(start, end, None))
         elif word.text in OPS_BY_NAME and OPS_BY_NAME[word.text].role:
             put_once(OPS_BY_NAME[word.text].role, word, start, end, scalar.piece(start, end))
         elif positional:
@@ -373,7 +373,7 @@ def desugar_defaults(scalar: Scalar, op: type[Op], names: Collection[str] | None
     entries: dict[str, Entry] = {}
 
     def put(key: str, start: int, end: int, value: Tree | None = None) -> None:
-        entries[key] = Entry(scalar.piece(start, end, key), value if value is not None else _value(scalar, start, end))
+        entries[key] = Entry(scalar.meant(start, end, key), value if value is not None else _value(scalar, start, end))
 
     written = words(scalar)
     add_words(scalar, written, op, put)

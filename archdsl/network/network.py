@@ -351,7 +351,7 @@ class Network:
         """Return the metadata that a compiled file stores: spec, hash, preprocessing, labels, paper, kind of output."""
         import json
 
-        from archdsl.backends.spec.rewrite import short_text
+        from archdsl.backends.spec.rewrite import embedded_text
 
         meta = {
             "name": self.name,
@@ -359,7 +359,7 @@ class Network:
             "params": str(self.params),
             "macs": str(self.macs),
             "output": self.output_kind,
-            "spec": short_text(self.document, self.args),
+            "spec": embedded_text(self.document, self.args, self.whole),
         }
         if self.args:
             meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})

@@ -13,8 +13,8 @@ PlainValue: TypeAlias = bool | int | float | str | None
 class Scalar(NamedTuple):
     """A word, number or string. `value` has a type of YAML 1.2's core schema; quoted scalars and keys are strings.
 
-    `text` is the scalar as written (`1409.1550` keeps its last 0); `offset` is the position of `text[0]` in the source,
-    None if the source does not contain the text verbatim (escapes, several lines).
+    `text` is the scalar as written (`1409.1550` keeps its last 0) and always reads as `value`; `offset` is the position
+    of `text[0]` in the source, None if the source does not contain the text verbatim (escapes, several lines).
     """
 
     value: PlainValue
@@ -34,6 +34,14 @@ class Scalar(NamedTuple):
         text = self.text[start:end]
         offset = None if self.offset is None else self.offset + start
         return Scalar(text if value is ... else value, text, self.part(start, end), self.plain, offset)
+
+    def meant(self, start: int, end: int, value: str | bool | None) -> Scalar:
+        """Return the scalar that `text[start:end]` stands for: `ceil` for true, `3x3` before an op for a key."""
+        text = value if isinstance(value, str) else _WORDS[value]
+        return Scalar(value, text, self.part(start, end), True, None)
+
+
+_WORDS = {None: "null", True: "true", False: "false"}
 
 
 class Seq(NamedTuple):

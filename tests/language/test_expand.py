@@ -16,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import archdsl
-from archdsl.backends.spec.rewrite import flat_text, formatted, long_text, short_text
+from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
 from archdsl.cli import main
-from archdsl.language.format.longform import long_form, node_meaning, ordered, value_of
+from archdsl.language.format.longform import long_form, node_meaning, ordered, scalar_of, value_of
 from archdsl.language.format.shortform import short_form
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, flow_text, mapping
-from archdsl.source import decode
+from archdsl.language.shorthand import desugar
+from archdsl.source import Map, Seq, Tree, decode, plain_value
 from archdsl.spec.find import library_files
 from archdsl.spec.open import Spec, from_source, open_spec
 from tests.support.language_examples import NODES_WHOLE, WHOLE
@@ -269,6 +270,20 @@ FLAT = {
 }
 
 
+@pytest.mark.parametrize("short", LONG)
+def test_the_text_of_each_part_reads_as_its_value(short: str) -> None:
+    stack: list[Tree] = [desugar(scalar_of(short))]
+    while stack:
+        tree = stack.pop()
+        if isinstance(tree, Map):
+            assert all(key == entry.key.text == entry.key.value for key, entry in tree.entries.items())
+            stack += [entry.value for entry in tree.entries.values()]
+        elif isinstance(tree, Seq):
+            stack += tree.items
+        else:
+            assert tree.value == (tree.text if isinstance(tree.value, str) else plain_value(tree.text))
+
+
 @pytest.mark.parametrize("name", FLAT)
 def test_the_flat_form_is_the_same_network(name: str) -> None:
     text = f"input: 3x8x8\n{FLAT[name]}\n"
@@ -283,7 +298,7 @@ def test_a_node_at_the_deepest_level_stays_short(levels: int) -> None:
     node = '"1x1 conv 1 bn weight=[[[[1]],[[1]],[[1]]]]"'
     text = f"input: 3x8x8\nnet: {'{a: ' * levels}{node}{'}' * levels}\n"
     network = archdsl.loads(text)
-    for written in (long_text(spec(text)), flat_text(spec(text)), short_text(network.document, {})):
+    for written in (long_text(spec(text)), flat_text(spec(text)), network.metadata()["spec"]):
         assert archdsl.diff(network, archdsl.loads(written)).equal
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import archdsl
 from archdsl.backends.spec import rewrite
-from archdsl.backends.spec.rewrite import formatted, long_text, short_text
+from archdsl.backends.spec.rewrite import formatted, long_text
 from archdsl.cli import main
 from archdsl.diagnostics import Source
 from archdsl.language.format.format import format_source, same_meaning
@@ -80,7 +80,7 @@ def test_a_drawn_table_keeps_its_lines(style: str) -> None:
     centers = textwrap.indent(rows, "      ")
     text = f"input: 9\nnet:\n  a:\n    op: rbf\n    out: 1\n    centers: {style}\n{centers}\n"
     assert archdsl.loads(fmt(text)).fingerprint == archdsl.loads(long_text(from_source(source(text)))).fingerprint
-    again = short_text(archdsl.loads(text).document, {})
+    again = archdsl.loads(text).metadata()["spec"]
     assert archdsl.loads(again).fingerprint == archdsl.loads(text).fingerprint
 
 
@@ -186,6 +186,18 @@ def test_a_text_of_another_meaning_is_never_given_out(monkeypatch: pytest.Monkey
     monkeypatch.setattr(rewrite, "format_source", lambda s, shorten: s.text.replace("a paper", "another"))
     with pytest.raises(rewrite.Unfaithful):
         formatted(source(f"{HEAD}paper: {{title: a paper}}\nnet: [relu]\n"))
+
+
+def test_no_file_contains_a_spec_of_another_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    network = archdsl.loads(f"{HEAD}net: [3x3 conv 64]\n")
+    monkeypatch.setattr(rewrite, "format_source", lambda s: s.text.replace("64", "65"))
+    assert archdsl.loads(network.metadata()["spec"]).fingerprint == network.fingerprint, "in the long form"
+    written = rewrite.standalone_text
+    for wrong in ("65", "64 x"):
+        monkeypatch.setattr(rewrite, "standalone_text", lambda d, a, w=wrong: written(d, a).replace("64", w))
+        with pytest.raises(rewrite.Unfaithful, match="would contain"):
+            network.to_onnx(tmp_path / "x.onnx")
+        assert not list(tmp_path.iterdir())
 
 
 # --- comments, blank lines, anchors ----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What a variant, or a spec with `extends`, does to its base.
 
-Tests `language/overlay.py` and `language/inheritance.py`.
+Tests `language/overlay.py` and `language/inheritance.py`. Each merged spec here is also written again in every form.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import pytest
 
 import archdsl
 from archdsl import ArchError
+from archdsl.backends.spec.rewrite import expand
+from tests.search.round_trips import mismatches
 
 BASE = """\
 name: base
@@ -43,7 +45,9 @@ def written(over: str) -> str:
 
 
 def other(over: str) -> archdsl.Network:
-    return archdsl.loads(written(over), variant="other")
+    network = archdsl.loads(written(over), variant="other")
+    assert mismatches(written(over), "other") == []
+    return network
 
 
 def refused(over: str) -> archdsl.Diagnostic:
@@ -143,6 +147,50 @@ def test_keys_of_a_node_change_alone(over: str, same: str) -> None:
     a, b = other(over), other(same)
     assert a.fingerprint == b.fingerprint
     assert [n.path for n in a.graph.nodes] == [n.path for n in b.graph.nodes]
+
+
+SHORT = """\
+input: 3x32x32
+args: {k: 3}
+defaults: {conv: bn relu, maxpool: ceil}
+blocks:
+  thin(c): 3x3 conv c nobias
+net:
+  0: 3x3 conv 3 plain
+  1: again 0 <- 0
+  stem: 7x7 conv 8 /2 plain when k > 2
+  pool: 3x3 maxpool /2 ceil
+  block: thin(8)
+  copies: 2 * 3x3 conv 8 pad=[2,1,0,1] as copy{1}
+  grow: dense 2 * 3x3 conv (k if k > 1 else 2) linear
+  skip: upsample 2 nearest <- pool
+  drop: dropout 1e-1
+  head: fc 10 nobias
+"""
+"""Every part of the short form."""
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        "net: {0: {stride: 1}, 1: {act: tanh}, stem: {act: silu}, pool: {pad: 1}, copies: {as: 'c{0}'}}",
+        "net: {drop: {act: relu}, head: {bias: true}}",
+        "net: {stem: {when: 2 > 1, norm: ln}, block: {repeat: 3}, grow: {then: relu}, skip: {act: relu}}",
+        "net: {stem: {norm: null}, pool: {ceil: null}, copies: {pad: null, as: null}, grow: {repeat: k}}",
+        "blocks: {thin: {stride: 2, act: {op: leaky_relu, slope: 0.1}}}",
+        "defaults: {conv: {act: gelu}, maxpool: {pad: 1}}",
+    ],
+)
+def test_keys_are_added_to_short_strings(over: str, tmp_path: Path) -> None:
+    """The merged text was spliced from pieces of the strings: `{3x3: [3, 3], conv: conv, 8: 8, stride: 2}`."""
+    variant = f"{SHORT}variants:\n  v:\n{textwrap.indent(over, '    ')}\n"
+    assert mismatches(variant, "v", tmp_path) == []
+    (tmp_path / "base.yaml").write_text(SHORT)
+    (tmp_path / "child.yaml").write_text(f"extends: base.yaml\n{over}\n")
+    child = archdsl.load(tmp_path / "child.yaml")
+    assert archdsl.diff(child, archdsl.loads(variant, variant="v")).equal
+    for text in (expand(tmp_path / "child.yaml").text, child.metadata()["spec"]):
+        assert archdsl.diff(child, archdsl.loads(text)).equal
 
 
 def test_values_of_sections() -> None:

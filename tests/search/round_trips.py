@@ -20,7 +20,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import archdsl
-from archdsl.backends.spec.rewrite import flat_text, formatted, long_text, short_text
+from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
 from archdsl.source import decode
 from archdsl.spec.open import from_source, open_spec
 from tests.search.networks.make import specification
@@ -48,7 +48,7 @@ def forms(text: str, name: str = "spec.yaml", variant: str | None = None) -> Ite
 
     yield "expand", lambda: long_text(spec)
     yield "expand --flat", lambda: flat_text(spec)
-    yield "the text in a file", lambda: short_text(network.document, network.args)
+    yield "the text in a file", lambda: network.metadata()["spec"]
     yield "fmt of expand", again(long_text)
     yield "fmt of expand --flat", again(flat_text)
     if variant is None:

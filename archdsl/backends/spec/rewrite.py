@@ -78,11 +78,30 @@ def standalone_text(document: Document, args: Mapping[str, Any]) -> str:
     return write(root)
 
 
-def short_text(document: Document, args: Mapping[str, Any]) -> str:
-    """Return the same as `standalone_text` in short strings, if they mean the same."""
-    source = Source(document.name, standalone_text(document, args), document.source.path)
+def embedded_text(document: Document, args: Mapping[str, Any], graph: Graph) -> str:
+    """Return the spec that a compiled file contains: as `standalone_text`, in short strings if they mean the same.
+
+    The text is read again, as `import` reads it from the file, and must give `graph`. Raises Unfaithful if it does not.
+    """
+    source = Source(document.name, standalone_text(document, args))
+    problem: Exception | None = None
+    for text_of in (_shortened, _unchanged):
+        try:
+            text = text_of(source)
+            _check_same(graph, elaborate(document_of(from_source(Source(document.name, text)))), _row)
+            return text
+        except (ArchError, Unfaithful) as e:
+            problem = e
+    raise Unfaithful("the spec that the file would contain does not describe this network") from problem
+
+
+def _shortened(source: Source) -> str:
     text = format_source(source)
-    return text if same_meaning(source, Source(document.name, text, document.source.path)) else source.text
+    return text if same_meaning(source, Source(source.name, text)) else source.text
+
+
+def _unchanged(source: Source) -> str:
+    return source.text
 
 
 def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
