@@ -10,6 +10,7 @@ from typing import Any
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.elaborate.size_limits import SizeLimits
+from archdsl.elaborate.strides import Grid, between, extend
 from archdsl.graph import Node, Scope
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
@@ -51,6 +52,8 @@ class GraphBuilder:
     """Paths that dotted keys created."""
     strides: dict[int, Span] = field(default_factory=dict)
     """The spans of written strides, by node."""
+    grids: list[Grid] = field(default_factory=list)
+    """The strides of the first nodes, as far as a shortcut needed them."""
     met: set[tuple[Size, Size]] = field(default_factory=set)
     """Pairs of different sizes that a merge joined, and that must be equal."""
     inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
@@ -66,6 +69,11 @@ class GraphBuilder:
     def shape(self, node: int) -> Shape | None:
         """Return the output shape of a node; None if the node failed."""
         return self.nodes[node].shape
+
+    def stride(self, first: int, last: int) -> tuple[int, int] | None:
+        """Return the strides from one node to a later one; None if there are no whole ones."""
+        extend(self.grids, self.nodes)
+        return between(self.grids[first], self.grids[last])
 
     def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
         """Report E0503 if the path is already used. `why` is the reason for a path that is not written in the spec."""

@@ -120,7 +120,7 @@ def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor
             _report_conflict(walker, syntax, cursor, body, output, ctx)
             return body
         return output
-    stride = fitting_stride(before, after)
+    stride = _fitting_stride(walker, cursor, body)
     fewer = at(before[0]) - at(after[0])
     if stride is None or (syntax.shortcut == "pad" and fewer > 0):
         _report_misfit(walker, syntax, cursor, body, stride is not None, ctx)
@@ -165,7 +165,7 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
     label = f"N x {format_shape(nodes[short].shape)}"
     if short == cursor:
         label += f", from `{nodes[cursor].written_path}` unchanged"
-    stride = fitting_stride(nodes[cursor].shape, nodes[body].shape)
+    stride = _fitting_stride(walker, cursor, body)
     how = "" if stride == (1, 1) else f" with stride {stride[0] if stride and stride[0] == stride[1] else stride}"
     help_ = (
         f"remove `shortcut:` to get a 1x1 projection{how}" if stride else "keep the size in the body, e.g. with padding"
@@ -191,7 +191,10 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
         help_ = "remove `shortcut:` to get a 1x1 projection"
     else:
         shapes = f"the input (N x {format_shape(before)}) to the output of the body (N x {format_shape(after)})"
-        message = f"no projection maps {shapes}"
+        strides = walker.builder.stride(cursor, body)
+        high, wide = strides or (0, 0)
+        of_body = f" with the stride of the body, {high if high == wide else strides}," if strides else ""
+        message = f"no projection{of_body} maps {shapes}"
         help_ = (
             "keep the size in the body (check its padding), write a shortcut, or add nothing: `shortcut: if_same_shape`"
         )
@@ -282,18 +285,16 @@ def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, 
     return output
 
 
-def fitting_stride(before: Shape, after: Shape) -> tuple[int, int] | None:
-    """Return the stride of a 1x1 convolution that maps the first height and width to the second, or None."""
+def _fitting_stride(walker: Walker, cursor: int, body: int) -> tuple[int, int] | None:
+    """The strides of the body, if a 1x1 convolution with these has the height and width of the body; else None."""
+    before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if len(before) != 3 or len(after) != 3:
         return None
-    out = []
-    for a, b in zip(before[1:], after[1:], strict=True):
-        big, small = at(a), at(b)
-        stride = 1 if small == big else -(-(big - 1) // small) if small < big else 0
-        stride = next(
-            (s for s in (stride, big // small if small else 0, stride + 1) if s and (big - 1) // s + 1 == small), 0
-        )
-        if not stride:
-            return None
-        out.append(stride)
-    return out[0], out[1]
+    strides = walker.builder.stride(cursor, body)
+    if strides is None or [(at(b) - 1) // s + 1 for b, s in zip(before[1:], strides, strict=True)] != _sizes(after):
+        return None
+    return strides
+
+
+def _sizes(shape: Shape) -> list[int]:
+    return [at(size) for size in shape[1:]]

@@ -1,8 +1,8 @@
 """What composites, references, repeats and sizes mean.
 
 Tests `elaborate/__init__.py`, `elaborate/walk.py`, `elaborate/make.py`, `elaborate/op_nodes.py`,
-`elaborate/composites.py`, `elaborate/calls.py`, `elaborate/references.py`, `elaborate/repeat.py`, `elaborate/bound.py`
-and `elaborate/expanders.py`.
+`elaborate/composites.py`, `elaborate/strides.py`, `elaborate/calls.py`, `elaborate/references.py`,
+`elaborate/repeat.py`, `elaborate/bound.py` and `elaborate/expanders.py`.
 """
 
 from __future__ import annotations
@@ -389,3 +389,44 @@ def test_a_node_that_nothing_reads_is_named_with_those_before_it() -> None:
         ),
         ("W0901", "nothing reads `one`", ()),
     ]
+
+
+# --- strides of implied shortcuts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "residual"),
+    [
+        ("8x10x10", "{residual: {c: 3x3 conv 16 /2 valid}, shortcut: pad}"),
+        ("8x12x12", "{residual: {c: 7x7 conv 8 /2 valid}}"),
+        ("8x5x5", "{residual: {c: 5x5 conv 8 valid}}"),
+        ("8x5x5", "{residual: {g: gap, c: 1x1 conv 4}}"),
+        ("8x8x8", "{residual: {g: 4x4 avgpool adaptive, c: 1x1 conv 4}}"),
+        ("8x8x8", "{residual: {u: upsample 2, c: 3x3 conv 4}}"),
+    ],
+)
+def test_a_stride_that_fits_by_chance_is_no_shortcut(size: str, residual: str) -> None:
+    with pytest.raises(archdsl.ArchError) as caught:
+        archdsl.loads(f"input: {size}\nnet: {{a: {residual}}}")
+    assert [d.code for d in caught.value.diagnostics] == ["E0415"]
+
+
+@pytest.mark.parametrize(
+    ("size", "body", "stride"),
+    [
+        ("8x1x1", "{c: 3x3 conv 4 /2}", (2, 2)),
+        ("8x9x7", "{c: 3x3 conv 4 /2, m: 3x3 maxpool /2 pad=1}", (4, 4)),
+        ("8x9x7", "{c: {op: conv, kernel: 3, out: 4, stride: [1, 3]}}", (1, 3)),
+        ("8x8x8", "{u: upsample 2, c: 3x3 conv 4 /4}", (2, 2)),
+        ("8x8x8", "{c: 3x3 conv 4 /2, n: gn 2, g: {branches: [identity, [gap, sigmoid]], merge: mul}}", (2, 2)),
+        ("8x8x8", "{d: {branches: {a: 3x3 conv 4 /2, b: 2x2 maxpool}}, s: split 2, r: 'concat <- s.0, s.1'}", (2, 2)),
+        ("8x8x8", "{c: 3x3 conv 4 /2 <- outside}", (2, 2)),
+    ],
+)
+def test_the_stride_of_a_shortcut_is_the_product_of_those_of_the_body(
+    size: str, body: str, stride: tuple[int, int]
+) -> None:
+    body = body.replace("outside", "input")
+    graph = archdsl.loads(f"input: {size}\nnet: {{a: {{residual: {body}}}}}").graph
+    assert graph.by_path["a.downsample.0"].op.stride == stride
+    assert not any("by chance" in str(reason) for reason in graph.sizes)

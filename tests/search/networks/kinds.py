@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from tests.search.networks.grids import placed
+
 Fields = dict[str, Any]
 
 
@@ -592,4 +594,4 @@ class Kind:
     """Draws fields that may fit; of a `leaves.Leaf`."""
 
 
-KINDS: dict[str, Kind] = {kind: Kind(run, _POSITIONAL.get(kind, ())) for kind, run in _FUNCTIONS.items()}
+KINDS: dict[str, Kind] = {kind: Kind(placed(kind, run), _POSITIONAL.get(kind, ())) for kind, run in _FUNCTIONS.items()}

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from tests.ops.cases import KINDS, POSITIONAL
+from tests.search.networks.grids import between, grid
 from tests.search.networks.kinds import Unsound, pair, plausible
 
 UNIT = 2.0**-24
@@ -192,6 +193,8 @@ class Machine:
 
     def run(self, inputs: Mapping[str, Any], heads: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
         """The outputs and the auxiliary heads' outputs by name; without `heads`, those of inference only."""
+        for x in inputs.values():
+            grid(x)
         lone = next(iter(inputs.values())) if len(inputs) == 1 else None
         top = Frame(None, {**{k: Member(v) for k, v in inputs.items()}, "input": Member(lone)})
         made = self.item(self.doc["net"], lone, top, self.args)
@@ -291,21 +294,28 @@ class Machine:
         if shortcut == "none" or (differ and shortcut == "if_same_shape"):
             return Member(y, body.inner)
         if differ:
-            short = self.shortcut(shortcut, x, before, number, frame, env)
+            short = self.shortcut(shortcut, x, y, before, number, frame, env)
         return Member(KINDS["add"].run(self, [y, short], {}), body.inner)
 
-    def shortcut(self, written: Any, x: Any, wanted: Any, number: int, frame: Frame, env: Mapping[str, Any]) -> Any:
+    def shortcut(
+        self, written: Any, x: Any, y: Any, wanted: Any, number: int, frame: Frame, env: Mapping[str, Any]
+    ) -> Any:
         if written not in (None, "project", "pad"):
             given = self.item(written, x, frame, env)
             return x if given is None else given.value
         if len(wanted) != 4 or x.dim() != 4:
             raise Unsound("E0415")
-        strides = []
-        for big, small in zip(x.shape[2:], wanted[2:], strict=True):
-            stride = next((s for s in range(1, big + 1) if (big - 1) // s + 1 == small), None)
-            if stride is None and self.settled is None:
-                raise Unsound("E0415", torch=True)
-            strides.append(stride)
+        strides: Any = between(x, y)
+        if self.settled is None:
+            sizes = [*zip(x.shape[2:], wanted[2:], strict=True)]
+            some = all(any((big - 1) // s + 1 == small for s in range(1, big + 1)) for big, small in sizes)
+            if strides is None or any(
+                (big - 1) // s + 1 != small for (big, small), s in zip(sizes, strides, strict=True)
+            ):
+                raise Unsound("E0415", torch=not some)
+            if any(s.denominator > 1 for s in strides):
+                raise Unsound("E0415", torch=not some)
+            strides = [int(s) for s in strides]
         strides = strides if self.settled is None else self.settled[number]
         self.strides[number] = strides
         if written != "pad":
@@ -326,7 +336,7 @@ class Machine:
                 raise Unsound("E0308", torch=True)
             if x.shape[1] % parts:
                 raise Unsound("E0403", torch=True)
-            sources = x.split(x.shape[1] // parts, 1)
+            sources = self.parts(x, parts)
         inside = Frame(frame)
         for (key, child), source in zip(entries, sources, strict=True):
             made = self.item(child, source, inside, env)
@@ -339,6 +349,12 @@ class Machine:
             return Member(given[0], inner) if given else None
         merge = value_of(data.get("merge", "concat"), env)
         return Member(KINDS[merge].run(self, given, {}), inner)
+
+    def parts(self, x: Any, count: int) -> Any:
+        found = x.split(x.shape[1] // count, 1)
+        for part in found if x.dim() == 4 else ():
+            part.grid = grid(x)
+        return found
 
     def dense(self, data: Mapping[str, Any], x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:
         count, given, inner = value_of(data["repeat"], env), None, {}
@@ -371,7 +387,7 @@ class Machine:
         if kind == "split":
             if x.shape[1] % fields["parts"]:
                 raise Unsound("E0403", torch=True)
-            parts = x.split(x.shape[1] // fields["parts"], 1)
+            parts = self.parts(x, fields["parts"])
             return Member(None, {str(n): Member(part) for n, part in enumerate(parts)})
         if kind == "again":
             first = frame.find(data["node"]).ran

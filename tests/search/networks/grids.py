@@ -1,0 +1,59 @@
+"""How far apart the pixels of a tensor are, in pixels of an earlier one, by the fields of the ops between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import count
+from typing import Any
+
+_NUMBERS = count()
+_POOLS = ("maxpool", "avgpool", "subsample")
+
+
+def grid(x: Any) -> tuple[int, Fraction, Fraction]:
+    """A number for the tensor that the distances refer to, and those of height and width."""
+    if not hasattr(x, "grid"):
+        x.grid = next(_NUMBERS), Fraction(1), Fraction(1)
+    known: tuple[int, Fraction, Fraction] = x.grid
+    return known
+
+
+def between(x: Any, y: Any) -> tuple[Fraction, Fraction] | None:
+    (one, *before), (other, *after) = grid(x), grid(y)
+    return (after[0] / before[0], after[1] / before[1]) if one == other else None
+
+
+def placed(kind: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    """The same op, which notes the grid of its output."""
+
+    def noting(machine: Any, read: Any, fields: dict[str, Any]) -> Any:
+        y = run(machine, read, fields)
+        if y.dim() == 4 and not hasattr(y, "grid"):
+            found = _of_merge(read, y) if isinstance(read, list) else _of_op(kind, read, y, fields)
+            if found is not None:
+                y.grid = found
+        return y
+
+    return noting
+
+
+def _of_merge(read: list[Any], y: Any) -> tuple[int, Fraction, Fraction] | None:
+    grids = [grid(x) for x in read if x.shape[2:] == y.shape[2:]]
+    first = {one for one in grids if one[0] == min(number for number, *_ in grids)}
+    return first.pop() if len(first) == 1 else None
+
+
+def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[int, Fraction, Fraction] | None:
+    number, high, wide = grid(x)
+    if kind == "gap" or fields.get("adaptive"):
+        return grid(x) if x.shape[2:] == y.shape[2:] else None
+    step: Any = fields.get("stride") or 1
+    if kind in _POOLS:
+        step = fields.get("stride") or fields["kernel"]
+    if kind == "upsample":
+        step = fields["scale"]
+    down, right = (step, step) if isinstance(step, int) else step
+    if kind in ("deconv", "upsample"):
+        return number, high / down, wide / right
+    return number, high * down, wide * right
