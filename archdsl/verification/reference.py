@@ -29,7 +29,7 @@ from archdsl.verification.tolerance import (
     worst_channel,
 )
 
-COPIES, FEW, CHEAP = 4, 1024, 1 << 22
+COPIES, FEW, CHEAP = 4, 1 << 14, 1 << 22
 """Number of perturbed runs of a node with at most FEW output values and CHEAP MACs: one run of so few values is a small
 sample."""
 SPARSE_COPIES, SMALL = 16, 1 << 16
@@ -101,7 +101,9 @@ def reference_values(
         torch.set_num_threads(threads)
         if node.id in exact:
             value = exact[node.id].numpy()
-            spread = np.maximum.reduce([channel_differences(run.numpy(), value, dtype) for run in perturbed[node.id]])
+            own = 0.0 if node.id in graph.inputs else error_size(node, dtype, sizes)
+            runs = [channel_differences(run.numpy(), value, dtype) for run in perturbed[node.id]]
+            spread = np.maximum(np.maximum.reduce(runs), own)  # the errors of a run may cancel those of its inputs
             overflow = observed is not None and _overflows(node, weights, exact, observed, dtype)
             yield Reference(node, value, tolerances(steady_spread(spread, value), dtype), dtype, overflow)
         if observed is not None:

@@ -295,7 +295,7 @@ class Machine:
             return Member(y, body.inner)
         if differ:
             short = self.shortcut(shortcut, x, y, before, number, frame, env)
-        return Member(KINDS["add"].run(self, [y, short], {}), body.inner)
+        return Member(self.measured(KINDS["add"].run(self, [y, short], {})), body.inner)
 
     def shortcut(
         self, written: Any, x: Any, y: Any, wanted: Any, number: int, frame: Frame, env: Mapping[str, Any]
@@ -348,7 +348,7 @@ class Machine:
         if len(given) < 2:
             return Member(given[0], inner) if given else None
         merge = value_of(data.get("merge", "concat"), env)
-        return Member(KINDS[merge].run(self, given, {}), inner)
+        return Member(self.measured(KINDS[merge].run(self, given, {})), inner)
 
     def parts(self, x: Any, count: int) -> Any:
         found = x.split(x.shape[1] // count, 1)
@@ -406,9 +406,13 @@ class Machine:
         for part in (norm, act):
             if part is not None:
                 x = KINDS[part[0]].run(self, x, part[1])
+        return Member(self.measured(x), ran=ran)
+
+    def measured(self, x: Any) -> Any:
+        """Return a value, after a note of how large it is."""
         if not self.exact or self.tensors is not None:
             self.largest = max(self.largest, float(x.abs().max()))
-        return Member(x, ran=ran)
+        return x
 
     def under(self, kind: str) -> dict[str, Any]:
         """The file's defaults of a kind; dwconv and deconv take conv's where they have such a field."""
