@@ -28,7 +28,7 @@ from archdsl.language.syntax import (
     SyntaxNode,
 )
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
-from archdsl.ops.base import Op
+from archdsl.ops.base import LARGEST, Op
 from archdsl.shapes import Shape, at, format_shape
 
 MERGES: dict[str, Op] = {op.name: op.model_construct() for op in (Concat, Add, Mul)}
@@ -95,6 +95,9 @@ def _scaled(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, body: in
     value = syntax.scale.evaluate(ctx.env)
     if isinstance(value, (bool, str, tuple)) or value is None:
         raise error("E0308", f"`scale` must be a number, not {show(value)}", syntax.scale.span)
+    if abs(float(value)) > LARGEST:
+        largest = f"{LARGEST:.2g}"
+        raise error("E0308", f"`scale` is larger than the largest float32 number, {largest}", syntax.scale.span)
     if value == 1:
         return body
     path = walker.builder.implied_path(inside.scope.path, "scale")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import inf
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from archdsl.language.read_nodes import words_of
 from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import OPS_BY_NAME, Conv, Deconv, DwConv
-from archdsl.ops.base import Op
+from archdsl.ops.base import LARGEST, Op
 
 OTHER_MEANING = ("stride", "pad")
 """Fields of `deconv` that mean something else than those of `conv`."""
@@ -180,6 +181,13 @@ def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue]
         raise ArchError([*wrong, *([_missing(op, missing, span)] if missing else [])]) from None
 
 
+def _overflows(value: Any) -> bool:
+    """Whether a number, or one of a list, is finite but too large for float32."""
+    if isinstance(value, tuple):
+        return any(map(_overflows, value))
+    return isinstance(value, float) and LARGEST < abs(value) < inf
+
+
 def _number(value: Value, at: FieldValue | None) -> Any:
     """A computed whole number as an int, a fraction as a float; `3.0` as written stays a float."""
     if isinstance(value, tuple):
@@ -240,6 +248,9 @@ def _invalid(
             where,
             help=about if plain else f"`//` divides and rounds down; {about}",
         )
+    if _overflows(value):
+        message = f"is larger than the largest float32 number, {LARGEST:.2g}"
+        return Diagnostic("E0308", f"`{name}` of `{op.name}` {message}", where, help=about)
     # For a field with several forms, pydantic has an error for each; the description is clearer.
     message = (
         f"cannot be {show(value)}" if len(messages) > 1 or "tuple_type" in messages.values() else next(iter(messages))

@@ -28,7 +28,10 @@ Pair: TypeAlias = Annotated[
     tuple[Positive, Positive], BeforeValidator(_pair, json_schema_input_type=int | tuple[int, int])
 ]
 """One number for both axes, or `[height, width]`."""
-Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+LARGEST = float.fromhex("0x1.fffffep+127")
+"""The largest finite float32 number."""
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+"""A constant, which is stored as float32."""
 ErrorOf: TypeAlias = Literal["output", "one", "input"]
 Look: TypeAlias = Literal["input", "conv", "pool", "fc", "norm", "act", "merge", "other"]
 Score: TypeAlias = Literal["logits", "scores", "probabilities", "distances"]

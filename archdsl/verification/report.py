@@ -153,11 +153,15 @@ def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Dia
     from archdsl.verification.tolerance import LARGEST
 
     dtype, random = overflow.dtype, weights.startswith("random")
+    weighted = any(param.trained for node in network.nodes for param in node.params)
+    cause = f"the {'random ' if random else ''}weights overflow" if weighted else "the constants of the spec overflow"
     limit = f"the largest {dtype} number is {LARGEST[dtype]:.1e}"
     too_large = overflow.largest > LARGEST[dtype]
     reach = f"its values reach {overflow.largest:.1e}" if too_large else "an intermediate result is too large"
     if dtype != "float32":
         help = "compile and verify the network in fp32"
+    elif not weighted:
+        help = "write smaller constants in the spec"
     elif random:
         smaller = "{key: value / 2 if value.ndim > 1 else value for key, value in net.weights().items()}"
         help = (
@@ -168,7 +172,7 @@ def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Dia
         help = "verify with smaller weights"
     return Diagnostic(
         "E0824",
-        f"the {'random ' if random else ''}weights overflow {dtype} at `{overflow.path}`",
+        f"{cause} {dtype} at `{overflow.path}`",
         network.graph.by_path[overflow.path].origin.span,
         label=f"{reach}; {limit}",
         notes=("nodes that read infinite values cannot be compared",),

@@ -430,3 +430,23 @@ def test_the_stride_of_a_shortcut_is_the_product_of_those_of_the_body(
     graph = archdsl.loads(f"input: {size}\nnet: {{a: {{residual: {body}}}}}").graph
     assert graph.by_path["a.downsample.0"].op.stride == stride
     assert not any("by chance" in str(reason) for reason in graph.sizes)
+
+
+# --- constants that float32 cannot hold -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "affine 1e39",
+        "{op: affine, mul: [1, 1, -1e39]}",
+        "{residual: {c: 3x3 conv 4}, scale: 1e39}",
+        "[relu, leaky_relu (2*3e38)]",
+        "scale 1e39",
+        "{op: conv, kernel: 1, out: 1, weight: [1e39, 1, 1]}",
+    ],
+)
+def test_a_constant_that_is_infinite_in_float32_is_an_error(node: str) -> None:
+    with pytest.raises(ArchError, match="larger than the largest float32 number") as caught:
+        archdsl.loads(f"input: 3x8x8\nnet: {{a: {node}}}")
+    assert [d.code for d in caught.value.diagnostics] == ["E0308"]

@@ -33,8 +33,12 @@ def folded(weights: Mapping[str, Array], graph: Graph) -> Weights:
     return Weights(entries, lambda: str(getattr(weights, "source", "given")), notes)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def evaluate(recipe: Folded, weights: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
-    """Return the recipe's tensor as a float32 array of shape `shape`; accesses only the weights that it needs."""
+    """Return the recipe's tensor as a float32 array of shape `shape`; accesses only the weights that it needs.
+
+    A value that is too large for float32 becomes infinite.
+    """
     if recipe.part == "weight":
         return _weight(recipe, weights).reshape(shape)
     gain, shift = gain_and_shift(recipe.after, weights, shape[0])
