@@ -143,6 +143,20 @@ def identity(graph: Graph) -> Hashable:
     return rows, tuple(graph.outputs.items()), heads
 
 
+def _ends(graph: Graph, what: str) -> list[tuple[str, int, float | None]]:
+    """The outputs or auxiliary heads in order: names, nodes, and the weights of the heads' losses."""
+    if what == "outputs":
+        return [(name, node, None) for name, node in graph.outputs.items()]
+    return [(name, head.node, head.weight) for name, head in graph.aux.items()]
+
+
+def _end_texts(graph: Graph, ends: Sequence[tuple[str, int, float | None]]) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {graph.nodes[node].path}" + ("" if weight is None else f", weight {weight:g}")
+        for name, node, weight in ends
+    )
+
+
 class _Comparing:
     def __init__(self, before: Graph, after: Graph) -> None:
         self.before, self.after = before, after
@@ -302,17 +316,10 @@ class _Comparing:
     def _whole(self) -> tuple[Fact, ...]:
         facts = []
         for what in ("outputs", "aux"):
-            was, now = (
-                {name: getattr(at, "node", at) for name, at in getattr(graph, what).items()}
-                for graph in (self.before, self.after)
-            )
-            ends = {name: self.partner.get(at) for name, at in was.items()}
-            if ends != {name: self._matched_source(self.after, at, self.reverse) for name, at in now.items()}:
-                old, new = (
-                    tuple(f"{name}: {graph.nodes[at].path}" for name, at in ends.items())
-                    for graph, ends in ((self.before, was), (self.after, now))
-                )
-                facts.append(Fact(what, old, new))
+            was, now = _ends(self.before, what), _ends(self.after, what)
+            ends = [(name, self.partner.get(at), weight) for name, at, weight in was]
+            if ends != [(name, self._matched_source(self.after, at, self.reverse), weight) for name, at, weight in now]:
+                facts.append(Fact(what, _end_texts(self.before, was), _end_texts(self.after, now)))
         return tuple(facts)
 
     def _weights(self) -> CarryOver:

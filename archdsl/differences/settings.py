@@ -14,7 +14,7 @@ def settings(before: Network, after: Network) -> tuple[Fact, ...]:
     keys = [key for key in dict.fromkeys((*was, *now)) if was.get(key) != now.get(key)]
     facts = [Fact(f"preprocess {key}", was.get(key), now.get(key)) for key in keys]
     if before.labels != after.labels:
-        facts.append(Fact("labels", _labels(before), _labels(after)))
+        facts.append(_labels(before, after))
     return tuple(facts)
 
 
@@ -25,5 +25,12 @@ def _preprocessing(network: Network) -> dict[str, str]:
     return {key: str(value) for key, value in json.loads(network.recipe.to_json()).items()}
 
 
-def _labels(network: Network) -> str | None:
-    return f"{len(network.labels)} ({network.labels[0]} ..)" if network.labels else None
+def _labels(before: Network, after: Network) -> Fact:
+    """Two lists of labels that differ: their lengths, or the first label that differs."""
+    was, now = before.labels or (), after.labels or ()
+    if len(was) != len(now):
+        return Fact("labels", *(f"{len(labels)} ({labels[0]} ..)" if labels else None for labels in (was, now)))
+    changed = [number for number, (old, new) in enumerate(zip(was, now, strict=True)) if old != new]
+    first, more = changed[0], len(changed) - 1
+    further = f" and {more:,} more" if more else ""
+    return Fact("labels", f"class {first}: {was[first]}{further}", f"class {first}: {now[first]}{further}")

@@ -136,3 +136,31 @@ def test_equal_networks_have_no_changes_whatever_their_scopes() -> None:
     difference = archdsl.diff(archdsl.loads(residual), archdsl.loads(plain))
     assert difference.equal and difference.changes == () and "no difference" in difference.text()
     assert difference.weights.fit == difference.weights.all
+
+
+def test_the_order_of_outputs_is_a_difference() -> None:
+    text = "input: 3x8x8\noutputs: {x: c, y: d}\nnet: {c: 3x3 conv 8, d: relu}\n"
+    difference = archdsl.diff(archdsl.loads(text), archdsl.loads(text.replace("x: c, y: d", "y: d, x: c")))
+    assert [tuple(one) for one in difference.facts] == [("outputs", ("x: c", "y: d"), ("y: d", "x: c"))]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fact"),
+    [
+        ("weight: 0.3", "weight: 0.4", ("aux", ("h: h.1, weight 0.3",), ("h: h.1, weight 0.4",))),
+        ("[a, b]", "[a, c]", ("labels", "class 1: b", "class 1: c")),
+        ("[a, b]", "[b, a]", ("labels", "class 0: a and 1 more", "class 0: b and 1 more")),
+        ("{y: fc}", "{y: fc, x: c}", ("outputs", ("y: fc",), ("y: fc", "x: c"))),
+    ],
+)
+def test_networks_that_differ_only_as_a_whole_name_the_difference(old: str, new: str, fact: tuple[str, ...]) -> None:
+    text = """
+input: 3x32x32
+labels: [a, b]
+outputs: {y: fc}
+net: {c: 3x3 conv 8, g: gap, fc: fc 2}
+aux: {h: {from: c, do: [gap, fc 2], weight: 0.3}}
+"""
+    difference = archdsl.diff(archdsl.loads(text), archdsl.loads(text.replace(old, new)))
+    assert not difference.equal
+    assert [tuple(one) for one in difference.facts] == [fact]
