@@ -77,6 +77,9 @@ class _DocumentBuilder:
         """The sections that misspelt keys mean."""
         self.names: frozenset[str] | None = None
         """The names that defaults can use; None if they are not known, as a section has errors."""
+        meant = (key for key in tree.entries if key not in TOP_LEVEL and closest(_own_key(key), TOP_LEVEL) == "net")
+        self.net_key = "net" if "net" in tree.entries else next(meant, "net")
+        """A key that should be `net` is reported, and its nodes are read all the same."""
         blocks = tree.get("blocks")
         names = frozenset(map(block_name, blocks.entries)) if isinstance(blocks, Map) else frozenset()
         self.reader = Reader(self.faults, names)
@@ -103,7 +106,7 @@ class _DocumentBuilder:
     def build(self, name: str, own: str) -> Document:
         self._known_keys()
         self._check_name()
-        net = self.tree.get("net") if not self._not_indented() else None
+        net = self.tree.entries.get(self.net_key) if not self._not_indented() else None
         nothing = ListSyntax(span=self.tree.span, items=())
         document = Document(
             source=self.source,
@@ -118,8 +121,8 @@ class _DocumentBuilder:
             defaults={},
             naming="nested",
             blocks=self.section("blocks", self._blocks, {}),
-            net=self.reader.child(net, self.tree.entries["net"].key.span) if net is not None else nothing,
-            net_span=self.tree.entries["net"].key.span if net is not None else self.tree.span,
+            net=self.reader.child(net.value, net.key.span) if net is not None else nothing,
+            net_span=net.key.span if net is not None else self.tree.span,
             aux=self.section("aux", self._aux, ()),
             outputs=self.section("outputs", self._outputs, None),
             preprocess=self.section("preprocess", read_preprocess, None),
@@ -174,7 +177,8 @@ class _DocumentBuilder:
             self.report.add(Diagnostic("E0202", "`net` is empty: its nodes are not indented", key, help=help_))
         for name, entry in self.tree.entries.items():
             if name not in TOP_LEVEL and name not in nodes:
-                self.report.add(
+                report = self.faults if name == self.net_key else self.report
+                report.add(
                     Diagnostic(
                         "E0201",
                         f"`{name}` is not a key of a spec",

@@ -60,9 +60,9 @@ def from_known_source(source: Source, variant: str | None = None) -> tuple[Spec,
     """
     tree, problem = parse_known(source)
     if problem is not None:
-        from archdsl.language.foreign import files
+        from archdsl.language.foreign.files import answer_file
 
-        problem = files.of_text(source, problem)
+        problem = answer_file(source, problem)
     nothing = Map({}, Span(source, 0, 0), False)
     if problem is not None and isinstance(tree, Map):
         based = variant is not None or _key_in("extends", source) is not None
@@ -92,11 +92,6 @@ def _merged(tree: Tree, source: Source, variant: str | None) -> Spec:
     own = source.path.stem if source.path is not None else "network"
     if not isinstance(tree, Map):
         raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
-    if "backbone" in tree.entries:
-        from archdsl.language.foreign import files
-
-        if (foreign := files.of_tree(tree)) is not None:
-            raise foreign
     variants = tree.get("variants")
     if isinstance(variants, Map) and len(variants.entries) > MAX_VARIANTS:
         raise error(

@@ -1,9 +1,10 @@
 """What people write first, coming from Keras, PyTorch, Ultralytics, Caffe, Darknet and papers, and the answers.
 
-`first_attempts.txt` has one section for each attempt: the spec, one line `=> proposal` for each of its errors, and the
-printed messages. `=> -` stands for an error without a node to propose: its help has the reason. Lines that begin with
-`|` are the mended spec, where it is not the attempt with each wrong node replaced. `pytest --update-goldens` writes the
-messages anew; proposals are written by hand, and the tests build every one of them.
+`first_attempts.txt` has one section for each attempt: the spec (its nodes, if they follow `HEAD`), the mended spec
+after `|` (where it is not the attempt with each wrong node replaced), and the diagnostics: code, position and message,
+then `=> proposal`. `=> -` stands for an error without a node to propose. The indented help follows if it has more
+than the proposal. `pytest --update-goldens` writes messages and help anew; proposals are written by hand, and the tests
+build every one of them.
 
 Tests `language/foreign/__init__.py`, `language/foreign/calls.py`, `language/foreign/convert.py`,
 `language/foreign/files.py`, `language/foreign/layers.py`, `language/foreign/missing.py`,
@@ -16,16 +17,21 @@ import random
 import re
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 import archdsl
-from archdsl.diagnostics import ArchError, Diagnostic, render_text
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.language.read_nodes import readable
 
 FILE = Path(__file__).with_name("first_attempts.txt")
+
+
+HEAD = "input: 3x32x32\nnet:\n"
+MESSAGE = re.compile(r"[EW]\d{4} \d+:\d+ ")
 
 
 class Attempt(NamedTuple):
@@ -33,20 +39,31 @@ class Attempt(NamedTuple):
     spec: str
     proposals: list[str]
     mended: str
-    messages: str
 
 
 def read() -> list[Attempt]:
     attempts = []
     for section in re.split(r"(?m)^## ", FILE.read_text(encoding="utf-8"))[1:]:
-        name, _, rest = section.partition("\n")
-        spec, _, rest = rest.partition("=> ")
-        lines = f"=> {rest}".splitlines(keepends=True)
-        proposals = [line[3:-1] for line in lines if line.startswith("=> ")]
-        own = [line for line in lines if line.startswith("|")]
-        messages = "".join(lines[len(proposals) + len(own) :])
-        attempts.append(Attempt(name, spec, proposals, "".join(line[2:] for line in own), messages))
+        name, *lines = section.splitlines()
+        end = next(at for at, line in enumerate(lines) if line.startswith("| ") or MESSAGE.match(line))
+        spec = "".join(f"{line}\n" for line in lines[:end])
+        own = "".join(f"{line[2:]}\n" for line in lines if line.startswith("| "))
+        proposals = [line[3:] for line in lines if line.startswith("=> ")]
+        attempts.append(Attempt(name, HEAD + spec if spec.startswith("  ") else spec, proposals, own))
     return attempts
+
+
+def printed(attempt: Attempt) -> str:
+    """The section of an attempt in `first_attempts.txt`."""
+    spec = attempt.spec.removeprefix(HEAD) if attempt.spec.startswith(f"{HEAD}  ") else attempt.spec
+    lines = [f"## {attempt.name}", *spec.splitlines()]
+    lines += [f"| {line}" for line in attempt.mended.splitlines()]
+    for d, proposal in zip_longest(told(attempt.spec), attempt.proposals, fillvalue="?"):
+        assert isinstance(d, Diagnostic) and d.span is not None
+        lines += [f"{d.code} {d.span.line}:{d.span.column} {d.message}", f"=> {proposal}"]
+        if d.help != f"write `{proposal}`":
+            lines += [f"   {line}" for line in d.help.splitlines()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 ATTEMPTS = read()
@@ -92,20 +109,10 @@ def test_every_proposal_is_a_valid_node(attempt: Attempt) -> None:
 
 
 def test_messages(request: pytest.FixtureRequest) -> None:
-    printed = [
-        "".join(
-            (
-                f"## {a.name}\n{a.spec}",
-                *(f"=> {proposal}\n" for proposal in a.proposals),
-                *(f"| {line}" for line in a.mended.splitlines(keepends=True)),
-                f"{render_text(told(a.spec)).rstrip()}\n\n",
-            )
-        )
-        for a in ATTEMPTS
-    ]
+    sections = "".join(map(printed, ATTEMPTS))
     if request.config.getoption("--update-goldens"):
-        FILE.write_text("".join(printed), encoding="utf-8")
-    assert FILE.read_text(encoding="utf-8") == "".join(printed)
+        FILE.write_text(sections, encoding="utf-8")
+    assert FILE.read_text(encoding="utf-8") == sections
 
 
 def test_no_attempt_is_there_twice() -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 import archdsl
 from archdsl.diagnostics import ArchError
 from archdsl.language.expressions import FUNCTIONS
-from archdsl.language.foreign.layers import IGNORED, ROWS, find
+from archdsl.language.foreign.layers import CHANGES, IGNORED, ROWS, Row, find
 from archdsl.language.foreign.missing import MISSING
 from archdsl.language.read_nodes import readable
 from archdsl.ops import OPS_BY_NAME
@@ -170,17 +170,14 @@ def test_layers_of_keras(call: str, node: str) -> None:
     network(node)
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_the_table_names_fields_that_exist(name: str) -> None:
-    row = ROWS[name]
-    if row.op not in OPS_BY_NAME:
-        from archdsl.language.foreign.convert import SPECIAL
-
-        assert row.op in SPECIAL
-        return
-    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "size", "axis"}
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_table_names_fields_that_exist(row: Row) -> None:
+    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "axis"}
+    own = {"pool", "operation", "padding", "size", "out"}  # selects a row, means something else, or sets a second op
     for param in (*row.params, *row.defaults):
-        assert param.removeprefix("!").removeprefix("1-") in known, param
+        change, _, name = param.rpartition(":")
+        assert name in (known | own), param
+        assert change in ("", "case", *CHANGES)
 
 
 def test_words_that_are_missing_are_missing() -> None:

@@ -1,24 +1,31 @@
-"""Answers a whole file in the notation of another tool: Caffe, Darknet, Ultralytics, Python."""
+"""Answers a file that is not YAML: Caffe, Darknet, Python."""
 
 from __future__ import annotations
 
 import re
 
 from archdsl.diagnostics import ArchError, Source, Span, error
-from archdsl.language.foreign import Context, answered, number, said
-from archdsl.language.foreign.convert import Unknown, convert
-from archdsl.language.foreign.layers import ROWS, find
+from archdsl.language.foreign import Context, answered
+from archdsl.language.foreign.calls import Call, Unknown, fields_in
+from archdsl.language.foreign.convert import convert
+from archdsl.language.foreign.layers import find
 from archdsl.language.read_nodes import readable
-from archdsl.source import Map, Scalar, Seq
+from archdsl.source import Scalar
 
 _PYTHON = re.compile(r"^(?:import|from) (?:torch|keras|tensorflow)\b|^class \w+\((?:\w+\.)*Module\)", re.MULTILINE)
-_CAFFE = re.compile(r"^layers?\s*\{", re.MULTILINE)
-_DARKNET = re.compile(r"^(\[[a-z]+\])\s*\n((?:\s*[\w.-]+\s*=.*\n?|\s*#.*\n|\s*\n)*)", re.MULTILINE)
+_SECTIONS = (
+    (
+        "Caffe",
+        "layer",
+        re.compile(r"^(?P<head>layers?)\s*\{(?P<fields>.*?)(?=^layers?\s*\{|\Z)", re.MULTILINE | re.DOTALL),
+    ),
+    ("Darknet", "section", re.compile(r"^(?P<head>\[[a-z]+\])\s*\n(?P<fields>(?:[^\[\n].*\n?|\n)*)", re.MULTILINE)),
+)
 _READ = 20_000
 """Characters of a file that are searched for its first layer."""
 
 
-def of_text(source: Source, problem: ArchError) -> ArchError:
+def answer_file(source: Source, problem: ArchError) -> ArchError:
     """Return an error that answers a text which is not YAML; `problem` if it is in no notation that is known."""
     text, first = source.text[:_READ], problem.diagnostics[0]
     if _PYTHON.search(text):
@@ -28,50 +35,25 @@ def of_text(source: Source, problem: ArchError) -> ArchError:
         call = Scalar(first.span.text, first.span.text, first.span, offset=first.span.start)
         return answered(problem.diagnostics, call, Context(readable)) or problem
     try:
-        return _caffe(source, text) or _darknet(source, text) or problem
+        return _first_layer(source, text) or problem
     except (Unknown, ValueError, TypeError):
         return problem
 
 
-def of_tree(tree: Map) -> ArchError | None:
-    """Return an error for a model file of Ultralytics: its rows are under `backbone` and `head`."""
-    rows = tree.get("backbone")
-    if not isinstance(rows, Seq) or not rows.items or "net" in tree.entries:
-        return None
-    problem = answered(error("E0202", "", rows.items[0].span).diagnostics, rows.items[0], Context(readable))
-    if problem is None:
-        return None
-    node = problem.diagnostics[0].help.removeprefix("write ")
-    return _file("Ultralytics", tree.entries["backbone"].key.span, "row", f"the first is {node}")
-
-
-def _file(tool: str, span: Span, what: str, example: str) -> ArchError:
-    help_ = f"write each {what} as a node under `net:`; {example}"
-    return error("E0318", f"this file is in the notation of {tool}", span, help=help_)
-
-
-def _caffe(source: Source, text: str) -> ArchError | None:
-    """The first layer of a prototxt that stands for an op."""
-    for match in _CAFFE.finditer(text):
-        start = match.start()
-        pairs = re.findall(r"(\w+)\s*:\s*(\"[^\"]*\"|[^\s{}]+)", _CAFFE.split(text[start:], maxsplit=2)[1])
-        fields = {name: number(item.strip('"')) for name, item in pairs}
-        row, name = find(str(fields.pop("type", ""))), fields.pop("name", "layer")
-        if row is not None and row.tool == "Caffe":
-            answer = said(convert(row, (), fields))
-            return _file("Caffe", Span(source, start, start + 5), "layer", f"`{name}` is `{answer.write}`{answer.note}")
-    return None
-
-
-def _darknet(source: Source, text: str) -> ArchError | None:
-    """The first section of a Darknet file that stands for an op, and the input."""
-    size: dict[str, object] = {}
-    for match in _DARKNET.finditer(text):
-        fields = {name: number(item) for name, item in re.findall(r"([\w.-]+)\s*=\s*(\S+)", match[2])}
-        if match[1] in ROWS:
-            answer = said(convert(ROWS[match[1]], (), fields))
-            given = f"`input` is `{size.get('channels')}x{size.get('height')}x{size.get('width')}`, " if size else ""
-            first = f"{given}the first `{match[1]}` is `{answer.write}`{answer.note}"
-            return _file("Darknet", Span(source, match.start(1), match.end(1)), "section", first)
-        size = fields if match[1] in ("[net]", "[network]") and "channels" in fields else size
+def _first_layer(source: Source, text: str) -> ArchError | None:
+    """The first layer of a Caffe or Darknet file that stands for an op, and the input if a section has its size."""
+    size = ""
+    for tool, what, pattern in _SECTIONS:
+        for match in pattern.finditer(text):
+            fields = fields_in(match["fields"])
+            kind, name = str(fields.pop("type", match["head"])), fields.pop("name", f"the first `{match['head']}`")
+            row = find(kind)
+            if {"channels", "height", "width"} <= fields.keys():
+                size = f"`input` is `{fields['channels']}x{fields['height']}x{fields['width']}`, "
+            elif row is not None and row.tool == tool:
+                answer = convert(Call(kind, (), fields)).answer()
+                name = name if " " in name else f"`{name}`"
+                help_ = f"write each {what} as a node under `net:`; {size}{name} is `{answer.write}`{answer.note}"
+                span = Span(source, *match.span("head"))
+                return error("E0318", f"this file is in the notation of {tool}", span, help=help_)
     return None

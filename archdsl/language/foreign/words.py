@@ -6,14 +6,14 @@ Each word must be understood: a window, a number, an op, a norm, an activation, 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from archdsl.diagnostics import closest
-from archdsl.language.foreign.convert import Unknown, convert
+from archdsl.language.foreign.calls import Call, Unknown
+from archdsl.language.foreign.convert import convert, join
 from archdsl.language.foreign.layers import Row, field_of, value
-from archdsl.language.foreign.write import Layer
+from archdsl.language.foreign.write import Answer, nodes_text
 from archdsl.language.hints import ELSEWHERE
 from archdsl.ops import OPS_BY_NAME
 
@@ -21,21 +21,17 @@ _POOL = r"[- ]?pool(?:ing)?(?:2d)?(?: layer)?"
 _REWRITES = tuple(
     (re.compile(pattern), new)
     for pattern, new in (
-        (r"[\u00d7\u2715\u2a09]", "x"),
-        (r"[\u2010-\u2015\u2212]", "-"),
         (r"\b\d+ ?(?:\u2192|->) ?(\d+)", r"\1"),
         (r"\u2192|->|=>", " "),
         (r"['\"]", ""),
         (r"[(\[](\d{1,2}), ?(\d{1,2})[)\]]", r"\1x\2"),
-        (r"(?<![\d.])(\d{1,2}) ?x ?(\d{1,2})(?= ?x ?\d{3,})", r"\1x\2"),
         (r"(?<![\dx.])(\d|1\d) x (\d|1\d)(?!\d)", r"\1x\2"),
         (r"\bglobal (?:average|avg|mean)" + _POOL, "gap"),
         (r"\bmax" + _POOL, "maxpool"),
         (r"\b(?:average|avg|ave|mean)" + _POOL, "avgpool"),
         (r"\bbatch[- ]?norm(?:ali[sz]ation)?\b", "bn"),
         (r"\bfully[- ]connected(?: layer)?\b|\bdense\b", "fc"),
-        (r"\bsoft-max\b", "softmax"),
-        (r"\bdrop-out\b", "dropout"),
+        (r"\b(soft|drop)-(max|out)\b", r"\1\2"),
         (r"\bleaky[- ]relu\b", "leaky_relu"),
         (r"\bdepth-?wise(?: separable)?(?: conv(?:olution)?)?\b", "dwconv"),
         (r"\btransposed? ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
@@ -43,17 +39,17 @@ _REWRITES = tuple(
         (r"\bconv(\d{1,2})x(\d{1,2})", r"\1x\2 conv"),
         (r"\bconv-?(\d{1,2})-(\d+)\b", r"\1x\1 conv \2"),
         (r"\bc(\d{1,2})s(\d)-(\d+)\b", r"\1x\1 conv \3 /\2"),
-        (r"\bk(\d{1,2})n(\d+)s(\d)\b", r"\1x\1 conv \2 /\3"),
         (r"\b(\d+)c(\d{1,2})\b", r"\2x\2 conv \1"),
         (r"\bmp(\d)\b", r"\1x\1 maxpool"),
-        (r"\b(\d+)@(\d{1,2})x(\d{1,2})\b", r"\2x\3 \1"),
-        (r"\b(\d{1,2})x(\d{1,2})@(\d+)\b", r"\1x\2 \3"),
+        (r"\bk(\d{1,2})n(\d+)s(\d)\b", r"\1x\1 conv \2 /\3"),
+        (r"\b(\d+)@(\d{1,2}x\d{1,2})\b", r"\2 \1"),
+        (r"(\dx\d{1,2})@", r"\1 "),
         (r"\b(\d{1,2})x(\d{1,2})x(\d{2,})\b", r"\1x\2 \3"),
         (r"\b(conv|fc)-?(\d+)\b", r"\1 \2"),
         (r"\b(\d+)-?d\b", r"\1"),
         (r"(\dx\d+)/(\d)", r"\1 /\2"),
-        (r"\b([spk])(\d)\b", r"\1=\2"),
         (r"^(\d{1,2})\*(\d{1,2})\b", r"\1x\2"),
+        (r"\b([spk])(\d)\b", r"\1=\2"),
         (r"\b(stride|strides|pad|padding|kernel_size|groups|dilation)(?: of)? (\d+)", r"\1=\2"),
     )
 )
@@ -61,8 +57,42 @@ _SPLIT = re.compile(r"(?:[\s,;:+|&()]|(?<=\w)-(?=[a-z\d]))+")
 _FILLER = frozenset(
     "layer layers with filters filter kernels kernel units neurons channels maps then and followed by".split()
 )
-_WINDOW = re.compile(r"(\d{1,2})x(\d{1,2})")
+_FLAGS = {word: setting for op in OPS_BY_NAME.values() for word, setting in op.flags.items()}
+_CONV = Row("", "conv", "conv", (), {})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_REPEATED = (
+    r"\[(?P<rows>.+)\]\s*[x*]\s*(?P<count>\d{1,3})",
+    r"(?P<count>\d{1,3})\s*[x*]?\s*\[(?P<rows>.+)\]",
+    r"\(?(?P<body>.+?)\)?\s+x\s*(?P<count>\d{1,3})",
+    r"(?=x|\d+[x*]|\d+ x ?\()x?(?P<count>\d{1,3}) ?(?:x ?(?=\()|\*(?!\d+ )|[x*]?\s)\s*(?P<body>.+)",
+)
+
+
+def answer_words(text: str) -> Answer:
+    """Return the answer to a text in a loose notation. Raises Unknown."""
+    text = re.sub(r"\b(upsampl\w+) (?:x ?(\d)|(\d)x)$", r"\1 \2\3", text.strip(), flags=re.IGNORECASE)
+    match = next((match for pattern in _REPEATED if (match := re.fullmatch(pattern, text))), None)
+    groups = match.groupdict() if match else {"body": text}
+    count, brackets = groups.get("count", ""), groups.get("rows", "")
+    rows = [row for row in re.split(r"[;\n]|\],?\s*\[", brackets) if row.strip()] if brackets else [groups["body"]]
+    drafts = [draft for row in rows for draft in _drafts(row)]
+    layers = join([convert(draft.call()) for draft in drafts]).layers
+    node = nodes_text(layers)
+    note = next((f"; `{draft.op}` needs a window: choose its size" for draft in drafts if draft.lacks_window()), "")
+    if re.match(r"\d+ (?!x )[a-z]", rows[0]):
+        note += f"; a repeat is `{rows[0].split()[0]} * ...`"
+    if len(layers) > 1 and not brackets:
+        note += "; only a norm and an activation can follow an op"
+    if count and len(rows) > 1:
+        node = f"{{residual: {node}, repeat: {count}}}"
+    elif count:
+        node = f"{count} * {node}" if len(layers) == 1 else f"{{do: {node}, repeat: {count}}}"
+    return Answer(node, note=note)
+
+
+def op_of(word: str) -> str:
+    """Return the op that a word names in any tool; empty if none."""
+    return word if word in OPS_BY_NAME else ELSEWHERE.get(word.replace("_", ""), "")
 
 
 @dataclass
@@ -70,7 +100,6 @@ class _Draft:
     """A node while its words are read."""
 
     op: str = ""
-    window: tuple[int, int] | None = None
     numbers: list[Any] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -79,13 +108,29 @@ class _Draft:
             raise Unknown
         self.fields[name] = item
 
-    @property
-    def started(self) -> bool:
-        return bool(self.op or self.window or self.numbers)
+    def lacks_window(self) -> bool:
+        if "kernel" in self.fields or self.op not in ("conv", "dwconv", "deconv", "maxpool"):
+            return False
+        return len(self.numbers) <= len(OPS_BY_NAME[self.op].positional)
+
+    def call(self) -> Call:
+        """Return the draft as a call of its op. Raises Unknown."""
+        if not self.op and ("out" in self.fields or ("kernel" in self.fields and self.numbers)):
+            self.op = "conv"
+        op, numbers, fields = self.op, self.numbers, dict(self.fields)
+        if not op or (op == "fc" and len(numbers) > 1):
+            raise Unknown
+        if self.lacks_window():
+            fields["kernel"] = 2 if "pool" in op else 3
+        if op == "avgpool" and "kernel" not in fields and not numbers:
+            op = "gap"
+        if len(numbers) == 2 and "kernel" in OPS_BY_NAME[op].model_fields:  # `conv 3 64`
+            numbers = sorted(numbers, reverse=True)
+        return Call(op, tuple(numbers), fields)
 
 
-def read_words(text: str) -> tuple[list[Layer], str]:
-    """Return the ops that a text in a loose notation stands for, and a note if a window is assumed. Raises Unknown."""
+def _drafts(text: str) -> list[_Draft]:
+    """The nodes of a row of words, each of which is understood."""
     written = frozenset(re.findall(r"[A-Za-z_]\w*", text))
     text = re.sub(r"(\d{1,2}) ?%(?! ?\w)", lambda match: str(int(match[1]) / 100), text.strip().lower())
     for pattern, new in _REWRITES:
@@ -98,139 +143,64 @@ def read_words(text: str) -> tuple[list[Layer], str]:
     values = [item for draft in drafts for item in (*draft.numbers, *draft.fields.values())]
     if any(isinstance(item, str) and not op_of(item) and item not in written for item in values):
         raise Unknown  # the name of an argument in capitals, which are lost here
-    layers = [layer for draft in drafts for layer in _layers(draft)]
-    assumed = next((op for op in (_without_window(draft) for draft in drafts) if op), "")
-    return layers, f"; `{assumed}` needs a window: choose its size" if assumed else ""
-
-
-def repeated(text: str) -> tuple[str, str, bool]:
-    """Split `[3x3, 64; 3x3, 64] x 2` into its count, its body, and whether the body is in brackets."""
-    text = text.strip().replace("\N{MULTIPLICATION SIGN}", "x")
-    for pattern in (
-        r"\[(?P<inner>.+)\]\s*[x*]\s*(?P<count>\d{1,3})",
-        r"(?P<count>\d{1,3})\s*[x*]?\s*\[(?P<inner>.+)\]",
-        r"\(?(?P<body>.+?)\)?\s+x\s*(?P<count>\d{1,3})",
-        r"(?P<count>\d{1,3})\s?x?\s*\((?P<body>.+)\)",
-        r"(?P<count>\d{1,3})\*\s?(?P<body>.+)",
-        r"(?:x(?P<before>\d{1,3})|(?P<count>\d{1,3})x)\s+(?P<body>.+)",
-    ):
-        match = re.fullmatch(pattern, text)
-        if match:
-            groups = match.groupdict()
-            return (
-                groups["count"] or groups.get("before") or "",
-                groups.get("inner") or groups.get("body", ""),
-                "inner" in groups,
-            )
-    return "", text, False
-
-
-def op_of(word: str) -> str:
-    """Return the op that a word names in any tool; empty if none."""
-    if word in OPS_BY_NAME:
-        return word
-    return ELSEWHERE.get(word.replace("_", ""), "")
+    return drafts
 
 
 def _add(drafts: list[_Draft], word: str) -> None:
-    draft = drafts[-1]
-    window = _WINDOW.fullmatch(word)
-    key, equals, text = word.partition("=")
-    op = op_of(word)
+    draft, op = drafts[-1], op_of(word)
+    window = re.fullmatch(r"(\d{1,2})x(\d{1,2})", word)
+    key, _, text = word.partition("=")
+    role = OPS_BY_NAME[op].role if op else None
+    started = bool(draft.op or draft.numbers or "kernel" in draft.fields)
     if window:
-        if draft.window or (draft.op and draft.numbers and draft.op != "conv"):
+        if "kernel" in draft.fields or (draft.op and draft.numbers and draft.op != "conv"):
             draft = _next(drafts)
-        draft.window = (int(window[1]), int(window[2]))
+        draft.set("kernel", (int(window[1]), int(window[2])))
     elif word[0] == "/" and _NUMBER.fullmatch(word[1:]):
         draft.set("stride", value(word[1:]))
     elif _NUMBER.fullmatch(word):
-        number = value(word)
-        full = draft.op and not OPS_BY_NAME[draft.op].positional and (draft.window or number > 11)
-        if full or (draft.op and draft.window and draft.numbers):
-            draft = _next(drafts)
-        draft.numbers.append(number)
-    elif equals and text:
-        draft.set(*_field(key, text))
-    elif op and OPS_BY_NAME[op].role and draft.started and OPS_BY_NAME[op].role not in draft.fields:
-        if OPS_BY_NAME[op].role == "norm" and "act" in draft.fields:
+        _add_number(drafts, value(word))
+    elif text:
+        name = field_of(key, _CONV)
+        if name is None or not re.fullmatch(r"[\w.]+", text):
             raise Unknown
-        draft.set(OPS_BY_NAME[op].role, op)
-    elif op and OPS_BY_NAME[op].role and draft.started:
-        raise Unknown
+        draft.set(name, value(text))
+    elif role and started:
+        if role == "norm" and "act" in draft.fields:
+            raise Unknown
+        draft.set(role, op)
     elif op:
-        if draft.op or (draft.started and "act" in draft.fields):
+        if draft.op or (started and "act" in draft.fields):
             draft = _next(drafts)
         draft.op = op
-    elif word in ("valid", "same", "ceil", "nobias", "bias", "bilinear", "nearest", "adaptive", "inside"):
-        draft.set(*_flag(draft, word))
-    elif _is_argument(draft, word):
-        draft.numbers.append(word)
+    elif word in _FLAGS:
+        draft.set(*_FLAGS[word])
     elif word not in _FILLER:
+        _add_argument(draft, word)
+
+
+def _add_number(drafts: list[_Draft], number: Any) -> None:
+    draft = drafts[-1]
+    act, has_window = draft.fields.get("act"), "kernel" in draft.fields
+    if number < 1 and act in OPS_BY_NAME and OPS_BY_NAME[act].positional:  # `leakyrelu(0.1)`
+        draft.fields["act"] = Call(act, (number,))
+        return
+    full = draft.op and not OPS_BY_NAME[draft.op].positional and (has_window or number > 11)
+    if full or (draft.op and has_window and draft.numbers):
+        draft = _next(drafts)
+    draft.numbers.append(number)
+
+
+def _add_argument(draft: _Draft, word: str) -> None:
+    """Add a word that may be the name of an argument: it follows an op and resembles no word of the language."""
+    if not draft.op or not OPS_BY_NAME[draft.op].positional or draft.numbers:
         raise Unknown
-
-
-def _is_argument(draft: _Draft, word: str) -> bool:
-    """Whether a word after an op may be the name of an argument: it resembles no word of the language."""
-    if not draft.op or not OPS_BY_NAME[draft.op].positional or draft.numbers or word in _FILLER:
-        return False
     known = (*OPS_BY_NAME, *ELSEWHERE, *OPS_BY_NAME[draft.op].flags, *OPS_BY_NAME[draft.op].model_fields)
-    return re.fullmatch(r"[a-z_]\w*", word) is not None and closest(word, known) is None
+    if not re.fullmatch(r"[a-z_]\w*", word) or closest(word, known) is not None:
+        raise Unknown
+    draft.numbers.append(word)
 
 
 def _next(drafts: list[_Draft]) -> _Draft:
     drafts.append(_Draft())
     return drafts[-1]
-
-
-def _field(key: str, text: str) -> tuple[str, Any]:
-    """The field that `filters=64` sets, and its value."""
-    conv = Row("", "conv", (), {})
-    name = field_of(key, conv)
-    if name is None or not re.fullmatch(r"[\w.]+", text):
-        raise Unknown
-    item: Any = {"true": True, "false": False, "none": None}.get(text, value(text))
-    return name, item
-
-
-def _flag(draft: _Draft, word: str) -> tuple[str, Any]:
-    setting = OPS_BY_NAME[draft.op or "conv"].flags.get(word)
-    if setting is None:
-        raise Unknown
-    return setting
-
-
-def _layers(draft: _Draft) -> list[Layer]:
-    fields, numbers = dict(draft.fields), draft.numbers
-    op = draft.op or ("conv" if draft.window and (numbers or "out" in fields) else "")
-    if not op or (draft.window and "kernel" not in OPS_BY_NAME[op].model_fields):
-        raise Unknown
-    if draft.window:
-        fields["kernel"] = draft.window
-    elif "kernel" in OPS_BY_NAME[op].model_fields and "kernel" not in fields and op != "fc":
-        numbers = _take_kernel(numbers, fields, OPS_BY_NAME[op].positional)
-    for name in OPS_BY_NAME[op].positional:
-        if numbers and name not in fields:
-            fields[name], *numbers = numbers
-    if op == "avgpool" and "kernel" not in fields and not numbers:
-        op = "gap"
-    if _without_window(draft) and "kernel" not in fields:
-        fields["kernel"] = 2 if "pool" in op else 3
-    if numbers:
-        raise Unknown
-    return [*convert(Row("", op, (), {}), (), fields).layers]
-
-
-def _without_window(draft: _Draft) -> str:
-    """The op of a draft if it needs a window that is not written."""
-    known = draft.window or "kernel" in draft.fields or draft.op not in ("conv", "dwconv", "deconv", "maxpool")
-    return "" if known or len(draft.numbers) > len(OPS_BY_NAME[draft.op].positional) else draft.op
-
-
-def _take_kernel(numbers: list[Any], fields: dict[str, Any], positional: Collection[str]) -> list[Any]:
-    """Take the window of an op from its numbers: `conv 3 64` and `maxpool 2`."""
-    if len(numbers) == len(positional) + 1 and min(numbers) <= 11 and isinstance(min(numbers), int):
-        fields["kernel"] = min(numbers)
-        rest = list(numbers)
-        rest.remove(min(numbers))
-        return rest
-    return numbers

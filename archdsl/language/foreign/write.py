@@ -16,6 +16,14 @@ class Layer(NamedTuple):
     inputs: tuple[str, ...] = ()
 
 
+class Answer(NamedTuple):
+    """What to write instead of a node. `tool` is empty for a loose notation."""
+
+    write: str
+    tool: str = ""
+    note: str = ""
+
+
 def nodes_text(layers: Sequence[Layer]) -> str:
     """Return the text of a node: one op in the short form, or a list of several."""
     texts = [node_text(layer) for layer in layers]
@@ -27,78 +35,59 @@ def nodes_text(layers: Sequence[Layer]) -> str:
 def node_text(layer: Layer) -> str:
     """Return the short form of a layer. The values of `fields` are those of the op, or expressions as strings."""
     op = OPS_BY_NAME[layer.op]
-    fields = {name: _single(v) for name, v in layer.fields.items() if v is not None}
+    fields = {name: _single(item) for name, item in layer.fields.items()}
     kernel = fields.pop("kernel", None)
-    words = [op.name]
-    if kernel is not None:
-        sizes = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-        if all(type(size) is int for size in sizes):
-            words.insert(0, "x".join(map(str, sizes)))
-        else:
-            words.append(f"kernel={_shown(kernel)}")
-    _set_padding(op.name, fields, kernel)
+    sizes = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    window = all(type(size) is int for size in sizes)
+    fields["pad"] = _written_pad(op.name, sizes if window else None, fields) if "pad" in fields else None
     if fields.get("stride") == kernel and "pool" in op.name:
         del fields["stride"]
-    norm, act = fields.pop("norm", None), fields.pop("act", None)
-    if norm is not None and fields.get("bias") is False:
+    if "norm" in fields and fields.get("bias") is False:
         del fields["bias"]
-    gap = False
+    words = ["x".join(map(str, sizes))] * (window and kernel is not None) + [op.name]
+    words += [f"kernel={_shown(kernel)}"] * (not window and kernel is not None)
+    positional = list(op.positional)
     for name, field in op.model_fields.items():
-        written = fields.pop(name, None)
-        if written is None or (not field.is_required() and written == _single(field.default)):
-            gap = gap or name in op.positional
+        item = fields.get(name)
+        if item is None or (not field.is_required() and item == _single(field.default)):
+            positional = [] if name in positional else positional
             continue
-        flag = next((word for word, setting in op.flags.items() if setting == (name, written)), None)
-        plain = type(written) is int or isinstance(written, str)
-        if flag is not None:
-            words.append(flag)
-        elif name == "stride" and plain:
-            words.append(f"/{_shown(written)}")
-        elif name in op.positional and not gap:
-            words.append(_shown(written))
-        else:
-            words.append(f"{name}={_shown(written)}")
-    words += [word for word in (norm, act) if word is not None]
+        flag = next((word for word, setting in op.flags.items() if setting == (name, item)), "")
+        slash = name == "stride" and type(item) in (int, str)
+        prefix = "" if name in positional else "/" if slash else f"{name}="
+        words.append(flag or prefix + _shown(item))
+    words += [fields[role] for role in ("norm", "act") if role in fields]
     return " ".join(words) + (f" <- {', '.join(layer.inputs)}" if layer.inputs else "")
 
 
-def _set_padding(op: str, fields: dict[str, Any], kernel: Any) -> None:
-    """Replace the padding by `valid`, `same` or pixels; remove it if it is what the op does without it."""
-    pad = fields.pop("pad", None)
-    if isinstance(pad, str):
-        pad = {"valid": 0, "zeros": None}.get(pad.lower(), pad.lower())
-    if pad is None or op not in ("conv", "dwconv", "deconv", "maxpool", "avgpool"):
-        return
-    sizes = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-    known = all(type(size) is int for size in sizes)
-    odd = known and all(size % 2 for size in sizes)
-    dilation = fields.get("dilation", 1)
-    default: Any = 0
+def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any]) -> Any:
+    """The padding as `valid`, `same` or pixels; None if it is what the op does without it. `sizes`: of the window."""
+    pad, stride, dilation = fields["pad"], fields.get("stride", 1), fields.get("dilation", 1)
+    pad = {"valid": 0, "zeros": None}.get(pad.lower(), pad.lower()) if isinstance(pad, str) else pad
+    implied: Any = 0
+    if op == "deconv":
+        crops = sizes is None or not (pad == 0 and _single(sizes) == stride and dilation == 1)
+        return None if pad == "same" or not crops else pad
     if op in ("conv", "dwconv"):
-        reach = dilation if isinstance(dilation, tuple) else (dilation, dilation)
-        if known and all(type(d) is int for d in reach):
-            default = _single(tuple(d * (k // 2) if k % 2 else 0 for d, k in zip(reach, sizes, strict=False)))
-        if pad == "same" and odd and fields.get("stride", 1) == 1:
-            return
-    if pad == "same" and op == "deconv":
-        return
-    if op == "deconv" and pad == 0 and kernel == fields.get("stride", 1) and dilation == 1:
-        return
-    if pad == default and (known or op not in ("conv", "dwconv")) and op != "deconv":
-        return
-    if isinstance(pad, tuple) and len(pad) == 2:
-        pad = (*pad, *pad)
-    fields["pad"] = "valid" if pad == 0 and op in ("conv", "dwconv") else pad
+        steps = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+        known = sizes is not None and all(type(step) is int for step in steps)
+        halves = [size // 2 * (size % 2) for size in sizes or ()]
+        implied = _single(tuple(step * half for step, half in zip(steps, halves, strict=True))) if known else None
+        if pad == "same" and stride == 1 and sizes is not None and all(size % 2 for size in sizes):
+            return None
+        if pad == 0 and implied != 0:
+            return "valid"
+    if pad == implied:
+        return None
+    return (*pad, *pad) if isinstance(pad, tuple) and len(pad) == 2 else pad
 
 
 def _single(item: Any) -> Any:
-    """A pair of equal numbers as one number."""
-    return item[0] if isinstance(item, tuple) and len(item) == 2 and item[0] == item[1] else item
+    """Equal numbers as one number."""
+    return item[0] if isinstance(item, tuple) and len(set(item)) == 1 else item
 
 
 def _shown(item: Any) -> str:
     if isinstance(item, tuple):
         return f"[{','.join(map(_shown, item))}]"
-    if isinstance(item, bool):
-        return str(item).lower()
-    return str(item)
+    return str(item).lower() if isinstance(item, bool) else str(item)
