@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,8 +12,6 @@ import numpy as np
 from archdsl.analysis.count import count_nodes
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
-from archdsl.ops import Affine
-from archdsl.passes.edit import sole_reader
 from archdsl.verification.observe import NodeValues
 from archdsl.verification.reference import Reference, reference_values
 from archdsl.verification.tolerance import LARGEST, Deviation
@@ -60,7 +58,7 @@ class ArtefactResult(NamedTuple):
 class NodeComparison:
     """The result of every node that at least one artefact has.
 
-    `absent` are the paths of nodes that the ONNX file does not have: folded into others or without effect at inference.
+    `absent` are the paths of nodes that the ONNX file does not have: folded into others, or not needed at inference.
     `overflows` are the first overflows of each artefact; an artefact is not compared where a node reads such values.
     """
 
@@ -182,22 +180,28 @@ def _note_equal(name: str, values: NodeValues, artefacts: Mapping[str, NodeValue
 def computed_nodes(graph: Graph, absorbed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Return, for each node of an optimised file, the path of the node in `graph` whose value it computes.
 
-    A layer with a folded norm computes the value of the norm. `absorbed` are the nodes of the file, each with the paths
-    of the nodes that it absorbed.
+    A layer with a folded norm computes the value of the norm, whatever else reads the layer in `graph`: the file has no
+    auxiliary heads and no nodes without a reader. `absorbed` are the nodes of the file, each with the paths of the
+    nodes that it absorbed.
     """
-    return {path: _computed_node(graph, graph.by_path[path], absorbed).path for path in absorbed}
+    return {path: _computed_node(graph, graph.by_path[path], absorbed) for path in absorbed}
 
 
-def _computed_node(graph: Graph, node: Node, present: Mapping[str, tuple[str, ...]]) -> Node:
-    """The last of the following nodes that the file no longer has and that this node absorbed."""
-    last, absorbed = node, present[node.path]
-    while (reader := sole_reader(graph, node.id)) is not None and reader.path not in present:
-        neutral = not reader.op.inference or reader.op == Affine()
-        if not neutral and reader.path not in absorbed:
-            break
-        node = reader
-        last = last if neutral else reader
-    return last
+def _computed_node(graph: Graph, layer: Node, absorbed: Mapping[str, tuple[str, ...]]) -> str:
+    """The last absorbed node behind the layer; nodes before the layer, and nodes that the file has, do not count."""
+    gone = [graph.by_path[path] for path in absorbed[layer.path] if path in graph.by_path and path not in absorbed]
+    return max((node for node in gone if _follows(graph, node, layer, absorbed)), key=_id, default=layer).path
+
+
+def _follows(graph: Graph, node: Node, layer: Node, present: Container[str]) -> bool:
+    """Whether only nodes that the file does not have are between the layer and the node."""
+    while node.id > layer.id and node.path not in present:
+        node = graph.nodes[node.inputs[0]]
+    return node.id == layer.id
+
+
+def _id(node: Node) -> int:
+    return node.id
 
 
 def memory_needed(graph: Graph, batch: int) -> int:

@@ -73,7 +73,7 @@ class Verification:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Paths of the nodes that the ONNX file does not have: folded into others, or without effect at inference."""
+        """Paths of the nodes that the ONNX file does not have: folded into others, or not needed at inference."""
         return self.comparison.absent
 
     @property
@@ -203,10 +203,8 @@ def _lines(result: Verification, every: bool, style: Style) -> list[str]:
     lines.append("")
     if result.absent:
         named = ", ".join(map(escape_control, result.absent[:3])) + (" .." if len(result.absent) > 3 else "")
-        lines.append(
-            f"{len(result.absent)} nodes are not in the ONNX file: folded into others, or without effect at inference: "
-            f"{named}"
-        )
+        absent = "1 node is" if len(result.absent) == 1 else f"{len(result.absent)} nodes are"
+        lines.append(f"{absent} not in the ONNX file: folded into others, or not needed at inference: {named}")
     if result.file_runs:
         lines += ["", *_run_lines(result.file_runs, style), ""]
     return [*lines, _verdict(result), *_certificate_lines(result)]
