@@ -22,10 +22,12 @@ def command(
 ) -> None:
     """Print the long form of a spec: every short string as a mapping, with its base and variant merged.
 
-    Blocks and repeats stay, unless --flat unrolls them. The output is a spec of the same network.
+    Blocks and repeats stay, unless --flat unrolls them. The output is a spec of the same network. A note names an
+    auxiliary head that --flat leaves out, because it needs a larger input.
     """
     from archdsl.backends.spec.rewrite import expand
     from archdsl.spec.open import parse_overrides
 
     expanded = expand(spec, flat=flat, input=size, args=parse_overrides(args))
+    console.print_diagnostics(expanded.notes)
     console.write_output(expanded.text, output, force, expanded.files)

@@ -50,7 +50,7 @@ def known_graph(document: Document, overrides: Mapping[str, Any] = {}) -> tuple[
         graph, problem = _known(document, overrides, 1)
         if problem is not None:
             fitting = without_unfit_heads(document, problem, lambda other, factor: _known(other, overrides, factor))
-            return (graph, problem) if fitting is None else (fitting, None)
+            return fitting or (graph, problem)
         return graph, None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic, Span
 from archdsl.graph import Graph
 from archdsl.language.document import AuxDecl, Document
 
@@ -19,30 +19,47 @@ Known: TypeAlias = Callable[[Document, int], tuple[Graph, ArchError | None]]
 """The graph of a document for images so many times larger, and its errors."""
 
 
-def without_unfit_heads(document: Document, problem: ArchError, known: Known) -> Graph | None:
-    """Return the graph without the heads that need larger images, with a note (N0424) for each.
+def without_unfit_heads(document: Document, problem: ArchError, known: Known) -> tuple[Graph, ArchError | None] | None:
+    """Return what is known without the heads that need larger images, with a note (N0424) for each.
 
-    None if `problem`, the errors of the document, has others.
+    None if there are none. `problem`: the errors of the document.
     """
-    if not document.aux or {d.code for d in problem.diagnostics if d.severity == "error"} - OF_SIZES:
+    if not document.aux or not {code for code, _ in _errors(problem)} & OF_SIZES:
         return None
-    if known(replace(document, aux=()), 1)[1] is not None:
-        return None
+    bare = replace(document, aux=())
+    own = _errors(known(bare, 1)[1])
     kept: list[AuxDecl] = []
     unfit: list[str] = []
     notes: list[Diagnostic] = []
     for head in document.aux:
         alone = replace(document, aux=(head,))
-        if known(alone, 1)[1] is None:
+        wrong = _errors(known(alone, 1)[1]) - own
+        larger = _larger(alone, bare, known) if wrong and {code for code, _ in wrong} <= OF_SIZES else None
+        if larger is None:
             kept.append(head)
             continue
-        larger = next((graph for graph, wrong in (known(alone, n) for n in FACTORS) if wrong is None), None)
-        if larger is None:
-            return None
         unfit.append(head.name)
         notes.append(_note(head, larger))
-    graph, wrong = known(replace(document, aux=tuple(kept)), 1)
-    return replace(graph, notes=(*graph.notes, *notes), unfit_heads=tuple(unfit)) if wrong is None else None
+    if not unfit:
+        return None
+    graph, rest = known(replace(document, aux=tuple(kept)), 1)
+    graph = replace(graph, notes=(*graph.notes, *notes), unfit_heads=tuple(unfit))
+    return graph, None if rest is None else ArchError((*rest.diagnostics, *notes), rest.status)
+
+
+def _larger(alone: Document, bare: Document, known: Known) -> Graph | None:
+    """The graph for larger images, at which the head adds no errors; None if it always does."""
+    for factor in FACTORS:
+        graph, wrong = known(alone, factor)
+        if wrong is None or not _errors(wrong) - _errors(known(bare, factor)[1]):
+            return graph
+    return None
+
+
+def _errors(problem: ArchError | None) -> set[tuple[str, Span | None]]:
+    """The errors by code and place."""
+    diagnostics = () if problem is None else problem.diagnostics
+    return {(d.code, d.span) for d in diagnostics if d.severity == "error"}
 
 
 def _note(head: AuxDecl, larger: Graph) -> Diagnostic:

@@ -149,9 +149,9 @@ class _DocumentBuilder:
         if name is None:
             return
         if not isinstance(name, Scalar) or not isinstance(name.value, str):
-            self.report.add(Diagnostic("E0202", "`name` must be a string", name.span))
+            self.faults.add(Diagnostic("E0202", "`name` must be a string", name.span))
         elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name.value):
-            self.report.add(
+            self.faults.add(
                 Diagnostic(
                     "E0501",
                     f"`{name.value[:60]}` is not a valid name for a network",
@@ -177,7 +177,8 @@ class _DocumentBuilder:
             self.report.add(Diagnostic("E0202", "`net` is empty: its nodes are not indented", key, help=help_))
         for name, entry in self.tree.entries.items():
             if name not in TOP_LEVEL and name not in nodes:
-                report = self.faults if name == self.net_key else self.report
+                harmless = name == self.net_key or not self._follows_up(name)
+                report = self.faults if harmless else self.report
                 report.add(
                     Diagnostic(
                         "E0201",
@@ -211,6 +212,11 @@ class _DocumentBuilder:
                     help="update archdsl, or write `archdsl: 1`",
                 )
             )
+
+    def _follows_up(self, name: str) -> bool:
+        """Whether an unknown key may cause errors in nodes: as a misspelt section, or as an argument that they use."""
+        meant = closest(_own_key(name), TOP_LEVEL)
+        return meant in (*STRUCTURE, "net") or len(re.findall(rf"\b{re.escape(name)}\b", self.source.text)) > 1
 
     def _paper(self, tree: Tree) -> PaperForm:
         data = plain(tree)

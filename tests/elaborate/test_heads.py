@@ -121,3 +121,32 @@ def test_limits_are_joined() -> None:
     assert [str(size) for size in net.free_sizes([symbol], {})] == ["H >= 8, steps of 4"]
     assert [str(size) for size in net.joined(head).free_sizes([symbol], {})] == ["H >= 20, steps of 12"]
     assert [str(size) for size in net.free_sizes([symbol], {"H": "why"})] == ["H = 32"]
+
+
+def errors_and_notes(text: str) -> list[str]:
+    with pytest.raises(ArchError) as refused:
+        archdsl.loads(text)
+    return sorted(d.code for d in refused.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("net", "aux", "codes"),
+    [
+        (NET.replace("}", ", k: relu <- zz}"), f"{{side: {SIDE}}}", ["E0410", "N0424"]),
+        (NET, f"{{side: {SIDE}, other: {{from: zz, do: gap}}}}", ["E0410", "N0424"]),
+        (NET, f"{{side: {SIDE}, other: {SIDE.replace('conv 4', 'conv 4 groups=3')}}}", ["E0402", "N0424"]),
+        (NET.replace("p: gap", "m: 7x7 maxpool, p: gap"), f"{{side: {SIDE}}}", ["E0402", "N0424"]),
+        (f"name: größe\n{NET}", f"{{side: {SIDE}}}", ["E0501", "N0424"]),
+    ],
+)
+def test_a_head_that_does_not_fit_stays_a_note_beside_errors(net: str, aux: str, codes: list[str]) -> None:
+    assert errors_and_notes(f"input: 3x6x6\n{net}aux: {aux}\n") == codes
+
+
+def test_a_flat_text_without_a_head_has_a_note(tmp_path: Path) -> None:
+    from archdsl.backends.spec.rewrite import expand
+
+    (path := tmp_path / "n.yaml").write_text(f"input: 3x6x6\n{NET}aux: {{side: {SIDE}}}\n")
+    small, large, long = expand(path, flat=True), expand(path, flat=True, input="3x16x16"), expand(path)
+    assert [note.code for note in small.notes] == ["N0424"] and "aux:" not in small.text
+    assert (large.notes, long.notes) == ((), ()) and "aux:" in large.text and "aux:" in long.text

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from archdsl.backends.spec.fields import value_layout
 from archdsl.backends.spec.flat import flat
-from archdsl.diagnostics import ArchError, Source
+from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate import elaborate
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
@@ -28,10 +28,14 @@ _KEPT = {"archdsl", "name", "family", "doc", "paper", "preprocess", "claims", "l
 
 @dataclass(frozen=True, slots=True)
 class ExpandedSpec:
-    """The text of a spec, and the `files` that it was read from."""
+    """The text of a spec, and the `files` that it was read from.
+
+    `notes`: a note for each auxiliary head that a flat text does not have, because it needs a larger input.
+    """
 
     text: str
     files: tuple[str, ...]
+    notes: tuple[Diagnostic, ...] = ()
 
 
 class Unfaithful(RuntimeError):
@@ -51,9 +55,13 @@ def expand(
     spec.
     """
     opened = open_spec(spec)
-    text = (flat_text if flat else long_text)(opened, input, args or {})
     path = opened.source.path
-    return ExpandedSpec(text, () if path is None else (str(path),))
+    files = () if path is None else (str(path),)
+    if not flat:
+        return ExpandedSpec(long_text(opened, input, args or {}), files)
+    document, graph = _network(opened, input, args or {})
+    left_out = tuple(note for note in graph.notes if note.code == "N0424")
+    return ExpandedSpec(_flat_text(document, graph, bool(args)), files, left_out)
 
 
 def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}) -> str:
@@ -109,10 +117,13 @@ def flat_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
 
     Raises all errors of the spec.
     """
-    document, graph = _network(spec, input, args)
+    return _flat_text(*_network(spec, input, args), bool(args))
+
+
+def _flat_text(document: Document, graph: Graph, with_args: bool) -> str:
     sections = flat(graph)
     root = YamlGroup([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
-    _head(root, document, bool(args))
+    _head(root, document, with_args)
     root.put("input", _inputs(document, graph))
     if document.naming != "nested":
         root.put("defaults", mapping({"naming": YamlLeaf(document.naming)}, flow=True))
