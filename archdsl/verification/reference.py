@@ -15,6 +15,7 @@ from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
 from archdsl.ops import Bn, Lrn, Norm
 from archdsl.shapes import concrete
+from archdsl.verification.sums import growth
 from archdsl.verification.tolerance import (
     LARGEST,
     LEAST,
@@ -201,6 +202,7 @@ def _run(
     value = exact[node.id] = module(*(exact[i] for i in node.inputs))
     copies = _copies(node, value, size, copies, max(len(perturbed[i]) for i in node.inputs))
     again = size and copies > 1
+    widen = growth(node, exact[node.inputs[0]], size) if size else None
     tensors = {key: tensor.clone() for key, tensor in module.state_dict().items()} if again else {}
     runs = perturbed[node.id] = []
     for copy in range(copies):
@@ -210,6 +212,8 @@ def _run(
             _perturb_tensors(module, size, generator)
         output = module(*inputs)
         scale = _scale(node, module, inputs) if size else None
+        if widen is not None:
+            scale = (output if scale is None else scale) * torch.from_numpy(widen)
         runs.append(_perturbed(output, size, _least(node, dtype), generator, scale) if size else output)
         if tensors:
             module.load_state_dict(tensors)

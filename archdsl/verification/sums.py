@@ -1,0 +1,87 @@
+"""The rounding errors of long sums, measured: where the terms are nearly equal, errors do not have random signs.
+
+``sqrt(n) * u`` (`tolerance.py`) assumes independent errors. While equal terms are added one by one, each addition may
+round in the same direction, and the error grows like ``n * u``. So the terms are added in float32, one by one, and the
+error of this sum widens the tolerance where it is larger. Of other terms it is smaller, and nothing changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from archdsl.graph import Node
+from archdsl.ops import AvgPool, Gap, Ln, Norm, Softmax, Subsample
+from archdsl.verification.tolerance import Float64Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LONG = 16
+"""Shorter sums of equal terms are within the usual tolerance."""
+_AT_ONCE = 1 << 22
+"""The number of terms in memory at once, as far as a single sum does not have more."""
+
+
+def growth(node: Node, x: Tensor, size: float) -> Float64Array | None:
+    """Return how many times as large as `size` the relative errors of the node's sums are: at least 1, and of a shape
+    that can be multiplied by the node's value.
+
+    `x` is the node's input, `size` the expected error, ``sqrt(n) * u``. None: the node adds few terms, or products.
+    """
+    rows = _summed(node, x)
+    if rows is None or rows.shape[-1] < LONG or not size:
+        return None
+    factor = np.maximum(sum_errors(rows.numpy()) / size, 1.0)
+    if isinstance(node.op, Ln | Softmax):  # one sum for each pixel
+        return np.expand_dims(factor, 1)
+    if not isinstance(node.op, Norm):  # windows at several places
+        factor = factor.max(2)
+    channels: Float64Array = np.repeat(factor, x.shape[1] // factor.shape[1], 1)
+    return channels.reshape(*channels.shape, *(1 for _ in x.shape[2:]))
+
+
+def sum_errors(rows: Float64Array) -> Float64Array:
+    """Return the error of the sum of each row (..., n) in float32, one by one, relative to the sum of the absolute
+    values; the largest of all partial sums, because runtimes add blocks."""
+    terms = rows.reshape(-1, rows.shape[-1])
+    step = max(1, _AT_ONCE // max(1, terms.shape[1]))
+    errors = [_errors(terms[start : start + step].astype(np.float32)) for start in range(0, len(terms), step)]
+    return np.concatenate(errors).reshape(rows.shape[:-1])
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _errors(terms: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Float64Array:
+    exact = np.cumsum(terms, 1, np.float64)
+    errors = np.abs(np.add.accumulate(terms, 1) - exact)
+    errors /= np.maximum(np.cumsum(np.abs(terms), 1, np.float64), np.finfo(np.float32).tiny)
+    largest: Float64Array = errors.max(1)
+    return np.where(np.isfinite(largest), largest, 0.0)  # an overflow is reported as such
+
+
+def _summed(node: Node, x: Tensor) -> Tensor | None:
+    """The terms of each sum, in the last axis: of a norm (N, groups, n), of windows side by side (N, C, windows, n),
+    over channels (N, *pixels, n)."""
+    op = node.op
+    if isinstance(op, Ln):
+        return x.movedim(1, -1)
+    if isinstance(op, Softmax):
+        return (x - x.amax(1, keepdim=True)).exp().movedim(1, -1)
+    if isinstance(op, Norm):
+        groups = op.groups_of(x.shape[1])
+        return None if groups is None else x.reshape(len(x), groups, -1)
+    if isinstance(op, Gap | AvgPool | Subsample):
+        high, wide = _window(op, x.shape[2], x.shape[3])
+        return x.unfold(2, high, high).unfold(3, wide, wide).reshape(*x.shape[:2], -1, high * wide)
+    return None
+
+
+def _window(op: Gap | AvgPool | Subsample, height: int, width: int) -> tuple[int, int]:
+    """The size of a pool's windows inside the image."""
+    if isinstance(op, Gap):
+        return height, width
+    high, wide = op.kernel
+    if isinstance(op, AvgPool) and op.adaptive:
+        return -(-height // high), -(-width // wide)
+    return min(high, height), min(wide, width)
