@@ -201,6 +201,8 @@ class Graph:
     """The sizes at which the auxiliary heads run, too; empty if there are none."""
     unfit_heads: tuple[str, ...] = ()
     """The auxiliary heads of the spec that the graph does not have, because they need a larger input."""
+    unfit_params: int = 0
+    """The trained parameters of these heads, for an input that is large enough."""
 
     @cached_property
     def unknown(self) -> tuple[Node, ...]:

@@ -31,6 +31,7 @@ def without_unfit_heads(document: Document, problem: ArchError, known: Known) ->
     kept: list[AuxDecl] = []
     unfit: list[str] = []
     notes: list[Diagnostic] = []
+    params = 0
     for head in document.aux:
         alone = replace(document, aux=(head,))
         wrong = _errors(known(alone, 1)[1]) - own
@@ -40,10 +41,13 @@ def without_unfit_heads(document: Document, problem: ArchError, known: Known) ->
             continue
         unfit.append(head.name)
         notes.append(_note(head, larger))
+        params += sum(
+            p.numel for node in larger.nodes if node.training and node.known for p in node.params if p.trained
+        )
     if not unfit:
         return None
     graph, rest = known(replace(document, aux=tuple(kept)), 1)
-    graph = replace(graph, notes=(*graph.notes, *notes), unfit_heads=tuple(unfit))
+    graph = replace(graph, notes=(*graph.notes, *notes), unfit_heads=tuple(unfit), unfit_params=params)
     return graph, None if rest is None else ArchError((*rest.diagnostics, *notes), rest.status)
 
 

@@ -43,8 +43,8 @@ SIZES = (
     28,
 )
 """Heights of the square images that classifiers are published for, the most common first."""
-CLASSES = (1001, 1000, 10, 100, 21_841, 2)
-"""Widths of the last layer: ImageNet with and without a background class, CIFAR-10, CIFAR-100, ImageNet-21k, binary."""
+CLASSES = (1000, 1001, 10, 100, 21_841, 2)
+"""Widths of the last layer: ImageNet without and with a background class, CIFAR-10, CIFAR-100, ImageNet-21k, binary."""
 
 
 class Recount(NamedTuple):
@@ -91,6 +91,7 @@ def _of_params(graph: Graph, true: int) -> Iterator[Recount]:
     biases = sum(p.numel for n in run if _weighted(n) for p in n.params if p.name == "bias" and p.trained)
     absent = sum(at(n.shape[0]) for n in run if isinstance(n.op, Conv) and n.op.bias is False)
     yield Recount(with_aux, "with the auxiliary heads")
+    yield from _with_unfit(graph, with_aux)
     yield Recount(_aux_params(graph), "of the auxiliary heads only")
     yield Recount(true + statistics, "with the running statistics of batch norm")
     yield Recount(true - biases, "without the biases")
@@ -104,6 +105,13 @@ def _of_params(graph: Graph, true: int) -> Iterator[Recount]:
 
 def _aux_params(graph: Graph) -> int:
     return sum(p.numel for n in graph.nodes if n.training for p in n.params if p.trained)
+
+
+def _with_unfit(graph: Graph, params: int) -> Iterator[Recount]:
+    """With the auxiliary heads that need a larger input, too."""
+    if graph.unfit_params:
+        names = ", ".join(f"`{name}`" for name in graph.unfit_heads)
+        yield Recount(params + graph.unfit_params, f"with the auxiliary heads that need a larger input, {names}")
 
 
 def _of_last(run: list[Node], true: int) -> Iterator[Recount]:
@@ -130,6 +138,7 @@ def _ungrouped(run: list[Node]) -> int:
 
 def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Recount]:
     yield Recount(true - _aux_params(graph), "without the auxiliary heads")
+    yield from _with_unfit(graph, true)
 
 
 # --- macs --------------------------------------------------------------------------------------------------

@@ -145,3 +145,19 @@ def test_one_source_for_all_claims(tmp_path: Path) -> None:
     path.write_text(SPEC.replace("{%s: ", "{source: Table 3, top1: {value: 70, source: Table 4}, %s: ") % ("params", 7))
     (verdicts,) = check(path).verdicts.values()
     assert [(v.claim.name, v.claim.source) for v in verdicts] == [("top1", "Table 4"), ("params", "Table 3")]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("extends: resnet18\nargs: {classes: 100}\nclaims: {params: 11.69M}\n", "with 1,000 classes: 11,689,512"),
+        (
+            "extends: inception_v3\ninput: 3x224x224\nclaims: {params: 27.2M}\n",
+            "with the auxiliary heads that need a larger input, `AuxLogits`: 27,161,264",  # as torchvision counts
+        ),
+    ],
+)
+def test_the_likeliest_number_of_classes_and_heads_that_are_left_out(text: str, why: str, tmp_path: Path) -> None:
+    (path := tmp_path / "n.yaml").write_text(text)
+    (found,) = (d for d in check(path, why=True).diagnostics if d.severity == "error")
+    assert found.notes == (f"likely: {why}",)
