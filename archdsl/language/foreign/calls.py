@@ -12,9 +12,6 @@ from typing import Any
 from archdsl.language.foreign.layers import field_of, find, value
 from archdsl.source import Map, Scalar, Seq, Tree
 
-MAX_CALL = 1_000
-"""Longer texts are not parsed."""
-
 
 class Unknown(Exception):
     """The text is in no notation that is known, or stands for nothing that could be written."""
@@ -43,8 +40,6 @@ class Call:
 def parse_call(text: str) -> Call:
     """Return the call that a text writes; a sum or product of names is a call of `add` or `mul`. Raises Unknown."""
     text = re.sub(r"^\s*[\w.]+\s*=(?!=)\s*", "", text).rstrip(" ,;")
-    if len(text) > MAX_CALL:
-        raise Unknown
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -148,11 +148,8 @@ def _rows() -> list[Row]:
 ROWS = _rows()
 COMMON = ("PyTorch", "Keras", "Caffe", "Darknet")
 """Tools whose names are known without their prefix."""
-_PREFIX = {
-    **dict.fromkeys(("tf", "tensorflow", "keras", "layers", "activations", "Keras"), "Keras"),
-    **dict.fromkeys(("torch", "nn", "F", "functional", "PyTorch"), "PyTorch"),
-    **{tool: tool for tool in ("Caffe", "Darknet", "Ultralytics")},
-}
+_PREFIXES = {"Keras": "tf tensorflow keras layers activations", "PyTorch": "torch nn F functional", "Ultralytics": ""}
+_PREFIX = {prefix: tool for tool in (*COMMON, *_PREFIXES) for prefix in (tool, *_PREFIXES.get(tool, "").split())}
 
 
 def find(dotted: str) -> Row | None:
@@ -166,11 +163,11 @@ def find(dotted: str) -> Row | None:
         row = max(rows, key=lambda row: (row.tool == tool, row.name == name))
         return row._replace(tool=tool or row.tool)
     plain = name.lower().replace("_", "")
-    own = next((op for op in (name, plain, ELSEWHERE.get(plain)) if op in OPS_BY_NAME), None)
+    own = next((OPS_BY_NAME[op] for op in (name, plain, ELSEWHERE.get(plain, "")) if op in OPS_BY_NAME), None)
     if own is None:
         return None
-    fields = OPS_BY_NAME[own].model_fields
-    return Row("", own, own, (*OPS_BY_NAME[own].positional, *(f for f in ("kernel", "stride") if f in fields)), {})
+    windows = tuple(field for field in ("kernel", "stride") if field in own.model_fields)
+    return Row("", own.name, own.name, (*own.positional, *windows), {})
 
 
 def field_of(keyword: str, row: Row) -> str | None:

@@ -18,40 +18,37 @@ from archdsl.language.hints import ELSEWHERE
 from archdsl.ops import OPS_BY_NAME
 
 _POOL = r"[- ]?pool(?:ing)?(?:2d)?(?: layer)?"
-_REWRITES = tuple(
-    (re.compile(pattern), new)
-    for pattern, new in (
-        (r"\b\d+ ?(?:\u2192|->) ?(\d+)", r"\1"),
-        (r"\u2192|->|=>", " "),
-        (r"['\"]", ""),
-        (r"[(\[](\d{1,2}), ?(\d{1,2})[)\]]", r"\1x\2"),
-        (r"(?<![\dx.])(\d|1\d) x (\d|1\d)(?!\d)", r"\1x\2"),
-        (r"\bglobal (?:average|avg|mean)" + _POOL, "gap"),
-        (r"\bmax" + _POOL, "maxpool"),
-        (r"\b(?:average|avg|ave|mean)" + _POOL, "avgpool"),
-        (r"\bbatch[- ]?norm(?:ali[sz]ation)?\b", "bn"),
-        (r"\bfully[- ]connected(?: layer)?\b|\bdense\b", "fc"),
-        (r"\b(soft|drop)-(max|out)\b", r"\1\2"),
-        (r"\bleaky[- ]relu\b", "leaky_relu"),
-        (r"\bdepth-?wise(?: separable)?(?: conv(?:olution)?)?\b", "dwconv"),
-        (r"\btransposed? ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
-        (r"\bconv(?:2d|olution(?:al)?(?: layer)?)\b", "conv"),
-        (r"\bconv(\d{1,2})x(\d{1,2})", r"\1x\2 conv"),
-        (r"\bconv-?(\d{1,2})-(\d+)\b", r"\1x\1 conv \2"),
-        (r"\bc(\d{1,2})s(\d)-(\d+)\b", r"\1x\1 conv \3 /\2"),
-        (r"\b(\d+)c(\d{1,2})\b", r"\2x\2 conv \1"),
-        (r"\bmp(\d)\b", r"\1x\1 maxpool"),
-        (r"\bk(\d{1,2})n(\d+)s(\d)\b", r"\1x\1 conv \2 /\3"),
-        (r"\b(\d+)@(\d{1,2}x\d{1,2})\b", r"\2 \1"),
-        (r"(\dx\d{1,2})@", r"\1 "),
-        (r"\b(\d{1,2})x(\d{1,2})x(\d{2,})\b", r"\1x\2 \3"),
-        (r"\b(conv|fc)-?(\d+)\b", r"\1 \2"),
-        (r"\b(\d+)-?d\b", r"\1"),
-        (r"(\dx\d+)/(\d)", r"\1 /\2"),
-        (r"^(\d{1,2})\*(\d{1,2})\b", r"\1x\2"),
-        (r"\b([spk])(\d)\b", r"\1=\2"),
-        (r"\b(stride|strides|pad|padding|kernel_size|groups|dilation)(?: of)? (\d+)", r"\1=\2"),
-    )
+_REWRITES = (
+    (r"\b\d+ ?(?:\u2192|->) ?(\d+)", r"\1"),
+    (r"\u2192|->|=>", " "),
+    (r"['\"]", ""),
+    (r"[(\[](\d{1,2}), ?(\d{1,2})[)\]]", r"\1x\2"),
+    (r"(?<![\dx.])(\d|1\d) x (\d|1\d)(?!\d)", r"\1x\2"),
+    (r"\bglobal (?:average|avg|mean)" + _POOL, "gap"),
+    (r"\bmax" + _POOL, "maxpool"),
+    (r"\b(?:average|avg|ave|mean)" + _POOL, "avgpool"),
+    (r"\bbatch[- ]?norm(?:ali[sz]ation)?\b", "bn"),
+    (r"\bfully[- ]connected(?: layer)?\b|\bdense\b", "fc"),
+    (r"\b(soft|drop)-(max|out)\b", r"\1\2"),
+    (r"\bleaky[- ]relu\b", "leaky_relu"),
+    (r"\bdepth-?wise(?: separable)?(?: conv(?:olution)?)?\b", "dwconv"),
+    (r"\btransposed? ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
+    (r"\bconv(?:2d|olution(?:al)?(?: layer)?)\b", "conv"),
+    (r"\bconv(\d{1,2})x(\d{1,2})", r"\1x\2 conv"),
+    (r"\bconv-?(\d{1,2})-(\d+)\b", r"\1x\1 conv \2"),
+    (r"\bc(\d{1,2})s(\d)-(\d+)\b", r"\1x\1 conv \3 /\2"),
+    (r"\b(\d+)c(\d{1,2})\b", r"\2x\2 conv \1"),
+    (r"\bmp(\d)\b", r"\1x\1 maxpool"),
+    (r"\bk(\d{1,2})n(\d+)s(\d)\b", r"\1x\1 conv \2 /\3"),
+    (r"\b(\d+)@(\d{1,2}x\d{1,2})\b", r"\2 \1"),
+    (r"(\dx\d{1,2})@", r"\1 "),
+    (r"\b(\d{1,2})x(\d{1,2})x(\d{2,})\b", r"\1x\2 \3"),
+    (r"\b(conv|fc)-?(\d+)\b", r"\1 \2"),
+    (r"\b(\d+)-?d\b", r"\1"),
+    (r"(\dx\d+)/(\d)", r"\1 /\2"),
+    (r"^(\d{1,2})\*(\d{1,2})\b", r"\1x\2"),
+    (r"\b([spk])(\d)\b", r"\1=\2"),
+    (r"\b(stride|strides|pad|padding|kernel_size|groups|dilation)(?: of)? (\d+)", r"\1=\2"),
 )
 _SPLIT = re.compile(r"(?:[\s,;:+|&()]|(?<=\w)-(?=[a-z\d]))+")
 _FILLER = frozenset(
@@ -134,7 +131,7 @@ def _drafts(text: str) -> list[_Draft]:
     written = frozenset(re.findall(r"[A-Za-z_]\w*", text))
     text = re.sub(r"(\d{1,2}) ?%(?! ?\w)", lambda match: str(int(match[1]) / 100), text.strip().lower())
     for pattern, new in _REWRITES:
-        text = pattern.sub(new, text)
+        text = re.sub(pattern, new, text)
     if not text.isascii() or re.search(r"[+|&]\s*(?:[^a-z\s]|$)|\d\+\s", text):  # an expression
         raise Unknown
     drafts = [_Draft()]
@@ -154,7 +151,7 @@ def _add(drafts: list[_Draft], word: str) -> None:
     started = bool(draft.op or draft.numbers or "kernel" in draft.fields)
     if window:
         if "kernel" in draft.fields or (draft.op and draft.numbers and draft.op != "conv"):
-            draft = _next(drafts)
+            drafts.append(draft := _Draft())
         draft.set("kernel", (int(window[1]), int(window[2])))
     elif word[0] == "/" and _NUMBER.fullmatch(word[1:]):
         draft.set("stride", value(word[1:]))
@@ -171,7 +168,7 @@ def _add(drafts: list[_Draft], word: str) -> None:
         draft.set(role, op)
     elif op:
         if draft.op or (started and "act" in draft.fields):
-            draft = _next(drafts)
+            drafts.append(draft := _Draft())
         draft.op = op
     elif word in _FLAGS:
         draft.set(*_FLAGS[word])
@@ -187,7 +184,7 @@ def _add_number(drafts: list[_Draft], number: Any) -> None:
         return
     full = draft.op and not OPS_BY_NAME[draft.op].positional and (has_window or number > 11)
     if full or (draft.op and has_window and draft.numbers):
-        draft = _next(drafts)
+        drafts.append(draft := _Draft())
     draft.numbers.append(number)
 
 
@@ -199,8 +196,3 @@ def _add_argument(draft: _Draft, word: str) -> None:
     if not re.fullmatch(r"[a-z_]\w*", word) or closest(word, known) is not None:
         raise Unknown
     draft.numbers.append(word)
-
-
-def _next(drafts: list[_Draft]) -> _Draft:
-    drafts.append(_Draft())
-    return drafts[-1]
