@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 
-from archdsl.diagnostics import ArchError, Label, did_you_mean, error
+from archdsl.diagnostics import ArchError, Label, Span, closest, did_you_mean, error
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
 from archdsl.language.section_models import ArgForm, Preprocess
 from archdsl.language.shorthand import desugar, desugar_defaults
@@ -165,7 +165,7 @@ def _op_defaults(name: str, base: Tree, over: Tree) -> Tree:
         try:
             base = desugar_defaults(base, OPS_BY_NAME[name])
         except ArchError:
-            return over
+            return base  # its error is reported later
     return _keys(base, over) if isinstance(base, Map) and isinstance(over, Map) else over
 
 
@@ -200,20 +200,20 @@ def _node(base: Tree, over: Tree) -> Tree:
 
 def _definition(base: Tree, over: Tree) -> Tree:
     """Merge the override of a node that is not a sequence, or of the body of a block. Raises E0216."""
-    if not isinstance(over, Map):
-        return over
     base = _long(base)
-    head = _head_of(base) if isinstance(base, Map) else None
-    if isinstance(base, Map) and head is not None and _head_of(over) is None:
-        known = _known_keys(base, head)
-        other = [entry for name, entry in over.entries.items() if name not in known and name not in base.entries]
-        if not other:
+    if isinstance(over, Map) and _head_of(over) is None:
+        head = _head_of(base) if isinstance(base, Map) else None
+        if isinstance(base, Map) and head is not None:
+            known = _known_keys(base, head)
+            other = [entry for name, entry in over.entries.items() if name not in known and name not in base.entries]
+            if other:
+                raise _not_a_key(base, other[0], head)
             return _keys(base, over)
-        if head != "op" or len(other) < len(over.entries):
-            raise _not_a_key(base, other[0], head)
-    if isinstance(base, Map):
-        _check_complete(base, over)
-    return _without_nulls(over)
+        if isinstance(base, Scalar) and isinstance(base.value, str):
+            return base  # its short form has an error, which is reported later
+    _check_keys(base, over)
+    _check_nodes(base, over)
+    return _without_nulls(over) if isinstance(over, Map) else over
 
 
 def _keys(base: Map, over: Map) -> Map:
@@ -255,43 +255,78 @@ def _known_keys(base: Map, head: str) -> Collection[str]:
 def _not_a_key(base: Map, other: Entry, head: str) -> ArchError:
     node = base.entries[head].value
     what = node.text.split("(")[0][:60] if head in ("op", "call") and isinstance(node, Scalar) else head
+    known = _known_keys(base, head)
+    near = did_you_mean(other.key.text, known) if closest(other.key.text, known) else f"its keys are {', '.join(known)}"
     return error(
         "E0216",
         f"`{other.key.text[:60]}` is not a key of this `{what}`",
         other.key.span,
         labels=(Label(base.span, "the node in the base"),),
-        help="an override without a head word changes the keys of the node: "
-        f"{', '.join(_known_keys(base, head))}\nto replace the node by a sequence, write `do: {{...}}`",
+        help=f"an override without a head word changes the keys of the node; {near}"
+        "\nto replace the node by a sequence, write `do: {...}`",
     )
 
 
-def _check_complete(base: Map, over: Map) -> None:
-    """Raises E0216 if a whole new node does not mention a key, or some of the nodes, of the one that it replaces."""
-    head = _head_of(over)
-    if head is not None and _head_of(base) is not None:
-        known = _known_keys(over, head)
-        missing = [name for name in base.entries if name in known and name not in over.entries and name != "doc"]
-        if missing:
-            raise _incomplete(base, over, head, missing)
-    body, new = (tree if head is None else tree.get(head) for tree in (base, over))
-    if head is not None and head not in _BODIES:
+def _check_keys(base: Tree, over: Tree) -> None:
+    """Raises E0216 if a whole new node does not mention a key of the one that it replaces.
+
+    A string or a list only needs to mention what any node can have: inputs, condition and copies.
+    """
+    new = _long(over)
+    if not isinstance(base, Map) or _head_of(base) is None or isinstance(new, Scalar):
         return
-    if isinstance(body, Map) and isinstance(new, Map) and not _head_of(body) and not _head_of(new):
-        missing = [name for name in body.entries if name not in new.entries]
-        if missing and all(name in body.entries for name in new.entries):
-            raise _incomplete(body, new, head, missing)
+    head = _head_of(over) if isinstance(over, Map) else None
+    if isinstance(over, Map) and head is not None:
+        known = _known_keys(over, head)
+        help_ = f"write what the new node needs, and `null` for what goes: %s; to change only keys, leave out `{head}`"
+    else:
+        known = ("from", "when") if "dense" in base.entries else COMMON_KEYS
+        help_ = (
+            "write the list as `{do: [...]}`, with what the new node needs, and `null` for what goes: %s"
+            if isinstance(over, Seq)
+            else "write it again if the new node needs it; to remove it, write the long form of the new node with %s"
+        )
+    mentioned = new.entries if isinstance(new, Map) else {}
+    missing = [name for name in base.entries if name in known and name not in mentioned and name != "doc"]
+    if missing:
+        raise _incomplete("node", {name: base.entries[name].key.span for name in missing}, over, help_)
 
 
-def _incomplete(base: Map, over: Map, head: str | None, missing: list[str]) -> ArchError:
-    names = " and ".join(f"`{name[:60]}`" for name in missing[:4])
+def _check_nodes(base: Tree, over: Tree) -> None:
+    """Raises E0216 if a mapping of nodes does not mention a node of the list or mapping that it replaces."""
+    old: Tree | None = base
+    new: Tree | None = over
+    what, start = "nodes", "; `{do: {...}}` replaces them all"
+    if isinstance(over, Map) and (head := _head_of(over)) is not None:
+        old, new = (tree.get(head) if isinstance(tree, Map) and head in _BODIES else None for tree in (base, over))
+        what = f"`{head}`"
+        start = f"; to change only keys, leave out `{head}`" if head in ("branches", "inception") else start
+    if not isinstance(new, Map) or _head_of(new) is not None:
+        return
+    names: dict[str, Span] = {}
+    if isinstance(old, Map) and _head_of(old) is None:
+        names = {name: entry.key.span for name, entry in old.entries.items()}
+    elif isinstance(old, Seq):
+        names = {str(number): item.span for number, item in enumerate(old.items)}
+        start += "; to replace the list, write all of it"
+    if names:
+        for name, entry in new.entries.items():
+            if _is_null(entry):
+                _check_removed(name, entry, names)
+    missing = {name: span for name, span in names.items() if name not in new.entries}
+    if missing:
+        raise _incomplete(what, missing, new, "write each node that stays, and `null` for what goes: %s" + start)
+
+
+def _incomplete(what: str, missing: Mapping[str, Span], over: Tree, help_: str) -> ArchError:
+    first = [*missing][:4]
+    at = next(iter(over.entries.values())).key.span if isinstance(over, Map) and over.entries else over.span
     return error(
         "E0216",
-        f"this replaces the node of the base, and does not mention its {names}",
-        next(iter(over.entries.values())).key.span if over.entries else over.span,
-        labels=tuple(Label(base.entries[name].key.span, "in the base") for name in missing[:4]),
-        help="write what the new node needs, and `null` for what goes: "
-        + ", ".join(f"`{name[:60]}: null`" for name in missing[:4])
-        + (f"; to change only keys of the node, leave out `{head}`" if head is not None else ""),
+        f"this replaces the {what} of the base, and does not mention {' and '.join(f'`{n[:60]}`' for n in first)}",
+        at,
+        labels=tuple(Label(missing[name], "in the base") for name in first),
+        help=help_ % ", ".join(f"`{name[:60]}: null`" for name in first),
     )
 
 

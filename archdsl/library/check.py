@@ -70,7 +70,9 @@ class _Settings(NamedTuple):
 
 @dataclass
 class _Findings:
-    """The result for one spec so far. `reported`: each diagnostic by code and position, with the networks that have it.
+    """The result for one spec so far. `reported`: each diagnostic by code, text and position, with its networks.
+
+    An error is reported once, with the message of the first network.
 
     Each network reads `--input` again, so the key is the position in the source, not the source object.
     """
@@ -79,12 +81,13 @@ class _Findings:
     networks: list[str] = field(default_factory=list)
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     status: int = 0
-    reported: dict[tuple[str, tuple[str, int, int] | str], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
+    reported: dict[tuple[object, ...], tuple[Diagnostic, list[str]]] = field(default_factory=dict)
 
     def add(self, diagnostics: tuple[Diagnostic, ...], network: str) -> None:
         for d in diagnostics:
-            place = d.message if d.span is None else (d.span.source.name, d.span.start, d.span.end)
-            self.reported.setdefault((d.code, place), (d, []))[1].append(network)
+            text = d.message if d.span is None or d.severity != "error" else ""
+            place = None if d.span is None else (d.span.source.name, d.span.start, d.span.end)
+            self.reported.setdefault((d.code, text, place), (d, []))[1].append(network)
             if d.severity == "error":
                 self.status = max(self.status, 2 if in_usage((d,)) else 1)
 

@@ -181,3 +181,11 @@ def test_a_mistake_in_an_option_is_usage(tmp_path: Path, option: tuple[str, str]
     result = run(path, *option)
     assert result.exit_code == 2
     assert result.output.count("error[") == 1
+
+
+def test_each_variant_has_its_own_note(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    variants = ", ".join(f"v{n}: {{net: {{fc: fc {n}}}}}" for n in (7, 4))
+    path.write_text(f"input: 3x8x8\nlabels: [a, b, c]\nnet: {{fc: fc 3}}\nvariants: {{{variants}}}\n")
+    notes = {d.message.split()[-2]: d.notes for d in check(path).specs[0].diagnostics}
+    assert notes == {"7": ("in the variant `v7`",), "4": ("in the variant `v4`",)}

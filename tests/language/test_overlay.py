@@ -33,6 +33,11 @@ net:
     then: relu
   body: basic(8)
   tail: pair(8)
+  seq: [3x3 conv 8, 3x3 conv 8, relu]
+  mix: {branches: [{one: 3x3 conv 8}, {two: 3x3 conv 8}]}
+  cut: 3x3 conv 8 <- tail when n > 2
+  copies: 2 * 3x3 conv 8
+  grow: dense 2 * 3x3 conv 4
   head: {gap: gap, fc: fc 10}
 aux: {side: {from: pool, do: {gap: gap, fc: fc 3}, weight: 0.5}}
 preprocess: imagenet
@@ -63,7 +68,7 @@ def nodes(network: archdsl.Network) -> list[str]:
 
 
 PLAIN = nodes(archdsl.loads(BASE))
-TOP = ["stem", "pool", "res", "body", "tail", "head"]
+TOP = ["stem", "pool", "res", "body", "tail", "seq", "mix", "copies", "grow", "head"]
 
 
 def order(over: str) -> list[str]:
@@ -83,7 +88,7 @@ def order(over: str) -> list[str]:
         ("{last: relu}", [*TOP, "last"]),
         ("{pool: null, conv: 3x3 conv 8 /2}", ["stem", "conv", *TOP[2:]]),
         ("{head: null, stem: 3x3 conv 8, new: relu}", ["stem", "new", *TOP[1:-1]]),
-        ("{a: relu, stem: 3x3 conv 8, b: relu, tail: relu, c: relu}", ["a", "stem", "b", *TOP[1:5], "c", "head"]),
+        ("{a: relu, stem: 3x3 conv 8, b: relu, tail: relu, c: relu}", ["a", "stem", "b", *TOP[1:5], "c", *TOP[5:]]),
         ("{stem: 3x3 conv 8, head: [gap, fc 3]}", TOP),
     ],
 )
@@ -218,11 +223,23 @@ def test_another_paper(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("over", "paths"),
     [
-        ("net: {stem: {a: 3x3 conv 8 /2, b: 3x3 conv 8}}", {"stem.a", "stem.b"}),
+        ("net: {stem: {do: {a: 3x3 conv 8 /2, b: 3x3 conv 8}}}", {"stem.a", "stem.b"}),
         ("net: {res: {do: {a: 3x3 conv 8}, then: null}}", {"res.a"}),
-        ("net: {res: {residual: {a: 3x3 conv 8}, then: null}}", {"res.a"}),
+        ("net: {res: {residual: {do: {a: 3x3 conv 8}}, then: null}}", {"res.a"}),
+        ("net: {res: {residual: {conv1: null, a: 3x3 conv 8, conv2: null}, then: null}}", {"res.a"}),
+        ("net: {res: {residual: [3x3 conv 8], then: null}}", {"res.0"}),
+        ("net: {seq: {0: null, 2: null, 1: relu, a: tanh}}", {"seq.1", "seq.a"}),
+        ("net: {seq: {do: {a: tanh}}}", {"seq.a"}),
+        ("net: {seq: {do: {3: tanh}}}", {"seq.3"}),
+        ("net: {seq: tanh}", {"seq"}),
+        ("net: {mix: {branches: {0: null, 1: tanh, q: relu}}}", {"mix.1", "mix.q"}),
+        ("net: {cut: 5x5 conv 8 <- stem when n == 2}", {"cut"}),
+        ("net: {cut: {op: relu, kernel: null, out: null, from: null, when: null}}", {"cut"}),
+        ("net: {cut: {do: [relu, tanh], from: stem, when: null}}", {"cut.0", "cut.1"}),
+        ("net: {copies: 3 * relu}", {"copies.0", "copies.1", "copies.2"}),
+        ("net: {grow: relu}", {"grow"}),
         ("net: {res: {residual: {conv1: 3x3 conv 8, conv2: null}, then: relu}}", {"res.conv1"}),
-        ("blocks: {pair(w): {one: 5x5 conv w, three: 3x3 conv w}}", {"tail.one", "tail.three"}),
+        ("blocks: {pair(w): {one: 5x5 conv w, two: null, three: 3x3 conv w}}", {"tail.one", "tail.three"}),
         ("blocks: {pair: {one: 5x5 conv w, two: null}}", {"tail.one"}),
         ("net: {head: [gap, fc 3]}", {"head.0", "head.1"}),
         ("net: {stem: null}", set()),
@@ -238,6 +255,21 @@ def test_a_whole_new_node(over: str, paths: set[str]) -> None:
     ("over", "marked", "word"),
     [
         ("net: {res: {residual: {a: 3x3 conv 8}}}", "residual", "`then`"),
+        ("net: {res: {residual: {a: 3x3 conv 8}, then: null}}", "a", "`conv1` and `conv2`"),
+        ("net: {res: {residual: {conv2: relu, conv3: relu}, then: null}}", "conv2", "`conv1`"),
+        ("net: {seq: {1: null}}", "1", "`0` and `2`"),
+        ("net: {seq: {3: relu}}", "3", "`0` and `1` and `2`"),
+        ("net: {seq: {0: relu, 1: relu, 2: relu, 3: null}}", "3", "removes `3`"),
+        ("net: {mix: {branches: {1: sigmoid}}}", "1", "`0`"),
+        ("net: {mix: {branches: {q: sigmoid}, merge: add}}", "q", "`0` and `1`"),
+        ("net: {cut: 5x5 conv 8}", "5x5 conv 8", "`when` and `from`"),
+        ("net: {cut: relu <- stem}", "relu <- stem", "`when`"),
+        ("net: {cut: [relu, tanh]}", "[relu, tanh]", "`when` and `from`"),
+        ("net: {copies: relu}", "relu", "`repeat`"),
+        ("net: {stem: {strid: 1}}", "strid", "`strid` is not a key of this `conv`"),
+        ("net: {stem: {acts: relu}}", "acts", "`acts` is not a key of this `conv`"),
+        ("net: {stem: {a: relu, b: tanh}}", "a", "`a` is not a key of this `conv`"),
+        ("blocks: {pair(w): {three: 5x5 conv w}}", "three", "`one` and `two`"),
         ("net: {res: {branches: [relu, tanh]}}", "branches", "`then`"),
         ("net: {res: {residual: {conv1: 3x3 conv 8}, then: relu}}", "conv1", "`conv2`"),
         ("net: {stem: {op: conv, out: 8, kernel: 3}}", "op", "`stride` and `norm` and `act`"),
@@ -259,9 +291,17 @@ def test_nothing_disappears_unseen(over: str, marked: str, word: str) -> None:
 
 
 def test_two_blocks_of_one_name_are_still_an_error() -> None:
-    assert refused("blocks: {pair(a): {x: relu}, pair(b): {y: relu}}").code == "E0210"
+    assert refused("blocks: {pair(a): relu, pair(b): relu}").code == "E0210"
 
 
 def test_nothing_to_override() -> None:
     assert nodes(other("{}")) == PLAIN
     assert nodes(other("labels: null\nclaims: null")) == PLAIN
+
+
+def test_an_error_of_the_base_is_not_hidden() -> None:
+    text = "input: 3x8x8\ndefaults: {conv: relu gelux=3}\nnet: {a: 3x3 conv 4 strid=2}\nvariants: {v: {%s}}\n"
+    for over, code in (("net: {a: {stride: 1}}", "strid=2"), ("defaults: {conv: {act: tanh}}", "gelux=3")):
+        with pytest.raises(ArchError) as caught:
+            archdsl.loads(text % over, variant="v")
+        assert code in [d.span.text for d in caught.value.diagnostics if d.span is not None]

@@ -37,8 +37,8 @@ def disguised(doc: Mapping[str, Any], seed: int | str, variant: Mapping[str, Any
     rng = random.Random(f"disguise {seed}")
     hidden = Hidden(rng, copy.deepcopy({k: v for k, v in doc.items() if k != "variants"})).written()
     hidden["args"] = {**hidden.get("args", {}), **variant}
-    files, spec = layered(spelt(hidden, rng), rng, rng.choice([0, 1, 1, 2, 3]))
-    return Disguise({name: dumped(data, rng) for name, data in files.items()}, spec)
+    files, spec = layered(hidden, rng, rng.choice([0, 1, 1, 2, 3]))
+    return Disguise({name: dumped(spelt(data, rng), rng) for name, data in files.items()}, spec)
 
 
 def is_sequence(data: Any) -> bool:

@@ -265,7 +265,9 @@ def spellings(case: Case, feeds: Feeds, want: Wanted, result: Result) -> None:
     with TemporaryDirectory(dir=SCRATCH) as folder:
         for name, text in disguise.files.items():
             Path(folder, name).write_text(text, encoding="utf-8")
+        hidden = archdsl.load(f"{folder}/{disguise.spec}")
         _same(case, archdsl.loads(expand(f"{folder}/{disguise.spec}").text), "expand of the disguise", result)
+        _same(case, archdsl.loads(hidden.metadata()["spec"]), "the disguise in a file", result)
         for name in disguise.files:
             path = Path(folder, name)
             try:

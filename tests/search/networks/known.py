@@ -68,12 +68,6 @@ KNOWN = [
         every=True,
     ),
     Bug(
-        "language: a constant that is too long for it is written in the short form",
-        "weight",
-        method(shortform, "_is_read", lambda *args: True),
-        every=True,
-    ),
-    Bug(
         "differences: implied nodes have names of their own",
         "",
         method(compare, "identity", _with_implied_names),

@@ -19,13 +19,13 @@ Data = dict[str, Any]
 Way = Callable[[Any, Any], Data]
 """What merged over the first gives the second."""
 JUNK: tuple[Any, ...] = (
-    "relu",
-    "flatten",
+    {"op": "relu"},
+    {"op": "flatten"},
     7,
-    "gap",
+    {"op": "gap"},
     {"op": "conv", "out": 9, "kernel": 3},
-    ["bn", "relu"],
-    {"a": "relu", "b": {"op": "tanh"}},
+    [{"op": "bn"}, {"op": "relu"}],
+    {"a": {"op": "relu"}, "b": {"op": "tanh"}},
 )
 """What a base may hold where the network has something else: nobody runs a base."""
 MERGED = ("args", "defaults", "net", "aux", "outputs", "input")
@@ -76,9 +76,9 @@ def perturbed(data: Data, rng: random.Random) -> Data:
         heads = list(base["blocks"])
         changed = rng.choice(heads)
         other = f"{block_name(changed)}(z=1)" if rng.random() < 0.5 else changed
-        base["blocks"] = {other if h == changed else h: "relu" if h == changed else base["blocks"][h] for h in heads}
-    if rng.random() < 0.2:
-        base["blocks"] = {**base.get("blocks", {}), "more(w)": "3x3 conv w"}
+        base["blocks"] = {other if h == changed else h: 7 if h == changed else base["blocks"][h] for h in heads}
+    if rng.random() < 0.2 and "more" not in map(block_name, base.get("blocks", {})):
+        base["blocks"] = {**base.get("blocks", {}), "more(w)": {"op": "conv", "out": "w", "kernel": 3}}
     return base
 
 
@@ -92,18 +92,38 @@ def _mappings(data: Any) -> list[Data]:
 
 def _change(place: Data, top: Data, rng: random.Random) -> None:
     keys = [key for key in place if place is not top or key in MERGED]
-    way = rng.randrange(4)
+    way = rng.randrange(5)
+    nodes = [key for key in keys if isinstance(place[key], dict) and {"op", "call"} & set(place[key])]
+    if way == 4 and nodes:
+        _change_keys(place[rng.choice(nodes)], rng)
+        return
     if way == 0 or not keys:
         if place is not top:
             _put(place, f"more{rng.randrange(100)}", copy.deepcopy(rng.choice(JUNK)), rng)
         return
     if way < 3:
-        long = place is top.get("defaults")  # a short string there is a mapping that merges
-        place[rng.choice(keys)] = copy.deepcopy(
-            rng.choice([junk for junk in JUNK if not long or isinstance(junk, list)])
-        )
+        key = rng.choice(keys)
+        place[key] = copy.deepcopy(rng.choice([junk for junk in JUNK if _fits(junk, place[key], place, top)]))
         return
     del place[rng.choice(keys)]
+
+
+def _fits(junk: Any, old: Any, place: Data, top: Data) -> bool:
+    """Whether a plain override of the junk gives the old value: a sequence merges, or needs `do`."""
+    if place is top.get("defaults"):  # a mapping there merges
+        return isinstance(junk, list)
+    if isinstance(old, dict) and not any(head in old for head in HEADS):
+        return junk == 7 or (isinstance(junk, dict) and not any(head in junk for head in HEADS))
+    return True
+
+
+def _change_keys(node: Data, rng: random.Random) -> None:
+    """Other keys of a node: what sets it right changes keys of a node that may be a short string."""
+    rest = [key for key in node if key not in HEADS]
+    if rest and rng.random() < 0.5:
+        del node[rng.choice(rest)]
+    else:
+        node.update(rng.choice([{"when": "k > 90"}, {"repeat": 2}, {"from": "nowhere"}]))
 
 
 def _put(place: Data, key: str, value: Any, rng: random.Random) -> None:
@@ -144,8 +164,6 @@ def by_key(
 def patched_node(old: Data, new: Data) -> Data:
     if any(head in new for head in HEADS):
         return replacement(old, new)
-    if any(head in old for head in HEADS):
-        return new if "op" in old else replacement(old, {"do": new})
     return by_key(old, new, patched_node)
 
 

@@ -50,40 +50,51 @@ def dumped(data: Mapping[str, Any], rng: random.Random, width: float = float("in
     )
 
 
-def spelt(doc: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
-    """The data as it is written: nodes in short or long form."""
+def spelt(doc: Mapping[str, Any], rng: random.Random, over: bool = False) -> dict[str, Any]:
+    """The data as it is written: nodes in short or long form; in overrides (`over`) only whole nodes can be short."""
     data = dict(doc)
-    data["net"] = shortened(doc["net"], rng)
+    over = over or "extends" in doc
+    if "net" in doc:
+        data["net"] = shortened(doc["net"], rng, over)
     for name in ("blocks", "aux"):
-        if name in doc:
-            data[name] = {
-                k: shortened(v, rng) if name == "blocks" else {**v, "do": shortened(v["do"], rng)}
-                for k, v in doc[name].items()
-            }
-    if "defaults" in doc:
+        if isinstance(doc.get(name), dict):
+            data[name] = {k: _part(name, v, rng, over) for k, v in doc[name].items()}
+    if isinstance(doc.get("defaults"), dict) and not over:
         data["defaults"] = {k: default(v, rng) for k, v in doc["defaults"].items()}
+    if "variants" in doc:
+        data["variants"] = {k: spelt(v, rng, True) for k, v in doc["variants"].items()}
     return data
+
+
+def _part(name: str, value: Any, rng: random.Random, over: bool) -> Any:
+    if name == "blocks":
+        return shortened(value, rng, over)
+    return {**value, "do": shortened(value["do"], rng, over)} if isinstance(value, dict) and "do" in value else value
 
 
 def default(value: Any, rng: random.Random) -> Any:
     """What stands behind a kind, in words where there are some."""
     if not isinstance(value, dict) or any(isinstance(v, dict) for v in value.values()) or rng.random() < 0.5:
         return value
+    if any(not isinstance(v, str) if k in ("norm", "act") else k.startswith("more") for k, v in value.items()):  # junk
+        return value
     return " ".join(words({"op": "", **value}, rng)[1:]).strip() or value
 
 
-def shortened(data: Any, rng: random.Random) -> Any:
-    """The same node, the strings in it written short by chance."""
+def shortened(data: Any, rng: random.Random, over: bool = False) -> Any:
+    """The same node, the strings in it written short by chance. In overrides, `null` only has a long form."""
     if isinstance(data, list):
-        return [shortened(item, rng) for item in data]
+        return [shortened(item, rng, over) for item in data]
     if not isinstance(data, dict):
         return data
     if not any(head in data for head in HEADS):
-        return {key: shortened(item, rng) for key, item in data.items()}
-    text = short(data, rng)
+        return {
+            key: item if over and key in ("norm", "act") else shortened(item, rng, over) for key, item in data.items()
+        }
+    text = None if over and None in data.values() else short(data, rng)
     if text is not None and rng.random() < 0.65 and len(text) <= LONGEST:
         return text
-    out = {key: shortened(item, rng) if key in NODES else item for key, item in data.items()}
+    out = {key: shortened(item, rng, over) if key in NODES else item for key, item in data.items()}
     if rng.random() < 0.2:
         out = dict(rng.sample(list(out.items()), len(out)))
     return out
