@@ -17,7 +17,6 @@ from archdsl.elaborate.references import resolve
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Graph
 from archdsl.language import overlay
-from archdsl.language.format import shortform
 from archdsl.ops import norm
 from archdsl.ops.base import POINT
 from tests.search.networks.planted import Bug, method, together
