@@ -48,7 +48,7 @@ def overflow_warning(path: Path, graph: Graph, precision: Precision, free_sizes:
         return None
     return Diagnostic(
         "W0706",
-        f"the random weights overflow {_TYPES[precision]} at `{node.path}`",
+        f"with random weights, the values overflow {_TYPES[precision]} at `{node.path}`",
         node.origin.span,
         label="its values are infinite or NaN for a random input, and so are those of the nodes that read it",
         help="give trained weights: `--weights FILE`; `archdsl explain W0706` says how to get smaller random ones",

@@ -114,7 +114,7 @@ def compare_nodes(
         references = reference_values(graph, weights, inputs, dtype, seed, artefacts[name])
         if progress is not None:
             references = _watched(references, progress, number * len(graph.nodes), len(rounds) * len(graph.nodes))
-        deviations[name], overflow = _deviations(graph, artefacts[name], references)
+        deviations[name], overflow = _deviations(graph, artefacts[name], references, name != "onnx")
         overflows |= {} if overflow is None else {name: overflow}
     if progress is not None:
         progress(len(rounds) * len(graph.nodes), len(rounds) * len(graph.nodes))
@@ -136,9 +136,12 @@ def _watched(
 
 
 def _deviations(
-    graph: Graph, values: NodeValues, references: Iterable[Reference]
+    graph: Graph, values: NodeValues, references: Iterable[Reference], hides: bool
 ) -> tuple[dict[str, Deviation], Overflow | None]:
-    """The deviation of each node of one artefact, and its first overflow."""
+    """The deviation of each node of one artefact, and its first overflow.
+
+    `hides`: the artefact also computes the nodes that it has no value of; a file does not: they are folded.
+    """
     deviations: dict[str, Deviation] = {}
     overflow, unobserved = None, None
     for reference in references:
@@ -153,7 +156,7 @@ def _deviations(
             if not node.op.stored and value.size == reference.value.size:
                 value = value.reshape(reference.value.shape)  # a dropout may come before or after a flatten
             deviations[node.path] = reference.deviation(value)
-        elif reference.largest > LARGEST[reference.dtype]:
+        elif hides and reference.largest > LARGEST[reference.dtype]:
             unobserved = unobserved or here
     return deviations, overflow
 

@@ -152,9 +152,9 @@ def overflow_problems(
 def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Diagnostic:
     from archdsl.verification.tolerance import LARGEST
 
-    dtype, random = overflow.dtype, weights.startswith("random")
+    dtype, random, node = overflow.dtype, weights.startswith("random"), network.graph.by_path[overflow.path]
     weighted = any(param.trained for node in network.nodes for param in node.params)
-    cause = f"the {'random ' if random else ''}weights overflow" if weighted else "the constants of the spec overflow"
+    given = f"with {'random' if random else 'these'} weights, " if weighted else ""
     limit = f"the largest {dtype} number is {LARGEST[dtype]:.1e}"
     too_large = overflow.largest > LARGEST[dtype]
     reach = f"its values reach {overflow.largest:.1e}" if too_large else "an intermediate result is too large"
@@ -170,10 +170,12 @@ def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Dia
         )
     else:
         help = "verify with smaller weights"
+    if weighted and dtype == "float32" and node.op.name == "affine":
+        help = f"write a smaller constant in the spec, or {help}"
     return Diagnostic(
         "E0824",
-        f"{cause} {dtype} at `{overflow.path}`",
-        network.graph.by_path[overflow.path].origin.span,
+        f"{given}the values overflow {dtype} at `{overflow.path}`",
+        node.origin.span,
         label=f"{reach}; {limit}",
         notes=("nodes that read infinite values cannot be compared",),
         help=help,
@@ -237,6 +239,8 @@ def _verdict(result: Verification) -> str:
         return "every node is within its tolerance, but not every output of the whole network"
     if overflow := next(iter(result.comparison.overflows.values()), None):
         return f"every node before the overflow at `{escape_control(overflow.path)}` is within its tolerance"
+    if run := next((run for run in result.file_runs if run.overflow is not None), None):
+        return f"every node is within its tolerance, but the values overflow at {escape_control(run.title)}"
     return "every node is within its tolerance" + (", and every output" if result.file_runs else "")
 
 

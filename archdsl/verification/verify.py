@@ -237,7 +237,8 @@ def _results(job: _Job, folder: Path, progress: Progress | None) -> tuple[NodeCo
     comparison = compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, {"onnx": dtype})
     if comparison.overflows:
         return comparison, ()
-    return comparison, FileRuns(file, job.graph, job.weights, module, job.seed, dtype).run(job.batch)
+    runs = FileRuns(file, job.graph, job.weights, module, job.seed, dtype, comparison.absent)
+    return comparison, runs.run(job.batch)
 
 
 def _require_memory(job: _Job) -> None:

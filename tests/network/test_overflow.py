@@ -46,7 +46,7 @@ def network(*lines: str, input: str = "3x8x8") -> archdsl.Network:
 def test_compile_warns_and_writes_the_file() -> None:
     ran = CliRunner().invoke(main, ["compile", "deep.yaml", "-o", "m.onnx"])
     assert ran.exit_code == 0 and Path("m.onnx").exists()
-    assert "warning[W0706]: the random weights overflow float32 at `body." in ran.stderr
+    assert "warning[W0706]: with random weights, the values overflow float32 at `body." in ran.stderr
     (problem,) = archdsl.verify("deep.yaml").problems
     block = re.compile(r"`body\.([0-9]+)")
     assert problem.code == "E0824" and block.findall(problem.message) == block.findall(ran.stderr)[:1]
@@ -66,10 +66,10 @@ def test_smaller_weights_and_ordinary_networks_give_no_warning() -> None:
     ("options", "expected"),
     [
         ({}, []),
-        ({"precision": "fp16"}, ["the random weights overflow float16 at `n1`"]),
-        ({"precision": "fp16", "free_sizes": True}, ["the random weights overflow float16 at `n1`"]),
-        ({"precision": "fp16", "external_data": True}, ["the random weights overflow float16 at `n1`"]),
-        ({"precision": "fp16", "passes": ()}, ["the random weights overflow float16 at `n1`"]),
+        ({"precision": "fp16"}, ["with random weights, the values overflow float16 at `n1`"]),
+        ({"precision": "fp16", "free_sizes": True}, ["with random weights, the values overflow float16 at `n1`"]),
+        ({"precision": "fp16", "external_data": True}, ["with random weights, the values overflow float16 at `n1`"]),
+        ({"precision": "fp16", "passes": ()}, ["with random weights, the values overflow float16 at `n1`"]),
     ],
 )
 def test_precisions_and_options(options: dict[str, Any], expected: list[str]) -> None:
@@ -80,9 +80,9 @@ def test_the_first_part_of_a_split_and_a_value_that_an_output_hides() -> None:
     text = (
         "name: n\ninput: 2x8x8\nnet:\n  c: 3x3 conv 4 relu\n  b: affine 1e20 1e20\n  s: split 2\n  m: mul <- s.0, s.1\n"
     )
-    assert warnings(archdsl.loads(text)) == ["the random weights overflow float32 at `m`"]
+    assert warnings(archdsl.loads(text)) == ["with random weights, the values overflow float32 at `m`"]
     assert warnings(network("3x3 conv 4 relu", "affine 1e30 1e30", "relu", "affine 1e30", "sigmoid")) == [
-        "the random weights overflow float32 at `n3`"
+        "with random weights, the values overflow float32 at `n3`"
     ]
 
 

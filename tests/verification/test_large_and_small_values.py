@@ -121,17 +121,17 @@ def test_an_overflow_is_no_difference(lines: tuple[str, ...], node: str, why: st
     (problem,) = result.problems
     assert not result.passed and problem.code == "E0824"
     weighted = any(word in line for line in lines for word in ("conv", "ln", "gn"))
-    cause = "the random weights" if weighted else "the constants of the spec"
-    assert problem.message == f"{cause} overflow float32 at `{node}`"
+    given = "with random weights, " if weighted else ""
+    assert problem.message == f"{given}the values overflow float32 at `{node}`"
     assert problem.label.startswith(why) and "3.4e+38" in problem.label
-    assert {name: overflow.path for name, overflow in result.comparison.overflows.items()} == dict.fromkeys(
-        ("module", "source", "onnx"), node
-    )
+    in_file = f"n{int(node[1:]) + 1}" if node in result.absent else node  # the affine is folded into the conv
+    paths = {name: overflow.path for name, overflow in result.comparison.overflows.items()}
+    assert paths == {"module": node, "source": node, "onnx": in_file}
     assert result.comparison.within and result.file_runs == ()
-    paths, before = [compared.path for compared in result.nodes], [f"n{n}" for n in range(int(node[1:]))]
-    assert paths[: len(before)] == before and node not in paths
+    listed, before = [compared.path for compared in result.nodes], [f"n{n}" for n in range(int(node[1:]))]
+    assert listed[: len(before)] == before and node not in listed
     assert f"every node before the overflow at `{node}` is within its tolerance" in result.text()
-    assert result.data()["overflows"]["onnx"]["path"] == node  # type: ignore[index]
+    assert result.data()["overflows"]["onnx"]["path"] == in_file  # type: ignore[index]
 
 
 DEEP = """
@@ -152,7 +152,8 @@ def test_random_weights_of_a_deep_preactivation_network_and_smaller_ones() -> No
     net = archdsl.loads(DEEP)
     result = archdsl.verify(net)
     (problem,) = result.problems
-    assert problem.code == "E0824" and problem.message.startswith("the random weights overflow float32 at `body.")
+    assert problem.code == "E0824"
+    assert problem.message.startswith("with random weights, the values overflow float32 at `body.")
     assert "--weights FILE" in problem.help and "value / 2 if value.ndim > 1" in problem.help
     assert len(result.nodes) > 100 and result.comparison.within
     smaller = {key: value / 2 if value.ndim > 1 else value for key, value in net.weights().items()}
@@ -166,7 +167,7 @@ def test_an_overflow_of_given_weights(tmp_path: Path, monkeypatch: pytest.Monkey
     save(net.weights({key: value * 1e25 for key, value in net.weights().items()}), "w.safetensors")
     assert max(np.abs(value).max() for value in load("w.safetensors").values()) > 1e23
     ran = CliRunner().invoke(main, ["verify", "n.yaml", "--weights", "w.safetensors"])
-    assert ran.exit_code == 1 and "error[E0824]: the weights overflow float32 at `d`" in ran.stderr
+    assert ran.exit_code == 1 and "error[E0824]: with these weights, the values overflow float32 at `d`" in ran.stderr
     assert "E0821" not in ran.stderr
 
 
@@ -178,6 +179,27 @@ def test_half_precision_overflows_earlier(tmp_path: Path) -> None:
         0
     ].message
     assert result.comparison.overflows.keys() == {"onnx"} and "fp32" in result.problems[0].help
+
+
+def test_a_folded_node_does_not_overflow(tmp_path: Path) -> None:
+    """The file has neither the 1e5 nor the 1e-4, only their product."""
+    net = network("3x3 conv 8", "affine 1e5", "affine 1e-4", "gap", "fc 4", input="3x8x8")
+    model = net.to_onnx(tmp_path / "m.onnx", precision="fp16").path
+    result = archdsl.verify(net, model)
+    assert result.passed and result.absent == ("n0", "n1"), result.text()
+    unfolded = net.to_onnx(tmp_path / "n.onnx", precision="fp16", passes=()).path
+    assert archdsl.verify(net, unfolded).comparison.overflows["onnx"].path == "n1"
+
+
+def test_an_overflow_at_another_size_is_not_a_passed_run() -> None:
+    """The mean of each window with padding is smaller than that of a window without, which 2 x 2 pixels do not have."""
+    text = "name: n\ninput: 1x2x2\nnet: {a: affine 0 3e37, b: [3x3 avgpool /1 pad=1, affine 20], g: relu}\n"
+    result = archdsl.verify(archdsl.loads(text))
+    run = next(run for run in result.file_runs if run.overflow is not None)
+    (problem,) = result.problems
+    assert f"but the values overflow at {run.title}" in result.text() and "every output" not in result.text()
+    assert problem.code == "E0824" and problem.message == "the values overflow float32 at `b.1`"
+    assert problem.help == "write smaller constants in the spec"
 
 
 def test_infinite_values_of_an_artefact_alone_are_a_difference() -> None:
