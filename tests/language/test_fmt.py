@@ -103,6 +103,10 @@ def test_a_drawn_table_keeps_its_lines(style: str) -> None:
         ("a: {op: leaky_relu, slope: 0.2}", "a: leaky_relu 0.2"),
         ("a: {dense: {op: conv, out: 4, kernel: 3}, repeat: 2, as: 'layer{1}'}", "a: dense 2 * 3x3 conv 4 as layer{1}"),
         (
+            "a: {dense: {op: conv, out: 4, kernel: 3, bias: false, groups: 1}, repeat: 2}",
+            "a: dense 2 * 3x3 conv 4 nobias groups=1",
+        ),
+        (
             "a: {op: conv, out: 4, kernel: 1, act: {op: leaky_relu, slope: 0.2}}",
             "a: {op: conv, out: 4, kernel: 1, act: {op: leaky_relu, slope: 0.2}}",
         ),
