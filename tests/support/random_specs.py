@@ -12,7 +12,8 @@ from tests.search.networks.text import written
 def texts() -> st.SearchStrategy[str]:
     """A spec as YAML, in flow or block style as it falls; `make.specification` says which of a number's.
 
-    One of some thousands gives two nodes one name (1593 does), which is rightly refused: those are left out.
+    Some of many thousands are rightly refused and left out: two nodes of one name (1593), a name that `naming: sibling`
+    cannot use, a layer that `again` would pad in another way.
     """
     numbers, widths = st.integers(0, 999_999), st.sampled_from([60, 200])
     return st.builds(lambda number, width: written(specification(number), number, width), numbers, widths).filter(
@@ -24,7 +25,7 @@ def _taken(text: str) -> bool:
     try:
         archdsl.loads(text)
     except archdsl.ArchError as refused:
-        if refused.diagnostics[0].code == "E0503":
+        if refused.diagnostics[0].code in ("E0503", "E0505", "E0423"):
             return False
         raise
     return True
