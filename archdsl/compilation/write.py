@@ -246,7 +246,22 @@ def _write_float(
         force=work.force,
         progress=progress,
     )
-    return CompiledModel(model.path, model.size, model.data, model.notes)
+    pinned = _pinned_notes(network.graph) if options.free_sizes else ()
+    return CompiledModel(model.path, model.size, model.data, (*pinned, *model.notes))
+
+
+def _pinned_notes(graph: Graph) -> tuple[Diagnostic, ...]:
+    """N0701 for each size that the network itself fixes, if the caller asked for free sizes."""
+    return tuple(
+        Diagnostic(
+            "N0701",
+            f"{size.name} is fixed at {size.default} in the ONNX file",
+            notes=(f"the network has this size only: {size.pinned}",),
+            severity="note",
+        )
+        for size in graph.sizes
+        if size.pinned
+    )
 
 
 def _write_int8(work: Compilation, path: Path) -> CompiledModel:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +246,22 @@ def test_the_command_offers_what_the_library_takes() -> None:
     assert choices["diagram", "color"][:4] == get_args(Heat)
     assert set(get_args(Format)) == set(FORMATS)
     assert get_args(Style) == tuple(STYLES)
+
+
+@pytest.mark.parametrize(
+    ("input", "net", "names", "reason"),
+    [
+        ("3x9x9", "{a: 3x3 conv 4 /2 pad=same}", "HW", "`conv` at line 3"),
+        ("3x9x9", "{a: 3x3 conv 4, f: fc 5}", "HW", "`flatten` at line 3"),
+        ("{a: 3x8x8, b: 3x8x8}", "{c: 'concat <- a, b'}", ["a_H", "a_W", "b_H", "b_W"], "equal by chance"),
+    ],
+)
+def test_sizes_that_stay_fixed_although_they_were_asked_for(
+    input: str, net: str, names: Sequence[str], reason: str, tmp_path: Path
+) -> None:
+    network = archdsl.loads(f"name: n\ninput: {input}\nnet: {net}\n")
+    compiled = network.to_onnx(tmp_path / "n.onnx", free_sizes=True)
+    assert [note.code for note in compiled.notes] == ["N0701"] * len(names)
+    assert [note.message.split()[0] for note in compiled.notes] == list(names)
+    assert all(reason in note.notes[0] for note in compiled.notes)
+    assert network.to_onnx(tmp_path / "m.onnx").notes == (), "nobody asked"
