@@ -69,6 +69,9 @@ def long_form(text: str) -> YamlGroup:
 def ordered(group: YamlGroup) -> YamlGroup:
     """Sort the keys of a long form and return it: head, fields in the order of the op, norm, act, then common keys."""
     head = head_of(group)
+    body = group.get("dense")
+    if isinstance(body, YamlGroup) and body.mapping:
+        ordered(body)
     op = group.get("op")
     fields = [*OPS_BY_NAME[op.text].model_fields] if isinstance(op, YamlLeaf) and op.text in OPS_BY_NAME else []
     order = {name: n for n, name in enumerate([str(head), *fields, "norm", "act", *COMMON_KEYS])}
@@ -94,7 +97,7 @@ def _part(key: str, tree: Tree) -> YamlLayout:
         return items[0] if key == "from" and len(items) == 1 else listing(items, flow=True)
     assert isinstance(tree, Scalar)
     if key == "dense":
-        return ordered(long_form(tree.text))
+        return long_form(tree.text)
     if key in ("op", "as", "from"):
         return YamlLeaf(tree.text)
     if key == "call":
