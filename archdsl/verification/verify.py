@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archdsl.diagnostics import error
+from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import (
     check_callables,
     check_flags,
@@ -156,23 +156,44 @@ class _Job:
 
 def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> Network:
     """The network of the spec in a compiled model. Raises E0805 if there is none, E0822 for a wrong hash."""
+    assert facts is not None
+    stored = _stored_spec(facts, None)
+    if stored is None:
+        raise error(
+            "E0805", f"`{facts.path.name}` contains no spec: archdsl did not write it", help="give the SPEC as well"
+        )
+    if stored.fingerprint != facts.metadata.get("spec_sha256"):
+        raise error("E0822", f"the spec in `{facts.path.name}` does not match its hash in the metadata")
+    if input is None:
+        return stored
+    sized = _stored_spec(facts, input if isinstance(input, str) else "x".join(map(str, input)))
+    assert sized is not None
+    return sized
+
+
+def _stored_spec(facts: ModelFacts, size: str | None) -> Network | None:
+    """The network of the spec in a model's metadata, at another input size; None if archdsl did not write the model."""
     from archdsl.elaborate import elaborate
     from archdsl.source import decode
     from archdsl.spec.open import document_of, from_source
 
-    assert facts is not None
     text = facts.metadata.get("spec")
     if facts.producer != "archdsl" or text is None:
-        raise error(
-            "E0805", f"`{facts.path.name}` contains no spec: archdsl did not write it", help="give the SPEC as well"
-        )
-    opened = from_source(decode(text.encode(), f"the spec in {facts.path.name}"))
-    document = document_of(opened)
-    if Network(document, elaborate(document, {}), {}).fingerprint != facts.metadata.get("spec_sha256"):
-        raise error("E0822", f"the spec in `{facts.path.name}` does not match its hash in the metadata")
-    size = input if input is None or isinstance(input, str) else "x".join(map(str, input))
-    document = document_of(opened, size)
+        return None
+    document = document_of(from_source(decode(text.encode(), f"the spec in {facts.path.name}")), size)
     return Network(document, elaborate(document, {}), {})
+
+
+def _other_spec(job: _Job) -> bool:
+    """Whether the model's metadata has another spec than the one that the model is compared with."""
+    if job.facts is None:
+        return False
+    graph = job.network.graph
+    try:
+        stored = _stored_spec(job.facts, graph.input_spec if len(graph.inputs) == 1 else None)
+    except ArchError:
+        return True
+    return stored is not None and stored.fingerprint != job.network.fingerprint
 
 
 def _job(network: Network, facts: ModelFacts | None, weights: Any, seed: int, batch: int) -> _Job:
@@ -308,7 +329,7 @@ def _absorbed(text: str, layers: Iterable[str], path: Path) -> dict[str, tuple[s
 
 def _require_same(network: Network, graph: Graph, facts: ModelFacts | None, names: set[str]) -> None:
     """Raise E0822 if the file is of another network: fewer than half of its nodes have names of this one."""
-    paths = {name.partition("/")[0] for name in names}
+    paths = {name.partition("/")[0] for name in names if not name.startswith("output/")}
     if facts is not None and len(paths & {node.written_path for node in graph.nodes}) * 2 < len(paths):
         other = facts.metadata.get("name", "another network")
         raise error("E0822", f"`{facts.path.name}` was compiled from `{other[:80]}`, not from `{network.name}`")
@@ -334,6 +355,10 @@ def _result(
     ]
     check = None
     if job.model is not None:
+        fixed = fixed_axes(job.network.graph, _loaded(job.model), job.model.name, job.facts)
+        problems += fixed_problems(job.model, fixed)
+        if not problems and _other_spec(job):
+            problems.append(spec_problem(job.model))
         written = write and not problems and (previous is None or renew)
         facts = _facts(job, comparison, runs, versions, job.model) if written or previous is not None else {}
         mismatches = () if previous is None else _mismatches(previous, facts)
