@@ -182,6 +182,19 @@ def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Dia
     )
 
 
+def file_problems(model: Path, fixed: tuple[str, ...], other_spec: bool) -> list[Diagnostic]:
+    """Return E0821 for `fixed`, axes that the file should leave free, and E0822 for another spec in its metadata."""
+    problems = []
+    if fixed:
+        message = f"`{model.name}` fixes {', '.join(fixed)}; it was compiled to leave that free"
+        problems.append(Diagnostic("E0821", message, help="compile the network again"))
+    if other_spec:
+        message = f"the spec in the metadata of `{model.name}` is not the spec that the file is compared with"
+        help = "compile the network again, or verify the file without a SPEC"
+        problems.append(Diagnostic("E0822", message, help=help))
+    return problems
+
+
 def certificate_problem(model: Path, mismatches: tuple[str, ...]) -> Diagnostic:
     """Return E0822: the certificate does not match."""
     return Diagnostic(
@@ -249,7 +262,9 @@ def _artefact_line(title: str, result: Verification, artefact: str) -> str:
     if worst is None and artefact in result.comparison.overflows:
         return f"{title:<16}{'-':>6}  not compared: its first node overflows"
     if worst is None:
-        return f"{title:<16}{'-':>6}  not compared: the file has only folded weights; add --weights"
+        empty = artefact == "onnx"
+        why = "it has no node of the spec, only outputs" if empty else "the file has only folded weights; add --weights"
+        return f"{title:<16}{'-':>6}  not compared: {why}"
     channel = "" if worst.channel is None else f", channel {worst.channel}"
     verdict = f"  {worst.exceeded} OVER THE TOLERANCE" if worst.exceeded else ""
     figures = f"{worst.nodes:>6}  {worst.difference:>9.2e}  {worst.tolerance:>9.2e}"

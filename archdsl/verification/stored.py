@@ -1,4 +1,4 @@
-"""Read a network's tensors from an ONNX file that archdsl wrote."""
+"""Read what an ONNX file that archdsl wrote contains of its network: the tensors, and the sizes that it leaves free."""
 
 from __future__ import annotations
 
@@ -42,6 +42,22 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
         entries[tensor.key] = TensorEntry(shape, tensor.param.dtype, make)
     used = {item.name for item in plan(graph).initializers}
     return Weights(entries, source) if used == stored.keys() else None
+
+
+def fixed_axes(model: ModelProto, graph: Graph) -> tuple[str, ...]:
+    """Return the axes that the file fixes although it was compiled to leave them free: `the batch at 1`, `H at 32`.
+
+    The batch is always free; the metadata of the file lists the free sizes.
+    """
+    free = {item.key.removeprefix("size ") for item in model.metadata_props if item.key.startswith("size ")}
+    axes = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
+    fixed: dict[str, int] = {}
+    for node in (graph.nodes[i] for i in graph.inputs):
+        names = ["", *("" if isinstance(size, int) else size.symbol.name for size in node.shape)]
+        for number, (name, axis) in enumerate(zip(names, axes.get(node.path, ()), strict=False)):
+            if axis.HasField("dim_value") and (number == 0 or name in free):
+                fixed.setdefault(name or "the batch", axis.dim_value)
+    return tuple(f"{name} at {value}" for name, value in fixed.items())
 
 
 def _read(tensor: TensorProto, item: Initializer, folder: Path) -> Array:

@@ -30,6 +30,7 @@ from archdsl.verification.report import (
     CertificateCheck,
     Verification,
     certificate_problem,
+    file_problems,
     node_problems,
     overflow_problems,
     run_data,
@@ -355,10 +356,10 @@ def _result(
     ]
     check = None
     if job.model is not None:
-        fixed = fixed_axes(job.network.graph, _loaded(job.model), job.model.name, job.facts)
-        problems += fixed_problems(job.model, fixed)
-        if not problems and _other_spec(job):
-            problems.append(spec_problem(job.model))
+        from archdsl.verification.stored import fixed_axes
+
+        fixed = fixed_axes(_loaded(job.model), job.graph)
+        problems += file_problems(job.model, fixed, other_spec=not problems and _other_spec(job))
         written = write and not problems and (previous is None or renew)
         facts = _facts(job, comparison, runs, versions, job.model) if written or previous is not None else {}
         mismatches = () if previous is None else _mismatches(previous, facts)

@@ -244,3 +244,45 @@ def test_random_weights_are_made_again_from_their_seed(here: Path) -> None:
     assert run("compile", "small.yaml", "-o", "r.onnx", "--seed", "5").exit_code == 0
     status, data = report("r.onnx")
     assert status == 0 and data["weights"] == "random, seed 5" and set(data["worst"]) == {"module", "source", "onnx"}
+
+
+# --- changed files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("axis", "fixed"), [(0, "the batch at 1"), (2, "H at 24")])
+def test_an_axis_that_the_file_should_leave_free(here: Path, axis: int, fixed: str) -> None:
+    Path("free.yaml").write_text("name: free\ninput: 3x24x24\nnet: {c: 3x3 conv 4, b: bn, g: relu}\n")
+    model = onnx.load(archdsl.load("free.yaml").to_onnx("free.onnx").path)
+    model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 24 if axis else 1
+    onnx.save(model, "fixed.onnx")
+    assert archdsl.verify("free.onnx", write=False).passed
+    (problem,) = archdsl.verify("fixed.onnx").problems
+    assert problem.code == "E0821" and f"`fixed.onnx` fixes {fixed};" in problem.message
+    assert certificate.KEY not in read_facts("fixed.onnx").metadata
+    net = archdsl.load("free.yaml")
+    assert archdsl.verify(net, net.to_onnx("small.onnx", free_sizes=False).path).passed, "fixed on purpose"
+
+
+def test_another_spec_in_the_metadata(here: Path) -> None:
+    Path("up.yaml").write_text("name: up\ninput: 3x8x8\nnet: {c: 3x3 conv 4, u: upsample 2 bilinear}\n")
+    net = archdsl.load("up.yaml")
+    model = onnx.load(net.to_onnx("up.onnx").path)
+    for item in model.metadata_props:
+        if item.key == "spec":
+            assert "bilinear" in item.value
+            item.value = item.value.replace("bilinear", "nearest")
+    onnx.save(model, "changed.onnx")
+    for weights in (None, net.weights(seed=0)):
+        (problem,) = archdsl.verify(net, "changed.onnx", weights=weights).problems
+        assert problem.code == "E0822" and "the spec in the metadata of `changed.onnx`" in problem.message
+    assert certificate.KEY not in read_facts("changed.onnx").metadata
+    sized = archdsl.load("up.yaml", input="3x9x9")
+    assert archdsl.verify(sized, "up.onnx").passed, "the same spec at another size"
+
+
+def test_a_network_of_one_identity(here: Path) -> None:
+    Path("id.yaml").write_text("name: q\ninput: 3x8x8\nnet: {a: identity}\n")
+    net = archdsl.load("id.yaml")
+    assert archdsl.verify(net, net.to_onnx("id.onnx").path).passed
+    text = archdsl.verify(net).text()
+    assert "not compared: it has no node of the spec, only outputs" in text and "--weights" not in text
