@@ -103,7 +103,7 @@ def _channels(shape: tuple[int, ...]) -> int:
 def _largest(value: Float64Array) -> Float64Array:
     """The largest absolute value in each channel; NaN if the channel contains a NaN."""
     rows = value.reshape(len(value), _channels(value.shape), -1) if value.ndim else value.reshape(1, 1, 1)
-    largest: Float64Array = np.maximum(rows.max((0, 2), initial=0.0), -rows.min((0, 2), initial=0.0))
+    largest: Float64Array = np.maximum(rows.max((0, 2), initial=0.0), 0.0 - rows.min((0, 2), initial=0.0))
     return largest
 
 

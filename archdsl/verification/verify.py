@@ -218,7 +218,8 @@ def _job(network: Network, facts: ModelFacts | None, weights: Any, seed: int, ba
             return _Job(network, graph, stored, facts, seed, batch)
     raise error(
         "E0823",
-        f"cannot recover the weights of `{facts.path.name}`: they were folded into others",
+        f"cannot recover the weights of `{facts.path.name}`: its tensors are not those that archdsl writes: "
+        "they were folded into others, or changed later",
         help="give the weights that the model was compiled with: `--weights FILE`",
     )
 
@@ -296,7 +297,16 @@ def _onnx(job: _Job, inputs: Mapping[str, Array], path: Path) -> NodeValues:
 
     model = _loaded(path)
     _require_same(job.network, job.graph, job.facts, {node.name for node in model.graph.node})
-    values = onnx_values(model, path, inputs, job.graph.by_path)
+    try:
+        values = onnx_values(model, path, inputs, job.graph.by_path)
+    except ArchError:
+        if _dtype(job.facts) != "bfloat16":
+            raise
+        raise error(
+            "E0823",
+            f"cannot verify `{path.name}`: ONNX Runtime has no bfloat16 kernels for the CPU",
+            help="verify the network in fp32 or fp16; the weights are the same",
+        ) from None
     if not job.whole:
         return values
     metadata = {item.key: item.value for item in model.metadata_props}

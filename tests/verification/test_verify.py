@@ -286,3 +286,18 @@ def test_a_network_of_one_identity(here: Path) -> None:
     assert archdsl.verify(net, net.to_onnx("id.onnx").path).passed
     text = archdsl.verify(net).text()
     assert "not compared: it has no node of the spec, only outputs" in text and "--weights" not in text
+    assert " 0.00e+00 " in text and "-0.0" not in text
+
+
+def test_reasons_why_a_file_cannot_be_verified(here: Path) -> None:
+    net = archdsl.loads("name: n\ninput: 3x8x8\nnet: {c: 3x3 conv 4, g: gap, f: fc 3}\n")
+    with pytest.raises(archdsl.ArchError, match=r"E0823.*no bfloat16 kernels for the CPU"):
+        archdsl.verify(net.to_onnx("bf.onnx", precision="bf16").path)
+    model = onnx.load(net.to_onnx("m.onnx", dict(net.weights())).path)
+    gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
+    weight = next(item for item in model.graph.initializer if item.name == gemm.input[1])
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).T.copy(), weight.name))
+    next(attribute for attribute in gemm.attribute if attribute.name == "transB").i = 0
+    onnx.save(model, "transposed.onnx")
+    with pytest.raises(archdsl.ArchError, match=r"E0823.*were folded into others, or changed later"):
+        archdsl.verify("transposed.onnx")
