@@ -59,12 +59,14 @@ class NodeComparison:
     """The result of every node that at least one artefact has.
 
     `absent` are the paths of nodes that the ONNX file does not have: folded into others, or not needed at inference.
+    `foreign` are the names of nodes of the ONNX file that belong to no node of the spec.
     `overflows` are the first overflows of each artefact; an artefact is not compared where a node reads such values.
     """
 
     nodes: tuple[NodeResult, ...]
     absent: tuple[str, ...]
     overflows: Mapping[str, Overflow] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
 
     @property
     def within(self) -> bool:

@@ -220,6 +220,9 @@ def _lines(result: Verification, every: bool, style: Style) -> list[str]:
         named = ", ".join(map(escape_control, result.absent[:3])) + (" .." if len(result.absent) > 3 else "")
         absent = "1 node is" if len(result.absent) == 1 else f"{len(result.absent)} nodes are"
         lines.append(f"{absent} not in the ONNX file: folded into others, or not needed at inference: {named}")
+    if foreign := result.comparison.foreign:
+        named = ", ".join(escape_control(name[:80]) for name in foreign[:3]) + (" .." if len(foreign) > 3 else "")
+        lines.append(f"nodes of the file that belong to no node of the spec, not compared: {len(foreign)}: {named}")
     if result.file_runs:
         lines += ["", *_run_lines(result.file_runs, style), ""]
     return [*lines, _verdict(result), *_certificate_lines(result)]
@@ -319,6 +322,7 @@ def _data(result: Verification) -> dict[str, Any]:
         },
         "versions": dict(result.versions),
         "absent": list(result.absent),
+        "foreign": list(result.comparison.foreign),
         "nodes": [_node_data(node) for node in result.nodes],
     }
 

@@ -60,6 +60,17 @@ def fixed_axes(model: ModelProto, graph: Graph) -> tuple[str, ...]:
     return tuple(f"{name} at {value}" for name, value in fixed.items())
 
 
+def foreign_nodes(model: ModelProto, graph: Graph) -> tuple[str, ...]:
+    """Return the names (or op types) of the nodes of the file that belong to no node of the graph and to no output."""
+    paths = {path for node in graph.nodes for path in (node.path, node.written_path)} | {"output"}
+
+    def belongs(name: str) -> bool:
+        parts = name.split("/")
+        return any("/".join(parts[:number]) in paths for number in range(1, len(parts) + 1))
+
+    return tuple(node.name or node.op_type for node in model.graph.node if not belongs(node.name))
+
+
 def _read(tensor: TensorProto, item: Initializer, folder: Path) -> Array:
     from onnx import numpy_helper
 

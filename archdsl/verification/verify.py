@@ -6,7 +6,7 @@ import platform
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +241,7 @@ def _results(job: _Job, folder: Path, progress: Progress | None) -> tuple[NodeCo
     from archdsl.verification.file_runs import FileRuns
     from archdsl.verification.observe import load_weights, module_values, source_module
     from archdsl.verification.reference import seeded_inputs
+    from archdsl.verification.stored import foreign_nodes
 
     _require_memory(job)
     inputs = seeded_inputs(job.graph, job.batch, job.seed)
@@ -258,6 +259,8 @@ def _results(job: _Job, folder: Path, progress: Progress | None) -> tuple[NodeCo
     artefacts["onnx"] = _onnx(job, inputs, file)
     dtype = _dtype(job.facts)
     comparison = compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, {"onnx": dtype})
+    if job.model is not None:
+        comparison = replace(comparison, foreign=foreign_nodes(_loaded(job.model), job.graph))
     if comparison.overflows:
         return comparison, ()
     runs = FileRuns(file, job.graph, job.weights, module, job.seed, dtype, comparison.absent)

@@ -301,3 +301,14 @@ def test_reasons_why_a_file_cannot_be_verified(here: Path) -> None:
     onnx.save(model, "transposed.onnx")
     with pytest.raises(archdsl.ArchError, match=r"E0823.*were folded into others, or changed later"):
         archdsl.verify("transposed.onnx")
+
+
+def test_nodes_of_the_file_that_the_spec_does_not_have_are_listed(here: Path) -> None:
+    compiled()
+    assert archdsl.verify("m.onnx", weights="w.safetensors", write=False).comparison.foreign == ()
+    model = onnx.load("m.onnx")
+    model.graph.node.append(onnx.helper.make_node("Identity", [model.graph.output[0].name], ["extra"], name="mine"))
+    onnx.save(model, "more.onnx")
+    result = archdsl.verify("more.onnx", weights="w.safetensors", write=False)
+    assert result.comparison.foreign == ("mine",) and result.data()["foreign"] == ["mine"]
+    assert "belong to no node of the spec, not compared: 1: mine" in result.text()
