@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
 from archdsl.language.document import OpDefaults
 from archdsl.language.expressions import Env, Value, show
-from archdsl.language.read_nodes import words_of
+from archdsl.language.hints import words_of
 from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import OPS_BY_NAME, Conv, Deconv, DwConv

@@ -1,13 +1,17 @@
-"""Suggestions for a word that is not an op: the name of another framework, a block, a typing error."""
+"""Suggestions for a word that is not an op (of another framework, a block, a typing error); the words of a field."""
 
 from __future__ import annotations
 
 import re
+import typing
 import unicodedata
 from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any
 
 from archdsl.diagnostics import closest, did_you_mean
 from archdsl.ops import OPS_BY_NAME
+from archdsl.ops.base import Op
 
 ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhere.split()}
 """Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_`."""
@@ -99,3 +103,17 @@ def _explain_typing_error(head: str, rest: Sequence[str]) -> str:
     if head.endswith("*"):
         return f"write spaces around `*`: `{head[:-1]} * ...`"
     return "a node is an op, e.g. `3x3 conv 64`, or a call, e.g. `block(64)`"
+
+
+@cache
+def words_of(op: type[Op], name: str) -> frozenset[str]:
+    """Return the words that a field accepts (`same`, `nearest`); they are not names to look up."""
+    words: set[str] = set()
+    stack: list[Any] = [op.model_fields[name].annotation]
+    while stack:
+        hint = stack.pop()
+        if typing.get_origin(hint) is typing.Literal:
+            words |= {w for w in typing.get_args(hint) if isinstance(w, str)}
+        else:
+            stack += typing.get_args(hint)
+    return frozenset(words)

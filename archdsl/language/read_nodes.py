@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import re
-import typing
 from collections.abc import Callable, Collection
 from difflib import SequenceMatcher
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 from archdsl.diagnostics import ArchError, Diagnostic, Report, Source, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
-from archdsl.language.hints import suggest_field, suggest_op
+from archdsl.language.hints import suggest_field, suggest_op, words_of
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS, SHORTCUTS
 from archdsl.language.names import check_path, check_pattern
 from archdsl.language.shorthand import desugar
@@ -61,20 +60,6 @@ def expression(tree: Tree, what: str) -> Expr:
     if value.expr is None:
         raise error("E0202", f"`{what}` must be one value, not a list", tree.span)
     return value.expr
-
-
-@cache
-def words_of(op: type[Op], name: str) -> frozenset[str]:
-    """Return the words that a field accepts (`same`, `nearest`); they are not names to look up."""
-    words: set[str] = set()
-    stack: list[Any] = [op.model_fields[name].annotation]
-    while stack:
-        hint = stack.pop()
-        if typing.get_origin(hint) is typing.Literal:
-            words |= {w for w in typing.get_args(hint) if isinstance(w, str)}
-        else:
-            stack += typing.get_args(hint)
-    return frozenset(words)
 
 
 def text(tree: Tree, what: str) -> str:

@@ -59,6 +59,10 @@ MODULES = [
     "nn.LeakyReLU(0.2)",
     "nn.LeakyReLU()",
     "nn.ELU(0.5)",
+    "nn.PReLU()",
+    "nn.PReLU(8)",
+    "nn.GELU(approximate='tanh')",
+    "nn.ConvTranspose2d(8, 12, 3, padding=(1,))",
     "nn.SiLU()",
     "nn.GELU()",
     "nn.Hardswish()",
@@ -82,6 +86,8 @@ FUNCTIONAL = {
     "F.max_pool2d(x, 2)": lambda x: functional.max_pool2d(x, 2),
     "F.avg_pool2d(x, 3, stride=2)": lambda x: functional.avg_pool2d(x, 3, stride=2),
     "F.leaky_relu(x, 0.1)": lambda x: functional.leaky_relu(x, 0.1),
+    "F.gelu(x, approximate='tanh')": lambda x: functional.gelu(x, approximate="tanh"),
+    "F.upsample(x, scale_factor=2)": lambda x: functional.interpolate(x, scale_factor=2),
     "F.interpolate(x, scale_factor=3)": lambda x: functional.interpolate(x, scale_factor=3),
     "F.adaptive_avg_pool2d(x, 1)": lambda x: functional.adaptive_avg_pool2d(x, 1),
     "torch.flatten(x, 1)": lambda x: torch.flatten(x, 1),
@@ -170,10 +176,31 @@ def test_layers_of_keras(call: str, node: str) -> None:
     network(node)
 
 
+def test_the_note_about_a_transposed_convolution_of_keras() -> None:
+    """TensorFlow crops `kernel - stride` pixels of the full size: the smaller half at the start."""
+    for size in (2, 3, 4, 5):
+        call = f"Conv2DTranspose(4, {size}, strides=2, padding='same', use_bias=False)"
+        with pytest.raises(ArchError) as caught:
+            archdsl.loads(f"input: 8x9x9\nnet:\n  a: {call}\n")
+        (d,) = caught.value.diagnostics
+        module = network(d.help.split("`")[1])
+        (weight,) = module.state_dict().values()
+        image = torch.rand(1, 8, 9, 9)
+        start = (size - 2) // 2
+        full = functional.pad(functional.conv_transpose2d(image, weight, stride=2), (0, 1, 0, 1))
+        with torch.no_grad():
+            found = module(image)
+        shift = int("shifted" in d.help)
+        assert shift == size % 2
+        expected = full[:, :, start + shift : start + shift + 18, start + shift : start + shift + 18]
+        torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_table_names_fields_that_exist(row: Row) -> None:
     known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "axis"}
     own = {"pool", "operation", "padding", "size", "out"}  # selects a row, means something else, or sets a second op
+    own |= {"max_value", "slope", "threshold", "track_running_stats", "num_parameters", "shared_axes"}  # selects an op
     for param in (*row.params, *row.defaults):
         change, _, name = param.rpartition(":")
         assert name in (known | own), param

@@ -26,11 +26,17 @@ from archdsl.source import Map, Scalar, Seq, Tree
 
 
 class Context(NamedTuple):
-    """Where a node is written: its key, the blocks of the spec, and a check of proposals."""
+    """Where a node is written: its key, the blocks and the text of the spec, and a check of proposals."""
 
     readable: Callable[[str], bool]
     blocks: Collection[str] = ()
     key: str = ""
+    spec: str = ""
+    """The text of the spec before the key, and after the node."""
+
+    def written(self, name: str) -> bool:
+        """Whether the spec has a node, input or argument of this name, perhaps in another place."""
+        return re.search(rf"(?<!\w){name}[\"']?\s*:(?!\S)|\bas {name}\b", self.spec) is not None
 
 
 MAX_TEXT = 1_000
@@ -38,12 +44,15 @@ _KEPT = frozenset(("E0302", "E0309", "E0310"))
 """Errors about one word of a node that is otherwise ours: they keep their message and get a proposal."""
 _TAIL = re.compile(r"(?P<head>(?:\d{1,4} \* )?)(?P<node>.*?)(?P<tail>(?:\s+(?:as|<-|when)\s.*)?)", re.DOTALL)
 _NAMES = r"[A-Za-z_][\w.]*"
-_CODE = re.compile(rf"(?:\w+\s*=\s*)?(?:self\.)?\w+\((?:{'|'.join(CURRENT)})\)")
+_CODE = re.compile(rf"(?:\w+\s*=\s*)?(?:self\.)?(\w+)\(({'|'.join(CURRENT)})\)")
 
 
 def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> ArchError | None:
     """Return one error that answers a node with these errors; None if its notation is not known."""
     first, text = problems[0], _shortened(tree)
+    span = tree.span
+    before = re.sub(r"[\w.\"']+\s*:\s*\Z", "", span.source.text[: span.start])
+    context = context._replace(spec=before + span.source.text[span.end :])
     if first.code == "E0319":  # both readings are in its help
         return None
     try:
@@ -54,8 +63,11 @@ def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> Ar
     except (Unknown, ValueError, TypeError, ArithmeticError):
         answer = None
     if answer is None or not context.readable(answer.write):
-        if isinstance(tree, Scalar) and _CODE.fullmatch(tree.text):
+        code = _CODE.fullmatch(tree.text) if isinstance(tree, Scalar) else None
+        if code:
             help_ = "nodes run in the order in which they are written: remove this line"
+            if context.written(code[2]) and context.readable(f"again {code[1]} <- {code[2]}"):
+                help_ += f", or run the node once more with `again {code[1]} <- {code[2]}`"
             return error("E0318", f"`{text}` is code, and not a node", tree.span, help=help_)
         return _missing_op(first, tree)
     help_ = f"write `{answer.write}`{answer.note}"
@@ -96,7 +108,7 @@ def _answer(tree: Tree, context: Context) -> Answer | None:
     if isinstance(tree, Map):
         return _answer_mapping(tree, context)
     if isinstance(tree, Seq):
-        return _answer_row(tree)
+        return _answer_row(tree, context)
     if len(tree.text) > MAX_TEXT:
         return None
     op = re.sub(r"_?\d+$", "", context.key).lower()
@@ -131,13 +143,13 @@ def _answer_text(text: str, context: Context) -> Answer | None:
 def _answer_node(text: str, context: Context) -> Answer:
     section = re.fullmatch(r"(\[\w+\])\s*(.*)", text, re.DOTALL)
     if section and find(section[1]) is not None:
-        return convert(Call(section[1], (), fields_in(section[2]))).answer()
+        return convert(Call(section[1], (), fields_in(section[2]))).answer(context.written)
     block = re.fullmatch(r"(\w+)\s*[\[{](.*)[\]}]", text)
     if block and block[1] in context.blocks:
         return Answer(f"{block[1]}({block[2]})")
     parts = re.split(r"\s+(?:->|\u2192|>>)\s+", text)
     try:
-        return join([convert(parse_call(part)) for part in parts]).answer()
+        return join([convert(parse_call(part)) for part in parts]).answer(context.written)
     except Unknown as problem:
         try:
             return answer_words(text)
@@ -151,7 +163,7 @@ def _answer_mapping(tree: Map, context: Context) -> Answer:
     try:
         if any(key in COMMON_KEYS for key in call.keywords):
             raise Unknown
-        return convert(call).answer()
+        return convert(call).answer(context.written)
     except Unknown as problem:
         is_op = not OPS_BY_NAME.keys().isdisjoint(call.name.split())  # a node may have the name `type`
         if isinstance(problem, Hint) or is_op or type_key not in TYPE_KEYS[:3]:
@@ -159,18 +171,18 @@ def _answer_mapping(tree: Map, context: Context) -> Answer:
         raise Hint(NOT_AN_OP.format(call.name[:40])) from None
 
 
-def _answer_row(tree: Seq) -> Answer | None:
+def _answer_row(tree: Seq, context: Context) -> Answer | None:
     """The answer to a row of Ultralytics, `[-1, 1, Conv, [64, 3, 2]]`, and to `[Conv2D, 32, 3]`."""
     items: tuple[Any, ...] = plain(tree) or ("",)
     first, *others = items
     if isinstance(first, str) and not all(isinstance(item, str) for item in others):
-        return convert(Call(first, tuple(others))).answer()
+        return convert(Call(first, tuple(others))).answer(context.written)
     if len(items) != 4:
         return None
     sources, repeat, name, args = items
     if not isinstance(name, str) or not isinstance(args, tuple) or type(repeat) is not int:
         return None
     inputs = tuple("abcdefgh"[: len(sources) if isinstance(sources, tuple) else 1]) if sources != -1 else ()
-    answer = convert(Call(f"Ultralytics.{name}", args, {}, inputs)).answer()
+    answer = convert(Call(f"Ultralytics.{name}", args, {}, inputs)).answer(inputs.__contains__)
     note = f"; {', '.join(map('`{}`'.format, inputs))} are the nodes that it reads: give them names" if inputs else ""
     return Answer(f"{repeat} * {answer.write}" if repeat > 1 else answer.write, answer.tool, answer.note + note)

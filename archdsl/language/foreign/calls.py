@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archdsl.language.foreign.layers import field_of, find, value
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Map, Scalar, Seq, Tree
 
 
@@ -110,6 +111,8 @@ def _read_call(node: ast.Call) -> Call:
         return Call(node.func.attr, (_read_call(node.func.value), *args), keywords)
     if isinstance(node.func, ast.Call):  # `Add()([a, b])`
         return replace(_read_call(node.func), inputs=args)
+    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "self":  # a layer, on its tensors
+        return Call(node.func.attr, (), keywords, args)
     return Call(_dotted(node.func), args, keywords)
 
 
@@ -135,6 +138,9 @@ def mapping_call(tree: Map, key: str) -> Call:
         name = entries.pop(type_key).value.span.text
         inputs = _as_tuple(plain(entries.pop("from").value)) if "from" in entries else ()
         args, keywords = _arguments(Map(entries, tree.span, tree.flow))
+        if name not in OPS_BY_NAME and find(f"[{name}]") is not None:
+            name = f"[{name}]"  # Darknet
+        name = f"type:{name}" if type_key == "type" and find(f"type:{name}") is not None else name
         row = find(name)
         own = row is not None and not keywords.keys().isdisjoint(("out", "kernel"))  # no tool has these names
         return Call(row.op if row is not None and own else name, args, keywords, inputs)

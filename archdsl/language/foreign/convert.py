@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import dropwhile, takewhile
 from typing import Any, NamedTuple
 
 from archdsl.language.foreign.calls import Call, Hint, Unknown, parse_call
-from archdsl.language.foreign.layers import CHANGES, IGNORED, Row, field_of, find
+from archdsl.language.foreign.layers import CHANGES, COMMON, IGNORED, Row, field_of, find
 from archdsl.language.foreign.write import Answer, Layer, nodes_text
 from archdsl.ops import OPS_BY_NAME
 
 NOT_AN_OP = "a node begins with an op, as in `3x3 conv 64`, or calls a block: `{}` is neither"
 CURRENT = frozenset(("x", "out", "output", "inputs", "input_tensor", "y", "h", "features"))
-"""Names that code uses for the tensor which the next layer reads."""
+"""Names that code uses for the tensor which the next layer reads, where a spec has no node of that name."""
 
 
 class Converted(NamedTuple):
@@ -23,12 +23,28 @@ class Converted(NamedTuple):
     layers: tuple[Layer, ...]
     tool: str
     left_out: tuple[str, ...] = ()
+    note: str = ""
 
-    def answer(self) -> Answer:
+    def answer(self, written: Callable[[str], bool] = lambda name: False) -> Answer:
+        """Return the node to write. `written`: whether the spec has a node or input of a name.
+
+        Raises Hint if an op does not take one of the values.
+        """
+        layers, unnamed = [], []
+        for layer in self.layers:
+            current = [name for name in layer.inputs if name in CURRENT and not written(name)]
+            if OPS_BY_NAME[layer.op].arity[1] is None:
+                unnamed += current
+            else:
+                layer = layer._replace(inputs=tuple(name for name in layer.inputs if name not in current))
+            layers.append(layer)
         left_out = ", ".join(f"`{name[:40]}`" for name in self.left_out)
         verb = "has" if len(self.left_out) == 1 else "have"
-        note = f"; {left_out} {verb} no equivalent here" if left_out else ""
-        return Answer(nodes_text(self.layers), self.tool, note)
+        note = (f"; {left_out} {verb} no equivalent here" if left_out else "") + self.note
+        if unnamed:
+            is_name = "is the name of a node" if len(unnamed) == 1 else "are the names of nodes"
+            note += f"; {', '.join(map('`{}`'.format, unnamed))} {is_name} that you choose"
+        return Answer(nodes_text(layers), self.tool, note)
 
 
 def convert(call: Call) -> Converted:
@@ -45,6 +61,9 @@ def convert(call: Call) -> Converted:
     for keyword, item in call.keywords.items():
         if row is not None and (field_of(keyword, row) or "").startswith("case:"):
             row = find(f"{call.name}:{item}")
+    if row is not None and not _fits(row, call):
+        others = (find(f"{tool}.{call.name}") for tool in COMMON if "." not in call.name)
+        row = next((other for other in others if other is not None and _fits(other, call)), row)
     if row is None:
         raise Hint(NOT_AN_OP.format(call.name[:40])) if "." in call.name else Unknown
     before, args, inputs = _split_inputs(row, call)
@@ -53,7 +72,13 @@ def convert(call: Call) -> Converted:
     fields, left_out = _bind(row, args, call.keywords)
     if left_out and not row.tool:
         raise Unknown  # a misspelt field
-    return Converted((*before, *_layers(row, fields, inputs)), row.tool, left_out)
+    return Converted((*before, *_layers(row, fields, inputs)), row.tool, left_out, _shift(row, fields))
+
+
+def _fits(row: Row, call: Call) -> bool:
+    """Whether a layer has these keywords, and no number for an argument without influence."""
+    odd = any(param == "_" and type(arg) in (int, float) for param, arg in zip(row.params, call.args, strict=False))
+    return not odd and all(field_of(keyword, row) for keyword in call.keywords)
 
 
 def join(parts: Sequence[Converted]) -> Converted:
@@ -62,7 +87,8 @@ def join(parts: Sequence[Converted]) -> Converted:
         raise Unknown
     layers = tuple(layer for part in parts for layer in part.layers)
     tool = next((part.tool for part in parts if part.tool), "")
-    return Converted(layers, tool, tuple(name for part in parts for name in part.left_out))
+    left_out = tuple(name for part in parts for name in part.left_out)
+    return Converted(layers, tool, left_out, "".join(part.note for part in parts))
 
 
 def _split_inputs(row: Row, call: Call) -> tuple[Sequence[Layer], Sequence[Any], tuple[str, ...]]:
@@ -86,12 +112,12 @@ def _split_inputs(row: Row, call: Call) -> tuple[Sequence[Layer], Sequence[Any],
 
 
 def _names(item: Any) -> tuple[str, ...]:
-    """The names of tensors in an argument; none for `x`. Raises Unknown for a nested call."""
+    """The names of tensors in an argument. Raises Unknown for a nested call."""
     if isinstance(item, tuple):
         return tuple(name for one in item for name in _names(one))
     if isinstance(item, Call):
         raise Unknown
-    return (item,) if isinstance(item, str) and item not in CURRENT else ()
+    return (item,) if isinstance(item, str) else ()
 
 
 def _bind(row: Row, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -118,7 +144,15 @@ def _bind(row: Row, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[d
 
 def _check_axis(row: Row, axis: Any) -> None:
     """Raises Hint for an axis that is not that of the channels, in the order of the axes of the tool."""
-    channels = (1, -1, 3) if row.tool == "Keras" else (1, -3, -1) if row.op == "softmax" else (1, -3)
+    channels = (
+        (-1, 3)
+        if (row.tool, row.op) == ("Keras", "concat")
+        else (1, -1, 3)
+        if row.tool == "Keras"
+        else (1, -3, -1)
+        if row.op == "softmax"
+        else (1, -3)
+    )
     if axis not in channels:
         raise Hint(f"`{row.op}` works over the channels, and not over axis {axis}")
 
@@ -130,7 +164,7 @@ def _layers(row: Row, fields: dict[str, Any], inputs: tuple[str, ...]) -> list[L
         point: dict[str, Any] = {"kernel": 1, **{k: fields.pop(k) for k in ("out", "bias", "act") if k in fields}}
         return [*_layers(row, {**fields, "bias": False}, inputs), *_layers(row._replace(op="conv"), point, ())]
     parts = [part for role in ("norm", "act") for part in _parts(role, fields.pop(role, None), row.tool)]
-    op, fields = _own_form(op, fields, fields.pop("in", None))
+    op, fields = _own_form(*_own_op(op, dict(fields), row.tool), fields.get("in"))
     known = OPS_BY_NAME[op].model_fields
     missing = [f"`{name}`" for name, f in known.items() if f.is_required() and name not in fields]
     if missing:
@@ -159,8 +193,45 @@ def _parts(role: str, item: Any, tool: str) -> Sequence[Layer]:
     return layers
 
 
+def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, Any]]:
+    """The op that a layer is with these arguments. Raises Hint for values without an equivalent."""
+    if op == "relu":
+        largest, slope, threshold = (fields.pop(name, None) for name in ("max_value", "slope", "threshold"))
+        if threshold or largest not in (None, 6) or (largest and slope):
+            raise Hint("`relu` has no limit, `relu6` has the limit 6, and `leaky_relu 0.1` has the slope 0.1 below 0")
+        return ("relu6", fields) if largest else ("leaky_relu", {**fields, "slope": slope}) if slope else (op, fields)
+    if op == "bn" and fields.pop("track_running_stats", True) is False:
+        raise Hint("`bn` computes with its running statistics after training: there is no norm over the batch alone")
+    if "num_parameters" in fields:
+        fields["shared"] = fields.pop("num_parameters") == 1
+    axes = fields.pop("shared_axes", None)
+    if op == "prelu" and tool == "Keras" and axes not in ((1, 2), (2, 3)):
+        raise Hint("`prelu` has one slope per channel, as `PReLU(shared_axes=[1, 2])`, and `prelu shared` a single one")
+    return op, fields
+
+
+def _shift(row: Row, fields: Mapping[str, Any]) -> str:
+    """A note if Keras pads or crops another side than the op. Raises Hint if the sizes differ."""
+    if (row.tool, row.op, str(fields.get("pad")).lower()) != ("Keras", "deconv", "same"):
+        return ""
+    kernel, stride, dilation = (_pair(fields.get(name, 1)) for name in ("kernel", "stride", "dilation"))
+    if not all(type(size) is int for size in (*kernel, *stride, *dilation)):
+        return ""
+    surplus = [d * (k - 1) + 1 - s for k, s, d in zip(kernel, stride, dilation, strict=True)]
+    if not any(size > 0 and size % 2 for size in surplus):
+        return ""
+    if any(size % 2 and s == d == 1 for size, s, d in zip(surplus, stride, dilation, strict=True)):
+        raise Hint("an even `deconv` with stride 1 cannot keep the size of the image: use an odd window")
+    return "; Keras crops one pixel more at the end, and `deconv` at the start: the image is shifted by one pixel"
+
+
+def _pair(item: Any) -> tuple[Any, ...]:
+    return item if isinstance(item, tuple) and len(item) == 2 else (item, item)
+
+
 def _own_form(op: str, fields: dict[str, Any], channels: Any) -> tuple[str, dict[str, Any]]:
     """The op and fields by which archdsl writes a layer with this number of input channels."""
+    fields.pop("in", None)
     if op == "ln" and isinstance(channels, tuple) and len(channels) > 1:
         raise Hint("`ln` works over the channels of each pixel; `gn 1` works over the whole image")
     if op == "conv" and fields.get("groups", 1) != 1 and fields["groups"] == channels == fields.get("out"):

@@ -3,6 +3,7 @@
 An argument is named after the field of the op that it sets. Further names: `in` (input channels, which a spec
 implies), `x` (the input itself), `axis`, `act` and `norm`, `_` (an argument without influence here). Before a `:` is
 the name in `CHANGES` of a function that converts the value; `case:pool` selects the row `Pooling:AVE`.
+`type:BatchNorm` is the name only where it is written as a `type`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PyTorch     AvgPool2d                       avgpool      kernel stride pad ceil 
 PyTorch     avg_pool2d                      avgpool      x kernel stride pad ceil not:inside
 PyTorch     AdaptiveAvgPool2d               avgpool      kernel adaptive=True
 PyTorch     adaptive_avg_pool2d             avgpool      x kernel adaptive=True
-PyTorch     BatchNorm2d,BatchNorm1d         bn           in eps momentum affine
+PyTorch     BatchNorm2d,BatchNorm1d         bn           in eps momentum affine track_running_stats
 PyTorch     GroupNorm                       gn           groups in eps
 PyTorch     LayerNorm                       ln           in eps
 PyTorch     InstanceNorm2d                  instancenorm in eps _ affine
@@ -43,9 +44,10 @@ PyTorch     LocalResponseNorm               lrn          size alpha beta k
 PyTorch     Dropout                         dropout      p _
 PyTorch     dropout                         dropout      x p
 PyTorch     ReLU,ReLU6,SiLU,Hardswish,Hardsigmoid,Sigmoid,Tanh =  _
-PyTorch     relu,relu6,silu,gelu,hardswish,hardsigmoid,sigmoid,tanh = x
-PyTorch     GELU                            gelu
-PyTorch     PReLU                           prelu        _
+PyTorch     relu,relu6,silu,hardswish,hardsigmoid,sigmoid,tanh = x
+PyTorch     GELU                            gelu         tanh:approximate
+PyTorch     gelu                            gelu         x tanh:approximate
+PyTorch     PReLU                           prelu        num_parameters _                num_parameters=1
 PyTorch     LeakyReLU                       leaky_relu   slope _
 PyTorch     leaky_relu                      leaky_relu   x slope
 PyTorch     ELU                             elu          alpha _
@@ -54,7 +56,7 @@ PyTorch     Softmax                         softmax      axis
 PyTorch     softmax                         softmax      x axis
 PyTorch     Upsample                        upsample     size scale mode
 PyTorch     UpsamplingNearest2d             upsample     size scale
-PyTorch     interpolate                     upsample     x size scale mode
+PyTorch     interpolate,upsample            upsample     x size scale mode
 PyTorch     Flatten                         flatten      axis _
 PyTorch     flatten                         flatten      x axis _
 PyTorch     Identity                        identity
@@ -75,6 +77,8 @@ Keras       BatchNormalization              bn           axis rest:momentum eps 
 Keras       LayerNormalization              ln           axis eps                                  eps=0.001
 Keras       GroupNormalization              gn           groups axis eps                           eps=0.001
 Keras       Activation                      identity     act
+Keras       ReLU                            relu         max_value slope threshold
+Keras       PReLU                           prelu        _ _ _ shared_axes
 Keras       LeakyReLU                       leaky_relu   slope                                     slope=0.3
 Keras       leaky_relu                      leaky_relu   x slope                                   slope=0.2
 Keras       ZeroPadding2D                   pad          pairs:pixels                              pixels=1
@@ -87,6 +91,8 @@ Caffe       Deconvolution                   deconv       _                      
 Caffe       InnerProduct                    fc           _
 Caffe       Pooling,Pooling:MAX             maxpool      case:pool kernel stride pad            stride=1 ceil=True
 Caffe       Pooling:AVE                     avgpool      case:pool kernel stride pad            stride=1 ceil=True
+Caffe       ReLU                            relu         slope
+Caffe       type:BatchNorm                  bn           _                                      affine=false
 Caffe       LRN                             lrn          size alpha beta k                      alpha=1.0
 Caffe       TanH                            tanh         _
 Caffe       Eltwise,Eltwise:SUM             add          case:operation
@@ -113,14 +119,15 @@ IGNORED = frozenset(
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "not": operator.not_,
     "rest": lambda momentum: round(1 - momentum, 6),
+    "tanh": lambda form: form in ("tanh", True),
     "half": lambda pad: "half" if pad == 1 else pad,
     "lrtb": lambda p: p if isinstance(p, int) else (p[2], p[0], p[3], p[1]),
     "pairs": lambda p: (
         p if isinstance(p, int) else tuple(s[i] if isinstance(s, tuple) else s for i in (0, 1) for s in p)
     ),
 }
-"""Values with another meaning: the opposite; the weight of the other term; Darknet's padding by half of the window;
-sides in the order of PyTorch, and as `((top, bottom), (left, right))` or `(rows, columns)` of Keras."""
+"""Values with another meaning: the opposite; the weight of the other term; the name of a form; Darknet's padding
+by half of the window; sides in the order of PyTorch, and as `((top, bottom), (left, right))` or `(rows, columns)` of Keras."""
 
 
 def value(text: str) -> Any:

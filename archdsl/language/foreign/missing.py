@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _POSITIONS = "attention over positions (matrix products of tensors, reshape, transpose) is not part of the language"
 _AXES = "signals and volumes are not part of the language: an input is a vector or an image"
 _STEPS = "recurrent layers are not part of the language"
@@ -62,4 +64,4 @@ MISSING = {word: reason for words, reason in _REASONS.items() for word in words.
 def why_missing(word: str) -> str:
     """Return why there is no such op, or what to write instead; empty for other words."""
     key = word.rpartition(".")[2].lower().replace("_", "").replace("-", "")
-    return MISSING.get(key, "")
+    return _AXES if re.fullmatch(r"\d+x\d+x\d+", key) else MISSING.get(key, "")

@@ -21,7 +21,11 @@ def input_help(text: str) -> str:
     if not _SHAPE.fullmatch(_SIZE.sub("", text)):
         return ""
     if len(sizes) > 1 and (not sizes[0].isdigit() or (len(sizes) == 4 and sizes[0] == "1")):
+        small = ("1", "3", "4")
+        image = not sizes[0].isdigit() or sizes[1] in small or sizes[-1] in small
         sizes, note = sizes[1:], ", without the batch"
+        if not image:
+            note += ", if the first number is the batch; volumes are not part of the language"
     if not 1 <= len(sizes) <= 3 or not all(size.isdigit() for size in sizes):
         return ""
     if len(sizes) == 3 and sizes[2] in ("1", "3", "4") and sizes[0] not in ("1", "3", "4"):

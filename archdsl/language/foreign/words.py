@@ -68,6 +68,12 @@ _REPEATED = (
 def answer_words(text: str) -> Answer:
     """Return the answer to a text in a loose notation. Raises Unknown."""
     text = re.sub(r"\b(upsampl\w+) (?:x ?(\d)|(\d)x)$", r"\1 \2\3", text.strip(), flags=re.IGNORECASE)
+    chain = re.fullmatch(r"((?:[A-Za-z_]\w*\()+)([^()]*)\)+", text)
+    if chain:  # `relu(bn(conv(64)))`
+        first, *outer = reversed(chain[1].rstrip("(").split("("))
+        text = " ".join([f"{first}({chain[2]})", *outer])
+    elif re.search(r"\w\([^()]*\w\(", text):
+        raise Unknown
     match = next((match for pattern in _REPEATED if (match := re.fullmatch(pattern, text))), None)
     groups = match.groupdict() if match else {"body": text}
     count, brackets = groups.get("count", ""), groups.get("rows", "")

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
+from archdsl.language.foreign.calls import Hint, Unknown
+from archdsl.language.hints import words_of
 from archdsl.ops import OPS_BY_NAME
 
 
@@ -33,7 +37,10 @@ def nodes_text(layers: Sequence[Layer]) -> str:
 
 
 def node_text(layer: Layer) -> str:
-    """Return the short form of a layer. The values of `fields` are those of the op, or expressions as strings."""
+    """Return the short form of a layer. The values of `fields` are those of the op, or expressions as strings.
+
+    Raises Hint if the op does not take a value.
+    """
     op = OPS_BY_NAME[layer.op]
     fields = {name: _single(item) for name, item in layer.fields.items()}
     kernel = fields.pop("kernel", None)
@@ -46,6 +53,7 @@ def node_text(layer: Layer) -> str:
         del fields["bias"]
     words = ["x".join(map(str, sizes))] * (window and kernel is not None) + [op.name]
     words += [f"kernel={_shown(kernel)}"] * (not window and kernel is not None)
+    _check(op.name, {**fields, "kernel": kernel})
     positional = list(op.positional)
     for name, field in op.model_fields.items():
         item = fields.get(name)
@@ -58,6 +66,28 @@ def node_text(layer: Layer) -> str:
         words.append(flag or prefix + _shown(item))
     words += [fields[role] for role in ("norm", "act") if role in fields]
     return " ".join(words) + (f" <- {', '.join(layer.inputs)}" if layer.inputs else "")
+
+
+def _check(name: str, fields: dict[str, Any]) -> None:
+    """Raises Hint if the op does not take one of the values; expressions have none yet."""
+    op = OPS_BY_NAME[name]
+    values = {field: item for field, item in fields.items() if field in op.model_fields and item is not None}
+    known = {field: item for field, item in values.items() if not _is_expression(item) or item in words_of(op, field)}
+    if any(isinstance(item, dict) for item in known.values()):
+        raise Unknown
+    try:
+        op.model_validate(known)
+    except ValidationError as problem:
+        for wrong in problem.errors():
+            if wrong["type"] == "missing" or not wrong["loc"]:
+                continue
+            field = str(wrong["loc"][0])
+            meaning = op.model_fields[field].description
+            raise Hint(f"`{name}` does not take `{field}={_shown(known[field])}` ({meaning})") from None
+
+
+def _is_expression(item: Any) -> bool:
+    return any(map(_is_expression, item)) if isinstance(item, tuple) else isinstance(item, str)
 
 
 def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any]) -> Any:
