@@ -93,7 +93,11 @@ def _mappings(data: Any) -> list[Data]:
 def _change(place: Data, top: Data, rng: random.Random) -> None:
     keys = [key for key in place if place is not top or key in MERGED]
     way = rng.randrange(5)
-    nodes = [key for key in keys if isinstance(place[key], dict) and {"op", "call"} & set(place[key])]
+    nodes = [  # without junk: a list that takes its place could not mention the keys
+        key
+        for key in keys
+        if isinstance(place[key], dict) and {"op", "call"} & set(place[key]) and place[key] not in JUNK
+    ]
     if way == 4 and nodes:
         _change_keys(place[rng.choice(nodes)], rng)
         return
