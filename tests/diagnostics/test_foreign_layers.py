@@ -201,6 +201,7 @@ def test_the_table_names_fields_that_exist(row: Row) -> None:
     known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "axis"}
     own = {"pool", "operation", "padding", "size", "out"}  # selects a row, means something else, or sets a second op
     own |= {"max_value", "slope", "threshold", "track_running_stats", "num_parameters", "shared_axes"}  # selects an op
+    own |= {"center", "scale", "elementwise_affine"}  # sets `affine`
     for param in (*row.params, *row.defaults):
         change, _, name = param.rpartition(":")
         assert name in (known | own), param

@@ -182,7 +182,10 @@ def _answer_row(tree: Seq, context: Context) -> Answer | None:
     sources, repeat, name, args = items
     if not isinstance(name, str) or not isinstance(args, tuple) or type(repeat) is not int:
         return None
-    inputs = tuple("abcdefgh"[: len(sources) if isinstance(sources, tuple) else 1]) if sources != -1 else ()
+    read = sources if isinstance(sources, tuple) else () if sources == -1 else (sources,)
+    named = all(isinstance(source, str) for source in read)
+    inputs = read if named else tuple("abcdefgh"[: len(read)])
     answer = convert(Call(f"Ultralytics.{name}", args, {}, inputs)).answer(inputs.__contains__)
-    note = f"; {', '.join(map('`{}`'.format, inputs))} are the nodes that it reads: give them names" if inputs else ""
+    listed = ", ".join(map("`{}`".format, inputs))
+    note = "" if named else f"; {listed} are the nodes that it reads: give them names"
     return Answer(f"{repeat} * {answer.write}" if repeat > 1 else answer.write, answer.tool, answer.note + note)

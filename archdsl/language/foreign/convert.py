@@ -127,7 +127,7 @@ def _bind(row: Row, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[d
         name = field_of(keyword, row)
         if name is not None:
             bound.append((name, item))
-        elif item not in (None, False, "zeros", "valid"):
+        elif item not in (None, "zeros", "valid") and (item is not False or OPS_BY_NAME[row.op].role == "norm"):
             left_out.append(keyword)
     fields = dict(row.defaults)
     bound = [(name, item) for name, item in bound if name not in IGNORED - {"in"} and not name.startswith("case:")]
@@ -200,6 +200,12 @@ def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, 
         if threshold or largest not in (None, 6) or (largest and slope):
             raise Hint("`relu` has no limit, `relu6` has the limit 6, and `leaky_relu 0.1` has the slope 0.1 below 0")
         return ("relu6", fields) if largest else ("leaky_relu", {**fields, "slope": slope}) if slope else (op, fields)
+    if OPS_BY_NAME[op].role == "norm":
+        learned = [fields.pop(name, None) for name in ("center", "scale", "elementwise_affine")]
+        if learned[:2] in ([False, None], [None, False], [False, True], [True, False]):
+            raise Hint(f"`{op}` has both a scale and a shift, or none with `{op} affine=false`")
+        if False in learned:
+            fields["affine"] = False
     if op == "bn" and fields.pop("track_running_stats", True) is False:
         raise Hint("`bn` computes with its running statistics after training: there is no norm over the batch alone")
     if "num_parameters" in fields:

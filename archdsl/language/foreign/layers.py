@@ -38,7 +38,7 @@ PyTorch     AdaptiveAvgPool2d               avgpool      kernel adaptive=True
 PyTorch     adaptive_avg_pool2d             avgpool      x kernel adaptive=True
 PyTorch     BatchNorm2d,BatchNorm1d         bn           in eps momentum affine track_running_stats
 PyTorch     GroupNorm                       gn           groups in eps
-PyTorch     LayerNorm                       ln           in eps
+PyTorch     LayerNorm                       ln           in eps elementwise_affine
 PyTorch     InstanceNorm2d                  instancenorm in eps _ affine
 PyTorch     LocalResponseNorm               lrn          size alpha beta k
 PyTorch     Dropout                         dropout      p _
@@ -73,9 +73,9 @@ Keras       Dense                           fc           out act bias
 Keras       MaxPooling2D,MaxPool2D          maxpool      kernel stride pad                                 kernel=2
 Keras       AveragePooling2D,AvgPool2D      avgpool      kernel stride pad                      kernel=2 inside=True
 Keras       GlobalAveragePooling2D,GlobalAvgPool2D gap   _ _
-Keras       BatchNormalization              bn           axis rest:momentum eps          eps=0.001 momentum=0.01
-Keras       LayerNormalization              ln           axis eps                                  eps=0.001
-Keras       GroupNormalization              gn           groups axis eps                           eps=0.001
+Keras       BatchNormalization              bn           axis rest:momentum eps center scale  eps=0.001 momentum=0.01
+Keras       LayerNormalization              ln           axis eps center scale                    eps=0.001
+Keras       GroupNormalization              gn           groups axis eps center scale             eps=0.001
 Keras       Activation                      identity     act
 Keras       ReLU                            relu         max_value slope threshold
 Keras       PReLU                           prelu        _ _ _ shared_axes
@@ -126,8 +126,8 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
         p if isinstance(p, int) else tuple(s[i] if isinstance(s, tuple) else s for i in (0, 1) for s in p)
     ),
 }
-"""Values with another meaning: the opposite; the weight of the other term; the name of a form; Darknet's padding
-by half of the window; sides in the order of PyTorch, and as `((top, bottom), (left, right))` or `(rows, columns)` of Keras."""
+"""Values with another meaning: the opposite; the weight of the other term; the name of a form; Darknet's padding;
+sides in the order of PyTorch, and as `((top, bottom), (left, right))` or `(rows, columns)` of Keras."""
 
 
 def value(text: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_origin
 
 from pydantic import ValidationError
 
@@ -42,7 +42,7 @@ def node_text(layer: Layer) -> str:
     Raises Hint if the op does not take a value.
     """
     op = OPS_BY_NAME[layer.op]
-    fields = {name: _single(item) for name, item in layer.fields.items()}
+    fields = {name: _whole(_single(item)) for name, item in layer.fields.items()}
     kernel = fields.pop("kernel", None)
     sizes = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     window = all(type(size) is int for size in sizes)
@@ -72,7 +72,13 @@ def _check(name: str, fields: dict[str, Any]) -> None:
     """Raises Hint if the op does not take one of the values; expressions have none yet."""
     op = OPS_BY_NAME[name]
     values = {field: item for field, item in fields.items() if field in op.model_fields and item is not None}
-    known = {field: item for field, item in values.items() if not _is_expression(item) or item in words_of(op, field)}
+    known = {
+        field: item
+        for field, item in values.items()
+        if not _is_expression(item)
+        or item in words_of(op, field)
+        or get_origin(op.model_fields[field].annotation) is Literal
+    }
     if any(isinstance(item, dict) for item in known.values()):
         raise Unknown
     try:
@@ -115,6 +121,11 @@ def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any])
 def _single(item: Any) -> Any:
     """Equal numbers as one number."""
     return item[0] if isinstance(item, tuple) and len(set(item)) == 1 else item
+
+
+def _whole(item: Any) -> Any:
+    """The factor 2.0 of another tool as 2."""
+    return int(item) if isinstance(item, float) and item.is_integer() else item
 
 
 def _shown(item: Any) -> str:
