@@ -60,7 +60,7 @@ def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> Ar
     except Hint as problem:
         what = f"`{text}` is not the notation of a spec"
         return _missing_op(first, tree) or error("E0318", what, tree.span, help=problem.help)
-    except (Unknown, ValueError, TypeError, ArithmeticError):
+    except (Unknown, ValueError, TypeError, ArithmeticError, LookupError):
         answer = None
     if answer is None or not context.readable(answer.write):
         code = _CODE.fullmatch(tree.text) if isinstance(tree, Scalar) else None

@@ -36,7 +36,7 @@ def answer_file(source: Source, problem: ArchError) -> ArchError:
         return answered(problem.diagnostics, call, Context(readable)) or problem
     try:
         return _first_layer(source, text) or problem
-    except (Unknown, ValueError, TypeError):
+    except (Unknown, ValueError, TypeError, ArithmeticError, LookupError):
         return problem
 
 

@@ -48,7 +48,7 @@ def node_text(layer: Layer) -> str:
     window = all(type(size) is int for size in sizes)
     fields["pad"] = _written_pad(op.name, sizes if window else None, fields) if "pad" in fields else None
     if fields.get("stride") == kernel and "pool" in op.name:
-        del fields["stride"]
+        fields.pop("stride", None)
     if "norm" in fields and fields.get("bias") is False:
         del fields["bias"]
     words = ["x".join(map(str, sizes))] * (window and kernel is not None) + [op.name]
@@ -85,7 +85,7 @@ def _check(name: str, fields: dict[str, Any]) -> None:
         op.model_validate(known)
     except ValidationError as problem:
         for wrong in problem.errors():
-            if wrong["type"] == "missing" or not wrong["loc"]:
+            if not wrong["loc"] or wrong["loc"][0] not in known:
                 continue
             field = str(wrong["loc"][0])
             meaning = op.model_fields[field].description
@@ -93,7 +93,9 @@ def _check(name: str, fields: dict[str, Any]) -> None:
 
 
 def _is_expression(item: Any) -> bool:
-    return any(map(_is_expression, item)) if isinstance(item, tuple) else isinstance(item, str)
+    return (
+        any(map(_is_expression, item)) if isinstance(item, tuple) else isinstance(item, str) and item not in OPS_BY_NAME
+    )
 
 
 def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any]) -> Any:
@@ -120,7 +122,7 @@ def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any])
 
 def _single(item: Any) -> Any:
     """Equal numbers as one number."""
-    return item[0] if isinstance(item, tuple) and len(set(item)) == 1 else item
+    return item[0] if isinstance(item, tuple) and len(set(item)) == 1 and item[0] is not None else item
 
 
 def _whole(item: Any) -> Any:
