@@ -374,7 +374,8 @@ def test_sizes_are_free_or_fixed(tmp_path: Path) -> None:
             {"size H", "size W"} if want[0] == "H" else set()
         )
     flat = archdsl.loads("input: 3x16x24\nnet: [3x3 conv 4 relu, fc 5]").to_onnx(tmp_path / "a.onnx", free_sizes=True)
-    assert not flat.notes, "the network itself has but one size"
+    assert [note.code for note in flat.notes] == ["N0701", "N0701"]
+    assert all("this size only: `flatten`" in note.notes[0] for note in flat.notes)
 
 
 @pytest.mark.parametrize("free", [True, False])

@@ -106,13 +106,13 @@ def residual(f: Run, x: Any, scale: float = 1.0) -> Any:
 
 
 def padded(f: Run, x: Any) -> Any:
-    """With `shortcut: pad`."""
+    """With `shortcut: pad`: its stride is that of the layer, 2 if it has one."""
     y = f(x)
     if y.dim() != 4 or y.shape[1] < x.shape[1] or y.shape[2] > x.shape[2]:
         raise RuntimeError("no such shortcut")
-    stride = 1 if y.shape[2] == x.shape[2] else -(-x.shape[2] // y.shape[2])
+    stride = 1 if y.shape[2] == x.shape[2] else 2
     short = x[:, :, ::stride, ::stride]
-    return y + F.pad(short, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
+    return added(y, F.pad(short, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1])))
 
 
 def joined(*outputs: Any) -> Any:
