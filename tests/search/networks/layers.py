@@ -107,6 +107,8 @@ def _change(place: Data, top: Data, rng: random.Random) -> None:
         return
     if way < 3:
         key = rng.choice(keys)
+        if place[key] in JUNK:  # whether other junk fits depends on what was here
+            return
         place[key] = copy.deepcopy(rng.choice([junk for junk in JUNK if _fits(junk, place[key], place, top)]))
         return
     del place[rng.choice(keys)]
