@@ -5,7 +5,7 @@ Only `elaborate` and the passes create a Graph. Everything else (counts, drawing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -215,11 +215,14 @@ class Graph:
 
         Empty if the graph is incomplete, as its outputs may be missing.
         """
-        needed = {*self.outputs.values(), *(head.node for head in self.aux.values()), *self.inputs}
-        for node in reversed(self.nodes):
-            if node.id in needed:
-                needed.update(node.inputs)
+        ends = {*self.outputs.values(), *(head.node for head in self.aux.values())}
+        needed = needed_for(self.nodes, ends) | {*self.inputs}
         return frozenset() if self.unknown or not self.complete else frozenset(range(len(self.nodes))) - needed
+
+    @cached_property
+    def running(self) -> tuple[Node, ...]:
+        """The nodes that run at inference: those that an output depends on, and all inputs."""
+        return tuple(node for node in self.nodes if not node.training and node.id not in self.unread)
 
     @cached_property
     def by_path(self) -> dict[str, Node]:
@@ -260,6 +263,15 @@ class Graph:
         if len(shapes) == 1:
             return shapes[0]
         return ", ".join(f"{self.nodes[i].path}: {s}" for i, s in zip(self.inputs, shapes, strict=True))
+
+
+def needed_for(nodes: Sequence[Node], ends: Set[int]) -> set[int]:
+    """Return the ids of the nodes `ends` and of all that they depend on."""
+    needed = set(ends)
+    for node in reversed(nodes):
+        if node.id in needed:
+            needed.update(node.inputs)
+    return needed
 
 
 def _sizes(shape: Shape) -> tuple[int, ...]:

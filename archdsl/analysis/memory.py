@@ -39,10 +39,9 @@ def last_reads(graph: Graph) -> tuple[int, ...]:
     """
     owner = storages(graph)
     last = list(range(len(graph.nodes)))
-    for node in graph.nodes:
-        if not node.training and node.id not in graph.unread:
-            for source in node.inputs:
-                last[owner[source]] = node.id
+    for node in graph.running:
+        for source in node.inputs:
+            last[owner[source]] = node.id
     for output in graph.outputs.values():
         last[owner[output]] = len(graph.nodes)
     return tuple(last)
@@ -55,8 +54,8 @@ def live_values(graph: Graph) -> tuple[int, ...]:
     """
     owner, last = storages(graph), last_reads(graph)
     freed: list[list[int]] = [[] for _ in range(len(graph.nodes) + 1)]
-    idle = [node.training or node.id in graph.unread for node in graph.nodes]
-    sizes = [numel(n.shape) if owner[n.id] == n.id and n.known and not idle[n.id] else 0 for n in graph.nodes]
+    running = {node.id for node in graph.running}
+    sizes = [numel(n.shape) if owner[n.id] == n.id and n.known and n.id in running else 0 for n in graph.nodes]
     for storage, step in enumerate(last):
         freed[step].append(storage)
     inputs = set(graph.inputs)
@@ -64,7 +63,7 @@ def live_values(graph: Graph) -> tuple[int, ...]:
     steps: list[int] = []
     for node in graph.nodes:
         alive += 0 if node.id in inputs else sizes[node.id]
-        steps.append(0 if idle[node.id] else alive)
+        steps.append(alive if node.id in running else 0)
         alive -= sum(sizes[storage] for storage in freed[node.id])
     return tuple(steps)
 

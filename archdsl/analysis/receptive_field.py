@@ -148,8 +148,7 @@ def feature_field(graph: Graph) -> ReceptiveField | None:
     None: the whole image, or a network without feature maps.
     """
     fields = receptive_fields(graph)
-    run = [node for node in graph.nodes if not node.training and node.id not in graph.unread]
-    maps = [node.id for node in run if len(node.shape) == 3 and not _pooled(node)]
+    maps = [node.id for node in graph.running if len(node.shape) == 3 and not _pooled(node)]
     return fields[maps[-1]] if maps else None
 
 

@@ -100,13 +100,10 @@ def _not_finite(session: Session, graph: Graph, sizes: Mapping[str, int]) -> set
     """The outputs that have infinite or NaN values for one random sample; empty if the file cannot be run."""
     import numpy as np
 
-    draw = np.random.default_rng(0)
-    inputs = {
-        graph.nodes[i].path: draw.standard_normal((1, *concrete(graph.nodes[i].shape, sizes)), np.float32)
-        for i in graph.inputs
-    }
+    from archdsl.runtime.inputs import seeded_inputs
+
     try:
-        outputs = session.run(inputs)
+        outputs = session.run(seeded_inputs(graph, 1, sizes=sizes))
     except Exception:  # ONNX Runtime's own errors: a type that it cannot run on the CPU, or no memory
         return set()
     return {name for name, value in zip(session.outputs, outputs, strict=True) if not np.isfinite(value).all()}

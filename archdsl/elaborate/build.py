@@ -11,7 +11,7 @@ from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Spa
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.strides import Grid, between, extend
-from archdsl.graph import Node, Scope
+from archdsl.graph import Node, Scope, needed_for
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.merge import Merge
@@ -337,9 +337,7 @@ def unread(builder: GraphBuilder, keep: set[int]) -> list[Diagnostic]:
     """Return a warning (W0901) for each node whose output nothing reads, with the nodes that only it depends on."""
     nodes = builder.nodes
     read = {i for node in nodes for i in node.inputs} | keep
-    needed = keep | {node.id for node in nodes if node.op.name == "input"}
-    for node in reversed(nodes):
-        needed |= set(node.inputs) if node.id in needed else set()
+    needed = needed_for(nodes, keep) | {node.id for node in nodes if node.op.name == "input"}
     return [
         Diagnostic(
             "W0901",

@@ -145,7 +145,7 @@ def _of_params_with_aux(graph: Graph, true: int) -> Iterator[Recount]:
 
 
 def _of_macs(graph: Graph, true: int) -> Iterator[Recount]:
-    run = [node for node in graph.nodes if not node.training and node.id not in graph.unread]
+    run = graph.running
     biased = [n for n in run if _weighted(n) and any(p.name == "bias" for p in n.params)]
     dense = sum(n.macs for n in run if isinstance(n.op, Fc))
     elements = sum(numel(n.shape) for n in run if n.inputs and n.op.stored and not _weighted(n))

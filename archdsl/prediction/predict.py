@@ -21,6 +21,7 @@ from archdsl.diagnostics.arguments import (
     check_type,
 )
 from archdsl.network import Network, as_network, label_note
+from archdsl.network.checks import MAX_SEED
 from archdsl.packages import require_package
 from archdsl.prediction.picture import PictureWriter, check_output
 from archdsl.prediction.predictor import Predictor, open_predictor
@@ -30,7 +31,6 @@ from archdsl.runtime.model import check_unchanged, is_model
 from archdsl.runtime.session import Device, require
 
 MAX_TOP = 1000
-MAX_SEED = 2**63 - 1
 _OF_IMAGES = {"E0804", "E0806"}
 """Errors of one image, which do not affect the other images."""
 

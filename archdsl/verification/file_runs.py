@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
+from archdsl.runtime.inputs import seeded_inputs
 from archdsl.runtime.session import Session, open_session, refused
 from archdsl.shapes import concrete, numel
 from archdsl.verification.compare import Overflow
-from archdsl.verification.reference import Reference, reference_values, seeded_inputs
+from archdsl.verification.reference import Reference, reference_values
 from archdsl.verification.tolerance import LARGEST, LEAST, Deviation
 
 if TYPE_CHECKING:

@@ -154,20 +154,6 @@ def reference_outputs(
     return {name: outputs[number] for name, number in graph.outputs.items()}
 
 
-def seeded_inputs(
-    graph: Graph, batch: int = 2, seed: int = 0, sizes: Mapping[str, int] | None = None
-) -> dict[str, Array]:
-    """Draw every input of the network from a standard normal distribution, by path.
-
-    `sizes` are the free sizes of the inputs, if they are not the default ones.
-    """
-    draw = np.random.default_rng(seed)
-    return {
-        graph.nodes[i].path: draw.standard_normal((batch, *concrete(graph.nodes[i].shape, sizes)), np.float32)
-        for i in graph.inputs
-    }
-
-
 def _last_readers(graph: Graph) -> list[int]:
     last = list(range(len(graph.nodes)))
     for node in graph.nodes:

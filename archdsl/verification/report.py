@@ -182,7 +182,7 @@ def _overflow_problem(network: Network, overflow: Overflow, weights: str) -> Dia
     )
 
 
-def file_problems(model: Path, fixed: tuple[str, ...], other_spec: bool) -> list[Diagnostic]:
+def file_problems(model: Path, fixed: Sequence[str], other_spec: bool) -> list[Diagnostic]:
     """Return E0821 for `fixed`, axes that the file should leave free, and E0822 for another spec in its metadata."""
     problems = []
     if fixed:

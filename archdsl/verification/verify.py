@@ -21,6 +21,7 @@ from archdsl.diagnostics.arguments import (
     conflict,
 )
 from archdsl.network import Network, as_network
+from archdsl.network.checks import MAX_SEED
 from archdsl.packages import require_package
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.verification import certificate
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from archdsl.verification.file_runs import FileRun
     from archdsl.verification.observe import NodeValues
 
-MAX_SEED = 2**63 - 1
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -234,14 +234,19 @@ def _passes(metadata: Mapping[str, str]) -> list[str] | None:
 # --- the comparison -------------------------------------------------------------------------------------------
 
 
-def _results(job: _Job, folder: Path, progress: Progress | None) -> tuple[NodeComparison, tuple[FileRun, ...]]:
-    """Run every artefact and compare it with the reference: node by node, then the unchanged file."""
+def _results(
+    job: _Job, folder: Path, progress: Progress | None
+) -> tuple[NodeComparison, tuple[FileRun, ...], tuple[str, ...]]:
+    """Run every artefact and compare it with the reference: node by node, then the unchanged file.
+
+    The last value are the axes that the file fixes although it was compiled to leave them free.
+    """
     from archdsl.backends.torch.module import to_torch
+    from archdsl.runtime.inputs import seeded_inputs
     from archdsl.verification.compare import compare_nodes
     from archdsl.verification.file_runs import FileRuns
     from archdsl.verification.observe import load_weights, module_values, source_module
-    from archdsl.verification.reference import seeded_inputs
-    from archdsl.verification.stored import foreign_nodes
+    from archdsl.verification.stored import fixed_axes, foreign_nodes
 
     _require_memory(job)
     inputs = seeded_inputs(job.graph, job.batch, job.seed)
@@ -256,15 +261,17 @@ def _results(job: _Job, folder: Path, progress: Progress | None) -> tuple[NodeCo
     file = job.model or folder / "model.onnx"
     if job.model is None:
         job.network.to_onnx(file, job.weights)
-    artefacts["onnx"] = _onnx(job, inputs, file)
+    model = _loaded(file)
+    foreign, fixed = (foreign_nodes(model, job.graph), fixed_axes(model, job.graph)) if job.model else ((), ())
+    artefacts["onnx"] = _onnx(job, inputs, model, file)
+    del model
     dtype = _dtype(job.facts)
     comparison = compare_nodes(job.graph, job.weights, inputs, artefacts, job.seed, progress, {"onnx": dtype})
-    if job.model is not None:
-        comparison = replace(comparison, foreign=foreign_nodes(_loaded(job.model), job.graph))
+    comparison = replace(comparison, foreign=foreign)
     if comparison.overflows:
-        return comparison, ()
+        return comparison, (), fixed
     runs = FileRuns(file, job.graph, job.weights, module, job.seed, dtype, comparison.absent)
-    return comparison, runs.run(job.batch)
+    return comparison, runs.run(job.batch), fixed
 
 
 def _require_memory(job: _Job) -> None:
@@ -293,12 +300,11 @@ def _dtype(facts: ModelFacts | None) -> str:
     return _DTYPES[precision]
 
 
-def _onnx(job: _Job, inputs: Mapping[str, Array], path: Path) -> NodeValues:
+def _onnx(job: _Job, inputs: Mapping[str, Array], model: ModelProto, path: Path) -> NodeValues:
     """The values of the file's nodes, by the paths of the nodes of the graph."""
     from archdsl.verification.compare import computed_nodes
     from archdsl.verification.observe import onnx_values
 
-    model = _loaded(path)
     _require_same(job.network, job.graph, job.facts, {node.name for node in model.graph.node})
     try:
         values = onnx_values(model, path, inputs, job.graph.by_path)
@@ -356,6 +362,7 @@ def _result(
     job: _Job,
     comparison: NodeComparison,
     runs: tuple[FileRun, ...],
+    fixed: Sequence[str],
     previous: Certificate | None,
     write: bool,
     renew: bool,
@@ -369,9 +376,6 @@ def _result(
     ]
     check = None
     if job.model is not None:
-        from archdsl.verification.stored import fixed_axes
-
-        fixed = fixed_axes(_loaded(job.model), job.graph)
         problems += file_problems(job.model, fixed, other_spec=not problems and _other_spec(job))
         written = write and not problems and (previous is None or renew)
         facts = _facts(job, comparison, runs, versions, job.model) if written or previous is not None else {}

@@ -64,6 +64,7 @@ ROOMS = {
     "archdsl.report.params": "cli",
     "archdsl.runtime": "prediction",
     "archdsl.runtime.doctor": "cli",
+    "archdsl.runtime.inputs": "verification",
     "archdsl.runtime.probe": "cli",
     "archdsl.runtime.quantise": "onnx",
     "archdsl.shapes": "ops",

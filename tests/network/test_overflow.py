@@ -12,19 +12,7 @@ from click.testing import CliRunner
 import archdsl
 from archdsl.cli import main
 from archdsl.compilation import overflow
-
-DEEP = """
-name: deep
-input: 3x8x8
-defaults: {conv: nobias}
-blocks:
-  block: {residual: {bn: bn relu, conv: 3x3 conv 8}, scale: 8}
-net:
-  stem: 3x3 conv 8
-  body: 50 * block
-  pool: gap
-  fc: fc 10
-"""
+from tests.support.overflowing import DEEP
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,8 @@ from archdsl.backends.torch.module import to_torch
 from archdsl.backends.weights import Array, folded
 from archdsl.graph import Graph
 from archdsl.passes.optimise import optimise
-from archdsl.verification.reference import reference_outputs, seeded_inputs
+from archdsl.runtime.inputs import seeded_inputs
+from archdsl.verification.reference import reference_outputs
 from archdsl.verification.tolerance import channel_differences
 from tests.ops.cases import CASES
 

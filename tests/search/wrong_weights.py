@@ -25,8 +25,9 @@ from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
 from archdsl.network import Network
+from archdsl.runtime.inputs import seeded_inputs
 from archdsl.verification.observe import module_values
-from archdsl.verification.reference import Reference, reference_values, seeded_inputs
+from archdsl.verification.reference import Reference, reference_values
 from archdsl.verification.tolerance import channel_differences
 
 BY = 1e-3

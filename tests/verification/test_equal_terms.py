@@ -10,9 +10,9 @@ import pytest
 
 import archdsl
 from archdsl.backends.torch.module import to_torch
+from archdsl.runtime.inputs import seeded_inputs
 from archdsl.verification.compare import compare_nodes
 from archdsl.verification.observe import module_values
-from archdsl.verification.reference import seeded_inputs
 from archdsl.verification.sums import sum_errors
 
 U = 2.0**-24

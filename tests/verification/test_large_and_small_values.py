@@ -13,10 +13,12 @@ import archdsl
 from archdsl.backends.torch.module import to_torch
 from archdsl.backends.weights import Array, load, save
 from archdsl.cli import main
+from archdsl.runtime.inputs import seeded_inputs
 from archdsl.verification.compare import NodeComparison, compare_nodes
 from archdsl.verification.observe import module_values
-from archdsl.verification.reference import reference_values, seeded_inputs
+from archdsl.verification.reference import reference_values
 from archdsl.verification.tolerance import ROUNDOFF
+from tests.support.overflowing import DEEP
 
 
 def network(*lines: str, input: str = "5x9x7") -> archdsl.Network:
@@ -132,20 +134,6 @@ def test_an_overflow_is_no_difference(lines: tuple[str, ...], node: str, why: st
     assert listed[: len(before)] == before and node not in listed
     assert f"every node before the overflow at `{node}` is within its tolerance" in result.text()
     assert result.data()["overflows"]["onnx"]["path"] == in_file  # type: ignore[index]
-
-
-DEEP = """
-name: deep
-input: 3x8x8
-defaults: {conv: nobias}
-blocks:
-  block: {residual: {bn: bn relu, conv: 3x3 conv 8}, scale: 8}
-net:
-  stem: 3x3 conv 8
-  body: 50 * block
-  pool: gap
-  fc: fc 10
-"""
 
 
 def test_random_weights_of_a_deep_preactivation_network_and_smaller_ones() -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import archdsl
-from archdsl.verification.reference import reference_outputs, reference_values, seeded_inputs
+from archdsl.runtime.inputs import seeded_inputs
+from archdsl.verification.reference import reference_outputs, reference_values
 from archdsl.verification.tolerance import (
     LEAST,
     ROUNDOFF,

@@ -115,7 +115,8 @@ def test_an_error_in_one_weight_of_the_file_is_found_where_it_is(here: Path) -> 
 
 def test_an_error_of_a_thousandth_in_any_weight_exceeds_the_tolerance(here: Path) -> None:
     """One number of each convolution and fully connected layer in turn: the node itself tells."""
-    from archdsl.verification.reference import reference_values, seeded_inputs
+    from archdsl.runtime.inputs import seeded_inputs
+    from archdsl.verification.reference import reference_values
 
     net = archdsl.load("small.yaml")
     weights = dict(net.weights("w.safetensors"))

@@ -21,7 +21,7 @@ import archdsl
 from archdsl.graph import Graph, Node
 from archdsl.network import Network
 from archdsl.shapes import concrete
-from tests.search.networks.reference import HALF, UNIT, Machine, Misfit
+from tests.search.networks.reference import HALF, UNIT, Machine, Misfit, Unsound
 from tests.search.networks.text import written
 
 SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -196,6 +196,16 @@ def reference(case: Case, feeds: Mapping[str, np.ndarray], unit: float = UNIT, h
     largest, worthless = (TOO_LARGE, WORTHLESS) if unit == UNIT else (1e4, 0.25)
     bounds = {name: FACTOR * s for name, s in strays.items()}
     return Wanted(outputs, aux, bounds, finite and exact.largest < largest, worthless)
+
+
+def at_sizes(case: Case, sizes: Mapping[str, int], result: Result) -> tuple[dict[str, np.ndarray], Wanted] | None:
+    """One sample of these legal sizes, and the reference's outputs; None, and a mismatch, if the reference refuses."""
+    feeds = case.feeds(sizes, batch=1)
+    try:
+        return feeds, reference(case, feeds, heads=trains(case.graph, sizes))
+    except (Unsound, Misfit) as e:
+        result.miss("sizes", f"{sizes} is said to be legal; the reference refuses it: {e}")
+        return None
 
 
 def apart(got: Any, want: Any) -> float:

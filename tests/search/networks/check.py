@@ -40,6 +40,7 @@ from tests.search.networks.case import (
     Case,
     Result,
     Wanted,
+    at_sizes,
     case_of,
     compare,
     defaults,
@@ -48,7 +49,6 @@ from tests.search.networks.case import (
     named,
     plan_nodes,
     reference,
-    trains,
 )
 from tests.search.networks.disguise import disguised
 from tests.search.networks.every import check_every
@@ -290,12 +290,10 @@ def check_sizes(case: Case, module: Any, result: Result) -> None:
         sizes = defaults(case.graph) | {
             s.name: s.minimum if least else s.default + s.step * int(case.rng.integers(1, 4)) for s in free
         }
-        feeds = case.feeds(sizes, batch=1)
-        try:
-            want = reference(case, feeds, heads=trains(case.graph, sizes))
-        except (Unsound, Misfit) as e:
-            result.miss("sizes", f"{sizes} is said to be legal; the reference refuses it: {e}")
+        right = at_sizes(case, sizes, result)
+        if right is None:
             continue
+        feeds, want = right
         names = list(want.outputs)
         for name, i in zip(names, case.graph.outputs.values(), strict=True):
             if tuple(want.outputs[name].shape[1:]) != concrete(case.graph.nodes[i].shape, sizes):
