@@ -1,9 +1,9 @@
 """Sizes, shapes, padding, and the only window formula of the project.
 
-A `Size` is an int or a `Dim`: a spatial size that depends on the input's height or width, in the closed form
+A `Size` is an int or a `Dim`: a spatial size that depends on one size of the input, in the closed form
 ``m * ((S + p) // q) + r``. Nested floors simplify, so any chain of convolutions and pools stays in that form. If a size
 does not (see `Inexpressible`), the caller pins the input to its default size. Shapes never contain the batch: an image
-is ``(C, H, W)``, a vector ``(features,)``.
+is ``(C, H, W)``, a signal ``(C, L)``, a volume ``(C, D, H, W)``, a vector ``(features,)``.
 """
 
 from __future__ import annotations
@@ -64,16 +64,36 @@ class Inexpressible(Exception):
         super().__init__(str(dim))
 
 
-class Pads(NamedTuple):
-    """Explicit pixels around a window op's input."""
+class Pads(tuple[int, ...]):
+    """Explicit pixels around a window op's input: those before it on each axis, then those after it."""
 
-    top: int
-    left: int
-    bottom: int
-    right: int
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, begins: Iterable[int], ends: Iterable[int]) -> Pads:
+        return cls((*begins, *ends))
+
+    @property
+    def begins(self) -> tuple[int, ...]:
+        return self[: len(self) // 2]
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        return self[len(self) // 2 :]
+
+    @property
+    def even(self) -> bool:
+        """Whether there is as much before as after, on each axis."""
+        return self.begins == self.ends
+
+    @property
+    def sums(self) -> tuple[int, ...]:
+        """The pixels before and after, for each axis."""
+        return tuple(begin + end for begin, end in zip(self.begins, self.ends, strict=True))
 
 
-NO_PADS = Pads(0, 0, 0, 0)
+def no_pads(axes: int) -> Pads:
+    return Pads((0,) * (2 * axes))
 
 
 LARGEST = 2**40

@@ -14,20 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, gcd, inf, lcm
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from archdsl.axes import axes_of
 from archdsl.graph import Graph, Node
 from archdsl.ops.base import Reads
 from archdsl.shapes import concrete
 
-
-class ReceptiveField(NamedTuple):
-    """Height and width in pixels of the input."""
-
-    height: int
-    width: int
-
-
+ReceptiveField: TypeAlias = tuple[int, ...]
+"""The size of each axis in pixels of the input."""
 _MAX_PHASES = 1024
 """The most fields of one node that are kept apart."""
 _ONE = Reads()
@@ -117,29 +112,29 @@ _ROUNDING = 1e-6
 
 
 def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
-    """Return for each node the height and width of its receptive field; None: the whole image.
+    """Return for each node the size of its receptive field along each axis; None: the whole image.
 
     A global op (gap, flatten, a norm over the image, a product with a gate), every node after it, and a vector input
     have None.
     """
-    known: list[tuple[_Fields, _Fields] | None] = []
+    known: list[tuple[_Fields, ...] | None] = []
     for node in graph.nodes:
         known.append(_fields(node, [known[i] for i in node.inputs]))
-    return tuple(None if pair is None else ReceptiveField(pair[0].size, pair[1].size) for pair in known)
+    return tuple(None if axes is None else tuple(fields.size for fields in axes) for axes in known)
 
 
-def _fields(node: Node, inputs: list[tuple[_Fields, _Fields] | None]) -> tuple[_Fields, _Fields] | None:
+def _fields(node: Node, inputs: list[tuple[_Fields, ...] | None]) -> tuple[_Fields, ...] | None:
     if not node.known:
         return None
     if not inputs:
-        return (_Fields(), _Fields()) if len(node.shape) == 3 else None
+        return (_Fields(),) * axes_of(node.shape) or None
     window = node.op.window(node.in_shapes)
-    pairs = [pair for pair in inputs if pair is not None]
-    if window is None or len(pairs) < len(inputs):
+    known = [axes for axes in inputs if axes is not None]
+    if window is None or len(known) < len(inputs):
         return None
-    sizes = (*concrete(node.in_shapes[0]), 1, 1)[1:3]  # a vector is read through a window of one pixel
-    high, wide = (_joined([pair[axis] for pair in pairs], sizes[axis]).through(window[axis]) for axis in (0, 1))
-    return high, wide
+    sizes = concrete(node.in_shapes[0])[1:] or (1,) * len(known[0])  # a vector is a single pixel of its image
+    joined = [_joined(axis, size) for *axis, size in zip(*known, sizes, strict=True)]
+    return tuple(fields.through(reads) for fields, reads in zip(joined, window or [_ONE] * len(joined), strict=True))
 
 
 def feature_field(graph: Graph) -> ReceptiveField | None:
@@ -148,7 +143,7 @@ def feature_field(graph: Graph) -> ReceptiveField | None:
     None: the whole image, or a network without feature maps.
     """
     fields = receptive_fields(graph)
-    maps = [node.id for node in graph.running if len(node.shape) == 3 and not _pooled(node)]
+    maps = [node.id for node in graph.running if axes_of(node.shape) and not _pooled(node)]
     return fields[maps[-1]] if maps else None
 
 

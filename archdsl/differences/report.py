@@ -159,7 +159,7 @@ def percent(old: int, new: int) -> str:
 def _field(field: ReceptiveField | None) -> str:
     if field is None:
         return "all"
-    return str(field.height) if field.height == field.width else f"{field.height} x {field.width}"
+    return " x ".join(map(str, field[:1] if len(set(field)) == 1 else field))
 
 
 # --- the whole ------------------------------------------------------------------------------------------------

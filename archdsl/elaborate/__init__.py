@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from archdsl.axes import kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyErrors, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
@@ -27,7 +28,7 @@ from archdsl.language.document import Document, InputDecl
 from archdsl.language.expressions import Env, Value
 from archdsl.ops.base import MAX_SIZE
 from archdsl.ops.reshape import Input
-from archdsl.shapes import Dim, Shape, Symbol, at
+from archdsl.shapes import Dim, Shape, Symbol, concrete, format_shape
 from archdsl.source import collector_paused
 
 
@@ -175,9 +176,10 @@ def _add_input(
         number = expressions.as_whole(size.expr.evaluate(env), size.expr.span, "an input size")
         if not 1 <= number <= MAX_SIZE:
             raise error("E0308", f"an input size must be between 1 and {MAX_SIZE}, not {number}", size.expr.span)
-        if len(decl.sizes) == 3 and axis:
+        if axis:
             number *= sizes.factor
-            symbol = size.symbol or ("H", "W")[axis - 1] if count == 1 else size.symbol or f"{name}_{'HW'[axis - 1]}"
+            letter = kind_of(decl.sizes).letters[axis - 1]
+            symbol = size.symbol or (letter if count == 1 else f"{name}_{letter}")
             known = sizes.free.setdefault(symbol, Symbol(symbol, number))
             if known.default != number:
                 raise error("E0308", f"`{symbol}` has two values: {known.default} and {number}", size.expr.span)
@@ -194,15 +196,17 @@ def _add_input(
 
 def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
     """A warning for `224x224x3`: other tools read it as height x width x channels, archdsl as 224 channels."""
-    if len(shape) != 3 or at(shape[0]) != at(shape[1]) or at(shape[2]) not in (1, 3, 4) or at(shape[0]) < 16:
+    first, *rest, last = concrete(shape)
+    if len(set(rest)) != 1 or first != rest[0] or last not in (1, 3, 4) or first < 16:
         return None
-    sizes = f"{at(shape[0])} channels of {at(shape[1])} x {at(shape[2])} pixels"
+    kind = kind_of(shape)
+    sizes = f"{first} channels of {format_shape(shape[1:])} {kind.point}s"
     return Diagnostic(
         "W0214",
         f"this input has {sizes}",
         decl.span,
         severity="warning",
-        help=f"write channels x height x width: `{at(shape[2])}x{at(shape[0])}x{at(shape[1])}`",
+        help=f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, (last, first, *rest)))}`",
     )
 
 

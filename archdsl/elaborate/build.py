@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.strides import Grid, between, extend
 from archdsl.graph import Node, Scope, needed_for
 from archdsl.language.syntax import FieldValue
-from archdsl.ops.base import Op, OpError
+from archdsl.ops.base import Op, OpError, Sugar
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import UNKNOWN, Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
@@ -58,6 +59,8 @@ class GraphBuilder:
     """Pairs of different sizes that a merge joined, and that must be equal."""
     inferred: dict[tuple[int, tuple[Shape, ...]], Shape] = field(default_factory=dict)
     """Output shapes by the op's id (the nodes keep it alive) and input shapes, so that copies are inferred once."""
+    settled_ops: dict[tuple[int, object], tuple[Op, Op]] = field(default_factory=dict)
+    """Ops as written and as settled, by the id of the first, which the entry keeps alive, and its number of axes."""
     limits: SizeLimits = field(default_factory=SizeLimits)
     head_limits: SizeLimits = field(default_factory=SizeLimits)
     """The limits that auxiliary heads add."""
@@ -70,10 +73,18 @@ class GraphBuilder:
         """Return the output shape of a node; None if the node failed."""
         return self.nodes[node].shape
 
-    def stride(self, first: int, last: int) -> tuple[int, int] | None:
+    def stride(self, first: int, last: int) -> tuple[int, ...] | None:
         """Return the strides from one node to a later one; None if there are no whole ones."""
         extend(self.grids, self.nodes)
         return between(self.grids[first], self.grids[last])
+
+    def settled(self, op: Op, shapes: Sequence[Shape]) -> Op:
+        """Return the op for inputs of these shapes, the same object for equal inputs. Raises `OpError`."""
+        key = (id(op), tuple(shapes) if isinstance(op, Sugar) else axes_of(shapes[0]) if shapes else 0)
+        known = self.settled_ops.get(key)
+        if known is None:
+            known = self.settled_ops[key] = (op, op.settle(shapes))
+        return known[1]
 
     def claim_path(self, path: str, span: Span, origin: Origin, why: str = "") -> None:
         """Report E0503 if the path is already used. `why` is the reason for a path that is not written in the spec."""
@@ -270,16 +281,16 @@ class GraphBuilder:
         return Label(source.origin.span, f"N x {format_shape(source.shape)}, from `{source.written_path}`")
 
     def _flattened(self, node: int) -> list[Label]:
-        """A label for the nearest node before this one that turned an image into a vector."""
+        """A label for the nearest node before this one that made a vector."""
         while self.nodes[node].inputs:
             source = self.nodes[node].inputs[0]
-            if len(self.nodes[source].shape) == 3:
+            if axes_of(self.nodes[source].shape):
                 return [Label(self.nodes[node].origin.span, "becomes a vector here")]
             node = source
         return []
 
     def changes(self, node: int, until: int) -> tuple[Label, ...]:
-        """Labels for the last change of height or width between `until` and `node`, and for the output of `node`."""
+        """Labels for the last change of a size between `until` and `node`, and for the output of `node`."""
         resized = self._resized_at(node, until)
         labels = []
         if resized is not None:
@@ -295,7 +306,7 @@ class GraphBuilder:
         return tuple(labels)
 
     def _resized_at(self, node: int, until: int) -> int | None:
-        """The last node between `until` and `node` (along first inputs) that changed the height or width."""
+        """The last node between `until` and `node` (along first inputs) that changed a size."""
         while node != until and self.nodes[node].inputs:
             here, before = self.nodes[node].shape, self.nodes[self.nodes[node].inputs[0]].shape
             if here is None or before is None:
@@ -307,7 +318,7 @@ class GraphBuilder:
 
 
 def _resizing(before: Shape, after: Shape) -> str:
-    """The change of height and width as a participle: halved, doubled, resized."""
+    """The change of the sizes as a participle: halved, doubled, resized."""
     factors = {Fraction(at(b), at(a)) for b, a in zip(before[1:], after[1:], strict=False)}
     factor = factors.pop() if len(factors) == 1 and len(before) == len(after) else Fraction(1)
     if factor.denominator == 1 and factor != 1:

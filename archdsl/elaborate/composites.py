@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
@@ -135,7 +136,7 @@ def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor
 
 
 def _projection(
-    walker: Walker, inside: ScopePlace, cursor: int, channels: int, stride: tuple[int, int], span: Span, ctx: Context
+    walker: Walker, inside: ScopePlace, cursor: int, channels: int, stride: tuple[int, ...], span: Span, ctx: Context
 ) -> int:
     out = expressions.literal(channels, span)
     sides = tuple(FieldValue(span, expressions.literal(s, span)) for s in stride)
@@ -148,17 +149,23 @@ def _projection(
     return value_of(walker.role(body, inside, "shortcut", cursor, ctx))
 
 
-def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: tuple[int, int], origin: Origin) -> int:
+def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: tuple[int, ...], origin: Origin) -> int:
     """Option A of He et al. 2015: every stride-th pixel, and zeros in the new channels, which come last."""
     part = walker.scopes.anonymous(inside, "shortcut", origin)
-    if stride != (1, 1):
+    if set(stride) != {1}:
         path = walker.builder.implied_path(part.scope.path, "subsample")
-        cursor = walker.builder.add(MaxPool(kernel=(1, 1), stride=stride), [cursor], path, part.scope, origin)
+        cursor = walker.builder.add(
+            MaxPool(kernel=(1,) * len(stride), stride=stride), [cursor], path, part.scope, origin
+        )
     if more:
         path = walker.builder.implied_path(part.scope.path, "pad")
         cursor = walker.builder.add(Pad(channels=(0, more)), [cursor], path, part.scope, origin)
     walker.scopes.close(part)
     return cursor
+
+
+def _shown(strides: Sequence[int]) -> str:
+    return str(strides[0]) if len(set(strides)) == 1 else "x".join(map(str, strides))
 
 
 def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: int, short: int, ctx: Context) -> None:
@@ -169,7 +176,7 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
     if short == cursor:
         label += f", from `{nodes[cursor].written_path}` unchanged"
     stride = _fitting_stride(walker, cursor, body)
-    how = "" if stride == (1, 1) else f" with stride {stride[0] if stride and stride[0] == stride[1] else stride}"
+    how = f" with stride {_shown(stride)}" if stride and set(stride) != {1} else ""
     help_ = (
         f"remove `shortcut:` to get a 1x1 projection{how}" if stride else "keep the size in the body, e.g. with padding"
     )
@@ -195,8 +202,7 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
     else:
         shapes = f"the input (N x {format_shape(before)}) to the output of the body (N x {format_shape(after)})"
         strides = walker.builder.stride(cursor, body)
-        high, wide = strides or (0, 0)
-        of_body = f" with the stride of the body, {high if high == wide else strides}," if strides else ""
+        of_body = f" with the stride of the body, {_shown(strides)}," if strides else ""
         message = f"no projection{of_body} maps {shapes}"
         help_ = (
             "keep the size in the body (check its padding), write a shortcut, or add nothing: `shortcut: if_same_shape`"
@@ -288,8 +294,8 @@ def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, 
     return output
 
 
-def _fitting_stride(walker: Walker, cursor: int, body: int) -> tuple[int, int] | None:
-    """The strides of the body, if a 1x1 convolution with these has the height and width of the body; else None."""
+def _fitting_stride(walker: Walker, cursor: int, body: int) -> tuple[int, ...] | None:
+    """The strides of the body, if a convolution of one pixel with these has the sizes of the body; else None."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
     if len(before) != 3 or len(after) != 3:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
@@ -36,10 +37,10 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
     if isinstance(main, Again):
         again = earlier(walker.builder, main.node, parts.span("node", syntax.span), ctx.frame, place.scope)
         main = again.op
-    flatten = isinstance(main, Fc) and main.kernel is None and shape is not None and len(shape) == 3
+    flatten = isinstance(main, Fc) and main.kernel is None and shape is not None and axes_of(shape) > 0
     if None not in shapes and again is None:
         try:
-            main = main.settle([s for s in shapes if s is not None])
+            main = walker.builder.settled(main, [s for s in shapes if s is not None])
         except OpError as e:
             walker.builder.explain(e, inputs, origin, parts.written)
             raise ArchError(()) from None

@@ -9,19 +9,18 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from archdsl.axes import axes_of
 from archdsl.graph import Node
 from archdsl.ops import AvgPool
 from archdsl.ops.merge import Merge
 from archdsl.shapes import Shape, at
-
-_ONE = Fraction(1), Fraction(1)
 
 
 class Grid(NamedTuple):
     """The pixels of a node, relative to those of an earlier node: `strides` of its pixels apart."""
 
     node: int
-    strides: tuple[Fraction, Fraction] = _ONE
+    strides: tuple[Fraction, ...]
 
 
 def extend(grids: list[Grid], nodes: Sequence[Node]) -> None:
@@ -30,19 +29,20 @@ def extend(grids: list[Grid], nodes: Sequence[Node]) -> None:
     A node whose op has no stride (a global pool), or whose inputs have different ones, starts a grid of its own.
     """
     for node in nodes[len(grids) :]:
-        grids.append(_grid(node, grids) or Grid(node.id))
+        own = Grid(node.id, (Fraction(1),) * max(len(node.shape or ()) - 1, 0))
+        grids.append(_grid(node, grids) or own)
 
 
-def between(first: Grid, second: Grid) -> tuple[int, int] | None:
-    """Return the strides of height and width from the first node to the second; None if there are no whole ones."""
+def between(first: Grid, second: Grid) -> tuple[int, ...] | None:
+    """Return the stride of each axis from the first node to the second; None if there are no whole ones."""
     if first.node != second.node:
         return None
-    high, wide = (after / before for before, after in zip(first.strides, second.strides, strict=True))
-    return (int(high), int(wide)) if high.denominator == wide.denominator == 1 else None
+    strides = [after / before for before, after in zip(first.strides, second.strides, strict=True)]
+    return tuple(map(int, strides)) if all(stride.denominator == 1 for stride in strides) else None
 
 
 def _grid(node: Node, grids: Sequence[Grid]) -> Grid | None:
-    if not node.inputs or node.shape is None or None in node.in_shapes or len(node.shape) != 3:
+    if not node.inputs or node.shape is None or None in node.in_shapes or not axes_of(node.shape):
         return None
     if isinstance(node.op, Merge):
         whole = [i for i, shape in zip(node.inputs, node.in_shapes, strict=True) if _size(shape) == _size(node.shape)]
@@ -51,13 +51,13 @@ def _grid(node: Node, grids: Sequence[Grid]) -> Grid | None:
         return merged.pop() if len(merged) == 1 else None
     (shape,), (source,) = node.in_shapes, node.inputs
     window = None if isinstance(node.op, AvgPool) and node.op.adaptive else node.op.window(node.in_shapes)
-    if len(shape) != 3 or (window is None and _size(shape) != _size(node.shape)):
+    if not axes_of(shape) or (window is None and _size(shape) != _size(node.shape)):
         return None
-    if window is None:  # a norm over the image
+    if not window:  # a norm over the image, or an op that reads one pixel
         return grids[source]
     before = grids[source].strides
-    high, wide = (stride * Fraction(reads.step, reads.per) for stride, reads in zip(before, window, strict=True))
-    return Grid(grids[source].node, (high, wide))
+    strides = (stride * Fraction(reads.step, reads.per) for stride, reads in zip(before, window, strict=True))
+    return Grid(grids[source].node, tuple(strides))
 
 
 def _size(shape: Shape) -> list[int]:

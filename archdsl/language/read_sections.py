@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from archdsl.axes import KINDS, MOST
 from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, BlockParam, Claim, InputDecl, InputSize, OpDefaults
@@ -21,7 +22,7 @@ from archdsl.source.brackets import outside
 MAX_LABELS_BYTES = 1 << 20
 
 _SIGNATURE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*(?:<-\s*(.+))?$", re.ASCII | re.DOTALL)
-_SIZES = re.compile(r"\d{1,18}(x\d{1,18}){0,2}$", re.ASCII)
+_SIZES = re.compile(r"\d{1,18}(x\d{1,18})*$", re.ASCII)
 _SYMBOL = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.+)$", re.ASCII)
 _PUBLISHED = re.compile(r"\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$", re.ASCII)
 
@@ -172,7 +173,10 @@ def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
     return tuple(out)
 
 
-_INPUT_HELP = "write channels x height x width, e.g. `3x224x224` or `[3, H=224, W=224]`, or one number for a vector"
+_INPUT_HELP = (
+    "write the channels, then the size of each axis: `12x5000` (a signal), `3x224x224` (an image), `1x96x96x96` (a "
+    "volume), or one number for a vector"
+)
 
 
 def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
@@ -191,10 +195,10 @@ def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
             tree.span,
             help=_input_help(tree),
         )
-    if len(sizes) not in (1, 3):
+    if not 1 <= len(sizes) <= len(KINDS):
         raise error(
             "E0202",
-            f"an input has 1 size (a vector) or 3 (channels, height, width), not {len(sizes)}",
+            f"an input has its channels and up to {MOST} axes, not {len(sizes)} sizes",
             tree.span,
             help=_input_help(tree),
         )

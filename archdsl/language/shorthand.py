@@ -17,7 +17,7 @@ from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 from archdsl.source.brackets import OPENING, outside, unmatched
 
-_KERNEL = re.compile(r"(\d{1,10})x(\d{1,10})$")
+_SIZES = re.compile(r"\d{1,10}(x\d{1,10})*$", re.ASCII)
 _FIELD = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}$", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -79,7 +79,7 @@ def _check_count(scalar: Scalar, node: list[Word], star: int) -> None:
     if star == 0 or star + 1 == len(node):
         what = "a count before" if star == 0 else "a node after"
         raise error("E0302", f"`*` needs {what} it", where, help="`3 * 3x3 conv 64` repeats a node three times")
-    if any(w.text in OPS_BY_NAME or _KERNEL.match(w.text) for w in node[:star]):
+    if any(w.text in OPS_BY_NAME or _is_window(w) for w in node[:star]):
         product = f"{node[star - 1].text} * {node[star + 1].text}"
         raise error(
             "E0302",
@@ -138,7 +138,7 @@ def _dense(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put
 
 def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put, blocks: Collection[str]) -> None:
     """Store the node itself: `[KxK] op ...`, or a call."""
-    kernel = _KERNEL.match(node[0].text)
+    kernel = _SIZES.match(node[0].text)
     named = node[1:] if kernel else node
     if not named:
         raise error(
@@ -163,13 +163,17 @@ def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put,
                 scalar.part(node[0].start, node[0].end),
                 help=op.hint,
             )
-        middle = node[0].start + len(kernel[1])
-        sizes = (
-            scalar.piece(node[0].start, middle, int(kernel[1])),
-            scalar.piece(middle + 1, node[0].end, int(kernel[2])),
-        )
-        put("kernel", node[0].start, node[0].end, Seq(sizes, scalar.part(node[0].start, node[0].end), True))
+        put("kernel", node[0].start, node[0].end, _sizes(scalar, node[0].start, node[0].end))
     add_words(scalar, named[1:], op, put)
+
+
+def _sizes(scalar: Scalar, start: int, end: int) -> Seq:
+    """Return `3x3` as a list of one number for each axis."""
+    items, at = [], start
+    for size in scalar.text[start:end].split("x"):
+        items.append(scalar.piece(at, at + len(size), int(size)))
+        at += len(size) + 1
+    return Seq(tuple(items), scalar.part(start, end), True)
 
 
 def _unknown_op(scalar: Scalar, word: Word, rest: Sequence[Word], blocks: Collection[str], window: str) -> ArchError:
@@ -213,7 +217,8 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
         start, end = word.start, word.end
         field = _FIELD.match(word.text)
         if _is_stride(word):
-            put_once("stride", word, start + 1, end)
+            per_axis = _SIZES.match(word.text, 1) and "x" in word.text
+            put_once("stride", word, start + 1, end, _sizes(scalar, start + 1, end) if per_axis else None)
         elif field:
             put_once(field[1], word, start + field.end(), end)
         elif word.text in op.flags:
@@ -233,6 +238,10 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
             raise _surplus(scalar, word, op, values)
 
 
+def _is_window(word: Word) -> bool:
+    return "x" in word.text and _SIZES.match(word.text) is not None
+
+
 def _is_stride(word: Word) -> bool:
     return word.text.startswith("/") and len(word.text) > 1 and word.text != "//"
 
@@ -241,7 +250,7 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
     """Raises E0302 for a word in the wrong place, and E0309 for a field that the op does not have."""
     where = scalar.part(word.start, word.end)
     field = _FIELD.match(word.text)
-    if _KERNEL.match(word.text) and "kernel" in op.model_fields:
+    if _is_window(word) and "kernel" in op.model_fields:
         raise error("E0302", "the window must come before the op", where, help=f"e.g. `{word.text} {op.name} ...`")
     if _is_stride(word):
         _need_field(scalar, op, "stride", word, "no stride")

@@ -9,25 +9,37 @@ from collections.abc import Mapping, Sequence
 from math import gcd, isqrt, prod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
-from archdsl.shapes import NO_PADS, Pads, Shape, Size, at, format_shape, numel
+from archdsl.axes import KINDS, MOST, axes_of, kind_of
+from archdsl.shapes import Pads, Shape, Size, at, format_shape, no_pads, numel
 
 MAX_SIZE = 2**31 - 1
 MAX_DIVIDED = 2**16
 """The largest number whose divisors are listed."""
 
 
-def _pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+class Every(tuple[int, ...]):
+    """One number for all axes of an input that is not known yet, `kernel=3`; `Op.settle` repeats it for each."""
+
+    __slots__ = ()
+
+
+def _every(value: Any, validate: ValidatorFunctionWrapHandler) -> tuple[int, ...]:
+    single = isinstance(value, Every) or (isinstance(value, int) and not isinstance(value, bool))
+    numbers: tuple[int, ...] = validate((value,) if single and not isinstance(value, tuple) else value)
+    return Every(numbers) if single else numbers
 
 
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Natural: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-Pair: TypeAlias = Annotated[
-    tuple[Positive, Positive], BeforeValidator(_pair, json_schema_input_type=int | tuple[int, int])
+PerAxis: TypeAlias = Annotated[
+    tuple[Positive, ...],
+    Field(min_length=1, max_length=MOST),
+    WrapValidator(_every, json_schema_input_type=Positive | tuple[Positive, ...]),
 ]
-"""One number for both axes, or `[height, width]`."""
+"""One number for all axes, or one for each: `[height, width]`."""
+ALL_ONE = Every((1,))
 LARGEST = float.fromhex("0x1.fffffep+127")
 """The largest finite float32 number."""
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
@@ -104,8 +116,8 @@ class Reads(NamedTuple):
     last: int = 0
 
 
-Window: TypeAlias = tuple[Reads, Reads]
-"""What one output pixel reads of the height and of the width."""
+Window: TypeAlias = tuple[Reads, ...]
+"""What one output pixel reads along each axis; empty: the pixel at its place, on any number of axes."""
 
 
 class Example(NamedTuple):
@@ -144,6 +156,10 @@ class Op(BaseModel):
     """False: does nothing at inference (dropout), so targets may leave it out."""
     stored: ClassVar[bool] = True
     """False: the output is a view of the input, no memory of its own."""
+    per_axis: ClassVar[tuple[str, ...]] = ()
+    """Fields with a number for each axis: the window, and its strides."""
+    per_side: ClassVar[tuple[str, ...]] = ()
+    """Fields that may list a number for each side: those before the image on each axis, then those after it."""
     references: ClassVar[frozenset[str]] = frozenset()
     """Fields that name an earlier node."""
     drawn: ClassVar[frozenset[str]] = frozenset()
@@ -167,8 +183,23 @@ class Op(BaseModel):
     difference from 1 or a fraction of 1 (sigmoid); the input that such a value is multiplied by (silu)."""
 
     def settle(self, inputs: Sequence[Shape]) -> "Op":
-        """Resolve the fields that depend on the input shapes (a dwconv becomes a grouped conv)."""
-        return self
+        """Return the op with the fields that depend on the inputs: one number per axis; a dwconv is a grouped conv.
+
+        Raises `OpError` E0426 if a field has numbers for other axes than the input has.
+        """
+        axes = axes_of(inputs[0]) if inputs else 0
+        changed: dict[str, Any] = {}
+        for name in self.per_axis if axes else ():
+            value = getattr(self, name)
+            if isinstance(value, Every):
+                changed[name] = tuple(value) * axes
+            elif value is not None and len(value) != axes:
+                raise _wrong_axes(self, name, value, inputs[0])
+        for name in self.per_side if axes else ():
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != 2 * axes:
+                raise _wrong_sides(self, name, value, inputs[0])
+        return self.model_copy(update=changed) if changed else self
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """Return the output's shape.
@@ -212,22 +243,28 @@ class Op(BaseModel):
     def explicit(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults: those that a person would write."""
         fields = type(self).model_fields
-        return {k: v for k, v in self.__dict__.items() if fields[k].is_required() or v != fields[k].default}
+        return {k: v for k, v in self.__dict__.items() if fields[k].is_required() or not _is(v, fields[k].default)}
 
 
-POINT = Reads(), Reads()
+def _is(value: object, default: object) -> bool:
+    """Whether a value is the default, for all axes."""
+    if isinstance(default, Every) and isinstance(value, tuple):
+        return set(value) == set(default)
+    return value == default
+
+
+POINT: Window = ()
 
 
 def whole(shape: Shape) -> Window | None:
     """Return the window of an op that reads all pixels: None (the whole input), or the pixel if there is only one."""
-    return None if len(shape) == 3 and tuple(map(at, shape[1:])) != (1, 1) else POINT
+    return POINT if all(at(size) == 1 for size in shape[1:]) else None
 
 
-def sliding(reach: tuple[int, int], stride: tuple[int, int], pads: Pads = NO_PADS) -> Window:
+def sliding(reach: Sequence[int], stride: Sequence[int], pads: Pads | None = None) -> Window:
     """Return the window of a convolution or pool: `reach` pixels (the dilated kernel), every `stride` pixels."""
-    axes = zip(reach, stride, pads[:2], strict=True)
-    high, wide = (Reads(step, first=-pad, last=size - 1 - pad) for size, step, pad in axes)
-    return high, wide
+    axes = zip(reach, stride, (pads or no_pads(len(reach))).begins, strict=True)
+    return tuple(Reads(step, first=-pad, last=size - 1 - pad) for size, step, pad in axes)
 
 
 class Sugar(Op):
@@ -278,27 +315,70 @@ def divisors(*numbers: int) -> str:
     return f"{' and '.join(map(str, dict.fromkeys(numbers)))} can be divided by {shown}"
 
 
-def need_image(op: Op, shape: Shape) -> None:
-    """Raise E0401 unless the shape is C x H x W."""
-    if len(shape) != 3:
+def need_axes(op: Op, shape: Shape) -> None:
+    """Raise E0401 for a vector."""
+    if not axes_of(shape):
+        forms = [f"{kind.noun} ({kind.form})" for kind in KINDS[1:]]
         raise OpError(
             "E0401",
-            f"`{op.name}` needs an image (C x H x W), but its input is a vector of {format_shape(shape)}",
+            f"`{op.name}` needs {', '.join(forms[:-1])} or {forms[-1]}, but its input is a vector of "
+            f"{format_shape(shape)}",
             label=f"receives {format_shape(shape, batch='N')}",
             help="move it before the first `fc` or `flatten`, or read another node with `<-`",
         )
 
 
-def need_windows(op: Op, shape: Shape, output: Shape, reach: tuple[int, int], padded: tuple[int, int]) -> None:
-    """Raise E0402 unless at least one window fits on both axes."""
-    for axis, name in ((0, "high"), (1, "wide")):
+def need_windows(op: Op, shape: Shape, output: Shape, reach: Sequence[int], padded: Sequence[int]) -> None:
+    """Raise E0402 unless at least one window fits on every axis."""
+    kind = kind_of(shape)
+    for axis, extent in enumerate(kind.extents):
         if at(output[axis + 1]) < 1:
             size = at(shape[axis + 1])
             room = f"{size} + {padded[axis]} of padding" if padded[axis] else f"{size}"
             raise OpError(
                 "E0402",
-                f"the window of `{op.name}` is {reach[axis]} pixels {name}, but its input only {room}",
+                f"the window of `{op.name}` is {reach[axis]} {kind.point}s {extent}, but its input only {room}",
                 field="kernel",
                 label=f"receives {format_shape(shape, batch='N')}",
                 help="use a larger input, a smaller kernel, more padding, or fewer strides before this node",
             )
+
+
+def _wrong_axes(op: Op, name: str, value: tuple[int, ...], shape: Shape) -> OpError:
+    """The error for a window or stride of 2 numbers in a network for volumes."""
+    kind, written, single = kind_of(shape), "x".join(map(str, value)), len(set(value)) == 1
+    whole = "x".join([str(value[0])] * axes_of(shape)) if single else ""
+    if name == "kernel":
+        message = f"a window of {written} on {kind.noun} of {format_shape(shape)}"
+        ways = [f"`{whole}`, or `kernel={value[0]}` for any number of axes" if single else "one size per axis"]
+        if len(value) == 1 and single:
+            ways.append(f"repeat the node with `{written} * {op.name}`")
+        other = KINDS[len(value)]
+        if axes_of(shape) < len(value) and axes_of(shape) == 1:
+            ways.append(f"`input: 1x{format_shape(shape, times='x')}` is {other.noun} with one channel")
+        help_ = "write " + "; ".join(ways)
+    else:
+        sign = f"/{written}" if name == "stride" else f"{name}={list(value)}"
+        message = (
+            f"`{sign}` has numbers for {KINDS[len(value)].noun}, the input is {kind.noun} of {format_shape(shape)}"
+        )
+        every = f"/{value[0]}" if name == "stride" else f"{name}={value[0]}"
+        help_ = f"write one number for each of {_listed(kind.sizes)}" + (f", or `{every}` for all" if single else "")
+    return OpError("E0426", message, field=name, label=f"receives {format_shape(shape, batch='N')}", help=help_)
+
+
+def _wrong_sides(op: Op, name: str, value: tuple[int, ...], shape: Shape) -> OpError:
+    kind = kind_of(shape)
+    before = ", ".join(f"{size} before" for size in kind.sizes)
+    after = ", ".join(f"{size} after" for size in kind.sizes)
+    return OpError(
+        "E0426",
+        f"`{name}` of `{op.name}` lists {len(value)} sides, but {kind.noun} has {2 * axes_of(shape)}",
+        field=name,
+        label=f"receives {format_shape(shape, batch='N')}",
+        help=f"write `{name}=[{before}, {after}]`, or one number for all sides",
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

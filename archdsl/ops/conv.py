@@ -1,11 +1,13 @@
 """Convolutions: conv, dwconv (one filter per channel), deconv (transposed)."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from archdsl.ops.base import (
+    ALL_ONE,
     MAX_SIZE,
     ZEROS,
     Example,
@@ -15,61 +17,74 @@ from archdsl.ops.base import (
     Number,
     Op,
     OpError,
-    Pair,
     Param,
+    PerAxis,
     Positive,
     Reads,
     Sugar,
     Weighted,
     Window,
     divisors,
-    need_image,
+    need_axes,
     need_windows,
     sliding,
 )
-from archdsl.shapes import Dim, Inexpressible, Pads, Shape, at, numel, plus, same_pads, times, window
+from archdsl.shapes import (
+    Dim,
+    Inexpressible,
+    Pads,
+    Shape,
+    at,
+    format_shape,
+    no_pads,
+    numel,
+    plus,
+    same_pads,
+    times,
+    window,
+)
 
 MAX_FIXED = 1_000_000
 """The most values of a fixed weight; each is a Python object in memory."""
-Padding: TypeAlias = Literal["same", "valid"] | Natural | tuple[Natural, Natural, Natural, Natural]
+Padding: TypeAlias = Literal["same", "valid"] | Natural | tuple[Natural, ...]
+"""A word, one number for all sides, or one for each: those before the image on each axis, then those after it."""
 Numbers: TypeAlias = (
     tuple[Number, ...]
     | tuple[tuple[Number, ...], ...]
     | tuple[tuple[tuple[Number, ...], ...], ...]
     | tuple[tuple[tuple[tuple[Number, ...], ...], ...], ...]
+    | tuple[tuple[tuple[tuple[tuple[Number, ...], ...], ...], ...], ...]
 )
 
 
 def explicit_pads(
-    padding: Padding, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+    padding: Padding, shape: Shape, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Pads:
     """Return the padding in pixels.
 
     `same` with a stride depends on the size, so it raises `Inexpressible` for a symbolic size.
     """
     if padding == "valid":
-        return Pads(0, 0, 0, 0)
+        return no_pads(len(kernel))
     if isinstance(padding, int):
-        return Pads(padding, padding, padding, padding)
+        return Pads((padding,) * (2 * len(kernel)))
     if isinstance(padding, tuple):
-        return Pads(*padding)
+        return Pads(padding)
     sides = []
-    for axis in (0, 1):
-        size = shape[axis + 1]
-        if isinstance(size, Dim) and stride[axis] > 1:
+    for size, taps, step, apart in zip(shape[1:], kernel, stride, dilation, strict=True):
+        if isinstance(size, Dim) and step > 1:
             raise Inexpressible(size)
-        sides.append(same_pads(at(size), kernel[axis], stride[axis], dilation[axis]))
-    (top, bottom), (left, right) = sides
-    return Pads(top, left, bottom, right)
+        sides.append(same_pads(at(size), taps, step, apart))
+    return Pads.of(*zip(*sides, strict=True))
 
 
-def reach_of(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
-    """Return the height and width of a dilated window."""
-    return dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1
+def reach_of(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    """Return the size of a dilated window along each axis."""
+    return tuple(apart * (taps - 1) + 1 for taps, apart in zip(kernel, dilation, strict=True))
 
 
 class Conv(Weighted):
-    """2-D convolution (cross-correlation, as in every framework).
+    """Convolution (cross-correlation, as in every framework), along all axes of its input.
 
     Shape: `C x H x W -> out x H' x W'`; by default an odd kernel is padded by `dilation*(k//2)`, which keeps the size
         at stride 1, and an even kernel is not padded.
@@ -92,14 +107,16 @@ class Conv(Weighted):
         "valid": ("pad", "valid"),
         "same": ("pad", "same"),
     }
+    per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride", "dilation")
+    per_side: ClassVar[tuple[str, ...]] = ("pad",)
 
     out: Positive = Field(description="number of filters")
-    kernel: Pair = Field(description="height and width of the window")
-    stride: Pair = Field((1, 1), description="step of the window")
+    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    stride: PerAxis = Field(ALL_ONE, description="step of the window")
     pad: Padding | None = Field(
-        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right]"
+        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right] of an image"
     )
-    dilation: Pair = Field((1, 1), description="distance between the taps of the kernel")
+    dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the kernel")
     groups: Positive = Field(1, description="independent groups of channels")
     bias: bool | Number | tuple[Number, ...] = Field(
         True, description="learned (true), none (false), or fixed numbers; none by default if a norm follows"
@@ -111,20 +128,16 @@ class Conv(Weighted):
         """Return the padding in pixels for an input of this shape."""
         if self.pad is not None:
             return explicit_pads(self.pad, shape, self.kernel, self.stride, self.dilation)
-        (kh, kw), (dh, dw) = self.kernel, self.dilation
-        ph = dh * (kh // 2) if kh % 2 else 0
-        pw = dw * (kw // 2) if kw % 2 else 0
-        return Pads(ph, pw, ph, pw)
+        sides = [apart * (k // 2) if k % 2 else 0 for k, apart in zip(self.kernel, self.dilation, strict=True)]
+        return Pads.of(sides, sides)
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
-        need_image(self, shape)
+        need_axes(self, shape)
         pads = self.pads(shape)
-        height = window(shape[1], self.kernel[0], self.stride[0], self.dilation[0], pads.top, pads.bottom)
-        width = window(shape[2], self.kernel[1], self.stride[1], self.dilation[1], pads.left, pads.right)
-        output = (self.out, height, width)
-        reach = reach_of(self.kernel, self.dilation)
-        need_windows(self, shape, output, reach, (pads.top + pads.bottom, pads.left + pads.right))
+        axes = zip(shape[1:], self.kernel, self.stride, self.dilation, pads.begins, pads.ends, strict=True)
+        output = (self.out, *(window(*axis) for axis in axes))
+        need_windows(self, shape, output, reach_of(self.kernel, self.dilation), pads.sums)
         try:
             self._check_channels(at(shape[0]))
         except OpError as e:
@@ -170,14 +183,14 @@ class Conv(Weighted):
                 )
 
     def fixed_weight(self, channels: int) -> tuple[float, ...]:
-        """Return the fixed weight, row by row, of shape (out, C/groups, kh, kw).
+        """Return the fixed weight, row by row, of shape (out, C/groups, *kernel).
 
-        A single kernel (kh, kw) is repeated for every filter and channel. Raises E0404 for any other shape.
+        A single kernel is repeated for every filter and channel. Raises E0404 for any other shape.
         """
         shape = (self.out, channels // self.groups, *self.kernel)
         nested: Any = self.weight
         written = _nested_shape(nested)
-        if written is None or written != shape[4 - len(written) :] or len(written) < 2:
+        if written is None or written != shape[len(shape) - len(written) :] or len(written) < len(self.kernel):
             problem = "the rows of the fixed weight have different lengths; its shape"
             if written is not None:
                 problem = f"the shape of the fixed weight is {' x '.join(map(str, written))}; it"
@@ -185,7 +198,7 @@ class Conv(Weighted):
                 "E0404",
                 f"{problem} must be {' x '.join(map(str, shape))}",
                 field="weight",
-                help=f"or give only its last axes, {self.kernel[0]} x {self.kernel[1]}: the same kernel everywhere",
+                help=f"or give only its last axes, {' x '.join(map(str, self.kernel))}: the same kernel everywhere",
             )
         if numel(shape) > MAX_FIXED:
             raise OpError(
@@ -198,12 +211,11 @@ class Conv(Weighted):
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         channels = at(inputs[0][0])
-        kh, kw = self.kernel
-        fan_out = kh * kw * self.out // self.groups
+        fan_out = prod(self.kernel) * self.out // self.groups
         if self.table is not None:
-            weight = Param("weight", (sum(map(len, self.table)), kh, kw), Init("kaiming", fan_out))
+            weight = Param("weight", (sum(map(len, self.table)), *self.kernel), Init("kaiming", fan_out))
         else:
-            shape = (self.out, channels // self.groups, kh, kw)
+            shape = (self.out, channels // self.groups, *self.kernel)
             if self.weight is not None:
                 weight = Param("weight", shape, Init("data", value=self.fixed_weight(channels)), trained=False)
             else:
@@ -221,7 +233,7 @@ class Conv(Weighted):
         per_place = self.out * at(inputs[0][0]) // self.groups
         if self.table is not None:
             per_place = sum(map(len, self.table))
-        return per_place * self.kernel[0] * self.kernel[1] * at(output[1]) * at(output[2])
+        return per_place * prod(self.kernel) * numel(output[1:])
 
     def window(self, inputs: Sequence[Shape]) -> Window:
         return sliding(reach_of(self.kernel, self.dilation), self.stride, self.pads(inputs[0]))
@@ -274,26 +286,29 @@ class DwConv(Sugar):
     hint: ClassVar[str] = "it keeps the number of channels; a `1x1 conv` after it changes them"
     parametric: ClassVar[bool] = True
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
+    per_axis: ClassVar[tuple[str, ...]] = Conv.per_axis
+    per_side: ClassVar[tuple[str, ...]] = Conv.per_side
 
-    kernel: Pair = Field(description="height and width of the window")
-    stride: Pair = Field((1, 1), description="step of the window")
+    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    stride: PerAxis = Field(ALL_ONE, description="step of the window")
     pad: Padding | None = Field(
-        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right]"
+        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right] of an image"
     )
-    dilation: Pair = Field((1, 1), description="distance between the taps of the kernel")
+    dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the kernel")
     multiplier: Positive = Field(1, description="filters per channel")
     bias: bool | Number | tuple[Number, ...] = Field(True, description="as in `conv`")
     weight: Numbers | None = Field(None, description="fixed values: the filter is not trained")
 
     def settle(self, inputs: Sequence[Shape]) -> Op:
-        need_image(self, inputs[0])
+        need_axes(self, inputs[0])
+        settled = super().settle(inputs)
         channels = at(inputs[0][0])
         if channels * self.multiplier > MAX_SIZE:
             raise OpError("E0403", f"{channels} channels times {self.multiplier} is too large", field="multiplier")
         return Conv(
             out=channels * self.multiplier,
             groups=channels,
-            **{k: v for k, v in self.__dict__.items() if k != "multiplier"},
+            **{k: v for k, v in settled.__dict__.items() if k != "multiplier"},
         )
 
 
@@ -314,18 +329,19 @@ class Deconv(Weighted):
     elsewhere: ClassVar[str] = "convtranspose convtranspose2d conv2dtranspose transposedconv upconv"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
+    per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride", "dilation")
 
     out: Positive = Field(description="number of filters")
-    kernel: Pair = Field(description="height and width of the window")
-    stride: Pair = Field((1, 1), description="factor by which the size grows")
+    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    stride: PerAxis = Field(ALL_ONE, description="factor by which the size grows")
     pad: Annotated[int, Field(ge=0, le=MAX_SIZE)] | None = Field(None, description="pixels cropped on each side")
     extra: Natural | None = Field(None, description="rows and columns added at the end (output padding)")
-    dilation: Pair = Field((1, 1), description="distance between the taps of the kernel")
+    dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the kernel")
     groups: Positive = Field(1, description="independent groups of channels")
     bias: bool = Field(True, description="learned bias; none by default if a norm follows")
 
-    def crops(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return, per axis (height, width), the pixels cropped on each side and those added at the end."""
+    def crops(self) -> tuple[tuple[int, int], ...]:
+        """Return, for each axis, the pixels cropped on each side and those added at the end."""
         out = []
         for kernel, stride, dilation in zip(self.kernel, self.stride, self.dilation, strict=True):
             surplus = dilation * (kernel - 1) + 1 - stride
@@ -335,11 +351,11 @@ class Deconv(Weighted):
             pad = self.pad if self.pad is not None else max(0, (surplus + 1) // 2)
             extra = self.extra if self.extra is not None else (0 if self.pad is not None else 2 * pad - surplus)
             out.append((pad, extra))
-        return out[0], out[1]
+        return tuple(out)
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
-        need_image(self, shape)
+        need_axes(self, shape)
         for number, what in ((at(shape[0]), "input channels"), (self.out, "filters")):
             if number % self.groups:
                 raise OpError(
@@ -356,29 +372,26 @@ class Deconv(Weighted):
                 )
             grow = self.dilation[axis] * (self.kernel[axis] - 1) + 1 - 2 * pad + extra - self.stride[axis]
             sizes.append(plus(times(shape[axis + 1], self.stride[axis]), grow))
-        output = (self.out, sizes[0], sizes[1])
-        if min(at(sizes[0]), at(sizes[1])) < 1:
-            raise OpError("E0402", "cropping leaves nothing of the image", field="pad")
-        return output
+        if min(map(at, sizes)) < 1:
+            raise OpError("E0402", f"cropping leaves nothing of {format_shape(shape)}", field="pad")
+        return (self.out, *sizes)
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
-        kh, kw = self.kernel
-        shape = (at(inputs[0][0]), self.out // self.groups, kh, kw)
+        shape = (at(inputs[0][0]), self.out // self.groups, *self.kernel)
         return (
-            Param("weight", shape, Init("kaiming", kh * kw * self.out // self.groups)),
+            Param("weight", shape, Init("kaiming", prod(self.kernel) * self.out // self.groups)),
             *bias_param(self.bias, self.out),
         )
 
     def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
-        high, wide = self.crops()
-        crop = dict(zip(("pad", "extra"), high, strict=True)) if high == wide else {}
+        crops = set(self.crops())
+        crop = dict(zip(("pad", "extra"), *crops, strict=True)) if len(crops) == 1 else {}
         return super().resolved(inputs) | {"stride": self.stride} | crop
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
-        return numel(inputs[0]) * self.out // self.groups * self.kernel[0] * self.kernel[1]
+        return numel(inputs[0]) * self.out // self.groups * prod(self.kernel)
 
     def window(self, inputs: Sequence[Shape]) -> Window:
         """The pixels n with ``n * stride`` under the flipped kernel; with a dilation, also those between them."""
         axes = zip(reach_of(self.kernel, self.dilation), self.stride, self.crops(), strict=True)
-        high, wide = (Reads(1, stride, pad - reach + stride, pad) for reach, stride, (pad, _) in axes)
-        return high, wide
+        return tuple(Reads(1, stride, pad - reach + stride, pad) for reach, stride, (pad, _) in axes)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from archdsl.ops.base import Example, Init, Look, Number, OpError, Pair, Param, Positive, Score, Weighted, need_image
+from archdsl.axes import kind_of
+from archdsl.ops.base import Example, Init, Look, Number, OpError, Param, PerAxis, Positive, Score, Weighted, need_axes
 from archdsl.ops.conv import bias_param
 from archdsl.shapes import Shape, at, format_shape, numel
 
@@ -26,9 +27,10 @@ class Fc(Weighted):
     elsewhere: ClassVar[str] = "linear dense fullyconnected innerproduct gemm"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
+    per_axis: ClassVar[tuple[str, ...]] = ("kernel",)
 
     out: Positive = Field(description="width: number of neurons")
-    kernel: Pair | None = Field(None, description="[1, 1]: the same layer at every pixel of an image")
+    kernel: PerAxis | None = Field(None, description="1: the same layer at every pixel of an image")
     bias: bool = Field(True, description="learned bias; none by default if a norm follows")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -36,14 +38,14 @@ class Fc(Weighted):
         if self.kernel is None:
             assert len(shape) == 1, "fc of an image without its flatten"
             return (self.out,)
-        if self.kernel != (1, 1):
+        if set(self.kernel) != {1}:
             raise OpError(
                 "E0408",
                 "an `fc` cannot have a window other than 1x1 (the same layer at every pixel)",
                 field="kernel",
                 help="use a `conv`, which has a window",
             )
-        need_image(self, shape)
+        need_axes(self, shape)
         return (self.out, *shape[1:])
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
@@ -101,7 +103,7 @@ class Rbf(Weighted):
         if len(shape) != 1:
             raise OpError(
                 "E0401",
-                f"`rbf` needs a vector, but its input is an image of {format_shape(shape)}",
+                f"`rbf` needs a vector, but its input is {kind_of(shape).noun} of {format_shape(shape)}",
                 help="put `flatten` before it",
             )
         features = at(shape[0])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from archdsl.axes import axes_of, kind_of
 from archdsl.ops.base import POINT, Example, Free, Look, OpError, Window
 from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
 
@@ -26,12 +27,13 @@ class Merge(Free):
         return [pair for other in inputs[1:] for pair in zip(first, other, strict=True)]
 
     def _same_rank(self, inputs: Sequence[Shape]) -> None:
-        if len({len(shape) for shape in inputs}) > 1:
+        kinds = {axes_of(shape): kind_of(shape) for shape in inputs}
+        if len(kinds) > 1:
             shapes = " and ".join(format_shape(s) for s in inputs)
             raise OpError(
                 "E0405",
-                f"`{self.name}` reads an image and a vector: {shapes}",
-                help="`flatten` turns an image into a vector",
+                f"`{self.name}` reads {' and '.join(kind.noun for kind in kinds.values())}: {shapes}",
+                help="`flatten` turns each into a vector" if 0 in kinds else "all inputs must have the same axes",
             )
 
 
@@ -131,10 +133,11 @@ class Concat(Merge):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         self._same_rank(inputs)
+        sizes = kind_of(inputs[0]).sizes
         if len({tuple(map(at, shape[1:])) for shape in inputs}) > 1:
             raise OpError(
                 "E0405",
-                f"the {_count(inputs)} inputs of `concat` have different heights or widths",
+                f"the {_count(inputs)} inputs of `concat` have different {' or '.join(f'{s}s' for s in sizes)}",
                 help="`concat` joins channels: give all branches the same strides and padding",
             )
         rest = (_simplest(sizes) for sizes in zip(*(shape[1:] for shape in inputs), strict=True))
@@ -145,7 +148,7 @@ class Concat(Merge):
 
 
 def _gate(shape: Shape) -> bool:
-    return len(shape) == 3 and shape[1:] == (1, 1)
+    return axes_of(shape) > 0 and set(shape[1:]) == {1}
 
 
 def _count(inputs: Sequence[Shape]) -> str:

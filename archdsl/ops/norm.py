@@ -18,7 +18,7 @@ from archdsl.ops.base import (
     Positive,
     Window,
     divisors,
-    need_image,
+    need_axes,
     whole,
 )
 from archdsl.shapes import Shape, Size, at, numel
@@ -176,8 +176,8 @@ class InstanceNorm(Norm):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
-        need_image(self, shape)
-        if at(shape[1]) * at(shape[2]) == 1:
+        need_axes(self, shape)
+        if numel(shape[1:]) == 1:
             raise OpError(
                 "E0417",
                 "`instancenorm` of one value per channel would always be 0",
@@ -253,5 +253,5 @@ class Lrn(Free):
         return self.size + 8.0
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
-        need_image(self, inputs[0])
+        need_axes(self, inputs[0])
         return inputs[0]

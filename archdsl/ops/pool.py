@@ -1,31 +1,34 @@
 """Pools: maxpool, avgpool (also adaptive), gap, and LeNet-5's trainable subsample."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from archdsl.ops.base import (
+    ALL_ONE,
     ONES,
     ZEROS,
     Example,
     Free,
     Look,
     OpError,
-    Pair,
     Param,
+    PerAxis,
     Reads,
     Window,
-    need_image,
+    need_axes,
     need_windows,
     sliding,
     whole,
 )
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
-from archdsl.shapes import NO_PADS, Dim, Inexpressible, Pads, Shape, Size, at, numel, window
+from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, numel, window
 
 MAX_WINDOWS = 4096
 """The most windows that are checked one by one, in images smaller than the distance between two taps."""
+_PADDING = "padding in pixels; `same` as in TensorFlow; [top, left, bottom, right] of an image"
 _FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "same"), "valid": ("pad", "valid")}
 
 
@@ -33,51 +36,49 @@ class Pool(Free):
     """Base of max and average pools: the window, its stride (default: the kernel), padding, ceil."""
 
     look: ClassVar[Look] = "pool"
+    per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride")
+    per_side: ClassVar[tuple[str, ...]] = ("pad",)
 
-    kernel: Pair = Field(description="height and width of the window")
-    stride: Pair | None = Field(None, description="step of the window; by default the kernel")
-    pad: Padding = Field(0, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right]")
+    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    stride: PerAxis | None = Field(None, description="step of the window; by default the kernel")
+    pad: Padding = Field(0, description=_PADDING)
     ceil: bool = Field(False, description="the last window may extend past the end")
 
     @property
-    def steps(self) -> tuple[int, int]:
+    def steps(self) -> tuple[int, ...]:
         return self.stride or self.kernel
 
     @property
-    def dilations(self) -> tuple[int, int]:
-        return (1, 1)
+    def dilations(self) -> tuple[int, ...]:
+        return (1,) * len(self.kernel)
 
     def pads(self, shape: Shape) -> Pads:
         """Return the padding in pixels for an input of this shape, without what `ceil` adds at the end."""
-        return explicit_pads(self.pad, shape, self.kernel, self.steps, self.dilations) if self.pad else NO_PADS
+        return explicit_pads(self.pad, shape, self.kernel, self.steps, self.dilations)
 
     def end_pads(self, shape: Shape, output: Shape) -> Pads:
         """Return the padding with which floor mode has the same windows as `ceil`: the last window is completed.
 
         Uses the default sizes.
         """
-        pads = list(self.pads(shape))
-        for axis in (0, 1):
-            reach = reach_of(self.kernel, self.dilations)[axis]
-            last = (at(output[axis + 1]) - 1) * self.steps[axis] + reach - pads[axis]
-            pads[axis + 2] = max(last - at(shape[axis + 1]), 0) if self.ceil else pads[axis + 2]
-        return Pads(*pads)
+        pads = self.pads(shape)
+        if not self.ceil:
+            return pads
+        axes = zip(shape[1:], output[1:], self.steps, reach_of(self.kernel, self.dilations), pads.begins, strict=True)
+        ends = (max((at(out) - 1) * step + reach - begin - at(size), 0) for size, out, step, reach, begin in axes)
+        return Pads.of(pads.begins, ends)
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
-        need_image(self, shape)
+        need_axes(self, shape)
         pads = self.pads(shape)
-        sizes: list[Size] = [
-            window(shape[a + 1], self.kernel[a], self.steps[a], self.dilations[a], pads[a], pads[a + 2], self.ceil)
-            for a in (0, 1)
-        ]
-        output = (shape[0], sizes[0], sizes[1])
+        axes = zip(shape[1:], self.kernel, self.steps, self.dilations, pads.begins, pads.ends, strict=True)
+        output = (shape[0], *(window(s, k, n, d, b, e, self.ceil) for s, k, n, d, b, e in axes))
         reach = reach_of(self.kernel, self.dilations)
-        need_windows(self, shape, output, reach, (pads.top + pads.bottom, pads.left + pads.right))
-        for axis in (0, 1):
-            self._need_pixels(axis, at(shape[axis + 1]), at(output[axis + 1]), pads[axis])
-            size = shape[axis + 1]
-            if isinstance(size, Dim) and pads[axis + 2] >= reach[axis]:  # at some sizes the last window has no pixel
+        need_windows(self, shape, output, reach, pads.sums)
+        for axis, size in enumerate(shape[1:]):
+            self._need_pixels(axis, at(size), at(output[axis + 1]), pads.begins[axis])
+            if isinstance(size, Dim) and pads.ends[axis] >= reach[axis]:  # at some sizes the last window has no pixel
                 raise Inexpressible(size)
         return output
 
@@ -129,13 +130,15 @@ class MaxPool(Pool):
     label: ClassVar[str] = "max pool"
     flags: ClassVar[dict[str, tuple[str, Any]]] = _FLAGS
 
-    dilation: Pair = Field((1, 1), description="distance between the taps of the window")
+    per_axis: ClassVar[tuple[str, ...]] = (*Pool.per_axis, "dilation")
+
+    dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the window")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 0.0
 
     @property
-    def dilations(self) -> tuple[int, int]:
+    def dilations(self) -> tuple[int, ...]:
         return self.dilation
 
 
@@ -175,14 +178,14 @@ class AvgPool(Pool):
                 raise OpError(
                     "E0407", f"an adaptive pool cannot have `{name}`: its windows follow from the sizes", field=name
                 )
-        need_image(self, inputs[0])
+        need_axes(self, inputs[0])
         return (inputs[0][0], *self.kernel)
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        high, wide = self.kernel
+        sizes = self.kernel
         if self.adaptive:
-            high, wide = (-(-at(inputs[0][a + 1]) // self.kernel[a]) + 1 for a in (0, 1))
-        return high * wide + 1.0
+            sizes = tuple(-(-at(size) // k) + 1 for size, k in zip(inputs[0][1:], self.kernel, strict=True))
+        return prod(sizes) + 1.0
 
     def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
         return {} if self.adaptive else super().resolved(inputs)
@@ -190,11 +193,10 @@ class AvgPool(Pool):
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         if not self.adaptive:
             return super().window(inputs)
-        if self.kernel == (1, 1):
+        if set(self.kernel) == {1}:
             return whole(inputs[0])
         # From the pixel in which the n-th part of the image starts to the pixel in which it ends.
-        high, wide = (Reads(at(s), k, 0, at(s) - 1) for s, k in zip(inputs[0][1:], self.kernel, strict=True))
-        return high, wide
+        return tuple(Reads(at(s), k, 0, at(s) - 1) for s, k in zip(inputs[0][1:], self.kernel, strict=True))
 
 
 class Gap(Free):
@@ -220,8 +222,8 @@ class Gap(Free):
         return numel(inputs[0]) / at(inputs[0][0]) + 1
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
-        need_image(self, inputs[0])
-        return (inputs[0][0], 1, 1)
+        need_axes(self, inputs[0])
+        return (inputs[0][0], *(1 for _ in inputs[0][1:]))
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         return whole(inputs[0])
@@ -241,23 +243,24 @@ class Subsample(Free):
     look: ClassVar[Look] = "pool"
     example: ClassVar[Example] = Example("6x28x28", "2x2 subsample")
     parametric: ClassVar[bool] = True
+    per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride")
 
-    kernel: Pair = Field(description="height and width of the window")
-    stride: Pair | None = Field(None, description="step of the window; by default the kernel")
+    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    stride: PerAxis | None = Field(None, description="step of the window; by default the kernel")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        return self.kernel[0] * self.kernel[1] + 1.0
+        return prod(self.kernel) + 1.0
 
     @property
-    def steps(self) -> tuple[int, int]:
+    def steps(self) -> tuple[int, ...]:
         return self.stride or self.kernel
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
-        need_image(self, shape)
-        height, width = (window(shape[a + 1], self.kernel[a], self.steps[a]) for a in (0, 1))
-        need_windows(self, shape, (shape[0], height, width), self.kernel, (0, 0))
-        return (shape[0], height, width)
+        need_axes(self, shape)
+        output = (shape[0], *map(window, shape[1:], self.kernel, self.steps))
+        need_windows(self, shape, output, self.kernel, [0] * len(self.kernel))
+        return output
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         channels = at(inputs[0][0])

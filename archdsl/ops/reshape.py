@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from archdsl.axes import axes_of
 from archdsl.ops.base import (
     MAX_SIZE,
     Exact,
@@ -14,16 +15,16 @@ from archdsl.ops.base import (
     Natural,
     Number,
     OpError,
-    Pair,
+    PerAxis,
     Positive,
     Reads,
     Sugar,
     Window,
     divisors,
-    need_image,
+    need_axes,
     whole,
 )
-from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape, numel, plus, times
+from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, format_shape, numel, plus, times
 
 
 class Input(Exact):
@@ -157,7 +158,7 @@ class Shuffle(Exact):
     groups: Positive = Field(description="groups of channels")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
-        need_image(self, inputs[0])
+        need_axes(self, inputs[0])
         if at(inputs[0][0]) % self.groups:
             raise OpError(
                 "E0403",
@@ -170,7 +171,7 @@ class Shuffle(Exact):
 
 
 class Upsample(Free):
-    """Upsampling by an integer factor: nearest neighbour, or bilinear (half-pixel centres, edges clamped).
+    """Upsampling by an integer factor: nearest neighbour, or linear (half-pixel centres, edges clamped).
 
     Shape: `C x H x W -> C x scale*H x scale*W`.
     Parameters: none.
@@ -181,32 +182,33 @@ class Upsample(Free):
 
     name: ClassVar[str] = "upsample"
     look: ClassVar[Look] = "other"
-    example: ClassVar[Example] = Example("256x14x14", "upsample 2 bilinear")
+    example: ClassVar[Example] = Example("256x14x14", "upsample 2 linear")
     elsewhere: ClassVar[str] = "upsampling upsampling2d interpolate resize"
     label_values: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("scale",)
-    flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "bilinear": ("mode", "bilinear")}
+    flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "linear": ("mode", "linear")}
+    per_axis: ClassVar[tuple[str, ...]] = ("scale",)
 
-    scale: Pair = Field(description="factor of height and width")
-    mode: Literal["nearest", "bilinear"] = Field("nearest", description="interpolation between pixels")
+    scale: PerAxis = Field(description="factor of the sizes")
+    mode: Literal["nearest", "linear"] = Field("nearest", description="interpolation between pixels")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
-        need_image(self, inputs[0])
-        channels, height, width = inputs[0]
-        return (channels, times(height, self.scale[0]), times(width, self.scale[1]))
+        need_axes(self, inputs[0])
+        channels, *sizes = inputs[0]
+        return (channels, *map(times, sizes, self.scale))
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        """Four neighbours, weighted by distances with an error relative to the position if a factor is no power of
-        2."""
+        """Two neighbours per axis, weighted by distances with an error relative to the position if a factor is no power
+        of 2."""
+        neighbours = 2.0 ** len(self.scale)
         powers = self.mode == "nearest" or all(factor & (factor - 1) == 0 for factor in self.scale)
-        return 4.0 if powers else 4.0 + max(at(size) for size in output[1:]) ** 2
+        return neighbours if powers else neighbours + max(at(size) for size in output[1:]) ** 2
 
     def window(self, inputs: Sequence[Shape]) -> Window:
         if self.mode == "nearest":
-            high, wide = (Reads(per=factor) for factor in self.scale)
-        else:  # the pixels around (n + 0.5) / factor - 0.5
-            high, wide = (Reads(2, 2 * factor, 1 - factor, factor) for factor in self.scale)
-        return high, wide
+            return tuple(Reads(per=factor) for factor in self.scale)
+        # the pixels around (n + 0.5) / factor - 0.5
+        return tuple(Reads(2, 2 * factor, 1 - factor, factor) for factor in self.scale)
 
 
 Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
@@ -227,21 +229,21 @@ class Pad(Exact):
     example: ClassVar[Example] = Example("16x32x32", "pad 1")
     elsewhere: ClassVar[str] = "padding zeropad2d zeropadding zeropadding2d"
     positional: ClassVar[tuple[str, ...]] = ("pixels",)
+    per_side: ClassVar[tuple[str, ...]] = ("pixels",)
 
-    pixels: Signed | tuple[Signed, Signed, Signed, Signed] = Field(
-        0, description="one number for all sides, or [top, left, bottom, right]"
+    pixels: Signed | tuple[Signed, ...] = Field(
+        0, description="one number for all sides, or one for each: [top, left, bottom, right] of an image"
     )
     channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")
     value: Number = Field(0.0, description="value of the added pixels")
 
-    @property
-    def sides(self) -> tuple[int, int, int, int]:
-        return (self.pixels,) * 4 if isinstance(self.pixels, int) else self.pixels
+    def sides(self, shape: Shape) -> Pads:
+        """Return the pixels added to an input of this shape, on each side."""
+        return Pads((self.pixels,) * (2 * axes_of(shape)) if isinstance(self.pixels, int) else self.pixels)
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
-        need_image(self, inputs[0])
-        top, left, bottom, right = self.sides
-        channels, height, width = inputs[0]
+        need_axes(self, inputs[0])
+        channels, *sizes = inputs[0]
         if any(at(size) <= cut for size, cut in self._cut(inputs[0])):
             raise OpError(
                 "E0409",
@@ -249,17 +251,16 @@ class Pad(Exact):
                 field="pixels",
                 help="negative numbers crop the image before positive ones add pixels: crop less",
             )
-        return (at(channels) + sum(self.channels), plus(height, top + bottom), plus(width, left + right))
+        return (at(channels) + sum(self.channels), *map(plus, sizes, self.sides(inputs[0]).sums))
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
         """A pixel of the image remains after the crop: torch cannot crop more than there is and add pixels to that."""
         return tuple((size, cut + 1) for size, cut in self._cut(inputs[0]))
 
     def window(self, inputs: Sequence[Shape]) -> Window:
-        top, left, _, _ = self.sides
-        return Reads(first=-top, last=-top), Reads(first=-left, last=-left)
+        return tuple(Reads(first=-side, last=-side) for side in self.sides(inputs[0]).begins)
 
-    def _cut(self, shape: Shape) -> tuple[tuple[Size, int], tuple[Size, int]]:
-        """Return height and width, each with the pixels that are cropped from it."""
-        top, left, bottom, right = (max(-side, 0) for side in self.sides)
-        return (shape[1], top + bottom), (shape[2], left + right)
+    def _cut(self, shape: Shape) -> list[tuple[Size, int]]:
+        """Return the size of each axis with the pixels that are cropped from it."""
+        cuts = Pads(max(-side, 0) for side in self.sides(shape)).sums
+        return list(zip(shape[1:], cuts, strict=True))

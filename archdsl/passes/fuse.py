@@ -16,13 +16,14 @@ def merge_pads(graph: Graph) -> Graph:
     edit, seen = Edit(graph), observed(graph)
     for node in reversed(graph.nodes):
         op, readers = node.op, edit.readers(node.id)
-        if not isinstance(op, Pad) or min(op.sides) < 0 or any(op.channels) or op.value != 0:
+        if not isinstance(op, Pad) or min(op.sides(node.in_shapes[0])) < 0 or any(op.channels) or op.value != 0:
             continue
         if not readers or node.id in seen or not all(isinstance(r.op, Conv) for r in readers):
             continue
         for reader in readers:
             assert isinstance(reader.op, Conv)
-            pads = tuple(a + b for a, b in zip(reader.op.pads(reader.in_shapes[0]), op.sides, strict=True))
+            own = reader.op.pads(reader.in_shapes[0])
+            pads = tuple(a + b for a, b in zip(own, op.sides(node.in_shapes[0]), strict=True))
             edit.nodes[reader.id] = replace(reader, op=reader.op.model_copy(update={"pad": pads}))
         edit.bypass(node.id, node.inputs[0])
     return edit.apply()
@@ -74,6 +75,6 @@ def global_pools(graph: Graph) -> Graph:
 
 def _covers(node: Node, op: AvgPool) -> bool:
     if op.adaptive:
-        return op.kernel == (1, 1)
+        return set(op.kernel) == {1}
     (shape,) = node.in_shapes
-    return op.kernel == shape[1:] and node.shape[1:] == (1, 1) and not any(op.end_pads(shape, node.shape))
+    return op.kernel == shape[1:] and set(node.shape[1:]) == {1} and not any(op.end_pads(shape, node.shape))

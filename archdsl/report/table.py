@@ -115,7 +115,7 @@ def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
 def _field(field: ReceptiveField | None) -> str:
     if field is None:
         return "all"
-    return str(field.height) if field.height == field.width else f"{field.height} x {field.width}"
+    return " x ".join(map(str, field[:1] if len(set(field)) == 1 else field))
 
 
 def at_least(value: int, known: bool) -> str:

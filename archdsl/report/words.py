@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archdsl.analysis.parts import Part, head, is_block, scopes
+from archdsl.axes import MOST
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Again, Conv, Identity, Op, Pool
@@ -30,12 +31,12 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
     if normed and fields.get("bias") is False:
         del fields["bias"]
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
-    words = [f"{kernel[0]}x{kernel[1]}"] if kernel else []
+    words = [sizes_text(kernel)] if kernel else []
     words.append(op_name)
-    words += [field_text(fields.pop(name)) for name in op.positional if name in fields]
-    words += [f"/{field_text(stride)}"] if stride else []
+    words += [axes_text(fields.pop(name)) for name in op.positional if name in fields]
+    words += [f"/{axes_text(stride)}"] if stride else []
     flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
-    words += [flags.get((name, repr(value)), f"{name}={field_text(value)}") for name, value in fields.items()]
+    words += [flags.get((name, repr(value)), f"{name}={axes_text(value)}") for name, value in fields.items()]
     return escape_control(" ".join(words))
 
 
@@ -46,18 +47,18 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     op_name, fields = _name_and_fields(op, inputs)
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     if op_name == "avgpool" and fields.get("adaptive"):
-        return f"avg pool to {kernel[0]}x{kernel[1]}"
+        return f"avg pool to {sizes_text(kernel)}"
     title = op.label or op_name.replace("_", " ")
-    label = f"{kernel[0]}x{kernel[1]} {title}" if kernel else title
+    label = f"{sizes_text(kernel)} {title}" if kernel else title
     if "out" in fields:
         label += f" {field_text(fields['out'])}" if op_name == "fc" else f", {field_text(fields['out'])}"
-    label += f", /{field_text(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
+    label += f", /{axes_text(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
     if isinstance(op, Pool) and not stride:
-        label += f", /{field_text(kernel)}" if kernel else ""
+        label += f", /{axes_text(kernel)}" if kernel else ""
     label += f", groups {fields['groups']}" if fields.get("groups") and op_name == "conv" else ""
-    label += f", dilation {field_text(fields['dilation'])}" if "dilation" in fields else ""
+    label += f", dilation {axes_text(fields['dilation'])}" if "dilation" in fields else ""
     if op.label_values:
-        values = [field_text(v) for k, v in fields.items() if k in op.positional]
+        values = [axes_text(v) for k, v in fields.items() if k in op.positional]
         label += " " + " ".join(values) if values else ""
     return escape_control(label)
 
@@ -163,15 +164,25 @@ def _name_and_fields(op: Op, inputs: Sequence[Shape]) -> tuple[str, dict[str, An
     return op.name, fields
 
 
+def sizes_text(sizes: Sequence[int]) -> str:
+    """Return `3x3` for a window."""
+    return "x".join(map(str, sizes))
+
+
+def axes_text(value: Any) -> str:
+    """Return the value of a field as text: `2` for one number on all axes, `1x2` for others."""
+    if isinstance(value, tuple) and 0 < len(value) <= MOST and all(type(size) is int for size in value):
+        return sizes_text(value[:1] if len(set(value)) == 1 else value)
+    return field_text(value)
+
+
 def field_text(value: Any) -> str:
-    """Return a field's value as text: `2` for a pair of equal numbers, `[1,2]` for others, `...` for a long value."""
+    """Return a field's value as text: `...` for a long value."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple | list):
-        if len(value) == 2 and value[0] == value[1] and isinstance(value[0], int):
-            return str(value[0])
         text = "[" + ",".join(map(field_text, value)) + "]"
     else:
         text = str(value)

@@ -20,7 +20,7 @@ from tests.support.places import PACKAGE
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    ("version", "shapes", "progress"),
+    ("version", "axes", "shapes", "progress"),
     ("diagnostics",),
     ("packages", "source", "files"),
     ("ops",),

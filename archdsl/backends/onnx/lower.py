@@ -14,7 +14,7 @@ from archdsl.backends.onnx.pools import averaging, avgpool, gap, maxpool, pad_li
 from archdsl.backends.onnx.records import Attribute, Emitter, OnnxLowering
 from archdsl.graph import Node
 from archdsl.ops.base import Op
-from archdsl.shapes import Dim, Pads, Shape, at
+from archdsl.shapes import Dim, Pads, Shape, at, no_pads
 
 Lowering: TypeAlias = Callable[[Emitter, Any], None]
 
@@ -54,7 +54,7 @@ def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
 
 
 def _deconv(e: Emitter, op: ops.Deconv) -> None:
-    (pad_h, extra_h), (pad_w, extra_w) = op.crops()
+    pads, extras = zip(*op.crops(), strict=True)
     facts: dict[str, Attribute] = {
         "auto_pad": "NOTSET",
         "dilations": op.dilation,
@@ -62,21 +62,21 @@ def _deconv(e: Emitter, op: ops.Deconv) -> None:
         "kernel_shape": op.kernel,
         "strides": op.stride,
     }
-    if extra_h < op.stride[0] and extra_w < op.stride[1]:
-        pads = (pad_h, pad_w, pad_h, pad_w)
-        e.last(
-            "ConvTranspose", e.x, e.param("weight"), *_bias(e), **facts, pads=pads, output_padding=(extra_h, extra_w)
-        )
+    if all(extra < stride for extra, stride in zip(extras, op.stride, strict=True)):
+        e.last("ConvTranspose", e.x, e.param("weight"), *_bias(e), **facts, pads=(*pads, *pads), output_padding=extras)
         return
     # ONNX Runtime rejects an output padding as large as the stride: crop fewer pixels at the end, then add zeros, then
     # the bias.
-    pads = (pad_h, pad_w, max(pad_h - extra_h, 0), max(pad_w - extra_w, 0))
-    short = e.step("cropped", "ConvTranspose", e.x, e.param("weight"), **facts, pads=pads, output_padding=(0, 0))
-    ends = Pads(0, 0, max(extra_h - pad_h, 0), max(extra_w - pad_w, 0))
+    none = (0,) * len(pads)
+    fewer = tuple(max(pad - extra, 0) for pad, extra in op.crops())
+    short = e.step(
+        "cropped", "ConvTranspose", e.x, e.param("weight"), **facts, pads=(*pads, *fewer), output_padding=none
+    )
+    ends = Pads.of(none, (max(extra - pad, 0) for pad, extra in op.crops()))
     inputs = _pad_inputs(e, short, "ends", pad_list(ends), 0.0)
     if op.bias:
         whole = e.step("whole", "Pad", *inputs, mode="constant")
-        e.last("Add", whole, e.derived("offsets", "bias", (op.out, 1, 1)))
+        e.last("Add", whole, e.derived("offsets", "bias", (op.out, *[1] * len(pads))))
     else:
         e.last("Pad", *inputs, mode="constant")
 
@@ -89,14 +89,14 @@ def _fc(e: Emitter, op: ops.Fc) -> None:
     e.last(
         "Conv",
         e.x,
-        e.derived("kernels", "weight", (op.out, features, 1, 1)),
+        e.derived("kernels", "weight", (op.out, features, *op.kernel)),
         *_bias(e),
         auto_pad="NOTSET",
-        dilations=(1, 1),
+        dilations=op.kernel,
         group=1,
-        kernel_shape=(1, 1),
-        pads=(0, 0, 0, 0),
-        strides=(1, 1),
+        kernel_shape=op.kernel,
+        pads=tuple(no_pads(len(op.kernel))),
+        strides=op.kernel,
     )
 
 
@@ -139,11 +139,12 @@ def _bn(e: Emitter, op: ops.Bn) -> None:
 def _gn(e: Emitter, op: ops.Gn) -> None:
     """Uses instance normalisation: ONNX Runtime's group normalisation is inaccurate if the mean is large."""
     channels = at(e.node.shape[0])
-    apart = [0, op.groups, -1] if len(e.node.shape) == 1 else [0, op.groups, -1, 0]
+    copied = [0] * (len(e.node.shape) - 2)  # a size of 0 is that of the same axis of the input, the free one too
+    apart = [0, op.groups, -1, *copied]
     groups = e.step("groups", "Reshape", e.x, e.ints("grouped", apart), allowzero=0)
     ones, zeros = e.floats("ones", 1.0, (op.groups,)), e.floats("zeros", 0.0, (op.groups,))
     normal = e.step("normal", "InstanceNormalization", groups, ones, zeros, epsilon=op.eps)
-    together = [0, channels] if len(e.node.shape) == 1 else [0, channels, -1, 0]
+    together = [0, channels, -1, *copied][: len(e.node.shape) + 1]
     if not op.affine:
         e.last("Reshape", normal, e.ints("together", together), allowzero=0)
         return
@@ -179,9 +180,10 @@ def _ln(e: Emitter, op: ops.Ln) -> None:
     if len(e.node.shape) == 1:
         e.last("LayerNormalization", centred, *learned, **facts)
         return
-    channels_last = e.step("channels_last", "Transpose", centred, perm=(0, 2, 3, 1))
+    spatial = range(2, len(e.node.shape) + 1)
+    channels_last = e.step("channels_last", "Transpose", centred, perm=(0, *spatial, 1))
     normal = e.step("normal", "LayerNormalization", channels_last, *learned, **facts)
-    e.last("Transpose", normal, perm=(0, 3, 1, 2))
+    e.last("Transpose", normal, perm=(0, len(e.node.shape), *range(1, len(e.node.shape))))
 
 
 def _lrn(e: Emitter, op: ops.Lrn) -> None:
@@ -310,7 +312,7 @@ def _upsample(e: Emitter, op: ops.Upsample) -> None:
         "Resize",
         e.x,
         "",
-        e.floats("scales", (1, 1, *op.scale), (4,)),
+        e.floats("scales", (1, 1, *op.scale), (len(op.scale) + 2,)),
         antialias=0,
         coordinate_transformation_mode="asymmetric" if nearest else "half_pixel",
         cubic_coeff_a=-0.75,
@@ -326,7 +328,7 @@ def _pad(e: Emitter, op: ops.Pad) -> None:
     """Crops with a separate Pad: a single Pad that moves an image within its size overwrites, in ONNX Runtime 1.20,
     pixels that it has yet to read."""
     front, back = op.channels
-    ends = pad_list(Pads(*op.sides), front, back)
+    ends = pad_list(op.sides(e.node.in_shapes[0]), front, back)
     x = e.x
     if min(ends) < 0 < max(ends):
         x = e.step("larger", "Pad", *_pad_inputs(e, x, "more", [max(n, 0) for n in ends], op.value), mode="constant")
@@ -335,13 +337,13 @@ def _pad(e: Emitter, op: ops.Pad) -> None:
 
 
 def _pad_inputs(e: Emitter, x: str, what: str, pads: Sequence[int], value: float) -> tuple[str, ...]:
-    """Return the inputs of a Pad whose value other nodes may read: all four axes, and their list.
+    """Return the inputs of a Pad whose value other nodes may read: all axes, and their list.
 
     ONNX Runtime's transpose optimiser permutes the pads, but not a list of axes: with fewer than all axes the model
     does not load (1.20 to 1.32). Without a list, 1.20 fuses a Pad into a following max pool, which pads with minus
     infinity.
     """
-    return x, e.ints(what, pads), e.floats("value", value), e.ints("axes", (0, 1, 2, 3))
+    return x, e.ints(what, pads), e.floats("value", value), e.ints("axes", range(len(pads) // 2))
 
 
 # --- factors ------------------------------------------------------------------------------------------------

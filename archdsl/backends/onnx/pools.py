@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import prod
+
 from archdsl import ops
 from archdsl.backends.onnx.records import Attribute, Emitter
 from archdsl.ops.conv import reach_of
-from archdsl.shapes import NO_PADS, Dim, Pads, at
+from archdsl.shapes import Dim, Pads, at, no_pads
 
 
 def maxpool(e: Emitter, op: ops.MaxPool) -> None:
     x, pads = e.x, _end_pads(e, op)
-    if any(pads[side] >= op.kernel[side % 2] for side in range(4)):  # a dilated window; runtimes reject such pads
+    if any(
+        side >= k for sides in (pads.begins, pads.ends) for side, k in zip(sides, op.kernel, strict=True)
+    ):  # a dilated window; runtimes reject such pads
         lowest = e.floats("lowest", float("-inf"))
         x = e.step("padded", "Pad", x, e.ints("pads", pad_list(pads)), lowest, mode="constant")
-        pads = NO_PADS
+        pads = no_pads(len(op.kernel))
     e.last(
         "MaxPool",
         x,
@@ -33,29 +38,29 @@ def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
     Pads of a whole kernel and more are reduced to what the windows use, because some runtimes reject them.
     """
     shape, reach = e.node.in_shapes[0], reach_of(op.kernel, op.dilations)
-    plain, pads = op.pads(shape), list(op.end_pads(shape, e.node.shape))
-    for axis in (0, 1):
-        size, step, end = shape[axis + 1], op.steps[axis], plain[axis + 2]
+    plain, ends = op.pads(shape), list(op.end_pads(shape, e.node.shape).ends)
+    for axis, size in enumerate(shape[1:]):
+        step, end = op.steps[axis], plain.ends[axis]
         if not _rounds_up(op, plain, axis):
-            pads[axis + 2] = end
+            ends[axis] = end
             if end >= op.kernel[axis]:
-                last = (e.number(e.node.shape[axis + 1]) - 1) * step - plain[axis]
-                pads[axis + 2] = max(last + reach[axis] - e.number(size), 0)
+                last = (e.number(e.node.shape[axis + 1]) - 1) * step - plain.begins[axis]
+                ends[axis] = max(last + reach[axis] - e.number(size), 0)
         elif isinstance(size, Dim) and isinstance(op, ops.MaxPool) and end + step <= reach[axis]:
-            pads[axis + 2] = end + step - 1  # as many windows as with `ceil` for every size, the last inside the image
+            ends[axis] = end + step - 1  # as many windows as with `ceil` for every size, the last inside the image
         else:
             e.number(size)
-    return Pads(*pads)
+    return Pads.of(plain.begins, ends)
 
 
 def _rounds_up(op: ops.MaxPool | ops.AvgPool, plain: Pads, axis: int) -> bool:
     """Whether `ceil` can change the output size along the axis."""
-    return op.ceil and (op.steps[axis] > 1 or plain[axis + 2] >= op.kernel[axis])
+    return op.ceil and (op.steps[axis] > 1 or plain.ends[axis] >= op.kernel[axis])
 
 
 def pad_list(pads: Pads, front: int = 0, back: int = 0) -> tuple[int, ...]:
-    """Return the pads of an image, and of its channels, in the order of ONNX's Pad: all begins, then all ends."""
-    return (0, front, pads.top, pads.left, 0, back, pads.bottom, pads.right)
+    """Return the pads of a batch, its channels and its axes in the order of ONNX's Pad: all begins, then all ends."""
+    return (0, front, *pads.begins, 0, back, *pads.ends)
 
 
 def avgpool(e: Emitter, op: ops.AvgPool) -> None:
@@ -64,13 +69,12 @@ def avgpool(e: Emitter, op: ops.AvgPool) -> None:
         return
     pads = _end_pads(e, op)
     plain = op.pads(e.node.in_shapes[0])
-    even = (pads.top, pads.left) == (pads.bottom, pads.right)
-    whole = not any(_rounds_up(op, plain, axis) for axis in (0, 1))
-    if op.inside and even and whole:
+    whole = not any(_rounds_up(op, plain, axis) for axis in range(len(op.kernel)))
+    if op.inside and pads.even and whole:
         e.last("AveragePool", e.x, **averaging(op.kernel, op.steps, pads, count_include_pad=0))
         return
     factors = None if whole and not op.inside else _factors(e, op, plain)
-    if even and factors is None:
+    if pads.even and factors is None:
         e.last("AveragePool", e.x, **averaging(op.kernel, op.steps, pads))
         return
     x = e.x
@@ -84,7 +88,7 @@ def avgpool(e: Emitter, op: ops.AvgPool) -> None:
 
 
 def averaging(
-    kernel: tuple[int, int], strides: tuple[int, int], pads: Pads = NO_PADS, count_include_pad: int = 1
+    kernel: tuple[int, ...], strides: tuple[int, ...], pads: Pads | None = None, count_include_pad: int = 1
 ) -> dict[str, Attribute]:
     """Return all attributes of an AveragePool in floor mode except `dilations`, which ONNX Runtime 1.32 does not accept
     in its int8 form."""
@@ -93,7 +97,7 @@ def averaging(
         "ceil_mode": 0,
         "count_include_pad": count_include_pad,
         "kernel_shape": kernel,
-        "pads": tuple(pads),
+        "pads": tuple(pads or no_pads(len(kernel))),
         "strides": strides,
     }
 
@@ -103,18 +107,17 @@ def _factors(e: Emitter, op: ops.AvgPool, pads: Pads) -> list[float] | None:
     1."""
     shape, output = e.node.in_shapes[0], e.node.shape
     axes: list[list[int]] = []
-    for axis in (0, 1):
-        size, begin, end = e.number(shape[axis + 1]), pads[axis], pads[axis + 2]
+    for axis, (free, begin, end) in enumerate(zip(shape[1:], pads.begins, pads.ends, strict=True)):
+        size = e.number(free)
         first, last = (0, size) if op.inside else (-begin, size + end)
         starts = [number * op.steps[axis] - begin for number in range(e.number(output[axis + 1]))]
         axes.append([min(start + op.kernel[axis], last) - max(start, first) for start in starts])
-    whole = op.kernel[0] * op.kernel[1]
-    factors = [whole / (high * wide) for high in axes[0] for wide in axes[1]]
+    factors = [prod(op.kernel) / prod(counts) for counts in product(*axes)]
     return None if all(factor == 1.0 for factor in factors) else factors
 
 
-def _adaptive(e: Emitter, target: tuple[int, int]) -> None:
-    if target == (1, 1):
+def _adaptive(e: Emitter, target: tuple[int, ...]) -> None:
+    if set(target) == {1}:
         e.last("GlobalAveragePool", e.x)
         return
     height, width = (e.number(size) for size in e.node.in_shapes[0][1:])
@@ -152,6 +155,7 @@ def subsample(e: Emitter, op: ops.Subsample) -> None:
     """Multiplies the coefficient by the window's size, because the mean times that size is the sum."""
     channels = at(e.node.shape[0])
     mean = e.step("mean", "AveragePool", e.x, **averaging(op.kernel, op.steps))
-    weight = e.derived("coefficients", "weight", (channels, 1, 1), factor=float(op.kernel[0] * op.kernel[1]))
+    each = (channels, *[1] * len(op.kernel))
+    weight = e.derived("coefficients", "weight", each, factor=float(prod(op.kernel)))
     scaled = e.step("scaled", "Mul", mean, weight)
-    e.last("Add", scaled, e.derived("offsets", "bias", (channels, 1, 1)))
+    e.last("Add", scaled, e.derived("offsets", "bias", each))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from archdsl import ops
+from archdsl.axes import kind_of
 from archdsl.backends.torch.steps import (
     Argument,
     Call,
@@ -35,9 +36,9 @@ def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
     return replace(lowered, module=lowered.module and replace(lowered.module, look=op.look))
 
 
-def _single(pair: tuple[int, int]) -> Literal:
+def _single(numbers: tuple[int, ...]) -> Literal:
     """Return `3` for `(3, 3)`, as a person would write it."""
-    return pair[0] if pair[0] == pair[1] else pair
+    return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
 def _module(target: str, **arguments: Literal) -> Module:
@@ -48,13 +49,9 @@ def _call(target: str, *args: Expr, **kwargs: Expr) -> Call:
     return Call(target, args, tuple(kwargs.items()))
 
 
-def _even(pads: Pads) -> bool:
-    return pads.top == pads.bottom and pads.left == pads.right
-
-
-def _sides(pads: Pads) -> tuple[int, int, int, int]:
-    """Return the pads in the order of `F.pad`."""
-    return pads.left, pads.right, pads.top, pads.bottom
+def _sides(pads: Pads) -> tuple[int, ...]:
+    """Return the pads in the order of `F.pad`: begin and end of the last axis, then of the one before it."""
+    return tuple(side for sides in reversed([*zip(pads.begins, pads.ends, strict=True)]) for side in sides)
 
 
 # --- convolutions and fully connected layers --------------------------------------------------------------
@@ -84,13 +81,13 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     if op.weight is not None or not isinstance(op.bias, bool):
         # Padded separately in all cases, so that one class is enough for even and uneven pads.
         return Lowered(_module("FixedConv2d", **head, stride=stride, pads=_sides(pads), **tail, filters=op.weight))
-    if _even(pads):
-        return Lowered(_module("nn.Conv2d", **head, stride=stride, padding=_single((pads.top, pads.left)), **tail))
+    if pads.even:
+        return Lowered(_module("nn.Conv2d", **head, stride=stride, padding=_single(pads.begins), **tail))
     return Lowered(_module("PaddedConv2d", **head, stride=stride, pads=_sides(pads), **tail))
 
 
 def _deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
-    (top, below), (left, right) = op.crops()
+    pads, extras = zip(*op.crops(), strict=True)
     return Lowered(
         _module(
             "nn.ConvTranspose2d",
@@ -98,8 +95,8 @@ def _deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
             out_channels=op.out,
             kernel_size=_single(op.kernel),
             stride=_single(op.stride),
-            padding=_single((top, left)),
-            output_padding=_single((below, right)),
+            padding=_single(pads),
+            output_padding=_single(extras),
             groups=op.groups,
             bias=op.bias,
             dilation=_single(op.dilation),
@@ -121,7 +118,7 @@ def _rbf(op: ops.Rbf, shapes: Sequence[Shape]) -> Lowered:
 
 def _plain_pool(op: ops.MaxPool | ops.AvgPool, pads: Pads) -> bool:
     """Whether torch's own pool accepts these pads: even, and at most half of the kernel."""
-    return _even(pads) and 2 * pads.top <= op.kernel[0] and 2 * pads.left <= op.kernel[1]
+    return pads.even and all(2 * pad <= k for pad, k in zip(pads.begins, op.kernel, strict=True))
 
 
 def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
@@ -130,7 +127,7 @@ def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
     rest: dict[str, Literal] = {"dilation": _single(op.dilation), "ceil_mode": op.ceil}
     if not _plain_pool(op, pads):
         return Lowered(_module("PaddedMaxPool2d", **window, **rest, pads=_sides(pads)))
-    padding = _single((pads.top, pads.left))
+    padding = _single(pads.begins)
     call = _call("F.max_pool2d", X, *window.values(), padding=padding, **rest)
     return Lowered(_module("nn.MaxPool2d", **window, padding=padding, **rest), call)
 
@@ -143,7 +140,7 @@ def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
     window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
     if not _plain_pool(op, pads):
         return Lowered(_module("PaddedAvgPool2d", **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside))
-    padding = _single((pads.top, pads.left))
+    padding = _single(pads.begins)
     rest: dict[str, Literal] = {"ceil_mode": op.ceil, "count_include_pad": not op.inside}
     call = _call("F.avg_pool2d", X, *window.values(), padding=padding, **rest)
     return Lowered(_module("nn.AvgPool2d", **window, padding=padding, **rest), call)
@@ -264,13 +261,13 @@ def _shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
-    fields: dict[str, Literal] = {"scale_factor": _single(op.scale), "mode": op.mode}
+    mode = kind_of(shapes[0]).linear if op.mode == "linear" else op.mode
+    fields: dict[str, Literal] = {"scale_factor": _single(op.scale), "mode": mode}
     return Lowered(_module("nn.Upsample", **fields), _call("F.interpolate", X, **fields))
 
 
 def _pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
-    top, left, bottom, right = op.sides
-    padding: tuple[int, ...] = (left, right, top, bottom)
+    padding = _sides(op.sides(shapes[0]))
     if any(op.channels):
         padding += op.channels
     target = "nn.ConstantPad3d" if any(op.channels) else "nn.ConstantPad2d"

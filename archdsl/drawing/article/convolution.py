@@ -69,12 +69,8 @@ class _Corner:
         self.places = max(
             1, min(PLACES, result[1], result[2], 4 if max(self.kernel) <= 3 else 3 if max(self.kernel) <= 5 else 2)
         )
-        self.rows = min(
-            self.kernel[0] + (self.places - 1) * self.stride[0], shape[1] + self.pads.top + self.pads.bottom
-        )
-        self.columns = min(
-            self.kernel[1] + (self.places - 1) * self.stride[1], shape[2] + self.pads.left + self.pads.right
-        )
+        self.rows = min(self.kernel[0] + (self.places - 1) * self.stride[0], shape[1] + self.pads.sums[0])
+        self.columns = min(self.kernel[1] + (self.places - 1) * self.stride[1], shape[2] + self.pads.sums[1])
         self.cell = min(15.0, 150.0 / max(self.rows, self.columns))
         self.out_cell = max(self.cell, 17.0)
         self.at = min(1, self.places - 1)
@@ -88,10 +84,10 @@ class _Corner:
 
     def pixel(self, row: int, column: int) -> int | None:
         """The example pixel: bright to the lower right; None for padding."""
-        row, column = row - self.pads.top, column - self.pads.left
+        row, column = row - self.pads.begins[0], column - self.pads.begins[1]
         if row < 0 or column < 0 or row >= self.shape[1] or column >= self.shape[2]:
             return None
-        edge = self.at * self.stride[0] + self.kernel[0] // 2 - self.pads.top
+        edge = self.at * self.stride[0] + self.kernel[0] // 2 - self.pads.begins[0]
         return BRIGHT_PIXEL if row >= edge and column >= edge else DARK_PIXEL
 
     def in_window(self, row: int, column: int) -> bool:
@@ -142,7 +138,9 @@ class _Corner:
 
         fill = theme.colors["conv"].fill
         items = sheets(x, y, self.kernel[1] * self.cell, self.kernel[0] * self.cell, self.channels, theme, "conv")
-        return items + grid(x, y, *self.kernel, self.cell, theme, "conv", text, lambda row, column: fill)
+        return items + grid(
+            x, y, self.kernel[0], self.kernel[1], self.cell, theme, "conv", text, lambda row, column: fill
+        )
 
     def output(self, x: float, y: float, theme: Theme) -> list[Item]:
         """The output's corner, the value of the window coloured."""
@@ -175,7 +173,9 @@ class _Corner:
             if self.stride[0] == self.stride[1]
             else f"stride {self.stride[0]}{TIMES}{self.stride[1]}"
         )
-        pads = f"padding {self.pads.top}" if len(set(self.pads)) == 1 else "padding " + ",".join(map(str, self.pads))
+        pads = (
+            f"padding {self.pads.begins[0]}" if len(set(self.pads)) == 1 else "padding " + ",".join(map(str, self.pads))
+        )
         return f"{stride}, {pads}" if any(self.pads) else f"{stride}, no padding"
 
     def arithmetic(self) -> list[str]:

@@ -140,7 +140,7 @@ def _tensor(tensor: Tensor) -> list[Any]:
 
 
 def _field(field: ReceptiveField | None, adapted: bool) -> list[int | bool]:
-    return [] if field is None else [field.height, field.width, adapted]
+    return [] if field is None else [*field, adapted]
 
 
 def _adapted(graph: Graph) -> list[bool]:

@@ -236,6 +236,6 @@ def resize(state: ImportState, node: SourceNode) -> None:
         raise Unsupported("archdsl has no such interpolation: supported are nearest and half-pixel bilinear")
     state.add(
         node,
-        ops.Upsample(scale=(int(scales[2]), int(scales[3])), mode="nearest" if nearest else "bilinear"),
+        ops.Upsample(scale=(int(scales[2]), int(scales[3])), mode="nearest" if nearest else "linear"),
         node.outputs[0],
     )

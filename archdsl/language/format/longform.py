@@ -148,7 +148,7 @@ def _typed(leaf: YamlLeaf) -> Meaning:
 
 
 def node_meaning(group: YamlGroup) -> Meaning:
-    """Return the meaning of a long node: `kernel: 3` is `[3, 3]`, `"0.5"` is a number, spaces are ignored."""
+    """Return the meaning of a long node: `"0.5"` is a number, spaces are ignored."""
     return {e.key.text: _field(e.key.text, e.value) for e in group.entries if e.key is not None}
 
 
@@ -170,4 +170,4 @@ def _field(key: str, layout: YamlLayout) -> Meaning:
     value = meaning(layout)
     if key in ("norm", "act") and value == ("NoneType", None):
         return "none"
-    return (value, value) if key == "kernel" and value[0] == "int" else value
+    return value

@@ -105,13 +105,12 @@ def _op_words(group: YamlGroup, op: str) -> list[str]:
 
 
 def _window(kernel: YamlLayout | None) -> str | None:
-    """`7x7` if both sizes are plain numbers."""
-    if isinstance(kernel, YamlLeaf):
-        return f"{kernel.text}x{kernel.text}" if kernel.text.isdigit() else None
+    """`7x7` for a list of plain numbers; one number for all axes has no short form."""
     sizes = (
         [e.value.text for e in kernel.entries if isinstance(e.value, YamlLeaf)] if isinstance(kernel, YamlGroup) else []
     )
-    return "x".join(sizes) if len(sizes) == 2 and all(s.isdigit() for s in sizes) else None
+    listed = isinstance(kernel, YamlGroup) and len(sizes) == len(kernel.entries) > 0
+    return "x".join(sizes) if listed and all(s.isdigit() for s in sizes) else None
 
 
 def _words(group: YamlGroup, op: type[Op]) -> list[str]:
@@ -125,7 +124,9 @@ def _words(group: YamlGroup, op: type[Op]) -> list[str]:
     if "kernel" in written:
         first.append("kernel=" + _word(written.pop("kernel").value))
     if "stride" in written:
-        first.append("/" + _word(written.pop("stride").value))
+        stride = written.pop("stride").value
+        sizes = _window(stride)
+        first.append("/" + (sizes if sizes and "x" in sizes else _word(stride)))
     roles: dict[str, YamlEntry] = {name: written.pop(name) for name in ("norm", "act") if name in written}
     return [*first, *(_field(name, e, op) for name, e in written.items()), *_roles(roles)]
 

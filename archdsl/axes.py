@@ -1,0 +1,59 @@
+"""The spatial axes of signals, images and volumes: the only place that tells 1, 2 and 3 axes apart.
+
+A tensor's shape is its channels and then its spatial sizes, so the number of axes follows from the shape. Everything
+else works on any number of axes, one by one, and takes the names of what it prints from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """The names of the tensors with as many spatial axes as `letters`."""
+
+    noun: str
+    """What such a tensor is called, with its article."""
+    letters: str
+    """One letter per axis."""
+    extents: tuple[str, ...]
+    """The adjective of each axis: a window is 3 pixels `high`."""
+    sizes: tuple[str, ...]
+    """The noun of each axis."""
+    point: str
+    """What one value of a channel is called."""
+    linear: str
+    """PyTorch's name of linear interpolation."""
+
+    @property
+    def bare(self) -> str:
+        """The noun without its article."""
+        return self.noun.partition(" ")[2]
+
+    @property
+    def form(self) -> str:
+        """`C x H x W`."""
+        return " x ".join(("C", *self.letters))
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("a vector", "", (), (), "value", ""),
+    Kind("a signal", "L", ("long",), ("length",), "sample", "linear"),
+    Kind("an image", "HW", ("high", "wide"), ("height", "width"), "pixel", "bilinear"),
+    Kind("a volume", "DHW", ("deep", "high", "wide"), ("depth", "height", "width"), "voxel", "trilinear"),
+)
+"""By the number of axes."""
+
+MOST = len(KINDS) - 1
+"""The largest number of spatial axes."""
+
+
+def axes_of(shape: Sequence[object]) -> int:
+    """Return the number of spatial axes of a shape without the batch; 0 for a vector."""
+    return len(shape) - 1
+
+
+def kind_of(shape: Sequence[object]) -> Kind:
+    """Return the names for a shape without the batch."""
+    return KINDS[axes_of(shape)]
