@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
@@ -154,9 +155,8 @@ def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: 
     part = walker.scopes.anonymous(inside, "shortcut", origin)
     if set(stride) != {1}:
         path = walker.builder.implied_path(part.scope.path, "subsample")
-        cursor = walker.builder.add(
-            MaxPool(kernel=(1,) * len(stride), stride=stride), [cursor], path, part.scope, origin
-        )
+        pool = MaxPool(kernel=1, stride=stride).settle([walker.builder.nodes[cursor].shape])
+        cursor = walker.builder.add(pool, [cursor], path, part.scope, origin)
     if more:
         path = walker.builder.implied_path(part.scope.path, "pad")
         cursor = walker.builder.add(Pad(channels=(0, more)), [cursor], path, part.scope, origin)
@@ -297,7 +297,7 @@ def dense(walker: Walker, syntax: DenseSyntax, inside: ScopePlace, cursor: int, 
 def _fitting_stride(walker: Walker, cursor: int, body: int) -> tuple[int, ...] | None:
     """The strides of the body, if a convolution of one pixel with these has the sizes of the body; else None."""
     before, after = walker.builder.nodes[cursor].shape, walker.builder.nodes[body].shape
-    if len(before) != 3 or len(after) != 3:
+    if not axes_of(before) or not axes_of(after):
         return None
     strides = walker.builder.stride(cursor, body)
     if strides is None or [(at(b) - 1) // s + 1 for b, s in zip(before[1:], strides, strict=True)] != _sizes(after):
