@@ -25,6 +25,8 @@ class Kind(NamedTuple):
     """What one value of a channel is called."""
     linear: str
     """PyTorch's name of linear interpolation."""
+    example: str = ""
+    """An input of one channel."""
 
     @property
     def bare(self) -> str:
@@ -39,11 +41,14 @@ class Kind(NamedTuple):
 
 KINDS: tuple[Kind, ...] = (
     Kind("a vector", "", (), (), "value", ""),
-    Kind("a signal", "L", ("long",), ("length",), "sample", "linear"),
-    Kind("an image", "HW", ("high", "wide"), ("height", "width"), "pixel", "bilinear"),
-    Kind("a volume", "DHW", ("deep", "high", "wide"), ("depth", "height", "width"), "voxel", "trilinear"),
+    Kind("a signal", "L", ("long",), ("length",), "sample", "linear", "1x5000"),
+    Kind("an image", "HW", ("high", "wide"), ("height", "width"), "pixel", "bilinear", "1x224x224"),
+    Kind("a volume", "DHW", ("deep", "high", "wide"), ("depth", "height", "width"), "voxel", "trilinear", "1x96x96x96"),
 )
 """By the number of axes."""
+
+IMAGE = KINDS[2]
+"""The kind that image files contain."""
 
 MOST = len(KINDS) - 1
 """The largest number of spatial axes."""

@@ -20,6 +20,7 @@ from archdsl.elaborate.heads import without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
+from archdsl.elaborate.spread import check_input, useless_preprocessing
 from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
@@ -123,6 +124,8 @@ def _attempt(
     inputs: list[int] = []
     try:
         for decl in document.inputs:
+            if document.axes is not None:
+                check_input(decl, document.axes)
             inputs.append(_add_input(builder, decl, walker.file_env, root, sizes, len(document.inputs)))
             warning = _channels_last_warning(decl, builder.nodes[inputs[-1]].shape)
             report.extend([warning] if warning is not None else [])
@@ -141,6 +144,7 @@ def _attempt(
     aux = _aux(document, walker, inside, frame, ctx)
     root.end = len(builder.nodes)
     keep = {*outputs.values(), *(head.node for head in aux.values())}
+    report.extend(useless_preprocessing(document))
     if not report.failed:
         report.extend((*unread(builder, keep), *unknown_names(document), *idle_defaults(document, walker.maker)))
     return Graph(
@@ -196,8 +200,8 @@ def _add_input(
 
 def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
     """A warning for `224x224x3`: other tools read it as height x width x channels, archdsl as 224 channels."""
-    first, *rest, last = concrete(shape)
-    if len(set(rest)) != 1 or first != rest[0] or last not in (1, 3, 4) or first < 16:
+    first, *rest = concrete(shape)
+    if {*rest[:-1]} != {first} or rest[-1] not in (1, 3, 4) or first < 16:
         return None
     kind = kind_of(shape)
     sizes = f"{first} channels of {format_shape(shape[1:])} {kind.point}s"
@@ -206,7 +210,7 @@ def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
         f"this input has {sizes}",
         decl.span,
         severity="warning",
-        help=f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, (last, first, *rest)))}`",
+        help=f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, (rest[-1], first, *rest[:-1])))}`",
     )
 
 

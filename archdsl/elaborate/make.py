@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
-from archdsl.language.document import OpDefaults
+from archdsl.elaborate.spread import spread
+from archdsl.language.document import Axes, OpDefaults
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import words_of
 from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
@@ -52,6 +53,7 @@ class OpMaker:
     """Makes the ops of nodes, each distinct op once."""
 
     defaults: Mapping[str, OpDefaults]
+    axes: Axes | None = None
     has_defaults: bool = True
     """False if the defaults have errors, which are reported already: no op can be made."""
     plans: dict[int, _DefaultedOp] = field(default_factory=dict)
@@ -137,6 +139,8 @@ class OpMaker:
         key = (op, tuple((name, _mark(value)) for name, value in data.items()))
         cached = self.ops.get(key)
         if cached is None:
+            if self.axes is not None:
+                data = spread(op, data, fields, span, self.axes)
             cached = self.ops[key] = make(op, data, fields, span)
         return cached
 

@@ -25,6 +25,13 @@ class InputSize(NamedTuple):
     symbol: str | None = None
 
 
+class Axes(NamedTuple):
+    """The number of axes that the windows of a base are spread over: `axes: 3`."""
+
+    number: int
+    span: Span
+
+
 class InputDecl(NamedTuple):
     """One input: its name (None for the only input) and its sizes."""
 
@@ -110,6 +117,7 @@ class Document:
     paper: PaperForm | None
     doc: str
     inputs: tuple[InputDecl, ...]
+    axes: Axes | None
     args: dict[str, ArgDecl]
     defaults: dict[str, OpDefaults]
     naming: str

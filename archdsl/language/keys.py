@@ -27,6 +27,7 @@ TOP_LEVEL = (
     "doc",
     "paper",
     "input",
+    "axes",
     "args",
     "defaults",
     "blocks",

@@ -30,6 +30,7 @@ from archdsl.language.read_sections import (
     check_keys,
     family_of,
     read_arg,
+    read_axes,
     read_claim,
     read_defaults,
     read_family,
@@ -45,7 +46,7 @@ from archdsl.language.validate import plain, validate
 from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
-STRUCTURE = ("input", "args", "defaults", "blocks")
+STRUCTURE = ("input", "axes", "args", "defaults", "blocks")
 """Sections whose errors would cause follow-up errors in nodes: their errors are reported alone."""
 T = TypeVar("T")
 D = TypeVar("D")
@@ -117,6 +118,7 @@ class _DocumentBuilder:
             paper=self.section("paper", self._paper, None),
             doc=self.section("doc", lambda t: str(plain(t)), ""),
             inputs=self.section("input", read_inputs, ()),
+            axes=self.section("axes", read_axes, None),
             args=self.section("args", self._args, {}),
             defaults={},
             naming="nested",

@@ -9,7 +9,7 @@ from pathlib import Path
 from archdsl.axes import KINDS, MOST
 from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
 from archdsl.language import expressions
-from archdsl.language.document import ArgDecl, BlockParam, Claim, InputDecl, InputSize, OpDefaults
+from archdsl.language.document import ArgDecl, Axes, BlockParam, Claim, InputDecl, InputSize, OpDefaults
 from archdsl.language.names import check_argument
 from archdsl.language.read_nodes import op_fields, part, written
 from archdsl.language.section_models import ArgForm, Preprocess
@@ -171,6 +171,15 @@ def read_inputs(tree: Tree) -> tuple[InputDecl, ...]:
         check_argument(name, entry.key, "an input")
         out.append(InputDecl(name, _input_sizes(entry.value), entry.value.span))
     return tuple(out)
+
+
+def read_axes(tree: Tree) -> Axes:
+    """Read `axes: 3`. Raises E0202."""
+    value = tree.value if isinstance(tree, Scalar) else None
+    if type(value) is not int or not 1 <= value <= MOST:
+        listed = ", ".join(f"{n} ({kind.bare}s)" for n, kind in enumerate(KINDS) if n)
+        raise error("E0202", f"`axes` must be a number from 1 to {MOST}", tree.span, help=f"one of {listed}")
+    return Axes(value, tree.span)
 
 
 _INPUT_HELP = (

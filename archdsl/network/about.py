@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from archdsl.axes import IMAGE, kind_of
 from archdsl.diagnostics import Diagnostic, error
 from archdsl.language.document import Document
 from archdsl.source import Scalar
@@ -47,8 +48,8 @@ def preprocessing(document: Document, shapes: Sequence[tuple[int, ...]], free: b
     """
     from archdsl.runtime.recipe import Unfit, settle
 
-    images = [shape for shape in shapes if len(shape) == 3] if len(shapes) > 1 else shapes
-    if len(images) != 1:
+    images = [shape for shape in shapes if kind_of(shape) is IMAGE] if len(shapes) > 1 else shapes
+    if len(images) != 1 or (document.axes is not None and kind_of(images[0]) is not IMAGE):
         return None
     tree = document.tree.get("preprocess")
     try:

@@ -10,6 +10,7 @@ from math import gcd, isqrt, prod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import core_schema
 
 from archdsl.axes import KINDS, MOST, axes_of, kind_of
 from archdsl.shapes import Pads, Shape, Size, at, format_shape, no_pads, numel
@@ -23,6 +24,12 @@ class Every(tuple[int, ...]):
     """One number for all axes of an input that is not known yet, `kernel=3`; `Op.settle` repeats it for each."""
 
     __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """As a default in a JSON schema it is one number."""
+        single = core_schema.plain_serializer_function_ser_schema(lambda numbers: numbers[0])
+        return core_schema.any_schema(serialization=single)
 
 
 def _every(value: Any, validate: ValidatorFunctionWrapHandler) -> tuple[int, ...]:

@@ -68,6 +68,7 @@ ROOMS = {
     "archdsl.runtime.probe": "cli",
     "archdsl.runtime.quantise": "onnx",
     "archdsl.shapes": "ops",
+    "archdsl.axes": "ops",
     "archdsl.source": "language",
     "archdsl.spec": "library",
     "archdsl.timing": "timing",

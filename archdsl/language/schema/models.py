@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from archdsl.axes import MOST
 from archdsl.language.section_models import Form, PaperForm, Preprocess
 
 Node: TypeAlias = Any
@@ -124,6 +125,9 @@ class DocumentForm(Form):
     doc: str | None = Field(None, description="a description of the network")
     paper: PaperForm | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")
+    axes: int | None = Field(
+        None, ge=1, le=MOST, description="spread equal windows over this number of axes: 3 makes a network for volumes"
+    )
     args: dict[str, Any] | None = Field(None, description="arguments of the file, with defaults")
     defaults: Any = Field(None, description="op -> its default fields, norm and activation; `naming`")
     blocks: dict[str, Any] | None = Field(None, description="`name(arg, arg=default):` and a body")

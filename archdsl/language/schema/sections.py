@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from archdsl.axes import MOST
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
 from archdsl.language.section_models import ArgForm, PaperForm, Preprocess
@@ -69,6 +70,8 @@ def _top_level() -> dict[str, Schema]:
     for name, info in DocumentForm.model_fields.items():
         if name in ("name", "family", "doc", "extends"):
             definition: Schema = {"type": "string"}
+        elif name == "axes":
+            definition = {"type": "integer", "minimum": 1, "maximum": MOST}
         else:
             definition = {"const": 1} if name == "archdsl" else ref("node" if name == "net" else name)
         examples = {"examples": _EXAMPLES[name]} if name in _EXAMPLES else {}
