@@ -299,11 +299,12 @@ def _shuffle(e: Emitter, op: ops.Shuffle) -> None:
         ]
         e.last("Gather", e.x, e.ints("order", order), axis=1)
         return
-    # Height comes before width: in a Reshape 0 copies the size of its own axis and -1 is the rest, so both stay free.
-    apart = e.ints("grouped", [0, op.groups, channels // op.groups, 0, -1])
+    # The first axis comes last: in a Reshape 0 copies the size of its own axis and -1 is the rest, so all stay free.
+    copied = [0] * (len(e.node.shape) - 2)
+    apart = e.ints("grouped", [0, op.groups, channels // op.groups, *copied, -1])
     groups = e.step("groups", "Reshape", e.x, apart, allowzero=0)
-    turned = e.step("turned", "Transpose", groups, perm=(0, 2, 1, 3, 4))
-    e.last("Reshape", turned, e.ints("together", [0, channels, -1, 0]), allowzero=0)
+    turned = e.step("turned", "Transpose", groups, perm=(0, 2, 1, *range(3, len(e.node.shape) + 2)))
+    e.last("Reshape", turned, e.ints("together", [0, channels, -1, *copied]), allowzero=0)
 
 
 def _upsample(e: Emitter, op: ops.Upsample) -> None:

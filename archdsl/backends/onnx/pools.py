@@ -120,19 +120,44 @@ def _adaptive(e: Emitter, target: tuple[int, ...]) -> None:
     if set(target) == {1}:
         e.last("GlobalAveragePool", e.x)
         return
-    height, width = (e.number(size) for size in e.node.in_shapes[0][1:])
-    if (height, width) == target:
+    sizes = tuple(map(e.number, e.node.in_shapes[0][1:]))
+    if sizes == target:
         e.skip()
-    elif height % target[0] == 0 and width % target[1] == 0:
-        window = (height // target[0], width // target[1])
+    elif not any(size % count for size, count in zip(sizes, target, strict=True)):
+        window = tuple(size // count for size, count in zip(sizes, target, strict=True))
         e.last("AveragePool", e.x, **averaging(window, window))
-    elif height == target[0]:
-        e.last("MatMul", e.x, _means(e, "columns", width, target[1], across=True))
-    elif width == target[1]:
-        e.last("MatMul", _means(e, "rows", height, target[0]), e.x)
     else:
-        rows = e.step("by_rows", "MatMul", _means(e, "rows", height, target[0]), e.x)
-        e.last("MatMul", rows, _means(e, "columns", width, target[1], across=True))
+        _along_axes(e, sizes, target)
+
+
+_LINES = ("columns", "rows", "planes")
+"""What the windows along an axis are made of, by the number of axes after it."""
+
+
+def _along_axes(e: Emitter, sizes: tuple[int, ...], target: tuple[int, ...]) -> None:
+    """Multiply by a matrix of means along each axis whose size changes.
+
+    A product acts on the last two axes: for an earlier one, those after it become one axis and are restored.
+    """
+    x = e.x
+    changed = [axis for axis in range(len(sizes)) if sizes[axis] != target[axis]]
+    for axis in changed:
+        after = len(sizes) - axis - 1
+        what, matrix = _LINES[after], _means(e, _LINES[after], sizes[axis], target[axis], across=not after)
+        op_type, inputs = "MatMul", (matrix, x) if after else (x, matrix)
+        attributes: dict[str, Attribute] = {}
+        if after > 1:
+            before = [0] * (2 + axis)
+            flat = e.step(f"{what}_flat", "Reshape", x, e.ints("flat", [*before, sizes[axis], -1]), allowzero=0)
+            inputs = (
+                e.step(f"{what}_pooled", "MatMul", matrix, flat),
+                e.ints("restoring", [*before, target[axis], *sizes[axis + 1 :]]),
+            )
+            op_type, attributes = "Reshape", {"allowzero": 0}
+        if axis == changed[-1]:
+            e.last(op_type, *inputs, **attributes)
+        else:
+            x = e.step(f"by_{what}", op_type, *inputs, **attributes)
 
 
 def _means(e: Emitter, what: str, size: int, count: int, across: bool = False) -> str:

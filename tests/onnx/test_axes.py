@@ -1,0 +1,103 @@
+"""Every op on signals, images and volumes: the ONNX file in ONNX Runtime against plain torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import archdsl
+from archdsl import ops
+from archdsl.axes import kind_of
+from archdsl.backends.onnx import write as onnx_write
+from archdsl.backends.onnx.half_precision import Precision
+from archdsl.graph import FreeSize
+from archdsl.shapes import Dim, Symbol
+from tests.ops.test_onnx import difference, numbers, one
+from tests.support.handmade import chain
+from tests.support.per_axis import CASES, CHANNELS, SIZES, Case
+
+torch = pytest.importorskip("torch")
+ort = pytest.importorskip("onnxruntime")
+
+LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 4e-3}
+LEVELS = [ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL]
+
+
+def sessions(model: onnx.ModelProto) -> list[Any]:
+    """The model at the lowest and at the highest optimisation level."""
+    found = []
+    for level in LEVELS:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.graph_optimization_level = 1, level
+        options.log_severity_level = 3
+        found.append(ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+    return found
+
+
+def sample(axes: int, number: int, spread: float) -> np.ndarray[Any, Any]:
+    shape = (2, CHANNELS, *SIZES[axes][number])
+    return (np.random.default_rng(number).standard_normal(shape) * spread).astype(np.float32)
+
+
+def expected(case: Case, weights: Mapping[str, Any], x: Any) -> Any:
+    doubles = {
+        key.removeprefix("n.") if key != "n" else "n_": torch.from_numpy(np.asarray(value)).double()
+        for key, value in weights.items()
+        if not key.endswith("num_batches_tracked")
+    }
+    return case.expression(x.ndim - 2, torch.from_numpy(x).double(), **doubles).numpy()
+
+
+def free_axes(model: onnx.ModelProto) -> list[bool]:
+    return [bool(size.dim_param) for size in model.graph.input[0].type.tensor_type.shape.dim[2:]]
+
+
+@pytest.mark.parametrize("axes", list(SIZES))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.text)
+def test_op(case: Case, axes: int) -> None:
+    """Free and fixed sizes, both float types, the graph as written: all compute what plain torch does."""
+    graph = archdsl.loads(case.spec(axes)).graph
+    weights = numbers(graph)
+    samples = [sample(axes, number, case.reach) for number in range(2)]
+    for precision, limit in LIMITS.items():
+        for free in (True, False):
+            model = onnx_write.build(graph, weights, precision=precision, free_sizes=free, value_info=True)
+            onnx.checker.check_model(model, full_check=True)
+            fit = samples if all(free_axes(model)) else samples[:1]
+            for x in fit:
+                want = expected(case, weights, x)
+                for session in sessions(model):
+                    (got,) = session.run(None, {"input": x})
+                    assert difference(got, want) <= limit, (precision, free, x.shape)
+
+
+@pytest.mark.parametrize(
+    "target", [(3, 9, 8), (7, 2, 8), (7, 9, 3), (3, 4, 8), (2, 9, 5), (14, 3, 5), (7, 3, 2), (1, 1, 3)]
+)
+def test_adaptive_pool_with_other_sizes_per_axis(target: tuple[int, ...]) -> None:
+    """Along an axis whose size does not change nothing is multiplied."""
+    graph = one(ops.AvgPool(kernel=target, adaptive=True), (CHANNELS, *SIZES[3][0]))
+    x = sample(3, 0, 1.0)
+    want = torch.nn.functional.adaptive_avg_pool3d(torch.from_numpy(x).double(), target).numpy()
+    for session in sessions(onnx_write.build(graph, {})):
+        assert difference(session.run(None, {"x0": x})[0], want) <= 1e-5
+
+
+@pytest.mark.parametrize("axes", list(SIZES))
+def test_many_channels_are_shuffled_at_any_size(axes: int) -> None:
+    """More channels than the list of a Gather may have."""
+    letters = kind_of((1,) * (axes + 1)).letters
+    shape = (6144, *(Dim(Symbol(letter, 2)) for letter in letters))
+    free = [FreeSize(letter, 2, 1, 1) for letter in letters]
+    model = onnx_write.build(chain(shape, ops.Shuffle(groups=3), sizes=free), {})
+    assert [node.op_type for node in model.graph.node] == ["Reshape", "Transpose", "Reshape"]
+    assert all(free_axes(model))
+    for session in sessions(model):
+        for size in ((2, 2, 2)[:axes], (3, 1, 2)[:axes], (1, 4, 3)[:axes]):
+            x = np.random.default_rng(0).standard_normal((2, 6144, *size)).astype(np.float32)
+            want = np.swapaxes(x.reshape(2, 3, 2048, *size), 1, 2).reshape(x.shape)
+            assert np.array_equal(session.run(None, {"x": x})[0], want)
