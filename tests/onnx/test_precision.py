@@ -44,7 +44,7 @@ net:
   m: 3x3 maxpool /2 pad=1
   ap: 3x3 avgpool /2 pad=1 inside
   up: upsample 2
-  bi: upsample 2 bilinear
+  bi: upsample 2 linear
   g: {branches: [identity, {p: gap, f: 1x1 conv 8 hardsigmoid}], merge: mul}
   s: scale 0.5
   sh: shuffle 2

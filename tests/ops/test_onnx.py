@@ -136,37 +136,43 @@ def windows(size: int, kernel: int, stride: int, begin: int, end: int, ceil: boo
 
 def pool_by_hand(x: Any, op: Any, most: bool) -> Any:
     """The definition, window by window."""
-    (kh, kw), (sh, sw), pads = op.kernel, op.steps, op.pads(tuple(x.shape[1:]))
-    height, width = x.shape[2:]
-    rows = []
-    for top in windows(height, kh, sh, pads.top, pads.bottom, op.ceil):
-        row = []
-        for left in windows(width, kw, sw, pads.left, pads.right, op.ceil):
-            inside = x[:, :, max(top, 0) : max(top + kh, 0), max(left, 0) : max(left + kw, 0)]
-            if most:
-                row.append(inside.amax((2, 3)))
-                continue
-            high = min(top + kh, height + pads.bottom) - top
-            wide = min(left + kw, width + pads.right) - left
-            count = inside.shape[2] * inside.shape[3] if op.inside else high * wide
-            row.append(inside.sum((2, 3)) / count)
-        rows.append(torch.stack(row, 2))
-    return torch.stack(rows, 2)
+    pads, sizes, spatial = op.pads(tuple(x.shape[1:])), x.shape[2:], tuple(range(2, x.ndim))
+    axes = list(zip(sizes, op.kernel, op.steps, pads.begins, pads.ends, strict=True))
+    starts = [windows(*axis, op.ceil) for axis in axes]
+    values = []
+    for corner in itertools.product(*starts):
+        spans = [slice(max(start, 0), max(start + kernel, 0)) for start, kernel in zip(corner, op.kernel, strict=True)]
+        inside = x[(..., *spans)]
+        if most:
+            values.append(inside.amax(spatial))
+            continue
+        ends = [min(start + axis[1], axis[0] + axis[4]) for start, axis in zip(corner, axes, strict=True)]
+        whole = math.prod(end - start for start, end in zip(corner, ends, strict=True))
+        values.append(inside.sum(spatial) / (math.prod(inside.shape[2:]) if op.inside else whole))
+    return torch.stack(values, 2).reshape(*x.shape[:2], *map(len, starts))
 
 
-PADS: list[Any] = [0, 1, (1, 0, 0, 1), (0, 1, 2, 0), "same"]
-GEOMETRIES = list(itertools.product([(7, 8), (6, 11)], [1, 2, 3, (3, 2)], [1, 2, 3], PADS, [False, True]))
+def geometries(sizes: list[Shape], kernels: list[Any], pads: list[Any]) -> list[Any]:
+    return list(itertools.product(sizes, kernels, [1, 2, 3], [*pads, "same"], [False, True]))
+
+
+GEOMETRIES = [
+    *geometries([(7,), (8,)], [1, 2, 3], [0, 1, (1, 0), (0, 2)]),
+    *geometries([(7, 8), (6, 11)], [1, 2, 3, (3, 2)], [0, 1, (1, 0, 0, 1), (0, 1, 2, 0)]),
+    *geometries([(5, 6, 7)], [1, 2, (3, 2, 1)], [0, 1, (1, 0, 0, 0, 1, 2)]),
+]
 
 
 @pytest.mark.parametrize("kind", ["max", "avg", "inside"])
 def test_pools_in_every_geometry(kind: str) -> None:
     """One model holds all geometries, so the many cases need one session."""
     random = np.random.default_rng(3)
-    hands: dict[tuple[int, int], Hand] = {}
-    wanted: dict[tuple[int, int], list[Any]] = {}
-    feeds = {size: random.standard_normal((2, 3, *size)).astype(np.float32) - 5 for size in [(7, 8), (6, 11)]}
+    hands: dict[Shape, Hand] = {}
+    wanted: dict[Shape, list[Any]] = {}
+    sizes = dict.fromkeys(size for size, *_ in GEOMETRIES)
+    feeds = {size: random.standard_normal((2, 3, *size)).astype(np.float32) - 5 for size in sizes}
     for size, kernel, stride, pad, ceil in GEOMETRIES:
-        facts = {"kernel": kernel, "stride": (stride, stride), "pad": pad, "ceil": ceil}
+        facts = {"kernel": kernel, "stride": stride, "pad": pad, "ceil": ceil}
         op = ops.MaxPool(**facts) if kind == "max" else ops.AvgPool(**facts, inside=kind == "inside")
         hand = hands.setdefault(size, Hand())
         if not hand.nodes:
@@ -175,9 +181,9 @@ def test_pools_in_every_geometry(kind: str) -> None:
             hand.put(f"n{len(hand.nodes)}", op, "x")
         except OpError:
             continue
-        x = torch.from_numpy(feeds[size]).double()
+        x, op = torch.from_numpy(feeds[size]).double(), hand.nodes[-1].op
         wanted.setdefault(size, []).append((op, pool_by_hand(x, op, kind == "max").numpy()))
-    assert sum(map(len, wanted.values())) > 120
+    assert sum(map(len, wanted.values())) > 200
     for size, hand in hands.items():
         graph = hand.graph({f"o{node.id}": node.path for node in hand.nodes[1:]})
         model = onnx_write.build(graph, {})
