@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     multiple=True,
     help="Initialise these tensors instead of reading them: 'fc.*'. May be repeated.",
 )
+@click.option(
+    "--inflate",
+    type=Choice(["mean", "centre"]),
+    help="Inflate filters of a network for images to the axes of SPEC: repeated and divided, or the middle of zeros.",
+)
 @click.option("--seed", type=Range(0, 2**63 - 1), default=0, show_default=True, help="Seed of random weights.")
 @click.option(
     "-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - means standard output."

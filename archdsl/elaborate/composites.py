@@ -30,7 +30,7 @@ from archdsl.language.syntax import (
     SyntaxNode,
 )
 from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
-from archdsl.ops.base import LARGEST, Op
+from archdsl.ops.base import ALL_ONE, LARGEST, Op
 from archdsl.shapes import Shape, at, format_shape
 
 MERGES: dict[str, Op] = {op.name: op.model_construct() for op in (Concat, Add, Mul)}
@@ -155,7 +155,7 @@ def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: 
     part = walker.scopes.anonymous(inside, "shortcut", origin)
     if set(stride) != {1}:
         path = walker.builder.implied_path(part.scope.path, "subsample")
-        pool = MaxPool(kernel=1, stride=stride).settle([walker.builder.nodes[cursor].shape])
+        pool = MaxPool(kernel=ALL_ONE, stride=stride).settle([walker.builder.nodes[cursor].shape])
         cursor = walker.builder.add(pool, [cursor], path, part.scope, origin)
     if more:
         path = walker.builder.implied_path(part.scope.path, "pad")

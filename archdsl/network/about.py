@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archdsl.axes import IMAGE, kind_of
 from archdsl.diagnostics import Diagnostic, error
 from archdsl.language.document import Document
-from archdsl.source import Scalar
+from archdsl.source import Map, Scalar, Seq
 
 if TYPE_CHECKING:
     from archdsl.runtime.recipe import Recipe
@@ -58,3 +58,8 @@ def preprocessing(document: Document, shapes: Sequence[tuple[int, ...]], free: b
         if tree is None:  # the spec sets no preprocessing: only `predict` needs it
             return None
         raise error("E0806", f"`preprocess` does not match the input: {problem}", tree.span, help=_UNFIT_HELP) from None
+
+
+def argument(value: object) -> Any:
+    """Return the value of an argument; of one that was written as YAML, its text."""
+    return value.span.text if isinstance(value, (Map, Scalar, Seq)) else value

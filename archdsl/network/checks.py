@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.diagnostics.arguments import check_names, check_range, conflict
+from archdsl.diagnostics.arguments import check_choice, check_names, check_range, conflict
 from archdsl.graph import Graph
 
 MAX_SEED = 2**63 - 1
@@ -26,9 +26,20 @@ def check_complete(graph: Graph, errors: Sequence[Diagnostic]) -> None:
     )
 
 
-def check_weight_options(source: object, seed: int, reinit: Sequence[str]) -> None:
-    """Check the options of a network's weights. Raises E0002 for the seed, E0003 for `reinit` without `source`."""
+INFLATE = ("mean", "centre")
+"""How filters get the axes that they lack: `archdsl/backends/weights/inflate.py`."""
+
+
+def check_weight_options(source: object, seed: int, reinit: Sequence[str], inflate: str | None = None) -> None:
+    """Check the options of a network's weights.
+
+    Raises E0001 for an unknown `inflate`, E0002 for the seed, E0003 for `reinit` or `inflate` without `source`.
+    """
     check_range("seed", seed, 0, MAX_SEED)
     check_names("reinit", reinit)
     if reinit and source is None:
         raise conflict("`reinit` selects tensors of `weights`, which is not set", "set `weights`")
+    if inflate is not None:
+        check_choice("inflate", inflate, INFLATE)
+        if source is None:
+            raise conflict("`inflate` changes the filters of `weights`, which is not set", "set `weights`")

@@ -20,10 +20,10 @@ from archdsl.diagnostics.arguments import (
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
 from archdsl.language.expressions import Value, show
-from archdsl.network.about import label_note, paper_line, preprocessing
+from archdsl.network.about import argument, label_note, paper_line, preprocessing
 from archdsl.network.checks import check_complete, check_weight_options
 from archdsl.shapes import concrete
-from archdsl.source import Map, Scalar, Seq, Tree
+from archdsl.source import Tree
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from archdsl.analysis.count import Totals
     from archdsl.backends.weights import Weights
+    from archdsl.backends.weights.inflate import Inflate
     from archdsl.backends.weights.resolve import WeightsSource
     from archdsl.compilation.onnx_options import AnyPath, Calibration, OnnxPrecision
     from archdsl.compilation.targets import TargetName
@@ -196,32 +197,35 @@ class Network:
         seed: int = 0,
         reinit: Sequence[str] = (),
         strict: bool = False,
+        inflate: Inflate | None = None,
     ) -> Weights:
         """Return the network's tensors by name: initialised from `seed`, or those of `source`.
 
         `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
-        names tensors (`fc.*`) that are initialised anyway. `strict` makes weights that are not finite, or all zero, an
-        error, W0606. Raises E06xx if they do not match the network; E0002 for a seed outside 0 to 2^63 - 1, E0003 for
-        `reinit` without `source`, E0004 for a `source` or `reinit` of another type.
+        names tensors (`fc.*`) that are initialised anyway. `inflate` gives filters for images the axes of this network:
+        repeated and divided (`mean`), or the middle of zeros (`centre`). `strict` makes weights that are not finite, or
+        all zero, an error, W0606. Raises E06xx if they do not match; E0001 to E0004 for the options.
         """
         from archdsl.packages import require_package
 
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
-        check_weight_options(source, seed, reinit)
-        values = resolve_weights(self.whole, source, seed, reinit)
+        check_weight_options(source, seed, reinit, inflate)
+        values = resolve_weights(self.whole, source, seed, reinit, inflate)
         return strict_weights(values) if strict else values
 
-    def _fitted(self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool) -> Weights:
+    def _fitted(
+        self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool, inflate: Inflate | None
+    ) -> Weights:
         """As `weights`, but `Weights` are returned as they are: matching them again would repeat their notes."""
         from archdsl.backends.weights import Weights
         from archdsl.backends.weights.resolve import strict_weights
 
         check_flags(strict=strict)
-        if not isinstance(source, Weights) or reinit:
-            return self.weights(source, seed, reinit, strict)
-        check_weight_options(source, seed, reinit)
+        if not isinstance(source, Weights) or reinit or inflate:
+            return self.weights(source, seed, reinit, strict, inflate)
+        check_weight_options(source, seed, ())
         return strict_weights(source) if strict else source
 
     def to_torch(
@@ -259,6 +263,7 @@ class Network:
         *,
         reinit: Sequence[str] = (),
         strict: bool = False,
+        inflate: Inflate | None = None,
         passes: Sequence[str] | None = None,
         precision: OnnxPrecision = "fp32",
         calibrate: Calibration | None = None,
@@ -275,7 +280,8 @@ class Network:
         which needs images to `calibrate` on: a folder, or a list of paths. `value_info` adds the shape of every value,
         for viewers. The batch size is always free; `free_sizes` frees height and width too, by default unless the
         output is a vector of classes: fixed sizes run faster. `external_data` writes the weights to `<path>.data`, by
-        default from 2 GB on. `weights`, `seed`, `reinit` and `strict` as for `weights()`.
+        default from 2 GB on. `weights`, `seed`, `reinit`, `strict` and `inflate` as for
+        `weights()`.
 
         Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or
         pass, E0003 for options that exclude each other, E0802 to E0806 and E0861 for int8.
@@ -287,7 +293,7 @@ class Network:
         check_type("path", path, "a path", str, os.PathLike)
         check_callables(progress=progress)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
-        values = self._fitted(weights, seed, reinit, strict)
+        values = self._fitted(weights, seed, reinit, strict, inflate)
         return compile_onnx(
             Compilation(self, values, options, self._inputs(weights), force, lambda _: progress),
             Path(path),
@@ -302,6 +308,7 @@ class Network:
         seed: int = 0,
         reinit: Sequence[str] = (),
         strict: bool = False,
+        inflate: Inflate | None = None,
         passes: Sequence[str] | None = None,
         precision: OnnxPrecision = "fp32",
         calibrate: Calibration | None = None,
@@ -327,9 +334,9 @@ class Network:
         targets = checked_targets(target)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         check_targets_have(targets, options, weights is not None)
-        check_weight_options(weights, seed, reinit)
+        check_weight_options(weights, seed, reinit, inflate)
         self.recipe  # noqa: B018 - wrong preprocessing is an error before anything is written
-        values = self._fitted(weights, seed, reinit, strict) if stores_weights(targets) else None
+        values = self._fitted(weights, seed, reinit, strict, inflate) if stores_weights(targets) else None
         work = Compilation(self, values, options, self._inputs(weights), force, progress)
         return compile_network(work, paths_of(self.name, targets, output))
 
@@ -362,7 +369,7 @@ class Network:
             "spec": embedded_text(self.document, self.args, self.whole),
         }
         if self.args:
-            meta["args"] = json.dumps({k: _jsonable(v) for k, v in self.args.items()})
+            meta["args"] = json.dumps({k: argument(v) for k, v in self.args.items()})
         if self.recipe is not None:
             meta["preprocess"] = self.recipe.to_json()
         if self.labels:
@@ -476,7 +483,7 @@ class Network:
     # --- display -----------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        args = "".join(f", {k}={v.span.text if isinstance(v, _TREES) else show(v)}" for k, v in self.args.items())
+        args = "".join(f", {k}={show(argument(v))}" for k, v in self.args.items())
         counts = f"{self.params:,} params, {self.macs:,} MACs" if self.complete else "incomplete"
         return f"<Network {self.name}{args}: {self.graph.input_spec}, {counts}>"
 
@@ -491,10 +498,3 @@ class Network:
         except Exception:  # a notebook must show the text even if drawing fails
             return bundle
         return bundle
-
-
-_TREES = (Scalar, Seq, Map)
-
-
-def _jsonable(value: object) -> object:
-    return value.span.text if isinstance(value, _TREES) else value

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from archdsl.backends.weights.inflate import Inflate, inflated, new_axes
 from archdsl.backends.weights.initial import initial_entry
 from archdsl.backends.weights.tensors import TensorEntry, Weights, as_weights
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
@@ -35,12 +36,19 @@ class _Match:
     skipped: list[str] = field(default_factory=list)
 
 
-def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), seed: int = 0) -> Weights:
+def fit(
+    weights: Mapping[str, Any],
+    graph: Graph,
+    reinit: Sequence[str] = (),
+    seed: int = 0,
+    inflate: Inflate | None = None,
+) -> Weights:
     """Return the weights in the graph's order, with every tensor of `graph.tensors` in its shape.
 
     `weights` is the result of `load`, or a mapping of names to arrays or torch tensors, such as a `state_dict()`.
 
     `reinit` names tensors to initialise with `seed` (`fc.*`, or a node's path `fc`), even if `weights` contains them.
+    `inflate` gives filters that lack axes, those of a network for images, the axes of this one (`inflate.py`).
     Missing `num_batches_tracked`, values given in the spec and auxiliary heads are initialised as well. Tensors of
     auxiliary heads that the graph left out are skipped. Old DenseNet names (`norm.1.weight`) are accepted. The result's
     `notes` report all of this, and warn (W0606) about suspicious values.
@@ -50,6 +58,9 @@ def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), se
     weights = as_weights(weights)
     fresh = _fresh_keys(graph, reinit)
     entries, renamed = _renamed(weights.entries, graph)
+    grown = 0
+    if inflate is not None:
+        entries, grown = inflated(entries, graph, inflate)
     match = _match(entries, graph, fresh, seed)
     if match.missing or match.misshaped or match.unexpected:
         raise _misfit(graph, entries, match)
@@ -58,11 +69,14 @@ def fit(weights: Mapping[str, Any], graph: Graph, reinit: Sequence[str] = (), se
         notes.append(_note(f"skipped, because the input is too small for their head: {_listed(match.skipped)}"))
     if renamed:
         notes.append(_note(f"renamed {renamed} tensors that have the old names of torchvision's DenseNet"))
+    if inflate is not None:
+        notes.append(_note(f"{grown or 'no'} tensors inflated to the axes of the network, by `{inflate}`"))
     if fresh:
         notes.append(_note(f"initialised with seed {seed}: {_listed(sorted(fresh))}"))
     if match.filled:
         notes.append(_note(f"missing in the weights, initialised with seed {seed}: {_listed(match.filled)}"))
-    suffix = f"; with seed {seed}: {', '.join(reinit)}" if fresh else ""
+    suffix = f"; inflated by {inflate}" if grown else ""
+    suffix += f"; with seed {seed}: {', '.join(reinit)}" if fresh else ""
     used = [tensor for tensor in graph.tensors if tensor.key in entries and tensor.key not in fresh]
     return Weights(match.entries, lambda: weights.source + suffix, partial(_with_warnings, tuple(notes), used, entries))
 
@@ -168,6 +182,12 @@ def _most_similar(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str
 
 
 def _advice(match: _Match) -> str:
+    lacking = [tensor for tensor, entry in match.misshaped if new_axes(tensor, entry.shape) is not None]
+    if lacking:
+        return (
+            f"the file is for inputs with fewer axes: `--inflate mean` or `--inflate centre` inflates {len(lacking):,} "
+            "of these filters (explain E0603)"
+        )
     if match.misshaped and not match.missing and not match.unexpected:
         paths = list(dict.fromkeys(tensor.node.path for tensor, _ in match.misshaped))
         if len(paths) <= 3:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from archdsl.backends.weights import Weights, fit, initial, load, safetensors
+from archdsl.backends.weights.inflate import Inflate
 from archdsl.diagnostics import ArchError, escape_control
 from archdsl.diagnostics.arguments import check_type
 from archdsl.graph import Graph
@@ -17,10 +18,13 @@ WeightsSource: TypeAlias = str | os.PathLike[str] | Mapping[str, object]
 """A file (.safetensors, .pth), or arrays or torch tensors by name: a `state_dict()`."""
 
 
-def resolve_weights(graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequence[str]) -> Weights:
+def resolve_weights(
+    graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequence[str], inflate: Inflate | None
+) -> Weights:
     """Return the graph's tensors from a file, from arrays or torch tensors by name, or (None) initialised with `seed`.
 
-    `reinit` names tensors to initialise even if the source contains them. Raises E06xx if the source cannot be used,
+    `reinit` names tensors to initialise even if the source contains them, `inflate` how filters get the axes that they
+    lack. Raises E06xx if the source cannot be used,
     E0004 if it has another type.
     """
     if source is None:
@@ -28,7 +32,7 @@ def resolve_weights(graph: Graph, source: WeightsSource | None, seed: int, reini
     check_type("weights", source, "a path, or arrays by name", str, os.PathLike, Mapping)
     if isinstance(source, (str, os.PathLike)):
         source = _loaded(Path(source))
-    return fit(source, graph, reinit, seed)
+    return fit(source, graph, reinit, seed, inflate)
 
 
 def strict_weights(weights: Weights) -> Weights:
