@@ -3,7 +3,7 @@ precision, each legal size, receptive fields pixel by pixel, and all spellings."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -164,7 +164,7 @@ def sizes(case: Case, feeds: Feeds, want: Wanted, result: Result) -> None:
     formula; nothing else does."""
     module = meta_module(case.graph)
     kinds = {node.op.name for node in case.graph.nodes}
-    joint = kinds & {"gn", "instancenorm"}  # the product of both axes must be 2: that becomes a rule on one
+    joint = kinds & {"gn", "instancenorm"}  # the product of all axes must be 2: that becomes a rule on one
     joint |= {"maxpool"} & kinds if "dilation" in case.text else set()
     least = {size.name: size.default if size.pinned else size.minimum for size in case.graph.sizes}
     for size in case.graph.sizes:
@@ -198,37 +198,37 @@ def _runs(case: Case, module: Any, sizes: Mapping[str, int]) -> str:
 
 
 def fields(case: Case, feeds: Feeds, want: Wanted, result: Result) -> None:
-    """Each row and column of the images is changed alone: how many of them a value depends on, at most."""
-    images = {i: case.feeds(batch=1)[case.graph.nodes[i].path] for i in case.graph.inputs}
-    shapes = [x.shape[2:] for x in images.values() if x.ndim == 4]
-    if not shapes or len(set(shapes)) > 1:
+    """Each row of the inputs along each axis is changed alone: how many of them a value depends on, at most."""
+    arrays = {i: case.feeds(batch=1)[case.graph.nodes[i].path] for i in case.graph.inputs}
+    shapes = {x.shape[2:] for x in arrays.values() if x.ndim > 2}
+    if len(shapes) != 1:
         return
-    (high, wide) = shapes[0]
-    inputs = {i: _changed(torch.from_numpy(x).double(), high, wide, case.rng) for i, x in images.items()}
+    (sizes,) = shapes
+    inputs = {i: _changed(torch.from_numpy(x).double(), sizes, case.rng) for i, x in arrays.items()}
     claimed = receptive_fields(case.graph)
     for node, value in _values(case, inputs):
         field = claimed[node.id]
-        if field is None or value.dim() != 4:
+        if field is None or value.dim() != 2 + len(sizes):
             continue
         rounding = 1e-10 * float(value.abs().max())  # the same sum may be rounded otherwise elsewhere in a batch
         moved = ((value[1:] - value[0]).abs().amax(1) > rounding).double()
-        for axis, rows in enumerate((moved[:high].amax(2), moved[high:].amax(1))):
-            reach = int(max(_extent(rows[:, q]) for q in range(rows.shape[1])))
+        for axis, rows in enumerate(moved.split(sizes)):
+            reach = _reach(rows.movedim(1 + axis, 1).flatten(2).amax(2) if rows.dim() > 2 else rows)
             if reach > field[axis]:
                 what = f"{node.op.name} `{node.path}`: {field}, but {reach} along axis {axis}"
                 result.miss("receptive field", what)
                 return
 
 
-def _changed(x: Any, high: int, wide: int, rng: np.random.Generator) -> Any:
-    """The image, and it with each row and each column changed."""
-    batch = x.repeat(1 + high + wide, *(1,) * (x.dim() - 1))
-    if x.dim() == 4:
-        noise = torch.from_numpy(rng.standard_normal(x.shape[1:]))
-        for row in range(high):
-            batch[1 + row, :, row] += noise[:, row]
-        for column in range(wide):
-            batch[1 + high + column, :, :, column] += noise[:, :, column]
+def _changed(x: Any, sizes: Sequence[int], rng: np.random.Generator) -> Any:
+    """The input, and it with each row along each axis changed."""
+    batch = x.repeat(1 + sum(sizes), *(1,) * (x.dim() - 1))
+    if x.dim() > 2:
+        noise, number = torch.from_numpy(rng.standard_normal(x.shape[1:])), 0
+        for axis, size in enumerate(sizes, 1):
+            for row in range(size):
+                number += 1
+                batch[number].select(axis, row).add_(noise.select(axis, row))
     return batch
 
 
@@ -243,9 +243,10 @@ def _values(case: Case, inputs: Mapping[int, Any]) -> Any:
         yield node, values[node.id]
 
 
-def _extent(touched: Any) -> int:
-    places = touched.nonzero()
-    return int(places.max() - places.min()) + 1 if len(places) else 0
+def _reach(moved: Any) -> int:
+    """How many rows of the input move a row of the output, from the first to the last: of (inputs, outputs)."""
+    places = [column.nonzero() for column in moved.unbind(1)]
+    return max((int(p.max() - p.min()) + 1 for p in places if len(p)), default=0)
 
 
 # --- texts ----------------------------------------------------------------------------------------------------

@@ -11,17 +11,17 @@ _NUMBERS = count()
 _POOLS = ("maxpool", "avgpool", "subsample")
 
 
-def grid(x: Any) -> tuple[int, Fraction, Fraction]:
-    """A number for the tensor that the distances refer to, and those of height and width."""
+def grid(x: Any) -> tuple[Any, ...]:
+    """A number for the tensor that the distances refer to, and those along each axis."""
     if not hasattr(x, "grid"):
-        x.grid = next(_NUMBERS), Fraction(1), Fraction(1)
-    known: tuple[int, Fraction, Fraction] = x.grid
+        x.grid = next(_NUMBERS), *(Fraction(1) for _ in x.shape[2:])
+    known: tuple[Any, ...] = x.grid
     return known
 
 
-def between(x: Any, y: Any) -> tuple[Fraction, Fraction] | None:
+def between(x: Any, y: Any) -> tuple[Fraction, ...] | None:
     (one, *before), (other, *after) = grid(x), grid(y)
-    return (after[0] / before[0], after[1] / before[1]) if one == other else None
+    return tuple(b / a for a, b in zip(before, after, strict=True)) if one == other else None
 
 
 def placed(kind: str, run: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,7 +29,7 @@ def placed(kind: str, run: Callable[..., Any]) -> Callable[..., Any]:
 
     def noting(machine: Any, read: Any, fields: dict[str, Any]) -> Any:
         y = run(machine, read, fields)
-        if y.dim() == 4 and not hasattr(y, "grid"):
+        if y.dim() > 2 and not hasattr(y, "grid"):
             found = _of_merge(read, y) if isinstance(read, list) else _of_op(kind, read, y, fields)
             if found is not None:
                 y.grid = found
@@ -38,14 +38,14 @@ def placed(kind: str, run: Callable[..., Any]) -> Callable[..., Any]:
     return noting
 
 
-def _of_merge(read: list[Any], y: Any) -> tuple[int, Fraction, Fraction] | None:
+def _of_merge(read: list[Any], y: Any) -> tuple[Any, ...] | None:
     grids = [grid(x) for x in read if x.shape[2:] == y.shape[2:]]
     first = {one for one in grids if one[0] == min(number for number, *_ in grids)}
     return first.pop() if len(first) == 1 else None
 
 
-def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[int, Fraction, Fraction] | None:
-    number, high, wide = grid(x)
+def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[Any, ...] | None:
+    number, *steps = grid(x)
     if kind == "gap" or fields.get("adaptive"):
         return grid(x) if x.shape[2:] == y.shape[2:] else None
     step: Any = fields.get("stride") or 1
@@ -53,7 +53,6 @@ def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[int, Frac
         step = fields.get("stride") or fields["kernel"]
     if kind == "upsample":
         step = fields["scale"]
-    down, right = (step, step) if isinstance(step, int) else step
-    if kind in ("deconv", "upsample"):
-        return number, high / down, wide / right
-    return number, high * down, wide * right
+    each = [step] * len(steps) if isinstance(step, int) else step
+    grows = kind in ("deconv", "upsample")
+    return number, *(a / b if grows else a * b for a, b in zip(steps, each, strict=True))

@@ -1,16 +1,16 @@
 """Every kind of the language in plain torch, written from the language page: `{kind: function(machine, x, fields)}`.
 
-This is a second opinion: nothing of archdsl is imported. `x` is a tensor with its batch, (N, C, H, W) or (N, F), or a
-list of them for merges. A function takes its tensors from `m.take`, in the order of the state_dict, and gives its
-value to `m.rounded` with the magnitude that rounding errors scale with. What torch would accept and the language does
-not raises `Unsound` with the code that is expected.
+This is a second opinion: nothing of archdsl is imported. `x` is a tensor with its batch, (N, C, sizes...) or (N, F),
+or a list of them for merges. A function takes its tensors from `m.take`, in the order of the state_dict, and gives
+its value to `m.rounded` with the magnitude that rounding errors scale with. What torch would accept and the language
+does not raises `Unsound` with the code that is expected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import torch
@@ -33,13 +33,40 @@ class Unsound(Exception):
         super().__init__(code)
 
 
-def pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+CONVS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+ADAPTIVE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
+"""By the number of spatial axes."""
+
+
+def axes_of(x: Any) -> int:
+    """The number of spatial axes."""
+    return int(x.dim()) - 2
+
+
+def spatial(x: Any) -> tuple[int, ...]:
+    """The spatial axes themselves."""
+    return tuple(range(2, x.dim()))
+
+
+def each(value: Any, x: Any) -> tuple[int, ...]:
+    """One number for each spatial axis: one that is written alone is for all of them."""
+    if isinstance(value, int):
+        return (value,) * axes_of(x)
+    if len(value) != axes_of(x):
+        raise Unsound("E0426", torch=True)
+    return tuple(value)
 
 
 def image(x: Any) -> None:
-    if x.dim() != 4:
+    """A vector has no pixels."""
+    if not axes_of(x):
         raise Unsound("E0401", torch=True)
+
+
+def around(x: Any, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
+    """The tensor with so many pixels before and behind it on each spatial axis."""
+    return F.pad(x, [number for both in reversed(pads) for number in both], value=value)
 
 
 def per_channel(values: Any, x: Any) -> Any:
@@ -53,14 +80,15 @@ def same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
     return total // 2, (total + 1) // 2
 
 
-def sides(pad: Any, x: Any, kernel: Any, stride: Any, dilation: Any) -> tuple[int, int, int, int]:
-    """Top, left, bottom, right."""
-    if pad == "valid":
-        return 0, 0, 0, 0
+def sides(pad: Any, x: Any, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
+    """Before and behind, for each axis; a list has all that are before, and then all that are behind."""
     if pad == "same":
-        (top, bottom), (left, right) = (same(x.shape[2 + a], kernel[a], stride[a], dilation[a]) for a in (0, 1))
-        return top, left, bottom, right
-    return (pad,) * 4 if isinstance(pad, int) else tuple(pad)  # type: ignore[return-value]
+        return [same(*axis) for axis in zip(x.shape[2:], kernel, stride, dilation, strict=True)]
+    if isinstance(pad, (int, str)):
+        return [(0 if pad == "valid" else pad,) * 2] * axes_of(x)  # type: ignore[list-item]
+    if len(pad) != 2 * axes_of(x):
+        raise Unsound("E0426", torch=True)
+    return list(zip(pad[: axes_of(x)], pad[axes_of(x) :], strict=True))
 
 
 def plausible(fields: Fields) -> None:
@@ -96,42 +124,36 @@ LEAST = {
 # --- convolutions and fully connected layers ------------------------------------------------------------------
 
 
-def default_pad(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int, int, int]:
-    high, wide = (d * (k // 2) if k % 2 else 0 for k, d in zip(kernel, dilation, strict=True))
-    return high, wide, high, wide
-
-
 def conv(m: Any, x: Any, f: Fields, groups: int | None = None) -> Any:
     image(x)
-    channels, kernel = x.shape[1], pair(f["kernel"])
-    stride, dilation = pair(f.get("stride", 1)), pair(f.get("dilation", 1))
-    groups, out = groups or f.get("groups", 1), f["out"]
+    channels = x.shape[1]
+    kernel, stride, dilation = (each(f.get(name, 1), x) for name in ("kernel", "stride", "dilation"))
+    groups, out, pad = groups or f.get("groups", 1), f["out"], f.get("pad")
+    pads = [(d * (k // 2) if k % 2 else 0,) * 2 for k, d in zip(kernel, dilation, strict=True)]
+    padded = around(x, pads if pad is None else sides(pad, x, kernel, stride, dilation))  # type: ignore[arg-type]
     if channels % groups or out % groups:
         raise Unsound("E0403", torch=True)
-    pad = f.get("pad")
-    top, left, bottom, right = default_pad(kernel, dilation) if pad is None else sides(pad, x, kernel, stride, dilation)
-    padded = F.pad(x, (left, right, top, bottom))
-    if any(padded.shape[2 + a] < dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1)):
+    if any(size < d * (k - 1) + 1 for size, k, d in zip(padded.shape[2:], kernel, dilation, strict=True)):
         raise Unsound("E0402", torch=True)
     if f.get("table") is not None:
         return _table(m, padded, f, stride, dilation)
-    if f.get("weight") is not None and not fits(f["weight"], (out, channels // groups, *kernel)):
+    if f.get("weight") is not None and not fits(f["weight"], (out, channels // groups, *kernel), len(kernel)):
         raise Unsound("E0404", torch=True)
     if isinstance(f.get("bias"), list) and len(f["bias"]) != out:
         raise Unsound("E0404", torch=True)
     weight = m.take("weight", (out, channels // groups, *kernel), f.get("weight"))
-    bias = _bias(m, f, out)
-    value = F.conv2d(padded, weight, bias, stride, 0, dilation, groups)
+    bias, run = _bias(m, f, out), CONVS[axes_of(x)]
+    value = run(padded, weight, bias, stride, 0, dilation, groups)
     if m.exact:
         return value
-    terms = F.conv2d(padded.abs(), weight.abs(), None if bias is None else bias.abs(), stride, 0, dilation, groups)
+    terms = run(padded.abs(), weight.abs(), None if bias is None else bias.abs(), stride, 0, dilation, groups)
     return m.rounded(value, terms, weight[0].numel())
 
 
-def fits(numbers: Any, shape: tuple[int, ...]) -> bool:
-    """Whether nested lists are the last axes of the shape, at least two of them."""
+def fits(numbers: Any, shape: tuple[int, ...], least: int) -> bool:
+    """Whether nested lists are the last axes of the shape, at least so many of them."""
     written = tuple(torch.as_tensor(numbers).shape)
-    return len(written) >= 2 and written == shape[len(shape) - len(written) :]
+    return len(written) >= least and written == shape[len(shape) - len(written) :]
 
 
 def _bias(m: Any, f: Fields, out: int) -> Any:
@@ -144,13 +166,13 @@ def _table(m: Any, x: Any, f: Fields, stride: Any, dilation: Any) -> Any:
     rows = f["table"]
     if len(rows) != f["out"] or any(not r or len(set(r)) != len(r) or max(r) >= x.shape[1] for r in rows):
         raise Unsound("E0404", torch=True)
-    weight, at = m.take("weight", (sum(map(len, rows)), *pair(f["kernel"]))), 0
-    bias, maps, terms = _bias(m, f, len(rows)), [], []
+    weight, at = m.take("weight", (sum(map(len, rows)), *each(f["kernel"], x))), 0
+    bias, maps, terms, run = _bias(m, f, len(rows)), [], [], CONVS[axes_of(x)]
     for number, row in enumerate(rows):
         own = bias[number] if bias is not None else 0.0
-        maps.append(F.conv2d(x[:, row], weight[None, at : at + len(row)], None, stride, 0, dilation) + own)
+        maps.append(run(x[:, row], weight[None, at : at + len(row)], None, stride, 0, dilation) + own)
         if not m.exact:
-            sizes = F.conv2d(x[:, row].abs(), weight[None, at : at + len(row)].abs(), None, stride, 0, dilation)
+            sizes = run(x[:, row].abs(), weight[None, at : at + len(row)].abs(), None, stride, 0, dilation)
             terms.append(sizes + abs(own))
         at += len(row)
     return m.rounded(torch.cat(maps, 1), None if m.exact else torch.cat(terms, 1), weight.numel() / len(rows))
@@ -165,8 +187,8 @@ def dwconv(m: Any, x: Any, f: Fields) -> Any:
 def deconv(m: Any, x: Any, f: Fields) -> Any:
     """Without padding torch gives all that the filters reach; what is too much for stride * size is cropped."""
     image(x)
-    kernel, stride, dilation = pair(f["kernel"]), pair(f.get("stride", 1)), pair(f.get("dilation", 1))
-    groups, out = f.get("groups", 1), f["out"]
+    kernel, stride, dilation = (each(f.get(name, 1), x) for name in ("kernel", "stride", "dilation"))
+    groups, out, run = f.get("groups", 1), f["out"], TRANSPOSED[axes_of(x)]
     if x.shape[1] % groups or out % groups:
         raise Unsound("E0403", torch=True)
     pads, extras = [], []
@@ -180,35 +202,25 @@ def deconv(m: Any, x: Any, f: Fields) -> Any:
         extras.append((2 * pads[-1] - (reach - s) if pad is None else 0) if extra is None else extra)
         if extras[-1] >= max(s, d, 1) and extras[-1]:
             raise Unsound("E0406", torch=True)
-    if any(
-        (x.shape[2 + a] - 1) * stride[a] - 2 * pads[a] + dilation[a] * (kernel[a] - 1) + extras[a] + 1 < 1
-        for a in (0, 1)
-    ):
+    axes = zip(x.shape[2:], kernel, stride, dilation, pads, extras, strict=True)
+    if any((size - 1) * s - 2 * p + d * (k - 1) + e + 1 < 1 for size, k, s, d, p, e in axes):
         raise Unsound("E0402", torch=True)
     weight, bias = m.take("weight", (x.shape[1], out // groups, *kernel)), _bias(m, f, out)
-    value = F.conv_transpose2d(x, weight, bias, stride, tuple(pads), tuple(extras), groups, dilation)
+    value = run(x, weight, bias, stride, tuple(pads), tuple(extras), groups, dilation)
     if m.exact:
         return value
-    terms = F.conv_transpose2d(
-        x.abs(),
-        weight.abs(),
-        None if bias is None else bias.abs(),
-        stride,
-        tuple(pads),
-        tuple(extras),
-        groups,
-        dilation,
-    )
+    sizes = None if bias is None else bias.abs()
+    terms = run(x.abs(), weight.abs(), sizes, stride, tuple(pads), tuple(extras), groups, dilation)
     return m.rounded(value, terms, weight.numel() / out)
 
 
 def fc(m: Any, x: Any, f: Fields) -> Any:
     kernel = f.get("kernel")
-    if kernel is not None and pair(kernel) != (1, 1):
-        raise Unsound("E0408")
     if kernel is not None:
         image(x)
-        x = x.permute(0, 2, 3, 1)
+        if set(each(kernel, x)) != {1}:
+            raise Unsound("E0408")
+        x = x.movedim(1, -1)
     else:
         x = x.flatten(1)
     weight = m.take("weight", (f["out"], x.shape[-1]))
@@ -217,7 +229,7 @@ def fc(m: Any, x: Any, f: Fields) -> Any:
     if not m.exact:
         terms = F.linear(x.abs(), weight.abs(), None if bias is None else bias.abs())
     if kernel is not None:
-        value, terms = value.permute(0, 3, 1, 2), None if terms is None else terms.permute(0, 3, 1, 2)
+        value, terms = value.movedim(-1, 1), None if terms is None else terms.movedim(-1, 1)
     return m.rounded(value, terms, x.shape[-1])
 
 
@@ -249,64 +261,62 @@ def window_starts(size: int, kernel: int, stride: int, dilation: int, pads: tupl
     return [n * stride - pads[0] for n in range(count)]
 
 
-def _windows(x: Any, f: Fields, kernel: Any, fill: float) -> tuple[Any, list[list[int]], list[tuple[int, int]], Any]:
-    """All windows (N, C, oh, kh, ow, kw), where each starts, and the padding, per axis."""
+def _windows(x: Any, f: Fields, fill: float) -> tuple[Any, list[list[int]], list[tuple[int, int]], tuple[int, ...]]:
+    """All windows (N, C, windows, taps), the windows row by row, where each starts on each axis, and the padding and
+    window of each axis."""
     image(x)
-    stride, dilation = pair(f.get("stride") or kernel), pair(f.get("dilation", 1))
-    top, left, bottom, right = sides(f.get("pad", 0), x, kernel, stride, dilation)
-    pads = [(top, bottom), (left, right)]
+    kernel, dilation = each(f["kernel"], x), each(f.get("dilation", 1), x)
+    stride = each(f.get("stride") or f["kernel"], x)
+    pads = sides(f.get("pad", 0), x, kernel, stride, dilation)
     starts = []
-    for a, size in enumerate(x.shape[2:]):
-        starts.append(window_starts(size, kernel[a], stride[a], dilation[a], pads[a], f.get("ceil", False)))
+    for size, k, s, d, both in zip(x.shape[2:], kernel, stride, dilation, pads, strict=True):
+        starts.append(window_starts(size, k, s, d, both, f.get("ceil", False)))
         for start in starts[-1]:
-            if not any(0 <= start + n * dilation[a] < size for n in range(kernel[a])):
+            if not any(0 <= start + n * d < size for n in range(k)):
                 raise Unsound("E0416")
-    taps = [[s + n * dilation[a] for s in starts[a] for n in range(kernel[a])] for a in (0, 1)]
-    before = [max(0, -min(t)) for t in taps]
-    behind = [max(0, max(t) + 1 - size) for t, size in zip(taps, x.shape[2:], strict=True)]
-    if x[..., 0, 0].numel() * len(taps[0]) * len(taps[1]) > MOST:
+    if x.shape[0] * x.shape[1] * prod(map(len, starts)) * prod(kernel) > MOST:
         raise Unsound("E0316", torch=True)
-    padded = F.pad(x, (before[1], behind[1], before[0], behind[0]), value=fill)
-    rows, columns = (torch.tensor([t + before[a] for t in taps[a]]) for a in (0, 1))
-    taken = padded[:, :, rows][..., columns]
-    shape = (*x.shape[:2], len(starts[0]), kernel[0], len(starts[1]), kernel[1])
-    return taken.reshape(shape), starts, pads, stride
+    taken = x
+    for axis, (begins, k, d) in enumerate(zip(starts, kernel, dilation, strict=True), 2):
+        taps = [start + n * d for start in begins for n in range(k)]
+        before, behind = max(0, -min(taps)), max(0, max(taps) + 1 - x.shape[axis])
+        pads_here = [(before, behind) if a == axis else (0, 0) for a in spatial(x)]
+        taken = around(taken, pads_here, fill).index_select(axis, torch.tensor([tap + before for tap in taps]))
+    shape = [number for begins, k in zip(starts, kernel, strict=True) for number in (len(begins), k)]
+    places, within = range(2, 2 + len(shape), 2), range(3, 3 + len(shape), 2)
+    taken = taken.reshape(*x.shape[:2], *shape).permute(0, 1, *places, *within)
+    return taken.flatten(2 + axes_of(x)), starts, pads, kernel
 
 
 def maxpool(m: Any, x: Any, f: Fields) -> Any:
-    windows, _, _, _ = _windows(x, f, pair(f["kernel"]), float("-inf"))
-    return windows.amax((3, 5))
+    return _windows(x, f, float("-inf"))[0].amax(-1)
 
 
 def avgpool(m: Any, x: Any, f: Fields) -> Any:
-    kernel = pair(f["kernel"])
     if f.get("adaptive", False):
         if any(f.get(name) for name in ("stride", "pad", "ceil", "inside")):
             raise Unsound("E0407")
         image(x)
-        return m.rounded(
-            F.adaptive_avg_pool2d(x, kernel), F.adaptive_avg_pool2d(x.abs(), kernel), x.shape[2] * x.shape[3]
-        )
-    windows, starts, pads, _ = _windows(x, f, kernel, 0.0)
-    counts = []
-    for a, size in enumerate(x.shape[2:]):
-        low, high = (0, size) if f.get("inside", False) else (-pads[a][0], size + pads[a][1])
-        counts.append(torch.tensor([min(s + kernel[a], high) - max(s, low) for s in starts[a]], dtype=x.dtype))
-    area = counts[0][:, None] * counts[1]
-    return m.rounded(windows.sum((3, 5)) / area, windows.abs().sum((3, 5)) / area, kernel[0] * kernel[1])
+        run, kernel = ADAPTIVE[axes_of(x)], each(f["kernel"], x)
+        return m.rounded(run(x, kernel), run(x.abs(), kernel), x[0, 0].numel())
+    windows, starts, pads, kernel = _windows(x, f, 0.0)
+    area = torch.ones((), dtype=x.dtype)
+    for size, begins, k, (before, behind) in zip(x.shape[2:], starts, kernel, pads, strict=True):
+        low, high = (0, size) if f.get("inside", False) else (-before, size + behind)
+        area = area[..., None] * torch.tensor([min(s + k, high) - max(s, low) for s in begins], dtype=x.dtype)
+    return m.rounded(windows.sum(-1) / area, windows.abs().sum(-1) / area, prod(kernel))
 
 
 def gap(m: Any, x: Any, f: Fields) -> Any:
     image(x)
-    return m.rounded(x.mean((2, 3), keepdim=True), x.abs().mean((2, 3), keepdim=True), x.shape[2] * x.shape[3])
+    return m.rounded(x.mean(spatial(x), True), x.abs().mean(spatial(x), True), x[0, 0].numel())
 
 
 def subsample(m: Any, x: Any, f: Fields) -> Any:
-    kernel = pair(f["kernel"])
-    windows, _, _, _ = _windows(x, {"stride": f.get("stride")}, kernel, 0.0)
+    windows, _, _, kernel = _windows(x, {"kernel": f["kernel"], "stride": f.get("stride")}, 0.0)
     weight, bias = per_channel(m.take("weight", (x.shape[1],)), x), per_channel(m.take("bias", (x.shape[1],)), x)
-    terms = windows.abs().sum((3, 5)) * weight.abs() + bias.abs()
-    return m.rounded(windows.sum((3, 5)) * weight + bias, terms, kernel[0] * kernel[1])
+    terms = windows.abs().sum(-1) * weight.abs() + bias.abs()
+    return m.rounded(windows.sum(-1) * weight + bias, terms, prod(kernel))
 
 
 # --- norms ----------------------------------------------------------------------------------------------------
@@ -421,11 +431,16 @@ def add(m: Any, x: list[Any], f: Fields) -> Any:
     return m.rounded(sum(x[1:], x[0]), sum((t.abs() for t in x[1:]), x[0].abs()), 2)
 
 
+def is_gate(x: Any) -> bool:
+    """One pixel: a factor for each channel of what it is multiplied with."""
+    return axes_of(x) > 0 and set(x.shape[2:]) == {1}
+
+
 def mul(m: Any, x: list[Any], f: Fields) -> Any:
-    """Equal shapes, or gates of (C, 1, 1) beside images."""
+    """Equal shapes, or gates of one pixel."""
     if len({t.dim() for t in x}) > 1:
         raise Unsound("E0405")
-    spread = {t.shape for t in x if t.dim() != 4 or t.shape[2:] != (1, 1)}
+    spread = {t.shape for t in x if not is_gate(t)}
     if len({t.shape[1] for t in x}) > 1 or len(spread) > 1:
         raise Unsound("E0413")
     value = x[0]
@@ -463,34 +478,34 @@ def shuffle(m: Any, x: Any, f: Fields) -> Any:
 
 def upsample(m: Any, x: Any, f: Fields) -> Any:
     image(x)
-    high, wide = pair(f["scale"])
-    if f.get("mode", "nearest") == "nearest":
-        return x.repeat_interleave(high, 2).repeat_interleave(wide, 3)
-    for axis, scale in ((2, high), (3, wide)):  # between the two nearest centres, edges clamped
-        size = x.shape[axis]
+    scales = each(f["scale"], x)
+    for axis, scale in enumerate(scales, 2):
+        if f.get("mode", "nearest") == "nearest":
+            x = x.repeat_interleave(scale, axis)
+            continue
+        size = x.shape[axis]  # between the two nearest centres, edges clamped
         places = ((torch.arange(size * scale, dtype=x.dtype) + 0.5) / scale - 0.5).clamp(0, size - 1)
         low = places.floor().long().clamp(max=max(size - 2, 0))
-        share = (places - low).reshape(-1, *(1,) * (3 - axis))
+        share = (places - low).reshape(-1, *(1,) * (x.dim() - 1 - axis))
         x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, (low + 1).clamp(max=size - 1)) * share
-    return m.rounded(x, x.abs() + x.abs().amax((2, 3), keepdim=True), 2)
+    if f.get("mode", "nearest") == "nearest":
+        return x
+    return m.rounded(x, x.abs() + x.abs().amax(spatial(x), keepdim=True), 2)
 
 
 def pad(m: Any, x: Any, f: Fields) -> Any:
+    """Crops first; what is left is put into a larger tensor."""
     image(x)
-    pixels = f.get("pixels", 0)
-    top, left, bottom, right = (pixels,) * 4 if isinstance(pixels, int) else pixels
+    pads = sides(f.get("pixels", 0), x, (), (), ())
     front, back = f.get("channels", (0, 0))
-    n, c, h, w = x.shape
-    if h + min(top, 0) + min(bottom, 0) < 1 or w + min(left, 0) + min(right, 0) < 1:
+    cut = [(slice(max(-b, 0), size - max(-e, 0)), b, e) for size, (b, e) in zip(x.shape[2:], pads, strict=True)]
+    if any(part.start >= part.stop for part, _, _ in cut):
         raise Unsound("E0409", torch=True)
-    rows, columns = range(-top, h + bottom), range(-left, w + right)
-    out = torch.full((n, front + c + back, len(rows), len(columns)), float(f.get("value", 0.0)), dtype=x.dtype)
-    kept_r, kept_c = [r for r in rows if 0 <= r < h], [q for q in columns if 0 <= q < w]
-    if kept_r and kept_c:
-        r, q = kept_r[0] + top, kept_c[0] + left
-        out[:, front : front + c, r : r + len(kept_r), q : q + len(kept_c)] = x[
-            :, :, kept_r[0] : kept_r[-1] + 1, kept_c[0] : kept_c[-1] + 1
-        ]
+    kept = x[(slice(None), slice(None), *(part for part, _, _ in cut))]
+    sizes = [size + max(b, 0) + max(e, 0) for size, (_, b, e) in zip(kept.shape[2:], cut, strict=True)]
+    out = torch.full((len(x), front + x.shape[1] + back, *sizes), float(f.get("value", 0.0)), dtype=x.dtype)
+    inside = [slice(max(b, 0), max(b, 0) + size) for size, (_, b, _) in zip(kept.shape[2:], cut, strict=True)]
+    out[(slice(None), slice(front, front + x.shape[1]), *inside)] = kept
     return out
 
 

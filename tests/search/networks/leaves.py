@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.ops.cases import KINDS
+from tests.search.networks.kinds import axes_of
 from tests.search.networks.reference import value_of
 
-IMAGE = {
+SPATIAL = {
     "conv": 22,
     "dwconv": 5,
     "deconv": 5,
@@ -40,6 +41,7 @@ IMAGE = {
     "table": 2,
     **{kind: row.image for kind, row in KINDS.items() if row.image},
 }
+"""How often each op is drawn for signals, images and volumes."""
 VECTOR = {
     "fc": 10,
     "bn": 2,
@@ -78,7 +80,7 @@ def leaf(
     rng: random.Random, x: Any, env: Mapping[str, Any], keep: bool, act: str, kind: str | None = None
 ) -> dict[str, Any]:
     """A node in the long form, of this kind if it has a row for such an `x`. It may not fit: the caller tries it."""
-    table = IMAGE if x.dim() == 4 else VECTOR
+    table = SPATIAL if axes_of(x) else VECTOR
     other = rng.choices(list(table), list(table.values()))[0]
     kind = kind if kind in table else other
     if keep and kind in NEVER_KEEP:
@@ -89,7 +91,7 @@ def leaf(
 class Leaf:
     def __init__(self, rng: random.Random, x: Any, env: Mapping[str, Any], keep: bool, act: str) -> None:
         self.rng, self.x, self.env, self.keep, self.act = rng, x, env, keep, act
-        self.channels = x.shape[1]
+        self.channels, self.axes = x.shape[1], axes_of(x)
 
     def draw(self, kind: str) -> dict[str, Any]:
         return getattr(self, f"_{kind}", self._bare)(kind)
@@ -129,13 +131,20 @@ class Leaf:
         """A number per channel, where they are few."""
         return [round(step * n + start, 2) for n in range(self.channels)] if self.channels <= 24 else start
 
-    def pair(self, *choices: int) -> Any:
-        """One number for both axes, or one each."""
+    def per_axis(self, *choices: int) -> Any:
+        """One number for all axes, or one each, which are equal in half of the cases."""
         first = self.rng.choice(choices)
-        return self.whole(first) if self.chance(65) else [self.whole(first), self.rng.choice(choices)]
+        if self.chance(35):
+            return self.whole(first)
+        more = [first if self.chance(50) else self.rng.choice(choices) for _ in range(self.axes - 1)]
+        return [first if self.chance(60) else self.whole(first), *([first] * len(more) if self.chance(50) else more)]
+
+    def window(self, *choices: int) -> Any:
+        """The size of a window, which is smaller in a volume: its pixels multiply."""
+        return self.per_axis(*(size for size in choices if self.axes < 3 or size < 6))
 
     def stride(self) -> dict[str, Any]:
-        return {} if self.keep or self.chance(55) else {"stride": self.pair(1, 2, 2, 3)}
+        return {} if self.keep or self.chance(55) else {"stride": self.per_axis(1, 2, 2, 3)}
 
     def pad(self, most: int = 2) -> dict[str, Any]:
         if self.keep:
@@ -143,7 +152,7 @@ class Leaf:
         form = self.rng.randrange(9)
         if form < 4:
             return {}
-        numbers = [self.rng.randint(0, most) for _ in range(4)]
+        numbers = [self.rng.randint(0, most) for _ in range(2 * self.axes)]
         return {"pad": ["same", "valid", self.whole(numbers[0]), numbers, numbers][form - 4]}
 
     def behind(self, node: dict[str, Any], norms: bool = True) -> dict[str, Any]:
@@ -183,52 +192,55 @@ class Leaf:
         node = {
             "op": "conv",
             "out": self.whole(out),
-            "kernel": self.pair(1, 3, 3, 5) if self.keep else self.pair(1, 2, 3, 3, 4, 5, 7),
+            "kernel": self.window(1, 3, 3, 5) if self.keep else self.per_axis(1, 2, 3, 3, 4, 5, 7),
         }
         node |= self.stride() | self.pad() | self.groups(out)
         if self.chance(20):
-            node["dilation"] = self.pair(1, 2, 3)
+            node["dilation"] = self.per_axis(1, 2, 3)
         if self.chance(20):
             node["bias"] = self.rng.choice([True, False])
         return self.behind(node)
 
     def _dwconv(self, kind: str) -> dict[str, Any]:
         node = (
-            {"op": "dwconv", "kernel": self.pair(1, 3, 5) if self.keep else self.pair(1, 2, 3, 5)}
+            {"op": "dwconv", "kernel": self.window(1, 3, 5) if self.keep else self.per_axis(1, 2, 3, 5)}
             | self.stride()
             | self.pad()
         )
         if self.chance(30) and self.channels <= 8:
             node["multiplier"] = self.whole(self.rng.choice([1, 2, 3]))
         if self.chance(20):
-            node["dilation"] = self.pair(1, 2)
+            node["dilation"] = self.per_axis(1, 2)
         return self.behind(node)
 
     def _deconv(self, kind: str) -> dict[str, Any]:
         out = self.rng.choice([1, 2, 3, 4, 6])
-        node: dict[str, Any] = {"op": "deconv", "out": self.whole(out), "kernel": self.pair(1, 2, 3, 4)} | self.groups(
-            out
-        )
+        node: dict[str, Any] = {
+            "op": "deconv",
+            "out": self.whole(out),
+            "kernel": self.window(1, 2, 3, 4),
+        } | self.groups(out)
         if not self.keep:
-            node |= {} if self.chance(40) else {"stride": self.pair(1, 2, 2, 3)}
+            node |= {} if self.chance(40) else {"stride": self.per_axis(1, 2, 2, 3)}
             node |= {"pad": self.rng.choice([0, 1])} if self.chance(30) else {}
             node |= {"extra": self.rng.choice([0, 1, 1, 2])} if self.chance(25) else {}
         if self.chance(15):
-            node["dilation"] = self.pair(1, 2, 3)
+            node["dilation"] = self.per_axis(1, 2, 3)
         if self.chance(20):
             node["bias"] = False
         return self.behind(node)
 
     def _constant(self, kind: str) -> dict[str, Any]:
         """A filter that is given, not learned."""
-        edge = [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]
-        weight: Any = self.rng.choice([edge, [[0.5, -0.25, 0.125]] * 3])
+        weight: Any = self.numbers(*[3] * self.axes)
         bias: Any = self.rng.choice([0, 0.5, [0.25, -1], True, False])
         node: dict[str, Any] = {"op": "conv", "out": 2, "kernel": 3, "weight": weight, "bias": bias, "norm": "none"}
         if self.chance(30) and self.channels <= 8:
-            node |= {"kernel": [1, 3], "weight": [[[[i + 0.5, j, 1]] for j in range(self.channels)] for i in range(2)]}
+            kernel = [*[1] * (self.axes - 1), 3]
+            node |= {"kernel": kernel, "weight": self.numbers(2, self.channels, *kernel)}
         if self.chance(20) and self.channels <= 8:
-            node |= {"out": 4, "kernel": 5, "bias": 0.5, "weight": self.numbers(4, self.channels, 5, 5)}
+            kernel = [5, 5, 1][: self.axes]
+            node |= {"out": 4, "kernel": kernel, "bias": 0.5, "weight": self.numbers(4, self.channels, *kernel)}
         return node | ({} if self.keep else self.stride() | self.pad())
 
     def numbers(self, *shape: int) -> Any:
@@ -242,13 +254,13 @@ class Leaf:
             sorted(self.rng.sample(range(self.channels), self.rng.randint(1, min(3, self.channels))))
             for _ in range(self.rng.randint(1, 4))
         ]
-        node: dict[str, Any] = {"op": "conv", "out": len(rows), "kernel": self.pair(1, 3), "table": rows}
+        node: dict[str, Any] = {"op": "conv", "out": len(rows), "kernel": self.window(1, 3), "table": rows}
         return self.behind(node | self.stride() | self.pad())
 
     def _fc(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "fc", "out": self.whole(self.rng.choice([1, 2, 3, 5, 8, 10]))}
-        if self.x.dim() == 4 and (self.keep or self.chance(70)):
-            node["kernel"] = self.rng.choice([1, [1, 1]])
+        if self.axes and (self.keep or self.chance(70)):
+            node["kernel"] = self.rng.choice([1, [1] * self.axes])
         if self.chance(25):
             node["bias"] = self.rng.choice([True, False])
         return self.behind(node)
@@ -264,27 +276,27 @@ class Leaf:
         if self.keep:
             return {
                 "op": "maxpool",
-                "kernel": self.rng.choice([3, [3, 3]]),
+                "kernel": self.rng.choice([3, [3] * self.axes]),
                 "stride": 1,
-                "pad": self.rng.choice([1, "same", [1, 1, 1, 1]]),
+                "pad": self.rng.choice([1, "same", [1] * 2 * self.axes]),
             }
-        node: dict[str, Any] = {"op": "maxpool", "kernel": self.pair(1, 2, 2, 3, 3, 4)} | self.stride() | self.pad()
+        node: dict[str, Any] = {"op": "maxpool", "kernel": self.window(1, 2, 2, 3, 3, 4)} | self.stride() | self.pad()
         node |= {"ceil": True} if self.chance(35) else {}
-        return self.behind(node | ({"dilation": self.pair(1, 2)} if self.chance(15) else {}), norms=False)
+        return self.behind(node | ({"dilation": self.per_axis(1, 2)} if self.chance(15) else {}), norms=False)
 
     def _avgpool(self, kind: str) -> dict[str, Any]:
         if self.keep:
             node: dict[str, Any] = {"op": "avgpool", "kernel": 3, "stride": 1, "pad": self.rng.choice([1, "same"])}
             return node | ({"inside": True} if self.chance(40) else {})
         if self.chance(20):
-            return {"op": "avgpool", "kernel": self.pair(1, 2, 3, 5), "adaptive": True}
-        node = {"op": "avgpool", "kernel": self.pair(1, 2, 2, 3, 3, 4)} | self.stride() | self.pad()
+            return {"op": "avgpool", "kernel": self.window(1, 2, 3, 5), "adaptive": True}
+        node = {"op": "avgpool", "kernel": self.window(1, 2, 2, 3, 3, 4)} | self.stride() | self.pad()
         node |= {"ceil": True} if self.chance(35) else {}
         return node | ({"inside": True} if self.chance(35) else {})
 
     def _subsample(self, kind: str) -> dict[str, Any]:
-        return {"op": "subsample", "kernel": self.pair(1, 2, 2, 3)} | (
-            {"stride": self.pair(1, 2)} if self.chance(40) else {}
+        return {"op": "subsample", "kernel": self.window(1, 2, 2, 3)} | (
+            {"stride": self.per_axis(1, 2)} if self.chance(40) else {}
         )
 
     def _bn(self, kind: str) -> dict[str, Any]:
@@ -325,17 +337,19 @@ class Leaf:
         return {"op": "shuffle", "groups": self.rng.choice([g for g in (1, 2, 3, 4) if self.channels % g == 0])}
 
     def _upsample(self, kind: str) -> dict[str, Any]:
-        scale = 1 if self.keep else self.pair(1, 2, 2, 3)
+        scale = 1 if self.keep else self.per_axis(1, 2, 2, 3)
         return {"op": "upsample", "scale": scale} | (
-            {"mode": self.rng.choice(["nearest", "bilinear"])} if self.chance(60) else {}
+            {"mode": self.rng.choice(["nearest", "linear"])} if self.chance(60) else {}
         )
 
     def _pad(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "pad"}
         if not self.keep:
-            sides = [self.rng.choice([-3, -2, -1, 0, 0, 1, 2, 3]) for _ in range(4)]
-            moved = [*sides[:2], *(self.rng.choice([0, 0, 1]) - side for side in sides[:2])]
-            node["pixels"] = self.rng.choice([1, 2, -1, [1, 0, 2, 1], sides, sides, moved, moved])
+            sides = [self.rng.choice([-3, -2, -1, 0, 0, 1, 2, 3]) for _ in range(2 * self.axes)]
+            begins = sides[: self.axes]
+            moved = [*begins, *(self.rng.choice([0, 0, 1]) - side for side in begins)]
+            added = [max(side, 0) for side in sides]
+            node["pixels"] = self.rng.choice([1, 2, -1, added, sides, sides, moved, moved])
         if self.chance(35):
             node["channels"] = [self.rng.randint(0, 2), self.rng.randint(0, 2)]
         return node | ({"value": self.rng.choice([0.5, -1, 3])} if self.chance(35) else {})

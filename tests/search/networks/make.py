@@ -10,12 +10,16 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.search.networks.kinds import Unsound
+from tests.search.networks.kinds import Unsound, axes_of
 from tests.search.networks.leaves import leaf
 from tests.search.networks.nodes import PLAIN, Drawn, Nodes
 from tests.search.networks.reference import Frame, Machine, Member, blank, value_of
 
+AXES = (1, 2, 2, 3)
+"""The spatial axes of the inputs: signals, images, volumes."""
 TRIES = 8
+LONGEST = (0, 60, 17, 9)
+"""The largest size of an input, by its number of spatial axes: a network of each takes about as long."""
 LARGEST = 12_000
 """Values of one tensor: many small networks find more than few large ones."""
 ACTS = (
@@ -80,6 +84,7 @@ class Maker(Nodes):
         self.rng = rng
         self.doc: dict[str, Any] = {"name": "random"}
         self.number = 0
+        self.axes = rng.choice(AXES)
         self.machine = Machine(self.doc)
 
     # --- the document ------------------------------------------------------------------------------------
@@ -129,15 +134,17 @@ class Maker(Nodes):
         if self.chance(8):
             return rng.choice([12, 7, 24])
         least = 1 if self.chance(12) else 5
-        c, h, w = rng.choice([1, 2, 3, 3, 4, 8]), rng.randint(least, 17), rng.randint(least, 17)
+        c, sizes = rng.choice([1, 2, 3, 3, 4, 8]), [rng.randint(least, LONGEST[self.axes]) for _ in range(self.axes)]
+        rest = "x".join(map(str, sizes))
         form = rng.randrange(7)
         if form == 6:
-            return {"left": f"{c}x{h}x{w}", "right": f"2x{h}x{w}", "meta": rng.randint(1, 9)}
+            return {"left": f"{c}x{rest}", "right": f"2x{rest}", "meta": rng.randint(1, 9)}
         if form == 0:
-            return {"image": f"{c}x{h}x{w}", "meta": rng.randint(2, 9)}
+            return {"image": f"{c}x{rest}", "meta": rng.choice([rng.randint(2, 9), "2x7", "2x3x4", "1x3x2x3"])}
+        named = [f"{letter}={size}" for letter, size in zip("HWD" if form == 1 else "ABC", sizes, strict=False)]
         if form == 1:
-            return {"left": [c, f"H={h}", f"W={w}"], "right": [2, f"H={h}", f"W={w}"]}
-        return [c, f"A={h}", f"B={w}"] if form == 2 else [c, h, w] if form == 3 else f"{c}x{h}x{w}"
+            return {"left": [c, *named], "right": [2, *named]}
+        return [c, *named] if form == 2 else [c, *sizes] if form == 3 else f"{c}x{rest}"
 
     def join(self, inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """The first nodes of a net with several inputs, by which they become one."""
@@ -177,11 +184,12 @@ class Maker(Nodes):
         head = f"{name}({', '.join([width, *(text for text, _ in chosen)])})"
         for _, value in chosen:
             values |= value
-        x = blank((3, 9, 8))
+        sizes = (9, 8, 5)[: self.axes]
+        x = blank((3, *sizes))
         names = {"input": Member(x)}
         if several:
             head += " <- x, skip"
-            names |= {"x": Member(x), "skip": Member(blank((2, 9, 8)))}
+            names |= {"x": Member(x), "skip": Member(blank((2, *sizes)))}
         env = {**self.machine.args, **values}
         first = [(f"cat{number}", {"op": "concat", "from": ["skip", "x"]})] if several else []
         body, member = self.sequence(x, env, Frame(None, names), 1, first=first, params=tuple(values))
@@ -275,9 +283,7 @@ class Maker(Nodes):
                 and x is not None
                 and self.chance(35)
             ):
-                kernel = (
-                    self.rng.choice([1, 3, 3]) if x.dim() == 4 else None
-                )  # what may be taken into the layer behind it
+                kernel = self.rng.choice([1, 3, 3]) if axes_of(x) else None  # what the layer behind it may take in
                 layer = (
                     {"op": "fc", "out": 4}
                     if kernel is None

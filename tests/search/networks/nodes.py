@@ -6,7 +6,8 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from tests.search.networks.leaves import IMAGE, NEVER_KEEP, VECTOR, leaf
+from tests.search.networks.kinds import axes_of
+from tests.search.networks.leaves import NEVER_KEEP, SPATIAL, VECTOR, leaf
 from tests.search.networks.reference import Frame, Machine, Member
 
 Drawn = tuple[Any, Member | None]
@@ -66,7 +67,7 @@ class Nodes:
         """What a composite holds: a sequence, or one op, which has tensors only where it has a name."""
         if not self.chance(25):
             return self.sequence(x, env, frame, depth, keep, as_list)
-        table = IMAGE if x.dim() == 4 else VECTOR
+        table = SPATIAL if axes_of(x) else VECTOR
         plain = [kind for kind in PLAIN if kind in table and not (keep and kind in NEVER_KEEP)]
         kind = None if named and self.chance(25) else self.rng.choice(plain)
         node = leaf(self.rng, x, env, keep, "act0", kind)
@@ -90,8 +91,8 @@ class Nodes:
         if kind == "concat":
             fitting = [n for n, v in seen.items() if v.dim() == x.dim() and v.shape[2:] == x.shape[2:]]
         else:
-            gates = kind == "mul" and x.dim() == 4
-            fitting = [n for n, v in seen.items() if v.shape == x.shape or (gates and v.shape == (*x.shape[:2], 1, 1))]
+            gate = (*x.shape[:2], *(1 for _ in x.shape[2:])) if kind == "mul" else x.shape
+            fitting = [n for n, v in seen.items() if v.shape in (x.shape, gate)]
         if not fitting:
             return None
         count = self.rng.choice([2, 2, 3])
@@ -137,7 +138,7 @@ class Nodes:
         short = self.rng.randrange(8)
         if short < 2:
             node["shortcut"] = [self.rng.choice(["none", "if_same_shape", "project"]), "pad"][short]
-        elif short == 2 and made.value.dim() == 4 == x.dim():
+        elif short == 2 and axes_of(made.value) == axes_of(x) > 0:
             self.number += 1
             stride = [max(1, -(-(a - 1) // b)) for a, b in zip(x.shape[2:], made.value.shape[2:], strict=True)]
             projection = {"op": "conv", "out": made.value.shape[1], "kernel": 1, "stride": stride}
@@ -156,7 +157,7 @@ class Nodes:
             if number == 1 and self.chance(25) and not split:
                 entries[key] = {"op": self.rng.choice(["identity", "relu"])}
                 continue
-            if merge == "mul" and number == 1 and not split and x.dim() == 4:
+            if merge == "mul" and number == 1 and not split and axes_of(x):
                 entries[key] = {
                     f"gap{self.number}": {"op": "gap"},
                     f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"},
@@ -170,7 +171,7 @@ class Nodes:
             if merge != "concat" and made.value.shape != source.shape and isinstance(body, dict):
                 kind = (
                     {"op": "conv", "out": source.shape[1], "kernel": 1, "act": "none"}
-                    if x.dim() == 4
+                    if axes_of(x)
                     else {"op": "fc", "out": source.shape[1]}
                 )
                 self.number += 1
@@ -186,7 +187,7 @@ class Nodes:
 
     def dense(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
         self.number += 1
-        if x.dim() == 4 and self.chance(60):
+        if axes_of(x) and self.chance(60):
             layer: Any = {"op": "conv", "out": self.rng.choice([2, 3, "k", "i + 2"]), "kernel": 3}
         else:
             layer, made = self.body(x, env, frame, 0, keep=True, as_list=False, named=True)

@@ -19,7 +19,7 @@ import torch
 
 from tests.ops.cases import KINDS, POSITIONAL
 from tests.search.networks.grids import between, grid
-from tests.search.networks.kinds import Unsound, pair, plausible
+from tests.search.networks.kinds import Unsound, axes_of, plausible
 
 UNIT = 2.0**-24
 """Half a unit in the last place of a float32 near 1."""
@@ -54,7 +54,7 @@ FUNCTIONS = {
     "divisible": _divisible,
     "__builtins__": {},
 }
-WORDS = {word: word for word in (*KINDS, "same", "valid", "nearest", "bilinear", "split", "pad")} | {
+WORDS = {word: word for word in (*KINDS, "same", "valid", "nearest", "linear", "split", "pad")} | {
     "none": None,
     "true": True,
     "false": False,
@@ -303,7 +303,7 @@ class Machine:
         if written not in (None, "project", "pad"):
             given = self.item(written, x, frame, env)
             return x if given is None else given.value
-        if len(wanted) != 4 or x.dim() != 4:
+        if len(wanted) != x.dim() or not axes_of(x):
             raise Unsound("E0415")
         strides: Any = between(x, y)
         if self.settled is None:
@@ -323,7 +323,7 @@ class Machine:
             return self.op(node, [x], env).value
         if x.shape[1] > wanted[1]:
             raise Unsound("E0415")
-        x = x[:, :, :: strides[0], :: strides[1]]
+        x = x[(slice(None), slice(None), *(slice(None, None, stride) for stride in strides))]
         return torch.cat([x, torch.zeros(x.shape[0], wanted[1] - x.shape[1], *x.shape[2:], dtype=x.dtype)], 1)
 
     def branches(self, data: Mapping[str, Any], x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:
@@ -352,7 +352,7 @@ class Machine:
 
     def parts(self, x: Any, count: int) -> Any:
         found = x.split(x.shape[1] // count, 1)
-        for part in found if x.dim() == 4 else ():
+        for part in found if axes_of(x) else ():
             part.grid = grid(x)
         return found
 
@@ -492,4 +492,4 @@ def blank(shape: Sequence[int], batch: int = 1) -> Any:
     return torch.zeros(batch, *shape, dtype=torch.float64)
 
 
-__all__ = ["Frame", "Machine", "Member", "Misfit", "Unsound", "blank", "pair"]
+__all__ = ["Frame", "Machine", "Member", "Misfit", "Unsound", "blank"]

@@ -20,7 +20,7 @@ FLAGS = {
     ("inside", True): "inside",
     ("adaptive", True): "adaptive",
     ("mode", "nearest"): "nearest",
-    ("mode", "bilinear"): "bilinear",
+    ("mode", "linear"): "linear",
 }
 UNKNOWN_FLAGS = {("deconv", "pad")}
 LONGEST = 1900
@@ -134,9 +134,8 @@ def short(node: Mapping[str, Any], rng: random.Random) -> str | None:
 def words(node: Mapping[str, Any], rng: random.Random) -> list[str]:
     """`3x3 conv 64 /2 bn relu`: the kernel, the kind, values without a key, then the rest in any order."""
     kind, kernel = node["op"], node.get("kernel")
-    sides = kernel if isinstance(kernel, list) else [kernel, kernel]
-    as_window = kernel is not None and all(isinstance(side, int) and side >= 0 for side in sides) and rng.random() < 0.9
-    head = [f"{sides[0]}x{sides[1]}"] if as_window else []
+    as_window = is_sizes(kernel) and rng.random() < 0.9
+    head = ["x".join(map(str, kernel))] if as_window else []  # type: ignore[arg-type]
     rest, positional = [], []
     for field in POSITIONAL.get(kind, ()):
         if field not in node or rng.random() < 0.15:
@@ -148,12 +147,17 @@ def words(node: Mapping[str, Any], rng: random.Random) -> list[str]:
             continue
         flagged = isinstance(value, (bool, str)) and (kind, key) not in UNKNOWN_FLAGS  # `bias=0` is a number
         flag = FLAGS.get((key, value)) if flagged else None
-        if key == "stride" and rng.random() < 0.8 and not isinstance(value, list):
-            rest.append(f"/{word(value)}")
+        if key == "stride" and rng.random() < 0.8:
+            rest.append("/" + ("x".join(map(str, value)) if is_sizes(value) and rng.random() < 0.8 else word(value)))
         else:
             rest.append(flag if flag is not None and rng.random() < 0.7 else f"{key}={word(value)}")
     rng.shuffle(rest)
     return [*head, *rest, *behind(node, rng)]
+
+
+def is_sizes(value: Any) -> bool:
+    """Whether a list can be written as `3x3`: numbers, one for each axis."""
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
 
 def behind(node: Mapping[str, Any], rng: random.Random) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import yaml
 
 import archdsl
 from tests.ops.cases import KINDS
-from tests.search.networks.kinds import Unsound
+from tests.search.networks.kinds import Unsound, axes_of
 from tests.search.networks.make import inputs_of, specification
 from tests.search.networks.reference import HEADS, Machine, blank
 from tests.search.networks.text import written
@@ -136,7 +136,9 @@ CHANGES: dict[str, Change] = {
     "a word for a number": _set(("conv", "maxpool", "avgpool", "dwconv"), "stride", "same", "E0304"),
     "a stride of 0": _set(("conv", "maxpool", "avgpool", "dwconv", "deconv"), "stride", 0, "E0308"),
     "a field that is not": _set(tuple(KINDS), "strides", 2, "E0309"),
-    "a negative pad": _set(("conv", "maxpool", "dwconv"), "pad", [0, -1, 0, 0], "E0308"),
+    "a negative pad": _set(
+        ("conv", "maxpool", "dwconv"), "pad", lambda rng, s: [0] * (2 * axes_of(s.x) - 1) + [-1], "E0308"
+    ),
     "groups that do not divide": _set(("conv",), "groups", lambda rng, s: s.x.shape[1] + 1, "E0403"),
     "groups of a norm that do not divide": _set(("gn",), "groups", lambda rng, s: s.x.shape[1] + 1, "E0403"),
     "a slice too long": _set(("slice",), "end", lambda rng, s: s.x.shape[1] + 4, "E0418"),
@@ -158,50 +160,92 @@ def channels(spot: Spot) -> int:
 New = Callable[[random.Random, Spot], tuple[dict[str, Any], str, str | None] | None]
 
 
-def _new(rank: int, node: dict[str, Any], code: str, at: str | None) -> New:
-    """A node that is wrong on an image (4), a vector (2), or anything (0)."""
-    return lambda rng, spot: (copy.deepcopy(node), code, at) if rank in (0, spot.x.dim()) else None
+ANY, SPATIAL, VECTOR = (0, 1, 2, 3), (1, 2, 3), (0,)
+
+
+def _new(axes: Sequence[int], node: dict[str, Any], code: str, at: str | None) -> New:
+    """A node that is wrong on tensors with so many spatial axes. A function in it is given that number."""
+
+    def new(rng: random.Random, spot: Spot) -> tuple[dict[str, Any], str, str | None] | None:
+        made = {key: value(axes_of(spot.x)) if callable(value) else copy.deepcopy(value) for key, value in node.items()}
+        return (made, code, at) if axes_of(spot.x) in axes else None
+
+    return new
 
 
 NEW: dict[str, New] = {
-    "a merge of one": _new(0, {"op": "concat"}, "E0414", None),
-    "a window on a vector": _new(2, {"op": "conv", "out": 4, "kernel": 3}, "E0401", None),
-    "a global pool of a vector": _new(2, {"op": "gap"}, "E0401", None),
-    "centres on an image": _new(4, {"op": "rbf", "out": 3}, "E0401", None),
+    "a merge of one": _new(ANY, {"op": "concat"}, "E0414", None),
+    "a window on a vector": _new(VECTOR, {"op": "conv", "out": 4, "kernel": 3}, "E0401", None),
+    "a global pool of a vector": _new(VECTOR, {"op": "gap"}, "E0401", None),
+    "centres on an image": _new(SPATIAL, {"op": "rbf", "out": 3}, "E0401", None),
     "a window larger than the image": _new(
-        4, {"op": "conv", "out": 4, "kernel": 99, "pad": "valid"}, "E0402", "kernel"
+        SPATIAL, {"op": "conv", "out": 4, "kernel": 99, "pad": "valid"}, "E0402", "kernel"
     ),
     "a pool larger than the image": _new(
-        4, {"op": "maxpool", "kernel": 99, "stride": 1, "ceil": False}, "E0402", "kernel"
+        SPATIAL, {"op": "maxpool", "kernel": 99, "stride": 1, "ceil": False}, "E0402", "kernel"
     ),
-    "nothing left": _new(4, {"op": "pad", "pixels": -50}, "E0409", "pixels"),
+    "nothing left": _new(SPATIAL, {"op": "pad", "pixels": -50}, "E0409", "pixels"),
     "an adaptive pool with a stride": _new(
-        4, {"op": "avgpool", "kernel": 2, "adaptive": True, "stride": 2}, "E0407", "stride"
+        SPATIAL, {"op": "avgpool", "kernel": 2, "adaptive": True, "stride": 2}, "E0407", "stride"
     ),
-    "a fully connected window": _new(4, {"op": "fc", "out": 4, "kernel": 3}, "E0408", "kernel"),
-    "too much at the end": _new(4, {"op": "deconv", "out": 2, "kernel": 2, "extra": 7}, "E0406", "extra"),
+    "a fully connected window": _new(SPATIAL, {"op": "fc", "out": 4, "kernel": 3}, "E0408", "kernel"),
+    "too much at the end": _new(SPATIAL, {"op": "deconv", "out": 2, "kernel": 2, "extra": 7}, "E0406", "extra"),
     "a window of padding": _new(
-        4, {"op": "maxpool", "kernel": [2, 1], "stride": 1, "pad": [2, 0, 0, 0]}, "E0416", "pad"
+        SPATIAL,
+        {
+            "op": "maxpool",
+            "kernel": lambda n: [2] + [1] * (n - 1),
+            "stride": 1,
+            "pad": lambda n: [2] + [0] * (2 * n - 1),
+        },
+        "E0416",
+        "pad",
     ),
-    "a table of one row for four": _new(4, {"op": "conv", "out": 4, "kernel": 1, "table": [[0]]}, "E0404", "table"),
+    "a table of one row for four": _new(
+        SPATIAL, {"op": "conv", "out": 4, "kernel": 1, "table": [[0]]}, "E0404", "table"
+    ),
     "a weight that does not fit": _new(
-        4, {"op": "conv", "out": 2, "kernel": 3, "weight": [[1, 2], [3, 4]]}, "E0404", "weight"
+        SPATIAL,
+        {"op": "conv", "out": 2, "kernel": 3, "weight": lambda n: [[1, 2], [3, 4]] if n == 2 else [1, 2]},
+        "E0404",
+        "weight",
     ),
-    "dropped with certainty": _new(0, {"op": "dropout", "p": 1}, "E0308", "p"),
-    "an epsilon of 0": _new(0, {"op": "bn", "eps": 0}, "E0308", "eps"),
-    "a block that is not there": _new(0, {"call": "nowhere(3)"}, "E0301", None),
-    "an enlarged image and its shortcut": _new(4, {"residual": {"up": {"op": "upsample", "scale": 2}}}, "E0415", None),
-    "a key that no composite has": _new(0, {"do": {"r": {"op": "relu"}}, "scales": 2}, "E0201", "scales"),
-    "two heads": _new(0, {"op": "relu", "residual": {"r": {"op": "relu"}}}, "E0209", None),
-    "a node that reads itself": _new(0, {"op": "relu", "from": "wrong"}, "E0411", "from"),
+    "a window with an axis too many": _new(
+        (1, 2), {"op": "maxpool", "kernel": lambda n: [2] * (n + 1)}, "E0426", "kernel"
+    ),
+    "a window with an axis too few": _new(
+        (2, 3), {"op": "conv", "out": 3, "kernel": lambda n: [1] * (n - 1)}, "E0426", "kernel"
+    ),
+    "a stride of other axes": _new(
+        SPATIAL,
+        {"op": "conv", "out": 3, "kernel": 1, "stride": lambda n: [2, 1] if n != 2 else [1, 1, 2]},
+        "E0426",
+        "stride",
+    ),
+    "a factor of other axes": _new(
+        SPATIAL, {"op": "upsample", "scale": lambda n: [2] if n != 1 else [1, 2]}, "E0426", "scale"
+    ),
+    "a side too many": _new(
+        SPATIAL, {"op": "avgpool", "kernel": 2, "stride": 1, "pad": lambda n: [0] * (2 * n + 1)}, "E0426", "pad"
+    ),
+    "a side for each axis alone": _new(SPATIAL, {"op": "pad", "pixels": lambda n: [1] * n}, "E0426", "pixels"),
+    "dropped with certainty": _new(ANY, {"op": "dropout", "p": 1}, "E0308", "p"),
+    "an epsilon of 0": _new(ANY, {"op": "bn", "eps": 0}, "E0308", "eps"),
+    "a block that is not there": _new(ANY, {"call": "nowhere(3)"}, "E0301", None),
+    "an enlarged image and its shortcut": _new(
+        SPATIAL, {"residual": {"up": {"op": "upsample", "scale": 2}}}, "E0415", None
+    ),
+    "a key that no composite has": _new(ANY, {"do": {"r": {"op": "relu"}}, "scales": 2}, "E0201", "scales"),
+    "two heads": _new(ANY, {"op": "relu", "residual": {"r": {"op": "relu"}}}, "E0209", None),
+    "a node that reads itself": _new(ANY, {"op": "relu", "from": "wrong"}, "E0411", "from"),
     "a norm of single values": lambda rng, s: (
-        ({"op": "gn", "groups": channels(s)}, "E0417", "groups") if s.x.dim() == 2 else None
+        ({"op": "gn", "groups": channels(s)}, "E0417", "groups") if not axes_of(s.x) else None
     ),
     "a constant per channel and one more": lambda rng, s: (
         ({"op": "affine", "mul": [1.5] * (channels(s) + 1)}, "E0404", "mul") if channels(s) < 24 else None
     ),
     "channels that do not divide": lambda rng, s: (
-        ({"op": "shuffle", "groups": channels(s) + 1}, "E0403", "groups") if s.x.dim() == 4 else None
+        ({"op": "shuffle", "groups": channels(s) + 1}, "E0403", "groups") if axes_of(s.x) else None
     ),
     "a slice behind the channels": lambda rng, s: ({"op": "slice", "start": channels(s)}, "E0418", "start"),
     "parts that do not divide": lambda rng, s: ({"op": "split", "parts": channels(s) + 1}, "E0403", "parts"),
@@ -209,7 +253,7 @@ NEW: dict[str, New] = {
         {
             "branches": {
                 "one": {"op": "identity"},
-                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if s.x.dim() == 4 else {})},
+                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if axes_of(s.x) else {})},
             },
             "merge": "add",
         },
@@ -220,7 +264,7 @@ NEW: dict[str, New] = {
         {
             "branches": {
                 "one": {"op": "identity"},
-                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if s.x.dim() == 4 else {})},
+                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if axes_of(s.x) else {})},
             },
             "merge": "mul",
         },
@@ -233,13 +277,13 @@ NEW: dict[str, New] = {
             "E0405",
             "merge",
         )
-        if s.x.dim() == 4
+        if axes_of(s.x)
         else None
     ),
     "fewer channels and padding": lambda rng, s: (
         (
             {
-                "residual": {"c": {"op": "fc", "out": channels(s) - 1} | ({"kernel": 1} if s.x.dim() == 4 else {})},
+                "residual": {"c": {"op": "fc", "out": channels(s) - 1} | ({"kernel": 1} if axes_of(s.x) else {})},
                 "shortcut": "pad",
             },
             "E0415",
@@ -261,7 +305,8 @@ def _whole(rng: random.Random, doc: dict[str, Any]) -> tuple[str, str, Path] | N
         doc["outputs"] = {"a": "nowhere"}
         return "an output of nothing", "E0410", ("outputs", "a")
     if choice == 2:
-        doc["input"] = "3x0x8" if isinstance(doc["input"], str) and doc["input"].count("x") == 2 else "0"
+        sizes = doc["input"].split("x") if isinstance(doc["input"], str) else ["0"]
+        doc["input"] = "x".join([*sizes[:-1], "0"])
         return "an empty input", "E0308", ("input",)
     if choice == 3 and doc.get("blocks"):
         head = rng.choice(list(doc["blocks"]))
