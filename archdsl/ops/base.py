@@ -361,7 +361,7 @@ def _wrong_axes(op: Op, name: str, value: tuple[int, ...], shape: Shape) -> OpEr
         if len(value) == 1 and single:
             ways.append(f"repeat the node with `{written} * {op.name}`")
         other = KINDS[len(value)]
-        if axes_of(shape) < len(value) and axes_of(shape) == 1:
+        if len(value) == len(shape):
             ways.append(f"`input: 1x{format_shape(shape, times='x')}` is {other.noun} with one channel")
         help_ = "write " + "; ".join(ways)
     else:

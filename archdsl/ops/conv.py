@@ -335,7 +335,7 @@ class Deconv(Weighted):
     kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
     stride: PerAxis = Field(ALL_ONE, description="factor by which the size grows")
     pad: Annotated[int, Field(ge=0, le=MAX_SIZE)] | None = Field(None, description="pixels cropped on each side")
-    extra: Natural | None = Field(None, description="rows and columns added at the end (output padding)")
+    extra: Natural | None = Field(None, description="pixels added at the end of each axis (output padding)")
     dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the kernel")
     groups: Positive = Field(1, description="independent groups of channels")
     bias: bool = Field(True, description="learned bias; none by default if a norm follows")

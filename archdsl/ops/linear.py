@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from archdsl.axes import kind_of
+from archdsl.axes import axes_of, kind_of
 from archdsl.ops.base import Example, Init, Look, Number, OpError, Param, PerAxis, Positive, Score, Weighted, need_axes
 from archdsl.ops.conv import bias_param
 from archdsl.shapes import Shape, at, format_shape, numel
@@ -36,7 +36,7 @@ class Fc(Weighted):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
         if self.kernel is None:
-            assert len(shape) == 1, "fc of an image without its flatten"
+            assert not axes_of(shape), "fc of an image without its flatten"
             return (self.out,)
         if set(self.kernel) != {1}:
             raise OpError(
@@ -100,7 +100,7 @@ class Rbf(Weighted):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
-        if len(shape) != 1:
+        if axes_of(shape):
             raise OpError(
                 "E0401",
                 f"`rbf` needs a vector, but its input is {kind_of(shape).noun} of {format_shape(shape)}",

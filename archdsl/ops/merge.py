@@ -87,10 +87,13 @@ class Mul(Merge):
         self._same_rank(inputs)
         if len({at(shape[0]) for shape in inputs}) > 1 or len({tuple(map(at, s)) for s in inputs if not _gate(s)}) > 1:
             self._pin_gates(inputs)
+            kind = kind_of(inputs[0])
+            ones = " x ".join(("C", *("1" for _ in kind.sizes)))
+            gate = f", or a gate of {ones} with as many channels as the {kind.bare}"
             raise OpError(
                 "E0413",
                 f"the {_count(inputs)} inputs of `mul` have different shapes",
-                help="use equal shapes, or a gate of C x 1 x 1 with as many channels as the image",
+                help="use equal shapes" + (gate if kind.sizes else ""),
             )
         images = [shape for shape in inputs if not _gate(shape)] or [inputs[0]]
         return tuple(_simplest(sizes) for sizes in zip(*images, strict=True))

@@ -22,6 +22,7 @@ ROOMS = {
     "archdsl.analysis": "analysis",
     "archdsl.analysis.equal_scopes": "torch",
     "archdsl.analysis.summary": "report",
+    "archdsl.axes": "house",
     "archdsl.backends.onnx": "onnx",
     "archdsl.backends.onnx.effects": "cli",
     "archdsl.backends.spec": "language",

@@ -39,7 +39,7 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
         )
     if count > MOST:
         x = spots[-2] + 20
-        figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in (0, 1, 2)]
+        figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in range(3)]
     total = in_shape[0] + sum(grown)
     figure.width = spots[-1] + 24
     figure.height = axis + 44
