@@ -27,6 +27,8 @@ class Kind(NamedTuple):
     """PyTorch's name of linear interpolation."""
     example: str = ""
     """An input of one channel."""
+    channels_last: str = "preserve_format"
+    """PyTorch's name of the memory format that has the channels last; it has none for signals."""
 
     @property
     def bare(self) -> str:
@@ -42,8 +44,17 @@ class Kind(NamedTuple):
 KINDS: tuple[Kind, ...] = (
     Kind("a vector", "", (), (), "value", ""),
     Kind("a signal", "L", ("long",), ("length",), "sample", "linear", "1x5000"),
-    Kind("an image", "HW", ("high", "wide"), ("height", "width"), "pixel", "bilinear", "1x224x224"),
-    Kind("a volume", "DHW", ("deep", "high", "wide"), ("depth", "height", "width"), "voxel", "trilinear", "1x96x96x96"),
+    Kind("an image", "HW", ("high", "wide"), ("height", "width"), "pixel", "bilinear", "1x224x224", "channels_last"),
+    Kind(
+        "a volume",
+        "DHW",
+        ("deep", "high", "wide"),
+        ("depth", "height", "width"),
+        "voxel",
+        "trilinear",
+        "1x96x96x96",
+        "channels_last_3d",
+    ),
 )
 """By the number of axes."""
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.axes import KINDS
 from archdsl.timing.export import export
 from archdsl.timing.task import Task
 from archdsl.timing.torch_module import inputs, module, tensors
@@ -69,11 +70,18 @@ def torch_eager(task: Task) -> Runner:
 
 
 def channels_last(task: Task) -> Runner:
-    """The module in the memory format channels_last, which PyTorch recommends for convolutions."""
+    """The module in the memory format channels_last, which PyTorch recommends for images and volumes."""
+    net = module(task)
+    for parameter in net.parameters():
+        parameter.data = _channels_last(parameter.data)
+    return _in_torch(task, net, list(map(_channels_last, tensors(task))))
+
+
+def _channels_last(tensor: Any) -> Any:
     import torch
 
-    samples = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in tensors(task)]
-    return _in_torch(task, module(task).to(memory_format=torch.channels_last), samples)
+    kind = KINDS[max(tensor.ndim - 2, 0)]
+    return tensor.to(memory_format=getattr(torch, kind.channels_last))
 
 
 def compiled(task: Task) -> Runner:

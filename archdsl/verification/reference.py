@@ -207,8 +207,8 @@ def _run(
 
 def _copies(node: Node, value: Tensor, size: float, least: int, inherited: int) -> int:
     """The number of perturbed runs: more for few values, and for channels with few nonzero values."""
-    if node.macs <= CHEAP and size and value.ndim == 4:
-        nonzero = (value != 0).sum((0, 2, 3))
+    if node.macs <= CHEAP and size and value.ndim > 2:
+        nonzero = (value != 0).sum((0, *range(2, value.ndim)))
         if bool(((nonzero > 0) & (nonzero < LEAST)).any()):
             return max(least, SPARSE_COPIES, inherited)
     if value.numel() <= FEW and node.macs <= CHEAP:

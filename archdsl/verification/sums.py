@@ -7,6 +7,8 @@ error of this sum widens the tolerance where it is larger. Of other terms it is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,16 +74,19 @@ def _summed(node: Node, x: Tensor) -> Tensor | None:
         groups = op.groups_of(x.shape[1])
         return None if groups is None else x.reshape(len(x), groups, -1)
     if isinstance(op, Gap | AvgPool | Subsample):
-        high, wide = _window(op, x.shape[2], x.shape[3])
-        return x.unfold(2, high, high).unfold(3, wide, wide).reshape(*x.shape[:2], -1, high * wide)
+        window = _window(op, x.shape[2:])
+        windows = x
+        for axis, size in enumerate(window, 2):
+            windows = windows.unfold(axis, size, size)
+        return windows.reshape(*x.shape[:2], -1, prod(window))
     return None
 
 
-def _window(op: Gap | AvgPool | Subsample, height: int, width: int) -> tuple[int, int]:
+def _window(op: Gap | AvgPool | Subsample, sizes: Sequence[int]) -> tuple[int, ...]:
     """The size of a pool's windows inside the image."""
     if isinstance(op, Gap):
-        return height, width
-    high, wide = op.kernel
+        return tuple(sizes)
+    axes = zip(sizes, op.kernel, strict=True)
     if isinstance(op, AvgPool) and op.adaptive:
-        return -(-height // high), -(-width // wide)
-    return min(high, height), min(wide, width)
+        return tuple(-(-size // count) for size, count in axes)
+    return tuple(map(min, axes))

@@ -19,7 +19,7 @@ It grows with the depth, with the length of sums, and with the condition of the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf, sqrt
+from math import inf, prod, sqrt
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -95,9 +95,9 @@ def channel_differences(a: Any, b: Any, dtype: str = "float32") -> Float64Array:
 
 
 def _channels(shape: tuple[int, ...]) -> int:
-    """The number of channels of a value (N, C, H, W) that are compared separately; 1: it is compared as a whole."""
-    images = len(shape) == 4 and shape[0] * shape[2] * shape[3] >= LEAST
-    return shape[1] if images else 1
+    """The number of channels of a value (N, C, ...) that are compared separately; 1: it is compared as a whole."""
+    large = len(shape) > 2 and shape[0] * prod(shape[2:]) >= LEAST
+    return shape[1] if large else 1
 
 
 def _largest(value: Float64Array) -> Float64Array:
@@ -111,7 +111,7 @@ def steady_spread(spread: Float64Array, value: Float64Array) -> Float64Array:
     """Return the spread, at least the median of all channels where a channel has fewer than LEAST nonzero values."""
     if len(spread) == 1:
         return spread
-    few = np.count_nonzero(value, (0, 2, 3)) < LEAST
+    few = np.count_nonzero(value, (0, *range(2, value.ndim))) < LEAST
     return np.where(few, np.maximum(spread, np.median(spread)), spread)
 
 

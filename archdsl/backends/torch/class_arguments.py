@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
+from archdsl.axes import MOST
 from archdsl.backends.torch.lower import BARE
 from archdsl.backends.torch.naming import identifier, literal, unique
 from archdsl.graph import Scope
@@ -226,12 +227,14 @@ def _block_arguments(scopes: Sequence[Scope]) -> Iterator[tuple[str, Column]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of the language as in the lowering: an integer fraction is an int, an equal pair one number."""
+    """Return a value of the language as in the lowering: an integer fraction is an int, equal numbers of all axes one
+    number."""
     if isinstance(value, Fraction):
         return int(value) if value.denominator == 1 else float(value)
     if isinstance(value, (tuple, list)):
         items = tuple(map(_plain, value))
-        return items[0] if len(items) == 2 and items[0] == items[1] and isinstance(items[0], int) else items
+        whole = 0 < len(items) <= MOST and len(set(items)) == 1 and isinstance(items[0], int)
+        return items[0] if whole else items
     if isinstance(value, str):
         return next((ClassRef(target) for target, word in BARE.items() if word == value), value)
     return value

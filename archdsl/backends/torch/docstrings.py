@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from archdsl.axes import axes_of, kind_of
 from archdsl.backends.torch.class_arguments import formula
 from archdsl.backends.torch.sharing import SharedClass
 from archdsl.graph import Graph, Node
@@ -35,15 +36,15 @@ def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
 
 def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], received: Sequence[Node] | None) -> str:
     shapes = [concrete(node.shape) for node in nodes]
-    if len(set(map(len, shapes))) > 1:
+    axes = axes_of(shapes[0])
+    if any(axes_of(shape) != axes for shape in shapes):
         return "(N, C, ...)"
     words = [_channel_words(graph, shared, nodes) or ("C" if received is None else "C'")]
-    for axis in range(1, len(shapes[0])):
+    for axis, letter in enumerate(kind_of(shapes[0]).letters, 1):
         sizes = [shape[axis] for shape in shapes]
-        letter = "HW"[axis - 1]
         if len(set(sizes)) == 1:
             words.append(str(sizes[0]))
-        elif received is None or any(len(node.shape) < 3 for node in received):
+        elif received is None or any(axes_of(node.shape) != axes for node in received):
             words.append(letter)
         else:
             words.append(_size_words(shared, letter, [at(node.shape[axis]) for node in received], sizes))

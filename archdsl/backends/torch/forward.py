@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from archdsl.backends.torch.class_arguments import Column, Use
 from archdsl.backends.torch.layout import Doc, Infix, Joined, SourceGroup, flat, tuple_of
-from archdsl.backends.torch.lower import SIGNATURES
+from archdsl.backends.torch.lower import SIGNATURES, for_all_axes
 from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.program import ModuleBlock
 from archdsl.backends.torch.steps import (
@@ -66,19 +66,21 @@ def statements(blocks: Sequence[ModuleBlock], text: Text) -> list[Statement]:
     ]
 
 
-_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "slice": ("", "start", "end"),
-    "F.leaky_relu": ("", "slope"),
-    "F.elu": ("", "alpha"),
-    "F.dropout": ("", "p"),
-    "F.pad": ("", "pads"),
-    "F.max_pool2d": ("", "kernel_size", "stride"),
-    "F.avg_pool2d": ("", "kernel_size", "stride"),
-    "F.adaptive_avg_pool2d": ("", "output_size"),
-    "F.channel_shuffle": ("", "groups"),
-    "*": ("factor", "factor"),
-    "+": ("offset", "offset"),
-}
+_FIELDS: Mapping[str, tuple[str, ...]] = for_all_axes(
+    {
+        "slice": ("", "start", "end"),
+        "F.leaky_relu": ("", "slope"),
+        "F.elu": ("", "alpha"),
+        "F.dropout": ("", "p"),
+        "F.pad": ("", "pads"),
+        "F.max_pool{n}d": ("", "kernel_size", "stride"),
+        "F.avg_pool{n}d": ("", "kernel_size", "stride"),
+        "F.adaptive_avg_pool{n}d": ("", "output_size"),
+        "F.channel_shuffle": ("", "groups"),
+        "*": ("factor", "factor"),
+        "+": ("offset", "offset"),
+    }
+)
 """Names for the positional constants of functions."""
 
 

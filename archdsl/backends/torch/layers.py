@@ -1,6 +1,7 @@
 """Layers that PyTorch lacks. The printed source of a network contains the text of those that it uses.
 
-Each class is self-contained: it uses `torch`, `nn`, `F`, `Tensor` and nothing else of this file.
+Each class is self-contained: it uses `torch`, `nn`, `F`, `Tensor` and nothing else of this file. `layer_text` derives
+the classes for signals and volumes from those for images, whose names end in `2d`: only names and words differ.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 class PaddedConv2d(nn.Conv2d):
     """Convolution with different padding on each side: `pads` is (left, right, top, bottom)."""
 
-    def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, pads: tuple[int, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pads = pads
 
@@ -26,7 +27,7 @@ class PaddedConv2d(nn.Conv2d):
 class FixedConv2d(nn.Conv2d):
     """Convolution with fixed filters or biases, which are not trained.
 
-    `filters` may be one kernel (kh, kw) for all channels; `pads` is (left, right, top, bottom).
+    `filters` may be one kernel for all channels; `pads` is (left, right, top, bottom).
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class FixedConv2d(nn.Conv2d):
         *args: Any,
         filters: Any = None,
         bias: bool | float | tuple[float, ...] = True,
-        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        pads: tuple[int, ...] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{**kwargs, "bias": bias is not False})
@@ -61,11 +62,11 @@ class TableConv2d(nn.Module):
 
     def __init__(
         self,
-        kernel_size: tuple[int, int],
+        kernel_size: tuple[int, ...],
         table: tuple[tuple[int, ...], ...],
-        stride: int | tuple[int, int] = 1,
-        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
-        dilation: int | tuple[int, int] = 1,
+        stride: int | tuple[int, ...] = 1,
+        pads: tuple[int, ...] = (),
+        dilation: int | tuple[int, ...] = 1,
         bias: bool | float | tuple[float, ...] = True,
     ) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class TableConv2d(nn.Module):
         )
         self.register_buffer("maps", torch.tensor([read for reads in table for read in reads]), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(self.maps), *kernel_size))
-        fan_out = len(table) * kernel_size[0] * kernel_size[1]
+        fan_out = len(table) * self.weight[0].numel()
         nn.init.normal_(self.weight, std=(2 / fan_out) ** 0.5)
         start = torch.tensor(0.0 if isinstance(bias, bool) else bias, dtype=torch.float32)
         offsets = nn.Parameter(start.expand(len(table)).clone(), requires_grad=bias is True)
@@ -90,17 +91,18 @@ class TableConv2d(nn.Module):
 class PaddedMaxPool2d(nn.MaxPool2d):
     """Max pool with different padding on each side: `pads` is (left, right, top, bottom)."""
 
-    def __init__(self, *args: Any, pads: tuple[int, int, int, int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, pads: tuple[int, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pads = pads
 
     def forward(self, x: Tensor) -> Tensor:
-        left, _, top, _ = self.pads
-        stride = (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
         y: Tensor = super().forward(F.pad(x, self.pads, value=float("-inf")))
         # No window starts in the padding at the end.
-        rows, columns = -(-(x.shape[2] + top) // stride[0]), -(-(x.shape[3] + left) // stride[1])
-        return y[:, :, :rows, :columns]
+        begins = self.pads[-2::-2]
+        steps = self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(begins)
+        axes = zip(x.shape[2:], begins, steps, strict=True)
+        kept: list[Any] = [slice(-(-(size + begin) // step)) for size, begin, step in axes]
+        return y[(..., *kept)]
 
 
 class PaddedAvgPool2d(nn.AvgPool2d):
@@ -112,7 +114,7 @@ class PaddedAvgPool2d(nn.AvgPool2d):
     def __init__(
         self,
         *args: Any,
-        pads: tuple[int, int, int, int],
+        pads: tuple[int, ...],
         inside: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -120,18 +122,19 @@ class PaddedAvgPool2d(nn.AvgPool2d):
         self.pads, self.inside = pads, inside
 
     def forward(self, x: Tensor) -> Tensor:
-        left, _, top, _ = self.pads
-        stride = (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
         y = super().forward(F.pad(x, self.pads))
         if self.inside:
             y = y / super().forward(F.pad(torch.ones_like(x[:1, :1]), self.pads))
         # No window starts in the padding at the end.
-        rows, columns = -(-(x.shape[2] + top) // stride[0]), -(-(x.shape[3] + left) // stride[1])
-        return y[:, :, :rows, :columns]
+        begins = self.pads[-2::-2]
+        steps = self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(begins)
+        axes = zip(x.shape[2:], begins, steps, strict=True)
+        kept: list[Any] = [slice(-(-(size + begin) // step)) for size, begin, step in axes]
+        return y[(..., *kept)]
 
 
 class PointwiseLinear(nn.Linear):
-    """The same fully connected layer at every pixel: (N, C, H, W) -> (N, out_features, H, W)."""
+    """The same fully connected layer at every position: (N, C, ...) -> (N, out_features, ...)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
@@ -161,8 +164,8 @@ class Subsample(nn.Module):
     def __init__(
         self,
         channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int],
+        kernel_size: tuple[int, ...],
+        stride: tuple[int, ...],
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, stride
@@ -170,8 +173,10 @@ class Subsample(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        sums = F.avg_pool2d(x, self.kernel_size, self.stride, divisor_override=1)
-        return sums * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+        for axis, (size, step) in enumerate(zip(self.kernel_size, self.stride, strict=True), 2):
+            x = x.unfold(axis, size, step).sum(-1)
+        shape = (-1, *[1] * (x.dim() - 2))
+        return x * self.weight.view(shape) + self.bias.view(shape)
 
 
 class Rbf(nn.Module):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from archdsl import ops
-from archdsl.axes import kind_of
+from archdsl.axes import MOST, axes_of, kind_of
 from archdsl.backends.torch.steps import (
     Argument,
     Call,
@@ -28,6 +28,17 @@ from archdsl.shapes import Pads, Shape, at
 
 Rule: TypeAlias = Callable[[Any, Sequence[Shape]], Lowered]
 X = Argument(0)
+T = TypeVar("T")
+
+
+def named(target: str, shape: Shape) -> str:
+    """Return `nn.Conv2d` for `nn.Conv{n}d` and an image; PyTorch has a class for each number of axes."""
+    return target.format(n=axes_of(shape))
+
+
+def for_all_axes(table: Mapping[str, T]) -> dict[str, T]:
+    """Return a table with a row for each number of axes in place of each row whose target has an `{n}`."""
+    return {target.format(n=axes): row for target, row in table.items() for axes in range(1, MOST + 1)}
 
 
 def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
@@ -63,11 +74,11 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     if op.table is not None:
         return Lowered(
             _module(
-                "TableConv2d",
+                named("TableConv{n}d", shapes[0]),
                 kernel_size=op.kernel,
                 table=op.table,
                 stride=stride,
-                pads=_sides(pads),
+                pads=_sides(pads) if any(pads) else (),
                 dilation=dilation,
                 bias=op.bias,
             )
@@ -80,17 +91,21 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     tail: dict[str, Literal] = {"dilation": dilation, "groups": op.groups, "bias": op.bias}
     if op.weight is not None or not isinstance(op.bias, bool):
         # Padded separately in all cases, so that one class is enough for even and uneven pads.
-        return Lowered(_module("FixedConv2d", **head, stride=stride, pads=_sides(pads), **tail, filters=op.weight))
+        target = named("FixedConv{n}d", shapes[0])
+        sides = _sides(pads) if any(pads) else ()
+        return Lowered(_module(target, **head, stride=stride, pads=sides, **tail, filters=op.weight))
     if pads.even:
-        return Lowered(_module("nn.Conv2d", **head, stride=stride, padding=_single(pads.begins), **tail))
-    return Lowered(_module("PaddedConv2d", **head, stride=stride, pads=_sides(pads), **tail))
+        target = named("nn.Conv{n}d", shapes[0])
+        return Lowered(_module(target, **head, stride=stride, padding=_single(pads.begins), **tail))
+    target = named("PaddedConv{n}d", shapes[0])
+    return Lowered(_module(target, **head, stride=stride, pads=_sides(pads), **tail))
 
 
 def _deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
     pads, extras = zip(*op.crops(), strict=True)
     return Lowered(
         _module(
-            "nn.ConvTranspose2d",
+            named("nn.ConvTranspose{n}d", shapes[0]),
             in_channels=at(shapes[0][0]),
             out_channels=op.out,
             kernel_size=_single(op.kernel),
@@ -126,41 +141,45 @@ def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
     window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
     rest: dict[str, Literal] = {"dilation": _single(op.dilation), "ceil_mode": op.ceil}
     if not _plain_pool(op, pads):
-        return Lowered(_module("PaddedMaxPool2d", **window, **rest, pads=_sides(pads)))
+        return Lowered(_module(named("PaddedMaxPool{n}d", shapes[0]), **window, **rest, pads=_sides(pads)))
     padding = _single(pads.begins)
-    call = _call("F.max_pool2d", X, *window.values(), padding=padding, **rest)
-    return Lowered(_module("nn.MaxPool2d", **window, padding=padding, **rest), call)
+    call = _call(named("F.max_pool{n}d", shapes[0]), X, *window.values(), padding=padding, **rest)
+    return Lowered(_module(named("nn.MaxPool{n}d", shapes[0]), **window, padding=padding, **rest), call)
 
 
 def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
     if op.adaptive:
-        size = _single(op.kernel)
-        return Lowered(_module("nn.AdaptiveAvgPool2d", output_size=size), _call("F.adaptive_avg_pool2d", X, size))
+        return _adaptive(_single(op.kernel), shapes[0])
     pads = op.pads(shapes[0])
     window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
     if not _plain_pool(op, pads):
-        return Lowered(_module("PaddedAvgPool2d", **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside))
+        target = named("PaddedAvgPool{n}d", shapes[0])
+        return Lowered(_module(target, **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside))
     padding = _single(pads.begins)
     rest: dict[str, Literal] = {"ceil_mode": op.ceil, "count_include_pad": not op.inside}
-    call = _call("F.avg_pool2d", X, *window.values(), padding=padding, **rest)
-    return Lowered(_module("nn.AvgPool2d", **window, padding=padding, **rest), call)
+    call = _call(named("F.avg_pool{n}d", shapes[0]), X, *window.values(), padding=padding, **rest)
+    return Lowered(_module(named("nn.AvgPool{n}d", shapes[0]), **window, padding=padding, **rest), call)
+
+
+def _adaptive(size: Literal, shape: Shape) -> Lowered:
+    module = _module(named("nn.AdaptiveAvgPool{n}d", shape), output_size=size)
+    return Lowered(module, _call(named("F.adaptive_avg_pool{n}d", shape), X, size))
 
 
 def _gap(op: ops.Gap, shapes: Sequence[Shape]) -> Lowered:
-    return Lowered(_module("nn.AdaptiveAvgPool2d", output_size=1), _call("F.adaptive_avg_pool2d", X, 1))
+    return _adaptive(1, shapes[0])
 
 
 def _subsample(op: ops.Subsample, shapes: Sequence[Shape]) -> Lowered:
-    return Lowered(
-        _module("Subsample", channels=at(shapes[0][0]), kernel_size=_single(op.kernel), stride=_single(op.steps))
-    )
+    return Lowered(_module("Subsample", channels=at(shapes[0][0]), kernel_size=op.kernel, stride=op.steps))
 
 
 # --- norms ------------------------------------------------------------------------------------------------
 
 
 def _bn(op: ops.Bn, shapes: Sequence[Shape]) -> Lowered:
-    target = "nn.BatchNorm2d" if len(shapes[0]) == 3 else "nn.BatchNorm1d"
+    # PyTorch's name for signals is also that for vectors.
+    target = named("nn.BatchNorm{n}d", shapes[0]) if axes_of(shapes[0]) else "nn.BatchNorm1d"
     channels = at(shapes[0][0])
     return Lowered(_module(target, num_features=channels, eps=op.eps, momentum=op.momentum, affine=op.affine))
 
@@ -171,11 +190,12 @@ def _gn(op: ops.Gn, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _instancenorm(op: ops.InstanceNorm, shapes: Sequence[Shape]) -> Lowered:
-    return Lowered(_module("nn.InstanceNorm2d", num_features=at(shapes[0][0]), eps=op.eps, affine=op.affine))
+    target = named("nn.InstanceNorm{n}d", shapes[0])
+    return Lowered(_module(target, num_features=at(shapes[0][0]), eps=op.eps, affine=op.affine))
 
 
 def _ln(op: ops.Ln, shapes: Sequence[Shape]) -> Lowered:
-    target = "LayerNorm2d" if len(shapes[0]) == 3 else "nn.LayerNorm"
+    target = named("LayerNorm{n}d", shapes[0]) if axes_of(shapes[0]) else "nn.LayerNorm"
     return Lowered(_module(target, normalized_shape=at(shapes[0][0]), eps=op.eps, elementwise_affine=op.affine))
 
 
@@ -267,11 +287,13 @@ def _upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
-    padding = _sides(op.sides(shapes[0]))
+    padding, axes = _sides(op.sides(shapes[0])), axes_of(shapes[0])
     if any(op.channels):
-        padding += op.channels
-    target = "nn.ConstantPad3d" if any(op.channels) else "nn.ConstantPad2d"
-    return Lowered(_module(target, padding=padding, value=op.value), _call("F.pad", X, padding, value=op.value))
+        padding, axes = padding + op.channels, axes + 1
+    call = _call("F.pad", X, padding, value=op.value)
+    # PyTorch has no module for the channels and all axes of a volume.
+    module = _module(f"nn.ConstantPad{axes}d", padding=padding, value=op.value) if axes <= MOST else None
+    return Lowered(module, call)
 
 
 def _scale(op: ops.Scale, shapes: Sequence[Shape]) -> Lowered:
@@ -349,47 +371,46 @@ class Signature(NamedTuple):
 
 _WINDOW: dict[str, Literal] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
 _POOL: dict[str, Literal] = {"padding": 0, "dilation": 1, "ceil_mode": False, "count_include_pad": True}
-_NO_PADS = (0, 0, 0, 0)
 
-SIGNATURES: Mapping[str, Signature] = {
-    "nn.Conv2d": Signature(3, _WINDOW),
-    "PaddedConv2d": Signature(3, _WINDOW),
-    "FixedConv2d": Signature(3, {**_WINDOW, "pads": _NO_PADS, "filters": None}),
-    "TableConv2d": Signature(1, {"stride": 1, "pads": _NO_PADS, "dilation": 1, "bias": True}),
-    "nn.ConvTranspose2d": Signature(3, {**_WINDOW, "output_padding": 0}),
-    "nn.Linear": Signature(2, {"bias": True}),
-    "PointwiseLinear": Signature(2, {"bias": True}),
-    "Rbf": Signature(2, {"centers": None}),
-    "nn.MaxPool2d": Signature(1, _POOL),
-    "PaddedMaxPool2d": Signature(1, _POOL),
-    "nn.AvgPool2d": Signature(1, _POOL),
-    "PaddedAvgPool2d": Signature(1, {**_POOL, "inside": False}),
-    "nn.AdaptiveAvgPool2d": Signature(1),
-    "Subsample": Signature(3),
-    "nn.BatchNorm1d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
-    "nn.BatchNorm2d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
-    "nn.GroupNorm": Signature(2, {"eps": 1e-5, "affine": True}),
-    "nn.InstanceNorm2d": Signature(1, {"eps": 1e-5, "affine": False}),
-    "nn.LayerNorm": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
-    "LayerNorm2d": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
-    "nn.LocalResponseNorm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
-    "nn.PReLU": Signature(1),
-    "nn.LeakyReLU": Signature(1),
-    "nn.ELU": Signature(1, {"alpha": 1.0}),
-    "ScaledTanh": Signature(0, {"a": 1.7159, "s": 2 / 3}),
-    "nn.GELU": Signature(0, {"approximate": "none"}),
-    "nn.Softmax": Signature(0),
-    "nn.Dropout": Signature(1),
-    "DropPath": Signature(1),
-    "nn.ChannelShuffle": Signature(1),
-    "nn.Upsample": Signature(0),
-    "nn.ConstantPad2d": Signature(2),
-    "nn.ConstantPad3d": Signature(2),
-    "Affine": Signature(0),
-    "F.max_pool2d": Signature(3, _POOL),
-    "F.avg_pool2d": Signature(3, _POOL),
-    "F.local_response_norm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
-    "F.gelu": Signature(1, {"approximate": "none"}),
-    "F.pad": Signature(2, {"value": 0.0}),
-}
+SIGNATURES: Mapping[str, Signature] = for_all_axes(
+    {
+        "nn.Conv{n}d": Signature(3, _WINDOW),
+        "PaddedConv{n}d": Signature(3, _WINDOW),
+        "FixedConv{n}d": Signature(3, {**_WINDOW, "pads": (), "filters": None}),
+        "TableConv{n}d": Signature(1, {"stride": 1, "pads": (), "dilation": 1, "bias": True}),
+        "nn.ConvTranspose{n}d": Signature(3, {**_WINDOW, "output_padding": 0}),
+        "nn.Linear": Signature(2, {"bias": True}),
+        "PointwiseLinear": Signature(2, {"bias": True}),
+        "Rbf": Signature(2, {"centers": None}),
+        "nn.MaxPool{n}d": Signature(1, _POOL),
+        "PaddedMaxPool{n}d": Signature(1, _POOL),
+        "nn.AvgPool{n}d": Signature(1, _POOL),
+        "PaddedAvgPool{n}d": Signature(1, {**_POOL, "inside": False}),
+        "nn.AdaptiveAvgPool{n}d": Signature(1),
+        "Subsample": Signature(3),
+        "nn.BatchNorm{n}d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
+        "nn.GroupNorm": Signature(2, {"eps": 1e-5, "affine": True}),
+        "nn.InstanceNorm{n}d": Signature(1, {"eps": 1e-5, "affine": False}),
+        "nn.LayerNorm": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
+        "LayerNorm{n}d": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
+        "nn.LocalResponseNorm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+        "nn.PReLU": Signature(1),
+        "nn.LeakyReLU": Signature(1),
+        "nn.ELU": Signature(1, {"alpha": 1.0}),
+        "ScaledTanh": Signature(0, {"a": 1.7159, "s": 2 / 3}),
+        "nn.GELU": Signature(0, {"approximate": "none"}),
+        "nn.Softmax": Signature(0),
+        "nn.Dropout": Signature(1),
+        "DropPath": Signature(1),
+        "nn.ChannelShuffle": Signature(1),
+        "nn.Upsample": Signature(0),
+        "nn.ConstantPad{n}d": Signature(2),
+        "Affine": Signature(0),
+        "F.max_pool{n}d": Signature(3, _POOL),
+        "F.avg_pool{n}d": Signature(3, _POOL),
+        "F.local_response_norm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+        "F.gelu": Signature(1, {"approximate": "none"}),
+        "F.pad": Signature(2, {"value": 0.0}),
+    }
+)
 """For targets without a row, every argument is written, by name if it has one in the data."""

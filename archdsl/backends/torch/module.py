@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archdsl.backends.torch import layers
+from archdsl.backends.torch.layer_text import layer_class
+from archdsl.backends.torch.lower import for_all_axes
 from archdsl.backends.torch.naming import field_names
 from archdsl.backends.torch.program import ForwardStep, ModuleBlock, Program, program
 from archdsl.backends.torch.steps import Call, Expr, Module, Parameter, Run, Training, Value, Weight, values
@@ -51,7 +52,7 @@ def _resolve(target: str) -> Callable[..., Any]:
     if target in _OPERATORS:
         return _OPERATORS[target]
     space, _, name = target.rpartition(".")
-    return cast("Callable[..., Any]", getattr(_SPACES[space] if space else layers, name))
+    return cast("Callable[..., Any]", getattr(_SPACES[space], name) if space else layer_class(name))
 
 
 class BlockModule(nn.Module):
@@ -232,7 +233,7 @@ def _empty(block: ModuleBlock) -> nn.Module:
     return BlockModule(block)
 
 
-_CONSTANT = frozenset({"TableConv2d"})
+_CONSTANT = frozenset(for_all_axes({"TableConv{n}d": None}))
 """Classes with buffers outside the state_dict: they are allocated, because no weights fill them later."""
 
 

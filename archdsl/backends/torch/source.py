@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from archdsl.analysis.count import count
+from archdsl.axes import axes_of
 from archdsl.backends.torch.class_arguments import constant
 from archdsl.backends.torch.classes import Classes
 from archdsl.backends.torch.docstrings import shape_words
+from archdsl.backends.torch.layer_text import init_text, layer_names, layer_texts
 from archdsl.backends.torch.layout import INDENT, SourceGroup, fill, lay, wrap
 from archdsl.backends.torch.naming import docstring, field_names
 from archdsl.backends.torch.program import program
@@ -40,14 +40,14 @@ class _File:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.program = program(graph)
-        self.sharing = Sharing(self.program, frozenset(_layers()) | {"init_weights", "build"})
+        self.sharing = Sharing(self.program, layer_names() | {"build"})
         self.classes = Classes(graph, self.program, self.sharing)
 
     def text(self, paper: str, fingerprint: str) -> str:
         classes = [self.classes.class_text(shared) for shared in self.sharing.classes]
-        helpers = [_layers()[name] for name in _layers() if name in self.classes.constructors.layers]
+        helpers = layer_texts(self.classes.constructors.layers)
         if self.classes.initialised:
-            helpers.append(_layers()["init_weights"])
+            helpers.append(init_text({axes_of(shape) for node in self.graph.nodes for shape in node.in_shapes}))
         body = [
             *helpers,
             *(
@@ -125,14 +125,6 @@ def _whole(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_whole, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-@cache
-def _layers() -> dict[str, str]:
-    """Return the text of each class and function of `layers`, in the order of the file."""
-    text = resources.files(__package__).joinpath("layers.py").read_text("utf-8")
-    parts = (node for node in ast.parse(text).body if isinstance(node, (ast.ClassDef, ast.FunctionDef)))
-    return {node.name: ast.get_source_segment(text, node) or "" for node in parts}
 
 
 def _imports(text: str) -> str:
