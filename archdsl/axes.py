@@ -58,8 +58,8 @@ KINDS: tuple[Kind, ...] = (
 )
 """By the number of axes."""
 
-IMAGE = KINDS[2]
-"""The kind that image files contain."""
+VECTOR, IMAGE = KINDS[0], KINDS[2]
+"""The kind without axes, and that of image files."""
 
 MOST = len(KINDS) - 1
 """The largest number of spatial axes."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
+from archdsl.axes import IMAGE, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.diagnostics.arguments import (
     check_callables,
@@ -167,7 +168,8 @@ class Network:
         """What the values of the first output mean, from its shape and the op that computes it."""
         node = self._output_node
         if self.classes is None:
-            return "image" if concrete(node.shape)[0] in (1, 3) else "map"
+            channels, *_ = concrete(node.shape)
+            return "image" if kind_of(node.shape) is IMAGE and channels in (1, 3) else "map"
         while not node.op.stored and node.inputs:  # a flatten or a dropout changes no value
             node = self.graph.nodes[node.inputs[0]]
         return node.op.score

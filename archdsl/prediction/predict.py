@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from archdsl.axes import IMAGE, VECTOR, kind_of
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import (
@@ -29,6 +30,7 @@ from archdsl.prediction.result import Prediction, PredictResult
 from archdsl.progress import Watch, watched
 from archdsl.runtime.model import check_unchanged, is_model
 from archdsl.runtime.session import Device, require
+from archdsl.shapes import format_shape
 
 MAX_TOP = 1000
 _OF_IMAGES = {"E0804", "E0806"}
@@ -150,11 +152,18 @@ class _Source:
 
 
 def _check_input(network: Network) -> None:
-    """Raises E0806 if the network's input is not an image."""
+    """Raises E0806 if the network's input is neither an image nor a vector, whose values are those of an image."""
     shape = network.input
     if isinstance(shape, dict):
         raise error("E0806", f"`{network.name}` has {len(shape)} inputs; an image fills only one")
-    if network.recipe is None or (len(shape) == 3 and shape[0] not in (1, 3)):
+    kind = kind_of(shape)
+    if kind not in (IMAGE, VECTOR):
+        raise error(
+            "E0806",
+            f"the input of `{network.name}` is {kind.noun} of {format_shape(shape)}; `predict` reads image files",
+            help="`archdsl compile` writes a model, which ONNX Runtime and PyTorch run on arrays",
+        )
+    if network.recipe is None or (kind is IMAGE and shape[0] not in (1, 3)):
         raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image has 1 or 3")
 
 

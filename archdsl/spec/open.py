@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from archdsl.axes import KINDS
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.language.document import Document
 from archdsl.language.inheritance import NOT_INHERITED, apply_variant, with_bare_args
@@ -16,6 +17,7 @@ from archdsl.source import CUT, Entry, Map, Scalar, Tree, decode, parse, parse_k
 from archdsl.spec.find import SpecLocation, find_spec, library_folder, read_source
 
 MAX_EXTENDS = 8
+_SIZES = re.compile(r"\d{1,18}(x\d{1,18}){,3}", re.ASCII)
 MAX_VARIANTS = 200
 """Each variant is a network, and `check` checks all of them."""
 
@@ -191,23 +193,23 @@ def known_document_of(spec: Spec, input: str | None = None) -> tuple[Document, A
 
 
 def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
-    """The error of a spec with another input size; E0202 if `input` is a vector and the spec takes an image."""
+    """The error of a spec with another input size; E0202 if the input of the spec has another number of axes."""
     own = spec.tree.entries.get("input") if isinstance(spec.tree, Map) else None
-    image = (
-        re.fullmatch(r"(\d+)x\d+x\d+", own.value.text) if own is not None and isinstance(own.value, Scalar) else None
-    )
-    if (
-        image is None
-        or not re.fullmatch(r"\d+(x\d+)?", input)
-        or not {"E0401", "E0202"} & {d.code for d in problem.diagnostics}
-    ):
+    if own is None or not isinstance(own.value, Scalar) or not _SIZES.fullmatch(own.value.text):
         return problem
-    height, _, width = input.partition("x")
+    (channels, *before), sizes = own.value.text.split("x"), input.split("x")
+    of_axes = {"E0401", "E0202", "E0426", "E0427"} & {d.code for d in problem.diagnostics}
+    if len(sizes) == len(before) + 1 or not _SIZES.fullmatch(input) or not before or not of_axes:
+        return problem
+    kind = KINDS[len(before)]
+    whole = "x".join((channels, *(sizes if len(sizes) == len(before) else sizes[:1] * len(before))))
     return error(
         "E0202",
-        f"the input of `{spec.name}` is an image: channels x height x width",
+        f"the input of `{spec.name}` is {kind.noun}: {' x '.join(('channels', *kind.sizes))}",
         _scalar(input, "--input").span,
-        help=f"write `{image[1]}x{height}x{width or height}`",
+        help=f"write `{whole}`"
+        if len(sizes) in (1, len(before))
+        else f"write {len(before) + 1} sizes, as in `{whole}`",
     )
 
 

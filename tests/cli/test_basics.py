@@ -142,6 +142,30 @@ def test_python_is_told_so_too() -> None:
         archdsl.load("lenet5", input=(64,))
 
 
+@pytest.mark.parametrize(
+    ("own", "window", "size", "written"),
+    [
+        ("1x16x16x16", "3x3x3", "8", "1x8x8x8"),
+        ("1x16x16x16", "3x3x3", "8x9x10", "1x8x9x10"),
+        ("1x16x16x16", "3x3x3", "8x8", "4 sizes, e.g. `1x8x8x8"),
+        ("12x500", "3", "250", "12x250"),
+        ("12x500", "3", "1x224x224", "2 sizes, e.g. `12x1"),
+    ],
+)
+def test_another_number_of_sizes_shows_all(own: str, window: str, size: str, written: str) -> None:
+    stdin = f"input: {own}\nnet: [{window} conv 4]\n"
+    found = run("params", "-", "--input", size, stdin=stdin).stderr
+    assert found.startswith("error[E0202]") and written in found
+
+
+@pytest.mark.parametrize("own", ["12x500", "1x8x8x8"])
+def test_predict_reads_images_only(own: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"input: {own}\nnet: [conv 4 kernel=3, gap, fc 2]\n")
+    found = run("predict", path, tmp_path / "a.png").stderr
+    assert "`predict` reads image files" in found and found.startswith("error[E0806]: the input of `own` is a ")
+
+
 def test_a_wrong_spec_is_status_1(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text("input: 3x8x8\nnet: [3x3 conv 0]\n")
