@@ -65,6 +65,11 @@ MOST = len(KINDS) - 1
 """The largest number of spatial axes."""
 
 
+def is_picture(shape: Sequence[object]) -> bool:
+    """Return whether a shape is that of an image file: grey or RGB."""
+    return kind_of(shape) is IMAGE and shape[0] in (1, 3)
+
+
 def axes_of(shape: Sequence[object]) -> int:
     """Return the number of spatial axes of a shape without the batch; 0 for a vector."""
     return len(shape) - 1

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from archdsl.axes import IMAGE, kind_of
+from archdsl.axes import is_picture
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.diagnostics.arguments import (
     check_callables,
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from archdsl.runtime.recipe import Recipe
 
 OutputKind: TypeAlias = Literal["logits", "probabilities", "scores", "distances", "image", "map"]
-"""What the values of an output mean. `distances`: the lowest is the best (rbf); `map`: an image without 1 or 3
-channels."""
+"""What the values of an output mean. `distances`: the lowest is the best (rbf); `map`: neither grey nor RGB."""
 
 
 class Network:
@@ -168,8 +167,7 @@ class Network:
         """What the values of the first output mean, from its shape and the op that computes it."""
         node = self._output_node
         if self.classes is None:
-            channels, *_ = concrete(node.shape)
-            return "image" if kind_of(node.shape) is IMAGE and channels in (1, 3) else "map"
+            return "image" if is_picture(concrete(node.shape)) else "map"
         while not node.op.stored and node.inputs:  # a flatten or a dropout changes no value
             node = self.graph.nodes[node.inputs[0]]
         return node.op.score

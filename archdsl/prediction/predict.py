@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from archdsl.axes import IMAGE, VECTOR, kind_of
+from archdsl.axes import IMAGE, VECTOR, is_picture, kind_of
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import (
@@ -163,7 +163,7 @@ def _check_input(network: Network) -> None:
             f"the input of `{network.name}` is {kind.noun} of {format_shape(shape)}; `predict` reads image files",
             help="`archdsl compile` writes a model, which ONNX Runtime and PyTorch run on arrays",
         )
-    if network.recipe is None or (kind is IMAGE and shape[0] not in (1, 3)):
+    if network.recipe is None or (kind is IMAGE and not is_picture(shape)):
         raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image has 1 or 3")
 
 

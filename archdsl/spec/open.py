@@ -207,9 +207,7 @@ def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
         "E0202",
         f"the input of `{spec.name}` is {kind.noun}: {' x '.join(('channels', *kind.sizes))}",
         _scalar(input, "--input").span,
-        help=f"write `{whole}`"
-        if len(sizes) in (1, len(before))
-        else f"write {len(before) + 1} sizes, as in `{whole}`",
+        help=f"write {'' if len(sizes) in (1, len(before)) else f'{len(before) + 1} sizes, e.g. '}`{whole}`",
     )
 
 

@@ -234,7 +234,8 @@ def test_the_search_finds(what: str, text: str) -> None:
 
 def test_the_search_leaves_other_code_alone() -> None:
     text = """
-        shape[0], shape[1:], x.shape[2:], axes_of(shape) == 0, axes_of(shape) > 0, 0 < axes <= MOST, len(inputs) == 2, rows[1], (0, 0)
+        shape[0], shape[1:], x.shape[2:], axes_of(shape) == 0, axes_of(shape) > 0, 0 < axes <= MOST
+        len(inputs) == 2, rows[1], (0, 0)
         [f(size) for size in shape[1:]], re.compile(r"\\d+(x\\d+)*"), "64x56x56", nn.Linear, width, height
     """
     assert list(places(ast.parse(textwrap.dedent(text)))) == []
