@@ -262,11 +262,20 @@ CASES = {
 }
 
 
+IMAGES_ONLY = {"pads-same", "bn-of-a-fixed-filter", "bn-of-a-table"}
+"""Cases that `axes` cannot spread: they list sides, taps or channels."""
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES)
-def test_each_pass(case: str, net: Any) -> None:
+def test_each_pass(case: str, axes: int, net: Any) -> None:
     """The kinds left, and the tensors made; outputs as before; the other passes leave the graph alone."""
+    if axes != 2 and case in IMAGES_ONLY:
+        pytest.skip("`axes` cannot spread it")
     name, text, left, made = CASES[case]
-    network = net(text, input="1x8x8" if case == "bn-of-a-fixed-filter" else "3x8x8")
+    channels = "1" if case == "bn-of-a-fixed-filter" else "3"
+    spread = f"axes: {axes}\n" if axes != 2 else ""
+    network = net(spread + text, input="x".join([channels, *["8"] * axes]))
     graph = PASSES[name](network.graph)
     assert kinds(graph) == left.split()
     assert PASSES[name](graph) is graph, "a second time there is nothing to do"
@@ -315,6 +324,18 @@ aux:
   aux: {from: body, do: [gap, fc 5], weight: 0.3}
 outputs: {logits: fc, features: head}
 """
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_all_passes_on_signals_and_volumes(axes: int, net: Any) -> None:
+    pads = str([0, 1, 1, 0, 2, 0][: 2 * axes])
+    text = EVERYTHING.replace("[0, 1, 1, 0]", pads).replace("input: 3x18x18\n", f"axes: {axes}\n")
+    network = net(text, input="x".join(["3", *["18"] * axes]))
+    numbers = lively(network)
+    assert kinds(network.optimised()) == kinds(archdsl.loads(EVERYTHING).optimised())
+    plain = outputs(network, numbers, ())
+    for chosen in [tuple(PASSES), *((name,) for name in PASSES)]:
+        assert apart(plain, outputs(network, numbers, chosen)) <= BOUND, chosen
 
 
 def test_every_combination_of_passes() -> None:
