@@ -1,10 +1,12 @@
 """Evaluation of nodes whose inputs are constants or shapes: a transposed weight, the target shape of a flatten.
 
-The batch counts as 1. ONNX's reference evaluator computes the values, of ops with outputs no larger than their inputs.
+The batch counts as 1. ONNX's reference evaluator computes the values, of ops with outputs that are small or no larger
+than their inputs.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from archdsl.shapes import concrete
 
 _OPSET = 20
 _SMALL = 4096
+_NEAR = 64
+"""Nodes among which those are that compute a constant."""
 _OVER_BUDGET = "the file computes more constants than memory can hold"
 _DTYPES = (
     TensorProto.FLOAT,
@@ -27,7 +31,8 @@ _DTYPES = (
     TensorProto.BOOL,
 )
 _EVALUATED = frozenset(
-    "Add Cast Concat Div Floor Gather Identity Mul Neg Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
+    "Add Cast Concat ConstantOfShape Div Floor Gather Identity Mul Neg "
+    "Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
 )
 
 
@@ -45,6 +50,8 @@ def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
         and sum(a.size for a in arrays.values()) > _SMALL
     ):
         raise Unsupported(f"its constants have more than {_SMALL:,} elements")
+    if node.op_type == "ConstantOfShape" and np.prod(arrays[inputs[0]], dtype=np.float64) > _SMALL:
+        raise Unsupported(f"it makes a constant of more than {_SMALL:,} elements")
     if node.op_type == "Cast" and node.attributes.get("to") not in _DTYPES:
         raise Unsupported("it casts a constant to a type that archdsl does not read")
     if state.budget < 0:
@@ -63,9 +70,18 @@ def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
     return True
 
 
+def constant_before(state: ImportState, index: int, name: str) -> Array | None:
+    """The constant `name`, also if the nodes that compute it are yet to be converted: the last ones before `index`."""
+    for node in state.model.nodes[max(index - _NEAR, 0) : index] if name not in state.constants else ():
+        with suppress(Unsupported):
+            if node.outputs[0] not in state.constants:
+                evaluate_constant(state, node)
+    return state.constants.get(name)
+
+
 def _shape(state: ImportState, node: SourceNode) -> Array:
     constant = state.constants.get(node.inputs[0])
     shape = [1, *concrete(state.shape(node.inputs[0]))] if constant is None else list(constant.shape)
-    if node.inputs[0] in state.channels_last and len(shape) == 4:
+    if node.inputs[0] in state.channels_last:
         shape = [shape[0], *shape[2:], shape[1]]
     return np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end", len(shape))], np.int64)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archdsl.axes import MOST
 from archdsl.backends.weights import Weights, save
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_mappings, check_type, conflict
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}", re.ASCII)
-_SIZE = re.compile(r"[1-9][0-9]{0,8}(?:(?:x[1-9][0-9]{0,8}){2})?", re.ASCII)
+_SIZE = re.compile(rf"[1-9][0-9]{{0,8}}(?:x[1-9][0-9]{{0,8}}){{0,{MOST}}}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -204,10 +205,10 @@ def _sizes(model: SourceModel, shape: Shape | None) -> dict[str, Shape]:
     sizes: dict[str, Shape] = {}
     for name, written in model.shapes.items():
         inner = tuple(size for size in written[1:] if size is not None)
-        if len(inner) != len(written) - 1 or len(inner) not in (1, 3):
+        if len(inner) != len(written) - 1 or not 1 <= len(inner) <= MOST + 1:
             text = "x".join("?" if size is None else str(size) for size in written[:9])
             shown = f"the shape {text}" if text else "no shape"
-            raise _unknown_size(f"the input `{name[:80]}` has {shown}: not an image or vector of known size")
+            raise _unknown_size(f"the input `{name[:80]}` has {shown}: not 1 to {MOST + 1} known sizes after the batch")
         sizes[name] = inner
     return sizes
 

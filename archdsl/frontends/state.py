@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from archdsl.axes import axes_of
 from archdsl.frontends.onnx_model import Array, SourceModel, SourceNode
 from archdsl.ops.base import Op, OpError
 from archdsl.shapes import Shape
@@ -73,6 +74,20 @@ class ImportState:
             raise Unsupported("the shape of its input is unknown")
         return shape
 
+    def axes(self, name: str) -> int:
+        """The number of spatial axes of a value."""
+        return axes_of(self.shape(name))
+
+    def spatial(self, name: str) -> list[int]:
+        """The positions of a value's spatial axes in its tensor."""
+        first = 1 if name in self.channels_last else 2
+        return list(range(first, first + self.axes(name)))
+
+    def is_channels(self, name: str, axis: int) -> bool:
+        """Whether an axis of a value's tensor, which may be counted from the end, is that of the channels."""
+        rank = self.axes(name) + 2
+        return -rank <= axis < rank and axis % rank == (rank - 1 if name in self.channels_last else 1)
+
     def add(
         self,
         node: SourceNode,
@@ -86,6 +101,8 @@ class ImportState:
         names = tuple(inputs if inputs is not None else node.inputs[:1])
         values = tuple(self.value(name) for name in names)
         shapes = [self.shape(value) for value in values]
+        if len({name in self.channels_last for name, shape in zip(names, shapes, strict=True) if axes_of(shape)}) > 1:
+            raise Unsupported("some of its inputs have their channels last, and some first")
         settled = op.settle(shapes)
         try:
             shape = settled.infer(shapes)

@@ -90,19 +90,30 @@ def _skip(state: ImportState, node: SourceNode) -> None:
             state.aliases[output] = state.value(source)
 
 
+def first(rule: ImportRule) -> ImportRule:
+    """The rule, for ops that take the second axis as their channels."""
+
+    def checked(state: ImportState, node: SourceNode) -> None:
+        if node.inputs[0] in state.channels_last:
+            raise Unsupported("its input has its channels last")
+        rule(state, node)
+
+    return checked
+
+
 TABLE: Mapping[str, ImportRule] = {
-    "Conv": conv,
-    "ConvTranspose": deconv,
+    "Conv": first(conv),
+    "ConvTranspose": first(deconv),
     "Gemm": gemm,
     "MatMul": matmul,
-    "BatchNormalization": bn,
-    "InstanceNormalization": instancenorm,
+    "BatchNormalization": first(bn),
+    "InstanceNormalization": first(instancenorm),
     "LayerNormalization": ln,
-    "LRN": lrn,
+    "LRN": first(lrn),
     "PRelu": prelu,
-    "MaxPool": maxpool,
-    "AveragePool": avgpool,
-    "GlobalAveragePool": gap,
+    "MaxPool": first(maxpool),
+    "AveragePool": first(avgpool),
+    "GlobalAveragePool": first(gap),
     "ReduceMean": reduce_mean,
     "Relu": act(lambda node: ops.Relu()),
     "Clip": clip,
@@ -128,6 +139,6 @@ TABLE: Mapping[str, ImportRule] = {
     "Reshape": reshape,
     "Squeeze": squeeze,
     "Transpose": transpose,
-    "Pad": pad,
-    "Resize": resize,
+    "Pad": first(pad),
+    "Resize": first(resize),
 }

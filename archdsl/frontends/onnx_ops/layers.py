@@ -8,7 +8,9 @@ import numpy as np
 
 from archdsl import ops
 from archdsl.frontends.onnx_model import Array, SourceNode
+from archdsl.frontends.onnx_ops.values import per_channel
 from archdsl.frontends.state import ImportState, Unsupported, single
+from archdsl.shapes import Pads
 
 
 def module_of(node: SourceNode, index: int = 1) -> str | None:
@@ -23,56 +25,68 @@ def bias_of(state: ImportState, node: SourceNode, index: int) -> dict[str, Array
     return {"bias": state.require_constant(node, index, "bias")}
 
 
-def pads_of(node: SourceNode) -> tuple[int, int, int, int]:
+def pads_of(node: SourceNode, axes: int) -> Pads:
     if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise Unsupported("its padding depends on the runtime (auto_pad)")
-    top, left, bottom, right = node.attributes.get("pads", (0, 0, 0, 0))
-    return top, left, bottom, right
+    return Pads(per_axis(node, "pads", 2 * axes, 0))
 
 
-def pair_of(node: SourceNode, name: str, default: tuple[int, int] = (1, 1)) -> tuple[int, int]:
-    value = tuple(node.attributes.get(name, default))
-    if len(value) != 2:
-        raise Unsupported("it is not 2-D")
-    return value[0], value[1]
+def pad_field(node: SourceNode, axes: int) -> Any:
+    """The field `pad` of a convolution or pool; ONNX's `SAME_UPPER` is TensorFlow's padding."""
+    if node.attributes.get("auto_pad") == "SAME_UPPER":
+        return "same"
+    pads = pads_of(node, axes)
+    return pads[0] if len(set(pads)) == 1 else tuple(pads)
 
 
-def pad_field(pads: tuple[int, int, int, int]) -> Any:
-    return pads[0] if len(set(pads)) == 1 else pads
+def per_axis(node: SourceNode, name: str, count: int, default: int = 1) -> tuple[int, ...]:
+    """The attribute `name`, a number for each axis (or for each side). Raises `Unsupported` for another count."""
+    value = tuple(node.attributes.get(name, (default,) * count))
+    if len(value) != count:
+        raise Unsupported(f"its `{name}` has {len(value)} numbers; its input needs {count}")
+    return value
+
+
+def window_of(state: ImportState, node: SourceNode, weight: Array) -> tuple[int, ...]:
+    """The kernel of a convolution, from its weight."""
+    kernel = weight.shape[2:]
+    if len(kernel) != state.axes(node.inputs[0]) or not kernel:
+        raise Unsupported(f"its window has {len(kernel)} axes, its input {state.axes(node.inputs[0])}")
+    return per_axis(node, "kernel_shape", len(kernel)) if "kernel_shape" in node.attributes else kernel
 
 
 def conv(state: ImportState, node: SourceNode) -> None:
     weight = state.require_constant(node, 1, "weight")
-    if weight.ndim != 4:
-        raise Unsupported("it is not 2-D")
     bias = bias_of(state, node, 2)
+    kernel = window_of(state, node, weight)
     op = ops.Conv(
         out=weight.shape[0],
-        kernel=weight.shape[2:],
-        stride=pair_of(node, "strides"),
-        dilation=pair_of(node, "dilations"),
+        kernel=kernel,
+        stride=per_axis(node, "strides", len(kernel)),
+        dilation=per_axis(node, "dilations", len(kernel)),
         groups=node.attributes.get("group", 1),
         bias=bool(bias),
     )
-    pads = pads_of(node)
-    if pads != op.pads(state.shape(node.inputs[0])):
-        op = op.model_copy(update={"pad": pad_field(pads)})
+    shape, padded = state.shape(node.inputs[0]), op.model_copy(update={"pad": pad_field(node, len(kernel))})
+    if padded.pads(shape) != op.pads(shape):
+        op = padded
     state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(node))
 
 
 def deconv(state: ImportState, node: SourceNode) -> None:
     weight = state.require_constant(node, 1, "weight")
-    pads, extra = pads_of(node), pair_of(node, "output_padding", (0, 0))
-    if len(set(pads)) != 1 or extra[0] != extra[1] or "output_shape" in node.attributes:
+    kernel = window_of(state, node, weight)
+    pads, extra = pads_of(node, len(kernel)), per_axis(node, "output_padding", len(kernel), 0)
+    if len(set(pads)) != 1 or len(set(extra)) != 1 or "output_shape" in node.attributes:
         raise Unsupported("its padding is not the same on all edges")
     groups = node.attributes.get("group", 1)
     bias = bias_of(state, node, 2)
     op = ops.Deconv(
         out=weight.shape[1] * groups,
-        kernel=weight.shape[2:],
-        stride=pair_of(node, "strides"),
+        kernel=kernel,
+        stride=per_axis(node, "strides", len(kernel)),
         groups=groups,
-        dilation=pair_of(node, "dilations"),
+        dilation=per_axis(node, "dilations", len(kernel)),
         pad=pads[0],
         extra=extra[0],
         bias=bool(bias),
@@ -108,8 +122,9 @@ def matmul(state: ImportState, node: SourceNode) -> None:
 
 def fully_connected(state: ImportState, node: SourceNode, weight: Array, bias: dict[str, Array], output: str) -> None:
     channels_last = node.inputs[0] in state.channels_last
-    kernel = (1, 1) if channels_last else None
-    if not channels_last and len(state.shape(node.inputs[0])) != 1:
+    axes = state.axes(node.inputs[0])
+    kernel = (1,) * axes if channels_last and axes else None
+    if not channels_last and axes:
         raise Unsupported("it multiplies the last axis of an image with channels first")
     op = ops.Fc(out=weight.shape[0], kernel=kernel, bias=bool(bias))
     bias = {name: array.reshape(-1) for name, array in bias.items()}
@@ -144,10 +159,8 @@ def instancenorm(state: ImportState, node: SourceNode) -> None:
 
 
 def ln(state: ImportState, node: SourceNode) -> None:
-    value, axis = node.inputs[0], node.attributes.get("axis", -1)
-    if axis not in ((-1, 3) if value in state.channels_last else (-1, 1)) or (
-        value not in state.channels_last and len(state.shape(value)) != 1
-    ):
+    value, rank = node.inputs[0], state.axes(node.inputs[0]) + 2
+    if node.attributes.get("axis", -1) % rank != rank - 1 or not state.is_channels(value, -1):
         raise Unsupported("it does not normalise the channel axis alone")
     learned = learned_scale_and_shift(state, node)
     op = ops.Ln(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
@@ -189,5 +202,7 @@ def lrn_by_pool(state: ImportState, node: SourceNode) -> bool:
 
 
 def prelu(state: ImportState, node: SourceNode) -> None:
-    slopes = state.require_constant(node, 1, "slope").reshape(-1)
+    slopes = state.require_constant(node, 1, "slope")
+    per_channel(state, node.inputs[0], slopes)
+    slopes = slopes.reshape(-1)
     state.add(node, ops.PRelu(shared=slopes.size == 1), node.outputs[0], {"weight": slopes}, module=module_of(node))

@@ -6,16 +6,17 @@ from typing import Any
 
 from archdsl import ops
 from archdsl.frontends.onnx_model import SourceNode
-from archdsl.frontends.onnx_ops.layers import pad_field, pads_of, pair_of
+from archdsl.frontends.onnx_ops.layers import pad_field, per_axis
 from archdsl.frontends.state import ImportState, Unsupported
 
 
-def pool_fields(node: SourceNode) -> dict[str, Any]:
-    kernel, stride = pair_of(node, "kernel_shape"), pair_of(node, "strides")
+def pool_fields(state: ImportState, node: SourceNode) -> dict[str, Any]:
+    axes = state.axes(node.inputs[0])
+    kernel, stride = per_axis(node, "kernel_shape", axes), per_axis(node, "strides", axes)
     return {
         "kernel": kernel,
         "stride": stride if stride != kernel else None,
-        "pad": pad_field(pads_of(node)),
+        "pad": pad_field(node, axes),
         "ceil": bool(node.attributes.get("ceil_mode", 0)),
     }
 
@@ -23,11 +24,14 @@ def pool_fields(node: SourceNode) -> dict[str, Any]:
 def maxpool(state: ImportState, node: SourceNode) -> None:
     if len(node.outputs) > 1 and node.outputs[1]:
         raise Unsupported("another node reads its indices")
-    state.add(node, ops.MaxPool(**pool_fields(node), dilation=pair_of(node, "dilations")), node.outputs[0])
+    dilation = per_axis(node, "dilations", state.axes(node.inputs[0]))
+    state.add(node, ops.MaxPool(**pool_fields(state, node), dilation=dilation), node.outputs[0])
 
 
 def avgpool(state: ImportState, node: SourceNode) -> None:
-    fields = pool_fields(node)
+    fields = pool_fields(state, node)
+    if set(node.attributes.get("dilations", ())) - {1}:
+        raise Unsupported("archdsl has no average pool with a dilation")
     inside = not node.attributes.get("count_include_pad", 0) and fields["pad"] != 0
     state.add(node, ops.AvgPool(**fields, inside=inside), node.outputs[0])
 
@@ -42,8 +46,9 @@ def reduce_mean(state: ImportState, node: SourceNode) -> None:
     channels_last = node.inputs[0] in state.channels_last
     if axes == (1,) and not channels_last and mean_of_layer_norm(state, node):
         return
-    if sorted(a % 4 for a in axes) != ([1, 2] if channels_last else [2, 3]):
-        raise Unsupported("it is not the mean over height and width")
+    spatial = state.spatial(node.inputs[0])
+    if sorted(axis % (len(spatial) + 2) for axis in axes) != spatial:
+        raise Unsupported("it is not the mean over all spatial axes")
     if node.attributes.get("keepdims", 1):
         gap(state, node)
         return

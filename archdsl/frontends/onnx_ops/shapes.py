@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from archdsl import ops
+from archdsl.frontends.constants import constant_before
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.onnx_ops.layers import lrn_by_pool
 from archdsl.frontends.onnx_ops.values import affine, identity, per_channel
 from archdsl.frontends.state import ImportState, Unsupported
 from archdsl.shapes import concrete, numel
-
-FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-"""The `perm` of the Transpose to channels first, and to channels last."""
 
 
 def constant_operand(state: ImportState, node: SourceNode) -> Array | None:
@@ -56,7 +55,7 @@ def concat(state: ImportState, node: SourceNode) -> None:
     if len(node.inputs) == 1:  # DenseNet's first layer concatenates one tensor
         identity(state, node)
         return
-    if node.attributes.get("axis") not in (1, -3):
+    if not all(state.is_channels(name, node.attributes["axis"]) for name in node.inputs):
         raise Unsupported("it does not concatenate channels")
     state.add(node, ops.Concat(), node.outputs[0], inputs=node.inputs)
 
@@ -74,7 +73,7 @@ def split(state: ImportState, node: SourceNode) -> None:
         if split_input is not None
         else [channels // len(node.outputs)] * len(node.outputs)
     )
-    if node.attributes.get("axis", 0) not in (1, -3) or sum(sizes) != channels:
+    if not state.is_channels(node.inputs[0], node.attributes.get("axis", 0)) or sum(sizes) != channels:
         raise Unsupported("it does not split channels")
     starts = [sum(sizes[:n]) for n in range(len(sizes))]
     slices(
@@ -88,7 +87,9 @@ def slice_(state: ImportState, node: SourceNode) -> None:
     starts, ends, axes, steps = (state.constant(node, n) for n in (1, 2, 3, 4))
     if starts is None or ends is None or axes is None or starts.size != 1:
         raise Unsupported("it does not slice one axis at constant positions")
-    if int(axes.reshape(())) not in (1, -3) or (steps is not None and int(steps.reshape(())) != 1):
+    if not state.is_channels(node.inputs[0], int(axes.reshape(()))) or (
+        steps is not None and int(steps.reshape(())) != 1
+    ):
         raise Unsupported("it does not slice channels")
     channels = concrete(state.shape(node.inputs[0]))[0]
     start, end, _ = slice(int(starts.reshape(())), int(ends.reshape(()))).indices(channels)
@@ -104,8 +105,8 @@ def flatten(state: ImportState, node: SourceNode) -> None:
 def to_vector(state: ImportState, node: SourceNode) -> None:
     value = node.inputs[0]
     shape = concrete(state.shape(value))
-    if value in state.channels_last and len(shape) == 3 and shape[1:] != (1, 1):
-        raise Unsupported("it flattens an image with channels last")
+    if value in state.channels_last and set(shape[1:]) - {1}:
+        raise Unsupported("it flattens a value with channels last")
     if len(shape) == 1:
         identity(state, node)
         return
@@ -119,7 +120,7 @@ def reshape(state: ImportState, node: SourceNode) -> None:
     size = numel(state.shape(node.inputs[0]))
     if len(target) == 2 and (int(target[1]) in (-1, size)):
         to_vector(state, node)
-    elif (len(target) == 5 and shuffle(state, node, target)) or (len(target) == 1 and undone_by_gather(state, node)):
+    elif shuffle(state, node, target) or (len(target) == 1 and undone_by_gather(state, node)):
         return
     else:
         raise Unsupported(f"the shape {[int(t) for t in target]} is neither a flatten nor a channel shuffle")
@@ -145,37 +146,61 @@ def undone_by_gather(state: ImportState, node: SourceNode) -> bool:
 
 
 def shuffle(state: ImportState, node: SourceNode, target: Array) -> bool:
+    """Channels as groups x channels, exchanged, and as channels again; sizes after them stay where they are."""
+    shape = (1, *concrete(state.shape(node.inputs[0])))
+    apart = resolved(shape, target)
     transpose = state.only_reader(node.outputs[0], "Transpose")
-    if transpose is None or tuple(transpose[1].attributes.get("perm", ())) != (0, 2, 1, 3, 4):
+    if len(apart) < 3 or apart[0] != 1 or apart[1] * apart[2] != shape[1] or transpose is None:
         return False
-    second_reshape = state.only_reader(transpose[1].outputs[0], "Reshape")
-    if second_reshape is None:
+    if tuple(transpose[1].attributes.get("perm", ())) != (0, 2, 1, *range(3, len(apart))):
         return False
-    state.consumed.update((transpose[0], second_reshape[0]))
-    state.add(node, ops.Shuffle(groups=int(target[1])), second_reshape[1].outputs[0])
+    together = state.only_reader(transpose[1].outputs[0], "Reshape")
+    if together is None or node.inputs[0] in state.channels_last:
+        return False
+    second_target = constant_before(state, together[0], together[1].inputs[1])
+    if second_target is None or resolved((1, apart[2], apart[1], *apart[3:]), second_target) != shape:
+        return False
+    state.consumed.update((transpose[0], together[0]))
+    state.add(node, ops.Shuffle(groups=apart[1]), together[1].outputs[0])
     return True
+
+
+def resolved(shape: tuple[int, ...], target: Array) -> tuple[int, ...]:
+    """The shape that a Reshape makes of another one: 0 copies a size, -1 is the rest."""
+    sizes = [shape[axis] if size == 0 and axis < len(shape) else int(size) for axis, size in enumerate(target)]
+    known = prod(size for size in sizes if size != -1)
+    return tuple(prod(shape) // known if size == -1 and known else size for size in sizes)
 
 
 def gather(state: ImportState, node: SourceNode) -> None:
     """A channel shuffle as archdsl writes it: the second index is the size of a group."""
     order = state.require_constant(node, 1, "order").reshape(-1)
     channels = concrete(state.shape(node.inputs[0]))[0]
-    size = int(order[1]) if node.attributes.get("axis", 0) in (1, -3) and order.size == channels > 1 else 0
+    size = (
+        int(order[1])
+        if state.is_channels(node.inputs[0], node.attributes.get("axis", 0)) and order.size == channels > 1
+        else 0
+    )
     if size < 1 or channels % size or not np.array_equal(order, np.arange(channels).reshape(-1, size).T.reshape(-1)):
         raise Unsupported("it is not a channel shuffle")
     state.add(node, ops.Shuffle(groups=channels // size), node.outputs[0])
 
 
 def squeeze(state: ImportState, node: SourceNode) -> None:
-    if concrete(state.shape(node.inputs[0]))[1:] != (1, 1):
-        raise Unsupported("it removes axes other than a height and width of 1")
+    value = node.inputs[0]
+    spatial, axes_input = state.spatial(value), state.constant(node, 1)
+    axes = axes_input.reshape(-1) if axes_input is not None else node.attributes.get("axes", spatial)
+    removed = sorted(int(axis) % (len(spatial) + 2) for axis in axes)
+    if removed != spatial or set(concrete(state.shape(value))[1:]) - {1}:
+        raise Unsupported("it removes other axes than all spatial ones, each of size 1")
     to_vector(state, node)
 
 
 def transpose(state: ImportState, node: SourceNode) -> None:
     value, perm = state.value(node.inputs[0]), tuple(node.attributes.get("perm", ()))
-    channels_last = node.inputs[0] in state.channels_last
-    if perm != (FIRST if channels_last else LAST):
+    channels_last, axes = node.inputs[0] in state.channels_last, state.axes(node.inputs[0])
+    last, first = (0, *range(2, axes + 2), 1), (0, axes + 1, *range(1, axes + 1))
+    if not axes or perm != (first if channels_last else last):
         raise Unsupported("only a transpose to channels last, and back, is supported")
     state.aliases[node.outputs[0]] = value
     if not channels_last:
@@ -185,22 +210,22 @@ def transpose(state: ImportState, node: SourceNode) -> None:
 def pad(state: ImportState, node: SourceNode) -> None:
     if node.attributes.get("mode", "constant") != "constant":
         raise Unsupported("it does not pad with a constant value")
-    pads_input = state.constant(node, 1)
+    rank = state.axes(node.inputs[0]) + 2
+    pads_input, axes_input = state.constant(node, 1), state.constant(node, 3)
     pads = [int(p) for p in (pads_input if pads_input is not None else node.attributes.get("pads", ()))]
-    axes_input = state.constant(node, 3)
-    axes = [0, 1, 2, 3] if axes_input is None else [int(axis) % 4 for axis in axes_input]
-    if len(pads) != 2 * len(axes) or len(state.shape(node.inputs[0])) != 3:
-        raise Unsupported("it does not pad an image")
-    begin, end = (
-        {**dict.fromkeys(range(4), 0), **dict(zip(axes, half, strict=True))}
+    axes = list(range(rank)) if axes_input is None else [int(axis) % rank for axis in axes_input]
+    if len(pads) != 2 * len(axes) or rank == 2:
+        raise Unsupported("its list of pads does not fit its input")
+    begins, ends = (
+        [dict(zip(axes, half, strict=True)).get(axis, 0) for axis in range(rank)]
         for half in (pads[: len(axes)], pads[len(axes) :])
     )
-    if begin[0] or end[0]:
+    if begins[0] or ends[0]:
         raise Unsupported("it pads the batch")
     value = state.constant(node, 2)
     op = ops.Pad(
-        pixels=(begin[2], begin[3], end[2], end[3]),
-        channels=(begin[1], end[1]),
+        pixels=(*begins[2:], *ends[2:]),
+        channels=(begins[1], ends[1]),
         value=float(value.reshape(())) if value is not None else 0.0,
     )
     state.add(node, op, node.outputs[0])
@@ -209,9 +234,11 @@ def pad(state: ImportState, node: SourceNode) -> None:
 def resize(state: ImportState, node: SourceNode) -> None:
     scales, sizes = state.constant(node, 2), state.constant(node, 3)
     shape = concrete(state.shape(node.inputs[0]))
-    if sizes is not None and sizes.size == 4:
+    rank = len(shape) + 1
+    if sizes is not None and sizes.size == rank:
         scales = np.array([1, 1, *(int(s) / n for s, n in zip(sizes[2:], shape[1:], strict=True))])
-    if scales is None or scales.size != 4 or any(s != int(s) or s < 1 for s in scales) or tuple(scales[:2]) != (1, 1):
+    whole = scales is not None and scales.size == rank and all(s == int(s) >= 1 for s in scales)
+    if scales is None or not whole or tuple(scales[:2]) != (1, 1):
         raise Unsupported("its scale is not an integer")
     attributes = {
         "mode": "nearest",
@@ -233,9 +260,9 @@ def resize(state: ImportState, node: SourceNode) -> None:
         "pytorch_half_pixel",
     )
     if not nearest and not linear:
-        raise Unsupported("archdsl has no such interpolation: supported are nearest and half-pixel bilinear")
+        raise Unsupported("archdsl has no such interpolation: supported are nearest and half-pixel linear")
     state.add(
         node,
-        ops.Upsample(scale=(int(scales[2]), int(scales[3])), mode="nearest" if nearest else "linear"),
+        ops.Upsample(scale=tuple(map(int, scales[2:])), mode="nearest" if nearest else "linear"),
         node.outputs[0],
     )

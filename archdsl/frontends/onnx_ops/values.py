@@ -57,8 +57,7 @@ def hardsigmoid(state: ImportState, node: SourceNode) -> None:
 
 
 def softmax(state: ImportState, node: SourceNode) -> None:
-    axis = node.attributes.get("axis", -1)
-    if axis not in (1, -1 if len(state.shape(node.inputs[0])) == 1 else 1):
+    if not state.is_channels(node.inputs[0], node.attributes.get("axis", -1)):
         raise Unsupported("its axis is not the channel axis")
     state.add(node, ops.Softmax(), node.outputs[0])
 
@@ -109,12 +108,9 @@ def per_channel(state: ImportState, source: str, constant: Array) -> float | tup
     size = constant.size
     if size == 1:
         return single(float(constant.reshape(())))
-    shape = state.shape(source)
-    channels_last = source in state.channels_last
-    legal_shapes: set[tuple[int, ...]] = (
-        {(size,)} if channels_last or len(shape) == 1 else {(size, 1, 1), (1, size, 1, 1)}
-    )
-    legal_shapes |= {(1, size)} | ({(1, 1, 1, size)} if channels_last else set())
-    if size != concrete(shape)[0] or constant.shape not in legal_shapes:
+    after = 0 if source in state.channels_last else state.axes(source)
+    legal = (size, *[1] * after)
+    shape = constant.shape
+    if size != concrete(state.shape(source))[0] or shape[-len(legal) :] != legal or len(shape) > state.axes(source) + 2:
         raise Unsupported("its constant is neither one value nor one value per channel")
     return tuple(single(float(v)) for v in constant.reshape(-1))
