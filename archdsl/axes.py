@@ -29,6 +29,8 @@ class Kind(NamedTuple):
     """An input of one channel."""
     channels_last: str = "preserve_format"
     """PyTorch's name of the memory format that has the channels last; it has none for signals."""
+    lead: str = ""
+    """Written before the sizes, where one number alone says too little."""
 
     @property
     def bare(self) -> str:
@@ -43,7 +45,7 @@ class Kind(NamedTuple):
 
 KINDS: tuple[Kind, ...] = (
     Kind("a vector", "", (), (), "value", ""),
-    Kind("a signal", "L", ("long",), ("length",), "sample", "linear", "1x5000"),
+    Kind("a signal", "L", ("long",), ("length",), "sample", "linear", "1x5000", lead="L "),
     Kind("an image", "HW", ("high", "wide"), ("height", "width"), "pixel", "bilinear", "1x224x224", "channels_last"),
     Kind(
         "a volume",
@@ -73,6 +75,11 @@ def is_picture(shape: Sequence[object]) -> bool:
 def axes_of(shape: Sequence[object]) -> int:
     """Return the number of spatial axes of a shape without the batch; 0 for a vector."""
     return len(shape) - 1
+
+
+def sizes_words(shape: Sequence[object], times: str) -> str:
+    """Return the spatial sizes of a shape: `28 x 28` of an image, `L 28` of a signal."""
+    return kind_of(shape).lead + times.join(map(str, shape[1:]))
 
 
 def kind_of(shape: Sequence[object]) -> Kind:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import archdsl
+from archdsl.axes import axes_of
 from archdsl.graph import Graph
 from archdsl.spec.find import library_files
 from archdsl.spec.open import read_spec
@@ -61,9 +62,7 @@ def entries() -> list[Entry]:
 
 def styles(graph: Graph) -> tuple[str, ...]:
     """Return the styles that can draw a graph: `volumes` needs feature maps."""
-    return (
-        ("graph", "volumes", "article") if any(len(node.shape) == 3 for node in graph.nodes) else ("graph", "article")
-    )
+    return ("graph", "volumes", "article") if any(axes_of(node.shape) for node in graph.nodes) else ("graph", "article")
 
 
 def gallery_page() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archdsl.axes import kind_of
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
@@ -76,7 +77,7 @@ def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> Comparison
         (f"number of classes is not {classes}", [e.name for e in published if e.classes != classes]),
     ]
     points = [
-        ChartPoint(e.name, e.family, e.macs, e.params, e.top1)
+        ChartPoint(e.name, e.family, e.macs, e.params, e.top1, _sample(e))
         for e in published
         if e.top1 is not None and e.classes == classes
     ]
@@ -85,6 +86,11 @@ def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> Comparison
     data = chart(points, "svg" if format == "html" else format, inside)  # type: ignore[arg-type]
     page = _page(data, entries, notes) if format == "html" else data
     return ComparisonChart(format, marked(page, format), notes)
+
+
+def _sample(entry: CatalogEntry) -> str:
+    """What a network reads, `image` for `3x224x224`; `input` if it has several."""
+    return "input" if "," in entry.input else kind_of(entry.input.split("x")).bare
 
 
 def _page(drawing: bytes, entries: Sequence[CatalogEntry], notes: Sequence[str]) -> bytes:

@@ -1,58 +1,87 @@
 """The figure of a convolution: a window slides over the input and computes one output value at each position.
 
-If the filter's weights are in the spec, one window is computed. The pixels are an example: a bright corner.
+If the filter's weights are in the spec, one window is computed. The pixels are an example: a bright corner. A figure is
+flat: a signal is one row of cells, a volume as many slices as the window reads, one below the other. So a window, a
+stride and a position have three axes here: slices, rows and columns.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from math import prod
+from typing import NamedTuple
+
+from archdsl.axes import MOST, axes_of, kind_of
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, grid, sheets
 from archdsl.drawing.heat import mix
 from archdsl.drawing.scene import DASHES, Cluster, Item, Path, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node
 from archdsl.ops import Conv
-from archdsl.report.words import TIMES
+from archdsl.ops.conv import reach_of
+from archdsl.report.words import TIMES, axes_text
 from archdsl.shapes import Pads, concrete
 
 PLACES = 4
 """Number of output rows and columns in the figure."""
 DARK_PIXEL, BRIGHT_PIXEL = 1, 9
+BRIGHT_PART = ("", "end", "corner", "corner")
+"""Where the example is bright, by the number of axes."""
+FILTER = ("", "{}-tap filter", "{} filter", "{} filter")
+"""What a filter of a size is called, by the number of axes."""
+BRACKET = 15.0
+"""Distance of the line that joins the slices of the filter, to the right of them."""
+APART = 22.0
+"""Space between slices, for the sheets of further channels."""
+TALLEST = 270.0
 
 
 def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
-    """Return the figure: the top left corner of the input with its padding, the filter, that of the output."""
-    op = node.op
-    assert isinstance(op, Conv)
+    """Return the figure: the first corner of the input with its padding, the filter, that of the output."""
     view = _Corner(node)
     out = Figure("a convolution")
     top = 14.0
-    x = 6.0
-    out.members.append(Cluster("input", "input", "", view.input(x, top, theme), {}))
-    width, height = view.columns * view.cell, view.rows * view.cell
-    middle = top + max(height, view.places * view.out_cell) / 2
-    kx = x + width + 46
-    kernel_y = middle - view.kernel[0] * view.cell / 2
-    out.members.append(Cluster("kernel", node.path, "", view.filter(kx, kernel_y, theme), {}))
-    ox = kx + view.kernel[1] * view.cell + 46
-    oy = middle - view.places * view.out_cell / 2
-    out.members.append(Cluster("output", "output", "", view.output(ox, oy, theme), {}))
-    out.members += _rays(view, x, top, kx, kernel_y, ox, oy, theme)
+    x = 6.0 + (34.0 if view.leading else 0.0)
+    width, height = view.columns * view.cell, (view.slices - 1) * view.pitch + view.rows * view.cell
+    out_wide, out_high = view.places[2] * view.out_cell, view.places[1] * view.out_cell
+    middle = top + max(height, out_high) / 2
+    middles = [middle + (n - (view.slices - 1) / 2) * view.pitch for n in range(view.slices)]
+    corner = _Places(
+        Point(x, top),
+        Point(x + width + 46, middles[0] - view.kernel[1] * view.cell / 2),
+        Point(x + width + 46 + view.kernel[2] * view.cell + 46, middle - out_high / 2),
+    )
     out.members += [
-        Text(Point(x + width + 25, middle + 5), "\u2217", 18, theme.ink),
-        Text(Point(ox - 22, middle + 5), "=", 16, theme.ink),
+        Cluster("input", "input", "", view.stacked(view.input, corner.input, theme), {}),
+        Cluster("kernel", node.path, "", view.stacked(view.filter, corner.filter, theme), {}),
+        Cluster("output", "output", "", view.output(corner.output.x, corner.output.y, theme), {}),
     ]
-    bottom = max(top + height, oy + view.places * view.out_cell) + 13
+    out.members += _rays(view, corner, theme)
+    out.members += [Text(Point(x + width + 25, y + 5), "\u2217", 18, theme.ink) for y in middles]
+    out.members.append(Text(Point(corner.output.x - 22, middle + 5), "=", 16, theme.ink))
+    out.members += _slice_names(view, corner, theme)
+    bottom = max(top + height, corner.output.y + out_high) + 13
     for at, first, second in (
         (x + width / 2, "input", f" {TIMES} ".join(map(str, view.shape))),
-        (kx + view.kernel[1] * view.cell / 2, f"{op.kernel[0]}{TIMES}{op.kernel[1]} filter", view.settings()),
-        (ox + view.places * view.out_cell / 2, "output", f" {TIMES} ".join(map(str, concrete(node.shape)))),
+        (corner.filter.x + view.kernel[2] * view.cell / 2, view.window_words(), view.settings()),
+        (corner.output.x + out_wide / 2, view.output_words(), f" {TIMES} ".join(map(str, concrete(node.shape)))),
     ):
         out.members.append(Text(Point(at, bottom), first, WORDS, theme.ink))
         out.members.append(Text(Point(at, bottom + 10), second, SMALL, theme.quiet))
-    out.width = ox + view.places * view.out_cell + 16
+    out.width = corner.output.x + out_wide + 16
     out.height = bottom + 14
     out.notes = view.arithmetic()
     return out
+
+
+class _Places(NamedTuple):
+    """The top left corners of the three parts, each at its first slice."""
+
+    input: Point
+    filter: Point
+    output: Point
 
 
 class _Corner:
@@ -62,127 +91,153 @@ class _Corner:
         op = node.op
         assert isinstance(op, Conv)
         self.node, self.op = node, op
-        shape, result = concrete(node.in_shapes[0]), concrete(node.shape)
-        self.shape = shape
-        self.kernel, self.stride = op.kernel, op.stride
+        self.shape, result = concrete(node.in_shapes[0]), concrete(node.shape)
+        self.kind = kind_of(self.shape)
         self.pads: Pads = op.pads(node.in_shapes[0])
-        self.places = max(
-            1, min(PLACES, result[1], result[2], 4 if max(self.kernel) <= 3 else 3 if max(self.kernel) <= 5 else 2)
+        self.kernel, self.stride, self.dilation = _three(op.kernel), _three(op.stride), _three(op.dilation)
+        self.begins, self.sizes = _three(self.pads.begins, 0), _three(self.shape[1:])
+        places = max(1, min(PLACES, *result[1:], 4 if max(self.kernel) <= 3 else 3 if max(self.kernel) <= 5 else 2))
+        self.places = _three([places] * len(op.kernel))
+        """The number of output values along each axis; of a volume's output, one slice is drawn."""
+        self.at = _three([min(1, places - 1)] * len(op.kernel), 0)
+        """The position of the output value that is computed."""
+        self.slices = self.kernel[0]
+        _, self.rows, self.columns = (
+            min(reach + (count - 1) * step, size + pad)
+            for reach, count, step, size, pad in zip(
+                reach_of(self.kernel, self.dilation),
+                self.places,
+                self.stride,
+                self.sizes,
+                _three(self.pads.sums, 0),
+                strict=True,
+            )
         )
-        self.rows = min(self.kernel[0] + (self.places - 1) * self.stride[0], shape[1] + self.pads.sums[0])
-        self.columns = min(self.kernel[1] + (self.places - 1) * self.stride[1], shape[2] + self.pads.sums[1])
-        self.cell = min(15.0, 150.0 / max(self.rows, self.columns))
+        self.cell = min(15.0, 150.0 / max(self.rows, self.columns), TALLEST / (self.slices * self.rows))
         self.out_cell = max(self.cell, 17.0)
-        self.at = min(1, self.places - 1)
-        """Row and column of the output value that is computed."""
-        self.channels = shape[0] // op.groups
-        size = self.kernel[0] * self.kernel[1]
-        weights = op.fixed_weight(shape[0]) if op.weight is not None else ()
+        self.pitch = self.rows * self.cell + APART
+        """The distance from a slice to the next."""
+        self.leading = self.kind.letters[:-2]
+        """The axis of the slices."""
+        self.channels = self.shape[0] // op.groups
+        size = prod(self.kernel)
+        weights = op.fixed_weight(self.shape[0]) if op.weight is not None else ()
         self.weight = weights[:size] or None
         """The weights of the first filter and channel, if they are in the spec."""
         self.alike = len({weights[n * size : (n + 1) * size] for n in range(self.channels)}) == 1
 
-    def pixel(self, row: int, column: int) -> int | None:
+    def first(self, out: Sequence[int]) -> tuple[int, ...]:
+        """The first pixel of the window of an output position, counted with the padding."""
+        return tuple(place * step for place, step in zip(out, self.stride, strict=True))
+
+    def window(self, out: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """The pixels of a window in the order of the weights, counted with the padding."""
+        for taps in product(*map(range, self.kernel)):
+            yield tuple(a + n * d for a, n, d in zip(self.first(out), taps, self.dilation, strict=True))
+
+    def slice_at(self, number: int) -> int:
+        """The place of a slice of the window, counted with the padding."""
+        return self.at[0] * self.stride[0] + number * self.dilation[0]
+
+    def pixel(self, at: Sequence[int]) -> int | None:
         """The example pixel: bright to the lower right; None for padding."""
-        row, column = row - self.pads.begins[0], column - self.pads.begins[1]
-        if row < 0 or column < 0 or row >= self.shape[1] or column >= self.shape[2]:
+        own = [place - begin for place, begin in zip(at, self.begins, strict=True)]
+        if any(not 0 <= place < size for place, size in zip(own, self.sizes, strict=True)):
             return None
-        edge = self.at * self.stride[0] + self.kernel[0] // 2 - self.pads.begins[0]
-        return BRIGHT_PIXEL if row >= edge and column >= edge else DARK_PIXEL
+        reach = zip(self.first(self.at), self.kernel, self.dilation, self.begins, strict=True)
+        edges = [first + taps // 2 * apart - begin for first, taps, apart, begin in reach]
+        bright = all(place >= edge for place, edge in zip(own, edges, strict=True))
+        return BRIGHT_PIXEL if bright else DARK_PIXEL
 
-    def in_window(self, row: int, column: int) -> bool:
-        top, left = self.at * self.stride[0], self.at * self.stride[1]
-        return top <= row < top + self.kernel[0] and left <= column < left + self.kernel[1]
-
-    def sum_at(self, out_row: int, out_column: int) -> float:
+    def sum_at(self, out: Sequence[int]) -> float:
         """The sum of one channel at an output position, without bias."""
         assert self.weight is not None
-        total = 0.0
-        for n, weight in enumerate(self.weight):
-            row = out_row * self.stride[0] + n // self.kernel[1]
-            column = out_column * self.stride[1] + n % self.kernel[1]
-            total += weight * (self.pixel(row, column) or 0)
-        return total
+        return sum(w * (self.pixel(at) or 0) for w, at in zip(self.weight, self.window(out), strict=True))
 
     def bias(self) -> float:
         bias = self.op.bias
         return float(bias[0]) if isinstance(bias, tuple) else 0.0 if isinstance(bias, bool) else float(bias)
 
-    def input(self, x: float, y: float, theme: Theme) -> list[Item]:
-        """The input's corner: channels as sheets, padding grey, the window coloured."""
+    def stacked(self, draw: Callable[[int, float, float, Theme], list[Item]], at: Point, theme: Theme) -> list[Item]:
+        """All slices of a part, one below the other."""
+        return [item for n in range(self.slices) for item in draw(n, at.x, at.y + n * self.pitch, theme)]
+
+    def input(self, number: int, x: float, y: float, theme: Theme) -> list[Item]:
+        """A slice of the input's corner: channels as sheets, padding grey, the window coloured."""
         window = mix(theme.colors["conv"].fill, theme.colors["conv"].line, 0.35)
         grey = mix(theme.background, theme.ink, 0.10)
+        depth, inside = self.slice_at(number), set(self.window(self.at))
 
         def text(row: int, column: int) -> str:
-            pixel = self.pixel(row, column)
+            pixel = self.pixel((depth, row, column))
             if self.weight is None or self.cell < 9:
                 return "0" if pixel is None and self.cell >= 9 else ""
             return "0" if pixel is None else str(pixel)
 
         def fill(row: int, column: int) -> str:
-            if self.in_window(row, column):
+            if (depth, row, column) in inside:
                 return window
-            return grey if self.pixel(row, column) is None else ""
+            return grey if self.pixel((depth, row, column)) is None else ""
 
         items = sheets(x, y, self.columns * self.cell, self.rows * self.cell, self.shape[0], theme, "input")
         return items + grid(x, y, self.rows, self.columns, self.cell, theme, "input", text, fill)
 
-    def filter(self, x: float, y: float, theme: Theme) -> list[Item]:
-        """The filter: its weights if the spec has them, else their names."""
+    def filter(self, number: int, x: float, y: float, theme: Theme) -> list[Item]:
+        """A slice of the filter: its weights if the spec has them, else their names."""
+        _, rows, columns = self.kernel
 
         def text(row: int, column: int) -> str:
-            n = row * self.kernel[1] + column
+            n = (number * rows + row) * columns + column
             if self.weight is not None:
                 return f"{self.weight[n]:g}".replace("-", "\u2212")
             return f"w{n + 1}" if max(self.kernel) <= 3 else ""
 
         fill = theme.colors["conv"].fill
-        items = sheets(x, y, self.kernel[1] * self.cell, self.kernel[0] * self.cell, self.channels, theme, "conv")
-        return items + grid(
-            x, y, self.kernel[0], self.kernel[1], self.cell, theme, "conv", text, lambda row, column: fill
-        )
+        items = sheets(x, y, columns * self.cell, rows * self.cell, self.channels, theme, "conv")
+        return items + grid(x, y, rows, columns, self.cell, theme, "conv", text, lambda row, column: fill)
 
     def output(self, x: float, y: float, theme: Theme) -> list[Item]:
         """The output's corner, the value of the window coloured."""
         window = mix(theme.colors["fc"].fill, theme.colors["fc"].line, 0.35)
+        depth, rows, columns = self.at[0], self.places[1], self.places[2]
 
         def text(row: int, column: int) -> str:
             if self.weight is None:
-                return "y" if row == column == self.at else ""
+                return "y" if (row, column) == self.at[1:] else ""
             if not self.alike:
                 return ""
-            return f"{self.channels * self.sum_at(row, column) + self.bias():g}".replace("-", "\u2212")
+            value = self.channels * self.sum_at((depth, row, column)) + self.bias()
+            return f"{value:g}".replace("-", "\u2212")
 
-        items = sheets(x, y, self.places * self.out_cell, self.places * self.out_cell, self.op.out, theme, "fc")
-        return items + grid(
-            x,
-            y,
-            self.places,
-            self.places,
-            self.out_cell,
-            theme,
-            "fc",
-            text,
-            lambda row, column: window if row == column == self.at else "",
-        )
+        def fill(row: int, column: int) -> str:
+            return window if (row, column) == self.at[1:] else ""
+
+        items = sheets(x, y, columns * self.out_cell, rows * self.out_cell, self.op.out, theme, "fc")
+        return items + grid(x, y, rows, columns, self.out_cell, theme, "fc", text, fill)
+
+    def slice_words(self, number: int) -> str:
+        """The place of a slice of the input, counted from 1."""
+        place = self.slice_at(number) - self.begins[0]
+        return f"{self.leading} {place + 1}" if 0 <= place < self.sizes[0] else "padding"
+
+    def output_words(self) -> str:
+        return f"output, {self.leading} {self.at[0] + 1}" if self.leading else "output"
+
+    def window_words(self) -> str:
+        return FILTER[axes_of(self.shape)].format(TIMES.join(map(str, self.op.kernel)))
 
     def settings(self) -> str:
         """Stride and padding as text."""
-        stride = (
-            f"stride {self.stride[0]}"
-            if self.stride[0] == self.stride[1]
-            else f"stride {self.stride[0]}{TIMES}{self.stride[1]}"
-        )
-        pads = (
-            f"padding {self.pads.begins[0]}" if len(set(self.pads)) == 1 else "padding " + ",".join(map(str, self.pads))
-        )
+        stride = f"stride {axes_text(self.op.stride)}".replace("x", TIMES)
+        apart = any(step > 1 for step in self.dilation)
+        stride += f", dilation {axes_text(self.op.dilation)}".replace("x", TIMES) if apart else ""
+        pads = f"padding {self.pads[0]}" if len(set(self.pads)) == 1 else "padding " + ",".join(map(str, self.pads))
         return f"{stride}, {pads}" if any(self.pads) else f"{stride}, no padding"
 
     def arithmetic(self) -> list[str]:
         """The computation of one window if the weights are in the spec, else the count of parameters."""
-        height, width = self.kernel
-        weights = f"{height} {TIMES} {width} {TIMES} {self.channels}"
-        own = height * width * self.channels
+        weights = f" {TIMES} ".join(map(str, (*self.op.kernel, self.channels)))
+        own = prod(self.kernel) * self.channels
         if self.weight is None:
             bias = any(param.name == "bias" for param in self.node.reads)
             total = sum(param.numel for param in self.node.reads)
@@ -197,31 +252,60 @@ class _Corner:
 
     def _worked_out(self) -> list[str]:
         assert self.weight is not None
-        groups: dict[tuple[float, int], int] = {}
-        for n, weight in enumerate(self.weight):
-            row, column = self.at * self.stride[0] + n // self.kernel[1], self.at * self.stride[1] + n % self.kernel[1]
-            key = weight, self.pixel(row, column) or 0
-            groups[key] = groups.get(key, 0) + 1
+        groups = Counter((w, self.pixel(at) or 0) for w, at in zip(self.weight, self.window(self.at), strict=True))
         terms = [f"{count} {TIMES} ({weight:g} \u00b7 {pixel})" for (weight, pixel), count in groups.items()]
-        one = self.sum_at(self.at, self.at)
+        one = self.sum_at(self.at)
         total = one * self.channels + self.bias()
         lines = [f"In the window: {' + '.join(terms)} = {one:g}".replace("-", "\u2212")]
         if self.channels > 1 or self.bias():
             bias = f", with the bias {self.bias():g}" if self.bias() else ""
             lines[0] += f"; over {self.channels} equal channels{bias}: {total:g}".replace("-", "\u2212")
-        return [f"{lines[0]}.", "The filter is the spec's; the pixels are an example, a bright corner in the dark."]
+        part = BRIGHT_PART[axes_of(self.shape)]
+        example = f"The filter is the spec's; the {self.kind.point}s are an example, a bright {part} in the dark."
+        return [f"{lines[0]}.", example]
 
 
-def _rays(view: _Corner, x: float, y: float, kx: float, ky: float, ox: float, oy: float, theme: Theme) -> list[Item]:
+def _three(values: Sequence[int], one: int = 1) -> tuple[int, ...]:
+    """The values of the axes as slices, rows and columns."""
+    return (*(one,) * (MOST - len(values)), *values)
+
+
+def _slice_names(view: _Corner, corner: _Places, theme: Theme) -> list[Item]:
+    """The place of each slice of the input, and the sum over the slices of the filter."""
+    if not view.leading:
+        return []
+    items: list[Item] = []
+    for n in range(view.slices):
+        y = corner.input.y + n * view.pitch + view.rows * view.cell / 2
+        items.append(Text(Point(corner.input.x - 5, y + 2.5), view.slice_words(n), SMALL, theme.quiet, "end"))
+        if n:
+            x = corner.filter.x + view.kernel[2] * view.cell / 2
+            y = corner.filter.y + (n - 0.5) * view.pitch + view.kernel[1] * view.cell / 2
+            items.append(Text(Point(x, y + 5), "+", 14, theme.ink))
+    return items
+
+
+def _rays(view: _Corner, corner: _Places, theme: Theme) -> list[Item]:
     """Lines from the corners of the window to those of the filter, and from there to the output value."""
-    top, left = view.at * view.stride[0] * view.cell, view.at * view.stride[1] * view.cell
-    height, width = view.kernel[0] * view.cell, view.kernel[1] * view.cell
-    place = view.at * view.out_cell
+    _, top, left = (place * view.cell for place in view.first(view.at))
+    _, high, wide = (reach * view.cell for reach in reach_of(view.kernel, view.dilation))
     line = theme.colors["conv"].line
-    right = x + left + width
-    items: list[Item] = [Polygon(rectangle(x + left, y + top, width, height), "", line, 1.4)]
-    for a, b in ((y + top, ky), (y + top + height, ky + height)):
-        items.append(Path((Point(right, a), Point(kx, b)), line, 0.6, DASHES))
-    for b, c in ((ky, oy + place), (ky + height, oy + place + view.out_cell)):
-        items.append(Path((Point(kx + width, b), Point(ox + place, c)), theme.colors["fc"].line, 0.6, DASHES))
+    height, right = view.kernel[1] * view.cell, corner.input.x + left + wide
+    items: list[Item] = []
+    for n in range(view.slices):
+        y, ky = corner.input.y + n * view.pitch + top, corner.filter.y + n * view.pitch
+        items.append(Polygon(rectangle(corner.input.x + left, y, wide, high), "", line, 1.4))
+        for a, b in ((y, ky), (y + high, ky + height)):
+            items.append(Path((Point(right, a), Point(corner.filter.x, b)), line, 0.6, DASHES))
+    edge, place = corner.filter.x + view.kernel[2] * view.cell, view.at[2] * view.out_cell
+    end, row = corner.output.x + place, corner.output.y + view.at[1] * view.out_cell
+    color, first, middle = theme.colors["fc"].line, corner.filter.y, corner.filter.y
+    if view.slices > 1:
+        edge, last = edge + BRACKET, first + (view.slices - 1) * view.pitch + height
+        items.append(
+            Path((Point(edge - 3, first), Point(edge, first), Point(edge, last), Point(edge - 3, last)), color, 0.6)
+        )
+        middle = (first + last - height) / 2
+    for b, c in ((middle, row), (middle + height, row + view.out_cell)):
+        items.append(Path((Point(edge, b), Point(end, c)), color, 0.6, DASHES))
     return items

@@ -49,6 +49,8 @@ class ChartPoint(NamedTuple):
     macs: int
     params: int
     top1: float
+    sample: str = "image"
+    """What the network reads: `image`, `signal`, ..."""
 
     @property
     def words(self) -> str:
@@ -156,7 +158,9 @@ def _scales(axes: Axes, points: Sequence[ChartPoint], inner: tuple[float, float]
             max(ends[0], 0.0) if limit == axes.set_xlim else ends[0],
             min(ends[1], 100.0) if limit == axes.set_ylim else ends[1],
         )
-    axes.set_xlabel(f"GMACs (10⁹ multiply-accumulates of one image){', logarithmic' if wide else ''}", fontsize=9)
+    samples = {p.sample for p in points}
+    sample = samples.pop() if len(samples) == 1 else "input"
+    axes.set_xlabel(f"GMACs (10⁹ multiply-accumulates of one {sample}){', logarithmic' if wide else ''}", fontsize=9)
     axes.set_ylabel("published top-1 accuracy, %", fontsize=9)
     if wide:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

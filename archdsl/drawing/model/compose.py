@@ -12,6 +12,7 @@ from archdsl.analysis.count import count_nodes
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.memory import BYTES_PER_VALUE
 from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, split
+from archdsl.axes import axes_of
 from archdsl.drawing.model.arrows import arrows, edges
 from archdsl.drawing.model.boxes import block_box, frame_title, input_box, node_box, output_box, stage_box
 from archdsl.drawing.model.drawing import EVERYTHING, Box, Cost, Drawing, Frame, View
@@ -216,7 +217,7 @@ class _Composer:
         boxes: list[Box] = []
         ends: list[tuple[Shape, int, int]] = []
         for name, node in outputs.items():
-            if self.focus is not None or len(outputs) > 1 or len(self.graph.nodes[node].shape) > 1:
+            if self.focus is not None or len(outputs) > 1 or axes_of(self.graph.nodes[node].shape) > 0:
                 box = output_box(self.graph.nodes[node], self._number(()), name)
                 ends.append((self.graph.nodes[node].shape, self.box_of[node], box.number))
                 boxes.append(box)

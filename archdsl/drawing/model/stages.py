@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from archdsl.analysis.parts import Part, head
+from archdsl.axes import sizes_words
 from archdsl.graph import Graph, Scope
 from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input
 from archdsl.report.words import TIMES
-from archdsl.shapes import concrete, format_shape
+from archdsl.shapes import concrete
 
 _FEW = 20
 
@@ -28,15 +29,15 @@ def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
     sizes = [size for size, _ in runs if size]
     out: list[tuple[list[Part], str]] = []
     for size, run in runs:
-        framed = len(run) > 1 and size not in ((), (1, 1)) and len(set(sizes)) == len(sizes)
+        framed = len(run) > 1 and any(n > 1 for n in size) and len(set(sizes)) == len(sizes)
         name = _common_name(run, parts).rpartition(".")[2]
-        title = name if name and not name.isdigit() else format_shape(size, times=f" {TIMES} ")
+        title = name if name and not name.isdigit() else sizes_words((0, *size), f" {TIMES} ")
         out.append((run, title if framed else ""))
     return out
 
 
 def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
-    """Height and width of a part's output, or of the input of a pool, which belongs to the stage before it."""
+    """The spatial sizes of a part's output, or of the input of a pool, which belongs to the stage before it."""
     node = graph.nodes[part.ids.stop - 1]
     if type(node.op) is Input or not node.known:
         return ()

@@ -26,6 +26,7 @@ from archdsl.drawing.volumes.spots import (
     label,
     size_of,
     spot_of,
+    thick_with_channels,
 )
 from archdsl.drawing.volumes.stages import Stage, Staged
 from archdsl.report.words import TIMES
@@ -78,17 +79,23 @@ class Placer:
         """Return the top-level blocks; each run of volumes has the size of its maps as a caption."""
         blocks = self._blocks(pieces, 0)
         for block in blocks:
-            size = "" if block.plates or not self.shapes else size_of(block.spots[0].stage)
-            if size:
-                _add_size(block, size)
+            if not _several_inputs(block.spots):
+                self._add_size(block)
         return blocks
 
-    def row(self, pieces: Sequence[Piece], level: int) -> Arrangement:
-        """Pieces from left to right; volumes of equal size touch."""
+    def row(self, pieces: Sequence[Piece], level: int, sized: bool = False) -> Arrangement:
+        """Pieces from left to right; volumes of equal size touch. `sized`: each run has the size of its maps."""
         block = Arrangement()
         for blocks in self._blocks(pieces, level):
+            if sized:
+                self._add_size(blocks)
             block.take(blocks, block.width + (GAP if block.spots else 0), 0)
         return block
+
+    def _add_size(self, block: Arrangement) -> None:
+        size = "" if block.plates or not self.shapes else size_of(block.spots[0].stage)
+        if size:
+            _add_size(block, size)
 
     def _blocks(self, pieces: Sequence[Piece], level: int) -> list[Arrangement]:
         blocks: list[Arrangement] = []
@@ -114,8 +121,11 @@ class Placer:
             or (first.look == "pool" and len(run) > 1)
         ):
             return False
-        smaller = second.look == "pool" and second.shape[1:] <= first.shape[1:]
-        if first.shape[1:] != second.shape[1:] and not smaller:
+        if second.look == "pool":
+            touch = all(after <= before for before, after in zip(first.shape[1:], second.shape[1:], strict=True))
+        else:
+            touch = first.shape[1:] == second.shape[1:] and thick_with_channels(second.shape)
+        if not touch:
             return False
         self.touching.add((first.number, second.number))
         return True
@@ -161,6 +171,8 @@ class Placer:
     def parallel(self, parallel: Parallel, level: int) -> Arrangement:
         """Rows above one another; a main row is on the axis, the others above it."""
         rows = [self.row(row.pieces, level) for row in parallel.rows]
+        if _several_inputs([spot for row in rows for spot in row.spots]):
+            rows = [self.row(row.pieces, level, sized=True) for row in parallel.rows]
         width = max(row.width for row in rows)
         block = Arrangement()
         main = max(range(len(rows)), key=lambda n: (len(parallel.rows[n].pieces), rows[n].width))
@@ -178,6 +190,11 @@ class Placer:
         block.width = width
         block.up += LANE if parallel.bypass else 0
         return block
+
+
+def _several_inputs(spots: Sequence[Spot]) -> bool:
+    """Whether branches begin with inputs, whose maps have sizes of their own: each run has its own caption."""
+    return sum(spot.stage.look == "input" for spot in spots) > 1
 
 
 def _add_size(block: Arrangement, size: str) -> None:

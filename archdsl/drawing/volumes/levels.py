@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from archdsl.drawing.volumes.spots import GAP, Arrangement, is_vector
 from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
@@ -12,12 +13,18 @@ STEP = 13.0
 
 
 def is_u(staged: Staged) -> bool:
-    """Whether maps become smaller and larger again, with an edge from before the smallest map to after it."""
+    """Whether maps become smaller and larger again, with an edge from before the smallest map to after it.
+
+    A stage must enlarge its input: large maps of a second input are no decoder.
+    """
     areas = [_area(stage.shape) for stage in map(_last, staged.root.members) if not is_vector(stage.shape)]
     if not areas:
         return False
     low = areas.index(min(areas))
     if not any(area > areas[low] for area in areas[:low]) or not any(area > areas[low] for area in areas[low:]):
+        return False
+    area = {s.number: _area(s.shape) for s in staged.root.stages()}
+    if not any(0 < area[source] < area[target] for source, target in staged.edges):
         return False
     place = {
         s.number: n for n, m in enumerate(staged.root.members) for s in ([m] if isinstance(m, Stage) else m.stages())
@@ -52,4 +59,4 @@ def _last(member: Stage | StageGroup) -> Stage:
 
 
 def _area(shape: Sequence[int]) -> int:
-    return 0 if is_vector(shape) else shape[1] * shape[2]
+    return 0 if is_vector(shape) else prod(shape[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from archdsl.drawing.scene import Point
 from archdsl.drawing.volumes.spots import GAP, LANE, Spot
@@ -56,21 +57,23 @@ class Router:
             start = turn[-1]
             paths, curved = self._between(start, b.into, start.x, near_start=True)
             return Route(source, target, (turn, *paths), False, b.line, (False, *curved))
-        paths, curved = self._between(
-            a.out, b.into, max(a.right, a.out.x), near_start=b.level >= a.level and b.level > 0
-        )
+        near_start = b.level >= a.level and b.level > 0
+        paths, curved = self._between(a.out, b.into, max(a.right, a.out.x), near_start, before=b.labelled - 1)
         return Route(source, target, paths, False, b.line, curved)
 
     def _between(
-        self, start: Point, end: Point, free: float, near_start: bool
+        self, start: Point, end: Point, free: float, near_start: bool, before: float = inf
     ) -> tuple[tuple[tuple[Point, ...], ...], tuple[bool, ...]]:
-        """From a right face to a left one; if they differ in height, with an S in the gap beside one of them."""
+        """From a right face to a left one; if they differ in height, with an S in the gap beside one of them.
+
+        The S ends left of `before`, where a label begins.
+        """
         if abs(start.y - end.y) < 0.5:
             return ((start, Point(end.x, start.y)),), (False,)
         if near_start:
             low, high = free, min(free + GAP, end.x)
         else:
-            high = end.x - 4
+            high = min(end.x - 4, before)
             low = min(max(high - GAP, free), high - 5)
         middle = (low + high) / 2
         first, last = Point(low, start.y), Point(high, end.y)

@@ -60,6 +60,8 @@ def _group(group: StageGroup, edges: Iterable[tuple[int, int]]) -> Series:
     for source, target in edges:
         if target in place and (source in place or source in entries[:1]):
             lifted.add((place.get(source, ENTRY), place[target]))
+    if not entries:  # several inputs are the starts of parallel branches
+        lifted |= {(ENTRY, n) for n in range(len(members)) if all(target != n for _, target in lifted)}
     pieces: list[Stage | Series] = [m if isinstance(m, Stage) else _group(m, edges) for m in members]
     return Series(
         _series(list(range(len(members))), frozenset(e for e in lifted if e[0] != e[1]), pieces),

@@ -1,15 +1,19 @@
 """Sizes and positions of volumes, plates and captions.
 
-A volume is seen from the right and above: x runs to the right, y down, and depth to the upper right by `DEPTH_X`,
-`DEPTH_Y` of its length. Its position is the middle of its left face; the axis of a row is at y = 0.
+`EXTENTS` is the only place that says which axis of a tensor is which extent of its box. A box is seen from the right
+and above: x runs to the right, y down, and depth to the upper right by `DEPTH_X`, `DEPTH_Y` of its length. Its position
+is the middle of its left face; the axis of a row is at y = 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from math import inf, sqrt
+from typing import NamedTuple
 
+from archdsl.axes import IMAGE, KINDS, MOST, axes_of, sizes_words
+from archdsl.drawing.metrics import text_width
 from archdsl.drawing.scene import Point
 from archdsl.drawing.volumes.stages import Stage, StageGroup
 from archdsl.report.words import TIMES
@@ -33,11 +37,40 @@ LABEL, SMALL = 7.5, 6.5
 PLATE = 5.0
 
 
+class Extents(NamedTuple):
+    """How a kind of tensor becomes a box."""
+
+    axes: tuple[int | None, int | None, int | None]
+    """The axes (0: the channels) that are the width, height and depth of the box; None: `BAR` points."""
+    share: float
+    """The height of the largest box, as a share of that of images: a cube is as wide as it is high."""
+    words: str
+    """What the picture says about it."""
+
+
+EXTENTS = (
+    Extents((None, None, 0), 1.0, "the length of a bar, the units of a vector"),
+    Extents(
+        (0, 1, None),
+        1.0,
+        "the height of a strip is the length L of its signal, its thickness the channels, which are the first number "
+        "below it, before the window",
+    ),
+    Extents((0, 1, 2), 1.0, "the height and depth of a box are those of its maps, its thickness the channels"),
+    Extents(
+        (1, 2, 3),
+        0.45,
+        "the width, height and depth of a cube are the D, H and W of its volume, the number below it the channels",
+    ),
+)
+"""By the number of axes."""
+
+
 @dataclass(frozen=True, slots=True)
 class VolumeScale:
-    """Points per square root of a pixel, of a channel, and of a vector's unit."""
+    """Points per square root of a pixel (by the number of axes), of a channel, and of a vector's unit."""
 
-    side: float
+    sides: tuple[float, ...]
     channel: float
     unit: float
 
@@ -73,6 +106,12 @@ class Spot:
     def left(self) -> float:
         """The left end of its silhouette, that of the front face."""
         return self.x - self.depth * DEPTH_X / 2
+
+    @property
+    def labelled(self) -> float:
+        """The left end of the label of a bar, which is below its front and not below its middle."""
+        front = self.x + self.width / 2 - self.depth * DEPTH_X / 2
+        return front - text_width(label(self.stage), LABEL) / 2 if is_vector(self.stage.shape) else inf
 
     @property
     def right(self) -> float:
@@ -148,32 +187,56 @@ class Arrangement:
 
 def is_vector(shape: Sequence[int]) -> bool:
     """Whether a shape is drawn as a bar: a vector, or maps of one pixel."""
-    return len(shape) != 3 or shape[1] == shape[2] == 1
+    return all(size == 1 for size in shape[1:])
+
+
+def kind_drawn(shape: Sequence[int]) -> int:
+    """Return the number of axes that a shape is drawn with: 0 for a bar."""
+    return 0 if is_vector(shape) else axes_of(shape)
+
+
+def thick_with_channels(shape: Sequence[int]) -> bool:
+    """Whether the thickness of a box is its channels, so that boxes of one size can touch."""
+    return EXTENTS[kind_drawn(shape)].axes[0] == 0
 
 
 def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float = 1.1) -> VolumeScale:
     """Return the scale at which the largest map, the most channels and the longest vector have their fixed sizes."""
     shapes = [stage.shape for stage in stages]
-    side = max((max(shape[1:]) for shape in shapes if not is_vector(shape)), default=1)
+    largest = [1] * (MOST + 1)
+    for shape in shapes:
+        axes = kind_drawn(shape)
+        largest[axes] = max(largest[axes], 1, *shape[1:])
     channels = max((shape[0] for shape in shapes if not is_vector(shape)), default=1)
     units = max((shape[0] for shape in shapes if is_vector(shape)), default=1)
-    return VolumeScale(tallest / sqrt(side), max(thickness, 26 / sqrt(channels)), LONGEST / sqrt(max(units, 64)))
+    sides = tuple(kind.share * tallest / sqrt(size) for kind, size in zip(EXTENTS, largest, strict=True))
+    return VolumeScale(sides, max(thickness, 26 / sqrt(channels)), LONGEST / sqrt(max(units, 64)))
 
 
 def spot_of(stage: Stage, scale: VolumeScale) -> Spot:
     """Return the spot of a stage, sized by its output shape."""
     if stage.sign:
         return Spot(stage, 2 * RADIUS, 2 * RADIUS, 0.0)
-    if is_vector(stage.shape):
-        return Spot(stage, BAR, BAR, scale.unit * sqrt(stage.shape[0]))
-    channels, height, width = stage.shape
-    thick = scale.channel * sqrt(channels) if stage.look not in ("pool", "norm", "act", "other") else THIN
-    return Spot(stage, thick, scale.side * sqrt(height), scale.side * sqrt(width))
+    axes = kind_drawn(stage.shape)
+    points = (scale.channel if axes else scale.unit, *[scale.sides[axes]] * axes)
+    width, height, depth = (
+        BAR if axis is None else points[axis] * sqrt(stage.shape[axis]) for axis in EXTENTS[axes].axes
+    )
+    thin = axes and stage.look in ("pool", "norm", "act", "other")
+    return Spot(stage, THIN if thin else width, height, depth)
+
+
+def scale_words(stages: Iterable[Stage]) -> str:
+    """Return what the picture says about its scale; without any maps, that of images."""
+    kinds = sorted({kind_drawn(stage.shape) for stage in stages if not stage.sign} - {0})
+    kinds = kinds or [axes for axes, kind in enumerate(KINDS) if kind is IMAGE]
+    own = ", of each kind of tensor its own" if len(kinds) > 1 else ""
+    return f"Square-root scale{own}: {'; '.join(EXTENTS[axes].words for axes in (*kinds, 0))}."
 
 
 def size_of(stage: Stage) -> str:
-    """Return height and width of a stage's maps as text; empty for vectors."""
-    return "" if is_vector(stage.shape) else f"{stage.shape[1]}{TIMES}{stage.shape[2]}"
+    """Return the sizes of a stage's maps as text; empty for vectors."""
+    return "" if is_vector(stage.shape) else sizes_words(stage.shape, TIMES)
 
 
 def label(stage: Stage) -> str:

@@ -15,7 +15,7 @@ from archdsl.drawing.scene import shorten
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat, Flatten, Identity, Input
-from archdsl.report.words import TIMES, kind_of, part_figure, part_name
+from archdsl.report.words import TIMES, axes_text, kind_of, part_figure, part_name
 from archdsl.shapes import concrete
 
 MOST_LETTERS = 28
@@ -268,11 +268,11 @@ def _kernel(node: Node) -> str:
     kernel = getattr(node.op, "kernel", None)
     if kernel is None or getattr(node.op, "adaptive", False) or isinstance(node.op, Concat):
         return ""
-    stride = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or (1, 1)
-    text = f"{kernel[0]}{TIMES}{kernel[1]}"
-    for mark, (high, wide) in ((" /", stride), (" d=", getattr(node.op, "dilation", (1, 1)))):
-        if (high, wide) != (1, 1):
-            text += f"{mark}{high}" if high == wide else f"{mark}{high}{TIMES}{wide}"
+    stride = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or ()
+    text = TIMES.join(map(str, kernel))
+    for mark, steps in ((" /", stride), (" d=", getattr(node.op, "dilation", ()))):
+        if any(step != 1 for step in steps):
+            text += mark + axes_text(steps).replace("x", TIMES)
     if kind_of(node) == "dwconv":
         return f"dw {text}"
     groups = getattr(node.op, "groups", 1)

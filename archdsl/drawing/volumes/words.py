@@ -11,7 +11,7 @@ from archdsl.drawing.model.drawing import NOTHING, Cost
 from archdsl.drawing.scene import Point, Polygon, Scene, Text, rectangle, shorten
 from archdsl.drawing.theme import Look, Theme
 from archdsl.drawing.volumes.paint import box, volume
-from archdsl.drawing.volumes.spots import LABEL, SMALL, Spot
+from archdsl.drawing.volumes.spots import LABEL, SMALL, Spot, scale_words
 from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
 from archdsl.report.words import TIMES
 
@@ -19,10 +19,6 @@ MARGIN = 16.0
 LEAST = 330.0
 """The smallest width of a picture, which its legend needs."""
 HEAD, FACTS = 13.0, 8.5
-SCALE = (
-    "Square-root scale: the height and depth of a box are those of its maps, its thickness the channels; the length of "
-    "a bar, the units of a vector."
-)
 WORDS: Mapping[Look, str] = {
     "input": "input",
     "conv": "convolution",
@@ -86,7 +82,7 @@ def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme)
         _legend(scene, staged, theme)
     else:
         _heat(scene, heat, theme)
-    notes = [SCALE]
+    notes = [scale_words(staged.root.stages())]
     if any(isinstance(member, StageGroup) and member.copies > 1 for member in staged.root.members):
         notes[0] += f" {TIMES}N: N equal blocks, one behind the other."
     if staged.aux:
