@@ -72,6 +72,15 @@ def is_picture(shape: Sequence[object]) -> bool:
     return kind_of(shape) is IMAGE and shape[0] in (1, 3)
 
 
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Return `depth, height and width`."""
+    return f" {last} ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+
+
+FORMS = listed([f"{kind.noun} ({kind.form})" for kind in KINDS[1:]], "or")
+"""The tensors with axes: a signal (C x L), an image (C x H x W) or ..."""
+
+
 def axes_of(shape: Sequence[object]) -> int:
     """Return the number of spatial axes of a shape without the batch; 0 for a vector."""
     return len(shape) - 1

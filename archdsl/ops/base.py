@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import core_schema
 
-from archdsl.axes import KINDS, MOST, axes_of, kind_of
+from archdsl.axes import FORMS, KINDS, MOST, axes_of, kind_of
 from archdsl.shapes import Pads, Shape, Size, at, format_shape, no_pads, numel
 
 MAX_SIZE = 2**31 - 1
@@ -40,13 +40,12 @@ def _every(value: Any, validate: ValidatorFunctionWrapHandler) -> tuple[int, ...
 
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Natural: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-PerAxis: TypeAlias = Annotated[
-    tuple[Positive, ...],
-    Field(min_length=1, max_length=MOST),
-    WrapValidator(_every, json_schema_input_type=Positive | tuple[Positive, ...]),
-]
+_Listed: TypeAlias = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST)]
+PerAxis: TypeAlias = Annotated[_Listed, WrapValidator(_every, json_schema_input_type=Positive | _Listed)]
 """One number for all axes, or one for each: `[height, width]`."""
 ALL_ONE = Every((1,))
+PER_SIDE = Field(json_schema_extra={"minItems": 2, "maxItems": 2 * MOST})
+"""What editors know of a list with a number for each side; `Op.settle` compares it with the axes."""
 LARGEST = float.fromhex("0x1.fffffep+127")
 """The largest finite float32 number."""
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
@@ -325,11 +324,9 @@ def divisors(*numbers: int) -> str:
 def need_axes(op: Op, shape: Shape) -> None:
     """Raise E0401 for a vector."""
     if not axes_of(shape):
-        forms = [f"{kind.noun} ({kind.form})" for kind in KINDS[1:]]
         raise OpError(
             "E0401",
-            f"`{op.name}` needs {', '.join(forms[:-1])} or {forms[-1]}, but its input is a vector of "
-            f"{format_shape(shape)}",
+            f"`{op.name}` needs {FORMS}, but its input is a vector of {format_shape(shape)}",
             label=f"receives {format_shape(shape, batch='N')}",
             help="move it before the first `fc` or `flatten`, or read another node with `<-`",
         )

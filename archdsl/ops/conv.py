@@ -9,6 +9,7 @@ from pydantic import Field
 from archdsl.ops.base import (
     ALL_ONE,
     MAX_SIZE,
+    PER_SIDE,
     ZEROS,
     Example,
     Init,
@@ -46,7 +47,7 @@ from archdsl.shapes import (
 
 MAX_FIXED = 1_000_000
 """The most values of a fixed weight; each is a Python object in memory."""
-Padding: TypeAlias = Literal["same", "valid"] | Natural | tuple[Natural, ...]
+Padding: TypeAlias = Literal["same", "valid"] | Natural | Annotated[tuple[Natural, ...], PER_SIDE]
 """A word, one number for all sides, or one for each: those before the image on each axis, then those after it."""
 Numbers: TypeAlias = (
     tuple[Number, ...]

@@ -8,6 +8,7 @@ from pydantic import Field
 from archdsl.axes import axes_of
 from archdsl.ops.base import (
     MAX_SIZE,
+    PER_SIDE,
     Exact,
     Example,
     Free,
@@ -231,7 +232,7 @@ class Pad(Exact):
     positional: ClassVar[tuple[str, ...]] = ("pixels",)
     per_side: ClassVar[tuple[str, ...]] = ("pixels",)
 
-    pixels: Signed | tuple[Signed, ...] = Field(
+    pixels: Signed | Annotated[tuple[Signed, ...], PER_SIDE] = Field(
         0, description="one number for all sides, or one for each: [top, left, bottom, right] of an image"
     )
     channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")

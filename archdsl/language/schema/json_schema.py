@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from archdsl.axes import MOST
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.schema.models import COMPOSITES, Common
 from archdsl.language.schema.sections import KEY, NUMBER, REFERENCE, document, form_fields, overlay, sections
@@ -16,10 +17,12 @@ from archdsl.language.schema.values import Schema, op_fields, ops_of, ref, summa
 from archdsl.ops import OPS_BY_NAME, Split
 
 _COPIES = r"^([A-Za-z_][A-Za-z0-9_-]*)?(\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+$"
-_ABOUT_SHORT = """A node in short form: `[KxK] op value /stride key=value flag norm act`, or a call, `basic(64, 2)`.
+_ABOUT_SHORT = """A node in short form: `[window] op value /stride key=value flag norm act`, or a call, `basic(64, 2)`.
 A count goes before it, `3 * 3x3 conv 64` or `dense 6 * layer`; after it `as name{1}`, `<- inputs`, `when condition`."""
 _SHORT = [
     "7x7 conv 64 /2",
+    "3x3x3 conv 64 /1x2x2",
+    "conv 64 kernel=3",
     "3 * 3x3 conv 512",
     "fc 1000",
     "2x2 maxpool",
@@ -103,7 +106,7 @@ def _pattern() -> str:
     ops = "|".join(OPS_BY_NAME)
     tail = r"(\s+(as|<-|when)\s[^\n]*)?"
     call = rf"[A-Za-z]\w*(\([^\n]*\))?{tail}"
-    return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+x\d+\s+)?({ops})(\s[^\n]*)?|{call})\s*$"
+    return rf"^\s*((dense\s+)?\S[^\n]*?\s\*\s+)?((\d+(x\d+){{0,{MOST - 1}}}\s+)?({ops})(\s[^\n]*)?|{call})\s*$"
 
 
 def _op(name: str) -> Schema:

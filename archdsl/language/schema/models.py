@@ -124,7 +124,7 @@ class DocumentForm(Form):
     )
     doc: str | None = Field(None, description="a description of the network")
     paper: PaperForm | None = Field(None, description="where the network was published")
-    input: Any = Field(None, description="`3x224x224`, `784`, `{image: [3, H=224, W=224]}`")
+    input: Any = Field(None, description="`3x224x224`, `12x5000`, `1x96x96x96`, `784`, `{image: [3, H=224, W=224]}`")
     axes: int | None = Field(
         None, ge=1, le=MOST, description="spread equal windows over this number of axes: 3 makes a network for volumes"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from archdsl.axes import MOST
+from archdsl.axes import FORMS, MOST
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
 from archdsl.language.section_models import ArgForm, PaperForm, Preprocess
@@ -15,12 +15,12 @@ NUMBER = r"(0|[1-9][0-9]{0,4})"
 REFERENCE = r"^\s*\.*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\s*$"
 _ARGUMENT = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 _CLAIM = r"^\d[\d,_]*(\.\d+)?\s*[kKMGTB%]?$"
-_SIZE = r"^\d{1,10}(x\d{1,10}x\d{1,10})?$"
+_SIZE = rf"^\d{{1,10}}(x\d{{1,10}}){{0,{MOST}}}$"
 
 _EXAMPLES = {
     "name": ["resnet50"],
     "family": ["resnet"],
-    "input": ["3x224x224", 784, [3, "H=224", "W=224"]],
+    "input": ["3x224x224", "12x5000", "1x96x96x96", 784, [3, "H=224", "W=224"]],
     "args": [{"classes": 1000, "n": [3, 4, 6, 3], "block": "bottleneck"}],
     "defaults": [{"conv": "bn relu", "naming": "sibling"}],
     "blocks": [
@@ -153,16 +153,16 @@ def _scalar(*more: str) -> Schema:
 
 
 def _size() -> Schema:
-    """The definition of an input shape: `3x224x224`, `784`, `[3, H=224, W=224]`."""
+    """The definition of an input shape: `3x224x224`, `12x5000`, `784`, `[3, H=224, W=224]`."""
     return {
-        "description": "channels x height x width, or one number for a vector",
+        "description": f"{FORMS}, or one number for a vector",
         "type": ["string", "integer", "array"],
         "pattern": _SIZE,
         "minimum": 1,
-        "patternErrorMessage": "write channels x height x width, e.g. 3x224x224, or one number",
+        "patternErrorMessage": "write channels and sizes, e.g. 12x5000, 3x224x224 or 1x96x96x96, or one number",
         "items": {"type": ["integer", "string"], "minimum": 1},
         "minItems": 1,
-        "maxItems": 3,
+        "maxItems": 1 + MOST,
     }
 
 

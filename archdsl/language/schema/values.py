@@ -71,16 +71,7 @@ def _array(option: Schema, expression: bool) -> Schema:
 
 def op_fields(op: type[Op]) -> dict[str, Schema]:
     """Return the fields of an op; each can be an expression."""
-    strict = op.model_json_schema(mode="serialization")["properties"]
-    out = {}
-    for name, field in model_fields(op).items():
-        schema = value_schema(field)
-        # One number for both axes has the limits of each axis.
-        axes = [item for option in strict[name].get("anyOf", [strict[name]]) for item in option.get("prefixItems", ())]
-        if axes and "minimum" in axes[0] and "minimum" not in schema:
-            schema["minimum"] = schema["items"]["minimum"] = axes[0]["minimum"]
-        out[name] = schema
-    return out
+    return {name: value_schema(field) for name, field in model_fields(op).items()}
 
 
 def ops_of(role: str) -> list[str]:
