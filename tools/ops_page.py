@@ -14,7 +14,7 @@ from archdsl.backends.onnx.plan import plan
 from archdsl.backends.torch.lower import lower
 from archdsl.graph import Node
 from archdsl.ops import OPS_BY_NAME, Op
-from archdsl.ops.base import MAX_SIZE, Example, Pair
+from archdsl.ops.base import MAX_SIZE, PER_SIDE, Every, Example, PerAxis
 from archdsl.ops.conv import Numbers
 from archdsl.shapes import format_shape
 
@@ -23,10 +23,15 @@ HEAD = """\
 
 Generated from `archdsl/ops/` by `tools/docs.py`. [language.md](language.md) describes how to write nodes.
 
-A shape is channels x height x width, without the batch; C is the number of input channels. Every field can be written
-`key=value` in the short form and `key: value` in the long form. In the short form, a kernel precedes the op (`3x3 conv`)
-and a stride follows it (`/2`). *Without a key* lists the fields that receive bare values, in order; *Words* lists words
-that set a field. An activation may follow every op; after `conv`, `dwconv`, `deconv` and `fc`, a norm may come before it.
+A shape is the number of channels C and the size of each axis, without the batch: C x L for a signal, C x H x W for an
+image, C x D x H x W for a volume. Ops work along each axis, on all three. `C x S` stands for any of these shapes, with
+sizes S (L, H x W or D x H x W) and S' for the output; K is the window's size on each axis, such as 3 x 3. In counts, S and
+K are products. A pixel is one place, also of a signal or a volume.
+
+Every field can be written `key=value` in the short form and `key: value` in the long form. In the short form, a window
+precedes the op (`3x3 conv`, `15 conv`, `3x3x3 conv`) and a stride follows it (`/2`, `/1x2x2`). *Without a key* lists the
+fields that receive bare values, in order; *Words* lists words that set a field. An activation may follow every op; after
+`conv`, `dwconv`, `deconv` and `fc`, a norm may come before it.
 
 Lines that would be empty (no parameters, multiply-accumulates, errors or source) are left out. MACs are for one sample;
 bias adds are not counted.
@@ -70,7 +75,8 @@ def _section(op: type[Op]) -> str:
         if rest in ("none.", "0."):
             continue
         lines.append(f"* {name}: {_linked(rest) if name == 'Errors' else _cited(rest) if name == 'Source' else rest}")
-    return "\n".join([*lines, *_short_form(op), "", _shown(op), *_fields(op)])
+    shown = ["\n\n".join(map(_shown, (example_of(op.name), *op.further)))]
+    return "\n".join([*lines, *_short_form(op), "", *shown, *_fields(op)])
 
 
 def _linked(text: str) -> str:
@@ -102,13 +108,7 @@ def _fields(op: type[Op]) -> Iterator[str]:
     yield from ("", "| field | type | default | |", "|---|---|---|---|")
     hints = get_type_hints(op, include_extras=True)
     for name, field in op.model_fields.items():
-        default = (
-            "*required*"
-            if field.is_required()
-            else ""
-            if field.default is None
-            else f"`{_default(hints[name], field.default)}`"
-        )
+        default = "*required*" if field.is_required() else "" if field.default is None else f"`{_value(field.default)}`"
         yield f"| `{name}` | {_type(hints[name])} | {default} | {field.description} |"
 
 
@@ -120,13 +120,16 @@ def example_of(op: str) -> Example:
 
 def example_spec(op: str) -> str:
     """Return the example as a whole spec."""
-    example = example_of(op)
+    return _spec(example_of(op))
+
+
+def _spec(example: Example) -> str:
     return f"input: {example.input}\nnet:\n{example.before}  y: {example.text}\n{example.after}"
 
 
-def _shown(op: type[Op]) -> str:
-    """Describe the example: its shapes, its cost, and the names it has in each target."""
-    graph = archdsl.loads(example_spec(op.name)).graph
+def _shown(example: Example) -> str:
+    """Describe an example: its shapes, its cost, and the names it has in each target."""
+    graph = archdsl.loads(_spec(example)).graph
     node = graph.by_path.get("y") or graph.by_path["y.0"]
     first = graph.nodes[node.inputs[0]]
     inputs = " and ".join(map(format_shape, first.in_shapes if first.path.startswith("y/") else node.in_shapes))
@@ -142,7 +145,7 @@ def _shown(op: type[Op]) -> str:
     onnx = [n.op_type for n in plan(graph).nodes if n.name == node.path or n.name.startswith(f"{node.path}/")]
     onnx = [op_type for op_type in onnx if op_type != "Flatten" or node.op.name == "flatten"]
     names = f"`{'`, `'.join(dict.fromkeys(onnx))}`" if onnx else "none"
-    text = f"`{example_of(op.name).text}`: {inputs} -> {outputs}{f' ({cost})' if cost else ''}."
+    text = f"`{example.text}`: {inputs} -> {outputs}{f' ({cost})' if cost else ''}."
     return f"{text} PyTorch: {_torch(node)}. ONNX: {names}."
 
 
@@ -160,11 +163,13 @@ def _torch(node: Node) -> str:
 
 def _type(hint: Any) -> str:
     """Return the type of a field in words."""
-    if hint == Pair:
-        return "whole number from 1, or `[height, width]`"
+    if hint == PerAxis:
+        return "whole number from 1, or a list with one for each axis"
     if hint == Numbers:
         return "nested lists of numbers"
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated and PER_SIDE in args:
+        return "list with one for each side"
     if origin is Annotated:
         return _type(args[0]) + _limits(args[1:])
     if origin is Literal:
@@ -206,13 +211,11 @@ def _limits(metadata: tuple[Any, ...]) -> str:
     return low + high
 
 
-def _default(hint: Any, value: Any) -> str:
-    return _value(value[0] if hint == Pair and len(set(value)) == 1 else value)
-
-
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Every):
+        return str(value[0])
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -20,6 +20,7 @@ from archdsl.elaborate.heads import without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
+from archdsl.elaborate.repair import CHANNELS
 from archdsl.elaborate.spread import check_input, useless_preprocessing
 from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
@@ -201,7 +202,7 @@ def _add_input(
 def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
     """A warning for `224x224x3`: other tools read it as height x width x channels, archdsl as 224 channels."""
     first, *rest = concrete(shape)
-    if {*rest[:-1]} != {first} or rest[-1] not in (1, 3, 4) or first < 16:
+    if {*rest[:-1]} != {first} or rest[-1] not in CHANNELS or first < 16:
         return None
     kind = kind_of(shape)
     sizes = f"{first} channels of {format_shape(shape[1:])} {kind.point}s"

@@ -93,7 +93,8 @@ def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
         f"cannot reuse the weights of `{node.path}`: {_difference(before, here)}",
         span,
         labels=(Label(node.origin.span, f"its input is N x {format_shape(before)}"),),
-        help="change the number of channels with a `1x1 conv` before this node, or write a new op with its own weights",
+        help=("change the number of channels with a `1x1 conv` before this node, or " if same_rank else "")
+        + "write a new op with its own weights",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from archdsl.axes import axes_of
+from archdsl.axes import IMAGE, axes_of
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.elaborate.size_limits import SizeLimits
@@ -264,6 +264,8 @@ class GraphBuilder:
         elif len(inputs) == 1:
             text = text or f"its input is N x {format_shape(self.nodes[inputs[0]].shape)}"
             labels = self._flattened(inputs[0]) if e.code == "E0401" else []
+            if e.code == "E0401" and not labels and not axes_of(self.nodes[inputs[0]].shape):
+                e.help = f"write the input with its axes, e.g. `input: {IMAGE.example}`"
         self.report.add(
             Diagnostic(
                 e.code,

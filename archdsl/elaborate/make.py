@@ -182,7 +182,7 @@ def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue]
             errors.setdefault(str(item["loc"][0]), []).append(item)
         missing = [name for name, items in errors.items() if items[0]["type"] == "missing"]
         wrong = [_invalid(op, name, items, data, fields, span) for name, items in errors.items() if name not in missing]
-        raise ArchError([*wrong, *([_missing(op, missing, span)] if missing else [])]) from None
+        raise ArchError([*wrong, *([_missing(op, missing, fields, span)] if missing else [])]) from None
 
 
 def _overflows(value: Any) -> bool:
@@ -220,11 +220,14 @@ def _evaluate(op: type[Op], name: str, written: FieldValue, env: Env) -> Value:
         raise ArchError(replace(d, help=f"did you mean `{near}`?" if near else known + about)) from None
 
 
-def _missing(op: type[Op], names: list[str], span: Span) -> Diagnostic:
+def _missing(op: type[Op], names: list[str], fields: Mapping[str, FieldValue], span: Span) -> Diagnostic:
     about = "; ".join(f"{name}: {op.model_fields[name].description}" for name in names)
     window = "kernel" in op.model_fields and op.model_fields["kernel"].is_required()
     needed = [name for name in op.positional if op.model_fields[name].is_required()]
     values = {"out": "64", **dict.fromkeys(op.references, "conv1")}
+    size = fields["kernel"].span.text if "kernel" in fields else ""
+    if "out" in names and size.isdigit():
+        about = f"`{size}` is the window, and the {op.model_fields['out'].description} goes after the op"
     example = " ".join([*(["3x3"] if window else []), op.name, *(values.get(name, "2") for name in needed)])
     return Diagnostic(
         "E0311",
@@ -241,6 +244,7 @@ def _invalid(
     about = f"{name}: {info.description}" if info is not None and info.description else ""
     where = fields[name].span if name in fields else span
     value = data.get(name)
+    items = [item for item in items if item["type"] != "too_short"] or items  # a wrong item is not counted
     messages = {pydantic_message(item): item["type"] for item in items}
     if isinstance(value, float) and {*messages.values()} <= {"int_type", "int_from_float", "tuple_type"}:
         written = where.text

@@ -9,6 +9,7 @@ from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
 from archdsl.elaborate.place import Context, Member, Output, ScopePlace, join, name_parts
+from archdsl.elaborate.repair import repaired
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
 from archdsl.language.syntax import FieldValue, OpSyntax
@@ -42,6 +43,8 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
         try:
             main = walker.builder.settled(main, [s for s in shapes if s is not None])
         except OpError as e:
+            if e.code == "E0426":
+                e.help = repaired(syntax, main, walker.builder.nodes, inputs[0]) or e.help
             walker.builder.explain(e, inputs, origin, parts.written)
             raise ArchError(()) from None
     following = [p for p in (parts.norm, parts.act) if p is not None]

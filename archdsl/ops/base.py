@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import core_schema
 
-from archdsl.axes import FORMS, KINDS, MOST, axes_of, kind_of
+from archdsl.axes import FORMS, MOST, axes_of, kind_of, listed
 from archdsl.shapes import Pads, Shape, Size, at, format_shape, no_pads, numel
 
 MAX_SIZE = 2**31 - 1
@@ -146,6 +146,8 @@ class Op(BaseModel):
     """The look of its box in drawings."""
     example: ClassVar[Example]
     """Its example in `docs/ops.md`."""
+    further: ClassVar[tuple[Example, ...]] = ()
+    """More examples, of signals and volumes."""
     excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Fields that cannot be set if another one is: `{form: fields}`."""
     positional: ClassVar[tuple[str, ...]] = ()
@@ -194,18 +196,19 @@ class Op(BaseModel):
         Raises `OpError` E0426 if a field has numbers for other axes than the input has.
         """
         axes = axes_of(inputs[0]) if inputs else 0
-        changed: dict[str, Any] = {}
-        for name in self.per_axis if axes else ():
-            value = getattr(self, name)
-            if isinstance(value, Every):
-                changed[name] = tuple(value) * axes
-            elif value is not None and len(value) != axes:
-                raise _wrong_axes(self, name, value, inputs[0])
-        for name in self.per_side if axes else ():
-            value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) != 2 * axes:
-                raise _wrong_sides(self, name, value, inputs[0])
-        return self.model_copy(update=changed) if changed else self
+        if not axes:
+            return self
+        for name in self.misfits(axes):
+            raise _misfit(self, name, inputs[0])
+        single = {name: value for name in self.per_axis if isinstance(value := getattr(self, name), Every)}
+        return self.model_copy(update={name: tuple(value) * axes for name, value in single.items()}) if single else self
+
+    def misfits(self, axes: int) -> list[str]:
+        """Return the fields that have numbers for other axes than an input with `axes` has."""
+        numbers = {**dict.fromkeys(self.per_axis, axes), **dict.fromkeys(self.per_side, 2 * axes)}
+        values = {name: getattr(self, name) for name in numbers}
+        listed = {name: v for name, v in values.items() if isinstance(v, tuple) and not isinstance(v, Every)}
+        return [name for name, value in listed.items() if len(value) != numbers[name]]
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """Return the output's shape.
@@ -348,41 +351,18 @@ def need_windows(op: Op, shape: Shape, output: Shape, reach: Sequence[int], padd
             )
 
 
-def _wrong_axes(op: Op, name: str, value: tuple[int, ...], shape: Shape) -> OpError:
-    """The error for a window or stride of 2 numbers in a network for volumes."""
-    kind, written, single = kind_of(shape), "x".join(map(str, value)), len(set(value)) == 1
-    whole = "x".join([str(value[0])] * axes_of(shape)) if single else ""
-    if name == "kernel":
-        message = f"a window of {written} on {kind.noun} of {format_shape(shape)}"
-        ways = [f"`{whole}`, or `kernel={value[0]}` for any number of axes" if single else "one size per axis"]
-        if len(value) == 1 and single:
-            ways.append(f"repeat the node with `{written} * {op.name}`")
-        other = KINDS[len(value)]
-        if len(value) == len(shape):
-            ways.append(f"`input: 1x{format_shape(shape, times='x')}` is {other.noun} with one channel")
-        help_ = "write " + "; ".join(ways)
+def _misfit(op: Op, name: str, shape: Shape) -> OpError:
+    """The error for a field with numbers for other axes or sides than an input has."""
+    kind, value, sides = kind_of(shape), getattr(op, name), 2 * axes_of(shape)
+    there, axes = f"{kind.noun} of {format_shape(shape)}", listed(kind.sizes)
+    if name in op.per_side:
+        what = f"{len(value)} {'number' if len(value) == 1 else 'numbers'} in `{name}` for the {sides} sides of"
+        help_ = f"write one number for all sides, or {sides}: {axes} before, then {axes} after"
     else:
-        sign = f"/{written}" if name == "stride" else f"{name}={list(value)}"
-        message = (
-            f"`{sign}` has numbers for {KINDS[len(value)].noun}, the input is {kind.noun} of {format_shape(shape)}"
-        )
-        every = f"/{value[0]}" if name == "stride" else f"{name}={value[0]}"
-        help_ = f"write one number for each of {_listed(kind.sizes)}" + (f", or `{every}` for all" if single else "")
-    return OpError("E0426", message, field=name, label=f"receives {format_shape(shape, batch='N')}", help=help_)
-
-
-def _wrong_sides(op: Op, name: str, value: tuple[int, ...], shape: Shape) -> OpError:
-    kind = kind_of(shape)
-    before = ", ".join(f"{size} before" for size in kind.sizes)
-    after = ", ".join(f"{size} after" for size in kind.sizes)
-    return OpError(
-        "E0426",
-        f"`{name}` of `{op.name}` lists {len(value)} sides, but {kind.noun} has {2 * axes_of(shape)}",
-        field=name,
-        label=f"receives {format_shape(shape, batch='N')}",
-        help=f"write `{name}=[{before}, {after}]`, or one number for all sides",
-    )
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+        numbers = "x".join(map(str, value))
+        what = f"a {name} of {numbers} on"
+        if name == "kernel":
+            what = f"a {numbers} window on" if len(value) > 1 else f"a window of {numbers} on"
+        help_ = f"write one number for each axis ({axes}), or one number for all axes"
+    label = f"receives {format_shape(shape, batch='N')}"
+    return OpError("E0426", f"{what} {there}", field=name, label=label, help=help_)

@@ -48,7 +48,7 @@ from archdsl.shapes import (
 MAX_FIXED = 1_000_000
 """The most values of a fixed weight; each is a Python object in memory."""
 Padding: TypeAlias = Literal["same", "valid"] | Natural | Annotated[tuple[Natural, ...], PER_SIDE]
-"""A word, one number for all sides, or one for each: those before the image on each axis, then those after it."""
+"""A word, one number for all sides, or one for each: those before all axes, then those after them."""
 Numbers: TypeAlias = (
     tuple[Number, ...]
     | tuple[tuple[Number, ...], ...]
@@ -87,10 +87,10 @@ def reach_of(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
 class Conv(Weighted):
     """Convolution (cross-correlation, as in every framework), along all axes of its input.
 
-    Shape: `C x H x W -> out x H' x W'`; by default an odd kernel is padded by `dilation*(k//2)`, which keeps the size
-        at stride 1, and an even kernel is not padded.
-    Parameters: `weight` (out, C/groups, kh, kw), `bias` (out); with `table`, `weight` (connections, kh, kw).
-    MACs: out * H' * W' * C/groups * kh * kw; with `table`, connections * H' * W' * kh * kw.
+    Shape: `C x S -> out x S'`; by default an odd kernel k is padded by `dilation*(k//2)`, which keeps the size at
+        stride 1, and an even kernel is not padded.
+    Parameters: `weight` (out, C/groups, K), `bias` (out); with `table`, `weight` (connections, K).
+    MACs: out * S' * C/groups * K; with `table`, connections * S' * K.
     Errors: E0401 a vector, E0402 a window larger than its input, E0403 groups, E0404 a table or fixed weight
         that does not fit.
     Source: LeCun et al. 1998; groups: Krizhevsky et al. 2012; dilation: Yu and Koltun 2016.
@@ -99,6 +99,10 @@ class Conv(Weighted):
     name: ClassVar[str] = "conv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("3x224x224", "7x7 conv 64 /2")
+    further: ClassVar[tuple[Example, ...]] = (
+        Example("12x5000", "15 conv 64 /2"),
+        Example("1x96x96x96", "3x3x3 conv 64 /1x2x2"),
+    )
     elsewhere: ClassVar[str] = "conv2d convolution convolution2d convolutional"
     excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"table": ("groups", "weight")}
     positional: ClassVar[tuple[str, ...]] = ("out",)
@@ -112,10 +116,11 @@ class Conv(Weighted):
     per_side: ClassVar[tuple[str, ...]] = ("pad",)
 
     out: Positive = Field(description="number of filters")
-    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
     stride: PerAxis = Field(ALL_ONE, description="step of the window")
     pad: Padding | None = Field(
-        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right] of an image"
+        None,
+        description="padding in pixels, one number or those before all axes, then those after; `same` as TensorFlow",
     )
     dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the kernel")
     groups: Positive = Field(1, description="independent groups of channels")
@@ -273,9 +278,9 @@ def _flatten(value: Any) -> Any:
 class DwConv(Sugar):
     """Depthwise convolution: every channel has its own filters. In the graph it becomes a `conv` with groups = C.
 
-    Shape: `C x H x W -> C*multiplier x H' x W'`, padded as in `conv`.
-    Parameters: `weight` (C*multiplier, 1, kh, kw), `bias` (C*multiplier).
-    MACs: C*multiplier * H' * W' * kh * kw.
+    Shape: `C x S -> C*multiplier x S'`, padded as in `conv`.
+    Parameters: `weight` (C*multiplier, 1, K), `bias` (C*multiplier).
+    MACs: C*multiplier * S' * K.
     Errors: as `conv`.
     Source: Howard et al. 2017 (MobileNets), arXiv 1704.04861.
     """
@@ -290,10 +295,11 @@ class DwConv(Sugar):
     per_axis: ClassVar[tuple[str, ...]] = Conv.per_axis
     per_side: ClassVar[tuple[str, ...]] = Conv.per_side
 
-    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
     stride: PerAxis = Field(ALL_ONE, description="step of the window")
     pad: Padding | None = Field(
-        None, description="padding in pixels; `same` as in TensorFlow; [top, left, bottom, right] of an image"
+        None,
+        description="padding in pixels, one number or those before all axes, then those after; `same` as TensorFlow",
     )
     dilation: PerAxis = Field(ALL_ONE, description="distance between the taps of the kernel")
     multiplier: Positive = Field(1, description="filters per channel")
@@ -316,10 +322,10 @@ class DwConv(Sugar):
 class Deconv(Weighted):
     """Transposed convolution: the gradient of a convolution with respect to its input, used to upsample.
 
-    Shape: `C x H x W -> out x stride*H x stride*W` by default; with `pad` p, `(H-1)*stride - 2p + dilation*(k-1) +
-        extra + 1`. An even kernel with stride 1 is not cropped: `4x4 deconv` turns 1 x 1 into 4 x 4.
-    Parameters: `weight` (C, out/groups, kh, kw), `bias` (out).
-    MACs: C * H * W * out/groups * kh * kw.
+    Shape: `C x S -> out x stride*S` by default; with `pad` p, `(S-1)*stride - 2p + dilation*(k-1) + extra + 1`. An
+        even kernel with stride 1 is not cropped: `4x4 deconv` turns 1 x 1 into 4 x 4.
+    Parameters: `weight` (C, out/groups, K), `bias` (out).
+    MACs: C * S * out/groups * K.
     Errors: E0401 a vector, E0402 nothing left after cropping, E0403 groups, E0406 `extra` too large.
     Source: Dumoulin and Visin 2016, arXiv 1603.07285, chapter 4.
     """
@@ -333,7 +339,7 @@ class Deconv(Weighted):
     per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride", "dilation")
 
     out: Positive = Field(description="number of filters")
-    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
     stride: PerAxis = Field(ALL_ONE, description="factor by which the size grows")
     pad: Annotated[int, Field(ge=0, le=MAX_SIZE)] | None = Field(None, description="pixels cropped on each side")
     extra: Natural | None = Field(None, description="pixels added at the end of each axis (output padding)")

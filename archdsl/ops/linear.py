@@ -6,18 +6,31 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from archdsl.axes import axes_of, kind_of
-from archdsl.ops.base import Example, Init, Look, Number, OpError, Param, PerAxis, Positive, Score, Weighted, need_axes
+from archdsl.ops.base import (
+    Example,
+    Init,
+    Look,
+    Number,
+    Op,
+    OpError,
+    Param,
+    PerAxis,
+    Positive,
+    Score,
+    Weighted,
+    need_axes,
+)
 from archdsl.ops.conv import bias_param
 from archdsl.shapes import Shape, at, format_shape, numel
 
 
 class Fc(Weighted):
-    """Fully connected layer. An image is flattened first, by a separate node; `1x1 fc` runs at every pixel.
+    """Fully connected layer. Its input is flattened first, by a separate node; with kernel 1 it runs at every pixel.
 
-    Shape: `features -> out`; `1x1 fc`: `C x H x W -> out x H x W`.
+    Shape: `features -> out`; with kernel 1 (`1x1 fc` on an image), `C x S -> out x S`.
     Parameters: `weight` (out, features), `bias` (out).
-    MACs: features * out; `1x1 fc`: C * out * H * W.
-    Errors: E0401 `1x1 fc` of a vector, E0408 a kernel other than 1x1.
+    MACs: features * out; with kernel 1, C * out * S.
+    Errors: E0401 kernel 1 on a vector, E0408 a kernel other than 1.
     Source: Rosenblatt 1958.
     """
 
@@ -30,21 +43,28 @@ class Fc(Weighted):
     per_axis: ClassVar[tuple[str, ...]] = ("kernel",)
 
     out: Positive = Field(description="width: number of neurons")
-    kernel: PerAxis | None = Field(None, description="1: the same layer at every pixel of an image")
+    kernel: PerAxis | None = Field(None, description="1: the same layer at every pixel")
     bias: bool = Field(True, description="learned bias; none by default if a norm follows")
+
+    def settle(self, inputs: Sequence[Shape]) -> Op:
+        self._need_points()
+        return super().settle(inputs)
+
+    def _need_points(self) -> None:
+        if self.kernel is not None and set(self.kernel) != {1}:
+            raise OpError(
+                "E0408",
+                "an `fc` can only have a window of 1 on each axis (the same layer at every pixel)",
+                field="kernel",
+                help="use a `conv`, which has a window",
+            )
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         (shape,) = inputs
         if self.kernel is None:
-            assert not axes_of(shape), "fc of an image without its flatten"
+            assert not axes_of(shape), "fc without its flatten"
             return (self.out,)
-        if set(self.kernel) != {1}:
-            raise OpError(
-                "E0408",
-                "an `fc` cannot have a window other than 1x1 (the same layer at every pixel)",
-                field="kernel",
-                help="use a `conv`, which has a window",
-            )
+        self._need_points()
         need_axes(self, shape)
         return (self.out, *shape[1:])
 
@@ -80,7 +100,7 @@ class Rbf(Weighted):
     Shape: `features -> out`.
     Parameters: `weight` (out, features): learned, or a buffer if `centers` fixes it.
     MACs: features * out.
-    Errors: E0401 an image, E0404 centres of the wrong shape.
+    Errors: E0401 an input with axes, E0404 centres of the wrong shape.
     Source: LeCun et al. 1998, section II.B, equation 7.
     """
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from archdsl.axes import axes_of, kind_of
+from archdsl.axes import axes_of, kind_of, listed
 from archdsl.ops.base import POINT, Example, Free, Look, OpError, Window
-from archdsl.shapes import Dim, Inexpressible, Shape, Size, at, format_shape
+from archdsl.shapes import Dim, Inexpressible, Shape, Size, at
 
 
 class Merge(Free):
@@ -15,6 +15,8 @@ class Merge(Free):
     constraints.
     """
 
+    mixed: ClassVar[str] = "E0405"
+    """The code of the error for inputs with different numbers of axes."""
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     look: ClassVar[Look] = "merge"
 
@@ -29,11 +31,13 @@ class Merge(Free):
     def _same_rank(self, inputs: Sequence[Shape]) -> None:
         kinds = {axes_of(shape): kind_of(shape) for shape in inputs}
         if len(kinds) > 1:
-            shapes = " and ".join(format_shape(s) for s in inputs)
+            points = "x".join("1" * max(kinds))
             raise OpError(
-                "E0405",
-                f"`{self.name}` reads {' and '.join(kind.noun for kind in kinds.values())}: {shapes}",
-                help="`flatten` turns each into a vector" if 0 in kinds else "all inputs must have the same axes",
+                self.mixed,
+                f"`{self.name}` cannot join {listed([kind.noun for kind in kinds.values()])}",
+                help=f"`{points} fc 64` keeps the axes, `flatten` turns the other inputs into vectors too"
+                if 0 in kinds
+                else "no op adds axes, and only `flatten` removes them: join vectors, or change an `input`",
             )
 
 
@@ -48,7 +52,7 @@ class Add(Merge):
     Shape: that of the inputs, which are all equal.
     Parameters: none.
     MACs: 0.
-    Errors: E0412 inputs of different shapes.
+    Errors: E0412 inputs of different shapes or axes.
     Source: He et al. 2015 (residual learning), arXiv 1512.03385.
     """
 
@@ -56,8 +60,10 @@ class Add(Merge):
     example: ClassVar[Example] = Example("{a: 64x56x56, b: 64x56x56}", "add <- a, b")
     elsewhere: ClassVar[str] = "sum plus eltwise"
     sign: ClassVar[str] = "+"
+    mixed: ClassVar[str] = "E0412"
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
+        self._same_rank(inputs)
         if len({tuple(map(at, shape)) for shape in inputs}) > 1:
             raise OpError(
                 "E0412",
@@ -69,12 +75,12 @@ class Add(Merge):
 
 
 class Mul(Merge):
-    """Elementwise product. An input of C x 1 x 1, a gate, is broadcast over the image.
+    """Elementwise product. An input of one pixel, a gate, is broadcast over all pixels.
 
     Shape: that of the largest input.
     Parameters: none.
     MACs: 0.
-    Errors: E0405 an image and a vector, E0413 inputs of different shapes that are not gates.
+    Errors: E0405 inputs with different axes, E0413 inputs of different shapes that are not gates.
     Source: Hu et al. 2017 (squeeze and excitation), arXiv 1709.01507.
     """
 
@@ -120,10 +126,10 @@ class Mul(Merge):
 class Concat(Merge):
     """Concatenation of the channels of all inputs.
 
-    Shape: `Ci x H x W -> sum(Ci) x H x W`; vectors likewise.
+    Shape: `Ci x S -> sum(Ci) x S`; vectors likewise.
     Parameters: none.
     MACs: 0.
-    Errors: E0405 inputs with different heights or widths.
+    Errors: E0405 inputs with different sizes or axes.
     Source: Szegedy et al. 2014 (Inception), arXiv 1409.4842; Huang et al. 2016 (DenseNet), arXiv 1608.06993.
     """
 

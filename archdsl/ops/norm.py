@@ -38,7 +38,7 @@ class Norm(Free):
     look: ClassVar[Look] = "norm"
 
     def groups_of(self, channels: int) -> int | None:
-        """Return the number of channel groups with a common mean over the image.
+        """Return the number of channel groups with a common mean over all pixels.
 
         None: each pixel has its own mean, or the means are tensors.
         """
@@ -64,7 +64,7 @@ def scale_and_shift(channels: int) -> tuple[Param, ...]:
 class Bn(Norm):
     """Batch normalisation: per channel, with the batch's statistics in training and running statistics at inference.
 
-    Shape: unchanged, an image or a vector.
+    Shape: unchanged, also of a vector.
     Parameters: `weight` and `bias` (C) if `affine`; buffers `running_mean`, `running_var` (C), `num_batches_tracked`.
     MACs: 0 (it can be folded into the convolution before it).
     Errors: none of its own.
@@ -96,7 +96,7 @@ class Bn(Norm):
 class Gn(Norm):
     """Group normalisation: per sample, over the pixels and channels of each group.
 
-    Shape: unchanged, an image or a vector.
+    Shape: unchanged, also of a vector.
     Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0403 groups that do not divide the channels, E0417 a group of one value.
@@ -151,7 +151,7 @@ class Gn(Norm):
 class InstanceNorm(Norm):
     """Instance normalisation: per sample and channel, over the pixels.
 
-    Shape: `C x H x W`, unchanged, of two pixels or more.
+    Shape: `C x S`, unchanged, of two pixels or more.
     Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0401 a vector, E0417 one value per channel.
@@ -181,7 +181,7 @@ class InstanceNorm(Norm):
             raise OpError(
                 "E0417",
                 "`instancenorm` of one value per channel would always be 0",
-                help="use a larger image, or no norm here",
+                help="use a larger input, or no norm here",
                 shape=shape,
             )
         return shape
@@ -196,7 +196,7 @@ class InstanceNorm(Norm):
 class Ln(Norm):
     """Layer normalisation over the channels, at each pixel.
 
-    Shape: unchanged, an image or a vector.
+    Shape: unchanged, also of a vector.
     Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0417 one channel.
@@ -227,7 +227,7 @@ class Ln(Norm):
 class Lrn(Free):
     """Local response normalisation across channels: ``x / (k + alpha/size * sum(x^2 of size channels))**beta``.
 
-    Shape: `C x H x W`, unchanged.
+    Shape: `C x S`, unchanged.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector.

@@ -28,7 +28,7 @@ from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, numel, win
 
 MAX_WINDOWS = 4096
 """The most windows that are checked one by one, in images smaller than the distance between two taps."""
-_PADDING = "padding in pixels; `same` as in TensorFlow; [top, left, bottom, right] of an image"
+_PADDING = "padding in pixels, one number or those before all axes, then those after; `same` as TensorFlow"
 _FLAGS: dict[str, tuple[str, Any]] = {"ceil": ("ceil", True), "same": ("pad", "same"), "valid": ("pad", "valid")}
 
 
@@ -39,7 +39,7 @@ class Pool(Free):
     per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride")
     per_side: ClassVar[tuple[str, ...]] = ("pad",)
 
-    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
     stride: PerAxis | None = Field(None, description="step of the window; by default the kernel")
     pad: Padding = Field(0, description=_PADDING)
     ceil: bool = Field(False, description="the last window may extend past the end")
@@ -117,7 +117,7 @@ class Pool(Free):
 class MaxPool(Pool):
     """The largest value of each window. Padding counts as minus infinity.
 
-    Shape: `C x H x W -> C x H' x W'`; by default not padded, and stride = kernel.
+    Shape: `C x S -> C x S'`; by default not padded, and stride = kernel.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector, E0402 a window larger than its input, E0416 a window of padding only.
@@ -126,6 +126,7 @@ class MaxPool(Pool):
 
     name: ClassVar[str] = "maxpool"
     example: ClassVar[Example] = Example("64x112x112", "3x3 maxpool /2 pad=1")
+    further: ClassVar[tuple[Example, ...]] = (Example("64x16x112x112", "1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]"),)
     elsewhere: ClassVar[str] = "maxpool2d maxpooling maxpooling2d pool"
     label: ClassVar[str] = "max pool"
     flags: ClassVar[dict[str, tuple[str, Any]]] = _FLAGS
@@ -145,7 +146,7 @@ class MaxPool(Pool):
 class AvgPool(Pool):
     """The mean of each window. Padding counts as zeros in the mean unless `inside` is set.
 
-    Shape: `C x H x W -> C x H' x W'`; with `adaptive`, `C x kh x kw` for any input size.
+    Shape: `C x S -> C x S'`; with `adaptive`, `C x kernel` for any input size.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector, E0402 a window larger than its input, E0407 `adaptive` with stride, padding, ceil
@@ -167,7 +168,7 @@ class AvgPool(Pool):
 
     excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"adaptive": ("stride", "pad", "ceil", "inside")}
 
-    inside: bool = Field(False, description="divide by the number of pixels inside the image")
+    inside: bool = Field(False, description="divide by the number of pixels inside the input")
     adaptive: bool = Field(False, description="the kernel is the size of the output")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -202,7 +203,7 @@ class AvgPool(Pool):
 class Gap(Free):
     """Global average pool: one mean per channel.
 
-    Shape: `C x H x W -> C x 1 x 1`.
+    Shape: `C x S -> C x 1`, with 1 on each axis.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector.
@@ -216,7 +217,7 @@ class Gap(Free):
         "globalpool globalavgpool globalavgpool2d globalaveragepool globalaveragepooling globalaveragepooling2d"
     )
     label: ClassVar[str] = "global avg pool"
-    hint: ClassVar[str] = "its window is the whole image; write `7x7 avgpool` for a smaller one"
+    hint: ClassVar[str] = "its window is the whole input; write `7x7 avgpool` for a smaller one"
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return numel(inputs[0]) / at(inputs[0][0]) + 1
@@ -232,7 +233,7 @@ class Gap(Free):
 class Subsample(Free):
     """LeNet-5's trainable subsampling: the sum of each window times a coefficient plus a bias, per channel.
 
-    Shape: `C x H x W -> C x H' x W'`; stride = kernel by default.
+    Shape: `C x S -> C x S'`; stride = kernel by default.
     Parameters: `weight` (C), `bias` (C).
     MACs: 0 (a pool; the paper counts its connections separately).
     Errors: E0401 a vector, E0402 a window larger than its input.
@@ -245,7 +246,7 @@ class Subsample(Free):
     parametric: ClassVar[bool] = True
     per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride")
 
-    kernel: PerAxis = Field(description="size of the window: one number for all axes, or one for each")
+    kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
     stride: PerAxis | None = Field(None, description="step of the window; by default the kernel")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:

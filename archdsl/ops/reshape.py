@@ -65,9 +65,9 @@ class Unknown(Exact):
 
 
 class Flatten(Exact):
-    """An image as one vector, channel by channel, row by row. Inserted automatically before `fc`.
+    """The input as one vector, channel by channel. Inserted automatically before `fc`.
 
-    Shape: `C x H x W -> C*H*W`; fixes a free height or width.
+    Shape: `C x S -> C*S`; fixes the free sizes.
     Parameters: none.
     MACs: 0.
     Errors: none.
@@ -92,7 +92,7 @@ class Flatten(Exact):
 class Slice(Exact):
     """The channels from `start` up to, not including, `end`.
 
-    Shape: `C x H x W -> end-start x H x W`; vectors likewise.
+    Shape: `C x S -> end-start x S`; vectors likewise.
     Parameters: none.
     MACs: 0.
     Errors: E0418 a range outside the channels.
@@ -125,7 +125,7 @@ class Slice(Exact):
 class Split(Sugar):
     """Equal parts of the channels. In the graph it becomes one `slice` node per part, `x.0`, `x.1`, ...
 
-    Shape: `C x H x W ->` one `C/parts x H x W` per part.
+    Shape: `C x S ->` one `C/parts x S` per part.
     Parameters: none.
     MACs: 0.
     Errors: E0403 parts that do not divide the channels.
@@ -174,7 +174,7 @@ class Shuffle(Exact):
 class Upsample(Free):
     """Upsampling by an integer factor: nearest neighbour, or linear (half-pixel centres, edges clamped).
 
-    Shape: `C x H x W -> C x scale*H x scale*W`.
+    Shape: `C x S -> C x scale*S`.
     Parameters: none.
     MACs: 0.
     Errors: E0401 a vector.
@@ -184,13 +184,14 @@ class Upsample(Free):
     name: ClassVar[str] = "upsample"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("256x14x14", "upsample 2 linear")
+    further: ClassVar[tuple[Example, ...]] = (Example("64x24x24x24", "upsample [1,2,2]"),)
     elsewhere: ClassVar[str] = "upsampling upsampling2d interpolate resize"
     label_values: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("scale",)
     flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "linear": ("mode", "linear")}
     per_axis: ClassVar[tuple[str, ...]] = ("scale",)
 
-    scale: PerAxis = Field(description="factor of the sizes")
+    scale: PerAxis = Field(description="factor of the sizes, one for all axes or one for each")
     mode: Literal["nearest", "linear"] = Field("nearest", description="interpolation between pixels")
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -216,12 +217,12 @@ Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
 class Pad(Exact):
-    """Adds rows, columns and channels around the image; negative numbers crop, before others add.
+    """Adds pixels and channels around the input; negative numbers crop, before others add.
 
-    Shape: `C x H x W -> C+front+back x H+top+bottom x W+left+right`.
+    Shape: `C x S -> C+channels x before+S+after`.
     Parameters: none.
     MACs: 0.
-    Errors: E0401 a vector, E0409 a crop that leaves no pixel of the image.
+    Errors: E0401 a vector, E0409 a crop that leaves no pixel.
     Source: none.
     """
 
@@ -233,7 +234,7 @@ class Pad(Exact):
     per_side: ClassVar[tuple[str, ...]] = ("pixels",)
 
     pixels: Signed | Annotated[tuple[Signed, ...], PER_SIDE] = Field(
-        0, description="one number for all sides, or one for each: [top, left, bottom, right] of an image"
+        0, description="one number for all sides, or those before all axes, then those after"
     )
     channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")
     value: Number = Field(0.0, description="value of the added pixels")
@@ -250,7 +251,7 @@ class Pad(Exact):
                 "E0409",
                 f"cropping leaves nothing of {format_shape(inputs[0])}",
                 field="pixels",
-                help="negative numbers crop the image before positive ones add pixels: crop less",
+                help="negative numbers crop the input before positive ones add pixels: crop less",
             )
         return (at(channels) + sum(self.channels), *map(plus, sizes, self.sides(inputs[0]).sums))
 

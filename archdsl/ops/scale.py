@@ -13,8 +13,8 @@ class Scale(Free):
     """A learned factor per channel, initialised to `init`.
 
     Shape: unchanged.
-    Parameters: one tensor, whose key is the node's own path: (C, 1, 1) for an image, as in torchvision; (C) for a
-        vector, and with `flat` for an image too, as in timm.
+    Parameters: one tensor, whose key is the node's own path: (C, 1, 1) on an image, as in torchvision; with
+        `flat`, (C), as in timm.
     MACs: 0.
     Errors: none.
     Source: Touvron et al. 2021 (LayerScale), arXiv 2103.17239.
@@ -29,7 +29,7 @@ class Scale(Free):
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"flat": ("flat", True)}
 
     init: Number = Field(1.0, description="initial value")
-    flat: bool = Field(False, description="the tensor has the shape (C), also for an image: the layer scale of timm")
+    flat: bool = Field(False, description="the tensor has the shape (C) on any input: the layer scale of timm")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 1.0

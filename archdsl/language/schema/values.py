@@ -87,4 +87,5 @@ def summary(op: type[Op]) -> str:
         if line.startswith(("Errors:", "Source:")):
             break
         kept.append(line)
-    return "\n".join(kept).strip().replace("``", "`")
+    text = "\n".join(kept).strip().replace("``", "`")
+    return f"{text}\nC: channels; S: the size of each axis." if "C x S" in text else text

@@ -1,0 +1,119 @@
+"""Proposes the whole node to write instead of one whose window, strides or sides are for another number of axes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from archdsl.axes import MOST, axes_of, kind_of
+from archdsl.diagnostics import ArchError
+from archdsl.graph import Node
+from archdsl.language.format.longform import long_form, split_commas, wrapped
+from archdsl.language.format.shortform import short_form
+from archdsl.language.format.yaml_writer import YamlLeaf, listing
+from archdsl.language.syntax import FieldValue, OpSyntax
+from archdsl.ops.base import Op, OpError
+from archdsl.ops.reshape import Input
+from archdsl.shapes import Inexpressible, Shape, concrete, format_shape
+
+CHANNELS = (1, 3, 4)
+"""Numbers of channels that images have."""
+Texts = Mapping[str, str | list[str]]
+"""New values of fields, as text: one for all axes, or one for each."""
+
+
+def repaired(syntax: OpSyntax, op: Op, nodes: Sequence[Node], source: int) -> str:
+    """Return `write ...` for an op whose fields do not fit the axes of the node `source`; empty if nothing is valid.
+
+    Each proposal is an op that has an output for this input.
+    """
+    shape = nodes[source].shape
+    axes = axes_of(shape)
+    items = {name: _items(syntax.fields.get(name)) for name in op.misfits(axes)}
+    window = items.get("kernel", [])
+    every: Texts = {name: texts[0] for name, texts in items.items() if len(set(texts)) == 1}
+    lines: list[str] = []
+    if len(every) == len(items):
+        lines = _lines(syntax, op, shape, every, window)
+    elif len(window) > axes and {*window[:-axes]} == {"1"} and {"kernel", *every} == {*items}:  # `1x3x3` on an image
+        lines = _valid(syntax, op, shape, {**every, "kernel": window[-axes:]})
+    as_input = _as_input(op, nodes, source, len(window))
+    if as_input:
+        return "write " + ", or ".join([as_input, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
+    repeat = lines and len(window) == 1 and syntax.repeat is None and lines[0].startswith(f"`{window[0]}x")
+    more = f"; `{window[0]} * {lines[0][1:]} repeats the node" if repeat else ""
+    return "write " + ", or ".join(lines) + more if lines else ""
+
+
+def _lines(syntax: OpSyntax, op: Op, shape: Shape, every: Texts, window: Sequence[str]) -> list[str]:
+    """The node with one number for all axes, and before it the node with a window of that number on each axis."""
+    if not window:
+        return _valid(syntax, op, shape, every)
+    axes = axes_of(shape)
+    lines = _valid(syntax, op, shape, {**every, "kernel": [window[0]] * axes})
+    if lines:
+        return lines + [f"{line} for any number of axes" for line in _valid(syntax, op, shape, every)]
+    return _valid(syntax, op, shape, {**every, "kernel": ["1"] * (axes - len(window)) + [*window]})
+
+
+def _items(value: FieldValue | None) -> list[str]:
+    """The texts of the items of a list; empty for a default or an argument."""
+    if value is None or value.items:
+        return [item.span.text for item in value.items] if value is not None else []
+    text = value.span.text
+    return split_commas(text[1:-1]) if wrapped(text, "[]") else []
+
+
+def _valid(syntax: OpSyntax, op: Op, shape: Shape, texts: Texts) -> list[str]:
+    """The node with other values of fields, in backticks; nothing if the op has no output with them."""
+    values = {}
+    for name, text in texts.items():
+        count = axes_of(shape) * (2 if name in op.per_side else 1)
+        listed = isinstance(text, list) and all(map(str.isdigit, text))
+        values[name] = tuple(map(int, text)) if listed else getattr(op, name)[:1] * count
+    if not _has_output(op, shape, values):
+        return []
+    text = _written(syntax, texts)
+    return [f"`{text}`"] if text else []
+
+
+def _has_output(op: Op, shape: Shape, values: Mapping[str, tuple[int, ...]]) -> bool:
+    try:
+        settled = op.model_copy(update=dict(values)).settle([shape])
+        settled.infer([shape])
+    except OpError:
+        return False
+    except Inexpressible:
+        pass
+    return True
+
+
+def _written(syntax: OpSyntax, texts: Texts) -> str:
+    """The short form of a node with other values of fields; of a node in the long form, these fields."""
+    listed = {name: f"[{', '.join(text)}]" if isinstance(text, list) else text for name, text in texts.items()}
+    text = syntax.span.text.strip("\"'")
+    if re.match(r"\{|\w+:", text):
+        return ", ".join(f"{name}: {value}" for name, value in listed.items())
+    try:
+        group = long_form(text)
+    except ArchError:  # the text of the file is not that of the node: it has an anchor, or several lines
+        return ""
+    for entry in group.entries:
+        new = texts.get(entry.key.text) if entry.key is not None else None
+        if new is not None:
+            leaves = [YamlLeaf(item, verbatim=item.isdigit()) for item in ([new] if isinstance(new, str) else new)]
+            entry.value = leaves[0] if isinstance(new, str) else listing(leaves, flow=True)
+    return short_form(group) or ""
+
+
+def _as_input(op: Op, nodes: Sequence[Node], source: int, sizes: int) -> str:
+    """`input: 1x28x28` for a window of two sizes that reads the input 28x28, perhaps after nodes without a window."""
+    while nodes[source].inputs and not nodes[source].op.per_axis:
+        source = nodes[source].inputs[0]
+    origin, whole = nodes[source], (1, *concrete(nodes[source].shape))
+    written = re.fullmatch(r"\d+(x\d+)*", origin.origin.span.text)
+    if not (isinstance(origin.op, Input) and written and sizes == axes_of(whole) <= MOST) or whole[1] in CHANNELS:
+        return ""
+    if not _has_output(op, whole, {}):
+        return ""
+    return f"`{origin.path}: {format_shape(whole, times='x')}` for {kind_of(whole).noun} with one channel"
