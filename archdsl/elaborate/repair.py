@@ -40,7 +40,7 @@ def repaired(syntax: OpSyntax, op: Op, nodes: Sequence[Node], source: int) -> st
     as_input = _as_input(op, nodes, source, len(window))
     if as_input:
         return "write " + ", or ".join([as_input, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
-    repeat = lines and len(window) == 1 and syntax.repeat is None and lines[0].startswith(f"`{window[0]}x")
+    repeat = lines and window and not window[1:] and syntax.repeat is None and lines[0].startswith(f"`{window[0]}x")
     more = f"; `{window[0]} * {lines[0][1:]} repeats the node" if repeat else ""
     return "write " + ", or ".join(lines) + more if lines else ""
 
