@@ -33,6 +33,13 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 """By name of the picture: the page with the spec (empty: the library), the spec, and the arguments of View and
 Options."""
 
+STYLED: dict[str, tuple[str, str, str, str]] = {
+    "ecg-volumes": ("docs/drawing.md", "ecg.yaml", "volumes", ""),
+    "scan-volumes": ("docs/drawing.md", "scan.yaml", "volumes", ""),
+    "scan-convolution": ("docs/drawing.md", "scan.yaml", "article", "body.1"),
+}
+"""Pictures that need no layout, the same on every machine: the page with the spec, the spec, style and focus."""
+
 _PAINTERS = (
     *(f"graph/{name}" for name in ("layout", "positions", "scene", "labels", "legend")),
     *("scene/__init__", "scene/svg", "scene/write", "heat", "theme", "metrics"),
@@ -155,6 +162,18 @@ def picture(name: str) -> str:
     return head + end + mark + rest
 
 
+def styled(name: str) -> str:
+    """Return a picture in another style as SVG."""
+    import archdsl
+    from archdsl.drawing.diagram import diagram
+    from archdsl.drawing.model.drawing import View
+
+    page, spec, style, focus = STYLED[name]
+    with tempfile.TemporaryDirectory() as folder:
+        save_specs(read(page), Path(folder))
+        return diagram(archdsl.load(Path(folder) / spec).graph, view=View(focus=focus), style=style).data.decode()
+
+
 # --- parts of pages --------------------------------------------------------------------------------------
 
 
@@ -256,6 +275,8 @@ def everything() -> Iterator[tuple[str, str]]:
         yield page, generated(page)
     for name in PICTURES:
         yield f"docs/pictures/{name}.svg", picture(name)
+    for name in STYLED:
+        yield f"docs/pictures/{name}.svg", styled(name)
     yield "docs/ops.md", ops_page()
     yield from pictures()
     yield "docs/gallery.md", gallery_page()
