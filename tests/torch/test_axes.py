@@ -333,6 +333,7 @@ def test_helper_layers_are_reworded_and_not_only_renamed() -> None:
     assert "at each sample of a signal (N, C, L)." in texts[1]
     assert "at each voxel of a volume (N, C, D, H, W)." in texts[3]
     assert "`pads` is (left, right, top, bottom, front, back)." in texts[3]
+    assert max(len(line) for text in layer_texts(layer_names()) for line in text.splitlines()) <= 100
     for name in layer_names() - {"init_weights"}:
         assert layer_class(name) is layer_class(name) and issubclass(layer_class(name), torch.nn.Module)
 

@@ -265,13 +265,13 @@ def test_an_axis_that_the_file_should_leave_free(here: Path, axis: int, fixed: s
 
 
 def test_another_spec_in_the_metadata(here: Path) -> None:
-    Path("up.yaml").write_text("name: up\ninput: 3x8x8\nnet: {c: 3x3 conv 4, u: upsample 2 bilinear}\n")
+    Path("up.yaml").write_text("name: up\ninput: 3x8x8\nnet: {c: 3x3 conv 4, u: upsample 2 linear}\n")
     net = archdsl.load("up.yaml")
     model = onnx.load(net.to_onnx("up.onnx").path)
     for item in model.metadata_props:
         if item.key == "spec":
-            assert "bilinear" in item.value
-            item.value = item.value.replace("bilinear", "nearest")
+            assert "linear" in item.value
+            item.value = item.value.replace("linear", "nearest")
     onnx.save(model, "changed.onnx")
     for weights in (None, net.weights(seed=0)):
         (problem,) = archdsl.verify(net, "changed.onnx", weights=weights).problems

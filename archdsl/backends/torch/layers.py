@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class PaddedConv2d(nn.Conv2d):
-    """Convolution with different padding on each side: `pads` is (left, right, top, bottom)."""
+    """Convolution with uneven padding: `pads` is (left, right, top, bottom)."""
 
     def __init__(self, *args: Any, pads: tuple[int, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +54,8 @@ class FixedConv2d(nn.Conv2d):
 class TableConv2d(nn.Module):
     """Convolution in which each filter reads the input maps in its row of `table` (LeNet-5's C3).
 
-    `weight` has one kernel per connection; `pads` is (left, right, top, bottom). Other input maps are not read.
+    `weight` has one kernel per connection; other input maps are not read.
+    `pads` is (left, right, top, bottom).
     """
 
     rows: Tensor
@@ -71,10 +72,10 @@ class TableConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.filters, self.stride, self.pads, self.dilation = len(table), stride, pads, dilation
-        self.register_buffer(
-            "rows", torch.tensor([row for row, reads in enumerate(table) for _ in reads]), persistent=False
-        )
-        self.register_buffer("maps", torch.tensor([read for reads in table for read in reads]), persistent=False)
+        rows = [row for row, reads in enumerate(table) for _ in reads]
+        self.register_buffer("rows", torch.tensor(rows), persistent=False)
+        maps = [read for reads in table for read in reads]
+        self.register_buffer("maps", torch.tensor(maps), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(self.maps), *kernel_size))
         fan_out = len(table) * self.weight[0].numel()
         nn.init.normal_(self.weight, std=(2 / fan_out) ** 0.5)
@@ -89,7 +90,7 @@ class TableConv2d(nn.Module):
 
 
 class PaddedMaxPool2d(nn.MaxPool2d):
-    """Max pool with different padding on each side: `pads` is (left, right, top, bottom)."""
+    """Max pool with uneven padding: `pads` is (left, right, top, bottom)."""
 
     def __init__(self, *args: Any, pads: tuple[int, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -106,7 +107,7 @@ class PaddedMaxPool2d(nn.MaxPool2d):
 
 
 class PaddedAvgPool2d(nn.AvgPool2d):
-    """Average pool with different padding on each side: `pads` is (left, right, top, bottom).
+    """Average pool with uneven padding: `pads` is (left, right, top, bottom).
 
     Padding counts as zeros; with `inside` it does not count.
     """
@@ -159,7 +160,7 @@ class ScaledTanh(nn.Module):
 
 
 class Subsample(nn.Module):
-    """LeNet-5's trainable pool: the sum of each window times a coefficient plus a bias, per channel."""
+    """LeNet-5's trainable pool: the sum of each window times a weight plus a bias, per channel."""
 
     def __init__(
         self,
