@@ -22,6 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from archdsl.axes import axes_of
 from archdsl.runtime.session import Tuning, open_session
 from archdsl.timing.task import Task
 from archdsl.timing.torch_module import inputs
@@ -146,7 +147,7 @@ def _uses_per_weight(op: str, args: Mapping[str, Any]) -> int:
     """Each weight is used once per sample and output pixel (input pixel for ConvTranspose)."""
     types = args["input_type_shape"] if op == "ConvTranspose" else args["output_type_shape"]
     ((_, shape),) = types[0].items()
-    return int(shape[0] * prod(shape[2:])) if len(shape) > 2 else int(prod(shape[:-1]))
+    return int(shape[0] * prod(shape[2:])) if axes_of(shape[1:]) > 0 else int(prod(shape[:-1]))
 
 
 # --- the rates of the machine ----------------------------------------------------------------------------

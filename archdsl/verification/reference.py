@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from archdsl.axes import axes_of
 from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
@@ -207,7 +208,7 @@ def _run(
 
 def _copies(node: Node, value: Tensor, size: float, least: int, inherited: int) -> int:
     """The number of perturbed runs: more for few values, and for channels with few nonzero values."""
-    if node.macs <= CHEAP and size and value.ndim > 2:
+    if node.macs <= CHEAP and size and axes_of(value.shape[1:]) > 0:
         nonzero = (value != 0).sum((0, *range(2, value.ndim)))
         if bool(((nonzero > 0) & (nonzero < LEAST)).any()):
             return max(least, SPARSE_COPIES, inherited)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.axes import axes_of
 from archdsl.graph import Node
 from archdsl.shapes import concrete
 
@@ -96,7 +97,7 @@ def channel_differences(a: Any, b: Any, dtype: str = "float32") -> Float64Array:
 
 def _channels(shape: tuple[int, ...]) -> int:
     """The number of channels of a value (N, C, ...) that are compared separately; 1: it is compared as a whole."""
-    large = len(shape) > 2 and shape[0] * prod(shape[2:]) >= LEAST
+    large = axes_of(shape[1:]) > 0 and shape[0] * prod(shape[2:]) >= LEAST
     return shape[1] if large else 1
 
 

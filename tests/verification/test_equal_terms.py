@@ -45,6 +45,27 @@ def test_sums_over_constant_channels_are_within_their_tolerance(node: str) -> No
     assert result.passed, result.text(every=True)
 
 
+ANY_AXES = [
+    "gap",
+    "avgpool kernel=11 stride=4 ceil inside",
+    "avgpool kernel=2 adaptive",
+    "subsample kernel=8",
+    "gn 2",
+    "ln",
+]
+
+
+@pytest.mark.parametrize("size", ["1x12544", "1x24x24x24"])
+@pytest.mark.parametrize("node", ANY_AXES)
+def test_sums_over_constant_channels_of_signals_and_volumes(node: str, size: str) -> None:
+    net = archdsl.loads(f"name: n\ninput: {size}\nnet: {{c: conv 8 kernel=1, n: {node}}}\n")
+    weights = {key: np.zeros_like(value) for key, value in net.weights().items()}
+    weights |= {"c.bias": np.random.default_rng(0).uniform(-1, 1, 8).astype(np.float32)}
+    weights |= {key: np.ones_like(value) for key, value in weights.items() if key == "n.weight"}
+    result = archdsl.verify(net, weights=weights)
+    assert result.passed, result.text(every=True)
+
+
 @pytest.mark.parametrize(("node", "size"), [("softmax", 5000), ("ln", 5000), ("gn 1", 5000)])
 def test_sums_over_equal_channels_are_within_their_tolerance(node: str, size: int) -> None:
     net = archdsl.loads(f"name: n\ninput: 3x2x2\nnet: {{c: fc {size}, n: {node}}}\n")

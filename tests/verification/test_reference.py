@@ -60,6 +60,16 @@ def test_channels_are_compared_one_by_one() -> None:
     )
 
 
+@pytest.mark.parametrize("sizes", [(64,), (8, 8), (4, 4, 4)])
+def test_channels_of_signals_and_volumes_are_compared_one_by_one(sizes: tuple[int, ...]) -> None:
+    right = np.zeros((2, 3, *sizes))
+    right[:, 0], right[:, 1] = 1000.0, 0.5
+    wrong = right.copy()
+    wrong.reshape(2, 3, -1)[1, 1, 5] += 0.001
+    assert channel_differences(wrong, right) == pytest.approx([0, 0.002, 0])
+    assert len(channel_differences(wrong[:1, :, 0], right[:1, :, 0])) == 1, "too few values"
+
+
 def test_an_error_grows_with_the_root_of_the_sum(net: Callable[..., Any]) -> None:
     graph = net("net: {c: 3x3 conv 8, r: relu, p: 2x2 maxpool, f: fc 10}").graph
     u = ROUNDOFF["float32"]
@@ -111,13 +121,18 @@ def test_a_norm_of_two_channels_is_within_its_tolerance(net: Callable[..., Any])
     assert not reference.deviation(single).exceeded and reference.tolerances.max() < 0.01
 
 
-def test_an_error_in_one_weight_is_past_the_tolerance_among_channels_that_are_larger(net: Callable[..., Any]) -> None:
-    loaded = net("net: {a: 3x3 conv 16 bn relu, b: 3x3 conv 16 bn relu, g: gap, f: fc 10}", "3x16x16")
+@pytest.mark.parametrize("size", ["3x256", "3x16x16", "3x6x6x6"])
+def test_an_error_in_one_weight_is_past_the_tolerance_among_channels_that_are_larger(
+    net: Callable[..., Any], size: str
+) -> None:
+    block = "conv 16 kernel=3 bn relu"
+    loaded = net(f"net: {{a: {block}, b: {block}, g: gap, f: fc 10}}", size)
     weights = dict(loaded.weights(seed=1))
-    weights["b.conv.weight"] *= np.where(np.arange(16) == 3, 1, 1e4).astype(np.float32)[:, None, None, None]
+    large = np.where(np.arange(16) == 3, 1, 1e4).astype(np.float32)
+    weights["b.conv.weight"] = (weights["b.conv.weight"].swapaxes(0, -1) * large).swapaxes(0, -1).copy()
     inputs = seeded_inputs(loaded.graph)
     changed = weights["b.conv.weight"].copy()
-    changed[3, 4, 1, 1] += 1e-3
+    changed[3, 4].reshape(-1)[1] += 1e-3
     pairs = zip(
         reference_values(loaded.graph, weights, inputs),
         reference_values(loaded.graph, {**weights, "b.conv.weight": changed}, inputs),

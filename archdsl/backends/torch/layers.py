@@ -99,7 +99,7 @@ class PaddedMaxPool2d(nn.MaxPool2d):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = super().forward(F.pad(x, self.pads, value=float("-inf")))
         # No window starts in the padding at the end.
-        begins = self.pads[-2::-2]
+        begins = self.pads[::2][::-1]
         steps = self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(begins)
         axes = zip(x.shape[2:], begins, steps, strict=True)
         kept: list[Any] = [slice(-(-(size + begin) // step)) for size, begin, step in axes]
@@ -127,7 +127,7 @@ class PaddedAvgPool2d(nn.AvgPool2d):
         if self.inside:
             y = y / super().forward(F.pad(torch.ones_like(x[:1, :1]), self.pads))
         # No window starts in the padding at the end.
-        begins = self.pads[-2::-2]
+        begins = self.pads[::2][::-1]
         steps = self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(begins)
         axes = zip(x.shape[2:], begins, steps, strict=True)
         kept: list[Any] = [slice(-(-(size + begin) // step)) for size, begin, step in axes]

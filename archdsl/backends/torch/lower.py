@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 
 def named(target: str, shape: Shape) -> str:
-    """Return `nn.Conv2d` for `nn.Conv{n}d` and an image; PyTorch has a class for each number of axes."""
-    return target.format(n=axes_of(shape))
+    """Return `nn.Conv2d` for `nn.Conv{n}d` and an image. A vector has the class of signals."""
+    return target.format(n=max(1, axes_of(shape)))
 
 
 def for_all_axes(table: Mapping[str, T]) -> dict[str, T]:
@@ -178,9 +178,7 @@ def _subsample(op: ops.Subsample, shapes: Sequence[Shape]) -> Lowered:
 
 
 def _bn(op: ops.Bn, shapes: Sequence[Shape]) -> Lowered:
-    # PyTorch's name for signals is also that for vectors.
-    target = named("nn.BatchNorm{n}d", shapes[0]) if axes_of(shapes[0]) else "nn.BatchNorm1d"
-    channels = at(shapes[0][0])
+    target, channels = named("nn.BatchNorm{n}d", shapes[0]), at(shapes[0][0])
     return Lowered(_module(target, num_features=channels, eps=op.eps, momentum=op.momentum, affine=op.affine))
 
 
