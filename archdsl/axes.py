@@ -44,6 +44,10 @@ class Kind(NamedTuple):
         """`C x H x W`."""
         return " x ".join(("C", *self.letters))
 
+    def window(self, size: int) -> str:
+        """Return a window of one size on all axes as text: `3x3`."""
+        return "x".join([str(size)] * len(self.letters))
+
 
 KINDS: tuple[Kind, ...] = (
     Kind("a vector", "", (), (), "value", ""),
