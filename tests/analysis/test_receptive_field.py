@@ -244,7 +244,7 @@ def test_a_slice_of_a_concat_has_the_field_of_all_channels() -> None:
         ("2x24", "5 conv 2 dilation=3, 2 avgpool, 2 deconv 2 /2", (14,)),  # 1 + 4 * 3, + 1
         ("2x24", "4 avgpool, upsample 2 linear, 3 conv 2", (12,)),
         ("1x7x8x9", "1x3x3 conv 2, 3x1x1 conv 2 /2x1x1, 1x2x2 maxpool /1x2x2", (3, 4, 4)),
-        ("1x6x8x7", '3x3x3 conv 2 /1x2x2, 1x1x2 avgpool /1, "3x1x1 conv 2 pad=[0,0,0,1,0,0]"', (5, 3, 4)),
+        ("1x6x8x7", '3x3x3 conv 2 /1x2x2, 1x1x2 avgpool /1, "3x1x1 conv 2 pad=[0,0,0,1,0,0]"', (5, 3, 5)),
         ("1x6x6x6", "2x2x2 conv 2 /2, upsample 2, 1x1x2 conv 2", (2, 2, 4)),
         ("1x5x6x7", "{branches: {p: 3x1x1 conv 1, q: 1x1x5 conv 1}, merge: add}", (3, 1, 5)),
     ],
