@@ -75,8 +75,8 @@ def _group(items: list[Data]) -> Data:
 
 
 def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
-    """A stage: neighbours of one resolution. If its title is a size, `resolution` is a node of that size, and `lead` the
-    letter before the size of a signal."""
+    """A stage: neighbours of one resolution. If its title is a size, `resolution` is a node of that size, and `lead` is
+    what stands before it."""
     start, stop = items[0]["copies"][0][0], items[-1]["copies"][-1][1]
     stage: Data = {
         "kind": "stage",
