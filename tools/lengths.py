@@ -36,6 +36,8 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "torchvision/models/efficientnet.py": ("efficientnet_b0", "efficientnet_v2_s"),
     "torchvision/models/regnet.py": ("regnet_y_400mf",),
     "torchvision/models/convnext.py": ("convnext_tiny",),
+    "torchvision/models/video/resnet.py": ("r3d_18",),
+    "torchvision/models/video/s3d.py": ("s3d",),
     "timm/models/inception_v4.py": ("inception_v4",),
     "timm/models/inception_resnet_v2.py": ("inception_resnet_v2",),
     "timm/models/xception.py": ("xception",),
@@ -43,6 +45,8 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "timm/models/senet.py": ("se_resnet50",),
     "timm/models/nasnet.py": ("nasnetalarge",),
     "timm/models/pnasnet.py": ("pnasnet5large",),
+    "monai/networks/nets/densenet.py": ("densenet121_monai",),
+    "monai/networks/nets/resnet.py": ("resnet50_monai",),
 }
 """Reference module, and the specs of the same networks."""
 ABOUT = ("paper", "claims", "preprocess", "labels", "doc")
@@ -125,9 +129,9 @@ def rows() -> Iterator[Row]:
 
 
 def versions() -> str:
-    """Return the versions of the references, `torchvision 0.29, timm 1.0.31`; empty if one is not installed."""
+    """Return the versions of the references, `torchvision 0.29, timm 1.0.31, ...`; empty if one is not installed."""
     try:
-        return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torchvision", "timm"))
+        return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torchvision", "timm", "monai"))
     except PackageNotFoundError:
         return ""
 

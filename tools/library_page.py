@@ -18,9 +18,13 @@ All networks of the library by family, the oldest first. `archdsl list` prints a
 `archdsl compare` compares networks, `archdsl check --why NAME` prints the reason if a claim differs.
 [The gallery](gallery.md) has drawings of every file. `tools/docs.py` generates this page from the specs.
 
-[Decision 5](decisions/05-counting.md) defines params and MACs: one image at inference, auxiliary heads separate. The
+[Decision 5](decisions/05-counting.md) defines params and MACs: one sample at inference, auxiliary heads separate. The
 column *published* has the figures of the paper or the release. A figure in **bold** differs; the computed value and the
 reason follow. Accuracies are the published ones; archdsl does not measure them.
+
+An input of 12 x 5000 is a signal, 3 x 224 x 224 an image, 1 x 64 x 64 x 64 a volume. The networks named after MONAI and
+`unet3d` take all three: `archdsl params densenet121_monai --input 1x4096`. `axes: 3` makes
+[most others](language.md#signals-and-volumes-from-a-network-for-images) networks for volumes.
 
 """
 

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import archdsl
 from archdsl.graph import Node
 from archdsl.spec.find import library_networks
+from tests.support.drawn_weights import random_weights
 
 FAMILIES: dict[str, dict[str, tuple[int, int | None]]] = {
     "LeCun et al. 1998, section II.B": {"lenet5_1998": (60_000, 326_520)},
@@ -350,22 +351,6 @@ def test_gradients(name: str, timm: ModuleType, monkeypatch: pytest.MonkeyPatch)
         mine, other = weight.grad, gradients[key]
         assert mine is not None and other is not None and other.isfinite().all()
         assert float((mine - other).abs().max()) <= 1e-9 * float(other.abs().max()), key
-
-
-def random_weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Weights, and statistics of batch norm that are not those it starts with."""
-    random = torch.Generator().manual_seed(0)
-
-    def drawn(key: str, like: Tensor) -> Tensor:
-        if not like.is_floating_point():
-            return torch.zeros_like(like, device="cpu")
-        if like.dim() > 1:
-            return torch.randn(like.shape, generator=random) * (2 * like.shape[0] / like.numel()) ** 0.5
-        if key.endswith(("weight", "running_var")):
-            return torch.rand(like.shape, generator=random) + 0.5
-        return torch.randn(like.shape, generator=random) / 10
-
-    return {key: drawn(key, t).to(dtype if t.is_floating_point() else t.dtype) for key, t in model.state_dict().items()}
 
 
 def mean_inside(pool: Any, x: Tensor) -> Tensor:

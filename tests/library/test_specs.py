@@ -40,6 +40,12 @@ DEMANDED = {
     ),
     "Cadene's collection beyond it": "dpn68b dpn92 dpn107 pnasnet5large polynet",
     "for readers of the article": "unet chest_xray",
+    "for signals, images and volumes, from MONAI": (
+        "densenet121_monai densenet169_monai densenet201_monai densenet264_monai resnet10_monai resnet18_monai"
+        " resnet34_monai resnet50_monai resnet101_monai resnet152_monai resnet200_monai resnet10a_monai resnet18a_monai"
+        " resnet34a_monai resnet50a_monai resnet101a_monai resnet152a_monai resnet200a_monai"
+    ),
+    "for video, CT and ECG": "r3d_18 mc3_18 r2plus1d_18 s3d unet3d ecg_resnet34 inceptiontime",
 }
 """Names by what asks for them. torchvision's 68 are in test_library.py."""
 
@@ -56,6 +62,8 @@ QUICK = (
     "mnasnet0_5",
     "chest_xray",
     "shufflenet",
+    "inceptiontime",
+    "resnet10a_monai",
 )
 """Networks whose artefacts are compared always; of the others with `--all`."""
 LARGEST = 250_000_000
@@ -128,10 +136,12 @@ def test_two_specs_that_claim_one_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", archdsl.list())
 def test_every_network_says_where_it_is_from(name: str) -> None:
-    document = archdsl.load(name).document
+    network = archdsl.load(name)
+    document = network.document
     if document.family not in EXAMPLES:
         assert document.paper is not None and (document.paper.arxiv or document.paper.doi)
-        assert document.preprocess is not None or name == "unet"  # its paper normalises nothing
+        # `preprocess` is for images. The paper of `unet` normalises nothing.
+        assert (document.preprocess is not None) == (len(network.input) == 3 and name != "unet")
     assert [c.name for c in document.claims if not c.source] == []
 
 
@@ -141,8 +151,10 @@ def test_what_torchvision_publishes(name: str) -> None:
     for claim in archdsl.load(name).document.claims:
         if not claim.source.startswith("torchvision "):
             continue
-        weights = getattr(torchvision.models.get_model_weights(name), "IMAGENET1K_" + claim.source.split()[1])
-        accuracy = weights.meta["_metrics"]["ImageNet-1K"]
+        release = claim.source.split()[1]
+        releases = torchvision.models.get_model_weights(name).__members__
+        weights = releases.get(release) or releases[f"IMAGENET1K_{release}"]
+        (accuracy,) = weights.meta["_metrics"].values()
         published = {
             "params": weights.meta["num_params"],
             "params_with_aux": weights.meta["num_params"],
@@ -185,12 +197,13 @@ def distance(values: np.ndarray, exact: np.ndarray) -> float:
 
 
 def small(network: archdsl.Network) -> tuple[int, ...]:
-    """A small image that the network takes, or its own size where that is fixed."""
+    """A small input that the network takes, or its own size where that is fixed."""
     assert isinstance(network.input, tuple)
-    sizes = [_small(size) for size in network.graph.sizes]
+    side = {1: 4096, 2: 64, 3: 16}[len(network.input) - 1] if network.graph.sizes else 0
+    sizes = [_small(size, side) for size in network.graph.sizes]
     return (network.input[0], *sizes) if sizes else network.input
 
 
-def _small(size: FreeSize) -> int:
-    least = max(size.minimum, min(64, size.default))
+def _small(size: FreeSize, side: int) -> int:
+    least = max(size.minimum, min(side, size.default))
     return size.default if size.pinned else least + (size.default - least) % size.step

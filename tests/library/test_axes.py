@@ -1,0 +1,283 @@
+"""The library's networks for signals, images and volumes held against MONAI and torchvision: the same tensors, the
+same counts, and the same numbers out.
+
+`facts/axes.csv` was measured on the packages' own modules: parameters, elements in buffers, keys, multiply-accumulates
+(half of what `FlopCounterMode` counts) and shapes of outputs. A network of MONAI is one spec for one, two and three
+axes: `input` decides.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import archdsl
+from tests.support.drawn_weights import random_weights
+
+OF_FEATURES = """\
+net: {conv1: {stride: 2}, avgpool: null, fc: null}
+outputs: {stem: conv1, one: layer1, two: layer2, three: layer3, four: layer4}
+"""
+BY_EXTENDING = {
+    "resnet18_B_stride2_nobias": (
+        "extends: resnet18_monai\nnet: {conv1: {stride: 2}}\nblocks: {basic: {shortcut: project}}\n"
+    ),
+    "resnet50_B_stride2_nobias": (
+        "extends: resnet50_monai\nnet: {conv1: {stride: 2}}\nblocks: {bottleneck: {shortcut: project}}\n"
+    ),
+    "resnet18_B_nomaxpool": "extends: resnet18_monai\nnet: {maxpool: null}\n",
+    "ResNetFeatures_resnet10": "extends: resnet10_monai\nblocks: {basic: {shortcut: project}}\n" + OF_FEATURES,
+    "ResNetFeatures_resnet18": "extends: resnet18a_monai\n" + OF_FEATURES,
+    "ResNetFeatures_resnet50": "extends: resnet50_monai\nblocks: {bottleneck: {shortcut: project}}\n" + OF_FEATURES,
+}
+"""Networks of MONAI that are others of the library with a few lines changed."""
+
+QUICK = ("DenseNet121", "resnet18_A", "resnet50_B", "ResNetFeatures_resnet10", "r3d_18", "mc3_18", "r2plus1d_18", "s3d")
+"""Networks that are always compared with the package's module; the others with `--all`."""
+
+SMALL = {1: (256,), 2: (48, 64), 3: (16, 24, 32)}
+"""Sizes to compare numbers at, by the number of axes."""
+DTYPES = [pytest.param(torch.float32, 1e-6, id="float32"), pytest.param(torch.float64, 1e-12, id="float64")]
+
+
+class Fact(NamedTuple):
+    """A row of the measurements."""
+
+    source: str
+    name: str
+    call: str
+    axes: int
+    input: tuple[int, ...]
+    params: int
+    keys: int
+    buffers: int
+    macs: int
+    outputs: tuple[tuple[int, ...], ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-{self.axes}d"
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split("x")))
+
+
+def facts() -> Iterator[Fact]:
+    with (Path(__file__).parent / "facts/axes.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            outputs = tuple(sizes(text)[1:] for text in row["output_shape"].strip("[]").split(", "))
+            counts = (int(row[key]) for key in ("params", "state_dict_keys", "buffers", "macs"))
+            about = row["source"], row["name"], row["call"], int(row["spatial_dims"]), sizes(row["input"])
+            yield Fact(*about, *counts, outputs)
+
+
+FACTS = list(facts())
+ALL = [pytest.param(fact, id=fact.id) for fact in FACTS]
+COMPARED = [pytest.param(f, id=f.id, marks=() if f.name in QUICK else pytest.mark.slow) for f in FACTS]
+
+
+def library_name(name: str) -> str:
+    """The library's name of a network of MONAI or torchvision: `resnet18a_monai` of `resnet18_A`."""
+    if name.startswith("DenseNet"):
+        return f"{name.lower()}_monai"
+    if not name.startswith("resnet"):
+        return name
+    base, _, shortcut = name.partition("_")
+    return f"{base}{'a' if shortcut == 'A' else ''}_monai"
+
+
+@cache
+def network_of(name: str, input: tuple[int, ...]) -> archdsl.Network:
+    text = BY_EXTENDING.get(name)
+    if text is None:
+        return archdsl.load(library_name(name), input=input)
+    return archdsl.loads(f"name: extended\ninput: {list(input)}\n{text}")
+
+
+def theirs(call: str) -> nn.Module:
+    """The package's network that a row was measured on, on the device `meta`: nothing is allocated."""
+    path, _, arguments = call.partition("(")
+    module, _, function = path.rpartition(".")
+    made: Callable[..., nn.Module] = getattr(import_module(module), function)
+    with torch.device("meta"):
+        return eval(f"made({arguments}", {"made": made})  # type: ignore[no-any-return]
+
+
+def tensors(network: archdsl.Network) -> dict[str, tuple[int, ...]]:
+    return {tensor.key: tuple(tensor.param.shape) for tensor in network.graph.tensors}
+
+
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+
+
+def listed(output: Any) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else list(output)
+
+
+def error(ours: Any, theirs: Any) -> float:
+    """The largest difference of any output, relative to its largest value."""
+    mine, others = listed(ours), listed(theirs)
+    assert [t.shape for t in mine] == [t.shape for t in others]
+    assert all(t.isfinite().all() and t.abs().max() > 0 for t in others)
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(mine, others, strict=True))
+
+
+def outputs(ours: nn.Module, theirs: nn.Module, input: tuple[int, ...], dtype: torch.dtype) -> tuple[Any, Any]:
+    """What both networks compute with the same random weights, which they share."""
+    weights = random_weights(theirs, dtype)
+    for network in (ours, theirs):
+        network.load_state_dict(weights, strict=True, assign=True)
+        network.eval()
+    x = torch.randn(2, *input, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    with torch.no_grad():
+        return ours(x), theirs(x)
+
+
+def small(fact: Fact) -> tuple[int, ...]:
+    """A small input, or the smallest that the network takes."""
+    least = [size.minimum for size in network_of(fact.name, fact.input).graph.sizes]
+    return (fact.input[0], *(max(pair) for pair in zip(SMALL[fact.axes], least, strict=True)))
+
+
+# --- counts --------------------------------------------------------------------------------------------------------
+
+
+def test_all_dimensions_of_all_networks_are_here() -> None:
+    names = {fact.name for fact in FACTS}
+    assert len(FACTS) == 70 and set(BY_EXTENDING) < names and set(QUICK) < names
+    by_three = {fact.name for fact in FACTS if fact.source.startswith("monai")}
+    assert {(f.name, f.axes) for f in FACTS} >= {(name, axes) for name in by_three for axes in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("fact", ALL)
+def test_counts(fact: Fact) -> None:
+    network = network_of(fact.name, fact.input)
+    assert network.params == fact.params
+    assert network.macs == fact.macs
+    assert len(network.graph.tensors) == fact.keys
+    assert sum(map(prod, tensors(network).values())) == fact.params + fact.buffers
+    output = network.output
+    assert fact.outputs == (tuple(output.values()) if isinstance(output, dict) else (output,))
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"]
+)
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_every_resnet_has_both_shortcuts(name: str, shortcut: str) -> None:
+    """Also resnet200, which was not measured."""
+    call = f"monai.networks.nets.{name}(spatial_dims=3, n_input_channels=1, num_classes=3, shortcut_type={shortcut!r})"
+    assert tensors(network_of(f"{name}_{shortcut}", (1, 64, 64, 64))) == shapes(theirs(call))
+
+
+# --- the packages' modules -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fact", COMPARED)
+def test_keys_and_shapes(fact: Fact) -> None:
+    assert tensors(network_of(fact.name, fact.input)) == shapes(theirs(fact.call))
+
+
+@pytest.mark.parametrize("fact", COMPARED)
+def test_torch_counts_the_same(fact: Fact) -> None:
+    network = theirs(fact.call).eval()
+    with FlopCounterMode(display=False) as counter:
+        made = network(torch.empty(1, *fact.input, device="meta"))
+    assert counter.get_total_flops() == 2 * fact.macs
+    assert tuple(tuple(tensor.shape[1:]) for tensor in listed(made)) == fact.outputs
+
+
+@pytest.mark.parametrize(("dtype", "most"), DTYPES)
+@pytest.mark.parametrize("fact", COMPARED)
+def test_outputs(fact: Fact, dtype: torch.dtype, most: float) -> None:
+    ours = network_of(fact.name, small(fact)).to_torch(device="meta")
+    assert error(*outputs(ours, theirs(fact.call), small(fact), dtype)) <= most
+
+
+@pytest.mark.parametrize("fact", [fact for fact in ALL if fact.values[0].name in QUICK])
+def test_norms(fact: Fact) -> None:
+    ours = network_of(fact.name, fact.input).to_torch(device="meta")
+    for path, norm in theirs(fact.call).named_modules():
+        if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
+            mine = ours.get_submodule(path)
+            assert type(mine) is type(norm)
+            assert (mine.eps, mine.momentum) == (norm.eps, norm.momentum), path
+
+
+def test_another_shortcut_is_another_network() -> None:
+    """The comparison fails where it should: with option A in the place of B, keys and numbers differ."""
+    network = network_of("resnet18_A", (1, 48, 64))
+    call = "monai.networks.nets.resnet18(spatial_dims=2, n_input_channels=1, num_classes=3, shortcut_type={!r})"
+    assert tensors(network) != shapes(theirs(call.format("B")))
+    other = theirs(call.format("A"))
+    other.layer2[0].downsample = nn.Sequential(nn.AvgPool2d(1, 2), Channels())  # type: ignore[index, union-attr]
+    assert error(*outputs(network.to_torch(device="meta"), other, (1, 48, 64), torch.float32)) > 1e-3
+
+
+class Channels(nn.Module):
+    """Zeros before the channels, where option A has them behind."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(x), x], 1)
+
+
+def test_a_resnet_34_for_twelve_leads() -> None:
+    network = archdsl.load("resnet34_monai", input="12x5000", classes=5)
+    call = "monai.networks.nets.resnet34(spatial_dims=1, n_input_channels=12, num_classes=5, shortcut_type='B')"
+    assert (network.params, network.output) == (7_226_629, (5,))
+    assert error(*outputs(network.to_torch(device="meta"), theirs(call), (12, 5000), torch.float32)) <= 1e-6
+
+
+# --- networks for images, spread over other axes -------------------------------------------------------------------
+
+
+def spread(axes: int, input: tuple[int, ...]) -> archdsl.Network:
+    """torchvision's DenseNet-121 with as many axes as MONAI's."""
+    lines = ("name: spread", "extends: densenet121", f"input: {list(input)}", f"axes: {axes}", "preprocess: null")
+    return archdsl.loads("\n".join((*lines, "args: {classes: 3}")))
+
+
+def monais(key: str) -> str:
+    """The key of MONAI's DenseNet of one of torchvision's."""
+    return re.sub(r"(denselayer\d+)", r"\1.layers", key).replace("classifier.", "class_layers.out.")
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+@pytest.mark.parametrize(("dtype", "most"), DTYPES)
+def test_densenet121_over_other_axes_is_monais(axes: int, dtype: torch.dtype, most: float) -> None:
+    fact = next(fact for fact in FACTS if (fact.name, fact.axes) == ("DenseNet121", axes))
+    network = spread(axes, fact.input)
+    assert (network.params, network.macs, len(network.graph.tensors)) == (fact.params, fact.macs, fact.keys)
+    other = theirs(fact.call)
+    assert {monais(key): shape for key, shape in tensors(network).items()} == shapes(other)
+    input = small(fact)
+    ours, weights = spread(axes, input).to_torch(device="meta").eval(), random_weights(other, dtype)
+    ours.load_state_dict({key: weights[monais(key)] for key in ours.state_dict()}, strict=True, assign=True)
+    other.load_state_dict(weights, strict=True, assign=True)
+    x = torch.randn(2, *input, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    with torch.no_grad():
+        assert error(ours(x), other.eval()(x)) <= most
+
+
+def test_a_spread_network_runs_in_onnx_runtime(tmp_path: Path) -> None:
+    network = spread(3, (1, 29, 32, 48))
+    path = network.to_onnx(tmp_path / "a.onnx", seed=3).path
+    x = np.random.default_rng(0).standard_normal((1, *network.input), np.float32)
+    (ran,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"input": x})
+    with torch.no_grad():
+        assert error(torch.from_numpy(ran), network.to_torch(seed=3).eval()(torch.from_numpy(x))) <= 1e-5
