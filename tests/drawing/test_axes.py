@@ -247,7 +247,13 @@ def test_the_figure_says_which_slices_it_shows() -> None:
     assert "3-tap filter" in said and "the samples are an example, a bright end" in " ".join(said)
 
 
-@pytest.mark.parametrize("node", ["7x7x7 conv 8", "1x3x3 conv 8", "3x3x3 conv 8", "3x7x7 conv 8 /1x2x2"])
+@pytest.mark.parametrize(
+    "node",
+    [
+        *("7x7x7 conv 8", "1x3x3 conv 8", "3x3x3 conv 8", "3x7x7 conv 8 /1x2x2"),
+        "3x3x3 conv 4 /3x2x2 dilation=[1,2,2] pad=[1,2,2,1,2,1]",
+    ],
+)
 def test_words_of_the_figure_do_not_overlap(node: str) -> None:
     graph = archdsl.loads(f"input: 3x16x56x56\nnet:\n  a: {node}").graph
     need_readable(article(Request(graph))(LIGHT))

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 
 import archdsl
 from archdsl.diagnostics import ArchError
+from archdsl.drawing.article import painter as article
 from archdsl.drawing.diagram import STYLES, diagram
 from archdsl.drawing.graph import engine
 from archdsl.drawing.metrics import text_width
@@ -224,6 +225,7 @@ def test_random_networks_are_drawn(text: str) -> None:
     for style in ("volumes", "article"):
         try:
             ET.fromstring(diagram(graph, style=style).data)
+            need_readable((painter if style == "volumes" else article)(Request(graph))(LIGHT))
         except ArchError as problem:
             assert problem.diagnostics[0].code == "E0717"
 

@@ -89,7 +89,8 @@ def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[It
     merges = [spot for spot in spots if spot.stage.sign == "+"]
     items: list[Item] = [Text(Point(first.x - 5, first.y + first.height + 11), "x", WORDS, theme.ink, "end")]
     for spot in merges[-1:]:
-        items.append(Text(Point(spot.x - 5, spot.y - 5), "F(x)", WORDS, theme.ink, "end"))
+        if len(spots) > 2:  # else the branch is empty, and x itself arrives here
+            items.append(Text(Point(spot.x - 5, spot.y - 5), "F(x)", WORDS, theme.ink, "end"))
         words = "F(x) + x" if identity else "F(x) + Wx"
         items.append(Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 3), words, WORDS, theme.ink, "end"))
     return items

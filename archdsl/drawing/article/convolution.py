@@ -16,6 +16,7 @@ from typing import NamedTuple
 from archdsl.axes import MOST, axes_of, kind_of
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, grid, sheets
 from archdsl.drawing.heat import mix
+from archdsl.drawing.metrics import text_width
 from archdsl.drawing.scene import DASHES, Cluster, Item, Path, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node
@@ -33,8 +34,8 @@ FILTER = ("", "{}-tap filter", "{} filter", "{} filter")
 """What a filter of a size is called, by the number of axes."""
 BRACKET = 15.0
 """Distance of the line that joins the slices of the filter, to the right of them."""
-APART = 22.0
-"""Space between slices, for the sheets of further channels."""
+APART, BELOW = 46.0, 22.0
+"""Space between input, filter and output, and between slices, for the sheets of further channels."""
 TALLEST = 270.0
 
 
@@ -43,15 +44,20 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
     view = _Corner(node)
     out = Figure("a convolution")
     top = 14.0
-    x = 6.0 + (34.0 if view.leading else 0.0)
+    words = view.captions()
+    half = [max(text_width(first, WORDS), text_width(second, SMALL)) / 2 for first, second in words]
     width, height = view.columns * view.cell, (view.slices - 1) * view.pitch + view.rows * view.cell
     out_wide, out_high = view.places[2] * view.out_cell, view.places[1] * view.out_cell
     middle = top + max(height, out_high) / 2
     middles = [middle + (n - (view.slices - 1) / 2) * view.pitch for n in range(view.slices)]
+    x = max(6.0 + (34.0 if view.leading else 0.0), half[0] - width / 2)
+    filter_wide = view.kernel[2] * view.cell
+    filter_x = x + width + max(APART, half[0] + half[1] + 8 - (width + filter_wide) / 2)
+    out_x = filter_x + filter_wide + max(APART, half[1] + half[2] + 8 - (filter_wide + out_wide) / 2)
     corner = _Places(
         Point(x, top),
-        Point(x + width + 46, middles[0] - view.kernel[1] * view.cell / 2),
-        Point(x + width + 46 + view.kernel[2] * view.cell + 46, middle - out_high / 2),
+        Point(filter_x, middles[0] - view.kernel[1] * view.cell / 2),
+        Point(out_x, middle - out_high / 2),
     )
     out.members += [
         Cluster("input", "input", "", view.stacked(view.input, corner.input, theme), {}),
@@ -63,14 +69,11 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
     out.members.append(Text(Point(corner.output.x - 22, middle + 5), "=", 16, theme.ink))
     out.members += _slice_names(view, corner, theme)
     bottom = max(top + height, corner.output.y + out_high) + 13
-    for at, first, second in (
-        (x + width / 2, "input", f" {TIMES} ".join(map(str, view.shape))),
-        (corner.filter.x + view.kernel[2] * view.cell / 2, view.window_words(), view.settings()),
-        (corner.output.x + out_wide / 2, view.output_words(), f" {TIMES} ".join(map(str, concrete(node.shape)))),
-    ):
+    centers = (x + width / 2, filter_x + filter_wide / 2, out_x + out_wide / 2)
+    for at, (first, second) in zip(centers, words, strict=True):
         out.members.append(Text(Point(at, bottom), first, WORDS, theme.ink))
         out.members.append(Text(Point(at, bottom + 10), second, SMALL, theme.quiet))
-    out.width = corner.output.x + out_wide + 16
+    out.width = max(out_x + out_wide + 16, centers[-1] + half[2])
     out.height = bottom + 14
     out.notes = view.arithmetic()
     return out
@@ -115,7 +118,7 @@ class _Corner:
         )
         self.cell = min(15.0, 150.0 / max(self.rows, self.columns), TALLEST / (self.slices * self.rows))
         self.out_cell = max(self.cell, 17.0)
-        self.pitch = self.rows * self.cell + APART
+        self.pitch = self.rows * self.cell + BELOW
         """The distance from a slice to the next."""
         self.leading = self.kind.letters[:-2]
         """The axis of the slices."""
@@ -220,11 +223,12 @@ class _Corner:
         place = self.slice_at(number) - self.begins[0]
         return f"{self.leading} {place + 1}" if 0 <= place < self.sizes[0] else "padding"
 
-    def output_words(self) -> str:
-        return f"output, {self.leading} {self.at[0] + 1}" if self.leading else "output"
-
-    def window_words(self) -> str:
-        return FILTER[axes_of(self.shape)].format(TIMES.join(map(str, self.op.kernel)))
+    def captions(self) -> tuple[tuple[str, str], ...]:
+        """Two lines below the input, the filter and the output."""
+        kernel = FILTER[axes_of(self.shape)].format(TIMES.join(map(str, self.op.kernel)))
+        output = f"output, {self.leading} {self.at[0] + 1}" if self.leading else "output"
+        read, written = (f" {TIMES} ".join(map(str, shape)) for shape in (self.shape, concrete(self.node.shape)))
+        return ("input", read), (kernel, self.settings()), (output, written)
 
     def settings(self) -> str:
         """Stride and padding as text."""
