@@ -31,6 +31,8 @@ class Kind(NamedTuple):
     """PyTorch's name of the memory format that has the channels last; it has none for signals."""
     lead: str = ""
     """Written before the sizes, where one number alone says too little."""
+    averages_beyond: bool = True
+    """Whether PyTorch's average pool takes windows that are larger than the input before padding."""
 
     @property
     def bare(self) -> str:
@@ -41,6 +43,10 @@ class Kind(NamedTuple):
     def form(self) -> str:
         """`C x H x W`."""
         return " x ".join(("C", *self.letters))
+
+    def window(self, size: int) -> str:
+        """Return a window of one size on all axes as text: `3x3`."""
+        return "x".join([str(size)] * len(self.letters))
 
 
 KINDS: tuple[Kind, ...] = (
@@ -56,6 +62,7 @@ KINDS: tuple[Kind, ...] = (
         "trilinear",
         "1x96x96x96",
         "channels_last_3d",
+        averages_beyond=False,
     ),
 )
 """By the number of axes."""

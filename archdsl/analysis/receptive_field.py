@@ -112,10 +112,10 @@ _ROUNDING = 1e-6
 
 
 def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
-    """Return for each node the size of its receptive field along each axis; None: the whole image.
+    """Return for each node the size of its receptive field along each axis; None: the whole input.
 
-    A global op (gap, flatten, a norm over the image, a product with a gate), every node after it, and a vector input
-    have None.
+    A global op (gap, flatten, a norm over the image, a product with a gate), every node after it, a vector input, and a
+    merge of vectors from inputs with different axes have None.
     """
     known: list[tuple[_Fields, ...] | None] = []
     for node in graph.nodes:
@@ -130,17 +130,24 @@ def _fields(node: Node, inputs: list[tuple[_Fields, ...] | None]) -> tuple[_Fiel
         return (_Fields(),) * axes_of(node.shape) or None
     window = node.op.window(node.in_shapes)
     known = [axes for axes in inputs if axes is not None]
-    if window is None or len(known) < len(inputs):
+    if window is None or len(known) < len(inputs) or len(set(map(len, known))) > 1:
         return None
-    sizes = concrete(node.in_shapes[0])[1:] or (1,) * len(known[0])  # a vector is a single pixel of its image
+    sizes = concrete(node.in_shapes[0])[1:] or (1,) * len(known[0])  # a vector is one point of its input
     joined = [_joined(axis, size) for *axis, size in zip(*known, sizes, strict=True)]
     return tuple(fields.through(reads) for fields, reads in zip(joined, window or [_ONE] * len(joined), strict=True))
+
+
+def format_field(field: ReceptiveField | None) -> str:
+    """Return `3` for equal sizes, `3 x 5 x 5` for others, `all` for the whole input."""
+    if field is None:
+        return "all"
+    return " x ".join(map(str, field[:1] if len(set(field)) == 1 else field))
 
 
 def feature_field(graph: Graph) -> ReceptiveField | None:
     """Return the field of the last feature map, which a classifier pools or flattens.
 
-    None: the whole image, or a network without feature maps.
+    None: the whole input, or a network without feature maps.
     """
     fields = receptive_fields(graph)
     maps = [node.id for node in graph.running if axes_of(node.shape) and not _pooled(node)]

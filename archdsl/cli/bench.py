@@ -88,8 +88,8 @@ def command(
 ) -> int:
     """Time networks: latency, throughput and memory, alone or against other ways to run them.
 
-    Each contestant runs in its own process, in turns, on the same random images. The time is that of the network alone,
-    with the images already in memory.
+    Each contestant runs in its own process, in turns, on the same random inputs. The time is that of the network alone,
+    with the inputs already in memory.
     """
     import archdsl
     from archdsl.files.atomic import check_target

@@ -80,7 +80,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number format of an ONNX file. Inputs and outputs are always fp32.",
 )
-@click.option("--calibrate", metavar="DIR", help="Folder of typical input images for int8, some hundred.")
+@click.option(
+    "--calibrate", metavar="DIR", help="Folder of some hundred typical inputs for int8: images, or .npy arrays."
+)
 @click.option("--strict", is_flag=True, help="Report suspicious weights (not finite, all zero) as errors.")
 @arg_option
 @input_option

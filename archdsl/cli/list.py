@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import click
 
+from archdsl.axes import KINDS, MOST
 from archdsl.cli.console import Console
-from archdsl.cli.options import Choice, color_option, force_option, format_option, output_option
+from archdsl.cli.options import Choice, Range, color_option, force_option, format_option, output_option
 from archdsl.library.columns import FORMATS, LISTED
+
+_AXES = ", ".join(f"{number} {kind.bare}" for number, kind in enumerate(KINDS))
 
 
 @click.command("list")
@@ -18,6 +21,7 @@ from archdsl.library.columns import FORMATS, LISTED
 @click.option("--min-macs", metavar="N", help="Minimum number of MACs: 500M, 1.5G.")
 @click.option("--max-macs", metavar="N", help="Maximum number of MACs.")
 @click.option("--min-top1", metavar="PERCENT", help="Minimum published top-1 accuracy.")
+@click.option("--axes", type=Range(0, MOST), help=f"Only networks with an input of so many spatial axes: {_AXES}.")
 @click.option("--sort", type=Choice(LISTED), default="family", show_default=True, help="Sort by this column.")
 @click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
 @format_option(*FORMATS)
@@ -30,6 +34,7 @@ def command(
     /,
     patterns: tuple[str, ...],
     family: tuple[str, ...],
+    axes: int | None,
     sort: str,
     reverse: bool,
     format: str,
@@ -46,6 +51,7 @@ def command(
     listing = archdsl.list(
         *patterns,
         family=family,
+        axes=axes,
         sort=sort,
         reverse=reverse,
         progress=console.progress("counting"),

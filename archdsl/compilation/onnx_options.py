@@ -18,7 +18,7 @@ OnnxPrecision: TypeAlias = Precision | Literal["int8"]
 PRECISIONS: tuple[OnnxPrecision, ...] = (*DTYPES, "int8")
 AnyPath: TypeAlias = str | os.PathLike[str]
 Calibration: TypeAlias = AnyPath | Sequence[AnyPath]
-"""A folder of images, or the images themselves."""
+"""A folder of images or arrays, or the files themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OnnxOptions:
     passes: tuple[str, ...] = tuple(PASSES)
     precision: OnnxPrecision = "fp32"
     images: tuple[Path, ...] = ()
-    """Images to calibrate int8 on."""
+    """Images or arrays to calibrate int8 on."""
     value_info: bool = False
     free_sizes: bool | None = None
     external_data: bool | None = None
@@ -64,9 +64,10 @@ def _check_int8(calibrate: Calibration | None, value_info: bool, external_data: 
     if calibrate is None:
         raise error(
             "E0861",
-            "precision int8 needs images to calibrate on",
+            "precision int8 needs images or arrays to calibrate on",
             status=2,
-            help="set `calibrate` to a folder of a few hundred images like those that the network will see",
+            help="set `calibrate` to a folder of a few hundred images like those that the network will see,\n"
+            "or of arrays of the input's shape (`numpy.save`)",
         )
     if external_data:
         raise conflict("an int8 file contains its weights: `external_data` does not apply")

@@ -271,8 +271,8 @@ def _write_int8(work: Compilation, path: Path) -> CompiledModel:
     check_target(path, inputs=work.inputs, force=work.force, replaceable=has_mark("onnx"))
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         single = replace(work, inputs=(), onnx=replace(work.onnx, external_data=False))
-        model = _write_float(single, Path(folder) / "single.onnx", "fp32")
-        progress = work.progress(f"calibrating on {len(work.onnx.images)} images")
+        model = _write_float(single, Path(folder) / path.name, "fp32")
+        progress = work.progress(f"calibrating on {len(work.onnx.images)} samples")
         quantised = quantise(
             model.path, work.onnx.images, path, inputs=work.inputs, force=work.force, progress=progress
         )

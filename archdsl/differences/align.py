@@ -89,7 +89,11 @@ def meaning(op: Op, inputs: Sequence[Shape]) -> Hashable:
 
 
 def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
-    """Every field of the op by name, with defaults resolved; TensorFlow's `same` padding stays `same`."""
+    """Every field of the op by name, with defaults resolved; TensorFlow's `same` padding stays `same`.
+
+    A number that is the same on all axes is one number, so that an image and a volume may have the same `/2`; only the
+    window has a number for each axis, as in the short form.
+    """
     values = {name: getattr(op, name) for name in type(op).model_fields}
     if "pad" in values and values["pad"] != "same" and hasattr(op, "pads") and not getattr(op, "adaptive", False):
         values["pad"] = tuple(op.pads(inputs[0]))
@@ -99,7 +103,13 @@ def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
         values["pixels"] = op.sides(inputs[0])
     if hasattr(op, "crops"):
         values["pad"], values["extra"] = zip(*op.crops(), strict=True)
-    return values
+    spread = {*op.per_axis, *op.per_side, "pad", "extra"} - {"kernel"}
+    return {name: _uniform(value) if name in spread else value for name, value in values.items()}
+
+
+def _uniform(value: Any) -> Any:
+    """Return the number that is the same on all axes; any other value as it is."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 def _hashable(value: Any) -> Hashable:

@@ -11,6 +11,7 @@ from archdsl.analysis.count import NodeCount, Totals, count, count_nodes
 from archdsl.analysis.memory import BYTES_PER_VALUE
 from archdsl.analysis.parts import Part, head
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
+from archdsl.axes import axes_of
 from archdsl.differences.align import Pair, Side, align, below, fields, meaning, moved, top
 from archdsl.graph import Graph, Node
 from archdsl.ops import Input
@@ -103,7 +104,8 @@ class CarryOver(NamedTuple):
 class GraphDifference:
     """The difference of two graphs. `equal`: the same ops, fields, wiring, names and shapes.
 
-    `same` is the number of equal nodes; `resized` are the pairs of nodes that differ only in height and width.
+    `same` is the number of equal nodes; `resized` are the pairs of nodes that differ only in the sizes of
+    their axes, or in the number of axes.
     """
 
     before: Graph
@@ -402,7 +404,7 @@ def _alike(a: Node, b: Node) -> bool:
 
 def _resized(a: Node, b: Node) -> bool:
     was, now = concrete(a.shape), concrete(b.shape)
-    return was != now and len(was) == len(now) == 3 and was[0] == now[0]
+    return _alike(a, b) and was != now and axes_of(was) > 0 < axes_of(now) and was[0] == now[0]
 
 
 # --- collapsing -----------------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from archdsl.analysis.parts import head
-from archdsl.analysis.receptive_field import ReceptiveField
+from archdsl.analysis.receptive_field import format_field
+from archdsl.axes import kind_of, listed
 from archdsl.diagnostics import escape_control
 from archdsl.differences.compare import Change, Fact, GraphDifference, Mark, PartCost
 from archdsl.graph import Node
 from archdsl.ops import Op
 from archdsl.report.table import Style, in_bytes, in_short
-from archdsl.report.words import field_text, part_written, written
+from archdsl.report.words import axes_text, part_written, sizes_text, written
 from archdsl.shapes import Shape, concrete, format_shape
 
 SIGNS: dict[Mark, str] = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
@@ -98,9 +99,9 @@ def fact_words(fact: Fact, change: Change) -> str:
     if isinstance(fact.before, Op) or isinstance(fact.after, Op):
         return _ops(fact)
     last = next((f for f in change.all[-1].facts if f.name == fact.name), fact)
-    was, now = _values(fact.before), _values(fact.after)
+    was, now = _both(fact)
     if fact.name == "receives":
-        more = "" if last == fact else f" .. {_values(last.before)} -> {_values(last.after)}"
+        more = "" if last == fact else f" .. {' -> '.join(_both(last))}"
         return f"receives {was} -> {now}{more} channels"
     if fact.name == "shape":
         return f"{format_shape(cast(Shape, fact.before))} -> {format_shape(cast(Shape, fact.after))}"
@@ -116,10 +117,22 @@ def _ops(fact: Fact) -> str:
     return f"- {was}" if now is None else f"{was} -> {now}"
 
 
+def _both(fact: Fact) -> tuple[str, str]:
+    """Both values as text. A window has all its sizes if they, or their numbers, differ: `3x3 -> 3x3x3`."""
+    values = fact.before, fact.after
+    if fact.name == "kernel":
+        windows = [value for value in values if isinstance(value, tuple)]
+        if any(len(set(window)) > 1 or len(window) != len(windows[0]) for window in windows):
+            return _window(fact.before), _window(fact.after)
+    return _values(fact.before), _values(fact.after)
+
+
+def _window(value: Any) -> str:
+    return sizes_text(value) if isinstance(value, tuple) else _values(value)
+
+
 def _values(value: Any) -> str:
-    if isinstance(value, tuple) and (len(value) == 1 or (len(value) == 4 and len(set(value)) == 1)):
-        return _values(value[0])
-    return escape_control(_WORDS[value] if value is None else field_text(value))
+    return escape_control(_WORDS[value] if value is None else axes_text(value))
 
 
 def _listed(value: object) -> str:
@@ -137,10 +150,11 @@ def costs(change: Change) -> str:
             parts += [f"{name} {show(new if now else old)}"] if new or old else []
         elif old != new:
             parts.append(f"{name} {show(old)} -> {show(new)}{percent(old, new)}")
-    if was and now and was[-1].field != now[-1].field:
-        parts.append(f"receptive field {_field(was[-1].field)} -> {_field(now[-1].field)}")
-    elif not (was and now) and (was or now)[-1].field is not None:
-        parts.append(f"receptive field {_field((was or now)[-1].field)}")
+    if was and now:
+        before, after = format_field(was[-1].field), format_field(now[-1].field)
+        parts += [f"receptive field {before} -> {after}"] if before != after else []
+    elif (was or now)[-1].field is not None:
+        parts.append(f"receptive field {format_field((was or now)[-1].field)}")
     return ", ".join(parts)
 
 
@@ -156,12 +170,6 @@ def percent(old: int, new: int) -> str:
     return f" ({100 * (new - old) / old:+.1f} %)" if old else ""
 
 
-def _field(field: ReceptiveField | None) -> str:
-    if field is None:
-        return "all"
-    return " x ".join(map(str, field[:1] if len(set(field)) == 1 else field))
-
-
 # --- the whole ------------------------------------------------------------------------------------------------
 
 
@@ -173,8 +181,14 @@ def _whole(difference: GraphDifference, settings: Sequence[Fact], style: Style) 
     if difference.resized:
         a, b = difference.resized[0]
         count = len(difference.resized)
-        lines.append(style.paint("quiet", f"  {count} nodes differ only in height and width: {_sizes(a, b)}"))
+        lines.append(style.paint("quiet", f"  {count} nodes differ only in {_axes(difference)}: {_sizes(a, b)}"))
     return lines
+
+
+def _axes(difference: GraphDifference) -> str:
+    """The sizes in which nodes differ: `height and width`, `length`; of tensors with different axes, `size`."""
+    kinds = {kind_of(node.shape) for pair in difference.resized for node in pair}
+    return listed(kinds.pop().sizes) if len(kinds) == 1 else "size"
 
 
 def _sizes(a: Node, b: Node) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archdsl.axes import axes_of, kind_of
 from archdsl.diagnostics import ArchError, Label, Span, error
 from archdsl.elaborate.build import GraphBuilder
 from archdsl.elaborate.place import VisibleNames
@@ -93,9 +94,16 @@ def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:
         f"cannot reuse the weights of `{node.path}`: {_difference(before, here)}",
         span,
         labels=(Label(node.origin.span, f"its input is N x {format_shape(before)}"),),
-        help=("change the number of channels with a `1x1 conv` before this node, or " if same_rank else "")
-        + "write a new op with its own weights",
+        help=f"{_remedy(before, here)}write a new op with its own weights",
     )
+
+
+def _remedy(before: Shape, here: Shape) -> str:
+    """What gives the input as many channels as the weights need, if no more than that differs."""
+    if axes_of(before) != axes_of(here):
+        return ""
+    op = f"a `{kind_of(here).window(1)} conv`" if axes_of(here) else "an `fc`"
+    return f"change the number of {'channels' if axes_of(here) else 'features'} with {op} before this node, or "
 
 
 def _check_padding(node: Node, shapes: Sequence[Shape], span: Span) -> None:
@@ -117,7 +125,7 @@ def _check_padding(node: Node, shapes: Sequence[Shape], span: Span) -> None:
 
 def _difference(before: Shape, here: Shape) -> str:
     """Why weights made for the input shape `before` do not fit the input shape `here`."""
-    if len(before) == len(here) and at(before[0]) != at(here[0]):
-        unit = "channels" if len(here) > 1 else "features"
+    if axes_of(before) == axes_of(here) and at(before[0]) != at(here[0]):
+        unit = "channels" if axes_of(here) else "features"
         return f"they were made for {at(before[0])} input {unit}, this input has {at(here[0])}"
     return f"they were made for the input N x {format_shape(before)}, this input is N x {format_shape(here)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from archdsl.axes import axes_of
+from archdsl.axes import axes_of, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
@@ -177,9 +177,10 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
         label += f", from `{nodes[cursor].written_path}` unchanged"
     stride = _fitting_stride(walker, cursor, body)
     how = f" with stride {_shown(stride)}" if stride and set(stride) != {1} else ""
-    help_ = (
-        f"remove `shortcut:` to get a 1x1 projection{how}" if stride else "keep the size in the body, e.g. with padding"
-    )
+    window = kind_of(nodes[cursor].shape).window(1)
+    help_ = f"remove `shortcut:` to get a {window} projection{how}"
+    if not stride:
+        help_ = "keep the size in the body, e.g. with padding"
     walker.builder.report.add(
         Diagnostic(
             "E0412",

@@ -246,7 +246,8 @@ def _invalid(
     value = data.get(name)
     items = [item for item in items if item["type"] != "too_short"] or items  # a wrong item is not counted
     messages = {pydantic_message(item): item["type"] for item in items}
-    if isinstance(value, float) and {*messages.values()} <= {"int_type", "int_from_float", "tuple_type"}:
+    types = {*messages.values()} - {"literal_error"}  # `pad` may also be a word
+    if isinstance(value, float) and types and types <= {"int_type", "int_from_float", "tuple_type"}:
         written = where.text
         plain = _PLAIN_NUMBER.match(written)
         came = f", not {value!r}" if plain else f": `{written}` is {value:g}"

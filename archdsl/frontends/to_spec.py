@@ -70,15 +70,15 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
 
 
 def _graph(
-    placed: Sequence[PlacedOp], name: str, sizes: Mapping[str, Shape], outputs: Mapping[str, str], sharing: bool
+    placed: Sequence[PlacedOp], name: str, shapes: Mapping[str, Shape], outputs: Mapping[str, str], sharing: bool
 ) -> tuple[Graph, dict[str, Array]]:
     """The graph of the ops that the outputs need, and its tensors by key. `sharing`: a tensor used twice becomes
     `again`."""
     needed = _needed(placed, outputs.values())
     readers = Counter([*outputs.values(), *(value for one in needed for value in one.imported.inputs)])
     builder = _SpecGraphBuilder(name, sharing, readers)
-    for index, (value, shape) in enumerate(sizes.items()):
-        builder.input(value, "input" if len(sizes) == 1 else _word(value, index), shape)
+    for index, (value, shape) in enumerate(shapes.items()):
+        builder.input(value, "input" if len(shapes) == 1 else _word(value, index), shape)
     for one in needed:
         builder.add(one)
     return builder.graph(outputs), builder.tensors

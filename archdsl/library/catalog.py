@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archdsl.axes import axes_of
 from archdsl.files.atomic import NotRegular, open_regular
 from archdsl.spec.find import library_files, library_networks
 
@@ -33,6 +34,8 @@ class CatalogEntry:
     family: str
     year: int | None
     input: str
+    axes: tuple[int, ...]
+    """The numbers of spatial axes of its inputs: 2 for images, 0 for vectors."""
     classes: int | None
     """The width of the output if it is a vector."""
     params: int
@@ -42,7 +45,7 @@ class CatalogEntry:
     peak_memory_bytes: int
     weight_bytes: int
     receptive_field: str
-    """Of the last feature map, in pixels: `427`, `31 x 63`, or `all` for the whole image."""
+    """Of the last feature map, in pixels: `427`, `31 x 63`, or `all` for the whole input."""
     top1: float | None
     """Published accuracy in percent, None if the spec claims none; `top1_source` names the publication."""
     top1_source: str
@@ -76,7 +79,7 @@ def _count_all(progress: Callable[[int, int], None] | None) -> tuple[CatalogEntr
 
 def entry_of(net: Network, published: bool = True) -> CatalogEntry:
     """Return the entry of a network; `published`: whether its published accuracy applies to this input size."""
-    from archdsl.analysis.receptive_field import feature_field
+    from archdsl.analysis.receptive_field import feature_field, format_field
 
     paper, totals, field = net.document.paper, net.totals, feature_field(net.graph)
     claim = next((c for c in net.document.claims if c.name == "top1" and published and not net.args), None)
@@ -86,6 +89,7 @@ def entry_of(net: Network, published: bool = True) -> CatalogEntry:
         family=net.document.family,
         year=paper.year if paper else None,
         input=net.graph.input_spec,
+        axes=tuple(sorted({axes_of(net.graph.nodes[i].shape) for i in net.graph.inputs})),
         classes=net.classes,
         params=totals.params,
         macs=totals.macs,
@@ -93,7 +97,7 @@ def entry_of(net: Network, published: bool = True) -> CatalogEntry:
         activations=totals.activations,
         peak_memory_bytes=totals.peak_memory_bytes,
         weight_bytes=totals.weight_bytes,
-        receptive_field="all" if field is None else " x ".join(dict.fromkeys(map(str, field))),
+        receptive_field=format_field(field),
         top1=float(claim.text.rstrip(" %")) if claim else None,
         top1_source=_place_of_claim(claim.source, reference) if claim else "",
         paper=reference,
@@ -145,8 +149,9 @@ def _read_cache(key: str) -> tuple[CatalogEntry, ...] | None:
 
 def _entry(row: dict[str, Any]) -> CatalogEntry:
     """Raises KeyError, TypeError if the row is no CatalogEntry."""
+    row = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
     for field in fields(CatalogEntry):
-        value, types = row[field.name], str(field.type).split(" | ")
+        value, types = row[field.name], str(field.type).partition("[")[0].split(" | ")
         if type(value).__name__ not in types and not (value is None and "None" in types):
             raise TypeError(field.name)
     return CatalogEntry(**row)

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import inf, prod
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import escape_control, json_visible
@@ -28,7 +29,7 @@ class CatalogColumn:
         return "" if value is None else self.show(value)
 
 
-Fact: TypeAlias = str | int | float | None
+Fact: TypeAlias = str | int | float | list[int] | None
 
 
 def _thousands(value: int) -> str:
@@ -44,6 +45,7 @@ COLUMNS: Mapping[str, CatalogColumn] = {
     "family": CatalogColumn("family", lambda e: e.family, right=False),
     "year": CatalogColumn("year", lambda e: e.year),
     "input": CatalogColumn("input", lambda e: e.input),
+    "axes": CatalogColumn("axes", lambda e: e.axes, lambda axes: ", ".join(map(str, axes))),
     "classes": CatalogColumn("classes", lambda e: e.classes),
     "params": CatalogColumn("params", lambda e: e.params, _thousands),
     "macs": CatalogColumn("MACs", lambda e: e.macs, _thousands),
@@ -58,7 +60,7 @@ COLUMNS: Mapping[str, CatalogColumn] = {
 """By the names that `--sort` accepts."""
 FORMATS = ("table", "json", "csv", "markdown")
 COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
-LISTED = ("name", "family", "year", "input", "classes", "params", "macs", "depth", "top1", "source")
+LISTED = ("name", "family", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
 COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
 
 
@@ -72,18 +74,17 @@ def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> 
 
 
 def _input_size(entry: CatalogEntry) -> tuple[int, str]:
-    return _product(entry.input), entry.input
+    return prod(_numbers(entry.input)), entry.input
 
 
 def _field_size(entry: CatalogEntry) -> float:
-    return float("inf") if entry.receptive_field == "all" else _product(entry.receptive_field)
+    """The mean size of an axis: a field of 427 x 427 is written `427`."""
+    sizes = _numbers(entry.receptive_field)
+    return prod(sizes) ** (1 / len(sizes)) if sizes else inf
 
 
-def _product(text: str) -> int:
-    from math import prod
-    from re import findall
-
-    return prod(map(int, findall(r"\d+", text)))
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
 
 
 def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str, ...]:
@@ -115,7 +116,8 @@ def as_json(entries: Sequence[CatalogEntry]) -> str:
 
 def to_json(entries: Sequence[CatalogEntry]) -> list[dict[str, Fact]]:
     """Return the data of `--format json`: every field of each entry by name, None if unknown."""
-    return [asdict(e) for e in entries]
+    rows = [asdict(e) for e in entries]
+    return [{key: list(fact) if isinstance(fact, tuple) else fact for key, fact in row.items()} for row in rows]
 
 
 def as_csv(entries: Sequence[CatalogEntry]) -> str:
@@ -127,7 +129,9 @@ def as_csv(entries: Sequence[CatalogEntry]) -> str:
 
 
 def _in_csv(value: object) -> object:
-    """Prefix a text with `'` if a spreadsheet would read it as a formula."""
+    """Join numbers by spaces; prefix a text with `'` if a spreadsheet would read it as a formula."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     if not isinstance(value, str):
         return value
     text = escape_control(value)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from archdsl.axes import MOST
 from archdsl.diagnostics import ArchError, did_you_mean, error
-from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_names
+from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_names, check_range
 from archdsl.library.catalog import CatalogEntry, catalog
 from archdsl.library.columns import LISTED, ordered
 from archdsl.library.limits import Amount, Years, limits
@@ -24,6 +25,7 @@ def list(
     min_macs: Amount | None = None,
     max_macs: Amount | None = None,
     min_top1: Amount | None = None,
+    axes: int | None = None,
     sort: str = "name",
     reverse: bool = False,
     progress: Progress | None = None,
@@ -31,11 +33,13 @@ def list(
     """List the networks of the library whose names match one of `patterns` (`"resnet*"`), by default all.
 
     `family`: patterns of families. `year`: `2015`, `"2014-2016"`, `"2019-"`. `min_*`, `max_*`: numbers, or texts such
-    as `"10M"`; `min_top1` in percent. `sort`: a column of the listing; unknown values come last. A family, a limit or a
-    column to sort by needs the costs of all networks: they are counted once, and `progress` is called with the number
-    of counted networks and of all. Otherwise no network is elaborated.
+    as `"10M"`; `min_top1` in percent. `axes`: the spatial axes of an input, 0 for vectors, 1 for signals, 2 for images,
+    3 for volumes. `sort`: a column of the listing; unknown values come last. A family, a limit, axes or a column to
+    sort by needs the costs of all networks: they are counted once, and `progress` is called with the number of counted
+    networks and of all. Otherwise no network is elaborated.
 
-    Raises E0001 for an unknown column, E0002 for a wrong limit, E0205 for a pattern that matches nothing.
+    Raises E0001 for an unknown column, E0002 for a wrong limit or number of axes, E0205 for a pattern that matches
+    nothing.
     """
     check_choice("sort", sort, LISTED)
     check_flags(reverse=reverse)
@@ -48,13 +52,16 @@ def list(
     )
     families = (family,) if isinstance(family, str) else family
     check_names("family", families)
-    if not families and not allowed and sort == "name":
+    if axes is not None:
+        check_range("axes", axes, 0, MOST)
+    if not families and not allowed and axes is None and sort == "name":
         names = sorted(library_networks(), reverse=reverse)
         return Listing(_matching(names, patterns, "network"), len(names), progress=progress)
     entries = catalog(progress)
     kept_families = {*_matching(sorted({e.family for e in entries}), families, "family")}
     kept_names = {*_matching([e.name for e in entries], patterns, "network")}
     kept = [e for e in entries if e.family in kept_families and e.name in kept_names and allowed.allow(e)]
+    kept = [e for e in kept if axes is None or axes in e.axes]
     return _listing(ordered(kept, sort, reverse), len(entries))
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from math import prod
 from typing import NamedTuple
 
+from archdsl.axes import axes_of
 from archdsl.graph import Graph, Node
 from archdsl.library.claims import Verdict, agrees, amount, is_truncated
 from archdsl.ops import Conv, Deconv, Fc, Pool
 from archdsl.ops.base import OpError
-from archdsl.shapes import Shape, at, numel
+from archdsl.shapes import Shape, at, concrete, format_shape, numel
 
 SIZES = (
     224,
@@ -41,8 +43,13 @@ SIZES = (
     64,
     32,
     28,
+    112,
+    1000,
+    2500,
+    4096,
+    5000,
 )
-"""Heights of the square images that classifiers are published for, the most common first."""
+"""Sizes, the same on each axis, that networks are published for, the most common first."""
 CLASSES = (1000, 1001, 10, 100, 21_841, 2)
 """Widths of the last layer: ImageNet without and with a background class, CIFAR-10, CIFAR-100, ImageNet-21k, binary."""
 
@@ -160,21 +167,22 @@ def _of_macs(graph: Graph, true: int) -> Iterator[Recount]:
 
 
 def _of_sizes(graph: Graph, ratio: float) -> Iterator[Recount]:
-    """For images of other sizes, as far as they may have `ratio` times the MACs."""
-    shapes = [graph.nodes[i].shape for i in graph.inputs]
-    if len(shapes) != 1 or len(shapes[0]) != 3:
+    """For an input of other sizes, as far as it may have `ratio` times the MACs."""
+    shapes = [concrete(graph.nodes[i].shape) for i in graph.inputs]
+    if len(shapes) != 1 or not axes_of(shapes[0]):
         return
-    own = at(shapes[0][1])
+    own = shapes[0][1:]
     for side in SIZES:
-        # MACs grow with the area, apart from rounding at the borders and layers on vectors.
-        close = 0.6 < ratio / (side / own) ** 2 < 1.6
-        macs = macs_at(graph, side) if close and side != own else None
+        sizes = (side,) * len(own)
+        # MACs grow with the area or volume, apart from rounding at the borders and layers on vectors.
+        close = 0.6 < ratio / (prod(sizes) / prod(own)) < 1.6
+        macs = macs_at(graph, sizes) if close and sizes != own else None
         if macs is not None:
-            yield Recount(macs, f"for an input of {side} x {side}")
+            yield Recount(macs, f"for an input of {format_shape(sizes)}")
 
 
-def macs_at(graph: Graph, side: int) -> int | None:
-    """Return the MACs for a square image of another height; None if a layer does not accept it.
+def macs_at(graph: Graph, sizes: tuple[int, ...]) -> int | None:
+    """Return the MACs for an input of other sizes; None if a layer does not accept them.
 
     The same ops are inferred again, which takes a tenth of the time of elaborating the spec for this size.
     """
@@ -186,7 +194,7 @@ def macs_at(graph: Graph, side: int) -> int | None:
             shapes.append(node.shape)
             continue
         try:
-            shapes.append(node.op.infer(inputs) if inputs else (node.shape[0], side, side))
+            shapes.append(node.op.infer(inputs) if inputs else (node.shape[0], *sizes))
         except OpError:
             return None
         macs += 0 if node.id in graph.unread else node.op.macs(inputs, shapes[-1])
@@ -221,9 +229,10 @@ def _longest(graph: Graph, counts: Callable[[Node], bool]) -> int:
 
 
 def _gate(node: Node, graph: Graph) -> bool:
-    """Whether a convolution reads one pixel and is no output of the network: part of a squeeze-and-excitation."""
+    """Whether a convolution reads one value per channel and is no output of the network: part of a
+    squeeze-and-excitation."""
     ends = {graph.nodes[i].path.partition("/")[0] for i in graph.outputs.values()}
-    return isinstance(node.op, Conv) and node.in_shapes[0][1:] == (1, 1) and node.path not in ends
+    return isinstance(node.op, Conv) and set(node.in_shapes[0][1:]) == {1} and node.path not in ends
 
 
 def _depthwise(node: Node) -> bool:

@@ -277,10 +277,10 @@ class Network:
 
         `passes` names the optimisations to run (`archdsl.passes.optimise.PASSES`), by default all; with an empty list
         the file has every tensor of the state_dict under the same name. `precision` may be `fp16`, `bf16`, or `int8`,
-        which needs images to `calibrate` on: a folder, or a list of paths. `value_info` adds the shape of every value,
-        for viewers. The batch size is always free; `free_sizes` frees height and width too, by default unless the
-        output is a vector of classes: fixed sizes run faster. `external_data` writes the weights to `<path>.data`, by
-        default from 2 GB on. `weights`, `seed`, `reinit`, `strict` and `inflate` as for
+        which needs samples to `calibrate` on: images or `.npy` arrays, in a folder or as a list of paths. `value_info`
+        adds the shape of every value, for viewers. The batch size is always free; `free_sizes` frees the spatial sizes
+        too, by default unless the output is a vector of classes: fixed sizes run faster. `external_data` writes the
+        weights to `<path>.data`, by default from 2 GB on. `weights`, `seed`, `reinit`, `strict` and `inflate` as for
         `weights()`.
 
         Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or

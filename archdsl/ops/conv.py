@@ -289,7 +289,7 @@ class DwConv(Sugar):
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("32x112x112", "3x3 dwconv /2")
     elsewhere: ClassVar[str] = "depthwiseconv depthwiseconv2d depthwise separableconv2d"
-    hint: ClassVar[str] = "it keeps the number of channels; a `1x1 conv` after it changes them"
+    hint: ClassVar[str] = "it keeps the number of channels; a `conv` with `kernel=1` after it changes them"
     parametric: ClassVar[bool] = True
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
     per_axis: ClassVar[tuple[str, ...]] = Conv.per_axis

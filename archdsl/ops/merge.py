@@ -68,8 +68,7 @@ class Add(Merge):
             raise OpError(
                 "E0412",
                 f"the {_count(inputs)} inputs of `add` have different shapes",
-                help="a `1x1 conv` changes the channels, a stride or `upsample` the size; "
-                "`concat` joins channels instead",
+                help=f"{_changer(inputs)}; `concat` joins {'channels' if axes_of(inputs[0]) else 'them'} instead",
             )
         return tuple(_simplest(sizes) for sizes in zip(*inputs, strict=True))
 
@@ -158,6 +157,13 @@ class Concat(Merge):
 
 def _gate(shape: Shape) -> bool:
     return axes_of(shape) > 0 and set(shape[1:]) == {1}
+
+
+def _changer(inputs: Sequence[Shape]) -> str:
+    """What makes the shapes of the inputs equal."""
+    if not axes_of(inputs[0]):
+        return "an `fc` changes the number of values"
+    return f"a `{kind_of(inputs[0]).window(1)} conv` changes the channels, a stride or `upsample` the size"
 
 
 def _count(inputs: Sequence[Shape]) -> str:

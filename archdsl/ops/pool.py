@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from archdsl.axes import kind_of
 from archdsl.ops.base import (
     ALL_ONE,
     ONES,
@@ -24,7 +25,7 @@ from archdsl.ops.base import (
     whole,
 )
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
-from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, numel, window
+from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, format_shape, numel, window
 
 MAX_WINDOWS = 4096
 """The most windows that are checked one by one, in images smaller than the distance between two taps."""
@@ -149,8 +150,8 @@ class AvgPool(Pool):
     Shape: `C x S -> C x S'`; with `adaptive`, `C x kernel` for any input size.
     Parameters: none.
     MACs: 0.
-    Errors: E0401 a vector, E0402 a window larger than its input, E0407 `adaptive` with stride, padding, ceil
-        or inside, E0416 a window of padding only.
+    Errors: E0401 a vector, E0402 a window larger than its input (than a volume without its padding), E0407 `adaptive`
+        with stride, padding, ceil or inside, E0416 a window of padding only.
     Source: LeCun et al. 1998; adaptive: He et al. 2014 (SPP), arXiv 1406.4729, section 2.2.
     """
 
@@ -173,7 +174,9 @@ class AvgPool(Pool):
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         if not self.adaptive:
-            return super().infer(inputs)
+            output = super().infer(inputs)
+            self._need_pixels_to_average(inputs[0])
+            return output
         for name in self.excludes["adaptive"]:
             if getattr(self, name):
                 raise OpError(
@@ -181,6 +184,26 @@ class AvgPool(Pool):
                 )
         need_axes(self, inputs[0])
         return (inputs[0][0], *self.kernel)
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        limits = () if self.adaptive else super().least(inputs)
+        if self.adaptive or kind_of(inputs[0]).averages_beyond:
+            return limits
+        return (*limits, *zip(inputs[0][1:], self.kernel, strict=True))
+
+    def _need_pixels_to_average(self, shape: Shape) -> None:
+        """Raise E0402 for a window of a volume that is larger than the volume: PyTorch refuses it even with padding."""
+        kind = kind_of(shape)
+        for extent, size, taps in zip(kind.extents, map(at, shape[1:]), self.kernel, strict=True):
+            if size < taps and not kind.averages_beyond:
+                raise OpError(
+                    "E0402",
+                    f"the window of `{self.name}` is {taps} {kind.point}s {extent}, but its input only {size}",
+                    field="kernel",
+                    label=f"receives {format_shape(shape, batch='N')}",
+                    notes=(f"PyTorch averages no window that is larger than the {kind.bare} before padding",),
+                    help="use a larger input, a smaller kernel, or fewer strides before this node",
+                )
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         sizes = self.kernel

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TextIO, TypeAlias
 
-from archdsl.analysis.receptive_field import ReceptiveField
+from archdsl.analysis.receptive_field import format_field
 from archdsl.analysis.summary import Row, Summary
 from archdsl.diagnostics import escape_control
 from archdsl.diagnostics.color import painted, takes_color
@@ -108,14 +108,8 @@ def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
         _number(row.params) if row.known else at_least(row.params, False),
         _number(row.macs) if row.known else at_least(row.macs, False),
         share,
-        _field(row.field) if row.shape else "?",
+        format_field(row.field) if row.shape else "?",
     ]
-
-
-def _field(field: ReceptiveField | None) -> str:
-    if field is None:
-        return "all"
-    return " x ".join(map(str, field[:1] if len(set(field)) == 1 else field))
 
 
 def at_least(value: int, known: bool) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from os import PathLike
 
+from archdsl.axes import MOST, is_picture
 from archdsl.diagnostics import error
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.runtime.preprocess import LegalSizes, Prepared, prepare
@@ -38,32 +39,48 @@ class ImageModel:
 
 def open_image_model(path: str | PathLike[str], device: Device = "auto") -> ImageModel:
     """Open a model file on a device. Raises E0802 to E0806."""
+    return as_image_model(*open_one_input(path, device))
+
+
+def open_one_input(path: str | PathLike[str], device: Device) -> tuple[ModelFacts, Session]:
+    """Open a model file with one float32 input. Raises E0802 to E0806."""
     facts = read_facts(path)
     check_runnable(facts.path)
     session = open_session(facts.path, device)
     if len(session.inputs) != 1:
         names = ", ".join(list(session.inputs)[:8])
         raise error("E0806", f"`{facts.path.name}` has {len(session.inputs)} inputs ({names}); an image fills only one")
-    name, shape = next(iter(session.inputs.items()))
+    name = next(iter(session.inputs))
     if session.input_types[name] != "tensor(float)":
         raise error("E0806", f"the input of `{facts.path.name}` is {session.input_types[name]}, not tensor(float)")
-    channels, sizes = _legal_sizes(facts, shape)
+    return facts, session
+
+
+def as_image_model(facts: ModelFacts, session: Session, help: str = "") -> ImageModel:
+    """Return an open model with its preprocessing. Raises E0806 with `help` if its input is not an image."""
+    channels, sizes = _legal_sizes(facts, next(iter(session.inputs.values())), help)
     return ImageModel(facts, session, _recipe(facts, channels), sizes)
 
 
-def _legal_sizes(facts: ModelFacts, shape: tuple[int | str | None, ...]) -> tuple[int, tuple[LegalSizes, ...]]:
+def _legal_sizes(
+    facts: ModelFacts, shape: tuple[int | str | None, ...], help: str
+) -> tuple[int, tuple[LegalSizes, ...]]:
     """The number of channels (0 for a vector), and the legal sizes of the other axes."""
-    if len(shape) == 2 and isinstance(shape[1], int):
-        return 0, (LegalSizes(shape[1]),)
-    if len(shape) != 4 or shape[1] not in (1, 3):
+    channels, *sizes = shape[1:] or (None,)
+    if not sizes and isinstance(channels, int):
+        return 0, (LegalSizes(channels),)
+    if len(sizes) > MOST or not is_picture(shape[1:]) or not isinstance(channels, int):
         shown = " x ".join(str(size or "?") for size in shape)
         raise error(
-            "E0806", f"the input of `{facts.path.name}`, {shown}, is not an image: N x 1 x H x W or N x 3 x H x W"
+            "E0806",
+            f"the input of `{facts.path.name}`, {shown}, is not an image: N x 1 x H x W or N x 3 x H x W",
+            help=help,
         )
-    return int(shape[1]), tuple(_legal_size(facts, size) for size in shape[2:])
+    return channels, tuple(legal_size(facts, size) for size in sizes)
 
 
-def _legal_size(facts: ModelFacts, size: int | str | None) -> LegalSizes:
+def legal_size(facts: ModelFacts, size: int | str | None) -> LegalSizes:
+    """Return the legal sizes of one axis of the input."""
     if isinstance(size, int):
         return LegalSizes(size)
     match = _SIZE.fullmatch(facts.metadata.get(f"size {size}", ""))

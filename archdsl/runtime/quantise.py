@@ -1,4 +1,4 @@
-"""Quantise a model to int8: static quantisation by ONNX Runtime, calibrated on the user's images.
+"""Quantise a model to int8: static quantisation by ONNX Runtime, calibrated on the user's samples.
 
 Weights become int8 with one scale per channel, activations uint8 with one scale per tensor, from their minimum and
 maximum over the images (QuantizeLinear and DequantizeLinear around every op that has an int8 form). Activations are
@@ -27,13 +27,13 @@ from archdsl.diagnostics.arguments import check_type
 from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.progress import Progress
-from archdsl.runtime.image_model import ImageModel, open_image_model
+from archdsl.runtime.samples import SUFFIX, SampleModel, is_array, open_sample_model
 from archdsl.runtime.session import onnxruntime, open_session, refused
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", SUFFIX)
 MAX_ERRORS = 10
 FEW = 32
-"""Fewer images cause a warning: values outside the ranges of these images are clipped."""
+"""Fewer samples cause a warning: values outside their ranges are clipped."""
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -63,7 +63,7 @@ class QuantisedModel(WrittenFile):
 
 
 def calibration_images(source: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
-    """Return the images to calibrate on: all in a folder and its subfolders, sorted by name, or the files of a list.
+    """Return the images and arrays to calibrate on: all in a folder and its subfolders, sorted, or the files of a list.
 
     Raises E0802 if ONNX Runtime is not installed, E0861 if there is no image.
     """
@@ -73,7 +73,7 @@ def calibration_images(source: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
         return _not_empty(tuple(map(Path, source)), "the list")
     folder = Path(source)
     if not os.path.isdir(folder):
-        raise error("E0861", f"`{str(folder)[-120:]}` is not a folder of images", status=2)
+        raise error("E0861", f"`{str(folder)[-120:]}` is not a folder of images or arrays", status=2)
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     return _not_empty(tuple(files), f"`{str(folder)[-120:]}`")
 
@@ -83,9 +83,10 @@ def _not_empty(images: tuple[Path, ...], place: str) -> tuple[Path, ...]:
         names = ", ".join(SUFFIXES[:3])
         raise error(
             "E0861",
-            f"there is no image in {place}",
+            f"there is no image or array in {place}",
             status=2,
-            help=f"use some hundred images like those the network will see, with names that end in {names}, ...",
+            help=f"use some hundred images like those the network will see, with names that end in {names}, ...;\n"
+            f"for signals and volumes arrays of the input's shape, as `numpy.save` writes them: {SUFFIX}",
         )
     return images
 
@@ -94,13 +95,14 @@ def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
     """Return W0862 if there are few images."""
     if len(images) >= FEW:
         return ()
-    count = f"{len(images)} image{'s' * (len(images) != 1)}"
+    noun = "array" if any(map(is_array, images)) else "image"
+    count = f"{len(images)} {noun}{'s' * (len(images) != 1)}"
     return (
         Diagnostic(
             "W0862",
             f"calibrated on {count}: values outside their ranges are clipped",
             severity="warning",
-            help="use some hundred images like those the network will see",
+            help=f"use some hundred {noun}s like those the network will see",
         ),
     )
 
@@ -119,10 +121,10 @@ def quantise(
     `images` are those of `calibration_images`; `inputs` are files that `target` must not replace. `progress` is called
     with the number of finished steps and of all steps. The input and the output of the int8 model stay float32.
 
-    Raises E0804 or E0806 for images that cannot be used, before it starts; E0805 for a model that ONNX Runtime cannot
+    Raises E0804 or E0806 for samples that cannot be used, before it starts; E0805 for a model that ONNX Runtime cannot
     quantise; E07xx as `atomic_write`.
     """
-    opened = open_image_model(model, "cpu")
+    opened = open_sample_model(Path(model), list(images))
     steps = _Steps(3 * len(images), progress)
     _check(images, opened, steps)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
@@ -148,16 +150,12 @@ class _Steps:
             self.progress(self.done, self.total)
 
 
-def _sample(path: Path, model: ImageModel) -> dict[str, Any]:
-    return {model.input_name: model.prepare(path).values}
-
-
-def _check(images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
+def _check(images: Sequence[Path], model: SampleModel, steps: _Steps) -> None:
     """Raises the errors of all images."""
     problems: list[Diagnostic] = []
     for path in images:
         try:
-            model.prepare(path)
+            model.sample(path)
         except ArchError as problem:
             problems += problem.diagnostics
         steps.advance()
@@ -167,7 +165,7 @@ def _check(images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
         raise ArchError([*problems[:MAX_ERRORS], *rest])
 
 
-def _run(model: ImageModel, quantised: Path, reader: _Images) -> None:
+def _run(model: SampleModel, quantised: Path, reader: _Images) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     try:
@@ -203,7 +201,7 @@ def _quiet() -> Iterator[None]:
 class _Images:
     """ONNX Runtime's CalibrationDataReader: returns one sample after the other, then None."""
 
-    def __init__(self, images: Sequence[Path], model: ImageModel, steps: _Steps) -> None:
+    def __init__(self, images: Sequence[Path], model: SampleModel, steps: _Steps) -> None:
         self._left, self._model, self._steps = iter(images), model, steps
 
     def get_next(self) -> dict[str, Any] | None:
@@ -211,10 +209,10 @@ class _Images:
         if path is None:
             return None
         self._steps.advance()
-        return _sample(path, self._model)
+        return self._model.sample(path)
 
 
-def _with_facts(proto: onnx.ModelProto, model: ImageModel) -> onnx.ModelProto:
+def _with_facts(proto: onnx.ModelProto, model: SampleModel) -> onnx.ModelProto:
     """Copies the model's metadata, except the fold map: no tensor is unchanged."""
     facts = {key: value for key, value in model.facts.metadata.items() if key != "folded"}
     del proto.metadata_props[:]
@@ -223,12 +221,12 @@ def _with_facts(proto: onnx.ModelProto, model: ImageModel) -> onnx.ModelProto:
     return proto
 
 
-def _difference(proto: onnx.ModelProto, images: Sequence[Path], model: ImageModel, steps: _Steps) -> Difference:
+def _difference(proto: onnx.ModelProto, images: Sequence[Path], model: SampleModel, steps: _Steps) -> Difference:
     session = open_session(proto.SerializeToString(), "cpu")
     cosines, same, seen = [], [], set()
     best = np.argmin if model.facts.metadata.get("output") == "distances" else np.argmax
     for path in images:
-        sample = _sample(path, model)
+        sample = model.sample(path)
         try:
             was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (model.session, session))
         except Exception as problem:  # ONNX Runtime rejects the scale of very large values

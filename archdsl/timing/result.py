@@ -13,7 +13,7 @@ from archdsl.timing.contestants import OURS
 from archdsl.timing.profile import NodeTime, Profile
 from archdsl.timing.turns import ROUNDS, Timing
 
-_TIMING_TITLES = ("network", "device", "batch", "contestant", "p50 ms", "p95 ms", "spread", "images/s", "memory MB")
+_TIMING_TITLES = ("network", "device", "batch", "contestant", "p50 ms", "p95 ms", "spread", "samples/s", "memory MB")
 _RATIO_TITLES = ("time / ours", "from .. to", "difference")
 _TIMING_WORDS = ("network", "device", "contestant")
 _NODE_TITLES = ("node", "op", "ms", "share", "MACs", "GMAC/s", "of GEMM", "of roof")
@@ -84,7 +84,7 @@ def _timing_row(timing: Timing) -> tuple[str, ...]:
         f"{timing.p50_ms:.2f}",
         f"{timing.p95_ms:.2f}",
         f"{100 * timing.spread:.0f} %",
-        f"{timing.images_s:.1f}",
+        f"{timing.samples_s:.1f}",
         f"{timing.peak_bytes / 1e6:.0f}",
         "1" if ours else f"{middle:.2f}",
         "" if ours else f"{least:.2f} .. {most:.2f}",

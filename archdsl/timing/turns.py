@@ -30,7 +30,7 @@ class Timing:
     """The measurements of one contestant on one network. Times are in milliseconds, for a run of the whole batch.
 
     `p50_ms` is the median of the runs, `p95_ms` the 95th percentile, `spread` the range from the 5th to the 95th
-    percentile as a share of the median; `images_s` is samples per second at the median. `ratio` is the time divided by
+    percentile as a share of the median; `samples_s` is samples per second at the median. `ratio` is the time divided by
     that of the first contestant in the same turn: median, minimum and maximum over the turns. `difference` is
     `max|a - b| / max|b|` of the outputs, `b` those of the first contestant. `peak_bytes` is the peak memory of the
     whole process, libraries included; `ready_s` is the time for loading, compiling and the first run in seconds.
@@ -47,7 +47,7 @@ class Timing:
     p50_ms: float
     p95_ms: float
     spread: float
-    images_s: float
+    samples_s: float
     ratio: tuple[float, float, float]
     difference: float
     peak_bytes: int

@@ -86,7 +86,7 @@ def row(results: list[dict[str, Any]]) -> list[str]:
         ours["device"],
         str(ours["batch"]),
         f"{ours['p50_ms']:.2f}",
-        f"{ours['images_s']:.0f}",
+        f"{ours['samples_s']:.0f}",
         *ratios,
     ]
 
@@ -145,7 +145,7 @@ def main() -> int:
                     timed = timings(name, batch, options.seconds, device, OTHERS if device == "cuda" else ())
                     rows += [row(timed)] if timed else []
                 print(f"{name}, batch {batch}: done", file=sys.stderr, flush=True)
-        head = ["network", "device", "batch", "archdsl, ms", "images/s", *(f"/ {other}" for other in OTHERS)]
+        head = ["network", "device", "batch", "archdsl, ms", "samples/s", *(f"/ {other}" for other in OTHERS)]
         parts.append(table(head, rows) + "\n\nTime of archdsl's file / time of the other: below 1 archdsl is faster.")
         rows = [half(name, batch, options.seconds, folder) for name in options.networks for batch in batches]
         parts.append(table(["network", "batch", "float32 ms", "float16 ms", "float16 / float32"], rows))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import textwrap
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ RUNS = 24
 """A maximum reads one pixel of its window at a time, a clipped activation none: several random images show them all."""
 
 
-def extents(graph: Graph, runs: int = RUNS) -> list[tuple[int, int] | None]:
-    """Per image input, the height and width of the largest field of any output pixel; None for a vector."""
+def extents(graph: Graph, runs: int = RUNS) -> list[tuple[int, ...] | None]:
+    """Per input, the size on each axis of the largest field of any output point; None for a vector."""
     generator = torch.Generator().manual_seed(0)
     network = to_torch(graph).double()
     with torch.no_grad():
@@ -36,29 +37,26 @@ def extents(graph: Graph, runs: int = RUNS) -> list[tuple[int, int] | None]:
                 tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5)
     shapes = [concrete(graph.nodes[i].shape) for i in graph.inputs]
     return [
-        extent(network, shapes, number, generator, runs) if len(shapes[number]) == 3 else None
-        for number in graph.inputs
+        extent(network, shapes, number, generator, runs) if len(shapes[number]) > 1 else None for number in graph.inputs
     ]
 
 
-def extent(network: Any, shapes: list[tuple[int, ...]], number: int, generator: Any, runs: int) -> tuple[int, int]:
-    _, height, width = shapes[number]
+def extent(network: Any, shapes: list[tuple[int, ...]], number: int, generator: Any, runs: int) -> tuple[int, ...]:
+    channels, *sizes = shapes[number]
     depends: Any = False
     for _ in range(runs):
         values = [torch.randn(1, *shape, generator=generator, dtype=torch.float64) for shape in shapes]
-        batch = [x.repeat(height * width + 1, *[1] * (x.dim() - 1)) for x in values]
-        for place in range(height * width):
-            row, column = divmod(place, width)
-            batch[number][place, :, row, column] = 3 * torch.randn(
-                shapes[number][0], generator=generator, dtype=torch.float64
-            )
+        batch = [x.repeat(prod(sizes) + 1, *[1] * (x.dim() - 1)) for x in values]
+        for number_of_place, place in enumerate(np.ndindex(*sizes)):
+            change = 3 * torch.randn(channels, generator=generator, dtype=torch.float64)
+            batch[number][(number_of_place, slice(None), *place)] = change
         with torch.no_grad():
             y = network(*batch)
         y = y.reshape(*y.shape[:2], -1)
         moved = ((y[:-1] - y[-1:]).abs() > 1e-9 * (1 + y[-1:].abs())).any(1)
-        depends = moved.reshape(height, width, -1).numpy() | depends
-    rows, columns = depends.any(1), depends.any(0)
-    return largest(rows), largest(columns)
+        depends = moved.reshape(*sizes, -1).numpy() | depends
+    axes = range(len(sizes))
+    return tuple(largest(depends.any(tuple(other for other in axes if other != axis))) for axis in axes)
 
 
 def largest(depends: Any) -> int:
@@ -71,22 +69,22 @@ def case_graph(case: Case) -> Graph:
     return archdsl.loads(case.spec).graph
 
 
-def image_cases() -> list[Any]:
+def cases_with_axes() -> list[Any]:
     return [
         pytest.param(case, id=f"{case.text} {case.inputs[0]}")
         for case in CASES
-        if all(len(shape) == 3 and shape[1:] != (1, 1) for shape in case.inputs)
+        if all(len(shape) > 1 and set(shape[1:]) != {1} for shape in case.inputs)
     ]
 
 
-@pytest.mark.parametrize("case", image_cases())
+@pytest.mark.parametrize("case", cases_with_axes())
 def test_field_of_one_op(case: Case) -> None:
     graph = case_graph(case)
     field = receptive_fields(graph)[-1]
     found = [size for size in extents(graph) if size is not None]
     numeric = tuple(max(sizes) for sizes in zip(*found, strict=True))
-    image = tuple(max(shape[axis] for shape in case.inputs) for axis in (1, 2))
-    theory = image if field is None else tuple(map(min, field, image))
+    whole = tuple(map(max, zip(*(shape[1:] for shape in case.inputs), strict=True)))
+    theory = whole if field is None else tuple(map(min, field, whole))
     if (
         "deconv" in case.text and "dilation" in case.text
     ):  # of the pixels under the kernel, some outputs skip the outer ones
@@ -167,7 +165,7 @@ def test_a_merge_contains_fields_that_are_apart(one: str, other: str, field: tup
     "chain",
     [
         "2x2 avgpool, upsample 2, 2x2 avgpool /1",
-        "2x2 avgpool, upsample 2 bilinear, 3x3 conv 2",
+        "2x2 avgpool, upsample 2 linear, 3x3 conv 2",
         "2x2 avgpool, upsample 3, 2x2 conv 2, upsample 2, 3x3 conv 2",
         "2x2 avgpool, 2x2 deconv 2 /2, 2x2 conv 2",
         "3x3 avgpool /2, 1x1 deconv 2 /2, 3x3 conv 2",
@@ -186,7 +184,7 @@ def test_many_phases_are_not_kept_apart() -> None:
     for chain, least in (("upsample 100000", 1), ("upsample 40, upsample 40, 41x41 conv 1", 2)):
         field = receptive_fields(archdsl.loads(f"input: 1x2x2\nnet: [{chain}]").graph)[-1]
         assert field is not None
-        assert least <= field.height <= least + 2
+        assert all(least <= size <= least + 2 for size in field)
 
 
 def layer(rng: random.Random) -> str:
@@ -200,7 +198,7 @@ def layer(rng: random.Random) -> str:
             "2x2 deconv 2 /2",
             "3x3 deconv 2 /2",
             "upsample 2",
-            "upsample 2 bilinear",
+            "upsample 2 linear",
             "pad [1,-1,0,1]",
             "4x4 avgpool adaptive",
             "{branches: [identity, 3x3 conv 2 plain], merge: add}",
@@ -221,10 +219,9 @@ def test_no_chain_reads_more_than_its_field(seed: int) -> None:
     except archdsl.ArchError:
         pytest.skip("too small")
     field = receptive_fields(graph)[-1]
-    ((height, width),) = (size for size in extents(graph, 6) if size is not None)
-    if field is not None:
-        assert height <= field.height, text
-        assert width <= field.width, text
+    (numeric,) = extents(graph, 6)
+    if field is not None and numeric is not None:
+        assert all(size <= most for size, most in zip(numeric, field, strict=True)), text
 
 
 def test_a_vector_after_an_image_of_one_pixel_keeps_its_field() -> None:
@@ -238,3 +235,74 @@ def test_a_slice_of_a_concat_has_the_field_of_all_channels() -> None:
     graph = archdsl.loads(text).graph
     assert extents(graph) == [(3, 3)]
     assert receptive_fields(graph)[-1] == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("size", "chain", "field"),
+    [
+        ("2x40", "15 conv 2 /2, 3 maxpool /2, 3 conv 2", (27,)),  # 15, + 2 * 2, + 2 * 4
+        ("2x24", "5 conv 2 dilation=3, 2 avgpool, 2 deconv 2 /2", (14,)),  # 1 + 4 * 3, + 1
+        ("2x24", "4 avgpool, upsample 2 linear, 3 conv 2", (12,)),
+        ("1x7x8x9", "1x3x3 conv 2, 3x1x1 conv 2 /2x1x1, 1x2x2 maxpool /1x2x2", (3, 4, 4)),
+        ("1x6x8x7", '3x3x3 conv 2 /1x2x2, 1x1x2 avgpool /1, "3x1x1 conv 2 pad=[0,0,0,1,0,0]"', (5, 3, 5)),
+        ("1x6x6x6", "2x2x2 conv 2 /2, upsample 2, 1x1x2 conv 2", (2, 2, 4)),
+        ("1x5x6x7", "{branches: {p: 3x1x1 conv 1, q: 1x1x5 conv 1}, merge: add}", (3, 1, 5)),
+    ],
+)
+def test_every_axis_has_its_own_size(size: str, chain: str, field: tuple[int, ...]) -> None:
+    graph = archdsl.loads(f"input: {size}\nnet: [{chain}]").graph
+    assert receptive_fields(graph)[-1] == field
+    assert extents(graph, 8) == [field]
+
+
+@pytest.mark.parametrize("size", ["3x9", "3x4x5", "3x3x4x5"])
+@pytest.mark.parametrize("op", ["gn 3", "gap", "flatten"])
+def test_the_whole_of_a_signal_an_image_a_volume(size: str, op: str) -> None:
+    graph = archdsl.loads(f"input: {size}\nnet: [{op}]").graph
+    assert receptive_fields(graph)[-1] is None
+    assert extents(graph) == [tuple(map(int, size.split("x")[1:]))]
+
+
+def any_layer(rng: random.Random, axes: int) -> str:
+    """A layer with a window of random sizes, strides and padding on each axis."""
+    kernel, stride = ("x".join(str(rng.choice((1, 2, 3))) for _ in range(axes)) for _ in "ks")
+    pads = ",".join(str(rng.choice((0, 0, 1))) for _ in range(2 * axes))
+    return rng.choice(
+        [
+            f"{kernel} conv 2 /{stride} plain",
+            f'"{kernel} conv 2 pad=[{pads}] plain"',
+            f"{kernel} avgpool /{stride}",
+            f"{kernel} deconv 2 /2 plain",
+            "upsample 2",
+            "upsample 2 linear",
+            "{op: conv, kernel: 2, stride: 2, out: 2}",
+            "{branches: {p: identity, q: {op: conv, kernel: 3, out: 2}}, merge: add}",
+        ]
+    )
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+@pytest.mark.parametrize("seed", range(12))
+def test_no_chain_reads_more_than_its_field_on_any_axis(seed: int, axes: int) -> None:
+    rng = random.Random(100 * axes + seed)
+    size = "x".join(str(rng.choice((6, 7)) if axes > 1 else rng.randint(20, 40)) for _ in range(axes))
+    text = ", ".join(any_layer(rng, axes) for _ in range(rng.randint(1, 3)))
+    try:
+        graph = archdsl.loads(f"input: 2x{size}\nnet: [{text}]").graph
+    except archdsl.ArchError as e:
+        assert {d.code for d in e.diagnostics} <= {"E0401", "E0402", "E0403", "E0404", "E0411", "E0416"}, text
+        pytest.skip("too small")
+    field = receptive_fields(graph)[-1]
+    (numeric,) = extents(graph, 3)
+    assert field is not None and numeric is not None
+    assert all(size <= most for size, most in zip(numeric, field, strict=True)), text
+
+
+def test_inputs_with_different_axes_have_no_common_field() -> None:
+    text = """
+    input: {ecg: 1x9, photo: 1x4x4}
+    net: {a: 9 conv 2 valid <- ecg, u: flatten, b: 4x4 conv 2 valid <- photo, v: flatten, c: "concat <- u, v", d: fc 3}
+    """
+    graph = archdsl.loads(textwrap.dedent(text)).graph
+    fields = {node.path: field for node, field in zip(graph.nodes, receptive_fields(graph), strict=True)}
+    assert (fields["u"], fields["v"], fields["c"], fields["d"]) == ((9,), (4, 4), None, None)

@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 import archdsl
 from archdsl.cli import main
 from archdsl.differences.compare import Change, GraphDifference, compare_graphs
+from archdsl.differences.report import text
 from archdsl.language.format.format import format_source
 from archdsl.source import read
 from tests.support.places import ROOT
@@ -156,6 +157,81 @@ def test_another_size_is_one_line() -> None:
     found = compare_graphs(a.graph, b.graph)
     assert [told(row)[0] for row in found.changes] == ["changed"] and found.changes[0].side.name == "input"
     assert not found.equal and len(found.resized) > 60
+
+
+OF_AXES = """
+input: {size}
+defaults: {{conv: bn relu}}
+blocks: {{basic(w): {{residual: [{three} conv w, {three} conv w linear], then: relu}}}}
+net:
+  stem: {seven} conv 16 /{stride}
+  p: {three} maxpool /2 pad=1
+  b: 2 * basic(16)
+  u: upsample 2 linear
+  fc: [gap, fc 3]
+"""
+FLAT = OF_AXES.format(size="1x32x32", three="3x3", seven="7x7", stride=2)
+
+
+def of_texts(before: str, after: str) -> GraphDifference:
+    return compare_graphs(archdsl.loads(before).graph, archdsl.loads(after).graph)
+
+
+def test_a_network_for_images_and_one_for_volumes_differ_in_their_windows() -> None:
+    """What is written in the same way, `/2`, `pad=1`, `upsample 2`, is no difference; what differs is shown whole."""
+    deep = OF_AXES.format(size="1x32x32x32", three="3x3x3", seven="7x7x7", stride="1x2x2")
+    found = of_texts(FLAT, deep)
+    changed = {row.side.part.path: facts(row) for change in found.changes for row in (change, *change.changes)}
+    wider = {"kernel": ((3, 3), (3, 3, 3))}
+    assert changed == {
+        "input": {"shape": ((1, 32, 32), (1, 32, 32, 32))},
+        "stem": {"kernel": ((7, 7), (7, 7, 7)), "stride": (2, (1, 2, 2))},
+        "p": wider,
+        "b.0": {},
+        "b.0.0": wider,
+    }
+    words = text(found, ("flat", "deep"))
+    assert "~ stem  kernel 7x7 -> 7x7x7, stride 2 -> 1x2x2" in words
+    assert "~ p  kernel 3x3 -> 3x3x3" in words and "receptive field 11 -> 9 x 11 x 11" in words
+    same_ops = [n for n in archdsl.loads(deep).graph.nodes if n.op.name not in ("conv", "maxpool", "flatten", "fc")]
+    assert f"{len(same_ops)} nodes differ only in size: input 32 x 32 -> 32 x 32 x 32, ..." in words
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("2x500", "2x600", "differ only in length: input 500 -> 600, ..."),
+        ("2x50x50", "2x50x60", "differ only in height and width: input 50 x 50 -> 50 x 60, ..."),
+        ("2x50x50x50", "2x50x50x60", "differ only in depth, height and width: input 50 x 50 x 50 -> 50 x 50 x 60, ..."),
+    ],
+)
+def test_the_sizes_that_differ_have_their_names(before: str, after: str, words: str) -> None:
+    spec = "input: {}\nnet: {{a: conv 4 kernel=3, b: relu, g: gap}}"
+    assert words in text(of_texts(spec.format(before), spec.format(after)), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("3 conv 4", "5 conv 4", "kernel 3 -> 5, pad 1 -> 2"),
+        ("3 conv 4", "3 conv 4 /2 dilation=2", "stride 1 -> 2, pad 1 -> 2, dilation 1 -> 2"),
+        ("3x3x3 conv 4", "5x5x5 conv 4", "kernel 3 -> 5, pad 1 -> 2"),
+        ("3x3x3 conv 4", "1x3x3 conv 4", "kernel 3x3x3 -> 1x3x3, pad 1 -> [0,1,1,0,1,1]"),
+        ("1x1x1 conv 4 /1x2x2", "1x1x1 conv 4 /2x1x1", "stride 1x2x2 -> 2x1x1"),
+        ("3x3x3 conv 4", "2x2x2 maxpool", "conv"),
+        ("upsample 2", "upsample [1,2,2]", "scale 2 -> 1x2x2"),
+        ("2x2x2 deconv 4 /2", "1x2x2 deconv 4 /1x2x2", "kernel 2x2x2 -> 1x2x2, stride 2 -> 1x2x2"),
+    ],
+)
+def test_fields_of_signals_and_volumes_in_words(before: str, after: str, words: str) -> None:
+    size = "2x64" if before.startswith("3 ") else "2x8x8x8"
+    spec = "input: {}\nnet: {{a: '{}'}}"
+    assert words in text(of_texts(spec.format(size, before), spec.format(size, after)), ("a", "b"))
+
+
+def test_a_changed_node_is_not_counted_as_only_resized() -> None:
+    spec = "input: 1x8x8\nnet: {{a: {} conv 4 valid, b: relu}}"
+    assert len(of_texts(spec.format("3x3"), spec.format("5x5")).resized) == 1  # the relu
 
 
 def test_every_pair_of_families_is_compared_and_a_network_equals_itself() -> None:

@@ -27,6 +27,7 @@ from archdsl.drawing.page import SCRIPTS, figures, network, page
 from archdsl.drawing.page.outline import outline
 from archdsl.drawing.request import Options
 from archdsl.graph import Graph
+from archdsl.shapes import concrete
 from archdsl.spec.find import library_files
 from tests.support.places import PACKAGE, ROOT
 
@@ -296,6 +297,131 @@ def test_sliders_give_the_figures_of_python(visit: Callable[..., Any]) -> None:
     compare(tab, "resnet50", "3x224x224", 1)
     tab.locator("#batch-slider").fill("3")
     assert figure(tab, "macs") == 8 * archdsl.load("resnet50").macs
+
+
+SIGNAL = """
+name: ecg
+input: 12x5000
+net: {a: 15 conv 8 /2 bn relu, b: 3 maxpool /2, c: 2 deconv 4 /2, d: upsample 2 linear, e: 3 conv 2, g: gap, f: fc 3}
+"""
+VOLUME = """
+name: scan
+input: 1x16x16x16
+net:
+  a: 3x3x3 conv 4 bn relu
+  b: 1x3x3 conv 4 /1x2x2
+  p: 2x2x2 avgpool
+  u: 2x2x2 deconv 4 /2
+  gate: {branches: [identity, {s: gap, e: 1x1x1 conv 4 sigmoid}], merge: mul}
+  g: 2x2x2 avgpool adaptive
+  f: fc 3
+"""
+
+
+def of_size(text: str, size: str) -> Graph:
+    own = re.search("input: (.*)", text)
+    assert own is not None
+    return archdsl.loads(text.replace(own[1], size)).graph
+
+
+def check_totals(tab: Any, graph: Graph, batch: int = 1) -> None:
+    totals = count(graph, batch)
+    shown = {name: figure(tab, name) for name in ("params", "macs", "memory", "activations")}
+    assert shown == {
+        "params": totals.params,
+        "macs": totals.macs,
+        "memory": totals.peak_memory_bytes,
+        "activations": totals.activations,
+    }
+
+
+@in_browser
+def test_a_signal_has_one_slider_and_the_figures_of_python(visit: Callable[..., Any]) -> None:
+    tab = visit(of_size(SIGNAL, "12x5000"))
+    check_totals(tab, of_size(SIGNAL, "12x5000"))
+    set_size(tab, "L", 777)
+    set_size(tab, "batch", 3)
+    check_totals(tab, of_size(SIGNAL, "12x777"), 3)
+    words = tab.locator("body").inner_text()
+    assert "for 3 signals" in words and "number of signals" in words and "image" not in words
+    drawn = tab.locator("#drawing").text_content()
+    assert "8 \u00d7 389" in drawn and "L 389" in drawn and "L=777" in tab.url
+    assert tab.locator("#square").count() == 0
+    box(tab, "15 conv, 8, /2").click()
+    assert "15 samples" in tab.locator("#details").text_content()
+
+
+@in_browser
+def test_a_volume_has_three_sliders_and_the_figures_of_python(visit: Callable[..., Any]) -> None:
+    tab = visit(of_size(VOLUME, "1x16x16x16"))
+    for name, value in (("D", 18), ("H", 32), ("W", 44)):
+        set_size(tab, name, value)
+    check_totals(tab, of_size(VOLUME, "1x18x32x44"))
+    assert "4 \u00d7 18 \u00d7 16 \u00d7 22" in tab.locator("#drawing").text_content()
+    assert all(part in tab.url for part in ("D=18", "H=32", "W=44"))
+    box(tab, "1x3x3 conv, 4, /1x2x2").click()
+    details = tab.locator("#details").text_content()
+    assert "3 \u00d7 5 \u00d7 5 voxels" in details and "4 \u00d7 D \u00d7 (H + 1)//2 \u00d7 (W + 1)//2" in details
+    box(tab, "fc 3").click()
+    assert "the whole volume" in tab.locator("#details").text_content()
+    again = visit(of_size(VOLUME, "1x16x16x16"), "#" + tab.url.partition("#")[2])
+    check_totals(again, of_size(VOLUME, "1x18x32x44"))
+
+
+@in_browser
+def test_equal_sizes_of_a_volume_share_a_slider(visit: Callable[..., Any]) -> None:
+    cube = "input: 1x16x16x16\nnet: {a: 3x3x3 conv 4, b: 2x2x2 maxpool, g: gap}"
+    tab = visit(of_size(cube, "1x16x16x16"))
+    set_size(tab, "size", 25)
+    check_totals(tab, of_size(cube, "1x25x25x25"))
+    assert tab.locator("label[for=square]").text_content() == "equal depth, height and width"
+    tab.locator("#square").uncheck()
+    set_size(tab, "H", 31)
+    check_totals(tab, of_size(cube, "1x25x31x25"))
+    again = visit(of_size(cube, "1x16x16x16"), "#" + tab.url.partition("#")[2])
+    check_totals(again, of_size(cube, "1x25x31x25"))
+    assert not again.locator("#square").is_checked()
+    again.locator("#square").check()
+    check_totals(again, of_size(cube, "1x25x25x25"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "field"),
+    [
+        (SIGNAL, {"input": "signal", "equal": ""}, [15, False]),
+        (VOLUME, {"input": "volume", "equal": "depth, height and width"}, [3, 3, 3, False]),
+        ("input: 3x8x8\nnet: {a: 3x1 conv 2}", {"input": "image", "equal": "height and width"}, [3, 1, False]),
+        ("input: 8\nnet: {a: fc 2}", {"input": "vector", "equal": ""}, None),
+        ("input: {x: 3x8x8, y: 5}\nnet: {a: 3x3 conv 2 <- x}", {"input": "image", "equal": ""}, [3, 3, False]),
+        ("input: {x: 3x8x8, y: 5x9}\nnet: {a: 3 conv 2 <- y}", {"input": "input", "equal": ""}, [3, False]),
+    ],
+)
+def test_the_words_and_fields_are_those_of_the_input(text: str, words: dict[str, str], field: list[Any] | None) -> None:
+    data = network(archdsl.loads(text).graph)
+    points = ["value", "sample", "pixel", "voxel"]
+    assert data["words"] == {**words, "points": points}
+    assert next(node for node in data["nodes"] if node["path"] in ("a", "a.conv")).get("field") == field
+
+
+@in_browser
+@pytest.mark.parametrize("seed", range(6))
+def test_every_count_of_signals_and_volumes_is_that_of_python(visit: Callable[..., Any], seed: int) -> None:
+    """The page's function for each node, at three input sizes that differ on each axis."""
+    tab = visit(archdsl.load("perceptron").graph)
+    text, axes = ((SIGNAL, 1), (VOLUME, 3))[seed % 2]
+    plain = archdsl.loads(text).graph
+    values = {size.name: size.minimum + size.step * (7 * n + 5 * seed + 11) for n, size in enumerate(plain.sizes)}
+    assert len(values) == axes
+    graph = of_size(text, "x".join(map(str, (plain.nodes[0].shape[0], *values.values()))))
+    told = tab.evaluate(
+        """([nodes, values]) => { const { shapes, alive, macs } = countAt(nodes, values, 2);
+        const numbers = (all) => all.map(Number);
+        return { shapes: shapes.map(numbers), alive: numbers(alive), macs: numbers(macs) }; }""",
+        [figures.nodes(plain), values],
+    )
+    assert told["shapes"] == [[*concrete(node.shape)] for node in graph.nodes]
+    assert told["macs"] == [2 * node.macs for node in graph.nodes]
+    assert told["alive"] == [8 * number for number in live_values(graph)]
 
 
 @in_browser

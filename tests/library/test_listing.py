@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import archdsl
-from archdsl.library.catalog import CatalogEntry, catalog
-from archdsl.library.columns import COLUMNS, COMPARED, LISTED
+from archdsl.library.catalog import CatalogEntry, catalog, entry_of
+from archdsl.library.columns import COLUMNS, COMPARED, LISTED, as_csv, to_json
 from archdsl.library.comparison_chart import chart_format
 
 
@@ -31,6 +31,43 @@ def test_a_listing_has_the_networks_within_its_limits() -> None:
     assert "resnet50" in listing and "resnet152" not in listing and counts[0] <= 30_000_000
     rows = list(csv.DictReader(io.StringIO(listing.text("csv"))))
     assert [row["name"] for row in rows] == [*listing]
+
+
+@pytest.mark.parametrize("axes", range(4))
+def test_a_listing_has_the_networks_with_so_many_axes(axes: int) -> None:
+    listing = archdsl.list("l*", "p*", "u*", axes=axes)
+    inputs = {name: archdsl.load(name).graph.input_spec for name in archdsl.list("l*", "p*", "u*")}
+    assert [*listing] == [name for name, size in inputs.items() if size.count("x") == axes]
+    assert all(row["axes"] == [axes] for row in listing.to_json())
+    assert all(row["axes"] == str(axes) for row in csv.DictReader(io.StringIO(listing.text("csv"))))
+
+
+@pytest.mark.parametrize("axes", [-1, 4, True])
+def test_a_wrong_number_of_axes(axes: int) -> None:
+    with pytest.raises(archdsl.ArchError, match="`axes` cannot be"):
+        archdsl.list(axes=axes)
+
+
+def test_a_network_with_several_inputs_has_all_their_axes() -> None:
+    text = """
+input: {ecg: 1x9, photo: 1x4x4, age: 1}
+net:
+  c: 3 conv 2 <- ecg
+  f: flatten
+  d: 3x3 conv 2 <- photo
+  g: flatten
+  m: concat <- f, g, age
+"""
+    entry = entry_of(archdsl.loads(text))
+    assert entry.axes == (0, 1, 2)
+    assert COLUMNS["axes"].cell(entry) == "0, 1, 2"
+    assert to_json([entry])[0]["axes"] == [0, 1, 2] and ",0 1 2," in as_csv([entry])
+
+
+@pytest.mark.parametrize(("window", "field"), [("3", "3"), ("3x3x5", "3 x 3 x 5"), ("1x3x1", "1 x 3 x 1")])
+def test_a_receptive_field_has_every_axis(window: str, field: str) -> None:
+    size = "x".join(["1", *["8"] * (1 + window.count("x"))])
+    assert entry_of(archdsl.loads(f"input: {size}\nnet: [{window} conv 2, gap]")).receptive_field == field
 
 
 @pytest.mark.parametrize("year", ["2014-15", "twenty", "2016-2014"])

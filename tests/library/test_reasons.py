@@ -129,7 +129,35 @@ def test_the_macs_at_another_size_are_those_of_the_spec_at_that_size(name: str, 
             macs: int | None = archdsl.load(spec, input=f"{channels}x{side}x{side}").macs
         except archdsl.ArchError:
             macs = None
-        assert reasons.macs_at(graph, side) == macs, side
+        assert reasons.macs_at(graph, (side, side)) == macs, side
+
+
+SIGNAL = "name: n\ninput: 2x500\nnet: {a: 5 conv 4 /2, g: gap, f: fc 3}\nclaims: {macs: %s}\n"
+VOLUME = "name: n\ninput: 1x32x32x32\nnet: {a: 3x3x3 conv 4, b: 1x3x3 conv 2 /1x2x2, f: gap}\nclaims: {macs: %s}\n"
+GATED = "name: n\ninput: 4x8x8x8\nnet: {gate: {branches: [identity, {s: gap, e: 1x1x1 conv 4 sigmoid}], merge: mul}, \
+g: gap, f: fc 3}\nclaims: {depth: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "number", "why"),
+    [
+        (SIGNAL, 2500 * 2 * 4 * 5 + 12, "for an input of 5000"),
+        (VOLUME, 96**3 * 27 * 4 + 96 * 48 * 48 * 4 * 2 * 9, "for an input of 96 x 96 x 96"),
+        (GATED, 1, "without the gates of squeeze-and-excitation"),
+    ],
+    ids=["signal", "volume", "gates"],
+)
+def test_signals_and_volumes_have_reasons_too(spec: str, number: int, why: str, tmp_path: Path) -> None:
+    (path := tmp_path / "n.yaml").write_text(spec % number)
+    (found,) = check(path, why=True).diagnostics
+    assert found.notes == (f"likely: {why}: {number:,}",)
+
+
+@pytest.mark.parametrize("sizes", [(5, 9, 40), (32, 32, 32), (1, 2, 3)])
+def test_the_macs_of_a_volume_at_another_size_are_those_of_the_spec_at_that_size(sizes: tuple[int, ...]) -> None:
+    text = VOLUME % 1
+    own = archdsl.loads(text.replace("1x32x32x32", "x".join(map(str, (1, *sizes)))))
+    assert reasons.macs_at(archdsl.loads(text).graph, sizes) == own.macs
 
 
 def test_a_user_is_told_beside_the_specs_own_note() -> None:

@@ -250,6 +250,64 @@ def test_int8_refuses(here: Path) -> None:
     assert not (here / "q.onnx").exists()
 
 
+INT8 = {
+    1: "a: 15 conv 16 /2 bn relu, m: 3 maxpool /2, b: {residual: [3 conv 16 bn relu, 3 conv 16 bn], then: relu}",
+    3: "a: 3x3x3 conv 8 bn relu, m: 3x3x3 maxpool /2, b: {residual: [3x3x3 conv 8 bn relu, 3x3x3 conv 8 bn]}, r: relu",
+}
+
+
+@pytest.mark.parametrize(("axes", "size"), [(1, "12x300"), (3, "2x10x12x14")])
+def test_int8_of_signals_and_volumes(axes: int, size: str, here: Path) -> None:
+    """Calibrated on arrays, as `runtime/samples.py` reads them; all of it runs in int8."""
+    shape = tuple(map(int, size.split("x")))
+    Path("net.yaml").write_text(f"name: net\ninput: {size}\nnet: {{{INT8[axes]}, g: gap, fc: fc 10}}\n")
+    Path("scans").mkdir()
+    for number in range(4):
+        np.save(f"scans/{number}.npy", np.random.default_rng(number).standard_normal(shape))
+    asked = ("compile", "net.yaml", "--precision", "int8", "-o", "q.onnx", "--calibrate")
+    done = cli(*asked, "scans", "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert "warning[W0862]: calibrated on 4 arrays" in done.stderr
+    assert json.loads(done.stdout)["int8"]["least"] > 0.99
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = "o.onnx", 4
+    session = ort.InferenceSession("q.onnx", options, providers=["CPUExecutionProvider"])
+    assert session.run(None, {"input": np.zeros((3, *shape), np.float32)})[0].shape == (3, 10)
+    kinds = [node.op_type for node in onnx.load("o.onnx").graph.node]
+    assert (kinds.count("QLinearConv"), kinds.count("QLinearAdd")) == (3, 1), kinds
+    assert not {"Conv", "Add", "Relu", "Gemm", "MaxPool", "GlobalAveragePool"} & {*kinds}
+    done = cli(*asked, "photos")
+    assert done.exit_code == 1 and "is not an image" in done.stderr and "numpy.save" in done.stderr
+
+
+def test_arrays_that_cannot_be_used(here: Path) -> None:
+    """All are reported together, with the reason; an image's network takes arrays as well."""
+    asked = ("compile", "small.yaml", "--precision", "int8", "-o", "q.onnx", "--calibrate", "arrays")
+    Path("arrays").mkdir()
+    good = np.random.default_rng(0).random((3, 32, 32))
+    np.save("arrays/0.npy", good)
+    assert cli(*asked).exit_code == 0
+    np.save("arrays/1.npy", good[None])
+    np.save("arrays/2.npy", np.where(good > 0.9, np.nan, good))
+    np.save("arrays/3.npy", np.array([{}], object))
+    np.save("arrays/4.npy", good.astype(complex))
+    np.save("arrays/5.npy", 1.0)
+    Path("arrays/6.npy").write_bytes(Path("arrays/0.npy").read_bytes()[:5000])
+    Path("arrays/7.npy").write_bytes(b"")
+    done = cli(*asked)
+    assert done.exit_code == 1
+    for why in (
+        "`1.npy` has the shape 1 x 3 x 32 x 32; the network's input is 3 x 32 x 32",
+        "`2.npy` is not a usable array: some of its values are infinite or NaN",
+        "`3.npy` is not a usable array: it is no array that `numpy.save` wrote",
+        "`4.npy` is not a usable array: it is no array of numbers",
+        "`5.npy` has the shape one number",
+        "`6.npy` is not a usable array",
+        "`7.npy` is not a usable array",
+    ):
+        assert why in done.stderr, why
+
+
 def test_half_on_the_command_line(here: Path) -> None:
     assert cli("compile", "small.yaml", "--precision", "fp16", "-o", "h.onnx").exit_code == 0
     assert cli("predict", "h.onnx", str(CAT)).exit_code == 0

@@ -203,12 +203,15 @@ def test_bytes() -> None:
 
 def test_ops_in_words() -> None:
     assert written(Conv(out=64, kernel=(7, 7), stride=(2, 2))) == "7x7 conv 64 /2"
-    assert written(Conv(out=64, kernel=(1, 7), stride=(2, 1), bias=False)) == "1x7 conv 64 /[2,1] nobias"
+    assert written(Conv(out=64, kernel=(1, 7), stride=(2, 1), bias=False)) == "1x7 conv 64 /2x1 nobias"
     assert written(Conv(out=64, kernel=(1, 1), bias=False), normed=True) == "1x1 conv 64"
     assert (
         written(Conv(out=1, kernel=(2, 2), weight=((1.0, -1.0), (1.0, -1.0)), bias=0.0))
         == "2x2 conv 1 bias=0 weight=[[1,-1],[1,-1]]"
     )
+    assert written(Conv(out=64, kernel=(15,), stride=(2,), dilation=(3,))) == "15 conv 64 /2 dilation=3"
+    assert written(Conv(out=64, kernel=(3, 3, 3), stride=(1, 2, 2))) == "3x3x3 conv 64 /1x2x2"
+    assert figure(Conv(out=64, kernel=(1, 3, 3), stride=(2, 2, 2))) == "1x3x3 conv, 64, /2"
     assert figure(Conv(out=64, kernel=(7, 7), stride=(2, 2))) == "7x7 conv, 64, /2"
     assert written(Relu()) == figure(Relu()) == "relu"
 

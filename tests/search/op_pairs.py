@@ -2,8 +2,8 @@
 
 ONNX Runtime rewrites a model when it loads it: it moves transposes through other nodes, fuses pads into pools and
 changes memory layouts. Each chain of ops here is compiled, run at all four levels, and compared with the PyTorch module
-and with the level that rewrites nothing. The ops are those of `tests/ops/cases.py`; the chains are `a, b`, `a, L, b`,
-and `L, a, b, L`, where L is an op with a Transpose or a Reshape in the file.
+and with the level that rewrites nothing. The ops are those of `tests/ops/cases.py`, written for signals, images and
+volumes; the chains are `a, b`, `a, L, b`, and `L, a, b, L`, where L is an op with a Transpose or a Reshape in the file.
 
 The tolerance is that of `archdsl verify` for the whole chain; it is computed only if a difference exceeds `QUICK`.
 """
@@ -11,12 +11,14 @@ The tolerance is that of `archdsl verify` for the whole chain; it is computed on
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import random
 import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
@@ -43,17 +45,18 @@ LEVELS = {
 }
 LAYOUTS = ("ln", "gn 1", "lrn", "shuffle 2")
 """Ops that fit many inputs and whose nodes in the file change the layout: with a Transpose, or with Reshapes."""
-INPUTS = {3: "6x9x8", 1: "12"}
-"""The input of a chain, by the rank that its first op reads."""
+INPUTS = ("12", "6x20", "6x9x8", "6x7x6x5")
+"""The input of a chain, by the number of spatial axes that its first op reads."""
+AXES = (1, 2, 3)
 QUICK = 1e-6
 Chain: TypeAlias = tuple[str, ...]
 
 
 class Op(NamedTuple):
-    """An op as a spec writes it, the rank that it reads, and the number of its inputs."""
+    """An op as a spec writes it, the spatial axes of what it reads (0: a vector), and the number of its inputs."""
 
     text: str
-    rank: int
+    axes: int
     arity: int
 
 
@@ -63,9 +66,39 @@ class Fault(NamedTuple):
     what: str
 
 
-def distinct_ops() -> list[Op]:
-    """Each text of the cases once for images and once for vectors."""
-    return list(dict.fromkeys(Op(case.text, len(case.inputs[0]), len(case.inputs)) for case in CASES))
+@cache
+def respelt(text: str, axes: int) -> str:
+    """An op of the cases, which are of images, for signals or volumes: windows, strides, factors, sides, weights."""
+
+    def sizes(numbers: Sequence[Any]) -> list[Any]:
+        return [*numbers, numbers[0]][:axes]
+
+    def bracketed(found: re.Match[str]) -> str:
+        head, value = found[1], ast.literal_eval(found[2])
+        if head.startswith("pad"):
+            value = [*sizes(value[:2]), *sizes(value[2:])]
+        elif head == "weight=":
+            value = value[0] if axes == 1 else [value] * len(value) if axes == 3 else value
+        else:
+            value = sizes(value)
+        return head + str(value).replace(" ", "")
+
+    text = re.sub(r"^\d+x\d+", lambda found: "x".join(sizes(found[0].split("x"))), text)
+    return re.sub(r"(pad=|^pad |weight=|/|^upsample )(\[\S+\])", bracketed, text)
+
+
+@cache
+def distinct_ops(axes: int) -> list[Op]:
+    """Each text of the cases once for inputs with so many spatial axes, and once for vectors."""
+    found = [
+        Op(
+            respelt(case.text, axes) if len(case.inputs[0]) > 1 else case.text,
+            axes * (len(case.inputs[0]) > 1),
+            len(case.inputs),
+        )
+        for case in CASES
+    ]
+    return list(dict.fromkeys(found))
 
 
 def chains(ops: Sequence[Op]) -> Iterator[Chain]:
@@ -77,30 +110,30 @@ def chains(ops: Sequence[Op]) -> Iterator[Chain]:
             yield from ((layout, a.text, b.text, layout) for layout in LAYOUTS)
 
 
-def sample(count: int, seed: int = 0) -> list[Chain]:
+def sample(count: int, axes: int = 2, seed: int = 0) -> list[Chain]:
     """Each op between two of the first layout op, then random chains, `count` in all."""
-    ops = distinct_ops()
+    ops = distinct_ops(axes)
     wrapped = [(LAYOUTS[0], op.text, LAYOUTS[0]) for op in ops]
     every = list(chains(ops))
     return [*wrapped, *random.Random(seed).sample(every, count - len(wrapped))]
 
 
-def graph_of(chain: Chain) -> Graph | None:
+def graph_of(chain: Chain, axes: int = 2) -> Graph | None:
     """The chain as a network; None if an op does not fit the output of the one before it.
 
     A merge also reads the first node of the chain if that fits, else its own input once more.
     """
-    arity = {op.text: op.arity for op in distinct_ops()}
-    rank = next((op.rank for op in distinct_ops() if op.text == chain[0]), 3)
+    known = {op.text: op for op in reversed(distinct_ops(axes))}
+    source = INPUTS[known[chain[0]].axes if chain[0] in known else axes]
     for others in ("n0", "n{previous}"):
         lines = []
         for number, text in enumerate(chain):
             previous = f"n{number - 1}" if number else "input"
             other = others.format(previous=number - 1) if number else "input"
-            reads = [previous, *[other] * (arity.get(text, 1) - 1)]
-            lines.append(f"  n{number}: {text} <- {', '.join(reads)}")
+            arity = known[text].arity if text in known else 1
+            lines.append(f"  n{number}: {text} <- {', '.join([previous, *[other] * (arity - 1)])}")
         try:
-            return archdsl.loads(f"input: {INPUTS[rank]}\nnet:\n" + "\n".join(lines) + "\n").graph
+            return archdsl.loads(f"input: {source}\nnet:\n" + "\n".join(lines) + "\n").graph
         except archdsl.ArchError:
             continue
     return None
@@ -173,11 +206,13 @@ def _fault(
     return ""
 
 
-def search(some: Iterable[Chain], passes: bool = True, free_sizes: bool = True) -> tuple[int, list[Fault]]:
+def search(
+    some: Iterable[Chain], axes: int = 2, passes: bool = True, free_sizes: bool = True
+) -> tuple[int, list[Fault]]:
     """Check the chains; return how many fit together, and the faults."""
     fitting, found = 0, []
     for chain in some:
-        graph = graph_of(chain)
+        graph = graph_of(chain, axes)
         if graph is not None:
             fitting += 1
             found += faults(chain, graph, passes, free_sizes)
@@ -187,19 +222,26 @@ def search(some: Iterable[Chain], passes: bool = True, free_sizes: bool = True) 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="only chains (`a, b`) that match this regular expression")
+    parser.add_argument("--axes", type=int, choices=AXES, help="only signals (1), images (2) or volumes (3)")
     parser.add_argument("--part", default="0/1", metavar="K/N", help="every Nth chain, starting at K")
     parser.add_argument("--no-passes", action="store_true", help="compile without passes")
-    parser.add_argument("--fixed-sizes", action="store_true", help="compile with fixed height and width")
+    parser.add_argument("--fixed-sizes", action="store_true", help="compile with fixed sizes")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     part, parts = map(int, chosen.part.split("/"))
-    every = [chain for chain in chains(distinct_ops()) if re.search(chosen.only, ", ".join(chain))][part::parts]
+    every = [
+        (axes, chain)
+        for axes in AXES
+        if chosen.axes in (axes, None)
+        for chain in chains(distinct_ops(axes))
+        if re.search(chosen.only, ", ".join(chain))
+    ][part::parts]
     fitting, count, start = 0, 0, time.monotonic()
-    for number, chain in enumerate(every, 1):
-        fits, found = search([chain], not chosen.no_passes, not chosen.fixed_sizes)
+    for number, (axes, chain) in enumerate(every, 1):
+        fits, found = search([chain], axes, not chosen.no_passes, not chosen.fixed_sizes)
         fitting, count = fitting + fits, count + bool(found)
         for fault in found:
-            print(f"{', '.join(fault.chain)}: {fault.level}: {fault.what}", flush=True)
+            print(f"{axes} axes: {', '.join(fault.chain)}: {fault.level}: {fault.what}", flush=True)
         if number % 1000 == 0:
             print(f"{number:,} of {len(every):,}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     print(f"onnxruntime {ort.__version__}: {fitting:,} of {len(every):,} chains fit together, {count} have a fault")

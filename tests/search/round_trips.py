@@ -20,6 +20,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import archdsl
+from archdsl.axes import IMAGE, kind_of
 from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
 from archdsl.source import decode
 from archdsl.spec.open import from_source, open_spec
@@ -81,7 +82,7 @@ def compiled(network: archdsl.Network, folder: Path | None) -> Iterator[Mapping[
     """Yield the options of each file that a network can be compiled to: int8 needs images."""
     yield from COMPILED
     shapes = [network.graph.nodes[i].shape for i in network.graph.inputs]
-    if folder is not None and len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] in (1, 3):
+    if folder is not None and len(shapes) == 1 and kind_of(shapes[0]) is IMAGE and shapes[0][0] in (1, 3):
         picture = folder / "picture.png"
         if not picture.exists():
             from PIL import Image

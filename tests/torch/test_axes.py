@@ -16,6 +16,7 @@ import pytest
 import archdsl
 from archdsl.ops import GRAPH_OPS
 from archdsl.shapes import concrete
+from tests.support.any_axes import for_axes
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -134,7 +135,6 @@ def on_x(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[R
 
 
 ROWS = ((0, 1), (1, 2, 3), (0,))
-# `<3>` in a text is 3, 3x3 or 3x3x3; `<3,2,1>` is 3, 3x2 or 3x2x1; `[1,0,2|0,1,1]` has the begins and ends of the axes.
 CASES: dict[str, Callable[[Run], Any]] = {
     "<3> conv 6": partial(conv, padding=1),
     "conv 6 kernel=3 /2 nobias": partial(conv, padding=1, stride=2),
@@ -214,20 +214,10 @@ CASES: dict[str, Callable[[Run], Any]] = {
 
 def text_of(case: str, axes: int) -> str:
     """The case for inputs with so many axes."""
-
-    def window(match: re.Match[str]) -> str:
-        numbers = match[1].split(",")
-        numbers = numbers[:axes] if len(numbers) > 1 else numbers * axes
-        return f"[{','.join(numbers)}]" if match.string[match.start() - 1] == "=" else "x".join(numbers)
-
-    def sides(match: re.Match[str]) -> str:
-        return "[" + ",".join(",".join(part.split(",")[:axes]) for part in match[1].split("|")) + "]"
-
-    text = re.sub(r"\[([-\d,]+\|[-\d,]+)\]", sides, case)
+    text = for_axes(case, axes)
     if "weight=@" in text:
-        size = int(re.findall(r"<(\d)>", text)[0])
+        size = int(re.findall(r"<(\d)>", case)[0])
         text = text.replace("@", str(torch.arange(1.0, size**axes + 1).reshape((size,) * axes).tolist()))
-    text = re.sub(r"<([\d,]+)>", window, text)
     return f"input: {'x'.join(map(str, (CHANNELS, *SIZES[:axes])))}\nnet: {{y: {quoted(text)}}}"
 
 

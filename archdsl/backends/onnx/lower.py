@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from archdsl import ops
+from archdsl.axes import axes_of
 from archdsl.backends.onnx.pools import averaging, avgpool, gap, maxpool, pad_list, subsample
 from archdsl.backends.onnx.records import Attribute, Emitter, OnnxLowering
 from archdsl.graph import Node
@@ -177,7 +178,7 @@ def _ln(e: Emitter, op: ops.Ln) -> None:
     mean = e.step("mean", "ReduceMean", e.x, e.ints("channels", [1]), keepdims=1, noop_with_empty_axes=0)
     centred = e.step("centred", "Sub", e.x, mean)
     learned = _scale_and_shift(e, op.affine)
-    if len(e.node.shape) == 1:
+    if not axes_of(e.node.shape):
         e.last("LayerNormalization", centred, *learned, **facts)
         return
     spatial = range(2, len(e.node.shape) + 1)

@@ -77,6 +77,7 @@ def network(graph: Graph, view: View = View(), options: Options = Options()) -> 
         "input": graph.input_spec.replace("x", " \u00d7 ")
         if len(graph.inputs) == 1
         else escape_control(graph.input_spec),
+        "words": figures.words(graph),
         "sizes": figures.sizes(graph),
         "nodes": figures.nodes(graph),
         "outputs": {escape_control(name): node for name, node in graph.outputs.items()},

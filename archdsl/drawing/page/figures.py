@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from archdsl.analysis.count import CONVENTION, NodeCount, count, count_nodes
 from archdsl.analysis.memory import last_reads, storages
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
+from archdsl.axes import KINDS, kind_of, listed
 from archdsl.diagnostics import escape_control
 from archdsl.graph import FreeSize, Graph, Node, Tensor
 from archdsl.ops import AvgPool
@@ -43,6 +44,18 @@ def sizes(graph: Graph) -> list[Data]:
 def _sizes(graph: Graph) -> tuple[FreeSize, ...]:
     """The sizes at which everything that is drawn runs, auxiliary heads as well."""
     return graph.training_sizes or graph.sizes
+
+
+def words(graph: Graph) -> Data:
+    """Return what an input and its points are called, and the sizes that may be equal; empty for fewer than two."""
+    shapes = [graph.nodes[i].shape for i in graph.inputs if graph.nodes[i].known]
+    kinds = {kind for kind in map(kind_of, shapes) if kind.letters} or {*map(kind_of, shapes)}
+    equal = kind_of(shapes[0]).sizes if len(shapes) == 1 else ()
+    return {
+        "input": next(iter(kinds)).bare if len(kinds) == 1 else "input",
+        "points": [kind.point for kind in KINDS],
+        "equal": listed(equal) if len(equal) > 1 else "",
+    }
 
 
 def nodes(graph: Graph) -> list[Data]:
@@ -77,10 +90,12 @@ def sample_sizes(graph: Graph) -> list[dict[str, int]]:
     free = _sizes(graph)
     return [
         {
-            size.name: size.default if size.pinned else max(size.minimum, size.default + size.step * steps[axis % 2])
+            size.name: size.default
+            if size.pinned
+            else max(size.minimum, size.default + size.step * steps[axis % len(steps)])
             for axis, size in enumerate(free)
         }
-        for steps in ((0, 0), (-(2**40), 1), (3, -1), (64, 33))
+        for steps in ((0, 0, 0), (-(2**40), 1, 2), (3, -1, 5), (64, 33, -2))
     ]
 
 

@@ -19,7 +19,7 @@ const view = new DrawingView(network, at("drawing"), layouter, {
   hovered: showTip,
   toggle: (key, how) => view.toggle(key, counts, how),
 });
-const sliders = new Sliders(at("sliders"), network.sizes, state, () => recount());
+const sliders = new Sliders(at("sliders"), network, state, () => recount());
 new Search(at("search"), at("results"), network, {
   matched: (ids) => view.mark(ids),
   go: ({ id, levels }) => go(id, levels),

@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.parts import Part, Signatures, head, inside, node_part, scopes, split
+from archdsl.axes import kind_of, sizes_words
 from archdsl.diagnostics import escape_control
 from archdsl.drawing.model.boxes import block_box, node_box
 from archdsl.drawing.model.drawing import NOTHING, Box
 from archdsl.drawing.model.stages import collapse_nodes, stages
 from archdsl.graph import Graph
 from archdsl.report.words import TIMES
-from archdsl.shapes import format_shape
+from archdsl.shapes import concrete
 
 Data: TypeAlias = dict[str, Any]
 _BETWEEN = " \u2026 "
@@ -74,7 +75,8 @@ def _group(items: list[Data]) -> Data:
 
 
 def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
-    """A stage: neighbours of one resolution. If its title is a size, `resolution` is a node of that size."""
+    """A stage: neighbours of one resolution. If its title is a size, `resolution` is a node of that size, and `lead` is
+    what stands before it."""
     start, stop = items[0]["copies"][0][0], items[-1]["copies"][-1][1]
     stage: Data = {
         "kind": "stage",
@@ -83,9 +85,9 @@ def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
         "copies": [[start, stop, ""]],
         "items": items,
     }
-    sized = (n.id for n in graph.nodes[start:stop] if format_shape(n.shape[1:], times=f" {TIMES} ") == title)
+    sized = (n for n in graph.nodes[start:stop] if n.known and sizes_words(concrete(n.shape), f" {TIMES} ") == title)
     named = next(sized, None)
-    return stage if named is None else stage | {"resolution": named}
+    return stage if named is None else stage | {"resolution": named.id, "lead": kind_of(named.shape).lead}
 
 
 def _item(graph: Graph, part: Part, same: Signatures, around: str) -> Data:

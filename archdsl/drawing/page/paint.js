@@ -39,7 +39,7 @@ function wordsOf(member, counts) {
   const { item, count } = member;
   const words = { title: cut(item.title), tail: cut(item.tail ?? ""), name: "", count: count > 1 ? `${TIMES}${count}` : "" };
   if (item.look === "input" || item.look === "output") words.tail = shapeText(counts.shapes[member.ranges[0][0]]);
-  if (item.resolution !== undefined) words.title = shapeText(counts.shapes[item.resolution].slice(1));
+  if (item.resolution !== undefined) words.title = item.lead + shapeText(counts.shapes[item.resolution].slice(1));
   if (item.kind === "block") words.name = cut(nameOf(member));
   return words;
 }

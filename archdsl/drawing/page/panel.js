@@ -26,10 +26,11 @@ const bytes = (count) => `${inShort(count)}B`;
 
 /** Controls for the input's sizes and the batch. They call `change` after each change. */
 class Sliders {
-  constructor(place, sizes, state, change) {
-    Object.assign(this, { place, sizes, state, change, rows: new Map() });
-    const [first, second] = sizes;
-    const alike = sizes.length === 2 && ["default", "minimum", "step", "pinned"].every((key) => first[key] === second[key]);
+  constructor(place, { sizes, words }, state, change) {
+    Object.assign(this, { place, sizes, words, state, change, rows: new Map() });
+    const [first] = sizes;
+    const equal = (size) => ["default", "minimum", "step", "pinned"].every((key) => size[key] === first[key]);
+    const alike = Boolean(words.equal) && sizes.length > 1 && sizes.every(equal);
     this.linked = alike && !first.pinned;
     if (alike) this.#size("size", "input size", first, sizes.map((size) => size.name));
     else for (const size of sizes) this.#size(size.name, size.name, size, [size.name]);
@@ -66,7 +67,7 @@ class Sliders {
       this.#changed();
     });
     this.square = box;
-    this.place.append(html("label", { class: "check", for: "square" }, box, "equal height and width"));
+    this.place.append(html("label", { class: "check", for: "square" }, box, `equal ${this.words.equal}`));
   }
 
   #batch() {
@@ -75,7 +76,7 @@ class Sliders {
       this.#changed();
     };
     const powers = { from: (power) => 2 ** power, to: (batch) => Math.round(Math.log2(batch)) };
-    this.#row("batch", "batch", { min: 0, max: MAX_BATCH_POWER, step: 1, powers }, set, () => this.state.batch, "number of images");
+    this.#row("batch", "batch", { min: 0, max: MAX_BATCH_POWER, step: 1, powers }, set, () => this.state.batch, `number of ${this.words.input}s`);
   }
 
   #row(id, label, { min, max, step, disabled, powers }, set, get, about) {
@@ -110,8 +111,8 @@ class Sliders {
 
   /** Shows the values of the state. */
   show() {
-    const [first, second] = this.sizes;
-    if (this.square?.checked && this.state.values[first.name] !== this.state.values[second.name]) {
+    const values = new Set(this.sizes.map((size) => this.state.values[size.name]));
+    if (this.square?.checked && values.size > 1) {
       this.square.checked = false;
       this.square.dispatchEvent(new Event("change"));
     }
@@ -137,7 +138,7 @@ function showTotals(place, network, counts, batch, go) {
     figure("macs", "MACs", macs, inShort(macs).trim(), `${inShort(2n * macs).trim()}FLOPs`.replace(/(\d)FLOPs/, "$1 FLOPs")),
     figure("weights", "weights", weights, bytes(weights), `${depth} layer${depth === 1 ? "" : "s"} deep`),
     figure("memory", "peak memory", memory, bytes(memory), html("button", { type: "button", class: "link", id: "peak", title: peak, onclick: () => go(counts.peak) }, `at ${peak.length > 30 ? `\u2026${peak.slice(-28)}` : peak}`)),
-    figure("activations", "activations", activations, inShort(activations).trim(), batch > 1 ? `for ${inFull(batch)} images` : "for one image"),
+    figure("activations", "activations", activations, inShort(activations).trim(), batch > 1 ? `for ${inFull(batch)} ${network.words.input}s` : `for one ${network.words.input}`),
   );
 }
 
@@ -183,10 +184,10 @@ function figuresOf(network, counts, member) {
 }
 
 function fieldText(network, { field }) {
-  if (!field) return "the whole image";
-  const [height, width, adapted] = field;
+  if (!field) return `the whole ${network.words.input}`;
+  const [sizes, adapted] = [field.slice(0, -1), field.at(-1)];
   const usual = network.sizes.map((size) => size.default).join(` ${TIMES} `);
-  return `${inFull(height)} ${TIMES} ${inFull(width)} pixels${adapted ? ` (at ${usual})` : ""}`;
+  return `${sizes.map(inFull).join(` ${TIMES} `)} ${network.words.points[sizes.length]}${String(sizes) === "1" ? "" : "s"}${adapted ? ` (at ${usual})` : ""}`;
 }
 
 /** The boxes with the largest shares of the cost. */

@@ -42,12 +42,12 @@ def gap(state: ImportState, node: SourceNode) -> None:
 
 def reduce_mean(state: ImportState, node: SourceNode) -> None:
     axes_input = state.constant(node, 1)
-    axes = tuple(int(a) for a in (axes_input if axes_input is not None else node.attributes.get("axes", ())))
+    reduced = tuple(int(a) for a in (axes_input if axes_input is not None else node.attributes.get("axes", ())))
     channels_last = node.inputs[0] in state.channels_last
-    if axes == (1,) and not channels_last and mean_of_layer_norm(state, node):
+    if reduced == (1,) and not channels_last and mean_of_layer_norm(state, node):
         return
     spatial = state.spatial(node.inputs[0])
-    if sorted(axis % (len(spatial) + 2) for axis in axes) != spatial:
+    if sorted(axis % (len(spatial) + 2) for axis in reduced) != spatial:
         raise Unsupported("it is not the mean over all spatial axes")
     if node.attributes.get("keepdims", 1):
         gap(state, node)

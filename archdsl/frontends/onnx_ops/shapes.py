@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from archdsl import ops
+from archdsl.axes import axes_of
 from archdsl.frontends.constants import constant_before
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.onnx_ops.layers import lrn_by_pool
@@ -107,7 +108,7 @@ def to_vector(state: ImportState, node: SourceNode) -> None:
     shape = concrete(state.shape(value))
     if value in state.channels_last and set(shape[1:]) - {1}:
         raise Unsupported("it flattens a value with channels last")
-    if len(shape) == 1:
+    if not axes_of(shape):
         identity(state, node)
         return
     state.add(node, ops.Flatten(), node.outputs[0])
@@ -214,7 +215,7 @@ def pad(state: ImportState, node: SourceNode) -> None:
     pads_input, axes_input = state.constant(node, 1), state.constant(node, 3)
     pads = [int(p) for p in (pads_input if pads_input is not None else node.attributes.get("pads", ()))]
     axes = list(range(rank)) if axes_input is None else [int(axis) % rank for axis in axes_input]
-    if len(pads) != 2 * len(axes) or rank == 2:
+    if len(pads) != 2 * len(axes) or not state.axes(node.inputs[0]):
         raise Unsupported("its list of pads does not fit its input")
     begins, ends = (
         [dict(zip(axes, half, strict=True)).get(axis, 0) for axis in range(rank)]

@@ -22,10 +22,9 @@ def attribute(node: SourceNode, name: str, default: float) -> float:
 
 
 def clip(state: ImportState, node: SourceNode) -> None:
-    limits = [state.constant(node, n) for n in (1, 2)]
     low, high = (
-        float(limit) if limit is not None else node.attributes.get(name)
-        for limit, name in zip(limits, ("min", "max"), strict=True)
+        node.attributes.get(name) if (limit := state.constant(node, number)) is None else float(limit)
+        for number, name in enumerate(("min", "max"), 1)
     )
     if (low, high) == (0.0, 6.0):
         state.add(node, ops.Relu6(), node.outputs[0])

@@ -175,6 +175,8 @@ def _answer_row(tree: Seq, context: Context) -> Answer | None:
     """The answer to a row of Ultralytics, `[-1, 1, Conv, [64, 3, 2]]`, and to `[Conv2D, 32, 3]`."""
     items: tuple[Any, ...] = plain(tree) or ("",)
     first, *others = items
+    if any(isinstance(item, dict) for item in others):  # a list of nodes
+        return None
     if isinstance(first, str) and not all(isinstance(item, str) for item in others):
         return convert(Call(first, tuple(others))).answer(context.written)
     if len(items) != 4:

@@ -300,6 +300,8 @@ def avgpool(m: Any, x: Any, f: Fields) -> Any:
         run, kernel = ADAPTIVE[axes_of(x)], each(f["kernel"], x)
         return m.rounded(run(x, kernel), run(x.abs(), kernel), x[0, 0].numel())
     windows, starts, pads, kernel = _windows(x, f, 0.0)
+    if axes_of(x) == 3 and any(size < k for size, k in zip(x.shape[2:], kernel, strict=True)):
+        raise Unsound("E0402", torch=True)  # ATen's pool3d_shape_check does not count the padding
     area = torch.ones((), dtype=x.dtype)
     for size, begins, k, (before, behind) in zip(x.shape[2:], starts, kernel, pads, strict=True):
         low, high = (0, size) if f.get("inside", False) else (-before, size + behind)
