@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+import torchvision
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -112,6 +113,15 @@ class Volume(nn.Module):
         return self.up(x).mean((2, 3, 4))
 
 
+def scattered(module: nn.Module) -> nn.Module:
+    """The module with other statistics in each batch norm, so that the exporter does not merge equal tensors."""
+    for inner in module.modules():
+        if isinstance(inner, nn.BatchNorm1d | nn.BatchNorm3d):
+            inner.running_mean.normal_(0, 0.1)
+            inner.running_var.uniform_(0.5, 2.0)
+    return module.eval()
+
+
 MODULES = {
     "signal": (Signal, (12, 400)),
     "volume": (Volume, (1, 12, 20, 18)),
@@ -123,17 +133,28 @@ def test_modules(name: str, tmp_path: Path) -> None:
     """The spec of a module has its keys and its outputs."""
     make, size = MODULES[name]
     torch.manual_seed(0)
-    module = make().eval()
-    for inner in module.modules():
-        if isinstance(inner, nn.BatchNorm1d | nn.BatchNorm3d):
-            inner.running_mean.normal_(0, 0.1)
-            inner.running_var.uniform_(0.5, 2.0)
+    module = scattered(make())
     model = trace(module, size)
     imported = to_spec(model, name, dict.fromkeys(model.shapes, size), "test")
     weights = dict(imported.weights())
     assert set(weights) == set(module.state_dict())
     loads(imported.text).to_onnx(tmp_path / "a.onnx", weights)
     x = torch.randn(2, *size)
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    assert np.abs(run(tmp_path / "a.onnx", x.numpy()) - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+def test_networks_for_video(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Those of torchvision: the module's own keys, and its outputs up to rounding."""
+    if name != "mc3_18" and not request.config.getoption("--all"):
+        pytest.skip("one of three by default; --all runs every network")
+    module = scattered(torchvision.models.get_model(name, weights=None))
+    imported = import_model(module, input=(3, 4, 20, 24))
+    assert set(imported.weights) == set(module.state_dict())
+    imported.network.to_onnx(tmp_path / "a.onnx", imported.weights)
+    x = torch.randn(2, 3, 4, 20, 24)
     with torch.no_grad():
         wanted = module(x).numpy()
     assert np.abs(run(tmp_path / "a.onnx", x.numpy()) - wanted).max() <= 1e-5 * np.abs(wanted).max()

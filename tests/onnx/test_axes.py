@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from archdsl import ops
 from archdsl.axes import kind_of
 from archdsl.backends.onnx import write as onnx_write
 from archdsl.backends.onnx.half_precision import Precision
+from archdsl.backends.weights import folded
 from archdsl.graph import FreeSize
 from archdsl.shapes import Dim, Symbol
 from tests.ops.test_onnx import difference, numbers, one
@@ -25,12 +26,13 @@ ort = pytest.importorskip("onnxruntime")
 
 LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 4e-3}
 LEVELS = [ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL]
+ALL_LEVELS = [*LEVELS, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC, ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED]
 
 
-def sessions(model: onnx.ModelProto) -> list[Any]:
-    """The model at the lowest and at the highest optimisation level."""
+def sessions(model: onnx.ModelProto, levels: Sequence[Any] = LEVELS) -> list[Any]:
+    """The model at each of the optimisation levels, by default the lowest and the highest."""
     found = []
-    for level in LEVELS:
+    for level in levels:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.graph_optimization_level = 1, level
         options.log_severity_level = 3
@@ -50,6 +52,11 @@ def expected(case: Case, weights: Mapping[str, Any], x: Any) -> Any:
         if not key.endswith("num_batches_tracked")
     }
     return case.expression(x.ndim - 2, torch.from_numpy(x).double(), **doubles).numpy()
+
+
+def owned(weights: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The tensors of a node, as if it were named `n`."""
+    return {f"n{key.removeprefix(path)}": value for key, value in weights.items() if key.partition(".")[0] == path}
 
 
 def free_axes(model: onnx.ModelProto) -> list[bool]:
@@ -73,6 +80,59 @@ def test_op(case: Case, axes: int) -> None:
                 for session in sessions(model):
                     (got,) = session.run(None, {"input": x})
                     assert difference(got, want) <= limit, (precision, free, x.shape)
+
+
+CHAINED = """
+{3} conv 6 dilation=2 groups=3
+{3} deconv 6 pad=1 extra=1 dilation=2 nobias
+prelu
+scale 0.5
+bn eps=0.001
+gn 3
+gn 2 affine=false
+instancenorm affine=true
+ln
+ln affine=false
+lrn alpha=0.3 k=2
+lrn 4 alpha=0.3
+{3} maxpool /2 pad=1 ceil
+{3} avgpool /2 pad=1
+hardswish
+silu
+softmax
+affine [1,2,3,4,5,6] 0.5
+shuffle 3
+upsample 2
+upsample 2 linear
+pad 2
+pad -1 value=1.5
+"""
+"""Ops that keep six channels and leave the sizes free."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("axes", list(SIZES))
+def test_chains(axes: int, seed: int) -> None:
+    """Ops in any order, so that ONNX Runtime fuses and moves them, with all passes and at every level."""
+    cases = [case for case in CASES if case.text in CHAINED.splitlines()]
+    order = np.random.default_rng(seed).permutation(len(cases))[:12]
+    chosen = [cases[number] for number in order]
+    lines = "".join(f"  n{number}: {case.node(axes)}\n" for number, case in enumerate(chosen))
+    size = "x".join(map(str, (CHANNELS, *SIZES[axes][0])))
+    network = archdsl.loads(f"input: {size}\nnet:\n{lines}")
+    weights = numbers(network.graph)
+    optimised = network.optimised()
+    for graph, given in ((network.graph, weights), (optimised, folded(weights, optimised))):
+        model = onnx_write.build(graph, given)
+        assert all(free_axes(model)), lines
+        for session in sessions(model, ALL_LEVELS):
+            for number in range(2):
+                x = sample(axes, number, 1.0)
+                want = x
+                for place, case in enumerate(chosen):
+                    want = expected(case, owned(weights, f"n{place}"), want)
+                (got,) = session.run(None, {"input": x})
+                assert difference(got, want) <= 1e-4, lines
 
 
 @pytest.mark.parametrize(
