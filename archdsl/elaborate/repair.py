@@ -107,13 +107,20 @@ def _written(syntax: OpSyntax, texts: Texts) -> str:
 
 
 def _as_input(op: Op, nodes: Sequence[Node], source: int, sizes: int) -> str:
-    """`input: 1x28x28` for a window of two sizes that reads the input 28x28, perhaps after nodes without a window."""
+    """The input that a window of `sizes` is for, perhaps after nodes without a window: `input: 1x28x28` for 28x28.
+
+    Or without a batch of 1: `input: 3x224x224` for 1x3x224x224.
+    """
     while nodes[source].inputs and not nodes[source].op.per_axis:
         source = nodes[source].inputs[0]
-    origin, whole = nodes[source], (1, *concrete(nodes[source].shape))
-    written = re.fullmatch(r"\d+(x\d+)*", origin.origin.span.text)
-    if not (isinstance(origin.op, Input) and written and sizes == axes_of(whole) <= MOST) or whole[1] in CHANNELS:
+    origin, whole, written = nodes[source], concrete(nodes[source].shape), nodes[source].origin.span.text
+    if not isinstance(origin.op, Input) or not re.fullmatch(r"\d+(x\d+)*|\[[\d, ]*\]", written):
         return ""
-    if not _has_output(op, whole, {}):
+    few = whole[0] in CHANNELS
+    if sizes == axes_of(whole) + 1 <= MOST and not few:
+        whole, why = (1, *whole), f" for {kind_of((1, *whole)).noun} with one channel"
+    elif sizes == axes_of(whole) - 1 and whole[0] == 1 and whole[1] in CHANNELS:
+        whole, why = whole[1:], ", without the batch"
+    else:
         return ""
-    return f"`{origin.path}: {format_shape(whole, times='x')}` for {kind_of(whole).noun} with one channel"
+    return f"`{origin.path}: {format_shape(whole, times='x')}`{why}" if _has_output(op, whole, {}) else ""

@@ -9,12 +9,13 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
+from archdsl.axes import without_axes
 from archdsl.diagnostics import closest, did_you_mean
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
 ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhere.split()}
-"""Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_`."""
+"""Names of ops in PyTorch, Keras, Caffe and ONNX, in lower case without `_` and `2d`."""
 
 FIELDS_ELSEWHERE = {
     "out": "filters channels out_channels units features out_features width num_output nb_filter num_filters f n c",
@@ -51,6 +52,14 @@ LOOKALIKE = {
 }
 
 
+def op_elsewhere(word: str) -> str:
+    """Return the op with a name in another tool, such as `MaxPooling3D`; empty if there is none."""
+    name = word.lower().replace("_", "")
+    bare, axes = without_axes(name)
+    known = bare in OPS_BY_NAME and "kernel" in OPS_BY_NAME[bare].model_fields
+    return ELSEWHERE.get(name) or ELSEWHERE.get(bare) or (bare if axes and known else "")
+
+
 def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     """Return `did you mean ...?` for a word that is neither an op nor a block, or else a list of the ops."""
     from archdsl.language.foreign.missing import why_missing
@@ -58,7 +67,7 @@ def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     reason = why_missing(name)
     if reason:
         return reason
-    best = ELSEWHERE.get(name.lower().replace("_", "")) or closest(name, [*blocks, *OPS_BY_NAME])
+    best = op_elsewhere(name) or closest(name, [*blocks, *OPS_BY_NAME])
     if best is not None:
         return f"did you mean `{best}`?"
     if name in _AFTER_OP:
@@ -91,7 +100,8 @@ def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], 
 
 def _block_hint(head: str, name: str, rest: Sequence[str], window: str) -> str:
     if window:
-        return f"`{head}` is a block, and blocks have no window"
+        repeat = f"; `{window} * {name}` repeats it" if window.isdigit() and not rest else ""
+        return f"`{head}` is a block, and blocks have no window{repeat}"
     return f"`{head}` is a block; write its arguments in parentheses: `{head}({', '.join(rest)[:60]})`"
 
 

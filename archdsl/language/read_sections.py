@@ -182,6 +182,8 @@ def read_axes(tree: Tree) -> Axes:
     return Axes(value, tree.span)
 
 
+_BATCH = frozenset(("None", "null", "~", "-1", "?"))
+"""Free sizes of other tools."""
 _INPUT_HELP = (
     "write the channels, then the size of each axis: `12x5000` (a signal), `3x224x224` (an image), `1x96x96x96` (a "
     "volume), or one number for a vector"
@@ -195,12 +197,12 @@ def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
             pieces.append(InputSize(expressions.literal(int(text), tree.part(at, at + len(text)))))
             at += len(text) + 1
         sizes = tuple(pieces)
-    elif isinstance(tree, Seq):
+    elif isinstance(tree, Seq) and not any(isinstance(item, Scalar) and item.text in _BATCH for item in tree.items):
         sizes = tuple(_input_size(item) for item in tree.items)
     else:
         raise error(
             "E0202",
-            f"`{text_of(tree)[:40] if isinstance(tree, Scalar) else 'this'}` is not an input shape",
+            f"`{(text_of(tree) if isinstance(tree, Scalar) else tree.span.text)[:40]}` is not an input shape",
             tree.span,
             help=_input_help(tree),
         )

@@ -161,7 +161,7 @@ def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put,
                 "E0309",
                 f"`{op.name}` has no window",
                 scalar.part(node[0].start, node[0].end),
-                help=op.hint,
+                help=op.hint if "x" in node[0].text else f"`{node[0].text} * {op.name}` repeats a node",
             )
         put("kernel", node[0].start, node[0].end, _sizes(scalar, node[0].start, node[0].end))
     add_words(scalar, named[1:], op, put)
@@ -365,7 +365,7 @@ def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Colle
             "only a norm and an activation can follow an op"
         )
     if word.text.isdigit() and "kernel" in op.model_fields and not values and not why:
-        return f"write the window before the op: `{word.text}x{word.text} {op.name}`"
+        return f"write the window before the op, or as `kernel={word.text}`"
     return f"write fields as `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"
 
 

@@ -173,7 +173,7 @@ class Op(BaseModel):
     drawn: ClassVar[frozenset[str]] = frozenset()
     """Fields that accept a picture: a text of several lines, which is not an expression."""
     elsewhere: ClassVar[str] = ""
-    """Its names in PyTorch, Keras, Caffe and ONNX that differ from `name`, in lower case without `_`."""
+    """Its names in PyTorch, Keras, Caffe and ONNX that differ from `name`, in lower case without `_` and `2d`."""
     hint: ClassVar[str] = ""
     """Help for a spec that gives the op a width or a window, although it has none."""
     label: ClassVar[str] = ""

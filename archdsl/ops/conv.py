@@ -103,7 +103,7 @@ class Conv(Weighted):
         Example("12x5000", "15 conv 64 /2"),
         Example("1x96x96x96", "3x3x3 conv 64 /1x2x2"),
     )
-    elsewhere: ClassVar[str] = "conv2d convolution convolution2d convolutional"
+    elsewhere: ClassVar[str] = "convolution convolutional"
     excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"table": ("groups", "weight")}
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
@@ -288,7 +288,7 @@ class DwConv(Sugar):
     name: ClassVar[str] = "dwconv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("32x112x112", "3x3 dwconv /2")
-    elsewhere: ClassVar[str] = "depthwiseconv depthwiseconv2d depthwise separableconv2d"
+    elsewhere: ClassVar[str] = "depthwiseconv depthwise separableconv"
     hint: ClassVar[str] = "it keeps the number of channels; a `conv` with `kernel=1` after it changes them"
     parametric: ClassVar[bool] = True
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
@@ -333,7 +333,7 @@ class Deconv(Weighted):
     name: ClassVar[str] = "deconv"
     look: ClassVar[Look] = "conv"
     example: ClassVar[Example] = Example("64x28x28", "2x2 deconv 32 /2")
-    elsewhere: ClassVar[str] = "convtranspose convtranspose2d conv2dtranspose transposedconv upconv"
+    elsewhere: ClassVar[str] = "convtranspose transposedconv upconv"
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
     per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride", "dilation")

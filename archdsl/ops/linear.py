@@ -56,7 +56,8 @@ class Fc(Weighted):
                 "E0408",
                 "an `fc` can only have a window of 1 on each axis (the same layer at every pixel)",
                 field="kernel",
-                help="use a `conv`, which has a window",
+                help="use a `conv`, which has a window"
+                + (f"; `{self.kernel[0]} * fc {self.out}` repeats the node" if not self.kernel[1:] else ""),
             )
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:

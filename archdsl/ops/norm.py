@@ -73,7 +73,7 @@ class Bn(Norm):
 
     name: ClassVar[str] = "bn"
     example: ClassVar[Example] = Example("64x56x56", "bn eps=0.001")
-    elsewhere: ClassVar[str] = "batchnorm batchnorm2d batchnormalization"
+    elsewhere: ClassVar[str] = "batchnorm batchnormalization"
     parametric: ClassVar[bool] = True
 
     eps: Epsilon = Field(1e-5, description="added to the variance; 1e-3 in Inception and in TensorFlow's networks")
@@ -160,7 +160,7 @@ class InstanceNorm(Norm):
 
     name: ClassVar[str] = "instancenorm"
     example: ClassVar[Example] = Example("64x56x56", "instancenorm affine=true")
-    elsewhere: ClassVar[str] = "instancenorm2d instancenormalization"
+    elsewhere: ClassVar[str] = "instancenormalization"
     label: ClassVar[str] = "instance norm"
     float32: ClassVar[bool] = True
     parametric: ClassVar[bool] = True
@@ -205,7 +205,7 @@ class Ln(Norm):
 
     name: ClassVar[str] = "ln"
     example: ClassVar[Example] = Example("96x56x56")
-    elsewhere: ClassVar[str] = "layernorm layernorm2d layernormalization"
+    elsewhere: ClassVar[str] = "layernorm layernormalization"
     label: ClassVar[str] = "layer norm"
     parametric: ClassVar[bool] = True
 

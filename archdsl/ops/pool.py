@@ -128,7 +128,7 @@ class MaxPool(Pool):
     name: ClassVar[str] = "maxpool"
     example: ClassVar[Example] = Example("64x112x112", "3x3 maxpool /2 pad=1")
     further: ClassVar[tuple[Example, ...]] = (Example("64x16x112x112", "1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]"),)
-    elsewhere: ClassVar[str] = "maxpool2d maxpooling maxpooling2d pool"
+    elsewhere: ClassVar[str] = "maxpooling pool"
     label: ClassVar[str] = "max pool"
     flags: ClassVar[dict[str, tuple[str, Any]]] = _FLAGS
 
@@ -157,9 +157,7 @@ class AvgPool(Pool):
 
     name: ClassVar[str] = "avgpool"
     example: ClassVar[Example] = Example("512x14x14", "7x7 avgpool adaptive")
-    elsewhere: ClassVar[str] = (
-        "avgpool2d avgpooling averagepool averagepooling averagepooling2d adaptiveavgpool adaptiveavgpool2d"
-    )
+    elsewhere: ClassVar[str] = "avgpooling averagepool averagepooling adaptiveavgpool"
     label: ClassVar[str] = "avg pool"
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         **_FLAGS,
@@ -236,9 +234,7 @@ class Gap(Free):
     name: ClassVar[str] = "gap"
     look: ClassVar[Look] = "pool"
     example: ClassVar[Example] = Example("512x7x7")
-    elsewhere: ClassVar[str] = (
-        "globalpool globalavgpool globalavgpool2d globalaveragepool globalaveragepooling globalaveragepooling2d"
-    )
+    elsewhere: ClassVar[str] = "globalpool globalavgpool globalaveragepool globalaveragepooling"
     label: ClassVar[str] = "global avg pool"
     hint: ClassVar[str] = "its window is the whole input; write `7x7 avgpool` for a smaller one"
 

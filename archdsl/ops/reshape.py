@@ -185,7 +185,7 @@ class Upsample(Free):
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("256x14x14", "upsample 2 linear")
     further: ClassVar[tuple[Example, ...]] = (Example("64x24x24x24", "upsample [1,2,2]"),)
-    elsewhere: ClassVar[str] = "upsampling upsampling2d interpolate resize"
+    elsewhere: ClassVar[str] = "upsampling interpolate resize"
     label_values: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("scale",)
     flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "linear": ("mode", "linear")}
@@ -229,7 +229,7 @@ class Pad(Exact):
     name: ClassVar[str] = "pad"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("16x32x32", "pad 1")
-    elsewhere: ClassVar[str] = "padding zeropad2d zeropadding zeropadding2d"
+    elsewhere: ClassVar[str] = "padding zeropad zeropadding"
     positional: ClassVar[tuple[str, ...]] = ("pixels",)
     per_side: ClassVar[tuple[str, ...]] = ("pixels",)
 

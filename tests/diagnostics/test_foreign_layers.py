@@ -80,6 +80,29 @@ MODULES = [
     "nn.Identity()",
     "nn.Sequential(nn.Conv2d(8, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))",
     "nn.Sequential(nn.Flatten(), nn.Linear(8 * 9 * 9, 10))",
+    "nn.Conv1d(8, 12, 5, padding=2)",
+    "nn.Conv1d(8, 12, 3, stride=2)",
+    "nn.Conv3d(8, 12, 3, padding=1)",
+    "nn.Conv3d(8, 12, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))",
+    "nn.Conv3d(8, 12, (3, 1, 1), padding=(2, 0, 1))",
+    "nn.ConvTranspose1d(8, 12, 4, 2, 1)",
+    "nn.ConvTranspose3d(8, 12, 2, stride=2)",
+    "nn.MaxPool1d(3, 2, 1)",
+    "nn.MaxPool3d((1, 2, 2))",
+    "nn.MaxPool3d(3, stride=(1, 2, 2), padding=1)",
+    "nn.AvgPool1d(2)",
+    "nn.AvgPool3d(3, 2, padding=1, count_include_pad=False)",
+    "nn.AdaptiveAvgPool1d(4)",
+    "nn.AdaptiveAvgPool3d((1, 2, 3))",
+    "nn.AdaptiveAvgPool3d(1)",
+    "nn.BatchNorm3d(8)",
+    "nn.Sequential(nn.BatchNorm1d(8), nn.MaxPool1d(2))",
+    "nn.InstanceNorm1d(8)",
+    "nn.InstanceNorm3d(8, affine=True)",
+    "nn.Upsample(scale_factor=2, mode='linear')",
+    "nn.Upsample(scale_factor=2, mode='trilinear')",
+    "nn.ZeroPad1d((1, 2))",
+    "nn.ZeroPad3d((1, 2, 3, 4, 5, 6))",
 ]
 FUNCTIONAL = {
     "F.relu(x)": lambda x: functional.relu(x),
@@ -106,12 +129,19 @@ def proposal(call: str, net: str = "input: 8x9x9\nnet:\n  a: ") -> str:
     return match[1]
 
 
-def network(node: str) -> nn.Module:
-    return archdsl.loads(f"input: 8x9x9\nnet:\n  a: {node}\n").to_torch(seed=1).eval()
+def axes_in(call: str) -> int:
+    """The axes of the input of a module of PyTorch."""
+    ranked = re.search(r"[A-Z]\w+([13])d\(", call)
+    return int(ranked[1]) if ranked else 1 if "'linear'" in call else 3 if "'trilinear'" in call else 2
 
 
-def assert_equal(module: nn.Module, theirs: nn.Module) -> None:
-    image = torch.rand(2, 8, 9, 9) - 0.5
+def network(node: str, axes: int = 2) -> nn.Module:
+    sizes = "x".join(["8", *["9"] * axes])
+    return archdsl.loads(f"input: {sizes}\nnet:\n  a: {node}\n").to_torch(seed=1).eval()
+
+
+def assert_equal(module: nn.Module, theirs: nn.Module, axes: int = 2) -> None:
+    image = torch.rand(2, 8, *[9] * axes) - 0.5
     ours = dict(zip(module.state_dict(), theirs.state_dict().values(), strict=True))
     module.load_state_dict(ours)
     with torch.no_grad():
@@ -126,7 +156,8 @@ def test_a_module_and_its_node_compute_the_same(call: str) -> None:
     theirs = eval(call, {"nn": nn})
     for parameter in theirs.parameters():
         nn.init.normal_(parameter)
-    assert_equal(network(proposal(call)), theirs)
+    axes = axes_in(call)
+    assert_equal(network(proposal(call), axes), theirs, axes)
 
 
 @pytest.mark.parametrize("call", [call for call, function in FUNCTIONAL.items() if function is not None])
@@ -166,14 +197,46 @@ def test_the_comparison_can_fail() -> None:
         ("Activation(swish)", "silu"),
         ("ZeroPadding2D(((1, 2), (3, 4)))", "pad [1,3,2,4]"),
         ("ZeroPadding2D(3)", "pad 3"),
-        ("UpSampling2D(2, interpolation='bilinear')", "upsample 2 bilinear"),
+        ("UpSampling2D(2, interpolation='bilinear')", "upsample 2 linear"),
         ("Dense(10, 'relu')", "fc 10 relu"),
+        ("Conv1D(8, 5, padding='same')", "5 conv 8"),
+        ("Conv3D(8, 3, 2, 'same')", "3x3x3 conv 8 /2 same"),
+        ("Conv3D(8, (1, 3, 3), strides=(1, 2, 2))", "1x3x3 conv 8 /1x2x2 valid"),
+        ("Conv1DTranspose(8, 4, strides=2, padding='same')", "4 deconv 8 /2"),
+        ("SeparableConv1D(8, 3, padding='same')", "[3 dwconv nobias, 1 conv 8]"),
+        ("MaxPooling1D()", "2 maxpool"),
+        ("AveragePooling3D(2)", "2x2x2 avgpool"),
+        ("GlobalAveragePooling3D()", "gap"),
+        ("UpSampling1D(3)", "upsample 3"),
+        ("ZeroPadding1D((1, 2))", "pad [1,2]"),
+        ("ZeroPadding3D((1, 2, 3))", "pad [1,2,3,1,2,3]"),
+        ("PReLU(shared_axes=[1, 2, 3])", "prelu"),
     ],
 )
 def test_layers_of_keras(call: str, node: str) -> None:
     """Defaults of Keras 3: no padding, eps 1e-3, and a momentum that is the weight of the old statistics."""
     assert proposal(call) == node
-    network(node)
+    ranked = re.search(r"([1-3])D", call)
+    network(node, int(ranked[1]) if ranked else 2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "attempt", "node"),
+    [
+        ("input: 8x9", "conv 4 3", "3 conv 4"),
+        ("input: 8x9x9", "conv 4 3", "3x3 conv 4"),
+        ("input: 8x9x9x9", "conv 4 3", "3x3x3 conv 4"),
+        ("input: [8, 9, 9, 9]", "3x3, 4, /2", "3x3x3 conv 4 /2"),
+        ("input: {a: 8x9x9, b: 4}", "conv3-4", "3x3 conv 4"),
+        ("input:\n  a: 8x9x9\n  b: 8x9", "conv 4 3", "conv 4 kernel=3"),
+        ("input: 784", "conv 4 3", "conv 4 kernel=3"),
+        ("input: 8x9x9", "kernel=2 conv 4", "conv 4 kernel=2"),
+    ],
+)
+def test_a_loose_notation_is_for_the_axes_of_the_input(sizes: str, attempt: str, node: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"{sizes}\nnet:\n  x: {attempt}\n")
+    assert caught.value.diagnostics[0].help == f"write `{node}`"
 
 
 def test_the_note_about_a_transposed_convolution_of_keras() -> None:
@@ -217,7 +280,7 @@ def test_words_that_are_missing_are_missing() -> None:
                 assert part.startswith("archdsl ") or readable(part), part
 
 
-@pytest.mark.parametrize("word", ["attention", "conv1d", "grn", "lstm", "matmul", "nn.MultiheadAttention(64, 8)"])
+@pytest.mark.parametrize("word", ["attention", "grn", "lstm", "matmul", "nn.MultiheadAttention(64, 8)"])
 @pytest.mark.parametrize("where", ["net:\n  a: {}", "net:\n  - {}", "net: {{a: {{op: {}}}}}"])
 def test_a_missing_op_is_not_guessed_by_spelling(word: str, where: str) -> None:
     with pytest.raises(ArchError) as caught:

@@ -21,7 +21,7 @@ from archdsl.language.expressions.arithmetic import (
     normalised,
     nothing,
 )
-from archdsl.language.expressions.tokens import FOREIGN, HAVE, LOOKALIKES, NOT_HERE, TOKEN, Token
+from archdsl.language.expressions.tokens import FOREIGN, HAVE, LOOKALIKES, NOT_HERE, TOKEN, Token, instead_of
 from archdsl.language.expressions.values import (
     CONSTANTS,
     FUNCTIONS,
@@ -105,7 +105,7 @@ class Parser:
         if after.isalnum() or after == "_":
             word = re.compile(r"\w+").match(self.scalar.text, token.end, self.stop)
             whole = self.scalar.part(token.start, word.end() if word else token.end)
-            help_ = "write digits only" if after == "_" else "`*` multiplies: write `2*x`"
+            help_ = "write digits only" if after == "_" else instead_of(whole.text)
             raise error("E0303", "a number cannot be followed by a letter", whole, help=help_)
         if token.text.isdigit():
             if len(token.text.lstrip("0")) > 19 or int(token.text) >= LIMIT:

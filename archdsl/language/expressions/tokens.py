@@ -62,3 +62,11 @@ LOOKALIKES = {
 HAVE = "expressions support + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
     f"{name}()" for name in FUNCTIONS
 )
+
+
+def instead_of(text: str) -> str:
+    """Return the help for a number with letters after it: `1x2x2`, `1xk` or `2x`."""
+    sizes = text.split("x")
+    if sizes[1:] and all(sizes):
+        return f"write a number for each axis as a list: `[{','.join(sizes)}]`"
+    return "`*` multiplies: write `2*x`"

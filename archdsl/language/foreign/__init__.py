@@ -9,9 +9,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.language.foreign.calls import TYPE_KEYS, Call, Hint, Unknown, fields_in, mapping_call, parse_call, plain
 from archdsl.language.foreign.convert import CURRENT, NOT_AN_OP, convert, join
@@ -33,6 +34,14 @@ class Context(NamedTuple):
     key: str = ""
     spec: str = ""
     """The text of the spec before the key, and after the node."""
+
+    @property
+    def axes(self) -> int:
+        """The axes of the inputs in the text; 0 if they differ or are not known."""
+        section = re.search(r"^input:(.*(?:\n[ \t].*)*)", self.spec, re.MULTILINE)
+        sizes = re.findall(r"\d+(?:x\d+)+|\[[^]]+,[^]]+\]", section[1]) if section else ()
+        counts = {axes_of(re.split("[x,]", size)) for size in sizes}
+        return counts.pop() if len(counts) == 1 else 0
 
     def written(self, name: str) -> bool:
         """Whether the spec has a node, input or argument of this name, perhaps in another place."""
@@ -118,7 +127,7 @@ def _answer(tree: Tree, context: Context) -> Answer | None:
         except Unknown:
             if not tree.text[:1].isdigit() or not op_of(op):
                 raise
-    return answer_words(f"{op} {tree.text if tree.value is not None else ''}") if op_of(op) else None
+    return answer_words(f"{op} {tree.text if tree.value is not None else ''}", context.axes) if op_of(op) else None
 
 
 def _answer_text(text: str, context: Context) -> Answer | None:
@@ -143,18 +152,32 @@ def _answer_text(text: str, context: Context) -> Answer | None:
 def _answer_node(text: str, context: Context) -> Answer:
     section = re.fullmatch(r"(\[\w+\])\s*(.*)", text, re.DOTALL)
     if section and find(section[1]) is not None:
-        return convert(Call(section[1], (), fields_in(section[2]))).answer(context.written)
+        return convert(Call(section[1], (), fields_in(section[2]))).answer(context.written, context.axes)
+    window = re.fullmatch(r"([^\W_]\w*)\s+(\w+)(\s.*)?", text)
+    if window and OPS_BY_NAME.get(window[2]) and (sizes := _argument_sizes(window[1], context)):
+        words = (window[3] or "").split()
+        values = len(list(takewhile(lambda word: word[0] != "/" and "=" not in word, words)))
+        at = min(values, len(OPS_BY_NAME[window[2]].positional))
+        return Answer(" ".join([window[2], *words[:at], f"kernel={sizes}", *words[at:]]))
     block = re.fullmatch(r"(\w+)\s*[\[{](.*)[\]}]", text)
     if block and block[1] in context.blocks:
         return Answer(f"{block[1]}({block[2]})")
     parts = re.split(r"\s+(?:->|\u2192|>>)\s+", text)
     try:
-        return join([convert(parse_call(part)) for part in parts]).answer(context.written)
+        return join([convert(parse_call(part)) for part in parts]).answer(context.written, context.axes)
     except Unknown as problem:
         try:
-            return answer_words(text)
+            return answer_words(text, context.axes)
         except Unknown:
             raise problem from None
+
+
+def _argument_sizes(window: str, context: Context) -> str:
+    """The value of `kernel` for the window `kxk` or `1xkxk` of arguments; empty for another word."""
+    sizes = [window] if context.written(window) else window.split("x")
+    if all(map(str.isdigit, sizes)) or not all(size.isdigit() or context.written(size) for size in sizes):
+        return ""
+    return sizes[0] if len(set(sizes)) == 1 else f"[{','.join(sizes)}]"
 
 
 def _answer_mapping(tree: Map, context: Context) -> Answer:
@@ -163,7 +186,7 @@ def _answer_mapping(tree: Map, context: Context) -> Answer:
     try:
         if any(key in COMMON_KEYS for key in call.keywords):
             raise Unknown
-        return convert(call).answer(context.written)
+        return convert(call).answer(context.written, context.axes)
     except Unknown as problem:
         is_op = not OPS_BY_NAME.keys().isdisjoint(call.name.split())  # a node may have the name `type`
         if isinstance(problem, Hint) or is_op or type_key not in TYPE_KEYS[:3]:
@@ -178,7 +201,7 @@ def _answer_row(tree: Seq, context: Context) -> Answer | None:
     if any(isinstance(item, dict) for item in others):  # a list of nodes
         return None
     if isinstance(first, str) and not all(isinstance(item, str) for item in others):
-        return convert(Call(first, tuple(others))).answer(context.written)
+        return convert(Call(first, tuple(others))).answer(context.written, context.axes)
     if len(items) != 4:
         return None
     sources, repeat, name, args = items

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import dropwhile, takewhile
 from typing import Any, NamedTuple
 
+from archdsl.axes import MOST
 from archdsl.language.foreign.calls import Call, Hint, Unknown, parse_call
 from archdsl.language.foreign.layers import CHANGES, COMMON, IGNORED, Row, field_of, find
 from archdsl.language.foreign.write import Answer, Layer, nodes_text
@@ -17,6 +18,10 @@ CURRENT = frozenset(("x", "out", "output", "inputs", "input_tensor", "y", "h", "
 """Names that code uses for the tensor which the next layer reads, where a spec has no node of that name."""
 
 
+SPATIAL = [tuple(range(first, first + axes)) for axes in range(2, 1 + MOST) for first in (1, 2)]
+"""The axes of images and volumes in Keras, channels last or first, without the batch."""
+
+
 class Converted(NamedTuple):
     """The ops that a layer stands for, the tool it is from, and its arguments without an equivalent."""
 
@@ -25,8 +30,8 @@ class Converted(NamedTuple):
     left_out: tuple[str, ...] = ()
     note: str = ""
 
-    def answer(self, written: Callable[[str], bool] = lambda name: False) -> Answer:
-        """Return the node to write. `written`: whether the spec has a node or input of a name.
+    def answer(self, written: Callable[[str], bool] = lambda name: False, axes: int = 0) -> Answer:
+        """Return the node to write. `written`: whether the spec has a node of a name; `axes`: those of its input, or 0.
 
         Raises Hint if an op does not take one of the values.
         """
@@ -44,7 +49,7 @@ class Converted(NamedTuple):
         if unnamed:
             is_name = "is the name of a node" if len(unnamed) == 1 else "are the names of nodes"
             note += f"; {', '.join(map('`{}`'.format, unnamed))} {is_name} that you choose"
-        return Answer(nodes_text(layers), self.tool, note)
+        return Answer(nodes_text(layers, axes), self.tool, note)
 
 
 def convert(call: Call) -> Converted:
@@ -138,6 +143,10 @@ def _bind(row: Row, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[d
         if name == "axis":
             _check_axis(row, item)
         else:
+            if change == "pairs" and isinstance(item, tuple) and len(item) != row.axes:
+                item = (item,)  # the pair of a signal
+            if change == "lrtb" and isinstance(item, tuple) and len(item) != 2 * row.axes:
+                raise Unknown
             fields[name] = CHANGES[change](item) if change else item
     return {name: item for name, item in fields.items() if item is not None}, tuple(left_out)
 
@@ -177,7 +186,7 @@ def _layers(row: Row, fields: dict[str, Any], inputs: tuple[str, ...]) -> list[L
     if op == "identity" and parts:
         return [parts[0]._replace(inputs=inputs), *parts[1:]]
     words = {str(OPS_BY_NAME[part.op].role): part.op for part in takewhile(lambda part: not part.fields, parts)}
-    return [Layer(op, {**fields, **words}, inputs), *dropwhile(lambda part: not part.fields, parts)]
+    return [Layer(op, {**fields, **words}, inputs, row.axes), *dropwhile(lambda part: not part.fields, parts)]
 
 
 def _parts(role: str, item: Any, tool: str) -> Sequence[Layer]:
@@ -211,7 +220,7 @@ def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, 
     if "num_parameters" in fields:
         fields["shared"] = fields.pop("num_parameters") == 1
     axes = fields.pop("shared_axes", None)
-    if op == "prelu" and tool == "Keras" and axes not in ((1, 2), (2, 3)):
+    if op == "prelu" and tool == "Keras" and axes not in SPATIAL:
         raise Hint("`prelu` has one slope per channel, as `PReLU(shared_axes=[1, 2])`, and `prelu shared` a single one")
     return op, fields
 
@@ -220,29 +229,30 @@ def _shift(row: Row, fields: Mapping[str, Any]) -> str:
     """A note if Keras pads or crops another side than the op. Raises Hint if the sizes differ."""
     if (row.tool, row.op, str(fields.get("pad")).lower()) != ("Keras", "deconv", "same"):
         return ""
-    kernel, stride, dilation = (_pair(fields.get(name, 1)) for name in ("kernel", "stride", "dilation"))
+    values = (fields.get(name, 1) for name in ("kernel", "stride", "dilation"))
+    kernel, stride, dilation = (item if isinstance(item, tuple) else (item,) * row.axes for item in values)
     if not all(type(size) is int for size in (*kernel, *stride, *dilation)):
         return ""
     surplus = [d * (k - 1) + 1 - s for k, s, d in zip(kernel, stride, dilation, strict=True)]
     if not any(size > 0 and size % 2 for size in surplus):
         return ""
     if any(size % 2 and s == d == 1 for size, s, d in zip(surplus, stride, dilation, strict=True)):
-        raise Hint("an even `deconv` with stride 1 cannot keep the size of the image: use an odd window")
-    return "; Keras crops one pixel more at the end, and `deconv` at the start: the image is shifted by one pixel"
+        raise Hint("an even `deconv` with stride 1 cannot keep the size of its input: use an odd window")
+    return "; Keras crops one pixel more at the end, and `deconv` at the start: the output is shifted by one pixel"
 
 
-def _pair(item: Any) -> tuple[Any, ...]:
-    return item if isinstance(item, tuple) and len(item) == 2 else (item, item)
+def _ones(kernel: Any) -> bool:
+    return {1} == ({*kernel} if isinstance(kernel, tuple) else {kernel})
 
 
 def _own_form(op: str, fields: dict[str, Any], channels: Any) -> tuple[str, dict[str, Any]]:
     """The op and fields by which archdsl writes a layer with this number of input channels."""
     fields.pop("in", None)
     if op == "ln" and isinstance(channels, tuple) and len(channels) > 1:
-        raise Hint("`ln` works over the channels of each pixel; `gn 1` works over the whole image")
+        raise Hint("`ln` works over the channels of each pixel; `gn 1` works over all pixels")
     if op == "conv" and fields.get("groups", 1) != 1 and fields["groups"] == channels == fields.get("out"):
         return "dwconv", {name: item for name, item in fields.items() if name not in ("out", "groups")}
-    if op == "avgpool" and fields.get("adaptive") and fields.get("kernel") in (1, (1, 1)):
+    if op == "avgpool" and fields.get("adaptive") and _ones(fields.get("kernel")):
         return "gap", {}
     if op == "avgpool" and fields.get("pad") in (None, 0, "valid"):
         fields.pop("inside", None)

@@ -3,7 +3,7 @@
 An argument is named after the field of the op that it sets. Further names: `in` (input channels, which a spec
 implies), `x` (the input itself), `axis`, `act` and `norm`, `_` (an argument without influence here). Before a `:` is
 the name in `CHANGES` of a function that converts the value; `case:pool` selects the row `Pooling:AVE`.
-`type:BatchNorm` is the name only where it is written as a `type`.
+`type:BatchNorm` is the name only where it is written as a `type`. `ConvNd` is `Conv1d`, `Conv2d` and `Conv3d`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from archdsl.language.hints import ELSEWHERE, FIELDS_ELSEWHERE
+from archdsl.axes import IMAGE, KINDS, RANKED, without_axes
+from archdsl.language.hints import ELSEWHERE, FIELDS_ELSEWHERE, op_elsewhere
 from archdsl.ops import OPS_BY_NAME
 
 
@@ -24,22 +25,24 @@ class Row(NamedTuple):
     op: str
     params: tuple[str, ...]
     defaults: dict[str, Any]
+    axes: int = 0
+    """The axes of its windows; 0 if it has none, or those of its input."""
 
 
 _TABLE = """
-PyTorch     Conv2d                          conv         in out kernel stride pad dilation groups bias      pad=0
-PyTorch     ConvTranspose2d                 deconv       in out kernel stride pad extra groups bias dilation pad=0
+PyTorch     ConvNd                          conv         in out kernel stride pad dilation groups bias      pad=0
+PyTorch     ConvTransposeNd                 deconv       in out kernel stride pad extra groups bias dilation pad=0
 PyTorch     Linear                          fc           in out bias
-PyTorch     MaxPool2d                       maxpool      kernel stride pad dilation _ ceil
-PyTorch     max_pool2d                      maxpool      x kernel stride pad dilation ceil
-PyTorch     AvgPool2d                       avgpool      kernel stride pad ceil not:inside
-PyTorch     avg_pool2d                      avgpool      x kernel stride pad ceil not:inside
-PyTorch     AdaptiveAvgPool2d               avgpool      kernel adaptive=True
-PyTorch     adaptive_avg_pool2d             avgpool      x kernel adaptive=True
-PyTorch     BatchNorm2d,BatchNorm1d         bn           in eps momentum affine track_running_stats
+PyTorch     MaxPoolNd                       maxpool      kernel stride pad dilation _ ceil
+PyTorch     max_poolNd                      maxpool      x kernel stride pad dilation ceil
+PyTorch     AvgPoolNd                       avgpool      kernel stride pad ceil not:inside
+PyTorch     avg_poolNd                      avgpool      x kernel stride pad ceil not:inside
+PyTorch     AdaptiveAvgPoolNd               avgpool      kernel adaptive=True
+PyTorch     adaptive_avg_poolNd             avgpool      x kernel adaptive=True
+PyTorch     BatchNormNd                    bn           in eps momentum affine track_running_stats
 PyTorch     GroupNorm                       gn           groups in eps
 PyTorch     LayerNorm                       ln           in eps elementwise_affine
-PyTorch     InstanceNorm2d                  instancenorm in eps _ affine
+PyTorch     InstanceNormNd                  instancenorm in eps _ affine
 PyTorch     LocalResponseNorm               lrn          size alpha beta k
 PyTorch     Dropout                         dropout      p _
 PyTorch     dropout                         dropout      x p
@@ -54,25 +57,25 @@ PyTorch     ELU                             elu          alpha _
 PyTorch     elu                             elu          x alpha
 PyTorch     Softmax                         softmax      axis
 PyTorch     softmax                         softmax      x axis
-PyTorch     Upsample                        upsample     size scale mode
-PyTorch     UpsamplingNearest2d             upsample     size scale
-PyTorch     interpolate,upsample            upsample     x size scale mode
+PyTorch     Upsample                        upsample     size scale linear:mode
+PyTorch     UpsamplingNearestNd             upsample     size scale
+PyTorch     interpolate,upsample            upsample     x size scale linear:mode
 PyTorch     Flatten                         flatten      axis _
 PyTorch     flatten                         flatten      x axis _
 PyTorch     Identity                        identity
-PyTorch     ZeroPad2d                       pad          lrtb:pixels
+PyTorch     ZeroPadNd                       pad          lrtb:pixels
 PyTorch     ChannelShuffle                  shuffle      groups
 PyTorch     cat,concat                      concat       x axis
 PyTorch     add                             add          x
 PyTorch     mul                             mul          x
-Keras       Conv2D                          conv         out kernel stride pad _ dilation groups act bias  pad=0
-Keras       Conv2DTranspose                 deconv       out kernel stride pad extra _ dilation act bias   pad=0
-Keras       SeparableConv2D                 dwconv       out kernel stride pad _ dilation multiplier act bias pad=0
-Keras       DepthwiseConv2D                 dwconv       kernel stride pad multiplier _ dilation act bias  pad=0
+Keras       ConvND                          conv         out kernel stride pad _ dilation groups act bias  pad=0
+Keras       ConvNDTranspose                 deconv       out kernel stride pad extra _ dilation act bias   pad=0
+Keras       SeparableConvND                 dwconv       out kernel stride pad _ dilation multiplier act bias pad=0
+Keras       DepthwiseConvND                 dwconv       kernel stride pad multiplier _ dilation act bias  pad=0
 Keras       Dense                           fc           out act bias
-Keras       MaxPooling2D,MaxPool2D          maxpool      kernel stride pad                                 kernel=2
-Keras       AveragePooling2D,AvgPool2D      avgpool      kernel stride pad                      kernel=2 inside=True
-Keras       GlobalAveragePooling2D,GlobalAvgPool2D gap   _ _
+Keras       MaxPoolingND,MaxPoolND          maxpool      kernel stride pad                                 kernel=2
+Keras       AveragePoolingND,AvgPoolND      avgpool      kernel stride pad                      kernel=2 inside=True
+Keras       GlobalAveragePoolingND,GlobalAvgPoolND gap   _ _
 Keras       BatchNormalization              bn           axis rest:momentum eps center scale  eps=0.001 momentum=0.01
 Keras       LayerNormalization              ln           axis eps center scale                    eps=0.001
 Keras       GroupNormalization              gn           groups axis eps center scale             eps=0.001
@@ -81,8 +84,8 @@ Keras       ReLU                            relu         max_value slope thresho
 Keras       PReLU                           prelu        _ _ _ shared_axes
 Keras       LeakyReLU                       leaky_relu   slope                                     slope=0.3
 Keras       leaky_relu                      leaky_relu   x slope                                   slope=0.2
-Keras       ZeroPadding2D                   pad          pairs:pixels                              pixels=1
-Keras       UpSampling2D                    upsample     scale _ mode                           scale=2
+Keras       ZeroPaddingND                   pad          pairs:pixels                              pixels=1
+Keras       UpSamplingND                    upsample     scale _ linear:mode                    scale=2
 Keras       Add,Concatenate,Multiply        =            axis
 Keras       concatenate                     concat       x axis
 Keras       multiply                        mul          x
@@ -121,13 +124,15 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "rest": lambda momentum: round(1 - momentum, 6),
     "tanh": lambda form: form in ("tanh", True),
     "half": lambda pad: "half" if pad == 1 else pad,
-    "lrtb": lambda p: p if isinstance(p, int) else (p[2], p[0], p[3], p[1]),
+    "lrtb": lambda p: p if isinstance(p, int) else (*p[-2::-2], *p[:0:-2]),
     "pairs": lambda p: (
         p if isinstance(p, int) else tuple(s[i] if isinstance(s, tuple) else s for i in (0, 1) for s in p)
     ),
+    "linear": lambda mode: "linear" if mode in [kind.linear for kind in KINDS] else mode,
 }
 """Values with another meaning: the opposite; the weight of the other term; the name of a form; Darknet's padding;
-sides in the order of PyTorch, and as `((top, bottom), (left, right))` or `(rows, columns)` of Keras."""
+sides from the last axis to the first (PyTorch), and as `((top, bottom), (left, right))` or `(rows, columns)` (Keras);
+PyTorch's names of linear interpolation."""
 
 
 def value(text: str) -> Any:
@@ -148,7 +153,8 @@ def _rows() -> list[Row]:
         defaults = {k: value(v) for k, _, v in (word.partition("=") for word in words if "=" in word)}
         for name in names.split(","):
             plain = name.lower().strip("[]")
-            rows.append(Row(tool, name, ELSEWHERE.get(plain, plain) if op == "=" else op, params, defaults))
+            axes = 0 if tool in ("PyTorch", "Keras") else KINDS.index(IMAGE)
+            rows.append(Row(tool, name, ELSEWHERE.get(plain, plain) if op == "=" else op, params, defaults, axes))
     return rows
 
 
@@ -165,16 +171,17 @@ def find(dotted: str) -> Row | None:
     if not set(prefix) <= set(_PREFIX):
         return None  # another library, with other arguments
     tool = next((_PREFIX[p] for p in prefix), "")
-    rows = [row for row in ROWS if row.name.lower() == name.lower() and row.tool in (tool, *COMMON)]
+    axes, general = without_axes(name)[1], RANKED.sub(lambda match: f"N{match[0][1]}", name)
+    rows = [row for row in ROWS if row.name.lower() in (name.lower(), general.lower()) and row.tool in (tool, *COMMON)]
     if rows and (tool or name not in OPS_BY_NAME):
-        row = max(rows, key=lambda row: (row.tool == tool, row.name == name))
-        return row._replace(tool=tool or row.tool)
+        row = max(rows, key=lambda row: (row.tool == tool, row.name == general))
+        return row._replace(tool=tool or row.tool, axes=axes or row.axes)
     plain = name.lower().replace("_", "")
-    own = next((OPS_BY_NAME[op] for op in (name, plain, ELSEWHERE.get(plain, "")) if op in OPS_BY_NAME), None)
+    own = next((OPS_BY_NAME[op] for op in (name, plain, op_elsewhere(plain)) if op in OPS_BY_NAME), None)
     if own is None:
         return None
     windows = tuple(field for field in ("kernel", "stride") if field in own.model_fields)
-    return Row("", own.name, own.name, (*own.positional, *windows), {})
+    return Row("", own.name, own.name, (*own.positional, *windows), {}, axes)
 
 
 def field_of(keyword: str, row: Row) -> str | None:

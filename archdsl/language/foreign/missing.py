@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from archdsl.axes import without_axes
 
 _POSITIONS = "attention over positions (matrix products of tensors, reshape, transpose) is not part of the language"
-_AXES = "signals and volumes are not part of the language: an input is a vector or an image"
 _STEPS = "recurrent layers are not part of the language"
 _BLOCK = "it is not an op: define it under `blocks:`; `archdsl expand {}` prints a network that has it"
 _SKIP = "a skip connection is `add <- a, b` or the head word `residual:`"
@@ -14,16 +13,12 @@ _REASONS: dict[str, str] = {
     "attention multiheadattention mha selfattention crossattention transformer transformerencoderlayer "
     "transformerencoder vit swin matmul mm bmm einsum dot reshape view permute transpose rearrange squeeze unsqueeze "
     "expand patchembed positionalencoding scaleddotproductattention": _POSITIONS,
-    "conv1d conv3d maxpool1d maxpool3d avgpool1d avgpool3d maxpooling1d maxpooling3d averagepooling1d "
-    "averagepooling3d convtranspose1d convtranspose3d conv1dtranspose conv3dtranspose conv3dlstm batchnorm3d "
-    "instancenorm1d instancenorm3d adaptiveavgpool1d adaptiveavgpool3d globalaveragepooling1d "
-    "globalaveragepooling3d upsampling1d upsampling3d": _AXES,
-    "lstm gru rnn lstmcell grucell simplernn bidirectional convlstm convlstm2d timedistributed": _STEPS,
+    "lstm gru rnn lstmcell grucell simplernn bidirectional convlstm timedistributed": _STEPS,
     "embedding embeddingbag tokenizer textvectorization": "indices of words are not part of the language: "
-    "an input is a vector or an image",
+    "an input is a vector, a signal, an image or a volume",
     "grn globalresponsenorm": "global response norm is not part of the language",
-    "globalmaxpool globalmaxpooling globalmaxpool2d globalmaxpooling2d gmp adaptivemaxpool2d": "a maximum over "
-    "the image needs a window of the image's size: `7x7 maxpool`",
+    "globalmaxpool globalmaxpooling gmp adaptivemaxpool": "a maximum over "
+    "all pixels needs a window of the input's size: `7x7 maxpool`",
     "pixelshuffle pixelunshuffle depthtospace spacetodepth": "moving channels into pixels is not part of the "
     "language; `upsample 2` or `2x2 deconv 64 /2` enlarge an image",
     "mish selu softplus softsign celu hardtanh logsoftmax glu swiglu maxout threshold softmin softshrink clip "
@@ -32,13 +27,14 @@ _REASONS: dict[str, str] = {
     "sub subtract minus div divide pow sqrt exp log": "the elementwise merges are `add` and `mul`; "
     "`affine -1` negates a tensor",
     "maximum minimum": "the elementwise merges are `add` and `mul`",
-    "mean reducemean globalaverage": "the mean over the image is `gap`",
-    "reflectionpad2d replicationpad2d circularpad2d constantpad2d reflectpad": "`pad` adds pixels of one value, "
+    "mean reducemean globalaverage": "the mean over all pixels is `gap`",
+    "reflectionpad replicationpad circularpad constantpad reflectpad": "`pad` adds pixels of one value, "
     "e.g. `pad 3`; reflected and repeated pixels are not part of the language",
-    "dropout2d spatialdropout2d alphadropout gaussiannoise gaussiandropout dropblock": "it acts in training only, and "
+    "dropout1d dropout2d dropout3d spatialdropout alphadropout gaussiannoise "
+    "gaussiandropout dropblock": "it acts in training only, and "
     "the language has `dropout` (single values) and `droppath` (whole branches)",
     "spectralnorm weightnorm weightstandardization": "norms of weights are not part of the language",
-    "fold unfold im2col deformconv deformconv2d dcn gridsample roialign roipool nms upsamplelike": (
+    "fold unfold im2col deformconv dcn gridsample roialign roipool nms upsamplelike": (
         "this op is not part of the language"
     ),
     "lambda function custom autograd": "a spec contains ops and blocks, and no code",
@@ -58,10 +54,10 @@ _REASONS: dict[str, str] = {
     "not how it is trained",
 }
 MISSING = {word: reason for words, reason in _REASONS.items() for word in words.split()}
-"""Words, in lower case without `_` and `-`, and the reason or the workaround."""
+"""Words, in lower case without `_`, `-` and `2d`, and the reason or the workaround."""
 
 
 def why_missing(word: str) -> str:
     """Return why there is no such op, or what to write instead; empty for other words."""
     key = word.rpartition(".")[2].lower().replace("_", "").replace("-", "")
-    return _AXES if re.fullmatch(r"\d+x\d+x\d+", key) else MISSING.get(key, "")
+    return MISSING.get(key) or MISSING.get(without_axes(key)[0], "")

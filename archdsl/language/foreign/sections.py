@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from archdsl.axes import KINDS, MOST
 from archdsl.language.keys import KEYS_ELSEWHERE
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 
@@ -11,7 +12,15 @@ _SHAPE = re.compile(
     r"(?:Input|InputLayer|shape|input_shape|batch_shape|keras|layers|tf|torch\.Size|[\s.=,;*xX()\[\]{}])*"
 )
 _SIZE = re.compile(r"\d+|None|-1|\?")
-_AXES = ("channels channel c in_channels depth", "height h size image_size rows", "width w size image_size cols")
+_CHANNELS, _DEPTH = "channels channel c in_channels", "depth d frames slices"
+_AXES = {
+    "length": "length l samples time width w size",
+    "depth": _DEPTH,
+    "height": "height h size image_size rows",
+    "width": "width w size image_size cols",
+}
+_FEW = frozenset(("1", "3", "4"))
+"""Numbers of channels that images have."""
 
 
 def input_help(text: str) -> str:
@@ -20,27 +29,43 @@ def input_help(text: str) -> str:
     sizes, note = _SIZE.findall(text), ""
     if not _SHAPE.fullmatch(_SIZE.sub("", text)):
         return ""
-    if len(sizes) > 1 and (not sizes[0].isdigit() or (len(sizes) == 4 and sizes[0] == "1")):
-        small = ("1", "3", "4")
-        image = not sizes[0].isdigit() or sizes[1] in small or sizes[-1] in small
+    if len(sizes) > 1 and (not sizes[0].isdigit() or (sizes[0] == "1" and _is_batch(sizes[1:]))):
         sizes, note = sizes[1:], ", without the batch"
-        if not image:
-            note += ", if the first number is the batch; volumes are not part of the language"
-    if not 1 <= len(sizes) <= 3 or not all(size.isdigit() for size in sizes):
+    if not 1 <= len(sizes) <= 1 + MOST or not all(size.isdigit() for size in sizes):
         return ""
-    if len(sizes) == 3 and sizes[2] in ("1", "3", "4") and sizes[0] not in ("1", "3", "4"):
-        sizes, note = [sizes[2], *sizes[:2]], "; the channels come first"
-    if len(sizes) == 2:
-        sizes, note = ["1", *sizes], ", or another number of channels than 1"
+    first, *rest, last = sizes[0], *sizes[1:-1], sizes[-1]
+    if rest and last in _FEW and first not in _FEW:
+        sizes, note = [last, first, *rest], "; the channels come first"
+    elif len(sizes) > 1 and not rest:
+        sizes, note = _signal_or_image(first, last)
     note += "; `\N{MULTIPLICATION SIGN}` is U+00D7, MULTIPLICATION SIGN" if times else ""
     return f"write `{'x'.join(sizes)}`{note}"
 
 
+def _is_batch(sizes: list[str]) -> bool:
+    """Whether a first size of 1 is the batch: what follows has channels, or too many sizes for one more."""
+    return len(sizes) > MOST or (len(sizes) == MOST and not _FEW.isdisjoint((sizes[0], sizes[-1])))
+
+
+def _signal_or_image(first: str, last: str) -> tuple[list[str], str]:
+    """Two sizes are those of a signal if one is small, the number of its channels."""
+    few, many = sorted((int(first), int(last)))
+    if few > 32 or many < 4 * few:
+        return ["1", first, last], ", or another number of channels than 1"
+    return [str(few), str(many)], "; the channels come first" if int(first) == many else ""
+
+
 def input_of_fields(tree: Map) -> str:
     """Return `write ...` for `{channels: 3, height: 224, width: 224}`; empty if these are names of several inputs."""
-    sizes = [next((tree.get(name) for name in names.split() if name in tree.entries), None) for names in _AXES]
-    known = [size.text for size in sizes if isinstance(size, Scalar) and type(size.value) is int]
-    return f"write `{'x'.join(known)}`" if len(known) == len(_AXES) else ""
+    for kind in reversed(KINDS[1:]):
+        axes = [_AXES[size] for size in kind.sizes]
+        channels = _CHANNELS if _DEPTH in axes else f"{_CHANNELS} depth"
+        words = [names.split() for names in (channels, *axes)]
+        sizes = [next((tree.get(name) for name in names if name in tree.entries), None) for names in words]
+        known = [size.text for size in sizes if isinstance(size, Scalar) and type(size.value) is int]
+        if len(known) == len(sizes):
+            return f"write `{'x'.join(known)}`"
+    return ""
 
 
 def key_help(name: str, entry: Entry) -> str:

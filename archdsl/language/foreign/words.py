@@ -9,20 +9,23 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from archdsl.axes import MOST
 from archdsl.diagnostics import closest
 from archdsl.language.foreign.calls import Call, Unknown
 from archdsl.language.foreign.convert import convert, join
 from archdsl.language.foreign.layers import Row, field_of, value
 from archdsl.language.foreign.write import Answer, nodes_text
-from archdsl.language.hints import ELSEWHERE
+from archdsl.language.hints import ELSEWHERE, op_elsewhere
 from archdsl.ops import OPS_BY_NAME
 
-_POOL = r"[- ]?pool(?:ing)?(?:2d)?(?: layer)?"
+_ND = rf"[1-{MOST}]d"
+_POOL = rf"[- ]?pool(?:ing)?(?:{_ND})?(?: layer)?"
 _REWRITES = (
     (r"\b\d+ ?(?:\u2192|->) ?(\d+)", r"\1"),
     (r"\u2192|->|=>", " "),
     (r"['\"]", ""),
     (r"[(\[](\d{1,2}), ?(\d{1,2})[)\]]", r"\1x\2"),
+    (r"[(\[](\d{1,2}), ?(\d{1,2}), ?(\d{1,2})[)\]]", r"\1x\2x\3"),
     (r"(?<![\dx.])(\d|1\d) x (\d|1\d)(?!\d)", r"\1x\2"),
     (r"\bglobal (?:average|avg|mean)" + _POOL, "gap"),
     (r"\bmax" + _POOL, "maxpool"),
@@ -33,7 +36,7 @@ _REWRITES = (
     (r"\bleaky[- ]relu\b", "leaky_relu"),
     (r"\bdepth-?wise(?: separable)?(?: conv(?:olution)?)?\b", "dwconv"),
     (r"\btransposed? ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
-    (r"\bconv(?:2d|olution(?:al)?(?: layer)?)\b", "conv"),
+    (rf"\bconv(?:{_ND}|olution(?:al)?(?: layer)?)\b", "conv"),
     (r"\bconv(\d{1,2})x(\d{1,2})", r"\1x\2 conv"),
     (r"\bconv-?(\d{1,2})-(\d+)\b", r"\1x\1 conv \2"),
     (r"\bc(\d{1,2})s(\d)-(\d+)\b", r"\1x\1 conv \3 /\2"),
@@ -65,8 +68,8 @@ _REPEATED = (
 )
 
 
-def answer_words(text: str) -> Answer:
-    """Return the answer to a text in a loose notation. Raises Unknown."""
+def answer_words(text: str, axes: int = 0) -> Answer:
+    """Return the answer to a text in a loose notation. `axes`: those of the network, or 0. Raises Unknown."""
     text = re.sub(r"\b(upsampl\w+) (?:x ?(\d)|(\d)x)$", r"\1 \2\3", text.strip(), flags=re.IGNORECASE)
     chain = re.fullmatch(r"((?:[A-Za-z_]\w*\()+)([^()]*)\)+", text)
     if chain:  # `relu(bn(conv(64)))`
@@ -80,7 +83,9 @@ def answer_words(text: str) -> Answer:
     rows = [row for row in re.split(r"[;\n]|\],?\s*\[", brackets) if row.strip()] if brackets else [groups["body"]]
     drafts = [draft for row in rows for draft in _drafts(row)]
     layers = join([convert(draft.call()) for draft in drafts]).layers
-    node = nodes_text(layers)
+    ranked = re.search(rf"[a-z]{_ND}\b", text.lower())
+    every = re.search(r"\bkernel=\d+(?!\S)", text)  # a field of ours, for any number of axes
+    node = nodes_text(layers, 0 if every else int(ranked[0][1]) if ranked else axes)
     note = next((f"; `{draft.op}` needs a window: choose its size" for draft in drafts if draft.lacks_window()), "")
     if re.match(r"\d+ (?!x )[a-z]", rows[0]):
         note += f"; a repeat is `{rows[0].split()[0]} * ...`"
@@ -95,7 +100,7 @@ def answer_words(text: str) -> Answer:
 
 def op_of(word: str) -> str:
     """Return the op that a word names in any tool; empty if none."""
-    return word if word in OPS_BY_NAME else ELSEWHERE.get(word.replace("_", ""), "")
+    return word if word in OPS_BY_NAME else op_elsewhere(word)
 
 
 @dataclass
@@ -151,14 +156,14 @@ def _drafts(text: str) -> list[_Draft]:
 
 def _add(drafts: list[_Draft], word: str) -> None:
     draft, op = drafts[-1], op_of(word)
-    window = re.fullmatch(r"(\d{1,2})x(\d{1,2})", word)
+    window = re.fullmatch(r"\d{1,2}(x\d{1,2})+", word)
     key, _, text = word.partition("=")
     role = OPS_BY_NAME[op].role if op else None
     started = bool(draft.op or draft.numbers or "kernel" in draft.fields)
     if window:
         if "kernel" in draft.fields or (draft.op and draft.numbers and draft.op != "conv"):
             drafts.append(draft := _Draft())
-        draft.set("kernel", (int(window[1]), int(window[2])))
+        draft.set("kernel", tuple(map(int, word.split("x"))))
     elif word[0] == "/" and _NUMBER.fullmatch(word[1:]):
         draft.set("stride", value(word[1:]))
     elif _NUMBER.fullmatch(word):

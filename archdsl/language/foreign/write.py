@@ -18,6 +18,8 @@ class Layer(NamedTuple):
     op: str
     fields: dict[str, Any]
     inputs: tuple[str, ...] = ()
+    axes: int = 0
+    """The axes that its tool says; 0 if it is for any."""
 
 
 class Answer(NamedTuple):
@@ -28,44 +30,57 @@ class Answer(NamedTuple):
     note: str = ""
 
 
-def nodes_text(layers: Sequence[Layer]) -> str:
-    """Return the text of a node: one op in the short form, or a list of several."""
-    texts = [node_text(layer) for layer in layers]
+def nodes_text(layers: Sequence[Layer], axes: int = 0) -> str:
+    """Return the text of a node: one op in the short form, or a list of several. `axes`: those of the network, or 0."""
+    texts = [node_text(layer, axes) for layer in layers]
     if len(texts) == 1:
         return texts[0]
     return "[" + ", ".join(f'"{text}"' if "," in text or "[" in text else text for text in texts) + "]"
 
 
-def node_text(layer: Layer) -> str:
+def node_text(layer: Layer, axes: int = 0) -> str:
     """Return the short form of a layer. The values of `fields` are those of the op, or expressions as strings.
 
     Raises Hint if the op does not take a value.
     """
     op = OPS_BY_NAME[layer.op]
     fields = {name: _whole(_single(item)) for name, item in layer.fields.items()}
-    kernel = fields.pop("kernel", None)
-    sizes = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    kernel = fields.get("kernel")
+    sizes = _sizes(layer, axes) if kernel is not None else ()
     window = all(type(size) is int for size in sizes)
     fields["pad"] = _written_pad(op.name, sizes if window else None, fields) if "pad" in fields else None
     if fields.get("stride") == kernel and "pool" in op.name:
         fields.pop("stride", None)
     if "norm" in fields and fields.get("bias") is False:
         del fields["bias"]
-    words = ["x".join(map(str, sizes))] * (window and kernel is not None) + [op.name]
-    words += [f"kernel={_shown(kernel)}"] * (not window and kernel is not None)
-    _check(op.name, {**fields, "kernel": kernel})
+    _check(op.name, fields)
+    front = window and (layer.axes or axes or isinstance(layer.fields.get("kernel"), tuple))
+    words = ["x".join(map(str, sizes))] * bool(front and sizes) + [op.name]
     positional = list(op.positional)
     for name, field in op.model_fields.items():
-        item = fields.get(name)
+        item = None if front and name == "kernel" else fields.get(name)
         if item is None or (not field.is_required() and item == _single(field.default)):
             positional = [] if name in positional else positional
             continue
         flag = next((word for word, setting in op.flags.items() if setting == (name, item)), "")
+        if name == "stride" and isinstance(item, tuple) and all(type(size) is int for size in item):
+            words.append("/" + "x".join(map(str, item)))
+            continue
         slash = name == "stride" and type(item) in (int, str)
         prefix = "" if name in positional else "/" if slash else f"{name}="
         words.append(flag or prefix + _shown(item))
     words += [fields[role] for role in ("norm", "act") if role in fields]
     return " ".join(words) + (f" <- {', '.join(layer.inputs)}" if layer.inputs else "")
+
+
+def _sizes(layer: Layer, axes: int) -> tuple[Any, ...]:
+    """The window on each axis: one size is for all axes of its tool, or of the network."""
+    kernel = layer.fields["kernel"]
+    single = _single(kernel)
+    if isinstance(single, tuple) or (layer.axes and isinstance(kernel, tuple)):
+        return tuple(kernel)
+    known = layer.axes or axes
+    return (single,) * known if known else kernel if isinstance(kernel, tuple) else (single,)
 
 
 def _check(name: str, fields: dict[str, Any]) -> None:
@@ -98,7 +113,7 @@ def _is_expression(item: Any) -> bool:
     )
 
 
-def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any]) -> Any:
+def _written_pad(op: str, sizes: tuple[int, ...] | None, fields: dict[str, Any]) -> Any:
     """The padding as `valid`, `same` or pixels; None if it is what the op does without it. `sizes`: of the window."""
     pad, stride, dilation = fields["pad"], fields.get("stride", 1), fields.get("dilation", 1)
     pad = {"valid": 0, "zeros": None}.get(pad.lower(), pad.lower()) if isinstance(pad, str) else pad
@@ -107,7 +122,7 @@ def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any])
         crops = sizes is None or not (pad == 0 and _single(sizes) == stride and dilation == 1)
         return None if pad == "same" or not crops else pad
     if op in ("conv", "dwconv"):
-        steps = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+        steps = dilation if isinstance(dilation, tuple) else (dilation,) * len(sizes or ())
         known = sizes is not None and all(type(step) is int for step in steps)
         halves = [size // 2 * (size % 2) for size in sizes or ()]
         implied = _single(tuple(step * half for step, half in zip(steps, halves, strict=True))) if known else None
@@ -117,7 +132,7 @@ def _written_pad(op: str, sizes: tuple[int, int] | None, fields: dict[str, Any])
             return "valid"
     if pad == implied:
         return None
-    return (*pad, *pad) if isinstance(pad, tuple) and len(pad) == 2 else pad
+    return (*pad, *pad) if isinstance(pad, tuple) and len(pad) == len(sizes or pad) else pad
 
 
 def _single(item: Any) -> Any:
