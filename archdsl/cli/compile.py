@@ -155,15 +155,15 @@ def _line(console: Console, file: CompiledFile) -> str:
 
 def _difference_text(difference: Difference) -> str:
     """The difference between int8 and fp32 as text."""
-    images = difference.images
-    text = f"compared with fp32 on {images} image{'s' * (images != 1)}: "
+    inputs = difference.images
+    text = f"compared with fp32 on {inputs} input{'s' * (inputs != 1)}: "
     text += f"cosine {difference.cosine:.5f} (least {difference.least:.5f})"
     if difference.agreement is None:
         return text
-    text += f", same top-1 class on {round(difference.agreement * images)}"
-    if difference.classes != 1 or images == 1:
+    text += f", same top-1 class on {round(difference.agreement * inputs)}"
+    if difference.classes != 1 or inputs == 1:
         return text
-    return f"{text}\n           fp32 has the same top-1 class for all images, so this agreement means little"
+    return f"{text}\n           fp32 has the same top-1 class for all inputs, so this agreement means little"
 
 
 def _as_json(compiled: Compiled, seed: int) -> str:

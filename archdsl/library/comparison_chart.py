@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archdsl.axes import kind_of
+from archdsl.axes import KINDS
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
@@ -90,7 +90,7 @@ def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> Comparison
 
 def _sample(entry: CatalogEntry) -> str:
     """What a network reads, `image` for `3x224x224`; `input` if it has several."""
-    return "input" if "," in entry.input else kind_of(entry.input.split("x")).bare
+    return "input" if "," in entry.input else KINDS[entry.axes[0]].bare
 
 
 def _page(drawing: bytes, entries: Sequence[CatalogEntry], notes: Sequence[str]) -> bytes:

@@ -20,7 +20,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 ArgValue: TypeAlias = "bool | int | float | str | Sequence[ArgValue] | None"
 """A value for an argument of a spec."""
 InputSize: TypeAlias = str | int | Sequence[int]
-"""Channels, height and width, `"3x224x224"` or `(3, 224, 224)`; for a vector, its length."""
+"""Channels and the size of each axis, `"3x224x224"` or `(3, 224, 224)`; for a vector, its length."""
 
 
 def load(spec: AnyPath, /, *, input: InputSize | None = None, partial: bool = False, **args: ArgValue) -> Network:
