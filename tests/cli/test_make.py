@@ -308,9 +308,22 @@ def test_the_library(here: Path) -> None:
     result = run("list")
     assert result.exit_code == 0
     first = result.stdout.splitlines()[0].split()
-    assert first == ["name", "family", "year", "input", "classes", "params", "MACs", "depth", "top-1", "%", "source"]
+    assert first == [
+        "name",
+        "family",
+        "year",
+        "input",
+        "axes",
+        "classes",
+        "params",
+        "MACs",
+        "depth",
+        "top-1",
+        "%",
+        "source",
+    ]
     (vgg,) = [line.split() for line in result.stdout.splitlines() if line.startswith("vgg16 ")]
-    assert vgg[:8] == ["vgg16", "vgg", "2014", "3x224x224", "1000", "138,357,544", "15,470,264,320", "16"]
+    assert vgg[:9] == ["vgg16", "vgg", "2014", "3x224x224", "2", "1000", "138,357,544", "15,470,264,320", "16"]
     entries = json.loads(run("list", "--format", "json").stdout)
     assert {e["name"] for e in entries} == set(archdsl.list())
     rows = list(csv.DictReader(io.StringIO(run("list", "vgg1*", "resnet18", "--format", "csv").stdout)))
