@@ -186,6 +186,18 @@ def test_the_scale_is_stated_for_what_is_drawn() -> None:
     assert "the height and depth of a box are those of its maps" in said["mixed"]
 
 
+def test_without_padding_a_decoder_is_beside_its_encoder() -> None:
+    """Its maps are smaller than those that it reads; the input's are larger by a border."""
+    middle: dict[str, set[int]] = {}
+    for stage in marks(svg_of(archdsl.load("unet3d").graph), "stage"):
+        _, right, _ = faces(stage)
+        middle.setdefault(stage.get("data-name", "").split(".")[0], set()).add(round(sum(y for _, y in right) / 4))
+    levels = [middle[name] for name in ("enc1", "enc2", "enc3", "bottom")]
+    assert [max(ys) - min(ys) <= 1 for ys in levels] == [True] * 4 and levels == sorted(levels, key=min)
+    beside = (("enc1", "input"), ("enc1", "dec1"), ("enc1", "out"), ("enc2", "dec2"), ("enc3", "dec3"))
+    assert all(abs(min(middle[a]) - min(middle[b])) <= 1 for a, b in beside)
+
+
 def test_branches_of_several_inputs_are_parallel_with_their_sizes() -> None:
     """The second input's larger maps are no decoder; each run has the size of its own maps."""
     graph = graph_of("mixed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 from archdsl.drawing.volumes.spots import GAP, Arrangement, is_vector
@@ -10,6 +11,8 @@ from archdsl.drawing.volumes.stages import Stage, Staged, StageGroup
 
 STEP = 13.0
 """Horizontal space for a route between levels."""
+NEAR = 0.75
+"""Maps that lose a smaller share of their pixels lose a border only."""
 
 
 def is_u(staged: Staged) -> bool:
@@ -26,22 +29,17 @@ def is_u(staged: Staged) -> bool:
     area = {s.number: _area(s.shape) for s in staged.root.stages()}
     if not any(0 < area[source] < area[target] for source, target in staged.edges):
         return False
-    place = {
-        s.number: n for n, m in enumerate(staged.root.members) for s in ([m] if isinstance(m, Stage) else m.stages())
-    }
-    return any(
-        place[source] < low < place[target] and place[target] - place[source] > 1 for source, target in staged.edges
-    )
+    return bool(_skips(staged, low))
 
 
-def levels(blocks: Sequence[Arrangement]) -> list[list[Arrangement]]:
+def levels(staged: Staged, blocks: Sequence[Arrangement]) -> list[list[Arrangement]]:
     """Return the blocks of each level, largest maps first, at their horizontal positions."""
-    sizes = sorted({_area(block.spots[-1].stage.shape) for block in blocks}, reverse=True)
-    rows: list[list[Arrangement]] = [[] for _ in sizes]
+    level_of = _levels(staged)
+    rows: list[list[Arrangement]] = [[] for _ in range(max(level_of.values()) + 1)]
     x = 0.0
     before = -1
     for block in blocks:
-        level = sizes.index(_area(block.spots[-1].stage.shape))
+        level = level_of[block.spots[-1].stage.number]
         gap = 0.0 if before < 0 else GAP if level == before else STEP
         moved = Arrangement()
         moved.take(block, x + gap, 0)
@@ -51,7 +49,39 @@ def levels(blocks: Sequence[Arrangement]) -> list[list[Arrangement]]:
         rows[level].append(moved)
         x = moved.width
         before = level
-    return rows
+    return [row for row in rows if row]
+
+
+def _levels(staged: Staged) -> dict[int, int]:
+    """The level of each stage, by the size of its maps; that of a decoder is the one of the encoder that it reads.
+
+    Without padding, the maps of an encoder and its decoder differ, and those of neighbours by a border.
+    """
+    members = staged.root.members
+    areas = [_area(_last(member).shape) for member in members]
+    as_large_as = {area: area for area in {*areas, *(_area(s.shape) for s in staged.root.stages())}}
+
+    def largest(area: int) -> int:
+        while as_large_as[area] != area:
+            area = as_large_as[area]
+        return area
+
+    low = areas.index(min(area for area in areas if area))
+    near = [(n, n + 1) for n, (a, b) in enumerate(pairwise(areas)) if a > b > a * NEAR]
+    for first, second in (*_skips(staged, low), *near):
+        small, large = sorted((largest(areas[first]), largest(areas[second])))
+        as_large_as[small] = large if small else small
+    order = sorted({largest(area) for area in as_large_as}, reverse=True)
+    return {s.number: order.index(largest(_area(s.shape))) for s in staged.root.stages()}
+
+
+def _skips(staged: Staged, low: int) -> list[tuple[int, int]]:
+    """The edges from a member before the smallest maps to one after them."""
+    place = {
+        s.number: n for n, m in enumerate(staged.root.members) for s in ([m] if isinstance(m, Stage) else m.stages())
+    }
+    pairs = [(place[source], place[target]) for source, target in staged.edges]
+    return [(source, target) for source, target in pairs if source < low < target]
 
 
 def _last(member: Stage | StageGroup) -> Stage:

@@ -58,7 +58,8 @@ class Router:
             paths, curved = self._between(start, b.into, start.x, near_start=True)
             return Route(source, target, (turn, *paths), False, b.line, (False, *curved))
         near_start = b.level >= a.level and b.level > 0
-        paths, curved = self._between(a.out, b.into, max(a.right, a.out.x), near_start, before=b.labelled - 1)
+        free = max(a.right, a.out.x, a.captioned)
+        paths, curved = self._between(a.out, b.into, free, near_start, before=b.labelled - 1)
         return Route(source, target, paths, False, b.line, curved)
 
     def _between(

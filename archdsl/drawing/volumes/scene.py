@@ -51,7 +51,7 @@ def draw(staged: Staged, look: Appearance) -> Scene:
     scale = scale_of(staged.root.stages(), CROWDED if stepped or crowded(series) else TALLEST, 0.8 if stepped else 1.1)
     layout = Placer(staged, direct, scale, look.shapes)
     blocks = layout.blocks(series.pieces)
-    rows = _stacked(levels(blocks)) if stepped else _place(_broken(blocks, look.paper))
+    rows = _stacked(levels(staged, blocks)) if stepped else _place(_broken(blocks, look.paper))
     width = max(LEAST if look.paper is None else 0.0, max(row.end for row in rows) + MARGIN)
     routes = _routed(rows, staged, direct, layout.touching, head_height(look.heading, width))
     scene = Scene(

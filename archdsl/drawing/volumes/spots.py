@@ -114,6 +114,15 @@ class Spot:
         return front - text_width(label(self.stage), LABEL) / 2 if is_vector(self.stage.shape) else inf
 
     @property
+    def captioned(self) -> float:
+        """The right end of the texts below a cube, which may be wider than the cube."""
+        if thick_with_channels(self.stage.shape) or is_vector(self.stage.shape) or self.stage.sign:
+            return -inf
+        texts = (self.stage.kernel, size_of(self.stage))
+        middle = self.x + self.width / 2 - self.depth * DEPTH_X / 2
+        return middle + max(text_width(words, SMALL) for words in texts) / 2
+
+    @property
     def right(self) -> float:
         return self.x + self.width + self.depth * DEPTH_X / 2
 
