@@ -42,9 +42,19 @@ MISSING = (
 in_browser = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 VENDOR = PACKAGE / "drawing" / "page" / "vendor"
 FAMILIES = [path.stem for path in library_files()]
-FEW = ["perceptron", "lenet5_1998", "alexnet", "googlenet", "unet", "shufflenet", "mobilenet_v3_large"]
-"""Every kind of formula: deconvolutions, adaptive pools, gates, sizes rounded up, tables of connections, no size at
-all."""
+FEW = [
+    "perceptron",
+    "lenet5_1998",
+    "alexnet",
+    "googlenet",
+    "unet",
+    "shufflenet",
+    "mobilenet_v3_large",
+    "s3d",
+    "inceptiontime",
+]
+"""Every kind of formula: deconvolutions, adaptive pools, gates, sizes rounded up, tables of connections, one and three
+axes, no size at all."""
 LIMIT_MS = 60_000
 
 HOSTILE = (
