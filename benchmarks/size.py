@@ -49,7 +49,7 @@ def module(name: str) -> Any:
     for part in model.modules():
         if isinstance(bias := getattr(part, "bias", None), torch.Tensor):
             torch.nn.init.uniform_(bias, -0.5, 0.5)
-        if isinstance(part, torch.nn.BatchNorm2d):
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
             for tensor, least in ((part.weight, 0.5), (part.running_mean, -0.5), (part.running_var, 0.5)):
                 torch.nn.init.uniform_(tensor, least, least + 1.0)
     return model

@@ -83,6 +83,12 @@ class ImportState:
         first = 1 if name in self.channels_last else 2
         return list(range(first, first + self.axes(name)))
 
+    def listed_axes(self, node: SourceNode, rank: int) -> tuple[int, ...]:
+        """The axes that a node lists, sorted, in a tensor of `rank` axes; none if it leaves them out."""
+        constant = self.require_constant(node, 1, "list of axes") if any(node.inputs[1:]) else None
+        axes = node.attributes.get("axes", ()) if constant is None else constant.reshape(-1)
+        return tuple(sorted(int(axis) % rank for axis in axes))
+
     def is_channels(self, name: str, axis: int) -> bool:
         """Whether an axis of a value's tensor, which may be counted from the end, is that of the channels."""
         rank = self.axes(name) + 2

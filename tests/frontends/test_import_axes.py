@@ -14,7 +14,7 @@ import torchvision
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from archdsl import import_model, loads
+from archdsl import import_model, loads, ops
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.onnx_model import from_proto, read
 from archdsl.frontends.to_spec import to_spec
@@ -229,6 +229,26 @@ def test_padding_of_tensorflow_is_exact(axes: int, stride: int, tmp_path: Path) 
     sample = np.random.default_rng(0).standard_normal((1, 6, *size)).astype(np.float32)
     wanted, got = run(tmp_path / "a.onnx", sample), run(tmp_path / "b.onnx", sample)
     assert got.shape == wanted.shape and np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    ("added", "reduced", "removed", "legal"),
+    [(-2, (-1, -2), -2, True), (2, (2, 3), 2, True), (2, (3,), 2, False), (2, (2, 3), 3, False), (1, (2, 3), 1, False)],
+)
+def test_a_mean_with_an_axis_more(added: int, reduced: tuple[int, ...], removed: int, legal: bool) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    nodes = [
+        node("Unsqueeze", "x", "added", output="a"),
+        node("ReduceMean", "a", "reduced", output="b"),
+        node("Squeeze", "b", "removed"),
+    ]
+    lists = [ints("added", added), ints("reduced", *reduced), ints("removed", removed)]
+    model = from_proto(helper.make_model(helper.make_graph(nodes, "g", [x], [y], lists)))
+    if legal:
+        assert loads(to_spec(model, "g", {"x": (8, 8)}, "test").text).graph.nodes[-1].op == ops.Gap()
+    else:
+        with pytest.raises(ArchError, match="adds an axis"):
+            to_spec(model, "g", {"x": (8, 8)}, "test")
 
 
 @pytest.mark.parametrize("axes", [2, 3])

@@ -13,7 +13,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
 from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
-from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduce_mean
+from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduce_mean, unsqueeze
 from archdsl.frontends.onnx_ops.shapes import (
     add,
     concat,
@@ -138,6 +138,7 @@ TABLE: Mapping[str, ImportRule] = {
     "Gather": gather,
     "Reshape": reshape,
     "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
     "Transpose": transpose,
     "Pad": first(pad),
     "Resize": first(resize),

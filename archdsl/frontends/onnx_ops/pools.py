@@ -41,13 +41,12 @@ def gap(state: ImportState, node: SourceNode) -> None:
 
 
 def reduce_mean(state: ImportState, node: SourceNode) -> None:
-    axes_input = state.constant(node, 1)
-    reduced = tuple(int(a) for a in (axes_input if axes_input is not None else node.attributes.get("axes", ())))
+    spatial = state.spatial(node.inputs[0])
+    reduced = state.listed_axes(node, len(spatial) + 2)
     channels_last = node.inputs[0] in state.channels_last
     if reduced == (1,) and not channels_last and mean_of_layer_norm(state, node):
         return
-    spatial = state.spatial(node.inputs[0])
-    if sorted(axis % (len(spatial) + 2) for axis in reduced) != spatial:
+    if list(reduced) != spatial:
         raise Unsupported("it is not the mean over all spatial axes")
     if node.attributes.get("keepdims", 1):
         gap(state, node)
@@ -56,6 +55,21 @@ def reduce_mean(state: ImportState, node: SourceNode) -> None:
     state.add(node, ops.Gap(), middle)
     state.add(node, ops.Flatten(), node.outputs[0], inputs=[middle])
     state.channels_last -= {middle, node.outputs[0]}
+
+
+def unsqueeze(state: ImportState, node: SourceNode) -> None:
+    """A mean of a signal with one more axis, which a Squeeze removes: PyTorch exports `AdaptiveAvgPool1d(1)` so."""
+    mean = state.only_reader(node.outputs[0], "ReduceMean")
+    squeeze = None if mean is None else state.only_reader(mean[1].outputs[0], "Squeeze")
+    rank = state.axes(node.inputs[0]) + 3
+    added = state.listed_axes(node, rank)
+    if mean is None or squeeze is None or node.inputs[0] in state.channels_last:
+        raise Unsupported("archdsl has no op for it")
+    whole = state.listed_axes(mean[1], rank) == tuple(range(2, rank)) and mean[1].attributes.get("keepdims", 1)
+    if not whole or min(added, default=0) < 2 or len(added) > 1 or state.listed_axes(squeeze[1], rank) != added:
+        raise Unsupported("it adds an axis that is not removed after a mean over all spatial axes")
+    state.consumed.update((mean[0], squeeze[0]))
+    state.add(node, ops.Gap(), squeeze[1].outputs[0])
 
 
 def mean_of_layer_norm(state: ImportState, node: SourceNode) -> bool:

@@ -189,10 +189,9 @@ def gather(state: ImportState, node: SourceNode) -> None:
 
 def squeeze(state: ImportState, node: SourceNode) -> None:
     value = node.inputs[0]
-    spatial, axes_input = state.spatial(value), state.constant(node, 1)
-    axes = axes_input.reshape(-1) if axes_input is not None else node.attributes.get("axes", spatial)
-    removed = sorted(int(axis) % (len(spatial) + 2) for axis in axes)
-    if removed != spatial or set(concrete(state.shape(value))[1:]) - {1}:
+    spatial = state.spatial(value)
+    removed = list(state.listed_axes(node, len(spatial) + 2))
+    if removed not in ([], spatial) or set(concrete(state.shape(value))[1:]) - {1}:
         raise Unsupported("it removes other axes than all spatial ones, each of size 1")
     to_vector(state, node)
 
