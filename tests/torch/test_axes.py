@@ -346,3 +346,13 @@ def test_initialisation_of_several_numbers_of_axes() -> None:
         archdsl.loads("input: {a: 3x64, b: 3x8x8}\nnet: {x: 3 conv 4 <- a, y: 3x3 conv 4 <- b}\noutputs: [x, y]").graph
     )
     assert "(nn.Conv1d, nn.ConvTranspose1d, nn.Conv2d, nn.ConvTranspose2d)" in source
+
+
+def test_long_shapes_keep_their_arrow_and_their_vectors() -> None:
+    inputs = ", ".join(f"{name}: 3x11x13x17" for name in "abc")
+    source = to_source(
+        archdsl.loads(f"name: net\ninput: {{v: 4, {inputs}}}\nnet: {{w: fc 4 <- v, s: 'add <- a, b, c'}}\n").graph
+    )
+    assert " ".join(re.findall(r'class Net.*?"""(.*?)"""', source, re.DOTALL)[0].split()) == (
+        "net: (N, 4), (N, C, 11, 13, 17), (N, C, 11, 13, 17), (N, C, 11, 13, 17) -> (N, C, 11, 13, 17)."
+    )

@@ -27,6 +27,7 @@ from archdsl.backends.torch.layout import Infix, Joined, SourceGroup, flat, lay
 from archdsl.backends.torch.repeats import compact, compact_named
 from archdsl.graph import FreeSize, Graph
 from archdsl.shapes import concrete
+from tests.support.any_axes import MOST_OPS, for_axes
 from tests.support.handmade import Hand
 from tests.support.random_specs import texts
 
@@ -342,12 +343,21 @@ def test_printing_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+OF_EVERY_KIND = """
+input: {a: 3x64, b: 3x8x8, c: 3x4x4x4, d: 4}
+net: {x: 3 conv 4 <- a, y: 3x3 conv 4 <- b, z: 3x3x3 conv 4 <- c, w: fc 4 <- d}
+outputs: [x, y, z, w]
+"""
+
+
 def test_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
     pytest.importorskip("ruff")
     for name in firsts():
         (tmp_path / f"{name}.py").write_text(archdsl.load(name).to_source(), encoding="utf-8")
     for name, text in AWKWARD.items():
         (tmp_path / f"awkward_{name.replace(' ', '_')}.py").write_text(to_source(graph_of(text)), encoding="utf-8")
+    for number, text in enumerate([*(for_axes(MOST_OPS, axes) for axes in (1, 2, 3)), OF_EVERY_KIND]):
+        (tmp_path / f"axes{number}.py").write_text(to_source(archdsl.loads(text).graph), encoding="utf-8")
     ruff = [sys.executable, "-m", "ruff"]
     formatted = subprocess.run(
         [*ruff, "format", "--isolated", "--line-length=100", "--diff", tmp_path],

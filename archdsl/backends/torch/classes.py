@@ -9,7 +9,7 @@ from archdsl.backends.torch import forward
 from archdsl.backends.torch.class_arguments import ClassRef, Option, Slots, choose
 from archdsl.backends.torch.constructors import Constructors
 from archdsl.backends.torch.docstrings import shapes
-from archdsl.backends.torch.layout import INDENT, Doc, Joined, SourceGroup, lay, wrap
+from archdsl.backends.torch.layout import INDENT, WIDTH, Doc, Joined, SourceGroup, lay, wrap
 from archdsl.backends.torch.naming import docstring, is_attribute, quoted
 from archdsl.backends.torch.program import ModuleBlock, Program
 from archdsl.backends.torch.repeats import compact
@@ -18,6 +18,9 @@ from archdsl.backends.torch.steps import Module, Parameter, Run
 from archdsl.graph import Graph
 from archdsl.ops import Add
 from archdsl.shapes import at
+
+_WIDTH = WIDTH - len(f'{INDENT}""""""')
+"""The columns for a text in the docstring of a class."""
 
 
 class Classes:
@@ -111,9 +114,9 @@ class Classes:
         docs = {block.scope.doc.strip() for block in shared.blocks}
         doc = docs.pop() if len(docs) == 1 else ""
         if doc:
-            return [*wrap(doc), "", f"{signature}."]
+            return [*wrap(doc, _WIDTH), "", *wrap(f"{signature}.", _WIDTH)]
         title = self.graph.name if is_main else self._composite(shared.blocks[0])
-        return [f"{title}: {signature}." if title else f"{signature}."]
+        return wrap(f"{title}: {signature}." if title else f"{signature}.", _WIDTH)
 
     def _composite(self, block: ModuleBlock) -> str:
         """Return the name of the composite that a block is; empty for any other block."""

@@ -16,6 +16,9 @@ from archdsl.shapes import at, concrete
 MAX_WORDS = 70
 """Columns of a line of shapes, beyond which channels are abbreviated to C."""
 
+_CHANNELS = r"\(N, ([^(),]|\([^()]*\))+,"
+"""The channels of a shape with sizes; a formula of them may have brackets."""
+
 
 def shape_words(shape: Sequence[object]) -> str:
     """Return a shape with the batch: `(N, 64, 56, 56)`."""
@@ -31,7 +34,7 @@ def shapes(graph: Graph, shared: SharedClass, outputs: int | None) -> str:
     before = ", ".join(_tensor_words(graph, shared, nodes, None) for nodes in sources)
     after = ", ".join(_tensor_words(graph, shared, nodes, sources[0]) for nodes in results[:outputs])
     words = f"{before} -> {after}"
-    return words if len(words) <= MAX_WORDS else re.sub(r"\(N, [^,]+,", "(N, C,", words)
+    return words if len(words) <= MAX_WORDS else re.sub(_CHANNELS, "(N, C,", words)
 
 
 def _tensor_words(graph: Graph, shared: SharedClass, nodes: Sequence[Node], received: Sequence[Node] | None) -> str:

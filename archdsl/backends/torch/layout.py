@@ -111,11 +111,11 @@ def _lay_joined(before: str, doc: Joined, after: str, indent: str) -> list[str]:
     return lay(head, doc.parts[last], "".join(map(flat, doc.parts[last + 1 :])) + after, indent)
 
 
-def wrap(text: str) -> list[str]:
-    """Wrap a text to lines of at most WIDTH columns."""
+def wrap(text: str, width: int = WIDTH - 2) -> list[str]:
+    """Wrap a text to lines of at most `width` columns."""
     lines, line = [], ""
     for word in text.split():
-        if line and len(line) + 1 + len(word) > WIDTH - 2:
+        if line and len(line) + 1 + len(word) > width:
             lines.append(line)
             line = word
         else:
