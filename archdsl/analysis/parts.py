@@ -225,8 +225,9 @@ class WrittenOp:
         return {below: node.id for _, below, node in self._local(path) if below}
 
     def numbered(self, path: str) -> bool:
-        """Return whether it is the item of a list."""
-        return any(name.isdigit() for name in self.names(path))
+        """Return whether it is the item of a list, in which ops without names of their own take a number each."""
+        local = self._local(path)
+        return any(name.isdigit() for name, _, _ in local) and not any(below.isdigit() for _, below, _ in local)
 
 
 def written_ops(scope: Scope, nodes: tuple[Node, ...]) -> list[Scope | WrittenOp]:

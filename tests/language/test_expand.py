@@ -250,6 +250,9 @@ FLAT = {
     "such items, read from outside": (
         "defaults: {naming: flat}\nnet: {a: [3x3 conv 4 bn relu, 3x3 conv 4 bn], b: 'add <- a.0, a.3'}"
     ),
+    "numbers as keys, whose ops are numbered below them": (
+        "defaults: {naming: flat}\nnet: {a: {0: 3x3 conv 4 bn relu, 1: {0: 3x3 conv 4 bn}}, b: [{0: 3x3 conv 4 bn}]}"
+    ),
     "a name that means another node further inside": (
         "blocks: {'f(c) <- x, y': {a: 3x3 conv c, b: 'concat <- a, y'}}\n"
         "net: {a: {c: 3x3 conv 4, d: 3x3 conv 6}, e: 'f(3) <- a.d, a.c'}"
