@@ -100,8 +100,8 @@ def without_axes(name: str) -> tuple[str, int]:
 
 
 def axes_of(shape: Sequence[object]) -> int:
-    """Return the number of spatial axes of a shape without the batch; 0 for a vector."""
-    return len(shape) - 1
+    """Return the number of spatial axes of a shape without the batch; 0 for a vector, and for an unknown shape."""
+    return max(len(shape) - 1, 0)
 
 
 def sizes_words(shape: Sequence[object], times: str) -> str:

@@ -59,6 +59,23 @@ def _of(size: str, nodes: str, word: str = "") -> Callable[[], str]:
     return lambda: f"{archdsl.loads(f'input: {size}{chr(10)}net: {nodes}').params:,}{word}"
 
 
+def _work(name: str, input: str | None = None) -> Callable[[], str]:
+    """The parameters and the multiply-accumulates of a network for an input."""
+
+    def text() -> str:
+        network = archdsl.load(name, input=input)
+        return f"{network.params:,} parameters, {network.macs:,} MACs"
+
+    return text
+
+
+def _filters(name: str) -> Callable[[], str]:
+    """The parameters of the convolutions."""
+    return lambda: (
+        f"{sum(p.numel for node in net(name).nodes if node.op.name in ('conv', 'deconv') for p in node.params):,}"
+    )
+
+
 def _kernels(name: str) -> str:
     sizes = {node.op.kernel for node in net(name).nodes if node.op.name == "conv"}
     return ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
@@ -150,6 +167,15 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("DenseNet-121, parameters", "", _params("densenet121"), ""),
         Row("DenseNet-121, weighted layers", "", lambda: str(net("densenet121").totals.depth), ""),
         Row("DenseNet-201, parameters", "", _params("densenet201"), ""),
+    ),
+    "axes": (
+        Row("a window of 3 on one channel of a signal, an image, a volume", "", lambda: "3, 9, 27 weights", ""),
+        *(
+            Row(f"DenseNet-121 on {size.replace('x', ' x ')}", "", _work("densenet121_monai", size), "")
+            for size in ("1x4096", "1x96x96", "1x96x96x96")
+        ),
+        Row("34 layers for 29 s of an ECG at 200 Hz, Hannun et al. 2019", "", _work("ecg_resnet34"), ""),
+        Row("3-D U-Net, without the batch norms", "19,069,955 in its paper", _filters("unet3d"), "right"),
     ),
 }
 """By section of the page. The article's value is empty if it prints none."""

@@ -202,12 +202,13 @@ def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
     if len(sizes) == len(before) + 1 or not _SIZES.fullmatch(input) or not before or not of_axes:
         return problem
     kind = KINDS[len(before)]
-    whole = "x".join((channels, *(sizes if len(sizes) == len(before) else sizes[:1] * len(before))))
+    repeated = sizes if len(sizes) == len(before) else sizes[:1] * len(before)
+    unclear = "" if len(sizes) == len(before) or not sizes[1:] else f"{len(before) + 1} sizes, e.g. "
     return error(
         "E0202",
         f"the input of `{spec.name}` is {kind.noun}: {' x '.join(('channels', *kind.sizes))}",
         _scalar(input, "--input").span,
-        help=f"write {'' if len(sizes) in (1, len(before)) else f'{len(before) + 1} sizes, e.g. '}`{whole}`",
+        help=f"write {unclear}`{'x'.join((channels, *repeated))}`",
     )
 
 
