@@ -149,7 +149,7 @@ def test_pads_that_older_runtimes_understand(pixels: str, steps: int) -> None:
     (made,) = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
         None, {"input": x}
     )
-    top, left, bottom, right = archdsl.ops.Pad(pixels=found.by_path["p"].op.pixels).sides  # type: ignore[attr-defined]
+    top, left, bottom, right = found.by_path["p"].op.sides((2, 7, 6))  # type: ignore[attr-defined]
     want = F.max_pool2d(F.pad(torch.from_numpy(x).tanh(), (left, right, top, bottom)), 3, 1)
     assert np.allclose(made, want.numpy(), atol=1e-6)
 
@@ -164,3 +164,23 @@ def test_the_name_of_a_node_with_a_then_is_that_of_the_then() -> None:
     tanh = found.by_path["p/tanh"].id
     assert found.outputs == {"one": tanh, "two": found.by_path["s.0/relu6"].id}
     assert found.by_path["r"].inputs == (tanh, tanh)
+
+
+def test_an_average_pool_of_a_volume_needs_a_voxel_for_each_of_its_window() -> None:
+    """PyTorch refuses it, with padding too, where it takes a signal or an image; such sizes were said to be legal."""
+    with pytest.raises(archdsl.ArchError) as caught:
+        archdsl.loads("input: 1x2x8x8\nnet: {a: 3x3x3 avgpool /1 pad=1}")
+    assert caught.value.diagnostics[0].code == "E0402"
+    assert sizes("input: 1x8x8x8\nnet: {a: '3x2x1 avgpool /1 pad=[1,1,0,1,1,0]'}") == ["D >= 3", "H >= 2", "W >= 1"]
+    assert sizes("input: 1x8x8\nnet: {a: 3x3 avgpool /1 pad=1}") == ["H >= 1", "W >= 1"]
+
+
+def test_a_head_that_ends_with_a_node_left_out_is_written_flat() -> None:
+    """It stands for what the left-out node would read; the flat text gave the head its last node instead."""
+    from archdsl.backends.spec.rewrite import flat_text
+    from archdsl.source import decode
+    from archdsl.spec.open import from_source
+
+    text = "input: 3x8x8\nnet: {c: gap}\naux: {h: {from: c, do: {r: relu, s: fc 4 <- input when 1 > 2}}}\n"
+    written = flat_text(from_source(decode(text.encode(), "head.yaml")))
+    assert archdsl.diff(archdsl.loads(text), archdsl.loads(written)).equal

@@ -165,18 +165,20 @@ class _Writer:
             source = self.first(part).inputs[0]
             at = _Sequence("", root, [source])
             name, *_ = part.names("") if isinstance(part, WrittenOp) else (str(part.name),)
-            self.put(part, at)
+            self.put(part, at, self.graph.aux[name].node)
             weight = value_layout(self.graph.aux[name].weight)
             start = YamlLeaf(self.reference(source, root))
             out.put(name, mapping({"from": start, "do": at.elements[0].layout, "weight": weight}))
         return out
 
-    def put(self, part: Scope | WrittenOp, into: _Sequence) -> None:
-        """Add a part to a sequence."""
+    def put(self, part: Scope | WrittenOp, into: _Sequence, output: int | None = None) -> None:
+        """Add a part to a sequence. `output`: the node that a scope stands for, if it may be another than its last."""
         if isinstance(part, Scope):
             own = _Sequence(part.path, into, into.cursors[-1:])
             for member in written_ops(part, self.graph.nodes):
                 self.put(member, own)
+            if output not in (None, own.cursors[-1]):
+                self.alias(output, own, len(own.elements), own, self.reference(output, own))
             own.close()
             key, layout = str(part.name), own.layout()
             into.add(_Element((key,), layout, ((key, layout, _Binding(own.cursors[-1], own.names)),)))

@@ -23,10 +23,11 @@ from tests.search.networks.planted import Bug, method, together
 
 
 def _some_axes(right: Callable[..., Any], e: Any, x: str, what: str, pads: Any, value: float) -> tuple[str, ...]:
-    if pads[1] or pads[5]:
+    half = len(pads) // 2
+    if pads[1] or pads[half + 1]:
         return right(e, x, what, pads, value)
-    spatial = (*pads[2:4], *pads[6:8])
-    return x, e.ints(what, spatial), e.floats("value", value), e.ints(f"{what}_axes", (2, 3))
+    spatial = (*pads[2:half], *pads[half + 2 :])
+    return x, e.ints(what, spatial), e.floats("value", value), e.ints(f"{what}_axes", tuple(range(2, half)))
 
 
 def _joins_too(right: Callable[..., Any], builder: Any, step: Any) -> bool:

@@ -104,34 +104,59 @@ def together(*plants: Callable[[], Any]) -> Callable[[], Any]:
     return planted
 
 
-def last_of(pads: Any) -> Any:
-    return (pads[1], pads[0], pads[3], pads[2])
+def turned(pads: Any) -> Pads:
+    """The pads of the first axis on the last."""
+    return Pads.of(Pads(pads).begins[::-1], Pads(pads).ends[::-1])
+
+
+def mixed(pads: Any) -> Pads:
+    """The pads before the input behind it."""
+    return Pads.of(Pads(pads).ends, Pads(pads).begins)
+
+
+def last_first(numbers: Any) -> Any:
+    return tuple(numbers)[::-1]
+
+
+def all_of(number: int) -> Callable[[Any], Any]:
+    """The same number on each axis."""
+    return lambda numbers: (number,) * len(numbers)
 
 
 TORCH, ONNX = torch_lower.TABLE, onnx_lower.TABLE
 BUGS = [
-    Bug("torch: a conv's dilation is lost", "dilation", row(TORCH, ops.Conv, field("dilation", (1, 1)))),
+    Bug("torch: a conv's dilation is lost", "dilation", row(TORCH, ops.Conv, field("dilation", all_of(1)))),
     Bug("torch: averages divide by other pixels", "inside", row(TORCH, ops.AvgPool, field("inside", lambda v: not v))),
     Bug("torch: leaky_relu has its default slope", "slope", row(TORCH, ops.LeakyRelu, field("slope", 0.01))),
     Bug("torch: gelu is exact", "approximate", row(TORCH, ops.Gelu, field("approximate", False))),
     Bug(
         "torch: uneven pads are turned round",
         "pad=",
-        method(torch_lower, "_sides", lambda right, pads: right(Pads(*last_of(pads)))),
+        method(torch_lower, "_sides", lambda right, pads: right(turned(pads))),
     ),
-    Bug("onnx: a conv's pads are turned round", "pad=", onnx_attribute("Conv", pads=last_of)),
+    Bug(
+        "torch: pads before the input are added behind it",
+        "pad=",
+        method(torch_lower, "_sides", lambda right, pads: right(mixed(pads))),
+    ),
+    Bug("torch: a conv's stride is that of another axis", "stride", row(TORCH, ops.Conv, field("stride", last_first))),
+    Bug("torch: a pool's window is turned round", "maxpool", row(TORCH, ops.MaxPool, field("kernel", last_first))),
+    Bug("onnx: a conv's pads are turned round", "pad=", onnx_attribute("Conv", pads=turned)),
+    Bug("onnx: a conv's pads are added at the other end", "pad=", onnx_attribute("Conv", pads=mixed)),
+    Bug("onnx: a conv's strides are turned round", "stride", onnx_attribute("Conv", strides=last_first)),
+    Bug("onnx: an image grows along another axis", "upsample", row(ONNX, ops.Upsample, field("scale", last_first))),
     Bug("onnx: softmax over the last axis", "softmax", onnx_attribute("Softmax", axis=-1)),
     Bug("onnx: hardsigmoid with alpha 0.2", "hardsigmoid", onnx_attribute("HardSigmoid", alpha=0.2)),
     Bug("onnx: batch norm with eps 1e-5", "eps", onnx_attribute("BatchNormalization", epsilon=1e-5)),
     Bug("onnx: channels are not shuffled", "shuffle", row(ONNX, ops.Shuffle, field("groups", 1))),
     Bug(
-        "onnx: bilinear with aligned corners",
-        "bilinear",
+        "onnx: linear with aligned corners",
+        "upsample",
         onnx_attribute("Resize", coordinate_transformation_mode="align_corners"),
     ),
     Bug("onnx: a slice begins at 0", "slice", row(ONNX, ops.Slice, field("start", 0))),
     Bug("onnx: lrn's alpha is ten times as large", "lrn", row(ONNX, ops.Lrn, field("alpha", lambda a: a * 10))),
-    Bug("onnx: deconv without output padding", "deconv", onnx_attribute("ConvTranspose", output_padding=(0, 0))),
+    Bug("onnx: deconv without output padding", "deconv", onnx_attribute("ConvTranspose", output_padding=all_of(0))),
     Bug("onnx: group norm with eps 1e-3", "gn", onnx_attribute("InstanceNormalization", epsilon=1e-3)),
     Bug("onnx: ceil pools lose their last window", "ceil", method(pools, "_rounds_up", lambda right, *args: False)),
     Bug("onnx: elu with alpha 1", "alpha", row(ONNX, ops.Elu, field("alpha", 1.0))),
@@ -142,7 +167,7 @@ BUGS = [
             ops.Conv,
             "pads",
             lambda right, op, shape: (
-                right(op, shape) if op.pad is not None else Pads(*(k // 2 for k in (*op.kernel, *op.kernel)))
+                right(op, shape) if op.pad is not None else Pads(k // 2 for k in (*op.kernel, *op.kernel))
             ),
         ),
     ),
@@ -155,6 +180,12 @@ BUGS = [
         "ops: a deconv adds nothing at the end",
         "deconv",
         method(ops.Deconv, "crops", lambda right, op: tuple((p, 0) for p, _ in right(op))),
+    ),
+    Bug(
+        "ops: a window reads along another axis",
+        "conv",
+        method(ops.Conv, "window", lambda right, op, inputs: right(op, inputs)[::-1]),
+        every=True,
     ),
     Bug(
         "ops: MACs forget the groups",
