@@ -160,7 +160,7 @@ class Network:
     def classes(self) -> int | None:
         """The length of the first output; None if it is not a vector."""
         shape = concrete(self._output_node.shape)
-        return shape[0] if len(shape) == 1 or set(shape[1:]) == {1} else None
+        return shape[0] if set(shape[1:]) <= {1} else None
 
     @property
     def output_kind(self) -> OutputKind:

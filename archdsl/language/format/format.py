@@ -6,6 +6,7 @@ as written.
 
 from __future__ import annotations
 
+from archdsl.axes import KINDS
 from archdsl.diagnostics import ArchError, Source
 from archdsl.language.format.longform import head_of, long_defaults, long_form, meaning, node_meaning, one_line
 from archdsl.language.format.shortform import short_defaults, short_form
@@ -98,9 +99,9 @@ class _Shorten:
                 entry.value = self.input(entry.value, path)
             return layout
         sizes = [e.value.text for e in layout.entries if isinstance(e.value, YamlLeaf) and e.value.text.isdigit()]
-        if not self.shorten or len(sizes) != len(layout.entries) or len(sizes) not in (1, 3):
+        if not self.shorten or len(sizes) != len(layout.entries) or not 1 <= len(sizes) <= len(KINDS):
             return layout
-        return YamlLeaf("x".join(sizes), verbatim=len(sizes) == 1)
+        return YamlLeaf("x".join(sizes), verbatim=not sizes[1:])
 
 
 def _canonical(text: str) -> str:

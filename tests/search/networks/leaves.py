@@ -132,12 +132,13 @@ class Leaf:
         return [round(step * n + start, 2) for n in range(self.channels)] if self.channels <= 24 else start
 
     def per_axis(self, *choices: int) -> Any:
-        """One number for all axes, or one each, which are equal in half of the cases."""
+        """One number for all axes, or one each, which are often equal."""
         first = self.rng.choice(choices)
         if self.chance(35):
             return self.whole(first)
-        more = [first if self.chance(50) else self.rng.choice(choices) for _ in range(self.axes - 1)]
-        return [first if self.chance(60) else self.whole(first), *([first] * len(more) if self.chance(50) else more)]
+        equal = self.chance(40)
+        more = [first if equal else self.rng.choice(choices) for _ in range(self.axes - 1)]
+        return [first if self.chance(60) else self.whole(first), *more]
 
     def window(self, *choices: int) -> Any:
         """The size of a window, which is smaller in a volume: its pixels multiply."""
