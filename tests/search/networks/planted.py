@@ -301,7 +301,7 @@ def mismatches(bug: Bug, seed: int) -> set[str]:
     return found - {kind for kind, _ in check(doc, seed, every=bug.every).mismatches} if found else found
 
 
-def tries_until_caught(bug: Bug, most: int = 120) -> tuple[int, int, str]:
+def tries_until_caught(bug: Bug, most: int = 200) -> tuple[int, int, str]:
     """How many networks it takes, the last one's number, and the kind of the mismatch; (0, 0, "") if it is never
     caught."""
     tried = 0
