@@ -52,7 +52,18 @@ LONG = {
     "3x3 conv (2 if first else 1) nobias pad=same": (
         "{op: conv, out: 2 if first else 1, kernel: [3, 3], pad: same, bias: false}"
     ),
-    "upsample 2 bilinear": "{op: upsample, scale: 2, mode: bilinear}",
+    "upsample 2 linear": "{op: upsample, scale: 2, mode: linear}",
+    "15 conv 64 /2": "{op: conv, out: 64, kernel: [15], stride: 2}",
+    "3 * 3 maxpool /1": "{op: maxpool, kernel: [3], stride: 1, repeat: 3}",
+    "1x3x3 conv 8 /1x2x2 relu": "{op: conv, out: 8, kernel: [1, 3, 3], stride: [1, 2, 2], act: relu}",
+    "conv 8 kernel=3 /2 bn": "{op: conv, out: 8, kernel: 3, stride: 2, norm: bn}",
+    "conv 8 kernel=[1,k,k] /[1,s,s]": "{op: conv, out: 8, kernel: [1, k, k], stride: [1, s, s]}",
+    "conv 8 kernel=k /(s + 1)": "{op: conv, out: 8, kernel: k, stride: s + 1}",
+    "dense n * conv 8 kernel=3": "{dense: {op: conv, out: 8, kernel: 3}, repeat: n}",
+    "upsample [1,2,2]": "{op: upsample, scale: [1, 2, 2]}",
+    "1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]": (
+        "{op: maxpool, kernel: [1, 3, 3], stride: [1, 2, 2], pad: [0, 1, 1, 0, 1, 1]}"
+    ),
     "gap": "{op: gap}",
     "concat <- skip, up": "{op: concat, from: [skip, up]}",
     "relu <- a.b": "{op: relu, from: a.b}",
@@ -91,7 +102,7 @@ def test_a_short_string_and_its_long_form(short: str, long: str) -> None:
 @pytest.mark.parametrize(
     ("long", "short"),
     [
-        ({"op": "conv", "kernel": "3", "out": "8"}, "3x3 conv 8"),
+        ({"op": "conv", "kernel": "3", "out": "8"}, "conv 8 kernel=3"),
         ({"op": "conv", "out": "8", "kernel": "k"}, "conv 8 kernel=k"),
         ({"op": "conv", "out": "w + 1", "stride": "s"}, "conv (w + 1) /s"),
         ({"op": "conv", "out": "divisible(w, 8)", "act": "null"}, "conv divisible(w, 8) linear"),
@@ -122,6 +133,50 @@ def test_a_bracketed_number_is_an_expression_and_a_bare_one_is_not() -> None:
     assert isinstance(made := value_of("(a if b else c)"), YamlLeaf) and made.text == "a if b else c"
     assert isinstance(made := value_of("[1, [k, 2.5]]"), YamlGroup) and flow_text(made) == "[1, [k, 2.5]]"
     assert isinstance(value_of("[1, 2][i]"), YamlLeaf)
+
+
+AXES = """
+name: any_axes
+input: {signal: 2x16, image: 2x16x16, volume: 2x8x16x16, clip: 3x4x8x8}
+args: {k: 3}
+blocks:
+  down(w, k=3, s=2): {conv: conv w kernel=k /s bn relu, pool: maxpool kernel=2}
+net:
+  a: 15 conv 4 /2 <- signal
+  b: down(4)
+  c: 2 * 3 conv 4 relu
+  d: 3x3 conv 4 <- image
+  e: down(4, 5)
+  f: 3x3x3 conv 4 pad=[1,0,1,0,1,0] <- volume
+  g: down(4, k)
+  h: conv 4 kernel=[1,k,k] /[1,2,2] <- clip
+  i: 1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]
+  j: {residual: [3x3x3 conv 6 /1x2x2]}
+outputs: {signal_out: c, image_out: e, volume_out: g, clip_out: j}
+"""
+
+
+def test_signals_images_and_volumes_round_trip() -> None:
+    network = archdsl.loads(AXES)
+    long = long_text(spec(AXES))
+    assert archdsl.loads(long).fingerprint == network.fingerprint
+    short = formatted(decode(long.encode(), "long.yaml"))
+    assert archdsl.loads(short).fingerprint == network.fingerprint
+    for node in ("15 conv 4 /2 <- signal", "conv w kernel=k /s bn relu", "maxpool kernel=2", "2 * 3 conv 4 relu"):
+        assert node in short and node in formatted(decode(AXES.encode(), "axes.yaml"))
+    assert archdsl.diff(network, archdsl.loads(flat_text(spec(AXES)))).equal
+
+
+def test_numbers_as_keys_stay_keys_if_their_ops_have_names_below() -> None:
+    text = """
+        input: 3x16x16
+        defaults: {naming: flat}
+        net:
+          a: {0: 3x3 conv 4 bn relu, 1: 3x3 conv 4 bn relu}
+          b: [3x3 conv 4 bn, relu]
+    """
+    flat = archdsl.loads(flat_text(spec(text)))
+    assert archdsl.diff(archdsl.loads(textwrap.dedent(text)), flat).equal
 
 
 # --- whole networks ----------------------------------------------------------------------------------------

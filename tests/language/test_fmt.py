@@ -68,7 +68,7 @@ def test_a_node_stays_long_if_the_reader_refuses_its_short_string() -> None:
     node = f"{{op: conv, out: 3, kernel: 7, weight: {LONG}}}"
     assert "weight:" in fmt(f"input: 12x9x9\nnet:\n  a: {node}\n")
     short = f"input: 12x9x9\nnet:\n  a: {{op: conv, out: 3, kernel: 1, weight: {[[[[0.5]]] * 12] * 3}}}\n"
-    assert "a: 1x1 conv 3 weight=[[[[0.5]],[[0.5]]," in fmt(short)
+    assert "a: conv 3 kernel=1 weight=[[[[0.5]],[[0.5]]," in fmt(short)
     long_bias = [0.125] * 400
     text = f"input: 3x9x9\ndefaults: {{conv: {{bias: {long_bias}}}}}\nnet:\n  a: 3x3 conv 400\n"
     assert "bias: [0.125" in fmt(text)
@@ -91,9 +91,10 @@ def test_a_drawn_table_keeps_its_lines(style: str) -> None:
     ("before", "after"),
     [
         ("a: {op: conv, out: 64, kernel: [7, 7], stride: 2}", "a: 7x7 conv 64 /2"),
-        ("a: {op: conv, stride: 2, out: 4, kernel: 3, act: relu, norm: bn}", "a: 3x3 conv 4 /2 bn relu"),
+        ("a: {op: conv, stride: 2, out: 4, kernel: 3, act: relu, norm: bn}", "a: conv 4 kernel=3 /2 bn relu"),
+        ("a: {op: maxpool, kernel: 2}", "a: maxpool kernel=2"),
         ("a: 3x3  conv   64\tstride=2", "a: 3x3 conv 64 /2"),
-        ("a: conv /2 linear 64 kernel=3 groups=1", "a: 3x3 conv 64 /2 groups=1 linear"),
+        ("a: conv /2 linear 64 kernel=3 groups=1", "a: conv 64 kernel=3 /2 groups=1 linear"),
         ("a: 3x3 conv 4 norm=bn act=relu bias=true", "a: 3x3 conv 4 bias bn relu"),
         ("a: 3x3 conv 4 same", "a: 3x3 conv 4 pad=same"),
         ("a: 3x3 conv 4 pad=[1, 0,  1, 0]", "a: 3x3 conv 4 pad=[1,0,1,0]"),
@@ -101,10 +102,13 @@ def test_a_drawn_table_keeps_its_lines(style: str) -> None:
         ("a: {op: relu, repeat: 2}", "a: 2 * relu"),
         ("a:\n  op: relu\n  when: in == 3", "a: relu when in == 3"),
         ("a: {op: leaky_relu, slope: 0.2}", "a: leaky_relu 0.2"),
-        ("a: {dense: {op: conv, out: 4, kernel: 3}, repeat: 2, as: 'layer{1}'}", "a: dense 2 * 3x3 conv 4 as layer{1}"),
+        (
+            "a: {dense: {op: conv, out: 4, kernel: 3}, repeat: 2, as: 'layer{1}'}",
+            "a: dense 2 * conv 4 kernel=3 as layer{1}",
+        ),
         (
             "a: {dense: {op: conv, out: 4, kernel: 3, bias: false, groups: 1}, repeat: 2}",
-            "a: dense 2 * 3x3 conv 4 nobias groups=1",
+            "a: dense 2 * conv 4 kernel=3 nobias groups=1",
         ),
         (
             "a: {op: conv, out: 4, kernel: 1, act: {op: leaky_relu, slope: 0.2}}",
@@ -126,12 +130,24 @@ def test_a_drawn_table_keeps_its_lines(style: str) -> None:
         ),
         (
             "a: {residual: {b: {op: conv, out: 4, kernel: 1}}, shortcut: none}",
-            "a: {residual: {b: 1x1 conv 4}, shortcut: none}",
+            "a: {residual: {b: conv 4 kernel=1}, shortcut: none}",
         ),
     ],
 )
 def test_nodes_become_short(before: str, after: str) -> None:
     assert net(before) == after
+
+
+@pytest.mark.parametrize(
+    ("sizes", "before", "after"),
+    [
+        ("3x50", "{op: conv, out: 4, kernel: [3], stride: [2]}", "3 conv 4 /[2]"),
+        ("3x8x8x8", "{op: conv, out: 4, kernel: [1, 3, 3], stride: [1, 2, 2]}", "1x3x3 conv 4 /1x2x2"),
+        ("3x8x8x8", "3x3x3 conv  4 stride=[1, 2,2]", "3x3x3 conv 4 /1x2x2"),
+    ],
+)
+def test_nodes_of_signals_and_volumes_become_short(sizes: str, before: str, after: str) -> None:
+    assert fmt(f"input: {sizes}\nnet:\n  a: {before}\n") == f"input: {sizes}\nnet:\n  a: {after}\n"
 
 
 def test_calls_get_one_blank_behind_each_comma() -> None:
@@ -148,6 +164,8 @@ def test_calls_get_one_blank_behind_each_comma() -> None:
         ("input: [3, 8, 8]", "input: 3x8x8"),
         ("input: [3, H=8, W=8]", "input: [3, H=8, W=8]"),
         ("input: [12]", "input: 12"),
+        ("input: [12, 5000]", "input: 12x5000"),
+        ("input: [1, 96, 96, 96]", "input: 1x96x96x96"),
         ("input: {a: [3, 8, 8]}", "input: {a: 3x8x8}"),
         (
             "input: 3x8x8\ndefaults: {conv: {norm: bn, act: relu}, maxpool: {ceil: true}}",

@@ -174,7 +174,7 @@ NODES = {
     "none": "{residual: {a: 3x3 conv 9}, shortcut: none}",
     "groups": "{branches: {a: 3x3 conv 2, b: 3x3 conv 2, c: 3x3 conv 2}, split: 3, then: shuffle 3}",
     "up": "2x2 deconv 4 /2",
-    "resized": "upsample 2 bilinear",
+    "resized": "upsample 2 linear",
     "adaptive": "7x7 avgpool adaptive",
     "pooled": "gap",
     "last": "fc 10 tanh",

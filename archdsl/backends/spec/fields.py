@@ -17,12 +17,13 @@ def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[st
     """
     values = {**op.explicit(), **(op.resolved(inputs) if inferred else {})}
     order = type(op).model_fields
-    return {name: _layout(name, values[name]) for name in order if name in values}
+    single = {*op.per_axis, *op.per_side} - {"kernel"}
+    return {name: _layout(values[name], name in single) for name in order if name in values}
 
 
-def _layout(name: str, value: Any) -> YamlLayout:
-    """`stride: 2` for both axes, `pad: 3` for all four, but `kernel: [7, 7]`."""
-    if isinstance(value, tuple) and name in ("stride", "pad", "dilation", "scale", "pixels") and len(set(value)) == 1:
+def _layout(value: Any, single: bool) -> YamlLayout:
+    """`stride: 2` and `pad: 3` for all axes and sides, but `kernel: [7, 7]`."""
+    if single and isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]
     return value_layout(value)
 

@@ -184,7 +184,9 @@ class _Writer:
             into.add(_Element((key,), layout, ((key, layout, _Binding(own.cursors[-1], own.names)),)))
             return
         keys = part.names(into.path)
-        into.keyed = into.keyed or not part.numbered(into.path)
+        inner = part.inner(into.path)
+        below = any(map(str.isdigit, inner))  # `x.0`, `x.1` below a number: the ops of a list's item have no such names
+        into.keyed = into.keyed or below or not part.numbered(into.path)
         layout = _op_layout(part, self.inferred, self.again(part.main, into))
         sources = (part.flatten or part.main).inputs
         if sources != (into.cursors[-1],):
@@ -193,9 +195,12 @@ class _Writer:
         if len(keys) > 1 and part.numbered(into.path):
             into.add(_Element(keys, layout, self.separate(part, keys, layout)))
             return
-        inner = {name: _Binding(node) for name, node in part.inner(into.path).items()}
         key = keys[0] if keys else into.free_key(part.main.op.name)
-        into.add(_Element(keys, layout, ((key, layout, _Binding(part.nodes[-1].id, inner)),)))
+        into.add(
+            _Element(
+                keys, layout, ((key, layout, _Binding(part.nodes[-1].id, {n: _Binding(i) for n, i in inner.items()})),)
+            )
+        )
 
     def separate(
         self, part: WrittenOp, keys: tuple[str, ...], layout: YamlGroup

@@ -12,6 +12,7 @@ from archdsl.backends.spec.fields import value_layout
 from archdsl.backends.spec.flat import flat
 from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate import elaborate
+from archdsl.elaborate.spread import useless_preprocessing
 from archdsl.graph import Graph, Node
 from archdsl.language.document import Document
 from archdsl.language.format.expand import fit, layout_of, long_layout, rename
@@ -22,7 +23,7 @@ from archdsl.shapes import concrete
 from archdsl.source import Map, Scalar, Seq
 from archdsl.spec.open import Spec, document_of, from_source, open_spec
 
-_KEPT = {"archdsl", "name", "family", "doc", "paper", "preprocess", "claims", "labels"}
+_KEPT = {"archdsl", "name", "family", "doc", "paper", "axes", "preprocess", "claims", "labels"}
 """The sections that a flat spec copies unchanged."""
 
 
@@ -124,6 +125,8 @@ def _flat_text(document: Document, graph: Graph, with_args: bool) -> str:
     sections = flat(graph)
     root = YamlGroup([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
     _head(root, document, with_args)
+    if useless_preprocessing(document):
+        root.drop("preprocess")
     root.put("input", _inputs(document, graph))
     if document.naming != "nested":
         root.put("defaults", mapping({"naming": YamlLeaf(document.naming)}, flow=True))
