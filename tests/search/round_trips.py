@@ -2,7 +2,7 @@
 
 Each spec is written in every form (`expand`, `expand --flat`, `fmt`, and `fmt` of both), read again and compared by
 `archdsl.diff`. With `--files` it is also compiled, and `import` must read the same network from each file. The specs
-are the library with all variants, those in the docs, and random ones.
+are the library with all variants, also on signals and volumes, those in the docs, and random ones.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ COMPILED: Sequence[Mapping[str, Any]] = (
     {"precision": "fp16", "passes": ()},
     {"precision": "bf16", "passes": ()},
 )
+INPUTS = {1: "3x224", 3: "3x64x64x64"}
+"""Inputs for networks of the library with other axes."""
 INT8: Sequence[Mapping[str, Any]] = ({"precision": "int8"}, {"precision": "int8", "passes": ()})
 
 
@@ -113,10 +115,13 @@ def of_docs() -> Iterator[tuple[str, str]]:
                 yield f"{page.name} {number}", text
 
 
-def of_library(pattern: str) -> Iterator[tuple[str, str]]:
-    """Yield the library's networks by name, each as a spec of its own."""
+def of_library(pattern: str, axes: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the library's networks by name, each as a spec; with `axes`, those for images on other inputs."""
     for name in archdsl.list(pattern):
-        yield name, long_text(open_spec(name))
+        if axes is None:
+            yield name, long_text(open_spec(name))
+        else:
+            yield f"{name} with axes: {axes}", f"extends: {name}\nname: other\naxes: {axes}\ninput: {INPUTS[axes]}\n"
 
 
 def random_spec(seed: int) -> str:
@@ -134,7 +139,7 @@ def sound(text: str) -> bool:
 
 def specs(chosen: argparse.Namespace) -> Iterator[tuple[str, str]]:
     if chosen.library is not None:
-        yield from of_library(chosen.library)
+        yield from of_library(chosen.library, chosen.axes)
     if chosen.docs:
         yield from of_docs()
     for seed in range(chosen.seed, chosen.seed + chosen.count):
@@ -146,6 +151,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=0, help="random networks")
     parser.add_argument("--seed", type=int, default=0, help="number of the first random network")
     parser.add_argument("--library", nargs="?", const="*", metavar="PATTERN", help="the networks of the library")
+    parser.add_argument("--axes", type=int, choices=INPUTS, help="the library on signals (1) or volumes (3)")
     parser.add_argument("--docs", action="store_true", help="the specs in the docs")
     parser.add_argument("--files", action="store_true", help="compile each network too, and import the files")
     chosen = parser.parse_args()

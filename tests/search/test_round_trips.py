@@ -37,6 +37,14 @@ def test_random_specs(first: int, tmp_path: Path) -> None:
             assert mismatches(text, folder=None if seed % 3 else tmp_path) == [], seed
 
 
+@pytest.mark.parametrize("axes", [1, 3])
+@pytest.mark.parametrize("name", ["resnet20", pytest.param("*", marks=pytest.mark.slow)])
+def test_networks_of_the_library_on_signals_and_volumes(name: str, axes: int) -> None:
+    """`expand --flat` kept the preprocessing of the images that there were."""
+    done = [(name, mismatches(text)) for name, text in of_library(name, axes) if sound(text)]
+    assert done and [(name, wrong) for name, wrong in done if wrong] == []
+
+
 @pytest.mark.slow
 def test_the_library() -> None:
     assert [(name, wrong) for name, text in of_library("*") for wrong in mismatches(text)] == []
