@@ -47,6 +47,7 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "timm/models/pnasnet.py": ("pnasnet5large",),
     "monai/networks/nets/densenet.py": ("densenet121_monai",),
     "monai/networks/nets/resnet.py": ("resnet50_monai",),
+    "monai/networks/nets/basic_unet.py": ("unet_monai",),
 }
 """Reference module, and the specs of the same networks."""
 ABOUT = ("paper", "claims", "preprocess", "labels", "doc")

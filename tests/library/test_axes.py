@@ -45,7 +45,17 @@ BY_EXTENDING = {
 }
 """Networks of MONAI that are others of the library with a few lines changed."""
 
-QUICK = ("DenseNet121", "resnet18_A", "resnet50_B", "ResNetFeatures_resnet10", "r3d_18", "mc3_18", "r2plus1d_18", "s3d")
+QUICK = (
+    "DenseNet121",
+    "resnet18_A",
+    "resnet50_B",
+    "ResNetFeatures_resnet10",
+    "BasicUNet",
+    "r3d_18",
+    "mc3_18",
+    "r2plus1d_18",
+    "s3d",
+)
 """Networks that are always compared with the package's module; the others with `--all`."""
 
 SMALL = {1: (256,), 2: (48, 64), 3: (16, 24, 32)}
@@ -92,6 +102,8 @@ COMPARED = [pytest.param(f, id=f.id, marks=() if f.name in QUICK else pytest.mar
 
 def library_name(name: str) -> str:
     """The library's name of a network of MONAI or torchvision: `resnet18a_monai` of `resnet18_A`."""
+    if name == "BasicUNet":
+        return "unet_monai"
     if name.startswith("DenseNet"):
         return f"{name.lower()}_monai"
     if not name.startswith("resnet"):
@@ -149,9 +161,10 @@ def outputs(ours: nn.Module, theirs: nn.Module, input: tuple[int, ...], dtype: t
 
 
 def small(fact: Fact) -> tuple[int, ...]:
-    """A small input, or the smallest that the network takes."""
-    least = [size.minimum for size in network_of(fact.name, fact.input).graph.sizes]
-    return (fact.input[0], *(max(pair) for pair in zip(SMALL[fact.axes], least, strict=True)))
+    """A small input that the network takes."""
+    free = network_of(fact.name, fact.input).graph.sizes
+    least = (max(side, size.minimum) for side, size in zip(SMALL[fact.axes], free, strict=True))
+    return (fact.input[0], *(n + (size.default - n) % size.step for n, size in zip(least, free, strict=True)))
 
 
 # --- counts --------------------------------------------------------------------------------------------------------
@@ -159,7 +172,7 @@ def small(fact: Fact) -> tuple[int, ...]:
 
 def test_all_dimensions_of_all_networks_are_here() -> None:
     names = {fact.name for fact in FACTS}
-    assert len(FACTS) == 70 and set(BY_EXTENDING) < names and set(QUICK) < names
+    assert len(FACTS) == 73 and set(BY_EXTENDING) < names and set(QUICK) < names
     by_three = {fact.name for fact in FACTS if fact.source.startswith("monai")}
     assert {(f.name, f.axes) for f in FACTS} >= {(name, axes) for name in by_three for axes in (1, 2, 3)}
 

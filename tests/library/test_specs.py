@@ -43,7 +43,7 @@ DEMANDED = {
     "for signals, images and volumes, from MONAI": (
         "densenet121_monai densenet169_monai densenet201_monai densenet264_monai resnet10_monai resnet18_monai"
         " resnet34_monai resnet50_monai resnet101_monai resnet152_monai resnet200_monai resnet10a_monai resnet18a_monai"
-        " resnet34a_monai resnet50a_monai resnet101a_monai resnet152a_monai resnet200a_monai"
+        " resnet34a_monai resnet50a_monai resnet101a_monai resnet152a_monai resnet200a_monai unet_monai"
     ),
     "for video, CT and ECG": "r3d_18 mc3_18 r2plus1d_18 s3d unet3d ecg_resnet34 inceptiontime",
 }
