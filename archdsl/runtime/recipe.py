@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
+from archdsl.axes import IMAGE, VECTOR, kind_of
 from archdsl.language.section_models import Preprocess
 
 Layout: TypeAlias = Literal["RGB", "BGR", "L"]
@@ -72,7 +73,10 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     size than the input (which was overridden) is scaled to the input, and the resize with it. Raises `Unfit` if
     `written` does not fit the input.
     """
-    if len(shape) != 3:
+    kind = kind_of(shape)
+    if kind not in (VECTOR, IMAGE):
+        raise Unfit(f"it is for images, the input is {kind.noun}")
+    if kind is VECTOR:
         plain = written or Preprocess()
         return Recipe(None, None, plain.scale, plain.mean, plain.std, plain.layout)
     channels, height, width = shape

@@ -126,3 +126,12 @@ def test_densenet121_for_volumes() -> None:
     # monai 1.6.1, DenseNet121(spatial_dims=3, in_channels=1, out_channels=3): parameters, and MACs at this size.
     assert sum(t.param.numel for t in network.graph.tensors if t.param.trained) == 11_245_699
     assert network.macs == 5_362_682_880
+
+
+@pytest.mark.parametrize("size", ["3x64", "3x8x8x8"])
+def test_a_signal_or_volume_has_no_preprocessing(size: str) -> None:
+    text = f"input: {size}\nnet: [conv 4 kernel=3, gap, fc 2]\n"
+    assert archdsl.loads(text).recipe is None
+    assert "preprocess" not in archdsl.loads(text).metadata()
+    with pytest.raises(ArchError, match="it is for images, the input is a"):
+        archdsl.loads(text + "preprocess: imagenet\n").recipe  # noqa: B018
