@@ -147,9 +147,12 @@ def _read_cache(key: str) -> tuple[CatalogEntry, ...] | None:
         return None
 
 
-def _entry(row: dict[str, Any]) -> CatalogEntry:
-    """Raises KeyError, TypeError if the row is no CatalogEntry."""
-    row = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+def _entry(row: Any) -> CatalogEntry:
+    """Raises KeyError, TypeError, ValueError if the row is no CatalogEntry."""
+    row = dict(row)
+    row["axes"] = tuple(row["axes"])
+    if not all(type(axes) is int for axes in row["axes"]):
+        raise TypeError("axes")
     for field in fields(CatalogEntry):
         value, types = row[field.name], str(field.type).partition("[")[0].split(" | ")
         if type(value).__name__ not in types and not (value is None and "None" in types):

@@ -18,7 +18,7 @@ from tests.support.places import ROOT
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams and pipes of POSIX")
 
 ENTRY = CatalogEntry(
-    "\x1b[31mevil\u202e", "f", 2015, "3x8x8", 2, 1, 2, 3, 4, 5, 6, "7", None, "", "=1+1", "<b>", "x.yaml"
+    "\x1b[31mevil\u202e", "f", 2015, "3x8x8", (2,), 2, 1, 2, 3, 4, 5, 6, "7", None, "", "=1+1", "<b>", "x.yaml"
 )
 
 
@@ -122,11 +122,12 @@ def row(**changed: object) -> dict[str, object]:
         json.dumps({"key": "key", "entries": [{"name": 1}]}),
         json.dumps({"key": "key", "entries": [row(params="1")]}),
         json.dumps({"key": "key", "entries": [row(more=1)]}),
+        json.dumps({"key": "key", "entries": [row(axes=["\x1b[31m"])]}),
         json.dumps({"key": "other", "entries": [row()]}),
         "9" * 10_000,
         " " * (5 << 20),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_cache_that_is_none_is_counted_anew(text: str, place: Path) -> None:
     place.write_text(text)
