@@ -362,6 +362,8 @@ class Machine:
             copy = {**env, "i": k, "first": k == 0, "last": k == count - 1}
             made = self.item(data["dense"], x, frame, copy)
             if made is not None:
+                if made.value is None:
+                    raise Unsound("E0421", torch=True)
                 x = given = KINDS["concat"].run(self, [x, made.value], {})
                 inner[copy_name(data.get("as"), k)] = made
         return None if given is None else Member(given, inner)
