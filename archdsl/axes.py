@@ -80,6 +80,27 @@ def is_picture(shape: Sequence[object]) -> bool:
     return kind_of(shape) is IMAGE and shape[0] in (1, 3)
 
 
+CHANNELS = (1, 3, 4)
+"""Numbers of channels that images have."""
+
+
+def channels_first(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a shape that seems to have its channels last with the channels first; empty for any other shape.
+
+    `224x224x3` has as many channels as rows. A signal `5000x12` has far more channels than samples, and a number of
+    channels that is unusual: at least 4096, or neither a multiple of 32 nor one more, as the bins of a spectrogram.
+    """
+    first, *rest = shape
+    if not rest:
+        return ()
+    *middle, last = rest
+    if middle:
+        likely = {*middle} == {first} and last in CHANNELS and first >= 16
+    else:
+        likely = last <= 64 and first >= max(1000, 16 * last) and (first >= 4096 or first % 32 > 1)
+    return (last, first, *middle) if likely else ()
+
+
 def listed(words: Sequence[str], last: str = "and") -> str:
     """Return `depth, height and width`."""
     return f" {last} ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)

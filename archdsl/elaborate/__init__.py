@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from archdsl.axes import kind_of
+from archdsl.axes import channels_first, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyErrors, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
@@ -20,7 +20,6 @@ from archdsl.elaborate.heads import without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
-from archdsl.elaborate.repair import CHANNELS
 from archdsl.elaborate.spread import check_input, useless_preprocessing
 from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
@@ -200,18 +199,18 @@ def _add_input(
 
 
 def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
-    """A warning for `224x224x3`: other tools read it as height x width x channels, archdsl as 224 channels."""
-    first, *rest = concrete(shape)
-    if {*rest[:-1]} != {first} or rest[-1] not in CHANNELS or first < 16:
+    """A warning for `224x224x3` and `5000x12`: other tools have the channels last, archdsl has them first."""
+    meant = channels_first(concrete(shape))
+    if not meant:
         return None
     kind = kind_of(shape)
-    sizes = f"{first} channels of {format_shape(shape[1:])} {kind.point}s"
+    sizes = f"{meant[1]} channels of {format_shape(shape[1:])} {kind.point}{'s' if meant[0] > 1 else ''}"
     return Diagnostic(
         "W0214",
         f"this input has {sizes}",
         decl.span,
         severity="warning",
-        help=f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, (rest[-1], first, *rest[:-1])))}`",
+        help=f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, meant))}`",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from archdsl.axes import MOST, axes_of, kind_of
+from archdsl.axes import CHANNELS, MOST, axes_of, kind_of
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Node
 from archdsl.language.format.longform import long_form, split_commas, wrapped
@@ -16,8 +16,6 @@ from archdsl.ops.base import Op, OpError
 from archdsl.ops.reshape import Input
 from archdsl.shapes import Inexpressible, Shape, concrete, format_shape
 
-CHANNELS = (1, 3, 4)
-"""Numbers of channels that images have."""
 Texts = Mapping[str, str | list[str]]
 """New values of fields, as text: one for all axes, or one for each."""
 

@@ -164,7 +164,7 @@ def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put,
                 help=op.hint if "x" in node[0].text else f"`{node[0].text} * {op.name}` repeats a node",
             )
         put("kernel", node[0].start, node[0].end, _sizes(scalar, node[0].start, node[0].end))
-    add_words(scalar, named[1:], op, put)
+    add_words(scalar, named[1:], op, put, node[0] if kernel else None)
 
 
 def _sizes(scalar: Scalar, start: int, end: int) -> Seq:
@@ -198,9 +198,9 @@ def _unknown_op(scalar: Scalar, word: Word, rest: Sequence[Word], blocks: Collec
     return error("E0301", f"unknown op `{(head or word.text)[:60]}`", span, help=help_)
 
 
-def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
-    """Store the words after an op: values, `/stride`, `key=value`, flags, norm and activation."""
-    written: dict[str, Word] = {}
+def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put, window: Word | None = None) -> None:
+    """Store the words after an op and its `window`: values, `/stride`, `key=value`, flags, norm and activation."""
+    written: dict[str, Word] = {} if window is None else {"kernel": window}
     positional = list(op.positional)
     values: list[Word] = []
 
@@ -227,6 +227,7 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put) -> None:
         elif word.text == "linear":
             put_once("act", word, start, end, scalar.meant(start, end, None))
         elif word.text == "plain":
+            _check_plain(scalar, word, written)
             put("norm", start, end, scalar.meant(start, end, None))
             put("act", start, end, scalar.meant(start, end, None))
         elif word.text in OPS_BY_NAME and OPS_BY_NAME[word.text].role:
@@ -265,6 +266,18 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
             f"the norm `{word.text}` comes after the activation `{written['act'].text}`",
             where,
             help="write the norm first, or two nodes for this order",
+        )
+
+
+def _check_plain(scalar: Scalar, plain: Word, written: Mapping[str, Word]) -> None:
+    """Raises E0302 for `plain` after a norm or an activation, which it would remove."""
+    before = written.get("act", written.get("norm"))
+    if before is not None:
+        raise error(
+            "E0302",
+            f"`plain` would remove `{before.text}`",
+            scalar.part(before.start, before.end).to(scalar.part(plain.start, plain.end)),
+            help=f"write `plain` before `{before.text}`, or only one of the two",
         )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from archdsl.axes import KINDS
+from archdsl.axes import CHANNELS, KINDS
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.language.document import Document
 from archdsl.language.inheritance import NOT_INHERITED, apply_variant, with_bare_args
 from archdsl.language.overlay import overlay
 from archdsl.language.read_document import known_document
-from archdsl.source import CUT, Entry, Map, Scalar, Tree, decode, parse, parse_known
+from archdsl.source import CUT, Entry, Map, Scalar, Seq, Tree, decode, parse, parse_known
 from archdsl.spec.find import SpecLocation, find_spec, library_folder, read_source
 
 MAX_EXTENDS = 8
@@ -194,22 +194,44 @@ def known_document_of(spec: Spec, input: str | None = None) -> tuple[Document, A
 
 def resized(problem: ArchError, spec: Spec, input: str) -> ArchError:
     """The error of a spec with another input size; E0202 if the input of the spec has another number of axes."""
-    own = spec.tree.entries.get("input") if isinstance(spec.tree, Map) else None
-    if own is None or not isinstance(own.value, Scalar) or not _SIZES.fullmatch(own.value.text):
-        return problem
-    (channels, *before), sizes = own.value.text.split("x"), input.split("x")
+    own, sizes = _input_sizes(spec.tree), input.split("x")
     of_axes = {"E0401", "E0202", "E0426", "E0427"} & {d.code for d in problem.diagnostics}
-    if len(sizes) == len(before) + 1 or not _SIZES.fullmatch(input) or not before or not of_axes:
+    if len(own) < 2 or len(sizes) == len(own) or not _SIZES.fullmatch(input) or not of_axes:
         return problem
-    kind = KINDS[len(before)]
-    repeated = sizes if len(sizes) == len(before) else sizes[:1] * len(before)
-    unclear = "" if len(sizes) == len(before) or not sizes[1:] else f"{len(before) + 1} sizes, e.g. "
+    kind, other = KINDS[len(own) - 1], len(sizes) - 1
+    meant = _with_channels(own, sizes)
+    help_ = f"write `{'x'.join(meant)}`"
+    if not meant:
+        example = f", e.g. `{'x'.join(own)}`" if all(map(str.isdigit, own)) else ""
+        more = f"; for {KINDS[other].noun}, write `axes: {other}` and the input in a spec that extends this one"
+        help_ = f"write {len(own)} sizes{example}{more}"
     return error(
         "E0202",
         f"the input of `{spec.name}` is {kind.noun}: {' x '.join(('channels', *kind.sizes))}",
         _scalar(input, "--input").span,
-        help=f"write {unclear}`{'x'.join((channels, *repeated))}`",
+        help=help_,
     )
+
+
+def _input_sizes(tree: Tree) -> list[str]:
+    """The sizes of the only input as text, of `[3, H=224, W=224]` without the names; empty if they are not listed."""
+    own = tree.get("input") if isinstance(tree, Map) else None
+    if isinstance(own, Seq):
+        return [item.span.text.rpartition("=")[2].strip() for item in own.items]
+    return own.text.split("x") if isinstance(own, Scalar) and _SIZES.fullmatch(own.text) else []
+
+
+def _with_channels(own: list[str], sizes: list[str]) -> list[str]:
+    """One size for all axes, or the sizes of all axes, with the channels of the spec; empty if that is not certain.
+
+    The first size may be the channels if images can have as many, or if it is far from the others.
+    """
+    numbers = [int(size) for size in sizes]
+    if len(sizes) > 1:
+        channels = numbers[0] in CHANNELS or sizes[0] == own[0] or max(numbers) > 8 * min(numbers)
+        if len(sizes) != len(own) - 1 or channels:
+            return []
+    return [own[0], *(sizes if len(sizes) > 1 else sizes * (len(own) - 1))]
 
 
 def _scalar(text: str, name: str) -> Scalar:

@@ -145,9 +145,9 @@ def test_python_is_told_so_too() -> None:
     [
         ("1x16x16x16", "3x3x3", "8", "1x8x8x8"),
         ("1x16x16x16", "3x3x3", "8x9x10", "1x8x9x10"),
-        ("1x16x16x16", "3x3x3", "8x8", "4 sizes, e.g. `1x8x8x8"),
+        ("1x16x16x16", "3x3x3", "8x8", "4 sizes, e.g. `1x16x16x16`"),
         ("12x500", "3", "250", "12x250"),
-        ("12x500", "3", "1x224x224", "2 sizes, e.g. `12x1"),
+        ("12x500", "3", "1x224x224", "2 sizes, e.g. `12x500`"),
     ],
 )
 def test_another_number_of_sizes_shows_all(own: str, window: str, size: str, written: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archdsl.axes import IMAGE, KINDS, MOST, axes_of, kind_of
+from archdsl.axes import IMAGE, KINDS, MOST, axes_of, channels_first, kind_of
 
 
 def test_each_kind_has_a_name_for_each_axis() -> None:
@@ -28,3 +28,38 @@ def test_the_kind_follows_from_the_shape(shape: tuple[int, ...], noun: str, form
     assert (axes_of(shape), kind.noun, kind.form) == (len(shape) - 1, noun, form)
     assert kind.bare == noun.split()[1]
     assert (kind is IMAGE) == (noun == "an image")
+
+
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [
+        ((224, 224, 3), (3, 224, 224)),
+        ((96, 96, 96, 1), (1, 96, 96, 96)),
+        ((5000, 12), (12, 5000)),
+        ((1000, 12), (12, 1000)),
+        ((4096, 12), (12, 4096)),
+        ((16000, 1), (1, 16000)),
+    ],
+)
+def test_channels_that_are_last(shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    assert channels_first(shape) == first
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (784,),
+        (3, 224, 224),
+        (512, 7, 7),
+        (12, 5000),
+        (512, 7),
+        (2048, 7),
+        (2208, 7),
+        (1025, 32),
+        (300, 16),
+        (5000, 100),
+    ],
+)
+def test_channels_that_may_be_first(shape: tuple[int, ...]) -> None:
+    """Feature maps, vectors of words and spectrograms have many channels."""
+    assert channels_first(shape) == ()
