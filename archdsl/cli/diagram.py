@@ -45,7 +45,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     "--expand",
     multiple=True,
     metavar="PATH",
-    help="Expand the block PATH; '*': collapse nothing. May be repeated.",
+    help="Expand the block PATH; '*': every block. May be repeated.",
 )
 @click.option(
     "--theme",

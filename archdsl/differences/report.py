@@ -14,7 +14,7 @@ from archdsl.differences.compare import Change, Fact, GraphDifference, Mark, Par
 from archdsl.graph import Node
 from archdsl.ops import Op
 from archdsl.report.table import Style, in_bytes, in_short
-from archdsl.report.words import axes_text, part_written, sizes_text, written
+from archdsl.report.words import part_written, sizes_text, value_text, written
 from archdsl.shapes import Shape, concrete, format_shape
 
 SIGNS: dict[Mark, str] = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
@@ -124,15 +124,18 @@ def _both(fact: Fact) -> tuple[str, str]:
         windows = [value for value in values if isinstance(value, tuple)]
         if any(len(set(window)) > 1 or len(window) != len(windows[0]) for window in windows):
             return _window(fact.before), _window(fact.after)
-    return _values(fact.before), _values(fact.after)
+    return _values(fact.before, fact.name), _values(fact.after, fact.name)
 
 
 def _window(value: Any) -> str:
     return sizes_text(value) if isinstance(value, tuple) else _values(value)
 
 
-def _values(value: Any) -> str:
-    return escape_control(_WORDS[value] if value is None else axes_text(value))
+def _values(value: Any, name: str = "") -> str:
+    """The value of a field or fact; equal numbers, of axes, sides or inputs, are one."""
+    if isinstance(value, tuple) and len(set(value)) == 1 and isinstance(value[0], int):
+        value = value[0]
+    return escape_control(_WORDS[value] if value is None else value_text(name.rpartition(" ")[2], value))
 
 
 def _listed(value: object) -> str:

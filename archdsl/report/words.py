@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from archdsl.analysis.parts import Part, head, is_block, scopes
-from archdsl.axes import MOST
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Again, Conv, Identity, Op, Pool
+from archdsl.ops import OPS_BY_NAME, Again, Conv, Identity, Op, Pool
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
 TIMES = "\u00d7"
 """The multiplication sign, for drawings."""
+_PER_AXIS = frozenset(name for op in OPS_BY_NAME.values() for name in op.per_axis)
+"""The fields of ops that have a number for each axis."""
 _LONG_PATH = 20
 _MAX_VALUE = 24
 """Longer values (a table of connections, fixed weights) are printed as dots."""
@@ -33,10 +34,10 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     words = [sizes_text(kernel)] if kernel else []
     words.append(op_name)
-    words += [axes_text(fields.pop(name)) for name in op.positional if name in fields]
+    words += [_spec_text(name, fields.pop(name)) for name in op.positional if name in fields]
     words += [f"/{axes_text(stride)}"] if stride else []
     flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
-    words += [flags.get((name, repr(value)), f"{name}={axes_text(value)}") for name, value in fields.items()]
+    words += [flags.get((name, repr(value)), f"{name}={_spec_text(name, value)}") for name, value in fields.items()]
     return escape_control(" ".join(words))
 
 
@@ -58,7 +59,7 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     label += f", groups {fields['groups']}" if fields.get("groups") and op_name == "conv" else ""
     label += f", dilation {axes_text(fields['dilation'])}" if "dilation" in fields else ""
     if op.label_values:
-        values = [axes_text(v) for k, v in fields.items() if k in op.positional]
+        values = [value_text(k, v) for k, v in fields.items() if k in op.positional]
         label += " " + " ".join(values) if values else ""
     return escape_control(label)
 
@@ -169,11 +170,20 @@ def sizes_text(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
-def axes_text(value: Any) -> str:
-    """Return the value of a field as text: `2` for one number on all axes, `1x2` for others."""
-    if isinstance(value, tuple) and 0 < len(value) <= MOST and all(type(size) is int for size in value):
-        return sizes_text(value[:1] if len(set(value)) == 1 else value)
-    return field_text(value)
+def _spec_text(name: str, value: Any) -> str:
+    """A value as a spec has it, where only a window and a stride may be `1x2`: `dilation=[1,2]`, but `dilation=2`."""
+    one = name in _PER_AXIS and isinstance(value, tuple) and len(set(value)) == 1
+    return field_text(value[0] if one else value)
+
+
+def value_text(name: str, value: Any) -> str:
+    """Return the value of the field `name` for readers: `1x2` for axes, but `[1,2]` for the two sides of a signal."""
+    return axes_text(value) if name in _PER_AXIS and isinstance(value, tuple) else field_text(value)
+
+
+def axes_text(sizes: Sequence[int]) -> str:
+    """Return numbers for the axes as text: `2` for one number on all axes, `1x2` for others."""
+    return sizes_text(sizes[:1] if len(set(sizes)) == 1 else sizes)
 
 
 def field_text(value: Any) -> str:

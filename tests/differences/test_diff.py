@@ -197,6 +197,18 @@ def test_a_network_for_images_and_one_for_volumes_differ_in_their_windows() -> N
     assert f"{len(same_ops)} nodes differ only in size: input 32 x 32 -> 32 x 32 x 32, ..." in words
 
 
+def test_sides_are_a_list_and_axes_are_not() -> None:
+    """`pad=[7,8]` of a signal is no `pad=7x8`; numbers that are equal are one."""
+    spec = "input: 2x64x64\nnet:\n  - 3x3 conv 4 pad=%s\n  - 2x2 maxpool %s\n  - pad %s channels=%s"
+    found = text(
+        of_texts(spec % ("[1,0,1,0]", "/[1,2]", "1", "[1,2]"), spec % ("1", "/2", "[1,2,1,2]", "[2,2]")), ("a", "b")
+    )
+    for words in ("pad [1,0,1,0] -> 1", "stride 1x2 -> 2", "pixels 1 -> [1,2,1,2], channels [1,2] -> 2"):
+        assert words in found
+    signal = "input: 2x64\nnet:\n  a: 15 conv 4 pad={}"
+    assert "pad [7,8] -> [14,0]" in text(of_texts(signal.format("[7,8]"), signal.format("[14,0]")), ("a", "b"))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [

@@ -6,6 +6,7 @@ Tests `drawing/heat.py`, `drawing/graph/labels.py`, `drawing/graph/legend.py`, `
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -32,9 +33,11 @@ from archdsl.drawing.graph.mermaid import mermaid
 from archdsl.drawing.graph.scene import painter
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import LEVELS, Arrow, Box, Drawing, Frame, View
+from archdsl.drawing.page.outline import outline
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import write
 from archdsl.drawing.theme import LIGHT
+from archdsl.drawing.volumes import staged_for
 from archdsl.graph import Graph
 from archdsl.ops import Add, Relu
 from tests.support.handmade import Hand
@@ -138,6 +141,46 @@ def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Networ
         ("relu", "output"),
     }
     assert [box.title for box in wider.members if isinstance(box, Box)][2] == "1x1 conv, 16, /2"
+
+
+SHARED = """
+input: 8x16x16
+blocks:
+  b: {j: 3x3 conv 8, j2: again j, j3: again j, j4: 3x3 conv 8, j5: 3x3 conv 8}
+net:
+  k: 3x3 conv 8
+  k2: again k
+  k3: 3x3 conv 8
+  x: 2 * b
+"""
+
+
+def test_a_node_that_runs_again_is_not_collapsed_with_one_of_its_own_weights() -> None:
+    graph = archdsl.loads(SHARED).graph
+    titles = [f"{box.title} {box.count}" for box in compose(graph, View("layer")).boxes()][1:-1]
+    own, again = "3x3 conv, 8", "3x3 conv, 8, again"
+    assert titles == [f"{own} 1", f"{again} 1", f"{own} 1", f"{own} 1", f"{again} 2", f"{own} 2"]
+    data = json.dumps(outline(graph))
+    assert data.count(f'"{again}"') == 2 and data.count(f'"{own}"') == 4
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_star_expands_every_block(level: Any) -> None:
+    """At each level, and in each style: a box for every written node, and no box for more than one."""
+    wide = """
+        input: {a: 3x32x32, b: 3x32x32}
+        blocks:
+          tower(w): {conv: 3x3 conv w, b: 2 * res(w), gap: gap}
+          res(w): {residual: [3x3 conv w, 3x3 conv w]}
+        net: {x: tower(8) <- a, y: tower(8) <- b, out: {op: concat, from: [x, y]}}
+        """
+    graph = archdsl.loads(wide).graph
+    boxes = [box for box in compose(graph, View(level, expand=("*",))).boxes() if box.kind != "output"]
+    assert sorted(i for box in boxes for ids in box.copies for i in ids) == list(range(len(graph.nodes)))
+    assert all(box.count == 1 and box.kind not in ("block", "stage") for box in boxes)
+    staged = staged_for(graph, View(level, expand=("*",)))
+    assert all(stage.copies == 1 and stage.look != "block" for stage in staged.root.stages())
+    assert sum(1 for _ in staged.root.stages()) == len(graph.nodes)
 
 
 def test_an_opened_inception_shows_its_branches() -> None:

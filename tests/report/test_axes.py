@@ -19,6 +19,7 @@ import archdsl
 from archdsl.analysis.summary import summarize
 from archdsl.report.json import params_csv, params_json, params_markdown
 from archdsl.report.table import params_table
+from archdsl.report.words import written
 
 ECG = """
 input: {size}
@@ -142,3 +143,28 @@ def test_equal_blocks_of_a_volume_share_a_row() -> None:
         "1 x 7 x 7",
         "5 x 11 x 7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ("12x64", ["15 conv 8 pad=[14,0]", "3 maxpool /2 pad=[1,0]", "pad [2,0] channels=[1,3]", "upsample 2"]),
+        (
+            "3x64x64",
+            [
+                "3x3 conv 8 dilation=[1,2]",
+                "1x7 conv 8 /1x2 pad=[1,0,1,0]",
+                "2x3 maxpool /1x2",
+                "pad 1 channels=[2,2]",
+                "upsample [2,1]",
+            ],
+        ),
+        ("1x8x64x64", ["1x3x3 conv 8 /1x2x2 pad=[0,1,1,0,0,0]", "pad [0,0,1,0,0,0]", "upsample [1,2,2] linear"]),
+    ],
+)
+def test_the_text_of_an_op_is_the_op(size: str, words: list[str]) -> None:
+    """Sides are a list and axes have an `x` between them, as a spec writes them, so a printed op can be copied."""
+    net = archdsl.loads(f"input: {size}\nnet:\n" + "".join(f"  - {word}\n" for word in words))
+    printed = [written(node.op) for node in net.graph.nodes[1:]]
+    again = archdsl.loads(f"input: {size}\nnet:\n" + "".join(f"  - {word}\n" for word in printed))
+    assert printed == words and [node.op for node in again.graph.nodes] == [node.op for node in net.graph.nodes]

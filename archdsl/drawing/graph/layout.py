@@ -11,7 +11,7 @@ from archdsl.drawing.graph.engine import TooSlow, run
 from archdsl.drawing.graph.labels import arrow_content, frame_content
 from archdsl.drawing.graph.positions import XY, Rect, along, find_positions
 from archdsl.drawing.model.compose import compose
-from archdsl.drawing.model.drawing import Drawing, View
+from archdsl.drawing.model.drawing import EVERYTHING, Drawing, Level, View
 from archdsl.drawing.request import Request
 
 MAX_BOXES = 1500
@@ -63,11 +63,10 @@ def laid_out(request: Request) -> tuple[Drawing, GraphLayout, str]:
 
 def attempts(view: View) -> list[View | None]:
     """Return the view, then simpler ones; None stands for a drawing of a few boxes, which any network has."""
-    simpler: list[View | None] = [view]
-    if "*" in view.expand:
-        simpler.append(View(view.level, view.focus))
-    simpler += [View(level, view.focus) for level in ("block", "network") if level != view.level]
-    return [*simpler, None]
+    levels: tuple[Level, ...] = ("layer", "block", "network")
+    if EVERYTHING not in view.expand:
+        levels = tuple(level for level in levels[1:] if level != view.level)
+    return [view, *(View(level, view.focus) for level in levels), None]
 
 
 def _note(view: View, drawn: View | None) -> str:

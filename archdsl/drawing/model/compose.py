@@ -75,7 +75,7 @@ class _Composer:
 
     def _is_expanded(self, path: str) -> bool:
         """Whether the path, or a path in it, is to be expanded."""
-        return path in self.expand or any(inner.startswith(f"{path}.") for inner in self.expand)
+        return self.all_apart or path in self.expand or any(inner.startswith(f"{path}.") for inner in self.expand)
 
     def _collapse(self, parts: Sequence[Part], around: str) -> list[Part]:
         """Collapse equal neighbours, except expanded parts and the members of an expanded sequence."""

@@ -16,7 +16,7 @@ from archdsl.shapes import Shape
 Level: TypeAlias = Literal["network", "block", "layer"]
 LEVELS: tuple[Level, ...] = ("network", "block", "layer")
 EVERYTHING = "*"
-"""As a path to expand: nothing is collapsed."""
+"""As a path to expand: every block, at any level of detail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class View:
     The level `network` draws a box for each stage, `block` a box for each outermost block, `layer` every op, with
     blocks as frames. `focus` is the path of the only block that is drawn. Each block in `expand` is drawn as a frame,
     apart from the run of equal blocks that it belongs to. The members of a sequence in it (`layer3`) are drawn one by
-    one. With `*` nothing is collapsed.
+    one. With `*` every block is a frame, and nothing is collapsed.
     """
 
     level: Level = "block"

@@ -68,6 +68,8 @@ def staged_for(graph: Graph, view: View) -> Staged:
             require_path(graph.name, paths, path)
     same = _apart(graph, view.expand)
     part = focus_on(graph, view.focus).part if view.focus else None
+    if EVERYTHING in view.expand:
+        return stage(graph, same, DEEPEST, part)
     if view.level == "block":
         return opened(graph, same, part)
     return stage(graph, same, 0 if view.level == "network" else DEEPEST, part)
