@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,11 +17,12 @@ from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyEr
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.expanders import RULES
-from archdsl.elaborate.heads import without_unfit_heads
+from archdsl.elaborate.heads import OF_SIZES, without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.spread import check_input, useless_preprocessing
+from archdsl.elaborate.unequal import CODES, MAX_TRIED, Trial, Unequal
 from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
@@ -64,23 +66,41 @@ class _Sizes:
     """How many times larger they are than the spec says."""
     pinned: Mapping[str, str]
     pinned_in_heads: Mapping[str, str]
+    resized: Mapping[str, int] | None
+    """Sizes in place of those of the spec, for a trial."""
     free: dict[str, Symbol] = field(default_factory=dict)
+    unequal: list[Unequal] = field(default_factory=list)
 
 
 def _known(document: Document, overrides: Mapping[str, Any], factor: int) -> tuple[Graph, ArchError | None]:
     values, problem = document.known_arguments(overrides)
     symbols = Env(document.symbols())
     try:
-        Bound(document, Env(values, symbols, {"in": unknown})).check()
+        nodes = Bound(document, Env(values, symbols, {"in": unknown})).check()
     except ArchError as e:
         return _nothing(document), _with_problems(document, problem or e)
+    graph, report, _ = _attempts(document, values, symbols, factor, None, nodes <= MAX_TRIED)
+    if problem is not None:
+        return graph, _with_problems(document, problem)
+    return graph, ArchError(report.diagnostics()) if report.failed else None
+
+
+def _attempts(
+    document: Document,
+    values: Mapping[str, Value],
+    symbols: Env,
+    factor: int,
+    resized: Mapping[str, int] | None,
+    trials: bool,
+) -> tuple[Graph, Report, _Sizes]:
+    """Elaborate until all sizes that must be pinned are. `trials`: whether errors may try other input sizes."""
     pinned: dict[str, str] = {}
     pinned_in_heads: dict[str, str] = {}
     for attempt in count():
-        report, sizes = Report(), _Sizes(factor, pinned, pinned_in_heads)
+        report, sizes = Report(), _Sizes(factor, pinned, pinned_in_heads, resized)
         graph = _nothing(document)
         try:
-            graph = _attempt(document, values, symbols, sizes, report)
+            graph = _attempt(document, values, symbols, sizes, report, trials)
         except TooManyErrors:
             pass
         except Restart as r:
@@ -90,10 +110,17 @@ def _known(document: Document, overrides: Mapping[str, Any], factor: int) -> tup
             assert new, "a pinned size cannot be pinned again"
             known |= new
             continue
-        if problem is not None:
-            return graph, _with_problems(document, problem)
-        return graph, ArchError(report.diagnostics()) if report.failed else None
+        return graph, report, sizes
     raise AssertionError("unreachable")
+
+
+def _trial(
+    document: Document, values: Mapping[str, Value], symbols: Env, factor: int, resized: Mapping[str, int]
+) -> Trial:
+    """The network at other input sizes, by name."""
+    graph, report, sizes = _attempts(document, values, symbols, factor, resized, False)
+    wrong = {d.code for d in report.diagnostics()} & (CODES | OF_SIZES)
+    return Trial(None if wrong else graph.sizes, sizes.unequal)
 
 
 def _nothing(document: Document) -> Graph:
@@ -114,24 +141,21 @@ def _attempt(
     symbols: Env,
     sizes: _Sizes,
     report: Report,
+    trials: bool,
 ) -> Graph:
     report.extend(document.problems)
-    builder = GraphBuilder(report, pinned_in_heads=frozenset(sizes.pinned_in_heads))
+    builder = GraphBuilder(
+        report,
+        resize=partial(_trial, document, values, symbols, sizes.factor) if trials else None,
+        symbols=sizes.free,
+        unequal=sizes.unequal,
+        pinned_in_heads=frozenset(sizes.pinned_in_heads),
+    )
     walker = Walker(document, builder, RULES)
     walker.file_env = Env(values, symbols, {"in": walker.channels})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
     walker.incoming = "the input of a network has no input channels"
-    inputs: list[int] = []
-    try:
-        for decl in document.inputs:
-            if document.axes is not None:
-                check_input(decl, document.axes)
-            inputs.append(_add_input(builder, decl, walker.file_env, root, sizes, len(document.inputs)))
-            warning = _channels_last_warning(decl, builder.nodes[inputs[-1]].shape)
-            report.extend([warning] if warning is not None else [])
-    except ArchError as e:
-        report.extend(e.diagnostics)
-        builder.report = Report()  # of a wrong input, only its own errors are reported
+    inputs = _add_inputs(document, walker, root, sizes, report)
     several = len(inputs) != 1
     walker.several = tuple(str(d.name) for d in document.inputs[:4])
     names = {str(d.name): Member(i) for d, i in zip(document.inputs, inputs, strict=False) if d.name}
@@ -166,6 +190,22 @@ def _training_sizes(builder: GraphBuilder, sizes: _Sizes) -> tuple[FreeSize, ...
     return limits.free_sizes(list(sizes.free.values()), {**sizes.pinned_in_heads, **sizes.pinned})
 
 
+def _add_inputs(document: Document, walker: Walker, root: Scope, sizes: _Sizes, report: Report) -> list[int]:
+    builder = walker.builder
+    inputs: list[int] = []
+    try:
+        for decl in document.inputs:
+            if document.axes is not None:
+                check_input(decl, document.axes)
+            inputs.append(_add_input(builder, decl, walker.file_env, root, sizes, len(document.inputs)))
+            warning = _channels_last_warning(decl, builder.nodes[inputs[-1]].shape)
+            report.extend([warning] if warning is not None else [])
+    except ArchError as e:
+        report.extend(e.diagnostics)
+        builder.report = Report()  # of a wrong input, only its own errors are reported
+    return inputs
+
+
 def _add_input(
     builder: GraphBuilder,
     decl: InputDecl,
@@ -184,6 +224,7 @@ def _add_input(
             number *= sizes.factor
             letter = kind_of(decl.sizes).letters[axis - 1]
             symbol = size.symbol or (letter if count == 1 else f"{name}_{letter}")
+            number = (sizes.resized or {}).get(symbol, number)
             known = sizes.free.setdefault(symbol, Symbol(symbol, number))
             if known.default != number:
                 raise error("E0308", f"`{symbol}` has two values: {known.default} and {number}", size.expr.span)

@@ -12,6 +12,7 @@ from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Spa
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.strides import Grid, between, extend
+from archdsl.elaborate.unequal import CODES, Resize, Unequal, remedy, unequal
 from archdsl.graph import Node, Scope, needed_for
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError, Sugar
@@ -21,6 +22,8 @@ from archdsl.shapes import UNKNOWN, Dim, Inexpressible, Shape, Size, Symbol, agr
 
 SEVERAL = -1
 """Used instead of a node's id after a node with several outputs, and at the start of a net with several inputs."""
+MAX_RESIZED = 8
+"""The most pairs of sizes that differ, up to which other input sizes are tried."""
 
 
 class Restart(Exception):
@@ -66,6 +69,12 @@ class GraphBuilder:
     """The limits that auxiliary heads add."""
     training: bool = False
     """The nodes that are added belong to an auxiliary head."""
+    resize: Resize | None = None
+    """Elaborates the network at other input sizes, to see whether inputs of a merge fit there."""
+    symbols: Mapping[str, Symbol] = field(default_factory=dict)
+    """The sizes of the inputs, also the pinned ones."""
+    unequal: list[Unequal] = field(default_factory=list)
+    """Sizes that a merge joined although they differ."""
     pinned_in_heads: Set[str] = frozenset()
     """Sizes that are free, except in auxiliary heads."""
 
@@ -207,6 +216,8 @@ class GraphBuilder:
         try:
             shape = op.infer(shapes)
         except OpError as e:
+            if e.code in CODES:
+                e.help = self.remedy(op, inputs) or e.help
             self.explain(e, inputs, origin, written)
             self.faulty.add(len(self.nodes))
             return e.shape
@@ -258,7 +269,7 @@ class GraphBuilder:
         span = written[e.field].span if e.field and e.field in written else origin.span
         labels: list[Label] = []
         text = e.label
-        if e.code in ("E0412", "E0413", "E0405"):
+        if e.code in CODES:
             labels = [self._input_label(i) for i in dict.fromkeys(inputs)]
             labels = [label for label in labels if label.span != span]
         elif len(inputs) == 1:
@@ -277,6 +288,12 @@ class GraphBuilder:
                 help=e.help,
             )
         )
+
+    def remedy(self, op: Op | None, inputs: Sequence[int]) -> str:
+        """Return what makes the inputs of a merge equal; empty if nothing is known."""
+        self.unequal += unequal([self.nodes[i].shape for i in inputs])
+        resize = self.resize if len(self.unequal) <= MAX_RESIZED else None
+        return remedy(self.nodes, inputs, op, resize, [*self.symbols.values()])
 
     def _input_label(self, node: int) -> Label:
         source = self.nodes[node]

@@ -180,7 +180,7 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
     window = kind_of(nodes[cursor].shape).window(1)
     help_ = f"remove `shortcut:` to get a {window} projection{how}"
     if not stride:
-        help_ = "keep the size in the body, e.g. with padding"
+        help_ = walker.builder.remedy(MERGES["add"], [body, short]) or "keep the size in the body, e.g. with padding"
     walker.builder.report.add(
         Diagnostic(
             "E0412",
@@ -205,9 +205,8 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
         strides = walker.builder.stride(cursor, body)
         of_body = f" with the stride of the body, {_shown(strides)}," if strides else ""
         message = f"no projection{of_body} maps {shapes}"
-        help_ = (
-            "keep the size in the body (check its padding), write a shortcut, or add nothing: `shortcut: if_same_shape`"
-        )
+        keep = walker.builder.remedy(None, [body, cursor]) or "keep the size in the body (check its padding)"
+        help_ = f"{keep}; or write a shortcut, or add nothing: `shortcut: if_same_shape`"
     walker.builder.report.add(
         Diagnostic(
             "E0415",

@@ -31,13 +31,10 @@ class Merge(Free):
     def _same_rank(self, inputs: Sequence[Shape]) -> None:
         kinds = {axes_of(shape): kind_of(shape) for shape in inputs}
         if len(kinds) > 1:
-            points = "x".join("1" * max(kinds))
             raise OpError(
                 self.mixed,
                 f"`{self.name}` cannot join {listed([kind.noun for kind in kinds.values()])}",
-                help=f"`{points} fc 64` keeps the axes, `flatten` turns the other inputs into vectors too"
-                if 0 in kinds
-                else "no op adds axes, and only `flatten` removes them: join vectors, or change an `input`",
+                help="no op adds axes, and only `flatten` removes them: join vectors, or change an `input`",
             )
 
 
@@ -93,8 +90,7 @@ class Mul(Merge):
         if len({at(shape[0]) for shape in inputs}) > 1 or len({tuple(map(at, s)) for s in inputs if not _gate(s)}) > 1:
             self._pin_gates(inputs)
             kind = kind_of(inputs[0])
-            ones = " x ".join(("C", *("1" for _ in kind.sizes)))
-            gate = f", or a gate of {ones} with as many channels as the {kind.bare}"
+            gate = f", or a gate of {kind.gate} with as many channels as the {kind.bare}"
             raise OpError(
                 "E0413",
                 f"the {_count(inputs)} inputs of `mul` have different shapes",
@@ -146,7 +142,7 @@ class Concat(Merge):
             raise OpError(
                 "E0405",
                 f"the {_count(inputs)} inputs of `concat` have different {' or '.join(f'{s}s' for s in sizes)}",
-                help="`concat` joins channels: give all branches the same strides and padding",
+                help="`concat` joins channels: give all branches the same strides, and paddings that keep the size",
             )
         rest = (_simplest(sizes) for sizes in zip(*(shape[1:] for shape in inputs), strict=True))
         return (sum(at(shape[0]) for shape in inputs), *rest)
