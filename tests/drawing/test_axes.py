@@ -164,7 +164,8 @@ def test_extents_are_the_stated_axes(name: str) -> None:
             "height": front[2][1] - front[0][1],
             "depth": (top[3][0] - top[0][0]) / 0.34,
         }
-        if look[int(stage.get("data-stage", ""))] not in ("conv", "merge", "input", "block"):
+        thick = look[int(stage.get("data-stage", ""))] in ("conv", "merge", "input", "block")
+        if not thick and len(shape) < 4:
             del extents["width"]
         sizes = {2: (shape[0], shape[-1], None), 3: shape, 4: shape[1:]}[len(shape)]
         for (what, extent), size in zip(extents.items(), sizes[3 - len(extents) :], strict=True):
@@ -176,6 +177,32 @@ def test_extents_are_the_stated_axes(name: str) -> None:
     assert ratios
     for what, found in ratios.items():
         assert max(found) - min(found) < 0.03 * max(1, max(found)), what
+
+
+SIZED = """
+input: 1x32x64x64
+net:
+  stem: 3x3x3 conv 12 /1x2x2
+  wider: pad 0 channels=[1,3]
+  part: slice 0 4
+  pool: 2x2x2 maxpool
+  up: upsample 2
+  end: 4x4x4 maxpool
+outputs: {y: end}
+"""
+
+
+def test_every_cube_has_its_channels_and_a_run_of_cubes_its_size() -> None:
+    """A pool, a pad and a slice are cubes like those of convolutions: only the number below shows the channels."""
+    network = archdsl.loads(SIZED)
+    root = svg_of(network.graph)
+    said = texts(root)
+    stages = {stage.path: stage.shape for stage in staged_for(network.graph, View()).root.stages()}
+    assert [shape[0] for shape in stages.values()] == [1, 12, 16, 4, 4, 4, 4]
+    for channels in (1, 12, 16, 4):
+        assert said.count(str(channels)) == sum(shape[0] == channels for shape in stages.values())
+    for size in ((32, 64, 64), (32, 32, 32), (16, 16, 16), (8, 8, 8)):
+        assert said.count(TIMES.join(map(str, size))) == sum(shape[1:] == size for shape in stages.values())
 
 
 def test_the_scale_is_stated_for_what_is_drawn() -> None:

@@ -111,8 +111,13 @@ class Placer:
         return blocks + ([self.run(run, level)] if run else [])
 
     def _touch(self, run: Sequence[Stage], second: Stage) -> bool:
-        """Whether a stage touches the last one of a run: its maps are no larger, and it is the only reader."""
+        """Whether a stage touches the last one of a run: its maps are no larger, and it is the only reader.
+
+        Boxes whose thickness is not their channels never touch.
+        """
         first = run[-1]
+        if not thick_with_channels(second.shape):
+            return False
         if first.sign or second.sign or first.look == "input" or is_vector(first.shape) or is_vector(second.shape):
             return False
         if (
@@ -124,7 +129,7 @@ class Placer:
         if second.look == "pool":
             touch = all(after <= before for before, after in zip(first.shape[1:], second.shape[1:], strict=True))
         else:
-            touch = first.shape[1:] == second.shape[1:] and thick_with_channels(second.shape)
+            touch = first.shape[1:] == second.shape[1:]
         if not touch:
             return False
         self.touching.add((first.number, second.number))

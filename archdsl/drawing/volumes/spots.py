@@ -15,6 +15,7 @@ from typing import NamedTuple
 from archdsl.axes import IMAGE, KINDS, MOST, axes_of, sizes_words
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.scene import Point
+from archdsl.drawing.theme import Look
 from archdsl.drawing.volumes.stages import Stage, StageGroup
 from archdsl.report.words import TIMES
 
@@ -24,7 +25,7 @@ TALLEST, CROWDED = 108.0, 84.0
 LONGEST = 96.0
 """Length of the longest vector."""
 THIN = 3.5
-"""Thickness of ops that do not change the channels: pools, norms, activations."""
+"""Thickness of ops that do not set the channels: pools, norms, activations."""
 BAR = 5.0
 RADIUS = 5.0
 GAP = 15.0
@@ -35,6 +36,8 @@ LANE = 9.0
 LABEL, SMALL = 7.5, 6.5
 """Font sizes below a volume: of the channels and of the kernel."""
 PLATE = 5.0
+_SAME_CHANNELS: frozenset[Look] = frozenset({"pool", "norm", "act", "other"})
+"""Ops that are drawn as thin boxes without a label, if the thickness of a box is its channels."""
 
 
 class Extents(NamedTuple):
@@ -231,7 +234,7 @@ def spot_of(stage: Stage, scale: VolumeScale) -> Spot:
     width, height, depth = (
         BAR if axis is None else points[axis] * sqrt(stage.shape[axis]) for axis in EXTENTS[axes].axes
     )
-    thin = axes and stage.look in ("pool", "norm", "act", "other")
+    thin = stage.look in _SAME_CHANNELS and axes and thick_with_channels(stage.shape)
     return Spot(stage, THIN if thin else width, height, depth)
 
 
@@ -249,7 +252,8 @@ def size_of(stage: Stage) -> str:
 
 
 def label(stage: Stage) -> str:
-    """Return the label below a volume: its channels or units, if the op sets them."""
-    if stage.sign or not stage.shape or (stage.look in ("pool", "norm", "act", "other") and not is_vector(stage.shape)):
+    """Return the label below a volume: its channels or units, if the op sets them, or if only the label shows them."""
+    if stage.sign or not stage.shape:
         return ""
-    return str(stage.shape[0])
+    kept = stage.look in _SAME_CHANNELS and not is_vector(stage.shape) and thick_with_channels(stage.shape)
+    return "" if kept else str(stage.shape[0])
