@@ -150,6 +150,7 @@ def _attempt(
         symbols=sizes.free,
         unequal=sizes.unequal,
         pinned_in_heads=frozenset(sizes.pinned_in_heads),
+        spread=document.axes.number if document.axes is not None else 0,
     )
     walker = Walker(document, builder, RULES)
     walker.file_env = Env(values, symbols, {"in": walker.channels})

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from archdsl.axes import IMAGE, axes_of
+from archdsl.axes import axes_of
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
 from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
+from archdsl.elaborate.repair import input_with_axes
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.strides import Grid, between, extend
 from archdsl.elaborate.unequal import CODES, Resize, Unequal, remedy, unequal
@@ -77,6 +78,8 @@ class GraphBuilder:
     """Sizes that a merge joined although they differ."""
     pinned_in_heads: Set[str] = frozenset()
     """Sizes that are free, except in auxiliary heads."""
+    spread: int = 0
+    """The number of axes that the spec spreads its windows over; 0 if it does not."""
 
     def shape(self, node: int) -> Shape | None:
         """Return the output shape of a node; None if the node failed."""
@@ -218,6 +221,8 @@ class GraphBuilder:
         except OpError as e:
             if e.code in CODES:
                 e.help = self.remedy(op, inputs) or e.help
+            if e.code == "E0401" and not self._flattened(inputs[0]):
+                e.help = input_with_axes(op, self.nodes, inputs[0], self.spread) or e.help
             self.explain(e, inputs, origin, written)
             self.faulty.add(len(self.nodes))
             return e.shape
@@ -275,8 +280,6 @@ class GraphBuilder:
         elif len(inputs) == 1:
             text = text or f"its input is N x {format_shape(self.nodes[inputs[0]].shape)}"
             labels = self._flattened(inputs[0]) if e.code == "E0401" else []
-            if e.code == "E0401" and not labels and not axes_of(self.nodes[inputs[0]].shape):
-                e.help = f"write the input with its axes, e.g. `input: {IMAGE.example}`"
         self.report.add(
             Diagnostic(
                 e.code,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from archdsl.axes import IMAGE, Kind, axes_of, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
 from archdsl.elaborate.spread import spread
 from archdsl.language.document import Axes, OpDefaults
@@ -20,6 +21,7 @@ from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
 from archdsl.language.validate import pydantic_message
 from archdsl.ops import OPS_BY_NAME, Conv, Deconv, DwConv
 from archdsl.ops.base import LARGEST, Op
+from archdsl.shapes import Shape
 
 OTHER_MEANING = ("stride", "pad")
 """Fields of `deconv` that mean something else than those of `conv`."""
@@ -65,8 +67,8 @@ class OpMaker:
     keep: list[OpSyntax] = field(default_factory=list)
     """The nodes whose ids are keys above: an id is only unique while its object is alive."""
 
-    def parts(self, syntax: OpSyntax, env: Env) -> Parts:
-        """Return the ops of a node. Raises E0305 to E0308, E0311, E0315."""
+    def parts(self, syntax: OpSyntax, env: Env, shape: Shape | None = None) -> Parts:
+        """Return the ops of a node, whose input has this shape if known. Raises E0305 to E0308, E0311, E0315."""
         cached = self.constant_parts.get(id(syntax))
         if cached is not None:
             return cached
@@ -79,7 +81,8 @@ class OpMaker:
         self.applied.update((syntax.op.name, name) for name in values)
         if "bias" in syntax.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
-        parts = Parts(self._make(syntax.op, values, fields, syntax.span), norm, act, syntax.fields)
+        kind = kind_of(shape) if shape is not None and axes_of(shape) else IMAGE
+        parts = Parts(self._make(syntax.op, values, fields, syntax.span, kind), norm, act, syntax.fields)
         if plan.constant:
             self.constant_parts[id(syntax)] = parts
         return parts
@@ -134,14 +137,21 @@ class OpMaker:
         fields = {**self.defaults.get(name, OpDefaults()).fields, **part.fields}
         return self._make(op, {k: w.evaluate(env) for k, w in fields.items()}, fields, part.name.span)
 
-    def _make(self, op: type[Op], values: Mapping[str, Value], fields: Mapping[str, FieldValue], span: Span) -> Op:
+    def _make(
+        self,
+        op: type[Op],
+        values: Mapping[str, Value],
+        fields: Mapping[str, FieldValue],
+        span: Span,
+        kind: Kind = IMAGE,
+    ) -> Op:
         data = {name: _number(value, fields.get(name)) for name, value in values.items()}
         key = (op, tuple((name, _mark(value)) for name, value in data.items()))
         cached = self.ops.get(key)
         if cached is None:
             if self.axes is not None:
                 data = spread(op, data, fields, span, self.axes)
-            cached = self.ops[key] = make(op, data, fields, span)
+            cached = self.ops[key] = make(op, data, fields, span, kind)
         return cached
 
     def projection(self, span: Span, op: type[Op], fields: dict[str, FieldValue]) -> OpSyntax:
@@ -170,8 +180,11 @@ def _mark(value: Any) -> object:
     return tuple(map(_mark, value)) if isinstance(value, tuple) else (type(value), value)
 
 
-def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue], span: Span) -> Op:
-    """Return a validated op. Raises E0308 (invalid value), E0311 (missing value) or E0315 (not a whole number)."""
+def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue], span: Span, kind: Kind = IMAGE) -> Op:
+    """Return a validated op. Raises E0308 (invalid value), E0311 (missing value) or E0315 (not a whole number).
+
+    An example of an op with the missing value is for an input of this kind.
+    """
     if not data and not op.model_fields:
         return op.model_construct()  # nothing to validate: avoids building the validator
     try:
@@ -182,7 +195,7 @@ def make(op: type[Op], data: Mapping[str, Any], fields: Mapping[str, FieldValue]
             errors.setdefault(str(item["loc"][0]), []).append(item)
         missing = [name for name, items in errors.items() if items[0]["type"] == "missing"]
         wrong = [_invalid(op, name, items, data, fields, span) for name, items in errors.items() if name not in missing]
-        raise ArchError([*wrong, *([_missing(op, missing, fields, span)] if missing else [])]) from None
+        raise ArchError([*wrong, *([_missing(op, missing, fields, span, kind)] if missing else [])]) from None
 
 
 def _overflows(value: Any) -> bool:
@@ -220,15 +233,19 @@ def _evaluate(op: type[Op], name: str, written: FieldValue, env: Env) -> Value:
         raise ArchError(replace(d, help=f"did you mean `{near}`?" if near else known + about)) from None
 
 
-def _missing(op: type[Op], names: list[str], fields: Mapping[str, FieldValue], span: Span) -> Diagnostic:
+def _missing(op: type[Op], names: list[str], fields: Mapping[str, FieldValue], span: Span, kind: Kind) -> Diagnostic:
     about = "; ".join(f"{name}: {op.model_fields[name].description}" for name in names)
-    window = "kernel" in op.model_fields and op.model_fields["kernel"].is_required()
+    window = [kind.window(3)] if "kernel" in op.model_fields and op.model_fields["kernel"].is_required() else []
     needed = [name for name in op.positional if op.model_fields[name].is_required()]
     values = {"out": "64", **dict.fromkeys(op.references, "conv1")}
     size = fields["kernel"].span.text if "kernel" in fields else ""
+    if re.fullmatch(rf"[0-9]+(x[0-9]+){{{len(kind.letters) - 1}}}", size):
+        window = [size] if window else []
     if "out" in names and size.isdigit():
         about = f"`{size}` is the window, and the {op.model_fields['out'].description} goes after the op"
-    example = " ".join([*(["3x3"] if window else []), op.name, *(values.get(name, "2") for name in needed)])
+    texts = {name: fields[name].span.text for name in needed if name in fields and name not in names}
+    values |= {name: text for name, text in texts.items() if re.fullmatch(r"\w+", text)}
+    example = " ".join([*window, op.name, *(values.get(name, "2") for name in needed)])
     return Diagnostic(
         "E0311",
         f"`{op.name}` needs {' and '.join(f'`{name}`' for name in names)}",

@@ -25,7 +25,7 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
         walker.require_one(i, syntax)
     shape = walker.receive(inputs[0])
     shapes = [walker.builder.shape(i) for i in inputs]
-    parts = walker.maker.parts(syntax, ctx.env)
+    parts = walker.maker.parts(syntax, ctx.env, shape)
     origin = Origin(syntax.span, ctx.call)
     if None not in shapes:  # a failed node may have another number of outputs
         _check_arity(syntax, parts.main, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from archdsl.axes import CHANNELS, MOST, axes_of, kind_of
+from archdsl.axes import CHANNELS, KINDS, MOST, axes_of, kind_of
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Node
 from archdsl.language.format.longform import long_form, split_commas, wrapped
@@ -33,8 +33,8 @@ def repaired(syntax: OpSyntax, op: Op, nodes: Sequence[Node], source: int) -> st
     lines: list[str] = []
     if len(every) == len(items):
         lines = _lines(syntax, op, shape, every, window)
-    elif len(window) > axes and {*window[:-axes]} == {"1"} and {"kernel", *every} == {*items}:  # `1x3x3` on an image
-        lines = _valid(syntax, op, shape, {**every, "kernel": window[-axes:]})
+    elif len(window) > axes:  # `1x3x3` on an image, `15x1` on a signal
+        lines = _without_ones(syntax, op, shape, items, every)
     as_input = _as_input(op, nodes, source, len(window))
     if as_input:
         return "write " + ", or ".join([as_input, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
@@ -52,6 +52,21 @@ def _lines(syntax: OpSyntax, op: Op, shape: Shape, every: Texts, window: Sequenc
     if lines:
         return lines + [f"{line} for any number of axes" for line in _valid(syntax, op, shape, every)]
     return _valid(syntax, op, shape, {**every, "kernel": ["1"] * (axes - len(window)) + [*window]})
+
+
+def _without_ones(syntax: OpSyntax, op: Op, shape: Shape, items: Mapping[str, list[str]], every: Texts) -> list[str]:
+    """The node without the first or the last axes, if the window and the strides are 1 there."""
+    axes, window = axes_of(shape), items["kernel"]
+    uneven = {name: texts for name, texts in items.items() if name == "kernel" or name not in every}
+    per_axis = {name: texts for name, texts in uneven.items() if name in op.per_axis and len(texts) == len(window)}
+    more = len(window) - axes
+    ends = [(slice(more, None), slice(0, more)), (slice(0, axes), slice(axes, None))]
+    kept = [kept for kept, cut in ends if {text for texts in per_axis.values() for text in texts[cut]} == {"1"}]
+    if len(kept) != 1 or {*per_axis, *every} != {*items}:
+        return []
+    shorter: Texts = {name: texts[kept[0]] for name, texts in per_axis.items()}
+    single = {name: texts[0] for name, texts in shorter.items() if len(texts) == 1 and name != "kernel"}
+    return _valid(syntax, op, shape, {**every, **shorter, **single})
 
 
 def _items(value: FieldValue | None) -> list[str]:
@@ -109,10 +124,8 @@ def _as_input(op: Op, nodes: Sequence[Node], source: int, sizes: int) -> str:
 
     Or without a batch of 1: `input: 3x224x224` for 1x3x224x224.
     """
-    while nodes[source].inputs and not nodes[source].op.per_axis:
-        source = nodes[source].inputs[0]
-    origin, whole, written = nodes[source], concrete(nodes[source].shape), nodes[source].origin.span.text
-    if not isinstance(origin.op, Input) or not re.fullmatch(r"\d+(x\d+)*|\[[\d, ]*\]", written):
+    origin, whole = _origin(nodes, source), concrete(_origin(nodes, source).shape)
+    if not _is_plain(origin):
         return ""
     few = whole[0] in CHANNELS
     if sizes == axes_of(whole) + 1 <= MOST and not few:
@@ -121,4 +134,37 @@ def _as_input(op: Op, nodes: Sequence[Node], source: int, sizes: int) -> str:
         whole, why = whole[1:], ", without the batch"
     else:
         return ""
-    return f"`{origin.path}: {format_shape(whole, times='x')}`{why}" if _has_output(op, whole, {}) else ""
+    return f"`{_declaration(origin, whole)}`{why}" if _has_output(op, whole, {}) else ""
+
+
+def input_with_axes(op: Op, nodes: Sequence[Node], source: int, spread: int) -> str:
+    """Return the help for an op that needs axes and reads an input that is a vector; empty if it reads another node.
+
+    A vector of 5000 is a signal `1x5000`, if the op has no window of more sizes; for these there is only an example.
+    `spread` is the number of axes that the spec asks for, or 0.
+    """
+    origin = _origin(nodes, source)
+    if not isinstance(origin.op, Input) or axes_of(origin.shape):
+        return ""
+    axes = spread or next((n for n in range(1, MOST + 1) if not op.misfits(n)), 1)
+    signal = (1, *concrete(origin.shape))
+    if axes_of(signal) == axes and _is_plain(origin) and _has_output(op, signal, {}):
+        return f"write the input with its axes: `{_declaration(origin, signal)}`"
+    return f"write the input with its axes, e.g. `{origin.path}: {KINDS[axes].example}`"
+
+
+def _origin(nodes: Sequence[Node], source: int) -> Node:
+    """The node that a window reads, perhaps through nodes without a window."""
+    while nodes[source].inputs and not nodes[source].op.per_axis:
+        source = nodes[source].inputs[0]
+    return nodes[source]
+
+
+def _is_plain(origin: Node) -> bool:
+    """Whether a node is an input whose sizes are written as numbers."""
+    plain = re.fullmatch(r"\d+(x\d+)*|\[[\d, ]*\]", origin.origin.span.text)
+    return isinstance(origin.op, Input) and plain is not None
+
+
+def _declaration(origin: Node, shape: Shape) -> str:
+    return f"{origin.path}: {format_shape(shape, times='x')}"

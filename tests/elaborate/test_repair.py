@@ -58,7 +58,14 @@ PROPOSED = [
         ["3x3 conv 8 relu <- input", "conv 8 kernel=3 relu <- input", "3 * 3x3 conv 8 relu <- input"],
     ),
     (IMAGE, "1x3x3 conv 8", ["3x3 conv 8"]),
-    (IMAGE, "1x3x3 maxpool /1x2x2", []),
+    (IMAGE, "1x3x3 maxpool /1x2x2", ["3x3 maxpool /2x2"]),
+    (IMAGE, "3x3x1 conv 8", ["3x3 conv 8"]),
+    (IMAGE, "1x3x1 conv 8", []),
+    (IMAGE, "1x3x3 maxpool /2x2x2", ["3x3 maxpool /2"]),
+    (IMAGE, "1x3x3 maxpool /2x1x1", []),
+    (SIGNAL, "1x15 conv 8", ["input: 1x12x500", "15 conv 8"]),
+    (SIGNAL, "15x1 conv 8", ["input: 1x12x500", "15 conv 8"]),
+    (SIGNAL, "15x1 conv 8 /2x1 relu", ["input: 1x12x500", "15 conv 8 /2 relu"]),
     (IMAGE, "3x5x5 conv 8", []),
     (VOLUME, "1x7 conv 8", []),
     (VOLUME, "3x3x3 conv 8 pad=[1,0,1,0]", []),
@@ -123,3 +130,56 @@ def test_inputs_with_other_axes_cannot_be_joined(op: str, code: str) -> None:
     found = problem(f"input: {{a: 1x8x8, b: 1x8x8x8}}\nnet:\n  x: {op} <- a, b")
     assert (found.code, found.message) == (code, f"`{op}` cannot join an image and a volume")
     assert [label.text for label in found.labels] == ["N x 1 x 8 x 8, from `a`", "N x 1 x 8 x 8 x 8, from `b`"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "node", "example"),
+    [
+        (SIGNAL, "conv 8", "3 conv 8"),
+        (SIGNAL, "15 conv", "15 conv 64"),
+        (SIGNAL, "dwconv", "3 dwconv"),
+        (IMAGE, "5x5 conv", "5x5 conv 64"),
+        (IMAGE, "15 conv", "3x3 conv 64"),
+        (VOLUME, "conv", "3x3x3 conv 64"),
+        (VOLUME, "3x3 conv", "3x3x3 conv 64"),
+        (VOLUME, "maxpool", "3x3x3 maxpool"),
+        (IMAGE, "fc", "fc 64"),
+    ],
+)
+def test_the_example_of_a_missing_value_is_a_node_for_this_input(sizes: str, node: str, example: str) -> None:
+    found = problem(spec(sizes, node))
+    assert found.code == "E0311"
+    assert found.help.startswith(f"e.g. `{example}`")
+    assert archdsl.loads(spec(sizes, example)).graph.nodes
+
+
+@pytest.mark.parametrize(
+    ("sizes", "node", "proposal"),
+    [
+        ("5000", "3 conv 8", "input: 1x5000"),
+        ("5000", "conv 8 kernel=3", "input: 1x5000"),
+        ("5000", "[relu, 15 maxpool]", "input: 1x5000"),
+        ("4", "15 maxpool", "input: 1x5000"),  # too short: only an example
+        ("5000", "3x3 conv 8", "input: 1x224x224"),
+        ("5000", "3x3x3 conv 8", "input: 1x96x96x96"),
+    ],
+)
+@pytest.mark.parametrize("axes", ["", "axes: 1\n", "axes: 3\n"])
+def test_a_vector_with_windows(sizes: str, node: str, proposal: str, axes: str) -> None:
+    text = axes + spec(sizes, node)
+    found = problem(text)
+    assert found.code == "E0401"
+    (proposed,) = re.findall("`([^`]*)`", found.help)
+    if not axes:
+        assert proposed == proposal
+    assert archdsl.loads(re.sub("(?m)^input: .*", proposed, text)).graph.nodes
+
+
+def test_a_vector_among_several_inputs() -> None:
+    text = "input: {ecg: 5000, age: 4}\nnet:\n  a: [15 conv 8 <- ecg, gap, flatten]\n  b: concat <- a, age\n"
+    assert problem(text).help == "write the input with its axes: `ecg: 1x5000`"
+    assert archdsl.loads(text.replace("ecg: 5000", "ecg: 1x5000")).graph.nodes
+
+
+def test_a_vector_that_an_fc_made() -> None:
+    assert problem(spec("100", "[fc 400, 3 conv 8]")).help.startswith("move it before the first `fc`")
