@@ -23,6 +23,7 @@ from archdsl.language.document import Document
 from archdsl.language.expressions import Value, show
 from archdsl.network.about import argument, label_note, paper_line, preprocessing
 from archdsl.network.checks import check_complete, check_weight_options
+from archdsl.packages import install_command, require_package
 from archdsl.shapes import concrete
 from archdsl.source import Tree
 
@@ -206,13 +207,12 @@ class Network:
         repeated and divided (`mean`), or the middle of zeros (`centre`). `strict` makes weights that are not finite, or
         all zero, an error, W0606. Raises E06xx if they do not match; E0001 to E0004 for the options.
         """
-        from archdsl.packages import require_package
-
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
         check_weight_options(source, seed, reinit, inflate)
-        values = resolve_weights(self.whole, source, seed, reinit, inflate)
+        classes = self.classes if "classes" in self.document.args else None
+        values = resolve_weights(self.whole, source, seed, reinit, inflate, classes)
         return strict_weights(values) if strict else values
 
     def _fitted(
@@ -237,8 +237,6 @@ class Network:
         place while the module is in use. On the device `meta` the module has shapes only, and nothing is allocated.
         Raises E06xx if the weights do not match, E0801 without torch, E0803 for a device that torch cannot use.
         """
-        from archdsl.packages import install_command, require_package
-
         require_package("torch", "E0801", f"{install_command('torch')}; `to_source` and `to_onnx` do not need it")
         from archdsl.backends.torch.module import build, to_torch, usable_device
 

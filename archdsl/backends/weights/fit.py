@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from archdsl.axes import KINDS, axes_of, listed
 from archdsl.backends.weights.inflate import Inflate, inflated, new_axes
 from archdsl.backends.weights.initial import initial_entry
 from archdsl.backends.weights.tensors import TensorEntry, Weights, as_weights
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
+from archdsl.ops.conv import Conv, Deconv
 from archdsl.shapes import format_shape
 
 SHOWN = 10
@@ -42,6 +44,7 @@ def fit(
     reinit: Sequence[str] = (),
     seed: int = 0,
     inflate: Inflate | None = None,
+    classes: int | None = None,
 ) -> Weights:
     """Return the weights in the graph's order, with every tensor of `graph.tensors` in its shape.
 
@@ -49,6 +52,7 @@ def fit(
 
     `reinit` names tensors to initialise with `seed` (`fc.*`, or a node's path `fc`), even if `weights` contains them.
     `inflate` gives filters that lack axes, those of a network for images, the axes of this one (`inflate.py`).
+    `classes` is the width of the output, if an argument of this name sets it: only an error proposes it.
     Missing `num_batches_tracked`, values given in the spec and auxiliary heads are initialised as well. Tensors of
     auxiliary heads that the graph left out are skipped. Old DenseNet names (`norm.1.weight`) are accepted. The result's
     `notes` report all of this, and warn (W0606) about suspicious values.
@@ -60,10 +64,10 @@ def fit(
     entries, renamed = _renamed(weights.entries, graph)
     grown = 0
     if inflate is not None:
-        entries, grown = inflated(entries, graph, inflate)
+        entries, grown = inflated(entries, graph, inflate, fresh)
     match = _match(entries, graph, fresh, seed)
     if match.missing or match.misshaped or match.unexpected:
-        raise _misfit(graph, entries, match)
+        raise _misfit(graph, entries, match, classes)
     notes = list(weights.notes)
     if match.skipped:
         notes.append(_note(f"skipped, because the input is too small for their head: {_listed(match.skipped)}"))
@@ -142,7 +146,7 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
 # --- messages --------------------------------------------------------------------------------------------
 
 
-def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match) -> ArchError:
+def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, classes: int | None) -> ArchError:
     counts = (
         (len(match.missing), "missing"),
         (len(match.unexpected), "unexpected"),
@@ -154,7 +158,8 @@ def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match) -> 
     table = "\n".join(f"{problem:<12}{key:<{width}}  {detail}" for problem, key, detail in rows)
     more = sum(count for count, _ in counts) - covered
     notes = (table + (f"\n... and {more:,} more" if more > 0 else ""),)
-    return error("E0603", f"the weights do not fit `{graph.name}`: {summary}", notes=notes, help=_advice(match))
+    message = f"the weights do not fit `{graph.name}`: {summary}"
+    return error("E0603", message, notes=notes, help=_advice(match, classes))
 
 
 def _rows(entries: Mapping[str, TensorEntry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
@@ -181,21 +186,64 @@ def _most_similar(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str
     return next(iter(difflib.get_close_matches(tensor.key, names, n=1, cutoff=0.5)), "")
 
 
-def _advice(match: _Match) -> str:
-    lacking = [tensor for tensor, entry in match.misshaped if new_axes(tensor, entry.shape) is not None]
-    if lacking:
+def _advice(match: _Match, classes: int | None) -> str:
+    """How to repair the differences. `classes` is the value of the spec's argument of this name."""
+    pairs = [(tensor, entry.shape) for tensor, entry in match.misshaped if entry.shape != tensor.param.shape]
+    if any(_more_axes(tensor, shape) for tensor, shape in pairs):
         return (
-            f"the file is for inputs with fewer axes: `--inflate mean` or `--inflate centre` inflates {len(lacking):,} "
-            "of these filters (explain E0603)"
+            "the file is for inputs with more axes: inflating only adds axes; use weights of a network for "
+            f"{KINDS[axes_of(pairs[0][0].node.in_shapes[0])].noun}"
         )
-    if match.misshaped and not match.missing and not match.unexpected:
-        paths = list(dict.fromkeys(tensor.node.path for tensor, _ in match.misshaped))
-        if len(paths) <= 3:
-            options = " ".join(f"--reinit '{path}.*'" for path in paths)
-            widths = {entry.shape[:1] for _, entry in match.misshaped}
-            same = f"`-a classes={widths.pop()[0]}` matches the file; " if len(widths) == 1 else ""
-            return f"if the number of classes differs: {same}`{options}` initialises these tensors"
-    return "are these the weights of another variant? names and shapes must be exactly those of the network"
+    if any(_more_axes(tensor, shape, -1) for tensor, shape in pairs):
+        return _inflation(pairs)
+    if match.missing or match.unexpected or len(pairs) < len(match.misshaped) or not _reinit(pairs):
+        return "are these the weights of another variant? names and shapes must be exactly those of the network"
+    words = dict.fromkeys(word for tensor, shape in pairs for word in _differences(tensor, shape))
+    widths = {shape[0] for _, shape in pairs}
+    differ = f"the {listed(list(words))} {'differs' if [*words] == ['window'] else 'differ'}: "
+    if [*words] == ["outputs"] and len(widths) == 1 and {tensor.param.shape[0] for tensor, _ in pairs} == {classes}:
+        differ += f"`-a classes={widths.pop()}` matches the file; "
+    return f"{differ}`archdsl compile` initialises these tensors with `{_reinit(pairs)}`"
+
+
+def _inflation(pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:
+    """The help for a file with fewer axes: `compile` has the options, other commands take the file that it writes."""
+    rest = [(tensor, shape) for tensor, shape in pairs if new_axes(tensor, shape) is None]
+    number = len(pairs) - len(rest)
+    parts = [f"`--inflate mean` or `--inflate centre` inflates {number:,} of these filters"] if number else []
+    if rest:
+        words = dict.fromkeys(word for tensor, shape in rest for word in _differences(tensor, shape))
+        others = f"differ also in the {listed(list(words))}" if words else "differ in other ways"
+        subject = "the others" if number else "these tensors"
+        repair = f"`{_reinit(rest)}` initialises them" if _reinit(rest) else "`--reinit` initialises them"
+        parts.append(f"{subject} {others}: {repair}")
+    return (
+        f"the file is for inputs with fewer axes. With `archdsl compile`: {'; '.join(parts)}; `--to weights` writes "
+        "the result for other commands (explain E0603)"
+    )
+
+
+def _reinit(pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:
+    """The options that initialise these tensors; empty if they are of many nodes."""
+    paths = dict.fromkeys(tensor.node.path for tensor, _ in pairs)
+    return " ".join(f"--reinit '{path}.*'" for path in paths) if len(paths) <= 3 else ""
+
+
+def _more_axes(tensor: Tensor, shape: tuple[int, ...], sign: int = 1) -> bool:
+    """Whether a filter of `shape` is for inputs with more axes than the tensor's (`sign` -1: with fewer)."""
+    want, axes = tensor.param.shape, axes_of(tensor.node.in_shapes[0])
+    return axes > 0 and 0 < len(want) - axes < min(len(want), len(shape)) and (len(shape) - len(want)) * sign > 0
+
+
+def _differences(tensor: Tensor, shape: tuple[int, ...]) -> list[str]:
+    """What differs: the outputs, the input channels, the window. Axes that `shape` lacks do not count."""
+    want, axes = tensor.param.shape, axes_of(tensor.node.in_shapes[0])
+    start = len(want) - axes if isinstance(tensor.node.op, Conv | Deconv) and len(want) > 1 else len(want)
+    names = ["input channels", "outputs"] if isinstance(tensor.node.op, Deconv) else ["outputs", "input channels"]
+    heads = ["outputs"] if len(want) == 1 else names
+    words = [name for name, new, old in zip(heads, want[:start], shape, strict=False) if new != old]
+    least = min(len(want), len(shape)) - start
+    return words + ["window"] * (least > 0 and want[len(want) - least :] != shape[len(shape) - least :])
 
 
 def _shape(shape: tuple[int, ...], dtype: str = "float32") -> str:

@@ -19,20 +19,25 @@ WeightsSource: TypeAlias = str | os.PathLike[str] | Mapping[str, object]
 
 
 def resolve_weights(
-    graph: Graph, source: WeightsSource | None, seed: int, reinit: Sequence[str], inflate: Inflate | None
+    graph: Graph,
+    source: WeightsSource | None,
+    seed: int,
+    reinit: Sequence[str],
+    inflate: Inflate | None,
+    classes: int | None,
 ) -> Weights:
     """Return the graph's tensors from a file, from arrays or torch tensors by name, or (None) initialised with `seed`.
 
     `reinit` names tensors to initialise even if the source contains them, `inflate` how filters get the axes that they
-    lack. Raises E06xx if the source cannot be used,
-    E0004 if it has another type.
+    lack, `classes` the width of the output if an argument sets it. Raises E06xx if the source cannot be used, E0004 if
+    it has another type.
     """
     if source is None:
         return initial(graph, seed)
     check_type("weights", source, "a path, or arrays by name", str, os.PathLike, Mapping)
     if isinstance(source, (str, os.PathLike)):
         source = _loaded(Path(source))
-    return fit(source, graph, reinit, seed, inflate)
+    return fit(source, graph, reinit, seed, inflate, classes)
 
 
 def strict_weights(weights: Weights) -> Weights:
