@@ -422,3 +422,11 @@ def test_repeats() -> None:
         '("b", A(4))',
         '("c", A(4))',
     ]
+
+
+def test_a_class_for_fixed_filters_with_and_without_padding() -> None:
+    blocks = "blocks:\n  smooth(p): {c: 3x3 conv 2 bias=0.5 pad=p, r: relu}\n"
+    text = f"input: 1x9x9\n{blocks}net: [smooth(0), 'smooth([1,0,0,1])']\n"
+    source = archdsl.loads(text).to_source()
+    assert "pads: tuple[()] | tuple[int, int, int, int]" in source
+    compile(source, "network.py", "exec")

@@ -223,7 +223,7 @@ def _type_words(value: object) -> str:
     if isinstance(value, tuple):
         inner = list(dict.fromkeys(map(_type_words, value)))
         if len(value) <= 4:
-            return f"tuple[{', '.join(map(_type_words, value))}]"
+            return f"tuple[{', '.join(map(_type_words, value)) or '()'}]"
         return f"tuple[{' | '.join(inner)}, ...]"
     return "None" if value is None else type(value).__name__
 
