@@ -220,7 +220,9 @@ def _add_input(
     for axis, size in enumerate(decl.sizes):
         number = expressions.as_whole(size.expr.evaluate(env), size.expr.span, "an input size")
         if not 1 <= number <= MAX_SIZE:
-            raise error("E0308", f"an input size must be between 1 and {MAX_SIZE}, not {number}", size.expr.span)
+            message = f"an input size must be between 1 and {MAX_SIZE}, not {number}"
+            help_ = "write the channels, then the size of each axis; the batch is always free, and has no size here"
+            raise error("E0308", message, size.expr.span, help=help_)
         if axis:
             number *= sizes.factor
             letter = kind_of(decl.sizes).letters[axis - 1]
@@ -228,7 +230,9 @@ def _add_input(
             number = (sizes.resized or {}).get(symbol, number)
             known = sizes.free.setdefault(symbol, Symbol(symbol, number))
             if known.default != number:
-                raise error("E0308", f"`{symbol}` has two values: {known.default} and {number}", size.expr.span)
+                message = f"`{symbol}` has two values: {known.default} and {number}"
+                help_ = "one name is one size: use another name, or the same number"
+                raise error("E0308", message, size.expr.span, help=help_)
             shape.append(number if symbol in sizes.pinned else Dim(known))
         else:
             shape.append(number)

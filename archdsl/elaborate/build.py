@@ -161,7 +161,7 @@ class GraphBuilder:
             shapes = tuple(known and self._pinned(known) for known in shapes)
         if None not in shapes:
             shape = self._infer(op, shapes, inputs, origin, written)
-        if "stride" in written:
+        if "stride" in written and not written["stride"].default:
             self.strides[len(self.nodes)] = written["stride"].span
         shared_with = again.path if again is not None else ""
         node = Node(
@@ -270,8 +270,12 @@ class GraphBuilder:
             limits.in_steps(a.symbol, when[0])
 
     def explain(self, e: OpError, inputs: Sequence[int], origin: Origin, written: Mapping[str, FieldValue]) -> None:
-        """Report a violated rule, at the wrong field if it is written; a shape conflict labels both inputs."""
-        span = written[e.field].span if e.field and e.field in written else origin.span
+        """Report a violated rule, at the wrong field if it is written; a shape conflict labels both inputs.
+
+        A field under `defaults` is the place of the error, and the node has a label.
+        """
+        value = written.get(e.field or "")
+        span = value.span if value is not None else origin.span
         labels: list[Label] = []
         text = e.label
         if e.code in CODES:
@@ -280,6 +284,9 @@ class GraphBuilder:
         elif len(inputs) == 1:
             text = text or f"its input is N x {format_shape(self.nodes[inputs[0]].shape)}"
             labels = self._flattened(inputs[0]) if e.code == "E0401" else []
+        if value is not None and value.default:
+            labels.append(Label(origin.span, text))
+            text = ""
         self.report.add(
             Diagnostic(
                 e.code,

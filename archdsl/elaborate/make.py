@@ -29,7 +29,7 @@ _PLAIN_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?$")
 
 
 class Parts(NamedTuple):
-    """The ops of one written node, and the fields in its own text."""
+    """The ops of one written node, and the fields in its own text and under `defaults`."""
 
     main: Op
     norm: Op | None
@@ -37,7 +37,7 @@ class Parts(NamedTuple):
     written: Mapping[str, FieldValue]
 
     def span(self, field: str, fallback: Span) -> Span:
-        """Return the span of a field, or `fallback` if it is not written."""
+        """Return the span of a field, or `fallback` if it is written nowhere."""
         return self.written[field].span if field in self.written else fallback
 
 
@@ -82,7 +82,7 @@ class OpMaker:
         if "bias" in syntax.op.model_fields and "bias" not in values:
             values["bias"] = norm is None
         kind = kind_of(shape) if shape is not None and axes_of(shape) else IMAGE
-        parts = Parts(self._make(syntax.op, values, fields, syntax.span, kind), norm, act, syntax.fields)
+        parts = Parts(self._make(syntax.op, values, fields, syntax.span, kind), norm, act, fields)
         if plan.constant:
             self.constant_parts[id(syntax)] = parts
         return parts
@@ -94,7 +94,8 @@ class OpMaker:
         self.applied.add((syntax.op.name, ""))
         fields = syntax.fields
         if under.fields:
-            fields = {**{k: w for k, w in under.fields.items() if k in syntax.op.model_fields}, **syntax.fields}
+            known = syntax.op.model_fields
+            fields = {k: w._replace(default=True) for k, w in under.fields.items() if k in known} | dict(syntax.fields)
         norm, act = syntax.norm or under.norm, syntax.act or under.act
         constant = not any(w.names for w in fields.values())
         for part in (norm, act):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
@@ -194,12 +195,21 @@ def _remove_last(parent: Scope, scope: Scope) -> None:
         parent.members.remove(scope)
 
 
+MAX_SHOWN = 60
+"""The longest node that a proposal repeats."""
 _NAMELESS = {
-    "body": "put it under a key: `{conv1: ...}`",
-    "shortcut": "put it under a key: `shortcut: {downsample: ...}`",
-    "branch": "name the branches: `{branch1: ..., branch2: ...}`",
-    "then": "put it under a key: `then: {conv1: ...}`",
+    "body": "put it under a key: `{{{}}}`",
+    "shortcut": "put it under a key: `shortcut: {{downsample: ...}}`",
+    "branch": "name the branches: `{{branch1: ..., branch2: ...}}`",
+    "then": "put it under a key: `then: {{{}}}`",
 }
+
+
+def _nameless(role: Any, op: Op, origin: Origin) -> str:
+    """The help for a node that needs a name: the node under a key, if its text is one that fits there."""
+    text = origin.span.text
+    fits = len(text) <= MAX_SHOWN and re.fullmatch(r"[^,{}\[\]<:#\n\"']*", text)
+    return _NAMELESS.get(role, "write it under a key: `{}`").format(f"{op.role or op.name}1: {text if fits else '...'}")
 
 
 def name_parts(
@@ -220,7 +230,7 @@ def name_parts(
                 "E0504",
                 f"`{parametric[0].name}` has parameters, so it needs a name",
                 origin.span,
-                help=_NAMELESS.get("then" if place.base else place.scope.role, "write it under a key: `conv1: ...`"),
+                help=_nameless("then" if place.base else place.scope.role, parametric[0], origin),
             )
         base = place.scope.path if place.base is None else place.base
         return [(builder.implied_path(base, p.name), here) for p in parts]

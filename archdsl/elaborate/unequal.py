@@ -30,7 +30,7 @@ MAX_PERIOD = 4096
 """The largest step between input sizes that is searched."""
 PINNED_PERIOD = 32
 """The step that is tried if sizes have no closed form: five halvings."""
-MAX_NAMED = 4
+MAX_NAMED, MAX_TEXT = 4, 200
 
 
 class Unequal(NamedTuple):
@@ -271,7 +271,7 @@ def _gate(nodes: Sequence[Node], node: int, whole: Shape) -> str | None:
     while True:
         here = nodes[node]
         if isinstance(here.op, Fc) and here.op.kernel is None:
-            written = re.fullmatch(r"fc\s+([^<\n]*?)\s*(?:<-.*|when\s.*)?", here.origin.span.text)
+            written = re.fullmatch(r"fc\s+([^<\n]*?)\s*(?:<-.*|when\s.*)?", here.origin.span.text[:MAX_TEXT])
             text = f"{window} conv {written[1] if written else here.op.out}"
             parts.append(f"`{text}` for `{here.written_path}`")
         if isinstance(here.op, Input):

@@ -75,8 +75,20 @@ def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     return "the ops are " + ", ".join(OPS_BY_NAME)
 
 
-def suggest_field(name: str, known: Collection[str]) -> str:
-    """Return `did you mean ...?` for an unknown field of an op."""
+def values_help(op: type[Op], field: str, value: str) -> str:
+    """Return how a norm or activation behind another op gets a value."""
+    role = f"`{op.role}: {{op: {op.name}, {field}: {value}}}` in the long form"
+    return f"for `{op.name}`, write {role}, or `{op.name}: {{{field}: {value}}}` under `defaults`"
+
+
+def suggest_field(name: str, known: Collection[str], value: str = "...") -> str:
+    """Return `did you mean ...?` for an unknown field of an op, or how the norm or activation `name` gets its value."""
+    other = OPS_BY_NAME.get(name)
+    if other is not None and other.role in known:
+        if other.positional and value not in ("true", "True"):
+            return values_help(other, other.positional[0], value[:60])
+        what = "a norm" if other.role == "norm" else "an activation"
+        return f"`{name}` is {what}: write `{name}` alone, or `{other.role}: {name}` in the long form"
     own = next((field for field, names in FIELDS_ELSEWHERE.items() if name in names.split() and field in known), None)
     return f"did you mean `{own}`?" if own else did_you_mean(name, known)
 

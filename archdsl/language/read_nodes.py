@@ -307,7 +307,7 @@ def op_fields(op: type[Op], fields: dict[str, Tree], keys: dict[str, Span]) -> d
                 "E0309",
                 f"`{op.name}` has no field `{name}`",
                 keys[name],
-                help=suggest_field(name, [*op.model_fields, "norm", "act", *COMMON_KEYS]),
+                help=suggest_field(name, [*op.model_fields, "norm", "act", *COMMON_KEYS], tree.span.text),
             )
         drawn = name in op.drawn and isinstance(tree, Scalar) and "\n" in tree.text
         if isinstance(tree, Scalar) and (drawn or name in op.references):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
-from archdsl.language.hints import explain_unknown_op, suggest_field
+from archdsl.language.hints import explain_unknown_op, suggest_field, values_help
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
@@ -306,13 +306,11 @@ def _check_owner(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str,
 def _unclear(scalar: Scalar, before: Word, word: Word, op: type[Op], other: type[Op], name: str) -> ArchError:
     field = _FIELD.match(word.text)
     value = (word.text[field.end() :] if field else word.text)[:60]
-    role = f"`{other.role}: {{op: {other.name}, {name}: {value}}}` in the long form"
     return error(
         "E0319",
         f"is `{word.text[:60]}` a value of `{other.name}` or of `{op.name}`?",
         scalar.part(before.start, word.end),
-        help=f"for `{other.name}`, write {role}, or `{other.name}: {{{name}: {value}}}` under `defaults`; "
-        f"values of `{op.name}` come before its norm and activation",
+        help=f"{values_help(other, name, value)}; values of `{op.name}` come before its norm and activation",
     )
 
 
@@ -331,7 +329,7 @@ def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: st
             "E0309",
             f"`{op.name}` has {message or f'no field `{name}`'}",
             scalar.part(word.start, word.end),
-            help=suggest_field(name, [*op.model_fields, "norm", "act"]),
+            help=suggest_field(name, [*op.model_fields, "norm", "act"], word.text.partition("=")[2]),
         )
 
 

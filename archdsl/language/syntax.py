@@ -18,6 +18,8 @@ class FieldValue(NamedTuple):
     span: Span
     expr: Expr | None
     items: tuple[FieldValue, ...] = ()
+    default: bool = False
+    """Whether it is written under `defaults`."""
 
     def evaluate(self, env: Env) -> Value:
         """Return the value. Raises E0304 to E0306."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
+from archdsl.axes import KINDS
 from archdsl.ops.base import (
     ALL_ONE,
     MAX_SIZE,
@@ -374,14 +375,25 @@ class Deconv(Weighted):
         sizes = []
         for axis, (pad, extra) in enumerate(self.crops()):
             if extra and extra >= max(self.stride[axis], self.dilation[axis]):
-                raise OpError(
-                    "E0406", f"`extra` is {extra}; it must be less than the stride, {self.stride[axis]}", field="extra"
-                )
+                raise self._too_much(axis, extra)
             grow = self.dilation[axis] * (self.kernel[axis] - 1) + 1 - 2 * pad + extra - self.stride[axis]
             sizes.append(plus(times(shape[axis + 1], self.stride[axis]), grow))
         if min(map(at, sizes)) < 1:
-            raise OpError("E0402", f"cropping leaves nothing of {format_shape(shape)}", field="pad")
+            help_ = "`pad` crops each side of the output: write a smaller one, or leave it out"
+            raise OpError("E0402", f"cropping leaves nothing of {format_shape(shape)}", field="pad", help=help_)
         return (self.out, *sizes)
+
+    def _too_much(self, axis: int, extra: int) -> OpError:
+        most = min(map(max, self.stride, self.dilation)) - 1
+        where = f" along the {KINDS[len(self.stride)].sizes[axis]}" if len(set(self.stride)) > 1 else ""
+        if most:
+            help_ = f"write `extra={most}` or less"
+        elif self.pad is None:
+            help_ = "leave it out: the output is then stride times as large as the input, on each axis"
+        else:
+            help_ = "leave out `extra` and `pad`: the output is then stride times as large as the input, on each axis"
+        what = f"`extra` is {extra}; it must be less than the stride{where}, {self.stride[axis]}"
+        return OpError("E0406", what, field="extra", help=help_)
 
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         shape = (at(inputs[0][0]), self.out // self.groups, *self.kernel)

@@ -78,7 +78,7 @@ class Pool(Free):
         reach = reach_of(self.kernel, self.dilations)
         need_windows(self, shape, output, reach, pads.sums)
         for axis, size in enumerate(shape[1:]):
-            self._need_pixels(axis, at(size), at(output[axis + 1]), pads.begins[axis])
+            self._need_pixels(axis, shape, at(output[axis + 1]), pads.begins[axis])
             if isinstance(size, Dim) and pads.ends[axis] >= reach[axis]:  # at some sizes the last window has no pixel
                 raise Inexpressible(size)
         return output
@@ -87,9 +87,10 @@ class Pool(Free):
         """An image is at least as large as the distance between two taps, so that a window does not skip it."""
         return tuple((size, min(d, at(size))) for size, d in zip(inputs[0][1:], self.dilations, strict=True))
 
-    def _need_pixels(self, axis: int, size: int, count: int, begin: int) -> None:
+    def _need_pixels(self, axis: int, shape: Shape, count: int, begin: int) -> None:
         """Raise E0416 unless every window contains a pixel of the image (frameworks disagree about other windows)."""
         kernel, stride, dilation = self.kernel[axis], self.steps[axis], self.dilations[axis]
+        size = at(shape[axis + 1])
 
         def has_pixel(index: int) -> bool:
             start = index * stride - begin
@@ -104,7 +105,7 @@ class Pool(Free):
                 "E0416",
                 f"a window of `{self.name}` contains only padding",
                 field="pad",
-                label=f"{size} pixels, kernel {kernel}, stride {stride}, {begin} of padding before",
+                label=f"{size} {kind_of(shape).point}s, kernel {kernel}, stride {stride}, {begin} of padding before",
                 help="its value would be undefined; use less padding",
             )
 

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from archdsl.diagnostics import ArchError, Label, Source, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Source, Span, did_you_mean, error
 from archdsl.source.brackets import balanced
-from archdsl.source.faults import missing_value, short, tag_error, too_deep, unbalanced, word_span
+from archdsl.source.faults import key_twice, missing_value, short, tag_error, too_deep, unbalanced, word_span
 from archdsl.source.files import FORBIDDEN, check_text, forbidden_character, lines
 from archdsl.source.limits import MAX_ALIASED, MAX_DEPTH, MAX_NODES
 from archdsl.source.syntax import Syntax
@@ -199,10 +199,9 @@ class _TreeBuilder:
         if not text or (key.plain and WORDS.get(text, text) is None):
             raise error("E0112", "this key is empty", key.span, help="a key is a word or a quoted string")
         if text in top.entries:
-            first = Label(top.entries[text].key.span, "first used here")
-            raise error(
-                "E0102", f"the key `{short(text)}` appears twice", key.span, label="used again here", labels=(first,)
-            )
+            if top.flow and key.plain and self.text[key.span.end :][:80].lstrip()[:1] in (",", "}"):
+                raise missing_value(key, key.span, top.entries)
+            raise key_twice(key, top.entries[text].key)
         top.key = key
 
     def attach(self, top: _OpenNode | None, node: Tree) -> None:
@@ -221,7 +220,7 @@ class _TreeBuilder:
         text = node.text
         if not text:
             if top.items is None and top.key is not None:
-                raise missing_value(top.key, node.span)
+                raise missing_value(top.key, node.span, top.entries)
         elif ("(" in text or ")" in text) and not balanced(text):
             raise unbalanced(node)
 

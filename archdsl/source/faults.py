@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 
-from archdsl.diagnostics import ArchError, Source, Span, error
+from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.source.brackets import balanced
 from archdsl.source.limits import MAX_DEPTH
-from archdsl.source.tree import Scalar
+from archdsl.source.tree import Entry, Scalar
 
 
-def quote_help(text: str = "f(1, 2)", part: bool = False) -> str:
-    """The help for a text that YAML splits; `part` if the text is only a part of the value."""
+def quote_help(text: str = "f(1, 2)", part: bool = False, listed: bool = True) -> str:
+    """The help for a text that YAML splits; `part` if the text is only a part of the value, `listed` if in a list."""
     text = text if len(text) <= 40 and text.isprintable() and '"' not in text else "f(1, 2)"
     if part:
         return f'quote the whole value: "... {text} ...", or use block style, one value per line'
-    return f'quote it: "{text}", or use block style, which needs no quotes: `- - {text}` is a list in a list'
+    style = f"`- - {text}` is a list in a list" if listed else "one `key: value` per line"
+    return f'quote it: "{text}", or use block style, which needs no quotes: {style}'
 
 
 def too_deep(span: Span) -> ArchError:
@@ -57,11 +58,32 @@ def unbalanced(node: Scalar) -> ArchError:
     return error("E0113", message, node.span, help=quote_help())
 
 
-def missing_value(key: Scalar, value: Span) -> ArchError:
-    """E0113 for a key without a value inside `{}`."""
+def key_twice(key: Scalar, first: Scalar) -> ArchError:
+    return error(
+        "E0102",
+        f"the key `{short(key.text)}` appears twice",
+        key.span,
+        label="used again here",
+        labels=(Label(first.span, "first used here"),),
+        help="rename one of them, or remove it",
+    )
+
+
+def missing_value(key: Scalar, value: Span, entries: dict[str, Entry]) -> ArchError:
+    """E0113 for a key without a value inside `{}`; `entries` are those before it."""
     if ":" in key.span.source.text[key.span.end : value.start]:
         message, help_ = f"the key `{short(key.text)}` has no value", "write `null`, or remove the key"
     else:
         message = f"`{short(key.text)}` has no value: inside `{{}}` every part between commas is `key: value`"
-        help_ = quote_help("add <- a, b")
+        help_ = quote_help(_split_value(key, entries) or "add <- a, b", listed=False)
     return error("E0113", message, key.span, help=help_)
+
+
+def _split_value(key: Scalar, entries: dict[str, Entry]) -> str:
+    """The value that YAML split: that of the entry before `key`, with all parts after it that have no `:`."""
+    last = next(reversed(entries.values()), None)
+    if last is None or not isinstance(last.value, Scalar) or not last.value.plain:
+        return ""
+    start, text = last.value.span.start, key.span.source.text
+    rest = re.compile(r"(?:\s{0,9},\s{0,9}[^\s,:{}\[\]]{1,40}(?=\s{0,9}[,}]))*").match(text, last.value.span.end)
+    return text[start : rest.end()] if rest is not None and rest.end() >= key.span.end else ""

@@ -87,7 +87,7 @@ def answer_words(text: str, axes: int = 0) -> Answer:
     every = re.search(r"\bkernel=\d+(?!\S)", text)  # a field of ours, for any number of axes
     node = nodes_text(layers, 0 if every else int(ranked[0][1]) if ranked else axes)
     note = next((f"; `{draft.op}` needs a window: choose its size" for draft in drafts if draft.lacks_window()), "")
-    if re.match(r"\d+ (?!x )[a-z]", rows[0]):
+    if axes != 1 and re.match(r"\d+ (?!x )[a-z]", rows[0]):
         note += f"; a repeat is `{rows[0].split()[0]} * ...`"
     if len(layers) > 1 and not brackets:
         note += "; only a norm and an activation can follow an op"
