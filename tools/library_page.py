@@ -23,8 +23,9 @@ column *published* has the figures of the paper or the release. A figure in **bo
 reason follow. Accuracies are the published ones; archdsl does not measure them.
 
 An input of 12 x 5000 is a signal, 3 x 224 x 224 an image, 1 x 64 x 64 x 64 a volume. The networks named after MONAI and
-`unet3d` take all three: `archdsl params densenet121_monai --input 1x4096`. `axes: 3` makes
-[most others](language.md#signals-and-volumes-from-a-network-for-images) networks for volumes.
+`unet3d` take all three: `archdsl params densenet121_monai --input 1x4096`. With `axes: 3`
+[most others](language.md#signals-and-volumes-from-a-network-for-images)
+are networks for volumes, with `axes: 1` for signals.
 
 """
 

@@ -137,7 +137,7 @@ def _dense(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put
 
 
 def _head(scalar: Scalar, node: list[Word], entries: dict[str, Entry], put: Put, blocks: Collection[str]) -> None:
-    """Store the node itself: `[KxK] op ...`, or a call."""
+    """Store the node itself: `[window] op ...`, or a call."""
     kernel = _SIZES.match(node[0].text)
     named = node[1:] if kernel else node
     if not named:

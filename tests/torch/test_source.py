@@ -430,3 +430,18 @@ def test_a_class_for_fixed_filters_with_and_without_padding() -> None:
     source = archdsl.loads(text).to_source()
     assert "pads: tuple[()] | tuple[int, int, int, int]" in source
     compile(source, "network.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("node", "stated"),
+    [
+        ("15 conv 4 /2 pad=same", True),
+        ("3 maxpool /2 pad=same", True),
+        ("15 conv 4 pad=same", False),
+        ("15 conv 4 /2", False),
+    ],
+)
+def test_a_source_whose_pads_are_those_of_one_size_says_so(node: str, stated: bool) -> None:
+    source = archdsl.loads(f"input: 12x5000\nnet: [{node}, gap]\n").to_source()
+    header = " ".join((ast.get_docstring(ast.parse(source)) or "").split())
+    assert ("At another size the module still runs" in header) == stated

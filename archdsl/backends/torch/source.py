@@ -21,7 +21,7 @@ from archdsl.backends.torch.layout import INDENT, SourceGroup, fill, lay, wrap
 from archdsl.backends.torch.naming import docstring, field_names
 from archdsl.backends.torch.program import program
 from archdsl.backends.torch.sharing import Sharing
-from archdsl.graph import Graph
+from archdsl.graph import Graph, Node
 from archdsl.shapes import concrete
 
 
@@ -71,6 +71,9 @@ class _File:
         facts = f"Input {self._input_words()}; {totals.params:,} parameters"
         facts += f" ({totals.aux_params:,} more in auxiliary heads)" if totals.aux_params else ""
         lines += wrap(f"{facts}; {totals.macs:,} multiply-accumulates per sample.")
+        if any(_pads_by_size(node) for node in self.graph.nodes):
+            words = "The pads of `pad=same` with a stride are those of this input size."
+            lines += ["", *wrap(f"{words} At another size the module still runs, but its pads are not TensorFlow's.")]
         mark = f"Made by archdsl from the spec `{self.graph.name}`"
         return [*lines, "", f"{mark}, {fingerprint[:12]}." if fingerprint else f"{mark}."]
 
@@ -115,6 +118,12 @@ class _File:
             f'{INDENT}print(f"parameters: {{sum(p.numel() for p in model.parameters() if p.requires_grad):,}}")'
         )
         return "\n".join(lines)
+
+
+def _pads_by_size(node: Node) -> bool:
+    """Whether the padding of a node depends on the size of its input."""
+    strides = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or ()
+    return getattr(node.op, "pad", None) == "same" and any(stride > 1 for stride in strides)
 
 
 # --- pieces of text ---------------------------------------------------------------------------------------
