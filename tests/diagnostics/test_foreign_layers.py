@@ -1,6 +1,7 @@
 """The node that is proposed for a layer of PyTorch computes what that layer computes: both run on the same values.
 
-Tests `language/foreign/convert.py`, `language/foreign/layers.py` and `language/foreign/write.py`.
+Tests `language/foreign/convert.py`, `language/foreign/layers.py`, `language/foreign/sides.py` and
+`language/foreign/write.py`.
 """
 
 from __future__ import annotations
@@ -102,6 +103,14 @@ MODULES = [
     "nn.Upsample(scale_factor=2, mode='linear')",
     "nn.Upsample(scale_factor=2, mode='trilinear')",
     "nn.ZeroPad1d((1, 2))",
+    "nn.ConstantPad1d((1, 2), 0.5)",
+    "nn.ConstantPad3d(2, -1.0)",
+    "nn.ConvTranspose3d(8, 4, 3, stride=(1, 2, 2), padding=1, output_padding=(0, 1, 1))",
+    "nn.ConvTranspose3d(8, 4, 3, stride=(1, 2, 2), padding=1, output_padding=(0, 1, 0))",
+    "nn.ConvTranspose3d(8, 4, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))",
+    "nn.ConvTranspose3d(8, 4, (3, 4, 2), stride=(1, 2, 2), padding=(2, 1, 0))",
+    "nn.ConvTranspose2d(8, 12, (5, 3), stride=(2, 1), padding=(2, 0), output_padding=(1, 0))",
+    "nn.ConvTranspose1d(8, 12, 5, stride=3, padding=2, output_padding=1)",
     "nn.ZeroPad3d((1, 2, 3, 4, 5, 6))",
 ]
 FUNCTIONAL = {
@@ -112,6 +121,10 @@ FUNCTIONAL = {
     "F.gelu(x, approximate='tanh')": lambda x: functional.gelu(x, approximate="tanh"),
     "F.upsample(x, scale_factor=2)": lambda x: functional.interpolate(x, scale_factor=2),
     "F.interpolate(x, scale_factor=3)": lambda x: functional.interpolate(x, scale_factor=3),
+    "F.pad(x, (1, 2, 3, 4))": lambda x: functional.pad(x, (1, 2, 3, 4)),
+    "F.pad(x, (1, 1))": lambda x: functional.pad(x, (1, 1)),
+    "F.pad(x, (0, -2), value=0.5)": lambda x: functional.pad(x, (0, -2), value=0.5),
+    "F.pad(x, [-1, 2, 0, 3], 'constant', 1.5)": lambda x: functional.pad(x, [-1, 2, 0, 3], "constant", 1.5),
     "F.adaptive_avg_pool2d(x, 1)": lambda x: functional.adaptive_avg_pool2d(x, 1),
     "torch.flatten(x, 1)": lambda x: torch.flatten(x, 1),
     "torch.softmax(x, dim=1)": lambda x: torch.softmax(x, dim=1),
@@ -167,7 +180,7 @@ def test_a_function_and_its_node_compute_the_same(call: str) -> None:
             result: Tensor = FUNCTIONAL[call](x)  # type: ignore[misc]
             return result
 
-    assert_equal(network(proposal(call)), Function())
+    assert_equal(network(proposal(call).removesuffix(" <- x")), Function())
 
 
 def test_the_comparison_can_fail() -> None:
@@ -211,6 +224,16 @@ def test_the_comparison_can_fail() -> None:
         ("ZeroPadding1D((1, 2))", "pad [1,2]"),
         ("ZeroPadding3D((1, 2, 3))", "pad [1,2,3,1,2,3]"),
         ("PReLU(shared_axes=[1, 2, 3])", "prelu"),
+        ("Conv1D(8, 4, padding='causal')", "4 conv 8 pad=[3,0]"),
+        ("Conv1D(8, 3, padding='causal', dilation_rate=2)", "3 conv 8 pad=[4,0] dilation=2"),
+        ("Conv1D(8, (3,), 2, 'causal', activation='relu')", "3 conv 8 /2 pad=[2,0] relu"),
+        ("Conv1D(8, 1, padding='causal')", "1 conv 8"),
+        ("SeparableConv1D(8, 3, padding='causal')", '["3 dwconv pad=[2,0] nobias", 1 conv 8]'),
+        ("Cropping1D()", "pad -1"),
+        ("Cropping1D((2, 3))", "pad [-2,-3]"),
+        ("Cropping2D(2)", "pad -2"),
+        ("Cropping2D(((1, 2), (0, 1)))", "pad [-1,0,-2,-1]"),
+        ("Cropping3D((1, 2, 1))", "pad [-1,-2,-1,-1,-2,-1]"),
     ],
 )
 def test_layers_of_keras(call: str, node: str) -> None:
@@ -239,6 +262,86 @@ def test_a_loose_notation_is_for_the_axes_of_the_input(sizes: str, attempt: str,
     assert caught.value.diagnostics[0].help == f"write `{node}`"
 
 
+@pytest.mark.parametrize(
+    ("sizes", "attempt", "node"),
+    [
+        ("8x50", "15 conv8", "15 conv 8"),
+        ("8x50", "15 8 conv", "15 conv 8"),
+        ("8x50", "15conv 64", "15 conv 64"),
+        ("8x50", "3*15 conv 8", "3 * 15 conv 8"),
+        ("8x50", "3*3 conv 8 relu", "3 * 3 conv 8 relu"),
+        ("8x50", "conv15-64", "15 conv 64"),
+        ("8x50", "64@15", "15 conv 64"),
+        ("8x50", "2maxpool", "2 maxpool"),
+        ("8x9x9", "3x3conv 64", "3x3 conv 64"),
+        ("8x9x9", "3x3conv64", "3x3 conv 64"),
+        ("8x9x9", "3conv 64", "3x3 conv 64"),
+        ("8x9x9", "3x3 conv64", "3x3 conv 64"),
+        ("8x9x9", "2x2maxpool", "2x2 maxpool"),
+        ("8x9x9", "3*3 conv 64", "3x3 conv 64"),
+        ("8x9x9", "3*3*64 conv", "3x3 conv 64"),
+        ("8x9x9", "64@5", "5x5 conv 64"),
+        ("8x9x9", "3x3 conv 64 /1,2", "3x3 conv 64 /1x2"),
+        ("8x9x9", "64@3x3x3", "3x3 conv 64"),
+        ("8x9x9x9", "3*3*3 conv 64", "3x3x3 conv 64"),
+        ("8x9x9x9", "1*3*3 conv 64", "1x3x3 conv 64"),
+        ("8x9x9x9", "3x3x3 conv 64 /1,2,2", "3x3x3 conv 64 /1x2x2"),
+        ("8x9x9x9", "3x3x3 conv 64 /(1,2,2)", "3x3x3 conv 64 /1x2x2"),
+        ("8x9x9x9", "3x3x3 conv 64 /(1, 2, 2) relu", "3x3x3 conv 64 /1x2x2 relu"),
+        ("8x9x9x9", "3x3x3, 64, stride 1x2x2", "3x3x3 conv 64 /1x2x2"),
+        ("8x9x9x9", "3x3x3, 64, stride (1,2,2)", "3x3x3 conv 64 /1x2x2"),
+        ("8x9x9x9", "64@3x3x3", "3x3x3 conv 64"),
+        ("8x9x9x9", "conv3x3x3-64", "3x3x3 conv 64"),
+        ("8x9x9x9", "conv1x3x3 64", "1x3x3 conv 64"),
+        ("8x9x9x9", "3x3x3conv 64", "3x3x3 conv 64"),
+    ],
+)
+def test_a_notation_without_spaces_or_with_other_signs(sizes: str, attempt: str, node: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: {sizes}\nnet:\n  x: {attempt}\n")
+    (d,) = caught.value.diagnostics
+    assert re.match(r"write `([^`]*)`", d.help), d.help
+    assert (d.code, d.help.split("`")[1]) == ("E0318", node)
+    archdsl.loads(f"input: {sizes}\nnet:\n  x: {node}\n")
+
+
+def test_equal_factors_for_other_axes_may_be_a_repeat() -> None:
+    for sizes, attempt, node in (("8x9x9x9", "3*3 conv 8", "3x3x3 conv 8"), ("8x9x9", "3*3*3 conv 8", "3x3 conv 8")):
+        with pytest.raises(ArchError) as caught:
+            archdsl.loads(f"input: {sizes}\nnet:\n  x: {attempt}\n")
+        assert caught.value.diagnostics[0].help == f"write `{node}`; a repeat is `3 * ...`"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "attempt"),
+    [("8x9x9", "5*5*3 conv 8"), ("8x9x9", "64@1x3x3"), ("8x50", "3x5 conv64"), ("8x9x9", "3x3, 8, /1x2x2")],
+)
+def test_no_window_for_other_axes_is_proposed(sizes: str, attempt: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: {sizes}\nnet:\n  x: {attempt}\n")
+    assert "write `" not in caught.value.diagnostics[0].help
+
+
+def test_causal_padding_reads_no_later_sample() -> None:
+    """The proposed node computes what the convolution of the signal with zeros before it computes."""
+    theirs = nn.Sequential(nn.ConstantPad1d((6, 0), 0.0), nn.Conv1d(8, 4, 4, dilation=2))
+    node = proposal("Conv1D(4, 4, padding='causal', dilation_rate=2)", "input: 8x9\nnet:\n  a: ")
+    assert_equal(network(node, 1), theirs, 1)
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads("input: 8x9\nargs: {n: 5}\nnet:\n  a: Conv1D(4, n, padding='causal')\n")
+    node = caught.value.diagnostics[0].help.split("`")[1]
+    (conv,) = archdsl.loads(f"input: 8x9\nargs: {{n: 5}}\nnet:\n  a: {node}\n").graph.nodes[1:]
+    assert conv.op.padding(conv.in_shapes) == (4, 0)
+
+
+@pytest.mark.parametrize("call", ["F.pad(x, (1, 2), mode='reflect')", "Conv2D(8, 3, padding='causal')"])
+def test_padding_without_an_equivalent_is_said_to_be_so(call: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: 8x9x9\nnet:\n  a: {call}\n")
+    (d,) = caught.value.diagnostics
+    assert d.code == "E0318" and not d.help.startswith("write")
+
+
 def test_the_note_about_a_transposed_convolution_of_keras() -> None:
     """TensorFlow crops `kernel - stride` pixels of the full size: the smaller half at the start."""
     for size in (2, 3, 4, 5):
@@ -261,7 +364,7 @@ def test_the_note_about_a_transposed_convolution_of_keras() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_table_names_fields_that_exist(row: Row) -> None:
-    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "axis"}
+    known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "axis", "mode"}
     own = {"pool", "operation", "padding", "size", "out"}  # selects a row, means something else, or sets a second op
     own |= {"max_value", "slope", "threshold", "track_running_stats", "num_parameters", "shared_axes"}  # selects an op
     own |= {"center", "scale", "elementwise_affine"}  # sets `affine`

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from archdsl.axes import MOST
 from archdsl.language.foreign.calls import Call, Hint, Unknown, parse_call
 from archdsl.language.foreign.layers import CHANGES, COMMON, IGNORED, Row, field_of, find
+from archdsl.language.foreign.sides import sides
 from archdsl.language.foreign.write import Answer, Layer, nodes_text
 from archdsl.ops import OPS_BY_NAME
 
@@ -143,9 +144,9 @@ def _bind(row: Row, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[d
         if name == "axis":
             _check_axis(row, item)
         else:
-            if change == "pairs" and isinstance(item, tuple) and len(item) != row.axes:
+            if change in ("pairs", "crops") and isinstance(item, tuple) and len(item) != row.axes:
                 item = (item,)  # the pair of a signal
-            if change == "lrtb" and isinstance(item, tuple) and len(item) != 2 * row.axes:
+            if change == "lrtb" and isinstance(item, tuple) and len(item) != 2 * (row.axes or len(item) // 2):
                 raise Unknown
             fields[name] = CHANGES[change](item) if change else item
     return {name: item for name, item in fields.items() if item is not None}, tuple(left_out)
@@ -174,6 +175,7 @@ def _layers(row: Row, fields: dict[str, Any], inputs: tuple[str, ...]) -> list[L
         return [*_layers(row, {**fields, "bias": False}, inputs), *_layers(row._replace(op="conv"), point, ())]
     parts = [part for role in ("norm", "act") for part in _parts(role, fields.pop(role, None), row.tool)]
     op, fields = _own_form(*_own_op(op, dict(fields), row.tool), fields.get("in"))
+    fields, cropped = sides(op, fields, row.axes)
     known = OPS_BY_NAME[op].model_fields
     missing = [f"`{name}`" for name, f in known.items() if f.is_required() and name not in fields]
     if missing:
@@ -186,7 +188,7 @@ def _layers(row: Row, fields: dict[str, Any], inputs: tuple[str, ...]) -> list[L
     if op == "identity" and parts:
         return [parts[0]._replace(inputs=inputs), *parts[1:]]
     words = {str(OPS_BY_NAME[part.op].role): part.op for part in takewhile(lambda part: not part.fields, parts)}
-    return [Layer(op, {**fields, **words}, inputs, row.axes), *dropwhile(lambda part: not part.fields, parts)]
+    return [Layer(op, {**fields, **words}, inputs, row.axes), *cropped, *dropwhile(lambda part: not part.fields, parts)]
 
 
 def _parts(role: str, item: Any, tool: str) -> Sequence[Layer]:
@@ -215,6 +217,8 @@ def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, 
             raise Hint(f"`{op}` has both a scale and a shift, or none with `{op} affine=false`")
         if False in learned:
             fields["affine"] = False
+    if op == "pad" and fields.pop("mode", "constant") != "constant":
+        raise Hint("`pad` adds pixels of one value: it does not reflect, replicate or wrap")
     if op == "bn" and fields.pop("track_running_stats", True) is False:
         raise Hint("`bn` computes with its running statistics after training: there is no norm over the batch alone")
     if "num_parameters" in fields:

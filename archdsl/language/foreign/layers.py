@@ -64,6 +64,8 @@ PyTorch     Flatten                         flatten      axis _
 PyTorch     flatten                         flatten      x axis _
 PyTorch     Identity                        identity
 PyTorch     ZeroPadNd                       pad          lrtb:pixels
+PyTorch     ConstantPadNd                   pad          lrtb:pixels value
+PyTorch     pad                             pad          x lrtb:pixels mode value
 PyTorch     ChannelShuffle                  shuffle      groups
 PyTorch     cat,concat                      concat       x axis
 PyTorch     add                             add          x
@@ -85,6 +87,8 @@ Keras       PReLU                           prelu        _ _ _ shared_axes
 Keras       LeakyReLU                       leaky_relu   slope                                     slope=0.3
 Keras       leaky_relu                      leaky_relu   x slope                                   slope=0.2
 Keras       ZeroPaddingND                   pad          pairs:pixels                              pixels=1
+Keras       Cropping1D,Cropping3D           pad          crops:pixels                                      pixels=-1
+Keras       Cropping2D                      pad          crops:pixels
 Keras       UpSamplingND                    upsample     scale _ linear:mode                    scale=2
 Keras       Add,Concatenate,Multiply        =            axis
 Keras       concatenate                     concat       x axis
@@ -119,15 +123,22 @@ IGNORED = frozenset(
 """Arguments that change nothing that a spec states: they are left out without a note."""
 
 
+def _pairs(p: Any) -> Any:
+    return p if isinstance(p, int) else tuple(s[i] if isinstance(s, tuple) else s for i in (0, 1) for s in p)
+
+
+def _negative(p: Any) -> Any:
+    return -p if isinstance(p, int) else tuple(-side for side in p)
+
+
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "not": operator.not_,
     "rest": lambda momentum: round(1 - momentum, 6),
     "tanh": lambda form: form in ("tanh", True),
     "half": lambda pad: "half" if pad == 1 else pad,
     "lrtb": lambda p: p if isinstance(p, int) else (*p[-2::-2], *p[:0:-2]),
-    "pairs": lambda p: (
-        p if isinstance(p, int) else tuple(s[i] if isinstance(s, tuple) else s for i in (0, 1) for s in p)
-    ),
+    "pairs": _pairs,
+    "crops": lambda p: _negative(_pairs(p)),
     "linear": lambda mode: "linear" if mode in [kind.linear for kind in KINDS] else mode,
 }
 """Values with another meaning: the opposite; the weight of the other term; the name of a form; Darknet's padding;

@@ -21,6 +21,9 @@ from archdsl.ops import OPS_BY_NAME
 _ND = rf"[1-{MOST}]d"
 _POOL = rf"[- ]?pool(?:ing)?(?:{_ND})?(?: layer)?"
 _REWRITES = (
+    (r"(?<![\w.])(\d{1,3}(?:x\d{1,3})*)(?=(?:dw|de)?conv|(?:max|avg|average)[- ]?pool)", r"\1 "),
+    (r"/(\d),(\d)(?![\d,])", r"/\1x\2"),
+    (r"/(\d),(\d),(\d)(?![\d,])", r"/\1x\2x\3"),
     (r"\b\d+ ?(?:\u2192|->) ?(\d+)", r"\1"),
     (r"\u2192|->|=>", " "),
     (r"['\"]", ""),
@@ -37,19 +40,19 @@ _REWRITES = (
     (r"\bdepth-?wise(?: separable)?(?: conv(?:olution)?)?\b", "dwconv"),
     (r"\btransposed? ?conv(?:olution)?\b|\bdeconvolution\b", "deconv"),
     (rf"\bconv(?:{_ND}|olution(?:al)?(?: layer)?)\b", "conv"),
-    (r"\bconv(\d{1,2})x(\d{1,2})", r"\1x\2 conv"),
+    (r"\bconv(\d{1,2}(?:x\d{1,2})+)", r"\1 conv"),
     (r"\bconv-?(\d{1,2})-(\d+)\b", r"\1x\1 conv \2"),
     (r"\bc(\d{1,2})s(\d)-(\d+)\b", r"\1x\1 conv \3 /\2"),
     (r"\b(\d+)c(\d{1,2})\b", r"\2x\2 conv \1"),
     (r"\bmp(\d)\b", r"\1x\1 maxpool"),
     (r"\bk(\d{1,2})n(\d+)s(\d)\b", r"\1x\1 conv \2 /\3"),
-    (r"\b(\d+)@(\d{1,2}x\d{1,2})\b", r"\2 \1"),
+    (r"\b(\d+)@(\d{1,2}(?:x\d{1,2})+)\b", r"\2 \1"),
+    (r"\b(\d+)@(\d{1,2})\b", r"\1 kernel=\2"),
     (r"(\dx\d{1,2})@", r"\1 "),
     (r"\b(\d{1,2})x(\d{1,2})x(\d{2,})\b", r"\1x\2 \3"),
     (r"\b(conv|fc)-?(\d+)\b", r"\1 \2"),
     (r"\b(\d+)-?d\b", r"\1"),
     (r"(\dx\d+)/(\d)", r"\1 /\2"),
-    (r"^(\d{1,2})\*(\d{1,2})\b", r"\1x\2"),
     (r"\b([spk])(\d)\b", r"\1=\2"),
     (r"\b(stride|strides|pad|padding|kernel_size|groups|dilation)(?: of)? (\d+)", r"\1=\2"),
 )
@@ -59,6 +62,7 @@ _FILLER = frozenset(
 )
 _FLAGS = {word: setting for op in OPS_BY_NAME.values() for word, setting in op.flags.items()}
 _CONV = Row("", "conv", "conv", (), {})
+_PER_AXIS = re.compile(rf"\d{{1,2}}(x\d{{1,2}}){{1,{MOST - 1}}}")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _REPEATED = (
     r"\[(?P<rows>.+)\]\s*[x*]\s*(?P<count>\d{1,3})",
@@ -70,7 +74,14 @@ _REPEATED = (
 
 def answer_words(text: str, axes: int = 0) -> Answer:
     """Return the answer to a text in a loose notation. `axes`: those of the network, or 0. Raises Unknown."""
-    text = re.sub(r"\b(upsampl\w+) (?:x ?(\d)|(\d)x)$", r"\1 \2\3", text.strip(), flags=re.IGNORECASE)
+    counted = re.fullmatch(r"(\d{1,3})\*(\d{1,3} +[A-Za-z].*)", text.strip(), re.DOTALL)
+    if counted and axes == 1:  # a window of a signal is one number
+        answer = answer_words(counted[2], axes)
+        if answer.write.startswith("["):
+            raise Unknown
+        return answer._replace(write=f"{counted[1]} * {answer.write}")
+    text, repeat = _factors(text.strip(), axes)
+    text = re.sub(r"\b(upsampl\w+) (?:x ?(\d)|(\d)x)$", r"\1 \2\3", text, flags=re.IGNORECASE)
     chain = re.fullmatch(r"((?:[A-Za-z_]\w*\()+)([^()]*)\)+", text)
     if chain:  # `relu(bn(conv(64)))`
         first, *outer = reversed(chain[1].rstrip("(").split("("))
@@ -81,7 +92,7 @@ def answer_words(text: str, axes: int = 0) -> Answer:
     groups = match.groupdict() if match else {"body": text}
     count, brackets = groups.get("count", ""), groups.get("rows", "")
     rows = [row for row in re.split(r"[;\n]|\],?\s*\[", brackets) if row.strip()] if brackets else [groups["body"]]
-    drafts = [draft for row in rows for draft in _drafts(row)]
+    drafts = [draft for row in rows for draft in _drafts(row, axes)]
     layers = join([convert(draft.call()) for draft in drafts]).layers
     ranked = re.search(rf"[a-z]{_ND}\b", text.lower())
     every = re.search(r"\bkernel=\d+(?!\S)", text)  # a field of ours, for any number of axes
@@ -95,7 +106,18 @@ def answer_words(text: str, axes: int = 0) -> Answer:
         node = f"{{residual: {node}, repeat: {count}}}"
     elif count:
         node = f"{count} * {node}" if len(layers) == 1 else f"{{do: {node}, repeat: {count}}}"
-    return Answer(node, note=note)
+    return Answer(node, note=note + repeat)
+
+
+def _factors(text: str, axes: int) -> tuple[str, str]:
+    """The text with the window `3*3*3` as `3x3x3`, and a note if it may be a repeat."""
+    match = re.match(rf"(\d{{1,3}}(?:\*\d{{1,3}}){{1,{MOST}}})(?=\s+[a-z])", text, re.IGNORECASE)
+    if match is None:
+        return text, ""
+    factors = match[1].split("*")
+    unclear = axes and len(factors) != axes and len(set(factors)) == 1
+    note = f"; a repeat is `{factors[0]} * ...`" if unclear else ""
+    return f"{'x'.join(factors)}{text[match.end() :]}", note
 
 
 def op_of(word: str) -> str:
@@ -105,11 +127,14 @@ def op_of(word: str) -> str:
 
 @dataclass
 class _Draft:
-    """A node while its words are read."""
+    """A node while its words are read. `axes`: those of the network, or 0."""
 
+    axes: int = 0
     op: str = ""
     numbers: list[Any] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
+    first: bool = False
+    """Whether a number comes before the op."""
 
     def set(self, name: str, item: Any) -> None:
         if name in self.fields:
@@ -132,12 +157,15 @@ class _Draft:
             fields["kernel"] = 2 if "pool" in op else 3
         if op == "avgpool" and "kernel" not in fields and not numbers:
             op = "gap"
-        if len(numbers) == 2 and "kernel" in OPS_BY_NAME[op].model_fields:  # `conv 3 64`
-            numbers = sorted(numbers, reverse=True)
+        if len(numbers) == 2 and "kernel" in OPS_BY_NAME[op].model_fields:
+            if self.axes == 1 and self.first:  # `15 conv8`: the window of a signal comes before its op
+                fields["kernel"], numbers = (numbers[0],), numbers[1:]
+            else:  # `conv 3 64`
+                numbers = sorted(numbers, reverse=True)
         return Call(op, tuple(numbers), fields)
 
 
-def _drafts(text: str) -> list[_Draft]:
+def _drafts(text: str, axes: int) -> list[_Draft]:
     """The nodes of a row of words, each of which is understood."""
     written = frozenset(re.findall(r"[A-Za-z_]\w*", text))
     text = re.sub(r"(\d{1,2}) ?%(?! ?\w)", lambda match: str(int(match[1]) / 100), text.strip().lower())
@@ -145,7 +173,7 @@ def _drafts(text: str) -> list[_Draft]:
         text = re.sub(pattern, new, text)
     if not text.isascii() or re.search(r"[+|&]\s*(?:[^a-z\s]|$)|\d\+\s", text):  # an expression
         raise Unknown
-    drafts = [_Draft()]
+    drafts = [_Draft(axes)]
     for word in filter(None, _SPLIT.split(text)):
         _add(drafts, word)
     values = [item for draft in drafts for item in (*draft.numbers, *draft.fields.values())]
@@ -156,35 +184,40 @@ def _drafts(text: str) -> list[_Draft]:
 
 def _add(drafts: list[_Draft], word: str) -> None:
     draft, op = drafts[-1], op_of(word)
-    window = re.fullmatch(r"\d{1,2}(x\d{1,2})+", word)
+    window = _PER_AXIS.fullmatch(word)
     key, _, text = word.partition("=")
     role = OPS_BY_NAME[op].role if op else None
     started = bool(draft.op or draft.numbers or "kernel" in draft.fields)
     if window:
         if "kernel" in draft.fields or (draft.op and draft.numbers and draft.op != "conv"):
-            drafts.append(draft := _Draft())
-        draft.set("kernel", tuple(map(int, word.split("x"))))
-    elif word[0] == "/" and _NUMBER.fullmatch(word[1:]):
-        draft.set("stride", value(word[1:]))
+            drafts.append(draft := _Draft(draft.axes))
+        draft.set("kernel", _numbers(word))
+    elif word[0] == "/" and (_NUMBER.fullmatch(word[1:]) or _PER_AXIS.fullmatch(word[1:])):
+        draft.set("stride", _numbers(word[1:]))
     elif _NUMBER.fullmatch(word):
         _add_number(drafts, value(word))
     elif text:
         name = field_of(key, _CONV)
         if name is None or not re.fullmatch(r"[\w.]+", text):
             raise Unknown
-        draft.set(name, value(text))
+        draft.set(name, _numbers(text) if name == "stride" else value(text))
     elif role and started:
         if role == "norm" and "act" in draft.fields:
             raise Unknown
         draft.set(role, op)
     elif op:
         if draft.op or (started and "act" in draft.fields):
-            drafts.append(draft := _Draft())
-        draft.op = op
+            drafts.append(draft := _Draft(draft.axes))
+        draft.op, draft.first = op, bool(draft.numbers)
     elif word in _FLAGS:
         draft.set(*_FLAGS[word])
     elif word not in _FILLER:
         _add_argument(draft, word)
+
+
+def _numbers(text: str) -> Any:
+    """The value of a word; of `1x2x2`, one number for each axis."""
+    return tuple(map(int, text.split("x"))) if _PER_AXIS.fullmatch(text) else value(text)
 
 
 def _add_number(drafts: list[_Draft], number: Any) -> None:
@@ -195,7 +228,7 @@ def _add_number(drafts: list[_Draft], number: Any) -> None:
         return
     full = draft.op and not OPS_BY_NAME[draft.op].positional and (has_window or number > 11)
     if full or (draft.op and has_window and draft.numbers):
-        drafts.append(draft := _Draft())
+        drafts.append(draft := _Draft(draft.axes))
     draft.numbers.append(number)
 
 

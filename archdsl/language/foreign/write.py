@@ -44,11 +44,13 @@ def node_text(layer: Layer, axes: int = 0) -> str:
     Raises Hint if the op does not take a value.
     """
     op = OPS_BY_NAME[layer.op]
+    if layer.op == "pad" and isinstance(layer.fields.get("pixels"), tuple) and not layer.axes:
+        layer = layer._replace(fields={**layer.fields, "pixels": _last_axes(layer.fields["pixels"], axes)})
     fields = {name: _whole(_single(item)) for name, item in layer.fields.items()}
     kernel = fields.get("kernel")
     sizes = _sizes(layer, axes) if kernel is not None else ()
     window = all(type(size) is int for size in sizes)
-    fields["pad"] = _written_pad(op.name, sizes if window else None, fields) if "pad" in fields else None
+    fields["pad"] = _written_pad(op.name, sizes if window else None, fields, layer.axes) if "pad" in fields else None
     if fields.get("stride") == kernel and "pool" in op.name:
         fields.pop("stride", None)
     if "norm" in fields and fields.get("bias") is False:
@@ -73,13 +75,27 @@ def node_text(layer: Layer, axes: int = 0) -> str:
     return " ".join(words) + (f" <- {', '.join(layer.inputs)}" if layer.inputs else "")
 
 
+def _last_axes(pixels: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
+    """The sides of all axes for those of the last ones. Raises Unknown for more axes, or an unknown number of them."""
+    own = len(pixels) // 2
+    if not own <= axes:
+        raise Unknown
+    rest = (0,) * (axes - own)
+    return (*rest, *pixels[:own], *rest, *pixels[own:])
+
+
 def _sizes(layer: Layer, axes: int) -> tuple[Any, ...]:
-    """The window on each axis: one size is for all axes of its tool, or of the network."""
+    """The window on each axis: one size is for all axes of its tool, or of the network.
+
+    Raises Unknown for sizes or strides that differ by axis and are for another number of axes.
+    """
     kernel = layer.fields["kernel"]
-    single = _single(kernel)
+    single, known = _single(kernel), layer.axes or axes
+    for item in (kernel, layer.fields.get("stride"), layer.fields.get("dilation")):
+        if known and isinstance(item, tuple) and len(set(item)) > 1 and len(item) != known:
+            raise Unknown
     if isinstance(single, tuple) or (layer.axes and isinstance(kernel, tuple)):
         return tuple(kernel)
-    known = layer.axes or axes
     return (single,) * known if known else kernel if isinstance(kernel, tuple) else (single,)
 
 
@@ -113,7 +129,7 @@ def _is_expression(item: Any) -> bool:
     )
 
 
-def _written_pad(op: str, sizes: tuple[int, ...] | None, fields: dict[str, Any]) -> Any:
+def _written_pad(op: str, sizes: tuple[int, ...] | None, fields: dict[str, Any], axes: int) -> Any:
     """The padding as `valid`, `same` or pixels; None if it is what the op does without it. `sizes`: of the window."""
     pad, stride, dilation = fields["pad"], fields.get("stride", 1), fields.get("dilation", 1)
     pad = {"valid": 0, "zeros": None}.get(pad.lower(), pad.lower()) if isinstance(pad, str) else pad
@@ -132,7 +148,7 @@ def _written_pad(op: str, sizes: tuple[int, ...] | None, fields: dict[str, Any])
             return "valid"
     if pad == implied:
         return None
-    return (*pad, *pad) if isinstance(pad, tuple) and len(pad) == len(sizes or pad) else pad
+    return (*pad, *pad) if isinstance(pad, tuple) and len(pad) == (axes or len(sizes or pad)) else pad
 
 
 def _single(item: Any) -> Any:
