@@ -21,7 +21,7 @@ from archdsl.elaborate.heads import OF_SIZES, without_unfit_heads
 from archdsl.elaborate.limits import MAX_ATTEMPTS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
-from archdsl.elaborate.spread import check_input, useless_preprocessing
+from archdsl.elaborate.spread import check_inputs, useless_preprocessing
 from archdsl.elaborate.unequal import CODES, MAX_TRIED, Trial, Unequal
 from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
@@ -195,9 +195,9 @@ def _add_inputs(document: Document, walker: Walker, root: Scope, sizes: _Sizes, 
     builder = walker.builder
     inputs: list[int] = []
     try:
+        if document.axes is not None:
+            check_inputs(document.inputs, document.axes)
         for decl in document.inputs:
-            if document.axes is not None:
-                check_input(decl, document.axes)
             inputs.append(_add_input(builder, decl, walker.file_env, root, sizes, len(document.inputs)))
             warning = _channels_last_warning(decl, builder.nodes[inputs[-1]].shape)
             report.extend([warning] if warning is not None else [])

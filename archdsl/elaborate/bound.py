@@ -87,7 +87,7 @@ class Bound:
 
         Raises E0314 for too many nodes, E0316 for nesting that is too deep, E0313 for a count that depends on shapes.
         """
-        self.maker = OpMaker(self.document.defaults, self.document.axes)
+        self.maker = OpMaker(self.document.defaults, self.document)
         values = self.file_env.values.values()
         self.longest = max((_items_in(v) for v in values), default=0)
         total = 0

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from archdsl.axes import IMAGE, Kind, axes_of, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
 from archdsl.elaborate.spread import spread
-from archdsl.language.document import Axes, OpDefaults
+from archdsl.language.document import Document, OpDefaults
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.hints import words_of
 from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
@@ -55,7 +55,8 @@ class OpMaker:
     """Makes the ops of nodes, each distinct op once."""
 
     defaults: Mapping[str, OpDefaults]
-    axes: Axes | None = None
+    document: Document | None = None
+    """The spec whose `axes` the windows follow."""
     has_defaults: bool = True
     """False if the defaults have errors, which are reported already: no op can be made."""
     plans: dict[int, _DefaultedOp] = field(default_factory=dict)
@@ -150,8 +151,8 @@ class OpMaker:
         key = (op, tuple((name, _mark(value)) for name, value in data.items()))
         cached = self.ops.get(key)
         if cached is None:
-            if self.axes is not None:
-                data = spread(op, data, fields, span, self.axes)
+            if self.document is not None:
+                data = spread(op, data, fields, span, self.document)
             cached = self.ops[key] = make(op, data, fields, span, kind)
         return cached
 

@@ -9,7 +9,8 @@ from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
 from archdsl.elaborate.place import Context, Member, Output, ScopePlace, join, name_parts
-from archdsl.elaborate.repair import repaired
+from archdsl.elaborate.repair import as_input, repaired
+from archdsl.elaborate.spread import missing_axes
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
 from archdsl.language.syntax import FieldValue, OpSyntax
@@ -44,7 +45,7 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
             main = walker.builder.settled(main, [s for s in shapes if s is not None])
         except OpError as e:
             if e.code == "E0426":
-                e.help = repaired(syntax, main, walker.builder.nodes, inputs[0]) or e.help
+                _explain_axes(walker, e, syntax, main, inputs[0])
             walker.builder.explain(e, inputs, origin, parts.written)
             raise ArchError(()) from None
     following = [p for p in (parts.norm, parts.act) if p is not None]
@@ -60,6 +61,15 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
         )
     sources = [_flattened(walker, inputs, *named[0], origin)] if flatten else inputs
     return _add_parts(walker, [main, *following], named, sources, place, origin, parts.written, again)
+
+
+def _explain_axes(walker: Walker, e: OpError, syntax: OpSyntax, op: Op, source: int) -> None:
+    """Add the node to write to an error of axes. Raises E0426 at the input if the spec lacks `axes` instead."""
+    nodes = walker.builder.nodes
+    problem = missing_axes(walker.document, syntax.span, e, as_input(op, nodes, source))
+    if problem is not None:
+        raise problem from None
+    e.help = repaired(syntax, op, nodes, source) or e.help
 
 
 def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: ScopePlace, origin: Origin) -> int:

@@ -35,9 +35,9 @@ def repaired(syntax: OpSyntax, op: Op, nodes: Sequence[Node], source: int) -> st
         lines = _lines(syntax, op, shape, every, window)
     elif len(window) > axes:  # `1x3x3` on an image, `15x1` on a signal
         lines = _without_ones(syntax, op, shape, items, every)
-    as_input = _as_input(op, nodes, source, len(window))
-    if as_input:
-        return "write " + ", or ".join([as_input, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
+    other = as_input(op, nodes, source)
+    if other:
+        return "write " + ", or ".join([other, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
     repeat = lines and window and not window[1:] and syntax.repeat is None and lines[0].startswith(f"`{window[0]}x")
     more = f"; `{window[0]} * {lines[0][1:]} repeats the node" if repeat else ""
     return "write " + ", or ".join(lines) + more if lines else ""
@@ -119,12 +119,13 @@ def _written(syntax: OpSyntax, texts: Texts) -> str:
     return short_form(group) or ""
 
 
-def _as_input(op: Op, nodes: Sequence[Node], source: int, sizes: int) -> str:
-    """The input that a window of `sizes` is for, perhaps after nodes without a window: `input: 1x28x28` for 28x28.
+def as_input(op: Op, nodes: Sequence[Node], source: int) -> str:
+    """Return the input that an op's window is for, perhaps before nodes without one: `input: 1x28x28` for 28x28.
 
-    Or without a batch of 1: `input: 3x224x224` for 1x3x224x224.
+    Or without a batch of 1: `input: 3x224x224` for 1x3x224x224. Empty if no input is likely.
     """
     origin, whole = _origin(nodes, source), concrete(_origin(nodes, source).shape)
+    sizes = len(op.__dict__["kernel"]) if "kernel" in op.misfits(axes_of(nodes[source].shape)) else 0
     if not _is_plain(origin):
         return ""
     few = whole[0] in CHANNELS

@@ -59,7 +59,7 @@ class Walker:
 
     def __post_init__(self) -> None:
         self.scopes = Scopes(self.builder)
-        self.maker = OpMaker(self.document.defaults, self.document.axes, self.document.has_defaults)
+        self.maker = OpMaker(self.document.defaults, self.document, self.document.has_defaults)
         self.blocks = self.document.blocks
 
     # --- expressions -------------------------------------------------------------------------------------
