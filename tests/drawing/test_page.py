@@ -644,3 +644,46 @@ def test_the_largest_networks_can_be_used(visit: Callable[..., Any], name: str) 
     assert 10 < tab.locator("#drawing .box").count() <= 800
     everything = visit(archdsl.load(name).graph, view=View(expand=("*",)))
     assert 5 < everything.locator("#drawing .box").count() <= 800
+
+
+TWO_PATHWAYS = """
+name: pathways
+input: 3x16x32x32
+defaults: {conv: bn relu}
+net:
+  slow0: 1x1x1 avgpool /4x1x1
+  slow1: 1x7x7 conv 16 /1x2x2 <- slow0
+  slow2: 1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]
+  fast1: 5x7x7 conv 4 /1x2x2 <- input
+  fast2: 1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]
+  across: 5x1x1 conv 8 /4x1x1 <- fast2
+  both: concat <- slow2, across
+  slow3: 1x3x3 conv 32 /1x2x2
+  fast3: 3x3x3 conv 8 /1x2x2 <- fast2
+  slow4: gap <- slow3
+  fast4: gap <- fast3
+  all: concat <- slow4, fast4
+  fc: fc 7
+"""
+STRUCK = """() => {
+  const texts = [...document.querySelectorAll("#drawing .head text, #drawing text.shape")];
+  const words = texts.map((text) => [text.textContent, text.getBoundingClientRect()]);
+  const struck = new Set();
+  for (const path of document.querySelectorAll("#drawing path.arrow")) {
+    const [length, matrix] = [path.getTotalLength(), path.getScreenCTM()];
+    for (let at = 0; at <= length; at += 2) {
+      const { x, y } = path.getPointAtLength(at).matrixTransform(matrix);
+      const hit = ([, r]) => x > r.left && x < r.right && y > r.top + 1 && y < r.bottom - 1;
+      words.filter(hit).forEach(([text]) => struck.add(text));
+    }
+  }
+  return [words.length, ...struck];
+}"""
+
+
+@in_browser
+def test_no_arrow_strikes_through_a_name_or_a_shape(visit: Callable[..., Any]) -> None:
+    """Shapes of volumes are long, and the arrows of two pathways are not vertical."""
+    for graph in (archdsl.loads(TWO_PATHWAYS).graph, archdsl.load("googlenet").graph):
+        count, *struck = visit(graph).evaluate(STRUCK)
+        assert count > 10 and struck == []

@@ -63,19 +63,32 @@ function placed(drawing, json) {
     arrow.tip = tips.length ? point(tips[0].slice(2)) : arrow.points.at(-1);
     if (edge.lp) Object.assign(arrow.label, point(edge.lp));
   }
-  besideTheTrunk(drawing.arrows);
+  const marks = drawing.arrows.flatMap((arrow) => along(arrow).map((mark) => ({ ...mark, arrow })));
+  besideTheTrunk(drawing.arrows, marks);
+  drawing.members.forEach((member) => clearOfArrows(member, marks));
   return Object.assign(drawing, { width: wide, height: high });
 }
 
+/** Move the name of a frame to its right end if an arrow passes the left one only. */
+function clearOfArrows(member, marks) {
+  if (!member.members) return;
+  const { x, y, width, label } = member;
+  const crossed = (left) => marks.some((mark) => mark.x > left && mark.x < left + label.width && mark.y > y + 3 && mark.y < y + 21);
+  const shift = Math.max(0, width - label.width);
+  label.shift = crossed(x) && !crossed(x + shift) ? shift : 0;
+  member.members.forEach((inner) => clearOfArrows(inner, marks));
+}
+
 /** Place the trunk's labels to the right of their arrows, or to the left if another arrow passes there. */
-function besideTheTrunk(arrows) {
-  const marks = arrows.flatMap((arrow) => along(arrow).map((mark) => ({ ...mark, arrow })));
+function besideTheTrunk(arrows, marks) {
   for (const arrow of arrows) {
     const { label } = arrow;
     if (label?.room === undefined) continue;
     const crossed = (x) => marks.some((mark) =>
       mark.arrow !== arrow && Math.abs(mark.x - x) < label.width / 2 - 3 && Math.abs(mark.y - label.y) < label.height / 2 - 2);
-    const [right, left] = [1, -1].map((side) => label.x + (side * label.width) / 2);
+    // An arrow that is not vertical passes to the right and left of its middle.
+    const own = marks.filter((mark) => mark.arrow === arrow && Math.abs(mark.y - label.y) < label.height / 2).map((mark) => mark.x - label.x);
+    const [right, left] = [Math.max(0, ...own) + label.width / 2, Math.min(0, ...own) - label.width / 2].map((by) => label.x + by);
     label.x = crossed(right) && !crossed(left) ? left : right;
   }
 }

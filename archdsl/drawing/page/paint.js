@@ -145,7 +145,7 @@ function headElement(member, { title, name, count }) {
   const hit = svg("rect", { class: "hit", x: 4, y: 3, width: Math.max(24, member.label.width), height: 18, rx: 4 });
   const classes = `head ${member.item.kind === "stage" ? "stage" : "opened"}`;
   return svg("g", {
-    class: classes, "data-key": member.key, transform: `translate(${round(member.x)} ${round(member.y)})`, role: "button", tabindex: -1, "aria-expanded": "true",
+    class: classes, "data-key": member.key, transform: `translate(${round(member.x + member.label.shift)} ${round(member.y)})`, role: "button", tabindex: -1, "aria-expanded": "true",
   }, hit, text);
 }
 
