@@ -30,16 +30,19 @@ def spread(
     values, axes = dict(data), document.axes
     if axes is None:
         return values
+    problems: list[Diagnostic] = []
     for name, value in data.items():
         sides = 2 if name in op.per_side else 1
         if isinstance(value, tuple) and (name in op.per_axis or name in op.per_side):
             if len(value) == sides * axes.number or not value:
                 continue
             if len(set(value)) > 1:
-                raise _uneven(op, name, value, _span(fields, name, span), document, axes)
+                problems += _uneven(op, name, value, _span(fields, name, span), document, axes).diagnostics
             values[name] = value[0]
         elif name in _FIXED and value is not None:
-            raise _fixed(op, name, _span(fields, name, span), document, axes)
+            problems += _fixed(op, name, _span(fields, name, span), document, axes).diagnostics
+    if problems:
+        raise ArchError(problems)
     return values
 
 

@@ -231,6 +231,14 @@ def test_numbers_from_elsewhere_are_no_proposal() -> None:
     assert found.help == "write a number for each axis (depth, height and width), or one number for all axes"
 
 
+def test_each_field_of_a_node_has_its_error() -> None:
+    base = "input: 3x8x32x32\nnet: {a: 1x3x3 maxpool /1x2x2}\nvariants:\n  v:\n    axes: 2\n    input: 3x32x32\n"
+    kernel, stride = every(base, "v")
+    assert proposals(kernel.help)[1] == "net: {a: {kernel: [3, 3]}}"
+    assert proposals(stride.help)[1] == "net: {a: {stride: [2, 2]}}"
+    assert archdsl.loads(f"{base}    net: {{a: {{kernel: [3, 3], stride: [2, 2]}}}}\n", variant="v").graph.nodes
+
+
 def test_fixed_weights_are_left_out() -> None:
     net = "input: 3x32x32\nnet: {a: '3x3 conv 1 weight=[[1, 0, 1], [0, 1, 0], [1, 0, 1]]'}\n"
     assert problem("axes: 3, input: 3x16x16x16", net).help.startswith("leave out `weight` (`null` in an override)")

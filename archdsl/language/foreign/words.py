@@ -158,7 +158,9 @@ class _Draft:
         if op == "avgpool" and "kernel" not in fields and not numbers:
             op = "gap"
         if len(numbers) == 2 and "kernel" in OPS_BY_NAME[op].model_fields:
-            if self.axes == 1 and self.first:  # `15 conv8`: the window of a signal comes before its op
+            if (
+                self.axes == 1 and self.first and "kernel" not in fields
+            ):  # `15 conv8`: the window of a signal comes before its op
                 fields["kernel"], numbers = (numbers[0],), numbers[1:]
             else:  # `conv 3 64`
                 numbers = sorted(numbers, reverse=True)
