@@ -19,10 +19,11 @@ def settings(before: Network, after: Network) -> tuple[Fact, ...]:
 
 
 def _preprocessing(network: Network) -> dict[str, str]:
-    """The fields of the recipe by name, as text."""
+    """The fields of the recipe that are set, by name, as text."""
     if network.recipe is None:
         return {}
-    return {key: str(value) for key, value in json.loads(network.recipe.to_json()).items()}
+    fields = json.loads(network.recipe.to_json())
+    return {key: str(value) for key, value in fields.items() if value is not None}
 
 
 def _labels(before: Network, after: Network) -> Fact:

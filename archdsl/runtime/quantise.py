@@ -126,7 +126,7 @@ def quantise(
     """
     opened = open_sample_model(Path(model), list(images))
     steps = _Steps(3 * len(images), progress)
-    _check(images, opened, steps)
+    extremes = _check(images, opened, steps)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         quantised = Path(folder) / "int8.onnx"
         _run(opened, quantised, _Images(images, opened, steps))
@@ -135,7 +135,7 @@ def quantise(
     with atomic_write(target, inputs=inputs, force=force, replaceable=has_mark("onnx")) as output:
         output.write(proto.SerializeToString(deterministic=True))
     assert output.written is not None
-    return QuantisedModel(output.written.path, output.written.size, difference, about(images))
+    return QuantisedModel(output.written.path, output.written.size, difference, (*about(images), *_constant(extremes)))
 
 
 class _Steps:
@@ -150,12 +150,15 @@ class _Steps:
             self.progress(self.done, self.total)
 
 
-def _check(images: Sequence[Path], model: SampleModel, steps: _Steps) -> None:
-    """Raises the errors of all images."""
+def _check(images: Sequence[Path], model: SampleModel, steps: _Steps) -> set[float]:
+    """Return the minimum and the maximum of all values. Raises the errors of all images."""
     problems: list[Diagnostic] = []
+    extremes: set[float] = set()
     for path in images:
         try:
-            model.sample(path)
+            values = next(iter(model.sample(path).values()))
+            extremes |= {float(values.min()), float(values.max())}
+            extremes = {min(extremes), max(extremes)}
         except ArchError as problem:
             problems += problem.diagnostics
         steps.advance()
@@ -163,6 +166,17 @@ def _check(images: Sequence[Path], model: SampleModel, steps: _Steps) -> None:
         more = len(problems) - MAX_ERRORS
         rest = [Diagnostic("E0861", f"{more} more calibration images cannot be used")] if more > 0 else []
         raise ArchError([*problems[:MAX_ERRORS], *rest])
+    return extremes
+
+
+def _constant(extremes: set[float]) -> tuple[Diagnostic, ...]:
+    """Return W0862 if all values of all samples are equal."""
+    if len(extremes) != 1:
+        return ()
+    message = (
+        f"all values of the calibration samples are {min(extremes):g}: the ranges of the network are those of no data"
+    )
+    return (Diagnostic("W0862", message, severity="warning", help="are these the right files?"),)
 
 
 def _run(model: SampleModel, quantised: Path, reader: _Images) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from archdsl.axes import axes_of, kind_of
 from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError, error
 from archdsl.files.atomic import NotRegular, open_regular
@@ -69,7 +70,12 @@ def _array(path: Path, sizes: list[LegalSizes]) -> Array:
     if not fits:
         wanted = " x ".join(str(legal.fixed or f"{legal.least} or more") for legal in sizes)
         shown = " x ".join(map(str, list(stored.shape)[:9])) or "one number"
-        raise error("E0806", f"`{path.name[-120:]}` has the shape {shown}; the network's input is {wanted}")
+        form = kind_of(sizes).form
+        raise error(
+            "E0806",
+            f"`{path.name[-120:]}` has the shape {shown}; the network's input is {wanted}",
+            help=f"save one sample in each file, {form}, without the batch" if axes_of(sizes) else "",
+        )
     values = np.array(stored, np.float32)
     if not np.isfinite(values).all():
         raise _unusable(path, "some of its values are infinite or NaN")

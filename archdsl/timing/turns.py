@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,12 @@ from archdsl.timing.task import Task
 
 ROUNDS = 10
 """Turns of each contestant. The ratio of two contestants is computed for each turn."""
+_MEMORY = re.compile(
+    r"MemoryError|bad_alloc|out of memory|fail\w* to allocate|(?:can't|cannot) allocate|status -9\b", re.IGNORECASE
+)
+"""What runtimes print if memory is short; Linux ends a process that uses too much of it with signal 9."""
+_SMALLER = "the memory is too small for this network: use a smaller `input` or `batch`"
+_COMMAND = (sys.executable, "-m", "archdsl.timing.worker")
 _WARM_RUNS, _WARM_S = 3, 0.5
 _HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Every process requests large memory pages. Small pages are scattered over the memory and its caches: of four
@@ -61,7 +68,7 @@ class _Worker:
         self.task = task
         self.stderr = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "archdsl.timing.worker", folder],
+            [*_COMMAND, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.stderr,
@@ -87,7 +94,8 @@ class _Worker:
             line = ""
         facts: dict[str, Any] = json.loads(line) if line else {"failed": self._exit_message()}
         if "failed" in facts:
-            raise error("E0810", f"`{self.task.contestant}` cannot run this network: {facts['failed']}", status=1)
+            text = f"`{self.task.contestant}` cannot run this network: {facts['failed']}"
+            raise error("E0810", text, help=_SMALLER if _MEMORY.search(text) else "", status=1)
         return facts
 
     def run(self, times: int) -> list[float]:

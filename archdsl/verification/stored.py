@@ -78,6 +78,8 @@ def _read(tensor: TensorProto, item: Initializer, folder: Path) -> Array:
         array: Array = numpy_helper.to_array(tensor, base_dir=str(folder))
     except Exception as problem:  # onnx raises several types for a malformed tensor
         raise error("E0805", f"cannot read the tensor `{tensor.name[:80]}`: {str(problem)[:200]}") from None
+    if array.dtype.name == "bfloat16":  # an extension of numpy, whose kind is not that of floats
+        array = array.astype(np.float32)
     if array.dtype.kind != "f":
         raise error("E0805", f"the tensor `{tensor.name[:80]}` has no floating-point values")
     if not isinstance(item, Derived):

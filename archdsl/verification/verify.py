@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archdsl.axes import axes_of, is_picture
 from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import (
     check_callables,
@@ -99,7 +100,7 @@ def verify(
         batch = previous.batch if batch is None else batch
         input = previous.input if input is None and spec is None else input
     network = as_network(spec, args, input) if spec is not None else _contained(facts, input)
-    _dtype(facts)
+    _check_precision(network, facts)
     job = _job(network, facts, weights, seed or 0, batch or 1)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         results = _results(job, Path(folder), progress)
@@ -288,16 +289,29 @@ def _require_memory(job: _Job) -> None:
         )
 
 
+def _check_precision(network: Network, facts: ModelFacts | None) -> None:
+    """Raise E0823 for an int8 file: its errors come from calibration."""
+    precision = _precision(facts)
+    if facts is None or precision in _DTYPES:
+        return
+    shape = network.input
+    pictures = not isinstance(shape, dict) and (axes_of(shape) == 0 or is_picture(shape))
+    raise error(
+        "E0823",
+        f"cannot verify `{facts.path.name}`: the errors of {precision[:20]} are not rounding errors",
+        help="compare its predictions on your images: archdsl predict"
+        if pictures
+        else "run it and the fp32 file in ONNX Runtime on your arrays, and compare the outputs",
+    )
+
+
+def _precision(facts: ModelFacts | None) -> str:
+    return "fp32" if facts is None else facts.metadata.get("precision", "fp32")
+
+
 def _dtype(facts: ModelFacts | None) -> str:
-    """The type that the file computes in. Raises E0823 for int8: its errors come from calibration."""
-    precision = "fp32" if facts is None else facts.metadata.get("precision", "fp32")
-    if facts is not None and precision not in _DTYPES:
-        raise error(
-            "E0823",
-            f"cannot verify `{facts.path.name}`: the errors of {precision[:20]} are not rounding errors",
-            help="compare its predictions on your images: archdsl predict",
-        )
-    return _DTYPES[precision]
+    """The type that the file computes in."""
+    return _DTYPES[_precision(facts)]
 
 
 def _onnx(job: _Job, inputs: Mapping[str, Array], model: ModelProto, path: Path) -> NodeValues:

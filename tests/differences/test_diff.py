@@ -295,6 +295,23 @@ def test_preprocessing_is_a_difference_too() -> None:
     assert "out 1000 -> 14, + sigmoid" in found.output
 
 
+def test_a_field_that_neither_network_sets_is_no_difference(tmp_path: Path) -> None:
+    """A vector has a recipe without sizes, a signal none; one that `axes` makes is the one written by hand."""
+    net = "net: {a: conv 4 kernel=3, g: gap, f: fc 2}\n"
+    for name, spec in (
+        ("vector", "input: 12\nnet: {f: fc 2}\npreprocess: {mean: 0.5, std: 0.5}\n"),
+        ("signal", f"input: 12x50\n{net}"),
+        ("axes", f"input: 12x50\naxes: 1\n{net}"),
+        ("dropped", f"input: 12x50\naxes: 1\n{net}preprocess: imagenet\n"),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(spec)
+    paths = {name: str(tmp_path / f"{name}.yaml") for name in ("vector", "signal", "axes", "dropped")}
+    found = run("diff", paths["vector"], paths["signal"])
+    assert "preprocess mean" in found.output and "None" not in found.output and "resize" not in found.output
+    assert run("diff", paths["signal"], paths["axes"]).exit_code == 0
+    assert run("diff", paths["signal"], paths["dropped"]).exit_code == 0
+
+
 def test_json_says_the_same() -> None:
     found = run("diff", "vgg16", "vgg16_bn", "--format", "json")
     report = json.loads(found.output)

@@ -306,6 +306,26 @@ def test_arrays_that_cannot_be_used(here: Path) -> None:
         "`7.npy` is not a usable array",
     ):
         assert why in done.stderr, why
+    assert "save one sample in each file, C x H x W, without the batch" in done.stderr
+
+
+@pytest.mark.parametrize(("size", "form"), [("2x40", "C x L"), ("2x8x9", "C x H x W"), ("1x6x7x8", "C x D x H x W")])
+def test_arrays_of_a_wrong_shape_and_of_one_value(here: Path, size: str, form: str) -> None:
+    """A batch, no channels or the channels last: the help has the form of this network's input."""
+    shape = tuple(map(int, size.split("x")))
+    network = archdsl.loads(f"input: {size}\nnet: {{a: conv 3 kernel=3, g: gap, f: fc 2}}\n")
+    for wrong in ((1, *shape), shape[1:], (*shape[1:], shape[0] + 1)):
+        np.save("wrong.npy", np.ones(wrong, np.float32))
+        with pytest.raises(archdsl.ArchError, match="E0806") as caught:
+            network.to_onnx("q.onnx", precision="int8", calibrate=["wrong.npy"])
+        assert caught.value.diagnostics[0].help == f"save one sample in each file, {form}, without the batch"
+    for name in ("0.npy", "1.npy"):
+        np.save(name, np.zeros(shape, np.float32))
+    dark = network.to_onnx("q.onnx", precision="int8", calibrate=["0.npy", "1.npy"])
+    assert any("all values of the calibration samples are 0" in note.message for note in dark.notes)
+    np.save("1.npy", np.ones(shape, np.float32))
+    light = network.to_onnx("r.onnx", precision="int8", calibrate=["0.npy", "1.npy"])
+    assert not any("all values" in note.message for note in light.notes)
 
 
 def test_half_on_the_command_line(here: Path) -> None:

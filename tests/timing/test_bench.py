@@ -18,7 +18,7 @@ import archdsl
 from archdsl.backends.weights import save
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.timing import contestants, torch_module
+from archdsl.timing import contestants, torch_module, turns
 from archdsl.timing.export import export
 from archdsl.timing.profile import profile
 from archdsl.timing.task import Task
@@ -126,6 +126,26 @@ def test_one_that_fails_takes_nothing_with_it(spec: str, tmp_path: Path) -> None
         assert [timing.contestant for timing in contest.timings(0.1)] == ["archdsl"]
     with Contest(str(tmp_path)) as contest, pytest.raises(ArchError, match="E0810"):
         contest.add(bad)
+
+
+@pytest.mark.parametrize(
+    ("why", "short"),
+    [
+        ("onnxruntime::BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 9", True),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("its process exited with status -9", True),
+        ("its process exited with status -11", False),
+        ("none.safetensors does not exist", False),
+    ],
+)
+def test_a_lack_of_memory_has_a_help(why: str, short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = json.dumps({"failed": why})
+    script = f"import sys; sys.stdin.readline(); print({answer!r}, flush=True)"
+    monkeypatch.setattr(turns, "_COMMAND", (sys.executable, "-c", script))
+    with Contest(str(tmp_path)) as contest, pytest.raises(ArchError, match="E0810") as caught:
+        contest.add(Task("archdsl", "m.onnx", "", "", {"input": (1, 3, 4, 4)}))
+    assert ("use a smaller `input` or `batch`" in caught.value.diagnostics[0].help) == short
 
 
 def test_inputs_are_the_same_for_all() -> None:

@@ -294,6 +294,17 @@ def test_reasons_why_a_file_cannot_be_verified(here: Path) -> None:
     net = archdsl.loads("name: n\ninput: 3x8x8\nnet: {c: 3x3 conv 4, g: gap, f: fc 3}\n")
     with pytest.raises(archdsl.ArchError, match=r"E0823.*no bfloat16 kernels for the CPU"):
         archdsl.verify(net.to_onnx("bf.onnx", precision="bf16").path)
+    bare = archdsl.loads("input: 3x8x8\nnet: {a: 3x3 conv 3}\n")  # nothing is folded: its weights are in the file
+    with pytest.raises(archdsl.ArchError, match=r"E0823.*no bfloat16 kernels for the CPU"):
+        archdsl.verify(bare.to_onnx("bare.onnx", dict(bare.weights()), precision="bf16").path)
+    for size, words in (("3x8x8", "archdsl predict"), ("3x9", "on your arrays"), ("4x8x8", "on your arrays")):
+        one = archdsl.loads(f"input: {size}\nnet: {{a: conv 3 kernel=3}}\n")
+        half = onnx.load(one.to_onnx("one.onnx", precision="fp16").path)
+        next(item for item in half.metadata_props if item.key == "precision").value = "int8"
+        onnx.save(half, "int8.onnx")
+        with pytest.raises(archdsl.ArchError, match="E0823") as caught:
+            archdsl.verify("int8.onnx")
+        assert words in caught.value.diagnostics[0].help
     model = onnx.load(net.to_onnx("m.onnx", dict(net.weights())).path)
     gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
     weight = next(item for item in model.graph.initializer if item.name == gemm.input[1])
