@@ -73,7 +73,10 @@ class _File:
         lines += wrap(f"{facts}; {totals.macs:,} multiply-accumulates per sample.")
         if any(_pads_by_size(node) for node in self.graph.nodes):
             words = "The pads of `pad=same` with a stride are those of this input size."
-            lines += ["", *wrap(f"{words} At another size the module still runs, but its pads are not TensorFlow's.")]
+            lines += [
+                "",
+                *wrap(f"{words} The module does not check it: at another size its pads are not TensorFlow's."),
+            ]
         mark = f"Made by archdsl from the spec `{self.graph.name}`"
         return [*lines, "", f"{mark}, {fingerprint[:12]}." if fingerprint else f"{mark}."]
 
