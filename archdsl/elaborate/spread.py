@@ -121,8 +121,9 @@ def useless_preprocessing(document: Document) -> list[Diagnostic]:
     axes = document.axes
     if axes is None or document.preprocess is None or KINDS[axes.number] is IMAGE:
         return []
-    message = f"`preprocess` is for images, and is left out with `axes: {axes.number}`"
-    return [Diagnostic("N0428", message, axes.span, help="write `preprocess: null`", severity="note")]
+    message = f"`preprocess` is for images: `axes: {axes.number}` leaves it out, whatever it says"
+    help_ = f"write `preprocess: null`, and scale {KINDS[axes.number].noun} before it enters the network"
+    return [Diagnostic("N0428", message, axes.span, help=help_, severity="note")]
 
 
 def _span(fields: Mapping[str, FieldValue], name: str, span: Span) -> Span:

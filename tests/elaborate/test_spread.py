@@ -120,6 +120,8 @@ def test_preprocessing_is_left_out_with_a_note() -> None:
     net = NET + "preprocess: imagenet\n"
     network = spread("axes: 3, input: 3x16x16x16", net)
     assert [note.code for note in network.notes] == ["N0428"]
+    assert "`preprocess` is for images: `axes: 3` leaves it out" in network.notes[0].message
+    assert network.notes[0].help == "write `preprocess: null`, and scale a volume before it enters the network"
     assert network.recipe is None
     assert spread("axes: 3, input: 3x16x16x16, preprocess: null", net).notes == ()
     image = spread("axes: 2, input: 3x16x16", net)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import archdsl
-from archdsl.backends.spec.rewrite import flat_text, formatted, long_text
+from archdsl.backends.spec.rewrite import expand, flat_text, formatted, long_text
 from archdsl.cli import main
 from archdsl.language.format.longform import long_form, node_meaning, ordered, scalar_of, value_of
 from archdsl.language.format.shortform import short_form
@@ -452,3 +452,13 @@ def test_the_specs_of_the_language_page_round_trip(text: str) -> None:
     assert archdsl.loads(long_text(from_source(source))).fingerprint == fingerprint
     assert archdsl.loads(formatted(source)).fingerprint == fingerprint
     assert archdsl.diff(archdsl.loads(text), archdsl.loads(flat_text(from_source(source)))).equal
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_preprocessing_that_axes_leaves_out_is_not_written(tmp_path: Path, flat: bool) -> None:
+    spec = tmp_path / "v.yaml"
+    for axes, size, kept in ((3, "3x8x9x8", False), (1, "3x16", False), (2, "3x16x16", True)):
+        spec.write_text(f"input: {size}\naxes: {axes}\nnet: {{a: 3x3 conv 4, g: gap, f: fc 2}}\npreprocess: imagenet\n")
+        text = expand(spec, flat=flat).text
+        assert ("preprocess: imagenet" in text) == kept and ("preprocess" in text) == kept
+        assert not archdsl.loads(text).notes

@@ -125,8 +125,6 @@ def _flat_text(document: Document, graph: Graph, with_args: bool) -> str:
     sections = flat(graph)
     root = YamlGroup([e for e in long_layout(document.tree).entries if e.key is not None and e.key.text in _KEPT])
     _head(root, document, with_args)
-    if useless_preprocessing(document):
-        root.drop("preprocess")
     root.put("input", _inputs(document, graph))
     if document.naming != "nested":
         root.put("defaults", mapping({"naming": YamlLeaf(document.naming)}, flow=True))
@@ -214,11 +212,16 @@ def _check_same(before: Graph, after: Graph, row: Callable[[Node], Row]) -> None
 
 
 def _head(root: YamlGroup, document: Document, overridden: bool) -> None:
-    """Adds the name and labels, which a standalone text needs; drops claims, which are for default arguments only."""
+    """Adds the name and labels, which a standalone text needs; drops preprocessing that `axes` leaves out.
+
+    Drops claims of overridden arguments: they are for the default ones.
+    """
     if "name" in root.keys or document.name != document.own or document.source.path is not None:
         rename(root, document.name)
     if overridden:
         root.drop("claims")
+    if useless_preprocessing(document):
+        root.drop("preprocess")
     if document.labels is not None:
         root.put("labels", listing([YamlLeaf(label) for label in document.labels], flow=True))
 
