@@ -187,7 +187,12 @@ def known_document_of(spec: Spec, input: str | None = None) -> tuple[Document, A
         old = tree.entries.get("input")
         new = _scalar(input, "--input")
         if old is not None and isinstance(old.value, Map):
-            raise error("E0212", f"cannot set one input size: `{spec.name}` has several inputs", new.span)
+            raise error(
+                "E0212",
+                f"cannot set one input size: `{spec.name}` has several inputs",
+                new.span,
+                help="write them in a spec: `extends: ...` and `input: {...}`",
+            )
         tree = Map({**tree.entries, "input": Entry(old.key if old else new, new)}, tree.span, tree.flow)
     return known_document(tree, spec.source, spec.name, spec.own)
 
