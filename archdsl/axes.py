@@ -115,13 +115,13 @@ FORMS = listed([f"{kind.noun} ({kind.form})" for kind in KINDS[1:]], "or")
 """The tensors with axes: a signal (C x L), an image (C x H x W) or ..."""
 
 
-RANKED = re.compile(rf"(?<=[a-z])([1-{MOST}])d(?=$|transpose)", re.IGNORECASE)
+RANKED = rf"(?i)(?<=[a-z])([1-{MOST}])d(?=$|transpose)"
 """The number of axes in the name of a layer: `Conv3d`, `Conv1DTranspose`."""
 
 
 def without_axes(name: str) -> tuple[str, int]:
     """Return the name of a layer without its number of axes, and this number: `conv3d` is `conv`, 3; 0 if none."""
-    match = RANKED.search(name)
+    match = re.search(RANKED, name)
     return (name[: match.start()] + name[match.end() :], int(match[1])) if match else (name, 0)
 
 

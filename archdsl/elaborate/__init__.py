@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archdsl.axes import channels_first, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyErrors, error
@@ -18,11 +18,10 @@ from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.expanders import RULES
 from archdsl.elaborate.heads import OF_SIZES, without_unfit_heads
-from archdsl.elaborate.limits import MAX_ATTEMPTS
+from archdsl.elaborate.limits import MAX_ATTEMPTS, MAX_TRIED, OF_JOINS
 from archdsl.elaborate.place import Context, LeftOut, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.elaborate.spread import check_inputs, useless_preprocessing
-from archdsl.elaborate.unequal import CODES, MAX_TRIED, Trial, Unequal
 from archdsl.elaborate.unused import idle_defaults, unknown_names
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
@@ -33,6 +32,9 @@ from archdsl.ops.base import MAX_SIZE
 from archdsl.ops.reshape import Input
 from archdsl.shapes import Dim, Shape, Symbol, concrete, format_shape
 from archdsl.source import collector_paused
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.unequal import Trial, Unequal
 
 
 def elaborate(document: Document, overrides: Mapping[str, Any] = {}) -> Graph:
@@ -118,8 +120,10 @@ def _trial(
     document: Document, values: Mapping[str, Value], symbols: Env, factor: int, resized: Mapping[str, int]
 ) -> Trial:
     """The network at other input sizes, by name."""
+    from archdsl.elaborate.unequal import Trial
+
     graph, report, sizes = _attempts(document, values, symbols, factor, resized, False)
-    wrong = {d.code for d in report.diagnostics()} & (CODES | OF_SIZES)
+    wrong = {d.code for d in report.diagnostics()} & (OF_JOINS | OF_SIZES)
     return Trial(None if wrong else graph.sizes, sizes.unequal)
 
 

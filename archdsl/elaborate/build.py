@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archdsl.axes import axes_of
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
-from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH
-from archdsl.elaborate.repair import input_with_axes
+from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH, OF_JOINS
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.strides import Grid, between, extend
-from archdsl.elaborate.unequal import CODES, Resize, Unequal, remedy, unequal
 from archdsl.graph import Node, Scope, needed_for
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError, Sugar
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import UNKNOWN, Dim, Inexpressible, Shape, Size, Symbol, agree, at, format_shape
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.unequal import Resize, Unequal
 
 SEVERAL = -1
 """Used instead of a node's id after a node with several outputs, and at the start of a net with several inputs."""
@@ -219,9 +220,11 @@ class GraphBuilder:
         try:
             shape = op.infer(shapes)
         except OpError as e:
-            if e.code in CODES:
+            if e.code in OF_JOINS:
                 e.help = self.remedy(op, inputs) or e.help
             if e.code == "E0401" and not self._flattened(inputs[0]):
+                from archdsl.elaborate.repair import input_with_axes
+
                 e.help = input_with_axes(op, self.nodes, inputs[0], self.spread) or e.help
             self.explain(e, inputs, origin, written)
             self.faulty.add(len(self.nodes))
@@ -278,7 +281,7 @@ class GraphBuilder:
         span = value.span if value is not None else origin.span
         labels: list[Label] = []
         text = e.label
-        if e.code in CODES:
+        if e.code in OF_JOINS:
             labels = [self._input_label(i) for i in dict.fromkeys(inputs)]
             labels = [label for label in labels if label.span != span]
         elif len(inputs) == 1:
@@ -301,6 +304,8 @@ class GraphBuilder:
 
     def remedy(self, op: Op | None, inputs: Sequence[int]) -> str:
         """Return what makes the inputs of a merge equal; empty if nothing is known."""
+        from archdsl.elaborate.unequal import remedy, unequal
+
         self.unequal += unequal([self.nodes[i].shape for i in inputs])
         resize = self.resize if len(self.unequal) <= MAX_RESIZED else None
         return remedy(self.nodes, inputs, op, resize, [*self.symbols.values()])

@@ -19,6 +19,11 @@ MAX_MET = 64
 MAX_ATTEMPTS = 8
 """Restarts that each pin one more input size; after them, all are pinned at once."""
 
+MAX_TRIED = 20_000
+"""The most nodes of a network that is elaborated again at other sizes, for the help of an error."""
+OF_JOINS = frozenset({"E0405", "E0412", "E0413", "E0415"})
+"""Errors of inputs that cannot be joined."""
+
 
 def too_deep(syntax: SyntaxNode) -> ArchError:
     """Return E0316, at the first node that is nested deeper than `MAX_DEPTH`."""

@@ -9,8 +9,6 @@ from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
 from archdsl.elaborate.place import Context, Member, Output, ScopePlace, join, name_parts
-from archdsl.elaborate.repair import as_input, repaired
-from archdsl.elaborate.spread import missing_axes
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
 from archdsl.language.syntax import FieldValue, OpSyntax
@@ -65,6 +63,9 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
 
 def _explain_axes(walker: Walker, e: OpError, syntax: OpSyntax, op: Op, source: int) -> None:
     """Add the node to write to an error of axes. Raises E0426 at the input if the spec lacks `axes` instead."""
+    from archdsl.elaborate.repair import as_input, repaired
+    from archdsl.elaborate.spread import missing_axes
+
     nodes = walker.builder.nodes
     problem = missing_axes(walker.document, syntax.span, e, as_input(op, nodes, source))
     if problem is not None:

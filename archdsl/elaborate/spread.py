@@ -11,7 +11,6 @@ from typing import Any
 
 from archdsl.axes import IMAGE, KINDS, axes_of, kind_of, listed
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Span, error
-from archdsl.elaborate.override import change, in_base
 from archdsl.language.document import Axes, Document, InputDecl
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
@@ -56,6 +55,8 @@ def _uneven(op: type[Op], name: str, value: tuple[Any, ...], span: Span, documen
         otherwise = (
             f"one number for all sides, or {2 * axes.number}: {listed(sizes)} before, then {listed(sizes)} after"
         )
+    from archdsl.elaborate.override import change
+
     what = "a window" if name == "kernel" else f"`{name}`"
     message = f"{what} of {numbers} cannot follow `axes: {axes.number}`: its numbers differ"
     return _misfit(message, span, axes, change(document, span, axes.span, name, values, otherwise))
@@ -70,6 +71,8 @@ def _choices(value: tuple[Any, ...], number: int) -> list[tuple[Any, ...]]:
 
 
 def _fixed(op: type[Op], name: str, span: Span, document: Document, axes: Axes) -> ArchError:
+    from archdsl.elaborate.override import in_base
+
     message = f"the fixed `{name}` of `{op.name}` cannot follow `axes: {axes.number}`"
     null = " (`null` in an override)" if in_base(document, span, axes.span) else ""
     return _misfit(message, span, axes, f"leave out `{name}`{null}: the weights are then learned")
@@ -102,6 +105,8 @@ def missing_axes(document: Document, node: Span, problem: OpError, as_input: str
 
     `as_input` is the input that the window of the node is for, if it is likely. None if `axes` is no remedy.
     """
+    from archdsl.elaborate.override import in_base
+
     inputs = [decl for decl in document.inputs if axes_of(decl.sizes)]
     kinds = {kind_of(decl.sizes) for decl in inputs}
     if document.axes is not None or len(kinds) != 1 or not in_base(document, node, inputs[0].span):

@@ -21,11 +21,7 @@ from archdsl.ops.pool import Pool
 from archdsl.ops.reshape import Flatten, Input
 from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, Symbol, at, concrete
 
-CODES = frozenset({"E0405", "E0412", "E0413", "E0415"})
-"""Errors of inputs that cannot be joined."""
 MAX_TRIALS = 6
-MAX_TRIED = 20_000
-"""The most nodes of a network that is elaborated again."""
 MAX_PERIOD = 4096
 """The largest step between input sizes that is searched."""
 PINNED_PERIOD = 32

@@ -9,6 +9,7 @@ the name in `CHANGES` of a function that converts the value; `case:pool` selects
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -182,7 +183,7 @@ def find(dotted: str) -> Row | None:
     if not set(prefix) <= set(_PREFIX):
         return None  # another library, with other arguments
     tool = next((_PREFIX[p] for p in prefix), "")
-    axes, general = without_axes(name)[1], RANKED.sub(lambda match: f"N{match[0][1]}", name)
+    axes, general = without_axes(name)[1], re.sub(RANKED, lambda match: f"N{match[0][1]}", name)
     rows = [row for row in ROWS if row.name.lower() in (name.lower(), general.lower()) and row.tool in (tool, *COMMON)]
     if rows and (tool or name not in OPS_BY_NAME):
         row = max(rows, key=lambda row: (row.tool == tool, row.name == general))
