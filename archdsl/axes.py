@@ -130,6 +130,16 @@ def axes_of(shape: Sequence[object]) -> int:
     return max(len(shape) - 1, 0)
 
 
+def uniform(numbers: tuple[int, ...]) -> int | tuple[int, ...]:
+    """Return the number that is the same on all axes or sides, or else the numbers."""
+    return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def in_short(sizes: Sequence[int], times: str = "x") -> str:
+    """Return sizes as text: `2` if they are the same on all axes, `1x2x2` for others."""
+    return times.join(map(str, sizes[:1] if len(set(sizes)) == 1 else sizes))
+
+
 def sizes_words(shape: Sequence[object], times: str) -> str:
     """Return the spatial sizes of a shape: `28 x 28` of an image, `L 28` of a signal."""
     return kind_of(shape).lead + times.join(map(str, shape[1:]))

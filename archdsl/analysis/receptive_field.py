@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from math import ceil, gcd, inf, lcm
 from typing import NamedTuple, TypeAlias
 
-from archdsl.axes import axes_of
+from archdsl.axes import axes_of, in_short
 from archdsl.graph import Graph, Node
 from archdsl.ops.base import Reads
 from archdsl.shapes import concrete
@@ -141,7 +141,7 @@ def format_field(field: ReceptiveField | None) -> str:
     """Return `3` for equal sizes, `3 x 5 x 5` for others, `all` for the whole input."""
     if field is None:
         return "all"
-    return " x ".join(map(str, field[:1] if len(set(field)) == 1 else field))
+    return in_short(field, " x ")
 
 
 def feature_field(graph: Graph) -> ReceptiveField | None:

@@ -14,6 +14,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeVar
 
 from archdsl.analysis.parts import Part, head, inside, split
+from archdsl.axes import uniform
 from archdsl.graph import Graph, Node
 from archdsl.ops import Op
 from archdsl.shapes import Shape
@@ -104,12 +105,9 @@ def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
     if hasattr(op, "crops"):
         values["pad"], values["extra"] = zip(*op.crops(), strict=True)
     spread = {*op.per_axis, *op.per_side, "pad", "extra"} - {"kernel"}
-    return {name: _uniform(value) if name in spread else value for name, value in values.items()}
-
-
-def _uniform(value: Any) -> Any:
-    """Return the number that is the same on all axes; any other value as it is."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+    return {
+        name: uniform(value) if name in spread and isinstance(value, tuple) else value for name, value in values.items()
+    }
 
 
 def _hashable(value: Any) -> Hashable:

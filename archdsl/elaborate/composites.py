@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from archdsl.axes import axes_of, kind_of
+from archdsl.axes import axes_of, in_short, kind_of
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
@@ -164,10 +163,6 @@ def _padded(walker: Walker, inside: ScopePlace, cursor: int, more: int, stride: 
     return cursor
 
 
-def _shown(strides: Sequence[int]) -> str:
-    return str(strides[0]) if len(set(strides)) == 1 else "x".join(map(str, strides))
-
-
 def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: int, short: int, ctx: Context) -> None:
     """Report an addition of different shapes, and where the body changed the size."""
     nodes = walker.builder.nodes
@@ -176,7 +171,7 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
     if short == cursor:
         label += f", from `{nodes[cursor].written_path}` unchanged"
     stride = _fitting_stride(walker, cursor, body)
-    how = f" with stride {_shown(stride)}" if stride and set(stride) != {1} else ""
+    how = f" with stride {in_short(stride)}" if stride and set(stride) != {1} else ""
     window = kind_of(nodes[cursor].shape).window(1)
     help_ = f"remove `shortcut:` to get a {window} projection{how}"
     if not stride:
@@ -203,7 +198,7 @@ def _report_misfit(walker: Walker, syntax: ResidualSyntax, cursor: int, body: in
     else:
         shapes = f"the input (N x {format_shape(before)}) to the output of the body (N x {format_shape(after)})"
         strides = walker.builder.stride(cursor, body)
-        of_body = f" with the stride of the body, {_shown(strides)}," if strides else ""
+        of_body = f" with the stride of the body, {in_short(strides)}," if strides else ""
         message = f"no projection{of_body} maps {shapes}"
         keep = walker.builder.remedy(None, [body, cursor]) or "keep the size in the body (check its padding)"
         help_ = f"{keep}; or write a shortcut, or add nothing: `shortcut: if_same_shape`"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archdsl.analysis.parts import Part, head, is_block, scopes
+from archdsl.axes import in_short, uniform
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import OPS_BY_NAME, Again, Conv, Identity, Op, Pool
@@ -35,7 +36,7 @@ def written(op: Op, inputs: Sequence[Shape] = (), normed: bool = False) -> str:
     words = [sizes_text(kernel)] if kernel else []
     words.append(op_name)
     words += [_spec_text(name, fields.pop(name)) for name in op.positional if name in fields]
-    words += [f"/{axes_text(stride)}"] if stride else []
+    words += [f"/{in_short(stride)}"] if stride else []
     flags = {(field, repr(value)): flag for flag, (field, value) in op.flags.items()}
     words += [flags.get((name, repr(value)), f"{name}={_spec_text(name, value)}") for name, value in fields.items()]
     return escape_control(" ".join(words))
@@ -53,11 +54,11 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     label = f"{sizes_text(kernel)} {title}" if kernel else title
     if "out" in fields:
         label += f" {field_text(fields['out'])}" if op_name == "fc" else f", {field_text(fields['out'])}"
-    label += f", /{axes_text(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
+    label += f", /{in_short(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
     if isinstance(op, Pool) and not stride:
-        label += f", /{axes_text(kernel)}" if kernel else ""
+        label += f", /{in_short(kernel)}" if kernel else ""
     label += f", groups {fields['groups']}" if fields.get("groups") and op_name == "conv" else ""
-    label += f", dilation {axes_text(fields['dilation'])}" if "dilation" in fields else ""
+    label += f", dilation {in_short(fields['dilation'])}" if "dilation" in fields else ""
     if op.label_values:
         values = [value_text(k, v) for k, v in fields.items() if k in op.positional]
         label += " " + " ".join(values) if values else ""
@@ -172,18 +173,12 @@ def sizes_text(sizes: Sequence[int]) -> str:
 
 def _spec_text(name: str, value: Any) -> str:
     """A value as a spec has it, where only a window and a stride may be `1x2`: `dilation=[1,2]`, but `dilation=2`."""
-    one = name in _PER_AXIS and isinstance(value, tuple) and len(set(value)) == 1
-    return field_text(value[0] if one else value)
+    return field_text(uniform(value) if name in _PER_AXIS and isinstance(value, tuple) else value)
 
 
 def value_text(name: str, value: Any) -> str:
     """Return the value of the field `name` for readers: `1x2` for axes, but `[1,2]` for the two sides of a signal."""
-    return axes_text(value) if name in _PER_AXIS and isinstance(value, tuple) else field_text(value)
-
-
-def axes_text(sizes: Sequence[int]) -> str:
-    """Return numbers for the axes as text: `2` for one number on all axes, `1x2` for others."""
-    return sizes_text(sizes[:1] if len(set(sizes)) == 1 else sizes)
+    return in_short(value) if name in _PER_AXIS and isinstance(value, tuple) else field_text(value)
 
 
 def field_text(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from archdsl.axes import CHANNELS, KINDS
+from archdsl.axes import CHANNELS, KINDS, MOST
 from archdsl.diagnostics import ArchError, Label, Source, Span, error
 from archdsl.language.document import Document
 from archdsl.language.inheritance import NOT_INHERITED, apply_variant, with_bare_args
@@ -17,7 +17,7 @@ from archdsl.source import CUT, Entry, Map, Scalar, Seq, Tree, decode, parse, pa
 from archdsl.spec.find import SpecLocation, find_spec, library_folder, read_source
 
 MAX_EXTENDS = 8
-_SIZES = re.compile(r"\d{1,18}(x\d{1,18}){,3}", re.ASCII)
+_SIZES = re.compile(rf"\d{{1,18}}(x\d{{1,18}}){{,{MOST}}}", re.ASCII)
 MAX_VARIANTS = 200
 """Each variant is a network, and `check` checks all of them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archdsl.axes import IMAGE, KINDS, MOST, axes_of, channels_first, kind_of
+from archdsl.axes import IMAGE, KINDS, MOST, axes_of, channels_first, in_short, kind_of, uniform
 
 
 def test_each_kind_has_a_name_for_each_axis() -> None:
@@ -63,3 +63,11 @@ def test_channels_that_are_last(shape: tuple[int, ...], first: tuple[int, ...]) 
 def test_channels_that_may_be_first(shape: tuple[int, ...]) -> None:
     """Feature maps, vectors of words and spectrograms have many channels."""
     assert channels_first(shape) == ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "number", "text"), [((3,), 3, "3"), ((2, 2), 2, "2"), ((1, 2, 2), (1, 2, 2), "1x2x2"), ((), (), "")]
+)
+def test_equal_numbers_are_one(sizes: tuple[int, ...], number: object, text: str) -> None:
+    assert (uniform(sizes), in_short(sizes)) == (number, text)
+    assert in_short(sizes, " x ") == text.replace("x", " x ")

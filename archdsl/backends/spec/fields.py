@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from archdsl.axes import uniform
 from archdsl.language.format.yaml_writer import YamlLayout, YamlLeaf, listing
 from archdsl.ops import Op
 from archdsl.shapes import Shape
@@ -23,8 +24,8 @@ def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[st
 
 def _layout(value: Any, single: bool) -> YamlLayout:
     """`stride: 2` and `pad: 3` for all axes and sides, but `kernel: [7, 7]`."""
-    if single and isinstance(value, tuple) and len(set(value)) == 1:
-        value = value[0]
+    if single and isinstance(value, tuple):
+        value = uniform(value)
     return value_layout(value)
 
 

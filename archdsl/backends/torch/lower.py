@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from archdsl import ops
-from archdsl.axes import MOST, axes_of, kind_of
+from archdsl.axes import MOST, axes_of, kind_of, uniform
 from archdsl.backends.torch.steps import (
     Argument,
     Call,
@@ -47,11 +47,6 @@ def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
     return replace(lowered, module=lowered.module and replace(lowered.module, look=op.look))
 
 
-def _single(numbers: tuple[int, ...]) -> Literal:
-    """Return `3` for `(3, 3)`, as a person would write it."""
-    return numbers[0] if len(set(numbers)) == 1 else numbers
-
-
 def _module(target: str, **arguments: Literal) -> Module:
     return Module(target, tuple(arguments.items()))
 
@@ -70,7 +65,7 @@ def _sides(pads: Pads) -> tuple[int, ...]:
 
 def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     pads = op.pads(shapes[0])
-    stride, dilation = _single(op.stride), _single(op.dilation)
+    stride, dilation = uniform(op.stride), uniform(op.dilation)
     if op.table is not None:
         return Lowered(
             _module(
@@ -86,7 +81,7 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     head: dict[str, Literal] = {
         "in_channels": at(shapes[0][0]),
         "out_channels": op.out,
-        "kernel_size": _single(op.kernel),
+        "kernel_size": uniform(op.kernel),
     }
     tail: dict[str, Literal] = {"dilation": dilation, "groups": op.groups, "bias": op.bias}
     if op.weight is not None or not isinstance(op.bias, bool):
@@ -96,7 +91,7 @@ def _conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
         return Lowered(_module(target, **head, stride=stride, pads=sides, **tail, filters=op.weight))
     if pads.even:
         target = named("nn.Conv{n}d", shapes[0])
-        return Lowered(_module(target, **head, stride=stride, padding=_single(pads.begins), **tail))
+        return Lowered(_module(target, **head, stride=stride, padding=uniform(pads.begins), **tail))
     target = named("PaddedConv{n}d", shapes[0])
     return Lowered(_module(target, **head, stride=stride, pads=_sides(pads), **tail))
 
@@ -108,13 +103,13 @@ def _deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
             named("nn.ConvTranspose{n}d", shapes[0]),
             in_channels=at(shapes[0][0]),
             out_channels=op.out,
-            kernel_size=_single(op.kernel),
-            stride=_single(op.stride),
-            padding=_single(pads),
-            output_padding=_single(extras),
+            kernel_size=uniform(op.kernel),
+            stride=uniform(op.stride),
+            padding=uniform(pads),
+            output_padding=uniform(extras),
             groups=op.groups,
             bias=op.bias,
-            dilation=_single(op.dilation),
+            dilation=uniform(op.dilation),
         )
     )
 
@@ -138,24 +133,24 @@ def _plain_pool(op: ops.MaxPool | ops.AvgPool, pads: Pads) -> bool:
 
 def _maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
     pads = op.pads(shapes[0])
-    window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
-    rest: dict[str, Literal] = {"dilation": _single(op.dilation), "ceil_mode": op.ceil}
+    window: dict[str, Literal] = {"kernel_size": uniform(op.kernel), "stride": uniform(op.steps)}
+    rest: dict[str, Literal] = {"dilation": uniform(op.dilation), "ceil_mode": op.ceil}
     if not _plain_pool(op, pads):
         return Lowered(_module(named("PaddedMaxPool{n}d", shapes[0]), **window, **rest, pads=_sides(pads)))
-    padding = _single(pads.begins)
+    padding = uniform(pads.begins)
     call = _call(named("F.max_pool{n}d", shapes[0]), X, *window.values(), padding=padding, **rest)
     return Lowered(_module(named("nn.MaxPool{n}d", shapes[0]), **window, padding=padding, **rest), call)
 
 
 def _avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
     if op.adaptive:
-        return _adaptive(_single(op.kernel), shapes[0])
+        return _adaptive(uniform(op.kernel), shapes[0])
     pads = op.pads(shapes[0])
-    window: dict[str, Literal] = {"kernel_size": _single(op.kernel), "stride": _single(op.steps)}
+    window: dict[str, Literal] = {"kernel_size": uniform(op.kernel), "stride": uniform(op.steps)}
     if not _plain_pool(op, pads):
         target = named("PaddedAvgPool{n}d", shapes[0])
         return Lowered(_module(target, **window, ceil_mode=op.ceil, pads=_sides(pads), inside=op.inside))
-    padding = _single(pads.begins)
+    padding = uniform(pads.begins)
     rest: dict[str, Literal] = {"ceil_mode": op.ceil, "count_include_pad": not op.inside}
     call = _call(named("F.avg_pool{n}d", shapes[0]), X, *window.values(), padding=padding, **rest)
     return Lowered(_module(named("nn.AvgPool{n}d", shapes[0]), **window, padding=padding, **rest), call)
@@ -280,7 +275,7 @@ def _shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:
 
 def _upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
     mode = kind_of(shapes[0]).linear if op.mode == "linear" else op.mode
-    fields: dict[str, Literal] = {"scale_factor": _single(op.scale), "mode": mode}
+    fields: dict[str, Literal] = {"scale_factor": uniform(op.scale), "mode": mode}
     return Lowered(_module("nn.Upsample", **fields), _call("F.interpolate", X, **fields))
 
 

@@ -13,7 +13,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from archdsl.axes import MOST, axes_of, kind_of
+from archdsl.axes import MOST, axes_of, in_short, kind_of
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, grid, sheets
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
@@ -22,7 +22,7 @@ from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node
 from archdsl.ops import Conv
 from archdsl.ops.conv import reach_of
-from archdsl.report.words import TIMES, axes_text
+from archdsl.report.words import TIMES
 from archdsl.shapes import Pads, concrete
 
 PLACES = 4
@@ -232,9 +232,9 @@ class _Corner:
 
     def settings(self) -> str:
         """Stride and padding as text."""
-        stride = f"stride {axes_text(self.op.stride)}".replace("x", TIMES)
+        stride = f"stride {in_short(self.op.stride, TIMES)}"
         apart = any(step > 1 for step in self.dilation)
-        stride += f", dilation {axes_text(self.op.dilation)}".replace("x", TIMES) if apart else ""
+        stride += f", dilation {in_short(self.op.dilation, TIMES)}" if apart else ""
         pads = f"padding {self.pads[0]}" if len(set(self.pads)) == 1 else "padding " + ",".join(map(str, self.pads))
         return f"{stride}, {pads}" if any(self.pads) else f"{stride}, no padding"
 

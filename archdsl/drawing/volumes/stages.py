@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from archdsl.analysis.parts import Part, Signatures, head, inside, split
+from archdsl.axes import in_short
 from archdsl.drawing.model.boxes import look_of
 from archdsl.drawing.scene import shorten
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat, Flatten, Identity, Input
-from archdsl.report.words import TIMES, axes_text, kind_of, part_figure, part_name
+from archdsl.report.words import TIMES, kind_of, part_figure, part_name
 from archdsl.shapes import concrete
 
 MOST_LETTERS = 28
@@ -272,7 +273,7 @@ def _kernel(node: Node) -> str:
     text = TIMES.join(map(str, kernel))
     for mark, steps in ((" /", stride), (" d=", getattr(node.op, "dilation", ()))):
         if any(step != 1 for step in steps):
-            text += mark + axes_text(steps).replace("x", TIMES)
+            text += mark + in_short(steps, TIMES)
     if kind_of(node) == "dwconv":
         return f"dw {text}"
     groups = getattr(node.op, "groups", 1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from archdsl import ops
+from archdsl.axes import uniform
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.onnx_ops.values import per_channel
 from archdsl.frontends.state import ImportState, Unsupported, single
@@ -36,7 +37,7 @@ def pad_field(node: SourceNode, axes: int) -> Any:
     if node.attributes.get("auto_pad") == "SAME_UPPER":
         return "same"
     pads = pads_of(node, axes)
-    return pads[0] if len(set(pads)) == 1 else tuple(pads)
+    return uniform(tuple(pads))
 
 
 def per_axis(node: SourceNode, name: str, count: int, default: int = 1) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from archdsl.axes import KINDS, MOST
+from archdsl.axes import CHANNELS, KINDS, MOST
 from archdsl.language.keys import KEYS_ELSEWHERE
 from archdsl.source import Entry, Map, Scalar, Seq, Tree
 
@@ -19,8 +19,7 @@ _AXES = {
     "height": "height h size image_size rows",
     "width": "width w size image_size cols",
 }
-_FEW = frozenset(("1", "3", "4"))
-"""Numbers of channels that images have."""
+_FEW = frozenset(map(str, CHANNELS))
 
 
 def input_help(text: str) -> str:
