@@ -1,6 +1,6 @@
 """The ONNX file: names, free sizes, external data, memory, and that it is the same network.
 
-Tests `backends/onnx/absorbed.py`, `backends/onnx/lower.py`, `backends/onnx/pools.py` and `backends/onnx/splits.py`.
+Tests `backends/onnx/absorbed.py`, `backends/onnx/lower.py` and `backends/onnx/splits.py`.
 """
 
 from __future__ import annotations

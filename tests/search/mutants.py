@@ -37,8 +37,9 @@ TARGETS = (
     "archdsl/passes",
     "archdsl/elaborate",
     "archdsl/backends/onnx/lower.py",
-    "archdsl/backends/onnx/pools.py",
+    "archdsl/backends/onnx/rules",
     "archdsl/backends/torch/lower.py",
+    "archdsl/backends/torch/rules",
 )
 """The files and folders that are mutated."""
 TESTS = (

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import archdsl
 from archdsl import ops
 from archdsl.backends.onnx import lower
-from archdsl.backends.onnx.pools import averaging
+from archdsl.backends.onnx.rules.pool import averaging
 from archdsl.cli import main
 from archdsl.runtime.session import open_session
 from archdsl.shapes import at

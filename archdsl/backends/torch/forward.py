@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from archdsl.backends.torch.class_arguments import Column, Use
 from archdsl.backends.torch.layout import Doc, Infix, Joined, SourceGroup, flat, tuple_of
-from archdsl.backends.torch.lower import SIGNATURES, for_all_axes
+from archdsl.backends.torch.lower import SIGNATURES
 from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.program import ModuleBlock
+from archdsl.backends.torch.rules.parts import for_all_axes
 from archdsl.backends.torch.steps import (
     Argument,
     Call,

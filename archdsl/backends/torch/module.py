@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archdsl.backends.torch.layer_text import layer_class
-from archdsl.backends.torch.lower import for_all_axes
 from archdsl.backends.torch.naming import field_names
 from archdsl.backends.torch.program import ForwardStep, ModuleBlock, Program, program
+from archdsl.backends.torch.rules.parts import for_all_axes
 from archdsl.backends.torch.steps import Call, Expr, Module, Parameter, Run, Training, Value, Weight, values
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import unknown_choice

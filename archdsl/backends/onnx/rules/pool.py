@@ -7,6 +7,8 @@ from math import prod
 
 from archdsl import ops
 from archdsl.backends.onnx.records import Attribute, Emitter
+from archdsl.backends.onnx.rules.parts import Lowering, pad_list
+from archdsl.ops.base import Op
 from archdsl.ops.conv import reach_of
 from archdsl.shapes import Dim, Pads, at, no_pads
 
@@ -56,11 +58,6 @@ def _end_pads(e: Emitter, op: ops.MaxPool | ops.AvgPool) -> Pads:
 def _rounds_up(op: ops.MaxPool | ops.AvgPool, plain: Pads, axis: int) -> bool:
     """Whether `ceil` can change the output size along the axis."""
     return op.ceil and (op.steps[axis] > 1 or plain.ends[axis] >= op.kernel[axis])
-
-
-def pad_list(pads: Pads, front: int = 0, back: int = 0) -> tuple[int, ...]:
-    """Return the pads of a batch, its channels and its axes in the order of ONNX's Pad: all begins, then all ends."""
-    return (0, front, *pads.begins, 0, back, *pads.ends)
 
 
 def avgpool(e: Emitter, op: ops.AvgPool) -> None:
@@ -184,3 +181,11 @@ def subsample(e: Emitter, op: ops.Subsample) -> None:
     weight = e.derived("coefficients", "weight", each, factor=float(prod(op.kernel)))
     scaled = e.step("scaled", "Mul", mean, weight)
     e.last("Add", scaled, e.derived("offsets", "bias", each))
+
+
+RULES: dict[type[Op], Lowering] = {
+    ops.MaxPool: maxpool,
+    ops.AvgPool: avgpool,
+    ops.Gap: gap,
+    ops.Subsample: subsample,
+}

@@ -1,0 +1,75 @@
+"""Ops that move values, factors and offsets as PyTorch modules and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl import ops
+from archdsl.axes import MOST, axes_of, kind_of, uniform
+from archdsl.backends.torch.rules.parts import Rule, X, call, module, sides
+from archdsl.backends.torch.steps import Expr, Literal, Lowered, Parameter, Weight
+from archdsl.ops.base import Op
+from archdsl.shapes import Shape, at
+
+
+def identity(op: Op, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(module("nn.Identity"), X)
+
+
+def flatten(op: ops.Flatten, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(module("nn.Flatten"), call("torch.flatten", X, 1))
+
+
+def slice_(op: ops.Slice, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(call=call("slice", X, op.start, None if op.end == at(shapes[0][0]) else op.end))
+
+
+def shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(module("nn.ChannelShuffle", groups=op.groups), call("F.channel_shuffle", X, op.groups))
+
+
+def upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
+    mode = kind_of(shapes[0]).linear if op.mode == "linear" else op.mode
+    fields: dict[str, Literal] = {"scale_factor": uniform(op.scale), "mode": mode}
+    return Lowered(module("nn.Upsample", **fields), call("F.interpolate", X, **fields))
+
+
+def pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
+    padding, axes = sides(op.sides(shapes[0])), axes_of(shapes[0])
+    if any(op.channels):
+        padding, axes = padding + op.channels, axes + 1
+    function = call("F.pad", X, padding, value=op.value)
+    # PyTorch has no module for the channels and all axes of a volume.
+    layer = module(f"nn.ConstantPad{axes}d", padding=padding, value=op.value) if axes <= MOST else None
+    return Lowered(layer, function)
+
+
+def scale(op: ops.Scale, shapes: Sequence[Shape]) -> Lowered:
+    (param,) = op.params(shapes)
+    axes = len(shapes[0]) - len(param.shape)
+    factors = call("torch.reshape", Weight(""), (-1, *[1] * axes)) if axes else Weight("")
+    return Lowered(call=call("*", X, factors), parameter=Parameter(param.shape, float(op.init)))
+
+
+def affine(op: ops.Affine, shapes: Sequence[Shape]) -> Lowered:
+    fields: dict[str, Literal] = {}
+    value: Expr = X
+    if op.mul != 1.0:
+        fields["mul"], value = op.mul, call("*", value, op.mul)
+    if op.add != 0.0:
+        fields["add"], value = op.add, call("+", value, op.add)
+    per_channel = isinstance(op.mul, tuple) or isinstance(op.add, tuple)
+    return Lowered(module("Affine", **fields), None if per_channel else value)
+
+
+RULES: dict[type[Op], Rule] = {
+    ops.Input: identity,
+    ops.Flatten: flatten,
+    ops.Slice: slice_,
+    ops.Shuffle: shuffle,
+    ops.Upsample: upsample,
+    ops.Pad: pad,
+    ops.Identity: identity,
+    ops.Scale: scale,
+    ops.Affine: affine,
+}
