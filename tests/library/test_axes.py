@@ -3,12 +3,13 @@ same counts, and the same numbers out.
 
 `facts/axes.csv` was measured on the packages' own modules: parameters, elements in buffers, keys, multiply-accumulates
 (half of what `FlopCounterMode` counts) and shapes of outputs. A network of MONAI is one spec for one, two and three
-axes: `input` decides.
+axes: `input` decides. `facts/axes_specs.yaml` says which spec each network is.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -21,29 +22,15 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import archdsl
 from tests.support.drawn_weights import random_weights
 
-OF_FEATURES = """\
-net: {conv1: {stride: 2}, avgpool: null, fc: null}
-outputs: {stem: conv1, one: layer1, two: layer2, three: layer3, four: layer4}
-"""
-BY_EXTENDING = {
-    "resnet18_B_stride2_nobias": (
-        "extends: resnet18_monai\nnet: {conv1: {stride: 2}}\nblocks: {basic: {shortcut: project}}\n"
-    ),
-    "resnet50_B_stride2_nobias": (
-        "extends: resnet50_monai\nnet: {conv1: {stride: 2}}\nblocks: {bottleneck: {shortcut: project}}\n"
-    ),
-    "resnet18_B_nomaxpool": "extends: resnet18_monai\nnet: {maxpool: null}\n",
-    "ResNetFeatures_resnet10": "extends: resnet10_monai\nblocks: {basic: {shortcut: project}}\n" + OF_FEATURES,
-    "ResNetFeatures_resnet18": "extends: resnet18a_monai\n" + OF_FEATURES,
-    "ResNetFeatures_resnet50": "extends: resnet50_monai\nblocks: {bottleneck: {shortcut: project}}\n" + OF_FEATURES,
-}
-"""Networks of MONAI that are others of the library with a few lines changed."""
+SPECS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "facts/axes_specs.yaml").read_text(encoding="utf-8"))
+"""What each network of the table is here: a name of the library, what extends one, or why it is missing."""
 
 QUICK = (
     "DenseNet121",
@@ -89,35 +76,24 @@ def sizes(text: str) -> tuple[int, ...]:
 def facts() -> Iterator[Fact]:
     with (Path(__file__).parent / "facts/axes.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            outputs = tuple(sizes(text)[1:] for text in row["output_shape"].strip("[]").split(", "))
+            outputs = tuple(sizes(text)[1:] for text in re.findall(r"\d[\dx]*", row["output_shape"]))
             counts = (int(row[key]) for key in ("params", "state_dict_keys", "buffers", "macs"))
             about = row["source"], row["name"], row["call"], int(row["spatial_dims"]), sizes(row["input"])
             yield Fact(*about, *counts, outputs)
 
 
-FACTS = list(facts())
+TABLE = list(facts())
+FACTS = [fact for fact in TABLE if "missing" not in SPECS[fact.name]]
 ALL = [pytest.param(fact, id=fact.id) for fact in FACTS]
 COMPARED = [pytest.param(f, id=f.id, marks=() if f.name in QUICK else pytest.mark.slow) for f in FACTS]
 
 
-def library_name(name: str) -> str:
-    """The library's name of a network of MONAI or torchvision: `resnet18a_monai` of `resnet18_A`."""
-    if name == "BasicUNet":
-        return "unet_monai"
-    if name.startswith("DenseNet"):
-        return f"{name.lower()}_monai"
-    if not name.startswith("resnet"):
-        return name
-    base, _, shortcut = name.partition("_")
-    return f"{base}{'a' if shortcut == 'A' else ''}_monai"
-
-
 @cache
 def network_of(name: str, input: tuple[int, ...]) -> archdsl.Network:
-    text = BY_EXTENDING.get(name)
-    if text is None:
-        return archdsl.load(library_name(name), input=input)
-    return archdsl.loads(f"name: extended\ninput: {list(input)}\n{text}")
+    spec = SPECS[name]
+    if isinstance(spec, str):
+        return archdsl.load(spec, input=input)
+    return archdsl.loads(json.dumps({"name": "extended", "input": [*input], **spec}))
 
 
 def theirs(call: str) -> nn.Module:
@@ -138,6 +114,8 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def listed(output: Any) -> list[Tensor]:
+    if isinstance(output, dict):
+        return list(output.values())
     return [output] if isinstance(output, Tensor) else list(output)
 
 
@@ -170,11 +148,10 @@ def small(fact: Fact) -> tuple[int, ...]:
 # --- counts --------------------------------------------------------------------------------------------------------
 
 
-def test_all_dimensions_of_all_networks_are_here() -> None:
-    names = {fact.name for fact in FACTS}
-    assert len(FACTS) == 73 and set(BY_EXTENDING) < names and set(QUICK) < names
-    by_three = {fact.name for fact in FACTS if fact.source.startswith("monai")}
-    assert {(f.name, f.axes) for f in FACTS} >= {(name, axes) for name in by_three for axes in (1, 2, 3)}
+def test_every_network_of_the_table_has_a_spec_or_a_reason() -> None:
+    assert len(TABLE) == 194 and [*SPECS] == [*dict.fromkeys(fact.name for fact in TABLE)]
+    assert all(isinstance(spec, str) or "extends" in spec or spec["missing"] for spec in SPECS.values())
+    assert set(QUICK) <= {fact.name for fact in FACTS}
 
 
 @pytest.mark.parametrize("fact", ALL)
@@ -191,11 +168,11 @@ def test_counts(fact: Fact) -> None:
 @pytest.mark.parametrize(
     "name", ["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"]
 )
-@pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_every_resnet_has_both_shortcuts(name: str, shortcut: str) -> None:
+@pytest.mark.parametrize(("shortcut", "a"), [("A", "a"), ("B", "")])
+def test_every_resnet_has_both_shortcuts(name: str, shortcut: str, a: str) -> None:
     """Also resnet200, which was not measured."""
     call = f"monai.networks.nets.{name}(spatial_dims=3, n_input_channels=1, num_classes=3, shortcut_type={shortcut!r})"
-    assert tensors(network_of(f"{name}_{shortcut}", (1, 64, 64, 64))) == shapes(theirs(call))
+    assert tensors(archdsl.load(f"{name}{a}_monai", input="1x64x64x64")) == shapes(theirs(call))
 
 
 # --- the packages' modules -----------------------------------------------------------------------------------------
