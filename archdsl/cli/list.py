@@ -7,6 +7,7 @@ import click
 from archdsl.axes import KINDS, MOST
 from archdsl.cli.console import Console
 from archdsl.cli.options import Choice, Range, color_option, force_option, format_option, output_option
+from archdsl.language.keys import TASKS
 from archdsl.library.columns import FORMATS, LISTED
 
 _AXES = ", ".join(f"{number} {kind.bare}" for number, kind in enumerate(KINDS))
@@ -15,6 +16,7 @@ _AXES = ", ".join(f"{number} {kind.bare}" for number, kind in enumerate(KINDS))
 @click.command("list")
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--family", metavar="PATTERN", multiple=True, help="Only families that match. May be repeated.")
+@click.option("--task", type=Choice(TASKS), multiple=True, help="Only networks for this task. May be repeated.")
 @click.option("--year", metavar="YEARS", help="Only this year or range: 2015, 2014-2016, 2019-, -2015.")
 @click.option("--min-params", metavar="N", help="Minimum number of parameters: 500k, 10M.")
 @click.option("--max-params", metavar="N", help="Maximum number of parameters.")
@@ -34,6 +36,7 @@ def command(
     /,
     patterns: tuple[str, ...],
     family: tuple[str, ...],
+    task: tuple[str, ...],
     axes: int | None,
     sort: str,
     reverse: bool,
@@ -51,6 +54,7 @@ def command(
     listing = archdsl.list(
         *patterns,
         family=family,
+        task=task,
         axes=axes,
         sort=sort,
         reverse=reverse,

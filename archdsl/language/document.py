@@ -114,6 +114,8 @@ class Document:
     name: str
     own: str
     family: str
+    task: str
+    """What it is for; empty if it is not written."""
     paper: PaperForm | None
     doc: str
     inputs: tuple[InputDecl, ...]

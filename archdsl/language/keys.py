@@ -24,6 +24,7 @@ TOP_LEVEL = (
     "archdsl",
     "name",
     "family",
+    "task",
     "doc",
     "paper",
     "input",
@@ -40,6 +41,8 @@ TOP_LEVEL = (
     "claims",
     "extends",
 )
+TASKS = ("classification", "segmentation", "regression", "reconstruction", "comparison", "features", "filtering")
+"""What a network is for: the words of `task`."""
 _KEYS_ELSEWHERE = {
     "net": "layers network model architecture nodes modules features backbone graph",
     "input": "inputs input_shape input_size image_size in_shape shape",

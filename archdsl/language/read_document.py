@@ -38,6 +38,7 @@ from archdsl.language.read_sections import (
     read_labels,
     read_preprocess,
     read_signature,
+    read_task,
     text_of,
 )
 from archdsl.language.section_models import PaperForm
@@ -115,6 +116,7 @@ class _DocumentBuilder:
             name=name,
             own=own,
             family=self.section("family", read_family, "") or family_of(own),
+            task=self.section("task", read_task, ""),
             paper=self.section("paper", self._paper, None),
             doc=self.section("doc", lambda t: str(plain(t)), ""),
             inputs=self.section("input", read_inputs, ()),

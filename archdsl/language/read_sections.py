@@ -10,6 +10,7 @@ from archdsl.axes import KINDS, MOST
 from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, Axes, BlockParam, Claim, InputDecl, InputSize, OpDefaults
+from archdsl.language.keys import TASKS
 from archdsl.language.names import check_argument
 from archdsl.language.read_nodes import op_fields, part, written
 from archdsl.language.section_models import ArgForm, Preprocess
@@ -38,6 +39,14 @@ def read_family(tree: Tree) -> str:
     """Return the value of `family`. Raises E0202."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,39}", text := text_of(tree)):
         raise error("E0202", "`family` must be a name", tree.span, help="e.g. resnet")
+    return text
+
+
+def read_task(tree: Tree) -> str:
+    """Return the value of `task`. Raises E0202."""
+    if (text := text_of(tree)) not in TASKS:
+        help_ = did_you_mean(text, TASKS) or f"one of: {', '.join(TASKS)}"
+        raise error("E0202", "`task` must be what the network is for", tree.span, help=help_)
     return text
 
 

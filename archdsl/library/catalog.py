@@ -32,6 +32,8 @@ class CatalogEntry:
 
     name: str
     family: str
+    task: str
+    """What it is for, such as `segmentation`."""
     year: int | None
     input: str
     axes: tuple[int, ...]
@@ -87,6 +89,7 @@ def entry_of(net: Network, published: bool = True) -> CatalogEntry:
     return CatalogEntry(
         name=net.name,
         family=net.document.family,
+        task=net.document.task or _task(net),
         year=paper.year if paper else None,
         input=net.graph.input_spec,
         axes=tuple(sorted({axes_of(net.graph.nodes[i].shape) for i in net.graph.inputs})),
@@ -104,6 +107,12 @@ def entry_of(net: Network, published: bool = True) -> CatalogEntry:
         title=paper.title if paper else "",
         file=net.document.source.path.name if net.document.source.path is not None else net.document.source.name,
     )
+
+
+def _task(net: Network) -> str:
+    """What a network is for by its first output."""
+    output = net.graph.nodes[next(iter(net.graph.outputs.values()))]
+    return "segmentation" if axes_of(output.shape) else "classification"
 
 
 def _place_of_claim(source: str, paper: str) -> str:

@@ -43,6 +43,7 @@ def _mebibytes(value: int) -> str:
 COLUMNS: Mapping[str, CatalogColumn] = {
     "name": CatalogColumn("name", lambda e: e.name, right=False),
     "family": CatalogColumn("family", lambda e: e.family, right=False),
+    "task": CatalogColumn("task", lambda e: e.task, right=False),
     "year": CatalogColumn("year", lambda e: e.year),
     "input": CatalogColumn("input", lambda e: e.input),
     "axes": CatalogColumn("axes", lambda e: e.axes, lambda axes: ", ".join(map(str, axes))),
@@ -60,7 +61,7 @@ COLUMNS: Mapping[str, CatalogColumn] = {
 """By the names that `--sort` accepts."""
 FORMATS = ("table", "json", "csv", "markdown")
 COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
-LISTED = ("name", "family", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
+LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
 COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
 
 

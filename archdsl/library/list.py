@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from archdsl.axes import MOST
 from archdsl.diagnostics import ArchError, did_you_mean, error
 from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_names, check_range
+from archdsl.language.keys import TASKS
 from archdsl.library.catalog import CatalogEntry, catalog
 from archdsl.library.columns import LISTED, ordered
 from archdsl.library.limits import Amount, Years, limits
@@ -19,6 +20,7 @@ from archdsl.spec.find import library_networks
 def list(
     *patterns: str,
     family: str | Sequence[str] = (),
+    task: str | Sequence[str] = (),
     year: Years | None = None,
     min_params: Amount | None = None,
     max_params: Amount | None = None,
@@ -32,14 +34,15 @@ def list(
 ) -> Listing:
     """List the networks of the library whose names match one of `patterns` (`"resnet*"`), by default all.
 
-    `family`: patterns of families. `year`: `2015`, `"2014-2016"`, `"2019-"`. `min_*`, `max_*`: numbers, or texts such
-    as `"10M"`; `min_top1` in percent. `axes`: the spatial axes of an input, 0 for vectors, 1 for signals, 2 for images,
-    3 for volumes. `sort`: a column of the listing; unknown values come last. A family, a limit, axes or a column to
-    sort by needs the costs of all networks: they are counted once, and `progress` is called with the number of counted
-    networks and of all. Otherwise no network is elaborated.
+    `family`: patterns of families. `task`: what they are for, such as `"segmentation"`, or several. `year`: `2015`,
+    `"2014-2016"`, `"2019-"`. `min_*`, `max_*`: numbers, or texts such as `"10M"`; `min_top1` in percent. `axes`: the
+    spatial axes of an input, 0 for vectors, 1 for signals, 2 for images, 3 for volumes. `sort`: a column of the
+    listing; unknown values come last. A family, a task, a limit, axes or a column to sort by needs the costs of all
+    networks: they are counted once, and `progress` is called with the number of counted networks and of all. Otherwise
+    no network is elaborated.
 
-    Raises E0001 for an unknown column, E0002 for a wrong limit or number of axes, E0205 for a pattern that matches
-    nothing.
+    Raises E0001 for an unknown column or task, E0002 for a wrong limit or number of axes, E0205 for a pattern that
+    matches nothing.
     """
     check_choice("sort", sort, LISTED)
     check_flags(reverse=reverse)
@@ -52,16 +55,20 @@ def list(
     )
     families = (family,) if isinstance(family, str) else family
     check_names("family", families)
+    tasks = (task,) if isinstance(task, str) else task
+    check_names("task", tasks)
+    for name in tasks:
+        check_choice("task", name, TASKS)
     if axes is not None:
         check_range("axes", axes, 0, MOST)
-    if not families and not allowed and axes is None and sort == "name":
+    if not families and not tasks and not allowed and axes is None and sort == "name":
         names = sorted(library_networks(), reverse=reverse)
         return Listing(_matching(names, patterns, "network"), len(names), progress=progress)
     entries = catalog(progress)
     kept_families = {*_matching(sorted({e.family for e in entries}), families, "family")}
     kept_names = {*_matching([e.name for e in entries], patterns, "network")}
     kept = [e for e in entries if e.family in kept_families and e.name in kept_names and allowed.allow(e)]
-    kept = [e for e in kept if axes is None or axes in e.axes]
+    kept = [e for e in kept if (axes is None or axes in e.axes) and (not tasks or e.task in tasks)]
     return _listing(ordered(kept, sort, reverse), len(entries))
 
 

@@ -13,7 +13,7 @@ from archdsl.progress import Progress
 from archdsl.report.grid import grid
 from archdsl.report.table import Style
 
-_DROPPED = ("source", "axes", "classes", "family", "input", "depth", "year", "top-1 %")
+_DROPPED = ("source", "axes", "classes", "task", "family", "input", "depth", "year", "top-1 %")
 """Titles of the columns that a narrow terminal omits, in this order."""
 
 

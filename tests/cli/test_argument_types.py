@@ -15,6 +15,7 @@ CASES: dict[str, tuple[str, Callable[[archdsl.Network], object]]] = {
     "list a number": ("E0004", lambda net: archdsl.list(3)),
     "list a tuple": ("E0004", lambda net: archdsl.list(())),
     "list family": ("E0004", lambda net: archdsl.list(family=None)),
+    "list task": ("E0004", lambda net: archdsl.list(task=None)),
     "list reverse": ("E0004", lambda net: archdsl.list(reverse="x")),
     "list progress": ("E0004", lambda net: archdsl.list(progress=3)),
     "check nothing": ("E0004", lambda net: archdsl.check(None)),

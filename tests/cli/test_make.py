@@ -311,6 +311,7 @@ def test_the_library(here: Path) -> None:
     assert first == [
         "name",
         "family",
+        "task",
         "year",
         "input",
         "axes",
@@ -323,7 +324,18 @@ def test_the_library(here: Path) -> None:
         "source",
     ]
     (vgg,) = [line.split() for line in result.stdout.splitlines() if line.startswith("vgg16 ")]
-    assert vgg[:9] == ["vgg16", "vgg", "2014", "3x224x224", "2", "1000", "138,357,544", "15,470,264,320", "16"]
+    assert vgg[:10] == [
+        "vgg16",
+        "vgg",
+        "classification",
+        "2014",
+        "3x224x224",
+        "2",
+        "1000",
+        "138,357,544",
+        "15,470,264,320",
+        "16",
+    ]
     entries = json.loads(run("list", "--format", "json").stdout)
     assert {e["name"] for e in entries} == set(archdsl.list())
     rows = list(csv.DictReader(io.StringIO(run("list", "vgg1*", "resnet18", "--format", "csv").stdout)))

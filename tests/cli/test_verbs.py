@@ -57,6 +57,7 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("expand", lambda: expand("lenet6"), ["expand", "lenet6"]),
     ("list", lambda: archdsl.list("vgg61"), ["list", "vgg61"]),
     ("list", lambda: archdsl.list(family="vgq"), ["list", "--family", "vgq"]),
+    ("list", lambda: archdsl.list(task="detection"), ["list", "--task", "detection"]),
     ("list", lambda: archdsl.list(sort="colour"), ["list", "--sort", "colour"]),
     ("list", lambda: archdsl.list(min_params=-1), ["list", "--min-params=-1"]),
     ("list", lambda: archdsl.list(max_params="10X"), ["list", "--max-params", "10X"]),

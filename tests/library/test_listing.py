@@ -42,6 +42,33 @@ def test_a_listing_has_the_networks_with_so_many_axes(axes: int) -> None:
     assert all(row["axes"] == str(axes) for row in csv.DictReader(io.StringIO(listing.text("csv"))))
 
 
+def test_a_listing_has_the_networks_for_a_task() -> None:
+    assert "unet" in archdsl.list(task="segmentation") and "vgg16" in archdsl.list(task="classification")
+    assert [*archdsl.list("edge*", "vgg1*", task=["filtering", "classification"], family="edge*")] == [
+        "edge_filter",
+        "edge_filter_stride3",
+    ]
+    assert {row["task"] for row in archdsl.list("u*", task="segmentation").to_json()} == {"segmentation"}
+
+
+@pytest.mark.parametrize(
+    ("head", "net", "task"),
+    [
+        ("", "[gap, fc 3]", "classification"),
+        ("", "[3x3 conv 2]", "segmentation"),
+        ("task: features", "[gap]", "features"),
+    ],
+)
+def test_the_task_of_a_network(head: str, net: str, task: str) -> None:
+    assert entry_of(archdsl.loads(f"{head}\ninput: 3x8x8\nnet: {net}")).task == task
+
+
+@pytest.mark.parametrize("task", ["Segmentation", "[a]", "classify"])
+def test_a_wrong_task(task: str) -> None:
+    with pytest.raises(archdsl.ArchError, match=r"must be what the network is for|expected a string"):
+        archdsl.loads(f"task: {task}\ninput: 3x8x8\nnet: [gap]")
+
+
 @pytest.mark.parametrize("axes", [-1, 4, True])
 def test_a_wrong_number_of_axes(axes: int) -> None:
     with pytest.raises(archdsl.ArchError, match="`axes` cannot be"):

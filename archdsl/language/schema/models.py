@@ -122,6 +122,9 @@ class DocumentForm(Form):
     family: str | None = Field(
         None, description="the group of networks in lists and charts; by default the name up to a digit or `_`"
     )
+    task: str | None = Field(
+        None, description="what it is for; by default classification if the output is a vector, else segmentation"
+    )
     doc: str | None = Field(None, description="a description of the network")
     paper: PaperForm | None = Field(None, description="where the network was published")
     input: Any = Field(None, description="`3x224x224`, `12x5000`, `1x96x96x96`, `784`, `{image: [3, H=224, W=224]}`")

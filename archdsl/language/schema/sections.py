@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from archdsl.axes import FORMS, MOST
+from archdsl.language.keys import TASKS
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
 from archdsl.language.section_models import ArgForm, PaperForm, Preprocess
@@ -20,6 +21,7 @@ _SIZE = rf"^\d{{1,10}}(x\d{{1,10}}){{0,{MOST}}}$"
 _EXAMPLES = {
     "name": ["resnet50"],
     "family": ["resnet"],
+    "task": ["segmentation"],
     "input": ["3x224x224", "12x5000", "1x96x96x96", 784, [3, "H=224", "W=224"]],
     "args": [{"classes": 1000, "n": [3, 4, 6, 3], "block": "bottleneck"}],
     "defaults": [{"conv": "bn relu", "naming": "sibling"}],
@@ -70,6 +72,8 @@ def _top_level() -> dict[str, Schema]:
     for name, info in DocumentForm.model_fields.items():
         if name in ("name", "family", "doc", "extends"):
             definition: Schema = {"type": "string"}
+        elif name == "task":
+            definition = {"enum": [*TASKS]}
         elif name == "axes":
             definition = {"type": "integer", "minimum": 1, "maximum": MOST}
         else:
