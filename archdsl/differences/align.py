@@ -101,7 +101,7 @@ def fields(op: Op, inputs: Sequence[Shape]) -> dict[str, Any]:
     if "stride" in values and hasattr(op, "steps") and not getattr(op, "adaptive", False):
         values["stride"] = op.steps
     if hasattr(op, "sides"):
-        values["pixels"] = op.sides(inputs[0])
+        values |= {"pixels": op.sides(inputs[0]), "before": 0, "after": 0}
     if hasattr(op, "crops"):
         values["pad"], values["extra"] = zip(*op.crops(), strict=True)
     spread = {*op.per_axis, *op.per_side, "pad", "extra"} - {"kernel"}

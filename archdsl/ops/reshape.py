@@ -236,12 +236,17 @@ class Pad(Exact):
     pixels: Signed | Annotated[tuple[Signed, ...], PER_SIDE] = Field(
         0, description="one number for all sides, or those before all axes, then those after"
     )
+    before: Signed = Field(0, description="more pixels before every axis")
+    after: Signed = Field(0, description="more pixels after every axis")
     channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")
     value: Number = Field(0.0, description="value of the added pixels")
 
     def sides(self, shape: Shape) -> Pads:
         """Return the pixels added to an input of this shape, on each side."""
-        return Pads((self.pixels,) * (2 * axes_of(shape)) if isinstance(self.pixels, int) else self.pixels)
+        axes = axes_of(shape)
+        listed = (self.pixels,) * (2 * axes) if isinstance(self.pixels, int) else self.pixels
+        more = (self.before,) * axes + (self.after,) * axes
+        return Pads(map(sum, zip(listed, more, strict=True)))
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         need_axes(self, inputs[0])

@@ -564,6 +564,8 @@ CASES: list[Case] = [
     ),
     Case("pad 2 value=0.5", [B], lambda x: F.pad(x, (2, 2, 2, 2), value=0.5), shape=(4, 13, 11)),
     Case("pad [-1,-1,1,1] channels=[1,2]", [B], lambda x: F.pad(x, (-1, 1, -1, 1, 1, 2)), shape=(7, 9, 7)),
+    Case("pad before=1 after=-2", [A], lambda x: padded(x[:, :, :-2, :-2], (1, 1, 0, 0)), shape=(6, 8, 7)),
+    Case("pad 1 after=1", [B], lambda x: F.pad(x, (1, 2, 1, 2)), shape=(4, 12, 10)),
     Case("pad -2", [B], lambda x: x[:, :, 2:-2, 2:-2], shape=(4, 5, 3)),
     Case("identity", [A], lambda x: x, imports=False),
     Case("identity", [B], lambda x: x, imports=False),

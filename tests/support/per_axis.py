@@ -212,6 +212,7 @@ MOVED = [
     Case("upsample 3 linear", lambda n, x: linear(n, x, 3)),
     Case("pad 2", lambda n, x: everywhere(x, 2, 2)),
     Case("pad -1 value=1.5", lambda n, x: everywhere(x, -1, -1)),
+    Case("pad before=1", lambda n, x: F.pad(x, [1, 0] * n)),
     Case("pad 1 channels=[1,2]", lambda n, x: F.pad(x, [1] * 2 * n + [1, 2])),
 ]
 
