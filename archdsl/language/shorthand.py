@@ -21,7 +21,7 @@ _SIZES = re.compile(r"\d{1,10}(x\d{1,10})*$", re.ASCII)
 _FIELD = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}$", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_OPERATORS = frozenset("+ - * / // % == != < <= > >= and or not if else".split())
+_OPERATORS = frozenset("+ - * / // % ** == != < <= > >= and or not if else".split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,17 @@ WRONG = [
     ("min(1,,2)", "E0303", (6, ","), "expected a value"),
     ("1 if w", "E0303", (6, "\n"), "else"),
     ("else", "E0303", (0, "else"), "expected a value"),
-    ("9**9**9", "E0303", (1, "**"), "x*x"),
+    ("9**9**9", "E0306", (1, "**"), "9 ** 387420489 is too large"),
+    ("w**-9**9", "E0306", (1, "**"), "32 ** -387420489 is too large"),
+    ("2**63", "E0306", (1, "**"), "2 ** 63 is too large"),
+    ("(1/2)**63", "E0306", (5, "**"), "(1/2) ** 63 is too large"),
+    ("1e300**2", "E0306", (5, "**"), "1e+300 ** 2 is too large"),
+    ("(i-1)**-1", "E0305", (5, "**"), "division by zero: 0 ** -1"),
+    ("(-8)**(1/3)", "E0305", (4, "**"), "(-8) ** 1/3 is not a real number"),
+    ("2**n", "E0305", (3, "n"), "`**` needs two numbers"),
+    ("n**2", "E0305", (0, "n"), "`**` needs two numbers"),
+    ("w ^ 2", "E0303", (2, "^"), "write a power as `x**2`"),
+    ("***", "E0303", (0, "**"), "expected a value"),
     ("1 << 10**10", "E0303", (2, "<<"), "expected an operator"),
     ("f'{1:1000000000}'", "E0303", (1, "'"), "strings"),
     ('"a"*10**10', "E0303", (0, '"'), "strings"),
@@ -492,7 +502,7 @@ def test_call_in_a_part() -> None:
         ("f(a=1, a=2)", (7, "a"), "twice"),
         ("f(true=1)", (2, "true"), "name of an argument"),
         ("f(*)", (3, ")"), "expected a value"),
-        ("f(**n)", (2, "**"), "power"),
+        ("f(**n)", (2, "**"), "expected a value"),
         ("f(, 1)", (2, ","), "expected a value"),
         ("3", (0, "3"), "expected a name"),
         ("if", (0, "if"), "expected a name"),
@@ -630,6 +640,43 @@ def test_any_tokens(tokens: list[str], separator: str) -> None:
 @given(text=st.text(st.characters(codec="utf-8"), max_size=40))
 def test_any_text(text: str) -> None:
     check_any(text)
+
+
+def test_powers_agree_with_python() -> None:
+    """All numbers below 2^63 in fractions of one digit, and no larger one."""
+    exact = [Fraction(n, d) for n in range(-9, 10) for d in (1, 2, 7)]
+    for base in exact:
+        for exponent in range(-64, 65):
+            text = f"({base})**{exponent}"
+            try:
+                expected = base**exponent
+            except ZeroDivisionError:
+                assert failure(text).code == "E0305"
+                continue
+            whole = expected.denominator == 1
+            if abs(expected.numerator) < 2**63 and (whole or expected.denominator < 2**63):
+                found = value(text)
+                assert found == expected and type(found) is (int if whole else Fraction)
+            else:
+                assert failure(text).code == "E0306"
+
+
+def test_precedence_of_powers() -> None:
+    """Signs, products and powers in any order have Python's meaning."""
+    for text in (
+        "-2**2",
+        "2**-1",
+        "2**3**2",
+        "-2**-2",
+        "2*3**2*4",
+        "- -3**2",
+        "2**-2**2",
+        "4**0.5",
+        "1.2**3",
+        "w**2//3",
+    ):
+        assert value(text) == eval(text, {"w": 32})
+        assert type(value(text)) in (int, Fraction, float)
 
 
 NUMBERS = st.integers(0, 50).map(str) | st.sampled_from(["w", "g", "i", "n[0]", "(7/2)"])

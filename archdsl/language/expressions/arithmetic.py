@@ -92,6 +92,26 @@ def _divide_any(a: Number, b: Number) -> Number:
     return a / b if isinstance(a, float) or isinstance(b, float) else Fraction(a) / Fraction(b)
 
 
+def _power(base: Number, exponent: Number) -> Number:
+    """The power, exact for an exact base and a whole exponent; infinite if it is too large."""
+    if isinstance(exponent, int) and not isinstance(base, float):
+        if base * base != abs(base) and abs(exponent) >= LIMIT.bit_length():
+            return math.inf  # its numerator or its denominator is 2^64 or more
+        return Fraction(base) ** exponent
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def _no_quotient(a: Any, b: Any) -> bool:
+    return not b
+
+
+def _no_power(a: Any, b: Any) -> bool:
+    return bool((not a and b < 0) or (a < 0 and b != int(b)))
+
+
 INTEGER: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -100,7 +120,25 @@ INTEGER: Mapping[str, Callable[[Any, Any], Any]] = {
     "//": lambda a, b: a // b,
     "%": lambda a, b: a % b,
 }
-ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {**INTEGER, "/": _divide_any}
+ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {**INTEGER, "/": _divide_any, "**": _power}
+UNDEFINED: Mapping[str, Callable[[Any, Any], bool]] = {**dict.fromkeys(("/", "//", "%"), _no_quotient), "**": _no_power}
+"""Whether the result of an operator does not exist for these numbers."""
+
+
+def refused(sign: str, a: Value, b: Value) -> tuple[str, str]:
+    """The code and the message for an operation without a result, or with one that is too large."""
+    done = f"{_bracketed(a)} ** {show(b)}" if sign == "**" else f"{show(a)} {sign} {show(b)}"
+    if sign not in UNDEFINED or not UNDEFINED[sign](a, b):
+        return "E0306", f"{done} is too large: numbers must be below 2^63"
+    return "E0305", f"{done} is not a real number" if a and sign == "**" else f"division by zero: {done}"
+
+
+def _bracketed(base: Value) -> str:
+    """A base as text: in parentheses unless it is a plain number."""
+    shown = show(base)
+    return shown if shown[0] != "-" and not isinstance(base, Fraction) else f"({shown})"
+
+
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: bool(a == b),
     "!=": lambda a, b: bool(a != b),

@@ -14,12 +14,14 @@ from archdsl.language.expressions.arithmetic import (
     BUILTINS,
     COMPARISONS,
     INTEGER,
+    UNDEFINED,
     WrongArgument,
     chained,
     is_number,
     look_up,
     normalised,
     nothing,
+    refused,
 )
 from archdsl.language.expressions.tokens import FOREIGN, HAVE, LOOKALIKES, NOT_HERE, TOKEN, Token, instead_of
 from archdsl.language.expressions.values import (
@@ -254,7 +256,12 @@ class Parser:
             return self.node(lambda env: not truth(run(env), where), token.start, operand.end, operand)
         if token.text == "-":
             return self.negative(token, self.operand(_UNARY))
-        return self.postfix(self.primary())
+        value = self.postfix(self.primary())
+        if self.token.text == "**":
+            token, exponent = self.token, self.operand(_UNARY)
+            run = self.arithmetic(value, token, exponent)
+            return self.node(run, value.start, exponent.end, value, exponent)
+        return value
 
     def operand(self, least: int) -> ParsedPart:
         self.deeper()
@@ -294,9 +301,8 @@ class Parser:
             return self.node(lambda env: tuple([run(env) for run in runs]), token.start, closing.end, *items)
         if token.text in NOT_HERE:
             self.not_here(token)
-        help_ = (
-            "`*` before a list is only allowed in arguments of a block: `bneck(*rows[i])`" if token.text == "*" else ""
-        )
+        starred = "`*` before a list is only allowed in arguments of a block: `bneck(*rows[i])`"
+        help_ = starred if token.text == "*" else ""
         self.fail(f"expected a value, found {self.shown()}", token, help=help_)
 
     def word(self, token: Token) -> ParsedPart:
@@ -419,21 +425,18 @@ class Parser:
         return run
 
     def arithmetic(self, left: ParsedPart, token: Token, right: ParsedPart) -> Callable[[Lookup], Value]:
-        first = left.run
-        step = self.step(token, left.start, right)
+        first, step = left.run, self.step(token, left.start, right)
         return lambda env: step(first(env), env)
 
     def step(self, token: Token, start: int, right: ParsedPart) -> Callable[[Value, Lookup], Value]:
         """Return the function that applies an operator and its right operand to the left one, at `start`."""
         second, sign = right.run, token.text
-        fast = INTEGER[sign]
-        slow = ARITHMETIC[sign]
-        divides = sign in ("/", "//", "%")
+        fast, slow, undefined = INTEGER.get(sign), ARITHMETIC[sign], UNDEFINED.get(sign)
 
         def run(a: Value, env: Lookup) -> Value:
             b = second(env)
-            if type(a) is int and type(b) is int:
-                if b or not divides:
+            if fast is not None and type(a) is int and type(b) is int:
+                if b or undefined is None:
                     value: Value = fast(a, b)
                     if type(value) is not int or -LIMIT < value < LIMIT:
                         return value
@@ -442,7 +445,7 @@ class Parser:
                 return self.fail_type(sign, (a, b), (start, token.start))
             if not is_number(b):
                 return self.fail_type(sign, (a, b), (right.start, right.end))
-            if divides and not b:
+            if undefined is not None and undefined(a, b):
                 return self.fail_arithmetic(token, a, b)
             result = normalised(slow(a, b))
             return self.fail_arithmetic(token, a, b) if result is None else result
@@ -450,10 +453,7 @@ class Parser:
         return run
 
     def fail_arithmetic(self, token: Token, a: Value, b: Value) -> NoReturn:
-        done = f"{show(a)} {token.text} {show(b)}"
-        if not b and token.text in ("/", "//", "%"):
-            raise error("E0305", f"division by zero: {done}", self.span(token))
-        raise error("E0306", f"{done} is too large: numbers must be below 2^63", self.span(token))
+        raise error(*refused(token.text, a, b), self.span(token))
 
     def fail_type(self, sign: str, values: tuple[Value, ...], place: tuple[int, int]) -> NoReturn:
         """Raises E0305. `place` is that of the wrong operand, possibly with a space after it."""

@@ -28,7 +28,6 @@ TOKEN = re.compile(
 )
 
 NOT_HERE: Mapping[str, tuple[str, str]] = {
-    "**": ("there is no power operator", "write `x*x`"),
     ":=": ("`:=` is not allowed in expressions", "name the value in `args`"),
     ".": ("`.` is not allowed in expressions: values have no attributes", ""),
     "'": ("strings are not allowed in expressions", "write a name without quotes: `relu`"),
@@ -40,7 +39,7 @@ NOT_HERE: Mapping[str, tuple[str, str]] = {
     "!": ("`!` is not allowed in expressions", "write `not`"),
     "?": ("`?` is not allowed in expressions", "write `a if condition else b`"),
     "{": ("`{` is not allowed in expressions", "write a list as `[...]`"),
-    "^": ("there is no power operator", "write `x*x`"),
+    "^": ("`^` is not allowed in expressions", "write a power as `x**2`"),
 }
 FOREIGN = frozenset(
     [
@@ -59,7 +58,7 @@ LOOKALIKES = {
     "\N{GREATER-THAN OR EQUAL TO}": ">=",
     "\N{NOT EQUAL TO}": "!=",
 }
-HAVE = "expressions support + - * / // %, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
+HAVE = "expressions support + - * / // % **, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
     f"{name}()" for name in FUNCTIONS
 )
 
