@@ -5,6 +5,8 @@ convolution or fully connected layer before them, or (if there is no padding bet
 
     weight' = gain_after * weight * gain_before
     bias'   = gain_after * (bias + sum(weight * shift_before)) + shift_after
+
+The weight itself may be one that is standardized when the network runs (`Standardized`).
 """
 
 from __future__ import annotations
@@ -43,11 +45,23 @@ class ChannelMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Standardized:
+    """The map ``(w - mean) / sqrt(var + eps) * factor * gain`` of each filter, with the variance over all its values.
+
+    `gain` is the key of a tensor with a value for each filter; None: 1.
+    """
+
+    eps: float
+    factor: float = 1.0
+    gain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Folded:
     """The weight or bias of a layer with channel maps folded in: those `before` and `after` it, in order.
 
     `weight` and `bias` are the keys of the layer's own tensors; a bias that is None is 0. `transposed`: the first axis
-    of the weight is the input channels.
+    of the weight is the input channels. `standardized`: how its filters are computed from the weight; None: as it is.
     """
 
     part: Literal["weight", "bias"]
@@ -57,12 +71,15 @@ class Folded:
     after: tuple[ChannelMap, ...] = ()
     groups: int = 1
     transposed: bool = False
+    standardized: Standardized | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of the network's tensors that it is computed from."""
         shifted = self.part == "bias" and any(m.shifts for m in self.before)
-        own = [self.weight] if self.part == "weight" else [*([self.weight] if shifted else []), *self._own_bias()]
+        gain = [] if self.standardized is None or self.standardized.gain is None else [self.standardized.gain]
+        own = [self.weight, *gain] if self.part == "weight" or shifted else []
+        own += self._own_bias() if self.part == "bias" else []
         return tuple(dict.fromkeys([*own, *self._keys(self.before), *self._keys(self.after)]))
 
     def _own_bias(self) -> list[str]:

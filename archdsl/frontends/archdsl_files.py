@@ -63,6 +63,7 @@ def _weights(model: SourceModel, graph: Graph, passes: list[str], source: str, h
         array = model.constants.get(item.name)
         if (
             not isinstance(item, Constant)
+            and not (isinstance(item, Derived) and item.recipe is not None)
             and array is not None
             and array.shape == item.shape
             and array.dtype.kind == "f"
@@ -119,7 +120,7 @@ def _unfolded(parts: Mapping[str, Folded], weight: Array | None, bias: Array | N
     The norms are neutral, the spec's constants are divided out, and one tensor has the rest of the bias.
     """
     recipe = parts["weight"]
-    if weight is None:
+    if weight is None or recipe.standardized is not None:
         return {}
     tensors: dict[str, Array] = {}
     for one in (*recipe.before, *recipe.after):

@@ -10,6 +10,7 @@ from archdsl.axes import KINDS
 from archdsl.ops.base import (
     ALL_ONE,
     MAX_SIZE,
+    ONES,
     PER_SIDE,
     ZEROS,
     Example,
@@ -50,6 +51,7 @@ MAX_FIXED = 1_000_000
 """The most values of a fixed weight; each is a Python object in memory."""
 Padding: TypeAlias = Literal["same", "valid"] | Natural | Annotated[tuple[Natural, ...], PER_SIDE]
 """A word, one number for all sides, or one for each: those before all axes, then those after them."""
+Epsilon: TypeAlias = Annotated[Number, Field(gt=0)]
 Numbers: TypeAlias = (
     tuple[Number, ...]
     | tuple[tuple[Number, ...], ...]
@@ -90,11 +92,14 @@ class Conv(Weighted):
 
     Shape: `C x S -> out x S'`; by default an odd kernel k is padded by `dilation*(k//2)`, which keeps the size at
         stride 1, and an even kernel is not padded.
-    Parameters: `weight` (out, C/groups, K), `bias` (out); with `table`, `weight` (connections, K).
+    Parameters: `weight` (out, C/groups, K), `bias` (out); with `table`, `weight` (connections, K); with `gain`,
+        also `gain` (out, 1, ..., 1). `standardized` computes with (w - mean) / sqrt(var + eps) of each filter, and
+        `gain=g` with that times g / sqrt(C/groups * K) times the learned gain.
     MACs: out * S' * C/groups * K; with `table`, connections * S' * K.
     Errors: E0401 a vector, E0402 a window larger than its input, E0403 groups, E0404 a table or fixed weight
-        that does not fit.
-    Source: LeCun et al. 1998; groups: Krizhevsky et al. 2012; dilation: Yu and Koltun 2016.
+        that does not fit, or filters that cannot be standardized.
+    Source: LeCun et al. 1998; groups: Krizhevsky et al. 2012; dilation: Yu and Koltun 2016; standardized: Qiao et
+        al. 2019, arXiv 1903.10520; `gain`: Brock et al. 2021, arXiv 2101.08692.
     """
 
     name: ClassVar[str] = "conv"
@@ -103,15 +108,20 @@ class Conv(Weighted):
     further: ClassVar[tuple[Example, ...]] = (
         Example("12x5000", "15 conv 64 /2"),
         Example("1x96x96x96", "3x3x3 conv 64 /1x2x2"),
+        Example("3x224x224", "3x3 conv 64 standardized gain=1.7"),
     )
     elsewhere: ClassVar[str] = "convolution convolutional"
-    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"table": ("groups", "weight")}
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "table": ("groups", "weight", "standardize", "gain"),
+        "weight": ("standardize", "gain"),
+    }
     positional: ClassVar[tuple[str, ...]] = ("out",)
     flags: ClassVar[dict[str, tuple[str, Any]]] = {
         "bias": ("bias", True),
         "nobias": ("bias", False),
         "valid": ("pad", "valid"),
         "same": ("pad", "same"),
+        "standardized": ("standardize", 1e-6),
     }
     per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride", "dilation")
     per_side: ClassVar[tuple[str, ...]] = ("pad",)
@@ -130,6 +140,10 @@ class Conv(Weighted):
     )
     weight: Numbers | None = Field(None, description="fixed values: the filter is not trained")
     table: tuple[tuple[Natural, ...], ...] | None = Field(None, description="input maps of each filter (LeNet-5's C3)")
+    standardize: Epsilon | None = Field(
+        None, description="computes with standardized filters; the number is added to their variance"
+    )
+    gain: Number | None = Field(None, description="factor of standardized filters, which also have a learned gain")
 
     def pads(self, shape: Shape) -> Pads:
         """Return the padding in pixels for an input of this shape."""
@@ -166,8 +180,27 @@ class Conv(Weighted):
             self._check_table(channels)
         if self.weight is not None:
             self.fixed_weight(channels)
+        self._check_standardized(channels)
         if isinstance(self.bias, tuple) and len(self.bias) != self.out:
             raise OpError("E0404", f"{len(self.bias)} fixed biases for {self.out} filters", field="bias")
+
+    def _check_standardized(self, channels: int) -> None:
+        if self.standardize is None:
+            if self.gain is not None:
+                help_ = f"add the word: `standardized gain={self.gain:g}`"
+                raise OpError("E0404", "`gain` is a factor of standardized filters", field="gain", help=help_)
+            return
+        fixed = "weight" if self.weight is not None else "table" if self.table is not None else ""
+        if fixed or not isinstance(self.bias, bool):
+            fixed = fixed or "a fixed bias"
+            raise OpError("E0404", f"`standardize` cannot be combined with {fixed}", field="standardize")
+        if channels // self.groups * prod(self.kernel) == 1:
+            raise OpError(
+                "E0404",
+                "a filter with a single value cannot be standardized: it would be 0",
+                field="standardize",
+                help="use a larger kernel or fewer groups, or do not standardize this filter",
+            )
 
     def _check_table(self, channels: int) -> None:
         assert self.table is not None
@@ -227,7 +260,13 @@ class Conv(Weighted):
                 weight = Param("weight", shape, Init("data", value=self.fixed_weight(channels)), trained=False)
             else:
                 weight = Param("weight", shape, Init("kaiming", fan_out))
-        return (weight, *bias_param(self.bias, self.out))
+        gain = (Param("gain", (self.out, *[1] * (len(weight.shape) - 1)), ONES),) if self.gain is not None else ()
+        return (weight, *bias_param(self.bias, self.out), *gain)
+
+    def gain_factor(self, inputs: Sequence[Shape]) -> float:
+        """Return the factor of standardized filters: `gain` divided by the root of the number of their values, or 1."""
+        values = at(inputs[0][0]) // self.groups * prod(self.kernel)
+        return 1.0 if self.gain is None else self.gain * float(values**-0.5)
 
     def padding(self, inputs: Sequence[Shape]) -> Pads:
         return self.pads(inputs[0])
@@ -280,7 +319,7 @@ class DwConv(Sugar):
     """Depthwise convolution: every channel has its own filters. In the graph it becomes a `conv` with groups = C.
 
     Shape: `C x S -> C*multiplier x S'`, padded as in `conv`.
-    Parameters: `weight` (C*multiplier, 1, K), `bias` (C*multiplier).
+    Parameters: `weight` (C*multiplier, 1, K), `bias` (C*multiplier), `gain` as in `conv`.
     MACs: C*multiplier * S' * K.
     Errors: as `conv`.
     Source: Howard et al. 2017 (MobileNets), arXiv 1704.04861.
@@ -292,6 +331,7 @@ class DwConv(Sugar):
     elsewhere: ClassVar[str] = "depthwiseconv depthwise separableconv"
     hint: ClassVar[str] = "it keeps the number of channels; a `conv` with `kernel=1` after it changes them"
     parametric: ClassVar[bool] = True
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"weight": ("standardize", "gain")}
     flags: ClassVar[dict[str, tuple[str, Any]]] = Conv.flags
     per_axis: ClassVar[tuple[str, ...]] = Conv.per_axis
     per_side: ClassVar[tuple[str, ...]] = Conv.per_side
@@ -306,6 +346,8 @@ class DwConv(Sugar):
     multiplier: Positive = Field(1, description="filters per channel")
     bias: bool | Number | tuple[Number, ...] = Field(True, description="as in `conv`")
     weight: Numbers | None = Field(None, description="fixed values: the filter is not trained")
+    standardize: Epsilon | None = Field(None, description="as in `conv`")
+    gain: Number | None = Field(None, description="as in `conv`")
 
     def settle(self, inputs: Sequence[Shape]) -> Op:
         need_axes(self, inputs[0])

@@ -1,4 +1,5 @@
-"""Passes that fold a batch norm, `scale` or `affine` into the adjacent convolution or fully connected layer.
+"""Passes that fold a batch norm, `scale` or `affine` into the adjacent convolution or fully connected layer, and
+standardize filters.
 
 The layer gets recipes for its tensors (`archdsl.graph_recipes`) instead of values. Tensors that several nodes use are
 not folded. A batch norm without such a layer stays: as a multiplication and an addition it was slower (DenseNet-121 in
@@ -12,11 +13,21 @@ from dataclasses import replace
 from typing import Any
 
 from archdsl.graph import Graph, Node
-from archdsl.graph_recipes import ChannelMap, Folded
+from archdsl.graph_recipes import ChannelMap, Folded, Standardized
 from archdsl.ops import Affine, Bn, Conv, Deconv, Fc, Scale
 from archdsl.passes.edit import Edit, observed, sole_reader
 
 _LAYERS = (Conv, Deconv, Fc)
+
+
+def standardize(graph: Graph) -> Graph:
+    """Replace the weight of a convolution with standardized filters by these filters."""
+    edit = Edit(graph)
+    for node in graph.nodes:
+        if isinstance(node.op, Conv) and node.op.standardize is not None:
+            plain = _learned(node.op, node.op.bias)
+            edit.nodes[node.id] = replace(node, op=plain, folded={"weight": own_recipe(node)})
+    return edit.apply()
 
 
 def fold_after(graph: Graph) -> Graph:
@@ -84,7 +95,7 @@ def _foldable_before(graph: Graph, node: Node, mapping: ChannelMap) -> bool:
 
 def _folded(node: Node, before: ChannelMap | None = None, after: ChannelMap | None = None) -> Node:
     """The layer with recipes for its weight and, if it now has one, its bias."""
-    old = node.folded.get("weight") or _own(node)
+    old = node.folded.get("weight") or own_recipe(node)
     shifted = any(m.shifts for m in (before, after) if m is not None) or "bias" in node.folded or old.bias is not None
     recipe = replace(
         old, before=(*((before,) if before else ()), *old.before), after=(*old.after, *((after,) if after else ()))
@@ -93,14 +104,18 @@ def _folded(node: Node, before: ChannelMap | None = None, after: ChannelMap | No
     return replace(node, op=_learned(node.op, shifted), folded=recipes)
 
 
-def _own(node: Node) -> Folded:
-    """A recipe for the unchanged weight of the layer."""
+def own_recipe(node: Node) -> Folded:
+    """Return a recipe for the filters of a layer without folded norms: its weight, standardized if the op does that."""
+    op = node.op
     keys: Mapping[str, str] = {param.name: node.key(param) for param in node.reads}
-    groups = getattr(node.op, "groups", 1)
-    return Folded("weight", keys["weight"], keys.get("bias"), groups=groups, transposed=isinstance(node.op, Deconv))
+    form = None
+    if isinstance(op, Conv) and op.standardize is not None:
+        form = Standardized(op.standardize, op.gain_factor(node.in_shapes), keys.get("gain"))
+    groups, transposed = getattr(op, "groups", 1), isinstance(op, Deconv)
+    return Folded("weight", keys["weight"], keys.get("bias"), (), (), groups, transposed, form)
 
 
-def _learned(op: Any, bias: bool) -> Any:
-    """The op without fixed weights, which folding changes."""
-    fixed = {"weight": None} if isinstance(op, Conv) else {}
+def _learned(op: Any, bias: Any) -> Any:
+    """The op without fixed or standardized weights, for a recipe."""
+    fixed = {"weight": None, "standardize": None, "gain": None} if isinstance(op, Conv) else {}
     return op.model_copy(update={"bias": bias, **fixed})

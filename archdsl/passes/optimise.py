@@ -12,7 +12,7 @@ from typing import TypeAlias
 from archdsl.diagnostics.arguments import check_choice, check_names
 from archdsl.graph import Graph
 from archdsl.passes.drop import drop_dead, drop_identities, drop_training
-from archdsl.passes.fold_norms import fold_after, fold_before
+from archdsl.passes.fold_norms import fold_after, fold_before, standardize
 from archdsl.passes.fuse import fuse_gates, global_pools, merge_concats, merge_pads
 
 Pass: TypeAlias = Callable[[Graph], Graph]
@@ -23,6 +23,7 @@ PASSES: Mapping[str, Pass] = {
     "drop-dead": drop_dead,
     "merge-pads": merge_pads,
     "merge-concats": merge_concats,
+    "standardize": standardize,
     "fold-after": fold_after,
     "fold-before": fold_before,
     "fuse-gates": fuse_gates,

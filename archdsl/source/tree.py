@@ -35,9 +35,9 @@ class Scalar(NamedTuple):
         offset = None if self.offset is None else self.offset + start
         return Scalar(text if value is ... else value, text, self.part(start, end), self.plain, offset)
 
-    def meant(self, start: int, end: int, value: str | bool | None) -> Scalar:
+    def meant(self, start: int, end: int, value: str | bool | float | None) -> Scalar:
         """Return the scalar that `text[start:end]` stands for: `ceil` for true, `3x3` before an op for a key."""
-        text = value if isinstance(value, str) else _WORDS[value]
+        text = _WORDS[value] if value is None or isinstance(value, bool) else str(value)
         return Scalar(value, text, self.part(start, end), True, None)
 
 

@@ -35,6 +35,8 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
         make: Callable[[], Array]
         if item is None:  # inference does not read it
             make = partial(np.zeros, shape, tensor.param.dtype)
+        elif isinstance(item, Derived) and item.recipe is not None:
+            return None
         elif item.name in stored and tuple(stored[item.name].dims) == item.shape:
             make = partial(_read, stored[item.name], item, folder)
         else:

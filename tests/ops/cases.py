@@ -116,6 +116,12 @@ def ln(x: Any, weight: Any, bias: Any) -> Any:
     return norm(x, (1,), 1e-6) * per_channel(x, weight) + per_channel(x, bias)
 
 
+def std_conv(x: Any, w: Any, b: Any, *args: Any, eps: float = 1e-6, factor: Any = 1.0) -> Any:
+    """Filter by filter."""
+    rows = [(f - f.mean()) / (f.var(correction=0) + eps).sqrt() for f in w]
+    return F.conv2d(x, torch.stack(rows) * factor, b, *args)
+
+
 # --- the cases ------------------------------------------------------------------------------------------------
 
 CASES: list[Case] = [
@@ -237,6 +243,32 @@ CASES: list[Case] = [
         shape=(4, 5, 4),
         params=9 * 25 + 4,
         macs=9 * 20 * 25,
+    ),
+    Case(
+        "3x3 conv 4 /2 standardized nobias",
+        [A],
+        lambda x, weight: std_conv(x, weight, None, 2, 1),
+        shape=(4, 5, 4),
+        params=4 * 6 * 9,
+        macs=4 * 20 * 6 * 9,
+    ),
+    Case(
+        "2x3 conv 6 dilation=2 groups=3 pad=[1,0,2,3] standardize=0.01 gain=1.7",
+        [A],
+        lambda x, weight, bias, gain: std_conv(
+            padded(x, (1, 0, 2, 3)), weight, bias, 1, 0, 2, 3, eps=0.01, factor=1.7 / 12**0.5 * gain
+        ),
+        shape=(6, 10, 7),
+        params=6 * 2 * 6 + 6 + 6,
+        macs=6 * 70 * 2 * 6,
+    ),
+    Case(
+        "3x3 dwconv standardized gain=0.5 multiplier=2",
+        [B],
+        lambda x, weight, bias, gain: std_conv(x, weight, bias, 1, 1, 1, 4, factor=gain / 6),
+        shape=(8, 9, 7),
+        params=8 * 9 + 8 + 8,
+        macs=8 * 63 * 9,
     ),
     Case(
         "3x3 dwconv multiplier=2",

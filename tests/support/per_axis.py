@@ -104,6 +104,11 @@ def scaled(x: Any, y: Any, weight: Any, bias: Any) -> Any:
     return y * per_channel(x, weight) + per_channel(x, bias)
 
 
+def std_conv(axes: int, x: Any, w: Any, bias: Any, *args: Any, factor: Any = 1.0) -> Any:
+    rows = [(f - f.mean()) / (f.var(correction=0) + 1e-6).sqrt() for f in w]
+    return conv(axes, x, torch.stack(rows) * factor, bias, *args)
+
+
 WEIGHTED = [
     Case("{3} conv 4", lambda n, x, weight, bias: conv(n, x, weight, bias, 1, 1)),
     Case("{3} conv 4 /2 nobias", lambda n, x, weight: conv(n, x, weight, None, 2, 1)),
@@ -115,6 +120,14 @@ WEIGHTED = [
     ),
     Case("conv 4 kernel=3 stride=2 pad=2", lambda n, x, weight, bias: conv(n, x, weight, bias, 2, 2)),
     Case("{3} dwconv multiplier=2", lambda n, x, weight, bias: conv(n, x, weight, bias, 1, 1, 1, 6)),
+    Case(
+        "{3} conv 4 /2 same standardized nobias",
+        lambda n, x, weight: std_conv(n, same(x, 3, 2), weight, None, 2),
+    ),
+    Case(
+        "{3} conv 6 groups=2 standardized gain=2",
+        lambda n, x, weight, bias, gain: std_conv(n, x, weight, bias, 1, 1, 1, 2, factor=2 * gain / (3 * 3**n) ** 0.5),
+    ),
     Case("{3} conv 2 table=[[0,1,2],[3,4]]", table),
     Case("{2} deconv 4 /2", lambda n, x, weight, bias: deconv(n, x, weight, bias, 2)),
     Case("{3} deconv 4 /2", lambda n, x, weight, bias: deconv(n, x, weight, bias, 2, 1, 1)),

@@ -59,6 +59,22 @@ def test_the_centre_of_an_even_filter_is_the_begin_of_its_second_half() -> None:
     assert np.count_nonzero(volume) == np.count_nonzero(flat["a.weight"])
 
 
+def test_standardized_filters_are_refused_except_those_of_one_slice() -> None:
+    """Three equal slices, standardized together, give three times the response of one."""
+    text = (
+        "input: 4x8x8\nnet: {{a: conv 3 kernel={} standardized gain=1.5}}\n"
+        "variants: {{v: {{input: 4x8x8x8, axes: 3}}}}\n"
+    )
+    problem = refused(archdsl.loads(text.format(3), variant="v"), archdsl.loads(text.format(3)).weights(), "mean")
+    assert problem.code == "E0603" and "standardized together" in problem.message and "--reinit 'a.*'" in problem.help
+    flat, volume = archdsl.loads(text.format(1)), archdsl.loads(text.format(1), variant="v")
+    weights = volume.weights(flat.weights(seed=1), inflate="mean")
+    x = torch.rand(2, 4, 8, 8)
+    deep = volume.to_torch(weights)(x[:, :, None].expand(-1, -1, 8, -1, -1))
+    for depth in range(8):
+        torch.testing.assert_close(deep[:, :, depth], flat.to_torch(seed=1)(x))
+
+
 DECONVS = list(itertools.product(range(1, 6), range(1, 5), (1, 2)))
 """Window, stride and dilation of transposed convolutions."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from archdsl.backends.onnx.records import Constant, Derived, Dtype, Initializer, Stored
 from archdsl.backends.weights import Array
+from archdsl.backends.weights.evaluate import evaluate
 from archdsl.diagnostics import error
 
 _LARGEST: Mapping[Dtype, float] = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38}
@@ -53,6 +54,8 @@ class Numbers:
             raise error("E0603", f"the weights do not fit `{self.name}`: `{key}` is {array.shape}, not {expected}")
         if isinstance(item, Stored):
             return array
+        if item.recipe is not None:
+            return evaluate(item.recipe, self.weights, item.shape)
         if item.rows is not None:
             dense = np.zeros((item.shape[0] * item.shape[1], *item.shape[2:]), dtype)
             dense[list(item.rows)] = array

@@ -8,6 +8,7 @@ from math import prod
 from typing import Literal, TypeAlias
 
 from archdsl.graph import Node
+from archdsl.graph_recipes import Folded
 from archdsl.ops.base import Param
 from archdsl.shapes import Size
 
@@ -49,7 +50,8 @@ class Constant:
 class Derived:
     """The tensor `key` of the network, of the shape `stored`, multiplied by `factor` and reshaped to `shape`.
 
-    With `rows`, its i-th slice goes to index `rows[i]` of the first two axes flattened into one; the rest is 0.
+    With `rows`, its i-th slice goes to index `rows[i]` of the first two axes flattened into one; the rest is 0. With a
+    `recipe`, the tensor is what that computes from the network's tensors.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Derived:
     factor: float = 1.0
     rows: tuple[int, ...] | None = None
     dtype: Dtype = "float32"
+    recipe: Folded | None = None
 
 
 Initializer: TypeAlias = Stored | Constant | Derived
@@ -130,6 +133,13 @@ class Emitter:
         if param.shape == shape and factor == 1.0 and rows is None:
             return self.param(name)
         return self._keep(Derived(f"{self.node.path}/{what}", shape, self.node.key(param), param.shape, factor, rows))
+
+    def computed(self, what: str, name: str, recipe: Folded) -> str:
+        """Add a tensor in place of the network's tensor `name`, and return its name. Nodes that share it share both."""
+        param = self._params[name]
+        key = self.node.key(param)
+        owner = key.removesuffix(f".{name}")
+        return self._keep(Derived(f"{owner}/{what}", param.shape, key, param.shape, recipe=recipe))
 
     def floats(self, what: str, values: float | Sequence[float], shape: tuple[int, ...] = ()) -> str:
         numbers = (float(values),) if isinstance(values, int | float) else tuple(map(float, values))

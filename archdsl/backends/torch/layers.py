@@ -51,6 +51,32 @@ class FixedConv2d(nn.Conv2d):
         return super().forward(F.pad(x, self.pads))
 
 
+class StdConv2d(nn.Conv2d):
+    """Convolution with standardized filters: each has mean 0 and variance 1.
+
+    With a `gain`, they are multiplied by `gain / sqrt(values of a filter)` and by a learned gain of each filter.
+    `pads` is (left, right, top, bottom).
+    """
+
+    def __init__(
+        self, *args: Any, eps: float = 1e-6, gain: float | None = None, pads: tuple[int, ...] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.eps, self.pads = eps, pads
+        self.factor = (gain or 0.0) * self.weight[0].numel() ** -0.5
+        ones = torch.ones(self.out_channels, *[1] * (self.weight.dim() - 1))
+        self.gain = None if gain is None else nn.Parameter(ones)
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes = tuple(range(1, self.weight.dim()))
+        var, mean = torch.var_mean(self.weight, axes, correction=0, keepdim=True)
+        weight = (self.weight - mean) / (var + self.eps).sqrt()
+        if self.gain is not None:
+            weight = weight * (self.gain * self.factor)
+        x = F.pad(x, self.pads)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 class TableConv2d(nn.Module):
     """Convolution in which each filter reads the input maps in its row of `table` (LeNet-5's C3).
 

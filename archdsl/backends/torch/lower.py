@@ -52,6 +52,7 @@ SIGNATURES: Mapping[str, Signature] = for_all_axes(
         "nn.Conv{n}d": Signature(3, _WINDOW),
         "PaddedConv{n}d": Signature(3, _WINDOW),
         "FixedConv{n}d": Signature(3, {**_WINDOW, "pads": (), "filters": None}),
+        "StdConv{n}d": Signature(3, {**_WINDOW, "pads": (), "eps": 1e-6, "gain": None}),
         "TableConv{n}d": Signature(1, {"stride": 1, "pads": (), "dilation": 1, "bias": True}),
         "nn.ConvTranspose{n}d": Signature(3, {**_WINDOW, "output_padding": 0}),
         "nn.Linear": Signature(2, {"bias": True}),

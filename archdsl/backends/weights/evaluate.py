@@ -49,12 +49,26 @@ def evaluate(recipe: Folded, weights: Mapping[str, Array], shape: tuple[int, ...
 
 
 def _weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
-    stored = np.asarray(weights[recipe.weight])
+    stored = _filters(recipe, weights)
     second = stored.shape[1] * recipe.groups
     outputs, inputs = (second, stored.shape[0]) if recipe.transposed else (stored.shape[0], second)
     after, _ = gain_and_shift(recipe.after, weights, outputs)
     before, _ = gain_and_shift(recipe.before, weights, inputs)
     return _scaled(recipe, stored, after, before)
+
+
+def _filters(recipe: Folded, weights: Mapping[str, Array]) -> Array:
+    """The layer's own weight, or its standardized filters in double precision."""
+    stored = np.asarray(weights[recipe.weight])
+    form = recipe.standardized
+    if form is None:
+        return stored
+    rows = stored.reshape(len(stored), -1).astype(np.float64)
+    rows -= rows.mean(1, keepdims=True)
+    spread = np.sqrt((rows * rows).mean(1) + form.eps)
+    gains = form.factor if form.gain is None else np.asarray(weights[form.gain], np.float64).reshape(-1) * form.factor
+    rows *= (gains / spread)[:, None]
+    return rows.reshape(stored.shape)
 
 
 def gain_and_shift(maps: Iterable[ChannelMap], weights: Mapping[str, Array], channels: int) -> tuple[Array, Array]:
@@ -106,7 +120,7 @@ def _scaled(recipe: Folded, stored: Array, rows: Array, columns: Array) -> Array
 
 def _shift_through_weight(recipe: Folded, weights: Mapping[str, Array]) -> Array:
     """The amount that shifts of the input channels add to each output channel, if there is no padding."""
-    stored = np.asarray(weights[recipe.weight])
+    stored = _filters(recipe, weights)
     grouped = _grouped(recipe, stored)
     _, shift = gain_and_shift(recipe.before, weights, stored.shape[1] * recipe.groups)
     shifts = shift.reshape(recipe.groups, -1)

@@ -8,6 +8,7 @@ and the others are zeros.
 In a convolution all copies meet. In a `deconv` of stride s and dilation d, copy t reaches the output slices n with
 `n = t*d` modulo s, its phase: copies of one phase meet, and a phase without a copy cannot be inflated.
 A `subsample` adds its window: its coefficient is divided by the size of the window along the new axis.
+Standardized filters of more than one slice cannot be inflated: copies would be standardized together.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from archdsl.axes import axes_of
 from archdsl.backends.weights.tensors import Array, TensorEntry
 from archdsl.diagnostics import ArchError, error
 from archdsl.graph import Graph, Tensor
-from archdsl.ops.conv import Deconv
+from archdsl.ops.conv import Conv, Deconv
 from archdsl.ops.pool import Subsample
 
 Inflate: TypeAlias = Literal["mean", "centre"]
@@ -46,10 +47,12 @@ def inflated(
 ) -> tuple[Mapping[str, TensorEntry], int]:
     """Return the entries with those of filters that lack axes inflated, and the number of these.
 
-    Tensors of `fresh` stay as they are. Raises E0603 for a `deconv` with output slices that no copy reaches.
+    Tensors of `fresh` stay as they are. Raises E0603 for a `deconv` with output slices that no copy reaches, and for
+    standardized filters.
     """
     out, count, lacking = dict(entries), 0, 0
     sparse: list[Tensor] = []
+    standardized: list[Tensor] = []
     for tensor in graph.tensors:
         entry = entries.get(tensor.key)
         new = new_axes(tensor, entry.shape) if entry is not None else None
@@ -58,6 +61,10 @@ def inflated(
         lacking = new.stop - new.start
         if tensor.key in fresh:
             continue
+        op = tensor.node.op
+        if isinstance(op, Conv) and op.standardize is not None and prod(tensor.param.shape[new]) > 1:
+            standardized.append(tensor)
+            continue
         divisors = [_divisors(tensor, axis, size, how) for axis, size in enumerate(tensor.param.shape[new])]
         if not all(divisors):
             sparse.append(tensor)
@@ -65,8 +72,8 @@ def inflated(
         make = partial(_inflate, entry, tensor.param.shape, new, divisors)
         out[tensor.key] = TensorEntry(tensor.param.shape, entry.dtype, make)
         count += 1
-    if sparse:
-        raise _sparse(graph, sparse)
+    if sparse or standardized:
+        raise _sparse(graph, sparse) if sparse else _standardized(graph, standardized)
     for tensor in graph.tensors if lacking else ():
         op, key = tensor.node.op, tensor.key
         if isinstance(op, Subsample) and tensor.param.name == "weight" and key in out and key not in fresh:
@@ -109,11 +116,23 @@ def _sparse(graph: Graph, tensors: list[Tensor]) -> ArchError:
         assert isinstance(op, Deconv)
         window, stride, dilation = ("x".join(map(str, field)) for field in (op.kernel, op.stride, op.dilation))
         rows.append(f"{tensor.key}  {window}, stride {stride}, dilation {dilation}")
+    why = "they reach only some of the output slices along the new axis"
+    return _refusal(
+        graph, why, rows, "make the `deconv` window at least as large as its stride, or initialise it", tensors
+    )
+
+
+def _standardized(graph: Graph, tensors: list[Tensor]) -> ArchError:
+    why = "their copies would be standardized together, which changes the response to equal slices"
+    return _refusal(graph, why, [tensor.key for tensor in tensors], "initialise them", tensors)
+
+
+def _refusal(graph: Graph, why: str, rows: list[str], help_: str, tensors: list[Tensor]) -> ArchError:
     more = [f"... and {len(rows) - 10:,} more"] if len(rows) > 10 else []
     options = " ".join(f"--reinit '{tensor.node.path}.*'" for tensor in tensors[:3])
     return error(
         "E0603",
-        f"filters of `{graph.name}` cannot be inflated: they reach only some of the output slices along the new axis",
+        f"filters of `{graph.name}` cannot be inflated: {why}",
         notes=("\n".join(rows[:10] + more),),
-        help=f"make the `deconv` window at least as large as its stride, or initialise it: `{options}`",
+        help=f"{help_}: `{options}`",
     )

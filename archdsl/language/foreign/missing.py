@@ -33,7 +33,8 @@ _REASONS: dict[str, str] = {
     "dropout1d dropout2d dropout3d spatialdropout alphadropout gaussiannoise "
     "gaussiandropout dropblock": "it acts in training only, and "
     "the language has `dropout` (single values) and `droppath` (whole branches)",
-    "spectralnorm weightnorm weightstandardization": "norms of weights are not part of the language",
+    "spectralnorm weightnorm": "norms of weights are not part of the language",
+    "weightstandardization wsconv standardizedconv": "write `3x3 conv 64 standardized`",
     "fold unfold im2col deformconv dcn gridsample roialign roipool nms upsamplelike": (
         "this op is not part of the language"
     ),

@@ -141,7 +141,7 @@ def _drawn_word(name: str, entry: YamlEntry, op: type[Op]) -> str:
 def _field(name: str, entry: YamlEntry, op: type[Op]) -> str:
     word = _drawn_word(name, entry, op)
     for flag, (key, value) in op.flags.items():
-        flag_word = str(value).lower() if isinstance(value, bool) else value
+        flag_word = value if isinstance(value, str) else str(value).lower()
         if key == name and word == flag_word and flag not in _NOT_AS_FLAG:
             return flag
     return f"{name}={word}"

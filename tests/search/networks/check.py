@@ -263,8 +263,10 @@ def check_nodes(case: Case, feeds: Mapping[str, np.ndarray], want: Wanted, resul
 
 
 def covered(kept: set[str], derived: set[str], planned: Any) -> bool:
-    """A tensor may be stored in another shape, under a name that begins with its own."""
+    """A tensor may be stored in another shape, under a name beginning with its own, or as a tensor computed from it."""
     sources = {getattr(item, "key", item.name) for item in planned.initializers}
+    recipes = (getattr(item, "recipe", None) for item in planned.initializers)
+    sources |= {key for recipe in recipes if recipe is not None for key in recipe.keys}
     return kept <= sources | derived
 
 

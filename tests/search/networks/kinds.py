@@ -143,11 +143,26 @@ def conv(m: Any, x: Any, f: Fields, groups: int | None = None) -> Any:
         raise Unsound("E0404", torch=True)
     weight = m.take("weight", (out, channels // groups, *kernel), f.get("weight"))
     bias, run = _bias(m, f, out), CONVS[axes_of(x)]
+    if f.get("standardize") is not None:
+        weight = _standardized(m, weight, f)
     value = run(padded, weight, bias, stride, 0, dilation, groups)
     if m.exact:
         return value
     terms = run(padded.abs(), weight.abs(), None if bias is None else bias.abs(), stride, 0, dilation, groups)
     return m.rounded(value, terms, weight[0].numel())
+
+
+def _standardized(m: Any, weight: Any, f: Fields) -> Any:
+    """Each filter minus its mean, divided by its deviation; `gain` also scales it by its own number of values."""
+    if f.get("weight") is not None or not isinstance(f.get("bias", True), bool) or weight[0].numel() == 1:
+        raise Unsound("E0404")
+    flat = weight.flatten(1)
+    centred = flat - flat.mean(1, True)
+    made = centred / (centred.square().mean(1, True) + f["standardize"]).sqrt()
+    if f.get("gain") is not None:
+        gain = m.take("gain", (len(weight), *(1,) * (weight.dim() - 1)))
+        made = made * gain.flatten(1) * f["gain"] / sqrt(flat.shape[1])
+    return m.rounded(made, None, flat.shape[1]).reshape(weight.shape)
 
 
 def fits(numbers: Any, shape: tuple[int, ...], least: int) -> bool:

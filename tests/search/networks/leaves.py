@@ -195,12 +195,17 @@ class Leaf:
             "out": self.whole(out),
             "kernel": self.window(1, 3, 3, 5) if self.keep else self.per_axis(1, 2, 3, 3, 4, 5, 7),
         }
-        node |= self.stride() | self.pad() | self.groups(out)
+        node |= self.stride() | self.pad() | self.groups(out) | self.standardized()
         if self.chance(20):
             node["dilation"] = self.per_axis(1, 2, 3)
         if self.chance(20):
             node["bias"] = self.rng.choice([True, False])
         return self.behind(node)
+
+    def standardized(self) -> dict[str, Any]:
+        if not self.chance(12):
+            return {}
+        return {"standardize": self.rng.choice([1e-6, 1e-8, 0.01])} | ({"gain": 1.7} if self.chance(50) else {})
 
     def _dwconv(self, kind: str) -> dict[str, Any]:
         node = (
@@ -212,7 +217,7 @@ class Leaf:
             node["multiplier"] = self.whole(self.rng.choice([1, 2, 3]))
         if self.chance(20):
             node["dilation"] = self.per_axis(1, 2)
-        return self.behind(node)
+        return self.behind(node | self.standardized())
 
     def _deconv(self, kind: str) -> dict[str, Any]:
         out = self.rng.choice([1, 2, 3, 4, 6])

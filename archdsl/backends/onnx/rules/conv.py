@@ -6,12 +6,18 @@ from archdsl import ops
 from archdsl.backends.onnx.records import Attribute, Emitter
 from archdsl.backends.onnx.rules.parts import Lowering, pad_inputs, pad_list
 from archdsl.ops.base import Op
+from archdsl.passes.fold_norms import own_recipe
 from archdsl.shapes import Pads, at, no_pads
 
 
 def conv(e: Emitter, op: ops.Conv) -> None:
     channels = at(e.node.in_shapes[0][0])
-    weight = _dense_table(e, op, channels) if op.table is not None else e.param("weight")
+    if op.table is not None:
+        weight = _dense_table(e, op, channels)
+    elif op.standardize is not None:
+        weight = e.computed("filters", "weight", own_recipe(e.node))
+    else:
+        weight = e.param("weight")
     e.last(
         "Conv",
         e.x,

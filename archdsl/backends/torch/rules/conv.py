@@ -38,6 +38,10 @@ def conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
         target = named("FixedConv{n}d", shapes[0])
         around = sides(pads) if any(pads) else ()
         return Lowered(module(target, **head, stride=stride, pads=around, **tail, filters=op.weight))
+    if op.standardize is not None:
+        target = named("StdConv{n}d", shapes[0])
+        padding: dict[str, Literal] = {"padding": uniform(pads.begins)} if pads.even else {"pads": sides(pads)}
+        return Lowered(module(target, **head, stride=stride, **padding, **tail, eps=op.standardize, gain=op.gain))
     if pads.even:
         target = named("nn.Conv{n}d", shapes[0])
         return Lowered(module(target, **head, stride=stride, padding=uniform(pads.begins), **tail))
