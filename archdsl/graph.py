@@ -94,6 +94,11 @@ class Node:
         return self.shape != UNKNOWN
 
     @property
+    def sources(self) -> tuple[int, ...]:
+        """The inputs whose values the node reads; the others give only their sizes."""
+        return self.inputs[: len(self.inputs) - self.op.measured]
+
+    @property
     def implied(self) -> bool:
         return "/" in self.path
 
@@ -203,6 +208,13 @@ class Graph:
     """The auxiliary heads of the spec that the graph does not have, because they need a larger input."""
     unfit_params: int = 0
     """The trained parameters of these heads, for an input that is large enough."""
+
+    def like(self, node: Node) -> str:
+        """Return the node whose size `node` gets, relative to its scope; empty if it has no such field."""
+        if not node.op.measured:
+            return ""
+        path, around = self.nodes[node.inputs[-1]].written_path, f"{node.scope.path}."
+        return path.removeprefix(around) if node.scope.path else path
 
     @cached_property
     def unknown(self) -> tuple[Node, ...]:

@@ -1,8 +1,9 @@
 """Peak memory of the activations at inference, by liveness analysis.
 
 The nodes run in the order of the spec. A stored output is alive from the step that computes it to the last step that
-reads it; outputs of the network stay alive to the end. A view (flatten, dropout, identity) keeps its source alive and
-needs no memory. No op works in place, and a concat copies. Weights and the workspace of kernels are not counted.
+reads it; a step that needs only its size does not read it. Outputs of the network stay alive to the end. A view
+(flatten, dropout, identity) keeps its source alive and needs no memory. No op works in place, and a concat copies.
+Weights and the workspace of kernels are not counted.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def last_reads(graph: Graph) -> tuple[int, ...]:
     owner = storages(graph)
     last = list(range(len(graph.nodes)))
     for node in graph.running:
-        for source in node.inputs:
+        for source in node.sources:
             last[owner[source]] = node.id
     for output in graph.outputs.values():
         last[owner[output]] = len(graph.nodes)

@@ -119,7 +119,7 @@ def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
     """
     known: list[tuple[_Fields, ...] | None] = []
     for node in graph.nodes:
-        known.append(_fields(node, [known[i] for i in node.inputs]))
+        known.append(_fields(node, [known[i] for i in node.sources]))
     return tuple(None if axes is None else tuple(fields.size for fields in axes) for axes in known)
 
 

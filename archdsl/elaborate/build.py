@@ -220,7 +220,7 @@ class GraphBuilder:
         try:
             shape = op.infer(shapes)
         except OpError as e:
-            if e.code in OF_JOINS:
+            if e.code in OF_JOINS and not op.measured:
                 e.help = self.remedy(op, inputs) or e.help
             if e.code == "E0401" and not self._flattened(inputs[0]):
                 from archdsl.elaborate.repair import input_with_axes

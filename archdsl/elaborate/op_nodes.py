@@ -8,10 +8,12 @@ from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
 from archdsl.elaborate.build import SEVERAL
+from archdsl.elaborate.make import Parts
 from archdsl.elaborate.place import Context, Member, Output, ScopePlace, join, name_parts
+from archdsl.elaborate.references import resolve
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
-from archdsl.language.syntax import FieldValue, OpSyntax
+from archdsl.language.syntax import FieldValue, OpSyntax, Ref
 from archdsl.ops import Again, Fc, Flatten, Slice
 from archdsl.ops.base import Op, OpError, divisors
 from archdsl.ops.reshape import Identity, Split
@@ -23,11 +25,12 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
     for i in inputs:
         walker.require_one(i, syntax)
     shape = walker.receive(inputs[0])
-    shapes = [walker.builder.shape(i) for i in inputs]
     parts = walker.maker.parts(syntax, ctx.env, shape)
     origin = Origin(syntax.span, ctx.call)
-    if None not in shapes:  # a failed node may have another number of outputs
+    if all(walker.builder.shape(i) is not None for i in inputs):  # a failed node may have another number of outputs
         _check_arity(syntax, parts.main, inputs)
+    inputs = [*inputs, *_named(walker, parts, ctx)]
+    shapes = [walker.builder.shape(i) for i in inputs]
     if isinstance(parts.main, Split):
         span = parts.span("parts", syntax.span)
         return _split(walker, parts.main, place, inputs[0], origin, span, ctx.frame.current)
@@ -59,6 +62,14 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
         )
     sources = [_flattened(walker, inputs, *named[0], origin)] if flatten else inputs
     return _add_parts(walker, [main, *following], named, sources, place, origin, parts.written, again)
+
+
+def _named(walker: Walker, parts: Parts, ctx: Context) -> list[int]:
+    """Return the nodes whose sizes the op gets; the one that `again` names is not an input."""
+    if isinstance(parts.main, Again):
+        return []
+    refs = ((field, getattr(parts.main, field)) for field in sorted(parts.main.references))
+    return [resolve(walker.builder, Ref.of(name, parts.written[field].span), ctx.frame) for field, name in refs if name]
 
 
 def _explain_axes(walker: Walker, e: OpError, syntax: OpSyntax, op: Op, source: int) -> None:

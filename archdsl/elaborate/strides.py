@@ -49,7 +49,7 @@ def _grid(node: Node, grids: Sequence[Grid]) -> Grid | None:
         earliest = min(grids[i].node for i in whole)
         merged = {grids[i] for i in whole if grids[i].node == earliest}
         return merged.pop() if len(merged) == 1 else None
-    (shape,), (source,) = node.in_shapes, node.inputs
+    shape, source = node.in_shapes[0], node.inputs[0]
     window = None if isinstance(node.op, AvgPool) and node.op.adaptive else node.op.window(node.in_shapes)
     if not axes_of(shape) or (window is None and _size(shape) != _size(node.shape)):
         return None

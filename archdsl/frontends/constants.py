@@ -32,7 +32,7 @@ _DTYPES = (
 )
 _EVALUATED = frozenset(
     "Add Cast Concat ConstantOfShape Div Floor Gather Identity Mul Neg "
-    "Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
+    "Min Range Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
 )
 
 
@@ -52,6 +52,8 @@ def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
         raise Unsupported(f"its constants have more than {_SMALL:,} elements")
     if node.op_type == "ConstantOfShape" and np.prod(arrays[inputs[0]], dtype=np.float64) > _SMALL:
         raise Unsupported(f"it makes a constant of more than {_SMALL:,} elements")
+    if node.op_type == "Range" and _range_size(*(arrays[name] for name in inputs)) > _SMALL:
+        raise Unsupported(f"it makes a constant of more than {_SMALL:,} elements")
     if node.op_type == "Cast" and node.attributes.get("to") not in _DTYPES:
         raise Unsupported("it casts a constant to a type that archdsl does not read")
     if state.budget < 0:
@@ -68,6 +70,10 @@ def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
         raise Unsupported(_OVER_BUDGET)
     state.constants[node.outputs[0]] = array
     return True
+
+
+def _range_size(start: Array, end: Array, step: Array) -> float:
+    return abs(float(end) - float(start)) / max(abs(float(step)), 1e-30)
 
 
 def constant_before(state: ImportState, index: int, name: str) -> Array | None:

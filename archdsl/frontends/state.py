@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from archdsl.axes import axes_of
 from archdsl.frontends.onnx_model import Array, SourceModel, SourceNode
 from archdsl.ops.base import Op, OpError
-from archdsl.shapes import Shape
+from archdsl.shapes import Shape, concrete
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,30 @@ class ImportState:
         if constant is None:
             raise Unsupported(f"its {role} is not a constant")
         return constant
+
+    def of_size(self, node: SourceNode, sizes: Sequence[int]) -> str:
+        """A value with these spatial sizes: one whose shape leads to an input of the node, else the last.
+
+        Raises `Unsupported` if there is none.
+        """
+        sizes = tuple(sizes)
+        fitting = [
+            n for n, shape in self.shapes.items() if concrete(shape)[1:] == sizes and n not in self.channels_last
+        ]
+        pending = list(node.inputs[1:])
+        while pending:
+            maker = self.makers.get(pending.pop())
+            if maker is not None and maker.op_type == "Shape" and self.value(maker.inputs[0]) in fitting:
+                return maker.inputs[0]
+            pending += [] if maker is None or maker.outputs[0] not in self.constants else maker.inputs
+        if not fitting:
+            raise Unsupported(f"no other value of the file has its size, {'x'.join(map(str, sizes))}")
+        return fitting[-1]
+
+    @cached_property
+    def makers(self) -> dict[str, SourceNode]:
+        """For each value, the node that computes it."""
+        return {output: node for node in self.model.nodes for output in node.outputs}
 
     def shape(self, name: str) -> Shape:
         """The shape of a value. Raises `Unsupported` if it is unknown."""

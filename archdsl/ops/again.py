@@ -1,10 +1,10 @@
 """An earlier node run again on another input, with the same weights."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from archdsl.ops.base import Example, Look, Sugar
+from archdsl.ops.base import Example, Look, Name, Sugar
 
 
 class Again(Sugar):
@@ -26,6 +26,4 @@ class Again(Sugar):
     positional: ClassVar[tuple[str, ...]] = ("node",)
     references: ClassVar[frozenset[str]] = frozenset(("node",))
 
-    node: Annotated[str, Field(pattern=r"^\.*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=400)] = Field(
-        description="the earlier node that runs again, in the same module"
-    )
+    node: Name = Field(description="the earlier node that runs again, in the same module")

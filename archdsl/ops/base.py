@@ -50,6 +50,10 @@ LARGEST = float.fromhex("0x1.fffffep+127")
 """The largest finite float32 number."""
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 """A constant, which is stored as float32."""
+Name: TypeAlias = Annotated[str, Field(pattern=r"^\.*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=400)]
+"""An earlier node, as `<-` names it."""
+LIKE = "..."
+"""The value of a field `like` in a graph, where the node that it names is the last input: equal copies stay equal."""
 ErrorOf: TypeAlias = Literal["output", "one", "input"]
 Look: TypeAlias = Literal["input", "conv", "pool", "fc", "norm", "act", "merge", "other"]
 Score: TypeAlias = Literal["logits", "scores", "probabilities", "distances"]
@@ -225,6 +229,11 @@ class Op(BaseModel):
         """Return the tensors, in the order of the state_dict."""
         return ()
 
+    @property
+    def measured(self) -> int:
+        """How many inputs, the last ones, give only their sizes; their values are not read."""
+        return 0
+
     @abstractmethod
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Return the multiply-accumulates for one sample at the default size, without the bias add."""
@@ -333,6 +342,20 @@ def need_axes(op: Op, shape: Shape) -> None:
             label=f"receives {format_shape(shape, batch='N')}",
             help="move it before the first `fc` or `flatten`, or read another node with `<-`",
         )
+
+
+def need_same_axes(op: Op, inputs: Sequence[Shape]) -> Shape:
+    """Return the shape of the node that `like` names. Raise E0405 if it has other axes than the input."""
+    shape, like = inputs
+    if len(shape) != len(like):
+        raise OpError(
+            "E0405",
+            f"the input of `{op.name}` is {kind_of(shape).noun}, the node that `like` names is {kind_of(like).noun}",
+            field="like",
+            label=f"is N x {format_shape(like)}",
+            help=f"name {kind_of(shape).noun} of the size that the output should have",
+        )
+    return like
 
 
 def need_windows(op: Op, shape: Shape, output: Shape, reach: Sequence[int], padded: Sequence[int]) -> None:

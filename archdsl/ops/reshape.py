@@ -1,20 +1,24 @@
 """Ops that move values without computing: input, flatten, slice, shuffle, upsample, pad, identity."""
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from math import gcd
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.axes import axes_of
+from archdsl.axes import IMAGE, axes_of, kind_of
 from archdsl.ops.base import (
+    LIKE,
     MAX_SIZE,
     PER_SIDE,
     Exact,
     Example,
     Free,
     Look,
+    Name,
     Natural,
     Number,
+    Op,
     OpError,
     PerAxis,
     Positive,
@@ -23,9 +27,10 @@ from archdsl.ops.base import (
     Window,
     divisors,
     need_axes,
+    need_same_axes,
     whole,
 )
-from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, format_shape, numel, plus, times
+from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, concrete, format_shape, numel, plus, times
 
 
 class Input(Exact):
@@ -172,45 +177,104 @@ class Shuffle(Exact):
 
 
 class Upsample(Free):
-    """Upsampling by an integer factor: nearest neighbour, or linear (half-pixel centres, edges clamped).
+    """Resizes to another number of pixels: by a factor, or to the sizes of another node. Nearest takes the pixel
+    `floor(n * size / new size)`, linear and cubic (a = -0.75) weigh the pixels around the half-pixel centre, or with
+    `align_corners` around the place that puts the first and last pixels on each other; edges are clamped.
 
-    Shape: `C x S -> C x scale*S`.
+    Shape: `C x S -> C x scale*S`, or with `like` C x the sizes of that node.
     Parameters: none.
     MACs: 0.
-    Errors: E0401 a vector.
-    Source: Odena et al. 2016, distill.pub/2016/deconv-checkerboard.
+    Errors: E0308 cubic on other than two axes, E0311 neither `scale` nor `like`, E0401 a vector, E0405 a node with
+        other axes, E0407 both, or `align_corners` with nearest.
+    Source: Odena et al. 2016, distill.pub/2016/deconv-checkerboard; Keys 1981 (cubic).
     """
 
     name: ClassVar[str] = "upsample"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("256x14x14", "upsample 2 linear")
-    further: ClassVar[tuple[Example, ...]] = (Example("64x24x24x24", "upsample [1,2,2]"),)
+    further: ClassVar[tuple[Example, ...]] = (
+        Example("64x24x24x24", "upsample [1,2,2]"),
+        Example("64x27x27", "upsample like=input linear", before="  x: 2x2 maxpool\n"),
+    )
     elsewhere: ClassVar[str] = "upsampling interpolate resize"
     label_values: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("scale",)
-    flags: ClassVar[dict[str, tuple[str, str]]] = {"nearest": ("mode", "nearest"), "linear": ("mode", "linear")}
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {
+        "nearest": ("mode", "nearest"),
+        "linear": ("mode", "linear"),
+        "cubic": ("mode", "cubic"),
+        "align_corners": ("align_corners", True),
+    }
     per_axis: ClassVar[tuple[str, ...]] = ("scale",)
+    references: ClassVar[frozenset[str]] = frozenset(("like",))
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"like": ("scale",)}
 
-    scale: PerAxis = Field(description="factor of the sizes, one for all axes or one for each")
-    mode: Literal["nearest", "linear"] = Field("nearest", description="interpolation between pixels")
+    scale: PerAxis | None = Field(None, description="factor of the sizes, one for all axes or one for each")
+    like: Name | None = Field(None, description="an earlier node, whose sizes the output has")
+    mode: Literal["nearest", "linear", "cubic"] = Field("nearest", description="interpolation between pixels")
+    align_corners: bool = Field(False, description="the centres of the corner pixels stay where they are")
+
+    @property
+    def measured(self) -> int:
+        return int(self.like is not None)
+
+    def settle(self, inputs: Sequence[Shape]) -> Op:
+        if self.scale is None and self.like is None:
+            help_ = "e.g. `upsample 2`, or `upsample like=conv1` for the sizes of another node"
+            raise OpError("E0311", "`upsample` needs `scale` or `like`", help=help_)
+        if self.scale is not None and self.like is not None:
+            help_ = "write the factor, or the node whose sizes the output has"
+            raise OpError("E0407", "`upsample` cannot have both `scale` and `like`", field="like", help=help_)
+        if self.align_corners and self.mode == "nearest":
+            message = "nearest interpolation has no `align_corners`: it takes the value of one pixel"
+            raise OpError("E0407", message, field="align_corners", help="write `linear`, or leave out `align_corners`")
+        settled = super().settle(inputs)
+        return settled if self.like is None else settled.model_copy(update={"like": LIKE})
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         need_axes(self, inputs[0])
+        if self.mode == "cubic" and kind_of(inputs[0]) is not IMAGE:
+            message = f"cubic interpolation is for images; the input is {kind_of(inputs[0]).noun}"
+            raise OpError("E0308", message, field="mode", help="write `linear`, which is for all axes")
         channels, *sizes = inputs[0]
+        if self.scale is None:
+            return (channels, *need_same_axes(self, inputs)[1:])
         return (channels, *map(times, sizes, self.scale))
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        """Two neighbours per axis, weighted by distances with an error relative to the position if a factor is no power
-        of 2."""
-        neighbours = 2.0 ** len(self.scale)
-        powers = self.mode == "nearest" or all(factor & (factor - 1) == 0 for factor in self.scale)
-        return neighbours if powers else neighbours + max(at(size) for size in output[1:]) ** 2
+        """The neighbours on each axis, weighted by distances with an error relative to the position unless the steps
+        from pixel to pixel are powers of 2."""
+        if self.mode == "nearest":
+            return 0.0
+        steps = self._steps(inputs[0], output)
+        neighbours = (2.0 if self.mode == "linear" else 4.0) ** len(steps)
+        if all(size & (size - 1) == 0 for step in steps for size in step):
+            return neighbours
+        return neighbours + max(at(size) for size in (*inputs[0][1:], *output[1:])) ** 2
 
     def window(self, inputs: Sequence[Shape]) -> Window:
+        return tuple(self._reads(*step) for step in self._steps(inputs[0], self.infer(inputs)))
+
+    def _steps(self, before: Shape, after: Shape) -> list[tuple[int, int]]:
+        """Return for each axis a fraction: how many pixels of the input lie between neighbours of the output."""
+        if self.scale and not self.align_corners:
+            return [(1, factor) for factor in self.scale]
+        steps = []
+        for size, new in zip(concrete(before[1:]), concrete(after[1:]), strict=True):
+            spaces = (size - 1, new - 1) if self.align_corners and min(size, new) > 1 else (size, new)
+            steps.append((spaces[0] // gcd(*spaces), spaces[1] // gcd(*spaces)))
+        return steps
+
+    def _reads(self, step: int, per: int) -> Reads:
+        """Return the pixels around ``(n + 0.5) * step / per - 0.5``, or around ``n * step / per``."""
         if self.mode == "nearest":
-            return tuple(Reads(per=factor) for factor in self.scale)
-        # the pixels around (n + 0.5) / factor - 0.5
-        return tuple(Reads(2, 2 * factor, 1 - factor, factor) for factor in self.scale)
+            return Reads(step, per)
+        shift = 0 if self.align_corners else step - per
+        apart = 1 if self.align_corners else 2
+        if step * apart % (per * apart) == 0 and shift % (per * apart) == 0:  # all of them are pixels
+            return Reads(step, per, shift // apart, shift // apart)
+        more = per * apart * (self.mode == "cubic")
+        return Reads(step * apart, per * apart, shift - more, shift + per * apart - 1 + more)
 
 
 Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]

@@ -73,21 +73,23 @@ def part_written(graph: Graph, part: Part) -> str:
     main = head(graph, part)
     followers = [n.op for n in nodes if n.id > main.id]
     normed = any(op.role == "norm" for op in followers)
-    return " ".join([node_written(main, normed), *(op.name for op in followers)])
+    return " ".join([node_written(graph, main, normed), *(op.name for op in followers)])
 
 
-def node_written(node: Node, normed: bool = False) -> str:
+def node_written(graph: Graph, node: Node, normed: bool = False) -> str:
     """Return the short form of a node: that of its op, or `again` and the node that it repeats."""
     if node.shared_with:
         return escape_control(f"{Again.name} {node.again}")
-    return written(node.op, node.in_shapes, normed)
+    names = dict.fromkeys(node.op.references, graph.like(node)) if node.op.measured else {}
+    return written(node.op.model_copy(update=names), node.in_shapes, normed)
 
 
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
     """Return the label of a written node in a drawing, and the norm and activation that follow: `bn relu`."""
     main = head(graph, part)
     followers = [n.op.name for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
-    return f"{figure(main.op, main.in_shapes)}{', again' if main.shared_with else ''}", " ".join(followers)
+    like = f", like {escape_control(graph.like(main))}" if main.op.measured else ""
+    return f"{figure(main.op, main.in_shapes)}{like}{', again' if main.shared_with else ''}", " ".join(followers)
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from archdsl.axes import axes_of
 from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
-from archdsl.ops import Bn, Lrn, Norm
+from archdsl.ops import Bn, Lrn, Norm, Upsample
 from archdsl.shapes import concrete
 from archdsl.verification.sums import growth
 from archdsl.verification.tolerance import (
@@ -186,7 +186,7 @@ def _run(
     single_thread = node.macs < _SINGLE_THREAD or getattr(node.op, "groups", 1) > 1
     torch.set_num_threads(1 if single_thread else threads)
     module = node_module(node, weights).double()
-    value = exact[node.id] = module(*(exact[i] for i in node.inputs))
+    value = exact[node.id] = _applied(node, module, [exact[i] for i in node.inputs])
     copies = _copies(node, value, size, copies, max(len(perturbed[i]) for i in node.inputs))
     again = size and copies > 1
     widen = growth(node, exact[node.inputs[0]], size) if size else None
@@ -197,13 +197,23 @@ def _run(
         if size and not isinstance(node.op, Norm):
             inputs = [_perturbed(tensor, size, SMALLEST[dtype], generator) for tensor in inputs]
             _perturb_tensors(module, size, generator)
-        output = module(*inputs)
+        output = _applied(node, module, inputs)
         scale = _scale(node, module, inputs) if size else None
         if widen is not None:
             scale = (output if scale is None else scale) * torch.from_numpy(widen)
         runs.append(_perturbed(output, size, _least(node, dtype), generator, scale) if size else output)
         if tensors:
             module.load_state_dict(tensors)
+
+
+def _applied(node: Node, module: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    """Run a node. Nearest interpolation rounds the ratio of the sizes to the type of its values, so it gets them as two
+    float32 parts: in float64, it would select other pixels."""
+    parts = [inputs[0]]
+    if isinstance(node.op, Upsample) and node.op.mode == "nearest":
+        parts = [inputs[0].float(), (inputs[0] - inputs[0].float()).float()]
+    value: Tensor = module(parts[0], *inputs[1:]).double()
+    return value if len(parts) == 1 else value + module(parts[1], *inputs[1:]).double()
 
 
 def _copies(node: Node, value: Tensor, size: float, least: int, inherited: int) -> int:

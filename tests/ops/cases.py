@@ -49,7 +49,8 @@ class Case(NamedTuple):
         """A network of one node `n` with inputs `x0`, `x1`, ..."""
         inputs = {f"x{number}": "x".join(map(str, shape)) for number, shape in enumerate(self.inputs)}
         written = ", ".join(f"{name}: [{shape.replace('x', ', ')}]" for name, shape in inputs.items())
-        return f"input: {{{written}}}\nnet:\n  n: {self.text} <- {', '.join(inputs)}\n"
+        reads = [name for name in inputs if f"like={name}" not in self.text]
+        return f"input: {{{written}}}\nnet:\n  n: {self.text} <- {', '.join(reads)}\n"
 
 
 # --- expressions of several lines -----------------------------------------------------------------------------
@@ -585,6 +586,40 @@ CASES: list[Case] = [
         [(4, 1, 5)],
         lambda x: F.interpolate(x, scale_factor=(3, 4), mode="bilinear", align_corners=False),
         shape=(4, 3, 20),
+    ),
+    Case(
+        "upsample 2 linear align_corners",
+        [A],
+        lambda x: F.interpolate(x, size=(18, 16), mode="bilinear", align_corners=True),
+        shape=(6, 18, 16),
+    ),
+    Case("upsample [1,3] cubic", [A], lambda x: F.interpolate(x, size=(9, 24), mode="bicubic"), shape=(6, 9, 24)),
+    Case(
+        "upsample 2 cubic align_corners",
+        [B],
+        lambda x: F.interpolate(x, size=(18, 14), mode="bicubic", align_corners=True),
+        shape=(4, 18, 14),
+    ),
+    Case("upsample like=x1", [A, (2, 4, 17)], lambda x, y: F.interpolate(x, size=(4, 17)), shape=(6, 4, 17)),
+    Case("upsample like=x1", [A, (2, 18, 16)], lambda x, y: F.interpolate(x, scale_factor=2), shape=(6, 18, 16)),
+    Case("upsample 41", [(2, 2, 1)], lambda x: F.interpolate(x, scale_factor=41), shape=(2, 82, 41)),
+    Case(
+        "upsample like=x1 linear",
+        [A, (1, 13, 5)],
+        lambda x, y: F.interpolate(x, size=(13, 5), mode="bilinear"),
+        shape=(6, 13, 5),
+    ),
+    Case(
+        "upsample like=x1 linear align_corners",
+        [A, (1, 1, 19)],
+        lambda x, y: F.interpolate(x, size=(1, 19), mode="bilinear", align_corners=True),
+        shape=(6, 1, 19),
+    ),
+    Case(
+        "upsample like=x1 cubic",
+        [A, (3, 20, 3)],
+        lambda x, y: F.interpolate(x, size=(20, 3), mode="bicubic"),
+        shape=(6, 20, 3),
     ),
     Case("pad 2", [A], lambda x: padded(x, (2, 2, 2, 2)), shape=(6, 13, 12)),
     Case("pad [1,-2,0,3] value=1.5", [A], lambda x: padded(x[:, :, :, 2:], (1, 0, 0, 3), 1.5), shape=(6, 10, 9)),

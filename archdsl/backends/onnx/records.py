@@ -148,6 +148,10 @@ class Emitter:
     def ints(self, what: str, values: Sequence[int]) -> str:
         return self._keep(Constant(f"{self.node.path}/{what}", (len(values),), tuple(values), "int64"))
 
+    def whole(self, what: str, value: int) -> str:
+        """Add a number without an axis."""
+        return self._keep(Constant(f"{self.node.path}/{what}", (), (value,), "int64"))
+
     def number(self, size: Size) -> int:
         """Return the size as a number. This fixes a free size at its default."""
         if isinstance(size, int):

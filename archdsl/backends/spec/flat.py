@@ -188,7 +188,11 @@ class _Writer:
         below = any(map(str.isdigit, inner))  # `x.0`, `x.1` below a number: the ops of a list's item have no such names
         into.keyed = into.keyed or below or not part.numbered(into.path)
         layout = _op_layout(part, self.inferred, self.again(part.main, into))
-        sources = (part.flatten or part.main).inputs
+        if part.main.op.measured:
+            like = YamlLeaf(self.reference(part.main.inputs[-1], into))
+            for field in part.main.op.references:
+                layout.put(field, like)
+        sources = (part.flatten or part.main).sources
         if sources != (into.cursors[-1],):
             refs = [YamlLeaf(self.reference(source, into)) for source in sources]
             layout.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))

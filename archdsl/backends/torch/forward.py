@@ -286,6 +286,8 @@ def doc(expr: Expr, name: Callable[[int], str], lists: Set[str] = frozenset()) -
     if expr.target == "slice":
         x, start, end = map(flat, map(write, expr.args))
         return f"{x}[:, {_cut('' if start == '0' else start, '' if end == 'None' else end)}]"
+    if expr.target == "sizes":
+        return f"{flat(write(expr.args[0]))}.shape[2:]"
     named = tuple(Joined((f"{key}=", write(value))) for key, value in expr.kwargs)
     return SourceGroup(f"{expr.target}(", (*map(write, expr.args), *named))
 

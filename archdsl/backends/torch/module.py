@@ -42,7 +42,11 @@ def _multiplied(first: Any, *others: Any) -> Any:
     return first
 
 
-_OPERATORS: Mapping[str, Callable[..., Any]] = {"+": _added, "*": _multiplied, "slice": _channels}
+def _sizes(x: Tensor) -> tuple[int, ...]:
+    return x.shape[2:]
+
+
+_OPERATORS: Mapping[str, Callable[..., Any]] = {"+": _added, "*": _multiplied, "slice": _channels, "sizes": _sizes}
 DEVICES = ("cpu", "cuda", "cuda:1", "mps", "xpu", "meta")
 _SPACES = {"nn": nn, "F": F, "torch": torch}
 

@@ -1,8 +1,8 @@
 """The parts of a lowered network, as plain data: constructors of modules, and expressions over tensors.
 
 `module` runs this data and `source` prints it; neither depends on the ops of the language. Targets are written as in
-PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `*` and `slice`
-(channels from, up to) are operators.
+PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `*`, `slice`
+(channels from, up to) and `sizes` (of all axes) are operators.
 """
 
 from __future__ import annotations

@@ -15,14 +15,15 @@ def edges(
 ) -> Iterator[tuple[int, int, Shape, bool]]:
     """Yield (from box, to box, shape, training only) of each edge of the graph that is drawn.
 
-    Edges within a box are not drawn, nor edges between the copies of a run, of which only one copy is drawn.
+    Edges within a box are not drawn, nor from a node that gives only its size, nor between the copies of a run, of
+    which only one copy is drawn.
     """
     between = set(_between_copies(graph, runs))
     for node in graph.nodes:
         target = box_of.get(node.id)
         if target is None:
             continue
-        for source in node.inputs:
+        for source in node.sources:
             start = box_of.get(source)
             if start is not None and start < target and (source, node.id) not in between:
                 yield start, target, graph.nodes[source].shape, node.training
@@ -33,7 +34,7 @@ def _between_copies(graph: Graph, runs: Iterable[Sequence[range]]) -> Iterator[t
         start = copies[0].start
         for ids in copies[1:]:
             for node in graph.nodes[ids.start : ids.stop]:
-                yield from ((source, node.id) for source in node.inputs if start <= source < ids.start)
+                yield from ((source, node.id) for source in node.sources if start <= source < ids.start)
 
 
 def arrows(

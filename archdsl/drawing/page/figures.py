@@ -138,8 +138,8 @@ def _row(graph: Graph, node: Node, counted: NodeCount, macs: Work) -> Data:
     return {
         "path": escape_control(node.path),
         "kind": node.op.name,
-        "text": node_written(node),
-        "inputs": list(node.inputs),
+        "text": node_written(graph, node),
+        "inputs": list(node.sources),
         "shape": [size(s) for s in node.shape],
         "tensors": [_tensor(Tensor(node.key(param), param, node)) for param in node.params],
         "params": number(counted.params),

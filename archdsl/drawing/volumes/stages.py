@@ -227,7 +227,7 @@ class _Stager:
         edges: dict[tuple[int, int], None] = {}
         for node in self.graph.nodes:
             target = self.stage_of[node.id]
-            for source in (self.stage_of[n] for n in node.inputs):
+            for source in (self.stage_of[n] for n in node.sources):
                 if 0 <= source < target:
                     edges.setdefault((source, target))
         return tuple(edges)

@@ -14,6 +14,7 @@ from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
 from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
 from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduce_mean, unsqueeze
+from archdsl.frontends.onnx_ops.resizes import resize
 from archdsl.frontends.onnx_ops.shapes import (
     add,
     concat,
@@ -22,7 +23,6 @@ from archdsl.frontends.onnx_ops.shapes import (
     mul,
     pad,
     reshape,
-    resize,
     slice_,
     split,
     squeeze,
@@ -142,4 +142,5 @@ TABLE: Mapping[str, ImportRule] = {
     "Transpose": transpose,
     "Pad": first(pad),
     "Resize": first(resize),
+    "Upsample": first(resize),
 }

@@ -1,4 +1,4 @@
-"""Import rules of merges, slices, reshapes, pads and resizes."""
+"""Import rules of merges, slices, reshapes and pads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from archdsl.axes import axes_of
 from archdsl.frontends.constants import constant_before
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.onnx_ops.layers import lrn_by_pool
+from archdsl.frontends.onnx_ops.resizes import nearest_by_gather
 from archdsl.frontends.onnx_ops.values import affine, identity, per_channel
 from archdsl.frontends.state import ImportState, Unsupported
 from archdsl.shapes import concrete, numel
@@ -174,8 +175,10 @@ def resolved(shape: tuple[int, ...], target: Array) -> tuple[int, ...]:
 
 
 def gather(state: ImportState, node: SourceNode) -> None:
-    """A channel shuffle as archdsl writes it: the second index is the size of a group."""
+    """A channel shuffle as archdsl writes it, whose second index is the size of a group; or a nearest resize."""
     order = state.require_constant(node, 1, "order").reshape(-1)
+    if node.inputs[0] not in state.channels_last and nearest_by_gather(state, node, order):
+        return
     channels = concrete(state.shape(node.inputs[0]))[0]
     size = (
         int(order[1])
@@ -183,7 +186,7 @@ def gather(state: ImportState, node: SourceNode) -> None:
         else 0
     )
     if size < 1 or channels % size or not np.array_equal(order, np.arange(channels).reshape(-1, size).T.reshape(-1)):
-        raise Unsupported("it is not a channel shuffle")
+        raise Unsupported("it is neither a channel shuffle nor a nearest resize")
     state.add(node, ops.Shuffle(groups=channels // size), node.outputs[0])
 
 
@@ -229,40 +232,3 @@ def pad(state: ImportState, node: SourceNode) -> None:
         value=float(value.reshape(())) if value is not None else 0.0,
     )
     state.add(node, op, node.outputs[0])
-
-
-def resize(state: ImportState, node: SourceNode) -> None:
-    scales, sizes = state.constant(node, 2), state.constant(node, 3)
-    shape = concrete(state.shape(node.inputs[0]))
-    rank = len(shape) + 1
-    if sizes is not None and sizes.size == rank:
-        scales = np.array([1, 1, *(int(s) / n for s, n in zip(sizes[2:], shape[1:], strict=True))])
-    whole = scales is not None and scales.size == rank and all(s == int(s) >= 1 for s in scales)
-    if scales is None or not whole or tuple(scales[:2]) != (1, 1):
-        raise Unsupported("its scale is not an integer")
-    attributes = {
-        "mode": "nearest",
-        "coordinate_transformation_mode": "half_pixel",
-        "nearest_mode": "round_prefer_floor",
-        **node.attributes,
-    }
-    nearest = attributes["mode"] == "nearest" and (
-        attributes["coordinate_transformation_mode"],
-        attributes["nearest_mode"],
-    ) in (
-        ("asymmetric", "floor"),
-        ("half_pixel", "round_prefer_floor"),
-        ("half_pixel", "round_prefer_ceil"),
-        ("pytorch_half_pixel", "floor"),
-    )
-    linear = attributes["mode"] == "linear" and attributes["coordinate_transformation_mode"] in (
-        "half_pixel",
-        "pytorch_half_pixel",
-    )
-    if not nearest and not linear:
-        raise Unsupported("archdsl has no such interpolation: supported are nearest and half-pixel linear")
-    state.add(
-        node,
-        ops.Upsample(scale=tuple(map(int, scales[2:])), mode="nearest" if nearest else "linear"),
-        node.outputs[0],
-    )

@@ -173,6 +173,7 @@ class Hidden:
             lambda: {"op": "maxpool", "kernel": 40},
             lambda: {"op": "fc", "out": 3, "act": "relu"},
             lambda: {"op": "pad", "pixels": -60},
+            lambda: {"op": "upsample", "like": "nowhere", "mode": "linear"},
             lambda: {"residual": {"conv": {"op": "conv", "out": 5, "kernel": 3, "stride": 2}}, "shortcut": "none"},
             lambda: {"inception": {"a": {"op": "gap"}, "b": {"op": "relu"}}},
             lambda: {"dense": {"op": "conv", "out": 2, "kernel": 3}, "repeat": 2},
@@ -206,7 +207,7 @@ def texts_of(data: Any, reads: bool = False) -> Iterator[tuple[bool, str]]:
         yield reads, data
     elif isinstance(data, dict):
         for key, item in data.items():
-            yield from texts_of(item, key in ("from", "node"))
+            yield from texts_of(item, key in ("from", "node", "like"))
     elif isinstance(data, list):
         for item in data:
             yield from texts_of(item, reads)

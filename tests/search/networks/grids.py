@@ -52,7 +52,12 @@ def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[Any, ...]
     if kind in _POOLS:
         step = fields.get("stride") or fields["kernel"]
     if kind == "upsample":
-        step = fields["scale"]
+        step = fields.get("scale")
+        if step is None or fields.get("align_corners"):
+            sizes = list(zip(x.shape[2:], y.shape[2:], strict=True))
+            if fields.get("align_corners"):
+                sizes = [(a - 1, b - 1) if min(a, b) > 1 else (a, b) for a, b in sizes]
+            step = [Fraction(b, a) for a, b in sizes]
     each = [step] * len(steps) if isinstance(step, int) else step
     grows = kind in ("deconv", "upsample")
     return number, *(a / b if grows else a * b for a, b in zip(steps, each, strict=True))

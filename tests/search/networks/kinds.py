@@ -494,20 +494,46 @@ def shuffle(m: Any, x: Any, f: Fields) -> Any:
 
 
 def upsample(m: Any, x: Any, f: Fields) -> Any:
+    """Axis by axis; the sizes are those of another node, or multiplied."""
+    like, mode, corners = f.get("like"), f.get("mode", "nearest"), f.get("align_corners", False)
+    if ("scale" in f) == (like is not None):
+        raise Unsound("E0407" if "scale" in f else "E0311", torch=True)
+    if corners and mode == "nearest":
+        raise Unsound("E0407", torch=True)
     image(x)
-    scales = each(f["scale"], x)
-    for axis, scale in enumerate(scales, 2):
-        if f.get("mode", "nearest") == "nearest":
-            x = x.repeat_interleave(scale, axis)
-            continue
-        size = x.shape[axis]  # between the two nearest centres, edges clamped
-        places = ((torch.arange(size * scale, dtype=x.dtype) + 0.5) / scale - 0.5).clamp(0, size - 1)
-        low = places.floor().long().clamp(max=max(size - 2, 0))
-        share = (places - low).reshape(-1, *(1,) * (x.dim() - 1 - axis))
-        x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, (low + 1).clamp(max=size - 1)) * share
-    if f.get("mode", "nearest") == "nearest":
-        return x
-    return m.rounded(x, x.abs() + x.abs().amax(spatial(x), keepdim=True), 2)
+    if mode == "cubic" and axes_of(x) != 2:
+        raise Unsound("E0308", torch=True)
+    if like is not None and like.dim() != x.dim():
+        raise Unsound("E0405", torch=True)
+    sizes = [a * b for a, b in zip(x.shape[2:], each(f["scale"], x), strict=True)] if like is None else like.shape[2:]
+    largest = x.abs().amax(spatial(x), keepdim=True)
+    for axis, size in enumerate(sizes, 2):
+        x = x if x.shape[axis] == size else resized(x, axis, size, mode, corners)
+    if m.spent is not None and like is not None:
+        x = x + 0 * like.sum()  # the node whose sizes it has must run
+    return x if mode == "nearest" else m.rounded(x, x.abs() + largest * max(*sizes, 4), 8)
+
+
+def resized(x: Any, axis: int, size: int, mode: str, corners: bool) -> Any:
+    """Of so many pixels on one axis: each is that at its place, or made of the two or four around it."""
+    old, numbers = x.shape[axis], torch.arange(size)
+    if mode == "nearest":  # torch rounds the ratio and the product to float32
+        ratio = torch.tensor(old / size, dtype=torch.float32)
+        return x.index_select(axis, (numbers.float() * ratio).floor().long().clamp(max=old - 1))
+    places = (numbers.double() + 0.5) * old / size - 0.5
+    if corners:
+        places = numbers.double() * ((old - 1) / (size - 1) if size > 1 else 0)
+    places = places if mode == "cubic" else places.clamp(0, old - 1)
+    low = places.floor()
+    shares = [torch.zeros_like(places) for _ in range(4)]
+    for number in range(4):
+        apart = (places - (low + number - 1)).abs()
+        a, near = -0.75, ((1.25 * apart - 2.25) * apart * apart) + 1  # Keys 1981
+        shares[number] = torch.where(apart <= 1, near, a * (((apart - 5) * apart + 8) * apart - 4))
+        if mode == "linear":
+            shares[number] = (1 - apart).clamp(0)
+    taken = [x.index_select(axis, (low.long() + n - 1).clamp(0, old - 1)) for n in range(4)]
+    return sum(t * s.to(x.dtype).reshape(-1, *(1,) * (x.dim() - 1 - axis)) for t, s in zip(taken, shares, strict=True))
 
 
 def pad(m: Any, x: Any, f: Fields) -> Any:

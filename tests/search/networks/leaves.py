@@ -344,9 +344,9 @@ class Leaf:
 
     def _upsample(self, kind: str) -> dict[str, Any]:
         scale = 1 if self.keep else self.per_axis(1, 2, 2, 3)
-        return {"op": "upsample", "scale": scale} | (
-            {"mode": self.rng.choice(["nearest", "linear"])} if self.chance(60) else {}
-        )
+        mode = self.rng.choice(["nearest", "linear", "linear", *(["cubic"] if self.axes == 2 else [])])
+        corners = {"align_corners": True} if mode != "nearest" and self.chance(40) else {}
+        return {"op": "upsample", "scale": scale} | ({"mode": mode} | corners if self.chance(70) else {})
 
     def _pad(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "pad"}

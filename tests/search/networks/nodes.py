@@ -32,6 +32,21 @@ PLAIN += ("maxpool", "avgpool", "gap", "flatten")
 """Ops without tensors."""
 
 
+def visible(frame: Frame | None) -> dict[str, Any]:
+    """The values that a node can read, by name."""
+    seen: dict[str, Any] = {}
+    while frame is not None:
+        for name, member in frame.names.items():
+            if member.value is not None:
+                seen.setdefault(name, member.value)
+                inner = {} if name.startswith("_") else member.inner
+                for deeper, inside in inner.items():
+                    if inside.value is not None and deeper.isidentifier() and not deeper.startswith("_"):
+                        seen.setdefault(f"{name}.{deeper}", inside.value)
+        frame = frame.parent
+    return seen
+
+
 class Nodes:
     """The part of `make.Maker` that draws nodes which hold others."""
 
@@ -76,17 +91,7 @@ class Nodes:
 
     def merge(self, frame: Frame, x: Any) -> Any:
         """Two or three visible values that fit."""
-        seen: dict[str, Any] = {}
-        here: Frame | None = frame
-        while here is not None:
-            for name, member in here.names.items():
-                if member.value is not None:
-                    seen.setdefault(name, member.value)
-                    inner = {} if name.startswith("_") else member.inner
-                    for deeper, inside in inner.items():
-                        if inside.value is not None and deeper.isidentifier() and not deeper.startswith("_"):
-                            seen.setdefault(f"{name}.{deeper}", inside.value)
-            here = here.parent
+        seen = visible(frame)
         kind = self.rng.choice(["add", "mul", "concat"])
         if kind == "concat":
             fitting = [n for n, v in seen.items() if v.dim() == x.dim() and v.shape[2:] == x.shape[2:]]
@@ -99,6 +104,15 @@ class Nodes:
         return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | (
             {"act": "relu"} if self.chance(20) else {}
         )
+
+    def like(self, data: dict[str, Any], x: Any, frame: Frame | None, keep: bool) -> dict[str, Any]:
+        """The same op, perhaps with the sizes of a visible value instead of a factor or numbers."""
+        sizes = [
+            n for n, v in visible(frame).items() if v.dim() == x.dim() and (not keep or v.shape[2:] == x.shape[2:])
+        ]
+        if not sizes or not axes_of(x) or not self.chance(60):
+            return data
+        return {k: v for k, v in data.items() if k != "scale"} | {"like": self.rng.choice(sizes)}
 
     def call(self, env: Mapping[str, Any], frame: Frame) -> Any:
         head = self.rng.choice(list(self.doc["blocks"]))

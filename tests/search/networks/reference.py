@@ -29,7 +29,9 @@ TINY = 2.0**-24
 """The smallest number of half precision."""
 HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
 MERGES = ("add", "mul", "concat")
-ABOUT = ("op", "norm", "act", "repeat", "as", "from", "when", "then", "doc")
+LIKE = ("like",)
+"""Fields that name a node, whose sizes matter."""
+ABOUT = ("op", "norm", "act", "repeat", "as", "from", "when", "then", "doc", *LIKE)
 
 
 class Misfit(Exception):
@@ -54,7 +56,7 @@ FUNCTIONS = {
     "divisible": _divisible,
     "__builtins__": {},
 }
-WORDS = {word: word for word in (*KINDS, "same", "valid", "nearest", "linear", "split", "pad")} | {
+WORDS = {word: word for word in (*KINDS, "same", "valid", "nearest", "linear", "cubic", "split", "pad")} | {
     "none": None,
     "true": True,
     "false": False,
@@ -382,6 +384,7 @@ class Machine:
         under = self.under(kind)
         norm, act = (self.part(data.get(role, under.get(role)), env) for role in ("norm", "act"))
         fields = {k: value_of(v, env) for k, v in {**under, **data}.items() if k not in ABOUT and kind != "again"}
+        fields |= {k: frame.look_up(data[k]) for k in LIKE if k in data}
         plausible(fields)
         if kind in ("conv", "dwconv", "deconv", "fc"):
             fields.setdefault("bias", norm is None)

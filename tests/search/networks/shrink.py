@@ -71,7 +71,7 @@ def _simpler_mapping(data: dict[str, Any], top: bool) -> Iterator[Any]:
             if rest:
                 yield rest
     for key, value in data.items():
-        if key in ("name", "op", "as", "from", "call"):
+        if key in ("name", "op", "as", "from", "like", "call"):
             continue
         if top and key == "input":
             yield from ({**data, key: smaller} for smaller in _smaller_inputs(value))

@@ -21,6 +21,8 @@ FLAGS = {
     ("adaptive", True): "adaptive",
     ("mode", "nearest"): "nearest",
     ("mode", "linear"): "linear",
+    ("mode", "cubic"): "cubic",
+    ("align_corners", True): "align_corners",
 }
 UNKNOWN_FLAGS = {("deconv", "pad")}
 LONGEST = 1900

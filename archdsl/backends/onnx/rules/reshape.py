@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ctypes import c_float
+from operator import eq
+
 from archdsl import ops
 from archdsl.backends.onnx.records import Emitter
 from archdsl.backends.onnx.rules.parts import Lowering, nothing, pad_inputs, pad_list
 from archdsl.ops.base import Op
-from archdsl.shapes import at
+from archdsl.shapes import Dim, Shape, at, concrete, times
 
 
 def flatten(e: Emitter, op: ops.Flatten) -> None:
@@ -42,21 +46,96 @@ def shuffle(e: Emitter, op: ops.Shuffle) -> None:
 
 
 def upsample(e: Emitter, op: ops.Upsample) -> None:
+    """A Resize by whole factors, or to sizes; where its pixels would not be PyTorch's, nearest selects them itself."""
     nearest = op.mode == "nearest"
+    factors = op.scale or _factors(e.node.in_shapes[0], e.node.shape)
+    if nearest and not (factors and all(map(_repeats_evenly, factors))):
+        _select_nearest(e, factors)
+        return
+    coordinates = "asymmetric" if nearest else "align_corners" if op.align_corners else "half_pixel"
+    if factors:
+        inputs: tuple[str, ...] = e.x, "", e.floats("scales", (1, 1, *factors), (len(factors) + 2,))
+    else:
+        inputs = e.x, "", "", _target(e)
     e.last(
         "Resize",
-        e.x,
-        "",
-        e.floats("scales", (1, 1, *op.scale), (len(op.scale) + 2,)),
+        *inputs,
         antialias=0,
-        coordinate_transformation_mode="asymmetric" if nearest else "half_pixel",
+        coordinate_transformation_mode=coordinates,
         cubic_coeff_a=-0.75,
         exclude_outside=0,
         extrapolation_value=0.0,
         keep_aspect_ratio_policy="stretch",
-        mode="nearest" if nearest else "linear",
+        mode=op.mode,
         nearest_mode="floor",
     )
+
+
+def _factors(before: Shape, after: Shape) -> tuple[int, ...]:
+    """Return by which factor each size grows; empty if not all are whole, or depend on a free size."""
+    factors = tuple(max(at(new) // at(size), 1) for size, new in zip(before[1:], after[1:], strict=True))
+    return factors if all(map(eq, map(times, before[1:], factors), after[1:])) else ()
+
+
+def _target(e: Emitter) -> str:
+    """Return the sizes of the output, with the batch."""
+    free = any(isinstance(size, Dim) for size in e.node.shape)
+    front = e.step("front", "Shape", e.x, start=0, end=2)
+    sizes = e.step("sizes", "Shape", e.inputs[-1], start=2) if free else e.ints("sizes", concrete(e.node.shape[1:]))
+    return e.step("target", "Concat", front, sizes, axis=0)
+
+
+def _nearest(size: int, new: int) -> list[int]:
+    """Return the pixels that PyTorch selects: it rounds the ratio of the sizes, and its products, to float32."""
+    ratio = c_float(size / new).value
+    return [min(int(c_float(n * ratio).value), size - 1) for n in range(new)]
+
+
+def _repeats_evenly(factor: int) -> bool:
+    """Whether PyTorch repeats each pixel `factor` times: the products of its ratio round to whole numbers.
+
+    For 41 they do not: it repeats the first pixel 42 times.
+    """
+    return factor * c_float(1 / factor).value > 1 - 2**-25
+
+
+def _select_nearest(e: Emitter, factors: Sequence[int]) -> None:
+    """Selects the pixels on each axis with a Gather. ONNX Runtime divides by the ratio of the sizes, PyTorch multiplies
+    by its inverse: both are rounded, so a Resize selects other pixels where a place is a whole number."""
+    axes = list(zip(range(2, len(e.node.shape) + 1), e.node.in_shapes[0][1:], e.node.shape[1:], strict=True))
+    changed = [axis for axis, size, new in axes if size != new]
+    x = e.x
+    for axis, size, new in axes:
+        if size == new:
+            continue
+        if isinstance(size, int) and isinstance(new, int):
+            places = e.ints(f"places{axis}", _nearest(size, new))
+        else:
+            places = _free_nearest(e, axis, factors[axis - 2] if factors else 0)
+        if axis == changed[-1]:
+            e.last("Gather", x, places, axis=axis)
+        else:
+            x = e.step(f"axis{axis}", "Gather", x, places, axis=axis)
+    if not changed:
+        e.skip()
+
+
+def _free_nearest(e: Emitter, axis: int, factor: int) -> str:
+    """Return the pixels that PyTorch selects on an axis, computed from its sizes."""
+
+    def step(what: str, op_type: str, *inputs: str, **attributes: int) -> str:
+        return e.step(f"{what}{axis}", op_type, *inputs, **attributes)
+
+    size = step("size", "Shape", e.x, start=axis, end=axis + 1)
+    if factor:
+        new = step("new", "Mul", size, e.ints("factor", [factor]))
+    else:
+        new = step("new", "Shape", e.inputs[1], start=axis, end=axis + 1)
+    ratio = step("ratio", "Div", *(step(f"{n.rpartition('/')[2]}_", "Cast", n, saturate=1, to=1) for n in (size, new)))
+    numbers = step("numbers", "Range", e.whole("zero", 0), step("end", "Squeeze", new), e.whole("one", 1))
+    places = step("places", "Mul", step("numbers_", "Cast", numbers, saturate=1, to=1), ratio)
+    whole = step("whole", "Cast", step("floor", "Floor", places), saturate=1, to=7)
+    return step("kept", "Min", whole, step("most", "Sub", size, e.whole("one", 1)))
 
 
 def pad(e: Emitter, op: ops.Pad) -> None:

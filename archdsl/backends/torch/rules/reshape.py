@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from archdsl import ops
 from archdsl.axes import MOST, axes_of, kind_of, uniform
 from archdsl.backends.torch.rules.parts import Rule, X, call, module, sides
-from archdsl.backends.torch.steps import Expr, Literal, Lowered, Parameter, Weight
+from archdsl.backends.torch.steps import Argument, Expr, Literal, Lowered, Parameter, Weight
 from archdsl.ops.base import Op
 from archdsl.shapes import Shape, at
 
@@ -29,8 +29,13 @@ def shuffle(op: ops.Shuffle, shapes: Sequence[Shape]) -> Lowered:
 
 
 def upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
-    mode = kind_of(shapes[0]).linear if op.mode == "linear" else op.mode
-    fields: dict[str, Literal] = {"scale_factor": uniform(op.scale), "mode": mode}
+    names = {"linear": kind_of(shapes[0]).linear, "cubic": "bicubic"}
+    fields: dict[str, Literal] = {"mode": names.get(op.mode, op.mode)}
+    if op.align_corners:
+        fields["align_corners"] = True
+    if op.scale is None:
+        return Lowered(call=call("F.interpolate", X, size=call("sizes", Argument(1)), **fields))
+    fields = {"scale_factor": uniform(op.scale), **fields}
     return Lowered(module("nn.Upsample", **fields), call("F.interpolate", X, **fields))
 
 
