@@ -146,5 +146,7 @@ def test_a_module_of_pytorch(sizes: tuple[int, ...], options: dict[str, Any], wo
     spec = to_spec(traced, "net", {next(iter(traced.shapes)): sizes_of(x)}, "test")
     assert f"upsample like=a {words}".strip() in spec.text, spec.text
     archdsl.loads(spec.text).to_onnx(tmp_path / "a.onnx", dict(spec.weights()))
-    (ours,) = ort.InferenceSession(tmp_path / "a.onnx").run(None, {archdsl.loads(spec.text).graph.nodes[0].path: x.numpy()})
+    (ours,) = ort.InferenceSession(tmp_path / "a.onnx").run(
+        None, {archdsl.loads(spec.text).graph.nodes[0].path: x.numpy()}
+    )
     assert np.abs(ours - module(x).detach().numpy()).max() <= 1e-5
