@@ -50,6 +50,11 @@ class Kind(NamedTuple):
         """`C x 1 x 1`."""
         return " x ".join(("C", *("1" for _ in self.letters)))
 
+    @property
+    def plane(self) -> str:
+        """`1 x H x W`."""
+        return " x ".join(("1", *self.letters))
+
     def window(self, size: int) -> str:
         """Return a window of one size on all axes as text: `3x3`."""
         return "x".join([str(size)] * len(self.letters))

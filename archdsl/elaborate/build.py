@@ -267,7 +267,8 @@ class GraphBuilder:
             when = agree(a, b) if len(self.met) <= MAX_MET else None
             if when is None:
                 free = sorted({s.symbol for s in (a, b) if isinstance(s, Dim)}, key=lambda s: s.name)
-                reason = f"`{op.name}` at line {origin.span.line} joins sizes that are equal by chance"
+                how = "joins sizes that are equal" if at(a) == at(b) else "broadcasts a size that is 1"
+                reason = f"`{op.name}` at line {origin.span.line} {how} by chance"
                 raise Restart(free, reason, self.training)
             assert isinstance(a, Dim)
             limits.in_steps(a.symbol, when[0])

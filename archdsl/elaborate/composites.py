@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archdsl.axes import axes_of, in_short, kind_of
+from archdsl.axes import axes_of, in_short, kind_of, listed
 from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
-from archdsl.elaborate.op_nodes import slices
+from archdsl.elaborate.op_nodes import check_arity, slices
 from archdsl.elaborate.place import Context, Counter, LeftOut, Output, ScopePlace, VisibleNames, value_of
 from archdsl.elaborate.repeat import copies
 from archdsl.elaborate.walk import Walker
 from archdsl.language import expressions
 from archdsl.language.expressions import show
-from archdsl.language.hints import suggest_op
+from archdsl.language.hints import op_elsewhere, suggest_op
 from archdsl.language.keys import SHORTCUTS
 from archdsl.language.syntax import (
     BranchesSyntax,
@@ -28,11 +28,11 @@ from archdsl.language.syntax import (
     ResidualSyntax,
     SyntaxNode,
 )
-from archdsl.ops import Add, Affine, Concat, Conv, MaxPool, Mul, Pad
+from archdsl.ops import OPS_BY_NAME, Affine, Conv, MaxPool, Merge, Pad
 from archdsl.ops.base import ALL_ONE, LARGEST, Op
 from archdsl.shapes import Shape, at, format_shape
 
-MERGES: dict[str, Op] = {op.name: op.model_construct() for op in (Concat, Add, Mul)}
+MERGES: dict[str, Op] = {name: op.model_construct() for name, op in OPS_BY_NAME.items() if issubclass(op, Merge)}
 
 
 def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
@@ -232,12 +232,12 @@ def branches(walker: Walker, syntax: BranchesSyntax, inside: ScopePlace, cursor:
         raise _uneven(syntax, syntax.split.span, len(sources), len(outputs))
     if len(outputs) < 2:
         return outputs[0] if outputs else LeftOut(cursor)
-    merge = _merge_of(walker, syntax, ctx)
+    merge = _merge_of(walker, syntax, len(outputs), ctx)
     path = walker.builder.implied_path(inside.scope.path, merge.name)
     return walker.builder.add(merge, outputs, path, inside.scope, origin)
 
 
-def _merge_of(walker: Walker, syntax: BranchesSyntax, ctx: Context) -> Op:
+def _merge_of(walker: Walker, syntax: BranchesSyntax, count: int, ctx: Context) -> Op:
     try:
         word = syntax.merge.evaluate(ctx.env) if syntax.merge is not None else "concat"
     except ArchError:
@@ -246,11 +246,18 @@ def _merge_of(walker: Walker, syntax: BranchesSyntax, ctx: Context) -> Op:
         span = syntax.merge.span if syntax.merge is not None else syntax.span
         raise error(
             "E0308",
-            f"`merge` must be concat, add or mul, not {show(word)}",
+            f"`merge` must be {listed(tuple(MERGES), 'or')}, not {show(word)}",
             span,
-            help=suggest_op(word, MERGES) if isinstance(word, str) else "",
+            help=_nearest_merge(word) if isinstance(word, str) else "",
         )
+    check_arity(MERGES[word], count, syntax.merge.span if syntax.merge is not None else syntax.span)
     return MERGES[word]
+
+
+def _nearest_merge(word: str) -> str:
+    known = OPS_BY_NAME[word].of_several if word in OPS_BY_NAME else op_elsewhere(word)
+    near = known if known in MERGES else closest(word, MERGES)
+    return f"did you mean `{near}`?" if near else suggest_op(word)
 
 
 def _split_branches(

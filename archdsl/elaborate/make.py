@@ -247,7 +247,9 @@ def _missing(op: type[Op], names: list[str], fields: Mapping[str, FieldValue], s
         about = f"`{size}` is the window, and the {op.model_fields['out'].description} goes after the op"
     texts = {name: fields[name].span.text for name in needed if name in fields and name not in names}
     values |= {name: text for name, text in texts.items() if re.fullmatch(r"\w+", text)}
-    example = " ".join([*window, op.name, *(values.get(name, "2") for name in needed)])
+    words = {field: word for word, (field, _) in reversed(op.flags.items())}
+    given = [values.get(name, "2") for name in needed]
+    example = " ".join([*window, op.name, *given, *(words[name] for name in names if name in words)])
     return Diagnostic(
         "E0311",
         f"`{op.name}` needs {' and '.join(f'`{name}`' for name in names)}",

@@ -25,10 +25,10 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
     for i in inputs:
         walker.require_one(i, syntax)
     shape = walker.receive(inputs[0])
+    if all(walker.builder.shape(i) is not None for i in inputs):  # a failed node may have another number of outputs
+        check_arity(syntax.op, len(inputs), syntax.span)
     parts = walker.maker.parts(syntax, ctx.env, shape)
     origin = Origin(syntax.span, ctx.call)
-    if all(walker.builder.shape(i) is not None for i in inputs):  # a failed node may have another number of outputs
-        _check_arity(syntax, parts.main, inputs)
     inputs = [*inputs, *_named(walker, parts, ctx)]
     shapes = [walker.builder.shape(i) for i in inputs]
     if isinstance(parts.main, Split):
@@ -115,21 +115,22 @@ def _add_parts(
     return sources[0]
 
 
-def _check_arity(syntax: OpSyntax, op: Op, inputs: Sequence[int]) -> None:
+def check_arity(op: Op | type[Op], count: int, span: Span) -> None:
+    """Raise E0414 unless the op takes so many inputs."""
     least, most = op.arity
-    if len(inputs) < least:
+    if count < least:
         raise error(
             "E0414",
-            f"`{op.name}` takes at least {least} inputs, not {len(inputs)}",
-            syntax.span,
+            f"`{op.name}` takes {'at least ' * (most != least)}{least} inputs, not {count}",
+            span,
             help=f"list them: `{op.name} <- a, b`",
         )
-    if most is not None and len(inputs) > most:
+    if most is not None and count > most:
         raise error(
             "E0414",
-            f"`{op.name}` takes one input, not {len(inputs)}",
-            syntax.span,
-            help="put a `concat`, `add` or `mul` before it",
+            f"`{op.name}` takes {f'{most} inputs' if most > 1 else 'one input'}, not {count}",
+            span,
+            help=f"write `{op.of_several} <- a, b`" if op.of_several else "put a `concat`, `add` or `mul` before it",
         )
 
 

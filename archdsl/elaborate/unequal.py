@@ -16,7 +16,7 @@ from archdsl.graph import FreeSize, Node
 from archdsl.ops import Fc
 from archdsl.ops.base import Op, OpError
 from archdsl.ops.conv import Conv, reach_of
-from archdsl.ops.merge import Concat, Mul
+from archdsl.ops.merge import Concat, Elementwise
 from archdsl.ops.pool import Pool
 from archdsl.ops.reshape import Flatten, Input
 from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, Symbol, at, concrete
@@ -67,7 +67,7 @@ def remedy(
     if len({axes_of(shape) for shape in shapes}) > 1:
         return _with_axes(nodes, inputs, op)
     differ = unequal(shapes)
-    if not differ:
+    if not differ or (isinstance(op, Elementwise) and op.full(shapes) is not None):  # the op's help has `broadcast`
         return ""
     texts = [_padded(nodes, inputs, op)]
     if resize is not None:
@@ -251,12 +251,14 @@ def _with_axes(nodes: Sequence[Node], inputs: Sequence[int], op: Op | None) -> s
     whole = next(shape for shape in shapes if axes_of(shape))
     if op is None:
         return ""
-    if not isinstance(op, Mul):
-        return f"`{op.name}` does not broadcast: its inputs have one shape"
+    assert isinstance(op, Elementwise)
     parts = [_gate(nodes, i, whole) for i in dict.fromkeys(inputs) if not axes_of(nodes[i].shape)]
+    if None in parts and not op.spreads:
+        return f"`{op.name}` does not broadcast a vector: its inputs have the same axes"
     if None in parts:
         return f"a gate of {kind_of(whole).noun} is {kind_of(whole).gate}, with its {at(whole[0])} channels"
-    return "a gate keeps its axes: write " + listed([part for part in parts if part is not None])
+    broadcast = [] if op.spreads else [f"`{op.name} broadcast`"]
+    return "a gate keeps its axes: write " + listed([*(part for part in parts if part is not None), *broadcast])
 
 
 def _gate(nodes: Sequence[Node], node: int, whole: Shape) -> str | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from archdsl.ops.activation import (
+    Abs,
     Elu,
     Gelu,
     HardSigmoid,
@@ -24,12 +25,13 @@ from archdsl.ops.again import Again
 from archdsl.ops.base import Init, Op, OpError, Param, Sugar, Weighted, Window
 from archdsl.ops.conv import Conv, Deconv, DwConv
 from archdsl.ops.linear import Fc, Rbf
-from archdsl.ops.merge import Add, Concat, Merge, Mul
+from archdsl.ops.merge import Add, Concat, Div, Elementwise, Maximum, Merge, Minimum, Mul, Sub
 from archdsl.ops.norm import Bn, Gn, InstanceNorm, Ln, Lrn, Norm
-from archdsl.ops.pool import AvgPool, Gap, MaxPool, Pool, Subsample
+from archdsl.ops.pool import AvgPool, Gap, GlobalPool, Gmp, MaxPool, Pool, Subsample
+from archdsl.ops.reduce import L2, Max, Mean, Reduction, Sum
 from archdsl.ops.regular import Dropout, DropPath
 from archdsl.ops.reshape import Flatten, Identity, Input, Pad, Shuffle, Slice, Split, Upsample
-from archdsl.ops.scale import Affine, Scale
+from archdsl.ops.scale import Affine, Offset, Scale
 
 _ALL: tuple[type[Op], ...] = (
     Conv,
@@ -40,7 +42,12 @@ _ALL: tuple[type[Op], ...] = (
     MaxPool,
     AvgPool,
     Gap,
+    Gmp,
     Subsample,
+    Mean,
+    Max,
+    Sum,
+    L2,
     Bn,
     Gn,
     InstanceNorm,
@@ -58,11 +65,16 @@ _ALL: tuple[type[Op], ...] = (
     Gelu,
     HardSwish,
     HardSigmoid,
+    Abs,
     Softmax,
     Dropout,
     DropPath,
     Add,
+    Sub,
     Mul,
+    Div,
+    Maximum,
+    Minimum,
     Concat,
     Flatten,
     Slice,
@@ -72,6 +84,7 @@ _ALL: tuple[type[Op], ...] = (
     Pad,
     Identity,
     Scale,
+    Offset,
     Affine,
     Again,
 )
@@ -82,7 +95,9 @@ GRAPH_OPS: tuple[type[Op], ...] = (Input, *(op for op in _ALL if not issubclass(
 
 __all__ = [
     "GRAPH_OPS",
+    "L2",
     "OPS_BY_NAME",
+    "Abs",
     "Add",
     "Affine",
     "Again",
@@ -91,14 +106,18 @@ __all__ = [
     "Concat",
     "Conv",
     "Deconv",
+    "Div",
     "DropPath",
     "Dropout",
     "DwConv",
+    "Elementwise",
     "Elu",
     "Fc",
     "Flatten",
     "Gap",
     "Gelu",
+    "GlobalPool",
+    "Gmp",
     "Gn",
     "HardSigmoid",
     "HardSwish",
@@ -109,10 +128,15 @@ __all__ = [
     "LeakyRelu",
     "Ln",
     "Lrn",
+    "Max",
     "MaxPool",
+    "Maximum",
+    "Mean",
     "Merge",
+    "Minimum",
     "Mul",
     "Norm",
+    "Offset",
     "Op",
     "OpError",
     "PRelu",
@@ -120,6 +144,7 @@ __all__ = [
     "Param",
     "Pool",
     "Rbf",
+    "Reduction",
     "Relu",
     "Relu6",
     "Scale",
@@ -130,8 +155,10 @@ __all__ = [
     "Slice",
     "Softmax",
     "Split",
+    "Sub",
     "Subsample",
     "Sugar",
+    "Sum",
     "Tanh",
     "Upsample",
     "Weighted",

@@ -1,12 +1,28 @@
-"""Activations: elementwise functions, and softmax over the channels."""
+"""Activations: elementwise functions, and softmax over channels or over space."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from archdsl.ops.base import ErrorOf, Example, Free, Init, Look, Number, Param, Score
-from archdsl.shapes import Shape, at
+from archdsl.ops.base import (
+    POINT,
+    ErrorOf,
+    Example,
+    Free,
+    Init,
+    Look,
+    Number,
+    OpError,
+    Param,
+    Positive,
+    Score,
+    Window,
+    divisors,
+    need_axes,
+    whole,
+)
+from archdsl.shapes import Shape, at, numel
 
 
 class _Activation(Free):
@@ -49,6 +65,21 @@ class Relu6(_Activation):
     """
 
     name: ClassVar[str] = "relu6"
+    series: ClassVar[float] = 0.0
+
+
+class Abs(_Activation):
+    """``|x|``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Jarrett et al. 2009.
+    """
+
+    name: ClassVar[str] = "abs"
+    elsewhere: ClassVar[str] = "absolute absval"
     series: ClassVar[float] = 0.0
 
 
@@ -218,17 +249,61 @@ class HardSigmoid(_Activation):
 class Softmax(_Activation):
     """``exp(x_c) / sum(exp(x))`` over the channels, at each pixel.
 
+    `groups` divides the channels into groups, each with a softmax of its own. `parts` divides the channels, or those of
+    each group, into equal parts, and the sums are over the values at the same place of all parts. With `space`, the
+    sums are over the pixels of each channel.
+
     Shape: unchanged.
     Parameters: none.
     MACs: 0.
-    Errors: none.
-    Source: Bridle 1990.
+    Errors: E0401 `space` of a vector, E0403 channels that `groups` and `parts` do not divide, E0407 `space` with
+        `groups` or `parts`.
+    Source: Bridle 1990; parts: Li et al. 2019 (selective kernels), arXiv 1903.06586.
     """
 
     name: ClassVar[str] = "softmax"
     example: ClassVar[Example] = Example("1000")
     score: ClassVar[Score] = "probabilities"
+    further: ClassVar[tuple[Example, ...]] = (Example("64x1x1", "softmax parts=2"), Example("1x28x28", "softmax space"))
     float32: ClassVar[bool] = True
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {"space": ("space", True)}
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"space": ("groups", "parts")}
+
+    groups: Positive = Field(1, description="number of groups of channels, each with its own softmax")
+    parts: Positive | None = Field(None, description="number of parts of a group of channels that are weighed")
+    space: bool = Field(False, description="over the pixels of each channel")
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is over all channels."""
+        return not self.space and self.groups == 1 and self.parts is None
+
+    def parts_of(self, channels: int) -> int:
+        """Return how many values of a group are weighed: all, unless `parts` is set."""
+        return self.parts or channels // self.groups
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        channels = at(inputs[0][0])
+        if self.space:
+            for name in self.excludes["space"]:
+                if name in self.explicit():
+                    raise OpError("E0407", f"a softmax over space cannot have `{name}`", field=name)
+            need_axes(self, inputs[0])
+        elif channels % (self.groups * (self.parts or 1)):
+            name = "parts" if self.parts else "groups"
+            product = f"{self.groups} groups of {self.parts} parts" if self.parts else f"{self.groups} groups"
+            raise OpError(
+                "E0403",
+                f"{channels} channels cannot be divided into {product}",
+                field=name,
+                shape=inputs[0],
+                help=divisors(channels),
+            )
+        return inputs[0]
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
-        return at(inputs[0][0]) + 8.0
+        channels = at(inputs[0][0])
+        return (numel(inputs[0]) / channels if self.space else self.parts_of(channels)) + 8.0
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return whole(inputs[0]) if self.space else POINT

@@ -160,6 +160,8 @@ class Op(BaseModel):
     """Words of the short form that set a field: `ceil` sets `("ceil", True)`."""
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """Minimum and maximum number of inputs (None: no maximum)."""
+    of_several: ClassVar[str] = ""
+    """The merge that computes of several inputs what an op with one input computes of its values."""
     role: ClassVar[Literal["", "norm", "act"]] = ""
     """A `norm` or `act` may follow another op in its short form: `3x3 conv 64 bn relu`."""
     parametric: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Pools: maxpool, avgpool (also adaptive), gap, and LeNet-5's trainable subsample."""
+"""Pools: maxpool, avgpool (also adaptive), gap, gmp, and LeNet-5's trainable subsample."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -222,7 +222,21 @@ class AvgPool(Pool):
         return tuple(Reads(at(s), k, 0, at(s) - 1) for s, k in zip(inputs[0][1:], self.kernel, strict=True))
 
 
-class Gap(Free):
+class GlobalPool(Free):
+    """Base of the pools whose window is the whole input."""
+
+    look: ClassVar[Look] = "pool"
+    example: ClassVar[Example] = Example("512x7x7")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        need_axes(self, inputs[0])
+        return (inputs[0][0], *(1 for _ in inputs[0][1:]))
+
+    def window(self, inputs: Sequence[Shape]) -> Window | None:
+        return whole(inputs[0])
+
+
+class Gap(GlobalPool):
     """Global average pool: one mean per channel.
 
     Shape: `C x S -> C x 1`, with 1 on each axis.
@@ -233,8 +247,6 @@ class Gap(Free):
     """
 
     name: ClassVar[str] = "gap"
-    look: ClassVar[Look] = "pool"
-    example: ClassVar[Example] = Example("512x7x7")
     elsewhere: ClassVar[str] = "globalpool globalavgpool globalaveragepool globalaveragepooling"
     label: ClassVar[str] = "global avg pool"
     hint: ClassVar[str] = "its window is the whole input; write `7x7 avgpool` for a smaller one"
@@ -242,12 +254,24 @@ class Gap(Free):
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return numel(inputs[0]) / at(inputs[0][0]) + 1
 
-    def infer(self, inputs: Sequence[Shape]) -> Shape:
-        need_axes(self, inputs[0])
-        return (inputs[0][0], *(1 for _ in inputs[0][1:]))
 
-    def window(self, inputs: Sequence[Shape]) -> Window | None:
-        return whole(inputs[0])
+class Gmp(GlobalPool):
+    """Global max pool: the largest value of each channel.
+
+    Shape: `C x S -> C x 1`, with 1 on each axis.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0401 a vector.
+    Source: Oquab et al. 2015, "Is object localization for free?".
+    """
+
+    name: ClassVar[str] = "gmp"
+    elsewhere: ClassVar[str] = "globalmaxpool globalmaxpooling"
+    label: ClassVar[str] = "global max pool"
+    hint: ClassVar[str] = "its window is the whole input; write `7x7 maxpool` for a smaller one"
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return 0.0
 
 
 class Subsample(Free):

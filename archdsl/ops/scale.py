@@ -1,4 +1,4 @@
-"""Factors and offsets: scale (learned, per channel), affine (constant)."""
+"""Factors and offsets: scale and offset (learned, per channel), affine (constant)."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -9,34 +9,63 @@ from archdsl.ops.base import Example, Free, Init, Look, Number, OpError, Param
 from archdsl.shapes import Shape, at
 
 
-class Scale(Free):
-    """A learned factor per channel, initialised to `init`.
+class _PerChannel(Free):
+    """Base of the ops with one learned value per channel, in a tensor whose key is the node's own path."""
 
-    Shape: unchanged.
-    Parameters: one tensor, whose key is the node's own path: (C, 1, 1) on an image, as in torchvision; with
-        `flat`, (C), as in timm.
-    MACs: 0.
-    Errors: none.
-    Source: Touvron et al. 2021 (LayerScale), arXiv 2103.17239.
-    """
-
-    name: ClassVar[str] = "scale"
     look: ClassVar[Look] = "other"
-    example: ClassVar[Example] = Example("96x56x56", "scale 1e-6")
-    elsewhere: ClassVar[str] = "layerscale"
     parametric: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("init",)
-    flags: ClassVar[dict[str, tuple[str, Any]]] = {"flat": ("flat", True)}
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {"flat": ("flat", True), "batched": ("batched", True)}
 
     init: Number = Field(1.0, description="initial value")
     flat: bool = Field(False, description="the tensor has the shape (C) on any input: the layer scale of timm")
+    batched: bool = Field(False, description="the tensor has the shape (1, C, 1, 1) on an image")
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 1.0
 
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        if self.flat and self.batched:
+            raise OpError("E0407", f"`{self.name}` cannot be both `flat` and `batched`", field="batched")
+        return inputs[0]
+
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         axes = 0 if self.flat else len(inputs[0]) - 1
-        return (Param("", (at(inputs[0][0]),) + (1,) * axes, Init("constant", value=self.init)),)
+        shape = (*[1] * self.batched, at(inputs[0][0]), *[1] * axes)
+        return (Param("", shape, Init("constant", value=self.init)),)
+
+
+class Scale(_PerChannel):
+    """A learned factor per channel, initialised to `init`.
+
+    Shape: unchanged.
+    Parameters: one tensor, whose key is the node's own path: (C, 1, 1) on an image, as in torchvision; with
+        `flat`, (C), as in timm; with `batched`, (1, C, 1, 1).
+    MACs: 0.
+    Errors: E0407 `flat` and `batched`.
+    Source: Touvron et al. 2021 (LayerScale), arXiv 2103.17239.
+    """
+
+    name: ClassVar[str] = "scale"
+    example: ClassVar[Example] = Example("96x56x56", "scale 1e-6")
+    elsewhere: ClassVar[str] = "layerscale"
+
+
+class Offset(_PerChannel):
+    """A learned addend per channel, initialised to `init`.
+
+    Shape: unchanged.
+    Parameters: one tensor, whose key is the node's own path: (C, 1, 1) on an image; with `flat`, (C); with
+        `batched`, (1, C, 1, 1).
+    MACs: 0.
+    Errors: E0407 `flat` and `batched`.
+    Source: Woo et al. 2023 (global response normalisation), arXiv 2301.00808.
+    """
+
+    name: ClassVar[str] = "offset"
+    example: ClassVar[Example] = Example("96x56x56", "offset batched")
+
+    init: Number = Field(0.0, description="initial value")
 
 
 class Affine(Free):

@@ -1,5 +1,5 @@
-"""Passes that fold a batch norm, `scale` or `affine` into the adjacent convolution or fully connected layer, and
-standardize filters.
+"""Passes that fold a batch norm, `scale`, `offset` or `affine` into the adjacent convolution or fully connected layer,
+and standardize filters.
 
 The layer gets recipes for its tensors (`archdsl.graph_recipes`) instead of values. Tensors that several nodes use are
 not folded. A batch norm without such a layer stays: as a multiplication and an addition it was slower (DenseNet-121 in
@@ -14,7 +14,7 @@ from typing import Any
 
 from archdsl.graph import Graph, Node
 from archdsl.graph_recipes import ChannelMap, Folded, Standardized
-from archdsl.ops import Affine, Bn, Conv, Deconv, Fc, Scale
+from archdsl.ops import Affine, Bn, Conv, Deconv, Fc, Offset, Scale
 from archdsl.passes.edit import Edit, observed, sole_reader
 
 _LAYERS = (Conv, Deconv, Fc)
@@ -73,6 +73,8 @@ def channel_map(node: Node) -> ChannelMap | None:
         )
     if isinstance(op, Scale):
         return ChannelMap(weight=keys[""], path=node.path)
+    if isinstance(op, Offset):
+        return ChannelMap(bias=keys[""], path=node.path)
     if isinstance(op, Affine):
         return ChannelMap(mul=op.mul, add=op.add, path=node.path)
     return None

@@ -14,7 +14,7 @@ from archdsl.axes import axes_of
 from archdsl.backends.torch.node import node_module
 from archdsl.backends.weights import Array
 from archdsl.graph import Graph, Node
-from archdsl.ops import Bn, Lrn, Norm, Upsample
+from archdsl.ops import L2, Bn, Lrn, Norm, Upsample
 from archdsl.shapes import concrete
 from archdsl.verification.sums import growth
 from archdsl.verification.tolerance import (
@@ -134,7 +134,7 @@ def _overflows(
     They are if a variance overflows: the value may be 0 then. If the observed value is not finite, they are if the
     reference is too large for the type, or if the node alone in float32 is not finite, either.
     """
-    squares = isinstance(node.op, Norm | Lrn) and not isinstance(node.op, Bn)
+    squares = isinstance(node.op, L2 | Lrn | Norm) and not isinstance(node.op, Bn)
     if squares and float(exact[node.inputs[0]].abs().max()) ** 2 > LARGEST["float32"]:
         return True
     if np.isfinite(observed).all() or not exact[node.id].isfinite().all():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archdsl.graph import Node
-from archdsl.ops import AvgPool, Gap, Ln, Norm, Softmax, Subsample
+from archdsl.ops import L2, AvgPool, Gap, Ln, Mean, Norm, Softmax, Subsample, Sum
 from archdsl.verification.tolerance import Float64Array
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def growth(node: Node, x: Tensor, size: float) -> Float64Array | None:
     if rows is None or rows.shape[-1] < LONG or not size:
         return None
     factor = np.maximum(sum_errors(rows.numpy()) / size, 1.0)
-    if isinstance(node.op, Ln | Softmax):  # one sum for each pixel
+    if isinstance(node.op, Softmax):
+        return _of_softmax(node.op, factor, x.shape)
+    if isinstance(node.op, Ln) or getattr(node.op, "over", "") == "channels":  # one sum for each pixel
         return np.expand_dims(factor, 1)
     if not isinstance(node.op, Norm):  # windows at several places
         factor = factor.max(2)
@@ -69,7 +71,11 @@ def _summed(node: Node, x: Tensor) -> Tensor | None:
     if isinstance(op, Ln):
         return x.movedim(1, -1)
     if isinstance(op, Softmax):
-        return (x - x.amax(1, keepdim=True)).exp().movedim(1, -1)
+        values = _weighed(op, x)
+        return (values - values.amax(2, keepdim=True)).exp().movedim(2, -1)
+    if isinstance(op, Mean | Sum | L2):
+        terms = x.square() if isinstance(op, L2) else x
+        return terms.movedim(1, -1) if op.over == "channels" else terms.flatten(2)[:, :, None]
     if isinstance(op, Norm):
         groups = op.groups_of(x.shape[1])
         return None if groups is None else x.reshape(len(x), groups, -1)
@@ -80,6 +86,21 @@ def _summed(node: Node, x: Tensor) -> Tensor | None:
             windows = windows.unfold(axis, size, size)
         return windows.reshape(*x.shape[:2], -1, prod(window))
     return None
+
+
+def _weighed(op: Softmax, x: Tensor) -> Tensor:
+    """The input of a softmax with the values of each sum in the third axis."""
+    if op.space:
+        return x.flatten(2)
+    return x.reshape(len(x), op.groups, op.parts_of(x.shape[1]), -1, *x.shape[2:])
+
+
+def _of_softmax(op: Softmax, factor: Float64Array, shape: Sequence[int]) -> Float64Array:
+    """The factor of each sum for each value that the sum divides."""
+    if op.space:
+        return factor.reshape(*factor.shape, *(1 for _ in shape[2:]))
+    each: Float64Array = np.repeat(factor[:, :, None], op.parts_of(shape[1]), 2)
+    return each.reshape(shape)
 
 
 def _window(op: Gap | AvgPool | Subsample, sizes: Sequence[int]) -> tuple[int, ...]:

@@ -200,4 +200,6 @@ def test_a_vector_and_a_signal_are_joined_as_vectors() -> None:
     assert told(text).help == "`concat` joins vectors: write a `flatten`, or a `gap` and a `flatten`, after `a`"
     for after in ("[flatten]", "[gap, flatten]"):
         assert archdsl.loads(text.replace("  s:", f"  v: {after}\n  s:").replace("<- a, m", "<- v, m")).graph
-    assert told(text.replace("concat", "add")).help == "`add` does not broadcast: its inputs have one shape"
+    assert (
+        told(text.replace("concat", "add")).help == "`add` does not broadcast a vector: its inputs have the same axes"
+    )

@@ -186,14 +186,15 @@ AMBIGUOUS = {
     "sum-of-both-orders": ([TURNED, node("Add", "x", "t")], [], "channels last, and some first"),
     "concat-of-samples": ([TURNED, node("Concat", "t", "t", axis=1)], [], "concatenate channels"),
     "split-of-samples": ([node("Split", "x", axis=2, num_outputs=1)], [], "split channels"),
-    "mean-over-channels": ([node("ReduceMean", "x", "a")], [ints("a", 1)], "all spatial axes"),
+    "mean-over-both": ([node("ReduceMean", "x", "a")], [ints("a", 1, 2)], "all spatial axes"),
+    "mean-over-channels": ([node("ReduceMean", "x", "a", keepdims=0)], [ints("a", 1)], "removes the axis"),
     "dilated-average": ([node("AveragePool", "x", kernel_shape=[2], dilations=[2])], [], "dilation"),
     "window-of-an-image": ([node("Conv", "x", "w")], [constant("w", 4, 8, 3, 3)], "its window has 2 axes, its input 1"),
     "strides-of-an-image": ([node("MaxPool", "x", kernel_shape=[2], strides=[1, 1])], [], "`strides` has 2 numbers"),
     "channels-in-one-group-mixed": (
         [*APART, node("Reshape", "b", "together")],
         [ints("apart", 0, 2, 4, 8), ints("together", 0, 16, 4)],
-        "neither a flatten nor a channel shuffle",
+        "neither a flatten, nor part of a channel shuffle",
     ),
     "lower-padding": ([node("Conv", "x", "w", auto_pad="SAME_LOWER")], [constant("w", 4, 8, 2)], "auto_pad"),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -551,14 +552,66 @@ CASES: list[Case] = [
     Case("dropout 0.5", [B], lambda x: x, imports=False),
     Case("droppath 0.4", [A], lambda x: x, imports=False),
     Case("droppath 0.3", [B], lambda x: x, imports=False),
-    Case("add", [A, A, A], lambda a, b, c: a + b + c, imports=False),
+    Case("add", [A, A, A], lambda a, b, c: a + b + c),
     Case("add", [B, B], lambda x, y: x + y),
-    Case("add", [B, B, B], lambda x, y, z: x + y + z, imports=False),
+    Case("add", [B, B, B], lambda x, y, z: x + y + z),
     Case("mul", [A, (6, 1, 1)], lambda a, b: torch.einsum("nchw,nc->nchw", a, b[:, :, 0, 0])),
     Case("mul", [(6,), (6,)], lambda a, b: torch.einsum("nc,nc->nc", a, b)),
     Case("mul", [B, (4, 1, 1)], lambda x, y: x * y),
     Case("mul", [(4, 1, 1), B, B], lambda x, y, z: x * y * z, shape=(4, 9, 7)),
     Case("mul", [(12,), (12,)], lambda x, y: x * y),
+    Case("sub", [B, B], lambda x, y: x - y),
+    Case("sub", [(12,), (12,)], lambda x, y: x - y),
+    Case("sub broadcast", [A, (6, 1, 1)], lambda a, b: torch.stack([a[:, c] - b[:, c] for c in range(6)], 1)),
+    Case("add broadcast", [(1, 9, 8), A, (6, 1, 8)], lambda a, b, c: a + b + c, shape=(6, 9, 8)),
+    Case("add broadcast", [A, (6, 1, 1)], lambda a, b: a + b.expand_as(a)),
+    Case("mul", [A, (1, 9, 8)], lambda a, b: torch.einsum("nchw,nhw->nchw", a, b[:, 0])),
+    Case(
+        "mul",
+        [(6, 1, 8), A, (6, 9, 1)],
+        lambda a, b, c: torch.einsum("ncw,nchw,nch->nchw", a[:, :, 0], b, c[..., 0]),
+        shape=A,
+    ),
+    Case("mul", [A, (1, 1, 1)], lambda a, b: a * b.reshape(2, 1, 1, 1)),
+    Case("mul", [(12,), (1,)], lambda a, b: torch.einsum("nc,n->nc", a, b[:, 0])),
+    Case("div", [B, B], lambda x, y: x * y.reciprocal()),
+    Case("div", [A, (6, 1, 1)], lambda a, b: torch.stack([a[:, c] / b[:, c] for c in range(6)], 1)),
+    Case("div", [(12,), (1,)], lambda a, b: a * b**-1),
+    Case("maximum", [B, B], lambda x, y: torch.where(x > y, x, y)),
+    Case("maximum", [B, B, B], lambda *x: torch.stack(x).amax(0)),
+    Case("maximum broadcast", [(1, 9, 7), B], lambda x, y: torch.where(x > y, x, y), shape=B),
+    Case("minimum", [B, B], lambda x, y: torch.where(x < y, x, y)),
+    Case("minimum broadcast", [B, (4, 1, 1)], lambda x, y: torch.where(x < y, x, y)),
+    Case("mean channels", [A], lambda x: sum(x.unbind(1))[:, None] / 6, shape=(1, 9, 8)),
+    Case("mean channels", [(12,)], lambda x: torch.einsum("nc->n", x)[:, None] / 12, shape=(1,)),
+    Case("mean space", [A], lambda x: torch.einsum("nchw->nc", x)[:, :, None, None] / 72, shape=(6, 1, 1)),
+    Case("max channels", [A], lambda x: x.sort(1).values[:, -1:], shape=(1, 9, 8)),
+    Case("max channels", [(12,)], lambda x: x.sort(1).values[:, -1:], shape=(1,)),
+    Case("max space", [A], lambda x: x.flatten(2).sort(2).values[:, :, -1, None, None], shape=(6, 1, 1)),
+    Case("sum channels", [A], lambda x: torch.einsum("nchw->nhw", x)[:, None], shape=(1, 9, 8)),
+    Case("sum channels", [(12,)], lambda x: torch.einsum("nc->n", x)[:, None], shape=(1,)),
+    Case("sum space", [A], lambda x: torch.einsum("nchw->nc", x)[:, :, None, None], shape=(6, 1, 1)),
+    Case("l2 channels", [A], lambda x: torch.einsum("nchw,nchw->nhw", x, x)[:, None].sqrt(), shape=(1, 9, 8)),
+    Case("l2 channels", [(12,)], lambda x: torch.einsum("nc,nc->n", x, x)[:, None].sqrt(), shape=(1,)),
+    Case("l2 space", [A], lambda x: torch.einsum("nchw,nchw->nc", x, x)[:, :, None, None].sqrt(), shape=(6, 1, 1)),
+    Case("gmp", [A], lambda x: x.flatten(2).sort(2).values[:, :, -1, None, None], shape=(6, 1, 1)),
+    Case("gmp", [B], lambda x: F.max_pool2d(x, (9, 7)), shape=(4, 1, 1)),
+    Case("abs", [A], lambda x: torch.where(x > 0, x, -x)),
+    Case("abs", [(12,)], lambda x: (x * x).sqrt()),
+    Case("softmax groups=2", [A], lambda x: torch.cat([F.softmax(x[:, :3], 1), F.softmax(x[:, 3:], 1)], 1)),
+    Case("softmax groups=3", [(12,)], lambda x: x.view(2, 3, 4).softmax(2).view(2, 12)),
+    Case(
+        "softmax parts=2",
+        [A],
+        lambda x: torch.cat([(x[:, :3] - x[:, 3:]).sigmoid(), (x[:, 3:] - x[:, :3]).sigmoid()], 1),
+    ),
+    Case("softmax groups=2 parts=3", [(12,)], lambda x: x.view(2, 2, 3, 2).softmax(2).view(2, 12)),
+    Case("softmax space", [A], lambda x: x.exp() / x.exp().sum((2, 3), keepdim=True)),
+    Case("offset", [A], lambda x, n: torch.stack([x[:, c] + n[c] for c in range(6)], 1), params=6),
+    Case("offset 0.3 flat", [B], lambda x, n: (x.movedim(1, 3) + n).movedim(3, 1), params=4),
+    Case("offset batched", [A], lambda x, n: x + n.expand(2, 6, 9, 8), params=6),
+    Case("offset batched", [(12,)], lambda x, n: x + n.expand(2, 12), params=12),
+    Case("scale 0.2 batched", [B], lambda x, n: torch.einsum("nchw,c->nchw", x, n[0, :, 0, 0]), params=4),
     Case("concat", [A, (2, 9, 8)], lambda a, b: torch.stack([*a.unbind(1), *b.unbind(1)], 1), shape=(8, 9, 8)),
     Case("concat", [(6,), (2,)], lambda a, b: torch.stack([*a.unbind(1), *b.unbind(1)], 1), shape=(8,)),
     Case("concat", [B, (2, 9, 7), (1, 9, 7)], lambda *x: torch.cat(x, 1), shape=(7, 9, 7)),
@@ -657,6 +710,11 @@ CASES: list[Case] = [
 
 KINDS: Mapping[str, Kind] = {
     **kinds.KINDS,
+    **{
+        kind: replace(kinds.KINDS[kind], image=2, vector=1, draw=lambda leaf: {"over": leaf.over()})
+        for kind in ("mean", "max", "sum", "l2")
+    },
+    "gmp": replace(kinds.KINDS["gmp"], image=1),
     "instancenorm": Kind(
         lambda m, x, f: kinds.image(x) or kinds.group_norm(m, x, x.shape[1], f, f.get("affine", False)),
         image=2,

@@ -1,7 +1,7 @@
 """Every op has cases; each gives the shape and counts worked out by hand, and comes back from its ONNX file.
 
 Tests `ops/activation.py`, `ops/conv.py`, `ops/linear.py`, `ops/merge.py`, `ops/norm.py`, `ops/pool.py`,
-`ops/regular.py`, `ops/reshape.py` and `ops/scale.py`.
+`ops/reduce.py`, `ops/regular.py`, `ops/reshape.py` and `ops/scale.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every op through ONNX Runtime against an independent torch expression.
 
 Tests `backends/onnx/rules/activation.py`, `backends/onnx/rules/conv.py`, `backends/onnx/rules/merge.py`,
-`backends/onnx/rules/norm.py`, `backends/onnx/rules/pool.py`, `backends/onnx/rules/reshape.py` and
-`backends/onnx/rules/parts.py`.
+`backends/onnx/rules/norm.py`, `backends/onnx/rules/pool.py`, `backends/onnx/rules/reduce.py`,
+`backends/onnx/rules/reshape.py` and `backends/onnx/rules/parts.py`.
 """
 
 from __future__ import annotations

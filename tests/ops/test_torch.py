@@ -1,8 +1,8 @@
 """Every op as a torch module, and where it is implied as an expression, against independent torch.
 
 Tests `backends/torch/rules/activation.py`, `backends/torch/rules/conv.py`, `backends/torch/rules/merge.py`,
-`backends/torch/rules/norm.py`, `backends/torch/rules/pool.py`, `backends/torch/rules/reshape.py` and
-`backends/torch/rules/parts.py`.
+`backends/torch/rules/norm.py`, `backends/torch/rules/pool.py`, `backends/torch/rules/reduce.py`,
+`backends/torch/rules/reshape.py` and `backends/torch/rules/parts.py`.
 """
 
 from __future__ import annotations

@@ -192,6 +192,15 @@ POOLS = [
     Case("{1} avgpool adaptive", lambda n, x: adaptive(n, x, 1)),
     Case("{3} avgpool adaptive", lambda n, x: adaptive(n, x, 3), imports=False),
     Case("avgpool adaptive kernel=4", lambda n, x: adaptive(n, x, 4), imports=False),
+    Case("gmp", lambda n, x: x.amax(tuple(range(2, n + 2)), keepdim=True)),
+    Case("mean channels", lambda n, x: sum(x.unbind(1))[:, None] / x.shape[1]),
+    Case("mean space", lambda n, x: x.flatten(2).mean(2).reshape(*x.shape[:2], *[1] * n)),
+    Case("max channels", lambda n, x: x.sort(1).values[:, -1:]),
+    Case("max space", lambda n, x: x.flatten(2).sort(2).values[:, :, -1].reshape(*x.shape[:2], *[1] * n)),
+    Case("sum channels", lambda n, x: sum(x.unbind(1))[:, None]),
+    Case("sum space", lambda n, x: x.flatten(2).sum(2).reshape(*x.shape[:2], *[1] * n)),
+    Case("l2 channels", lambda n, x: sum(c * c for c in x.unbind(1))[:, None].sqrt()),
+    Case("l2 space", lambda n, x: (x * x).flatten(2).sum(2).sqrt().reshape(*x.shape[:2], *[1] * n)),
     Case("gap", lambda n, x: x.mean(tuple(range(2, n + 2)), keepdim=True)),
 ]
 
@@ -208,7 +217,11 @@ POINTWISE = [
     Case("gelu approximate=true", lambda n, x: F.gelu(x, approximate="tanh")),
     Case("hardswish", lambda n, x: x * (x + 3).clamp(0, 6) / 6, reach=4.0),
     Case("hardsigmoid", lambda n, x: (x + 3).clamp(0, 6) / 6, reach=4.0),
+    Case("abs", lambda n, x: torch.where(x > 0, x, -x)),
     Case("softmax", lambda n, x: torch.softmax(x, 1)),
+    Case("softmax groups=2", lambda n, x: torch.cat([y.softmax(1) for y in x.chunk(2, 1)], 1), imports=False),
+    Case("softmax parts=3", lambda n, x: torch.stack(x.chunk(3, 1), 1).softmax(1).reshape(x.shape), imports=False),
+    Case("softmax space", lambda n, x: x.flatten(2).softmax(2).reshape(x.shape), imports=False),
     Case("affine 0.3 -1", lambda n, x: x * 0.3 - 1),
     Case(
         "affine [1,2,3,4,5,6] 0.5",

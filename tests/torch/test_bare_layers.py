@@ -60,12 +60,19 @@ LAYERS: dict[str, Layer] = {
     "gelu": plain(F.gelu),
     "hardswish": plain(F.hardswish),
     "hardsigmoid": plain(F.hardsigmoid),
+    "abs": plain(torch.abs),
     "softmax": plain(torch.softmax, 1),
+    "softmax space": plain(lambda x: x.flatten(2).softmax(2).reshape(x.shape)),
     "3x3 maxpool /1 pad=1": plain(F.max_pool2d, 3, 1, 1),
     "2x2 maxpool": plain(F.max_pool2d, 2),
     "3x3 avgpool /1 same": plain(F.avg_pool2d, 3, 1, 1),
     "3x3 avgpool /1 pad=1 inside": plain(F.avg_pool2d, 3, 1, 1, False, False),
     "gap": plain(F.adaptive_avg_pool2d, 1),
+    "gmp": plain(F.adaptive_max_pool2d, 1),
+    "mean channels": plain(torch.mean, 1, True),
+    "max space": plain(torch.amax, (2, 3), True),
+    "sum channels": plain(torch.sum, 1, True),
+    "l2 channels": plain(torch.linalg.vector_norm, dim=1, keepdim=True),
     "instancenorm": plain(F.instance_norm),
     "lrn": plain(F.local_response_norm, 5),
     "flatten": plain(torch.flatten, 1),
@@ -126,8 +133,8 @@ def added(first: Any, second: Any) -> Any:
 
 
 def multiplied(first: Any, second: Any) -> Any:
-    if first.shape != second.shape and (1, 1) not in (first.shape[2:], second.shape[2:]):
-        raise RuntimeError("only gates are broadcast")
+    if torch.broadcast_shapes(first.shape, second.shape) not in (first.shape, second.shape):
+        raise RuntimeError("no input has the full shape")
     return first * second
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.backends.onnx.records import Emitter, OnnxLowering
-from archdsl.backends.onnx.rules import activation, conv, merge, norm, pool, reshape
+from archdsl.backends.onnx.rules import activation, conv, merge, norm, pool, reduce, reshape
 from archdsl.backends.onnx.rules.parts import Lowering
 from archdsl.graph import Node
 from archdsl.ops.base import Op
@@ -25,6 +25,7 @@ def lower(node: Node, inputs: Sequence[str], output: str) -> OnnxLowering:
 TABLE: dict[type[Op], Lowering] = {
     **conv.RULES,
     **pool.RULES,
+    **reduce.RULES,
     **norm.RULES,
     **activation.RULES,
     **merge.RULES,

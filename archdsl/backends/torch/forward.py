@@ -16,6 +16,7 @@ from archdsl.backends.torch.naming import identifier, is_attribute, quoted, uniq
 from archdsl.backends.torch.program import ModuleBlock
 from archdsl.backends.torch.rules.parts import for_all_axes
 from archdsl.backends.torch.steps import (
+    PRECEDENCE,
     Argument,
     Call,
     Code,
@@ -147,7 +148,7 @@ class Nester:
     def _reads_well(self, before: Statement, after: Statement) -> bool:
         value = before.outputs[0]
         inner, outer = before.expr, _holder(after.expr, Value(value))
-        if isinstance(outer, Call) and outer.target in ("+", "*") and len(values(outer)) > 1:
+        if isinstance(outer, Call) and outer.target in PRECEDENCE and len(values(outer)) > 1:
             # `out + self.downsample(x)`: of several calls, what is evaluated last stays last.
             plain = all(isinstance(arg, (Value, Code)) for arg in outer.args)
             short = isinstance(inner, Run) and (_nested(inner) == 1 or self.roles.get(inner.child) == "drop")
@@ -189,7 +190,7 @@ def _insert(expr: Expr, before: Statement) -> Expr:
 def _nested(expr: Expr) -> int:
     if isinstance(expr, Call):
         deepest = max(map(_nested, expr.args), default=0)
-        return deepest + (0 if expr.target in ("+", "*") else 1)
+        return deepest + (0 if expr.target in PRECEDENCE else 1)
     if isinstance(expr, Run):
         return 1 + max(map(_nested, expr.args), default=0)
     return max(map(_nested, expr), default=0) if isinstance(expr, tuple) else 0
@@ -281,7 +282,7 @@ def doc(expr: Expr, name: Callable[[int], str], lists: Set[str] = frozenset()) -
     if isinstance(expr, tuple):
         return tuple_of(tuple(map(write, expr)))
     assert isinstance(expr, Call)
-    if expr.target in ("+", "*"):
+    if expr.target in PRECEDENCE:
         return _infix(expr, write)
     if expr.target == "slice":
         x, start, end = map(flat, map(write, expr.args))
@@ -303,8 +304,8 @@ def _infix(expr: Call, write: Callable[[Expr], Doc]) -> Doc:
     items: list[Doc] = []
     for n, arg in enumerate(expr.args):
         inner = arg.target if isinstance(arg, Call) else ""
-        # Sums are added up from left to right; another order would round differently.
-        apart = inner == "+" and (expr.target == "*" or n > 0) or (inner == "*" and expr.target == "*" and n > 0)
+        # Operators of one precedence are evaluated from left to right; another order would round differently.
+        apart = inner in PRECEDENCE and PRECEDENCE[inner] < PRECEDENCE[expr.target] + (n > 0)
         items.append(Joined(("(", write(arg), ")")) if apart else write(arg))
     return Infix(expr.target, tuple(items))
 
@@ -405,7 +406,7 @@ class Namer:
     def _thread(self, value: int, item: Statement) -> str:
         """Return a name for the chain of statements that starts with this value: the common prefix of their names."""
         names = [self.names[value]]
-        if isinstance(item.expr, Call) and item.expr.target in ("torch.cat", "+", "*"):
+        if isinstance(item.expr, Call) and item.expr.target in ("torch.cat", *PRECEDENCE):
             # A merge of branches is named after their common prefix.
             shared = _shared([self.chosen[source] for source in values(item.expr)])
             return shared if len(shared) > 3 else names[0]

@@ -185,6 +185,24 @@ class ScaledTanh(nn.Module):
         return self.a * torch.tanh(self.s * x)
 
 
+class GroupedSoftmax(nn.Module):
+    """Softmax over the `parts` equal parts of each of `groups` groups of channels."""
+
+    def __init__(self, groups: int, parts: int) -> None:
+        super().__init__()
+        self.groups, self.parts = groups, parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], self.groups, self.parts, -1).softmax(2).reshape(x.shape)
+
+
+class SpatialSoftmax(nn.Module):
+    """Softmax over the positions of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).softmax(2).view_as(x)
+
+
 class Subsample(nn.Module):
     """LeNet-5's trainable pool: the sum of each window times a weight plus a bias, per channel."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archdsl.backends.torch.rules import activation, conv, merge, norm, pool, reshape
+from archdsl.backends.torch.rules import activation, conv, merge, norm, pool, reduce, reshape
 from archdsl.backends.torch.rules.parts import Bare, Rule, for_all_axes
 from archdsl.backends.torch.steps import Literal, Lowered
 from archdsl.ops.base import Op
@@ -26,6 +26,7 @@ def lower(op: Op, in_shapes: Sequence[Shape]) -> Lowered:
 TABLE: Mapping[type[Op], Rule] = {
     **conv.RULES,
     **pool.RULES,
+    **reduce.RULES,
     **norm.RULES,
     **activation.RULES,
     **merge.RULES,
@@ -63,6 +64,7 @@ SIGNATURES: Mapping[str, Signature] = for_all_axes(
         "nn.AvgPool{n}d": Signature(1, _POOL),
         "PaddedAvgPool{n}d": Signature(1, {**_POOL, "inside": False}),
         "nn.AdaptiveAvgPool{n}d": Signature(1),
+        "nn.AdaptiveMaxPool{n}d": Signature(1),
         "Subsample": Signature(3),
         "nn.BatchNorm{n}d": Signature(1, {"eps": 1e-5, "momentum": 0.1, "affine": True}),
         "nn.GroupNorm": Signature(2, {"eps": 1e-5, "affine": True}),
@@ -76,6 +78,7 @@ SIGNATURES: Mapping[str, Signature] = for_all_axes(
         "ScaledTanh": Signature(0, {"a": 1.7159, "s": 2 / 3}),
         "nn.GELU": Signature(0, {"approximate": "none"}),
         "nn.Softmax": Signature(0),
+        "GroupedSoftmax": Signature(2),
         "nn.Dropout": Signature(1),
         "DropPath": Signature(1),
         "nn.ChannelShuffle": Signature(1),

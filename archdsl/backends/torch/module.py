@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections import namedtuple
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -30,25 +32,24 @@ def _channels(x: Tensor, start: int, end: int | None) -> Tensor:
     return x[:, start:end]
 
 
-def _added(first: Any, *others: Any) -> Any:
-    for other in others:
-        first = first + other
-    return first
-
-
-def _multiplied(first: Any, *others: Any) -> Any:
-    for other in others:
-        first = first * other
-    return first
+def _from_left(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda *values: reduce(operation, values)
 
 
 def _sizes(x: Tensor) -> tuple[int, ...]:
     return x.shape[2:]
 
 
-_OPERATORS: Mapping[str, Callable[..., Any]] = {"+": _added, "*": _multiplied, "slice": _channels, "sizes": _sizes}
+_OPERATORS: Mapping[str, Callable[..., Any]] = {
+    "+": _from_left(operator.add),
+    "-": _from_left(operator.sub),
+    "*": _from_left(operator.mul),
+    "/": _from_left(operator.truediv),
+    "slice": _channels,
+    "sizes": _sizes,
+}
 DEVICES = ("cpu", "cuda", "cuda:1", "mps", "xpu", "meta")
-_SPACES = {"nn": nn, "F": F, "torch": torch}
+_SPACES = {"nn": nn, "F": F, "torch": torch, "torch.linalg": torch.linalg}
 
 
 def _resolve(target: str) -> Callable[..., Any]:

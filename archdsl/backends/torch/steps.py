@@ -1,8 +1,8 @@
 """The parts of a lowered network, as plain data: constructors of modules, and expressions over tensors.
 
 `module` runs this data and `source` prints it; neither depends on the ops of the language. Targets are written as in
-PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `*`, `slice`
-(channels from, up to) and `sizes` (of all axes) are operators.
+PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `-`, `*`, `/`,
+`slice` (channels from, up to) and `sizes` (of all axes) are operators.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from archdsl.ops.base import Look
 
 Literal: TypeAlias = "bool | int | float | str | tuple[Literal, ...] | None"
 Expr: TypeAlias = "Literal | Code | Argument | Value | Training | Weight | Call | Run | tuple[Expr, ...]"
+
+
+PRECEDENCE = {"+": 0, "-": 0, "*": 1, "/": 1}
+"""The infix operators, and which of them bind first: those with the larger number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from archdsl.analysis.parts import Part, head
 from archdsl.axes import sizes_words
 from archdsl.graph import Graph, Scope
-from archdsl.ops import AvgPool, Conv, Deconv, Gap, Input
+from archdsl.ops import AvgPool, Conv, Deconv, GlobalPool, Input
 from archdsl.report.words import TIMES
 from archdsl.shapes import concrete
 
@@ -42,7 +42,7 @@ def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:
     if type(node.op) is Input or not node.known:
         return ()
     shape = node.in_shapes[0] if node.op.look == "pool" else node.shape
-    if isinstance(node.op, Gap) or (isinstance(node.op, AvgPool) and node.op.adaptive):
+    if isinstance(node.op, GlobalPool) or (isinstance(node.op, AvgPool) and node.op.adaptive):
         return ()
     return concrete(shape)[1:]
 

@@ -13,13 +13,15 @@ from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
 from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
-from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduce_mean, unsqueeze
+from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduction, unsqueeze
 from archdsl.frontends.onnx_ops.resizes import resize
 from archdsl.frontends.onnx_ops.shapes import (
     add,
     concat,
+    div,
     flatten,
     gather,
+    joins,
     mul,
     pad,
     reshape,
@@ -29,7 +31,7 @@ from archdsl.frontends.onnx_ops.shapes import (
     sub,
     transpose,
 )
-from archdsl.frontends.onnx_ops.values import act, attribute, clip, div, gated, gelu, hardsigmoid, identity, softmax
+from archdsl.frontends.onnx_ops.values import act, attribute, clip, gated, gelu, hardsigmoid, identity, softmax
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.shapes import Shape
 
@@ -114,7 +116,8 @@ TABLE: Mapping[str, ImportRule] = {
     "MaxPool": first(maxpool),
     "AveragePool": first(avgpool),
     "GlobalAveragePool": first(gap),
-    "ReduceMean": reduce_mean,
+    "GlobalMaxPool": first(act(lambda node: ops.Gmp())),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "ReduceL2"), reduction),
     "Relu": act(lambda node: ops.Relu()),
     "Clip": clip,
     "LeakyRelu": act(lambda node: ops.LeakyRelu(slope=attribute(node, "alpha", 0.01))),
@@ -123,6 +126,7 @@ TABLE: Mapping[str, ImportRule] = {
     "Sigmoid": gated(ops.Sigmoid(), ops.Silu()),
     "HardSigmoid": hardsigmoid,
     "HardSwish": act(lambda node: ops.HardSwish()),
+    "Abs": act(lambda node: ops.Abs()),
     "Gelu": gelu,
     "Div": div,
     "Softmax": softmax,
@@ -131,6 +135,9 @@ TABLE: Mapping[str, ImportRule] = {
     "Add": add,
     "Sub": sub,
     "Mul": mul,
+    "Sum": joins(ops.Add),
+    "Max": joins(ops.Maximum),
+    "Min": joins(ops.Minimum),
     "Concat": concat,
     "Split": split,
     "Slice": slice_,

@@ -8,6 +8,7 @@ from archdsl import ops
 from archdsl.frontends.onnx_model import SourceNode
 from archdsl.frontends.onnx_ops.layers import pad_field, per_axis
 from archdsl.frontends.state import ImportState, Unsupported
+from archdsl.ops.base import Op
 
 
 def pool_fields(state: ImportState, node: SourceNode) -> dict[str, Any]:
@@ -40,19 +41,34 @@ def gap(state: ImportState, node: SourceNode) -> None:
     state.add(node, ops.Gap(), node.outputs[0])
 
 
-def reduce_mean(state: ImportState, node: SourceNode) -> None:
+_REDUCTIONS: dict[str, tuple[Op, Op]] = {
+    "ReduceMean": (ops.Mean(over="channels"), ops.Gap()),
+    "ReduceMax": (ops.Max(over="channels"), ops.Gmp()),
+    "ReduceSum": (ops.Sum(over="channels"), ops.Sum(over="space")),
+    "ReduceL2": (ops.L2(over="channels"), ops.L2(over="space")),
+}
+"""Over the channels, and over all spatial axes."""
+
+
+def reduction(state: ImportState, node: SourceNode) -> None:
     spatial = state.spatial(node.inputs[0])
-    reduced = state.listed_axes(node, len(spatial) + 2)
+    reduced, keep = state.listed_axes(node, len(spatial) + 2), node.attributes.get("keepdims", 1)
     channels_last = node.inputs[0] in state.channels_last
-    if reduced == (1,) and not channels_last and mean_of_layer_norm(state, node):
+    if node.op_type == "ReduceMean" and reduced == (1,) and not channels_last and mean_of_layer_norm(state, node):
         return
-    if list(reduced) != spatial:
-        raise Unsupported("it is not the mean over all spatial axes")
-    if node.attributes.get("keepdims", 1):
-        gap(state, node)
+    over_channels, over_space = _REDUCTIONS[node.op_type]
+    if len(reduced) == 1 and state.is_channels(node.inputs[0], reduced[0]):
+        if not keep:
+            raise Unsupported("it removes the axis of the channels")
+        state.add(node, over_channels, node.outputs[0])
         return
-    middle = f"{node.outputs[0]}/mean"
-    state.add(node, ops.Gap(), middle)
+    if list(reduced) != spatial or not spatial:
+        raise Unsupported("it is neither over the channels nor over all spatial axes")
+    if keep:
+        state.add(node, over_space, node.outputs[0])
+        return
+    middle = f"{node.outputs[0]}/reduced"
+    state.add(node, over_space, middle)
     state.add(node, ops.Flatten(), node.outputs[0], inputs=[middle])
     state.channels_last -= {middle, node.outputs[0]}
 

@@ -13,8 +13,8 @@ from archdsl.frontends.constants import constant_before
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.onnx_ops.layers import lrn_by_pool
 from archdsl.frontends.onnx_ops.resizes import nearest_by_gather
-from archdsl.frontends.onnx_ops.values import affine, identity, per_channel
-from archdsl.frontends.state import ImportState, Unsupported
+from archdsl.frontends.onnx_ops.values import affine, gelu_by_erf, identity, per_channel
+from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.shapes import concrete, numel
 
 
@@ -22,16 +22,52 @@ def constant_operand(state: ImportState, node: SourceNode) -> Array | None:
     return next((state.constants[i] for i in node.inputs if i in state.constants), None)
 
 
+def merged(state: ImportState, node: SourceNode, merge: type[ops.Elementwise]) -> None:
+    """An elementwise op of values, which broadcasts if their shapes differ."""
+    if constant_operand(state, node) is not None:
+        raise Unsupported("one of its inputs is a constant")
+    inputs = [name for name in node.inputs if name]
+    if merge is ops.Mul:  # the gate comes last
+        inputs.sort(key=lambda i: -numel(state.shape(i)))
+    differ = len({concrete(state.shape(name)) for name in inputs}) > 1
+    word = {"broadcast": True} if differ and "broadcast" in merge.model_fields else {}
+    state.add(node, merge(**word), node.outputs[0], inputs=inputs)
+
+
+def joins(merge: type[ops.Elementwise]) -> ImportRule:
+    return lambda state, node: merged(state, node, merge)
+
+
+def learned(state: ImportState, node: SourceNode, op: type[ops.Scale | ops.Offset], values: Array) -> bool:
+    """A constant per channel with the name of a parameter, which multiplies or is added."""
+    name = next(i for i in node.inputs if i in state.constants)
+    (source,) = (i for i in node.inputs if i != name)
+    channels, *sizes = concrete(state.shape(source))
+    if values.size != channels or channels == 1 or "." not in name:
+        return False
+    per_channel(state, source, values)
+    batched = values.ndim == len(sizes) + 2
+    tensor = values.reshape((1,) * batched + (channels,) + (1,) * len(sizes))
+    state.add(node, op(batched=batched), node.outputs[0], {"": tensor}, inputs=[source], module=name)
+    return True
+
+
 def add(state: ImportState, node: SourceNode) -> None:
     constant = constant_operand(state, node)
-    if constant is not None:
+    if constant is None:
+        merged(state, node, ops.Add)
+    elif not learned(state, node, ops.Offset, constant):
         affine(state, node, None, constant)
-        return
-    state.add(node, ops.Add(), node.outputs[0], inputs=node.inputs)
 
 
 def sub(state: ImportState, node: SourceNode) -> None:
-    affine(state, node, None, -state.require_constant(node, 1, "subtrahend"))
+    minuend, subtrahend = state.constant(node, 0), state.constant(node, 1)
+    if minuend is not None:
+        affine(state, node, np.array(-1.0), minuend)
+    elif subtrahend is not None:
+        affine(state, node, None, -subtrahend)
+    else:
+        merged(state, node, ops.Sub)
 
 
 def mul(state: ImportState, node: SourceNode) -> None:
@@ -39,18 +75,18 @@ def mul(state: ImportState, node: SourceNode) -> None:
         return
     factor = constant_operand(state, node)
     if factor is None:
-        first, second = sorted(node.inputs, key=lambda i: -numel(state.shape(i)))
-        state.add(node, ops.Mul(), node.outputs[0], inputs=[first, second])
-        return
-    name = next(i for i in node.inputs if i in state.constants)
-    (source,) = (i for i in node.inputs if i != name)
-    channels = concrete(state.shape(source))[0]
-    if factor.size == channels > 1 and "." in name:
-        per_channel(state, source, factor)
-        shape = (channels,) + (1,) * (len(state.shape(source)) - 1)
-        state.add(node, ops.Scale(), node.outputs[0], {"": factor.reshape(shape)}, inputs=[source], module=name)
-    else:
+        merged(state, node, ops.Mul)
+    elif not learned(state, node, ops.Scale, factor):
         affine(state, node, factor, None)
+
+
+def div(state: ImportState, node: SourceNode) -> None:
+    """A division by a constant; or the first node of a GELU without ONNX's own op: x/sqrt(2), Erf, +1, *x, *0.5."""
+    divisor = state.constant(node, 1)
+    if divisor is None:
+        merged(state, node, ops.Div)
+    elif divisor.size != 1 or abs(float(divisor.reshape(())) - 2**0.5) >= 1e-5 or not gelu_by_erf(state, node):
+        affine(state, node, 1.0 / divisor.astype(np.float64), None)
 
 
 def concat(state: ImportState, node: SourceNode) -> None:
@@ -122,10 +158,16 @@ def reshape(state: ImportState, node: SourceNode) -> None:
     size = numel(state.shape(node.inputs[0]))
     if len(target) == 2 and (int(target[1]) in (-1, size)):
         to_vector(state, node)
-    elif shuffle(state, node, target) or (len(target) == 1 and undone_by_gather(state, node)):
+    elif (
+        shuffle(state, node, target)
+        or parted_softmax(state, node, target)
+        or (len(target) == 1 and undone_by_gather(state, node))
+    ):
         return
     else:
-        raise Unsupported(f"the shape {[int(t) for t in target]} is neither a flatten nor a channel shuffle")
+        raise Unsupported(
+            f"the shape {[int(t) for t in target]} is neither a flatten, nor part of a channel shuffle or softmax"
+        )
 
 
 def undone_by_gather(state: ImportState, node: SourceNode) -> bool:
@@ -164,6 +206,30 @@ def shuffle(state: ImportState, node: SourceNode, target: Array) -> bool:
         return False
     state.consumed.update((transpose[0], together[0]))
     state.add(node, ops.Shuffle(groups=apart[1]), together[1].outputs[0])
+    return True
+
+
+def parted_softmax(state: ImportState, node: SourceNode, target: Array) -> bool:
+    """A softmax over groups or parts of the channels, or over space: over an axis of another shape, and back."""
+    shape = (1, *concrete(state.shape(node.inputs[0])))
+    apart = resolved(shape, target)
+    softmax = state.only_reader(node.outputs[0], "Softmax")
+    together = softmax and state.only_reader(softmax[1].outputs[0], "Reshape")
+    if softmax is None or together is None or node.inputs[0] in state.channels_last or apart[:1] != (1,):
+        return False
+    back = constant_before(state, together[0], together[1].inputs[1])
+    axis = softmax[1].attributes.get("axis", -1) % len(apart)
+    if back is None or resolved(apart, back) != shape or prod(apart) != prod(shape) or axis == 0:
+        return False
+    groups, parts = prod(apart[1:axis]), apart[axis]
+    if groups == shape[1] and parts == prod(shape[2:]):
+        op = ops.Softmax(space=True)
+    elif shape[1] % (groups * parts) == 0:
+        op = ops.Softmax(groups=groups, parts=None if groups * parts == shape[1] else parts)
+    else:
+        return False
+    state.consumed.update((softmax[0], together[0]))
+    state.add(node, op, together[1].outputs[0])
     return True
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from archdsl import ops
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported, single
@@ -63,14 +61,6 @@ def softmax(state: ImportState, node: SourceNode) -> None:
 
 def gelu(state: ImportState, node: SourceNode) -> None:
     state.add(node, ops.Gelu(approximate=node.attributes.get("approximate", "none") == "tanh"), node.outputs[0])
-
-
-def div(state: ImportState, node: SourceNode) -> None:
-    """A division by a constant; or the first node of a GELU without ONNX's own op: x/sqrt(2), Erf, +1, *x, *0.5."""
-    divisor = state.require_constant(node, 1, "divisor")
-    if divisor.size == 1 and abs(float(divisor.reshape(())) - 2**0.5) < 1e-5 and gelu_by_erf(state, node):
-        return
-    affine(state, node, 1.0 / divisor.astype(np.float64), None)
 
 
 def gelu_by_erf(state: ImportState, node: SourceNode) -> bool:

@@ -71,6 +71,11 @@ PyTorch     ChannelShuffle                  shuffle      groups
 PyTorch     cat,concat                      concat       x axis
 PyTorch     add                             add          x
 PyTorch     mul                             mul          x
+PyTorch     sub,subtract                    sub          x
+PyTorch     div,divide,true_divide          div          x
+PyTorch     maximum,max                     maximum      x
+PyTorch     minimum,min                     minimum      x
+PyTorch     abs,absolute                    abs          x
 Keras       ConvND                          conv         out kernel stride pad _ dilation groups act bias  pad=0
 Keras       ConvNDTranspose                 deconv       out kernel stride pad extra _ dilation act bias   pad=0
 Keras       SeparableConvND                 dwconv       out kernel stride pad _ dilation multiplier act bias pad=0
@@ -94,6 +99,8 @@ Keras       UpSamplingND                    upsample     scale _ linear:mode    
 Keras       Add,Concatenate,Multiply        =            axis
 Keras       concatenate                     concat       x axis
 Keras       multiply                        mul          x
+Keras       Subtract,Maximum,Minimum        =
+Keras       GlobalMaxPoolingND,GlobalMaxPoolND gmp       _ _
 Caffe       Convolution                     conv         _                                      pad=0
 Caffe       Deconvolution                   deconv       _                                      pad=0
 Caffe       InnerProduct                    fc           _
@@ -105,6 +112,8 @@ Caffe       LRN                             lrn          size alpha beta k      
 Caffe       TanH                            tanh         _
 Caffe       Eltwise,Eltwise:SUM             add          case:operation
 Caffe       Eltwise:PROD                    mul          case:operation
+Caffe       Eltwise:MAX                     maximum      case:operation
+Caffe       AbsVal                          abs
 Caffe       Concat                          concat       _
 Darknet     [convolutional]                 conv         half:pad padding          kernel=1 pad=0 act=logistic
 Darknet     [maxpool]                       maxpool      _                                  stride=1 pad=half

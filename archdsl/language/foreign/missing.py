@@ -16,18 +16,17 @@ _REASONS: dict[str, str] = {
     "lstm gru rnn lstmcell grucell simplernn bidirectional convlstm timedistributed": _STEPS,
     "embedding embeddingbag tokenizer textvectorization": "indices of words are not part of the language: "
     "an input is a vector, a signal, an image or a volume",
-    "grn globalresponsenorm": "global response norm is not part of the language",
-    "globalmaxpool globalmaxpooling gmp adaptivemaxpool": "a maximum over "
-    "all pixels needs a window of the input's size: `7x7 maxpool`",
+    "grn globalresponsenorm cbam eca attentiongate film scse globalcontext selectivekernel splitattention": "it is not "
+    'an op: the language page, "Attention and gates", has a block for it',
+    "adaptivemaxpool": "the maximum over all pixels is `gmp`; of a window, `2x2 maxpool`",
     "pixelshuffle pixelunshuffle depthtospace spacetodepth": "moving channels into pixels is not part of the "
     "language; `upsample 2` or `2x2 deconv 64 /2` enlarge an image",
-    "mish selu softplus softsign celu hardtanh logsoftmax glu swiglu maxout threshold softmin softshrink clip "
+    "mish selu softplus softsign celu hardtanh logsoftmax glu swiglu threshold softmin softshrink clip "
     "thresholdedrelu rrelu logsigmoid tanhshrink": "this activation is not part of the language; similar ones are "
     "`silu`, `elu`, `gelu` and `relu6`",
-    "sub subtract minus div divide pow sqrt exp log": "the elementwise merges are `add` and `mul`; "
-    "`affine -1` negates a tensor",
-    "maximum minimum": "the elementwise merges are `add` and `mul`",
-    "mean reducemean globalaverage": "the mean over all pixels is `gap`",
+    "pow sqrt exp log reciprocal": "the language has no such function; the elementwise merges are `add`, `sub`, `mul`, "
+    "`div`, `maximum` and `minimum`",
+    "globalaverage": "the mean over all pixels is `gap`",
     "reflectionpad replicationpad circularpad constantpad reflectpad": "`pad` adds pixels of one value, "
     "e.g. `pad 3`; reflected and repeated pixels are not part of the language",
     "dropout1d dropout2d dropout3d spatialdropout alphadropout gaussiannoise "

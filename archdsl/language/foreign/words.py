@@ -60,7 +60,7 @@ _SPLIT = re.compile(r"(?:[\s,;:+|&()]|(?<=\w)-(?=[a-z\d]))+")
 _FILLER = frozenset(
     "layer layers with filters filter kernels kernel units neurons channels maps then and followed by".split()
 )
-_FLAGS = {word: setting for op in OPS_BY_NAME.values() for word, setting in op.flags.items()}
+_FLAGS = {word: setting for op in OPS_BY_NAME.values() for word, setting in op.flags.items() if word not in _FILLER}
 _CONV = Row("", "conv", "conv", (), {})
 _PER_AXIS = re.compile(rf"\d{{1,2}}(x\d{{1,2}}){{1,{MOST - 1}}}")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

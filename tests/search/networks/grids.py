@@ -46,7 +46,7 @@ def _of_merge(read: list[Any], y: Any) -> tuple[Any, ...] | None:
 
 def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[Any, ...] | None:
     number, *steps = grid(x)
-    if kind == "gap" or fields.get("adaptive"):
+    if kind in ("gap", "gmp") or fields.get("over") == "space" or fields.get("adaptive"):
         return grid(x) if x.shape[2:] == y.shape[2:] else None
     step: Any = fields.get("stride") or 1
     if kind in _POOLS:

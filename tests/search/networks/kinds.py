@@ -434,6 +434,21 @@ def prelu(m: Any, x: Any, f: Fields) -> Any:
 
 
 def softmax(m: Any, x: Any, f: Fields) -> Any:
+    """In each sum: all pixels of a channel, all channels of a group, or one channel of each part of a group."""
+    groups, parts = f.get("groups", 1), f.get("parts", 0)
+    if f.get("space", False):
+        if groups != 1 or parts:
+            raise Unsound("E0407")
+        image(x)
+        whole = x.reshape(*x.shape[:2], -1)
+        return softmax(m, whole.movedim(2, 1), {}).movedim(1, 2).reshape(x.shape)
+    if x.shape[1] % (groups * (parts or 1)):
+        raise Unsound("E0403", torch=True)
+    if groups > 1:
+        return torch.cat([softmax(m, part, {"parts": parts}) for part in x.chunk(groups, 1)], 1)
+    if parts:
+        apart = torch.stack(x.chunk(parts, 1), 1)
+        return softmax(m, apart, {}).reshape(x.shape)
     powers = torch.exp(x - x.amax(1, keepdim=True))
     value = powers / powers.sum(1, keepdim=True)
     return m.rounded(value, value * (1 + (x - x.amax(1, keepdim=True)).abs()), 4)
@@ -442,28 +457,65 @@ def softmax(m: Any, x: Any, f: Fields) -> Any:
 # --- merges, and ops that move values -------------------------------------------------------------------------
 
 
-def add(m: Any, x: list[Any], f: Fields) -> Any:
-    if len({t.shape for t in x}) > 1:
-        raise Unsound("E0412")
-    return m.rounded(sum(x[1:], x[0]), sum((t.abs() for t in x[1:]), x[0].abs()), 2)
+def elementwise(
+    function: Callable[[Any, Any], Any],
+    terms: float = 2,
+    always: bool = False,
+    first: bool = False,
+    magnitude: Callable[[Any], Any] | None = None,
+) -> Callable[..., Any]:
+    """A merge value by value, which broadcasts `always`, or with the word; to the shape of its `first` input only."""
+
+    def run(m: Any, x: list[Any], f: Fields) -> Any:
+        if len({t.dim() for t in x}) > 1:
+            raise Unsound("E0405" if always else "E0412")
+        shapes = [tuple(t.shape) for t in x]
+        if not always and not f.get("broadcast", False):
+            if len(set(shapes)) > 1:
+                raise Unsound("E0412")
+        else:
+            try:
+                full = tuple(torch.broadcast_shapes(*shapes))
+            except RuntimeError:
+                raise Unsound("E0413", torch=True) from None
+            if full not in (shapes[:1] if first else shapes):
+                raise Unsound("E0413")
+        value = x[0]
+        for other in x[1:]:
+            value = function(value, other)
+        size = None if magnitude is None else sum((magnitude(t) for t in x[1:]), magnitude(x[0]))
+        return m.rounded(value, size, terms * (len(x) - 1)) if terms else value
+
+    return run
 
 
-def is_gate(x: Any) -> bool:
-    """One pixel: a factor for each channel of what it is multiplied with."""
-    return axes_of(x) > 0 and set(x.shape[2:]) == {1}
+def reduction(function: Callable[..., Any], size: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Over the channels or over space; `size` is what the errors scale with, None where nothing is rounded."""
+
+    def run(m: Any, x: Any, f: Fields) -> Any:
+        if f["over"] == "space":
+            image(x)
+        axes = (1,) if f["over"] == "channels" else spatial(x)
+        value = function(x, axes, True)
+        return value if size is None else m.rounded(value, size(x.abs(), axes, True), x.numel() / value.numel())
+
+    return run
 
 
-def mul(m: Any, x: list[Any], f: Fields) -> Any:
-    """Equal shapes, or gates of one pixel."""
-    if len({t.dim() for t in x}) > 1:
-        raise Unsound("E0405")
-    spread = {t.shape for t in x if not is_gate(t)}
-    if len({t.shape[1] for t in x}) > 1 or len(spread) > 1:
-        raise Unsound("E0413")
-    value = x[0]
-    for other in x[1:]:
-        value = value * other
-    return m.rounded(value, None, len(x))
+def gmp(m: Any, x: Any, f: Fields) -> Any:
+    image(x)
+    return x.amax(spatial(x), True)
+
+
+def per_channel_op(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def run(m: Any, x: Any, f: Fields) -> Any:
+        if f.get("flat", False) and f.get("batched", False):
+            raise Unsound("E0407")
+        shape = (x.shape[1],) + (1,) * (0 if f.get("flat", False) else x.dim() - 2)
+        number = m.take("", (1, *shape) if f.get("batched", False) else shape)
+        return m.rounded(function(x, per_channel(number, x)), x.abs() + 1, 1)
+
+    return run
 
 
 def concat(m: Any, x: list[Any], f: Fields) -> Any:
@@ -552,11 +604,6 @@ def pad(m: Any, x: Any, f: Fields) -> Any:
     return out
 
 
-def scale(m: Any, x: Any, f: Fields) -> Any:
-    weight = m.take("", (x.shape[1],) + (1,) * (x.dim() - 2))
-    return m.rounded(x * weight, None, 1)
-
-
 def affine(m: Any, x: Any, f: Fields) -> Any:
     parts = []
     for name, neutral in (("mul", 1.0), ("add", 0.0)):
@@ -576,6 +623,13 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "maxpool": maxpool,
     "avgpool": avgpool,
     "gap": gap,
+    "gmp": gmp,
+    "mean": reduction(torch.mean, torch.mean),
+    "max": reduction(torch.amax, None),
+    "sum": reduction(torch.sum, torch.sum),
+    "l2": reduction(
+        lambda x, axes, keep: x.square().sum(axes, keep).sqrt(), lambda x, axes, keep: x.norm(2, axes, keep)
+    ),
     "subsample": subsample,
     "bn": bn,
     "gn": gn,
@@ -596,19 +650,25 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "gelu": _scaled(_gelu, torch.abs),
     "hardswish": _scaled(lambda x, f: x * (x + 3).clamp(0, 6) / 6, torch.abs),
     "hardsigmoid": _scaled(lambda x, f: (x + 3).clamp(0, 6) / 6, torch.ones_like),
+    "abs": _exact(lambda x, f: x.abs()),
     "softmax": softmax,
     "dropout": _exact(lambda x, f: x),
     "droppath": _exact(lambda x, f: x),
     "identity": _exact(lambda x, f: x),
-    "add": add,
-    "mul": mul,
+    "add": elementwise(torch.add, magnitude=torch.abs),
+    "sub": elementwise(torch.sub, first=True, magnitude=torch.abs),
+    "mul": elementwise(torch.mul, always=True),
+    "div": elementwise(torch.div, always=True, first=True),
+    "maximum": elementwise(torch.maximum, 0),
+    "minimum": elementwise(torch.minimum, 0),
     "concat": concat,
     "flatten": flatten,
     "slice": slice_,
     "shuffle": shuffle,
     "upsample": upsample,
     "pad": pad,
-    "scale": scale,
+    "scale": per_channel_op(torch.mul),
+    "offset": per_channel_op(torch.add),
     "affine": affine,
 }
 POSITIONAL: dict[str, tuple[str, ...]] = {
@@ -632,6 +692,7 @@ _POSITIONAL = {
     "upsample": ("scale",),
     "pad": ("pixels",),
     "scale": ("init",),
+    "offset": ("init",),
     "affine": ("mul", "add"),
 }
 """Fields that values without a key go to."""

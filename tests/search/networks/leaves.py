@@ -25,7 +25,7 @@ SPATIAL = {
     "lrn": 3,
     "act": 8,
     "prelu": 2,
-    "softmax": 1,
+    "softmax": 2,
     "dropout": 1,
     "droppath": 1,
     "flatten": 1,
@@ -35,6 +35,7 @@ SPATIAL = {
     "pad": 4,
     "identity": 1,
     "scale": 2,
+    "offset": 2,
     "affine": 3,
     "fc": 2,
     "constant": 2,
@@ -54,6 +55,7 @@ VECTOR = {
     "droppath": 1,
     "slice": 2,
     "scale": 2,
+    "offset": 2,
     "affine": 2,
     "rbf": 2,
     "identity": 1,
@@ -72,8 +74,9 @@ ACTS = (
     "gelu",
     "hardswish",
     "hardsigmoid",
+    "abs",
 )
-NEVER_KEEP = ("gap", "flatten")
+NEVER_KEEP = ("gap", "gmp", "mean", "max", "sum", "l2", "flatten")
 
 
 def leaf(
@@ -361,7 +364,24 @@ class Leaf:
         return node | ({"value": self.rng.choice([0.5, -1, 3])} if self.chance(35) else {})
 
     def _scale(self, kind: str) -> dict[str, Any]:
-        return {"op": "scale"} | ({"init": self.rng.choice([0.1, 1e-6, "p0", 2])} if self.chance(60) else {})
+        form = self.rng.choice(["flat", "batched", "", ""])
+        node: dict[str, Any] = {"op": kind} | ({form: True} if form else {})
+        return node | ({"init": self.rng.choice([0.1, 1e-6, "p0", 2])} if self.chance(60) else {})
+
+    _offset = _scale
+
+    def over(self) -> str:
+        """What a reduction is over; where the shape stays, it is multiplied, so that it is never kept."""
+        return self.rng.choice(["channels", "space"]) if self.axes else "channels"
+
+    def _softmax(self, kind: str) -> dict[str, Any]:
+        form = self.rng.randrange(4)
+        if form == 0 and self.axes:
+            return {"op": kind, "space": True}
+        groups = self.rng.choice([g for g in (1, 2, 3, 4) if self.channels % g == 0])
+        parts = self.rng.choice([p for p in (2, 3, 4, 0) if not p or self.channels // groups % p == 0])
+        drawn = {"groups": groups} if groups > 1 else {}
+        return {"op": kind} | (drawn if form > 1 else {}) | ({"parts": self.whole(parts)} if parts and form > 2 else {})
 
     def _affine(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "affine"}

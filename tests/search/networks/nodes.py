@@ -47,6 +47,11 @@ def visible(frame: Frame | None) -> dict[str, Any]:
     return seen
 
 
+def gates(shape: Any, full: Any) -> bool:
+    """Whether a tensor of the one shape multiplies one of the other: on each axis the same size, or 1."""
+    return len(shape) == len(full) and all(a in (1, b) for a, b in zip(shape[1:], full[1:], strict=True))
+
+
 class Nodes:
     """The part of `make.Maker` that draws nodes which hold others."""
 
@@ -92,18 +97,33 @@ class Nodes:
     def merge(self, frame: Frame, x: Any) -> Any:
         """Two or three visible values that fit."""
         seen = visible(frame)
-        kind = self.rng.choice(["add", "mul", "concat"])
+        kind = self.rng.choice(["add", "mul", "concat", "add", "mul", "concat", "sub", "maximum", "minimum"])
+        spread = kind == "mul" or (kind != "concat" and self.chance(40))
         if kind == "concat":
             fitting = [n for n, v in seen.items() if v.dim() == x.dim() and v.shape[2:] == x.shape[2:]]
         else:
-            gate = (*x.shape[:2], *(1 for _ in x.shape[2:])) if kind == "mul" else x.shape
-            fitting = [n for n, v in seen.items() if v.shape in (x.shape, gate)]
+            fitting = [n for n, v in seen.items() if v.shape == x.shape or (spread and gates(v.shape, x.shape))]
         if not fitting:
             return None
-        count = self.rng.choice([2, 2, 3])
-        return {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]} | (
-            {"act": "relu"} if self.chance(20) else {}
+        count = 2 if kind == "sub" else self.rng.choice([2, 2, 3])
+        node: dict[str, Any] = {"op": kind, "from": [self.rng.choice(fitting) for _ in range(count)]}
+        node |= {"broadcast": True} if spread and kind != "mul" else {}
+        return node | ({"act": "relu"} if self.chance(20) else {})
+
+    def gate(self) -> dict[str, Any]:
+        """A gate for each channel, each pixel, or both, with values from 0 to 1."""
+        pool: dict[str, Any] = self.rng.choice(
+            [
+                {"op": "gap"},
+                {"op": "gmp"},
+                {"op": "max", "over": "space"},
+                {"op": "mean", "over": "channels"},
+                {"op": "relu"},
+            ]
         )
+        name, self.number = f"pool{self.number}", self.number + 1
+        conv = {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"}
+        return {name: pool, f"conv{self.number}": conv}
 
     def like(self, data: dict[str, Any], x: Any, frame: Frame | None, keep: bool) -> dict[str, Any]:
         """The same op, perhaps with the sizes of a visible value instead of a factor or numbers."""
@@ -160,7 +180,9 @@ class Nodes:
         return node | self.then()
 
     def branches(self, x: Any, env: Mapping[str, Any], frame: Frame, depth: int, keep: bool) -> Any:
-        count, merge = self.rng.choice([2, 2, 3]), self.rng.choice(["concat", "concat", "add", "mul"])
+        kinds = ["concat"] * 4 + ["add", "mul"] * 2 + ["sub", "div", "maximum", "minimum"]
+        count, merge = self.rng.choice([2, 2, 3]), self.rng.choice(kinds)
+        count = 2 if merge in ("sub", "div") else count
         split = x.shape[1] % count == 0 and x.shape[1] > count and self.chance(25)
         source = x[:, : x.shape[1] // count] if split else x
         named = self.chance(60)
@@ -171,11 +193,11 @@ class Nodes:
             if number == 1 and self.chance(25) and not split:
                 entries[key] = {"op": self.rng.choice(["identity", "relu"])}
                 continue
-            if merge == "mul" and number == 1 and not split and axes_of(x):
-                entries[key] = {
-                    f"gap{self.number}": {"op": "gap"},
-                    f"conv{self.number}": {"op": "conv", "out": "in", "kernel": 1, "norm": "none", "act": "sigmoid"},
-                }
+            if merge in ("mul", "div") and number == 1 and not split and axes_of(x):
+                entries[key] = self.gate()
+                continue
+            if merge == "div" and number == 1:
+                entries[key] = {"op": "sigmoid"}
                 continue
             body, made = self.body(source, env, frame, depth, True, None if named else False, named)
             if made is None or made.value is None:

@@ -28,7 +28,8 @@ HALF = 2.0**-11
 TINY = 2.0**-24
 """The smallest number of half precision."""
 HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
-MERGES = ("add", "mul", "concat")
+PAIRS = ("sub", "div")
+MERGES = ("add", "mul", "maximum", "minimum", "concat", *PAIRS)
 LIKE = ("like",)
 """Fields that name a node, whose sizes matter."""
 ABOUT = ("op", "norm", "act", "repeat", "as", "from", "when", "then", "doc", *LIKE)
@@ -56,7 +57,17 @@ FUNCTIONS = {
     "divisible": _divisible,
     "__builtins__": {},
 }
-WORDS = {word: word for word in (*KINDS, "same", "valid", "nearest", "linear", "cubic", "split", "pad")} | {
+
+
+class Word(str):
+    """A name that is a function where it is called: `max`."""
+
+    def __call__(self, *args: Any) -> Any:
+        return FUNCTIONS[self](*args)  # type: ignore[operator]
+
+
+_NAMES = {*KINDS, "same", "valid", "nearest", "linear", "cubic", "split", "pad", "channels", "space"}
+WORDS: dict[str, Any] = {word: Word(word) if word in FUNCTIONS else word for word in _NAMES} | {
     "none": None,
     "true": True,
     "false": False,
@@ -378,7 +389,7 @@ class Machine:
             raise Unsound("E0421", torch=True)
         if kind not in KINDS and kind not in ("split", "again"):
             raise Unsound("E0301", torch=True)
-        if (len(inputs) < 2) if kind in MERGES else (len(inputs) != 1):
+        if (len(inputs) < 2) if kind in {*MERGES} - {*PAIRS} else (len(inputs) != (2 if kind in PAIRS else 1)):
             raise Unsound("E0414", torch=True)
         env = {**env, "in_": inputs[0].shape[1]}
         under = self.under(kind)

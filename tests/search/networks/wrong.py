@@ -254,6 +254,39 @@ NEW: dict[str, New] = {
     ),
     "a slice behind the channels": lambda rng, s: ({"op": "slice", "start": channels(s)}, "E0418", "start"),
     "parts that do not divide": lambda rng, s: ({"op": "split", "parts": channels(s) + 1}, "E0403", "parts"),
+    "a word that is missing": _new(ANY, {"op": "mean"}, "E0311", None),
+    "a mean over what is not": _new(ANY, {"op": "mean", "over": "spaces"}, "E0308", "over"),
+    "a maximum over the pixels of a vector": _new(VECTOR, {"op": "max", "over": "space"}, "E0401", None),
+    "a reduction of two": _new(ANY, {"op": "max", "over": "channels", "from": ["input", "input"]}, "E0414", None),
+    "a difference of one": _new(ANY, {"op": "sub"}, "E0414", None),
+    "an offset of two forms": _new(ANY, {"op": "offset", "flat": True, "batched": True}, "E0407", "batched"),
+    "a softmax of two forms": _new(SPATIAL, {"op": "softmax", "space": True, "parts": 2}, "E0407", "parts"),
+    "groups of a softmax that do not divide": lambda rng, s: (
+        {"op": "softmax", "groups": channels(s) + 1},
+        "E0403",
+        "groups",
+    ),
+    "a quotient whose divisor is larger": lambda rng, s: (
+        (
+            {"branches": {"one": {"m": {"op": "mean", "over": "channels"}}, "two": {"op": "identity"}}, "merge": "div"},
+            "E0413",
+            "merge",
+        )
+        if channels(s) > 1
+        else None
+    ),
+    "two gates and nothing between": lambda rng, s: (
+        (
+            {
+                "branches": {"one": {"m": {"op": "mean", "over": "channels"}}, "two": {"g": {"op": "gmp"}}},
+                "merge": "mul",
+            },
+            "E0413",
+            "merge",
+        )
+        if channels(s) > 1 and axes_of(s.x) and max(s.x.shape[2:]) > 1
+        else None
+    ),
     "an addition of other channels": lambda rng, s: (
         {
             "branches": {
@@ -266,15 +299,19 @@ NEW: dict[str, New] = {
         "merge",
     ),
     "a product of other channels": lambda rng, s: (
-        {
-            "branches": {
-                "one": {"op": "identity"},
-                "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if axes_of(s.x) else {})},
+        (
+            {
+                "branches": {
+                    "one": {"op": "identity"},
+                    "two": {"c": {"op": "fc", "out": channels(s) + 1} | ({"kernel": 1} if axes_of(s.x) else {})},
+                },
+                "merge": "mul",
             },
-            "merge": "mul",
-        },
-        "E0413",
-        "merge",
+            "E0413",
+            "merge",
+        )
+        if channels(s) > 1
+        else None
     ),
     "a concatenation of other sizes": lambda rng, s: (
         (

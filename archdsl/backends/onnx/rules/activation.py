@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archdsl import ops
 from archdsl.backends.onnx.records import Emitter
-from archdsl.backends.onnx.rules.parts import Lowering, nothing, plain
+from archdsl.backends.onnx.rules.parts import Lowering, as_before, nothing, plain
 from archdsl.ops.base import Op
 from archdsl.shapes import at
 
@@ -44,7 +44,13 @@ def hardsigmoid(e: Emitter, op: ops.HardSigmoid) -> None:
 
 
 def softmax(e: Emitter, op: ops.Softmax) -> None:
-    e.last("Softmax", e.x, axis=1)
+    """Moves the values of one sum to an axis of their own; this needs no Reshape for a softmax over all channels."""
+    if op.plain:
+        e.last("Softmax", e.x, axis=1)
+        return
+    apart = [0, 0, -1] if op.space else [0, op.groups, op.parts_of(at(e.node.shape[0])), -1]
+    values = e.step("apart", "Reshape", e.x, e.ints("grouped", apart), allowzero=0)
+    e.last("Reshape", e.step("softmax", "Softmax", values, axis=2), as_before(e), allowzero=0)
 
 
 RULES: dict[type[Op], Lowering] = {
@@ -60,6 +66,7 @@ RULES: dict[type[Op], Lowering] = {
     ops.Gelu: gelu,
     ops.HardSwish: plain("HardSwish"),
     ops.HardSigmoid: hardsigmoid,
+    ops.Abs: plain("Abs"),
     ops.Softmax: softmax,
     ops.Dropout: nothing,
     ops.DropPath: nothing,

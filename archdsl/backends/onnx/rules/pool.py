@@ -7,7 +7,7 @@ from math import prod
 
 from archdsl import ops
 from archdsl.backends.onnx.records import Attribute, Emitter
-from archdsl.backends.onnx.rules.parts import Lowering, pad_list
+from archdsl.backends.onnx.rules.parts import Lowering, pad_list, plain
 from archdsl.ops.base import Op
 from archdsl.ops.conv import reach_of
 from archdsl.shapes import Dim, Pads, at, no_pads
@@ -169,10 +169,6 @@ def _means(e: Emitter, what: str, size: int, count: int, across: bool = False) -
     return e.floats(what, [value for row in table for value in row], (count, size))
 
 
-def gap(e: Emitter, op: ops.Gap) -> None:
-    e.last("GlobalAveragePool", e.x)
-
-
 def subsample(e: Emitter, op: ops.Subsample) -> None:
     """Multiplies the coefficient by the window's size, because the mean times that size is the sum."""
     channels = at(e.node.shape[0])
@@ -186,6 +182,7 @@ def subsample(e: Emitter, op: ops.Subsample) -> None:
 RULES: dict[type[Op], Lowering] = {
     ops.MaxPool: maxpool,
     ops.AvgPool: avgpool,
-    ops.Gap: gap,
+    ops.Gap: plain("GlobalAveragePool"),
+    ops.Gmp: plain("GlobalMaxPool"),
     ops.Subsample: subsample,
 }

@@ -150,9 +150,14 @@ def pad(e: Emitter, op: ops.Pad) -> None:
     e.last("Pad", *pad_inputs(e, x, "pads", ends, op.value), mode="constant")
 
 
-def scale(e: Emitter, op: ops.Scale) -> None:
-    channels, *axes = e.node.shape
-    e.last("Mul", e.x, e.derived("factors", "", (at(channels), *[1] * len(axes))))
+def per_channel(op_type: str, what: str) -> Lowering:
+    """Return the lowering of a learned value per channel."""
+
+    def rule(e: Emitter, op: ops.Scale | ops.Offset) -> None:
+        channels, *axes = e.node.shape
+        e.last(op_type, e.x, e.derived(what, "", (*[1] * op.batched, at(channels), *[1] * len(axes))))
+
+    return rule
 
 
 def affine(e: Emitter, op: ops.Affine) -> None:
@@ -183,6 +188,7 @@ RULES: dict[type[Op], Lowering] = {
     ops.Upsample: upsample,
     ops.Pad: pad,
     ops.Identity: nothing,
-    ops.Scale: scale,
+    ops.Scale: per_channel("Mul", "factors"),
+    ops.Offset: per_channel("Add", "offsets"),
     ops.Affine: affine,
 }

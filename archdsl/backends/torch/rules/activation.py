@@ -34,7 +34,15 @@ def gelu(op: ops.Gelu, shapes: Sequence[Shape]) -> Lowered:
 
 
 def softmax(op: ops.Softmax, shapes: Sequence[Shape]) -> Lowered:
+    if op.space:
+        return Lowered(module("SpatialSoftmax"))
+    if not op.plain:
+        return Lowered(module("GroupedSoftmax", groups=op.groups, parts=op.parts_of(at(shapes[0][0]))))
     return Lowered(module("nn.Softmax", dim=1), call("torch.softmax", X, 1))
+
+
+def abs_(op: ops.Abs, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(call=call("torch.abs", X))
 
 
 def dropout(op: ops.Dropout, shapes: Sequence[Shape]) -> Lowered:
@@ -58,6 +66,7 @@ RULES: dict[type[Op], Rule] = {
     ops.Gelu: gelu,
     ops.HardSwish: Bare("nn.Hardswish", "F.hardswish"),
     ops.HardSigmoid: Bare("nn.Hardsigmoid", "F.hardsigmoid"),
+    ops.Abs: abs_,
     ops.Softmax: softmax,
     ops.Dropout: dropout,
     ops.DropPath: droppath,

@@ -51,6 +51,11 @@ def gap(op: ops.Gap, shapes: Sequence[Shape]) -> Lowered:
     return _adaptive(1, shapes[0])
 
 
+def gmp(op: ops.Gmp, shapes: Sequence[Shape]) -> Lowered:
+    layer = module(named("nn.AdaptiveMaxPool{n}d", shapes[0]), output_size=1)
+    return Lowered(layer, call(named("F.adaptive_max_pool{n}d", shapes[0]), X, 1))
+
+
 def subsample(op: ops.Subsample, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(module("Subsample", channels=at(shapes[0][0]), kernel_size=op.kernel, stride=op.steps))
 
@@ -59,5 +64,6 @@ RULES: dict[type[Op], Rule] = {
     ops.MaxPool: maxpool,
     ops.AvgPool: avgpool,
     ops.Gap: gap,
+    ops.Gmp: gmp,
     ops.Subsample: subsample,
 }

@@ -49,11 +49,16 @@ def pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(layer, function)
 
 
-def scale(op: ops.Scale, shapes: Sequence[Shape]) -> Lowered:
-    (param,) = op.params(shapes)
-    axes = len(shapes[0]) - len(param.shape)
-    factors = call("torch.reshape", Weight(""), (-1, *[1] * axes)) if axes else Weight("")
-    return Lowered(call=call("*", X, factors), parameter=Parameter(param.shape, float(op.init)))
+def per_channel(operator: str) -> Rule:
+    """Return the rule of a learned value per channel, which has an axis for each of the input's unless it is flat."""
+
+    def rule(op: ops.Scale | ops.Offset, shapes: Sequence[Shape]) -> Lowered:
+        (param,) = op.params(shapes)
+        axes = len(shapes[0]) - len(param.shape)
+        values = call("torch.reshape", Weight(""), (-1, *[1] * axes)) if axes > 0 else Weight("")
+        return Lowered(call=call(operator, X, values), parameter=Parameter(param.shape, float(op.init)))
+
+    return rule
 
 
 def affine(op: ops.Affine, shapes: Sequence[Shape]) -> Lowered:
@@ -75,6 +80,7 @@ RULES: dict[type[Op], Rule] = {
     ops.Upsample: upsample,
     ops.Pad: pad,
     ops.Identity: identity,
-    ops.Scale: scale,
+    ops.Scale: per_channel("*"),
+    ops.Offset: per_channel("+"),
     ops.Affine: affine,
 }
