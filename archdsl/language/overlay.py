@@ -74,7 +74,7 @@ def _in_order(base: Map, over: Map, combine: Combine) -> Map:
 
     A new key goes after the key that the override writes before it, or else before the next key of the base; keys go
     last if the override has no key of the base. Raises E0215 if the override has keys of the base in another order; a
-    removed key only counts if a new one takes its place.
+    removed key only counts if a new one takes its place, or if all keys are removed.
     """
     places = {name: n for n, name in enumerate(base.entries)}
     follows = dict(pairwise(over.entries))
@@ -82,7 +82,7 @@ def _in_order(base: Map, over: Map, combine: Combine) -> Map:
         name
         for name, entry in over.entries.items()
         if name in places and not (_is_null(entry) and follows.get(name, name) in places)
-    ]
+    ] or [name for name in over.entries if name in places][:1]
     for before, after in pairwise(kept):
         if places[before] > places[after]:
             raise error(

@@ -88,6 +88,8 @@ def order(over: str) -> list[str]:
         ("{last: relu}", [*TOP, "last"]),
         ("{pool: null, conv: 3x3 conv 8 /2}", ["stem", "conv", *TOP[2:]]),
         ("{head: null, stem: 3x3 conv 8, new: relu}", ["stem", "new", *TOP[1:-1]]),
+        ("{new: relu, pool: null}", ["stem", "new", *TOP[2:]]),
+        ("{new: relu, stem: null, pool: null}", ["new", *TOP[2:]]),
         ("{a: relu, stem: 3x3 conv 8, b: relu, tail: relu, c: relu}", ["a", "stem", "b", *TOP[1:5], "c", *TOP[5:]]),
         ("{stem: 3x3 conv 8, head: [gap, fc 3]}", TOP),
     ],
