@@ -290,6 +290,7 @@ def _aux(
     for decl in document.aux:
         try:
             source = resolve(walker.builder, decl.source, frame)
+            walker.builder.open_path("", decl.name, decl.span, Origin(decl.span))
         except ArchError as e:
             walker.builder.report.extend(e.diagnostics)
             continue

@@ -23,7 +23,7 @@ from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.inheritance import with_bare_args
 from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
-from archdsl.language.names import check_argument, check_key
+from archdsl.language.names import check_argument, check_key, check_path
 from archdsl.language.overlay import block_name
 from archdsl.language.read_nodes import Reader, reference
 from archdsl.language.read_sections import (
@@ -299,7 +299,7 @@ class _DocumentBuilder:
         return tuple(out)
 
     def _aux_head(self, name: str, entry: Entry) -> AuxDecl:
-        check_key(entry.key)
+        check_path(entry.key)
         value = entry.value
         if not isinstance(value, Map):
             raise error(
