@@ -27,7 +27,7 @@ from archdsl.elaborate.walk import Walker
 from archdsl.graph import AuxHead, FreeSize, Graph, Node, Scope
 from archdsl.language import expressions
 from archdsl.language.document import Document, InputDecl
-from archdsl.language.expressions import Env, Value
+from archdsl.language.expressions import OF_INPUT, Env, Value
 from archdsl.ops.base import MAX_SIZE
 from archdsl.ops.reshape import Input
 from archdsl.shapes import Dim, Shape, Symbol, concrete, format_shape
@@ -78,7 +78,7 @@ def _known(document: Document, overrides: Mapping[str, Any], factor: int) -> tup
     values, problem = document.known_arguments(overrides)
     symbols = Env(document.symbols())
     try:
-        nodes = Bound(document, Env(values, symbols, {"in": unknown})).check()
+        nodes = Bound(document, Env(values, symbols, dict.fromkeys(OF_INPUT, unknown))).check()
     except ArchError as e:
         return _nothing(document), _with_problems(document, problem or e)
     graph, report, _ = _attempts(document, values, symbols, factor, None, nodes <= MAX_TRIED)
@@ -157,7 +157,7 @@ def _attempt(
         spread=document.axes.number if document.axes is not None else 0,
     )
     walker = Walker(document, builder, RULES)
-    walker.file_env = Env(values, symbols, {"in": walker.channels})
+    walker.file_env = Env(values, symbols, {"in": walker.channels, "axes": walker.axes})
     root = Scope("", None, "net", Origin(document.net_span), doc=document.doc)
     walker.incoming = "the input of a network has no input channels"
     inputs = _add_inputs(document, walker, root, sizes, report)

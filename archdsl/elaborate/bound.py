@@ -37,11 +37,11 @@ _LOOKS_AT_ALL = re.compile(r"\b(?:sum|min|max)\b|[=!]=")
 
 
 class UnknownValue(Exception):
-    """A value depends on shapes (`in`), which are not known while counting."""
+    """A value depends on shapes (`in`, `axes`), which are not known while counting."""
 
 
 def unknown() -> Value:
-    """The value of `in`, which is not known while counting."""
+    """The value of `in` and `axes`, which are not known while counting."""
     raise UnknownValue
 
 
@@ -150,7 +150,7 @@ class Bound:
             self.report.add(
                 Diagnostic(
                     "E0313",
-                    "the repeat count cannot depend on `in`",
+                    "the repeat count cannot depend on `in` or `axes`",
                     expr.span,
                     help="the number of nodes must be known before shapes are inferred; use an argument",
                 )

@@ -14,7 +14,7 @@ from archdsl.diagnostics import Diagnostic, Span, closest, did_you_mean
 from archdsl.elaborate.make import OTHER_MEANING, OpMaker
 from archdsl.elaborate.repeat import COPY_NAMES
 from archdsl.language.document import Document, OpDefaults
-from archdsl.language.expressions import Expr
+from archdsl.language.expressions import OF_INPUT, Expr
 from archdsl.language.hints import suggest_op
 from archdsl.language.syntax import CallSyntax, FieldValue, SyntaxNode
 from archdsl.ops import OPS_BY_NAME, Deconv
@@ -26,7 +26,7 @@ _RELATIVES = {"conv": ("conv", "dwconv", "deconv", "residual")}
 
 def unknown_names(document: Document) -> list[Diagnostic]:
     """Return an error for each name that nothing defines: E0301 for a call, E0304 in an expression."""
-    everywhere = frozenset((*document.args, *COPY_NAMES, "in"))
+    everywhere = frozenset((*document.args, *COPY_NAMES, *OF_INPUT))
     nodes = [(document.net, everywhere), *((head.body, everywhere) for head in document.aux)]
     nodes += [(block.body, everywhere.union(p.name for p in block.params)) for block in document.blocks.values()]
     symbols = frozenset(document.symbols())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Origin, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
@@ -33,7 +34,7 @@ from archdsl.elaborate.repeat import copies
 from archdsl.graph import Scope, ScopeKind
 from archdsl.language import expressions
 from archdsl.language.document import Document
-from archdsl.language.expressions import Env, Expr, Value, truth
+from archdsl.language.expressions import OF_INPUT, Env, Expr, Value, truth
 from archdsl.language.syntax import BrokenSyntax, DenseSyntax, Key, SyntaxNode
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
@@ -53,7 +54,7 @@ class Walker:
     rules: Mapping[type[SyntaxNode], Rule]
     file_env: Env = field(default_factory=lambda: Env({}))
     incoming: Shape | str | None = None
-    """The input shape, for `in`; None if it is unknown, a reason if `in` is undefined."""
+    """The input shape, for `in` and `axes`; None if it is unknown, a reason if they are undefined."""
     several: tuple[str, ...] = ()
     """Names of the outputs to select from if the cursor is `SEVERAL`."""
 
@@ -66,25 +67,32 @@ class Walker:
 
     def channels(self) -> Value:
         """Return the value of `in`, the number of input channels. Raises E0313 if it is undefined."""
+        return at(self._input("in")[0])
+
+    def axes(self) -> Value:
+        """Return the value of `axes`, the number of spatial axes of the input. Raises E0313 if it is undefined."""
+        return axes_of(self._input("axes"))
+
+    def _input(self, name: str) -> Shape:
         if isinstance(self.incoming, str):
-            raise error("E0313", f"`in` is undefined here: {self.incoming}")
+            raise error("E0313", f"`{name}` is undefined here: {self.incoming}")
         if self.incoming is None:
             raise ArchError(())
-        return at(self.incoming[0])
+        return self.incoming
 
     def receive(self, cursor: int) -> Shape | None:
-        """Set the shape for `in` to the output of `cursor`, and return it; None if it is unknown."""
+        """Set the shape for `in` and `axes` to the output of `cursor`, and return it; None if it is unknown."""
         self.incoming = (
             self.builder.shape(cursor) if cursor >= 0 else "there are several tensors to read; select one with `<-`"
         )
         return None if isinstance(self.incoming, str) else self.incoming
 
     def count(self, expr: Expr, env: Env, what: str = "the repeat count") -> int:
-        """Return a number of copies. Raises E0312 for a negative number, E0313 for one that depends on `in`."""
-        if "in" in expr.names:
+        """Return a number of copies. Raises E0312 for a negative number, E0313 for one that depends on the input."""
+        if OF_INPUT & expr.names:
             raise error(
                 "E0313",
-                f"{what} cannot depend on `in`",
+                f"{what} cannot depend on `in` or `axes`",
                 expr.span,
                 help="the number of nodes must be known before shapes are inferred; use an argument",
             )
@@ -182,7 +190,7 @@ class Walker:
             raise too_deep(syntax)
         sources = syntax.sources if read and syntax.sources else ()
         if syntax.when is not None:
-            if "in" in syntax.when.names:
+            if OF_INPUT & syntax.when.names:
                 self.receive(resolve(self.builder, sources[0], ctx.frame) if sources else cursor)
             if not truth(syntax.when.evaluate(ctx.env), syntax.when.span):
                 return self._left_out(syntax, cursor, ctx) if read else LeftOut(cursor)

@@ -16,7 +16,7 @@ _ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _PATTERN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*)?(?:\{[0-9]{1,4}\}[A-Za-z0-9_-]*)+", re.ASCII)
 
 LANGUAGE_WORDS = frozenset(
-    "and or not if else in i first last true false none when as dense input linear plain bias nobias "
+    "and or not if else in axes i first last true false none when as dense input linear plain bias nobias "
     "min max round ceil floor int sum len abs divisible".split()
 )
 """Words that cannot name an argument or a block."""

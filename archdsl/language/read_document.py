@@ -388,7 +388,8 @@ class _DocumentBuilder:
 def _names(document: Document) -> frozenset[str]:
     """The names that the expressions of any node can use, except those of ops."""
     params = (p.name for block in document.blocks.values() for p in block.params)
-    return frozenset((*document.args, *params, *document.blocks, *expressions.CONSTANTS, "in", "i", "first", "last"))
+    given = (*expressions.CONSTANTS, *expressions.OF_INPUT, "i", "first", "last")
+    return frozenset((*document.args, *params, *document.blocks, *given))
 
 
 def _own_key(name: str) -> str:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias, TypeGuard
 
 from archdsl.diagnostics import ArchError, Span, closest, error
-from archdsl.language.expressions.values import LIMIT, Env, Lookup, Number, Value, described, show
+from archdsl.language.expressions.values import LIMIT, OF_INPUT, Env, Lookup, Number, Value, described, show
 
 
 def nothing(name: str) -> Value:
@@ -48,10 +48,10 @@ def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
     help_ = f"did you mean `{suggestion}`?" if suggestion else ""
     if name in ("i", "first", "last"):
         help_ = _COPY
-    elif name == "in":
-        help_ = "`in` is only defined in nodes and in defaults of block arguments"
+    elif name in OF_INPUT:
+        help_ = f"`{name}` is only defined in nodes and in defaults of block arguments"
     elif not suggestion and isinstance(env, Env):
-        own = [known for known in env.own if known != "in"]
+        own = [known for known in env.own if known not in OF_INPUT]
         help_ = (
             f"known names: {', '.join(own[:20])}"
             if own

@@ -25,6 +25,9 @@ LIMIT = 2**63
 
 CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "none": None}
 FUNCTIONS = ("abs", "ceil", "divisible", "floor", "int", "len", "max", "min", "round", "sum")
+OF_INPUT = frozenset(("in", "axes"))
+"""Names of what the input of a node decides: its channels, and its spatial axes."""
+
 WORDS = frozenset(("and", "or", "not", "if", "else", *CONSTANTS))
 """Words that cannot name an argument."""
 
