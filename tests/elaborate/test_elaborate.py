@@ -7,6 +7,7 @@ Tests `elaborate/__init__.py`, `elaborate/walk.py`, `elaborate/make.py`, `elabor
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -247,7 +248,24 @@ def test_in_is_what_the_node_receives(net: Net) -> None:
     assert [n.op.out for n in network.nodes[1:]] == [6, 9]
 
 
+@pytest.mark.parametrize(("size", "axes"), [("3x9", 1), ("3x9x9", 2), ("3x9x9x9", 3)])
+def test_axes_are_those_of_what_the_node_receives(size: str, axes: int) -> None:
+    text = f"""
+        input: {size}
+        blocks:
+          b(c=2**axes): {{x: conv c+axes kernel=axes, y: relu when axes == 2}}
+        net: {{b: b, p: gap, f: flatten, g: fc 5+axes}}
+        """
+    network = archdsl.loads(textwrap.dedent(text))
+    conv, last = network.nodes[1].op, network.nodes[-1].op
+    assert (conv.out, conv.kernel, last.out) == (2**axes + axes, (axes,) * axes, 5)
+    assert ("b.y" in network.graph.by_path) == (axes == 2)
+
+
 def test_the_size_of_the_graph_never_depends_on_shapes(net: Net) -> None:
+    assert codes(lambda: net("net: {a: axes * 3x3 conv 8}")) == ["E0313"]
+    assert codes(lambda: net("blocks:\n  b(c=axes): {x: c * 3x3 conv 8}\nnet: {b: b}")) == ["E0313"]
+    assert codes(lambda: net("args: {axes: 2}\nnet: {a: 3x3 conv 8}")) == ["E0502"]
     assert codes(lambda: net("net: {a: in * 3x3 conv 8}")) == ["E0313"]
     assert codes(lambda: net("blocks:\n  b(c=in): {x: c * 3x3 conv 8}\nnet: {b: b}")) == ["E0313"]
 

@@ -51,6 +51,19 @@ def test_each_size_against_torch(size: int) -> None:
     assert trained == (size >= large.graph.training_sizes[0].minimum) == (list(own.graph.aux) == ["side"])
 
 
+def test_heads_whose_names_have_dots_share_a_container() -> None:
+    named = network("{heads.0: {from: a, do: 1x1 conv 2}, heads.1: {from: b, do: {out: 1x1 conv 2}}}", 16)
+    assert [tensor.key for tensor in named.graph.tensors][-4:] == [
+        *("heads.0.weight", "heads.0.bias", "heads.1.out.weight", "heads.1.out.bias")
+    ]
+    module = named.to_torch()
+    assert module.train()(torch.zeros(2, 3, 16, 16))._fields == ("output", "heads_0", "heads_1")
+    for taken in ("a.0", "heads.x.0: {from: a, do: fc 2}, heads.x"):
+        with pytest.raises(ArchError) as caught:
+            network(f"{{{taken}: {{from: a, do: 1x1 conv 2}}}}", 16)
+        assert [d.code for d in caught.value.diagnostics] == ["E0503"]
+
+
 def test_a_head_that_does_not_fit_is_left_out_with_a_note() -> None:
     left = network(f"{{side: {SIDE}, flat: {FLAT}, near: {{from: b, do: gap}}}}", 6)
     assert (left.graph.unfit_heads, list(left.graph.aux)) == (("side", "flat"), ["near"])

@@ -24,6 +24,7 @@ import pytest
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import archdsl
@@ -37,13 +38,26 @@ QUICK = (
     "resnet18_A",
     "resnet50_B",
     "ResNetFeatures_resnet10",
+    "UNet_res0",
+    "UNet_res2_bn_relu",
     "BasicUNet",
+    "SegResNet",
+    "SegResNet_deconv",
+    "DynUNet_res_ds2",
+    "DynUNet_anisotropic",
     "r3d_18",
     "mc3_18",
     "r2plus1d_18",
     "s3d",
 )
 """Networks that are always compared with the package's module; the others with `--all`."""
+
+_LATE_NORMS = "a block lists its convolutions before or after its norms, which run in turn"
+OTHER_ORDER = {
+    **dict.fromkeys(("DynUNet", "DynUNet_ds2", "DynUNet_res", "DynUNet_res_ds2", "DynUNet_anisotropic"), _LATE_NORMS),
+    **dict.fromkeys(("SegResNet", "SegResNet_deconv", "SegResNet_32"), _LATE_NORMS),
+}
+"""Networks whose keys have another order here, that in which they run, and why."""
 
 SMALL = {1: (256,), 2: (48, 64), 3: (16, 24, 32)}
 """Sizes to compare numbers at, by the number of axes."""
@@ -91,6 +105,8 @@ COMPARED = [pytest.param(f, id=f.id, marks=() if f.name in QUICK else pytest.mar
 @cache
 def network_of(name: str, input: tuple[int, ...]) -> archdsl.Network:
     spec = SPECS[name]
+    if not isinstance(spec, str):
+        spec = spec.get(len(input) - 1, spec)
     if isinstance(spec, str):
         return archdsl.load(spec, input=input)
     return archdsl.loads(json.dumps({"name": "extended", "input": [*input], **spec}))
@@ -110,7 +126,9 @@ def tensors(network: archdsl.Network) -> dict[str, tuple[int, ...]]:
 
 
 def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    """The tensors of a network. DynUNet lists most of its tensors under two keys: the first counts."""
+    first = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+    return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items() if key in first}
 
 
 def listed(output: Any) -> list[Tensor]:
@@ -129,10 +147,11 @@ def error(ours: Any, theirs: Any) -> float:
 
 def outputs(ours: nn.Module, theirs: nn.Module, input: tuple[int, ...], dtype: torch.dtype) -> tuple[Any, Any]:
     """What both networks compute with the same random weights, which they share."""
-    weights = random_weights(theirs, dtype)
-    for network in (ours, theirs):
-        network.load_state_dict(weights, strict=True, assign=True)
-        network.eval()
+    drawn, own = random_weights(theirs, dtype), shapes(theirs)
+    weights = {key: drawn[key] for key in own}
+    ours.load_state_dict(weights, strict=True, assign=True)
+    theirs.load_state_dict(weights, strict=len(own) == len(drawn), assign=True)
+    ours.eval(), theirs.eval()
     x = torch.randn(2, *input, generator=torch.Generator().manual_seed(1), dtype=dtype)
     with torch.no_grad():
         return ours(x), theirs(x)
@@ -150,16 +169,20 @@ def small(fact: Fact) -> tuple[int, ...]:
 
 def test_every_network_of_the_table_has_a_spec_or_a_reason() -> None:
     assert len(TABLE) == 194 and [*SPECS] == [*dict.fromkeys(fact.name for fact in TABLE)]
-    assert all(isinstance(spec, str) or "extends" in spec or spec["missing"] for spec in SPECS.values())
+    assert all(isinstance(spec, str) or {"extends", "missing", 3} & {*spec} for spec in SPECS.values())
     assert set(QUICK) <= {fact.name for fact in FACTS}
 
 
 @pytest.mark.parametrize("fact", ALL)
 def test_counts(fact: Fact) -> None:
+    """With the heads of deep supervision, which a package runs at inference as well."""
     network = network_of(fact.name, fact.input)
-    assert network.params == fact.params
-    assert network.macs == fact.macs
-    assert len(network.graph.tensors) == fact.keys
+    trained = [tensor.param.numel for tensor in network.graph.tensors if tensor.param.trained]
+    assert sum(trained) == fact.params
+    assert sum(node.macs for node in network.nodes) == fact.macs
+    assert (network.params, network.macs) == (fact.params, fact.macs) or network.graph.aux
+    again = [key for key in tensors(network) if fact.name.startswith("DynUNet") and not key.startswith("output_block")]
+    assert len(network.graph.tensors) + len(again) == fact.keys
     assert sum(map(prod, tensors(network).values())) == fact.params + fact.buffers
     output = network.output
     assert fact.outputs == (tuple(output.values()) if isinstance(output, dict) else (output,))
@@ -184,6 +207,12 @@ def test_keys_and_shapes(fact: Fact) -> None:
 
 
 @pytest.mark.parametrize("fact", COMPARED)
+def test_order_of_keys(fact: Fact) -> None:
+    mine = [*network_of(fact.name, fact.input).to_torch(device="meta").state_dict()]
+    assert (mine == [*shapes(theirs(fact.call))]) == (fact.name not in OTHER_ORDER)
+
+
+@pytest.mark.parametrize("fact", COMPARED)
 def test_torch_counts_the_same(fact: Fact) -> None:
     network = theirs(fact.call).eval()
     with FlopCounterMode(display=False) as counter:
@@ -197,6 +226,19 @@ def test_torch_counts_the_same(fact: Fact) -> None:
 def test_outputs(fact: Fact, dtype: torch.dtype, most: float) -> None:
     ours = network_of(fact.name, small(fact)).to_torch(device="meta")
     assert error(*outputs(ours, theirs(fact.call), small(fact), dtype)) <= most
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_heads_of_deep_supervision(axes: int) -> None:
+    """In training MONAI's DynUNet enlarges the maps of its heads and stacks all outputs."""
+    fact = next(fact for fact in FACTS if (fact.name, fact.axes) == ("DynUNet_ds2", axes))
+    ours, other = network_of(fact.name, small(fact)).to_torch(device="meta"), theirs(fact.call)
+    outputs(ours, other, small(fact), torch.float64)
+    x = torch.randn(2, *small(fact), dtype=torch.float64)
+    with torch.no_grad():
+        stacked, mine = other.train()(x), ours.train()(x)
+    made = torch.stack([F.interpolate(y, x.shape[2:]) for y in mine], dim=1)
+    assert stacked.shape[1] == 3 and error(made, stacked) <= 1e-12
 
 
 @pytest.mark.parametrize("fact", [fact for fact in ALL if fact.values[0].name in QUICK])
