@@ -53,6 +53,10 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "monai/networks/nets/densenet.py": ("densenet121_monai",),
     "monai/networks/nets/resnet.py": ("resnet50_monai",),
     "monai/networks/nets/basic_unet.py": ("unet_monai",),
+    "monai/networks/nets/basic_unetplusplus.py": ("unetplusplus_monai",),
+    "monai/networks/nets/unet.py": ("resunet_monai",),
+    "monai/networks/nets/segresnet.py": ("segresnet",),
+    "monai/networks/nets/dynunet.py": ("dynunet",),
 }
 """Reference module, and the specs of the same networks."""
 ABOUT = ("paper", "claims", "preprocess", "labels", "doc")

@@ -41,6 +41,8 @@ QUICK = (
     "UNet_res0",
     "UNet_res2_bn_relu",
     "BasicUNet",
+    "BasicUNetPlusPlus",
+    "BasicUNetPlusPlus_ds",
     "SegResNet",
     "SegResNet_deconv",
     "DynUNet_res_ds2",
@@ -56,6 +58,7 @@ _LATE_NORMS = "a block lists its convolutions before or after its norms, which r
 OTHER_ORDER = {
     **dict.fromkeys(("DynUNet", "DynUNet_ds2", "DynUNet_res", "DynUNet_res_ds2", "DynUNet_anisotropic"), _LATE_NORMS),
     **dict.fromkeys(("SegResNet", "SegResNet_deconv", "SegResNet_32"), _LATE_NORMS),
+    "BasicUNetPlusPlus": "heads for training are listed last",
 }
 """Networks whose keys have another order here, that in which they run, and why."""
 
