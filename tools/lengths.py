@@ -53,7 +53,6 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "monai/networks/nets/densenet.py": ("densenet121_monai",),
     "monai/networks/nets/resnet.py": ("resnet50_monai",),
     "monai/networks/nets/basic_unet.py": ("unet_monai",),
-    "monai/networks/nets/basic_unetplusplus.py": ("unetplusplus_monai",),
     "monai/networks/nets/unet.py": ("resunet_monai",),
     "monai/networks/nets/segresnet.py": ("segresnet",),
     "monai/networks/nets/dynunet.py": ("dynunet",),
