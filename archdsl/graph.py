@@ -41,6 +41,8 @@ class Scope:
     role: Literal["", "body", "shortcut", "branch", "then", "aux"] = ""
     """The role of the scope in the composite around it."""
     doc: str = ""
+    label: str = ""
+    """Its text in figures, if the spec sets it."""
     members: list[Scope | int] = field(default_factory=list)
     first: int = 0
     end: int = 0
@@ -87,6 +89,8 @@ class Node:
     """Recipes, by parameter name, of tensors with which a pass replaced the op's own."""
     shared_with: str = ""
     """The path of the earlier node whose tensors this node uses; empty if it has its own."""
+    label: str = ""
+    """Its text in figures, if the spec sets it."""
 
     @property
     def known(self) -> bool:

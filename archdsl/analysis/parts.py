@@ -65,8 +65,8 @@ def scopes(graph: Graph, part: Part) -> tuple[Scope, ...]:
 
 
 def is_block(scope: Scope) -> bool:
-    """Return whether the scope is a call of a block or a composite, not a named sequence or a fused node."""
-    return scope.kind != "fused" and (scope.block is not None or scope.kind in _COMPOSITES)
+    """Return whether the scope is a call of a block, a composite, or has a label; not if it is a fused node."""
+    return scope.kind != "fused" and (scope.block is not None or scope.kind in _COMPOSITES or bool(scope.label))
 
 
 def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[Part, ...]:
@@ -94,7 +94,7 @@ def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[P
 
 
 def _spliced(scope: Scope) -> bool:
-    return scope.name is None and scope.block is None and scope.role != "aux" and scope.kind != "dense"
+    return scope.name is None and scope.role != "aux" and scope.kind != "dense" and not (scope.block or scope.label)
 
 
 def inside(graph: Graph, part: Part, same: Signatures | None = None) -> tuple[Part, ...]:

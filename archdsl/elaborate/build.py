@@ -154,6 +154,7 @@ class GraphBuilder:
         origin: Origin,
         written: Mapping[str, FieldValue] = {},
         again: Node | None = None,
+        label: str = "",
     ) -> int:
         """Add a node and return its id. `written`: the fields in its text; `again`: the node whose weights it uses."""
         shapes: Any = tuple(self.nodes[i].shape for i in inputs)
@@ -176,6 +177,7 @@ class GraphBuilder:
             origin,
             self.training,
             shared_with=shared_with,
+            label=label,
         )
         self.nodes.append(node)
         if op.parametric and not node.implied:

@@ -44,7 +44,7 @@ def call(walker: Walker, syntax: CallSyntax, place: ScopePlace, inputs: Sequence
     values, shown = _bind(walker, syntax, block, ctx)
     frame = _block_frame(syntax, block, inputs)
     site = CallSite(f"{target}({', '.join(shown)})", call.span, place.path() or "net", ctx.call)
-    inner = Context(frame, Env(values, walker.file_env), site, (*ctx.active, target), ctx.depth)
+    inner = Context(frame, Env(values, walker.file_env), site, (*ctx.active, target), ctx.depth, ctx.label)
     return walker.node(block.body, place.called(target, values), inputs[0], inner)
 
 

@@ -46,7 +46,8 @@ def _do(walker: Walker, syntax: DoSyntax, place: ScopePlace, inputs: Sequence[in
     if isinstance(output, LeftOut):
         return output
     place.inner.pop(name, None)  # the name is that of the `then`
-    return value_of(walker.node(syntax.then, ScopePlace(place.scope, place.inner, base=base), output, ctx))
+    spot = ScopePlace(place.scope, place.inner, base=base)
+    return value_of(walker.node(syntax.then, spot, output, ctx._replace(label="")))
 
 
 def _is_op(walker: Walker, syntax: SyntaxNode, ctx: Context) -> bool:

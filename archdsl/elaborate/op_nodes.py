@@ -61,7 +61,7 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
             help="write the activation as a separate node after this one",
         )
     sources = [_flattened(walker, inputs, *named[0], origin)] if flatten else inputs
-    return _add_parts(walker, [main, *following], named, sources, place, origin, parts.written, again)
+    return _add_parts(walker, [main, *following], named, sources, place, origin, parts.written, again, ctx.label)
 
 
 def _named(walker: Walker, parts: Parts, ctx: Context) -> list[int]:
@@ -100,13 +100,17 @@ def _add_parts(
     origin: Origin,
     written: Mapping[str, FieldValue],
     again: Node | None,
+    label: str,
 ) -> int:
-    """Add the ops of one written node, each reading the one before; the first uses the weights of `again`."""
+    """Add the ops of one written node, each reading the one before.
+
+    The first has the label, and uses the weights of `again`.
+    """
     for number, (part, (path, spot)) in enumerate(zip(ops, named, strict=True)):
-        fields, runs = ({}, None) if number else (written, again)  # equal ops may be one object
+        fields, runs, text = ({}, None, "") if number else (written, again, label)  # equal ops may be one object
         if runs is not None:
             check_fit(runs, [walker.builder.shape(i) for i in sources], origin.span)
-        sources = [walker.builder.add(part, sources, path, spot.scope, origin, fields, runs)]
+        sources = [walker.builder.add(part, sources, path, spot.scope, origin, fields, runs, text)]
         if "/" not in path and spot.scope is not place.scope:
             spot.inner[path.rsplit(".", 1)[-1]] = Member(sources[0])
     for _, spot in named:

@@ -76,6 +76,8 @@ class Context(NamedTuple):
     call: CallSite | None = None
     active: tuple[str, ...] = ()
     depth: int = 0
+    label: str = ""
+    """The label of the node, from its own text or from a node around it that adds no box."""
 
 
 @dataclass(slots=True, eq=False)

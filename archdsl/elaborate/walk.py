@@ -196,9 +196,16 @@ class Walker:
                 return self._left_out(syntax, cursor, ctx) if read else LeftOut(cursor)
         inputs = [resolve(self.builder, ref, ctx.frame) for ref in sources] or [cursor]
         name = place.name
-        output = self.rules[type(syntax)](self, syntax, place, inputs, ctx._replace(depth=ctx.depth + 1))
+        inner = ctx._replace(depth=ctx.depth + 1, label=ctx.label or self._label(syntax, inputs, ctx))
+        output = self.rules[type(syntax)](self, syntax, place, inputs, inner)
         self._remember(place, name, output)
         return output
+
+    def _label(self, syntax: SyntaxNode, inputs: Sequence[int], ctx: Context) -> str:
+        if syntax.label is None:
+            return ""
+        self.receive(inputs[0])
+        return syntax.label.evaluate(ctx.env)
 
     def _left_out(self, syntax: SyntaxNode, cursor: int, ctx: Context) -> LeftOut:
         """What stands for a node that is left out: its input, or several tensors."""
@@ -227,6 +234,7 @@ class Walker:
         """Expand a node with its own scope, which `fill` fills, and the `then` after it."""
         cursor = self.one(syntax, inputs)
         inside = self.scopes.open(place, kind, Origin(syntax.span, ctx.call), syntax.doc)
+        inside.scope.label, ctx = inside.scope.label or ctx.label, ctx._replace(label="")
         output = fill(self, syntax, inside, cursor, ctx)
         if not isinstance(output, LeftOut) and syntax.then is not None:
             output = value_of(self.role(syntax.then, inside, "then", output, ctx))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 HEADS = ("op", "call", "do", "residual", "inception", "branches", "dense")
 """A mapping with one of these keys is a node; any other mapping is a sequence of named nodes."""
-COMMON_KEYS = ("repeat", "as", "from", "when", "doc")
+COMMON_KEYS = ("repeat", "as", "from", "when", "doc", "label")
 """Keys that are valid next to any head word."""
 COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
     "call": (*COMMON_KEYS, "call"),

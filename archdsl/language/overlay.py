@@ -287,7 +287,9 @@ def _check_keys(base: Tree, over: Tree) -> None:
             else "write it again if the new node needs it; to remove it, write the long form of the new node with %s"
         )
     mentioned = new.entries if isinstance(new, Map) else {}
-    missing = [name for name in base.entries if name in known and name not in mentioned and name != "doc"]
+    missing = [
+        name for name in base.entries if name in known and name not in mentioned and name not in ("doc", "label")
+    ]
     if missing:
         raise _incomplete("node", {name: base.entries[name].key.span for name in missing}, over, help_)
 

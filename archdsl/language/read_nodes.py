@@ -16,6 +16,7 @@ from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op, words_of
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS, SHORTCUTS
+from archdsl.language.labels import read_label
 from archdsl.language.names import check_path, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.language.syntax import (
@@ -212,13 +213,14 @@ class Reader:
         return self._branches(tree, head, value, common)
 
     def _common(self, tree: Map) -> dict[str, Any]:
-        """The keys `repeat as from when doc`, which every node can have."""
+        """The keys `repeat as from when doc label`, which every node can have."""
         common: dict[str, Any] = {"span": tree.span}
         get = tree.get
-        repeat, pattern, sources, when, doc = (get(k) for k in COMMON_KEYS)
+        repeat, pattern, sources, when, doc, label = (get(k) for k in COMMON_KEYS)
         common["repeat"] = expression(repeat, "repeat") if repeat is not None else None
         common["when"] = expression(when, "when") if when is not None else None
         common["doc"] = text(doc, "doc") if doc is not None else ""
+        common["label"] = read_label(label) if label is not None else None
         common["sources"] = references(sources) if sources is not None else None
         if pattern is not None:
             if repeat is None:
@@ -249,8 +251,9 @@ class Reader:
             act=part(tree, "act"),
             **common,
         )
-        if op is Split and (result.norm or result.act):
-            raise error("E0309", "`split` cannot have a norm or an activation: it has several outputs", tree.span)
+        if op is Split and (result.norm or result.act or result.label):
+            what = "a label" if result.label else "a norm or an activation"
+            raise error("E0309", f"`split` cannot have {what}: it has several outputs", tree.span)
         return result
 
     def _residual(self, tree: Map, value: Tree, common: dict[str, Any]) -> ResidualSyntax:
@@ -367,7 +370,7 @@ def _legible_references(tree: Tree) -> tuple[Ref, ...]:
 
 
 _NEAR = {"r": ("residual",), "i": ("inception",), "b": ("branches",), "d": ("dense",)}
-_OPTIONS = ("repeat", "as", "from", "when", "then", "doc")
+_OPTIONS = ("repeat", "as", "from", "when", "then", "doc", "label")
 
 
 def _near_head(name: str) -> str:

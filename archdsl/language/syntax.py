@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from archdsl.diagnostics import Span
 from archdsl.language.expressions import BlockCall, Env, Expr, Value
+from archdsl.language.labels import LabelText
 from archdsl.ops.base import Op
 
 
@@ -72,11 +73,14 @@ class SyntaxNode:
     when: Expr | None = None
     then: SyntaxNode | None = None
     doc: str = ""
+    label: LabelText | None = None
 
     def expressions(self) -> Iterator[Expr | FieldValue]:
         """Yield the expressions of the node, without those of nested nodes."""
         if self.when is not None:
             yield self.when
+        if self.label is not None:
+            yield from self.label.expressions
 
     def nested(self) -> Iterator[SyntaxNode]:
         """Yield the nodes directly inside this node."""

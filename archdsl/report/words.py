@@ -85,11 +85,17 @@ def node_written(graph: Graph, node: Node, normed: bool = False) -> str:
 
 
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
-    """Return the label of a written node in a drawing, and the norm and activation that follow: `bn relu`."""
+    """Return the label of a written node in a drawing, and the norm and activation that follow: `bn relu`.
+
+    A label in the spec replaces both.
+    """
     main = head(graph, part)
+    again = ", again" if main.shared_with else ""
+    if main.label:
+        return f"{main.label}{again}", ""
     followers = [n.op.name for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
     like = f", like {escape_control(graph.like(main))}" if main.op.measured else ""
-    return f"{figure(main.op, main.in_shapes)}{like}{', again' if main.shared_with else ''}", " ".join(followers)
+    return f"{figure(main.op, main.in_shapes)}{like}{again}", " ".join(followers)
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:
@@ -107,7 +113,13 @@ def part_name(graph: Graph, part: Part) -> str:
 
 
 def part_call(graph: Graph, part: Part) -> str:
-    """Return the call of a part in a drawing; `…` replaces arguments that differ: `mbconv(6, 3, 80, 1, …)`."""
+    """Return the label or the call of a part in a drawing.
+
+    `…` replaces what differs in the copies: `mbconv(6, 3, 80, 1, …)`, `MBConv6, 3x3, …`.
+    """
+    label = part_label(graph, part)
+    if label:
+        return label
     calls = [block_name(graph, scope) for scope in scopes(graph, part)]
     if len(set(calls)) <= 1:
         return calls[0] if calls else ""
@@ -118,6 +130,16 @@ def part_call(graph: Graph, part: Part) -> str:
     if set(words) == {"…"}:
         return calls[0].partition("(")[0]
     return f"{calls[0].partition('(')[0]}({', '.join(words)})"
+
+
+def part_label(graph: Graph, part: Part) -> str:
+    """Return the label of the copies of a part, with `…` for words that differ; empty without one."""
+    rows = [scope.label.split(" ") for scope in scopes(graph, part)]
+    if not rows or not all(map(any, rows)) or len({*map(len, rows)}) > 1:
+        return ""
+    columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
+    words = [column[0] if len(column) == 1 else "…" + column[0][len(column[0].rstrip(",;:")) :] for column in columns]
+    return " ".join(words) if any(len(column) == 1 for column in columns) else ""
 
 
 def composite_words(graph: Graph, scope: Scope) -> str:
@@ -145,6 +167,8 @@ def block_name(graph: Graph, scope: Scope) -> str:
 def _composite_name(graph: Graph, scope: Scope) -> str:
     if not is_block(scope):
         return ""
+    if scope.label:
+        return scope.label
     layers = [member for member in scope.members if isinstance(member, Scope)]
     if scope.kind == "dense" and layers:
         layer = block_name(graph, layers[0]) if layers[0].block else "layer"

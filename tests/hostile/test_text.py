@@ -45,10 +45,15 @@ ANYONE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def spec(text: str) -> str:
     """A spec that says the text wherever it may say anything."""
     q = json.dumps(text)
+    pieces = [text[at : at + 60].replace("{", "{{").replace("}", "}}") for at in range(0, 300, 60)]
+    labels = [json.dumps(piece if piece.strip() and piece.isprintable() else "x") for piece in pieces]
+    labelled = "".join(f"  k{n}: {{do: [tanh, relu], label: {label}}}\n" for n, label in enumerate(labels))
     return (
         f"name: evil\ndoc: {q}\npaper: {{title: {q}, authors: [{q}], year: 2015}}\ninput: 3x32x32\nblocks:\n "
-        f" basic(w):\n    c1: {{op: conv, out: w, kernel: 1, doc: {q}}}\n    c2: 3x3 conv w\nnet:\n  a: {{op: conv,"
-        f" out: 8, kernel: 3, doc: {q}}}\n  l: 3 * basic(8)\n  p: gap\n  f: {{op: fc, out: 2, doc: {q}}}\nlabels: [{q},"
+        f" basic(w):\n    c1: {{op: conv, out: w, kernel: 1, doc: {q}, label: {labels[0]}}}\n    c2: 3x3 conv w\n"
+        f"net:\n  a: {{op: conv,"
+        f" out: 8, kernel: 3, doc: {q}, label: {labels[1]}}}\n{labelled}"
+        f"  l: 3 * basic(8)\n  p: gap\n  f: {{op: fc, out: 2, doc: {q}}}\nlabels: [{q},"
         f" b]\nclaims: {{top1: {{value: 70.1, source: {q}}}}}\n"
     )
 

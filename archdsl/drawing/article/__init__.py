@@ -119,8 +119,8 @@ def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title:
     """The figure with the network's name or `title` above (empty: none) and notes below."""
     name = shorten(graph.name if title is None else title, 48)
     called = subject.path
-    if isinstance(subject, Scope) and subject.block is not None:
-        called = f"{subject.path} = {block_name(graph, subject)}"
+    if isinstance(subject, Scope) and (subject.block is not None or subject.label):
+        called = f"{subject.path} = {subject.label or block_name(graph, subject)}"
     line = shorten(f"{figure.kind}: {called}" if called else figure.kind, 90)
     beside = MARGIN + text_width(name, 13, bold=True) + 10
     head = beside + text_width(line, 8.5) - MARGIN if name else 0.0

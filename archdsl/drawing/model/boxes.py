@@ -20,7 +20,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
     """Return the box of a written node: its main op, then the ops that follow in the same node."""
     main = head(graph, part)
     title, tail = part_figure(graph, part)
-    sign = main.op.sign
+    sign = "" if main.label else main.op.sign
     if isinstance(main.op, Input):
         title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
     first = graph.nodes[part.ids.start]
@@ -77,7 +77,7 @@ def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
     """Return a block's name within `around` and its title: its call, or a composite's path if that is a word."""
     assert part.scope is not None
     name = run_name(part, " … ", around)
-    if part.scope.block is not None:
+    if part.scope.block is not None or part.scope.label:
         return name, part_call(graph, part)
     if not is_block(part.scope):
         return "", name
@@ -144,7 +144,7 @@ def frame_title(graph: Graph, part: Part) -> str:
     assert part.scope is not None
     named = (
         part_call(graph, part)
-        if part.scope.block is not None
+        if part.scope.block is not None or part.scope.label
         else composite_words(graph, part.scope)
         if is_block(part.scope)
         else ""
@@ -176,7 +176,9 @@ def _contents(graph: Graph, parts: Sequence[Part]) -> tuple[str, ...]:
     """Lines such as `bottleneck x 3` and `3x3 max pool, /2`: equal neighbours are counted in one line."""
     counted: list[tuple[str, int]] = []
     for part in parts:
-        word = part_figure(graph, part)[0] if part.kind == "node" else block_words(graph, part, "")[1].split("(")[0]
+        word = part_figure(graph, part)[0] if part.kind == "node" else block_words(graph, part, "")[1]
+        if part.scope is not None and not part.scope.label:
+            word = word.split("(")[0]
         if counted and counted[-1][0] == word:
             counted[-1] = (word, counted[-1][1] + len(part.copies))
         else:

@@ -21,7 +21,7 @@ def heading(graph: Graph, focus: Focus | None) -> str:
         ""
         if scope is None
         else part_call(graph, focus.part)
-        if scope.block
+        if scope.block or scope.label
         else composite_words(graph, scope)
         if is_block(scope)
         else ""

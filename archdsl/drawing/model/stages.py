@@ -101,7 +101,7 @@ def _same_written(graph: Graph, run: Part, part: Part) -> bool:
     first, second = run.nodes(graph), part.nodes(graph)
     if len(first) != len(second) or second[0].inputs != (run.ids.stop - 1,):
         return False
-    if [(n.op, n.shared_with) for n in first] != [(n.op, n.shared_with) for n in second]:
+    if [(n.op, n.shared_with, n.label) for n in first] != [(n.op, n.shared_with, n.label) for n in second]:
         return False  # a node that runs again has no weights of its own
     weighted = type(head(graph, part).op) in (Conv, Deconv)
     return weighted and concrete(run.shape(graph)) == concrete(part.shape(graph))

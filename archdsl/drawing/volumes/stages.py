@@ -16,7 +16,7 @@ from archdsl.drawing.scene import shorten
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat, Flatten, Identity, Input
-from archdsl.report.words import TIMES, kind_of, part_figure, part_name
+from archdsl.report.words import TIMES, kind_of, part_figure, part_label, part_name
 from archdsl.shapes import concrete
 
 MOST_LETTERS = 28
@@ -114,8 +114,8 @@ class _Stager:
             if part.kind == "block" and group is not root and len(part.copies) == 1:
                 below = level + 1
             elif part.kind == "block":
-                title = part_name(self.graph, part)
-                into = StageGroup(_name(part, around or self.common, title), title, part.path, len(part.copies))
+                name, title = self._words(part, around)
+                into = StageGroup(name, title, part.path, len(part.copies))
                 group.members.append(into)
                 below, around = level + 1, part.path
             runs.append(part)
@@ -153,14 +153,19 @@ class _Stager:
             self._node(part, group)
             return
         tail = [self.graph.nodes[n] for n in range(part.scope.end, part.copies[0].stop)]
-        title = part_name(self.graph, part)
-        name = _name(part, around or self.common, title)
+        name, title = self._words(part, around)
         title = title or name
         times = f" {TIMES}{len(part.copies)}" if len(part.copies) > 1 else ""
         stage = Stage(len(self.stages), "block", part.path, title, (), f"{name}{times}", copies=len(part.copies))
         self._add(stage, group, part.copies)
         if tail:
             self._merge(stage, tail)
+
+    def _words(self, part: Part, around: str) -> tuple[str, str]:
+        """The name of a block in the picture, and its title: its label, or its path and its call."""
+        label = part_label(self.graph, part)
+        title = label or part_name(self.graph, part)
+        return shorten(label, MOST_LETTERS) if label else _name(part, around or self.common, title), title
 
     def _merge(self, stage: Stage, tail: Sequence[Node]) -> None:
         """Add the concat after a collapsed layer of a dense block to the layer."""
@@ -197,9 +202,8 @@ class _Stager:
 
     def _stage(self, part: Part, main: Node) -> Stage:
         title = part.path if isinstance(main.op, Input) else part_figure(self.graph, part)[0]
-        stage = Stage(
-            len(self.stages), look_of(main), part.path, title, (), _kernel(main), main.op.sign, copies=len(part.copies)
-        )
+        words, sign = (shorten(main.label, MOST_LETTERS), "") if main.label else (_kernel(main), main.op.sign)
+        stage = Stage(len(self.stages), look_of(main), part.path, title, (), words, sign, copies=len(part.copies))
         self._band(stage, [n for n in part.nodes(self.graph) if n.id > main.id and not isinstance(n.op, Flatten)])
         return stage
 

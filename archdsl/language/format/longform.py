@@ -159,7 +159,7 @@ def _field(key: str, layout: YamlLayout) -> Meaning:
     if isinstance(layout, YamlLeaf) and not layout.verbatim:
         if key == "call":
             return call_text(layout.text)
-        layout = value_of(layout.text) if key not in ("as", "from", "doc", "op") else layout
+        layout = value_of(layout.text) if key not in ("as", "from", "doc", "label", "op") else layout
     if key == "from":
         items = layout.entries if isinstance(layout, YamlGroup) else [YamlEntry(layout)]
         return tuple(meaning(e.value) for e in items)

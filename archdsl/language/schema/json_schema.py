@@ -11,6 +11,7 @@ import json
 
 from archdsl.axes import MOST
 from archdsl.language.keys import COMMON_KEYS, HEADS
+from archdsl.language.labels import MAX_TEXT
 from archdsl.language.schema.models import COMPOSITES, Common
 from archdsl.language.schema.sections import KEY, NUMBER, REFERENCE, document, form_fields, overlay, sections
 from archdsl.language.schema.values import Schema, op_fields, ops_of, ref, summary
@@ -177,6 +178,7 @@ def _common() -> dict[str, Schema]:
     }
     fields["when"] |= {"type": ["boolean", "number", "string"], "examples": ["se", "s == 1"]}
     fields["doc"] |= {"type": "string"}
+    fields["label"] |= {"type": "string", "examples": ["stem", "MBConv{e}, {k}x{k}"], "maxLength": MAX_TEXT}
     return {f"node_{name}": field for name, field in fields.items()}
 
 

@@ -26,6 +26,7 @@ class Common(Form):
     from_: Refs | None = Field(None, alias="from", description="the nodes to read; by default the node before")
     when: Expression | None = Field(None, description="leave the node out if this is false")
     doc: str | None = Field(None, description="shown in reports and generated code")
+    label: str | None = Field(None, description="its text in figures, with expressions in braces: `block {c}`")
 
 
 class CallForm(Common):
