@@ -54,6 +54,7 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "monai/networks/nets/resnet.py": ("resnet50_monai",),
     "monai/networks/nets/basic_unet.py": ("unet_monai",),
     "monai/networks/nets/unet.py": ("resunet_monai",),
+    "monai/networks/nets/attentionunet.py": ("attention_unet_monai",),
     "monai/networks/nets/segresnet.py": ("segresnet",),
     "monai/networks/nets/dynunet.py": ("dynunet",),
 }

@@ -43,6 +43,7 @@ QUICK = (
     "BasicUNet",
     "BasicUNetPlusPlus",
     "BasicUNetPlusPlus_ds",
+    "AttentionUnet",
     "SegResNet",
     "SegResNet_deconv",
     "DynUNet_res_ds2",
@@ -58,6 +59,7 @@ _LATE_NORMS = "a block lists its convolutions before or after its norms, which r
 OTHER_ORDER = {
     **dict.fromkeys(("DynUNet", "DynUNet_ds2", "DynUNet_res", "DynUNet_res_ds2", "DynUNet_anisotropic"), _LATE_NORMS),
     **dict.fromkeys(("SegResNet", "SegResNet_deconv", "SegResNet_32"), _LATE_NORMS),
+    "AttentionUnet": "a level lists the levels below it last, which run first",
     "BasicUNetPlusPlus": "heads for training are listed last",
 }
 """Networks whose keys have another order here, that in which they run, and why."""
