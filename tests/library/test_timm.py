@@ -27,17 +27,26 @@ FAMILIES = (
     "res2net50_26w_4s",
     "seresnet50",
     "resnetv2_50",
+    "resnetv2_50x1_bit",
+    "resnet50_cbam",
+    "convnextv2_tiny",
 )
 """One network of each file."""
 
-DIFFERENT = ("sedarknet21", "cs3se_edgenet_x", "seresnet18", "resnetv2_18d")
+DIFFERENT = ("sedarknet21", "cs3se_edgenet_x", "seresnet18", "resnetv2_18d", "convnextv2_atto")
 """Variants whose blocks differ from those of `FAMILIES`. The other variants are compared with `--all`."""
 
 REORDERED = ("res2ne", "resnetv2_")
 """timm creates their modules in another order than it runs them: they have the same names in another order."""
 
-BY_ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {}
+BY_ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    f"resnet{depth}_cbam": (f"resnet{depth}", {"block_args": {"attn_layer": "cbam"}}) for depth in (50, 101)
+}
 """Networks that timm has no name for: its name and arguments."""
+
+ROUNDED = {"convnextv2": 4e-6, "_bit": 4e-5}
+"""Parts of names, and how far outputs in float32 may differ: timm standardises filters and takes norms by other ops,
+which round otherwise. In float64 they have the limit of all networks."""
 
 FILES = {library_networks()[name].path for name in FAMILIES}
 NAMES = [
@@ -47,8 +56,8 @@ NAMES = [
 ]
 SIZES = ["3x64x96", pytest.param("3x97x64", marks=pytest.mark.slow), pytest.param(None, marks=pytest.mark.slow)]
 DTYPES = [
-    pytest.param(torch.float32, 1e-6, id="float32"),
-    pytest.param(torch.float64, 1e-12, id="float64", marks=pytest.mark.slow),
+    pytest.param(torch.float64, 1e-12, id="float64"),
+    pytest.param(torch.float32, 1e-6, id="float32", marks=pytest.mark.slow),
 ]
 
 
@@ -105,5 +114,7 @@ def test_outputs(
     with torch.no_grad():
         mine, other = ours(x), theirs(x)
     theirs.to("meta")
+    if dtype == torch.float32:
+        most = next((limit for part, limit in ROUNDED.items() if part in name), most)
     assert other.isfinite().all()
     assert float((mine - other).abs().max() / other.abs().max()) <= most
