@@ -27,6 +27,23 @@ CHART = (
     "densenet161",
 )
 
+AFTER = (
+    "zfnet",
+    "nin",
+    "all_cnn_c",
+    "highway10",
+    "preact_resnet164",
+    "wrn28_10",
+    "pyramidnet110_a48",
+    "fractalnet20",
+    "se_resnet50",
+    "mobilenet_v2",
+    "efficientnet_b0",
+    "convnext_tiny",
+    "fcn_resnet50",
+    "deeplabv3_resnet50",
+)
+
 
 class Row(NamedTuple):
     """One figure: its subject, the article's value, the computed value, and whether they agree."""
@@ -221,7 +238,17 @@ def titles(svg: str) -> list[str]:
     return [title for _, title in sorted(pairs, key=lambda pair: int(pair[0]))]
 
 
+def after() -> str:
+    """Return the table of the networks between and after the article's steps, by year."""
+    by_name = {e.name: e for e in catalog()}
+    lines = ["| network | year | input | params | MACs |", "|---|--:|--:|--:|--:|"]
+    for e in sorted((by_name[name] for name in AFTER), key=lambda e: e.year or 0):
+        lines.append(f"| {e.name} | {e.year} | {e.input} | {e.params:,} | {e.macs:,} |")
+    return "\n".join(lines) + "\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     **{f"article_{name}": lambda name=name: part(name) for name in ROWS},  # type: ignore[misc]
+    "article_after": after,
     "article_summary": summary,
 }
