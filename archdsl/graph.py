@@ -43,6 +43,8 @@ class Scope:
     doc: str = ""
     label: str = ""
     """Its text in figures, if the spec sets it."""
+    again: str = ""
+    """The path of the earlier scope that runs again here, with its tensors; empty if this one has its own."""
     members: list[Scope | int] = field(default_factory=list)
     first: int = 0
     end: int = 0
@@ -125,8 +127,27 @@ class Node:
 
     @property
     def again(self) -> str:
-        """`shared_with` relative to the scope of this node; empty if it has its own tensors."""
-        return self.shared_with[len(self.scope.path) :].lstrip(".")
+        """`shared_with` relative to the scope in which the node runs again; empty if it has its own tensors."""
+        return self.shared_with.removeprefix(f"{self.home.path}.") if self.home.path else self.shared_with
+
+    @property
+    def home(self) -> Scope:
+        """The scope of the node, or, if that runs again, the one around it, which also has the first run."""
+        home, scope = self.scope, self.scope
+        while scope.parent is not None:
+            home = scope.parent if scope.again else home
+            scope = scope.parent
+        return home
+
+    @property
+    def module_path(self) -> str:
+        """The path of the node whose module runs here: in a scope that runs again, that of the first run."""
+        path = self.path
+        scope: Scope | None = self.scope
+        while scope is not None:
+            path = scope.again + path[len(scope.path) :] if scope.again else path
+            scope = scope.parent
+        return self.shared_with or path
 
     @property
     def macs(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.graph import Graph, Node, Scope
@@ -212,7 +213,8 @@ class WrittenOp:
         names = []
         for node in self.nodes:
             if not node.implied:
-                key = node.scope.path[start:] or node.path[start:]
+                own = node.scope.path[start:] if node.home is node.scope else ""
+                key = own or node.path[start:]
                 names.append((key, node.path[start + len(key) + 1 :], node))
         return names
 
@@ -252,6 +254,18 @@ def written_ops(scope: Scope, nodes: tuple[Node, ...]) -> list[Scope | WrittenOp
         parts.append(_written_op(below) if member.kind == "fused" else member)
     close()
     return parts
+
+
+def single_ops(nodes: Sequence[Node]) -> list[WrittenOp]:
+    """Return each op on its own, an `fc` with the flatten before it."""
+    flattens = {node.id: before for before, node in pairwise(nodes) if _flattens(before, node)}
+    implied = {before.id for before in flattens.values()}
+    return [WrittenOp((node,), flattens.get(node.id)) for node in nodes if node.id not in implied]
+
+
+def _flattens(before: Node, node: Node) -> bool:
+    """Whether a node is the flatten that an `fc` implies."""
+    return before.implied and isinstance(before.op, Flatten) and isinstance(node.op, Fc) and node.inputs == (before.id,)
 
 
 def _named_members(scope: Scope) -> Iterator[Scope | int]:

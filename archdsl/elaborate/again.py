@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archdsl.axes import axes_of, kind_of
 from archdsl.diagnostics import ArchError, Label, Span, error
-from archdsl.elaborate.build import GraphBuilder
+from archdsl.elaborate.build import FirstRun, GraphBuilder
 from archdsl.elaborate.place import VisibleNames
 from archdsl.elaborate.references import resolve
 from archdsl.graph import Node, Scope
@@ -14,11 +14,13 @@ from archdsl.language.syntax import Ref
 from archdsl.shapes import Shape, at, concrete, format_shape
 
 
-def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, scope: Scope) -> Node:
-    """Return the node whose weights `again name` reuses. If that node is an `again` itself, return the first node.
+def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, scope: Scope) -> Node | FirstRun:
+    """Return the node whose weights `again name` reuses, or the first run of a block or another scope.
 
-    Raises E0410 or E0411 if there is no such earlier node, E0419 if it has no weights or several ops with weights,
-    and E0420 if it is in another module.
+    If that is an `again` itself, return what it runs.
+
+    Raises E0410 or E0411 if there is no such earlier node, E0419 if it has no weights, and E0420 if
+    it is in another module.
     """
     ref = Ref.of(name, span)
     named = builder.nodes[resolve(builder, ref, frame)]
@@ -33,21 +35,36 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
             span,
             help="give this node the same `when`",
         )
-    node = builder.tensors.get(path)
-    if node is None:
-        raise _no_single_op(builder, name, path, span)
-    if node.id in builder.faulty:
+    first = builder.tensors.get(path) or _first_run(builder, path)
+    if first is None:
+        raise error(
+            "E0419",
+            f"`{name}` has no weights to reuse",
+            span,
+            help="write the op again: without weights, the result is the same",
+        )
+    if isinstance(first, Node) and first.id in builder.faulty:
         raise ArchError(())
     home = scope.named.path
-    if home and not node.path.startswith(f"{home}."):
+    place = first.path if isinstance(first, Node) else first.scope.path
+    if home and not place.startswith(f"{home}."):
         raise error(
             "E0420",
             f"`{name}` is outside `{home}`: a module can only reuse its own weights",
             span,
-            labels=(Label(node.origin.span, f"defined outside `{home}`"),),
+            labels=(Label(named.origin.span, f"defined outside `{home}`"),),
             help=f"move this node next to `{name}`, or put both into one block",
         )
-    return node
+    return first
+
+
+def _first_run(builder: GraphBuilder, path: str) -> FirstRun | None:
+    """The first run of the scope at a path; None if there is none, or if it has no weights."""
+    for copy, first in builder.again_scopes.items():
+        if f"{path}.".startswith(f"{copy}."):
+            path = first + path[len(copy) :]
+    known = builder.first_runs.get(path)
+    return known if known and any(other.startswith(f"{path}.") for other in builder.tensors) else None
 
 
 def _path(node: Node, name: str) -> str | None:
@@ -58,23 +75,6 @@ def _path(node: Node, name: str) -> str | None:
             return path
         path = path.rpartition(".")[0]
     return None
-
-
-def _no_single_op(builder: GraphBuilder, name: str, path: str, span: Span) -> ArchError:
-    inside = [f"`{name}{other[len(path) :]}`" for other in builder.tensors if other.startswith(f"{path}.")]
-    if not inside:
-        return error(
-            "E0419",
-            f"`{name}` has no weights to reuse",
-            span,
-            help="write the op again: without weights, the result is the same",
-        )
-    return error(
-        "E0419",
-        f"`{name}` contains {len(inside)} ops with weights, but `again` reuses one op",
-        span,
-        help=f"name one of them: {' or '.join(inside[:4])}",
-    )
 
 
 def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:

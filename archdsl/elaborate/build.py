@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archdsl.axes import axes_of
 from archdsl.diagnostics import CallSite, Diagnostic, Label, Origin, Report, Span, error
@@ -13,7 +13,7 @@ from archdsl.elaborate.limits import MAX_ELEMENTS, MAX_MET, MAX_PATH, OF_JOINS
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.strides import Grid, between, extend
 from archdsl.graph import Node, Scope, needed_for
-from archdsl.language.syntax import FieldValue
+from archdsl.language.syntax import FieldValue, SyntaxNode
 from archdsl.ops.base import Op, OpError, Sugar
 from archdsl.ops.merge import Merge
 from archdsl.ops.reshape import Unknown
@@ -26,6 +26,16 @@ SEVERAL = -1
 """Used instead of a node's id after a node with several outputs, and at the start of a net with several inputs."""
 MAX_RESIZED = 8
 """The most pairs of sizes that differ, up to which other input sizes are tried."""
+
+
+class FirstRun(NamedTuple):
+    """A node that was expanded into a scope, and how: `again` expands it once more, at another place."""
+
+    scope: Scope
+    expand: Callable[..., Any]
+    syntax: SyntaxNode
+    ctx: Any
+    """The names and values of the first run, a `place.Context`."""
 
 
 class Restart(Exception):
@@ -50,6 +60,12 @@ class GraphBuilder:
     implied: dict[str, int] = field(default_factory=dict)
     tensors: dict[str, Node] = field(default_factory=dict)
     """The nodes with weights by path; for an `again`, the node whose weights it reuses."""
+    first_runs: dict[str, FirstRun] = field(default_factory=dict)
+    """The nodes with a scope of their own, by path: what `again` expands once more."""
+    again_scopes: dict[str, str] = field(default_factory=dict)
+    """The paths of the first runs of scopes that run again, by the paths of the latter."""
+    running_again: list[tuple[str, str]] = field(default_factory=list)
+    """The scopes that are being run again, with the paths of their first runs; the innermost is the last."""
     faulty: set[int] = field(default_factory=set)
     """Nodes that violate a rule of their op."""
     misnamed: set[str] = field(default_factory=set)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Origin, Span, error
 from archdsl.elaborate.again import check_fit, earlier
-from archdsl.elaborate.build import SEVERAL
+from archdsl.elaborate.build import SEVERAL, FirstRun
 from archdsl.elaborate.make import Parts
 from archdsl.elaborate.place import Context, Member, Output, ScopePlace, join, name_parts
 from archdsl.elaborate.references import resolve
+from archdsl.elaborate.run_again import run_again, twin
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node
 from archdsl.language.syntax import FieldValue, OpSyntax, Ref
@@ -38,8 +39,11 @@ def op(walker: Walker, syntax: OpSyntax, place: ScopePlace, inputs: Sequence[int
         return inputs[0]
     main, again = parts.main, None
     if isinstance(main, Again):
-        again = earlier(walker.builder, main.node, parts.span("node", syntax.span), ctx.frame, place.scope)
-        main = again.op
+        first = earlier(walker.builder, main.node, parts.span("node", syntax.span), ctx.frame, place.scope)
+        if isinstance(first, FirstRun):
+            return run_again(walker, first, parts, place, inputs, origin)
+        again, main = first, first.op
+        check_arity(main, len(inputs), syntax.span)
     flatten = isinstance(main, Fc) and main.kernel is None and shape is not None and axes_of(shape) > 0
     if None not in shapes and again is None:
         try:
@@ -108,6 +112,8 @@ def _add_parts(
     """
     for number, (part, (path, spot)) in enumerate(zip(ops, named, strict=True)):
         fields, runs, text = ({}, None, "") if number else (written, again, label)  # equal ops may be one object
+        if runs is None and part.parametric and walker.builder.running_again:
+            runs = twin(walker.builder, path, part, origin.span)
         if runs is not None:
             check_fit(runs, [walker.builder.shape(i) for i in sources], origin.span)
         sources = [walker.builder.add(part, sources, path, spot.scope, origin, fields, runs, text)]

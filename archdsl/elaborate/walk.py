@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Origin, error
-from archdsl.elaborate.build import SEVERAL, GraphBuilder, chain_notes
+from archdsl.elaborate.build import SEVERAL, FirstRun, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
 from archdsl.elaborate.make import OpMaker
 from archdsl.elaborate.place import (
@@ -120,10 +120,25 @@ class Walker:
         """Report a node's errors and continue after a placeholder, so that one mistake is one error."""
         members, number = len(place.scope.members), place.counter.next if place.counter is not None else 0
         try:
-            return build(syntax, place, cursor, ctx)
+            output = build(syntax, place, cursor, ctx)
+            self._keep(build, syntax, place, ctx, members)
+            return output
         except ArchError as e:
             self._report(e, syntax, ctx)
             return self._unknown(syntax, place, cursor, ctx, members, number)
+
+    def _keep(
+        self,
+        build: Callable[[SyntaxNode, ScopePlace, int, Context], Output],
+        syntax: SyntaxNode,
+        place: ScopePlace,
+        ctx: Context,
+        members: int,
+    ) -> None:
+        """Remember how a node with a scope of its own was expanded, for `again`."""
+        scope = place.scope.members[members] if len(place.scope.members) > members else None
+        if isinstance(scope, Scope) and scope.name is not None and not scope.again:
+            self.builder.first_runs[scope.path] = FirstRun(scope, build, syntax, ctx)
 
     def _report(self, problem: ArchError, syntax: SyntaxNode, ctx: Context) -> None:
         for d in problem.diagnostics:

@@ -156,6 +156,9 @@ def composite_words(graph: Graph, scope: Scope) -> str:
 
 def block_name(graph: Graph, scope: Scope) -> str:
     """Return the call of a block as written, `bottleneck(128, 2)`, or the kind of a composite."""
+    if scope.again:
+        around = f"{scope.parent.named.path}." if scope.parent is not None else ""
+        return escape_control(f"{Again.name} {scope.again.removeprefix(around)}")
     if scope.block is None:
         return _composite_name(graph, scope)
     call = graph.nodes[scope.first].origin.call if scope.first < scope.end else None

@@ -64,7 +64,7 @@ def _nodes_of_modules(graph: Graph) -> dict[str, list[str]]:
     nodes: dict[str, list[str]] = {}
     for n in graph.nodes:
         if not n.training:
-            nodes.setdefault(n.shared_with or n.path, []).append(n.path)
+            nodes.setdefault(n.module_path, []).append(n.path)
     for scope, crossing in boundaries(graph).items():
         if scope.name is not None and len(crossing.outputs) == 1:
             node = graph.nodes[crossing.outputs[0]]

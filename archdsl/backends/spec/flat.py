@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from archdsl.analysis.parts import WrittenOp, written_ops
+from archdsl.analysis.parts import WrittenOp, single_ops, written_ops
 from archdsl.backends.spec.fields import fields_of, value_layout
 from archdsl.diagnostics import error
 from archdsl.graph import Graph, Node, Scope
@@ -173,6 +173,10 @@ class _Writer:
 
     def put(self, part: Scope | WrittenOp, into: _Sequence, output: int | None = None) -> None:
         """Add a part to a sequence. `output`: the node that a scope stands for, if it may be another than its last."""
+        if isinstance(part, Scope) and part.again:
+            for op in single_ops(self.graph.nodes[part.first : part.end]):
+                self.put(op, into)
+            return
         if isinstance(part, Scope):
             own = _Sequence(part.path, into, into.cursors[-1:])
             for member in written_ops(part, self.graph.nodes):

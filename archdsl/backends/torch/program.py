@@ -94,6 +94,10 @@ class _Builder:
         self.crossing: dict[Scope, Boundary] = boundaries(graph)
         self.lowered: list[Lowered] = [lower(node.op, node.in_shapes) for node in graph.nodes]
         self.modules = self._module_scopes()
+        self.blocks: dict[Scope, tuple[ModuleBlock, list[ForwardStep]]] = {}
+        """The blocks of scopes, with the steps that their callers run before them."""
+        self.first_runs = {scope.path: scope for scope in graph.root.walk() if scope.name is not None}
+        self.read_outside = self._read_outside()
         self.flattened: set[int] = set()
         """Values of a flatten that was moved."""
 
@@ -102,7 +106,11 @@ class _Builder:
         scopes = {self.graph.root}
         for node, lowered in zip(self.graph.nodes, self.lowered, strict=True):
             scope: Scope | None = node.scope
-            if node.shared_with or (lowered.parameter is None and (node.implied or lowered.module is None)):
+            if (
+                node.shared_with
+                or node.home is not node.scope
+                or (lowered.parameter is None and (node.implied or lowered.module is None))
+            ):
                 continue
             while scope is not None and scope not in scopes:
                 scopes.add(scope)
@@ -116,7 +124,7 @@ class _Builder:
             member = stack.pop()
             if isinstance(member, int):
                 yield self.graph.nodes[member]
-            elif member in self.modules:
+            elif member in self.modules or member.again:
                 yield member
             else:
                 stack += reversed(member.members)
@@ -127,7 +135,10 @@ class _Builder:
         apart = scope is not self.graph.root and self._training(scope)
         steps: list[ForwardStep] = []
         for member in self._members(scope):
-            if isinstance(member, Scope):
+            if isinstance(member, Scope) and member.again:
+                new = self._run_again(member, scope, block)
+                training = self._training(member)
+            elif isinstance(member, Scope):
                 child, before = self.block(member)
                 block.children[member.path[len(scope.path) :].lstrip(".")] = child
                 run = Run(child.scope.name or "", tuple(map(Value, child.inputs)))
@@ -147,11 +158,45 @@ class _Builder:
         block.steps = tuple(steps)
         block.inputs = _inputs(steps) if scope is not self.graph.root else ()
         block.container = _container(block)
+        self.blocks[scope] = block, hoisted
         return block, hoisted
+
+    def _read_outside(self) -> dict[Scope, tuple[int, ...]]:
+        """Return the outputs of each scope: also those that only a further run of it gives to others."""
+        outputs = {scope: set(crossing.outputs) for scope, crossing in self.crossing.items()}
+        for copy in self.graph.root.walk():
+            if copy.again:
+                first = self.first_runs[copy.again]
+                for one, two in zip(first.walk(), copy.walk(), strict=True):
+                    outputs[one].update(i - copy.first + first.first for i in self.crossing[two].outputs)
+        return {scope: tuple(sorted(values)) for scope, values in outputs.items()}
+
+    def _run_again(self, copy: Scope, scope: Scope, block: ModuleBlock) -> list[ForwardStep]:
+        """Return the steps that call the module of an earlier scope once more."""
+        first = self.first_runs[copy.again]
+        earlier, before = self.blocks[first]
+        nodes = self.graph.nodes
+        moved = {i: i - first.first + copy.first for i in range(first.first, first.end)}
+        for node in nodes[first.first : first.end]:
+            moved |= {i: j for i, j in zip(node.inputs, nodes[moved[node.id]].inputs, strict=True) if i not in moved}
+
+        def place(leaf: Argument | Value | Weight) -> Expr:
+            return Value(moved[leaf.id]) if isinstance(leaf, Value) else leaf
+
+        child, inside = self._inside(copy.again, scope, block)
+        run = Run(child, tuple(Value(moved[i]) for i in earlier.inputs), inside)
+        steps = [ForwardStep(tuple(moved[i] for i in step.outputs), replace(step.expr, place)) for step in before]
+        return [*steps, ForwardStep(tuple(moved[i] for i in earlier.outputs), run)]
+
+    def _inside(self, path: str, scope: Scope, block: ModuleBlock) -> tuple[str, tuple[str, ...]]:
+        """Return the child of a block that has the module at a path, and the names that lead to it inside the child."""
+        path = path[len(scope.path) :].lstrip(".")
+        child = next(name for name in block.children if f"{path}.".startswith(f"{name}."))
+        return child, tuple(path[len(child) + 1 :].split(".")) if path != child else ()
 
     def _outputs(self, scope: Scope) -> tuple[int, ...]:
         if scope is not self.graph.root:
-            return self.crossing[scope].outputs
+            return self.read_outside[scope]
         return (*self.graph.outputs.values(), *(head.node for head in self.graph.aux.values()))
 
     def _title(self, scope: Scope) -> str:
@@ -187,9 +232,8 @@ class _Builder:
 
     def _again(self, node: Node, scope: Scope, inputs: tuple[Value, ...], block: ModuleBlock) -> Expr:
         """Return the expression that runs an earlier node's module again, or reads its parameter, in a child."""
-        lowered, path = self.lowered[node.id], node.shared_with[len(scope.path) :].lstrip(".")
-        child = next(name for name in block.children if f"{path}.".startswith(f"{name}."))
-        inside = tuple(path[len(child) + 1 :].split(".")) if path != child else ()
+        lowered = self.lowered[node.id]
+        child, inside = self._inside(node.shared_with, scope, block)
         if lowered.parameter is not None:
             return _with_inputs(lowered.call, inputs, Weight(child, inside))
         return Run(child, inputs, inside)
