@@ -1,5 +1,5 @@
-"""DLA, HRNet and networks for mobile devices against timm 1.0.31: keys, counts, outputs; and the deployed forms of RepVGG
-and MobileOne, whose weights are computed here.
+"""DLA, HRNet and networks for mobile devices against timm 1.0.31: keys, counts, outputs; and the deployed forms of
+RepVGG and MobileOne, whose weights are computed here.
 
 Tests `specs/` and its names in timm, which are the same.
 """
