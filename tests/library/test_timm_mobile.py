@@ -141,8 +141,7 @@ def test_deployed(name: str) -> None:
     theirs = reparameterize_model(trained)
     network = archdsl.load(name, deploy=True, input="3x96x128")
     ours = network.to_torch(device="meta")
-    assert list(ours.state_dict()) == list(theirs.state_dict())
-    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
+    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)  # timm adds the convolution behind the gate
     x = image(network.input, torch.float64)
     assert distance(ours.eval(), theirs, x) <= 1e-12
     assert distance(ours, trained, x) <= 1e-9
