@@ -258,6 +258,8 @@ class GraphBuilder:
             limits.at_least(size, 1)
         for size, number in op.least(shapes):
             limits.at_least(size, number)
+        for size, number in op.multiples(shapes):
+            limits.multiple(size, number)
         if elements > MAX_ELEMENTS:
             self.explain(
                 OpError("E0306", f"the output of `{op.name}` would have {elements:,} elements; the limit is 2^62"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import lcm
+from math import gcd, lcm
 
 from archdsl.graph import FreeSize
 from archdsl.shapes import Dim, Size, Symbol
@@ -26,6 +26,11 @@ class SizeLimits:
     def in_steps(self, symbol: Symbol, step: int) -> None:
         """Limit the input size to steps from its default."""
         self.steps[symbol] = lcm(self.steps.get(symbol, 1), step)
+
+    def multiple(self, size: Size, number: int) -> None:
+        """Limit the input size to steps from its default, so that `size` stays a multiple of `number`."""
+        if isinstance(size, Dim):
+            self.in_steps(size.symbol, size.q * (number // gcd(size.m, number)))
 
     def joined(self, other: SizeLimits) -> SizeLimits:
         """Return the limits that contain both."""

@@ -1,7 +1,7 @@
 """Activations: elementwise functions, and softmax over channels or over space."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ from archdsl.ops.base import (
     whole,
 )
 from archdsl.shapes import Shape, at, numel
+
+Above0: TypeAlias = Annotated[Number, Field(gt=0)]
 
 
 class _Activation(Free):
@@ -66,6 +68,37 @@ class Relu6(_Activation):
 
     name: ClassVar[str] = "relu6"
     series: ClassVar[float] = 0.0
+
+
+class Clip(_Activation):
+    """``min(max(x, low), high)``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: E0430 a lower limit that is not below the upper one.
+    Source: Collobert 2004 (hard tanh, the limits -1 and 1).
+    """
+
+    name: ClassVar[str] = "clip"
+    example: ClassVar[Example] = Example("64x56x56", "clip -1 1")
+    elsewhere: ClassVar[str] = "hardtanh clamp"
+    series: ClassVar[float] = 0.0
+    positional: ClassVar[tuple[str, ...]] = ("low", "high")
+
+    low: Number = Field(-1.0, description="smallest output")
+    high: Number = Field(1.0, description="largest output")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        if self.low >= self.high:
+            raise OpError(
+                "E0430",
+                f"the lower limit {self.low:g} is not below the upper limit {self.high:g}",
+                field="low" if "low" in self.model_fields_set else "high",
+                help="the first number is the smallest output, the second the largest: `clip -1 1`",
+                shape=inputs[0],
+            )
+        return inputs[0]
 
 
 class Abs(_Activation):
@@ -116,6 +149,7 @@ class PRelu(_Activation):
     name: ClassVar[str] = "prelu"
     series: ClassVar[float] = 1.0
     parametric: ClassVar[bool] = True
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {"shared": ("shared", True)}
 
     shared: bool = Field(False, description="one slope for all channels")
 
@@ -139,6 +173,78 @@ class Elu(_Activation):
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
 
     alpha: Number = Field(1.0, description="the output approaches -alpha for large negative inputs")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return self.series * max(1.0, self.alpha) ** 2  # `alpha` multiplies a difference from 1
+
+
+class Selu(_Activation):
+    """``1.0507 * x`` above 0, ``1.0507 * 1.67326 * (exp(x) - 1)`` below, with the constants of the paper.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Klambauer et al. 2017, arXiv 1706.02515.
+    """
+
+    name: ClassVar[str] = "selu"
+    error_of: ClassVar[ErrorOf] = "one"
+
+
+class Celu(_Activation):
+    """``x`` above 0, ``alpha * (exp(x / alpha) - 1)`` below.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Barron 2017, arXiv 1704.07483.
+    """
+
+    name: ClassVar[str] = "celu"
+    example: ClassVar[Example] = Example("64x56x56", "celu 0.5")
+    error_of: ClassVar[ErrorOf] = "one"
+    float32: ClassVar[bool] = True
+    positional: ClassVar[tuple[str, ...]] = ("alpha",)
+
+    alpha: Above0 = Field(1.0, description="the output approaches -alpha for large negative inputs")
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return self.series * max(1.0, self.alpha) ** 2  # `alpha` multiplies a difference from 1
+
+
+class Softplus(_Activation):
+    """``log(1 + exp(beta * x)) / beta``, and ``x`` itself where ``beta * x`` is above `threshold`.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Dugas et al. 2001.
+    """
+
+    name: ClassVar[str] = "softplus"
+    error_of: ClassVar[ErrorOf] = "one"
+    float32: ClassVar[bool] = True
+
+    beta: Above0 = Field(1.0, description="sharpness of the bend at 0")
+    threshold: Annotated[Number, Field(le=80)] = Field(
+        20.0, description="where the function continues as a straight line"
+    )
+
+
+class Softsign(_Activation):
+    """``x / (1 + |x|)``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Bergstra et al. 2009; Glorot and Bengio 2010.
+    """
+
+    name: ClassVar[str] = "softsign"
 
 
 class Tanh(_Activation):
@@ -199,6 +305,21 @@ class Silu(_Activation):
     error_of: ClassVar[ErrorOf] = "input"
 
 
+class Mish(_Activation):
+    """``x * tanh(log(1 + exp(x)))``.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Misra 2019, arXiv 1908.08681.
+    """
+
+    name: ClassVar[str] = "mish"
+    series: ClassVar[float] = 24.0
+    error_of: ClassVar[ErrorOf] = "input"
+
+
 class Gelu(_Activation):
     """``x * Phi(x)`` with the normal distribution's Phi, exact or as its tanh approximation.
 
@@ -232,7 +353,7 @@ class HardSwish(_Activation):
 
 
 class HardSigmoid(_Activation):
-    """``min(max(x + 3, 0), 6) / 6``.
+    """``min(max(alpha * x + beta, 0), 1)``; by default ``min(max(x + 3, 0), 6) / 6``. Keras has alpha = 0.2.
 
     Shape: unchanged.
     Parameters: none.
@@ -244,6 +365,9 @@ class HardSigmoid(_Activation):
     name: ClassVar[str] = "hardsigmoid"
     elsewhere: ClassVar[str] = "hsigmoid"
     error_of: ClassVar[ErrorOf] = "one"
+
+    alpha: Number = Field(1 / 6, description="slope")
+    beta: Number = Field(0.5, description="value at 0")
 
 
 class Softmax(_Activation):
@@ -307,3 +431,24 @@ class Softmax(_Activation):
 
     def window(self, inputs: Sequence[Shape]) -> Window | None:
         return whole(inputs[0]) if self.space else POINT
+
+
+class LogSoftmax(_Activation):
+    """``x_c - log(sum(exp(x)))`` over the channels, at each pixel.
+
+    Shape: unchanged.
+    Parameters: none.
+    MACs: 0.
+    Errors: none.
+    Source: Bridle 1990: the logarithm of its softmax.
+    """
+
+    name: ClassVar[str] = "log_softmax"
+    example: ClassVar[Example] = Example("1000")
+    elsewhere: ClassVar[str] = "logsoftmax"
+    score: ClassVar[Score] = "logits"
+    error_of: ClassVar[ErrorOf] = "one"
+    float32: ClassVar[bool] = True
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return at(inputs[0][0]) + 8.0

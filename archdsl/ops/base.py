@@ -227,6 +227,10 @@ class Op(BaseModel):
         """Return lower bounds on input sizes, beyond "the output is not empty"."""
         return ()
 
+    def multiples(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        """Return input sizes that must be multiples of numbers."""
+        return ()
+
     def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
         """Return the tensors, in the order of the state_dict."""
         return ()

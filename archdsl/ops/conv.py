@@ -362,6 +362,46 @@ class DwConv(Sugar):
         )
 
 
+class ChannelConv(Weighted):
+    """Convolution along the channels with one filter, the same at each pixel, padded with zeros so that C is kept.
+
+    Shape: unchanged.
+    Parameters: `weight` (1, 1, size), `bias` (1).
+    MACs: C * S * size.
+    Errors: E0404 an even size.
+    Source: Wang et al. 2020 (ECA-Net), arXiv 1910.03151, section 3.2.
+    """
+
+    name: ClassVar[str] = "channelconv"
+    look: ClassVar[Look] = "conv"
+    example: ClassVar[Example] = Example("64x1x1", "channelconv 5 nobias sigmoid")
+    label: ClassVar[str] = "channel conv"
+    label_values: ClassVar[bool] = True
+    hint: ClassVar[str] = "its size is the number of neighbouring channels: `channelconv 5`"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {"bias": ("bias", True), "nobias": ("bias", False)}
+
+    size: Positive = Field(description="number of channels that an output reads, an odd number")
+    bias: bool = Field(True, description="learned bias; none by default if a norm follows")
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        if self.size % 2 == 0:
+            raise OpError(
+                "E0404",
+                f"`channelconv` needs an odd number of channels, not {self.size}: an output is in the middle of them",
+                field="size",
+                help=f"write `channelconv {self.size + 1}`, or `channelconv {self.size - 1}`",
+                shape=inputs[0],
+            )
+        return inputs[0]
+
+    def params(self, inputs: Sequence[Shape]) -> tuple[Param, ...]:
+        return (Param("weight", (1, 1, self.size), Init("kaiming", self.size)), *bias_param(self.bias, 1))
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        return numel(output) * self.size
+
+
 class Deconv(Weighted):
     """Transposed convolution: the gradient of a convolution with respect to its input, used to upsample.
 

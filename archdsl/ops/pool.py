@@ -1,7 +1,8 @@
 """Pools: maxpool, avgpool (also adaptive), gap, gmp, and LeNet-5's trainable subsample."""
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from itertools import product
+from math import comb, prod
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from archdsl.ops.base import (
     ALL_ONE,
     ONES,
     ZEROS,
+    Every,
     Example,
     Free,
     Look,
@@ -27,6 +29,7 @@ from archdsl.ops.base import (
 from archdsl.ops.conv import Padding, explicit_pads, reach_of
 from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, format_shape, numel, window
 
+ALL_TWO = Every((2,))
 MAX_WINDOWS = 4096
 """The most windows that are checked one by one, in images smaller than the distance between two taps."""
 _PADDING = "padding in pixels, one number or those before all axes, then those after; `same` as TensorFlow"
@@ -272,6 +275,67 @@ class Gmp(GlobalPool):
 
     def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
         return 0.0
+
+
+class BlurPool(Free):
+    """Each channel blurred with a fixed binomial filter, then every stride-th pixel: subsampling without aliasing.
+
+    Shape: `C x S -> C x S'`, padded by `(stride + k - 2)//2` pixels on each side, in which the input is reflected.
+    Parameters: none (the filter is the outer product of the binomial coefficients of each axis, with the sum 1).
+    MACs: 0 (a pool).
+    Errors: E0401 a vector, E0402 a window larger than its input, or an input too small to be reflected.
+    Source: Zhang 2019, arXiv 1904.11486, section 3.
+    """
+
+    name: ClassVar[str] = "blurpool"
+    look: ClassVar[Look] = "pool"
+    example: ClassVar[Example] = Example("64x112x112", "3x3 blurpool /2")
+    further: ClassVar[tuple[Example, ...]] = (Example("64x16x56x56", "1x3x3 blurpool /1x2x2"),)
+    label: ClassVar[str] = "blur pool"
+    per_axis: ClassVar[tuple[str, ...]] = ("kernel", "stride")
+
+    kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
+    stride: PerAxis = Field(ALL_TWO, description="step of the window")
+
+    def pads(self) -> Pads:
+        sides = [(step + taps - 2) // 2 for step, taps in zip(self.stride, self.kernel, strict=True)]
+        return Pads.of(sides, sides)
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        need_axes(self, shape)
+        pads = self.pads()
+        kind = kind_of(shape)
+        for size, side, extent in zip(map(at, shape[1:]), pads.begins, kind.extents, strict=True):
+            if size <= side:
+                raise OpError(
+                    "E0402",
+                    f"`{self.name}` reflects {side} {kind.point}s, but its input is only {size} {extent}",
+                    field="kernel",
+                    label=f"receives {format_shape(shape, batch='N')}",
+                    help="use a larger input, a smaller kernel, or fewer strides before this node",
+                )
+        axes = zip(shape[1:], self.kernel, self.stride, pads.begins, strict=True)
+        output = (shape[0], *(window(size, taps, step, 1, pad) for size, taps, step, pad in axes))
+        need_windows(self, shape, output, self.kernel, pads.sums)
+        return output
+
+    def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
+        return tuple((size, pad + 1) for size, pad in zip(inputs[0][1:], self.pads().begins, strict=True))
+
+    def filter(self) -> tuple[float, ...]:
+        """Return the filter, row by row."""
+        taps = ([comb(size - 1, tap) / 2 ** (size - 1) for tap in range(size)] for size in self.kernel)
+        return tuple(map(prod, product(*taps)))
+
+    def terms(self, inputs: Sequence[Shape], output: Shape) -> float:
+        return float(prod(self.kernel))
+
+    def resolved(self, inputs: Sequence[Shape]) -> dict[str, Any]:
+        return super().resolved(inputs) | {"stride": self.stride}
+
+    def window(self, inputs: Sequence[Shape]) -> Window:
+        return sliding(self.kernel, self.stride, self.pads())
 
 
 class Subsample(Free):

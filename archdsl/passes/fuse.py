@@ -38,7 +38,8 @@ def fuse_gates(graph: Graph) -> Graph:
         for gate, value in (node.inputs, node.inputs[::-1]):
             gate_node = graph.nodes[gate]
             fused = _GATES.get(type(gate_node.op))
-            if fused is not None and gate_node.inputs == (value,) and sole_reader(graph, gate) is node:
+            plain = fused is not None and not gate_node.op.explicit()
+            if fused is not None and plain and gate_node.inputs == (value,) and sole_reader(graph, gate) is node:
                 edit.nodes[node.id] = replace(node, op=fused(), inputs=(value,))
                 edit.drop(gate)
                 break

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archdsl.graph import Node
-from archdsl.ops import L2, AvgPool, Gap, Ln, Mean, Norm, Softmax, Subsample, Sum
+from archdsl.ops import L2, AvgPool, Gap, Ln, LogSoftmax, Mean, Norm, Softmax, Subsample, Sum
 from archdsl.verification.tolerance import Float64Array
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def growth(node: Node, x: Tensor, size: float) -> Float64Array | None:
     factor = np.maximum(sum_errors(rows.numpy()) / size, 1.0)
     if isinstance(node.op, Softmax):
         return _of_softmax(node.op, factor, x.shape)
-    if isinstance(node.op, Ln) or getattr(node.op, "over", "") == "channels":  # one sum for each pixel
+    if isinstance(node.op, Ln | LogSoftmax) or getattr(node.op, "over", "") == "channels":  # one sum for each pixel
         return np.expand_dims(factor, 1)
     if not isinstance(node.op, Norm):  # windows at several places
         factor = factor.max(2)
@@ -76,6 +76,8 @@ def _summed(node: Node, x: Tensor) -> Tensor | None:
     if isinstance(op, Mean | Sum | L2):
         terms = x.square() if isinstance(op, L2) else x
         return terms.movedim(1, -1) if op.over == "channels" else terms.flatten(2)[:, :, None]
+    if isinstance(op, LogSoftmax):
+        return (x - x.amax(1, keepdim=True)).exp().movedim(1, -1)
     if isinstance(op, Norm):
         groups = op.groups_of(x.shape[1])
         return None if groups is None else x.reshape(len(x), groups, -1)

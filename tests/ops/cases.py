@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from tests.search.networks import kinds
+from tests.search.networks import kinds, pixels
 from tests.search.networks.kinds import Kind
 
 Shape = tuple[int, ...]
@@ -122,6 +122,37 @@ def std_conv(x: Any, w: Any, b: Any, *args: Any, eps: float = 1e-6, factor: Any 
     """Filter by filter."""
     rows = [(f - f.mean()) / (f.var(correction=0) + eps).sqrt() for f in w]
     return F.conv2d(x, torch.stack(rows) * factor, b, *args)
+
+
+def along_channels(x: Any, weight: Any, bias: Any = None) -> Any:
+    """Pixel by pixel."""
+    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+    pad = weight.shape[2] // 2
+    columns = [F.conv1d(column[:, None], weight, bias, padding=pad)[:, 0] for column in flat.unbind(2)]
+    return torch.stack(columns, 2).reshape(x.shape)
+
+
+def blurred(x: Any, kernel: tuple[int, int], stride: tuple[int, int], pads: tuple[int, int]) -> Any:
+    """Row by row and column by column: half the sum of two neighbours, so many times."""
+    x = F.pad(x, (pads[1], pads[1], pads[0], pads[0]), mode="reflect")
+    for axis, size in enumerate(kernel, 2):
+        for _ in range(size - 1):
+            x = (x.narrow(axis, 0, x.shape[axis] - 1) + x.narrow(axis, 1, x.shape[axis] - 1)) / 2
+    return x[:, :, :: stride[0], :: stride[1]]
+
+
+def by_pixel(x: Any, r: int) -> Any:
+    """Channel by channel to its pixels."""
+    n, channels, height, width = x.shape
+    y = x.new_zeros(n, channels // r**2, r * height, r * width)
+    for c in range(channels):
+        y[:, c // r**2, c % r**2 // r :: r, c % r :: r] = x[:, c]
+    return y
+
+
+def by_channel(x: Any, r: int) -> Any:
+    """Pixel by pixel of a square to its channel."""
+    return torch.stack([x[:, c, i::r, j::r] for c in range(x.shape[1]) for i in range(r) for j in range(r)], 1)
 
 
 # --- the cases ------------------------------------------------------------------------------------------------
@@ -439,6 +470,11 @@ CASES: list[Case] = [
         macs=2 * 3,
         imports=False,
     ),
+    Case("channelconv 3", [A], along_channels, params=3 + 1, macs=6 * 72 * 3),
+    Case("channelconv 5 nobias", [(6,)], along_channels, params=5, macs=6 * 5),
+    Case("3x3 blurpool /2", [A], lambda x: blurred(x, (3, 3), (2, 2), (1, 1)), shape=(6, 5, 4), imports=False),
+    Case("blurpool kernel=4", [B], lambda x: blurred(x, (4, 4), (2, 2), (2, 2)), shape=(4, 5, 4), imports=False),
+    Case("5x2 blurpool /[1,3]", [A], lambda x: blurred(x, (5, 2), (1, 3), (2, 1)), shape=(6, 9, 3), imports=False),
     Case("3x3 maxpool /2", [B], lambda x: F.max_pool2d(x, 3, 2), shape=(4, 4, 3)),
     Case("3x2 avgpool adaptive", [A], lambda x: x.reshape(2, 6, 3, 3, 2, 4).mean((3, 5)), shape=(6, 3, 2)),
     Case("5x5 avgpool adaptive", [A], lambda x: F.adaptive_avg_pool2d(x, 5), shape=(6, 5, 5), imports=False),
@@ -524,6 +560,26 @@ CASES: list[Case] = [
     Case("prelu shared=true", [B], lambda x, weight: torch.where(x > 0, x, weight * x), params=1),
     Case("elu 0.7", [A], lambda x: torch.where(x > 0, x, 0.7 * (x.exp() - 1))),
     Case("elu 0.7", [B], lambda x: torch.where(x > 0, x, 0.7 * torch.expm1(x))),
+    Case("selu", [A], lambda x: 1.0507009873554805 * torch.where(x > 0, x, 1.6732632423543772 * (x.exp() - 1))),
+    Case("celu", [A], lambda x: torch.where(x > 0, x, x.exp() - 1)),
+    Case("celu 0.3", [B], lambda x: torch.where(x > 0, x, 0.3 * ((x / 0.3).exp() - 1))),
+    Case("softplus", [A], lambda x: (1 + x.exp()).log()),
+    Case("softplus beta=2", [B], lambda x: (1 + (2 * x).exp()).log() / 2),
+    Case(
+        "softplus beta=0.5 threshold=1",
+        [A],
+        lambda x: torch.where(x > 2, x, (1 + (x / 2).exp()).log() * 2),
+        imports=False,
+    ),
+    Case("softplus threshold=-1", [(6,)], lambda x: torch.where(x > -1, x, (1 + x.exp()).log()), imports=False),
+    Case("softsign", [A], lambda x: x / (1 + x.abs())),
+    Case("mish", [A], lambda x: x * ((1 + x.exp()) ** 2 - 1) / ((1 + x.exp()) ** 2 + 1)),
+    Case("clip -0.5 2", [A], lambda x: torch.minimum(torch.maximum(x, x.new_tensor(-0.5)), x.new_tensor(2))),
+    Case("clip", [(6,)], lambda x: x.clamp(-1, 1)),
+    Case("hardsigmoid alpha=0.2", [A], lambda x: (x / 5 + 0.5).clamp(0, 1)),
+    Case("hardsigmoid alpha=-0.25 beta=0.75", [B], lambda x: (0.75 - x / 4).clamp(0, 1)),
+    Case("log_softmax", [A], lambda x: x - x.exp().sum(1, keepdim=True).log()),
+    Case("log_softmax", [(6,)], lambda x: x - x.exp().sum(1, keepdim=True).log()),
     Case("tanh", [A], lambda x: (x.exp() - (-x).exp()) / (x.exp() + (-x).exp())),
     Case("tanh", [B], lambda x: torch.tanh(x)),
     Case("scaled_tanh", [A], lambda x: 1.7159 * (x * (2 / 3)).tanh()),
@@ -625,6 +681,10 @@ CASES: list[Case] = [
     Case("slice 5", [(12,)], lambda x: x[:, 5:], shape=(7,)),
     Case("shuffle 3", [A], lambda x: x[:, [0, 2, 4, 1, 3, 5]]),
     Case("shuffle 3", [(12, 4, 5)], lambda x: x[:, [g * 4 + i for i in range(4) for g in range(3)]]),
+    Case("pixelshuffle 2", [(8, 3, 5)], lambda x: by_pixel(x, 2), shape=(2, 6, 10)),
+    Case("pixelshuffle 3", [(9, 2, 3)], lambda x: by_pixel(x, 3), shape=(1, 6, 9)),
+    Case("pixelunshuffle 2", [(3, 6, 4)], lambda x: by_channel(x, 2), shape=(12, 3, 2)),
+    Case("pixelunshuffle 3", [(1, 6, 9)], lambda x: by_channel(x, 3), shape=(9, 2, 3)),
     Case("upsample [2,3]", [A], lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3), shape=(6, 18, 24)),
     Case("upsample 2 linear", [A], lambda x: F.interpolate(x, size=(18, 16), mode="bilinear"), shape=(6, 18, 16)),
     Case("upsample [2,3]", [B], lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3), shape=(4, 18, 21)),
@@ -715,6 +775,7 @@ KINDS: Mapping[str, Kind] = {
         for kind in ("mean", "max", "sum", "l2")
     },
     "gmp": replace(kinds.KINDS["gmp"], image=1),
+    **pixels.KINDS,
     "instancenorm": Kind(
         lambda m, x, f: kinds.image(x) or kinds.group_norm(m, x, x.shape[1], f, f.get("affine", False)),
         image=2,

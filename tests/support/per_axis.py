@@ -109,7 +109,24 @@ def std_conv(axes: int, x: Any, w: Any, bias: Any, *args: Any, factor: Any = 1.0
     return conv(axes, x, torch.stack(rows) * factor, bias, *args)
 
 
+def blurred(axes: int, x: Any, row: Sequence[int], stride: int, pad: int) -> Any:
+    """One axis after the other."""
+    for axis in range(2, axes + 2):
+        taps = torch.tensor(row, dtype=x.dtype) / sum(row)
+        lines = F.pad(x.movedim(axis, -1).flatten(0, -2)[:, None], (pad, pad), mode="reflect")
+        shape = x.movedim(axis, -1).shape[:-1]
+        x = F.conv1d(lines, taps[None, None], stride=stride).reshape(*shape, -1).movedim(-1, axis)
+    return x
+
+
+def along_channels(axes: int, x: Any, weight: Any, bias: Any) -> Any:
+    rows = x.flatten(2).transpose(1, 2)
+    flat = conv(1, rows.reshape(-1, 1, x.shape[1]), weight, bias, 1, 1)
+    return flat.reshape(rows.shape).transpose(1, 2).reshape(x.shape)
+
+
 WEIGHTED = [
+    Case("channelconv 3", along_channels),
     Case("{3} conv 4", lambda n, x, weight, bias: conv(n, x, weight, bias, 1, 1)),
     Case("{3} conv 4 /2 nobias", lambda n, x, weight: conv(n, x, weight, None, 2, 1)),
     Case("{2} conv 4", lambda n, x, weight, bias: conv(n, x, weight, bias)),
@@ -201,6 +218,8 @@ POOLS = [
     Case("sum space", lambda n, x: x.flatten(2).sum(2).reshape(*x.shape[:2], *[1] * n)),
     Case("l2 channels", lambda n, x: sum(c * c for c in x.unbind(1))[:, None].sqrt()),
     Case("l2 space", lambda n, x: (x * x).flatten(2).sum(2).sqrt().reshape(*x.shape[:2], *[1] * n)),
+    Case("{3} blurpool /2", lambda n, x: blurred(n, x, [1, 2, 1], 2, 1), imports=False),
+    Case("{4} blurpool /1", lambda n, x: blurred(n, x, [1, 3, 3, 1], 1, 1), imports=False),
     Case("gap", lambda n, x: x.mean(tuple(range(2, n + 2)), keepdim=True)),
 ]
 
@@ -218,6 +237,14 @@ POINTWISE = [
     Case("hardswish", lambda n, x: x * (x + 3).clamp(0, 6) / 6, reach=4.0),
     Case("hardsigmoid", lambda n, x: (x + 3).clamp(0, 6) / 6, reach=4.0),
     Case("abs", lambda n, x: torch.where(x > 0, x, -x)),
+    Case("selu", lambda n, x: F.selu(x)),
+    Case("celu 0.5", lambda n, x: F.celu(x, 0.5)),
+    Case("softplus beta=2", lambda n, x: F.softplus(x, 2.0)),
+    Case("softsign", lambda n, x: F.softsign(x)),
+    Case("mish", lambda n, x: F.mish(x), reach=4.0),
+    Case("clip -0.5 2", lambda n, x: x.clamp(-0.5, 2), reach=4.0),
+    Case("hardsigmoid alpha=0.2", lambda n, x: (x / 5 + 0.5).clamp(0, 1), reach=4.0),
+    Case("log_softmax", lambda n, x: F.log_softmax(x, 1)),
     Case("softmax", lambda n, x: torch.softmax(x, 1)),
     Case("softmax groups=2", lambda n, x: torch.cat([y.softmax(1) for y in x.chunk(2, 1)], 1), imports=False),
     Case("softmax parts=3", lambda n, x: torch.stack(x.chunk(3, 1), 1).softmax(1).reshape(x.shape), imports=False),

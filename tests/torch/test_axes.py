@@ -79,6 +79,25 @@ def inside(run: Run, kernel: int, stride: int) -> Any:
     return avgpool(run, kernel, stride, x=run.same(kernel, stride)) / avgpool(run, kernel, stride, x=ones)
 
 
+def standardized(run: Run, gain: float) -> Any:
+    rows = [(f - f.mean()) / (f.var(correction=0) + 1e-6).sqrt() * gain / f.numel() ** 0.5 for f in run.weight]
+    return CONV[run.axes](run.x, torch.stack(rows) * run.tensors["gain"], run.bias, padding=1)  # type: ignore[misc]
+
+
+def along_channels(run: Run) -> Any:
+    rows = run.x.flatten(2).transpose(1, 2)
+    mixed = F.conv1d(rows.reshape(-1, 1, rows.shape[2]), run.weight, run.bias, padding=1)
+    return mixed.reshape(rows.shape).transpose(1, 2).reshape(run.x.shape)
+
+
+def blurred(run: Run) -> Any:
+    """The sums of neighbours, and of neighbours of these."""
+    x = F.pad(run.x, run.per(1) * 2, mode="reflect")
+    for axis in range(2, run.axes + 2):
+        x = (x.unfold(axis, 3, 2) * torch.tensor([0.25, 0.5, 0.25])).sum(-1)
+    return x
+
+
 def table(run: Run, rows: Sequence[Sequence[int]]) -> Any:
     """A convolution with zeros where the table has no connection."""
     weight, connection = torch.zeros(len(rows), CHANNELS, *run.per(3)), 0
@@ -145,6 +164,9 @@ CASES: dict[str, Callable[[Run], Any]] = {
     "<3> dwconv multiplier=2 /2": lambda r: conv(r, groups=CHANNELS, stride=2, padding=1),
     "<3> conv 2 weight=@ bias=[1,2]": partial(conv, padding=1),
     "<2> conv 3 weight=@ bias=false same": lambda r: conv(r, r.same(2, 1)),
+    "<3> conv 6 standardized gain=2": partial(standardized, gain=2.0),
+    "channelconv 3": along_channels,
+    "<3> blurpool": blurred,
     "<3> conv 3 table=[[0,1],[1,2,3],[0]]": partial(table, rows=ROWS),
     "<2> deconv 6 /2": partial(deconv, stride=2),
     "<3> deconv 6 /2 groups=2": partial(deconv, stride=2, padding=1, output_padding=1, groups=2),
@@ -189,6 +211,14 @@ CASES: dict[str, Callable[[Run], Any]] = {
     "leaky_relu 0.1": on_x(F.leaky_relu, 0.1),
     "prelu": lambda r: F.prelu(r.x, r.weight),
     "elu 0.5": on_x(F.elu, 0.5),
+    "selu": on_x(F.selu),
+    "celu 0.5": on_x(F.celu, 0.5),
+    "softplus beta=2 threshold=1": on_x(F.softplus, 2.0, 1.0),
+    "softsign": on_x(F.softsign),
+    "mish": on_x(F.mish),
+    "clip -0.5 0.25": on_x(torch.clamp, -0.5, 0.25),
+    "hardsigmoid alpha=0.2": lambda r: torch.clamp(0.2 * r.x + 0.5, 0, 1),
+    "log_softmax": on_x(F.log_softmax, 1),
     "tanh": on_x(torch.tanh),
     "scaled_tanh": lambda r: 1.7159 * torch.tanh(2 / 3 * r.x),
     "sigmoid": on_x(torch.sigmoid),
@@ -215,6 +245,8 @@ CASES: dict[str, Callable[[Run], Any]] = {
     "flatten": on_x(torch.flatten, 1),
     "slice 1 3": lambda r: r.x[:, 1:3],
     "shuffle 2": shuffle,
+    "[upsample 2, pixelunshuffle 2]": lambda r: r.x.repeat_interleave(2**r.axes, 1),
+    "[upsample 2, pixelunshuffle 2, pixelshuffle 2]": lambda r: nearest(r, 2),
     "upsample 2": lambda r: nearest(r, 2),
     "upsample scale=<2,1,3>": lambda r: nearest(r, 2, 1, 3),
     "upsample 2 linear": lambda r: F.interpolate(r.x, scale_factor=2, mode=LINEAR[r.axes]),

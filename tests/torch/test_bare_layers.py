@@ -46,6 +46,12 @@ def sliced(x: Any, start: int, end: int) -> Any:
     return x.narrow(1, start, end - start)
 
 
+def blurred(x: Any, stride: int) -> Any:
+    row = torch.tensor([0.25, 0.5, 0.25])
+    filters = (row[:, None] * row).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), filters, stride=stride, groups=x.shape[1])
+
+
 LAYERS: dict[str, Layer] = {
     "dropout 0.5": lambda x, training: F.dropout(x, 0.5, training),
     "droppath 0.3": droppath,
@@ -61,6 +67,14 @@ LAYERS: dict[str, Layer] = {
     "hardswish": plain(F.hardswish),
     "hardsigmoid": plain(F.hardsigmoid),
     "abs": plain(torch.abs),
+    "hardsigmoid alpha=0.2 beta=0.25": plain(lambda x: F.hardtanh(0.2 * x + 0.25, 0.0, 1.0)),
+    "selu": plain(F.selu),
+    "celu 0.5": plain(F.celu, 0.5),
+    "softplus beta=2": plain(F.softplus, 2.0),
+    "softsign": plain(F.softsign),
+    "mish": plain(F.mish),
+    "clip -0.5 2": plain(F.hardtanh, -0.5, 2.0),
+    "log_softmax": plain(F.log_softmax, 1),
     "softmax": plain(torch.softmax, 1),
     "softmax space": plain(lambda x: x.flatten(2).softmax(2).reshape(x.shape)),
     "3x3 maxpool /1 pad=1": plain(F.max_pool2d, 3, 1, 1),
@@ -79,6 +93,10 @@ LAYERS: dict[str, Layer] = {
     "slice 1 3": plain(sliced, 1, 3),
     "slice 0 4": plain(sliced, 0, 4),
     "shuffle 2": plain(F.channel_shuffle, 2),
+    "3x3 blurpool /1": plain(lambda x: blurred(x, 1)),
+    "3x3 blurpool": plain(lambda x: blurred(x, 2)),
+    "pixelshuffle 2": plain(F.pixel_shuffle, 2),
+    "pixelunshuffle 1": plain(F.pixel_unshuffle, 1),
     "upsample 2": plain(F.interpolate, scale_factor=2),
     "pad 1": plain(F.pad, (1, 1, 1, 1)),
     "pad -1": plain(F.pad, (-1, -1, -1, -1)),

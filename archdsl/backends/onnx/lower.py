@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.backends.onnx.records import Emitter, OnnxLowering
-from archdsl.backends.onnx.rules import activation, conv, merge, norm, pool, reduce, reshape
+from archdsl.backends.onnx.rules import activation, conv, merge, norm, pixels, pool, reduce, reshape
 from archdsl.backends.onnx.rules.parts import Lowering
 from archdsl.graph import Node
 from archdsl.ops.base import Op
@@ -30,4 +30,5 @@ TABLE: dict[type[Op], Lowering] = {
     **activation.RULES,
     **merge.RULES,
     **reshape.RULES,
+    **pixels.RULES,
 }

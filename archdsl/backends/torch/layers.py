@@ -54,12 +54,17 @@ class FixedConv2d(nn.Conv2d):
 class StdConv2d(nn.Conv2d):
     """Convolution with standardized filters: each has mean 0 and variance 1.
 
-    With a `gain`, they are multiplied by `gain / sqrt(values of a filter)` and by a learned gain of each filter.
+    With a `gain`, they are multiplied by `gain / sqrt(values of a filter)` and a learned gain.
     `pads` is (left, right, top, bottom).
     """
 
     def __init__(
-        self, *args: Any, eps: float = 1e-6, gain: float | None = None, pads: tuple[int, ...] = (), **kwargs: Any
+        self,
+        *args: Any,
+        eps: float = 1e-6,
+        gain: float | None = None,
+        pads: tuple[int, ...] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.eps, self.pads = eps, pads
@@ -75,6 +80,18 @@ class StdConv2d(nn.Conv2d):
             weight = weight * (self.gain * self.factor)
         x = F.pad(x, self.pads)
         return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class ChannelConv(nn.Conv1d):
+    """Convolution along the channels with one filter, the same at each position (ECA-Net)."""
+
+    def __init__(self, size: int, bias: bool = True) -> None:
+        super().__init__(1, 1, size, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.reshape(x.shape[0], 1, x.shape[1], -1)
+        padding = (self.weight.numel() // 2, 0)
+        return F.conv2d(rows, self.weight.unsqueeze(3), self.bias, padding=padding).reshape(x.shape)
 
 
 class TableConv2d(nn.Module):
@@ -160,6 +177,31 @@ class PaddedAvgPool2d(nn.AvgPool2d):
         return y[(..., *kept)]
 
 
+class Blur2d(nn.Module):
+    """Each channel blurred with a binomial filter, then every stride-th pixel of an image."""
+
+    kernel: Tensor
+
+    def __init__(self, kernel_size: tuple[int, ...], stride: tuple[int, ...]) -> None:
+        super().__init__()
+        kernel = torch.ones(())
+        pads: list[int] = []
+        for size, step in zip(kernel_size, stride, strict=True):
+            row = [1]
+            for _ in range(size - 1):
+                row = [a + b for a, b in zip([0, *row], [*row, 0], strict=True)]
+            kernel = kernel.unsqueeze(-1) * torch.tensor(row) / 2 ** (size - 1)
+            side = (step + size - 2) // 2
+            pads = [side, side, *pads]
+        self.register_buffer("kernel", kernel, persistent=False)
+        self.stride, self.pads = stride, tuple(pads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernels = self.kernel.expand(x.shape[1], 1, *self.kernel.shape)
+        x = F.pad(x, self.pads, mode="reflect")
+        return F.conv2d(x, kernels, stride=self.stride, groups=x.shape[1])
+
+
 class PointwiseLinear(nn.Linear):
     """The same fully connected layer at every position: (N, C, ...) -> (N, out_features, ...)."""
 
@@ -201,6 +243,46 @@ class SpatialSoftmax(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(2).softmax(2).view_as(x)
+
+
+class HardSigmoid(nn.Module):
+    """`alpha * x + beta`, limited to 0 and 1."""
+
+    def __init__(self, alpha: float, beta: float) -> None:
+        super().__init__()
+        self.alpha, self.beta = alpha, beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.alpha * x + self.beta).clamp(0, 1)
+
+
+class PixelShuffle(nn.Module):
+    """Channels as pixels, along all axes: (N, C * r^n, ...) -> (N, C, ...)."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        super().__init__()
+        self.factor = upscale_factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes, sizes = x.dim() - 2, [size * self.factor for size in x.shape[2:]]
+        parts = x.reshape(x.shape[0], -1, *[self.factor] * axes, *x.shape[2:])
+        order = [axis for n in range(axes) for axis in (2 + axes + n, 2 + n)]
+        return parts.permute(0, 1, *order).reshape(x.shape[0], -1, *sizes)
+
+
+class PixelUnshuffle(nn.Module):
+    """Pixels as channels, along all axes: (N, C, ...) -> (N, C * r^n, ...)."""
+
+    def __init__(self, downscale_factor: int) -> None:
+        super().__init__()
+        self.factor = downscale_factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes, sizes = x.dim() - 2, [size // self.factor for size in x.shape[2:]]
+        split = [number for size in sizes for number in (size, self.factor)]
+        parts = x.reshape(*x.shape[:2], *split)
+        order = [*range(3, 3 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2)]
+        return parts.permute(0, 1, *order).reshape(x.shape[0], -1, *sizes)
 
 
 class Subsample(nn.Module):

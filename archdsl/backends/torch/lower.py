@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archdsl.backends.torch.rules import activation, conv, merge, norm, pool, reduce, reshape
+from archdsl.backends.torch.rules import activation, conv, merge, norm, pixels, pool, reduce, reshape
 from archdsl.backends.torch.rules.parts import Bare, Rule, for_all_axes
 from archdsl.backends.torch.steps import Literal, Lowered
 from archdsl.ops.base import Op
@@ -31,6 +31,7 @@ TABLE: Mapping[type[Op], Rule] = {
     **activation.RULES,
     **merge.RULES,
     **reshape.RULES,
+    **pixels.RULES,
 }
 """One row for each of `ops.GRAPH_OPS`."""
 
@@ -72,22 +73,34 @@ SIGNATURES: Mapping[str, Signature] = for_all_axes(
         "nn.LayerNorm": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
         "LayerNorm{n}d": Signature(1, {"eps": 1e-5, "elementwise_affine": True}),
         "nn.LocalResponseNorm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+        "Blur{n}d": Signature(2),
+        "ChannelConv": Signature(1, {"bias": True}),
         "nn.PReLU": Signature(1),
         "nn.LeakyReLU": Signature(1),
         "nn.ELU": Signature(1, {"alpha": 1.0}),
+        "nn.CELU": Signature(1, {"alpha": 1.0}),
+        "nn.Softplus": Signature(0, {"beta": 1.0, "threshold": 20.0}),
+        "nn.Hardtanh": Signature(2, {"min_val": -1.0, "max_val": 1.0}),
+        "HardSigmoid": Signature(2),
         "ScaledTanh": Signature(0, {"a": 1.7159, "s": 2 / 3}),
         "nn.GELU": Signature(0, {"approximate": "none"}),
         "nn.Softmax": Signature(0),
         "GroupedSoftmax": Signature(2),
+        "nn.LogSoftmax": Signature(0),
         "nn.Dropout": Signature(1),
         "DropPath": Signature(1),
         "nn.ChannelShuffle": Signature(1),
+        "nn.PixelShuffle": Signature(1),
+        "PixelShuffle": Signature(1),
+        "nn.PixelUnshuffle": Signature(1),
+        "PixelUnshuffle": Signature(1),
         "nn.Upsample": Signature(0),
         "nn.ConstantPad{n}d": Signature(2),
         "Affine": Signature(0),
         "F.max_pool{n}d": Signature(3, _POOL),
         "F.avg_pool{n}d": Signature(3, _POOL),
         "F.local_response_norm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+        "F.softplus": Signature(1, {"beta": 1.0, "threshold": 20.0}),
         "F.gelu": Signature(1, {"approximate": "none"}),
         "F.pad": Signature(2, {"value": 0.0}),
     }

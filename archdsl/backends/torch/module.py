@@ -238,7 +238,7 @@ def _empty(block: ModuleBlock) -> nn.Module:
     return BlockModule(block)
 
 
-_CONSTANT = frozenset(for_all_axes({"TableConv{n}d": None}))
+_CONSTANT = frozenset(for_all_axes({"TableConv{n}d": None, "Blur{n}d": None}))
 """Classes with buffers outside the state_dict: they are allocated, because no weights fill them later."""
 
 

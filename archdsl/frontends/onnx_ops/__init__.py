@@ -13,6 +13,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
 from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
+from archdsl.frontends.onnx_ops.pixels import depth_to_space, expand, space_to_depth
 from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduction, unsqueeze
 from archdsl.frontends.onnx_ops.resizes import resize
 from archdsl.frontends.onnx_ops.shapes import (
@@ -31,7 +32,19 @@ from archdsl.frontends.onnx_ops.shapes import (
     sub,
     transpose,
 )
-from archdsl.frontends.onnx_ops.values import act, attribute, clip, gated, gelu, hardsigmoid, identity, softmax
+from archdsl.frontends.onnx_ops.values import (
+    act,
+    attribute,
+    clip,
+    gated,
+    gelu,
+    hardsigmoid,
+    identity,
+    log_softmax,
+    selu,
+    softmax,
+    softplus,
+)
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.shapes import Shape
 
@@ -122,6 +135,12 @@ TABLE: Mapping[str, ImportRule] = {
     "Clip": clip,
     "LeakyRelu": act(lambda node: ops.LeakyRelu(slope=attribute(node, "alpha", 0.01))),
     "Elu": act(lambda node: ops.Elu(alpha=attribute(node, "alpha", 1.0))),
+    "Selu": selu,
+    "Celu": act(lambda node: ops.Celu(alpha=attribute(node, "alpha", 1.0))),
+    "Softplus": softplus,
+    "Softsign": act(lambda node: ops.Softsign()),
+    "Mish": act(lambda node: ops.Mish()),
+    "LogSoftmax": log_softmax,
     "Tanh": act(lambda node: ops.Tanh()),
     "Sigmoid": gated(ops.Sigmoid(), ops.Silu()),
     "HardSigmoid": hardsigmoid,
@@ -147,6 +166,9 @@ TABLE: Mapping[str, ImportRule] = {
     "Squeeze": squeeze,
     "Unsqueeze": unsqueeze,
     "Transpose": transpose,
+    "Expand": first(expand),
+    "DepthToSpace": first(depth_to_space),
+    "SpaceToDepth": first(space_to_depth),
     "Pad": first(pad),
     "Resize": first(resize),
     "Upsample": first(resize),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ def window_of(state: ImportState, node: SourceNode, weight: Array) -> tuple[int,
     if len(kernel) != state.axes(node.inputs[0]) or not kernel:
         raise Unsupported(f"its window has {len(kernel)} axes, its input {state.axes(node.inputs[0])}")
     return per_axis(node, "kernel_shape", len(kernel)) if "kernel_shape" in node.attributes else kernel
+
+
+def resolved(shape: tuple[int, ...], target: Array) -> tuple[int, ...]:
+    """The shape that a Reshape makes of another one: 0 copies a size, -1 is the rest."""
+    sizes = [shape[axis] if size == 0 and axis < len(shape) else int(size) for axis, size in enumerate(target)]
+    known = prod(size for size in sizes if size != -1)
+    return tuple(prod(shape) // known if size == -1 and known else size for size in sizes)
 
 
 def conv(state: ImportState, node: SourceNode) -> None:

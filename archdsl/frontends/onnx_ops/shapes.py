@@ -11,7 +11,8 @@ from archdsl import ops
 from archdsl.axes import axes_of
 from archdsl.frontends.constants import constant_before
 from archdsl.frontends.onnx_model import Array, SourceNode
-from archdsl.frontends.onnx_ops.layers import lrn_by_pool
+from archdsl.frontends.onnx_ops.layers import lrn_by_pool, resolved
+from archdsl.frontends.onnx_ops.pixels import channelconv, pixels_by_reshape
 from archdsl.frontends.onnx_ops.resizes import nearest_by_gather
 from archdsl.frontends.onnx_ops.values import affine, gelu_by_erf, identity, per_channel
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported
@@ -161,9 +162,13 @@ def reshape(state: ImportState, node: SourceNode) -> None:
     elif (
         shuffle(state, node, target)
         or parted_softmax(state, node, target)
+        or pixels_by_reshape(state, node, target)
+        or channelconv(state, node, target)
         or (len(target) == 1 and undone_by_gather(state, node))
     ):
         return
+    elif resolved(shape := (1, *concrete(state.shape(node.inputs[0]))), target) == shape:
+        identity(state, node)
     else:
         raise Unsupported(
             f"the shape {[int(t) for t in target]} is neither a flatten, nor part of a channel shuffle or softmax"
@@ -231,13 +236,6 @@ def parted_softmax(state: ImportState, node: SourceNode, target: Array) -> bool:
     state.consumed.update((softmax[0], together[0]))
     state.add(node, op, together[1].outputs[0])
     return True
-
-
-def resolved(shape: tuple[int, ...], target: Array) -> tuple[int, ...]:
-    """The shape that a Reshape makes of another one: 0 copies a size, -1 is the rest."""
-    sizes = [shape[axis] if size == 0 and axis < len(shape) else int(size) for axis, size in enumerate(target)]
-    known = prod(size for size in sizes if size != -1)
-    return tuple(prod(shape) // known if size == -1 and known else size for size in sizes)
 
 
 def gather(state: ImportState, node: SourceNode) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from archdsl import ops
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported, single
-from archdsl.ops.base import Op
+from archdsl.ops.base import LARGEST, Op
 from archdsl.shapes import concrete
 
 
@@ -29,7 +29,8 @@ def clip(state: ImportState, node: SourceNode) -> None:
     elif low == 0.0 and high is None:
         state.add(node, ops.Relu(), node.outputs[0])
     else:
-        raise Unsupported(f"it clips from {low} to {high}; archdsl has only the clips of relu and relu6")
+        least, most = (LARGEST * sign if limit is None else single(limit) for limit, sign in ((low, -1), (high, 1)))
+        state.add(node, ops.Clip(low=max(least, -LARGEST), high=min(most, LARGEST)), node.outputs[0])
 
 
 def gated(gate: Op, whole: Op) -> ImportRule:
@@ -48,9 +49,37 @@ def gated(gate: Op, whole: Op) -> ImportRule:
 
 
 def hardsigmoid(state: ImportState, node: SourceNode) -> None:
-    if abs(node.attributes.get("alpha", 0.2) - 1 / 6) > 1e-6 or node.attributes.get("beta", 0.5) != 0.5:
-        raise Unsupported("its slope is not 1/6, or its offset not 0.5")
-    gated(ops.HardSigmoid(), ops.HardSwish())(state, node)
+    alpha, beta = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
+    if abs(alpha - 1 / 6) <= 1e-6 and beta == 0.5:
+        gated(ops.HardSigmoid(), ops.HardSwish())(state, node)
+    else:
+        state.add(node, ops.HardSigmoid(alpha=alpha, beta=beta), node.outputs[0])
+
+
+def selu(state: ImportState, node: SourceNode) -> None:
+    alpha, gamma = node.attributes.get("alpha", 1.67326), node.attributes.get("gamma", 1.0507)
+    if abs(alpha - 1.67326) > 1e-4 or abs(gamma - 1.0507) > 1e-4:
+        raise Unsupported("its constants are not those of the paper")
+    state.add(node, ops.Selu(), node.outputs[0])
+
+
+def softplus(state: ImportState, node: SourceNode) -> None:
+    """A softplus; or, with the Tanh and the Mul after it, a mish."""
+    tanh = state.only_reader(node.outputs[0], "Tanh")
+    product = state.only_reader(tanh[1].outputs[0], "Mul") if tanh is not None else None
+    if tanh is not None and product is not None:
+        factors = {state.value(node.inputs[0]), tanh[1].outputs[0]}
+        if {state.value(name) for name in product[1].inputs} == factors:
+            state.consumed.update((tanh[0], product[0]))
+            state.add(node, ops.Mish(), product[1].outputs[0])
+            return
+    state.add(node, ops.Softplus(), node.outputs[0])
+
+
+def log_softmax(state: ImportState, node: SourceNode) -> None:
+    if not state.is_channels(node.inputs[0], node.attributes.get("axis", -1)):
+        raise Unsupported("its axis is not the channel axis")
+    state.add(node, ops.LogSoftmax(), node.outputs[0])
 
 
 def softmax(state: ImportState, node: SourceNode) -> None:

@@ -19,9 +19,7 @@ _REASONS: dict[str, str] = {
     "grn globalresponsenorm cbam eca attentiongate film scse globalcontext selectivekernel splitattention": "it is not "
     'an op: the language page, "Attention and gates", has a block for it',
     "adaptivemaxpool": "the maximum over all pixels is `gmp`; of a window, `2x2 maxpool`",
-    "pixelshuffle pixelunshuffle depthtospace spacetodepth": "moving channels into pixels is not part of the "
-    "language; `upsample 2` or `2x2 deconv 64 /2` enlarge an image",
-    "mish selu softplus softsign celu hardtanh logsoftmax glu swiglu threshold softmin softshrink clip "
+    "glu swiglu threshold softmin softshrink "
     "thresholdedrelu rrelu logsigmoid tanhshrink": "this activation is not part of the language; similar ones are "
     "`silu`, `elu`, `gelu` and `relu6`",
     "pow sqrt exp log reciprocal": "the language has no such function; the elementwise merges are `add`, `sub`, `mul`, "

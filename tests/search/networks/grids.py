@@ -9,6 +9,7 @@ from typing import Any
 
 _NUMBERS = count()
 _POOLS = ("maxpool", "avgpool", "subsample")
+_GROWS = ("deconv", "upsample", "pixelshuffle")
 
 
 def grid(x: Any) -> tuple[Any, ...]:
@@ -58,6 +59,10 @@ def _of_op(kind: str, x: Any, y: Any, fields: dict[str, Any]) -> tuple[Any, ...]
             if fields.get("align_corners"):
                 sizes = [(a - 1, b - 1) if min(a, b) > 1 else (a, b) for a, b in sizes]
             step = [Fraction(b, a) for a, b in sizes]
+    if kind == "blurpool":
+        step = fields.get("stride", 2)
+    if kind in ("pixelshuffle", "pixelunshuffle"):
+        step = fields["scale"]
     each = [step] * len(steps) if isinstance(step, int) else step
-    grows = kind in ("deconv", "upsample")
+    grows = kind in _GROWS
     return number, *(a / b if grows else a * b for a, b in zip(steps, each, strict=True))

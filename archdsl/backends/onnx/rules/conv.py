@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archdsl import ops
 from archdsl.backends.onnx.records import Attribute, Emitter
-from archdsl.backends.onnx.rules.parts import Lowering, pad_inputs, pad_list
+from archdsl.backends.onnx.rules.parts import Lowering, as_before, pad_inputs, pad_list
 from archdsl.ops.base import Op
 from archdsl.passes.fold_norms import own_recipe
 from archdsl.shapes import Pads, at, no_pads
@@ -37,6 +37,26 @@ def _dense_table(e: Emitter, op: ops.Conv, channels: int) -> str:
     assert op.table is not None
     rows = tuple(number * channels + source for number, row in enumerate(op.table) for source in row)
     return e.derived("kernels", "weight", (op.out, channels, *op.kernel), rows=rows)
+
+
+def channelconv(e: Emitter, op: ops.ChannelConv) -> None:
+    """The channels are the first axis of an image, and the pixels the second."""
+    channels, side = at(e.node.shape[0]), op.size // 2
+    rows = e.step("rows", "Reshape", e.x, e.ints("apart", [0, 1, channels, -1]), allowzero=0)
+    mixed = e.step(
+        "mixed",
+        "Conv",
+        rows,
+        e.derived("kernels", "weight", (1, 1, op.size, 1)),
+        *bias(e),
+        auto_pad="NOTSET",
+        dilations=(1, 1),
+        group=1,
+        kernel_shape=(op.size, 1),
+        pads=(side, 0, side, 0),
+        strides=(1, 1),
+    )
+    e.last("Reshape", mixed, as_before(e), allowzero=0)
 
 
 def deconv(e: Emitter, op: ops.Deconv) -> None:
@@ -100,6 +120,7 @@ def bias(e: Emitter) -> tuple[str, ...]:
 
 RULES: dict[type[Op], Lowering] = {
     ops.Conv: conv,
+    ops.ChannelConv: channelconv,
     ops.Deconv: deconv,
     ops.Fc: fc,
     ops.Rbf: rbf,

@@ -169,6 +169,23 @@ def _means(e: Emitter, what: str, size: int, count: int, across: bool = False) -
     return e.floats(what, [value for row in table for value in row], (count, size))
 
 
+def blurpool(e: Emitter, op: ops.BlurPool) -> None:
+    x, pads, channels = e.x, op.pads(), at(e.node.shape[0])
+    if any(pads):
+        x = e.step("reflected", "Pad", x, e.ints("pads", pad_list(pads)), mode="reflect")
+    e.last(
+        "Conv",
+        x,
+        e.floats("filter", op.filter() * channels, (channels, 1, *op.kernel)),
+        auto_pad="NOTSET",
+        dilations=(1,) * len(op.kernel),
+        group=channels,
+        kernel_shape=op.kernel,
+        pads=tuple(no_pads(len(op.kernel))),
+        strides=op.stride,
+    )
+
+
 def subsample(e: Emitter, op: ops.Subsample) -> None:
     """Multiplies the coefficient by the window's size, because the mean times that size is the sum."""
     channels = at(e.node.shape[0])
@@ -184,5 +201,6 @@ RULES: dict[type[Op], Lowering] = {
     ops.AvgPool: avgpool,
     ops.Gap: plain("GlobalAveragePool"),
     ops.Gmp: plain("GlobalMaxPool"),
+    ops.BlurPool: blurpool,
     ops.Subsample: subsample,
 }

@@ -49,6 +49,10 @@ def conv(op: ops.Conv, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(module(target, **head, stride=stride, pads=sides(pads), **tail))
 
 
+def channelconv(op: ops.ChannelConv, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(module("ChannelConv", size=op.size, bias=op.bias))
+
+
 def deconv(op: ops.Deconv, shapes: Sequence[Shape]) -> Lowered:
     pads, extras = zip(*op.crops(), strict=True)
     return Lowered(
@@ -78,6 +82,7 @@ def rbf(op: ops.Rbf, shapes: Sequence[Shape]) -> Lowered:
 
 RULES: dict[type[Op], Rule] = {
     ops.Conv: conv,
+    ops.ChannelConv: channelconv,
     ops.Deconv: deconv,
     ops.Fc: fc,
     ops.Rbf: rbf,

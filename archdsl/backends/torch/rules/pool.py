@@ -56,6 +56,10 @@ def gmp(op: ops.Gmp, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(layer, call(named("F.adaptive_max_pool{n}d", shapes[0]), X, 1))
 
 
+def blurpool(op: ops.BlurPool, shapes: Sequence[Shape]) -> Lowered:
+    return Lowered(module(named("Blur{n}d", shapes[0]), kernel_size=op.kernel, stride=op.stride))
+
+
 def subsample(op: ops.Subsample, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(module("Subsample", channels=at(shapes[0][0]), kernel_size=op.kernel, stride=op.steps))
 
@@ -65,5 +69,6 @@ RULES: dict[type[Op], Rule] = {
     ops.AvgPool: avgpool,
     ops.Gap: gap,
     ops.Gmp: gmp,
+    ops.BlurPool: blurpool,
     ops.Subsample: subsample,
 }
