@@ -316,10 +316,17 @@ class Maker(Nodes):
         self, key: str, child: Any, made: Member, x: Any, env: Mapping[str, Any], frame: Frame
     ) -> dict[str, Any] | None:
         """Perhaps the node once more, with the tensors of the first time, on its own output or on what it read."""
-        if made.ran is None or key.startswith("_") or {"repeat", "when"} & set(child) or not self.chance(20):
+        if made.ran is None or key.startswith("_") or not isinstance(child, dict):
+            return None
+        if (
+            not self.chance(20 if made.ran[0] else 45)
+            or {"repeat", "when"} & set(child)
+            or (not made.ran[0] and "same" in repr(child))
+        ):
             return None
         node: dict[str, Any] = {"op": "again", "node": key}
-        node |= self.rng.choice([{}, {"act": "relu"}, {"norm": "bn"}, {"norm": "bn", "act": "relu"}])
+        if made.ran[0]:
+            node |= self.rng.choice([{}, {"act": "relu"}, {"norm": "bn"}, {"norm": "bn", "act": "relu"}])
         node |= {"from": child["from"]} if isinstance(child.get("from"), str) and self.chance(50) else {}
         return node if self.tried(node, x, env, frame) is not None else None
 

@@ -102,8 +102,8 @@ class Member:
 
     value: Any
     inner: dict[str, Member] = field(default_factory=dict)
-    ran: tuple[str, dict[str, Any], list[Any]] | None = None
-    """Of an op that may run again: its kind, fields and tensors."""
+    ran: tuple[str, Any, list[Any]] | None = None
+    """Of an op that may run again: its kind, fields and tensors; of a block, no kind, how it ran, and its tensors."""
 
 
 @dataclass(eq=False)
@@ -171,6 +171,8 @@ class Machine:
         self.taken: list[Any] = []
         self.again: list[Any] = []
         """The tensors that an op which runs again takes, in place of new ones."""
+        self.block: list[Any] | None = None
+        """The tensors of a block that runs again."""
 
     # --- what kinds ask for ------------------------------------------------------------------------------
 
@@ -181,6 +183,10 @@ class Machine:
             if known.shape != shape:
                 raise Unsound("E0423", torch=True)
             return known
+        if self.block is not None:
+            if not self.block or self.block[0].shape != shape:
+                raise Unsound("E0423", torch=True)
+            return self.block.pop(0)
         if self.tensors is None:
             trained = fixed is None and not name.startswith(("running", "num_"))
             self.taken.append(torch.zeros(shape, dtype=torch.float64, requires_grad=trained and self.spent is not None))
@@ -225,6 +231,33 @@ class Machine:
 
     def item(self, data: Any, x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:
         """One node; None where `when` left it out, or all that it holds."""
+        taken, strides = len(self.taken), len(self.strides)
+        member = self.one(data, x, frame, env)
+        if member is not None and member.ran is None and len(self.taken) > taken and self.block is None:
+            kept = {k: v for k, v in data.items() if k not in ("from", "when")} if isinstance(data, dict) else data
+            member.ran = "", (kept, frame, dict(env), self.strides[strides:]), self.taken[taken:]
+        return member
+
+    def block_again(self, ran: Any, inputs: list[Any]) -> Member:
+        """A block once more, with the tensors of its first run, on other inputs."""
+        _, (data, frame, env, strides), tensors = ran
+        start, around = len(self.strides), self.block
+        self.block = list(tensors)
+        try:
+            if len(inputs) > 1:
+                if not isinstance(data, dict) or "call" not in data:
+                    raise Unsound("E0414", torch=True)
+                member = self.single(data, inputs, frame, env)
+            else:
+                member = self.one(data, inputs[0], frame, env)
+            left = self.block
+        finally:
+            self.block = around
+        if member is None or left or [s is None for s in self.strides[start:]] != [s is None for s in strides]:
+            raise Unsound("E0423", torch=True)
+        return Member(member.value, member.inner, ran)
+
+    def one(self, data: Any, x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:
         if isinstance(data, list) or not any(head in data for head in HEADS):
             return self.sequence(data, x, frame, env)
         sources = data.get("from")
@@ -389,7 +422,11 @@ class Machine:
             raise Unsound("E0421", torch=True)
         if kind not in KINDS and kind not in ("split", "again"):
             raise Unsound("E0301", torch=True)
-        if (len(inputs) < 2) if kind in {*MERGES} - {*PAIRS} else (len(inputs) != (2 if kind in PAIRS else 1)):
+        if (
+            (len(inputs) < 2)
+            if kind in {*MERGES} - {*PAIRS}
+            else (kind != "again" and len(inputs) != (2 if kind in PAIRS else 1))
+        ):
             raise Unsound("E0414", torch=True)
         env = {**env, "in_": inputs[0].shape[1]}
         under = self.under(kind)
@@ -409,6 +446,10 @@ class Machine:
             first = frame.find(data["node"]).ran
             if first is None:
                 raise Unsound("E0419", torch=True)
+            if not first[0]:
+                if norm is not None or act is not None:
+                    raise Unsound("E0420", torch=True)
+                return self.block_again(first, inputs)
             kind, fields, self.again = first[0], first[1], list(first[2])
         start, before = len(self.taken), self.macs + self.spent() // 2 if self.spent is not None else 0
         try:
