@@ -188,6 +188,36 @@ def same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, 
     return total // 2, total - total // 2
 
 
+MAX_PERIOD = 1 << 16
+"""The largest number of input sizes after which two sizes are compared again."""
+
+
+@lru_cache(maxsize=256)
+def from_on(small: Size, large: Size) -> tuple[Dim, int] | None:
+    """Return the size of the input from which on ``small <= large``, as a lower bound; None: at every size.
+
+    Raises `Inexpressible` if there is none, or none up to the default.
+    """
+    if isinstance(small, int):
+        return (large, small) if isinstance(large, Dim) else None
+    if isinstance(large, int) or small.symbol != large.symbol:
+        raise Inexpressible(small)
+    period = small.q * large.q // gcd(small.q, large.q)
+    if period > MAX_PERIOD:
+        raise Inexpressible(small)
+    gaps = [large.at(s) - small.at(s) for s in range(period)]
+    grows = large.at(period) - small.at(period) - gaps[0]
+    if grows == 0 and min(gaps) >= 0:
+        return None
+    if grows <= 0:
+        raise Inexpressible(small)
+    # The gap of the sizes s, s + period, ... grows, and is large enough from some of them on.
+    least = max(s - (gap // grows + 1) * period for s, gap in enumerate(gaps)) + 1
+    if least > small.symbol.default:
+        raise Inexpressible(small)
+    return Dim(small.symbol), least
+
+
 @lru_cache(maxsize=256)
 def agree(a: Size, b: Size) -> tuple[int, int] | None:
     """Return for which inputs S two sizes are equal: `(step, residue)` means ``S % step == residue``, `(1, 0)` always.
@@ -203,7 +233,7 @@ def agree(a: Size, b: Size) -> tuple[int, int] | None:
     if a.at(default) != b.at(default) or a.m * b.q != b.m * a.q:
         return None
     period = a.q * b.q // gcd(a.q, b.q)
-    if period > 1 << 16:
+    if period > MAX_PERIOD:
         return None
     for step in (d for d in range(1, period + 1) if period % d == 0):
         residue = default % step

@@ -30,7 +30,20 @@ from archdsl.ops.base import (
     need_same_axes,
     whole,
 )
-from archdsl.shapes import Dim, Inexpressible, Pads, Shape, Size, at, concrete, format_shape, numel, plus, times
+from archdsl.shapes import (
+    Dim,
+    Inexpressible,
+    Pads,
+    Shape,
+    Size,
+    at,
+    concrete,
+    format_shape,
+    from_on,
+    numel,
+    plus,
+    times,
+)
 
 
 class Input(Exact):
@@ -281,32 +294,64 @@ Signed = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
 class Pad(Exact):
-    """Adds pixels and channels around the input; negative numbers crop, before others add.
+    """Adds pixels and channels around the input; negative numbers crop, before others add. The new pixels have one
+    value, or are those of the image: mirrored at its edge (`reflect`), that of the edge (`replicate`), or those of its
+    other end (`wrap`).
 
-    Shape: `C x S -> C+channels x before+S+after`.
+    Shape: `C x S -> C+channels x before+S+after`, or with `like` C x the sizes of that node, with pixels at the end.
     Parameters: none.
     MACs: 0.
-    Errors: E0401 a vector, E0409 a crop that leaves no pixel.
+    Errors: E0401 a vector, E0405 a node with other axes, E0407 `like` with `pixels`, or a mode with `value`, `channels`
+        or a crop, E0409 a crop that leaves no pixel, more pixels than the image has, or a smaller node.
     Source: none.
     """
 
     name: ClassVar[str] = "pad"
     look: ClassVar[Look] = "other"
     example: ClassVar[Example] = Example("16x32x32", "pad 1")
-    elsewhere: ClassVar[str] = "padding zeropad zeropadding"
+    further: ClassVar[tuple[Example, ...]] = (
+        Example("16x32x32", "pad 3 reflect"),
+        Example("16x13x13", "pad like=input replicate", before="  x: 2x2 maxpool\n  up: upsample 2\n"),
+    )
+    elsewhere: ClassVar[str] = (
+        "padding zeropad zeropadding reflectionpad reflectpad replicationpad circularpad constantpad"
+    )
     positional: ClassVar[tuple[str, ...]] = ("pixels",)
+    flags: ClassVar[dict[str, tuple[str, Any]]] = {
+        mode: ("mode", mode) for mode in ("constant", "reflect", "replicate", "wrap")
+    }
     per_side: ClassVar[tuple[str, ...]] = ("pixels",)
+    references: ClassVar[frozenset[str]] = frozenset(("like",))
+    excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {"like": ("pixels", "before", "after")}
 
     pixels: Signed | Annotated[tuple[Signed, ...], PER_SIDE] = Field(
         0, description="one number for all sides, or those before all axes, then those after"
     )
     before: Signed = Field(0, description="more pixels before every axis")
     after: Signed = Field(0, description="more pixels after every axis")
+    like: Name | None = Field(None, description="an earlier node: pixels after every axis, up to its sizes")
+    mode: Literal["constant", "reflect", "replicate", "wrap"] = Field("constant", description="what the new pixels are")
     channels: tuple[Natural, Natural] = Field((0, 0), description="channels before and after")
     value: Number = Field(0.0, description="value of the added pixels")
 
+    @property
+    def measured(self) -> int:
+        return int(self.like is not None)
+
+    def settle(self, inputs: Sequence[Shape]) -> Op:
+        numbers = [name for name in self.excludes["like"] if name in self.model_fields_set]
+        if self.like is not None and numbers:
+            help_ = "write the numbers of pixels, or the node whose sizes the output has"
+            raise OpError("E0407", f"`pad` cannot have both `{numbers[0]}` and `like`", field="like", help=help_)
+        wrong = [name for name in ("value", "channels") if getattr(self, name) != type(self).model_fields[name].default]
+        if self.mode != "constant" and wrong:
+            message = f"`{wrong[0]}` has no effect on pixels that are those of the image (`{self.mode}`)"
+            raise OpError("E0407", message, field=wrong[0], help=f"leave out `{wrong[0]}` or `{self.mode}`")
+        settled = super().settle(inputs)
+        return settled if self.like is None else settled.model_copy(update={"like": LIKE})
+
     def sides(self, shape: Shape) -> Pads:
-        """Return the pixels added to an input of this shape, on each side."""
+        """Return the pixels added to an input of this shape, on each side; without those up to the sizes of a node."""
         axes = axes_of(shape)
         listed = (self.pixels,) * (2 * axes) if isinstance(self.pixels, int) else self.pixels
         more = (self.before,) * axes + (self.after,) * axes
@@ -315,23 +360,70 @@ class Pad(Exact):
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         need_axes(self, inputs[0])
         channels, *sizes = inputs[0]
-        if any(at(size) <= cut for size, cut in self._cut(inputs[0])):
-            raise OpError(
-                "E0409",
-                f"cropping leaves nothing of {format_shape(inputs[0])}",
-                field="pixels",
-                help="negative numbers crop the input before positive ones add pixels: crop less",
-            )
-        return (at(channels) + sum(self.channels), *map(plus, sizes, self.sides(inputs[0]).sums))
+        if self.like is None:
+            self._check_sides(inputs[0])
+            return (at(channels) + sum(self.channels), *map(plus, sizes, self.sides(inputs[0]).sums))
+        new = need_same_axes(self, inputs)[1:]
+        for before, after in zip(sizes, new, strict=True):
+            self._check_like(inputs, before, after)
+        return (at(channels) + sum(self.channels), *new)
 
     def least(self, inputs: Sequence[Shape]) -> tuple[tuple[Size, int], ...]:
-        """A pixel of the image remains after the crop: torch cannot crop more than there is and add pixels to that."""
-        return tuple((size, cut + 1) for size, cut in self._cut(inputs[0]))
+        """A pixel of the image remains after a crop (torch cannot crop more than there is and add pixels to that), and
+        the new pixels are in the image."""
+        if self.like is None:
+            sides = self.sides(inputs[0])
+            axes = zip(inputs[0][1:], sides.begins, sides.ends, strict=True)
+            return tuple((size, self._needed(begin, end)) for size, begin, end in axes)
+        pairs = zip(inputs[0][1:], inputs[1][1:], strict=True)
+        return tuple(limit for size, new in pairs for limit in self._limits(size, new))
 
     def window(self, inputs: Sequence[Shape]) -> Window:
         return tuple(Reads(first=-side, last=-side) for side in self.sides(inputs[0]).begins)
 
-    def _cut(self, shape: Shape) -> list[tuple[Size, int]]:
-        """Return the size of each axis with the pixels that are cropped from it."""
-        cuts = Pads(max(-side, 0) for side in self.sides(shape)).sums
-        return list(zip(shape[1:], cuts, strict=True))
+    def _needed(self, begin: int, end: int) -> int:
+        """Return how many pixels an axis needs."""
+        if self.mode == "constant":
+            return max(-begin, 0) + max(-end, 0) + 1
+        return max(begin, end, 0) + (self.mode == "reflect") if self.mode != "replicate" else 1
+
+    def _check_sides(self, shape: Shape) -> None:
+        sides = self.sides(shape)
+        if self.mode != "constant" and min(sides) < 0:
+            message = f"negative numbers crop, and a pad that crops has no mode `{self.mode}`"
+            raise OpError("E0407", message, field="mode", help="crop with a `pad` of its own before this one")
+        for size, begin, end in zip(map(at, shape[1:]), sides.begins, sides.ends, strict=True):
+            if size >= self._needed(begin, end):
+                continue
+            if self.mode == "constant":
+                message = f"cropping leaves nothing of {format_shape(shape)}"
+                help_ = "negative numbers crop the input before positive ones add pixels: crop less"
+                raise OpError("E0409", message, field="pixels", help=help_)
+            raise self._too_many(max(begin, end), size, "pixels")
+
+    def _check_like(self, inputs: Sequence[Shape], size: Size, new: Size) -> None:
+        """Raise E0409 for a node that is smaller, or too large; `Inexpressible` if it is at some sizes of the input."""
+        if at(new) < at(size):
+            message = (
+                f"the node that `like` names is smaller, {format_shape(inputs[1])}, than {format_shape(inputs[0])}"
+            )
+            help_ = "`upsample like=...` makes the input smaller, too; `pad -1` crops it"
+            raise OpError("E0409", message, field="like", help=help_)
+        if at(size) < self._needed(0, at(new) - at(size)):
+            raise self._too_many(at(new) - at(size), at(size), "like")
+        self._limits(size, new)
+
+    def _limits(self, size: Size, new: Size) -> list[tuple[Size, int]]:
+        """Return the lower bounds of the input's size. Raises `Inexpressible` if the sizes do not fit above any."""
+        limits = [from_on(size, new)]
+        if self.mode in ("reflect", "wrap"):
+            limits.append(from_on(plus(new, int(self.mode == "reflect")), times(size, 2)))
+        return [limit for limit in limits if limit is not None]
+
+    def _too_many(self, pixels: int, size: int, field: str) -> OpError:
+        return OpError(
+            "E0409",
+            f"`{self.mode}` cannot add {pixels} pixels to {size}: the image has too few",
+            field=field,
+            help=f"add at most {size - (self.mode == 'reflect')} on each side, or write `replicate`",
+        )

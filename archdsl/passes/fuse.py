@@ -16,7 +16,9 @@ def merge_pads(graph: Graph) -> Graph:
     edit, seen = Edit(graph), observed(graph)
     for node in reversed(graph.nodes):
         op, readers = node.op, edit.readers(node.id)
-        if not isinstance(op, Pad) or min(op.sides(node.in_shapes[0])) < 0 or any(op.channels) or op.value != 0:
+        if not isinstance(op, Pad) or op.measured or (op.mode, *op.channels, op.value) != ("constant", 0, 0, 0):
+            continue
+        if min(op.sides(node.in_shapes[0])) < 0:
             continue
         if not readers or node.id in seen or not all(isinstance(r.op, Conv) for r in readers):
             continue

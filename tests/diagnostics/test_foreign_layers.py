@@ -74,6 +74,11 @@ MODULES = [
     "nn.Dropout(0.3)",
     "nn.Upsample(scale_factor=2)",
     "nn.Upsample(scale_factor=2, mode='bilinear')",
+    "nn.Upsample(scale_factor=2, mode='bicubic')",
+    "nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True)",
+    "nn.ReflectionPad2d((1, 2, 3, 4))",
+    "nn.ReplicationPad2d(2)",
+    "nn.CircularPad2d((1, 0, 2, 0))",
     "nn.ZeroPad2d(2)",
     "nn.ZeroPad2d((1, 2, 3, 4))",
     "nn.ChannelShuffle(4)",
@@ -103,6 +108,7 @@ MODULES = [
     "nn.Upsample(scale_factor=2, mode='linear')",
     "nn.Upsample(scale_factor=2, mode='trilinear')",
     "nn.ZeroPad1d((1, 2))",
+    "nn.ReflectionPad1d((1, 2))",
     "nn.ConstantPad1d((1, 2), 0.5)",
     "nn.ConstantPad3d(2, -1.0)",
     "nn.ConvTranspose3d(8, 4, 3, stride=(1, 2, 2), padding=1, output_padding=(0, 1, 1))",
@@ -112,6 +118,7 @@ MODULES = [
     "nn.ConvTranspose2d(8, 12, (5, 3), stride=(2, 1), padding=(2, 0), output_padding=(1, 0))",
     "nn.ConvTranspose1d(8, 12, 5, stride=3, padding=2, output_padding=1)",
     "nn.ZeroPad3d((1, 2, 3, 4, 5, 6))",
+    "nn.ReplicationPad3d((1, 2, 3, 4, 5, 6))",
 ]
 FUNCTIONAL = {
     "F.relu(x)": lambda x: functional.relu(x),
@@ -121,6 +128,7 @@ FUNCTIONAL = {
     "F.gelu(x, approximate='tanh')": lambda x: functional.gelu(x, approximate="tanh"),
     "F.upsample(x, scale_factor=2)": lambda x: functional.interpolate(x, scale_factor=2),
     "F.interpolate(x, scale_factor=3)": lambda x: functional.interpolate(x, scale_factor=3),
+    "F.pad(x, (1, 2, 0, 1), mode='circular')": lambda x: functional.pad(x, (1, 2, 0, 1), mode="circular"),
     "F.pad(x, (1, 2, 3, 4))": lambda x: functional.pad(x, (1, 2, 3, 4)),
     "F.pad(x, (1, 1))": lambda x: functional.pad(x, (1, 1)),
     "F.pad(x, (0, -2), value=0.5)": lambda x: functional.pad(x, (0, -2), value=0.5),
@@ -334,7 +342,7 @@ def test_causal_padding_reads_no_later_sample() -> None:
     assert conv.op.padding(conv.in_shapes) == (4, 0)
 
 
-@pytest.mark.parametrize("call", ["F.pad(x, (1, 2), mode='reflect')", "Conv2D(8, 3, padding='causal')"])
+@pytest.mark.parametrize("call", ["F.pad(x, (1, 2), mode='symmetric')", "Conv2D(8, 3, padding='causal')"])
 def test_padding_without_an_equivalent_is_said_to_be_so(call: str) -> None:
     with pytest.raises(ArchError) as caught:
         archdsl.loads(f"input: 8x9x9\nnet:\n  a: {call}\n")

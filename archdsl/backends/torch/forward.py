@@ -289,6 +289,9 @@ def doc(expr: Expr, name: Callable[[int], str], lists: Set[str] = frozenset()) -
         return f"{x}[:, {_cut('' if start == '0' else start, '' if end == 'None' else end)}]"
     if expr.target == "sizes":
         return f"{flat(write(expr.args[0]))}.shape[2:]"
+    if expr.target == "size":
+        x, axis = map(flat, map(write, expr.args))
+        return f"{x}.shape[{axis}]"
     named = tuple(Joined((f"{key}=", write(value))) for key, value in expr.kwargs)
     return SourceGroup(f"{expr.target}(", (*map(write, expr.args), *named))
 

@@ -40,12 +40,17 @@ def _sizes(x: Tensor) -> tuple[int, ...]:
     return x.shape[2:]
 
 
+def _size(x: Tensor, axis: int) -> int:
+    return x.shape[axis]
+
+
 _OPERATORS: Mapping[str, Callable[..., Any]] = {
     "+": _from_left(operator.add),
     "-": _from_left(operator.sub),
     "*": _from_left(operator.mul),
     "/": _from_left(operator.truediv),
     "slice": _channels,
+    "size": _size,
     "sizes": _sizes,
 }
 DEVICES = ("cpu", "cuda", "cuda:1", "mps", "xpu", "meta")

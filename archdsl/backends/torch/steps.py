@@ -2,7 +2,7 @@
 
 `module` runs this data and `source` prints it; neither depends on the ops of the language. Targets are written as in
 PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `-`, `*`, `/`,
-`slice` (channels from, up to) and `sizes` (of all axes) are operators.
+`slice` (channels from, up to), `size` (of an axis) and `sizes` (of all axes) are operators.
 """
 
 from __future__ import annotations

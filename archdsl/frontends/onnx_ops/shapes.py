@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Literal
 
 import numpy as np
 
@@ -274,9 +275,14 @@ def transpose(state: ImportState, node: SourceNode) -> None:
         state.channels_last.add(node.outputs[0])
 
 
+_PAD_MODES: Mapping[str, Literal["constant", "reflect", "replicate", "wrap"]]
+_PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "wrap"}
+
+
 def pad(state: ImportState, node: SourceNode) -> None:
-    if node.attributes.get("mode", "constant") != "constant":
-        raise Unsupported("it does not pad with a constant value")
+    mode = _PAD_MODES.get(str(node.attributes.get("mode", "constant")))
+    if mode is None:
+        raise Unsupported("its mode is not constant, reflect, edge or wrap")
     rank = state.axes(node.inputs[0]) + 2
     pads_input, axes_input = state.constant(node, 1), state.constant(node, 3)
     pads = [int(p) for p in (pads_input if pads_input is not None else node.attributes.get("pads", ()))]
@@ -289,10 +295,11 @@ def pad(state: ImportState, node: SourceNode) -> None:
     )
     if begins[0] or ends[0]:
         raise Unsupported("it pads the batch")
-    value = state.constant(node, 2)
+    value = state.constant(node, 2) if mode == "constant" else None
     op = ops.Pad(
         pixels=(*begins[2:], *ends[2:]),
         channels=(begins[1], ends[1]),
         value=float(value.reshape(())) if value is not None else 0.0,
+        mode=mode,
     )
     state.add(node, op, node.outputs[0])

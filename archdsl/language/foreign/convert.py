@@ -217,8 +217,6 @@ def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, 
             raise Hint(f"`{op}` has both a scale and a shift, or none with `{op} affine=false`")
         if False in learned:
             fields["affine"] = False
-    if op == "pad" and fields.pop("mode", "constant") != "constant":
-        raise Hint("`pad` adds pixels of one value: it does not reflect, replicate or wrap")
     if op == "bn" and fields.pop("track_running_stats", True) is False:
         raise Hint("`bn` computes with its running statistics after training: there is no norm over the batch alone")
     if "num_parameters" in fields:

@@ -66,7 +66,10 @@ PyTorch     flatten                         flatten      x axis _
 PyTorch     Identity                        identity
 PyTorch     ZeroPadNd                       pad          lrtb:pixels
 PyTorch     ConstantPadNd                   pad          lrtb:pixels value
-PyTorch     pad                             pad          x lrtb:pixels mode value
+PyTorch     ReflectionPadNd                 pad          lrtb:pixels mode=reflect
+PyTorch     ReplicationPadNd                pad          lrtb:pixels mode=replicate
+PyTorch     CircularPadNd                   pad          lrtb:pixels mode=wrap
+PyTorch     pad                             pad          x lrtb:pixels wrap:mode value
 PyTorch     ChannelShuffle                  shuffle      groups
 PyTorch     cat,concat                      concat       x axis
 PyTorch     add                             add          x
@@ -149,11 +152,12 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "lrtb": lambda p: p if isinstance(p, int) else (*p[-2::-2], *p[:0:-2]),
     "pairs": _pairs,
     "crops": lambda p: _negative(_pairs(p)),
-    "linear": lambda mode: "linear" if mode in [kind.linear for kind in KINDS] else mode,
+    "linear": lambda mode: {"bicubic": "cubic", **dict.fromkeys((k.linear for k in KINDS), "linear")}.get(mode, mode),
+    "wrap": lambda mode: "wrap" if mode == "circular" else mode,
 }
 """Values with another meaning: the opposite; the weight of the other term; the name of a form; Darknet's padding;
 sides from the last axis to the first (PyTorch), and as `((top, bottom), (left, right))` or `(rows, columns)` (Keras);
-PyTorch's names of linear interpolation."""
+PyTorch's names of interpolation and of padding."""
 
 
 def value(text: str) -> Any:

@@ -25,8 +25,6 @@ _REASONS: dict[str, str] = {
     "pow sqrt exp log reciprocal": "the language has no such function; the elementwise merges are `add`, `sub`, `mul`, "
     "`div`, `maximum` and `minimum`",
     "globalaverage": "the mean over all pixels is `gap`",
-    "reflectionpad replicationpad circularpad constantpad reflectpad": "`pad` adds pixels of one value, "
-    "e.g. `pad 3`; reflected and repeated pixels are not part of the language",
     "dropout1d dropout2d dropout3d spatialdropout alphadropout gaussiannoise "
     "gaussiandropout dropblock": "it acts in training only, and "
     "the language has `dropout` (single values) and `droppath` (whole branches)",

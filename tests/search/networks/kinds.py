@@ -589,16 +589,52 @@ def resized(x: Any, axis: int, size: int, mode: str, corners: bool) -> Any:
 
 
 def pad(m: Any, x: Any, f: Fields) -> Any:
-    """Crops first; what is left is put into a larger tensor."""
+    """Crops first; what is left is put into a larger tensor. A mode takes its pixels from the image instead."""
+    like, mode, front, back = f.get("like"), f.get("mode", "constant"), *f.get("channels", (0, 0))
+    if like is not None and {"pixels", "before", "after"} & set(f):
+        raise Unsound("E0407")
+    if mode != "constant" and (front or back or f.get("value", 0)):
+        raise Unsound("E0407")
     image(x)
-    pads = sides(f.get("pixels", 0), x, (), (), ())
-    front, back = f.get("channels", (0, 0))
+    if like is not None and like.dim() != x.dim():
+        raise Unsound("E0405", torch=True)
+    more = f.get("before", 0), f.get("after", 0)
+    pads = [(b + more[0], e + more[1]) for b, e in sides(f.get("pixels", 0), x, (), (), ())]
+    if like is not None:
+        pads = [(0, new - size) for size, new in zip(x.shape[2:], like.shape[2:], strict=True)]
+        if min(end for _, end in pads) < 0:
+            raise Unsound("E0409")
+    if mode != "constant":
+        x = taken_from(x, pads, mode)
+    else:
+        x = put_into(x, pads, (front, back), f.get("value", 0.0))
+    return x + 0 * like.sum() if m.spent is not None and like is not None else x
+
+
+def taken_from(x: Any, pads: Sequence[tuple[int, int]], mode: str) -> Any:
+    """Pixels of the image, by their number: mirrored, the nearest, or counted around."""
+    if min(map(min, pads)) < 0:
+        raise Unsound("E0407")
+    for axis, (begin, end) in enumerate(pads, 2):
+        size = x.shape[axis]
+        if max(begin, end) > {"reflect": size - 1, "wrap": size, "replicate": max(begin, end)}[mode]:
+            raise Unsound("E0409", torch=True)
+        numbers = torch.arange(-begin, size + end)
+        if mode == "reflect":
+            numbers = (size - 1) - ((size - 1) - numbers.abs()).abs()
+        numbers = numbers % size if mode == "wrap" else numbers.clamp(0, size - 1)
+        x = x.index_select(axis, numbers)
+    return x
+
+
+def put_into(x: Any, pads: Sequence[tuple[int, int]], channels: tuple[int, int], value: float) -> Any:
+    front, back = channels
     cut = [(slice(max(-b, 0), size - max(-e, 0)), b, e) for size, (b, e) in zip(x.shape[2:], pads, strict=True)]
     if any(part.start >= part.stop for part, _, _ in cut):
         raise Unsound("E0409", torch=True)
     kept = x[(slice(None), slice(None), *(part for part, _, _ in cut))]
     sizes = [size + max(b, 0) + max(e, 0) for size, (_, b, e) in zip(kept.shape[2:], cut, strict=True)]
-    out = torch.full((len(x), front + x.shape[1] + back, *sizes), float(f.get("value", 0.0)), dtype=x.dtype)
+    out = torch.full((len(x), front + x.shape[1] + back, *sizes), float(value), dtype=x.dtype)
     inside = [slice(max(b, 0), max(b, 0) + size) for size, (_, b, _) in zip(kept.shape[2:], cut, strict=True)]
     out[(slice(None), slice(front, front + x.shape[1]), *inside)] = kept
     return out

@@ -353,6 +353,10 @@ class Leaf:
 
     def _pad(self, kind: str) -> dict[str, Any]:
         node: dict[str, Any] = {"op": "pad"}
+        if not self.keep and self.chance(35):
+            pixels: Any = self.rng.choice([1, 2, [self.rng.randint(0, 3) for _ in range(2 * self.axes)]])
+            more = {"before": self.rng.choice([1, 2])} if self.chance(20) else {}
+            return node | {"pixels": pixels, "mode": self.rng.choice(["reflect", "replicate", "wrap"])} | more
         if not self.keep:
             sides = [self.rng.choice([-3, -2, -1, 0, 0, 1, 2, 3]) for _ in range(2 * self.axes)]
             begins = sides[: self.axes]

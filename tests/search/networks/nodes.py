@@ -132,7 +132,8 @@ class Nodes:
         ]
         if not sizes or not axes_of(x) or not self.chance(60):
             return data
-        return {k: v for k, v in data.items() if k != "scale"} | {"like": self.rng.choice(sizes)}
+        numbers = ("scale", "pixels", "before", "after")
+        return {k: v for k, v in data.items() if k not in numbers} | {"like": self.rng.choice(sizes)}
 
     def call(self, env: Mapping[str, Any], frame: Frame) -> Any:
         head = self.rng.choice(list(self.doc["blocks"]))

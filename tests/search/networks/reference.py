@@ -66,7 +66,8 @@ class Word(str):
         return FUNCTIONS[self](*args)  # type: ignore[operator]
 
 
-_NAMES = {*KINDS, "same", "valid", "nearest", "linear", "cubic", "split", "pad", "channels", "space"}
+_MODES = ("nearest", "linear", "cubic", "reflect", "replicate", "wrap")
+_NAMES = {*KINDS, *_MODES, "same", "valid", "split", "pad", "channels", "space"}
 WORDS: dict[str, Any] = {word: Word(word) if word in FUNCTIONS else word for word in _NAMES} | {
     "none": None,
     "true": True,

@@ -23,6 +23,9 @@ FLAGS = {
     ("mode", "linear"): "linear",
     ("mode", "cubic"): "cubic",
     ("align_corners", True): "align_corners",
+    ("mode", "reflect"): "reflect",
+    ("mode", "replicate"): "replicate",
+    ("mode", "wrap"): "wrap",
 }
 UNKNOWN_FLAGS = {("deconv", "pad")}
 LONGEST = 1900

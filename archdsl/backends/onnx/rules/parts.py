@@ -22,14 +22,16 @@ def plain(op_type: str) -> Lowering:
     return lambda e, op: e.last(op_type, e.x)
 
 
-def pad_inputs(e: Emitter, x: str, what: str, pads: Sequence[int], value: float) -> tuple[str, ...]:
-    """Return the inputs of a Pad whose value other nodes may read: all axes, and their list.
+def pad_inputs(e: Emitter, x: str, what: str, pads: Sequence[int] | str, value: float | None) -> tuple[str, ...]:
+    """Return the inputs of a Pad whose value other nodes may read: all axes, and their list. `pads` may be a value.
 
     ONNX Runtime's transpose optimiser permutes the pads, but not a list of axes: with fewer than all axes the model
     does not load (1.20 to 1.32). Without a list, 1.20 fuses a Pad into a following max pool, which pads with minus
     infinity.
     """
-    return x, e.ints(what, pads), e.floats("value", value), e.ints("axes", range(len(pads) // 2))
+    listed = pads if isinstance(pads, str) else e.ints(what, pads)
+    axes = e.ints("axes", range(len(e.node.shape) + 1))
+    return x, listed, "" if value is None else e.floats("value", value), axes
 
 
 def as_before(e: Emitter) -> str:

@@ -10,7 +10,7 @@ from archdsl import ops
 from archdsl.backends.onnx.records import Emitter
 from archdsl.backends.onnx.rules.parts import Lowering, nothing, pad_inputs, pad_list
 from archdsl.ops.base import Op
-from archdsl.shapes import Dim, Shape, at, concrete, times
+from archdsl.shapes import Dim, Pads, Shape, at, concrete, plus, times
 
 
 def flatten(e: Emitter, op: ops.Flatten) -> None:
@@ -138,16 +138,30 @@ def _free_nearest(e: Emitter, axis: int, factor: int) -> str:
     return step("kept", "Min", whole, step("most", "Sub", size, e.whole("one", 1)))
 
 
+_PAD_MODES = {"replicate": "edge"}
+
+
 def pad(e: Emitter, op: ops.Pad) -> None:
     """Crops with a separate Pad: a single Pad that moves an image within its size overwrites, in ONNX Runtime 1.20,
     pixels that it has yet to read."""
     front, back = op.channels
-    ends = pad_list(op.sides(e.node.in_shapes[0]), front, back)
-    x = e.x
+    shape, x, mode = e.node.in_shapes[0], e.x, _PAD_MODES.get(op.mode, op.mode)
+    value = op.value if op.mode == "constant" else None
+    if op.like is not None:
+        more = [at(new) - at(size) for size, new in zip(shape[1:], e.node.shape[1:], strict=True)]
+        if not all(map(eq, map(plus, shape[1:], more), e.node.shape[1:])):
+            begins = e.ints("begins", (0, front, *(0 for _ in more), 0, back))
+            sizes = (e.step(what, "Shape", source, start=2) for what, source in (("new", e.inputs[1]), ("size", x)))
+            pads = e.step("pads", "Concat", begins, e.step("ends", "Sub", *sizes), axis=0)
+            e.last("Pad", *pad_inputs(e, x, "", pads, value), mode=mode)
+            return
+        ends = pad_list(Pads.of([0] * len(more), more), front, back)
+    else:
+        ends = pad_list(op.sides(shape), front, back)
     if min(ends) < 0 < max(ends):
-        x = e.step("larger", "Pad", *pad_inputs(e, x, "more", [max(n, 0) for n in ends], op.value), mode="constant")
+        x = e.step("larger", "Pad", *pad_inputs(e, x, "more", [max(n, 0) for n in ends], value), mode=mode)
         ends = tuple(min(n, 0) for n in ends)
-    e.last("Pad", *pad_inputs(e, x, "pads", ends, op.value), mode="constant")
+    e.last("Pad", *pad_inputs(e, x, "pads", ends, value), mode=mode)
 
 
 def per_channel(op_type: str, what: str) -> Lowering:

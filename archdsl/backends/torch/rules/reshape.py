@@ -39,14 +39,28 @@ def upsample(op: ops.Upsample, shapes: Sequence[Shape]) -> Lowered:
     return Lowered(module("nn.Upsample", **fields), call("F.interpolate", X, **fields))
 
 
+_PAD_MODES = {"reflect": ("nn.ReflectionPad{n}d", "reflect"), "wrap": ("nn.CircularPad{n}d", "circular")}
+_PAD_MODES["replicate"] = ("nn.ReplicationPad{n}d", "replicate")
+"""The module of a mode, and its name in `F.pad`."""
+
+
 def pad(op: ops.Pad, shapes: Sequence[Shape]) -> Lowered:
-    padding, axes = sides(op.sides(shapes[0])), axes_of(shapes[0])
+    axes = axes_of(shapes[0])
+    target, mode = _PAD_MODES.get(op.mode, ("nn.ConstantPad{n}d", op.mode))
+    if op.like is not None:
+        padding: list[Expr] = []
+        for axis in range(axes + 1, 1, -1):
+            padding += [0, call("-", call("size", Argument(1), axis), call("size", X, axis))]
+        padding += op.channels if any(op.channels) else ()
+        return Lowered(call=call("F.pad", X, tuple(padding), mode=mode, value=op.value))
+    fixed = sides(op.sides(shapes[0]))
     if any(op.channels):
-        padding, axes = padding + op.channels, axes + 1
-    function = call("F.pad", X, padding, value=op.value)
-    # PyTorch has no module for the channels and all axes of a volume.
-    layer = module(f"nn.ConstantPad{axes}d", padding=padding, value=op.value) if axes <= MOST else None
-    return Lowered(layer, function)
+        fixed, axes = fixed + op.channels, axes + 1
+    function = call("F.pad", X, fixed, mode=mode, value=op.value)
+    if axes > MOST:  # PyTorch has no module for the channels and all axes of a volume
+        return Lowered(call=function)
+    fields: dict[str, Literal] = {"padding": fixed} | ({"value": op.value} if op.mode == "constant" else {})
+    return Lowered(module(target.format(n=axes), **fields), function)
 
 
 def per_channel(operator: str) -> Rule:
