@@ -136,15 +136,71 @@ def test_an_auxiliary_head_resizes_to_the_input() -> None:
         ("upsample like=a <- flat", "E0401"),
         ("upsample 2 align_corners", "E0407"),
         ("upsample like=a <- a, b", "E0414"),
+        ("pad 1 like=a", "E0407"),
+        ("pad before=0 like=a", "E0407"),
+        ("pad like=gate", "E0409"),
+        ("pad like=a reflect <- gate", "E0409"),
+        ("pad like=flat <- a", "E0405"),
+        ("pad 9 reflect", "E0409"),
+        ("pad 10 wrap", "E0409"),
+        ("pad -1 replicate", "E0407"),
+        ("pad 1 reflect value=1", "E0407"),
+        ("pad 1 wrap channels=[0,1]", "E0407"),
     ],
 )
 def test_wrong_fields(node: str, code: str) -> None:
-    text = f"input: 3x9x9\nnet: {{a: 3x3 conv 4, parts: split 2, flat: flatten <- a, b: relu <- a, n: '{node}'}}"
+    before = "a: 3x3 conv 4\n  parts: split 2\n  flat: flatten <- a\n  gate: gap <- a\n  b: relu <- a"
+    text = f"input: 3x9x9\nnet:\n  {before}\n  n: {node}\n"
     with pytest.raises(ArchError) as caught:
         archdsl.loads(text)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == code
     assert diagnostic.help
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sizes"),
+    [
+        ("a: 3x3 conv 2 /2 valid, b: upsample 2, c: pad like=input", ["H >= 3", "W >= 3"]),
+        ("a: 2x2 maxpool, b: upsample 2, c: pad like=input reflect", ["H >= 2", "W >= 2"]),
+        ("a: 3x3 maxpool /3, b: upsample 2, c: pad like=input replicate", ["H >= 3", "W >= 3"]),
+        ("a: 3x3 maxpool /3, b: upsample 2, c: pad like=input reflect", ["H >= 9", "W >= 9"]),
+        ("a: 3x3 maxpool /3, b: upsample 2, c: pad like=input wrap", ["H >= 6", "W >= 6"]),
+        ("a: 2x2 maxpool /2 ceil, b: upsample 2, c: pad like=input", ["H = 20", "W = 24"]),  # larger at odd sizes
+        ("a: pad 3 reflect", ["H >= 4", "W >= 4"]),
+        ("a: 'pad [0,2,5,0] wrap'", ["H >= 5", "W >= 2"]),
+    ],
+)
+def test_a_pad_is_valid_at_all_sizes_that_are_legal(nodes: str, sizes: list[str], tmp_path: Path) -> None:
+    """At the smallest size and above, the module and the file run; one pixel less is no legal size."""
+    net = archdsl.loads(f"input: 2x20x24\nnet: {{{nodes}}}")
+    found = [str(size) for size in net.graph.sizes]
+    assert found == sizes
+    for more in range(9) if ">=" in sizes[0] else ():
+        size = [s.minimum + more for s in net.graph.sizes]
+        x = np.random.default_rng(0).standard_normal((1, 2, *size)).astype(np.float32)
+        module, onnx = outputs(net, tmp_path / "a.onnx", {"input": x}, free_sizes=True)
+        assert np.abs(module - onnx).max() <= 1e-5
+
+
+PADS = {"constant": "constant", "reflect": "reflect", "replicate": "replicate", "wrap": "circular"}
+
+
+@pytest.mark.parametrize("mode", list(PADS))
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_pads_are_those_of_pytorch(axes: int, mode: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(12):
+        sizes = draw.integers(1, 6, axes)
+        most = {"reflect": sizes - 1, "wrap": sizes}.get(mode, sizes * 0 + 7)
+        begins, ends = draw.integers(0, most + 1), draw.integers(0, most + 1)
+        x = draw.standard_normal((2, 2, *sizes)).astype(np.float32)
+        pads = [int(side) for both in zip(begins[::-1], ends[::-1], strict=True) for side in both]
+        sides = ",".join(map(str, [*begins, *ends]))
+        text = f"input: [2, {', '.join(map(str, sizes))}]\nnet:\n  p: pad [{sides}] {mode}\n"
+        module, onnx = outputs(archdsl.loads(text), tmp_path / "a.onnx", {"input": x})
+        right = F.pad(torch.from_numpy(x), pads, mode=PADS[mode]).numpy()
+        assert np.array_equal(module, right) and np.array_equal(onnx, right), text
 
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}

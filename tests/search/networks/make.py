@@ -381,7 +381,9 @@ class Maker(Nodes):
         names = [n for f in (frame, frame.parent) if f is not None for n, m in f.names.items() if m.value is not None]
         if names and not as_list and self.chance(12):
             data["from"] = self.rng.choice(names)
-        return self.like(data, x, frame.parent if as_list else frame, keep) if data["op"] in ("upsample", "pad") else data
+        return (
+            self.like(data, x, frame.parent if as_list else frame, keep) if data["op"] in ("upsample", "pad") else data
+        )
 
     def dressed(self, data: Any, x: Any, env: Mapping[str, Any], as_list: bool, optional: bool) -> Any:
         """Perhaps with copies, a condition or a word of documentation."""
