@@ -64,6 +64,13 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "monai/networks/nets/attentionunet.py": ("attention_unet_monai",),
     "monai/networks/nets/segresnet.py": ("segresnet",),
     "monai/networks/nets/dynunet.py": ("dynunet",),
+    "monai/networks/nets/vnet.py": ("vnet_monai",),
+    "monai/networks/nets/highresnet.py": ("highresnet",),
+    "monai/networks/nets/senet.py": ("se_resnet50_monai",),
+    "monai/networks/nets/efficientnet.py": ("efficientnet_b0_monai",),
+    "monai/networks/nets/mednext.py": ("mednext_s",),
+    "monai/networks/nets/autoencoder.py": ("autoencoder_monai",),
+    "monai/networks/nets/regressor.py": ("regressor_monai",),
 }
 """Reference module, and the specs of the same networks."""
 ABOUT = ("paper", "claims", "preprocess", "labels", "doc")

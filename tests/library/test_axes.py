@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from math import prod
@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import archdsl
 from tests.support.drawn_weights import random_weights
+from tests.support.monai_keys import efficientnet_keys
 
 SPECS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "facts/axes_specs.yaml").read_text(encoding="utf-8"))
 """What each network of the table is here: a name of the library, what extends one, or why it is missing."""
@@ -48,12 +49,20 @@ QUICK = (
     "SegResNet_deconv",
     "DynUNet_res_ds2",
     "DynUNet_anisotropic",
+    "SEResNext50",
+    "EfficientNetBN_b2",
+    "HighResNet-1d",
+    "VNet-2d",
+    "Classifier_res0_sigmoid",
+    "AutoEncoder_res2_inter",
+    "MedNeXt_k3_grn-2d",
+    "MedNeXtS_ds-2d",
     "r3d_18",
     "mc3_18",
     "r2plus1d_18",
     "s3d",
 )
-"""Networks that are always compared with the package's module; the others with `--all`."""
+"""Networks, or ids of rows, that are always compared with the package's module; the others with `--all`."""
 
 _LATE_NORMS = "a block lists its convolutions before or after its norms, which run in turn"
 OTHER_ORDER = {
@@ -63,6 +72,9 @@ OTHER_ORDER = {
     "BasicUNetPlusPlus": "heads for training are listed last",
 }
 """Networks whose keys have another order here, that in which they run, and why."""
+
+RENAMED = dict.fromkeys(["EfficientNetBN_b0", "EfficientNetBN_b1", "EfficientNetBN_b2"], efficientnet_keys)
+"""What gives the package's keys of networks that cannot have them here."""
 
 SMALL = {1: (256,), 2: (48, 64), 3: (16, 24, 32)}
 """Sizes to compare numbers at, by the number of axes."""
@@ -87,6 +99,10 @@ class Fact(NamedTuple):
     def id(self) -> str:
         return f"{self.name}-{self.axes}d"
 
+    @property
+    def quick(self) -> bool:
+        return self.name in QUICK or self.id in QUICK
+
 
 def sizes(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split("x")))
@@ -104,7 +120,7 @@ def facts() -> Iterator[Fact]:
 TABLE = list(facts())
 FACTS = [fact for fact in TABLE if "missing" not in SPECS[fact.name]]
 ALL = [pytest.param(fact, id=fact.id) for fact in FACTS]
-COMPARED = [pytest.param(f, id=f.id, marks=() if f.name in QUICK else pytest.mark.slow) for f in FACTS]
+COMPARED = [pytest.param(f, id=f.id, marks=() if f.quick else pytest.mark.slow) for f in FACTS]
 
 
 @cache
@@ -130,6 +146,11 @@ def tensors(network: archdsl.Network) -> dict[str, tuple[int, ...]]:
     return {tensor.key: tuple(tensor.param.shape) for tensor in network.graph.tensors}
 
 
+def their_keys(name: str, keys: Sequence[str]) -> dict[str, str]:
+    """The package's key of each of ours: nearly always the same."""
+    return RENAMED[name](keys) if name in RENAMED else {key: key for key in keys}
+
+
 def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     """The tensors of a network. DynUNet lists most of its tensors under two keys: the first counts."""
     first = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
@@ -150,11 +171,14 @@ def error(ours: Any, theirs: Any) -> float:
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(mine, others, strict=True))
 
 
-def outputs(ours: nn.Module, theirs: nn.Module, input: tuple[int, ...], dtype: torch.dtype) -> tuple[Any, Any]:
+def outputs(
+    ours: nn.Module, theirs: nn.Module, input: tuple[int, ...], dtype: torch.dtype, name: str = ""
+) -> tuple[Any, Any]:
     """What both networks compute with the same random weights, which they share."""
     drawn, own = random_weights(theirs, dtype), shapes(theirs)
     weights = {key: drawn[key] for key in own}
-    ours.load_state_dict(weights, strict=True, assign=True)
+    keys = their_keys(name, [*ours.state_dict()])
+    ours.load_state_dict({key: weights[other] for key, other in keys.items()}, strict=True, assign=True)
     theirs.load_state_dict(weights, strict=len(own) == len(drawn), assign=True)
     ours.eval(), theirs.eval()
     x = torch.randn(2, *input, generator=torch.Generator().manual_seed(1), dtype=dtype)
@@ -166,7 +190,8 @@ def small(fact: Fact) -> tuple[int, ...]:
     """A small input that the network takes."""
     free = network_of(fact.name, fact.input).graph.sizes
     least = (max(side, size.minimum) for side, size in zip(SMALL[fact.axes], free, strict=True))
-    return (fact.input[0], *(n + (size.default - n) % size.step for n, size in zip(least, free, strict=True)))
+    sizes = (n + (size.default - n) % size.step for n, size in zip(least, free, strict=True))
+    return (fact.input[0], *(size.default if size.pinned else n for n, size in zip(sizes, free, strict=True)))
 
 
 # --- counts --------------------------------------------------------------------------------------------------------
@@ -175,7 +200,7 @@ def small(fact: Fact) -> tuple[int, ...]:
 def test_every_network_of_the_table_has_a_spec_or_a_reason() -> None:
     assert len(TABLE) == 194 and [*SPECS] == [*dict.fromkeys(fact.name for fact in TABLE)]
     assert all(isinstance(spec, str) or {"extends", "missing", 3} & {*spec} for spec in SPECS.values())
-    assert set(QUICK) <= {fact.name for fact in FACTS}
+    assert set(QUICK) <= {name for fact in FACTS for name in (fact.name, fact.id)}
 
 
 @pytest.mark.parametrize("fact", ALL)
@@ -208,12 +233,15 @@ def test_every_resnet_has_both_shortcuts(name: str, shortcut: str, a: str) -> No
 
 @pytest.mark.parametrize("fact", COMPARED)
 def test_keys_and_shapes(fact: Fact) -> None:
-    assert tensors(network_of(fact.name, fact.input)) == shapes(theirs(fact.call))
+    ours = tensors(network_of(fact.name, fact.input))
+    keys = their_keys(fact.name, [*ours])
+    assert {keys[key]: shape for key, shape in ours.items()} == shapes(theirs(fact.call))
 
 
 @pytest.mark.parametrize("fact", COMPARED)
 def test_order_of_keys(fact: Fact) -> None:
-    mine = [*network_of(fact.name, fact.input).to_torch(device="meta").state_dict()]
+    ours = [*network_of(fact.name, fact.input).to_torch(device="meta").state_dict()]
+    mine = [*their_keys(fact.name, ours).values()]
     assert (mine == [*shapes(theirs(fact.call))]) == (fact.name not in OTHER_ORDER)
 
 
@@ -230,7 +258,7 @@ def test_torch_counts_the_same(fact: Fact) -> None:
 @pytest.mark.parametrize("fact", COMPARED)
 def test_outputs(fact: Fact, dtype: torch.dtype, most: float) -> None:
     ours = network_of(fact.name, small(fact)).to_torch(device="meta")
-    assert error(*outputs(ours, theirs(fact.call), small(fact), dtype)) <= most
+    assert error(*outputs(ours, theirs(fact.call), small(fact), dtype, fact.name)) <= most
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
@@ -246,14 +274,27 @@ def test_heads_of_deep_supervision(axes: int) -> None:
     assert stacked.shape[1] == 3 and error(made, stacked) <= 1e-12
 
 
-@pytest.mark.parametrize("fact", [fact for fact in ALL if fact.values[0].name in QUICK])
+def test_heads_of_mednext() -> None:
+    """In training MedNeXt gives the maps of its heads as they are, the largest first."""
+    fact = next(fact for fact in FACTS if (fact.name, fact.axes) == ("MedNeXtS_ds", 2))
+    ours, other = network_of(fact.name, small(fact)).to_torch(device="meta"), theirs(fact.call)
+    outputs(ours, other, small(fact), torch.float64)
+    x = torch.randn(2, *small(fact), dtype=torch.float64)
+    with torch.no_grad():
+        main, *heads = ours.train()(x)
+        assert error([main, *heads[::-1]], other.train()(x)) <= 1e-12
+
+
+@pytest.mark.parametrize("fact", [fact for fact in ALL if fact.values[0].quick])
 def test_norms(fact: Fact) -> None:
     ours = network_of(fact.name, fact.input).to_torch(device="meta")
-    for path, norm in theirs(fact.call).named_modules():
-        if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
-            mine = ours.get_submodule(path)
+    other = theirs(fact.call)
+    for key, their_key in their_keys(fact.name, [*ours.state_dict()]).items():
+        if key.endswith(".running_mean"):
+            mine, norm = (m.get_submodule(k.rpartition(".")[0]) for m, k in ((ours, key), (other, their_key)))
+            assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
             assert type(mine) is type(norm)
-            assert (mine.eps, mine.momentum) == (norm.eps, norm.momentum), path
+            assert (mine.eps, mine.momentum) == (norm.eps, norm.momentum), key
 
 
 def test_another_shortcut_is_another_network() -> None:

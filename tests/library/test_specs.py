@@ -44,7 +44,12 @@ DEMANDED = {
         "densenet121_monai densenet169_monai densenet201_monai densenet264_monai resnet10_monai resnet18_monai"
         " resnet34_monai resnet50_monai resnet101_monai resnet152_monai resnet200_monai resnet10a_monai resnet18a_monai"
         " resnet34a_monai resnet50a_monai resnet101a_monai resnet152a_monai resnet200a_monai unet_monai"
+        " vnet_monai highresnet se_resnet50_monai se_resnet101_monai se_resnet152_monai se_resnext50_monai"
+        " se_resnext101_monai senet154_monai efficientnet_b0_monai efficientnet_b1_monai efficientnet_b2_monai"
+        " autoencoder_monai autoencoder_res_monai regressor_monai classifier_monai mednext_s mednext_b mednext_m"
+        " mednext_l mednext_s_grn mednext_s_ds"
     ),
+    "for an image and the patient's data, and for two images": "skin_lesion_meta siamese_resnet101",
     "for video, CT and ECG": "r3d_18 mc3_18 r2plus1d_18 s3d unet3d ecg_resnet34 inceptiontime",
 }
 """Names by what asks for them. torchvision's 68 are in test_library.py."""
@@ -64,6 +69,9 @@ QUICK = (
     "shufflenet",
     "inceptiontime",
     "resnet10a_monai",
+    "autoencoder_res_monai",
+    "skin_lesion_meta",
+    "siamese_resnet101",
 )
 """Networks whose artefacts are compared always; of the others with `--all`."""
 LARGEST = 250_000_000
@@ -172,8 +180,12 @@ def test_one_network_whatever_is_made_of_it(name: str, tmp_path: Path) -> None:
     if network.params > LARGEST or name == "resnet1202":  # whose 600 blocks double an untrained signal beyond float32
         pytest.skip("its structure is that of smaller ones")
     assert diagram(network.graph, "dot").data.startswith(b"digraph")
-    network = archdsl.load(name, input=small(network))
-    x = np.random.default_rng(0).standard_normal((2, *network.input), np.float32)
+    if isinstance(network.input, tuple):
+        network = archdsl.load(name, input=small(network))
+    shapes = network.input.values() if isinstance(network.input, dict) else [network.input]
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal((2, *shape), np.float32) for shape in shapes]
+    given = [torch.from_numpy(array) for array in arrays]
     module = network.to_torch(seed=3)
     made: dict[str, Any] = {"__name__": "printed"}
     exec(compile(network.to_source(), "printed", "exec"), made)
@@ -181,13 +193,13 @@ def test_one_network_whatever_is_made_of_it(name: str, tmp_path: Path) -> None:
     printed.load_state_dict(module.state_dict(), strict=True)
     path = network.to_onnx(tmp_path / "a.onnx", seed=3).path
     with torch.no_grad():
-        own, other = (m.eval()(torch.from_numpy(x)).numpy() for m in (module, printed))
+        own, other = (m.eval()(*given).numpy() for m in (module, printed))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (ran,) = session.run(None, {session.get_inputs()[0].name: x})
+    (ran,) = session.run(None, {i.name: array for i, array in zip(session.get_inputs(), arrays, strict=True)})
     assert np.array_equal(own, other)
     assert np.isfinite(own).all()
     with torch.no_grad():
-        exact = module.double()(torch.from_numpy(x).double()).numpy()
+        exact = module.double()(*(x.double() for x in given)).numpy()
     # Untrained deep networks enlarge rounding, torch's as well as the runtime's; a mistake would be far above both.
     assert distance(ran, exact) <= max(1e-5, 5 * distance(own, exact))
 
