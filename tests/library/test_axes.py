@@ -69,6 +69,7 @@ OTHER_ORDER = {
     **dict.fromkeys(("DynUNet", "DynUNet_ds2", "DynUNet_res", "DynUNet_res_ds2", "DynUNet_anisotropic"), _LATE_NORMS),
     **dict.fromkeys(("SegResNet", "SegResNet_deconv", "SegResNet_32"), _LATE_NORMS),
     "AttentionUnet": "a level lists the levels below it last, which run first",
+    "MedNeXt_k3_grn": "a block lists the offset of its response norm before the factor, which is first",
     "BasicUNetPlusPlus": "heads for training are listed last",
 }
 """Networks whose keys have another order here, that in which they run, and why."""
