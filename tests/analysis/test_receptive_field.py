@@ -74,6 +74,7 @@ def cases_with_axes() -> list[Any]:
         pytest.param(case, id=f"{case.text} {case.inputs[0]}")
         for case in CASES
         if all(len(shape) > 1 and set(shape[1:]) != {1} for shape in case.inputs)
+        and (len(case.inputs) < 2 or all(1 not in shape[1:] for shape in case.inputs))  # a gate reads the image
     ]
 
 
@@ -110,7 +111,8 @@ def test_inputs_of_different_strides_drift_apart(size: str, node: str, monkeypat
     assert all(most >= size for most, size in zip(enclosing, field, strict=True))
 
 
-WHOLE = ["gn 3", "gn 1", "instancenorm", "gap", "flatten", "1x1 avgpool adaptive"]
+WHOLE = ["gn 3", "gn 1", "instancenorm", "gap", "gmp", "flatten", "1x1 avgpool adaptive"]
+WHOLE += ["mean space", "max space", "sum space", "l2 space", "softmax space"]
 GATED = """
     net:
       gate: {branches: [identity, {pool: gap, fc1: 1x1 conv 2 plain relu, fc2: 1x1 conv 3 plain sigmoid}], merge: mul}
@@ -128,6 +130,13 @@ def test_a_gate_reads_the_image() -> None:
     graph = archdsl.loads(f"input: 3x5x6\n{textwrap.dedent(GATED)}").graph
     assert receptive_fields(graph)[-1] is None
     assert extents(graph) == [(5, 6)]
+
+
+def test_a_gate_of_each_pixel_reads_what_it_multiplies() -> None:
+    gate = "{branches: [identity, {pool: mean channels, conv: 3x3 conv 1 sigmoid}], merge: mul}"
+    graph = archdsl.loads(f"input: 3x9x9\nnet: {{a: 3x3 conv 4, gate: {gate}}}").graph
+    assert receptive_fields(graph)[-1] == (5, 5)
+    assert extents(graph) == [(5, 5)]
 
 
 @pytest.mark.parametrize("op", ["gn 1", "gap", "flatten", "1x1 avgpool adaptive"])

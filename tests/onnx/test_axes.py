@@ -100,6 +100,10 @@ lrn 4 alpha=0.3
 hardswish
 silu
 softmax
+softmax groups=2
+softmax parts=3
+softmax space
+abs
 affine [1,2,3,4,5,6] 0.5
 shuffle 3
 upsample 2

@@ -47,6 +47,23 @@ net:
   bi: upsample 2 linear
   g: {branches: [identity, {p: gap, f: 1x1 conv 8 hardsigmoid}], merge: mul}
   s: scale 0.5
+  of: offset 0.5 batched
+  ch: {branches: [identity, {m: mean channels, n: sigmoid}], merge: mul}
+  l2: l2 channels
+  dv: div <- ch, l2
+  mx: max channels
+  mi: minimum broadcast <- dv, mx
+  gm: gmp
+  sb: sub broadcast <- mi, gm
+  gs: softmax groups=2
+  ps: softmax parts=2
+  ss: softmax space
+  su: sum space
+  br: add broadcast <- gs, su
+  ab: abs
+  big: maximum <- ab, gs
+  ms: mean space
+  last: add broadcast <- s, ms
   sh: shuffle 2
   sl: slice 0 4
   pad: pad 1
@@ -104,7 +121,7 @@ def test_what_stays_single() -> None:
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.graph.value_info, *inferred.graph.output)}
     for node in inferred.graph.node:
-        if node.op_type in ("Softmax", "LRN", "InstanceNormalization", "Pow"):
+        if node.op_type in ("Softmax", "LRN", "InstanceNormalization", "Pow", "ReduceSum", "ReduceL2"):
             assert types[node.input[0]] == TensorProto.FLOAT, node.name
         if node.op_type in ("Conv", "Gemm", "Relu", "MaxPool"):
             assert types[node.input[0]] == TensorProto.FLOAT16, node.name

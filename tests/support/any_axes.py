@@ -46,6 +46,12 @@ net:
   dropout: dropout 0.3
   res: {residual: {a: <3> conv 8 /2 bn relu6, b: <3> conv 8}, then: relu}
   gate: {branches: [identity, {p: gap, f: conv 8 kernel=1 sigmoid}], merge: mul}
+  gate2: {branches: [identity, {m: mean channels, f: conv 1 kernel=1 sigmoid}], merge: mul}
+  size: l2 space
+  share: div <- gate2, size
+  parts: softmax parts=2
+  spatial: softmax space
+  offset: offset 0.5 batched
   parallel: {inception: {a: <3> conv 4, b: <3> conv 4 softmax, c: [<3> maxpool /1 pad=1, tanh]}}
   grow: dense 2 * <3> conv 4
   last: <2,1,2> avgpool adaptive

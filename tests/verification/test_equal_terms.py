@@ -28,6 +28,10 @@ CONSTANT = [
     "gn 1",
     "gn 2",
     "instancenorm",
+    "mean space",
+    "sum space",
+    "l2 space",
+    "softmax space",
     "[gap, ln]",
     "[7x7 conv 4 valid, gap, fc 2]",
     f"{{branches: {BRANCHES}, merge: mul}}",
@@ -47,6 +51,9 @@ def test_sums_over_constant_channels_are_within_their_tolerance(node: str) -> No
 
 ANY_AXES = [
     "gap",
+    "sum space",
+    "l2 space",
+    "softmax space",
     "avgpool kernel=11 stride=4 ceil inside",
     "avgpool kernel=2 adaptive",
     "subsample kernel=8",

@@ -12,6 +12,7 @@ from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text
 from archdsl.drawing.theme import Theme
+from archdsl.drawing.volumes.paint import sign_items
 from archdsl.drawing.volumes.series import Parallel, Piece, Series, arrange, links
 from archdsl.drawing.volumes.stages import Stage, Staged, stage
 from archdsl.graph import Graph, Scope
@@ -157,10 +158,7 @@ def _drawn(spot: _BoxSpot, theme: Theme) -> Cluster:
         color = theme.colors["merge"]
         center = Point(spot.x, spot.y + RADIUS)
         items = [Circle(center, RADIUS, mix(color.fill, theme.background, 0.3), color.line, 0.9)]
-        arms = ((3.6, 0.0), (0.0, 3.6)) if stage.sign == "+" else ((2.6, 2.6), (2.6, -2.6))
-        items += [
-            Path((Point(spot.x - a, center.y - b), Point(spot.x + a, center.y + b)), theme.ink, 1.0) for a, b in arms
-        ]
+        items += sign_items(stage.sign, center, 3.6, 1.0, theme)
         if stage.words:
             items.append(
                 Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 11), " ".join(stage.words), SMALL, theme.quiet, "end")

@@ -70,7 +70,7 @@ def short(text: str, limit: int = _MAX_CHARS) -> str:
 def content(box: Box, scale: HeatScale | None = None) -> Content:
     """Return the text of a box. A block: its title above its path. A node: its op, its count, the ops after it."""
     if box.sign:
-        return Content(_placed([TextLine((TextRun(box.sign, 13, True),))]), _SIGN, _SIGN)
+        return Content(_placed([TextLine((TextRun(box.sign, 13 if len(box.sign) == 1 else 7, True),))]), _SIGN, _SIGN)
     count = TextRun(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None
     title = TextRun(short(box.title), BODY, box.kind in ("block", "stage"))
     lines = []

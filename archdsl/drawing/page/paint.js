@@ -181,7 +181,7 @@ function boxElement(box, words) {
   });
   if (box.output) return element.append(hitArea(width, height), lineOf(words, true)), element;
   if (item.sign) {
-    element.append(svg("circle", { class: "plate", r: width / 2 }), write(item.title, 0, 5, { class: "title sign", "text-anchor": "middle", "font-size": 15 }));
+    element.append(svg("circle", { class: "plate", r: width / 2 }), write(item.title, 0, 5, { class: "title sign", "text-anchor": "middle", "font-size": item.title.length > 1 ? 9 : 15 }));
     return element;
   }
   for (const step of box.count > 1 ? [2, 1, 0] : [0]) {

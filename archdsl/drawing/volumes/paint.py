@@ -99,11 +99,23 @@ def _sign(spot: Spot, theme: Theme) -> list[Item]:
         items.append(Circle(center, radius, front, line, 0.4))
         radius -= 1.2
     items.append(Circle(center, radius, mix(color.fill, theme.background, 0.3), color.line, 0.7))
-    arm = radius * 0.55
-    arms = ((arm, 0.0), (0.0, arm)) if spot.stage.sign == "+" else ((arm * 0.75, arm * 0.75), (arm * 0.75, -arm * 0.75))
-    for x, y in arms:
-        items.append(Path((Point(center.x - x, center.y - y), Point(center.x + x, center.y + y)), theme.ink, 0.8))
-    return items
+    return items + sign_items(spot.stage.sign, center, radius * 0.55, 0.8, theme)
+
+
+_STROKES = {"+": ((1.0, 0.0), (0.0, 1.0)), "\u00d7": ((0.75, 0.75), (0.75, -0.75)), "\u2212": ((1.0, 0.0),)}
+"""The signs that are drawn as lines through a centre: half of each line."""
+
+
+def sign_items(sign: str, center: Point, arm: float, width: float, theme: Theme) -> list[Item]:
+    """Return a sign as lines of this half length, or as text: `max`."""
+    if sign not in _STROKES:
+        size = arm * 3.2 / max(len(sign), 1.3)
+        return [Text(Point(center.x, center.y + size * 0.34), sign, size, theme.ink)]
+    halves = [(x * arm, y * arm) for x, y in _STROKES[sign]]
+    return [
+        Path((Point(center.x - x, center.y - y), Point(center.x + x, center.y + y)), theme.ink, width)
+        for x, y in halves
+    ]
 
 
 def labels(spot: Spot, theme: Theme, shapes: bool = True) -> list[Item]:

@@ -31,7 +31,14 @@ WORDS: Mapping[Look, str] = {
     "other": "other",
 }
 """The legend's text for each category, in order."""
-_SIGNS = {"+": "sum"}
+_SIGNS = {
+    "+": "sum",
+    "\u2212": "difference",
+    "\u00d7": "product",
+    "\u00f7": "quotient",
+    "max": "maximum",
+    "min": "minimum",
+}
 
 
 class Heading(NamedTuple):
@@ -113,7 +120,7 @@ def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
     entries: list[tuple[Look | str, str]] = [
         (k, shorten(others, 40) if k == "other" else v) for k, v in WORDS.items() if k in used
     ]
-    entries += [(sign, _SIGNS.get(sign, "product")) for sign in dict.fromkeys(s.sign for s in stages if s.sign)]
+    entries += [(sign, _SIGNS[sign]) for sign in dict.fromkeys(s.sign for s in stages if s.sign)]
     x, y = MARGIN, scene.height + 8
     for look, words in entries:
         step = 15 + text_width(words, LABEL) + 14

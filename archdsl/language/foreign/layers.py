@@ -76,9 +76,8 @@ PyTorch     add                             add          x
 PyTorch     mul                             mul          x
 PyTorch     sub,subtract                    sub          x
 PyTorch     div,divide,true_divide          div          x
-PyTorch     maximum,max                     maximum      x
-PyTorch     minimum,min                     minimum      x
-PyTorch     abs,absolute                    abs          x
+PyTorch     maximum                         maximum      x
+PyTorch     minimum                         minimum      x
 Keras       ConvND                          conv         out kernel stride pad _ dilation groups act bias  pad=0
 Keras       ConvNDTranspose                 deconv       out kernel stride pad extra _ dilation act bias   pad=0
 Keras       SeparableConvND                 dwconv       out kernel stride pad _ dilation multiplier act bias pad=0
