@@ -136,6 +136,7 @@ class Network:
         digest = hashlib.sha256()
         for node in self.whole.nodes:
             row = [node.path, node.op.name, node.op.explicit(), node.inputs, concrete(node.shape)]
+            row += [node.shared_with] if node.shared_with else []
             digest.update(json.dumps(row, default=str).encode())
         digest.update(json.dumps([dict(self.graph.outputs), {k: v.node for k, v in self.graph.aux.items()}]).encode())
         return digest.hexdigest()
