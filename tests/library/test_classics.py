@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 import archdsl
 from archdsl.shapes import concrete
 
-TINY = {
+TINY: dict[str, Any] = {
     "wrn28_10": {"n": 2, "k": 2},
     "preact_resnet164": {"n": 2},
     "pyramidnet110_a48": {"n": 3, "alpha": 11},
@@ -20,6 +21,7 @@ TINY = {
     "fractalnet20": {"widths": [4, 6, 8, 8, 10]},
     "nin": {},
     "all_cnn_c": {},
+    "siamese": {"w": 4, "features": 16},
 }
 """Small variants: the blocks are those of the whole network."""
 
@@ -120,7 +122,16 @@ def _all_conv(w: Weights, x: Tensor) -> Tensor:
     return x.mean((2, 3))
 
 
-BY_HAND: dict[str, Callable[[Weights, Tensor], Tensor]] = {
+def _siamese(w: Weights, left: Tensor, right: Tensor) -> Tensor:
+    """Both images pass the encoder as one batch."""
+    x = torch.cat([left, right])
+    for pool in (2, 2, 2, 1):
+        x = F.max_pool2d(F.relu(F.conv2d(x, *w.take(2))), pool)
+    one, other = torch.sigmoid(w.fc(x.flatten(1))).chunk(2)
+    return torch.sigmoid(w.fc((one - other).abs()))
+
+
+BY_HAND: dict[str, Callable[..., Tensor]] = {
     "wrn28_10": _wide,
     "preact_resnet164": _preact,
     "pyramidnet110_a48": _pyramid,
@@ -128,6 +139,7 @@ BY_HAND: dict[str, Callable[[Weights, Tensor], Tensor]] = {
     "fractalnet20": _fractal,
     "nin": _nin,
     "all_cnn_c": _all_conv,
+    "siamese": _siamese,
 }
 
 
@@ -141,11 +153,12 @@ def test_a_network_is_the_one_written_by_hand(name: str) -> None:
             tensor.normal_(0, 0.1, generator=generator)
         elif key.endswith("running_var"):
             tensor.uniform_(0.5, 2, generator=generator)
-    x = torch.randn(2, *concrete(net.graph.nodes[0].shape), dtype=torch.float64, generator=generator)
+    shapes = [concrete(net.graph.nodes[i].shape) for i in net.graph.inputs]
+    inputs = [torch.randn(2, *shape, dtype=torch.float64, generator=generator) for shape in shapes]
     weights = Weights(module)
     with torch.no_grad():
-        expected = BY_HAND[name](weights, x)
-        difference = (module(x) - expected).abs().max() / expected.abs().max()
+        expected = BY_HAND[name](weights, *inputs)
+        difference = (module(*inputs) - expected).abs().max() / expected.abs().max()
     assert not weights.tensors and difference < 1e-12
 
 
