@@ -47,6 +47,7 @@ QUICK = (
     "AttentionUnet",
     "SegResNet",
     "SegResNet_deconv",
+    "SegResNet_pixelshuffle",
     "DynUNet_res_ds2",
     "DynUNet_anisotropic",
     "SEResNext50",
@@ -67,7 +68,7 @@ QUICK = (
 _LATE_NORMS = "a block lists its convolutions before or after its norms, which run in turn"
 OTHER_ORDER = {
     **dict.fromkeys(("DynUNet", "DynUNet_ds2", "DynUNet_res", "DynUNet_res_ds2", "DynUNet_anisotropic"), _LATE_NORMS),
-    **dict.fromkeys(("SegResNet", "SegResNet_deconv", "SegResNet_32"), _LATE_NORMS),
+    **dict.fromkeys(("SegResNet", "SegResNet_deconv", "SegResNet_pixelshuffle", "SegResNet_32"), _LATE_NORMS),
     "AttentionUnet": "a level lists the levels below it last, which run first",
     "MedNeXt_k3_grn": "a block lists the offset of its response norm before the factor, which is first",
     "BasicUNetPlusPlus": "heads for training are listed last",

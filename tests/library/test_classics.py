@@ -126,7 +126,8 @@ def _siamese(w: Weights, left: Tensor, right: Tensor) -> Tensor:
     """Both images pass the encoder as one batch."""
     x = torch.cat([left, right])
     for pool in (2, 2, 2, 1):
-        x = F.max_pool2d(F.relu(F.conv2d(x, *w.take(2))), pool)
+        weight, bias = w.take(2)
+        x = F.max_pool2d(F.relu(F.conv2d(x, weight, bias)), pool)
     one, other = torch.sigmoid(w.fc(x.flatten(1))).chunk(2)
     return torch.sigmoid(w.fc((one - other).abs()))
 

@@ -49,7 +49,7 @@ DEMANDED = {
         " autoencoder_monai autoencoder_res_monai regressor_monai classifier_monai mednext_s mednext_b mednext_m"
         " mednext_l mednext_s_grn mednext_s_ds"
     ),
-    "for an image and the patient's data, and for two images": "skin_lesion_meta siamese_resnet101",
+    "for an image and the patient's data, and for two images": "skin_lesion_meta siamese_resnet101 siamese",
     "for video, CT and ECG": "r3d_18 mc3_18 r2plus1d_18 s3d unet3d ecg_resnet34 inceptiontime",
 }
 """Names by what asks for them. torchvision's 68 are in test_library.py."""
