@@ -25,6 +25,13 @@ CHART = (
     "resnext101_64x4d",
     "densenet121",
     "densenet161",
+    "se_resnet50",
+    "mobilenet_v2",
+    "hrnet_w18",
+    "efficientnet_b0",
+    "efficientnet_v2_s",
+    "convnext_tiny",
+    "convnextv2_tiny",
 )
 
 AFTER = (
@@ -39,9 +46,13 @@ AFTER = (
     "se_resnet50",
     "mobilenet_v2",
     "efficientnet_b0",
+    "repvgg_a0",
     "convnext_tiny",
+    "unet",
     "fcn_resnet50",
+    "vnet_monai",
     "deeplabv3_resnet50",
+    "dynunet",
 )
 
 
