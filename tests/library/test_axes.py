@@ -42,6 +42,8 @@ QUICK = (
     "UNet_res0",
     "UNet_res2_bn_relu",
     "BasicUNet",
+    "BasicUNet_nontrainable",
+    "BasicUNet_pixelshuffle",
     "BasicUNetPlusPlus",
     "BasicUNetPlusPlus_ds",
     "AttentionUnet",
