@@ -19,7 +19,7 @@ ELSEWHERE = {name: op.name for op in OPS_BY_NAME.values() for name in op.elsewhe
 
 FIELDS_ELSEWHERE = {
     "out": "filters channels out_channels units features out_features width num_output nb_filter num_filters f n c",
-    "kernel": "kernel_size ksize size window pool_size k",
+    "kernel": "kernel_size ksize size window pool_size filt_size k",
     "stride": "strides s",
     "pad": "padding p",
     "dilation": "dilation_rate dilations d",
@@ -32,7 +32,9 @@ FIELDS_ELSEWHERE = {
     "extra": "output_padding",
     "ceil": "ceil_mode",
     "inside": "count_include_pad",
-    "scale": "scale_factor size stride",
+    "scale": "scale_factor upscale_factor downscale_factor block_size size stride",
+    "low": "min min_val min_value",
+    "high": "max max_val max_value",
     "mode": "interpolation",
     "size": "local_size",
     "act": "activation activation_fn act_fn nonlinearity nonlin",
@@ -89,6 +91,8 @@ def suggest_field(name: str, known: Collection[str], value: str = "...") -> str:
             return values_help(other, other.positional[0], value[:60])
         what = "a norm" if other.role == "norm" else "an activation"
         return f"`{name}` is {what}: write `{name}` alone, or `{other.role}: {name}` in the long form"
+    if name == "size" and "like" in known:
+        return "`upsample 2` has a factor, and `upsample like=input` resizes to the sizes of another node"
     own = next((field for field, names in FIELDS_ELSEWHERE.items() if name in names.split() and field in known), None)
     return f"did you mean `{own}`?" if own else did_you_mean(name, known)
 

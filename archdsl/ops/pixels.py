@@ -33,7 +33,7 @@ class PixelShuffle(_Pixels):
     name: ClassVar[str] = "pixelshuffle"
     example: ClassVar[Example] = Example("64x28x28", "pixelshuffle 2")
     further: ClassVar[tuple[Example, ...]] = (Example("64x8x8x8", "pixelshuffle 2"),)
-    elsewhere: ClassVar[str] = "depthtospace subpixelconv subpixelupsample"
+    elsewhere: ClassVar[str] = "subpixelconv subpixelupsample"
     label: ClassVar[str] = "pixel shuffle"
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -67,7 +67,6 @@ class PixelUnshuffle(_Pixels):
 
     name: ClassVar[str] = "pixelunshuffle"
     example: ClassVar[Example] = Example("3x224x224", "pixelunshuffle 4")
-    elsewhere: ClassVar[str] = "spacetodepth pixeldownshuffle"
     label: ClassVar[str] = "pixel unshuffle"
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:

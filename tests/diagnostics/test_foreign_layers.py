@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 import pytest
+import timm.layers.blur_pool
+import timm.layers.std_conv
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -71,6 +73,22 @@ MODULES = [
     "nn.Sigmoid()",
     "nn.Tanh()",
     "nn.Softmax(dim=1)",
+    "nn.Softmax2d()",
+    "nn.LogSoftmax(dim=1)",
+    "nn.Mish()",
+    "nn.SELU()",
+    "nn.CELU(0.5)",
+    "nn.CELU(alpha=2.0)",
+    "nn.Softplus()",
+    "nn.Softplus(2, 10)",
+    "nn.Softplus(beta=0.5, threshold=1)",
+    "nn.Softsign()",
+    "nn.Hardtanh()",
+    "nn.Hardtanh(-0.25, 0.1)",
+    "nn.Hardtanh(max_val=0.1)",
+    "nn.PixelShuffle(2)",
+    "nn.PixelShuffle(upscale_factor=2)",
+    "nn.PixelUnshuffle(3)",
     "nn.Dropout(0.3)",
     "nn.Upsample(scale_factor=2)",
     "nn.Upsample(scale_factor=2, mode='bilinear')",
@@ -136,6 +154,18 @@ FUNCTIONAL = {
     "F.adaptive_avg_pool2d(x, 1)": lambda x: functional.adaptive_avg_pool2d(x, 1),
     "torch.flatten(x, 1)": lambda x: torch.flatten(x, 1),
     "torch.softmax(x, dim=1)": lambda x: torch.softmax(x, dim=1),
+    "F.mish(x)": lambda x: functional.mish(x),
+    "F.selu(x)": lambda x: functional.selu(x),
+    "F.celu(x, 0.5)": lambda x: functional.celu(x, 0.5),
+    "F.softplus(x, 2)": lambda x: functional.softplus(x, 2),
+    "F.softsign(x)": lambda x: functional.softsign(x),
+    "F.log_softmax(x, dim=1)": lambda x: functional.log_softmax(x, dim=1),
+    "F.hardtanh(x, -0.1, 0.2)": lambda x: functional.hardtanh(x, -0.1, 0.2),
+    "F.hardtanh(x)": lambda x: functional.hardtanh(x),
+    "torch.clamp(x, -0.1, 0.2)": lambda x: x.clamp(-0.1, 0.2),
+    "torch.clamp(x, min=0, max=0.1)": lambda x: x.clamp(0, 0.1),
+    "F.pixel_shuffle(x, 2)": lambda x: functional.pixel_shuffle(x, 2),
+    "F.pixel_unshuffle(x, 3)": lambda x: functional.pixel_unshuffle(x, 3),
     "torch.add(x, x)": None,
 }
 
@@ -189,6 +219,81 @@ def test_a_function_and_its_node_compute_the_same(call: str) -> None:
             return result
 
     assert_equal(network(proposal(call).removesuffix(" <- x")), Function())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "BlurPool2d(8)",
+        "BlurPool2d(8, 5)",
+        "BlurPool2d(filt_size=4, stride=3)",
+        "StdConv2d(8, 12, 3)",
+        "StdConv2d(8, 12, 7, stride=4)",
+        "StdConv2d(8, 12, 4, 2, bias=True, eps=1e-3)",
+        "StdConv2d(8, 12, 3, padding=2, groups=4)",
+        "StdConv2d(8, 8, 3, groups=8)",
+        "ScaledStdConv2d(8, 12, 3, gamma=1.7)",
+        "ScaledStdConv2d(8, 12, 1, 2, bias=False)",
+    ],
+)
+def test_a_layer_of_timm_and_its_node_compute_the_same(call: str) -> None:
+    torch.manual_seed(0)
+    theirs = eval(call, {**vars(timm.layers.std_conv), **vars(timm.layers.blur_pool)})
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter)
+    assert_equal(network(proposal(call)), theirs)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("torch.clamp(x, min=0)", "`relu` has the lower limit 0 alone"),
+        ("torch.clamp(x, max=6)", "`clip 0 6`"),
+        ("F.interpolate(x, size=(64, 64))", "`upsample like=input`"),
+        ("upsample size=64", "`upsample like=input`"),
+        ("tf.nn.depth_to_space(x, 2)", "that of TensorFlow is another"),
+        ("Activation('hard_sigmoid')", "write `hardsigmoid`; in Keras 2 it was `hardsigmoid alpha=0.2`"),
+        ("activations.hard_sigmoid", "write `hardsigmoid`; in Keras 2 it was `hardsigmoid alpha=0.2`"),
+        ("max <- a, b", "`maximum <- a, b`"),
+    ],
+)
+def test_what_has_no_single_node(call: str, words: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: 8x9x9\nnet:\n  a: relu\n  b: relu\n  c: {call}\n")
+    (d,) = caught.value.diagnostics
+    assert words in d.help
+
+
+WORDS = """attention, multi-head attention, multihead_attention, matmul, einsum, reshape, view, permute, transpose,
+lstm 64, gru, rnn, embedding, grn, cbam, eca, se 16, aspp, deformable conv, deform_conv, unfold, roi
+align, roi_align, nms, batch operations, spectral norm, spectral_norm, dropblock, stack, repeat, tile 2,
+gather, argmax, cumsum, fft, nn.LSTM(8, 8), torch.stack([a]), torch.fft.fft2(x), depth_to_space 2,
+weight_norm, one_hot, topk"""
+
+
+@pytest.mark.parametrize("word", re.split(r",\s+(?![^(]*\))", WORDS))
+def test_a_word_without_an_op_has_its_reason(word: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: 8x9x9\nnet:\n  a: relu\n  b: {word}\n")
+    (d,) = caught.value.diagnostics
+    assert d.code == "E0301" and "did you mean" not in d.help and "the ops are" not in d.help and d.help
+
+
+@pytest.mark.parametrize(
+    ("sizes", "word", "node"),
+    [
+        ("8x9", "conv1d 4", "3 conv 4"),
+        ("8x9x9", "conv2d 4 3", "3x3 conv 4"),
+        ("8x9x9", "3x3 conv2d 4", "3x3 conv 4"),
+        ("8x9x9x9", "conv3d 4 kernel=3", "conv 4 kernel=3"),
+    ],
+)
+def test_a_convolution_with_its_axes_in_its_name(sizes: str, word: str, node: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"input: {sizes}\nnet:\n  a: {word}\n")
+    (d,) = caught.value.diagnostics
+    assert f"write `{node}`" in d.help
+    archdsl.loads(f"input: {sizes}\nnet:\n  a: {node}\n")
 
 
 def test_the_comparison_can_fail() -> None:
@@ -374,6 +479,7 @@ def test_the_note_about_a_transposed_convolution_of_keras() -> None:
 def test_the_table_names_fields_that_exist(row: Row) -> None:
     known = {*OPS_BY_NAME[row.op].model_fields, *IGNORED, "act", "norm", "axis", "mode"}
     own = {"pool", "operation", "padding", "size", "out"}  # selects a row, means something else, or sets a second op
+    own |= {"eps", "gamma"}  # of standardized filters
     own |= {"max_value", "slope", "threshold", "track_running_stats", "num_parameters", "shared_axes"}  # selects an op
     own |= {"center", "scale", "elementwise_affine"}  # sets `affine`
     for param in (*row.params, *row.defaults):

@@ -80,7 +80,7 @@ SIGNATURES: Mapping[str, Signature] = for_all_axes(
         "nn.ELU": Signature(1, {"alpha": 1.0}),
         "nn.CELU": Signature(1, {"alpha": 1.0}),
         "nn.Softplus": Signature(0, {"beta": 1.0, "threshold": 20.0}),
-        "nn.Hardtanh": Signature(2, {"min_val": -1.0, "max_val": 1.0}),
+        "nn.Hardtanh": Signature(2),
         "HardSigmoid": Signature(2),
         "ScaledTanh": Signature(0, {"a": 1.7159, "s": 2 / 3}),
         "nn.GELU": Signature(0, {"approximate": "none"}),

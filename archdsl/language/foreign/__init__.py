@@ -53,6 +53,8 @@ _KEPT = frozenset(("E0302", "E0309", "E0310"))
 """Errors about one word of a node that is otherwise ours: they keep their message and get a proposal."""
 _TAIL = re.compile(r"(?P<head>(?:\d{1,4} \* )?)(?P<node>.*?)(?P<tail>(?:\s+(?:as|<-|when)\s.*)?)", re.DOTALL)
 _NAMES = r"[A-Za-z_][\w.]*"
+_WORDS = r"(?<![\w.])[A-Za-z]+(?:[- ][A-Za-z]+)+"
+"""Several words that name one op: `deformable conv`."""
 _CODE = re.compile(rf"(?:\w+\s*=\s*)?(?:self\.)?(\w+)\(({'|'.join(CURRENT)})\)")
 
 
@@ -105,9 +107,11 @@ def _missing_op(first: Diagnostic, tree: Tree) -> ArchError | None:
             words = [Scalar(first.span.text, first.span.text, first.span)]
         if first.code in ("E0301", "E0303"):
             found = re.finditer(rf"(?<![\w.]){_NAMES}", tree.text[:MAX_TEXT])
+            several = re.search(_WORDS, tree.text[:MAX_TEXT])
+            words += [tree.piece(*several.span())] if several else []
             words += [tree.piece(*word.span()) for word in islice(found, 2 if first.code == "E0301" else 1)]
     for word in words:
-        name = re.split(r"[(=\[ ]", word.text)[0]
+        name = re.split(r"[(=\[]", word.text)[0]
         if reason := why_missing(name):
             return error("E0301", f"there is no op `{name}`", word.span, help=reason)
     return None

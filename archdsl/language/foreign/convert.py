@@ -78,7 +78,8 @@ def convert(call: Call) -> Converted:
     fields, left_out = _bind(row, args, call.keywords)
     if left_out and not row.tool:
         raise Unknown  # a misspelt field
-    return Converted((*before, *_layers(row, fields, inputs)), row.tool, left_out, _shift(row, fields))
+    note = _other_version(row, fields)
+    return Converted((*before, *_layers(row, fields, inputs)), row.tool, left_out, note + _shift(row, fields))
 
 
 def _fits(row: Row, call: Call) -> bool:
@@ -211,6 +212,16 @@ def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, 
         if threshold or largest not in (None, 6) or (largest and slope):
             raise Hint("`relu` has no limit, `relu6` has the limit 6, and `leaky_relu 0.1` has the slope 0.1 below 0")
         return ("relu6", fields) if largest else ("leaky_relu", {**fields, "slope": slope}) if slope else (op, fields)
+    if op == "clip" and tool and not {"low", "high"} <= fields.keys():
+        raise Hint("`clip` has two limits, as in `clip 0 6`; `relu` has the lower limit 0 alone")
+    if op in ("pixelshuffle", "pixelunshuffle") and tool == "Keras":
+        raise Hint(f"TensorFlow has another order of channels: those of a pixel are neighbours in `{op} 2`")
+    if op == "upsample" and "size" in fields:
+        raise Hint("`upsample 2` has a factor, and `upsample like=input` resizes to the sizes of another node")
+    if op == "conv" and "eps" in fields:  # standardized filters
+        fields |= {"standardize": fields.pop("eps"), "gain": fields.pop("gamma", None)}
+        fields = {name: item for name, item in fields.items() if item is not None}
+        fields.setdefault("pad", _half(fields))
     if OPS_BY_NAME[op].role == "norm":
         learned = [fields.pop(name, None) for name in ("center", "scale", "elementwise_affine")]
         if learned[:2] in ([False, None], [None, False], [False, True], [True, False]):
@@ -225,6 +236,20 @@ def _own_op(op: str, fields: dict[str, Any], tool: str) -> tuple[str, dict[str, 
     if op == "prelu" and tool == "Keras" and axes not in SPATIAL:
         raise Hint("`prelu` has one slope per channel, as `PReLU(shared_axes=[1, 2])`, and `prelu shared` a single one")
     return op, fields
+
+
+def _other_version(row: Row, fields: Mapping[str, Any]) -> str:
+    """A note if the layer meant another function in an earlier version of its tool."""
+    hard = row.op == "hardsigmoid" or "hard_sigmoid" in str(fields.get("act"))
+    return "; in Keras 2 it was `hardsigmoid alpha=0.2`" if row.tool == "Keras" and hard else ""
+
+
+def _half(fields: Mapping[str, Any]) -> Any:
+    """The padding of timm: half of what the window reaches beyond its stride. Raises Unknown for other values."""
+    kernel, stride, dilation = (fields.get(name, 1) for name in ("kernel", "stride", "dilation"))
+    if not all(type(item) is int for item in (kernel, stride, dilation)):
+        raise Unknown
+    return (stride - 1 + dilation * (kernel - 1)) // 2
 
 
 def _shift(row: Row, fields: Mapping[str, Any]) -> str:

@@ -47,8 +47,15 @@ PyTorch     InstanceNormNd                  instancenorm in eps _ affine
 PyTorch     LocalResponseNorm               lrn          size alpha beta k
 PyTorch     Dropout                         dropout      p _
 PyTorch     dropout                         dropout      x p
-PyTorch     ReLU,ReLU6,SiLU,Hardswish,Hardsigmoid,Sigmoid,Tanh =  _
-PyTorch     relu,relu6,silu,hardswish,hardsigmoid,sigmoid,tanh = x
+PyTorch     ReLU,ReLU6,SiLU,Mish,Hardswish,Hardsigmoid,Sigmoid,Tanh,SELU,Softsign = _
+PyTorch     relu,relu6,silu,mish,hardswish,hardsigmoid,sigmoid,tanh,selu,softsign = x
+PyTorch     CELU                            celu         alpha _
+PyTorch     celu                            celu         x alpha
+PyTorch     Softplus                        softplus     beta threshold
+PyTorch     softplus                        softplus     x beta threshold
+PyTorch     Hardtanh                        clip         low high _                         low=-1.0 high=1.0
+PyTorch     hardtanh                        clip         x low high                         low=-1.0 high=1.0
+PyTorch     clamp                           clip         x low high
 PyTorch     GELU                            gelu         tanh:approximate
 PyTorch     gelu                            gelu         x tanh:approximate
 PyTorch     PReLU                           prelu        num_parameters _                num_parameters=1
@@ -58,6 +65,12 @@ PyTorch     ELU                             elu          alpha _
 PyTorch     elu                             elu          x alpha
 PyTorch     Softmax                         softmax      axis
 PyTorch     softmax                         softmax      x axis
+PyTorch     LogSoftmax                      log_softmax  axis
+PyTorch     log_softmax                     log_softmax  x axis
+PyTorch     SoftmaxNd                       softmax
+PyTorch     PixelShuffle,PixelUnshuffle     =            scale
+PyTorch     pixel_shuffle                   pixelshuffle x scale
+PyTorch     pixel_unshuffle                 pixelunshuffle x scale
 PyTorch     Upsample                        upsample     size scale linear:mode
 PyTorch     UpsamplingNearestNd             upsample     size scale
 PyTorch     interpolate,upsample            upsample     x size scale linear:mode
@@ -90,6 +103,10 @@ Keras       BatchNormalization              bn           axis rest:momentum eps 
 Keras       LayerNormalization              ln           axis eps center scale                    eps=0.001
 Keras       GroupNormalization              gn           groups axis eps center scale             eps=0.001
 Keras       Activation                      identity     act
+Keras       relu,sigmoid,tanh,selu,softplus,softsign,mish,softmax,log_softmax,silu = x
+Keras       hard_sigmoid                    hardsigmoid  x
+Keras       depth_to_space                  pixelshuffle x scale
+Keras       space_to_depth                  pixelunshuffle x scale
 Keras       ReLU                            relu         max_value slope threshold
 Keras       PReLU                           prelu        _ _ _ shared_axes
 Keras       LeakyReLU                       leaky_relu   slope                                     slope=0.3
@@ -125,6 +142,9 @@ Darknet     [upsample]                      upsample     _                      
 Darknet     [dropout],[softmax]             =            _
 Darknet     leaky                           leaky_relu   _                                      slope=0.1
 Darknet     logistic                        sigmoid      _
+timm        BlurPoolNd                      blurpool     in kernel stride                  kernel=3 stride=2
+timm        StdConvNd       conv in out kernel stride pad dilation groups bias eps       bias=False eps=1e-06
+timm        ScaledStdConvNd conv in out kernel stride pad dilation groups bias gamma eps _ gamma=1.0 eps=1e-06
 Ultralytics Conv                            conv         out kernel stride pad groups  kernel=1 norm=bn act=silu
 """
 IGNORED = frozenset(
@@ -177,13 +197,13 @@ def _rows() -> list[Row]:
         defaults = {k: value(v) for k, _, v in (word.partition("=") for word in words if "=" in word)}
         for name in names.split(","):
             plain = name.lower().strip("[]")
-            axes = 0 if tool in ("PyTorch", "Keras") else KINDS.index(IMAGE)
+            axes = 0 if tool in ("PyTorch", "Keras", "timm") else KINDS.index(IMAGE)
             rows.append(Row(tool, name, ELSEWHERE.get(plain, plain) if op == "=" else op, params, defaults, axes))
     return rows
 
 
 ROWS = _rows()
-COMMON = ("PyTorch", "Keras", "Caffe", "Darknet")
+COMMON = ("PyTorch", "Keras", "Caffe", "Darknet", "timm")
 """Tools whose names are known without their prefix."""
 _PREFIXES = {"Keras": "tf tensorflow keras layers activations", "PyTorch": "torch nn F functional", "Ultralytics": ""}
 _PREFIX = {prefix: tool for tool in (*COMMON, *_PREFIXES) for prefix in (tool, *_PREFIXES.get(tool, "").split())}

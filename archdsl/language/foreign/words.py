@@ -63,7 +63,7 @@ _FILLER = frozenset(
 _FLAGS = {word: setting for op in OPS_BY_NAME.values() for word, setting in op.flags.items() if word not in _FILLER}
 _CONV = Row("", "conv", "conv", (), {})
 _PER_AXIS = re.compile(rf"\d{{1,2}}(x\d{{1,2}}){{1,{MOST - 1}}}")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _REPEATED = (
     r"\[(?P<rows>.+)\]\s*[x*]\s*(?P<count>\d{1,3})",
     r"(?P<count>\d{1,3})\s*[x*]?\s*\[(?P<rows>.+)\]",
