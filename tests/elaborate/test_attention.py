@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers import EcaModule
 from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 from torchvision.ops import SqueezeExcitation
@@ -88,6 +89,7 @@ class GlobalContext(nn.Module):
 
 BLOCKS: dict[str, tuple[str, nn.Module, tuple[str, ...]]] = {
     "se": ("se", SqueezeExcitation(32, 8), ("x",)),
+    "eca": ("eca", EcaModule(32, kernel_size=3), ("x",)),
     "cbam": ("cbam", Cbam(), ("x",)),
     "attention_gate": ("attention_gate(16)", AttentionGate(), ("x", "g")),
     "grn": ("grn", GlobalResponseNorm(32, channels_last=False), ("x",)),
