@@ -36,7 +36,16 @@ FAMILIES = (
 )
 """One network of each file."""
 
-DIFFERENT = ("sedarknet21", "cs3se_edgenet_x", "seresnet18", "resnetv2_18d", "convnextv2_atto", "ecaresnet26t", "skresnet18", "resnest14d")
+DIFFERENT = (
+    "sedarknet21",
+    "cs3se_edgenet_x",
+    "seresnet18",
+    "resnetv2_18d",
+    "convnextv2_atto",
+    "ecaresnet26t",
+    "skresnet18",
+    "resnest14d",
+)
 """Variants whose blocks differ from those of `FAMILIES`. The other variants are compared with `--all`."""
 
 REORDERED = ("res2ne", "resnetv2_")
