@@ -251,7 +251,7 @@ def written_ops(scope: Scope, nodes: tuple[Node, ...]) -> list[Scope | WrittenOp
             continue
         close()
         below = [nodes[n] for n in _named_members(member) if isinstance(n, int)]
-        parts.append(_written_op(below) if member.kind == "fused" else member)
+        parts.append(_written_op(below) if member.kind == "fused" and not member.again else member)
     close()
     return parts
 

@@ -27,7 +27,7 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
     name = ".".join(ref.parts)
     if named.shape is None:
         raise ArchError(())  # its error is reported already
-    path = _path(named, name)
+    path = _path(named, name, scope.named.path)
     if path is None:
         raise error(
             "E0420",
@@ -46,8 +46,7 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
     if isinstance(first, Node) and first.id in builder.faulty:
         raise ArchError(())
     home = scope.named.path
-    place = first.path if isinstance(first, Node) else first.scope.path
-    if home and not place.startswith(f"{home}."):
+    if home and not path.startswith(f"{home}."):
         raise error(
             "E0420",
             f"`{name}` is outside `{home}`: a module can only reuse its own weights",
@@ -67,9 +66,11 @@ def _first_run(builder: GraphBuilder, path: str) -> FirstRun | None:
     return known if known and any(other.startswith(f"{path}.") for other in builder.tensors) else None
 
 
-def _path(node: Node, name: str) -> str | None:
-    """The part of the node's path that ends in `name`; None if the node only takes the place of `name`."""
-    path = node.written_path
+def _path(node: Node, name: str, home: str) -> str | None:
+    """The part of the node's path that is `name`, in `home` if possible; None if it only takes the place of `name`."""
+    path, here = node.written_path, f"{home}.{name}" if home else name
+    if f"{path}.".startswith(f"{here}."):
+        return here
     while path:
         if path == name or path.endswith(f".{name}"):
             return path

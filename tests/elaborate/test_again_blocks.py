@@ -190,6 +190,22 @@ def test_tensors_are_counted_once_and_work_each_time() -> None:
 
 
 @pytest.mark.parametrize(
+    ("net", "calls"),
+    [
+        ("{d: {c: 3x3 conv 4 relu, d: 3x3 conv 4}, f: again d}", "self.d(x)"),
+        ("{c: 3x3 conv 4 bn, d: again c}", "self.c(x)"),
+        ("{a: {u: 3x3 conv 4, v: again u}, b: again a}", "self.a(x)"),
+    ],
+)
+def test_all_of_a_node_runs_again(net: str, calls: str) -> None:
+    """Also if a node in it has its name, if it is a convolution with its norm, or contains an `again`."""
+    text = f"input: 4x16x16\nnet: {net}"
+    graph = archdsl.loads(text).graph
+    assert to_source(graph).count(calls) >= 2 and ".d.d(" not in to_source(graph)
+    assert compare_graphs(graph, archdsl.loads(flat_text(from_source(Source("a.yaml", text)))).graph).equal
+
+
+@pytest.mark.parametrize(
     ("net", "code", "said"),
     [
         ("{a: {x: 3x3 conv 8}, b: 1x1 conv 4, c: again a}", "E0423", "made for 3 input channels"),

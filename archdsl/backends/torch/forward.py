@@ -179,7 +179,8 @@ def module_role(module: Module) -> str:
 def _holder(expr: Expr, value: Value) -> Expr:
     """Return the call that reads the value directly."""
     while isinstance(expr, (Call, Run)) and value not in expr.args:
-        expr = next(arg for arg in expr.args if value.id in values(arg))
+        named = () if isinstance(expr, Run) else (arg for _, arg in expr.kwargs)
+        expr = next(arg for arg in (*expr.args, *named) if value.id in values(arg))
     return expr
 
 
