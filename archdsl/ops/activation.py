@@ -371,11 +371,9 @@ class HardSigmoid(_Activation):
 
 
 class Softmax(_Activation):
-    """``exp(x_c) / sum(exp(x))`` over the channels, at each pixel.
-
-    `groups` divides the channels into groups, each with a softmax of its own. `parts` divides the channels, or those of
-    each group, into equal parts, and the sums are over the values at the same place of all parts. With `space`, the
-    sums are over the pixels of each channel.
+    """``exp(x_c) / sum(exp(x))`` over the channels, at each pixel. `groups` divides the channels into groups, each with a
+    softmax of its own. `parts` divides the channels, or those of each group, into equal parts, and the sums are over
+    the values at the same place of all parts. With `space`, the sums are over the pixels of each channel.
 
     Shape: unchanged.
     Parameters: none.
