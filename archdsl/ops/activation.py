@@ -371,8 +371,8 @@ class HardSigmoid(_Activation):
 
 
 class Softmax(_Activation):
-    """``exp(x_c) / sum(exp(x))`` over the channels, at each pixel. `groups` divides the channels into groups, each with a
-    softmax of its own. `parts` divides the channels, or those of each group, into equal parts, and the sums are over
+    """``exp(x_c) / sum(exp(x))`` over the channels, at each pixel. `groups` divides the channels into groups, each with
+    a softmax of its own. `parts` divides the channels, or those of each group, into equal parts, and the sums are over
     the values at the same place of all parts. With `space`, the sums are over the pixels of each channel.
 
     Shape: unchanged.
