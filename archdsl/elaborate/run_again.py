@@ -17,7 +17,9 @@ from archdsl.elaborate.place import Output, ScopePlace
 from archdsl.elaborate.walk import Walker
 from archdsl.graph import Node, Scope
 from archdsl.language.syntax import CallSyntax
+from archdsl.ops import Conv, Pool
 from archdsl.ops.base import Op
+from archdsl.shapes import concrete
 
 
 def run_again(
@@ -85,10 +87,18 @@ def _check_equal(builder: GraphBuilder, first: Scope, copy: Scope, span: Span) -
     for one, two in zip(before, after, strict=False):
         pairs = zip(one.inputs, two.inputs, strict=False)
         moved = [i + shift if i >= first.first else outside.setdefault(i, j) for i, j in pairs]
+        if isinstance(one.op, (Conv, Pool)) and _pads(one) != _pads(two):  # a module has one padding
+            raise _differs(first, copy, one, span)
         if one.path[len(first.path) :] != two.path[len(copy.path) :] or one.op != two.op or moved != [*two.inputs]:
             raise _differs(first, copy, one, span)
     if len(before) != len(after):
         raise _differs(first, copy, max(before, after, key=len)[min(len(before), len(after))], span)
+
+
+def _pads(node: Node) -> object:
+    """The pads of a convolution or pool at the default size; `pad=same` depends on it."""
+    adaptive = getattr(node.op, "adaptive", False)
+    return None if adaptive or not isinstance(node.op, (Conv, Pool)) else node.op.pads(concrete(node.in_shapes[0]))
 
 
 def _differs(first: Scope, copy: Scope, node: Node, span: Span) -> ArchError:
