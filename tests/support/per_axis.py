@@ -218,8 +218,8 @@ POOLS = [
     Case("sum space", lambda n, x: x.flatten(2).sum(2).reshape(*x.shape[:2], *[1] * n)),
     Case("l2 channels", lambda n, x: sum(c * c for c in x.unbind(1))[:, None].sqrt()),
     Case("l2 space", lambda n, x: (x * x).flatten(2).sum(2).sqrt().reshape(*x.shape[:2], *[1] * n)),
-    Case("{3} blurpool /2", lambda n, x: blurred(n, x, [1, 2, 1], 2, 1), imports=False),
-    Case("{4} blurpool /1", lambda n, x: blurred(n, x, [1, 3, 3, 1], 1, 1), imports=False),
+    Case("{3} blurpool /2", lambda n, x: blurred(n, x, [1, 2, 1], 2, 1)),
+    Case("{4} blurpool /1", lambda n, x: blurred(n, x, [1, 3, 3, 1], 1, 1)),
     Case("gap", lambda n, x: x.mean(tuple(range(2, n + 2)), keepdim=True)),
 ]
 
