@@ -191,14 +191,15 @@ class Nodes:
         for number in range(count):
             self.number += 1
             key = f"branch{self.number}"
+            if merge == "div" and number == 1:  # from 1 to 3: a divisor near 0 overflows
+                positive = {f"tanh{self.number}": {"op": "tanh"}, f"plus{self.number}": {"op": "affine", "add": 2}}
+                entries[key] = (self.gate() if axes_of(x) and not split else {}) | positive
+                continue
             if number == 1 and self.chance(25) and not split:
                 entries[key] = {"op": self.rng.choice(["identity", "relu"])}
                 continue
-            if merge in ("mul", "div") and number == 1 and not split and axes_of(x):
+            if merge == "mul" and number == 1 and not split and axes_of(x):
                 entries[key] = self.gate()
-                continue
-            if merge == "div" and number == 1:
-                entries[key] = {"op": "sigmoid"}
                 continue
             body, made = self.body(source, env, frame, depth, True, None if named else False, named)
             if made is None or made.value is None:

@@ -255,7 +255,7 @@ NEW: dict[str, New] = {
     "a slice behind the channels": lambda rng, s: ({"op": "slice", "start": channels(s)}, "E0418", "start"),
     "parts that do not divide": lambda rng, s: ({"op": "split", "parts": channels(s) + 1}, "E0403", "parts"),
     "a word that is missing": _new(ANY, {"op": "mean"}, "E0311", None),
-    "a mean over what is not": _new(ANY, {"op": "mean", "over": "spaces"}, "E0308", "over"),
+    "a mean over what is not": _new(ANY, {"op": "mean", "over": "spaces"}, "E0304", "over"),
     "a maximum over the pixels of a vector": _new(VECTOR, {"op": "max", "over": "space"}, "E0401", None),
     "a reduction of two": _new(ANY, {"op": "max", "over": "channels", "from": ["input", "input"]}, "E0414", None),
     "a difference of one": _new(ANY, {"op": "sub"}, "E0414", None),
