@@ -257,7 +257,6 @@ NEW: dict[str, New] = {
     "a word that is missing": _new(ANY, {"op": "mean"}, "E0311", None),
     "a mean over what is not": _new(ANY, {"op": "mean", "over": "spaces"}, "E0304", "over"),
     "a maximum over the pixels of a vector": _new(VECTOR, {"op": "max", "over": "space"}, "E0401", None),
-    "a reduction of two": _new(ANY, {"op": "max", "over": "channels", "from": ["input", "input"]}, "E0414", None),
     "a difference of one": _new(ANY, {"op": "sub"}, "E0414", None),
     "an offset of two forms": _new(ANY, {"op": "offset", "flat": True, "batched": True}, "E0407", "batched"),
     "a softmax of two forms": _new(SPATIAL, {"op": "softmax", "space": True, "parts": 2}, "E0407", "parts"),
