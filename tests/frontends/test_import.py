@@ -273,7 +273,6 @@ def test_each_unsupported_node_is_one_error() -> None:
     [
         (helper.make_node("Concat", ["x", "x"], ["y"], axis=2), "channels"),
         (helper.make_node("Softmax", ["x"], ["y"], axis=3), "not the channel axis"),
-        (helper.make_node("HardSigmoid", ["x"], ["y"], alpha=0.2), "1/6"),
         (helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], auto_pad="SAME_LOWER"), "auto_pad"),
         (helper.make_node("ReduceMean", ["x"], ["y"], axes=[3]), "neither over the channels nor over all spatial axes"),
         (helper.make_node("ReduceMax", ["x"], ["y"], axes=[1], keepdims=0), "removes the axis of the channels"),
