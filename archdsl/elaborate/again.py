@@ -45,6 +45,14 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
         )
     if isinstance(first, Node) and first.id in builder.faulty:
         raise ArchError(())
+    if isinstance(first, Node) and first.path == path and _has_norm(builder, first):
+        raise error(
+            "E0420",
+            f"`{name}` is more than one op, and no module has them all",
+            span,
+            labels=(Label(named.origin.span, f"`{name}`"),),
+            help="write the norm as a node of its own, or put this node into a block, and run that again",
+        )
     home = scope.named.path
     if home and not path.startswith(f"{home}."):
         raise error(
@@ -55,6 +63,15 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
             help=f"move this node next to `{name}`, or put both into one block",
         )
     return first
+
+
+def _has_norm(builder: GraphBuilder, node: Node) -> bool:
+    """True if the node in the spec is also another op with tensors: its norm, or what an `again` with a norm runs."""
+    near = builder.nodes[max(node.id - 1, 0) : node.id + 2]
+    return any(
+        other.op.parametric and other.op != node.op and other.scope is node.scope and other.origin == node.origin
+        for other in near
+    )
 
 
 def _first_run(builder: GraphBuilder, path: str) -> FirstRun | None:

@@ -87,7 +87,7 @@ def _check_equal(builder: GraphBuilder, first: Scope, copy: Scope, span: Span) -
     for one, two in zip(before, after, strict=False):
         pairs = zip(one.inputs, two.inputs, strict=False)
         moved = [i + shift if i >= first.first else outside.setdefault(i, j) for i, j in pairs]
-        if isinstance(one.op, (Conv, Pool)) and _pads(one) != _pads(two):  # a module has one padding
+        if _kept(one) != _kept(two):
             raise _differs(first, copy, one, span)
         if one.path[len(first.path) :] != two.path[len(copy.path) :] or one.op != two.op or moved != [*two.inputs]:
             raise _differs(first, copy, one, span)
@@ -95,10 +95,13 @@ def _check_equal(builder: GraphBuilder, first: Scope, copy: Scope, span: Span) -
         raise _differs(first, copy, max(before, after, key=len)[min(len(before), len(after))], span)
 
 
-def _pads(node: Node) -> object:
-    """The pads of a convolution or pool at the default size; `pad=same` depends on it."""
+def _kept(node: Node) -> object:
+    """What a module keeps of its first input: the channels, the number of axes, and pads, on which `same` depends."""
+    inputs = [(shape[0], len(shape)) for shape in node.in_shapes]
     adaptive = getattr(node.op, "adaptive", False)
-    return None if adaptive or not isinstance(node.op, (Conv, Pool)) else node.op.pads(concrete(node.in_shapes[0]))
+    if adaptive or not isinstance(node.op, (Conv, Pool)):
+        return inputs
+    return inputs, node.op.pads(concrete(node.in_shapes[0]))
 
 
 def _differs(first: Scope, copy: Scope, node: Node, span: Span) -> ArchError:

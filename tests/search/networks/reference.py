@@ -447,6 +447,9 @@ class Machine:
             first = frame.find(data["node"]).ran
             if first is None:
                 raise Unsound("E0419", torch=True)
+            written = first[1][0] if not first[0] else None
+            if isinstance(written, dict) and written.get("op") == "again":  # with a norm: no module has both
+                raise Unsound("E0420", torch=True)
             if not first[0]:
                 if norm is not None or act is not None:
                     raise Unsound("E0420", torch=True)
