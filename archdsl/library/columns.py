@@ -75,7 +75,8 @@ def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> 
 
 
 def _input_size(entry: CatalogEntry) -> tuple[int, str]:
-    return prod(_numbers(entry.input)), entry.input
+    """How many numbers one sample has in all inputs: `image: 3x224x224, meta: 8`."""
+    return sum(prod(_numbers(one.rpartition(": ")[2])) for one in entry.input.split(", ")), entry.input
 
 
 def _field_size(entry: CatalogEntry) -> float:

@@ -33,7 +33,13 @@ _NOTE_WIDTH = 3.9
 """Average width of a letter of a note, in points."""
 _SIDE, _LEFT, _BOTTOM, _TOP = 138.0, 46.0, 62.0, 34.0
 """Margins of the plot in points: the legend's column, and space for the axis labels."""
-_SIZES = ((12, 600, 440, 30), (30, 760, 540, 26), (70, 1060, 740, 24), (1_000_000, 1300, 900, 26))
+_SIZES = (
+    (12, 600, 440, 30),
+    (30, 760, 540, 26),
+    (70, 1060, 740, 24),
+    (140, 1300, 900, 26),
+    (1_000_000, 1600, 1120, 28),
+)
 """Largest number of networks, then width, height and radius of the largest ball, in points."""
 _GROWN = 3
 """How often a chart may grow by a quarter until each name has a position."""

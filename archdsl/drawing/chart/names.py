@@ -69,7 +69,7 @@ def place_names(balls: Sequence[Ball], width: float, height: float) -> list[Name
         best = names.cheapest(n)
         if best is None:
             continue
-        for m in names.in_the_way(n, best):
+        for m in _in_the_way(best, names.near(n, best)):
             del names.placed[m]
             names.moved[m] += 1
             waiting.append(m)
@@ -86,6 +86,8 @@ class _Candidate(NamedTuple):
     box: _Rectangle
     position: NamePosition
     line: _Segment | None
+    reach: _Rectangle
+    """The rectangle around the box and the leader line."""
 
 
 class _Names(NamedTuple):
@@ -96,40 +98,51 @@ class _Names(NamedTuple):
     placed: dict[int, _Candidate]
     moved: Counter[int]
 
+    def near(self, n: int, candidate: _Candidate) -> list[tuple[int, _Candidate]]:
+        """The other placed names, with their numbers, that can meet a candidate."""
+        left, bottom, right, top = candidate.reach
+        return [
+            (m, other)
+            for m, other in self.placed.items()
+            if other.reach.left < right
+            and left < other.reach.right
+            and bottom < other.reach.top
+            and other.reach.bottom < top
+            and m != n
+        ]
+
     def cheapest(self, n: int, polite: bool = False) -> _Candidate | None:
         """The cheapest candidate of a name, including displacements; `polite` allows no displacement."""
         best, least = None, inf
         for candidate in self.candidates[n]:
             if candidate.cost >= least:
                 break
-            cost = candidate.cost + _CROSSING * self.crossings(n, candidate)
+            near = self.near(n, candidate)
+            cost = candidate.cost + _CROSSING * _crossings(candidate, near)
             if cost < least:
-                others = self.in_the_way(n, candidate)
+                others = _in_the_way(candidate, near)
                 cost += sum(_EVICTED * (1 + self.moved[m]) for m in others)
                 if cost < least and not (polite and others):
                     best, least = candidate, cost
         return best
 
-    def in_the_way(self, n: int, candidate: _Candidate) -> list[int]:
-        """The placed names that overlap a candidate, or whose leader line or box its box or leader line meets."""
-        _, box, _, line = candidate
-        return [
-            m
-            for m, other in self.placed.items()
-            if m != n
-            and (
-                _overlap(box, other.box)
-                or (other.line is not None and _cuts(other.line, box))
-                or (line is not None and _cuts(line, other.box))
-            )
-        ]
 
-    def crossings(self, n: int, candidate: _Candidate) -> int:
-        """The number of leader lines that the leader line of a candidate crosses."""
-        if candidate.line is None:
-            return 0
-        lines = (other.line for m, other in self.placed.items() if m != n)
-        return sum(line is not None and _cross(candidate.line, line) for line in lines)
+def _in_the_way(candidate: _Candidate, near: Sequence[tuple[int, _Candidate]]) -> list[int]:
+    """The names that overlap a candidate, or whose leader line or box its box or leader line meets."""
+    box, line = candidate.box, candidate.line
+    return [
+        m
+        for m, other in near
+        if _overlap(box, other.box)
+        or (other.line is not None and _cuts(other.line, box))
+        or (line is not None and _cuts(line, other.box))
+    ]
+
+
+def _crossings(candidate: _Candidate, near: Sequence[tuple[int, _Candidate]]) -> int:
+    """The number of leader lines that the leader line of a candidate crosses."""
+    line = candidate.line
+    return sum(line is not None and other.line is not None and _cross(line, other.line) for _, other in near)
 
 
 def _candidates(balls: Sequence[Ball], n: int, frame: _Rectangle) -> list[_Candidate]:
@@ -145,7 +158,8 @@ def _candidates(balls: Sequence[Ball], n: int, frame: _Rectangle) -> list[_Candi
         box = _box(ball, position)
         if _within(box, frame):
             line = ((ball.x, ball.y), position.leader) if position.leader is not None else None
-            out.append(_Candidate(_cost(near, box, distance, position), box, position, line))
+            cost = _cost(near, box, distance, position)
+            out.append(_Candidate(cost, box, position, line, _around(box, line)))
     return sorted(out, key=lambda candidate: candidate.cost)
 
 
@@ -175,6 +189,11 @@ def _sign(value: float) -> float:
 def _box(ball: Ball, at: NamePosition) -> _Rectangle:
     across, up = ball.width / 2 + _MARGIN, ball.height / 2 + _MARGIN / 2
     return _Rectangle(at.x - across, at.y - up, at.x + across, at.y + up)
+
+
+def _around(box: _Rectangle, line: _Segment | None) -> _Rectangle:
+    xs, ys = zip(*(line or ()), (box.left, box.bottom), (box.right, box.top), strict=True)
+    return _Rectangle(min(xs), min(ys), max(xs), max(ys))
 
 
 def _within(box: _Rectangle, frame: _Rectangle) -> bool:
