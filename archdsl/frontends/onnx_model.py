@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -39,13 +39,19 @@ class SourceNode:
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """A model. `shapes` are those of its inputs, with the batch; None is a size that the file leaves open."""
+    """A model. `shapes` are those of its inputs, with the batch; None is a size that the file leaves open.
+
+    `classes` are the class names of a PyTorch module's modules by path, also of containers; a file has none. `origins`:
+    for a constant that is another view of a tensor (its values in order, with another shape), the name of that tensor.
+    """
 
     name: str
     nodes: tuple[SourceNode, ...]
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
+    classes: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> SourceModel:

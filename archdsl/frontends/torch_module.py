@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from importlib import import_module
 from itertools import chain
 from typing import Any
@@ -70,4 +71,9 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     finally:
         for inner, training in modes.items():
             inner.training = training
-    return from_proto(onnx.ModelProto.FromString(output.getvalue()))
+    return replace(from_proto(onnx.ModelProto.FromString(output.getvalue())), classes=classes_of(module))
+
+
+def classes_of(module: nn.Module) -> dict[str, str]:
+    """The class name of each module inside, containers too, by path; a module with two paths is listed under both."""
+    return {path: type(inner).__name__ for path, inner in module.named_modules(remove_duplicate=False)}
