@@ -7,69 +7,87 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from typing import Literal, TypeAlias
 
 from archdsl.frontends.state import ImportedOp
 from archdsl.language.names import is_key, is_number
 
-Naming: TypeAlias = Literal["exact", "joined"]
-"""How paths are written: `layer1.0.conv1`, or `layer1_0_conv1` if the modules read each other in a cycle."""
-NAMINGS: Sequence[Naming] = ("exact", "joined")
-
 MAX_DEPTH = 32
-
-
-class ModuleCycle(Exception):
-    """The modules read each other in a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedOp:
-    """An op with its path. `implied`: it has no module of its own, and `path` is the module that contains it."""
+    """An op with its path. `implied`: it has no module of its own, and `path` is the module that contains it.
+
+    `scopes` are the paths of the modules around it that are written as such, the outermost first. The names between
+    the last of them and its own are parts of a dotted name.
+    """
 
     imported: ImportedOp
     path: tuple[str, ...]
     implied: bool
+    scopes: tuple[tuple[str, ...], ...] = ()
 
 
-def arrange(ops: Sequence[ImportedOp], naming: Naming) -> list[PlacedOp]:
-    """Return all ops with their paths, the ops of each module in a row. Raises `ModuleCycle`."""
-    return _ordered(_named(ops, naming), 0)
+def arrange(ops: Sequence[ImportedOp], sharing: bool) -> list[PlacedOp]:
+    """Return all ops with their paths, the ops of each module in a row, after those that they read.
+
+    Where modules read each other in a cycle, their ops get dotted names in the module around them. `sharing`: a second
+    run of a module is implied; otherwise it is a module of its own.
+    """
+    return _ordered(_named(ops, sharing), ((),), set())
 
 
 # --- names -----------------------------------------------------------------------------------------------------
 
 
-def _named(ops: Sequence[ImportedOp], naming: Naming) -> list[PlacedOp]:
+def _named(ops: Sequence[ImportedOp], sharing: bool) -> list[PlacedOp]:
     taken: set[tuple[str, ...]] = set()
+    first: set[Hashable] = set()
     suffixes: Counter[str] = Counter()
-    module_paths = {id(one): None if one.module is None else _module_path(one.module, naming) for one in ops}
-    scopes = {path[:n] for path in module_paths.values() if path for n in range(len(path))}
+    paths = _paths(ops)
+    scopes = {path[:n] for path in paths if path for n in range(len(path))}
     placed: list[PlacedOp] = []
     scope: tuple[str, ...] = ()
-    for one in ops:
-        module_path = module_paths[id(one)]
-        path = scope if module_path is None else module_path
+    for one, own in zip(ops, paths, strict=True):
+        path = scope if own is None else own
         free = bool(path) and path not in scopes and path not in taken
-        if not one.op.parametric and not free:
+        again = sharing and one.op.parametric and path in taken and one.identity in first
+        if again or (not one.op.parametric and not free):
             scope = path if path in scopes else path[:-1]
             placed.append(PlacedOp(one, scope, True))
             continue
         while not path or path in taken or path in scopes:
             suffixes[one.op.name] += 1
-            path = (*path[:-1], f"{path[-1] if path else one.op.name}_{suffixes[one.op.name]}")
+            stem = path[-1] if path and not is_number(path[-1]) else one.op.name
+            path = (*path[:-1], f"{stem}_{suffixes[one.op.name]}")
         taken.add(path)
+        first.add(one.identity)
         scope = path[:-1]
         placed.append(PlacedOp(one, path, False))
     return placed
 
 
-def _module_path(module: str, naming: Naming) -> tuple[str, ...]:
+def _paths(ops: Sequence[ImportedOp]) -> list[tuple[str, ...] | None]:
+    """The path of each op's module; None if it is unknown.
+
+    A module with tensors of its own is one node. What else it computes, or modules inside it, belongs to the module
+    around it: the padding of a convolution, the activation of a norm.
+    """
+    paths = [None if one.module is None else _module_path(one.module) for one in ops]
+    owners = {path for path, one in zip(paths, ops, strict=True) if path and one.op.parametric}
+    for index, (path, one) in enumerate(zip(paths, ops, strict=True)):
+        depth = next((n for n in range(1, len(path or ()) + 1) if path and path[:n] in owners), 0)
+        if depth and path and not one.op.parametric:
+            paths[index] = path[: depth - 1]
+    return paths
+
+
+def _module_path(module: str) -> tuple[str, ...]:
     words = [re.sub(r"[^A-Za-z0-9_-]", "_", word) for word in module.split(".") if word][:MAX_DEPTH]
-    return tuple(map(_name, ["_".join(words)] if naming == "joined" and words else words))
+    return tuple(map(_name, words))
 
 
 def _name(word: str) -> str:
@@ -82,43 +100,74 @@ def _name(word: str) -> str:
 # --- order -----------------------------------------------------------------------------------------------------
 
 
-def _ordered(placed: Sequence[PlacedOp], depth: int) -> list[PlacedOp]:
-    """The ops sorted: those with the same first `depth + 1` names in a row, each after the ops that it reads."""
-    groups: dict[object, list[PlacedOp]] = {}
-    for index, one in enumerate(placed):
-        inside = len(one.path) > depth + (0 if one.implied else 1)
-        groups.setdefault(one.path[depth] if inside else index, []).append(one)
-    if len(groups) == 1 and len(placed) == 1:
-        return list(placed)
+def _ordered(
+    placed: Sequence[PlacedOp], scopes: tuple[tuple[str, ...], ...], dissolved: set[tuple[str, ...]]
+) -> list[PlacedOp]:
+    """The ops of the module `scopes[-1]` sorted: those of each module inside in a row, each after those that it reads.
+
+    Modules inside that read each other in a cycle are added to `dissolved`: what they contain is sorted in their place.
+    """
+    while True:
+        groups: dict[object, list[PlacedOp]] = {}
+        for index, one in enumerate(placed):
+            inner = _inner(one, len(scopes[-1]), dissolved)
+            groups.setdefault(index if inner is None else inner, []).append(one)
+        order, cyclic = _sorted(groups)
+        if not cyclic:
+            break
+        dissolved |= {key for key in cyclic if isinstance(key, tuple)}
     ordered: list[PlacedOp] = []
-    for key in _sorted(groups):
-        ordered += groups[key] if isinstance(key, int) else _ordered(groups[key], depth + 1)
+    for key in order:
+        if isinstance(key, tuple):
+            ordered += _ordered(groups[key], (*scopes, key), dissolved)
+        else:
+            ordered += [replace(one, scopes=scopes) for one in groups[key]]
     return ordered
 
 
-def _sorted(groups: Mapping[object, list[PlacedOp]]) -> Iterable[object]:
-    """The keys of the groups, each after the groups that it reads, else in the order of the file."""
+def _inner(one: PlacedOp, depth: int, dissolved: set[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The path of the next module around an op, below the first `depth` names; None if there is none."""
+    for length in range(depth + 1, len(one.path) + (1 if one.implied else 0)):
+        if one.path[:length] not in dissolved:
+            return one.path[:length]
+    return None
+
+
+def _sorted(groups: Mapping[object, list[PlacedOp]]) -> tuple[list[object], set[object]]:
+    """The keys of the groups, each after the groups that it reads, else in the order of the file; and those in cycles,
+    or between two cycles, which have no place."""
     group_of = {one.imported.output: key for key, group in groups.items() for one in group}
-    reads = {
-        key: {group_of[i] for one in group for i in one.imported.inputs if i in group_of and group_of[i] != key}
+    reads: dict[object, set[object]] = {
+        key: {group_of[i] for one in group for i in one.imported.inputs if i in group_of} - {key}
         for key, group in groups.items()
     }
-    position = {key: index for index, key in enumerate(groups)}
-    keys = list(groups)
-    readers: dict[object, list[object]] = {}
+    readers: dict[object, set[object]] = {key: set() for key in groups}
     for key, sources in reads.items():
         for source in sources:
-            readers.setdefault(source, []).append(key)
-    waiting = {key: len(sources) for key, sources in reads.items()}
-    ready = [index for index, key in enumerate(keys) if not reads[key]]
-    count = 0
+            readers[source].add(key)
+    order = _kahn(groups, reads, readers)
+    placed = set(order)
+    rest = {key: None for key in groups if key not in placed}
+    if not rest:
+        return order, set()
+    backwards = _kahn(rest, {key: readers[key] & rest.keys() for key in rest}, reads)
+    return order, rest.keys() - set(backwards)
+
+
+def _kahn(
+    keys: Iterable[object], reads: Mapping[object, set[object]], readers: Mapping[object, set[object]]
+) -> list[object]:
+    """The keys, each after those that it reads, as far as there is no cycle."""
+    listed = list(keys)
+    position = {key: index for index, key in enumerate(listed)}
+    waiting = {key: len(reads[key]) for key in listed}
+    ready = [index for index, key in enumerate(listed) if not waiting[key]]
+    order: list[object] = []
     while ready:
-        key = keys[heappop(ready)]
-        count += 1
-        yield key
-        for reader in readers.get(key, ()):
+        key = listed[heappop(ready)]
+        order.append(key)
+        for reader in readers[key] & position.keys():
             waiting[reader] -= 1
             if not waiting[reader]:
                 heappush(ready, position[reader])
-    if count < len(keys):
-        raise ModuleCycle
+    return order

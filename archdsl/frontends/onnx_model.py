@@ -43,6 +43,7 @@ class SourceModel:
 
     `classes` are the class names of a PyTorch module's modules by path, also of containers; a file has none. `origins`:
     for a constant that is another view of a tensor (its values in order, with another shape), the name of that tensor.
+    `learned` are the parameters of a module that the nodes read.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SourceModel:
     outputs: tuple[str, ...]
     classes: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
+    learned: frozenset[str] = frozenset()
 
 
 def read(path: Path) -> SourceModel:

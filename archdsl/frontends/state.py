@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -28,6 +28,11 @@ class ImportedOp:
     module: str | None
     tensors: Mapping[str, Array]
     shape: Shape
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two runs of one module: the op and its tensors, by their place in memory and not their values."""
+        return (self.op, tuple((key, place(array), array.shape) for key, array in self.tensors.items() if array.ndim))
 
 
 class Unsupported(Exception):
@@ -158,6 +163,11 @@ class ImportState:
 
 ImportRule: TypeAlias = Callable[[ImportState, SourceNode], None]
 """Converts a node to ops and adds them to the state. Raises `Unsupported`."""
+
+
+def place(array: Array) -> int:
+    """The address of an array's values, which is equal for two arrays of one tensor."""
+    return int(array.__array_interface__["data"][0])
 
 
 def single(value: float) -> float:

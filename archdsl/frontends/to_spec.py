@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 import numpy as np
 
@@ -18,9 +17,10 @@ from archdsl.backends.weights.tensors import TensorEntry
 from archdsl.diagnostics import ArchError, Origin, Report, Source, Span, error
 from archdsl.elaborate import elaborate
 from archdsl.elaborate.build import GraphBuilder
-from archdsl.frontends.arrange import NAMINGS, ModuleCycle, PlacedOp, arrange
+from archdsl.frontends.arrange import PlacedOp, arrange
 from archdsl.frontends.onnx_model import Array, SourceModel
 from archdsl.frontends.onnx_ops import recognise
+from archdsl.frontends.state import place
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, mapping, write
 from archdsl.language.names import is_key
@@ -48,22 +48,30 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
     outputs = {_word(value, n): state.value(value) for n, value in enumerate(model.outputs)}
     if len(outputs) == 1:
         outputs = {"output": state.value(model.outputs[0])}
-    failure: Exception = ModuleCycle()
-    # A spec cannot share a tensor between any two modules; where it cannot, each module gets a copy.
-    for sharing, naming in product((True, False), NAMINGS):
+    reason = "another graph"
+    # A spec cannot share a tensor between any two modules; where it cannot, each node of a file gets a copy.
+    for sharing in (True,) if model.classes else (True, False):
         try:
-            graph, tensors = _graph(arrange(state.ops, naming), name, sizes, outputs, sharing)
+            graph, tensors = _graph(arrange(state.ops, sharing), name, sizes, outputs, sharing)
+            _check_parameters(model, tensors)
             text = _text(graph)
             again = elaborate(document_of(from_source(Source(f"{name}.yaml", text))))
-        except (ModuleCycle, ArchError) as problem:
-            failure = problem
+        except ArchError as problem:
+            reason = problem.diagnostics[0].message
             continue
         if [_row(n) for n in graph.nodes] == [_row(n) for n in again.nodes]:
             return ImportedSpec(text, again, partial(_weights, tensors, graph, again, source))
-    reason = (
-        failure.diagnostics[0].message if isinstance(failure, ArchError) else "its modules read each other in a cycle"
-    )
     raise error("E0843", f"`{name[:80]}` cannot be written as a spec: {reason}")
+
+
+def _check_parameters(model: SourceModel, tensors: Mapping[str, Array]) -> None:
+    """Raises E0843 unless each parameter that a module uses is one tensor of the spec."""
+    counts = Counter(map(place, tensors.values()))
+    for name in sorted(model.learned):
+        count = counts[place(model.constants[name])]
+        if count != 1:
+            reason = "no op of a spec has it as a tensor" if not count else "different layers share it"
+            raise error("E0843", f"the parameter `{name[:120]}` cannot be written: {reason}")
 
 
 # --- graph -----------------------------------------------------------------------------------------------------
@@ -128,13 +136,12 @@ class _SpecGraphBuilder:
         if self._fuses(one, inputs, before):
             path, scope, origin = f"{before.path}/{op.name}", before.scope, before.origin
         else:
-            scope, origin = self._scope(one.path if one.implied else one.path[:-1]), self.origin()
+            scope, origin = self._scope(one.scopes), self.origin()
             path = self.builder.implied_path(scope.path, op.name) if one.implied else ".".join(one.path)
-        identity = (op, tuple((key, id(array)) for key, array in tensors.items() if array.ndim))
-        again = self.first.get(identity) if self.sharing and tensors else None
+        again = self.first.get(imported.identity) if self.sharing and tensors else None
         number = self.builder.add(op, inputs, path, scope, origin, again=again)
         node = self.builder.nodes[number]
-        self.first.setdefault(identity, node)
+        self.first.setdefault(imported.identity, node)
         self.builder.report.raise_errors()
         self.node_of[imported.output] = number
         for outer in _with_parents(scope):
@@ -151,11 +158,13 @@ class _SpecGraphBuilder:
         ready = imported.op.role == "act" and not imported.tensors and not read_again
         return ready and not listed and not alone and inputs == [before.id]
 
-    def _scope(self, path: tuple[str, ...]) -> Scope:
+    def _scope(self, paths: tuple[tuple[str, ...], ...]) -> Scope:
+        """The innermost of these scopes, each inside the one before."""
+        path = paths[-1]
         scope = self.scopes.get(path)
         if scope is None:
-            parent = self._scope(path[:-1])
-            scope = Scope(".".join(path), path[-1], "sequence", self.origin(), parent, first=len(self.builder.nodes))
+            parent, name = self._scope(paths[:-1]), ".".join(path[len(paths[-2]) :])
+            scope = Scope(".".join(path), name, "sequence", self.origin(), parent, first=len(self.builder.nodes))
             parent.members.append(scope)
             self.scopes[path] = scope
         return scope

@@ -1,4 +1,4 @@
-"""Conversion of a PyTorch module, or of `package.module:factory`, to an ONNX model with its names kept.
+"""A PyTorch module, or `package.module:factory`, as a model of ONNX's ops, with the names of its modules and tensors.
 
 Calling a factory runs its code: the name comes from the user alone, never from a file.
 """
@@ -6,24 +6,25 @@ Calling a factory runs its code: the name comes from the user alone, never from 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from itertools import chain
 from typing import Any
 
-import onnx
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from archdsl.diagnostics import error
-from archdsl.frontends.onnx_model import SourceModel, from_proto
-
-_OPSET = 17
+from archdsl.frontends.aten import translate
+from archdsl.frontends.aten.translation import BATCH, address, numbers
+from archdsl.frontends.onnx_model import SourceModel
 
 
 def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -45,33 +46,49 @@ def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
-    """Export the module in evaluation mode, with its batch norms and the names of its tensors.
+    """Read the module in evaluation mode, for inputs of a size without the batch; ops have the paths of its modules.
 
-    Its own mode is restored afterwards. Raises E0844 if torch cannot export it.
+    The weights are not copied. Its own mode is restored afterwards. Raises E0844 if torch cannot trace it, E0842 for
+    ops that archdsl does not support.
     """
-    output: Any = io.BytesIO()
-    first = next(chain(module.parameters(), module.buffers()), None)
     modes = {inner: inner.training for inner in module.modules()}
     try:
         module.eval()
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module,
-                (torch.zeros(1, *size, device=None if first is None else first.device),),
-                output,
-                dynamo=False,
-                opset_version=_OPSET,
-                do_constant_folding=False,
-                training=torch.onnx.TrainingMode.PRESERVE,
-            )
+        program = _exported(module, size)
     except Exception as problem:  # torch raises exceptions of many types
         lines = str(problem).strip().splitlines() or [""]
-        raise error("E0844", f"torch cannot export the module: {type(problem).__name__}: {lines[0][:300]}") from None
+        raise error("E0844", f"torch cannot trace the module: {type(problem).__name__}: {lines[0][:300]}") from None
     finally:
         for inner, training in modes.items():
             inner.training = training
-    return replace(from_proto(onnx.ModelProto.FromString(output.getvalue())), classes=classes_of(module))
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    tensors = {**parameters, **dict(module.named_buffers(remove_duplicate=False))}
+    model = translate(program, type(module).__name__, _names(tensors))
+    constants = {**{name: numbers(tensor) for name, tensor in tensors.items()}, **model.constants}
+    learned = frozenset({model.origins.get(name, name) for name in model.constants} & parameters.keys())
+    return replace(model, constants=constants, classes=classes_of(module), learned=learned)
+
+
+def _exported(module: nn.Module, size: Sequence[int]) -> ExportedProgram:
+    """The program of the module. Nothing is printed."""
+    floats = (tensor for tensor in chain(module.parameters(), module.buffers()) if tensor.is_floating_point())
+    like = next(floats, torch.zeros(()))
+    loggers = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, (like.new_zeros(BATCH, *size),), strict=False)
+    finally:
+        logging.disable(loggers)
+
+
+def _names(tensors: Mapping[str, torch.Tensor]) -> dict[int, list[str]]:
+    """For the address of each tensor of the module, all its names: a tensor with two is shared by two modules."""
+    names: dict[int, list[str]] = {}
+    for name, tensor in tensors.items():
+        names.setdefault(address(tensor), []).append(name)
+    return names
 
 
 def classes_of(module: nn.Module) -> dict[str, str]:

@@ -12,7 +12,7 @@ from archdsl import ops
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
-from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, instancenorm, ln, lrn, matmul, prelu
+from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, groupnorm, instancenorm, ln, lrn, matmul, prelu
 from archdsl.frontends.onnx_ops.pixels import depth_to_space, expand, space_to_depth
 from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduction, unsqueeze
 from archdsl.frontends.onnx_ops.resizes import resize
@@ -122,6 +122,7 @@ TABLE: Mapping[str, ImportRule] = {
     "Gemm": gemm,
     "MatMul": matmul,
     "BatchNormalization": first(bn),
+    "GroupNormalization": first(groupnorm),
     "InstanceNormalization": first(instancenorm),
     "LayerNormalization": ln,
     "LRN": first(lrn),

@@ -15,9 +15,10 @@ from archdsl.frontends.state import ImportState, Unsupported, single
 from archdsl.shapes import Pads
 
 
-def module_of(node: SourceNode, index: int = 1) -> str | None:
+def module_of(state: ImportState, node: SourceNode, index: int = 1) -> str | None:
     """The module that owns a weight, from the weight's name: `layer1.0.conv1.weight`."""
-    module, _, last = node.inputs[index].rpartition(".")
+    name = node.inputs[index]
+    module, _, last = state.model.origins.get(name, name).rpartition(".")
     return module if last in ("weight", "bias", "running_mean") else node.module
 
 
@@ -79,7 +80,7 @@ def conv(state: ImportState, node: SourceNode) -> None:
     shape, padded = state.shape(node.inputs[0]), op.model_copy(update={"pad": pad_field(node, len(kernel))})
     if padded.pads(shape) != op.pads(shape):
         op = padded
-    state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(node))
+    state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(state, node))
 
 
 def deconv(state: ImportState, node: SourceNode) -> None:
@@ -100,7 +101,7 @@ def deconv(state: ImportState, node: SourceNode) -> None:
         extra=extra[0],
         bias=bool(bias),
     )
-    state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(node))
+    state.add(node, op, node.outputs[0], {"weight": weight, **bias}, module=module_of(state, node))
 
 
 def gemm(state: ImportState, node: SourceNode) -> None:
@@ -137,7 +138,7 @@ def fully_connected(state: ImportState, node: SourceNode, weight: Array, bias: d
         raise Unsupported("it multiplies the last axis of an image with channels first")
     op = ops.Fc(out=weight.shape[0], kernel=kernel, bias=bool(bias))
     bias = {name: array.reshape(-1) for name, array in bias.items()}
-    state.add(node, op, output, {"weight": weight, **bias}, module=module_of(node))
+    state.add(node, op, output, {"weight": weight, **bias}, module=module_of(state, node))
 
 
 def bn(state: ImportState, node: SourceNode) -> None:
@@ -145,11 +146,15 @@ def bn(state: ImportState, node: SourceNode) -> None:
         raise Unsupported("it was exported in training mode")
     statistics = {name: state.require_constant(node, n + 3, name) for n, name in enumerate(_STATISTICS)}
     learned = learned_scale_and_shift(state, node)
-    tensors = {**learned, **statistics, "num_batches_tracked": np.zeros((), np.int64)}
-    op = ops.Bn(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
-    state.add(node, op, node.outputs[0], tensors, module=module_of(node, 1 if learned else 3))
+    module = module_of(state, node, 1 if learned else 3)
+    batches = state.constants.get(f"{module}.num_batches_tracked", np.zeros((), np.int64))
+    tensors = {**learned, **statistics, "num_batches_tracked": batches}
+    eps, kept = (single(node.attributes.get(name, default)) for name, default in _BN_NUMBERS)
+    op = ops.Bn(eps=eps, momentum=single(1 - kept), affine=bool(learned))
+    state.add(node, op, node.outputs[0], tensors, module=module)
 
 
+_BN_NUMBERS = (("epsilon", 1e-5), ("momentum", 0.9))
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -157,14 +162,21 @@ def learned_scale_and_shift(state: ImportState, node: SourceNode) -> dict[str, A
     """The learned tensors of a norm; none if the scale is 1 and the shift 0, and no module owns them."""
     weight, shift = state.require_constant(node, 1, "scale"), state.constant(node, 2)
     tensors = {"weight": weight, "bias": shift if shift is not None else np.zeros_like(weight)}
-    owned = node.inputs[1].endswith(".weight")
+    owned = node.inputs[1].rpartition(".")[2] == "weight"
     return tensors if owned or (tensors["weight"] != 1).any() or tensors["bias"].any() else {}
+
+
+def groupnorm(state: ImportState, node: SourceNode) -> None:
+    learned = learned_scale_and_shift(state, node)
+    eps, groups = single(node.attributes.get("epsilon", 1e-5)), node.attributes["num_groups"]
+    op = ops.Gn(groups=groups, eps=eps, affine=bool(learned))
+    state.add(node, op, node.outputs[0], learned, module=module_of(state, node))
 
 
 def instancenorm(state: ImportState, node: SourceNode) -> None:
     learned = learned_scale_and_shift(state, node)
     op = ops.InstanceNorm(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
-    state.add(node, op, node.outputs[0], learned, module=module_of(node))
+    state.add(node, op, node.outputs[0], learned, module=module_of(state, node))
 
 
 def ln(state: ImportState, node: SourceNode) -> None:
@@ -173,7 +185,7 @@ def ln(state: ImportState, node: SourceNode) -> None:
         raise Unsupported("it does not normalise the channel axis alone")
     learned = learned_scale_and_shift(state, node)
     op = ops.Ln(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
-    state.add(node, op, node.outputs[0], learned, module=module_of(node))
+    state.add(node, op, node.outputs[0], learned, module=module_of(state, node))
 
 
 def lrn(state: ImportState, node: SourceNode) -> None:
@@ -214,4 +226,6 @@ def prelu(state: ImportState, node: SourceNode) -> None:
     slopes = state.require_constant(node, 1, "slope")
     per_channel(state, node.inputs[0], slopes)
     slopes = slopes.reshape(-1)
-    state.add(node, ops.PRelu(shared=slopes.size == 1), node.outputs[0], {"weight": slopes}, module=module_of(node))
+    state.add(
+        node, ops.PRelu(shared=slopes.size == 1), node.outputs[0], {"weight": slopes}, module=module_of(state, node)
+    )

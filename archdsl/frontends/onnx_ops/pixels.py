@@ -113,7 +113,7 @@ def channelconv(state: ImportState, node: SourceNode, target: Array) -> bool:
     op = ops.ChannelConv(size=size, bias=bool(bias))
     state.consumed.add(index)
     tensors = {"weight": weight.reshape(1, 1, size), **bias}
-    state.add(conv, op, conv.outputs[0], tensors, inputs=[source], module=module_of(conv))
+    state.add(conv, op, conv.outputs[0], tensors, inputs=[source], module=module_of(state, conv))
     return True
 
 

@@ -45,12 +45,14 @@ def learned(state: ImportState, node: SourceNode, op: type[ops.Scale | ops.Offse
     name = next(i for i in node.inputs if i in state.constants)
     (source,) = (i for i in node.inputs if i != name)
     channels, *sizes = concrete(state.shape(source))
-    if values.size != channels or channels == 1 or "." not in name:
+    path = state.model.origins.get(name, name)
+    if values.size != channels or channels == 1 or "." not in path:
         return False
     per_channel(state, source, values)
-    batched = values.ndim == len(sizes) + 2
-    tensor = values.reshape((1,) * batched + (channels,) + (1,) * len(sizes))
-    state.add(node, op(batched=batched), node.outputs[0], {"": tensor}, inputs=[source], module=name)
+    original = state.constants.get(path, values)  # layer scales are vectors that PyTorch reshapes for an image
+    batched, flat = original.ndim == len(sizes) + 2, original.shape == (channels,) and bool(sizes)
+    tensor = original if flat else values.reshape((1,) * batched + (channels,) + (1,) * len(sizes))
+    state.add(node, op(batched=batched, flat=flat), node.outputs[0], {"": tensor}, inputs=[source], module=path)
     return True
 
 

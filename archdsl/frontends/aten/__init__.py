@@ -1,0 +1,138 @@
+"""PyTorch modules as models of ONNX's ops: the table `{ATen op: function}`.
+
+`translate` reads a program of `torch.export`. A function gets the translation and the arguments of the ATen op under
+the names of its schema, emits ONNX nodes, and returns the name of its value, or the values of an op with several. An
+op that changes its first argument has the function of the op that does not.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from archdsl.diagnostics import ArchError
+from archdsl.frontends.aten import layers, pools, shapes, values
+from archdsl.frontends.aten.translation import Lazy, Translation
+from archdsl.frontends.onnx_model import SourceModel, problem_diagnostics
+from archdsl.frontends.state import Unsupported
+
+AtenRule: TypeAlias = Callable[..., "str | tuple[str, ...] | Lazy"]
+"""Emits the nodes of an ATen op and returns its value. Raises `Unsupported`."""
+
+TABLE: Mapping[str, AtenRule] = {**layers.TABLE, **pools.TABLE, **shapes.TABLE, **values.TABLE}
+"""By the name of the op, with its overload (`max.dim`) where that matters."""
+
+
+_COPIES = frozenset(("clone", "_to_copy"))
+_SAME = frozenset(("alias", "detach", "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"))
+"""Ops whose output is their input itself."""
+
+
+def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]]) -> SourceModel:
+    """Return the program as a model. `names`: for the address of each tensor of the module, all its names.
+
+    Raises E0842 for ATen ops without a rule, and for those that a rule refuses.
+    """
+    state = Translation(program, names)
+    inputs = state.placeholders()
+    aliases = Aliases(program)
+    problems: dict[tuple[str, str], list[str]] = {}
+    failed: set[fx.Node] = set()
+    outputs: tuple[str, ...] = ()
+    for node in program.graph.nodes:
+        if node.op == "placeholder" or failed.intersection(node.all_input_nodes):
+            failed |= {node} if node.op != "placeholder" else set()
+            continue
+        state.node = node
+        try:
+            if node.op == "output":
+                outputs = tuple(state.value(value) for value in node.all_input_nodes)
+                _check_outputs(state, node)
+            elif node.users or _changes(node):
+                _translate(state, node, aliases)
+        except Unsupported as problem:
+            problems.setdefault((str(state.node.target), str(problem)), []).append(state.module(state.node))
+            failed.add(node)
+    if problems:
+        raise ArchError(problem_diagnostics("E0842", problems))
+    return SourceModel(name, tuple(state.nodes), state.arrays, inputs, outputs, origins=state.origins)
+
+
+def _check_outputs(state: Translation, node: fx.Node) -> None:
+    if any(state.is_constant(value) for value in node.all_input_nodes):
+        raise Unsupported("one of the outputs is a constant")
+
+
+def _changes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _translate(state: Translation, node: fx.Node, aliases: Aliases) -> None:
+    if node.target is operator.getitem:
+        source, index = node.args
+        state.values[node] = state.values[source][index]  # type: ignore[index]
+        aliases.join(node, source, same=False)
+        return
+    if not isinstance(node.target, torch._ops.OpOverload):
+        raise Unsupported("it is control flow, or an op that is not of PyTorch")
+    if state.evaluate(node):
+        return
+    packet = node.target._overloadpacket.__name__
+    bare = packet.removesuffix("_") if _changes(node) else packet
+    rule = TABLE.get(f"{bare}.{node.target._overloadname}", TABLE.get(bare))
+    if rule is None or node.target.namespace != "aten":
+        raise Unsupported("archdsl has no op for it")
+    if _changes(node):
+        aliases.check(node)
+    try:
+        result = rule(state, *node.args, **node.kwargs)
+    except TypeError as problem:
+        raise Unsupported(f"its arguments are not understood ({str(problem)[:120]})") from None
+    if isinstance(result, Lazy):
+        state.lazy[node] = result
+    else:
+        state.values[node] = result
+    if _changes(node):
+        aliases.change(state, node)
+    elif bare not in _COPIES and (rule in shapes.VIEWS or bare in _SAME):
+        aliases.join(node, node.args[0], same=bare in _SAME)
+
+
+class Aliases:
+    """Which nodes can share memory, so that an op that changes one of them changes the others as well."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.position = {node: number for number, node in enumerate(program.graph.nodes)}
+        self.group: dict[fx.Node, list[tuple[fx.Node, object]]] = {}
+        """The nodes that can share memory with a node, each with a mark that is equal for the same tensor."""
+
+    def join(self, node: fx.Node, source: Any, same: bool) -> None:
+        group = self.group.setdefault(source, [(source, source)])
+        mark = next(mark for one, mark in group if one is source)
+        group.append((node, mark if same else node))
+        self.group[node] = group
+
+    def check(self, node: fx.Node) -> None:
+        """Raises `Unsupported` if a later node reads memory that this one changes, under another shape."""
+        changed: Any = node.args[0]
+        group = self.group.get(changed, [(changed, changed)])
+        mark = next(mark for one, mark in group if one is changed)
+        for other, its_mark in group:
+            if its_mark is not mark and any(self.position[user] > self.position[node] for user in other.users):
+                raise Unsupported(f"it changes a tensor in place of which `{other.name}` is a part or another view")
+
+    def change(self, state: Translation, node: fx.Node) -> None:
+        """The nodes that are the tensor which `node` changed have its value from now on."""
+        changed: Any = node.args[0]
+        group = self.group.setdefault(changed, [(changed, changed)])
+        mark = next(mark for one, mark in group if one is changed)
+        for other, its_mark in group:
+            if its_mark is mark:
+                state.lazy.pop(other, None)
+                state.values[other] = state.value(node)
+        self.join(node, changed, same=True)
