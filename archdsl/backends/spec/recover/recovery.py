@@ -1,0 +1,332 @@
+"""One attempt to write a graph with blocks: finds the templates from the innermost modules outwards, then the text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from archdsl.backends.spec.recover.fields import MISSING, SIZES, Hole
+from archdsl.backends.spec.recover.items import Composite, Item, Naming, compose, item_of
+from archdsl.backends.spec.recover.templates import Template, infer
+from archdsl.backends.spec.recover.tree import Group, tree
+from archdsl.backends.spec.recover.writer import Inexpressible, Names, Put, Writer, default_norm, heads, text_of
+from archdsl.graph import Graph
+from archdsl.language.format.shortform import short_form
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, mapping, write
+from archdsl.language.keys import HEADS
+from archdsl.language.names import LANGUAGE_WORDS
+from archdsl.ops import OPS_BY_NAME
+from archdsl.shapes import at, concrete
+
+_TOO_PLAIN = frozenset(("sequential", "modulelist", "moduledict", "module"))
+"""Classes that say nothing about a block."""
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    """A module with its holes: `variant` is the shortcut around the body, `none` for no addition."""
+
+    group: Group
+    holes: list[Hole]
+    variant: str
+    shortcut_holes: list[Hole]
+    heads: int
+
+
+@dataclass(slots=True, eq=False)
+class Recovery:
+    """The blocks of a graph under one `naming`. Without `projections`, no residual block has an implied projection."""
+
+    graph: Graph
+    classes: Mapping[str, str]
+    naming: Naming
+    projections: bool
+    plain: frozenset[str] = frozenset()
+    """The paths of modules that are not blocks."""
+    content: dict[Group, list[Item]] = field(default_factory=dict)
+    templates: dict[Group, tuple[Template, int]] = field(default_factory=dict)
+    blocks: list[Template] = field(default_factory=list)
+    root: Group = field(init=False)
+    norm: str = field(init=False)
+    outputs: YamlGroup = field(init=False)
+    uses: Counter[str] = field(default_factory=Counter)
+    beside: set[int] = field(default_factory=set)
+    """The modules in shortcuts, which are no blocks."""
+
+    def __post_init__(self) -> None:
+        self.root = tree(self.graph)
+        self.norm = default_norm(self.graph.nodes)
+        for group in self.root.walk():
+            items = [item_of(member) for member in group.members]
+            self.content[group] = compose(items, group.exports, self.naming.shared)
+        levels: dict[int, list[Group]] = {}
+        for group in self.root.walk():
+            levels.setdefault(self._height(group), []).append(group)
+        for level in sorted(levels):
+            copies: dict[str, list[_Copy]] = {}
+            for group in levels[level]:
+                if group is not self.root and self._can_be_block(group):
+                    key, copy = self._copy(group)
+                    copies.setdefault(key, []).append(copy)
+            for same in copies.values():
+                self._templates(same)
+
+    def _height(self, group: Group) -> int:
+        """How deep its modules are nested. The shortcut of a residual block does not count: some copies have none."""
+        (first, *rest), inner = self.content[group], group.members
+        if not rest and isinstance(first, Composite):
+            residual = self.writer(_keep, {}).residual(first, group.path)
+            if residual is not None:
+                beside = {id(g) for item in residual.items if isinstance(item, Group) for g in item.walk()}
+                self.beside |= beside
+                inner = [member for member in inner if id(member) not in beside]
+        group.height = max((member.height + 1 for member in inner if isinstance(member, Group)), default=0)
+        return group.height
+
+    # --- templates -------------------------------------------------------------------------------------------
+
+    def _can_be_block(self, group: Group) -> bool:
+        inside = f"{group.path}."
+        nodes = self.graph.nodes[group.start : group.end]
+        owned = all(node.shared_with.startswith(inside) for node in nodes if node.shared_with)
+        closed = group.exports == [group.value] and len(group.reads) > 0
+        closed = closed and group.path not in self.plain and id(group) not in self.beside
+        return closed and owned and self.naming.single(group) is None
+
+    def writer(self, put: Put, defaults: Mapping[tuple[str, str], Any]) -> Writer:
+        """Return a writer of modules that are calls of the known templates."""
+        return Writer(
+            self.graph, self.naming, self.content, self.templates, self.norm, self.projections, put, defaults
+        )
+
+    def _copy(self, group: Group) -> tuple[str, _Copy]:
+        """The key of a module, which is equal for copies of one template, and its holes."""
+        holes: list[Hole] = []
+
+        def put(hole: Hole) -> tuple[str | None, Any]:
+            holes.append(hole)
+            return "?", hole.value
+
+        writer = self.writer(put, {})
+        names = _inner_names(group, ())
+        items = self.content[group]
+        first = items[0]
+        residual = writer.residual(first, group.path) if len(items) == 1 and isinstance(first, Composite) else None
+        if residual is None or not isinstance(first, Composite):
+            layout = writer.body(group, names, group.reads[0])
+            return f"{text_of(layout)} ", _Copy(group, holes, "none", [], heads(layout))
+        entry = group.reads[0]
+        body = writer.sequence(residual.body, names, entry, [residual.body[-1].value], group.path)
+        then = "" if first.then is None else text_of(writer.act(first.then, "then"))
+        count, variant = len(holes), residual.shortcut
+        if variant == "node":
+            last = residual.items[-1].value
+            variant += text_of(writer.sequence(residual.items, names, entry, [last], group.path))
+        return f"{text_of(body)} {then}", _Copy(group, holes[:count], variant, holes[count:], heads(body) + 1)
+
+    def _templates(self, copies: list[_Copy]) -> None:
+        """Make the templates of copies with one body: its shortcuts may differ where the shapes do."""
+        for variants in _variants(copies, self._changes):
+            own = [copy for copy in copies if self._variant(copy) in variants]
+            if len(own) < 2 or max(copy.heads for copy in own) < 2:
+                continue
+            sample = max(own, key=lambda copy: (len(copy.shortcut_holes), copy.variant != "none"))
+            shortcut = "none" if variants <= {"none", "kept"} else "if_same_shape" if "none" in variants else sample.variant[:7]
+            groups = [copy.group for copy in own]
+            template = Template(self._block_name(groups), groups, sample.group, shortcut)
+            if len(groups[0].reads) > 1:
+                template.inputs = _input_names(self.content[sample.group], len(groups[0].reads))
+            width = len(sample.shortcut_holes)
+            rows = [
+                [*copy.holes, *(copy.shortcut_holes or [h._replace(value=MISSING) for h in sample.shortcut_holes])]
+                for copy in own
+            ]
+            assert all(len(row) == len(rows[0]) for row in rows) and width >= 0
+            channels = [at(self.graph.nodes[group.reads[0]].shape[0]) for group in groups]
+            infer(template, [*zip(*rows, strict=True)], channels)
+            self.blocks.append(template)
+            for number, group in enumerate(groups):
+                self.templates[group] = template, number
+
+    def _changes(self, copy: _Copy) -> bool:
+        nodes = self.graph.nodes
+        return concrete(nodes[copy.group.reads[0]].shape) != concrete(nodes[copy.group.value].shape)
+
+    def _variant(self, copy: _Copy) -> str:
+        return "kept" if copy.variant == "none" and not self._changes(copy) else copy.variant
+
+    def _block_name(self, groups: Sequence[Group]) -> str:
+        """The name of the class, or else that of the modules without its number."""
+        names = Counter(self.classes.get(group.path, "") for group in groups)
+        word = re.sub(r"[^A-Za-z0-9]+", "_", names.most_common(1)[0][0])
+        word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower().strip("_")
+        if not word or word in _TOO_PLAIN or not word[0].isalpha():
+            named = [part for part in reversed(groups[0].path.split(".")) if re.fullmatch(r"[A-Za-z]\w*", part, re.A)]
+            word = re.sub(r"_?\d+$", "", named[0].lower()) if named else "block"
+        if word in OPS_BY_NAME or word in LANGUAGE_WORDS or word in HEADS or not word:
+            word = f"{word or 'one'}_block"
+        word, taken = word[:50], {template.name for template in self.blocks}
+        return next(name for name in (word, *(f"{word}_{n}" for n in range(2, 100_000))) if name not in taken)
+
+    # --- text ------------------------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """Return the spec. Raises `Inexpressible`."""
+        _, _, seen = self._layouts({})
+        once = {group.path for t in self.blocks if self.uses[t.name] == 1 for group in t.copies}
+        if once and not self.plain >= once:
+            inline = replace(self, plain=self.plain | once, content={}, templates={}, blocks=[], beside=set(), uses=Counter())
+            text = inline.text()
+            self.content, self.templates, self.blocks = inline.content, inline.templates, inline.blocks
+            return text
+        defaults = _defaults(seen)
+        net, blocks, _ = self._layouts(defaults)
+        root = YamlGroup()
+        root.put("name", YamlLeaf(self.graph.name))
+        nodes = [self.graph.nodes[i] for i in self.graph.inputs]
+        shapes = {node.path: YamlLeaf("x".join(map(str, concrete(node.shape)))) for node in nodes}
+        root.put("input", next(iter(shapes.values())) if len(shapes) == 1 else mapping(shapes, flow=True))
+        section = _defaults_layout(defaults, self.naming.word)
+        if section.entries:
+            root.put("defaults", section)
+        if blocks.entries:
+            root.put("blocks", blocks)
+        if isinstance(net, YamlGroup):
+            net.flow = False
+        root.put("net", net)
+        if [*self.graph.outputs.items()] != [("output", self.root.value)]:
+            root.put("outputs", self.outputs)
+        return write(_shortened(root))
+
+    def _layouts(self, defaults: Mapping[tuple[str, str], Any]) -> tuple[YamlLayout, YamlGroup, Counter[Any]]:
+        """The net, the blocks, and how often each field has each value in their text."""
+        seen: Counter[Any] = Counter()
+        blocks = YamlGroup()
+        for template in self.blocks:
+            writer = self.writer(_texts(template), defaults)
+            writer.collapse, writer.seen, writer.uses = True, seen, self.uses
+            blocks.put(template.header(), self._block(template, writer))
+        writer = self.writer(_keep, defaults)
+        writer.collapse, writer.seen, writer.uses = True, seen, self.uses
+        inputs = {i: self.graph.nodes[i].path for i in self.graph.inputs}
+        cursor = self.graph.inputs[0] if len(inputs) == 1 else -1
+        net = writer.body(self.root, Names(None, dict(inputs)), cursor)
+        if [*self.graph.outputs.items()] != [("output", self.root.value)]:
+            names = Names(None, {**inputs, **writer.inside})
+            refs = {name: YamlLeaf(names.reference(node)) for name, node in self.graph.outputs.items()}
+            self.outputs = mapping(refs, flow=True)
+        return net, blocks, seen
+
+    def _block(self, template: Template, writer: Writer) -> YamlLayout:
+        group = template.sample
+        names = _inner_names(group, template.inputs)
+        first = self.content[group][0]
+        if template.shortcut == "none" or not isinstance(first, Composite):
+            layout = writer.body(group, names, group.reads[0])
+        else:
+            residual = writer.residual(first, group.path)
+            assert residual is not None
+            layout = writer.residual_layout(residual, first, names, group.path)
+            if template.shortcut == "if_same_shape":
+                layout.put("shortcut", YamlLeaf("if_same_shape"))
+        return layout
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many modules are calls or composites, and how many are sequences that are no chain."""
+        recovered = flat = 0
+        for group, items in self.content.items():
+            chained = all(item.reads == [before.value] for before, item in zip(items, items[1:], strict=False))
+            composite = len(items) == 1 and isinstance(items[0], Composite)
+            recovered += group in self.templates or composite
+            flat += group not in self.templates and not chained
+        return recovered, flat
+
+
+def _shortened(group: YamlGroup) -> YamlGroup:
+    """The layout with short strings, so that its lines have their final widths."""
+    for entry in group.entries:
+        if isinstance(entry.value, YamlGroup):
+            text = short_form(entry.value)
+            entry.value = _shortened(entry.value) if text is None else YamlLeaf(text)
+    return group
+
+
+def _keep(hole: Hole) -> tuple[str | None, Any]:
+    return None, hole.value
+
+
+def _texts(template: Template) -> Put:
+    """The holes of a block as texts of its arguments."""
+    texts: Iterator[tuple[str | None, Any]] = iter(zip(template.texts, template.values, strict=True))
+
+    def put(hole: Hole) -> tuple[str | None, Any]:
+        return next(texts)
+
+    return put
+
+
+def _variants(copies: Sequence[_Copy], changes: Any) -> Iterator[set[str]]:
+    """Sets of shortcuts that one block can have: the input itself where the shape is kept, another where it changes."""
+    found = Counter("kept" if c.variant == "none" and not changes(c) else c.variant for c in copies)
+    others = [variant for variant, _ in found.most_common() if variant not in ("", "kept")]
+    if not others or others == ["none"] and "" not in found:
+        yield {*found}
+        return
+    if "" in found:
+        yield {"", *others[:1]}
+        others = others[1:]
+    for variant in (*others, *(["kept"] if "kept" in found else [])):
+        yield {variant}
+
+
+def _inner_names(group: Group, inputs: Sequence[str]) -> Names:
+    """The names of the values that a block reads."""
+    words = inputs or (["input"] if len(group.reads) == 1 else [f"input{n}" for n in range(len(group.reads))])
+    return Names(None, dict(zip(group.reads, words, strict=True)))
+
+
+def _input_names(items: Sequence[Item], count: int) -> tuple[str, ...]:
+    """Names for the inputs of a block that none of its nodes has."""
+    keys = {getattr(item, "name", "") for item in items} | {n for item in items for n in getattr(item, "names", ())}
+    words = [word for word in ("x", "skip", "y", "z", *(f"x{n}" for n in range(2, 1000))) if word not in keys]
+    if count > len(words):
+        raise Inexpressible
+    return tuple(words[:count])
+
+
+def _defaults(seen: Counter[Any]) -> dict[tuple[str, str], Any]:
+    """The values that most ops have, if they differ from the op's own defaults."""
+    out: dict[tuple[str, str], Any] = {}
+    totals: Counter[tuple[str, str]] = Counter()
+    for (op, name, _), count in seen.items():
+        totals[op, name] += count
+    for (op, name, value), count in seen.items():
+        if op not in OPS_BY_NAME or op == "again" or name in SIZES or count < 2 or count * 2 <= totals[op, name]:
+            continue
+        if name in ("norm", "act"):
+            if value != "none":
+                out[op, name] = value
+            continue
+        cls = OPS_BY_NAME[op]
+        info = cls.model_fields[name]
+        if not info.is_required() and name not in (*cls.per_axis, *cls.per_side) and value != info.default:
+            out[op, name] = value
+    return out
+
+
+def _defaults_layout(defaults: Mapping[tuple[str, str], Any], naming: str) -> YamlGroup:
+    from archdsl.backends.spec.fields import value_layout
+
+    out = YamlGroup(flow=True)
+    for (op, name), value in sorted(defaults.items(), key=lambda item: item[0][1] in ("norm", "act")):
+        inner = out.get(op)
+        if not isinstance(inner, YamlGroup):
+            inner = YamlGroup(flow=True)
+            out.put(op, inner)
+        inner.put(name, value_layout(value))
+    if naming != "nested":
+        out.put("naming", YamlLeaf(naming))
+    return out

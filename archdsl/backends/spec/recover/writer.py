@@ -1,0 +1,535 @@
+"""Writes modules as layouts of a spec, with holes for the key of a template, or with values and expressions."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from archdsl.backends.spec.fields import value_layout
+from archdsl.backends.spec.recover.fields import MISSING, Defaults, Hole, expression, holes, layout, literal, written
+from archdsl.backends.spec.recover.items import Composite, Item, Naming, OpItem
+from archdsl.backends.spec.recover.templates import Template
+from archdsl.backends.spec.recover.tree import Group
+from archdsl.graph import Graph, Node
+from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, listing, mapping
+from archdsl.language.keys import COMMON_KEYS, HEADS
+from archdsl.language.names import is_number
+from archdsl.ops import Again, Concat, Conv, Norm
+from archdsl.shapes import at, concrete
+
+Put: TypeAlias = Callable[[Hole], tuple[str | None, Any]]
+"""Receives each hole in order, and returns its text and its value. The text is None for a literal."""
+_DOTTED = frozenset((*HEADS, *COMMON_KEYS, "then"))
+"""A node with such a name gets a dot before its key."""
+
+
+class Inexpressible(Exception):
+    """The module cannot be written in this form."""
+
+
+@dataclass(slots=True, eq=False)
+class Names:
+    """The names of the values in a mapping; `outer` are those around it."""
+
+    outer: Names | None
+    values: dict[int, str] = field(default_factory=dict)
+
+    def reference(self, value: int) -> str:
+        """Return the name of a value. Raises `Inexpressible` if it has none here."""
+        level, at_names, hidden = 0, self, set[str]()
+        while True:
+            level += 1
+            name = at_names.values.get(value)
+            if name is not None:
+                return "." * level + name if name.partition(".")[0] in hidden else name
+            hidden |= {n.partition(".")[0] for n in at_names.values.values()}
+            if at_names.outer is None:
+                raise Inexpressible
+            at_names = at_names.outer
+
+
+@dataclass(slots=True, eq=False)
+class Residual:
+    """A body and its shortcut: "" adds the input, `project` the default projection, `node` that of the items."""
+
+    body: list[Item]
+    shortcut: str
+    items: list[Item]
+
+
+@dataclass(slots=True, eq=False)
+class Writer:
+    """Writes one module after the other; `put` receives the holes.
+
+    `content` are the items of each group, `templates` the block of each group that is a call, with its arguments.
+    `norm` is the norm behind most convolutions, which a projection has.
+    """
+
+    graph: Graph
+    naming: Naming
+    content: Mapping[Group, list[Item]]
+    templates: Mapping[Group, tuple[Template, int]]
+    norm: str
+    projections: bool
+    put: Put
+    defaults: Defaults = field(default_factory=dict)
+    collapse: bool = False
+    seen: Counter[tuple[str, str, Any]] = field(default_factory=Counter)
+    """How often each op has each literal value in a field."""
+    uses: Counter[str] = field(default_factory=Counter)
+    """How often the text has a call of each block; a repeat counts as several."""
+    inside: dict[int, str] = field(default_factory=dict)
+    """The names of the values in the mapping that was written last."""
+
+    # --- groups ----------------------------------------------------------------------------------------------
+
+    def body(self, group: Group, names: Names, cursor: int) -> YamlLayout:
+        """Return the layout of a group whose first node reads `cursor` if it has no reference."""
+        return self.sequence(self.content[group], names, cursor, group.exports, group.path)
+
+    def sequence(
+        self, items: list[Item], names: Names, cursor: int, exports: Collection[int], path: str
+    ) -> YamlLayout:
+        """Return items behind each other: a list if their names are its numbers, else a mapping."""
+        if len(items) == 1 and isinstance(items[0], Composite):
+            return self.composite(items[0], names, cursor, path)
+        named = [i for i in items[:-1] if i.value in exports]
+        named += [i for i in items if isinstance(i, Group) and i.exports not in ([], [i.value])]
+        chained = [i.reads[:1] for i in items] == [[cursor], *([i.value] for i in items[:-1])]
+        readers = self.readers(items, exports)
+        if chained and all(len(i.reads) == 1 for i in items) and not named:
+            fused = self.naming.fuse(self._singles(items, True), True, readers)
+            if self._numbered(fused):
+                return self._list(fused, names, cursor, path)
+        return self._mapping(self.naming.fuse(self._singles(items, False), False, readers), names, cursor, path)
+
+    def readers(self, items: Sequence[Item], exports: Collection[int]) -> Counter[int]:
+        """Return how many items read each value; `exports` are read outside."""
+        readers = Counter(read for item in items for read in item.reads)
+        readers.update(exports)
+        return readers
+
+    def _singles(self, items: Sequence[Item], listed: bool) -> list[Item]:
+        """The items, with the groups that are one written op as such."""
+        if listed and self.naming.word != "nested":
+            return list(items)
+        return [(self.naming.single(i) or i) if isinstance(i, Group) else i for i in items]
+
+    def _numbered(self, items: Sequence[Item]) -> bool:
+        number = 0
+        for item in items:
+            if isinstance(item, Composite):
+                return False
+            if isinstance(item, Group) or item.key:
+                names = [item.name if isinstance(item, Group) else item.key]
+            elif self.naming.word == "nested":
+                names = item.names[:1]
+            else:
+                names = item.names
+            if not any(names):
+                return item is items[-1] and number > 0
+            if names != [str(number + n) for n in range(len(names))]:
+                return False
+            number += len(names)
+        return True
+
+    def _list(self, items: list[Item], names: Names, cursor: int, path: str) -> YamlLayout:
+        layouts: list[YamlLayout] = []
+        for run in self._runs(items):
+            element = self._run(run, names, cursor, path, listed=True)
+            cursor = run[-1].value
+            inline = isinstance(run[0], Group) and run[0] not in self.templates
+            bare = isinstance(element, YamlGroup) and inline and element.get("dense") is None and element.get("repeat")
+            layouts.append(listing([element], flow=True) if bare else element)
+        out = _collapsed(layouts) if self.collapse else layouts
+        if len(out) == 1 and isinstance(out[0], YamlGroup) and out[0].get("repeat") and len(items) > 1:
+            return out[0]
+        return _flowing(listing(out))
+
+    def _mapping(self, items: list[Item], names: Names, cursor: int, path: str) -> YamlLayout:
+        own = Names(names)
+        out = YamlGroup()
+        runs = self._runs(items)
+        for run in runs:
+            key = self._key(run, out.keys)
+            self.inside = {}
+            element = self._run(run, own, cursor, path)
+            whole = len(runs) == 1 and (len(run) > 1 or not _name(run[0]))
+            if whole and not (isinstance(element, YamlGroup) and element.get("from")):
+                return element
+            out.put(f".{key}" if key in _DOTTED else key, element)
+            last = run[-1]
+            if isinstance(last, Group) and last not in self.templates:
+                inner = {v: f"{key}.{name}" for v, name in self.inside.items() if v in last.exports}
+                own.values.update(inner)
+            own.values[last.value] = key
+            cursor = last.value
+        self.inside = own.values
+        return _flowing(out)
+
+    def _key(self, run: Sequence[Item], taken: Collection[str]) -> str:
+        name = _name(run[0]) if len(run) == 1 else ""
+        if name:
+            return name
+        first = run[0]
+        stem = "blocks" if len(run) > 1 else "sum" if isinstance(first, Composite) else first.nodes[0].op.name  # type: ignore[union-attr]
+        number, key = 1, f"_{stem}"
+        while key in taken:
+            number += 1
+            key = f"_{stem}{number}"
+        return key
+
+    # --- runs ------------------------------------------------------------------------------------------------
+
+    def _runs(self, items: Sequence[Item]) -> list[list[Item]]:
+        """Calls of one block that are one repeat, and layers that are one dense block; other items alone."""
+        runs: list[list[Item]] = []
+        at_item = 0
+        while at_item < len(items):
+            run = [items[at_item]]
+            while at_item + len(run) < len(items) and self._continues(run, items[at_item + len(run)]):
+                run.append(items[at_item + len(run)])
+            if len(run) > 1 and isinstance(run[0], Group) and not self._short(run):
+                run = run[:1]
+            runs.append(run)
+            at_item += len(run)
+        return runs
+
+    def _continues(self, run: list[Item], item: Item) -> bool:
+        first, last = run[0], run[-1]
+        if item.reads != [last.value]:
+            return False
+        if isinstance(first, Composite) and isinstance(item, Composite):
+            if not (first.growing and item.growing):
+                return False
+            layers = [first.chains[1][0], run[-1].chains[1][0], item.chains[1][0]]  # type: ignore[union-attr]
+            return self._same_calls(layers, True)
+        if isinstance(first, Group) and isinstance(item, Group):
+            return len(first.reads) == 1 and self._same_calls([first, last, item], False) and self._equal(run[1:], item)
+        return False
+
+    def _same_calls(self, items: Sequence[Item], equal: bool) -> bool:
+        """Whether the first and the last two items are calls of one block, and numbered in order."""
+        groups = [item for item in items if isinstance(item, Group) and item in self.templates]
+        if len(groups) < len(items):
+            return False
+        template = self.templates[groups[0]][0]
+        same = all(self.templates[group][0] is template for group in groups)
+        before, after = _number(groups[-2].name), _number(groups[-1].name)
+        counted = before and after and before[::2] == after[::2] and before[1] + 1 == after[1]
+        return bool(same and counted) and (not equal or self.values(groups[0]) == self.values(groups[-1]))
+
+    def _equal(self, rest: list[Item], item: Group) -> bool:
+        """Whether a copy has the arguments of the copies after the first."""
+        return not rest or self.values(rest[0]) == self.values(item)  # type: ignore[arg-type]
+
+    def _short(self, run: Sequence[Item]) -> bool:
+        """Whether the run is shorter as a repeat: the arguments of the first copy are mostly those of the others."""
+        first, second = self.values(run[0]), self.values(run[1])  # type: ignore[arg-type]
+        differ = sum(a != b for a, b in zip(first, second, strict=True))
+        return not differ or (differ * 2 <= len(first) and (len(run) > 2 or differ == 1)) or (len(run) > 2 and differ == 1)
+
+    def values(self, group: Group) -> list[Any]:
+        """Return the arguments of a call."""
+        template, copy = self.templates[group]
+        return [param.values[copy] for param in template.arguments]
+
+    def _run(self, run: list[Item], names: Names, cursor: int, path: str, listed: bool = False) -> YamlLayout:
+        first = run[0]
+        if isinstance(first, OpItem):
+            return self.op(first, names, cursor, path)
+        if isinstance(first, Composite):
+            return self.composite(first, names, cursor, path) if len(run) == 1 else self._dense(run, cursor, names)
+        if first not in self.templates:
+            return self.body(first, names, cursor)
+        groups = [group for group in run if isinstance(group, Group)]
+        out = mapping({"call": YamlLeaf(self._call(groups))}, flow=True)
+        number = _number(first.name)
+        if number and len(first.reads) == 1:
+            # A single copy has a count as well: copies of the module around it may have more.
+            counted = self._count(out, len(run))
+            self.uses[self.templates[first][0].name] += counted
+            if counted and not listed:
+                self._pattern(out, number)
+        return self._from(out, first.reads, names, cursor)
+
+    def _count(self, out: YamlGroup, copies: int) -> bool:
+        """Add the count of a repeat, unless it is always 1."""
+        text, value = self.put(Hole("repeat", copies, 1, 0))
+        if text is not None or value > 1:
+            out.put("repeat", YamlLeaf(text or str(value), verbatim=text is None))
+        return text is not None or value > 1
+
+    def _pattern(self, out: YamlGroup, number: tuple[str, int, str]) -> None:
+        if number != ("", 0, ""):
+            out.put("as", YamlLeaf(f"{number[0]}{{{number[1]}}}{number[2]}"))
+
+    def _dense(self, run: Sequence[Item], cursor: int, names: Names) -> YamlLayout:
+        layers = [item.chains[1][0] for item in run if isinstance(item, Composite)]
+        groups = [layer for layer in layers if isinstance(layer, Group)]
+        out = mapping({"dense": YamlLeaf(self._call(groups[:1]))}, flow=True)
+        self.uses[self.templates[groups[0]][0].name] += self._count(out, len(run))
+        number = _number(groups[0].name)
+        assert number is not None
+        self._pattern(out, number)
+        return self._from(out, run[0].reads, names, cursor)
+
+    def _call(self, groups: Sequence[Group]) -> str:
+        """`bottleneck(64, 2 if first else 1)`."""
+        template, copy = self.templates[groups[0]]
+        other = self.templates[groups[1]][1] if len(groups) > 1 else -1
+        self.uses[template.name] += 1
+        words, positional = [], True
+        for param in template.arguments:
+            channels = [at(self.graph.nodes[group.reads[0]].shape[0]) for group in groups[:2]]
+            first = Hole(param.field, param.values[copy], MISSING, channels[0])
+            rest = Hole(param.field, param.values[other] if other >= 0 else MISSING, MISSING, channels[-1])
+            (one, value), (two, other_value) = self.put(first), self.put(rest)
+            one = one or literal(value)
+            two = two or (one if other_value is MISSING else literal(other_value))
+            text = one if one == two else f"{one} if first else {two}"
+            if param.default is not MISSING and text == literal(param.default):
+                positional = False
+            else:
+                words.append(text if positional else f"{param.name}={text}")
+        return f"{template.name}({', '.join(words)})" if words else template.name
+
+    def _from(self, out: YamlGroup, reads: Sequence[int], names: Names, cursor: int) -> YamlGroup:
+        if [*reads] != [cursor]:
+            refs = [YamlLeaf(names.reference(read)) for read in reads]
+            out.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
+        return out
+
+    # --- composites ------------------------------------------------------------------------------------------
+
+    def composite(self, item: Composite, names: Names, cursor: int, path: str) -> YamlLayout:
+        """Return a residual block or branches."""
+        residual = self.residual(item, path)
+        if residual is not None:
+            return self._from(self.residual_layout(residual, item, names, path), item.reads, names, cursor)
+        (entry,) = item.reads
+        merge = item.merge.op.name
+        branches = self._branches(item, names, entry, path)
+        out = YamlGroup()
+        out.put("inception" if isinstance(item.merge.op, Concat) else "branches", branches)
+        if not isinstance(item.merge.op, Concat):
+            out.put("merge", YamlLeaf(merge))
+        self._then(out, item)
+        return self._from(out, item.reads, names, cursor)
+
+    def _branches(self, item: Composite, names: Names, entry: int, path: str) -> YamlLayout:
+        single = [self.naming.fuse(self._singles(chain, False), False, self.readers(chain, [chain[-1].value]))
+                  if chain else [] for chain in item.chains]  # fmt: skip
+        if all(len(chain) == 1 and _name(chain[0]) for chain in single):
+            out = YamlGroup()
+            for (branch,) in single:
+                out.put(_name(branch), self._run([branch], Names(names), entry, path))
+            return _flowing(out)
+        layouts: list[YamlLayout] = []
+        for chain in item.chains:
+            if chain:
+                layouts.append(self.sequence(chain, names, entry, [chain[-1].value], path))
+            else:
+                layouts.append(YamlLeaf("identity"))
+        return _flowing(listing(layouts))
+
+    def residual(self, item: Composite, path: str) -> Residual | None:
+        """Return a composite as a residual block, if it is one."""
+        if not item.residual:
+            return None
+        one, two = item.chains
+        if not one or not two:
+            return Residual(one or two, "", [])
+        entry = self.graph.nodes[item.reads[0]]
+        if concrete(entry.shape) == concrete(item.merge.shape):
+            return None
+        if self._is_projection(one, path) or (_weight(one) < _weight(two) and not self._is_projection(two, path)):
+            one, two = two, one
+        return Residual(one, "project" if self._is_projection(two, path) else "node", two)
+
+    def _is_projection(self, chain: Sequence[Item], path: str) -> bool:
+        """Whether the items are the projection that a residual block implies."""
+        if len(chain) != 1 or not isinstance(chain[0], Group) or chain[0].name != "downsample" or not self.projections:
+            return False
+        members = chain[0].leaves
+        if self.naming.word == "nested" and len(chain[0].members) == 1 and isinstance(chain[0].members[0], Group):
+            members = chain[0].members[0].leaves
+        nodes = [leaf.node for leaf in members]
+        first = nodes[0].op if nodes else None
+        if not isinstance(first, Conv) or set(first.kernel) != {1} or first.groups > 1 or len(nodes) > 2:
+            return False
+        norm = nodes[1].op.name if len(nodes) > 1 else ""
+        return norm == self.norm and first.bias is (not norm) and set(first.dilation) == {1}
+
+    def residual_layout(self, residual: Residual, item: Composite, names: Names, path: str) -> YamlGroup:
+        """Return the mapping of a residual block."""
+        (entry,) = item.reads
+        out = YamlGroup()
+        out.put("residual", self.sequence(residual.body, names, entry, [residual.body[-1].value], path))
+        then = YamlGroup()
+        self._then(then, item)
+        if residual.shortcut == "node":
+            items = residual.items
+            out.put("shortcut", self.sequence(items, names, entry, [items[-1].value], path))
+        out.entries += then.entries
+        return out
+
+    def _then(self, out: YamlGroup, item: Composite) -> None:
+        if item.then is not None:
+            out.put("then", self.act(item.then, "then"))
+
+    def act(self, node: Node | None, op: str) -> YamlLayout:
+        """An activation: its name is a hole if it has no fields."""
+        fields = {} if node is None else node.op.explicit()
+        if node is not None and fields:
+            return self._part(node)
+        name = "none" if node is None else node.op.name
+        default = self.defaults.get((op, "act"), MISSING)
+        text, name = self.put(Hole("act", name, default, 0))
+        if text is None:
+            self.seen[(op, "act", name)] += 1
+            return YamlLeaf(name)
+        return YamlLeaf(text)
+
+    def _part(self, node: Node) -> YamlLayout:
+        """A norm or activation with its fields, those of `defaults` left out."""
+        out = mapping({"op": YamlLeaf(node.op.name)}, flow=True)
+        for hole in holes(node, node.op.name, self.defaults, False):
+            self.seen[(node.op.name, hole.field, hole.value)] += 1
+            if hole.value != hole.default:
+                out.put(hole.field, layout(hole.field, hole.value, node))
+        return out if len(out.entries) > 1 else YamlLeaf(node.op.name)
+
+    # --- ops -------------------------------------------------------------------------------------------------
+
+    def op(self, item: OpItem, names: Names, cursor: int, path: str) -> YamlGroup:
+        """Return a written op."""
+        node, *rest = item.nodes
+        norm = next((n for n in rest if n.op.role == "norm"), None)
+        act = next((n for n in rest if n.op.role == "act"), None)
+        name = written(node)
+        family = "conv" if name in ("dwconv", "deconv") else name
+        out = mapping({"op": YamlLeaf(name)}, flow=True)
+        if node.shared_with:
+            out = mapping({"op": YamlLeaf(Again.name), "node": YamlLeaf(self._again(node, path))}, flow=True)
+            family = Again.name
+        else:
+            self._fields(out, node, name, norm)
+        default_norm = self.defaults.get((family, "norm"), "none")
+        norm_name = "none" if norm is None else norm.op.name
+        self.seen[(family, "norm", norm_name)] += 1
+        part = YamlLeaf("none") if norm is None else self._part(norm)
+        norm_written = norm_name != default_norm or isinstance(part, YamlGroup)
+        if norm_written:
+            out.put("norm", part)
+        if not node.op.role == "act":
+            act_layout = self.act(act, family)
+            usual = self.defaults.get((family, "act"), "none")
+            if norm_written and norm is None or not isinstance(act_layout, YamlLeaf) or act_layout.text != usual:
+                out.put("act", act_layout)
+        self._like(out, node, names)
+        reads = item.reads[: len(item.reads) - node.op.measured]
+        return self._from(out, reads, names, cursor)
+
+    def _like(self, out: YamlGroup, node: Node, names: Names) -> None:
+        for name in node.op.references if node.op.measured else ():
+            out.put(name, YamlLeaf(names.reference(node.inputs[-1])))
+
+    def _again(self, node: Node, path: str) -> str:
+        inside = f"{path}." if path else ""
+        if not node.shared_with.startswith(inside):
+            raise Inexpressible
+        return node.shared_with[len(inside) :]
+
+    def _fields(self, out: YamlGroup, node: Node, name: str, norm: Node | None) -> None:
+        for hole in holes(node, name, self.defaults, norm is not None):
+            if not _simple(hole.value):
+                out.put(hole.field, value_layout(hole.value))
+                continue
+            text, value = self.put(hole)
+            if text is not None:
+                out.put(hole.field, expression(text))
+                continue
+            if hole.field != "bias" or norm is None:
+                of_conv = name in ("dwconv", "deconv") and hole.field in Conv.model_fields
+                self.seen[("conv" if of_conv else name, hole.field, value)] += 1
+            if value is not MISSING and (value != hole.default or type(value) is not type(hole.default)):
+                out.put(hole.field, layout(hole.field, value, node))
+
+
+def _simple(value: object) -> bool:
+    return not isinstance(value, tuple) or all(isinstance(v, int) for v in value)
+
+
+def _weight(chain: Sequence[Item]) -> int:
+    return sum(item.end - item.start if isinstance(item, Group) else 1 for item in chain)
+
+
+def _name(item: Item) -> str:
+    if isinstance(item, Composite):
+        return ""
+    return item.name if isinstance(item, Group) else item.key or item.names[0]
+
+
+def _number(name: str) -> tuple[str, int, str] | None:
+    """`layer`, 1, `` of `layer1`; None for a name without a number."""
+    if is_number(name):
+        return "", int(name), ""
+    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*?)(0|[1-9][0-9]{0,3})", name)
+    return (match[1], int(match[2]), "") if match else None
+
+
+def _depth(group: YamlLayout) -> int:
+    if isinstance(group, YamlLeaf) or {"op", "call", "dense"} & {*group.keys}:
+        return 0
+    return 1 + max((_depth(entry.value) for entry in group.entries), default=0)
+
+
+def _flowing(group: YamlGroup) -> YamlGroup:
+    """A short sequence in one line."""
+    group.flow = _depth(group) <= 2 and not {"residual", "inception", "branches"} & {*group.keys}
+    return group
+
+
+def text_of(layout: YamlLayout) -> str:
+    """Return a layout as one text, to compare with others."""
+    if isinstance(layout, YamlLeaf):
+        return layout.text
+    inside = (f"{e.key.text}: {text_of(e.value)}" if e.key else text_of(e.value) for e in layout.entries)
+    return f"{{{', '.join(inside)}}}" if layout.mapping else f"[{', '.join(inside)}]"
+
+
+def heads(layout: YamlLayout) -> int:
+    """Return how many nodes a layout has."""
+    if isinstance(layout, YamlLeaf):
+        return 0
+    own = {"op", "call", "dense", "residual", "inception", "branches"} & {*layout.keys}
+    return bool(own) + sum(heads(entry.value) for entry in layout.entries)
+
+
+def _collapsed(layouts: Sequence[YamlLayout]) -> list[YamlLayout]:
+    """Equal ops behind each other as one with a count."""
+    out: list[YamlLayout] = []
+    counts: list[int] = []
+    for one in layouts:
+        plain = isinstance(one, YamlGroup) and one.get("op") is not None and one.get("from") is None
+        if plain and out and text_of(out[-1]) == text_of(one):
+            counts[-1] += 1
+        else:
+            out.append(one)
+            counts.append(1)
+    for one, count in zip(out, counts, strict=True):
+        if count > 1 and isinstance(one, YamlGroup):
+            one.put("repeat", YamlLeaf(str(count), verbatim=True))
+    return out
+
+
+def default_norm(nodes: Sequence[Node]) -> str:
+    """Return the norm that reads most convolutions; empty if most have none."""
+    convs = {node.id for node in nodes if isinstance(node.op, Conv)}
+    norms = Counter(n.op.name for n in nodes if isinstance(n.op, Norm) and convs & {*n.inputs})
+    name, count = norms.most_common(1)[0] if norms else ("", 0)
+    return name if count * 2 > len(convs) else ""
