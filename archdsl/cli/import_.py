@@ -13,7 +13,7 @@ from archdsl.cli.options import color_option, force_option, input_option, named_
 @output_option
 @click.option("--weights", metavar="FILE", help="Write the model's weights there: .safetensors.")
 @click.option("--name", help="The network's name; by default that of the file or the factory.")
-@click.option("--flat", is_flag=True, help="Read the nodes of a file by archdsl too, not the spec that it contains.")
+@click.option("--flat", is_flag=True, help="Write node after node, without blocks; of a file by archdsl too.")
 @named_values(("-a", "--arg", "args"), "Pass an argument to the factory: -a classes=3. May be repeated.")
 @input_option
 @force_option
@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Convert MODEL to a spec: an ONNX file, or package.module:factory, a function that returns a PyTorch module.
 
-    A file by archdsl gives back the spec that it was compiled from. Any other model gives a flat spec: node after node,
-    with the names of its tensors kept where possible. The factory is called with -a NAME=VALUE; this runs its code.
+    A file by archdsl gives back the spec that it was compiled from. Any other model gives a new spec, with the blocks
+    and repeats that its modules show, and the names of its tensors kept where possible. The factory is called with -a NAME=VALUE; this runs its code.
     """
     import archdsl
 

@@ -38,7 +38,7 @@ class ImportedModel:
     """A model of another tool as a spec.
 
     `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
-    is True if the file was written by archdsl and contains this spec; any other spec is flat. `files` are those that
+    is True if the file was written by archdsl and contains this spec. `files` are those that
     were read.
     """
 
@@ -105,11 +105,12 @@ def import_model(
 
     `name` is the network's, by default that of the file or factory. `input` is the size of the one input, without the
     batch: `(3, 224, 224)`; a module needs it, a file only if it leaves sizes open. The factory is called with `args`;
-    this runs its code. `flat` reads the nodes of a file that archdsl wrote too, not the spec that it contains.
+    this runs its code. `flat` writes node after node, without blocks; of a file that archdsl wrote it reads the nodes, not the
+    spec that it contains.
 
     Raises E0805 for a file that is not an ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a
     factory or module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0801
-    without torch; E0002 for a wrong `name` or `input`, E0003 for `args` or `flat` that do not apply, E0004 for an
+    without torch; E0002 for a wrong `name` or `input`, E0003 for `args` that do not apply, E0004 for an
     argument of another type.
     """
     require_package("onnx")
@@ -118,23 +119,20 @@ def import_model(
         _check_name(name)
     module = _as_module(source)
     if module is not None:
-        _only_for(args, flat, "a module")
-        return _from_module(module, name or type(module).__name__, shape, f"imported from {type(module).__name__}")
+        _only_for(args, "a module")
+        return _from_module(module, name or type(module).__name__, shape, f"imported from {type(module).__name__}", flat)
     check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
     path = os.fspath(source)  # type: ignore[arg-type]
     if _FACTORY.fullmatch(path) and not os.path.exists(path):
-        _only_for(None, flat, "a factory")
-        return _from_factory(path, name, args or {}, shape)
-    _only_for(args, False, "a file")
+        return _from_factory(path, name, args or {}, shape, flat)
+    _only_for(args, "a file")
     return _from_file(Path(path), name, flat, shape)
 
 
-def _only_for(args: Mapping[str, object] | None, flat: bool, source: str) -> None:
+def _only_for(args: Mapping[str, object] | None, source: str) -> None:
     check_mappings(args=args)
     if args:
         raise conflict(f"`args` are passed to a factory; the model is {source}", "a factory is package.module:function")
-    if flat:
-        raise conflict(f"`flat` applies to an ONNX file; the model is {source}")
 
 
 def _check_name(name: object) -> None:
@@ -182,7 +180,7 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) ->
                     return _imported(own, True, (str(path),))
                 shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
         title = name or _word(facts.metadata.get("name") or facts.path.stem)
-        return _imported(to_spec(model, title, _sizes(model, shape), source), False, (str(path),))
+        return _imported(to_spec(model, title, _sizes(model, shape), source, flat), False, (str(path),))
 
 
 def _imported(imported: ImportedSpec, carried: bool, files: tuple[str, ...] = ()) -> ImportedModel:
@@ -226,23 +224,25 @@ def _as_module(source: object) -> nn.Module | None:
     return source if torch is not None and isinstance(source, torch.nn.Module) else None
 
 
-def _from_factory(factory: str, name: str | None, args: Mapping[str, object], shape: Shape | None) -> ImportedModel:
+def _from_factory(
+    factory: str, name: str | None, args: Mapping[str, object], shape: Shape | None, flat: bool
+) -> ImportedModel:
     _require_size(shape)
     _require_module(factory)
     require_package("torch", "E0801")
     from archdsl.frontends.torch_module import call
 
     title = name or factory.rpartition(":")[2].rpartition(".")[2]
-    return _from_module(call(factory, args), title, shape, f"imported from {factory}")
+    return _from_module(call(factory, args), title, shape, f"imported from {factory}", flat)
 
 
-def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str) -> ImportedModel:
+def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str, flat: bool) -> ImportedModel:
     size = _require_size(shape)
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import trace
 
     model = trace(module, concrete(size))
-    return _imported(to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source), False)
+    return _imported(to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat), False)
 
 
 def _require_size(shape: Shape | None) -> Shape:

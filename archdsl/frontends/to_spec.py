@@ -1,4 +1,4 @@
-"""Writes an imported model as a flat spec, with its weights under the names of the spec."""
+"""Writes an imported model as a spec, with its weights under the names of the spec."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from archdsl.backends.spec.flat import flat
+from archdsl.backends.spec.flat import flat as flat_spec
+from archdsl.backends.spec.recover import Recovered, recover
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import TensorEntry
@@ -31,17 +32,23 @@ from archdsl.spec.open import document_of, from_source
 
 @dataclass(frozen=True, slots=True)
 class ImportedSpec:
-    """A spec as text, the graph that it defines, and the model's weights for it."""
+    """A spec as text, the graph that it defines, and the model's weights for it.
+
+    `recovered`: the same spec with how many modules are blocks and composites; None if it is flat.
+    """
 
     text: str
     graph: Graph
     weights: Callable[[], Weights]
+    recovered: Recovered | None = None
 
 
-def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str) -> ImportedSpec:
+def to_spec(
+    model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, flat: bool = False
+) -> ImportedSpec:
     """Return the spec of the model. `sizes` are its inputs' shapes without the batch; `source` is that of the weights.
 
-    The spec is elaborated again, and its graph compared with the model, before it is returned. Raises E0842 for
+    It has blocks and repeats where they make it shorter; with `flat`, one node after the other. The spec is elaborated again, and its graph compared with the model, before it is returned. Raises E0842 for
     unsupported nodes, E0843 if no spec can express the model.
     """
     state = recognise(model, sizes)
@@ -60,6 +67,10 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
             reason = problem.diagnostics[0].message
             continue
         if [_row(n) for n in graph.nodes] == [_row(n) for n in again.nodes]:
+            recovered = None if flat else recover(graph, model.classes)
+            if recovered is not None and len(recovered.text.splitlines()) < len(text.splitlines()):
+                weights = partial(_weights, tensors, recovered.graph, recovered.graph, source)
+                return ImportedSpec(recovered.text, recovered.graph, weights, recovered)
             return ImportedSpec(text, again, partial(_weights, tensors, graph, again, source))
     raise error("E0843", f"`{name[:80]}` cannot be written as a spec: {reason}")
 
@@ -199,7 +210,7 @@ def _word(value: str, index: int) -> str:
 
 
 def _text(graph: Graph) -> str:
-    spec = flat(graph, inferred=False)
+    spec = flat_spec(graph, inferred=False)
     root = YamlGroup()
     root.put("name", YamlLeaf(graph.name))
     shapes = {graph.nodes[i].path: YamlLeaf("x".join(map(str, concrete(graph.nodes[i].shape)))) for i in graph.inputs}
