@@ -33,7 +33,8 @@ def command(
     """Convert MODEL to a spec: an ONNX file, or package.module:factory, a function that returns a PyTorch module.
 
     A file by archdsl gives back the spec that it was compiled from. Any other model gives a new spec, with the blocks
-    and repeats that its modules show, and the names of its tensors kept where possible. The factory is called with -a NAME=VALUE; this runs its code.
+    and repeats that its modules show, and the names of its tensors kept where possible. The factory is called with
+    -a NAME=VALUE; this runs its code.
     """
     import archdsl
 

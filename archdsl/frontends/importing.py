@@ -105,8 +105,8 @@ def import_model(
 
     `name` is the network's, by default that of the file or factory. `input` is the size of the one input, without the
     batch: `(3, 224, 224)`; a module needs it, a file only if it leaves sizes open. The factory is called with `args`;
-    this runs its code. `flat` writes node after node, without blocks; of a file that archdsl wrote it reads the nodes, not the
-    spec that it contains.
+    this runs its code. `flat` writes node after node, without blocks; of a file that archdsl wrote it reads the nodes,
+    not the spec that it contains.
 
     Raises E0805 for a file that is not an ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a
     factory or module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0801
@@ -120,7 +120,9 @@ def import_model(
     module = _as_module(source)
     if module is not None:
         _only_for(args, "a module")
-        return _from_module(module, name or type(module).__name__, shape, f"imported from {type(module).__name__}", flat)
+        return _from_module(
+            module, name or type(module).__name__, shape, f"imported from {type(module).__name__}", flat
+        )
     check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
     path = os.fspath(source)  # type: ignore[arg-type]
     if _FACTORY.fullmatch(path) and not os.path.exists(path):

@@ -43,13 +43,12 @@ class ImportedSpec:
     recovered: Recovered | None = None
 
 
-def to_spec(
-    model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, flat: bool = False
-) -> ImportedSpec:
+def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, flat: bool = False) -> ImportedSpec:
     """Return the spec of the model. `sizes` are its inputs' shapes without the batch; `source` is that of the weights.
 
-    It has blocks and repeats where they make it shorter; with `flat`, one node after the other. The spec is elaborated again, and its graph compared with the model, before it is returned. Raises E0842 for
-    unsupported nodes, E0843 if no spec can express the model.
+    It has blocks and repeats where they make it shorter; with `flat`, one node after the other. The spec is elaborated
+    again, and its graph compared with the model, before it is returned. Raises E0842 for unsupported nodes, E0843 if no
+    spec can express the model.
     """
     state = recognise(model, sizes)
     outputs = {_word(value, n): state.value(value) for n, value in enumerate(model.outputs)}

@@ -240,7 +240,7 @@ def test_weights_come_along(tmp_path: Path) -> None:
 def test_factory_arguments() -> None:
     done = cli("import", "torchvision.models:squeezenet1_1", "--input", "3x64x64", "-a", "num_classes=7")
     assert done.exit_code == 0
-    assert "conv 7\n" in done.output
+    assert "conv 7" in done.output
 
 
 def onnx_model(*nodes: Any, size: tuple[int, ...] = (4, 8, 8), constants: dict[str, Any] | None = None) -> SourceModel:
@@ -412,9 +412,7 @@ def test_a_file_from_python(tmp_path: Path) -> None:
         ("E0002", {"source": "a.onnx", "input": "3x"}),
         ("E0004", {"source": "a.onnx", "input": 3.5}),
         ("E0003", {"source": "a.onnx", "args": {"n": 1}}),
-        ("E0003", {"source": "torchvision.models:resnet18", "flat": True}),
         ("E0003", {"source": Small(), "args": {"n": 1}}),
-        ("E0003", {"source": Small(), "flat": True}),
         ("E0844", {"source": Small(), "input": (4, 8, 8)}),
         ("E0846", {"source": Small()}),
         ("E0846", {"source": "torchvision.models:resnet18"}),

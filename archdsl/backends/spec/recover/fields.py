@@ -10,7 +10,6 @@ from archdsl.backends.spec.fields import value_layout
 from archdsl.graph import Node
 from archdsl.language.format.yaml_writer import YamlLayout, YamlLeaf, listing
 from archdsl.ops import OPS_BY_NAME, Conv, DwConv, Pool
-from archdsl.ops.base import Every
 from archdsl.shapes import at, concrete
 
 Defaults: TypeAlias = Mapping[tuple[str, str], Any]
@@ -62,7 +61,8 @@ def holes(node: Node, name: str, defaults: Defaults, norm: bool) -> Iterator[Hol
 
 def _values(node: Node, name: str) -> dict[str, Any]:
     op = node.op
-    values = {field: _plain(value) for field, value in op.explicit().items()}
+    alike = (*op.per_axis, *op.per_side)
+    values = {field: _plain(value) if field in alike else value for field, value in op.explicit().items()}
     if isinstance(op, Conv) and op.pad != "same" and op.pad is not None:
         shape = concrete(node.in_shapes[0])
         pads, usual = op.pads(shape), op.model_copy(update={"pad": None}).pads(shape)
@@ -75,12 +75,8 @@ def _values(node: Node, name: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """One number instead of the same for all axes."""
-    return uniform(tuple(value)) if isinstance(value, (Every, tuple)) and value and _numbers(value) else value
-
-
-def _numbers(value: Any) -> bool:
-    return all(type(v) is int for v in value)
+    """One number instead of the same for all axes or sides."""
+    return uniform(value) if isinstance(value, tuple) and value and all(type(v) is int for v in value) else value
 
 
 def literal(value: Any) -> str:

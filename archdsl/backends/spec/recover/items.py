@@ -1,6 +1,7 @@
 """The items of a module: written ops, modules inside it, and the composites that its merges make of them.
 
-A merge is a composite if each of its inputs is a chain of items with one reader each, and all chains start at one value.
+A merge is a composite if each of its inputs is a chain of items with one reader each, and all chains start at one
+value.
 """
 
 from __future__ import annotations
@@ -153,7 +154,12 @@ class Naming:
 
     def _joins(self, before: OpItem, item: OpItem, listed: bool, readers: Counter[int]) -> bool:
         node, roles = item.nodes[0], [n.op.role for n in before.nodes]
-        if item.reads != [before.value] or readers[before.value] != 1 or len(item.nodes) > 1 or before.nodes[0].shared_with:
+        if (
+            item.reads != [before.value]
+            or readers[before.value] != 1
+            or len(item.nodes) > 1
+            or before.nodes[0].shared_with
+        ):
             return False
         if roles[0] == "act" or "act" in roles[1:] or {node.id, *(n.id for n in before.nodes)} & {*self.shared}:
             return False

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from archdsl.backends.spec.recover.fields import MISSING, SIZES, Hole
 from archdsl.backends.spec.recover.items import Composite, Item, Naming, compose, item_of
+from archdsl.backends.spec.recover.ops import Inexpressible, Names, Put
 from archdsl.backends.spec.recover.templates import Template, infer
 from archdsl.backends.spec.recover.tree import Group, tree
-from archdsl.backends.spec.recover.writer import Inexpressible, Names, Put, Writer, default_norm, heads, text_of
+from archdsl.backends.spec.recover.writer import Writer, heads, text_of
 from archdsl.graph import Graph
 from archdsl.language.format.shortform import short_form
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, mapping, write
@@ -38,19 +40,18 @@ class _Copy:
 
 @dataclass(slots=True, eq=False)
 class Recovery:
-    """The blocks of a graph under one `naming`. Without `projections`, no residual block has an implied projection."""
+    """The blocks of a graph under one `naming`. `projection`: the norm and bias that a shortcut is taken to imply."""
 
     graph: Graph
     classes: Mapping[str, str]
     naming: Naming
-    projections: bool
+    projection: tuple[str, bool] | None
     plain: frozenset[str] = frozenset()
     """The paths of modules that are not blocks."""
     content: dict[Group, list[Item]] = field(default_factory=dict)
     templates: dict[Group, tuple[Template, int]] = field(default_factory=dict)
     blocks: list[Template] = field(default_factory=list)
     root: Group = field(init=False)
-    norm: str = field(init=False)
     outputs: YamlGroup = field(init=False)
     uses: Counter[str] = field(default_factory=Counter)
     beside: set[int] = field(default_factory=set)
@@ -58,7 +59,6 @@ class Recovery:
 
     def __post_init__(self) -> None:
         self.root = tree(self.graph)
-        self.norm = default_norm(self.graph.nodes)
         for group in self.root.walk():
             items = [item_of(member) for member in group.members]
             self.content[group] = compose(items, group.exports, self.naming.shared)
@@ -98,9 +98,7 @@ class Recovery:
 
     def writer(self, put: Put, defaults: Mapping[tuple[str, str], Any]) -> Writer:
         """Return a writer of modules that are calls of the known templates."""
-        return Writer(
-            self.graph, self.naming, self.content, self.templates, self.norm, self.projections, put, defaults
-        )
+        return Writer(self.graph, put, defaults, self.naming, self.content, self.templates, self.projection)
 
     def _copy(self, group: Group) -> tuple[str, _Copy]:
         """The key of a module, which is equal for copies of one template, and its holes."""
@@ -134,7 +132,13 @@ class Recovery:
             if len(own) < 2 or max(copy.heads for copy in own) < 2:
                 continue
             sample = max(own, key=lambda copy: (len(copy.shortcut_holes), copy.variant != "none"))
-            shortcut = "none" if variants <= {"none", "kept"} else "if_same_shape" if "none" in variants else sample.variant[:7]
+            shortcut = (
+                "none"
+                if variants <= {"none", "kept"}
+                else "if_same_shape"
+                if "none" in variants
+                else sample.variant[:7]
+            )
             groups = [copy.group for copy in own]
             template = Template(self._block_name(groups), groups, sample.group, shortcut)
             if len(groups[0].reads) > 1:
@@ -173,16 +177,21 @@ class Recovery:
 
     # --- text ------------------------------------------------------------------------------------------------
 
+    def better(self) -> Recovery | None:
+        """Return an attempt without the blocks of one call, and with the projection that the defaults imply; None if
+        this one is such."""
+        defaults = _defaults(self._layouts({})[2])
+        norm = defaults.get(("conv", "norm"), "")
+        implied = norm, bool(defaults.get(("conv", "bias"), not norm))
+        once = {group.path for t in self.blocks if self.uses[t.name] == 1 for group in t.copies}
+        if self.plain >= once and self.projection in (None, implied):
+            return None
+        projection = self.projection and implied
+        return Recovery(self.graph, self.classes, self.naming, projection, self.plain | once)
+
     def text(self) -> str:
         """Return the spec. Raises `Inexpressible`."""
-        _, _, seen = self._layouts({})
-        once = {group.path for t in self.blocks if self.uses[t.name] == 1 for group in t.copies}
-        if once and not self.plain >= once:
-            inline = replace(self, plain=self.plain | once, content={}, templates={}, blocks=[], beside=set(), uses=Counter())
-            text = inline.text()
-            self.content, self.templates, self.blocks = inline.content, inline.templates, inline.blocks
-            return text
-        defaults = _defaults(seen)
+        defaults = _defaults(self._layouts({})[2])
         net, blocks, _ = self._layouts(defaults)
         root = YamlGroup()
         root.put("name", YamlLeaf(self.graph.name))
@@ -204,6 +213,7 @@ class Recovery:
     def _layouts(self, defaults: Mapping[tuple[str, str], Any]) -> tuple[YamlLayout, YamlGroup, Counter[Any]]:
         """The net, the blocks, and how often each field has each value in their text."""
         seen: Counter[Any] = Counter()
+        self.uses.clear()
         blocks = YamlGroup()
         for template in self.blocks:
             writer = self.writer(_texts(template), defaults)
@@ -238,7 +248,7 @@ class Recovery:
         """Return how many modules are calls or composites, and how many are sequences that are no chain."""
         recovered = flat = 0
         for group, items in self.content.items():
-            chained = all(item.reads == [before.value] for before, item in zip(items, items[1:], strict=False))
+            chained = all(item.reads == [before.value] for before, item in pairwise(items))
             composite = len(items) == 1 and isinstance(items[0], Composite)
             recovered += group in self.templates or composite
             flat += group not in self.templates and not chained

@@ -23,7 +23,9 @@ def same_network(one: Graph, two: Graph) -> bool:
         for graph in (one, two)
         for signatures in (_signatures(graph, numbers),)
     ]
-    tensors = [{t.key: (t.param.shape, t.param.trained) for t in graph.tensors if not t.node.training} for graph in (one, two)]
+    tensors = [
+        {t.key: (t.param.shape, t.param.trained) for t in graph.tensors if not t.node.training} for graph in (one, two)
+    ]
     counts = [sum(not isinstance(n.op, Identity) for n in graph.nodes if not n.training) for graph in (one, two)]
     return outputs[0] == outputs[1] and tensors[0] == tensors[1] and counts[0] == counts[1]
 

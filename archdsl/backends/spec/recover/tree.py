@@ -1,7 +1,7 @@
 """The tree of modules of a flat graph: groups of leaves, with the values that each group reads and exports.
 
-Three changes make modules closed, so that they can be blocks; none changes a value. Identities are dropped. A merge that
-opens a module is moved in front of it. A concat of the values of an earlier concat and one more reads that concat.
+Three changes make modules closed, so that they can be blocks; none changes a value. Identities are dropped. A merge
+that opens a module is moved in front of it. A concat of the values of an earlier concat and one more reads that concat.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class _Builder:
 
     def _group(self, scope: Scope) -> Group:
         """The group of a scope: of the nearest one around it that is a module and runs for the first time."""
-        around = [s for s in _around(scope)][::-1]
+        around = list(_around(scope))[::-1]
         runs_again = next((n for n, s in enumerate(around) if s.again), len(around))
         group = self.root
         for one in (s for s in around[1:runs_again] if s.name is not None):

@@ -4,51 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-from archdsl.backends.spec.fields import value_layout
-from archdsl.backends.spec.recover.fields import MISSING, Defaults, Hole, expression, holes, layout, literal, written
+from archdsl.backends.spec.recover.fields import MISSING, Hole, literal
 from archdsl.backends.spec.recover.items import Composite, Item, Naming, OpItem
+from archdsl.backends.spec.recover.ops import Names, OpWriter
 from archdsl.backends.spec.recover.templates import Template
 from archdsl.backends.spec.recover.tree import Group
-from archdsl.graph import Graph, Node
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, listing, mapping
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.names import is_number
-from archdsl.ops import Again, Concat, Conv, Norm
+from archdsl.ops import Concat, Conv
 from archdsl.shapes import at, concrete
 
-Put: TypeAlias = Callable[[Hole], tuple[str | None, Any]]
-"""Receives each hole in order, and returns its text and its value. The text is None for a literal."""
 _DOTTED = frozenset((*HEADS, *COMMON_KEYS, "then"))
 """A node with such a name gets a dot before its key."""
 
 
-class Inexpressible(Exception):
-    """The module cannot be written in this form."""
-
-
-@dataclass(slots=True, eq=False)
-class Names:
-    """The names of the values in a mapping; `outer` are those around it."""
-
-    outer: Names | None
-    values: dict[int, str] = field(default_factory=dict)
-
-    def reference(self, value: int) -> str:
-        """Return the name of a value. Raises `Inexpressible` if it has none here."""
-        level, at_names, hidden = 0, self, set[str]()
-        while True:
-            level += 1
-            name = at_names.values.get(value)
-            if name is not None:
-                return "." * level + name if name.partition(".")[0] in hidden else name
-            hidden |= {n.partition(".")[0] for n in at_names.values.values()}
-            if at_names.outer is None:
-                raise Inexpressible
-            at_names = at_names.outer
+_IN_ONE_LINE = 6
+"""The most nodes of nested sequences in one line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,24 +37,19 @@ class Residual:
 
 
 @dataclass(slots=True, eq=False)
-class Writer:
+class Writer(OpWriter):
     """Writes one module after the other; `put` receives the holes.
 
     `content` are the items of each group, `templates` the block of each group that is a call, with its arguments.
-    `norm` is the norm behind most convolutions, which a projection has.
+    `projection` is the norm of the projection that a residual block implies, and whether it has a bias; None if no
+    block shall have one.
     """
 
-    graph: Graph
     naming: Naming
     content: Mapping[Group, list[Item]]
     templates: Mapping[Group, tuple[Template, int]]
-    norm: str
-    projections: bool
-    put: Put
-    defaults: Defaults = field(default_factory=dict)
+    projection: tuple[str, bool] | None
     collapse: bool = False
-    seen: Counter[tuple[str, str, Any]] = field(default_factory=Counter)
-    """How often each op has each literal value in a field."""
     uses: Counter[str] = field(default_factory=Counter)
     """How often the text has a call of each block; a repeat counts as several."""
     inside: dict[int, str] = field(default_factory=dict)
@@ -90,9 +61,7 @@ class Writer:
         """Return the layout of a group whose first node reads `cursor` if it has no reference."""
         return self.sequence(self.content[group], names, cursor, group.exports, group.path)
 
-    def sequence(
-        self, items: list[Item], names: Names, cursor: int, exports: Collection[int], path: str
-    ) -> YamlLayout:
+    def sequence(self, items: list[Item], names: Names, cursor: int, exports: Collection[int], path: str) -> YamlLayout:
         """Return items behind each other: a list if their names are its numbers, else a mapping."""
         if len(items) == 1 and isinstance(items[0], Composite):
             return self.composite(items[0], names, cursor, path)
@@ -103,8 +72,9 @@ class Writer:
         if chained and all(len(i.reads) == 1 for i in items) and not named:
             fused = self.naming.fuse(self._singles(items, True), True, readers)
             if self._numbered(fused):
-                return self._list(fused, names, cursor, path)
-        return self._mapping(self.naming.fuse(self._singles(items, False), False, readers), names, cursor, path)
+                return self._list(fused, names, cursor, path, readers)
+        fused = self.naming.fuse(self._singles(items, False), False, readers)
+        return self._mapping(fused, names, cursor, path, readers)
 
     def readers(self, items: Sequence[Item], exports: Collection[int]) -> Counter[int]:
         """Return how many items read each value; `exports` are read outside."""
@@ -136,9 +106,9 @@ class Writer:
             number += len(names)
         return True
 
-    def _list(self, items: list[Item], names: Names, cursor: int, path: str) -> YamlLayout:
+    def _list(self, items: list[Item], names: Names, cursor: int, path: str, readers: Counter[int]) -> YamlLayout:
         layouts: list[YamlLayout] = []
-        for run in self._runs(items):
+        for run in self._runs(items, readers):
             element = self._run(run, names, cursor, path, listed=True)
             cursor = run[-1].value
             inline = isinstance(run[0], Group) and run[0] not in self.templates
@@ -149,10 +119,10 @@ class Writer:
             return out[0]
         return _flowing(listing(out))
 
-    def _mapping(self, items: list[Item], names: Names, cursor: int, path: str) -> YamlLayout:
+    def _mapping(self, items: list[Item], names: Names, cursor: int, path: str, readers: Counter[int]) -> YamlLayout:
         own = Names(names)
         out = YamlGroup()
-        runs = self._runs(items)
+        runs = self._runs(items, readers)
         for run in runs:
             key = self._key(run, out.keys)
             self.inside = {}
@@ -184,13 +154,13 @@ class Writer:
 
     # --- runs ------------------------------------------------------------------------------------------------
 
-    def _runs(self, items: Sequence[Item]) -> list[list[Item]]:
+    def _runs(self, items: Sequence[Item], readers: Counter[int]) -> list[list[Item]]:
         """Calls of one block that are one repeat, and layers that are one dense block; other items alone."""
         runs: list[list[Item]] = []
         at_item = 0
         while at_item < len(items):
             run = [items[at_item]]
-            while at_item + len(run) < len(items) and self._continues(run, items[at_item + len(run)]):
+            while at_item + len(run) < len(items) and self._continues(run, items[at_item + len(run)], readers):
                 run.append(items[at_item + len(run)])
             if len(run) > 1 and isinstance(run[0], Group) and not self._short(run):
                 run = run[:1]
@@ -198,9 +168,9 @@ class Writer:
             at_item += len(run)
         return runs
 
-    def _continues(self, run: list[Item], item: Item) -> bool:
+    def _continues(self, run: list[Item], item: Item, readers: Counter[int]) -> bool:
         first, last = run[0], run[-1]
-        if item.reads != [last.value]:
+        if item.reads != [last.value] or readers[last.value] != 1:
             return False
         if isinstance(first, Composite) and isinstance(item, Composite):
             if not (first.growing and item.growing):
@@ -230,7 +200,9 @@ class Writer:
         """Whether the run is shorter as a repeat: the arguments of the first copy are mostly those of the others."""
         first, second = self.values(run[0]), self.values(run[1])  # type: ignore[arg-type]
         differ = sum(a != b for a, b in zip(first, second, strict=True))
-        return not differ or (differ * 2 <= len(first) and (len(run) > 2 or differ == 1)) or (len(run) > 2 and differ == 1)
+        return (
+            not differ or (differ * 2 <= len(first) and (len(run) > 2 or differ == 1)) or (len(run) > 2 and differ == 1)
+        )
 
     def values(self, group: Group) -> list[Any]:
         """Return the arguments of a call."""
@@ -254,7 +226,7 @@ class Writer:
             self.uses[self.templates[first][0].name] += counted
             if counted and not listed:
                 self._pattern(out, number)
-        return self._from(out, first.reads, names, cursor)
+        return self.reading(out, first.reads, names, cursor)
 
     def _count(self, out: YamlGroup, copies: int) -> bool:
         """Add the count of a repeat, unless it is always 1."""
@@ -275,7 +247,7 @@ class Writer:
         number = _number(groups[0].name)
         assert number is not None
         self._pattern(out, number)
-        return self._from(out, run[0].reads, names, cursor)
+        return self.reading(out, run[0].reads, names, cursor)
 
     def _call(self, groups: Sequence[Group]) -> str:
         """`bottleneck(64, 2 if first else 1)`."""
@@ -297,19 +269,13 @@ class Writer:
                 words.append(text if positional else f"{param.name}={text}")
         return f"{template.name}({', '.join(words)})" if words else template.name
 
-    def _from(self, out: YamlGroup, reads: Sequence[int], names: Names, cursor: int) -> YamlGroup:
-        if [*reads] != [cursor]:
-            refs = [YamlLeaf(names.reference(read)) for read in reads]
-            out.put("from", refs[0] if len(refs) == 1 else listing(refs, flow=True))
-        return out
-
     # --- composites ------------------------------------------------------------------------------------------
 
     def composite(self, item: Composite, names: Names, cursor: int, path: str) -> YamlLayout:
         """Return a residual block or branches."""
         residual = self.residual(item, path)
         if residual is not None:
-            return self._from(self.residual_layout(residual, item, names, path), item.reads, names, cursor)
+            return self.reading(self.residual_layout(residual, item, names, path), item.reads, names, cursor)
         (entry,) = item.reads
         merge = item.merge.op.name
         branches = self._branches(item, names, entry, path)
@@ -318,7 +284,7 @@ class Writer:
         if not isinstance(item.merge.op, Concat):
             out.put("merge", YamlLeaf(merge))
         self._then(out, item)
-        return self._from(out, item.reads, names, cursor)
+        return self.reading(out, item.reads, names, cursor)
 
     def _branches(self, item: Composite, names: Names, entry: int, path: str) -> YamlLayout:
         single = [self.naming.fuse(self._singles(chain, False), False, self.readers(chain, [chain[-1].value]))
@@ -352,7 +318,7 @@ class Writer:
 
     def _is_projection(self, chain: Sequence[Item], path: str) -> bool:
         """Whether the items are the projection that a residual block implies."""
-        if len(chain) != 1 or not isinstance(chain[0], Group) or chain[0].name != "downsample" or not self.projections:
+        if len(chain) != 1 or not isinstance(chain[0], Group) or chain[0].name != "downsample":
             return False
         members = chain[0].leaves
         if self.naming.word == "nested" and len(chain[0].members) == 1 and isinstance(chain[0].members[0], Group):
@@ -362,7 +328,7 @@ class Writer:
         if not isinstance(first, Conv) or set(first.kernel) != {1} or first.groups > 1 or len(nodes) > 2:
             return False
         norm = nodes[1].op.name if len(nodes) > 1 else ""
-        return norm == self.norm and first.bias is (not norm) and set(first.dilation) == {1}
+        return (norm, first.bias) == self.projection and set(first.dilation) == {1}
 
     def residual_layout(self, residual: Residual, item: Composite, names: Names, path: str) -> YamlGroup:
         """Return the mapping of a residual block."""
@@ -380,88 +346,6 @@ class Writer:
     def _then(self, out: YamlGroup, item: Composite) -> None:
         if item.then is not None:
             out.put("then", self.act(item.then, "then"))
-
-    def act(self, node: Node | None, op: str) -> YamlLayout:
-        """An activation: its name is a hole if it has no fields."""
-        fields = {} if node is None else node.op.explicit()
-        if node is not None and fields:
-            return self._part(node)
-        name = "none" if node is None else node.op.name
-        default = self.defaults.get((op, "act"), MISSING)
-        text, name = self.put(Hole("act", name, default, 0))
-        if text is None:
-            self.seen[(op, "act", name)] += 1
-            return YamlLeaf(name)
-        return YamlLeaf(text)
-
-    def _part(self, node: Node) -> YamlLayout:
-        """A norm or activation with its fields, those of `defaults` left out."""
-        out = mapping({"op": YamlLeaf(node.op.name)}, flow=True)
-        for hole in holes(node, node.op.name, self.defaults, False):
-            self.seen[(node.op.name, hole.field, hole.value)] += 1
-            if hole.value != hole.default:
-                out.put(hole.field, layout(hole.field, hole.value, node))
-        return out if len(out.entries) > 1 else YamlLeaf(node.op.name)
-
-    # --- ops -------------------------------------------------------------------------------------------------
-
-    def op(self, item: OpItem, names: Names, cursor: int, path: str) -> YamlGroup:
-        """Return a written op."""
-        node, *rest = item.nodes
-        norm = next((n for n in rest if n.op.role == "norm"), None)
-        act = next((n for n in rest if n.op.role == "act"), None)
-        name = written(node)
-        family = "conv" if name in ("dwconv", "deconv") else name
-        out = mapping({"op": YamlLeaf(name)}, flow=True)
-        if node.shared_with:
-            out = mapping({"op": YamlLeaf(Again.name), "node": YamlLeaf(self._again(node, path))}, flow=True)
-            family = Again.name
-        else:
-            self._fields(out, node, name, norm)
-        default_norm = self.defaults.get((family, "norm"), "none")
-        norm_name = "none" if norm is None else norm.op.name
-        self.seen[(family, "norm", norm_name)] += 1
-        part = YamlLeaf("none") if norm is None else self._part(norm)
-        norm_written = norm_name != default_norm or isinstance(part, YamlGroup)
-        if norm_written:
-            out.put("norm", part)
-        if not node.op.role == "act":
-            act_layout = self.act(act, family)
-            usual = self.defaults.get((family, "act"), "none")
-            if norm_written and norm is None or not isinstance(act_layout, YamlLeaf) or act_layout.text != usual:
-                out.put("act", act_layout)
-        self._like(out, node, names)
-        reads = item.reads[: len(item.reads) - node.op.measured]
-        return self._from(out, reads, names, cursor)
-
-    def _like(self, out: YamlGroup, node: Node, names: Names) -> None:
-        for name in node.op.references if node.op.measured else ():
-            out.put(name, YamlLeaf(names.reference(node.inputs[-1])))
-
-    def _again(self, node: Node, path: str) -> str:
-        inside = f"{path}." if path else ""
-        if not node.shared_with.startswith(inside):
-            raise Inexpressible
-        return node.shared_with[len(inside) :]
-
-    def _fields(self, out: YamlGroup, node: Node, name: str, norm: Node | None) -> None:
-        for hole in holes(node, name, self.defaults, norm is not None):
-            if not _simple(hole.value):
-                out.put(hole.field, value_layout(hole.value))
-                continue
-            text, value = self.put(hole)
-            if text is not None:
-                out.put(hole.field, expression(text))
-                continue
-            if hole.field != "bias" or norm is None:
-                of_conv = name in ("dwconv", "deconv") and hole.field in Conv.model_fields
-                self.seen[("conv" if of_conv else name, hole.field, value)] += 1
-            if value is not MISSING and (value != hole.default or type(value) is not type(hole.default)):
-                out.put(hole.field, layout(hole.field, value, node))
-
-
-def _simple(value: object) -> bool:
-    return not isinstance(value, tuple) or all(isinstance(v, int) for v in value)
 
 
 def _weight(chain: Sequence[Item]) -> int:
@@ -490,7 +374,8 @@ def _depth(group: YamlLayout) -> int:
 
 def _flowing(group: YamlGroup) -> YamlGroup:
     """A short sequence in one line."""
-    group.flow = _depth(group) <= 2 and not {"residual", "inception", "branches"} & {*group.keys}
+    composite = bool({"residual", "inception", "branches"} & {*group.keys})
+    group.flow = not composite and (_depth(group) <= 1 or (_depth(group) == 2 and heads(group) <= _IN_ONE_LINE))
     return group
 
 
@@ -525,11 +410,3 @@ def _collapsed(layouts: Sequence[YamlLayout]) -> list[YamlLayout]:
         if count > 1 and isinstance(one, YamlGroup):
             one.put("repeat", YamlLeaf(str(count), verbatim=True))
     return out
-
-
-def default_norm(nodes: Sequence[Node]) -> str:
-    """Return the norm that reads most convolutions; empty if most have none."""
-    convs = {node.id for node in nodes if isinstance(node.op, Conv)}
-    norms = Counter(n.op.name for n in nodes if isinstance(n.op, Norm) and convs & {*n.inputs})
-    name, count = norms.most_common(1)[0] if norms else ("", 0)
-    return name if count * 2 > len(convs) else ""
