@@ -74,7 +74,7 @@ def test_a_short_spec_is_found_again() -> None:
     [
         ("conv2: 3x3 conv w linear}", "conv2: 3x3 conv w}"),
         ("then: relu", "then: relu6"),
-        ("3x3 conv w /s,", "3x3 conv w /s pad=[0,0,2,2],"),
+        ("3x3 conv w /s,", "3x3 conv w /s dilation=2,"),
         ("conv2:", "conv3:"),
         ("    residual: {", "    do: {"),
         ("pool: gap", "pool: gmp"),
