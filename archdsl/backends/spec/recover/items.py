@@ -60,8 +60,9 @@ class Composite:
     @property
     def growing(self) -> bool:
         """Whether it concatenates its input and one item: a layer of a dense block."""
-        lengths = [len(chain) for chain in self.chains]
-        return isinstance(self.merge.op, Concat) and lengths == [0, 1] and self.then is None
+        first, *rest = self.chains
+        single = len(rest) == 1 and not first and len(rest[0]) == 1
+        return isinstance(self.merge.op, Concat) and single and self.then is None
 
 
 Item: TypeAlias = OpItem | Group | Composite
