@@ -40,6 +40,7 @@ def command(
 
     values = {key: _literal(value) for key, value in args.items()}
     imported = archdsl.import_model(model, name=name, input=size, args=values, flat=flat)
+    console.print_diagnostics(imported.check.warnings)
     path = None if output == "-" else output
     imported.save(path, weights, force=force)
     if weights is not None:

@@ -25,6 +25,7 @@ from archdsl.shapes import Shape, concrete
 if TYPE_CHECKING:
     from torch import nn
 
+    from archdsl.frontends.equality import OutputCheck
     from archdsl.frontends.onnx_model import SourceModel
     from archdsl.frontends.to_spec import ImportedSpec
 
@@ -38,14 +39,15 @@ class ImportedModel:
     """A model of another tool as a spec.
 
     `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
-    is True if the file was written by archdsl and contains this spec. `files` are those that
-    were read.
+    is True if the file was written by archdsl and contains this spec. `files` are those that were read. `check` states
+    how the outputs of both were compared.
     """
 
     text: str
     graph: Graph
     carried: bool
     files: tuple[str, ...]
+    check: OutputCheck
     _weights: Callable[[], Weights]
 
     @cached_property
@@ -109,9 +111,9 @@ def import_model(
     not the spec that it contains.
 
     Raises E0805 for a file that is not an ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a
-    factory or module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0801
-    without torch; E0002 for a wrong `name` or `input`, E0003 for `args` that do not apply, E0004 for an
-    argument of another type.
+    factory or module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0848 if
+    the spec computes other outputs than the model, E0801 without torch; E0002 for a wrong `name` or `input`, E0003 for
+    `args` that do not apply, E0004 for an argument of another type.
     """
     require_package("onnx")
     shape = _shape(input)
@@ -162,6 +164,7 @@ def _shape(size: InputSize | None) -> Shape | None:
 
 def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) -> ImportedModel:
     from archdsl.frontends.archdsl_files import own_spec
+    from archdsl.frontends.checks import check_file
     from archdsl.frontends.limits import limited
     from archdsl.frontends.onnx_model import read
     from archdsl.frontends.to_spec import to_spec
@@ -179,14 +182,15 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) ->
                     raise
             else:
                 if not flat:
-                    return _imported(own, True, (str(path),))
+                    return _imported(own, True, check_file(facts.path, model, own), (str(path),))
                 shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
         title = name or _word(facts.metadata.get("name") or facts.path.stem)
-        return _imported(to_spec(model, title, _sizes(model, shape), source, flat), False, (str(path),))
+        spec = to_spec(model, title, _sizes(model, shape), source, flat)
+        return _imported(spec, False, check_file(facts.path, model, spec), (str(path),))
 
 
-def _imported(imported: ImportedSpec, carried: bool, files: tuple[str, ...] = ()) -> ImportedModel:
-    return ImportedModel(imported.text, imported.graph, carried, files, imported.weights)
+def _imported(imported: ImportedSpec, carried: bool, check: OutputCheck, files: tuple[str, ...] = ()) -> ImportedModel:
+    return ImportedModel(imported.text, imported.graph, carried, files, check, imported.weights)
 
 
 def _word(text: str) -> str:
@@ -240,11 +244,13 @@ def _from_factory(
 
 def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str, flat: bool) -> ImportedModel:
     size = _require_size(shape)
+    from archdsl.frontends.checks import check_module
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import trace
 
     model = trace(module, concrete(size))
-    return _imported(to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat), False)
+    spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
+    return _imported(spec, False, check_module(module, spec))
 
 
 def _require_size(shape: Shape | None) -> Shape:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from archdsl.backends.spec.flat import flat as flat_spec
 from archdsl.backends.spec.recover import Recovered, recover
+from archdsl.backends.spec.recover.same import partners
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import TensorEntry
@@ -34,13 +35,17 @@ from archdsl.spec.open import document_of, from_source
 class ImportedSpec:
     """A spec as text, the graph that it defines, and the model's weights for it.
 
-    `recovered`: the same spec with how many modules are blocks and composites; None if it is flat.
+    `recovered`: the same spec with how many modules are blocks and composites; None if it is flat. `values` are the
+    model's names of the values of nodes, by the paths of the nodes. `last` are the names of values that have their
+    channels last in the model.
     """
 
     text: str
     graph: Graph
     weights: Callable[[], Weights]
     recovered: Recovered | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    last: frozenset[str] = frozenset()
 
 
 def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, flat: bool = False) -> ImportedSpec:
@@ -58,7 +63,7 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
     # A spec cannot share a tensor between any two modules; where it cannot, each node of a file gets a copy.
     for sharing in (True,) if model.classes else (True, False):
         try:
-            graph, tensors = _graph(arrange(state.ops, sharing), name, sizes, outputs, sharing)
+            graph, tensors, node_of = _graph(arrange(state.ops, sharing), name, sizes, outputs, sharing)
             _check_parameters(model, tensors)
             text = _text(graph)
             again = elaborate(document_of(from_source(Source(f"{name}.yaml", text))))
@@ -66,11 +71,15 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
             reason = problem.diagnostics[0].message
             continue
         if [_row(n) for n in graph.nodes] == [_row(n) for n in again.nodes]:
+            values = {again.nodes[number].path: value for value, number in node_of.items()}
+            last = frozenset(state.channels_last)
             recovered = None if flat else recover(graph, model.classes)
             if recovered is not None and len(recovered.text.splitlines()) < len(text.splitlines()):
                 weights = partial(_weights, tensors, recovered.graph, recovered.graph, source)
-                return ImportedSpec(recovered.text, recovered.graph, weights, recovered)
-            return ImportedSpec(text, again, partial(_weights, tensors, graph, again, source))
+                pairs = partners(again, recovered.graph).items()
+                values = {path: values[other] for path, other in pairs if other in values}
+                return ImportedSpec(recovered.text, recovered.graph, weights, recovered, values, last)
+            return ImportedSpec(text, again, partial(_weights, tensors, graph, again, source), None, values, last)
     raise error("E0843", f"`{name[:80]}` cannot be written as a spec: {reason}")
 
 
@@ -89,9 +98,9 @@ def _check_parameters(model: SourceModel, tensors: Mapping[str, Array]) -> None:
 
 def _graph(
     placed: Sequence[PlacedOp], name: str, shapes: Mapping[str, Shape], outputs: Mapping[str, str], sharing: bool
-) -> tuple[Graph, dict[str, Array]]:
-    """The graph of the ops that the outputs need, and its tensors by key. `sharing`: a tensor used twice becomes
-    `again`."""
+) -> tuple[Graph, dict[str, Array], dict[str, int]]:
+    """The graph of the ops that the outputs need, its tensors by key, and the nodes of the model's values. `sharing`: a
+    tensor used twice becomes `again`."""
     needed = _needed(placed, outputs.values())
     readers = Counter([*outputs.values(), *(value for one in needed for value in one.imported.inputs)])
     builder = _SpecGraphBuilder(name, sharing, readers)
@@ -99,7 +108,7 @@ def _graph(
         builder.input(value, "input" if len(shapes) == 1 else _word(value, index), shape)
     for one in needed:
         builder.add(one)
-    return builder.graph(outputs), builder.tensors
+    return builder.graph(outputs), builder.tensors, builder.node_of
 
 
 def _needed(placed: Sequence[PlacedOp], outputs: Iterable[str]) -> list[PlacedOp]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
+T = TypeVar("T")
 NodeValues: TypeAlias = dict[str, Array]
 """Values by the paths of the nodes; float32, batch first."""
 
@@ -31,31 +32,41 @@ def module_values(module: nn.Module, graph: Graph, inputs: Mapping[str, Array]) 
     """
     import torch
 
+    node_values, result = observed(
+        module, graph, lambda: module(*(torch.from_numpy(inputs[graph.nodes[i].path]) for i in graph.inputs))
+    )
+    outputs = [result] if isinstance(result, torch.Tensor) else list(result)
+    for number, value in zip(graph.outputs.values(), outputs, strict=True):
+        node_values[graph.nodes[number].path] = value.detach().numpy().copy()
+    return node_values
+
+
+def observed(module: nn.Module, graph: Graph, call: Callable[[], T]) -> tuple[NodeValues, T]:
+    """Return the values of nodes of `graph` that `call` makes submodules of `module` compute, and what it returns."""
+    import torch
+
     named = _nodes_of_modules(graph)
     runs: dict[str, list[Array]] = {path: [] for path in named}
 
     def keep(path: str) -> Any:
         def hook(_: Any, __: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
-                runs[path].append(output.detach().numpy().copy())
+                runs[path].append(output.detach().float().cpu().numpy().copy())
 
         return hook
 
     handles = [part.register_forward_hook(keep(path)) for path, part in module.named_modules() if path in named]
     try:
         with torch.no_grad():
-            result = module(*(torch.from_numpy(inputs[graph.nodes[i].path]) for i in graph.inputs))
+            result = call()
     finally:
         for handle in handles:
             handle.remove()
-    outputs = [result] if isinstance(result, torch.Tensor) else list(result)
     node_values: NodeValues = {}
     for path, values in runs.items():
         if len(values) == len(named[path]):  # else it is unknown which of its nodes ran
             node_values |= zip(named[path], values, strict=True)
-    for number, value in zip(graph.outputs.values(), outputs, strict=True):
-        node_values[graph.nodes[number].path] = value.detach().numpy().copy()
-    return node_values
+    return node_values, result
 
 
 def _nodes_of_modules(graph: Graph) -> dict[str, list[str]]:

@@ -30,6 +30,14 @@ def same_network(one: Graph, two: Graph) -> bool:
     return outputs[0] == outputs[1] and tensors[0] == tensors[1] and counts[0] == counts[1]
 
 
+def partners(one: Graph, two: Graph) -> dict[str, str]:
+    """Return, for each node of `two`, the path of the node of `one` that computes the same."""
+    numbers: dict[Hashable, int] = {}
+    paths = {number: node.path for number, node in zip(_signatures(one, numbers), one.nodes, strict=True)}
+    pairs = zip(_signatures(two, numbers), two.nodes, strict=True)
+    return {node.path: paths[number] for number, node in pairs if number in paths}
+
+
 def _signatures(graph: Graph, numbers: dict[Hashable, int]) -> list[int]:
     """A number for each node, equal for equal computations."""
     out: list[int] = []

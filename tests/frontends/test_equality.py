@@ -1,0 +1,197 @@
+"""An import that computes something else than the model is refused before anything is written.
+
+Tests `frontends/equality.py`, `frontends/checks.py` and `frontends/runs.py`: rules and files are wrong on purpose.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+import archdsl
+from archdsl import ops
+from archdsl.cli import main
+from archdsl.diagnostics import ArchError
+from archdsl.frontends import onnx_ops
+from archdsl.frontends.state import ImportRule, ImportState
+
+
+def cli(*arguments: str) -> Any:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+class Net(nn.Module):
+    """Two layers with norms, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.bn1 = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.conv, self.bn2 = nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16)
+        self.fc = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.bn1(self.stem(x)))
+        return self.fc(torch.relu(self.bn2(self.conv(x))).mean((2, 3)))
+
+
+@pytest.fixture
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return scattered(Net()).eval()
+
+
+def scattered(module: nn.Module) -> nn.Module:
+    """The module with random statistics in its norms."""
+    for inner in module.modules():
+        if isinstance(inner, nn.BatchNorm2d):
+            inner.running_mean.normal_(0, 0.3)
+            inner.running_var.uniform_(0.5, 2.0)
+    return module
+
+
+def file_of(module: nn.Module, path: Path, shape: Any = ("n", 3, "h", "w")) -> Path:
+    """The module `Net` as a file, written by hand with the names of its tensors."""
+    norm = ("weight", "bias", "running_mean", "running_var")
+
+    def node(op_type: str, name: str, inputs: list[str], **fields: Any) -> Any:
+        return helper.make_node(op_type, inputs, [name], name=name, **fields)
+
+    nodes = [
+        node("Conv", "stem", ["x", "stem.weight", "stem.bias"], pads=[1] * 4),
+        node("BatchNormalization", "bn1", ["stem", *(f"bn1.{key}" for key in norm)]),
+        node("Relu", "relu1", ["bn1"]),
+        node("Conv", "conv", ["relu1", "conv.weight", "conv.bias"], pads=[1] * 4, strides=[2, 2]),
+        node("BatchNormalization", "bn2", ["conv", *(f"bn2.{key}" for key in norm)]),
+        node("Relu", "relu2", ["bn2"]),
+        node("GlobalAveragePool", "pool", ["relu2"]),
+        node("Flatten", "flat", ["pool"]),
+        helper.make_node("Gemm", ["flat", "fc.weight", "fc.bias"], ["y"], name="fc", transB=1),
+    ]
+    tensors = {key: value.numpy() for key, value in module.state_dict().items() if value.ndim}
+    return graph_file(path, *nodes, shape=shape, **tensors)
+
+
+def graph_file(path: Path, *nodes: Any, shape: Any = (1, 3, 8, 8), opset: int = 17, **constants: Any) -> Path:
+    """A file of these nodes, from `x` to `y`."""
+    tensors = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()]
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        tensors,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    return path
+
+
+def wrong(monkeypatch: pytest.MonkeyPatch, op_type: str, change: Callable[[Any], Any]) -> None:
+    """Let the rule of an op type change each op that it adds."""
+    rule: ImportRule = onnx_ops.TABLE[op_type]
+
+    def changed(state: ImportState, node: Any) -> None:
+        count = len(state.ops)
+        rule(state, node)
+        state.ops[count:] = [change(one) for one in state.ops[count:]]
+
+    monkeypatch.setitem(onnx_ops.TABLE, op_type, changed)  # type: ignore[arg-type]
+
+
+def other_eps(one: Any) -> Any:
+    return replace(one, op=one.op.model_copy(update={"eps": 1e-3}))
+
+
+def no_bias(one: Any) -> Any:
+    return replace(one, tensors={**one.tensors, "bias": np.zeros_like(one.tensors["bias"])})
+
+
+def test_an_equal_spec_is_compared_at_two_sizes(net: nn.Module, tmp_path: Path) -> None:
+    for source in (net, file_of(net, tmp_path / "a.onnx")):
+        check = archdsl.import_model(source, input=(3, 16, 16)).check
+        assert check.sizes == ("1 x 3x16x16", "2 x 3x17x17") and check.difference <= check.tolerance < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("op_type", "change", "first"),
+    [
+        ("BatchNormalization", other_eps, "bn1"),
+        ("Conv", no_bias, "stem"),
+        ("Relu", lambda one: replace(one, op=ops.LeakyRelu()), "relu1"),
+        ("Gemm", no_bias, "fc"),
+    ],
+)
+def test_a_wrong_rule_is_refused(
+    op_type: str, change: Callable[[Any], Any], first: str, tmp_path: Path, net: nn.Module, monkeypatch: Any
+) -> None:
+    """The first node that differs is named, and nothing is written."""
+    path = file_of(net, tmp_path / "a.onnx")
+    wrong(monkeypatch, op_type, change)
+    done = cli("import", str(path), "--input", "3x16x16", "-o", str(tmp_path / "b.yaml"))
+    assert done.exit_code == 1 and "E0848" in done.stderr, done.output
+    assert f"first at `{op_type}` `{first}`" in done.stderr
+    assert not (tmp_path / "b.yaml").exists()
+
+
+def test_a_wrong_shape_is_refused_without_a_runtime(tmp_path: Path, net: nn.Module, monkeypatch: Any) -> None:
+    path = file_of(net, tmp_path / "a.onnx")
+    wrong(monkeypatch, "Conv", lambda one: replace(one, op=one.op.model_copy(update={"stride": (1, 1)})))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    done = cli("import", str(path), "--input", "3x16x16")
+    assert done.exit_code == 1 and "`Conv` `conv`" in done.stderr and "has the shape 16 x 8 x 8" in done.stderr
+
+
+def test_a_module_that_is_read_wrongly_is_refused(net: nn.Module, monkeypatch: Any) -> None:
+    wrong(monkeypatch, "BatchNormalization", other_eps)
+    with pytest.raises(ArchError, match="first at `bn1`") as caught:
+        archdsl.import_model(net.train(), input=(3, 16, 16))
+    assert caught.value.diagnostics[0].code == "E0848" and net.training and net.bn1.training
+
+
+def test_without_a_runtime_the_spec_is_written_with_a_warning(tmp_path: Path, net: nn.Module, monkeypatch: Any) -> None:
+    path = file_of(net, tmp_path / "a.onnx", (1, 3, 16, 16))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    done = cli("import", str(path), "-o", str(tmp_path / "b.yaml"))
+    assert done.exit_code == 0 and "warning[W0849]: outputs not compared: onnxruntime is not" in done.stderr
+    assert archdsl.load(tmp_path / "b.yaml").output == (5,)
+
+
+def test_outputs_that_are_not_finite_are_not_compared(tmp_path: Path) -> None:
+    """A softplus of 1e30 is finite; its product with itself is not, at any scale of the input."""
+    node = helper.make_node
+    path = graph_file(
+        tmp_path / "a.onnx",
+        node("Conv", ["x", "w", "b"], ["h"]),
+        node("Mul", ["h", "h"], ["y"]),
+        w=np.ones((2, 3, 1, 1)),
+        b=np.full(2, 1e30),
+    )
+    done = cli("import", str(path))
+    assert done.exit_code == 0, done.output
+    assert "W0849" in done.stderr and "not finite" in done.stderr
+
+
+def test_what_the_runtime_rejects_is_not_compared(tmp_path: Path, net: nn.Module) -> None:
+    """A file of a version that ONNX Runtime does not know."""
+    path = file_of(net, tmp_path / "a.onnx", (1, 3, 16, 16))
+    model = onnx.load(path)
+    model.ir_version = 99
+    onnx.save(model, path)
+    done = cli("import", str(path))
+    assert done.exit_code == 0 and "W0849" in done.stderr and "IR version: 99" in done.stderr, done.output
+
+
+def test_a_run_ends_at_the_limit_of_time(tmp_path: Path, net: nn.Module, monkeypatch: Any) -> None:
+    monkeypatch.setattr("archdsl.frontends.runs.SECONDS", 0.0)
+    done = cli("import", str(file_of(net, tmp_path / "a.onnx", (1, 3, 400, 400))))
+    assert done.exit_code == 0 and "W0849" in done.stderr, done.output
