@@ -49,14 +49,16 @@ def holes(node: Node, name: str, defaults: Defaults, norm: bool) -> Iterator[Hol
     channels = at(node.in_shapes[0][0])
     values = _values(node, name)
     family = "conv" if name in ("dwconv", "deconv") else name
+    alike = (*OPS_BY_NAME[name].per_axis, *OPS_BY_NAME[name].per_side)
     for field, info in OPS_BY_NAME[name].model_fields.items():
         if field in OPS_BY_NAME[name].references:
             continue
-        default = MISSING if info.is_required() else _plain(info.default)
-        if field == "bias" and info.annotation is not None and name in ("conv", "dwconv", "deconv", "fc"):
+        usual = MISSING if info.is_required() else _plain(info.default) if field in alike else info.default
+        default = usual
+        if field == "bias" and name in ("conv", "dwconv", "deconv", "fc"):
             default = not norm
         default = defaults.get((name, field), defaults.get((family, field), default))
-        yield Hole(field, values.get(field, MISSING if info.is_required() else _plain(info.default)), default, channels)
+        yield Hole(field, values.get(field, usual), default, channels)
 
 
 def _values(node: Node, name: str) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def _values(node: Node, name: str) -> dict[str, Any]:
     if isinstance(op, Conv) and op.pad != "same" and op.pad is not None:
         shape = concrete(node.in_shapes[0])
         pads, usual = op.pads(shape), op.model_copy(update={"pad": None}).pads(shape)
-        values["pad"] = None if pads == usual else "valid" if not any(pads) else uniform(tuple(pads))
+        values["pad"] = None if pads == usual else uniform(tuple(pads))
     if isinstance(op, Pool) and op.stride is not None and values["stride"] == values["kernel"]:
         del values["stride"]
     if name == DwConv.name and isinstance(op, Conv):
@@ -93,6 +95,8 @@ def layout(field: str, value: Any, node: Node) -> YamlLayout:
     axes = axes_of(node.in_shapes[0])
     if field == "kernel" and isinstance(value, int) and axes:
         return listing([value_layout(value)] * axes, flow=True)
+    if field == "pad" and isinstance(node.op, Conv) and value == 0:
+        return YamlLeaf("valid")
     return value_layout(value)
 
 

@@ -123,7 +123,8 @@ class OpWriter:
     def _fields(self, out: YamlGroup, node: Node, name: str, norm: Node | None) -> None:
         for hole in holes(node, name, self.defaults, norm is not None):
             if not _simple(hole.value):
-                out.put(hole.field, value_layout(hole.value))
+                if hole.value != hole.default:
+                    out.put(hole.field, value_layout(hole.value))
                 continue
             text, value = self.put(hole)
             if text is not None:
@@ -137,4 +138,5 @@ class OpWriter:
 
 
 def _simple(value: object) -> bool:
-    return not isinstance(value, tuple) or all(isinstance(v, int) for v in value)
+    """Whether a value can be an argument: words such as `pad=same` cannot."""
+    return not isinstance(value, (tuple, str)) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value))

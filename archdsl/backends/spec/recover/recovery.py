@@ -129,7 +129,8 @@ class Recovery:
         """Make the templates of copies with one body: its shortcuts may differ where the shapes do."""
         for variants in _variants(copies, self._changes):
             own = [copy for copy in copies if self._variant(copy) in variants]
-            if len(own) < 2 or max(copy.heads for copy in own) < 2:
+            nodes = max((copy.heads for copy in own), default=0)
+            if len(own) < 2 or (nodes < 2 and not self._wraps(own)):
                 continue
             sample = max(own, key=lambda copy: (len(copy.shortcut_holes), copy.variant != "none"))
             shortcut = (
@@ -154,6 +155,11 @@ class Recovery:
             self.blocks.append(template)
             for number, group in enumerate(groups):
                 self.templates[group] = template, number
+
+    def _wraps(self, copies: Sequence[_Copy]) -> bool:
+        """Whether modules have nothing but a call, and are so many that they can be a repeat."""
+        items = self.content[copies[0].group]
+        return len(copies) > 2 and len(items) == 1 and isinstance(items[0], Group) and items[0] in self.templates
 
     def _changes(self, copy: _Copy) -> bool:
         nodes = self.graph.nodes
@@ -259,7 +265,8 @@ def _shortened(group: YamlGroup) -> YamlGroup:
     """The layout with short strings, so that its lines have their final widths."""
     for entry in group.entries:
         if isinstance(entry.value, YamlGroup):
-            text = short_form(entry.value)
+            part = entry.key is not None and entry.key.text in ("norm", "act")
+            text = None if part else short_form(entry.value)
             entry.value = _shortened(entry.value) if text is None else YamlLeaf(text)
     return group
 

@@ -70,4 +70,4 @@ def _meaning(node: Node) -> Hashable:
         pads = tuple(node.op.pads(concrete(node.in_shapes[0])))
         if isinstance(node.op, Pool):
             fields["stride"] = node.op.steps
-    return node.op.name, tuple(fields.items()), pads
+    return node.op.name, tuple(sorted(fields.items())), pads

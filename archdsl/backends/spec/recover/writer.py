@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archdsl.backends.spec.recover.fields import MISSING, Hole, literal
+from archdsl.backends.spec.recover.fields import MISSING, SIZES, Hole, literal
 from archdsl.backends.spec.recover.items import Composite, Item, Naming, OpItem
 from archdsl.backends.spec.recover.ops import Names, OpWriter
 from archdsl.backends.spec.recover.templates import Template
@@ -67,6 +67,7 @@ class Writer(OpWriter):
             return self.composite(items[0], names, cursor, path)
         named = [i for i in items[:-1] if i.value in exports]
         named += [i for i in items if isinstance(i, Group) and i.exports not in ([], [i.value])]
+        named += [i for i in items if self._needs_name([i], i.reads[0] if i.reads else cursor)]
         chained = [i.reads[:1] for i in items] == [[cursor], *([i.value] for i in items[:-1])]
         readers = self.readers(items, exports)
         if chained and all(len(i.reads) == 1 for i in items) and not named:
@@ -75,6 +76,18 @@ class Writer(OpWriter):
                 return self._list(fused, names, cursor, path, readers)
         fused = self.naming.fuse(self._singles(items, False), False, readers)
         return self._mapping(fused, names, cursor, path, readers)
+
+    def _needs_name(self, items: Sequence[Item], entry: int) -> bool:
+        """Whether items need a name for the value that the first of them reads: a later one reads it, too."""
+        for number, item in enumerate(items):
+            if number and entry in item.reads:
+                return True
+            if isinstance(item, Group) and item not in self.templates and entry in item.reads:
+                if self._needs_name(self.content[item], entry):
+                    return True
+            elif isinstance(item, Composite) and any(self._needs_name(chain, entry) for chain in item.chains):
+                return True
+        return False
 
     def readers(self, items: Sequence[Item], exports: Collection[int]) -> Counter[int]:
         """Return how many items read each value; `exports` are read outside."""
@@ -162,7 +175,7 @@ class Writer(OpWriter):
             run = [items[at_item]]
             while at_item + len(run) < len(items) and self._continues(run, items[at_item + len(run)], readers):
                 run.append(items[at_item + len(run)])
-            if len(run) > 1 and isinstance(run[0], Group) and not self._short(run):
+            if len(run) > 1 and isinstance(run[0], Group) and not self._short(run, whole=len(run) == len(items)):
                 run = run[:1]
             runs.append(run)
             at_item += len(run)
@@ -196,13 +209,16 @@ class Writer(OpWriter):
         """Whether a copy has the arguments of the copies after the first."""
         return not rest or self.values(rest[0]) == self.values(item)  # type: ignore[arg-type]
 
-    def _short(self, run: Sequence[Item]) -> bool:
-        """Whether the run is shorter as a repeat: the arguments of the first copy are mostly those of the others."""
-        first, second = self.values(run[0]), self.values(run[1])  # type: ignore[arg-type]
-        differ = sum(a != b for a, b in zip(first, second, strict=True))
-        return (
-            not differ or (differ * 2 <= len(first) and (len(run) > 2 or differ == 1)) or (len(run) > 2 and differ == 1)
-        )
+    def _short(self, run: Sequence[Item], whole: bool) -> bool:
+        """Whether a person would write a repeat: the arguments of the first copy are mostly those of the others."""
+        groups = [group for group in run if isinstance(group, Group)]
+        if not whole and len(run) == 2 and not is_number(groups[0].name):
+            return False
+        params = self.templates[groups[0]][0].arguments
+        pairs = zip(params, self.values(groups[0]), self.values(groups[1]), strict=True)
+        differ = [param.field for param, first, second in pairs if first != second]
+        few = len(differ) * 2 <= len(params) or len(differ) == 1
+        return not differ or (few and (len(run) > 2 or not SIZES & {*differ}))
 
     def values(self, group: Group) -> list[Any]:
         """Return the arguments of a call."""
@@ -320,10 +336,12 @@ class Writer(OpWriter):
         """Whether the items are the projection that a residual block implies."""
         if len(chain) != 1 or not isinstance(chain[0], Group) or chain[0].name != "downsample":
             return False
-        members = chain[0].leaves
-        if self.naming.word == "nested" and len(chain[0].members) == 1 and isinstance(chain[0].members[0], Group):
-            members = chain[0].members[0].leaves
-        nodes = [leaf.node for leaf in members]
+        inner, expected = chain[0], ["0", "1"]
+        if self.naming.word == "nested" and [_name(member) for member in _groups(inner)] == ["0"]:
+            inner, expected = _groups(inner)[0], [leaf.node.op.name for leaf in _groups(inner)[0].leaves]
+        nodes = [leaf.node for leaf in inner.leaves]
+        if [leaf.name for leaf in inner.leaves] != expected[: len(nodes)] or len(inner.members) != len(nodes):
+            return False
         first = nodes[0].op if nodes else None
         if not isinstance(first, Conv) or set(first.kernel) != {1} or first.groups > 1 or len(nodes) > 2:
             return False
@@ -346,6 +364,10 @@ class Writer(OpWriter):
     def _then(self, out: YamlGroup, item: Composite) -> None:
         if item.then is not None:
             out.put("then", self.act(item.then, "then"))
+
+
+def _groups(group: Group) -> list[Group]:
+    return [member for member in group.members if isinstance(member, Group)]
 
 
 def _weight(chain: Sequence[Item]) -> int:
