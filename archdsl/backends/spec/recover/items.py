@@ -84,7 +84,7 @@ def compose(items: Sequence[Item], read_outside: Iterable[int], shared: Collecti
     for item in items:
         composite = None
         if isinstance(item, OpItem) and isinstance(item.nodes[0].op, Merge) and len(item.reads) > 1:
-            composite = _composite(item, alive, readers)
+            composite = _composite(item, alive, readers, shared)
         if composite is not None:
             for chain in composite.chains:
                 for inner in chain:
@@ -95,11 +95,13 @@ def compose(items: Sequence[Item], read_outside: Iterable[int], shared: Collecti
     return list(alive.values())
 
 
-def _composite(item: OpItem, alive: dict[int, Item], readers: Counter[int]) -> Composite | None:
+def _composite(
+    item: OpItem, alive: dict[int, Item], readers: Counter[int], shared: Collection[int]
+) -> Composite | None:
     chains, entries, nesting = [], set(), 0
     for read in item.reads:
         chain: list[Item] = []
-        while read in alive and readers[read] == 1 and len(alive[read].reads) == 1 and _closed(alive[read]):
+        while read in alive and readers[read] == 1 and len(alive[read].reads) == 1 and _closed(alive[read], shared):
             inner = alive[read]
             nesting = max(nesting, inner.nesting if isinstance(inner, Composite) else 0)
             chain.append(inner)
@@ -112,8 +114,11 @@ def _composite(item: OpItem, alive: dict[int, Item], readers: Counter[int]) -> C
     return Composite(chains, item.nodes[0], list(entries), nesting + 1)
 
 
-def _closed(item: Item) -> bool:
-    return not isinstance(item, Group) or item.exports == [item.value]
+def _closed(item: Item, shared: Collection[int]) -> bool:
+    """Whether only the last value of an item is read outside, and no tensor."""
+    if isinstance(item, Group):
+        return item.exports == [item.value] and not any(item.start <= node < item.end for node in shared)
+    return not isinstance(item, OpItem) or item.nodes[0].id not in shared
 
 
 def _with_then(item: Item, alive: dict[int, Item], readers: Counter[int]) -> Item:

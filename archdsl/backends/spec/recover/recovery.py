@@ -158,8 +158,15 @@ class Recovery:
 
     def _wraps(self, copies: Sequence[_Copy]) -> bool:
         """Whether modules have nothing but a call, and are so many that they can be a repeat."""
-        items = self.content[copies[0].group]
-        return len(copies) > 2 and len(items) == 1 and isinstance(items[0], Group) and items[0] in self.templates
+        group = copies[0].group
+        items, numbered = self.content[group], group.name[-1:].isdigit()
+        return (
+            numbered
+            and len(copies) > 2
+            and len(items) == 1
+            and isinstance(items[0], Group)
+            and items[0] in self.templates
+        )
 
     def _changes(self, copy: _Copy) -> bool:
         nodes = self.graph.nodes
