@@ -6,6 +6,7 @@ than their inputs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,6 @@ from onnx.reference import ReferenceEvaluator
 
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.state import ImportState, Unsupported
-from archdsl.shapes import concrete
 
 _OPSET = 20
 _SMALL = 4096
@@ -58,18 +58,23 @@ def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
         raise Unsupported("it casts a constant to a type that archdsl does not read")
     if state.budget < 0:
         raise Unsupported(_OVER_BUDGET)
-    proto = helper.make_node(node.op_type, node.inputs, node.outputs[:1])
-    proto.attribute.extend(helper.make_attribute(name, value) for name, value in node.attributes.items())
-    try:
-        outputs: Any = ReferenceEvaluator(proto, opsets={"": _OPSET}).run(None, arrays)
-    except Exception as problem:  # the evaluator raises exceptions of many types on wrong constants
-        raise Unsupported(f"its constants do not match ({type(problem).__name__})") from None
-    array = np.asarray(outputs[0])
+    array = evaluated(node, arrays)
     state.budget -= array.nbytes
     if state.budget < 0:
         raise Unsupported(_OVER_BUDGET)
     state.constants[node.outputs[0]] = array
     return True
+
+
+def evaluated(node: SourceNode, arrays: Mapping[str, Array]) -> Array:
+    """The first output of a node with these inputs. Raises `Unsupported` if they do not match."""
+    proto = helper.make_node(node.op_type, node.inputs, node.outputs[:1])
+    proto.attribute.extend(helper.make_attribute(name, value) for name, value in node.attributes.items())
+    try:
+        outputs: Any = ReferenceEvaluator(proto, opsets={"": _OPSET}).run(None, dict(arrays))
+    except Exception as problem:  # the evaluator raises exceptions of many types on wrong constants
+        raise Unsupported(f"its constants do not match ({type(problem).__name__})") from None
+    return np.asarray(outputs[0])
 
 
 def _range_size(start: Array, end: Array, step: Array) -> float:
@@ -87,7 +92,5 @@ def constant_before(state: ImportState, index: int, name: str) -> Array | None:
 
 def _shape(state: ImportState, node: SourceNode) -> Array:
     constant = state.constants.get(node.inputs[0])
-    shape = [1, *concrete(state.shape(node.inputs[0]))] if constant is None else list(constant.shape)
-    if node.inputs[0] in state.channels_last:
-        shape = [shape[0], *shape[2:], shape[1]]
+    shape = [1, *state.view(node.inputs[0]).sizes] if constant is None else list(constant.shape)
     return np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end", len(shape))], np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.frontends.opsets import NEWEST, OLDEST, newest
 
 Array: TypeAlias = NDArray[Any]
 
@@ -43,7 +44,7 @@ class SourceModel:
 
     `classes` are the class names of a PyTorch module's modules by path, also of containers; a file has none. `origins`:
     for a constant that is another view of a tensor (its values in order, with another shape), the name of that tensor.
-    `learned` are the parameters of a module that the nodes read.
+    `learned` are the parameters of a module that the nodes read. `channels_last`: inputs that the file has with their channels last; `shapes` and the nodes have them first.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SourceModel:
     classes: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     learned: frozenset[str] = frozenset()
+    channels_last: frozenset[str] = frozenset()
 
 
 def read(path: Path) -> SourceModel:
@@ -74,24 +76,33 @@ def read(path: Path) -> SourceModel:
 
 
 def from_proto(proto: onnx.ModelProto) -> SourceModel:
-    """Convert onnx's own object. Raises E0841 as `read` does, ValueError for an invalid graph."""
+    """Convert onnx's own object; nodes get the form of the newest opset, and an order in which they can be computed.
+
+    Raises E0841 as `read` does, ValueError for an invalid graph.
+    """
     graph = proto.graph
     if len(graph.node) > MAX_NODES:
         raise error("E0841", f"the model has {len(graph.node):,} nodes; the limit is {MAX_NODES:,}")
-    _refuse_unsupported(graph)
+    opset = _opset(proto)
+    _refuse_unsupported(graph, opset)
     _check_names(graph)
+    _check_inputs(graph)
     constants = {tensor.name: _values(tensor) for tensor in graph.initializer}
     nodes = []
-    for node in graph.node:
+    for node in _sorted(graph):
         if node.op_type == "Constant":
-            value = next((a for a in node.attribute if a.name == "value"), None)
-            constants[node.output[0]] = _values(value.t) if value is not None else _untyped_constant(node)
+            constants[node.output[0]] = _constant(node)
         elif node.op_type == "Identity" and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
         else:
-            nodes.append(_source_node(node))
+            nodes.append(newest(_source_node(node), opset, constants))
     shapes = {value.name: _shape(value) for value in graph.input if value.name not in constants}
-    return SourceModel(graph.name, tuple(nodes), constants, shapes, tuple(value.name for value in graph.output))
+    last = _channels_last(nodes, shapes)
+    for name in last:
+        nodes = _with_channels_last(nodes, name, len(shapes[name]))
+        shapes[name] = (shapes[name][0], shapes[name][-1], *shapes[name][1:-1])
+    outputs = tuple(value.name for value in graph.output)
+    return SourceModel(graph.name, tuple(nodes), constants, shapes, outputs, channels_last=frozenset(last))
 
 
 def problem_diagnostics(code: str, problems: Mapping[tuple[str, str], Sequence[str]]) -> list[Diagnostic]:
@@ -108,19 +119,126 @@ def problem_diagnostics(code: str, problems: Mapping[tuple[str, str], Sequence[s
     return diagnostics
 
 
-def _refuse_unsupported(graph: onnx.GraphProto) -> None:
-    """Raises E0841 for all nodes with a graph of their own, and all of another domain than ONNX's."""
+def _opset(proto: onnx.ModelProto) -> int:
+    """The version of ONNX's own ops. Raises E0841 for one whose definitions are unknown."""
+    versions = {entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")}
+    if len(versions) == 1 and OLDEST <= min(versions) <= onnx.defs.onnx_opset_version():
+        return int(versions.pop())
+    text = ", ".join(map(str, sorted(versions))) or "none"
+    range_ = f"{OLDEST} to {onnx.defs.onnx_opset_version()}"
+    raise error("E0841", f"the model's opset is {text}; archdsl reads {range_}: convert it with onnx.version_converter")
+
+
+def _refuse_unsupported(graph: onnx.GraphProto, opset: int) -> None:
+    """Raises E0841 for nodes with a graph of their own, of another domain, or that break the definition of their op."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": opset}
     problems: dict[tuple[str, str], list[str]] = {}
     for node in graph.node:
-        if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
-            reason = "it is control flow, which a spec cannot express"
-        elif node.domain not in ("", "ai.onnx"):
-            reason = f"its domain is `{node.domain[:80]}`, not ONNX; export the model without an optimiser's own ops"
-        else:
-            continue
-        problems.setdefault((node.op_type, reason), []).append(node.name)
+        reason = _unsupported(node, opset, context)
+        if reason:
+            problems.setdefault((node.op_type, reason), []).append(node.name or ", ".join(node.output))
+    if graph.sparse_initializer:
+        problems["initializer", "it is sparse"] = [graph.sparse_initializer[0].values.name]
     if problems:
         raise ArchError(problem_diagnostics("E0841", problems))
+
+
+def _unsupported(node: onnx.NodeProto, opset: int, context: Any) -> str:
+    if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+        return "it is control flow, which a spec cannot express"
+    if node.domain not in ("", "ai.onnx"):
+        return f"its domain is `{node.domain[:80]}`, not ONNX; export the model without an optimiser's own ops"
+    if not onnx.defs.has(node.op_type) or node.op_type == "Upsample":  # the rules refuse the first; 10 ended the second
+        return ""
+    try:
+        onnx.checker.check_node(node, context)
+        since = onnx.defs.get_schema(node.op_type, opset, "").since_version
+    except Exception as problem:  # of types that are not public
+        lines = [line for line in str(problem).splitlines() if line.strip()] or ["it is not valid"]
+        return f"opset {opset} does not define it so: {lines[0][:200]}"
+    return "" if since <= NEWEST else f"opset {since} redefined it, and archdsl reads opsets up to {NEWEST}"
+
+
+def _check_inputs(graph: onnx.GraphProto) -> None:
+    """Raises E0841 for inputs that are no floating-point numbers, unless all their readers convert them."""
+    stored = {tensor.name for tensor in graph.initializer}
+    for value in graph.input:
+        kind = value.type.tensor_type.elem_type
+        casts = [node.op_type == "Cast" for node in graph.node if value.name in node.input]
+        if value.name not in stored and kind not in (0, *FLOATS) and not (casts and all(casts)):
+            name = onnx.TensorProto.DataType.Name(kind)
+            raise error("E0841", f"the input `{value.name[:80]}` is of the type {name}, not floating-point numbers")
+
+
+def _sorted(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes, each after those that it reads. Raises ValueError for a cycle, and for a value that nothing makes."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    known = {value.name for value in (*graph.input, *graph.initializer)}
+    ordered: list[onnx.NodeProto] = []
+    state: dict[int, bool] = {}
+    """For each node that was reached, whether all that it reads is in order."""
+    for first in range(len(graph.node)):
+        pending = [first]
+        while pending:
+            index = pending[-1]
+            node = graph.node[index]
+            if state.get(index):
+                pending.pop()
+                continue
+            missing = [name for name in node.input if name and name not in known]
+            for name in missing:
+                if name not in makers:
+                    raise ValueError(
+                        f"its node `{node.name[:80]}` ({node.op_type[:40]}) reads `{name[:80]}`, which nothing makes"
+                    )
+            if missing and index in state:
+                raise ValueError(f"its node `{node.name[:80]}` ({node.op_type[:40]}) reads its own output: a cycle")
+            state[index] = not missing
+            if not missing:
+                ordered.append(node)
+                known.update(node.output)
+            pending += [makers[name] for name in missing]
+    return ordered
+
+
+FLOATS = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+)
+"""Element types that all count as floating-point numbers: the spec computes in float32."""
+_POINTWISE = frozenset("Add Cast Div Dropout Identity Mul Sub".split())
+
+
+def _channels_last(nodes: Sequence[SourceNode], shapes: Mapping[str, tuple[int | None, ...]]) -> list[str]:
+    """The inputs that reach, possibly through normalisation, only transposes that put the last axis first."""
+    readers: dict[str, list[SourceNode]] = {}
+    for node in nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    result = []
+    for name, shape in shapes.items():
+        first = (0, len(shape) - 1, *range(1, len(shape) - 1))
+        pending, turned = [name], len(shape) > 2
+        while pending and turned:
+            value = pending.pop()
+            inner = [node for node in readers.get(value, ()) if node.op_type in _POINTWISE]
+            ends = [node for node in readers.get(value, ()) if node.attributes.get("perm") == first]
+            turned = bool(inner or ends) and len(inner) + len(ends) == len(readers.get(value, ()))
+            pending += [node.outputs[0] for node in inner]
+        if turned:
+            result.append(name)
+    return result
+
+
+def _with_channels_last(nodes: Sequence[SourceNode], name: str, rank: int) -> list[SourceNode]:
+    """The nodes, which read the input with its channels last from a transpose of the one with its channels first."""
+    last = f"{name}/channels_last"
+    turn = SourceNode("Transpose", "", None, (name,), (last,), {"perm": (0, *range(2, rank), 1)})
+    renamed = [replace(node, inputs=tuple(last if i == name else i for i in node.inputs)) for node in nodes]
+    return [turn, *renamed]
 
 
 def _values(tensor: onnx.TensorProto) -> Array:
@@ -148,7 +266,12 @@ def _values(tensor: onnx.TensorProto) -> Array:
 
 def _check_names(graph: onnx.GraphProto) -> None:
     """Raises ValueError unless every node writes a value, each value once: ONNX's rules, which onnx does not check."""
-    written = {value.name for value in graph.input}
+    stored = [tensor.name for tensor in graph.initializer]
+    written = {value.name for value in graph.input} | {*stored}
+    for what, names in (("initializer", stored), ("input", [i.name for i in graph.input])):
+        twice = next((name for name in names if names.count(name) > 1), None) if len({*names}) < len(names) else None
+        if twice is not None:
+            raise ValueError(f"its {what} `{twice[:80]}` is defined twice")
     for node in graph.node:
         if not node.output or not node.output[0]:
             raise ValueError(f"its node `{node.name[:80]}` ({node.op_type[:40]}) has no output")
@@ -160,9 +283,22 @@ def _check_names(graph: onnx.GraphProto) -> None:
             written.add(name)
 
 
-def _untyped_constant(node: onnx.NodeProto) -> Array:
-    """A constant stored as an attribute that is not a tensor."""
-    return np.asarray(onnx.helper.get_attribute_value(node.attribute[0])) if node.attribute else np.zeros(())
+_CONSTANT_TYPES = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+
+
+def _constant(node: onnx.NodeProto) -> Array:
+    """The value of a Constant node. Raises E0841 for text and sparse tensors."""
+    (attribute,) = node.attribute
+    if attribute.name == "value":
+        return _values(attribute.t)
+    if attribute.name not in _CONSTANT_TYPES:
+        raise error("E0841", f"`Constant` `{node.name[:80] or node.output[0][:80]}`: it has a `{attribute.name[:40]}`")
+    return np.asarray(onnx.helper.get_attribute_value(attribute), _CONSTANT_TYPES[attribute.name])
 
 
 def _source_node(node: onnx.NodeProto) -> SourceNode:

@@ -1,15 +1,16 @@
-"""The state of an import: the ops converted so far, and the shapes, aliases and channel order of the model's values."""
+"""The state of an import: the ops converted so far, and for each value of the file where the spec has its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from archdsl.axes import axes_of
+from archdsl.frontends.layout import Axes, Factors, joined, route, same, settled, size_of, standard, tidy, whole_axes
 from archdsl.frontends.onnx_model import Array, SourceModel, SourceNode
 from archdsl.ops.base import Op, OpError
 from archdsl.shapes import Shape, concrete
@@ -35,94 +36,150 @@ class ImportedOp:
         return (self.op, tuple((key, place(array), array.shape) for key, array in self.tensors.items() if array.ndim))
 
 
+class View(NamedTuple):
+    """A tensor of the file: the value of the spec that has its numbers, and how it holds them (`layout.py`)."""
+
+    value: str
+    axes: Axes
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of the tensor after the batch."""
+        return tuple(map(size_of, self.axes))
+
+
 class Unsupported(Exception):
     """A node that archdsl does not support; the message is the reason."""
 
 
 @dataclass
 class ImportState:
-    """What the import rules read and extend. Shapes are without the batch, channels first."""
+    """What the import rules read and extend. Shapes are those of the spec: without the batch, channels first."""
 
     model: SourceModel
     shapes: dict[str, Shape]
     constants: dict[str, Array]
     ops: list[ImportedOp] = field(default_factory=list)
-    aliases: dict[str, str] = field(default_factory=dict)
-    """For the output of an identity, the value that it equals."""
-    channels_last: set[str] = field(default_factory=set)
-    """Values with their channels last."""
+    views: dict[str, View] = field(default_factory=dict)
+    """The tensors of the file that are no constants."""
+    unknown: set[str] = field(default_factory=set)
+    """Tensors that depend on an unsupported node."""
     consumed: set[int] = field(default_factory=set)
     """Indices of nodes that a rule converted together with an earlier node."""
     readers: dict[str, list[int]] = field(default_factory=dict)
-    """For each value, the indices of the nodes that read it."""
+    """For each tensor, the indices of the nodes that read it."""
     budget: int = 0
     """Bytes that constants computed from now on may take."""
+    index: int = 0
+    """The index of the node that is converted."""
+    _moved: dict[tuple[str, Op], str] = field(default_factory=dict)
 
-    def value(self, name: str) -> str:
-        """The value that `name` is an alias of, or `name` itself."""
-        return self.aliases.get(name, name)
+    def __post_init__(self) -> None:
+        self.views |= {name: View(name, standard(concrete(shape))) for name, shape in self.shapes.items()}
+        for index, node in enumerate(self.model.nodes):
+            for name in node.inputs:
+                self.readers.setdefault(name, []).append(index)
+
+    # --- constants ---
 
     def constant(self, node: SourceNode, index: int) -> Array | None:
-        """The constant input at `index`; None if the input is absent or not constant."""
-        return self.constants.get(node.inputs[index]) if index < len(node.inputs) and node.inputs[index] else None
+        """The constant input at `index`; None if it is absent. Raises `Unsupported` if it is no constant."""
+        if index >= len(node.inputs) or not node.inputs[index]:
+            return None
+        return self.require_constant(node, index, f"input {index + 1}")
 
     def require_constant(self, node: SourceNode, index: int, role: str) -> Array:
         """The constant input at `index`. Raises `Unsupported` if there is none; the message names its `role`."""
-        constant = self.constant(node, index)
+        constant = self.constants.get(node.inputs[index]) if index < len(node.inputs) else None
         if constant is None:
             raise Unsupported(f"its {role} is not a constant")
         return constant
 
-    def of_size(self, node: SourceNode, sizes: Sequence[int]) -> str:
-        """A value with these spatial sizes: one whose shape leads to an input of the node, else the last.
-
-        Raises `Unsupported` if there is none.
-        """
-        sizes = tuple(sizes)
-        fitting = [
-            n for n, shape in self.shapes.items() if concrete(shape)[1:] == sizes and n not in self.channels_last
-        ]
-        pending = list(node.inputs[1:])
-        while pending:
-            maker = self.makers.get(pending.pop())
-            if maker is not None and maker.op_type == "Shape" and self.value(maker.inputs[0]) in fitting:
-                return maker.inputs[0]
-            pending += [] if maker is None or maker.outputs[0] not in self.constants else maker.inputs
-        if not fitting:
-            raise Unsupported(f"no other value of the file has its size, {'x'.join(map(str, sizes))}")
-        return fitting[-1]
-
-    @cached_property
-    def makers(self) -> dict[str, SourceNode]:
-        """For each value, the node that computes it."""
-        return {output: node for node in self.model.nodes for output in node.outputs}
-
-    def shape(self, name: str) -> Shape:
-        """The shape of a value. Raises `Unsupported` if it is unknown."""
-        shape = self.shapes.get(self.value(name))
-        if shape is None:
-            raise Unsupported("the shape of its input is unknown")
-        return shape
-
-    def axes(self, name: str) -> int:
-        """The number of spatial axes of a value."""
-        return axes_of(self.shape(name))
-
-    def spatial(self, name: str) -> list[int]:
-        """The positions of a value's spatial axes in its tensor."""
-        first = 1 if name in self.channels_last else 2
-        return list(range(first, first + self.axes(name)))
-
     def listed_axes(self, node: SourceNode, rank: int) -> tuple[int, ...]:
         """The axes that a node lists, sorted, in a tensor of `rank` axes; none if it leaves them out."""
-        constant = self.require_constant(node, 1, "list of axes") if any(node.inputs[1:]) else None
-        axes = node.attributes.get("axes", ()) if constant is None else constant.reshape(-1)
-        return tuple(sorted(int(axis) % rank for axis in axes))
+        listed = self.constant(node, 1)
+        axes = [int(axis) for axis in (() if listed is None else listed.reshape(-1))]
+        if any(not -rank <= axis < rank for axis in axes) or len({axis % rank for axis in axes}) < len(axes):
+            raise Unsupported("it lists an axis that does not exist, or one twice")
+        return tuple(sorted(axis % rank for axis in axes))
 
-    def is_channels(self, name: str, axis: int) -> bool:
-        """Whether an axis of a value's tensor, which may be counted from the end, is that of the channels."""
-        rank = self.axes(name) + 2
-        return -rank <= axis < rank and axis % rank == (rank - 1 if name in self.channels_last else 1)
+    # --- tensors ---
+
+    def view(self, name: str) -> View:
+        """The tensor `name`. Raises `Unsupported` if it is a constant, or unknown."""
+        view = self.views.get(name)
+        if view is None:
+            raise Unsupported("one of its inputs is a constant" if name in self.constants else "its input is unknown")
+        return view
+
+    def value(self, name: str) -> str:
+        """The value of the spec that has the numbers of a tensor."""
+        return self.view(name).value
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of that value, which may have other axes than the tensor."""
+        return concrete(self.shapes[self.value(name)])
+
+    def axes(self, name: str) -> int:
+        """The number of spatial axes of that value."""
+        return axes_of(self.shape(name))
+
+    def is_standard(self, name: str) -> bool:
+        """Whether a tensor has the value's own axes."""
+        return same(self.view(name).axes, standard(self.shape(name)))
+
+    def whole_axes(self, name: str) -> list[int | None] | None:
+        """For each axis of a tensor after the batch, that of the value (`layout.whole_axes`)."""
+        return whole_axes(self.view(name).axes, self.shape(name))
+
+    def axis(self, node: SourceNode, default: int, name: str = "axis") -> int:
+        """The axis that a node names, counted after the batch. Raises `Unsupported` for the batch, or none."""
+        axis, rank = node.attributes.get(name, default), len(self.view(node.inputs[0]).axes) + 1
+        if not -rank <= axis < rank or axis % rank == 0:
+            raise Unsupported("its axis is the batch, or does not exist")
+        return int(axis % rank) - 1
+
+    def is_channels(self, name: str, factors: Factors) -> bool:
+        """Whether factors of a tensor are all its channels, in order."""
+        return tidy(factors) == tidy(standard(self.shape(name))[0])
+
+    def is_space(self, name: str, factors: Factors) -> bool:
+        """Whether factors of a tensor are all its spatial axes, in any order."""
+        wanted = tidy(joined(standard(self.shape(name))[1:]))
+        return size_of(factors) == size_of(wanted) and all(axis for axis, _, _ in factors)
+
+    def standard(self, name: str) -> str:
+        """A value of the spec with the axes of a tensor, made by ops that move values if needed.
+
+        Raises `Unsupported` if no ops of a spec do that.
+        """
+        view, shape = self.view(name), self.shape(name)
+        if same(view.axes, standard(shape)):
+            return view.value
+        steps = route(settled(view.axes, shape), shape)
+        if steps is None:
+            last = same(view.axes, (*standard(shape)[1:], standard(shape)[0]))
+            if last:
+                raise Unsupported("it needs its channels first, but its input has its channels last")
+            raise Unsupported(f"no op of a spec moves the numbers of {(1, *shape)} into {(1, *view.sizes)} so")
+        value = view.value
+        for op in steps:
+            after = self._moved.get((value, op))
+            if after is None:
+                after = f"{value}/{op.name}"
+                self.add(SourceNode(op.name, "", None, (), (), {}), op, after, inputs=[value])
+                self._moved[value, op] = after
+            value = after
+        return value
+
+    def with_standard_inputs(self, node: SourceNode) -> SourceNode:
+        """The node with inputs that have the axes of the values."""
+        return replace(node, inputs=tuple(self.standard(n) if n in self.views else n for n in node.inputs))
+
+    def alias(self, name: str, source: str, axes: Axes | None = None) -> None:
+        """Define a tensor that has the numbers of another one, in its layout or in a new one."""
+        view = self.view(source)
+        self.views[name] = view if axes is None else View(view.value, settled(axes, self.shape(source)))
 
     def add(
         self,
@@ -132,33 +189,73 @@ class ImportState:
         tensors: Mapping[str, Array] = {},
         inputs: Sequence[str] | None = None,
         module: str | None = None,
+        axes: Axes | None = None,
     ) -> None:
-        """Add an op. It reads the node's first input unless `inputs` is set. Raises `Unsupported` for wrong shapes."""
+        """Add an op. It reads the node's first input unless `inputs` is set.
+
+        `axes` is the layout of the output's tensor, for an op that works on the inputs' values in any layout; else they
+        must have the axes of the value. Raises `Unsupported` for wrong shapes and tensors.
+        """
         names = tuple(inputs if inputs is not None else node.inputs[:1])
-        values = tuple(self.value(name) for name in names)
-        shapes = [self.shape(value) for value in values]
-        if len({name in self.channels_last for name, shape in zip(names, shapes, strict=True) if axes_of(shape)}) > 1:
-            raise Unsupported("some of its inputs have their channels last, and some first")
-        settled = op.settle(shapes)
+        values = tuple(self.standard(name) if axes is None else self.value(name) for name in names)
+        shapes = [self.shapes[value] for value in values]
         try:
-            shape = settled.infer(shapes)
+            settled_op = op.settle(shapes)
+            shape = settled_op.infer(shapes)
         except OpError as problem:
             raise Unsupported(problem.message) from None
-        for param in settled.params(shapes):
-            if param.name in tensors and tuple(tensors[param.name].shape) != param.shape:
-                raise Unsupported(f"its `{param.name or 'factor'}` is {tensors[param.name].shape}, not {param.shape}")
-        self.ops.append(ImportedOp(settled, values, output, node.module if module is None else module, tensors, shape))
-        self.shapes[output] = shape
-        if any(name in self.channels_last for name in names):
-            self.channels_last.add(output)
+        for param in settled_op.params(shapes):
+            if param.name in tensors:
+                _check_tensor(param.name or "factor", tensors[param.name], param.shape)
+        layout = standard(concrete(shape)) if axes is None else settled(axes, concrete(shape))
+        value = output if same(layout, standard(concrete(shape))) else f"{output}/value"
+        module = node.module if module is None else module
+        self.ops.append(ImportedOp(settled_op, values, value, module, tensors, shape))
+        self.shapes[value] = shape
+        self.views[value] = View(value, standard(concrete(shape)))
+        self.views[output] = View(value, layout)
 
-    def only_reader(self, value: str, op_type: str) -> tuple[int, SourceNode] | None:
-        """The only node that reads a value, with its index; None if there are several, or it has another op type."""
-        readers = self.readers.get(value, [])
-        if len(readers) != 1 or value in self.model.outputs:
+    # --- other nodes ---
+
+    def of_size(self, node: SourceNode, sizes: Sequence[int]) -> str:
+        """A value with these spatial sizes: one whose shape leads to an input of the node, else the last.
+
+        Raises `Unsupported` if there is none.
+        """
+        fitting = [n for n, shape in self.shapes.items() if concrete(shape)[1:] == tuple(sizes)]
+        pending = list(node.inputs[1:])
+        while pending:
+            maker = self.makers.get(pending.pop())
+            if maker is not None and maker.op_type == "Shape" and maker.inputs[0] in self.views:
+                value = self.value(maker.inputs[0])
+                if value in fitting:
+                    return value
+            pending += [] if maker is None or maker.outputs[0] not in self.constants else maker.inputs
+        if not fitting:
+            raise Unsupported(f"no other value of the file has its size, {'x'.join(map(str, sizes))}")
+        return fitting[-1]
+
+    @cached_property
+    def makers(self) -> dict[str, SourceNode]:
+        """For each tensor, the node that computes it."""
+        return {output: node for node in self.model.nodes for output in node.outputs}
+
+    def only_reader(self, name: str, op_type: str) -> tuple[int, SourceNode] | None:
+        """The only node that reads a tensor, with its index; None if there are several, or it has another op type."""
+        readers = self.readers.get(name, [])
+        if len(readers) != 1 or name in self.model.outputs or readers[0] in self.consumed:
             return None
         node = self.model.nodes[readers[0]]
         return (readers[0], node) if node.op_type == op_type else None
+
+
+def _check_tensor(name: str, tensor: Array, shape: Sequence[int]) -> None:
+    if tuple(tensor.shape) != tuple(shape):
+        raise Unsupported(f"its `{name}` is {tensor.shape}, not {tuple(shape)}")
+    if name != "num_batches_tracked" and tensor.dtype.kind != "f":
+        raise Unsupported(f"its `{name}` contains numbers of the type {tensor.dtype}, not floating-point ones")
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        raise Unsupported(f"its `{name}` contains NaN or infinite numbers")
 
 
 ImportRule: TypeAlias = Callable[[ImportState, SourceNode], None]

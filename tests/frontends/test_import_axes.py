@@ -180,23 +180,20 @@ APART = [node("Reshape", "x", "apart", output="a"), node("Transpose", "a", outpu
 AMBIGUOUS = {
     "conv-along-channels": ([TURNED, node("Conv", "t", "w")], [constant("w", 4, 8, 3)], "channels last"),
     "pad-of-turned": ([TURNED, node("Pad", "t", "p")], [ints("p", 0, 1, 0, 0, 0, 0)], "channels last"),
-    "softmax-along-samples": ([node("Softmax", "x", axis=-1)], [], "channel axis"),
     "slopes-along-samples": ([node("PRelu", "x", "s")], [constant("s", 8)], "one value per channel"),
     "factors-along-samples": ([node("Mul", "x", "s")], [constant("s", 1, 8)], "one value per channel"),
-    "sum-of-both-orders": ([TURNED, node("Add", "x", "t")], [], "channels last, and some first"),
+    "sum-of-both-orders": ([TURNED, node("Add", "x", "t")], [], "channels last"),
     "concat-of-samples": ([TURNED, node("Concat", "t", "t", axis=1)], [], "concatenate channels"),
     "split-of-samples": ([node("Split", "x", axis=2, num_outputs=1)], [], "split channels"),
-    "mean-over-both": ([node("ReduceMean", "x", "a")], [ints("a", 1, 2)], "all spatial axes"),
-    "mean-over-channels": ([node("ReduceMean", "x", "a", keepdims=0)], [ints("a", 1)], "removes the axis"),
+    "mean-over-channels": ([node("ReduceMean", "x", "a", keepdims=0)], [ints("a", 1)], "no op of a spec moves"),
     "dilated-average": ([node("AveragePool", "x", kernel_shape=[2], dilations=[2])], [], "dilation"),
     "window-of-an-image": ([node("Conv", "x", "w")], [constant("w", 4, 8, 3, 3)], "its window has 2 axes, its input 1"),
     "strides-of-an-image": ([node("MaxPool", "x", kernel_shape=[2], strides=[1, 1])], [], "`strides` has 2 numbers"),
     "channels-in-one-group-mixed": (
         [*APART, node("Reshape", "b", "together")],
         [ints("apart", 0, 2, 4, 8), ints("together", 0, 16, 4)],
-        "neither a flatten, nor part of a channel shuffle",
+        "no op of a spec moves the numbers",
     ),
-    "lower-padding": ([node("Conv", "x", "w", auto_pad="SAME_LOWER")], [constant("w", 4, 8, 2)], "auto_pad"),
 }
 """A signal of 8 channels and 8 samples, so that no size gives the wrong axis away."""
 
@@ -234,7 +231,7 @@ def test_padding_of_tensorflow_is_exact(axes: int, stride: int, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("added", "reduced", "removed", "legal"),
-    [(-2, (-1, -2), -2, True), (2, (2, 3), 2, True), (2, (3,), 2, False), (2, (2, 3), 3, False), (1, (2, 3), 1, False)],
+    [(-2, (-1, -2), -2, True), (2, (2, 3), 2, True), (2, (2,), 2, False), (2, (3,), 3, True), (1, (2,), 1, False)],
 )
 def test_a_mean_with_an_axis_more(added: int, reduced: tuple[int, ...], removed: int, legal: bool) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
@@ -248,7 +245,7 @@ def test_a_mean_with_an_axis_more(added: int, reduced: tuple[int, ...], removed:
     if legal:
         assert loads(to_spec(model, "g", {"x": (8, 8)}, "test").text).graph.nodes[-1].op == ops.Gap()
     else:
-        with pytest.raises(ArchError, match="adds an axis"):
+        with pytest.raises(ArchError, match="neither over"):
             to_spec(model, "g", {"x": (8, 8)}, "test")
 
 
@@ -262,5 +259,5 @@ def test_a_squeeze_removes_all_spatial_axes(axes: int) -> None:
         if legal:
             assert "flatten" in to_spec(model, "g", {"x": (8, *[1] * axes)}, "test").text
         else:
-            with pytest.raises(ArchError, match="removes other axes"):
+            with pytest.raises(ArchError, match="no op of a spec moves"):
                 to_spec(model, "g", {"x": (8, *[1] * axes)}, "test")

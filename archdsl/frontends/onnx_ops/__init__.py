@@ -1,49 +1,69 @@
 """Rules that convert ONNX nodes to ops: the table `{op type: rule}`.
 
-A rule reads its node, and the next nodes if several together are one op (a Sigmoid and a Mul are a SiLU), and adds the
-op with its tensors. Between two transposes values have their channels last: a MatMul there is a 1x1 convolution.
+A rule reads its node, and the next nodes if several together are one op (a layer norm as archdsl writes it), and adds
+the op with its tensors. Reshapes and transposes add nothing: they change the layout of a tensor (`layout.py`). Nodes
+have the form of the newest opset (`opsets.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from archdsl import ops
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
 from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
-from archdsl.frontends.onnx_ops.layers import bn, conv, deconv, gemm, groupnorm, instancenorm, ln, lrn, matmul, prelu
-from archdsl.frontends.onnx_ops.pixels import depth_to_space, expand, space_to_depth
-from archdsl.frontends.onnx_ops.pools import avgpool, gap, maxpool, reduction, unsqueeze
+from archdsl.frontends.onnx_ops.curves import curve
+from archdsl.frontends.onnx_ops.layers import (
+    bn,
+    conv,
+    deconv,
+    gemm,
+    groupnorm,
+    instancenorm,
+    ln,
+    lrn,
+    matmul,
+    prelu,
+)
+from archdsl.frontends.onnx_ops.pixels import (
+    depth_to_space,
+    expand,
+    flatten,
+    gather,
+    reshape,
+    space_to_depth,
+    squeeze,
+    transpose,
+    unsqueeze,
+)
+from archdsl.frontends.onnx_ops.pools import avgpool, maxpool, reduction
 from archdsl.frontends.onnx_ops.resizes import resize
 from archdsl.frontends.onnx_ops.shapes import (
     add,
     concat,
     div,
-    flatten,
-    gather,
-    joins,
+    extreme,
     mul,
+    neg,
     pad,
-    reshape,
     slice_,
     split,
-    squeeze,
     sub,
-    transpose,
+    sum_,
 )
 from archdsl.frontends.onnx_ops.values import (
     act,
     attribute,
+    cast,
     clip,
-    gated,
+    dropout,
     gelu,
     hardsigmoid,
     identity,
-    log_softmax,
     selu,
     softmax,
-    softplus,
 )
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.shapes import Shape
@@ -52,28 +72,61 @@ _BUDGET = 1 << 26
 """Bytes that computed constants may take, beyond four times the bytes of the file's own constants."""
 
 
+class Rule:
+    """An import rule, with the attributes that it reads, and others that it allows if they have a certain value.
+
+    With `first`, the op takes the second axis as the channels, and its inputs must have the axes of the spec's values.
+    """
+
+    def __init__(self, convert: ImportRule, attributes: str = "", first: bool = False, **fixed: Any) -> None:
+        self.convert, self.first = convert, first
+        self.attributes, self.fixed = frozenset(attributes.split()), fixed
+
+    def __call__(self, state: ImportState, node: SourceNode) -> None:
+        for name, value in node.attributes.items():
+            if name not in self.attributes and (name not in self.fixed or self.fixed[name] != value):
+                raise Unsupported(f"archdsl does not support its attribute `{name[:40]}` = {str(value)[:40]}")
+        self.convert(state, state.with_standard_inputs(node) if self.first else node)
+        for output in node.outputs[1:]:
+            used = output and (output in state.model.outputs or state.readers.get(output))
+            if used and output not in state.views:
+                raise Unsupported(f"another node reads its output `{output[:80]}`, which a spec does not have")
+
+
 def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:
     """Convert all nodes of the model to ops. `shapes` are those of its inputs, without the batch.
 
-    Raises E0842 for unsupported nodes, with one error for each op type and reason.
+    Raises E0842 for unsupported nodes, with one error for each op type and reason. Nodes behind one of those are listed
+    only if no rule converts them.
     """
     state = ImportState(model, dict(shapes), dict(model.constants))
     state.budget = _BUDGET + 4 * sum(array.nbytes for array in model.constants.values())
-    for index, node in enumerate(model.nodes):
-        for name in node.inputs:
-            state.readers.setdefault(name, []).append(index)
     problems: dict[tuple[str, str], list[str]] = {}
     for index, node in enumerate(model.nodes):
+        state.index = index
         if index in state.consumed:
             continue
         try:
             _convert(state, node)
         except Unsupported as problem:
-            problems.setdefault((node.op_type, str(problem)), []).append(node.name)
-            _skip(state, node)
+            problems.setdefault((node.op_type, str(problem)), []).append(node.name or node.outputs[0])
+            state.unknown.update(node.outputs)
+    for name in model.outputs if not problems else ():
+        try:
+            _output(state, name)
+        except Unsupported as problem:
+            problems.setdefault(("output", str(problem)), []).append(name)
     if problems:
         raise ArchError(problem_diagnostics("E0842", problems))
     return state
+
+
+def _output(state: ImportState, name: str) -> None:
+    if name in state.constants:
+        raise Unsupported("it is a constant")
+    if name not in state.views:
+        raise Unsupported("no node computes it")
+    state.alias(name, state.standard(name))
 
 
 def _convert(state: ImportState, node: SourceNode) -> None:
@@ -89,88 +142,90 @@ def _convert(state: ImportState, node: SourceNode) -> None:
 
 
 def _apply_rule(state: ImportState, node: SourceNode) -> None:
-    if evaluate_constant(state, node):
-        return
     rule = TABLE.get(node.op_type)
+    if not state.unknown.isdisjoint(node.inputs):
+        state.unknown.update(node.outputs)
+        if rule is None and node.op_type not in CONSTANT_OPS:
+            raise Unsupported("archdsl has no op for it")
+        return
+    if evaluate_constant(state, node) or curve(state, node):
+        return
     if rule is None:
         raise Unsupported("archdsl has no op for it")
+    if all(name in state.constants for name in node.inputs if name):
+        raise Unsupported("all its inputs are constants")
     rule(state, node)
 
 
-def _skip(state: ImportState, node: SourceNode) -> None:
-    """Treat an unsupported node as an identity, so that one problem is one error."""
-    for output in node.outputs:
-        source = next((i for i in node.inputs if state.value(i) in state.shapes), None)
-        if source is not None:
-            state.aliases[output] = state.value(source)
+CONSTANT_OPS = frozenset("Shape ConstantOfShape Range Cast Equal Where Floor".split())
+"""Op types that compute shapes."""
 
+_WINDOW = "kernel_shape strides pads auto_pad dilations"
 
-def first(rule: ImportRule) -> ImportRule:
-    """The rule, for ops that take the second axis as their channels."""
-
-    def checked(state: ImportState, node: SourceNode) -> None:
-        if node.inputs[0] in state.channels_last:
-            raise Unsupported("its input has its channels last")
-        rule(state, node)
-
-    return checked
-
-
-TABLE: Mapping[str, ImportRule] = {
-    "Conv": first(conv),
-    "ConvTranspose": first(deconv),
-    "Gemm": gemm,
-    "MatMul": matmul,
-    "BatchNormalization": first(bn),
-    "GroupNormalization": first(groupnorm),
-    "InstanceNormalization": first(instancenorm),
-    "LayerNormalization": ln,
-    "LRN": first(lrn),
-    "PRelu": prelu,
-    "MaxPool": first(maxpool),
-    "AveragePool": first(avgpool),
-    "GlobalAveragePool": first(gap),
-    "GlobalMaxPool": first(act(lambda node: ops.Gmp())),
-    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "ReduceL2"), reduction),
-    "Relu": act(lambda node: ops.Relu()),
-    "Clip": clip,
-    "LeakyRelu": act(lambda node: ops.LeakyRelu(slope=attribute(node, "alpha", 0.01))),
-    "Elu": act(lambda node: ops.Elu(alpha=attribute(node, "alpha", 1.0))),
-    "Selu": selu,
-    "Celu": act(lambda node: ops.Celu(alpha=attribute(node, "alpha", 1.0))),
-    "Softplus": softplus,
-    "Softsign": act(lambda node: ops.Softsign()),
-    "Mish": act(lambda node: ops.Mish()),
-    "LogSoftmax": log_softmax,
-    "Tanh": act(lambda node: ops.Tanh()),
-    "Sigmoid": gated(ops.Sigmoid(), ops.Silu()),
-    "HardSigmoid": hardsigmoid,
-    "HardSwish": act(lambda node: ops.HardSwish()),
-    "Abs": act(lambda node: ops.Abs()),
-    "Gelu": gelu,
-    "Div": div,
-    "Softmax": softmax,
-    "Identity": identity,
-    "Dropout": identity,
-    "Add": add,
-    "Sub": sub,
-    "Mul": mul,
-    "Sum": joins(ops.Add),
-    "Max": joins(ops.Maximum),
-    "Min": joins(ops.Minimum),
-    "Concat": concat,
-    "Split": split,
-    "Slice": slice_,
-    "Flatten": flatten,
-    "Gather": gather,
-    "Reshape": reshape,
-    "Squeeze": squeeze,
-    "Unsqueeze": unsqueeze,
-    "Transpose": transpose,
-    "Expand": first(expand),
-    "DepthToSpace": first(depth_to_space),
-    "SpaceToDepth": first(space_to_depth),
-    "Pad": first(pad),
-    "Resize": first(resize),
-    "Upsample": first(resize),
+TABLE: Mapping[str, Rule] = {
+    "Conv": Rule(conv, f"{_WINDOW} group"),
+    "ConvTranspose": Rule(deconv, f"{_WINDOW} group output_padding output_shape", first=True),
+    "Gemm": Rule(gemm, "alpha beta transA transB"),
+    "MatMul": Rule(matmul),
+    "BatchNormalization": Rule(bn, "epsilon momentum", training_mode=0, spatial=1),
+    "GroupNormalization": Rule(groupnorm, "epsilon num_groups per_group", stash_type=1),
+    "InstanceNormalization": Rule(instancenorm, "epsilon"),
+    "LayerNormalization": Rule(ln, "axis epsilon", stash_type=1),
+    "LRN": Rule(lrn, "alpha beta bias size", first=True),
+    "PRelu": Rule(prelu),
+    "MaxPool": Rule(maxpool, f"{_WINDOW} ceil_mode", first=True, storage_order=0),
+    "AveragePool": Rule(avgpool, f"{_WINDOW} ceil_mode count_include_pad", first=True),
+    "GlobalAveragePool": Rule(lambda state, node: state.add(node, ops.Gap(), node.outputs[0]), first=True),
+    "GlobalMaxPool": Rule(lambda state, node: state.add(node, ops.Gmp(), node.outputs[0]), first=True),
+    **dict.fromkeys(
+        ("ReduceMean", "ReduceMax", "ReduceSum", "ReduceL2"), Rule(reduction, "keepdims noop_with_empty_axes")
+    ),
+    "Relu": Rule(act(lambda node: ops.Relu())),
+    "Clip": Rule(clip),
+    "LeakyRelu": Rule(act(lambda node: ops.LeakyRelu(slope=attribute(node, "alpha", 0.01))), "alpha"),
+    "Elu": Rule(act(lambda node: ops.Elu(alpha=attribute(node, "alpha", 1.0))), "alpha"),
+    "Selu": Rule(selu, "alpha gamma"),
+    "Celu": Rule(act(lambda node: ops.Celu(alpha=attribute(node, "alpha", 1.0))), "alpha"),
+    "Softplus": Rule(act(lambda node: ops.Softplus())),
+    "Softsign": Rule(act(lambda node: ops.Softsign())),
+    "Mish": Rule(act(lambda node: ops.Mish())),
+    "Tanh": Rule(act(lambda node: ops.Tanh())),
+    "Sigmoid": Rule(act(lambda node: ops.Sigmoid())),
+    "HardSigmoid": Rule(hardsigmoid, "alpha beta"),
+    "HardSwish": Rule(act(lambda node: ops.HardSwish())),
+    "Abs": Rule(act(lambda node: ops.Abs())),
+    "Gelu": Rule(gelu, "approximate"),
+    "Softmax": Rule(softmax, "axis flattened"),
+    "LogSoftmax": Rule(softmax, "axis flattened"),
+    "Identity": Rule(identity),
+    "Dropout": Rule(dropout, "seed"),
+    "Cast": Rule(cast, "to saturate round_mode"),
+    "Add": Rule(add),
+    "Sub": Rule(sub),
+    "Mul": Rule(mul),
+    "Div": Rule(div),
+    "Neg": Rule(neg),
+    "Sum": Rule(sum_),
+    "Max": Rule(extreme(ops.Maximum)),
+    "Min": Rule(extreme(ops.Minimum)),
+    "Concat": Rule(concat, "axis"),
+    "Split": Rule(split, "axis num_outputs"),
+    "Slice": Rule(slice_),
+    "Flatten": Rule(flatten, "axis"),
+    "Gather": Rule(gather, "axis"),
+    "Reshape": Rule(reshape, "allowzero"),
+    "Squeeze": Rule(squeeze),
+    "Unsqueeze": Rule(unsqueeze),
+    "Transpose": Rule(transpose, "perm"),
+    "Expand": Rule(expand),
+    "DepthToSpace": Rule(depth_to_space, "blocksize mode"),
+    "SpaceToDepth": Rule(space_to_depth, "blocksize"),
+    "Pad": Rule(pad, "mode", first=True),
+    "Resize": Rule(
+        resize,
+        "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside mode nearest_mode "
+        "extrapolation_value",
+        first=True,
+        keep_aspect_ratio_policy="stretch",
+    ),
 }

@@ -1,142 +1,162 @@
-"""Import rules of ops that move pixels into channels and back, and of the convolution along the channels."""
+"""Import rules of ops that move values: transposes, reshapes, squeezes, pixels into channels and back.
+
+None of them computes anything, so that they only change the layout of a tensor. An op of the spec is added where a
+later node reads the tensor by its axes.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from archdsl import ops
-from archdsl.axes import axes_of
 from archdsl.frontends.constants import constant_before
+from archdsl.frontends.layout import Axes, joined, regrouped, size_of
 from archdsl.frontends.onnx_model import Array, SourceNode
-from archdsl.frontends.onnx_ops.layers import bias_of, module_of, resolved
+from archdsl.frontends.onnx_ops.layers import resolved
+from archdsl.frontends.onnx_ops.resizes import nearest_by_gather
+from archdsl.frontends.onnx_ops.values import identity
 from archdsl.frontends.state import ImportState, Unsupported
-from archdsl.ops.base import Op
-from archdsl.shapes import concrete
 
 
-def depth_to_space(state: ImportState, node: SourceNode) -> None:
-    factor = node.attributes["blocksize"]
-    outputs = concrete(state.shape(node.inputs[0]))[0] // factor**2
-    if node.attributes.get("mode", "DCR") != "CRD" and outputs > 1:
-        raise Unsupported("the channels of a pixel are not neighbours (mode DCR)")
-    state.add(node, ops.PixelShuffle(scale=factor), node.outputs[0])
+def transpose(state: ImportState, node: SourceNode) -> None:
+    axes = state.view(node.inputs[0]).axes
+    perm = tuple(node.attributes.get("perm", range(len(axes), -1, -1)))
+    if sorted(perm) != list(range(len(axes) + 1)) or perm[0] != 0:
+        raise Unsupported("it moves the batch")
+    state.alias(node.outputs[0], node.inputs[0], tuple(axes[axis - 1] for axis in perm[1:]))
 
 
-def space_to_depth(state: ImportState, node: SourceNode) -> None:
-    """Its channels are in PyTorch's order if there is one, or if a Gather after it puts them there."""
-    factor, channels = node.attributes["blocksize"], concrete(state.shape(node.inputs[0]))[0]
-    op, output = ops.PixelUnshuffle(scale=factor), node.outputs[0]
-    if channels > 1:
-        reader = state.only_reader(output, "Gather")
-        order = state.constant(reader[1], 1) if reader is not None else None
-        wanted = np.arange(factor**2 * channels).reshape(-1, channels).T.reshape(-1)
-        if reader is None or order is None or not np.array_equal(order, wanted) or reader[1].attributes["axis"] != 1:
-            raise Unsupported("the channels of a square of pixels are not neighbours")
-        state.consumed.add(reader[0])
-        output = reader[1].outputs[0]
-    state.add(node, op, output)
+def moved(state: ImportState, node: SourceNode, axes: Axes | None) -> None:
+    if axes is None:
+        raise Unsupported("it cuts through an axis, which a spec cannot express")
+    state.alias(node.outputs[0], node.inputs[0], axes)
 
 
-def pixels_by_reshape(state: ImportState, node: SourceNode, target: Array) -> bool:
-    """A pixelshuffle or pixelunshuffle as a Reshape, a Transpose and a Reshape."""
-    shape = (1, *concrete(state.shape(node.inputs[0])))
-    apart, axes = resolved(shape, target), axes_of(shape[1:])
-    transpose = state.only_reader(node.outputs[0], "Transpose")
-    if not axes or len(apart) != 2 + 2 * axes or transpose is None or node.inputs[0] in state.channels_last:
+def reshape(state: ImportState, node: SourceNode) -> None:
+    target = state.require_constant(node, 1, "target")
+    view = state.view(node.inputs[0])
+    if target.size == 1 and undone_by_gather(state, node):
+        return
+    sizes = resolved((1, *view.sizes), target.reshape(-1))
+    legal = min(sizes, default=0) > 0 and not (node.attributes.get("allowzero", 0) and 0 in target)
+    if not legal or sizes[0] != 1 or len(sizes) < 2:
+        raise Unsupported(f"the shape {[int(t) for t in target.reshape(-1)]} does not keep the batch as the first axis")
+    moved(state, node, regrouped(view.axes, sizes[1:]))
+
+
+def undone_by_gather(state: ImportState, node: SourceNode) -> bool:
+    """A Reshape to one axis and a Gather that restores the shape: PyTorch exports `as_strided` so, in a mean over an
+    image."""
+    reader = state.only_reader(node.outputs[0], "Gather")
+    order = constant_before(state, reader[0], reader[1].inputs[1]) if reader is not None else None
+    view = state.view(node.inputs[0])
+    if reader is None or order is None or order.shape != (1, *view.sizes) or reader[1].attributes.get("axis", 0) != 0:
         return False
-    perm = tuple(transpose[1].attributes.get("perm", ()))
-    for op, order, wanted in _forms(shape, apart, axes):
-        if perm != order or apart != wanted:
-            continue
-        together = state.only_reader(transpose[1].outputs[0], "Reshape")
-        second = constant_before(state, together[0], together[1].inputs[1]) if together is not None else None
-        output = (1, *concrete(op.infer([shape[1:]])))
-        if together is None or second is None or resolved(tuple(apart[axis] for axis in perm), second) != output:
-            return False
-        state.consumed.update((transpose[0], together[0]))
-        state.add(node, op, together[1].outputs[0])
-        return True
-    return False
-
-
-def _forms(
-    shape: tuple[int, ...], apart: tuple[int, ...], axes: int
-) -> list[tuple[Op, tuple[int, ...], tuple[int, ...]]]:
-    """The two ops, with the order of the axes of their Transpose and the target of their first Reshape."""
-    forms: list[tuple[Op, tuple[int, ...], tuple[int, ...]]] = []
-    factor = apart[2]
-    if factor > 1 and shape[1] % factor**axes == 0:
-        order = (0, 1, *(axis for n in range(axes) for axis in (2 + axes + n, 2 + n)))
-        forms.append(
-            (ops.PixelShuffle(scale=factor), order, (1, shape[1] // factor**axes, *[factor] * axes, *shape[2:]))
-        )
-    factor = apart[3]
-    if factor > 1 and not any(size % factor for size in shape[2:]):
-        order = (0, 1, *range(3, 3 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2))
-        forms.append(
-            (
-                ops.PixelUnshuffle(scale=factor),
-                order,
-                (*shape[:2], *(n for s in shape[2:] for n in (s // factor, factor))),
-            )
-        )
-    return forms
-
-
-def channelconv(state: ImportState, node: SourceNode, target: Array) -> bool:
-    """A Reshape of the channels to an axis of their own, and a convolution along it.
-
-    The Reshape back, which may come later, is then one to the shape that the value has.
-    """
-    source = node.inputs[0]
-    shape = (1, *concrete(state.shape(source)))
-    rows, reader = resolved(shape, target), state.only_reader(node.outputs[0], "Conv")
-    pixels = int(np.prod(shape[2:]))
-    if reader is None or node.inputs[0] in state.channels_last:
+    if not np.array_equal(order.reshape(-1), np.arange(order.size)):
         return False
-    if (
-        rows[:3] != (1, 1, shape[1])
-        or int(np.prod(rows[3:])) != pixels
-        or len(rows) - 2 > 2
-        or (pixels > 1 and len(rows) == 3)
-    ):
-        return False
-    index, conv = reader
-    weight = state.require_constant(conv, 1, "weight")
-    size, pads = weight.size, tuple(conv.attributes.get("pads", ()))
-    side = (size // 2, *[0] * (len(rows) - 3))
-    plain = all(set(conv.attributes.get(name, (1,))) == {1} for name in ("strides", "dilations"))
-    if weight.shape != (1, 1, size, *[1] * (len(rows) - 3)) or size % 2 == 0 or pads != (*side, *side) or not plain:
-        return False
-    source = _before_flatten(state, source)
-    bias = bias_of(state, conv, 2)
-    op = ops.ChannelConv(size=size, bias=bool(bias))
-    state.consumed.add(index)
-    tensors = {"weight": weight.reshape(1, 1, size), **bias}
-    state.add(conv, op, conv.outputs[0], tensors, inputs=[source], module=module_of(state, conv))
+    state.consumed.add(reader[0])
+    state.alias(reader[1].outputs[0], node.inputs[0])
     return True
 
 
-def _before_flatten(state: ImportState, name: str) -> str:
-    """The value with axes of size 1 that was flattened to this vector, if only this node reads the vector.
+def flatten(state: ImportState, node: SourceNode) -> None:
+    axes = state.view(node.inputs[0]).axes
+    if node.attributes.get("axis", 1) not in (1, -len(axes)):
+        raise Unsupported("it does not flatten all axes but the batch")
+    moved(state, node, (joined(axes),))
 
-    A Reshape after the convolution restores the axes.
-    """
-    op = next((op for op in state.ops if op.output == state.value(name)), None)
-    if op is None or not isinstance(op.op, ops.Flatten) or len(state.readers.get(name, ())) > 1:
-        return name
-    if set(concrete(state.shape(op.inputs[0]))[1:]) != {1}:
-        return name
-    state.ops.remove(op)
-    return op.inputs[0]
+
+def squeeze(state: ImportState, node: SourceNode) -> None:
+    axes = state.view(node.inputs[0]).axes
+    removed = state.listed_axes(node, len(axes) + 1)
+    if not removed or 0 in removed:
+        raise Unsupported("it removes the batch")
+    if any(size_of(axes[axis - 1]) != 1 for axis in removed):
+        raise Unsupported("it removes an axis that is larger than 1")
+    moved(state, node, tuple(factors for axis, factors in enumerate(axes, 1) if axis not in removed))
+
+
+def unsqueeze(state: ImportState, node: SourceNode) -> None:
+    axes = [*state.view(node.inputs[0]).axes]
+    added = state.listed_axes(node, len(axes) + 1 + state.require_constant(node, 1, "list of axes").size)
+    if not added or 0 in added:
+        raise Unsupported("it adds an axis before the batch")
+    for axis in added:
+        axes.insert(axis - 1, ())
+    moved(state, node, tuple(axes))
+
+
+def depth_to_space(state: ImportState, node: SourceNode) -> None:
+    """Reshape, Transpose, Reshape, as ONNX defines it for images."""
+    view, factor = state.view(node.inputs[0]), node.attributes["blocksize"]
+    channels, high, wide = _image(view.sizes)
+    each, mode = channels // factor**2, node.attributes.get("mode", "DCR")
+    if mode == "CRD":
+        apart, order = (each, factor, factor, high, wide), (0, 3, 1, 4, 2)
+    elif mode == "DCR":
+        apart, order = (factor, factor, each, high, wide), (2, 3, 0, 4, 1)
+    else:
+        raise Unsupported(f"archdsl does not know the mode `{mode}`")
+    _rearrange(state, node, apart, order, (each, high * factor, wide * factor))
+
+
+def space_to_depth(state: ImportState, node: SourceNode) -> None:
+    view, factor = state.view(node.inputs[0]), node.attributes["blocksize"]
+    channels, high, wide = _image(view.sizes)
+    if high % factor or wide % factor:
+        raise Unsupported(f"its sizes are not multiples of {factor}")
+    apart = (channels, high // factor, factor, wide // factor, factor)
+    _rearrange(state, node, apart, (2, 4, 0, 1, 3), (channels * factor**2, high // factor, wide // factor))
+
+
+def _image(sizes: tuple[int, ...]) -> tuple[int, int, int]:
+    if len(sizes) != 3:
+        raise Unsupported("its input is not an image")
+    channels, high, wide = sizes
+    return channels, high, wide
+
+
+def _rearrange(
+    state: ImportState, node: SourceNode, apart: tuple[int, ...], order: tuple[int, ...], together: tuple[int, ...]
+) -> None:
+    first = regrouped(state.view(node.inputs[0]).axes, apart)
+    moved(state, node, first and regrouped(tuple(first[axis] for axis in order), together))
+
+
+def gather(state: ImportState, node: SourceNode) -> None:
+    """Channels in another order, which a Reshape and a Transpose could give; or a nearest resize."""
+    indices = state.require_constant(node, 1, "order")
+    if indices.ndim != 1:
+        raise Unsupported("it is neither a channel shuffle nor a nearest resize")
+    axis, axes = state.axis(node, 0), [*state.view(node.inputs[0]).axes]
+    order = np.where(indices < 0, indices + size_of(axes[axis]), indices)
+    size = int(order[1]) if order.size == size_of(axes[axis]) > 1 else 0
+    if np.array_equal(order, np.arange(size_of(axes[axis]))):
+        identity(state, node)
+    elif size > 1 and not order.size % size and np.array_equal(order, _turned(order.size, size)):
+        apart = regrouped((axes[axis],), (order.size // size, size))
+        axes[axis] = () if apart is None else joined((apart[1], apart[0]))
+        moved(state, node, None if apart is None else tuple(axes))
+    elif not state.is_standard(node.inputs[0]) or not nearest_by_gather(state, node, order):
+        raise Unsupported("it is neither a channel shuffle nor a nearest resize")
+
+
+def _turned(count: int, size: int) -> Array:
+    return np.arange(count).reshape(-1, size).T.reshape(-1)
 
 
 def expand(state: ImportState, node: SourceNode) -> None:
-    """Values repeated to the shape of the other factor of a product, which does that itself."""
+    """Values repeated to the shape of the other operand of a product or sum, which does that itself."""
     target = tuple(map(int, state.require_constant(node, 1, "shape").reshape(-1)))
-    product = state.only_reader(node.outputs[0], "Mul")
-    others = [name for name in product[1].inputs if name != node.outputs[0]] if product is not None else []
-    known = [(1, *concrete(state.shapes[state.value(name)])) for name in others if state.value(name) in state.shapes]
-    if target not in [(*[1] * (len(target) - len(shape)), *shape) for shape in known]:
+    sizes = (1, *state.view(node.inputs[0]).sizes)
+    target = (*sizes[: len(sizes) - len(target)], *target)
+    if len(target) != len(sizes):
+        raise Unsupported("it adds axes")
+    result = tuple(map(max, sizes, target))
+    if result == sizes:
+        identity(state, node)
+        return
+    reader = state.only_reader(node.outputs[0], "Mul") or state.only_reader(node.outputs[0], "Add")
+    others = [name for name in reader[1].inputs if name != node.outputs[0]] if reader is not None else []
+    if not any(name in state.views and (1, *state.view(name).sizes) == result for name in others):
         raise Unsupported("it does not repeat values for a product")
-    state.aliases[node.outputs[0]] = state.value(node.inputs[0])
+    identity(state, node)

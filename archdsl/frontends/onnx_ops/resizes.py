@@ -12,7 +12,6 @@ from archdsl.frontends.constants import constant_before
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.state import ImportState, Unsupported
 from archdsl.ops.base import LIKE
-from archdsl.shapes import concrete
 
 _REPEATS = {
     ("asymmetric", "floor"),
@@ -24,22 +23,23 @@ _REPEATS = {
 
 
 def resize(state: ImportState, node: SourceNode) -> None:
-    """A Resize, or an Upsample or Resize of older opsets, whose scales are the second input."""
-    before, old = concrete(state.shape(node.inputs[0]))[1:], len(node.inputs) < 3
-    sizes = _sizes(state, node, before, old)
+    before = state.shape(node.inputs[0])[1:]
+    sizes = _sizes(state, node, before)
     values: dict[str, Any] = {
         "mode": "nearest",
-        "coordinate_transformation_mode": "asymmetric" if old else "half_pixel",
-        "nearest_mode": "floor" if old else "round_prefer_floor",
+        "coordinate_transformation_mode": "half_pixel",
+        "nearest_mode": "round_prefer_floor",
         **node.attributes,
     }
+    if values["nearest_mode"] == "simple":  # of Upsample, and of Resize before opset 11
+        values["nearest_mode"] = "floor" if all(map(int.__le__, before, sizes)) else "ceil"
     fields = _fields(values, before, sizes)
     _add(state, node, fields, sizes, node.outputs[0])
 
 
 def nearest_by_gather(state: ImportState, node: SourceNode, order: Array) -> bool:
     """A nearest resize as archdsl writes it where ONNX Runtime would round differently: a Gather for each axis."""
-    axis, before = node.attributes.get("axis", 0), concrete(state.shape(node.inputs[0]))[1:]
+    axis, before = state.axis(node, 0) + 1, state.shape(node.inputs[0])[1:]
     sizes, last = list(before), node
     if not _selects(before, axis, order):
         return False
@@ -62,12 +62,10 @@ def _selects(before: Sequence[int], axis: int, order: Array) -> bool:
     return 2 <= axis < len(before) + 2 and np.array_equal(order, _nearest(before[axis - 2], order.size))
 
 
-def _sizes(state: ImportState, node: SourceNode, before: Sequence[int], old: bool) -> list[int]:
+def _sizes(state: ImportState, node: SourceNode, before: Sequence[int]) -> list[int]:
     """The sizes that a Resize gives. Raises `Unsupported` if they are unknown, or the channels change."""
-    scales, sizes = state.constant(node, 1 if old else 2), None if old else state.constant(node, 3)
-    if scales is None and "scales" in node.attributes:
-        scales = np.array(node.attributes["scales"])
-    channels = concrete(state.shape(node.inputs[0]))[0]
+    scales, sizes = state.constant(node, 2), state.constant(node, 3)
+    channels = state.shape(node.inputs[0])[0]
     shape, rank = (1, channels, *before), len(before) + 2
     axes = [int(axis) % rank for axis in node.attributes.get("axes", range(rank))]
     new: dict[int, float] = {}
@@ -78,8 +76,8 @@ def _sizes(state: ImportState, node: SourceNode, before: Sequence[int], old: boo
     if not new:
         raise Unsupported("its sizes are not constants")
     result = [new.get(axis, float(size)) for axis, size in enumerate(shape)]
-    if round(result[1]) != channels:
-        raise Unsupported("it changes the channels")
+    if (round(result[0]), round(result[1])) != (1, channels):
+        raise Unsupported("it changes the channels or the batch")
     if any(abs(size - round(size)) > 1e-6 * size for size in result):
         raise Unsupported("its scales do not give whole sizes")
     return [round(size) for size in result[2:]]
@@ -106,7 +104,7 @@ def _fields(values: Mapping[str, Any], before: Sequence[int], sizes: Sequence[in
 
 def _add(state: ImportState, node: SourceNode, fields: Mapping[str, Any], sizes: Sequence[int], output: str) -> None:
     """Add an `upsample` to these sizes: by whole factors, or those of another value."""
-    before = concrete(state.shape(node.inputs[0]))[1:]
+    before = state.shape(node.inputs[0])[1:]
     factors = tuple(new // size for size, new in zip(before, sizes, strict=True))
     if all(size * factor == new for size, new, factor in zip(before, sizes, factors, strict=True)):
         state.add(node, ops.Upsample(scale=factors, **fields), output)

@@ -1,4 +1,4 @@
-"""Import rules of merges, slices, reshapes and pads."""
+"""Import rules of merges, slices and pads."""
 
 from __future__ import annotations
 
@@ -9,272 +9,228 @@ from typing import Literal
 import numpy as np
 
 from archdsl import ops
-from archdsl.axes import axes_of
-from archdsl.frontends.constants import constant_before
+from archdsl.frontends.layout import Axes, standard
 from archdsl.frontends.onnx_model import Array, SourceNode
-from archdsl.frontends.onnx_ops.layers import lrn_by_pool, resolved
-from archdsl.frontends.onnx_ops.pixels import channelconv, pixels_by_reshape
-from archdsl.frontends.onnx_ops.resizes import nearest_by_gather
-from archdsl.frontends.onnx_ops.values import affine, gelu_by_erf, identity, per_channel
-from archdsl.frontends.state import ImportRule, ImportState, Unsupported
-from archdsl.shapes import concrete, numel
+from archdsl.frontends.onnx_ops.layers import lrn_by_pool
+from archdsl.frontends.onnx_ops.values import affine, clipped, identity, operands
+from archdsl.frontends.state import ImportRule, ImportState, Unsupported, single
 
-
-def constant_operand(state: ImportState, node: SourceNode) -> Array | None:
-    return next((state.constants[i] for i in node.inputs if i in state.constants), None)
+_HUGE = 1 << 62
 
 
 def merged(state: ImportState, node: SourceNode, merge: type[ops.Elementwise]) -> None:
-    """An elementwise op of values, which broadcasts if their shapes differ."""
-    if constant_operand(state, node) is not None:
-        raise Unsupported("one of its inputs is a constant")
+    """An elementwise op of tensors, which broadcasts if their shapes differ."""
     inputs = [name for name in node.inputs if name]
+    views = [state.view(name) for name in inputs]
+    if len({len(view.axes) for view in views}) > 1:
+        raise Unsupported("its inputs have different numbers of axes")
+    if len(inputs) == 1:
+        identity(state, node)
+        return
+    shapes = [state.shape(name) for name in inputs]
+    if len(set(shapes)) == len({view.axes for view in views}) == 1:
+        state.add(node, merge(), node.outputs[0], inputs=inputs, axes=views[0].axes)
+        return
+    values, order = agreeing(state, inputs)
     if merge is ops.Mul:  # the gate comes last
-        inputs.sort(key=lambda i: -numel(state.shape(i)))
-    differ = len({concrete(state.shape(name)) for name in inputs}) > 1
+        values.sort(key=lambda value: -prod(state.shape(value)))
+    differ = len({state.shape(value) for value in values}) > 1
     word = {"broadcast": True} if differ and "broadcast" in merge.model_fields else {}
-    state.add(node, merge(**word), node.outputs[0], inputs=inputs)
+    shape = tuple(map(max, *(state.shape(value) for value in values)))
+    state.add(node, merge(**word), node.outputs[0], inputs=values, axes=in_order(shape, order))
 
 
-def joins(merge: type[ops.Elementwise]) -> ImportRule:
-    return lambda state, node: merged(state, node, merge)
+def agreeing(state: ImportState, names: Sequence[str]) -> tuple[list[str], tuple[int | None, ...]]:
+    """The values of tensors with one order of axes, and that order: for each axis of the tensor that of the value.
+
+    Raises `Unsupported` if a value would have to be transposed.
+    """
+    orders = {
+        (len(state.shape(name)), None if (whole := state.whole_axes(name)) is None else (*whole,)) for name in names
+    }
+    _, order = next(iter(orders))
+    if len(orders) == 1 and order is not None:
+        return [state.value(name) for name in names], order
+    values = [state.standard(name) for name in names]
+    if len({len(state.shape(value)) for value in values}) > 1:
+        raise Unsupported("its inputs have different numbers of axes")
+    return values, tuple(range(len(state.shape(values[0]))))
 
 
-def learned(state: ImportState, node: SourceNode, op: type[ops.Scale | ops.Offset], values: Array) -> bool:
-    """A constant per channel with the name of a parameter, which multiplies or is added."""
-    name = next(i for i in node.inputs if i in state.constants)
-    (source,) = (i for i in node.inputs if i != name)
-    channels, *sizes = concrete(state.shape(source))
-    path = state.model.origins.get(name, name)
-    if values.size != channels or channels == 1 or "." not in path:
-        return False
-    per_channel(state, source, values)
-    original = state.constants.get(path, values)  # layer scales are vectors that PyTorch reshapes for an image
-    batched, flat = original.ndim == len(sizes) + 2, original.shape == (channels,) and bool(sizes)
-    tensor = original if flat else values.reshape((1,) * batched + (channels,) + (1,) * len(sizes))
-    state.add(node, op(batched=batched, flat=flat), node.outputs[0], {"": tensor}, inputs=[source], module=path)
-    return True
+def in_order(shape: Sequence[int], order: Sequence[int | None]) -> Axes:
+    """The layout of a tensor with the axes of a value in this order; None is an axis of size 1."""
+    whole = standard(shape)
+    return tuple(() if axis is None else whole[axis] for axis in order)
+
+
+def extreme(merge: type[ops.Elementwise]) -> ImportRule:
+    """The larger or smaller of tensors, or of a tensor and a number."""
+
+    def rule(state: ImportState, node: SourceNode) -> None:
+        constants = [state.constants[name] for name in node.inputs if name in state.constants]
+        if not constants:
+            merged(state, node, merge)
+            return
+        if len(node.inputs) != 2 or len(constants) != 1 or constants[0].size != 1:
+            raise Unsupported("one of its inputs is a constant of more than one number")
+        source = next(name for name in node.inputs if name not in state.constants)
+        if constants[0].ndim > len(state.view(source).axes) + 1:
+            raise Unsupported("its constant has more axes than its input")
+        limit = single(float(constants[0].reshape(())))
+        low, high = (limit, None) if merge is ops.Maximum else (None, limit)
+        inner = SourceNode(node.op_type, node.name, node.module, (source,), node.outputs, {})
+        clipped(state, inner, low, high)
+
+    return rule
 
 
 def add(state: ImportState, node: SourceNode) -> None:
-    constant = constant_operand(state, node)
-    if constant is None:
+    pair = operands(state, node)
+    if pair is None:
         merged(state, node, ops.Add)
-    elif not learned(state, node, ops.Offset, constant):
-        affine(state, node, None, constant)
+    else:
+        affine(state, node, *pair, False, state.constants[pair[1]])
+
+
+def sum_(state: ImportState, node: SourceNode) -> None:
+    (add if len(node.inputs) == 2 else lambda s, n: merged(s, n, ops.Add))(state, node)
 
 
 def sub(state: ImportState, node: SourceNode) -> None:
-    minuend, subtrahend = state.constant(node, 0), state.constant(node, 1)
-    if minuend is not None:
-        affine(state, node, np.array(-1.0), minuend)
-    elif subtrahend is not None:
-        affine(state, node, None, -subtrahend)
-    else:
+    pair = operands(state, node)
+    if pair is None:
         merged(state, node, ops.Sub)
+    elif pair[1] == node.inputs[1]:
+        affine(state, node, *pair, False, -state.constants[pair[1]])
+    else:
+        negative = SourceNode("Neg", node.name, node.module, (pair[0],), (f"{node.outputs[0]}/negative",), {})
+        neg(state, negative)
+        affine(state, node, negative.outputs[0], pair[1], False, state.constants[pair[1]])
+
+
+def neg(state: ImportState, node: SourceNode) -> None:
+    axes = state.view(node.inputs[0]).axes
+    state.add(node, ops.Affine(mul=-1.0), node.outputs[0], axes=axes)
 
 
 def mul(state: ImportState, node: SourceNode) -> None:
-    if node.inputs[0] == node.inputs[1] and lrn_by_pool(state, node):
-        return
-    factor = constant_operand(state, node)
-    if factor is None:
+    pair = operands(state, node)
+    if pair is not None:
+        affine(state, node, *pair, True, state.constants[pair[1]])
+    elif node.inputs[0] != node.inputs[1] or not lrn_by_pool(state, node):
         merged(state, node, ops.Mul)
-    elif not learned(state, node, ops.Scale, factor):
-        affine(state, node, factor, None)
 
 
 def div(state: ImportState, node: SourceNode) -> None:
-    """A division by a constant; or the first node of a GELU without ONNX's own op: x/sqrt(2), Erf, +1, *x, *0.5."""
-    divisor = state.constant(node, 1)
-    if divisor is None:
+    pair = operands(state, node)
+    if pair is None:
         merged(state, node, ops.Div)
-    elif divisor.size != 1 or abs(float(divisor.reshape(())) - 2**0.5) >= 1e-5 or not gelu_by_erf(state, node):
-        affine(state, node, 1.0 / divisor.astype(np.float64), None)
+        return
+    divisor = state.constants[pair[1]]
+    if pair[1] == node.inputs[0] or not divisor.all() or divisor.dtype.kind != "f":
+        raise Unsupported("it divides a constant, or by 0")
+    affine(state, node, *pair, True, (1 / divisor.astype(np.float64)).astype(divisor.dtype))
+
+
+# --- channels ----------------------------------------------------------------------------------------------------
 
 
 def concat(state: ImportState, node: SourceNode) -> None:
-    if len(node.inputs) == 1:  # DenseNet's first layer concatenates one tensor
+    if any(name in state.constants for name in node.inputs):
+        raise Unsupported("one of its inputs is a constant")
+    axis, names = state.axis(node, 1), list(node.inputs)
+    if len({len(state.view(name).axes) for name in names}) > 1:
+        raise Unsupported("its inputs have different numbers of axes")
+    if len(names) == 1:
         identity(state, node)
         return
-    if not all(state.is_channels(name, node.attributes["axis"]) for name in node.inputs):
+    values, order = agreeing(state, names)
+    if order[axis] != 0:
         raise Unsupported("it does not concatenate channels")
-    state.add(node, ops.Concat(), node.outputs[0], inputs=node.inputs)
+    channels = sum(state.shape(value)[0] for value in values)
+    shape = (channels, *state.shape(values[0])[1:])
+    state.add(node, ops.Concat(), node.outputs[0], inputs=values, axes=in_order(shape, order))
 
 
-def slices(state: ImportState, node: SourceNode, ranges: Sequence[tuple[str, int, int]]) -> None:
-    for name, start, end in ranges:
-        state.add(node, ops.Slice(start=start, end=end), name)
+def channel_slice(state: ImportState, source: str, node: SourceNode, output: str, start: int, end: int) -> None:
+    """The channels from `start` to `end` of a tensor, in whose layout each axis is one of the value."""
+    order, shape = state.whole_axes(source), state.shape(source)
+    if order is None:
+        source, order = state.standard(source), list(range(len(shape)))
+        shape = state.shape(source)
+    if (start, end) == (0, shape[0]):
+        state.alias(output, source)
+        return
+    op = ops.Slice(start=start, end=None if end == shape[0] else end)
+    state.add(node, op, output, inputs=[source], axes=in_order((end - start, *shape[1:]), order))
 
 
 def split(state: ImportState, node: SourceNode) -> None:
-    channels = concrete(state.shape(node.inputs[0]))[0]
-    split_input = state.constant(node, 1)
-    sizes = (
-        [int(n) for n in split_input]
-        if split_input is not None
-        else [channels // len(node.outputs)] * len(node.outputs)
-    )
-    if not state.is_channels(node.inputs[0], node.attributes.get("axis", 0)) or sum(sizes) != channels:
+    name, axis = node.inputs[0], state.axis(node, 0)
+    order, size = state.whole_axes(name), state.view(name).sizes[axis]
+    if order is None:
+        state.standard(name)
+    listed, count = state.constant(node, 1), len(node.outputs)
+    each = -(-size // count)
+    sizes = [min(each, size - n * each) for n in range(count)] if listed is None else [int(n) for n in listed]
+    if (order is not None and order[axis] != 0) or sum(sizes) != size or min(sizes) < 1 or len(sizes) != count:
         raise Unsupported("it does not split channels")
-    starts = [sum(sizes[:n]) for n in range(len(sizes))]
-    slices(
-        state,
-        node,
-        [(out, s, s + n) for out, s, n in zip(node.outputs, starts, sizes, strict=True) if state.readers.get(out)],
-    )
+    if node.attributes.get("num_outputs", count) != count:
+        raise Unsupported("its `num_outputs` is not the number of its outputs")
+    for number, output in enumerate(node.outputs):
+        if state.readers.get(output) or output in state.model.outputs:
+            channel_slice(state, name, node, output, sum(sizes[:number]), sum(sizes[: number + 1]))
 
 
 def slice_(state: ImportState, node: SourceNode) -> None:
-    starts, ends, axes, steps = (state.constant(node, n) for n in (1, 2, 3, 4))
-    if starts is None or ends is None or axes is None or starts.size != 1:
-        raise Unsupported("it does not slice one axis at constant positions")
-    if not state.is_channels(node.inputs[0], int(axes.reshape(()))) or (
-        steps is not None and int(steps.reshape(())) != 1
-    ):
-        raise Unsupported("it does not slice channels")
-    channels = concrete(state.shape(node.inputs[0]))[0]
-    start, end, _ = slice(int(starts.reshape(())), int(ends.reshape(()))).indices(channels)
-    slices(state, node, [(node.outputs[0], start, end)])
+    """A slice of the channels; one of spatial axes is a crop, and with a step a pool with windows of one pixel."""
+    name, view = node.inputs[0], state.view(node.inputs[0])
+    rank = len(view.axes) + 1
+    starts, ends = (state.require_constant(node, index, "range").reshape(-1) for index in (1, 2))
+    listed, given = state.constant(node, 3), state.constant(node, 4)
+    axes = [int(axis) % rank for axis in (range(starts.size) if listed is None else listed.reshape(-1))]
+    steps = [1] * len(axes) if given is None else [int(step) for step in given.reshape(-1)]
+    if min(steps, default=1) < 1 or len({*axes}) < len(axes):
+        raise Unsupported("it reverses an axis, or slices one twice")
+    ranges = dict.fromkeys(range(rank), range(_HUGE))
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        ranges[axis] = range((1, *view.sizes)[axis])[int(start) : int(end) : step]
+        if not ranges[axis]:
+            raise Unsupported("its output is empty")
+    if ranges[0] not in (range(_HUGE), range(1)):
+        raise Unsupported("it slices the batch")
+    if set(axes) - {0} and state.whole_axes(name) is None:
+        name = state.standard(name)
+    for axis, part in ranges.items():
+        if axis and part == range(view.sizes[axis - 1]):
+            ranges[axis] = range(_HUGE)
+    used = {axis: part for axis, part in ranges.items() if axis and part != range(_HUGE)}
+    channels = [axis for axis in used if (state.whole_axes(name) or [])[axis - 1] == 0]
+    pixels = {axis: part for axis, part in used.items() if axis not in channels}
+    if not used:
+        state.alias(node.outputs[0], name)
+    elif channels:
+        part = used[channels[0]]
+        if part.step != 1 or (pixels and not state.is_standard(name)):
+            raise Unsupported("it takes every n-th channel, or pixels in another order of axes")
+        inner = f"{node.outputs[0]}/channels" if pixels else node.outputs[0]
+        channel_slice(state, name, node, inner, part[0], part[-1] + 1)
+        name = inner
+    if pixels:
+        _crop(state, node, state.standard(name), pixels)
 
 
-def flatten(state: ImportState, node: SourceNode) -> None:
-    if node.attributes.get("axis", 1) != 1:
-        raise Unsupported("it does not flatten all axes but the batch")
-    to_vector(state, node)
-
-
-def to_vector(state: ImportState, node: SourceNode) -> None:
-    value = node.inputs[0]
-    shape = concrete(state.shape(value))
-    if value in state.channels_last and set(shape[1:]) - {1}:
-        raise Unsupported("it flattens a value with channels last")
-    if not axes_of(shape):
-        identity(state, node)
-        return
-    state.add(node, ops.Flatten(), node.outputs[0])
-    state.channels_last.discard(node.outputs[0])
-
-
-def reshape(state: ImportState, node: SourceNode) -> None:
-    """A flatten; or, with the Transpose and Reshape after it, a channel shuffle."""
-    target = state.require_constant(node, 1, "target")
-    size = numel(state.shape(node.inputs[0]))
-    if len(target) == 2 and (int(target[1]) in (-1, size)):
-        to_vector(state, node)
-    elif (
-        shuffle(state, node, target)
-        or parted_softmax(state, node, target)
-        or pixels_by_reshape(state, node, target)
-        or channelconv(state, node, target)
-        or (len(target) == 1 and undone_by_gather(state, node))
-    ):
-        return
-    elif resolved(shape := (1, *concrete(state.shape(node.inputs[0]))), target) == shape:
-        identity(state, node)
-    else:
-        raise Unsupported(
-            f"the shape {[int(t) for t in target]} is neither a flatten, nor part of a channel shuffle or softmax"
-        )
-
-
-def undone_by_gather(state: ImportState, node: SourceNode) -> bool:
-    """A Reshape to one axis and a Gather that restores the shape: PyTorch exports `as_strided` so, in a mean over an
-    image."""
-    reader = state.only_reader(node.outputs[0], "Gather")
-    order = state.constant(reader[1], 1) if reader is not None else None
-    shape = (1, *concrete(state.shape(node.inputs[0])))
-    unchanged = order is not None and order.shape == shape and np.array_equal(order.reshape(-1), np.arange(order.size))
-    if (
-        reader is None
-        or not unchanged
-        or node.inputs[0] in state.channels_last
-        or reader[1].attributes.get("axis", 0) != 0
-    ):
-        return False
-    state.consumed.add(reader[0])
-    state.aliases[reader[1].outputs[0]] = state.value(node.inputs[0])
-    return True
-
-
-def shuffle(state: ImportState, node: SourceNode, target: Array) -> bool:
-    """Channels as groups x channels, exchanged, and as channels again; sizes after them stay where they are."""
-    shape = (1, *concrete(state.shape(node.inputs[0])))
-    apart = resolved(shape, target)
-    transpose = state.only_reader(node.outputs[0], "Transpose")
-    if len(apart) < 3 or apart[0] != 1 or apart[1] * apart[2] != shape[1] or transpose is None:
-        return False
-    if tuple(transpose[1].attributes.get("perm", ())) != (0, 2, 1, *range(3, len(apart))):
-        return False
-    together = state.only_reader(transpose[1].outputs[0], "Reshape")
-    if together is None or node.inputs[0] in state.channels_last:
-        return False
-    second_target = constant_before(state, together[0], together[1].inputs[1])
-    if second_target is None or resolved((1, apart[2], apart[1], *apart[3:]), second_target) != shape:
-        return False
-    state.consumed.update((transpose[0], together[0]))
-    state.add(node, ops.Shuffle(groups=apart[1]), together[1].outputs[0])
-    return True
-
-
-def parted_softmax(state: ImportState, node: SourceNode, target: Array) -> bool:
-    """A softmax over groups or parts of the channels, or over space: over an axis of another shape, and back."""
-    shape = (1, *concrete(state.shape(node.inputs[0])))
-    apart = resolved(shape, target)
-    softmax = state.only_reader(node.outputs[0], "Softmax")
-    together = softmax and state.only_reader(softmax[1].outputs[0], "Reshape")
-    if softmax is None or together is None or node.inputs[0] in state.channels_last or apart[:1] != (1,):
-        return False
-    back = constant_before(state, together[0], together[1].inputs[1])
-    axis = softmax[1].attributes.get("axis", -1) % len(apart)
-    if back is None or resolved(apart, back) != shape or prod(apart) != prod(shape) or axis == 0:
-        return False
-    groups, parts = prod(apart[1:axis]), apart[axis]
-    if groups == shape[1] and parts == prod(shape[2:]):
-        op = ops.Softmax(space=True)
-    elif shape[1] % (groups * parts) == 0:
-        op = ops.Softmax(groups=groups, parts=None if groups * parts == shape[1] else parts)
-    else:
-        return False
-    state.consumed.update((softmax[0], together[0]))
-    state.add(node, op, together[1].outputs[0])
-    return True
-
-
-def gather(state: ImportState, node: SourceNode) -> None:
-    """A channel shuffle as archdsl writes it, whose second index is the size of a group; or a nearest resize."""
-    order = state.require_constant(node, 1, "order").reshape(-1)
-    if node.inputs[0] not in state.channels_last and nearest_by_gather(state, node, order):
-        return
-    channels = concrete(state.shape(node.inputs[0]))[0]
-    size = (
-        int(order[1])
-        if state.is_channels(node.inputs[0], node.attributes.get("axis", 0)) and order.size == channels > 1
-        else 0
-    )
-    if size < 1 or channels % size or not np.array_equal(order, np.arange(channels).reshape(-1, size).T.reshape(-1)):
-        raise Unsupported("it is neither a channel shuffle nor a nearest resize")
-    state.add(node, ops.Shuffle(groups=channels // size), node.outputs[0])
-
-
-def squeeze(state: ImportState, node: SourceNode) -> None:
-    value = node.inputs[0]
-    spatial = state.spatial(value)
-    removed = list(state.listed_axes(node, len(spatial) + 2))
-    if removed not in ([], spatial) or set(concrete(state.shape(value))[1:]) - {1}:
-        raise Unsupported("it removes other axes than all spatial ones, each of size 1")
-    to_vector(state, node)
-
-
-def transpose(state: ImportState, node: SourceNode) -> None:
-    value, perm = state.value(node.inputs[0]), tuple(node.attributes.get("perm", ()))
-    channels_last, axes = node.inputs[0] in state.channels_last, state.axes(node.inputs[0])
-    last, first = (0, *range(2, axes + 2), 1), (0, axes + 1, *range(1, axes + 1))
-    if not axes or perm != (first if channels_last else last):
-        raise Unsupported("only a transpose to channels last, and back, is supported")
-    state.aliases[node.outputs[0]] = value
-    if not channels_last:
-        state.channels_last.add(node.outputs[0])
+def _crop(state: ImportState, node: SourceNode, value: str, pixels: Mapping[int, range]) -> None:
+    sizes = state.shape(value)[1:]
+    parts = [pixels.get(axis + 2, range(size)) for axis, size in enumerate(sizes)]
+    crops = [-part[0] for part in parts], [part[-1] + 1 - size for part, size in zip(parts, sizes, strict=True)]
+    step = tuple(part.step for part in parts)
+    cropped = node.outputs[0] if set(step) == {1} else f"{node.outputs[0]}/cropped"
+    if any((*crops[0], *crops[1])):
+        state.add(node, ops.Pad(pixels=(*crops[0], *crops[1])), cropped, inputs=[value])
+        value = cropped
+    if set(step) != {1}:
+        state.add(node, ops.MaxPool(kernel=(1,) * len(step), stride=step), node.outputs[0], inputs=[value])
 
 
 _PAD_MODES: Mapping[str, Literal["constant", "reflect", "replicate", "wrap"]]
@@ -286,10 +242,10 @@ def pad(state: ImportState, node: SourceNode) -> None:
     if mode is None:
         raise Unsupported("its mode is not constant, reflect, edge or wrap")
     rank = state.axes(node.inputs[0]) + 2
-    pads_input, axes_input = state.constant(node, 1), state.constant(node, 3)
-    pads = [int(p) for p in (pads_input if pads_input is not None else node.attributes.get("pads", ()))]
-    axes = list(range(rank)) if axes_input is None else [int(axis) % rank for axis in axes_input]
-    if len(pads) != 2 * len(axes) or not state.axes(node.inputs[0]):
+    listed, axes_input = state.require_constant(node, 1, "list of pads"), state.constant(node, 3)
+    pads = [int(p) for p in listed.reshape(-1)]
+    axes = list(range(rank)) if axes_input is None else [int(axis) % rank for axis in axes_input.reshape(-1)]
+    if len(pads) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Unsupported("its list of pads does not fit its input")
     begins, ends = (
         [dict(zip(axes, half, strict=True)).get(axis, 0) for axis in range(rank)]
@@ -297,11 +253,14 @@ def pad(state: ImportState, node: SourceNode) -> None:
     )
     if begins[0] or ends[0]:
         raise Unsupported("it pads the batch")
-    value = state.constant(node, 2) if mode == "constant" else None
+    if not any(pads):
+        identity(state, node)
+        return
+    value: Array | None = state.constant(node, 2) if mode == "constant" else None
     op = ops.Pad(
         pixels=(*begins[2:], *ends[2:]),
         channels=(begins[1], ends[1]),
-        value=float(value.reshape(())) if value is not None else 0.0,
+        value=single(float(value.reshape(()))) if value is not None else 0.0,
         mode=mode,
     )
     state.add(node, op, node.outputs[0])

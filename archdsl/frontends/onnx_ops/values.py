@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
+
+import numpy as np
 
 from archdsl import ops
-from archdsl.frontends.onnx_model import Array, SourceNode
-from archdsl.frontends.state import ImportRule, ImportState, Unsupported, single
+from archdsl.frontends.constants import constant_before
+from archdsl.frontends.layout import joined, same, standard, tidy
+from archdsl.frontends.onnx_model import FLOATS, Array, SourceNode
+from archdsl.frontends.state import ImportRule, ImportState, Unsupported, View, single
 from archdsl.ops.base import LARGEST, Op
 from archdsl.shapes import concrete
 
+_PREPROCESSED = 4
+"""Channels up to which constants next to an input are a normalisation of images, and stay in the text."""
+
+
+def unary(state: ImportState, node: SourceNode, op: Op, **options: str | dict[str, Array] | None) -> None:
+    """Add an op that computes each number, or each channel, by itself: its output has the layout of its input."""
+    view = state.view(node.inputs[0])
+    axes = None if len(view.axes) == 1 and not is_gate(state, node) and _is_flat(state, view) else view.axes
+    state.add(node, op, node.outputs[0], axes=axes, **options)  # type: ignore[arg-type]
+
+
+def _is_flat(state: ImportState, view: View) -> bool:
+    """Whether a tensor is the value as a vector, channel by channel."""
+    return same(view.axes, (joined(standard(concrete(state.shapes[view.value]))),))
+
 
 def act(make: Callable[[SourceNode], Op]) -> ImportRule:
-    return lambda state, node: state.add(node, make(node), node.outputs[0])
+    return lambda state, node: unary(state, node, make(node))
 
 
 def attribute(node: SourceNode, name: str, default: float) -> float:
@@ -20,115 +40,183 @@ def attribute(node: SourceNode, name: str, default: float) -> float:
 
 
 def clip(state: ImportState, node: SourceNode) -> None:
-    low, high = (
-        node.attributes.get(name) if (limit := state.constant(node, number)) is None else float(limit)
-        for number, name in enumerate(("min", "max"), 1)
-    )
+    limits = [state.constant(node, number) for number in (1, 2)]
+    if any(limit is not None and (limit.size != 1 or np.isnan(limit).any()) for limit in limits):
+        raise Unsupported("a limit of it is not one number")
+    clipped(state, node, *(None if limit is None else single(float(limit.reshape(()))) for limit in limits))
+
+
+def clipped(state: ImportState, node: SourceNode, low: float | None, high: float | None) -> None:
+    least, most = (LARGEST * sign if limit is None else limit for limit, sign in ((low, -1), (high, 1)))
+    if least > most:
+        raise Unsupported("its smallest output is larger than its largest one")
     if (low, high) == (0.0, 6.0):
-        state.add(node, ops.Relu6(), node.outputs[0])
+        op: Op = ops.Relu6()
     elif low == 0.0 and high is None:
-        state.add(node, ops.Relu(), node.outputs[0])
+        op = ops.Relu()
     else:
-        least, most = (LARGEST * sign if limit is None else single(limit) for limit, sign in ((low, -1), (high, 1)))
-        state.add(node, ops.Clip(low=max(least, -LARGEST), high=min(most, LARGEST)), node.outputs[0])
-
-
-def gated(gate: Op, whole: Op) -> ImportRule:
-    """`gate(x)`; or `whole`, which is `x * gate(x)`, if that product alone reads the gate."""
-
-    def rule(state: ImportState, node: SourceNode) -> None:
-        reader = state.only_reader(node.outputs[0], "Mul")
-        factors = {state.value(node.inputs[0]), node.outputs[0]}
-        if reader is not None and {state.value(name) for name in reader[1].inputs} == factors:
-            state.consumed.add(reader[0])
-            state.add(node, whole, reader[1].outputs[0])
-        else:
-            state.add(node, gate, node.outputs[0])
-
-    return rule
+        op = ops.Clip(low=max(least, -LARGEST), high=min(most, LARGEST))
+    unary(state, node, op)
 
 
 def hardsigmoid(state: ImportState, node: SourceNode) -> None:
     alpha, beta = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
-    if abs(alpha - 1 / 6) <= 1e-6 and beta == 0.5:
-        gated(ops.HardSigmoid(), ops.HardSwish())(state, node)
-    else:
-        state.add(node, ops.HardSigmoid(alpha=alpha, beta=beta), node.outputs[0])
+    default = abs(alpha - 1 / 6) <= 1e-6 and beta == 0.5
+    unary(state, node, ops.HardSigmoid() if default else ops.HardSigmoid(alpha=alpha, beta=beta))
 
 
 def selu(state: ImportState, node: SourceNode) -> None:
-    alpha, gamma = node.attributes.get("alpha", 1.67326), node.attributes.get("gamma", 1.0507)
-    if abs(alpha - 1.67326) > 1e-4 or abs(gamma - 1.0507) > 1e-4:
+    alpha, gamma = node.attributes.get("alpha", 1.6732632), node.attributes.get("gamma", 1.0507010)
+    if abs(alpha - 1.6732632) > 2e-5 or abs(gamma - 1.0507010) > 2e-5:
         raise Unsupported("its constants are not those of the paper")
-    state.add(node, ops.Selu(), node.outputs[0])
-
-
-def softplus(state: ImportState, node: SourceNode) -> None:
-    """A softplus; or, with the Tanh and the Mul after it, a mish."""
-    tanh = state.only_reader(node.outputs[0], "Tanh")
-    product = state.only_reader(tanh[1].outputs[0], "Mul") if tanh is not None else None
-    if tanh is not None and product is not None:
-        factors = {state.value(node.inputs[0]), tanh[1].outputs[0]}
-        if {state.value(name) for name in product[1].inputs} == factors:
-            state.consumed.update((tanh[0], product[0]))
-            state.add(node, ops.Mish(), product[1].outputs[0])
-            return
-    state.add(node, ops.Softplus(), node.outputs[0])
-
-
-def log_softmax(state: ImportState, node: SourceNode) -> None:
-    if not state.is_channels(node.inputs[0], node.attributes.get("axis", -1)):
-        raise Unsupported("its axis is not the channel axis")
-    state.add(node, ops.LogSoftmax(), node.outputs[0])
+    unary(state, node, ops.Selu())
 
 
 def softmax(state: ImportState, node: SourceNode) -> None:
-    if not state.is_channels(node.inputs[0], node.attributes.get("axis", -1)):
-        raise Unsupported("its axis is not the channel axis")
-    state.add(node, ops.Softmax(), node.outputs[0])
+    """A softmax along any axis that is channels, a part of them, or all of space."""
+    name, view, axis = node.inputs[0], state.view(node.inputs[0]), state.axis(node, -1)
+    last = len(view.axes) if node.attributes.get("flattened") else axis + 1
+    factors, channels = joined(view.axes[axis:last]), state.shape(name)[0]
+    log, part = node.op_type == "LogSoftmax", [*factors]
+    if state.is_channels(name, factors):
+        unary(state, node, ops.LogSoftmax() if log else ops.Softmax())
+    elif factors and not log and state.is_space(name, factors):
+        unary(state, node, ops.Softmax(space=True))
+    elif not log and len(part) == 1 and part[0][0] == 0:
+        _, stride, size = part[0]
+        unary(state, node, ops.Softmax(groups=channels // (stride * size), parts=None if stride == 1 else size))
+    else:
+        raise Unsupported("its axis is not the channel axis, nor a part of it, nor all of space")
 
 
 def gelu(state: ImportState, node: SourceNode) -> None:
-    state.add(node, ops.Gelu(approximate=node.attributes.get("approximate", "none") == "tanh"), node.outputs[0])
-
-
-def gelu_by_erf(state: ImportState, node: SourceNode) -> bool:
-    indices = []
-    output = node.outputs[0]
-    for op_type in ("Erf", "Add", "Mul", "Mul"):
-        reader = state.only_reader(output, op_type)
-        if reader is None:
-            return False
-        indices.append(reader[0])
-        output = reader[1].outputs[0]
-    state.consumed.update(indices)
-    state.add(node, ops.Gelu(), output)
-    return True
+    approximate = node.attributes.get("approximate", "none")
+    if approximate not in ("none", "tanh"):
+        raise Unsupported(f"archdsl does not know the approximation `{approximate}`")
+    unary(state, node, ops.Gelu(approximate=approximate == "tanh"))
 
 
 def identity(state: ImportState, node: SourceNode) -> None:
-    state.aliases[node.outputs[0]] = state.value(node.inputs[0])
-    if node.inputs[0] in state.channels_last:
-        state.channels_last.add(node.outputs[0])
+    state.alias(node.outputs[0], node.inputs[0])
 
 
-def affine(state: ImportState, node: SourceNode, mul: Array | None, add: Array | None) -> None:
-    """An `affine` op: constants that multiply and are added, one value or one per channel."""
-    (source,) = (i for i in node.inputs if i not in state.constants)
-    fields = {}
-    for name, constant in (("mul", mul), ("add", add)):
-        if constant is not None:
-            fields[name] = per_channel(state, source, constant)
-    state.add(node, ops.Affine(**fields), node.outputs[0], inputs=[source])
+def dropout(state: ImportState, node: SourceNode) -> None:
+    training = state.constant(node, 2)
+    if training is not None and training.any():
+        raise Unsupported("it was exported in training mode")
+    identity(state, node)
 
 
-def per_channel(state: ImportState, source: str, constant: Array) -> float | tuple[float, ...]:
-    size = constant.size
-    if size == 1:
-        return single(float(constant.reshape(())))
-    after = 0 if source in state.channels_last else state.axes(source)
-    legal = (size, *[1] * after)
-    shape = constant.shape
-    if size != concrete(state.shape(source))[0] or shape[-len(legal) :] != legal or len(shape) > state.axes(source) + 2:
-        raise Unsupported("its constant is neither one value nor one value per channel")
-    return tuple(single(float(v)) for v in constant.reshape(-1))
+def cast(state: ImportState, node: SourceNode) -> None:
+    if node.attributes["to"] not in FLOATS:
+        raise Unsupported("it converts its input to another type than floating-point numbers")
+    identity(state, node)
+
+
+# --- constants ---------------------------------------------------------------------------------------------------
+
+
+def operands(state: ImportState, node: SourceNode) -> tuple[str, str] | None:
+    """The tensor and the constant of a node with two inputs; None if both are tensors."""
+    names = [name for name in node.inputs if name in state.constants]
+    if not names:
+        return None
+    (source,) = (name for name in node.inputs if name not in state.constants)
+    return source, names[0]
+
+
+def per_channel(state: ImportState, source: str, constant: Array) -> Array:
+    """The constant as one number, of shape (), or as one number for each channel of the tensor `source`.
+
+    Raises `Unsupported` if NumPy's broadcasting repeats it otherwise.
+    """
+    axes = state.view(source).axes
+    if constant.ndim > len(axes) + 1:
+        raise Unsupported("its constant has more axes than its input")
+    if constant.size == 1:
+        return constant.reshape(())
+    shape = (1,) * (len(axes) + 1 - constant.ndim) + constant.shape
+    spread = [axis for axis, size in enumerate(shape) if size > 1]
+    factors = axes[spread[0] - 1] if len(spread) == 1 and spread[0] else ()
+    if tidy(factors) and state.is_channels(source, factors) and constant.size == state.shape(source)[0]:
+        return constant.reshape(-1)
+    raise Unsupported("its constant is neither one value nor one value per channel")
+
+
+def affine(state: ImportState, node: SourceNode, source: str, constant: str, mul: bool, values: Array) -> None:
+    """A constant that multiplies or is added: one number, or a learned tensor with one for each channel.
+
+    `values` are those of the constant, or computed from them.
+    """
+    values = per_channel(state, source, values)
+    numbers = [single(float(value)) for value in values.reshape(-1)]
+    axes, path = state.view(source).axes, state.model.origins.get(constant, constant)
+    few = not values.ndim or (len(numbers) <= _PREPROCESSED and _is_input(state, source))
+    if few and not (path in state.model.learned and len(numbers) == state.shape(source)[0]):
+        field = numbers[0] if not values.ndim else tuple(numbers)
+        op: Op = ops.Affine(mul=field) if mul else ops.Affine(add=field)
+        state.add(node, op, node.outputs[0], inputs=[source], axes=axes)
+        return
+    original, sizes = state.constants.get(path, state.constants[constant]), state.shape(source)[1:]
+    flat, batched = original.ndim == 1 and bool(sizes), original.ndim == len(sizes) + 2
+    tensor = values.reshape((1,) * batched + (len(numbers),) + (1,) * len(sizes) * (not flat))
+    learned = (ops.Scale if mul else ops.Offset)(flat=flat, batched=batched)
+    module = path if "." in path and "/" not in path else None
+    state.add(node, learned, node.outputs[0], {"": tensor}, inputs=[source], module=module, axes=axes)
+
+
+def _is_input(state: ImportState, source: str) -> bool:
+    """Whether a tensor is an input of the network, or one that was normalised."""
+    made = {one.output: one for one in state.ops}
+    value = state.value(source)
+    while (one := made.get(value)) is not None and isinstance(one.op, ops.Affine):
+        value = one.inputs[0]
+    return value in state.model.shapes
+
+
+def added_bias(state: ImportState, node: SourceNode, channels: int, axis: int) -> tuple[str, Array] | None:
+    """The constant that an Add after a layer without bias adds to its channels, and the output of that Add.
+
+    `axis` is that of the channels in the layer's output, counted from the end. The Add is consumed.
+    """
+    reader = state.only_reader(node.outputs[0], "Add")
+    if reader is None:
+        return None
+    index, add = reader
+    name = next((name for name in add.inputs if name != node.outputs[0]), "")
+    constant = constant_before(state, index, name)
+    wanted = (channels, *[1] * (axis - 1))
+    if constant is None or constant.shape not in (wanted, (1, *wanted)) or (channels == 1 and constant.ndim < axis):
+        return None
+    if name not in state.constants or len(constant.shape) > _rank(state, node):
+        return None
+    state.consumed.add(index)
+    return add.outputs[0], constant.reshape(-1)
+
+
+def _rank(state: ImportState, node: SourceNode) -> int:
+    return len(state.view(node.inputs[0]).axes) + 1
+
+
+_ON_VECTORS = frozenset(
+    "Add BatchNormalization Clip Cast Dropout Elu Gemm HardSigmoid HardSwish Identity LeakyRelu MatMul Mul PRelu Relu "
+    "Sigmoid Softplus Tanh".split()
+)
+
+
+def is_gate(state: ImportState, node: SourceNode) -> bool:
+    """Whether the vector that a node makes of an image of one pixel becomes such an image again."""
+    shape = state.shape(node.inputs[0])
+    if prod(shape[1:]) != 1 or len(shape) == 1:
+        return False
+    pending, seen = [node.outputs[0]], {node.outputs[0]}
+    while pending:
+        for index in state.readers.get(pending.pop(), ()):
+            reader = state.model.nodes[index]
+            target = constant_before(state, index, reader.inputs[1]) if reader.op_type == "Reshape" else None
+            if reader.op_type == "Unsqueeze" or (target is not None and target.size == len(shape) + 1):
+                return True
+            if reader.op_type in _ON_VECTORS and not seen.issuperset(reader.outputs):
+                seen.update(reader.outputs)
+                pending += reader.outputs
+    return False
