@@ -44,7 +44,8 @@ class SourceModel:
 
     `classes` are the class names of a PyTorch module's modules by path, also of containers; a file has none. `origins`:
     for a constant that is another view of a tensor (its values in order, with another shape), the name of that tensor.
-    `learned` are the parameters of a module that the nodes read. `channels_last`: inputs that the file has with their channels last; `shapes` and the nodes have them first.
+    `learned` are the parameters of a module that the nodes read. `channels_last`: inputs that the file has with their
+    channels last; `shapes` and the nodes have them first.
     """
 
     name: str

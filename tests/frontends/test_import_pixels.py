@@ -1,6 +1,6 @@
 """Import of ops that move pixels into channels, of the convolution along channels, and of activations.
 
-Tests `frontends/onnx_ops/pixels.py`.
+Tests `frontends/onnx_ops/pixels.py`, `frontends/onnx_ops/curves.py`, `frontends/layout.py` and `frontends/opsets.py`.
 """
 
 from __future__ import annotations

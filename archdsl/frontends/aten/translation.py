@@ -164,7 +164,7 @@ class Translation:
         if lazy.shape[0] != BATCH or shape[:1] != (BATCH,) or 0 in lazy.axes:
             raise Unsupported("it does not keep the batch apart")
         if lazy.axes:
-            name = self.emit(lazy.reduction, name, axes=tuple(sorted(lazy.axes)), keepdims=1)
+            name = self.emit(lazy.reduction, name, self.array(sorted(lazy.axes)), keepdims=1)
         if shape == lazy.reduced:
             return name
         if shape == (BATCH, prod(lazy.reduced[1:])):

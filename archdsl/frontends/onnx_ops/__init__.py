@@ -115,7 +115,9 @@ def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:
         try:
             _output(state, name)
         except Unsupported as problem:
-            problems.setdefault(("output", str(problem)), []).append(name)
+            maker = state.makers.get(name)
+            title = ("output", name) if maker is None else (maker.op_type, maker.name or name)
+            problems.setdefault((title[0], str(problem)), []).append(title[1])
     if problems:
         raise ArchError(problem_diagnostics("E0842", problems))
     return state
@@ -123,9 +125,9 @@ def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:
 
 def _output(state: ImportState, name: str) -> None:
     if name in state.constants:
-        raise Unsupported("it is a constant")
+        raise Unsupported("the output is a constant")
     if name not in state.views:
-        raise Unsupported("no node computes it")
+        raise Unsupported("no node computes this output")
     state.alias(name, state.standard(name))
 
 

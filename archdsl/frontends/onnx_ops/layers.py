@@ -149,8 +149,8 @@ def deconv(state: ImportState, node: SourceNode) -> None:
 def gemm(state: ImportState, node: SourceNode) -> None:
     attributes = node.attributes
     weight, shift = state.require_constant(node, 1, "weight"), state.constant(node, 2)
-    if attributes.get("transA", 0) or weight.ndim != 2 or len(state.view(node.inputs[0]).axes) != 1:
-        raise Unsupported("it is not a plain fully connected layer of vectors")
+    if attributes.get("transA", 0) or weight.ndim != 2:
+        raise Unsupported("it is not a plain fully connected layer")
     weight = weight if attributes.get("transB", 0) else weight.T
     alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
     weight = weight if alpha == 1 else weight * weight.dtype.type(alpha)
