@@ -128,6 +128,16 @@ class ImportState:
         """Whether a tensor has the value's own axes."""
         return same(self.view(name).axes, standard(self.shape(name)))
 
+    @property
+    def channels_last(self) -> frozenset[str]:
+        """The tensors, and the inputs of the file, that have their channels last."""
+        turned = (name for name, view in self.views.items() if self._is_last(view))
+        return self.model.channels_last.union(turned)
+
+    def _is_last(self, view: View) -> bool:
+        whole = standard(concrete(self.shapes[view.value]))
+        return same(view.axes, (*whole[1:], whole[0])) and not same(view.axes, whole)
+
     def whole_axes(self, name: str) -> list[int | None] | None:
         """For each axis of a tensor after the batch, that of the value (`layout.whole_axes`)."""
         return whole_axes(self.view(name).axes, self.shape(name))
@@ -158,8 +168,7 @@ class ImportState:
             return view.value
         steps = route(settled(view.axes, shape), shape)
         if steps is None:
-            last = same(view.axes, (*standard(shape)[1:], standard(shape)[0]))
-            if last:
+            if self._is_last(view):
                 raise Unsupported("it needs its channels first, but its input has its channels last")
             raise Unsupported(f"no op of a spec moves the numbers of {(1, *shape)} into {(1, *view.sizes)} so")
         value = view.value
