@@ -1,7 +1,8 @@
 """Small PyTorch modules, each with an op or a wiring of its own: the imported spec has their keys and outputs.
 
 Tests `frontends/torch_module.py`, `frontends/aten/__init__.py`, `frontends/aten/translation.py`,
-`frontends/aten/layers.py`, `frontends/aten/pools.py`, `frontends/aten/shapes.py` and `frontends/aten/values.py`.
+`frontends/aten/filters.py`, `frontends/aten/layers.py`, `frontends/aten/pools.py`, `frontends/aten/shapes.py`
+and `frontends/aten/values.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def check(module: nn.Module, size: tuple[int, ...] = (3, 8, 8)) -> Any:
     imported = archdsl.import_model(module, input=size)
     state, weights = module.state_dict(), imported.weights
     distinct = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    assert set(weights) == distinct
+    assert set(weights) == distinct & state.keys()
     for key in weights:
         assert np.array_equal(weights[key], state[key].numpy()), key
     assert imported.network.params == sum(p.numel() for p in module.parameters())
@@ -154,6 +155,34 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 def test_layers(name: str) -> None:
     module, size = LAYERS[name]
     check(module, size)
+
+
+@pytest.mark.parametrize("view", [lambda y: y.view(*y.shape, 1, 1), lambda y: y[:, :, None, None]])
+def test_squeeze_and_excitation_with_linear_layers(view: Any) -> None:
+    """The vector between is written as an image of one pixel; the layers keep their matrices."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        x = m.c(x)
+        return x * view(m.gate(F.adaptive_avg_pool2d(x, 1).flatten(1)))
+
+    gate = nn.Sequential(nn.Linear(4, 2, bias=False), nn.ReLU(inplace=True), nn.Linear(2, 4), nn.Sigmoid())
+    made = check(Calls(forward, c=conv(), gate=gate))
+    assert [node.op.name for node in made.graph.nodes][2:] == ["gap", "fc", "relu", "fc", "sigmoid", "mul"]
+
+
+def test_a_vector_that_was_no_pixel() -> None:
+    """No op of a spec gives a vector axes that it did not have."""
+    module = Calls(lambda m, x: m.f(m.c(x).flatten(1)).view(-1, 5, 1, 1), c=conv(), f=nn.Linear(256, 5))
+    with pytest.raises(ArchError, match="adds axes to a vector"):
+        archdsl.import_model(module, input=(3, 8, 8))
+
+
+def test_standardized_filters_and_blur_pools() -> None:
+    """Those of timm, which computes the filters with a batch norm."""
+    layers = pytest.importorskip("timm.layers")
+    check(nn.Sequential(layers.StdConv2d(3, 4, 3), layers.ScaledStdConv2d(4, 6, 3, groups=2, gamma=1.7)))
+    made = check(nn.Sequential(conv(), layers.BlurPool2d(4), layers.BlurPool2d(4, filt_size=5, stride=1)))
+    assert [node.op.name for node in made.graph.nodes] == ["input", "conv", "blurpool", "blurpool"]
 
 
 # --- names and sharing -----------------------------------------------------------------------------------------
@@ -265,6 +294,8 @@ REFUSED: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "batch": (lambda m, x: m.c(x).mean(0, keepdim=True), "batch"),
     "batch reshaped": (lambda m, x: m.c(x).reshape(1, -1, 8, 8), "batch"),
     "computed weight": (lambda m, x: F.conv2d(x, m.c.weight.exp()), "computed from the parameter `inner.c.weight`"),
+    "fixed weight": (lambda m, x: F.conv2d(m.c(x), torch.ones(4, 1, 3, 3), groups=4), "not a parameter"),
+    "weight from the input": (lambda m, x: F.conv2d(x, x[:, :, :3, :3]), "computed from the input"),
     "adaptive": (lambda m, x: F.adaptive_avg_pool2d(m.c(x), 3), "different sizes"),
     "statistics": (lambda m, x: F.batch_norm(m.c(x), None, None, training=True), "statistics of the batch"),
     "indices": (lambda m, x: m.c(x).max(1)[1], "indices"),

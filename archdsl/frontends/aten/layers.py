@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from archdsl.axes import MOST
+from archdsl.frontends.aten.filters import BLUR, blurs, filters
 from archdsl.frontends.aten.translation import BATCH, Translation
 from archdsl.frontends.state import Unsupported
 
@@ -32,19 +33,23 @@ def conv(
     groups: int = 1,
 ) -> str:  # fmt: skip
     axes, kernel = _axes(t, input, weight), t.shape(weight)[2:]
+    if set(per_axis(padding, axes)) == {0} and bias is None and blurs(t, input, weight, per_axis(stride, axes), groups):
+        return t.emit(BLUR, t.value(input.args[0]), kernel_shape=kernel, strides=per_axis(stride, axes))
     dilations = per_axis(dilation, axes)
     begins = ends = per_axis(0 if isinstance(padding, str) else padding, axes)
     if padding == "same":
         totals = [step * (size - 1) for size, step in zip(kernel, dilations, strict=True)]
         begins, ends = tuple(n // 2 for n in totals), tuple(n - n // 2 for n in totals)
+    op_type, tensors, attributes = filters(t, weight)
     return t.emit(
-        "Conv",
-        *(t.value(one) for one in (input, weight, bias)),
+        op_type,
+        *(t.value(one) for one in (input, tensors[0], bias, *tensors[1:])),
         kernel_shape=kernel,
         strides=per_axis(stride, axes),
         pads=(*begins, *ends),
         dilations=dilations,
         group=groups,
+        **attributes,
     )
 
 

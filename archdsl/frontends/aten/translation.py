@@ -117,6 +117,11 @@ class Translation:
         self.arrays[name] = np.asarray(values, dtype)
         return name
 
+    def parameter(self, node: object) -> bool:
+        """Whether a node is a parameter of the module, perhaps in another shape, and not computed from one."""
+        constant = self.constants.get(node) if isinstance(node, fx.Node) else None
+        return constant is not None and constant.learned == constant.name != ""
+
     def _bound(self, node: fx.Node) -> str:
         """The name of a constant for the node being translated, under its own name if it is a tensor of the module."""
         constant = self.constants[node]

@@ -38,7 +38,7 @@ from archdsl.frontends.onnx_ops.pixels import (
     transpose,
     unsqueeze,
 )
-from archdsl.frontends.onnx_ops.pools import avgpool, maxpool, reduction
+from archdsl.frontends.onnx_ops.pools import avgpool, blurpool, maxpool, reduction
 from archdsl.frontends.onnx_ops.resizes import resize
 from archdsl.frontends.onnx_ops.shapes import (
     add,
@@ -166,6 +166,8 @@ _WINDOW = "kernel_shape strides pads auto_pad dilations"
 
 TABLE: Mapping[str, Rule] = {
     "Conv": Rule(conv, f"{_WINDOW} group"),
+    "aten.StandardizedConv": Rule(conv, f"{_WINDOW} group standardize gain"),
+    "aten.BlurPool": Rule(blurpool, "kernel_shape strides", first=True),
     "ConvTranspose": Rule(deconv, f"{_WINDOW} group output_padding output_shape", first=True),
     "Gemm": Rule(gemm, "alpha beta transA transB"),
     "MatMul": Rule(matmul),

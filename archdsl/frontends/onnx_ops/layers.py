@@ -79,6 +79,7 @@ def conv(state: ImportState, node: SourceNode) -> None:
         return
     node = state.with_standard_inputs(node)
     bias, output = bias_of(state, node, 2), node.outputs[0]
+    gain = state.constant(node, 3)  # of standardized filters, for which ONNX has no op
     kernel = window_of(state, node, weight)
     added = None if bias else added_bias(state, node, weight.shape[0], len(kernel) + 1)
     if added is not None:
@@ -90,11 +91,14 @@ def conv(state: ImportState, node: SourceNode) -> None:
         dilation=per_axis(node, "dilations", len(kernel)),
         groups=node.attributes.get("group", 1),
         bias=bool(bias),
+        standardize=node.attributes.get("standardize"),
+        gain=node.attributes.get("gain"),
     )
     shape, padded = state.shape(node.inputs[0]), op.model_copy(update={"pad": pad_field(state, node, kernel)})
     if padded.pads(shape) != op.pads(shape):
         op = padded
-    state.add(node, op, output, {"weight": weight, **bias}, module=module_of(state, node))
+    tensors = {"weight": weight, **bias, **({} if gain is None else {"gain": gain})}
+    state.add(node, op, output, tensors, module=module_of(state, node))
 
 
 def channelconv(state: ImportState, node: SourceNode, weight: Array) -> bool:

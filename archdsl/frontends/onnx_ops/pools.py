@@ -37,6 +37,11 @@ def avgpool(state: ImportState, node: SourceNode) -> None:
     state.add(node, ops.AvgPool(**fields, inside=inside), node.outputs[0])
 
 
+def blurpool(state: ImportState, node: SourceNode) -> None:
+    kernel, stride = node.attributes["kernel_shape"], node.attributes["strides"]
+    state.add(node, ops.BlurPool(kernel=kernel, stride=stride), node.outputs[0])
+
+
 _REDUCTIONS: dict[str, tuple[Op, Op]] = {
     "ReduceMean": (ops.Mean(over="channels"), ops.Gap()),
     "ReduceMax": (ops.Max(over="channels"), ops.Gmp()),
