@@ -177,9 +177,10 @@ def _is_input(state: ImportState, source: str) -> bool:
 def added_bias(state: ImportState, node: SourceNode, channels: int, axis: int) -> tuple[str, Array] | None:
     """The constant that an Add after a layer without bias adds to its channels, and the output of that Add.
 
-    `axis` is that of the channels in the layer's output, counted from the end. The Add is consumed.
+    `axis` is that of the channels in the layer's output, counted from the end. The Add is consumed. The layers of a
+    module have their biases already.
     """
-    reader = state.only_reader(node.outputs[0], "Add")
+    reader = None if state.model.classes else state.only_reader(node.outputs[0], "Add")
     if reader is None:
         return None
     index, add = reader
