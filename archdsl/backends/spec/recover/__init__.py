@@ -19,10 +19,14 @@ from archdsl.elaborate import elaborate
 from archdsl.graph import Graph
 from archdsl.spec.open import document_of, from_source
 
-MAX_NODES = 20_000
+MAX_NODES = 5_000
 """Larger graphs stay flat."""
+MAX_LINES = 1_000
+"""Longer texts are not checked: nobody reads them."""
 MAX_ROUNDS = 5
 """The most attempts that each improve the one before."""
+MAX_DROPPED = 6
+"""The most blocks that are left out one by one if the spec with all of them is another network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +48,47 @@ def recover(graph: Graph, classes: Mapping[str, str] = {}) -> Recovered | None:
         return None
     best: Recovered | None = None
     for naming in ("nested", "flat", "sibling"):
-        for projection in (("bn", False), None):
-            attempt = _attempt(graph, classes, naming, projection)
-            if attempt is not None:
-                if best is None or len(attempt.text.splitlines()) < len(best.text.splitlines()):
-                    best = attempt
-                break
+        best = _shorter(graph, classes, naming, MAX_LINES if best is None else len(best.text.splitlines())) or best
     return best
 
 
-def _attempt(
-    graph: Graph, classes: Mapping[str, str], naming: str, projection: tuple[str, bool] | None
-) -> Recovered | None:
-    shared = frozenset(node.id for node in graph.nodes if graph.is_shared(node))
+def _shorter(graph: Graph, classes: Mapping[str, str], naming: str, limit: int) -> Recovered | None:
+    """The spec under one `naming`, if it has fewer lines; with fewer blocks if that with all is another network."""
+    rules = Naming(naming, tuple(node.id for node in graph.nodes if graph.is_shared(node)))
+    attempts = [Recovery(graph, classes, rules, projection) for projection in (("bn", False), None)]
+    blocks = attempts[-1].blocks
+    every = frozenset(path for template in blocks for path in template.paths)
+    for attempt in attempts:
+        found = _verified(attempt, limit)
+        if not isinstance(found, bool):
+            return found
+        if not found:
+            return None
+    for paths in [*(template.paths for template in blocks[::-1][:MAX_DROPPED]), every]:
+        found = _verified(Recovery(graph, classes, rules, None, paths), limit)
+        if not isinstance(found, bool):
+            return found
+    return None
+
+
+def _verified(recovery: Recovery, limit: int) -> Recovered | bool:
+    """The text of an attempt, made as short as it can be.
+
+    True if it does not describe the graph, so that another attempt might; False if it has at least `limit` lines.
+    """
+    graph = recovery.graph
     try:
-        recovery = Recovery(graph, classes, Naming(naming, shared), projection)
         for _ in range(MAX_ROUNDS):
             better = recovery.better()
             if better is None:
                 break
             recovery = better
         text = recovery.text()
+        if text.count("\n") >= limit:
+            return False
         again = elaborate(document_of(from_source(Source(f"{graph.name}.yaml", text))))
         if not same_network(graph, again):
-            return None
+            return True
         return Recovered(formatted(Source(f"{graph.name}.yaml", text)), again, *recovery.counts())
     except (ArchError, Inexpressible, Unfaithful):
-        return None
+        return True

@@ -6,9 +6,10 @@ value.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from archdsl.backends.spec.recover.tree import Group, Leaf
@@ -73,10 +74,10 @@ def item_of(member: Leaf | Group) -> Item:
     return member if isinstance(member, Group) else OpItem([member.node], [member.name], member.reads)
 
 
-def compose(items: Sequence[Item], read_outside: Iterable[int], shared: Collection[int]) -> list[Item]:
+def compose(items: Sequence[Item], read_outside: Iterable[int], shared: Sequence[int]) -> list[Item]:
     """Return the items of a module with its composites.
 
-    `read_outside`: the values that are read outside of it; `shared`: the nodes whose tensors another one uses.
+    `read_outside`: the values that are read outside of it; `shared`: the nodes whose tensors another one uses, sorted.
     """
     readers = Counter(read for item in items for read in item.reads)
     readers.update(read_outside)
@@ -95,9 +96,7 @@ def compose(items: Sequence[Item], read_outside: Iterable[int], shared: Collecti
     return list(alive.values())
 
 
-def _composite(
-    item: OpItem, alive: dict[int, Item], readers: Counter[int], shared: Collection[int]
-) -> Composite | None:
+def _composite(item: OpItem, alive: dict[int, Item], readers: Counter[int], shared: Sequence[int]) -> Composite | None:
     chains, entries, nesting = [], set(), 0
     for read in item.reads:
         chain: list[Item] = []
@@ -114,10 +113,10 @@ def _composite(
     return Composite(chains, item.nodes[0], list(entries), nesting + 1)
 
 
-def _closed(item: Item, shared: Collection[int]) -> bool:
+def _closed(item: Item, shared: Sequence[int]) -> bool:
     """Whether only the last value of an item is read outside, and no tensor."""
     if isinstance(item, Group):
-        return item.exports == [item.value] and not any(item.start <= node < item.end for node in shared)
+        return item.exports == [item.value] and not bisect_left(shared, item.end) > bisect_left(shared, item.start)
     return not isinstance(item, OpItem) or item.nodes[0].id not in shared
 
 
@@ -144,7 +143,7 @@ class Naming:
     """The rules by which ops behind each other are one written op."""
 
     word: str
-    shared: Collection[int] = field(default_factory=frozenset)
+    shared: Sequence[int] = ()
 
     def fuse(self, items: Sequence[Item], listed: bool, readers: Counter[int]) -> list[Item]:
         """Return items in which norms and activations are with the op before them, as in a list or in a mapping."""

@@ -53,6 +53,11 @@ class Template:
         own = [p for p in self.params if not p.formula]
         return sorted(own, key=lambda p: p.default is not MISSING)
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths of its copies."""
+        return frozenset(group.path for group in self.copies)
+
     def header(self) -> str:
         """Return `basic(w, s=1)`."""
         hidden = [f"{p.name}={p.formula}" for p in self.params if p.formula]

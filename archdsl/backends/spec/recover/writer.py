@@ -13,7 +13,7 @@ from archdsl.backends.spec.recover.items import Composite, Item, Naming, OpItem
 from archdsl.backends.spec.recover.ops import Names, OpWriter
 from archdsl.backends.spec.recover.templates import Template
 from archdsl.backends.spec.recover.tree import Group
-from archdsl.language.format.yaml_writer import YamlGroup, YamlLayout, YamlLeaf, listing, mapping
+from archdsl.language.format.yaml_writer import YamlEntry, YamlGroup, YamlLayout, YamlLeaf, listing, mapping
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.language.names import is_number
 from archdsl.ops import Concat, Conv
@@ -135,15 +135,15 @@ class Writer(OpWriter):
     def _mapping(self, items: list[Item], names: Names, cursor: int, path: str, readers: Counter[int]) -> YamlLayout:
         own = Names(names)
         out = YamlGroup()
-        runs = self._runs(items, readers)
+        runs, kinds = self._runs(items, readers), Counter[str]()
         for run in runs:
-            key = self._key(run, out.keys)
+            key = self._key(run, kinds)
             self.inside = {}
             element = self._run(run, own, cursor, path)
             whole = len(runs) == 1 and (len(run) > 1 or not _name(run[0]))
             if whole and not (isinstance(element, YamlGroup) and element.get("from")):
                 return element
-            out.put(f".{key}" if key in _DOTTED else key, element)
+            out.entries.append(YamlEntry(element, YamlLeaf(f".{key}" if key in _DOTTED else key)))
             last = run[-1]
             if isinstance(last, Group) and last not in self.templates:
                 inner = {v: f"{key}.{name}" for v, name in self.inside.items() if v in last.exports}
@@ -153,17 +153,15 @@ class Writer(OpWriter):
         self.inside = own.values
         return _flowing(out)
 
-    def _key(self, run: Sequence[Item], taken: Collection[str]) -> str:
+    def _key(self, run: Sequence[Item], kinds: Counter[str]) -> str:
         name = _name(run[0]) if len(run) == 1 else ""
         if name:
             return name
         first = run[0]
-        stem = "blocks" if len(run) > 1 else "sum" if isinstance(first, Composite) else first.nodes[0].op.name  # type: ignore[union-attr]
-        number, key = 1, f"_{stem}"
-        while key in taken:
-            number += 1
-            key = f"_{stem}{number}"
-        return key
+        kind = "sum" if isinstance(first, Composite) else first.nodes[0].op.name if isinstance(first, OpItem) else ""
+        kind = "blocks" if len(run) > 1 else kind
+        kinds[kind] += 1
+        return f"_{kind}{kinds[kind] if kinds[kind] > 1 else ''}"
 
     # --- runs ------------------------------------------------------------------------------------------------
 
