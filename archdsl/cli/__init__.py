@@ -91,7 +91,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
+            with _models_allowed(ctx.obj):
+                result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except BrokenPipeError:  # click would make it status 1, a wrong spec
@@ -109,6 +110,24 @@ class Commands(click.Group):
                 gc.freeze()  # skips the last garbage collection: a tenth of a short command's time
             sys.exit(status if isinstance(status, int) else 0)
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _models_allowed(console: Console) -> Iterator[None]:
+    """A run in which a SPEC may be a model; prints a note on each whose outputs were not compared."""
+    from archdsl.spec.models import opened
+
+    networks: list[Any] = []
+    token = opened.set(networks)
+    try:
+        yield
+    finally:
+        opened.reset(token)
+    if any(not network.model.carried and not network.model.compared for network in networks):
+        from archdsl.diagnostics import Diagnostic
+
+        message = "outputs not compared: this command needs no weights, so it did not run the model"
+        console.print_diagnostics([Diagnostic("N0850", message, severity="note")])
 
 
 class _NoPlugins(ModuleType):

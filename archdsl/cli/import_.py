@@ -37,9 +37,9 @@ def command(
     -a NAME=VALUE; this runs its code.
     """
     import archdsl
+    from archdsl.frontends.models import literals
 
-    values = {key: _literal(value) for key, value in args.items()}
-    imported = archdsl.import_model(model, name=name, input=size, args=values, flat=flat)
+    imported = archdsl.import_model(model, name=name, input=size, args=literals(args), flat=flat)
     console.print_diagnostics(imported.check.warnings)
     path = None if output == "-" else output
     imported.save(path, weights, force=force)
@@ -47,13 +47,3 @@ def command(
         console.print_diagnostics(imported.notes)
     if path is None:
         console.write_output(imported.text)
-
-
-def _literal(text: str) -> object:
-    """The value of a Python literal, or the text itself."""
-    import ast
-
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

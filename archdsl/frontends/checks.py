@@ -12,10 +12,12 @@ import onnx
 from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.equality import OutputCheck, Subject, Uncompared, check, different, uncompared
+from archdsl.frontends.limits import limited
 from archdsl.frontends.onnx_model import SourceModel
 from archdsl.frontends.runs import OnnxRun, Run, TorchRun
 from archdsl.frontends.to_spec import ImportedSpec
 from archdsl.graph import Graph
+from archdsl.runtime.model import ModelFacts
 from archdsl.shapes import concrete
 
 if TYPE_CHECKING:
@@ -25,11 +27,13 @@ _SMALL = 1024
 """Values of a constant that may be the sizes of a shape."""
 
 
-def check_file(path: Path, model: SourceModel, imported: ImportedSpec) -> OutputCheck:
-    """Compare the shapes of all values, and all outputs of the file and its spec in ONNX Runtime.
+def check_file(facts: ModelFacts, model: SourceModel, imported: ImportedSpec) -> OutputCheck:
+    """Compare the shapes of all values, and all outputs of the file and its spec in ONNX Runtime, within the limits of
+    an import.
 
     Raises E0848 if they differ.
     """
+    path = facts.path
     written = next(iter(model.shapes.values()), ())
     makers = {output: node for node in model.nodes for output in node.outputs}
 
@@ -51,9 +55,10 @@ def check_file(path: Path, model: SourceModel, imported: ImportedSpec) -> Output
             title,
         )
 
-    if imported.values:
-        _check_shapes(path, model, imported, title)
-    return _checked(subject)
+    with limited(facts.size):
+        if imported.values:
+            _check_shapes(path, model, imported, title)
+        return _checked(subject)
 
 
 def check_module(module: nn.Module, imported: ImportedSpec) -> OutputCheck:

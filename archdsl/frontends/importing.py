@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from archdsl.graph import Graph
 from archdsl.network import InputSize, Network, loads, size_text
 from archdsl.packages import require_package
 from archdsl.shapes import Shape, concrete
+from archdsl.spec.models import is_factory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from archdsl.frontends.onnx_model import SourceModel
     from archdsl.frontends.to_spec import ImportedSpec
 
-_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}", re.ASCII)
 _SIZE = re.compile(rf"[1-9][0-9]{{0,8}}(?:x[1-9][0-9]{{0,8}}){{0,{MOST}}}", re.ASCII)
 
@@ -39,16 +39,20 @@ class ImportedModel:
     """A model of another tool as a spec.
 
     `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
-    is True if the file was written by archdsl and contains this spec. `files` are those that were read. `check` states
-    how the outputs of both were compared.
+    is True if the file was written by archdsl and contains this spec. `files` are those that were read.
     """
 
     text: str
     graph: Graph
     carried: bool
     files: tuple[str, ...]
-    check: OutputCheck
+    _check: Callable[[], OutputCheck]
     _weights: Callable[[], Weights]
+
+    @cached_property
+    def check(self) -> OutputCheck:
+        """How the outputs of the model and its spec were compared. Raises E0848 if they differ, at the first access."""
+        return self._check()
 
     @cached_property
     def weights(self) -> Weights:
@@ -62,8 +66,20 @@ class ImportedModel:
 
     @property
     def network(self) -> Network:
-        """The network of the spec, as `archdsl.loads` opens it."""
-        return loads(self.text, name=f"{self.graph.name}.yaml")
+        """The network of the spec, as `archdsl.loads` opens it, with the weights of the model."""
+        network = loads(self.text, name=f"{self.graph.name}.yaml")
+        network.model = self
+        return network
+
+    @property
+    def compared(self) -> bool:
+        """Whether `check` has run."""
+        return "check" in self.__dict__
+
+    def own_weights(self) -> Weights:
+        """Return the weights after the check, with its warnings. Raises E0845 as `weights` does, E0848 as `check`."""
+        notes = self.check.warnings
+        return Weights(self.weights.entries, self.weights.source, (*self.weights.notes, *notes))
 
     def save(
         self,
@@ -115,6 +131,20 @@ def import_model(
     the spec computes other outputs than the model, E0801 without torch; E0002 for a wrong `name` or `input`, E0003 for
     `args` that do not apply, E0004 for an argument of another type.
     """
+    model = read_model(source, name=name, input=input, args=args, flat=flat)
+    model.check  # noqa: B018 - other outputs are an error before anything is written
+    return model
+
+
+def read_model(
+    source: str | os.PathLike[str] | nn.Module,
+    *,
+    name: str | None = None,
+    input: InputSize | None = None,
+    args: Mapping[str, object] | None = None,
+    flat: bool = False,
+) -> ImportedModel:
+    """Convert a model as `import_model` does, but compare the outputs only when `check` or `own_weights` is used."""
     require_package("onnx")
     shape = _shape(input)
     if name is not None:
@@ -127,7 +157,7 @@ def import_model(
         )
     check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
     path = os.fspath(source)  # type: ignore[arg-type]
-    if _FACTORY.fullmatch(path) and not os.path.exists(path):
+    if is_factory(path):
         return _from_factory(path, name, args or {}, shape, flat)
     _only_for(args, "a file")
     return _from_file(Path(path), name, flat, shape)
@@ -182,14 +212,16 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) ->
                     raise
             else:
                 if not flat:
-                    return _imported(own, True, check_file(facts.path, model, own), (str(path),))
+                    return _imported(own, True, partial(check_file, facts, model, own), (str(path),))
                 shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
         title = name or _word(facts.metadata.get("name") or facts.path.stem)
         spec = to_spec(model, title, _sizes(model, shape), source, flat)
-        return _imported(spec, False, check_file(facts.path, model, spec), (str(path),))
+        return _imported(spec, False, partial(check_file, facts, model, spec), (str(path),))
 
 
-def _imported(imported: ImportedSpec, carried: bool, check: OutputCheck, files: tuple[str, ...] = ()) -> ImportedModel:
+def _imported(
+    imported: ImportedSpec, carried: bool, check: Callable[[], OutputCheck], files: tuple[str, ...] = ()
+) -> ImportedModel:
     return ImportedModel(imported.text, imported.graph, carried, files, check, imported.weights)
 
 
@@ -250,7 +282,7 @@ def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str,
 
     model = trace(module, concrete(size))
     spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
-    return _imported(spec, False, check_module(module, spec))
+    return _imported(spec, False, partial(check_module, module, spec))
 
 
 def _require_size(shape: Shape | None) -> Shape:

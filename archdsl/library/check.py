@@ -15,10 +15,11 @@ from archdsl.elaborate import elaborate
 from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.library.claims import Verdict, check_claims, differences
 from archdsl.library.reasons import likely
-from archdsl.network import Network, label_note, size_text
+from archdsl.network import Network, as_network, label_note, size_text
 from archdsl.progress import Progress
 from archdsl.source import Map, Tree
 from archdsl.spec.find import SpecLocation, find_spec, read_source, spec_files
+from archdsl.spec.models import names_model
 from archdsl.spec.open import Spec, document_of, from_source
 
 _SHOWN = 4
@@ -100,6 +101,8 @@ class _Findings:
 def _checked(spec: str | Path, settings: _Settings) -> CheckedSpec:
     """Check a spec with all its variants, or one variant alone."""
     out = _Findings(str(spec))
+    if names_model(spec):
+        return _checked_model(out, spec, settings)
     try:
         location = find_spec(spec) if isinstance(spec, str) else SpecLocation(spec, None)
         source = read_source(location)
@@ -113,6 +116,18 @@ def _checked(spec: str | Path, settings: _Settings) -> CheckedSpec:
     if location.variant is None and opened is not None:
         for name in _variants(opened.tree):
             _check_network(out, _opened(out, source, name), settings, own=False)
+    return out.result()
+
+
+def _checked_model(out: _Findings, model: str | Path, settings: _Settings) -> CheckedSpec:
+    try:
+        net = as_network(model, settings.args, settings.size)
+        out.networks.append(net.name)
+        out.add(net.notes, net.name)
+        net.recipe  # noqa: B018 - raises if the preprocessing does not match the input
+    except ArchError as problem:
+        out.add(problem.diagnostics, "")
+        out.status = status_of(problem)
     return out.result()
 
 

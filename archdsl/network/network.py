@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from archdsl.drawing.model.drawing import Level
     from archdsl.drawing.request import Direction, Heat, Style, ThemeChoice
     from archdsl.drawing.save import Format, SavedDiagram
+    from archdsl.network.own_model import OwnModel
     from archdsl.progress import Progress, Watch
     from archdsl.runtime.recipe import Recipe
 
@@ -64,6 +65,8 @@ class Network:
         self.args = cast("dict[str, Tree | Value]", dict(args))
         self.problem = problem
         """What `load` raises without `partial`."""
+        self.model: OwnModel | None = None
+        """The model that the network was read from; None for the network of a spec."""
 
     # --- properties --------------------------------------------------------------------------------------
 
@@ -143,9 +146,9 @@ class Network:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The path of the spec's file; empty for a spec from text."""
+        """The path of the spec's file, or of the model's; empty for a spec from text."""
         path = self.document.source.path
-        return () if path is None else (str(path),)
+        return self.model.files if self.model is not None else () if path is None else (str(path),)
 
     @property
     def notes(self) -> tuple[Diagnostic, ...]:
@@ -201,7 +204,7 @@ class Network:
         strict: bool = False,
         inflate: Inflate | None = None,
     ) -> Weights:
-        """Return the network's tensors by name: initialised from `seed`, or those of `source`.
+        """Return the network's tensors by name: those of `source`, else those of its model, else from `seed`.
 
         `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
         names tensors (`fc.*`) that are initialised anyway. `inflate` gives filters for images the axes of this network:
@@ -211,10 +214,15 @@ class Network:
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
+        source = self._source(source)
         check_weight_options(source, seed, reinit, inflate)
         classes = self.classes if "classes" in self.document.args else None
         values = resolve_weights(self.whole, source, seed, reinit, inflate, classes)
         return strict_weights(values) if strict else values
+
+    def _source(self, source: WeightsSource | None) -> WeightsSource | None:
+        """The source of the weights: that of the caller, else the network's own model."""
+        return self.model.own_weights() if source is None and self.model is not None else source
 
     def _fitted(
         self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool, inflate: Inflate | None
@@ -224,6 +232,7 @@ class Network:
         from archdsl.backends.weights.resolve import strict_weights
 
         check_flags(strict=strict)
+        source = self._source(source)
         if not isinstance(source, Weights) or reinit or inflate:
             return self.weights(source, seed, reinit, strict, inflate)
         check_weight_options(source, seed, ())
@@ -333,6 +342,7 @@ class Network:
         targets = checked_targets(target)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         check_targets_have(targets, options, weights is not None)
+        weights = self._source(weights) if stores_weights(targets) else weights
         check_weight_options(weights, seed, reinit, inflate)
         self.recipe  # noqa: B018 - wrong preprocessing is an error before anything is written
         values = self._fitted(weights, seed, reinit, strict, inflate) if stores_weights(targets) else None
@@ -355,29 +365,9 @@ class Network:
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata that a compiled file stores: spec, hash, preprocessing, labels, paper, kind of output."""
-        import json
+        from archdsl.network.metadata import metadata
 
-        from archdsl.backends.spec.rewrite import embedded_text
-
-        meta = {
-            "name": self.name,
-            "spec_sha256": self.fingerprint,
-            "params": str(self.params),
-            "macs": str(self.macs),
-            "output": self.output_kind,
-            "spec": embedded_text(self.document, self.args, self.whole),
-        }
-        if self.args:
-            meta["args"] = json.dumps({k: argument(v) for k, v in self.args.items()})
-        if self.recipe is not None:
-            meta["preprocess"] = self.recipe.to_json()
-        if self.labels:
-            meta["labels"] = json.dumps(self.labels, ensure_ascii=False)
-        if self.document.paper is not None:
-            meta["paper"] = self.document.paper.model_dump_json(exclude_none=True)
-        if not any(t.param.trained for t in self.graph.tensors):
-            meta["weights"] = "fixed by the spec"
-        return meta
+        return metadata(self)
 
     def diagram(
         self,

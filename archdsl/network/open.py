@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import check_flags, check_type, conflict
@@ -14,6 +15,7 @@ from archdsl.diagnostics.status import status_of
 from archdsl.elaborate import known_graph
 from archdsl.network.checks import check_complete
 from archdsl.network.network import Network
+from archdsl.spec.models import is_factory, names_model, opened
 from archdsl.spec.open import Spec, from_known_source, known_document_of, known_spec, parse_overrides, resized
 
 AnyPath: TypeAlias = str | os.PathLike[str]
@@ -23,8 +25,15 @@ InputSize: TypeAlias = str | int | Sequence[int]
 """Channels and the size of each axis, `"3x224x224"` or `(3, 224, 224)`; for a vector, its length."""
 
 
+_MODELS = "archdsl.frontends.models"
+"""Opens a model as a network. It is a layer above, so it is named, and imported when a SPEC is a model."""
+
+
 def load(spec: AnyPath, /, *, input: InputSize | None = None, partial: bool = False, **args: ArgValue) -> Network:
-    """Load the network of a SPEC: a path, `path#variant`, or a name of the library (`resnet101`).
+    """Load the network of a SPEC: a path, `path#variant`, a name of the library (`resnet101`), or an ONNX file.
+
+    An ONNX file that archdsl wrote contains its spec; any other is imported, and its outputs are compared with those of
+    the spec when its weights are read. The network has the weights of the file where no others are set.
 
     `input` overrides the input's size (`"3x320x320"`, `(3, 320, 320)`), `args` the spec's own arguments
     (`classes=3`). With `partial`, a spec with errors gives an incomplete network, with these `errors` and a graph of
@@ -87,7 +96,27 @@ def size_text(size: InputSize | None) -> str | None:
 
 
 def _opened(spec: AnyPath, args: Mapping[str, object], size: str | None, partial: bool = False) -> Network:
+    if names_model(spec):
+        network = cast("Network", import_module(_MODELS).open_model(os.fspath(spec), args, size))
+        seen = opened.get()
+        if seen is not None:
+            seen.append(network)
+        return network
+    if is_factory(spec):
+        raise error(
+            "E0205",
+            f"`{str(spec)[:120]}` is a factory of PyTorch modules, which only the command line calls",
+            status=2,
+            help="in Python: `archdsl.import_model(...).network`",
+        )
     return _network(*known_spec(spec if isinstance(spec, str) else Path(spec)), args, size, partial)
+
+
+def from_spec(text: str, name: str, args: Mapping[str, object], size: str | None) -> Network:
+    """Return the network of a spec that a model contains or was converted to. Raises as `load` does."""
+    from archdsl.source import decode
+
+    return _network(*from_known_source(decode(text.encode(), name), None), args, size, False)
 
 
 def _network(

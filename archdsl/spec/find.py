@@ -41,6 +41,9 @@ def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
     """
     if spec == "-":
         return SpecLocation("-", None)
+    if spec.lower().endswith(".onnx"):
+        help = "`archdsl import` converts it"
+        raise error("E0205", f"`{spec[-120:]}` is a model, which this command does not take", status=2, help=help)
     path, _, variant = spec.partition("#")
     if path.endswith(SUFFIXES) or "/" in path or "\\" in path:
         return SpecLocation(base / path if base is not None else Path(path), variant or None)
