@@ -1,0 +1,115 @@
+"""Commands take a model where they take a SPEC: an ONNX file, or a factory of PyTorch modules.
+
+Tests `archdsl.spec.models`, `archdsl.network.own_model` and `archdsl.network.metadata` through the commands.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+import archdsl
+from archdsl.cli import main
+from archdsl.diagnostics import ArchError
+
+
+def cli(*arguments: str) -> Any:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A small classifier that archdsl did not write."""
+    draw = np.random.default_rng(0)
+    weights = {"c.weight": (8, 3, 3, 3), "c.bias": (8,), "f.weight": (4, 8), "f.bias": (4,)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "c.weight", "c.bias"], ["h"], name="c", pads=[1] * 4),
+            helper.make_node("Relu", ["h"], ["r"], name="r"),
+            helper.make_node("GlobalAveragePool", ["r"], ["g"], name="g"),
+            helper.make_node("Flatten", ["g"], ["v"], name="v"),
+            helper.make_node("Gemm", ["v", "f.weight", "f.bias"], ["y"], name="f", transB=1),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(draw.standard_normal(shape).astype(np.float32), name)
+            for name, shape in weights.items()
+        ],
+    )
+    path = tmp_path / "foreign.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+SIZE = ("--input", "3x16x16")
+NOTE = "note[N0850]: outputs not compared"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["params {} --input 3x64x64", "check {} --input 3x64x64", "compare resnet18 {} --input 3x64x64"]
+    + ["passes {} --input 3x64x64", "diagram {} --input 3x64x64 -o - --format dot"],
+)
+def test_commands_read_a_model(command: str, foreign: Path) -> None:
+    done = cli(*command.format(foreign).split())
+    assert done.exit_code == 0, done.output
+    assert NOTE in done.stderr
+
+
+def test_a_compiled_model_has_the_weights_of_its_model(foreign: Path, tmp_path: Path) -> None:
+    """They compute the same, and the outputs were compared."""
+    done = cli("compile", str(foreign), *SIZE, "-o", str(tmp_path / "b.onnx"))
+    assert done.exit_code == 0 and "imported from foreign.onnx" in done.stdout and "N0850" not in done.stderr
+    x = np.random.default_rng(1).standard_normal((1, 3, 16, 16)).astype(np.float32)
+    a, b = (
+        session.run(None, {session.get_inputs()[0].name: x})[0]
+        for session in map(onnxruntime.InferenceSession, (str(foreign), str(tmp_path / "b.onnx")))
+    )
+    assert np.allclose(a, b, atol=1e-5)
+
+
+def test_a_file_by_archdsl_is_its_own_spec(tmp_path: Path) -> None:
+    """With its blocks, arguments and weights, without a note."""
+    net = archdsl.load("lenet5")
+    net.to_onnx(tmp_path / "a.onnx", seed=3)
+    again = archdsl.load(tmp_path / "a.onnx")
+    assert again.fingerprint == net.fingerprint
+    assert all(np.array_equal(again.weights()[key], net.weights(seed=3)[key]) for key in net.weights())
+    done = cli("params", str(tmp_path / "a.onnx"), "--format", "json")
+    assert done.exit_code == 0 and not done.stderr
+    assert json.loads(done.stdout)["totals"] == json.loads(cli("params", "lenet5", "--format", "json").stdout)["totals"]
+
+
+def test_a_factory_is_a_spec_on_the_command_line_only() -> None:
+    done = cli("params", "torchvision.models:squeezenet1_1", "--input", "3x64x64", "-a", "num_classes=7")
+    assert done.exit_code == 0, done.output
+    assert NOTE in done.stderr and "7 x" in done.stdout
+    with pytest.raises(ArchError, match="which only the command line calls"):
+        archdsl.load("torchvision.models:squeezenet1_1", input="3x64x64")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["params", "missing.onnx"], 2, "E0805"),
+        (["params", "no_such_package:net", *SIZE], 2, "E0844"),
+        (["params", "torchvision.models:resnet18"], 2, "E0846"),
+        (["params", "{foreign}"], 2, "E0846"),
+        (["params", "{foreign}", *SIZE, "-a", "n=1"], 2, "E0003"),
+        (["check", "missing.onnx"], 2, "E0805"),
+        (["expand", "missing.onnx"], 2, "E0205"),
+    ],
+)
+def test_wrong_models(arguments: list[str], status: int, code: str, foreign: Path) -> None:
+    done = cli(*(word.format(foreign=foreign) for word in arguments))
+    assert (done.exit_code, code in done.output) == (status, True), done.output
