@@ -57,11 +57,10 @@ NOTE = "note[N0850]: outputs not compared"
 
 @pytest.mark.parametrize(
     "command",
-    ["params {} --input 3x64x64", "check {} --input 3x64x64", "compare resnet18 {} --input 3x64x64"]
-    + ["passes {} --input 3x64x64", "diagram {} --input 3x64x64 -o - --format dot"],
+    ["params {}", "check {}", "compare resnet18 {}", "passes {}", "diagram {} -o - --format dot"],
 )
 def test_commands_read_a_model(command: str, foreign: Path) -> None:
-    done = cli(*command.format(foreign).split())
+    done = cli(*command.format(foreign).split(), "--input", "3x64x64")
     assert done.exit_code == 0, done.output
     assert NOTE in done.stderr
 
