@@ -1,6 +1,7 @@
 """Commands take a model where they take a SPEC: an ONNX file, or a factory of PyTorch modules.
 
-Tests `archdsl.spec.models`, `archdsl.network.own_model` and `archdsl.network.metadata` through the commands.
+Tests `archdsl.spec.models`, `archdsl.frontends.models`, `archdsl.network.own_model` and `archdsl.network.metadata`
+through the commands.
 """
 
 from __future__ import annotations
