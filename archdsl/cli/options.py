@@ -80,7 +80,7 @@ def named_values(names: tuple[str, ...], help: str) -> Callable[[F], F]:
 
 arg_option = named_values(("-a", "--arg", "args"), "Set an argument of the spec: -a classes=3. May be repeated.")
 
-input_option = click.option("--input", "size", metavar="SIZE", help="Replace the input size: 3x320x320.")
+input_option = click.option("--input", "size", metavar="SIZE", help="Input size: 3x320x320, in place of that of SPEC.")
 
 half_option = click.option(
     "--precision",

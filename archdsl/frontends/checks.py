@@ -11,6 +11,7 @@ import onnx
 
 from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError
+from archdsl.frontends.cut import cut, stopped
 from archdsl.frontends.equality import OutputCheck, Subject, Uncompared, check, different, uncompared
 from archdsl.frontends.limits import limited
 from archdsl.frontends.onnx_model import SourceModel
@@ -27,9 +28,11 @@ _SMALL = 1024
 """Values of a constant that may be the sizes of a shape."""
 
 
-def check_file(facts: ModelFacts, model: SourceModel, imported: ImportedSpec) -> OutputCheck:
+def check_file(
+    facts: ModelFacts, model: SourceModel, imported: ImportedSpec, outputs: Sequence[str] = ()
+) -> OutputCheck:
     """Compare the shapes of all values, and all outputs of the file and its spec in ONNX Runtime, within the limits of
-    an import.
+    an import. `outputs` are those that the file was cut to.
 
     Raises E0848 if they differ.
     """
@@ -44,7 +47,7 @@ def check_file(facts: ModelFacts, model: SourceModel, imported: ImportedSpec) ->
 
     def subject() -> Subject:
         return Subject(
-            OnnxRun(path, imported.values, imported.last),
+            OnnxRun(_cut(path, outputs) if outputs else path, imported.values, imported.last, path.parent.resolve()),
             lambda weights: _in_runtime(imported.graph, weights),
             imported.graph,
             imported.weights(),
@@ -57,12 +60,12 @@ def check_file(facts: ModelFacts, model: SourceModel, imported: ImportedSpec) ->
 
     with limited(facts.size):
         if imported.values:
-            _check_shapes(path, model, imported, title)
+            _check_shapes(_cut(path, outputs), model, imported, title)
         return _checked(subject)
 
 
-def check_module(module: nn.Module, imported: ImportedSpec) -> OutputCheck:
-    """Compare all outputs of a PyTorch module and its spec. Raises E0848 if they differ."""
+def check_module(module: nn.Module, imported: ImportedSpec, outputs: Sequence[str] = ()) -> OutputCheck:
+    """Compare all outputs of a PyTorch module, cut to `outputs`, and its spec. Raises E0848 if they differ."""
     from archdsl.backends.torch.module import to_torch
 
     def spec(weights: Mapping[str, Array]) -> Run:
@@ -75,7 +78,13 @@ def check_module(module: nn.Module, imported: ImportedSpec) -> OutputCheck:
         half = dtype if dtype in ("float16", "bfloat16") else "float32"
         return Subject(run, spec, imported.graph, imported.weights(), None, True, False, half, lambda path: f"`{path}`")
 
-    return _checked(subject)
+    with stopped(module, outputs):
+        return _checked(subject)
+
+
+def _cut(path: Path, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of a file that the outputs need, without its external data."""
+    return cut(onnx.load(path, load_external_data=False), outputs)
 
 
 def _checked(subject: Callable[[], Subject]) -> OutputCheck:
@@ -98,11 +107,13 @@ def _in_runtime(graph: Graph, weights: Mapping[str, Array]) -> Run:
     return OnnxRun(model, {node.path: outputs.get(node.path, node.path) for node in graph.nodes})
 
 
-def _check_shapes(path: Path, model: SourceModel, imported: ImportedSpec, title: Callable[[str], str]) -> None:
+def _check_shapes(
+    proto: onnx.ModelProto, model: SourceModel, imported: ImportedSpec, title: Callable[[str], str]
+) -> None:
     """Raises E0848 at the first value to which ONNX gives another shape than the spec, apart from axes of size 1."""
     nodes = imported.graph.by_path
     inputs = [concrete(imported.graph.nodes[number].shape) for number in imported.graph.inputs]
-    inferred = _inferred_shapes(path, dict(zip(model.shapes, inputs, strict=True)), imported.last)
+    inferred = _inferred_shapes(proto, dict(zip(model.shapes, inputs, strict=True)), imported.last)
     for place, value in imported.values.items():
         shape = inferred.get(value)
         if shape is None:
@@ -115,10 +126,9 @@ def _check_shapes(path: Path, model: SourceModel, imported: ImportedSpec, title:
 
 
 def _inferred_shapes(
-    path: Path, sizes: Mapping[str, Sequence[int]], last: frozenset[str]
+    proto: onnx.ModelProto, sizes: Mapping[str, Sequence[int]], last: frozenset[str]
 ) -> dict[str, tuple[int, ...]]:
     """The shapes that onnx infers from the nodes alone, with a batch of 1; only those with all sizes known."""
-    proto = onnx.load(path, load_external_data=False)
     light = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
     light.graph.node.extend(proto.graph.node)
     for tensor in proto.graph.initializer:

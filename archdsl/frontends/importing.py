@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from archdsl.axes import MOST
 from archdsl.backends.weights import Weights, save
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.diagnostics.arguments import check_mappings, check_type, conflict
+from archdsl.diagnostics.arguments import check_mappings, check_names, check_type, conflict
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.graph import Graph
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from archdsl.frontends.equality import OutputCheck
     from archdsl.frontends.onnx_model import SourceModel
+    from archdsl.frontends.summary import ImportSummary
     from archdsl.frontends.to_spec import ImportedSpec
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}", re.ASCII)
@@ -40,12 +41,16 @@ class ImportedModel:
 
     `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
     is True if the file was written by archdsl and contains this spec. `files` are those that were read.
+    `blocks` modules are calls or composites in a spec with recovered blocks; `lost` is what the model does not contain
+    any more.
     """
 
     text: str
     graph: Graph
     carried: bool
     files: tuple[str, ...]
+    blocks: int
+    lost: tuple[str, ...]
     _check: Callable[[], OutputCheck]
     _weights: Callable[[], Weights]
 
@@ -70,6 +75,13 @@ class ImportedModel:
         network = loads(self.text, name=f"{self.graph.name}.yaml")
         network.model = self
         return network
+
+    @property
+    def summary(self) -> ImportSummary:
+        """What was found, checked and lost. Raises E0848 as `check` does."""
+        from archdsl.frontends.summary import summarised
+
+        return summarised(self.graph, self.text, self.blocks, self.check, self.lost)
 
     @property
     def compared(self) -> bool:
@@ -117,6 +129,7 @@ def import_model(
     input: InputSize | None = None,
     args: Mapping[str, object] | None = None,
     flat: bool = False,
+    outputs: Sequence[str] = (),
 ) -> ImportedModel:
     """Convert a model to a spec: an ONNX file, a PyTorch module, or `package.module:factory` (a function that returns a
     module, or the module itself).
@@ -124,14 +137,15 @@ def import_model(
     `name` is the network's, by default that of the file or factory. `input` is the size of the one input, without the
     batch: `(3, 224, 224)`; a module needs it, a file only if it leaves sizes open. The factory is called with `args`;
     this runs its code. `flat` writes node after node, without blocks; of a file that archdsl wrote it reads the nodes,
-    not the spec that it contains.
+    not the spec that it contains. `outputs` cut the model: nodes or values of a file, or paths of modules, after which
+    nothing is read or refused; a file that archdsl wrote is then read by its nodes.
 
     Raises E0805 for a file that is not an ONNX model, E0841 to E0843 for what a spec cannot express, E0844 for a
     factory or module that fails, E0845 if the weights cannot be separated, E0846 for an input of unknown size, E0848 if
-    the spec computes other outputs than the model, E0801 without torch; E0002 for a wrong `name` or `input`, E0003 for
-    `args` that do not apply, E0004 for an argument of another type.
+    the spec computes other outputs than the model, E0801 without torch; E0001 for an unknown output, E0002 for a wrong
+    `name` or `input`, E0003 for `args` that do not apply, E0004 for an argument of another type.
     """
-    model = read_model(source, name=name, input=input, args=args, flat=flat)
+    model = read_model(source, name=name, input=input, args=args, flat=flat, outputs=outputs)
     model.check  # noqa: B018 - other outputs are an error before anything is written
     return model
 
@@ -143,24 +157,26 @@ def read_model(
     input: InputSize | None = None,
     args: Mapping[str, object] | None = None,
     flat: bool = False,
+    outputs: Sequence[str] = (),
 ) -> ImportedModel:
     """Convert a model as `import_model` does, but compare the outputs only when `check` or `own_weights` is used."""
     require_package("onnx")
     shape = _shape(input)
+    check_names("outputs", outputs)
     if name is not None:
         _check_name(name)
     module = _as_module(source)
     if module is not None:
         _only_for(args, "a module")
         return _from_module(
-            module, name or type(module).__name__, shape, f"imported from {type(module).__name__}", flat
+            module, name or type(module).__name__, shape, f"imported from {type(module).__name__}", flat, outputs
         )
     check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
     path = os.fspath(source)  # type: ignore[arg-type]
     if is_factory(path):
-        return _from_factory(path, name, args or {}, shape, flat)
+        return _from_factory(path, name, args or {}, shape, flat, outputs)
     _only_for(args, "a file")
-    return _from_file(Path(path), name, flat, shape)
+    return _from_file(Path(path), name, flat, shape, outputs)
 
 
 def _only_for(args: Mapping[str, object] | None, source: str) -> None:
@@ -192,19 +208,21 @@ def _shape(size: InputSize | None) -> Shape | None:
 # --- a file ----------------------------------------------------------------------------------------------
 
 
-def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) -> ImportedModel:
+def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None, outputs: Sequence[str]) -> ImportedModel:
     from archdsl.frontends.archdsl_files import own_spec
     from archdsl.frontends.checks import check_file
+    from archdsl.frontends.cut import cut
     from archdsl.frontends.limits import limited
     from archdsl.frontends.onnx_model import read
+    from archdsl.frontends.summary import lost_facts
     from archdsl.frontends.to_spec import to_spec
     from archdsl.runtime.model import read_facts
 
     facts = read_facts(path)
     with limited(facts.size):
-        model = read(facts.path)
+        model = read(facts.path, partial(cut, outputs=outputs))
         source = f"imported from {facts.path.name}"
-        if "spec" in facts.metadata and facts.producer == "archdsl":
+        if "spec" in facts.metadata and facts.producer == "archdsl" and not outputs:
             try:
                 own = own_spec(model, facts.metadata, source)
             except ArchError:
@@ -216,13 +234,19 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None) ->
                 shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
         title = name or _word(facts.metadata.get("name") or facts.path.stem)
         spec = to_spec(model, title, _sizes(model, shape), source, flat)
-        return _imported(spec, False, partial(check_file, facts, model, spec), (str(path),))
+        check = partial(check_file, facts, model, spec, outputs)
+        return _imported(spec, False, check, (str(path),), lost_facts(model))
 
 
 def _imported(
-    imported: ImportedSpec, carried: bool, check: Callable[[], OutputCheck], files: tuple[str, ...] = ()
+    imported: ImportedSpec,
+    carried: bool,
+    check: Callable[[], OutputCheck],
+    files: tuple[str, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> ImportedModel:
-    return ImportedModel(imported.text, imported.graph, carried, files, check, imported.weights)
+    blocks = imported.recovered.recovered if imported.recovered is not None else 0
+    return ImportedModel(imported.text, imported.graph, carried, files, blocks, lost, check, imported.weights)
 
 
 def _word(text: str) -> str:
@@ -263,7 +287,12 @@ def _as_module(source: object) -> nn.Module | None:
 
 
 def _from_factory(
-    factory: str, name: str | None, args: Mapping[str, object], shape: Shape | None, flat: bool
+    factory: str,
+    name: str | None,
+    args: Mapping[str, object],
+    shape: Shape | None,
+    flat: bool,
+    outputs: Sequence[str],
 ) -> ImportedModel:
     _require_size(shape)
     _require_module(factory)
@@ -271,18 +300,22 @@ def _from_factory(
     from archdsl.frontends.torch_module import call
 
     title = name or factory.rpartition(":")[2].rpartition(".")[2]
-    return _from_module(call(factory, args), title, shape, f"imported from {factory}", flat)
+    return _from_module(call(factory, args), title, shape, f"imported from {factory}", flat, outputs)
 
 
-def _from_module(module: nn.Module, name: str, shape: Shape | None, source: str, flat: bool) -> ImportedModel:
+def _from_module(
+    module: nn.Module, name: str, shape: Shape | None, source: str, flat: bool, outputs: Sequence[str]
+) -> ImportedModel:
     size = _require_size(shape)
     from archdsl.frontends.checks import check_module
+    from archdsl.frontends.cut import stopped
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import trace
 
-    model = trace(module, concrete(size))
+    with stopped(module, outputs):
+        model = trace(module, concrete(size))
     spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
-    return _imported(spec, False, partial(check_module, module, spec))
+    return _imported(spec, False, partial(check_module, module, spec, outputs))
 
 
 def _require_size(shape: Shape | None) -> Shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -59,15 +59,15 @@ class SourceModel:
     channels_last: frozenset[str] = frozenset()
 
 
-def read(path: Path) -> SourceModel:
-    """Read a model with its weights.
+def read(path: Path, reduce: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda proto: proto) -> SourceModel:
+    """Read a model with its weights, after `reduce` has changed it.
 
     Raises E0805 for a file that is not an ONNX model, or whose weights are missing; E0841 for control flow.
     """
     from archdsl.runtime.model import not_a_model
 
     try:
-        return from_proto(onnx.load(path))
+        return from_proto(reduce(onnx.load(path)))
     except (ArchError, MemoryError):
         raise
     except FileNotFoundError as problem:
@@ -304,7 +304,7 @@ def _constant(node: onnx.NodeProto) -> Array:
 
 def _source_node(node: onnx.NodeProto) -> SourceNode:
     attributes = {a.name: _attribute(a) for a in node.attribute}
-    return SourceNode(node.op_type, node.name, _module(node), tuple(node.input), tuple(node.output), attributes)
+    return SourceNode(node.op_type, node.name, module_of(node), tuple(node.input), tuple(node.output), attributes)
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:
@@ -320,8 +320,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     )
 
 
-def _module(node: onnx.NodeProto) -> str | None:
-    """`layer1.0.conv1`, from the exporter's scopes or from the name `/layer1/layer1.0/conv1/Conv`."""
+def module_of(node: onnx.NodeProto) -> str | None:
+    """A node's module, `layer1.0.conv1`: from the exporter's scopes or the name `/layer1/layer1.0/conv1/Conv`."""
     scopes = next((p.value for p in node.metadata_props if p.key == _SCOPES), None)
     if scopes is not None:
         return next((s for s in reversed(re.findall(r"'([^']*)'", scopes)[:-1]) if s), "")

@@ -78,7 +78,9 @@ def _exported(module: nn.Module, size: Sequence[int]) -> ExportedProgram:
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
-            return torch.export.export(module, (like.new_zeros(BATCH, *size),), strict=False)
+            program = torch.export.export(module, (like.new_zeros(BATCH, *size),), strict=False)
+            program.graph.eliminate_dead_code()
+            return program
     finally:
         logging.disable(loggers)
 
