@@ -14,6 +14,7 @@ from archdsl.diagnostics.arguments import check_choice, check_mappings, check_ty
 from archdsl.differences import report
 from archdsl.differences.compare import CarryOver, Change, Fact, GraphDifference, compare_graphs
 from archdsl.differences.settings import settings
+from archdsl.differences.structure import Equal, aligned, foreign
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Diagram, Options, ThemeChoice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
@@ -33,6 +34,12 @@ SUFFIXES: Mapping[str, Format] = {
 """The format of a file by its suffix."""
 
 
+_STRUCTURE: Mapping[str | None, str] = {
+    "nodes": "compared by structure: ops, fields, shapes, connections and shared weights, not names\n",
+    "inference": "compared by structure at inference, with the norms of both folded into layers; not by names\n",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SavedDifference(WrittenFile):
     """A file with a difference. `note` states what the picture leaves out; it is empty if the picture is complete."""
@@ -46,6 +53,8 @@ class NetworkDifference:
     """The difference of two networks. `names` are their names in texts and pictures.
 
     `graphs` has every detail; `settings` are the differences in preprocessing and labels.
+    `structure`: what is equal if one network was imported, so that only the structure was compared: all nodes, or those
+    at inference, with norms folded into layers.
     """
 
     before: Network
@@ -53,6 +62,7 @@ class NetworkDifference:
     names: tuple[str, str]
     graphs: GraphDifference
     settings: tuple[Fact, ...]
+    structure: Equal | None = None
 
     @property
     def equal(self) -> bool:
@@ -81,11 +91,11 @@ class NetworkDifference:
 
     def text(self, style: Style = Style()) -> str:
         """Return the text that `archdsl diff` prints; it ends with a newline."""
-        return report.text(self.graphs, self.names, self.settings, style)
+        return report.text(self.graphs, self.names, self.settings, style) + _STRUCTURE.get(self.structure, "")
 
     def data(self) -> dict[str, object]:
         """Return the JSON data of `archdsl diff --format json`."""
-        return report.as_json(self.graphs, self.names, self.settings)
+        return {**report.as_json(self.graphs, self.names, self.settings), "structure": self.structure}
 
     def picture(self, format: PictureFormat = "svg", *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
         """Draw both networks side by side, with the changes marked; `html` is a page with the picture and the text.
@@ -175,7 +185,8 @@ def diff(
 ) -> NetworkDifference:
     """Compare network `a` with network `b`: blocks, costs, and which weights carry over.
 
-    Each is a SPEC or a `Network`; only the networks are compared, not the texts. `args` and `input` are those of
+    Each is a SPEC, an ONNX file or a `Network`; one that was imported is compared by structure, not by names. Of specs
+    only the networks are compared, not the texts. `args` and `input` are those of
     `load`, for both; `before` sets arguments of `a` only, `after` of `b` only. `names` replace the names of the two
     networks in texts and pictures. Raises E0003 for arguments that exclude each other, E0205 for an unknown SPEC, and
     the other errors of specs.
@@ -187,9 +198,13 @@ def diff(
         raise conflict("cannot read both networks from standard input", help="give one of them as a file")
     old = as_network(a, {**(args or {}), **(before or {})}, input)
     new = as_network(b, {**(args or {}), **(after or {})}, input)
-    return NetworkDifference(
-        old, new, names or _names(a, b, old, new), compare_graphs(old.graph, new.graph), settings(old, new)
-    )
+    names = names or _names(a, b, old, new)
+    if foreign(old) or foreign(new):  # it has other names, and neither labels nor preprocessing
+        alignment = aligned(old, new)
+        if alignment is not None:
+            return NetworkDifference(old, new, names, compare_graphs(old.graph, old.graph), (), alignment.level)
+        return NetworkDifference(old, new, names, compare_graphs(old.graph, new.graph), ())
+    return NetworkDifference(old, new, names, compare_graphs(old.graph, new.graph), settings(old, new))
 
 
 def _names(a: str | Path | Network, b: str | Path | Network, old: Network, new: Network) -> tuple[str, str]:

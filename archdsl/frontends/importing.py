@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,18 +51,18 @@ class ImportedModel:
     files: tuple[str, ...]
     blocks: int
     lost: tuple[str, ...]
-    _check: Callable[[], OutputCheck]
-    _weights: Callable[[], Weights]
+    _spec: ImportedSpec
+    _compare: Callable[[ImportedSpec], OutputCheck]
 
     @cached_property
     def check(self) -> OutputCheck:
         """How the outputs of the model and its spec were compared. Raises E0848 if they differ, at the first access."""
-        return self._check()
+        return self._compare(self._spec)
 
     @cached_property
     def weights(self) -> Weights:
         """The model's weights under the names of the spec. Raises E0845 if they cannot be separated any more."""
-        return self._weights()
+        return self._spec.weights()
 
     @property
     def notes(self) -> tuple[Diagnostic, ...]:
@@ -87,6 +87,13 @@ class ImportedModel:
     def compared(self) -> bool:
         """Whether `check` has run."""
         return "check" in self.__dict__
+
+    def compare_with(self, graph: Graph, weights: Weights) -> str:
+        """Compare the outputs of the model with those of another graph that has the same inputs and outputs.
+
+        Returns the reason if they cannot be compared, else an empty text. Raises E0848 if they differ.
+        """
+        return self._compare(replace(self._spec, graph=graph, weights=lambda: weights, values={})).reason
 
     def own_weights(self) -> Weights:
         """Return the weights after the check, with its warnings. Raises E0845 as `weights` does, E0848 as `check`."""
@@ -230,23 +237,23 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None, ou
                     raise
             else:
                 if not flat:
-                    return _imported(own, True, partial(check_file, facts, model, own), (str(path),))
+                    return _imported(own, True, partial(check_file, facts, model), (str(path),))
                 shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
         title = name or _word(facts.metadata.get("name") or facts.path.stem)
         spec = to_spec(model, title, _sizes(model, shape), source, flat)
-        check = partial(check_file, facts, model, spec, outputs)
-        return _imported(spec, False, check, (str(path),), lost_facts(model))
+        compare = partial(check_file, facts, model, outputs=outputs)
+        return _imported(spec, False, compare, (str(path),), lost_facts(model))
 
 
 def _imported(
     imported: ImportedSpec,
     carried: bool,
-    check: Callable[[], OutputCheck],
+    compare: Callable[[ImportedSpec], OutputCheck],
     files: tuple[str, ...] = (),
     lost: tuple[str, ...] = (),
 ) -> ImportedModel:
     blocks = imported.recovered.recovered if imported.recovered is not None else 0
-    return ImportedModel(imported.text, imported.graph, carried, files, blocks, lost, check, imported.weights)
+    return ImportedModel(imported.text, imported.graph, carried, files, blocks, lost, imported, compare)
 
 
 def _word(text: str) -> str:
@@ -315,7 +322,7 @@ def _from_module(
     with stopped(module, outputs):
         model = trace(module, concrete(size))
     spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
-    return _imported(spec, False, partial(check_module, module, spec, outputs))
+    return _imported(spec, False, partial(check_module, module, outputs=outputs))
 
 
 def _require_size(shape: Shape | None) -> Shape:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from archdsl.backends.weights import Weights
+    from archdsl.graph import Graph
 
 
 class OwnModel(Protocol):
@@ -21,6 +22,9 @@ class OwnModel(Protocol):
     @property
     def compared(self) -> bool:
         """Whether its outputs were compared with those of the network."""
+
+    def compare_with(self, graph: Graph, weights: Weights) -> str:
+        """Compare its outputs with those of another graph. Returns the reason if that is impossible; raises E0848."""
 
     def own_weights(self) -> Weights:
         """Return its weights after its outputs were compared with those of the network. Raises E0845 and E0848."""

@@ -27,6 +27,7 @@ from archdsl.packages import require_package
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.verification import certificate
 from archdsl.verification.certificate import MAX_BATCH, Certificate
+from archdsl.verification.foreign import transferred
 from archdsl.verification.report import (
     ARTEFACTS,
     CertificateCheck,
@@ -70,10 +71,13 @@ def verify(
     Then run the ONNX file unchanged, at several batch and input sizes, and compare its outputs.
 
     `source` is a SPEC, a `Network`, or a compiled model (`.onnx`), which contains its spec; `model` is a compiled model
-    of the SPEC. Without a model, one is compiled for the run. `args` and `input` are those of `load`, `weights` and
-    `seed` those of `Network.weights`; `seed` (default 0) also draws the input of `batch` (default 1) samples. The
-    seed, batch and input of a model's certificate are the defaults for that model. If a model passes, the result is
-    written into it as a certificate, unless it has one or `write` is false; `renew` replaces an existing certificate.
+    of the SPEC. Without a model, one is compiled for the run. A model that archdsl did not write is imported: its
+    outputs are compared with those of the SPEC, or of its own network; then the network is verified with its weights.
+
+    `args` and `input` are those of `load`, `weights` and `seed` those of `Network.weights`; `seed` (default 0) also
+    draws the input of `batch` (default 1) samples. The seed, batch and input of a model's certificate are the defaults
+    for that model. If a model passes, the result is written into it as a certificate, unless it has one or `write` is
+    false; `renew` replaces an existing certificate.
 
     Raises E0002 for a seed or batch out of range, E0003 for arguments that exclude each other, E0205 for an unknown
     SPEC and other errors of specs, E06xx for weights that do not fit, E0705 if memory is short, E0801, E0802 or E0807
@@ -100,6 +104,8 @@ def verify(
         batch = previous.batch if batch is None else batch
         input = previous.input if input is None and spec is None else input
     network = as_network(spec, args, input) if spec is not None else _contained(facts, input)
+    if facts is not None and not _has_spec(facts):
+        weights, facts = transferred(network, facts, weights, input), None
     _check_precision(network, facts)
     job = _job(network, facts, weights, seed or 0, batch or 1)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
@@ -157,13 +163,11 @@ class _Job:
 
 
 def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> Network:
-    """The network of the spec in a compiled model. Raises E0805 if there is none, E0822 for a wrong hash."""
+    """The network of the spec in a compiled model, or of an imported one. Raises E0822 for a wrong hash."""
     assert facts is not None
     stored = _stored_spec(facts, None)
     if stored is None:
-        raise error(
-            "E0805", f"`{facts.path.name}` contains no spec: archdsl did not write it", help="give the SPEC as well"
-        )
+        return as_network(facts.path, None, input)
     if stored.fingerprint != facts.metadata.get("spec_sha256"):
         raise error("E0822", f"the spec in `{facts.path.name}` does not match its hash in the metadata")
     if input is None:
@@ -173,16 +177,20 @@ def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> N
     return sized
 
 
+def _has_spec(facts: ModelFacts) -> bool:
+    """Whether archdsl wrote the model, which then contains its spec."""
+    return facts.producer == "archdsl" and "spec" in facts.metadata
+
+
 def _stored_spec(facts: ModelFacts, size: str | None) -> Network | None:
     """The network of the spec in a model's metadata, at another input size; None if archdsl did not write the model."""
     from archdsl.elaborate import elaborate
     from archdsl.source import decode
     from archdsl.spec.open import document_of, from_source
 
-    text = facts.metadata.get("spec")
-    if facts.producer != "archdsl" or text is None:
+    if not _has_spec(facts):
         return None
-    document = document_of(from_source(decode(text.encode(), f"the spec in {facts.path.name}")), size)
+    document = document_of(from_source(decode(facts.metadata["spec"].encode(), f"the spec in {facts.path.name}")), size)
     return Network(document, elaborate(document, {}), {})
 
 

@@ -1,7 +1,7 @@
 """Commands take a model where they take a SPEC: an ONNX file, or a factory of PyTorch modules.
 
-Tests `archdsl.spec.models`, `archdsl.frontends.models`, `archdsl.network.own_model` and `archdsl.network.metadata`
-through the commands.
+Tests `archdsl.spec.models`, `archdsl.frontends.models`, `archdsl.network.own_model`, `archdsl.network.metadata`,
+`archdsl.differences.structure` and `archdsl.verification.foreign` through the commands.
 """
 
 from __future__ import annotations
@@ -113,3 +113,58 @@ def test_a_factory_is_a_spec_on_the_command_line_only() -> None:
 def test_wrong_models(arguments: list[str], status: int, code: str, foreign: Path) -> None:
     done = cli(*(word.format(foreign=foreign) for word in arguments))
     assert (done.exit_code, code in done.output) == (status, True), done.output
+
+
+SPEC = "input: 3x16x16\nnet: {stem: 3x3 conv 8 relu, pool: gap, head: fc 4}"
+
+
+@pytest.mark.parametrize(
+    ("net", "status"),
+    [
+        ("{a: 3x3 conv 8 relu, g: gap, f: fc 4}", 0),
+        ("{a: 3x3 conv 9 relu, g: gap, f: fc 4}", 1),
+        ("{a: 3x3 conv 8 relu6, g: gap, f: fc 4}", 1),
+        ("{a: 3x3 conv 8 /2 relu, g: gap, f: fc 4}", 1),
+        ("{a: 3x3 conv 8 bias=false relu, g: gap, f: fc 4}", 1),
+        ("{a: 3x3 conv 8 dilation=2 relu, g: gap, f: fc 4}", 1),
+        ("{a: 3x3 conv 8 relu, g: gmp, f: fc 4}", 1),
+    ],
+)
+def test_diff_answers_what_a_foreign_file_is(net: str, status: int, foreign: Path, tmp_path: Path) -> None:
+    """By structure: names do not matter, every field does."""
+    (tmp_path / "a.yaml").write_text(f"input: 3x16x16\nnet: {net}")
+    done = cli("diff", str(tmp_path / "a.yaml"), str(foreign), *SIZE)
+    assert done.exit_code == status, done.output
+    assert ("compared by structure" in done.stdout) == (status == 0)
+
+
+def test_verify_puts_the_weights_of_a_foreign_file_into_the_spec(foreign: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(SPEC)
+    before = foreign.read_bytes()
+    for sources in ([str(tmp_path / "a.yaml"), str(foreign)], [str(foreign)]):
+        done = cli("verify", *sources, *SIZE)
+        assert done.exit_code == 0 and "weights imported from foreign.onnx" in done.stdout, done.output
+    (tmp_path / "b.yaml").write_text(SPEC.replace("relu", "relu6"))
+    done = cli("verify", str(tmp_path / "b.yaml"), str(foreign), *SIZE)
+    assert done.exit_code == 1 and "E0822" in done.stderr
+    assert foreign.read_bytes() == before
+
+
+def test_norms_are_folded_for_a_comparison_only_where_one_side_has_none(foreign: Path, tmp_path: Path) -> None:
+    """A norm with another epsilon is a difference; a file with folded norms cannot show it."""
+    spec = SPEC.replace("8 relu", "8 bn relu")
+    (tmp_path / "a.yaml").write_text(spec)
+    done = cli("diff", str(tmp_path / "a.yaml"), str(foreign), *SIZE)
+    assert done.exit_code == 0 and "with the norms of both folded" in done.stdout, done.output
+    model = onnx.load(foreign)
+    for name in ("s", "b", "m", "v"):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(8, np.float32), name))
+    norm = helper.make_node("BatchNormalization", ["h", "s", "b", "m", "v"], ["n"], name="n", epsilon=1e-3)
+    model.graph.node.insert(1, norm)
+    model.graph.node[2].input[0] = "n"
+    model.graph.node[0].input[:] = ["x", "c.weight"]
+    onnx.save(model, foreign)
+    assert cli("diff", str(tmp_path / "a.yaml"), str(foreign), *SIZE).exit_code == 1
+    (tmp_path / "a.yaml").write_text(spec.replace("8 bn relu", "8 bias=false, n: bn eps=0.001 relu"))
+    done = cli("diff", str(tmp_path / "a.yaml"), str(foreign), *SIZE)
+    assert done.exit_code == 0, done.output

@@ -45,6 +45,7 @@ ROOMS = {
     "archdsl.compilation": "network",
     "archdsl.diagnostics": "diagnostics",
     "archdsl.differences": "differences",
+    "archdsl.differences.structure": "cli",
     "archdsl.drawing": "drawing",
     "archdsl.drawing.save": "network",
     "archdsl.elaborate": "elaborate",
@@ -80,6 +81,7 @@ ROOMS = {
     "archdsl.spec.models": "cli",
     "archdsl.timing": "timing",
     "archdsl.verification": "verification",
+    "archdsl.verification.foreign": "cli",
     "archdsl.version": "house",
 }
 """The folder of `tests/` for each module of the package; a package stands for the modules in it."""

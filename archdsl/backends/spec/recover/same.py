@@ -8,7 +8,7 @@ from archdsl.graph import Graph, Node
 from archdsl.ops import Add, Concat, Conv, Identity, Input, Maximum, Minimum, Mul, Pool
 from archdsl.shapes import concrete
 
-_ANY_ORDER = (Add, Mul, Maximum, Minimum)
+COMMUTATIVE = (Add, Mul, Maximum, Minimum)
 
 
 def same_network(one: Graph, two: Graph) -> bool:
@@ -19,9 +19,9 @@ def same_network(one: Graph, two: Graph) -> bool:
     """
     numbers: dict[Hashable, int] = {}
     outputs = [
-        {name: signatures[node] for name, node in graph.outputs.items()}
+        {name: numbered[node] for name, node in graph.outputs.items()}
         for graph in (one, two)
-        for signatures in (_signatures(graph, numbers),)
+        for numbered in (signatures(graph, numbers),)
     ]
     tensors = [
         {t.key: (t.param.shape, t.param.trained) for t in graph.tensors if not t.node.training} for graph in (one, two)
@@ -33,13 +33,14 @@ def same_network(one: Graph, two: Graph) -> bool:
 def partners(one: Graph, two: Graph) -> dict[str, str]:
     """Return, for each node of `two`, the path of the node of `one` that computes the same."""
     numbers: dict[Hashable, int] = {}
-    paths = {number: node.path for number, node in zip(_signatures(one, numbers), one.nodes, strict=True)}
-    pairs = zip(_signatures(two, numbers), two.nodes, strict=True)
+    paths = {number: node.path for number, node in zip(signatures(one, numbers), one.nodes, strict=True)}
+    pairs = zip(signatures(two, numbers), two.nodes, strict=True)
     return {node.path: paths[number] for number, node in pairs if number in paths}
 
 
-def _signatures(graph: Graph, numbers: dict[Hashable, int]) -> list[int]:
-    """A number for each node, equal for equal computations."""
+def signatures(graph: Graph, numbers: dict[Hashable, int], named: bool = True) -> list[int]:
+    """Return a number for each node, equal for equal computations; without `named`, whatever tensors and inputs are
+    named."""
     out: list[int] = []
     joined: dict[int, tuple[int, ...]] = {}
     for node in graph.nodes:
@@ -47,12 +48,12 @@ def _signatures(graph: Graph, numbers: dict[Hashable, int]) -> list[int]:
         if isinstance(node.op, Identity):
             out.append(reads[0])
             continue
-        if isinstance(node.op, _ANY_ORDER):
+        if isinstance(node.op, COMMUTATIVE):
             reads = tuple(sorted(reads))
         if isinstance(node.op, Concat):
             reads = tuple(n for read in reads for n in joined.get(read, (read,)))
-        keys = tuple(node.key(param) for param in node.reads)
-        name = node.path if isinstance(node.op, Input) else ""
+        keys = tuple(node.key(param) for param in node.reads) if named else ()
+        name = node.path if named and isinstance(node.op, Input) else ""
         signature = (_meaning(node), reads, concrete(node.shape), keys, name)
         number = numbers.setdefault(signature, len(numbers))
         if isinstance(node.op, Concat):
