@@ -37,10 +37,8 @@ def newest(node: SourceNode, opset: int, constants: dict[str, Array]) -> SourceN
     first, names = _TO_INPUTS.get(node.op_type, (0, ()))
     if opset < first:
         node = _with_inputs(node, names, constants)
-    for op_type, before, rule in _CHANGES:
-        if node.op_type == op_type and opset < before:
-            node = rule(node)
-    return node
+    rule = next((rule for op_type, before, rule in _CHANGES if node.op_type == op_type and opset < before), None)
+    return node if rule is None else rule(node)
 
 
 def _with_inputs(node: SourceNode, names: tuple[_Input, ...], constants: dict[str, Array]) -> SourceNode:

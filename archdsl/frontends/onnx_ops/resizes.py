@@ -17,7 +17,6 @@ _REPEATS = {
     ("asymmetric", "floor"),
     ("half_pixel", "round_prefer_floor"),
     ("half_pixel", "round_prefer_ceil"),
-    ("pytorch_half_pixel", "floor"),
 }
 """Rules of coordinates and rounding that repeat each pixel if the factor is whole."""
 
