@@ -14,11 +14,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.frontends.opsets import NEWEST, OLDEST, newest
 
 Array: TypeAlias = NDArray[Any]
 
+OLDEST, NEWEST = 7, 28
+"""The opsets whose definitions were read for the import rules. A node is legal if its definition is no newer, whatever
+the opset of its file."""
 MAX_NODES = 100_000
 MAX_PROBLEMS, NAMES_SHOWN = 20, 5
 """Errors in one report, and nodes that one error names."""
@@ -45,7 +48,7 @@ class SourceModel:
     `classes` are the class names of a PyTorch module's modules by path, also of containers; a file has none. `origins`:
     for a constant that is another view of a tensor (its values in order, with another shape), the name of that tensor.
     `learned` are the parameters of a module that the nodes read. `channels_last`: inputs that the file has with their
-    channels last; `shapes` and the nodes have them first.
+    channels last; `shapes` and the nodes have them first. `opset` is that of the nodes.
     """
 
     name: str
@@ -57,6 +60,7 @@ class SourceModel:
     origins: Mapping[str, str] = field(default_factory=dict)
     learned: frozenset[str] = frozenset()
     channels_last: frozenset[str] = frozenset()
+    opset: int = NEWEST
 
 
 def read(path: Path, reduce: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda proto: proto) -> SourceModel:
@@ -77,7 +81,7 @@ def read(path: Path, reduce: Callable[[onnx.ModelProto], onnx.ModelProto] = lamb
 
 
 def from_proto(proto: onnx.ModelProto) -> SourceModel:
-    """Convert onnx's own object; nodes get the form of the newest opset, and an order in which they can be computed.
+    """Convert onnx's own object; its nodes are sorted, each after those that it reads.
 
     Raises E0841 as `read` does, ValueError for an invalid graph.
     """
@@ -96,14 +100,14 @@ def from_proto(proto: onnx.ModelProto) -> SourceModel:
         elif node.op_type == "Identity" and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
         else:
-            nodes.append(newest(_source_node(node), opset, constants))
+            nodes.append(_source_node(node))
     shapes = {value.name: _shape(value) for value in graph.input if value.name not in constants}
     last = _channels_last(nodes, shapes)
     for name in last:
         nodes = _with_channels_last(nodes, name, len(shapes[name]))
         shapes[name] = (shapes[name][0], shapes[name][-1], *shapes[name][1:-1])
     outputs = tuple(value.name for value in graph.output)
-    return SourceModel(graph.name, tuple(nodes), constants, shapes, outputs, channels_last=frozenset(last))
+    return SourceModel(graph.name, tuple(nodes), constants, shapes, outputs, opset=opset, channels_last=frozenset(last))
 
 
 def problem_diagnostics(code: str, problems: Mapping[tuple[str, str], Sequence[str]]) -> list[Diagnostic]:
@@ -224,7 +228,7 @@ def _channels_last(nodes: Sequence[SourceNode], shapes: Mapping[str, tuple[int |
     result = []
     for name, shape in shapes.items():
         first = (0, len(shape) - 1, *range(1, len(shape) - 1))
-        pending, turned = [name], len(shape) > 2
+        pending, turned = [name], axes_of(shape[1:]) > 0
         while pending and turned:
             value = pending.pop()
             inner = [node for node in readers.get(value, ()) if node.op_type in _POINTWISE]

@@ -1,21 +1,17 @@
 """Nodes of older opsets in the form of the newest one, so that each import rule knows one form.
 
-Most changes between opsets turned an attribute into an input. `OLDEST` to `NEWEST` are the opsets whose definitions
-were read for the rules; a node is legal if its definition is no newer, whatever the opset of its file.
+Most changes between opsets turned an attribute into an input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from archdsl.frontends.onnx_model import Array, SourceNode
-
-OLDEST, NEWEST = 7, 28
+from archdsl.frontends.onnx_model import NEWEST, Array, SourceModel, SourceNode
 
 _INTS, _FLOATS = np.int64, np.float32
 _Input: TypeAlias = tuple[str, type[Any]]
@@ -32,8 +28,14 @@ _TO_INPUTS: Mapping[str, tuple[int, tuple[_Input, ...]]] = {
 """For each op, the first opset in which these attributes are the inputs after the first."""
 
 
-def newest(node: SourceNode, opset: int, constants: dict[str, Array]) -> SourceNode:
-    """The node in the newest form; constants that were attributes are added to `constants`."""
+def newest(model: SourceModel) -> SourceModel:
+    """The model with its nodes in the newest form; attributes that became inputs are constants."""
+    constants = dict(model.constants)
+    nodes = tuple(_newest(node, model.opset, constants) for node in model.nodes)
+    return replace(model, nodes=nodes, constants=constants, opset=NEWEST)
+
+
+def _newest(node: SourceNode, opset: int, constants: dict[str, Array]) -> SourceNode:
     first, names = _TO_INPUTS.get(node.op_type, (0, ()))
     if opset < first:
         node = _with_inputs(node, names, constants)

@@ -65,6 +65,7 @@ from archdsl.frontends.onnx_ops.values import (
     selu,
     softmax,
 )
+from archdsl.frontends.opsets import newest
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported
 from archdsl.shapes import Shape
 
@@ -99,6 +100,7 @@ def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:
     Raises E0842 for unsupported nodes, with one error for each op type and reason. Nodes behind one of those are listed
     only if no rule converts them.
     """
+    model = newest(model)
     state = ImportState(model, dict(shapes), dict(model.constants))
     state.budget = _BUDGET + 4 * sum(array.nbytes for array in model.constants.values())
     problems: dict[tuple[str, str], list[str]] = {}

@@ -41,7 +41,7 @@ def pads_of(state: ImportState, node: SourceNode, kernel: tuple[int, ...]) -> Pa
     """The pixels around the input of a convolution or pool."""
     axes, auto = len(kernel), node.attributes.get("auto_pad", "NOTSET")
     if auto == "VALID":
-        return Pads((0,) * 2 * axes)
+        return Pads((0,) * (2 * axes))
     if auto == "NOTSET":
         return Pads(per_axis(node, "pads", 2 * axes, 0))
     if auto not in ("SAME_UPPER", "SAME_LOWER"):
@@ -105,7 +105,7 @@ def channelconv(state: ImportState, node: SourceNode, weight: Array) -> bool:
     """A convolution along the channels, which are an axis behind one channel; pixels may be a further axis."""
     view, shape = state.view(node.inputs[0]), state.shape(node.inputs[0])
     size, rest = weight.size, len(view.axes) - 2
-    if rest not in (0, 1) or shape[0] == 1 or tidy(view.axes[0]) or tidy(view.axes[1]) != tidy(standard(shape)[0]):
+    if not 0 <= rest <= 1 or shape[0] == 1 or tidy(view.axes[0]) or tidy(view.axes[1]) != tidy(standard(shape)[0]):
         return False
     side, pads = (size // 2, *[0] * rest), pads_of(state, node, weight.shape[2:])
     plain = all(set(node.attributes.get(name, (1,))) == {1} for name in ("strides", "dilations"))

@@ -38,7 +38,7 @@ def reshape(state: ImportState, node: SourceNode) -> None:
         return
     sizes = resolved((1, *view.sizes), target.reshape(-1))
     legal = min(sizes, default=0) > 0 and not (node.attributes.get("allowzero", 0) and 0 in target)
-    if not legal or sizes[0] != 1 or len(sizes) < 2:
+    if not legal or sizes[0] != 1 or not sizes[1:]:
         raise Unsupported(f"the shape {[int(t) for t in target.reshape(-1)]} does not keep the batch as the first axis")
     moved(state, node, regrouped(view.axes, sizes[1:]))
 
@@ -86,33 +86,29 @@ def unsqueeze(state: ImportState, node: SourceNode) -> None:
 
 
 def depth_to_space(state: ImportState, node: SourceNode) -> None:
-    """Reshape, Transpose, Reshape, as ONNX defines it for images."""
-    view, factor = state.view(node.inputs[0]), node.attributes["blocksize"]
-    channels, high, wide = _image(view.sizes)
-    each, mode = channels // factor**2, node.attributes.get("mode", "DCR")
+    """Reshape, Transpose, Reshape, as ONNX defines it."""
+    factor, mode = node.attributes["blocksize"], node.attributes.get("mode", "DCR")
+    channels, *sizes = state.view(node.inputs[0]).sizes
+    axes = len(sizes)
+    each, factors = channels // factor**axes, (factor,) * axes
     if mode == "CRD":
-        apart, order = (each, factor, factor, high, wide), (0, 3, 1, 4, 2)
+        apart, order = (each, *factors, *sizes), (0, *(n for axis in range(1, axes + 1) for n in (axis + axes, axis)))
     elif mode == "DCR":
-        apart, order = (factor, factor, each, high, wide), (2, 3, 0, 4, 1)
+        apart, order = (*factors, each, *sizes), (axes, *(n for axis in range(axes) for n in (axis + axes + 1, axis)))
     else:
         raise Unsupported(f"archdsl does not know the mode `{mode}`")
-    _rearrange(state, node, apart, order, (each, high * factor, wide * factor))
+    _rearrange(state, node, apart, order, (each, *(size * factor for size in sizes)))
 
 
 def space_to_depth(state: ImportState, node: SourceNode) -> None:
-    view, factor = state.view(node.inputs[0]), node.attributes["blocksize"]
-    channels, high, wide = _image(view.sizes)
-    if high % factor or wide % factor:
+    factor = node.attributes["blocksize"]
+    channels, *sizes = state.view(node.inputs[0]).sizes
+    if any(size % factor for size in sizes):
         raise Unsupported(f"its sizes are not multiples of {factor}")
-    apart = (channels, high // factor, factor, wide // factor, factor)
-    _rearrange(state, node, apart, (2, 4, 0, 1, 3), (channels * factor**2, high // factor, wide // factor))
-
-
-def _image(sizes: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(sizes) != 3:
-        raise Unsupported("its input is not an image")
-    channels, high, wide = sizes
-    return channels, high, wide
+    last = 2 * len(sizes) + 1
+    apart = (channels, *(n for size in sizes for n in (size // factor, factor)))
+    together = (channels * factor ** len(sizes), *(size // factor for size in sizes))
+    _rearrange(state, node, apart, (*range(2, last, 2), 0, *range(1, last, 2)), together)
 
 
 def _rearrange(
@@ -125,7 +121,7 @@ def _rearrange(
 def gather(state: ImportState, node: SourceNode) -> None:
     """Channels in another order, which a Reshape and a Transpose could give; or a nearest resize."""
     indices = state.require_constant(node, 1, "order")
-    if indices.ndim != 1:
+    if indices.shape != (indices.size,):
         raise Unsupported("it is neither a channel shuffle nor a nearest resize")
     axis, axes = state.axis(node, 0), [*state.view(node.inputs[0]).axes]
     order = np.where(indices < 0, indices + size_of(axes[axis]), indices)

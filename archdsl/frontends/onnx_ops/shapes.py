@@ -186,7 +186,7 @@ def slice_(state: ImportState, node: SourceNode) -> None:
     """A slice of the channels; one of spatial axes is a crop, and with a step a pool with windows of one pixel."""
     name, view = node.inputs[0], state.view(node.inputs[0])
     rank = len(view.axes) + 1
-    starts, ends = (state.require_constant(node, index, "range").reshape(-1) for index in (1, 2))
+    starts, ends = (state.require_constant(node, index, "range").reshape(-1) for index in range(1, 3))
     listed, given = state.constant(node, 3), state.constant(node, 4)
     axes = [int(axis) % rank for axis in (range(starts.size) if listed is None else listed.reshape(-1))]
     steps = [1] * len(axes) if given is None else [int(step) for step in given.reshape(-1)]

@@ -40,7 +40,7 @@ def attribute(node: SourceNode, name: str, default: float) -> float:
 
 
 def clip(state: ImportState, node: SourceNode) -> None:
-    limits = [state.constant(node, number) for number in (1, 2)]
+    limits = [state.constant(node, number) for number in range(1, 3)]
     if any(limit is not None and (limit.size != 1 or np.isnan(limit).any()) for limit in limits):
         raise Unsupported("a limit of it is not one number")
     clipped(state, node, *(None if limit is None else single(float(limit.reshape(()))) for limit in limits))
@@ -158,7 +158,7 @@ def affine(state: ImportState, node: SourceNode, source: str, constant: str, mul
         state.add(node, op, node.outputs[0], inputs=[source], axes=axes)
         return
     original, sizes = state.constants.get(path, state.constants[constant]), state.shape(source)[1:]
-    flat, batched = original.ndim == 1 and bool(sizes), original.ndim == len(sizes) + 2
+    flat, batched = original.shape == (original.size,) and bool(sizes), original.ndim == len(sizes) + 2
     tensor = values.reshape((1,) * batched + (len(numbers),) + (1,) * len(sizes) * (not flat))
     learned = (ops.Scale if mul else ops.Offset)(flat=flat, batched=batched)
     module = path if "." in path and "/" not in path else None
@@ -208,7 +208,7 @@ _ON_VECTORS = frozenset(
 def is_gate(state: ImportState, node: SourceNode) -> bool:
     """Whether the vector that a node makes of an image of one pixel becomes such an image again."""
     shape = state.shape(node.inputs[0])
-    if prod(shape[1:]) != 1 or len(shape) == 1:
+    if prod(shape[1:]) != 1 or not shape[1:]:
         return False
     pending, seen = [node.outputs[0]], {node.outputs[0]}
     while pending:
