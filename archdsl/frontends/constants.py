@@ -1,7 +1,7 @@
 """Evaluation of nodes whose inputs are constants or shapes: a transposed weight, the target shape of a flatten.
 
-The batch counts as 1. ONNX's reference evaluator computes the values, of ops with outputs that are small or no larger
-than their inputs.
+A free batch counts as 1. ONNX's reference evaluator computes the values, of ops with outputs that are small or no
+larger than their inputs.
 """
 
 from __future__ import annotations
@@ -92,5 +92,5 @@ def constant_before(state: ImportState, index: int, name: str) -> Array | None:
 
 def _shape(state: ImportState, node: SourceNode) -> Array:
     constant = state.constants.get(node.inputs[0])
-    shape = [1, *state.view(node.inputs[0]).sizes] if constant is None else list(constant.shape)
+    shape = [state.batch, *state.view(node.inputs[0]).sizes] if constant is None else list(constant.shape)
     return np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end", len(shape))], np.int64)

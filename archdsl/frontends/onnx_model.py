@@ -102,11 +102,11 @@ def from_proto(proto: onnx.ModelProto) -> SourceModel:
         else:
             nodes.append(_source_node(node))
     shapes = {value.name: _shape(value) for value in graph.input if value.name not in constants}
-    last = _channels_last(nodes, shapes)
+    outputs = tuple(value.name for value in graph.output)
+    last = [name for name in _channels_last(nodes, shapes) if name not in outputs]
     for name in last:
         nodes = _with_channels_last(nodes, name, len(shapes[name]))
         shapes[name] = (shapes[name][0], shapes[name][-1], *shapes[name][1:-1])
-    outputs = tuple(value.name for value in graph.output)
     return SourceModel(graph.name, tuple(nodes), constants, shapes, outputs, opset=opset, channels_last=frozenset(last))
 
 

@@ -105,6 +105,12 @@ class ImportState:
 
     # --- tensors ---
 
+    @cached_property
+    def batch(self) -> int:
+        """The batch of the inputs that the file fixes, else 1."""
+        batches = {shape[0] for shape in self.model.shapes.values() if shape}
+        return next(iter(batches)) or 1 if len(batches) == 1 else 1
+
     def view(self, name: str) -> View:
         """The tensor `name`. Raises `Unsupported` if it is a constant, or unknown."""
         view = self.views.get(name)

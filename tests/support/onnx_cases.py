@@ -71,16 +71,17 @@ def expected(model: onnx.ModelProto, x: np.ndarray[Any, Any]) -> list[np.ndarray
 
 
 def held(model: onnx.ModelProto, x: np.ndarray[Any, Any]) -> str:
-    """`equal`, `refused`, `invalid` if ONNX Runtime refuses the model too; else what is wrong."""
-    wanted = expected(model, x)
-    if wanted is None:
-        return "invalid"
+    """`equal`, `refused`, `invalid` if archdsl reads it and ONNX Runtime does not; else what is wrong."""
+    given = x
     try:
         source = from_proto(model)
         x = np.moveaxis(x, -1, 1) if source.channels_last else x
         imported = to_spec(source, "net", dict.fromkeys(source.shapes, x.shape[1:]), "test", flat=True)
     except (ArchError, ValueError):
         return "refused"
+    wanted = expected(model, given)
+    if wanted is None:
+        return "invalid"
     module = loads(imported.text).to_torch(dict(imported.weights()))
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -87,11 +87,19 @@ class Rule:
         for name, value in node.attributes.items():
             if name not in self.attributes and (name not in self.fixed or self.fixed[name] != value):
                 raise Unsupported(f"archdsl does not support its attribute `{name[:40]}` = {str(value)[:40]}")
+            if name in _FLAGS and value not in (0, 1):
+                raise Unsupported(f"its `{name}` is {value}, not 0 or 1")
         self.convert(state, state.with_standard_inputs(node) if self.first else node)
         for output in node.outputs[1:]:
             used = output and (output in state.model.outputs or state.readers.get(output))
             if used and output not in state.views:
                 raise Unsupported(f"another node reads its output `{output[:80]}`, which a spec does not have")
+
+
+_FLAGS = frozenset(
+    "allowzero antialias ceil_mode count_include_pad exclude_outside keepdims noop_with_empty_axes transA transB".split()
+)
+"""Attributes that are true or false; other numbers mean different things to different runtimes."""
 
 
 def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:

@@ -309,12 +309,12 @@ def lrn_by_pool(state: ImportState, node: SourceNode) -> bool:
         indices.append(reader[0])
         chain.append(reader[1])
     _, rows, pad, pool, back, mul, add, power, div = chain
-    shape = (1, *state.shape(node.inputs[0]))
+    shape = (state.batch, *state.shape(node.inputs[0]))
     first, second = (constant_before(state, i, n.inputs[1]) for i, n in ((indices[0], rows), (indices[3], back)))
     if first is None or second is None or not state.is_standard(node.inputs[0]):
         return False
     apart = resolved(shape, first)
-    if apart != (1, 1, shape[1], prod(shape[2:])) or resolved(apart, second) != shape:
+    if apart != (shape[0], 1, shape[1], prod(shape[2:])) or resolved(apart, second) != shape:
         return False
     (size, width), pads = pool.attributes["kernel_shape"], state.require_constant(pad, 1, "padding")
     strides = {*pool.attributes.get("strides", (1,)), *pool.attributes.get("dilations", (1,))}

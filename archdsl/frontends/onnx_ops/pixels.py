@@ -36,9 +36,9 @@ def reshape(state: ImportState, node: SourceNode) -> None:
     view = state.view(node.inputs[0])
     if target.size == 1 and undone_by_gather(state, node):
         return
-    sizes = resolved((1, *view.sizes), target.reshape(-1))
+    sizes = resolved((state.batch, *view.sizes), target.reshape(-1))
     legal = min(sizes, default=0) > 0 and not (node.attributes.get("allowzero", 0) and 0 in target)
-    if not legal or sizes[0] != 1 or not sizes[1:]:
+    if not legal or sizes[0] != state.batch or not sizes[1:]:
         raise Unsupported(f"the shape {[int(t) for t in target.reshape(-1)]} does not keep the batch as the first axis")
     moved(state, node, regrouped(view.axes, sizes[1:]))
 
@@ -49,7 +49,12 @@ def undone_by_gather(state: ImportState, node: SourceNode) -> bool:
     reader = state.only_reader(node.outputs[0], "Gather")
     order = constant_before(state, reader[0], reader[1].inputs[1]) if reader is not None else None
     view = state.view(node.inputs[0])
-    if reader is None or order is None or order.shape != (1, *view.sizes) or reader[1].attributes.get("axis", 0) != 0:
+    if (
+        reader is None
+        or order is None
+        or order.shape != (state.batch, *view.sizes)
+        or reader[1].attributes.get("axis", 0) != 0
+    ):
         return False
     if not np.array_equal(order.reshape(-1), np.arange(order.size)):
         return False
@@ -143,7 +148,7 @@ def _turned(count: int, size: int) -> Array:
 def expand(state: ImportState, node: SourceNode) -> None:
     """Values repeated to the shape of the other operand of a product or sum, which does that itself."""
     target = tuple(map(int, state.require_constant(node, 1, "shape").reshape(-1)))
-    sizes = (1, *state.view(node.inputs[0]).sizes)
+    sizes = (state.batch, *state.view(node.inputs[0]).sizes)
     target = (*sizes[: len(sizes) - len(target)], *target)
     if len(target) != len(sizes):
         raise Unsupported("it adds axes")
@@ -153,6 +158,6 @@ def expand(state: ImportState, node: SourceNode) -> None:
         return
     reader = state.only_reader(node.outputs[0], "Mul") or state.only_reader(node.outputs[0], "Add")
     others = [name for name in reader[1].inputs if name != node.outputs[0]] if reader is not None else []
-    if not any(name in state.views and (1, *state.view(name).sizes) == result for name in others):
+    if not any(name in state.views and (state.batch, *state.view(name).sizes) == result for name in others):
         raise Unsupported("it does not repeat values for a product")
     identity(state, node)

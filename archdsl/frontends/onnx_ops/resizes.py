@@ -65,7 +65,7 @@ def _sizes(state: ImportState, node: SourceNode, before: Sequence[int]) -> list[
     """The sizes that a Resize gives. Raises `Unsupported` if they are unknown, or the channels change."""
     scales, sizes = state.constant(node, 2), state.constant(node, 3)
     channels = state.shape(node.inputs[0])[0]
-    shape, rank = (1, channels, *before), len(before) + 2
+    shape, rank = (state.batch, channels, *before), len(before) + 2
     axes = [int(axis) % rank for axis in node.attributes.get("axes", range(rank))]
     new: dict[int, float] = {}
     if scales is not None and scales.size == len(axes):
@@ -75,7 +75,7 @@ def _sizes(state: ImportState, node: SourceNode, before: Sequence[int]) -> list[
     if not new:
         raise Unsupported("its sizes are not constants")
     result = [new.get(axis, float(size)) for axis, size in enumerate(shape)]
-    if (round(result[0]), round(result[1])) != (1, channels):
+    if (round(result[0]), round(result[1])) != shape[:2]:
         raise Unsupported("it changes the channels or the batch")
     if any(abs(size - round(size)) > 1e-6 * size for size in result):
         raise Unsupported("its scales do not give whole sizes")

@@ -194,10 +194,10 @@ def slice_(state: ImportState, node: SourceNode) -> None:
         raise Unsupported("it reverses an axis, or slices one twice")
     ranges = dict.fromkeys(range(rank), range(_HUGE))
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        ranges[axis] = range((1, *view.sizes)[axis])[int(start) : int(end) : step]
+        ranges[axis] = range((state.batch, *view.sizes)[axis])[int(start) : int(end) : step]
         if not ranges[axis]:
             raise Unsupported("its output is empty")
-    if ranges[0] not in (range(_HUGE), range(1)):
+    if ranges[0] not in (range(_HUGE), range(state.batch)):
         raise Unsupported("it slices the batch")
     if set(axes) - {0} and state.whole_axes(name) is None:
         name = state.standard(name)
