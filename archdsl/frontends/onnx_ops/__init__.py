@@ -97,7 +97,8 @@ class Rule:
 
 
 _FLAGS = frozenset(
-    "allowzero antialias ceil_mode count_include_pad exclude_outside keepdims noop_with_empty_axes transA transB".split()
+    "allowzero antialias ceil_mode count_include_pad exclude_outside keepdims noop_with_empty_axes "
+    "transA transB".split()
 )
 """Attributes that are true or false; other numbers mean different things to different runtimes."""
 
