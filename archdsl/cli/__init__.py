@@ -230,8 +230,8 @@ def _report(problem: Exception, console: Console) -> int:
 def main() -> None:
     """Check, count, draw, compile and run convolutional networks written as YAML specs.
 
-    SPEC is a file (vgg16.yaml), a variant in a file (resnet50.yaml#resnet18), a network of the library (resnet18), or -
-    for standard input.
+    SPEC is a file (vgg16.yaml), a variant in a file (resnet50.yaml#resnet18), a network of the library (resnet18), a
+    model (net.onnx, or package.module:factory for a PyTorch module), or - for standard input.
     """
 
 

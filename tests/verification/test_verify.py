@@ -217,7 +217,7 @@ def test_what_cannot_be_verified(here: Path) -> None:
     model = onnx.load("m.onnx")
     model.producer_name = "another"
     onnx.save(model, "foreign.onnx")
-    assert "error[E0805]" in run("verify", "foreign.onnx").stderr
+    assert "weights imported from foreign.onnx" in run("verify", "foreign.onnx").stdout
     assert run("verify", "a.onnx", "b.onnx").exit_code == run("verify", "m.onnx", "-a", "x=1").exit_code == 2
     assert run("verify", "missing.onnx").exit_code == 2
     for item in model.metadata_props:
