@@ -287,7 +287,7 @@ def ln(state: ImportState, node: SourceNode) -> None:
     name, axis = node.inputs[0], state.axis(node, -1)
     if not state.is_channels(name, joined(state.view(name).axes[axis:])):
         raise Unsupported("it does not normalise the channel axis alone")
-    learned = {key: array.reshape(-1) for key, array in learned_scale_and_shift(state, node).items()}
+    learned = learned_scale_and_shift(state, node)  # vectors: other shapes would be repeated along other axes
     op = ops.Ln(eps=single(node.attributes.get("epsilon", 1e-5)), affine=bool(learned))
     unary(state, node, op, tensors=learned, module=module_of(state, node))
 
