@@ -244,7 +244,8 @@ def norms() -> None:
     row("LayerNormalization", SQUARE, n("Transpose", "x", "a", perm=[0, 2, 3, 1]),
         n("LayerNormalization", "a s b", "c"), n("Transpose", "c", perm=[0, 3, 1, 2]), s=w(4), b=w(4))  # fmt: skip
     row("LayerNormalization", SQUARE, n("Transpose", "x", "a", perm=[0, 2, 3, 1]),
-        n("LayerNormalization", "a s b", "c"), n("Transpose", "c", perm=[0, 3, 1, 2]), s=w(4, 1, 1), b=w(4))  # fmt: skip
+        n("LayerNormalization", "a s b", "c"), n("Transpose", "c", perm=[0, 3, 1, 2]), s=w(4, 1, 1),
+        b=w(4))  # fmt: skip
     one("InstanceNormalization", SQUARE, 13, s=w(4), b=w(4))
     one("InstanceNormalization", SIGNAL, 13, s=w(4), b=w(4))
     one("GroupNormalization", SQUARE, 21, s=w(4), b=w(4), num_groups=2)
