@@ -8,7 +8,6 @@ Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `front
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-import torchvision
 from click.testing import CliRunner
 from onnx import TensorProto, helper
 from torch import nn
@@ -30,27 +28,6 @@ from archdsl.frontends.importing import ImportedModel
 from archdsl.frontends.limits import limited
 from archdsl.frontends.onnx_model import SourceModel, from_proto, read
 from archdsl.frontends.to_spec import to_spec
-from archdsl.frontends.torch_module import trace
-
-TORCHVISION = {
-    "alexnet": 224,
-    "vgg11_bn": 224,
-    "resnet18": 64,
-    "resnext50_32x4d": 64,
-    "densenet121": 64,
-    "googlenet": 64,
-    "inception_v3": 96,
-    "squeezenet1_1": 64,
-    "mobilenet_v2": 64,
-    "mobilenet_v3_small": 64,
-    "shufflenet_v2_x0_5": 64,
-    "mnasnet0_5": 64,
-    "efficientnet_b0": 64,
-    "regnet_y_400mf": 64,
-    "convnext_tiny": 64,
-}
-"""One network per family, and a size that its exporter takes."""
-BY_DEFAULT = {"resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "squeezenet1_1"}
 
 
 def cli(*arguments: str) -> Any:
@@ -72,26 +49,6 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def spec_of(model: SourceModel, size: tuple[int, ...]) -> Any:
     return to_spec(model, "net", dict.fromkeys(model.shapes, size), "test")
-
-
-@pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvision_modules(name: str, request: pytest.FixtureRequest) -> None:
-    """The imported spec has the module's own keys, and its outputs to the last bit."""
-    if name not in BY_DEFAULT and not request.config.getoption("--all"):
-        pytest.skip("one of a few by default; --all runs every family")
-    torch.manual_seed(0)
-    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = scattered(torchvision.models.get_model(name, weights=None, **extra))
-    size = TORCHVISION[name]
-    imported = spec_of(trace(module, (3, size, size)), (3, size, size))
-    weights = imported.weights()
-    heads = {key for key in module.state_dict() if key.lower().startswith("aux")}
-    assert set(weights) == set(module.state_dict()) - heads
-    x = torch.randn(1, 3, size, size)
-    with torch.no_grad():
-        assert distance(loads(imported.text).to_torch(dict(weights))(x), module(x)) == 0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.aten import layers, pools, shapes, values
 from archdsl.frontends.aten.translation import Lazy, Translation
-from archdsl.frontends.onnx_model import SourceModel, problem_diagnostics
+from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
 from archdsl.frontends.state import Unsupported
 
 AtenRule: TypeAlias = Callable[..., "str | tuple[str, ...] | Lazy"]
@@ -60,7 +60,17 @@ def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]
             failed.add(node)
     if problems:
         raise ArchError(problem_diagnostics("E0842", problems))
-    return SourceModel(name, tuple(state.nodes), state.arrays, inputs, outputs, origins=state.origins)
+    return SourceModel(name, _needed(state.nodes, outputs), state.arrays, inputs, outputs, origins=state.origins)
+
+
+def _needed(nodes: list[SourceNode], outputs: tuple[str, ...]) -> tuple[SourceNode, ...]:
+    """The nodes that the outputs need: one that became a part of another op needs no rule."""
+    names, kept = set(outputs), []
+    for node in reversed(nodes):
+        if not names.isdisjoint(node.outputs):
+            names.update(node.inputs)
+            kept.append(node)
+    return tuple(reversed(kept))
 
 
 def _check_outputs(state: Translation, node: fx.Node) -> None:

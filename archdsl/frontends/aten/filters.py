@@ -1,4 +1,4 @@
-"""Filters of convolutions that are not a parameter as it is: standardized ones, and the fixed ones of blur pools."""
+"""Layers that PyTorch has no op for, and computes with several: standardized filters, blur pools, response norms."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 from torch import fx
 
 from archdsl import ops
+from archdsl.axes import MOST
 from archdsl.frontends.aten.translation import Translation, numbers
 from archdsl.frontends.state import Unsupported, single
 
 STANDARDIZED, BLUR = "aten.StandardizedConv", "aten.BlurPool"
 """Ops of archdsl that ONNX does not have. The rule of the first takes the learned gain as its fourth input."""
 
-_VIEWS = ("view", "reshape", "reshape_as", "view_as", "flatten")
+_VIEWS = ("view", "reshape", "reshape_as", "view_as", "flatten", "squeeze", "unsqueeze")
 
 
 def filters(t: Translation, weight: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
@@ -56,6 +57,33 @@ def blurs(t: Translation, padded: Any, weight: Any, stride: tuple[int, ...], gro
     expected = np.array(op.filter(), np.float32).reshape(shape[2:])
     depthwise = shape[:2] == (groups, 1) and t.shape(padded)[1] == groups
     return depthwise and tuple(padded.args[1]) == sides and bool((numbers(constant.tensor) == expected).all())
+
+
+def response_norm(input: Any, divisor: Any) -> dict[str, Any] | None:
+    """The attributes of an LRN that PyTorch computes as the quotient of these two; None if they are something else."""
+    if not _is(divisor, "pow") or not _is(divisor.args[0], "add") or not _is(divisor.args[0].args[0], "mul"):
+        return None
+    shifted, scaled = divisor.args[0], divisor.args[0].args[0]
+    pool = _before_views(scaled.args[0])
+    padded: Any = pool.args[0] if _pools(pool) else None
+    square = _before_views(padded.args[0]) if _is(padded, "pad") else None
+    if square is None or not _is(square, "mul") or square.args != (input, input):
+        return None
+    size, *others = pool.args[1]
+    sides = [size // 2, (size - 1) // 2]
+    plain = padded.args[1:] == ([*(0 for _ in others for _ in sides), *sides],) and pool.args[2:] == (
+        [1] * len(pool.args[1]),
+    )
+    if not plain or set(others) != {1} or size % 2 == 0 or padded.kwargs or pool.kwargs:
+        return None
+    numbers_ = (scaled.args[1], divisor.args[1], shifted.args[1])
+    if not all(isinstance(number, (int, float)) for number in numbers_):
+        return None
+    return {"size": size, **dict(zip(("alpha", "beta", "bias"), numbers_, strict=True))}
+
+
+def _pools(node: Any) -> bool:
+    return any(_is(node, f"avg_pool{n}d") for n in range(1, MOST + 1))
 
 
 def _is(node: Any, name: str) -> bool:

@@ -77,10 +77,8 @@ def linear(t: Translation, input: Any, weight: Any, bias: Any = None) -> str:
 
 def _learned(t: Translation, channels: int, weight: Any, bias: Any) -> tuple[str, str]:
     """Scale and shift of a norm; ones and zeros that no module owns if it learns neither."""
-    if weight is None and bias is not None:
-        raise Unsupported("it has a shift, but no scale")
-    if weight is not None and bias is None:
-        raise Unsupported("it has a scale, but no shift")
+    if (weight is None) != (bias is None):
+        raise Unsupported("it has a scale and no shift, or a shift and no scale")
     names = t.value(weight), t.value(bias)
     return names if all(names) else (t.array([1.0] * channels, np.float32), t.array([0.0] * channels, np.float32))
 
@@ -120,8 +118,10 @@ def layer_norm(
 ) -> str:  # fmt: skip
     if normalized_shape[1:]:
         raise Unsupported("it normalises over several axes")
-    learned = _learned(t, normalized_shape[0], weight, bias)
-    return t.emit("LayerNormalization", t.value(input), *learned, epsilon=eps, axis=len(t.shape(input)) - 1)
+    alone = weight if bias is None else None  # written as a factor of its own
+    learned = _learned(t, normalized_shape[0], None if bias is None else weight, bias)
+    name = t.emit("LayerNormalization", t.value(input), *learned, epsilon=eps, axis=len(t.shape(input)) - 1)
+    return name if alone is None else t.emit("Mul", name, t.value(alone))
 
 
 def prelu(t: Translation, input: Any, weight: Any) -> str:

@@ -65,18 +65,13 @@ def avg_pool(axes: int) -> Callable[..., str]:
     return rule
 
 
-def adaptive(axes: int, op_type: str) -> Callable[..., str]:
+def adaptive(axes: int) -> Callable[..., str]:
     def rule(t: Translation, input: Any, output_size: Any) -> str:
-        before = _spatial(t, input, axes)
-        after = per_axis(output_size, axes)
+        _spatial(t, input, axes)
+        after = t.shape(t.node)[2:]
         if set(after) == {1}:
-            return t.emit(f"Global{op_type}", t.value(input))
-        if before == after:
-            return t.value(input)
-        if any(size % new for size, new in zip(before, after, strict=True)):
-            raise Unsupported(f"windows of different sizes: {before} does not divide into {after}")
-        kernel = tuple(size // new for size, new in zip(before, after, strict=True))
-        return t.emit(op_type, t.value(input), kernel_shape=kernel, strides=kernel)
+            return t.emit("GlobalAveragePool", t.value(input))
+        return t.emit("aten.AdaptiveAvgPool", t.value(input), kernel_shape=after)
 
     return rule
 
@@ -169,7 +164,7 @@ _NEAREST_EXACT = {"coordinate_transformation_mode": "half_pixel", "nearest_mode"
 TABLE: Mapping[str, Any] = {
     **{f"max_pool{n}d": max_pool(n) for n in COUNTS},
     **{f"avg_pool{n}d": avg_pool(n) for n in COUNTS},
-    **{f"adaptive_avg_pool{n}d": adaptive(n, "AveragePool") for n in COUNTS},
+    **{f"adaptive_avg_pool{n}d": adaptive(n) for n in COUNTS},
     "mean": reduction("ReduceMean"),
     "sum": reduction("ReduceSum"),
     "amax": reduction("ReduceMax"),

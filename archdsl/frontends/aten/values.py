@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import fx
 
+from archdsl.frontends.aten.filters import response_norm
 from archdsl.frontends.aten.translation import Lazy, Translation
 from archdsl.frontends.state import Unsupported
 
@@ -120,7 +121,19 @@ def neg(t: Translation, self: Any) -> str:
     return t.emit("Mul", t.value(self), t.array(-1.0, np.float32))
 
 
+def div(t: Translation, self: Any, other: Any, *, rounding_mode: Any = None) -> str:
+    norm = response_norm(self, other)
+    return (
+        joined("Div")(t, self, other, rounding_mode=rounding_mode)
+        if norm is None
+        else t.emit("LRN", t.value(self), **norm)
+    )
+
+
 def power(t: Translation, self: Any, exponent: Any) -> str:
+    user = next(iter(t.node.users))
+    if len(t.node.users) == 1 and user.args[1:] == (t.node,) and response_norm(user.args[0], t.node) is not None:
+        return ""  # the division reads it
     if exponent != 2:
         raise Unsupported("it is a power other than 2")
     return t.emit("Mul", t.value(self), t.value(self))
@@ -155,7 +168,7 @@ TABLE: Mapping[str, Any] = {
     "add": joined("Add"),
     "sub": joined("Sub"),
     "mul": joined("Mul"),
-    "div": joined("Div"),
+    "div": div,
     "maximum": joined("Max"),
     "max.other": joined("Max"),
     "minimum": joined("Min"),

@@ -38,7 +38,7 @@ from archdsl.frontends.onnx_ops.pixels import (
     transpose,
     unsqueeze,
 )
-from archdsl.frontends.onnx_ops.pools import avgpool, blurpool, maxpool, reduction
+from archdsl.frontends.onnx_ops.pools import adaptive, avgpool, blurpool, maxpool, reduction
 from archdsl.frontends.onnx_ops.resizes import resize
 from archdsl.frontends.onnx_ops.shapes import (
     add,
@@ -178,6 +178,7 @@ _WINDOW = "kernel_shape strides pads auto_pad dilations"
 TABLE: Mapping[str, Rule] = {
     "Conv": Rule(conv, f"{_WINDOW} group"),
     "aten.StandardizedConv": Rule(conv, f"{_WINDOW} group standardize gain"),
+    "aten.AdaptiveAvgPool": Rule(adaptive, "kernel_shape", first=True),
     "aten.BlurPool": Rule(blurpool, "kernel_shape strides", first=True),
     "ConvTranspose": Rule(deconv, f"{_WINDOW} group output_padding output_shape", first=True),
     "Gemm": Rule(gemm, "alpha beta transA transB"),

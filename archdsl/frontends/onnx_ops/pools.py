@@ -37,6 +37,10 @@ def avgpool(state: ImportState, node: SourceNode) -> None:
     state.add(node, ops.AvgPool(**fields, inside=inside), node.outputs[0])
 
 
+def adaptive(state: ImportState, node: SourceNode) -> None:
+    state.add(node, ops.AvgPool(kernel=node.attributes["kernel_shape"], adaptive=True), node.outputs[0])
+
+
 def blurpool(state: ImportState, node: SourceNode) -> None:
     kernel, stride = node.attributes["kernel_shape"], node.attributes["strides"]
     state.add(node, ops.BlurPool(kernel=kernel, stride=stride), node.outputs[0])
