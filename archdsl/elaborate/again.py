@@ -45,13 +45,13 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
         )
     if isinstance(first, Node) and first.id in builder.faulty:
         raise ArchError(())
-    if isinstance(first, Node) and first.path == path and _has_norm(builder, first):
+    if isinstance(first, Node) and first.path == path and _follows_again(builder, first):
         raise error(
             "E0420",
-            f"`{name}` is more than one op, and no module has them all",
+            f"`{name}` is an `again` with a norm of its own, and no module has both",
             span,
             labels=(Label(named.origin.span, f"`{name}`"),),
-            help="write the norm as a node of its own, or put this node into a block, and run that again",
+            help="write the norm as a node of its own, or put both into a block, and run that again",
         )
     home = scope.named.path
     if home and not path.startswith(f"{home}."):
@@ -65,13 +65,10 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
     return first
 
 
-def _has_norm(builder: GraphBuilder, node: Node) -> bool:
-    """True if the node in the spec is also another op with tensors: its norm, or what an `again` with a norm runs."""
-    near = builder.nodes[max(node.id - 1, 0) : node.id + 2]
-    return any(
-        other.op.parametric and other.op != node.op and other.scope is node.scope and other.origin == node.origin
-        for other in near
-    )
+def _follows_again(builder: GraphBuilder, node: Node) -> bool:
+    """True if the node is the norm of an `again`, whose name it has: `b: again a bn`."""
+    before = builder.nodes[node.id - 1]
+    return bool(before.shared_with) and before.scope is node.scope and before.origin == node.origin
 
 
 def _first_run(builder: GraphBuilder, path: str) -> FirstRun | None:

@@ -463,7 +463,8 @@ class Machine:
         if self.spent is not None and self.macs + self.spent() // 2 > before:
             x.retain_grad()
             self.costs.append((x, self.macs + self.spent() // 2 - before))
-        ran = (kind, fields, self.taken[start:]) if norm is None and len(self.taken) > start else None
+        alone = norm is None or (self.defaults.get("naming") == "sibling" and data["op"] != "again")
+        ran = (kind, fields, self.taken[start:]) if alone and len(self.taken) > start else None
         for part in (norm, act):
             if part is not None:
                 x = KINDS[part[0]].run(self, x, part[1])
