@@ -18,7 +18,7 @@ from tests.support.places import ROOT
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams and pipes of POSIX")
 
 ENTRY = CatalogEntry(
-    "\x1b[31mevil\u202e", "f", 2015, "3x8x8", (2,), 2, 1, 2, 3, 4, 5, 6, "7", None, "", "=1+1", "<b>", "x.yaml"
+    "\x1b[31mevil\u202e", "f", "<i>", 2015, "3x8x8", (2,), 2, 1, 2, 3, 4, 5, 6, "7", None, "", "=1+1", "<b>", "x.yaml"
 )
 
 

@@ -246,7 +246,7 @@ LANGUAGE: dict[str, tuple[Any, int, tuple[str, ...]]] = {
         1,
         ("E0501",),
     ),
-    "L19 powers": (net("a: 3x3 conv 9**9**9"), 1, ("E0303",)),
+    "L19 powers": (net("a: 3x3 conv 9**9**9"), 1, ("E0306",)),
     "L19 a shift": (net("a: 3x3 conv 1<<10**10"), 1, ("E0303",)),
     "L19 products": (lambda: net("a: 3x3 conv " + "*".join(["9999999"] * 200)), 1, ("E0306",)),
     "L19 a repeated text": (net("a: 3x3 conv 'a'*10"), 1, ("E0303",)),

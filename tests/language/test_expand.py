@@ -137,7 +137,7 @@ def test_a_bracketed_number_is_an_expression_and_a_bare_one_is_not() -> None:
 
 AXES = """
 name: any_axes
-input: {signal: 2x16, image: 2x16x16, volume: 2x8x16x16, clip: 3x4x8x8}
+input: {signal: 2x16, image: 2x16x16, volume: 2x8x16x16, video: 3x4x8x8}
 args: {k: 3}
 blocks:
   down(w, k=3, s=2): {conv: conv w kernel=k /s bn relu, pool: maxpool kernel=2}

@@ -111,11 +111,11 @@ def chains(ops: Sequence[Op]) -> Iterator[Chain]:
 
 
 def sample(count: int, axes: int = 2, seed: int = 0) -> list[Chain]:
-    """Each op between two of the first layout op, then random chains, `count` in all."""
+    """Each op between two of the first layout op, and as many random chains as `count`."""
     ops = distinct_ops(axes)
     wrapped = [(LAYOUTS[0], op.text, LAYOUTS[0]) for op in ops]
     every = list(chains(ops))
-    return [*wrapped, *random.Random(seed).sample(every, count - len(wrapped))]
+    return [*wrapped, *random.Random(seed).sample(every, count)]
 
 
 def graph_of(chain: Chain, axes: int = 2) -> Graph | None:
@@ -171,7 +171,7 @@ def faults(chain: Chain, graph: Graph, passes: bool = True, free_sizes: bool = T
     weights, inputs = weights_of(graph), seeded_inputs(graph)
     smaller = optimise(graph) if passes else graph
     listed = 0 if "shuffle 2" in chain[1:-1] or chain[0] == "shuffle 2" else 4096  # 0: shuffles with a Transpose
-    with patch("archdsl.backends.onnx.lower._LISTED", listed):
+    with patch("archdsl.backends.onnx.rules.reshape._LISTED", listed):
         model = onnx_write.build(smaller, folded(weights, smaller) if passes else weights, free_sizes=free_sizes)
     try:
         with torch.no_grad():

@@ -48,10 +48,20 @@ net:
   gate: {branches: [identity, {p: gap, f: conv 8 kernel=1 sigmoid}], merge: mul}
   gate2: {branches: [identity, {m: mean channels, f: conv 1 kernel=1 sigmoid}], merge: mul}
   size: l2 space
-  share: div <- gate2, size
+  positive: affine 1 add=1
+  share: div <- gate2, positive
   parts: softmax parts=2
   spatial: softmax space
   offset: offset 0.5 batched
+  blur: <3> blurpool /1
+  mixed: channelconv 3
+  low: sub <- mixed, offset
+  high: maximum <- mixed, offset
+  least: minimum <- low, high
+  abs: abs
+  soft: {branches: [softplus, softsign, mish, selu, celu 0.5, clip -1 1, scaled_tanh, hardsigmoid]}
+  finer: pixelshuffle 2
+  coarser: pixelunshuffle 2
   parallel: {inception: {a: <3> conv 4, b: <3> conv 4 softmax, c: [<3> maxpool /1 pad=1, tanh]}}
   grow: dense 2 * <3> conv 4
   last: <2,1,2> avgpool adaptive

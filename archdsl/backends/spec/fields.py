@@ -16,7 +16,9 @@ def fields_of(op: Op, inputs: Sequence[Shape], inferred: bool = True) -> dict[st
 
     Fields at their defaults (`dilation: 1`) are left out.
     """
-    values = {**op.explicit(), **(op.resolved(inputs) if inferred else {})}
+    values = {**(op.resolved(inputs) if inferred else {}), **op.explicit()}
+    for name in {one for field in op.references if field in values for one in op.excludes.get(field, ())}:
+        values.pop(name, None)
     order = type(op).model_fields
     single = {*op.per_axis, *op.per_side} - {"kernel"}
     return {name: _layout(values[name], name in single) for name in order if name in values}

@@ -136,6 +136,7 @@ class _Writer:
     def __init__(self, graph: Graph, inferred: bool) -> None:
         self.graph, self.inferred = graph, inferred
         self.taken = {part for node in graph.nodes for part in node.path.split(".")}
+        self.run_again = {node.shared_with for node in graph.nodes}
 
     def write(self) -> Flat:
         graph = self.graph
@@ -188,9 +189,14 @@ class _Writer:
             into.add(_Element((key,), layout, ((key, layout, _Binding(own.cursors[-1], own.names)),)))
             return
         keys = part.names(into.path)
+        runs_again = bool(self.run_again & {node.path for node in part.nodes})
+        if len(keys) > 1 and runs_again and not part.numbered(into.path):
+            for op in single_ops((*filter(None, [part.flatten]), *part.nodes)):  # `conv1` and `bn1`: each runs again
+                self.put(op, into)
+            return
         inner = part.inner(into.path)
         below = any(map(str.isdigit, inner))  # `x.0`, `x.1` below a number: the ops of a list's item have no such names
-        into.keyed = into.keyed or below or not part.numbered(into.path)
+        into.keyed = into.keyed or below or runs_again or not part.numbered(into.path)
         layout = _op_layout(part, self.inferred, self.again(part.main, into))
         if part.main.op.measured:
             like = YamlLeaf(self.reference(part.main.inputs[-1], into))

@@ -9,6 +9,8 @@ from archdsl.backends.torch.layout import Doc, SourceGroup, flat
 from archdsl.backends.torch.naming import quoted
 
 SHORTEST_RUN = 3
+_WIDEST = 80
+"""Characters of a comprehension, which is written on one line."""
 
 _WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|(\d+)')
 
@@ -43,11 +45,12 @@ def _runs(docs: Sequence[Doc], pattern: Callable[[int, int], str | None]) -> lis
         while end < len(docs) and pattern(start, end + 1) is not None:
             end += 1
         template = pattern(start, end) if end - start >= SHORTEST_RUN else None
-        if template is None:
+        line = f"*[{template} for {_index(template or '')} in range({end - start})]"
+        if template is None or len(line) > _WIDEST:
             out.append(docs[start])
             start += 1
         else:
-            out.append(f"*[{template} for {_index(template)} in range({end - start})]")
+            out.append(line)
             start = end
     return out
 

@@ -100,16 +100,7 @@ class _Names(NamedTuple):
 
     def near(self, n: int, candidate: _Candidate) -> list[tuple[int, _Candidate]]:
         """The other placed names, with their numbers, that can meet a candidate."""
-        left, bottom, right, top = candidate.reach
-        return [
-            (m, other)
-            for m, other in self.placed.items()
-            if other.reach.left < right
-            and left < other.reach.right
-            and bottom < other.reach.top
-            and other.reach.bottom < top
-            and m != n
-        ]
+        return [(m, other) for m, other in self.placed.items() if m != n and _overlap(candidate.reach, other.reach)]
 
     def cheapest(self, n: int, polite: bool = False) -> _Candidate | None:
         """The cheapest candidate of a name, including displacements; `polite` allows no displacement."""

@@ -182,7 +182,7 @@ def _defaults(op: str) -> Schema:
     fields = {name: {"$ref": f"#/$defs/op_{op}/properties/{name}"} for name in op_fields(OPS_BY_NAME[op])}
     return {
         "description": f"default fields, norm and activation of `{op}`",
-        "type": ["string", "object"],
+        "type": ["string", "object", "null"],
         "properties": {**fields, **roles},
         "additionalProperties": False,
     }

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from archdsl import ops
-from archdsl.backends.onnx import lower as onnx_lower
+from archdsl.backends.onnx.rules import reshape as onnx_reshape
 from archdsl.backends.torch import module as torch_module
 from archdsl.backends.torch import program as torch_program
 from archdsl.backends.torch.steps import Call
@@ -22,12 +22,16 @@ from archdsl.ops.base import POINT
 from tests.search.networks.planted import Bug, method, together
 
 
-def _some_axes(right: Callable[..., Any], e: Any, x: str, what: str, pads: Any, value: float) -> tuple[str, ...]:
+def _some_axes(right: Callable[..., Any], e: Any, x: str, what: str, pads: Any, value: float | None) -> tuple[str, ...]:
     half = len(pads) // 2
-    if pads[1] or pads[half + 1]:
+    if value is None or pads[1] or pads[half + 1]:
         return right(e, x, what, pads, value)
     spatial = (*pads[2:half], *pads[half + 2 :])
     return x, e.ints(what, spatial), e.floats("value", value), e.ints(f"{what}_axes", tuple(range(2, half)))
+
+
+def _in_all(right: Callable[..., Any], pad: Any, begin: int, end: int) -> Any:
+    return max(-begin - end, 0) + 1 if pad.mode == "constant" else right(pad, begin, end)
 
 
 def _joins_too(right: Callable[..., Any], builder: Any, step: Any) -> bool:
@@ -50,7 +54,7 @@ def _last(right: Callable[..., Any], base: Any, over: Any, combine: Any) -> Any:
 
 
 KNOWN = [
-    Bug("onnx: a pad lists the axes that it changes", "ln", method(onnx_lower, "_pad_inputs", _some_axes), every=True),
+    Bug("onnx: a pad lists the axes that it changes", "ln", method(onnx_reshape, "pad_inputs", _some_axes), every=True),
     Bug(
         "torch: a concat moves before the dropouts that lead to it",
         "drop",
@@ -59,7 +63,7 @@ KNOWN = [
             lambda: patch.object(torch_program, "pairwise", lambda chain: ()),
         ),
     ),
-    Bug("ops: a crop may leave nothing before other sides add", "pad", method(ops.Pad, "_cut", lambda *args: ())),
+    Bug("ops: a crop may leave nothing before other sides add", "pad", method(ops.Pad, "_needed", _in_all)),
     Bug("ops: a group norm reads one pixel", "gn", method(norm.Norm, "window", lambda *args: POINT), every=True),
     Bug(
         "torch: a module on meta is in training mode",

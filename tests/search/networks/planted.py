@@ -18,9 +18,10 @@ import torch
 
 from archdsl import ops
 from archdsl.backends.onnx import lower as onnx_lower
-from archdsl.backends.onnx import pools
 from archdsl.backends.onnx.records import Emitter
+from archdsl.backends.onnx.rules import pool as onnx_pool
 from archdsl.backends.torch import lower as torch_lower
+from archdsl.backends.torch.rules import conv as torch_conv
 from archdsl.elaborate import composites, make
 from archdsl.elaborate.size_limits import SizeLimits
 from archdsl.elaborate.walk import Walker
@@ -132,12 +133,12 @@ BUGS = [
     Bug(
         "torch: uneven pads are turned round",
         "pad=",
-        method(torch_lower, "_sides", lambda right, pads: right(turned(pads))),
+        method(torch_conv, "sides", lambda right, pads: right(turned(pads))),
     ),
     Bug(
         "torch: pads before the input are added behind it",
         "pad=",
-        method(torch_lower, "_sides", lambda right, pads: right(mixed(pads))),
+        method(torch_conv, "sides", lambda right, pads: right(mixed(pads))),
     ),
     Bug("torch: a conv's stride is that of another axis", "conv", row(TORCH, ops.Conv, field("stride", last_first))),
     Bug("torch: a pool's window is turned round", "maxpool", row(TORCH, ops.MaxPool, field("kernel", last_first))),
@@ -158,7 +159,7 @@ BUGS = [
     Bug("onnx: lrn's alpha is ten times as large", "lrn", row(ONNX, ops.Lrn, field("alpha", lambda a: a * 10))),
     Bug("onnx: deconv without output padding", "deconv", onnx_attribute("ConvTranspose", output_padding=all_of(0))),
     Bug("onnx: group norm with eps 1e-3", "gn", onnx_attribute("InstanceNormalization", epsilon=1e-3)),
-    Bug("onnx: ceil pools lose their last window", "ceil", method(pools, "_rounds_up", lambda right, *args: False)),
+    Bug("onnx: ceil pools lose their last window", "ceil", method(onnx_pool, "_rounds_up", lambda right, *args: False)),
     Bug("onnx: elu with alpha 1", "alpha", row(ONNX, ops.Elu, field("alpha", 1.0))),
     Bug(
         "ops: even kernels are padded, too",
