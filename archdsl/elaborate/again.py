@@ -27,7 +27,7 @@ def earlier(builder: GraphBuilder, name: str, span: Span, frame: VisibleNames, s
     name = ".".join(ref.parts)
     if named.shape is None:
         raise ArchError(())  # its error is reported already
-    path = _path(named, name, scope.named.path)
+    path = _path(named, name, scope.named.path) or _sibling(builder, named, name, scope.named.path)
     if path is None:
         raise error(
             "E0420",
@@ -90,6 +90,13 @@ def _path(node: Node, name: str, home: str) -> str | None:
             return path
         path = path.rpartition(".")[0]
     return None
+
+
+def _sibling(builder: GraphBuilder, norm: Node, name: str, home: str) -> str | None:
+    """The path of the convolution `name`, if the node is its norm, which is named as its sibling."""
+    path = f"{home}.{name}" if home else name
+    conv = builder.tensors.get(path)
+    return path if conv is not None and conv.origin == norm.origin else None
 
 
 def check_fit(node: Node, shapes: Sequence[Shape | None], span: Span) -> None:

@@ -35,6 +35,7 @@ from archdsl.backends.weights import Array, folded
 from archdsl.graph import Graph
 from archdsl.passes.optimise import optimise
 from archdsl.runtime.inputs import seeded_inputs
+from archdsl.shapes import numel
 from archdsl.verification.reference import reference_outputs
 from archdsl.verification.tolerance import channel_differences
 from tests.ops.cases import CASES
@@ -110,6 +111,10 @@ def chains(ops: Sequence[Op]) -> Iterator[Chain]:
             yield from ((layout, a.text, b.text, layout) for layout in LAYOUTS)
 
 
+LARGEST = 1_000_000
+"""Numbers in a value: a volume that grows 41 times along each axis would take a minute."""
+
+
 def sample(count: int, axes: int = 2, seed: int = 0) -> list[Chain]:
     """Each op between two of the first layout op, and as many random chains as `count`."""
     ops = distinct_ops(axes)
@@ -133,9 +138,10 @@ def graph_of(chain: Chain, axes: int = 2) -> Graph | None:
             arity = known[text].arity if text in known else 1
             lines.append(f"  n{number}: {text} <- {', '.join([previous, *[other] * (arity - 1)])}")
         try:
-            return archdsl.loads(f"input: {source}\nnet:\n" + "\n".join(lines) + "\n").graph
+            graph = archdsl.loads(f"input: {source}\nnet:\n" + "\n".join(lines) + "\n").graph
         except archdsl.ArchError:
             continue
+        return graph if max(numel(node.shape) for node in graph.nodes) < LARGEST else None
     return None
 
 

@@ -168,6 +168,8 @@ class Machine:
         self.trunk = (0, 0)
         """How many of the costs, and how much of what is trained, are not of auxiliary heads."""
         self.strides: list[Any] = []
+        self.channels: list[int] = []
+        """The channels that each op receives."""
         self.largest = 0.0
         self.taken: list[Any] = []
         self.again: list[Any] = []
@@ -232,17 +234,18 @@ class Machine:
 
     def item(self, data: Any, x: Any, frame: Frame, env: Mapping[str, Any]) -> Member | None:
         """One node; None where `when` left it out, or all that it holds."""
-        taken, strides = len(self.taken), len(self.strides)
+        taken, strides, channels = len(self.taken), len(self.strides), len(self.channels)
         member = self.one(data, x, frame, env)
         if member is not None and member.ran is None and len(self.taken) > taken and self.block is None:
             kept = {k: v for k, v in data.items() if k not in ("from", "when")} if isinstance(data, dict) else data
-            member.ran = "", (kept, frame, dict(env), self.strides[strides:]), self.taken[taken:]
+            met = self.strides[strides:], self.channels[channels:]
+            member.ran = "", (kept, frame, dict(env), *met), self.taken[taken:]
         return member
 
     def block_again(self, ran: Any, inputs: list[Any]) -> Member:
         """A block once more, with the tensors of its first run, on other inputs."""
-        _, (data, frame, env, strides), tensors = ran
-        start, around = len(self.strides), self.block
+        _, (data, frame, env, strides, channels), tensors = ran
+        start, before, around = len(self.strides), len(self.channels), self.block
         self.block = list(tensors)
         try:
             if len(inputs) > 1:
@@ -255,6 +258,8 @@ class Machine:
         finally:
             self.block = around
         if member is None or left or [s is None for s in self.strides[start:]] != [s is None for s in strides]:
+            raise Unsound("E0423", torch=True)
+        if self.channels[before:] != channels:  # a module keeps what it sliced
             raise Unsound("E0423", torch=True)
         return Member(member.value, member.inner, ran)
 
@@ -430,6 +435,7 @@ class Machine:
         ):
             raise Unsound("E0414", torch=True)
         env = {**env, "in_": inputs[0].shape[1]}
+        self.channels.append(inputs[0].shape[1])
         under = self.under(kind)
         norm, act = (self.part(data.get(role, under.get(role)), env) for role in ("norm", "act"))
         fields = {k: value_of(v, env) for k, v in {**under, **data}.items() if k not in ABOUT and kind != "again"}
