@@ -87,7 +87,7 @@ class Rule:
         for name, value in node.attributes.items():
             if name not in self.attributes and (name not in self.fixed or self.fixed[name] != value):
                 raise Unsupported(f"archdsl does not support its attribute `{name[:40]}` = {str(value)[:40]}")
-            if name in _FLAGS and value not in (0, 1):
+            if name in _FLAGS and value not in (False, True):
                 raise Unsupported(f"its `{name}` is {value}, not 0 or 1")
         self.convert(state, state.with_standard_inputs(node) if self.first else node)
         for output in node.outputs[1:]:

@@ -93,7 +93,7 @@ def _without_space(axes: Axes) -> Axes:
 def _reduced(state: ImportState, node: SourceNode, axes: Axes) -> tuple[Axes, Factors]:
     """The layout after a reduction, and the factors of size 2 or more that it reduces."""
     rank, keep = len(axes) + 1, node.attributes.get("keepdims", 1)
-    if keep not in (0, 1):  # also of a node after the first one
+    if keep not in (False, True):  # also of a node after the first one
         raise Unsupported(f"its `keepdims` is {keep}, not 0 or 1")
     listed = state.listed_axes(node, rank)
     if not listed and node.attributes.get("noop_with_empty_axes", 0):
