@@ -149,7 +149,7 @@ net:
   e: down(4, 5)
   f: 3x3x3 conv 4 pad=[1,0,1,0,1,0] <- volume
   g: down(4, k)
-  h: conv 4 kernel=[1,k,k] /[1,2,2] <- clip
+  h: conv 4 kernel=[1,k,k] /[1,2,2] <- video
   i: 1x3x3 maxpool /1x2x2 pad=[0,1,1,0,1,1]
   j: {residual: [3x3x3 conv 6 /1x2x2]}
 outputs: {signal_out: c, image_out: e, volume_out: g, clip_out: j}
