@@ -116,7 +116,7 @@ def expected_arrows(graph: Graph, drawing: Drawing, boxes: Mapping[int, int]) ->
                 lies[node][run] = number
     found = set()
     for node in graph.nodes:
-        for source in node.inputs:
+        for source in node.sources:
             mine, other = lies[node.id], lies[source]
             same = all(mine[run] == other[run] for run in mine.keys() & other.keys())
             if same and boxes[source] != boxes[node.id]:

@@ -86,7 +86,7 @@ def faces(stage: ET.Element) -> list[list[tuple[float, float]]]:
 
 
 def edges_of(graph: Graph, staged: Staged) -> set[tuple[int, int]]:
-    pairs = {(staged.stage_of[i], staged.stage_of[n.id]) for n in graph.nodes for i in n.inputs if not n.training}
+    pairs = {(staged.stage_of[i], staged.stage_of[n.id]) for n in graph.nodes for i in n.sources if not n.training}
     return {(a, b) for a, b in pairs if 0 <= a < b}
 
 
