@@ -322,6 +322,7 @@ class Maker(Nodes):
             not self.chance(20 if made.ran[0] else 45)
             or {"repeat", "when"} & set(child)
             or (not made.ran[0] and "same" in repr(child))
+            or (isinstance(child.get("do"), dict) and "from" in child["do"])  # written without `do`, it reads others
         ):
             return None
         node: dict[str, Any] = {"op": "again", "node": key}

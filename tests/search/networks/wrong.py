@@ -25,6 +25,7 @@ STRICTER = {
     "E0308": "a number beyond what the field may be, such as a probability of 1, or `pad=same` of a deconv",
     "E0407": "an adaptive pool has no stride, padding, ceil or inside: torch's has no such arguments",
     "E0408": "an `fc` cannot have a window other than 1x1",
+    "E0404": "a `channelconv` with an even window, which would lose a channel, or a table of no input",
     "E0409": "cropping leaves nothing",
     "E0412": "`add` never broadcasts",
     "E0413": "`mul` broadcasts gates of C x 1 x 1 only",
