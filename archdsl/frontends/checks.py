@@ -69,7 +69,7 @@ def check_module(module: nn.Module, imported: ImportedSpec, outputs: Sequence[st
     from archdsl.backends.torch.module import to_torch
 
     def spec(weights: Mapping[str, Array]) -> Run:
-        return TorchRun(to_torch(imported.graph, weights), imported.graph)
+        return TorchRun(to_torch(imported.graph, weights, own=True), imported.graph)  # it only reads them
 
     def subject() -> Subject:
         floating = [tensor.dtype for tensor in module.state_dict().values() if tensor.is_floating_point()]

@@ -102,12 +102,13 @@ class Subject(NamedTuple):
     title: Callable[[str], str]
 
 
-class _Runs(NamedTuple):
-    """The model, its spec, and the spec with perturbed weights."""
+class _Case(NamedTuple):
+    """Inputs of one batch and size, described by `text` and `axes`, and the model's outputs for them."""
 
-    model: Run
-    spec: Run
-    perturbed: Sequence[Run]
+    text: str
+    axes: Mapping[str, int]
+    inputs: Sequence[Array]
+    expected: Sequence[Array]
 
 
 def check(subject: Subject) -> OutputCheck:
@@ -115,27 +116,45 @@ def check(subject: Subject) -> OutputCheck:
 
     Raises E0848 if they differ, and `Uncompared` if the model or its spec cannot be run.
     """
-    spec = _tried(partial(subject.spec, subject.weights))
+    cases = _cases(subject)
     copies = 1 if min(numel(subject.graph.nodes[i].shape) for i in subject.graph.outputs.values()) >= LEAST else 3
-    weights = [_perturbed(subject, seed) for seed in range(copies)]
-    runs = _Runs(subject.model, spec, [_tried(partial(subject.spec, changed)) for changed in weights])
+    weights = (subject.weights, *(_perturbed(subject, seed) for seed in range(copies)))
+    results = [_spec_outputs(subject, one, cases) for one in weights]
     sizes: list[str] = []
     worst = Deviation(0.0, 0.0, None)
-    for batch, axes in _run_sizes(subject):
-        found = _finite_run(subject, batch, axes, required=not sizes)
-        if found is None:
-            continue
-        inputs, expected = found
-        text = f"{batch} x {input_text(subject.graph, axes)}"
-        deviations = _output_deviations(subject, runs, inputs, expected, axes)
+    for number, case in enumerate(cases):
+        deviations = _output_deviations(subject, case, [outputs[number] for outputs in results])
         name, deviation = max(deviations, key=lambda one: one[1].difference / max(one[1].tolerance, 1e-30))
         if deviation.exceeded:
             if sizes and not subject.declared:
-                return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, other=text)
-            raise _different(subject, runs, inputs, name, deviation, text)
+                return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, other=case.text)
+            raise _different(subject, case, name, deviation)
         worst = max(worst, deviation)
-        sizes.append(text)
+        sizes.append(case.text)
     return OutputCheck(tuple(sizes), worst.difference, worst.tolerance)
+
+
+def _cases(subject: Subject) -> list[_Case]:
+    """The runs of the model. Raises `Uncompared` if it gives no finite outputs at the first size."""
+    cases: list[_Case] = []
+    for batch, axes in _run_sizes(subject):
+        found = _finite_run(subject, batch, axes, required=not cases)
+        if found is not None:
+            cases.append(_Case(f"{batch} x {input_text(subject.graph, axes)}", axes, *found))
+    return cases
+
+
+def _spec_outputs(subject: Subject, weights: Weights, cases: Sequence[_Case]) -> list[list[Array] | Uncompared]:
+    """The outputs of the spec with these weights, or why there are none, for each case. The spec with its weights is in
+    memory meanwhile, so only one is at a time. Raises `Uncompared` if it cannot be built."""
+    run = _tried(partial(subject.spec, weights))
+    results: list[list[Array] | Uncompared] = []
+    for case in cases:
+        try:
+            results.append(_tried(partial(run.outputs, case.inputs)))
+        except Uncompared as problem:
+            results.append(problem)
+    return results
 
 
 def uncompared(problem: Exception) -> Uncompared:
@@ -194,18 +213,23 @@ def _finite_run(
 
 
 def _output_deviations(
-    subject: Subject, runs: _Runs, inputs: Sequence[Array], expected: Sequence[Array], axes: Mapping[str, int]
+    subject: Subject, case: _Case, results: Sequence[list[Array] | Uncompared]
 ) -> list[tuple[str, Deviation]]:
-    """The deviation of each output. Raises E0848 if the model has another number of outputs, `Uncompared` if rounding
-    hides any difference."""
-    names = list(subject.graph.outputs)
-    values = _tried(partial(runs.spec.outputs, inputs))
-    spreads = [_tried(partial(run.outputs, inputs)) for run in runs.perturbed]
+    """The deviation of each output; `results` are those of the spec, and with perturbed weights.
+
+    Raises E0848 if the model has another number of outputs, `Uncompared` if rounding hides any difference.
+    """
+    names, expected = list(subject.graph.outputs), case.expected
+    outputs: list[list[Array]] = []
+    for result in results:
+        if isinstance(result, Uncompared):
+            raise result
+        outputs.append(result)
     if len(expected) != len(names):
         raise different(f"the model has {len(expected)} outputs, the spec {len(names)}")
     deviations = [
-        (name, _deviation(subject, model, value, changed, axes))
-        for name, model, value, *changed in zip(names, expected, values, *spreads, strict=True)
+        (name, _deviation(subject, model, value, changed, case.axes))
+        for name, model, value, *changed in zip(names, expected, *outputs, strict=True)
     ]
     vague = max(deviation.tolerance for _, deviation in deviations)
     if vague > _VAGUE and not any(deviation.exceeded for _, deviation in deviations):
@@ -249,18 +273,16 @@ def _changed(make: Callable[[], Array], size: float, seed: Sequence[int]) -> Arr
 # --- the error -----------------------------------------------------------------------------------------------
 
 
-def _different(
-    subject: Subject, runs: _Runs, inputs: Sequence[Array], output: str, deviation: Deviation, text: str
-) -> ArchError:
+def _different(subject: Subject, case: _Case, output: str, deviation: Deviation) -> ArchError:
     """E0848 with the first node that differs."""
     first = None
     with suppress(Exception):  # the values of some nodes may not be available
-        first = _first_different(subject, runs, inputs)
+        first = _first_different(subject, case.inputs)
     where = f"the output `{output}`" if first is None else f"first at {subject.title(first[0])}"
     details = "" if first is None else f", by {_share(first[1])}; the output `{output}`"
     return different(
         f"the spec computes something else than the model, {where}{details} differs by {_share(deviation)}",
-        notes=(f"at {text}; rounding explains {deviation.tolerance:.1e}",),
+        notes=(f"at {case.text}; rounding explains {deviation.tolerance:.1e}",),
     )
 
 
@@ -274,11 +296,12 @@ def different(message: str, notes: tuple[str, ...] = ()) -> ArchError:
     return error("E0848", message, notes=notes, help=help)
 
 
-def _first_different(subject: Subject, runs: _Runs, inputs: Sequence[Array]) -> tuple[str, Deviation] | None:
+def _first_different(subject: Subject, inputs: Sequence[Array]) -> tuple[str, Deviation] | None:
     """The first node, in the order of the spec, whose value differs."""
+    spec, perturbed = (subject.spec(weights) for weights in (subject.weights, _perturbed(subject, 0)))
     for paths in _pieces(subject.graph, len(inputs[0])):
-        model = runs.model.values(inputs, paths)
-        values, changed = (run.values(inputs, model) for run in (runs.spec, runs.perturbed[0]))
+        model = subject.model.values(inputs, paths)
+        values, changed = (run.values(inputs, model) for run in (spec, perturbed))
         for path in paths:
             if path in model and path in values:
                 deviation = _deviation(subject, model[path], values[path], [changed[path]], {})
