@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from archdsl.backends.spec.recover.same import COMMUTATIVE, signatures
+from archdsl.analysis.equal_nodes import COMMUTATIVE, signatures
 from archdsl.graph import Graph, Node
 from archdsl.network import Network
 from archdsl.ops import Concat, Identity

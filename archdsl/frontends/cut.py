@@ -91,10 +91,13 @@ def stopped(module: nn.Module, outputs: Sequence[str]) -> Iterator[None]:
         return found[outputs[0]] if len(outputs) == 1 else tuple(found[path] for path in outputs)
 
     handles = [modules[path].register_forward_hook(partial(_keep, found, path)) for path in dict.fromkeys(outputs)]
+    own = vars(module).get("forward")  # set on this object alone, as wrappers do
     module.forward = returning
     try:
         yield
     finally:
         del module.forward
+        if own is not None:
+            module.forward = own
         for handle in handles:
             handle.remove()

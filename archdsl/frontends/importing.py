@@ -229,7 +229,7 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None, ou
     with limited(facts.size):
         model = read(facts.path, partial(cut, outputs=outputs))
         source = f"imported from {facts.path.name}"
-        if "spec" in facts.metadata and facts.producer == "archdsl" and not outputs:
+        if facts.has_spec and not outputs:
             try:
                 own = own_spec(model, facts.metadata, source)
             except ArchError:

@@ -120,14 +120,14 @@ class TorchRun:
         from torch import Tensor
         from torch.utils._pytree import tree_leaves
 
-        with _evaluating(self.module):
+        with _exact(self.module):
             leaves = tree_leaves(self._call(inputs))
         return [_array(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
 
     def values(self, inputs: Sequence[Array], paths: Iterable[str]) -> dict[str, Array]:
         from archdsl.verification.observe import observed
 
-        with _evaluating(self.module):
+        with _exact(self.module):
             values, _ = observed(self.module, self.graph, lambda: self._call(inputs))
         wanted = set(paths)
         return {path: value for path, value in values.items() if path in wanted}
@@ -146,18 +146,16 @@ def _array(tensor: Any) -> Array:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, without gradients, and in full precision on a GPU."""
+def _exact(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, and in full precision on a GPU."""
     import torch
 
-    modes = {inner: inner.training for inner in module.modules()}
+    from archdsl.frontends.torch_module import evaluating
+
     tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
-        module.eval()
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        with torch.no_grad():
+        with evaluating(module):
             yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
-        for inner, training in modes.items():
-            inner.training = training

@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 
+from archdsl.analysis.equal_nodes import partners
 from archdsl.backends.spec.flat import flat as flat_spec
 from archdsl.backends.spec.recover import Recovered, recover
-from archdsl.backends.spec.recover.same import partners
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import TensorEntry

@@ -10,8 +10,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from itertools import chain
@@ -51,22 +51,31 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     The weights are not copied. Its own mode is restored afterwards. Raises E0844 if torch cannot trace it, E0842 for
     ops that archdsl does not support.
     """
-    modes = {inner: inner.training for inner in module.modules()}
     try:
-        module.eval()
-        program = _exported(module, size)
+        with evaluating(module):
+            program = _exported(module, size)
     except Exception as problem:  # torch raises exceptions of many types
         lines = str(problem).strip().splitlines() or [""]
         raise error("E0844", f"torch cannot trace the module: {type(problem).__name__}: {lines[0][:300]}") from None
-    finally:
-        for inner, training in modes.items():
-            inner.training = training
     parameters = dict(module.named_parameters(remove_duplicate=False))
     tensors = {**parameters, **dict(module.named_buffers(remove_duplicate=False))}
     model = translate(program, type(module).__name__, _names(tensors))
     constants = {**{name: numbers(tensor) for name, tensor in tensors.items()}, **model.constants}
     learned = frozenset({model.origins.get(name, name) for name in model.constants} & parameters.keys())
     return replace(model, constants=constants, classes=classes_of(module), learned=learned)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, without gradients. The mode of each module inside is restored afterwards."""
+    modes = {inner: inner.training for inner in module.modules()}
+    try:
+        module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for inner, training in modes.items():
+            inner.training = training
 
 
 def _exported(module: nn.Module, size: Sequence[int]) -> ExportedProgram:
@@ -76,7 +85,7 @@ def _exported(module: nn.Module, size: Sequence[int]) -> ExportedProgram:
     loggers = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), torch.no_grad():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.export.export(module, (like.new_zeros(BATCH, *size),), strict=False)
             program.graph.eliminate_dead_code()

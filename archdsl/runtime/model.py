@@ -38,6 +38,11 @@ class ModelFacts:
     producer: str
     metadata: Mapping[str, str]
 
+    @property
+    def has_spec(self) -> bool:
+        """Whether archdsl wrote the model, which then contains its spec."""
+        return self.producer == "archdsl" and "spec" in self.metadata
+
 
 def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
     """Read the facts of a model file.

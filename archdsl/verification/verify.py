@@ -104,7 +104,7 @@ def verify(
         batch = previous.batch if batch is None else batch
         input = previous.input if input is None and spec is None else input
     network = as_network(spec, args, input) if spec is not None else _contained(facts, input)
-    if facts is not None and not _has_spec(facts):
+    if facts is not None and not facts.has_spec:
         weights, facts = transferred(network, facts, weights, input), None
     _check_precision(network, facts)
     job = _job(network, facts, weights, seed or 0, batch or 1)
@@ -177,18 +177,13 @@ def _contained(facts: ModelFacts | None, input: str | Sequence[int] | None) -> N
     return sized
 
 
-def _has_spec(facts: ModelFacts) -> bool:
-    """Whether archdsl wrote the model, which then contains its spec."""
-    return facts.producer == "archdsl" and "spec" in facts.metadata
-
-
 def _stored_spec(facts: ModelFacts, size: str | None) -> Network | None:
     """The network of the spec in a model's metadata, at another input size; None if archdsl did not write the model."""
     from archdsl.elaborate import elaborate
     from archdsl.source import decode
     from archdsl.spec.open import document_of, from_source
 
-    if not _has_spec(facts):
+    if not facts.has_spec:
         return None
     document = document_of(from_source(decode(facts.metadata["spec"].encode(), f"the spec in {facts.path.name}")), size)
     return Network(document, elaborate(document, {}), {})

@@ -6,6 +6,7 @@ Tests `frontends/cut.py`, `frontends/summary.py` and the options of `cli/import_
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,13 @@ def test_a_module_is_read_up_to_a_module_inside() -> None:
     assert imported.check.sizes and "forward" not in module.__dict__
     x = torch.randn(2, 3, 8, 8)
     assert torch.allclose(imported.network.to_torch(imported.weights)(x), module.backbone(x), atol=1e-6)
+
+
+def test_a_forward_that_was_set_on_the_module_stays() -> None:
+    module = Detector().eval()
+    module.forward = own = partial(Detector.forward, module)
+    archdsl.import_model(module, input=(3, 8, 8), outputs=["backbone"])
+    assert module.forward is own
 
 
 def test_wrong_names_are_answered_with_near_ones(detector: Path) -> None:

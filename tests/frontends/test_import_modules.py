@@ -19,6 +19,7 @@ from torch.nn import functional as F
 import archdsl
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.torch_module import trace
+from tests.support.drawn_weights import scattered
 
 
 class Calls(nn.Module):
@@ -38,18 +39,9 @@ def conv(out: int = 4, into: int = 3, **fields: Any) -> nn.Conv2d:
     return nn.Conv2d(into, out, 3, **{"padding": 1, **fields})
 
 
-def randomised(module: nn.Module) -> nn.Module:
-    torch.manual_seed(0)
-    for inner in module.modules():
-        if isinstance(inner, nn.modules.batchnorm._NormBase) and inner.running_mean is not None:
-            inner.running_mean.normal_(0, 0.1)
-            inner.running_var.uniform_(0.5, 2.0)
-    return module.eval()
-
-
 def check(module: nn.Module, size: tuple[int, ...] = (3, 8, 8)) -> Any:
     """Import the module and compare keys, shapes and values of its tensors, parameters and outputs."""
-    randomised(module)
+    scattered(module)
     imported = archdsl.import_model(module, input=size)
     state, weights = module.state_dict(), imported.weights
     distinct = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}

@@ -22,6 +22,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.frontends.to_spec import to_spec
 from archdsl.frontends.torch_module import trace
 from archdsl.shapes import concrete
+from tests.support.drawn_weights import scattered
 
 TRANSFORMERS = ("vit", "swin", "maxvit")
 TORCHVISION = [n for n in torchvision.models.list_models(torchvision.models) if not n.startswith(TRANSFORMERS)]
@@ -61,16 +62,6 @@ QUICK_TIMM = {"regnetx_002", "lcnet_035", "skresnet18", "resnetblur18"}
 
 def params(names: list[str], quick: set[str]) -> list[Any]:
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
-
-
-def scattered(module: nn.Module) -> nn.Module:
-    """The module with random batch statistics."""
-    torch.manual_seed(0)
-    for inner in module.modules():
-        if isinstance(inner, nn.modules.batchnorm._BatchNorm) and inner.running_mean is not None:
-            inner.running_mean.normal_(0, 0.1)
-            inner.running_var.uniform_(0.5, 2.0)
-    return module.eval()
 
 
 def side(name: str) -> int:

@@ -20,6 +20,7 @@ from tests.support.places import PACKAGE, TESTS
 ROOMS = {
     "archdsl": "cli",
     "archdsl.analysis": "analysis",
+    "archdsl.analysis.equal_nodes": "language",
     "archdsl.analysis.equal_scopes": "torch",
     "archdsl.analysis.summary": "report",
     "archdsl.axes": "ops",

@@ -12,8 +12,8 @@ import pytest
 
 import archdsl
 from archdsl.analysis.count import count
+from archdsl.analysis.equal_nodes import same_network
 from archdsl.backends.spec.recover import recover
-from archdsl.backends.spec.recover.same import same_network
 from archdsl.graph import Graph
 
 LINES = {

@@ -20,3 +20,13 @@ def random_weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
         return torch.randn(like.shape, generator=random) / 10
 
     return {key: drawn(key, t).to(dtype if t.is_floating_point() else t.dtype) for key, t in model.state_dict().items()}
+
+
+def scattered(module: nn.Module) -> nn.Module:
+    """The module in evaluation mode, with batch statistics that are not those it starts with."""
+    torch.manual_seed(0)
+    for inner in module.modules():
+        if isinstance(inner, nn.modules.batchnorm._NormBase) and inner.running_mean is not None:
+            inner.running_mean.normal_(0, 0.1)
+            inner.running_var.uniform_(0.5, 2.0)
+    return module.eval()

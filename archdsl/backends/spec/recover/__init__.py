@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from archdsl.analysis.equal_nodes import same_network
 from archdsl.backends.spec.recover.items import Naming
 from archdsl.backends.spec.recover.ops import Inexpressible
 from archdsl.backends.spec.recover.recovery import Recovery
-from archdsl.backends.spec.recover.same import same_network
 from archdsl.backends.spec.rewrite import Unfaithful, formatted
 from archdsl.diagnostics import ArchError, Source
 from archdsl.elaborate import elaborate
