@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Any
 
 from archdsl.network.about import argument
 
-if TYPE_CHECKING:
-    from archdsl.network.network import Network
 
-
-def metadata(network: Network) -> dict[str, str]:
+def metadata(network: Any) -> dict[str, str]:
     """Return what a compiled file stores of its network: spec, hash, preprocessing, labels, paper, kind of output."""
     from archdsl.backends.spec.rewrite import embedded_text
 
