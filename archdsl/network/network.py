@@ -13,7 +13,6 @@ from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.diagnostics.arguments import (
     check_callables,
     check_flags,
-    check_names,
     check_paths,
     check_range,
     check_type,
@@ -23,6 +22,7 @@ from archdsl.language.document import Document
 from archdsl.language.expressions import Value, show
 from archdsl.network.about import argument, label_note, paper_line, preprocessing
 from archdsl.network.checks import check_complete, check_weight_options
+from archdsl.network.drawable import Drawable
 from archdsl.packages import install_command, require_package
 from archdsl.shapes import concrete
 from archdsl.source import Tree
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from archdsl.compilation.onnx_options import AnyPath, Calibration, OnnxPrecision
     from archdsl.compilation.targets import TargetName
     from archdsl.compilation.write import Compiled, CompiledModel
-    from archdsl.drawing.model.drawing import Level
-    from archdsl.drawing.request import Direction, Heat, Style, ThemeChoice
-    from archdsl.drawing.save import Format, SavedDiagram
     from archdsl.network.own_model import OwnModel
     from archdsl.progress import Progress, Watch
     from archdsl.runtime.recipe import Recipe
@@ -49,7 +46,7 @@ OutputKind: TypeAlias = Literal["logits", "probabilities", "scores", "distances"
 """What the values of an output mean. `distances`: the lowest is the best (rbf); `map`: neither grey nor RGB."""
 
 
-class Network:
+class Network(Drawable):
     """A checked network. Immutable; properties are computed at their first use.
 
     `args` are the overrides that it was loaded with, `document` is the spec, `graph` has the nodes. A network loaded
@@ -369,94 +366,6 @@ class Network:
 
         return metadata(self)
 
-    def diagram(
-        self,
-        level: Level = "block",
-        style: Style = "graph",
-        focus: str = "",
-        expand: Sequence[str] = (),
-        *,
-        theme: ThemeChoice = "auto",
-        color: Heat = "kind",
-        shapes: bool = True,
-        title: str | None = None,
-        legend: bool = False,
-        direction: Direction = "TB",
-        width_mm: int | None = None,
-    ) -> str:
-        """Return the drawing as SVG text.
-
-        `level`: network, block or layer; `focus`: the path of the one block to draw; `expand`: paths of collapsed
-        blocks to expand. The others are those of `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an
-        unknown name, E0002 for a width outside 20 to 2000, E0004 for an argument of another type.
-        """
-        from archdsl.drawing.diagram import diagram
-        from archdsl.drawing.model.drawing import View
-        from archdsl.drawing.request import Options
-
-        check_names("expand", expand)
-        view = View(level, focus, tuple(expand))
-        options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
-        return diagram(self.graph, "svg", view, options, style).data.decode()
-
-    def page(
-        self,
-        level: Level = "block",
-        focus: str = "",
-        expand: Sequence[str] = (),
-        *,
-        theme: ThemeChoice = "auto",
-        color: Heat = "kind",
-        shapes: bool = True,
-        title: str | None = None,
-        legend: bool = False,
-        direction: Direction = "TB",
-    ) -> str:
-        """Return the interactive page as HTML text, one file that works offline. The parameters are those of `diagram`
-        and set its first view. Raises as `diagram` does."""
-        from archdsl.drawing.diagram import diagram
-        from archdsl.drawing.model.drawing import View
-        from archdsl.drawing.request import Options
-
-        check_names("expand", expand)
-        view, options = View(level, focus, tuple(expand)), Options(theme, color, shapes, title, legend, direction)
-        return diagram(self.graph, "html", view, options).data.decode()
-
-    def save_diagram(
-        self,
-        path: AnyPath | None = None,
-        format: Format | None = None,
-        level: Level = "block",
-        style: Style = "graph",
-        focus: str = "",
-        expand: Sequence[str] = (),
-        *,
-        theme: ThemeChoice = "auto",
-        color: Heat = "kind",
-        shapes: bool = True,
-        title: str | None = None,
-        legend: bool = False,
-        direction: Direction = "TB",
-        dpi: int = 144,
-        width_mm: int | None = None,
-        force: bool = False,
-    ) -> SavedDiagram:
-        """Write the drawing as svg, png, pdf, dot, mmd, tex or html.
-
-        `path` is by default NAME with the suffix of the format in the current folder; `format` is by default that of
-        the suffix of `path`. `dpi` is the resolution of a PNG, from 10 to 1200. The other parameters are those of
-        `diagram`. Raises as `diagram` does, E0701 to E0704 if the file cannot be written, E0714 for a format that the
-        style does not have.
-        """
-        from archdsl.drawing.model.drawing import View
-        from archdsl.drawing.request import Options
-        from archdsl.drawing.save import save
-
-        check_names("expand", expand)
-        view = View(level, focus, tuple(expand))
-        options = Options(theme, color, shapes, title, legend, direction, dpi, width_mm)
-        return save(self.graph, path, format, view, options, style, inputs=self.files, force=force)
-
     def summary(self, depth: int = 1, batch: int = 1) -> str:
         """Return the table of `archdsl params` as text: rows for `depth` levels of blocks, MACs of `batch` samples.
 
@@ -475,15 +384,3 @@ class Network:
         args = "".join(f", {k}={show(argument(v))}" for k, v in self.args.items())
         counts = f"{self.params:,} params, {self.macs:,} MACs" if self.complete else "incomplete"
         return f"<Network {self.name}{args}: {self.graph.input_spec}, {counts}>"
-
-    def _repr_mimebundle_(
-        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
-    ) -> dict[str, str]:
-        bundle = {"text/plain": repr(self)}
-        try:
-            bundle["image/svg+xml"] = self.diagram(
-                theme="light"
-            )  # the theme of a notebook can differ from the system's
-        except Exception:  # a notebook must show the text even if drawing fails
-            return bundle
-        return bundle

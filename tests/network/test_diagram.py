@@ -1,6 +1,6 @@
 """Drawings from Python: text, pages and files, and the errors of wrong arguments.
 
-Tests `cli/diagram.py`.
+Tests `cli/diagram.py` and `network/drawable.py`.
 """
 
 from __future__ import annotations
