@@ -68,7 +68,19 @@ def test_the_convolution_is_worked_out(name: str, stride: int) -> None:
 
 def test_a_trained_convolution_shows_its_parameters() -> None:
     said = " ".join(texts(figure("vgg16")))
-    assert "3 \u00d7 3 \u00d7 3 + 1 = 28 weights for one filter, 64 filters: 1,792 parameters" in said
+    assert "3 \u00d7 3 \u00d7 3 \u00d7 64 weights + 64 biases = 1,792 parameters" in said
+
+
+def test_a_convolution_names_the_channels_that_each_filter_reads() -> None:
+    """Table I of LeCun et al. 1998 has 60 crosses: 6 maps read 3, 9 read 4, 1 reads 6."""
+    table = figure("lenet5_1998", "C3")
+    assert texts(marks(table, "table")[0]).count("\u00d7") == 60
+    assert "Of 16 filters, 6 read 3, 9 read 4, 1 reads 6 of the 6 maps" in " ".join(texts(table))
+    assert "5 \u00d7 5 \u00d7 60 weights + 16 biases = 1,516 parameters" in " ".join(texts(table))
+    grouped, depthwise = figure("resnext50_32x4d", "layer1.0.conv2"), figure("mobilenet_v2", "features.2.conv.1.0")
+    assert "Each filter reads 4 of the 128 channels: 32 groups." in texts(grouped)
+    assert "Each filter reads 1 of the 96 channels: depthwise." in texts(depthwise)
+    assert "stride 1, dilation 12, padding 12" in texts(figure("deeplabv3_resnet50", "classifier.0.convs.1"))
 
 
 def test_an_inception_block_has_its_branches_side_by_side() -> None:
@@ -89,10 +101,45 @@ def test_a_residual_block_has_its_identity_or_its_projection() -> None:
 def test_in_a_dense_block_every_layer_reads_all_before() -> None:
     root = figure("densenet121")
     arcs = {(int(g.get("data-source", "")), int(g.get("data-target", ""))) for g in marks(root, "arc")}
-    assert arcs == {(a, b) for b in range(2, 6) for a in range(b - 1)}
-    assert [g.get("data-channels") for g in marks(root, "value")] == ["64", "32", "32", "32", "32", "32"]
-    assert [g.get("data-reads") for g in marks(root, "layer")] == ["64", "96", "128", "160", "224"]
+    assert arcs == {(a, b) for b in range(2, 7) for a in range(b - 1)}
+    assert [g.get("data-channels") for g in marks(root, "value")] == ["64", *["32"] * 6]
+    assert [g.get("data-reads") for g in marks(root, "layer")] == ["64", "96", "128", "160", "192", "224"]
     assert "64 + 6 \u00d7 32 = 256 channels, 256 \u00d7 56 \u00d7 56" in " ".join(texts(root))
+
+
+def test_dots_stand_for_more_than_one_layer_and_the_last_reads_the_value_before_them() -> None:
+    root = figure("densenet121", "features.denseblock2")
+    arcs = {(int(g.get("data-source", "")), int(g.get("data-target", ""))) for g in marks(root, "arc")}
+    assert arcs == {(a, b) for b in range(2, 6) for a in range(b - 1)} | {(4, 5)}
+    assert [g.get("data-reads") for g in marks(root, "layer")][-1] == str(128 + 11 * 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "focus", "kind", "boxes"),
+    [
+        ("mobilenet_v2", "features.2", "a block: features.2 = ", 4),
+        ("dpn68", "features.conv2_1", "a block: features.conv2_1 = ", 15),
+        ("nasnetalarge", "cell_0", "a block: cell_0 = ", 5),
+        ("polynet", "stage_a.0", "a block: stage_a.0 = ", 20),
+        ("unet", "up1", "a block: up1 = ", 6),
+        ("resnet50", "layer3", "a part: layer3", 7),
+        ("googlenet", "inception3a", "an inception block: inception3a = ", 9),
+    ],
+)
+def test_a_focus_is_drawn_as_a_whole(name: str, focus: str, kind: str, boxes: int) -> None:
+    root = figure(name, focus)
+    assert any(text.startswith(kind) for text in texts(root)), texts(root)
+    assert len(marks(root, "stage")) == boxes
+
+
+def test_what_a_figure_cannot_show_is_refused_with_its_blocks() -> None:
+    for name, focus, cause in (
+        ("hrnet_w18", "stage3.2", "`stage3.2` of `hrnet_w18` has 3 outputs"),
+        ("resnet152", "layer3", "`layer3` of `resnet152` is too large"),
+    ):
+        with pytest.raises(ArchError, match=cause) as caught:
+            figure(name, focus)
+        assert f"blocks in this part: {focus}." in (caught.value.diagnostics[0].help or "")
 
 
 @pytest.mark.parametrize("theme", THEMES)

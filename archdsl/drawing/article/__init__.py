@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.drawing.article.blocks import block_figure
+from archdsl.drawing.article.blocks import MOST_BOXES, RESIDUAL, block_figure
 from archdsl.drawing.article.convolution import convolution
 from archdsl.drawing.article.dense import dense_figure
 from archdsl.drawing.article.figure import Figure
@@ -21,7 +22,10 @@ from archdsl.ops import Add, Concat, Conv, Fc, Flatten, Input
 from archdsl.report.words import block_name
 
 MARGIN = 14.0
-DRAWS = "fully connected layers as neurons, a convolution, an inception block, a residual block, a dense block"
+DRAWS = (
+    "fully connected layers as neurons, a convolution, an inception, residual or dense block, and any other block"
+    f" of at most {MOST_BOXES} boxes"
+)
 Subject: TypeAlias = Scope | Node
 
 
@@ -53,13 +57,22 @@ def painter(request: Request) -> Callable[[Theme], Scene]:
 
 
 def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
-    if isinstance(subject, Scope) and subject.kind == "branches":
-        subject = _call(subject)
     if isinstance(subject, Scope):
-        return dense_figure(graph, subject, theme) if subject.kind == "dense" else block_figure(graph, subject, theme)
+        return _of_scope(graph, subject, theme)
     if isinstance(subject.op, Fc):
         return perceptron(graph, subject, theme)
     return convolution(graph, subject, theme)
+
+
+def _of_scope(graph: Graph, scope: Scope, theme: Theme) -> Figure:
+    if not _has_figure(graph, scope):
+        return block_figure(graph, scope, "a part" if scope.block is None else "a block", theme)
+    if scope.kind == "dense":
+        return dense_figure(graph, scope, theme)
+    if scope.kind == "residual":
+        return block_figure(graph, scope, RESIDUAL, theme)
+    around = _call(scope)
+    return block_figure(graph, around, "an inception block" if _covers(graph, scope, around) else "a block", theme)
 
 
 def _first(graph: Graph) -> Subject | None:
@@ -84,15 +97,20 @@ def _branches(scope: Scope) -> list[Scope]:
 
 
 def _focused(graph: Graph, path: str) -> Subject | None:
-    """The block or layer with a path, or the first part in it that has a figure."""
+    """The block or layer with a path: all of it or nothing, never a part of it that happens to have a figure."""
     scopes = [scope for scope in graph.root.walk() if scope.path == path]
-    for scope in scopes:
-        for inner in scope.walk():
-            if _has_figure(graph, inner):
-                return inner
-    ids: Iterator[int] = (n for scope in scopes for n in range(scope.first, scope.end))
-    nodes = [graph.by_path[path]] if path in graph.by_path else [graph.nodes[n] for n in ids]
-    return next((node for node in nodes if type(node.op) is Conv or _is_neurons(node)), None)
+    nodes = [graph.nodes[n] for n in range(scopes[0].first, scopes[0].end)] if scopes else [graph.by_path[path]]
+    layers = [node for node in nodes if not node.op.role and node.op.inference]
+    if len(layers) == 1 and (type(layers[0].op) is Conv or _is_neurons(layers[0])):
+        return layers[0]
+    whole = [scope for scope in scopes if _covers(graph, scope, scopes[0])]
+    return next(filter(partial(_has_figure, graph), whole), next(iter(whole), None))
+
+
+def _covers(graph: Graph, scope: Scope, around: Scope) -> bool:
+    """Whether a scope has all layers of the scope around it, but for activations and what is left out at inference."""
+    rest = (*graph.nodes[around.first : scope.first], *graph.nodes[scope.end : around.end])
+    return all(node.op.role or not node.op.inference for node in rest)
 
 
 def _has_figure(graph: Graph, scope: Scope) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.parts import Part
+from archdsl.diagnostics import error
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, box_width, label_box
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text
+from archdsl.drawing.model.focus import crossing
+from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text, shorten
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.paint import sign_items
 from archdsl.drawing.volumes.series import Parallel, Piece, Series, arrange, links
@@ -19,6 +20,12 @@ from archdsl.graph import Graph, Scope
 from archdsl.report.words import TIMES
 from archdsl.shapes import format_shape
 
+MOST_BOXES = 24
+LANE = 11.0
+"""Space between bypasses."""
+LEVELS = (99, 3, 2, 1, 0)
+"""Levels of inner blocks that are expanded, from all to none: the first whose boxes fit is drawn."""
+RESIDUAL = "a residual block"
 GAP = 17.0
 APART = 13.0
 """Space between branches."""
@@ -54,16 +61,40 @@ class _BoxColumn:
         self.height = max(self.height, y + other.height)
 
 
-def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
-    """Return the figure of a residual block, or of branches that are concatenated."""
+def block_figure(graph: Graph, scope: Scope, kind: str, theme: Theme) -> Figure:
+    """Return the figure of a block with every layer in it; `kind` is what the title calls it.
+
+    If these are more than `MOST_BOXES` boxes, or an arrow would cross a box, inner blocks are a box each. A residual
+    block has the labels x and F(x). Raises E0717 (status 2) if there is no such drawing.
+    """
     part = Part(scope.path, scope.path, "block", (range(scope.first, scope.end),), scope)
-    staged = stage(graph, signatures(graph, fields=False), 9, part)
+    outputs = crossing(graph, part.ids)[1]
+    for level in LEVELS if len(outputs) == 1 else ():
+        staged = stage(graph, None, level, part)
+        if len(set(staged.stage_of) - {-1}) <= MOST_BOXES:
+            figure, spots = _placed(staged, kind, theme)
+            if not _crossed(figure, spots):
+                _add_output(figure, graph, scope, spots[max(spots)], theme)
+                return figure
+    inner = ", ".join(dict.fromkeys(s.path for s in scope.walk() if s.block and s.path != scope.path))
+    cause = f"has {len(outputs)} outputs" if len(outputs) > 1 else "is too large"
+    raise error(
+        "E0717",
+        f"`{scope.path}` of `{graph.name}` {cause} for a figure of the style `article`",
+        status=2,
+        help=f"a figure has one output, at most {MOST_BOXES} boxes, and no arrow across a box"
+        + (f"; blocks in this part: {shorten(inner, 200)}" if inner else ""),
+    )
+
+
+def _placed(staged: Staged, kind: str, theme: Theme) -> tuple[Figure, dict[int, _BoxSpot]]:
+    """The figure without its output, and the place of each box by its number."""
     series = arrange(staged)
     column = _series(series, 0)
-    residual = scope.kind == "residual"
-    figure = Figure("a residual block" if residual else "an inception block")
+    residual = kind == RESIDUAL
+    figure = Figure(kind)
     bypass = _bypasses(staged, series)
-    left, right = max(column.left + 8, 52.0), column.right + 8 + (34 if residual and bypass else 0)
+    left, right = max(column.left + 8, 52.0), column.right + 8
     spots = {spot.stage.number: spot for spot in column.spots}
     for spot in column.spots:
         spot.x += left
@@ -79,9 +110,26 @@ def block_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
         figure.members += _around(spots, edge, lanes[edge], named, theme)
     if residual:
         figure.members += _formula(column.spots, any(spots[target].stage.sign == "+" for _, target in bypass), theme)
-    figure.width, figure.height = left + right, column.height
-    _add_output(figure, graph, scope, spots[max(spots)], theme)
-    return figure
+    words = 34 if residual and bypass else 0
+    figure.width = max(left + right, *(x + 8 for x in lanes.values()), 0) + words
+    figure.height = column.height
+    return figure, spots
+
+
+def _crossed(figure: Figure, spots: dict[int, _BoxSpot]) -> bool:
+    """Whether an arrow runs through a box that it neither leaves nor enters."""
+    for mark in figure.members:
+        if not isinstance(mark, Cluster) or mark.kind not in ("edge", "arc"):
+            continue
+        others = [spot for number, spot in spots.items() if str(number) not in mark.facts.values()]
+        points = (point for path in mark.members if isinstance(path, Path) for point in path.along())
+        if any(_holds(spot, point) for point in points for spot in others):
+            return True
+    return False
+
+
+def _holds(spot: _BoxSpot, point: Point) -> bool:
+    return abs(point.x - spot.x) < spot.width / 2 and spot.y < point.y < spot.y + spot.height
 
 
 def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[Item]:
@@ -195,10 +243,10 @@ def _arrow(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], theme: Theme) -> Clu
 
 
 def _lane(spots: dict[int, _BoxSpot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
-    """The x of a bypass: to the right of the boxes that it skips and of the bypasses inside it."""
-    past = [spot.x + spot.width / 2 for number, spot in spots.items() if edge[0] < number < edge[1]]
-    past += [x for (source, target), x in lanes.items() if edge[0] <= source and target <= edge[1]]
-    return max(past, default=spots[edge[0]].x) + 14
+    """The x of a bypass: to the right of the boxes beside it, and of the bypasses that run beside it."""
+    past = [spot.x + spot.width / 2 for number, spot in spots.items() if edge[0] <= number <= edge[1]]
+    past += [x for (source, target), x in lanes.items() if source < edge[1] and edge[0] < target]
+    return max(past) + LANE
 
 
 def _around(
@@ -208,7 +256,7 @@ def _around(
     a, b = spots[edge[0]], spots[edge[1]]
     out = a.y + a.height + 5
     side = Point(b.x + b.width / 2, b.y + b.height / 2)
-    path = (Point(a.x, out), Point(x, out), Point(x, side.y), side)
+    path = (Point(a.x, a.y + a.height), Point(a.x, out), Point(x, out), Point(x, side.y), side)
     items: list[Item] = [Path(path, theme.arrow, 0.9, head=True, round=9)]
     mark = Cluster("arc", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
     if not named:

@@ -37,6 +37,8 @@ BRACKET = 15.0
 APART, BELOW = 46.0, 22.0
 """Space between input, filter and output, and between slices, for the sheets of further channels."""
 TALLEST = 270.0
+WIDEST_TABLE = 32
+"""Number of maps and filters up to which a connection table is drawn."""
 
 
 def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
@@ -75,6 +77,8 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
         out.members.append(Text(Point(at, bottom + 10), second, SMALL, theme.quiet))
     out.width = max(out_x + out_wide + 16, centers[-1] + half[2])
     out.height = bottom + 14
+    if view.op.table and max(view.op.out, view.shape[0]) <= WIDEST_TABLE:
+        _add_table(out, view, theme)
     out.notes = view.arithmetic()
     return out
 
@@ -193,7 +197,7 @@ class _Corner:
             n = (number * rows + row) * columns + column
             if self.weight is not None:
                 return f"{self.weight[n]:g}".replace("-", "\u2212")
-            return f"w{n + 1}" if max(self.kernel) <= 3 else ""
+            return f"w{n + 1}" if max(self.kernel) <= 3 and self.cell >= 9 else ""
 
         fill = theme.colors["conv"].fill
         items = sheets(x, y, columns * self.cell, rows * self.cell, self.channels, theme, "conv")
@@ -240,19 +244,35 @@ class _Corner:
 
     def arithmetic(self) -> list[str]:
         """The computation of one window if the weights are in the spec, else the count of parameters."""
-        weights = f" {TIMES} ".join(map(str, (*self.op.kernel, self.channels)))
-        own = prod(self.kernel) * self.channels
         if self.weight is None:
-            bias = any(param.name == "bias" for param in self.node.reads)
-            total = sum(param.numel for param in self.node.reads)
-            each = f"{weights} + 1 = {own + 1}" if bias else f"{weights} = {own}"
-            return [
-                f"y = w1 x1 + w2 x2 + \u2026 + w{own} x{own}{' + b' if bias else ''}: the same weights at every place.",
-                f"{each} weights for one filter, {self.op.out} filter{'s' * (self.op.out != 1)}: {total:,} parameters.",
-            ]
+            return self._counted()
         if not self.alike:
+            weights = f" {TIMES} ".join(map(str, (*self.op.kernel, self.channels)))
             return [f"The filter is written in the spec: {weights} weights for each of {self.op.out} outputs."]
         return self._worked_out()
+
+    def _counted(self) -> list[str]:
+        """The sum of one output, the channels that a filter reads if not all, and the count of parameters."""
+        maps = Counter(map(len, self.op.table)) if self.op.table else Counter({self.channels: self.op.out})
+        own = {param.name: param.numel for param in self.node.reads}
+        ends = "".join(f" + {n}" for n in ("b",) if "bias" in own)
+        last = prod(self.kernel) * self.channels if len(maps) == 1 else "n"
+        lines = [f"y = w1 x1 + w2 x2 + \u2026 + w{last} x{last}{ends}: the same weights at every place."]
+        if self.op.table:
+            kinds = ", ".join(f"{maps[n]} read{'s' * (maps[n] == 1)} {n}" for n in sorted(maps))
+            lines.append(f"Of {self.op.out} filters, {kinds} of the {self.shape[0]} maps, as the table shows.")
+        elif self.op.groups > 1:
+            groups = "depthwise" if self.channels == 1 else f"{self.op.groups} groups"
+            lines.append(f"Each filter reads {self.channels} of the {self.shape[0]} channels: {groups}.")
+        read = (
+            sum(count * n for n, count in maps.items()) if self.op.table else f"{self.channels} {TIMES} {self.op.out}"
+        )
+        weights = f"{f' {TIMES} '.join(map(str, self.op.kernel))} {TIMES} {read} weights"
+        others = [
+            f"{count} {'biases' if name == 'bias' else f'{name}s'}" for name, count in own.items() if name != "weight"
+        ]
+        lines.append(f"{' + '.join([weights, *others])} = {sum(own.values()):,} parameters.")
+        return lines
 
     def _worked_out(self) -> list[str]:
         assert self.weight is not None
@@ -267,6 +287,30 @@ class _Corner:
         part = BRIGHT_PART[axes_of(self.shape)]
         example = f"The filter is the spec's; the {self.kind.point}s are an example, a bright {part} in the dark."
         return [f"{lines[0]}.", example]
+
+
+def _add_table(figure: Figure, view: _Corner, theme: Theme) -> None:
+    """Add the connection table below: a row for each map of the input, a column for each filter, crosses as read."""
+    assert view.op.table is not None
+    cell, x, y = 11.0, 34.0, figure.height + 22
+    read = view.op.table
+    items = grid(
+        x,
+        y,
+        view.shape[0],
+        view.op.out,
+        cell,
+        theme,
+        "conv",
+        lambda row, column: "\u00d7" if row in read[column] else "",
+        lambda row, column: theme.colors["conv"].fill if row in read[column] else "",
+    )
+    items.append(Text(Point(x, y - 13), "maps that each filter reads", WORDS, theme.ink, "start"))
+    items += [Text(Point(x + (n + 0.5) * cell, y - 3), str(n), 6, theme.quiet) for n in range(view.op.out)]
+    items += [Text(Point(x - 3, y + (n + 0.7) * cell), str(n), 6, theme.quiet, "end") for n in range(view.shape[0])]
+    figure.members.append(Cluster("table", "table", "", items, {}))
+    figure.width = max(figure.width, x + view.op.out * cell + 16)
+    figure.height = y + view.shape[0] * cell + 10
 
 
 def _three(values: Sequence[int], one: int = 1) -> tuple[int, ...]:

@@ -22,12 +22,13 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     """Return the figure: the layers from left to right, and an arc for every output that a later layer reads."""
     layers = layers_of(graph, scope)
     count = len(layers)
-    shown = list(range(count)) if count <= MOST else [*range(MOST - 1), count - 1]
+    shown = list(range(count)) if count <= MOST + 1 else [*range(MOST - 1), count - 1]
+    hidden = count - len(shown)
     source = next(n for node in graph.nodes[scope.first : scope.end] for n in node.inputs if n < scope.first)
     in_shape = concrete(graph.nodes[source].shape)
     grown = [concrete(graph.nodes[graph.nodes[layer.stop].inputs[-1]].shape)[0] for layer in layers]
     figure = Figure("a dense block")
-    gap = 26.0 if count > MOST else 0.0
+    gap = 26.0 if hidden else 0.0
     spots = [24 + PITCH * n + (gap if n == len(shown) else 0) for n in range(len(shown) + 1)]
     axis = 22 + 13 * len(shown) / 1.15
     _arcs(figure, spots, shown, axis, theme)
@@ -37,7 +38,7 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
         figure.members.append(
             _layer(x, axis, number, graph.nodes[layers[number].start].path, in_shape[0] + sum(grown[:number]), theme)
         )
-    if count > MOST:
+    if hidden:
         x = spots[-2] + 20
         figure.members += [Circle(Point(x + 4.5 * n, axis), 1.1, theme.ink) for n in range(3)]
     total = in_shape[0] + sum(grown)
@@ -102,7 +103,10 @@ def _layer(x: float, axis: float, number: int, path: str, reads: int, theme: The
 
 
 def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, theme: Theme) -> None:
-    """Add an arrow from each value to the next layer, and arcs above the row to all later ones."""
+    """Add an arrow from each value to the next layer, and arcs above the row to all later ones.
+
+    The layer after the dots is a later one for the value before them.
+    """
     hues = [theme.colors[look].line for look in ("other", "conv", "pool", "fc", "act", "merge", "block")]
     for n in range(len(shown)):
         gap = spots[n + 1] - spots[n] - PITCH
@@ -112,10 +116,14 @@ def _arcs(figure: Figure, spots: list[float], shown: list[int], axis: float, the
             Path((Point(start + 4, axis), Point(x - LAYER / 2, axis)), theme.arrow, 0.8, head=True),
             Path((Point(x + LAYER / 2, axis), Point(spots[n + 1] - 4, axis)), theme.arrow, 0.8, head=True),
         ]
+        if gap:
+            arrows.append(Path((Point(spots[n] + 4, axis), Point(spots[n] + 16, axis)), theme.arrow, 0.8))
         figure.members.append(Cluster("edge", f"x{shown[n]}", "", arrows, {}))
     for source in range(len(spots)):
-        for target in range(source + 1, len(shown)):
+        for target in range(source, len(shown)):
             gap = spots[target + 1] - spots[target] - PITCH
+            if source == target and not gap:
+                continue  # the arrow
             end = (spots[target] + spots[target + 1]) / 2 + gap / 2 - 7 + 3.5 * (source % 5)
             lift = 13 + 13 * (target - source)
             points = (

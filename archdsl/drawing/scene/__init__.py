@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import dist
 from typing import Literal, NamedTuple, TypeAlias
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
@@ -77,6 +79,21 @@ class Path:
     """Whether the path ends with an arrowhead."""
     curved: bool = False
     round: float = 0.0
+
+    def along(self, apart: float = 2.0) -> Iterator[Point]:
+        """Return points on the line, at most about `apart` from each other; corners are not rounded."""
+        step = 3 if self.curved else 1
+        for n in range(0, len(self.points) - 1, step):
+            legs = self.points[n : n + step + 1]
+            count = 1 + int(sum(dist(a, b) for a, b in pairwise(legs)) / apart)
+            yield from (_bezier(legs, k / count) for k in range(count + 1))
+
+
+def _bezier(points: Sequence[Point], t: float) -> Point:
+    """The point at `t` of 0 to 1 on the curve with these control points; two are a straight line."""
+    while len(points) > 1:
+        points = [Point(a.x + t * (b.x - a.x), a.y + t * (b.y - a.y)) for a, b in pairwise(points)]
+    return points[0]
 
 
 @dataclass(frozen=True, slots=True)

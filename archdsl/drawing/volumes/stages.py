@@ -75,13 +75,16 @@ class Staged:
     name: str = ""
 
 
-def stage(graph: Graph, same: Signatures, level: int, focus: Part | None = None) -> Staged:
-    """Return the stages of a network or of one part of it, with `level` levels of blocks expanded (0: none)."""
+def stage(graph: Graph, same: Signatures | None, level: int, focus: Part | None = None) -> Staged:
+    """Return the stages of a network or of one part of it, with `level` levels of blocks expanded (0: none).
+
+    With `same`, a run of equal blocks is collapsed.
+    """
     return _Stager(graph, same, level, focus).staged()
 
 
 class _Stager:
-    def __init__(self, graph: Graph, same: Signatures, level: int, focus: Part | None) -> None:
+    def __init__(self, graph: Graph, same: Signatures | None, level: int, focus: Part | None) -> None:
         self.graph, self.same, self.level, self.focus = graph, same, level, focus
         self.stages: list[Stage] = []
         self.home: list[StageGroup] = []
