@@ -5,7 +5,8 @@
 >>> net.params
 23514179
 
-`load` opens a SPEC, `loads` a text. `list` lists networks of the library, `compare` compares their costs, `diff` lists
+`load` opens a SPEC, `loads` a text. `create_model` and `list_models` are named after timm's functions. `list` lists
+networks of the library, `compare` compares their costs, `diff` lists
 the differences between two networks. `check` reports every error of specs, `verify` compares compiled networks with a
 reference, `predict` runs a network on images, `bench` measures its speed. A wrong spec raises an `ArchError`, whose
 `diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are first used.
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from archdsl.graph import Node as Node
     from archdsl.library.check import check as check
     from archdsl.library.compare import compare as compare
+    from archdsl.library.create import create_model as create_model
+    from archdsl.library.create import list_models as list_models
     from archdsl.library.list import list as list
     from archdsl.network import Network as Network
     from archdsl.network import load as load
@@ -43,6 +46,8 @@ _PLACES = {
     "load": "network",
     "loads": "network",
     "list": "library.list",
+    "create_model": "library.create",
+    "list_models": "library.create",
     "check": "library.check",
     "compare": "library.compare",
     "diff": "differences.diff",

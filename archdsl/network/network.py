@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from archdsl.axes import is_picture
 from archdsl.diagnostics import ArchError, Diagnostic
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archdsl.analysis.count import Totals
+    from archdsl.analysis.stages import Section
     from archdsl.backends.weights import Weights
     from archdsl.backends.weights.inflate import Inflate
     from archdsl.backends.weights.resolve import WeightsSource
@@ -190,6 +191,47 @@ class Network(Drawable):
     @property
     def _output_node(self) -> Node:
         return self.whole.nodes[next(iter(self.graph.outputs.values()))]
+
+    # --- a first try -------------------------------------------------------------------------------------
+
+    def __getitem__(self, path: str) -> Section:
+        """Return the node or the block with this path, with its nodes, parameters and MACs. Raises E0001."""
+        from archdsl.analysis.stages import section
+
+        check_type("path", path, "a path", str)
+        return section(self.graph, path)
+
+    def __call__(self, value: object) -> Any:
+        """Return the output for an image, an array or a tensor, of a module that is built at the first call.
+
+        A PIL image, a path or an array of type uint8 is preprocessed as in `predict`; a tensor or any other array is
+        one sample or a batch. Warns (UserWarning) if the weights are random. Raises E0801 without torch, E0804 or E0806
+        if the value cannot be used.
+        """
+        import warnings
+
+        from archdsl.network.trial import run
+
+        if self.model is None and self.starts_at_random:
+            message = f"the weights of `{self.name}` are random: its outputs are meaningless; try `to_torch(weights)`"
+            warnings.warn(message, stacklevel=2)
+        return run(self, self._module, value)
+
+    @cached_property
+    def _module(self) -> nn.Module:
+        return self.to_torch()
+
+    def transforms(self, train: bool = False) -> Callable[[Any], torch.Tensor]:
+        """Return the preprocessing of `predict` as a function from an image to a tensor, `(C, H, W)`.
+
+        It takes PIL images, arrays of type uint8, `(H, W)` or `(H, W, 3)`, and paths. With `train` it crops and flips
+        at random (`torchvision.transforms.v2`). Raises E0806 if the input is not an image.
+        """
+        from archdsl.network.trial import image_transform
+
+        check_flags(train=train)
+        transform = image_transform(self, self.recipe)
+        return transform.for_training() if train else transform
 
     # --- artefacts ---------------------------------------------------------------------------------------
 

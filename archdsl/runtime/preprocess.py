@@ -76,6 +76,11 @@ def prepare(path: str | os.PathLike[str], recipe: Recipe, sizes: Sequence[LegalS
     """
     file = Path(path)
     image, notes = read(file)
+    return Prepared(prepared(image, recipe, sizes, file, notes), tuple(notes))
+
+
+def prepared(image: Image.Image, recipe: Recipe, sizes: Sequence[LegalSizes], file: Path, notes: list[str]) -> Array:
+    """Return a decoded image as one sample; `file` names it in errors, `notes` are extended. Raises as `prepare`."""
     try:
         if len(sizes) == 1:
             values = _vector(image, recipe, sizes[0], file)
@@ -85,7 +90,7 @@ def prepare(path: str | os.PathLike[str], recipe: Recipe, sizes: Sequence[LegalS
             values = _scaled(_values(_sized(image, recipe, sizes[0], sizes[1], notes), layout), recipe)[None]
     except _Unusable as problem:
         raise unreadable(file, str(problem)) from None
-    return Prepared(np.ascontiguousarray(values, np.float32), tuple(notes))
+    return np.ascontiguousarray(values, np.float32)
 
 
 def _scaled(values: Array, recipe: Recipe) -> Array:

@@ -1,0 +1,93 @@
+"""The preprocessing of `predict` as an object for images in memory, and a variant of it for training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import check_type
+from archdsl.packages import require_package
+from archdsl.runtime.preprocess import LegalSizes, prepared, read
+from archdsl.runtime.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTransform:
+    """Preprocesses an image with the steps of `predict`. `sizes` are the legal sizes of height and width."""
+
+    recipe: Recipe
+    sizes: tuple[LegalSizes, ...]
+
+    def __call__(self, image: Any) -> torch.Tensor:
+        """Return one sample, `(C, H, W)` or `(features,)`, float32.
+
+        `image` is a PIL image, an array of type uint8, `(H, W)` or `(H, W, 3)`, or the path of a file. Raises E0004 for
+        another value, E0804 or E0806 for an image that cannot be used.
+        """
+        require_package("torch", "E0801")
+        import torch
+
+        opened, name = _opened(image)
+        return torch.from_numpy(prepared(opened, self.recipe, self.sizes, name, []))[0]
+
+    def for_training(self) -> Callable[[Any], torch.Tensor]:
+        """Return torchvision's transforms for training: a random crop that is resized to the input, a random flip,
+        and this recipe's colours and normalisation.
+
+        Raises E0806 if the network has no fixed input size, E0807 without torchvision.
+        """
+        require_package("torchvision")
+        import torch
+        from torchvision.transforms import InterpolationMode, v2
+
+        fixed = [size.fixed for size in self.sizes if size.fixed is not None]
+        if len(fixed) != 2:
+            raise error(
+                "E0806",
+                "the transforms for training need one height and width of the input",
+                help="pass `input` to `load`",
+            )
+        recipe = self.recipe
+        mode = InterpolationMode(recipe.interpolation)
+        steps: list[Any] = [_picture, v2.ToImage()]
+        steps += [v2.Grayscale() if recipe.layout == "L" else v2.RGB()]
+        steps += [v2.RandomResizedCrop(fixed, interpolation=mode, antialias=True), v2.RandomHorizontalFlip()]
+        steps += [v2.ToDtype(torch.float32, scale=True)]
+        steps += [_reversed] if recipe.layout == "BGR" else []
+        mean, std = ([value / recipe.scale for value in values] for values in (recipe.mean, recipe.std))
+        transform: Callable[[Any], torch.Tensor] = v2.Compose([*steps, v2.Normalize(mean, std), v2.ToPureTensor()])
+        return transform
+
+
+def _opened(value: Any) -> tuple[Image.Image, Path]:
+    """The image, and its name in errors."""
+    if isinstance(value, (str, os.PathLike)):
+        return read(Path(value))[0], Path(value)
+    name = Path("the image")
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
+        try:
+            return Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value), name
+        except TypeError:
+            message = f"an array of the shape {value.shape} is not an image: pass (H, W) or (H, W, 3)"
+            raise error("E0806", message) from None
+    check_type("image", value, "a PIL image, an array of uint8, or a path", Image.Image)
+    return value, name
+
+
+def _picture(value: Any) -> Image.Image:
+    return _opened(value)[0]
+
+
+def _reversed(image: torch.Tensor) -> torch.Tensor:
+    """RGB as BGR."""
+    return image.flip(-3)
