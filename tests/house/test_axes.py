@@ -154,7 +154,7 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("differences/report.py", (LISTED,), "before and after, and the columns of a table"),
     ("prediction/predictor.py", (RANK,), "outputs with their batch: those with two axes can be shown as a picture"),
     ("runtime/preprocess.py", tuple(CHECKS), "image files have a height and a width"),
-    ("runtime/transforms.py", (RANK,), "images in memory have a height and a width"),
+    ("runtime/transforms.py", (RANK, LISTED, NAME), "images in memory have a height and a width"),
     ("runtime/recipe.py", tuple(CHECKS), "image files, and Pillow's names of interpolations"),
     ("language/section_models.py", (NAME,), "Pillow's names of interpolations, for image files"),
     ("frontends/onnx_ops/layers.py", (RANK,), "the matrix of a product"),
