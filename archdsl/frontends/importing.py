@@ -41,15 +41,13 @@ class ImportedModel:
 
     `text` is the spec, `graph` the network that it defines; both were compared with the model, node by node. `carried`
     is True if the file was written by archdsl and contains this spec. `files` are those that were read.
-    `blocks` modules are calls or composites in a spec with recovered blocks; `lost` is what the model does not contain
-    any more.
+    `lost` is what the model does not contain any more.
     """
 
     text: str
     graph: Graph
     carried: bool
     files: tuple[str, ...]
-    blocks: int
     lost: tuple[str, ...]
     _spec: ImportedSpec
     _compare: Callable[[ImportedSpec], OutputCheck]
@@ -81,7 +79,7 @@ class ImportedModel:
         """What was found, checked and lost. Raises E0848 as `check` does."""
         from archdsl.frontends.summary import summarised
 
-        return summarised(self.graph, self.text, self.blocks, self.check, self.lost)
+        return summarised(self._spec, self.carried, self.check, self.lost)
 
     @property
     def compared(self) -> bool:
@@ -252,8 +250,7 @@ def _imported(
     files: tuple[str, ...] = (),
     lost: tuple[str, ...] = (),
 ) -> ImportedModel:
-    blocks = imported.recovered.recovered if imported.recovered is not None else 0
-    return ImportedModel(imported.text, imported.graph, carried, files, blocks, lost, imported, compare)
+    return ImportedModel(imported.text, imported.graph, carried, files, lost, imported, compare)
 
 
 def _word(text: str) -> str:

@@ -45,10 +45,11 @@ class SourceNode:
 class SourceModel:
     """A model. `shapes` are those of its inputs, with the batch; None is a size that the file leaves open.
 
-    `classes` are the class names of a PyTorch module's modules by path, also of containers; a file has none. `origins`:
-    for a constant that is another view of a tensor (its values in order, with another shape), the name of that tensor.
-    `learned` are the parameters of a module that the nodes read. `channels_last`: inputs that the file has with their
-    channels last; `shapes` and the nodes have them first. `opset` is that of the nodes.
+    `classes` are the class names of a PyTorch module's modules by path, also of containers, and `state` the keys of its
+    state_dict; a file has none. `origins`: for a constant that is another view of a tensor (its values in order, with
+    another shape), the name of that tensor. `learned` are the parameters of a module that the nodes read.
+    `channels_last`: inputs that the file has with their channels last; `shapes` and the nodes have them first. `opset`
+    is that of the nodes.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SourceModel:
     classes: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     learned: frozenset[str] = frozenset()
+    state: tuple[str, ...] = ()
     channels_last: frozenset[str] = frozenset()
     opset: int = NEWEST
 
@@ -110,8 +112,11 @@ def from_proto(proto: onnx.ModelProto) -> SourceModel:
     return SourceModel(graph.name, tuple(nodes), constants, shapes, outputs, opset=opset, channels_last=frozenset(last))
 
 
-def problem_diagnostics(code: str, problems: Mapping[tuple[str, str], Sequence[str]]) -> list[Diagnostic]:
-    """Return one error for each op type and reason, with the names of the first nodes and the number of the rest."""
+def refused(code: str, problems: Mapping[tuple[str, str], Sequence[str]], total: int) -> ArchError:
+    """Return one error for each op type and reason, with the names of the first nodes and the number of the rest.
+
+    The last one has a note: how many of `total` nodes are refused.
+    """
     diagnostics: list[Diagnostic] = []
     for (op_type, reason), names in list(problems.items())[:MAX_PROBLEMS]:
         shown = ", ".join(f"`{name[:120]}`" for name in names[:NAMES_SHOWN] if name)
@@ -121,7 +126,9 @@ def problem_diagnostics(code: str, problems: Mapping[tuple[str, str], Sequence[s
         diagnostics += error(
             code, f"{len(problems) - MAX_PROBLEMS:,} more errors like these are not listed"
         ).diagnostics
-    return diagnostics
+    count = sum(map(len, problems.values()))
+    note = f"{count:,} of {total:,} nodes are refused; nodes that read their values were not checked"
+    return ArchError([*diagnostics[:-1], replace(diagnostics[-1], notes=(note,))])
 
 
 def _opset(proto: onnx.ModelProto) -> int:
@@ -146,7 +153,7 @@ def _refuse_unsupported(graph: onnx.GraphProto, opset: int) -> None:
     if graph.sparse_initializer:
         problems["initializer", "it is sparse"] = [graph.sparse_initializer[0].values.name]
     if problems:
-        raise ArchError(problem_diagnostics("E0841", problems))
+        raise refused("E0841", problems, len(graph.node))
 
 
 def _unsupported(node: onnx.NodeProto, opset: int, context: Any) -> str:

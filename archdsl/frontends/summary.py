@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from archdsl.analysis.count import count
 from archdsl.frontends.equality import OutputCheck
 from archdsl.frontends.onnx_model import SourceModel
-from archdsl.graph import Graph
+from archdsl.frontends.to_spec import ImportedSpec
 from archdsl.ops.norm import Norm
 
 _COMPUTED = re.compile(r"onnx::Conv(Transpose)?_\d+")
@@ -19,17 +20,25 @@ _COMPUTED = re.compile(r"onnx::Conv(Transpose)?_\d+")
 class ImportSummary:
     """The summary of an import.
 
-    `layers` are the nodes with trained tensors, norms not counted; `blocks` the modules that are calls or composites;
-    `lines` those of the spec. `lost` are facts of the original network that the model does not contain any more.
+    `layers` are the nodes with trained tensors, norms not counted. `blocks` counts the modules that are calls or
+    composites, `flat` those that are written node after node; chains of modules are neither, unless the whole spec is
+    flat. `lines` are those of the spec. `carried`: the file contains the spec, so that nothing was recovered.
+
+    `lost` are facts of the original network that the model does not contain any more; `renamed` the names of tensors
+    that are others in the spec, with these; `left_out` the keys of a module's state_dict that the spec does not have.
     """
 
     name: str
     layers: int
     parameters: int
     blocks: int
+    flat: int
     lines: int
+    carried: bool
     check: OutputCheck
     lost: tuple[str, ...]
+    renamed: Mapping[str, str]
+    left_out: tuple[str, ...]
 
     def text(self) -> str:
         """Return the summary in one line."""
@@ -37,19 +46,34 @@ class ImportSummary:
         at = " and ".join(check.sizes)
         compared = f"outputs equal within {check.difference:.1e} at {at}" if at else "outputs not compared"
         counts = [_counted(self.layers, "layer"), f"{self.parameters:,} parameters", _counted(self.lines, "line")]
-        if self.blocks:
-            counts.insert(2, _counted(self.blocks, "module") + " as blocks")
-        return "; ".join([f"{self.name}: {', '.join(counts)}", compared, *self.lost])
+        if self.blocks or self.flat:
+            counts.insert(2, f"{_counted(self.blocks, 'module')} as blocks and {self.flat} flat")
+        names = [f"{old[:80]}` as `{new[:80]}" for old, new in self.renamed.items()]
+        facts = [*self.lost, *_listed("has another name", "have other names", names)]
+        facts += _listed("is not in the spec", "are not in the spec", self.left_out)
+        return "; ".join([f"{self.name}: {', '.join(counts)}", compared, *facts])
 
     def data(self) -> dict[str, object]:
         """Return the summary as JSON data."""
         return asdict(self)
 
 
-def summarised(graph: Graph, text: str, blocks: int, check: OutputCheck, lost: tuple[str, ...]) -> ImportSummary:
+def summarised(spec: ImportedSpec, carried: bool, check: OutputCheck, lost: tuple[str, ...]) -> ImportSummary:
     """Return the summary of a spec."""
-    layers = sum(any(param.trained for param in node.reads) and not isinstance(node.op, Norm) for node in graph.running)
-    return ImportSummary(graph.name, layers, count(graph).params, blocks, len(text.splitlines()), check, lost)
+    graph = spec.graph
+    return ImportSummary(
+        name=graph.name,
+        layers=sum(any(p.trained for p in node.reads) and not isinstance(node.op, Norm) for node in graph.running),
+        parameters=count(graph).params,
+        blocks=0 if spec.recovered is None else spec.recovered.recovered,
+        flat=0 if carried else spec.flat,
+        lines=len(spec.text.splitlines()),
+        carried=carried,
+        check=check,
+        lost=lost,
+        renamed=spec.renamed,
+        left_out=spec.left_out,
+    )
 
 
 def lost_facts(model: SourceModel) -> tuple[str, ...]:
@@ -60,6 +84,13 @@ def lost_facts(model: SourceModel) -> tuple[str, ...]:
         if node.op_type in ("Conv", "ConvTranspose")
     )
     return (f"the exporter folded norms into {_counted(folded, 'layer')}",) if folded else ()
+
+
+def _listed(one: str, several: str, names: Sequence[str]) -> list[str]:
+    """What holds for some tensors, with the first of them."""
+    if len(names) < 2:
+        return [f"the tensor `{name[:200]}` {one}" for name in names]
+    return [f"{len(names):,} tensors {several}, such as `{names[0][:200]}`"]
 
 
 def _counted(number: int, what: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from archdsl.analysis.equal_nodes import partners
 from archdsl.backends.spec.flat import flat as flat_spec
-from archdsl.backends.spec.recover import Recovered, recover
+from archdsl.backends.spec.recover import Recovered, modules, recover
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import TensorEntry
@@ -30,6 +30,9 @@ from archdsl.ops import Input
 from archdsl.shapes import Shape, concrete
 from archdsl.spec.open import document_of, from_source
 
+_NAMELESS = re.compile(r"onnx::\w+")
+"""Names that PyTorch's exporter makes for tensors that it computed."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedSpec:
@@ -37,7 +40,8 @@ class ImportedSpec:
 
     `recovered`: the same spec with how many modules are blocks and composites; None if it is flat. `values` are the
     model's names of the values of nodes, by the paths of the nodes. `last` are the names of values that have their
-    channels last in the model.
+    channels last in the model. `renamed`: the tensors of the model that have another name in the spec, with that name;
+    `left_out`: the keys of a module's state_dict that the spec lacks.
     """
 
     text: str
@@ -46,6 +50,13 @@ class ImportedSpec:
     recovered: Recovered | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     last: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def flat(self) -> int:
+        """How many modules are neither blocks nor composites."""
+        return modules(self.graph) if self.recovered is None else self.recovered.flat
 
 
 def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, flat: bool = False) -> ImportedSpec:
@@ -73,13 +84,17 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
         if [_row(n) for n in graph.nodes] == [_row(n) for n in again.nodes]:
             values = {again.nodes[number].path: value for value, number in node_of.items()}
             last = frozenset(state.channels_last)
+            renamed, left_out = _changed_names(model, tensors)
             recovered = None if flat else recover(graph, model.classes)
             if recovered is not None and len(recovered.text.splitlines()) < len(text.splitlines()):
                 weights = partial(_weights, tensors, recovered.graph, recovered.graph, source)
                 pairs = partners(again, recovered.graph).items()
                 values = {path: values[other] for path, other in pairs if other in values}
-                return ImportedSpec(recovered.text, recovered.graph, weights, recovered, values, last)
-            return ImportedSpec(text, again, partial(_weights, tensors, graph, again, source), None, values, last)
+                return ImportedSpec(
+                    recovered.text, recovered.graph, weights, recovered, values, last, renamed, left_out
+                )
+            weights = partial(_weights, tensors, graph, again, source)
+            return ImportedSpec(text, again, weights, None, values, last, renamed, left_out)
     raise error("E0843", f"`{name[:80]}` cannot be written as a spec: {reason}")
 
 
@@ -91,6 +106,18 @@ def _check_parameters(model: SourceModel, tensors: Mapping[str, Array]) -> None:
         if count != 1:
             reason = "no op of a spec has it as a tensor" if not count else "different layers share it"
             raise error("E0843", f"the parameter `{name[:120]}` cannot be written: {reason}")
+
+
+def _changed_names(model: SourceModel, tensors: Mapping[str, Array]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The tensors that have another name in the spec, and the keys of the state_dict that are not in it."""
+    names: dict[int, list[str]] = {}
+    for name, array in model.constants.items():
+        if not name.startswith("%") and not _NAMELESS.fullmatch(name):
+            names.setdefault(place(array), []).append(name)
+    known = {key: names.get(place(array), []) for key, array in tensors.items()}
+    renamed = {own[0]: key for key, own in known.items() if own and key not in own}
+    present = {name for own in known.values() for name in own}
+    return renamed, tuple(name for name in model.state if name not in present)
 
 
 # --- graph -----------------------------------------------------------------------------------------------------

@@ -62,7 +62,9 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     model = translate(program, type(module).__name__, _names(tensors))
     constants = {**{name: numbers(tensor) for name, tensor in tensors.items()}, **model.constants}
     learned = frozenset({model.origins.get(name, name) for name in model.constants} & parameters.keys())
-    return replace(model, constants=constants, classes=classes_of(module), learned=learned)
+    return replace(
+        model, constants=constants, classes=classes_of(module), learned=learned, state=tuple(module.state_dict())
+    )
 
 
 @contextmanager

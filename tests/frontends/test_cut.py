@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import archdsl
+from archdsl.backends.spec import recover
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 
@@ -127,6 +128,63 @@ def test_the_summary(detector: Path, tmp_path: Path) -> None:
     assert archdsl.loads(data["spec"]).params == 792
     done = cli("import", str(detector), "--until", "b", "--format", "json", "-o", str(tmp_path / "a.yaml"))
     assert "spec" not in json.loads(done.stdout) and (tmp_path / "a.yaml").exists()
+
+
+class Names(nn.Module):
+    """Keys that no path can have, a head for training, and a module that occurs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.layers = nn.Sequential(Sum(8), Sum(8))
+        self.aux = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(self._stem(x))
+
+
+class Sum(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.one(x)) + self.two(x)
+
+
+def test_the_summary_counts_modules_and_lists_changed_names() -> None:
+    module = Names().eval()
+    summary = archdsl.import_model(module, input=(3, 8, 8)).summary
+    assert (summary.blocks, summary.flat) == (2, 0)
+    assert summary.renamed == {f"_stem.{key}": f"n_stem.{key}" for key in ("weight", "bias")}
+    assert summary.left_out == ("aux.weight", "aux.bias")
+    assert "2 modules as blocks and 0 flat" in summary.text()
+    assert "2 tensors have other names, such as `_stem.weight` as `n_stem.weight`" in summary.text()
+    assert "2 tensors are not in the spec, such as `aux.weight`" in summary.text()
+    flat = archdsl.import_model(module, input=(3, 8, 8), flat=True).summary
+    assert (flat.blocks, flat.flat) == (0, 3)
+
+
+def test_a_form_that_is_another_network_counts_as_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recover, "same_network", lambda one, two: False)
+    summary = archdsl.import_model(Names().eval(), input=(3, 8, 8)).summary
+    assert (summary.blocks, summary.flat) == (0, 3)
+
+
+def test_blocks_that_were_left_out_count_as_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first form with blocks is taken to be another network; the next has none."""
+    answers = iter([False, False])
+    monkeypatch.setattr(recover, "same_network", lambda one, two: next(answers, True))
+    graph = archdsl.import_model(Names().eval(), input=(3, 8, 8), flat=True).graph
+    recovered = recover.recover(graph)
+    assert recovered is not None and recovered.recovered + recovered.flat == 2
+
+
+def test_refused_nodes_are_counted() -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.import_model(Detector(), input=(3, 8, 8))
+    *_, last = caught.value.diagnostics
+    assert "nodes are refused" in last.notes[0]
 
 
 def test_norms_that_the_exporter_folded_are_mentioned(detector: Path) -> None:

@@ -15,10 +15,9 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from archdsl.diagnostics import ArchError
 from archdsl.frontends.aten import layers, pools, shapes, values
 from archdsl.frontends.aten.translation import Lazy, Translation
-from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
+from archdsl.frontends.onnx_model import SourceModel, SourceNode, refused
 from archdsl.frontends.state import Unsupported
 
 AtenRule: TypeAlias = Callable[..., "str | tuple[str, ...] | Lazy"]
@@ -59,7 +58,7 @@ def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]
             problems.setdefault((str(state.node.target), str(problem)), []).append(state.module(state.node))
             failed.add(node)
     if problems:
-        raise ArchError(problem_diagnostics("E0842", problems))
+        raise refused("E0842", problems, sum(node.op == "call_function" for node in program.graph.nodes))
     return SourceModel(name, _needed(state.nodes, outputs), state.arrays, inputs, outputs, origins=state.origins)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from archdsl import ops
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
-from archdsl.frontends.onnx_model import SourceModel, SourceNode, problem_diagnostics
+from archdsl.frontends.onnx_model import SourceModel, SourceNode, refused
 from archdsl.frontends.onnx_ops.curves import curve
 from archdsl.frontends.onnx_ops.layers import (
     bn,
@@ -130,7 +130,7 @@ def recognise(model: SourceModel, shapes: Mapping[str, Shape]) -> ImportState:
             title = ("output", name) if maker is None else (maker.op_type, maker.name or name)
             problems.setdefault((title[0], str(problem)), []).append(title[1])
     if problems:
-        raise ArchError(problem_diagnostics("E0842", problems))
+        raise refused("E0842", problems, len(model.nodes))
     return state
 
 

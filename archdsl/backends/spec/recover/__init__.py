@@ -13,6 +13,7 @@ from archdsl.analysis.equal_nodes import same_network
 from archdsl.backends.spec.recover.items import Naming
 from archdsl.backends.spec.recover.ops import Inexpressible
 from archdsl.backends.spec.recover.recovery import Recovery
+from archdsl.backends.spec.recover.tree import tree
 from archdsl.backends.spec.rewrite import Unfaithful, formatted
 from archdsl.diagnostics import ArchError, Source
 from archdsl.elaborate import elaborate
@@ -31,7 +32,8 @@ MAX_DROPPED = 6
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A spec with blocks. `recovered` counts the modules that are calls or composites, `flat` the others."""
+    """A spec with blocks. `recovered` counts the modules that are calls or composites, `flat` the others, apart from
+    chains: these are the same in both forms."""
 
     text: str
     graph: Graph
@@ -52,6 +54,11 @@ def recover(graph: Graph, classes: Mapping[str, str] = {}) -> Recovered | None:
     return best
 
 
+def modules(graph: Graph) -> int:
+    """Return the number of modules that contain several nodes or modules; a flat spec has none of them as a block."""
+    return sum(bool(group.path) and len(group.members) > 1 for group in tree(graph).walk())
+
+
 def _shorter(graph: Graph, classes: Mapping[str, str], naming: str, limit: int) -> Recovered | None:
     """The spec under one `naming`, if it has fewer lines; with fewer blocks if that with all is another network."""
     rules = Naming(naming, tuple(node.id for node in graph.nodes if graph.is_shared(node)))
@@ -65,7 +72,7 @@ def _shorter(graph: Graph, classes: Mapping[str, str], naming: str, limit: int) 
         if not found:
             return None
     for paths in [*(template.paths for template in blocks[::-1][:MAX_DROPPED]), every]:
-        found = _verified(Recovery(graph, classes, rules, None, paths), limit)
+        found = _verified(Recovery(graph, classes, rules, None, paths, paths), limit)
         if not isinstance(found, bool):
             return found
     return None

@@ -48,6 +48,8 @@ class Recovery:
     projection: tuple[str, bool] | None
     plain: frozenset[str] = frozenset()
     """The paths of modules that are not blocks."""
+    failed: frozenset[str] = frozenset()
+    """Those that are not, as the spec with their blocks is another network."""
     content: dict[Group, list[Item]] = field(default_factory=dict)
     templates: dict[Group, tuple[Template, int]] = field(default_factory=dict)
     blocks: list[Template] = field(default_factory=list)
@@ -200,7 +202,7 @@ class Recovery:
         if self.plain >= once and self.projection in (None, implied):
             return None
         projection = self.projection and implied
-        return Recovery(self.graph, self.classes, self.naming, projection, self.plain | once)
+        return Recovery(self.graph, self.classes, self.naming, projection, self.plain | once, self.failed)
 
     def text(self) -> str:
         """Return the spec. Raises `Inexpressible`."""
@@ -258,13 +260,14 @@ class Recovery:
         return layout
 
     def counts(self) -> tuple[int, int]:
-        """Return how many modules are calls or composites, and how many are sequences that are no chain."""
+        """Return how many modules are calls or composites, and how many are neither, and no chain or a failed block."""
         recovered = flat = 0
         for group, items in self.content.items():
             chained = all(item.reads == [before.value] for before, item in pairwise(items))
             composite = len(items) == 1 and isinstance(items[0], Composite)
-            recovered += group in self.templates or composite
-            flat += group not in self.templates and not chained
+            block = group is not self.root and (group in self.templates or composite)
+            recovered += block
+            flat += group is not self.root and not block and (not chained or group.path in self.failed)
         return recovered, flat
 
 
