@@ -33,7 +33,7 @@ the same picture for a paper, `--theme print` uses greys and patterns, `--focus 
 FIGURES = {
     "perceptron": "neurons: each reads all neurons of the previous layer",
     "edge_filter": "a convolution: its filter from the spec, one window computed",
-    "googlenet": "an inception block: parallel branches, concatenated",
+    "googlenet_2014": "an inception block: parallel branches, concatenated",
     "resnet20": "a residual block: the input is added to the output of the layers",
     "densenet121": "a dense block: each layer reads the outputs of all previous layers",
 }

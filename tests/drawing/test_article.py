@@ -1,7 +1,8 @@
 """The figures of articles: what they show is read back from the SVG.
 
 Tests `drawing/article/__init__.py`, `drawing/article/blocks.py`, `drawing/article/convolution.py`,
-`drawing/article/dense.py`, `drawing/article/figure.py` and `drawing/article/perceptron.py`.
+`drawing/article/dense.py`, `drawing/article/figure.py`, `drawing/article/perceptron.py`
+and `drawing/article/windows.py`.
 """
 
 from __future__ import annotations
@@ -38,13 +39,16 @@ def test_the_perceptron_has_its_neurons_and_links() -> None:
     assert [len(list(g.iter(f"{SVG}circle"))) for g in marks(root, "layer")] == [4, 5, 2]
     assert [len(list(g.iter(f"{SVG}path"))) for g in marks(root, "links")] == [4 * 5, 5 * 2]
     assert "37 parameters" in " ".join(texts(root))
+    assert {"x1", "x4", "One neuron of hidden: sigmoid(w1 x1 + w2 x2 + w3 x3 + w4 x4 + b)."} <= set(texts(root))
 
 
 def test_wide_layers_are_shown_in_part_with_their_count() -> None:
     root = figure("lenet5", "fc2")
     assert [g.get("data-neurons") for g in marks(root, "layer")] == ["400", "120", "84", "10"]
     assert [g.get("data-shown") for g in marks(root, "layer")] == ["6", "6", "6", "6"]
-    assert {"flattened: 400", "120 tanh", "400\u00d7120 + 120"} <= set(texts(root))
+    assert {"flattened: 400", "120 tanh", "400\u00d7120 + 120", "x1", "x400"} <= set(texts(root))
+    assert "neurons of the fully connected layers: fc1 to fc3" in texts(root), "the whole chain is drawn"
+    assert len(marks(figure("vgg16", "classifier"), "layer")) == 4
 
 
 @pytest.mark.parametrize(("name", "stride"), [("edge_filter", 1), ("edge_filter_stride3", 3)])
@@ -89,6 +93,21 @@ def test_an_inception_block_has_its_branches_side_by_side() -> None:
     assert not marks(root, "arc") and len(marks(root, "stage")) == 9
     assert sum(source == "0" for source, _ in edges) == 4 == sum(target == "8" for _, target in edges)
     assert {"192 \u00d7 28 \u00d7 28", "256 \u00d7 28 \u00d7 28", "concat"} <= set(texts(root))
+
+
+def test_an_inception_block_has_a_window_and_a_slice_for_each_branch() -> None:
+    """Szegedy et al. 2014, table 1: inception (3a) has filters of 1x1, 3x3, 5x5, a 3x3 pool; 64 + 128 + 32 + 32."""
+    root = figure("googlenet_2014", "inception3a")
+    assert marks(root, "windows")[0].get("data-sizes") == "1 3 5 3"
+    concat = marks(root, "stage")[-1]
+    widths = [
+        max(xs) - min(xs)
+        for xs in ([float(p.split(",")[0]) for p in g.get("points", "").split()] for g in concat.iter(f"{SVG}polygon"))
+    ] or [float(g.get("width", "0")) for g in concat.iter(f"{SVG}rect")]
+    assert [round(256 * width / sum(widths)) for width in widths] == [64, 128, 32, 32]
+    assert [text for text in texts(concat) if text.isdigit()] == ["64", "128", "32", "32"]
+    assert marks(figure("inception_v3", "Mixed_6b"), "windows")[0].get("data-sizes") == "1 7 13 3"
+    assert not marks(figure("inception_v3", "Mixed_7b"), "windows"), "its branches have branches"
 
 
 def test_a_residual_block_has_its_identity_or_its_projection() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.drawing.article.blocks import MOST_BOXES, RESIDUAL, block_figure
+from archdsl.drawing.article.blocks import INCEPTION, MOST_BOXES, RESIDUAL, block_figure
 from archdsl.drawing.article.convolution import convolution
 from archdsl.drawing.article.dense import dense_figure
 from archdsl.drawing.article.figure import Figure
@@ -72,7 +72,7 @@ def _of_scope(graph: Graph, scope: Scope, theme: Theme) -> Figure:
     if scope.kind == "residual":
         return block_figure(graph, scope, RESIDUAL, theme)
     around = _call(scope)
-    return block_figure(graph, around, "an inception block" if _covers(graph, scope, around) else "a block", theme)
+    return block_figure(graph, around, INCEPTION if _covers(graph, scope, around) else "a block", theme)
 
 
 def _first(graph: Graph) -> Subject | None:
@@ -101,7 +101,10 @@ def _focused(graph: Graph, path: str) -> Subject | None:
     scopes = [scope for scope in graph.root.walk() if scope.path == path]
     nodes = [graph.nodes[n] for n in range(scopes[0].first, scopes[0].end)] if scopes else [graph.by_path[path]]
     layers = [node for node in nodes if not node.op.role and node.op.inference]
-    if len(layers) == 1 and (type(layers[0].op) is Conv or _is_neurons(layers[0])):
+    neurons = [node for node in layers if _is_neurons(node)]
+    if neurons and all(type(node.op) in (Fc, Flatten) for node in layers):
+        return neurons[0]
+    if len(layers) == 1 and type(layers[0].op) is Conv:
         return layers[0]
     whole = [scope for scope in scopes if _covers(graph, scope, scopes[0])]
     return next(filter(partial(_has_figure, graph), whole), next(iter(whole), None))
@@ -136,8 +139,8 @@ def _no_figure(graph: Graph, focus: str) -> ArchError:
 def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title: str | None) -> Scene:
     """The figure with the network's name or `title` above (empty: none) and notes below."""
     name = shorten(graph.name if title is None else title, 48)
-    called = subject.path
-    if isinstance(subject, Scope) and (subject.block is not None or subject.label):
+    called = figure.about or subject.path
+    if isinstance(subject, Scope) and not figure.about and (subject.block is not None or subject.label):
         called = f"{subject.path} = {subject.label or block_name(graph, subject)}"
     line = shorten(f"{figure.kind}: {called}" if called else figure.kind, 90)
     beside = MARGIN + text_width(name, 13, bold=True) + 10

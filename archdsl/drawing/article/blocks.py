@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archdsl.analysis.parts import Part
 from archdsl.diagnostics import error
 from archdsl.drawing.article.figure import SMALL, WORDS, Figure, box_width, label_box
+from archdsl.drawing.article.windows import Bar, branches_of, concats, input_grid
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.focus import crossing
@@ -26,6 +27,9 @@ LANE = 11.0
 LEVELS = (99, 3, 2, 1, 0)
 """Levels of inner blocks that are expanded, from all to none: the first whose boxes fit is drawn."""
 RESIDUAL = "a residual block"
+INCEPTION = "an inception block"
+BESIDE = 92.0
+"""Space for the windows of an inception block."""
 GAP = 17.0
 APART = 13.0
 """Space between branches."""
@@ -72,7 +76,7 @@ def block_figure(graph: Graph, scope: Scope, kind: str, theme: Theme) -> Figure:
     for level in LEVELS if len(outputs) == 1 else ():
         staged = stage(graph, None, level, part)
         if len(set(staged.stage_of) - {-1}) <= MOST_BOXES:
-            figure, spots = _placed(staged, kind, theme)
+            figure, spots = _placed(graph, staged, kind, theme)
             if not _crossed(figure, spots):
                 _add_output(figure, graph, scope, spots[max(spots)], theme)
                 return figure
@@ -87,22 +91,32 @@ def block_figure(graph: Graph, scope: Scope, kind: str, theme: Theme) -> Figure:
     )
 
 
-def _placed(staged: Staged, kind: str, theme: Theme) -> tuple[Figure, dict[int, _BoxSpot]]:
+def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme) -> tuple[Figure, dict[int, _BoxSpot]]:
     """The figure without its output, and the place of each box by its number."""
     series = arrange(staged)
     column = _series(series, 0)
     residual = kind == RESIDUAL
     figure = Figure(kind)
     bypass = _bypasses(staged, series)
+    branches = branches_of(graph, staged, series, theme) if kind == INCEPTION else []
+    hues = {number: branch.hue for branch in branches for number in branch.stages}
+    bars = concats(graph, staged, hues) if hues else {}
+    windows = input_grid(branches, theme)
     left, right = max(column.left + 8, 52.0), column.right + 8
+    if windows is not None:
+        figure.members.append(windows)
+        left += BESIDE
     spots = {spot.stage.number: spot for spot in column.spots}
     for spot in column.spots:
         spot.x += left
-        figure.members.append(_drawn(spot, theme))
+        figure.members.append(_drawn(spot, theme, bars.get(spot.stage.number)))
     direct = links(series)
     for edge in staged.edges:
         if edge in direct:
-            figure.members.append(_arrow(spots[edge[0]], spots[edge[1]], edge, theme))
+            end = spots[edge[1]]
+            bar = bars.get(edge[1])
+            end = replace(end, x=end.x + bar.middle(edge[0])) if bar else end
+            figure.members.append(_arrow(spots[edge[0]], end, edge, hues.get(edge[0], hues.get(edge[1], theme.arrow))))
     lanes: dict[tuple[int, int], float] = {}
     for edge in bypass:
         lanes[edge] = _lane(spots, edge, lanes)
@@ -198,7 +212,7 @@ def _lines(stage: Stage) -> tuple[str, str]:
     return f"{window}{space}{rest}", " ".join(stage.words)
 
 
-def _drawn(spot: _BoxSpot, theme: Theme) -> Cluster:
+def _drawn(spot: _BoxSpot, theme: Theme, bar: Bar | None = None) -> Cluster:
     stage = spot.stage
     facts = {"shape": "x".join(map(str, stage.shape)), "stage": str(stage.number)}
     items: list[Item]
@@ -211,6 +225,8 @@ def _drawn(spot: _BoxSpot, theme: Theme) -> Cluster:
             items.append(
                 Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 11), " ".join(stage.words), SMALL, theme.quiet, "end")
             )
+    elif bar is not None:
+        items = bar.drawn(Point(spot.x, spot.y + spot.height / 2), " ".join((stage.title, *stage.words)), theme)
     elif stage.look == "input":
         items = [Text(Point(spot.x, spot.y + spot.height / 2 + 3), _lines(stage)[0], WORDS, theme.ink)]
     else:
@@ -218,26 +234,26 @@ def _drawn(spot: _BoxSpot, theme: Theme) -> Cluster:
     return Cluster("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
 
 
-def _arrow(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], theme: Theme) -> Cluster:
+def _arrow(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], line: str) -> Cluster:
     """An arrow straight down, or with an S in the gap where rows split or join."""
     start, end = Point(a.x, a.y + a.height), Point(b.x, b.y)
     items: list[Item]
     if abs(a.x - b.x) < 0.5:
-        items = [Path((start, end), theme.arrow, 0.9, head=True)]
+        items = [Path((start, end), line, 0.9, head=True)]
     elif b.level >= a.level:
         bend = Point(b.x, min(start.y + GAP + 4, end.y - 5))
         middle = (start.y + bend.y) / 2
         items = [
-            Path((start, Point(a.x, middle), Point(b.x, middle), bend), theme.arrow, 0.9, curved=True),
-            Path((bend, end), theme.arrow, 0.9, head=True),
+            Path((start, Point(a.x, middle), Point(b.x, middle), bend), line, 0.9, curved=True),
+            Path((bend, end), line, 0.9, head=True),
         ]
     else:
         bend = Point(a.x, max(end.y - GAP - 4, start.y))
         middle = (bend.y + end.y - 5) / 2
         items = [
-            Path((start, bend), theme.arrow, 0.9),
-            Path((bend, Point(a.x, middle), Point(b.x, middle), Point(b.x, end.y - 5)), theme.arrow, 0.9, curved=True),
-            Path((Point(b.x, end.y - 5), end), theme.arrow, 0.9, head=True),
+            Path((start, bend), line, 0.9),
+            Path((bend, Point(a.x, middle), Point(b.x, middle), Point(b.x, end.y - 5)), line, 0.9, curved=True),
+            Path((Point(b.x, end.y - 5), end), line, 0.9, head=True),
         ]
     return Cluster("edge", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
 

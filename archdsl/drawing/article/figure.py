@@ -22,6 +22,8 @@ class Figure:
     width: float = 0.0
     height: float = 0.0
     notes: list[str] = field(default_factory=list)
+    about: str = ""
+    """What the figure shows if not the part that was asked for: the chain around a fully connected layer."""
 
 
 def label_box(

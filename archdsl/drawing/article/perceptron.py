@@ -24,6 +24,7 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     figure = Figure(
         "neurons of the fully connected layers" if len(layers) > 1 else "neurons of a fully connected layer"
     )
+    figure.about = " to ".join(dict.fromkeys((layers[0].path, layers[-1].path)))
     tallest = max(len(_shown(width)) for width in widths)
     middle = 14 + tallest * PITCH / 2
     columns = [_column(width, 30 + n * COLUMN, middle) for n, width in enumerate(widths)]
@@ -46,7 +47,8 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     bottom = middle + tallest * PITCH / 2 + 8
     for n, (column, width) in enumerate(zip(columns, widths, strict=True)):
         kind = "input" if n == 0 else "fc"
-        figure.members.append(_neurons(column, names[n], kind, width, theme))
+        letter = "x" if n == 0 else ""
+        figure.members.append(_neurons(column, names[n], kind, width, letter, theme))
         x = 30 + n * COLUMN
         figure.members.append(Text(Point(x, bottom), names[n].rpartition(".")[2][:16], WORDS, theme.ink))
         words = (
@@ -54,9 +56,22 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
         )
         figure.members.append(Text(Point(x, bottom + 10), words, SMALL, theme.quiet))
     _count(figure, layers, widths, bottom + 24, theme)
+    figure.notes.insert(0, _formula(graph, layers[0], widths[0]))
     figure.width = 60 + COLUMN * len(layers)
     figure.height = bottom + 28
     return figure
+
+
+def _formula(graph: Graph, layer: Node, width: int) -> str:
+    """What one neuron of the first layer computes."""
+    terms = [f"w{n} x{n}" for n in range(1, width + 1)]
+    shown = terms if width <= MOST else [*terms[:2], "\u2026", terms[-1]]
+    if any(param.name == "bias" for param in layer.reads):
+        shown.append("b")
+    curve = "".join(_activation(graph, layer))
+    of = {"softmax": "softmax over the layer of "}.get(curve, f"{curve}" if curve else "")
+    total = " + ".join(shown)
+    return f"One neuron of {layer.path}: {f'{of}({total})' if of else total}."
 
 
 def _chain(graph: Graph, node: Node) -> list[Node]:
@@ -100,9 +115,13 @@ def _column(width: int, x: float, middle: float) -> list[Point | None]:
     return [None if number is None else Point(x, top + n * PITCH) for n, number in enumerate(shown)]
 
 
-def _neurons(column: list[Point | None], name: str, kind: str, width: int, theme: Theme) -> Cluster:
+def _neurons(column: list[Point | None], name: str, kind: str, width: int, letter: str, theme: Theme) -> Cluster:
     color = theme.colors["fc" if kind == "fc" else "input"]
     items: list[Item] = [Circle(p, RADIUS, color.fill, color.line, 0.9) for p in column if p is not None]
+    for number, spot in zip(_shown(width), column, strict=True):
+        if letter and number is not None and spot is not None:
+            at = Point(spot.x - RADIUS - 4, spot.y + 2.5)
+            items.append(Text(at, f"{letter}{number + 1}", SMALL, theme.ink, "end"))
     if None in column:
         n = column.index(None)
         above = column[n - 1]
