@@ -25,9 +25,10 @@ def command(
     Blocks and repeats stay, unless --flat unrolls them. The output is a spec of the same network. A note names an
     auxiliary head that --flat leaves out, because it needs a larger input.
     """
-    from archdsl.backends.spec.rewrite import expand
-    from archdsl.spec.open import parse_overrides
+    from archdsl.backends.spec.rewrite import expanded
+    from archdsl.network import open_network
 
-    expanded = expand(spec, flat=flat, input=size, args=parse_overrides(args))
-    console.print_diagnostics(expanded.notes)
-    console.write_output(expanded.text, output, force, expanded.files)
+    network = open_network(spec, args, size)
+    result = expanded(network.document, network.graph, network.args, flat, network.files)
+    console.print_diagnostics(result.notes)
+    console.write_output(result.text, output, force, result.files)

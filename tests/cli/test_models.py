@@ -58,7 +58,15 @@ NOTE = "note[N0850]: outputs not compared"
 
 @pytest.mark.parametrize(
     "command",
-    ["params {}", "check {}", "compare resnet18 {}", "passes {}", "diagram {} -o - --format dot"],
+    [
+        "params {}",
+        "check {}",
+        "compare resnet18 {}",
+        "passes {}",
+        "diagram {} -o - --format dot",
+        "expand {}",
+        "expand {} --flat",
+    ],
 )
 def test_commands_read_a_model(command: str, foreign: Path) -> None:
     done = cli(*command.format(foreign).split(), "--input", "3x64x64")
@@ -98,6 +106,22 @@ def test_a_factory_is_a_spec_on_the_command_line_only() -> None:
         archdsl.load("torchvision.models:squeezenet1_1", input="3x64x64")
 
 
+def test_expanded_models_are_specs_of_the_same_network(foreign: Path, tmp_path: Path) -> None:
+    archdsl.load("lenet5").to_onnx(tmp_path / "own.onnx")
+    for model, size in ((foreign, SIZE), (tmp_path / "own.onnx", ())):
+        expected = archdsl.load(model, input="3x16x16" if size else None)
+        for form in ((), ("--flat",)):
+            text = cli("expand", str(model), *size, *form).stdout
+            assert archdsl.loads(text).params == expected.params and "op: conv" in text
+
+
+def test_a_factory_is_timed() -> None:
+    arguments = ("--input", "3x64x64", "--seconds", "0.1", "--against", "torch", "--format", "json")
+    done = cli("bench", "torchvision.models:squeezenet1_1", *arguments)
+    assert done.exit_code == 0, done.output
+    assert [one["contestant"] for one in json.loads(done.stdout)["timings"]] == ["archdsl", "torch"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "code"),
     [
@@ -107,7 +131,7 @@ def test_a_factory_is_a_spec_on_the_command_line_only() -> None:
         (["params", "{foreign}"], 2, "E0846"),
         (["params", "{foreign}", *SIZE, "-a", "n=1"], 2, "E0003"),
         (["check", "missing.onnx"], 2, "E0805"),
-        (["expand", "missing.onnx"], 2, "E0205"),
+        (["expand", "missing.onnx"], 2, "E0805"),
     ],
 )
 def test_wrong_models(arguments: list[str], status: int, code: str, foreign: Path) -> None:

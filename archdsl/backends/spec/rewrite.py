@@ -58,9 +58,15 @@ def expand(
     opened = open_spec(spec)
     path = opened.source.path
     files = () if path is None else (str(path),)
+    return expanded(*_network(opened, input, args or {}), args or {}, flat, files)
+
+
+def expanded(
+    document: Document, graph: Graph, args: Mapping[str, Any], flat: bool, files: tuple[str, ...]
+) -> ExpandedSpec:
+    """Return the long or flat form of a document that was opened with `args` and read from `files`."""
     if not flat:
-        return ExpandedSpec(long_text(opened, input, args or {}), files)
-    document, graph = _network(opened, input, args or {})
+        return ExpandedSpec(_long_text(document, graph, args), files)
     left_out = tuple(note for note in graph.notes if note.code == "N0424")
     return ExpandedSpec(_flat_text(document, graph, bool(args)), files, left_out)
 
@@ -70,7 +76,10 @@ def long_text(spec: Spec, input: str | None = None, args: Mapping[str, Any] = {}
 
     Raises all errors of the spec.
     """
-    document, graph = _network(spec, input, args)
+    return _long_text(*_network(spec, input, args), args)
+
+
+def _long_text(document: Document, graph: Graph, args: Mapping[str, Any]) -> str:
     text = standalone_text(document, args)
     _check_same(graph, _read(text, document), _row)
     return text
