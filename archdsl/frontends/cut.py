@@ -62,7 +62,12 @@ def _unknown(name: str, known: Iterable[str]) -> Exception:
 
 
 def _keep(found: dict[str, Any], path: str, _: Any, __: Any, value: Any) -> None:
-    found.setdefault(path, value)
+    """Keep a copy of the value of a module's first run: what follows may change it in place."""
+    from torch import Tensor
+    from torch.utils._pytree import tree_map_only
+
+    if path not in found:
+        found[path] = tree_map_only(Tensor, Tensor.clone, value)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import torchvision
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -98,6 +99,23 @@ def test_a_module_is_read_up_to_a_module_inside() -> None:
     imported = archdsl.import_model(module, input=(3, 8, 8), outputs=["backbone"])
     assert set(imported.weights) == {key for key in module.state_dict() if key.startswith("backbone")}
     assert imported.check.sizes and "forward" not in module.__dict__
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(imported.network.to_torch(imported.weights)(x), module.backbone(x), atol=1e-6)
+
+
+class Changing(Detector):
+    """What follows the backbone changes its value in place, and has ops in place and of other libraries."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.backbone(x)
+        boxes = torch.relu_(torch.roll(features, 1, 0)[:, :, 0])
+        torchvision.ops.nms(boxes.flatten()[:8].view(2, 4), boxes.flatten()[:2], 0.5)
+        return features.add_(1)
+
+
+def test_what_follows_the_end_is_not_read() -> None:
+    module = Changing().eval()
+    imported = archdsl.import_model(module, input=(3, 8, 8), outputs=["backbone"])
     x = torch.randn(2, 3, 8, 8)
     assert torch.allclose(imported.network.to_torch(imported.weights)(x), module.backbone(x), atol=1e-6)
 

@@ -8,7 +8,7 @@ op that changes its first argument has the function of the op that does not.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import torch
@@ -39,11 +39,12 @@ def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]
     """
     state = Translation(program, names)
     inputs = state.placeholders()
-    aliases = Aliases(program)
+    needed = _needed_nodes(program)
+    aliases = Aliases(needed)
     problems: dict[tuple[str, str], list[str]] = {}
     failed: set[fx.Node] = set()
     outputs: tuple[str, ...] = ()
-    for node in program.graph.nodes:
+    for node in needed:
         if node.op == "placeholder" or failed.intersection(node.all_input_nodes):
             failed |= {node} if node.op != "placeholder" else set()
             continue
@@ -52,17 +53,49 @@ def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]
             if node.op == "output":
                 outputs = tuple(state.value(value) for value in node.all_input_nodes)
                 _check_outputs(state, node)
-            elif node.users or _changes(node):
+            else:
                 _translate(state, node, aliases)
         except Unsupported as problem:
             problems.setdefault((str(state.node.target), str(problem)), []).append(state.module(state.node))
             failed.add(node)
     if problems:
-        raise refused("E0842", problems, sum(node.op == "call_function" for node in program.graph.nodes))
-    return SourceModel(name, _needed(state.nodes, outputs), state.arrays, inputs, outputs, origins=state.origins)
+        raise refused("E0842", problems, sum(node.op == "call_function" for node in needed))
+    return SourceModel(name, _emitted(state.nodes, outputs), state.arrays, inputs, outputs, origins=state.origins)
 
 
-def _needed(nodes: list[SourceNode], outputs: tuple[str, ...]) -> tuple[SourceNode, ...]:
+def _needed_nodes(program: ExportedProgram) -> list[fx.Node]:
+    """The nodes that the outputs need, with those that change what they read in place; the others are not read."""
+    nodes = list(program.graph.nodes)
+    memory: dict[object, fx.Node] = {}
+    for node in nodes:
+        memory[node] = memory.get(node.args[0], node) if _shares(node) else node
+    needed: set[fx.Node] = set()
+    read: set[fx.Node] = set()
+    for node in reversed(nodes):
+        if node.op == "output" or node in needed or (_changes(node) and memory[node] in read):
+            needed.update((node, *node.all_input_nodes))
+            read.update(memory[one] for one in node.all_input_nodes)
+    return [node for node in nodes if node in needed]
+
+
+def _shares(node: fx.Node) -> bool:
+    """Whether a node can have the memory of its first argument."""
+    if _changes(node) or node.target is operator.getitem:
+        return True
+    name, rule = _rule(node)
+    return name in _SAME or (name not in _COPIES and rule in shapes.VIEWS)
+
+
+def _rule(node: fx.Node) -> tuple[str, AtenRule | None]:
+    """The name of an ATen op, without the mark of ops that change their input, and its rule."""
+    if not isinstance(node.target, torch._ops.OpOverload) or node.target.namespace != "aten":
+        return "", None
+    packet = node.target._overloadpacket.__name__
+    name = packet.removesuffix("_") if _changes(node) else packet
+    return name, TABLE.get(f"{name}.{node.target._overloadname}", TABLE.get(name))
+
+
+def _emitted(nodes: list[SourceNode], outputs: tuple[str, ...]) -> tuple[SourceNode, ...]:
     """The nodes that the outputs need: one that became a part of another op needs no rule."""
     names, kept = set(outputs), []
     for node in reversed(nodes):
@@ -91,10 +124,8 @@ def _translate(state: Translation, node: fx.Node, aliases: Aliases) -> None:
         raise Unsupported("it is control flow, or an op that is not of PyTorch")
     if state.evaluate(node):
         return
-    packet = node.target._overloadpacket.__name__
-    bare = packet.removesuffix("_") if _changes(node) else packet
-    rule = TABLE.get(f"{bare}.{node.target._overloadname}", TABLE.get(bare))
-    if rule is None or node.target.namespace != "aten":
+    rule = _rule(node)[1]
+    if rule is None:
         raise Unsupported("archdsl has no op for it")
     if _changes(node):
         aliases.check(node)
@@ -108,15 +139,15 @@ def _translate(state: Translation, node: fx.Node, aliases: Aliases) -> None:
         state.values[node] = result
     if _changes(node):
         aliases.change(state, node)
-    elif bare not in _COPIES and (rule in shapes.VIEWS or bare in _SAME):
-        aliases.join(node, node.args[0], same=bare in _SAME)
+    elif _shares(node):
+        aliases.join(node, node.args[0], same=_rule(node)[0] in _SAME)
 
 
 class Aliases:
     """Which nodes can share memory, so that an op that changes one of them changes the others as well."""
 
-    def __init__(self, program: ExportedProgram) -> None:
-        self.position = {node: number for number, node in enumerate(program.graph.nodes)}
+    def __init__(self, nodes: Iterable[fx.Node]) -> None:
+        self.position = {node: number for number, node in enumerate(nodes)}
         self.group: dict[fx.Node, list[tuple[fx.Node, object]]] = {}
         """The nodes that can share memory with a node, each with a mark that is equal for the same tensor."""
 
@@ -132,7 +163,7 @@ class Aliases:
         group = self.group.get(changed, [(changed, changed)])
         mark = next(mark for one, mark in group if one is changed)
         for other, its_mark in group:
-            if its_mark is not mark and any(self.position[user] > self.position[node] for user in other.users):
+            if its_mark is not mark and any(self.position.get(user, 0) > self.position[node] for user in other.users):
                 raise Unsupported(f"it changes a tensor in place of which `{other.name}` is a part or another view")
 
     def change(self, state: Translation, node: fx.Node) -> None:
