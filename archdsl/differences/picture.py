@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from textwrap import wrap
 from typing import NamedTuple
 
 from archdsl.differences.compare import Change, GraphDifference, Mark
@@ -26,8 +28,10 @@ _COLORS: Mapping[Mark, str] = {"added": "#009E73", "removed": "#D55E00", "change
 _DASHES: Mapping[Mark, Dashes] = {"added": (), "removed": (6, 3), "changed": (8, 2, 2, 2), "moved": (2, 2)}
 _SIGNS: Mapping[Mark, str] = {**SIGNS, "removed": "\u2013"}
 _PRINT = "#222222"
-_LINES, _LETTERS = 14, 118
-"""The largest number of lines in the list below the drawings, and of characters in a line."""
+_LINES, _WRAPPED, _LETTERS = 20, 4, 118
+"""The largest number of lines in the list below the drawings, of lines for one change, and of characters in a line."""
+_INSIDE = 4
+"""The largest number of lines in a box that say what changed in it."""
 _GAP, _TOP, _MARGIN, _BADGE, _STEP = 28.0, 34.0, 10.0, 13.0, 17.0
 _LINE = 2.4
 _PAPER = Sheet(1094.0, float("inf"))
@@ -49,7 +53,7 @@ def write(
     sides, notes = [], list[str]()
     for which, graph in enumerate((difference.before, difference.after)):
         titled = replace(options, title=names[which], legend=False)
-        drawing, layout, note = laid_out(Request(graph, view, titled))
+        drawing, layout, note = laid_out(Request(graph, view, titled), partial(_explained, _details(difference, which)))
         sides.append(_Side(drawing, layout, titled, _marks(difference, which)))
         notes += [note] if note else []
     lines = _list(difference)
@@ -57,20 +61,56 @@ def write(
     return picture._replace(note="; ".join(dict.fromkeys(notes)))
 
 
+def _details(difference: GraphDifference, which: int) -> dict[range, tuple[str, ...]]:
+    """What changed in each changed part, by its nodes in the first (0) or second (1) network: equal text in both."""
+    details: dict[range, tuple[str, ...]] = {}
+    pending = [change for change in difference.changes if change.mark == "changed"]
+    while pending:
+        change = pending.pop(0)
+        for one in change.all:
+            side = (one.before, one.after)[which]
+            inside, before = one.side.part.path, one.before.part.path if one.before is not None else ""
+            own = [
+                (f"{change_name(inner, inside, before)} ", inner) for inner in one.changes if inner.mark == "changed"
+            ]
+            lines = [name + words for name, inner in own or [("", one)] if (words := _words(inner))]
+            if side is not None and (lines or one.facts):
+                more = f"and {len(lines) - _INSIDE + 1} more"
+                lines = lines if len(lines) <= _INSIDE else [*lines[: _INSIDE - 1], more]
+                details[side.part.ids] = tuple(line.replace("->", "\u2192") for line in lines)
+        pending += [inner for one in change.all for inner in one.changes if inner.mark == "changed"]
+    return details
+
+
+def _words(change: Change) -> str:
+    """What changed in the part itself, without what follows from other changes."""
+    facts = tuple(fact for fact in change.facts if fact.name not in ("receives", "reads"))
+    return change_words(replace(change, facts=facts, others=())) if facts else ""
+
+
+def _explained(details: Mapping[range, tuple[str, ...]], drawing: Drawing) -> Drawing:
+    """The drawing with the details in the boxes that have exactly the changed nodes, in any of their copies."""
+    return drawing.with_lines(lambda box: next((details[ids] for ids in box.copies if ids in details), ()))
+
+
 def _list(difference: GraphDifference) -> list[tuple[Mark, str]]:
-    """One line for each change, with the details that boxes cannot show."""
-    lines = [(change.mark, _line(change)) for change in difference.changes]
-    if len(lines) > _LINES:
-        lines = [*lines[: _LINES - 1], (lines[-1][0], f"and {len(lines) - _LINES + 1} more: run archdsl diff")]
-    return [(mark, text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}\u2026") for mark, text in lines]
+    """The changes as lines, with the details that boxes cannot show; the mark of a line that continues one is its."""
+    lines: list[tuple[Mark, str]] = []
+    for number, change in enumerate(difference.changes):
+        own = wrap(_line(change), _LETTERS, subsequent_indent="\u2003", max_lines=_WRAPPED, placeholder=" \u2026")
+        if len(lines) + len(own) >= _LINES and number + 1 < len(difference.changes):
+            return [*lines, (change.mark, f"and {len(difference.changes) - number} more: run archdsl diff")]
+        lines += [(change.mark, text) for text in own]
+    return lines
 
 
 def _line(change: Change) -> str:
     inside = change.side.part.path
     before = change.before.part.path if change.before is not None else inside
+    own = [inner for inner in change.changes if inner.mark != "changed" or _words(inner) or inner.changes]
     parts = [
         f"{_SIGNS[inner.mark]} {change_name(inner, inside, before)} {change_words(_own(inner))}"
-        for inner in change.changes
+        for inner in own or change.changes
     ]
     return f"{change_name(change)}: {'; '.join(parts) if parts else change_words(_own(change))}"
 
@@ -166,7 +206,7 @@ def _whole(sides: Sequence[_Side], names: tuple[str, str], lines: Sequence[tuple
         x += panel.width + _GAP
     for number, (mark, text) in enumerate(lines):
         y = below + _STEP * number
-        badge = _badge(_MARGIN, y + 6, _SIGNS[mark], _color(mark, theme))
+        badge = [] if text.startswith("\u2003") else _badge(_MARGIN, y + 6, _SIGNS[mark], _color(mark, theme))
         words = Text(Point(_MARGIN + 22, y + 9.6), text, BODY, theme.ink, "start")
         scene.members.append(Cluster("change", members=[*badge, words]))
     return scene

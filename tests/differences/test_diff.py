@@ -356,6 +356,17 @@ def test_a_picture_marks_what_changed_by_sign_and_line() -> None:
     assert len(set(lines.values())) == len(lines) == 4
 
 
+def test_boxes_of_changed_blocks_say_what_changed_and_the_list_is_not_cut() -> None:
+    root = drawn("resnet50", "resnext50_32x4d")
+    boxes = [g for g in root.findall(".//{*}g") if g.get("data-path") == "layer2.0" and g.get("data-box") is not None]
+    texts = [["".join(t.itertext()) for t in box.findall(".//{*}text")] for box in boxes]
+    assert len(texts) == 2 and all(
+        {"conv1 out 128 \u2192 256", "conv2 out 128 \u2192 256, groups 1 \u2192 32"} <= set(own) for own in texts
+    )
+    listed = [g.findtext(".//{*}text[last()]") or "" for g in root.findall(".//{*}g") if g.get("class") == "change"]
+    assert len(listed) == 4 and not any("\u2026" in text for text in listed)
+
+
 def test_a_picture_shows_both_networks_whole() -> None:
     root = drawn("vgg16", "vgg16_bn", "--level", "layer")
     paths = [g.get("data-path") for g in root.findall(".//{*}g") if g.get("data-box") is not None]

@@ -36,8 +36,12 @@ class GraphLayout(NamedTuple):
     splines: tuple[Spline, ...]
 
 
-def laid_out(request: Request) -> tuple[Drawing, GraphLayout, str]:
+def laid_out(
+    request: Request, change: Callable[[Drawing], Drawing] = lambda drawing: drawing
+) -> tuple[Drawing, GraphLayout, str]:
     """Return the requested drawing, its layout and an empty note; or a simpler drawing, and a note that says so.
+
+    `change` is applied to each drawing before its layout.
 
     Raises, with status 2, E0711 if there is no layout engine and E0712 if even the simplest drawing takes too long.
     """
@@ -45,7 +49,7 @@ def laid_out(request: Request) -> tuple[Drawing, GraphLayout, str]:
 
     view, graph = request.view, request.graph
     for attempt in attempts(view):
-        drawing = compose(graph, attempt or View(), lumped=attempt is None)
+        drawing = change(compose(graph, attempt or View(), lumped=attempt is None))
         if attempt is not None and sum(1 for _ in drawing.boxes()) > MAX_BOXES:
             continue
         try:

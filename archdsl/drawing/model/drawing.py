@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.diagnostics import Origin
@@ -145,6 +145,16 @@ class Drawing:
     def frames(self) -> Iterator[Frame]:
         """Return all frames, each before the frames in it."""
         return (member for member in self.walk() if isinstance(member, Frame))
+
+    def with_lines(self, lines: Callable[[Box], Sequence[str]]) -> Drawing:
+        """Return the drawing with further lines of text in its boxes."""
+
+        def changed(member: Box | Frame) -> Box | Frame:
+            if isinstance(member, Frame):
+                return replace(member, members=tuple(map(changed, member.members)))
+            return replace(member, lines=(*member.lines, *lines(member)))
+
+        return replace(self, members=tuple(map(changed, self.members)))
 
     def walk(self) -> Iterator[Box | Frame]:
         pending = list(reversed(self.members))
