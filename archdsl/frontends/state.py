@@ -68,6 +68,8 @@ class ImportState:
     """Indices of nodes that a rule converted together with an earlier node."""
     readers: dict[str, list[int]] = field(default_factory=dict)
     """For each tensor, the indices of the nodes that read it."""
+    lowest_pads: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Tensors that only max pools read, which pad them further by this: they were padded with the lowest number."""
     budget: int = 0
     """Bytes that constants computed from now on may take."""
     index: int = 0

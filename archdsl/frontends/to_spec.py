@@ -104,7 +104,9 @@ def _check_parameters(model: SourceModel, tensors: Mapping[str, Array]) -> None:
     for name in sorted(model.learned):
         count = counts[place(model.constants[name])]
         if count != 1:
-            reason = "no op of a spec has it as a tensor" if not count else "different layers share it"
+            one = "the ops of a spec learn one number per channel, not one for all"
+            none = one if model.constants[name].size == 1 else "no op of a spec has it as a tensor"
+            reason = none if not count else "different layers share it"
             raise error("E0843", f"the parameter `{name[:120]}` cannot be written: {reason}")
 
 

@@ -56,6 +56,11 @@ def check(module: nn.Module, size: tuple[int, ...] = (3, 8, 8)) -> Any:
     return imported
 
 
+def padding_read_twice(m: Any, x: Tensor) -> Tensor:
+    y = F.pad(m.c(x), (1, 1, 1, 1), value=-torch.inf)
+    return F.max_pool2d(y, 3, 1) + F.max_pool2d(y, 3, 1, 0, 1)
+
+
 def silent_gate(m: Any, x: Tensor) -> Tensor:
     y = m.c(x)
     return y * torch.sigmoid(y)
@@ -103,6 +108,9 @@ ONE_INPUT: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "ceil": lambda m, x: F.max_pool2d(m.c(x), 3, 2, ceil_mode=True),
     "dropout": lambda m, x: F.dropout(m.c(x), 0.5, m.training),
     "gate": silent_gate,
+    "padded max pool": lambda m, x: F.max_pool2d(F.pad(m.c(x), (0, 1, 1, 1), value=-torch.inf), 3, 2),
+    "padded twice": lambda m, x: F.max_pool2d(F.pad(m.c(x), (0, 1, 1, 0), value=-torch.inf), 3, 2, 1, ceil_mode=False),
+    "padding read twice": padding_read_twice,
 }
 
 
@@ -264,6 +272,20 @@ def test_learned_factors_keep_their_shapes() -> None:
 # --- what is changed in place ----------------------------------------------------------------------------------
 
 
+def test_a_group_norm_without_a_shift() -> None:
+    norm = nn.GroupNorm(2, 4)
+    norm.bias = None
+    nn.init.uniform_(norm.weight)
+    check(nn.Sequential(conv(), norm))
+
+
+def test_one_learned_number_is_refused() -> None:
+    module = Calls(lambda m, x: m.c(x) * m.gain, c=conv())
+    module.gain = nn.Parameter(torch.ones(1))
+    with pytest.raises(ArchError, match="one number per channel, not one for all"):
+        archdsl.import_model(module, input=(3, 8, 8))
+
+
 def test_changes_in_place() -> None:
     def aliased(m: Any, x: Tensor) -> Tensor:
         y = m.c(x)
@@ -296,6 +318,11 @@ REFUSED: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "even response norm": (lambda m, x: F.local_response_norm(m.c(x), 2), "power other than 2"),
     "rounded": (lambda m, x: torch.div(m.c(x), 3, rounding_mode="floor"), "rounds"),
     "transpose": (lambda m, x: m.c(x).transpose(2, 3), "transpose"),
+    "infinite padding": (lambda m, x: F.pad(m.c(x), (1, 1, 1, 1), value=-torch.inf).sigmoid(), "infinite number"),
+    "ceil of padding": (
+        lambda m, x: F.max_pool2d(F.pad(m.c(x), (1, 1, 1, 1), value=-torch.inf), 3, 2, ceil_mode=True),
+        "padded already",
+    ),
     "scales": (lambda m, x: F.interpolate(m.c(x), scale_factor=1.3, mode="bilinear"), "whole sizes"),
 }
 

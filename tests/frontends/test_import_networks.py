@@ -31,17 +31,15 @@ QUICK = {"resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "s
 SIZES = {"inception": 96, "nasnet": 96, "pnasnet": 96, "xception": 96, "legacy_xception": 96}
 """The smallest inputs of some families; the others take 64 pixels."""
 
-NO_OP, NO_TENSOR = "archdsl has no op for it", "no op of a spec has it as a tensor"
+NO_OP, ONE_NUMBER = "archdsl has no op for it", "one number per channel, not one for all"
 REFUSED = {
     "gcresnet33ts": NO_OP,  # a matmul of two values
     "skresnet18": NO_OP,  # stacks branches along a new axis
     "resnest14d": "neither over the channels nor over all spatial axes",  # a sum over parts of the channels
-    "dm_nfnet_f0": NO_TENSOR,  # one learned number
-    "hgnetv2_b0": NO_TENSOR,
-    "convformer_s18": NO_TENSOR,
-    "poolformerv2_s12": "a scale and no shift",
-    "nasnetalarge": "infinite number",
-    "pnasnet5large": "infinite number",
+    "dm_nfnet_f0": ONE_NUMBER,
+    "hgnetv2_b0": ONE_NUMBER,
+    "convformer_s18": ONE_NUMBER,
+    "poolformerv2_s12": ONE_NUMBER,
 }
 TIMM = [
     "gernet_s", "repvgg_a0", "mobileone_s0", "eca_resnext26ts", "seresnext26ts", "convmixer_768_32", "convnext_atto",
@@ -55,7 +53,8 @@ TIMM = [
     "inception_v4", "lcnetv2_base", "legacy_seresnet18", "legacy_xception", "mambaout_femto", "rdnet_tiny",
     "regnetx_002", "regnety_002", "repghostnet_050", "repvit_m0_9", "res2net50_14w_8s", "res2next50", "resnetv2_18",
     "resnetv2_50x1_bit", "rexnet_100", "selecsls42b", "starnet_s1", "tresnet_m", "vgg11_bn", "xception41",
-    "xception41p", "poolformer_s12", *REFUSED,
+    "xception41p", "poolformer_s12", "nasnetalarge",
+    "pnasnet5large", *REFUSED,
 ]  # fmt: skip
 QUICK_TIMM = {"regnetx_002", "lcnet_035", "skresnet18", "resnetblur18"}
 

@@ -108,8 +108,10 @@ def group_norm(
     t: Translation, input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> str:  # fmt: skip
-    learned = _learned(t, t.shape(input)[1], weight, bias)
-    return t.emit("GroupNormalization", t.value(input), *learned, epsilon=eps, num_groups=num_groups)
+    alone = weight if bias is None else None  # written as a factor of its own
+    learned = _learned(t, t.shape(input)[1], None if bias is None else weight, bias)
+    name = t.emit("GroupNormalization", t.value(input), *learned, epsilon=eps, num_groups=num_groups)
+    return name if alone is None else t.emit("Mul", name, _per_channel(t, alone, len(t.shape(input)) - 2))
 
 
 def layer_norm(
@@ -125,10 +127,15 @@ def layer_norm(
 
 
 def prelu(t: Translation, input: Any, weight: Any) -> str:
-    name, rank = t.value(weight), len(t.shape(input))
-    slopes = f"{name}/{rank}"
-    t.origins[slopes], t.arrays[slopes] = t.origins.get(name, name), t.arrays[name].reshape(-1, *[1] * (rank - 2))
-    return t.emit("PRelu", t.value(input), slopes)
+    return t.emit("PRelu", t.value(input), _per_channel(t, weight, len(t.shape(input)) - 2))
+
+
+def _per_channel(t: Translation, tensor: Any, axes: int) -> str:
+    """A tensor with one value per channel, with `axes` spatial axes after them."""
+    name = t.value(tensor)
+    reshaped = f"{name}/{axes}"
+    t.origins[reshaped], t.arrays[reshaped] = t.origins.get(name, name), t.arrays[name].reshape(-1, *[1] * axes)
+    return reshaped
 
 
 TABLE: Mapping[str, Any] = {

@@ -189,7 +189,7 @@ TABLE: Mapping[str, Rule] = {
     "LayerNormalization": Rule(ln, "axis epsilon", stash_type=1),
     "LRN": Rule(lrn, "alpha beta bias size", first=True),
     "PRelu": Rule(prelu),
-    "MaxPool": Rule(maxpool, f"{_WINDOW} ceil_mode", first=True, storage_order=0),
+    "MaxPool": Rule(maxpool, f"{_WINDOW} ceil_mode", storage_order=0),
     "AveragePool": Rule(avgpool, f"{_WINDOW} ceil_mode count_include_pad", first=True),
     "GlobalAveragePool": Rule(lambda state, node: state.add(node, ops.Gap(), node.outputs[0]), first=True),
     "GlobalMaxPool": Rule(lambda state, node: state.add(node, ops.Gmp(), node.outputs[0]), first=True),

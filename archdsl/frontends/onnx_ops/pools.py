@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from archdsl import ops
@@ -25,6 +26,14 @@ def pool_fields(state: ImportState, node: SourceNode) -> dict[str, Any]:
 
 
 def maxpool(state: ImportState, node: SourceNode) -> None:
+    more = state.lowest_pads.get(node.inputs[0])
+    node = state.with_standard_inputs(node)
+    if more is not None:
+        if node.attributes.get("ceil_mode", 0) or node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+            raise Unsupported("it pads by the size of an input that is padded already")
+        own = node.attributes.get("pads") or [0] * len(more)
+        pads = [one + other for one, other in zip(own, more, strict=True)]
+        node = replace(node, attributes={**node.attributes, "auto_pad": "NOTSET", "pads": pads})
     dilation = per_axis(node, "dilations", state.axes(node.inputs[0]))
     state.add(node, ops.MaxPool(**pool_fields(state, node), dilation=dilation), node.outputs[0])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isfinite, prod
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from archdsl.frontends.onnx_ops.values import affine, clipped, identity, operand
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported, single
 
 _HUGE = 1 << 62
+_LOWEST = float(np.finfo(np.float32).min)
+"""A max pool ignores such padding, as its own."""
 
 
 def merged(state: ImportState, node: SourceNode, merge: type[ops.Elementwise]) -> None:
@@ -257,10 +259,18 @@ def pad(state: ImportState, node: SourceNode) -> None:
         identity(state, node)
         return
     value: Array | None = state.constant(node, 2) if mode == "constant" else None
-    op = ops.Pad(
-        pixels=(*begins[2:], *ends[2:]),
-        channels=(begins[1], ends[1]),
-        value=single(float(value.reshape(()))) if value is not None else 0.0,
-        mode=mode,
-    )
+    number = 0.0 if value is None else float(value.reshape(()))
+    pixels = (*begins[2:], *ends[2:])
+    if number <= _LOWEST and not begins[1] and not ends[1] and min(pixels) >= 0 and _read_by_max_pools(state, node):
+        state.lowest_pads[node.outputs[0]] = pixels
+        identity(state, node)
+        return
+    if not isfinite(number):
+        raise Unsupported("it pads with an infinite number, and not for a max pool alone")
+    op = ops.Pad(pixels=pixels, channels=(begins[1], ends[1]), value=single(number), mode=mode)
     state.add(node, op, node.outputs[0])
+
+
+def _read_by_max_pools(state: ImportState, node: SourceNode) -> bool:
+    readers = [state.model.nodes[index].op_type for index in state.readers.get(node.outputs[0], [])]
+    return {*readers} == {"MaxPool"} and node.outputs[0] not in state.model.outputs
