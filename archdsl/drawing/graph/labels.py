@@ -83,7 +83,7 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
         lines += [_line(title, count, TextRun(short(box.tail), BODY, False, "quiet") if box.tail else None)]
     lines += [_line(TextRun(short(text), SMALL, False, "quiet")) for text in box.lines]
     if scale is not None and scale.value(box.cost):
-        lines.append(_line(TextRun(scale.label(box.cost), SMALL)))
+        lines.append(_line(TextRun(scale.label(box.cost) + (" in all" if box.count > 1 else ""), SMALL)))
     return _sized([line for line in lines if line.runs], (_PAD_X, _PAD_Y))
 
 
