@@ -31,7 +31,7 @@ _DTYPES = (
     TensorProto.BOOL,
 )
 _EVALUATED = frozenset(
-    "Add Cast Concat ConstantOfShape Div Floor Gather Identity Mul Neg "
+    "Add Cast Concat ConstantOfShape DequantizeLinear Div Floor Gather Identity Mul Neg "
     "Min Range Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
 )
 
@@ -46,7 +46,7 @@ def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
         return False
     arrays = {name: state.constants[name] for name in inputs}
     if (
-        node.op_type not in ("Transpose", "Reshape", "Identity", "Cast")
+        node.op_type not in ("Transpose", "Reshape", "Identity", "Cast", "DequantizeLinear")
         and sum(a.size for a in arrays.values()) > _SMALL
     ):
         raise Unsupported(f"its constants have more than {_SMALL:,} elements")

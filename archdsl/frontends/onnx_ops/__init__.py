@@ -159,15 +159,21 @@ def _apply_rule(state: ImportState, node: SourceNode) -> None:
     if not state.unknown.isdisjoint(node.inputs):
         state.unknown.update(node.outputs)
         if rule is None and node.op_type not in CONSTANT_OPS:
-            raise Unsupported("archdsl has no op for it")
+            raise _no_rule(node)
         return
     if evaluate_constant(state, node) or curve(state, node):
         return
     if rule is None:
-        raise Unsupported("archdsl has no op for it")
+        raise _no_rule(node)
     if all(name in state.constants for name in node.inputs if name):
         raise Unsupported("all its inputs are constants")
     rule(state, node)
+
+
+def _no_rule(node: SourceNode) -> Unsupported:
+    if node.op_type.endswith(("QuantizeLinear", "DequantizeLinear", "Integer")) or node.op_type.startswith("QLinear"):
+        return Unsupported("values of a spec are not quantised: import the model as it was before its quantisation")
+    return Unsupported("archdsl has no op for it")
 
 
 CONSTANT_OPS = frozenset("Shape ConstantOfShape Range Cast Equal Where Floor".split())
