@@ -23,8 +23,7 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 from archdsl.backends.torch import to_source  # noqa: E402
-from archdsl.backends.torch.layers import DenseBlock  # noqa: E402
-from archdsl.backends.torch.module import BlockModule, NetworkModule, build, to_torch  # noqa: E402
+from archdsl.backends.torch.module import build, to_torch  # noqa: E402
 
 FAMILIES = ["vgg16", "resnet50", "googlenet", "densenet121"]
 
@@ -105,15 +104,33 @@ def test_torchvision(name: str) -> None:
 
 def test_hierarchy() -> None:
     network = build(graph_of(RESIDUAL))
-    kinds = {path: type(module) for path, module in network.named_modules()}
-    assert kinds[""] is NetworkModule
-    assert kinds["stem"] is nn.Sequential
-    assert kinds["layer1"] is nn.Sequential
-    assert kinds["layer2.0"] is BlockModule
-    assert kinds["layer2.0.downsample"] is nn.Sequential
-    assert kinds["layer2.0.downsample.0"] is nn.Conv2d
-    assert kinds["grown"] is DenseBlock
-    assert repr(network.layer2[0]).startswith("Basic(")
+    kinds = {path: type(module).__name__ for path, module in network.named_modules()}
+    assert kinds[""] == "Net"
+    assert kinds["stem"] == kinds["layer1"] == kinds["layer2.0.downsample"] == "Sequential"
+    assert kinds["layer2.0"] == "BasicWithDownsample"
+    assert kinds["layer2.1"] == "Basic"
+    assert kinds["layer2.0.downsample.0"] == "Conv2d"
+    assert kinds["layer2.0.conv1_relu"] == kinds["layer2.0.relu"] == "ReLU"
+    assert kinds["grown"] == "DenseBlock"
+
+
+def test_names_of_implied_activations() -> None:
+    """Each is a child of its own, beside children of the same name, and moves no index of a list."""
+    network = build(
+        graph_of("""
+            net:
+              a: {relu: 1x1 conv 8 relu, conv1_relu: 1x1 conv 8, conv1: 1x1 conv 8 relu}
+              x: {residual: [1x1 conv 8 elu]}
+              b: [3x3 conv 4 tanh, 3x3 conv 4, {residual: [3x3 conv 4 tanh, 3x3 conv 4], then: relu}]
+              two-words: 3x3 conv 4 relu
+        """)
+    )
+    found = {path for path, part in network.named_modules() if type(part).__name__ in ("ReLU", "ELU", "Tanh")}
+    names = "a.relu_relu a.conv1_relu_2 x.elu_0 b.tanh_0 b.2.tanh_0 b.2.relu two_words_relu"
+    assert found == set(names.split())
+    assert list(network.b._modules)[:3] == ["0", "1", "2"]
+    assert isinstance(network.b[1], nn.Conv2d)
+    assert list(network.state_dict())[:2] == ["a.relu.weight", "a.relu.bias"]
 
 
 def test_keys_and_shapes() -> None:
@@ -218,8 +235,9 @@ def test_several_inputs() -> None:
     text = "net: {a: gap <- image, flat: flatten, c: 'concat <- flat, meta', fc: fc 3}"
     graph = graph_of(text, input="{image: 3x8x8, meta: 4}")
     network = to_torch(graph)
-    assert network(*sample(graph)).shape == (2, 3)
-    with pytest.raises(TypeError, match="takes 2 tensors, not 1"):
+    image, meta = sample(graph)
+    assert network(meta=meta, image=image).shape == (2, 3)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'meta'"):
         network(torch.zeros(1, 3, 8, 8))
 
 

@@ -290,7 +290,7 @@ def test_blocks_share_a_class() -> None:
     assert re.findall(r"^class (\w+)", source, re.MULTILINE) == ["BottleneckWithDownsample", "Bottleneck", "Resnet50"]
     assert "def __init__(self, in_channels: int, w: int, s: int = 1)" in source
     assert "*[Bottleneck(256) for _ in range(5)]" in source
-    assert "return F.relu(out + self.downsample(x))" in source
+    assert "return self.relu(out + self.downsample(x))" in source
 
 
 def test_arguments_are_the_blocks_own() -> None:
@@ -442,6 +442,14 @@ def test_a_class_for_fixed_filters_with_and_without_padding() -> None:
     ],
 )
 def test_a_source_whose_pads_are_those_of_one_size_says_so(node: str, stated: bool) -> None:
-    source = archdsl.loads(f"input: 12x5000\nnet: [{node}, gap]\n").to_source()
+    network = archdsl.loads(f"input: 12x5000\nnet: [{node}, gap]\n")
+    source = network.to_source()
     header = " ".join((ast.get_docstring(ast.parse(source)) or "").split())
-    assert ("at another size its pads are not TensorFlow's" in header) == stated
+    assert ("The module accepts no other" in header) == stated
+    for module in (network.to_torch(), run(source)["build"]()):
+        module(torch.zeros(1, 12, 5000))
+        if stated:
+            with pytest.raises(AssertionError, match=r"this module is for x\.shape\[2\] == 5000"):
+                module(torch.zeros(1, 12, 4999))
+        else:
+            module(torch.zeros(1, 12, 4999))

@@ -13,11 +13,11 @@ from archdsl.backends.torch.layout import INDENT, WIDTH, Doc, Joined, SourceGrou
 from archdsl.backends.torch.naming import docstring, is_attribute, quoted
 from archdsl.backends.torch.program import ModuleBlock, Program
 from archdsl.backends.torch.repeats import compact
-from archdsl.backends.torch.sharing import SharedClass, Sharing
+from archdsl.backends.torch.sharing import SharedClass, Sharing, is_activation
 from archdsl.backends.torch.steps import Module, Parameter, Run
-from archdsl.graph import Graph
+from archdsl.graph import Graph, Node
 from archdsl.ops import Add
-from archdsl.shapes import at
+from archdsl.shapes import Dim, at
 
 _WIDTH = WIDTH - len(f'{INDENT}""""""')
 """The columns for a text in the docstring of a class."""
@@ -51,15 +51,18 @@ class Classes:
         base = shared.container or ("nn.ModuleList" if numbered else "nn.Module")
         self.constructors.note(base)
         lines = [f"class {shared.name}({base}):", *docstring(self._about(shared), INDENT), "", *self._head(shared)]
-        lines += self._listed(shared, numbered) if shared.container or numbered else self._assigned(shared)
+        lines += self._listed(shared, numbered) if shared.container or numbered else [f"{INDENT * 2}super().__init__()"]
+        lines += [] if shared.container else self._assigned(shared, numbered)
         lines += [f"{INDENT * 2}self.{attribute} = {name}" for name, attribute in shared.options.stored.items()]
         if shared is self.sharing.main and self.initialised:
             lines.append(f"{INDENT * 2}self.apply(init_weights)")
         return lines if shared.container else [*lines, "", *self._forward(shared, numbered)]
 
     def _listed(self, shared: SharedClass, numbered: bool) -> list[str]:
-        """Return the lines of a container class: its children are arguments of the constructor."""
-        entries = tuple(self.constructors.entries(shared.blocks, shared.options.text))
+        """Return the lines of a container class: its children, in a list those with numbers, are arguments of the
+        constructor."""
+        names = [name for name in shared.blocks[0].children if not numbered or name.isdigit()]
+        entries = tuple(self.constructors.entries(shared.blocks, shared.options.text, names))
         call = (
             SourceGroup("(", (SourceGroup("[", entries, "]", spread=True),), comma=False)
             if numbered
@@ -67,11 +70,13 @@ class Classes:
         )
         return lay("super().__init__", call, indent=INDENT * 2)
 
-    def _assigned(self, shared: SharedClass) -> list[str]:
+    def _assigned(self, shared: SharedClass, numbered: bool) -> list[str]:
         """Return the lines that assign the children of a class with a forward to attributes."""
-        lines = [f"{INDENT * 2}super().__init__()"]
+        lines: list[str] = []
         contained = False
         for name, first in shared.blocks[0].children.items():
+            if numbered and name.isdigit():
+                continue
             if "." in name:
                 lines += [] if contained else self._contained(shared)
                 contained = True
@@ -138,6 +143,7 @@ class Classes:
         arguments = [f"{namer.chosen[i]}: Tensor" for i in block.inputs]
         returns = self._return_type(shared)
         text = lay("def forward", SourceGroup("(", ("self", *arguments)), f" -> {returns}:", INDENT)
+        text += self._size_checks(namer.chosen) if is_main else []
         for n, line in enumerate(lines):
             indent = INDENT * (3 if line.training else 2)
             if line.training and not (n and lines[n - 1].training):
@@ -147,6 +153,15 @@ class Classes:
         if not lines or lines[-1].targets != ("",):
             text += self._return(shared, namer.chosen, bool(lines) and lines[-1].training)
         return text
+
+    def _size_checks(self, names: Mapping[int, str]) -> list[str]:
+        """Return the lines that reject inputs of other sizes. `torch._assert` stays in traced and exported programs."""
+        lines = []
+        for source, axis, size in sizes_in_pads(self.graph):
+            condition = f"{names[source]}.shape[{axis}] == {size}"
+            message = quoted(f"`pad=same` with a stride: this module is for {condition}")
+            lines += lay("", SourceGroup("torch._assert(", (condition, message)), indent=INDENT * 2)
+        return lines
 
     def _return(self, shared: SharedClass, value_names: Mapping[int, str], in_training: bool) -> list[str]:
         names = [value_names[output] for output in shared.blocks[0].outputs]
@@ -228,12 +243,33 @@ def _type_words(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
+def sizes_in_pads(graph: Graph) -> list[tuple[int, int, int]]:
+    """Return the sizes that `pad=same` with a stride fixes: the id of an input, an axis counted from the batch, and
+    the size."""
+    if not any(_pads_by_size(node) for node in graph.nodes):
+        return []
+    pinned = {size.name for size in graph.sizes if size.pinned}
+    return [
+        (i, axis, at(size))
+        for i in graph.inputs
+        for axis, size in enumerate(graph.nodes[i].shape[1:], 2)
+        if not isinstance(size, Dim) or size.symbol.name in pinned
+    ]
+
+
+def _pads_by_size(node: Node) -> bool:
+    """Whether the padding of a node depends on the size of its input."""
+    strides = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or ()
+    return getattr(node.op, "pad", None) == "same" and any(stride > 1 for stride in strides)
+
+
 def _numbered(shared: SharedClass) -> bool:
     """Whether the class should be a `ModuleList`: it has a forward, and its children are modules with numbers as
-    names."""
-    children = shared.blocks[0].children
-    modules = not any(isinstance(child, Parameter) for child in children.values())
-    return not shared.container and modules and forward.counts_up(list(children))
+    names, and activations."""
+    children = shared.blocks[0].children.items()
+    named = [name for name, child in children if name.isdigit() or not is_activation(child)]
+    modules = not any(isinstance(child, Parameter) for _, child in children)
+    return not shared.container and modules and forward.counts_up(named)
 
 
 def _local_name(path: str, around: str, alone: bool = True) -> str:

@@ -84,12 +84,13 @@ class Constructors:
         """Return the constructor of a container that is not a class of its own."""
         self.note(blocks[0].container)
         return SourceGroup(
-            f"{blocks[0].container}(", tuple(self.entries(blocks, text)), spread=len(blocks[0].children) > 1
+            f"{blocks[0].container}(",
+            tuple(self.entries(blocks, text, list(blocks[0].children))),
+            spread=len(blocks[0].children) > 1,
         )
 
-    def entries(self, blocks: Sequence[ModuleBlock], text: Text) -> list[Doc]:
-        """Return the arguments of a container's constructor: its children, or a dictionary of named children."""
-        names = list(blocks[0].children)
+    def entries(self, blocks: Sequence[ModuleBlock], text: Text, names: Sequence[str]) -> list[Doc]:
+        """Return the arguments of a container's constructor: these children, or a dictionary of them."""
         docs = [self.child([block.children[name] for block in blocks], text) for name in names]
         if names == [str(n) for n in range(len(names))]:
             return compact(docs)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from archdsl.backends.torch.class_arguments import Column, Use
 from archdsl.backends.torch.layout import Doc, Infix, Joined, SourceGroup, flat, tuple_of
 from archdsl.backends.torch.lower import SIGNATURES
 from archdsl.backends.torch.naming import identifier, is_attribute, quoted, unique
 from archdsl.backends.torch.program import ModuleBlock
-from archdsl.backends.torch.rules.parts import for_all_axes
 from archdsl.backends.torch.steps import (
     PRECEDENCE,
     Argument,
@@ -24,7 +24,6 @@ from archdsl.backends.torch.steps import (
     Module,
     Parameter,
     Run,
-    Training,
     Value,
     Weight,
     replace,
@@ -68,28 +67,20 @@ def statements(blocks: Sequence[ModuleBlock], text: Text) -> list[Statement]:
     ]
 
 
-_FIELDS: Mapping[str, tuple[str, ...]] = for_all_axes(
-    {
-        "slice": ("", "start", "end"),
-        "F.leaky_relu": ("", "slope"),
-        "F.elu": ("", "alpha"),
-        "F.dropout": ("", "p"),
-        "F.pad": ("", "pads"),
-        "F.max_pool{n}d": ("", "kernel_size", "stride"),
-        "F.avg_pool{n}d": ("", "kernel_size", "stride"),
-        "F.adaptive_avg_pool{n}d": ("", "output_size"),
-        "F.channel_shuffle": ("", "groups"),
-        "*": ("factor", "factor"),
-        "+": ("offset", "offset"),
-    }
-)
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "slice": ("", "start", "end"),
+    "F.pad": ("", "pads"),
+    "F.channel_shuffle": ("", "groups"),
+    "*": ("factor", "factor"),
+    "+": ("offset", "offset"),
+}
 """Names for the positional constants of functions."""
 
 
 def _written(exprs: Sequence[Expr], text: Text, use: Use) -> Expr:
     """Return the expression of the first block, with constants in a form that is correct for all blocks."""
     first = exprs[0]
-    if isinstance(first, (Value, Weight, Training, Argument)):
+    if isinstance(first, (Value, Weight, Argument)):
         return first
     if isinstance(first, Run):
         return first
@@ -158,13 +149,15 @@ class Nester:
         if not isinstance(outer, Run) or outer.args != (Value(value),):
             return False
         role = self.roles.get(outer.child, "")
+        if role == "act":
+            return True
         if role == "drop":
             return _nested(inner) == 1
-        if role in ("norm", "act"):
+        if role == "norm":
             return isinstance(inner, (Run, Call)) and self.roles.get(_innermost(inner), "") == "weighted"
         if isinstance(inner, Call) and inner.target in ("torch.flatten", "torch.cat"):
             return _nested(inner) == 1
-        # The pre-activation order: `self.conv1(F.relu(self.norm1(x)))`.
+        # The pre-activation order: `self.conv1(self.relu(self.norm1(x)))`.
         return role == "weighted" and _nested(inner) == 2 and self.roles.get(_innermost(inner), "") == "norm"
 
 
@@ -234,7 +227,7 @@ def counts_up(names: Sequence[str]) -> bool:
 
 def attribute(name: str, lists: Set[str] = frozenset()) -> str:
     """Return a child as forward reads it; `lists` are the containers that are `ModuleList`s."""
-    if "" in lists:
+    if "" in lists and name.isdigit():
         return f"self[{int(name)}]"
     first, *further = name.split(".")
     text, path = _part("self", first), first
@@ -276,8 +269,6 @@ def doc(expr: Expr, name: Callable[[int], str], lists: Set[str] = frozenset()) -
         return name(expr.id)
     if isinstance(expr, Weight):
         return _parameter(expr, lists)
-    if isinstance(expr, Training):
-        return "self.training"
     if isinstance(expr, Run):
         return SourceGroup(f"{_reached(expr.child, expr.inside, lists)}(", tuple(map(write, expr.args)))
     if isinstance(expr, tuple):
@@ -324,15 +315,25 @@ class Namer:
         self, block: ModuleBlock, items: Sequence[Statement], names: Mapping[int, str], taken: Set[str], all_named: bool
     ) -> None:
         self.items, self.names, self.taken = items, names, taken
+        self.reads = [values(item.expr) for item in items]
         self.readers: dict[int, list[int]] = {}
-        for place, item in enumerate(items):
-            for value in values(item.expr):
+        for place, sources in enumerate(self.reads):
+            for value in sources:
                 self.readers.setdefault(value, []).append(place)
         for value in block.outputs:
             self.readers.setdefault(value, []).append(len(items))
+        self.chains: dict[int, Chain] = {}
         self.chosen: dict[int, str] = {}
-        arguments = input_names([names[i] for i in block.inputs], taken, all_named)
-        self.chosen |= zip(block.inputs, arguments, strict=True)
+        self.live: dict[str, int] = {}
+        """The names that a later statement reads, with the last that does."""
+        for value, name in zip(
+            block.inputs, input_names([names[i] for i in block.inputs], taken, all_named), strict=True
+        ):
+            self._name(value, name)
+
+    def _name(self, value: int, name: str) -> None:
+        self.chosen[value] = name
+        self.live[name] = max(self.live.get(name, -1), *self.readers.get(value, [-1]))
 
     def lines(self, result: int | None, lists: Set[str] = frozenset()) -> list[SourceLine]:
         """Return the statements with names. `result` is the value that the last statement may return directly."""
@@ -343,13 +344,14 @@ class Namer:
                 lines.append(SourceLine(("",), written, item.training))
                 break
             for value in item.outputs:
-                self.chosen[value] = self._choose(value, place, item)
+                self._name(value, self._choose(value, place, item))
             lines.append(SourceLine(tuple(self.chosen[value] for value in item.outputs), written, item.training))
         return lines
 
-    def _live(self, place: int) -> set[str]:
-        """Return the names that are still read after a statement."""
-        return {name for value, name in self.chosen.items() if max(self.readers.get(value, [-1])) > place}
+    def _live(self, place: int) -> Set[str]:
+        """Return the names that are still read after a statement, which comes after those asked for before."""
+        self.live = {name: last for name, last in self.live.items() if last > place}
+        return self.live.keys()
 
     def _choose(self, value: int, place: int, item: Statement) -> str:
         live = self._live(place)
@@ -390,41 +392,49 @@ class Namer:
 
     def _joins_named(self, value: int) -> bool:
         """Whether the value leads to a merge of several equal branches."""
-        place = self._end(value)
+        place = self._chain(value).end
         if place >= len(self.items):
             return False
-        expr = self.items[place].expr
-        return len(set(values(expr))) > (1 if _joins(expr) else 2)
+        return len(set(self.reads[place])) > (1 if _joins(self.items[place].expr) else 2)
 
-    def _end(self, value: int) -> int:
-        """Return the statement at which the value's chain of single readers joins another value, or ends."""
-        while True:
-            readers = self.readers.get(value, [])
-            if len(readers) != 1 or readers[0] >= len(self.items):
-                return len(self.items)
-            item = self.items[readers[0]]
-            if len(set(values(item.expr))) > 1 or len(item.outputs) != 1:
-                return readers[0]
-            value = item.outputs[0]
+    def _chain(self, value: int) -> Chain:
+        """Return the chain of statements that starts with this value, each the only reader of the one before."""
+        path = []
+        while value not in self.chains:
+            (place, *others) = self.readers.get(value, [len(self.items)])
+            place = len(self.items) if others else place
+            path.append(value)
+            if place == len(self.items) or len(set(self.reads[place])) > 1 or len(self.items[place].outputs) != 1:
+                name = self.names[value]
+                self.chains[value] = Chain(place, name, name, name)
+                break
+            value = self.items[place].outputs[0]
+        chain = self.chains[value]
+        for source in reversed(path):
+            name = self.names[source]
+            chain = Chain(chain.end, min(name, chain.low), max(name, chain.high), chain.last)
+            self.chains[source] = chain
+        return chain
 
     def _thread(self, value: int, item: Statement) -> str:
         """Return a name for the chain of statements that starts with this value: the common prefix of their names."""
-        names = [self.names[value]]
         if isinstance(item.expr, Call) and item.expr.target in ("torch.cat", *PRECEDENCE):
             # A merge of branches is named after their common prefix.
             shared = _shared([self.chosen[source] for source in values(item.expr)])
-            return shared if len(shared) > 3 else names[0]
-        while True:
-            readers = self.readers.get(value, [])
-            if len(readers) != 1 or readers[0] >= len(self.items):
-                break
-            item = self.items[readers[0]]
-            if len(set(values(item.expr))) > 1 or len(item.outputs) != 1:
-                break
-            value = item.outputs[0]
-            names.append(self.names[value])
-        shared = _shared(names)
-        return shared if len(shared) > 3 or len(names) == 1 else names[-1]
+            return shared if len(shared) > 3 else self.names[value]
+        chain = self._chain(value)
+        shared = _shared((chain.low, chain.high))
+        return shared if len(shared) > 3 else chain.last
+
+
+class Chain(NamedTuple):
+    """A chain of statements with one reader each: the statement at which it joins another value or ends, the first and
+    the last name of its values in alphabetical order, and the name of its last value."""
+
+    end: int
+    low: str
+    high: str
+    last: str
 
 
 def _joins(expr: Expr) -> bool:
@@ -447,8 +457,9 @@ def _word(name: str) -> str:
 
 
 def input_names(sources: Sequence[str], taken: Set[str], all_named: bool) -> list[str]:
-    """Return names for the arguments of a forward: `x`, `y`, `z`; or, with `all_named`, those of the sources."""
-    if len(sources) == 1 or not all_named:
+    """Return names for the arguments of a forward: `x`, `y`, `z`; or, with `all_named`, those that the spec gives to
+    the sources."""
+    if not all_named or list(sources) == ["input"]:
         return list("xyz"[: len(sources)]) + [f"x{n}" for n in range(4, len(sources) + 1)]
     names: list[str] = []
     for source in sources:

@@ -1,18 +1,17 @@
 """The classes of `layers` for signals, images and volumes: as text for printed source, and as classes for the module.
 
 `layers` contains each class for images. The class for another kind of input has the same text with other names and
-words, and the module runs exactly the text that is printed. Only `layer_class` imports torch.
+words. Only `layer_class` imports torch.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
-import sys
 from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import resources
-from importlib.abc import InspectLoader
+from importlib.abc import ExecutionLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -92,14 +91,26 @@ def _words(axes: int) -> tuple[str, ...]:
     return f"{axes}d", kind.noun, kind.point, ", ".join(kind.letters), ", ".join(_SIDES[: 2 * axes])
 
 
-class _Loader(InspectLoader):
-    """Imports `layers` for another number of axes."""
+class _TextLoader(ExecutionLoader):
+    """Loads a module from a text, of which tracebacks quote the lines."""
 
-    def __init__(self, axes: int) -> None:
-        self.axes = axes
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     def get_source(self, fullname: str) -> str:
-        return _reworded(_file(), self.axes)
+        return self.text
+
+    def get_filename(self, fullname: str) -> str:
+        return f"<archdsl>/{fullname}.py"
+
+
+def load_text(name: str, text: str) -> ModuleType:
+    """Return a text that archdsl generated as a Python module; no import finds it."""
+    spec = spec_from_loader(name, _TextLoader(text))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @cache
@@ -107,9 +118,4 @@ def _module(axes: int) -> ModuleType:
     """Import the classes for this number of axes."""
     if axes == _WRITTEN:
         return importlib.import_module(_MODULE)
-    name, loader = f"{_MODULE}_{axes}d", _Loader(axes)
-    spec = spec_from_loader(name, loader)
-    assert spec is not None
-    module = sys.modules[name] = module_from_spec(spec)
-    loader.exec_module(module)  # safe: the text is a part of archdsl
-    return module
+    return load_text(f"{_MODULE}_{axes}d", _reworded(_file(), axes))

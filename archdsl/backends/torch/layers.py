@@ -115,16 +115,21 @@ class TableConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.filters, self.stride, self.pads, self.dilation = len(table), stride, pads, dilation
-        rows = [row for row, reads in enumerate(table) for _ in reads]
-        self.register_buffer("rows", torch.tensor(rows), persistent=False)
-        maps = [read for reads in table for read in reads]
-        self.register_buffer("maps", torch.tensor(maps), persistent=False)
+        self.table = table
+        for name, values in self.constants().items():
+            self.register_buffer(name, values, persistent=False)
         self.weight = nn.Parameter(torch.empty(len(self.maps), *kernel_size))
         fan_out = len(table) * self.weight[0].numel()
         nn.init.normal_(self.weight, std=(2 / fan_out) ** 0.5)
         start = torch.tensor(0.0 if isinstance(bias, bool) else bias, dtype=torch.float32)
         offsets = nn.Parameter(start.expand(len(table)).clone(), requires_grad=bias is True)
         self.bias = None if bias is False else offsets
+
+    def constants(self) -> dict[str, Tensor]:
+        """Return the buffers, which follow from the arguments and are not in the state_dict."""
+        pairs = [(row, read) for row, reads in enumerate(self.table) for read in reads]
+        rows, maps = zip(*pairs, strict=True)
+        return {"rows": torch.tensor(rows), "maps": torch.tensor(maps)}
 
     def forward(self, x: Tensor) -> Tensor:
         kernels = self.weight.new_zeros(self.filters, x.shape[1], *self.weight.shape[1:])
@@ -144,9 +149,9 @@ class PaddedMaxPool2d(nn.MaxPool2d):
         # No window starts in the padding at the end.
         begins = self.pads[::2][::-1]
         steps = self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(begins)
-        axes = zip(x.shape[2:], begins, steps, strict=True)
-        kept: list[Any] = [slice(-(-(size + begin) // step)) for size, begin, step in axes]
-        return y[(..., *kept)]
+        for axis, (begin, step) in enumerate(zip(begins, steps, strict=True), 2):
+            y = y[(slice(None),) * axis + (slice(-(-(x.shape[axis] + begin) // step)),)]
+        return y
 
 
 class PaddedAvgPool2d(nn.AvgPool2d):
@@ -172,9 +177,9 @@ class PaddedAvgPool2d(nn.AvgPool2d):
         # No window starts in the padding at the end.
         begins = self.pads[::2][::-1]
         steps = self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(begins)
-        axes = zip(x.shape[2:], begins, steps, strict=True)
-        kept: list[Any] = [slice(-(-(size + begin) // step)) for size, begin, step in axes]
-        return y[(..., *kept)]
+        for axis, (begin, step) in enumerate(zip(begins, steps, strict=True), 2):
+            y = y[(slice(None),) * axis + (slice(-(-(x.shape[axis] + begin) // step)),)]
+        return y
 
 
 class Blur2d(nn.Module):
@@ -184,17 +189,21 @@ class Blur2d(nn.Module):
 
     def __init__(self, kernel_size: tuple[int, ...], stride: tuple[int, ...]) -> None:
         super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride
+        sides = [(step + size - 2) // 2 for size, step in zip(kernel_size, stride, strict=True)]
+        self.pads = tuple(side for side in reversed(sides) for _ in range(2))
+        for name, values in self.constants().items():
+            self.register_buffer(name, values, persistent=False)
+
+    def constants(self) -> dict[str, Tensor]:
+        """Return the buffers, which follow from the arguments and are not in the state_dict."""
         kernel = torch.ones(())
-        pads: list[int] = []
-        for size, step in zip(kernel_size, stride, strict=True):
+        for size in self.kernel_size:
             row = [1]
             for _ in range(size - 1):
                 row = [a + b for a, b in zip([0, *row], [*row, 0], strict=True)]
             kernel = kernel.unsqueeze(-1) * torch.tensor(row) / 2 ** (size - 1)
-            side = (step + size - 2) // 2
-            pads = [side, side, *pads]
-        self.register_buffer("kernel", kernel, persistent=False)
-        self.stride, self.pads = stride, tuple(pads)
+        return {"kernel": kernel}
 
     def forward(self, x: Tensor) -> Tensor:
         kernels = self.kernel.expand(x.shape[1], 1, *self.kernel.shape)
@@ -259,28 +268,29 @@ class HardSigmoid(nn.Module):
 class PixelShuffle(nn.Module):
     """Channels as pixels, along all axes: (N, C * r^n, ...) -> (N, C, ...)."""
 
-    def __init__(self, upscale_factor: int) -> None:
+    def __init__(self, upscale_factor: int, axes: int) -> None:
         super().__init__()
-        self.factor = upscale_factor
+        self.factor, self.axes = upscale_factor, axes
 
     def forward(self, x: Tensor) -> Tensor:
-        axes, sizes = x.dim() - 2, [size * self.factor for size in x.shape[2:]]
-        parts = x.reshape(x.shape[0], -1, *[self.factor] * axes, *x.shape[2:])
+        axes, sizes = self.axes, [x.shape[2 + n] for n in range(self.axes)]
+        parts = x.reshape(x.shape[0], -1, *[self.factor] * axes, *sizes)
         order = [axis for n in range(axes) for axis in (2 + axes + n, 2 + n)]
-        return parts.permute(0, 1, *order).reshape(x.shape[0], -1, *sizes)
+        y = parts.permute(0, 1, *order)
+        return y.reshape(x.shape[0], -1, *[size * self.factor for size in sizes])
 
 
 class PixelUnshuffle(nn.Module):
     """Pixels as channels, along all axes: (N, C, ...) -> (N, C * r^n, ...)."""
 
-    def __init__(self, downscale_factor: int) -> None:
+    def __init__(self, downscale_factor: int, axes: int) -> None:
         super().__init__()
-        self.factor = downscale_factor
+        self.factor, self.axes = downscale_factor, axes
 
     def forward(self, x: Tensor) -> Tensor:
-        axes, sizes = x.dim() - 2, [size // self.factor for size in x.shape[2:]]
+        axes, sizes = self.axes, [x.shape[2 + n] // self.factor for n in range(self.axes)]
         split = [number for size in sizes for number in (size, self.factor)]
-        parts = x.reshape(*x.shape[:2], *split)
+        parts = x.reshape(x.shape[0], x.shape[1], *split)
         order = [*range(3, 3 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2)]
         return parts.permute(0, 1, *order).reshape(x.shape[0], -1, *sizes)
 
@@ -302,7 +312,7 @@ class Subsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for axis, (size, step) in enumerate(zip(self.kernel_size, self.stride, strict=True), 2):
             x = x.unfold(axis, size, step).sum(-1)
-        shape = (-1, *[1] * (x.dim() - 2))
+        shape = (-1, *[1] * len(self.stride))
         return x * self.weight.view(shape) + self.bias.view(shape)
 
 
@@ -336,7 +346,7 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        keep = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(1 - self.p)
+        keep = x.new_empty((x.shape[0],) + (1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
         return x * keep / (1 - self.p)
 
 
@@ -355,9 +365,10 @@ class Affine(nn.Module):
         if isinstance(self.mul, float) and isinstance(self.add, float):
             return x * self.mul + self.add
         # Channel by channel, because Python numbers are not rounded to the precision of a tensor.
-        mul = self.mul if isinstance(self.mul, tuple) else (self.mul,) * x.shape[1]
-        add = self.add if isinstance(self.add, tuple) else (self.add,) * x.shape[1]
-        return torch.cat([x[:, i : i + 1] * mul[i] + add[i] for i in range(x.shape[1])], 1)
+        channels = max(len(value) for value in (self.mul, self.add) if isinstance(value, tuple))
+        mul = self.mul if isinstance(self.mul, tuple) else (self.mul,) * channels
+        add = self.add if isinstance(self.add, tuple) else (self.add,) * channels
+        return torch.cat([x[:, i : i + 1] * mul[i] + add[i] for i in range(channels)], 1)
 
 
 class DenseBlock(nn.Sequential):
@@ -372,7 +383,7 @@ class DenseBlock(nn.Sequential):
 def init_weights(module: nn.Module) -> None:
     """Initialise convolutions as He et al. (normal, std sqrt(2 / fan out)), Linear uniformly."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        if module.weight.requires_grad:
+        if module.weight.requires_grad and not module.weight.is_meta:
             fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
             nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
     elif isinstance(module, nn.Linear):

@@ -100,11 +100,6 @@ SIGNATURES: Mapping[str, Signature] = for_all_axes(
         "nn.ReplicationPad{n}d": Signature(1),
         "nn.CircularPad{n}d": Signature(1),
         "Affine": Signature(0),
-        "F.max_pool{n}d": Signature(3, _POOL),
-        "F.avg_pool{n}d": Signature(3, _POOL),
-        "F.local_response_norm": Signature(1, {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
-        "F.softplus": Signature(1, {"beta": 1.0, "threshold": 20.0}),
-        "F.gelu": Signature(1, {"approximate": "none"}),
         "F.pad": Signature(2, {"mode": "constant", "value": 0.0}),
     }
 )

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from archdsl.analysis.equal_scopes import Boundary, boundaries
 from archdsl.backends.torch.lower import lower
-from archdsl.backends.torch.naming import class_name
+from archdsl.backends.torch.naming import class_name, identifier, unique
 from archdsl.backends.torch.steps import (
     Argument,
     Call,
@@ -96,6 +96,8 @@ class _Builder:
         self.modules = self._module_scopes()
         self.blocks: dict[Scope, tuple[ModuleBlock, list[ForwardStep]]] = {}
         """The blocks of scopes, with the steps that their callers run before them."""
+        self.written: dict[ModuleBlock, set[str]] = {}
+        """The names that the spec gives to the children of a block; others belong to implied nodes."""
         self.first_runs = {scope.path: scope for scope in graph.root.walk() if scope.name is not None}
         self.read_outside = self._read_outside()
         self.flattened: set[int] = set()
@@ -132,6 +134,7 @@ class _Builder:
     def block(self, scope: Scope) -> tuple[ModuleBlock, list[ForwardStep]]:
         """Return the block of a scope, and the steps that its caller runs before it."""
         block = ModuleBlock(scope, self._title(scope))
+        self.written[block] = {_name_in(member, scope).partition(".")[0] for member in self._members(scope)}
         apart = scope is not self.graph.root and self._training(scope)
         steps: list[ForwardStep] = []
         for member in self._members(scope):
@@ -140,7 +143,7 @@ class _Builder:
                 training = self._training(member)
             elif isinstance(member, Scope):
                 child, before = self.block(member)
-                block.children[member.path[len(scope.path) :].lstrip(".")] = child
+                block.children[_name_in(member, scope)] = child
                 run = Run(child.scope.name or "", tuple(map(Value, child.inputs)))
                 new = [*before, ForwardStep(child.outputs, run)]
                 training = self._training(member)
@@ -153,6 +156,7 @@ class _Builder:
         # A block that nobody reads is built for its tensors, but not run: it returns its last value, and its caller
         # leaves it out.
         block.outputs = self._outputs(scope) or steps[-1].outputs[:1]
+        block.children = _listed(block.children, self.written[block])
         steps = self._chunked(_read(steps, block.outputs))
         hoisted = [] if scope is self.graph.root else self._hoist(block, steps)
         block.steps = tuple(steps)
@@ -218,13 +222,13 @@ class _Builder:
         """Return the expression that runs a node. Its module or parameter becomes a child of the block."""
         lowered = self.lowered[node.id]
         inputs = tuple(map(Value, node.inputs))
-        name = node.path[len(scope.path) :].lstrip(".")
+        name = _name_in(node, scope)
         if node.shared_with:
             return self._again(node, scope, inputs, block)
         if lowered.parameter is not None:
             block.children[name] = lowered.parameter
         elif lowered.module is not None and (not node.implied or lowered.call is None):
-            name = name if not node.implied else _free_name(name, block)
+            name = unique(_word(name), {*self.written[block], *block.children}, "_") if node.implied else name
             block.children[name] = lowered.module
             return Run(name, inputs)
 
@@ -353,12 +357,27 @@ def _inputs(steps: Sequence[ForwardStep]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(source for source in reads if source not in computed))
 
 
-def _free_name(name: str, block: ModuleBlock) -> str:
-    """Return a child's name for an implied node without a PyTorch function. It has no tensors, so no key uses it."""
-    name = name.replace("/", "_").strip("_")
-    while name in block.children:
-        name += "_"
-    return name
+def _name_in(member: Scope | Node, scope: Scope) -> str:
+    """Return the path of a member relative to its scope."""
+    return member.path[len(scope.path) :].lstrip(".")
+
+
+def _word(name: str) -> str:
+    """Return the child's name of an implied node: `/relu` -> `relu`, `conv1/relu` -> `conv1_relu`, `0/relu` ->
+    `relu_0`.
+
+    The node has no tensors, so no key contains it.
+    """
+    place, _, op = name.partition("/")
+    return identifier("_".join(filter(None, (op, place) if place[:1].isdigit() else (place, op))))
+
+
+def _listed(children: Mapping[str, Child], written: Set[str]) -> dict[str, Child]:
+    """Return the children of a block; in a list, the modules of implied nodes are last, so that indices stay those of
+    the spec."""
+    if not any(name.isdigit() for name in written):
+        return dict(children)
+    return dict(sorted(children.items(), key=lambda item: item[0].partition(".")[0] not in written))
 
 
 def _container(block: ModuleBlock) -> Container:

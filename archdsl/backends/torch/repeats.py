@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from archdsl.backends.torch.layout import Doc, SourceGroup, flat
 from archdsl.backends.torch.naming import quoted
@@ -18,35 +19,37 @@ _WORDS = re.compile(r'"[^"]*"|[A-Za-z_]\w*|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]
 def compact(docs: Sequence[Doc]) -> list[Doc]:
     """Replace each run of three or more calls that are equal, or whose numbers grow evenly, by one comprehension."""
     texts = list(map(flat, docs))
-    return _runs(docs, lambda start, end: _template(texts[start:end]))
+    return _runs(docs, lambda rows: _template([texts[n] for n in rows], rows))
 
 
 def compact_named(names: Sequence[str], docs: Sequence[Doc]) -> list[Doc]:
     """Do the same as `compact` for pairs of a name and a call: `(f"layer{i + 1}", Layer(64 + 32 * i))`."""
     texts = list(map(flat, docs))
 
-    def pair(start: int, end: int) -> str | None:
-        key, template = _template(names[start:end], name=True), _template(texts[start:end])
+    def pair(rows: Sequence[int]) -> str | None:
+        key = _template([names[n] for n in rows], rows, name=True)
+        template = _template([texts[n] for n in rows], rows)
         return f'(f"{key}", {template})' if key and template and "{" in key else None
 
     pairs = [SourceGroup("(", (quoted(name), doc)) for name, doc in zip(names, docs, strict=True)]
     return _runs(pairs, pair)
 
 
-def _runs(docs: Sequence[Doc], pattern: Callable[[int, int], str | None]) -> list[Doc]:
+def _runs(docs: Sequence[Doc], pattern: Callable[[Sequence[int]], str | None]) -> list[Doc]:
     """Return the docs with a comprehension for each run, from left to right.
 
-    `pattern` returns one text for the docs from start to end, or None.
+    `pattern` returns one text for the docs of these indices, or None.
     """
     out: list[Doc] = []
     start = 0
     while start < len(docs):
-        end = start + 1
-        while end < len(docs) and pattern(start, end + 1) is not None:
+        end = start + 2
+        template = pattern((start, start + 1)) if end <= len(docs) else None
+        # Two docs decide on the text; each further one must fit them.
+        while template is not None and end < len(docs) and pattern((start, start + 1, end)) is not None:
             end += 1
-        template = pattern(start, end) if end - start >= SHORTEST_RUN else None
         line = f"*[{template} for {_index(template or '')} in range({end - start})]"
-        if template is None or len(line) > _WIDEST:
+        if template is None or end - start < SHORTEST_RUN or len(line) > _WIDEST:
             out.append(docs[start])
             start += 1
         else:
@@ -59,9 +62,9 @@ def _index(template: str) -> str:
     return "i" if re.search(r"\bi\b", template) else "_"
 
 
-def _template(texts: Sequence[str], name: bool = False) -> str | None:
-    """Return one text that is equal to each of them for i = 0, 1, ...; None unless they differ only in integers that
-    grow evenly."""
+def _template(texts: Sequence[str], rows: Sequence[int], name: bool = False) -> str | None:
+    """Return one text that is equal to each of them for i = 0, 1, and so on from the first of their rows; None unless
+    they differ only in integers that grow evenly."""
     if not name and (texts[0].startswith("nn.") or re.search(r"\bi\b", texts[0])):
         return None
     pieces, numbers = zip(*(_numbers(text, name) for text in texts), strict=True)
@@ -70,8 +73,8 @@ def _template(texts: Sequence[str], name: bool = False) -> str | None:
     written: str = pieces[0][0]
     for n, piece in enumerate(pieces[0][1:]):
         column = [row[n] for row in numbers]
-        step = column[1] - column[0] if len(column) > 1 else 0
-        if any(number != column[0] + step * place for place, number in enumerate(column)):
+        step = column[1] - column[0]
+        if any(number != column[0] + step * (row - rows[0]) for row, number in zip(rows, column, strict=True)):
             return None
         # A sum is correct only without an operator beside it: between brackets, commas and `=`.
         alone = pieces[0][n].endswith(("(", ", ", "=")) and piece.startswith((")", ","))
@@ -82,6 +85,7 @@ def _template(texts: Sequence[str], name: bool = False) -> str | None:
     return written
 
 
+@lru_cache(maxsize=1024)
 def _numbers(text: str, name: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the integers of a text, and the pieces around them."""
     pieces, numbers, end = [], [], 0

@@ -13,7 +13,10 @@ from archdsl.backends.torch.class_arguments import ClassOptions
 from archdsl.backends.torch.lower import BARE
 from archdsl.backends.torch.naming import RESERVED, class_name, is_attribute, unique
 from archdsl.backends.torch.program import Child, ModuleBlock, Program
-from archdsl.backends.torch.steps import Argument, Call, Expr, Parameter, Run, Training, Value, Weight
+from archdsl.backends.torch.steps import Argument, Call, Expr, Module, Parameter, Run, Value, Weight
+
+DEEPEST = 8
+"""Containers within one another that are printed in place. Python has a limit on brackets, too."""
 
 
 @dataclass(eq=False)
@@ -54,9 +57,12 @@ class Sharing:
         self.taken = {*RESERVED, *taken}
         self.classes: list[SharedClass] = []
         self._by_structure: dict[int, SharedClass] = {}
+        depths: dict[ModuleBlock, int] = {}
         for block in self.blocks:
-            if block is program.root or self._is_class(block):
+            depth = 1 + max((depths[inner] for inner in block.children.values() if inner in depths), default=0)
+            if block is program.root or depth > DEEPEST or self._is_class(block):
                 self._add(block)
+            depths[block] = 0 if self.of(block) else depth
         self.main = self._by_structure[self.structures[program.root]]
         self._name_classes(self.main)
 
@@ -125,10 +131,15 @@ def _plainest_first(pair: tuple[SharedClass, list[str]]) -> tuple[int, int]:
 
 def _features(block: ModuleBlock) -> list[str]:
     """Return features that can name a variant of a block: its named parts, the blocks in it, and a shortcut."""
-    features = [class_name(name) for name in block.children if not name.isdigit()]
+    parts = block.children.items()
+    features = [class_name(name) for name, part in parts if not name.isdigit() and not is_activation(part)]
     features += [inner.title for inner in block.walk() if inner is not block and inner.scope.block]
     added = any(isinstance(step.expr, Call) and step.expr.target == "+" for step in block.steps)
     return list(dict.fromkeys([*features, *(["Shortcut"] if added else [])]))
+
+
+def is_activation(child: Child) -> bool:
+    return isinstance(child, Module) and child.look == "act"
 
 
 def _common_title(blocks: Sequence[ModuleBlock]) -> str:
@@ -174,7 +185,7 @@ def _shape_of(expr: Expr, numbers: Mapping[int, int]) -> Hashable:
     """Return the structure of an expression, without its constants."""
     if isinstance(expr, Value):
         return numbers[expr.id]
-    if isinstance(expr, (Weight, Training, Argument)):
+    if isinstance(expr, (Weight, Argument)):
         return expr
     if isinstance(expr, Call):
         named = tuple((name, _shape_of(item, numbers)) for name, item in expr.kwargs)

@@ -14,14 +14,14 @@ from typing import Any
 from archdsl.analysis.count import count
 from archdsl.axes import axes_of
 from archdsl.backends.torch.class_arguments import constant
-from archdsl.backends.torch.classes import Classes
+from archdsl.backends.torch.classes import Classes, sizes_in_pads
 from archdsl.backends.torch.docstrings import shape_words
 from archdsl.backends.torch.layer_text import init_text, layer_names, layer_texts
 from archdsl.backends.torch.layout import INDENT, SourceGroup, fill, lay, wrap
 from archdsl.backends.torch.naming import docstring, field_names
 from archdsl.backends.torch.program import program
 from archdsl.backends.torch.sharing import Sharing
-from archdsl.graph import Graph, Node
+from archdsl.graph import Graph
 from archdsl.shapes import concrete
 
 
@@ -71,12 +71,9 @@ class _File:
         facts = f"Input {self._input_words()}; {totals.params:,} parameters"
         facts += f" ({totals.aux_params:,} more in auxiliary heads)" if totals.aux_params else ""
         lines += wrap(f"{facts}; {totals.macs:,} multiply-accumulates per sample.")
-        if any(_pads_by_size(node) for node in self.graph.nodes):
+        if sizes_in_pads(self.graph):
             words = "The pads of `pad=same` with a stride are those of this input size."
-            lines += [
-                "",
-                *wrap(f"{words} The module does not check it: at another size its pads are not TensorFlow's."),
-            ]
+            lines += ["", *wrap(f"{words} The module accepts no other.")]
         mark = f"Made by archdsl from the spec `{self.graph.name}`"
         return [*lines, "", f"{mark}, {fingerprint[:12]}." if fingerprint else f"{mark}."]
 
@@ -121,12 +118,6 @@ class _File:
             f'{INDENT}print(f"parameters: {{sum(p.numel() for p in model.parameters() if p.requires_grad):,}}")'
         )
         return "\n".join(lines)
-
-
-def _pads_by_size(node: Node) -> bool:
-    """Whether the padding of a node depends on the size of its input."""
-    strides = getattr(node.op, "steps", None) or getattr(node.op, "stride", None) or ()
-    return getattr(node.op, "pad", None) == "same" and any(stride > 1 for stride in strides)
 
 
 # --- pieces of text ---------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The parts of a lowered network, as plain data: constructors of modules, and expressions over tensors.
 
 `module` runs this data and `source` prints it; neither depends on the ops of the language. Targets are written as in
-PyTorch code: `nn.Conv2d`, `F.relu`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `-`, `*`, `/`,
+PyTorch code: `nn.Conv2d`, `F.pad`, `torch.cat`; a name without a dot is a class of `layers`; `+`, `-`, `*`, `/`,
 `slice` (channels from, up to), `size` (of an axis) and `sizes` (of all axes) are operators.
 """
 
@@ -14,7 +14,7 @@ from typing import TypeAlias
 from archdsl.ops.base import Look
 
 Literal: TypeAlias = "bool | int | float | str | tuple[Literal, ...] | None"
-Expr: TypeAlias = "Literal | Code | Argument | Value | Training | Weight | Call | Run | tuple[Expr, ...]"
+Expr: TypeAlias = "Literal | Code | Argument | Value | Weight | Call | Run | tuple[Expr, ...]"
 
 
 PRECEDENCE = {"+": 0, "-": 0, "*": 1, "/": 1}
@@ -40,11 +40,6 @@ class Value:
     """The output of a node, by its id in the graph."""
 
     id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """Whether the module is in training mode."""
 
 
 @dataclass(frozen=True, slots=True)

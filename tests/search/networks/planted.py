@@ -265,7 +265,9 @@ BUGS = [
         method(
             check_module,
             "to_source",
-            lambda right, *a: right(*a).replace("F.tanh(", "F.relu(").replace("return F.relu(", "return -F.relu("),
+            lambda right, *a: (
+                right(*a).replace("nn.Tanh(", "nn.ReLU(").replace("return self.relu(", "return -self.relu(")
+            ),
         ),
     ),
     Bug(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from archdsl import ops
 from archdsl.axes import axes_of
-from archdsl.backends.torch.rules.parts import Rule, X, call, module, named
-from archdsl.backends.torch.steps import Literal, Lowered
+from archdsl.backends.torch.rules.parts import Rule, module, named
+from archdsl.backends.torch.steps import Lowered
 from archdsl.ops.base import Op
 from archdsl.shapes import Shape, at
 
@@ -33,8 +33,7 @@ def ln(op: ops.Ln, shapes: Sequence[Shape]) -> Lowered:
 
 
 def lrn(op: ops.Lrn, shapes: Sequence[Shape]) -> Lowered:
-    fields: dict[str, Literal] = {"size": op.size, "alpha": op.alpha, "beta": op.beta, "k": op.k}
-    return Lowered(module("nn.LocalResponseNorm", **fields), call("F.local_response_norm", X, **fields))
+    return Lowered(module("nn.LocalResponseNorm", size=op.size, alpha=op.alpha, beta=op.beta, k=op.k))
 
 
 RULES: dict[type[Op], Rule] = {

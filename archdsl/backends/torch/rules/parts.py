@@ -40,10 +40,9 @@ def sides(pads: Pads) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """The rule of an op without fields: a module without arguments, and a function."""
+    """The rule of an op without fields: a module without arguments."""
 
     module: str
-    function: str
 
     def __call__(self, op: Any, shapes: Sequence[Shape]) -> Lowered:
-        return Lowered(module(self.module), call(self.function, X))
+        return Lowered(module(self.module))

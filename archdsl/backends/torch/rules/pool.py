@@ -1,4 +1,4 @@
-"""Pools as PyTorch modules and functions."""
+"""Pools as PyTorch modules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archdsl import ops
 from archdsl.axes import uniform
-from archdsl.backends.torch.rules.parts import Rule, X, call, module, named, sides
+from archdsl.backends.torch.rules.parts import Rule, module, named, sides
 from archdsl.backends.torch.steps import Literal, Lowered
 from archdsl.ops.base import Op
 from archdsl.shapes import Pads, Shape, at
@@ -23,9 +23,7 @@ def maxpool(op: ops.MaxPool, shapes: Sequence[Shape]) -> Lowered:
     rest: dict[str, Literal] = {"dilation": uniform(op.dilation), "ceil_mode": op.ceil}
     if not _plain_pool(op, pads):
         return Lowered(module(named("PaddedMaxPool{n}d", shapes[0]), **window, **rest, pads=sides(pads)))
-    padding = uniform(pads.begins)
-    function = call(named("F.max_pool{n}d", shapes[0]), X, *window.values(), padding=padding, **rest)
-    return Lowered(module(named("nn.MaxPool{n}d", shapes[0]), **window, padding=padding, **rest), function)
+    return Lowered(module(named("nn.MaxPool{n}d", shapes[0]), **window, padding=uniform(pads.begins), **rest))
 
 
 def avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
@@ -36,15 +34,12 @@ def avgpool(op: ops.AvgPool, shapes: Sequence[Shape]) -> Lowered:
     if not _plain_pool(op, pads):
         target = named("PaddedAvgPool{n}d", shapes[0])
         return Lowered(module(target, **window, ceil_mode=op.ceil, pads=sides(pads), inside=op.inside))
-    padding = uniform(pads.begins)
     rest: dict[str, Literal] = {"ceil_mode": op.ceil, "count_include_pad": not op.inside}
-    function = call(named("F.avg_pool{n}d", shapes[0]), X, *window.values(), padding=padding, **rest)
-    return Lowered(module(named("nn.AvgPool{n}d", shapes[0]), **window, padding=padding, **rest), function)
+    return Lowered(module(named("nn.AvgPool{n}d", shapes[0]), **window, padding=uniform(pads.begins), **rest))
 
 
 def _adaptive(size: Literal, shape: Shape) -> Lowered:
-    layer = module(named("nn.AdaptiveAvgPool{n}d", shape), output_size=size)
-    return Lowered(layer, call(named("F.adaptive_avg_pool{n}d", shape), X, size))
+    return Lowered(module(named("nn.AdaptiveAvgPool{n}d", shape), output_size=size))
 
 
 def gap(op: ops.Gap, shapes: Sequence[Shape]) -> Lowered:
@@ -52,8 +47,7 @@ def gap(op: ops.Gap, shapes: Sequence[Shape]) -> Lowered:
 
 
 def gmp(op: ops.Gmp, shapes: Sequence[Shape]) -> Lowered:
-    layer = module(named("nn.AdaptiveMaxPool{n}d", shapes[0]), output_size=1)
-    return Lowered(layer, call(named("F.adaptive_max_pool{n}d", shapes[0]), X, 1))
+    return Lowered(module(named("nn.AdaptiveMaxPool{n}d", shapes[0]), output_size=1))
 
 
 def blurpool(op: ops.BlurPool, shapes: Sequence[Shape]) -> Lowered:
