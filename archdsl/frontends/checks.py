@@ -68,15 +68,18 @@ def check_module(module: nn.Module, imported: ImportedSpec, outputs: Sequence[st
     """Compare all outputs of a PyTorch module, cut to `outputs`, and its spec. Raises E0848 if they differ."""
     from archdsl.backends.torch.module import to_torch
 
+    own = imported.weights()
+
     def spec(weights: Mapping[str, Array]) -> Run:
-        return TorchRun(to_torch(imported.graph, weights, own=True), imported.graph)  # it only reads them
+        module = to_torch(imported.graph, own, own=True)  # it only reads them
+        return TorchRun(module, imported.graph, None if weights is own else weights)
 
     def subject() -> Subject:
         floating = [tensor.dtype for tensor in module.state_dict().values() if tensor.is_floating_point()]
         dtype = str(floating[0]).removeprefix("torch.") if floating else "float32"
         run = TorchRun(module, imported.graph)
         half = dtype if dtype in ("float16", "bfloat16") else "float32"
-        return Subject(run, spec, imported.graph, imported.weights(), None, True, False, half, lambda path: f"`{path}`")
+        return Subject(run, spec, imported.graph, own, None, True, False, half, lambda path: f"`{path}`")
 
     with stopped(module, outputs):
         return _checked(subject)

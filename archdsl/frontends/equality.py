@@ -304,10 +304,21 @@ def _first_different(subject: Subject, inputs: Sequence[Array]) -> tuple[str, De
         values, changed = (run.values(inputs, model) for run in (spec, perturbed))
         for path in paths:
             if path in model and path in values:
-                deviation = _deviation(subject, model[path], values[path], [changed[path]], {})
-                if deviation.exceeded:
-                    return path, deviation
+                forms = _forms(model[path], values[path])
+                deviations = [_deviation(subject, form, values[path], [changed[path]], {}) for form in forms]
+                least = min(deviations, key=lambda one: one.difference, default=None)
+                if least is not None and least.exceeded:
+                    return path, least
     return None
+
+
+def _forms(model: Array, value: Array) -> list[Array]:
+    """A value of the model as it is, and with its last axis as the channels, which one has the shape of the spec's.
+
+    The value alone if it has another number of elements; none if it has its elements in another layout.
+    """
+    forms = [model] if model.ndim < 3 else [model, np.moveaxis(model, -1, 1)]
+    return [form for form in forms if form.shape == value.shape] or [model] * (model.size != value.size)
 
 
 def _pieces(graph: Graph, batch: int) -> Iterator[list[str]]:

@@ -111,10 +111,19 @@ def _dtype(type_: str) -> str:
 
 
 class TorchRun:
-    """A PyTorch module in evaluation mode, on its own device and in its own type; `graph` is that of the spec."""
+    """A PyTorch module in evaluation mode, on its own device and in its own type; `graph` is that of the spec.
 
-    def __init__(self, module: nn.Module, graph: Graph) -> None:
+    `weights` replace its floating-point tensors, each only while the module that owns it runs: they are never all in
+    memory.
+    """
+
+    def __init__(self, module: nn.Module, graph: Graph, weights: Mapping[str, Array] | None = None) -> None:
         self.module, self.graph = module, graph
+        for path, inner in module.named_modules():
+            if weights is None:
+                break
+            tensors = chain(inner.named_parameters(path, recurse=False), inner.named_buffers(path, recurse=False))
+            _with_weights(inner, {name: tensor for name, tensor in tensors if tensor.is_floating_point()}, weights)
 
     def outputs(self, inputs: Sequence[Array]) -> list[Array]:
         from torch import Tensor
@@ -138,6 +147,24 @@ class TorchRun:
         tensors = chain(self.module.parameters(), self.module.buffers())
         first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.zeros(()))
         return self.module(*(torch.tensor(value).to(first.device, first.dtype) for value in inputs))
+
+
+def _with_weights(module: nn.Module, tensors: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
+    """Let a module have other values in its tensors while it runs."""
+    import torch
+
+    before = {name: tensor.data for name, tensor in tensors.items()}
+
+    def replace(*_: object) -> None:
+        for name, tensor in tensors.items():
+            tensor.data = torch.from_numpy(weights[name])
+
+    def restore(*_: object) -> None:
+        for name, tensor in tensors.items():
+            tensor.data = before[name]
+
+    module.register_forward_pre_hook(replace)
+    module.register_forward_hook(restore)
 
 
 def _array(tensor: Any) -> Array:

@@ -142,6 +142,11 @@ class ImportState:
         turned = (name for name, view in self.views.items() if self._is_last(view))
         return self.model.channels_last.union(turned)
 
+    @property
+    def turned(self) -> dict[str, str]:
+        """For each value that a node of the file computes with its channels last, the name of its tensor."""
+        return {v.value: name for name, v in self.views.items() if v.value == f"{name}/value" and self._is_last(v)}
+
     def _is_last(self, view: View) -> bool:
         whole = standard(concrete(self.shapes[view.value]))
         return same(view.axes, (*whole[1:], whole[0])) and not same(view.axes, whole)

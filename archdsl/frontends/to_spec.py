@@ -82,7 +82,8 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
             reason = problem.diagnostics[0].message
             continue
         if [_row(n) for n in graph.nodes] == [_row(n) for n in again.nodes]:
-            values = {again.nodes[number].path: value for value, number in node_of.items()}
+            turned = state.turned
+            values = {again.nodes[number].path: turned.get(value, value) for value, number in node_of.items()}
             last = frozenset(state.channels_last)
             renamed, left_out = _changed_names(model, tensors)
             recovered = None if flat else recover(graph, model.classes)

@@ -6,6 +6,7 @@ Tests `frontends/equality.py`, `frontends/checks.py` and `frontends/runs.py`: ru
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from archdsl import ops
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.frontends import onnx_ops
+from archdsl.frontends.runs import TorchRun
 from archdsl.frontends.state import ImportRule, ImportState
 
 
@@ -198,3 +200,55 @@ def test_a_run_ends_at_the_limit_of_time(tmp_path: Path, net: nn.Module, monkeyp
     monkeypatch.setattr("archdsl.frontends.runs.SECONDS", 0.0)
     done = cli("import", str(file_of(net, tmp_path / "a.onnx", (1, 3, 400, 400))))
     assert done.exit_code == 0 and "W0849" in done.stderr, done.output
+
+
+class Last(nn.Module):
+    """A norm and a layer with their channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.up, self.end = (
+            nn.Conv2d(3, 8, 3),
+            nn.LayerNorm(8),
+            nn.Linear(8, 8),
+            nn.Conv2d(8, 2, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.nn.functional.gelu(self.up(self.norm(self.stem(x).permute(0, 2, 3, 1))))
+        return self.end(x.permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("size", [10, 16], ids=["channels as many as pixels", "others"])
+@pytest.mark.parametrize(
+    ("op_type", "change", "first"), [("LayerNormalization", other_eps, "norm"), ("MatMul", no_bias, "up")]
+)
+def test_the_first_node_is_found_in_another_layout(
+    op_type: str, change: Any, first: str, size: int, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The value of a node with its channels last is compared, and is no difference itself."""
+    torch.manual_seed(0)
+    module = Last().eval()
+    with torch.no_grad():
+        module.stem.weight.mul_(0.1)  # so that the epsilon counts
+    sources: list[Any] = [] if op_type == "MatMul" else [module]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(1, 3, size, size),), tmp_path / "a.onnx", dynamo=False)
+    sources.append(tmp_path / "a.onnx")
+    wrong(monkeypatch, op_type, change)
+    for source in sources:
+        with pytest.raises(ArchError, match=f"E0848.*first at .*{first}"):
+            archdsl.import_model(source, input=(3, size, size))
+
+
+def test_weights_that_are_replaced_while_a_module_runs() -> None:
+    """The outputs are those of a module that has them; the module keeps its own. Also of tensors that no layer has."""
+    net = archdsl.loads("input: 3x8x8\nnet: {a: 3x3 conv 4 bn relu, s: scale 0.5, g: gap, f: fc 3}")
+    one, two = (net.weights(seed=seed) for seed in (0, 1))
+    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    module = net.to_torch(one)
+    expected = [TorchRun(net.to_torch(weights), net.graph).outputs([x])[0] for weights in (two, one)]
+    assert np.array_equal(TorchRun(module, net.graph, two).outputs([x])[0], expected[0])
+    assert all(np.array_equal(module.state_dict()[key].numpy(), one[key]) for key in one)
+    assert not np.array_equal(*expected)
