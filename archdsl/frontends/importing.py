@@ -314,12 +314,23 @@ def _from_module(
     from archdsl.frontends.checks import check_module
     from archdsl.frontends.cut import stopped
     from archdsl.frontends.to_spec import to_spec
-    from archdsl.frontends.torch_module import trace
+    from archdsl.frontends.torch_module import trace, with_values
 
-    with stopped(module, outputs):
-        model = trace(module, concrete(size))
+    filled = with_values(module)
+    with stopped(filled, outputs):
+        model = trace(filled, concrete(size))
     spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
+    if filled is not module:
+        spec = replace(spec, weights=_no_weights)
     return _imported(spec, False, partial(check_module, module, outputs=outputs))
+
+
+def _no_weights() -> Weights:
+    raise error(
+        "E0845",
+        "the module is on the device `meta`: its tensors have no values",
+        help="create the module outside `torch.device('meta')`, or read only its structure",
+    )
 
 
 def _require_size(shape: Shape | None) -> Shape:

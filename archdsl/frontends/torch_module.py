@@ -9,14 +9,17 @@ import io
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from copy import deepcopy
 from dataclasses import replace
 from importlib import import_module
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.export import ExportedProgram
@@ -28,15 +31,17 @@ from archdsl.frontends.onnx_model import SourceModel
 
 
 def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Call a factory and return its module in evaluation mode. Raises E0844 if it fails or returns something else."""
+    """Call a factory and return its module in evaluation mode. What it prints goes to standard error, as the output is
+    the spec's. Raises E0844 if it fails, ends Python, or returns something else."""
     package, _, name = factory.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        target: Any = import_module(package)
-        for part in name.split("."):
-            target = getattr(target, part)
-        module = target if isinstance(target, nn.Module) else target(**arguments)
-    except Exception as problem:  # the user's own code can raise anything
+        with redirect_stdout(sys.stderr):
+            target: Any = import_module(package)
+            for part in name.split("."):
+                target = getattr(target, part)
+            module = target if isinstance(target, nn.Module) else target(**arguments)
+    except (Exception, SystemExit) as problem:  # the user's own code can raise anything
         raise error("E0844", f"`{factory}` cannot be called: {type(problem).__name__}: {problem}", status=2) from None
     finally:
         sys.path.pop(0)
@@ -54,9 +59,8 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     try:
         with evaluating(module):
             program = _exported(module, size)
-    except Exception as problem:  # torch raises exceptions of many types
-        lines = str(problem).strip().splitlines() or [""]
-        raise error("E0844", f"torch cannot trace the module: {type(problem).__name__}: {lines[0][:300]}") from None
+    except (Exception, SystemExit) as problem:  # torch raises exceptions of many types
+        raise error("E0844", f"torch cannot trace the module: {_reason(problem)}") from None
     parameters = dict(module.named_parameters(remove_duplicate=False))
     tensors = {**parameters, **dict(module.named_buffers(remove_duplicate=False))}
     model = translate(program, type(module).__name__, _names(tensors))
@@ -67,13 +71,36 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     )
 
 
+def _reason(problem: BaseException) -> str:
+    """The type of an exception with the first line of its message; an assertion has often none, but a line of code."""
+    lines = str(problem).strip().splitlines()
+    if lines:
+        return f"{type(problem).__name__}: {lines[0][:300]}"
+    frames = traceback.extract_tb(problem.__traceback__)
+    return f"{type(problem).__name__} at `{(frames[-1].line or '')[:200]}`" if frames else type(problem).__name__
+
+
+def with_values(module: nn.Module) -> nn.Module:
+    """The module; or if it has tensors without values (of the device `meta`), a copy with zeros in their place."""
+    tensors = {id(t): t for t in chain(module.parameters(), module.buffers()) if t.is_meta}
+    if not tensors:
+        return module
+    zeros: dict[int, Any] = {}
+    for number, tensor in tensors.items():
+        memory = torch.from_numpy(np.zeros(tensor.nbytes, np.uint8))  # the system provides it when it is written
+        value = memory.view(tensor.dtype).reshape(tensor.shape)
+        zeros[number] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
+    return deepcopy(module, zeros)
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, without gradients. The mode of each module inside is restored afterwards."""
+    """The module in evaluation mode, without gradients; what it prints goes to standard error. The mode of each module
+    inside is restored afterwards."""
     modes = {inner: inner.training for inner in module.modules()}
     try:
         module.eval()
-        with torch.no_grad():
+        with torch.no_grad(), redirect_stdout(sys.stderr):
             yield
     finally:
         for inner, training in modes.items():

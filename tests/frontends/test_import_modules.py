@@ -7,16 +7,21 @@ and `frontends/aten/values.py`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from click.testing import CliRunner
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import archdsl
+from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.torch_module import trace
 from tests.support.drawn_weights import scattered
@@ -344,6 +349,79 @@ def test_modules_that_cannot_be_traced(capfd: pytest.CaptureFixture[str]) -> Non
         archdsl.import_model(module, input=(3, 8, 8))
     assert capfd.readouterr() == ("", "")
     assert module.training and module.c.training and not module.n.training
+
+
+def tied() -> nn.Module:
+    return Calls(lambda m, x: m.b(torch.relu(m.b(m.a(x)))), a=nn.Sequential(conv(), nn.BatchNorm2d(4)), b=conv(4, 4))
+
+
+def test_modules_without_values_have_a_structure_only() -> None:
+    """A module of the device `meta` is read, with its shared tensors; nothing is compared, and it has no weights."""
+    with torch.device("meta"):
+        empty = tied()
+    imported = archdsl.import_model(empty, input=(3, 8, 8))
+    assert imported.text == archdsl.import_model(tied(), input=(3, 8, 8)).text
+    assert [(w.code, "meta" in w.message) for w in imported.check.warnings] == [("W0849", True)]
+    assert "outputs not compared" in imported.summary.text()
+    with pytest.raises(ArchError, match=r"E0845.*meta"):
+        imported.weights  # noqa: B018
+    assert all(tensor.is_meta for tensor in empty.state_dict().values()), "the module stays as it was"
+
+
+LOUD = """
+import sys
+from torch import nn
+
+print("on import")
+
+class Loud(nn.Module):
+    def __init__(self):
+        super().__init__()
+        print("on creation")
+        self.c = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        print("on each run")
+        return self.c(x)
+
+def ends():
+    sys.exit(3)
+
+class Ends(Loud):
+    def forward(self, x):
+        sys.exit(3)
+
+class Silent(Loud):
+    def forward(self, x):
+        assert x.shape[1] == 5
+"""
+
+
+@pytest.fixture
+def loud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loud.py").write_text(LOUD)
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("loud", None)
+
+
+@pytest.mark.usefixtures("loud")
+@pytest.mark.parametrize("command", ["import", "import --format json", "expand", "params --format json"])
+def test_what_a_module_prints_is_not_in_the_output(command: str) -> None:
+    name, *options = command.split()
+    done = CliRunner().invoke(main, [name, "loud:Loud", "--input", "3x16x16", *options], catch_exceptions=False)
+    assert done.exit_code == 0 and "on creation" in done.stderr
+    assert "on " not in done.stdout and isinstance(yaml.safe_load(done.stdout), dict)
+
+
+@pytest.mark.usefixtures("loud")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("ends", "SystemExit: 3"), ("Ends", "SystemExit: 3"), ("Silent", "AssertionError at `assert x.shape"), ("x", "x")],
+)
+@pytest.mark.parametrize("command", ["import", "params"])
+def test_code_that_ends_python_or_fails_is_an_error(name: str, reason: str, command: str) -> None:
+    done = CliRunner().invoke(main, [command, f"loud:{name}", "--input", "3x16x16"], catch_exceptions=False)
+    assert done.exit_code in (1, 2) and "error[E0844]" in done.stderr and reason in done.stderr and not done.stdout
 
 
 def test_classes_and_memory() -> None:
