@@ -18,6 +18,7 @@ from archdsl.cli.options import (
     force_option,
     format_option,
     input_option,
+    reading_options,
     spec_argument,
 )
 from archdsl.compilation.targets import TARGETS, TargetName
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     help=f"{', '.join(f'{name}: {target.about}' for name, target in TARGETS.items())}.",
 )
 @click.option("--all-targets", is_flag=True, help="Write all targets, with the same weights; -o names a folder.")
-@click.option("--weights", metavar="FILE", help="Weights: .safetensors, or torch's .pth.")
+@click.option("--weights", metavar="FILE", help="Weights: safetensors, torch's files, npz, or a folder of shards.")
+@reading_options
 @click.option(
     "--reinit",
     metavar="PATTERN",

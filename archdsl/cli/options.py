@@ -55,6 +55,12 @@ def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     return out
 
 
+def _read_rules(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from archdsl.backends.weights.rules import read_rules
+
+    return tuple(rule for value in values for rule in (read_rules(value[1:]) if value.startswith("@") else [value]))
+
+
 def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     console = ctx.find_object(Console)
     if value is not None and console is not None:
@@ -93,6 +99,31 @@ half_option = click.option(
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - means standard output.")
 
 force_option = click.option("--force", is_flag=True, help="Overwrite FILE even if archdsl did not write it.")
+
+
+part_option = click.option(
+    "--part", metavar="PLACE", help="Where in FILE the tensors are, if in several places: 'state_dict_ema'."
+)
+rename_option = click.option(
+    "--rename",
+    metavar="OLD=NEW",
+    multiple=True,
+    callback=_read_rules,
+    help="Rename a tensor or a path of FILE: 'head=fc'. @map.txt reads one rule a line. May be repeated.",
+)
+ignore_option = click.option(
+    "--ignore", metavar="PATTERN", multiple=True, help="Tensors of FILE to leave out: 'loss.*'. May be repeated."
+)
+
+
+def reading_options(command: F) -> F:
+    """Add the options that say how to read a weights file of another layout."""
+    adapt = click.option(
+        "--adapt-input",
+        is_flag=True,
+        help="Adapt filters for RGB to the input of SPEC: added, or repeated and scaled.",
+    )
+    return part_option(rename_option(ignore_option(adapt(command))))
 
 
 disable_option = click.option(

@@ -55,7 +55,8 @@ def preprocessing(document: Document, shapes: Sequence[tuple[int, ...]], free: b
     try:
         return settle(document.preprocess, isinstance(tree, Scalar), images[0], free)
     except Unfit as problem:
-        if tree is None:  # the spec sets no preprocessing: only `predict` needs it
+        channels = kind_of(images[0]) is IMAGE and images[0][0] not in (1, 3)
+        if tree is None or (isinstance(tree, Scalar) and channels):  # no image: only `predict` needs the preprocessing
             return None
         raise error("E0806", f"`preprocess` does not match the input: {problem}", tree.span, help=_UNFIT_HELP) from None
 

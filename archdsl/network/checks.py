@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.diagnostics.arguments import check_choice, check_names, check_range, conflict
+from archdsl.diagnostics.arguments import check_choice, check_flags, check_names, check_range, check_type, conflict
 from archdsl.graph import Graph
+
+if TYPE_CHECKING:
+    from archdsl.backends.weights.layout import Reading, ReadingOptions
 
 MAX_SEED = 2**63 - 1
 
@@ -30,16 +34,30 @@ INFLATE = ("mean", "centre")
 """How filters get the axes that they lack: `archdsl/backends/weights/inflate.py`."""
 
 
-def check_weight_options(source: object, seed: int, reinit: Sequence[str], inflate: str | None = None) -> None:
-    """Check the options of a network's weights.
+def check_weight_options(
+    source: object, seed: int, reinit: Sequence[str], inflate: str | None = None, **reading: Unpack[ReadingOptions]
+) -> Reading:
+    """Check the options of a network's weights, and return how to read them.
 
-    Raises E0001 for an unknown `inflate`, E0002 for the seed, E0003 for `reinit` or `inflate` without `source`.
+    Raises E0001 for an unknown `inflate`, E0002 for the seed, E0003 for an option without `source`, E0004 for one of
+    another type.
     """
+    from archdsl.backends.weights.layout import Reading
+
     check_range("seed", seed, 0, MAX_SEED)
     check_names("reinit", reinit)
-    if reinit and source is None:
-        raise conflict("`reinit` selects tensors of `weights`, which is not set", "set `weights`")
+    options = Reading(**reading)
+    check_names("rename", options.rename)
+    check_names("ignore", options.ignore)
+    check_type("part", options.part, "a name", str, type(None))
+    check_flags(adapt_input=options.adapt_input)
     if inflate is not None:
         check_choice("inflate", inflate, INFLATE)
-        if source is None:
+    if source is None:
+        if reinit:
+            raise conflict("`reinit` selects tensors of `weights`, which is not set", "set `weights`")
+        if inflate is not None:
             raise conflict("`inflate` changes the filters of `weights`, which is not set", "set `weights`")
+        if option := next((name for name, value in reading.items() if value), None):
+            raise conflict(f"`{option}` says how to read `weights`, which is not set", "set `weights`")
+    return options

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast
 
 from archdsl.axes import is_picture
 from archdsl.diagnostics import ArchError, Diagnostic
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from archdsl.analysis.stages import Section
     from archdsl.backends.weights import Weights
     from archdsl.backends.weights.inflate import Inflate
+    from archdsl.backends.weights.layout import ReadingOptions
     from archdsl.backends.weights.resolve import WeightsSource
     from archdsl.compilation.onnx_options import AnyPath, Calibration, OnnxPrecision
     from archdsl.compilation.targets import TargetName
@@ -242,21 +243,24 @@ class Network(Drawable):
         reinit: Sequence[str] = (),
         strict: bool = False,
         inflate: Inflate | None = None,
+        **reading: Unpack[ReadingOptions],
     ) -> Weights:
         """Return the network's tensors by name: those of `source`, else those of its model, else from `seed`.
 
         `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
         names tensors (`fc.*`) that are initialised anyway. `inflate` gives filters for images the axes of this network:
         repeated and divided (`mean`), or the middle of zeros (`centre`). `strict` makes weights that are not finite, or
-        all zero, an error, W0606. Raises E06xx if they do not match; E0001 to E0004 for the options.
+        all zero, an error, W0606. `reading` are the fields of `archdsl.backends.weights.layout.Reading`: `part`,
+        `rename`, `ignore` and `adapt_input` read files of another layout. Raises E06xx if they do not match; E0001 to
+        E0004 for the options.
         """
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
 
         source = self._source(source)
-        check_weight_options(source, seed, reinit, inflate)
+        options = check_weight_options(source, seed, reinit, inflate, **reading)
         classes = self.classes if "classes" in self.document.args else None
-        values = resolve_weights(self.whole, source, seed, reinit, inflate, classes)
+        values = resolve_weights(self.whole, source, seed, reinit, inflate, classes, options)
         return strict_weights(values) if strict else values
 
     def _source(self, source: WeightsSource | None) -> WeightsSource | None:
@@ -264,7 +268,13 @@ class Network(Drawable):
         return self.model.own_weights() if source is None and self.model is not None else source
 
     def _fitted(
-        self, source: WeightsSource | None, seed: int, reinit: Sequence[str], strict: bool, inflate: Inflate | None
+        self,
+        source: WeightsSource | None,
+        seed: int,
+        reinit: Sequence[str],
+        strict: bool,
+        inflate: Inflate | None,
+        reading: ReadingOptions,
     ) -> Weights:
         """As `weights`, but `Weights` are returned as they are: matching them again would repeat their notes."""
         from archdsl.backends.weights import Weights
@@ -272,8 +282,8 @@ class Network(Drawable):
 
         check_flags(strict=strict)
         source = self._source(source)
-        if not isinstance(source, Weights) or reinit or inflate:
-            return self.weights(source, seed, reinit, strict, inflate)
+        if type(source) is not Weights or reinit or inflate or any(reading.values()):
+            return self.weights(source, seed, reinit, strict, inflate, **reading)
         check_weight_options(source, seed, ())
         return strict_weights(source) if strict else source
 
@@ -319,6 +329,7 @@ class Network(Drawable):
         external_data: bool | None = None,
         force: bool = False,
         progress: Progress | None = None,
+        **reading: Unpack[ReadingOptions],
     ) -> CompiledModel:
         """Write an ONNX file. Without `weights` they are random, and the file's metadata records that.
 
@@ -327,8 +338,8 @@ class Network(Drawable):
         which needs samples to `calibrate` on: images or `.npy` arrays, in a folder or as a list of paths. `value_info`
         adds the shape of every value, for viewers. The batch size is always free; `free_sizes` frees the spatial sizes
         too, by default unless the output is a vector of classes: fixed sizes run faster. `external_data` writes the
-        weights to `<path>.data`, by default from 2 GB on. `weights`, `seed`, `reinit`, `strict` and `inflate` as for
-        `weights()`.
+        weights to `<path>.data`, by default from 2 GB on. `weights`, `seed`, `reinit`, `strict`, `inflate` and
+        `reading` as for `weights()`.
 
         Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or
         pass, E0003 for options that exclude each other, E0802 to E0806 and E0861 for int8.
@@ -340,7 +351,7 @@ class Network(Drawable):
         check_type("path", path, "a path", str, os.PathLike)
         check_callables(progress=progress)
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
-        values = self._fitted(weights, seed, reinit, strict, inflate)
+        values = self._fitted(weights, seed, reinit, strict, inflate, reading)
         return compile_onnx(
             Compilation(self, values, options, self._inputs(weights), force, lambda _: progress),
             Path(path),
@@ -364,6 +375,7 @@ class Network(Drawable):
         external_data: bool | None = None,
         force: bool = False,
         progress: Watch | None = None,
+        **reading: Unpack[ReadingOptions],
     ) -> Compiled:
         """Write the files of one or several targets, `onnx`, `torch` and `weights`: all of them or none.
 
@@ -382,9 +394,9 @@ class Network(Drawable):
         options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data)
         check_targets_have(targets, options, weights is not None)
         weights = self._source(weights) if stores_weights(targets) else weights
-        check_weight_options(weights, seed, reinit, inflate)
+        check_weight_options(weights, seed, reinit, inflate, **reading)
         self.recipe  # noqa: B018 - wrong preprocessing is an error before anything is written
-        values = self._fitted(weights, seed, reinit, strict, inflate) if stores_weights(targets) else None
+        values = self._fitted(weights, seed, reinit, strict, inflate, reading) if stores_weights(targets) else None
         work = Compilation(self, values, options, self._inputs(weights), force, progress)
         return compile_network(work, paths_of(self.name, targets, output))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.backends.weights.resolve import random_patterns
 from archdsl.diagnostics import Diagnostic
 from archdsl.prediction.result import ClassScore, Measure, OutputRange, Prediction
 from archdsl.runtime.image_model import ImageModel, open_image_model
@@ -45,13 +46,17 @@ class Predictor:
 
     @property
     def notes(self) -> tuple[Diagnostic, ...]:
-        """N0803 if a GPU does not start, W0808 if the weights are random."""
+        """N0803 if a GPU does not start, W0808 if any of the weights are random."""
         notes = []
         if self.model.session.note:
             notes.append(Diagnostic("N0803", self.model.session.note, severity="note"))
         if self.weights.startswith("random"):
             message = f"the weights of `{self.name}` are random: its predictions are meaningless"
             help_ = "pass trained weights: `--weights FILE`"
+            notes.append(Diagnostic("W0808", message, severity="warning", help=help_))
+        elif made := random_patterns(self.weights):
+            message = f"some weights of `{self.name}` are random, {made}: its predictions are meaningless"
+            help_ = "train them, or pass weights that have them: `--weights FILE`"
             notes.append(Diagnostic("W0808", message, severity="warning", help=help_))
         return tuple(notes)
 

@@ -69,7 +69,8 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     """Return the recipe of a network with the input `shape`.
 
     `preset` means that the spec names a preset such as `imagenet`, which includes ImageNet's resize and crop. `free`
-    means that the network maps images of any size to images, so that the default is not to resize. A `crop` of another
+    means that the network maps images of any size to images, so that the default is not to resize. A preset for colours
+    becomes one for a grey image if the input has one channel. A `crop` of another
     size than the input (which was overridden) is scaled to the input, and the resize with it. Raises `Unfit` if
     `written` does not fit the input.
     """
@@ -82,6 +83,8 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     channels, height, width = shape
     if written is None:
         return Recipe(None if free else (height, width), layout=_layout(None, channels))
+    if preset and channels == 1:
+        written = _grey(written)
     for name, values in (("mean", written.mean), ("std", written.std)):
         if len(values) not in (1, channels):
             raise Unfit(
@@ -92,6 +95,12 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     resize, crop = _geometry(written, preset, height, width, free)
     layout = _layout(written.layout, channels)
     return Recipe(resize, crop, written.scale, written.mean, written.std, layout, written.interpolation)
+
+
+def _grey(preset: Preprocess) -> Preprocess:
+    """The preset for a grey image: its mean and deviation are the means of those of the colours."""
+    mean, std = (sum(values) / len(values) for values in (preset.mean, preset.std))
+    return preset.model_copy(update={"mean": (mean,), "std": (std,), "layout": None})
 
 
 def _geometry(

@@ -256,7 +256,9 @@ def test_the_argument_classes_is_proposed_where_it_sets_the_width() -> None:
 def test_the_help_says_what_differs(ours: str, theirs: str, words: str) -> None:
     one, other = (archdsl.loads(f"input: 2x8x8\nnet: {{{net}}}\n") for net in (ours, theirs))
     found = refused(one, other.weights())
-    assert found.help.startswith(f"{words}: `archdsl compile` initialises these tensors with `--reinit")
+    adapts = "adapts these filters with `--adapt-input`, or initialises them with"
+    makes = adapts if "groups" in theirs else "initialises these tensors with"
+    assert found.help.startswith(f"{words}: `archdsl compile` {makes} `--reinit")
     assert "classes" not in found.help
 
 

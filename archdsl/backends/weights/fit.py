@@ -1,29 +1,32 @@
-"""Match weights to a graph by name and shape, exactly; an error lists the differences."""
+"""Match weights to a graph by name and shape; an error lists the differences."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from archdsl.axes import KINDS, axes_of, listed
+from archdsl.backends.weights.adapt import adaptable, adapted
 from archdsl.backends.weights.inflate import Inflate, inflated, new_axes
 from archdsl.backends.weights.initial import initial_entry
+from archdsl.backends.weights.layout import COUNTER, Located, Reading, locate, report
 from archdsl.backends.weights.tensors import TensorEntry, Weights, as_weights
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
+from archdsl.ops.base import Param
 from archdsl.ops.conv import Conv, Deconv
 from archdsl.shapes import format_shape
 
+PLAIN = Reading()
 SHOWN = 10
 """Maximum rows of the table in an error, and names in a note."""
-_OLD_DENSENET = re.compile(r"\b(norm|relu|conv)\.(\d+)\.")
 
 
 @dataclass
@@ -36,6 +39,7 @@ class _Match:
     unexpected: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    reshaped: list[str] = field(default_factory=list)
 
 
 def fit(
@@ -45,51 +49,86 @@ def fit(
     seed: int = 0,
     inflate: Inflate | None = None,
     classes: int | None = None,
+    reading: Reading = PLAIN,
 ) -> Weights:
     """Return the weights in the graph's order, with every tensor of `graph.tensors` in its shape.
 
-    `weights` is the result of `load`, or a mapping of names to arrays or torch tensors, such as a `state_dict()`.
+    `weights` is the result of `load`, or a mapping of names to arrays or torch tensors, such as a `state_dict()`. The
+    tensors may be anywhere in it (`layout.py`); `reading` says how to read another layout.
 
-    `reinit` names tensors to initialise with `seed` (`fc.*`, or a node's path `fc`), even if `weights` contains them.
+    `reinit` names tensors to initialise with `seed` (`fc.*`, or a node's path `fc`), even if `weights` contains them,
+    also in another form: tensors of the file below such a pattern are left out.
     `inflate` gives filters that lack axes, those of a network for images, the axes of this one (`inflate.py`).
     `classes` is the width of the output, if an argument of this name sets it: only an error proposes it.
     Missing `num_batches_tracked`, values given in the spec and auxiliary heads are initialised as well. Tensors of
-    auxiliary heads that the graph left out are skipped. Old DenseNet names (`norm.1.weight`) are accepted. The result's
-    `notes` report all of this, and warn (W0606) about suspicious values.
+    auxiliary heads that the graph left out are skipped. The result's `notes` report all of this, and warn (W0606) about
+    suspicious values.
 
-    Raises E0603 if tensors are missing, unexpected or of another shape, E0604 if a pattern of `reinit` matches nothing.
+    Raises E0603 if tensors are missing, unexpected or of another shape, E0604 if a pattern matches nothing, E0608 if
+    the weights of the network are in several places.
     """
     weights = as_weights(weights)
     fresh = _fresh_keys(graph, reinit)
-    entries, renamed = _renamed(weights.entries, graph)
-    grown = 0
+    located = locate(weights, {tensor.key: tensor.param.shape for tensor in graph.tensors}, reading)
+    notes = list(weights.notes)
+    report(located, lambda message: notes.append(_note(message)))
+    entries = _entries(weights, located, graph, reinit, notes)
+    changes = ""
+    if reading.adapt_input:
+        entries, count = adapted(entries, graph, fresh)
+        notes.append(_note(f"{count or 'no'} filters adapted to the channels of the input"))
+        changes += "; input adapted" if count else ""
     if inflate is not None:
-        entries, grown = inflated(entries, graph, inflate, fresh)
+        entries, count = inflated(entries, graph, inflate, fresh)
+        notes.append(_note(f"{count or 'no'} tensors inflated to the axes of the network, by `{inflate}`"))
+        changes += f"; inflated by {inflate}" if count else ""
     match = _match(entries, graph, fresh, seed)
     if match.missing or match.misshaped or match.unexpected:
         raise _misfit(graph, entries, match, classes)
-    notes = list(weights.notes)
     if match.skipped:
         notes.append(_note(f"skipped, because the input is too small for their head: {_listed(match.skipped)}"))
-    if renamed:
-        notes.append(_note(f"renamed {renamed} tensors that have the old names of torchvision's DenseNet"))
-    if inflate is not None:
-        notes.append(_note(f"{grown or 'no'} tensors inflated to the axes of the network, by `{inflate}`"))
+    if match.reshaped:
+        notes.append(_note(f"reshaped, with the same values in the same order: {_listed(match.reshaped)}"))
     if fresh:
         notes.append(_note(f"initialised with seed {seed}: {_listed(sorted(fresh))}"))
     if match.filled:
         notes.append(_note(f"missing in the weights, initialised with seed {seed}: {_listed(match.filled)}"))
-    suffix = f"; inflated by {inflate}" if grown else ""
-    suffix += f"; with seed {seed}: {', '.join(reinit)}" if fresh else ""
+    random = {tensor.key for tensor in graph.tensors if tensor.key in fresh and not tensor.node.training}
+    patterns = [pattern for pattern in reinit if any(_matches(key, pattern) for key in random)]
+    changes += f"; with seed {seed}: {', '.join(patterns)}" if patterns else ""
     used = [tensor for tensor in graph.tensors if tensor.key in entries and tensor.key not in fresh]
-    return Weights(match.entries, lambda: weights.source + suffix, partial(_with_warnings, tuple(notes), used, entries))
+    read = {tensor.key: match.entries[tensor.key] for tensor in used}
+    return Weights(match.entries, lambda: weights.source + changes, partial(_with_warnings, tuple(notes), used, read))
+
+
+def _entries(
+    weights: Weights, located: Located, graph: Graph, reinit: Sequence[str], notes: list[Diagnostic]
+) -> dict[str, TensorEntry]:
+    """The tensors by the network's names, without those of another form of what is initialised.
+
+    Raises the error of a tensor that cannot be used where it would be.
+    """
+    problems: Mapping[str, ArchError] = getattr(weights, "problems", {})
+    for full, problem in problems.items():
+        if full.startswith(located.prefix) and not any(_matches(full[len(located.prefix) :], p) for p in reinit):
+            raise problem
+    known = {tensor.key for tensor in graph.tensors}
+    entries = {name: weights.entries[full] for name, full in located.names.items()}
+    other = [name for name in entries if name not in known and any(_matches(name, pattern) for pattern in reinit)]
+    if other:
+        notes.append(_note(f"left out, because they are initialised in another form: {_listed(other)}"))
+    return {name: entry for name, entry in entries.items() if name not in other}
+
+
+def _matches(key: str, pattern: str) -> bool:
+    return fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")
 
 
 def _fresh_keys(graph: Graph, patterns: Iterable[str]) -> set[str]:
     keys = [tensor.key for tensor in graph.tensors]
     fresh: set[str] = set()
     for pattern in patterns:
-        matching = {key for key in keys if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
+        matching = {key for key in keys if _matches(key, pattern)}
         if not matching:
             paths = [tensor.node.path for tensor in graph.tensors]
             raise error(
@@ -101,21 +140,6 @@ def _fresh_keys(graph: Graph, patterns: Iterable[str]) -> set[str]:
     return fresh
 
 
-def _renamed(entries: Mapping[str, TensorEntry], graph: Graph) -> tuple[Mapping[str, TensorEntry], int]:
-    """torchvision's DenseNet checkpoints name a tensor `norm.1.weight`, the modules of today `norm1.weight`."""
-    known = {tensor.key for tensor in graph.tensors}
-    out: dict[str, TensorEntry] = {}
-    count = 0
-    for key, entry in entries.items():
-        name = key
-        if key not in known and "." in key:
-            modern = _OLD_DENSENET.sub(r"\1\2.", key)
-            if modern != key and modern in known and modern not in entries:
-                name, count = modern, count + 1
-        out[name] = entry
-    return (out, count) if count else (entries, 0)
-
-
 def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[str], seed: int) -> _Match:
     match = _Match()
     for tensor in graph.tensors:
@@ -125,22 +149,46 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
             match.entries[key] = initial_entry(key, param, seed)
         elif entry is None:
             match.entries[key] = initial_entry(key, param, seed)
-            if param.name == "num_batches_tracked":
+            if param.name == COUNTER:
                 continue
             if tensor.node.training or param.init.how == "data":
                 match.filled.append(key)
             else:
                 match.missing.append(tensor)
-        elif entry.shape != param.shape or entry.dtype != param.dtype:
+        elif (given := _in_form(entry, param)) is None:
             match.misshaped.append((tensor, entry))
         else:
-            match.entries[key] = entry
+            match.entries[key] = given
+            if entry.shape != given.shape and param.name != COUNTER:
+                match.reshaped.append(key)
     known = {tensor.key for tensor in graph.tensors}
     for key in entries:
         if key not in known:
             of_head = any(key == name or key.startswith(f"{name}.") for name in graph.unfit_heads)
             (match.skipped if of_head else match.unexpected).append(key)
     return match
+
+
+def _in_form(entry: TensorEntry, param: Param) -> TensorEntry | None:
+    """The entry in the tensor's shape and type; None if its values are others.
+
+    A counter may be a float or have an axis: inference does not read it. A matrix may be stored as filters of the
+    window that they cover, a vector with axes of 1, and the other way round: the values and their order are the same.
+    """
+    if entry.shape == param.shape and entry.dtype == param.dtype:
+        return entry
+    if param.name == COUNTER and prod(entry.shape) == 1:
+        return TensorEntry((), param.dtype, lambda: entry.make().reshape(()).astype(param.dtype), entry.stored)
+    least = min(len(entry.shape), len(param.shape))
+    matrix = least == 2 and entry.shape[:1] == param.shape[:1]
+    vector = least < 2 and _without_ones(entry.shape) == _without_ones(param.shape)
+    if entry.dtype != param.dtype or prod(entry.shape) != prod(param.shape) or not (matrix or vector):
+        return None
+    return TensorEntry(param.shape, param.dtype, lambda: entry.make().reshape(param.shape), entry.stored)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
 
 
 # --- messages --------------------------------------------------------------------------------------------
@@ -159,7 +207,7 @@ def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, cla
     more = sum(count for count, _ in counts) - covered
     notes = (table + (f"\n... and {more:,} more" if more > 0 else ""),)
     message = f"the weights do not fit `{graph.name}`: {summary}"
-    return error("E0603", message, notes=notes, help=_advice(match, classes))
+    return error("E0603", message, notes=notes, help=_advice(graph, match, classes))
 
 
 def _rows(entries: Mapping[str, TensorEntry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
@@ -186,7 +234,7 @@ def _most_similar(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str
     return next(iter(difflib.get_close_matches(tensor.key, names, n=1, cutoff=0.5)), "")
 
 
-def _advice(match: _Match, classes: int | None) -> str:
+def _advice(graph: Graph, match: _Match, classes: int | None) -> str:
     """How to repair the differences. `classes` is the value of the spec's argument of this name."""
     pairs = [(tensor, entry.shape) for tensor, entry in match.misshaped if entry.shape != tensor.param.shape]
     if any(_more_axes(tensor, shape) for tensor, shape in pairs):
@@ -196,14 +244,69 @@ def _advice(match: _Match, classes: int | None) -> str:
         )
     if any(_more_axes(tensor, shape, -1) for tensor, shape in pairs):
         return _inflation(pairs)
-    if match.missing or match.unexpected or len(pairs) < len(match.misshaped) or not _reinit(pairs):
-        return "are these the weights of another variant? names and shapes must be exactly those of the network"
+    if match.missing or match.unexpected:
+        return _other_names(match, bool(pairs))
+    if len(pairs) < len(match.misshaped):
+        return "integers are no weights: was the model quantised? Save it before that"
     words = dict.fromkeys(word for tensor, shape in pairs for word in _differences(tensor, shape))
+    if [*words] == ["input channels"] and all(adaptable(graph, *pair) for pair in pairs):
+        return (
+            "the input channels differ: `archdsl compile` adapts these filters with `--adapt-input`, or initialises "
+            f"them with `{_reinit(pairs)}`"
+        )
+    if not _reinit(pairs):
+        return "are these the weights of another variant? Names and shapes must be those of the network"
     widths = {shape[0] for _, shape in pairs}
     differ = f"the {listed(list(words))} {'differs' if [*words] == ['window'] else 'differ'}: "
-    if [*words] == ["outputs"] and len(widths) == 1 and {tensor.param.shape[0] for tensor, _ in pairs} == {classes}:
+    last = any(_is_last(graph, tensor) for tensor, _ in pairs)
+    if (
+        last
+        and [*words] == ["outputs"]
+        and len(widths) == 1
+        and {tensor.param.shape[0] for tensor, _ in pairs} == {classes}
+    ):
         differ += f"`-a classes={widths.pop()}` matches the file; "
     return f"{differ}`archdsl compile` initialises these tensors with `{_reinit(pairs)}`"
+
+
+_PARAMETRIZED = {
+    "weight_g": "the file has weight norms: call `torch.nn.utils.remove_weight_norm` before saving",
+    "original0": "the file has parametrizations: call `parametrize.remove_parametrizations` before saving",
+    "weight_mask": "the file has a mask of pruning: call `torch.nn.utils.prune.remove` before saving",
+    "weight_orig": "the file has spectral norms: call `torch.nn.utils.remove_spectral_norm` before saving",
+    "zero_point": "the file is quantised: save the model before quantising it",
+    "_packed_params": "the file is quantised: save the model before quantising it",
+    "lora_A": "the file has LoRA adapters: merge them into the model before saving",
+}
+"""By a part of a name: what was done to a model whose names have it."""
+
+
+def _other_names(match: _Match, misshaped: bool) -> str:
+    """How to repair missing and unexpected tensors."""
+    for part, repair in _PARAMETRIZED.items():
+        if any(part in key.split(".") for key in match.unexpected):
+            return repair
+    if not match.missing and not misshaped:
+        tops = dict.fromkeys(key.rpartition(".")[0] or key for key in match.unexpected)
+        if len(tops) > 3:
+            tops = dict.fromkeys(key.partition(".")[0] for key in match.unexpected)
+        if len(tops) <= 3:
+            options = " ".join(f"--ignore '{top[:80]}*'" for top in tops)
+            return f"the network has no such tensors; `archdsl compile` leaves them out with `{options}`"
+    if not match.unexpected and not misshaped and _reinit([(tensor, ()) for tensor in match.missing]):
+        return f"`archdsl compile` initialises them with `{_reinit([(tensor, ()) for tensor in match.missing])}`"
+    return (
+        "are these the weights of another variant? If only the names differ, `--rename 'OLD=NEW'` of `archdsl compile` "
+        "gives them those of the network, and `archdsl weights match FILE SPEC` finds them"
+    )
+
+
+def _is_last(graph: Graph, tensor: Tensor) -> bool:
+    """Whether the tensor is of the layer that computes the first output."""
+    node = graph.nodes[next(iter(graph.outputs.values()))]
+    while not node.params and node.inputs:
+        node = graph.nodes[node.inputs[0]]
+    return node.id == tensor.node.id
 
 
 def _inflation(pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:

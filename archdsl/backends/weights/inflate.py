@@ -44,7 +44,7 @@ def new_axes(tensor: Tensor, shape: tuple[int, ...]) -> slice | None:
 
 def inflated(
     entries: Mapping[str, TensorEntry], graph: Graph, how: Inflate, fresh: Collection[str]
-) -> tuple[Mapping[str, TensorEntry], int]:
+) -> tuple[dict[str, TensorEntry], int]:
     """Return the entries with those of filters that lack axes inflated, and the number of these.
 
     Tensors of `fresh` stay as they are. Raises E0603 for a `deconv` with output slices that no copy reaches, and for

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from archdsl.backends.weights import Weights, fit, initial, load, safetensors
+from archdsl.backends.weights.fit import PLAIN
 from archdsl.backends.weights.inflate import Inflate
+from archdsl.backends.weights.layout import Reading
 from archdsl.diagnostics import ArchError, escape_control
 from archdsl.diagnostics.arguments import check_type
 from archdsl.graph import Graph
@@ -25,19 +28,20 @@ def resolve_weights(
     reinit: Sequence[str],
     inflate: Inflate | None,
     classes: int | None,
+    reading: Reading = PLAIN,
 ) -> Weights:
     """Return the graph's tensors from a file, from arrays or torch tensors by name, or (None) initialised with `seed`.
 
     `reinit` names tensors to initialise even if the source contains them, `inflate` how filters get the axes that they
-    lack, `classes` the width of the output if an argument sets it. Raises E06xx if the source cannot be used, E0004 if
-    it has another type.
+    lack, `classes` the width of the output if an argument sets it, `reading` how to read another layout. Raises E06xx
+    if the source cannot be used, E0004 if it has another type.
     """
     if source is None:
         return initial(graph, seed)
     check_type("weights", source, "a path, or arrays by name", str, os.PathLike, Mapping)
     if isinstance(source, (str, os.PathLike)):
         source = _loaded(Path(source))
-    return fit(source, graph, reinit, seed, inflate, classes)
+    return fit(source, graph, reinit, seed, inflate, classes, reading)
 
 
 def strict_weights(weights: Weights) -> Weights:
@@ -48,10 +52,21 @@ def strict_weights(weights: Weights) -> Weights:
 
 
 def _loaded(path: Path) -> Weights:
-    """The weights of a file. Random weights that archdsl wrote keep `random` in their source."""
+    """The weights of a file. Of one that archdsl wrote, the source states again which tensors are random."""
     weights = load(path)
-    source = safetensors.metadata(path).get("weights", "") if path.suffix.lower() == ".safetensors" else ""
-    if not source.startswith("random"):
+    source = safetensors.metadata(path).get("weights", "") if weights.format == "safetensors" else ""
+    origin = escape_control(source[:100]) if source.startswith("random") else ""
+    made = random_patterns(source)
+    if not origin and not made:
         return weights
-    origin = escape_control(source[:100])
-    return Weights(weights.entries, lambda: f"{origin} ({weights.source})", weights.notes)
+    suffix = f"; {made}" if made else ""
+    return weights.stated(lambda: (f"{origin} ({weights.source})" if origin else weights.source) + suffix)
+
+
+_WITH_SEED = re.compile(r"with seed \d{1,19}: [^;]*")
+
+
+def random_patterns(source: str) -> str:
+    """Return what the source of weights says of tensors that started at random, `with seed 0: fc.*`; else nothing."""
+    found = _WITH_SEED.search(source)
+    return escape_control(found[0][:200]) if found else ""

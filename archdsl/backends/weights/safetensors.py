@@ -17,29 +17,13 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from archdsl.backends.weights.tensors import Array, TensorEntry, Weights
+from archdsl.backends.weights.dtypes import DTYPES, SAFETENSORS_DTYPES, as_array, is_real
+from archdsl.backends.weights.tensors import Array, Broken, TensorEntry, Weights
 from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.version import __version__
 
 MAX_HEADER = 1 << 22
 """Headers of real files have some hundred kilobytes."""
-_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-_INTEGERS = {
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "<i1",
-    "U64": "<u8",
-    "U32": "<u4",
-    "U16": "<u2",
-    "U8": "<u1",
-    "BOOL": "<u1",
-}
-_STORED = {**_FLOATS, **_INTEGERS}
-
-
-class Broken(Exception):
-    """A file that is not a valid weights file."""
 
 
 class _Slot(NamedTuple):
@@ -62,7 +46,7 @@ def read(path: Path) -> dict[str, TensorEntry]:
     data = np.memmap(path, np.uint8, "c")  # copy on write: torch accepts no read-only array
     return {
         key: TensorEntry(
-            slot.shape, "int64" if slot.dtype in _INTEGERS else "float32", partial(_values, data, start, slot)
+            slot.shape, "float32" if is_real(slot.dtype) else "int64", partial(_values, data, start, slot), slot.dtype
         )
         for key, slot in slots.items()
     }
@@ -105,11 +89,12 @@ def _slot(key: str, value: Any) -> _Slot:
     if not _counts(offsets) or len(offsets) != 2:
         bad("its data_offsets are not two positions")
     dtype = value["dtype"]
-    if not isinstance(dtype, str) or dtype not in _STORED:
-        bad(f"its dtype is {str(dtype)[:40]}, not one of {', '.join(_STORED)}")
-    if offsets[1] - offsets[0] != prod(shape) * np.dtype(_STORED[dtype]).itemsize:
+    if not isinstance(dtype, str) or dtype not in SAFETENSORS_DTYPES:
+        bad(f"its dtype is {str(dtype)[:40]}, not one of {', '.join(SAFETENSORS_DTYPES)}")
+    stored = SAFETENSORS_DTYPES[dtype]
+    if offsets[1] - offsets[0] != prod(shape) * np.dtype(DTYPES[stored]).itemsize:
         bad("its data_offsets do not match its shape and dtype")
-    return _Slot(offsets[0], offsets[1], dtype, tuple(shape))
+    return _Slot(offsets[0], offsets[1], stored, tuple(shape))
 
 
 def _counts(value: Any) -> bool:
@@ -128,10 +113,8 @@ def _check_layout(slots: Mapping[str, _Slot], room: int) -> None:
 
 
 def _values(data: Array, start: int, slot: _Slot) -> Array:
-    raw = data[start + slot.begin : start + slot.end].view(_STORED[slot.dtype]).reshape(slot.shape)
-    if slot.dtype == "BF16":  # the upper half of a float32
-        return (raw.astype("<u4") << 16).view("<f4")
-    return raw.astype("<i8" if slot.dtype in _INTEGERS else "<f4", copy=False)
+    raw = data[start + slot.begin : start + slot.end].view(DTYPES[slot.dtype]).reshape(slot.shape)
+    return as_array(raw, slot.dtype)
 
 
 def metadata(path: Path) -> dict[str, str]:

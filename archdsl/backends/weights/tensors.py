@@ -17,13 +17,21 @@ from archdsl.diagnostics.arguments import check_type
 Array: TypeAlias = npt.NDArray[Any]
 
 
+class Broken(Exception):
+    """A file that is not a valid weights file; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One tensor: its shape, its dtype (`float32` or `int64`), and `make`, which returns its array."""
+    """One tensor: its shape, its dtype (`float32` or `int64`), and `make`, which returns its array.
+
+    `stored` is the type of its numbers in the file, if that is known.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     make: Callable[[], Array]
+    stored: str = ""
 
     @property
     def nbytes(self) -> int:
