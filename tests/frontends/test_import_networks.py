@@ -16,6 +16,7 @@ import torch
 import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.regnet import BlockParams
 
 from archdsl import loads, ops
 from archdsl.diagnostics import ArchError
@@ -103,6 +104,34 @@ def test_torchvision(name: str, statistics: str) -> None:
         warnings.simplefilter("ignore")
         module = torchvision.models.get_model(name, weights=None, **extra).eval()
     check(scattered(module) if statistics == "scattered" else module, side(name), ("aux", "AuxLogits"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_the_structure_of_645_million_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, shapes, parameters and MACs; its weights are pages of zeros that nothing writes, so they take no memory."""
+    widths = BlockParams.from_init_params
+
+    def computed_on_cpu(*arguments: Any, **options: Any) -> Any:
+        with torch.device("cpu"):
+            return widths(*arguments, **options)
+
+    monkeypatch.setattr(BlockParams, "from_init_params", computed_on_cpu)
+    with torch.device("meta"):
+        module = torchvision.models.get_model(name, weights=None).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.empty(1, 3, 64, 64, device="meta"))
+    shapes = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    empty = {
+        key: torch.from_numpy(np.zeros(tensor.shape, "float32" if tensor.is_floating_point() else "int64"))
+        for key, tensor in module.state_dict().items()
+    }
+    module.load_state_dict(empty, assign=True)
+    imported = to_spec(trace(module, (3, 64, 64)), "net", {"%x": (3, 64, 64)}, "test")
+    assert {tensor.key: tensor.param.shape for tensor in imported.graph.tensors} == shapes
+    net = loads(imported.text)
+    assert net.params == sum(parameter.numel() for parameter in module.parameters())
+    assert 2 * net.macs == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("name", params(TIMM, QUICK_TIMM))
