@@ -354,6 +354,17 @@ def pads() -> None:
     one("Pad", SQUARE, 18, p=ints(1, 2, 3, 0), v=f(0.5), a=ints(2, 3))
     one("Pad", SQUARE, 18, p=ints(1, 2), v=f(0.5), a=ints(-1))
     one("Pad", SQUARE, 19, p=ints(0, 0, 1, 1, 0, 0, 1, 1), mode="wrap")
+    for sides in ((0, 0, 1, 1, 0, 0, 1, 1), (0, 0, 0, 1, 0, 0, 1, 0), (0, 1, 1, 1, 0, 0, 0, 0),
+                  (0, 0, -1, 0, 0, 0, 0, 1), (0, 0, 2, 2, 0, 0, 2, 2)):  # fmt: skip
+        for value in (-np.inf, np.finfo(np.float32).min, 0.0):
+            for fields in ({}, {"strides": [2, 2]}, {"pads": [0, 1, 1, 0]}, {"strides": [2, 2], "ceil_mode": 1},
+                           {"auto_pad": "SAME_UPPER"}, {"auto_pad": "VALID"}, {"dilations": [2, 2]}):  # fmt: skip
+                nodes = n("Pad", "x p v", "q"), n("MaxPool", "q", kernel_shape=[2, 2], **fields)
+                row("PaddedMaxPool", SQUARE, *nodes, p=ints(*sides), v=f(value))
+    window = {"kernel_shape": [2, 2]}
+    for after in (n("MaxPool", "q", "b", **window), n("AveragePool", "q", "b", **window)):
+        nodes = n("Pad", "x p v", "q"), n("MaxPool", "q", "a", **window), after, n("Add", "a b")
+        row("PaddedMaxPool", SQUARE, *nodes, p=ints(0, 0, 1, 1, 0, 0, 1, 1), v=f(-np.inf))
     scales = np.array([1, 1, 2, 3], np.float32)
     for mode in ("nearest", "linear"):
         one("Upsample", SQUARE, 9, scales=scales, mode=mode)
@@ -365,6 +376,18 @@ def pads() -> None:
                 options = {"coordinate_transformation_mode": centres, "nearest_mode": rounding}
                 one("Resize", SQUARE, 13, r=None, s=scales, mode=mode, **options)
     one("Resize", SQUARE, 13, r=None, s=np.array([1, 2, 1, 1], np.float32))
+
+
+def quantised() -> None:
+    small = _RNG.integers(-99, 99, (4, 4, 3, 3)).astype(np.int8)
+    factors = np.array([0.01, 0.02, 0.01, 0.03], np.float32)
+    for fields, scale in (({"axis": 0}, factors), ({"axis": 1}, factors), ({}, f(0.02))):
+        for zero in (None, np.ones(scale.shape, np.int8)):
+            inputs = {"q": small, "s": scale, **({} if zero is None else {"z": zero})}
+            nodes = n("DequantizeLinear", " ".join(inputs), "w", **fields), n("Conv", "x w")
+            row("DequantizeLinear", IMAGE, *nodes, **inputs)
+    both = n("QuantizeLinear", "x s z", "q"), n("DequantizeLinear", "q s z")
+    row("DequantizeLinear", IMAGE, *both, s=f(0.05), z=np.array(0, np.int8))
 
 
 def patterns() -> None:
@@ -415,6 +438,7 @@ def patterns() -> None:
 
 for rows in (activations, softmaxes, constants, convolutions, norms, fully_connected, reductions, moves, parts, pads):
     rows()
+quantised()
 patterns()
 
 ACCEPTED = {
@@ -431,6 +455,7 @@ ACCEPTED = {
     "ConvTranspose": 13,
     "ConvTurned": 0,
     "DepthToSpace": 2,
+    "DequantizeLinear": 6,
     "Div": 15,
     "Dropout": 2,
     "Elu": 4,
@@ -468,6 +493,7 @@ ACCEPTED = {
     "Outputs": 2,
     "PRelu": 22,
     "Pad": 13,
+    "PaddedMaxPool": 54,
     "ReduceL2": 14,
     "ReduceMax": 14,
     "ReduceMean": 14,
