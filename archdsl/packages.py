@@ -10,6 +10,9 @@ from archdsl.diagnostics import error
 EXTRAS = {
     "onnxruntime": "cpu",
     "torch": "torch",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "huggingface_hub": "hub",
     "matplotlib": "plot",
     "svg2pdf_py": "pdf",
 }

@@ -18,6 +18,7 @@ from archdsl.cli.options import (
     half_option,
     input_option,
     output_option,
+    weights_option,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
     multiple=True,
     help="Another framework or mode to time. May be repeated.",
 )
-@click.option("--weights", metavar="FILE", help="Weights: .safetensors, or torch's .pth.")
+@weights_option
 @half_option
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="Duration of each timing, 0.1 to 600.")
 @click.option("--threads", type=Range(1, 1024), help="CPU threads. Default: one per core.")

@@ -20,6 +20,7 @@ from archdsl.cli.options import (
     input_option,
     reading_options,
     spec_argument,
+    weights_option,
 )
 from archdsl.compilation.targets import TARGETS, TargetName
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     help=f"{', '.join(f'{name}: {target.about}' for name, target in TARGETS.items())}.",
 )
 @click.option("--all-targets", is_flag=True, help="Write all targets, with the same weights; -o names a folder.")
-@click.option("--weights", metavar="FILE", help="Weights: safetensors, torch's files, npz, or a folder of shards.")
+@weights_option
 @reading_options
 @click.option(
     "--reinit",

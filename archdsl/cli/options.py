@@ -67,6 +67,29 @@ def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) ->
         console.color = value  # type: ignore[assignment]
 
 
+def _set_offline(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    from archdsl.pretrained.release import offline, watching
+
+    console = ctx.find_object(Console)
+    ctx.with_resource(offline(value))
+    ctx.with_resource(watching(console.progress if console is not None else None))
+
+
+def weights_option(command: F) -> F:
+    """Add the options `--weights` and `--offline`."""
+    weights = click.option(
+        "--weights", metavar="FILE|NAME", help="Weights: a file, or a name such as torchvision:IMAGENET1K_V2."
+    )
+    offline = click.option(
+        "--offline",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_offline,
+        help="Find weights with a name in the cache only.",
+    )
+    return weights(offline(command))
+
+
 spec_argument = click.argument("spec", metavar="SPEC")
 
 color_option = click.option(

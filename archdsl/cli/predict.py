@@ -17,6 +17,7 @@ from archdsl.cli.options import (
     format_option,
     half_option,
     input_option,
+    weights_option,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.command("predict")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
-@click.option("--weights", metavar="FILE", help="Weights of SPEC: .safetensors, or torch's .pth.")
+@weights_option
 @half_option
 @click.option("--seed", type=Range(0, 2**63 - 1), help="Seed of random weights. Default: 0.")
 @click.option("--top", type=Range(1, 1000), default=5, show_default=True, help="Number of classes to print.")

@@ -7,13 +7,13 @@ import json
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import arg_option, color_option, format_option, input_option
+from archdsl.cli.options import arg_option, color_option, format_option, input_option, weights_option
 
 
 @click.command("verify")
 @click.argument("source", metavar="[SPEC]")
 @click.argument("model", metavar="[MODEL.onnx]", required=False)
-@click.option("--weights", metavar="FILE", help="Weights of SPEC: .safetensors, or torch's .pth.")
+@weights_option
 @click.option("--seed", type=int, help="Seed of the input and of random weights. Default: 0.")
 @click.option("--batch", type=int, help="Batch size of the input. Default: 1.")
 @click.option("--no-write", is_flag=True, help="Do not write a certificate to the file.")

@@ -100,6 +100,10 @@ class Compilation:
         """The function to call as `work` proceeds; None without `watch`."""
         return None if self.watch is None else self.watch(work)
 
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the network, and what comes with the weights."""
+        return {**self.network.metadata(), **(self.weights.facts if self.weights is not None else {})}
+
     @property
     def stored(self) -> Weights:
         """The weights, for a target that stores them."""
@@ -186,7 +190,7 @@ def write_weights(work: Compilation, path: Path) -> TargetFiles:
     from archdsl.backends.weights import save
 
     weights = _watched(work.stored, work.progress(f"writing {path.name}"))
-    return TargetFiles((save(weights, path, work.network.metadata(), inputs=work.inputs, force=work.force),))
+    return TargetFiles((save(weights, path, work.metadata(), inputs=work.inputs, force=work.force),))
 
 
 def write_onnx(work: Compilation, path: Path) -> TargetFiles:
@@ -230,7 +234,7 @@ def _write_float(
     assert precision != "int8"
     network, options = work.network, work.onnx
     graph = optimise(network.graph, options.passes)
-    meta = network.metadata()
+    meta = work.metadata()
     if options.passes:
         meta["passes"] = " ".join(options.passes)
     model = write(
@@ -293,4 +297,4 @@ def _watched(weights: Weights, progress: Progress | None) -> Weights:
         return array
 
     entries = {key: TensorEntry(e.shape, e.dtype, partial(make, e)) for key, e in weights.entries.items()}
-    return Weights(entries, lambda: weights.source, weights.notes)
+    return Weights(entries, lambda: weights.source, weights.notes, weights.facts)

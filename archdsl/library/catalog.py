@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.axes import axes_of
 from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.files.cache import cache_folder
 from archdsl.spec.find import library_files, library_networks
 
 if TYPE_CHECKING:
@@ -138,18 +139,9 @@ def _key() -> str:
     return digest.hexdigest()
 
 
-def _cache_file() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-    folder = Path(base).expanduser()
-    without_home = folder == Path("/.cache")
-    if without_home or not folder.is_absolute():  # a relative folder would be in the working directory
-        raise RuntimeError("no cache folder")
-    return folder / "archdsl" / "catalog.json"
-
-
 def _read_cache(key: str) -> tuple[CatalogEntry, ...] | None:
     try:
-        with open_regular(_cache_file()) as file:
+        with open_regular(cache_folder() / "catalog.json") as file:
             data = json.loads(file.read(_MAX_BYTES))
         return tuple(_entry(row) for row in data["entries"]) if data["key"] == key else None
     except (OSError, NotRegular, RuntimeError, ValueError, TypeError, KeyError):
@@ -174,7 +166,7 @@ def _write_cache(key: str, entries: tuple[CatalogEntry, ...]) -> None:
     from archdsl.files.atomic import atomic_write
 
     with suppress(OSError, RuntimeError, ArchError):
-        path = _cache_file()
+        path = cache_folder() / "catalog.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, force=True, sync=False) as file:
             file.write(json.dumps({"key": key, "entries": [asdict(e) for e in entries]}).encode())

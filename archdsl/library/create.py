@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -15,6 +16,8 @@ from archdsl.network import ArgValue, Network, as_network
 from archdsl.network.open import AnyPath
 from archdsl.packages import require_package
 from archdsl.passes.drop import drop_dead, drop_training
+from archdsl.pretrained import available
+from archdsl.pretrained.release import unknown
 from archdsl.shapes import concrete
 from archdsl.spec.find import library_networks
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 def create_model(
     name: AnyPath,
-    pretrained: WeightsSource | None = None,
+    pretrained: WeightsSource | bool | None = None,
     *,
     num_classes: int | None = None,
     in_chans: int | None = None,
@@ -39,18 +42,23 @@ def create_model(
 ) -> nn.Module:
     """Return a network as a PyTorch module in evaluation mode; the parameters mean what they mean in timm.
 
-    `name` is a SPEC. `num_classes` sets its argument `classes`; 0 leaves out the last layer, so that the module returns
-    the features before it. `in_chans` sets the channels of the input. With `features_only` the module returns one
-    feature map for each stride, as a tuple, and has `feature_info` with `channels()`, `reduction()` and
-    `module_name()`; `out_indices` selects among them. `pretrained` is a source of weights as for `Network.weights`;
-    tensors whose shapes depend on `num_classes` are initialised from `seed` where that differs from the spec's. `args`
-    are the other arguments of the spec.
+    `name` is a SPEC, or `NAME.TAG` with the tag of published weights: `resnet50.a1_in1k`, `resnet50.IMAGENET1K_V2`.
+    `num_classes` sets its argument `classes`; 0 leaves out the last layer, so that the module returns the features
+    before it. `in_chans` sets the channels of the input. With `features_only` the module returns one feature map for
+    each stride, as a tuple, and has `feature_info` with `channels()`, `reduction()` and `module_name()`; `out_indices`
+    selects among them. `args` are the other arguments of the spec.
+
+    `pretrained` is a source of weights as for `Network.weights`, or True for those of the tag, without a tag the first
+    of `archdsl.pretrained.available(name)`: only with a name of weights it may reach the network. Tensors whose shapes
+    `num_classes` changes are initialised from `seed`.
 
     Raises the errors of `load`, `Network.weights` and `Network.to_torch`; E0003 if the spec has no argument for
     `num_classes`, or for parameters that exclude each other; E0002 if it has no stages for `features_only`.
     """
     check_flags(features_only=features_only)
+    name, tagged = _tagged(name)
     plain = as_network(name, args)
+    source = _published(plain, tagged) if pretrained is True else pretrained or None
     net = _changed(name, plain, num_classes, in_chans, args)
     graph = net.whole
     chosen: tuple[Stage, ...] = ()
@@ -61,24 +69,46 @@ def create_model(
         raise conflict("`out_indices` selects feature maps of `features_only`")
     elif num_classes == 0:
         graph = _ending_at(graph, {"features": _head(name, net, args).sources[0]})
-    fresh = _resized(plain, net) if pretrained is not None else []
-    return _module(net, graph, net.weights(pretrained, seed, fresh), chosen)
+    fresh = _resized(plain, net) if source is not None else []
+    return _module(net, graph, net.weights(source, seed, fresh), chosen)
 
 
-def list_models(filter: str | Sequence[str] = "", *, exclude_filters: str | Sequence[str] = ()) -> list[str]:
+def list_models(
+    filter: str | Sequence[str] = "", *, pretrained: bool = False, exclude_filters: str | Sequence[str] = ()
+) -> list[str]:
     """Return the names of the library's networks that match a pattern of `filter` and none of `exclude_filters`.
 
-    Patterns are those of the shell (`*resnet*`); an empty filter matches all. No match gives an empty list.
+    Patterns are those of the shell (`*resnet*`); an empty filter matches all. No match gives an empty list. With
+    `pretrained` the names have the tags of the weights that torchvision and timm publish: `resnet50.IMAGENET1K_V2`.
     """
+    check_flags(pretrained=pretrained)
     filters, excluded = ((p,) if isinstance(p, str) else tuple(p) for p in (filter, exclude_filters))
     check_names("filter", filters)
     check_names("exclude_filters", excluded)
     wanted = [pattern for pattern in filters if pattern] or ["*"]
-    return sorted(
+    names = sorted(
         name
         for name in library_networks()
         if any(fnmatchcase(name, p) for p in wanted) and not any(fnmatchcase(name, p) for p in excluded)
     )
+    return [full.partition(":")[2] for name in names for full in available(name)] if pretrained else names
+
+
+def _tagged(name: AnyPath) -> tuple[AnyPath, str]:
+    """The network, and the tag of its weights, of `resnet50.a1_in1k`."""
+    match = re.fullmatch(r"(\w+)\.(\w+)", name, re.ASCII) if isinstance(name, str) else None
+    return (match[1], match[2]) if match and match[1] in library_networks() else (name, "")
+
+
+def _published(network: Network, tag: str) -> str:
+    """The name of the published weights with a tag, by default the first. Raises E0621 if there are none."""
+    names = available(network.name)
+    found = next((name for name in names if not tag or name.endswith(f".{tag}")), None)
+    if found is None:
+        what = f"weights `{tag}`" if tag else "weights"
+        help = f"choose one of: {', '.join(names[:20])}" if names else "pass a source of weights as `pretrained`"
+        raise unknown(f"torchvision and timm, as far as installed, publish no {what} of `{network.name}`", help)
+    return found
 
 
 def _changed(

@@ -222,16 +222,17 @@ class Network(Drawable):
     def _module(self) -> nn.Module:
         return self.to_torch()
 
-    def transforms(self, train: bool = False) -> Callable[[Any], torch.Tensor]:
+    def transforms(self, train: bool = False, weights: Weights | None = None) -> Callable[[Any], torch.Tensor]:
         """Return the preprocessing of `predict` as a function from an image to a tensor, `(C, H, W)`.
 
         It takes PIL images, arrays of type uint8, `(H, W)` or `(H, W, 3)`, and paths. With `train` it crops and flips
-        at random (`torchvision.transforms.v2`). Raises E0806 if the input is not an image.
+        at random (`torchvision.transforms.v2`). `weights`, the result of `weights()`, replace the spec's preprocessing
+        by their own if they have one. Raises E0806 if the input is not an image.
         """
         from archdsl.network.trial import image_transform
 
         check_flags(train=train)
-        transform = image_transform(self, self.recipe)
+        transform = image_transform(self, self.recipe, weights)
         return transform.for_training() if train else transform
 
     # --- artefacts ---------------------------------------------------------------------------------------
@@ -247,7 +248,8 @@ class Network(Drawable):
     ) -> Weights:
         """Return the network's tensors by name: those of `source`, else those of its model, else from `seed`.
 
-        `source`: a path (.safetensors, .pth), or a mapping of arrays or torch tensors such as a state_dict. `reinit`
+        `source`: a path (.safetensors, .pth), a name such as `torchvision:IMAGENET1K_V2` (docs/pretrained.md), or a
+        mapping of arrays or torch tensors such as a state_dict. Only a name may reach the network. `reinit`
         names tensors (`fc.*`) that are initialised anyway. `inflate` gives filters for images the axes of this network:
         repeated and divided (`mean`), or the middle of zeros (`centre`). `strict` makes weights that are not finite, or
         all zero, an error, W0606. `reading` are the fields of `archdsl.backends.weights.layout.Reading`: `part`,
@@ -256,11 +258,16 @@ class Network(Drawable):
         """
         require_package("numpy")
         from archdsl.backends.weights.resolve import resolve_weights, strict_weights
+        from archdsl.network.named import named_weights
+        from archdsl.pretrained.names import is_name
 
         source = self._source(source)
         options = check_weight_options(source, seed, reinit, inflate, **reading)
+        named = named_weights(self, source) if is_name(source) else None
+        source = source if named is None else named.path
         classes = self.classes if "classes" in self.document.args else None
         values = resolve_weights(self.whole, source, seed, reinit, inflate, classes, options)
+        values = values if named is None else named.around(values)
         return strict_weights(values) if strict else values
 
     def _source(self, source: WeightsSource | None) -> WeightsSource | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from archdsl.backends.weights import Weights
     from archdsl.runtime.recipe import Recipe
     from archdsl.runtime.transforms import ImageTransform
 
@@ -23,12 +24,18 @@ def one_input(network: Any) -> tuple[int, ...]:
     return shape
 
 
-def image_transform(network: Any, recipe: Recipe | None) -> ImageTransform:
-    """Return the preprocessing of images with a recipe. Raises E0806 if the network's input is not an image."""
+def image_transform(network: Any, recipe: Recipe | None, weights: Weights | None) -> ImageTransform:
+    """Return the preprocessing of images with a recipe, or with that of weights.
+
+    Raises E0806 if the network's input is not an image.
+    """
     from archdsl.runtime.preprocess import LegalSizes
+    from archdsl.runtime.recipe import Recipe
     from archdsl.runtime.transforms import ImageTransform
 
     shape = one_input(network)
+    if weights is not None and "preprocess" in weights.facts:
+        recipe = Recipe.from_json(weights.facts["preprocess"])
     if recipe is None:
         raise error("E0806", f"the input of `{network.name}`, {format_shape(shape)}, is not an image")
     if network.classes is not None or not network.graph.sizes:

@@ -29,7 +29,7 @@ LAYERS = [
     ("analysis",),
     ("passes",),
     ("report",),
-    ("backends", "drawing"),
+    ("backends", "drawing", "pretrained"),
     ("runtime",),
     ("compilation",),
     ("network",),

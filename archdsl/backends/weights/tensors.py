@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,7 +43,8 @@ class Weights(Mapping[str, Array]):
     """Tensors by name. `weights[key]` returns a new array each time; `entries[key]` has its shape without the array.
 
     `source` names the origin (`random, seed 0`, or `sha256:...` of the file); `notes` are diagnostics. Both may need
-    all the values, and are computed on first access.
+    all the values, and are computed on first access. `facts` are metadata of compiled files that come with the weights:
+    their licence, labels and preprocessing.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class Weights(Mapping[str, Array]):
         entries: Mapping[str, TensorEntry],
         source: str | Callable[[], str],
         notes: tuple[Diagnostic, ...] | Callable[[], tuple[Diagnostic, ...]] = (),
+        facts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.entries = entries
+        self.entries, self.facts = entries, facts
         self._source, self._notes = source, notes
 
     @cached_property
