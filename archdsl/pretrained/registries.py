@@ -61,17 +61,21 @@ def _of_torchvision(preset: Any) -> Preprocess | None:
     if "Video" in type(preset).__name__:
         return None
     crop = getattr(preset, "crop_size", None)
-    return Preprocess(
+    return _preprocess(
         resize=preset.resize_size[0],
         crop=crop[0] if crop else None,
         mean=tuple(preset.mean),
         std=tuple(preset.std),
-        interpolation=_interpolation(preset.interpolation.value),
+        interpolation=preset.interpolation.value,
     )
 
 
-def _interpolation(name: str) -> Any:
-    return name if name in ("bilinear", "bicubic") else "bilinear"
+def _preprocess(**fields: Any) -> Preprocess | None:
+    """The preprocessing with these fields; None if a spec cannot express it."""
+    try:
+        return Preprocess(**fields)
+    except ValueError:
+        return None
 
 
 # --- timm -------------------------------------------------------------------------------------------------
@@ -126,11 +130,11 @@ def of_timm(config: Mapping[str, Any]) -> About:
     percent, mode = float(config.get("crop_pct") or 0.875), config.get("crop_mode") or "center"
     edges = {"resize": floor(min(size[1:]) / percent), "crop": size[1:]} if mode == "center" else {}
     fits = mode == "center" or (mode == "squash" and percent == 1.0)
-    preprocess = Preprocess(
+    preprocess = _preprocess(
         **edges,
         mean=tuple(map(float, config.get("mean") or Preprocess.presets["imagenet"]["mean"])),
         std=tuple(map(float, config.get("std") or Preprocess.presets["imagenet"]["std"])),
-        interpolation=_interpolation(config.get("interpolation") or "bicubic"),
+        interpolation=config.get("interpolation") or "bicubic",
     )
     licence = str(config.get("license") or UNSTATED)[:100]
     return About(licence, preprocess if fits else None, tuple(map(str, labels)) if labels else None)
