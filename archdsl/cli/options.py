@@ -78,7 +78,9 @@ def _set_offline(ctx: click.Context, param: click.Parameter, value: bool) -> Non
 def weights_option(command: F) -> F:
     """Add the options `--weights` and `--offline`."""
     weights = click.option(
-        "--weights", metavar="FILE|NAME", help="Weights: a file, or a name such as torchvision:IMAGENET1K_V2."
+        "--weights",
+        metavar="FILE|NAME",
+        help="Weights: a file, a folder of shards, or a name: torchvision:IMAGENET1K_V2.",
     )
     offline = click.option(
         "--offline",

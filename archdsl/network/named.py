@@ -29,8 +29,12 @@ class NamedWeights(NamedTuple):
         from archdsl.backends.weights import Weights
 
         return Weights(
-            values.entries, lambda: f"{self.name} ({values.source})", lambda: (*self.notes, *values.notes), self.facts
+            values.entries, lambda: self.stated(values.source), lambda: (*self.notes, *values.notes), self.facts
         )
+
+    def stated(self, source: str) -> str:
+        """The source of the tensors, with the name; that of random ones still begins with `random`."""
+        return f"{source}, from {self.name}" if source.startswith("random") else f"{self.name}, {source}"
 
 
 def named_weights(network: Any, name: str) -> NamedWeights:
@@ -63,7 +67,8 @@ def _recipe(network: Any, found: Release) -> tuple[Recipe | None, str]:
     if own is None or found.about.preprocess is None:
         return None, ""
     try:
-        recipe = settle(found.about.preprocess, False, network.input, False)
+        grey = network.input[0] == 1 and found.about.preprocess.crop is not None
+        recipe = settle(found.about.preprocess, grey, network.input, False)
     except Unfit as problem:
         return None, f"a preprocessing that is not used, as {problem}"
     pairs = ((key, old, getattr(recipe, key)) for key, old in asdict(own).items())

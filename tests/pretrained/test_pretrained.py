@@ -119,7 +119,7 @@ def test_a_network_reads_it_by_name(net: Loopback, weights: bytes) -> None:
     values = tiny.weights(url)
     expected = tiny.weights(seed=3)
     assert all((values[key] == expected[key]).all() for key in expected)
-    assert values.source == f"{url} (sha256:{hashlib.sha256(weights).hexdigest()})"
+    assert values.source == f"{url}, sha256:{hashlib.sha256(weights).hexdigest()}"
     assert values.facts == {"weights_url": url, "weights_licence": "not stated"}
     assert [note.code for note in values.notes] == ["N0620"]
     module = archdsl.create_model("tiny.yaml", url, num_classes=2)
@@ -245,7 +245,7 @@ def test_preprocessing_labels_and_licence_reach_the_file(hub: Loopback, tmp_path
     assert "resize 35 instead of 37" in done.output and "5 labels, the first is `ant`" in done.output
     assert "licence: cc-by-4.0" in done.output
     meta = {entry.key: entry.value for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
-    assert meta["weights"].startswith(f"hf:org/tiny@{'c' * 40}/model.safetensors (sha256:")
+    assert meta["weights"].startswith(f"hf:org/tiny@{'c' * 40}/model.safetensors, sha256:")
     assert (meta["weights_licence"], json.loads(meta["labels"])) == ("cc-by-4.0", LABELS)
     recipe = json.loads(meta["preprocess"])
     assert (recipe["resize"], recipe["crop"], recipe["interpolation"]) == (35, [32, 32], "bicubic")
@@ -273,11 +273,19 @@ def test_another_number_of_classes_has_no_labels(hub: Loopback) -> None:
     assert "labels" not in values.facts and "preprocess" in values.facts
 
 
-def test_grey_images_keep_the_preprocessing_of_the_spec(hub: Loopback) -> None:
+def test_grey_images(hub: Loopback) -> None:
+    """The preprocessing of colours becomes one of grey, as a preset of a spec does."""
     text = TEXT.replace("3x32x32", "1x32x32").replace("preprocess: imagenet\n", "")
-    values = archdsl.loads(text).weights("hf:org/tiny", reinit=["conv"])
-    assert "preprocess" not in values.facts
-    assert "is not used" in str(values.notes[1].message)
+    values = archdsl.loads(text).weights("hf:org/tiny", adapt_input=True)
+    recipe = json.loads(values.facts["preprocess"])
+    assert (recipe["mean"], recipe["layout"]) == ([0.5], "L")
+
+
+def test_random_weights_with_a_name(net: Loopback, tmp_path: Path) -> None:
+    """They are still reported as random."""
+    archdsl.load("tiny.yaml").compile(tmp_path / "random.safetensors", "weights", seed=3)
+    values = archdsl.load("tiny.yaml").weights((tmp_path / "random.safetensors").as_uri())
+    assert values.source.startswith("random, seed 3")
 
 
 def test_a_revision_and_a_file(net: Loopback, weights: bytes) -> None:
