@@ -68,13 +68,13 @@ def check_module(module: nn.Module, imported: ImportedSpec, outputs: Sequence[st
     """Compare all outputs of a PyTorch module, cut to `outputs`, and its spec. Raises E0848 if they differ."""
     from archdsl.backends.torch.module import to_torch
 
-    own = imported.weights()
-
-    def spec(weights: Mapping[str, Array]) -> Run:
-        module = to_torch(imported.graph, own, own=True)  # it only reads them
-        return TorchRun(module, imported.graph, None if weights is own else weights)
-
     def subject() -> Subject:
+        own = imported.weights()
+
+        def spec(weights: Mapping[str, Array]) -> Run:
+            module = to_torch(imported.graph, own, own=True)  # it only reads them
+            return TorchRun(module, imported.graph, None if weights is own else weights)
+
         floating = [tensor.dtype for tensor in module.state_dict().values() if tensor.is_floating_point()]
         dtype = str(floating[0]).removeprefix("torch.") if floating else "float32"
         run = TorchRun(module, imported.graph)
