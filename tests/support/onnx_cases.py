@@ -432,6 +432,8 @@ def patterns() -> None:
         "Expand", SQUARE, n("GlobalAveragePool", "x", "a"), n("Expand", "a s", "b"), n("Mul", "x b"), s=ints(1, 4, 4, 4)
     )
     row("Expand", SQUARE, n("GlobalAveragePool", "x", "a"), n("Expand", "a s"), s=ints(1, 4, 4, 4))
+    nothing = n("GlobalAveragePool", "x", "a"), n("Expand", "a s", "b"), n("Mul", "x b")
+    row("Expand", SQUARE, *nothing, s=ints(0, 4, 4, 4))
     for size, perm in (((1, 4, 6, 3), [0, 3, 1, 2]), ((1, 4, 3), [0, 2, 1])):
         row("ChannelsLastEntry", size, n("Transpose", "x", "a", perm=perm), n("Relu", "a"))
 

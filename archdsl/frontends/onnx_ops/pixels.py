@@ -152,6 +152,8 @@ def expand(state: ImportState, node: SourceNode) -> None:
     target = (*sizes[: len(sizes) - len(target)], *target)
     if len(target) != len(sizes):
         raise Unsupported("it adds axes")
+    if min(target, default=1) < 1:
+        raise Unsupported("its output is empty")
     result = tuple(map(max, sizes, target))
     if result == sizes:
         identity(state, node)
