@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from archdsl.analysis.count import count
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import TensorEntry
 from archdsl.diagnostics import ArchError, Diagnostic, error
@@ -38,6 +39,9 @@ from archdsl.verification.tolerance import (
 
 SAFETY = 4.0
 """Two networks that compute the same may add in another order, and one run is one sample of rounding errors."""
+BATCH = 3
+_LARGE = 20_000_000_000
+"""A network with more MACs than this runs at the next larger size only."""
 _VAGUE = 0.05
 """If rounding alone may change the outputs by this much, equal outputs show nothing."""
 _PIECE = 1 << 27
@@ -59,13 +63,15 @@ class OutputCheck:
 
     `sizes` are the inputs at which all outputs were compared: `1 x 3x224x224`. `difference` is the largest difference
     of an output, relative to the largest value of its channel; `tolerance` is what rounding explains. `other` is a size
-    at which the outputs of a module differ. `reason` states why nothing was compared; it is empty if it was.
+    at which the outputs of a module differ, or at which the model does not run because of `failure`. `reason` states
+    why nothing was compared; it is empty if it was.
     """
 
     sizes: tuple[str, ...] = ()
     difference: float = 0.0
     tolerance: float = 0.0
     other: str = ""
+    failure: str = ""
     reason: str = ""
 
     @property
@@ -74,8 +80,10 @@ class OutputCheck:
         message = f"outputs not compared: {self.reason}"
         help = "compare the spec with the model on your own data before you use it"
         if self.other:
-            message = f"the outputs are equal at {self.sizes[0]}, and differ at {self.other}: the module fixes a size"
-            help = "use the spec at this size only, or import the module with another `input`"
+            message = f"the outputs are equal at {self.sizes[0]}, but differ at {self.other}: the model fixes a size"
+            if self.failure:
+                message = f"compared at {self.sizes[0]} only: the model does not run at {self.other}: {self.failure}"
+            help = "use the spec at this size only, or import the model with another `input`"
         return (Diagnostic("W0849", message, severity="warning", help=help),) if self.reason or self.other else ()
 
 
@@ -116,7 +124,7 @@ def check(subject: Subject) -> OutputCheck:
 
     Raises E0848 if they differ, and `Uncompared` if the model or its spec cannot be run.
     """
-    cases = _cases(subject)
+    cases, failed = _cases(subject)
     copies = 1 if min(numel(subject.graph.nodes[i].shape) for i in subject.graph.outputs.values()) >= LEAST else 3
     weights = (subject.weights, *(_perturbed(subject, seed) for seed in range(copies)))
     results = [_spec_outputs(subject, one, cases) for one in weights]
@@ -131,17 +139,24 @@ def check(subject: Subject) -> OutputCheck:
             raise _different(subject, case, name, deviation)
         worst = max(worst, deviation)
         sizes.append(case.text)
-    return OutputCheck(tuple(sizes), worst.difference, worst.tolerance)
+    return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, *failed)
 
 
-def _cases(subject: Subject) -> list[_Case]:
-    """The runs of the model. Raises `Uncompared` if it gives no finite outputs at the first size."""
+def _cases(subject: Subject) -> tuple[list[_Case], tuple[str, str]]:
+    """The runs of the model, and the inputs for which it does not run, with the reason, if these are not the first.
+
+    Raises `Uncompared` if it gives no finite outputs for the first.
+    """
     cases: list[_Case] = []
     for batch, axes in _run_sizes(subject):
-        found = _finite_run(subject, batch, axes, required=not cases)
-        if found is not None:
-            cases.append(_Case(f"{batch} x {input_text(subject.graph, axes)}", axes, *found))
-    return cases
+        text = f"{batch} x {input_text(subject.graph, axes)}"
+        try:
+            cases.append(_Case(text, axes, *_finite_run(subject, batch, axes)))
+        except Uncompared as problem:
+            if not cases:
+                raise
+            return cases, (text, str(problem))
+    return cases, ("", "")
 
 
 def _spec_outputs(subject: Subject, weights: Weights, cases: Sequence[_Case]) -> list[list[Array] | Uncompared]:
@@ -176,10 +191,21 @@ def _tried(make: Callable[[], T]) -> T:
 
 
 def _run_sizes(subject: Subject) -> list[tuple[int, dict[str, int]]]:
-    """Batch and free sizes of each run: the default ones, and if the model leaves them free, the next larger ones."""
+    """Batch and free sizes of each run: the default ones, and if the model leaves them free, others.
+
+    The first batch is neither 1 nor that of a trace. The other sizes are larger by a half, and the last one by a whole:
+    far enough to tell `size // 8` from a number, and unequal, as axes that are mixed up give equal outputs on squares.
+    Of a large network they are the next larger ones.
+    """
     default = {size.name: size.default for size in subject.graph.sizes}
-    larger = {size.name: size.default + size.step * (subject.free and not size.pinned) for size in subject.graph.sizes}
-    runs = [(subject.batch or 1, default), (subject.batch or 2, larger)]
+    free = [size for size in subject.graph.sizes if subject.free and not size.pinned]
+    large = count(subject.graph).macs > _LARGE
+    larger = dict(default)
+    for number, size in enumerate(free):
+        part = size.default if number == len(free) - 1 else size.default / 2
+        steps = max(1, round(part / size.step)) if not large else number + 1
+        larger[size.name] += size.step * steps
+    runs = [(subject.batch or BATCH, default), (subject.batch or 1, larger)]
     return runs[:1] if runs[0] == runs[1] else runs
 
 
@@ -189,27 +215,15 @@ def input_text(graph: Graph, axes: Mapping[str, int]) -> str:
     return next(iter(texts.values())) if len(texts) == 1 else ", ".join(f"{path}: {s}" for path, s in texts.items())
 
 
-def _finite_run(
-    subject: Subject, batch: int, axes: Mapping[str, int], required: bool
-) -> tuple[list[Array], list[Array]] | None:
-    """Inputs for which the model's outputs are finite, and these outputs.
-
-    None if there are none or the model does not run at this size; raises `Uncompared` instead if `required`.
-    """
+def _finite_run(subject: Subject, batch: int, axes: Mapping[str, int]) -> tuple[list[Array], list[Array]]:
+    """Inputs for which the model's outputs are finite, and these outputs. Raises `Uncompared` if there are none."""
     drawn = [*seeded_inputs(subject.graph, batch, 0, axes).values()]
     for scaled in _SCALES:
         inputs = [scaled(value).astype(np.float32) for value in drawn]
-        try:
-            outputs = _tried(partial(subject.model.outputs, inputs))
-        except Uncompared:
-            if required:
-                raise
-            return None
+        outputs = _tried(partial(subject.model.outputs, inputs))
         if all(np.isfinite(output).all() for output in outputs):
             return inputs, outputs
-    if required:
-        raise Uncompared("the model's own outputs are not finite for random inputs of any scale")
-    return None
+    raise Uncompared("the model's own outputs are not finite for random inputs of any scale")
 
 
 def _output_deviations(
@@ -292,7 +306,9 @@ def _share(deviation: Deviation) -> str:
 
 def different(message: str, notes: tuple[str, ...] = ()) -> ArchError:
     """E0848 for a spec that is not the network of the model."""
-    help = f"this is a bug in archdsl: please report it with the model at {ISSUES}"
+    help = (
+        f"unless the model depends on its batch, this is a bug in archdsl: please report it with the model at {ISSUES}"
+    )
     return error("E0848", message, notes=notes, help=help)
 
 

@@ -313,6 +313,7 @@ def _from_module(
     size = _require_size(shape)
     from archdsl.frontends.checks import check_module
     from archdsl.frontends.cut import stopped
+    from archdsl.frontends.summary import module_facts
     from archdsl.frontends.to_spec import to_spec
     from archdsl.frontends.torch_module import trace, with_values
 
@@ -322,7 +323,7 @@ def _from_module(
     spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
     if filled is not module:
         spec = replace(spec, weights=_no_weights)
-    return _imported(spec, False, partial(check_module, module, outputs=outputs))
+    return _imported(spec, False, partial(check_module, module, outputs=outputs), lost=module_facts(module))
 
 
 def _no_weights() -> Weights:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from archdsl.analysis.count import count
 from archdsl.frontends.equality import OutputCheck
 from archdsl.frontends.onnx_model import SourceModel
 from archdsl.frontends.to_spec import ImportedSpec
 from archdsl.ops.norm import Norm
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _COMPUTED = re.compile(r"onnx::Conv(Transpose)?_\d+")
 """PyTorch's exporter gives such a name to the weights of a layer that it folded a norm into."""
@@ -25,7 +29,8 @@ class ImportSummary:
     flat. `lines` are those of the spec. `carried`: the file contains the spec, so that nothing was recovered.
 
     `lost` are facts of the original network that the model does not contain any more; `renamed` the names of tensors
-    that are others in the spec, with these; `left_out` the keys of a module's state_dict that the spec does not have.
+    that are others in the spec, with these; `left_out` the keys of a module's state_dict that the spec does not have;
+    `made` the trained tensors of the spec that are no parameters of the module.
     """
 
     name: str
@@ -39,6 +44,7 @@ class ImportSummary:
     lost: tuple[str, ...]
     renamed: Mapping[str, str]
     left_out: tuple[str, ...]
+    made: tuple[str, ...]
 
     def text(self) -> str:
         """Return the summary in one line."""
@@ -51,6 +57,7 @@ class ImportSummary:
         names = [f"{old[:80]}` as `{new[:80]}" for old, new in self.renamed.items()]
         facts = [*self.lost, *_listed("has another name", "have other names", names)]
         facts += _listed("is not in the spec", "are not in the spec", self.left_out)
+        facts += _listed("is trained in the spec only", "are trained in the spec only", self.made)
         return "; ".join([f"{self.name}: {', '.join(counts)}", compared, *facts])
 
     def data(self) -> dict[str, object]:
@@ -73,6 +80,7 @@ def summarised(spec: ImportedSpec, carried: bool, check: OutputCheck, lost: tupl
         lost=lost,
         renamed=spec.renamed,
         left_out=spec.left_out,
+        made=spec.made,
     )
 
 
@@ -86,11 +94,17 @@ def lost_facts(model: SourceModel) -> tuple[str, ...]:
     return (f"the exporter folded norms into {_counted(folded, 'layer')}",) if folded else ()
 
 
-def _listed(one: str, several: str, names: Sequence[str]) -> list[str]:
+def module_facts(module: nn.Module) -> tuple[str, ...]:
+    """Return what a spec cannot say of a module, though its outputs are equal."""
+    paths = [path for path, one in module.named_modules() if getattr(one, "momentum", 0.1) is None]
+    return tuple(_listed("averages over all batches (momentum=None)", "average over all batches", paths, "module"))
+
+
+def _listed(one: str, several: str, names: Sequence[str], what: str = "tensor") -> list[str]:
     """What holds for some tensors, with the first of them."""
     if len(names) < 2:
-        return [f"the tensor `{name[:200]}` {one}" for name in names]
-    return [f"{len(names):,} tensors {several}, such as `{names[0][:200]}`"]
+        return [f"the {what} `{name[:200]}` {one}" for name in names]
+    return [f"{len(names):,} {what}s {several}, such as `{names[0][:200]}`"]
 
 
 def _counted(number: int, what: str) -> str:

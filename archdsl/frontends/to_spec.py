@@ -41,7 +41,8 @@ class ImportedSpec:
     `recovered`: the same spec with how many modules are blocks and composites; None if it is flat. `values` are the
     model's names of the values of nodes, by the paths of the nodes. `last` are the names of values that have their
     channels last in the model. `renamed`: the tensors of the model that have another name in the spec, with that name;
-    `left_out`: the keys of a module's state_dict that the spec lacks.
+    `left_out`: the keys of a module's state_dict that the spec lacks; `made`: the trained tensors of the spec that are
+    no parameters of the module.
     """
 
     text: str
@@ -52,6 +53,7 @@ class ImportedSpec:
     last: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
     @property
     def flat(self) -> int:
@@ -86,16 +88,17 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
             values = {again.nodes[number].path: turned.get(value, value) for value, number in node_of.items()}
             last = frozenset(state.channels_last)
             renamed, left_out = _changed_names(model, tensors)
+            made = _made_parameters(model, graph, tensors)
             recovered = None if flat else recover(graph, model.classes)
             if recovered is not None and len(recovered.text.splitlines()) < len(text.splitlines()):
                 weights = partial(_weights, tensors, recovered.graph, recovered.graph, source)
                 pairs = partners(again, recovered.graph).items()
                 values = {path: values[other] for path, other in pairs if other in values}
                 return ImportedSpec(
-                    recovered.text, recovered.graph, weights, recovered, values, last, renamed, left_out
+                    recovered.text, recovered.graph, weights, recovered, values, last, renamed, left_out, made
                 )
             weights = partial(_weights, tensors, graph, again, source)
-            return ImportedSpec(text, again, weights, None, values, last, renamed, left_out)
+            return ImportedSpec(text, again, weights, None, values, last, renamed, left_out, made)
     raise error("E0843", f"`{name[:80]}` cannot be written as a spec: {reason}")
 
 
@@ -121,6 +124,15 @@ def _changed_names(model: SourceModel, tensors: Mapping[str, Array]) -> tuple[di
     renamed = {own[0]: key for key, own in known.items() if own and key not in own}
     present = {name for own in known.values() for name in own}
     return renamed, tuple(name for name in model.state if name not in present)
+
+
+def _made_parameters(model: SourceModel, graph: Graph, tensors: Mapping[str, Array]) -> tuple[str, ...]:
+    """The trained tensors of the spec that are no parameters of the module; none for a file, which does not say so."""
+    if not model.classes:
+        return ()
+    learned = {place(model.constants[name]) for name in model.learned}
+    trained = (key for key, param, _ in graph.tensors if param.trained and key in tensors)
+    return tuple(key for key in trained if place(tensors[key]) not in learned)
 
 
 # --- graph -----------------------------------------------------------------------------------------------------

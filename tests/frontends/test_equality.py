@@ -16,9 +16,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 import archdsl
 from archdsl import ops
@@ -124,7 +125,7 @@ def no_bias(one: Any) -> Any:
 def test_an_equal_spec_is_compared_at_two_sizes(net: nn.Module, tmp_path: Path) -> None:
     for source in (net, file_of(net, tmp_path / "a.onnx")):
         check = archdsl.import_model(source, input=(3, 16, 16)).check
-        assert check.sizes == ("1 x 3x16x16", "2 x 3x17x17") and check.difference <= check.tolerance < 1e-4
+        assert check.sizes == ("3 x 3x16x16", "1 x 3x24x32") and check.difference <= check.tolerance < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -252,3 +253,77 @@ def test_weights_that_are_replaced_while_a_module_runs() -> None:
     assert np.array_equal(TorchRun(module, net.graph, two).outputs([x])[0], expected[0])
     assert all(np.array_equal(module.state_dict()[key].numpy(), one[key]) for key in one)
     assert not np.array_equal(*expected)
+
+
+class _Computed(nn.Module):
+    """A convolution, and a function of the input and its output."""
+
+    def __init__(self, compute: Callable[[Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.compute = compute
+
+    def forward(self, x: Tensor) -> Any:
+        return self.compute(x, self.conv(x))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x, y: F.adaptive_avg_pool2d(y, x.shape[-1] // 2),
+        lambda x, y: F.max_pool2d(y, x.shape[-2] // 8 + 1),
+        lambda x, y: y[:, :, :20, :20],
+        lambda x, y: y.relu() if x.shape[-1] > 18 else y.sigmoid(),
+        lambda x, y: F.interpolate(y, size=2 * x.shape[-1]),
+        lambda x, y: y.view(len(y), 2, 2, *y.shape[2:]).transpose(1, 2).reshape(len(y), 4, y.shape[3], y.shape[2]),
+    ],
+    ids=["half", "eighth", "slice", "branch", "square", "sides"],
+)
+def test_what_depends_on_the_size_is_a_warning(compute: Callable[[Tensor, Tensor], Any]) -> None:
+    (warning,) = archdsl.import_model(_Computed(compute), input=(3, 16, 16)).check.warnings
+    assert warning.code == "W0849" and "but differ at 1 x 3x24x32: the model fixes a size" in warning.message
+
+
+def test_a_model_that_runs_at_one_size_only_is_a_warning() -> None:
+    fixed = _Computed(lambda x, y: y.reshape(len(y), 4, 16, 16).relu())
+    (warning,) = archdsl.import_model(fixed, input=(3, 16, 16)).check.warnings
+    assert "compared at 3 x 3x16x16 only: the model does not run at 1 x 3x24x32: shape '[1, 4" in warning.message
+
+
+@pytest.mark.parametrize("compute", [lambda x, y: y[:2], lambda x, y: y.relu() if len(x) > 2 else y])
+def test_what_depends_on_the_batch_is_refused(compute: Callable[[Tensor, Tensor], Any]) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.import_model(_Computed(compute), input=(3, 16, 16))
+    assert caught.value.diagnostics[0].code == "E0848"
+
+
+@pytest.mark.parametrize(
+    ("compute", "reason"),
+    [
+        (lambda x, y: (y, x.shape[2]), "one of the outputs is no tensor but 16"),
+        (lambda x, y: y + torch.rand(1), "its values are random"),
+        (lambda x, y: y + 1e-9 * torch.randn(4, 1, 1), "its values are random"),
+    ],
+)
+def test_what_is_no_function_of_the_input_is_refused(compute: Callable[[Tensor, Tensor], Any], reason: str) -> None:
+    with pytest.raises(ArchError, match=reason) as caught:
+        archdsl.import_model(_Computed(compute), input=(3, 16, 16))
+    assert caught.value.diagnostics[0].code == "E0842"
+
+
+def test_a_window_of_a_response_norm_with_an_even_size_is_refused_in_a_file(tmp_path: Path) -> None:
+    """ONNX: c - floor((size - 1) / 2) to c + ceil((size - 1) / 2); PyTorch's and a spec's begin one channel earlier."""
+    node = helper.make_node("LRN", ["x"], ["y"], size=4, alpha=0.1, bias=2.0)
+    done = cli("import", str(graph_file(tmp_path / "a.onnx", node)))
+    assert done.exit_code == 1 and "E0842" in done.stderr and "window of an even size" in done.stderr, done.output
+    module = archdsl.import_model(nn.LocalResponseNorm(4, alpha=0.1), input=(8, 6, 6))
+    assert "lrn 4" in module.text and len(module.check.sizes) == 2
+
+
+def test_the_summary_says_what_a_spec_cannot() -> None:
+    factor = torch.arange(1.0, 5).reshape(4, 1, 1)
+    made = archdsl.import_model(_Computed(lambda x, y: y * factor), input=(3, 16, 16)).summary
+    assert made.made == ("scale_1",) and "the tensor `scale_1` is trained in the spec only" in made.text()
+    norm = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=None))
+    said = archdsl.import_model(norm, input=(3, 8, 8)).summary.text()
+    assert "the module `1` averages over all batches (momentum=None)" in said

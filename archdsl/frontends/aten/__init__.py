@@ -106,6 +106,9 @@ def _emitted(nodes: list[SourceNode], outputs: tuple[str, ...]) -> tuple[SourceN
 
 
 def _check_outputs(state: Translation, node: fx.Node) -> None:
+    others = [value for value in node.args[0] if value is not None and not isinstance(value, fx.Node)]  # type: ignore[union-attr]
+    if others:
+        raise Unsupported(f"one of the outputs is no tensor but {str(others[0])[:40]}")
     if any(state.is_constant(value) for value in node.all_input_nodes):
         raise Unsupported("one of the outputs is a constant")
 

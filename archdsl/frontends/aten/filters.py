@@ -74,7 +74,7 @@ def response_norm(input: Any, divisor: Any) -> dict[str, Any] | None:
     plain = padded.args[1:] == ([*(0 for _ in others for _ in sides), *sides],) and pool.args[2:] == (
         [1] * len(pool.args[1]),
     )
-    if not plain or set(others) != {1} or size % 2 == 0 or padded.kwargs or pool.kwargs:
+    if not plain or set(others) != {1} or padded.kwargs or pool.kwargs:
         return None
     numbers_ = (scaled.args[1], divisor.args[1], shifted.args[1])
     if not all(isinstance(number, (int, float)) for number in numbers_):

@@ -94,6 +94,8 @@ class Translation:
         result = node.meta.get("val")
         if not isinstance(result, torch.Tensor) or any(one is None for one in inputs):
             return False
+        if torch.Tag.nondeterministic_seeded in node.target.tags:  # type: ignore[union-attr]
+            raise Unsupported("its values are random")
         if node.target._schema.is_mutable:  # type: ignore[union-attr]
             raise Unsupported("it changes a tensor of the module")
         known = [one for one in inputs if one is not None]

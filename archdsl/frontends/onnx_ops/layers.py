@@ -295,6 +295,8 @@ def ln(state: ImportState, node: SourceNode) -> None:
 def lrn(state: ImportState, node: SourceNode) -> None:
     attributes = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0, **node.attributes}
     alpha, beta, k = (single(attributes[name]) for name in ("alpha", "beta", "bias"))
+    if attributes["size"] % 2 == 0 and not state.model.classes:  # a module's window begins one channel earlier
+        raise Unsupported("its window of an even size has its middle elsewhere than that of a spec")
     state.add(node, ops.Lrn(size=attributes["size"], alpha=alpha, beta=beta, k=k), node.outputs[0])
 
 
