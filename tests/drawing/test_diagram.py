@@ -226,6 +226,18 @@ def test_an_encoder_and_decoder_have_no_stages(net: Callable[..., archdsl.Networ
     assert [box.look for box in drawn(graph).boxes()][-1] == "output"
 
 
+def test_the_level_network_has_a_box_for_each_stage_also_if_a_resolution_returns() -> None:
+    polynet = drawn(archdsl.load("polynet").graph, "network")
+    assert [box.title for box in polynet.boxes() if box.kind == "stage"][-3:] == [
+        "39 \u00d7 39",
+        "19 \u00d7 19",
+        "9 \u00d7 9",
+    ]
+    assert len(list(polynet.boxes())) == 12
+    for source, target in ((arrow.source, arrow.target) for arrow in polynet.arrows):
+        assert source < target
+
+
 def test_every_node_is_drawn_and_every_arrow_points_down() -> None:
     for name in ("vgg16", "resnet50", "googlenet", "densenet121", "lenet5"):
         for level in LEVELS:

@@ -58,7 +58,8 @@ class _Composer:
             members = [*sources, *self._members(inner, self.focus.part.path)]
         else:
             top = self._top_parts()
-            groups = lumps(self.graph, top) if lumped else stages(self.graph, top)
+            boxes = self.view.level == "network"
+            groups = lumps(self.graph, top) if lumped else stages(self.graph, top, boxes)
             members = [member for parts, title in groups for member in self._group(parts, title)]
         members, ends = self._with_outputs(members)
         drawn = arrows(members, edges(self.graph, self.box_of, self.runs), ends)

@@ -14,10 +14,10 @@ from archdsl.shapes import concrete
 _FEW = 20
 
 
-def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
-    """Group neighbouring parts of one resolution, each group with the title of its frame (empty: no frame).
+def stages(graph: Graph, parts: Sequence[Part], boxes: bool) -> list[tuple[list[Part], str]]:
+    """Group neighbouring parts of one resolution, each group with the title of its frame or box (empty: neither).
 
-    If a resolution occurs again later (an encoder and its decoder), there are no frames.
+    If a resolution occurs again later (an encoder and its decoder), there are no frames, but `boxes`.
     """
     runs: list[tuple[tuple[int, ...], list[Part]]] = []
     for part in parts:
@@ -29,7 +29,7 @@ def stages(graph: Graph, parts: Sequence[Part]) -> list[tuple[list[Part], str]]:
     sizes = [size for size, _ in runs if size]
     out: list[tuple[list[Part], str]] = []
     for size, run in runs:
-        framed = len(run) > 1 and any(n > 1 for n in size) and len(set(sizes)) == len(sizes)
+        framed = len(run) > 1 and any(n > 1 for n in size) and (boxes or len(set(sizes)) == len(sizes))
         name = _common_name(run, parts).rpartition(".")[2]
         title = name if name and not name.isdigit() else sizes_words((0, *size), f" {TIMES} ")
         out.append((run, title if framed else ""))

@@ -35,7 +35,7 @@ def outline(graph: Graph) -> list[Data]:
     same = signatures(graph, fields=False)
     top = collapse_nodes(graph, _flattened(graph, split(graph, graph.root, same), same))
     items: list[Data] = []
-    for parts, title in stages(graph, top):
+    for parts, title in stages(graph, top, boxes=False):
         inner = _grouped([_item(graph, part, same, "") for part in parts])
         items += [_stage(graph, title, inner)] if title else inner
     return _grouped(items)
