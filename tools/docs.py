@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/tour.md", "docs/article.md", "docs/lengths.md", "docs/diff.md", "docs/drawing.md")
+PAGES = (
+    "README.md",
+    "docs/tour.md",
+    "docs/article.md",
+    "docs/lengths.md",
+    "docs/diff.md",
+    "docs/drawing.md",
+    "docs/weights.md",
+)
 PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "resnet20": ("README.md", "resnet20.yaml", {}, {}),
     "tiny": ("docs/tour.md", "tiny.yaml", {"level": "layer"}, {}),

@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "verify": "Compare every node with a float64 reference.",
         "predict": "Run a network on images.",
         "bench": "Measure latency, throughput and memory.",
+        "weights": "Inspect, convert and match weights files.",
     },
     "Setup": {
         "doctor": "Report what is installed and what works.",

@@ -19,11 +19,17 @@ EXAMPLES = {
     "verify": "archdsl verify resnet50 resnet50.onnx",
     "predict": "archdsl predict resnet50.onnx cat.jpg --top 3",
     "bench": "archdsl bench resnet50 --batch 1,8 --against torch",
+    "weights": "archdsl weights inspect last.pth",
     "doctor": "archdsl doctor --format json",
+}
+SUBCOMMANDS = {
+    "weights inspect": "archdsl weights inspect last.pth --format json",
+    "weights convert": "archdsl weights convert last.pth --part model_ema -o ema.safetensors",
+    "weights match": "archdsl weights match timm.safetensors regnet_y_400mf -o map.txt",
 }
 """By command. The tests parse each example with its command."""
 
 
 def epilog(name: str) -> str:
     """Return the last paragraph of a command's help; \\b keeps click from wrapping it."""
-    return f"\b\nExample:\n  {EXAMPLES[name]}"
+    return f"\b\nExample:\n  {(EXAMPLES | SUBCOMMANDS)[name]}"

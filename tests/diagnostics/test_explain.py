@@ -135,6 +135,9 @@ def test_commands_in_examples_exist(code: str) -> None:
         name, *words = line.split()
         command = main.get_command(click.Context(main), name)
         assert command is not None, line
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words[0])
+            assert command is not None, line
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word.split("=")[0] for word in words if word.startswith("-") and len(word) > 1} <= known, line
 

@@ -33,7 +33,7 @@ LAYERS = [
     ("runtime",),
     ("compilation",),
     ("network",),
-    ("verification", "differences", "timing", "prediction", "library", "frontends"),
+    ("verification", "differences", "timing", "prediction", "library", "weights", "frontends"),
     ("cli", "explain", "__init__", "__main__"),
 ]
 """From the bottom up: a file imports only from its own layer and those below."""
@@ -56,6 +56,7 @@ MAY_BE_HEAVY = {
     "verification": {"numpy", "onnxruntime"},
     "verification/reference.py": {"torch", "numpy"},
     "timing": {"numpy", "onnx"},
+    "weights": {"numpy"},
 }
 
 

@@ -43,6 +43,7 @@ ROOMS = {
     "archdsl.cli.predict": "prediction",
     "archdsl.cli.schema": "language",
     "archdsl.cli.verify": "verification",
+    "archdsl.cli.weights": "weights",
     "archdsl.compilation": "network",
     "archdsl.diagnostics": "diagnostics",
     "archdsl.differences": "differences",
@@ -87,6 +88,7 @@ ROOMS = {
     "archdsl.verification": "verification",
     "archdsl.verification.foreign": "cli",
     "archdsl.version": "house",
+    "archdsl.weights": "weights",
 }
 """The folder of `tests/` for each module of the package; a package stands for the modules in it."""
 

@@ -32,15 +32,21 @@ def read_rules(path: str | os.PathLike[str]) -> list[str]:
     return rules
 
 
-def write_rules(path: Path, rules: Sequence[str], notes: Sequence[str], force: bool = False) -> WrittenFile:
-    """Write rules, with notes as comments. Raises E07xx as `archdsl.files.atomic_write`."""
+def write_rules(
+    path: Path,
+    rules: Sequence[str],
+    notes: Sequence[str],
+    force: bool = False,
+    inputs: Sequence[str | os.PathLike[str]] = (),
+) -> WrittenFile:
+    """Write rules, with notes as comments; no input is replaced. Raises E07xx as `archdsl.files.atomic_write`."""
     comments = [f"# {' '.join(line.split())}" for line in notes]
 
     def mine(path: Path) -> bool:
         with open_regular(path) as file:
             return file.read(len(MARK)) == MARK.encode()
 
-    with atomic_write(path, force=force, replaceable=mine) as output:
+    with atomic_write(path, inputs=inputs, force=force, replaceable=mine) as output:
         output.write("\n".join([MARK, *comments, *rules, ""]).encode())
     assert output.written is not None
     return output.written
